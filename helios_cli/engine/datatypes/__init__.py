@@ -1,0 +1,1 @@
+"""Values to bytes and back: PostgreSQL types in text and binary."""

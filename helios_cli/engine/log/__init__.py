@@ -1,0 +1,1 @@
+"""Bytes to records and back: page-log records, segments, WAL frames, checksums."""

@@ -1,0 +1,1 @@
+"""Sockets: PostgreSQL clients, HTTP."""

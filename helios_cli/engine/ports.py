@@ -1,0 +1,68 @@
+"""What the engine asks of the outside world, as protocols that a simulator can fulfil too."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class File(Protocol):
+    """An open file, addressed by offset; no hidden cursor."""
+
+    def pread(self, size: int, offset: int) -> bytes:
+        """Up to ``size`` bytes at ``offset``; fewer only at the end of the file."""
+
+    def pwrite(self, data: bytes | bytearray | memoryview, offset: int) -> None:
+        """Write all of ``data``. Raises OSError (ENOSPC among them)."""
+
+    def allocate(self, size: int) -> None:
+        """Make the file at least ``size`` bytes long with space reserved; new bytes read as zero."""
+
+    def truncate(self, size: int) -> None:
+        """Cut or extend the file to ``size`` bytes."""
+
+    def sync(self) -> None:
+        """Force the file's data (and the size needed to read it) to stable storage."""
+
+    def size(self) -> int:
+        """Bytes in the file now."""
+
+    def close(self) -> None:
+        """Release the descriptor. Never syncs."""
+
+
+class Files(Protocol):
+    """A directory tree that survives crashes only as far as it was synced."""
+
+    def open(self, path: str, *, create: bool = False) -> File:
+        """Open for reading and writing. Raises FileNotFoundError unless ``create``."""
+
+    def listdir(self, path: str) -> list[str]:
+        """Names in a directory, sorted; empty when it does not exist."""
+
+    def exists(self, path: str) -> bool:
+        """Whether a file or directory of that name is there."""
+
+    def makedirs(self, path: str) -> None:
+        """Create a directory and its parents; nothing happens when it is there."""
+
+    def rename(self, source: str, target: str) -> None:
+        """Replace ``target`` by ``source`` atomically."""
+
+    def unlink(self, path: str) -> None:
+        """Remove a file. Raises FileNotFoundError."""
+
+    def sync_dir(self, path: str) -> None:
+        """Force the entries of a directory (creations, renames, removals) to stable storage."""
+
+    def free_bytes(self, path: str) -> int:
+        """Bytes that an ordinary process may still write on the file system of ``path``."""
+
+
+class Clock(Protocol):
+    """The two clocks a node may read."""
+
+    def monotonic_ns(self) -> int:
+        """A clock that never steps back and keeps running while the machine is suspended."""
+
+    def wall_us(self) -> int:
+        """Microseconds since 1970-01-01 UTC; may step."""

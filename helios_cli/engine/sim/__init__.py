@@ -1,0 +1,1 @@
+"""Simulated ports: files that lose power."""

@@ -1,0 +1,1 @@
+"""PostgreSQL statements to SQLite plans, without any I/O."""

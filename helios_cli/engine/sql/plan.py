@@ -1,0 +1,77 @@
+"""The result of planning one statement: what to run in SQLite, what to bind, what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+SqliteValue = None | int | float | str | bytes
+"""What SQLite stores and returns. Which PostgreSQL type it stands for is the plan's knowledge."""
+
+
+class Kind(IntEnum):
+    """What a statement needs from the node."""
+
+    READ = 0
+    """A query that changes nothing."""
+    WRITE = 1
+    """INSERT, UPDATE, DELETE (with or without RETURNING), SELECT with side effects."""
+    DDL = 2
+    """Changes the schema; runs alone, never in a group."""
+    UTILITY = 3
+    """Everything decided without SQLite: BEGIN, SET, SHOW, PREPARE, ...; see ``Plan.action``."""
+    COPY = 4
+    """COPY in or out; see ``Plan.action``."""
+    EMPTY = 5
+    """A query string without a statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a result set, as RowDescription needs it."""
+
+    name: str
+    type_oid: int
+    typmod: int = -1
+    table_oid: int = 0
+    attnum: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Plan:
+    """One planned statement. Shared by all sessions, so nothing in it belongs to one execution.
+
+    SQLite parameters are numbered ``?1`` up: first the statement's own ``$1 .. $n``, then one for each
+    literal lifted out of the text, then one for each entry of ``session_values``.
+    """
+
+    kind: Kind
+    tag: str
+    """First word(s) of the command tag: 'SELECT', 'INSERT 0', 'UPDATE', 'CREATE TABLE', 'BEGIN' ..."""
+    steps: tuple[str, ...] = ()
+    """SQLite statements to run in order; only the last may return rows. One element except for DDL."""
+    param_types: tuple[int, ...] = ()
+    """Type OIDs of $1 .. $n, resolved."""
+    literal_in: tuple[Callable[[Any], SqliteValue] | None, ...] = ()
+    """For each lifted literal a conversion to its SQLite value; None where the literal is used as is."""
+    session_values: tuple[str, ...] = ()
+    """Names of per-session values to bind last: 'now', 'current_user', ... (``engine.sql.session``)."""
+    columns: tuple[Column, ...] | None = None
+    """The result set's columns; None when the statement returns none (INSERT without RETURNING)."""
+    action: object | None = None
+    """For UTILITY and COPY: a record of ``engine.sql.actions``."""
+    groupable: bool = False
+    """A plain write that may share a SQLite transaction with other clients' writes."""
+    volatile: bool = False
+    """Calls a function whose second run could differ; never rerun behind the client's back."""
+    counts_rows: bool = True
+    """Whether the command tag ends with a row count."""
+    fk_off: bool = False
+    """Rebuilds a table: foreign-key enforcement is off while the steps run, then checked."""
+    catalog_version: int = 0
+    notices: tuple[str, ...] = ()
+    """NOTICE texts to send before the result ('table "x" does not exist, skipping')."""
+    cache: dict[Any, Any] = field(default_factory=dict)
+    """Derived facts kept by higher layers (row encoders, access path), keyed by them."""

@@ -1,0 +1,58 @@
+"""What the planner knows about tables, views and indexes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnInfo:
+    """One column of a relation."""
+
+    name: str
+    type_oid: int
+    typmod: int = -1
+    not_null: bool = False
+    default: str | None = None
+    """The default as PostgreSQL SQL text, None when there is none."""
+    identity: str = ""
+    """'' | 'a' (GENERATED ALWAYS) | 'd' (BY DEFAULT)."""
+    attnum: int = 0
+    """1-based position, as in pg_attribute."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexInfo:
+    """One index; ``columns`` holds None where an expression stands."""
+
+    name: str
+    unique: bool
+    primary: bool
+    columns: tuple[str | None, ...]
+    partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A table, view or system relation that a statement may name."""
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    """'r' table, 'v' view, 'S' sequence, 't' temporary table, 'c' system catalog relation."""
+    columns: tuple[ColumnInfo, ...]
+    indexes: tuple[IndexInfo, ...] = ()
+    sqlite_name: str = ""
+    """The unquoted name of the SQLite object that holds it."""
+
+
+class CatalogReader(Protocol):
+    """Where the planner looks names up; one per schema version."""
+
+    version: int
+    """Grows with every change of the schema; plans made under another version are stale."""
+
+    def relation(self, schema: str | None, name: str) -> Relation | None:
+        """Find a relation by name; with schema None along the search path. None when absent."""

@@ -1,0 +1,1 @@
+"""SQLite, the page log and the data directory on real files."""
