@@ -1,0 +1,39 @@
+"""A translated expression together with its PostgreSQL type."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+Node = dict[str, Any]
+"""A node of libpg_query's tree: one key, the node's type, over its fields. Default values are left out."""
+
+
+@dataclass(slots=True)
+class TypedSql:
+    """SQLite text that computes a value of one PostgreSQL type.
+
+    ``sql`` is complete: it may stand wherever an operand may (it is parenthesised where it has to be).
+    ``type_oid`` 705 (unknown) is an untyped literal or parameter that takes its type from its context.
+    """
+
+    sql: str
+    type_oid: int
+    typmod: int = -1
+    not_null: bool = False
+    """Known never to be NULL."""
+    simple: bool = False
+    """A column, parameter or constant: evaluating it twice costs nothing and changes nothing."""
+    table_oid: int = 0
+    attnum: int = 0
+    """Where a plain column comes from; 0 for everything else."""
+    param: int = 0
+    """The number n of a bare ``$n`` whose type is still unknown, else 0."""
+    literal: int = -1
+    """The index of the bare literal in the statement's list of literals, else -1."""
+    value: Any = None
+    """For a bare literal that was not lifted, its text."""
+    raw: str = ""
+    """For integer and float arithmetic: the text without the range check around it, else ''."""
+    location: int = -1
+    """Byte offset in the statement, -1 when unknown."""
