@@ -1,0 +1,74 @@
+# Everything a checkout needs, from a machine that has only python3 and make. Each target re-uses .venv.
+
+PYTHON ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+SOURCES := helios_cli tests $(wildcard bench)
+WORKERS ?= 2
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install deps check test demo bench soak docs lock clean
+
+help:
+	@echo 'make install   the product in $(VENV) (commands heliosdb-nano, heliosdb-cli, heliosdb-proxy)'
+	@echo 'make demo      a node under load, killed and recovered before your eyes (about 20 s)'
+	@echo 'make test      every check and test; what CI runs'
+	@echo 'make check     format, lint, types and layers only'
+	@echo 'make deps      the Debian packages some tests use (PostgreSQL 15, tmux); needs root'
+	@echo 'make bench     the benchmarks; ARGS=... is handed on'
+	@echo 'make soak      hours of load, kills and verification; ARGS=... is handed on'
+	@echo 'make docs      docs/CLI.md and completions/, generated from the commands'
+	@echo 'make lock      the lock files again, after a change of dependencies in pyproject.toml'
+	@echo 'make clean     remove $(VENV) and every cache'
+
+$(BIN)/python:
+	@sh tools/venv.sh $(VENV) $(PYTHON)
+
+$(VENV)/.product: pyproject.toml requirements.lock requirements-build.lock | $(BIN)/python
+	@echo 'installing the product into $(VENV)'
+	@$(PIP) install --only-binary :all: --require-hashes -r requirements.lock
+	@$(PIP) install --only-binary :all: --require-hashes -r requirements-build.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.product
+	@echo 'installing the development tools into $(VENV)'
+	@$(PIP) install --only-binary :all: --require-hashes -r requirements-dev.lock
+	@touch $@
+
+install: $(VENV)/.product
+
+deps:
+	@sh tools/debian_packages.sh
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check --quiet $(SOURCES)
+	$(BIN)/ruff check --quiet $(SOURCES)
+	$(BIN)/mypy $(SOURCES)
+	$(BIN)/python -m pytest -q tests/tidy
+
+test: $(VENV)/.dev
+	@sh tools/debian_packages.sh --if-possible
+	@$(MAKE) --no-print-directory check
+	$(BIN)/python -m pytest -q -n $(WORKERS) tests $(ARGS)
+
+demo: $(VENV)/.product
+	@$(BIN)/heliosdb-nano demo $(ARGS)
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench $(ARGS)
+
+soak: $(VENV)/.dev
+	$(BIN)/python -m bench.soak $(ARGS)
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m helios_cli.commands.reference
+
+lock:
+	@sh tools/lock.sh
+
+clean:
+	rm -rf $(VENV) .venv-lock .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
