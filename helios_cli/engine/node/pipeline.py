@@ -1,0 +1,134 @@
+"""From COMMIT to answer: groups in flight, the sync that makes them durable, the turn of the ring.
+
+Answers keep the order of commits. A commit is *committed* when its record is on stable storage here and the
+replication mode's rule holds; only then do reads see it and does its client hear of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from helios_cli.engine.storage.database import Commit, Database
+from helios_cli.engine.storage.syncer import Syncer
+from helios_cli.engine.types import Lsn
+
+log = logging.getLogger(__name__)
+
+Callback = Callable[[], None]
+
+SEAL_AFTER_S: Final = 1.0
+"""Idle time after which a small record states that everything before it is on disk."""
+
+
+class CommitPipeline:
+    """Owned by the event loop; only :meth:`_flushed_on_thread` and :meth:`_failed_on_thread` run elsewhere."""
+
+    def __init__(
+        self,
+        database: Database,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        in_flight_max: int,
+        on_fatal: Callable[[BaseException], None],
+    ) -> None:
+        self.database = database
+        self.in_flight: deque[Commit] = deque()
+        self.committed_seq = 0
+        self.committed_lsn: Lsn = database.records.lsn
+        self.on_room: Callback = lambda: None
+        """Called when there is room for another group."""
+        self.on_schema_change: Callback = lambda: None
+        self.commit_count = 0
+        self._in_flight_max = in_flight_max
+        self._loop = loop
+        self._on_fatal = on_fatal
+        self._seq_waiters: deque[tuple[int, Callback]] = deque()
+        self._syncer: Syncer[Commit] = Syncer(database.log, self._flushed_on_thread, self._failed_on_thread)
+
+    @property
+    def sync_count(self) -> int:
+        """Syncs of the page log so far."""
+        return self._syncer.sync_count
+
+    def has_room(self) -> bool:
+        """Whether one more commit may be made now: its snapshot needs a spare reader."""
+        return len(self.in_flight) < self._in_flight_max
+
+    def submit(self, commit: Commit) -> None:
+        """Send a commit's record to the disk."""
+        self.in_flight.append(commit)
+        self._syncer.submit(commit.data, commit)
+
+    def drain_log(self) -> None:
+        """On a worker thread that holds the writer's token: wait until it alone writes to the log."""
+        self._syncer.drain()
+
+    def after_latest(self, callback: Callback) -> None:
+        """Call back when every commit made so far is committed; at once when that is so already.
+
+        For answers that made no change of their own but stand on a state that a failover could take back.
+        """
+        if self.in_flight:
+            self.in_flight[-1].waiters.append(callback)
+        else:
+            callback()
+
+    def after_seq(self, seq: int, callback: Callback) -> None:
+        """Call back when the commit numbered ``seq`` is committed; at once when it is."""
+        if seq <= self.committed_seq:
+            callback()
+            return
+        for commit in self.in_flight:
+            if commit.seq >= seq:
+                commit.waiters.append(callback)
+                return
+        self._seq_waiters.append((seq, callback))
+
+    async def quiesce(self) -> None:
+        """Wait until nothing is in flight. The caller holds the writer's token, so nothing new is made."""
+        if self.in_flight:
+            reached = asyncio.Event()
+            self.after_latest(reached.set)
+            await reached.wait()
+
+    def stop(self) -> None:
+        """Flush what is in flight and end the syncer's thread."""
+        self._syncer.stop()
+
+    def _flushed_on_thread(self, commits: list[Commit]) -> None:
+        self._loop.call_soon_threadsafe(self._committed, commits)
+
+    def _failed_on_thread(self, error: BaseException) -> None:
+        self._loop.call_soon_threadsafe(self._on_fatal, error)
+
+    def _committed(self, commits: list[Commit]) -> None:
+        ring = self.database.ring
+        in_flight = self.in_flight
+        last = commits[-1]
+        schema_changed = False
+        for commit in commits:
+            in_flight.popleft()
+            schema_changed = schema_changed or commit.schema_changed
+            if commit is not last:
+                ring.discard(commit.reader)
+        ring.turn(last.reader)
+        self.committed_seq = last.seq
+        self.committed_lsn = last.lsn_end
+        self.database.records.committed_lsn = last.lsn_end
+        self.commit_count += len(commits)
+        if schema_changed:
+            self.on_schema_change()
+        for commit in commits:
+            for waiter in commit.waiters:
+                waiter()
+        self._wake_seq_waiters()
+        self.on_room()
+
+    def _wake_seq_waiters(self) -> None:
+        for _ in range(len(self._seq_waiters)):
+            seq, callback = self._seq_waiters.popleft()
+            self.after_seq(seq, callback)

@@ -1,0 +1,169 @@
+"""Queries that may be long: run on worker threads, on snapshots of their own, a batch at a time.
+
+No thread waits for a slow client: a job fetches and encodes one batch, hands it to the loop and is continued
+when the client has taken it. SQLite releases the GIL while it runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+import apsw
+
+from helios_cli.engine.storage.database import Database
+
+BATCH_BYTES: Final = 128 * 1024
+"""Encoded bytes a job aims to hand over at a time."""
+
+BATCH_ROWS_FIRST: Final = 100
+BATCH_ROWS_MAX: Final = 20_000
+BATCH_SECONDS: Final = 0.02
+"""A batch also ends after this time, so that the loop gets the GIL between batches."""
+
+Result = TypeVar("Result")
+RowsEncoder = Callable[[Iterable[Sequence[Any]]], bytes]
+
+
+class Workers:
+    """A thread pool whose results come back to the loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, threads: int, name: str) -> None:
+        self._loop = loop
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+
+    def run(
+        self,
+        work: Callable[[], Result],
+        done: Callable[[Result], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        """Run ``work`` on a thread, then ``done`` or ``failed`` on the loop."""
+
+        def task() -> None:
+            try:
+                result = work()
+            except BaseException as error:
+                self._post(failed, error)
+            else:
+                self._post(done, result)
+
+        self._pool.submit(task)
+
+    def _post(self, callback: Callable[[Any], None], argument: Any) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(callback, argument)
+
+    async def call(self, work: Callable[[], Result]) -> Result:
+        """Run ``work`` on a thread and wait for its result."""
+        return await self._loop.run_in_executor(self._pool, work)
+
+    def stop(self) -> None:
+        """End the threads after the work in hand."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+class ReadJob:
+    """One query, its cursor and its place in the result.
+
+    ``seq`` is the commit its snapshot shows: nothing may be sent before that commit is committed. Only one thread
+    at a time touches a job.
+    """
+
+    def __init__(
+        self,
+        sql: str,
+        binds: Sequence[Any],
+        encode: RowsEncoder,
+        connection: apsw.Connection | None,
+    ) -> None:
+        self.sql = sql
+        self.binds = binds
+        self.encode = encode
+        self.seq = 0
+        self.rows_sent = 0
+        self.finished = False
+        self.started_at = 0.0
+        self.connection = connection
+        """The session's own connection when a transaction has one; None borrows one with a new snapshot."""
+        self.borrowed = False
+        self._cursor: apsw.Cursor | None = None
+        self._batch_rows = BATCH_ROWS_FIRST
+
+    def fetch(self, database: Database, rows_max: int) -> bytes:
+        """On a worker thread: encode the next batch; ``rows_max`` 0 means no limit. Sets ``finished``."""
+        if self._cursor is None:
+            self._start(database)
+        assert self._cursor is not None
+        wanted = self._batch_rows if rows_max == 0 else min(self._batch_rows, rows_max)
+        started = time.perf_counter()
+        rows = list(itertools.islice(self._cursor, wanted))
+        data = self.encode(rows)
+        self.rows_sent += len(rows)
+        if len(rows) < wanted:
+            self.finished = True
+        elif len(data) < BATCH_BYTES and time.perf_counter() - started < BATCH_SECONDS:
+            self._batch_rows = min(self._batch_rows * 4, BATCH_ROWS_MAX)
+        elif len(data) > 4 * BATCH_BYTES:
+            self._batch_rows = max(1, self._batch_rows // 4)
+        return data
+
+    def _start(self, database: Database) -> None:
+        if self.connection is None:
+            self.connection = database.borrow()
+            self.borrowed = True
+            self.seq = database.pin(self.connection)
+        self._cursor = self.connection.cursor()
+        self._cursor.execute(self.sql, self.binds)
+
+    def close(self, database: Database) -> None:
+        """Give up the cursor, and the snapshot when it was borrowed. Not while a thread is fetching."""
+        self.finished = True
+        if self._cursor is not None:
+            self._cursor.close(True)
+            self._cursor = None
+        if self.borrowed and self.connection is not None:
+            database.give_back(self.connection)
+            self.connection = None
+            self.borrowed = False
+
+    def interrupt(self) -> None:
+        """From the loop: make the running fetch end with InterruptError."""
+        if self.connection is not None:
+            self.connection.interrupt()
+
+
+class ReadPool:
+    """Limits how many borrowed snapshots exist at once; the rest wait their turn."""
+
+    def __init__(self, database: Database, workers: Workers, *, jobs_max: int) -> None:
+        self.database = database
+        self.workers = workers
+        self.jobs: dict[ReadJob, None] = {}
+        self._jobs_max = jobs_max
+        self._waiting: deque[tuple[ReadJob, Callable[[], None]]] = deque()
+
+    def admit(self, job: ReadJob, start: Callable[[], None]) -> None:
+        """Call ``start`` when ``job`` may run; at once when there is room."""
+        if len(self.jobs) < self._jobs_max:
+            self._enter(job)
+            start()
+        else:
+            self._waiting.append((job, start))
+
+    def _enter(self, job: ReadJob) -> None:
+        job.started_at = time.monotonic()
+        self.jobs[job] = None
+
+    def leave(self, job: ReadJob) -> None:
+        """The job is over or was given up; the next one may start."""
+        self._waiting = deque(entry for entry in self._waiting if entry[0] is not job)
+        if self.jobs.pop(job, job) is None and self._waiting:
+            waiting_job, start = self._waiting.popleft()
+            self._enter(waiting_job)
+            start()

@@ -1,0 +1,247 @@
+"""Who may write: a fair queue for the writer's token, and the group that shares one transaction.
+
+Autocommit writes that wait together run as one SQLite transaction, a savepoint each. Everything else (an
+interactive transaction, COPY, DDL, a statement not known to be short) takes the token alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import apsw
+
+from helios_cli.engine.errors import DiskFull, HeliosError
+from helios_cli.engine.node.pipeline import CommitPipeline
+from helios_cli.engine.sql.plan import Plan
+from helios_cli.engine.sql.sqlite_errors import to_helios
+from helios_cli.engine.storage.database import Database, UnloggedCommit
+
+log = logging.getLogger(__name__)
+
+GROUP_MAX: Final = 256
+"""Members of one group at most: bounds the time the loop spends in SQLite at a stretch."""
+
+GROUP_BUDGET_S: Final = 0.05
+"""Time after which SQLite interrupts a group: its slowest member reruns alone on a thread."""
+
+
+class GroupWrite:
+    """One autocommit write of one session, waiting to run in a group."""
+
+    __slots__ = ("binds", "cancelled", "changes", "done", "error", "plan", "rows")
+
+    def __init__(self, plan: Plan, binds: Sequence[Any], done: Callable[[GroupWrite], None]) -> None:
+        self.plan = plan
+        self.binds = binds
+        self.done = done
+        """Called on the loop when the outcome is committed; ``error``, ``changes`` and ``rows`` tell it."""
+        self.changes = 0
+        self.rows: list[Any] | None = None
+        self.error: BaseException | None = None
+        self.cancelled = False
+
+
+class TokenRequest:
+    """A wait for the writer's token, alone."""
+
+    __slots__ = ("cancelled", "granted")
+
+    def __init__(self, granted: Callable[[], None]) -> None:
+        self.granted = granted
+        """Called on the loop when the token is yours; release it with :meth:`WriterQueue.release`."""
+        self.cancelled = False
+
+
+class WriterQueue:
+    """First come, first served; a run of group writes at the head is served together."""
+
+    def __init__(self, database: Database, pipeline: CommitPipeline, loop: asyncio.AbstractEventLoop) -> None:
+        self.database = database
+        self.pipeline = pipeline
+        self.holder: TokenRequest | None = None
+        self.refusal: Callable[[], HeliosError | None] = lambda: None
+        """Says why no write may start now, None when it may."""
+        self.on_disk_full: Callable[[], None] = lambda: None
+        self.on_fatal: Callable[[BaseException], None] = lambda error: None
+        self.on_slow: Callable[[GroupWrite], None] = lambda write: None
+        """Takes a write that exceeded the inline budget, to run it alone on a thread."""
+        self.group_count = 0
+        self.write_count = 0
+        self._waiting: deque[GroupWrite | TokenRequest] = deque()
+        self._loop = loop
+        self._scheduled = False
+        pipeline.on_room = self.run
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def submit(self, write: GroupWrite) -> None:
+        """Queue an autocommit write; it runs with whatever else arrives in this turn of the loop."""
+        self._waiting.append(write)
+        self._schedule()
+
+    def acquire(self, granted: Callable[[], None], *, first: bool = False) -> TokenRequest:
+        """Ask for the token; ``first`` jumps the queue (checkpoint barriers)."""
+        request = TokenRequest(granted)
+        if first:
+            self._waiting.appendleft(request)
+        else:
+            self._waiting.append(request)
+        self._schedule()
+        return request
+
+    async def acquire_async(self, *, first: bool = False) -> TokenRequest:
+        """Ask for the token and wait until it is granted."""
+        granted = self._loop.create_future()
+        request = self.acquire(lambda: granted.done() or granted.set_result(None), first=first)
+        try:
+            await granted
+        except BaseException:
+            self.withdraw(request)
+            raise
+        return request
+
+    def withdraw(self, request: GroupWrite | TokenRequest) -> bool:
+        """Leave the queue. False when it is too late: the write has run or the token is held."""
+        request.cancelled = True
+        try:
+            self._waiting.remove(request)
+        except ValueError:
+            if request is self.holder:
+                self.release()
+            return False
+        return True
+
+    def release(self) -> None:
+        """Give the token back."""
+        self.holder = None
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._scheduled and self.holder is None:
+            self._scheduled = True
+            self._loop.call_soon(self._run_scheduled)
+
+    def _run_scheduled(self) -> None:
+        self._scheduled = False
+        self.run()
+
+    def run(self) -> None:
+        """Serve the queue as far as the token and the commits in flight allow."""
+        waiting = self._waiting
+        while waiting and self.holder is None and self.pipeline.has_room():
+            head = waiting[0]
+            if isinstance(head, TokenRequest):
+                waiting.popleft()
+                self.holder = head
+                head.granted()
+                continue
+            group: list[GroupWrite] = []
+            while waiting and isinstance(waiting[0], GroupWrite) and len(group) < GROUP_MAX:
+                group.append(waiting.popleft())  # type: ignore[arg-type]
+            self._run_group(group)
+
+    def _run_group(self, group: list[GroupWrite]) -> None:
+        try:
+            self._check_allowed()
+            commit = self._execute(group)
+        except UnloggedCommit as error:
+            self.on_fatal(error)
+            return
+        except HeliosError as error:
+            for write in group:
+                write.error = error
+            commit = None
+        self.group_count += 1
+        self.write_count += len(group)
+        if commit is None:
+            self.pipeline.after_latest(lambda: _finish(group))
+            return
+        commit.waiters.append(lambda: _finish(group))
+        self.pipeline.submit(commit)
+
+    def _check_allowed(self) -> None:
+        refused = self.refusal()
+        if refused is not None:
+            raise refused
+        try:
+            self.database.reserve()
+        except DiskFull:
+            self.on_disk_full()
+            raise
+
+    def _execute(self, group: list[GroupWrite]) -> Any:
+        """Run the group as one transaction, again without a member that broke it."""
+        while group:
+            culprit = self._attempt(group)
+            if culprit is None:
+                break
+            group.remove(culprit)
+            self._settle_culprit(culprit)
+        if not group:
+            return None
+        try:
+            return self.database.commit(self.database.writer)
+        except apsw.Error as error:
+            self._roll_back()
+            raise self._translated(error) from error
+
+    def _attempt(self, group: list[GroupWrite]) -> GroupWrite | None:
+        """One try; returns the member after which the transaction no longer stood, None when it stands.
+
+        An interrupted write, RAISE(ROLLBACK), a full disk or an I/O error makes SQLite roll the whole
+        transaction back, so the work of the members before it is gone and must be done again.
+        """
+        connection = self.database.writer
+        execute = connection.execute
+        execute("BEGIN IMMEDIATE")
+        alone = len(group) == 1
+        for write in group:
+            write.error = None
+            if not alone:
+                execute("SAVEPOINT member")
+            try:
+                cursor = execute(write.plan.steps[0], write.binds)
+                write.rows = cursor.fetchall() if write.plan.columns is not None else None
+                write.changes = connection.changes()
+                if connection.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0]:
+                    raise apsw.ConstraintError("FOREIGN KEY constraint failed")
+            except Exception as error:
+                write.error = error
+                if not connection.in_transaction:
+                    return write
+                if not alone:
+                    execute("ROLLBACK TO member")
+            if not alone:
+                execute("RELEASE member")
+        if alone and group[0].error is not None:
+            execute("ROLLBACK")
+            execute("BEGIN IMMEDIATE")
+        return None
+
+    def _settle_culprit(self, write: GroupWrite) -> None:
+        error = write.error
+        if isinstance(error, apsw.InterruptError):
+            self.on_slow(write)
+            return
+        if isinstance(error, apsw.FullError | apsw.IOError):
+            self.on_disk_full()
+        self.pipeline.after_latest(lambda: write.done(write))
+
+    def _roll_back(self) -> None:
+        if self.database.writer.in_transaction:
+            self.database.writer.execute("ROLLBACK")
+
+    def _translated(self, error: apsw.Error) -> HeliosError:
+        if isinstance(error, apsw.FullError | apsw.IOError):
+            self.on_disk_full()
+        return to_helios(str(error), error.extendedresult)
+
+
+def _finish(group: list[GroupWrite]) -> None:
+    for write in group:
+        write.done(write)

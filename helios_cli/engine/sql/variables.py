@@ -1,0 +1,216 @@
+"""Run-time parameters of a session: what SET accepts and SHOW answers (PostgreSQL manual, chapter 20)."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from helios_cli.engine.errors import SqlError
+
+_DURATION: Final = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d)?\s*")
+_DURATION_MS: Final = {"us": 0.001, "ms": 1.0, "s": 1000.0, "min": 60_000.0, "h": 3_600_000.0, "d": 86_400_000.0}
+_TRUE: Final = ("on", "true", "yes", "1", "t", "tr", "tru", "y", "ye")
+_FALSE: Final = ("off", "of", "false", "no", "0", "f", "fa", "fal", "fals", "n")
+
+Check = Callable[[str, str], str]
+
+
+def parse_duration_ms(name: str, value: str) -> int:
+    """Milliseconds of ``'500'``, ``'30s'``, ``'5 min'``; a bare number is milliseconds.
+
+    Raises:
+        SqlError: 22023, as PostgreSQL words it.
+    """
+    match = _DURATION.fullmatch(value)
+    if match is None:
+        raise SqlError(
+            f'invalid value for parameter "{name}": "{value}"',
+            sqlstate="22023",
+            hint='Valid units for this parameter are "us", "ms", "s", "min", "h", and "d".',
+        )
+    milliseconds = round(float(match[1]) * _DURATION_MS[match[2] or "ms"])
+    if not 0 <= milliseconds <= 2_147_483_647:
+        raise SqlError(
+            f'{milliseconds} ms is outside the valid range for parameter "{name}" (0 ms .. 2147483647 ms)',
+            sqlstate="22023",
+        )
+    return milliseconds
+
+
+def format_duration(milliseconds: int) -> str:
+    """The shortest exact form with a unit, as SHOW prints it: 30000 is ``30s``, 0 is ``0``."""
+    if milliseconds == 0:
+        return "0"
+    for unit in ("d", "h", "min", "s"):
+        size = round(_DURATION_MS[unit])
+        if milliseconds % size == 0:
+            return f"{milliseconds // size}{unit}"
+    return f"{milliseconds}ms"
+
+
+def _any(_name: str, value: str) -> str:
+    return value
+
+
+def _duration(name: str, value: str) -> str:
+    return format_duration(parse_duration_ms(name, value))
+
+
+def _boolean(name: str, value: str) -> str:
+    folded = value.strip().lower()
+    if folded in _TRUE:
+        return "on"
+    if folded in _FALSE:
+        return "off"
+    raise SqlError(f'parameter "{name}" requires a Boolean value', sqlstate="22023")
+
+
+def _integer(low: int, high: int) -> Check:
+    def check(name: str, value: str) -> str:
+        try:
+            number = int(value.strip())
+        except ValueError:
+            raise SqlError(f'invalid value for parameter "{name}": "{value}"', sqlstate="22023") from None
+        if not low <= number <= high:
+            raise SqlError(
+                f'{number} is outside the valid range for parameter "{name}" ({low} .. {high})', sqlstate="22023"
+            )
+        return str(number)
+
+    return check
+
+
+def _one_of(*choices: str) -> Check:
+    def check(name: str, value: str) -> str:
+        folded = value.strip().lower()
+        if folded not in choices:
+            raise SqlError(
+                f'invalid value for parameter "{name}": "{value}"',
+                sqlstate="22023",
+                hint=f"Available values: {', '.join(choices)}.",
+            )
+        return folded
+
+    return check
+
+
+def _encoding(name: str, value: str) -> str:
+    if value.strip().lower().replace("-", "").replace("_", "") not in ("utf8", "unicode", "sqlascii"):
+        raise SqlError(
+            f'invalid value for parameter "{name}": "{value}"', sqlstate="22023", hint="Only UTF8 is supported."
+        )
+    return "UTF8"
+
+
+def _isolation(name: str, value: str) -> str:
+    folded = " ".join(value.lower().split())
+    return _one_of("read uncommitted", "read committed", "repeatable read", "serializable")(name, folded)
+
+
+def _synchronous_commit(name: str, value: str) -> str:
+    choices = ("off", "local", "remote_write", "on", "remote_apply", "semi_sync", "sync", "quorum")
+    folded = value.strip().lower()
+    folded = {"true": "on", "yes": "on", "1": "on", "false": "off", "no": "off", "0": "off"}.get(folded, folded)
+    return _one_of(*choices)(name, folded)
+
+
+def _fixed(expected: str) -> Check:
+    def check(name: str, value: str) -> str:
+        if value.strip().lower() != expected.lower():
+            raise SqlError(
+                f'parameter "{name}" cannot be set to "{value}"', sqlstate="0A000", hint=f"Only {expected} is supported."
+            )
+        return expected
+
+    return check
+
+
+def _datestyle(_name: str, value: str) -> str:
+    parts = {part.strip().lower() for part in value.split(",")}
+    if not parts <= {"iso", "mdy", "dmy", "ymd", "default", "us", "european"}:
+        raise SqlError(f'parameter "DateStyle" cannot be set to "{value}"', sqlstate="0A000", hint="Only ISO is supported.")
+    return "ISO, MDY"
+
+
+def _read_only(name: str, value: str) -> str:
+    raise SqlError(f'parameter "{name}" cannot be changed', sqlstate="55P02")
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One parameter: its spelling, value at the start of a session, check, and whether clients are told of changes."""
+
+    name: str
+    default: str
+    check: Check = _any
+    reported: bool = False
+    description: str = ""
+
+
+_VARIABLES: Final = (
+    Variable("application_name", "", _any, True, "Name of the application, shown in pg_stat_activity."),
+    Variable("bytea_output", "hex", _one_of("hex", "escape")),
+    Variable("check_function_bodies", "on", _boolean),
+    Variable("client_encoding", "UTF8", _encoding, True),
+    Variable("client_min_messages", "notice", _any),
+    Variable("cursor_tuple_fraction", "0.1"),
+    Variable("DateStyle", "ISO, MDY", _datestyle, True),
+    Variable("default_table_access_method", "heap", _fixed("heap")),
+    Variable("default_tablespace", ""),
+    Variable("default_transaction_deferrable", "off", _boolean),
+    Variable("default_transaction_isolation", "read committed", _isolation),
+    Variable("default_transaction_read_only", "off", _boolean, True),
+    Variable("enable_seqscan", "on", _boolean),
+    Variable("extra_float_digits", "1", _integer(-15, 3)),
+    Variable("geqo", "on", _boolean),
+    Variable("idle_in_transaction_session_timeout", "0", _duration),
+    Variable("idle_session_timeout", "0", _duration),
+    Variable("in_hot_standby", "off", _read_only, True),
+    Variable("integer_datetimes", "on", _read_only, True),
+    Variable("IntervalStyle", "postgres", _one_of("postgres", "postgres_verbose", "sql_standard", "iso_8601"), True),
+    Variable("is_superuser", "on", _read_only, True),
+    Variable("jit", "off", _boolean),
+    Variable("lc_messages", "C"),
+    Variable("lc_monetary", "C"),
+    Variable("lc_numeric", "C"),
+    Variable("lc_time", "C"),
+    Variable("lock_timeout", "0", _duration),
+    Variable("max_identifier_length", "63", _read_only),
+    Variable("row_security", "on", _boolean),
+    Variable("search_path", '"$user", public'),
+    Variable("server_encoding", "UTF8", _read_only, True),
+    Variable("server_version", "15.0", _read_only, True),
+    Variable("server_version_num", "150000", _read_only),
+    Variable("session_authorization", "", _any, True),
+    Variable("standard_conforming_strings", "on", _fixed("on"), True),
+    Variable("statement_timeout", "0", _duration),
+    Variable("synchronous_commit", "on", _synchronous_commit),
+    Variable("TimeZone", "UTC", _any, True),
+    Variable("transaction_deferrable", "off", _boolean),
+    Variable("transaction_isolation", "read committed", _isolation),
+    Variable("transaction_read_only", "off", _boolean),
+    Variable("work_mem", "4MB"),
+    Variable("xmloption", "content", _one_of("content", "document")),
+)
+
+BY_NAME: Final[Mapping[str, Variable]] = {variable.name.lower(): variable for variable in _VARIABLES}
+
+
+def find(name: str) -> Variable:
+    """Look a parameter up, without regard to case.
+
+    Raises:
+        SqlError: 42704 with the nearest known name as a hint. A name with a dot is a custom parameter and is found.
+    """
+    folded = name.lower()
+    variable = BY_NAME.get(folded)
+    if variable is not None:
+        return variable
+    if "." in folded:
+        return Variable(folded, "")
+    near = difflib.get_close_matches(folded, BY_NAME, 1)
+    hint = f'Perhaps you meant "{near[0]}".' if near else None
+    raise SqlError(f'unrecognized configuration parameter "{name}"', sqlstate="42704", hint=hint)

@@ -1,0 +1,164 @@
+"""The live database: one writer connection, the ring of readers, and what turns a COMMIT into a log record."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import apsw
+
+from helios_cli.engine.log.checksum import ChecksumTable
+from helios_cli.engine.storage.capture import SMALL_FRAMES, WalCapture
+from helios_cli.engine.storage.connection import CACHE_KIB, Setup, open_connection
+from helios_cli.engine.storage.pagelog import PageLog
+from helios_cli.engine.storage.recordwriter import RecordWriter
+from helios_cli.engine.storage.ring import PinnedReader, Ring
+from helios_cli.engine.types import Lsn
+
+GROUP_RESERVE: Final = 4 << 20
+"""Log bytes that must be there before a group begins: more than an inline group can produce uncompressed."""
+
+POOL_MAX: Final = 16
+"""Idle connections kept for long statements and for transactions with a snapshot of their own."""
+
+
+@dataclass(slots=True, eq=False)
+class Commit:
+    """One committed SQLite transaction on its way to stable storage."""
+
+    seq: int
+    """Grows by one with each commit of this process: the order in which answers leave."""
+    reader: PinnedReader
+    lsn_end: Lsn = Lsn(0)
+    data: bytes = b""
+    """The encoded record; empty when its chain has been written already."""
+    schema_changed: bool = False
+    waiters: list[Callable[[], None]] = field(default_factory=list)
+    """Called on the loop when the commit is committed by the mode's rule."""
+
+
+class Database:
+    """SQLite as the node uses it. Every method that commits needs the writer's token."""
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        log: PageLog,
+        checksums: ChecksumTable,
+        records: RecordWriter,
+        setup: Setup | None,
+        ring_size: int,
+    ) -> None:
+        self.path = path
+        self.log = log
+        self.checksums = checksums
+        self.records = records
+        self.commit_lock = threading.Lock()
+        self.commit_seq = 0
+        self.capture = WalCapture(path)
+        self._setup = setup
+        self._pool: list[apsw.Connection] = []
+        self._pool_lock = threading.Lock()
+        self.connections_open = 0
+        self.writer = self.connect(cache_kib=CACHE_KIB)
+        self.ring = Ring([PinnedReader(self.connect()) for _ in range(ring_size)])
+
+    def connect(self, *, cache_kib: int = 2048) -> apsw.Connection:
+        """A new connection with the functions registered and the WAL hook attached."""
+        connection = open_connection(self.path, self._setup, cache_kib=cache_kib)
+        self.capture.attach(connection)
+        self.connections_open += 1
+        return connection
+
+    def borrow(self) -> apsw.Connection:
+        """An idle connection from the pool, or a new one. Thread-safe."""
+        with self._pool_lock:
+            if self._pool:
+                return self._pool.pop()
+        return self.connect()
+
+    def give_back(self, connection: apsw.Connection) -> None:
+        """Return a borrowed connection; an open transaction on it is rolled back. Thread-safe."""
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        with self._pool_lock:
+            if len(self._pool) < POOL_MAX:
+                self._pool.append(connection)
+                return
+        self.drop(connection)
+
+    def drop(self, connection: apsw.Connection) -> None:
+        """Close a connection that is not worth keeping."""
+        connection.close(True)
+        self.connections_open -= 1
+
+    def pin(self, connection: apsw.Connection) -> int:
+        """Open a snapshot of SQLite's newest commit on ``connection``.
+
+        Returns the commit's sequence number: nothing seen through the snapshot may leave the node before that
+        commit is committed.
+        """
+        with self.commit_lock:
+            connection.execute("BEGIN")
+            connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
+            return self.commit_seq
+
+    def reserve(self, size: int = GROUP_RESERVE) -> None:
+        """Make sure that a record of ``size`` bytes can be logged. Raises DiskFull."""
+        self.log.reserve(size)
+
+    def commit(self, connection: apsw.Connection, *, schema_changed: bool = False) -> Commit | None:
+        """COMMIT on ``connection`` and make the record. None when nothing was changed.
+
+        Raises whatever COMMIT raises, with the transaction still open or rolled back by SQLite. An error after
+        COMMIT is fatal to the process: SQLite then holds what the log does not.
+        """
+        capture = self.capture
+        with self.commit_lock:
+            capture.fired = False
+            connection.execute("COMMIT")
+            if not capture.fired:
+                return None
+            self.commit_seq += 1
+            commit = Commit(self.commit_seq, self.ring.pin_boundary(), schema_changed=schema_changed)
+        try:
+            self._record(commit)
+        except BaseException as error:
+            raise UnloggedCommit(error) from error
+        return commit
+
+    def _record(self, commit: Commit) -> None:
+        if self.capture.pending_frames() <= SMALL_FRAMES:
+            pages, db_pages, _ = self.capture.take()
+            total = self.checksums.apply(pages, db_pages)
+            commit.data, commit.lsn_end = self.records.data(pages, db_pages, total)
+        else:
+            parts, db_pages = self.capture.take_large()
+            commit.data, commit.lsn_end = self.records.chain(parts, db_pages, self.checksums)
+
+    def log_bytes_bound(self) -> int:
+        """An upper bound of the log bytes that the open transaction on the writer can need."""
+        dirty = self.writer.status(apsw.SQLITE_DBSTATUS_CACHE_USED)[0]
+        spilled = self.capture.wal_bytes_after_last()
+        return GROUP_RESERVE + 2 * (dirty + spilled)
+
+    def close(self) -> None:
+        """Close every connection. Open transactions are rolled back; nothing is checkpointed."""
+        self.ring.close()
+        with self._pool_lock:
+            pool, self._pool = self._pool, []
+        for connection in (*pool, self.writer):
+            connection.close(True)
+        self.capture.close()
+
+
+class UnloggedCommit(Exception):
+    """SQLite committed what the page log could not be given. The process must end and recover."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(f"a committed transaction could not be logged: {cause}")
+
+

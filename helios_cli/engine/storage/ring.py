@@ -1,0 +1,84 @@
+"""The ring of pinned readers: snapshots taken at group boundaries, used once those are committed.
+
+A reader is pinned in the same critical section as the COMMIT that makes its boundary, and becomes current
+only when that boundary is committed by the replication mode's rule. So a read never shows what a failover
+could take back, never waits for the writer, and never pays for opening a snapshot.
+"""
+
+from __future__ import annotations
+
+import apsw
+
+
+class PinnedReader:
+    """One connection with an open read transaction, or idle."""
+
+    __slots__ = ("_execute", "connection", "cursor", "execute", "pinned")
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self.connection = connection
+        self.cursor = connection.cursor()
+        self.execute = self.cursor.execute
+        self._execute = connection.cursor().execute
+        self.pinned = False
+
+    def pin(self) -> None:
+        """Open a snapshot of SQLite's newest commit, giving up the one held before."""
+        execute = self._execute
+        if self.pinned:
+            execute("COMMIT")
+        execute("BEGIN")
+        execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
+        self.pinned = True
+
+    def unpin(self) -> None:
+        """Give the snapshot up, so that checkpoints may pass it."""
+        if self.pinned:
+            self._execute("COMMIT")
+            self.pinned = False
+
+
+class Ring:
+    """A current reader, the pinned readers of boundaries in flight, and spares.
+
+    At most ``len(readers) - 1`` boundaries may be in flight: the caller must not commit a group when
+    :meth:`has_spare` is false.
+    """
+
+    def __init__(self, readers: list[PinnedReader]) -> None:
+        self._spares = readers
+        self.readers = tuple(readers)
+        self.current = readers.pop()
+        self.current.pin()
+
+    def has_spare(self) -> bool:
+        """Whether another boundary may be pinned."""
+        return bool(self._spares)
+
+    def pin_boundary(self) -> PinnedReader:
+        """Pin a spare at SQLite's newest commit; the caller holds the commit lock."""
+        reader = self._spares.pop()
+        reader.pin()
+        return reader
+
+    def turn(self, reader: PinnedReader) -> None:
+        """Make ``reader`` current. The new snapshot was pinned before the old one is released here."""
+        old = self.current
+        self.current = reader
+        old.unpin()
+        self._spares.append(old)
+
+    def discard(self, reader: PinnedReader) -> None:
+        """Release the reader of a boundary that a newer one has overtaken."""
+        reader.unpin()
+        self._spares.append(reader)
+
+    def refresh(self) -> None:
+        """Pin the current reader anew; only when nothing is in flight."""
+        self.current.pin()
+
+    def close(self) -> None:
+        """Release every snapshot and close the connections."""
+        for reader in self.readers:
+            reader.unpin()
+            reader.connection.close()
