@@ -1,0 +1,234 @@
+"""The settings a node runs by: one declarative class, whose fields are also the table of settings."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from helios_cli.engine.config.spec import Kind, Setting, Value
+
+T = TypeVar("T")
+
+HOST: Final = r"[A-Za-z0-9._:%\[\]-]{1,253}"
+ENDPOINT: Final = r"(?:\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]{1,253}):[0-9]{1,5}"
+ENDPOINT_HELP: Final = "An address is written host:port."
+NODE_ID: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
+NODE_ID_HELP: Final = "A node id has up to 63 letters, digits, dots, dashes or underscores."
+
+REPLICATION_MODES: Final = ("async", "semi-sync", "sync", "quorum")
+MODE_SYNONYMS: Final = {
+    "asynchronous": "async",
+    "synchronous": "sync",
+    "semi_sync": "semi-sync",
+    "semisync": "semi-sync",
+    "semi-synchronous": "semi-sync",
+}
+_ON_WORDS: Final = {"true": "on", "yes": "on", "1": "on", "false": "off", "no": "off", "0": "off"}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value came from."""
+
+    kind: str
+    """``flag``, ``environment``, ``auto``, ``file`` or ``default``."""
+    where: str = ""
+    """The flag, the variable's name or ``path``; empty for a default."""
+    line: int | None = None
+    """1-based line of the file; None when it has none."""
+
+    def __str__(self) -> str:
+        if self.kind == "default":
+            return "default"
+        return self.where if self.line is None else f"{self.where}:{self.line}"
+
+
+DEFAULT_ORIGIN: Final = Origin("default")
+
+
+def _setting(default: T, kind: Kind, section: str, help: str, **more: Any) -> T:
+    """Declare a field of ``Settings`` and its row in the table at once."""
+    row = {"kind": kind, "section": section, "help": help, **more}
+    return field(default=default, metadata={"setting": row})
+
+
+def _bool(default: bool, section: str, help: str, **more: Any) -> bool:
+    return _setting(default, Kind.BOOL, section, help, **more)
+
+
+def _number(default: int, section: str, help: str, low: int, high: int, **more: Any) -> int:
+    return _setting(default, Kind.INTEGER, section, help, minimum=low, maximum=high, **more)
+
+
+def _duration(default: int, section: str, help: str, **more: Any) -> int:
+    return _setting(default, Kind.QUANTITY, section, help, unit="ms", minimum=0, maximum=2**31 - 1, **more)
+
+
+def _megabytes(default: int, section: str, help: str, low: int, high: int, **more: Any) -> int:
+    return _setting(default, Kind.QUANTITY, section, help, unit="MB", minimum=low, maximum=high, **more)
+
+
+def _text(default: str, section: str, help: str, **more: Any) -> str:
+    return _setting(default, Kind.TEXT, section, help, **more)
+
+
+def _word(default: str, section: str, help: str, *choices: str, **more: Any) -> str:
+    return _setting(default, Kind.ENUM, section, help, choices=choices, **more)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting of one node, checked, with the origin of each.
+
+    Durations are milliseconds, sizes are MiB (as their names say), 0 switches a timeout off.
+    """
+
+    data_dir: str = _text(
+        "./heliosdb-data", "server", "Directory that holds the node's database, log and state.", auto=False
+    )
+    node_id: str = _text(
+        "",
+        "server",
+        "Name of this node, unique in its cluster; empty means node-<pg_port>.",
+        pattern=NODE_ID,
+        pattern_help=NODE_ID_HELP,
+        auto=False,
+    )
+    listen_address: str = _text(
+        "127.0.0.1", "server", "Address to listen on; 0.0.0.0 or :: for every interface.", pattern=HOST
+    )
+    advertise_address: str = _text(
+        "", "server", "Host name or address that others reach this node by; empty means listen_address.", pattern=HOST
+    )
+    pg_port: int = _number(
+        5432, "server", "Port of the PostgreSQL protocol.", 1, 65535, key_aliases=("server.port",), auto=False
+    )
+    native_port: int = _number(5433, "server", "Port of the protocol between nodes.", 1, 65535, auto=False)
+    http_port: int = _number(
+        8080, "server", "Port of HTTP: health, status, metrics and administration.", 1, 65535, auto=False
+    )
+    allow_faults: bool = _bool(
+        False, "server", "Open the gates that inject faults for tests; loopback only.", auto=False
+    )
+
+    auth: str = _word(
+        "trust", "security", "How clients prove who they are; the first password set turns scram on.", "trust", "scram"
+    )
+    allow_insecure_network: bool = _bool(
+        False, "security", "Serve beyond loopback although no client has to prove who it is.", auto=False
+    )
+    tls_cert: str = _text("", "security", "PEM file with the server's certificate chain; empty: no TLS.")
+    tls_key: str = _text("", "security", "PEM file with the private key of tls_cert.")
+    authentication_timeout: int = _duration(
+        60_000, "security", "Longest time a client may take to log in.", reload=True
+    )
+
+    max_connections: int = _number(1000, "sessions", "Most client connections at a time.", 1, 262_143)
+    statement_timeout: int = _duration(0, "sessions", "Longest time a statement may run; 0: no limit.", reload=True)
+    lock_timeout: int = _duration(0, "sessions", "Longest wait for the writer; 0: no limit.", reload=True)
+    idle_in_transaction_session_timeout: int = _duration(
+        0, "sessions", "Longest idle time inside a transaction that holds nothing; 0: no limit.", reload=True
+    )
+    idle_writer_timeout: int = _duration(
+        30_000, "sessions", "Longest idle time inside a transaction that holds the writer; 0: no limit.", reload=True
+    )
+    synchronous_commit: str = _word(
+        "on",
+        "sessions",
+        "What a commit waits for: on is the cluster's mode, local and off only shorten this session's wait.",
+        "on",
+        "off",
+        "local",
+        "remote_write",
+        "remote_apply",
+        synonyms=_ON_WORDS,
+        reload=True,
+    )
+
+    wal_checkpoint_mb: int = _megabytes(
+        64, "storage", "Size of SQLite's WAL at which a checkpoint begins.", 1, 1 << 20, reload=True
+    )
+    wal_max_mb: int = _megabytes(
+        1024, "storage", "Size of SQLite's WAL at which the oldest reader is cancelled.", 2, 1 << 20, reload=True
+    )
+    log_segment_mb: int = _megabytes(16, "storage", "Size of one segment file of the page log.", 1, 1024)
+    log_retention_mb: int = _megabytes(
+        256, "storage", "Page log kept although nobody needs it any more.", 0, 1 << 30, reload=True
+    )
+    max_slot_lag_mb: int = _megabytes(
+        16_384, "storage", "Page log kept for a standby that lags, before its slot is dropped.", 1, 1 << 30, reload=True
+    )
+    group_max_transactions: int = _number(
+        256, "storage", "Most client transactions that commit as one record.", 1, 10_000, reload=True
+    )
+    groups_in_flight: int = _number(
+        4, "storage", "Groups that may wait for the disk while the next one executes.", 1, 64
+    )
+    reader_threads: int = _number(2, "storage", "Threads for statements that are not known to be short.", 1, 256)
+
+    replication_role: str = _word(
+        "standalone",
+        "replication",
+        "Role of an empty data directory; later the persisted membership decides.",
+        "standalone",
+        "primary",
+        "standby",
+        "observer",
+        key="replication.role",
+        env_aliases=("HELIOSDB_ROLE",),
+        auto=False,
+    )
+    replication_mode: str = _word(
+        "async",
+        "replication",
+        "When a commit is acknowledged: flushed here, on one standby, on all, or on a majority.",
+        *REPLICATION_MODES,
+        key="replication.mode",
+        synonyms=MODE_SYNONYMS,
+        env_aliases=("HA_SYNC_MODE",),
+    )
+    primary_host: str = _text(
+        "", "replication", "Address of the primary that an empty standby joins.", pattern=HOST, auto=False
+    )
+    primary_port: int = _number(
+        5433, "replication", "Port of the protocol between nodes at primary_host.", 1, 65535, auto=False
+    )
+
+    log_level: str = _word(
+        "info",
+        "logging",
+        "Least severe messages that are written.",
+        "debug",
+        "info",
+        "warning",
+        "error",
+        key="logging.level",
+        reload=True,
+    )
+    log_format: str = _word(
+        "text", "logging", "One line for people, or one JSON object a line.", "text", "json", key="logging.format"
+    )
+
+    config_file: str | None = None
+    """The heliosdb.conf that was read; None when there was none."""
+    recorded: Mapping[str, Value] = field(default_factory=dict)
+    """Values of settings that later parts act upon, by dotted key (``replication.masters[0].priority``)."""
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    """Where each value came from, by setting name or, for recorded ones, dotted key; absent means a default."""
+
+    def origin(self, name: str) -> Origin:
+        """Where the value of a setting came from."""
+        return self.origins.get(name, DEFAULT_ORIGIN)
+
+
+def declared() -> tuple[Setting, ...]:
+    """The rows declared by the fields of ``Settings``, in their order."""
+    rows = []
+    for one in dataclasses.fields(Settings):
+        if "setting" in one.metadata:
+            row = dict(one.metadata["setting"])
+            section = row.pop("section")
+            rows.append(Setting(name=one.name, **{"key": f"{section}.{one.name}", "default": one.default, **row}))
+    return tuple(rows)
