@@ -119,7 +119,9 @@ def _take_environment(merged: Merged, environ: Mapping[str, str]) -> None:
             if environ.get(variable):  # an empty variable is how containers say "not set"
                 merged.put(setting, setting.name, environ[variable], Origin("environment", variable), variable)
     for variable in sorted(environ):
-        hint = did_you_mean(variable, known) if variable.startswith("HELIOSDB_") and variable not in known else None
+        if not variable.startswith("HELIOSDB_") or variable in known:
+            continue
+        hint = did_you_mean(variable, known, cutoff=0.85)  # only misspellings: scripts keep variables of their own
         if hint is not None:
             message = f'environment variable "{variable}" is not known and has no effect'
             merged.problems.append(Problem(Origin("environment", variable), variable, message, hint, warning=True))

@@ -60,10 +60,10 @@ def find(name: str) -> Setting:
     )
 
 
-def did_you_mean(name: str, names: Iterable[str]) -> str | None:
-    """A hint with the nearest name; None when nothing is near."""
+def did_you_mean(name: str, names: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """A hint with the nearest name; None when nothing is nearer than ``cutoff`` (1 is equal)."""
     known = list(names)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
     if not near:  # a right name at a wrong place: compare the last parts
         tail = name.rpartition(".")[2]
         tails = {one.rpartition(".")[2]: one for one in reversed(known)}
