@@ -1,0 +1,236 @@
+"""The table of types: oids, names and conversions. Oids are those of PostgreSQL's pg_type.dat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from struct import Struct
+from typing import Any, Final
+
+from helios_cli.engine.datatypes import calendar as cal
+from helios_cli.engine.datatypes import datetimes, floats, integers, interval, jsons, numeric, strings
+from helios_cli.engine.datatypes.arrays import ArrayCodec
+from helios_cli.engine.datatypes.pgtype import PgType
+from helios_cli.engine.datatypes.utf8 import decode_utf8
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """The four conversions of a type."""
+
+    parse_text: Callable[[str], Any]
+    format_text: Callable[[Any], bytes]
+    parse_binary: Callable[[bytes], Any]
+    format_binary: Callable[[Any], bytes]
+
+
+def _integer(name: str, bits: int, layout: str) -> Codec:
+    packed = Struct(layout)
+    return Codec(
+        integers.integer_parser(name, bits),
+        integers.format_number,
+        integers.binary_reader(packed),
+        integers.binary_writer(packed, bits, name),
+    )
+
+
+def _unsigned(name: str, parse: Callable[[str], int]) -> Codec:
+    packed = Struct("!I")
+    write = integers.binary_writer(packed, -32, name)
+    return Codec(parse, integers.format_number, integers.binary_reader(packed), write)
+
+
+def _opaque(parse: Callable[[str], str]) -> Codec:
+    """A type kept as text whose binary form is its text."""
+    return Codec(
+        parse, strings.format_string, lambda data: parse(decode_utf8(data)), strings.format_binary_string
+    )
+
+
+_INT8 = Struct("!q")
+_INT4 = Struct("!i")
+_TEXT: Final = _opaque(strings.parse_string)
+_OID: Final = _unsigned("oid", integers.parse_oid)
+_BOOL: Final = Codec(
+    integers.parse_bool, integers.format_bool, integers.parse_bool_binary, integers.format_bool_binary
+)
+_FLOAT4: Final = Codec(
+    floats.parse_float4, floats.format_float4, floats.parse_float4_binary, floats.format_float4_binary
+)
+_FLOAT8: Final = Codec(
+    floats.parse_float8, floats.format_float8, floats.parse_float8_binary, floats.format_float8_binary
+)
+_NUMERIC: Final = Codec(
+    numeric.parse_numeric, numeric.format_numeric, numeric.parse_numeric_binary, numeric.format_numeric_binary
+)
+_BYTEA: Final = Codec(strings.parse_bytea, strings.format_bytea, strings.parse_bytea_binary, strings.to_bytes)
+_UUID: Final = Codec(strings.parse_uuid, strings.format_string, strings.parse_uuid_binary, strings.format_uuid_binary)
+_JSON: Final = _opaque(jsons.parse_json)
+_JSONB: Final = Codec(
+    jsons.parse_jsonb, strings.format_string, jsons.parse_jsonb_binary, jsons.format_jsonb_binary
+)
+_DATE: Final = Codec(
+    datetimes.parse_date,
+    datetimes.format_date,
+    datetimes.ranged_reader(_INT4, cal.DATE_MIN, cal.DATE_END, "date", (cal.DATE_INFINITY, cal.DATE_MINUS_INFINITY)),
+    integers.binary_writer(_INT4, 32, "date"),
+)
+_TIME: Final = Codec(
+    datetimes.parse_time,
+    datetimes.format_time,
+    datetimes.ranged_reader(_INT8, 0, cal.DAY_US + 1, "time", ()),
+    integers.binary_writer(_INT8, 64, "time"),
+)
+_TIMETZ: Final = Codec(
+    datetimes.parse_timetz, strings.format_string, datetimes.parse_timetz_binary, datetimes.format_timetz_binary
+)
+_TIMESTAMP_READER: Final = datetimes.ranged_reader(
+    _INT8,
+    cal.TIMESTAMP_MIN,
+    cal.TIMESTAMP_END,
+    "timestamp",
+    (cal.TIMESTAMP_INFINITY, cal.TIMESTAMP_MINUS_INFINITY),
+)
+_TIMESTAMP: Final = Codec(
+    datetimes.parse_timestamp,
+    datetimes.format_timestamp,
+    _TIMESTAMP_READER,
+    integers.binary_writer(_INT8, 64, "timestamp without time zone"),
+)
+_TIMESTAMPTZ: Final = Codec(
+    datetimes.parse_timestamptz,
+    datetimes.format_timestamptz,
+    _TIMESTAMP_READER,
+    integers.binary_writer(_INT8, 64, "timestamp with time zone"),
+)
+_INTERVAL: Final = Codec(
+    interval.parse_interval, strings.format_string, interval.parse_interval_binary, interval.format_interval_binary
+)
+_BIT: Final = Codec(
+    strings.bits_parser("bit"), strings.format_string, strings.parse_bits_binary, strings.format_bits_binary
+)
+_VARBIT: Final = Codec(
+    strings.bits_parser("varbit"), strings.format_string, strings.parse_bits_binary, strings.format_bits_binary
+)
+_XID8: Final = Codec(
+    integers.parse_xid8,
+    lambda value: str(value & 0xFFFFFFFFFFFFFFFF).encode() if isinstance(value, int) else strings.format_string(value),
+    integers.binary_reader(_INT8),
+    integers.binary_writer(_INT8, 64, "xid8"),
+)
+
+# oid, name, SQL name, typlen, array oid, category, declared type, codec
+_BASE: Final[tuple[tuple[int, str, str, int, int, str, str, Codec], ...]] = (
+    (16, "bool", "boolean", 1, 1000, "B", "bool", _BOOL),
+    (17, "bytea", "bytea", -1, 1001, "U", "bytea_blob", _BYTEA),
+    (18, "char", '"char"', 1, 1002, "Z", "char_text", _opaque(strings.parse_char)),
+    (19, "name", "name", 64, 1003, "S", "name_text", _opaque(strings.parse_name)),
+    (20, "int8", "bigint", 8, 1016, "N", "int8", _integer("bigint", 64, "!q")),
+    (21, "int2", "smallint", 2, 1005, "N", "int2", _integer("smallint", 16, "!h")),
+    (22, "int2vector", "int2vector", -1, 1006, "A", "int2vector_text", _TEXT),
+    (23, "int4", "integer", 4, 1007, "N", "int4", _integer("integer", 32, "!i")),
+    (24, "regproc", "regproc", 4, 1008, "N", "regproc", _TEXT),
+    (25, "text", "text", -1, 1009, "S", "text", _TEXT),
+    (26, "oid", "oid", 4, 1028, "N", "oid", _OID),
+    (27, "tid", "tid", 6, 1010, "U", "tid_text", _TEXT),
+    (28, "xid", "xid", 4, 1011, "U", "xid", _unsigned("xid", integers.parse_oid)),
+    (29, "cid", "cid", 4, 1012, "U", "cid", _unsigned("cid", integers.parse_oid)),
+    (30, "oidvector", "oidvector", -1, 1013, "A", "oidvector_text", _TEXT),
+    (114, "json", "json", -1, 199, "U", "json_text", _JSON),
+    (142, "xml", "xml", -1, 143, "U", "xml_text", _TEXT),
+    (194, "pg_node_tree", "pg_node_tree", -1, 0, "Z", "pg_node_tree_text", _TEXT),
+    (600, "point", "point", 16, 1017, "G", "geo_p_text", _TEXT),
+    (650, "cidr", "cidr", -1, 651, "I", "cidr_text", _TEXT),
+    (700, "float4", "real", 4, 1021, "N", "float4", _FLOAT4),
+    (701, "float8", "double precision", 8, 1022, "N", "float8", _FLOAT8),
+    (774, "macaddr8", "macaddr8", 8, 775, "U", "macaddr8_text", _TEXT),
+    (790, "money", "money", 8, 791, "N", "money_text", _TEXT),
+    (829, "macaddr", "macaddr", 6, 1040, "U", "macaddr_text", _TEXT),
+    (869, "inet", "inet", -1, 1041, "I", "inet_text", _TEXT),
+    (1033, "aclitem", "aclitem", 12, 1034, "U", "aclitem_text", _TEXT),
+    (1042, "bpchar", "character", -1, 1014, "S", "bpchar", _TEXT),
+    (1043, "varchar", "character varying", -1, 1015, "S", "varchar", _TEXT),
+    (1082, "date", "date", 4, 1182, "D", "date", _DATE),
+    (1083, "time", "time without time zone", 8, 1183, "D", "time", _TIME),
+    (1114, "timestamp", "timestamp without time zone", 8, 1115, "D", "timestamp", _TIMESTAMP),
+    (1184, "timestamptz", "timestamp with time zone", 8, 1185, "D", "timestamptz", _TIMESTAMPTZ),
+    (1186, "interval", "interval", 16, 1187, "T", "interval_text", _INTERVAL),
+    (1266, "timetz", "time with time zone", 12, 1270, "D", "timetz_text", _TIMETZ),
+    (1560, "bit", "bit", -1, 1561, "V", "bit_text", _BIT),
+    (1562, "varbit", "bit varying", -1, 1563, "V", "varbit_text", _VARBIT),
+    (1700, "numeric", "numeric", -1, 1231, "N", "numeric_text", _NUMERIC),
+    (1790, "refcursor", "refcursor", -1, 2201, "U", "refcursor_text", _TEXT),
+    (2202, "regprocedure", "regprocedure", 4, 2207, "N", "regprocedure", _TEXT),
+    (2203, "regoper", "regoper", 4, 2208, "N", "regoper", _TEXT),
+    (2204, "regoperator", "regoperator", 4, 2209, "N", "regoperator", _TEXT),
+    (2205, "regclass", "regclass", 4, 2210, "N", "regclass", _TEXT),
+    (2206, "regtype", "regtype", 4, 2211, "N", "regtype", _TEXT),
+    (2950, "uuid", "uuid", 16, 2951, "U", "uuid_text", _UUID),
+    (3220, "pg_lsn", "pg_lsn", 8, 3221, "U", "pg_lsn_text", _TEXT),
+    (3614, "tsvector", "tsvector", -1, 3643, "U", "tsvector_text", _TEXT),
+    (3615, "tsquery", "tsquery", -1, 3645, "U", "tsquery_text", _TEXT),
+    (3734, "regconfig", "regconfig", 4, 3735, "N", "regconfig", _TEXT),
+    (3769, "regdictionary", "regdictionary", 4, 3770, "N", "regdictionary", _TEXT),
+    (3802, "jsonb", "jsonb", -1, 3807, "U", "jsonb_text", _JSONB),
+    (4072, "jsonpath", "jsonpath", -1, 4073, "U", "jsonpath_text", _TEXT),
+    (4089, "regnamespace", "regnamespace", 4, 4090, "N", "regnamespace", _TEXT),
+    (4096, "regrole", "regrole", 4, 4097, "N", "regrole", _TEXT),
+    (5069, "xid8", "xid8", 8, 271, "U", "xid8", _XID8),
+)
+
+_PSEUDO: Final[tuple[tuple[int, str, str, int, int, str], ...]] = (
+    (705, "unknown", "unknown", -2, 0, "X"),
+    (2249, "record", "record", -1, 2287, "P"),
+    (2275, "cstring", "cstring", -2, 1263, "P"),
+    (2276, "any", '"any"', 4, 0, "P"),
+    (2277, "anyarray", "anyarray", -1, 0, "P"),
+    (2278, "void", "void", 4, 0, "P"),
+    (2279, "trigger", "trigger", 4, 0, "P"),
+    (2281, "internal", "internal", 8, 0, "P"),
+    (2283, "anyelement", "anyelement", 4, 0, "P"),
+    (2776, "anynonarray", "anynonarray", 4, 0, "P"),
+    (3500, "anyenum", "anyenum", 4, 0, "P"),
+    (3838, "event_trigger", "event_trigger", 4, 0, "P"),
+)
+
+_PREFERRED: Final = frozenset(("bool", "text", "oid", "float8", "timestamptz", "interval", "varbit", "inet"))
+
+
+def _base_types() -> list[PgType]:
+    return [
+        PgType(
+            oid, name, sql_name, typlen, array_oid, category, decl,
+            codec.parse_text, codec.format_text, codec.parse_binary, codec.format_binary,
+            preferred=name in _PREFERRED,
+        )
+        for oid, name, sql_name, typlen, array_oid, category, decl, codec in _BASE
+    ]  # fmt: skip
+
+
+def _pseudo_types() -> list[PgType]:
+    text = _TEXT
+    return [
+        PgType(
+            oid, name, sql_name, typlen, array_oid, category, f"{name}_text",
+            text.parse_text, text.format_text, text.parse_binary, text.format_binary,
+            kind="b" if name == "unknown" else "p",
+        )
+        for oid, name, sql_name, typlen, array_oid, category in _PSEUDO
+    ]  # fmt: skip
+
+
+def _array_of(element: PgType) -> PgType:
+    codec = ArrayCodec(element)
+    return PgType(
+        element.array_oid, f"_{element.name}", f"{element.sql_name}[]", -1, 0, "A",
+        f"{element.decl.removesuffix('_text').removesuffix('_blob')}_array_text",
+        codec.parse_text, strings.format_string, codec.parse_binary, codec.format_binary,
+        elem_oid=element.oid, kind="p" if element.name == "record" else "b",
+    )  # fmt: skip
+
+
+def build_types() -> dict[int, PgType]:
+    """Every type by oid, arrays included."""
+    types = _base_types() + _pseudo_types()
+    types += [_array_of(element) for element in types if element.array_oid]
+    return {pg_type.oid: pg_type for pg_type in types}
