@@ -339,6 +339,11 @@ def check_body(header: RecordHeader, raw: bytes) -> None:
         raise RecordDamaged(header.lsn, "its body checksum does not match")
 
 
+def max_record_bytes(page_count: int) -> int:
+    """The most that a record of ``page_count`` pages can take in the log, for reserving room before a commit."""
+    return HEADER_BYTES + page_count * (4 + PAGE_SIZE) + ALIGNMENT
+
+
 def peek_lsn(buffer: Buffer, offset: int = 0) -> Lsn:
     """The LSN in a header that the caller has made or checked itself; nothing is verified."""
     return Lsn(_LSN_AT.unpack_from(buffer, offset)[0])
