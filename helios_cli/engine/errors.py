@@ -10,8 +10,9 @@ from __future__ import annotations
 class HeliosError(Exception):
     """An error with everything a PostgreSQL ErrorResponse can say about it.
 
-    ``position`` is the 1-based character index in the query text, or None. ``retryable`` tells a client
-    that the same statement may succeed when sent again unchanged.
+    ``position`` is the 1-based character index in the query text, or None. ``context`` is where it happened
+    ('COPY t, line 3'). ``retryable`` tells a client that the same statement may succeed when sent again
+    unchanged.
     """
 
     sqlstate = "XX000"
@@ -31,6 +32,7 @@ class HeliosError(Exception):
         column: str | None = None,
         datatype: str | None = None,
         constraint: str | None = None,
+        context: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -44,6 +46,7 @@ class HeliosError(Exception):
         self.column = column
         self.datatype = datatype
         self.constraint = constraint
+        self.context = context
 
 
 class SqlError(HeliosError):

@@ -67,7 +67,7 @@ def binary_writer(layout: Struct, bits: int, name: str) -> Callable[[Any], bytes
 def to_int(value: Any, name: str) -> int:
     """The integer a SQLite value of any storage class stands for; 22P02 when it is none."""
     try:
-        return int(value)
+        return round(value) if isinstance(value, float) else int(value)
     except (TypeError, ValueError, OverflowError):
         raise invalid_text(name, show(value)) from None
 
