@@ -11,7 +11,6 @@ page that was never written reads as zeros from a file, so a table fed by record
 from __future__ import annotations
 
 import struct
-import sys
 from array import array
 from collections.abc import Iterable, Mapping
 from functools import reduce
@@ -31,6 +30,7 @@ VERSION: Final = 1
 # magic, version, lsn, pages, total
 _HEADER: Final = struct.Struct("<4sIQQQ")
 _CRC: Final = struct.Struct("<I")
+_BIG_ENDIAN: Final = struct.pack("=H", 1) == b"\0\1"
 
 
 def page_hash(page_no: int, data: Buffer) -> int:
@@ -104,7 +104,7 @@ class ChecksumTable:
     def to_bytes(self, lsn: int = 0) -> bytes:
         """The table as it is saved with the checkpoint at ``lsn``: header, hashes, CRC32C."""
         hashes = self._hashes
-        if sys.byteorder == "big":
+        if _BIG_ENDIAN:
             hashes = hashes[:]
             hashes.byteswap()
         body = _HEADER.pack(MAGIC, VERSION, lsn, len(hashes), self.total) + hashes.tobytes()
@@ -127,7 +127,7 @@ class ChecksumTable:
             raise LogDamaged("the checksum table fails its checksum")
         table = cls()
         table._hashes.frombytes(data[_HEADER.size : end])
-        if sys.byteorder == "big":
+        if _BIG_ENDIAN:
             table._hashes.byteswap()
         table.total = reduce(xor, table._hashes, 0)
         if table.total != total:

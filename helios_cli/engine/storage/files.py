@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -117,8 +118,13 @@ class OsFiles:
         return os.path.exists(path)
 
     def makedirs(self, path: str) -> None:
-        """Create a directory and its parents, closed to other users."""
-        os.makedirs(path, mode=0o700, exist_ok=True)
+        """Create a directory and its parents, closed to other users; each new name is synced in its parent."""
+        if path and not os.path.isdir(path):
+            parent = os.path.dirname(path.rstrip("/"))
+            self.makedirs(parent)
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(path, 0o700)
+            self.sync_dir(parent or ".")
 
     def rename(self, source: str, target: str) -> None:
         """Replace ``target`` by ``source`` atomically."""

@@ -136,9 +136,9 @@ class PageLog:
             raise LogDamaged(
                 f"page log in {self._directory} is empty, but it was on disk up to {flushed_floor}", hint=VERIFY_HINT
             )
-        self._use_segment(self._spares.take(0, zero_fill=True), SegmentHeader(
-            self._cluster_id, first_lsn, Term(0), first_lsn
-        ))  # fmt: skip
+        self._spares.forget()
+        spare = self._spares.take(0, zero_fill=True)
+        self._use_segment(spare, SegmentHeader(self._cluster_id, first_lsn, Term(0), first_lsn))
         self.end = self.flushed = first_lsn
 
     def _recover(self, flushed_floor: Lsn) -> None:

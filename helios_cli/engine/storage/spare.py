@@ -124,6 +124,13 @@ class SparePool:
         self._offer(file, spare_path)
         return True
 
+    def forget(self) -> None:
+        """Remove the spare, for a log that starts over: a recycled one may hold records of the very LSNs to come."""
+        with self._lock:
+            spare, self._spare = self._spare, None
+        if spare is not None:
+            self._discard(*spare)
+
     def close(self) -> None:
         """Wait for a running preparation and release the spare, which stays for the next start."""
         self._closed = True
