@@ -1,0 +1,46 @@
+"""The three programs: ``heliosdb-nano``, its shell ``heliosdb-cli``, and ``heliosdb-proxy``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+from helios_cli import __version__
+from helios_cli.commands import _errors
+from helios_cli.commands.root import COMMANDS, app, load_command
+
+
+def run(command: Any, arguments: Sequence[str], program: str) -> int:
+    """Run a command and turn every outcome into an exit code; nothing but a bug leaves a traceback."""
+    arguments = list(arguments)
+    try:
+        result = command.main(args=arguments, prog_name=program, standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return _errors.ExitCode.FAILED
+    except (Exception, KeyboardInterrupt) as error:
+        return _errors.report(error, program, as_json="--json" in arguments)
+    return result if isinstance(result, int) else _errors.ExitCode.OK
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """``heliosdb-nano``."""
+    return run(typer.main.get_command(app), sys.argv[1:] if arguments is None else arguments, "heliosdb-nano")
+
+
+def main_sql(arguments: Sequence[str] | None = None) -> int:
+    """``heliosdb-cli``: the shell alone."""
+    command = load_command("heliosdb-cli", COMMANDS["sql"][0])
+    return run(command, sys.argv[1:] if arguments is None else arguments, "heliosdb-cli")
+
+
+def main_proxy() -> int:
+    """``heliosdb-proxy``: not in this version, and it says so instead of half working."""
+    typer.echo(f"error: heliosdb-proxy is not part of version {__version__}", err=True)
+    typer.echo("hint: connect to a node directly; heliosdb-nano start runs one", err=True)
+    return _errors.ExitCode.USAGE

@@ -1,0 +1,69 @@
+"""What commands print: data to standard output as a table for people or JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from helios_cli.engine.types import Lsn
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def print_json(value: object) -> None:
+    """One JSON document on one line; an LSN as text, other foreign values as ``str`` gives them."""
+    print(json.dumps(plain(value), ensure_ascii=False))
+
+
+def plain(value: object) -> Any:
+    """The value in terms that JSON has."""
+    if isinstance(value, Lsn):
+        return str(value)
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return str(value)
+
+
+def console() -> Console:
+    """A console on standard output; without colours and at full width when nobody looks."""
+    from rich.console import Console  # 60 ms that JSON output does not need
+
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
+    """An aligned table: ruled for a terminal, plain columns for anything else."""
+    cells = [["" if item is None else str(item) for item in row] for row in rows]
+    if not sys.stdout.isatty():
+        widths = [max(len(column), *(len(row[i]) for row in cells), 0) for i, column in enumerate(columns)]
+        for line in ([str(column) for column in columns], *cells):
+            print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+        return
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", header_style="bold")
+    for column in columns:
+        table.add_column(escape(column), overflow="fold")
+    for row in cells:
+        table.add_row(*map(escape, row))
+    console().print(table)
+
+
+def flatten(value: object, prefix: str = "") -> list[tuple[str, object]]:
+    """Nested objects as dotted names and scalars, in their order; empty containers are dropped."""
+    if isinstance(value, Mapping):
+        items: Iterable[tuple[object, object]] = value.items()
+    elif isinstance(value, list):
+        items = enumerate(value)
+    else:
+        return [(prefix, value)]
+    return [pair for key, item in items for pair in flatten(item, f"{prefix}.{key}" if prefix else str(key))]

@@ -1,0 +1,84 @@
+"""``health`` and ``status``: look at a node over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from helios_cli.commands import _http, _options
+from helios_cli.commands._errors import ExitCode
+from helios_cli.commands._output import flatten, print_json, print_table
+
+app = typer.Typer(add_completion=False)
+
+Node = Annotated[str | None, typer.Option("--node", metavar="HOST:PORT", help="The node's HTTP address.")]
+Timeout = Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=0.01, help="Longest wait for an answer.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the exit code.")]
+
+
+@app.command()
+def health(
+    node: Node = None,
+    data_dir: _options.DataDir = None,
+    config: _options.Config = None,
+    timeout: Timeout = 3.0,
+    quiet: Quiet = False,
+    as_json: _options.Json = False,
+) -> int:
+    """Exit 0 when the node serves clients; 6 when it answers but does not, 3 when nobody answers, 4 when too slow.
+
+    Examples:
+
+        heliosdb-nano health
+
+        heliosdb-nano health --node db1.example.com:8080 --timeout 1
+    """
+    address = _http.address_of(node, data_dir, config)
+    answer = _http.get(address, "/health", timeout)
+    serves = answer.status == 200
+    reason = _reason(answer.body)
+    if as_json:
+        print_json({"node": f"{address[0]}:{address[1]}", "serves": serves, "reason": None if serves else reason})
+    elif not quiet:
+        typer.echo("ok" if serves else f"not serving: {reason}")
+    return ExitCode.OK if serves else ExitCode.DEGRADED
+
+
+@app.command()
+def status(
+    node: Node = None,
+    data_dir: _options.DataDir = None,
+    config: _options.Config = None,
+    timeout: Timeout = 3.0,
+    as_json: _options.Json = False,
+) -> int:
+    """What the node says about itself: role, term, LSNs, connections, log and WAL.
+
+    Examples:
+
+        heliosdb-nano status
+
+        heliosdb-nano status --node 127.0.0.1:8081 --json
+    """
+    address = _http.address_of(node, data_dir, config)
+    answer = _http.get(address, "/status", timeout)
+    if answer.status != 200:
+        raise _http.Unreachable(f"{address[0]}:{address[1]} answered {answer.status}: {_reason(answer.body)}")
+    if as_json:
+        print_json(answer.body)
+    else:
+        print_table(("item", "value"), [(name, _shown(value)) for name, value in flatten(answer.body)])
+    return ExitCode.OK
+
+
+def _reason(body: Any) -> str:
+    if isinstance(body, dict):
+        for key in ("reason", "message", "error", "status"):
+            if body.get(key):
+                return str(body[key])
+    return str(body).strip() or "no reason given"
+
+
+def _shown(value: object) -> object:
+    return ("yes" if value else "no") if isinstance(value, bool) else value

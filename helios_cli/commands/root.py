@@ -1,0 +1,97 @@
+"""The commands by name, loaded when they are called.
+
+``--help`` and the health check of a container thereby start in a tenth of a second: Textual, paramiko or SQLite cost
+more than all the rest together.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Annotated, Any, Final
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from helios_cli import __version__
+
+COMMANDS: Final = {
+    "start": ("helios_cli.commands.node", "Run one node in the foreground.", "Node"),
+    "server": (
+        "helios_cli.commands.node",
+        "Run one node, in the words of a cluster (--ha-mode, --ha-primary).",
+        "Node",
+    ),
+    "stop": ("helios_cli.commands.stop", "Stop the node of a data directory and wait until it is gone.", "Node"),
+    "health": ("helios_cli.commands.health", "Exit 0 when the node serves; made for health checks.", "Node"),
+    "status": ("helios_cli.commands.health", "What the node says about itself.", "Node"),
+    "sql": ("helios_cli.commands.sql", "A SQL shell, interactive or for scripts.", "Data"),
+    "log": ("helios_cli.commands.log", "Look into the page log and verify it.", "Data"),
+    "config": ("helios_cli.commands.config", "Show, check and write settings.", "Machine"),
+    "doctor": ("helios_cli.commands.doctor", "Check this machine before a node runs on it.", "Machine"),
+    "demo": ("helios_cli.commands.demo", "Kill a node under load and count what it had acknowledged.", "Machine"),
+    "completion": ("helios_cli.commands.completion", "Print the completion script of a shell.", "Machine"),
+    "version": ("helios_cli.commands.version", "Versions of the product and of what it stands on.", "Machine"),
+}
+"""Name: module with a Typer ``app``, summary, panel of the help. The order is that of the help."""
+
+
+class LazyGroup(TyperGroup):
+    """A group that knows its commands by name and summary, and imports one only to run it."""
+
+    describing = False
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | TyperGroup | None:
+        """The command; while help is printed only its summary. None when there is no such name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, summary, panel = COMMANDS[cmd_name]
+        if self.describing:
+            return TyperCommand(name=cmd_name, help=summary, rich_help_panel=panel)
+        return load_command(cmd_name, module)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help without loading any command."""
+        self.describing = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self.describing = False
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find a command, with every name known to the suggestions."""
+        self.commands = {name: TyperCommand(name=name) for name in COMMANDS}
+        return super().resolve_command(ctx, args)
+
+
+def load_command(name: str, module: str) -> TyperCommand | TyperGroup:
+    """Import a command. A module with several commands of its own name hands out the one asked for."""
+    command = typer.main.get_command(importlib.import_module(module).app)
+    if isinstance(command, TyperGroup) and name in command.commands:
+        command = command.commands[name]
+    assert isinstance(command, (TyperCommand, TyperGroup))
+    command.name = name
+    return command
+
+
+app = typer.Typer(
+    cls=LazyGroup, invoke_without_command=True, add_completion=False, pretty_exceptions_enable=False,
+    rich_markup_mode="rich", context_settings={"help_option_names": ["-h", "--help"]},
+)  # fmt: skip
+
+
+@app.callback()
+def root(
+    ctx: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+) -> None:
+    """HeliosDB Nano: a replicated SQLite that speaks the PostgreSQL wire protocol.
+
+    Exit codes: 0 ok, 1 failed, 2 usage, 3 cannot connect, 4 timeout, 5 refused as unsafe, 6 degraded.
+    """
+    if version:
+        typer.echo(f"heliosdb-nano {__version__}")
+    elif ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
