@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from helios_cli.engine.sql.function_spec import FunctionRegistry
-from helios_cli.engine.sql.relation import CatalogReader, Relation
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+from helios_cli.engine.errors import SqlError
+from helios_cli.engine.sql import casts, operators, sqltext, tree
+from helios_cli.engine.sql.coercion import Context as How
+from helios_cli.engine.sql.coercion import array_of, can_coerce, common_type, element_of, type_name
+from helios_cli.engine.sql.context import Context
+from helios_cli.engine.sql.oids import BIT, BOOL, INT4, INT8, NUMERIC, TEXT, UNKNOWN
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.typed import Node, TypedSql
+from helios_cli.engine.sql.typenames import resolve_type
+
+Translator = Callable[[dict[str, Any], Scope], TypedSql]
 
 
 def translate(node: Node, scope: Scope) -> TypedSql:
@@ -14,29 +25,347 @@ def translate(node: Node, scope: Scope) -> TypedSql:
     Raises:
         SqlError: PostgreSQL's own error (42703, 42883, ...) or 0A000 for what has no translation.
     """
-    raise NotImplementedError
+    if scope.grouping is not None and not scope.in_aggregate:
+        known = scope.grouping.match(node, scope)
+        if known is not None:
+            return known
+    kind = tree.tag(node)
+    translator = TRANSLATORS.get(kind)
+    if translator is None:
+        raise scope.ctx.unsupported(_SHOWN.get(kind, kind), tree.location(node))
+    return translator(node[kind], scope)
 
 
-def translate_for_column(
-    node: Node,
-    relation: Relation | None,
-    *,
-    catalog: CatalogReader,
-    functions: FunctionRegistry,
-    type_oid: int | None = None,
-    typmod: int = -1,
-    purpose: str = "CHECK",
-    source: str = "",
-) -> TypedSql:
-    """Translate a CHECK, DEFAULT or index expression for use inside SQLite's own DDL.
+_SHOWN: Final = {
+    "GroupingFunc": "GROUPING",
+    "XmlExpr": "XML",
+    "CurrentOfExpr": "WHERE CURRENT OF",
+    "JsonObjectConstructor": "JSON_OBJECT",
+    "NamedArgExpr": "a named argument",
+}
 
-    Column names refer to ``relation`` (None: none may be named) and come out unqualified. Literals are
-    written in place, nothing is a parameter. With ``type_oid`` the result is coerced to it by
-    PostgreSQL's assignment rules. ``purpose`` is 'CHECK', 'DEFAULT', 'INDEX' or 'GENERATED' and decides
-    which functions are allowed (``needs_planner`` of the result's scope is not expressible: 0A000).
+
+# -- constants, parameters, columns ---------------------------------------------------------------
+
+
+def _constant(fields: dict[str, Any], scope: Scope) -> TypedSql:
+    ctx, at = scope.ctx, fields.get("location", 0)
+    value = tree.const_value(fields)
+    if value is None:
+        return TypedSql("NULL", UNKNOWN, simple=True, location=at)
+    if isinstance(value, bool):
+        return TypedSql("1" if value else "0", BOOL, not_null=True, simple=True, location=at)
+    if "bsval" in fields:
+        digits = str(value)
+        text = digits[1:] if digits[0] == "b" else "".join(f"{int(digit, 16):04b}" for digit in digits[1:])
+        return TypedSql(sqltext.quote_string(text), BIT, not_null=True, simple=True, location=at)
+    if isinstance(value, str) and "sval" in fields:
+        return _string(value, ctx, at)
+    return _number(value, ctx, at)
+
+
+def _string(value: str, ctx: Context, at: int) -> TypedSql:
+    index = ctx.literal_at(at, value)
+    if index >= 0:
+        sql = ctx.literal_sql(index, TEXT)
+        return TypedSql(sql, UNKNOWN, not_null=True, simple=True, literal=index, location=at)
+    return TypedSql(sqltext.quote_string(value), UNKNOWN, not_null=True, simple=True, value=value, location=at)
+
+
+def _number(value: int | str, ctx: Context, at: int) -> TypedSql:
+    """A numeric constant; the parser has folded a minus sign into it and points at the sign."""
+    negative = str(value).startswith("-")
+    digits: int | str = (abs(value) if isinstance(value, int) else value[1:]) if negative else value
+    oid = number_type(value)
+    index = ctx.literal_at(_digits_at(ctx, at) if negative else at, digits)
+    if index >= 0:
+        sql = ctx.literal_sql(index, oid, negative)
+        if negative and oid == NUMERIC:
+            sql = f"pg_numeric_negate({ctx.literal_sql(index, oid)})"
+            return TypedSql(sql, oid, not_null=True, simple=True, location=at)
+        return TypedSql(sql, oid, not_null=True, simple=True, literal=index, location=at)
+    shown = value if isinstance(value, int) or oid == NUMERIC else int(value)
+    if oid == NUMERIC:
+        shown = casts.registry.by_oid(NUMERIC).parse_text(str(value))
+    return TypedSql(sqltext.constant(shown), oid, not_null=True, simple=True, value=str(value), location=at)
+
+
+def _digits_at(ctx: Context, at: int) -> int:
+    """The offset of the first lifted literal after a minus sign, where only spaces stand between; else -1."""
+    source = ctx.encoded
+    after = at + 1
+    while after < len(source) and source[after : after + 1].isspace():
+        after += 1
+    return after
+
+
+def number_type(value: int | str) -> int:
+    """The type of a numeric constant: the smallest of integer, bigint, numeric that holds it."""
+    if isinstance(value, str):
+        if not value.lstrip("-").isdigit():
+            return NUMERIC
+        value = int(value)
+    if -(2**31) <= value < 2**31:
+        return INT4
+    return INT8 if -(2**63) <= value < 2**63 else NUMERIC
+
+
+def _parameter(fields: dict[str, Any], scope: Scope) -> TypedSql:
+    ctx, number, at = scope.ctx, fields["number"], fields.get("location", 0)
+    if not ctx.parameters_allowed:
+        raise ctx.error("42P02", f"there is no parameter ${number}", at)
+    oid = ctx.parameter_type(number)
+    return TypedSql(f"?{number}", oid, simple=True, param=number if oid == UNKNOWN else 0, location=at)
+
+
+def _column(fields: dict[str, Any], scope: Scope) -> TypedSql:
+    at, parts = fields.get("location", 0), fields["fields"]
+    if "A_Star" in parts[-1]:
+        raise scope.ctx.error("42601", "row expansion via \"*\" is not supported here", at)
+    names = tree.strings(parts)
+    if len(names) > 1:
+        return _system_column(names[-1], names[:-1], scope, at) or scope.qualified(names[:-1], names[-1], at)
+    found = scope.find_column(names[0], at)
+    if found is None:
+        found = _system_column(names[0], [], scope, at)
+        if found is None and scope.has_item(names[0]):
+            raise scope.ctx.unsupported(f'a whole-row reference ("{names[0]}")', at, hint="Name the columns one by one.")
+    return found if found is not None else scope.column(names[0], at)
+
+
+_SYSTEM_COLUMNS: Final = frozenset(("ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"))
+
+
+def _system_column(name: str, qualifier: list[str], scope: Scope, at: int) -> TypedSql | None:
+    if name not in _SYSTEM_COLUMNS:
+        return None
+    items = [scope.find_item(qualifier, at)[1]] if qualifier else scope.items
+    relations = [item for item in items if item.relation is not None]
+    if not relations or any(column.name == name for item in items for column in item.columns):
+        return None
+    if name == "tableoid" and len(relations) == 1 and relations[0].relation is not None:
+        return TypedSql(str(relations[0].relation.oid), 26, not_null=True, simple=True, location=at)
+    raise scope.ctx.unsupported(f'the system column "{name}"', at, hint="Use the primary key to name a row.")
+
+
+# -- casts, boolean logic, tests ------------------------------------------------------------------
+
+
+def _cast(fields: dict[str, Any], scope: Scope) -> TypedSql:
+    ctx = scope.ctx
+    target, typmod = resolve_type(fields["typeName"], ctx)
+    if "A_ArrayExpr" in fields["arg"] and element_of(target):
+        value = array_constructor(fields["arg"]["A_ArrayExpr"], scope, element_of(target))
+    else:
+        value = translate(fields["arg"], scope)
+    at = fields.get("location", value.location)
+    return replace(casts.explicit_cast(value, target, typmod, ctx, at), location=value.location)
+
+
+def _boolean(fields: dict[str, Any], scope: Scope) -> TypedSql:
+    kind = fields["boolop"]
+    word = {"AND_EXPR": "AND", "OR_EXPR": "OR", "NOT_EXPR": "NOT"}[kind]
+    values = [casts.to_boolean(translate(node, scope), word, scope.ctx) for node in fields["args"]]
+    not_null = all(value.not_null for value in values)
+    sql = f"(NOT {values[0].sql})" if word == "NOT" else f"({f' {word} '.join(value.sql for value in values)})"
+    return TypedSql(sql, BOOL, not_null=not_null, location=fields.get("location", 0))
+
+
+def _null_test(fields: dict[str, Any], scope: Scope) -> TypedSql:
+    word = "IS NULL" if fields.get("nulltesttype", "IS_NULL") == "IS_NULL" else "IS NOT NULL"
+    if "RowExpr" in fields["arg"]:
+        values = [translate(node, scope) for node in fields["arg"]["RowExpr"].get("args", [])]
+        tests = [f"{casts.to_text_if_unknown(value, scope.ctx).sql} {word}" for value in values]
+        return TypedSql(f"({' AND '.join(tests)})", BOOL, not_null=True, location=fields.get("location", 0))
+    value = casts.to_text_if_unknown(translate(fields["arg"], scope), scope.ctx)
+    return TypedSql(f"({value.sql} {word})", BOOL, not_null=True, location=fields.get("location", 0))
+
+
+_BOOLEAN_TESTS: Final = {
+    "IS_TRUE": "IS 1",
+    "IS_NOT_TRUE": "IS NOT 1",
+    "IS_FALSE": "IS 0",
+    "IS_NOT_FALSE": "IS NOT 0",
+    "IS_UNKNOWN": "IS NULL",
+    "IS_NOT_UNKNOWN": "IS NOT NULL",
+}
+
+
+def _boolean_test(fields: dict[str, Any], scope: Scope) -> TypedSql:
+    kind = fields.get("booltesttype", "IS_TRUE")
+    value = casts.to_boolean(translate(fields["arg"], scope), kind.replace("_", " "), scope.ctx)
+    return TypedSql(f"({value.sql} {_BOOLEAN_TESTS[kind]})", BOOL, not_null=True, location=fields.get("location", 0))
+
+
+# -- expressions that settle on one type ----------------------------------------------------------
+
+
+def unify(values: list[TypedSql], what: str, scope: Scope, extra: int = UNKNOWN) -> tuple[list[TypedSql], int]:
+    """Convert values to their common type. ``what`` names the construct in the error.
 
     Raises:
-        SqlError: as :func:`translate`; 42P17 for a volatile or stable function in an index; 0A000 when
-            the expression needs a value of the session (now(), current_user), which SQLite's DDL cannot have.
+        SqlError: 42804 ``CASE types integer and text cannot be matched``.
     """
-    raise NotImplementedError
+    ctx = scope.ctx
+    types = [ctx.parameter_type(value.param) if value.param else value.type_oid for value in values]
+    target = common_type([*types, extra])
+    if target is None:
+        first = next(oid for oid in types if oid != UNKNOWN)
+        other = next(
+            value for value, oid in zip(values, types, strict=True) if oid != UNKNOWN and common_type([first, oid]) is None
+        )
+        message = f"{what} types {type_name(first)} and {type_name(other.type_oid)} cannot be matched"
+        raise ctx.error("42804", message, other.location)
+    for value, oid in zip(values, types, strict=True):
+        if not can_coerce(oid, target):
+            raise ctx.error(
+                "42846", f"{what} could not convert type {type_name(oid)} to {type_name(target)}", value.location
+            )
+    return [casts.coerce(value, target, -1, How.IMPLICIT, ctx) for value in values], target
+
+
+def _case(fields: dict[str, Any], scope: Scope) -> TypedSql:
+    conditions: list[str] = []
+    results: list[TypedSql] = []
+    subject = translate(fields["arg"], scope) if "arg" in fields else None
+    for branch in fields["args"]:
+        when = branch["CaseWhen"]
+        condition = translate(when["expr"], scope)
+        if subject is not None:
+            at = when.get("location", 0)
+            condition = operators.apply_operator("=", [replace(subject), condition], scope.ctx, at)
+        conditions.append(casts.to_boolean(condition, "CASE/WHEN", scope.ctx).sql)
+        results.append(translate(when["result"], scope))
+    default = translate(fields["defresult"], scope) if "defresult" in fields else TypedSql("NULL", UNKNOWN)
+    # PostgreSQL looks at the default first when it settles the type.
+    unified, target = unify([default, *results], "CASE", scope)
+    branches = [f"WHEN {test} THEN {value.sql}" for test, value in zip(conditions, unified[1:], strict=True)]
+    sql = f"CASE {' '.join(branches)} ELSE {unified[0].sql} END"
+    not_null = all(value.not_null for value in unified)
+    return TypedSql(sql, target, not_null=not_null, location=fields.get("location", 0))
+
+
+def _coalesce(fields: dict[str, Any], scope: Scope) -> TypedSql:
+    values, target = unify([translate(node, scope) for node in fields["args"]], "COALESCE", scope)
+    texts = [value.sql for value in values]
+    sql = f"coalesce({', '.join(texts)})" if len(texts) > 1 else texts[0]
+    not_null = any(value.not_null for value in values)
+    return TypedSql(sql, target, not_null=not_null, location=fields.get("location", 0))
+
+
+def _min_max(fields: dict[str, Any], scope: Scope) -> TypedSql:
+    least = fields.get("op") == "IS_LEAST"
+    values, target = unify(
+        [translate(node, scope) for node in fields["args"]], "LEAST" if least else "GREATEST", scope
+    )
+    # SQLite's scalar min() and max() give NULL if any argument is; PostgreSQL's skip NULLs.
+    rows = " UNION ALL ".join(f"SELECT {casts.collated(value)} AS v" for value in values)
+    collation = casts.collation_of(target)
+    order = f"v COLLATE {collation}" if collation else "v"
+    if all(value.not_null for value in values) and not collation and len(values) > 1:
+        sql = f"{'min' if least else 'max'}({', '.join(value.sql for value in values)})"
+    else:
+        direction = "ASC" if least else "DESC"
+        sql = f"(SELECT v FROM ({rows}) WHERE v IS NOT NULL ORDER BY {order} {direction} LIMIT 1)"
+    return TypedSql(sql, target, location=fields.get("location", 0))
+
+
+def array_constructor(fields: dict[str, Any], scope: Scope, element: int = UNKNOWN) -> TypedSql:
+    """``ARRAY[...]``; with ``element`` the elements are read as that type.
+
+    Raises:
+        SqlError: 42P18 for an empty array without a type.
+    """
+    at, nodes = fields.get("location", 0), fields.get("elements", [])
+    if not nodes and element == UNKNOWN:
+        hint = "Explicitly cast to the desired type, for example ARRAY[]::integer[]."
+        raise scope.ctx.error("42P18", "cannot determine type of empty array", at, hint=hint)
+    if any("A_ArrayExpr" in node for node in nodes):
+        values = [array_constructor(node["A_ArrayExpr"], scope, element) for node in nodes]
+        inner = values[0].type_oid
+        return TypedSql(f"pg_array_nest({', '.join(value.sql for value in values)})", inner, not_null=True, location=at)
+    values = [translate(node, scope) for node in nodes]
+    if element != UNKNOWN:
+        values = [casts.explicit_cast(value, element, -1, scope.ctx, at) for value in values]
+        target = element
+    else:
+        values, target = unify(values, "ARRAY", scope)
+    if element_of(target):
+        return TypedSql(f"pg_array_nest({', '.join(value.sql for value in values)})", target, not_null=True, location=at)
+    if not array_of(target):
+        raise scope.ctx.error("42704", f"could not find array type for data type {type_name(target)}", at)
+    arguments = "".join(f", {value.sql}" for value in values)
+    return TypedSql(f"pg_array({target}{arguments})", array_of(target), not_null=True, location=at)
+
+
+def _indirection(fields: dict[str, Any], scope: Scope) -> TypedSql:
+    value = translate(fields["arg"], scope)
+    steps = fields["indirection"]
+    if any("A_Indices" not in step for step in steps):
+        raise scope.ctx.unsupported("selecting a field of a composite value", value.location)
+    if not element_of(value.type_oid):
+        if value.type_oid == 3802:
+            raise scope.ctx.unsupported("jsonb subscripting", value.location, hint="Use the -> operator.")
+        message = f"cannot subscript type {type_name(value.type_oid)} because it does not support subscripting"
+        raise scope.ctx.error("42804", message, value.location)
+    slices = any(step["A_Indices"].get("is_slice") for step in steps)
+    texts: list[str] = []
+    for step in steps:
+        indices = step["A_Indices"]
+        if slices and not indices.get("is_slice"):
+            texts += ["1", _subscript(indices["uidx"], scope)]
+        elif slices:
+            texts += [_subscript(indices[key], scope) if key in indices else "NULL" for key in ("lidx", "uidx")]
+        else:
+            texts.append(_subscript(indices["uidx"], scope))
+    element = element_of(value.type_oid)
+    if slices:
+        return TypedSql(f"pg_array_slice({element}, {value.sql}, {', '.join(texts)})", value.type_oid)
+    return TypedSql(f"pg_array_get({element}, {value.sql}, {', '.join(texts)})", element, location=value.location)
+
+
+def _subscript(node: Node, scope: Scope) -> str:
+    value = translate(node, scope)
+    if not can_coerce(value.type_oid, INT4, How.ASSIGNMENT):
+        raise scope.ctx.error("42804", "array subscript must have type integer", value.location)
+    return casts.coerce(value, INT4, -1, How.ASSIGNMENT, scope.ctx).sql
+
+
+def _collate(fields: dict[str, Any], scope: Scope) -> TypedSql:
+    value = casts.to_text_if_unknown(translate(fields["arg"], scope), scope.ctx)
+    name = tree.strings(fields["collname"])[-1]
+    at = fields.get("location", 0)
+    if casts.category(value.type_oid) != "S":
+        raise scope.ctx.error("42804", f"collations are not supported by type {type_name(value.type_oid)}", at)
+    if name not in ("C", "POSIX", "default", "C.UTF-8", "ucs_basic", "C.utf8"):
+        raise scope.ctx.unsupported(f'collation "{name}"', at, hint='Text is ordered by code point: use "C".')
+    return replace(value, table_oid=0, attnum=0)
+
+
+def expect_boolean(node: Node, scope: Scope, clause: str) -> TypedSql:
+    """Translate a condition of a clause (WHERE, HAVING, JOIN/ON ...)."""
+    before, scope.clause = scope.clause, clause
+    try:
+        return casts.to_boolean(translate(node, scope), clause, scope.ctx)
+    finally:
+        scope.clause = before
+
+
+TRANSLATORS: dict[str, Translator] = {
+    "A_Const": _constant,
+    "ParamRef": _parameter,
+    "ColumnRef": _column,
+    "TypeCast": _cast,
+    "BoolExpr": _boolean,
+    "NullTest": _null_test,
+    "BooleanTest": _boolean_test,
+    "CaseExpr": _case,
+    "CoalesceExpr": _coalesce,
+    "MinMaxExpr": _min_max,
+    "A_ArrayExpr": array_constructor,
+    "A_Indirection": _indirection,
+    "CollateClause": _collate,
+}
+"""By node type. ``predicates``, ``calls`` and ``sublinks`` add theirs when ``engine.sql.planner`` is imported."""
+
+__all__ = ["SqlError", "TRANSLATORS", "expect_boolean", "number_type", "translate", "unify"]

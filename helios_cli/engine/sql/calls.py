@@ -1,0 +1,350 @@
+"""Function calls: scalar functions, aggregates, window functions, and the functions without parentheses."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from helios_cli.engine.datatypes import registry
+from helios_cli.engine.sql import casts, tree
+from helios_cli.engine.sql.coercion import Context as How
+from helios_cli.engine.sql.coercion import can_coerce, element_of, type_name
+from helios_cli.engine.sql.expressions import TRANSLATORS, expect_boolean, translate
+from helios_cli.engine.sql.function_spec import Function
+from helios_cli.engine.sql.oids import DATE, INT8, NAME, POLYMORPHIC, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ, UNKNOWN
+from helios_cli.engine.sql.ordering import sort_terms
+from helios_cli.engine.sql.resolution import Ambiguous, bind_polymorphic, choose_function, expand
+from helios_cli.engine.sql.scope import Scope
+from helios_cli.engine.sql.typed import Node, TypedSql
+
+
+def _call(fields: dict[str, Any], scope: Scope) -> TypedSql:
+    if fields.get("func_variadic"):
+        raise scope.ctx.unsupported("a VARIADIC argument", fields.get("location", 0))
+    names = tree.strings(fields["funcname"])
+    overloads = visible_overloads(names, scope)
+    if any(function.aggregate or function.window for function in overloads):
+        return _aggregate_call(fields, names, overloads, scope)
+    if "over" in fields:
+        at = fields.get("location", 0)
+        message = f"OVER specified, but {names[-1]} is not a window function nor an aggregate function"
+        raise scope.ctx.error("42809", message, at)
+    arguments = [translate(node, scope) for node in fields.get("args", [])]
+    return call_function(names, overloads, arguments, scope, fields.get("location", 0))
+
+
+def visible_overloads(names: list[str], scope: Scope) -> tuple[Function, ...]:
+    """The overloads a possibly qualified name reaches."""
+    found = scope.ctx.functions.candidates(names[-1])
+    if len(names) == 1:
+        return found
+    return tuple(function for function in found if function.schema == names[-2])
+
+
+def call_function(
+    names: list[str], overloads: tuple[Function, ...], arguments: list[TypedSql], scope: Scope, at: int
+) -> TypedSql:
+    """Translate a call of a scalar function over translated arguments."""
+    function = resolve(names, overloads, arguments, scope, at)
+    if function is None:
+        return _type_call(names, arguments, scope, at)
+    if function.set_returning:
+        return _set_returning(function, arguments, scope, at)
+    values, result = coerce_arguments(function, arguments, scope, at)
+    return TypedSql(render_call(function, values, scope), result, location=at)
+
+
+def _set_returning(function: Function, arguments: list[TypedSql], scope: Scope, at: int) -> TypedSql:
+    """A set-returning function in the select list becomes one more FROM item."""
+    ctx = scope.ctx
+    if scope.pending_srf is None or function.columns:
+        where = f" in {scope.clause}" if scope.clause else " here"
+        raise ctx.error("0A000", f"set-returning functions are not allowed{where}", at)
+    if scope.pending_srf:
+        raise ctx.unsupported("more than one set-returning function in a select list", at, hint="Put them in FROM.")
+    values, result = coerce_arguments(function, arguments, scope, at)
+    alias = ctx.unique_alias(function.name)
+    scope.pending_srf.append((alias, f"json_each({render_call(function, values, scope)})"))
+    return TypedSql(f'"{alias}".value', result, location=at)
+
+
+def resolve(
+    names: list[str], overloads: tuple[Function, ...], arguments: list[TypedSql], scope: Scope, at: int
+) -> Function | None:
+    """Choose the overload; None when none fits.
+
+    Raises:
+        SqlError: 42725 several.
+    """
+    given = argument_types(arguments, scope)
+    try:
+        return choose_function(overloads, given)
+    except Ambiguous:
+        hint = "Could not choose a best candidate function. You might need to add explicit type casts."
+        raise scope.ctx.error("42725", f"function {shown_call(names, given)} is not unique", at, hint=hint) from None
+
+
+def argument_types(arguments: list[TypedSql], scope: Scope) -> tuple[int, ...]:
+    """Types of arguments, with those that parameters have taken meanwhile."""
+    return tuple(scope.ctx.parameter_type(value.param) if value.param else value.type_oid for value in arguments)
+
+
+def shown_call(names: list[str], given: tuple[int, ...]) -> str:
+    """A call as messages show it: ``lower(integer)``."""
+    return f"{'.'.join(names)}({', '.join(type_name(oid) for oid in given)})"
+
+
+def missing_function(names: list[str], given: tuple[int, ...], scope: Scope, at: int) -> Exception:
+    """42883 for a call nothing fits."""
+    hint = "No function matches the given name and argument types. You might need to add explicit type casts."
+    return scope.ctx.error("42883", f"function {shown_call(names, given)} does not exist", at, hint=hint)
+
+
+def _type_call(names: list[str], arguments: list[TypedSql], scope: Scope, at: int) -> TypedSql:
+    """``typename(value)`` is a cast when no function of that name fits."""
+    found = registry.by_internal_name(names[-1])
+    if found is not None and len(arguments) == 1 and found.kind == "b":
+        source = arguments[0].type_oid
+        if source == UNKNOWN or can_coerce(source, found.oid, How.EXPLICIT):
+            return casts.explicit_cast(arguments[0], found.oid, -1, scope.ctx, at)
+    raise missing_function(names, argument_types(arguments, scope), scope, at)
+
+
+def coerce_arguments(
+    function: Function, arguments: list[TypedSql], scope: Scope, at: int
+) -> tuple[list[TypedSql], int]:
+    """Arguments converted to the function's types, and the type of the result."""
+    declared = expand(function, len(arguments))
+    assert declared is not None
+    given = argument_types(arguments, scope)
+    bindings = bind_polymorphic(declared, given) or {}
+    values = []
+    for value, target in zip(arguments, declared, strict=True):
+        actual = bindings.get(target, target)
+        if target == 2276:
+            values.append(casts.to_text_if_unknown(value, scope.ctx))
+        else:
+            values.append(casts.coerce(value, actual, -1, How.IMPLICIT, scope.ctx))
+    result = bindings.get(function.result, function.result)
+    if function.result in POLYMORPHIC and not result:
+        raise scope.ctx.error("42804", "could not determine polymorphic type", at)
+    return values, result
+
+
+def render_call(function: Function, values: list[TypedSql], scope: Scope) -> str:
+    """The SQLite text of a call with converted arguments."""
+    ctx = scope.ctx
+    ctx.volatile |= function.volatile
+    ctx.writes |= function.writes
+    texts = [value.sql for value in values] + ["NULL"] * (len(function.args) - len(values))
+    session = [ctx.session_value(name) for name in function.session_values]
+    if not function.sql:
+        return f"{function.name}({', '.join(texts + session)})"
+    return function.sql.format(
+        *texts,
+        args=", ".join(texts),
+        session=", ".join(session),
+        elem=next((element_of(value.type_oid) for value in values if element_of(value.type_oid)), 0),
+        types=", ".join(str(value.type_oid) for value in values),
+        over="",
+    )
+
+
+# -- aggregates and window functions --------------------------------------------------------------
+
+
+def _aggregate_call(
+    fields: dict[str, Any], names: list[str], overloads: tuple[Function, ...], scope: Scope
+) -> TypedSql:
+    ctx, at = scope.ctx, fields.get("location", 0)
+    if fields.get("agg_within_group"):
+        raise ctx.unsupported(f"{names[-1]}(...) WITHIN GROUP", at)
+    over = fields.get("over")
+    _check_place(fields, names, scope, at)
+    inside, scope.in_aggregate = scope.in_aggregate, over is None or scope.in_aggregate
+    try:
+        arguments = [translate(node, scope) for node in fields.get("args", [])]
+        order = sort_terms(fields.get("agg_order", []), scope)
+        test = expect_boolean(fields["agg_filter"], scope, "FILTER") if "agg_filter" in fields else None
+    finally:
+        scope.in_aggregate = inside
+    tail = f" FILTER (WHERE {test.sql})" if test is not None else ""
+    if over is not None:
+        tail += f" OVER {window(over, scope)}"
+    if fields.get("agg_star"):
+        return TypedSql(f"count(*){tail}", INT8, not_null=True, location=at)
+    function = resolve(names, overloads, arguments, scope, at)
+    if function is None:
+        raise missing_function(names, argument_types(arguments, scope), scope, at)
+    if function.window and over is None:
+        raise ctx.error("42809", f"window function {names[-1]} requires an OVER clause", at)
+    values, result = coerce_arguments(function, arguments, scope, at)
+    sql = _aggregate_sql(function, values, order, bool(fields.get("agg_distinct")), tail, scope, at)
+    return TypedSql(sql, result, not_null=function.name == "count", location=at)
+
+
+def _aggregate_sql(
+    function: Function, values: list[TypedSql], order: str, distinct: bool, tail: str, scope: Scope, at: int
+) -> str:
+    texts = [casts.collated(value) if function.aggregate else value.sql for value in values]
+    if distinct:
+        if len(texts) > 1 and function.name == "string_agg":
+            if order:
+                raise scope.ctx.unsupported("string_agg with DISTINCT and ORDER BY", at)
+            return f"pg_json_join(json_group_array(DISTINCT {texts[0]}){tail}, {values[1].sql})"
+        if len(texts) > 1:
+            raise scope.ctx.unsupported(f"DISTINCT in {function.name} with several arguments", at)
+        texts[0] = f"DISTINCT {texts[0]}"
+    if order and texts:
+        texts[-1] = f"{texts[-1]} ORDER BY {order}"
+    texts += ["NULL"] * (len(function.args) - len(values)) if not order else []
+    template = function.sql or f"{function.name}({{args}})"
+    session = ", ".join(scope.ctx.session_value(name) for name in function.session_values)
+    element = values[0].type_oid if values else 0
+    placed = "{over}" in template
+    types = ", ".join(str(value.type_oid) for value in values)
+    text = template.format(
+        *texts, args=", ".join(texts), session=session, elem=element, types=types, over=tail if placed else ""
+    )
+    return text if placed else text + tail
+
+
+_AGGREGATE_CLAUSES: Final = {"WHERE": "WHERE", "JOIN/ON": "JOIN conditions", "GROUP BY": "GROUP BY"}
+
+
+def _check_place(fields: dict[str, Any], names: list[str], scope: Scope, at: int) -> None:
+    """Aggregates and window functions stand only in the select list, HAVING and ORDER BY."""
+    ctx = scope.ctx
+    if "over" in fields:
+        if not scope.windows_allowed:
+            place = _AGGREGATE_CLAUSES.get(scope.clause, scope.clause or "this context")
+            raise ctx.error("42P20", f"window functions are not allowed in {place}", at)
+        return
+    if scope.in_aggregate:
+        raise ctx.error("42803", "aggregate function calls cannot be nested", at)
+    if not scope.aggregates_allowed:
+        place = _AGGREGATE_CLAUSES.get(scope.clause, scope.clause or "this context")
+        raise ctx.error("42803", f"aggregate functions are not allowed in {place}", at)
+
+
+def window(over: dict[str, Any], scope: Scope) -> str:
+    """The text of a window, written out in full even when it is named."""
+    ctx = scope.ctx
+    definition = over
+    if "name" in over and "partitionClause" not in over and "orderClause" not in over:
+        found = scope.windows.get(over["name"])
+        if found is None:
+            raise ctx.error("42704", f'window "{over["name"]}" does not exist', over.get("location", 0))
+        return window(found, scope)
+    parts = []
+    if "refname" in over:
+        found = scope.windows.get(over["refname"])
+        if found is None:
+            raise ctx.error("42704", f'window "{over["refname"]}" does not exist', over.get("location", 0))
+        definition = {**found, **over}
+    windows_before, scope.windows_allowed = scope.windows_allowed, False
+    try:
+        if definition.get("partitionClause"):
+            values = [translate(node, scope) for node in definition["partitionClause"]]
+            parts.append("PARTITION BY " + ", ".join(casts.collated(value) for value in values))
+        if definition.get("orderClause"):
+            parts.append("ORDER BY " + sort_terms(definition["orderClause"], scope))
+        frame = _frame(definition, scope)
+    finally:
+        scope.windows_allowed = windows_before
+    if frame:
+        parts.append(frame)
+    return f"({' '.join(parts)})"
+
+
+_NONDEFAULT, _RANGE, _ROWS, _GROUPS, _BETWEEN = 0x1, 0x2, 0x4, 0x8, 0x10
+_BOUNDS: Final = (
+    (0x00020, 0x00040, "UNBOUNDED PRECEDING"),
+    (0x00080, 0x00100, "UNBOUNDED FOLLOWING"),
+    (0x00200, 0x00400, "CURRENT ROW"),
+    (0x00800, 0x01000, "{} PRECEDING"),
+    (0x02000, 0x04000, "{} FOLLOWING"),
+)
+_EXCLUDE: Final = ((0x08000, "CURRENT ROW"), (0x10000, "GROUP"), (0x20000, "TIES"))
+
+
+def _frame(definition: dict[str, Any], scope: Scope) -> str:
+    """The frame clause from the parser's option bits (parsenodes.h FRAMEOPTION_*)."""
+    options = definition.get("frameOptions", 0)
+    if not options & _NONDEFAULT:
+        return ""
+    unit = "ROWS" if options & _ROWS else "GROUPS" if options & _GROUPS else "RANGE"
+    if unit == "RANGE" and ("startOffset" in definition or "endOffset" in definition):
+        raise scope.ctx.unsupported("RANGE with an offset", definition.get("location", 0), hint="Use ROWS or GROUPS.")
+    ends = []
+    for side, key in ((0, "startOffset"), (1, "endOffset")):
+        text = next(words for *bits, words in _BOUNDS if options & bits[side])
+        offset = definition.get(key)
+        if offset is not None:
+            value = casts.coerce(translate(offset, scope), INT8, -1, How.IMPLICIT, scope.ctx)
+            text = text.format(value.sql)
+        ends.append(text)
+    exclude = next((f" EXCLUDE {words}" for bit, words in _EXCLUDE if options & bit), "")
+    return f"{unit} BETWEEN {ends[0]} AND {ends[1]}{exclude}"
+
+
+# -- functions without parentheses ----------------------------------------------------------------
+
+_LOCAL: Final = "pg_timestamptz_local({now}, {zone})"
+_VALUE_FUNCTIONS: Final = {
+    "CURRENT_DATE": (DATE, f"pg_timestamp_date({_LOCAL})"),
+    "CURRENT_TIME": (TIMETZ, "pg_zoned_time({now}, {zone})"),
+    "CURRENT_TIMESTAMP": (TIMESTAMPTZ, "{now}"),
+    "LOCALTIME": (TIME, f"pg_timestamp_time({_LOCAL})"),
+    "LOCALTIMESTAMP": (TIMESTAMP, _LOCAL),
+    "CURRENT_ROLE": (NAME, "{current_user}"),
+    "CURRENT_USER": (NAME, "{current_user}"),
+    "USER": (NAME, "{current_user}"),
+    "SESSION_USER": (NAME, "{session_user}"),
+    "CURRENT_CATALOG": (NAME, "{current_database}"),
+    "CURRENT_SCHEMA": (NAME, "{current_schema}"),
+}
+_SESSION_NAMES: Final = {
+    "now": "now",
+    "zone": "TimeZone",
+    "current_user": "current_user",
+    "session_user": "session_user",
+    "current_database": "current_database",
+    "current_schema": "current_schema",
+}
+
+
+def _value_function(fields: dict[str, Any], scope: Scope) -> TypedSql:
+    word = fields["op"].removeprefix("SVFOP_").removesuffix("_N")
+    oid, template = _VALUE_FUNCTIONS[word]
+    names = {key: scope.ctx.session_value(name) for key, name in _SESSION_NAMES.items() if f"{{{key}}}" in template}
+    value = TypedSql(template.format(**names), oid, simple=template == "{now}", location=fields.get("location", 0))
+    typmod = fields.get("typmod", -1)
+    return casts.fit(value, oid, typmod, How.EXPLICIT)
+
+
+def has_aggregate(node: Any, scope: Scope) -> bool:
+    """Whether a tree calls an aggregate of its own query level."""
+    if isinstance(node, list):
+        return any(has_aggregate(item, scope) for item in node)
+    if not isinstance(node, dict):
+        return False
+    if "SubLink" in node or "SelectStmt" in node:
+        return False
+    call = node.get("FuncCall")
+    if call is not None and "over" not in call:
+        overloads = visible_overloads(tree.strings(call["funcname"]), scope)
+        if any(function.aggregate for function in overloads):
+            return True
+    return any(has_aggregate(value, scope) for value in node.values())
+
+
+def is_set_returning(node: Node, scope: Scope) -> bool:
+    """Whether a node is a call of a set-returning function."""
+    call = node.get("FuncCall")
+    if call is None:
+        return False
+    return any(function.set_returning for function in visible_overloads(tree.strings(call["funcname"]), scope))
+
+
+TRANSLATORS["FuncCall"] = _call
+TRANSLATORS["SQLValueFunction"] = _value_function

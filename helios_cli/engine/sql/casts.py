@@ -1,0 +1,360 @@
+"""SQLite text that converts a value from one type to another, and the coercions of parse_coerce.c."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from helios_cli.engine.datatypes import registry
+from helios_cli.engine.errors import SqlError
+from helios_cli.engine.sql import sqltext
+from helios_cli.engine.sql.coercion import Context as How
+from helios_cli.engine.sql.coercion import can_coerce, category, element_of, type_name, type_of
+from helios_cli.engine.sql.context import Context
+from helios_cli.engine.sql.oids import (
+    BOOL,
+    BPCHAR,
+    BYTEA,
+    CHAR,
+    DATE,
+    FLOAT4,
+    FLOAT8,
+    INT2,
+    INT4,
+    INT8,
+    INTEGERS,
+    INTERVAL,
+    JSON,
+    JSONB,
+    NAME,
+    NUMERIC,
+    OID,
+    REG_TYPES,
+    REGCLASS,
+    TEXT,
+    TIME,
+    TIMESTAMP,
+    TIMESTAMPTZ,
+    TIMETZ,
+    UNKNOWN,
+    VARCHAR,
+)
+from helios_cli.engine.sql.typed import TypedSql
+
+_SAME_TEXT: Final = frozenset((TEXT, VARCHAR, NAME))
+_INT_RANGE: Final = {INT2: 16, INT4: 32, INT8: 64}
+_NEEDS_SESSION: Final = frozenset((DATE, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ))
+"""Types whose text form may read the clock or the time zone ('now', 'today', a time without zone)."""
+_ASSIGN_UNCHECKED: Final = frozenset((VARCHAR,))
+"""Types whose modifier a CHECK of the table's own DDL enforces on assignment."""
+
+_TEMPLATES: Final[dict[tuple[int, int], str]] = {
+    (BOOL, INT4): "{0}",
+    (INT4, BOOL): "({0} <> 0)",
+    (DATE, TIMESTAMP): "pg_date_timestamp({0})",
+    (TIMESTAMP, DATE): "pg_timestamp_date({0})",
+    (TIMESTAMP, TIME): "pg_timestamp_time({0})",
+    (DATE, TIMESTAMPTZ): "pg_local_timestamptz(pg_date_timestamp({0}), {zone})",
+    (TIMESTAMP, TIMESTAMPTZ): "pg_local_timestamptz({0}, {zone})",
+    (TIMESTAMPTZ, TIMESTAMP): "pg_timestamptz_local({0}, {zone})",
+    (TIMESTAMPTZ, DATE): "pg_timestamp_date(pg_timestamptz_local({0}, {zone}))",
+    (TIMESTAMPTZ, TIME): "pg_timestamp_time(pg_timestamptz_local({0}, {zone}))",
+    (TIME, INTERVAL): "pg_time_interval({0})",
+    (INTERVAL, TIME): "pg_interval_time({0})",
+    (JSON, JSONB): "pg_in(3802, {0})",
+    (JSONB, JSON): "{0}",
+    (BPCHAR, TEXT): "rtrim({0}, ' ')",
+    (BPCHAR, VARCHAR): "rtrim({0}, ' ')",
+    (BPCHAR, NAME): "pg_in(19, rtrim({0}, ' '))",
+    (CHAR, TEXT): "{0}",
+    (CHAR, INT4): "pg_char_int({0})",
+    (INT4, CHAR): "pg_int_char({0})",
+    (NUMERIC, FLOAT8): "pg_in(701, {0})",
+    (NUMERIC, FLOAT4): "pg_in(700, {0})",
+    (FLOAT8, FLOAT4): "pg_float4({0})",
+    (FLOAT4, FLOAT8): "{0}",
+    (FLOAT8, NUMERIC): "pg_float_numeric({0}, 15)",
+    (FLOAT4, NUMERIC): "pg_float_numeric({0}, 6)",
+}
+
+
+def constant_text(value: TypedSql, ctx: Context) -> str | None:
+    """The text of a bare untyped string constant, which becomes part of the plan; None for anything else."""
+    if value.type_oid != UNKNOWN:
+        return None
+    if value.literal >= 0:
+        ctx.bind_constant(value.literal)
+        return str(ctx.lifted[value.literal].value)
+    return value.value if isinstance(value.value, str) else None
+
+
+def coerce(value: TypedSql, target: int, typmod: int, how: How, ctx: Context) -> TypedSql:
+    """Convert a value to a type; the caller has checked that it may be.
+
+    A bare literal is read by the type's own input routine, a bare parameter takes the type.
+    """
+    source = value.type_oid
+    if value.param and source == UNKNOWN:
+        return _coerce_parameter(value, target, typmod, how, ctx)
+    if source == UNKNOWN or value.literal >= 0 or value.value is not None:
+        done = _coerce_literal(value, target, typmod, how, ctx)
+        if done is not None:
+            return done
+    if source == target:
+        return fit(value, target, typmod, how)
+    sql = cast_sql(value, target, how, ctx)
+    result = TypedSql(sql, target, not_null=value.not_null, simple=value.simple and sql == value.sql, location=value.location)
+    return fit(result, target, typmod, how)
+
+
+def _coerce_parameter(value: TypedSql, target: int, typmod: int, how: How, ctx: Context) -> TypedSql:
+    """Give ``$n`` its type, or convert it when an earlier use has already given it another."""
+    known = ctx.parameter_type(value.param)
+    if known == UNKNOWN:
+        ctx.set_parameter_type(value.param, target)
+        known = target
+    return coerce(replace(value, type_oid=known, param=0), target, typmod, how, ctx)
+
+
+def _coerce_literal(value: TypedSql, target: int, typmod: int, how: How, ctx: Context) -> TypedSql | None:
+    """Read a literal as another type when it is bound (or now, if it was not lifted); None: convert at run time."""
+    source = value.type_oid
+    if source == UNKNOWN:
+        if value.sql == "NULL":
+            return TypedSql("NULL", target, location=value.location)
+        if target in _NEEDS_SESSION and ctx.session_allowed:
+            return fit(_session_input(value, target, ctx), target, typmod, how)
+        if target in REG_TYPES:
+            sql = cast_sql(replace(value, sql=_as_text(value, ctx), type_oid=TEXT), target, how, ctx)
+            return TypedSql(sql, target, location=value.location)
+    elif not _widens(source, target):
+        return None
+    if value.literal >= 0:
+        negative = value.sql.endswith(":-\x03")
+        sql = ctx.literal_sql(value.literal, target, negative)
+    else:
+        sql = _read_constant(value, target, ctx)
+    result = TypedSql(sql, target, not_null=True, simple=True, location=value.location)
+    if source != UNKNOWN:
+        result.literal, result.value = value.literal, value.value
+    return fit(result, target, typmod, how)
+
+
+def _as_text(value: TypedSql, ctx: Context) -> str:
+    if value.literal >= 0:
+        return ctx.literal_sql(value.literal, TEXT)
+    return sqltext.constant(value.value)
+
+
+def _session_input(value: TypedSql, target: int, ctx: Context) -> TypedSql:
+    """A date or time literal is read where clock and zone are known: at execution."""
+    text = _as_text(value, ctx)
+    sql = f"pg_time_in({target}, {text}, {ctx.session_value('TimeZone')}, {ctx.session_value('now')})"
+    return TypedSql(sql, target, not_null=True, simple=True, location=value.location)
+
+
+def _read_constant(value: TypedSql, target: int, ctx: Context) -> str:
+    """A constant that was not lifted, converted now."""
+    text = str(value.value)
+    if target in (TEXT, UNKNOWN):
+        return sqltext.constant(text)
+    try:
+        return sqltext.constant(registry.by_oid(target).parse_text(text))
+    except SqlError as error:
+        error.position = error.position or ctx.position(value.location)
+        raise
+
+
+def _widens(source: int, target: int) -> bool:
+    """Whether a numeric constant's own digits can be read as the target without rounding rules."""
+    if source in (INT4, INT8):
+        return target in (INT8, NUMERIC, FLOAT8, FLOAT4) or source == target
+    return source == NUMERIC and target in (FLOAT8, FLOAT4, NUMERIC)
+
+
+def fit(value: TypedSql, target: int, typmod: int, how: How) -> TypedSql:
+    """Apply a type modifier: cut, pad, round, or raise 22001/22003."""
+    if typmod < 0 or (value.type_oid == target and value.typmod == typmod) or value.sql == "NULL":
+        return value
+    if how == How.ASSIGNMENT and target in _ASSIGN_UNCHECKED:
+        return value
+    explicit = 1 if how == How.EXPLICIT else 0
+    sql = f"pg_typmod({target}, {typmod}, {value.sql}, {explicit})"
+    return TypedSql(sql, target, typmod, not_null=value.not_null, location=value.location)
+
+
+def cast_sql(value: TypedSql, target: int, how: How, ctx: Context) -> str:
+    """SQLite text for a cast between two known, different types.
+
+    Raises:
+        FeatureNotSupported: PostgreSQL has the cast and there is no translation.
+    """
+    source, sql = value.type_oid, value.sql
+    template = _TEMPLATES.get((source, target))
+    if template is not None:
+        zone = ctx.session_value("TimeZone") if "{zone}" in template else ""
+        return template.format(sql, zone=zone)
+    if source in REG_TYPES or target in REG_TYPES:
+        return _reg_cast(source, target, sql, ctx)
+    if target in INTEGERS or target == OID:
+        return _to_integer(source, target, sql)
+    if source in INTEGERS or source == OID:
+        return _from_integer(source, target, sql)
+    if source in _SAME_TEXT and target in (TEXT, VARCHAR, BPCHAR):
+        return sql
+    if element_of(source) and element_of(target):
+        return f"pg_array_cast({element_of(source)}, {element_of(target)}, {sql})"
+    if category(target) == "S":
+        text = _to_text(source, sql, ctx)
+        return text if target in (TEXT, VARCHAR, BPCHAR) else f"pg_in({target}, {text})"
+    if category(source) == "S":
+        text = f"rtrim({sql}, ' ')" if source == BPCHAR else sql
+        return _from_text(target, text, ctx)
+    if source == JSONB:
+        return f"pg_jsonb_scalar({target}, {sql})"
+    raise ctx.unsupported(f"cast from {type_name(source)} to {type_name(target)}", value.location)
+
+
+def _to_integer(source: int, target: int, sql: str) -> str:
+    if source in INTEGERS or source == OID:
+        if target == OID or (source in INTEGERS and _INT_RANGE[target] >= _INT_RANGE[source]):
+            return sql
+        return f"pg_int{_INT_RANGE[target]}({sql})"
+    if source in (FLOAT4, FLOAT8):
+        return f"pg_float_int({sql}, {_INT_RANGE.get(target, 32)})"
+    if source == NUMERIC:
+        return f"pg_numeric_int({sql}, {_INT_RANGE.get(target, 32)})"
+    if source == JSONB:
+        return f"pg_jsonb_scalar({target}, {sql})"
+    return f"pg_in({target}, {sql})"
+
+
+def _from_integer(source: int, target: int, sql: str) -> str:
+    if target in (FLOAT4, FLOAT8):
+        return f"CAST({sql} AS REAL)"
+    if target in (NUMERIC, TEXT, VARCHAR, BPCHAR):
+        return f"CAST({sql} AS TEXT)"
+    return f"pg_in({target}, CAST({sql} AS TEXT))"
+
+
+def _to_text(source: int, sql: str, ctx: Context) -> str:
+    """A type's output form as text."""
+    if source == BOOL:
+        return f"CASE {sql} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END"
+    if source in (NUMERIC, JSON, JSONB) or category(source) == "S":
+        return sql
+    if source in (TIMESTAMPTZ,):
+        return f"pg_out_zoned({source}, {sql}, {ctx.session_value('TimeZone')})"
+    return f"pg_out({source}, {sql})"
+
+
+def _from_text(target: int, sql: str, ctx: Context) -> str:
+    if target in _NEEDS_SESSION:
+        zone, now = ctx.session_value("TimeZone"), ctx.session_value("now")
+        return f"pg_time_in({target}, {sql}, {zone}, {now})"
+    return f"pg_in({target}, {sql})"
+
+
+def _reg_cast(source: int, target: int, sql: str, ctx: Context) -> str:
+    """regclass and its kin are OIDs with names looked up in the catalog, by functions of the function library."""
+    source_type, target_type = type_of(source), type_of(target)
+    if source in REG_TYPES and category(target) == "S":
+        assert source_type is not None
+        return f"pg_{source_type.name}_out({sql})"
+    if target in REG_TYPES and category(source) == "S":
+        assert target_type is not None
+        if target == REGCLASS:
+            return f"pg_{target_type.name}_in({sql})"
+        return f"pg_{target_type.name}_in({sql})"
+    return sql
+
+
+# -- coercions with their checks ------------------------------------------------------------------
+
+
+def explicit_cast(value: TypedSql, target: int, typmod: int, ctx: Context, at: int) -> TypedSql:
+    """``CAST(value AS target)``.
+
+    Raises:
+        SqlError: 42846 no such cast.
+    """
+    if not can_coerce(value.type_oid, target, How.EXPLICIT):
+        raise ctx.error("42846", f"cannot cast type {type_name(value.type_oid)} to {type_name(target)}", at)
+    return replace(coerce(value, target, typmod, How.EXPLICIT, ctx), typmod=typmod, table_oid=0, attnum=0)
+
+
+def assign(value: TypedSql, column: str, target: int, typmod: int, ctx: Context) -> TypedSql:
+    """Convert a value for storing in a column.
+
+    Raises:
+        SqlError: 42804 ``column "x" is of type integer but expression is of type text``.
+    """
+    if not can_coerce(value.type_oid, target, How.ASSIGNMENT):
+        message = f'column "{column}" is of type {type_name(target)} but expression is of type {type_name(value.type_oid)}'
+        hint = "You will need to rewrite or cast the expression."
+        raise ctx.error("42804", message, value.location, hint=hint)
+    return coerce(unchecked(value, target), target, typmod, How.ASSIGNMENT, ctx)
+
+
+def unchecked(value: TypedSql, target: int) -> TypedSql:
+    """Integer arithmetic stored in a column of its own type needs no range check: the column has one."""
+    if value.raw and value.type_oid == target and target in (INT2, INT4):
+        return replace(value, sql=value.raw, raw="")
+    return value
+
+
+def to_boolean(value: TypedSql, clause: str, ctx: Context) -> TypedSql:
+    """A condition.
+
+    Raises:
+        SqlError: 42804 ``argument of WHERE must be type boolean, not type integer``.
+    """
+    if value.type_oid != BOOL and value.type_oid != UNKNOWN:
+        message = f"argument of {clause} must be type boolean, not type {type_name(value.type_oid)}"
+        raise ctx.error("42804", message, value.location)
+    return coerce(value, BOOL, -1, How.IMPLICIT, ctx)
+
+
+def to_text_if_unknown(value: TypedSql, ctx: Context) -> TypedSql:
+    """An untyped literal or parameter that nothing gave a type is text."""
+    if value.type_oid == UNKNOWN:
+        return coerce(value, TEXT, -1, How.IMPLICIT, ctx)
+    return value
+
+
+_COLLATED: Final = {NUMERIC: "pg_numeric", INTERVAL: "pg_interval", BPCHAR: "RTRIM", TIMETZ: "pg_timetz", JSONB: "pg_jsonb"}
+
+
+def collation_of(type_oid: int) -> str:
+    """SQLite's collation under which values of a type compare as in PostgreSQL; '' when plain comparison does.
+
+    Tables are created with it on the column, so that their indexes serve these comparisons.
+    """
+    if element_of(type_oid):
+        return f"pg_array_{element_of(type_oid)}" if element_of(type_oid) in _COLLATED_ELEMENTS else "pg_array"
+    return _COLLATED.get(type_oid, "")
+
+
+_COLLATED_ELEMENTS: Final = frozenset((INT2, INT4, INT8, FLOAT8, NUMERIC))
+
+
+def collated(value: TypedSql) -> str:
+    """The text of a value where its order or equality matters."""
+    name = collation_of(value.type_oid)
+    return f"{value.sql} COLLATE {name}" if name else value.sql
+
+
+__all__ = [
+    "BYTEA",
+    "assign",
+    "cast_sql",
+    "coerce",
+    "collated",
+    "collation_of",
+    "constant_text",
+    "explicit_cast",
+    "fit",
+    "to_boolean",
+    "to_text_if_unknown",
+    "unchecked",
+]

@@ -1,0 +1,197 @@
+"""What the translation of one statement shares: parameters, literals, session values, errors' positions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from helios_cli.engine.datatypes import registry
+from helios_cli.engine.errors import FeatureNotSupported, SqlError
+from helios_cli.engine.sql import sqltext
+from helios_cli.engine.sql.function_spec import FunctionRegistry
+from helios_cli.engine.sql.oids import FLOAT4, FLOAT8, INT4, INT8, NUMERIC, TEXT, UNKNOWN
+from helios_cli.engine.sql.plan import SqliteValue
+from helios_cli.engine.sql.relation import CatalogReader
+from helios_cli.engine.sql.shape import INT4 as CLASS_INT4
+from helios_cli.engine.sql.shape import INT8 as CLASS_INT8
+from helios_cli.engine.sql.shape import NUMERIC as CLASS_NUMERIC
+from helios_cli.engine.sql.shape import STRING as CLASS_STRING
+from helios_cli.engine.sql.shape import Literal
+
+Converter = Callable[[Any], SqliteValue]
+
+_PLACEHOLDER: Final = re.compile("\x02(?:L([0-9]+):([0-9]+):(-?)|S([A-Za-z_.0-9]+))\x03")
+_NATURAL: Final = {CLASS_INT4: INT4, CLASS_INT8: INT8, CLASS_NUMERIC: NUMERIC, CLASS_STRING: UNKNOWN}
+GLOB_PATTERN: Final = 1
+"""Pseudo-type of a literal that is a LIKE pattern, rewritten for GLOB when it is bound."""
+
+
+@dataclass(slots=True)
+class LiftedLiteral:
+    """One piece that ``shape.lift`` took out of the text."""
+
+    start: int
+    """Byte offset of the piece."""
+    letter: str
+    """Its class."""
+    value: Literal
+
+
+@dataclass(slots=True)
+class Context:
+    """State of one statement's translation. SQL text made with it holds placeholders until :meth:`finish`."""
+
+    catalog: CatalogReader
+    functions: FunctionRegistry
+    source: str = ""
+    """The whole query string; locations in the tree are byte offsets in it."""
+    params: list[int] = field(default_factory=list)
+    """Type OIDs of $1 .. $n; 0 while unknown."""
+    lifted: dict[int, LiftedLiteral] = field(default_factory=dict)
+    """Lifted literals by index. Empty when every constant is to be written in place."""
+    lifted_at: dict[int, int] = field(default_factory=dict)
+    """Byte offset -> index of the lifted literal that starts there."""
+    bound: set[int] = field(default_factory=set)
+    """Literals that must stay constants: the plan holds for their values only."""
+    parameters_allowed: bool = True
+    session_allowed: bool = True
+    volatile: bool = False
+    writes: bool = False
+    locks_rows: bool = False
+    session: list[str] = field(default_factory=list)
+    aliases: set[str] = field(default_factory=set)
+    """Lower-case SQLite aliases in use; SQLite's names ignore case, PostgreSQL's do not."""
+    notices: list[str] = field(default_factory=list)
+    encoded: bytes = b""
+    """The source in UTF-8, as byte offsets count it."""
+
+    # -- errors -----------------------------------------------------------------------------------
+
+    def position(self, byte_offset: int) -> int | None:
+        """The 1-based character position of a byte offset, None for a negative offset."""
+        if byte_offset < 0 or not self.source:
+            return None
+        if self.source.isascii():
+            return byte_offset + 1
+        return len(self.source.encode()[:byte_offset].decode(errors="ignore")) + 1
+
+    def error(self, sqlstate: str, message: str, at: int = -1, **more: Any) -> SqlError:
+        """An error that points at a byte offset of the statement."""
+        return SqlError(message, sqlstate=sqlstate, position=self.position(at), **more)
+
+    def unsupported(self, what: str, at: int = -1, hint: str | None = None) -> FeatureNotSupported:
+        """A 0A000 that says what cannot be done."""
+        return FeatureNotSupported(f"{what} is not supported", position=self.position(at), hint=hint)
+
+    # -- names ------------------------------------------------------------------------------------
+
+    def unique_alias(self, name: str) -> str:
+        """A SQLite alias close to ``name`` that nothing else in the statement uses."""
+        alias, count = name, 1
+        while alias.lower() in self.aliases:
+            count += 1
+            alias = f"{name}_{count}"
+        self.aliases.add(alias.lower())
+        return alias
+
+    # -- parameters and session values ------------------------------------------------------------
+
+    def parameter_type(self, number: int) -> int:
+        """The type of ``$number``, 705 while it is unknown."""
+        while len(self.params) < number:
+            self.params.append(0)
+        return self.params[number - 1] or UNKNOWN
+
+    def set_parameter_type(self, number: int, type_oid: int) -> None:
+        """Fix the type of a parameter whose type was unknown."""
+        self.params[number - 1] = type_oid
+
+    def session_value(self, name: str) -> str:
+        """SQL text for a per-session value.
+
+        Raises:
+            FeatureNotSupported: in SQLite's own DDL, which cannot see sessions.
+        """
+        if not self.session_allowed:
+            raise FeatureNotSupported(f'the session\'s "{name}" is not available in a stored expression')
+        if name not in self.session:
+            self.session.append(name)
+        return f"\x02S{name}\x03"
+
+    # -- literals ---------------------------------------------------------------------------------
+
+    def literal_at(self, offset: int, value: Any) -> int:
+        """The index of the lifted literal that stands at a byte offset with this value, else -1."""
+        index = self.lifted_at.get(offset, -1)
+        if index >= 0:
+            found = self.lifted[index]
+            if found.letter in _NATURAL and (found.value == value or str(found.value) == str(value)):
+                return index
+        return -1
+
+    def literal_sql(self, index: int, type_oid: int, negative: bool = False) -> str:
+        """Placeholder for a literal converted to a type."""
+        return f"\x02L{index}:{type_oid}:{'-' if negative else ''}\x03"
+
+    def bind_constant(self, index: int) -> None:
+        """Make the plan depend on a literal's value."""
+        if index >= 0:
+            self.bound.add(index)
+
+    def bind_all(self) -> None:
+        """Make the plan depend on every literal of the statement."""
+        self.bound.update(self.lifted)
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    def finish(self, texts: list[str]) -> tuple[tuple[str, ...], tuple[Converter | None, ...]]:
+        """Number the placeholders. Returns the final texts and the converter of each literal that is a parameter.
+
+        Literals that stand in no text, or are wanted as two different types, become part of the plan
+        (``bound`` grows); the converters are those of the others, in order.
+        """
+        wanted: dict[int, set[int]] = {}
+        for text in texts:
+            for match in _PLACEHOLDER.finditer(text):
+                if match[1] is not None:
+                    wanted.setdefault(int(match[1]), set()).add(int(match[2]))
+        self.bound.update(index for index in self.lifted if len(wanted.get(index, ())) != 1)
+        free = [index for index in sorted(self.lifted) if index not in self.bound]
+        numbers = {index: len(self.params) + 1 + rank for rank, index in enumerate(free)}
+        first_session = len(self.params) + len(free) + 1
+
+        def number(match: re.Match[str]) -> str:
+            if match[4] is not None:
+                return f"?{first_session + self.session.index(match[4])}"
+            index, type_oid = int(match[1]), int(match[2])
+            if index in numbers:
+                return f"(-?{numbers[index]})" if match[3] else f"?{numbers[index]}"
+            return self._inline(index, type_oid, bool(match[3]))
+
+        done = tuple(_PLACEHOLDER.sub(number, text) for text in texts)
+        converters = tuple(self._converter(index, next(iter(wanted[index]))) for index in free)
+        return done, converters if any(converters) else ()
+
+    def _converter(self, index: int, type_oid: int) -> Converter | None:
+        return literal_converter(self.lifted[index].letter, type_oid)
+
+    def _inline(self, index: int, type_oid: int, negative: bool) -> str:
+        value = self.lifted[index].value
+        converter = self._converter(index, type_oid)
+        plain = converter(value) if converter else value
+        return f"(-{sqltext.constant(plain)})" if negative else sqltext.constant(plain)
+
+
+def literal_converter(letter: str, type_oid: int) -> Converter | None:
+    """How a lifted literal of a class becomes a value of a type; None when it already is one."""
+    if type_oid == GLOB_PATTERN:
+        return sqltext.like_to_glob
+    if letter in (CLASS_INT4, CLASS_INT8):
+        if type_oid in (FLOAT4, FLOAT8):
+            return float
+        return str if type_oid == NUMERIC else None
+    if type_oid in (TEXT, UNKNOWN):
+        return None
+    return registry.by_oid(type_oid).parse_text

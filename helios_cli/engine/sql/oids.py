@@ -1,0 +1,69 @@
+"""Type OIDs the planner names itself (``pg_type.dat``), and the categories its coercion rules need."""
+
+from __future__ import annotations
+
+from typing import Final
+
+BOOL: Final = 16
+BYTEA: Final = 17
+CHAR: Final = 18
+NAME: Final = 19
+INT8: Final = 20
+INT2: Final = 21
+INT2VECTOR: Final = 22
+INT4: Final = 23
+REGPROC: Final = 24
+TEXT: Final = 25
+OID: Final = 26
+TID: Final = 27
+XID: Final = 28
+OIDVECTOR: Final = 30
+JSON: Final = 114
+XML: Final = 142
+PG_NODE_TREE: Final = 194
+FLOAT4: Final = 700
+FLOAT8: Final = 701
+UNKNOWN: Final = 705
+MONEY: Final = 790
+INET: Final = 869
+CIDR: Final = 650
+BPCHAR: Final = 1042
+VARCHAR: Final = 1043
+DATE: Final = 1082
+TIME: Final = 1083
+TIMESTAMP: Final = 1114
+TIMESTAMPTZ: Final = 1184
+INTERVAL: Final = 1186
+TIMETZ: Final = 1266
+BIT: Final = 1560
+VARBIT: Final = 1562
+NUMERIC: Final = 1700
+REFCURSOR: Final = 1790
+REGPROCEDURE: Final = 2202
+REGOPER: Final = 2203
+REGOPERATOR: Final = 2204
+REGCLASS: Final = 2205
+REGTYPE: Final = 2206
+REGCONFIG: Final = 3734
+REGDICTIONARY: Final = 3769
+REGNAMESPACE: Final = 4089
+REGROLE: Final = 4096
+UUID: Final = 2950
+JSONB: Final = 3802
+RECORD: Final = 2249
+VOID: Final = 2278
+ANY: Final = 2276
+ANYARRAY: Final = 2277
+ANYELEMENT: Final = 2283
+ANYNONARRAY: Final = 2776
+ANYENUM: Final = 3500
+ANYCOMPATIBLE: Final = 5077
+ANYCOMPATIBLEARRAY: Final = 5078
+ANYCOMPATIBLENONARRAY: Final = 5079
+
+REG_TYPES: Final = frozenset(
+    (REGPROC, REGPROCEDURE, REGOPER, REGOPERATOR, REGCLASS, REGTYPE, REGCONFIG, REGDICTIONARY, REGNAMESPACE, REGROLE)
+)
+INTEGERS: Final = frozenset((INT2, INT4, INT8))
+STRINGS: Final = frozenset((TEXT, VARCHAR, BPCHAR, NAME))
+POLYMORPHIC: Final = frozenset((ANYARRAY, ANYELEMENT, ANYNONARRAY, ANYENUM, ANYCOMPATIBLE, ANYCOMPATIBLEARRAY, ANYCOMPATIBLENONARRAY))

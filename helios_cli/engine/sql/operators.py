@@ -1,0 +1,376 @@
+"""Operators: which exist, which one an expression means, and their SQLite text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from helios_cli.engine.sql import casts
+from helios_cli.engine.sql.coercion import Context as How
+from helios_cli.engine.sql.coercion import element_of, type_name
+from helios_cli.engine.sql.context import Context
+from helios_cli.engine.sql.oids import (
+    ANYARRAY,
+    ANYCOMPATIBLE,
+    ANYCOMPATIBLEARRAY,
+    ANYNONARRAY,
+    BOOL,
+    BPCHAR,
+    BYTEA,
+    CHAR,
+    DATE,
+    FLOAT4,
+    FLOAT8,
+    INT2,
+    INT4,
+    INT8,
+    INTERVAL,
+    JSON,
+    JSONB,
+    NAME,
+    NUMERIC,
+    OID,
+    TEXT,
+    TIME,
+    TIMESTAMP,
+    TIMESTAMPTZ,
+    TIMETZ,
+    UNKNOWN,
+    UUID,
+    XID,
+)
+from helios_cli.engine.sql.resolution import Ambiguous, bind_polymorphic, choose
+from helios_cli.engine.sql.typed import TypedSql
+
+TEXT_ARRAY: Final = 1009
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One operator. ``args`` has one type for a prefix operator, two for an infix one."""
+
+    name: str
+    args: tuple[int, ...]
+    result: int
+    template: str
+    """SQLite text with {0} and {1}."""
+    style: str = ""
+    """'compare': operands take the type's collation; 'int'/'float': the result's range is checked lazily;
+    'divide': as 'int' and 'float', and a zero divisor raises; '' nothing."""
+
+
+_COMPARED: Final = (
+    BOOL, BYTEA, CHAR, NAME, TEXT, OID, BPCHAR, DATE, TIME, TIMETZ, TIMESTAMP, TIMESTAMPTZ,
+    INTERVAL, NUMERIC, UUID, JSONB, ANYARRAY, XID,
+)  # fmt: skip
+_ORDER: Final = {"=": "=", "<>": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+_BITS: Final = {INT2: 16, INT4: 32, INT8: 64}
+_INTS: Final = (INT2, INT4, INT8)
+_FLOATS: Final = (FLOAT4, FLOAT8)
+
+
+def _comparisons() -> Iterator[Operator]:
+    for name, sign in _ORDER.items():
+        template = "({0} " + sign + " {1})"
+        for oid in _COMPARED:
+            if oid == XID and name not in ("=", "<>"):
+                continue
+            yield Operator(name, (oid, oid), BOOL, template, "compare")
+        for group in (_INTS, _FLOATS):
+            for left in group:
+                for right in group:
+                    yield Operator(name, (left, right), BOOL, template, "compare")
+        for pair in ((NAME, TEXT), (TEXT, NAME)):
+            yield Operator(name, pair, BOOL, template, "compare")
+        yield from _mixed_times(name, sign)
+    yield Operator("=", (XID, INT4), BOOL, "({0} = {1})", "compare")
+
+
+def _mixed_times(name: str, sign: str) -> Iterator[Operator]:
+    """Comparisons between date, timestamp and timestamptz are cross-type operators, not casts."""
+    as_timestamp = {DATE: "pg_date_timestamp({%d})", TIMESTAMP: "{%d}"}
+    as_zoned = {
+        DATE: "pg_local_timestamptz(pg_date_timestamp({%d}), {zone})",
+        TIMESTAMP: "pg_local_timestamptz({%d}, {zone})",
+        TIMESTAMPTZ: "{%d}",
+    }
+    for left in as_zoned:
+        for right in as_zoned:
+            if left == right:
+                continue
+            forms = as_zoned if TIMESTAMPTZ in (left, right) else as_timestamp
+            yield Operator(name, (left, right), BOOL, f"({forms[left] % 0} {sign} {forms[right] % 1})")
+
+
+def _arithmetic() -> Iterator[Operator]:
+    for left in _INTS:
+        for right in _INTS:
+            result = max(left, right, key=_BITS.__getitem__)
+            for name in "+-*":
+                yield Operator(name, (left, right), result, "({0} " + name + " {1})", "int")
+            yield Operator("/", (left, right), result, "({0} / {1})", "divide")
+    for oid in _INTS:
+        yield Operator("%", (oid, oid), oid, "({0} % {1})", "divide")
+        yield Operator("&", (oid, oid), oid, "({0} & {1})")
+        yield Operator("|", (oid, oid), oid, "({0} | {1})")
+        yield Operator("#", (oid, oid), oid, "pg_int_xor({0}, {1})")
+        yield Operator("<<", (oid, INT4), oid, f"pg_int_shift({{0}}, {{1}}, {_BITS[oid]})")
+        yield Operator(">>", (oid, INT4), oid, f"pg_int_shift({{0}}, -{{1}}, {_BITS[oid]})")
+        yield Operator("-", (oid,), oid, "(-{0})", "int")
+        yield Operator("+", (oid,), oid, "{0}")
+        yield Operator("~", (oid,), oid, "(~{0})")
+        yield Operator("@", (oid,), oid, f"pg_int{_BITS[oid]}(abs({{0}}))")
+    for left in _FLOATS:
+        for right in _FLOATS:
+            result = FLOAT4 if left == right == FLOAT4 else FLOAT8
+            for name in "+-*/":
+                yield Operator(name, (left, right), result, "", f"float{name}")
+    for oid in _FLOATS:
+        yield Operator("-", (oid,), oid, "pg_float_negate({0})")
+        yield Operator("+", (oid,), oid, "{0}")
+        yield Operator("@", (oid,), oid, "pg_float_abs({0})")
+    yield Operator("^", (FLOAT8, FLOAT8), FLOAT8, "pg_float_power({0}, {1})")
+    yield Operator("|/", (FLOAT8,), FLOAT8, "pg_float_sqrt({0})")
+    yield Operator("||/", (FLOAT8,), FLOAT8, "pg_float_cbrt({0})")
+    for name, word in {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "%": "modulo", "^": "power"}.items():
+        yield Operator(name, (NUMERIC, NUMERIC), NUMERIC, f"pg_numeric_{word}({{0}}, {{1}})")
+    yield Operator("-", (NUMERIC,), NUMERIC, "pg_numeric_negate({0})")
+    yield Operator("+", (NUMERIC,), NUMERIC, "{0}")
+    yield Operator("@", (NUMERIC,), NUMERIC, "pg_numeric_abs({0})")
+
+
+def _times() -> Iterator[Operator]:
+    for day in ((DATE, INT4), (INT4, DATE)):
+        yield Operator("+", day, DATE, "pg_date_add({0}, {1})" if day[0] == DATE else "pg_date_add({1}, {0})")
+    yield Operator("-", (DATE, INT4), DATE, "pg_date_add({0}, -{1})")
+    yield Operator("-", (DATE, DATE), INT4, "pg_date_difference({0}, {1})")
+    yield Operator("-", (TIME, TIME), INTERVAL, "pg_us_interval({0} - {1}, 0)")
+    yield Operator("-", (TIMESTAMP, TIMESTAMP), INTERVAL, "pg_timestamp_difference({0}, {1})")
+    yield Operator("-", (TIMESTAMPTZ, TIMESTAMPTZ), INTERVAL, "pg_timestamp_difference({0}, {1})")
+    for sign, factor in (("+", 1), ("-", -1)):
+        yield Operator(sign, (TIMESTAMP, INTERVAL), TIMESTAMP, f"pg_timestamp_add({{0}}, {{1}}, {factor})")
+        yield Operator(sign, (TIMESTAMPTZ, INTERVAL), TIMESTAMPTZ, f"pg_timestamptz_add({{0}}, {{1}}, {factor}, {{zone}})")
+        yield Operator(
+            sign, (DATE, INTERVAL), TIMESTAMP, f"pg_timestamp_add(pg_date_timestamp({{0}}), {{1}}, {factor})"
+        )
+        yield Operator(sign, (TIME, INTERVAL), TIME, f"pg_time_add({{0}}, {{1}}, {factor})")
+        yield Operator(sign, (INTERVAL, INTERVAL), INTERVAL, f"pg_interval_add({{0}}, {{1}}, {factor})")
+    yield Operator("+", (INTERVAL, TIMESTAMP), TIMESTAMP, "pg_timestamp_add({1}, {0}, 1)")
+    yield Operator("+", (INTERVAL, TIMESTAMPTZ), TIMESTAMPTZ, "pg_timestamptz_add({1}, {0}, 1, {zone})")
+    yield Operator("+", (INTERVAL, DATE), TIMESTAMP, "pg_timestamp_add(pg_date_timestamp({1}), {0}, 1)")
+    yield Operator("+", (INTERVAL, TIME), TIME, "pg_time_add({1}, {0}, 1)")
+    yield Operator("+", (DATE, TIME), TIMESTAMP, "(pg_date_timestamp({0}) + {1})")
+    yield Operator("+", (TIME, DATE), TIMESTAMP, "(pg_date_timestamp({1}) + {0})")
+    yield Operator("*", (INTERVAL, FLOAT8), INTERVAL, "pg_interval_multiply({0}, {1})")
+    yield Operator("*", (FLOAT8, INTERVAL), INTERVAL, "pg_interval_multiply({1}, {0})")
+    yield Operator("/", (INTERVAL, FLOAT8), INTERVAL, "pg_interval_divide({0}, {1})")
+    yield Operator("-", (INTERVAL,), INTERVAL, "pg_interval_multiply({0}, -1.0)")
+
+
+def _strings() -> Iterator[Operator]:
+    yield Operator("||", (TEXT, TEXT), TEXT, "({0} || {1})")
+    yield Operator("||", (TEXT, ANYNONARRAY), TEXT, "({0} || {1})")
+    yield Operator("||", (ANYNONARRAY, TEXT), TEXT, "({0} || {1})")
+    yield Operator("||", (BYTEA, BYTEA), BYTEA, "CAST({0} || {1} AS BLOB)")
+    yield Operator("||", (JSONB, JSONB), JSONB, "pg_jsonb_concat({0}, {1})")
+    yield Operator("||", (ANYCOMPATIBLEARRAY, ANYCOMPATIBLEARRAY), ANYCOMPATIBLEARRAY, "pg_array_concat({0}, {1})")
+    yield Operator("||", (ANYCOMPATIBLEARRAY, ANYCOMPATIBLE), ANYCOMPATIBLEARRAY, "pg_array_append({elem}, {0}, {1})")
+    yield Operator("||", (ANYCOMPATIBLE, ANYCOMPATIBLEARRAY), ANYCOMPATIBLEARRAY, "pg_array_prepend({elem}, {0}, {1})")
+    for left in (TEXT, NAME, BPCHAR):
+        yield Operator("~~", (left, TEXT), BOOL, "({0} GLOB {1})", "like")
+        yield Operator("!~~", (left, TEXT), BOOL, "({0} NOT GLOB {1})", "like")
+        yield Operator("~~*", (left, TEXT), BOOL, "pg_ilike({0}, {1})")
+        yield Operator("!~~*", (left, TEXT), BOOL, "(NOT pg_ilike({0}, {1}))")
+        yield Operator("~", (left, TEXT), BOOL, "pg_regex({0}, {1}, '')")
+        yield Operator("!~", (left, TEXT), BOOL, "(NOT pg_regex({0}, {1}, ''))")
+        yield Operator("~*", (left, TEXT), BOOL, "pg_regex({0}, {1}, 'i')")
+        yield Operator("!~*", (left, TEXT), BOOL, "(NOT pg_regex({0}, {1}, 'i'))")
+    yield Operator("^@", (TEXT, TEXT), BOOL, "(substr({0}, 1, length({1})) = {1})")
+
+
+def _documents() -> Iterator[Operator]:
+    for oid in (JSON, JSONB):
+        for key in (INT4, TEXT):
+            yield Operator("->", (oid, key), oid, f"pg_json_get({{0}}, {{1}}, {oid})")
+            yield Operator("->>", (oid, key), TEXT, f"pg_json_get_text({{0}}, {{1}}, {oid})")
+        yield Operator("#>", (oid, TEXT_ARRAY), oid, f"pg_json_path({{0}}, {{1}}, {oid})")
+        yield Operator("#>>", (oid, TEXT_ARRAY), TEXT, f"pg_json_path_text({{0}}, {{1}}, {oid})")
+    for key in (INT4, TEXT, TEXT_ARRAY):
+        yield Operator("-", (JSONB, key), JSONB, f"pg_jsonb_delete({{0}}, {{1}}, {key})")
+    yield Operator("#-", (JSONB, TEXT_ARRAY), JSONB, "pg_jsonb_delete_path({0}, {1})")
+    yield Operator("@>", (JSONB, JSONB), BOOL, "pg_jsonb_contains({0}, {1})")
+    yield Operator("<@", (JSONB, JSONB), BOOL, "pg_jsonb_contains({1}, {0})")
+    yield Operator("?", (JSONB, TEXT), BOOL, "pg_jsonb_exists({0}, {1})")
+    yield Operator("?|", (JSONB, TEXT_ARRAY), BOOL, "pg_jsonb_exists_any({0}, {1})")
+    yield Operator("?&", (JSONB, TEXT_ARRAY), BOOL, "pg_jsonb_exists_all({0}, {1})")
+    yield Operator("@>", (ANYARRAY, ANYARRAY), BOOL, "pg_array_contains({elem}, {0}, {1})")
+    yield Operator("<@", (ANYARRAY, ANYARRAY), BOOL, "pg_array_contains({elem}, {1}, {0})")
+    yield Operator("&&", (ANYARRAY, ANYARRAY), BOOL, "pg_array_overlaps({elem}, {0}, {1})")
+
+
+def _table() -> dict[tuple[str, int], list[tuple[Operator, tuple[int, ...]]]]:
+    table: dict[tuple[str, int], list[tuple[Operator, tuple[int, ...]]]] = {}
+    for source in (_comparisons, _arithmetic, _times, _strings, _documents):
+        for operator in source():
+            table.setdefault((operator.name, len(operator.args)), []).append((operator, operator.args))
+    return table
+
+
+OPERATORS: Final = _table()
+_SYNONYMS: Final = {"!=": "<>"}
+
+
+@lru_cache(maxsize=4096)
+def find_operator(name: str, given: tuple[int, ...]) -> Operator | None:
+    """The operator PostgreSQL's rules choose for operand types; None when none fits.
+
+    Raises:
+        Ambiguous: several fit equally well.
+    """
+    candidates = OPERATORS.get((_SYNONYMS.get(name, name), len(given)), [])
+    if len(given) == 2 and UNKNOWN in given and given[0] != given[1]:
+        known = given[0] if given[1] == UNKNOWN else given[1]
+        for operator, args in candidates:
+            if args == (known, known):
+                return operator
+    return choose(candidates, given)
+
+
+def apply_operator(name: str, operands: list[TypedSql], ctx: Context, at: int) -> TypedSql:
+    """Translate an operator over translated operands.
+
+    Raises:
+        SqlError: 42883 no such operator, 42725 several.
+    """
+    given = tuple(_known_type(operand, ctx) for operand in operands)
+    try:
+        operator = find_operator(name, given)
+    except Ambiguous:
+        hint = "Could not choose a best candidate operator. You might need to add explicit type casts."
+        raise ctx.error("42725", f"operator is not unique: {_shown(name, given)}", at, hint=hint) from None
+    if operator is None:
+        raise _missing(name, given, ctx, at)
+    bindings = bind_polymorphic(operator.args, given) or {}
+    targets = [bindings.get(target, target) for target in operator.args]
+    return _emit(operator, operands, targets, bindings, ctx, at)
+
+
+def _known_type(operand: TypedSql, ctx: Context) -> int:
+    if operand.param and operand.type_oid == UNKNOWN:
+        return ctx.parameter_type(operand.param)
+    return operand.type_oid
+
+
+def _shown(name: str, given: tuple[int, ...]) -> str:
+    names = [type_name(oid) for oid in given]
+    return f"{name} {names[0]}" if len(names) == 1 else f"{names[0]} {name} {names[1]}"
+
+
+def _missing(name: str, given: tuple[int, ...], ctx: Context, at: int) -> Exception:
+    kind = "type" if len(given) == 1 else "types"
+    hint = f"No operator matches the given name and argument {kind}. You might need to add explicit type casts."
+    if len(given) == 2 and element_of(given[0]) != 0 and name in ("@@",):
+        hint = "Use the array operators @>, <@ or &&."
+    return ctx.error("42883", f"operator does not exist: {_shown(name, given)}", at, hint=hint)
+
+
+def _emit(
+    operator: Operator, operands: list[TypedSql], targets: list[int], bindings: dict[int, int], ctx: Context, at: int
+) -> TypedSql:
+    if operator.style in ("int", "divide"):
+        return _integer(operator, operands, targets, ctx, at)
+    if operator.style.startswith("float"):
+        return _float(operator, operands, targets, ctx, at)
+    if operator.style == "like":
+        return like(operator, operands, targets, ctx, at)
+    texts = _operand_texts(operator, operands, targets, ctx)
+    result = bindings.get(operator.result, operator.result)
+    not_null = all(operand.not_null for operand in operands)
+    zone = ctx.session_value("TimeZone") if "{zone}" in operator.template else ""
+    element = element_of(targets[0]) or (element_of(targets[1]) if len(targets) > 1 else 0)
+    return TypedSql(
+        operator.template.format(*texts, zone=zone, elem=element), result, not_null=not_null, location=at
+    )
+
+
+def _operand_texts(operator: Operator, operands: list[TypedSql], targets: list[int], ctx: Context) -> list[str]:
+    texts = []
+    for operand, target in zip(operands, targets, strict=True):
+        how = How.ASSIGNMENT if operator.name == "||" else How.IMPLICIT
+        if operator.name == "||" and target != TEXT and operator.result == TEXT:
+            target = TEXT
+        value = casts.coerce(operand, target, -1, how, ctx)
+        texts.append(casts.collated(value) if operator.style == "compare" else value.sql)
+    return texts
+
+
+def like(operator: Operator, operands: list[TypedSql], targets: list[int], ctx: Context, at: int) -> TypedSql:
+    """LIKE by GLOB, which is case sensitive and can use an index; the pattern is rewritten when it is bound."""
+    subject = casts.coerce(operands[0], targets[0], -1, How.IMPLICIT, ctx)
+    pattern = operands[1]
+    if pattern.type_oid == UNKNOWN and pattern.literal >= 0:
+        glob = ctx.literal_sql(pattern.literal, 1)
+    else:
+        glob = f"pg_like_glob({casts.coerce(pattern, targets[1], -1, How.IMPLICIT, ctx).sql})"
+    return TypedSql(operator.template.format(subject.sql, glob), BOOL, location=at)
+
+
+_ZERO: Final = "pg_raise('22012', 'division by zero')"
+_MIN: Final = {16: -(2**15), 32: -(2**31), 64: -(2**63)}
+_RECOMPUTED_MAX: Final = 120
+"""Longest text that is computed a second time rather than handed to a checking function."""
+_FLOAT_WORDS: Final = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide"}
+
+
+def _integer(operator: Operator, operands: list[TypedSql], targets: list[int], ctx: Context, at: int) -> TypedSql:
+    """Integer arithmetic. The range of the result is checked once, at the root of a tree of such operators:
+    SQLite computes in 64 bits and turns into REAL beyond them, so nothing inside the tree can wrap round."""
+    values = [
+        casts.coerce(operand, target, -1, How.IMPLICIT, ctx) for operand, target in zip(operands, targets, strict=True)
+    ]
+    bits = _BITS[operator.result]
+    not_null = all(value.not_null for value in values)
+    if operator.style == "divide":
+        sql = _divide(operator, values, bits)
+        return TypedSql(sql, operator.result, not_null=not_null, location=at)
+    raw = operator.template.format(*(value.raw or value.sql for value in values))
+    simple = len(raw) <= _RECOMPUTED_MAX and all(value.simple or value.raw for value in values)
+    return TypedSql(
+        checked_integer(raw, bits, simple), operator.result, not_null=not_null, raw=raw if simple else "", location=at
+    )
+
+
+def checked_integer(raw: str, bits: int, simple: bool) -> str:
+    """Text of an integer expression that raises 22003 outside its type's range."""
+    if not simple:
+        return f"pg_int{bits}({raw})"
+    inside = f"typeof({raw}) <> 'real'" if bits == 64 else f"{raw} BETWEEN {_MIN[bits]} AND {-_MIN[bits] - 1}"
+    return f"CASE WHEN {inside} THEN {raw} ELSE pg_int{bits}({raw}) END"
+
+
+def _divide(operator: Operator, values: list[TypedSql], bits: int) -> str:
+    """Quotient or remainder. SQLite gives NULL for a zero divisor, and REAL for the one quotient out of range."""
+    left, right = values[0].sql, values[1].sql
+    slow = f"pg_int_{'divide' if operator.name == '/' else 'modulo'}({left}, {right}, {bits})"
+    if not (values[0].simple and values[1].simple):
+        return slow
+    return f"CASE WHEN {right} > 0 THEN {operator.template.format(left, right)} ELSE {slow} END"
+
+
+def _float(operator: Operator, operands: list[TypedSql], targets: list[int], ctx: Context, at: int) -> TypedSql:
+    """Float arithmetic. NaN is stored as text, and PostgreSQL raises on overflow, underflow and zero divisors:
+    everything but finite, nonzero results of REAL operands is left to a function."""
+    values = [
+        casts.coerce(operand, target, -1, How.IMPLICIT, ctx) for operand, target in zip(operands, targets, strict=True)
+    ]
+    left, right = values[0].sql, values[1].sql
+    name = operator.style[-1]
+    single = ", 1" if operator.result == FLOAT4 else ""
+    sql = f"pg_float_{_FLOAT_WORDS[name]}({left}, {right}{single})"
+    if values[0].simple and values[1].simple and not single:
+        quick = f"({left} {name} {right})"
+        reals = f"typeof({left}) = 'real' AND typeof({right}) = 'real'"
+        sql = f"CASE WHEN {reals} AND abs({quick}) BETWEEN 1e-307 AND 1.7e308 THEN {quick} ELSE {sql} END"
+    return TypedSql(sql, operator.result, not_null=all(value.not_null for value in values), location=at)

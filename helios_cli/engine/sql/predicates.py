@@ -1,0 +1,274 @@
+"""A_Expr in all its kinds: operators, IN lists, BETWEEN, LIKE, ANY/ALL over arrays, row comparisons."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+from helios_cli.engine.sql import casts, operators, tree
+from helios_cli.engine.sql.coercion import Context as How
+from helios_cli.engine.sql.coercion import array_of, can_coerce, element_of, type_name
+from helios_cli.engine.sql.expressions import TRANSLATORS, translate, unify
+from helios_cli.engine.sql.oids import BOOL, RECORD, TEXT, UNKNOWN
+from helios_cli.engine.sql.scope import Scope
+from helios_cli.engine.sql.typed import Node, TypedSql
+
+
+def _a_expr(fields: dict[str, Any], scope: Scope) -> TypedSql:
+    return _KINDS[fields["kind"]](fields, scope)
+
+
+def _name(fields: dict[str, Any]) -> str:
+    return tree.strings(fields["name"])[-1]
+
+
+def _is_row(node: Node | None) -> bool:
+    return node is not None and "RowExpr" in node
+
+
+def _operator(fields: dict[str, Any], scope: Scope) -> TypedSql:
+    at, name = fields.get("location", 0), _name(fields)
+    left, right = fields.get("lexpr"), fields.get("rexpr")
+    if right is None:
+        raise scope.ctx.error("42601", "postfix operators are not supported", at)
+    if _is_row(left) and (_is_row(right) or "SubLink" in right):
+        return _row_comparison(fields, scope)
+    operands = [translate(node, scope) for node in (left, right) if node is not None]
+    return operators.apply_operator(name, operands, scope.ctx, at)
+
+
+# -- rows -----------------------------------------------------------------------------------------
+
+
+def row_values(node: Node, scope: Scope) -> list[TypedSql]:
+    """The translated fields of a row constructor."""
+    return [translate(item, scope) for item in node["RowExpr"].get("args", [])]
+
+
+def _row_comparison(fields: dict[str, Any], scope: Scope) -> TypedSql:
+    name, at = _name(fields), fields.get("location", 0)
+    if not _is_row(fields["rexpr"]):
+        raise scope.ctx.unsupported("comparing a row with a subquery", at, hint="Use IN or EXISTS.")
+    left, right = row_values(fields["lexpr"], scope), row_values(fields["rexpr"], scope)
+    return compare_rows(name, left, right, scope, at)
+
+
+def compare_rows(name: str, left: list[TypedSql], right: list[TypedSql], scope: Scope, at: int) -> TypedSql:
+    """``(a, b) op (c, d)`` column by column.
+
+    Raises:
+        SqlError: 42601 for rows of different lengths or an operator that compares no rows.
+    """
+    if len(left) != len(right):
+        raise scope.ctx.error("42601", "unequal number of entries in row expressions", at)
+    pairs = list(zip(left, right, strict=True))
+    if name in ("=", "<>", "!="):
+        parts = [operators.apply_operator(name, [one, other], scope.ctx, at).sql for one, other in pairs]
+        word = " AND " if name == "=" else " OR "
+        return TypedSql(f"({word.join(parts)})", BOOL, location=at)
+    if name not in ("<", "<=", ">", ">="):
+        raise scope.ctx.error("0A000", f"could not determine interpretation of row comparison operator {name}", at)
+    # Lexicographic: the last pair decides with the operator itself, the ones before with its strict form.
+    strict = name[0]
+    last = operators.apply_operator(name, list(pairs[-1]), scope.ctx, at).sql
+    for one, other in reversed(pairs[:-1]):
+        less = operators.apply_operator(strict, [one, other], scope.ctx, at).sql
+        same = operators.apply_operator("=", [one, other], scope.ctx, at).sql
+        last = f"({less} OR ({same} AND {last}))"
+    return TypedSql(last, BOOL, location=at)
+
+
+def _row(fields: dict[str, Any], scope: Scope) -> TypedSql:
+    values = [casts.to_text_if_unknown(translate(node, scope), scope.ctx) for node in fields.get("args", [])]
+    arguments = "".join(f", {value.type_oid}, {value.sql}" for value in values)
+    return TypedSql(f"pg_row({len(values)}{arguments})", RECORD, not_null=True, location=fields.get("location", 0))
+
+
+# -- IN, BETWEEN, LIKE ----------------------------------------------------------------------------
+
+
+def _in_list(fields: dict[str, Any], scope: Scope) -> TypedSql:
+    at = fields.get("location", 0)
+    negated = _name(fields) == "<>"
+    items = fields["rexpr"]["List"]["items"]
+    if _is_row(fields["lexpr"]):
+        return _row_in_list(fields["lexpr"], items, negated, scope, at)
+    subject = translate(fields["lexpr"], scope)
+    values = [translate(item, scope) for item in items]
+    return in_values(subject, values, negated, scope, at)
+
+
+def in_values(subject: TypedSql, values: list[TypedSql], negated: bool, scope: Scope, at: int) -> TypedSql:
+    """``subject [NOT] IN (values)``: SQLite's own IN where one comparison type serves all."""
+    ctx = scope.ctx
+    known = [value.type_oid for value in (subject, *values) if value.type_oid != UNKNOWN]
+    uniform = all(oid == known[0] or {oid, known[0]} <= {21, 23, 20} for oid in known)
+    if known and uniform and known[0] not in (BOOL, RECORD):
+        target = known[0] if len(set(known)) == 1 else 20
+        everything = [casts.coerce(value, target, -1, How.IMPLICIT, ctx) for value in (subject, *values)]
+        word = "NOT IN" if negated else "IN"
+        listed = ", ".join(value.sql for value in everything[1:])
+        not_null = all(value.not_null for value in everything)
+        return TypedSql(f"({casts.collated(everything[0])} {word} ({listed}))", BOOL, not_null=not_null, location=at)
+    name, joint = ("<>", " AND ") if negated else ("=", " OR ")
+    tests = [operators.apply_operator(name, [replace(subject), value], ctx, at).sql for value in values]
+    return TypedSql(f"({joint.join(tests)})", BOOL, location=at)
+
+
+def _row_in_list(left: Node, items: list[Node], negated: bool, scope: Scope, at: int) -> TypedSql:
+    subject = row_values(left, scope)
+    tests = []
+    for item in items:
+        if not _is_row(item):
+            raise scope.ctx.error("42601", "IN list of a row holds something that is no row", at)
+        tests.append(compare_rows("=", [replace(value) for value in subject], row_values(item, scope), scope, at).sql)
+    listed = " OR ".join(tests)
+    return TypedSql(f"(NOT ({listed}))" if negated else f"({listed})", BOOL, location=at)
+
+
+def _between(fields: dict[str, Any], scope: Scope) -> TypedSql:
+    kind, at, ctx = fields["kind"], fields.get("location", 0), scope.ctx
+    low_node, high_node = fields["rexpr"]["List"]["items"]
+    subject = translate(fields["lexpr"], scope)
+    low, high = translate(low_node, scope), translate(high_node, scope)
+
+    def within(one: TypedSql, other: TypedSql) -> str:
+        above = operators.apply_operator(">=", [replace(subject), replace(one)], ctx, at).sql
+        below = operators.apply_operator("<=", [replace(subject), replace(other)], ctx, at).sql
+        return f"({above} AND {below})"
+
+    sql = within(low, high)
+    if kind.endswith("_SYM"):
+        sql = f"({sql} OR {within(high, low)})"
+    return TypedSql(f"(NOT {sql})" if kind.startswith("AEXPR_NOT") else sql, BOOL, location=at)
+
+
+def _like(fields: dict[str, Any], scope: Scope) -> TypedSql:
+    at, name = fields.get("location", 0), _name(fields)
+    subject, right = translate(fields["lexpr"], scope), fields["rexpr"]
+    escape = None
+    call = right.get("FuncCall")
+    if call is not None and tree.strings(call["funcname"])[-1] == "like_escape":
+        escape = casts.coerce(translate(call["args"][1], scope), TEXT, -1, How.IMPLICIT, scope.ctx).sql
+        right = call["args"][0]
+    pattern = translate(right, scope)
+    if escape is not None:
+        text = casts.coerce(pattern, TEXT, -1, How.IMPLICIT, scope.ctx)
+        pattern = TypedSql(f"pg_like_escape({text.sql}, {escape})", TEXT, location=text.location)
+    return operators.apply_operator(name, [subject, pattern], scope.ctx, at)
+
+
+def _similar(fields: dict[str, Any], scope: Scope) -> TypedSql:
+    subject = casts.coerce(translate(fields["lexpr"], scope), TEXT, -1, How.IMPLICIT, scope.ctx)
+    arguments = [
+        casts.coerce(translate(node, scope), TEXT, -1, How.IMPLICIT, scope.ctx).sql
+        for node in fields["rexpr"]["FuncCall"]["args"]
+    ]
+    test = f"pg_similar({', '.join([subject.sql, *arguments])})"
+    sql = f"(NOT {test})" if _name(fields) == "!~" else test
+    return TypedSql(sql, BOOL, location=fields.get("location", 0))
+
+
+# -- DISTINCT FROM, NULLIF ------------------------------------------------------------------------
+
+
+def _distinct(fields: dict[str, Any], scope: Scope) -> TypedSql:
+    at, word = fields.get("location", 0), "IS" if fields["kind"] == "AEXPR_NOT_DISTINCT" else "IS NOT"
+    if _is_row(fields["lexpr"]) and _is_row(fields["rexpr"]):
+        pairs = zip(row_values(fields["lexpr"], scope), row_values(fields["rexpr"], scope), strict=True)
+        same = " AND ".join(_same(one, other, "IS", scope, at) for one, other in pairs)
+        return TypedSql(f"({same})" if word == "IS" else f"(NOT ({same}))", BOOL, not_null=True, location=at)
+    left, right = translate(fields["lexpr"], scope), translate(fields["rexpr"], scope)
+    return TypedSql(_same(left, right, word, scope, at), BOOL, not_null=True, location=at)
+
+
+def _same(left: TypedSql, right: TypedSql, word: str, scope: Scope, at: int) -> str:
+    """``IS [NOT] DISTINCT FROM`` by the equality operator's own types."""
+    operators.apply_operator("=", [replace(left), replace(right)], scope.ctx, at)
+    values, _ = unify([left, right], "IS DISTINCT FROM", scope)
+    return f"({casts.collated(values[0])} {word} {values[1].sql})"
+
+
+def _nullif(fields: dict[str, Any], scope: Scope) -> TypedSql:
+    at = fields.get("location", 0)
+    left, right = translate(fields["lexpr"], scope), translate(fields["rexpr"], scope)
+    test = operators.apply_operator("=", [replace(left), replace(right)], scope.ctx, at)
+    if left.type_oid == UNKNOWN:
+        target = right.type_oid if right.type_oid != UNKNOWN else TEXT
+        left = casts.coerce(left, target, -1, How.IMPLICIT, scope.ctx)
+    return TypedSql(f"CASE WHEN {test.sql} THEN NULL ELSE {left.sql} END", left.type_oid, location=at)
+
+
+# -- ANY and ALL over arrays ----------------------------------------------------------------------
+
+
+def _quantified(fields: dict[str, Any], scope: Scope) -> TypedSql:
+    at, name, ctx = fields.get("location", 0), _name(fields), scope.ctx
+    every = fields["kind"] == "AEXPR_OP_ALL"
+    subject = translate(fields["lexpr"], scope)
+    array = translate(fields["rexpr"], scope)
+    array = _typed_array(subject, array, scope, at)
+    element = element_of(array.type_oid)
+    if subject.type_oid == UNKNOWN:
+        subject = casts.coerce(subject, element, -1, How.IMPLICIT, ctx)
+    rows = f"json_each(pg_array_json({array.sql}))"
+    item = TypedSql("value", element)
+    test = operators.apply_operator(name, [replace(subject), item], ctx, at).sql
+    plain = test == f"({casts.collated(subject)} {name} {casts.collated(item)})"
+    if plain and name == ("<>" if every else "=") and not casts.collation_of(element):
+        word = "NOT IN" if every else "IN"
+        sql = f"({subject.sql} {word} (SELECT value FROM {rows}))"
+        # IN over no rows is false, but over a NULL array PostgreSQL's answer is NULL: the extra term keeps
+        # the IN an index can serve at the top of the conjunction.
+        null_array = "" if array.not_null else f" AND ({array.sql} IS NOT NULL OR NULL)"
+        return TypedSql(f"({sql}{null_array})" if not every else _guarded(sql, array), BOOL, location=at)
+    return TypedSql(_fold(test, rows, array, every), BOOL, location=at)
+
+
+def _guarded(sql: str, array: TypedSql) -> str:
+    return sql if array.not_null else f"CASE WHEN {array.sql} IS NOT NULL THEN {sql} END"
+
+
+def _fold(test: str, rows: str, array: TypedSql, every: bool) -> str:
+    """Three-valued OR (or AND, with ``every``) of a test over the elements."""
+    pick, decided = ("min", 0) if every else ("max", 1)
+    folded = (
+        f"(SELECT CASE WHEN {pick}(t) = {decided} THEN {decided} WHEN count(*) > count(t) THEN NULL "
+        f"ELSE {1 - decided} END FROM (SELECT {test} AS t FROM {rows}))"
+    )
+    return f"CASE WHEN {array.sql} IS NOT NULL THEN {folded} END"
+
+
+def _typed_array(subject: TypedSql, array: TypedSql, scope: Scope, at: int) -> TypedSql:
+    """Give the right side of ANY/ALL an array type: its own, or the array over the left side's type."""
+    ctx = scope.ctx
+    oid = ctx.parameter_type(array.param) if array.param else array.type_oid
+    if oid == UNKNOWN:
+        wanted = array_of(subject.type_oid if subject.type_oid != UNKNOWN else TEXT)
+        if not can_coerce(oid, wanted) or not wanted:
+            raise ctx.error("42883", f"operator does not exist: {type_name(subject.type_oid)} = ANY (unknown)", at)
+        return casts.coerce(array, wanted, -1, How.IMPLICIT, ctx)
+    if not element_of(oid):
+        raise ctx.error("42809", "op ANY/ALL (array) requires array on right side", at)
+    return casts.coerce(array, oid, -1, How.IMPLICIT, ctx)
+
+
+_KINDS: Final = {
+    "AEXPR_OP": _operator,
+    "AEXPR_OP_ANY": _quantified,
+    "AEXPR_OP_ALL": _quantified,
+    "AEXPR_DISTINCT": _distinct,
+    "AEXPR_NOT_DISTINCT": _distinct,
+    "AEXPR_NULLIF": _nullif,
+    "AEXPR_IN": _in_list,
+    "AEXPR_LIKE": _like,
+    "AEXPR_ILIKE": _like,
+    "AEXPR_SIMILAR": _similar,
+    "AEXPR_BETWEEN": _between,
+    "AEXPR_NOT_BETWEEN": _between,
+    "AEXPR_BETWEEN_SYM": _between,
+    "AEXPR_NOT_BETWEEN_SYM": _between,
+}
+
+TRANSLATORS["A_Expr"] = _a_expr
+TRANSLATORS["RowExpr"] = _row

@@ -1,0 +1,199 @@
+"""Choosing one of several functions or operators by argument types (parse_func.c, parse_oper.c)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+from helios_cli.engine.errors import SqlError
+from helios_cli.engine.sql.coercion import array_of, can_coerce, category, common_type, element_of, is_preferred
+from helios_cli.engine.sql.function_spec import Function
+from helios_cli.engine.sql.oids import (
+    ANYARRAY,
+    ANYCOMPATIBLE,
+    ANYCOMPATIBLEARRAY,
+    ANYCOMPATIBLENONARRAY,
+    ANYELEMENT,
+    ANYENUM,
+    ANYNONARRAY,
+    POLYMORPHIC,
+    TEXT,
+    UNKNOWN,
+)
+
+
+class Candidate(Protocol):
+    """What can be chosen: something with argument types."""
+
+    @property
+    def args(self) -> tuple[int, ...]:
+        """Type OIDs of the arguments."""
+
+
+C = TypeVar("C", bound=Candidate)
+
+
+class Ambiguous(SqlError):
+    """Several candidates fit equally well."""
+
+    sqlstate = "42725"
+
+
+def choose(candidates: Sequence[tuple[C, tuple[int, ...]]], given: tuple[int, ...]) -> C | None:
+    """The candidate PostgreSQL would choose. Each comes with its argument types as declared.
+
+    None: none fits.
+
+    Raises:
+        Ambiguous: more than one is left.
+    """
+    for candidate, declared in candidates:
+        if declared == given:
+            return candidate
+    fitting = [pair for pair in candidates if _fits(pair[1], given)]
+    if len(fitting) <= 1:
+        return fitting[0][0] if fitting else None
+    fitting = _best(fitting, given)
+    if len(fitting) == 1:
+        return fitting[0][0]
+    raise Ambiguous("could not choose a best candidate")
+
+
+def _fits(declared: tuple[int, ...], given: tuple[int, ...]) -> bool:
+    if not all(can_coerce(source, target) for source, target in zip(given, declared, strict=True)):
+        return False
+    return bind_polymorphic(declared, given) is not None
+
+
+def _best(pairs: list[tuple[C, tuple[int, ...]]], given: tuple[int, ...]) -> list[tuple[C, tuple[int, ...]]]:
+    """Apply func_select_candidate's rules in turn until one candidate is left."""
+    pairs = _most(pairs, lambda args: sum(a == g and g != UNKNOWN for a, g in zip(args, given, strict=True)))
+    if len(pairs) == 1:
+        return pairs
+    pairs = _most(pairs, lambda args: sum(_exact_or_preferred(a, g) for a, g in zip(args, given, strict=True)))
+    if len(pairs) == 1 or UNKNOWN not in given:
+        return pairs
+    pairs = _by_category(pairs, given)
+    if len(pairs) == 1:
+        return pairs
+    return _assume_same(pairs, given)
+
+
+def _exact_or_preferred(declared: int, given: int) -> bool:
+    if given == UNKNOWN:
+        return False
+    return declared == given or (is_preferred(declared) and category(declared) == category(given))
+
+
+def _most(pairs: list[tuple[C, tuple[int, ...]]], score: object) -> list[tuple[C, tuple[int, ...]]]:
+    assert callable(score)
+    scores = [score(args) for _, args in pairs]
+    best = max(scores)
+    return [pair for pair, points in zip(pairs, scores, strict=True) if points == best]
+
+
+def _by_category(pairs: list[tuple[C, tuple[int, ...]]], given: tuple[int, ...]) -> list[tuple[C, tuple[int, ...]]]:
+    """For each unknown argument settle on one category: string if any candidate takes one, else the only one."""
+    wanted: dict[int, tuple[str, bool]] = {}
+    for index, source in enumerate(given):
+        if source != UNKNOWN:
+            continue
+        categories = [category(args[index]) for _, args in pairs]
+        if "S" in categories:
+            chosen = "S"
+        elif len(set(categories)) == 1:
+            chosen = categories[0]
+        else:
+            return pairs
+        prefers = any(category(args[index]) == chosen and is_preferred(args[index]) for _, args in pairs)
+        wanted[index] = (chosen, prefers)
+    kept = [pair for pair in pairs if all(_in_category(pair[1][i], *want) for i, want in wanted.items())]
+    return kept or pairs
+
+
+def _in_category(declared: int, wanted: str, preferred_only: bool) -> bool:
+    return category(declared) == wanted and (is_preferred(declared) or not preferred_only)
+
+
+def _assume_same(pairs: list[tuple[C, tuple[int, ...]]], given: tuple[int, ...]) -> list[tuple[C, tuple[int, ...]]]:
+    """If the known arguments all have one type, assume the unknown ones have it too."""
+    known = {source for source in given if source != UNKNOWN}
+    if len(known) != 1:
+        return pairs
+    same = known.pop()
+    kept = [pair for pair in pairs if all(can_coerce(same, target) for target in pair[1])]
+    return kept if len(kept) == 1 else pairs
+
+
+# -- functions ------------------------------------------------------------------------------------
+
+
+def choose_function(candidates: Sequence[Function], given: tuple[int, ...]) -> Function | None:
+    """Choose among overloads; variadic ones and defaults are expanded to the number of arguments given.
+
+    None: none fits.
+
+    Raises:
+        Ambiguous: several fit equally well.
+    """
+    expanded = [(function, args) for function in candidates if (args := expand(function, len(given))) is not None]
+    plain = [pair for pair in expanded if not pair[0].variadic]
+    try:
+        chosen = choose(plain, given)
+    except Ambiguous:
+        if len({pair[1] for pair in plain}) > 1:
+            raise
+        chosen = plain[0][0]
+    return chosen if chosen is not None else choose([pair for pair in expanded if pair[0].variadic], given)
+
+
+def expand(function: Function, count: int) -> tuple[int, ...] | None:
+    """A function's argument types for a call with ``count`` arguments; None when it takes no such number."""
+    args = function.args
+    if function.variadic:
+        fixed = len(args) - 1
+        return args[:fixed] + (args[-1],) * (count - fixed) if count > fixed else None
+    if len(args) - function.defaults <= count <= len(args):
+        return args[:count]
+    return None
+
+
+def bind_polymorphic(declared: Sequence[int], given: Sequence[int]) -> dict[int, int] | None:
+    """What each polymorphic pseudo-type stands for in a call; None when the arguments disagree."""
+    if not any(target in POLYMORPHIC for target in declared):
+        return {}
+    element = _family(declared, given, (ANYELEMENT, ANYNONARRAY, ANYENUM), ANYARRAY, exact=True)
+    compatible = _family(declared, given, (ANYCOMPATIBLE, ANYCOMPATIBLENONARRAY), ANYCOMPATIBLEARRAY, exact=False)
+    if element is None or compatible is None:
+        return None
+    return {
+        ANYELEMENT: element,
+        ANYNONARRAY: element,
+        ANYENUM: element,
+        ANYARRAY: array_of(element),
+        ANYCOMPATIBLE: compatible,
+        ANYCOMPATIBLENONARRAY: compatible,
+        ANYCOMPATIBLEARRAY: array_of(compatible),
+    }
+
+
+def _family(
+    declared: Sequence[int], given: Sequence[int], scalars: tuple[int, ...], array: int, *, exact: bool
+) -> int | None:
+    """The element type a family of pseudo-types stands for; text when all are unknown, None when they disagree."""
+    types: list[int] = []
+    for target, source in zip(declared, given, strict=True):
+        if source == UNKNOWN:
+            continue
+        if target in scalars:
+            types.append(source)
+        elif target == array:
+            types.append(element_of(source))
+    if not types:
+        return TEXT
+    if exact:
+        return types[0] if len(set(types)) == 1 else None
+    common = common_type(types)
+    if common is None or not all(can_coerce(source, common) for source in types):
+        return None
+    return common
