@@ -44,7 +44,7 @@ class CommitPipeline:
         self.on_schema_change: Callback = lambda: None
         self.commit_count = 0
         self._in_flight_max = in_flight_max
-        self._loop = loop
+        self.loop = loop
         self._on_fatal = on_fatal
         self._seq_waiters: deque[tuple[int, Callback]] = deque()
         self._syncer: Syncer[Commit] = Syncer(database.log, self._flushed_on_thread, self._failed_on_thread)
@@ -100,10 +100,10 @@ class CommitPipeline:
         self._syncer.stop()
 
     def _flushed_on_thread(self, commits: list[Commit]) -> None:
-        self._loop.call_soon_threadsafe(self._committed, commits)
+        self.loop.call_soon_threadsafe(self._committed, commits)
 
     def _failed_on_thread(self, error: BaseException) -> None:
-        self._loop.call_soon_threadsafe(self._on_fatal, error)
+        self.loop.call_soon_threadsafe(self._on_fatal, error)
 
     def _committed(self, commits: list[Commit]) -> None:
         ring = self.database.ring

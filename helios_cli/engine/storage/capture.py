@@ -8,7 +8,7 @@ because SQLite rewrites them in place inside a transaction (sqlite.org/walformat
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
 import apsw
@@ -17,11 +17,6 @@ from helios_cli.engine.errors import IoFailed
 from helios_cli.engine.log.record import Buffer
 from helios_cli.engine.log.wal import FRAME_BYTES, WalCommit, frame_offset, index_frames, newest_pages
 from helios_cli.engine.types import LOCK_BYTE_PAGE, PAGE_SIZE
-
-Pages = Mapping[int, Buffer]
-
-CHAIN_PAGES: Final = 256
-"""Pages of one part of a large transaction's chain: 1 MiB of images."""
 
 READ_FRAMES: Final = 256
 """Frames read at a time while a large transaction is indexed."""
@@ -88,8 +83,8 @@ class WalCapture:
         self._frames_taken = end
         return commit
 
-    def take_large(self) -> tuple[Iterator[Pages], int]:
-        """Like :meth:`take` in bounded memory: an iterator of page dictionaries of at most ``CHAIN_PAGES`` entries.
+    def take_large(self) -> tuple[Iterator[tuple[int, Buffer]], int]:
+        """Like :meth:`take` in bounded memory: an iterator of page numbers and images, by ascending number.
 
         It reads the WAL as it goes, so the WAL must not restart before it is exhausted.
         """
@@ -105,17 +100,13 @@ class WalCapture:
         self._frames_taken = end
         self._salts = salts or 0
         wanted = [(page, at) for page, at in sorted(index.items()) if page <= db_pages and page != LOCK_BYTE_PAGE]
-        return self._parts(wanted), db_pages
+        return ((page, self._read(PAGE_SIZE, at)) for page, at in wanted), db_pages
 
     def _range(self) -> tuple[int, int]:
         if self._fd < 0:
             self._fd = os.open(self._path, os.O_RDONLY)
         start, end = self._frames_taken, self._frames_now
         return (start if end > start else 0), end
-
-    def _parts(self, wanted: list[tuple[int, int]]) -> Iterator[Pages]:
-        for first in range(0, len(wanted), CHAIN_PAGES):
-            yield {page: self._read(PAGE_SIZE, at) for page, at in wanted[first : first + CHAIN_PAGES]}
 
     def _salts_at(self, frame_no: int) -> int:
         return int.from_bytes(self._read(8, frame_offset(frame_no) + 8), "big")

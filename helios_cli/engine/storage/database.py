@@ -10,10 +10,11 @@ from typing import Final
 import apsw
 
 from helios_cli.engine.log.checksum import ChecksumTable
+from helios_cli.engine.log.encoder import RecordEncoder
+from helios_cli.engine.ports import Clock
 from helios_cli.engine.storage.capture import SMALL_FRAMES, WalCapture
 from helios_cli.engine.storage.connection import CACHE_KIB, Setup, open_connection
 from helios_cli.engine.storage.pagelog import PageLog
-from helios_cli.engine.storage.recordwriter import RecordWriter
 from helios_cli.engine.storage.ring import PinnedReader, Ring
 from helios_cli.engine.types import Lsn
 
@@ -33,7 +34,7 @@ class Commit:
     reader: PinnedReader
     lsn_end: Lsn = Lsn(0)
     data: bytes = b""
-    """The encoded record; empty when its chain has been written already."""
+    """The encoded record; the end of its chain when the parts before have been written already."""
     schema_changed: bool = False
     waiters: list[Callable[[], None]] = field(default_factory=list)
     """Called on the loop when the commit is committed by the mode's rule."""
@@ -48,7 +49,8 @@ class Database:
         *,
         log: PageLog,
         checksums: ChecksumTable,
-        records: RecordWriter,
+        records: RecordEncoder,
+        clock: Clock,
         setup: Setup | None,
         ring_size: int,
     ) -> None:
@@ -56,9 +58,12 @@ class Database:
         self.log = log
         self.checksums = checksums
         self.records = records
+        self._wall_us = clock.wall_us
         self.commit_lock = threading.Lock()
         self.commit_seq = 0
         self.capture = WalCapture(path)
+        self.before_chain: Callable[[], None] = lambda: None
+        """Waits until nobody else appends to the log; the parts of a chain are written by the committing thread."""
         self._setup = setup
         self._pool: list[apsw.Connection] = []
         self._pool_lock = threading.Lock()
@@ -108,7 +113,7 @@ class Database:
 
     def reserve(self, size: int = GROUP_RESERVE) -> None:
         """Make sure that a record of ``size`` bytes can be logged. Raises DiskFull."""
-        self.log.reserve(size)
+        self.log.reserve(size, self.records.lsn)
 
     def commit(self, connection: apsw.Connection, *, schema_changed: bool = False) -> Commit | None:
         """COMMIT on ``connection`` and make the record. None when nothing was changed.
@@ -131,13 +136,19 @@ class Database:
         return commit
 
     def _record(self, commit: Commit) -> None:
+        records = self.records
+        wall_us = self._wall_us()
         if self.capture.pending_frames() <= SMALL_FRAMES:
             pages, db_pages, _ = self.capture.take()
-            total = self.checksums.apply(pages, db_pages)
-            commit.data, commit.lsn_end = self.records.data(pages, db_pages, total)
+            commit.data = records.data(pages, db_pages, self.checksums.apply(pages, db_pages), wall_us)
         else:
-            parts, db_pages = self.capture.take_large()
-            commit.data, commit.lsn_end = self.records.chain(parts, db_pages, self.checksums)
+            self.before_chain()
+            images, db_pages = self.capture.take_large()
+            for data in records.chain(images, db_pages, self.checksums.apply, wall_us):
+                if commit.data:
+                    self.log.write(commit.data)
+                commit.data = data
+        commit.lsn_end = records.lsn
 
     def log_bytes_bound(self) -> int:
         """An upper bound of the log bytes that the open transaction on the writer can need."""

@@ -1,0 +1,36 @@
+"""LISTEN and NOTIFY within one node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from helios_cli.engine.wire import backend
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.session import Session
+
+
+class Channels:
+    """Who listens to what."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[str, dict[Session, None]] = {}
+
+    def listen(self, channel: str, session: Session) -> None:
+        """Start listening; twice is once."""
+        self._listeners.setdefault(channel, {})[session] = None
+
+    def unlisten(self, channel: str | None, session: Session) -> None:
+        """Stop listening to a channel; None: to all."""
+        for name in [channel] if channel is not None else list(self._listeners):
+            listeners = self._listeners.get(name)
+            if listeners is not None:
+                listeners.pop(session, None)
+                if not listeners:
+                    del self._listeners[name]
+
+    def publish(self, pid: int, channel: str, payload: str) -> None:
+        """Deliver a notification whose transaction is committed."""
+        message = backend.notification(pid, channel, payload)
+        for session in tuple(self._listeners.get(channel, ())):
+            session.notify(message)

@@ -1,0 +1,188 @@
+"""Checkpoints: move committed pages into the database file, sync it, restart SQLite's WAL, trim the page log.
+
+PASSIVE checkpoints stop at the oldest pinned reader, which stands at the committed boundary; so nothing enters the
+file that a step-down would have to take out again. With ring readers always holding marks the WAL would never
+restart; so at a size threshold there is a barrier: hold the writer, drain, bring the ring to the newest commit,
+checkpoint the rest, and pin the ring again on the checkpointed file (sqlite.org/wal.html, 2.2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import Final
+
+import apsw
+
+from helios_cli.engine.errors import DiskFull, HeliosError
+from helios_cli.engine.log.checksum import ChecksumTable
+from helios_cli.engine.node.pipeline import CommitPipeline
+from helios_cli.engine.node.readers import ReadPool, Workers
+from helios_cli.engine.node.writer import WriterQueue
+from helios_cli.engine.storage.database import Database
+from helios_cli.engine.storage.slots import removable_below
+from helios_cli.engine.storage.store import Store
+from helios_cli.engine.types import PAGE_SIZE, Lsn
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS: Final = 0.1
+IDLE_SECONDS: Final = 60.0
+"""A database with anything to checkpoint is checkpointed at least this often."""
+
+
+class Checkpointer:
+    """One per node; its coroutine runs until cancelled."""
+
+    def __init__(
+        self,
+        store: Store,
+        database: Database,
+        pipeline: CommitPipeline,
+        queue: WriterQueue,
+        readers: ReadPool,
+        *,
+        threshold_mb: int,
+        wal_max_mb: int,
+        log_retention_mb: int,
+        max_slot_lag_mb: int,
+        on_old_reader: Callable[[], None],
+        on_event: Callable[[str, str], None],
+    ) -> None:
+        self._store = store
+        self._database = database
+        self._pipeline = pipeline
+        self._queue = queue
+        self._readers = readers
+        self._threshold_frames = max(64, (threshold_mb << 20) // PAGE_SIZE)
+        self._wal_max_frames = (wal_max_mb << 20) // PAGE_SIZE
+        self._log_retention = log_retention_mb << 20
+        self._max_slot_lag = max_slot_lag_mb << 20
+        self._on_old_reader = on_old_reader
+        self._on_event = on_event
+        self._workers = Workers(pipeline.loop, 1, "checkpoint")
+        self._connection = database.connect()
+        self._file = os.open(database.path, os.O_RDWR)
+        self._wanted: list[asyncio.Future[None]] = []
+        self._woken = asyncio.Event()
+        self._base_frames = 0
+        self.complete = True
+        """Whether the last checkpoint took in everything; a long reader can prevent it."""
+        self._last_at = time.monotonic()
+        self.count = 0
+        self.last_seconds = 0.0
+        self.checkpoint_lsn: Lsn = store.control.record.checkpoint_lsn
+
+    def request(self) -> asyncio.Future[None]:
+        """Ask for a checkpoint now; the future is done when it is on disk."""
+        future: asyncio.Future[None] = self._pipeline.loop.create_future()
+        self._wanted.append(future)
+        self._woken.set()
+        return future
+
+    async def run(self) -> None:
+        """Checkpoint whenever there is reason to."""
+        while True:
+            try:
+                await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
+            except TimeoutError:
+                pass
+            self._woken.clear()
+            if self._wanted or self._due():
+                await self._once()
+            frames = self._database.capture.frames
+            if frames > self._wal_max_frames:
+                self._on_old_reader()
+
+    def _due(self) -> bool:
+        frames = self._database.capture.frames
+        if frames < self._base_frames:
+            self._base_frames = 0
+        new = frames - self._base_frames
+        idle_for = time.monotonic() - self._last_at
+        return new >= self._threshold_frames or (
+            idle_for > IDLE_SECONDS and self._pipeline.committed_lsn > self.checkpoint_lsn
+        )
+
+    async def _once(self) -> None:
+        wanted, self._wanted = self._wanted, []
+        try:
+            await self.checkpoint()
+        except (HeliosError, apsw.Error, OSError) as error:
+            log.warning("checkpoint failed: %s", error)
+            for future in wanted:
+                if not future.done():
+                    future.set_exception(error)
+        else:
+            for future in wanted:
+                if not future.done():
+                    future.set_result(None)
+
+    async def checkpoint(self, *, clean: bool = False) -> None:
+        """Bring the database file up to the committed LSN and record it. Raises HeliosError, apsw.Error."""
+        started = time.monotonic()
+        self._last_at = started
+        await self._workers.call(self._passive)
+        complete, lsn, table = await self._barrier()
+        if table is not None:
+            await self._workers.call(lambda: self._settle(lsn, table, clean))
+        self._base_frames = self._database.capture.frames
+        self.complete = complete
+        self.count += 1
+        self.last_seconds = time.monotonic() - started
+
+    async def _barrier(self) -> tuple[bool, Lsn, ChecksumTable | None]:
+        """Hold the writer while the rest is checkpointed; (WAL may restart, LSN, checksums there or None)."""
+        await self._queue.acquire_async(first=True)
+        try:
+            await self._pipeline.quiesce()
+            database = self._database
+            database.ring.refresh()
+            lsn, table = self._pipeline.committed_lsn, database.checksums.copy()
+            in_wal, done = await self._workers.call(self._passive)
+            if done < in_wal:
+                return False, lsn, None
+            # Pinned on a file that holds everything, the ring keeps no WAL mark: the next write restarts the WAL.
+            database.ring.refresh()
+            return True, lsn, table
+        finally:
+            self._queue.release()
+
+    def _passive(self) -> tuple[int, int]:
+        """Frames in the WAL, and how many of them are in the database file now."""
+        return self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+    def _settle(self, lsn: Lsn, table: ChecksumTable, clean: bool) -> None:
+        os.fsync(self._file)
+        self._store.checkpointed(lsn, table, clean=clean)
+        self.checkpoint_lsn = lsn
+        self.trim_log()
+
+    def trim_log(self) -> None:
+        """Remove log segments that nobody needs any more: not recovery, no slot, not the retention setting."""
+        store = self._store
+        for dropped in store.slots.drop_lagging(store.log.end, self._max_slot_lag):
+            self._on_event("slot_dropped", f"slot {dropped.slot.name} lagged {dropped.lag_bytes} bytes and was dropped")
+        keep = removable_below(
+            checkpoint=self.checkpoint_lsn,
+            committed=self._pipeline.committed_lsn,
+            slots=[slot.restart_lsn for slot in store.slots.all()],
+            end=store.log.end,
+            keep_bytes=self._log_retention,
+        )
+        try:
+            store.log.retain_from(keep)
+        except DiskFull as error:
+            log.warning("page log could not be trimmed: %s", error)
+
+    def close(self) -> None:
+        """End the thread and close the descriptors; after SQLite's connections but the writer's are closed."""
+        self._workers.stop()
+        self._connection.close(True)
+
+    def close_file(self) -> None:
+        """Close the database file's descriptor: only when SQLite has closed it, or its locks would go."""
+        os.close(self._file)

@@ -1,0 +1,120 @@
+"""DECLARE, FETCH, MOVE and CLOSE: cursors that read forward, held open inside one transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from helios_cli.engine.errors import FeatureNotSupported, SqlError
+from helios_cli.engine.node.readers import ReadJob
+from helios_cli.engine.sql import actions
+from helios_cli.engine.sql.planner import bind
+from helios_cli.engine.wire import backend
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.session import Portal, Session
+
+
+def declare(session: Session, action: actions.DeclareCursor, portal: Portal, _rows_max: int) -> bool:
+    """DECLARE name CURSOR FOR query."""
+    from helios_cli.engine.node import utility
+    from helios_cli.engine.node.session import Portal as PortalClass
+
+    if action.hold:
+        raise FeatureNotSupported("cursors WITH HOLD are not supported", hint="Use the cursor inside its transaction.")
+    if session.transaction is None or not session.transaction.explicit:
+        raise SqlError("DECLARE CURSOR can only be used in transaction blocks", sqlstate="25P01")
+    if action.name in session.cursors:
+        raise SqlError(f'cursor "{action.name}" already exists', sqlstate="42P03")
+    plan = action.plan
+    binds = portal.binds or bind(plan, (), (), session.values_for(plan))
+    formats = (1 if action.binary else 0,) * len(plan.columns or ())
+    cursor = PortalClass(session, action.name, plan, binds, formats, False)
+    cursor.completes = False
+    session.cursors[action.name] = cursor
+    return utility.complete(session, portal)
+
+
+def _find(session: Session, name: str) -> Portal:
+    cursor = session.cursors.get(name)
+    if cursor is None:
+        raise SqlError(f'cursor "{name}" does not exist', sqlstate="34000")
+    return cursor
+
+
+def fetch(session: Session, action: actions.Fetch, portal: Portal, _rows_max: int) -> bool:
+    """FETCH or MOVE forward. Going back is 55000, as for a NO SCROLL cursor."""
+    cursor = _find(session, action.cursor)
+    forward = action.direction in (actions.Direction.FORWARD, actions.Direction.RELATIVE)
+    if not forward or (action.count is not None and action.count < 0):
+        raise SqlError("cursor can only scan forward", sqlstate="55000", hint="Declare it with SCROLL option to enable backward scan.")
+    portal.plan.columns = cursor.plan.columns
+    portal.formats = portal.formats if len(portal.formats) == len(cursor.formats) else cursor.formats
+    if portal.describe and not action.move:
+        portal.describe = False
+        session.out.append(backend.row_description(cursor.plan.columns or (), cursor.formats))
+    if cursor.done or action.count == 0:
+        return _complete(session, action, portal, 0)
+    return _fetch_rows(session, action, portal, cursor)
+
+
+def _fetch_rows(session: Session, action: actions.Fetch, portal: Portal, cursor: Portal) -> bool:
+    engine = session.engine
+    wanted = action.count or 0
+    job = cursor.job
+    if job is None:
+        transaction = session.transaction
+        connection = transaction.connection if transaction is not None else None
+        job = cursor.job = ReadJob(cursor.plan.steps[0], cursor.binds, cursor.encoder(), connection)
+    state = {"sent": 0}
+    session.runner.job = job
+
+    def step() -> None:
+        left = wanted - state["sent"] if wanted else 0
+        before = job.rows_sent
+        engine.read_workers.run(
+            lambda: job.fetch(engine.database, left), lambda data: took(data, job.rows_sent - before), failed
+        )
+
+    def took(data: bytes, count: int) -> None:
+        if session.closed:
+            session.runner.job = None
+            session.runner.close_portal(cursor)
+            session.clean_up()
+            return
+        if job.seq > engine.pipeline.committed_seq:
+            engine.pipeline.after_seq(job.seq, lambda: took(data, count))
+            return
+        if not action.move:
+            session.out.append(data)
+        state["sent"] += count
+        if not job.finished and (not wanted or state["sent"] < wanted):
+            session.flush_then(step)
+            return
+        session.runner.job = None
+        cursor.done = job.finished
+        _complete(session, action, portal, state["sent"])
+        session.finished()
+
+    def failed(error: BaseException) -> None:
+        session.runner.job = None
+        session.failed(session.runner.translate(error))
+
+    step()
+    return False
+
+
+def _complete(session: Session, action: actions.Fetch, portal: Portal, count: int) -> bool:
+    portal.done = True
+    session.out.append(backend.command_complete(f"{'MOVE' if action.move else 'FETCH'} {count}"))
+    return True
+
+
+def close(session: Session, action: actions.CloseCursor, portal: Portal, _rows_max: int) -> bool:
+    """CLOSE name or ALL."""
+    from helios_cli.engine.node import utility
+
+    names: list[Any] = [action.name] if action.name is not None else list(session.cursors)
+    for name in names:
+        session.runner.close_portal(_find(session, name))
+        del session.cursors[name]
+    return utility.complete(session, portal)

@@ -1,0 +1,202 @@
+"""What all sessions of a node share."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import apsw
+
+from helios_cli.engine.config.settings import Settings
+from helios_cli.engine.errors import DiskFull, HeliosError, NotServing, SerializationFailure
+from helios_cli.engine.node.channels import Channels
+from helios_cli.engine.node.clock import SystemClock
+from helios_cli.engine.node.guard import InlineGuard
+from helios_cli.engine.node.pipeline import CommitPipeline
+from helios_cli.engine.node.readers import ReadPool, Workers
+from helios_cli.engine.node.roles import Roles
+from helios_cli.engine.node.writer import WriterQueue
+from helios_cli.engine.sql.plan import Plan
+from helios_cli.engine.sql.plan_cache import PlanCache
+from helios_cli.engine.sql.variables import Variable, format_duration
+from helios_cli.engine.storage.access import is_short
+from helios_cli.engine.storage.catalog import SqliteCatalog
+from helios_cli.engine.storage.database import Database
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.checkpointer import Checkpointer
+    from helios_cli.engine.node.session import Session
+
+log = logging.getLogger(__name__)
+
+PG_EPOCH_US: Final = 946_684_800_000_000
+"""Microseconds from 1970-01-01 to 2000-01-01, PostgreSQL's zero of time."""
+
+INLINE_READ_SECONDS: Final = 0.004
+"""Time after which SQLite interrupts a query on the loop; it then starts over on a thread."""
+
+INLINE: Final = "inline"
+"""Key in a plan's cache: whether it may run on the loop."""
+
+DISK_FULL_POLL_SECONDS: Final = 1.0
+DISK_FULL_HEADROOM: Final = 32 << 20
+"""Free bytes at which a node that ran out of room takes writes again."""
+
+
+class Engine:
+    """The database, the queues in front of it, the planner, and everybody who is connected."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        loop: asyncio.AbstractEventLoop,
+        database: Database,
+        pipeline: CommitPipeline,
+        *,
+        on_fatal: Callable[[BaseException], None],
+    ) -> None:
+        self.settings = settings
+        self.loop = loop
+        self.database = database
+        self.pipeline = pipeline
+        self.on_fatal = on_fatal
+        self.clock = SystemClock()
+        self.guard = InlineGuard()
+        for connection in (database.writer, *(reader.connection for reader in database.ring.readers)):
+            self.guard.watch(connection)
+        self.queue = WriterQueue(database, pipeline, loop)
+        self.queue.refusal = self._refusal
+        self.queue.on_disk_full = self.on_disk_full
+        self.queue.on_fatal = on_fatal
+        self.queue.guard = self.guard
+        self.read_workers = Workers(loop, settings.reader_threads, "reader")
+        self.write_worker = Workers(loop, 1, "writer")
+        self.read_pool = ReadPool(database, self.read_workers, jobs_max=max(16, settings.reader_threads * 8))
+        self.channels = Channels()
+        self.roles = Roles(self)
+        self.checkpointer: Checkpointer | None = None
+        self.sessions: dict[int, Session] = {}
+        self.stopping = False
+        self.disk_full_since: float | None = None
+        self.errors_unexpected = 0
+        self.plans = PlanCache()
+        self.catalog = SqliteCatalog(lambda: database.ring.current.connection)
+        self._pids = itertools.count(1)
+        pipeline.on_schema_change = self._schema_changed
+
+    def now_us(self) -> int:
+        """Wall clock in microseconds since 2000-01-01 UTC."""
+        return self.clock.wall_us() - PG_EPOCH_US
+
+    def next_pid(self) -> int:
+        """A number for a new session, unique in this process."""
+        return next(self._pids)
+
+    # Plans -----------------------------------------------------------------------------------------------------
+
+    def is_inline(self, plan: Plan) -> bool:
+        """Whether a plan is known to be short, and so may run on the loop."""
+        answer = plan.cache.get(INLINE)
+        if answer is None:
+            answer = plan.cache[INLINE] = is_short(self.database.ring.current.connection, plan)
+        return bool(answer)
+
+    def catalog_of(self, connection: apsw.Connection) -> SqliteCatalog:
+        """The schema as one connection sees it, for a transaction with DDL or a session with temporary tables."""
+        return SqliteCatalog(lambda: connection)
+
+    def _schema_changed(self) -> None:
+        self.catalog = SqliteCatalog(lambda: self.database.ring.current.connection)
+        self.plans.clear()
+
+    # What stands in the way of a write ---------------------------------------------------------------------------
+
+    def _refusal(self) -> HeliosError | None:
+        if self.stopping:
+            return NotServing("the database system is shutting down")
+        if self.disk_full_since is not None:
+            return DiskFull(
+                "the disk is full: the node takes no writes until there is room",
+                hint=f"Free space on the file system of {os.path.dirname(self.database.path)}; writes resume by themselves.",
+            )
+        return None
+
+    def check_writable(self) -> None:
+        """Raise what keeps this node from writing now."""
+        refused = self._refusal()
+        if refused is not None:
+            raise refused
+
+    def on_disk_full(self) -> None:
+        """A write found no room: refuse writes until there is some again."""
+        if self.disk_full_since is None:
+            self.disk_full_since = self.loop.time()
+            log.error("the disk is full: the node takes no writes until there is room")
+            self.loop.call_later(DISK_FULL_POLL_SECONDS, self._probe_disk)
+
+    def _probe_disk(self) -> None:
+        if self.disk_full_since is None or self.stopping:
+            return
+        try:
+            status = os.statvfs(self.database.path)
+            if status.f_bavail * status.f_frsize < DISK_FULL_HEADROOM:
+                raise DiskFull("still full")
+            self.database.reserve()
+        except (DiskFull, OSError):
+            self.loop.call_later(DISK_FULL_POLL_SECONDS, self._probe_disk)
+        else:
+            log.warning("there is room on the disk again: the node takes writes")
+            self.disk_full_since = None
+
+    def unexpected(self, error: BaseException) -> HeliosError:
+        """An error that nobody foresaw: logged with its traceback, told to the client as XX000."""
+        self.errors_unexpected += 1
+        log.error("internal error: %s", error, exc_info=error)
+        return HeliosError(f"internal error: {type(error).__name__}: {error}")
+
+    # Services ----------------------------------------------------------------------------------------------------
+
+    def request_checkpoint(self, done: Callable[[BaseException | None], None]) -> None:
+        """Checkpoint now; ``done`` hears None or the error, in a later turn of the loop."""
+        assert self.checkpointer is not None
+        self.checkpointer.request().add_done_callback(lambda future: done(future.exception()))
+
+    def cancel_oldest_reader(self) -> None:
+        """SQLite's WAL has grown past its limit: the oldest snapshot that keeps it from restarting must go."""
+        reason = SerializationFailure(
+            "canceling statement due to conflict with checkpointing",
+            detail="Its snapshot kept SQLite's WAL from being restarted, which has reached wal_max_mb.",
+            hint="Retry; raise wal_max_mb to let readers run longer.",
+        )
+        holders = [session for session in self.sessions.values() if session.holds_snapshot()]
+        if holders:
+            min(holders, key=lambda session: session.snapshot_since).lose_snapshot(reason)
+
+    def alter_system(self, name: str | None, value: str | None) -> None:
+        """ALTER SYSTEM SET name = value, for the next start."""
+        from helios_cli.engine.config.write import write_auto
+
+        if name is None:
+            raise HeliosError("ALTER SYSTEM RESET ALL is not supported", sqlstate="0A000")
+        write_auto(self.settings.data_dir, name, value)
+
+    def default_variable(self, variable: Variable) -> str:
+        """What a session variable is when the session did not set it."""
+        from helios_cli import __version__
+
+        settings = self.settings
+        if variable.name == "server_version":
+            return f"15.0 (HeliosDB Nano {__version__})"
+        if variable.name == "synchronous_commit":
+            return settings.synchronous_commit
+        if variable.name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
+            return format_duration(getattr(settings, variable.name))
+        return variable.default
+
+    def role_binds(self, plan: Plan) -> list[Any]:
+        """Parameters of a CREATE or ALTER ROLE, the password replaced by its verifier."""
+        return self.roles.binds(plan)

@@ -1,0 +1,470 @@
+"""One client connection after authentication: frames messages, keeps the protocol's order, answers.
+
+Messages are handled in the order they come. When a statement has to wait, what follows stays in the buffer and the
+client is not read beyond a limit; when it is over, the rest goes on from there (PostgreSQL manual, 55.2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import apsw
+
+from helios_cli.engine.errors import HeliosError, ProtocolViolation, SqlError
+from helios_cli.engine.node.engine import Engine
+from helios_cli.engine.node.session import Portal, Session
+from helios_cli.engine.sql.plan import Kind, Plan
+from helios_cli.engine.sql.planner import bind
+from helios_cli.engine.wire import backend, messages
+from helios_cli.engine.wire.limits import LIMITS
+from helios_cli.engine.wire.params import decode_params
+
+log = logging.getLogger(__name__)
+
+READ_AHEAD_MAX: Final = 1 << 20
+"""Bytes of further messages taken in while a statement waits; then reading pauses."""
+
+QUERY, PARSE, BIND, DESCRIBE, EXECUTE, CLOSE, FLUSH, SYNC, TERMINATE = b"QPBDECHSX"
+COPY_DATA, COPY_DONE, COPY_FAIL = b"dcf"
+
+
+class Frontend(asyncio.Protocol):
+    """Protocol state of one connection; :class:`Session` holds everything about SQL."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        transport: asyncio.Transport,
+        *,
+        user: str,
+        database: str,
+        pid: int,
+        secret: bytes,
+        on_lost: Callable[[Exception | None], None],
+    ) -> None:
+        self.engine = engine
+        self._on_lost = on_lost
+        self.transport = transport
+        self.session = Session(engine, self, user=user, database=database, pid=pid, secret=secret)
+        self._out = self.session.out
+        self._buffer = b""
+        self._waiting = False
+        """A statement is not over: nothing is handled before :meth:`resume` or :meth:`fail`."""
+        self._dispatching = False
+        self._skipping = False
+        """An extended-protocol error: everything up to Sync is discarded."""
+        self._simple: deque[tuple[Plan, Sequence[Any]]] | None = None
+        """Statements of the simple query in hand that are still to run; None in the extended protocol."""
+        self._ends_implicit = False
+        """The implicit transaction is being committed; ReadyForQuery comes after."""
+        self._paused_reading = False
+        self._paused_writing = False
+        self._on_drain: Callable[[], None] | None = None
+        self._closing = False
+        self._next: tuple[bytes, int] = (b"", 0)
+        """The data being handled and where the message after the present one begins."""
+        self._taken = False
+        """COPY took the rest of the data in hand."""
+
+    # Bytes in and out --------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the client."""
+        copy = self.session.copy
+        if copy is not None:
+            if not copy.data_received(data) and not self._paused_reading:
+                self._paused_reading = True
+                self.transport.pause_reading()
+            return
+        if self._buffer:
+            data = self._buffer + data
+        self._buffer = data
+        if self._waiting:
+            if len(data) > READ_AHEAD_MAX and not self._paused_reading:
+                self._paused_reading = True
+                self.transport.pause_reading()
+            return
+        self._process()
+
+    def flush(self) -> None:
+        """Send what has been answered so far."""
+        out = self._out
+        if out:
+            self.transport.write(b"".join(out))
+            out.clear()
+
+    def is_idle(self) -> bool:
+        """Whether the connection is between statements."""
+        return not self._waiting and not self._dispatching and not self._closing and self._simple is None
+
+    def flush_then(self, callback: Callable[[], None]) -> None:
+        """Send, and call back when the client has taken enough of it."""
+        self.flush()
+        if self._closing or not self._paused_writing:
+            self.engine.loop.call_soon(callback)
+        else:
+            self._on_drain = callback
+
+    def pause_writing(self) -> None:
+        """The client takes its answers slower than they come."""
+        self._paused_writing = True
+
+    def resume_writing(self) -> None:
+        """There is room again."""
+        self._paused_writing = False
+        callback, self._on_drain = self._on_drain, None
+        if callback is not None:
+            callback()
+
+    def eof_received(self) -> bool:
+        """The client will send no more: close."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
+        self._closing = True
+        self._on_lost(exc)
+        self._buffer = b""
+        self.session.close()
+        self.resume_writing()
+
+    def terminate(self, error: HeliosError) -> None:
+        """Send a FATAL error and close the connection."""
+        if self._closing:
+            return
+        self._closing = True
+        error.severity = "FATAL"
+        self._out.append(backend.error_response(error))
+        self.flush()
+        self.transport.close()
+        self.session.close()
+
+    def copy_begins(self) -> None:
+        """COPY FROM STDIN has begun: tell the client, and give it what has come already."""
+        self.flush()
+        copy, rest = self.session.copy, self._take_rest()
+        if rest and copy is not None:
+            copy.data_received(rest)
+
+    def copy_wants_more(self) -> None:
+        """The thread has caught up."""
+        copy = self.session.copy
+        if self._paused_reading and not self._closing and (copy is None or copy.wants_more()):
+            self._paused_reading = False
+            self.transport.resume_reading()
+
+    def copy_over(self, rest: bytes) -> None:
+        """COPY has ended; ``rest`` came behind it."""
+        self._buffer = rest
+
+    def _take_rest(self) -> bytes:
+        if self._dispatching:
+            data, end = self._next
+            self._next = (data, len(data))
+            self._taken = True
+            return data[end:]
+        rest, self._buffer = self._buffer, b""
+        return rest
+
+    # The order of things -----------------------------------------------------------------------------------------
+
+    def _process(self) -> None:
+        """Handle complete messages until one has to wait or the buffer is empty."""
+        data = self._buffer
+        at = 0
+        size = len(data)
+        self._dispatching = True
+        if self.session.timers:
+            self.session.woke_up()
+        try:
+            while not self._waiting and size - at >= 5:
+                code = data[at]
+                length = int.from_bytes(data[at + 1 : at + 5], "big")
+                if length > LIMITS[code] or length < 4:
+                    messages.check_length(code, length)
+                end = at + 1 + length
+                if end > size:
+                    if self.session.copy is not None and code == COPY_DATA and size - at > READ_AHEAD_MAX:
+                        raise ProtocolViolation("COPY data message is too long")
+                    break
+                start = at + 5
+                at = end
+                if self._skipping and code != SYNC and code != TERMINATE:
+                    continue
+                self._next = (data, end)
+                self._dispatch(code, data, start, end)
+                if self._closing:
+                    return
+        except ProtocolViolation as error:
+            self._dispatching = False
+            self.terminate(error)
+            return
+        finally:
+            self._dispatching = False
+            if self._taken:
+                self._taken = False
+            else:
+                self._buffer = data[at:] if at < size else b""
+        if self._out and (not self._waiting or size > READ_AHEAD_MAX):
+            self.flush()
+        if self._paused_reading and not self._waiting and not self._closing:
+            self._paused_reading = False
+            self.transport.resume_reading()
+
+    def _dispatch(self, code: int, data: bytes, start: int, end: int) -> None:
+        try:
+            if code == QUERY:
+                self._on_query(messages.parse_query(data, start, end))
+            elif code == BIND:
+                self._on_bind(data, start, end)
+            elif code == EXECUTE:
+                self._on_execute(*messages.parse_execute(data, start, end))
+            elif code == SYNC:
+                self._on_sync()
+            elif code == DESCRIBE:
+                self._on_describe(*messages.parse_target(data, start, end, "DESCRIBE"))
+            elif code == PARSE:
+                self._on_parse(*messages.parse_parse(data, start, end))
+            elif code == FLUSH:
+                self.flush()
+            elif code == CLOSE:
+                self._on_close(*messages.parse_target(data, start, end, "CLOSE"))
+            elif code == TERMINATE:
+                self._closing = True
+                self.flush()
+                self.transport.close()
+            elif code not in (COPY_DATA, COPY_DONE, COPY_FAIL):
+                raise ProtocolViolation(f"invalid frontend message type {code}")
+        except ProtocolViolation:
+            raise
+        except HeliosError as error:
+            self._on_error(error)
+        except apsw.Error as error:
+            self._on_error(self.session.runner.translate(error))
+        except Exception as error:
+            self._on_error(self.engine.unexpected(error))
+
+    def resume(self) -> None:
+        """The statement in hand is over (:class:`Sink`)."""
+        self._waiting = False
+        if self._dispatching:
+            return
+        if self._ends_implicit:
+            self._ends_implicit = False
+            self._ready()
+        elif self._simple is not None:
+            self._guarded(self._run_simple)
+        self._go_on()
+
+    def fail(self, error: HeliosError) -> None:
+        """The statement in hand failed (:class:`Sink`)."""
+        self._waiting = False
+        ending, self._ends_implicit = self._ends_implicit, False
+        self._on_error(error)
+        if ending and self._skipping:
+            # The Sync that ended the implicit transaction has been read already.
+            self._skipping = False
+            self._ready()
+        if not self._dispatching:
+            self._go_on()
+
+    def retry(self, portal: Portal, rows_max: int) -> None:
+        """Start a statement again (:class:`Sink`)."""
+        self._waiting = False
+        self._guarded(lambda: self._run_portal(portal, rows_max))
+        if not self._waiting:
+            self.resume()
+
+    def _guarded(self, action: Callable[[], Any]) -> None:
+        try:
+            action()
+        except HeliosError as error:
+            self._on_error(error)
+        except apsw.Error as error:
+            self._on_error(self.session.runner.translate(error))
+        except Exception as error:
+            self._on_error(self.engine.unexpected(error))
+
+    def _go_on(self) -> None:
+        if self._waiting or self._closing:
+            return
+        if self._buffer:
+            self._process()
+        else:
+            self.flush()
+            if self._paused_reading:
+                self._paused_reading = False
+                self.transport.resume_reading()
+
+    def _on_error(self, error: HeliosError) -> None:
+        """Report an error and do what the protocol wants then."""
+        if error.severity == "FATAL" or error.severity == "PANIC":
+            self.terminate(error)
+            return
+        self._out.append(backend.error_response(error))
+        session = self.session
+        session.fail_transaction()
+        if self._simple is not None:
+            self._simple = None
+            self._end_implicit(failed=True)
+            self._ready()
+        else:
+            self._skipping = True
+
+    def _ready(self) -> None:
+        session = self.session
+        self._simple = None
+        self._out.append(session.status())
+        if session.transaction is not None:
+            session.went_idle()
+        session.statement_over()
+
+    # Simple protocol ----------------------------------------------------------------------------------------------
+
+    def _on_query(self, sql: str) -> None:
+        session = self.session
+        session.statement_starts(sql)
+        self._simple = deque()
+        session.drop_unnamed()
+        planned = session.plan(sql)
+        self._simple.extend(planned)
+        if len(planned) > 1 and session.transaction is None:
+            session.begin(explicit=False)
+        if not planned:
+            self._out.append(backend.EMPTY_QUERY)
+        self._run_simple()
+
+    def _run_simple(self) -> None:
+        queue = self._simple
+        assert queue is not None
+        session = self.session
+        while queue:
+            plan, literals = queue.popleft()
+            if plan.catalog_version != session.catalog.version and queue is not None:
+                plan, literals = session.replan(plan, literals)
+            binds = bind(plan, (), literals, session.values_for(plan))
+            portal = Portal(session, "", plan, binds, (0,) * len(plan.columns or ()), True)
+            if not self._run_portal(portal, 0):
+                return
+            if self._simple is None:
+                return
+        if session.transaction is not None and not session.transaction.explicit:
+            if not self._end_implicit(failed=False):
+                return
+        self._ready()
+
+    def _end_implicit(self, *, failed: bool) -> bool:
+        """End an implicit transaction; False when its commit has to be waited for."""
+        session = self.session
+        transaction = session.transaction
+        if transaction is None or transaction.explicit:
+            return True
+        session.undo_variables(committed=not failed)
+        if failed or transaction.failed:
+            session.runner.rollback(transaction)
+            return True
+        self._ends_implicit = True
+        if session.runner.commit(transaction, session.finished):
+            self._ends_implicit = False
+            return True
+        self._waiting = True
+        return False
+
+    def _run_portal(self, portal: Portal, rows_max: int) -> bool:
+        if self.session.start(portal, rows_max):
+            return True
+        self._waiting = True
+        return False
+
+    # Extended protocol ----------------------------------------------------------------------------------------------
+
+    def _on_parse(self, name: str, sql: str, oids: tuple[int, ...]) -> None:
+        session = self.session
+        if name and name in session.statements:
+            raise SqlError(f'prepared statement "{name}" already exists', sqlstate="42P05")
+        session.statement_starts(sql)
+        session.statements[name] = session.prepare(name, sql, oids)
+        self._out.append(backend.PARSE_COMPLETE)
+
+    def _on_bind(self, data: bytes, start: int, end: int) -> None:
+        portal_name, statement, param_formats, params, result_formats = messages.parse_bind(data, start, end)
+        session = self.session
+        prepared = session.statements.get(statement)
+        if prepared is None:
+            raise SqlError(f'prepared statement "{statement}" does not exist', sqlstate="26000")
+        if portal_name and portal_name in session.portals:
+            raise SqlError(f'cursor "{portal_name}" already exists', sqlstate="42P03")
+        plan = session.current_plan(prepared)
+        if len(params) != len(plan.param_types):
+            raise ProtocolViolation(
+                f'bind message supplies {len(params)} parameters, but prepared statement "{statement}" '
+                f"requires {len(plan.param_types)}"
+            )
+        values = decode_params(plan.param_types, param_formats, params) if params else ()
+        columns = plan.columns
+        formats = messages.formats_for(result_formats, len(columns)) if columns else ()
+        binds = bind(plan, values, prepared.literals, session.values_for(plan))
+        old = session.portals.get(portal_name)
+        if old is not None:
+            session.runner.close_portal(old)
+        session.portals[portal_name] = Portal(session, portal_name, plan, binds, formats, False)
+        self._out.append(backend.BIND_COMPLETE)
+
+    def _on_describe(self, kind: str, name: str) -> None:
+        session = self.session
+        if kind == "S":
+            prepared = session.statements.get(name)
+            if prepared is None:
+                raise SqlError(f'prepared statement "{name}" does not exist', sqlstate="26000")
+            plan = session.current_plan(prepared)
+            self._out.append(backend.parameter_description(plan.param_types))
+            columns = plan.columns
+            self._out.append(backend.NO_DATA if columns is None else backend.row_description(columns))
+            return
+        portal = session.portals.get(name)
+        if portal is None:
+            raise SqlError(f'portal "{name}" does not exist', sqlstate="34000")
+        self._out.append(backend.NO_DATA if portal.plan.columns is None else portal.description())
+
+    def _on_execute(self, name: str, rows_max: int) -> None:
+        session = self.session
+        portal = session.portals.get(name)
+        if portal is None:
+            raise SqlError(f'portal "{name}" does not exist', sqlstate="34000")
+        plan = portal.plan
+        if session.transaction is None and plan.kind is not Kind.READ and not self._sync_follows():
+            if plan.kind is not Kind.UTILITY and plan.kind is not Kind.EMPTY:
+                session.begin(explicit=False)
+        self._run_portal(portal, rows_max)
+
+    def _sync_follows(self) -> bool:
+        """Whether the statement in hand is alone before Sync, and so may commit by itself."""
+        data, end = self._next
+        return end < len(data) and data[end] == SYNC
+
+    def _on_close(self, kind: str, name: str) -> None:
+        session = self.session
+        if kind == "S":
+            session.statements.pop(name, None)
+        else:
+            portal = session.portals.pop(name, None)
+            if portal is not None:
+                session.runner.close_portal(portal)
+        self._out.append(backend.CLOSE_COMPLETE)
+
+    def _on_sync(self) -> None:
+        self._simple = None
+        failed, self._skipping = self._skipping, False
+        session = self.session
+        if session.transaction is None:
+            if session.portals:
+                session.close_portals()
+        elif not session.transaction.explicit and not self._end_implicit(failed=failed):
+            return
+        self._ready()
+
+

@@ -1,0 +1,305 @@
+"""From accept to a session: SSLRequest, startup, authentication, cancel requests.
+
+Nothing is believed before authentication: one message at a time, small limits, a deadline, and no second startup
+packet. Bytes that came in the clear behind an SSLRequest end the connection (CVE-2021-23214).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import os
+import ssl
+from typing import Any, Final
+
+from helios_cli.engine.errors import HeliosError, NotServing, ProtocolViolation, TooManyConnections
+from helios_cli.engine.node.engine import Engine
+from helios_cli.engine.node.frontend import Frontend
+from helios_cli.engine.node.session import Session
+from helios_cli.engine.sql.variables import BY_NAME
+from helios_cli.engine.wire import backend, scram, startup
+
+log = logging.getLogger(__name__)
+
+WRITE_HIGH_WATER: Final = 512 * 1024
+PASSWORD_MESSAGE: Final = 0x70
+STARTUP_VARIABLES: Final = ("application_name", "client_encoding", "datestyle", "timezone", "search_path")
+
+
+class Connection(asyncio.Protocol):
+    """One TCP connection until it has a session; then :class:`Frontend` takes its place."""
+
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
+        self.engine = listener.engine
+        self.transport: asyncio.Transport = None  # type: ignore[assignment]
+        self.frontend: Frontend | None = None
+        self._buffer = b""
+        self._parameters: dict[str, str] = {}
+        self._scram: scram.ScramServer | None = None
+        self._scram_started = False
+        self._deadline: asyncio.TimerHandle | None = None
+        self._tls = False
+        self._upgrading = False
+
+    # asyncio.Protocol ------------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected, or its connection has become TLS."""
+        self.transport = transport  # type: ignore[assignment]
+        self.transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
+        self.listener.connections[self] = None
+        if self._deadline is None:
+            seconds = self.engine.settings.authentication_timeout / 1000
+            self._deadline = self.engine.loop.call_later(seconds or 60.0, self._too_slow)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes before there is a session; from then on the frontend is the transport's protocol."""
+        self._buffer += data
+        try:
+            while self._buffer and self.frontend is None and not self._upgrading and self._step():
+                pass
+        except HeliosError as error:
+            self._refuse(error)
+        except Exception as error:
+            self._refuse(self.engine.unexpected(error))
+        if self.frontend is not None and self._buffer:
+            rest, self._buffer = self._buffer, b""
+            self.frontend.data_received(rest)
+
+    def eof_received(self) -> bool:
+        """The client will send no more: close."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is closed, with or without a session."""
+        self.listener.connections.pop(self, None)
+        self._stop_deadline()
+        if self.frontend is not None:
+            self.engine.sessions.pop(self.frontend.session.pid, None)
+            self.engine.channels.unlisten(None, self.frontend.session)
+
+    # Startup -----------------------------------------------------------------------------------------------------------
+
+    def _step(self) -> bool:
+        """Handle one packet of the buffer; False when it is not complete."""
+        if self._parameters:
+            return self._authentication_message()
+        length = startup.startup_length(self._buffer)
+        if length is None or len(self._buffer) < length:
+            return False
+        packet, self._buffer = self._buffer[:length], self._buffer[length:]
+        request = startup.parse_startup(packet)
+        if isinstance(request, startup.Cancel):
+            self.listener.cancel(request)
+            self.transport.close()
+            return False
+        if request is startup.Request.GSSENC:
+            self._refuse_clear_rest("GSSAPI")
+            self.transport.write(backend.SSL_NO)
+            return True
+        if request is startup.Request.SSL:
+            return self._ssl_requested()
+        self._start(request)  # type: ignore[arg-type]
+        return True
+
+    def _ssl_requested(self) -> bool:
+        self._refuse_clear_rest("SSL")
+        if self._tls:
+            raise ProtocolViolation("the connection is encrypted already")
+        if self.listener.tls is None:
+            self.transport.write(backend.SSL_NO)
+            return True
+        self.transport.write(backend.SSL_YES)
+        self._upgrading = True
+        self.listener.background(self._start_tls(self.listener.tls))
+        return False
+
+    def _refuse_clear_rest(self, what: str) -> None:
+        if self._buffer:
+            self._buffer = b""
+            raise ProtocolViolation(
+                f"received unencrypted data after {what} request",
+                detail="This could be either a client-software bug or evidence of an attempted man-in-the-middle attack.",
+            )
+
+    async def _start_tls(self, context: ssl.SSLContext) -> None:
+        try:
+            transport = await self.engine.loop.start_tls(self.transport, self, context, server_side=True)
+        except (OSError, ssl.SSLError, asyncio.CancelledError) as error:
+            log.info("TLS handshake failed: %s", error)
+            self.transport.abort()
+            return
+        if transport is None:
+            return
+        self._tls = True
+        self._upgrading = False
+        self.transport = transport
+        transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
+
+    def _start(self, request: startup.Startup) -> None:
+        if request.needs_negotiation:
+            self.transport.write(backend.negotiate_protocol_version(request.unknown_options))
+        self._parameters = request.parameters
+        if self.engine.stopping:
+            raise NotServing("the database system is shutting down")
+        if len(self.engine.sessions) >= self.engine.settings.max_connections:
+            raise TooManyConnections("sorry, too many clients already", hint="Raise max_connections or pool connections.")
+        if self.listener.require_password or self.engine.roles.scram_required():
+            self.transport.write(backend.auth_sasl([scram.MECHANISM]))
+        else:
+            self._authenticated()
+
+    def _authentication_message(self) -> bool:
+        data = self._buffer
+        if len(data) < 5:
+            return False
+        length = int.from_bytes(data[1:5], "big")
+        startup.auth_length(data[0], length)
+        end = 1 + length
+        if len(data) < end:
+            return False
+        self._buffer = data[end:]
+        if self._scram is None:
+            mechanism, first = startup.parse_sasl_initial(data, 5, end)
+            if mechanism != scram.MECHANISM:
+                raise ProtocolViolation("client selected an invalid SASL authentication mechanism")
+            verifier, doomed = self.engine.roles.verifier(self._parameters["user"])
+            self._scram = scram.ScramServer(verifier, os.urandom(18), doomed=doomed, user=self._parameters["user"])
+            if first is None:
+                self.transport.write(backend.auth_sasl_continue(b""))
+                return True
+            self.transport.write(backend.auth_sasl_continue(self._scram.first(first)))
+            self._scram_started = True
+        elif not self._scram_started:
+            self.transport.write(backend.auth_sasl_continue(self._scram.first(data[5:end])))
+            self._scram_started = True
+        else:
+            self.transport.write(backend.auth_sasl_final(self._scram.final(data[5:end])))
+            self._authenticated()
+        return True
+
+    def _authenticated(self) -> None:
+        engine = self.engine
+        user = self._parameters["user"]
+        database = self._parameters.get("database") or user
+        engine.roles.check_database(user, database)
+        self._stop_deadline()
+        pid = engine.next_pid()
+        key = os.urandom(4)
+        session_end = self.connection_lost
+        frontend = Frontend(
+            engine, self.transport, user=user, database=database, pid=pid, secret=key, on_lost=session_end
+        )
+        session = frontend.session
+        session.out.append(backend.AUTH_OK)
+        self._apply_parameters(session)
+        engine.sessions[pid] = session
+        session.out.append(backend.backend_key_data(pid, key))
+        session.out.append(backend.READY_IDLE)
+        frontend.flush()
+        self.frontend = frontend
+        self.transport.set_protocol(frontend)
+
+    def _apply_parameters(self, session: Session) -> None:
+        for name, variable in BY_NAME.items():
+            if variable.reported and name not in self._parameters:
+                session.out.append(backend.parameter_status(variable.name, session.show(variable.name)))
+        options = _parse_options(self._parameters.get("options", ""))
+        for name, value in {**options, **self._parameters}.items():
+            if name not in ("user", "database", "options", "replication"):
+                session.set_variable(name, value)
+
+    # Ends --------------------------------------------------------------------------------------------------------------
+
+    def _too_slow(self) -> None:
+        self._deadline = None
+        if self.frontend is None:
+            log.info("a client took longer than authentication_timeout to log in")
+            self.transport.abort()
+
+    def _stop_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _refuse(self, error: HeliosError) -> None:
+        error.severity = "FATAL"
+        self._buffer = b""
+        if not self.transport.is_closing():
+            self.transport.write(backend.error_response(error))
+            self.transport.close()
+
+
+def _parse_options(text: str) -> dict[str, str]:
+    """Settings of the startup option string: ``-c name=value`` or ``--name=value``, words split at blanks.
+
+    Raises:
+        ProtocolViolation: anything else.
+    """
+    words = text.replace("\\ ", "\0").split()
+    settings: dict[str, str] = {}
+    index = 0
+    while index < len(words):
+        word = words[index].replace("\0", " ")
+        if word == "-c" and index + 1 < len(words):
+            index += 1
+            word = words[index].replace("\0", " ")
+        elif word.startswith("-c"):
+            word = word[2:]
+        elif word.startswith("--"):
+            word = word[2:]
+        else:
+            raise HeliosError(f"invalid command-line argument for server process: {word}", sqlstate="42601")
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise HeliosError(f"-c {word} requires a value", sqlstate="42601")
+        settings[name.replace("-", "_")] = value
+        index += 1
+    return settings
+
+
+class Listener:
+    """The PostgreSQL port of a node."""
+
+    def __init__(self, engine: Engine, *, tls: ssl.SSLContext | None = None, require_password: bool = False) -> None:
+        self.engine = engine
+        self.tls = tls
+        self.require_password = require_password
+        self.connections: dict[Connection, None] = {}
+        self.cancel_requests = 0
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; gives the port. Raises OSError when the address is taken."""
+        self._server = await self.engine.loop.create_server(lambda: Connection(self), host, port, backlog=512)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    def background(self, coroutine: Any) -> None:
+        """Run a coroutine to its end."""
+        task = self.engine.loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def cancel(self, request: startup.Cancel) -> None:
+        """CancelRequest: never answered, and nothing happens unless the key is right."""
+        self.cancel_requests += 1
+        session = self.engine.sessions.get(request.pid)
+        if session is not None and hmac.compare_digest(session.secret, request.key):
+            session.cancel()
+
+    def stop_accepting(self) -> None:
+        """Close the listening socket."""
+        if self._server is not None:
+            self._server.close()
+
+    def close_sessions(self, error: HeliosError) -> None:
+        """Tell every client and close every connection."""
+        for connection in tuple(self.connections):
+            if connection.frontend is not None:
+                copy = HeliosError(error.message, sqlstate=error.sqlstate, hint=error.hint)
+                connection.frontend.terminate(copy)
+            else:
+                connection.transport.abort()

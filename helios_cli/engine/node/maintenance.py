@@ -1,0 +1,169 @@
+"""EXPLAIN, VACUUM, CHECKPOINT, ALTER SYSTEM, LISTEN and NOTIFY, COPY, roles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from helios_cli.engine.errors import ReadOnlyError, SqlError
+from helios_cli.engine.node import utility
+from helios_cli.engine.node.copy_in import CopyReceiver
+from helios_cli.engine.sql import actions
+from helios_cli.engine.sql.plan import Kind
+from helios_cli.engine.storage.access import bind_count
+from helios_cli.engine.wire import backend
+from helios_cli.engine.wire.copy import CopyParser, copy_formatter
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.session import Portal, Session
+
+
+def explain(session: Session, action: actions.Explain, portal: Portal, _rows_max: int) -> bool:
+    """EXPLAIN: SQLite's query plan, a line a step."""
+    plan = action.plan
+    if action.analyze:
+        raise SqlError("EXPLAIN ANALYZE is not supported", sqlstate="0A000", hint="Use EXPLAIN, and \\timing in psql.")
+    lines: list[tuple[str, ...]] = []
+    if plan.kind in (Kind.READ, Kind.WRITE):
+        reader = session.engine.database.ring.current
+        depth: dict[int, int] = {0: -1}
+        for node, parent, _unused, detail in reader.execute(
+            f"EXPLAIN QUERY PLAN {plan.steps[0]}", [None] * bind_count(plan)
+        ).fetchall():
+            depth[node] = depth.get(parent, -1) + 1
+            indent = "  " * depth[node]
+            lines.append((f"{indent}->  {detail}" if depth[node] else str(detail),))
+        where = "event loop" if session.engine.is_inline(plan) else "worker thread"
+        lines.append((f"Runs on: {where}",))
+    utility.send_text_rows(session, portal, ("QUERY PLAN",), lines or [(plan.tag,)])
+    return True
+
+
+def vacuum(session: Session, action: actions.Vacuum, portal: Portal, _rows_max: int) -> bool:
+    """VACUUM and ANALYZE. Space inside the file is reused by itself, so only ANALYZE has work to do."""
+    if action.vacuum and session.transaction is not None and session.transaction.explicit:
+        raise SqlError("VACUUM cannot run inside a transaction block", sqlstate="25001")
+    return utility.complete(session, portal)
+
+
+def checkpoint(session: Session, _action: actions.Checkpoint, portal: Portal, _rows_max: int) -> bool:
+    """CHECKPOINT: bring the database file up to date now."""
+
+    def done(error: BaseException | None) -> None:
+        if error is not None:
+            session.failed(session.runner.translate(error))
+            return
+        utility.complete(session, portal)
+        session.finished()
+
+    session.engine.request_checkpoint(done)
+    return False
+
+
+def alter_system(session: Session, action: actions.AlterSystem, portal: Portal, _rows_max: int) -> bool:
+    """ALTER SYSTEM SET: written to heliosdb.auto.conf."""
+    if session.transaction is not None and session.transaction.explicit:
+        raise SqlError("ALTER SYSTEM cannot run inside a transaction block", sqlstate="25001")
+    session.engine.alter_system(action.name, action.value)
+    return utility.complete(session, portal)
+
+
+def listen(session: Session, action: actions.Listen, portal: Portal, _rows_max: int) -> bool:
+    """LISTEN channel."""
+    session.engine.channels.listen(action.channel, session)
+    return utility.complete(session, portal)
+
+
+def unlisten(session: Session, action: actions.Unlisten, portal: Portal, _rows_max: int) -> bool:
+    """UNLISTEN channel or every one."""
+    session.engine.channels.unlisten(action.channel, session)
+    return utility.complete(session, portal)
+
+
+def notify(session: Session, action: actions.Notify, portal: Portal, _rows_max: int) -> bool:
+    """NOTIFY: delivered when the transaction is committed."""
+    if session.transaction is not None:
+        session.notifications.append((action.channel, action.payload))
+    else:
+        session.engine.channels.publish(session.pid, action.channel, action.payload)
+    return utility.complete(session, portal)
+
+
+# COPY ------------------------------------------------------------------------------------------------------------
+
+
+def copy_out(session: Session, action: actions.CopyOut, portal: Portal, _rows_max: int) -> bool:
+    """COPY ... TO STDOUT: the rows of a query, each a CopyData message."""
+    from helios_cli.engine.node.session import Portal as PortalClass
+
+    query = action.query
+    options = action.options
+    columns = query.columns or ()
+    binary = options.format == "binary"
+    head, encode, tail = copy_formatter(tuple(column.type_oid for column in columns), [c.name for c in columns], options)
+    session.out.append(backend.copy_out_response(len(columns), binary=binary))
+    if head:
+        session.out.append(backend.copy_data(head))
+    inner = PortalClass(session, "", query, portal.binds, (0,) * len(columns), False)
+    inner.completes = False
+    inner.encode = _as_copy_data(encode)
+
+    def finished() -> None:
+        if tail:
+            session.out.append(backend.copy_data(tail))
+        session.out.append(backend.COPY_DONE)
+        session.out.append(backend.command_complete(f"COPY {inner.sent}"))
+        portal.done = True
+
+    session.after_statement = finished
+    portal.rows = None
+    if session.runner.read(inner, 0):
+        session.run_after_statement()
+        return True
+    return False
+
+
+def _as_copy_data(encode: Callable[[Sequence[Any]], bytes]) -> Callable[[Iterable[Sequence[Any]]], bytes]:
+    def rows(batch: Iterable[Sequence[Any]]) -> bytes:
+        return b"".join([backend.copy_data(encode(row)) for row in batch])
+
+    return rows
+
+
+def copy_in(session: Session, action: actions.CopyIn, portal: Portal, rows_max: int) -> bool:
+    """COPY ... FROM STDIN, in the session's transaction or in one of its own."""
+    transaction = session.transaction
+    if transaction is not None and transaction.read_only:
+        raise ReadOnlyError("cannot execute COPY FROM in a read-only transaction")
+    session.check_may_write()
+    if transaction is None:
+        transaction = session.begin(explicit=False)
+    transaction.started = True
+    if not transaction.writing:
+        return session.runner.with_writer(lambda: session.retry(portal, rows_max))
+    transaction.slow = True
+    assert transaction.connection is not None
+    parser = CopyParser(
+        action.options, [oid for oid, _ in action.types], action.columns, action.table, typmods=[m for _, m in action.types]
+    )
+
+    def done(count: int, rest: bytes) -> None:
+        session.out.append(backend.command_complete(f"COPY {count}"))
+        portal.done = True
+        session.sink.copy_over(rest)
+        session.finished()
+
+    def failed(error: BaseException, rest: bytes) -> None:
+        session.sink.copy_over(rest)
+        session.runner.fail_after_base(session.runner.translate(error))
+
+    session.copy = CopyReceiver(session, transaction.connection, action, parser, done=done, failed=failed)
+    session.out.append(backend.copy_in_response(len(action.columns), binary=action.options.format == "binary"))
+    session.sink.copy_begins()
+    return False
+
+
+def run_role_action(session: Session, portal: Portal) -> bool:
+    """CREATE or ALTER ROLE with a password: the verifier is made here, the plain text goes no further."""
+    portal.binds = session.engine.role_binds(portal.plan)
+    return session.runner.write(portal)

@@ -1,0 +1,398 @@
+"""One running node: opens the data directory, starts the faces, stops in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import ssl
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from helios_cli.engine.config.settings import Settings
+from helios_cli.engine.errors import ConfigError, HeliosError, NotServing, OutcomeUnknown
+from helios_cli.engine.net.http import HttpServer
+from helios_cli.engine.net.http_routes import AdminVerb, Routes
+from helios_cli.engine.net.http_token import load_or_create_token
+from helios_cli.engine.node import report
+from helios_cli.engine.node.checkpointer import Checkpointer
+from helios_cli.engine.node.clock import SystemClock
+from helios_cli.engine.node.engine import Engine
+from helios_cli.engine.node.listener import Listener
+from helios_cli.engine.node.pipeline import CommitPipeline
+from helios_cli.engine.node.setup import setup_connection
+from helios_cli.engine.observe.events import EventLog
+from helios_cli.engine.observe.logs import configure_logging, set_level
+from helios_cli.engine.observe.loop_monitor import LoopMonitor
+from helios_cli.engine.observe.metrics import Registry
+from helios_cli.engine.sql.ddl_schema import SYSTEM_SCHEMA
+from helios_cli.engine.storage.connection import check_library
+from helios_cli.engine.storage.database import Commit, Database
+from helios_cli.engine.storage.dirlock import DirectoryLock
+from helios_cli.engine.storage.store import Store
+
+log = logging.getLogger(__name__)
+
+EXIT_OK: Final = 0
+EXIT_FAILED: Final = 1
+EXIT_PANIC: Final = 70
+"""The page log could not be written or synced: what it holds is unknown until it is opened again."""
+
+STOP_SECONDS: Final = 10.0
+SWITCH_INTERVAL: Final = 0.0005
+"""Seconds a worker thread may keep the GIL from the loop; Python's default of 5 ms would be felt by every client."""
+
+LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+
+
+class Node:
+    """Everything of one process. ``run`` returns when the node has stopped."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.started_us = SystemClock.wall_us()
+        self.metrics = Registry()
+        self.events = EventLog(Path(settings.data_dir) / "state.db")
+        self.stop_requested = asyncio.Event()
+        self.ready = False
+        self.exit_code = EXIT_OK
+        self.store: Store
+        self.database: Database
+        self.pipeline: CommitPipeline
+        self.engine: Engine
+        self.checkpointer: Checkpointer
+        self.listener: Listener
+        self.loop_monitor = LoopMonitor(self.metrics)
+        self._http: HttpServer | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def run(self) -> int:
+        """Start, serve until told to stop, stop in order. Raises HeliosError when it cannot start."""
+        loop = asyncio.get_running_loop()
+        lock = self._lock()
+        try:
+            self._open(loop)
+            try:
+                await self._start_faces()
+                self._install_signals(loop)
+                self.ready = True
+                self._announce()
+                await self.stop_requested.wait()
+            finally:
+                self.ready = False
+                await self._stop()
+        finally:
+            lock.release()
+        return self.exit_code
+
+    # Start -----------------------------------------------------------------------------------------------------------
+
+    def _lock(self) -> DirectoryLock:
+        settings = self.settings
+        ports = {"pg": settings.pg_port, "peer": settings.native_port, "http": settings.http_port}
+        os.makedirs(settings.data_dir, mode=0o700, exist_ok=True)
+        return DirectoryLock.acquire(settings.data_dir, ports=ports, started_us=self.started_us, pid=os.getpid())
+
+    def _open(self, loop: asyncio.AbstractEventLoop) -> None:
+        settings = self.settings
+        self.store = store = Store(settings.data_dir, segment_bytes=settings.log_segment_mb << 20)
+        term = store.new_term()
+        self.database = Database(
+            store.db_path,
+            log=store.log,
+            checksums=store.checksums,
+            records=store.encoder(term),
+            clock=SystemClock(),
+            setup=setup_connection,
+            ring_size=settings.groups_in_flight + 2,
+        )
+        self.pipeline = CommitPipeline(
+            self.database, loop, in_flight_max=settings.groups_in_flight, on_fatal=self.panic
+        )
+        self.database.before_chain = self.pipeline.drain_log
+        first = self._term_start(born=store.recovery.born)
+        self.engine = Engine(settings, loop, self.database, self.pipeline, on_fatal=self.panic)
+        self.pipeline.submit(first)
+        self.checkpointer = Checkpointer(
+            store,
+            self.database,
+            self.pipeline,
+            self.engine.queue,
+            self.engine.read_pool,
+            threshold_mb=settings.wal_checkpoint_mb,
+            wal_max_mb=settings.wal_max_mb,
+            log_retention_mb=settings.log_retention_mb,
+            max_slot_lag_mb=settings.max_slot_lag_mb,
+            on_old_reader=self.engine.cancel_oldest_reader,
+            on_event=lambda kind, message: self.event(kind, message, severity="warning"),
+        )
+        self.engine.checkpointer = self.checkpointer
+        self.events.start()
+        self._report_recovery()
+
+    def _term_start(self, *, born: bool) -> Commit:
+        """The record that opens the term; with it, at birth, the system tables."""
+        database = self.database
+        database.reserve()
+        data = database.records.term_start(SystemClock.wall_us())
+        if not born:
+            database.commit_seq += 1
+            reader = database.ring.pin_boundary()
+            return Commit(database.commit_seq, reader, database.records.lsn, data)
+        database.writer.execute("BEGIN IMMEDIATE")
+        for statement in SYSTEM_SCHEMA:
+            database.writer.execute(statement)
+        commit = database.commit(database.writer, schema_changed=True)
+        assert commit is not None
+        commit.data = data + commit.data
+        return commit
+
+    def _report_recovery(self) -> None:
+        recovery = self.store.recovery
+        if recovery.born:
+            self.event("born", f"new database in {self.settings.data_dir}")
+        elif not recovery.clean:
+            self.event(
+                "recovered",
+                f"recovered after an unclean stop: {recovery.records} records redone, "
+                f"{recovery.pages} pages written, log ends at {recovery.end}",
+                records=recovery.records,
+                dropped_bytes=recovery.dropped_bytes,
+            )
+
+    async def _start_faces(self) -> None:
+        settings = self.settings
+        host = await self._listen_address()
+        tls = self._tls_context()
+        self.listener = Listener(self.engine, tls=tls)
+        await self._bind("pg_port", settings.pg_port, lambda port: self.listener.start(host, port))
+        token = load_or_create_token(Path(settings.data_dir))
+        report.register_metrics(self)
+        self._http = HttpServer(Routes(self, token))
+        http = self._http
+        await self._bind("http_port", settings.http_port, lambda port: http.start(host, port, tls))
+        self.loop_monitor.start()
+        loop = self.engine.loop
+        self._tasks = [loop.create_task(self.checkpointer.run()), loop.create_task(self._seal_when_idle())]
+
+    async def _listen_address(self) -> str:
+        """The address to bind: narrowed to loopback when the network could come in without a password."""
+        settings = self.settings
+        address = settings.listen_address
+        if address in LOOPBACK or settings.allow_insecure_network or settings.auth == "scram":
+            return address
+        if self.engine.roles.password_set():
+            return address
+        self.event(
+            "narrowed",
+            f"listening on 127.0.0.1 instead of {address}: no role has a password. Set one with "
+            "ALTER ROLE ... PASSWORD, or use auth = scram, or allow_insecure_network",
+            severity="warning",
+        )
+        return "127.0.0.1"
+
+    def _tls_context(self) -> ssl.SSLContext | None:
+        settings = self.settings
+        if not settings.tls_cert:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            context.load_cert_chain(settings.tls_cert, settings.tls_key or None)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"cannot load tls_cert {settings.tls_cert}: {error}") from error
+        return context
+
+    async def _bind(self, name: str, port: int, start: Callable[[int], Awaitable[int]]) -> None:
+        try:
+            await start(port)
+        except OSError as error:
+            holder = report.port_holder(port)
+            raise HeliosError(
+                f"cannot listen on {name} {port}: {error.strerror or error}" + (f", held by {holder}" if holder else ""),
+                sqlstate="55006",
+                hint=f"Stop the other process or choose another port with --{name.replace('_', '-')}.",
+            ) from error
+
+    def _install_signals(self, loop: asyncio.AbstractEventLoop) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop_requested.set)
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
+
+    def _announce(self) -> None:
+        settings = self.settings
+        log.info(
+            "ready: postgresql://%s:%s/heliosdb, http port %s, data in %s, pid %s",
+            settings.listen_address,
+            settings.pg_port,
+            settings.http_port,
+            settings.data_dir,
+            os.getpid(),
+        )
+        if settings.auth == "trust" and not self.engine.roles.password_set():
+            log.warning("no role has a password: every local user may connect under any name")
+
+    # While it runs ---------------------------------------------------------------------------------------------------
+
+    def event(self, kind: str, message: str, *, severity: Any = "info", **fields: Any) -> None:
+        """Put down what happened, in the log and in state.db."""
+        log.log({"info": 20, "warning": 30}.get(severity, 40), "%s", message)
+        self.events.record(kind, severity, message, **fields)
+
+    async def _seal_when_idle(self) -> None:
+        """When nothing has been written for a second, say in the log itself that what came before is on disk."""
+        sealed = self.database.records.lsn
+        while True:
+            before = self.database.records.lsn
+            await asyncio.sleep(1.0)
+            now = self.database.records.lsn
+            if now != before or now == sealed or self.engine.disk_full_since is not None:
+                continue
+            request = await self.engine.queue.acquire_async()
+            try:
+                sealed = self._seal()
+            finally:
+                self.engine.queue.release()
+            del request
+
+    def _seal(self) -> int:
+        database = self.database
+        if not self.pipeline.has_room():
+            return 0
+        try:
+            database.reserve()
+        except HeliosError:
+            return 0
+        data = database.records.seal(SystemClock.wall_us())
+        with database.commit_lock:
+            database.commit_seq += 1
+            commit = Commit(database.commit_seq, database.ring.pin_boundary(), database.records.lsn, data)
+        self.pipeline.submit(commit)
+        return database.records.lsn
+
+    def reload(self) -> None:
+        """SIGHUP: take over the settings that may change while running."""
+        from helios_cli.engine.config.load import load_again
+
+        try:
+            settings = load_again(self.settings)
+        except HeliosError as error:
+            log.error("settings not reloaded: %s", error.message)
+            return
+        self.settings = self.engine.settings = settings
+        set_level(settings.log_level)
+        self.event("reloaded", "settings reloaded")
+
+    def panic(self, error: BaseException) -> None:
+        """The log cannot be trusted any more: answer what waits with "unknown" and end the process at once."""
+        log.critical("the node stops: %s", error)
+        for session in tuple(self.engine.sessions.values()):
+            with contextlib.suppress(Exception):
+                session.sink.terminate(
+                    OutcomeUnknown(
+                        "the node stops because its page log cannot be written: the outcome of the statement is unknown",
+                        hint="Reconnect when the node is back and look whether the change is there.",
+                    )
+                )
+        logging.shutdown()
+        sys.stderr.flush()
+        os._exit(EXIT_PANIC)
+
+    # HttpBackend -----------------------------------------------------------------------------------------------------
+
+    def health(self) -> str | None:
+        """None when the node serves, else why not."""
+        if not self.ready:
+            return "starting or stopping"
+        return None
+
+    def ready_reason(self) -> str | None:
+        """None when the node takes writes, else why not."""
+        if not self.ready:
+            return "starting or stopping"
+        if self.engine.disk_full_since is not None:
+            return "disk full: read-only"
+        return None
+
+    def status(self) -> Mapping[str, Any]:
+        """What /status answers."""
+        return report.status(self)
+
+    def metrics_text(self) -> str:
+        """What /metrics answers."""
+        return self.metrics.render()
+
+    def admin_verbs(self) -> Mapping[str, AdminVerb]:
+        """What may be asked with the token."""
+        return {"checkpoint": self._admin_checkpoint, "stop": self._admin_stop, "reload": self._admin_reload}
+
+    async def _admin_checkpoint(self, _arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        await self.checkpointer.request()
+        return {"checkpoint_lsn": str(self.checkpointer.checkpoint_lsn)}
+
+    async def _admin_stop(self, _arguments: Mapping[str, Any]) -> None:
+        self.engine.loop.call_later(0.05, self.stop_requested.set)
+
+    async def _admin_reload(self, _arguments: Mapping[str, Any]) -> None:
+        self.reload()
+
+    # Stop ------------------------------------------------------------------------------------------------------------
+
+    async def _stop(self) -> None:
+        """Stop in order: no new clients, sessions ended, everything flushed and checkpointed."""
+        engine = self.engine
+        log.info("stopping")
+        if hasattr(self, "listener"):
+            self.listener.stop_accepting()
+            self.listener.close_sessions(
+                HeliosError("terminating connection due to administrator command", sqlstate="57P01")
+            )
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            await asyncio.wait_for(self.checkpointer.checkpoint(clean=True), STOP_SECONDS)
+        except (HeliosError, TimeoutError, OSError) as error:
+            log.warning("the last checkpoint failed, the next start recovers from the log: %s", error)
+        engine.stopping = True
+        if self._http is not None:
+            await self._http.stop()
+        self.loop_monitor.stop()
+        await engine.loop.run_in_executor(None, self._close)
+        log.info("stopped")
+
+    def _close(self) -> None:
+        engine = self.engine
+        self.pipeline.stop()
+        engine.read_workers.stop()
+        engine.write_worker.stop()
+        self.checkpointer.close()
+        self.database.close()
+        self.checkpointer.close_file()
+        self.store.close()
+        self.events.stop()
+
+
+def run(settings: Settings) -> int:
+    """Run a node to its end; gives the exit code. Raises HeliosError when it cannot start."""
+    check_library()
+    configure_logging(settings.log_level, settings.log_format)  # type: ignore[arg-type]
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    try:
+        import uvloop
+
+        runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    except ImportError:
+        runner = asyncio.Runner()
+    with runner:
+        return runner.run(_run(settings))
+
+
+async def _run(settings: Settings) -> int:
+    return await Node(settings).run()
+
+

@@ -1,0 +1,66 @@
+"""PREPARE, EXECUTE and DEALLOCATE as SQL statements."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from helios_cli.engine.datatypes.registry import by_oid
+from helios_cli.engine.errors import SqlError
+from helios_cli.engine.sql import actions
+from helios_cli.engine.sql.planner import bind
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.session import Portal, Session
+
+
+def prepare(session: Session, action: actions.Prepare, portal: Portal, _rows_max: int) -> bool:
+    """PREPARE name AS query."""
+    from helios_cli.engine.node import utility
+
+    if action.name in session.statements:
+        raise SqlError(f'prepared statement "{action.name}" already exists', sqlstate="42P05")
+    session.statements[action.name] = session.prepare(action.name, action.query, action.param_types)
+    return utility.complete(session, portal)
+
+
+def execute(session: Session, action: actions.Execute, portal: Portal, rows_max: int) -> bool:
+    """EXECUTE name (arguments): run the prepared plan in this portal's place."""
+    prepared = session.statements.get(action.name)
+    if prepared is None:
+        raise SqlError(f'prepared statement "{action.name}" does not exist', sqlstate="26000")
+    plan = session.current_plan(prepared)
+    if len(action.arguments) != len(plan.param_types):
+        raise SqlError(
+            f'wrong number of parameters for prepared statement "{action.name}"',
+            sqlstate="42601",
+            detail=f"Expected {len(plan.param_types)} parameters but got {len(action.arguments)}.",
+        )
+    values = [_argument(session, action, index, oid) for index, oid in enumerate(plan.param_types)]
+    portal.plan = plan
+    portal.binds = bind(plan, values, prepared.literals, session.values_for(plan))
+    portal.formats = (portal.formats[0] if portal.formats else 0,) * len(plan.columns or ())
+    return session.start(portal, rows_max)
+
+
+def _argument(session: Session, action: actions.Execute, index: int, oid: int) -> Any:
+    if action.is_text[index]:
+        text = action.argument_texts[index]
+        return None if text is None else by_oid(oid).parse_text(text)
+    plan = action.arguments[index]
+    binds = bind(plan, (), (), session.values_for(plan))
+    value = session.engine.database.ring.current.execute(plan.steps[0], binds).fetchall()[0][0]
+    column = (plan.columns or ())[0]
+    if value is None or column.type_oid == oid:
+        return value
+    return by_oid(oid).parse_text(by_oid(column.type_oid).format_text(value).decode())
+
+
+def deallocate(session: Session, action: actions.Deallocate, portal: Portal, _rows_max: int) -> bool:
+    """DEALLOCATE name or ALL."""
+    from helios_cli.engine.node import utility
+
+    if action.name is None:
+        session.statements.clear()
+    elif session.statements.pop(action.name, None) is None:
+        raise SqlError(f'prepared statement "{action.name}" does not exist', sqlstate="26000")
+    return utility.complete(session, portal)

@@ -1,0 +1,106 @@
+"""What a node says about itself: status record and metrics."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from helios_cli import __version__
+from helios_cli.engine.node.clock import SystemClock
+from helios_cli.engine.observe.process import register_process_metrics
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.node import Node
+
+
+def status(node: Node) -> Mapping[str, Any]:
+    """The record behind /status. LSNs are text, times are microseconds since 1970-01-01 UTC."""
+    engine, pipeline, database, store = node.engine, node.pipeline, node.database, node.store
+    settings = node.settings
+    return {
+        "node_id": settings.node_id or f"node-{settings.pg_port}",
+        "version": __version__,
+        "role": settings.replication_role,
+        "mode": settings.replication_mode,
+        "state": "running" if node.ready else "stopping",
+        "read_only_reason": node.ready_reason(),
+        "pid": os.getpid(),
+        "started_us": node.started_us,
+        "uptime_s": round((SystemClock.wall_us() - node.started_us) / 1e6, 3),
+        "cluster_id": store.control.record.cluster_id.hex(),
+        "term": database.records.term.number,
+        "written_lsn": str(store.log.end),
+        "flushed_lsn": str(store.log.flushed),
+        "committed_lsn": str(pipeline.committed_lsn),
+        "checkpoint_lsn": str(node.checkpointer.checkpoint_lsn),
+        "log_start_lsn": str(store.log.start),
+        "log_bytes_kept": store.log.end - store.log.start,
+        "database_pages": database.checksums.pages,
+        "database_checksum": f"{database.checksums.total:016x}",
+        "wal_frames": database.capture.frames,
+        "sessions": len(engine.sessions),
+        "writer_queue": len(engine.queue),
+        "groups_in_flight": len(pipeline.in_flight),
+        "groups": engine.queue.group_count,
+        "grouped_writes": engine.queue.write_count,
+        "commits": pipeline.commit_count,
+        "syncs": pipeline.sync_count,
+        "checkpoints": node.checkpointer.count,
+        "loop_stall_recent_s": round(node.loop_monitor.recent_s, 6),
+        "recovery": {
+            "clean": store.recovery.clean,
+            "records": store.recovery.records,
+            "dropped_bytes": store.recovery.dropped_bytes,
+        },
+        "ports": {"pg": settings.pg_port, "native": settings.native_port, "http": settings.http_port},
+        "data_dir": os.path.abspath(settings.data_dir),
+    }
+
+
+def register_metrics(node: Node) -> None:
+    """Let the scrape read the counters that the hot paths keep as plain numbers."""
+    registry = node.metrics
+    register_process_metrics(registry)
+    engine, pipeline, database, store = node.engine, node.pipeline, node.database, node.store
+    counters = {
+        "heliosdb_commits_total": ("Commits made durable.", lambda: pipeline.commit_count),
+        "heliosdb_log_syncs_total": ("Syncs of the page log.", lambda: pipeline.sync_count),
+        "heliosdb_groups_total": ("Groups of autocommit writes executed.", lambda: engine.queue.group_count),
+        "heliosdb_grouped_writes_total": ("Autocommit writes executed in groups.", lambda: engine.queue.write_count),
+        "heliosdb_log_bytes_total": ("Bytes of the page log written, as the LSN counts.", lambda: store.log.end),
+        "heliosdb_checkpoints_total": ("Checkpoints completed.", lambda: node.checkpointer.count),
+        "heliosdb_internal_errors_total": ("Errors nobody foresaw (XX000).", lambda: engine.errors_unexpected),
+        "heliosdb_plan_cache_hits_total": ("Statements whose plan was cached.", lambda: engine.plans.hits),
+        "heliosdb_plan_cache_misses_total": ("Statements that had to be planned.", lambda: engine.plans.misses),
+    }
+    gauges = {
+        "heliosdb_up": ("1 when the node serves.", lambda: int(node.ready)),
+        "heliosdb_sessions": ("Client sessions.", lambda: len(engine.sessions)),
+        "heliosdb_writer_queue": ("Sessions waiting for the writer.", lambda: len(engine.queue)),
+        "heliosdb_groups_in_flight": ("Commits on their way to the disk.", lambda: len(pipeline.in_flight)),
+        "heliosdb_committed_lsn": ("Committed LSN, in bytes.", lambda: pipeline.committed_lsn),
+        "heliosdb_checkpoint_lsn": ("LSN of the last checkpoint, in bytes.", lambda: node.checkpointer.checkpoint_lsn),
+        "heliosdb_log_kept_bytes": ("Bytes of page log kept.", lambda: store.log.end - store.log.start),
+        "heliosdb_wal_frames": ("Frames in SQLite's WAL.", lambda: database.capture.frames),
+        "heliosdb_database_bytes": ("Size of the database.", lambda: database.checksums.pages * 4096),
+        "heliosdb_term": ("Term of this primary.", lambda: database.records.term.number),
+        "heliosdb_read_only": ("1 when a full disk keeps the node from writing.", lambda: int(engine.disk_full_since is not None)),
+    }
+    for name, (text, read) in counters.items():
+        registry.observe("counter", name, text, read)
+    for name, (text, read) in gauges.items():
+        registry.observe("gauge", name, text, read)
+
+
+def port_holder(port: int) -> str | None:
+    """Process that listens on a port of this machine, as ``name (pid n)``; None when it cannot be told."""
+    import psutil
+
+    try:
+        for entry in psutil.net_connections("inet"):
+            if entry.laddr and entry.laddr.port == port and entry.status == psutil.CONN_LISTEN and entry.pid:
+                return f"{psutil.Process(entry.pid).name()} (pid {entry.pid})"
+    except psutil.Error:
+        return None
+    return None

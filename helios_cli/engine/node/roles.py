@@ -1,0 +1,66 @@
+"""Who may log in: roles and their SCRAM verifiers, kept in the replicated database."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+import apsw
+
+from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.sql.ddl_roles import SetRolePassword
+from helios_cli.engine.sql.plan import Plan
+from helios_cli.engine.wire import scram
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.engine import Engine
+
+DATABASE: Final = "heliosdb"
+
+
+class Roles:
+    """Answers the authenticator's questions from the committed state."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._fake_secret = os.urandom(32)
+
+    def _query(self, sql: str, *binds: Any) -> list[Any]:
+        try:
+            return self._engine.database.ring.current.execute(sql, binds).fetchall()
+        except apsw.SQLError:
+            return []
+
+    def password_set(self) -> bool:
+        """Whether any role has a password: then SCRAM is asked of everybody."""
+        return bool(self._query("SELECT 1 FROM helios_role WHERE rolpassword IS NOT NULL LIMIT 1"))
+
+    def scram_required(self) -> bool:
+        """Whether clients have to prove who they are."""
+        return self._engine.settings.auth == "scram" or self.password_set()
+
+    def verifier(self, user: str) -> tuple[scram.Verifier, bool]:
+        """The user's verifier, or one made up from a stable secret, and whether it is made up."""
+        rows = self._query("SELECT rolpassword FROM helios_role WHERE rolname = ?1 AND rolcanlogin", user)
+        if rows and rows[0][0]:
+            return scram.Verifier.parse(rows[0][0]), False
+        return scram.fake_verifier(user, self._fake_secret), True
+
+    def check_database(self, user: str, database: str) -> None:
+        """One database per node; ``postgres`` and the user's own name are aliases. Raises FATAL 3D000."""
+        if database in (DATABASE, "postgres", "template1", user, ""):
+            return
+        error = HeliosError(
+            f'database "{database}" does not exist', sqlstate="3D000", hint=f'A node has one database, "{DATABASE}".'
+        )
+        error.severity = "FATAL"
+        raise error
+
+    def binds(self, plan: Plan) -> list[Any]:
+        """Parameters of a role statement with a password: the plain text becomes a verifier and goes no further."""
+        action = plan.action
+        assert isinstance(action, SetRolePassword)
+        verifier = None
+        if action.password is not None:
+            verifier = str(scram.build_verifier(action.password, os.urandom(16)))
+        return [verifier]

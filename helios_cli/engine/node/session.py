@@ -1,0 +1,533 @@
+"""One client's session: its variables, prepared statements, portals and transaction.
+
+It knows no socket: the frontend feeds it statements and takes the messages it leaves in :attr:`Session.out`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+import apsw
+
+from helios_cli.engine.errors import HeliosError, QueryCanceled, ReadOnlyError, SqlError
+from helios_cli.engine.node import utility
+from helios_cli.engine.node.copy_in import CopyReceiver
+from helios_cli.engine.node.engine import Engine
+from helios_cli.engine.node.readers import ReadJob, RowsEncoder
+from helios_cli.engine.node.runner import Runner
+from helios_cli.engine.node.session_values import session_value
+from helios_cli.engine.node.transaction import Transaction
+from helios_cli.engine.node.writer import TokenRequest
+from helios_cli.engine.sql.plan import Kind, Plan
+from helios_cli.engine.sql.plan_cache import PlanCache
+from helios_cli.engine.sql.relation import CatalogReader
+from helios_cli.engine.sql.variables import BY_NAME, find, parse_duration_ms
+from helios_cli.engine.wire import backend
+from helios_cli.engine.wire.rows import rows_encoder
+
+WAITING_IDLE_LIMIT_MS: Final = 30_000
+"""How long a client may hold the writer idle while others wait, when it set no limit of its own."""
+
+
+class Prepared:
+    """A named statement."""
+
+    __slots__ = ("literals", "name", "oids", "plan", "sql", "version")
+
+    def __init__(self, name: str, sql: str, oids: tuple[int, ...], plan: Plan, literals: Sequence[Any]) -> None:
+        self.name = name
+        self.sql = sql
+        self.oids = oids
+        self.plan = plan
+        self.literals = literals
+        self.version = plan.catalog_version
+
+
+class Portal:
+    """A statement with its parameters bound, and how far its result has been taken."""
+
+    __slots__ = (
+        "binds", "completes", "describe", "done", "encode", "formats", "job", "name", "plan", "rows", "sent",
+        "sent_before", "session",
+    )  # fmt: skip
+
+    def __init__(
+        self, session: Session, name: str, plan: Plan, binds: Sequence[Any], formats: tuple[int, ...], describe: bool
+    ) -> None:
+        self.session = session
+        self.name = name
+        self.plan = plan
+        self.binds = binds
+        self.formats = formats
+        self.describe = describe
+        """RowDescription is still to be sent before the rows: the simple protocol's way."""
+        self.completes = True
+        """CommandComplete follows the last row; FETCH and COPY send one of their own."""
+        self.rows: list[Any] | None = None
+        """Rows fetched and not yet taken."""
+        self.job: ReadJob | None = None
+        self.encode: RowsEncoder | None = None
+        self.sent = 0
+        self.sent_before = 0
+        self.done = False
+
+    def send_description(self) -> None:
+        """RowDescription, once, when it is due."""
+        if self.describe:
+            self.describe = False
+            self.session.out.append(self.description())
+
+    def description(self) -> bytes:
+        """The RowDescription message of this portal."""
+        cache = self.plan.cache
+        key = ("description", self.formats)
+        message = cache.get(key)
+        if message is None:
+            message = cache[key] = backend.row_description(self.plan.columns or (), self.formats)
+        return message  # type: ignore[no-any-return]
+
+    def encoder(self) -> RowsEncoder:
+        """Turns rows into DataRow messages."""
+        if self.encode is not None:
+            return self.encode
+        cache = self.plan.cache
+        encode = cache.get(self.formats)
+        if encode is None:
+            types = tuple(column.type_oid for column in self.plan.columns or ())
+            encode = cache[self.formats] = rows_encoder(types, self.formats)
+        return encode  # type: ignore[no-any-return]
+
+    def sent_since_execute(self) -> int:
+        """Rows sent by the Execute in hand."""
+        return self.sent - self.sent_before
+
+    def send_result(self, rows: list[Any] | None, changes: int) -> None:
+        """The whole answer of a write."""
+        self.done = True
+        plan = self.plan
+        out = self.session.out
+        if rows is not None and plan.columns is not None:
+            self.send_description()
+            out.append(self.encoder()(rows))
+            if plan.tag == "SELECT":
+                changes = len(rows)
+        out.append(backend.command_complete(f"{plan.tag} {changes}" if plan.counts_rows else plan.tag))
+
+
+class Sink(Protocol):
+    """What a session tells its connection."""
+
+    def resume(self) -> None:
+        """The statement in hand is over; go on with the next message."""
+
+    def fail(self, error: HeliosError) -> None:
+        """The statement in hand failed; go on as the protocol says."""
+
+    def flush_then(self, callback: Callable[[], None]) -> None:
+        """Send what is in ``out`` and call back when the client has room for more."""
+
+    def terminate(self, error: HeliosError) -> None:
+        """Send a FATAL error and close."""
+
+    def retry(self, portal: Portal, rows_max: int) -> None:
+        """Start the portal's statement again from the top."""
+
+    def copy_begins(self) -> None:
+        """COPY FROM STDIN takes what the client sends from here on."""
+
+    def copy_wants_more(self) -> None:
+        """The COPY thread has caught up; the client may be read again."""
+
+    def copy_over(self, rest: bytes) -> None:
+        """COPY has ended; ``rest`` came behind it."""
+
+    def is_idle(self) -> bool:
+        """Whether the connection is between statements."""
+
+    def flush(self) -> None:
+        """Send what is in ``out``."""
+
+
+class Session:
+    """State of one authenticated client."""
+
+    def __init__(self, engine: Engine, sink: Sink, *, user: str, database: str, pid: int, secret: bytes) -> None:
+        self.engine = engine
+        self.sink = sink
+        self.user = user
+        self.database = database
+        self.pid = pid
+        self.secret = secret
+        self.out: list[bytes] = []
+        self.runner = Runner(self, engine)
+        self.statements: dict[str, Prepared] = {}
+        self.portals: dict[str, Portal] = {}
+        self.cursors: dict[str, Portal] = {}
+        self.variables: dict[str, str] = {}
+        """Values that differ from the default, by lower-case name."""
+        self.undo: list[tuple[str, str | None, bool]] = []
+        """Name, value before and whether LOCAL of each SET in the transaction in hand, oldest first."""
+        self.transaction: Transaction | None = None
+        self.token: TokenRequest | None = None
+        self.private: apsw.Connection | None = None
+        """A connection of its own for a session with temporary tables."""
+        self.copy: CopyReceiver | None = None
+        self.floor_seq = 0
+        """Its own last commit that it did not wait for; its next read does."""
+        self.conflicted = False
+        """It met 40001, so its next such transaction takes the writer at its first statement."""
+        self.closed = False
+        self.statement_timeout_ms = 0
+        self.lock_timeout_ms = 0
+        self.idle_transaction_ms = 0
+        self.query = ""
+        self.application_name = ""
+        self.statement_now_us = 0
+        self.notifications: list[tuple[str, str]] = []
+        """NOTIFYs of the transaction in hand."""
+        self.after_statement: Callable[[], None] | None = None
+        self.snapshot_since = 0.0
+        self._notices: list[bytes] = []
+        self.timers: dict[str, asyncio.TimerHandle] = {}
+
+    # What the frontend calls -----------------------------------------------------------------------------------
+
+    def start(self, portal: Portal, rows_max: int) -> bool:
+        """Run a portal's statement, as :class:`Runner` says."""
+        plan = portal.plan
+        transaction = self.transaction
+        if transaction is not None and transaction.failed and not utility.allowed_in_failed(plan):
+            raise SqlError(
+                "current transaction is aborted, commands ignored until end of transaction block", sqlstate="25P02"
+            )
+        if portal.done:
+            raise SqlError(f'portal "{portal.name}" cannot be run', sqlstate="55000")
+        for notice in plan.notices:
+            self.out.append(backend.notice_response(SqlError(notice, sqlstate="00000"), severity="NOTICE"))
+        portal.sent_before = portal.sent
+        kind = plan.kind
+        if kind is Kind.READ:
+            return self.runner.read(portal, rows_max)
+        if kind is Kind.WRITE or kind is Kind.DDL:
+            return utility.run_write(self, portal)
+        if kind is Kind.EMPTY:
+            self.out.append(backend.EMPTY_QUERY)
+            return True
+        return utility.run(self, portal, rows_max)
+
+    def finished(self) -> None:
+        """The statement that had to wait is over."""
+        self._disarm("statement", "lock")
+        if self.after_statement is not None:
+            self.run_after_statement()
+        if self.closed:
+            self.clean_up()
+        else:
+            self.sink.resume()
+
+    def failed(self, error: HeliosError) -> None:
+        """The statement that had to wait failed."""
+        self._disarm("statement", "lock")
+        self.after_statement = None
+        if self.closed:
+            self.clean_up()
+        else:
+            self.sink.fail(error)
+
+    def later(self, callback: Callable[[], None]) -> None:
+        """Call back in a later turn of the loop."""
+        self.engine.loop.call_soon(callback)
+
+    def retry(self, portal: Portal, rows_max: int) -> None:
+        """Start the statement again, now that what it waited for is there."""
+        if self.closed:
+            self.clean_up()
+        else:
+            self.sink.retry(portal, rows_max)
+
+    def flush_then(self, callback: Callable[[], None]) -> None:
+        """Send what is ready; go on when the client has room for more."""
+        self.sink.flush_then(callback)
+
+    # What happens around a statement -----------------------------------------------------------------------------
+
+    def statement_starts(self, sql: str) -> None:
+        """A query string or Parse has come."""
+        self.query = sql
+        self.statement_now_us = 0
+
+    def statement_over(self) -> None:
+        """ReadyForQuery is on its way: what was notified meanwhile goes after it."""
+        if self._notices:
+            self.out.extend(self._notices)
+            self._notices.clear()
+
+    def notify(self, message: bytes) -> None:
+        """A NotificationResponse for this session."""
+        self._notices.append(message)
+        self.later(self._deliver_notices)
+
+    def _deliver_notices(self) -> None:
+        if self._notices and not self.closed and self.sink.is_idle():
+            self.statement_over()
+            self.sink.flush()
+
+    def run_after_statement(self) -> None:
+        """Run what a statement left to do once its rows are out."""
+        after, self.after_statement = self.after_statement, None
+        if after is not None:
+            after()
+
+    def drop_unnamed(self) -> None:
+        """A simple query ends the unnamed statement and portal."""
+        if self.statements:
+            self.statements.pop("", None)
+        if self.portals:
+            portal = self.portals.pop("", None)
+            if portal is not None:
+                self.runner.close_portal(portal)
+
+    def close_portals(self) -> None:
+        """Portals end with their transaction, which without a block is at Sync."""
+        for portal in self.portals.values():
+            self.runner.close_portal(portal)
+        self.portals.clear()
+
+    def values_for(self, plan: Plan) -> Sequence[Any]:
+        """The session's values that a plan asks for, in its order."""
+        if not plan.session_values:
+            return ()
+        return [session_value(self, name) for name in plan.session_values]
+
+    # Planning --------------------------------------------------------------------------------------------------
+
+    @property
+    def plans(self) -> PlanCache:
+        """The cache that knows the schema this session sees."""
+        return self.engine.plans
+
+    @property
+    def catalog(self) -> CatalogReader:
+        """The schema this session sees: its own transaction's after DDL, else the committed one."""
+        if self.transaction is not None and self.transaction.catalog is not None:
+            return self.transaction.catalog
+        return self.engine.catalog if self.private is None else self.engine.catalog_of(self.private)
+
+    def schema_changed_in_transaction(self) -> None:
+        """DDL ran in the open transaction: from here on it plans for its own schema."""
+        transaction = self.transaction
+        if transaction is not None and transaction.connection is not None:
+            transaction.catalog = self.engine.catalog_of(transaction.connection)
+
+    # Transactions ----------------------------------------------------------------------------------------------
+
+    def begin(self, *, explicit: bool, isolation: str | None = None, read_only: bool | None = None) -> Transaction:
+        """Open a transaction block; characteristics left None are the session's defaults."""
+        level = isolation or self.show("default_transaction_isolation")
+        if read_only is None:
+            read_only = self.show("default_transaction_read_only") == "on"
+        if self.conflicted and level == "repeatable read" and not read_only:
+            level = "serializable"
+        self.transaction = transaction = Transaction(
+            explicit=explicit,
+            isolation=level,
+            read_only=read_only,
+            deferrable=False,
+            now_us=self.statement_now_us or self.engine.now_us(),
+        )
+        return transaction
+
+    def end_transaction_state(self) -> None:
+        """The transaction is over for this session: portals and LOCAL settings end with it."""
+        self.transaction = None
+        for portal in self.portals.values():
+            self.runner.close_portal(portal)
+        self.portals.clear()
+        for portal in self.cursors.values():
+            self.runner.close_portal(portal)
+        self.cursors.clear()
+        self._disarm("idle")
+
+    def status(self) -> bytes:
+        """ReadyForQuery for the state of the transaction."""
+        transaction = self.transaction
+        if transaction is None:
+            return backend.READY_IDLE
+        if transaction.failed:
+            return backend.READY_FAILED
+        return backend.READY_IN_TRANSACTION
+
+    def fail_transaction(self) -> None:
+        """An error inside a transaction block: nothing more runs in it. Frees the writer when nothing can be kept."""
+        transaction = self.transaction
+        if transaction is None:
+            return
+        transaction.failed = True
+        if transaction.writing and not transaction.savepoints and transaction.connection is not None:
+            if transaction.connection.in_transaction:
+                transaction.connection.execute("ROLLBACK")
+            self.runner.release_failed(transaction)
+
+    def check_may_write(self) -> None:
+        """Refuse a write early that the node or the session cannot make."""
+        self.engine.check_writable()
+        if self.transaction is None and self.variables.get("default_transaction_read_only") == "on":
+            raise ReadOnlyError("cannot execute a write in a read-only transaction")
+
+    def waits_for_commit(self) -> bool:
+        """Whether its commits are answered only when committed (``synchronous_commit``)."""
+        return self.variables.get("synchronous_commit") != "off"
+
+    def own_connection(self) -> apsw.Connection:
+        """The connection that holds this session's temporary tables; opened when first needed."""
+        if self.private is None:
+            self.private = self.engine.database.connect()
+        return self.private
+
+    # Variables -------------------------------------------------------------------------------------------------
+
+    def show(self, name: str) -> str:
+        """The value of a parameter. Raises SqlError 42704."""
+        folded = name.lower()
+        special = utility.computed_variable(self, folded)
+        if special is not None:
+            return special
+        if folded in self.variables:
+            return self.variables[folded]
+        return self.engine.default_variable(find(name))
+
+    def set_variable(self, name: str, value: str | None, *, local: bool = False) -> None:
+        """SET; ``value`` None goes back to the default. Reported parameters are sent to the client."""
+        variable = find(name)
+        folded = variable.name.lower()
+        checked = None if value is None else variable.check(variable.name, value)
+        if self.transaction is not None:
+            self.undo.append((folded, self.variables.get(folded), local))
+        elif local:
+            self.out.append(
+                backend.notice_response(
+                    SqlError("SET LOCAL can only be used in transaction blocks", sqlstate="25P01"), severity="WARNING"
+                )
+            )
+            return
+        self._store(folded, checked)
+
+    def undo_variables(self, *, committed: bool, since: int = 0) -> None:
+        """Put back what SET LOCAL, or any SET that is rolled back, had replaced from the ``since``-th on."""
+        undo, self.undo = self.undo[since:], self.undo[:since]
+        for name, value, local in reversed(undo):
+            if local or not committed:
+                self._store(name, value)
+
+    def _store(self, folded: str, value: str | None) -> None:
+        if value is None:
+            self.variables.pop(folded, None)
+        else:
+            self.variables[folded] = value
+        current = self.show(folded)
+        if folded == "statement_timeout":
+            self.statement_timeout_ms = parse_duration_ms(folded, current)
+        elif folded == "lock_timeout":
+            self.lock_timeout_ms = parse_duration_ms(folded, current)
+        elif folded == "idle_in_transaction_session_timeout":
+            self.idle_transaction_ms = parse_duration_ms(folded, current)
+        elif folded == "application_name":
+            self.application_name = current
+        variable = BY_NAME.get(folded)
+        if variable is not None and variable.reported:
+            self.out.append(backend.parameter_status(variable.name, current))
+
+    # Timeouts and cancelling -----------------------------------------------------------------------------------
+
+    def arm_timeouts(self, *, lock: bool = False) -> None:
+        """The statement in hand waits: start the clocks the session asked for."""
+        if self.statement_timeout_ms and "statement" not in self.timers:
+            self._arm("statement", self.statement_timeout_ms, self._statement_timed_out)
+        if lock and self.lock_timeout_ms:
+            self._arm("lock", self.lock_timeout_ms, self._lock_timed_out)
+
+    def disarm_lock_timeout(self) -> None:
+        """The writer's token has come."""
+        self._disarm("lock")
+
+    def went_idle(self) -> None:
+        """The client has the word. Inside a transaction it may be silent only so long."""
+        transaction = self.transaction
+        if transaction is None or not transaction.explicit:
+            return
+        if self.idle_transaction_ms:
+            self._arm("idle", self.idle_transaction_ms, self._idle_timed_out)
+        elif transaction.token is not None:
+            self._arm("idle", WAITING_IDLE_LIMIT_MS, self._idle_while_others_wait)
+
+    def woke_up(self) -> None:
+        """The client has sent something."""
+        if self.timers:
+            self._disarm("idle")
+
+    def cancel(self) -> None:
+        """CancelRequest for this session."""
+        self.runner.cancel(QueryCanceled("canceling statement due to user request"))
+
+    def _arm(self, name: str, milliseconds: int, callback: Callable[[], None]) -> None:
+        self._disarm(name)
+        self.timers[name] = self.engine.loop.call_later(milliseconds / 1000, callback)
+
+    def _disarm(self, *names: str) -> None:
+        if self.timers:
+            for name in names:
+                timer = self.timers.pop(name, None)
+                if timer is not None:
+                    timer.cancel()
+
+    def _statement_timed_out(self) -> None:
+        self.runner.cancel(QueryCanceled("canceling statement due to statement timeout"))
+
+    def _lock_timed_out(self) -> None:
+        self.runner.cancel(
+            HeliosError(
+                "canceling statement due to lock timeout",
+                sqlstate="55P03",
+                hint="Another transaction holds the writer; see pg_stat_activity.",
+            )
+        )
+
+    def _idle_timed_out(self) -> None:
+        self.sink.terminate(
+            HeliosError("terminating connection due to idle-in-transaction timeout", sqlstate="25P03")
+        )
+
+    def _idle_while_others_wait(self) -> None:
+        if len(self.engine.queue):
+            self._idle_timed_out()
+        else:
+            self.went_idle()
+
+    # End --------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """The client is gone. What a thread still does for it is interrupted and then cleaned up."""
+        if self.closed:
+            return
+        self.closed = True
+        self._disarm(*tuple(self.timers))
+        self.runner.cancel(QueryCanceled("canceling statement due to user request"))
+        if self.copy is not None:
+            self.copy.abort()
+        self.clean_up()
+
+    def clean_up(self) -> None:
+        """Give everything back, unless a thread or a commit still works for this session: then when it is done."""
+        runner = self.runner
+        if runner.busy_connection is not None or runner.job is not None:
+            return
+        if self.transaction is not None:
+            runner.rollback(self.transaction)
+        else:
+            self.end_transaction_state()
+        runner.drop_token()
+        if self.private is not None:
+            private, self.private = self.private, None
+            self.engine.database.drop(private)

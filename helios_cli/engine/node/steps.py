@@ -1,0 +1,59 @@
+"""Running a plan's SQLite statements inside an open write transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import apsw
+
+from helios_cli.engine.errors import SqlError
+from helios_cli.engine.sql.plan import Plan
+
+
+@dataclass(slots=True)
+class StepsResult:
+    """What the last step left."""
+
+    rows: list[Any] | None
+    """Result rows; None for a statement without a result set."""
+    changes: int
+
+
+def run_steps(connection: apsw.Connection, plan: Plan, binds: Sequence[Any]) -> StepsResult:
+    """Run every step; the transaction stays open. Raises what SQLite raises, and SqlError 23503.
+
+    A table rebuild runs with foreign keys off by DBCONFIG: the PRAGMA does nothing inside a transaction, and the
+    DROP of the old table would then delete its children (sqlite.org/lang_altertable.html, section 7).
+    """
+    if plan.fk_off:
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 0)
+    try:
+        result = _run(connection, plan, binds)
+        if plan.fk_off:
+            _check_foreign_keys(connection)
+        return result
+    finally:
+        if plan.fk_off:
+            connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 1)
+
+
+def _run(connection: apsw.Connection, plan: Plan, binds: Sequence[Any]) -> StepsResult:
+    rows: list[Any] | None = None
+    changes = 0
+    for step in plan.steps:
+        cursor = connection.execute(step, binds if "?" in step else ())
+        rows = cursor.fetchall()
+        changes = connection.changes()
+    return StepsResult(rows if plan.columns is not None else None, changes)
+
+
+def _check_foreign_keys(connection: apsw.Connection) -> None:
+    for table, _rowid, parent, _index in connection.execute("PRAGMA foreign_key_check"):
+        raise SqlError(
+            f'insert or update on table "{table}" violates foreign key constraint',
+            sqlstate="23503",
+            detail=f'A row has no counterpart in table "{parent}".',
+            table=str(table),
+        )

@@ -1,0 +1,118 @@
+"""A session's transaction: when it takes the writer, what it sees, what its end must wait for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import apsw
+
+from helios_cli.engine.errors import SqlError
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.writer import TokenRequest
+    from helios_cli.engine.sql.relation import CatalogReader
+
+SNAPSHOT_LEVELS: Final = ("repeatable read", "serializable")
+
+
+class Transaction:
+    """An explicit transaction block, or the implicit one of a pipeline or a multi-statement query.
+
+    At READ COMMITTED it owns nothing before its first write: each statement reads the newest committed state.
+    """
+
+    __slots__ = (
+        "base_seq", "borrowed", "catalog", "connection", "deferrable", "explicit", "failed", "isolation", "now_us",
+        "read_only", "savepoint_undo", "savepoints", "schema_changed", "slow", "snapshot_seq", "started", "token", "writing",
+    )  # fmt: skip
+
+    def __init__(self, *, explicit: bool, isolation: str, read_only: bool, deferrable: bool, now_us: int) -> None:
+        self.explicit = explicit
+        self.isolation = isolation
+        self.read_only = read_only
+        self.deferrable = deferrable
+        self.now_us = now_us
+        """now() of every statement in it: microseconds since 2000-01-01 UTC."""
+        self.failed = False
+        self.started = False
+        """A statement has run, so SET TRANSACTION comes too late."""
+        self.connection: apsw.Connection | None = None
+        """Where statements run once it writes or holds a snapshot; None: on the ring or a borrowed reader."""
+        self.borrowed = False
+        self.token: TokenRequest | None = None
+        self.writing = False
+        self.slow = False
+        """A statement ran on the writer thread, so the COMMIT does too."""
+        self.snapshot_seq = -1
+        """Commit its snapshot shows; -1 without a snapshot."""
+        self.savepoints: list[str] = []
+        self.savepoint_undo: list[int] = []
+        """For each savepoint how many SETs came before it."""
+        self.schema_changed = False
+        self.catalog: CatalogReader | None = None
+        """Its own view of the schema after DDL, not yet anybody else's."""
+
+    @property
+    def wants_snapshot(self) -> bool:
+        """REPEATABLE READ, or SERIALIZABLE READ ONLY: pins what its first statement sees."""
+        return self.isolation == "repeatable read" or (self.isolation == "serializable" and self.read_only)
+
+    @property
+    def wants_writer(self) -> bool:
+        """SERIALIZABLE that may write: takes the writer at its first statement, so it runs alone."""
+        return self.isolation == "serializable" and not self.read_only
+
+    def savepoint(self, name: str, undo_length: int = 0) -> None:
+        """SAVEPOINT: remembered here; in SQLite only once the transaction writes."""
+        if self.writing:
+            self.run(f"SAVEPOINT s{len(self.savepoints)}")
+        self.savepoints.append(name)
+        self.savepoint_undo.append(undo_length)
+
+    def release(self, name: str) -> None:
+        """RELEASE SAVEPOINT: it and those after it. Raises SqlError 3B001."""
+        index = self._find(name)
+        if self.writing:
+            self.run(f"RELEASE s{index}")
+        del self.savepoints[index:], self.savepoint_undo[index:]
+
+    def rollback_to(self, name: str) -> int:
+        """ROLLBACK TO SAVEPOINT: keeps it, drops those after it, and revives a failed transaction.
+
+        Returns how many SETs of the transaction stay in force.
+
+        Raises:
+            SqlError: 3B001 unknown name; 25P02 when SQLite had to give up the whole transaction, which an
+                interrupted write or a full disk makes it do.
+        """
+        index = self._find(name)
+        if self.writing and self.connection is not None:
+            if not self.connection.in_transaction:
+                raise SqlError(
+                    "current transaction is aborted, commands ignored until end of transaction block",
+                    sqlstate="25P02",
+                    detail="The interrupted statement undid the whole transaction, its savepoints with it.",
+                    hint="Send ROLLBACK.",
+                )
+            self.run(f"ROLLBACK TO s{index}")
+        del self.savepoints[index + 1 :], self.savepoint_undo[index + 1 :]
+        self.failed = False
+        return self.savepoint_undo[index]
+
+    def begin_writing(self) -> None:
+        """Open the write transaction on :attr:`connection`; the writer's token is held."""
+        self.run("BEGIN IMMEDIATE")
+        for index in range(len(self.savepoints)):
+            self.run(f"SAVEPOINT s{index}")
+        self.writing = True
+
+    def run(self, sql: str) -> None:
+        """Run a transaction-control statement on the transaction's connection."""
+        assert self.connection is not None
+        self.connection.execute(sql)
+
+    def _find(self, name: str) -> int:
+        for index in range(len(self.savepoints) - 1, -1, -1):
+            if self.savepoints[index] == name:
+                return index
+        raise SqlError(f'savepoint "{name}" does not exist', sqlstate="3B001")

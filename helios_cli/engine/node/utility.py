@@ -1,0 +1,279 @@
+"""Statements that the node carries out itself: transaction control, SET and SHOW, cursors, COPY, PREPARE ..."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from helios_cli.engine.errors import FeatureNotSupported, SqlError
+from helios_cli.engine.node import cursors, maintenance, prepared
+from helios_cli.engine.sql import actions
+from helios_cli.engine.sql.plan import Column, Plan
+from helios_cli.engine.sql.variables import BY_NAME
+from helios_cli.engine.wire import backend
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.session import Portal, Session
+
+TEXT_OID = 25
+Handler = Callable[["Session", Any, "Portal", int], bool]
+
+
+def allowed_in_failed(plan: Plan) -> bool:
+    """Whether a statement may run in a transaction that has failed: only those that end it or go back."""
+    return isinstance(plan.action, actions.Commit | actions.Rollback | actions.RollbackTo)
+
+
+def run(session: Session, portal: Portal, rows_max: int) -> bool:
+    """Carry a utility statement out, as :class:`~helios_cli.engine.node.runner.Runner` says."""
+    action = portal.plan.action
+    handler = _HANDLERS.get(type(action))
+    if handler is None:
+        raise FeatureNotSupported(f"{portal.plan.tag} is not supported")
+    return handler(session, action, portal, rows_max)
+
+
+def run_write(session: Session, portal: Portal) -> bool:
+    """Run a write or DDL; in a pipeline or a multi-statement query inside its implicit transaction."""
+    plan = portal.plan
+    if plan.action is not None:
+        return maintenance.run_role_action(session, portal)
+    return session.runner.write(portal)
+
+
+def send_text_rows(session: Session, portal: Portal, names: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """Answer with a small result of text columns."""
+    plan = portal.plan
+    if plan.columns is None:
+        plan.columns = tuple(Column(name, TEXT_OID) for name in names)
+    portal.send_description()
+    session.out.append(portal.encoder()(rows))
+    session.out.append(backend.command_complete(plan.tag))
+    portal.done = True
+
+
+def complete(session: Session, portal: Portal, tag: str | None = None) -> bool:
+    """Answer with the command tag alone."""
+    session.out.append(backend.command_complete(tag or portal.plan.tag))
+    portal.done = True
+    return True
+
+
+def warn(session: Session, message: str, sqlstate: str) -> None:
+    """Send a WARNING."""
+    session.out.append(backend.notice_response(SqlError(message, sqlstate=sqlstate), severity="WARNING"))
+
+
+# Transaction control ---------------------------------------------------------------------------------------------
+
+
+def _begin(session: Session, action: actions.Begin, portal: Portal, _rows_max: int) -> bool:
+    transaction = session.transaction
+    if transaction is not None and transaction.explicit:
+        warn(session, "there is already a transaction in progress", "25001")
+        return complete(session, portal)
+    if transaction is not None:
+        transaction.explicit = True
+    else:
+        session.begin(explicit=True, isolation=action.isolation, read_only=action.read_only)
+    return complete(session, portal)
+
+
+def _commit(session: Session, action: actions.Commit, portal: Portal, _rows_max: int) -> bool:
+    transaction = session.transaction
+    if transaction is None or not transaction.explicit:
+        if action.chain:
+            raise SqlError("COMMIT AND CHAIN can only be used in transaction blocks", sqlstate="25P01")
+        warn(session, "there is no transaction in progress", "25P01")
+        if transaction is None:
+            return complete(session, portal)
+    portal.done = True
+    failed = transaction.failed
+    chained = (transaction.isolation, transaction.read_only)
+
+    def done() -> None:
+        session.out.append(backend.command_complete("ROLLBACK" if failed else "COMMIT"))
+        if action.chain:
+            session.begin(explicit=True, isolation=chained[0], read_only=chained[1])
+
+    session.undo_variables(committed=not failed)
+    if failed:
+        session.runner.rollback(transaction)
+        done()
+        return True
+
+    def later() -> None:
+        done()
+        session.finished()
+
+    if session.runner.commit(transaction, later):
+        done()
+        return True
+    return False
+
+
+def _rollback(session: Session, action: actions.Rollback, portal: Portal, _rows_max: int) -> bool:
+    transaction = session.transaction
+    if transaction is None or not transaction.explicit:
+        if action.chain:
+            raise SqlError("ROLLBACK AND CHAIN can only be used in transaction blocks", sqlstate="25P01")
+        warn(session, "there is no transaction in progress", "25P01")
+    if transaction is not None:
+        chained = (transaction.isolation, transaction.read_only)
+        session.undo_variables(committed=False)
+        session.runner.rollback(transaction)
+        if action.chain:
+            session.begin(explicit=True, isolation=chained[0], read_only=chained[1])
+    return complete(session, portal, "ROLLBACK")
+
+
+def _needs_block(session: Session, what: str) -> Any:
+    transaction = session.transaction
+    if transaction is None or not transaction.explicit:
+        raise SqlError(f"{what} can only be used in transaction blocks", sqlstate="25P01")
+    return transaction
+
+
+def _savepoint(session: Session, action: actions.Savepoint, portal: Portal, _rows_max: int) -> bool:
+    _needs_block(session, "SAVEPOINT").savepoint(action.name, len(session.undo))
+    return complete(session, portal)
+
+
+def _release(session: Session, action: actions.Release, portal: Portal, _rows_max: int) -> bool:
+    _needs_block(session, "RELEASE SAVEPOINT").release(action.name)
+    return complete(session, portal)
+
+
+def _rollback_to(session: Session, action: actions.RollbackTo, portal: Portal, _rows_max: int) -> bool:
+    kept = _needs_block(session, "ROLLBACK TO SAVEPOINT").rollback_to(action.name)
+    session.undo_variables(committed=False, since=kept)
+    if session.transaction is not None and session.transaction.catalog is not None:
+        session.schema_changed_in_transaction()
+    return complete(session, portal)
+
+
+def _set_transaction(session: Session, action: actions.SetTransaction, portal: Portal, _rows_max: int) -> bool:
+    if action.snapshot is not None:
+        raise FeatureNotSupported("SET TRANSACTION SNAPSHOT is not supported")
+    if action.session:
+        if action.isolation is not None:
+            session.set_variable("default_transaction_isolation", action.isolation)
+        if action.read_only is not None:
+            session.set_variable("default_transaction_read_only", "on" if action.read_only else "off")
+        return complete(session, portal)
+    transaction = session.transaction
+    if transaction is None:
+        warn(session, "SET TRANSACTION can only be used in transaction blocks", "25P01")
+        return complete(session, portal)
+    if action.isolation is not None and action.isolation != transaction.isolation:
+        if transaction.started:
+            raise SqlError("SET TRANSACTION ISOLATION LEVEL must be called before any query", sqlstate="25001")
+        transaction.isolation = action.isolation
+    if action.read_only is not None:
+        if not action.read_only and transaction.read_only and transaction.started:
+            raise SqlError("transaction read-write mode must be set before any query", sqlstate="25001")
+        transaction.read_only = action.read_only
+    return complete(session, portal)
+
+
+# Variables ---------------------------------------------------------------------------------------------------------
+
+
+def computed_variable(session: Session, folded: str) -> str | None:
+    """Parameters whose value is the session's state; None for all others."""
+    transaction = session.transaction
+    if folded == "transaction_isolation":
+        return transaction.isolation if transaction else session.show("default_transaction_isolation")
+    if folded == "transaction_read_only":
+        if transaction is None:
+            return session.show("default_transaction_read_only")
+        return "on" if transaction.read_only else "off"
+    if folded == "session_authorization":
+        return session.user
+    if folded == "helios.lsn":
+        return str(session.engine.pipeline.committed_lsn)
+    return None
+
+
+def _set(session: Session, action: actions.SetVariable, portal: Portal, _rows_max: int) -> bool:
+    folded = action.name.lower()
+    if folded in ("transaction_isolation", "transaction_read_only") and action.value is not None:
+        isolation = action.value if folded.endswith("isolation") else None
+        read_only = None if isolation else action.value.lower() in ("on", "true", "yes", "1")
+        return _set_transaction(session, actions.SetTransaction(isolation, read_only), portal, 0)
+    session.set_variable(action.name, action.value, local=action.local)
+    return complete(session, portal)
+
+
+def _reset(session: Session, action: actions.ResetVariable, portal: Portal, _rows_max: int) -> bool:
+    for name in [action.name] if action.name is not None else list(session.variables):
+        session.set_variable(name, None)
+    return complete(session, portal)
+
+
+def _show(session: Session, action: actions.Show, portal: Portal, _rows_max: int) -> bool:
+    if action.name is not None:
+        send_text_rows(session, portal, (action.name,), [(session.show(action.name),)])
+        return True
+    rows = [
+        (variable.name, session.show(variable.name), variable.description)
+        for variable in sorted(BY_NAME.values(), key=lambda variable: variable.name.lower())
+    ]
+    send_text_rows(session, portal, ("name", "setting", "description"), rows)
+    return True
+
+
+def _discard(session: Session, action: actions.Discard, portal: Portal, _rows_max: int) -> bool:
+    if action.what.lower() == "all":
+        if session.transaction is not None and session.transaction.explicit:
+            raise SqlError("DISCARD ALL cannot run inside a transaction block", sqlstate="25001")
+        session.statements.clear()
+        for name in list(session.variables):
+            session.set_variable(name, None)
+    return complete(session, portal)
+
+
+def _nothing(session: Session, _action: Any, portal: Portal, _rows_max: int) -> bool:
+    return complete(session, portal)
+
+
+def _lock_table(session: Session, action: actions.LockTable, portal: Portal, rows_max: int) -> bool:
+    transaction = _needs_block(session, "LOCK TABLE")
+    if transaction.writing or transaction.read_only or action.mode in ("ACCESS SHARE", "ROW SHARE"):
+        return complete(session, portal)
+    if action.nowait and session.engine.queue.holder is not None:
+        raise SqlError(f'could not obtain lock on relation "{action.tables[0]}"', sqlstate="55P03")
+    return session.runner.with_writer(lambda: session.retry(portal, rows_max))
+
+
+_HANDLERS: dict[type, Handler] = {
+    actions.Begin: _begin,
+    actions.Commit: _commit,
+    actions.Rollback: _rollback,
+    actions.Savepoint: _savepoint,
+    actions.Release: _release,
+    actions.RollbackTo: _rollback_to,
+    actions.SetTransaction: _set_transaction,
+    actions.SetVariable: _set,
+    actions.ResetVariable: _reset,
+    actions.Show: _show,
+    actions.Discard: _discard,
+    actions.SetConstraints: _nothing,
+    actions.LockTable: _lock_table,
+    actions.Prepare: prepared.prepare,
+    actions.Execute: prepared.execute,
+    actions.Deallocate: prepared.deallocate,
+    actions.DeclareCursor: cursors.declare,
+    actions.Fetch: cursors.fetch,
+    actions.CloseCursor: cursors.close,
+    actions.Explain: maintenance.explain,
+    actions.Vacuum: maintenance.vacuum,
+    actions.Checkpoint: maintenance.checkpoint,
+    actions.AlterSystem: maintenance.alter_system,
+    actions.Listen: maintenance.listen,
+    actions.Unlisten: maintenance.unlisten,
+    actions.Notify: maintenance.notify,
+    actions.CopyIn: maintenance.copy_in,
+    actions.CopyOut: maintenance.copy_out,
+}
+

@@ -1,0 +1,63 @@
+"""Is a statement known to be short? Decided once per plan, from SQLite's own query plan.
+
+Short statements run on the event loop; all others go to a thread. A step budget alone is no time bound (one
+opcode may count millions of rows or build megabytes), so a plan qualifies only if every loop in it is a search in
+an index or by rowid, and every function it calls does little (sqlite.org/eqp.html).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import apsw
+
+from helios_cli.engine.sql.plan import Kind, Plan
+
+_STEP_OK: Final = re.compile(
+    r"SEARCH .* USING (COVERING INDEX|INDEX|INTEGER PRIMARY KEY|PRIMARY KEY|AUTOMATIC)\b.*"
+    r"|SCAN CONSTANT ROW|SCAN \d+ CONSTANT ROWS?|USE TEMP B-TREE FOR .*|SCALAR SUBQUERY \d+"
+    r"|CORRELATED SCALAR SUBQUERY \d+|LIST SUBQUERY \d+|CREATE BLOOM FILTER|RIGHT PART OF .*|LEFT-MOST SUBQUERY"
+)
+_RANGE: Final = re.compile(r"\((?:[^)]*[<>][^)]*)\)")
+_CALL: Final = re.compile(r'([A-Za-z_][A-Za-z0-9_]*)"?\s*\(')
+
+SHORT_CALLS: Final = frozenset(
+    """abs and as avg between by case ceil char coalesce collate count cross date datetime distinct else exists filter
+    floor from group having if ifnull iif in instr integer is join lateral left length like limit lower ltrim max min
+    not nullif numeric on or order over partition real returning round rtrim select set sign strftime substr substring
+    sum text then total trim typeof unicode union unixepoch update upper using values varchar when where with
+    conflict do""".split()
+)
+"""Functions and keywords before a parenthesis that cost little whatever their arguments are."""
+
+
+def is_short(connection: apsw.Connection, plan: Plan) -> bool:
+    """Whether ``plan`` may run on the event loop. ``connection`` has the schema the plan was made for.
+
+    False also for whatever SQLite refuses to explain: the error then comes from running it.
+    """
+    if plan.kind not in (Kind.READ, Kind.WRITE) or len(plan.steps) != 1 or plan.volatile:
+        return False
+    sql = plan.steps[0]
+    if not all(_known_short(name) for name in _CALL.findall(sql)):
+        return False
+    try:
+        rows = connection.execute(f"EXPLAIN QUERY PLAN {sql}", [None] * bind_count(plan)).fetchall()
+    except apsw.Error:
+        return False
+    return all(_STEP_OK.fullmatch(detail) and not _RANGE.search(detail) for *_, detail in rows)
+
+
+def _known_short(name: str) -> bool:
+    folded = name.lower()
+    return folded in SHORT_CALLS or folded in SHORT_FUNCTIONS
+
+
+SHORT_FUNCTIONS: set[str] = set()
+"""Registered functions that are known to be cheap; filled by the modules that register them."""
+
+
+def bind_count(plan: Plan) -> int:
+    """How many parameters the plan's statement takes."""
+    return len(plan.param_types) + len(plan.literal_in) + len(plan.session_values)

@@ -1,0 +1,150 @@
+"""Opening a data directory: birth, recovery, and the database that comes out of it.
+
+SQLite's WAL is a cache. After a crash it is discarded, the database file is taken as of the last checkpoint, and the
+log is redone from there. The database checksum proves the end state, the same way for every kind of node.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from helios_cli.engine.errors import LogDamaged
+from helios_cli.engine.log.checksum import ChecksumTable
+from helios_cli.engine.log.controlrecord import ControlRecord
+from helios_cli.engine.log.encoder import RecordEncoder
+from helios_cli.engine.ports import Files
+from helios_cli.engine.storage.connection import create_database
+from helios_cli.engine.storage.control import ControlFile
+from helios_cli.engine.storage.files import OsFiles
+from helios_cli.engine.storage.pagelog import PageLog
+from helios_cli.engine.storage.redo import redo, scan_database
+from helios_cli.engine.storage.slots import SlotStore
+from helios_cli.engine.types import Lsn, Term
+
+log = logging.getLogger(__name__)
+
+DATABASE_NAME: Final = "helios.db"
+
+
+@dataclass(slots=True)
+class Recovery:
+    """What opening a data directory found and did."""
+
+    born: bool
+    """The directory was empty; a database has been made."""
+    clean: bool
+    """The node had been stopped in order."""
+    records: int
+    """Records redone."""
+    pages: int
+    """Pages written by the redo."""
+    dropped_bytes: int
+    """Bytes of a torn tail cut off the log."""
+    end: Lsn
+
+
+class Store:
+    """The durable parts of a node: control file, page log, database file, slots. No SQLite connection is open."""
+
+    def __init__(
+        self,
+        directory: str,
+        *,
+        files: Files | None = None,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+        segment_bytes: int = 16 << 20,
+    ) -> None:
+        """Open and recover. Raises HeliosError for whatever stands in the way."""
+        self.directory = directory
+        self.files = files if files is not None else OsFiles()
+        self._random_bytes = random_bytes
+        self._segment_bytes = segment_bytes
+        self.log_dir = f"{directory}/log"
+        self.control_dir = f"{directory}/control"
+        self.db_path = f"{directory}/db/{DATABASE_NAME}"
+        os.makedirs(f"{directory}/db", mode=0o700, exist_ok=True)
+        os.makedirs(f"{directory}/salvage", mode=0o700, exist_ok=True)
+        born = not ControlFile.exists(self.files, self.control_dir)
+        self.control = self._create_control() if born else ControlFile.open(self.files, self.control_dir)
+        record = self.control.record
+        self.log = PageLog.open(
+            self.files,
+            self.log_dir,
+            cluster_id=record.cluster_id,
+            segment_bytes=segment_bytes,
+            flushed_floor=record.flushed_lsn,
+        )
+        self.slots = SlotStore.open(self.files, self.control_dir)
+        self.checksums, self.recovery = self._recover(born or self.log.last is None)
+
+    def _create_control(self) -> ControlFile:
+        if self.files.listdir(self.log_dir):
+            raise LogDamaged(
+                f"{self.control_dir} has no control file, but {self.log_dir} holds a page log",
+                hint="Restore the control file from a backup, or start with an empty data directory.",
+            )
+        record = ControlRecord(cluster_id=self._random_bytes(16), incarnation=self._random_bytes(16))
+        return ControlFile.create(self.files, self.control_dir, record)
+
+    def _recover(self, born: bool) -> tuple[ChecksumTable, Recovery]:
+        record = self.control.record
+        if born:
+            self._discard_cache(and_database=True)
+            create_database(self.db_path)
+            return ChecksumTable(), Recovery(True, True, 0, 0, self.log.dropped_bytes, self.log.end)
+        self._discard_cache()
+        database = OsFiles().open(self.db_path, create=record.checkpoint_lsn == 0)
+        try:
+            table = self.control.load_checksums()
+            result = redo(self.log, database, record.checkpoint_lsn, table)
+            if not record.clean:
+                self._verify_file(database, result.table)
+        finally:
+            database.close()
+        self.control.checkpoint(result.end, result.table, flushed_lsn=self.log.end)
+        recovery = Recovery(
+            False, record.clean, result.records, result.pages_written, self.log.dropped_bytes, self.log.end
+        )
+        return result.table, recovery
+
+    def _verify_file(self, database: object, table: ChecksumTable) -> None:
+        """After an unclean stop: the pages in the file must be the pages the records led to."""
+        found = scan_database(database, table.pages)  # type: ignore[arg-type]
+        if found.total != table.total:
+            pages = found.differing(table)
+            raise LogDamaged(
+                f"the database file differs from its log on {len(pages)} pages, the first is page {pages[0]}",
+                hint="Restore the data directory from a backup, or seed the node again from a peer.",
+            )
+
+    def _discard_cache(self, *, and_database: bool = False) -> None:
+        for suffix in ("-wal", "-shm", "") if and_database else ("-wal", "-shm"):
+            if os.path.exists(self.db_path + suffix):
+                os.unlink(self.db_path + suffix)
+
+    def new_term(self) -> Term:
+        """Take the next term, on disk before it is used. A node never writes on in the term of before its start:
+        what it had sent to others and not synced could then exist twice under one LSN."""
+        term = Term(self.control.record.term.number + 1, int.from_bytes(self._random_bytes(8), "little"))
+        self.control.update(term=term, clean=False, voted_for="")
+        return term
+
+    def encoder(self, term: Term) -> RecordEncoder:
+        """Makes the records that follow the log's end."""
+        table = self.checksums
+        return RecordEncoder(term, last=self.log.last, db_pages=table.pages, db_checksum=table.total)
+
+    def checkpointed(self, lsn: Lsn, table: ChecksumTable, *, clean: bool = False) -> None:
+        """Record a checkpoint whose pages are in the database file and synced."""
+        self.control.checkpoint(lsn, table, clean=clean, flushed_lsn=max(lsn, self.control.record.flushed_lsn), committed_lsn=lsn)
+
+    def close(self) -> None:
+        """Release the files."""
+        self.log.close()
+        self.control.close()
+
+
