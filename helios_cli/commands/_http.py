@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
 from helios_cli.commands import _options
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.storage.dirlock import running_holder
 
 BODY_BYTES_MAX = 16 << 20
 
@@ -36,7 +37,7 @@ class Answer:
 def address_of(node: str | None, data_dir: str | None, config: str | None) -> tuple[str, int]:
     """Where the HTTP of a node is: what was named, else what its settings say.
 
-    A node that listens everywhere is asked on loopback.
+    A node that listens everywhere is asked on loopback; one that runs on the data directory tells its own port.
 
     Raises:
         HeliosError: ``node`` is not host:port.
@@ -47,6 +48,9 @@ def address_of(node: str | None, data_dir: str | None, config: str | None) -> tu
             raise HeliosError(f"--node takes HOST:PORT, not {node!r}", sqlstate="F0000")
         return host.strip("[]"), int(port)
     settings = _options.load({"data_dir": data_dir}, config).settings
+    holder = running_holder(settings.data_dir)
+    if holder is not None and "http" in holder.ports and settings.origin("http_port").kind == "default":
+        settings = replace(settings, http_port=holder.ports["http"])
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}
     return everywhere.get(settings.listen_address, settings.listen_address), settings.http_port
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -108,30 +108,14 @@ def _split(address: str, flag: str) -> tuple[str, str]:
 
 
 def _run(loaded: Loaded, dry_run: bool, as_json: bool) -> int:
-    settings = loaded.settings
-    if dry_run:
-        for warning in loaded.warnings:
-            typer.echo(f"warning: {warning}", err=True)
-        if as_json:
-            print_json(settings_record(settings))
-        else:
-            print_settings(settings, origin=True, changed=True)
-        return 0
-    # SQLite, the parser and the event loop are loaded by a node alone.
-    from helios_cli.engine.node.node import run
-    from helios_cli.engine.observe.logs import configure_logging
-
-    form: Any = settings.log_format
-    undo = configure_logging(settings.log_level, form)
-    try:
-        _log_warnings(loaded)
-        return run(settings)
-    finally:
-        undo()
-
-
-def _log_warnings(loaded: Loaded) -> None:
-    import logging
-
     for warning in loaded.warnings:
-        logging.getLogger(__name__).warning("%s", warning)
+        typer.echo(f"warning: {warning}", err=True)
+    if not dry_run:
+        from helios_cli.engine.node.node import run  # SQLite, the parser and the event loop, for a node alone
+
+        return run(loaded.settings)
+    if as_json:
+        print_json(settings_record(loaded.settings))
+    else:
+        print_settings(loaded.settings, origin=True, changed=True)
+    return 0

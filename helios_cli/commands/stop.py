@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +13,7 @@ from helios_cli.commands import _http, _options
 from helios_cli.commands._errors import ExitCode
 from helios_cli.commands._output import print_json
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.storage.dirlock import running_holder
 
 app = typer.Typer(add_completion=False)
 
@@ -38,7 +38,7 @@ def stop(
         heliosdb-nano stop --data-dir /var/lib/heliosdb --timeout 10 --kill
     """
     directory = _options.load({"data_dir": data_dir}, config).settings.data_dir
-    pid = holder_of(Path(directory))
+    pid = holder_of(directory)
     if pid is None:
         _say(as_json, {"data_dir": directory, "pid": None, "stopped": False}, f"no node runs on {directory}")
         return ExitCode.OK
@@ -55,34 +55,21 @@ def stop(
     return ExitCode.OK
 
 
-def holder_of(directory: Path) -> int | None:
-    """The process that holds ``D/lock``; None when nobody does.
-
-    The file of a dead node stays behind, so the kernel is asked who holds a lock on it, not the file.
+def holder_of(directory: str) -> int | None:
+    """The process that holds a data directory; None when nobody does.
 
     Raises:
-        HeliosError: the lock is held, but not by a process that can be seen from here.
+        HeliosError: it is held, but not by a process that can be seen from here.
     """
-    path = directory / "lock"
-    if not path.exists() or not _is_locked(path):
+    holder = running_holder(directory)
+    if holder is None:
         return None
-    text = path.read_text(errors="replace").split()
-    if text and text[0].isdigit() and _alive(int(text[0])):
-        return int(text[0])
+    if holder.pid and _alive(holder.pid):
+        return holder.pid
     raise HeliosError(
-        f'"{path}" is locked by a process that cannot be seen from here', hint="Stop it where it runs (a container?)."
+        f'data directory "{directory}" is held by a process that cannot be seen from here',
+        hint="Stop it where it runs (another container?).",
     )
-
-
-def _is_locked(path: Path) -> bool:
-    import fcntl
-
-    with path.open("rb+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 def _alive(pid: int) -> bool:

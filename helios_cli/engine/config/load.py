@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from helios_cli.engine.config.merge import merge
 from helios_cli.engine.config.problems import Problem
-from helios_cli.engine.config.registry import BY_NAME
+from helios_cli.engine.config.registry import BY_NAME, NODE_SETTINGS
 from helios_cli.engine.config.settings import Origin, Settings
 from helios_cli.engine.config.source import Entry, read_entries
 
@@ -52,6 +52,32 @@ def load_settings(
     auto = _read(auto_path, "auto", None, problems) if os.path.exists(auto_path) else []
     settings, warnings = merge(flags, environ, auto, entries, config_file=path, problems=problems)
     return Loaded(settings, warnings)
+
+
+def load_again(settings: Settings) -> Settings:
+    """Read the files once more for a running node (``pg_reload_conf()``, SIGHUP).
+
+    Only settings marked ``reload`` change; flags and environment hold as they were at the start.
+
+    Raises:
+        ConfigProblems: the files have mistakes; the node goes on with what it has.
+    """
+    strong: dict[str, object] = {}
+    for name, origin in settings.origins.items():
+        if origin.kind in ("flag", "environment"):
+            strong[name] = settings.recorded[name] if name in settings.recorded else getattr(settings, name)
+    flags = {"data_dir": settings.data_dir, **strong}
+    problems: list[Problem] = []
+    path = settings.config_file or _choose_file(flags, {}, None, SYSTEM_FILE)[0]
+    entries = _read(path, "file", None, problems) if path is not None else []
+    auto_path = os.path.join(settings.data_dir, AUTO_NAME)
+    auto = _read(auto_path, "auto", None, problems) if os.path.exists(auto_path) else []
+    fresh, _ = merge(flags, {}, auto, entries, config_file=path, problems=problems)
+    changed = {row.name: getattr(fresh, row.name) for row in NODE_SETTINGS if row.reload}
+    started = {row.name for row in NODE_SETTINGS if not row.reload}
+    origins = {name: origin for name, origin in fresh.origins.items() if name not in started and name not in strong}
+    kept = {name: origin for name, origin in settings.origins.items() if name in started or name in strong}
+    return replace(settings, **changed, recorded=fresh.recorded, origins={**origins, **kept}, config_file=path)
 
 
 def _choose_file(
