@@ -27,12 +27,14 @@ class RecordEncoder:
         "term",
     )  # fmt: skip
 
-    def __init__(self, term: Term, *, last: RecordHeader | None, db_pages: int, db_checksum: int) -> None:
-        """``last`` is the log's last record; None when the log is empty and starts at LSN 0."""
+    def __init__(
+        self, term: Term, *, last: RecordHeader | None, db_pages: int, db_checksum: int, first_lsn: Lsn = Lsn(0)
+    ) -> None:
+        """``last`` is the log's last record; None when the log is empty and starts at ``first_lsn``."""
         self.term = term
-        self.lsn = Lsn(0) if last is None else last.end
+        self.lsn = first_lsn if last is None else last.end
         """Where the next record will start."""
-        self.prev_lsn = Lsn(0) if last is None else last.lsn
+        self.prev_lsn = first_lsn if last is None else last.lsn
         self.prev_term = Term(0) if last is None else last.term
         self.db_pages = db_pages
         self.db_checksum = db_checksum

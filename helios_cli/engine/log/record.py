@@ -105,7 +105,7 @@ class RecordHeader(NamedTuple):
     term: Term
     lsn: Lsn
     prev_lsn: Lsn
-    """Where the record before this one starts; equal to ``lsn`` (both 0) for the first record of all."""
+    """Where the record before this one starts; equal to ``lsn`` for the first record of all."""
     prev_term: Term
     wall_us: int
     """The primary's wall clock, microseconds since 1970-01-01 UTC."""
