@@ -62,8 +62,9 @@ class RecordEncoder:
         db_pages: int,
         apply: Callable[[Mapping[int, Buffer], int], int],
         wall_us: int,
+        part_pages: int = MAX_PART_PAGES,
     ) -> Iterator[bytes]:
-        """The records of a large transaction, one at a time: parts of at most MAX_PART_PAGES, closed by an end.
+        """The records of a large transaction, one at a time: parts of ``part_pages``, closed by an end.
 
         ``pages`` holds each changed page once with its final image and is read lazily. ``apply`` takes the pages of
         a part and the final size, and returns the database's checksum with them
@@ -72,7 +73,7 @@ class RecordEncoder:
         """
         checksum = self.db_checksum
         first = True
-        for part, is_last in split_chain(pages):
+        for part, is_last in split_chain(pages, part_pages):
             checksum = apply(part, db_pages)
             if is_last:
                 self.db_pages, self.db_checksum = db_pages, checksum
