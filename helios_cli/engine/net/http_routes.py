@@ -1,0 +1,137 @@
+"""What the node's HTTP address answers: health, readiness, status, metrics and the admin verbs."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from helios_cli.engine.errors import ConfigError, HeliosError, NotServing, ReadOnlyError, SqlError
+from helios_cli.engine.net.http_message import Request, Response, error_response, json_response
+
+log = logging.getLogger(__name__)
+
+AdminVerb = Callable[[dict[str, Any]], Awaitable[object]]
+"""Takes the decoded JSON object of the request body ({} when empty); gives a JSON-able result, None for nothing."""
+
+ADMIN_PREFIX: Final = "/admin/"
+METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class HttpBackend(Protocol):
+    """All that the routes ask of a node. Everything but the verbs runs on the event loop and must not wait."""
+
+    def health(self) -> str | None:
+        """None while the node serves clients, else the reason why not."""
+
+    def ready(self) -> str | None:
+        """None when traffic should be sent here (recovered, caught up), else the reason why not."""
+
+    def status(self) -> Mapping[str, Any]:
+        """The node's status record, JSON-able."""
+
+    def metrics(self) -> str:
+        """The Prometheus text of every metric."""
+
+    def admin_verbs(self) -> Mapping[str, AdminVerb]:
+        """Verb to action; read anew for every request."""
+
+
+class Routes:
+    """The handler of a node's :class:`~.http.HttpServer`.
+
+    ``token`` is what ``Authorization: Bearer`` must carry for the admin verbs; never empty.
+    """
+
+    def __init__(self, backend: HttpBackend, token: str) -> None:
+        if not token:
+            raise ValueError("the admin token is empty")
+        self._backend = backend
+        self._token = token.encode()
+        self._pages: dict[str, Callable[[], Response]] = {
+            "/health": self._health,
+            "/ready": self._ready,
+            "/status": self._status,
+            "/metrics": self._metrics,
+        }
+
+    def __call__(self, request: Request) -> Response | Awaitable[Response]:
+        """Answer one request; only an admin verb takes time."""
+        if request.path.startswith(ADMIN_PREFIX):
+            return self._admin(request)
+        page = self._pages.get(request.path)
+        if page is None:
+            return error_response(404, "no such path", hint="Paths are " + ", ".join(self._pages) + ", /admin/<verb>.")
+        if request.method not in ("GET", "HEAD"):
+            return _not_allowed(request, "GET, HEAD")
+        return page()
+
+    def _health(self) -> Response:
+        return _state_response(self._backend.health())
+
+    def _ready(self) -> Response:
+        return _state_response(self._backend.ready())
+
+    def _status(self) -> Response:
+        return json_response(200, self._backend.status())
+
+    def _metrics(self) -> Response:
+        return Response(200, self._backend.metrics().encode(), content_type=METRICS_TYPE)
+
+    def _admin(self, request: Request) -> Response | Awaitable[Response]:
+        if request.method != "POST":
+            return _not_allowed(request, "POST")
+        refusal = self._authorize(request)
+        if refusal is not None:
+            return refusal
+        verbs = self._backend.admin_verbs()
+        verb = verbs.get(request.path.removeprefix(ADMIN_PREFIX))
+        if verb is None:
+            return error_response(404, "no such admin verb", hint="Verbs are " + ", ".join(sorted(verbs)) + ".")
+        try:
+            arguments = msgspec.json.decode(request.body or b"{}", type=dict[str, Any])
+        except msgspec.DecodeError:
+            return error_response(400, "the body must be a JSON object")
+        return _run(request.path, verb, arguments)
+
+    def _authorize(self, request: Request) -> Response | None:
+        """None when the bearer token is right; 401 without one, 403 with a wrong one."""
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not given.strip():
+            message = {"error": "a bearer token is needed", "hint": "The token is in http.token of the data directory."}
+            return json_response(401, message, WWW_Authenticate="Bearer")
+        if not hmac.compare_digest(given.strip().encode("latin-1"), self._token):
+            return error_response(403, "wrong token", hint="The token is in http.token of the data directory.")
+        return None
+
+
+async def _run(path: str, verb: AdminVerb, arguments: dict[str, Any]) -> Response:
+    """One verb to its end; its HeliosError becomes an answer with SQLSTATE, anything else reaches the server."""
+    try:
+        result = await verb(arguments)
+    except HeliosError as error:
+        log.info("%s refused: %s", path, error.message)
+        body = {"error": error.message, "sqlstate": error.sqlstate, "detail": error.detail, "hint": error.hint}
+        return json_response(_status_of(error), {key: text for key, text in body.items() if text is not None})
+    return json_response(200, {"status": "ok"} if result is None else result)
+
+
+def _status_of(error: HeliosError) -> int:
+    if isinstance(error, ConfigError | SqlError):
+        return 400
+    if isinstance(error, NotServing | ReadOnlyError):
+        return 503
+    return 409 if error.retryable else 500
+
+
+def _state_response(reason: str | None) -> Response:
+    if reason is None:
+        return json_response(200, {"status": "ok"})
+    return json_response(503, {"status": "unavailable", "reason": reason}, Retry_After="1")
+
+
+def _not_allowed(request: Request, allowed: str) -> Response:
+    return json_response(405, {"error": f"{request.method} is not allowed here"}, Allow=allowed)

@@ -1,0 +1,50 @@
+"""The admin token: a file in the data directory that only its owner may read."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+from helios_cli.engine.errors import ConfigError
+
+TOKEN_FILE: Final = "http.token"
+_MIN_LENGTH: Final = 16
+
+
+def load_or_create_token(data_dir: Path) -> str:
+    """The token of ``data_dir``, drawn and stored with mode 0600 when there is none yet.
+
+    A file that others may read is closed to them. Raises ConfigError when the stored token is too short to be
+    safe, OSError when the directory cannot be written. Touches the disk: not for the event loop.
+    """
+    path = data_dir / TOKEN_FILE
+    if not path.exists():
+        _create(path)
+    if path.stat().st_mode & 0o077:
+        path.chmod(0o600)
+    token = path.read_text(encoding="ascii", errors="replace").strip()
+    if len(token) < _MIN_LENGTH:
+        raise ConfigError(
+            f'token file "{path}" holds fewer than {_MIN_LENGTH} characters',
+            hint="Remove the file and restart to have a new token drawn.",
+        )
+    return token
+
+
+def _create(path: Path) -> None:
+    """Write a complete file aside and link it in, so that neither a crash nor a second starter leaves half a token."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(descriptor, secrets.token_urlsafe(32).encode() + b"\n")
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    try:
+        os.link(aside, path)
+    except FileExistsError:
+        pass
+    finally:
+        os.unlink(aside)

@@ -1,0 +1,201 @@
+"""What happened to the node, kept in memory for the faces and in ``state.db`` for later.
+
+The live database is never touched: ``state.db`` is a file of its own, opened by a thread of its own through the
+standard library's SQLite, while the node's database belongs to APSW's.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import msgspec
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+log = logging.getLogger(__name__)
+
+Severity = Literal["info", "warning", "error"]
+
+STATE_DB: Final = "state.db"
+_TABLE: Final = "events"
+_BATCH: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened; ``fields`` is JSON-able and may be empty."""
+
+    time_us: int
+    """Microseconds since 1970-01-01 UTC."""
+    kind: str
+    """A short stable word such as ``promotion`` or ``disk_full``."""
+    severity: Severity
+    message: str
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+def _wall_us() -> int:
+    return time.time_ns() // 1000
+
+
+class EventLog:
+    """A bounded ring of the newest events, and a thread that writes them all to ``state.db``.
+
+    When the thread falls ``backlog`` events behind, further ones stay in the ring alone and are counted in
+    ``dropped``; a failed write loses its batch likewise and is counted in ``failed``.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        ring_size: int = 1000,
+        retain_rows: int = 100_000,
+        backlog: int = 10_000,
+        wall_us: Callable[[], int] = _wall_us,
+    ) -> None:
+        if path.name != STATE_DB:
+            raise ValueError(f"events go to a file named {STATE_DB}, not {path.name}")
+        self._path = path
+        self._retain_rows = retain_rows
+        self._wall_us = wall_us
+        self._ring: deque[Event] = deque(maxlen=ring_size)
+        self._queue: queue.Queue[Event | threading.Event | None] = queue.Queue(backlog)
+        self._thread: threading.Thread | None = None
+        self.recorded = 0
+        self.dropped = 0
+        self.failed = 0
+
+    def start(self) -> None:
+        """Start the writing thread; events recorded before are written too."""
+        self._thread = threading.Thread(target=self._run, name="events", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write what is queued and end the thread; waits up to 5 s. Idempotent. Not for the event loop."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._queue.put(None)
+            thread.join(5.0)
+
+    def flush(self, timeout_s: float = 5.0) -> bool:
+        """Wait until everything recorded so far was handed to SQLite; False when that took too long."""
+        done = threading.Event()
+        self._queue.put(done, timeout=timeout_s)
+        return done.wait(timeout_s)
+
+    def record(self, kind: str, severity: Severity, message: str, **fields: Any) -> Event:
+        """Note an event; never waits, from any thread. ``fields`` must be JSON-able."""
+        event = Event(self._wall_us(), kind, severity, message, fields)
+        self._ring.append(event)
+        self.recorded += 1
+        try:
+            self._queue.put_nowait(event)
+        except queue.Full:
+            self.dropped += 1
+        return event
+
+    def recent(self, limit: int = 100, kind: str | None = None) -> list[Event]:
+        """The newest events in memory, newest first, of one kind or of all."""
+        found = [event for event in reversed(tuple(self._ring)) if kind is None or event.kind == kind]
+        return found[:limit]
+
+    def history(self, limit: int = 100, kind: str | None = None) -> list[Event]:
+        """The newest events on disk, newest first; empty when there is no file yet. Not for the event loop."""
+        if not self._path.exists():
+            return []
+        db = _open(self._path)
+        try:
+            where, values = ("kind = ?", [kind]) if kind is not None else (None, [])
+            rows = db[_TABLE].rows_where(where, values, order_by="id desc", limit=limit)
+            return [_event(row) for row in rows]
+        finally:
+            db.close()
+
+    # ---- the thread
+
+    def _run(self) -> None:
+        db: Database | None = None
+        running = True
+        while running:
+            batch, waiters, running = self._next_batch()
+            try:
+                db = db or _open(self._path)
+                self._write(db, batch)
+            except Exception:
+                self.failed += len(batch)
+                log.exception("%d events could not be written to %s", len(batch), self._path)
+            for waiter in waiters:
+                waiter.set()
+        if db is not None:
+            db.close()
+
+    def _next_batch(self) -> tuple[list[Event], list[threading.Event], bool]:
+        """Wait for one entry and take what else is there; False as the last member means stop."""
+        batch: list[Event] = []
+        waiters: list[threading.Event] = []
+        entry = self._queue.get()
+        while True:
+            if entry is None:
+                return batch, waiters, False
+            if isinstance(entry, Event):
+                batch.append(entry)
+            else:
+                waiters.append(entry)
+            if len(batch) >= _BATCH:
+                return batch, waiters, True
+            try:
+                entry = self._queue.get_nowait()
+            except queue.Empty:
+                return batch, waiters, True
+
+    def _write(self, db: Database, batch: list[Event]) -> None:
+        if not batch:
+            return
+        with db.conn:
+            db.table(_TABLE).insert_all([_row(event) for event in batch])
+            db.execute(
+                f"delete from {_TABLE} where id <= (select max(id) from {_TABLE}) - ?",
+                [self._retain_rows],
+            )
+
+
+def _open(path: Path) -> Database:
+    """The state database with its table; imported here because sqlite-utils is slow to load."""
+    from sqlite_utils import Database
+
+    db = Database(path)
+    db.execute("pragma busy_timeout = 5000")
+    db.execute("pragma journal_mode = wal")
+    db.table(_TABLE).create(
+        {"id": int, "time_us": int, "kind": str, "severity": str, "message": str, "fields": str},
+        pk="id",
+        not_null={"time_us", "kind", "severity", "message", "fields"},
+        if_not_exists=True,
+    )
+    return db
+
+
+def _row(event: Event) -> dict[str, Any]:
+    fields = msgspec.json.encode(event.fields).decode()
+    return {
+        "time_us": event.time_us,
+        "kind": event.kind,
+        "severity": event.severity,
+        "message": event.message,
+        "fields": fields,
+    }
+
+
+def _event(row: dict[str, Any]) -> Event:
+    fields = msgspec.json.decode(row["fields"], type=dict[str, Any])
+    return Event(row["time_us"], row["kind"], row["severity"], row["message"], fields)

@@ -1,0 +1,161 @@
+"""Events in ``state.db`` and log lines on a stream."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from helios_cli.engine.observe.events import EventLog
+from helios_cli.engine.observe.logs import LogSink, TextFormatter, configure_logging, redact, set_level
+
+
+def make(path: Path, **options: int) -> EventLog:
+    ticks = iter(range(1, 1_000_000))
+    return EventLog(path / "state.db", wall_us=lambda: next(ticks), **options)
+
+
+def test_events_reach_ring_and_file(tmp_path: Path) -> None:
+    events = make(tmp_path)
+    events.record("before", "info", "recorded before the thread runs")
+    events.start()
+    events.record("promotion", "warning", "promoted", term=3, lsn="0/10")
+    assert events.flush()
+    assert [event.kind for event in events.recent()] == ["promotion", "before"]
+    assert events.history() == events.recent()
+    assert events.history()[0].fields == {"term": 3, "lsn": "0/10"}
+    assert events.history(kind="before") == events.recent(kind="before")
+    events.stop()
+    events.stop()
+    again = make(tmp_path)
+    assert again.recent() == []
+    assert len(again.history()) == 2
+
+
+def test_nothing_on_disk_yet(tmp_path: Path) -> None:
+    assert make(tmp_path).history() == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ring_and_rows_are_bounded(tmp_path: Path) -> None:
+    events = make(tmp_path, ring_size=5, retain_rows=20)
+    events.start()
+    for number in range(100):
+        events.record("tick", "info", str(number))
+    events.stop()
+    assert [event.message for event in events.recent()] == ["99", "98", "97", "96", "95"]
+    kept = events.history(limit=1000)
+    assert [event.message for event in kept] == [str(number) for number in range(99, 79, -1)]
+
+
+def test_full_backlog_keeps_the_ring_and_counts(tmp_path: Path) -> None:
+    events = make(tmp_path, backlog=3)
+    for number in range(5):
+        events.record("tick", "info", str(number))
+    assert (events.dropped, len(events.recent())) == (2, 5)
+    events.start()
+    events.stop()
+    assert len(events.history()) == 3
+
+
+def test_unwritable_file_is_counted_and_survived(tmp_path: Path) -> None:
+    (tmp_path / "state.db").mkdir()
+    events = make(tmp_path)
+    events.start()
+    events.record("tick", "error", "lost")
+    assert events.flush()
+    assert events.failed == 1
+    (tmp_path / "state.db").rmdir()
+    events.record("tick", "info", "kept")
+    events.stop()
+    assert [event.message for event in events.history()] == ["kept"]
+
+
+def test_only_state_db_is_accepted(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"state\.db"):
+        EventLog(tmp_path / "db" / "heliosdb.sqlite")
+
+
+@pytest.mark.parametrize(
+    ("text", "gone", "kept"),
+    [
+        ("ALTER USER a PASSWORD 'hunter''2' VALID", "hunter", "VALID"),
+        ("alter role a with encrypted password E'hun\\'ter2'", "ter2", "alter role a"),
+        ("postgres://bob:hunter2@host/db", "hunter2", "bob"),
+        ("host=h password=hunter2 dbname=d", "hunter2", "dbname=d"),
+        ('{"cluster_secret": "hunter2", "a": 1}', "hunter2", '"a": 1'),
+        ("Authorization: Bearer hunter2.x-y", "hunter2", "Authorization"),
+        ("HELIOSDB_CLUSTER_SECRET=hunter2", "hunter2", "HELIOSDB"),
+        ("SCRAM-SHA-256$4096:c2FsdA==$c3RvcmVk:c2VydmVy", "c3RvcmVk", "4096"),
+    ],
+)
+def test_secrets_are_redacted(text: str, gone: str, kept: str) -> None:
+    assert gone not in redact(text)
+    assert kept in redact(text)
+
+
+def test_ordinary_text_is_left_alone() -> None:
+    text = "password authentication failed for user \"bob\"; token bucket full; 'quoted' x=1"
+    assert redact(text) == text
+
+
+@pytest.fixture
+def root_level() -> Iterator[None]:
+    before = logging.getLogger().level
+    yield
+    logging.getLogger().setLevel(before)
+
+
+@pytest.mark.usefixtures("root_level")
+def test_json_lines() -> None:
+    stream = io.StringIO()
+    undo = configure_logging("info", "json", stream)
+    logger = logging.getLogger("helios.test")
+    logger.debug("not shown")
+    logger.info("took %d", 5, extra={"fields": {"lsn": "0/1", "password": "hunter2", "level": "clash"}})
+    try:
+        raise RuntimeError("token=hunter2")
+    except RuntimeError:
+        logger.exception("broke")
+    undo()
+    first, second = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert (first["message"], first["lsn"], first["level"]) == ("took 5", "0/1", "info")
+    assert "RuntimeError" in second["exception"]
+    assert "hunter2" not in stream.getvalue()
+
+
+@pytest.mark.usefixtures("root_level")
+def test_text_lines_and_levels() -> None:
+    stream = io.StringIO()
+    undo = configure_logging("warning", "text", stream)
+    logging.getLogger("helios.test").info("not shown")
+    set_level("debug")
+    logging.getLogger("helios.test").debug("shown", extra={"fields": {"n": 1}})
+    undo()
+    logging.getLogger("helios.test").debug("after the end")
+    (line,) = stream.getvalue().splitlines()
+    assert line.endswith("DEBUG helios.test: shown n=1")
+    with pytest.raises(ValueError, match="not a log level"):
+        set_level("loud")
+
+
+def test_a_stuck_reader_does_not_stop_the_writer() -> None:
+    read_end, write_end = os.pipe()
+    with os.fdopen(write_end, "w") as stream:
+        sink = LogSink(stream, TextFormatter(), size=10)
+        record = logging.LogRecord("a", logging.INFO, "", 0, "x" * 5000, None, None)
+        for _ in range(100):
+            sink.emit(record)
+        assert sink.dropped >= 50
+        drain = threading.Thread(target=lambda: [None for _ in iter(lambda: os.read(read_end, 65536), b"")])
+        drain.start()
+        sink.close()
+    drain.join(5)
+    os.close(read_end)
+    assert not drain.is_alive()
