@@ -1,0 +1,1 @@
+"""The SQL shell: splitting input, backslash commands, printing, the prompt."""
