@@ -87,12 +87,14 @@ class _Scanner:
         self.at += 1
         items: Nested = []
         self.skip()
-        if self.peek() == "}":
+        if self.peek() == "}" and depth == 1:
             self.at += 1
             return items
+        nested = self.peek() == "{"
         while True:
             self.skip()
-            items.append(self.braces(depth + 1) if self.peek() == "{" else self.leaf())
+            self.expect_kind(nested)
+            items.append(self.braces(depth + 1) if nested else self.leaf())
             self.skip()
             mark = self.peek()
             self.at += 1
@@ -101,11 +103,17 @@ class _Scanner:
             if mark != _DELIMITER:
                 raise self.unexpected(mark)
 
+    def expect_kind(self, nested: bool) -> None:
+        """The elements of one level are all arrays or all values. Raises 22P02."""
+        mark = self.peek()
+        if mark and (mark == "{") != nested:
+            raise self.unexpected(mark)
+
     def unexpected(self, mark: str) -> SqlError:
         """The error for a character that cannot stand here."""
         if not mark:
             return _malformed(self.text, "Unexpected end of input.")
-        if mark == '"' or mark not in "{}":
+        if mark not in "{},":
             return _malformed(self.text, "Unexpected array element.")
         return _malformed(self.text, f'Unexpected "{mark}" character.')
 

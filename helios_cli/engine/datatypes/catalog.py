@@ -42,18 +42,14 @@ def _unsigned(name: str, parse: Callable[[str], int]) -> Codec:
 
 def _opaque(parse: Callable[[str], str]) -> Codec:
     """A type kept as text whose binary form is its text."""
-    return Codec(
-        parse, strings.format_string, lambda data: parse(decode_utf8(data)), strings.format_binary_string
-    )
+    return Codec(parse, strings.format_string, lambda data: parse(decode_utf8(data)), strings.format_binary_string)
 
 
 _INT8 = Struct("!q")
 _INT4 = Struct("!i")
 _TEXT: Final = _opaque(strings.parse_string)
 _OID: Final = _unsigned("oid", integers.parse_oid)
-_BOOL: Final = Codec(
-    integers.parse_bool, integers.format_bool, integers.parse_bool_binary, integers.format_bool_binary
-)
+_BOOL: Final = Codec(integers.parse_bool, integers.format_bool, integers.parse_bool_binary, integers.format_bool_binary)
 _FLOAT4: Final = Codec(
     floats.parse_float4, floats.format_float4, floats.parse_float4_binary, floats.format_float4_binary
 )
@@ -66,9 +62,7 @@ _NUMERIC: Final = Codec(
 _BYTEA: Final = Codec(strings.parse_bytea, strings.format_bytea, strings.parse_bytea_binary, strings.to_bytes)
 _UUID: Final = Codec(strings.parse_uuid, strings.format_string, strings.parse_uuid_binary, strings.format_uuid_binary)
 _JSON: Final = _opaque(jsons.parse_json)
-_JSONB: Final = Codec(
-    jsons.parse_jsonb, strings.format_string, jsons.parse_jsonb_binary, jsons.format_jsonb_binary
-)
+_JSONB: Final = Codec(jsons.parse_jsonb, strings.format_string, jsons.parse_jsonb_binary, jsons.format_jsonb_binary)
 _DATE: Final = Codec(
     datetimes.parse_date,
     datetimes.format_date,
@@ -106,6 +100,7 @@ _TIMESTAMPTZ: Final = Codec(
 _INTERVAL: Final = Codec(
     interval.parse_interval, strings.format_string, interval.parse_interval_binary, interval.format_interval_binary
 )
+_CHAR: Final = Codec(strings.parse_char, strings.format_string, strings.parse_char_binary, strings.format_char_binary)
 _BIT: Final = Codec(
     strings.bits_parser("bit"), strings.format_string, strings.parse_bits_binary, strings.format_bits_binary
 )
@@ -123,7 +118,7 @@ _XID8: Final = Codec(
 _BASE: Final[tuple[tuple[int, str, str, int, int, str, str, Codec], ...]] = (
     (16, "bool", "boolean", 1, 1000, "B", "bool", _BOOL),
     (17, "bytea", "bytea", -1, 1001, "U", "bytea_blob", _BYTEA),
-    (18, "char", '"char"', 1, 1002, "Z", "char_text", _opaque(strings.parse_char)),
+    (18, "char", '"char"', 1, 1002, "Z", "char_text", _CHAR),
     (19, "name", "name", 64, 1003, "S", "name_text", _opaque(strings.parse_name)),
     (20, "int8", "bigint", 8, 1016, "N", "int8", _integer("bigint", 64, "!q")),
     (21, "int2", "smallint", 2, 1005, "N", "int2", _integer("smallint", 16, "!h")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, timedelta, timezone, tzinfo
+from datetime import UTC, tzinfo
 from typing import Final
 
 from helios_cli.engine.datatypes import calendar as cal
@@ -37,6 +37,7 @@ _TOKEN = re.compile(
     r"\s*(?:(?P<time>\d{1,2}:\d+(?::\d+)?(?:\.\d*)?)"
     r"|(?P<date>\d+([-/.])(?:\d+|[A-Za-z]+)\3\d+|[A-Za-z]{3,9}-\d+-\d+|\d{4}-\d{3}(?!\d)|\d{4}\.\d{3}(?!\d))"
     r"|(?P<zone>[+-]\d{1,2}(?::\d{1,2}(?::\d{1,2})?)|[+-]\d{1,6})"
+    r"|(?P<julian>[Jj]\d{1,8})(?!\w)"
     r"|(?P<number>\d+(?:\.\d*)?)"
     r"|(?P<word>[A-Za-z]+(?:[/_][A-Za-z_0-9+-]*)*)"
     r"|(?P<skip>[,@]))\s*",
@@ -45,16 +46,16 @@ _TOKEN = re.compile(
 _MONTHS: Final = {
     name: number
     for number, names in enumerate(
-        (
-            "january jan|february feb|march mar|april apr|may|june jun|july jul|august aug|september sep sept|"
-            "october oct|november nov|december dec"
-        ).split("|"),
+        ["january jan", "february feb", "march mar", "april apr", "may", "june jun", "july jul", "august aug", "september sep sept", "october oct", "november nov", "december dec"],
         1,
     )
     for name in names.split()
 }
 _IGNORED: Final = frozenset(
-    "at on sun sunday mon monday tue tues tuesday wed wednesday weds thu thur thurs thursday fri friday sat saturday".split()
+    (
+        *("at", "on", "sun", "sunday", "mon", "monday", "tue", "tues", "tuesday", "wed", "wednesday", "weds"),
+        *("thu", "thur", "thurs", "thursday", "fri", "friday", "sat", "saturday"),
+    )
 )
 _ABBREVIATIONS: Final = {
     "z": 0, "zulu": 0, "utc": 0, "gmt": 0, "ut": 0, "uct": 0, "wet": 0, "cet": 3600, "met": 3600, "eet": 7200,
@@ -171,6 +172,9 @@ class _Reader:
         text = self.fields.text.strip()
         if not text:
             raise self.fields.invalid()
+        if text.lower() in ("-infinity", "+infinity"):
+            self.fields.word = text.lower().lstrip("+")
+            return
         at = 0
         while at < len(text):
             match = _TOKEN.match(text, at)
@@ -241,6 +245,8 @@ class _Reader:
             return self._take_long_number(token, has_date)
         if len(token) == 8 and not has_date:
             self.date = int(token[:4]), int(token[4:6]), int(token[6:])
+        elif len(token) == 6 and self.fields.type_name in ("time", "time with time zone"):
+            self.clock = int(token[:2]), int(token[2:4]), int(token[4:]), ""
         elif len(token) == 6 and not has_date:
             self.date = self._year(token[:2]), int(token[2:4]), int(token[4:])
         elif len(token) in (4, 6) and has_date and self.clock is None:
@@ -248,6 +254,14 @@ class _Reader:
         else:
             self.numbers.append(token)
         return None
+
+    def _take_julian(self, token: str) -> None:
+        if self.date is not None:
+            raise self.fields.invalid()
+        self.date = cal.civil_from_days(int(token[1:]) - cal.EPOCH_JDATE)
+        self.bc = self.date[0] <= 0
+        if self.bc:
+            self.date = (1 - self.date[0], *self.date[1:])
 
     def _take_long_number(self, token: str, has_date: bool) -> None:
         """``hhmmss.ffffff`` after a date, ``yyyymmddhhmmss`` is refused as PostgreSQL refuses it."""
@@ -324,8 +338,6 @@ class _Reader:
 
     def _finish_word(self) -> None:
         fields = self.fields
-        if fields.word == "infinity" and fields.text.strip().startswith("-"):
-            fields.word = "-infinity"
         if self.date is not None or self.numbers or self.month is not None:
             raise fields.invalid()
         if self.clock is not None:

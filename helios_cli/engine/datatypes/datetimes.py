@@ -57,9 +57,8 @@ def parse_timestamptz(text: str, context: TimeContext = UTC_CONTEXT) -> int:
             return us if fields.word != "now" else int(context.now_us or 0)
         return us - cal.local_offset_s(us, context.zone) * cal.SECOND_US
     wall = _wall_us(fields)
-    if fields.offset_s is not None:
-        offset = fields.offset_s
-    else:
+    offset = fields.offset_s
+    if offset is None:
         offset = cal.local_offset_s(wall, fields.zone or context.zone)
     return _check_range(wall - offset * cal.SECOND_US, text)
 
@@ -118,12 +117,8 @@ def parse_timetz(text: str, context: TimeContext = UTC_CONTEXT) -> str:
     offset = fields.offset_s
     if offset is None:
         zone = fields.zone or context.zone
-        if fields.date is not None:
-            offset = cal.local_offset_s(_wall_us(fields), zone)
-        elif fields.zone is not None and zone is not UTC and fields.date is None and context.now_us is None:
-            raise fields.invalid()
-        else:
-            offset = cal.utc_offset_s(now, zone)
+        dated = fields.date is not None
+        offset = cal.local_offset_s(_wall_us(fields), zone) if dated else cal.utc_offset_s(now, zone)
     return timetz_text(_check_time(fields.time_us, text), offset)
 
 

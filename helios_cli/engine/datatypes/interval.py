@@ -183,7 +183,9 @@ def _read_verbose(text: str, word: str) -> Interval:
 def _read_iso(text: str, word: str) -> Interval:
     """``P1Y2M3DT4H5M6S`` of ISO 8601 (format with designators)."""
     total = _Sum(text)
-    date, mark, time = word[1:].partition("T")
+    date, _, time = word[1:].partition("T")
+    if re.fullmatch(r"[+-]?\d+", date):
+        date += "Y"  # PostgreSQL takes a bare number at the date's place for years.
     for part, units in ((date, _ISO_DATE_UNITS), (time, _ISO_TIME_UNITS)):
         at = 0
         while at < len(part):
@@ -192,8 +194,6 @@ def _read_iso(text: str, word: str) -> Interval:
                 raise total.invalid()
             total.add(match[1], units[match[2]])
             at = match.end()
-    if not date and not (mark and time):
-        raise total.invalid()
     return total.result(1)
 
 
@@ -248,6 +248,6 @@ def round_us(us: int, precision: int) -> int:
     """Round microseconds to ``precision`` digits after the second, halves away from zero."""
     if precision >= 6:
         return us
-    unit = 10 ** (6 - precision)
+    unit = int(10 ** (6 - precision))
     rounded = (abs(us) + unit // 2) // unit * unit
     return -rounded if us < 0 else rounded

@@ -6,12 +6,12 @@ import json
 import re
 from typing import Any
 
+from helios_cli.engine.datatypes.json_errors import json_error
 from helios_cli.engine.datatypes.numeric import parse_numeric
 from helios_cli.engine.datatypes.strings import format_string
 from helios_cli.engine.datatypes.utf8 import decode_utf8
 from helios_cli.engine.errors import SqlError
 
-_TOKEN = re.compile(r'"(?:[^"\\\x00-\x1f]|\\.)*"|-?[0-9A-Za-z_.+-]+|[^ \t\n\r]')
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPES = {"\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 _ESCAPES |= {chr(code): f"\\u{code:04x}" for code in range(32) if chr(code) not in _ESCAPES}
@@ -45,16 +45,8 @@ def _load(text: str, decoder: json.JSONDecoder) -> Any:
         return decoder.decode(text)
     except RecursionError:
         raise SqlError("stack depth limit exceeded", sqlstate="54001") from None
-    except ValueError as exc:
-        raise _syntax_error(text, exc) from None
-
-
-def _syntax_error(text: str, exc: ValueError) -> SqlError:
-    """PostgreSQL's message; the detail names the token at which reading stopped."""
-    at = exc.pos if isinstance(exc, json.JSONDecodeError) else text.find(str(exc))
-    match = _TOKEN.search(text, max(at, 0))
-    detail = "The input string ended unexpectedly." if match is None else f'Token "{match[0]}" is invalid.'
-    return SqlError("invalid input syntax for type json", sqlstate="22P02", detail=detail)
+    except ValueError:
+        raise json_error(text) from None
 
 
 def parse_jsonb(text: str) -> str:

@@ -22,6 +22,8 @@ _SPECIAL: Final = {"nan": "NaN"} | {
     sign + word: ("-" if sign == "-" else "") + "Infinity" for sign in ("", "+", "-") for word in ("inf", "infinity")
 }
 _HEAD = Struct("!hhHH")
+_INFINITE_SCALE: Final = 0x20
+"""What PostgreSQL writes as the scale of an infinity."""
 _SIGNS: Final = {0xC000: "NaN", 0xD000: "Infinity", 0xF000: "-Infinity"}
 _SPECIAL_SIGNS: Final = {text: sign for sign, text in _SIGNS.items()}
 
@@ -128,7 +130,7 @@ def format_numeric_binary(value: Any) -> bytes:
     """PostgreSQL's base-10000 form. Raises 22P02 when the value is no number."""
     text = parse_numeric(format_numeric(value).decode())
     if text in _SPECIAL_SIGNS:
-        return _HEAD.pack(0, 0, _SPECIAL_SIGNS[text], 0)
+        return _HEAD.pack(0, 0, _SPECIAL_SIGNS[text], 0 if text == "NaN" else _INFINITE_SCALE)
     sign = 0x4000 if text.startswith("-") else 0
     whole, _, fraction = text.lstrip("-").partition(".")
     whole = whole.rjust(-(-len(whole) // 4) * 4, "0")

@@ -32,7 +32,8 @@ _BY_SQL: Final[dict[str, PgType]] = (
 )
 
 _NAME: Final = re.compile(
-    r"""\s*(?:pg_catalog\s*\.\s*)?("[^"]+"|[^()\[\]"]+?)\s*(?:(\(.*?\))\s*([a-z ]*?))?\s*((?:\[\s*\d*\s*\]|\barray)*)\s*"""
+    r"""\s*(?:pg_catalog\s*\.\s*)?("[^"]+"|[^()\[\]"]+?)\s*(?:(\(.*?\))\s*([a-z ]*?))?\s*"""
+    r"""((?:\[\s*\d*\s*\]|\barray)*)\s*"""
 )
 _DECL: Final = re.compile(r"\s*([^()]*?)\s*(?:\(\s*([+-]?\d+)\s*(?:,\s*([+-]?\d+)\s*)?\))?\s*")
 _FOREIGN: Final = {"datetime": "timestamp", "blob": "bytea", "clob": "text", "tinyint": "int2", "mediumint": "int4"}
@@ -61,8 +62,10 @@ def by_internal_name(name: str) -> PgType | None:
 
 
 def by_name(name: str) -> PgType | None:
-    """A type by any SQL spelling without a modifier, in any case: 'int', 'Character  Varying', 'int4[]',
-    '"char"', 'pg_catalog.text'; None when there is none. Serial types are the planner's business."""
+    """A type by any SQL spelling without a modifier, in any case; None when there is none.
+
+    'int', 'Character  Varying', 'int4[]', '"char"', 'pg_catalog.text'. Serial types are the planner's business.
+    """
     words = " ".join(name.lower().split()).removeprefix("pg_catalog.")
     depth_free = re.sub(r"\s*(?:\[\s*\d*\s*\]|\barray)+$", "", words)
     found = _BY_SQL.get(depth_free)
@@ -200,5 +203,8 @@ def apply_typmod(oid: int, typmod: int, value: SqliteValue, *, explicit: bool = 
     if not element:
         return apply_scalar(oid, typmod, value, explicit=explicit)
     item = TYPES[element]
-    array = read_array(show(value), lambda text: apply_scalar(element, typmod, item.parse_text(text), explicit=explicit))
-    return write_array(array, lambda leaf: item.format_text(leaf).decode("utf-8", "replace"))
+
+    def fit(text: str) -> SqliteValue:
+        return apply_scalar(element, typmod, item.parse_text(text), explicit=explicit)
+
+    return write_array(read_array(show(value), fit), lambda leaf: item.format_text(leaf).decode("utf-8", "replace"))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from helios_cli.engine.datatypes.faults import invalid_text
+from helios_cli.engine.datatypes.faults import bad_binary, invalid_text
 from helios_cli.engine.datatypes.integers import show
 from helios_cli.engine.datatypes.utf8 import decode_utf8
 from helios_cli.engine.errors import SqlError
@@ -47,13 +47,26 @@ def parse_char(text: str) -> str:
     return cut_utf8(text, 1)
 
 
+def parse_char_binary(data: bytes) -> str:
+    """One byte; zero is the empty value."""
+    error = bad_binary(data, 1)
+    if error is not None:
+        raise error
+    return "" if data == b"\0" else data.decode("utf-8", "replace")
+
+
+def format_char_binary(value: Any) -> bytes:
+    """One byte; zero for the empty value."""
+    return format_string(value)[:1] or b"\0"
+
+
 def format_binary_string(value: Any) -> bytes:
     """Text has the same bytes in both formats."""
     return format_string(value)
 
 
 def parse_bytea(text: str) -> bytes:
-    """Hex (``\\x0aff``) or escape form."""
+    r"""Hex (``\x0aff``) or escape form."""
     if text.startswith("\\x"):
         return _parse_hex(text[2:])
     data = text.encode("utf-8", "replace")
@@ -75,10 +88,17 @@ def _parse_hex(digits: str) -> bytes:
             return bytes.fromhex(digits)
     except ValueError:
         pass
-    packed = re.sub(r"[ \t\n\r]+", " ", digits)
-    for part in packed.split(" "):
-        _check_hex(part)
-    return bytes.fromhex(packed)
+    out = bytearray()
+    at = 0
+    while at < len(digits):
+        if digits[at] in " \t\n\r":
+            at += 1
+            continue
+        pair = digits[at : at + 2]
+        _check_hex(pair)
+        out.append(int(pair, 16))
+        at += 2
+    return bytes(out)
 
 
 def _check_hex(part: str) -> None:
@@ -117,9 +137,9 @@ def _hyphenate(digits: str) -> str:
 
 def parse_uuid_binary(data: bytes) -> str:
     """Sixteen bytes."""
-    if len(data) != 16:
-        text = "insufficient data left in message" if len(data) < 16 else "incorrect binary data format"
-        raise SqlError(text, sqlstate="08P01" if len(data) < 16 else "22P03")
+    error = bad_binary(data, 16)
+    if error is not None:
+        raise error
     return _hyphenate(data.hex())
 
 

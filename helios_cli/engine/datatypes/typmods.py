@@ -200,5 +200,3 @@ def _fit_interval(typmod: int, text: str) -> str:
     if precision != _FULL_PRECISION:
         us = interval.round_us(us, precision)
     return interval.interval_text(interval.Interval(months, days, us))
-
-

@@ -115,13 +115,15 @@ class BinaryParser:
                 return self._wait(end - at)
         return end
 
-    def _wait(self, needed: int) -> None:
+    def _wait(self, needed: int) -> int | None:
+        """Note what an incomplete row needs; None, as the row's end."""
         self._needed = needed
         self.line_no -= 1
+        return None
 
     def _row(self, buffer: bytes, at: int) -> tuple[Any, ...]:
         at += 2
-        values = []
+        values: list[Any] = []
         for column in self._columns:
             length = int.from_bytes(buffer[at : at + 4], "big", signed=True)
             at += 4

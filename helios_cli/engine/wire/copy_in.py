@@ -237,7 +237,7 @@ class LineParser:
 
 
 class TextParser(LineParser):
-    """The text format: tabs, backslash escapes, ``\\N`` for NULL."""
+    r"""The text format: tabs, backslash escapes, ``\N`` for NULL."""
 
     def __init__(self, table: str, columns: Sequence[CopyColumn], options: CopyOptions) -> None:
         super().__init__(table, columns, options)
@@ -285,7 +285,9 @@ class CsvParser(LineParser):
     def __init__(self, table: str, columns: Sequence[CopyColumn], options: CopyOptions) -> None:
         quote, escape = re.escape(options.quote), re.escape(options.escape)
         same = options.quote == options.escape
-        inside = f"(?:[^{quote}]++|{quote}{quote})*+" if same else f"(?:[^{quote}{escape}]++|{escape}[{quote}{escape}]|{escape})*+"
+        inside = f"(?:[^{quote}]++|{quote}{quote})*+"
+        if not same:
+            inside = f"(?:[^{quote}{escape}]++|{escape}[{quote}{escape}]|{escape})*+"
         mark = re.escape(options.delimiter)
         self._field = re.compile(f"((?:[^{mark}{quote}]++|{quote}{inside}{quote})*+)({mark}|$)", re.DOTALL)
         self._part = re.compile(f"{quote}({inside}){quote}", re.DOTALL)

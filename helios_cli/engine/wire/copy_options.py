@@ -60,13 +60,12 @@ def _check(options: CopyOptions, given: dict[str, object]) -> None:
         raise SqlError(f'COPY format "{options.format}" not recognized', sqlstate="22023")
     if options.format == "binary":
         for name in ("delimiter", "null", "header"):
-            if name in given and given[name]:
-                verb = "cannot specify HEADER in BINARY mode" if name == "header" else f"cannot specify {name.upper()} in BINARY mode"
-                raise SqlError(verb, sqlstate="42601")
+            if given.get(name):
+                raise SqlError(f"cannot specify {name.upper()} in BINARY mode", sqlstate="42601")
         return
     _check_characters(options, csv)
     for name in ("quote", "escape", "force_quote", "force_not_null", "force_null"):
-        if name in given and given[name] and not csv:
+        if given.get(name) and not csv:
             raise SqlError(f"COPY {name.replace('_', ' ')} available only in CSV mode", sqlstate="0A000")
 
 

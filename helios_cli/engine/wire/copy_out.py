@@ -62,9 +62,7 @@ class TextFormatter(LineFormatter):
             return lambda value: null if value is None else (
                 str(value) if value.__class__ is int else escape(encode(value).decode("utf-8", "replace"))
             )  # fmt: skip
-        return lambda value: null if value is None else escape(
-            value if value.__class__ is str and encode.__name__ == "format_string" else encode(value).decode("utf-8", "replace")
-        )  # fmt: skip
+        return lambda value: null if value is None else escape(encode(value).decode("utf-8", "replace"))
 
     @property
     def _escape(self) -> Callable[[str], str]:

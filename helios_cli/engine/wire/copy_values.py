@@ -76,14 +76,14 @@ def _integers(high: int) -> ColumnParser:
 
 
 def _same(texts: list[str]) -> list[Any]:
-    return texts  # type: ignore[return-value]
+    return texts
 
 
 def _at_most(size: int) -> ColumnParser:
     def parse(texts: list[str]) -> list[Any]:
         if max(map(len, texts)) > size:
             raise NotPlain
-        return texts  # type: ignore[return-value]
+        return texts
 
     return parse
 

@@ -123,9 +123,7 @@ def _name_error(data: bytes, start: int, end: int) -> HeliosError:
     return _no_string()
 
 
-def _parse_values(
-    data: bytes, at: int, end: int
-) -> tuple[tuple[int, ...], list[bytes | None], tuple[int, ...]]:
+def _parse_values(data: bytes, at: int, end: int) -> tuple[tuple[int, ...], list[bytes | None], tuple[int, ...]]:
     """Everything of a Bind after the names."""
     formats, at = parse_formats(data, at, end)
     if at + 2 > end:

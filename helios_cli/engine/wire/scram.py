@@ -91,8 +91,9 @@ def fake_verifier(user: str, secret: bytes, iterations: int = DEFAULT_ITERATIONS
 
     ``secret`` is the server's own and constant, so that asking twice does not tell an unknown user from a real one.
     """
-    salt = _hmac(secret, b"salt:" + user.encode("utf-8", "surrogateescape"))[:SALT_BYTES]
-    return Verifier(iterations, salt, bytes(KEY_BYTES), _hmac(secret, b"key:" + user.encode("utf-8", "surrogateescape")))
+    name = user.encode("utf-8", "surrogateescape")
+    salt = _hmac(secret, b"salt:" + name)[:SALT_BYTES]
+    return Verifier(iterations, salt, bytes(KEY_BYTES), _hmac(secret, b"key:" + name))
 
 
 def verify_password(verifier: Verifier, password: str | bytes) -> bool:
@@ -156,8 +157,11 @@ class ScramServer:
         channel_binding: bytes | None = None,
         mechanism: str = MECHANISM,
     ) -> None:
-        """``nonce`` is 18 random bytes. ``channel_binding`` is the hash of our certificate when the connection
-        is TLS and SCRAM-SHA-256-PLUS was offered; None otherwise."""
+        """``nonce`` is 18 random bytes.
+
+        ``channel_binding`` is the hash of our certificate when the connection is TLS and SCRAM-SHA-256-PLUS was
+        offered; None otherwise.
+        """
         self._verifier = verifier
         self._nonce = nonce
         self._doomed = doomed
@@ -231,8 +235,9 @@ class ScramServer:
                     "The client selected SCRAM-SHA-256 without channel binding, but the SCRAM message includes "
                     "channel binding data."
                 )
-            if flag[2:].decode("ascii", "replace") not in _CHANNELS:
-                raise ProtocolViolation(f'unsupported SCRAM channel-binding type "{flag[2:].decode("ascii", "replace")}"')
+            channel = flag[2:].decode("ascii", "replace")
+            if channel not in _CHANNELS:
+                raise ProtocolViolation(f'unsupported SCRAM channel-binding type "{channel}"')
         else:
             raise _malformed("Unexpected channel-binding flag.")
 
@@ -297,8 +302,11 @@ class ScramClient:
         tls: bool = False,
         max_iterations: int = MAX_CLIENT_ITERATIONS,
     ) -> None:
-        """``nonce`` is 18 random bytes. With ``channel_binding`` (the hash of the server's certificate) and
-        ``server_has_plus`` the exchange is bound to the TLS connection."""
+        """``nonce`` is 18 random bytes.
+
+        With ``channel_binding`` (the hash of the server's certificate) and ``server_has_plus`` the exchange is bound
+        to the TLS connection.
+        """
         self._credential = credential
         self._nonce = _b64(nonce)
         self._max_iterations = max_iterations

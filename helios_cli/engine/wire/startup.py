@@ -149,7 +149,5 @@ def parse_sasl_initial(data: bytes, start: int, end: int) -> tuple[str, bytes | 
             raise ProtocolViolation("invalid message format")
         return mechanism, None
     if at + size != end:
-        raise ProtocolViolation(
-            "insufficient data left in message" if at + size > end else "invalid message format"
-        )
+        raise ProtocolViolation("insufficient data left in message" if at + size > end else "invalid message format")
     return mechanism, data[at:end]
