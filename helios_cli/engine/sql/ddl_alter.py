@@ -1,0 +1,275 @@
+"""ALTER TABLE: each subcommand changes the definition and writes SQLite's own ALTER where there is one.
+
+What SQLite's ALTER cannot do is gathered and done by one rebuild at the end, so a statement rewrites a table
+at most once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from helios_cli.engine.errors import SqlError
+from helios_cli.engine.sql.ddl_alter_columns import Alteration, add_column, alter_type, drop_column, set_default
+from helios_cli.engine.sql.ddl_alter_columns import set_identity, set_not_null
+from helios_cli.engine.sql.ddl_build import Builder, role_name, unsupported
+from helios_cli.engine.sql.ddl_constraints import add_constraint
+from helios_cli.engine.sql.ddl_create import check_storage
+from helios_cli.engine.sql.ddl_index import drop_index_steps
+from helios_cli.engine.sql.ddl_model import ConstraintDef
+from helios_cli.engine.sql.ddl_render import check_clause, constraint_row, delete, index_rows, qualified, update
+from helios_cli.engine.sql.ddl_checks import user_check_name
+from helios_cli.engine.sql.plan import Plan
+from helios_cli.engine.sql.sqltext import quote_identifier
+
+Command = Callable[[Alteration, dict[str, Any]], None]
+
+_PASSES: Final = {
+    "AT_DropColumn": 0, "AT_DropConstraint": 0, "AT_DropNotNull": 0, "AT_DropIdentity": 0, "AT_AlterColumnType": 1,
+    "AT_AddColumn": 2, "AT_SetNotNull": 3, "AT_ColumnDefault": 3, "AT_AddConstraint": 4,
+}  # fmt: skip
+"""The order in which ALTER TABLE does its subcommands (AlterTablePass, tablecmds.c)."""
+
+_TAGS: Final = {
+    "OBJECT_TABLE": "ALTER TABLE", "OBJECT_VIEW": "ALTER VIEW", "OBJECT_INDEX": "ALTER INDEX",
+    "OBJECT_SEQUENCE": "ALTER SEQUENCE",
+}  # fmt: skip
+_NO_EFFECT: Final = frozenset(
+    (
+        "AT_SetStatistics", "AT_SetStorage", "AT_SetCompression", "AT_SetOptions", "AT_ResetOptions", "AT_ClusterOn",
+        "AT_DropCluster", "AT_SetLogged", "AT_ResetRelOptions", "AT_ReplicaIdentity", "AT_ValidateConstraint",
+        "AT_DropOids",
+    )
+)  # fmt: skip
+"""Subcommands about storage or planning that change no answer here."""
+
+
+def alter_table(builder: Builder, fields: dict[str, Any]) -> Plan:
+    """Plan ALTER TABLE, and ALTER VIEW/SEQUENCE/INDEX ... OWNER TO.
+
+    Raises:
+        SqlError: what the subcommands raise.
+    """
+    tag = _TAGS.get(fields.get("objtype", "OBJECT_TABLE"))
+    if tag is None:
+        raise unsupported(f"ALTER {fields['objtype'].removeprefix('OBJECT_').replace('_', ' ')}")
+    commands = sorted((node["AlterTableCmd"] for node in fields["cmds"]), key=lambda item: _PASSES.get(item["subtype"], 5))
+    if tag != "ALTER TABLE":
+        return _alter_other(builder, fields, commands, tag)
+    table = builder.find_table(fields["relation"], bool(fields.get("missing_ok")))
+    if table is None:
+        return builder.finish(tag)
+    alteration = Alteration(builder, table)
+    for command in commands:
+        _run(alteration, command)
+    alteration.finish()
+    return builder.finish(tag)
+
+
+def _alter_other(builder: Builder, fields: dict[str, Any], commands: list[dict[str, Any]], tag: str) -> Plan:
+    relation = builder.find_relation(fields["relation"], bool(fields.get("missing_ok"))) if tag != "ALTER INDEX" else None
+    for command in commands:
+        if command["subtype"] == "AT_ChangeOwner" and relation is not None:
+            _record_owner(builder, relation.oid, command, relation.oid >= 0x8000_0000)
+        elif command["subtype"] not in ("AT_SetRelOptions", *_NO_EFFECT):
+            raise unsupported(f"{tag} {_shown(command['subtype'])}")
+    return builder.finish(tag)
+
+
+def _shown(subtype: str) -> str:
+    words = "".join(f" {letter}" if letter.isupper() else letter for letter in subtype.removeprefix("AT_"))
+    return words.strip().upper()
+
+
+def _run(alteration: Alteration, fields: dict[str, Any]) -> None:
+    subtype = fields["subtype"]
+    command = _COMMANDS.get(subtype)
+    if command is not None:
+        command(alteration, fields)
+    elif subtype not in _NO_EFFECT:
+        raise unsupported(f"ALTER TABLE {_shown(subtype)}")
+
+
+# -- constraints --------------------------------------------------------------------------------------------------
+
+
+def _add_constraint(alteration: Alteration, fields: dict[str, Any]) -> None:
+    install_constraint(alteration, fields["def"]["Constraint"])
+
+
+def install_constraint(alteration: Alteration, fields: dict[str, Any]) -> None:
+    """Add one constraint to an existing table."""
+    builder, table = alteration.builder, alteration.table
+    before = {column.name for column in table.columns if column.not_null}
+    known = {index.oid for index in table.indexes}
+    old_names = {index.oid: index.name for index in table.indexes}
+    constraint = add_constraint(builder, table, fields)
+    for column in table.columns:
+        if column.not_null and column.name not in before:
+            column.not_null = False
+            set_not_null(alteration, {"name": column.name}, wanted=True)
+    builder.add(constraint_row(table.temp, constraint))
+    if constraint.kind == "f":
+        alteration.rebuild = True
+    elif constraint.kind == "c":
+        alteration.native(lambda: _add_check_step(alteration, constraint))
+    elif constraint.index_oid in known:
+        _adopt(alteration, constraint, old_names[constraint.index_oid])
+    else:
+        position = next(at for at, index in enumerate(table.indexes) if index.oid == constraint.index_oid)
+        alteration.native(lambda: builder.index_sql(table, position))
+        builder.add(*index_rows(table.temp, table.indexes[position]))
+
+
+def _add_check_step(alteration: Alteration, constraint: ConstraintDef) -> str:
+    table = alteration.table
+    clause = check_clause(table, constraint, alteration.builder.translate)
+    return f"ALTER TABLE {qualified(table.sqlite_name, table.temp)} ADD {clause}"
+
+
+def _adopt(alteration: Alteration, constraint: ConstraintDef, old_name: str) -> None:
+    temp = alteration.table.temp
+    changes: dict[str, object] = {"indisprimary": int(constraint.kind == "p")}
+    alteration.builder.add(update(temp, "helios_index", changes, oid=constraint.index_oid))
+    if constraint.name != old_name:
+        alteration.builder.add(update(temp, "helios_relation", {"relname": constraint.name}, oid=constraint.index_oid))
+
+
+def _drop_constraint(alteration: Alteration, fields: dict[str, Any]) -> None:
+    builder, table = alteration.builder, alteration.table
+    constraint = table.constraint(fields["name"])
+    if constraint is None:
+        message = f'constraint "{fields["name"]}" of relation "{table.name}" does not exist'
+        if not fields.get("missing_ok"):
+            raise builder.error("42704", message)
+        builder.notices.append(f"{message}, skipping")
+        return
+    remove_constraint(alteration, constraint, cascade=fields.get("behavior") == "DROP_CASCADE")
+
+
+def remove_constraint(alteration: Alteration, constraint: ConstraintDef, *, cascade: bool) -> None:
+    """Drop a constraint and what stands on it.
+
+    Raises:
+        SqlError: 2BP01, a foreign key needs the index and ``cascade`` is false.
+    """
+    builder, table = alteration.builder, alteration.table
+    if constraint.kind in "pu":
+        users = [found for found in builder.catalog.referencing(table.oid) if found.ref_index_oid == constraint.index_oid]
+        _drop_users(alteration, constraint, users, cascade)
+        index = next(found for found in table.indexes if found.oid == constraint.index_oid)
+        table.indexes.remove(index)
+        builder.add(*drop_index_steps(table.temp, index))
+    elif constraint.kind == "c":
+        name = quote_identifier(user_check_name(constraint.oid, constraint.name))
+        alteration.native(lambda: f"ALTER TABLE {qualified(table.sqlite_name, table.temp)} DROP CONSTRAINT {name}")
+    else:
+        alteration.rebuild = True
+    table.constraints.remove(constraint)
+    builder.add(delete(table.temp, "helios_constraint", oid=constraint.oid))
+
+
+def _drop_users(alteration: Alteration, constraint: ConstraintDef, users: list[ConstraintDef], cascade: bool) -> None:
+    from helios_cli.engine.sql.ddl_rebuild import rebuild_table
+
+    builder, own = alteration.builder, alteration.table
+    for user in users:
+        other = own if user.table_oid == own.oid else builder.catalog.table_def(user.table_oid)
+        if other is None:
+            continue
+        if not cascade:
+            raise SqlError(
+                f"cannot drop constraint {constraint.name} on table {own.name} because other objects depend on it",
+                sqlstate="2BP01",
+                detail=f"constraint {user.name} on table {other.name} depends on index {constraint.name}",
+                hint="Use DROP ... CASCADE to drop the dependent objects too.",
+            )
+        builder.notices.append(f"drop cascades to constraint {user.name} on table {other.name}")
+        builder.add(delete(other.temp, "helios_constraint", oid=user.oid))
+        other.constraints = [found for found in other.constraints if found.oid != user.oid]
+        if other is own:
+            alteration.rebuild = True
+        else:
+            rebuild_table(builder, other)
+
+
+def _alter_constraint(alteration: Alteration, fields: dict[str, Any]) -> None:
+    wanted = fields["def"]["Constraint"]
+    constraint = alteration.table.constraint(wanted["conname"])
+    if constraint is None:
+        message = f'constraint "{wanted["conname"]}" of relation "{alteration.table.name}" does not exist'
+        raise alteration.builder.error("42704", message)
+    if constraint.kind != "f":
+        message = f'constraint "{constraint.name}" of relation "{alteration.table.name}" is not a foreign key constraint'
+        raise alteration.builder.error("42809", message)
+    constraint.deferrable = bool(wanted.get("deferrable") or wanted.get("initdeferred"))
+    constraint.deferred = bool(wanted.get("initdeferred"))
+    changes: dict[str, object] = {"condeferrable": int(constraint.deferrable), "condeferred": int(constraint.deferred)}
+    alteration.builder.add(update(alteration.table.temp, "helios_constraint", changes, oid=constraint.oid))
+    alteration.rebuild = True
+
+
+# -- the rest -----------------------------------------------------------------------------------------------------
+
+
+def _change_owner(alteration: Alteration, fields: dict[str, Any]) -> None:
+    _record_owner(alteration.builder, alteration.table.oid, fields, alteration.table.temp)
+
+
+def _record_owner(builder: Builder, oid: int, fields: dict[str, Any], temp: bool) -> None:
+    name = role_name(fields["newowner"])
+    role = builder.catalog.role(name)
+    if role is None and name != "current_user":
+        raise builder.error("42704", f'role "{name}" does not exist')
+    if role is not None:
+        builder.add(update(temp, "helios_relation", {"relowner": role.oid}, oid=oid))
+
+
+def _set_options(_alteration: Alteration, fields: dict[str, Any]) -> None:
+    check_storage({"options": fields["def"]["List"]["items"]})
+
+
+def _set_tablespace(_alteration: Alteration, fields: dict[str, Any]) -> None:
+    check_storage({"tablespacename": fields["name"]})
+
+
+def _row_security(_alteration: Alteration, fields: dict[str, Any]) -> None:
+    if fields["subtype"] in ("AT_EnableRowSecurity", "AT_ForceRowSecurity"):
+        raise unsupported("row level security")
+
+
+def _not_null(alteration: Alteration, fields: dict[str, Any]) -> None:
+    set_not_null(alteration, fields, wanted=fields["subtype"] == "AT_SetNotNull")
+
+
+def _add_column(alteration: Alteration, fields: dict[str, Any]) -> None:
+    for constraint in add_column(alteration, fields):
+        install_constraint(alteration, constraint)
+
+
+def _drop_column(alteration: Alteration, fields: dict[str, Any]) -> None:
+    drop_column(alteration, fields, remove_constraint)
+
+
+_COMMANDS: Final[dict[str, Command]] = {
+    "AT_AddColumn": _add_column,
+    "AT_DropColumn": _drop_column,
+    "AT_ColumnDefault": set_default,
+    "AT_SetNotNull": _not_null,
+    "AT_DropNotNull": _not_null,
+    "AT_AlterColumnType": alter_type,
+    "AT_AddIdentity": set_identity,
+    "AT_SetIdentity": set_identity,
+    "AT_DropIdentity": set_identity,
+    "AT_AddConstraint": _add_constraint,
+    "AT_DropConstraint": _drop_constraint,
+    "AT_AlterConstraint": _alter_constraint,
+    "AT_ChangeOwner": _change_owner,
+    "AT_SetRelOptions": _set_options,
+    "AT_SetTableSpace": _set_tablespace,
+    "AT_EnableRowSecurity": _row_security,
+    "AT_ForceRowSecurity": _row_security,
+    "AT_DisableRowSecurity": _row_security,
+    "AT_NoForceRowSecurity": _row_security,
+}
+

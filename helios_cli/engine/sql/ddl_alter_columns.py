@@ -1,0 +1,388 @@
+"""The subcommands of ALTER TABLE that change columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from helios_cli.engine.datatypes import registry
+from helios_cli.engine.errors import SqlError
+from helios_cli.engine.sql.ddl_build import Builder, as_relation, unsupported
+from helios_cli.engine.sql.ddl_columns import (
+    ColumnSpec,
+    column_sequence,
+    constant_default,
+    default_text,
+    read_column,
+    settle_default,
+)
+from helios_cli.engine.sql.ddl_create import check_columns
+from helios_cli.engine.sql.ddl_deparse import column_names, deparse, parse_expression
+from helios_cli.engine.sql.ddl_index import drop_index_steps
+from helios_cli.engine.sql.ddl_model import ColumnDef, ConstraintDef, IndexDef, TableDef
+from helios_cli.engine.sql.ddl_rebuild import rebuild_table
+from helios_cli.engine.sql.ddl_render import attribute_row, column_clause, delete, qualified, sequence_rows, update
+from helios_cli.engine.sql.ddl_sequence_options import apply_options
+from helios_cli.engine.sql.sqltext import constant, quote_identifier
+from helios_cli.engine.sql.typenames import resolve_type
+
+
+@dataclass(slots=True)
+class Alteration:
+    """One ALTER TABLE under way."""
+
+    builder: Builder
+    table: TableDef
+    rebuild: bool = False
+    conversions: dict[str, str] = field(default_factory=dict)
+    """Column -> SQLite text over the old row, for the rebuild."""
+    _late: list[Callable[[], str]] = field(default_factory=list)
+
+    def native(self, step: Callable[[], str]) -> None:
+        """Write a step at the end, unless a rebuild makes it needless: the rebuild follows the definition."""
+        self._late.append(step)
+
+    def now(self, step: str) -> None:
+        """Write a step that changes the old table at once, before any rebuild."""
+        self.builder.add(step)
+
+    def finish(self) -> None:
+        """Write the rebuild, or what was waiting for there not to be one."""
+        if self.rebuild:
+            rebuild_table(self.builder, self.table, self.conversions)
+        else:
+            self.builder.add(*(step() for step in self._late))
+
+    def column(self, name: str) -> ColumnDef:
+        """A column of the table.
+
+        Raises:
+            SqlError: 42703.
+        """
+        found = self.table.column(name)
+        if found is None:
+            raise self.builder.error("42703", f'column "{name}" of relation "{self.table.name}" does not exist')
+        return found
+
+    def alter(self) -> str:
+        """``ALTER TABLE name`` for SQLite."""
+        return f"ALTER TABLE {qualified(self.table.sqlite_name, self.table.temp)}"
+
+    def attribute(self, column: ColumnDef, **changes: object) -> None:
+        """Record changes of a column in the system tables."""
+        step = update(self.table.temp, "helios_attribute", changes, relid=self.table.oid, attnum=column.attnum)
+        self.builder.add(step)
+
+
+# -- ADD COLUMN ---------------------------------------------------------------------------------------------------
+
+
+def add_column(alteration: Alteration, fields: dict[str, Any]) -> list[dict[str, Any]]:
+    """ADD COLUMN without its constraints, which are returned for the caller to add."""
+    builder, table = alteration.builder, alteration.table
+    definition = fields["def"]["ColumnDef"]
+    if table.column(definition["colname"]) is not None:
+        message = f'column "{definition["colname"]}" of relation "{table.name}" already exists'
+        if not fields.get("missing_ok"):
+            raise builder.error("42701", message)
+        builder.notices.append(f"{message}, skipping")
+        return []
+    attnum = max((column.attnum for column in table.columns), default=0) + 1
+    spec = read_column(builder, definition, attnum, table.name)
+    table.columns.append(spec.column)
+    check_columns(builder, table)
+    sequence = column_sequence(builder, table, spec)
+    if sequence is not None:
+        builder.add(*sequence_rows(sequence))
+    settle_default(builder, table, spec)
+    _write_column(alteration, spec)
+    return spec.constraints
+
+
+def _write_column(alteration: Alteration, spec: ColumnSpec) -> None:
+    builder, table, column = alteration.builder, alteration.table, spec.column
+    value = constant_default(column, spec.default_node) if spec.default_node is not None else None
+    if column.generated:
+        alteration.rebuild = True
+    else:
+        wanted, column.not_null = column.not_null, False
+        fill = None if value is not None else _fill_text(alteration, spec)
+        default = constant(value) if value is not None else None
+        column.sqlite_default = default is not None
+        clause = column_clause(table, column, builder.translate, default)
+        alteration.now(f"{alteration.alter()} ADD COLUMN {clause}")
+        if fill is not None:
+            name = quote_identifier(column.name)
+            alteration.now(f"UPDATE {qualified(table.sqlite_name, table.temp)} SET {name} = {fill}")
+        if wanted:
+            alteration.now(f"{alteration.alter()} ALTER COLUMN {quote_identifier(column.name)} SET NOT NULL")
+            column.not_null = True
+    builder.add(attribute_row(table.temp, table.oid, column))
+
+
+def _fill_text(alteration: Alteration, spec: ColumnSpec) -> str | None:
+    """The value of existing rows when the default is no constant: evaluated for each row."""
+    column = spec.column
+    if spec.sequence_options is not None:
+        return f"pg_nextval_owned({alteration.table.oid}, {column.attnum})"
+    if column.default is None:
+        return None
+    return default_sql(alteration.builder, column)
+
+
+def default_sql(builder: Builder, column: ColumnDef) -> str:
+    """A default as SQLite text of the column's type.
+
+    Raises:
+        FeatureNotSupported: it needs a value of the session (now(), current_user).
+    """
+    from helios_cli.engine.sql.stored import translate_for_column
+
+    typed = translate_for_column(
+        parse_expression(column.default or "NULL"), None, catalog=builder.catalog, functions=builder.functions,
+        type_oid=column.type_oid, typmod=column.typmod, purpose="DEFAULT", source=builder.source,
+    )  # fmt: skip
+    return typed.sql
+
+
+# -- DROP COLUMN --------------------------------------------------------------------------------------------------
+
+
+def drop_column(
+    alteration: Alteration, fields: dict[str, Any], remove_constraint: Callable[..., None]
+) -> None:
+    """DROP COLUMN with the indexes and constraints that use it.
+
+    Raises:
+        SqlError: 42703 missing, 2BP01 a view or another table's key depends on it.
+    """
+    builder, table = alteration.builder, alteration.table
+    name, cascade = fields["name"], fields.get("behavior") == "DROP_CASCADE"
+    if table.column(name) is None and fields.get("missing_ok"):
+        builder.notices.append(f'column "{name}" of relation "{table.name}" does not exist, skipping')
+        return
+    column = alteration.column(name)
+    _check_views(alteration, name)
+    users = [found for found in table.constraints if name in found.columns]
+    for constraint in users:
+        remove_constraint(alteration, constraint, cascade=cascade)
+    for index in [found for found in table.indexes if name in index_columns(found)]:
+        table.indexes.remove(index)
+        builder.add(*drop_index_steps(table.temp, index))
+    for other in table.columns:
+        if other is not column and other.generated and name in column_names(parse_expression(other.default or "NULL")):
+            message = f"cannot drop column {name} of table {table.name} because other objects depend on it"
+            raise SqlError(
+                message, sqlstate="2BP01", detail=f"column {other.name} of table {table.name} depends on column {name}",
+                hint="Use DROP ... CASCADE to drop the dependent objects too.",
+            )  # fmt: skip
+    table.columns.remove(column)
+    if any(found.kind == "c" for found in users) or not table.columns:
+        # SQLite drops no column that a table constraint still names, and constraints go only at the end.
+        alteration.rebuild = True
+    elif not alteration.rebuild:
+        alteration.now(f"{alteration.alter()} DROP COLUMN {quote_identifier(name)}")
+    _forget_column(alteration, column)
+
+
+def _forget_column(alteration: Alteration, column: ColumnDef) -> None:
+    builder, table = alteration.builder, alteration.table
+    builder.add(
+        delete(table.temp, "helios_attribute", relid=table.oid, attnum=column.attnum),
+        delete(table.temp, "helios_description", objoid=table.oid, objsubid=column.attnum),
+    )
+    for sequence in builder.catalog.owned_sequences(table.oid):
+        if sequence.owner_attnum == column.attnum:
+            builder.add(
+                delete(table.temp, "helios_relation", oid=sequence.oid),
+                delete(table.temp, "helios_sequence", oid=sequence.oid),
+            )
+
+
+def _check_views(alteration: Alteration, column: str) -> None:
+    table, catalog = alteration.table, alteration.builder.catalog
+    for view in catalog.dependents(table.oid):
+        named = catalog.dependent_columns(view.oid, table.oid)
+        if not named or column in named:
+            raise SqlError(
+                f"cannot drop column {column} of table {table.name} because other objects depend on it",
+                sqlstate="2BP01", detail=f"view {view.name} depends on column {column} of table {table.name}",
+                hint=f"Drop the view first: DROP VIEW {view.name}.",
+            )  # fmt: skip
+
+
+def index_columns(index: IndexDef) -> set[str]:
+    """Every column an index reads: keys, expressions, INCLUDE and predicate."""
+    names = {key.column for key in index.keys if key.column is not None} | set(index.include)
+    for text in [key.expression for key in index.keys] + [index.predicate]:
+        if text is not None:
+            names.update(column_names(parse_expression(text)))
+    return names
+
+
+# -- ALTER COLUMN -------------------------------------------------------------------------------------------------
+
+
+def set_default(alteration: Alteration, fields: dict[str, Any]) -> None:
+    """SET DEFAULT and DROP DEFAULT. SQLite's own DEFAULT stays: it is what rows older than their column show."""
+    column = alteration.column(fields["name"])
+    if column.identity:
+        message = f'column "{column.name}" of relation "{alteration.table.name}" is an identity column'
+        raise alteration.builder.error("42601", message)
+    if column.generated:
+        message = f'column "{column.name}" of relation "{alteration.table.name}" is a generated column'
+        raise alteration.builder.error("42601", message)
+    node = fields.get("def")
+    column.default = default_text(alteration.builder, node, column) if node is not None else None
+    alteration.attribute(column, default_text=column.default)
+
+
+def set_not_null(alteration: Alteration, fields: dict[str, Any], *, wanted: bool) -> None:
+    """SET NOT NULL, which reads every row, and DROP NOT NULL.
+
+    Raises:
+        SqlError: 42P16, the column is part of the primary key.
+    """
+    table, column = alteration.table, alteration.column(fields["name"])
+    if column.not_null == wanted:
+        return
+    primary = table.primary_key()
+    if not wanted and primary is not None and column.name in primary.columns:
+        raise alteration.builder.error("42P16", f'column "{column.name}" is in a primary key')
+    if not wanted and column.identity:
+        message = f'column "{column.name}" of relation "{table.name}" is an identity column'
+        raise alteration.builder.error("42601", message)
+    column.not_null = wanted
+    word = "SET" if wanted else "DROP"
+    alteration.native(lambda: f"{alteration.alter()} ALTER COLUMN {quote_identifier(column.name)} {word} NOT NULL")
+    alteration.attribute(column, attnotnull=int(wanted))
+
+
+def alter_type(alteration: Alteration, fields: dict[str, Any]) -> None:
+    """ALTER COLUMN TYPE, with or without USING, by a rebuild.
+
+    Raises:
+        SqlError: 42804 no automatic conversion; 0A000 a view uses the column.
+    """
+    from helios_cli.engine.sql.stored import translate_for_column
+
+    builder, table = alteration.builder, alteration.table
+    column = alteration.column(fields["name"])
+    definition = fields["def"]["ColumnDef"]
+    type_oid, typmod = resolve_type(definition["typeName"], builder.context())
+    _refuse_view_users(alteration, column.name)
+    using = definition.get("raw_default")
+    node = using or {"ColumnRef": {"fields": [{"String": {"sval": column.name}}], "location": -1}}
+    shown = registry.sql_type_name(type_oid)
+    try:
+        typed = translate_for_column(
+            node, as_relation(table), catalog=builder.catalog, functions=builder.functions, type_oid=type_oid,
+            typmod=typmod, purpose="CHECK", source=builder.source,
+        )  # fmt: skip
+    except SqlError as error:
+        if using is not None or error.sqlstate not in ("42804", "42846"):
+            raise
+        raise builder.error(
+            "42804", f'column "{column.name}" cannot be cast automatically to type {shown}',
+            hint=f'You might need to specify "USING {column.name}::{registry.format_type(type_oid, typmod)}".',
+        ) from None  # fmt: skip
+    alteration.conversions[column.name] = typed.sql
+    column.type_oid, column.typmod = type_oid, typmod
+    if column.default is not None and not column.generated:
+        column.default = _retyped_default(builder, column)
+    alteration.rebuild = True
+    alteration.attribute(
+        column, atttypid=type_oid, atttypmod=typmod, typname=registry.decl_of(type_oid, typmod),
+        default_text=column.default,
+    )  # fmt: skip
+
+
+def _retyped_default(builder: Builder, column: ColumnDef) -> str | None:
+    node = parse_expression(column.default or "NULL")
+    if "TypeCast" in node and "A_Const" in node["TypeCast"]["arg"]:
+        node = node["TypeCast"]["arg"]
+    if "A_Const" in node:
+        return default_text(builder, node, column)
+    default_sql(builder, column)
+    return deparse(node)
+
+
+def _refuse_view_users(alteration: Alteration, column: str) -> None:
+    catalog, table = alteration.builder.catalog, alteration.table
+    for view in catalog.dependents(table.oid):
+        named = catalog.dependent_columns(view.oid, table.oid)
+        if not named or column in named:
+            raise alteration.builder.error(
+                "0A000", "cannot alter type of a column used by a view or rule",
+                detail=f'rule _RETURN on view {view.name} depends on column "{column}"',
+            )  # fmt: skip
+
+
+def set_identity(alteration: Alteration, fields: dict[str, Any]) -> None:
+    """ADD GENERATED ... AS IDENTITY, SET GENERATED and DROP IDENTITY."""
+    builder, table = alteration.builder, alteration.table
+    column = alteration.column(fields["name"])
+    subtype = fields["subtype"]
+    if subtype == "AT_AddIdentity":
+        _add_identity(alteration, column, fields)
+        return
+    if not column.identity:
+        if subtype == "AT_DropIdentity" and fields.get("missing_ok"):
+            builder.notices.append(f'column "{column.name}" of relation "{table.name}" is not an identity column, skipping')
+            return
+        message = f'column "{column.name}" of relation "{table.name}" is not an identity column'
+        raise builder.error("55000", message)
+    owned = [found for found in builder.catalog.owned_sequences(table.oid) if found.owner_attnum == column.attnum]
+    if subtype == "AT_DropIdentity":
+        column.identity = ""
+        for sequence in owned:
+            builder.add(
+                delete(table.temp, "helios_relation", oid=sequence.oid),
+                delete(table.temp, "helios_sequence", oid=sequence.oid),
+            )
+    else:
+        _set_identity_options(alteration, column, fields["def"]["List"]["items"])
+    alteration.attribute(column, attidentity=column.identity)
+
+
+def _add_identity(alteration: Alteration, column: ColumnDef, fields: dict[str, Any]) -> None:
+    builder, table = alteration.builder, alteration.table
+    if column.identity:
+        message = f'column "{column.name}" of relation "{table.name}" is already an identity column'
+        raise builder.error("55000", message)
+    if not column.not_null:
+        message = f'column "{column.name}" of relation "{table.name}" must be declared NOT NULL before identity can be added'
+        raise builder.error("55000", message)
+    if column.default is not None:
+        message = f'column "{column.name}" of relation "{table.name}" already has a default value'
+        raise builder.error("55000", message)
+    constraint = fields["def"]["Constraint"]
+    column.identity = constraint["generated_when"]
+    spec = ColumnSpec(column, sequence_options=constraint.get("options", []))
+    sequence = column_sequence(builder, table, spec)
+    if sequence is not None:
+        builder.add(*sequence_rows(sequence))
+    alteration.attribute(column, attidentity=column.identity)
+
+
+def _set_identity_options(alteration: Alteration, column: ColumnDef, items: list[dict[str, Any]]) -> None:
+    from helios_cli.engine.sql.ddl_sequence import sequence_changes
+
+    builder = alteration.builder
+    options = []
+    for item in items:
+        if item["DefElem"]["defname"] == "generated":
+            column.identity = chr(item["DefElem"]["arg"]["Integer"]["ival"])
+        else:
+            options.append(item)
+    for sequence in builder.catalog.owned_sequences(alteration.table.oid):
+        if options and sequence.owner_attnum == column.attnum:
+            found = apply_options(builder, sequence, options, is_new=False)
+            builder.add(sequence_changes(sequence, found))
+
+
+__all__ = [
+    "Alteration", "add_column", "alter_type", "default_sql", "drop_column", "index_columns", "set_default",
+    "set_identity", "set_not_null", "unsupported",
+]  # fmt: skip

@@ -1,0 +1,323 @@
+"""What the planning of one DDL statement gathers: steps, OIDs, notices; and lookups with PostgreSQL's errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from helios_cli.engine.errors import FeatureNotSupported, SqlError
+from helios_cli.engine.sql import tree
+from helios_cli.engine.sql.context import Context
+from helios_cli.engine.sql.ddl_deparse import parse_expression
+from helios_cli.engine.sql.ddl_model import DdlCatalog, TableDef
+from helios_cli.engine.sql.ddl_render import create_index_sql, create_table_sql, database_of
+from helios_cli.engine.sql.ddl_schema import TEMP_SCHEMA
+from helios_cli.engine.sql.function_spec import FunctionRegistry
+from helios_cli.engine.sql.plan import Kind, Plan
+from helios_cli.engine.sql.relation import ColumnInfo, Relation
+
+MAX_IDENTIFIER_BYTES: Final = 63
+TEMP_SCHEMA_NAME: Final = "pg_temp"
+"""The name under which a session's temporary objects are found; PostgreSQL numbers its own."""
+
+_KIND_NAMES: Final = {"r": "table", "t": "table", "v": "view", "i": "index", "S": "sequence"}
+_WRONG_KIND_HINTS: Final = {
+    "r": "Use DROP TABLE to remove a table.",
+    "t": "Use DROP TABLE to remove a table.",
+    "v": "Use DROP VIEW to remove a view.",
+    "i": "Use DROP INDEX to remove an index.",
+    "S": "Use DROP SEQUENCE to remove a sequence.",
+}
+
+
+@dataclass(slots=True)
+class Builder:
+    """The state of one DDL statement's planning; ``finish`` makes the plan."""
+
+    catalog: DdlCatalog
+    functions: FunctionRegistry
+    source: str = ""
+    steps: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    fk_off: bool = False
+    temp: bool = False
+    """Objects made by the statement are temporary."""
+    _next_oid: dict[bool, int] = field(default_factory=dict)
+    _taken: set[tuple[str, str]] = field(default_factory=set)
+    _taken_sqlite: set[str] = field(default_factory=set)
+    _touched: set[bool] = field(default_factory=set)
+
+    # -- OIDs and steps ---------------------------------------------------------------------------
+
+    def oid(self, temp: bool | None = None) -> int:
+        """A new OID."""
+        temp = self.temp if temp is None else temp
+        number = self._next_oid.get(temp) or self.catalog.next_oid(temp)
+        self._next_oid[temp] = number + 1
+        return number
+
+    def add(self, *steps: str) -> None:
+        """Append SQLite statements."""
+        self.steps.extend(steps)
+
+    def touch(self, temp: bool) -> None:
+        """Note that the catalog of permanent or of temporary objects changes."""
+        self._touched.add(temp)
+
+    def use_temp(self) -> None:
+        """Make the session's temporary system tables unless they are there."""
+        self.temp = True
+        if not self.catalog.has_temp_tables() and not any("temp.helios_meta" in step for step in self.steps):
+            self.add(*TEMP_SCHEMA)
+
+    def finish(self, tag: str, *, action: object | None = None) -> Plan:
+        """The plan; one without steps or action (IF EXISTS found nothing) still sends its tag and notices."""
+        steps = list(self.steps)
+        if steps:
+            for temp, number in sorted(self._next_oid.items()):
+                steps.append(f"UPDATE {database_of(temp)}.helios_meta SET value = {number} WHERE key = 'next_oid'")
+            for temp in sorted(self._touched or {self.temp}):
+                steps.append(
+                    f"UPDATE {database_of(temp)}.helios_meta SET value = value + 1 WHERE key = 'catalog_version'"
+                )
+        return Plan(
+            kind=Kind.DDL,
+            tag=tag,
+            steps=tuple(steps),
+            action=action,
+            counts_rows=False,
+            fk_off=self.fk_off,
+            catalog_version=self.catalog.version,
+            notices=tuple(self.notices),
+        )
+
+    # -- expressions and types --------------------------------------------------------------------
+
+    def context(self) -> Context:
+        """A context for resolving types of this statement."""
+        return Context(catalog=self.catalog, functions=self.functions, source=self.source, parameters_allowed=False)
+
+    def error(self, sqlstate: str, message: str, at: int = -1, **more: Any) -> SqlError:
+        """An error that points at a byte offset of the statement."""
+        return self.context().error(sqlstate, message, at, **more)
+
+    def translate(self, table: TableDef, text: str, purpose: str) -> str:
+        """A stored PostgreSQL expression over a table as SQLite text."""
+        return self.translate_node(table, parse_expression(text), purpose)
+
+    def translate_node(self, table: TableDef | None, node: dict[str, Any], purpose: str) -> str:
+        """An expression tree over a table as SQLite text."""
+        from helios_cli.engine.sql.stored import translate_for_column
+
+        relation = as_relation(table) if table is not None else None
+        type_oid = 16 if purpose == "CHECK" else None
+        typed = translate_for_column(
+            node, relation, catalog=self.catalog, functions=self.functions, type_oid=type_oid, purpose=purpose,
+            source=self.source,
+        )  # fmt: skip
+        return typed.sql
+
+    def table_sql(
+        self, table: TableDef, *, sqlite_name: str | None = None, defaults: dict[str, str] | None = None
+    ) -> str:
+        """CREATE TABLE for a definition."""
+
+        def ref_name(oid: int) -> str:
+            if oid == table.oid:
+                return table.sqlite_name
+            found = self.catalog.relation_by_oid(oid)
+            if found is None:
+                raise SqlError(f"relation with OID {oid} does not exist", sqlstate="42P01")
+            return found.sqlite_name
+
+        return create_table_sql(table, self.translate, ref_name, sqlite_name=sqlite_name, defaults=defaults)
+
+    def index_sql(self, table: TableDef, position: int) -> str:
+        """CREATE INDEX for the index at a position of ``table.indexes``."""
+        return create_index_sql(table, table.indexes[position], self.translate)
+
+    # -- names ------------------------------------------------------------------------------------
+
+    def creation_schema(self, range_var: dict[str, Any]) -> str:
+        """The schema a new object goes to; checks that user objects may be made there.
+
+        Raises:
+            SqlError: 3F000 no such schema, 42501 a system schema.
+        """
+        named = range_var.get("schemaname")
+        if range_var.get("relpersistence") == "t" or named == TEMP_SCHEMA_NAME:
+            if named not in (None, TEMP_SCHEMA_NAME):
+                message = "cannot create temporary relation in non-temporary schema"
+                raise self.error("42P16", message, range_var.get("location", -1))
+            self.use_temp()
+            return TEMP_SCHEMA_NAME
+        schema = named or self.default_schema()
+        if schema in ("pg_catalog", "information_schema"):
+            shown = f"{schema}.{range_var['relname']}"
+            raise self.error(
+                "42501", f'permission denied to create "{shown}"', detail="System catalog modifications are currently disallowed."
+            )
+        if self.catalog.schema_oid(schema) is None:
+            raise self.error("3F000", f'schema "{schema}" does not exist', range_var.get("location", -1))
+        return str(schema)
+
+    def default_schema(self) -> str:
+        """The first schema of the search path that exists.
+
+        Raises:
+            SqlError: 3F000, none exists.
+        """
+        for schema in self.catalog.search_path:
+            if schema not in ("pg_catalog", TEMP_SCHEMA_NAME) and self.catalog.schema_oid(schema) is not None:
+                return schema
+        raise self.error("3F000", "no schema has been selected to create in")
+
+    def check_name(self, name: str) -> None:
+        """Refuse names that belong to the node or to SQLite.
+
+        Raises:
+            SqlError: 42939.
+        """
+        if name.lower().startswith(("helios_", "sqlite_")):
+            raise self.error(
+                "42939", f'unacceptable relation name "{name}"', detail='The prefixes "helios_" and "sqlite_" are reserved.'
+            )
+
+    def sqlite_name(self, schema: str, name: str, temp: bool | None = None) -> str:
+        """A free SQLite name for a relation: ``name`` in public, ``schema.name`` elsewhere.
+
+        SQLite's names ignore case, so a second name that differs only in case gets ``~2`` and so on.
+        """
+        temp = self.temp if temp is None else temp
+        parts = [part if "." not in part and '"' not in part else f'"{part}"' for part in (schema, name)]
+        plain = schema in ("public", TEMP_SCHEMA_NAME) and "." not in name
+        base = candidate = name if plain else ".".join(parts)
+        count = 1
+        while candidate.lower() in self._taken_sqlite or self.catalog.sqlite_name_taken(candidate, temp):
+            count += 1
+            candidate = f"{base}~{count}"
+        self._taken_sqlite.add(candidate.lower())
+        return candidate
+
+    def name_is_free(self, schema: str, name: str) -> bool:
+        """Whether no relation, and nothing this statement makes, has the name."""
+        return (schema, name) not in self._taken and self.catalog.object_kind(schema, name) is None
+
+    def claim_name(self, schema: str, name: str) -> None:
+        """Take a relation name.
+
+        Raises:
+            SqlError: 42P07 it is taken.
+        """
+        self.check_name(name)
+        if not self.name_is_free(schema, name):
+            raise self.error("42P07", f'relation "{name}" already exists')
+        self._taken.add((schema, name))
+
+    def choose_relation_name(self, schema: str, *parts: str) -> str:
+        """A free name made of parts, as ChooseRelationName does: ``t_a_key``, then ``t_a_key1`` ..."""
+        count = 0
+        while True:
+            name = make_object_name(parts, str(count) if count else "")
+            if self.name_is_free(schema, name):
+                self._taken.add((schema, name))
+                return name
+            count += 1
+
+    # -- finding ----------------------------------------------------------------------------------
+
+    def find_relation(self, range_var: dict[str, Any], missing_ok: bool = False) -> Relation | None:
+        """The relation a RangeVar names; None only with ``missing_ok``, after a notice.
+
+        Raises:
+            SqlError: 42P01.
+        """
+        schema, name = range_var.get("schemaname"), range_var["relname"]
+        found = self.catalog.relation(schema, name)
+        if found is not None:
+            return found
+        shown = f"{schema}.{name}" if schema else name
+        if missing_ok:
+            self.notices.append(f'relation "{shown}" does not exist, skipping')
+            return None
+        raise self.error("42P01", f'relation "{shown}" does not exist', range_var.get("location", -1))
+
+    def find_table(self, range_var: dict[str, Any], missing_ok: bool = False) -> TableDef | None:
+        """The table a RangeVar names.
+
+        Raises:
+            SqlError: 42P01 missing, 42809 not a table, 42501 a system catalog.
+        """
+        relation = self.find_relation(range_var, missing_ok)
+        if relation is None:
+            return None
+        if relation.kind == "c":
+            raise self.error("42501", f'permission denied: "{relation.name}" is a system catalog')
+        table = self.catalog.table_def(relation.oid)
+        if table is None:
+            raise self.error("42809", f'"{relation.name}" is not a table')
+        self.temp = table.temp
+        self.touch(table.temp)
+        return table
+
+
+def make_object_name(parts: Iterable[str], suffix: str = "") -> str:
+    """Join name parts with underscores and cut the longest until 63 bytes hold them (makeObjectName, indexcmds.c).
+
+    The last part is the label ('key', 'idx'), which is never cut.
+    """
+    *names, label = [part for part in parts if part]
+    tail = f"_{label}{suffix}"
+    while len("_".join(names).encode()) + len(tail.encode()) > MAX_IDENTIFIER_BYTES:
+        longest = max(range(len(names)), key=lambda index: len(names[index].encode()))
+        names[longest] = names[longest][:-1]
+    return "_".join(names) + tail
+
+
+def as_relation(table: TableDef) -> Relation:
+    """A definition as the planner sees tables."""
+    columns = tuple(
+        ColumnInfo(
+            column.name, column.type_oid, column.typmod, column.not_null, column.default, column.identity, column.attnum
+        )
+        for column in table.columns
+    )
+    return Relation(table.oid, table.schema, table.name, "t" if table.temp else "r", columns, (), table.sqlite_name)
+
+
+def kind_name(kind: str) -> str:
+    """'table', 'view', 'index' or 'sequence'."""
+    return _KIND_NAMES.get(kind, "relation")
+
+
+def wrong_kind_hint(kind: str) -> str | None:
+    """PostgreSQL's hint when DROP names an object of this kind by another kind's command."""
+    return _WRONG_KIND_HINTS.get(kind)
+
+
+def list_names(node: dict[str, Any]) -> list[str]:
+    """The strings of a List node: a possibly qualified name."""
+    return tree.strings(node["List"]["items"])
+
+
+def range_var_of(names: list[str]) -> dict[str, Any]:
+    """A RangeVar's fields for a possibly qualified name."""
+    fields: dict[str, Any] = {"relname": names[-1], "location": -1}
+    if len(names) > 1:
+        fields["schemaname"] = names[-2]
+    return fields
+
+
+def role_name(spec: dict[str, Any]) -> str:
+    """The role a RoleSpec names; keywords come back as ``current_user`` and the like."""
+    fields = spec.get("RoleSpec", spec)
+    kind = fields.get("roletype", "ROLESPEC_CSTRING")
+    if kind == "ROLESPEC_CSTRING":
+        return str(fields["rolename"])
+    return {"ROLESPEC_PUBLIC": "public", "ROLESPEC_SESSION_USER": "session_user"}.get(kind, "current_user")
+
+
+def unsupported(what: str, hint: str | None = None) -> FeatureNotSupported:
+    """A 0A000 that names what cannot be done."""
+    return FeatureNotSupported(f"{what} is not supported", hint=hint)

@@ -1,0 +1,242 @@
+"""Table constraints: primary key, unique, check and foreign key, with the names PostgreSQL gives them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from helios_cli.engine.datatypes import registry
+from helios_cli.engine.sql import tree
+from helios_cli.engine.sql.coercion import Context as How
+from helios_cli.engine.sql.coercion import can_coerce
+from helios_cli.engine.sql.ddl_build import Builder, make_object_name, unsupported
+from helios_cli.engine.sql.ddl_deparse import column_names, deparse
+from helios_cli.engine.sql.ddl_model import ConstraintDef, IndexDef, IndexKey, TableDef
+
+_JSON_LIKE = frozenset((114, 142, 600))
+"""json, xml, point: types without an order, so without unique constraints."""
+
+
+def add_constraint(builder: Builder, table: TableDef, fields: dict[str, Any]) -> ConstraintDef:
+    """Add one constraint, with its index where it has one, to a definition. No steps are written.
+
+    Raises:
+        SqlError: 42703 unknown column, 42P16 a second primary key, 42830 no key to refer to, and others.
+    """
+    kind = fields["contype"]
+    if kind in ("CONSTR_PRIMARY", "CONSTR_UNIQUE"):
+        return _add_key(builder, table, fields)
+    if kind == "CONSTR_CHECK":
+        return _add_check(builder, table, fields)
+    if kind == "CONSTR_FOREIGN":
+        return _add_foreign_key(builder, table, fields)
+    if kind == "CONSTR_EXCLUSION":
+        raise unsupported("EXCLUDE")
+    raise unsupported(f"table constraint {kind}")
+
+
+def _free_name(table: TableDef, *parts: str) -> str:
+    count = 0
+    while True:
+        name = make_object_name(parts, str(count) if count else "")
+        if table.constraint(name) is None:
+            return name
+        count += 1
+
+
+def _claim(builder: Builder, table: TableDef, name: str) -> None:
+    if table.constraint(name) is not None:
+        raise builder.error("42710", f'constraint "{name}" for relation "{table.name}" already exists')
+
+
+# -- primary key and unique ---------------------------------------------------------------------------------------
+
+
+def _add_key(builder: Builder, table: TableDef, fields: dict[str, Any]) -> ConstraintDef:
+    primary = fields["contype"] == "CONSTR_PRIMARY"
+    if primary and table.primary_key() is not None:
+        message = f'multiple primary keys for table "{table.name}" are not allowed'
+        raise builder.error("42P16", message, fields.get("location", -1))
+    if fields.get("deferrable"):
+        raise unsupported("a DEFERRABLE unique constraint", "Leave DEFERRABLE out; foreign keys may be deferrable.")
+    if fields.get("nulls_not_distinct"):
+        raise unsupported("NULLS NOT DISTINCT")
+    if "indexname" in fields:
+        return _adopt_index(builder, table, fields, primary)
+    names = tree.strings(fields["keys"])
+    _check_key_columns(builder, table, names, primary, fields.get("location", -1))
+    include = tuple(tree.strings(fields.get("including", [])))
+    return _make_key(builder, table, fields.get("conname"), names, primary, include)
+
+
+def _make_key(
+    builder: Builder, table: TableDef, given: str | None, names: list[str], primary: bool, include: tuple[str, ...]
+) -> ConstraintDef:
+    if given is not None:
+        _claim(builder, table, given)
+        builder.claim_name(table.schema, given)
+        name = given
+    elif primary:
+        name = builder.choose_relation_name(table.schema, table.name, "pkey")
+    else:
+        name = builder.choose_relation_name(table.schema, table.name, "_".join(names), "key")
+    index = IndexDef(
+        oid=builder.oid(table.temp), schema=table.schema, name=name,
+        sqlite_name=builder.sqlite_name(table.schema, name, table.temp), table_oid=table.oid, unique=True,
+        primary=primary, method="btree", keys=tuple(IndexKey(column) for column in names), include=include,
+    )  # fmt: skip
+    constraint = ConstraintDef(
+        oid=builder.oid(table.temp), table_oid=table.oid, name=name, kind="p" if primary else "u",
+        columns=tuple(names), index_oid=index.oid,
+    )  # fmt: skip
+    table.indexes.append(index)
+    table.constraints.append(constraint)
+    return constraint
+
+
+def _check_key_columns(builder: Builder, table: TableDef, names: list[str], primary: bool, at: int) -> None:
+    what = "primary key" if primary else "unique"
+    for position, name in enumerate(names):
+        column = table.column(name)
+        if column is None:
+            raise builder.error("42703", f'column "{name}" named in key does not exist', at)
+        if name in names[:position]:
+            raise builder.error("42701", f'column "{name}" appears twice in {what} constraint', at)
+        if column.type_oid in _JSON_LIKE:
+            shown = registry.sql_type_name(column.type_oid)
+            raise builder.error("42704", f"data type {shown} has no default operator class for access method \"btree\"")
+        if primary:
+            column.not_null = True
+
+
+def _adopt_index(builder: Builder, table: TableDef, fields: dict[str, Any], primary: bool) -> ConstraintDef:
+    """ADD CONSTRAINT ... USING INDEX."""
+    found = next((index for index in table.indexes if index.name == fields["indexname"]), None)
+    if found is None:
+        raise builder.error("42704", f'index "{fields["indexname"]}" does not exist')
+    columns = [key.column for key in found.keys if key.column is not None]
+    if not found.unique or found.predicate is not None or len(columns) != len(found.keys):
+        raise builder.error("42809", f'"{found.name}" is not a unique index over plain columns')
+    _check_key_columns(builder, table, columns, primary, fields.get("location", -1))
+    name = fields.get("conname") or found.name
+    _claim(builder, table, name)
+    found.primary = primary
+    if name != found.name:
+        message = f'ALTER TABLE / ADD CONSTRAINT USING INDEX will rename index "{found.name}" to "{name}"'
+        builder.notices.append(message)
+        builder.claim_name(table.schema, name)
+        found.name = name
+    constraint = ConstraintDef(
+        builder.oid(table.temp), table.oid, name, "p" if primary else "u", tuple(columns), found.oid
+    )
+    table.constraints.append(constraint)
+    return constraint
+
+
+# -- check --------------------------------------------------------------------------------------------------------
+
+
+def _add_check(builder: Builder, table: TableDef, fields: dict[str, Any]) -> ConstraintDef:
+    node = fields["raw_expr"]
+    for part in tree.walk(node):
+        if isinstance(part.get("SubLink"), dict):
+            raise builder.error("0A000", "cannot use subquery in check constraint", part["SubLink"].get("location", -1))
+    named = column_names(node)
+    builder.translate_node(table, node, "CHECK")
+    name = fields.get("conname")
+    if name is None:
+        own = fields.get("column") or (named[0] if len(named) == 1 else "")
+        name = _free_name(table, table.name, own, "check")
+    _claim(builder, table, name)
+    types = {column.name: column.type_oid for column in table.columns}
+    constraint = ConstraintDef(
+        oid=builder.oid(table.temp), table_oid=table.oid, name=name, kind="c", columns=named,
+        expression=deparse(node, types),
+    )  # fmt: skip
+    table.constraints.append(constraint)
+    return constraint
+
+
+# -- foreign key --------------------------------------------------------------------------------------------------
+
+
+def _add_foreign_key(builder: Builder, table: TableDef, fields: dict[str, Any]) -> ConstraintDef:
+    own = tree.strings(fields["fk_attrs"])
+    for name in own:
+        if table.column(name) is None:
+            raise builder.error("42703", f'column "{name}" referenced in foreign key constraint does not exist')
+    _check_options(builder, fields, own)
+    target = _referenced_table(builder, table, fields["pktable"])
+    named = tree.strings(fields.get("pk_attrs", []))
+    index, referenced = _referenced_key(builder, target, named)
+    if len(own) != len(referenced):
+        raise builder.error("42830", "number of referencing and referenced columns for foreign key disagree")
+    name = fields.get("conname") or _free_name(table, table.name, "_".join(own), "fkey")
+    _claim(builder, table, name)
+    _check_types(builder, table, target, own, referenced, name)
+    constraint = ConstraintDef(
+        oid=builder.oid(table.temp), table_oid=table.oid, name=name, kind="f", columns=tuple(own),
+        ref_oid=target.oid, ref_columns=tuple(referenced), ref_index_oid=index.oid,
+        on_update=fields.get("fk_upd_action", "a"), on_delete=fields.get("fk_del_action", "a"),
+        match=fields.get("fk_matchtype", "s"),
+        deferrable=bool(fields.get("deferrable") or fields.get("initdeferred")),
+        deferred=bool(fields.get("initdeferred")),
+    )  # fmt: skip
+    table.constraints.append(constraint)
+    return constraint
+
+
+def _check_options(builder: Builder, fields: dict[str, Any], own: list[str]) -> None:
+    if fields.get("fk_matchtype") == "p":
+        raise unsupported("MATCH PARTIAL")
+    if fields.get("fk_matchtype") == "f" and len(own) > 1:
+        raise unsupported("MATCH FULL over several columns", "Use MATCH SIMPLE with NOT NULL columns.")
+    if fields.get("fk_del_set_cols"):
+        raise unsupported("ON DELETE SET NULL (columns)")
+
+
+def _referenced_table(builder: Builder, table: TableDef, range_var: dict[str, Any]) -> TableDef:
+    schema, name = range_var.get("schemaname"), range_var["relname"]
+    if name == table.name and schema in (None, table.schema):
+        return table
+    relation = builder.find_relation(range_var)
+    target = builder.catalog.table_def(relation.oid) if relation is not None else None
+    if target is None:
+        raise builder.error("42809", f'referenced relation "{name}" is not a table')
+    if target.temp != table.temp:
+        words = ("permanent", "permanent") if target.temp else ("temporary", "temporary")
+        raise builder.error("42P16", f"constraints on {words[0]} tables may reference only {words[1]} tables")
+    return target
+
+
+def _referenced_key(builder: Builder, target: TableDef, named: list[str]) -> tuple[IndexDef, list[str]]:
+    """The unique index a foreign key stands on, and the referenced columns in the order of the key's own."""
+    if not named:
+        primary = target.primary_key()
+        if primary is None:
+            raise builder.error("42704", f'there is no primary key for referenced table "{target.name}"')
+        return next(index for index in target.indexes if index.oid == primary.index_oid), list(primary.columns)
+    for name in named:
+        if target.column(name) is None:
+            raise builder.error("42703", f'column "{name}" referenced in foreign key constraint does not exist')
+    for index in target.indexes:
+        keys = [key.column for key in index.keys]
+        if index.unique and index.predicate is None and None not in keys and sorted(map(str, keys)) == sorted(named):
+            return index, named
+    message = f'there is no unique constraint matching given keys for referenced table "{target.name}"'
+    raise builder.error("42830", message)
+
+
+def _check_types(
+    builder: Builder, table: TableDef, target: TableDef, own: list[str], referenced: list[str], name: str
+) -> None:
+    for mine, theirs in zip(own, referenced, strict=True):
+        one, other = table.column(mine), target.column(theirs)
+        if one is None or other is None:
+            continue
+        if one.type_oid == other.type_oid or can_coerce(one.type_oid, other.type_oid, How.IMPLICIT):
+            continue
+        shown = registry.sql_type_name(one.type_oid), registry.sql_type_name(other.type_oid)
+        raise builder.error(
+            "42804", f'foreign key constraint "{name}" cannot be implemented',
+            detail=f'Key columns "{mine}" and "{theirs}" are of incompatible types: {shown[0]} and {shown[1]}.',
+        )  # fmt: skip

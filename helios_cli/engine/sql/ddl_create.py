@@ -1,0 +1,208 @@
+"""CREATE TABLE: its columns, constraints, indexes and sequences, LIKE, and the rows that describe them."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any, Final
+
+from helios_cli.engine.sql import tree
+from helios_cli.engine.sql.ddl_build import Builder, unsupported
+from helios_cli.engine.sql.ddl_columns import (
+    MAX_COLUMNS,
+    ColumnSpec,
+    column_sequence,
+    read_column,
+    settle_default,
+)
+from helios_cli.engine.sql.ddl_constraints import add_constraint
+from helios_cli.engine.sql.ddl_deparse import parse_expression
+from helios_cli.engine.sql.ddl_model import IndexDef, SequenceDef, TableDef
+from helios_cli.engine.sql.ddl_render import attribute_row, constraint_row, index_rows, relation_row, sequence_rows
+from helios_cli.engine.sql.plan import Plan
+
+_HARMLESS_OPTIONS: Final = frozenset(("fillfactor", "oids", "parallel_workers", "user_catalog_table", "toast_tuple_target"))
+_LIKE_DEFAULTS, _LIKE_CONSTRAINTS = 1 << 3, 1 << 2
+_LIKE_GENERATED, _LIKE_IDENTITY, _LIKE_INDEXES = 1 << 4, 1 << 5, 1 << 6
+
+
+def create_table(builder: Builder, fields: dict[str, Any]) -> Plan:
+    """Plan CREATE TABLE.
+
+    Raises:
+        SqlError: 42P07 exists already, 42701 a column twice, and what columns and constraints raise.
+    """
+    _refuse_unsupported(fields)
+    range_var = fields["relation"]
+    schema, name = builder.creation_schema(range_var), range_var["relname"]
+    if fields.get("if_not_exists") and builder.catalog.object_kind(schema, name) is not None:
+        builder.notices.append(f'relation "{name}" already exists, skipping')
+        builder.steps.clear()
+        return builder.finish("CREATE TABLE")
+    builder.claim_name(schema, name)
+    table = TableDef(builder.oid(), schema, name, builder.sqlite_name(schema, name), builder.temp, [])
+    specs, table_constraints, likes = _read_elements(builder, table, fields.get("tableElts", []))
+    check_columns(builder, table)
+    sequences = _settle(builder, table, specs)
+    for constraint in _in_order(specs, table_constraints):
+        add_constraint(builder, table, constraint)
+    for like, options in likes:
+        _copy_like(builder, table, like, options)
+    write_table(builder, table, sequences)
+    return builder.finish("CREATE TABLE")
+
+
+def _refuse_unsupported(fields: dict[str, Any]) -> None:
+    if "partspec" in fields or "partbound" in fields:
+        raise unsupported("a partitioned table", "Create one table and index the partition key.")
+    if fields.get("inhRelations"):
+        raise unsupported("table inheritance")
+    if "ofTypename" in fields:
+        raise unsupported("a typed table")
+    if fields.get("accessMethod", "heap") != "heap":
+        raise unsupported(f'access method "{fields["accessMethod"]}"')
+    if fields.get("oncommit", "ONCOMMIT_NOOP") not in ("ONCOMMIT_NOOP", "ONCOMMIT_PRESERVE_ROWS"):
+        raise unsupported("ON COMMIT DROP or DELETE ROWS", "Use ON COMMIT PRESERVE ROWS.")
+    check_storage(fields)
+
+
+def check_storage(fields: dict[str, Any]) -> None:
+    """Accept storage options that change no answer; refuse the others.
+
+    Raises:
+        SqlError: 22023 an unknown option, 42704 an unknown tablespace.
+    """
+    if fields.get("tablespacename", "pg_default") != "pg_default":
+        from helios_cli.engine.errors import SqlError
+
+        raise SqlError(f'tablespace "{fields["tablespacename"]}" does not exist', sqlstate="42704")
+    for node in fields.get("options", []):
+        name = node["DefElem"]["defname"]
+        if name not in _HARMLESS_OPTIONS and not name.startswith(("autovacuum_", "toast", "vacuum_", "log_autovacuum")):
+            from helios_cli.engine.errors import SqlError
+
+            raise SqlError(f'unrecognized parameter "{name}"', sqlstate="22023")
+
+
+def _read_elements(
+    builder: Builder, table: TableDef, elements: list[dict[str, Any]]
+) -> tuple[list[ColumnSpec], list[dict[str, Any]], list[tuple[TableDef, int]]]:
+    specs: list[ColumnSpec] = []
+    constraints: list[dict[str, Any]] = []
+    likes: list[tuple[TableDef, int]] = []
+    for element in elements:
+        kind = tree.tag(element)
+        if kind == "ColumnDef":
+            specs.append(read_column(builder, element[kind], len(table.columns) + 1, table.name))
+            table.columns.append(specs[-1].column)
+        elif kind == "Constraint":
+            constraints.append(element[kind])
+        elif kind == "TableLikeClause":
+            specs += _like_columns(builder, table, element[kind], likes)
+        else:
+            raise unsupported(kind)
+    return specs, constraints, likes
+
+
+def check_columns(builder: Builder, table: TableDef) -> None:
+    """Refuse duplicate names, names that differ only in case, and too many columns.
+
+    Raises:
+        SqlError: 42701, 54011; 0A000 for names that only case tells apart, which SQLite cannot hold.
+    """
+    if len(table.columns) > MAX_COLUMNS:
+        raise builder.error("54011", f"tables can have at most {MAX_COLUMNS} columns")
+    seen: dict[str, str] = {}
+    for column in table.columns:
+        folded = column.name.lower()
+        if seen.get(folded) == column.name:
+            raise builder.error("42701", f'column "{column.name}" specified more than once')
+        if folded in seen:
+            raise unsupported(f'a column "{column.name}" beside "{seen[folded]}"', "Choose names that differ in more than case.")
+        seen[folded] = column.name
+
+
+def _settle(builder: Builder, table: TableDef, specs: list[ColumnSpec]) -> list[SequenceDef]:
+    sequences = []
+    for spec in specs:
+        sequence = column_sequence(builder, table, spec)
+        if sequence is not None:
+            sequences.append(sequence)
+        settle_default(builder, table, spec)
+    return sequences
+
+
+def _in_order(specs: list[ColumnSpec], table_constraints: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Constraints in the order PostgreSQL makes them: checks, then keys (the primary key first), then foreign keys."""
+    everything = [constraint for spec in specs for constraint in spec.constraints] + table_constraints
+    rank = {"CONSTR_CHECK": 0, "CONSTR_PRIMARY": 1, "CONSTR_UNIQUE": 2, "CONSTR_FOREIGN": 3}
+    return sorted(everything, key=lambda constraint: rank.get(constraint["contype"], 4))
+
+
+def write_table(builder: Builder, table: TableDef, sequences: list[SequenceDef]) -> None:
+    """The steps that make a table and everything that came with it."""
+    for sequence in sequences:
+        builder.add(*sequence_rows(sequence))
+    builder.add(builder.table_sql(table))
+    builder.add(relation_row(table.temp, table.oid, table.schema, table.name, "r", table.sqlite_name))
+    builder.add(*(attribute_row(table.temp, table.oid, column) for column in table.columns))
+    for position, index in enumerate(table.indexes):
+        builder.add(builder.index_sql(table, position), *index_rows(table.temp, index))
+    builder.add(*(constraint_row(table.temp, constraint) for constraint in table.constraints))
+
+
+# -- LIKE ---------------------------------------------------------------------------------------------------------
+
+
+def _like_columns(
+    builder: Builder, table: TableDef, fields: dict[str, Any], likes: list[tuple[TableDef, int]]
+) -> list[ColumnSpec]:
+    """Append the columns of a LIKE clause; what the options copy besides follows in ``_copy_like``."""
+    temp = builder.temp
+    source = builder.find_table(fields["relation"])
+    builder.temp = temp
+    if source is None:
+        return []
+    options = fields.get("options", 0)
+    likes.append((source, options))
+    specs = []
+    for column in source.columns:
+        copied = deepcopy(column)
+        copied.attnum = len(table.columns) + 1
+        copied.sqlite_default = False
+        keep = _LIKE_GENERATED if column.generated else _LIKE_DEFAULTS
+        if not options & keep:
+            copied.default, copied.generated = None, ""
+        spec = ColumnSpec(copied)
+        if column.identity:
+            copied.identity = column.identity if options & _LIKE_IDENTITY else ""
+            spec.sequence_options = [] if options & _LIKE_IDENTITY else None
+        table.columns.append(copied)
+        specs.append(spec)
+    return specs
+
+
+def _copy_like(builder: Builder, table: TableDef, source: TableDef, options: int) -> None:
+    if options & _LIKE_CONSTRAINTS:
+        for constraint in source.constraints:
+            if constraint.kind == "c" and constraint.expression is not None:
+                node = parse_expression(constraint.expression)
+                add_constraint(builder, table, {"contype": "CONSTR_CHECK", "raw_expr": node, "conname": constraint.name})
+    if not options & _LIKE_INDEXES:
+        return
+    for index in source.indexes:
+        _copy_index(builder, table, source, index)
+
+
+def _copy_index(builder: Builder, table: TableDef, source: TableDef, index: IndexDef) -> None:
+    constraint = next((found for found in source.constraints if found.index_oid == index.oid and found.kind in "pu"), None)
+    if constraint is not None:
+        keys = [{"String": {"sval": name}} for name in constraint.columns]
+        kind = "CONSTR_PRIMARY" if constraint.kind == "p" else "CONSTR_UNIQUE"
+        add_constraint(builder, table, {"contype": kind, "keys": keys})
+        return
+    names = "_".join(key.column or "expr" for key in index.keys)
+    copied = deepcopy(index)
+    copied.oid, copied.table_oid, copied.schema = builder.oid(), table.oid, table.schema
+    copied.name = builder.choose_relation_name(table.schema, table.name, names, "idx")
+    copied.sqlite_name = builder.sqlite_name(table.schema, copied.name)
+    table.indexes.append(copied)

@@ -1,0 +1,331 @@
+"""Expression trees back to PostgreSQL text, in the form pg_get_expr prints (ruleutils.c, not pretty).
+
+Types are inferred only as far as that form needs them: a string constant beside a column is printed with
+the column's type, a varchar column beside text with its cast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import pgparse
+
+from helios_cli.engine.datatypes import registry
+from helios_cli.engine.errors import FeatureNotSupported
+from helios_cli.engine.sql import tree
+from helios_cli.engine.sql.oids import BPCHAR, INT4, NUMERIC, TEXT, UNKNOWN, VARCHAR
+from helios_cli.engine.sql.sqltext import pg_identifier, quote_string
+from helios_cli.engine.sql.typed import Node
+
+Columns = Mapping[str, int]
+"""Type OIDs of the columns an expression may name."""
+
+_VALUE_FUNCTIONS: Final = {
+    "SVFOP_CURRENT_DATE": "CURRENT_DATE",
+    "SVFOP_CURRENT_TIME": "CURRENT_TIME",
+    "SVFOP_CURRENT_TIMESTAMP": "CURRENT_TIMESTAMP",
+    "SVFOP_LOCALTIME": "LOCALTIME",
+    "SVFOP_LOCALTIMESTAMP": "LOCALTIMESTAMP",
+    "SVFOP_CURRENT_USER": "CURRENT_USER",
+    "SVFOP_CURRENT_ROLE": "CURRENT_ROLE",
+    "SVFOP_USER": "USER",
+    "SVFOP_SESSION_USER": "SESSION_USER",
+    "SVFOP_CURRENT_CATALOG": "CURRENT_CATALOG",
+    "SVFOP_CURRENT_SCHEMA": "CURRENT_SCHEMA",
+}
+_BOOLEAN_TESTS: Final = {
+    "IS_TRUE": "IS TRUE",
+    "IS_NOT_TRUE": "IS NOT TRUE",
+    "IS_FALSE": "IS FALSE",
+    "IS_NOT_FALSE": "IS NOT FALSE",
+    "IS_UNKNOWN": "IS UNKNOWN",
+    "IS_NOT_UNKNOWN": "IS NOT UNKNOWN",
+}
+_LIKE: Final = {"~~": "~~", "!~~": "!~~", "~~*": "~~*", "!~~*": "!~~*"}
+
+
+def deparse(node: Node, columns: Columns | None = None, target: int = 0) -> str:
+    """The PostgreSQL text of an expression.
+
+    ``target`` is the type a bare string constant takes (the column of a DEFAULT), 0 for none.
+
+    Raises:
+        FeatureNotSupported: the tree holds a node that may not stand in a stored expression here.
+    """
+    return _Deparser(columns or {}).expression(node, target)
+
+
+def parse_expression(text: str) -> Node:
+    """The tree of an expression that :func:`deparse` (or the user) wrote."""
+    node: Node = pgparse.parse(f"SELECT {text}")[0]["stmt"]["SelectStmt"]["targetList"][0]["ResTarget"]["val"]
+    return node
+
+
+def column_names(node: Any) -> tuple[str, ...]:
+    """The columns an expression names, unqualified, in order of first mention."""
+    names: dict[str, None] = {}
+    for part in tree.walk(node):
+        fields = part.get("ColumnRef", {}).get("fields") if isinstance(part.get("ColumnRef"), dict) else None
+        if fields and "String" in fields[-1]:
+            names[fields[-1]["String"]["sval"]] = None
+    return tuple(names)
+
+
+def rename_column(text: str, old: str, new: str, columns: Columns) -> str:
+    """The expression with every mention of a column renamed; ``columns`` are those before the renaming."""
+    node = parse_expression(text)
+    if old not in column_names(node):
+        return text
+    for part in tree.walk(node):
+        reference = part.get("ColumnRef")
+        if isinstance(reference, dict) and reference["fields"][-1].get("String", {}).get("sval") == old:
+            reference["fields"][-1]["String"]["sval"] = new
+    renamed = {new if name == old else name: type_oid for name, type_oid in columns.items()}
+    return deparse(node, renamed)
+
+
+def type_text(type_oid: int, typmod: int = -1) -> str:
+    """A type's name as format_type prints it, modifier included: ``character varying(20)``."""
+    return registry.format_type(type_oid, typmod)
+
+
+class _Deparser:
+    """Walks one expression; one method a node type."""
+
+    def __init__(self, columns: Columns) -> None:
+        self._columns = columns
+        self._methods: dict[str, Callable[[dict[str, Any]], str]] = {
+            "ColumnRef": self._column,
+            "A_Expr": self._operator,
+            "BoolExpr": self._boolean,
+            "FuncCall": self._call,
+            "TypeCast": self._cast,
+            "NullTest": self._null_test,
+            "BooleanTest": self._boolean_test,
+            "CaseExpr": self._case,
+            "CoalesceExpr": self._coalesce,
+            "MinMaxExpr": self._min_max,
+            "A_ArrayExpr": self._array,
+            "SQLValueFunction": self._value_function,
+            "RowExpr": self._row,
+            "A_Indirection": self._subscript,
+            "CollateClause": self._collate,
+        }
+
+    def expression(self, node: Node, target: int = 0) -> str:
+        name = tree.tag(node)
+        if name == "A_Const":
+            return _constant(node["A_Const"], target)
+        method = self._methods.get(name)
+        if method is None:
+            raise FeatureNotSupported(f"a stored expression cannot contain {name}")
+        return method(node[name])
+
+    def type_of(self, node: Node) -> int:
+        """The type of a node as far as it is plain to see, else 0; 705 for a string constant."""
+        name = tree.tag(node)
+        if name == "A_Const":
+            return _constant_type(node["A_Const"])
+        if name == "ColumnRef":
+            return self._columns.get(column_names(node)[0], 0) if column_names(node) else 0
+        if name == "TypeCast":
+            found = registry.by_name(tree.strings(node[name]["typeName"]["names"])[-1])
+            return found.oid if found else 0
+        return 0
+
+    def _column(self, fields: dict[str, Any]) -> str:
+        last = fields["fields"][-1]
+        if "String" not in last:
+            raise FeatureNotSupported("a stored expression cannot contain *")
+        return pg_identifier(last["String"]["sval"])
+
+    def _operand(self, node: Node, beside: Node) -> str:
+        """One side of an operator, with the casts its other side calls for."""
+        own, other = self.type_of(node), self.type_of(beside)
+        if own == UNKNOWN:
+            known = TEXT if other in (VARCHAR, TEXT, 0, UNKNOWN) else other
+            return self.expression(node, known)
+        if own == VARCHAR and tree.tag(node) == "ColumnRef":
+            return f"({self.expression(node)})::text"
+        if own == INT4 and tree.tag(node) == "A_Const" and other == NUMERIC:
+            return f"({self.expression(node)})::numeric"
+        return self.expression(node)
+
+    def _operator(self, fields: dict[str, Any]) -> str:
+        kind, symbol = fields["kind"], tree.strings(fields["name"])[-1]
+        handler = {
+            "AEXPR_IN": self._in,
+            "AEXPR_BETWEEN": self._between,
+            "AEXPR_NOT_BETWEEN": self._between,
+            "AEXPR_OP_ANY": self._any_all,
+            "AEXPR_OP_ALL": self._any_all,
+            "AEXPR_NULLIF": self._nullif,
+        }.get(kind)
+        if handler is not None:
+            return handler(fields)
+        right: Node = fields["rexpr"]
+        if "lexpr" not in fields:
+            return f"({symbol} {self.expression(right)})"
+        left: Node = fields["lexpr"]
+        word = {"AEXPR_DISTINCT": "IS DISTINCT FROM", "AEXPR_NOT_DISTINCT": "IS NOT DISTINCT FROM"}.get(kind, symbol)
+        return f"({self._operand(left, right)} {word} {self._operand(right, left)})"
+
+    def _in(self, fields: dict[str, Any]) -> str:
+        left: Node = fields["lexpr"]
+        items = fields["rexpr"]["List"]["items"]
+        member = items[0]
+        negated = tree.strings(fields["name"])[-1] == "<>"
+        values = ", ".join(self._operand(item, left) for item in items)
+        if len(items) == 1:
+            return f"({self._operand(left, member)} {'<>' if negated else '='} {values})"
+        test = "<> ALL" if negated else "= ANY"
+        if self.type_of(left) == VARCHAR and all(self.type_of(item) == UNKNOWN for item in items):
+            varied = ", ".join(self.expression(item, VARCHAR) for item in items)
+            return f"({self._operand(left, member)} {test} ((ARRAY[{varied}])::text[]))"
+        return f"({self._operand(left, member)} {test} (ARRAY[{values}]))"
+
+    def _between(self, fields: dict[str, Any]) -> str:
+        left: Node = fields["lexpr"]
+        low, high = fields["rexpr"]["List"]["items"]
+        first = f"({self._operand(left, low)} {{}} {self._operand(low, left)})"
+        second = f"({self._operand(left, high)} {{}} {self._operand(high, left)})"
+        if fields["kind"] == "AEXPR_BETWEEN":
+            return f"({first.format('>=')} AND {second.format('<=')})"
+        return f"({first.format('<')} OR {second.format('>')})"
+
+    def _any_all(self, fields: dict[str, Any]) -> str:
+        word = "ANY" if fields["kind"] == "AEXPR_OP_ANY" else "ALL"
+        symbol = tree.strings(fields["name"])[-1]
+        return f"({self.expression(fields['lexpr'])} {symbol} {word} ({self.expression(fields['rexpr'])}))"
+
+    def _nullif(self, fields: dict[str, Any]) -> str:
+        left, right = fields["lexpr"], fields["rexpr"]
+        return f"NULLIF({self._operand(left, right)}, {self._operand(right, left)})"
+
+    def _boolean(self, fields: dict[str, Any]) -> str:
+        parts = [self.expression(part) for part in fields["args"]]
+        if fields["boolop"] == "NOT_EXPR":
+            return f"(NOT {parts[0]})"
+        return "(" + (" AND " if fields["boolop"] == "AND_EXPR" else " OR ").join(parts) + ")"
+
+    def _call(self, fields: dict[str, Any]) -> str:
+        if any(key in fields for key in ("agg_order", "agg_filter", "over", "agg_distinct", "agg_star")):
+            raise FeatureNotSupported("a stored expression cannot contain an aggregate or window function")
+        names = tree.strings(fields["funcname"])
+        arguments = [self._argument(names[-1], node) for node in fields.get("args", [])]
+        if fields.get("funcformat") == "COERCE_SQL_SYNTAX" and names[-1] == "extract":
+            return f"EXTRACT({_plain_string(fields['args'][0])} FROM {arguments[1]})"
+        shown = names[-1:] if names[0] == "pg_catalog" else names
+        return f"{'.'.join(pg_identifier(part) for part in shown)}({', '.join(arguments)})"
+
+    def _argument(self, function: str, node: Node) -> str:
+        if function in ("nextval", "currval", "setval") and self.type_of(node) == UNKNOWN:
+            return f"{quote_string(_plain_string(node))}::regclass"
+        if self.type_of(node) == VARCHAR and tree.tag(node) == "ColumnRef":
+            return f"({self.expression(node)})::text"
+        return self.expression(node, TEXT)
+
+    def _cast(self, fields: dict[str, Any]) -> str:
+        names = tree.strings(fields["typeName"]["names"])
+        known = registry.by_name(names[-1])
+        shown = known.sql_name if known else ".".join(pg_identifier(name) for name in names)
+        modifiers = [str(tree.const_value(part["A_Const"])) for part in fields["typeName"].get("typmods", [])]
+        if modifiers and not (known and known.oid == BPCHAR and modifiers == ["1"]):
+            head, _, tail = shown.partition(" with")
+            shown = f"{head}({','.join(modifiers)}){' with' + tail if tail else ''}"
+        if "arrayBounds" in fields["typeName"]:
+            shown += "[]"
+        argument: Node = fields["arg"]
+        if tree.tag(argument) == "A_Const":
+            value = tree.const_value(argument["A_Const"])
+            if known is not None and known.oid == 16 and value in ("t", "f"):
+                return "true" if value == "t" else "false"
+            if isinstance(value, str) and "sval" in argument["A_Const"]:
+                return f"{quote_string(value)}::{shown}"
+        return f"({self.expression(argument)})::{shown}"
+
+    def _null_test(self, fields: dict[str, Any]) -> str:
+        word = "IS NULL" if fields["nulltesttype"] == "IS_NULL" else "IS NOT NULL"
+        return f"({self.expression(fields['arg'])} {word})"
+
+    def _boolean_test(self, fields: dict[str, Any]) -> str:
+        return f"({self.expression(fields['arg'])} {_BOOLEAN_TESTS[fields['booltesttype']]})"
+
+    def _case(self, fields: dict[str, Any]) -> str:
+        parts = ["CASE"]
+        if "arg" in fields:
+            parts.append(self.expression(fields["arg"]))
+        for when in fields["args"]:
+            branch = when["CaseWhen"]
+            parts.append(f"WHEN {self.expression(branch['expr'])} THEN {self.expression(branch['result'], TEXT)}")
+        default = self.expression(fields["defresult"], TEXT) if "defresult" in fields else "NULL"
+        return " ".join([*parts, f"ELSE {default}", "END"])
+
+    def _coalesce(self, fields: dict[str, Any]) -> str:
+        first: Node = fields["args"][0]
+        return f"COALESCE({', '.join(self._operand(node, first) for node in fields['args'])})"
+
+    def _min_max(self, fields: dict[str, Any]) -> str:
+        word = "GREATEST" if fields.get("op", "IS_GREATEST") == "IS_GREATEST" else "LEAST"
+        return f"{word}({', '.join(self.expression(node) for node in fields['args'])})"
+
+    def _array(self, fields: dict[str, Any]) -> str:
+        return f"ARRAY[{', '.join(self.expression(node, TEXT) for node in fields.get('elements', []))}]"
+
+    def _row(self, fields: dict[str, Any]) -> str:
+        return f"ROW({', '.join(self.expression(node) for node in fields.get('args', []))})"
+
+    def _value_function(self, fields: dict[str, Any]) -> str:
+        operation = fields["op"]
+        if operation.endswith("_N"):
+            return f"{_VALUE_FUNCTIONS[operation.removesuffix('_N')]}({fields['typmod']})"
+        return _VALUE_FUNCTIONS[operation]
+
+    def _subscript(self, fields: dict[str, Any]) -> str:
+        text = f"({self.expression(fields['arg'])})"
+        for part in fields["indirection"]:
+            if "A_Indices" not in part or part["A_Indices"].get("is_slice"):
+                raise FeatureNotSupported("a stored expression cannot contain a slice or field selection")
+            text += f"[{self.expression(part['A_Indices']['uidx'])}]"
+        return text
+
+    def _collate(self, fields: dict[str, Any]) -> str:
+        names = tree.strings(fields["collname"])
+        return f"({self.expression(fields['arg'])} COLLATE {'.'.join(quoted_collation(name) for name in names)})"
+
+
+def quoted_collation(name: str) -> str:
+    """A collation's name as PostgreSQL prints it: ``"C"``, ``"en_US"``, ``ucs_basic``."""
+    return pg_identifier(name)
+
+
+def _plain_string(node: Node) -> str:
+    value = tree.const_value(node["A_Const"]) if "A_Const" in node else None
+    if not isinstance(value, str):
+        raise FeatureNotSupported("a stored expression needs a constant here")
+    return value
+
+
+def _constant_type(fields: dict[str, Any]) -> int:
+    if "sval" in fields:
+        return UNKNOWN
+    if "ival" in fields:
+        return INT4
+    return NUMERIC if "fval" in fields else 0
+
+
+def _constant(fields: dict[str, Any], target: int) -> str:
+    value = tree.const_value(fields)
+    if value is None:
+        return f"NULL::{type_text(target)}" if target else "NULL"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value) if value >= 0 else f"'{value}'::integer"
+    if "sval" in fields:
+        quoted = quote_string(value) if "\\" not in value else "E" + quote_string(value.replace("\\", "\\\\"))
+        return f"{quoted}::{type_text(target)}" if target else quoted
+    if "bsval" in fields:
+        return f"'{value[1:]}'::\"bit\"" if value[:1] == "b" else f"x'{value[1:]}'"
+    return str(value) if not str(value).startswith("-") else f"'{value}'::numeric"

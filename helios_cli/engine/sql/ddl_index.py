@@ -1,0 +1,156 @@
+"""CREATE INDEX, DROP INDEX and REINDEX."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from helios_cli.engine.sql import tree
+from helios_cli.engine.sql.ddl_build import Builder, unsupported
+from helios_cli.engine.sql.ddl_deparse import deparse
+from helios_cli.engine.sql.ddl_model import IndexDef, IndexKey, TableDef
+from helios_cli.engine.sql.ddl_render import index_rows, qualified
+from helios_cli.engine.sql.plan import Plan
+
+_SAME_ANSWERS: Final = frozenset(("btree", "hash"))
+"""Access methods whose every search an ordinary index answers alike."""
+_NEEDS_OWN_STRUCTURE: Final = {
+    "gin": "Leave the index out: the same queries run as a scan.",
+    "gist": "Leave the index out: the same queries run as a scan.",
+    "spgist": "Leave the index out: the same queries run as a scan.",
+    "brin": "Create a btree index instead.",
+}
+_GIN_AS_BTREE: Final = frozenset((3802, 3614))
+_MAX_KEYS: Final = 32
+
+
+def create_index(builder: Builder, fields: dict[str, Any]) -> Plan:
+    """Plan CREATE INDEX.
+
+    Raises:
+        SqlError: 42P07 exists already, 42703 unknown column, 42P17 a function that is not immutable.
+    """
+    table = builder.find_table(fields["relation"])
+    assert table is not None
+    name = fields.get("idxname")
+    if name is not None and fields.get("if_not_exists") and not builder.name_is_free(table.schema, name):
+        builder.notices.append(f'relation "{name}" already exists, skipping')
+        return builder.finish("CREATE INDEX")
+    method = fields.get("accessMethod", "btree")
+    keys = tuple(_key(builder, table, element["IndexElem"]) for element in fields["indexParams"])
+    _check(builder, table, fields, method, keys)
+    if name is None:
+        name = _default_name(builder, table, fields["indexParams"], keys)
+    else:
+        builder.claim_name(table.schema, name)
+    index = IndexDef(
+        oid=builder.oid(), schema=table.schema, name=name, sqlite_name=builder.sqlite_name(table.schema, name),
+        table_oid=table.oid, unique=bool(fields.get("unique")), primary=False, method=method, keys=keys,
+        include=tuple(_include(builder, table, element) for element in fields.get("indexIncludingParams", [])),
+        predicate=_predicate(builder, table, fields.get("whereClause")),
+    )  # fmt: skip
+    table.indexes.append(index)
+    builder.add(builder.index_sql(table, len(table.indexes) - 1), *index_rows(table.temp, index))
+    return builder.finish("CREATE INDEX")
+
+
+def _check(
+    builder: Builder, table: TableDef, fields: dict[str, Any], method: str, keys: tuple[IndexKey, ...]
+) -> None:
+    if fields.get("nulls_not_distinct"):
+        raise unsupported("NULLS NOT DISTINCT")
+    if len(keys) > _MAX_KEYS:
+        raise builder.error("54011", f"cannot use more than {_MAX_KEYS} columns in an index")
+    if method in _SAME_ANSWERS:
+        if method == "hash" and fields.get("unique"):
+            raise builder.error("0A000", 'access method "hash" does not support unique indexes')
+        return
+    if method not in _NEEDS_OWN_STRUCTURE:
+        raise builder.error("42704", f'access method "{method}" does not exist')
+    if fields.get("unique"):
+        raise builder.error("0A000", f'access method "{method}" does not support unique indexes')
+    # An index never changes an answer, only its speed: these are kept as ordinary indexes so that migrations run,
+    # except over an expression, which would be evaluated for nothing on every write.
+    if any(key.column is None for key in keys):
+        raise unsupported(f"a {method} index over an expression", _NEEDS_OWN_STRUCTURE[method])
+
+
+def _key(builder: Builder, table: TableDef, fields: dict[str, Any]) -> IndexKey:
+    descending = fields.get("ordering") == "SORTBY_DESC"
+    nulls = fields.get("nulls_ordering", "SORTBY_NULLS_DEFAULT")
+    nulls_first = descending if nulls == "SORTBY_NULLS_DEFAULT" else nulls == "SORTBY_NULLS_FIRST"
+    opclass = tree.strings(fields["opclass"])[-1] if fields.get("opclass") else None
+    collation = tree.strings(fields["collation"])[-1] if fields.get("collation") else None
+    if collation not in (None, "C", "POSIX", "default", "ucs_basic"):
+        raise unsupported(f'collation "{collation}"', 'Text is compared by code points; use COLLATE "C".')
+    if "name" in fields:
+        if table.column(fields["name"]) is None:
+            raise builder.error("42703", f'column "{fields["name"]}" does not exist')
+        return IndexKey(fields["name"], None, descending, nulls_first, opclass, collation)
+    builder.translate_node(table, fields["expr"], "INDEX")
+    types = {column.name: column.type_oid for column in table.columns}
+    return IndexKey(None, deparse(fields["expr"], types), descending, nulls_first, opclass, collation)
+
+
+def _include(builder: Builder, table: TableDef, element: dict[str, Any]) -> str:
+    name = element["IndexElem"].get("name")
+    if name is None:
+        raise builder.error("0A000", "expressions are not supported in included columns")
+    if table.column(name) is None:
+        raise builder.error("42703", f'column "{name}" does not exist')
+    return str(name)
+
+
+def _predicate(builder: Builder, table: TableDef, node: dict[str, Any] | None) -> str | None:
+    if node is None:
+        return None
+    for part in tree.walk(node):
+        if isinstance(part.get("SubLink"), dict):
+            raise builder.error("0A000", "cannot use subquery in index predicate", part["SubLink"].get("location", -1))
+    return deparse(node, {column.name: column.type_oid for column in table.columns})
+
+
+def _default_name(builder: Builder, table: TableDef, elements: list[dict[str, Any]], keys: tuple[IndexKey, ...]) -> str:
+    """As ChooseIndexName: the columns' names, a function's name for an expression, else 'expr'."""
+    parts: list[str] = []
+    for element, key in zip(elements, keys, strict=True):
+        part = key.column
+        if part is None:
+            call = element["IndexElem"]["expr"].get("FuncCall")
+            part = tree.strings(call["funcname"])[-1] if call else "expr"
+        count, base = 0, part
+        while part in parts:
+            count += 1
+            part = f"{base}{count}"
+        parts.append(part)
+    return builder.choose_relation_name(table.schema, table.name, "_".join(parts), "idx")
+
+
+def drop_index_steps(temp: bool, index: IndexDef) -> list[str]:
+    """The steps that remove an index and its rows."""
+    from helios_cli.engine.sql.ddl_render import delete
+
+    return [
+        f"DROP INDEX {qualified(index.sqlite_name, temp)}",
+        delete(temp, "helios_index", oid=index.oid),
+        delete(temp, "helios_relation", oid=index.oid),
+        delete(temp, "helios_description", objoid=index.oid),
+    ]
+
+
+def reindex(builder: Builder, fields: dict[str, Any]) -> Plan:
+    """Plan REINDEX of an index or table; of a schema, database or system it rebuilds every index."""
+    kind = fields["kind"]
+    if kind == "REINDEX_OBJECT_INDEX":
+        range_var = fields["relation"]
+        index = builder.catalog.index_def(range_var.get("schemaname"), range_var["relname"])
+        if index is None:
+            raise builder.error("42P01", f'relation "{range_var["relname"]}" does not exist', range_var.get("location", -1))
+        table = builder.catalog.table_def(index.table_oid)
+        builder.add(f"REINDEX {qualified(index.sqlite_name, table is not None and table.temp)}")
+    elif kind == "REINDEX_OBJECT_TABLE":
+        found = builder.find_table(fields["relation"])
+        assert found is not None
+        builder.add(f"REINDEX {qualified(found.sqlite_name, found.temp)}")
+    else:
+        builder.add("REINDEX")
+    return builder.finish("REINDEX")

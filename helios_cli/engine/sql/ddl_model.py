@@ -1,0 +1,207 @@
+"""What DDL knows of existing objects: plain records, and the catalog port that serves them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from helios_cli.engine.sql.relation import CatalogReader, Relation
+
+
+@dataclass(slots=True)
+class ColumnDef:
+    """One column of a table, as the system tables hold it."""
+
+    name: str
+    type_oid: int
+    typmod: int
+    attnum: int
+    type_name: str = ""
+    """The declared type of the SQLite column (``engine.datatypes``)."""
+    not_null: bool = False
+    default: str | None = None
+    """The default, or the generation expression, as PostgreSQL text."""
+    identity: str = ""
+    """'' | 'a' (ALWAYS) | 'd' (BY DEFAULT)."""
+    generated: str = ""
+    """'' | 's' (STORED)."""
+    sqlite_default: bool = False
+    """SQLite's own column has a DEFAULT clause: the value that rows older than the column show."""
+
+
+@dataclass(slots=True)
+class IndexKey:
+    """One key of an index: a column or an expression as PostgreSQL text, never both."""
+
+    column: str | None
+    expression: str | None = None
+    descending: bool = False
+    nulls_first: bool = False
+    opclass: str | None = None
+    collation: str | None = None
+
+
+@dataclass(slots=True)
+class IndexDef:
+    """One index, explicit or behind a primary key or unique constraint."""
+
+    oid: int
+    schema: str
+    name: str
+    sqlite_name: str
+    table_oid: int
+    unique: bool
+    primary: bool
+    method: str
+    keys: tuple[IndexKey, ...]
+    include: tuple[str, ...] = ()
+    predicate: str | None = None
+
+
+@dataclass(slots=True)
+class ConstraintDef:
+    """One constraint; which fields count depends on ``kind``."""
+
+    oid: int
+    table_oid: int
+    name: str
+    kind: str
+    """'p' primary key, 'u' unique, 'c' check, 'f' foreign key."""
+    columns: tuple[str, ...] = ()
+    """For a check: the columns its expression names, in order of first mention."""
+    index_oid: int = 0
+    expression: str | None = None
+    """A check's expression as PostgreSQL text."""
+    ref_oid: int = 0
+    ref_columns: tuple[str, ...] = ()
+    ref_index_oid: int = 0
+    on_update: str = "a"
+    on_delete: str = "a"
+    """PostgreSQL's letters: a no action, r restrict, c cascade, n set null, d set default."""
+    match: str = "s"
+    deferrable: bool = False
+    deferred: bool = False
+
+
+@dataclass(slots=True)
+class TableDef:
+    """A table with everything needed to write its SQLite form anew."""
+
+    oid: int
+    schema: str
+    name: str
+    sqlite_name: str
+    temp: bool
+    columns: list[ColumnDef]
+    constraints: list[ConstraintDef] = field(default_factory=list)
+    indexes: list[IndexDef] = field(default_factory=list)
+
+    def column(self, name: str) -> ColumnDef | None:
+        """The column of that name, or None."""
+        return next((column for column in self.columns if column.name == name), None)
+
+    def constraint(self, name: str) -> ConstraintDef | None:
+        """The constraint of that name, or None."""
+        return next((constraint for constraint in self.constraints if constraint.name == name), None)
+
+    def primary_key(self) -> ConstraintDef | None:
+        """The primary key, or None."""
+        return next((constraint for constraint in self.constraints if constraint.kind == "p"), None)
+
+
+@dataclass(slots=True)
+class ViewDef:
+    """A view: its query as PostgreSQL text and its SQLite name."""
+
+    oid: int
+    schema: str
+    name: str
+    sqlite_name: str
+    temp: bool
+    text: str
+
+
+@dataclass(slots=True)
+class SequenceDef:
+    """A sequence's parameters; the value is the storage's business."""
+
+    oid: int
+    schema: str
+    name: str
+    temp: bool
+    type_oid: int
+    start: int
+    increment: int
+    minimum: int
+    maximum: int
+    cache: int
+    cycle: bool
+    owner_oid: int = 0
+    owner_attnum: int = 0
+    internal: bool = False
+    """Belongs to an identity column."""
+
+
+@dataclass(slots=True, frozen=True)
+class RoleDef:
+    """A role's name, attributes by PostgreSQL's column names, and roles it is a member of."""
+
+    oid: int
+    name: str
+    superuser: bool
+    can_login: bool
+
+
+class DdlCatalog(CatalogReader, Protocol):
+    """What planning a DDL statement needs to know beyond names and columns."""
+
+    search_path: tuple[str, ...]
+    """Schemas in order, ``pg_catalog`` left out when it is implied."""
+
+    def next_oid(self, temp: bool) -> int:
+        """The first free OID of the database, or of the session's temporary objects."""
+
+    def schema_oid(self, name: str) -> int | None:
+        """The OID of a schema, or None."""
+
+    def schema_objects(self, name: str) -> tuple[Relation, ...]:
+        """Every table, view and sequence of a schema, by OID."""
+
+    def object_kind(self, schema: str, name: str) -> str | None:
+        """'r' 'v' 'i' 'S' of the object that has this name in the schema, or None when the name is free."""
+
+    def sqlite_name_taken(self, sqlite_name: str, temp: bool) -> bool:
+        """Whether SQLite has a table, view or index whose name differs at most in case."""
+
+    def has_temp_tables(self) -> bool:
+        """Whether the session's temporary system tables exist."""
+
+    def table_def(self, oid: int) -> TableDef | None:
+        """The whole definition of a table, None when the OID is no table's. The caller may change it."""
+
+    def view_def(self, oid: int) -> ViewDef | None:
+        """The definition of a view, or None."""
+
+    def index_def(self, schema: str | None, name: str) -> IndexDef | None:
+        """Find an index by name; with schema None along the search path."""
+
+    def sequence_def(self, oid: int) -> SequenceDef | None:
+        """The parameters of a sequence, or None."""
+
+    def owned_sequences(self, table_oid: int) -> tuple[SequenceDef, ...]:
+        """The sequences that go when the table goes."""
+
+    def referencing(self, table_oid: int) -> tuple[ConstraintDef, ...]:
+        """Foreign keys of other tables, and of itself, that point to the table."""
+
+    def dependents(self, oid: int) -> tuple[Relation, ...]:
+        """Views that read the relation directly, by OID."""
+
+    def dependent_columns(self, view_oid: int, oid: int) -> tuple[str, ...]:
+        """The columns of the relation that the view names; empty when that is not known."""
+
+    def relation_by_oid(self, oid: int) -> Relation | None:
+        """The table, view or sequence of that OID."""
+
+    def role(self, name: str) -> RoleDef | None:
+        """A role by name."""

@@ -1,0 +1,216 @@
+"""SQLite's text for tables and indexes, and the rows that describe them in the system tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+
+from helios_cli.engine.datatypes import registry
+from helios_cli.engine.sql.casts import collation_of
+from helios_cli.engine.sql.ddl_checks import type_check, user_check_name
+from helios_cli.engine.sql.ddl_model import ColumnDef, ConstraintDef, IndexDef, IndexKey, SequenceDef, TableDef
+from helios_cli.engine.sql.sqltext import constant, quote_identifier
+
+Translate = Callable[[TableDef, str, str], str]
+"""(table, PostgreSQL text, purpose) to SQLite text; purpose as in ``translate_for_column``."""
+
+_ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
+
+
+def database_of(temp: bool) -> str:
+    """SQLite's schema that holds permanent or temporary objects."""
+    return "temp" if temp else "main"
+
+
+def qualified(sqlite_name: str, temp: bool) -> str:
+    """A SQLite object's quoted name with its SQLite schema."""
+    return f"{database_of(temp)}.{quote_identifier(sqlite_name)}"
+
+
+def column_clause(table: TableDef, column: ColumnDef, translate: Translate, sqlite_default: str | None = None) -> str:
+    """One column of CREATE TABLE, or of ADD COLUMN.
+
+    ``sqlite_default`` is a SQLite constant, or None for no DEFAULT clause.
+    """
+    parts = [quote_identifier(column.name), registry.decl_of(column.type_oid, column.typmod)]
+    collation = collation_of(column.type_oid)
+    if collation:
+        parts.append(f"COLLATE {collation}")
+    if column.not_null:
+        parts.append("NOT NULL")
+    if sqlite_default is not None:
+        parts.append(f"DEFAULT {sqlite_default}")
+    if column.generated and column.default is not None:
+        parts.append(f"GENERATED ALWAYS AS ({translate(table, column.default, 'GENERATED')}) STORED")
+    check = type_check(column.name, column.type_oid, column.typmod)
+    if check is not None:
+        parts.append(f"CONSTRAINT {quote_identifier(check[0])} CHECK ({check[1]})")
+    return " ".join(parts)
+
+
+def check_clause(table: TableDef, constraint: ConstraintDef, translate: Translate) -> str:
+    """A user's CHECK constraint."""
+    name = quote_identifier(user_check_name(constraint.oid, constraint.name))
+    return f"CONSTRAINT {name} CHECK ({translate(table, constraint.expression or '', 'CHECK')})"
+
+
+def foreign_key_clause(constraint: ConstraintDef, ref_sqlite_name: str) -> str:
+    """A FOREIGN KEY constraint."""
+    own = ", ".join(quote_identifier(name) for name in constraint.columns)
+    other = ", ".join(quote_identifier(name) for name in constraint.ref_columns)
+    text = f"FOREIGN KEY ({own}) REFERENCES {quote_identifier(ref_sqlite_name)} ({other})"
+    if constraint.on_update != "a":
+        text += f" ON UPDATE {_ACTIONS[constraint.on_update]}"
+    if constraint.on_delete != "a":
+        text += f" ON DELETE {_ACTIONS[constraint.on_delete]}"
+    if constraint.deferrable and constraint.deferred:
+        text += " DEFERRABLE INITIALLY DEFERRED"
+    return text
+
+
+def create_table_sql(
+    table: TableDef,
+    translate: Translate,
+    ref_name: Callable[[int], str],
+    *,
+    sqlite_name: str | None = None,
+    defaults: dict[str, str] | None = None,
+) -> str:
+    """CREATE TABLE for a definition; ``ref_name`` gives the SQLite name of a referenced table's OID."""
+    kept = defaults or {}
+    parts = [column_clause(table, column, translate, kept.get(column.name)) for column in table.columns]
+    for constraint in table.constraints:
+        if constraint.kind == "c":
+            parts.append(check_clause(table, constraint, translate))
+        elif constraint.kind == "f":
+            parts.append(foreign_key_clause(constraint, ref_name(constraint.ref_oid)))
+    name = qualified(sqlite_name or table.sqlite_name, table.temp)
+    return f"CREATE TABLE {name} (\n  " + ",\n  ".join(parts or ['"" blob']) + "\n)"
+
+
+def create_index_sql(table: TableDef, index: IndexDef, translate: Translate) -> str:
+    """CREATE INDEX for a definition. INCLUDE columns follow the keys only where uniqueness is not at stake."""
+    keys = [_index_key(table, key, translate) for key in index.keys]
+    if not index.unique:
+        keys += [quote_identifier(name) for name in index.include]
+    unique = "UNIQUE " if index.unique else ""
+    name = qualified(index.sqlite_name, table.temp)
+    text = f"CREATE {unique}INDEX {name} ON {quote_identifier(table.sqlite_name)} ({', '.join(keys)})"
+    if index.predicate is not None:
+        text += f" WHERE {translate(table, index.predicate, 'INDEX')}"
+    return text
+
+
+def _index_key(table: TableDef, key: IndexKey, translate: Translate) -> str:
+    if key.column is not None:
+        text = quote_identifier(key.column)
+    else:
+        text = f"({translate(table, key.expression or '', 'INDEX')})"
+    return f"{text} DESC" if key.descending else text
+
+
+# -- rows of the system tables ------------------------------------------------------------------------------------
+
+
+def insert(temp: bool, table: str, **values: object) -> str:
+    """An INSERT of one row into a system table."""
+    columns = ", ".join(values)
+    return f"INSERT INTO {database_of(temp)}.{table}({columns}) VALUES ({', '.join(_constants(values.values()))})"
+
+
+def delete(temp: bool, table: str, **where: object) -> str:
+    """A DELETE by equality from a system table."""
+    return f"DELETE FROM {database_of(temp)}.{table} WHERE {_conditions(where)}"
+
+
+def update(temp: bool, table: str, changes: dict[str, object], **where: object) -> str:
+    """An UPDATE by equality of a system table."""
+    sets = ", ".join(f"{name} = {value}" for name, value in zip(changes, _constants(changes.values()), strict=True))
+    return f"UPDATE {database_of(temp)}.{table} SET {sets} WHERE {_conditions(where)}"
+
+
+def _constants(values: Iterable[object]) -> list[str]:
+    return [constant(value) for value in values]
+
+
+def _conditions(where: dict[str, object]) -> str:
+    return " AND ".join(f"{name} = {constant(value)}" for name, value in where.items())
+
+
+def relation_row(
+    temp: bool, oid: int, schema: str, name: str, kind: str, sqlite_name: str, *,
+    definition: str | None = None, options: str | None = None, owner: int = 10,
+) -> str:  # fmt: skip
+    """The row of ``helios_relation`` for any relation."""
+    return insert(
+        temp, "helios_relation", oid=oid, nspname=schema, relname=name, relkind=kind, sqlite_name=sqlite_name,
+        definition=definition, options=options, relowner=owner,
+    )  # fmt: skip
+
+
+def attribute_row(temp: bool, oid: int, column: ColumnDef) -> str:
+    """The row of ``helios_attribute`` for one column."""
+    return insert(
+        temp, "helios_attribute", relid=oid, attnum=column.attnum, attname=column.name,
+        typname=registry.decl_of(column.type_oid, column.typmod), atttypid=column.type_oid,
+        atttypmod=column.typmod, attnotnull=int(column.not_null), default_text=column.default,
+        attidentity=column.identity, attgenerated=column.generated, sqlite_default=int(column.sqlite_default),
+    )  # fmt: skip
+
+
+def index_rows(temp: bool, index: IndexDef) -> list[str]:
+    """The rows of ``helios_relation`` and ``helios_index`` for one index."""
+    return [
+        relation_row(temp, index.oid, index.schema, index.name, "i", index.sqlite_name),
+        insert(
+            temp, "helios_index", oid=index.oid, relid=index.table_oid, indisunique=int(index.unique),
+            indisprimary=int(index.primary), method=index.method, keys=keys_json(index.keys),
+            include=json.dumps(index.include), predicate=index.predicate,
+        ),
+    ]  # fmt: skip
+
+
+def keys_json(keys: Iterable[IndexKey]) -> str:
+    """Index keys as the system table stores them: a list of six-element lists in the record's field order."""
+    return json.dumps(
+        [
+            [key.column, key.expression, int(key.descending), int(key.nulls_first), key.opclass, key.collation]
+            for key in keys
+        ]
+    )
+
+
+def keys_from_json(text: str) -> tuple[IndexKey, ...]:
+    """The reverse of :func:`keys_json`."""
+    return tuple(
+        IndexKey(column, expression, bool(descending), bool(nulls_first), opclass, collation)
+        for column, expression, descending, nulls_first, opclass, collation in json.loads(text)
+    )
+
+
+def constraint_row(temp: bool, constraint: ConstraintDef) -> str:
+    """The row of ``helios_constraint`` for one constraint."""
+    return insert(
+        temp, "helios_constraint", oid=constraint.oid, relid=constraint.table_oid, conname=constraint.name,
+        contype=constraint.kind, conindid=constraint.index_oid, columns=json.dumps(constraint.columns),
+        confrelid=constraint.ref_oid, confcolumns=json.dumps(constraint.ref_columns),
+        confindid=constraint.ref_index_oid, confupdtype=constraint.on_update, confdeltype=constraint.on_delete,
+        confmatchtype=constraint.match, condeferrable=int(constraint.deferrable),
+        condeferred=int(constraint.deferred), expression=constraint.expression,
+    )  # fmt: skip
+
+
+def sequence_rows(sequence: SequenceDef) -> list[str]:
+    """The rows of ``helios_relation`` and ``helios_sequence`` for a new sequence, which has given no value yet."""
+    temp = sequence.temp
+    shown = f"{sequence.schema}.{sequence.name}"
+    return [
+        relation_row(temp, sequence.oid, sequence.schema, sequence.name, "S", f"sequence:{shown}"),
+        insert(
+            temp, "helios_sequence", oid=sequence.oid, seqtypid=sequence.type_oid, seqstart=sequence.start,
+            seqincrement=sequence.increment, seqmin=sequence.minimum, seqmax=sequence.maximum,
+            seqcache=sequence.cache, seqcycle=int(sequence.cycle), last_value=sequence.start, is_called=0,
+            owner_relid=sequence.owner_oid, owner_attnum=sequence.owner_attnum,
+            owner_internal=int(sequence.internal),
+        ),
+    ]  # fmt: skip

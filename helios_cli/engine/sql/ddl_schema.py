@@ -1,0 +1,174 @@
+"""The node's own tables inside the database file: what SQLite's schema cannot express.
+
+They hold PostgreSQL's view of every object (stable OIDs, types, defaults as PostgreSQL text, constraint
+names, sequences, comments, roles), so the catalogs and the planner read these and never guess from SQLite's
+text. Objects of the session's temporary schema live in tables of the same shape in ``temp``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+FIRST_OID: Final = 16384
+"""The first OID of a user object (FirstNormalObjectId, transam.h)."""
+
+FIRST_TEMP_OID: Final = 0x8000_0000
+"""OIDs of temporary objects start here, so that they never meet those of the database."""
+
+PUBLIC_OID: Final = 2200
+PG_CATALOG_OID: Final = 11
+INFORMATION_SCHEMA_OID: Final = 13000
+TEMP_SCHEMA_OID: Final = 16000
+BOOTSTRAP_ROLE_OID: Final = 10
+DATABASE_OID: Final = 5
+
+_OBJECT_TABLES: Final = (
+    """CREATE TABLE {db}.helios_meta(
+  key TEXT PRIMARY KEY NOT NULL,
+  value INTEGER NOT NULL
+) WITHOUT ROWID""",
+    """CREATE TABLE {db}.helios_relation(
+  oid INTEGER PRIMARY KEY,
+  nspname TEXT NOT NULL,
+  relname TEXT NOT NULL,
+  relkind TEXT NOT NULL,
+  relowner INTEGER NOT NULL DEFAULT 10,
+  sqlite_name TEXT NOT NULL UNIQUE,
+  definition TEXT,
+  options TEXT,
+  UNIQUE(nspname, relname)
+)""",
+    """CREATE TABLE {db}.helios_attribute(
+  relid INTEGER NOT NULL,
+  attnum INTEGER NOT NULL,
+  attname TEXT NOT NULL,
+  typname TEXT NOT NULL,
+  atttypid INTEGER NOT NULL,
+  atttypmod INTEGER NOT NULL,
+  attnotnull INTEGER NOT NULL DEFAULT 0,
+  default_text TEXT,
+  attidentity TEXT NOT NULL DEFAULT '',
+  attgenerated TEXT NOT NULL DEFAULT '',
+  sqlite_default INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY(relid, attnum)
+) WITHOUT ROWID""",
+    """CREATE TABLE {db}.helios_index(
+  oid INTEGER PRIMARY KEY,
+  relid INTEGER NOT NULL,
+  indisunique INTEGER NOT NULL,
+  indisprimary INTEGER NOT NULL,
+  method TEXT NOT NULL,
+  keys TEXT NOT NULL,
+  include TEXT NOT NULL DEFAULT '[]',
+  predicate TEXT
+)""",
+    "CREATE INDEX {db}.helios_index_relid ON helios_index(relid)",
+    """CREATE TABLE {db}.helios_constraint(
+  oid INTEGER PRIMARY KEY,
+  relid INTEGER NOT NULL,
+  conname TEXT NOT NULL,
+  contype TEXT NOT NULL,
+  conindid INTEGER NOT NULL DEFAULT 0,
+  columns TEXT NOT NULL DEFAULT '[]',
+  confrelid INTEGER NOT NULL DEFAULT 0,
+  confcolumns TEXT NOT NULL DEFAULT '[]',
+  confindid INTEGER NOT NULL DEFAULT 0,
+  confupdtype TEXT NOT NULL DEFAULT ' ',
+  confdeltype TEXT NOT NULL DEFAULT ' ',
+  confmatchtype TEXT NOT NULL DEFAULT ' ',
+  condeferrable INTEGER NOT NULL DEFAULT 0,
+  condeferred INTEGER NOT NULL DEFAULT 0,
+  expression TEXT,
+  UNIQUE(relid, conname)
+)""",
+    "CREATE INDEX {db}.helios_constraint_confrelid ON helios_constraint(confrelid) WHERE confrelid <> 0",
+    """CREATE TABLE {db}.helios_sequence(
+  oid INTEGER PRIMARY KEY,
+  seqtypid INTEGER NOT NULL,
+  seqstart INTEGER NOT NULL,
+  seqincrement INTEGER NOT NULL,
+  seqmin INTEGER NOT NULL,
+  seqmax INTEGER NOT NULL,
+  seqcache INTEGER NOT NULL,
+  seqcycle INTEGER NOT NULL,
+  last_value INTEGER NOT NULL,
+  is_called INTEGER NOT NULL,
+  owner_relid INTEGER NOT NULL DEFAULT 0,
+  owner_attnum INTEGER NOT NULL DEFAULT 0,
+  owner_internal INTEGER NOT NULL DEFAULT 0
+)""",
+    """CREATE TABLE {db}.helios_depend(
+  objid INTEGER NOT NULL,
+  refobjid INTEGER NOT NULL,
+  refcolumn TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY(objid, refobjid, refcolumn)
+) WITHOUT ROWID""",
+    """CREATE TABLE {db}.helios_description(
+  objoid INTEGER NOT NULL,
+  classoid INTEGER NOT NULL,
+  objsubid INTEGER NOT NULL,
+  description TEXT NOT NULL,
+  PRIMARY KEY(objoid, classoid, objsubid)
+) WITHOUT ROWID""",
+)
+
+_CLUSTER_TABLES: Final = (
+    """CREATE TABLE main.helios_namespace(
+  oid INTEGER PRIMARY KEY,
+  nspname TEXT NOT NULL UNIQUE,
+  nspowner INTEGER NOT NULL DEFAULT 10
+)""",
+    """CREATE TABLE main.helios_role(
+  oid INTEGER PRIMARY KEY,
+  rolname TEXT NOT NULL UNIQUE,
+  rolpassword TEXT,
+  rolsuper INTEGER NOT NULL DEFAULT 0,
+  rolinherit INTEGER NOT NULL DEFAULT 1,
+  rolcreaterole INTEGER NOT NULL DEFAULT 0,
+  rolcreatedb INTEGER NOT NULL DEFAULT 0,
+  rolcanlogin INTEGER NOT NULL DEFAULT 0,
+  rolreplication INTEGER NOT NULL DEFAULT 0,
+  rolbypassrls INTEGER NOT NULL DEFAULT 0,
+  rolconnlimit INTEGER NOT NULL DEFAULT -1,
+  rolvaliduntil TEXT
+)""",
+    """CREATE TABLE main.helios_auth_member(
+  roleid INTEGER NOT NULL,
+  member INTEGER NOT NULL,
+  admin_option INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY(roleid, member)
+) WITHOUT ROWID""",
+    """CREATE TABLE main.helios_acl(
+  classid INTEGER NOT NULL,
+  objid INTEGER NOT NULL,
+  objsubid INTEGER NOT NULL,
+  grantee INTEGER NOT NULL,
+  privilege TEXT NOT NULL,
+  grantable INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY(classid, objid, objsubid, grantee, privilege)
+) WITHOUT ROWID""",
+)
+
+_BIRTH_ROWS: Final = (
+    f"INSERT INTO main.helios_meta VALUES ('next_oid', {FIRST_OID}), ('catalog_version', 1)",
+    "INSERT INTO main.helios_namespace(oid, nspname) VALUES "
+    f"({PG_CATALOG_OID}, 'pg_catalog'), ({PUBLIC_OID}, 'public'), ({INFORMATION_SCHEMA_OID}, 'information_schema')",
+    "INSERT INTO main.helios_role(oid, rolname, rolsuper, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, "
+    f"rolbypassrls) VALUES ({BOOTSTRAP_ROLE_OID}, 'helios', 1, 1, 1, 1, 1, 1)",
+)
+
+SYSTEM_SCHEMA: Final[tuple[str, ...]] = (
+    tuple(statement.format(db="main") for statement in _OBJECT_TABLES) + _CLUSTER_TABLES + _BIRTH_ROWS
+)
+"""Statements that make a database's system tables at its birth, in order, in one transaction."""
+
+TEMP_SCHEMA: Final[tuple[str, ...]] = (
+    *(
+        statement.format(db="temp").replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS").replace(
+            "CREATE INDEX", "CREATE INDEX IF NOT EXISTS"
+        )
+        for statement in _OBJECT_TABLES
+    ),
+    f"INSERT OR IGNORE INTO temp.helios_meta VALUES ('next_oid', {FIRST_TEMP_OID}), ('catalog_version', 1)",
+)
+"""Statements that make the same tables in a session's temporary schema; they change nothing the second time."""

@@ -1,0 +1,1 @@
+"""PostgreSQL's functions for the planner and for SQLite."""

@@ -1,0 +1,162 @@
+"""Collations that make SQLite compare stored text as PostgreSQL compares the type's values.
+
+Text itself needs none: SQLite's BINARY over UTF-8 is PostgreSQL's collation "C". Types whose equal values may
+be written differently, or whose order is not that of their text, carry one of these on every column and index.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, Final
+
+from helios_cli.engine.datatypes.arrays import read_array
+from helios_cli.engine.datatypes.datetimes import split_timetz
+from helios_cli.engine.datatypes.interval import split_interval
+from helios_cli.engine.sql.function_spec import CollationTable
+
+_DAY_US: Final = 86_400_000_000
+
+
+def _compare(left: object, right: object) -> int:
+    if left == right:
+        return 0
+    return -1 if left < right else 1  # type: ignore[operator]
+
+
+@lru_cache(maxsize=8192)
+def numeric_key(text: str) -> tuple[int, Decimal]:
+    """A key that sorts numeric texts as PostgreSQL does: NaN equals itself and is above all.
+
+    Text that is no number (never stored by the node) sorts below everything instead of failing: a collation
+    cannot raise.
+    """
+    if text == "NaN":
+        return 2, Decimal(0)
+    try:
+        return 1, Decimal(text)
+    except ArithmeticError:
+        return 0, Decimal(0)
+
+
+def compare_numeric(left: str, right: str) -> int:
+    """Numeric order of two decimal texts."""
+    return 0 if left == right else _compare(numeric_key(left), numeric_key(right))
+
+
+@lru_cache(maxsize=4096)
+def interval_key(text: str) -> int:
+    """Microseconds of an interval with months of 30 days (interval_cmp_value, timestamp.c)."""
+    try:
+        months, days, microseconds = split_interval(text)
+    except Exception:
+        return 0
+    return (months * 30 + days) * _DAY_US + microseconds
+
+
+def compare_interval(left: str, right: str) -> int:
+    """PostgreSQL's order of two intervals."""
+    return 0 if left == right else _compare(interval_key(left), interval_key(right))
+
+
+@lru_cache(maxsize=1024)
+def timetz_key(text: str) -> tuple[int, int]:
+    """The moment in UTC, then the zone (timetz_cmp_internal, date.c)."""
+    try:
+        microseconds, offset = split_timetz(text)
+    except Exception:
+        return 0, 0
+    return microseconds - offset * 1_000_000, -offset
+
+
+def compare_timetz(left: str, right: str) -> int:
+    """PostgreSQL's order of two times with time zone."""
+    return 0 if left == right else _compare(timetz_key(left), timetz_key(right))
+
+
+@lru_cache(maxsize=4096)
+def _array(text: str) -> tuple[list[str | None], tuple[int, ...]]:
+    try:
+        array = read_array(text, str)
+    except Exception:
+        return [text], (1,)
+    return list(array.values), tuple(array.dims)
+
+
+def array_comparison(key: Callable[[str], Any]) -> Callable[[str, str], int]:
+    """Order of two array texts whose elements sort by ``key``: elements first, then lengths; NULL is last (array_cmp)."""
+
+    def compare(left: str, right: str) -> int:
+        if left == right:
+            return 0
+        (ours, our_dims), (theirs, their_dims) = _array(left), _array(right)
+        for one, other in zip(ours, theirs, strict=False):
+            if one is None or other is None:
+                if (one is None) != (other is None):
+                    return 1 if one is None else -1
+                continue
+            order = _compare(key(one), key(other))
+            if order:
+                return order
+        return _compare((len(ours), our_dims), (len(theirs), their_dims))
+
+    return compare
+
+
+def _float_key(text: str) -> tuple[int, float]:
+    try:
+        value = float(text)
+    except ValueError:
+        return 0, 0.0
+    return (2, 0.0) if value != value else (1, value)
+
+
+def _integer_key(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        return 0
+
+
+@lru_cache(maxsize=4096)
+def jsonb_key(text: str) -> Any:
+    """A key that sorts jsonb texts as compareJsonbContainers does: by kind, then size, then content."""
+    try:
+        return _json_key(json.loads(text, parse_float=Decimal))
+    except ValueError:
+        return (-1, 0, ())
+
+
+def _json_key(value: Any) -> Any:
+    if isinstance(value, dict):
+        pairs = sorted(value.items(), key=lambda pair: (len(pair[0]), pair[0]))
+        return 6, len(pairs), tuple((key, _json_key(item)) for key, item in pairs)
+    if isinstance(value, list):
+        return (5, len(value), tuple(_json_key(item) for item in value)) if value else (-1, 0, ())
+    if isinstance(value, bool):
+        return 4, int(value), ()
+    if isinstance(value, int | Decimal):
+        return 3, Decimal(value), ()
+    return (2, value, ()) if isinstance(value, str) else (1, 0, ())
+
+
+def compare_jsonb(left: str, right: str) -> int:
+    """PostgreSQL's order of two jsonb texts."""
+    return 0 if left == right else _compare(jsonb_key(left), jsonb_key(right))
+
+
+COLLATIONS: Final[CollationTable] = {
+    "pg_numeric": compare_numeric,
+    "pg_interval": compare_interval,
+    "pg_timetz": compare_timetz,
+    "pg_jsonb": compare_jsonb,
+    "pg_array": array_comparison(str),
+    "pg_array_21": array_comparison(_integer_key),
+    "pg_array_23": array_comparison(_integer_key),
+    "pg_array_20": array_comparison(_integer_key),
+    "pg_array_701": array_comparison(_float_key),
+    "pg_array_1700": array_comparison(numeric_key),
+}
+"""To be registered on every connection, under the names of ``casts.collation_of``."""

@@ -1,0 +1,405 @@
+"""The catalog of one connection: names, columns and definitions out of the node's system tables.
+
+Everything is read when first asked for and kept until the schema version moves. Tables that another program
+made in the file, which no system table knows, are read through SQLite's own pragmas.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, Final
+
+import apsw
+
+from helios_cli.engine.datatypes import registry
+from helios_cli.engine.sql.ddl_model import (
+    ColumnDef,
+    ConstraintDef,
+    IndexDef,
+    RoleDef,
+    SequenceDef,
+    TableDef,
+    ViewDef,
+)
+from helios_cli.engine.sql.ddl_render import keys_from_json
+from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID
+from helios_cli.engine.sql.relation import ColumnInfo, IndexInfo, Relation
+
+DEFAULT_PATH: Final = ("public",)
+"""The search path of a session that has not set its own; pg_catalog and pg_temp are implied before it."""
+
+FOREIGN_OID_BASE: Final = 0x7000_0000
+"""Tables of the file that no system table knows get this plus their root page as OID."""
+
+_RELATIONS: Final = ("r", "v", "S")
+
+SystemRelations = dict[tuple[str, str], Relation]
+"""(schema, name) -> the relation of each system view (``engine.storage.system_catalog``)."""
+
+
+class SqliteCatalog:
+    """Implements ``CatalogReader`` and ``DdlCatalog`` over one connection's snapshot.
+
+    Not for use from two threads at once. ``refresh`` must be called when the connection may have moved to
+    another snapshot; it costs two prepared statements and drops what was read only when the version changed.
+    """
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        *,
+        search_path: tuple[str, ...] = DEFAULT_PATH,
+        system_relations: SystemRelations | None = None,
+    ) -> None:
+        self.connection = connection
+        self.search_path = search_path
+        self.system_relations = system_relations if system_relations is not None else {}
+        self.version = 0
+        self._relations: dict[tuple[str, str], Relation | None] = {}
+        self._by_oid: dict[int, Relation | None] = {}
+        self._temp: bool | None = None
+        self.refresh()
+
+    # -- versions ---------------------------------------------------------------------------------
+
+    def refresh(self) -> bool:
+        """Read the schema version again and forget everything when it changed. Returns whether it did."""
+        version = self._read_version()
+        if version == self.version:
+            return False
+        self.version = version
+        self._relations.clear()
+        self._by_oid.clear()
+        self._temp = None
+        return True
+
+    def _read_version(self) -> int:
+        """Grows with every DDL of the node, and moves when another program changes the schema."""
+        try:
+            own = self._one("SELECT value FROM main.helios_meta WHERE key = 'catalog_version'")
+        except apsw.SQLError:
+            own = None
+        temp = 0
+        if self.has_temp_tables(fresh=True):
+            temp = self._one("SELECT value FROM temp.helios_meta WHERE key = 'catalog_version'")[0]
+        schema = self._one("PRAGMA main.schema_version")[0]
+        return ((own[0] if own else 0) + temp << 32) + int(schema)
+
+    def has_temp_tables(self, fresh: bool = False) -> bool:
+        """Whether the session's temporary system tables exist."""
+        if self._temp is None or fresh:
+            self._temp = self._one("SELECT 1 FROM sqlite_temp_schema WHERE name = 'helios_meta'") is not None
+        return self._temp
+
+    def with_search_path(self, search_path: tuple[str, ...]) -> SqliteCatalog:
+        """A catalog of the same connection for a session with another search path."""
+        if search_path == self.search_path:
+            return self
+        return SqliteCatalog(self.connection, search_path=search_path, system_relations=self.system_relations)
+
+    # -- CatalogReader ----------------------------------------------------------------------------
+
+    def relation(self, schema: str | None, name: str) -> Relation | None:
+        """Find a table, view, sequence or system relation; with schema None along the search path."""
+        for candidate in self._schemas(schema):
+            found = self._in_schema(candidate, name)
+            if found is not None:
+                return found
+        return None
+
+    def _schemas(self, schema: str | None) -> Iterable[str]:
+        if schema is not None:
+            return (schema,)
+        path = self.search_path
+        implied = ("pg_temp",) if self.has_temp_tables() and "pg_temp" not in path else ()
+        return (*implied, *(path if "pg_catalog" in path else ("pg_catalog", *path)))
+
+    def _in_schema(self, schema: str, name: str) -> Relation | None:
+        key = (schema, name)
+        try:
+            return self._relations[key]
+        except KeyError:
+            pass
+        found = self.system_relations.get(key)
+        if found is None and schema not in ("pg_catalog", "information_schema"):
+            found = self._load(schema, name)
+        self._relations[key] = found
+        return found
+
+    def _load(self, schema: str, name: str) -> Relation | None:
+        temp = schema == "pg_temp"
+        if temp and not self.has_temp_tables():
+            return None
+        row = self._one(
+            f"SELECT oid, relkind, sqlite_name FROM {_db(temp)}.helios_relation WHERE nspname = ? AND relname = ?",
+            schema,
+            name,
+        )
+        if row is None:
+            return self._foreign(name) if schema == "public" else None
+        oid, kind, sqlite_name = row
+        if kind not in _RELATIONS:
+            return None
+        return self._make(oid, schema, name, kind, sqlite_name, temp)
+
+    def _make(self, oid: int, schema: str, name: str, kind: str, sqlite_name: str, temp: bool) -> Relation:
+        shown = "t" if temp and kind == "r" else kind
+        if kind == "S":
+            columns: tuple[ColumnInfo, ...] = _SEQUENCE_COLUMNS
+        else:
+            columns = tuple(
+                ColumnInfo(
+                    column.name, column.type_oid, column.typmod, column.not_null, column.default, column.identity,
+                    column.attnum,
+                )
+                for column in self._columns(oid, temp)
+            )  # fmt: skip
+        indexes = tuple(_index_info(index) for index in self._indexes(oid, temp)) if kind == "r" else ()
+        relation = Relation(oid, schema, name, shown, columns, indexes, sqlite_name)
+        self._by_oid[oid] = relation
+        return relation
+
+    # -- DdlCatalog -------------------------------------------------------------------------------
+
+    def next_oid(self, temp: bool) -> int:
+        """The first free OID of the database, or of the session's temporary objects."""
+        if temp and not self.has_temp_tables():
+            return FIRST_TEMP_OID
+        return int(self._one(f"SELECT value FROM {_db(temp)}.helios_meta WHERE key = 'next_oid'")[0])
+
+    def schema_oid(self, name: str) -> int | None:
+        """The OID of a schema, or None."""
+        row = self._one("SELECT oid FROM main.helios_namespace WHERE nspname = ?", name)
+        return row[0] if row else None
+
+    def schema_objects(self, name: str) -> tuple[Relation, ...]:
+        """Every table, view and sequence of a schema, by OID; sequences that go with a column's table left out."""
+        rows = self._all(
+            "SELECT relname FROM main.helios_relation WHERE nspname = ? AND relkind IN ('r', 'v', 'S') AND oid NOT IN "
+            "(SELECT oid FROM main.helios_sequence WHERE owner_relid <> 0) ORDER BY oid",
+            name,
+        )
+        return tuple(found for (relname,) in rows if (found := self._in_schema(name, relname)) is not None)
+
+    def object_kind(self, schema: str, name: str) -> str | None:
+        """'r' 'v' 'i' 'S' of the object that has this name in the schema, or None when the name is free."""
+        temp = schema == "pg_temp"
+        if temp and not self.has_temp_tables():
+            return None
+        row = self._one(
+            f"SELECT relkind FROM {_db(temp)}.helios_relation WHERE nspname = ? AND relname = ?", schema, name
+        )
+        return row[0] if row else None
+
+    def sqlite_name_taken(self, sqlite_name: str, temp: bool) -> bool:
+        """Whether SQLite has a table, view or index whose name differs at most in case."""
+        table = "sqlite_temp_schema" if temp else "main.sqlite_schema"
+        return self._one(f"SELECT 1 FROM {table} WHERE name = ? COLLATE NOCASE", sqlite_name) is not None
+
+    def table_def(self, oid: int) -> TableDef | None:
+        """The whole definition of a table, None when the OID is no table's. The caller may change it."""
+        temp = oid >= FIRST_TEMP_OID
+        if temp and not self.has_temp_tables():
+            return None
+        row = self._one(
+            f"SELECT nspname, relname, sqlite_name FROM {_db(temp)}.helios_relation WHERE oid = ? AND relkind = 'r'", oid
+        )
+        if row is None:
+            return None
+        schema, name, sqlite_name = row
+        return TableDef(
+            oid, schema, name, sqlite_name, temp, self._columns(oid, temp), self._constraints("relid", oid, temp),
+            self._indexes(oid, temp),
+        )  # fmt: skip
+
+    def view_def(self, oid: int) -> ViewDef | None:
+        """The definition of a view, or None."""
+        temp = oid >= FIRST_TEMP_OID
+        row = self._one(
+            f"SELECT nspname, relname, sqlite_name, definition FROM {_db(temp)}.helios_relation "
+            "WHERE oid = ? AND relkind = 'v'",
+            oid,
+        )
+        return ViewDef(oid, row[0], row[1], row[2], temp, row[3] or "") if row else None
+
+    def index_def(self, schema: str | None, name: str) -> IndexDef | None:
+        """Find an index by name; with schema None along the search path."""
+        for candidate in self._schemas(schema):
+            temp = candidate == "pg_temp"
+            row = self._one(
+                f"SELECT i.relid, r.oid FROM {_db(temp)}.helios_relation r JOIN {_db(temp)}.helios_index i ON i.oid = r.oid "
+                "WHERE r.nspname = ? AND r.relname = ?",
+                candidate,
+                name,
+            )
+            if row is not None:
+                return next(index for index in self._indexes(row[0], temp) if index.oid == row[1])
+        return None
+
+    def sequence_def(self, oid: int) -> SequenceDef | None:
+        """The parameters of a sequence, or None."""
+        found = self._sequences("s.oid", oid, oid >= FIRST_TEMP_OID)
+        return found[0] if found else None
+
+    def owned_sequences(self, table_oid: int) -> tuple[SequenceDef, ...]:
+        """The sequences that go when the table goes."""
+        return tuple(self._sequences("s.owner_relid", table_oid, table_oid >= FIRST_TEMP_OID))
+
+    def referencing(self, table_oid: int) -> tuple[ConstraintDef, ...]:
+        """Foreign keys of other tables, and of itself, that point to the table."""
+        return tuple(self._constraints("confrelid", table_oid, table_oid >= FIRST_TEMP_OID))
+
+    def dependents(self, oid: int) -> tuple[Relation, ...]:
+        """Views that read the relation directly, by OID."""
+        found: list[Relation] = []
+        for temp in (False, True) if self.has_temp_tables() else (False,):
+            rows = self._all(f"SELECT DISTINCT objid FROM {_db(temp)}.helios_depend WHERE refobjid = ? ORDER BY objid", oid)
+            found += [relation for (view,) in rows if (relation := self.relation_by_oid(view)) is not None]
+        return tuple(found)
+
+    def dependent_columns(self, view_oid: int, oid: int) -> tuple[str, ...]:
+        """The columns of the relation that the view names; empty when that is not known."""
+        temp = view_oid >= FIRST_TEMP_OID
+        rows = self._all(
+            f"SELECT refcolumn FROM {_db(temp)}.helios_depend WHERE objid = ? AND refobjid = ? AND refcolumn <> ''",
+            view_oid,
+            oid,
+        )
+        return tuple(name for (name,) in rows)
+
+    def relation_by_oid(self, oid: int) -> Relation | None:
+        """The table, view, sequence or system relation of that OID."""
+        if oid in self._by_oid:
+            return self._by_oid[oid]
+        temp = oid >= FIRST_TEMP_OID
+        found: Relation | None = None
+        if not temp or self.has_temp_tables():
+            row = self._one(f"SELECT nspname, relname FROM {_db(temp)}.helios_relation WHERE oid = ?", oid)
+            found = self._in_schema(row[0], row[1]) if row else None
+        if found is None:
+            found = next((system for system in self.system_relations.values() if system.oid == oid), None)
+        self._by_oid[oid] = found
+        return found
+
+    def role(self, name: str) -> RoleDef | None:
+        """A role by name."""
+        row = self._one("SELECT oid, rolname, rolsuper, rolcanlogin FROM main.helios_role WHERE rolname = ?", name)
+        return RoleDef(row[0], row[1], bool(row[2]), bool(row[3])) if row else None
+
+    # -- rows -------------------------------------------------------------------------------------
+
+    def _columns(self, oid: int, temp: bool) -> list[ColumnDef]:
+        rows = self._all(
+            "SELECT attname, atttypid, atttypmod, attnum, typname, attnotnull, default_text, attidentity, attgenerated, "
+            f"sqlite_default FROM {_db(temp)}.helios_attribute WHERE relid = ? ORDER BY attnum",
+            oid,
+        )
+        return [
+            ColumnDef(name, type_oid, typmod, attnum, decl, bool(not_null), default, identity, generated, bool(kept))
+            for name, type_oid, typmod, attnum, decl, not_null, default, identity, generated, kept in rows
+        ]
+
+    def _indexes(self, table_oid: int, temp: bool) -> list[IndexDef]:
+        rows = self._all(
+            "SELECT i.oid, r.nspname, r.relname, r.sqlite_name, i.indisunique, i.indisprimary, i.method, i.keys, i.include, "
+            f"i.predicate FROM {_db(temp)}.helios_index i JOIN {_db(temp)}.helios_relation r ON r.oid = i.oid "
+            "WHERE i.relid = ? ORDER BY i.oid",
+            table_oid,
+        )
+        return [
+            IndexDef(
+                oid, schema, name, sqlite_name, table_oid, bool(unique), bool(primary), method, keys_from_json(keys),
+                tuple(json.loads(include)), predicate,
+            )
+            for oid, schema, name, sqlite_name, unique, primary, method, keys, include, predicate in rows
+        ]  # fmt: skip
+
+    def _constraints(self, by: str, oid: int, temp: bool) -> list[ConstraintDef]:
+        rows = self._all(
+            "SELECT oid, relid, conname, contype, columns, conindid, expression, confrelid, confcolumns, confindid, "
+            "confupdtype, confdeltype, confmatchtype, condeferrable, condeferred "
+            f"FROM {_db(temp)}.helios_constraint WHERE {by} = ? AND {by} <> 0 ORDER BY oid",
+            oid,
+        )
+        return [
+            ConstraintDef(
+                row[0], row[1], row[2], row[3], tuple(json.loads(row[4])), row[5], row[6], row[7],
+                tuple(json.loads(row[8])), row[9], row[10], row[11], row[12], bool(row[13]), bool(row[14]),
+            )
+            for row in rows
+        ]  # fmt: skip
+
+    def _sequences(self, by: str, oid: int, temp: bool) -> list[SequenceDef]:
+        if temp and not self.has_temp_tables():
+            return []
+        rows = self._all(
+            "SELECT s.oid, r.nspname, r.relname, s.seqtypid, s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcache, "
+            "s.seqcycle, s.owner_relid, s.owner_attnum, s.owner_internal "
+            f"FROM {_db(temp)}.helios_sequence s JOIN {_db(temp)}.helios_relation r ON r.oid = s.oid "
+            f"WHERE {by} = ? ORDER BY s.oid",
+            oid,
+        )
+        return [
+            SequenceDef(
+                row[0], row[1], row[2], temp, row[3], row[4], row[5], row[6], row[7], row[8], bool(row[9]), row[10],
+                row[11], bool(row[12]),
+            )
+            for row in rows
+        ]  # fmt: skip
+
+    # -- tables of other programs -----------------------------------------------------------------
+
+    def _foreign(self, name: str) -> Relation | None:
+        """A table or view of the file that the system tables do not know, as SQLite describes it."""
+        if name.startswith(("helios_", "sqlite_")):
+            return None
+        row = self._one("SELECT type, rootpage, rowid FROM main.sqlite_schema WHERE name = ? AND type IN ('table', 'view')", name)
+        if row is None:
+            return None
+        described = self._all("SELECT cid, name, type, \"notnull\", pk FROM pragma_table_xinfo(?, 'main') WHERE hidden <> 1", name)
+        columns = tuple(
+            ColumnInfo(column, *registry.from_decl(decl), bool(not_null or key), None, "", cid + 1)
+            for cid, column, decl, not_null, key in described
+        )
+        kind = "r" if row[0] == "table" else "v"
+        oid = FOREIGN_OID_BASE + (row[1] or 0x0800_0000 + row[2])
+        relation = Relation(oid, "public", name, kind, columns, self._foreign_indexes(name), name)
+        self._by_oid[oid] = relation
+        return relation
+
+    def _foreign_indexes(self, name: str) -> tuple[IndexInfo, ...]:
+        found = []
+        for index, unique, origin, partial in self._all(
+            "SELECT name, \"unique\", origin, partial FROM pragma_index_list(?, 'main')", name
+        ):
+            keys = self._all("SELECT name FROM pragma_index_info(?, 'main') ORDER BY seqno", index)
+            found.append(IndexInfo(index, bool(unique), origin == "pk", tuple(key for (key,) in keys), bool(partial)))
+        rowid = self._all("SELECT name FROM pragma_table_xinfo(?, 'main') WHERE pk > 0 ORDER BY pk", name)
+        if rowid and not any(index.primary for index in found):
+            found.append(IndexInfo(f"{name}_pkey", True, True, tuple(key for (key,) in rowid)))
+        return tuple(found)
+
+    # -- SQL --------------------------------------------------------------------------------------
+
+    def _one(self, sql: str, *values: Any) -> Any:
+        return self.connection.execute(sql, values).fetchone()
+
+    def _all(self, sql: str, *values: Any) -> list[Any]:
+        return self.connection.execute(sql, values).fetchall()
+
+
+_SEQUENCE_COLUMNS: Final = (
+    ColumnInfo("last_value", 20, -1, True, None, "", 1),
+    ColumnInfo("log_cnt", 20, -1, True, None, "", 2),
+    ColumnInfo("is_called", 16, -1, True, None, "", 3),
+)
+
+
+def _db(temp: bool) -> str:
+    return "temp" if temp else "main"
+
+
+def _index_info(index: IndexDef) -> IndexInfo:
+    columns = tuple(key.column for key in index.keys)
+    return IndexInfo(index.name, index.unique, index.primary, columns, index.predicate is not None)
