@@ -9,6 +9,7 @@ checkpoint the rest, and pin the ring again on the checkpointed file (sqlite.org
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -51,6 +52,7 @@ class Checkpointer:
         max_slot_lag_mb: int,
         on_old_reader: Callable[[], None],
         on_event: Callable[[str, str], None],
+        sync_file: Callable[[int], None] = os.fsync,
     ) -> None:
         self._store = store
         self._database = database
@@ -63,6 +65,7 @@ class Checkpointer:
         self._max_slot_lag = max_slot_lag_mb << 20
         self._on_old_reader = on_old_reader
         self._on_event = on_event
+        self._sync_file = sync_file
         self._workers = Workers(pipeline.loop, 1, "checkpoint")
         self._connection = database.connect()
         self._file = os.open(database.path, os.O_RDWR)
@@ -86,10 +89,8 @@ class Checkpointer:
     async def run(self) -> None:
         """Checkpoint whenever there is reason to."""
         while True:
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
-            except TimeoutError:
-                pass
             self._woken.clear()
             if self._wanted or self._due():
                 await self._once()
@@ -156,7 +157,7 @@ class Checkpointer:
         return self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def _settle(self, lsn: Lsn, table: ChecksumTable, clean: bool) -> None:
-        os.fsync(self._file)
+        self._sync_file(self._file)
         self._store.checkpointed(lsn, table, clean=clean)
         self.checkpoint_lsn = lsn
         self.trim_log()

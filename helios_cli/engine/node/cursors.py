@@ -46,7 +46,11 @@ def fetch(session: Session, action: actions.Fetch, portal: Portal, _rows_max: in
     cursor = _find(session, action.cursor)
     forward = action.direction in (actions.Direction.FORWARD, actions.Direction.RELATIVE)
     if not forward or (action.count is not None and action.count < 0):
-        raise SqlError("cursor can only scan forward", sqlstate="55000", hint="Declare it with SCROLL option to enable backward scan.")
+        raise SqlError(
+            "cursor can only scan forward",
+            sqlstate="55000",
+            hint="Declare it with SCROLL option to enable backward scan.",
+        )
     portal.plan.columns = cursor.plan.columns
     portal.formats = portal.formats if len(portal.formats) == len(cursor.formats) else cursor.formats
     if portal.describe and not action.move:

@@ -466,5 +466,3 @@ class Frontend(asyncio.Protocol):
         elif not session.transaction.explicit and not self._end_implicit(failed=failed):
             return
         self._ready()
-
-

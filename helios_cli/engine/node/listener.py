@@ -145,7 +145,9 @@ class Connection(asyncio.Protocol):
         if self.engine.stopping:
             raise NotServing("the database system is shutting down")
         if len(self.engine.sessions) >= self.engine.settings.max_connections:
-            raise TooManyConnections("sorry, too many clients already", hint="Raise max_connections or pool connections.")
+            raise TooManyConnections(
+                "sorry, too many clients already", hint="Raise max_connections or pool connections."
+            )
         if self.listener.require_password or self.engine.roles.scram_required():
             self.transport.write(backend.auth_sasl([scram.MECHANISM]))
         else:
@@ -246,9 +248,7 @@ def _parse_options(text: str) -> dict[str, str]:
         if word == "-c" and index + 1 < len(words):
             index += 1
             word = words[index].replace("\0", " ")
-        elif word.startswith("-c"):
-            word = word[2:]
-        elif word.startswith("--"):
+        elif word.startswith("-c") or word.startswith("--"):
             word = word[2:]
         else:
             raise HeliosError(f"invalid command-line argument for server process: {word}", sqlstate="42601")

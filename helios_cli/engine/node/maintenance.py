@@ -100,7 +100,9 @@ def copy_out(session: Session, action: actions.CopyOut, portal: Portal, _rows_ma
     options = action.options
     columns = query.columns or ()
     binary = options.format == "binary"
-    head, encode, tail = copy_formatter(tuple(column.type_oid for column in columns), [c.name for c in columns], options)
+    head, encode, tail = copy_formatter(
+        tuple(column.type_oid for column in columns), [c.name for c in columns], options
+    )
     session.out.append(backend.copy_out_response(len(columns), binary=binary))
     if head:
         session.out.append(backend.copy_data(head))
@@ -144,7 +146,11 @@ def copy_in(session: Session, action: actions.CopyIn, portal: Portal, rows_max: 
     transaction.slow = True
     assert transaction.connection is not None
     parser = CopyParser(
-        action.options, [oid for oid, _ in action.types], action.columns, action.table, typmods=[m for _, m in action.types]
+        action.options,
+        [oid for oid, _ in action.types],
+        action.columns,
+        action.table,
+        typmods=[m for _, m in action.types],
     )
 
     def done(count: int, rest: bytes) -> None:

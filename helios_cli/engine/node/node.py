@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from helios_cli.engine.config.settings import Settings
-from helios_cli.engine.errors import ConfigError, HeliosError, NotServing, OutcomeUnknown
+from helios_cli.engine.errors import ConfigError, HeliosError, OutcomeUnknown
 from helios_cli.engine.net.http import HttpServer
 from helios_cli.engine.net.http_routes import AdminVerb, Routes
 from helios_cli.engine.net.http_token import load_or_create_token
@@ -55,10 +55,10 @@ class Node:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.started_us = SystemClock.wall_us()
-        self.metrics = Registry()
+        self.registry = Registry()
         self.events = EventLog(Path(settings.data_dir) / "state.db")
         self.stop_requested = asyncio.Event()
-        self.ready = False
+        self.serving = False
         self.exit_code = EXIT_OK
         self.store: Store
         self.database: Database
@@ -66,7 +66,7 @@ class Node:
         self.engine: Engine
         self.checkpointer: Checkpointer
         self.listener: Listener
-        self.loop_monitor = LoopMonitor(self.metrics)
+        self.loop_monitor = LoopMonitor(self.registry)
         self._http: HttpServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -79,11 +79,11 @@ class Node:
             try:
                 await self._start_faces()
                 self._install_signals(loop)
-                self.ready = True
+                self.serving = True
                 self._announce()
                 await self.stop_requested.wait()
             finally:
-                self.ready = False
+                self.serving = False
                 await self._stop()
         finally:
             lock.release()
@@ -213,7 +213,8 @@ class Node:
         except OSError as error:
             holder = report.port_holder(port)
             raise HeliosError(
-                f"cannot listen on {name} {port}: {error.strerror or error}" + (f", held by {holder}" if holder else ""),
+                f"cannot listen on {name} {port}: {error.strerror or error}"
+                + (f", held by {holder}" if holder else ""),
                 sqlstate="55006",
                 hint=f"Stop the other process or choose another port with --{name.replace('_', '-')}.",
             ) from error
@@ -306,13 +307,13 @@ class Node:
 
     def health(self) -> str | None:
         """None when the node serves, else why not."""
-        if not self.ready:
+        if not self.serving:
             return "starting or stopping"
         return None
 
-    def ready_reason(self) -> str | None:
+    def ready(self) -> str | None:
         """None when the node takes writes, else why not."""
-        if not self.ready:
+        if not self.serving:
             return "starting or stopping"
         if self.engine.disk_full_since is not None:
             return "disk full: read-only"
@@ -322,9 +323,9 @@ class Node:
         """What /status answers."""
         return report.status(self)
 
-    def metrics_text(self) -> str:
+    def metrics(self) -> str:
         """What /metrics answers."""
-        return self.metrics.render()
+        return self.registry.render()
 
     def admin_verbs(self) -> Mapping[str, AdminVerb]:
         """What may be asked with the token."""
@@ -394,5 +395,3 @@ def run(settings: Settings) -> int:
 
 async def _run(settings: Settings) -> int:
     return await Node(settings).run()
-
-

@@ -23,8 +23,8 @@ def status(node: Node) -> Mapping[str, Any]:
         "version": __version__,
         "role": settings.replication_role,
         "mode": settings.replication_mode,
-        "state": "running" if node.ready else "stopping",
-        "read_only_reason": node.ready_reason(),
+        "state": "running" if node.serving else "stopping",
+        "read_only_reason": node.ready(),
         "pid": os.getpid(),
         "started_us": node.started_us,
         "uptime_s": round((SystemClock.wall_us() - node.started_us) / 1e6, 3),
@@ -60,7 +60,7 @@ def status(node: Node) -> Mapping[str, Any]:
 
 def register_metrics(node: Node) -> None:
     """Let the scrape read the counters that the hot paths keep as plain numbers."""
-    registry = node.metrics
+    registry = node.registry
     register_process_metrics(registry)
     engine, pipeline, database, store = node.engine, node.pipeline, node.database, node.store
     counters = {
@@ -75,7 +75,7 @@ def register_metrics(node: Node) -> None:
         "heliosdb_plan_cache_misses_total": ("Statements that had to be planned.", lambda: engine.plans.misses),
     }
     gauges = {
-        "heliosdb_up": ("1 when the node serves.", lambda: int(node.ready)),
+        "heliosdb_up": ("1 when the node serves.", lambda: int(node.serving)),
         "heliosdb_sessions": ("Client sessions.", lambda: len(engine.sessions)),
         "heliosdb_writer_queue": ("Sessions waiting for the writer.", lambda: len(engine.queue)),
         "heliosdb_groups_in_flight": ("Commits on their way to the disk.", lambda: len(pipeline.in_flight)),
@@ -85,7 +85,10 @@ def register_metrics(node: Node) -> None:
         "heliosdb_wal_frames": ("Frames in SQLite's WAL.", lambda: database.capture.frames),
         "heliosdb_database_bytes": ("Size of the database.", lambda: database.checksums.pages * 4096),
         "heliosdb_term": ("Term of this primary.", lambda: database.records.term.number),
-        "heliosdb_read_only": ("1 when a full disk keeps the node from writing.", lambda: int(engine.disk_full_since is not None)),
+        "heliosdb_read_only": (
+            "1 when a full disk keeps the node from writing.",
+            lambda: int(engine.disk_full_since is not None),
+        ),
     }
     for name, (text, read) in counters.items():
         registry.observe("counter", name, text, read)

@@ -18,7 +18,7 @@ from helios_cli.engine.node.readers import ReadJob
 from helios_cli.engine.node.steps import StepsResult, run_steps
 from helios_cli.engine.node.transaction import Transaction
 from helios_cli.engine.node.writer import GroupWrite
-from helios_cli.engine.sql.plan import Kind, Plan
+from helios_cli.engine.sql.plan import Kind
 from helios_cli.engine.sql.sqlite_errors import to_helios
 from helios_cli.engine.storage.database import Commit, UnloggedCommit
 from helios_cli.engine.wire import backend
@@ -110,9 +110,7 @@ class Runner:
             return self._open_snapshot(portal, rows_max, transaction)
         if transaction.connection is not None and not transaction.writing:
             if transaction.snapshot_seq > self.engine.pipeline.committed_seq:
-                self.engine.pipeline.after_seq(
-                    transaction.snapshot_seq, lambda: self.session.retry(portal, rows_max)
-                )
+                self.engine.pipeline.after_seq(transaction.snapshot_seq, lambda: self.session.retry(portal, rows_max))
                 return False
         elif transaction.connection is None and self.session.floor_seq > self.engine.pipeline.committed_seq:
             self.engine.pipeline.after_seq(self.session.floor_seq, lambda: self.session.retry(portal, rows_max))

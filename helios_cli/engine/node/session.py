@@ -495,9 +495,7 @@ class Session:
         )
 
     def _idle_timed_out(self) -> None:
-        self.sink.terminate(
-            HeliosError("terminating connection due to idle-in-transaction timeout", sqlstate="25P03")
-        )
+        self.sink.terminate(HeliosError("terminating connection due to idle-in-transaction timeout", sqlstate="25P03"))
 
     def _idle_while_others_wait(self) -> None:
         if len(self.engine.queue):

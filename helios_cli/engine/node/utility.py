@@ -276,4 +276,3 @@ _HANDLERS: dict[type, Handler] = {
     actions.CopyIn: maintenance.copy_in,
     actions.CopyOut: maintenance.copy_out,
 }
-

@@ -22,13 +22,14 @@ _STEP_OK: Final = re.compile(
 _RANGE: Final = re.compile(r"\((?:[^)]*[<>][^)]*)\)")
 _CALL: Final = re.compile(r'([A-Za-z_][A-Za-z0-9_]*)"?\s*\(')
 
-SHORT_CALLS: Final = frozenset(
-    """abs and as avg between by case ceil char coalesce collate count cross date datetime distinct else exists filter
-    floor from group having if ifnull iif in instr integer is join lateral left length like limit lower ltrim max min
-    not nullif numeric on or order over partition real returning round rtrim select set sign strftime substr substring
-    sum text then total trim typeof unicode union unixepoch update upper using values varchar when where with
-    conflict do""".split()
-)
+_SHORT_CALLS_TEXT: Final = """
+    abs and as avg between by case ceil char coalesce collate conflict count cross date datetime distinct do else exists
+    filter floor from group having if ifnull iif in instr integer is join lateral left length like limit lower ltrim max
+    min not nullif numeric on or order over partition real returning round rtrim select set sign strftime substr
+    substring sum text then total trim typeof unicode union unixepoch update upper using values varchar when where with
+"""
+
+SHORT_CALLS: Final = frozenset(_SHORT_CALLS_TEXT.split())
 """Functions and keywords before a parenthesis that cost little whatever their arguments are."""
 
 

@@ -171,5 +171,3 @@ class UnloggedCommit(Exception):
 
     def __init__(self, cause: BaseException) -> None:
         super().__init__(f"a committed transaction could not be logged: {cause}")
-
-

@@ -102,10 +102,6 @@ class OsFiles:
         flags = os.O_RDWR | (os.O_CREAT if create else 0)
         return OsFile(os.open(path, flags, 0o600), path)
 
-    def open_readonly(self, path: str) -> OsFile:
-        """Open a file that may not be changed, as the inspection commands do."""
-        return OsFile(os.open(path, os.O_RDONLY), path)
-
     def listdir(self, path: str) -> list[str]:
         """Names in a directory, sorted; empty when it does not exist."""
         try:
@@ -146,6 +142,16 @@ class OsFiles:
         """Bytes that an ordinary process may still write on the file system of ``path``."""
         status = os.statvfs(path)
         return status.f_bavail * status.f_frsize
+
+
+class ReadOnlyOsFiles(OsFiles):
+    """The same tree for a reader beside a running node: no file that it opens can be changed or made."""
+
+    def open(self, path: str, *, create: bool = False) -> OsFile:
+        """Open for reading; ``create`` is not to be had."""
+        if create:
+            raise PermissionError(errno.EROFS, os.strerror(errno.EROFS), path)
+        return OsFile(os.open(path, os.O_RDONLY), path)
 
 
 def as_helios_error(error: OSError, doing: str) -> HeliosError:

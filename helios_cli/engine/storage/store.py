@@ -55,19 +55,23 @@ class Store:
         directory: str,
         *,
         files: Files | None = None,
+        database_dir: str | None = None,
         random_bytes: Callable[[int], bytes] = os.urandom,
         segment_bytes: int = 16 << 20,
     ) -> None:
-        """Open and recover. Raises HeliosError for whatever stands in the way."""
+        """Open and recover. ``database_dir`` is where SQLite's files are, None: ``db`` in the directory.
+
+        Raises HeliosError for whatever stands in the way.
+        """
         self.directory = directory
         self.files = files if files is not None else OsFiles()
         self._random_bytes = random_bytes
         self._segment_bytes = segment_bytes
         self.log_dir = f"{directory}/log"
         self.control_dir = f"{directory}/control"
-        self.db_path = f"{directory}/db/{DATABASE_NAME}"
-        os.makedirs(f"{directory}/db", mode=0o700, exist_ok=True)
-        os.makedirs(f"{directory}/salvage", mode=0o700, exist_ok=True)
+        database_dir = database_dir or f"{directory}/db"
+        self.db_path = f"{database_dir}/{DATABASE_NAME}"
+        os.makedirs(database_dir, mode=0o700, exist_ok=True)
         born = not ControlFile.exists(self.files, self.control_dir)
         self.control = self._create_control() if born else ControlFile.open(self.files, self.control_dir)
         record = self.control.record
@@ -128,7 +132,8 @@ class Store:
 
     def new_term(self) -> Term:
         """Take the next term, on disk before it is used. A node never writes on in the term of before its start:
-        what it had sent to others and not synced could then exist twice under one LSN."""
+        what it had sent to others and not synced could then exist twice under one LSN.
+        """
         term = Term(self.control.record.term.number + 1, int.from_bytes(self._random_bytes(8), "little"))
         self.control.update(term=term, clean=False, voted_for="")
         return term
@@ -140,11 +145,11 @@ class Store:
 
     def checkpointed(self, lsn: Lsn, table: ChecksumTable, *, clean: bool = False) -> None:
         """Record a checkpoint whose pages are in the database file and synced."""
-        self.control.checkpoint(lsn, table, clean=clean, flushed_lsn=max(lsn, self.control.record.flushed_lsn), committed_lsn=lsn)
+        self.control.checkpoint(
+            lsn, table, clean=clean, flushed_lsn=max(lsn, self.control.record.flushed_lsn), committed_lsn=lsn
+        )
 
     def close(self) -> None:
         """Release the files."""
         self.log.close()
         self.control.close()
-
-
