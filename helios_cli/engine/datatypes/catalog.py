@@ -217,7 +217,7 @@ def _pseudo_types() -> list[PgType]:
 def _array_of(element: PgType) -> PgType:
     codec = ArrayCodec(element)
     return PgType(
-        element.array_oid, f"_{element.name}", f"{element.sql_name}[]", -1, 0, "A",
+        element.array_oid, f"_{element.name}", f"{element.sql_name}[]", -1, 0, "A" if element.kind == "b" else "P",
         f"{element.decl.removesuffix('_text').removesuffix('_blob')}_array_text",
         codec.parse_text, strings.format_string, codec.parse_binary, codec.format_binary,
         elem_oid=element.oid, kind="p" if element.name == "record" else "b",

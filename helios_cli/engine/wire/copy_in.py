@@ -111,6 +111,7 @@ class LineParser:
             if match is None or (match[2] == b"\r" and match.end() == len(data) and not final):
                 break
             at = match.end()
+            self.line_no += self._inner_lines(match[1])
             self._check_newline(match[2])
             self._add(match[1], rows)
         if not self.done:
@@ -175,7 +176,7 @@ class LineParser:
 
     def _add(self, raw: bytes, rows: Rows) -> None:
         """Convert one line, without its newline, and append its row."""
-        self.line_no += 1 + self._inner_lines(raw)
+        self.line_no += 1
         if raw == b"\\.":
             self.done = True
             return
@@ -191,17 +192,26 @@ class LineParser:
         rows.append(self._row(line))
 
     def _inner_lines(self, _raw: bytes) -> int:
-        """Newlines inside a line that count as lines of the file."""
+        """Newlines inside a line that count as lines of the file, as far as their style is known by then."""
         return 0
 
     def _row(self, line: str) -> tuple[Any, ...]:
         try:
             fields = self._split(line)
-            self._check_count(fields)
+            if len(fields) > len(self._columns):
+                raise bad_format("extra data after last expected column")
         except SqlError as error:
             raise self._located(error, line.encode()) from None
+        values = self._values(fields)
+        if len(values) < len(self._columns):
+            error = bad_format(f'missing data for column "{self._columns[len(values)].name}"')
+            raise self._located(error, line.encode())
+        return values
+
+    def _values(self, fields: list[str | None]) -> tuple[Any, ...]:
+        """The fields converted; those that are there are judged before a missing one is noticed."""
         values = []
-        for column, parse, field in zip(self._columns, self._parsers, fields, strict=True):
+        for column, parse, field in zip(self._columns, self._parsers, fields, strict=False):
             try:
                 values.append(None if field is None else parse(field))
             except SqlError as error:
@@ -209,12 +219,6 @@ class LineParser:
                 error.context = f"COPY {self._table}, line {self.line_no}, {where}"
                 raise
         return tuple(values)
-
-    def _check_count(self, fields: list[str | None]) -> None:
-        if len(fields) > len(self._columns):
-            raise bad_format("extra data after last expected column")
-        if len(fields) < len(self._columns):
-            raise bad_format(f'missing data for column "{self._columns[len(fields)].name}"')
 
     def _match_header(self, line: str) -> None:
         fields = self._split(line)

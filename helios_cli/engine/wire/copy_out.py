@@ -11,26 +11,52 @@ from helios_cli.engine.wire.copy_options import CopyColumn, CopyOptions
 from helios_cli.engine.wire.rows import FieldEncoder, field_encoder
 
 FieldText = Callable[[Any], str]
+ColumnText = Callable[[Sequence[Any]], Sequence[str]]
 
 _INTEGERS: Final = frozenset((20, 21, 23, 26))
+_STRINGS: Final = frozenset((25, 1043, 1042, 1700, 2950, 3802, 114))
 _ESCAPES: Final = {"\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
 
 
 class LineFormatter:
-    """Rows to lines of one format; ``begin``, then ``rows`` as often as wanted, then ``end``."""
+    """Rows to lines of one format; ``begin``, then ``rows`` as often as wanted, then ``end``.
+
+    Rows are turned into columns and back, so that a column of plain values costs one look at all of them together.
+    """
 
     def __init__(self, columns: Sequence[CopyColumn], options: CopyOptions, zone: tzinfo = UTC) -> None:
         self._columns = tuple(columns)
         self._options = options
-        self._fields = [self._field(column, field_encoder(column.type_oid, 0, zone)) for column in columns]
+        self._writers = [self._writer(column, field_encoder(column.type_oid, 0, zone)) for column in columns]
 
     def _field(self, column: CopyColumn, encode: FieldEncoder) -> FieldText:
-        """A function from a value (or None) to the field as written."""
+        """A function from a value (not None) to the field as written."""
+        raise NotImplementedError
+
+    def _plain(self, joined: str, texts: Sequence[str]) -> bool:
+        """Whether texts may be written as they are; ``joined`` is all of them."""
         raise NotImplementedError
 
     def _name(self, name: str) -> str:
         """A header field."""
         raise NotImplementedError
+
+    def _writer(self, column: CopyColumn, encode: FieldEncoder) -> ColumnText:
+        """A function from a column's values to its fields."""
+        null, field, plain = self._options.null, self._field(column, encode), self._plain
+        integer, string = column.type_oid in _INTEGERS, column.type_oid in _STRINGS
+        forced = column.name in self._options.force_quote
+
+        def write(values: Sequence[Any]) -> Sequence[str]:
+            kinds = set(map(type, values))
+            if kinds == {str} and string and not forced and plain("".join(values), values):
+                return values
+            if kinds == {int} and integer and not forced:
+                texts = list(map(str, values))
+                return texts if plain("".join(texts), texts) else list(map(field, values))
+            return [null if value is None else field(value) for value in values]
+
+        return write
 
     def begin(self) -> bytes:
         """The header line, or nothing."""
@@ -41,10 +67,11 @@ class LineFormatter:
 
     def rows(self, rows: Iterable[Sequence[Any]]) -> bytes:
         """The lines of ``rows``, joined; empty for none."""
-        join, fields = self._options.delimiter.join, self._fields
-        lines = [join([field(value) for field, value in zip(fields, row, strict=True)]) for row in rows]
-        if not lines:
-            return b""
+        table = list(rows)
+        if not self._columns or not table:
+            return b"\n" * len(table)
+        columns = [write(values) for write, values in zip(self._writers, zip(*table, strict=True), strict=True)]
+        lines = list(map(self._options.delimiter.join, zip(*columns, strict=True)))
         lines.append("")
         return "\n".join(lines).encode("utf-8", "replace")
 
@@ -56,38 +83,38 @@ class LineFormatter:
 class TextFormatter(LineFormatter):
     """The text format."""
 
+    def __init__(self, columns: Sequence[CopyColumn], options: CopyOptions, zone: tzinfo = UTC) -> None:
+        delimiter = options.delimiter
+        self._table = _ESCAPES | ({delimiter: "\\" + delimiter} if delimiter not in _ESCAPES else {})
+        self._special = re.compile("[" + re.escape("".join(self._table)) + "]")
+        super().__init__(columns, options, zone)
+
     def _field(self, column: CopyColumn, encode: FieldEncoder) -> FieldText:
-        null, escape = self._options.null, self._escape
-        if column.type_oid in _INTEGERS:
-            return lambda value: null if value is None else (
-                str(value) if value.__class__ is int else escape(encode(value).decode("utf-8", "replace"))
-            )  # fmt: skip
-        return lambda value: null if value is None else escape(encode(value).decode("utf-8", "replace"))
+        escape = self._name
+        return lambda value: escape(encode(value).decode("utf-8", "replace"))
 
-    @property
-    def _escape(self) -> Callable[[str], str]:
-        """Backslashes before everything that would not survive."""
-        delimiter = self._options.delimiter
-        table = _ESCAPES | ({delimiter: "\\" + delimiter} if delimiter not in _ESCAPES else {})
-        pattern = re.compile("[" + re.escape("".join(table)) + "]")
-        search, sub = pattern.search, pattern.sub
-
-        def escape(text: str) -> str:
-            return text if search(text) is None else sub(lambda match: table[match[0]], text)
-
-        return escape
+    def _plain(self, joined: str, texts: Sequence[str]) -> bool:
+        return self._special.search(joined) is None
 
     def _name(self, name: str) -> str:
-        return self._escape(name)
+        """Backslashes before everything that would not survive."""
+        if self._special.search(name) is None:
+            return name
+        return self._special.sub(lambda match: self._table[match[0]], name)
 
 
 class CsvFormatter(LineFormatter):
     """CSV: quotes where needed, or always for FORCE_QUOTE columns."""
 
     def _field(self, column: CopyColumn, encode: FieldEncoder) -> FieldText:
-        null, quote = self._options.null, self._quoted
+        quote = self._quoted
         force = column.name in self._options.force_quote
-        return lambda value: null if value is None else quote(encode(value).decode("utf-8", "replace"), force)
+        return lambda value: quote(encode(value).decode("utf-8", "replace"), force)
+
+    def _plain(self, joined: str, texts: Sequence[str]) -> bool:
+        if len(self._columns) == 1 or self._options.null in texts:
+            return False
+        return not any(mark in joined for mark in (self._options.delimiter, self._options.quote, "\n", "\r"))
 
     def _quoted(self, text: str, force: bool) -> str:
         options = self._options

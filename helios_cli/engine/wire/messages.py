@@ -7,6 +7,7 @@ with the text PostgreSQL sends; text that is not UTF-8 is 22021.
 
 from __future__ import annotations
 
+from itertools import product
 from struct import Struct
 from typing import Final
 
@@ -17,11 +18,14 @@ from helios_cli.engine.wire.limits import LIMITS
 _INT4: Final = Struct("!i")
 _HALF: Final = Struct("!H")
 _ONE_PARAM: Final = Struct("!HHi")
-_ONE_PARAM_TEXT: Final = Struct("!HHHi")
 _unpack_plain = _ONE_PARAM.unpack_from
 _TEXT_RESULT: Final = b"\0\0"
-_BINARY_RESULT: Final = b"\0\1\0\1"
 _NO_FORMATS: Final[tuple[int, ...]] = ()
+
+_COMMON_FORMATS: Final[dict[bytes, tuple[int, ...]]] = {
+    Struct(f"!{count}H").pack(*codes): codes for count in range(1, 9) for codes in product((0, 1), repeat=count)
+}
+"""Every list of up to eight format codes by its bytes."""
 
 Bind = tuple[str, str, tuple[int, ...], list[bytes | None], tuple[int, ...]]
 """Portal, statement, parameter format codes, parameters, result format codes (none: all text; one: for all)."""
@@ -102,7 +106,7 @@ def parse_bind(data: bytes, start: int, end: int) -> Bind:
     except ValueError:
         raise _name_error(data, start, end) from None
     at += 1
-    if at + 8 <= end:
+    if at + 10 <= end:
         formats, count, size = _unpack_plain(data, at)
         if formats == 0 and count == 1:
             at += 8
@@ -165,6 +169,9 @@ def parse_formats(data: bytes, at: int, end: int) -> tuple[tuple[int, ...], int]
     stop = at + 2 * count
     if stop > end:
         raise _too_short()
+    known = _COMMON_FORMATS.get(data[at:stop])
+    if known is not None:
+        return known, stop
     codes = Struct(f"!{count}h").unpack_from(data, at)
     for code in codes:
         if code not in (0, 1):

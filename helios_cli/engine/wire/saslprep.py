@@ -23,7 +23,8 @@ _PROHIBITED: Final = (
 def prepare_password(password: str | bytes) -> bytes:
     """The bytes that go into the key derivation.
 
-    A password that is not UTF-8, or that SASLprep prohibits or empties, is used as it is, as PostgreSQL does.
+    A password that is not UTF-8, or that SASLprep prohibits or empties, is used as it is, and ASCII is never looked
+    at, as PostgreSQL does.
     """
     raw = password.encode("utf-8", "surrogateescape") if isinstance(password, str) else password
     try:
@@ -31,13 +32,9 @@ def prepare_password(password: str | bytes) -> bytes:
     except UnicodeDecodeError:
         return raw
     if text.isascii():
-        return raw if _has_control(text) else text.encode()
+        return raw
     prepared = saslprep(text)
     return raw if prepared is None else prepared.encode()
-
-
-def _has_control(text: str) -> bool:
-    return not text.isprintable()
 
 
 def saslprep(text: str) -> str | None:
@@ -47,7 +44,7 @@ def saslprep(text: str) -> str | None:
     )
     if not mapped:
         return None
-    normal = unicodedata.ucd_3_2_0.normalize("NFKC", mapped)
+    normal = unicodedata.normalize("NFKC", mapped)
     if not normal or any(check(char) for char in normal for check in _PROHIBITED):
         return None
     return normal if _bidi_allowed(normal) else None
