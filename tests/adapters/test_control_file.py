@@ -18,7 +18,7 @@ from helios_cli.engine.log.controlrecord import SLOT_BYTES, ControlRecord
 from helios_cli.engine.sim.files import SimFiles
 from helios_cli.engine.storage.control import ControlFile
 from helios_cli.engine.storage.dirlock import DirectoryLock, read_holder, running_holder
-from helios_cli.engine.storage.files import OsFiles
+from helios_cli.engine.storage.files import OsFiles, ReadOnlyOsFiles
 from helios_cli.engine.storage.slots import Slot, SlotDropped, SlotStore, removable_below
 from helios_cli.engine.types import PAGE_SIZE, Lsn, Term
 
@@ -334,7 +334,9 @@ class TestRealFiles:
         file.sync()
         file.close()
         file.close()
-        readonly = files.open_readonly(str(tmp_path / "a"))
+        readonly = ReadOnlyOsFiles().open(str(tmp_path / "a"))
+        with pytest.raises(PermissionError):
+            ReadOnlyOsFiles().open(str(tmp_path / "new"), create=True)
         with pytest.raises(OSError, match="Bad file descriptor"):
             readonly.pwrite(b"x", 0)
         readonly.close()
