@@ -305,7 +305,7 @@ _VALUE_FUNCTIONS: Final = {
 }
 _SESSION_NAMES: Final = {
     "now": "now",
-    "zone": "TimeZone",
+    "zone": "timezone",
     "current_user": "current_user",
     "session_user": "session_user",
     "current_database": "current_database",

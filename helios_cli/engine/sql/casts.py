@@ -149,7 +149,7 @@ def _as_text(value: TypedSql, ctx: Context) -> str:
 def _session_input(value: TypedSql, target: int, ctx: Context) -> TypedSql:
     """A date or time literal is read where clock and zone are known: at execution."""
     text = _as_text(value, ctx)
-    sql = f"pg_time_in({target}, {text}, {ctx.session_value('TimeZone')}, {ctx.session_value('now')})"
+    sql = f"pg_time_in({target}, {text}, {ctx.session_value('timezone')}, {ctx.session_value('now')})"
     return TypedSql(sql, target, not_null=True, simple=True, location=value.location)
 
 
@@ -192,7 +192,7 @@ def cast_sql(value: TypedSql, target: int, how: How, ctx: Context) -> str:
     source, sql = value.type_oid, value.sql
     template = _TEMPLATES.get((source, target))
     if template is not None:
-        zone = ctx.session_value("TimeZone") if "{zone}" in template else ""
+        zone = ctx.session_value("timezone") if "{zone}" in template else ""
         return template.format(sql, zone=zone)
     if source in REG_TYPES or target in REG_TYPES:
         return _reg_cast(source, target, sql, ctx)
@@ -244,13 +244,13 @@ def _to_text(source: int, sql: str, ctx: Context) -> str:
     if source in (NUMERIC, JSON, JSONB) or category(source) == "S":
         return sql
     if source in (TIMESTAMPTZ,):
-        return f"pg_out_zoned({source}, {sql}, {ctx.session_value('TimeZone')})"
+        return f"pg_out_zoned({source}, {sql}, {ctx.session_value('timezone')})"
     return f"pg_out({source}, {sql})"
 
 
 def _from_text(target: int, sql: str, ctx: Context) -> str:
     if target in _NEEDS_SESSION:
-        zone, now = ctx.session_value("TimeZone"), ctx.session_value("now")
+        zone, now = ctx.session_value("timezone"), ctx.session_value("now")
         return f"pg_time_in({target}, {sql}, {zone}, {now})"
     return f"pg_in({target}, {sql})"
 

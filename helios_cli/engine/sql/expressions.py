@@ -11,7 +11,9 @@ from helios_cli.engine.sql import casts, operators, sqltext, tree
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import array_of, can_coerce, common_type, element_of, type_name
 from helios_cli.engine.sql.context import Context
+from helios_cli.engine.sql.function_spec import FunctionRegistry
 from helios_cli.engine.sql.oids import BIT, BOOL, INT4, INT8, NUMERIC, TEXT, UNKNOWN
+from helios_cli.engine.sql.relation import CatalogReader, Relation
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.typed import Node, TypedSql
 from helios_cli.engine.sql.typenames import resolve_type
@@ -368,4 +370,28 @@ TRANSLATORS: dict[str, Translator] = {
 }
 """By node type. ``predicates``, ``calls`` and ``sublinks`` add theirs when ``engine.sql.planner`` is imported."""
 
-__all__ = ["SqlError", "TRANSLATORS", "expect_boolean", "number_type", "translate", "unify"]
+
+
+def translate_for_column(
+    node: Node,
+    relation: Relation | None,
+    *,
+    catalog: CatalogReader,
+    functions: FunctionRegistry,
+    type_oid: int | None = None,
+    typmod: int = -1,
+    purpose: str = "CHECK",
+    source: str = "",
+) -> TypedSql:
+    """Translate an expression for use inside SQLite's own DDL; see ``stored.translate_for_column``."""
+    # The modules that translate calls and subqueries need this one first.
+    from helios_cli.engine.sql import stored, translators
+
+    assert translators.MODULES
+    return stored.translate_for_column(
+        node, relation, catalog=catalog, functions=functions, type_oid=type_oid, typmod=typmod, purpose=purpose,
+        source=source,
+    )  # fmt: skip
+
+
+__all__ = ["SqlError", "TRANSLATORS", "expect_boolean", "number_type", "translate", "translate_for_column", "unify"]

@@ -288,7 +288,7 @@ def _emit(
     texts = _operand_texts(operator, operands, targets, ctx)
     result = bindings.get(operator.result, operator.result)
     not_null = all(operand.not_null for operand in operands)
-    zone = ctx.session_value("TimeZone") if "{zone}" in operator.template else ""
+    zone = ctx.session_value("timezone") if "{zone}" in operator.template else ""
     element = element_of(targets[0]) or (element_of(targets[1]) if len(targets) > 1 else 0)
     return TypedSql(
         operator.template.format(*texts, zone=zone, elem=element), result, not_null=not_null, location=at

@@ -73,5 +73,10 @@ class Plan:
     catalog_version: int = 0
     notices: tuple[str, ...] = ()
     """NOTICE texts to send before the result ('table "x" does not exist, skipping')."""
+    source: str = ""
+    """The statement's own text when it is one of several in a query string, else ''. A statement behind one that
+    changes the schema is planned when its turn comes: until then ``catalog_version`` is -1."""
+    locks_rows: bool = False
+    """SELECT ... FOR UPDATE or FOR SHARE: it takes the writer, and changes nothing."""
     cache: dict[Any, Any] = field(default_factory=dict)
     """Derived facts kept by higher layers (row encoders, access path), keyed by them."""

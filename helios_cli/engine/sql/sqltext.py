@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from helios_cli.engine.errors import SqlError
+
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 
@@ -44,7 +46,7 @@ def like_to_glob(pattern: str, escape: str = "\\") -> str:
     """The GLOB pattern that matches what PostgreSQL's LIKE pattern matches; GLOB is case sensitive.
 
     Raises:
-        ValueError: the pattern ends with the escape character.
+        SqlError: 22025, the pattern ends with the escape character.
     """
     out: list[str] = []
     characters = iter(pattern)
@@ -52,7 +54,7 @@ def like_to_glob(pattern: str, escape: str = "\\") -> str:
         if character == escape and escape:
             literal = next(characters, None)
             if literal is None:
-                raise ValueError("LIKE pattern must not end with escape character")
+                raise SqlError("LIKE pattern must not end with escape character", sqlstate="22025")
             out.append(f"[{literal}]" if literal in "*?[" else literal)
         elif character == "%":
             out.append("*")

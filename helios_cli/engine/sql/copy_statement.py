@@ -1,0 +1,165 @@
+"""COPY: its options and the statements that read or store the rows."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from helios_cli.engine.errors import FeatureNotSupported, SqlError
+from helios_cli.engine.sql import tree
+from helios_cli.engine.sql.actions import CopyOptions
+from helios_cli.engine.sql.dml import column_default, find_column, needs_default, target_relation
+from helios_cli.engine.sql.relation import ColumnInfo, Relation
+from helios_cli.engine.sql.scope import Scope
+from helios_cli.engine.sql.sqltext import quote_identifier
+from helios_cli.engine.sql.typed import Node
+from helios_cli.engine.sql.utility import flag
+
+_FORMATS: Final = ("text", "csv", "binary")
+
+
+def refuse_files(fields: dict[str, Any]) -> None:
+    """COPY reads and writes the client's own stream only.
+
+    Raises:
+        FeatureNotSupported: a file or program is named.
+    """
+    if fields.get("is_program") or "filename" in fields:
+        raise FeatureNotSupported(
+            "COPY with a file or program is not supported",
+            hint="Use COPY ... FROM STDIN or TO STDOUT; psql's \\copy does.",
+        )
+    if "whereClause" in fields:
+        raise FeatureNotSupported("COPY FROM with WHERE is not supported", hint="Copy into a temporary table.")
+
+
+def read_options(nodes: list[Node], *, is_from: bool) -> CopyOptions:
+    """The options with the defaults of the format.
+
+    Raises:
+        SqlError: 42601, 22023, 0A000 as PostgreSQL's ProcessCopyOptions.
+    """
+    given: dict[str, Any] = {}
+    for node in nodes:
+        element = node["DefElem"]
+        name = element["defname"]
+        if name in given:
+            raise SqlError("conflicting or redundant options", sqlstate="42601")
+        reader = _READERS.get(name)
+        if reader is None:
+            raise SqlError(f'option "{name}" not recognized', sqlstate="42601")
+        given[name] = reader(element)
+    given.pop("default", None)
+    given.pop("log_verbosity", None)
+    return _with_defaults(given, is_from)
+
+
+def _with_defaults(given: dict[str, Any], is_from: bool) -> CopyOptions:
+    name = given.get("format", "text")
+    if name not in _FORMATS:
+        raise SqlError(f'COPY format "{name}" not recognized', sqlstate="22023")
+    csv = name == "csv"
+    for option in ("delimiter", "null", "header"):
+        if name == "binary" and option in given and given[option] not in (False, (False, False)):
+            word = option.upper() if option != "header" else "HEADER"
+            raise SqlError(f"cannot specify {word} in BINARY mode", sqlstate="42601" if option != "header" else "0A000")
+    for option in ("quote", "escape", "force_quote", "force_not_null", "force_null"):
+        if option in given and not csv:
+            shown = option.replace("_", " ")
+            raise SqlError(f"COPY {shown} available only in CSV mode", sqlstate="0A000")
+    header, match = given.pop("header", (False, False))
+    quote = given.get("quote", '"')
+    options = CopyOptions(
+        format=name,
+        delimiter=given.get("delimiter", "," if csv else "\t"),
+        null=given.get("null", "" if csv else "\\N"),
+        header=header,
+        header_match=match,
+        quote=quote,
+        escape=given.get("escape", quote),
+        force_quote=given.get("force_quote", ()),
+        force_not_null=given.get("force_not_null", ()),
+        force_null=given.get("force_null", ()),
+        freeze=given.get("freeze", False),
+        encoding=given.get("encoding"),
+    )
+    _check(options, is_from)
+    return options
+
+
+def _check(options: CopyOptions, is_from: bool) -> None:
+    if len(options.delimiter.encode()) != 1:
+        raise SqlError("COPY delimiter must be a single one-byte character", sqlstate="0A000")
+    if options.delimiter in "\r\n":
+        raise SqlError("COPY delimiter cannot be newline or carriage return", sqlstate="22023")
+    if "\r" in options.null or "\n" in options.null:
+        raise SqlError("COPY null representation cannot use newline or carriage return", sqlstate="22023")
+    if options.format == "text" and options.delimiter in "\\.abcdefghijklmnopqrstuvwxyz0123456789":
+        raise SqlError(f'COPY delimiter cannot be "{options.delimiter}"', sqlstate="22023")
+    if options.format == "csv":
+        for word, value in (("quote", options.quote), ("escape", options.escape)):
+            if len(value.encode()) != 1:
+                raise SqlError(f"COPY {word} must be a single one-byte character", sqlstate="0A000")
+        if options.delimiter == options.quote:
+            raise SqlError("COPY delimiter and quote must be different", sqlstate="22023")
+    if options.delimiter in options.null:
+        raise SqlError("COPY delimiter must not appear in the NULL specification", sqlstate="0A000")
+    if is_from and options.force_quote != ():
+        raise SqlError("COPY force quote only available using COPY TO", sqlstate="0A000")
+    if not is_from and (options.force_not_null or options.force_null):
+        raise SqlError("COPY force not null only available using COPY FROM", sqlstate="0A000")
+
+
+def _text(element: dict[str, Any]) -> str:
+    argument = element.get("arg")
+    if argument is None or "String" not in argument:
+        raise SqlError(f"{element['defname']} requires a parameter", sqlstate="42601")
+    return str(argument["String"].get("sval", ""))
+
+
+def _header(element: dict[str, Any]) -> tuple[bool, bool]:
+    argument = element.get("arg", {})
+    if argument.get("String", {}).get("sval", "").lower() == "match":
+        return True, True
+    return flag(element), False
+
+
+def _columns(element: dict[str, Any]) -> tuple[str, ...] | None:
+    argument = element.get("arg", {})
+    if "A_Star" in argument:
+        return None
+    return tuple(tree.strings(argument["List"]["items"]))
+
+
+_READERS: Final = {
+    "format": lambda element: _text(element).lower(),
+    "delimiter": _text,
+    "null": _text,
+    "header": _header,
+    "quote": _text,
+    "escape": _text,
+    "encoding": _text,
+    "freeze": flag,
+    "force_quote": _columns,
+    "force_not_null": lambda element: _columns(element) or (),
+    "force_null": lambda element: _columns(element) or (),
+}
+
+
+def copy_columns(fields: dict[str, Any], scope: Scope) -> tuple[Relation, list[ColumnInfo]]:
+    """The table of COPY FROM and the columns that the data holds, in order."""
+    relation = target_relation(fields["relation"], scope, "COPY")
+    names = tree.strings(fields.get("attlist", []))
+    columns = [find_column(relation, name, scope, -1) for name in names] or list(relation.columns)
+    for position, column in enumerate(columns):
+        if column in columns[:position]:
+            raise SqlError(f'column "{column.name}" specified more than once', sqlstate="42701")
+    return relation, columns
+
+
+def copy_insert(relation: Relation, columns: list[ColumnInfo], scope: Scope) -> str:
+    """INSERT of one row: ?1 .. ?n are the data's columns, the others get their defaults."""
+    others = [column for column in relation.columns if column not in columns and needs_default(column)]
+    values = [f"?{number + 1}" for number in range(len(columns))]
+    values += [column_default(column, scope).sql for column in others]
+    names = ", ".join(quote_identifier(column.name) for column in [*columns, *others])
+    return f"INSERT INTO {quote_identifier(relation.sqlite_name or relation.name)} ({names}) VALUES ({', '.join(values)})"

@@ -1,0 +1,423 @@
+"""INSERT, UPDATE, DELETE with RETURNING, and TRUNCATE."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from helios_cli.engine.sql import casts, tree
+from helios_cli.engine.sql.coercion import Context as How
+from helios_cli.engine.sql.expressions import expect_boolean, translate
+from helios_cli.engine.sql.from_clause import find_relation, table_columns, translate_from
+from helios_cli.engine.sql.names import column_name
+from helios_cli.engine.sql.oids import UNKNOWN
+from helios_cli.engine.sql.query import Output, Query, Select, Values, type_in
+from helios_cli.engine.sql.relation import ColumnInfo, Relation
+from helios_cli.engine.sql.scope import RangeItem, Scope
+from helios_cli.engine.sql.select import translate_query, translate_with
+from helios_cli.engine.sql.sqltext import quote_identifier
+from helios_cli.engine.sql.stored import stored_default
+from helios_cli.engine.sql.typed import Node, TypedSql
+
+
+@dataclass(slots=True)
+class Write:
+    """A translated data change."""
+
+    sql: str
+    outputs: list[Output] = field(default_factory=list)
+    """RETURNING's columns."""
+    returning: bool = False
+
+
+def target_relation(fields: dict[str, Any], scope: Scope, word: str) -> Relation:
+    """The table a statement changes.
+
+    Raises:
+        SqlError: 42P01 no such relation, 42501 a system catalog, 0A000 a view.
+    """
+    relation = find_relation(fields, scope)
+    at = fields.get("location", 0)
+    if relation.kind == "c":
+        raise scope.ctx.error("42501", f"permission denied for table {relation.name}", at)
+    if relation.kind == "v":
+        raise scope.ctx.unsupported(f'{word} on view "{relation.name}"', at, hint="Change the table under it.")
+    if relation.kind == "S":
+        raise scope.ctx.error("42809", f'cannot change sequence "{relation.name}"', at)
+    return relation
+
+
+def find_column(relation: Relation, name: str, scope: Scope, at: int) -> ColumnInfo:
+    """A column of the target.
+
+    Raises:
+        SqlError: 42703.
+    """
+    for column in relation.columns:
+        if column.name == name:
+            return column
+    raise scope.ctx.error("42703", f'column "{name}" of relation "{relation.name}" does not exist', at)
+
+
+def _target(fields: dict[str, Any], relation: Relation, scope: Scope) -> tuple[RangeItem, str]:
+    """The target as a FROM item, and its text after INSERT INTO, UPDATE or DELETE FROM."""
+    name = fields.get("alias", {}).get("aliasname", relation.name)
+    alias = scope.ctx.unique_alias(name)
+    item = RangeItem(name, table_columns(relation, alias), relation, relation.schema, alias=alias)
+    table = quote_identifier(relation.sqlite_name or relation.name)
+    return item, table if alias == relation.sqlite_name else f"{table} AS {quote_identifier(alias)}"
+
+
+def _returning(nodes: list[Node], item: RangeItem, scope: Scope) -> tuple[str, list[Output]]:
+    """RETURNING: SQLite lets it name the changed table only, by its own name."""
+    if not nodes:
+        return "", []
+    relation = item.relation
+    assert relation is not None
+    inner = Scope(ctx=scope.ctx, parent=scope.parent, ctes=scope.ctes, clause="RETURNING")
+    columns = table_columns(relation, relation.sqlite_name or relation.name)
+    inner.items = [RangeItem(item.name, columns, relation, relation.schema)]
+    inner.columns = columns
+    others = {other.name for other in scope.items if other is not item}
+    outputs: list[Output] = []
+    for node in nodes:
+        target = node["ResTarget"]
+        reference = target["val"].get("ColumnRef")
+        _refuse_others(target["val"], others, scope)
+        if reference is not None and "A_Star" in reference["fields"][-1]:
+            if others and len(reference["fields"]) == 1:
+                raise scope.ctx.unsupported("RETURNING * with FROM or USING", reference.get("location", 0))
+            qualifier = tree.strings(reference["fields"][:-1])
+            found = inner.find_item(qualifier, reference.get("location", 0))[1].columns if qualifier else columns
+            outputs += [Output(column.name, column.value) for column in found]
+            continue
+        value = casts.to_text_if_unknown(translate(target["val"], inner), scope.ctx)
+        outputs.append(Output(target.get("name") or column_name(target["val"]), value))
+    return f" RETURNING {', '.join(output.value.sql for output in outputs)}", outputs
+
+
+def _refuse_others(node: Node, others: set[str], scope: Scope) -> None:
+    for part in tree.walk(node):
+        reference = part.get("ColumnRef")
+        if reference and len(reference["fields"]) > 1 and reference["fields"][-2].get("String", {}).get("sval") in others:
+            hint = "RETURNING may name the changed table only."
+            raise scope.ctx.unsupported("RETURNING a column of another table", reference.get("location", 0), hint=hint)
+
+
+# -- INSERT ---------------------------------------------------------------------------------------
+
+
+def translate_insert(fields: dict[str, Any], scope: Scope) -> Write:
+    """Translate an InsertStmt."""
+    with_clause = translate_with(fields.get("withClause"), scope)
+    relation = target_relation(fields["relation"], scope, "INSERT")
+    item, into = _target(fields["relation"], relation, scope)
+    named = [_named_column(node["ResTarget"], relation, scope) for node in fields.get("cols", [])]
+    _check_twice(named, scope)
+    override = fields.get("override", "OVERRIDING_NOT_SET")
+    source, columns = _insert_source(fields, relation, named, override, scope)
+    conflict = _on_conflict(fields["onConflictClause"], item, scope) if "onConflictClause" in fields else ""
+    if conflict and source.startswith("SELECT"):
+        # Without WHERE, SQLite would take ON CONFLICT for a join condition.
+        source = f"SELECT * FROM ({source}) WHERE 1"
+    returning, outputs = _returning(fields.get("returningList", []), item, scope)
+    listed = ", ".join(quote_identifier(column.name) for column in columns)
+    body = f"({listed}) {source}" if columns else "DEFAULT VALUES"
+    sql = f"{with_clause}INSERT INTO {into} {body}{conflict}{returning}"
+    return Write(sql, outputs, bool(returning))
+
+
+def _named_column(target: dict[str, Any], relation: Relation, scope: Scope) -> ColumnInfo:
+    at = target.get("location", 0)
+    if target.get("indirection"):
+        raise scope.ctx.unsupported("assigning to a part of a column", at)
+    return find_column(relation, target["name"], scope, at)
+
+
+def _check_twice(columns: list[ColumnInfo], scope: Scope) -> None:
+    seen: set[str] = set()
+    for column in columns:
+        if column.name in seen:
+            raise scope.ctx.error("42701", f'column "{column.name}" specified more than once')
+        seen.add(column.name)
+
+
+def _insert_source(
+    fields: dict[str, Any], relation: Relation, named: list[ColumnInfo], override: str, scope: Scope
+) -> tuple[str, list[ColumnInfo]]:
+    """The text that gives the rows, and the columns they fill, defaults included."""
+    select = fields.get("selectStmt", {}).get("SelectStmt")
+    if select is None:
+        given: list[ColumnInfo] = []
+        query: Query | None = None
+    elif "valuesLists" in select and not any(
+        key in select for key in ("sortClause", "limitCount", "limitOffset", "withClause")
+    ):
+        return _insert_values(select, relation, named, override, scope)
+    else:
+        query = translate_query(select, Scope(ctx=scope.ctx, ctes=scope.ctes))
+        given = _given_columns(relation, named, len(query.outputs), scope)
+        for column in given:
+            _check_identity(column, override, scope)
+    defaults = [column for column in relation.columns if column not in given and needs_default(column)]
+    default_values = [column_default(column, scope) for column in defaults]
+    if query is None:
+        if not defaults:
+            return "", []
+        return f"VALUES ({', '.join(value.sql for value in default_values)})", defaults
+    return _insert_query(query, given, default_values, scope), given + defaults
+
+
+def _given_columns(relation: Relation, named: list[ColumnInfo], count: int, scope: Scope) -> list[ColumnInfo]:
+    """The columns that ``count`` expressions fill.
+
+    Raises:
+        SqlError: 42601 too many or too few expressions.
+    """
+    targets = named or list(relation.columns)
+    if count > len(targets):
+        raise scope.ctx.error("42601", "INSERT has more expressions than target columns")
+    if named and count < len(targets):
+        raise scope.ctx.error("42601", "INSERT has more target columns than expressions")
+    return targets[:count]
+
+
+def _check_identity(column: ColumnInfo, override: str, scope: Scope) -> None:
+    if column.identity == "a" and override != "OVERRIDING_SYSTEM_VALUE":
+        message = f'cannot insert a non-DEFAULT value into column "{column.name}"'
+        detail = f'Column "{column.name}" is an identity column defined as GENERATED ALWAYS.'
+        hint = "Use OVERRIDING SYSTEM VALUE to override."
+        raise scope.ctx.error("428C9", message, detail=detail, hint=hint)
+
+
+def _insert_values(
+    select: dict[str, Any], relation: Relation, named: list[ColumnInfo], override: str, scope: Scope
+) -> tuple[str, list[ColumnInfo]]:
+    lists = [node["List"]["items"] for node in select["valuesLists"]]
+    if any(len(items) != len(lists[0]) for items in lists):
+        raise scope.ctx.error("42601", "VALUES lists must all be the same length")
+    given = _given_columns(relation, named, len(lists[0]), scope)
+    defaults = [column for column in relation.columns if column not in given and needs_default(column)]
+    rows = []
+    inner = Scope(ctx=scope.ctx, ctes=scope.ctes, clause="VALUES")
+    for items in lists:
+        texts = []
+        for column, node in zip(given, items, strict=True):
+            if "SetToDefault" in node:
+                texts.append(column_default(column, scope).sql)
+                continue
+            _check_identity(column, override, scope)
+            texts.append(_assigned(translate(node, inner), column, scope).sql)
+        texts += [column_default(column, scope).sql for column in defaults]
+        rows.append(f"({', '.join(texts)})")
+    return f"VALUES {', '.join(rows)}", given + defaults
+
+
+def _assigned(value: TypedSql, column: ColumnInfo, scope: Scope) -> TypedSql:
+    return casts.assign(value, column.name, column.type_oid, column.typmod, scope.ctx)
+
+
+def _insert_query(query: Query, given: list[ColumnInfo], defaults: list[TypedSql], scope: Scope) -> str:
+    """INSERT ... SELECT: columns converted for assignment, defaults added behind them."""
+    for position, column in enumerate(given):
+        output = query.outputs[position]
+        if type_in(output.value, scope.ctx) == UNKNOWN or isinstance(query, Select | Values):
+            if isinstance(query, Values):
+                query.rows = [
+                    [_assigned(value, column, scope) if n == position else value for n, value in enumerate(row)]
+                    for row in query.rows
+                ]
+            else:
+                _assigned(replace(output.value), column, scope)
+                query.coerce(position, column.type_oid, column.typmod, How.ASSIGNMENT, scope.ctx)
+        else:
+            _assigned(replace(output.value, sql="NULL", param=0, literal=-1, value=None), column, scope)
+            query.coerce(position, column.type_oid, column.typmod, How.ASSIGNMENT, scope.ctx)
+    if not defaults:
+        return query.render()
+    inner = query.render(named=True)
+    columns = [quote_identifier(name) for name in query.names()]
+    return f"SELECT {', '.join(columns + [value.sql for value in defaults])} FROM ({inner})"
+
+
+def needs_default(column: ColumnInfo) -> bool:
+    """Whether a column left out gets something else than NULL."""
+    return column.default is not None
+
+
+def column_default(column: ColumnInfo, scope: Scope) -> TypedSql:
+    """A column's default, translated in place; NULL when it has none."""
+    if column.default is None:
+        return TypedSql("NULL", column.type_oid, column.typmod)
+    return stored_default(column.default, column, scope)
+
+
+# -- ON CONFLICT ----------------------------------------------------------------------------------
+
+
+def _on_conflict(clause: dict[str, Any], item: RangeItem, scope: Scope) -> str:
+    relation = item.relation
+    assert relation is not None
+    update = clause["action"] == "ONCONFLICT_UPDATE"
+    target = _conflict_target(clause.get("infer"), item, scope)
+    if not update:
+        return f" ON CONFLICT{target} DO NOTHING"
+    if not target:
+        message = "ON CONFLICT DO UPDATE requires inference specification or constraint name"
+        hint = "For example, ON CONFLICT (column_name)."
+        raise scope.ctx.error("42601", message, clause.get("location", -1), hint=hint)
+    inner = Scope(ctx=scope.ctx, ctes=scope.ctes, clause="UPDATE")
+    excluded = RangeItem("excluded", table_columns(relation, "excluded"), None)
+    inner.items = [item, excluded]
+    inner.columns = [*item.columns, *excluded.columns]
+    assignments = _assignments(clause["targetList"], relation, inner)
+    where = f" WHERE {expect_boolean(clause['whereClause'], inner, 'WHERE').sql}" if "whereClause" in clause else ""
+    return f" ON CONFLICT{target} DO UPDATE SET {assignments}{where}"
+
+
+def _conflict_target(infer: dict[str, Any] | None, item: RangeItem, scope: Scope) -> str:
+    relation = item.relation
+    assert relation is not None
+    if infer is None:
+        return ""
+    if "conname" in infer:
+        index = next((index for index in relation.indexes if index.name == infer["conname"] and index.unique), None)
+        if index is None or None in index.columns:
+            message = f'constraint "{infer["conname"]}" for table "{relation.name}" does not exist'
+            raise scope.ctx.error("42704", message, infer.get("location", -1))
+        return f" ({', '.join(quote_identifier(name or '') for name in index.columns)})"
+    plain = Scope(ctx=scope.ctx, items=[RangeItem(item.name, table_columns(relation, ""), relation)])
+    plain.columns = plain.items[0].columns
+    texts, names = [], []
+    for node in infer["indexElems"]:
+        element = node["IndexElem"]
+        if "name" in element:
+            names.append(find_column(relation, element["name"], scope, infer.get("location", -1)).name)
+            texts.append(quote_identifier(element["name"]))
+        else:
+            scope.ctx.bind_all()
+            texts.append(f"({translate(element['expr'], plain).sql})")
+    where = ""
+    if "whereClause" in infer:
+        scope.ctx.bind_all()
+        where = f" WHERE {expect_boolean(infer['whereClause'], plain, 'WHERE').sql}"
+    if len(names) == len(texts):
+        _check_arbiter(set(names), bool(where), relation, scope)
+    return f" ({', '.join(texts)}){where}"
+
+
+def _check_arbiter(names: set[str], partial: bool, relation: Relation, scope: Scope) -> None:
+    for index in relation.indexes:
+        if index.unique and set(index.columns) == names and (not index.partial or partial):
+            return
+    message = "there is no unique or exclusion constraint matching the ON CONFLICT specification"
+    raise scope.ctx.error("42P10", message)
+
+
+# -- UPDATE and DELETE ----------------------------------------------------------------------------
+
+
+def _assignments(nodes: list[Node], relation: Relation, scope: Scope) -> str:
+    """The SET list."""
+    columns = [_named_column(node["ResTarget"], relation, scope) for node in nodes]
+    seen: set[str] = set()
+    for column in columns:
+        if column.name in seen:
+            raise scope.ctx.error("42601", f'multiple assignments to same column "{column.name}"')
+        seen.add(column.name)
+    texts: list[str] = []
+    for position, (node, column) in enumerate(zip(nodes, columns, strict=True)):
+        value = node["ResTarget"]["val"]
+        multi = value.get("MultiAssignRef")
+        if multi is None:
+            texts.append(_assignment(value, column, scope))
+        elif "RowExpr" in multi["source"]:
+            items = multi["source"]["RowExpr"].get("args", [])
+            if len(items) != multi["ncolumns"]:
+                raise scope.ctx.error("42601", "number of columns does not match number of values")
+            texts.append(_assignment(items[multi["colno"] - 1], column, scope))
+        elif multi["colno"] == 1:
+            texts.append(_assign_subquery(multi, columns[position : position + multi["ncolumns"]], scope))
+    return ", ".join(texts)
+
+
+def _assignment(node: Node, column: ColumnInfo, scope: Scope) -> str:
+    name = quote_identifier(column.name)
+    if "SetToDefault" in node:
+        return f"{name} = {column_default(column, scope).sql}"
+    if column.identity == "a":
+        message = f'column "{column.name}" can only be updated to DEFAULT'
+        detail = f'Column "{column.name}" is an identity column defined as GENERATED ALWAYS.'
+        raise scope.ctx.error("428C9", message, detail=detail)
+    return f"{name} = {_assigned(translate(node, scope), column, scope).sql}"
+
+
+def _assign_subquery(multi: dict[str, Any], columns: list[ColumnInfo], scope: Scope) -> str:
+    """``SET (a, b) = (SELECT ...)``."""
+    sublink = multi["source"].get("SubLink")
+    if sublink is None:
+        raise scope.ctx.error("0A000", "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression")
+    query = translate_query(sublink["subselect"]["SelectStmt"], scope.child())
+    if len(query.outputs) != len(columns):
+        raise scope.ctx.error("42601", "number of columns does not match number of values")
+    if not query.single_row:
+        hint = "Add LIMIT 1, or assign the columns one by one."
+        raise scope.ctx.unsupported("assigning a row of a subquery that may give several rows", hint=hint)
+    for position, column in enumerate(columns):
+        _assigned(replace(query.outputs[position].value), column, scope)
+        query.coerce(position, column.type_oid, column.typmod, How.ASSIGNMENT, scope.ctx)
+    names = ", ".join(quote_identifier(column.name) for column in columns)
+    return f"({names}) = ({query.render()})"
+
+
+def translate_update(fields: dict[str, Any], scope: Scope) -> Write:
+    """Translate an UpdateStmt."""
+    with_clause = translate_with(fields.get("withClause"), scope)
+    relation = target_relation(fields["relation"], scope, "UPDATE")
+    item, table = _target(fields["relation"], relation, scope)
+    scope.items.append(item)
+    scope.columns += item.columns
+    source, conditions = translate_from(fields.get("fromClause", []), scope)
+    scope.clause = "UPDATE"
+    assignments = _assignments(fields["targetList"], relation, scope)
+    where = _where(fields, conditions, scope)
+    returning, outputs = _returning(fields.get("returningList", []), item, scope)
+    from_text = f" FROM {source}" if source else ""
+    return Write(
+        f"{with_clause}UPDATE {table} SET {assignments}{from_text}{where}{returning}", outputs, bool(returning)
+    )
+
+
+def _where(fields: dict[str, Any], conditions: list[str], scope: Scope) -> str:
+    if "whereClause" in fields:
+        if "CurrentOfExpr" in fields["whereClause"]:
+            raise scope.ctx.unsupported("WHERE CURRENT OF", hint="Use the primary key.")
+        conditions = [*conditions, expect_boolean(fields["whereClause"], scope, "WHERE").sql]
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
+
+
+def translate_delete(fields: dict[str, Any], scope: Scope) -> Write:
+    """Translate a DeleteStmt. USING becomes EXISTS over the other tables."""
+    with_clause = translate_with(fields.get("withClause"), scope)
+    relation = target_relation(fields["relation"], scope, "DELETE")
+    item, table = _target(fields["relation"], relation, scope)
+    scope.items.append(item)
+    scope.columns += item.columns
+    source, conditions = translate_from(fields.get("usingClause", []), scope)
+    where = _where(fields, conditions, scope)
+    if source:
+        where = f" WHERE EXISTS (SELECT 1 FROM {source}{where})"
+    returning, outputs = _returning(fields.get("returningList", []), item, scope)
+    return Write(f"{with_clause}DELETE FROM {table}{where}{returning}", outputs, bool(returning))
+
+
+def translate_truncate(fields: dict[str, Any], scope: Scope) -> list[str]:
+    """One DELETE for each table of a TruncateStmt."""
+    steps = []
+    for node in fields["relations"]:
+        relation = target_relation(node["RangeVar"], scope, "TRUNCATE")
+        steps.append(f"DELETE FROM {quote_identifier(relation.sqlite_name or relation.name)}")
+    return steps
+
+
+__all__ = ["Write", "translate_delete", "translate_insert", "translate_truncate", "translate_update"]

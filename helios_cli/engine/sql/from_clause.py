@@ -1,0 +1,384 @@
+"""The FROM clause: tables, subqueries, CTEs, functions and joins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from helios_cli.engine.sql import calls, casts, operators, tree
+from helios_cli.engine.sql.expressions import expect_boolean, translate, unify
+from helios_cli.engine.sql.names import column_name
+from helios_cli.engine.sql.oids import INT4, INT8
+from helios_cli.engine.sql.relation import Relation
+from helios_cli.engine.sql.scope import RangeItem, Scope, ScopeColumn
+from helios_cli.engine.sql.sqltext import quote_identifier
+from helios_cli.engine.sql.typed import Node, TypedSql
+
+_quote = quote_identifier
+
+
+@dataclass(slots=True)
+class Source:
+    """One translated FROM element."""
+
+    sql: str
+    """Empty for an item that is computed in place (a lateral one-row subquery)."""
+    items: list[RangeItem]
+    columns: list[ScopeColumn]
+    conditions: list[str]
+    """Conditions that belong into WHERE."""
+    is_join: bool = False
+
+
+def translate_from(nodes: list[Node], scope: Scope) -> tuple[str, list[str]]:
+    """Translate a FROM list and put what it names into ``scope``.
+
+    Returns the text after FROM ('' when there is nothing) and conditions for WHERE.
+    """
+    texts: list[str] = []
+    conditions: list[str] = []
+    for node in nodes:
+        source = from_item(node, scope)
+        _add_items(scope, source.items)
+        scope.columns += source.columns
+        conditions += source.conditions
+        if source.sql:
+            texts.append(f"({source.sql})" if source.is_join and len(nodes) > 1 else source.sql)
+    return ", ".join(texts), conditions
+
+
+def _add_items(scope: Scope, items: list[RangeItem]) -> None:
+    for item in items:
+        if not item.visible:
+            continue
+        for known in scope.items:
+            if known.visible and known.name == item.name and not (known.schema and item.schema and known.schema != item.schema):
+                raise scope.ctx.error("42712", f'table name "{item.name}" specified more than once')
+        scope.items.append(item)
+
+
+def from_item(node: Node, scope: Scope) -> Source:
+    """Translate one FROM element."""
+    kind = tree.tag(node)
+    handler = _ITEMS.get(kind)
+    if handler is None:
+        raise scope.ctx.unsupported({"RangeTableSample": "TABLESAMPLE"}.get(kind, kind), tree.location(node))
+    return handler(node[kind], scope)
+
+
+# -- tables ---------------------------------------------------------------------------------------
+
+
+def find_relation(fields: dict[str, Any], scope: Scope) -> Relation:
+    """The relation a RangeVar names.
+
+    Raises:
+        SqlError: 42P01.
+    """
+    schema, name = fields.get("schemaname"), fields["relname"]
+    found = scope.ctx.catalog.relation(schema, name)
+    if found is None:
+        shown = f"{schema}.{name}" if schema else name
+        raise scope.ctx.error("42P01", f'relation "{shown}" does not exist', fields.get("location", 0))
+    return found
+
+
+def table_columns(relation: Relation, alias: str) -> list[ScopeColumn]:
+    """The columns of a table under a SQLite alias; an empty alias leaves them unqualified."""
+    prefix = f"{_quote(alias)}." if alias else ""
+    return [
+        ScopeColumn(
+            column.name,
+            TypedSql(
+                prefix + _quote(column.name),
+                column.type_oid,
+                column.typmod,
+                not_null=column.not_null,
+                simple=True,
+                table_oid=relation.oid,
+                attnum=column.attnum,
+            ),
+        )
+        for column in relation.columns
+    ]
+
+
+def _range_var(fields: dict[str, Any], scope: Scope) -> Source:
+    alias = fields.get("alias", {})
+    name = alias.get("aliasname", fields["relname"])
+    cte = scope.find_cte(fields["relname"]) if "schemaname" not in fields else None
+    if cte is not None:
+        sqlite_alias = scope.ctx.unique_alias(name)
+        columns = _derived_columns(cte.columns, sqlite_alias)
+        item = RangeItem(name, _renamed(columns, alias, name, scope, fields.get("location", 0)), alias=sqlite_alias)
+        return _single(f"{_quote(cte.alias)} AS {_quote(sqlite_alias)}", item)
+    relation = find_relation(fields, scope)
+    sqlite_alias = scope.ctx.unique_alias(name)
+    columns = _renamed(table_columns(relation, sqlite_alias), alias, name, scope, fields.get("location", 0))
+    item = RangeItem(name, columns, relation, None if alias else relation.schema, alias=sqlite_alias)
+    table = _quote(relation.sqlite_name or relation.name)
+    return _single(table if sqlite_alias == relation.sqlite_name else f"{table} AS {_quote(sqlite_alias)}", item)
+
+
+def _single(sql: str, item: RangeItem) -> Source:
+    return Source(sql, [item], list(item.columns), [])
+
+
+def _derived_columns(columns: list[tuple[str, TypedSql]], alias: str) -> list[ScopeColumn]:
+    """Columns of a subquery or CTE: (PostgreSQL name, value whose text is SQLite's column name)."""
+    return [
+        ScopeColumn(name, replace(value, sql=f"{_quote(alias)}.{_quote(value.sql)}", simple=True, raw="", param=0, literal=-1, value=None))
+        for name, value in columns
+    ]
+
+
+def _renamed(
+    columns: list[ScopeColumn], alias: dict[str, Any], name: str, scope: Scope, at: int
+) -> list[ScopeColumn]:
+    """Apply an alias's column names: ``AS t (a, b)``."""
+    names = tree.strings(alias.get("colnames", []))
+    if len(names) > len(columns):
+        message = f'table "{name}" has {len(columns)} columns available but {len(names)} columns specified'
+        raise scope.ctx.error("42P10", message, at)
+    return [ScopeColumn(new, column.value) for new, column in zip(names, columns, strict=False)] + columns[len(names) :]
+
+
+# -- subqueries -----------------------------------------------------------------------------------
+
+
+def query_columns(names: list[str], query: Any) -> list[tuple[str, TypedSql]]:
+    """What a query offers to the one around it: PostgreSQL's names over SQLite's."""
+    return [
+        (output.name, replace(output.value, sql=sqlite_name))
+        for output, sqlite_name in zip(query.outputs, names, strict=True)
+    ]
+
+
+def _subselect(fields: dict[str, Any], scope: Scope) -> Source:
+    from helios_cli.engine.sql.select import translate_query
+
+    ctx, alias = scope.ctx, fields.get("alias", {})
+    select = fields["subquery"]["SelectStmt"]
+    name = alias.get("aliasname", "")
+    if fields.get("lateral"):
+        inlined = _inline_lateral(select, alias, scope)
+        if inlined is not None:
+            return inlined
+        raise ctx.unsupported("LATERAL over a query with FROM", hint="Use a join or a scalar subquery.")
+    inner = Scope(ctx=ctx, parent=scope.parent, ctes=scope.ctes, lateral_only=[])
+    query = translate_query(select, inner)
+    query.resolve_unknowns(ctx)
+    sqlite_alias = ctx.unique_alias(name or "subquery")
+    columns = _derived_columns(query_columns(query.names(), query), sqlite_alias)
+    item = RangeItem(name, _renamed(columns, alias, name, scope, 0), alias=sqlite_alias, visible=bool(name))
+    return _single(f"({query.render(named=True)}) AS {_quote(sqlite_alias)}", item)
+
+
+_LATERAL_FREE: Final = ("fromClause", "whereClause", "groupClause", "havingClause", "limitCount", "limitOffset",
+                        "valuesLists", "withClause", "distinctClause", "larg", "windowClause")  # fmt: skip
+
+
+def _inline_lateral(select: dict[str, Any], alias: dict[str, Any], scope: Scope) -> Source | None:
+    """A lateral subquery without FROM is one row of expressions: they are put where its columns are named."""
+    if any(key in select for key in _LATERAL_FREE):
+        return None
+    ctx, was_volatile = scope.ctx, scope.ctx.volatile
+    ctx.volatile = False
+    inner = Scope(ctx=ctx, parent=scope, clause="LATERAL")
+    columns = []
+    for target in select.get("targetList", []):
+        fields = target["ResTarget"]
+        if calls.has_aggregate(fields["val"], scope):
+            return None
+        value = casts.to_text_if_unknown(translate(fields["val"], inner), ctx)
+        value = replace(value, sql=f"({value.sql})" if not value.simple else value.sql, table_oid=0, attnum=0, raw="")
+        columns.append(ScopeColumn(fields.get("name") or column_name(fields["val"]), value))
+    if ctx.volatile:
+        raise ctx.unsupported("a volatile function in LATERAL")
+    ctx.volatile = was_volatile
+    name = alias.get("aliasname", "")
+    item = RangeItem(name, _renamed(columns, alias, name, scope, 0), visible=bool(name))
+    return Source("", [item], list(item.columns), [])
+
+
+# -- functions ------------------------------------------------------------------------------------
+
+
+def _function(fields: dict[str, Any], scope: Scope) -> Source:
+    ctx, alias = scope.ctx, fields.get("alias", {})
+    if len(fields["functions"]) != 1 or fields.get("coldeflist"):
+        raise ctx.unsupported("ROWS FROM or a column definition list")
+    node = fields["functions"][0]["List"]["items"][0]
+    call = node.get("FuncCall")
+    if call is None:
+        return _scalar_item(node, alias, scope)
+    names = tree.strings(call["funcname"])
+    inner = Scope(ctx=ctx, parent=scope, clause="functions in FROM")
+    arguments = [translate(argument, inner) for argument in call.get("args", [])]
+    at = call.get("location", 0)
+    overloads = calls.visible_overloads(names, scope)
+    function = calls.resolve(names, overloads, arguments, scope, at)
+    if function is None:
+        raise calls.missing_function(names, calls.argument_types(arguments, scope), scope, at)
+    if not function.set_returning:
+        return _scalar_item(node, alias, scope, names[-1])
+    values, result = calls.coerce_arguments(function, arguments, scope, at)
+    name = alias.get("aliasname", names[-1])
+    sqlite_alias = ctx.unique_alias(name)
+    is_series = names[-1] == "generate_series" and result in (INT4, INT8)
+    if is_series and not any("ColumnRef" in part for part in tree.walk(call.get("args", []))):
+        sql = _series(values, scope)
+        value_sql = f"{_quote(sqlite_alias)}.value"
+    else:
+        sql = f"json_each({calls.render_call(function, values, scope)})"
+        value_sql = f"{_quote(sqlite_alias)}.value"
+    columns = _function_columns(function, result, value_sql, name)
+    if fields.get("ordinality"):
+        if is_series:
+            sql = f"(SELECT value, row_number() OVER () - 1 AS key FROM {sql})"
+        columns.append(
+            ScopeColumn("ordinality", TypedSql(f"({_quote(sqlite_alias)}.key + 1)", INT8, not_null=True))
+        )
+    item = RangeItem(name, _renamed(columns, alias, name, scope, at), alias=sqlite_alias)
+    return _single(f"{sql} AS {_quote(sqlite_alias)}", item)
+
+
+def _function_columns(function: Any, result: int, value_sql: str, name: str) -> list[ScopeColumn]:
+    if not function.columns:
+        return [ScopeColumn(name, TypedSql(value_sql, result, simple=True))]
+    return [
+        ScopeColumn(column, TypedSql(f"({value_sql} ->> {position})", oid))
+        for position, (column, oid) in enumerate(function.columns)
+    ]
+
+
+def _series(values: list[TypedSql], scope: Scope) -> str:
+    """generate_series over constants, as rows that are made when they are asked for."""
+    start, stop = values[0].sql, values[1].sql
+    step = values[2].sql if len(values) > 2 else "1"
+    if step == "1":
+        going, more = f"{start} <= {stop}", f"value < {stop}"
+    else:
+        # The function raises for a step of zero.
+        going = f"CASE WHEN pg_series_step({step}) > 0 THEN {start} <= {stop} ELSE {start} >= {stop} END"
+        more = f"CASE WHEN {step} > 0 THEN value + {step} <= {stop} ELSE value + {step} >= {stop} END"
+    alias = _quote(scope.ctx.unique_alias("series"))
+    return (
+        f"(WITH RECURSIVE {alias}(value) AS (SELECT {start} WHERE {going} "
+        f"UNION ALL SELECT value + {step} FROM {alias} WHERE {more}) SELECT value FROM {alias})"
+    )
+
+
+def _scalar_item(node: Node, alias: dict[str, Any], scope: Scope, function: str = "") -> Source:
+    """A function that gives one value is a table of one row."""
+    name = alias.get("aliasname") or function or column_name(node)
+    inner = Scope(ctx=scope.ctx, parent=scope, clause="functions in FROM")
+    value = casts.to_text_if_unknown(translate(node, inner), scope.ctx)
+    sqlite_alias = scope.ctx.unique_alias(name)
+    if any("ColumnRef" in part for part in tree.walk(node)):
+        value = replace(value, sql=f"({value.sql})", table_oid=0, attnum=0, raw="")
+        item = RangeItem(name, _renamed([ScopeColumn(name, value)], alias, name, scope, 0))
+        return Source("", [item], list(item.columns), [])
+    column = TypedSql(f"{_quote(sqlite_alias)}.value", value.type_oid, value.typmod, simple=True)
+    item = RangeItem(name, _renamed([ScopeColumn(name, column)], alias, name, scope, 0), alias=sqlite_alias)
+    return _single(f"(SELECT {value.sql} AS value) AS {_quote(sqlite_alias)}", item)
+
+
+# -- joins ----------------------------------------------------------------------------------------
+
+_JOIN_WORDS: Final = {"JOIN_INNER": "JOIN", "JOIN_LEFT": "LEFT JOIN", "JOIN_RIGHT": "RIGHT JOIN", "JOIN_FULL": "FULL JOIN"}
+
+
+def _join(fields: dict[str, Any], scope: Scope) -> Source:
+    kind = fields.get("jointype", "JOIN_INNER")
+    left = from_item(fields["larg"], scope)
+    inside = replace(scope, items=scope.items + left.items, columns=scope.columns + left.columns)
+    right = from_item(fields["rarg"], inside)
+    _check_names(left, right, scope)
+    if kind in ("JOIN_LEFT", "JOIN_FULL"):
+        _make_nullable(right)
+    if kind in ("JOIN_RIGHT", "JOIN_FULL"):
+        _make_nullable(left)
+    names = _join_columns(fields, left, right)
+    merged, conditions = _merge(names, left, right, kind, scope)
+    joined = replace(scope, items=[*left.items, *right.items], columns=[*left.columns, *right.columns])
+    if "quals" in fields:
+        conditions.append(expect_boolean(fields["quals"], joined, "JOIN/ON").sql)
+    columns = merged + [c for side in (left, right) for c in side.columns if c.name not in names]
+    source = _joined(kind, left, right, conditions, scope)
+    source.columns = columns
+    alias = fields.get("alias") or fields.get("join_using_alias")
+    if fields.get("alias"):
+        item = RangeItem(alias["aliasname"], _renamed(columns, alias, alias["aliasname"], scope, 0))
+        for hidden in source.items:
+            hidden.visible = False
+        source.items.append(item)
+        source.columns = list(item.columns)
+    return source
+
+
+def _check_names(left: Source, right: Source, scope: Scope) -> None:
+    names = {item.name for item in left.items if item.visible}
+    for item in right.items:
+        if item.visible and item.name in names and item.name:
+            raise scope.ctx.error("42712", f'table name "{item.name}" specified more than once')
+
+
+def _make_nullable(source: Source) -> None:
+    for item in source.items:
+        item.nullable = True
+        item.columns = [column.nullable() for column in item.columns]
+    source.columns = [column.nullable() for column in source.columns]
+
+
+def _join_columns(fields: dict[str, Any], left: Source, right: Source) -> list[str]:
+    """Names that USING or NATURAL joins on."""
+    if fields.get("isNatural"):
+        theirs = {column.name for column in right.columns}
+        return [column.name for column in left.columns if column.name in theirs]
+    return tree.strings(fields.get("usingClause", []))
+
+
+def _merge(
+    names: list[str], left: Source, right: Source, kind: str, scope: Scope
+) -> tuple[list[ScopeColumn], list[str]]:
+    """The merged columns of USING, and the equalities that join them."""
+    merged, conditions = [], []
+    for name in names:
+        pair = []
+        for side, word in ((left, "left"), (right, "right")):
+            found = [column for column in side.columns if column.name == name]
+            if not found:
+                message = f'column "{name}" specified in USING clause does not exist in {word} table'
+                raise scope.ctx.error("42703", message)
+            if len(found) > 1:
+                message = f'common column name "{name}" appears more than once in {word} table'
+                raise scope.ctx.error("42702", message)
+            pair.append(found[0].value)
+        conditions.append(operators.apply_operator("=", [replace(pair[0]), replace(pair[1])], scope.ctx, -1).sql)
+        values, target = unify([replace(pair[0]), replace(pair[1])], "JOIN/USING", scope)
+        if kind == "JOIN_FULL":
+            value = TypedSql(f"coalesce({values[0].sql}, {values[1].sql})", target)
+        else:
+            value = values[1] if kind == "JOIN_RIGHT" else values[0]
+        merged.append(ScopeColumn(name, value))
+    return merged, conditions
+
+
+def _joined(kind: str, left: Source, right: Source, conditions: list[str], scope: Scope) -> Source:
+    items = left.items + right.items
+    above = left.conditions + right.conditions
+    if not right.sql or not left.sql:
+        if kind != "JOIN_INNER" and [text for text in conditions if text != "1"]:
+            raise scope.ctx.unsupported("an outer join with a LATERAL subquery on a condition")
+        return Source(left.sql or right.sql, items, [], above + conditions, left.is_join or right.is_join)
+    text = f"({right.sql})" if right.is_join else right.sql
+    on = f" ON {' AND '.join(conditions)}" if conditions else ""
+    if kind != "JOIN_INNER" and not on:
+        on = " ON 1"
+    return Source(f"{left.sql} {_JOIN_WORDS[kind]} {text}{on}", items, [], above, True)
+
+
+_ITEMS: Final = {"RangeVar": _range_var, "RangeSubselect": _subselect, "RangeFunction": _function, "JoinExpr": _join}
+
+__all__ = ["find_relation", "from_item", "query_columns", "table_columns", "translate_from"]

@@ -1,0 +1,61 @@
+"""ORDER BY terms: direction, PostgreSQL's place for NULLs, collation."""
+
+from __future__ import annotations
+
+from helios_cli.engine.sql import casts
+from helios_cli.engine.sql.coercion import type_name
+from helios_cli.engine.sql.expressions import translate
+from helios_cli.engine.sql.oids import JSON, POLYMORPHIC
+from helios_cli.engine.sql.scope import Scope
+from helios_cli.engine.sql.typed import Node, TypedSql
+
+
+def sort_terms(nodes: list[Node], scope: Scope) -> str:
+    """The terms of an ORDER BY inside an aggregate or a window, where names are input columns."""
+    terms = []
+    for node in nodes:
+        sort = node["SortBy"]
+        value = casts.to_text_if_unknown(translate(sort["node"], scope), scope.ctx)
+        terms.append(sort_term(value, sort, scope))
+    return ", ".join(terms)
+
+
+def sort_term(value: TypedSql, sort: dict[str, object], scope: Scope, text: str = "") -> str:
+    """One term. ``text`` stands for the value where an ordinal does.
+
+    SQLite sorts NULLs lowest, PostgreSQL highest. Where a value cannot be NULL nothing is said about them, so
+    that an index gives the order.
+
+    Raises:
+        FeatureNotSupported: USING with an operator.
+    """
+    check_sortable(value, scope)
+    direction = sort.get("sortby_dir", "SORTBY_DEFAULT")
+    if direction == "SORTBY_USING":
+        raise scope.ctx.unsupported("ORDER BY ... USING", value.location)
+    descending = direction == "SORTBY_DESC"
+    nulls = sort.get("sortby_nulls", "SORTBY_NULLS_DEFAULT")
+    nulls_first = descending if nulls == "SORTBY_NULLS_DEFAULT" else nulls == "SORTBY_NULLS_FIRST"
+    term = _collated(value, text) + (" DESC" if descending else "")
+    if value.not_null:
+        return term
+    return term + (" NULLS FIRST" if nulls_first else " NULLS LAST")
+
+
+def _collated(value: TypedSql, text: str) -> str:
+    if not text:
+        return casts.collated(value)
+    collation = casts.collation_of(value.type_oid)
+    return f"{text} COLLATE {collation}" if collation else text
+
+
+def check_sortable(value: TypedSql, scope: Scope) -> None:
+    """Refuse types without an order, as PostgreSQL does.
+
+    Raises:
+        SqlError: 42883 ``could not identify an ordering operator for type json``.
+    """
+    if value.type_oid == JSON or value.type_oid in POLYMORPHIC:
+        message = f"could not identify an ordering operator for type {type_name(value.type_oid)}"
+        hint = "Use an explicit ordering operator or modify the query."
+        raise scope.ctx.error("42883", message, value.location, hint=hint)

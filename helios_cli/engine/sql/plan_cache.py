@@ -1,0 +1,154 @@
+"""Plans by the shape of the statement, so that the same statement with other literals is planned once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from typing import Any, Final
+
+from helios_cli.engine.sql import actions
+from helios_cli.engine.sql.plan import Kind, Plan
+from helios_cli.engine.sql.planner import Planner
+from helios_cli.engine.sql.relation import CatalogReader
+from helios_cli.engine.sql.shape import Literal, lift
+
+Planned = Sequence[tuple[Plan, Sequence[Literal]]]
+"""The statements of a query string: each plan with the literals to bind."""
+
+_ONCE: Final = (
+    actions.Fetch,
+    actions.DeclareCursor,
+    actions.Execute,
+    actions.Prepare,
+    actions.Explain,
+    actions.SetVariable,
+    actions.Notify,
+)
+"""Actions whose texts rarely come twice."""
+
+
+class _Entry:
+    """What is known about one shape."""
+
+    __slots__ = ("bound", "by_values", "free", "plan", "select", "used", "version")
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        self.plan: Plan | None = None
+        """The plan when no literal is part of it."""
+        self.bound: frozenset[int] = frozenset()
+        """Positions of the literals that plans of this shape depend on."""
+        self.select: Callable[[Sequence[Literal]], Any] | None = None
+        """Picks the values at ``bound``."""
+        self.free: tuple[int, ...] = ()
+        self.by_values: dict[Any, list[Plan]] = {}
+        self.used = False
+
+
+class PlanCache:
+    """A bounded cache of plans, shared by all sessions of a node. Not thread safe: the event loop's own.
+
+    At its limit the oldest entry that was not used since it was last looked at goes. Entries of another
+    ``catalog.version`` are replaced when they are met.
+    """
+
+    def __init__(self, planner: Planner | None = None, *, shapes_max: int = 4096, values_max: int = 64) -> None:
+        """``values_max`` bounds the plans of one shape that depends on its literals' values."""
+        self.planner = planner if planner is not None else Planner()
+        self.shapes_max = shapes_max
+        self.values_max = values_max
+        self.hits = 0
+        self.misses = 0
+        self._entries: dict[Any, _Entry] = {}
+
+    def __len__(self) -> int:
+        """The number of shapes."""
+        return len(self._entries)
+
+    def clear(self) -> None:
+        """Forget every plan."""
+        self._entries.clear()
+
+    def get(self, sql: str, catalog: CatalogReader, param_oids: tuple[int, ...] = ()) -> Planned:
+        """The plans of a query string; empty when it holds no statement.
+
+        Raises:
+            SqlError: the statement is wrong. Errors are not cached.
+        """
+        key, literals = lift(sql)
+        entry = self._entries.get((key, param_oids) if param_oids else key)
+        if entry is not None and entry.version == catalog.version:
+            plan = entry.plan
+            if plan is not None:
+                self.hits += 1
+                entry.used = True
+                return ((plan, literals),)
+            found = self._by_values(entry, literals)
+            if found is not None:
+                return found
+        self.misses += 1
+        return self._plan(sql, key, literals, catalog, param_oids)
+
+    def _by_values(self, entry: _Entry, literals: tuple[Literal, ...]) -> Planned | None:
+        if entry.select is None:
+            return None
+        plans = entry.by_values.get(entry.select(literals))
+        if plans is None:
+            return None
+        self.hits += 1
+        entry.used = True
+        free = tuple(literals[position] for position in entry.free)
+        return [(plan, free) for plan in plans]
+
+    def _plan(
+        self, sql: str, key: str, literals: tuple[Literal, ...], catalog: CatalogReader, param_oids: tuple[int, ...]
+    ) -> Planned:
+        plans, bound = self.planner.plan_lifted(sql, literals, param_oids, catalog)
+        free = tuple(position for position in range(len(literals)) if position not in bound)
+        result = [(plan, tuple(literals[position] for position in free)) for plan in plans]
+        if _worth_keeping(plans):
+            self._keep((key, param_oids) if param_oids else key, plans, literals, bound, catalog.version)
+        return result
+
+    def _keep(
+        self, key: Any, plans: list[Plan], literals: tuple[Literal, ...], bound: frozenset[int], version: int
+    ) -> None:
+        entry = self._entries.get(key)
+        if entry is None or entry.version != version:
+            entry = self._entries[key] = _Entry(version)
+            if not bound and len(plans) == 1:
+                entry.plan = plans[0]
+                self._trim()
+                return
+        if entry.plan is not None or not bound <= entry.bound or entry.select is None:
+            # Another text of the shape depends on more of its literals: all its plans must be told apart by them.
+            entry.bound |= bound
+            entry.plan = None
+            entry.by_values.clear()
+            entry.free = tuple(position for position in range(len(literals)) if position not in entry.bound)
+            entry.select = itemgetter(*sorted(entry.bound)) if entry.bound else _nothing
+        if bound == entry.bound:
+            if len(entry.by_values) >= self.values_max:
+                entry.by_values.pop(next(iter(entry.by_values)))
+            entry.by_values[entry.select(literals)] = plans
+        self._trim()
+
+    def _trim(self) -> None:
+        entries = self._entries
+        while len(entries) > self.shapes_max:
+            key = next(iter(entries))
+            entry = entries.pop(key)
+            if entry.used:
+                entry.used = False
+                entries[key] = entry
+
+
+def _nothing(_literals: Sequence[Literal]) -> tuple[()]:
+    return ()
+
+
+def _worth_keeping(plans: list[Plan]) -> bool:
+    """Only plans that hold as long as the schema does, and whose text is likely to come again."""
+    return all(
+        plan.kind is not Kind.DDL and plan.catalog_version != -1 and not isinstance(plan.action, _ONCE) for plan in plans
+    )

@@ -1,0 +1,525 @@
+"""SELECT, VALUES, set operations and WITH."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+from helios_cli.engine.sql import calls, casts, tree
+from helios_cli.engine.sql.coercion import Context as How
+from helios_cli.engine.sql.coercion import can_coerce, type_name
+from helios_cli.engine.sql.expressions import expect_boolean, translate
+from helios_cli.engine.sql.from_clause import translate_from
+from helios_cli.engine.sql.grouping import Grouping, canonical
+from helios_cli.engine.sql.names import column_name
+from helios_cli.engine.sql.oids import INT8, UNKNOWN
+from helios_cli.engine.sql.ordering import check_sortable, sort_term
+from helios_cli.engine.sql.query import Compound, Output, Query, Select, Values, match_types, type_in, unify_arms
+from helios_cli.engine.sql.scope import Cte, Scope, ScopeColumn
+from helios_cli.engine.sql.sqltext import quote_identifier
+from helios_cli.engine.sql.typed import Node, TypedSql
+
+
+def translate_query(select: dict[str, Any], scope: Scope) -> Query:
+    """Translate a SelectStmt's fields. ``scope`` is new, with the outer query's as its parent.
+
+    Columns of the result whose type nothing decided stay unknown: the caller gives them one.
+    """
+    with_clause = translate_with(select.get("withClause"), scope)
+    if "intoClause" in select:
+        raise scope.ctx.unsupported("SELECT INTO", hint="Use CREATE TABLE ... AS.")
+    if select.get("op", "SETOP_NONE") != "SETOP_NONE":
+        query = _compound(select, scope)
+    elif "valuesLists" in select:
+        query = _values(select, scope)
+    else:
+        query = _select(select, scope)
+    query.with_clause = with_clause
+    if "lockingClause" in select:
+        _lock(select["lockingClause"], query, scope)
+    return query
+
+
+def _lock(clauses: list[Node], query: Query, scope: Scope) -> None:
+    for clause in clauses:
+        for relation in clause["LockingClause"].get("lockedRels", []):
+            name = relation["RangeVar"]["relname"]
+            if not any(item.name == name for item in scope.items):
+                strength = {"LCS_FORUPDATE": "FOR UPDATE", "LCS_FORSHARE": "FOR SHARE"}
+                word = strength.get(clause["LockingClause"].get("strength", ""), "FOR UPDATE")
+                message = f'relation "{name}" in {word} clause not found in FROM clause'
+                raise scope.ctx.error("42P01", message, relation["RangeVar"].get("location", 0))
+        if clause["LockingClause"].get("waitPolicy") == "LockWaitSkip":
+            raise scope.ctx.unsupported("SKIP LOCKED", hint="The node has one writer: use FOR UPDATE.")
+    if isinstance(query, Select) and query.distinct:
+        raise scope.ctx.error("0A000", "FOR UPDATE is not allowed with DISTINCT clause")
+    if scope.grouping is not None:
+        raise scope.ctx.error("0A000", "FOR UPDATE is not allowed with GROUP BY clause or aggregate functions")
+    scope.ctx.locks_rows = True
+
+
+# -- WITH -----------------------------------------------------------------------------------------
+
+
+def translate_with(clause: dict[str, Any] | None, scope: Scope) -> str:
+    """Translate WITH: its queries become visible in ``scope``. Returns the text, with a space behind, or ''."""
+    if clause is None:
+        return ""
+    scope.ctes = dict(scope.ctes)
+    texts = []
+    for node in clause["ctes"]:
+        texts.append(_cte(node["CommonTableExpr"], bool(clause.get("recursive")), scope))
+    return f"WITH {'RECURSIVE ' if clause.get('recursive') else ''}{', '.join(texts)} "
+
+
+def _cte(fields: dict[str, Any], recursive: bool, scope: Scope) -> str:
+    ctx, name, body = scope.ctx, fields["ctename"], fields["ctequery"]
+    if name in scope.ctes and scope.ctes[name] in scope.ctes.values() and _defined_here(name, scope):
+        raise ctx.error("42712", f'WITH query name "{name}" specified more than once', fields.get("location", 0))
+    if "SelectStmt" not in body:
+        hint = "Run the INSERT, UPDATE or DELETE as a statement of its own."
+        raise ctx.unsupported("a data-modifying statement in WITH", fields.get("location", 0), hint=hint)
+    if "searchClause" in fields or "cycleClause" in fields or "search_clause" in fields or "cycle_clause" in fields:
+        raise ctx.unsupported("SEARCH or CYCLE", fields.get("location", 0))
+    alias = ctx.unique_alias(name)
+    select = body["SelectStmt"]
+    renamed = tree.strings(fields.get("aliascolnames", []))
+    if recursive and _refers_to(select, name):
+        query = _recursive(select, name, alias, renamed, scope)
+    else:
+        query = translate_query(select, scope.child())
+        query.resolve_unknowns(ctx)
+    _rename(query, renamed, name, scope, fields.get("location", 0))
+    columns = query.names()
+    scope.ctes[name] = _cte_of(name, alias, columns, query)
+    hint_word = {"CTEMaterializeAlways": "MATERIALIZED ", "CTEMaterializeNever": "NOT MATERIALIZED "}
+    word = hint_word.get(fields.get("ctematerialized", ""), "")
+    shown = ", ".join(quote_identifier(column) for column in columns)
+    return f"{quote_identifier(alias)}({shown}) AS {word}({query.render()})"
+
+
+def _defined_here(name: str, scope: Scope) -> bool:
+    return scope.parent is None or scope.parent.find_cte(name) is not scope.ctes.get(name)
+
+
+def _cte_of(name: str, alias: str, columns: list[str], query: Query) -> Cte:
+    values = [
+        (output.name, replace(output.value, sql=column, raw="", param=0, literal=-1, value=None))
+        for output, column in zip(query.outputs, columns, strict=True)
+    ]
+    return Cte(name, alias, values)
+
+
+def _rename(query: Query, names: list[str], cte: str, scope: Scope, at: int) -> None:
+    if len(names) > len(query.outputs):
+        message = f'WITH query "{cte}" has {len(query.outputs)} columns available but {len(names)} columns specified'
+        raise scope.ctx.error("42P10", message, at)
+    for name, output in zip(names, query.outputs, strict=False):
+        output.name = name
+
+
+def _refers_to(select: Any, name: str) -> bool:
+    return any(
+        node["RangeVar"].get("relname") == name and "schemaname" not in node["RangeVar"]
+        for node in tree.walk(select)
+        if isinstance(node.get("RangeVar"), dict)
+    )
+
+
+def _recursive(select: dict[str, Any], name: str, alias: str, renamed: list[str], scope: Scope) -> Query:
+    """A recursive query: the types of the first arm hold for the whole."""
+    ctx = scope.ctx
+    if select.get("op") != "SETOP_UNION":
+        message = f'recursive query "{name}" does not have the form non-recursive-term UNION [ALL] recursive-term'
+        raise ctx.error("42P19", message)
+    if _refers_to(select["larg"], name):
+        raise ctx.error("42P19", f'recursive reference to query "{name}" must not appear within its non-recursive term')
+    left = translate_query(select["larg"], scope.child())
+    left.resolve_unknowns(ctx)
+    _rename(left, renamed, name, scope, 0)
+    inner = scope.child()
+    inner.ctes = {name: _cte_of(name, alias, left.names(), left)}
+    for column in inner.ctes[name].columns:
+        column[1].not_null = False
+    right = translate_query(select["rarg"], inner)
+    for position, (one, other) in enumerate(zip(left.outputs, right.outputs, strict=False)):
+        oid = type_in(other.value, ctx)
+        if oid not in (one.value.type_oid, UNKNOWN) and not can_coerce(oid, one.value.type_oid):
+            message = (
+                f'recursive query "{name}" column {position + 1} has type {type_name(one.value.type_oid)} in '
+                f"non-recursive term but type {type_name(oid)} overall"
+            )
+            hint = "Cast the output of the non-recursive term to the correct type."
+            raise ctx.error("42804", message, one.value.location, hint=hint)
+    outputs = unify_arms(left, right, "UNION", ctx)
+    for output in outputs:
+        output.value.not_null = False
+    query = Compound(outputs, left=left, right=right, operator="UNION ALL" if select.get("all") else "UNION")
+    _collate_arms(query)
+    if not right.is_plain:
+        raise ctx.unsupported("ORDER BY or LIMIT in a recursive term")
+    _finish(query, select, inner)
+    return query
+
+
+# -- set operations and VALUES --------------------------------------------------------------------
+
+_SET_WORDS: Final = {"SETOP_UNION": "UNION", "SETOP_INTERSECT": "INTERSECT", "SETOP_EXCEPT": "EXCEPT"}
+
+
+def _compound(select: dict[str, Any], scope: Scope) -> Query:
+    ctx, word = scope.ctx, _SET_WORDS[select["op"]]
+    if select.get("all") and word != "UNION":
+        raise ctx.unsupported(f"{word} ALL", hint=f"Use {word}, or a join on row_number().")
+    # The arms see this level's WITH, and its parent's columns, but not each other.
+    left = translate_query(select["larg"], Scope(ctx, scope.parent, ctes=scope.ctes))
+    right = translate_query(select["rarg"], Scope(ctx, scope.parent, ctes=scope.ctes))
+    outputs = unify_arms(left, right, word, ctx)
+    query = Compound(outputs, left=left, right=right, operator=f"{word} ALL" if select.get("all") else word)
+    if not select.get("all"):
+        for output in outputs:
+            _check_equality(output.value, scope)
+        _collate_arms(query)
+    _finish(query, select, scope)
+    return query
+
+
+def _check_equality(value: TypedSql, scope: Scope) -> None:
+    if value.type_oid == 114:
+        raise scope.ctx.error("42883", "could not identify an equality operator for type json", value.location)
+
+
+def _collate_arms(query: Compound) -> None:
+    for arm in (query.left, query.right):
+        if isinstance(arm, Select):
+            arm.collate_outputs = True
+        elif isinstance(arm, Compound):
+            _collate_arms(arm)
+
+
+def _values(select: dict[str, Any], scope: Scope) -> Values:
+    rows = []
+    for node in select["valuesLists"]:
+        items = node["List"]["items"]
+        if rows and len(items) != len(rows[0]):
+            raise scope.ctx.error("42601", "VALUES lists must all be the same length", tree.location(items[0]))
+        rows.append([_value_item(item, scope) for item in items])
+    outputs = [Output(f"column{number + 1}", rows[0][number]) for number in range(len(rows[0]))]
+    query = Values(outputs, rows=rows, single_row=len(rows) == 1)
+    query.unify(scope.ctx)
+    _finish(query, select, scope)
+    return query
+
+
+def _value_item(node: Node, scope: Scope) -> TypedSql:
+    if "SetToDefault" in node:
+        raise scope.ctx.error("42601", "DEFAULT is not allowed in this context", tree.location(node))
+    return translate(node, scope)
+
+
+def _finish(query: Query, select: dict[str, Any], scope: Scope) -> None:
+    """ORDER BY and LIMIT of a compound query or VALUES: only result columns may be named."""
+    for node in select.get("sortClause", []):
+        sort = node["SortBy"]
+        position = _output_position(sort["node"], query.outputs, scope)
+        if position is None:
+            message = "invalid UNION/INTERSECT/EXCEPT ORDER BY clause"
+            detail = "Only result column names can be used, not expressions or functions."
+            hint = "Add the expression/function to every SELECT, or move the UNION into a FROM clause."
+            name = sort["node"].get("ColumnRef")
+            if name is not None and len(name["fields"]) == 1:
+                shown = tree.strings(name["fields"])[0]
+                raise scope.ctx.error("42703", f'column "{shown}" does not exist', tree.location(sort["node"]))
+            raise scope.ctx.error("0A000", message, tree.location(sort["node"]), detail=detail, hint=hint)
+        if query.outputs[position].value.type_oid == UNKNOWN:
+            query.coerce(position, 25, -1, How.IMPLICIT, scope.ctx)
+        query.order_by.append(sort_term(query.outputs[position].value, sort, scope, str(position + 1)))
+    query.limit = limit_clause(select, query, scope)
+
+
+# -- LIMIT ----------------------------------------------------------------------------------------
+
+
+def limit_clause(select: dict[str, Any], query: Query, scope: Scope) -> str:
+    """The text of LIMIT and OFFSET, with a leading space, or ''."""
+    if select.get("limitOption") == "LIMIT_OPTION_WITH_TIES":
+        raise scope.ctx.unsupported("WITH TIES", hint="Use rank() in a subquery.")
+    count, offset = select.get("limitCount"), select.get("limitOffset")
+    if count is None and offset is None:
+        return ""
+    limit = "-1" if count is None else _limit_value(count, "LIMIT", "pg_limit", scope)
+    if count is not None and _is_one(count, scope):
+        query.single_row = True
+    if offset is None:
+        return f" LIMIT {limit}"
+    return f" LIMIT {limit} OFFSET {_limit_value(offset, 'OFFSET', 'pg_offset', scope)}"
+
+
+def _is_one(node: Node, scope: Scope) -> bool:
+    fields = node.get("A_Const")
+    if fields is None or tree.const_value(fields) != 1:
+        return False
+    scope.ctx.bind_constant(scope.ctx.literal_at(fields.get("location", 0), 1))
+    return True
+
+
+def _limit_value(node: Node, word: str, function: str, scope: Scope) -> str:
+    inner = Scope(ctx=scope.ctx, parent=scope.parent, ctes=scope.ctes, clause=word)
+    value = translate(node, inner)
+    if not can_coerce(value.type_oid, INT8, How.ASSIGNMENT):
+        message = f"argument of {word} must be type bigint, not type {type_name(value.type_oid)}"
+        raise scope.ctx.error("42804", message, value.location)
+    plain = value.literal >= 0 and "-" not in value.sql
+    value = casts.coerce(value, INT8, -1, How.ASSIGNMENT, scope.ctx)
+    return value.sql if plain else f"{function}({value.sql})"
+
+
+# -- SELECT ---------------------------------------------------------------------------------------
+
+
+def _select(select: dict[str, Any], scope: Scope) -> Query:
+    ctx = scope.ctx
+    source, conditions = translate_from(select.get("fromClause", []), scope)
+    if "whereClause" in select:
+        conditions.append(expect_boolean(select["whereClause"], scope, "WHERE").sql)
+    for node in select.get("windowClause", []):
+        scope.windows[node["WindowDef"]["name"]] = node["WindowDef"]
+    targets = [node["ResTarget"] for node in select.get("targetList", [])]
+    group_texts = _grouping(select, targets, scope)
+    scope.clause = ""
+    scope.aggregates_allowed = scope.windows_allowed = True
+    scope.pending_srf = []
+    outputs = _outputs(targets, scope)
+    series, scope.pending_srf = scope.pending_srf, None
+    having = expect_boolean(select["havingClause"], scope, "HAVING").sql if "havingClause" in select else ""
+    query = Select(outputs, distinct="distinctClause" in select)
+    if series:
+        source = _with_series(source, series, group_texts is not None, scope)
+    text = f" FROM {source}" if source else ""
+    text += f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    text += f" GROUP BY {', '.join(group_texts)}" if group_texts else ""
+    text += f" HAVING {having}" if having else ""
+    query.source = text
+    query.single_row = not series and (not source or (group_texts == [] and scope.grouping is not None))
+    if query.distinct:
+        for output in outputs:
+            _check_equality(output.value, scope)
+            if output.value.type_oid == UNKNOWN:
+                output.value = casts.to_text_if_unknown(output.value, ctx)
+    distinct_on = select.get("distinctClause", [{}])
+    if query.distinct and distinct_on and distinct_on[0]:
+        return _distinct_on(query, distinct_on, select, scope)
+    query.order_by = [_order_term(node["SortBy"], query, targets, scope) for node in select.get("sortClause", [])]
+    query.limit = limit_clause(select, query, scope)
+    return query
+
+
+def _with_series(source: str, series: list[tuple[str, str]], grouped: bool, scope: Scope) -> str:
+    """Add a set-returning call of the select list to FROM."""
+    if grouped:
+        raise scope.ctx.unsupported("a set-returning function in a grouped select list", hint="Put it in FROM.")
+    alias, call = series[0]
+    text = f"{call} AS {quote_identifier(alias)}"
+    return f"{source} CROSS JOIN {text}" if source else text
+
+
+def _grouping(select: dict[str, Any], targets: list[dict[str, Any]], scope: Scope) -> list[str] | None:
+    """Translate GROUP BY and put the query into grouped mode when it is one. None: not grouped."""
+    nodes = select.get("groupClause", [])
+    rest = [target["val"] for target in targets] + [node["SortBy"]["node"] for node in select.get("sortClause", [])]
+    if not nodes and "havingClause" not in select and not calls.has_aggregate(rest, scope):
+        return None
+    if select.get("groupDistinct"):
+        raise scope.ctx.unsupported("GROUP BY DISTINCT")
+    grouping, texts = Grouping(), []
+    scope.clause = "GROUP BY"
+    for node in nodes:
+        if "GroupingSet" in node:
+            raise scope.ctx.unsupported("GROUPING SETS, CUBE and ROLLUP", hint="Use UNION ALL of grouped queries.")
+        actual = _group_target(node, targets, scope)
+        value = casts.to_text_if_unknown(translate(actual, scope), scope.ctx)
+        _check_equality(value, scope)
+        grouping.add(actual, value, scope)
+        text = casts.collated(value)
+        texts.append(f"+{text}" if text.isdigit() else text)
+    scope.grouping = grouping
+    return texts
+
+
+def _group_target(node: Node, targets: list[dict[str, Any]], scope: Scope) -> Node:
+    """What a GROUP BY item stands for: an input column first, else a result column's name or number."""
+    reference = node.get("ColumnRef")
+    if reference is not None and len(reference["fields"]) == 1 and "String" in reference["fields"][0]:
+        name = tree.strings(reference["fields"])[0]
+        if any(column.name == name for column in scope.columns):
+            return node
+        named = [target["val"] for target in targets if target.get("name") == name]
+        if len(named) > 1 and any(canonical(named[0], scope) != canonical(other, scope) for other in named[1:]):
+            raise scope.ctx.error("42702", f'GROUP BY "{name}" is ambiguous', tree.location(node))
+        return named[0] if named else node
+    position = _ordinal(node, scope)
+    if position is None:
+        return node
+    flat = _flat_targets(targets, scope)
+    if not 1 <= position <= len(flat):
+        raise scope.ctx.error("42P10", f"GROUP BY position {position} is not in select list", tree.location(node))
+    return flat[position - 1]
+
+
+def _ordinal(node: Node, scope: Scope) -> int | None:
+    """The value of a bare integer constant, which becomes part of the plan."""
+    fields = node.get("A_Const")
+    if fields is None:
+        return None
+    value = tree.const_value(fields)
+    at = fields.get("location", 0)
+    scope.ctx.bind_constant(scope.ctx.literal_at(at, value))
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise scope.ctx.error("42601", f"non-integer constant in {scope.clause or 'ORDER BY'}", at)
+    return value
+
+
+def _flat_targets(targets: list[dict[str, Any]], scope: Scope) -> list[Node]:
+    """The select list with every ``*`` written out as column references."""
+    flat: list[Node] = []
+    for target in targets:
+        reference = target["val"].get("ColumnRef")
+        if reference is None or "A_Star" not in reference["fields"][-1]:
+            flat.append(target["val"])
+            continue
+        qualifier = tree.strings(reference["fields"][:-1])
+        for column in _star_columns(qualifier, scope, reference.get("location", 0)):
+            fields = [{"String": {"sval": name}} for name in [*qualifier, column.name]]
+            flat.append({"ColumnRef": {"fields": fields, "location": reference.get("location", 0)}})
+    return flat
+
+
+def _star_columns(qualifier: list[str], scope: Scope, at: int) -> list[ScopeColumn]:
+    if qualifier:
+        item = scope.find_item(qualifier, at)[1]
+        if item.nullable:
+            return [column.nullable() for column in item.columns]
+        return item.columns
+    if not scope.items and not scope.columns:
+        raise scope.ctx.error("42601", "SELECT * with no tables specified is not valid", at)
+    return scope.columns
+
+
+def _outputs(targets: list[dict[str, Any]], scope: Scope) -> list[Output]:
+    outputs = []
+    for target in targets:
+        node = target["val"]
+        reference = node.get("ColumnRef")
+        if reference is not None and "A_Star" in reference["fields"][-1]:
+            at = reference.get("location", 0)
+            qualifier = tree.strings(reference["fields"][:-1])
+            for column in _star_columns(qualifier, scope, at):
+                outputs.append(Output(column.name, scope.checked(column.value, column.name, at)))
+            continue
+        outputs.append(Output(target.get("name") or column_name(node), translate(node, scope)))
+    return outputs
+
+
+# -- ORDER BY -------------------------------------------------------------------------------------
+
+
+def _output_position(node: Node, outputs: list[Output], scope: Scope) -> int | None:
+    """The result column an ORDER BY item names by position or name; None when it is an expression."""
+    reference = node.get("ColumnRef")
+    if reference is not None:
+        names = reference["fields"]
+        if len(names) != 1 or "String" not in names[0]:
+            return None
+        name = tree.strings(names)[0]
+        found = [position for position, output in enumerate(outputs) if output.name == name]
+        if len({outputs[position].value.sql for position in found}) > 1:
+            raise scope.ctx.error("42702", f'ORDER BY "{name}" is ambiguous', tree.location(node))
+        return found[0] if found else None
+    scope.clause = "ORDER BY"
+    position = _ordinal(node, scope)
+    scope.clause = ""
+    if position is None:
+        return None
+    if not 1 <= position <= len(outputs):
+        raise scope.ctx.error("42P10", f"ORDER BY position {position} is not in select list", tree.location(node))
+    return position - 1
+
+
+def _order_term(sort: dict[str, Any], query: Select, targets: list[dict[str, Any]], scope: Scope) -> str:
+    position = _output_position(sort["node"], query.outputs, scope)
+    if position is not None:
+        output = query.outputs[position]
+        if type_in(output.value, scope.ctx) == UNKNOWN:
+            query.coerce(position, 25, -1, How.IMPLICIT, scope.ctx)
+        return sort_term(output.value, sort, scope, str(position + 1))
+    if query.distinct:
+        position = _matching_output(sort["node"], query, targets, scope)
+        if position is None:
+            message = "for SELECT DISTINCT, ORDER BY expressions must appear in select list"
+            raise scope.ctx.error("42P10", message, tree.location(sort["node"]))
+        return sort_term(query.outputs[position].value, sort, scope, str(position + 1))
+    value = casts.to_text_if_unknown(translate(sort["node"], scope), scope.ctx)
+    return sort_term(value, sort, scope)
+
+
+def _matching_output(node: Node, query: Select, targets: list[dict[str, Any]], scope: Scope) -> int | None:
+    wanted = canonical(node, scope)
+    for position, target in enumerate(_flat_targets(targets, scope)):
+        if canonical(target, scope) == wanted:
+            scope.ctx.bind_all()
+            return position
+    return None
+
+
+def _distinct_on(query: Select, nodes: list[Node], select: dict[str, Any], scope: Scope) -> Query:
+    """DISTINCT ON: the first row of each group by row_number(), then the query's own order."""
+    ctx = scope.ctx
+    query.distinct = False
+    keys = []
+    for node in nodes:
+        position = _output_position(node, query.outputs, scope)
+        value = query.outputs[position].value if position is not None else translate(node, scope)
+        keys.append(casts.to_text_if_unknown(value, ctx))
+    orders, order_values = [], []
+    for node in select.get("sortClause", []):
+        sort = node["SortBy"]
+        position = _output_position(sort["node"], query.outputs, scope)
+        value = query.outputs[position].value if position is not None else translate(sort["node"], scope)
+        value = casts.to_text_if_unknown(value, ctx)
+        check_sortable(value, scope)
+        order_values.append(value)
+        orders.append((value, sort))
+    key_texts = {key.sql for key in keys}
+    if not {value.sql for value in order_values[: len(key_texts)]} <= key_texts:
+        message = "SELECT DISTINCT ON expressions must match initial ORDER BY expressions"
+        raise ctx.error("42P10", message, keys[0].location)
+    query.resolve_unknowns(ctx)
+    return _first_of_each(query, keys, orders, select, scope)
+
+
+def _first_of_each(
+    query: Select, keys: list[TypedSql], orders: list[tuple[TypedSql, dict[str, Any]]], select: dict[str, Any], scope: Scope
+) -> Query:
+    names = query.names()
+    partition = ", ".join(casts.collated(key) for key in keys)
+    terms = ", ".join(sort_term(value, sort, scope) for value, sort in orders)
+    number = f"row_number() OVER (PARTITION BY {partition}{f' ORDER BY {terms}' if terms else ''})"
+    inner_columns = [
+        f"{output.value.sql} AS {quote_identifier(name)}" for output, name in zip(query.outputs, names, strict=True)
+    ]
+    extra = [f"{value.sql} AS {quote_identifier(f'order {n}')}" for n, (value, _) in enumerate(orders)]
+    listed = ", ".join([*inner_columns, *extra, f'{number} AS "row of group"'])
+    inner = f"SELECT {listed}{query.source}"
+    outputs = [
+        Output(output.name, replace(output.value, sql=quote_identifier(name), raw="", param=0, literal=-1, value=None))
+        for output, name in zip(query.outputs, names, strict=True)
+    ]
+    outer = Select(outputs, source=f' FROM ({inner}) WHERE "row of group" = 1')
+    outer.order_by = [
+        sort_term(value, sort, scope, quote_identifier(f"order {n}")) for n, (value, sort) in enumerate(orders)
+    ]
+    outer.limit = limit_clause(select, outer, scope)
+    return outer
+
+
+__all__ = ["limit_clause", "match_types", "translate_query", "translate_with"]

@@ -1,0 +1,100 @@
+"""Expressions kept in the catalog as PostgreSQL text: column defaults, CHECK and index expressions."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import pgparse
+
+from helios_cli.engine.errors import SqlError
+from helios_cli.engine.sql import casts, tree
+from helios_cli.engine.sql.context import Context
+from helios_cli.engine.sql.expressions import translate
+from helios_cli.engine.sql.from_clause import table_columns
+from helios_cli.engine.sql.function_spec import FunctionRegistry
+from helios_cli.engine.sql.relation import CatalogReader, ColumnInfo, Relation
+from helios_cli.engine.sql.scope import RangeItem, Scope
+from helios_cli.engine.sql.typed import Node, TypedSql
+
+
+@lru_cache(maxsize=1024)
+def parse_expression(text: str) -> Node:
+    """The tree of a stored expression."""
+    parsed: Any = pgparse.parse(f"SELECT {text}")
+    node: Node = parsed[0]["stmt"]["SelectStmt"]["targetList"][0]["ResTarget"]["val"]
+    return node
+
+
+def stored_default(text: str, column: ColumnInfo, scope: Scope) -> TypedSql:
+    """A column's default as part of a statement; its constants are written in place."""
+    ctx = scope.ctx
+    lifted, source, encoded = ctx.lifted_at, ctx.source, ctx.encoded
+    ctx.lifted_at, ctx.source, ctx.encoded = {}, "", b""
+    try:
+        value = translate(parse_expression(text), Scope(ctx=ctx, clause="DEFAULT"))
+        return casts.assign(value, column.name, column.type_oid, column.typmod, ctx)
+    finally:
+        ctx.lifted_at, ctx.source, ctx.encoded = lifted, source, encoded
+
+
+def translate_for_column(
+    node: Node,
+    relation: Relation | None,
+    *,
+    catalog: CatalogReader,
+    functions: FunctionRegistry,
+    type_oid: int | None = None,
+    typmod: int = -1,
+    purpose: str = "CHECK",
+    source: str = "",
+) -> TypedSql:
+    """Translate an expression for use inside SQLite's own DDL.
+
+    Column names refer to ``relation`` (None: none may be named) and come out unqualified. Literals are
+    written in place, nothing is a parameter. With ``type_oid`` the result is coerced to it by
+    PostgreSQL's assignment rules. ``purpose`` is 'CHECK', 'DEFAULT', 'INDEX' or 'GENERATED' and decides
+    which functions are allowed.
+
+    Raises:
+        SqlError: as ``translate``; 42P17 for a volatile or stable function in an index or generated column;
+            0A000 when the expression needs a value of the session (now(), current_user) or a subquery.
+    """
+    ctx = Context(
+        catalog=catalog,
+        functions=functions,
+        source=source,
+        encoded=source.encode(),
+        parameters_allowed=False,
+        session_allowed=False,
+    )
+    _refuse_subqueries(node, ctx, purpose)
+    scope = Scope(ctx=ctx, clause=_CLAUSES.get(purpose, purpose), bare_columns=True)
+    if relation is not None:
+        scope.items = [RangeItem(relation.name, table_columns(relation, ""), relation, relation.schema)]
+        scope.columns = scope.items[0].columns
+    value = translate(node, scope)
+    if ctx.volatile and purpose in ("INDEX", "GENERATED"):
+        what = "index expression" if purpose == "INDEX" else "generation expression"
+        raise ctx.error("42P17", f"functions in {what} must be marked IMMUTABLE", tree.location(node))
+    if type_oid is None:
+        value = casts.to_text_if_unknown(value, ctx)
+    elif purpose == "CHECK":
+        value = casts.to_boolean(value, "CHECK", ctx)
+    else:
+        value = casts.assign(value, "", type_oid, typmod, ctx)
+    (value.sql,), _ = ctx.finish([value.sql])
+    return value
+
+
+_CLAUSES = {"CHECK": "check constraints", "DEFAULT": "DEFAULT expressions", "INDEX": "index expressions",
+            "GENERATED": "column generation expressions"}  # fmt: skip
+
+
+def _refuse_subqueries(node: Node, ctx: Context, purpose: str) -> None:
+    if any("SubLink" in part for part in tree.walk(node)):
+        message = f"cannot use subquery in {_CLAUSES.get(purpose, purpose).removesuffix('s')}"
+        raise ctx.error("0A000", message, tree.location(node))
+
+
+__all__ = ["SqlError", "parse_expression", "stored_default", "translate_for_column"]

@@ -1,0 +1,8 @@
+"""Importing this module makes every kind of expression known to ``expressions.translate``."""
+
+from __future__ import annotations
+
+from helios_cli.engine.sql import calls, expressions, predicates, sublinks
+
+MODULES = (expressions, predicates, calls, sublinks)
+"""The modules that fill ``expressions.TRANSLATORS`` when they are imported."""
