@@ -17,6 +17,10 @@ from helios_cli.commands.root import COMMANDS, app, load_command
 def run(command: Any, arguments: Sequence[str], program: str) -> int:
     """Run a command and turn every outcome into an exit code; nothing but a bug leaves a traceback."""
     arguments = list(arguments)
+    if not __debug__:  # assertions guard the log: without them a bug could reach the disk
+        typer.echo("error: Python's -O (PYTHONOPTIMIZE) takes the assertions away that protect your data", err=True)
+        typer.echo(f"hint: run {program} without it", err=True)
+        return _errors.ExitCode.USAGE
     try:
         result = command.main(args=arguments, prog_name=program, standalone_mode=False)
         sys.stdout.flush()

@@ -152,7 +152,7 @@ def _sample(node: NodeProcess, workload: Workload, display: Display, rate: float
 
 def verify_log(data_dir: Path) -> tuple[bool, str]:
     """Let ``log verify`` check the stopped node; whether it agrees, and what it said."""
-    command = [sys.executable, "-m", "helios_cli", "log", "verify", "--data-dir", str(data_dir), "--json"]
+    command = [sys.executable, "-m", "helios_cli", "log", "verify", "--replay", "--data-dir", str(data_dir), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
         said: Any = json.loads(done.stdout.strip().splitlines()[-1])

@@ -1,0 +1,82 @@
+"""Documents are held to the code: what is generated is current, what is promised exists."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from helios_cli.commands.completion import walk
+from helios_cli.commands.reference import files
+from helios_cli.commands.tree import command_tree
+from helios_cli.engine.config.registry import ALL_SETTINGS
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["docs/CLI.md", "completions/heliosdb-nano.bash", "completions/_heliosdb-nano", "completions/heliosdb-nano.fish"],
+)
+def test_generated_files_are_current(name: str) -> None:
+    assert (ROOT / name).read_text() == files()[name], "run: make docs"
+
+
+def test_every_setting_is_documented() -> None:
+    text = (ROOT / "docs" / "CLI.md").read_text()
+    assert [one.name for one in ALL_SETTINGS if f"`{one.key}`" not in text] == []
+
+
+def leaves() -> list[tuple[str, Any]]:
+    found = []
+    for program, command in command_tree().items():
+        for verb in walk(command, ()):
+            child = command
+            for word in verb.path:
+                child = child.commands[word]
+            if not verb.children:
+                found.append((" ".join((program, *verb.path)), child))
+    return found
+
+
+@pytest.mark.parametrize(("path", "command"), leaves(), ids=[path for path, _ in leaves()])
+def test_every_command_has_help_examples_and_json(path: str, command: Any) -> None:
+    assert command.help and len(command.help.splitlines()[0]) > 10
+    assert "Examples:" in command.help, "one example at least"
+    flags = {flag for one in command.params for flag in one.opts}
+    assert "--json" in flags
+    for one in command.params:
+        assert getattr(one, "help", None), f"{path} {one.name} has no help"
+
+
+def test_examples_name_commands_that_exist() -> None:
+    known = {path for path, _ in leaves()}
+    for path, command in leaves():
+        for line in re.findall(
+            r"^\s*((?:heliosdb-nano|heliosdb-cli)\b.*)$", command.help.partition("Examples:")[2], re.MULTILINE
+        ):
+            words = line.split()
+            candidates = {" ".join(words[:count]) for count in (1, 2, 3)}
+            assert candidates & known, f"{path}: {line}"
+
+
+def test_lock_files_pin_every_dependency_with_hashes() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = [re.split(r"[^A-Za-z0-9_-]", text)[0].replace("_", "-") for text in project["project"]["dependencies"]]
+    for name in ("requirements.lock", "requirements-dev.lock"):
+        text = (ROOT / name).read_text()
+        pinned = set(re.findall(r"^([a-z0-9-]+)(?:\[[a-z,]+\])?==", text, re.MULTILINE))
+        assert set(wanted) <= pinned, name
+        blocks = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
+        assert all("--hash=sha256:" in block for block in blocks), name
+
+
+def test_the_readme_fits_a_screen_and_names_the_two_targets() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 80
+    assert "make demo" in text and "make test" in text
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert (ROOT / target).exists(), target
