@@ -227,7 +227,7 @@ class LogReader:
         except FileNotFoundError:
             return
         try:
-            lsn, bad, flushed = first, None, Lsn(0)
+            lsn, bad, was_on_disk = first, None, False
             while True:
                 try:
                     for record in iter_records(file, first, lsn, following):
@@ -236,11 +236,12 @@ class LogReader:
                     return
                 except RecordDamaged as error:
                     if bad != error.lsn:
-                        # A running node may have written it since it was read. What it says to be flushed now must
-                        # be there when it is read again.
-                        bad, flushed, lsn = error.lsn, self._flushed(), error.lsn
+                        # A running node may have written it since it was read. What is known to be on disk now
+                        # must be there when it is read again.
+                        bad = lsn = error.lsn
+                        was_on_disk = bad < self._flushed() or proof_of_flush(file, first, bad) is not None
                         continue
-                    problem = self._judge(file, name, first, following, error, flushed)
+                    problem = self._judge(file, name, first, following, error, was_on_disk)
                     if problem is not None:
                         yield problem
                     return
@@ -248,7 +249,7 @@ class LogReader:
             file.close()
 
     def _judge(
-        self, file: File, name: str, first: Lsn, following: Lsn | None, error: RecordDamaged, flushed: Lsn
+        self, file: File, name: str, first: Lsn, following: Lsn | None, error: RecordDamaged, was_on_disk: bool
     ) -> Problem | None:
         """What unreadable bytes mean; None when they are simply the end of what is there."""
         bad = error.lsn
@@ -256,7 +257,9 @@ class LogReader:
             return _damage(name, first, bad, error.reason) if self._exists(name) else None
         if bad > first and self._exists(segment_name(bad)):
             return None  # The node has gone on in a new segment.
-        if bad < flushed or proof_of_flush(file, first, bad) is not None:
+        if not self._exists(name):
+            return None  # Retention was faster; it removes the older first, so this is asked after the newer.
+        if was_on_disk:
             return _damage(name, first, bad, f"{error.reason}, and it was on disk")
         offset = SEGMENT_HEADER_BYTES + bad - first
         # Old bytes of a recycled segment are no tail of this one: only a record that begins there can be torn.
@@ -331,6 +334,7 @@ class _Checker:
         self._survey = survey
         self._deep = deep
         self._read = read
+        self._table: ChecksumTable | None = None
         self.lost_track()
         if base is not None:
             self._table = base[0]
@@ -341,7 +345,7 @@ class _Checker:
         self._prev: RecordHeader | None = None
         self._chain = ChainTracker()
         self._in_step = False
-        self._table: ChecksumTable | None = None
+        self._table = None
 
     def check(self, record: Record, name: str, offset: int) -> None:
         """Check one record against those before it."""
