@@ -1,0 +1,1 @@
+"""Measured comparisons with PostgreSQL on the same machine: ``python -m bench``."""

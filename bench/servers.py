@@ -1,0 +1,259 @@
+"""The two servers under comparison, each in a directory and on a port of its own, ended by pid."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+import psycopg
+
+START_S: Final = 60.0
+STOP_S: Final = 20.0
+MAX_CONNECTIONS: Final = 1200
+
+
+class ServerFailed(Exception):
+    """A server did not start; the message ends with the last lines of its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where clients connect: always TCP on the loopback, for both sides."""
+
+    port: int
+    database: str
+    user: str = "postgres"
+
+    def environment(self) -> dict[str, str]:
+        """libpq's variables for this endpoint."""
+        return {
+            "PGHOST": "127.0.0.1",
+            "PGPORT": str(self.port),
+            "PGDATABASE": self.database,
+            "PGUSER": self.user,
+            "PGSSLMODE": "disable",
+            "PGGSSENCMODE": "disable",
+            "PGCONNECT_TIMEOUT": "10",
+        }
+
+    def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
+        """A connection in autocommit. Raises psycopg.OperationalError."""
+        return psycopg.connect(
+            host="127.0.0.1",
+            port=self.port,
+            dbname=self.database,
+            user=self.user,
+            sslmode="disable",
+            gssencmode="disable",
+            connect_timeout=10,
+            autocommit=True,
+        )
+
+
+class Server:
+    """One server process and its directory. Subclasses say how it is prepared and started."""
+
+    name = ""
+    database = ""
+    stop_signal = signal.SIGTERM
+
+    def __init__(self, base: Path | None = None) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix=f"bench-{self.name}-", dir=base))
+        self.endpoint = Endpoint(free_port(), self.database)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def prepare(self) -> None:
+        """Make the data directory, where that is an act of its own."""
+
+    def command(self) -> list[str]:
+        """The command line that runs the server in the foreground."""
+        raise NotImplementedError
+
+    def account(self) -> dict[str, Any]:
+        """Arguments for Popen that choose the user; none to keep ours."""
+        return {}
+
+    def start(self) -> float:
+        """Start and wait for the first answer; gives the seconds from the command to it. Raises ServerFailed."""
+        started = time.perf_counter()
+        with self._log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                self.command(),
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                cwd=self.working_directory(),
+                **self.account(),
+            )
+        while not self._answers():
+            if self._process.poll() is not None or time.perf_counter() - started > START_S:
+                self.stop()
+                raise ServerFailed(f"{self.name} did not start: {self._log_tail()}")
+            time.sleep(0.002)
+        return time.perf_counter() - started
+
+    def working_directory(self) -> Path:
+        """Where the process runs."""
+        return self.directory
+
+    def stop(self) -> None:
+        """End the process: asked first, killed after 20 s. Idempotent."""
+        process, self._process = self._process, None
+        if process is None or process.poll() is not None:
+            return
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(self.stop_signal)
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        _, alive = psutil.wait_procs(children, timeout=5)
+        for child in alive:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+
+    def remove(self) -> None:
+        """Stop, and delete the directory."""
+        self.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def processes(self) -> list[psutil.Process]:
+        """The server's process and all its children. Empty when it does not run."""
+        if self._process is None:
+            return []
+        try:
+            parent = psutil.Process(self._process.pid)
+            return [parent, *parent.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+    def version(self) -> str:
+        """What the server says its version is."""
+        with self.endpoint.connect() as connection:
+            row = connection.execute("SHOW server_version").fetchone()
+        return str(row[0]) if row else ""
+
+    @property
+    def _log_path(self) -> Path:
+        return self.directory / "server.log"
+
+    def _answers(self) -> bool:
+        if not port_open(self.endpoint.port):
+            return False
+        try:
+            with self.endpoint.connect() as connection:
+                return connection.execute("SELECT 1").fetchone() is not None
+        except psycopg.Error:
+            return False
+
+    def _log_tail(self) -> str:
+        lines = self._log_path.read_text(errors="replace").splitlines()
+        return " | ".join(lines[-5:]) or "it wrote nothing"
+
+
+class PostgresServer(Server):
+    """PostgreSQL with full durability; run as user postgres when we are root, whom it refuses."""
+
+    name = "postgresql"
+    database = "postgres"
+    stop_signal = signal.SIGINT
+
+    def __init__(self, binaries: Path, base: Path | None = None) -> None:
+        super().__init__(base)
+        self._binaries = binaries
+        if os.getuid() == 0:
+            owner = pwd.getpwnam("postgres")
+            os.chown(self.directory, owner.pw_uid, owner.pw_gid)
+
+    def prepare(self) -> None:
+        """initdb with data synced to disk."""
+        arguments = ["-D", str(self.directory / "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale"]
+        done = subprocess.run(
+            [str(self._binaries / "initdb"), *arguments],
+            capture_output=True, text=True, timeout=120, cwd=self.directory, **self.account(),
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise ServerFailed(f"initdb failed: {done.stderr.strip()[-300:]}")
+
+    def command(self) -> list[str]:
+        """The server with its settings on the command line."""
+        settings = {
+            "port": self.endpoint.port,
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": "",
+            "fsync": "on",
+            "synchronous_commit": "on",
+            "full_page_writes": "on",
+            "shared_buffers": "256MB",
+            "max_connections": MAX_CONNECTIONS,
+        }
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        return [str(self._binaries / "postgres"), "-D", str(self.directory / "data"), *options]
+
+    def account(self) -> dict[str, Any]:
+        """User postgres, for root only."""
+        if os.getuid() != 0:
+            return {}
+        owner = pwd.getpwnam("postgres")
+        return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+
+
+class NodeServer(Server):
+    """One HeliosDB Nano node with its defaults: every commit is synced before it is answered."""
+
+    name = "heliosdb"
+    database = "heliosdb"
+
+    def __init__(self, base: Path | None = None, python: Sequence[str] = (sys.executable,)) -> None:
+        super().__init__(base)
+        self._python = list(python)
+        self.native_port, self.http_port = free_port(), free_port()
+
+    def command(self) -> list[str]:
+        """``python -m helios_cli start`` with ports of its own."""
+        ports = ["--pg-port", str(self.endpoint.port), "--native-port", str(self.native_port)]
+        ports += ["--http-port", str(self.http_port)]
+        data = str(self.directory / "data")
+        settings = ["--set", f"max_connections={MAX_CONNECTIONS}"]
+        return [*self._python, "-m", "helios_cli", "start", "--data-dir", data, *ports, *settings]
+
+    def working_directory(self) -> Path:
+        """The checkout, so that the package is found without being installed."""
+        return Path(__file__).resolve().parent.parent
+
+
+def postgres_binaries() -> Path | None:
+    """The directory of PostgreSQL 15's server programs; None when they are not installed."""
+    usual = Path("/usr/lib/postgresql/15/bin")
+    if (usual / "postgres").exists():
+        return usual
+    found = shutil.which("postgres")
+    return Path(found).resolve().parent if found else None
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def port_open(port: int) -> bool:
+    """Whether somebody accepts connections there."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
