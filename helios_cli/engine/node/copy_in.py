@@ -40,6 +40,7 @@ class CopyReceiver:
         self._session = session
         self._connection = connection
         self._insert = action.insert.steps[0]
+        self._constants = tuple(session.values_for(action.insert))
         self._parser = parser
         self._done = done
         """Called on the loop with the row count and the bytes that came after CopyDone."""
@@ -115,6 +116,8 @@ class CopyReceiver:
 
     def _insert_rows(self, rows: list[tuple[Any, ...]]) -> None:
         if rows:
+            if self._constants:
+                rows = [(*row, *self._constants) for row in rows]
             self._connection.executemany(self._insert, rows)
             self.rows += len(rows)
 
@@ -136,10 +139,11 @@ class CopyReceiver:
     def _stop(self, error: BaseException, rest: bytes) -> None:
         self._running = False
         self._session.copy = None
+        cause = error
         if isinstance(error, CopyStopped):
-            error, rest = error.error, error.rest
+            cause, rest = error.error, error.rest
         if not self._aborted:
-            self._failed(error, b"".join((rest, *self._pending)))
+            self._failed(cause, b"".join((rest, *self._pending)))
 
 
 class CopyStopped(Exception):

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.node.readers import ReadJob
 from helios_cli.engine.sql import actions
-from helios_cli.engine.sql.planner import bind
 from helios_cli.engine.wire import backend
 
 if TYPE_CHECKING:
@@ -26,9 +25,8 @@ def declare(session: Session, action: actions.DeclareCursor, portal: Portal, _ro
     if action.name in session.cursors:
         raise SqlError(f'cursor "{action.name}" already exists', sqlstate="42P03")
     plan = action.plan
-    binds = portal.binds or bind(plan, (), (), session.values_for(plan))
     formats = (1 if action.binary else 0,) * len(plan.columns or ())
-    cursor = PortalClass(session, action.name, plan, binds, formats, False)
+    cursor = PortalClass(session, action.name, plan, portal.binds, formats, False)
     cursor.completes = False
     session.cursors[action.name] = cursor
     return utility.complete(session, portal)

@@ -7,6 +7,7 @@ import itertools
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import apsw
@@ -22,10 +23,12 @@ from helios_cli.engine.node.roles import Roles
 from helios_cli.engine.node.writer import WriterQueue
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.plan_cache import PlanCache
+from helios_cli.engine.sql.planner import Planner
 from helios_cli.engine.sql.variables import Variable, format_duration
 from helios_cli.engine.storage.access import is_short
-from helios_cli.engine.storage.catalog import SqliteCatalog
+from helios_cli.engine.storage.catalog import DEFAULT_PATH, SqliteCatalog
 from helios_cli.engine.storage.database import Database
+from helios_cli.engine.storage.system_catalog import SYSTEM_RELATIONS
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.checkpointer import Checkpointer
@@ -45,6 +48,17 @@ INLINE: Final = "inline"
 DISK_FULL_POLL_SECONDS: Final = 1.0
 DISK_FULL_HEADROOM: Final = 32 << 20
 """Free bytes at which a node that ran out of room takes writes again."""
+
+
+SEARCH_PATHS_MAX: Final = 64
+
+
+@dataclass(slots=True)
+class SchemaView:
+    """A schema and the plans made for it."""
+
+    catalog: SqliteCatalog
+    plans: PlanCache
 
 
 class Engine:
@@ -83,8 +97,10 @@ class Engine:
         self.stopping = False
         self.disk_full_since: float | None = None
         self.errors_unexpected = 0
-        self.plans = PlanCache()
-        self.catalog = SqliteCatalog(lambda: database.ring.current.connection)
+        self.planner = Planner()
+        self._views: dict[tuple[str, ...], SchemaView] = {}
+        self.plans = PlanCache(self.planner)
+        self.catalog = self._catalog(database.ring.current.connection, DEFAULT_PATH)
         self._pids = itertools.count(1)
         pipeline.on_schema_change = self._schema_changed
 
@@ -105,13 +121,33 @@ class Engine:
             answer = plan.cache[INLINE] = is_short(self.database.ring.current.connection, plan)
         return bool(answer)
 
-    def catalog_of(self, connection: apsw.Connection) -> SqliteCatalog:
-        """The schema as one connection sees it, for a transaction with DDL or a session with temporary tables."""
-        return SqliteCatalog(lambda: connection)
+    def _catalog(self, connection: apsw.Connection, search_path: tuple[str, ...]) -> SqliteCatalog:
+        return SqliteCatalog(connection, search_path=search_path, system_relations=SYSTEM_RELATIONS)
+
+    def view_of(self, connection: apsw.Connection, search_path: tuple[str, ...]) -> SchemaView:
+        """The schema as one connection sees it, for a transaction with DDL or a session with temporary tables.
+
+        Its plans are its own: another transaction may give the same version to another schema.
+        """
+        return SchemaView(self._catalog(connection, search_path), PlanCache(self.planner, shapes_max=256))
+
+    def schema_view(self, search_path: tuple[str, ...]) -> SchemaView:
+        """The committed schema along a search path, read through the ring's current reader when need be."""
+        view = self._views.get(search_path)
+        if view is None:
+            if len(self._views) >= SEARCH_PATHS_MAX:
+                self._views.clear()
+            default = search_path == DEFAULT_PATH
+            catalog = self.catalog if default else self._catalog(self.catalog.connection, search_path)
+            view = SchemaView(catalog, self.plans if default else PlanCache(self.planner, shapes_max=1024))
+            self._views[search_path] = view
+        view.catalog.connection = self.database.ring.current.connection
+        return view
 
     def _schema_changed(self) -> None:
-        self.catalog = SqliteCatalog(lambda: self.database.ring.current.connection)
+        self.catalog = self._catalog(self.database.ring.current.connection, DEFAULT_PATH)
         self.plans.clear()
+        self._views.clear()
 
     # What stands in the way of a write ---------------------------------------------------------------------------
 

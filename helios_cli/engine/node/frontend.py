@@ -344,8 +344,9 @@ class Frontend(asyncio.Protocol):
         session = self.session
         while queue:
             plan, literals = queue.popleft()
-            if plan.catalog_version != session.catalog.version and queue is not None:
-                plan, literals = session.replan(plan, literals)
+            if plan.catalog_version == -1:
+                # It stands behind DDL or SET, and could not be planned before that had run.
+                plan, literals = session.plan(plan.source)[0]
             binds = bind(plan, (), literals, session.values_for(plan))
             portal = Portal(session, "", plan, binds, (0,) * len(plan.columns or ()), True)
             if not self._run_portal(portal, 0):

@@ -12,7 +12,8 @@ from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.plan import Kind
 from helios_cli.engine.storage.access import bind_count
 from helios_cli.engine.wire import backend
-from helios_cli.engine.wire.copy import CopyParser, copy_formatter
+from helios_cli.engine.wire.copy import copy_formatter, copy_parser
+from helios_cli.engine.wire.copy_options import CopyColumn, CopyOptions
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.session import Portal, Session
@@ -26,7 +27,7 @@ def explain(session: Session, action: actions.Explain, portal: Portal, _rows_max
     lines: list[tuple[str, ...]] = []
     if plan.kind in (Kind.READ, Kind.WRITE):
         reader = session.engine.database.ring.current
-        depth: dict[int, int] = {0: -1}
+        depth: dict[Any, int] = {0: -1}
         for node, parent, _unused, detail in reader.execute(
             f"EXPLAIN QUERY PLAN {plan.steps[0]}", [None] * bind_count(plan)
         ).fetchall():
@@ -97,18 +98,17 @@ def copy_out(session: Session, action: actions.CopyOut, portal: Portal, _rows_ma
     from helios_cli.engine.node.session import Portal as PortalClass
 
     query = action.query
-    options = action.options
     columns = query.columns or ()
-    binary = options.format == "binary"
-    head, encode, tail = copy_formatter(
-        tuple(column.type_oid for column in columns), [c.name for c in columns], options
-    )
+    binary = action.options.format == "binary"
+    described = [CopyColumn(column.name, column.type_oid, column.typmod) for column in columns]
+    formatter = copy_formatter(described, _wire_options(action.options))
+    head, tail = formatter.begin(), formatter.end()
     session.out.append(backend.copy_out_response(len(columns), binary=binary))
     if head:
         session.out.append(backend.copy_data(head))
     inner = PortalClass(session, "", query, portal.binds, (0,) * len(columns), False)
     inner.completes = False
-    inner.encode = _as_copy_data(encode)
+    inner.encode = _as_copy_data(formatter.rows)
 
     def finished() -> None:
         if tail:
@@ -125,11 +125,28 @@ def copy_out(session: Session, action: actions.CopyOut, portal: Portal, _rows_ma
     return False
 
 
-def _as_copy_data(encode: Callable[[Sequence[Any]], bytes]) -> Callable[[Iterable[Sequence[Any]]], bytes]:
+def _as_copy_data(encode: Callable[[Iterable[Sequence[Any]]], bytes]) -> Callable[[Iterable[Sequence[Any]]], bytes]:
     def rows(batch: Iterable[Sequence[Any]]) -> bytes:
-        return b"".join([backend.copy_data(encode(row)) for row in batch])
+        return b"".join([backend.copy_data(encode((row,))) for row in batch])
 
     return rows
+
+
+def _wire_options(options: actions.CopyOptions) -> CopyOptions:
+    """The same options as the wire's own record."""
+    every = options.force_quote is None
+    return CopyOptions(
+        options.format,
+        options.delimiter,
+        options.null,
+        options.header,
+        options.header_match,
+        options.quote,
+        options.escape,
+        frozenset({"*"}) if every else frozenset(options.force_quote or ()),
+        frozenset(options.force_not_null),
+        frozenset(options.force_null),
+    )
 
 
 def copy_in(session: Session, action: actions.CopyIn, portal: Portal, rows_max: int) -> bool:
@@ -145,13 +162,10 @@ def copy_in(session: Session, action: actions.CopyIn, portal: Portal, rows_max: 
         return session.runner.with_writer(lambda: session.retry(portal, rows_max))
     transaction.slow = True
     assert transaction.connection is not None
-    parser = CopyParser(
-        action.options,
-        [oid for oid, _ in action.types],
-        action.columns,
-        action.table,
-        typmods=[m for _, m in action.types],
-    )
+    columns = [
+        CopyColumn(name, oid, typmod) for name, (oid, typmod) in zip(action.columns, action.types, strict=True)
+    ]
+    parser = copy_parser(action.table, columns, _wire_options(action.options))
 
     def done(count: int, rest: bytes) -> None:
         session.out.append(backend.command_complete(f"COPY {count}"))

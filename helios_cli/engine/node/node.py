@@ -246,7 +246,7 @@ class Node:
 
     async def _seal_when_idle(self) -> None:
         """When nothing has been written for a second, say in the log itself that what came before is on disk."""
-        sealed = self.database.records.lsn
+        sealed: int = self.database.records.lsn
         while True:
             before = self.database.records.lsn
             await asyncio.sleep(1.0)

@@ -20,7 +20,7 @@ from helios_cli.engine.node.transaction import Transaction
 from helios_cli.engine.node.writer import GroupWrite
 from helios_cli.engine.sql.plan import Kind
 from helios_cli.engine.sql.sqlite_errors import to_helios
-from helios_cli.engine.storage.database import Commit, UnloggedCommit
+from helios_cli.engine.storage.database import GROUP_RESERVE, Commit, UnloggedCommit
 from helios_cli.engine.wire import backend
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ class Runner:
         """The autocommit write that waits for its group or its commit."""
         self.job: ReadJob | None = None
         """The query that is being read on worker threads."""
+        self.fetching = False
+        """A thread is fetching a batch of :attr:`job` now."""
         self.busy_connection: apsw.Connection | None = None
         """Connection that a thread is using for this session."""
         self.cancel_reason: HeliosError | None = None
@@ -130,6 +132,7 @@ class Runner:
                 return
             transaction.connection, transaction.snapshot_seq = result
             transaction.borrowed = True
+            self.session.snapshot_since = self.engine.loop.time()
             self.session.retry(portal, rows_max)
 
         self.engine.read_workers.run(work, done, self._thread_failed)
@@ -138,6 +141,7 @@ class Runner:
     def _start_job(self, portal: Portal, rows_max: int, connection: apsw.Connection | None) -> bool:
         job = ReadJob(portal.plan.steps[0], portal.binds, portal.encoder(), connection)
         portal.job = job
+        self.session.snapshot_since = self.engine.loop.time()
         self.engine.read_pool.admit(job, lambda: self._fetch(portal, rows_max))
         return False
 
@@ -147,8 +151,11 @@ class Runner:
 
     def _fetch(self, portal: Portal, rows_left: int) -> None:
         job = portal.job
-        assert job is not None
+        if job is None:
+            return
         self.job = job
+        self.session.reading = portal
+        self.fetching = True
         before = job.rows_sent
         self.engine.read_workers.run(
             lambda: job.fetch(self.engine.database, rows_left),
@@ -157,6 +164,7 @@ class Runner:
         )
 
     def _fetched(self, portal: Portal, data: bytes, rows_left: int, count: int) -> None:
+        self.fetching = False
         job = portal.job
         if job is None or self.session.closed:
             self.job = None
@@ -185,12 +193,14 @@ class Runner:
             session.flush_then(lambda: self._fetch(portal, rows_left - count if rows_left else 0))
 
     def _fetch_failed(self, portal: Portal, error: BaseException) -> None:
+        self.fetching = False
         self.job = None
         self._end_job(portal)
         self._thread_failed(error)
 
     def _end_job(self, portal: Portal) -> None:
         job, portal.job = portal.job, None
+        self.session.reading = None
         if job is not None:
             job.close(self.engine.database)
             self.engine.read_pool.leave(job)
@@ -392,7 +402,7 @@ class Runner:
         changed = transaction.schema_changed
 
         def work() -> Commit | None:
-            database.reserve(database.log_bytes_bound() if transaction.slow else database.group_reserve)
+            database.reserve(database.log_bytes_bound() if transaction.slow else GROUP_RESERVE)
             return database.commit(connection, schema_changed=changed)
 
         def committed(commit: Commit | None) -> None:
@@ -455,6 +465,18 @@ class Runner:
             self.engine.database.give_back(connection)
         transaction.borrowed = False
 
+    def release_failed(self, transaction: Transaction) -> None:
+        """A failed transaction without savepoints keeps nothing: its writer is free for others at once."""
+        self._release_connection(transaction)
+        transaction.writing = False
+        self._give_token_back(transaction)
+
+    def drop_token(self) -> None:
+        """The session ends: leave the queue, or give the token back."""
+        token, self.session.token = self.session.token, None
+        if token is not None:
+            self.engine.queue.withdraw(token)
+
     def fail_after_base(self, error: HeliosError) -> None:
         """Fail the statement once the state it failed on is committed: an error tells of that state too."""
         pipeline = self.engine.pipeline
@@ -514,7 +536,7 @@ class Runner:
         if isinstance(error, apsw.BusyError):
             return SerializationFailure("could not serialize access due to concurrent update")
         if isinstance(error, apsw.Error):
-            return to_helios(str(error), error.extendedresult, self.engine.catalog)
+            return to_helios(str(error), getattr(error, "extendedresult", 0), self.engine.catalog)
         return self.engine.unexpected(error)
 
     def cancel(self, reason: HeliosError) -> None:
@@ -523,9 +545,12 @@ class Runner:
         if self.busy_connection is not None:
             self.cancel_reason = reason
             self.busy_connection.interrupt()
-        elif self.job is not None:
+        elif self.job is not None and self.fetching:
             self.cancel_reason = reason
             self.job.interrupt()
+        elif self.job is not None and session.reading is not None:
+            # Between two batches, waiting for the client to take what it has.
+            self._fetch_failed(session.reading, reason)
         elif self.queued is not None:
             if self.engine.queue.withdraw(self.queued):
                 self.queued = None

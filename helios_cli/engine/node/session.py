@@ -14,16 +14,16 @@ import apsw
 from helios_cli.engine.errors import HeliosError, QueryCanceled, ReadOnlyError, SqlError
 from helios_cli.engine.node import utility
 from helios_cli.engine.node.copy_in import CopyReceiver
-from helios_cli.engine.node.engine import Engine
+from helios_cli.engine.node.engine import Engine, SchemaView
 from helios_cli.engine.node.readers import ReadJob, RowsEncoder
 from helios_cli.engine.node.runner import Runner
 from helios_cli.engine.node.session_values import session_value
 from helios_cli.engine.node.transaction import Transaction
 from helios_cli.engine.node.writer import TokenRequest
 from helios_cli.engine.sql.plan import Kind, Plan
-from helios_cli.engine.sql.plan_cache import PlanCache
-from helios_cli.engine.sql.relation import CatalogReader
-from helios_cli.engine.sql.variables import BY_NAME, find, parse_duration_ms
+from helios_cli.engine.sql.plan_cache import Planned
+from helios_cli.engine.sql.variables import BY_NAME, find, parse_duration_ms, parse_search_path
+from helios_cli.engine.storage.catalog import DEFAULT_PATH
 from helios_cli.engine.wire import backend
 from helios_cli.engine.wire.rows import rows_encoder
 
@@ -116,6 +116,10 @@ class Portal:
         out.append(backend.command_complete(f"{plan.tag} {changes}" if plan.counts_rows else plan.tag))
 
 
+def _shape_of(plan: Plan) -> tuple[Any, ...]:
+    return tuple((column.name, column.type_oid) for column in plan.columns or ())
+
+
 class Sink(Protocol):
     """What a session tells its connection."""
 
@@ -173,6 +177,8 @@ class Session:
         self.token: TokenRequest | None = None
         self.private: apsw.Connection | None = None
         """A connection of its own for a session with temporary tables."""
+        self.private_schema: SchemaView | None = None
+        self.search_path: tuple[str, ...] = DEFAULT_PATH
         self.copy: CopyReceiver | None = None
         self.floor_seq = 0
         """Its own last commit that it did not wait for; its next read does."""
@@ -187,6 +193,8 @@ class Session:
         self.statement_now_us = 0
         self.notifications: list[tuple[str, str]] = []
         """NOTIFYs of the transaction in hand."""
+        self.reading: Portal | None = None
+        """The portal whose query is being read on a thread."""
         self.after_statement: Callable[[], None] | None = None
         self.snapshot_since = 0.0
         self._notices: list[bytes] = []
@@ -202,6 +210,9 @@ class Session:
             raise SqlError(
                 "current transaction is aborted, commands ignored until end of transaction block", sqlstate="25P02"
             )
+        if transaction is not None and transaction.lost is not None and not utility.allowed_in_failed(plan):
+            lost, transaction.lost = transaction.lost, None
+            raise lost
         if portal.done:
             raise SqlError(f'portal "{portal.name}" cannot be run', sqlstate="55000")
         for notice in plan.notices:
@@ -303,23 +314,54 @@ class Session:
 
     # Planning --------------------------------------------------------------------------------------------------
 
-    @property
-    def plans(self) -> PlanCache:
-        """The cache that knows the schema this session sees."""
-        return self.engine.plans
+    def schema_view(self) -> SchemaView:
+        """The schema this session sees, with the plans made for it.
 
-    @property
-    def catalog(self) -> CatalogReader:
-        """The schema this session sees: its own transaction's after DDL, else the committed one."""
-        if self.transaction is not None and self.transaction.catalog is not None:
-            return self.transaction.catalog
-        return self.engine.catalog if self.private is None else self.engine.catalog_of(self.private)
+        That is its own transaction's after DDL, its own connection's with temporary tables, else the committed one.
+        """
+        transaction = self.transaction
+        if transaction is not None and transaction.schema is not None:
+            return transaction.schema
+        if self.private_schema is not None:
+            return self.private_schema
+        return self.engine.schema_view(self.search_path)
+
+    def plan(self, sql: str) -> Planned:
+        """Plan a query string. Raises SqlError."""
+        view = self.schema_view()
+        return view.plans.get(sql, view.catalog)
+
+    def prepare(self, name: str, sql: str, oids: tuple[int, ...]) -> Prepared:
+        """Plan a statement to be run later, maybe often. Raises SqlError."""
+        view = self.schema_view()
+        planned = view.plans.get(sql, view.catalog, oids)
+        if len(planned) > 1:
+            raise SqlError("cannot insert multiple commands into a prepared statement", sqlstate="42601")
+        plan, literals = planned[0] if planned else (Plan(Kind.EMPTY, ""), ())
+        return Prepared(name, sql, oids, plan, literals)
+
+    def current_plan(self, prepared: Prepared) -> Plan:
+        """The plan of a prepared statement, made again when the schema has changed since.
+
+        Raises:
+            SqlError: the statement is wrong under the new schema; 0A000 when its result has other columns now.
+        """
+        plan = prepared.plan
+        if plan.kind >= Kind.UTILITY or plan.catalog_version == self.schema_view().catalog.version:
+            return plan
+        again = self.prepare(prepared.name, prepared.sql, prepared.oids)
+        if _shape_of(again.plan) != _shape_of(plan):
+            raise SqlError("cached plan must not change result type", sqlstate="0A000")
+        prepared.plan, prepared.literals = again.plan, again.literals
+        return prepared.plan
 
     def schema_changed_in_transaction(self) -> None:
         """DDL ran in the open transaction: from here on it plans for its own schema."""
         transaction = self.transaction
         if transaction is not None and transaction.connection is not None:
-            transaction.catalog = self.engine.catalog_of(transaction.connection)
+            transaction.schema = self.engine.view_of(transaction.connection, self.search_path)
+            if self.private is not None:
+                self.private_schema = transaction.schema
 
     # Transactions ----------------------------------------------------------------------------------------------
 
@@ -433,11 +475,38 @@ class Session:
             self.lock_timeout_ms = parse_duration_ms(folded, current)
         elif folded == "idle_in_transaction_session_timeout":
             self.idle_transaction_ms = parse_duration_ms(folded, current)
+        elif folded == "search_path":
+            self.search_path = parse_search_path(current)
         elif folded == "application_name":
             self.application_name = current
         variable = BY_NAME.get(folded)
         if variable is not None and variable.reported:
             self.out.append(backend.parameter_status(variable.name, current))
+
+    # Snapshots ----------------------------------------------------------------------------------------------
+
+    def holds_snapshot(self) -> bool:
+        """Whether it keeps SQLite's WAL from being restarted: a snapshot of its own, or a query being read."""
+        transaction = self.transaction
+        if transaction is not None and transaction.connection is not None and not transaction.writing:
+            return True
+        return any(portal.job is not None for portal in self.open_portals())
+
+    def open_portals(self) -> list[Portal]:
+        """Portals and cursors that may hold a query."""
+        return [*self.portals.values(), *self.cursors.values(), *([self.reading] if self.reading else [])]
+
+    def lose_snapshot(self, reason: HeliosError) -> None:
+        """Its snapshot is taken away: the statement in hand fails, or the transaction does at the next one."""
+        if self.runner.busy_connection is not None or self.runner.job is not None:
+            self.runner.cancel(reason)
+            return
+        for portal in self.open_portals():
+            self.runner.close_portal(portal)
+        transaction = self.transaction
+        if transaction is not None and not transaction.writing:
+            self.runner.release_failed(transaction)
+            transaction.lost = reason
 
     # Timeouts and cancelling -----------------------------------------------------------------------------------
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 import apsw
 
-from helios_cli.engine.errors import SqlError
+from helios_cli.engine.errors import HeliosError, SqlError
 
 if TYPE_CHECKING:
+    from helios_cli.engine.node.engine import SchemaView
     from helios_cli.engine.node.writer import TokenRequest
-    from helios_cli.engine.sql.relation import CatalogReader
 
 SNAPSHOT_LEVELS: Final = ("repeatable read", "serializable")
 
@@ -22,8 +22,8 @@ class Transaction:
     """
 
     __slots__ = (
-        "base_seq", "borrowed", "catalog", "connection", "deferrable", "explicit", "failed", "isolation", "now_us",
-        "read_only", "savepoint_undo", "savepoints", "schema_changed", "slow", "snapshot_seq", "started", "token", "writing",
+        "base_seq", "borrowed", "connection", "deferrable", "explicit", "failed", "isolation", "lost", "now_us",
+        "read_only", "savepoint_undo", "savepoints", "schema", "schema_changed", "slow", "snapshot_seq", "started", "token", "writing",
     )  # fmt: skip
 
     def __init__(self, *, explicit: bool, isolation: str, read_only: bool, deferrable: bool, now_us: int) -> None:
@@ -34,6 +34,8 @@ class Transaction:
         self.now_us = now_us
         """now() of every statement in it: microseconds since 2000-01-01 UTC."""
         self.failed = False
+        self.lost: HeliosError | None = None
+        """Why its snapshot was taken away; its next statement fails with it."""
         self.started = False
         """A statement has run, so SET TRANSACTION comes too late."""
         self.connection: apsw.Connection | None = None
@@ -45,11 +47,13 @@ class Transaction:
         """A statement ran on the writer thread, so the COMMIT does too."""
         self.snapshot_seq = -1
         """Commit its snapshot shows; -1 without a snapshot."""
+        self.base_seq = 0
+        """Commit that its writes stand on."""
         self.savepoints: list[str] = []
         self.savepoint_undo: list[int] = []
         """For each savepoint how many SETs came before it."""
         self.schema_changed = False
-        self.catalog: CatalogReader | None = None
+        self.schema: SchemaView | None = None
         """Its own view of the schema after DDL, not yet anybody else's."""
 
     @property

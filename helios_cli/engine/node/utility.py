@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
@@ -41,7 +41,7 @@ def run_write(session: Session, portal: Portal) -> bool:
     return session.runner.write(portal)
 
 
-def send_text_rows(session: Session, portal: Portal, names: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def send_text_rows(session: Session, portal: Portal, names: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     """Answer with a small result of text columns."""
     plan = portal.plan
     if plan.columns is None:
@@ -147,7 +147,7 @@ def _release(session: Session, action: actions.Release, portal: Portal, _rows_ma
 def _rollback_to(session: Session, action: actions.RollbackTo, portal: Portal, _rows_max: int) -> bool:
     kept = _needs_block(session, "ROLLBACK TO SAVEPOINT").rollback_to(action.name)
     session.undo_variables(committed=False, since=kept)
-    if session.transaction is not None and session.transaction.catalog is not None:
+    if session.transaction is not None and session.transaction.schema is not None:
         session.schema_changed_in_transaction()
     return complete(session, portal)
 

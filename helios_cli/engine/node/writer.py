@@ -15,6 +15,7 @@ from typing import Any, Final
 import apsw
 
 from helios_cli.engine.errors import DiskFull, HeliosError
+from helios_cli.engine.node.guard import InlineGuard
 from helios_cli.engine.node.pipeline import CommitPipeline
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.sqlite_errors import to_helios
@@ -69,6 +70,7 @@ class WriterQueue:
         self.on_fatal: Callable[[BaseException], None] = lambda error: None
         self.on_slow: Callable[[GroupWrite], None] = lambda write: None
         """Takes a write that exceeded the inline budget, to run it alone on a thread."""
+        self.guard: InlineGuard | None = None
         self.group_count = 0
         self.write_count = 0
         self._waiting: deque[GroupWrite | TokenRequest] = deque()
@@ -96,8 +98,8 @@ class WriterQueue:
 
     async def acquire_async(self, *, first: bool = False) -> TokenRequest:
         """Ask for the token and wait until it is granted."""
-        granted = self._loop.create_future()
-        request = self.acquire(lambda: granted.done() or granted.set_result(None), first=first)
+        granted: asyncio.Future[None] = self._loop.create_future()
+        request = self.acquire(lambda: None if granted.done() else granted.set_result(None), first=first)
         try:
             await granted
         except BaseException:
@@ -198,6 +200,8 @@ class WriterQueue:
         """
         connection = self.database.writer
         execute = connection.execute
+        if self.guard is not None:
+            self.guard.arm(GROUP_BUDGET_S)
         execute("BEGIN IMMEDIATE")
         alone = len(group) == 1
         for write in group:
@@ -239,7 +243,7 @@ class WriterQueue:
     def _translated(self, error: apsw.Error) -> HeliosError:
         if isinstance(error, apsw.FullError | apsw.IOError):
             self.on_disk_full()
-        return to_helios(str(error), error.extendedresult)
+        return to_helios(str(error), getattr(error, "extendedresult", 0), None)
 
 
 def _finish(group: list[GroupWrite]) -> None:

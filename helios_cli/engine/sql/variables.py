@@ -51,6 +51,17 @@ def format_duration(milliseconds: int) -> str:
     return f"{milliseconds}ms"
 
 
+def parse_search_path(value: str) -> tuple[str, ...]:
+    """The schemas of a ``search_path`` setting; ``"$user"`` is left out, since no schema has a user's name. Empty when it names none."""
+    schemas = []
+    for quoted, plain in re.findall(r'"((?:[^"]|"")*)"|([^\s,"]+)', value):
+        name = quoted.replace('""', '"') if quoted else plain.lower()
+        if name == "$user":
+            continue
+        schemas.append(name)
+    return tuple(schemas)
+
+
 def _any(_name: str, value: str) -> str:
     return value
 

@@ -47,7 +47,7 @@ def is_short(connection: apsw.Connection, plan: Plan) -> bool:
         rows = connection.execute(f"EXPLAIN QUERY PLAN {sql}", [None] * bind_count(plan)).fetchall()
     except apsw.Error:
         return False
-    return all(_STEP_OK.fullmatch(detail) and not _RANGE.search(detail) for *_, detail in rows)
+    return all(_STEP_OK.fullmatch(str(detail)) and not _RANGE.search(str(detail)) for *_, detail in rows)
 
 
 def _known_short(name: str) -> bool:

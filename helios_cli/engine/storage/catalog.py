@@ -7,12 +7,13 @@ made in the file, which no system table knows, are read through SQLite's own pra
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import apsw
 
 from helios_cli.engine.datatypes import registry
+from helios_cli.engine.sql.ddl_columns import nextval_text
 from helios_cli.engine.sql.ddl_model import (
     ColumnDef,
     ConstraintDef,
@@ -47,12 +48,12 @@ class SqliteCatalog:
 
     def __init__(
         self,
-        connection: apsw.Connection,
+        connection: apsw.Connection | Callable[[], apsw.Connection],
         *,
         search_path: tuple[str, ...] = DEFAULT_PATH,
         system_relations: SystemRelations | None = None,
     ) -> None:
-        self.connection = connection
+        self._connection: Callable[[], apsw.Connection] = connection if callable(connection) else lambda: connection
         self.search_path = search_path
         self.system_relations = system_relations if system_relations is not None else {}
         self.version = 0
@@ -96,7 +97,7 @@ class SqliteCatalog:
         """A catalog of the same connection for a session with another search path."""
         if search_path == self.search_path:
             return self
-        return SqliteCatalog(self.connection, search_path=search_path, system_relations=self.system_relations)
+        return SqliteCatalog(self._connection, search_path=search_path, system_relations=self.system_relations)
 
     # -- CatalogReader ----------------------------------------------------------------------------
 
@@ -150,8 +151,8 @@ class SqliteCatalog:
         else:
             columns = tuple(
                 ColumnInfo(
-                    column.name, column.type_oid, column.typmod, column.not_null, column.default, column.identity,
-                    column.attnum,
+                    column.name, column.type_oid, column.typmod, column.not_null, self._default(oid, column),
+                    column.identity, column.attnum,
                 )
                 for column in self._columns(oid, temp)
             )  # fmt: skip
@@ -159,6 +160,16 @@ class SqliteCatalog:
         relation = Relation(oid, schema, name, shown, columns, indexes, sqlite_name)
         self._by_oid[oid] = relation
         return relation
+
+    def _default(self, oid: int, column: ColumnDef) -> str | None:
+        """What an INSERT without the column stores: an identity takes its sequence's next value, SQLite itself
+        computes a generated column."""
+        if column.generated:
+            return None
+        if column.identity:
+            owned = [found for found in self.owned_sequences(oid) if found.owner_attnum == column.attnum]
+            return nextval_text(owned[0]) if owned else None
+        return column.default
 
     # -- DdlCatalog -------------------------------------------------------------------------------
 
@@ -212,6 +223,20 @@ class SqliteCatalog:
             oid, schema, name, sqlite_name, temp, self._columns(oid, temp), self._constraints("relid", oid, temp),
             self._indexes(oid, temp),
         )  # fmt: skip
+
+    def table_by_sqlite_name(self, sqlite_name: str) -> TableDef | None:
+        """The definition of the table that SQLite knows under this name, temporary ones first; None when absent."""
+        for temp in (True, False) if self.has_temp_tables() else (False,):
+            row = self._one(f"SELECT oid FROM {_db(temp)}.helios_relation WHERE sqlite_name = ?", sqlite_name)
+            if row is not None:
+                return self.table_def(row[0])
+        return None
+
+    def constraint_by_oid(self, oid: int) -> ConstraintDef | None:
+        """A constraint of any table, or None."""
+        temp = oid >= FIRST_TEMP_OID
+        found = self._constraints("oid", oid, temp) if not temp or self.has_temp_tables() else []
+        return found[0] if found else None
 
     def view_def(self, oid: int) -> ViewDef | None:
         """The definition of a view, or None."""
@@ -383,10 +408,10 @@ class SqliteCatalog:
     # -- SQL --------------------------------------------------------------------------------------
 
     def _one(self, sql: str, *values: Any) -> Any:
-        return self.connection.execute(sql, values).fetchone()
+        return self._connection().execute(sql, values).fetchone()
 
     def _all(self, sql: str, *values: Any) -> list[Any]:
-        return self.connection.execute(sql, values).fetchall()
+        return self._connection().execute(sql, values).fetchall()
 
 
 _SEQUENCE_COLUMNS: Final = (

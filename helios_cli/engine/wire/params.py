@@ -1,0 +1,61 @@
+"""Parameters of a Bind message as SQLite values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+from helios_cli.engine.datatypes.registry import TYPES
+from helios_cli.engine.datatypes.utf8 import invalid_utf8
+from helios_cli.engine.wire.messages import formats_for
+
+Decoder = Callable[[bytes], Any]
+
+_SMALL_INTEGERS: Final = (23, 20)
+_TEXT_OID: Final = 25
+
+
+@lru_cache(1024)
+def param_decoders(type_oids: tuple[int, ...], formats: tuple[int, ...]) -> tuple[Decoder, ...]:
+    """One decoder per parameter. ``formats`` is Bind's list of format codes: none, one for all, or one for each."""
+    codes = formats_for(formats, len(type_oids))
+    return tuple(_decoder(oid, code) for oid, code in zip(type_oids, codes, strict=True))
+
+
+def decode_params(
+    type_oids: tuple[int, ...], formats: tuple[int, ...], params: Sequence[bytes | None]
+) -> Sequence[Any]:
+    """The values of all parameters; None stays None.
+
+    Raises:
+        SqlError: 22P02, 22P03, 22003 and their kin, as the type's input function says; 22021 for bytes that are no
+            UTF-8.
+    """
+    decoders = param_decoders(type_oids, formats)
+    return [
+        None if data is None else decode(data)
+        for decode, data in zip(decoders, params, strict=True)
+    ]
+
+
+def _decoder(oid: int, code: int) -> Decoder:
+    pg_type = TYPES.get(oid) or TYPES[_TEXT_OID]
+    if code == 1:
+        return pg_type.parse_binary
+    parse = pg_type.parse_text
+    if oid in _SMALL_INTEGERS:
+
+        def integer(data: bytes) -> Any:
+            # Fewer than ten digits fit both types; anything else is the type's own business.
+            return int(data) if len(data) < 10 and data.isdigit() else parse(_decoded(data))
+
+        return integer
+    return lambda data: parse(_decoded(data))
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise invalid_utf8(data, error.start) from None
