@@ -734,7 +734,8 @@ OUT_ROWS = [(1, "a\tb\\c\nd\r\b\v", "x,y", 1), (None, None, None, None), (2, "",
 @pytest.mark.parametrize(
     ("format_name", "given"),
     [("text", {}), ("text", {"delimiter": ",", "null": "nil"}), ("text", {"header": True}), ("csv", {}),
-     ("csv", {"header": True, "quote": "'", "escape": "\\"}), ("csv", {"force_quote": frozenset({"b", "a"})}), ("binary", {})],
+     ("csv", {"header": True, "quote": "'", "escape": "\\"}), ("csv", {"force_quote": frozenset({"b", "a"})}),
+     ("binary", {})],
 )  # fmt: skip
 def test_copy_out_writes_what_postgresql_writes(pg: PgClient, format_name: str, given: dict[str, object]) -> None:
     columns = [CopyColumn("a", 23), CopyColumn("b", 25), CopyColumn("c", 1043), CopyColumn("d", 16)]

@@ -114,7 +114,9 @@ _XID8: Final = Codec(
     integers.binary_writer(_INT8, 64, "xid8"),
 )
 
-# oid, name, SQL name, typlen, array oid, category, declared type, codec
+# oid, name, SQL name, typlen, array oid, category, declared type, codec. A declared type is the internal name, with
+# _text or _blob where SQLite's affinity rules would otherwise turn '007' into 7; and since INT anywhere in it wins over
+# TEXT (sqlite.org/datatype3.html, 3.1), interval is "timespan", point "coordinates" and int4[] "i4_array".
 _BASE: Final[tuple[tuple[int, str, str, int, int, str, str, Codec], ...]] = (
     (16, "bool", "boolean", 1, 1000, "B", "bool", _BOOL),
     (17, "bytea", "bytea", -1, 1001, "U", "bytea_blob", _BYTEA),
@@ -122,7 +124,7 @@ _BASE: Final[tuple[tuple[int, str, str, int, int, str, str, Codec], ...]] = (
     (19, "name", "name", 64, 1003, "S", "name_text", _opaque(strings.parse_name)),
     (20, "int8", "bigint", 8, 1016, "N", "int8", _integer("bigint", 64, "!q")),
     (21, "int2", "smallint", 2, 1005, "N", "int2", _integer("smallint", 16, "!h")),
-    (22, "int2vector", "int2vector", -1, 1006, "A", "int2vector_text", _TEXT),
+    (22, "int2vector", "int2vector", -1, 1006, "A", "i2vector_text", _TEXT),
     (23, "int4", "integer", 4, 1007, "N", "int4", _integer("integer", 32, "!i")),
     (24, "regproc", "regproc", 4, 1008, "N", "regproc", _TEXT),
     (25, "text", "text", -1, 1009, "S", "text", _TEXT),
@@ -134,7 +136,7 @@ _BASE: Final[tuple[tuple[int, str, str, int, int, str, str, Codec], ...]] = (
     (114, "json", "json", -1, 199, "U", "json_text", _JSON),
     (142, "xml", "xml", -1, 143, "U", "xml_text", _TEXT),
     (194, "pg_node_tree", "pg_node_tree", -1, 0, "Z", "pg_node_tree_text", _TEXT),
-    (600, "point", "point", 16, 1017, "G", "geo_p_text", _TEXT),
+    (600, "point", "point", 16, 1017, "G", "coordinates_text", _TEXT),
     (650, "cidr", "cidr", -1, 651, "I", "cidr_text", _TEXT),
     (700, "float4", "real", 4, 1021, "N", "float4", _FLOAT4),
     (701, "float8", "double precision", 8, 1022, "N", "float8", _FLOAT8),
@@ -149,7 +151,7 @@ _BASE: Final[tuple[tuple[int, str, str, int, int, str, str, Codec], ...]] = (
     (1083, "time", "time without time zone", 8, 1183, "D", "time", _TIME),
     (1114, "timestamp", "timestamp without time zone", 8, 1115, "D", "timestamp", _TIMESTAMP),
     (1184, "timestamptz", "timestamp with time zone", 8, 1185, "D", "timestamptz", _TIMESTAMPTZ),
-    (1186, "interval", "interval", 16, 1187, "T", "interval_text", _INTERVAL),
+    (1186, "interval", "interval", 16, 1187, "T", "timespan_text", _INTERVAL),
     (1266, "timetz", "time with time zone", 12, 1270, "D", "timetz_text", _TIMETZ),
     (1560, "bit", "bit", -1, 1561, "V", "bit_text", _BIT),
     (1562, "varbit", "bit varying", -1, 1563, "V", "varbit_text", _VARBIT),
@@ -206,7 +208,7 @@ def _pseudo_types() -> list[PgType]:
     text = _TEXT
     return [
         PgType(
-            oid, name, sql_name, typlen, array_oid, category, f"{name}_text",
+            oid, name, sql_name, typlen, array_oid, category, f"{name.replace('int', 'i')}_text",
             text.parse_text, text.format_text, text.parse_binary, text.format_binary,
             kind="b" if name == "unknown" else "p",
         )
@@ -214,11 +216,17 @@ def _pseudo_types() -> list[PgType]:
     ]  # fmt: skip
 
 
+def _array_decl(decl: str) -> str:
+    """The declared type of an array: int4 becomes i4, since INT anywhere in it would mean a number to SQLite."""
+    stem = decl.removesuffix("_text").removesuffix("_blob")
+    return f"{stem.replace('int', 'i')}_array_text"
+
+
 def _array_of(element: PgType) -> PgType:
     codec = ArrayCodec(element)
     return PgType(
-        element.array_oid, f"_{element.name}", f"{element.sql_name}[]", -1, 0, "A" if element.kind == "b" else "P",
-        f"{element.decl.removesuffix('_text').removesuffix('_blob')}_array_text",
+        element.array_oid, f"_{element.name}", f"{element.sql_name}[]", -1, 0, "P" if element.name == "record" else "A",
+        _array_decl(element.decl),
         codec.parse_text, strings.format_string, codec.parse_binary, codec.format_binary,
         elem_oid=element.oid, kind="p" if element.name == "record" else "b",
     )  # fmt: skip

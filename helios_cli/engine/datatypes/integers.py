@@ -79,7 +79,7 @@ def show(value: Any) -> str:
 
 def format_number(value: Any) -> bytes:
     """The text form of an integer column's value; other storage classes are shown as they are."""
-    return str(value).encode() if not isinstance(value, bytes) else value
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
 
 
 def parse_oid(text: str) -> int:

@@ -36,7 +36,14 @@ _NAME: Final = re.compile(
     r"""((?:\[\s*\d*\s*\]|\barray)*)\s*"""
 )
 _DECL: Final = re.compile(r"\s*([^()]*?)\s*(?:\(\s*([+-]?\d+)\s*(?:,\s*([+-]?\d+)\s*)?\))?\s*")
-_FOREIGN: Final = {"datetime": "timestamp", "blob": "bytea", "clob": "text", "tinyint": "int2", "mediumint": "int4"}
+_FOREIGN: Final = {
+    "datetime": "timestamp",
+    "interval_text": "interval",
+    "blob": "bytea",
+    "clob": "text",
+    "tinyint": "int2",
+    "mediumint": "int4",
+}
 """Declared types that SQLite programs write and PostgreSQL does not have."""
 _SINGLE_MAX: Final = 24
 """float(1) to float(24) is real, float(25) to float(53) double precision."""

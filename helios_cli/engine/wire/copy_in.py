@@ -204,8 +204,8 @@ class LineParser:
             raise self._located(error, line.encode()) from None
         values = self._values(fields)
         if len(values) < len(self._columns):
-            error = bad_format(f'missing data for column "{self._columns[len(values)].name}"')
-            raise self._located(error, line.encode())
+            missing = bad_format(f'missing data for column "{self._columns[len(values)].name}"')
+            raise self._located(missing, line.encode())
         return values
 
     def _values(self, fields: list[str | None]) -> tuple[Any, ...]:

@@ -94,7 +94,7 @@ class TextFormatter(LineFormatter):
         return lambda value: escape(encode(value).decode("utf-8", "replace"))
 
     def _plain(self, joined: str, texts: Sequence[str]) -> bool:
-        return self._special.search(joined) is None
+        return not any(mark in joined for mark in self._table)
 
     def _name(self, name: str) -> str:
         """Backslashes before everything that would not survive."""
