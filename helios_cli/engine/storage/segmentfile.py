@@ -188,6 +188,8 @@ def make_spare(files: Files, path: str, size: int, *, zero_fill: bool) -> File:
         if zero_fill:
             for at in range(0, size, READ_BYTES):
                 file.pwrite(_ZEROS[: size - at], at)
+                # In steps, so that the log's own syncs never wait behind all of it.
+                file.sync()
         file.sync()
     except OSError:
         file.close()
