@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["support.node_process"]
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
