@@ -211,7 +211,7 @@ def _quantified(fields: dict[str, Any], scope: Scope) -> TypedSql:
     element = element_of(array.type_oid)
     if subject.type_oid == UNKNOWN:
         subject = casts.coerce(subject, element, -1, How.IMPLICIT, ctx)
-    rows = f"json_each(pg_array_json({array.sql}))"
+    rows = f"json_each(pg_array_json({array.sql}, {element}))"
     item = TypedSql("value", element)
     test = operators.apply_operator(name, [replace(subject), item], ctx, at).sql
     plain = test == f"({casts.collated(subject)} {name} {casts.collated(item)})"

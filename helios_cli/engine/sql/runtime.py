@@ -1,0 +1,27 @@
+"""Everything that the planner's own SQL text calls: to be registered on every SQLite connection."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from helios_cli.engine.sql import (
+    runtime_arrays,
+    runtime_json,
+    runtime_numbers,
+    runtime_text,
+    runtime_times,
+    runtime_values,
+)
+from helios_cli.engine.sql.function_spec import AggregateTable, CollationTable, ScalarTable
+from helios_cli.engine.sql.functions.collations import COLLATIONS as _COLLATIONS
+
+SCALARS: Final[ScalarTable] = {
+    **runtime_numbers.SCALARS,
+    **runtime_times.SCALARS,
+    **runtime_text.SCALARS,
+    **runtime_arrays.SCALARS,
+    **runtime_json.SCALARS,
+    **runtime_values.SCALARS,
+}
+AGGREGATES: Final[AggregateTable] = {**runtime_arrays.AGGREGATES}
+COLLATIONS: Final[CollationTable] = _COLLATIONS

@@ -1,0 +1,325 @@
+"""Dates, times, timestamps and intervals: arithmetic and conversion on the stored forms."""
+
+from __future__ import annotations
+
+from datetime import UTC, timedelta, timezone, tzinfo
+from functools import lru_cache
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from helios_cli.engine.datatypes import calendar as cal
+from helios_cli.engine.datatypes.datetime_in import TimeContext
+from helios_cli.engine.datatypes.datetimes import (
+    format_timestamptz,
+    parse_date,
+    parse_time,
+    parse_timestamp,
+    parse_timestamptz,
+    parse_timetz,
+    timetz_text,
+)
+from helios_cli.engine.datatypes.interval import Interval, interval_text, split_interval
+from helios_cli.engine.errors import SqlError
+from helios_cli.engine.sql.function_spec import ScalarTable
+from helios_cli.engine.sql.oids import DATE, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ
+
+_DAYS_PER_MONTH: Final = 30
+_READERS: Final = {
+    DATE: parse_date,
+    TIME: parse_time,
+    TIMESTAMP: parse_timestamp,
+    TIMESTAMPTZ: parse_timestamptz,
+    TIMETZ: parse_timetz,
+}
+
+
+@lru_cache(maxsize=256)
+def find_zone(name: str) -> tzinfo | None:
+    """A time zone by the name a setting or a text gives: an IANA name, or hours east of UTC; None when unknown."""
+    if name.upper() in ("UTC", "GMT", "Z", "ETC/UTC", "UCT", "ZULU"):
+        return UTC
+    try:
+        hours = float(name)
+    except ValueError:
+        pass
+    else:
+        return timezone(timedelta(hours=hours)) if abs(hours) < 24 else None
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return None
+
+
+def zone_named(name: str) -> tzinfo:
+    """As :func:`find_zone`. Raises 22023 for an unknown name."""
+    zone = find_zone(name)
+    if zone is None:
+        raise SqlError(f'time zone "{name}" not recognized', sqlstate="22023")
+    return zone
+
+
+def _out_of_range(what: str = "timestamp") -> SqlError:
+    return SqlError(f"{what} out of range", sqlstate="22008")
+
+
+def _check(us: int) -> int:
+    if not cal.TIMESTAMP_MIN <= us < cal.TIMESTAMP_END:
+        raise _out_of_range()
+    return us
+
+
+def is_infinite(us: int) -> bool:
+    """Whether a stored timestamp is one of the infinities."""
+    return us in (cal.TIMESTAMP_INFINITY, cal.TIMESTAMP_MINUS_INFINITY)
+
+
+# -- text -----------------------------------------------------------------------------------------
+
+
+def pg_time_in(type_oid: int, text: Any, zone: str, now_us: int) -> Any:
+    """Read a date or time in the session's zone at the transaction's time. Raises 22007, 22008."""
+    if text is None:
+        return None
+    return _READERS[type_oid](str(text), TimeContext(zone_named(zone), now_us, find_zone))
+
+
+def pg_out_zoned(_type_oid: int, us: Any, zone: str) -> str | None:
+    """A timestamptz as text in the session's zone."""
+    return None if us is None else format_timestamptz(us, zone_named(zone)).decode()
+
+
+# -- conversions ----------------------------------------------------------------------------------
+
+
+def pg_date_timestamp(days: Any) -> int | None:
+    """Midnight of a date. Raises 22008."""
+    if days is None:
+        return None
+    if days == cal.DATE_INFINITY:
+        return cal.TIMESTAMP_INFINITY
+    if days == cal.DATE_MINUS_INFINITY:
+        return cal.TIMESTAMP_MINUS_INFINITY
+    us = int(days) * cal.DAY_US
+    if not cal.TIMESTAMP_MIN <= us < cal.TIMESTAMP_END:
+        raise SqlError("date out of range for timestamp", sqlstate="22008")
+    return us
+
+
+def pg_timestamp_date(us: Any) -> int | None:
+    """The date of a timestamp."""
+    if us is None:
+        return None
+    if us == cal.TIMESTAMP_INFINITY:
+        return cal.DATE_INFINITY
+    if us == cal.TIMESTAMP_MINUS_INFINITY:
+        return cal.DATE_MINUS_INFINITY
+    return int(us) // cal.DAY_US
+
+
+def pg_timestamp_time(us: Any) -> int | None:
+    """The time of day of a timestamp; NULL for infinity."""
+    return None if us is None or is_infinite(us) else int(us) % cal.DAY_US
+
+
+def pg_timestamptz_local(us: Any, zone: str) -> int | None:
+    """The wall clock in a zone."""
+    if us is None or is_infinite(us):
+        return us  # type: ignore[no-any-return]
+    return int(us) + cal.utc_offset_s(us, zone_named(zone)) * cal.SECOND_US
+
+
+def pg_local_timestamptz(us: Any, zone: str) -> int | None:
+    """The instant at which a zone's wall clock shows a timestamp."""
+    if us is None or is_infinite(us):
+        return us  # type: ignore[no-any-return]
+    return int(us) - cal.local_offset_s(us, zone_named(zone)) * cal.SECOND_US
+
+
+def pg_zoned_time(us: Any, zone: str) -> str | None:
+    """The time of day with the zone's offset (timetz)."""
+    if us is None:
+        return None
+    offset = cal.utc_offset_s(us, zone_named(zone))
+    return timetz_text((int(us) + offset * cal.SECOND_US) % cal.DAY_US, offset)
+
+
+def pg_time_interval(us: Any) -> str | None:
+    """A time of day as an interval."""
+    return None if us is None else interval_text(Interval(0, 0, int(us)))
+
+
+def pg_interval_time(text: Any) -> int | None:
+    """The time of day of an interval; days and months are dropped."""
+    return None if text is None else split_interval(text).us % cal.DAY_US
+
+
+def pg_us_interval(us: Any, days: int) -> str | None:
+    """Microseconds and days as an interval."""
+    return None if us is None else interval_text(Interval(0, days, int(us)))
+
+
+# -- arithmetic -----------------------------------------------------------------------------------
+
+
+def pg_date_add(days: Any, count: Any) -> int | None:
+    """A date some days later. Raises 22008."""
+    if days is None or count is None:
+        return None
+    if days in (cal.DATE_INFINITY, cal.DATE_MINUS_INFINITY):
+        return int(days)
+    result = int(days) + int(count)
+    if not cal.DATE_MIN <= result < cal.DATE_END:
+        raise _out_of_range("date")
+    return result
+
+
+def pg_date_difference(left: Any, right: Any) -> int | None:
+    """Days between two dates. Raises 22008 for infinite ones."""
+    if left is None or right is None:
+        return None
+    infinite = (cal.DATE_INFINITY, cal.DATE_MINUS_INFINITY)
+    if left in infinite or right in infinite:
+        raise SqlError("cannot subtract infinite dates", sqlstate="22008")
+    return int(left) - int(right)
+
+
+def pg_timestamp_difference(left: Any, right: Any) -> str | None:
+    """Days and time between two timestamps. Raises 22008 for infinite ones."""
+    if left is None or right is None:
+        return None
+    if is_infinite(left) or is_infinite(right):
+        raise SqlError("cannot subtract infinite timestamps", sqlstate="22008")
+    us = int(left) - int(right)
+    days = abs(us) // cal.DAY_US
+    if us < 0:
+        return interval_text(Interval(0, -days, us + days * cal.DAY_US))
+    return interval_text(Interval(0, days, us - days * cal.DAY_US))
+
+
+def add_months(us: int, months: int) -> int:
+    """A timestamp some months later, on the last day when the month is shorter. Raises 22008."""
+    days, rest = divmod(us, cal.DAY_US)
+    year, month, day = cal.civil_from_days(days)
+    index = year * 12 + month - 1 + months
+    year, month = index // 12, index % 12 + 1
+    day = min(day, cal.days_in_month(year, month))
+    return _check(cal.days_from_civil(year, month, day) * cal.DAY_US + rest)
+
+
+def _plus(us: int, span: Interval, factor: int) -> int:
+    if span.months:
+        us = add_months(us, span.months * factor)
+    return _check(us + (span.days * cal.DAY_US + span.us) * factor)
+
+
+def pg_timestamp_add(us: Any, span: Any, factor: int) -> int | None:
+    """A timestamp plus an interval, or minus with factor -1. Raises 22008."""
+    if us is None or span is None:
+        return None
+    return int(us) if is_infinite(us) else _plus(int(us), split_interval(span), factor)
+
+
+def pg_timestamptz_add(us: Any, span: Any, factor: int, zone: str) -> int | None:
+    """As :func:`pg_timestamp_add`; months and days are those of the zone's calendar. Raises 22008."""
+    if us is None or span is None:
+        return None
+    if is_infinite(us):
+        return int(us)
+    months, days, rest = split_interval(span)
+    result = int(us)
+    if months or days:
+        place = zone_named(zone)
+        wall = result + cal.utc_offset_s(result, place) * cal.SECOND_US
+        wall = _plus(wall, Interval(months, days, 0), factor)
+        result = wall - cal.local_offset_s(wall, place) * cal.SECOND_US
+    return _check(result + rest * factor)
+
+
+def pg_time_add(us: Any, span: Any, factor: int) -> int | None:
+    """A time of day plus an interval's time, around the clock."""
+    if us is None or span is None:
+        return None
+    return (int(us) + split_interval(span).us * factor) % cal.DAY_US
+
+
+def _fits(value: int, bits: int) -> int:
+    if not -(1 << bits - 1) <= value < 1 << bits - 1:
+        raise _out_of_range("interval")
+    return value
+
+
+def pg_interval_add(left: Any, right: Any, factor: int) -> str | None:
+    """Sum or difference of intervals, field by field. Raises 22008."""
+    if left is None or right is None:
+        return None
+    a, b = split_interval(left), split_interval(right)
+    months = _fits(a.months + b.months * factor, 32)
+    days = _fits(a.days + b.days * factor, 32)
+    return interval_text(Interval(months, days, _fits(a.us + b.us * factor, 64)))
+
+
+def _scaled(span: Interval, factor: float) -> str:
+    """Each field times a factor; what a field loses goes down to the next (interval_mul, timestamp.c)."""
+    months, days = span.months * factor, span.days * factor
+    whole_months, whole_days = _fits(int(months), 32), _fits(int(days), 32)
+    month_days = _six((months - whole_months) * _DAYS_PER_MONTH)
+    seconds = _six((days - whole_days + month_days - int(month_days)) * 86400.0)
+    if abs(seconds) >= 86400:
+        month_days += int(seconds / 86400)
+        seconds -= int(seconds / 86400) * 86400
+    whole_days += int(month_days)
+    us = round(span.us * factor + seconds * cal.SECOND_US)
+    return interval_text(Interval(whole_months, _fits(whole_days, 32), _fits(us, 64)))
+
+
+def _six(value: float) -> float:
+    return round(value * 1_000_000) / 1_000_000
+
+
+def pg_interval_multiply(span: Any, factor: Any) -> str | None:
+    """An interval times a number. Raises 22008."""
+    if span is None or factor is None:
+        return None
+    return _scaled(split_interval(span), float(factor))
+
+
+def pg_interval_divide(span: Any, divisor: Any) -> str | None:
+    """An interval divided by a number. Raises 22012, 22008."""
+    if span is None or divisor is None:
+        return None
+    if float(divisor) == 0.0:
+        raise SqlError("division by zero", sqlstate="22012")
+    fields, number = split_interval(span), float(divisor)
+    months, days = fields.months / number, fields.days / number
+    whole_months, whole_days = int(months), int(days)
+    month_days = _six((months - whole_months) * _DAYS_PER_MONTH)
+    seconds = _six((days - whole_days + month_days - int(month_days)) * 86400.0)
+    if abs(seconds) >= 86400:
+        month_days += int(seconds / 86400)
+        seconds -= int(seconds / 86400) * 86400
+    us = round(fields.us / number + seconds * cal.SECOND_US)
+    return interval_text(Interval(whole_months, whole_days + int(month_days), us))
+
+
+SCALARS: Final[ScalarTable] = {
+    "pg_time_in": (pg_time_in, 4, True),
+    "pg_out_zoned": (pg_out_zoned, 3, True),
+    "pg_date_timestamp": (pg_date_timestamp, 1, True),
+    "pg_timestamp_date": (pg_timestamp_date, 1, True),
+    "pg_timestamp_time": (pg_timestamp_time, 1, True),
+    "pg_timestamptz_local": (pg_timestamptz_local, 2, True),
+    "pg_local_timestamptz": (pg_local_timestamptz, 2, True),
+    "pg_zoned_time": (pg_zoned_time, 2, True),
+    "pg_time_interval": (pg_time_interval, 1, True),
+    "pg_interval_time": (pg_interval_time, 1, True),
+    "pg_us_interval": (pg_us_interval, 2, True),
+    "pg_date_add": (pg_date_add, 2, True),
+    "pg_date_difference": (pg_date_difference, 2, True),
+    "pg_timestamp_difference": (pg_timestamp_difference, 2, True),
+    "pg_timestamp_add": (pg_timestamp_add, 3, True),
+    "pg_timestamptz_add": (pg_timestamptz_add, 4, True),
+    "pg_time_add": (pg_time_add, 3, True),
+    "pg_interval_add": (pg_interval_add, 3, True),
+    "pg_interval_multiply": (pg_interval_multiply, 2, True),
+    "pg_interval_divide": (pg_interval_divide, 2, True),
+}
