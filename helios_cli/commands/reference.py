@@ -146,7 +146,7 @@ def _values(one: Setting) -> str:
     unit = f" {one.unit}" if one.unit else ""
     if one.minimum is not None and one.maximum is not None:
         return f"{one.minimum:.0f} to {one.maximum:.0f}{unit}"
-    return one.kind.value
+    return str(one.kind.value)
 
 
 def files() -> dict[str, str]:

@@ -134,7 +134,7 @@ def rich_table(table: Table, null: str = "") -> Any:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    drawn = RichTable(box=box.ROUNDED, caption=count_line(len(table.rows)), caption_justify="left")
+    drawn = RichTable(box=box.ROUNDED)
     for column, oid in zip(table.columns, table.oids, strict=True):
         drawn.add_column(Text(column, style="bold"), justify="right" if oid in NUMBERS else "left", overflow="fold")
     for row in table.rows:

@@ -151,6 +151,7 @@ class Shell:
             from rich.console import Console
 
             Console(file=self.out, highlight=False).print(render.rich_table(table, self.look.null))
+            print(render.count_line(len(table.rows)), file=self.out)
         else:
             print(render.aligned(table, null=self.look.null), file=self.out)
             print(file=self.out)
