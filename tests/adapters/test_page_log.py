@@ -339,6 +339,21 @@ class TestRoom:
             log.write(b"".join(waiting))
             log.sync()
 
+    def test_records_in_flight_count(self) -> None:
+        files = SimFiles(capacity=2 * SEGMENT_BYTES)
+        log = reopen(files)
+        make = encoder(log)
+        log.write(make.data(noise(0, 3900), 1, 0, 0))
+        log.write(make.data(noise(0, 3000), 1, 0, 0))
+        waiting = b""
+        with pytest.raises(DiskFull):
+            for number in range(3):
+                log.reserve(4200, make.lsn)
+                waiting += make.data(noise(number, 3900), 1, 0, 0)
+        assert waiting
+        log.write(waiting)
+        log.sync()
+
     def test_it_goes_on_when_there_is_room_again(self) -> None:
         files = SimFiles(capacity=3 * SEGMENT_BYTES)
         log = reopen(files)
@@ -464,8 +479,10 @@ class TestRemoval:
 
     def test_a_log_that_starts_over_does_not_use_a_recycled_segment(self, files: SimFiles) -> None:
         log = reopen(files)
-        fill(log, 40)
+        while log.segment_count < 5:
+            fill(log, 1)
         log.retain_from(log.flushed)
+        assert any(name.startswith("spare-") for name in files.listdir(D)), "nothing was recycled"
         log.reset(Lsn(0))
         assert (log.start, log.end, log.last) == (0, 0, None)
         log.close()

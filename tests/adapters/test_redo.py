@@ -155,6 +155,18 @@ def test_a_file_that_already_holds_later_pages_ends_the_same(busy: Primary) -> N
         assert read(file) == after
 
 
+@pytest.mark.parametrize("pending", [1, 1000])
+def test_pages_cut_away_read_as_zeros_when_the_database_grows_again(primary: Primary, pending: int) -> None:
+    """A table of checksums says so, and a file that still held the old page would not."""
+    pages = {number: bytes([number]) * PAGE_SIZE for number in (1, 2, 3)}
+    for changed, size in ((pages, 3), ({1: pages[2]}, 1), ({3: pages[3]}, 3)):
+        primary.log.write(primary.encoder.data(changed, size, primary.table.apply(changed, size), 0))
+    for before in (b"", b"".join(pages.values())):
+        file = database_of(before)
+        redo(primary.log, file, Lsn(0), ChecksumTable(), max_pending_pages=pending)
+        assert read(file) == pages[2] + bytes(PAGE_SIZE) + pages[3]
+
+
 def test_redo_twice_is_redo_once(busy: Primary) -> None:
     file = database_of()
     redo(busy.log, file, Lsn(0), ChecksumTable())

@@ -1,6 +1,6 @@
 """The control file: term, vote, checkpoint, on disk before the node acts on them.
 
-Both slots are allocated when the file is made, so a full disk can still vote and step down. An update goes to the
+Both slots are written when the file is made, so a full disk can still vote and step down. An update goes to the
 slot that does not hold the present record, so a torn write leaves that one.
 """
 
@@ -47,7 +47,6 @@ class ControlFile:
         try:
             files.makedirs(directory)
             file = files.open(unfinished, create=True)
-            file.allocate(2 * SLOT_BYTES)
             file.pwrite(bytes(SLOT_BYTES) + encode_control(record, 1), 0)
             file.sync()
             files.rename(unfinished, path)
