@@ -120,7 +120,7 @@ VALUES = st.one_of(
     st.text(st.characters(), max_size=20),
     st.binary(max_size=20),
 )
-TEXT_OIDS = st.sampled_from(sorted(TYPES) + [0, 99_999])
+TEXT_OIDS = st.sampled_from([*sorted(TYPES), 0, 99_999])
 
 
 @FEW

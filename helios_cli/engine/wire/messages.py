@@ -19,13 +19,21 @@ _INT4: Final = Struct("!i")
 _HALF: Final = Struct("!H")
 _ONE_PARAM: Final = Struct("!HHi")
 _unpack_plain = _ONE_PARAM.unpack_from
-_TEXT_RESULT: Final = b"\0\0"
 _NO_FORMATS: Final[tuple[int, ...]] = ()
+_ONE_FORMAT: Final[tuple[tuple[int, ...], ...]] = ((0,), (1,))
+_RESULTS: Final[dict[bytes, tuple[int, ...]]] = {b"\0\0": (), b"\0\1\0\0": (0,), b"\0\1\0\1": (1,)}
+"""The ends of a Bind that ask for all columns in one format."""
 
 _COMMON_FORMATS: Final[dict[bytes, tuple[int, ...]]] = {
     Struct(f"!{count}H").pack(*codes): codes for count in range(1, 9) for codes in product((0, 1), repeat=count)
 }
 """Every list of up to eight format codes by its bytes."""
+
+
+def _unpack_size(data: bytes, at: int) -> int:
+    size: int = _INT4.unpack_from(data, at)[0]
+    return size
+
 
 Bind = tuple[str, str, tuple[int, ...], list[bytes | None], tuple[int, ...]]
 """Portal, statement, parameter format codes, parameters, result format codes (none: all text; one: for all)."""
@@ -110,10 +118,18 @@ def parse_bind(data: bytes, start: int, end: int) -> Bind:
         formats, count, size = _unpack_plain(data, at)
         if formats == 0 and count == 1:
             at += 8
-            stop = at + size
-            if size >= 0 and data[stop:end] == _TEXT_RESULT:
-                return portal, statement, _NO_FORMATS, [data[at:stop]], _NO_FORMATS
-            at -= 8
+            codes = _NO_FORMATS
+        elif formats == 1 and size >> 16 == 1 and count < 2:
+            size = _unpack_size(data, at + 6)
+            at += 10
+            codes = _ONE_FORMAT[count]
+        else:
+            return portal, statement, *_parse_values(data, at, end)
+        stop = at + size
+        results = _RESULTS.get(data[stop:end]) if size >= 0 else None
+        if results is not None:
+            return portal, statement, codes, [data[at:stop]], results
+        at -= 8 if codes is _NO_FORMATS else 10
     return portal, statement, *_parse_values(data, at, end)
 
 

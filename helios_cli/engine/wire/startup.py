@@ -80,11 +80,7 @@ def parse_startup(packet: bytes) -> Startup | Cancel | Request:
             raise ProtocolViolation("invalid length of startup packet")
         return Request(code)
     if code >> 16 != 3:
-        error = FeatureNotSupported(
-            f"unsupported frontend protocol {code >> 16}.{code & 0xFFFF}: server supports 3.0 to 3.0"
-        )
-        error.severity = "FATAL"
-        raise error
+        raise _unsupported_version(code)
     return _startup(packet, code & 0xFFFF)
 
 
@@ -113,6 +109,47 @@ def _pair_part(packet: bytes, at: int, end: int) -> tuple[str, int]:
         raise FatalStartup(exc.message, sqlstate=exc.sqlstate) from None
     except ProtocolViolation:
         raise ProtocolViolation("invalid startup packet layout: expected terminator as last byte") from None
+
+
+class Negotiation:
+    """The packets of one connection before authentication, as far as their order matters.
+
+    Encryption may be asked for once each; a third request is taken for a wrong protocol version, so nobody keeps a
+    server busy with requests. Bytes that came together with a request for encryption were not encrypted and end
+    the connection (CVE-2021-23214).
+    """
+
+    def __init__(self) -> None:
+        self._seen: set[Request] = set()
+
+    def take(self, packet: bytes, *, more_buffered: bool) -> Startup | Cancel | Request:
+        """Read one packet; ``more_buffered`` says whether bytes behind it have been received already.
+
+        Raises:
+            ProtocolViolation, FeatureNotSupported, FatalStartup: the connection has to end.
+        """
+        found = parse_startup(packet)
+        if not isinstance(found, Request):
+            return found
+        if found in self._seen:
+            raise _unsupported_version(found.value)
+        self._seen.add(found)
+        if more_buffered:
+            name = "SSL request" if found is Request.SSL else "GSSAPI encryption request"
+            raise ProtocolViolation(
+                f"received unencrypted data after {name}",
+                detail="This could be either a client-software bug or evidence of an attempted "
+                "man-in-the-middle attack.",
+            )
+        return found
+
+
+def _unsupported_version(code: int) -> HeliosError:
+    error = FeatureNotSupported(
+        f"unsupported frontend protocol {code >> 16}.{code & 0xFFFF}: server supports 3.0 to 3.0"
+    )
+    error.severity = "FATAL"
+    return error
 
 
 def auth_length(code: int, length: int, limit: int = limits.MAX_AUTH_TOKEN) -> None:

@@ -201,3 +201,21 @@ def test_passwords_and_sasl() -> None:
     for size in (0, 3, 2**31 - 1, 2**31, 2**32 - 2):
         with pytest.raises(ProtocolViolation):
             startup.parse_sasl_initial(*framed(b"X\0" + struct.pack("!I", size) + b"abcd"))
+
+
+@pytest.mark.parametrize(("packet", "name"), [(80877103, "SSL request"), (80877104, "GSSAPI encryption request")])
+def test_plaintext_behind_a_request_for_encryption_ends_the_connection(packet: int, name: str) -> None:
+    with pytest.raises(ProtocolViolation, match=f"received unencrypted data after {name}"):
+        startup.Negotiation().take(struct.pack("!II", 8, packet), more_buffered=True)
+
+
+def test_encryption_can_be_asked_for_once_each() -> None:
+    negotiation = startup.Negotiation()
+    gss = struct.pack("!II", 8, limits.GSSENC_REQUEST)
+    assert negotiation.take(client.SSL_REQUEST_PACKET, more_buffered=False) is startup.Request.SSL
+    assert negotiation.take(gss, more_buffered=False) is startup.Request.GSSENC
+    for again in (client.SSL_REQUEST_PACKET, gss):
+        with pytest.raises(HeliosError, match="unsupported frontend protocol 1234"):
+            negotiation.take(again, more_buffered=False)
+    found = negotiation.take(client.startup({"user": "ann"}), more_buffered=True)
+    assert isinstance(found, startup.Startup)
