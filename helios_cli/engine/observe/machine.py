@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import resource
 import socket
 import sys
@@ -103,8 +104,8 @@ def port_use(address: str, port: int) -> PortUse:
 def _holder(port: int) -> PortUse:
     try:
         for connection in psutil.net_connections("tcp"):
-            listens = connection.status == psutil.CONN_LISTEN and connection.laddr
-            if listens and connection.laddr.port == port and connection.pid:
+            listens = connection.status == psutil.CONN_LISTEN and bool(connection.laddr)
+            if listens and connection.laddr[1] == port and connection.pid:
                 name = psutil.Process(connection.pid).name()
                 return PortUse(port, False, f"{name} (process {connection.pid})", connection.pid)
     except psutil.Error:
@@ -113,13 +114,17 @@ def _holder(port: int) -> PortUse:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of loopback that were free a moment ago, all different."""
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+    """Ports of loopback that were free a moment ago, all different.
+
+    They lie below the range that outgoing connections draw from: a client that keeps knocking at a dead port inside
+    that range can be given the very port it knocks at, and then talks to itself while the server cannot come back.
+    """
+    found: set[int] = set()
+    while len(found) < count:
+        port = random.randrange(10_000, 32_000)
+        if port not in found and port_use("127.0.0.1", port).free:
+            found.add(port)
+    return list(found)
 
 
 def open_files_max() -> int:
