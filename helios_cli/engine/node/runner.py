@@ -86,6 +86,8 @@ class Runner:
                 out.append(backend.command_complete(f"{plan.tag} {len(rows)}"))
                 portal.done = True
                 return True
+            finally:
+                guard.disarm()
         return self._start_job(portal, rows_max, connection)
 
     def _send_kept_rows(self, portal: Portal, rows_max: int) -> None:
@@ -293,9 +295,20 @@ class Runner:
             cursor = connection.execute(plan.steps[0], portal.binds)
             rows = cursor.fetchall() if plan.columns is not None else None
             changes = connection.changes()
+        except apsw.InterruptError:
+            plan.cache[INLINE] = False
+            reason = QueryCanceled(
+                "canceling statement because it took too long for the event loop",
+                sqlstate="40001",
+                hint="Retry the transaction: the statement will run on a thread from now on.",
+            )
+            self.fail_after_base(reason)
+            return False
         except apsw.Error as error:
             self.fail_after_base(self.translate(error))
             return False
+        finally:
+            guard.disarm()
         portal.send_result(rows, changes)
         return True
 

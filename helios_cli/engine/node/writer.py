@@ -154,7 +154,8 @@ class WriterQueue:
         except UnloggedCommit as error:
             self.on_fatal(error)
             return
-        except HeliosError as error:
+        except (HeliosError, apsw.Error) as error:
+            self._roll_back()
             for write in group:
                 write.error = error
             commit = None
@@ -178,8 +179,15 @@ class WriterQueue:
 
     def _execute(self, group: list[GroupWrite]) -> Any:
         """Run the group as one transaction, again without a member that broke it."""
+        guard = self.guard
         while group:
-            culprit = self._attempt(group)
+            if guard is not None:
+                guard.arm(GROUP_BUDGET_S)
+            try:
+                culprit = self._attempt(group)
+            finally:
+                if guard is not None:
+                    guard.disarm()
             if culprit is None:
                 break
             group.remove(culprit)
@@ -200,8 +208,6 @@ class WriterQueue:
         """
         connection = self.database.writer
         execute = connection.execute
-        if self.guard is not None:
-            self.guard.arm(GROUP_BUDGET_S)
         execute("BEGIN IMMEDIATE")
         alone = len(group) == 1
         for write in group:

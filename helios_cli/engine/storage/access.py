@@ -20,6 +20,7 @@ _STEP_OK: Final = re.compile(
     r"|CORRELATED SCALAR SUBQUERY \d+|LIST SUBQUERY \d+|CREATE BLOOM FILTER|RIGHT PART OF .*|LEFT-MOST SUBQUERY"
 )
 _RANGE: Final = re.compile(r"\((?:[^)]*[<>][^)]*)\)")
+_PARAMETER: Final = re.compile(r'\?([0-9]+)')
 _CALL: Final = re.compile(r'([A-Za-z_][A-Za-z0-9_]*)"?\s*\(')
 
 _SHORT_CALLS_TEXT: Final = """
@@ -61,4 +62,4 @@ SHORT_FUNCTIONS: set[str] = set()
 
 def bind_count(plan: Plan) -> int:
     """How many parameters the plan's statement takes."""
-    return len(plan.param_types) + len(plan.literal_in) + len(plan.session_values)
+    return max((int(number) for number in _PARAMETER.findall(plan.steps[0])), default=0)
