@@ -22,8 +22,8 @@ OTHER_ENVIRONMENT: Final = (
     "HELIOSDB_CLUSTER_SECRET",
     "HELIOSDB_CLUSTER_SECRET_FILE",
     "HELIOSDB_PROXY_CONFIG",
+    "HELIOSDB_HISTORY",
     "HELIOSDB_HOST",
-    "HELIOSDB_PASSWORD",
 )
 """Environment variables that are no settings of a node but belong to the product."""
 

@@ -105,7 +105,7 @@ def _holder(port: int) -> PortUse:
     try:
         for connection in psutil.net_connections("tcp"):
             listens = connection.status == psutil.CONN_LISTEN and bool(connection.laddr)
-            if listens and connection.laddr[1] == port and connection.pid:
+            if listens and getattr(connection.laddr, "port", 0) == port and connection.pid:
                 name = psutil.Process(connection.pid).name()
                 return PortUse(port, False, f"{name} (process {connection.pid})", connection.pid)
     except psutil.Error:
