@@ -298,7 +298,7 @@ def assign(value: TypedSql, column: str, target: int, typmod: int, ctx: Context)
 
 def unchecked(value: TypedSql, target: int) -> TypedSql:
     """Integer arithmetic stored in a column of its own type needs no range check: the column has one."""
-    if value.raw and value.type_oid == target and target in (INT2, INT4):
+    if value.raw and value.type_oid == target and target in INTEGERS:
         return replace(value, sql=value.raw, raw="")
     return value
 

@@ -69,14 +69,17 @@ class PlanCache:
         """Forget every plan."""
         self._entries.clear()
 
-    def get(self, sql: str, catalog: CatalogReader, param_oids: tuple[int, ...] = ()) -> Planned:
+    def get(self, sql: str, catalog: CatalogReader, param_oids: tuple[int, ...] | None = None) -> Planned:
         """The plans of a query string; empty when it holds no statement.
+
+        ``param_oids`` are the types that Parse declares for $1, $2 ... (0 for open ones, all of them optional); None is
+        the simple protocol, which has no parameters.
 
         Raises:
             SqlError: the statement is wrong. Errors are not cached.
         """
         key, literals = lift(sql)
-        entry = self._entries.get((key, param_oids) if param_oids else key)
+        entry = self._entries.get(key if param_oids is None else (key, param_oids))
         if entry is not None and entry.version == catalog.version:
             plan = entry.plan
             if plan is not None:
@@ -101,13 +104,13 @@ class PlanCache:
         return [(plan, free) for plan in plans]
 
     def _plan(
-        self, sql: str, key: str, literals: tuple[Literal, ...], catalog: CatalogReader, param_oids: tuple[int, ...]
+        self, sql: str, key: str, literals: tuple[Literal, ...], catalog: CatalogReader, param_oids: tuple[int, ...] | None
     ) -> Planned:
         plans, bound = self.planner.plan_lifted(sql, literals, param_oids, catalog)
         free = tuple(position for position in range(len(literals)) if position not in bound)
         result = [(plan, tuple(literals[position] for position in free)) for plan in plans]
         if _worth_keeping(plans):
-            self._keep((key, param_oids) if param_oids else key, plans, literals, bound, catalog.version)
+            self._keep(key if param_oids is None else (key, param_oids), plans, literals, bound, catalog.version)
         return result
 
     def _keep(

@@ -105,11 +105,11 @@ class Planner:
             functions = REGISTRY
         self.functions = functions
 
-    def plan(self, sql: str, param_oids: tuple[int, ...] = (), *, catalog: CatalogReader) -> list[Plan]:
+    def plan(self, sql: str, param_oids: tuple[int, ...] | None = None, *, catalog: CatalogReader) -> list[Plan]:
         """Plan every statement of a query string, constants written in place.
 
         A statement that stands behind one that changes the schema or a setting is planned when its turn comes:
-        its plan has ``catalog_version`` -1 and only ``source``.
+        its plan has ``catalog_version`` -1 and only ``source``. ``param_oids`` None: there are no parameters.
 
         Raises:
             SqlError: the statement is wrong.
@@ -126,14 +126,14 @@ class Planner:
                 plans.append(Plan(Kind.EMPTY, "", source=statement.text, catalog_version=-1))
                 continue
             own = parse(statement.text)
-            plan = self.plan_statement(own[0], statement.text, (), catalog)
+            plan = self.plan_statement(own[0], statement.text, None, catalog)
             plan.source = statement.text
             plans.append(plan)
             deferred = plan.kind is Kind.DDL or type(plan.action).__name__ in _DEFERS
         return plans
 
     def plan_lifted(
-        self, sql: str, literals: Sequence[Literal], param_oids: tuple[int, ...], catalog: CatalogReader
+        self, sql: str, literals: Sequence[Literal], param_oids: tuple[int, ...] | None, catalog: CatalogReader
     ) -> tuple[list[Plan], frozenset[int]]:
         """Plan a query string whose literals were taken out by ``shape.lift``.
 
@@ -149,7 +149,7 @@ class Planner:
         return [plan], frozenset(ctx.bound)
 
     def plan_statement(
-        self, statement: Statement, source: str, param_oids: tuple[int, ...], catalog: CatalogReader
+        self, statement: Statement, source: str, param_oids: tuple[int, ...] | None, catalog: CatalogReader
     ) -> Plan:
         """Plan one parsed statement; ``source`` is the text its tree's offsets count."""
         kind = tree.tag(statement.node)
@@ -172,13 +172,14 @@ class Planner:
 
     # -- queries ----------------------------------------------------------------------------------
 
-    def _context(self, source: str, param_oids: tuple[int, ...], catalog: CatalogReader) -> Context:
+    def _context(self, source: str, param_oids: tuple[int, ...] | None, catalog: CatalogReader) -> Context:
         return Context(
             catalog=catalog,
             functions=self.functions,
             source=source,
             encoded=source.encode(),
-            params=[0 if oid == UNKNOWN else oid for oid in param_oids],
+            params=[0 if oid == UNKNOWN else oid for oid in param_oids or ()],
+            parameters_allowed=param_oids is not None,
         )
 
     def _query(self, node: Node, ctx: Context) -> Plan:
@@ -299,7 +300,7 @@ def _execute(planner: Planner, statement: Statement, ctx: Context) -> Plan:
         is_text.append(bare)
         texts.append(None if value is None else str(value))
         target = {"ResTarget": {"val": node, "location": tree.location(node)}}
-        inner = planner._context(ctx.source, (), ctx.catalog)
+        inner = planner._context(ctx.source, None, ctx.catalog)
         plans.append(planner._select({"targetList": [target], "op": "SETOP_NONE"}, inner))
     action = actions.Execute(fields["name"], tuple(plans), tuple(texts), tuple(is_text))
     return Plan(Kind.UTILITY, "EXECUTE", action=action)

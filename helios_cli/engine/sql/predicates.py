@@ -211,32 +211,24 @@ def _quantified(fields: dict[str, Any], scope: Scope) -> TypedSql:
     element = element_of(array.type_oid)
     if subject.type_oid == UNKNOWN:
         subject = casts.coerce(subject, element, -1, How.IMPLICIT, ctx)
-    rows = f"json_each(pg_array_json({array.sql}, {element}))"
+    # A NULL array makes the answer NULL, as an array of one NULL does.
+    rows = f"json_each(coalesce(pg_array_json({array.sql}, {element}), '[null]'))"
     item = TypedSql("value", element)
     test = operators.apply_operator(name, [replace(subject), item], ctx, at).sql
     plain = test == f"({casts.collated(subject)} {name} {casts.collated(item)})"
     if plain and name == ("<>" if every else "=") and not casts.collation_of(element):
         word = "NOT IN" if every else "IN"
-        sql = f"({subject.sql} {word} (SELECT value FROM {rows}))"
-        # IN over no rows is false, but over a NULL array PostgreSQL's answer is NULL: the extra term keeps
-        # the IN an index can serve at the top of the conjunction.
-        null_array = "" if array.not_null else f" AND ({array.sql} IS NOT NULL OR NULL)"
-        return TypedSql(f"({sql}{null_array})" if not every else _guarded(sql, array), BOOL, location=at)
-    return TypedSql(_fold(test, rows, array, every), BOOL, location=at)
+        return TypedSql(f"({subject.sql} {word} (SELECT value FROM {rows}))", BOOL, location=at)
+    return TypedSql(_fold(test, rows, every), BOOL, location=at)
 
 
-def _guarded(sql: str, array: TypedSql) -> str:
-    return sql if array.not_null else f"CASE WHEN {array.sql} IS NOT NULL THEN {sql} END"
-
-
-def _fold(test: str, rows: str, array: TypedSql, every: bool) -> str:
+def _fold(test: str, rows: str, every: bool) -> str:
     """Three-valued OR (or AND, with ``every``) of a test over the elements."""
     pick, decided = ("min", 0) if every else ("max", 1)
-    folded = (
+    return (
         f"(SELECT CASE WHEN {pick}(t) = {decided} THEN {decided} WHEN count(*) > count(t) THEN NULL "
         f"ELSE {1 - decided} END FROM (SELECT {test} AS t FROM {rows}))"
     )
-    return f"CASE WHEN {array.sql} IS NOT NULL THEN {folded} END"
 
 
 def _typed_array(subject: TypedSql, array: TypedSql, scope: Scope, at: int) -> TypedSql:

@@ -132,7 +132,8 @@ class Values(Query):
                 f"column{n + 1} AS {sqltext.quote_identifier(name)}" for n, name in enumerate(self.names())
             )
             return f"SELECT {columns} FROM (VALUES {rows})"
-        return f"VALUES {rows}"
+        # SQLite takes no ORDER BY or LIMIT behind VALUES.
+        return f"VALUES {rows}" if self.is_plain else f"SELECT * FROM (VALUES {rows})"
 
 
 @dataclass(slots=True)
