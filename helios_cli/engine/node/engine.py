@@ -51,6 +51,7 @@ DISK_FULL_HEADROOM: Final = 32 << 20
 
 
 SEARCH_PATHS_MAX: Final = 64
+IDLE_CHECK_SECONDS: Final = 0.1
 
 
 @dataclass(slots=True)
@@ -193,6 +194,15 @@ class Engine:
         self.errors_unexpected += 1
         log.error("internal error: %s", error, exc_info=error)
         return HeliosError(f"internal error: {type(error).__name__}: {error}")
+
+    def check_idle_sessions(self) -> None:
+        """Look for sessions that sit idle in a transaction; called by the loop a few times a second."""
+        now = self.loop.time()
+        for session in tuple(self.sessions.values()):
+            if session.idle_since:
+                session.check_idle(now)
+        if not self.stopping:
+            self.loop.call_later(IDLE_CHECK_SECONDS, self.check_idle_sessions)
 
     # Services ----------------------------------------------------------------------------------------------------
 

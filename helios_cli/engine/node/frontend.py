@@ -15,6 +15,7 @@ from typing import Any, Final
 import apsw
 
 from helios_cli.engine.errors import HeliosError, ProtocolViolation, SqlError
+from helios_cli.engine.node import fastpath
 from helios_cli.engine.node.engine import Engine
 from helios_cli.engine.node.session import Portal, Session
 from helios_cli.engine.sql.plan import Kind, Plan
@@ -178,7 +179,7 @@ class Frontend(asyncio.Protocol):
         at = 0
         size = len(data)
         self._dispatching = True
-        if self.session.timers:
+        if self.session.idle_since:
             self.session.woke_up()
         try:
             while not self._waiting and size - at >= 5:
@@ -195,6 +196,16 @@ class Frontend(asyncio.Protocol):
                 at = end
                 if self._skipping and code != SYNC and code != TERMINATE:
                     continue
+                if code == BIND and not self._out:
+                    behind = size - end
+                    if behind == 22 and data.endswith(fastpath.DESCRIBE_EXECUTE_SYNC):
+                        if self._shortcut(data, start, end, described=True):
+                            at = size
+                            break
+                    elif behind == 15 and data.endswith(fastpath.EXECUTE_SYNC):
+                        if self._shortcut(data, start, end, described=False):
+                            at = size
+                            break
                 self._next = (data, end)
                 self._dispatch(code, data, start, end)
                 if self._closing:
@@ -214,6 +225,56 @@ class Frontend(asyncio.Protocol):
         if self._paused_reading and not self._waiting and not self._closing:
             self._paused_reading = False
             self.transport.resume_reading()
+
+    def _shortcut(self, data: bytes, start: int, end: int, *, described: bool) -> bool:
+        """Try the whole dialogue from Bind to Sync at once."""
+        try:
+            return fastpath.bound(self, data, start, end, described=described)
+        except ProtocolViolation:
+            raise
+        except (HeliosError, apsw.Error):
+            # The general way meets the same error and reports it in its place.
+            return False
+
+    def answer(self, data: bytes) -> None:
+        """A complete answer, ReadyForQuery included."""
+        self._out.append(data)
+        self._simple = None
+        session = self.session
+        if session.transaction is not None:
+            session.went_idle()
+        session.statement_over()
+
+    def wait(self) -> None:
+        """A statement is on its way; :meth:`group_done` or :meth:`group_failed` will be called."""
+        self._waiting = True
+
+    def group_done(self, data: bytes) -> None:
+        """The autocommit write of a shortcut is committed; ``data`` is the complete answer."""
+        if self.session.closed:
+            self.session.clean_up()
+            return
+        self._waiting = False
+        self._simple = None
+        out = self._out
+        if out or self._buffer:
+            out.append(data)
+            self.session.statement_over()
+            self._go_on()
+        else:
+            self.transport.write(data)
+
+    def group_failed(self, head: bytes, error: BaseException) -> None:
+        """The autocommit write of a shortcut failed: report it, and Sync has been read already."""
+        if self.session.closed:
+            self.session.clean_up()
+            return
+        self._waiting = False
+        if self._simple is None:
+            self._out.append(head)
+        self._out.append(backend.error_response(self.session.runner.translate(error)))
+        self._ready()
+        self._go_on()
 
     def _dispatch(self, code: int, data: bytes, start: int, end: int) -> None:
         try:
@@ -331,6 +392,8 @@ class Frontend(asyncio.Protocol):
         self._simple = deque()
         session.drop_unnamed()
         planned = session.plan(sql)
+        if len(planned) == 1 and fastpath.query(self, *planned[0]):
+            return
         self._simple.extend(planned)
         if len(planned) > 1 and session.transaction is None:
             session.begin(explicit=False)

@@ -131,6 +131,7 @@ class Node:
             on_event=lambda kind, message: self.event(kind, message, severity="warning"),
         )
         self.engine.checkpointer = self.checkpointer
+        self.engine.check_idle_sessions()
         self.events.start()
         self._report_recovery()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import apsw
 
@@ -26,10 +26,6 @@ from helios_cli.engine.sql.variables import BY_NAME, find, parse_duration_ms, pa
 from helios_cli.engine.storage.catalog import DEFAULT_PATH
 from helios_cli.engine.wire import backend
 from helios_cli.engine.wire.rows import rows_encoder
-
-WAITING_IDLE_LIMIT_MS: Final = 30_000
-"""How long a client may hold the writer idle while others wait, when it set no limit of its own."""
-
 
 class Prepared:
     """A named statement."""
@@ -193,6 +189,8 @@ class Session:
         self.statement_now_us = 0
         self.notifications: list[tuple[str, str]] = []
         """NOTIFYs of the transaction in hand."""
+        self.idle_since = 0.0
+        """When the client got the word inside a transaction, on the loop's clock; 0 while it does not have it."""
         self.reading: Portal | None = None
         """The portal whose query is being read on a thread."""
         self.after_statement: Callable[[], None] | None = None
@@ -390,7 +388,7 @@ class Session:
         for portal in self.cursors.values():
             self.runner.close_portal(portal)
         self.cursors.clear()
-        self._disarm("idle")
+        self.idle_since = 0.0
 
     def status(self) -> bytes:
         """ReadyForQuery for the state of the transaction."""
@@ -526,15 +524,24 @@ class Session:
         transaction = self.transaction
         if transaction is None or not transaction.explicit:
             return
-        if self.idle_transaction_ms:
-            self._arm("idle", self.idle_transaction_ms, self._idle_timed_out)
-        elif transaction.token is not None:
-            self._arm("idle", WAITING_IDLE_LIMIT_MS, self._idle_while_others_wait)
+        self.idle_since = self.engine.loop.time()
 
     def woke_up(self) -> None:
         """The client has sent something."""
-        if self.timers:
-            self._disarm("idle")
+        self.idle_since = 0.0
+
+    def check_idle(self, now: float) -> None:
+        """End a session that has been silent inside a transaction for longer than it may."""
+        transaction = self.transaction
+        if not self.idle_since or transaction is None:
+            return
+        idle_ms = (now - self.idle_since) * 1000
+        if self.idle_transaction_ms and idle_ms > self.idle_transaction_ms:
+            self._idle_timed_out()
+        elif transaction.token is not None and len(self.engine.queue):
+            limit = self.engine.settings.idle_writer_timeout
+            if limit and idle_ms > limit:
+                self._idle_timed_out()
 
     def cancel(self) -> None:
         """CancelRequest for this session."""
@@ -565,12 +572,6 @@ class Session:
 
     def _idle_timed_out(self) -> None:
         self.sink.terminate(HeliosError("terminating connection due to idle-in-transaction timeout", sqlstate="25P03"))
-
-    def _idle_while_others_wait(self) -> None:
-        if len(self.engine.queue):
-            self._idle_timed_out()
-        else:
-            self.went_idle()
 
     # End --------------------------------------------------------------------------------------------------------
 

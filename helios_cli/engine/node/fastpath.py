@@ -1,0 +1,184 @@
+"""The most frequent dialogues, handled in one stroke.
+
+Bind-Describe-Execute-Sync of a prepared statement, and a simple query with one statement, are recognised as wholes
+when the statement is short. What is sent is byte for byte what the general way (:mod:`.frontend`, :mod:`.runner`)
+would send; whatever is out of the ordinary is left to it, before anything has been done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import apsw
+
+from helios_cli.engine.node.engine import INLINE_READ_SECONDS
+from helios_cli.engine.node.writer import GroupWrite
+from helios_cli.engine.sql.plan import Kind, Plan
+from helios_cli.engine.wire import backend, messages
+from helios_cli.engine.wire.params import param_decoders
+from helios_cli.engine.wire.rows import rows_encoder
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.frontend import Frontend
+
+DESCRIBE_EXECUTE_SYNC: Final = b"D\0\0\0\6P\0E\0\0\0\t\0\0\0\0\0S\0\0\0\4"
+EXECUTE_SYNC: Final = b"E\0\0\0\t\0\0\0\0\0S\0\0\0\4"
+_SELECT_ONE: Final = backend.command_complete("SELECT 1")
+_KEY: Final = "fast"
+
+Execute = Callable[..., apsw.Cursor]
+
+
+class Answer:
+    """What a plan's answer is made of, for one choice of result formats."""
+
+    __slots__ = ("described", "encode", "sql", "tag", "undescribed", "writes")
+
+    def __init__(self, plan: Plan, formats: tuple[int, ...]) -> None:
+        self.sql = plan.steps[0]
+        self.tag = plan.tag
+        self.writes = plan.kind is Kind.WRITE
+        columns = plan.columns
+        self.described = backend.NO_DATA if columns is None else backend.row_description(columns, formats)
+        self.undescribed = b"" if columns is None else self.described
+        """The simple protocol sends a RowDescription, but never NoData."""
+        self.encode = None
+        if columns is not None:
+            self.encode = rows_encoder(tuple(column.type_oid for column in columns), formats)
+
+
+def answer_of(frontend: Frontend, plan: Plan, result_formats: tuple[int, ...]) -> Answer | None:
+    """How to answer a plan quickly; None when it is not for here."""
+    key = (_KEY, result_formats)
+    answer = plan.cache.get(key, _KEY)
+    if answer is _KEY:
+        answer = None
+        fits = plan.kind is Kind.READ or (plan.kind is Kind.WRITE and plan.groupable and not plan.locks_rows)
+        if fits and not plan.notices and plan.action is None and frontend.engine.is_inline(plan):
+            answer = Answer(plan, messages.formats_for(result_formats, len(plan.columns or ())))
+        plan.cache[key] = answer
+    elif answer is not None and not frontend.engine.is_inline(plan):
+        return None
+    return answer  # type: ignore[no-any-return]
+
+
+def bound(frontend: Frontend, data: bytes, start: int, end: int, *, described: bool) -> bool:
+    """A Bind followed by (Describe,) Execute and Sync, all for the unnamed portal. False: nothing has been done."""
+    portal, name, param_formats, params, result_formats = messages.parse_bind(data, start, end)
+    session = frontend.session
+    prepared = session.statements.get(name)
+    if prepared is None or portal or session.portals:
+        return False
+    plan = prepared.plan
+    oids = plan.param_types
+    if plan.session_values or plan.literal_in or len(params) != len(oids) or session.private_schema is not None:
+        return False
+    view = session.schema_view()
+    if plan.catalog_version != view.catalog.version:
+        return False
+    answer = answer_of(frontend, plan, result_formats)
+    if answer is None:
+        return False
+    binds: Sequence[Any] = prepared.literals
+    if params:
+        decoders = param_decoders(oids, param_formats)
+        binds = [None if value is None else decode(value) for decode, value in zip(decoders, params, strict=True)]
+        binds.extend(prepared.literals)
+    head = backend.BIND_COMPLETE + answer.described if described else backend.BIND_COMPLETE
+    return _run(frontend, plan, answer, binds, head)
+
+
+def query(frontend: Frontend, plan: Plan, literals: Sequence[Any]) -> bool:
+    """A simple query of one planned statement. False: nothing has been done."""
+    if plan.session_values or plan.literal_in:
+        return False
+    answer = answer_of(frontend, plan, ())
+    if answer is None:
+        return False
+    return _run(frontend, plan, answer, literals, answer.undescribed)
+
+
+def _run(frontend: Frontend, plan: Plan, answer: Answer, binds: Sequence[Any], head: bytes) -> bool:
+    session = frontend.session
+    transaction = session.transaction
+    engine = frontend.engine
+    if transaction is None:
+        if answer.writes:
+            return _submit(frontend, plan, answer, binds, head)
+        if session.floor_seq > engine.pipeline.committed_seq:
+            return False
+        return _read(frontend, answer, engine.database.ring.current.execute, binds, head, backend.READY_IDLE)
+    if not transaction.explicit or transaction.failed or transaction.lost is not None:
+        return False
+    if transaction.writing:
+        if transaction.read_only or transaction.connection is None:
+            return False
+        if answer.writes:
+            return _write(frontend, plan, answer, transaction.connection, binds, head)
+        return _read(frontend, answer, transaction.connection.execute, binds, head, backend.READY_IN_TRANSACTION)
+    return False
+
+
+def _read(
+    frontend: Frontend, answer: Answer, execute: Execute, binds: Sequence[Any], head: bytes, ready: bytes
+) -> bool:
+    guard = frontend.engine.guard
+    guard.arm(INLINE_READ_SECONDS)
+    try:
+        rows = execute(answer.sql, binds).fetchall()
+    except apsw.Error:
+        # Interrupted or wrong: the general way finds out which, on a state that has not changed.
+        return False
+    finally:
+        guard.disarm()
+    complete = _SELECT_ONE if len(rows) == 1 else backend.command_complete(f"{answer.tag} {len(rows)}")
+    assert answer.encode is not None
+    frontend.answer(head + answer.encode(rows) + complete + ready)
+    return True
+
+
+def _write(
+    frontend: Frontend, plan: Plan, answer: Answer, connection: apsw.Connection, binds: Sequence[Any], head: bytes
+) -> bool:
+    """Inside a transaction that holds the writer. Errors here are SQLite's, whose statement has undone itself."""
+    guard = frontend.engine.guard
+    guard.arm(INLINE_READ_SECONDS * 4)
+    try:
+        cursor = connection.execute(answer.sql, binds)
+        rows = cursor.fetchall() if answer.encode is not None else None
+        changes = connection.changes()
+    except apsw.InterruptError:
+        raise
+    except apsw.Error:
+        if not connection.in_transaction:
+            raise
+        return False
+    finally:
+        guard.disarm()
+    frontend.answer(head + _result(answer, rows, changes) + backend.READY_IN_TRANSACTION)
+    return True
+
+
+def _result(answer: Answer, rows: list[Any] | None, changes: int) -> bytes:
+    complete = backend.command_complete(f"{answer.tag} {changes}")
+    return complete if rows is None or answer.encode is None else answer.encode(rows) + complete
+
+
+def _submit(frontend: Frontend, plan: Plan, answer: Answer, binds: Sequence[Any], head: bytes) -> bool:
+    session = frontend.session
+    if session.variables or session.statement_timeout_ms or session.lock_timeout_ms:
+        return False
+    session.check_may_write()
+
+    def done(write: GroupWrite) -> None:
+        session.runner.queued = None
+        if write.error is not None:
+            frontend.group_failed(head, write.error)
+        else:
+            frontend.group_done(head + _result(answer, write.rows, write.changes) + backend.READY_IDLE)
+
+    session.runner.queued = write = GroupWrite(plan, binds, done)
+    frontend.engine.queue.submit(write)
+    frontend.wait()
+    return True
