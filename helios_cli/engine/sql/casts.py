@@ -131,6 +131,9 @@ def _coerce_literal(value: TypedSql, target: int, typmod: int, how: How, ctx: Co
         return None
     if value.literal >= 0:
         negative = value.sql.endswith(":-\x03")
+        if typmod >= 0 and how == How.ASSIGNMENT and not negative:
+            fitted = ctx.literal_sql(value.literal, target, typmod=typmod)
+            return TypedSql(fitted, target, typmod, not_null=True, simple=True, location=value.location)
         sql = ctx.literal_sql(value.literal, target, negative)
     else:
         sql = _read_constant(value, target, ctx)
@@ -243,7 +246,9 @@ def _to_text(source: int, sql: str, ctx: Context) -> str:
         return f"CASE {sql} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END"
     if source in (NUMERIC, JSON, JSONB) or category(source) == "S":
         return sql
-    if source in (TIMESTAMPTZ,):
+    if element_of(source) == TIMESTAMPTZ:
+        raise ctx.unsupported("text of an array of timestamps with time zone", hint="Convert the elements one by one.")
+    if source == TIMESTAMPTZ:
         return f"pg_out_zoned({source}, {sql}, {ctx.session_value('timezone')})"
     return f"pg_out({source}, {sql})"
 

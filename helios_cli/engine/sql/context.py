@@ -22,7 +22,7 @@ from helios_cli.engine.sql.shape import Literal
 
 Converter = Callable[[Any], SqliteValue]
 
-_PLACEHOLDER: Final = re.compile("\x02(?:L([0-9]+):([0-9]+):(-?)|S([A-Za-z_.0-9]+))\x03")
+_PLACEHOLDER: Final = re.compile("\x02(?:L([0-9]+):([0-9]+:-?[0-9]+):(-?)|S([A-Za-z_.0-9]+))\x03")
 _NATURAL: Final = {CLASS_INT4: INT4, CLASS_INT8: INT8, CLASS_NUMERIC: NUMERIC, CLASS_STRING: UNKNOWN}
 GLOB_PATTERN: Final = 1
 """Pseudo-type of a literal that is a LIKE pattern, rewritten for GLOB when it is bound."""
@@ -131,9 +131,9 @@ class Context:
                 return index
         return -1
 
-    def literal_sql(self, index: int, type_oid: int, negative: bool = False) -> str:
-        """Placeholder for a literal converted to a type."""
-        return f"\x02L{index}:{type_oid}:{'-' if negative else ''}\x03"
+    def literal_sql(self, index: int, type_oid: int, negative: bool = False, typmod: int = -1) -> str:
+        """Placeholder for a literal converted to a type and fitted to a modifier as an assignment does."""
+        return f"\x02L{index}:{type_oid}:{typmod}:{'-' if negative else ''}\x03"
 
     def bind_constant(self, index: int) -> None:
         """Make the plan depend on a literal's value."""
@@ -152,11 +152,11 @@ class Context:
         Literals that stand in no text, or are wanted as two different types, become part of the plan
         (``bound`` grows); the converters are those of the others, in order.
         """
-        wanted: dict[int, set[int]] = {}
+        wanted: dict[int, set[str]] = {}
         for text in texts:
             for match in _PLACEHOLDER.finditer(text):
                 if match[1] is not None:
-                    wanted.setdefault(int(match[1]), set()).add(int(match[2]))
+                    wanted.setdefault(int(match[1]), set()).add(match[2])
         self.bound.update(index for index in self.lifted if len(wanted.get(index, ())) != 1)
         free = [index for index in sorted(self.lifted) if index not in self.bound]
         numbers = {index: len(self.params) + 1 + rank for rank, index in enumerate(free)}
@@ -165,27 +165,31 @@ class Context:
         def number(match: re.Match[str]) -> str:
             if match[4] is not None:
                 return f"?{first_session + self.session.index(match[4])}"
-            index, type_oid = int(match[1]), int(match[2])
+            index = int(match[1])
             if index in numbers:
                 return f"(-?{numbers[index]})" if match[3] else f"?{numbers[index]}"
-            return self._inline(index, type_oid, bool(match[3]))
+            return self._inline(index, match[2], bool(match[3]))
 
         done = tuple(_PLACEHOLDER.sub(number, text) for text in texts)
         converters = tuple(self._converter(index, next(iter(wanted[index]))) for index in free)
         return done, converters if any(converters) else ()
 
-    def _converter(self, index: int, type_oid: int) -> Converter | None:
-        return literal_converter(self.lifted[index].letter, type_oid)
+    def _converter(self, index: int, target: str) -> Converter | None:
+        type_oid, typmod = map(int, target.split(":"))
+        return literal_converter(self.lifted[index].letter, type_oid, typmod)
 
-    def _inline(self, index: int, type_oid: int, negative: bool) -> str:
+    def _inline(self, index: int, target: str, negative: bool) -> str:
         value = self.lifted[index].value
-        converter = self._converter(index, type_oid)
+        converter = self._converter(index, target)
         plain = converter(value) if converter else value
         return f"(-{sqltext.constant(plain)})" if negative else sqltext.constant(plain)
 
 
-def literal_converter(letter: str, type_oid: int) -> Converter | None:
+def literal_converter(letter: str, type_oid: int, typmod: int = -1) -> Converter | None:
     """How a lifted literal of a class becomes a value of a type; None when it already is one."""
+    if typmod >= 0:
+        read = literal_converter(letter, type_oid) or _same
+        return lambda value: registry.apply_typmod(type_oid, typmod, read(value))
     if type_oid == GLOB_PATTERN:
         return sqltext.like_to_glob
     if letter in (CLASS_INT4, CLASS_INT8):
@@ -195,3 +199,8 @@ def literal_converter(letter: str, type_oid: int) -> Converter | None:
     if type_oid in (TEXT, UNKNOWN):
         return None
     return registry.by_oid(type_oid).parse_text
+
+
+def _same(value: Any) -> SqliteValue:
+    result: SqliteValue = value
+    return result

@@ -15,6 +15,10 @@ from helios_cli.engine.sql.shape import Literal, lift
 Planned = Sequence[tuple[Plan, Sequence[Literal]]]
 """The statements of a query string: each plan with the literals to bind."""
 
+SHAPE_MAX: Final = 256 * 1024
+"""Longest shape that is kept, in characters."""
+_PUBLIC: Final = ("public",)
+
 _ONCE: Final = (
     actions.Fetch,
     actions.DeclareCursor,
@@ -52,11 +56,21 @@ class PlanCache:
     ``catalog.version`` are replaced when they are met.
     """
 
-    def __init__(self, planner: Planner | None = None, *, shapes_max: int = 4096, values_max: int = 64) -> None:
-        """``values_max`` bounds the plans of one shape that depends on its literals' values."""
+    def __init__(
+        self,
+        planner: Planner | None = None,
+        *,
+        shapes_max: int = 4096,
+        values_max: int = 64,
+        characters_max: int = 16 << 20,
+    ) -> None:
+        """``values_max`` bounds the plans of one shape that depends on its literals' values, ``characters_max`` the
+        total length of the shapes."""
         self.planner = planner if planner is not None else Planner()
         self.shapes_max = shapes_max
         self.values_max = values_max
+        self.characters_max = characters_max
+        self._characters = 0
         self.hits = 0
         self.misses = 0
         self._entries: dict[Any, _Entry] = {}
@@ -68,6 +82,7 @@ class PlanCache:
     def clear(self) -> None:
         """Forget every plan."""
         self._entries.clear()
+        self._characters = 0
 
     def get(self, sql: str, catalog: CatalogReader, param_oids: tuple[int, ...] | None = None) -> Planned:
         """The plans of a query string; empty when it holds no statement.
@@ -78,8 +93,11 @@ class PlanCache:
         Raises:
             SqlError: the statement is wrong. Errors are not cached.
         """
-        key, literals = lift(sql)
-        entry = self._entries.get(key if param_oids is None else (key, param_oids))
+        shape, literals = lift(sql)
+        key: Any = shape
+        if param_oids is not None or catalog.search_path != _PUBLIC:
+            key = (shape, param_oids, catalog.search_path)
+        entry = self._entries.get(key)
         if entry is not None and entry.version == catalog.version:
             plan = entry.plan
             if plan is not None:
@@ -90,7 +108,7 @@ class PlanCache:
             if found is not None:
                 return found
         self.misses += 1
-        return self._plan(sql, key, literals, catalog, param_oids)
+        return self._plan(sql, key, len(shape), literals, catalog, param_oids)
 
     def _by_values(self, entry: _Entry, literals: tuple[Literal, ...]) -> Planned | None:
         if entry.select is None:
@@ -104,13 +122,19 @@ class PlanCache:
         return [(plan, free) for plan in plans]
 
     def _plan(
-        self, sql: str, key: str, literals: tuple[Literal, ...], catalog: CatalogReader, param_oids: tuple[int, ...] | None
+        self,
+        sql: str,
+        key: Any,
+        length: int,
+        literals: tuple[Literal, ...],
+        catalog: CatalogReader,
+        param_oids: tuple[int, ...] | None,
     ) -> Planned:
         plans, bound = self.planner.plan_lifted(sql, literals, param_oids, catalog)
         free = tuple(position for position in range(len(literals)) if position not in bound)
         result = [(plan, tuple(literals[position] for position in free)) for plan in plans]
-        if _worth_keeping(plans):
-            self._keep(key if param_oids is None else (key, param_oids), plans, literals, bound, catalog.version)
+        if length <= SHAPE_MAX and _worth_keeping(plans):
+            self._keep(key, plans, literals, bound, catalog.version)
         return result
 
     def _keep(
@@ -118,6 +142,8 @@ class PlanCache:
     ) -> None:
         entry = self._entries.get(key)
         if entry is None or entry.version != version:
+            if entry is None:
+                self._characters += _length(key)
             entry = self._entries[key] = _Entry(version)
             if not bound and len(plans) == 1:
                 entry.plan = plans[0]
@@ -138,12 +164,18 @@ class PlanCache:
 
     def _trim(self) -> None:
         entries = self._entries
-        while len(entries) > self.shapes_max:
+        while len(entries) > self.shapes_max or self._characters > self.characters_max:
             key = next(iter(entries))
             entry = entries.pop(key)
             if entry.used:
                 entry.used = False
                 entries[key] = entry
+            else:
+                self._characters -= _length(key)
+
+
+def _length(key: Any) -> int:
+    return len(key if isinstance(key, str) else key[0])
 
 
 def _nothing(_literals: Sequence[Literal]) -> tuple[()]:
@@ -153,5 +185,6 @@ def _nothing(_literals: Sequence[Literal]) -> tuple[()]:
 def _worth_keeping(plans: list[Plan]) -> bool:
     """Only plans that hold as long as the schema does, and whose text is likely to come again."""
     return all(
-        plan.kind is not Kind.DDL and plan.catalog_version != -1 and not isinstance(plan.action, _ONCE) for plan in plans
+        plan.kind is not Kind.DDL and plan.catalog_version != -1 and not isinstance(plan.action, _ONCE)
+        for plan in plans
     )

@@ -30,7 +30,10 @@ from helios_cli.engine.sql.typenames import resolve_type
 assert MODULES
 
 _QUERIES: Final = frozenset(("SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt"))
-_MAX_PARAMETERS: Final = 65535
+_MAX_PARAMETERS: Final = 32766
+"""SQLITE_MAX_VARIABLE_NUMBER of the SQLite that APSW carries."""
+_LIFTED_MAX: Final = 32000
+"""Literals that may become SQLite parameters; a statement with more is written out with its constants."""
 _DEFERS: Final = frozenset(("SetVariable", "ResetVariable"))
 """Actions after which the next statement of the same query string must be planned anew."""
 
@@ -141,7 +144,8 @@ class Planner:
         parameters. Anything but a single query depends on all of them.
         """
         statements = parse(sql)
-        if len(statements) != 1 or tree.tag(statements[0].node) not in _QUERIES or not literals:
+        is_query = len(statements) == 1 and tree.tag(statements[0].node) in _QUERIES
+        if not is_query or not 0 < len(literals) <= _LIFTED_MAX:
             return self.plan(sql, param_oids, catalog=catalog), frozenset(range(len(literals)))
         ctx = self._context(sql, param_oids, catalog)
         _attach(ctx, sql, literals)

@@ -52,7 +52,11 @@ class CatalogReader(Protocol):
     """Where the planner looks names up; one per schema version."""
 
     version: int
-    """Grows with every change of the schema; plans made under another version are stale."""
+    """Grows with every change of the schema; plans made under another version are stale. Two catalogs with the
+    same version and search path see the same relations, unless their sessions do not share a plan cache."""
+
+    search_path: tuple[str, ...]
+    """Schemas that an unqualified name is looked for in, pg_catalog apart."""
 
     def relation(self, schema: str | None, name: str) -> Relation | None:
         """Find a relation by name; with schema None along the search path. None when absent."""

@@ -121,7 +121,7 @@ def _assume_same(pairs: list[tuple[C, tuple[int, ...]]], given: tuple[int, ...])
     if len(known) != 1:
         return pairs
     same = known.pop()
-    kept = [pair for pair in pairs if all(can_coerce(same, target) for target in pair[1])]
+    kept = [pair for pair in pairs if _fits(pair[1], (same,) * len(given))]
     return kept if len(kept) == 1 else pairs
 
 
