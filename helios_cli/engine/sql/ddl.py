@@ -8,12 +8,16 @@ from typing import Any, Final
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.ddl_alter import alter_table
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
+from helios_cli.engine.sql.ddl_comment import comment, create_schema, set_schema
 from helios_cli.engine.sql.ddl_create import create_table
 from helios_cli.engine.sql.ddl_drop import drop
 from helios_cli.engine.sql.ddl_index import create_index, reindex
 from helios_cli.engine.sql.ddl_model import DdlCatalog
+from helios_cli.engine.sql.ddl_rename import rename
+from helios_cli.engine.sql.ddl_roles import alter_role, create_role, drop_role, grant, grant_role
 from helios_cli.engine.sql.ddl_schema import SYSTEM_SCHEMA
 from helios_cli.engine.sql.ddl_sequence import alter_sequence, create_sequence
+from helios_cli.engine.sql.ddl_view import create_table_as, create_view, select_into
 from helios_cli.engine.sql.function_spec import FunctionRegistry
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.typed import Node
@@ -28,10 +32,58 @@ _HANDLERS: Final[dict[str, Handler]] = {
     "DropStmt": drop,
     "CreateSeqStmt": create_sequence,
     "AlterSeqStmt": alter_sequence,
+    "CreateTableAsStmt": create_table_as,
+    "SelectStmt": select_into,
+    "ViewStmt": create_view,
+    "RenameStmt": rename,
+    "AlterObjectSchemaStmt": set_schema,
+    "CreateSchemaStmt": create_schema,
+    "CommentStmt": comment,
+    "CreateRoleStmt": create_role,
+    "AlterRoleStmt": alter_role,
+    "DropRoleStmt": drop_role,
+    "GrantRoleStmt": grant_role,
+    "GrantStmt": grant,
 }
 
-STATEMENTS: Final = frozenset(_HANDLERS)
-"""Node types that :func:`plan_ddl` plans."""
+_REFUSED: Final = {
+    "CreatedbStmt": ("CREATE DATABASE", 'A node has one database, "heliosdb"; use a schema.'),
+    "DropdbStmt": ("DROP DATABASE", 'A node has one database, "heliosdb".'),
+    "AlterDatabaseStmt": ("ALTER DATABASE", "Use ALTER SYSTEM or SET."),
+    "AlterDatabaseSetStmt": ("ALTER DATABASE SET", "Use ALTER SYSTEM or SET."),
+    "AlterRoleSetStmt": ("ALTER ROLE SET", "Use SET in the session."),
+    "CreateExtensionStmt": ("CREATE EXTENSION", "The functions of common extensions are built in or not available."),
+    "CreateFunctionStmt": ("CREATE FUNCTION", "Put the logic in the application."),
+    "CreateTrigStmt": ("CREATE TRIGGER", "Use constraints or the application."),
+    "CreateDomainStmt": ("CREATE DOMAIN", "Use the base type with a CHECK constraint."),
+    "CompositeTypeStmt": ("CREATE TYPE", "Use a table or jsonb."),
+    "CreateEnumStmt": ("CREATE TYPE ... AS ENUM", "Use text with a CHECK constraint."),
+    "CreateRangeStmt": ("CREATE TYPE ... AS RANGE", "Use two columns with a CHECK constraint."),
+    "DefineStmt": ("CREATE of this kind of object", None),
+    "RuleStmt": ("CREATE RULE", "Use a view or the application."),
+    "CreatePolicyStmt": ("CREATE POLICY", "Row level security is not available."),
+    "CreateForeignTableStmt": ("CREATE FOREIGN TABLE", None),
+    "CreateFdwStmt": ("CREATE FOREIGN DATA WRAPPER", None),
+    "CreateForeignServerStmt": ("CREATE SERVER", None),
+    "CreateTableSpaceStmt": ("CREATE TABLESPACE", "All data lies in the data directory."),
+    "CreatePublicationStmt": ("CREATE PUBLICATION", None),
+    "CreateSubscriptionStmt": ("CREATE SUBSCRIPTION", None),
+    "CreateStatsStmt": ("CREATE STATISTICS", "Use ANALYZE."),
+    "CreateEventTrigStmt": ("CREATE EVENT TRIGGER", None),
+    "CreateCastStmt": ("CREATE CAST", None),
+    "CreateAmStmt": ("CREATE ACCESS METHOD", None),
+    "AlterEnumStmt": ("ALTER TYPE", "Use text with a CHECK constraint."),
+    "AlterDefaultPrivilegesStmt": ("ALTER DEFAULT PRIVILEGES", "Grant on each object."),
+    "RefreshMatViewStmt": ("REFRESH MATERIALIZED VIEW", "Use a view."),
+    "AlterOwnerStmt": ("ALTER ... OWNER TO for this kind of object", None),
+    "ReassignOwnedStmt": ("REASSIGN OWNED", "Use ALTER ... OWNER TO."),
+    "DropOwnedStmt": ("DROP OWNED", "Drop the objects one by one."),
+    "SecLabelStmt": ("SECURITY LABEL", None),
+}
+"""Statements that PostgreSQL has and this engine does not: what they are called, and what to do instead."""
+
+STATEMENTS: Final = (frozenset(_HANDLERS) - {"SelectStmt"}) | frozenset(_REFUSED)
+"""Node types that :func:`plan_ddl` answers for; besides, a SelectStmt with an ``intoClause``."""
 
 
 def plan_ddl(stmt: Node, catalog: DdlCatalog, functions: FunctionRegistry, *, source: str = "") -> Plan:
@@ -45,7 +97,8 @@ def plan_ddl(stmt: Node, catalog: DdlCatalog, functions: FunctionRegistry, *, so
     kind = tree.tag(stmt)
     handler = _HANDLERS.get(kind)
     if handler is None:
-        raise unsupported(kind)
+        what, hint = _REFUSED.get(kind, (kind, None))
+        raise unsupported(what, hint)
     return handler(Builder(catalog, functions, source), stmt[kind])
 
 

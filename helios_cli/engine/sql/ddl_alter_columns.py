@@ -25,6 +25,7 @@ from helios_cli.engine.sql.ddl_rebuild import rebuild_table
 from helios_cli.engine.sql.ddl_render import attribute_row, column_clause, delete, qualified, sequence_rows, update
 from helios_cli.engine.sql.ddl_sequence_options import apply_options
 from helios_cli.engine.sql.sqltext import constant, quote_identifier
+from helios_cli.engine.sql.stored import translate_for_column
 from helios_cli.engine.sql.typenames import resolve_type
 
 
@@ -137,8 +138,6 @@ def default_sql(builder: Builder, column: ColumnDef) -> str:
     Raises:
         FeatureNotSupported: it needs a value of the session (now(), current_user).
     """
-    from helios_cli.engine.sql.stored import translate_for_column
-
     typed = translate_for_column(
         parse_expression(column.default or "NULL"), None, catalog=builder.catalog, functions=builder.functions,
         type_oid=column.type_oid, typmod=column.typmod, purpose="DEFAULT", source=builder.source,
@@ -265,8 +264,6 @@ def alter_type(alteration: Alteration, fields: dict[str, Any]) -> None:
     Raises:
         SqlError: 42804 no automatic conversion; 0A000 a view uses the column.
     """
-    from helios_cli.engine.sql.stored import translate_for_column
-
     builder, table = alteration.builder, alteration.table
     column = alteration.column(fields["name"])
     definition = fields["def"]["ColumnDef"]

@@ -16,6 +16,10 @@ from helios_cli.engine.sql.ddl_schema import TEMP_SCHEMA
 from helios_cli.engine.sql.function_spec import FunctionRegistry
 from helios_cli.engine.sql.plan import Kind, Plan
 from helios_cli.engine.sql.relation import ColumnInfo, Relation
+from helios_cli.engine.sql.stored import translate_for_column
+from helios_cli.engine.sql.translators import MODULES as _TRANSLATORS
+
+assert _TRANSLATORS, "the translators register themselves when they are imported"
 
 MAX_IDENTIFIER_BYTES: Final = 63
 TEMP_SCHEMA_NAME: Final = "pg_temp"
@@ -108,8 +112,6 @@ class Builder:
 
     def translate_node(self, table: TableDef | None, node: dict[str, Any], purpose: str) -> str:
         """An expression tree over a table as SQLite text."""
-        from helios_cli.engine.sql.stored import translate_for_column
-
         relation = as_relation(table) if table is not None else None
         type_oid = 16 if purpose == "CHECK" else None
         typed = translate_for_column(

@@ -179,6 +179,12 @@ class DdlCatalog(CatalogReader, Protocol):
     def table_def(self, oid: int) -> TableDef | None:
         """The whole definition of a table, None when the OID is no table's. The caller may change it."""
 
+    def table_by_sqlite_name(self, sqlite_name: str) -> TableDef | None:
+        """The definition of the table that SQLite knows under this name, temporary ones first; None when absent."""
+
+    def constraint_by_oid(self, oid: int) -> ConstraintDef | None:
+        """A constraint of any table, or None."""
+
     def view_def(self, oid: int) -> ViewDef | None:
         """The definition of a view, or None."""
 

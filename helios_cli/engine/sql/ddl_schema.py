@@ -95,7 +95,8 @@ _OBJECT_TABLES: Final = (
   is_called INTEGER NOT NULL,
   owner_relid INTEGER NOT NULL DEFAULT 0,
   owner_attnum INTEGER NOT NULL DEFAULT 0,
-  owner_internal INTEGER NOT NULL DEFAULT 0
+  owner_internal INTEGER NOT NULL DEFAULT 0,
+  epoch INTEGER NOT NULL DEFAULT 0
 )""",
     """CREATE TABLE {db}.helios_depend(
   objid INTEGER NOT NULL,

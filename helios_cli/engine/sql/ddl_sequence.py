@@ -65,7 +65,11 @@ def sequence_changes(sequence: SequenceDef, options: dict[str, Any]) -> str:
         node = options["restart"]
         changes["last_value"] = number(node) if node is not None else sequence.start
         changes["is_called"] = 0
-    return update(sequence.temp, "helios_sequence", changes, oid=sequence.oid)
+    step = update(sequence.temp, "helios_sequence", changes, oid=sequence.oid)
+    if "restart" in options:
+        # A new epoch tells the node to forget which values it handed out.
+        step = step.replace(" SET ", " SET epoch = epoch + 1, ", 1)
+    return step
 
 
 def _own(builder: Builder, sequence: SequenceDef, options: list[dict[str, Any]]) -> None:

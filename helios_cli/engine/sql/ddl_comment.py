@@ -1,0 +1,161 @@
+"""COMMENT ON, CREATE SCHEMA, RENAME and SET SCHEMA."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from helios_cli.engine.sql.ddl_build import Builder, list_names, range_var_of, role_name, unsupported
+from helios_cli.engine.sql.ddl_render import database_of, delete, insert
+from helios_cli.engine.sql.plan import Plan
+
+PG_CLASS: Final = 1259
+PG_CONSTRAINT: Final = 2606
+PG_NAMESPACE: Final = 2615
+PG_DATABASE: Final = 1262
+PG_AUTHID: Final = 1260
+_RELATIONS: Final = ("OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_SEQUENCE")
+
+Target = tuple[bool, int, int, int]
+"""(temporary, object OID, class OID, column number or 0)."""
+
+
+def comment(builder: Builder, fields: dict[str, Any]) -> Plan:
+    """Plan COMMENT ON; an empty or NULL comment removes it.
+
+    Raises:
+        SqlError: 42P01, 42703, 42704 for missing objects; 0A000 for kinds that do not exist here.
+    """
+    kind = fields["objtype"]
+    finder = _FINDERS.get(kind)
+    if finder is None:
+        raise unsupported(f"COMMENT ON {kind.removeprefix('OBJECT_').replace('_', ' ')}")
+    temp, oid, class_oid, column = finder(builder, fields["object"])
+    builder.touch(temp)
+    builder.add(delete(temp, "helios_description", objoid=oid, classoid=class_oid, objsubid=column))
+    text = fields.get("comment")
+    if text:
+        builder.add(
+            insert(temp, "helios_description", objoid=oid, classoid=class_oid, objsubid=column, description=text)
+        )
+    return builder.finish("COMMENT")
+
+
+def _relation(builder: Builder, node: dict[str, Any]) -> Target:
+    relation = builder.find_relation(range_var_of(list_names(node)))
+    assert relation is not None
+    return relation.oid >= 0x8000_0000, relation.oid, PG_CLASS, 0
+
+
+def _column(builder: Builder, node: dict[str, Any]) -> Target:
+    names = list_names(node)
+    relation = builder.find_relation(range_var_of(names[:-1]))
+    assert relation is not None
+    column = next((found for found in relation.columns if found.name == names[-1]), None)
+    if column is None:
+        raise builder.error("42703", f'column "{names[-1]}" of relation "{relation.name}" does not exist')
+    return relation.oid >= 0x8000_0000, relation.oid, PG_CLASS, column.attnum
+
+
+def _index(builder: Builder, node: dict[str, Any]) -> Target:
+    names = list_names(node)
+    index = builder.catalog.index_def(names[-2] if len(names) > 1 else None, names[-1])
+    if index is None:
+        raise builder.error("42P01", f'relation "{names[-1]}" does not exist')
+    return index.oid >= 0x8000_0000, index.oid, PG_CLASS, 0
+
+
+def _constraint(builder: Builder, node: dict[str, Any]) -> Target:
+    *table_names, name = list_names(node)
+    table = builder.find_table(range_var_of(table_names))
+    assert table is not None
+    constraint = table.constraint(name)
+    if constraint is None:
+        raise builder.error("42704", f'constraint "{name}" for table "{table.name}" does not exist')
+    return table.temp, constraint.oid, PG_CONSTRAINT, 0
+
+
+def _schema(builder: Builder, node: dict[str, Any]) -> Target:
+    name = node["String"]["sval"]
+    oid = builder.catalog.schema_oid(name)
+    if oid is None:
+        raise builder.error("3F000", f'schema "{name}" does not exist')
+    return False, oid, PG_NAMESPACE, 0
+
+
+def _database(_builder: Builder, _node: dict[str, Any]) -> Target:
+    return False, 5, PG_DATABASE, 0
+
+
+def _role(builder: Builder, node: dict[str, Any]) -> Target:
+    role = builder.catalog.role(node["String"]["sval"])
+    if role is None:
+        raise builder.error("42704", f'role "{node["String"]["sval"]}" does not exist')
+    return False, role.oid, PG_AUTHID, 0
+
+
+_FINDERS: Final[dict[str, Callable[[Builder, dict[str, Any]], Target]]] = {
+    **dict.fromkeys(_RELATIONS, _relation),
+    "OBJECT_COLUMN": _column,
+    "OBJECT_INDEX": _index,
+    "OBJECT_TABCONSTRAINT": _constraint,
+    "OBJECT_SCHEMA": _schema,
+    "OBJECT_DATABASE": _database,
+    "OBJECT_ROLE": _role,
+}
+
+
+def create_schema(builder: Builder, fields: dict[str, Any]) -> Plan:
+    """Plan CREATE SCHEMA.
+
+    Raises:
+        SqlError: 42P06 it exists, 42939 a reserved name; 0A000 with objects inside the statement.
+    """
+    if fields.get("schemaElts"):
+        raise unsupported("CREATE SCHEMA with objects inside", "Create the schema first, then its objects.")
+    owner = fields.get("authrole")
+    name = fields.get("schemaname") or role_name(owner or {})
+    if name.startswith("pg_"):
+        detail = 'The prefix "pg_" is reserved for system schemas.'
+        raise builder.error("42939", f'unacceptable schema name "{name}"', detail=detail)
+    if builder.catalog.schema_oid(name) is not None:
+        if fields.get("if_not_exists"):
+            builder.notices.append(f'schema "{name}" already exists, skipping')
+            return builder.finish("CREATE SCHEMA")
+        raise builder.error("42P06", f'schema "{name}" already exists')
+    role = builder.catalog.role(role_name(owner)) if owner else None
+    builder.add(
+        insert(False, "helios_namespace", oid=builder.oid(False), nspname=name, nspowner=role.oid if role else 10)
+    )
+    return builder.finish("CREATE SCHEMA")
+
+
+def set_schema(builder: Builder, fields: dict[str, Any]) -> Plan:
+    """Plan ALTER ... SET SCHEMA of a table, view or sequence; a table takes its indexes and sequences along.
+
+    Raises:
+        SqlError: 3F000 no such schema, 42P07 the name is taken there.
+    """
+    kind = fields["objectType"]
+    tag = f"ALTER {kind.removeprefix('OBJECT_')}"
+    if kind not in _RELATIONS:
+        raise unsupported(f"{tag} SET SCHEMA")
+    relation = builder.find_relation(fields["relation"], bool(fields.get("missing_ok")))
+    if relation is None:
+        return builder.finish(tag)
+    schema = fields["newschema"]
+    if builder.catalog.schema_oid(schema) is None:
+        raise builder.error("3F000", f'schema "{schema}" does not exist')
+    if relation.oid >= 0x8000_0000:
+        raise builder.error("0A000", "cannot move objects into or out of temporary schemas")
+    if not builder.name_is_free(schema, relation.name):
+        raise builder.error("42P07", f'relation "{relation.name}" already exists in schema "{schema}"')
+    oids = [relation.oid]
+    table = builder.catalog.table_def(relation.oid)
+    if table is not None:
+        oids += [index.oid for index in table.indexes]
+        oids += [sequence.oid for sequence in builder.catalog.owned_sequences(table.oid)]
+    listed = ", ".join(map(str, oids))
+    new = "'" + schema.replace("'", "''") + "'"
+    builder.add(f"UPDATE {database_of(False)}.helios_relation SET nspname = {new} WHERE oid IN ({listed})")
+    return builder.finish(tag)

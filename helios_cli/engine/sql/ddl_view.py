@@ -1,0 +1,224 @@
+"""CREATE VIEW, CREATE TABLE AS and SELECT INTO."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import pgparse
+
+from helios_cli.engine.sql import tree
+from helios_cli.engine.sql.context import Context
+from helios_cli.engine.sql.ddl_build import TEMP_SCHEMA_NAME, Builder, unsupported
+from helios_cli.engine.sql.ddl_create import check_columns, check_storage, write_table
+from helios_cli.engine.sql.ddl_model import ColumnDef, TableDef
+from helios_cli.engine.sql.ddl_render import attribute_row, delete, insert, qualified, relation_row
+from helios_cli.engine.sql.plan import Plan
+from helios_cli.engine.sql.scope import Scope
+from helios_cli.engine.sql.select import translate_query
+from helios_cli.engine.sql.sqltext import quote_identifier
+from helios_cli.engine.sql.typed import Node
+
+
+def _translate(builder: Builder, query: Node, names: list[str], *, session: bool) -> tuple[str, list[ColumnDef]]:
+    """A query as SQLite text with every constant in place, and its columns under the given names.
+
+    Raises:
+        SqlError: 42601 more names than columns; 0A000 a value of the session where SQLite stores the text.
+    """
+    ctx = Context(
+        catalog=builder.catalog, functions=builder.functions, source=builder.source, encoded=builder.source.encode(),
+        parameters_allowed=False, session_allowed=session,
+    )  # fmt: skip
+    translated = translate_query(query["SelectStmt"], Scope(ctx=ctx))
+    translated.resolve_unknowns(ctx)
+    if len(names) > len(translated.outputs):
+        raise builder.error("42601", "CREATE VIEW specifies more column names than columns")
+    columns = []
+    for position, output in enumerate(translated.outputs):
+        if position < len(names):
+            output.name = names[position]
+        value = output.value
+        columns.append(ColumnDef(output.name, value.type_oid, value.typmod, position + 1))
+    texts, _converters = ctx.finish([translated.render(named=True)])
+    return texts[0], columns
+
+
+# -- views --------------------------------------------------------------------------------------------------------
+
+
+def create_view(builder: Builder, fields: dict[str, Any]) -> Plan:
+    """Plan CREATE [OR REPLACE] VIEW.
+
+    Raises:
+        SqlError: 42P07 the name is taken, 42P16 a replacement that drops or changes columns.
+    """
+    if fields.get("withCheckOption", "NO_CHECK_OPTION") != "NO_CHECK_OPTION":
+        raise unsupported("WITH CHECK OPTION", "Views cannot be written to; check in the table's constraints.")
+    range_var = fields["view"]
+    schema, name = builder.creation_schema(range_var), range_var["relname"]
+    query: Node = fields["query"]
+    for part in tree.walk(query):
+        if isinstance(part.get("ParamRef"), dict):
+            raise builder.error("42P02", "there is no parameter $1", part["ParamRef"].get("location", -1))
+    names = tree.strings(fields.get("aliases", []))
+    sql, columns = _translate(builder, query, names, session=False)
+    old = builder.catalog.relation(schema, name)
+    if old is not None and fields.get("replace"):
+        oid, sqlite_name = _replace(builder, old.oid, columns), old.sqlite_name
+    else:
+        builder.claim_name(schema, name)
+        oid, sqlite_name = builder.oid(), builder.sqlite_name(schema, name)
+    _check_view_columns(builder, columns)
+    listed = ", ".join(quote_identifier(column.name) for column in columns)
+    builder.add(f"CREATE VIEW {qualified(sqlite_name, builder.temp)} ({listed}) AS {sql}")
+    text = view_text(builder.source, range_var.get("location", 0))
+    builder.add(relation_row(builder.temp, oid, schema, name, "v", sqlite_name, definition=text))
+    builder.add(*(attribute_row(builder.temp, oid, column) for column in columns))
+    _record_dependencies(builder, oid, query)
+    return builder.finish("CREATE VIEW")
+
+
+def _check_view_columns(builder: Builder, columns: list[ColumnDef]) -> None:
+    check_columns(builder, TableDef(0, "", "", "", False, columns))
+
+
+def _replace(builder: Builder, oid: int, columns: list[ColumnDef]) -> int:
+    view, relation = builder.catalog.view_def(oid), builder.catalog.relation_by_oid(oid)
+    if view is None or relation is None:
+        shown = relation.name if relation is not None else "?"
+        raise builder.error("42809", f'"{shown}" is not a view')
+    if len(columns) < len(relation.columns):
+        raise builder.error("42P16", "cannot drop columns from view")
+    for old, new in zip(relation.columns, columns, strict=False):
+        if old.name != new.name:
+            message = f'cannot change name of view column "{old.name}" to "{new.name}"'
+            hint = "Use ALTER VIEW ... RENAME COLUMN ... to change name of view column instead."
+            raise builder.error("42P16", message, hint=hint)
+        if old.type_oid != new.type_oid:
+            from helios_cli.engine.datatypes.registry import format_type
+
+            shown = format_type(old.type_oid, old.typmod), format_type(new.type_oid, new.typmod)
+            message = f'cannot change data type of view column "{old.name}" from {shown[0]} to {shown[1]}'
+            raise builder.error("42P16", message)
+    builder.temp = view.temp
+    builder.add(f"DROP VIEW {qualified(view.sqlite_name, view.temp)}")
+    builder.add(
+        delete(view.temp, "helios_relation", oid=oid), delete(view.temp, "helios_attribute", relid=oid),
+        delete(view.temp, "helios_depend", objid=oid),
+    )  # fmt: skip
+    return oid
+
+
+def view_text(source: str, name_at: int) -> str:
+    """The query of a CREATE VIEW statement: what follows the first AS behind the view's name.
+
+    The name stands at byte ``name_at``. A list of column names or options before AS holds no keyword, so the
+    first bare word AS outside quotes and parentheses is the one.
+    """
+    text = source.encode()[name_at:].decode(errors="replace")
+    depth, at = 0, 0
+    while at < len(text):
+        letter = text[at]
+        if letter == '"':
+            at = text.index('"', at + 1)
+        elif letter == "(":
+            depth += 1
+        elif letter == ")":
+            depth -= 1
+        elif depth == 0 and text[at : at + 2].lower() == "as" and _is_word(text, at):
+            return _first_statement(text[at + 2 :].strip())
+        at += 1
+    return ""
+
+
+def _is_word(text: str, at: int) -> bool:
+    before = text[at - 1] if at else " "
+    after = text[at + 2] if at + 2 < len(text) else " "
+    return not (before.isalnum() or before in "_$") and not (after.isalnum() or after in "_$")
+
+
+def _first_statement(text: str) -> str:
+    """The text up to the end of its first statement, when more follow in the same query string."""
+    try:
+        parsed: Any = pgparse.parse(text)
+    except pgparse.PGQueryError:
+        return text.rstrip("; \n\t")
+    length = parsed[0].get("stmt_len", 0) if parsed else 0
+    whole = text.encode()[:length].decode(errors="replace") if length else text
+    return whole.rstrip("; \n\t")
+
+
+def _record_dependencies(builder: Builder, oid: int, query: Node) -> None:
+    """Rows that say which relations, and which of their columns, the view reads; column names alone decide."""
+    named = {
+        part["ColumnRef"]["fields"][-1]["String"]["sval"]
+        for part in tree.walk(query)
+        if isinstance(part.get("ColumnRef"), dict) and "String" in part["ColumnRef"]["fields"][-1]
+    }
+    starred = any("A_Star" in part for part in tree.walk(query))
+    seen: set[int] = set()
+    for part in tree.walk(query):
+        fields = part.get("RangeVar")
+        if not isinstance(fields, dict):
+            continue
+        relation = builder.catalog.relation(fields.get("schemaname"), fields["relname"])
+        if relation is None or relation.kind == "c" or relation.oid in seen:
+            continue
+        seen.add(relation.oid)
+        if relation.kind == "t" or relation.schema == TEMP_SCHEMA_NAME:
+            if not builder.temp:
+                raise unsupported("a permanent view over a temporary table", "Use CREATE TEMP VIEW.")
+        used = [column.name for column in relation.columns if starred or column.name in named]
+        for column in ["", *used]:
+            builder.add(insert(builder.temp, "helios_depend", objid=oid, refobjid=relation.oid, refcolumn=column))
+
+
+# -- CREATE TABLE AS ----------------------------------------------------------------------------------------------
+
+
+def create_table_as(builder: Builder, fields: dict[str, Any]) -> Plan:
+    """Plan CREATE TABLE AS; its tag is ``SELECT n`` as PostgreSQL's.
+
+    Raises:
+        SqlError: 42P07 exists already; 0A000 a materialized view or EXECUTE.
+    """
+    if fields.get("objtype", "OBJECT_TABLE") != "OBJECT_TABLE":
+        raise unsupported("a materialized view", "Use CREATE VIEW, or CREATE TABLE AS and refresh it yourself.")
+    if "SelectStmt" not in fields["query"]:
+        raise unsupported("CREATE TABLE AS EXECUTE")
+    into = fields["into"]
+    return _create_from(builder, into, fields["query"], bool(fields.get("if_not_exists")))
+
+
+def select_into(builder: Builder, fields: dict[str, Any]) -> Plan:
+    """Plan SELECT ... INTO table."""
+    select = deepcopy(fields)
+    into = select.pop("intoClause")
+    return _create_from(builder, into, {"SelectStmt": select}, False)
+
+
+def _create_from(builder: Builder, into: dict[str, Any], query: Node, if_not_exists: bool) -> Plan:
+    if into.get("onCommit", "ONCOMMIT_NOOP") not in ("ONCOMMIT_NOOP", "ONCOMMIT_PRESERVE_ROWS"):
+        raise unsupported("ON COMMIT DROP or DELETE ROWS", "Use ON COMMIT PRESERVE ROWS.")
+    check_storage({"options": into.get("options", []), "tablespacename": into.get("tableSpaceName", "pg_default")})
+    range_var = into["rel"]
+    schema, name = builder.creation_schema(range_var), range_var["relname"]
+    if if_not_exists and not builder.name_is_free(schema, name):
+        builder.notices.append(f'relation "{name}" already exists, skipping')
+        builder.steps.clear()
+        return builder.finish("CREATE TABLE AS")
+    builder.claim_name(schema, name)
+    sql, columns = _translate(builder, query, tree.strings(into.get("colNames", [])), session=False)
+    table = TableDef(builder.oid(), schema, name, builder.sqlite_name(schema, name), builder.temp, columns)
+    check_columns(builder, table)
+    write_table(builder, table, [])
+    plan = builder.finish("SELECT")
+    if not into.get("skipData"):
+        listed = ", ".join(quote_identifier(column.name) for column in columns)
+        copy = f"INSERT INTO {qualified(table.sqlite_name, table.temp)} ({listed}) {sql}"
+        plan.steps = (*plan.steps, copy)
+        plan.counts_rows = True
+    else:
+        plan.tag = "CREATE TABLE AS"
+    return plan

@@ -1,0 +1,344 @@
+"""json and jsonb functions (PostgreSQL manual, 9.16)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.arrays import read_array
+from helios_cli.engine.datatypes.jsons import parse_json, parse_jsonb, quote_json
+from helios_cli.engine.errors import SqlError
+from helios_cli.engine.sql.functions.define import Library
+
+_NUMBERS: Final = frozenset((20, 21, 23, 700, 701, 1700))
+_BOOL, _JSON, _JSONB, _TIMESTAMP, _TIMESTAMPTZ, _DATE = 16, 114, 3802, 1114, 1184, 1082
+
+
+def to_json(oid: int, value: Any) -> str:
+    """A stored value of a type as JSON text (datum_to_json, json.c)."""
+    if value is None:
+        return "null"
+    if oid == _BOOL:
+        return "true" if value else "false"
+    if oid in (_JSON, _JSONB):
+        return str(value)
+    known = registry.TYPES.get(oid)
+    if known is None:
+        return quote_json(str(value))
+    if known.elem_oid:
+        return _array_json(known.elem_oid, value)
+    text = known.format_text(value).decode("utf-8", "replace")
+    if oid in _NUMBERS:
+        return text if text[-1:].isdigit() else quote_json(text)
+    if oid in (_TIMESTAMP, _TIMESTAMPTZ) and " " in text:
+        text = text.replace(" ", "T", 1)
+        if oid == _TIMESTAMPTZ and text[-3] in "+-":
+            text += ":00"
+    return quote_json(text)
+
+
+def _array_json(element: int, value: Any) -> str:
+    parse = registry.by_oid(element).parse_text
+
+    def write(items: list[Any]) -> str:
+        parts = [write(item) if isinstance(item, list) else to_json(element, item) for item in items]
+        return "[" + ",".join(parts) + "]"
+
+    return write(read_array(str(value), parse).items)
+
+
+def build_object(types: str, *values: Any) -> str:
+    """json_build_object."""
+    oids = [int(oid) for oid in types.split(",")] if types else []
+    if len(values) % 2:
+        hint = "The arguments of json_build_object() must consist of alternating keys and values."
+        raise SqlError("argument list must have even number of elements", sqlstate="22023", hint=hint)
+    pairs = []
+    for at in range(0, len(values), 2):
+        if values[at] is None:
+            raise SqlError(f"argument {at + 1}: key must not be null", sqlstate="22023")
+        key = registry.by_oid(oids[at] if oids[at] != 705 else 25).format_text(values[at]).decode()
+        pairs.append(f"{quote_json(key)} : {to_json(_known(oids[at + 1]), values[at + 1])}")
+    return "{" + ", ".join(pairs) + "}"
+
+
+def build_array(types: str, *values: Any) -> str:
+    """json_build_array."""
+    oids = [int(oid) for oid in types.split(",")] if types else []
+    return "[" + ", ".join(to_json(_known(oid), value) for oid, value in zip(oids, values, strict=True)) + "]"
+
+
+def _known(oid: int) -> int:
+    return 25 if oid == 705 else oid
+
+
+def load(text: str) -> Any:
+    """JSON as Python values; numbers keep their text."""
+    return json.loads(text, parse_float=Number, parse_int=Number)
+
+
+class Number(str):
+    """A JSON number with its digits kept."""
+
+    __slots__ = ()
+
+
+def dump(value: Any) -> str:
+    """jsonb's text of Python values."""
+    return parse_jsonb(_plain(value))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Number):
+        return str(value)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{quote_json(key)}: {_plain(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_plain(item) for item in value) + "]"
+    if isinstance(value, str):
+        return quote_json(value)
+    return json.dumps(value)
+
+
+def type_of_json(text: str) -> str:
+    """json_typeof."""
+    value = load(text)
+    if isinstance(value, bool):
+        return "boolean"
+    if value is None:
+        return "null"
+    if isinstance(value, Number):
+        return "number"
+    return {str: "string", list: "array", dict: "object"}[type(value)]
+
+
+def array_length(text: str) -> int:
+    """json_array_length."""
+    value = load(text)
+    if not isinstance(value, list):
+        what = "a non-array" if isinstance(value, dict) else "a scalar"
+        raise SqlError(f"cannot get array length of {what}", sqlstate="22023")
+    return len(value)
+
+
+def _raw(value: Any) -> str:
+    return _plain(value) if not isinstance(value, Number) else str(value)
+
+
+def _scalar(value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, str) else _plain(value)
+
+
+def array_elements(text: str, as_text: bool, binary: bool) -> str:
+    """The rows of json_array_elements as a JSON array of texts."""
+    value = load(text)
+    if not isinstance(value, list):
+        what = "an object" if isinstance(value, dict) else "a scalar"
+        raise SqlError(f"cannot extract elements from {what}", sqlstate="22023")
+    shown = [_scalar(item) if as_text else (dump(item) if binary else _plain(item)) for item in value]
+    return json.dumps(shown, ensure_ascii=False)
+
+
+def each(text: str, as_text: bool, binary: bool) -> str:
+    """The rows of json_each: a JSON array of [key, value] texts."""
+    value = load(text)
+    if not isinstance(value, dict):
+        raise SqlError("cannot call json_each on a non-object", sqlstate="22023")
+    rows = [[key, _scalar(item) if as_text else (dump(item) if binary else _plain(item))] for key, item in value.items()]
+    return json.dumps(rows, ensure_ascii=False)
+
+
+def object_keys(text: str) -> str:
+    """The rows of json_object_keys."""
+    value = load(text)
+    if not isinstance(value, dict):
+        what = "an array" if isinstance(value, list) else "a scalar"
+        raise SqlError(f"cannot call json_object_keys on {what}", sqlstate="22023")
+    return json.dumps(list(value), ensure_ascii=False)
+
+
+def strip_nulls(text: str, binary: bool) -> str:
+    """Without object fields whose value is null."""
+
+    def strip(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: strip(item) for key, item in value.items() if item is not None}
+        return [strip(item) for item in value] if isinstance(value, list) else value
+
+    stripped = strip(load(text))
+    return dump(stripped) if binary else json.dumps(stripped) if stripped is None else _compact(stripped)
+
+
+def _compact(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{quote_json(key)}:{_compact(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(_compact(item) for item in value) + "]"
+    return _plain(value)
+
+
+def set_path(text: str, path: str, new: str, create: int = 1) -> str:
+    """jsonb_set."""
+    keys = [str(key) for key in read_array(path, str).items]
+    root = load(text)
+    if not isinstance(root, dict | list):
+        raise SqlError("cannot set path in scalar", sqlstate="22023")
+    _set(root, keys, load(new), bool(create), insert=None)
+    return dump(root)
+
+
+def insert_path(text: str, path: str, new: str, after: int = 0) -> str:
+    """jsonb_insert."""
+    keys = [str(key) for key in read_array(path, str).items]
+    root = load(text)
+    _set(root, keys, load(new), True, insert=bool(after))
+    return dump(root)
+
+
+def _set(node: Any, keys: list[str], new: Any, create: bool, insert: bool | None) -> None:
+    if not keys:
+        return
+    key, rest = keys[0], keys[1:]
+    if isinstance(node, dict):
+        if rest:
+            if key in node:
+                _set(node[key], rest, new, create, insert)
+        elif key in node and insert is not None:
+            raise SqlError("cannot replace existing key", sqlstate="22023", hint="Try using the function jsonb_set to replace key value.")
+        elif key in node or create:
+            node[key] = new
+    elif isinstance(node, list):
+        _set_item(node, key, rest, new, create, insert)
+
+
+def _set_item(node: list[Any], key: str, rest: list[str], new: Any, create: bool, insert: bool | None) -> None:
+    try:
+        at = int(key)
+    except ValueError:
+        raise SqlError(f'path element at position 1 is not an integer: "{key}"', sqlstate="22P02") from None
+    inside = -len(node) <= at < len(node)
+    if rest:
+        if inside:
+            _set(node[at], rest, new, create, insert)
+    elif insert is not None:
+        place = at if at >= 0 else max(len(node) + at, 0)
+        node.insert(place + 1 if insert else place, new)
+    elif inside:
+        node[at] = new
+    elif create:
+        node.insert(0 if at < 0 else len(node), new)
+
+
+def pretty(text: str) -> str:
+    """jsonb_pretty."""
+
+    def write(value: Any, indent: int) -> str:
+        space, inner = " " * indent, " " * (indent + 4)
+        if isinstance(value, dict) and value:
+            rows = (f"{inner}{quote_json(key)}: {write(item, indent + 4)}" for key, item in value.items())
+            return "{\n" + ",\n".join(rows) + f"\n{space}}}"
+        if isinstance(value, list) and value:
+            return "[\n" + ",\n".join(inner + write(item, indent + 4) for item in value) + f"\n{space}]"
+        if isinstance(value, dict | list):
+            return "{\n" + space + "}" if isinstance(value, dict) else "[\n" + space + "]"
+        return _plain(value)
+
+    return write(load(text), 0)
+
+
+def extract_path(text: str, as_text: bool, binary: bool, *path: str) -> str | None:
+    """json_extract_path."""
+    value = load(text)
+    for key in path:
+        if isinstance(value, dict) and key in value:
+            value = value[key]
+        elif isinstance(value, list) and key.lstrip("-").isdigit() and -len(value) <= int(key) < len(value):
+            value = value[int(key)]
+        else:
+            return None
+    if as_text:
+        return _scalar(value)
+    return dump(value) if binary else _plain(value)
+
+
+def json_object(text: str) -> str:
+    """json_object(text[]): pairs of keys and values."""
+    items = read_array(text, str).items
+    if items and isinstance(items[0], list):
+        items = [part for pair in items for part in pair]
+    if len(items) % 2:
+        raise SqlError("array must have even number of elements", sqlstate="2202E")
+    pairs = []
+    for at in range(0, len(items), 2):
+        if items[at] is None:
+            raise SqlError("null value not allowed for object key", sqlstate="22004")
+        value = "null" if items[at + 1] is None else quote_json(items[at + 1])
+        pairs.append(f"{quote_json(items[at])} : {value}")
+    return "{" + ", ".join(pairs) + "}"
+
+
+def install(lib: Library) -> None:
+    """Declare the json functions."""
+    d = lib.define
+    d("to_json", "anyelement -> json", _to_json, sql="{udf}({types}, {0})")
+    d("to_jsonb", "anyelement -> jsonb", _to_jsonb, sql="{udf}({types}, {0})")
+    d("array_to_json", "anyarray -> json", _to_json, sql="{udf}({types}, {0})")
+    for prefix, kind in (("json", "json"), ("jsonb", "jsonb")):
+        binary = kind == "jsonb"
+        build = _binary(build_object) if binary else build_object
+        listed = _binary(build_array) if binary else build_array
+        d(f"{prefix}_build_object", f"-> {kind}", sql="'{{}}'")
+        d(f"{prefix}_build_array", f"-> {kind}", sql="'[]'")
+        d(f"{prefix}_build_object", f"any... -> {kind}", build, sql="{udf}('{types}', {args})", strict=False)
+        d(f"{prefix}_build_array", f"any... -> {kind}", listed, sql="{udf}('{types}', {args})", strict=False)
+        d(f"{prefix}_typeof", f"{kind} -> text", type_of_json)
+        d(f"{prefix}_array_length", f"{kind} -> int4", array_length)
+        d(f"{prefix}_strip_nulls", f"{kind} -> {kind}", lambda text, binary=binary: strip_nulls(text, binary))
+        d(f"{prefix}_object", f"text[] -> {kind}", _binary(json_object) if binary else json_object)
+        _install_rows(lib, prefix, kind, binary)
+    d("jsonb_set", "jsonb text[] jsonb -> jsonb", set_path)
+    d("jsonb_set", "jsonb text[] jsonb bool -> jsonb", _set4)
+    d("jsonb_insert", "jsonb text[] jsonb -> jsonb", insert_path)
+    d("jsonb_insert", "jsonb text[] jsonb bool -> jsonb", _insert4)
+    d("jsonb_pretty", "jsonb -> text", pretty)
+
+
+def _install_rows(lib: Library, prefix: str, kind: str, binary: bool) -> None:
+    d = lib.define
+    pairs = (("key", 25), ("value", 3802 if binary else 114))
+    d(f"{prefix}_array_elements", f"{kind} -> {kind}", lambda text: array_elements(text, False, binary), set_returning=True)
+    d(f"{prefix}_array_elements_text", f"{kind} -> text", lambda text: array_elements(text, True, binary), set_returning=True)
+    d(f"{prefix}_each", f"{kind} -> record", lambda text: each(text, False, binary), set_returning=True, columns=pairs)
+    text_pairs = (("key", 25), ("value", 25))
+    d(f"{prefix}_each_text", f"{kind} -> record", lambda text: each(text, True, binary), set_returning=True, columns=text_pairs)
+    d(f"{prefix}_object_keys", f"{kind} -> text", object_keys, set_returning=True)
+    d(f"{prefix}_extract_path", f"{kind} text... -> {kind}", lambda text, *path: extract_path(text, False, binary, *path))
+    d(f"{prefix}_extract_path_text", f"{kind} text... -> text", lambda text, *path: extract_path(text, True, binary, *path))
+
+
+def _binary(call: Any) -> Any:
+    return lambda *arguments: parse_jsonb(call(*arguments))
+
+
+def _to_json(oid: int, value: Any) -> str:
+    return to_json(_known(oid), value)
+
+
+def _to_jsonb(oid: int, value: Any) -> str:
+    return parse_jsonb(to_json(_known(oid), value))
+
+
+def _set4(text: str, path: str, new: str, create: int) -> str:
+    return set_path(text, path, new, create)
+
+
+def _insert4(text: str, path: str, new: str, after: int) -> str:
+    return insert_path(text, path, new, after)
+
+
+__all__ = ["install", "parse_json", "to_json"]

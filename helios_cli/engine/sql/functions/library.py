@@ -1,0 +1,29 @@
+"""Everything SQL can call, put together once when the module is imported."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from helios_cli.engine.sql.function_spec import AggregateTable, CollationTable, FunctionRegistry, ScalarTable
+from helios_cli.engine.sql.functions import aggregates, arrays, datetime, jsonb, numbers, regexps, series, strings, system, to_char
+from helios_cli.engine.sql.functions.collations import COLLATIONS as _COLLATIONS
+from helios_cli.engine.sql.functions.define import Library
+
+
+def _build() -> Library:
+    library = Library()
+    for module in (strings, regexps, numbers, to_char, aggregates, datetime, jsonb, arrays, series, system):
+        module.install(library)
+    return library
+
+
+_LIBRARY: Final = _build()
+
+REGISTRY: Final = FunctionRegistry(_LIBRARY.functions)
+"""Specs for the planner."""
+SCALARS: Final[ScalarTable] = _LIBRARY.scalars
+"""Functions to be registered on every connection."""
+AGGREGATES: Final[AggregateTable] = _LIBRARY.aggregates
+"""Aggregates to be registered on every connection, as window functions."""
+COLLATIONS: Final[CollationTable] = _COLLATIONS
+"""Collations to be registered on every connection."""

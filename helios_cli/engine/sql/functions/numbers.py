@@ -1,0 +1,352 @@
+"""Mathematical functions (PostgreSQL manual, 9.3). numeric is decimal text, float NaN the text 'NaN'."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal
+from typing import Any, Final
+
+from helios_cli.engine.datatypes.numeric import EXACT, from_decimal
+from helios_cli.engine.errors import SqlError
+from helios_cli.engine.sql.functions.define import Library
+
+_SPECIAL: Final = ("NaN", "Infinity", "-Infinity")
+MIN_SIGNIFICANT_DIGITS: Final = 16
+"""NUMERIC_MIN_SIG_DIGITS (numeric.h): digits a division keeps at least."""
+
+
+def to_decimal(text: str | int | float) -> Decimal:
+    """A stored numeric as a Decimal."""
+    return Decimal(text if isinstance(text, str) else str(text))
+
+
+def scale_of(value: Decimal) -> int:
+    """Digits after the point."""
+    exponent = value.as_tuple().exponent
+    return max(-exponent, 0) if isinstance(exponent, int) else 0
+
+
+def division_scale(left: Decimal, right: Decimal) -> int:
+    """The scale numeric division gives (select_div_scale, numeric.c): at least 16 significant digits."""
+    weight_left, first_left = _weight(left)
+    weight_right, first_right = _weight(right)
+    weight = weight_left - weight_right - (1 if first_left <= first_right else 0)
+    scale = MIN_SIGNIFICANT_DIGITS - weight * 4
+    return min(max(scale, scale_of(left), scale_of(right), 0), 1000)
+
+
+def _weight(value: Decimal) -> tuple[int, int]:
+    """Weight in base 10000 of the first digit group, and that group (NumericVar)."""
+    if not value:
+        return 0, 0
+    adjusted = value.adjusted()
+    weight = adjusted // 4
+    shifted = abs(value).scaleb(-4 * weight, EXACT)
+    return weight, int(shifted.to_integral_value(ROUND_DOWN))
+
+
+def divide(left: Decimal, right: Decimal, scale: int) -> Decimal:
+    """left / right rounded half away from zero to ``scale`` digits."""
+    digits = max(left.adjusted() - right.adjusted() + scale + 4, 4)
+    quotient = Context(prec=digits + 30, Emax=999_999, Emin=-999_999, rounding=ROUND_DOWN).divide(left, right)
+    return quotient.quantize(Decimal(1).scaleb(-scale), rounding=ROUND_HALF_UP, context=EXACT)
+
+
+def show_decimal(value: Decimal) -> str:
+    """A Decimal as stored numeric text, its scale kept."""
+    return from_decimal(value)
+
+
+def _numeric(rounding: str) -> Callable[[str], str]:
+    def apply(text: str) -> str:
+        if text in _SPECIAL:
+            return text
+        return show_decimal(to_decimal(text).to_integral_value(rounding, EXACT))
+
+    return apply
+
+
+def round_numeric(text: str, places: int = 0) -> str:
+    """Round half away from zero."""
+    return _quantize(text, places, ROUND_HALF_UP)
+
+
+def _quantize(text: str, places: int, rounding: str) -> str:
+    if text in _SPECIAL:
+        return text
+    value = to_decimal(text)
+    rounded = value.quantize(Decimal(1).scaleb(-places), rounding=rounding, context=EXACT)
+    if places < 0:
+        rounded = rounded.quantize(Decimal(1), context=EXACT)
+    return show_decimal(rounded)
+
+
+def _as_float(value: Any) -> float:
+    return float(value)
+
+
+def show_float(value: float) -> float | str:
+    """A float result as SQLite stores it: NaN is text."""
+    return "NaN" if value != value else value
+
+
+def _float(name: str) -> Callable[[Any], Any]:
+    functions: dict[str, Callable[[float], float]] = {
+        "ceil": math.ceil, "floor": math.floor, "trunc": math.trunc, "round": round,
+    }  # fmt: skip
+    call = functions[name]
+
+    def apply(value: Any) -> Any:
+        number = _as_float(value)
+        if not math.isfinite(number):
+            return show_float(number)
+        result = float(call(number))
+        return math.copysign(result, number) if result == 0 else result
+
+    return apply
+
+
+def _domain(message: str, state: str) -> SqlError:
+    return SqlError(message, sqlstate=state)
+
+
+def sqrt_float(value: Any) -> Any:
+    """Square root."""
+    number = _as_float(value)
+    if number < 0:
+        raise _domain("cannot take square root of a negative number", "2201F")
+    return show_float(math.sqrt(number))
+
+
+def sqrt_numeric(text: str) -> str:
+    """Square root with numeric's scale: at least 16 significant digits."""
+    if text in _SPECIAL:
+        if text == "-Infinity":
+            raise _domain("cannot take square root of a negative number", "2201F")
+        return text
+    value = to_decimal(text)
+    if value < 0:
+        raise _domain("cannot take square root of a negative number", "2201F")
+    weight = _weight(value)[0]
+    sweight = weight * 2 + 1 if not value else value.adjusted() // 8 * 2
+    scale = min(max(MIN_SIGNIFICANT_DIGITS - (sweight // 2) * 4 if value else 15, scale_of(value), 0), 1000)
+    del sweight
+    root = Context(prec=max(value.adjusted() // 2 + scale + 10, 20)).sqrt(value)
+    return show_decimal(root.quantize(Decimal(1).scaleb(-scale), rounding=ROUND_HALF_UP, context=EXACT))
+
+
+def power_float(base: Any, exponent: Any) -> Any:
+    """base ** exponent."""
+    left, right = _as_float(base), _as_float(exponent)
+    if left == 0 and right < 0:
+        raise _domain("zero raised to a negative power is undefined", "2201F")
+    if left < 0 and right != math.floor(right):
+        raise _domain("a negative number raised to a non-integer power yields a complex result", "2201F")
+    try:
+        return show_float(math.pow(left, right))
+    except OverflowError:
+        raise _domain("value out of range: overflow", "22003") from None
+
+
+def power_numeric(base: str, exponent: str) -> str:
+    """base ** exponent with numeric's scale (power_var, numeric.c)."""
+    left, right = to_decimal(base), to_decimal(exponent)
+    if left.is_nan() or right.is_nan():
+        return "NaN" if not (left == 1 or right == 0) else "1"
+    if left == 0 and right < 0:
+        raise _domain("zero raised to a negative power is undefined", "2201F")
+    if left < 0 and right != right.to_integral_value():
+        raise _domain("a negative number raised to a non-integer power yields a complex result", "2201F")
+    context = Context(prec=1100, Emax=999_999, Emin=-999_999)
+    estimate = float(right) * math.log10(abs(float(left))) if left else 0.0
+    if estimate > 131_072:
+        raise _domain("value overflows numeric format", "22003")
+    scale = max(MIN_SIGNIFICANT_DIGITS - int(estimate), scale_of(left), scale_of(right), 0)
+    return show_decimal(context.power(left, right).quantize(Decimal(1).scaleb(-min(scale, 1000)), ROUND_HALF_UP, EXACT))
+
+
+def exp_float(value: Any) -> Any:
+    """e ** value."""
+    try:
+        return show_float(math.exp(_as_float(value)))
+    except OverflowError:
+        raise _domain("value out of range: overflow", "22003") from None
+
+
+def exp_numeric(text: str) -> str:
+    """e ** value with numeric's scale."""
+    value = to_decimal(text)
+    scale = max(MIN_SIGNIFICANT_DIGITS - int(float(value) * 0.434294481903252), scale_of(value), 0)
+    result = Context(prec=max(scale + int(abs(float(value))) + 20, 40)).exp(value)
+    return show_decimal(result.quantize(Decimal(1).scaleb(-min(scale, 1000)), ROUND_HALF_UP, EXACT))
+
+
+def _check_log(number: float) -> None:
+    if number == 0:
+        raise _domain("cannot take logarithm of zero", "2201E")
+    if number < 0:
+        raise _domain("cannot take logarithm of a negative number", "2201E")
+
+
+def ln_float(value: Any) -> Any:
+    """Natural logarithm."""
+    _check_log(_as_float(value))
+    return show_float(math.log(_as_float(value)))
+
+
+def log10_float(value: Any) -> Any:
+    """Logarithm to base 10."""
+    _check_log(_as_float(value))
+    return show_float(math.log10(_as_float(value)))
+
+
+def _log_numeric(text: str, ten: bool) -> str:
+    value = to_decimal(text)
+    _check_log(float(value))
+    context = Context(prec=60 + scale_of(value))
+    result = context.log10(value) if ten else context.ln(value)
+    estimate = math.floor(math.log10(abs(float(result)))) if result else 0
+    scale = max(MIN_SIGNIFICANT_DIGITS - estimate, scale_of(value), 0) if result else max(16, scale_of(value))
+    return show_decimal(result.quantize(Decimal(1).scaleb(-min(scale, 1000)), ROUND_HALF_UP, EXACT))
+
+
+def log_base(base: str, text: str) -> str:
+    """Logarithm to any base, of numerics."""
+    left, right = to_decimal(base), to_decimal(text)
+    _check_log(float(left))
+    _check_log(float(right))
+    context = Context(prec=80)
+    result = context.divide(context.ln(right), context.ln(left))
+    return show_decimal(result.quantize(Decimal(1).scaleb(-16), ROUND_HALF_UP, EXACT))
+
+
+def width_bucket(operand: float, low: float, high: float, count: int) -> int:
+    """The bucket of a histogram with equal widths that a value falls into."""
+    if count <= 0:
+        raise _domain("count must be greater than zero", "2201G")
+    if low == high:
+        raise _domain("lower bound cannot equal upper bound", "2201G")
+    if low < high:
+        if operand < low:
+            return 0
+        return count + 1 if operand >= high else int(count * (operand - low) / (high - low)) + 1
+    if operand > low:
+        return 0
+    return count + 1 if operand <= high else int(count * (low - operand) / (low - high)) + 1
+
+
+def modulo(left: int, right: int) -> int:
+    """Remainder with the dividend's sign."""
+    if right == 0:
+        raise _domain("division by zero", "22012")
+    return int(math.fmod(left, right)) if abs(left) < 2**53 and abs(right) < 2**53 else left - right * _truncated(left, right)
+
+
+def _truncated(left: int, right: int) -> int:
+    quotient = abs(left) // abs(right)
+    return quotient if (left < 0) == (right < 0) else -quotient
+
+
+def modulo_numeric(left: str, right: str) -> str:
+    """Remainder of numerics."""
+    divisor = to_decimal(right)
+    if divisor == 0:
+        raise _domain("division by zero", "22012")
+    value = to_decimal(left)
+    result = EXACT.remainder(value, divisor)
+    places = max(scale_of(value), scale_of(divisor))
+    return show_decimal(result.quantize(Decimal(1).scaleb(-places), context=EXACT))
+
+
+def _div_numeric(left: str, right: str) -> str:
+    divisor = to_decimal(right)
+    if divisor == 0:
+        raise _domain("division by zero", "22012")
+    return show_decimal(EXACT.divide_int(to_decimal(left), divisor))
+
+
+def _gcd(left: int, right: int) -> int:
+    return math.gcd(left, right)
+
+
+def _lcm(left: int, right: int) -> int:
+    return math.lcm(left, right)
+
+
+def _factorial(number: int) -> str:
+    if number < 0:
+        raise _domain("factorial of a negative number is undefined", "22003")
+    if number > 32177:
+        raise _domain("value overflows numeric format", "22003")
+    return show_decimal(Decimal(math.factorial(number)))
+
+
+def install(lib: Library) -> None:
+    """Declare the mathematical functions."""
+    d = lib.define
+    for name in ("int2", "int4", "int8"):
+        d("abs", f"{name} -> {name}", sql="abs({0})")
+        d("sign", f"{name} -> float8", sql="CAST(sign({0}) AS REAL)")
+    d("abs", "float8 -> float8", sql="abs({0})")
+    d("abs", "numeric -> numeric", lambda text: text.removeprefix("-"))
+    d("sign", "float8 -> float8", sql="CAST(sign({0}) AS REAL)")
+    d("sign", "numeric -> numeric", lambda text: "NaN" if text == "NaN" else str(int(to_decimal(text).compare(Decimal(0)))))
+    for name, rounding in (("ceil", ROUND_CEILING), ("floor", ROUND_FLOOR)):
+        call = _numeric(rounding)
+        for alias in (name, "ceiling") if name == "ceil" else (name,):
+            d(alias, "numeric -> numeric", call)
+            d(alias, "float8 -> float8", _float(name))
+    d("round", "numeric -> numeric", round_numeric)
+    d("round", "numeric int4 -> numeric", _round2)
+    d("round", "float8 -> float8", _float("round"))
+    d("trunc", "numeric -> numeric", _numeric(ROUND_DOWN))
+    d("trunc", "numeric int4 -> numeric", lambda text, places: _quantize(text, places, ROUND_DOWN))
+    d("trunc", "float8 -> float8", _float("trunc"))
+    for name in ("int2", "int4", "int8"):
+        d("mod", f"{name} {name} -> {name}", modulo)
+    d("mod", "numeric numeric -> numeric", modulo_numeric)
+    d("div", "numeric numeric -> numeric", _div_numeric)
+    d("sqrt", "float8 -> float8", sqrt_float)
+    d("sqrt", "numeric -> numeric", sqrt_numeric)
+    d("cbrt", "float8 -> float8", lambda value: math.copysign(round(abs(value) ** (1 / 3), 15), value))
+    for name in ("power", "pow"):
+        d(name, "float8 float8 -> float8", power_float)
+        d(name, "numeric numeric -> numeric", power_numeric)
+    d("exp", "float8 -> float8", exp_float)
+    d("exp", "numeric -> numeric", exp_numeric)
+    d("ln", "float8 -> float8", ln_float)
+    d("ln", "numeric -> numeric", lambda text: _log_numeric(text, False))
+    for name in ("log", "log10"):
+        d(name, "float8 -> float8", log10_float)
+        d(name, "numeric -> numeric", lambda text: _log_numeric(text, True))
+    d("log", "numeric numeric -> numeric", log_base)
+    d("random", "-> float8", sql="((random() & 9007199254740991) / 9007199254740992.0)", volatile=True)
+    d("setseed", "float8 -> void", sql="NULL", volatile=True)
+    d("pi", "-> float8", sql="3.141592653589793")
+    for name in ("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "degrees", "radians"):
+        d(name, "float8 -> float8", sql=f"{name}({{0}})")
+    d("atan2", "float8 float8 -> float8", sql="atan2({0}, {1})")
+    d("cot", "float8 -> float8", sql="(1.0 / tan({0}))")
+    d("gcd", "int8 int8 -> int8", _gcd)
+    d("gcd", "int4 int4 -> int4", _gcd)
+    d("lcm", "int8 int8 -> int8", _lcm)
+    d("lcm", "int4 int4 -> int4", _lcm)
+    d("factorial", "int8 -> numeric", _factorial)
+    d("width_bucket", "float8 float8 float8 int4 -> int4", width_bucket)
+    d("width_bucket", "numeric numeric numeric int4 -> int4", _width_bucket_numeric)
+    d("scale", "numeric -> int4", lambda text: None if text in _SPECIAL else scale_of(to_decimal(text)))
+    d("min_scale", "numeric -> int4", lambda text: scale_of(Decimal(_trimmed(text))))
+    d("trim_scale", "numeric -> numeric", lambda text: text if text in _SPECIAL else _trimmed(text))
+
+
+def _round2(text: str, places: int) -> str:
+    return round_numeric(text, places)
+
+
+def _trimmed(text: str) -> str:
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _width_bucket_numeric(operand: str, low: str, high: str, count: int) -> int:
+    return width_bucket(*(Decimal(part) for part in (operand, low, high)), count)  # type: ignore[arg-type]

@@ -1,0 +1,211 @@
+"""System information and administration functions (PostgreSQL manual, 9.26 and 9.27).
+
+What depends on the session comes as session values; what depends on the catalog is a SQLite function ``cat_*``
+that ``engine.storage.catalog_functions`` registers on each connection; what only the node can do is a ``node_*``.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any, Final
+
+from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.arrays import PgArray, write_array
+from helios_cli.engine.errors import SqlError
+from helios_cli.engine.sql.functions.define import Library
+
+_PRIVILEGES: Final = ("table", "column", "schema", "database", "function", "sequence", "any_column", "type", "language", "tablespace", "server")
+
+
+def format_type(oid: int | None, typmod: int | None) -> str | None:
+    """format_type."""
+    return None if oid is None else registry.format_type(oid, -1 if typmod is None else typmod)
+
+
+def encoding_name(number: int) -> str:
+    """pg_encoding_to_char."""
+    return {6: "UTF8", 0: "SQL_ASCII"}.get(number, "")
+
+
+def current_setting(name: str, missing_ok: int, settings: str) -> str | None:
+    """current_setting, from the session's settings as a JSON object."""
+    values = json.loads(settings)
+    folded = name.lower()
+    for known, value in values.items():
+        if known.lower() == folded:
+            return str(value)
+    if missing_ok:
+        return None
+    raise SqlError(f'unrecognized configuration parameter "{name}"', sqlstate="42704")
+
+
+def schemas_array(path: str, implicit: int) -> str:
+    """current_schemas: the search path (a JSON array) as an array, with pg_catalog when asked for."""
+    names = json.loads(path)
+    if implicit and "pg_catalog" not in names:
+        names = ["pg_catalog", *names]
+    return write_array(PgArray(list(names), (len(names),) if names else (), (1,) if names else ()), str)
+
+
+def size_pretty(size: int) -> str:
+    """pg_size_pretty (dbsize.c): halves round away from zero, units change past 10 of the smaller times 1024."""
+    units = (("bytes", 0), ("kB", 10), ("MB", 20), ("GB", 30), ("TB", 40), ("PB", 50))
+    magnitude, sign = abs(size), "-" if size < 0 else ""
+    if magnitude < 10 * 1024:
+        return f"{size} bytes"
+    for name, shift in units[1:]:
+        rounded = (magnitude + (1 << (shift - 1))) >> shift
+        if rounded < 20 * 1024 // 2 or name == "PB":
+            return f"{sign}{rounded} {name}"
+    return f"{size} bytes"
+
+
+def install(lib: Library) -> None:
+    """Declare the system functions."""
+    _install_session(lib)
+    _install_catalog(lib)
+    _install_privileges(lib)
+    _install_node(lib)
+    _install_sequences(lib)
+    d = lib.define
+    d("format_type", "oid int4 -> text", format_type, strict=False)
+    d("pg_encoding_to_char", "int4 -> name", encoding_name)
+    d("pg_char_to_encoding", "name -> int4", lambda name: {"UTF8": 6, "SQL_ASCII": 0}.get(name.upper().replace("-", ""), -1))
+    d("pg_size_pretty", "int8 -> text", size_pretty)
+    d("pg_typeof", "any -> regtype", sql="({types} + 0 * ({0} IS NULL))")
+    lib.scalars["fn_uuid_of"] = (_uuid_text, 1, False)
+    d("gen_random_uuid", "-> uuid", sql="fn_uuid_of(randomblob(16))", volatile=True)
+    d("num_nulls", "any... -> int4", lambda *values: sum(1 for value in values if value is None), strict=False)
+    d("num_nonnulls", "any... -> int4", lambda *values: sum(1 for value in values if value is not None), strict=False)
+
+
+def _uuid_text(random: bytes) -> str:
+    """A version 4 UUID from sixteen random bytes, which SQLite draws."""
+    return str(uuid.UUID(bytes=random, version=4))
+
+
+def _install_session(lib: Library) -> None:
+    d = lib.define
+
+    def value(name: str, result: str, session: str) -> None:
+        d(name, f"-> {result}", sql="{session}", session_values=(session,), stable=True)
+
+    for name, result, session in (
+        ("version", "text", "version"), ("current_database", "name", "current_database"),
+        ("current_catalog", "name", "current_database"), ("current_schema", "name", "current_schema"),
+        ("current_user", "name", "current_user"), ("session_user", "name", "session_user"),
+        ("user", "name", "current_user"), ("pg_backend_pid", "int4", "pid"),
+        ("inet_client_addr", "inet", "client_addr"), ("inet_client_port", "int4", "client_port"),
+        ("inet_server_addr", "inet", "server_addr"), ("inet_server_port", "int4", "server_port"),
+        ("pg_is_in_recovery", "bool", "in_recovery"), ("pg_postmaster_start_time", "timestamptz", "start_time"),
+        ("pg_conf_load_time", "timestamptz", "start_time"), ("pg_current_wal_lsn", "pg_lsn", "committed_lsn"),
+        ("pg_current_wal_insert_lsn", "pg_lsn", "committed_lsn"), ("pg_current_wal_flush_lsn", "pg_lsn", "committed_lsn"),
+        ("pg_last_wal_replay_lsn", "pg_lsn", "committed_lsn"), ("pg_last_wal_receive_lsn", "pg_lsn", "committed_lsn"),
+        ("txid_current", "int8", "txid"), ("pg_current_xact_id", "xid8", "txid"),
+    ):  # fmt: skip
+        value(name, result, session)
+    d("current_schemas", "bool -> name[]", _schemas, session_values=("search_path",), stable=True)
+    d("pg_client_encoding", "-> name", sql="'UTF8'")
+    d("getdatabaseencoding", "-> name", sql="'UTF8'")
+    d("pg_my_temp_schema", "-> oid", sql="0")
+    d("pg_is_other_temp_schema", "oid -> bool", sql="0")
+    d("current_setting", "text -> text", lambda name, all_of: current_setting(name, 0, all_of), session_values=("settings",), stable=True)
+    d("current_setting", "text bool -> text", current_setting, session_values=("settings",), stable=True)
+    d("set_config", "text text bool -> text", sql="node_set_config({session}, {0}, {1}, {2})", session_values=("pid",), volatile=True)
+
+
+def _schemas(implicit: int, path: str) -> str:
+    return schemas_array(path, implicit)
+
+
+def _install_catalog(lib: Library) -> None:
+    d = lib.define
+    stable: dict[str, Any] = {"stable": True}
+    for name, signature, sql in (
+        ("pg_get_expr", "pg_node_tree oid -> text", "{0}"), ("pg_get_expr", "pg_node_tree oid bool -> text", "{0}"),
+        ("pg_get_indexdef", "oid -> text", "cat_indexdef({0}, 0)"),
+        ("pg_get_indexdef", "oid int4 bool -> text", "cat_indexdef({0}, {1})"),
+        ("pg_get_constraintdef", "oid -> text", "cat_constraintdef({0})"),
+        ("pg_get_constraintdef", "oid bool -> text", "cat_constraintdef({0})"),
+        ("pg_get_viewdef", "oid -> text", "cat_viewdef({0})"), ("pg_get_viewdef", "oid bool -> text", "cat_viewdef({0})"),
+        ("pg_get_viewdef", "text -> text", "cat_viewdef(pg_regclass_in({0}))"),
+        ("pg_get_userbyid", "oid -> name", "cat_userbyid({0})"),
+        ("pg_get_serial_sequence", "text text -> text", "cat_serial_sequence({0}, {1})"),
+        ("pg_get_functiondef", "oid -> text", "NULL"), ("pg_get_triggerdef", "oid -> text", "NULL"),
+        ("pg_get_triggerdef", "oid bool -> text", "NULL"), ("pg_get_ruledef", "oid -> text", "NULL"),
+        ("pg_get_ruledef", "oid bool -> text", "NULL"), ("pg_get_partkeydef", "oid -> text", "NULL"),
+        ("pg_get_statisticsobjdef_columns", "oid -> text", "NULL"),
+        ("pg_get_function_result", "oid -> text", "cat_function_result({0})"),
+        ("pg_get_function_arguments", "oid -> text", "cat_function_arguments({0})"),
+        ("pg_get_function_identity_arguments", "oid -> text", "cat_function_arguments({0})"),
+        ("obj_description", "oid name -> text", "cat_description({0}, {1}, 0)"),
+        ("obj_description", "oid -> text", "cat_description({0}, NULL, 0)"),
+        ("col_description", "oid int4 -> text", "cat_description({0}, 'pg_class', {1})"),
+        ("shobj_description", "oid name -> text", "cat_description({0}, {1}, 0)"),
+        ("pg_table_is_visible", "oid -> bool", "cat_visible({0}, {session})"),
+        ("to_regclass", "text -> regclass", "cat_to_regclass({0})"),
+        ("to_regtype", "text -> regtype", "cat_to_regtype({0})"),
+        ("pg_relation_size", "regclass -> int8", "cat_size({0}, 0)"),
+        ("pg_relation_size", "regclass text -> int8", "cat_size({0}, 0)"),
+        ("pg_table_size", "regclass -> int8", "cat_size({0}, 0)"),
+        ("pg_indexes_size", "regclass -> int8", "cat_size({0}, 1)"),
+        ("pg_total_relation_size", "regclass -> int8", "(cat_size({0}, 0) + cat_size({0}, 1))"),
+        ("pg_database_size", "name -> int8", "cat_database_size()"), ("pg_database_size", "oid -> int8", "cat_database_size()"),
+        ("pg_tablespace_size", "name -> int8", "cat_database_size()"),
+        ("pg_relation_filenode", "regclass -> oid", "{0}"), ("pg_tablespace_location", "oid -> text", "''"),
+        ("pg_relation_is_publishable", "regclass -> bool", "1"), ("pg_filenode_relation", "oid oid -> regclass", "{1}"),
+        ("pg_stat_get_numscans", "oid -> int8", "0"), ("pg_options_to_table", "text[] -> text", "NULL"),
+    ):  # fmt: skip
+        marks = {**stable, "session_values": ("search_path",)} if "{session}" in sql else stable
+        if name == "pg_options_to_table":
+            d(name, "text[] -> record", sql="NULL", set_returning=True, columns=(("option_name", 25), ("option_value", 25)))
+        else:
+            d(name, signature, sql=sql, **marks)
+    for name in ("type", "function", "operator", "opclass", "opfamily", "collation", "conversion", "statistics_obj", "ts_config", "ts_dict", "ts_parser", "ts_template"):
+        d(f"pg_{name}_is_visible", "oid -> bool", sql="1", stable=True)
+
+
+def _install_privileges(lib: Library) -> None:
+    """Every role may do everything until privileges are enforced."""
+    for kind in _PRIVILEGES:
+        name = f"has_{kind}_privilege"
+        targets = ["oid", "text"]
+        for target in targets:
+            rest = " text" if kind in ("column",) else ""
+            for user in ("", "name ", "oid "):
+                lib.define(name, f"{user}{target}{rest} text -> bool", sql="1", stable=True)
+    for target in ("name", "oid"):
+        for user in ("", "name ", "oid "):
+            lib.define("pg_has_role", f"{user}{target} text -> bool", sql="1", stable=True)
+    lib.define("row_security_active", "oid -> bool", sql="0")
+    lib.define("row_security_active", "text -> bool", sql="0")
+
+
+def _install_node(lib: Library) -> None:
+    d = lib.define
+    d("pg_sleep", "float8 -> void", sql="node_sleep({0})", volatile=True)
+    d("pg_sleep_for", "interval -> void", sql="node_sleep(fn_extract_seconds({0}))", volatile=True)
+    d("pg_cancel_backend", "int4 -> bool", sql="node_signal({0}, 'cancel')", volatile=True)
+    d("pg_terminate_backend", "int4 -> bool", sql="node_signal({0}, 'terminate')", volatile=True)
+    d("pg_terminate_backend", "int4 int8 -> bool", sql="node_signal({0}, 'terminate')", volatile=True)
+    d("pg_reload_conf", "-> bool", sql="node_signal(0, 'reload')", volatile=True)
+    lib.helper("fn_extract_seconds", _seconds, 1)
+
+
+def _seconds(text: str) -> float:
+    from helios_cli.engine.datatypes.interval import split_interval
+
+    months, days, us = split_interval(text)
+    return (months * 30 + days) * 86400 + us / 1_000_000
+
+
+def _install_sequences(lib: Library) -> None:
+    d = lib.define
+    pid: dict[str, Any] = {"session_values": ("pid",), "volatile": True}
+    d("nextval", "regclass -> int8", sql="pg_nextval({0}, {session})", writes=True, **pid)
+    d("currval", "regclass -> int8", sql="pg_currval({0}, {session})", **pid)
+    d("lastval", "-> int8", sql="pg_lastval({session})", **pid)
+    d("setval", "regclass int8 -> int8", sql="pg_setval({0}, {1}, 1, {session})", writes=True, **pid)
+    d("setval", "regclass int8 bool -> int8", sql="pg_setval({0}, {1}, {2}, {session})", writes=True, **pid)
+    d("pg_sequence_last_value", "regclass -> int8", sql="cat_sequence_last_value({0})", volatile=True)

@@ -1,0 +1,199 @@
+"""nextval, currval, setval and lastval over the rows of ``helios_sequence``.
+
+Every value is taken by an UPDATE inside the statement's own transaction, so it is in the record that the commit
+waits for: an acknowledged commit's values are never given again, after any failover. A rollback undoes the
+UPDATE but not the memory here of what was handed out, so no value is given twice while the process lives;
+after a crash only values of transactions that never committed can come again, as in PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import apsw
+
+from helios_cli.engine.errors import SqlError
+from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID
+from helios_cli.engine.storage.catalog import SqliteCatalog
+
+_ROW: Final = (
+    "SELECT s.last_value, s.is_called, s.seqincrement, s.seqmin, s.seqmax, s.seqcycle, r.relname, s.epoch "
+    "FROM {db}.helios_sequence s JOIN {db}.helios_relation r ON r.oid = s.oid WHERE s.oid = ?"
+)
+
+
+@dataclass(slots=True)
+class Sequences:
+    """What a node remembers of sequences: one object for all its connections."""
+
+    _given: dict[tuple[int, int], int] = field(default_factory=dict)
+    """(sequence OID, epoch) -> the last value handed out."""
+    _current: dict[tuple[int, int], int] = field(default_factory=dict)
+    """(session, sequence OID) -> what currval answers."""
+    _last: dict[int, int] = field(default_factory=dict)
+    """session -> OID of the sequence nextval was last called on."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def forget_session(self, pid: int) -> None:
+        """Drop what currval and lastval of a closed session would answer."""
+        with self._lock:
+            self._last.pop(pid, None)
+            for key in [key for key in self._current if key[0] == pid]:
+                del self._current[key]
+
+    def reset(self) -> None:
+        """Forget what was handed out: the database was replaced under the node (rewind, re-seed, demotion)."""
+        with self._lock:
+            self._given.clear()
+            self._current.clear()
+            self._last.clear()
+
+    def next_value(self, connection: apsw.Connection, oid: int, pid: int) -> int:
+        """Take the next value.
+
+        Raises:
+            SqlError: 42P01 no such sequence, 2200H its end is reached.
+        """
+        row = _read(connection, oid)
+        last, called, step, low, high, cycle, name, epoch = row
+        with self._lock:
+            given = self._given.get((oid, epoch))
+            ahead = given is not None and (given > last if step > 0 else given < last or not called)
+            if given is not None and (ahead or (given == last and not called)):
+                last, called = given, 1
+            value = _advance(last, bool(called), step, low, high, bool(cycle), name)
+            self._given[oid, epoch] = value
+            self._current[pid, oid] = value
+            self._last[pid] = oid
+        connection.execute(f"UPDATE {_db(oid)}.helios_sequence SET last_value = ?, is_called = 1 WHERE oid = ?", (value, oid))
+        return value
+
+    def set_value(self, connection: apsw.Connection, oid: int, value: int, called: bool, pid: int) -> int:
+        """setval.
+
+        Raises:
+            SqlError: 22003, the value is out of the sequence's bounds.
+        """
+        _last, _called, _step, low, high, _cycle, name, epoch = _read(connection, oid)
+        if not low <= value <= high:
+            message = f'setval: value {value} is out of bounds for sequence "{name}" ({low}..{high})'
+            raise SqlError(message, sqlstate="22003")
+        connection.execute(
+            f"UPDATE {_db(oid)}.helios_sequence SET last_value = ?, is_called = ?, epoch = ? WHERE oid = ?",
+            (value, int(called), epoch + 1, oid),
+        )
+        with self._lock:
+            self._given.pop((oid, epoch + 1), None)
+            if called:
+                self._current[pid, oid] = value
+        return value
+
+    def current_value(self, connection: apsw.Connection, oid: int, pid: int) -> int:
+        """currval.
+
+        Raises:
+            SqlError: 55000, nextval was not yet called in the session.
+        """
+        value = self._current.get((pid, oid))
+        if value is None:
+            name = _read(connection, oid)[6]
+            raise SqlError(f'currval of sequence "{name}" is not yet defined in this session', sqlstate="55000")
+        return value
+
+    def last_value(self, pid: int) -> int:
+        """lastval.
+
+        Raises:
+            SqlError: 55000, nextval was not yet called in the session.
+        """
+        oid = self._last.get(pid)
+        if oid is None:
+            raise SqlError("lastval is not yet defined in this session", sqlstate="55000")
+        return self._current[pid, oid]
+
+
+def _db(oid: int) -> str:
+    return "temp" if oid >= FIRST_TEMP_OID else "main"
+
+
+def _read(connection: apsw.Connection, oid: int) -> Any:
+    row = connection.execute(_ROW.format(db=_db(oid)), (oid,)).fetchone()
+    if row is None:
+        raise SqlError(f"sequence with OID {oid} does not exist", sqlstate="42P01")
+    return row
+
+
+def _advance(last: int, called: bool, step: int, low: int, high: int, cycle: bool, name: str) -> int:
+    if not called:
+        return last
+    value = last + step
+    if low <= value <= high:
+        return value
+    if cycle:
+        return low if step > 0 else high
+    bound, word = (high, "maximum") if step > 0 else (low, "minimum")
+    raise SqlError(f'nextval: reached {word} value of sequence "{name}" ({bound})', sqlstate="2200H")
+
+
+def register(connection: apsw.Connection, sequences: Sequences, catalog: SqliteCatalog) -> None:
+    """Make ``pg_nextval`` and its kin callable on a connection.
+
+    A sequence is given by its OID, or by its name as text; the last argument is the session's number.
+    """
+
+    def resolve(what: Any) -> int:
+        if isinstance(what, int):
+            return what
+        relation = catalog.relation(*split_name(str(what)))
+        if relation is None:
+            raise SqlError(f'relation "{what}" does not exist', sqlstate="42P01")
+        if relation.kind != "S":
+            raise SqlError(f'"{relation.name}" is not a sequence', sqlstate="42809")
+        return relation.oid
+
+    def nextval(what: Any, pid: int) -> int | None:
+        return None if what is None else sequences.next_value(connection, resolve(what), pid)
+
+    def nextval_owned(table: int, column: int) -> int:
+        owned = [found for found in catalog.owned_sequences(table) if found.owner_attnum == column]
+        if not owned:
+            raise SqlError(f"column {column} of relation {table} has no sequence", sqlstate="55000")
+        return sequences.next_value(connection, owned[0].oid, 0)
+
+    def setval(what: Any, value: int | None, called: int | None, pid: int) -> int | None:
+        if what is None or value is None or called is None:
+            return None
+        return sequences.set_value(connection, resolve(what), value, bool(called), pid)
+
+    def currval(what: Any, pid: int) -> int | None:
+        return None if what is None else sequences.current_value(connection, resolve(what), pid)
+
+    connection.create_scalar_function("pg_nextval", nextval, 2)
+    connection.create_scalar_function("pg_nextval_owned", nextval_owned, 2)
+    connection.create_scalar_function("pg_setval", setval, 4)
+    connection.create_scalar_function("pg_currval", currval, 2)
+    connection.create_scalar_function("pg_lastval", sequences.last_value, 1)
+
+
+def split_name(name: str) -> tuple[str | None, str]:
+    """(schema or None, name) of a possibly quoted qualified name; unquoted parts are folded to lower case."""
+    parts: list[str] = []
+    rest = name.strip()
+    while rest:
+        if rest[0] == '"':
+            end = rest.find('"', 1)
+            while end + 1 < len(rest) and end > 0 and rest[end + 1] == '"':
+                end = rest.find('"', end + 2)
+            end = end if end > 0 else len(rest)
+            parts.append(rest[1:end].replace('""', '"'))
+            rest = rest[end + 1 :].lstrip().removeprefix(".")
+        else:
+            part, _, rest = rest.partition(".")
+            parts.append(part.strip().lower())
+    if not parts:
+        raise SqlError(f'invalid name syntax: "{name}"', sqlstate="42602")
+    return (parts[-2] if len(parts) > 1 else None), parts[-1]
+
+
