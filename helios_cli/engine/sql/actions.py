@@ -260,7 +260,8 @@ class CopyOptions:
 @dataclass(frozen=True, slots=True)
 class CopyIn:
     """COPY table FROM STDIN. ``insert`` takes one row's values for ``columns`` in order, already converted to SQLite's
-    representation; columns left out get their defaults inside it."""
+    representation; columns left out get their defaults inside it.
+    """
 
     table: str
     """PostgreSQL's name of the table."""

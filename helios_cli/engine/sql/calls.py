@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
@@ -121,7 +122,10 @@ def coerce_arguments(
     for value, target in zip(arguments, declared, strict=True):
         actual = bindings.get(target, target)
         if target == 2276:
-            values.append(casts.to_text_if_unknown(value, scope.ctx))
+            text = casts.to_text_if_unknown(value, scope.ctx)
+            # "any" looks at the type that was given, and an untyped literal has none.
+            bare = value.type_oid == UNKNOWN and not value.param
+            values.append(replace(text, type_oid=UNKNOWN) if bare else text)
         else:
             values.append(casts.coerce(value, actual, -1, How.IMPLICIT, scope.ctx))
     result = bindings.get(function.result, function.result)

@@ -31,6 +31,7 @@ from helios_cli.engine.sql.oids import (
     OID,
     REG_TYPES,
     REGCLASS,
+    REGTYPE,
     TEXT,
     TIME,
     TIMESTAMP,
@@ -103,7 +104,9 @@ def coerce(value: TypedSql, target: int, typmod: int, how: How, ctx: Context) ->
     if source == target:
         return fit(value, target, typmod, how)
     sql = cast_sql(value, target, how, ctx)
-    result = TypedSql(sql, target, not_null=value.not_null, simple=value.simple and sql == value.sql, location=value.location)
+    result = TypedSql(
+        sql, target, not_null=value.not_null, simple=value.simple and sql == value.sql, location=value.location
+    )
     return fit(result, target, typmod, how)
 
 
@@ -113,7 +116,15 @@ def _coerce_parameter(value: TypedSql, target: int, typmod: int, how: How, ctx: 
     if known == UNKNOWN:
         ctx.set_parameter_type(value.param, target)
         known = target
-    return coerce(replace(value, type_oid=known, param=0), target, typmod, how, ctx)
+    return coerce(typed_parameter(value.param, known, value.location), target, typmod, how, ctx)
+
+
+def typed_parameter(number: int, type_oid: int, at: int) -> TypedSql:
+    """``$number`` of a known type. Names of objects arrive as text and become OIDs."""
+    sql = f"?{number}"
+    if type_oid in REG_TYPES:
+        return TypedSql(f"pg_{registry.by_oid(type_oid).name}_in({sql})", type_oid, location=at)
+    return TypedSql(sql, type_oid, simple=True, location=at)
 
 
 def _coerce_literal(value: TypedSql, target: int, typmod: int, how: How, ctx: Context) -> TypedSql | None:
@@ -125,8 +136,10 @@ def _coerce_literal(value: TypedSql, target: int, typmod: int, how: How, ctx: Co
         if target in _NEEDS_SESSION and ctx.session_allowed:
             return fit(_session_input(value, target, ctx), target, typmod, how)
         if target in REG_TYPES:
-            sql = cast_sql(replace(value, sql=_as_text(value, ctx), type_oid=TEXT), target, how, ctx)
-            return TypedSql(sql, target, location=value.location)
+            known = _object_oid(value, target, ctx)
+            text = replace(value, sql=_as_text(value, ctx), type_oid=TEXT)
+            sql = str(known) if known is not None else cast_sql(text, target, how, ctx)
+            return TypedSql(sql, target, simple=known is not None, location=value.location)
     elif not _widens(source, target):
         return None
     if value.literal >= 0:
@@ -141,6 +154,22 @@ def _coerce_literal(value: TypedSql, target: int, typmod: int, how: How, ctx: Co
     if source != UNKNOWN:
         result.literal, result.value = value.literal, value.value
     return fit(result, target, typmod, how)
+
+
+def _object_oid(value: TypedSql, target: int, ctx: Context) -> int | None:
+    """The OID a literal of type regclass or regtype names, while planning; None: it is looked up at run time."""
+    if target not in (REGCLASS, REGTYPE):
+        return None
+    text = constant_text(value, ctx) or ""
+    if text.isdigit():
+        return int(text)
+    if target == REGTYPE:
+        return registry.parse_type_name(text)[0]
+    parts = sqltext.split_name(text)
+    if not 1 <= len(parts) <= 2:
+        return None
+    found = ctx.catalog.relation(parts[0] if len(parts) == 2 else None, parts[-1])
+    return found.oid if found is not None else None
 
 
 def _as_text(value: TypedSql, ctx: Context) -> str:
@@ -268,8 +297,6 @@ def _reg_cast(source: int, target: int, sql: str, ctx: Context) -> str:
         return f"pg_{source_type.name}_out({sql})"
     if target in REG_TYPES and category(source) == "S":
         assert target_type is not None
-        if target == REGCLASS:
-            return f"pg_{target_type.name}_in({sql})"
         return f"pg_{target_type.name}_in({sql})"
     return sql
 
@@ -295,7 +322,9 @@ def assign(value: TypedSql, column: str, target: int, typmod: int, ctx: Context)
         SqlError: 42804 ``column "x" is of type integer but expression is of type text``.
     """
     if not can_coerce(value.type_oid, target, How.ASSIGNMENT):
-        message = f'column "{column}" is of type {type_name(target)} but expression is of type {type_name(value.type_oid)}'
+        message = (
+            f'column "{column}" is of type {type_name(target)} but expression is of type {type_name(value.type_oid)}'
+        )
         hint = "You will need to rewrite or cast the expression."
         raise ctx.error("42804", message, value.location, hint=hint)
     return coerce(unchecked(value, target), target, typmod, How.ASSIGNMENT, ctx)
@@ -327,7 +356,13 @@ def to_text_if_unknown(value: TypedSql, ctx: Context) -> TypedSql:
     return value
 
 
-_COLLATED: Final = {NUMERIC: "pg_numeric", INTERVAL: "pg_interval", BPCHAR: "RTRIM", TIMETZ: "pg_timetz", JSONB: "pg_jsonb"}
+_COLLATED: Final = {
+    NUMERIC: "pg_numeric",
+    INTERVAL: "pg_interval",
+    BPCHAR: "RTRIM",
+    TIMETZ: "pg_timetz",
+    JSONB: "pg_jsonb",
+}
 
 
 def collation_of(type_oid: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
@@ -130,7 +131,7 @@ def _columns(element: dict[str, Any]) -> tuple[str, ...] | None:
     return tuple(tree.strings(argument["List"]["items"]))
 
 
-_READERS: Final = {
+_READERS: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
     "format": lambda element: _text(element).lower(),
     "delimiter": _text,
     "null": _text,
@@ -162,4 +163,6 @@ def copy_insert(relation: Relation, columns: list[ColumnInfo], scope: Scope) -> 
     values = [f"?{number + 1}" for number in range(len(columns))]
     values += [column_default(column, scope).sql for column in others]
     names = ", ".join(quote_identifier(column.name) for column in [*columns, *others])
-    return f"INSERT INTO {quote_identifier(relation.sqlite_name or relation.name)} ({names}) VALUES ({', '.join(values)})"
+    return (
+        f"INSERT INTO {quote_identifier(relation.sqlite_name or relation.name)} ({names}) VALUES ({', '.join(values)})"
+    )

@@ -99,7 +99,11 @@ def _returning(nodes: list[Node], item: RangeItem, scope: Scope) -> tuple[str, l
 def _refuse_others(node: Node, others: set[str], scope: Scope) -> None:
     for part in tree.walk(node):
         reference = part.get("ColumnRef")
-        if reference and len(reference["fields"]) > 1 and reference["fields"][-2].get("String", {}).get("sval") in others:
+        if (
+            reference
+            and len(reference["fields"]) > 1
+            and reference["fields"][-2].get("String", {}).get("sval") in others
+        ):
             hint = "RETURNING may name the changed table only."
             raise scope.ctx.unsupported("RETURNING a column of another table", reference.get("location", 0), hint=hint)
 
@@ -356,7 +360,9 @@ def _assign_subquery(multi: dict[str, Any], columns: list[ColumnInfo], scope: Sc
     """``SET (a, b) = (SELECT ...)``."""
     sublink = multi["source"].get("SubLink")
     if sublink is None:
-        raise scope.ctx.error("0A000", "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression")
+        raise scope.ctx.error(
+            "0A000", "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression"
+        )
     query = translate_query(sublink["subselect"]["SelectStmt"], scope.child())
     if len(query.outputs) != len(columns):
         raise scope.ctx.error("42601", "number of columns does not match number of values")

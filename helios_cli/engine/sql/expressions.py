@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
+from helios_cli.engine.datatypes import registry
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import casts, operators, sqltext, tree
 from helios_cli.engine.sql.coercion import Context as How
-from helios_cli.engine.sql.coercion import array_of, can_coerce, common_type, element_of, type_name
+from helios_cli.engine.sql.coercion import array_of, can_coerce, category, common_type, element_of, type_name
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.function_spec import FunctionRegistry
 from helios_cli.engine.sql.oids import BIT, BOOL, INT4, INT8, NUMERIC, TEXT, UNKNOWN
@@ -88,7 +89,7 @@ def _number(value: int | str, ctx: Context, at: int) -> TypedSql:
         return TypedSql(sql, oid, not_null=True, simple=True, literal=index, location=at)
     shown = value if isinstance(value, int) or oid == NUMERIC else int(value)
     if oid == NUMERIC:
-        shown = casts.registry.by_oid(NUMERIC).parse_text(str(value))
+        shown = registry.by_oid(NUMERIC).parse_text(str(value))
     return TypedSql(sqltext.constant(shown), oid, not_null=True, simple=True, value=str(value), location=at)
 
 
@@ -117,13 +118,15 @@ def _parameter(fields: dict[str, Any], scope: Scope) -> TypedSql:
     if not ctx.parameters_allowed:
         raise ctx.error("42P02", f"there is no parameter ${number}", at)
     oid = ctx.parameter_type(number)
-    return TypedSql(f"?{number}", oid, simple=True, param=number if oid == UNKNOWN else 0, location=at)
+    if oid == UNKNOWN:
+        return TypedSql(f"?{number}", oid, simple=True, param=number, location=at)
+    return casts.typed_parameter(number, oid, at)
 
 
 def _column(fields: dict[str, Any], scope: Scope) -> TypedSql:
     at, parts = fields.get("location", 0), fields["fields"]
     if "A_Star" in parts[-1]:
-        raise scope.ctx.error("42601", "row expansion via \"*\" is not supported here", at)
+        raise scope.ctx.error("42601", 'row expansion via "*" is not supported here', at)
     names = tree.strings(parts)
     if len(names) > 1:
         return _system_column(names[-1], names[:-1], scope, at) or scope.qualified(names[:-1], names[-1], at)
@@ -131,7 +134,9 @@ def _column(fields: dict[str, Any], scope: Scope) -> TypedSql:
     if found is None:
         found = _system_column(names[0], [], scope, at)
         if found is None and scope.has_item(names[0]):
-            raise scope.ctx.unsupported(f'a whole-row reference ("{names[0]}")', at, hint="Name the columns one by one.")
+            raise scope.ctx.unsupported(
+                f'a whole-row reference ("{names[0]}")', at, hint="Name the columns one by one."
+            )
     return found if found is not None else scope.column(names[0], at)
 
 
@@ -214,7 +219,9 @@ def unify(values: list[TypedSql], what: str, scope: Scope, extra: int = UNKNOWN)
     if target is None:
         first = next(oid for oid in types if oid != UNKNOWN)
         other = next(
-            value for value, oid in zip(values, types, strict=True) if oid != UNKNOWN and common_type([first, oid]) is None
+            value
+            for value, oid in zip(values, types, strict=True)
+            if oid != UNKNOWN and common_type([first, oid]) is None
         )
         message = f"{what} types {type_name(first)} and {type_name(other.type_oid)} cannot be matched"
         raise ctx.error("42804", message, other.location)
@@ -257,9 +264,7 @@ def _coalesce(fields: dict[str, Any], scope: Scope) -> TypedSql:
 
 def _min_max(fields: dict[str, Any], scope: Scope) -> TypedSql:
     least = fields.get("op") == "IS_LEAST"
-    values, target = unify(
-        [translate(node, scope) for node in fields["args"]], "LEAST" if least else "GREATEST", scope
-    )
+    values, target = unify([translate(node, scope) for node in fields["args"]], "LEAST" if least else "GREATEST", scope)
     # SQLite's scalar min() and max() give NULL if any argument is; PostgreSQL's skip NULLs.
     rows = " UNION ALL ".join(f"SELECT {casts.collated(value)} AS v" for value in values)
     collation = casts.collation_of(target)
@@ -293,7 +298,9 @@ def array_constructor(fields: dict[str, Any], scope: Scope, element: int = UNKNO
     else:
         values, target = unify(values, "ARRAY", scope)
     if element_of(target):
-        return TypedSql(f"pg_array_nest({', '.join(value.sql for value in values)})", target, not_null=True, location=at)
+        return TypedSql(
+            f"pg_array_nest({', '.join(value.sql for value in values)})", target, not_null=True, location=at
+        )
     if not array_of(target):
         raise scope.ctx.error("42704", f"could not find array type for data type {type_name(target)}", at)
     arguments = "".join(f", {value.sql}" for value in values)
@@ -337,7 +344,7 @@ def _collate(fields: dict[str, Any], scope: Scope) -> TypedSql:
     value = casts.to_text_if_unknown(translate(fields["arg"], scope), scope.ctx)
     name = tree.strings(fields["collname"])[-1]
     at = fields.get("location", 0)
-    if casts.category(value.type_oid) != "S":
+    if category(value.type_oid) != "S":
         raise scope.ctx.error("42804", f"collations are not supported by type {type_name(value.type_oid)}", at)
     if name not in ("C", "POSIX", "default", "C.UTF-8", "ucs_basic", "C.utf8"):
         raise scope.ctx.unsupported(f'collation "{name}"', at, hint='Text is ordered by code point: use "C".')
@@ -371,7 +378,6 @@ TRANSLATORS: dict[str, Translator] = {
 """By node type. ``predicates``, ``calls`` and ``sublinks`` add theirs when ``engine.sql.planner`` is imported."""
 
 
-
 def translate_for_column(
     node: Node,
     relation: Relation | None,
@@ -394,4 +400,4 @@ def translate_for_column(
     )  # fmt: skip
 
 
-__all__ = ["SqlError", "TRANSLATORS", "expect_boolean", "number_type", "translate", "translate_for_column", "unify"]
+__all__ = ["TRANSLATORS", "SqlError", "expect_boolean", "number_type", "translate", "translate_for_column", "unify"]

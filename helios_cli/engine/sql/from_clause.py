@@ -12,7 +12,7 @@ from helios_cli.engine.sql.oids import INT4, INT8
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.scope import RangeItem, Scope, ScopeColumn
 from helios_cli.engine.sql.sqltext import quote_identifier
-from helios_cli.engine.sql.typed import Node, TypedSql
+from helios_cli.engine.sql.typed import Node, TypedSql, derived
 
 _quote = quote_identifier
 
@@ -52,7 +52,11 @@ def _add_items(scope: Scope, items: list[RangeItem]) -> None:
         if not item.visible:
             continue
         for known in scope.items:
-            if known.visible and known.name == item.name and not (known.schema and item.schema and known.schema != item.schema):
+            if (
+                known.visible
+                and known.name == item.name
+                and not (known.schema and item.schema and known.schema != item.schema)
+            ):
                 raise scope.ctx.error("42712", f'table name "{item.name}" specified more than once')
         scope.items.append(item)
 
@@ -126,15 +130,10 @@ def _single(sql: str, item: RangeItem) -> Source:
 
 def _derived_columns(columns: list[tuple[str, TypedSql]], alias: str) -> list[ScopeColumn]:
     """Columns of a subquery or CTE: (PostgreSQL name, value whose text is SQLite's column name)."""
-    return [
-        ScopeColumn(name, replace(value, sql=f"{_quote(alias)}.{_quote(value.sql)}", simple=True, raw="", param=0, literal=-1, value=None))
-        for name, value in columns
-    ]
+    return [ScopeColumn(name, derived(value, f"{_quote(alias)}.{_quote(value.sql)}")) for name, value in columns]
 
 
-def _renamed(
-    columns: list[ScopeColumn], alias: dict[str, Any], name: str, scope: Scope, at: int
-) -> list[ScopeColumn]:
+def _renamed(columns: list[ScopeColumn], alias: dict[str, Any], name: str, scope: Scope, at: int) -> list[ScopeColumn]:
     """Apply an alias's column names: ``AS t (a, b)``."""
     names = tree.strings(alias.get("colnames", []))
     if len(names) > len(columns):
@@ -236,9 +235,7 @@ def _function(fields: dict[str, Any], scope: Scope) -> Source:
     if fields.get("ordinality"):
         if is_series:
             sql = f"(SELECT value, row_number() OVER () - 1 AS key FROM {sql})"
-        columns.append(
-            ScopeColumn("ordinality", TypedSql(f"({_quote(sqlite_alias)}.key + 1)", INT8, not_null=True))
-        )
+        columns.append(ScopeColumn("ordinality", TypedSql(f"({_quote(sqlite_alias)}.key + 1)", INT8, not_null=True)))
     item = RangeItem(name, _renamed(columns, alias, name, scope, at), alias=sqlite_alias)
     return _single(f"{sql} AS {_quote(sqlite_alias)}", item)
 
@@ -286,7 +283,12 @@ def _scalar_item(node: Node, alias: dict[str, Any], scope: Scope, function: str 
 
 # -- joins ----------------------------------------------------------------------------------------
 
-_JOIN_WORDS: Final = {"JOIN_INNER": "JOIN", "JOIN_LEFT": "LEFT JOIN", "JOIN_RIGHT": "RIGHT JOIN", "JOIN_FULL": "FULL JOIN"}
+_JOIN_WORDS: Final = {
+    "JOIN_INNER": "JOIN",
+    "JOIN_LEFT": "LEFT JOIN",
+    "JOIN_RIGHT": "RIGHT JOIN",
+    "JOIN_FULL": "FULL JOIN",
+}
 
 
 def _join(fields: dict[str, Any], scope: Scope) -> Source:
@@ -307,8 +309,8 @@ def _join(fields: dict[str, Any], scope: Scope) -> Source:
     columns = merged + [c for side in (left, right) for c in side.columns if c.name not in names]
     source = _joined(kind, left, right, conditions, scope)
     source.columns = columns
-    alias = fields.get("alias") or fields.get("join_using_alias")
-    if fields.get("alias"):
+    alias = fields.get("alias")
+    if alias is not None:
         item = RangeItem(alias["aliasname"], _renamed(columns, alias, alias["aliasname"], scope, 0))
         for hidden in source.items:
             hidden.visible = False

@@ -134,7 +134,14 @@ def _arithmetic() -> Iterator[Operator]:
     yield Operator("^", (FLOAT8, FLOAT8), FLOAT8, "pg_float_power({0}, {1})")
     yield Operator("|/", (FLOAT8,), FLOAT8, "pg_float_sqrt({0})")
     yield Operator("||/", (FLOAT8,), FLOAT8, "pg_float_cbrt({0})")
-    for name, word in {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "%": "modulo", "^": "power"}.items():
+    for name, word in {
+        "+": "add",
+        "-": "subtract",
+        "*": "multiply",
+        "/": "divide",
+        "%": "modulo",
+        "^": "power",
+    }.items():
         yield Operator(name, (NUMERIC, NUMERIC), NUMERIC, f"pg_numeric_{word}({{0}}, {{1}})")
     yield Operator("-", (NUMERIC,), NUMERIC, "pg_numeric_negate({0})")
     yield Operator("+", (NUMERIC,), NUMERIC, "{0}")
@@ -151,7 +158,9 @@ def _times() -> Iterator[Operator]:
     yield Operator("-", (TIMESTAMPTZ, TIMESTAMPTZ), INTERVAL, "pg_timestamp_difference({0}, {1})")
     for sign, factor in (("+", 1), ("-", -1)):
         yield Operator(sign, (TIMESTAMP, INTERVAL), TIMESTAMP, f"pg_timestamp_add({{0}}, {{1}}, {factor})")
-        yield Operator(sign, (TIMESTAMPTZ, INTERVAL), TIMESTAMPTZ, f"pg_timestamptz_add({{0}}, {{1}}, {factor}, {{zone}})")
+        yield Operator(
+            sign, (TIMESTAMPTZ, INTERVAL), TIMESTAMPTZ, f"pg_timestamptz_add({{0}}, {{1}}, {factor}, {{zone}})"
+        )
         yield Operator(
             sign, (DATE, INTERVAL), TIMESTAMP, f"pg_timestamp_add(pg_date_timestamp({{0}}), {{1}}, {factor})"
         )
@@ -290,9 +299,7 @@ def _emit(
     not_null = all(operand.not_null for operand in operands)
     zone = ctx.session_value("timezone") if "{zone}" in operator.template else ""
     element = element_of(targets[0]) or (element_of(targets[1]) if len(targets) > 1 else 0)
-    return TypedSql(
-        operator.template.format(*texts, zone=zone, elem=element), result, not_null=not_null, location=at
-    )
+    return TypedSql(operator.template.format(*texts, zone=zone, elem=element), result, not_null=not_null, location=at)
 
 
 def _operand_texts(operator: Operator, operands: list[TypedSql], targets: list[int], ctx: Context) -> list[str]:
@@ -326,7 +333,8 @@ _FLOAT_WORDS: Final = {"+": "add", "-": "subtract", "*": "multiply", "/": "divid
 
 def _integer(operator: Operator, operands: list[TypedSql], targets: list[int], ctx: Context, at: int) -> TypedSql:
     """Integer arithmetic. The range of the result is checked once, at the root of a tree of such operators:
-    SQLite computes in 64 bits and turns into REAL beyond them, so nothing inside the tree can wrap round."""
+    SQLite computes in 64 bits and turns into REAL beyond them, so nothing inside the tree can wrap round.
+    """
     values = [
         casts.coerce(operand, target, -1, How.IMPLICIT, ctx) for operand, target in zip(operands, targets, strict=True)
     ]
@@ -361,7 +369,8 @@ def _divide(operator: Operator, values: list[TypedSql], bits: int) -> str:
 
 def _float(operator: Operator, operands: list[TypedSql], targets: list[int], ctx: Context, at: int) -> TypedSql:
     """Float arithmetic. NaN is stored as text, and PostgreSQL raises on overflow, underflow and zero divisors:
-    everything but finite, nonzero results of REAL operands is left to a function."""
+    everything but finite, nonzero results of REAL operands is left to a function.
+    """
     values = [
         casts.coerce(operand, target, -1, How.IMPLICIT, ctx) for operand, target in zip(operands, targets, strict=True)
     ]

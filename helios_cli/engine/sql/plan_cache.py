@@ -65,7 +65,8 @@ class PlanCache:
         characters_max: int = 16 << 20,
     ) -> None:
         """``values_max`` bounds the plans of one shape that depends on its literals' values, ``characters_max`` the
-        total length of the shapes."""
+        total length of the shapes.
+        """
         self.planner = planner if planner is not None else Planner()
         self.shapes_max = shapes_max
         self.values_max = values_max

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pgparse
 
+from helios_cli.engine.datatypes import registry
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.sql import actions, dml, shape, tree, utility
 from helios_cli.engine.sql.context import Context, LiftedLiteral
@@ -16,7 +17,7 @@ from helios_cli.engine.sql.copy_statement import copy_columns, copy_insert, read
 from helios_cli.engine.sql.ddl import STATEMENTS as DDL_STATEMENTS
 from helios_cli.engine.sql.ddl import plan_ddl
 from helios_cli.engine.sql.function_spec import FunctionRegistry
-from helios_cli.engine.sql.oids import TEXT, UNKNOWN
+from helios_cli.engine.sql.oids import REG_TYPES, TEXT, UNKNOWN
 from helios_cli.engine.sql.plan import Column, Kind, Plan, SqliteValue
 from helios_cli.engine.sql.query import Output
 from helios_cli.engine.sql.relation import CatalogReader
@@ -54,7 +55,7 @@ def parse(sql: str) -> list[Statement]:
         SqlError: 42601 with PostgreSQL's text and position.
     """
     if "\0" in sql:
-        raise SqlError("invalid byte sequence for encoding \"UTF8\": 0x00", sqlstate="22021")
+        raise SqlError('invalid byte sequence for encoding "UTF8": 0x00', sqlstate="22021")
     try:
         parsed: Any = pgparse.parse(sql)
     except pgparse.PGQueryError as error:
@@ -86,15 +87,15 @@ def bind(
     Raises:
         SqlError: 22P02 and its kin, a literal is no value of the type its place has.
     """
+    values: Sequence[SqliteValue] = literals
     converters = plan.literal_in
     if converters:
-        literals = [
-            value if convert is None else convert(value)
-            for convert, value in zip(converters, literals, strict=True)
+        values = [
+            value if convert is None else convert(value) for convert, value in zip(converters, literals, strict=True)
         ]
     if params or session:
-        return (*params, *literals, *session)
-    return literals
+        return (*params, *values, *session)
+    return values
 
 
 class Planner:
@@ -200,6 +201,7 @@ class Planner:
         query = translate_query(fields, Scope(ctx=ctx))
         query.resolve_unknowns(ctx)
         takes_writer = ctx.writes or ctx.locks_rows
+        name_objects(query.outputs)
         plan = finish_plan(Kind.WRITE if takes_writer else Kind.READ, "SELECT", [query.render()], ctx)
         plan.columns = result_columns(query.outputs)
         plan.groupable = takes_writer
@@ -256,6 +258,14 @@ def finish_plan(kind: Kind, tag: str, texts: list[str], ctx: Context) -> Plan:
         catalog_version=ctx.catalog.version,
         notices=tuple(ctx.notices),
     )
+
+
+def name_objects(outputs: list[Output]) -> None:
+    """OIDs of named objects (regclass and its kin) leave as names."""
+    for output in outputs:
+        if output.value.type_oid in REG_TYPES and output.value.sql:
+            text = f"pg_{registry.by_oid(output.value.type_oid).name}_out({output.value.sql})"
+            output.value = replace(output.value, sql=text)
 
 
 def result_columns(outputs: list[Output]) -> tuple[Column, ...]:

@@ -43,9 +43,7 @@ def pg_array_nest(*arrays: Any) -> str:
     """ARRAY[...] of arrays, one dimension more. Raises 2202E when their sizes differ."""
     parts = [read_array("{}" if array is None else array, str) for array in arrays]
     if any(part.dims != parts[0].dims for part in parts):
-        raise SqlError(
-            "multidimensional arrays must have array expressions with matching dimensions", sqlstate="2202E"
-        )
+        raise SqlError("multidimensional arrays must have array expressions with matching dimensions", sqlstate="2202E")
     if not parts[0].dims:
         return "{}"
     dims = (len(parts), *parts[0].dims)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from decimal import Decimal
-from json.decoder import scanstring
 from typing import Any, Final
 
 from helios_cli.engine.datatypes.arrays import read_array
@@ -33,7 +32,7 @@ def members(text: str) -> Iterator[tuple[str, str]]:
         return
     at = _skip(text, at + 1)
     while text[at] != "}":
-        key, at = scanstring(text, at + 1, True)
+        key, at = _DECODER.raw_decode(text, at)
         at = _skip(text, _skip(text, at) + 1)
         _, end = _DECODER.raw_decode(text, at)
         yield key, text[at:end]
@@ -145,7 +144,9 @@ def pg_jsonb_delete(text: Any, key: Any, key_type: int) -> str | None:
         if -len(array) <= key < len(array):
             del array[key]
         return _array(array)
-    names = {str(key)} if key_type == 25 else {name for name in flat(read_array(str(key), str).items) if name is not None}
+    names = (
+        {str(key)} if key_type == 25 else {name for name in flat(read_array(str(key), str).items) if name is not None}
+    )
     if array is not None:
         return _array([raw for raw in array if not (raw.startswith('"') and json.loads(raw) in names)])
     return _object({name: raw for name, raw in members(text) if name not in names})
@@ -168,9 +169,7 @@ def _delete_path(text: str, steps: list[Any]) -> str:
         try:
             index = int(step)
         except (TypeError, ValueError):
-            raise SqlError(
-                f'path element at position 1 is not an integer: "{step}"', sqlstate="22P02"
-            ) from None
+            raise SqlError(f'path element at position 1 is not an integer: "{step}"', sqlstate="22P02") from None
         if not -len(array) <= index < len(array):
             return text
         if rest:
@@ -244,8 +243,15 @@ def pg_jsonb_exists_all(text: Any, keys: Any) -> int | None:
     return int(all(key is None or _exists(text, key) for key in flat(read_array(str(keys), str).items)))
 
 
-_SCALAR_NAMES: Final = {16: "boolean", 21: "smallint", 23: "integer", 20: "bigint", 700: "real", 701: "double precision",
-                        1700: "numeric"}  # fmt: skip
+_SCALAR_NAMES: Final = {
+    16: "boolean",
+    21: "smallint",
+    23: "integer",
+    20: "bigint",
+    700: "real",
+    701: "double precision",
+    1700: "numeric",
+}
 
 
 def pg_jsonb_scalar(target: int, text: Any) -> Any:

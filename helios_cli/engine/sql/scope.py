@@ -174,9 +174,8 @@ class Scope:
                     hint = f'Perhaps you meant to reference the table alias "{item.name}".'
                     return self._from_clause_error(shown, "invalid reference to", at, hint=hint)
                 if item in scope.lateral_only and item.name == name:
-                    detail = (
-                        f'There is an entry for table "{name}", but it cannot be referenced from this part of the query.'
-                    )
+                    entry = f'There is an entry for table "{name}"'
+                    detail = f"{entry}, but it cannot be referenced from this part of the query."
                     return self._from_clause_error(shown, "invalid reference to", at, detail=detail)
             scope = scope.parent
         return self._from_clause_error(shown, "missing", at)

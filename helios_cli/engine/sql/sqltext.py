@@ -7,6 +7,7 @@ from typing import Any
 
 from helios_cli.engine.errors import SqlError
 
+_NAME_PART = re.compile(r'(?:("(?:[^"]|"")+")|([^".]+))(?:\.|$)')
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 
@@ -63,6 +64,19 @@ def like_to_glob(pattern: str, escape: str = "\\") -> str:
         else:
             out.append(f"[{character}]" if character in "*?[" else character)
     return "".join(out)
+
+
+def split_name(text: str) -> list[str]:
+    """The parts of a possibly qualified, possibly quoted name as PostgreSQL folds it; empty when it is none."""
+    parts = []
+    at = 0
+    for match in _NAME_PART.finditer(text):
+        if match.start() != at:
+            return []
+        quoted, plain = match[1], match[2]
+        parts.append(quoted[1:-1].replace('""', '"') if quoted else plain.lower())
+        at = match.end()
+    return parts if at == len(text) and not text.endswith(".") else []
 
 
 def pg_identifier(name: str) -> str:

@@ -44,7 +44,9 @@ def _scalar(fields: dict[str, Any], query: Query, scope: Scope) -> TypedSql:
     name = quote_identifier(query.names()[0])
     # SQLite takes the first of several rows, PostgreSQL raises.
     many = "pg_raise('21000', 'more than one row returned by a subquery used as an expression')"
-    sql = f"(SELECT CASE WHEN count(*) > 1 THEN {many} ELSE max({name}) END FROM (SELECT {name} FROM ({inner}) LIMIT 2))"
+    sql = (
+        f"(SELECT CASE WHEN count(*) > 1 THEN {many} ELSE max({name}) END FROM (SELECT {name} FROM ({inner}) LIMIT 2))"
+    )
     return TypedSql(sql, value.type_oid, value.typmod, location=at)
 
 

@@ -26,8 +26,7 @@ def strings(nodes: list[Node]) -> list[str]:
 
 def location(node: Node) -> int:
     """Byte offset of a node in the query string; 0 when the node has none (the parser leaves 0 out)."""
-    fields = body(node)
-    return fields.get("location", 0) if isinstance(fields, dict) else 0
+    return int(body(node).get("location", 0))
 
 
 def walk(node: Any) -> Iterator[Node]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 Node = dict[str, Any]
@@ -37,3 +37,8 @@ class TypedSql:
     """For integer and float arithmetic: the text without the range check around it, else ''."""
     location: int = -1
     """Byte offset in the statement, -1 when unknown."""
+
+
+def derived(value: TypedSql, sql: str) -> TypedSql:
+    """The same value read from a column of a subquery."""
+    return replace(value, sql=sql, simple=True, raw="", param=0, literal=-1, value=None)

@@ -27,7 +27,7 @@ def resolve_type(type_name: dict[str, Any], ctx: Context) -> tuple[int, int]:
     typmod = _typmod(element_oid, modifiers, ctx, at)
     if type_name.get("arrayBounds"):
         if not found.array_oid:
-            raise ctx.error("42704", f'could not find array type for data type {found.sql_name}', at)
+            raise ctx.error("42704", f"could not find array type for data type {found.sql_name}", at)
         return found.array_oid, typmod
     return element_oid, typmod
 
