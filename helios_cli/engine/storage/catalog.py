@@ -26,6 +26,7 @@ from helios_cli.engine.sql.ddl_model import (
 from helios_cli.engine.sql.ddl_render import keys_from_json
 from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID
 from helios_cli.engine.sql.relation import ColumnInfo, IndexInfo, Relation
+from helios_cli.engine.storage.system_relations import PLANNER_RELATIONS
 
 DEFAULT_PATH: Final = ("public",)
 """The search path of a session that has not set its own; pg_catalog and pg_temp are implied before it."""
@@ -55,7 +56,7 @@ class SqliteCatalog:
     ) -> None:
         self._connection: Callable[[], apsw.Connection] = connection if callable(connection) else lambda: connection
         self.search_path = search_path
-        self.system_relations = system_relations if system_relations is not None else {}
+        self.system_relations = PLANNER_RELATIONS if system_relations is None else system_relations
         self.version = 0
         self._relations: dict[tuple[str, str], Relation | None] = {}
         self._by_oid: dict[int, Relation | None] = {}
@@ -409,6 +410,10 @@ class SqliteCatalog:
 
     def _one(self, sql: str, *values: Any) -> Any:
         return self._connection().execute(sql, values).fetchone()
+
+    def rows(self, sql: str) -> list[Any]:
+        """All rows of a statement over the system tables."""
+        return self._all(sql)
 
     def _all(self, sql: str, *values: Any) -> list[Any]:
         return self._connection().execute(sql, values).fetchall()

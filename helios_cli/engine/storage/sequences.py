@@ -60,8 +60,8 @@ class Sequences:
         last, called, step, low, high, cycle, name, epoch = row
         with self._lock:
             given = self._given.get((oid, epoch))
-            ahead = given is not None and (given > last if step > 0 else given < last or not called)
-            if given is not None and (ahead or (given == last and not called)):
+            # The row is behind what was handed out when the transaction that moved it was rolled back.
+            if given is not None and ((given - last) * step > 0 or (given == last and not called)):
                 last, called = given, 1
             value = _advance(last, bool(called), step, low, high, bool(cycle), name)
             self._given[oid, epoch] = value

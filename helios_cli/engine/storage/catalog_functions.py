@@ -1,0 +1,298 @@
+"""SQLite functions that look in the catalog: names of OIDs, definitions, sizes (``functions.system`` names them)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import apsw
+
+from helios_cli.engine.datatypes import registry
+from helios_cli.engine.errors import SqlError
+from helios_cli.engine.sql.functions import REGISTRY
+from helios_cli.engine.sql.functions.strings import quote_ident
+from helios_cli.engine.storage.sequences import split_name
+from helios_cli.engine.storage.system_definitions import constraintdef, indexdef
+from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
+from helios_cli.engine.storage.system_rows import FIRST_PROC_OID
+
+if TYPE_CHECKING:
+    from helios_cli.engine.storage.system_catalog import SystemCatalog
+
+_CLASS_OIDS = {
+    "pg_class": 1259, "pg_constraint": 2606, "pg_namespace": 2615, "pg_database": 1262, "pg_authid": 1260, "pg_type": 1247,
+    "pg_proc": 1255,
+}  # fmt: skip
+_SYSTEM_BY_OID = {relation.oid: relation for relation in SYSTEM_RELATIONS.values()}
+
+
+class _Functions:
+    """The functions of one connection; each sees the catalog of the transaction it runs in."""
+
+    def __init__(self, connection: apsw.Connection, system: SystemCatalog) -> None:
+        self.connection, self.system = connection, system
+        self._procs = [function.name for function in REGISTRY]
+
+    # -- names and OIDs ---------------------------------------------------------------------------
+
+    def regclass_in(self, text: str) -> int:
+        """A relation's OID by name. Raises 42P01."""
+        found = self.to_regclass(text)
+        if found is None:
+            raise SqlError(f'relation "{text}" does not exist', sqlstate="42P01")
+        return found
+
+    def to_regclass(self, text: str) -> int | None:
+        """As :meth:`regclass_in`, NULL for a missing name."""
+        if text.isdigit():
+            return int(text)
+        if text == "-":
+            return 0
+        catalog = self.system.catalog
+        catalog.refresh()
+        schema, name = split_name(text)
+        relation = catalog.relation(schema, name)
+        if relation is not None:
+            return relation.oid
+        index = catalog.index_def(schema, name)
+        return index.oid if index is not None else None
+
+    def regclass_out(self, oid: Any) -> str:
+        """A relation's name, qualified where the search path does not find it."""
+        if not isinstance(oid, int):
+            return str(oid)
+        if oid == 0:
+            return "-"
+        relation = self.system.snapshot().relations.get(oid)
+        if relation is not None:
+            name = quote_ident(relation.name)
+            return name if relation.schema in ("public", "pg_temp") else f"{quote_ident(relation.schema)}.{name}"
+        known = _SYSTEM_BY_OID.get(oid)
+        if known is None:
+            return str(oid)
+        return known.name if known.schema == "pg_catalog" else f"{known.schema}.{known.name}"
+
+    def regtype_in(self, text: str) -> int:
+        """A type's OID by name. Raises 42704."""
+        return int(text) if text.isdigit() else registry.parse_type_name(text)[0]
+
+    def to_regtype(self, text: str) -> int | None:
+        """As :meth:`regtype_in`, NULL for a missing name."""
+        try:
+            return self.regtype_in(text)
+        except SqlError:
+            return None
+
+    def regtype_out(self, oid: Any) -> str:
+        """A type's name."""
+        return registry.format_type(oid) if isinstance(oid, int) and oid in registry.TYPES else str(oid or "-")
+
+    def regnamespace_in(self, text: str) -> int:
+        """A schema's OID by name. Raises 3F000."""
+        name = split_name(text)[1]
+        found = self.system.snapshot().schema_oid(name)
+        if not found:
+            raise SqlError(f'schema "{name}" does not exist', sqlstate="3F000")
+        return found
+
+    def regnamespace_out(self, oid: Any) -> str:
+        """A schema's name."""
+        for known, name, _owner in self.system.snapshot().namespaces:
+            if known == oid:
+                return quote_ident(name)
+        return str(oid or "-")
+
+    def regrole_in(self, text: str) -> int:
+        """A role's OID by name. Raises 42704."""
+        name = split_name(text)[1]
+        for role in self.system.snapshot().roles:
+            if role["rolname"] == name:
+                return int(role["oid"])
+        raise SqlError(f'role "{name}" does not exist', sqlstate="42704")
+
+    def regrole_out(self, oid: Any) -> str:
+        """A role's name."""
+        for role in self.system.snapshot().roles:
+            if role["oid"] == oid:
+                return quote_ident(role["rolname"])
+        return str(oid or "-")
+
+    def regproc_in(self, text: str) -> int:
+        """A function's OID by name. Raises 42883."""
+        name = split_name(text.partition("(")[0])[1]
+        if name not in self._procs:
+            raise SqlError(f'function "{text}" does not exist', sqlstate="42883")
+        return FIRST_PROC_OID + self._procs.index(name)
+
+    def regproc_out(self, oid: Any) -> str:
+        """A function's name."""
+        at = oid - FIRST_PROC_OID if isinstance(oid, int) else -1
+        return self._procs[at] if 0 <= at < len(self._procs) else str(oid or "-")
+
+    def plain_in(self, text: str) -> int:
+        """OIDs of kinds whose names are not known."""
+        return int(text) if text.isdigit() else 0
+
+    def plain_out(self, oid: Any) -> str:
+        """The OID itself."""
+        return str(oid or "-")
+
+    def userbyid(self, oid: int) -> str:
+        """pg_get_userbyid."""
+        for role in self.system.snapshot().roles:
+            if role["oid"] == oid:
+                return str(role["rolname"])
+        return f"unknown (OID={oid})"
+
+    # -- definitions ------------------------------------------------------------------------------
+
+    def indexdef(self, oid: int, column: int) -> str | None:
+        """pg_get_indexdef."""
+        return indexdef(self.system.snapshot(), oid, column)
+
+    def constraintdef(self, oid: int) -> str | None:
+        """pg_get_constraintdef."""
+        return constraintdef(self.system.snapshot(), oid)
+
+    def viewdef(self, oid: int) -> str | None:
+        """pg_get_viewdef."""
+        relation = self.system.snapshot().relations.get(oid)
+        return f" {relation.definition};" if relation is not None and relation.kind == "v" else None
+
+    def serial_sequence(self, table: str, column: str) -> str | None:
+        """pg_get_serial_sequence. Raises 42P01 and 42703."""
+        oid = self.regclass_in(table)
+        snapshot = self.system.snapshot()
+        number = snapshot.attnum(oid, column)
+        if not number:
+            raise SqlError(f'column "{column}" of relation "{table}" does not exist', sqlstate="42703")
+        for sequence in snapshot.sequences.values():
+            if sequence.owner_oid == oid and sequence.owner_attnum == number:
+                return f"{quote_ident(sequence.schema)}.{quote_ident(sequence.name)}"
+        return None
+
+    def description(self, oid: int, catalog: str | None, column: int) -> str | None:
+        """obj_description and its kin."""
+        class_oid = _CLASS_OIDS.get(catalog or "")
+        for known, kind, number, text in self.system.snapshot().descriptions:
+            if known == oid and number == column and (class_oid is None or kind == class_oid):
+                return text
+        return None
+
+    def visible(self, oid: int, path: str) -> int | None:
+        """pg_table_is_visible, by the session's search path (a JSON array)."""
+        schemas = ["pg_temp", *json.loads(path)] if path else ["pg_temp", "public"]
+        system = _SYSTEM_BY_OID.get(oid)
+        if system is not None:
+            return int(system.schema == "pg_catalog" or system.schema in schemas)
+        snapshot = self.system.snapshot()
+        relation = snapshot.relations.get(oid)
+        if relation is None:
+            return None
+        if relation.schema not in schemas:
+            return 0
+        first = next(schema for schema in schemas if schema == relation.schema or _named(snapshot, schema, relation.name))
+        return int(first == relation.schema)
+
+    def function_result(self, oid: int) -> str | None:
+        """pg_get_function_result."""
+        found = self._function(oid)
+        if found is None:
+            return None
+        text = registry.format_type(found.result)
+        return f"SETOF {text}" if found.set_returning else text
+
+    def function_arguments(self, oid: int) -> str | None:
+        """pg_get_function_arguments."""
+        found = self._function(oid)
+        if found is None:
+            return None
+        shown = [registry.format_type(argument) for argument in found.args]
+        if found.variadic:
+            shown[-1] = f"VARIADIC {shown[-1]}"
+        return ", ".join(shown)
+
+    def _function(self, oid: int) -> Any:
+        for number, function in enumerate(REGISTRY):
+            if FIRST_PROC_OID + number == oid:
+                return function
+        return None
+
+    def sequence_last_value(self, oid: int) -> int | None:
+        """pg_sequence_last_value."""
+        db = "temp" if oid >= 0x8000_0000 else "main"
+        row = self.connection.execute(
+            f"SELECT last_value FROM {db}.helios_sequence WHERE oid = ? AND is_called", (oid,)
+        ).fetchone()
+        return row[0] if row else None
+
+    # -- sizes ------------------------------------------------------------------------------------
+
+    def size(self, oid: int, of_indexes: int) -> int | None:
+        """Bytes of a relation's own pages, or of its indexes' pages, counted by SQLite (dbstat)."""
+        snapshot = self.system.snapshot()
+        relation = snapshot.relations.get(oid)
+        if relation is None:
+            return None
+        names = [index.sqlite_name for index in snapshot.indexes_of(oid)] if of_indexes else [relation.sqlite_name]
+        total = 0
+        for name in names:
+            row = self.connection.execute("SELECT pgsize FROM dbstat WHERE name = ? AND aggregate = 1", (name,)).fetchone()
+            total += row[0] if row else 0
+        return total
+
+    def database_size(self) -> int:
+        """Bytes of the database file."""
+        pages = self.connection.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").fetchone()
+        return int(pages[0])
+
+
+def _named(snapshot: Any, schema: str, name: str) -> bool:
+    return any(found.schema == schema and found.name == name for found in snapshot.relations.values())
+
+
+def _strict(call: Callable[..., Any]) -> Callable[..., Any]:
+    def strict(*arguments: Any) -> Any:
+        return None if arguments and arguments[0] is None else call(*arguments)
+
+    return strict
+
+
+def register_functions(connection: apsw.Connection, system: SystemCatalog) -> None:
+    """Make the ``cat_*``, ``node_*`` and ``pg_reg*`` functions known to a connection."""
+    functions = _Functions(connection, system)
+    table: dict[str, tuple[Callable[..., Any], int]] = {
+        "pg_regclass_in": (functions.regclass_in, 1), "pg_regclass_out": (functions.regclass_out, 1),
+        "pg_regtype_in": (functions.regtype_in, 1), "pg_regtype_out": (functions.regtype_out, 1),
+        "pg_regnamespace_in": (functions.regnamespace_in, 1), "pg_regnamespace_out": (functions.regnamespace_out, 1),
+        "pg_regrole_in": (functions.regrole_in, 1), "pg_regrole_out": (functions.regrole_out, 1),
+        "pg_regproc_in": (functions.regproc_in, 1), "pg_regproc_out": (functions.regproc_out, 1),
+        "pg_regprocedure_in": (functions.regproc_in, 1), "pg_regprocedure_out": (functions.regproc_out, 1),
+        "cat_to_regclass": (functions.to_regclass, 1), "cat_to_regtype": (functions.to_regtype, 1),
+        "cat_indexdef": (functions.indexdef, 2), "cat_constraintdef": (functions.constraintdef, 1),
+        "cat_viewdef": (functions.viewdef, 1), "cat_userbyid": (functions.userbyid, 1),
+        "cat_serial_sequence": (functions.serial_sequence, 2), "cat_description": (functions.description, 3),
+        "cat_visible": (functions.visible, 2), "cat_size": (functions.size, 2), "cat_database_size": (functions.database_size, 0),
+        "cat_function_result": (functions.function_result, 1), "cat_function_arguments": (functions.function_arguments, 1),
+        "cat_sequence_last_value": (functions.sequence_last_value, 1),
+    }  # fmt: skip
+    for kind in ("regoper", "regoperator", "regconfig", "regdictionary", "regcollation"):
+        table[f"pg_{kind}_in"] = (functions.plain_in, 1)
+        table[f"pg_{kind}_out"] = (functions.plain_out, 1)
+    for name, (call, count) in table.items():
+        connection.create_scalar_function(name, _strict(call), count)
+    hooks = system.hooks
+
+    def set_config(pid: int, name: str, value: str, local: int) -> str:
+        return hooks.set_config(pid, name, value, bool(local))
+
+    def sleep(seconds: float) -> None:
+        hooks.sleep(float(seconds))
+
+    def signal(pid: int, what: str) -> int:
+        return int(hooks.signal(pid, what))
+
+    connection.create_scalar_function("node_set_config", set_config, 4)
+    connection.create_scalar_function("node_sleep", _strict(sleep), 1)
+    connection.create_scalar_function("node_signal", signal, 2)

@@ -1,0 +1,235 @@
+"""The rows of information_schema's views."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.typmods import numeric_parts, typmod_args
+from helios_cli.engine.sql.ddl_model import ColumnDef
+from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
+from helios_cli.engine.storage.system_rows import DATABASE_NAME, Maker, Row, Rows
+from helios_cli.engine.storage.system_snapshot import RelationRow, Snapshot
+
+_BITS: Final = {21: 16, 23: 32, 20: 64, 700: 24, 701: 53}
+_RULES: Final = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
+_KINDS: Final = {"p": "PRIMARY KEY", "u": "UNIQUE", "c": "CHECK", "f": "FOREIGN KEY"}
+
+
+def _yes(flag: bool) -> str:
+    return "YES" if flag else "NO"
+
+
+def tables(snapshot: Snapshot) -> Rows:
+    """Tables and views."""
+    for relation in snapshot.relations.values():
+        if relation.kind in ("r", "v"):
+            kind = "VIEW" if relation.kind == "v" else "LOCAL TEMPORARY" if relation.temp else "BASE TABLE"
+            yield {
+                "table_catalog": DATABASE_NAME, "table_schema": relation.schema, "table_name": relation.name,
+                "table_type": kind, "is_insertable_into": _yes(relation.kind == "r"), "is_typed": "NO",
+            }  # fmt: skip
+    for system in SYSTEM_RELATIONS.values():
+        yield {
+            "table_catalog": DATABASE_NAME, "table_schema": system.schema, "table_name": system.name,
+            "table_type": "BASE TABLE" if system.kind == "r" else "VIEW", "is_insertable_into": "NO", "is_typed": "NO",
+        }  # fmt: skip
+
+
+def columns(snapshot: Snapshot) -> Rows:
+    """Columns of tables and views."""
+    for oid, found in snapshot.columns.items():
+        relation = snapshot.relations[oid]
+        for column in found:
+            yield _column(snapshot, relation, column)
+    for system in SYSTEM_RELATIONS.values():
+        owner = RelationRow(system.oid, system.schema, system.name, system.kind, 10, "", None, False)
+        for info in system.columns:
+            column = ColumnDef(info.name, info.type_oid, -1, info.attnum, not_null=info.not_null)
+            yield _column(snapshot, owner, column)
+
+
+def _column(snapshot: Snapshot, relation: RelationRow, column: ColumnDef) -> Row:
+    known = registry.TYPES.get(column.type_oid)
+    is_array = bool(known and known.elem_oid)
+    row: Row = {
+        "table_catalog": DATABASE_NAME, "table_schema": relation.schema, "table_name": relation.name,
+        "column_name": column.name, "ordinal_position": column.attnum,
+        "column_default": None if column.generated else column.default, "is_nullable": _yes(not column.not_null),
+        "data_type": "ARRAY" if is_array else registry.sql_type_name(column.type_oid), "udt_catalog": DATABASE_NAME,
+        "udt_schema": "pg_catalog", "udt_name": known.name if known else "", "dtd_identifier": str(column.attnum),
+        "is_self_referencing": "NO", "is_identity": _yes(bool(column.identity)), "identity_cycle": "NO",
+        "is_generated": "ALWAYS" if column.generated else "NEVER",
+        "generation_expression": column.default if column.generated else None, "is_updatable": _yes(relation.kind == "r"),
+    }  # fmt: skip
+    row.update(_type_facts(column))
+    if column.identity:
+        row.update(_identity(snapshot, relation.oid, column))
+    return row
+
+
+def _type_facts(column: ColumnDef) -> dict[str, Any]:
+    oid, typmod = column.type_oid, column.typmod
+    if oid in (1042, 1043, 1560, 1562):
+        limit = typmod_args(oid, typmod)[0] if typmod >= 0 else None
+        octets = (limit * 4 if limit is not None else 1073741824) if oid in (1042, 1043) else None
+        return {"character_maximum_length": limit, "character_octet_length": octets}
+    if oid == 25:
+        return {"character_octet_length": 1073741824}
+    if oid in _BITS:
+        return {
+            "numeric_precision": _BITS[oid], "numeric_precision_radix": 2,
+            "numeric_scale": 0 if oid in (20, 21, 23) else None,
+        }  # fmt: skip
+    if oid == 1700:
+        precision, scale = numeric_parts(typmod) if typmod >= 0 else (None, None)
+        return {"numeric_precision": precision, "numeric_precision_radix": 10, "numeric_scale": scale}
+    if oid in (1082, 1083, 1114, 1184, 1266, 1186):
+        shown = 0 if oid == 1082 else typmod & 0xFFFF if typmod >= 0 else 6
+        return {"datetime_precision": 6 if shown == 0xFFFF else shown}
+    return {}
+
+
+def _identity(snapshot: Snapshot, relation: int, column: ColumnDef) -> dict[str, Any]:
+    for sequence in snapshot.sequences.values():
+        if sequence.owner_oid == relation and sequence.owner_attnum == column.attnum:
+            return {
+                "identity_generation": "ALWAYS" if column.identity == "a" else "BY DEFAULT",
+                "identity_start": str(sequence.start), "identity_increment": str(sequence.increment),
+                "identity_maximum": str(sequence.maximum), "identity_minimum": str(sequence.minimum),
+                "identity_cycle": _yes(sequence.cycle),
+            }  # fmt: skip
+    return {}
+
+
+def schemata(snapshot: Snapshot) -> Rows:
+    """Schemas."""
+    owners = {role["oid"]: role["rolname"] for role in snapshot.roles}
+    for _oid, name, owner in snapshot.namespaces:
+        yield {"catalog_name": DATABASE_NAME, "schema_name": name, "schema_owner": owners.get(owner)}
+
+
+def views(snapshot: Snapshot) -> Rows:
+    """Views with their queries."""
+    for relation in snapshot.relations.values():
+        if relation.kind == "v":
+            yield {
+                "table_catalog": DATABASE_NAME, "table_schema": relation.schema, "table_name": relation.name,
+                "view_definition": f" {relation.definition};", "check_option": "NONE", "is_updatable": "NO",
+                "is_insertable_into": "NO", "is_trigger_updatable": "NO", "is_trigger_deletable": "NO",
+                "is_trigger_insertable_into": "NO",
+            }  # fmt: skip
+
+
+def _constraints(snapshot: Snapshot) -> Iterator[tuple[Any, RelationRow]]:
+    for constraint in snapshot.constraints.values():
+        yield constraint, snapshot.relations[constraint.table_oid]
+
+
+def table_constraints(snapshot: Snapshot) -> Rows:
+    """Constraints, NOT NULL among them as PostgreSQL lists it."""
+    for constraint, table in _constraints(snapshot):
+        yield {
+            "constraint_catalog": DATABASE_NAME, "constraint_schema": table.schema, "constraint_name": constraint.name,
+            "table_catalog": DATABASE_NAME, "table_schema": table.schema, "table_name": table.name,
+            "constraint_type": _KINDS[constraint.kind], "is_deferrable": _yes(constraint.deferrable),
+            "initially_deferred": _yes(constraint.deferred), "enforced": "YES",
+            "nulls_distinct": "YES" if constraint.kind == "u" else None,
+        }  # fmt: skip
+    for _name, row in _not_null(snapshot):
+        yield row
+
+
+def _not_null(snapshot: Snapshot) -> Iterator[tuple[str, Row]]:
+    for oid, found in snapshot.columns.items():
+        table = snapshot.relations[oid]
+        for column in found:
+            if column.not_null and table.kind == "r":
+                yield column.name, {
+                    "constraint_catalog": DATABASE_NAME, "constraint_schema": table.schema,
+                    "constraint_name": f"{snapshot.schema_oid(table.schema)}_{oid}_{column.attnum}_not_null",
+                    "table_catalog": DATABASE_NAME, "table_schema": table.schema, "table_name": table.name,
+                    "constraint_type": "CHECK", "is_deferrable": "NO", "initially_deferred": "NO", "enforced": "YES",
+                }  # fmt: skip
+
+
+def key_column_usage(snapshot: Snapshot) -> Rows:
+    """Columns of keys."""
+    for constraint, table in _constraints(snapshot):
+        if constraint.kind not in "puf":
+            continue
+        for position, name in enumerate(constraint.columns, 1):
+            yield {
+                "constraint_catalog": DATABASE_NAME, "constraint_schema": table.schema, "constraint_name": constraint.name,
+                "table_catalog": DATABASE_NAME, "table_schema": table.schema, "table_name": table.name,
+                "column_name": name, "ordinal_position": position,
+                "position_in_unique_constraint": position if constraint.kind == "f" else None,
+            }  # fmt: skip
+
+
+def constraint_column_usage(snapshot: Snapshot) -> Rows:
+    """Columns a constraint is about; of a foreign key the referenced ones."""
+    for constraint, table in _constraints(snapshot):
+        target = snapshot.relations.get(constraint.ref_oid, table) if constraint.kind == "f" else table
+        for name in constraint.ref_columns if constraint.kind == "f" else constraint.columns:
+            yield {
+                "table_catalog": DATABASE_NAME, "table_schema": target.schema, "table_name": target.name,
+                "column_name": name, "constraint_catalog": DATABASE_NAME, "constraint_schema": table.schema,
+                "constraint_name": constraint.name,
+            }  # fmt: skip
+
+
+def referential_constraints(snapshot: Snapshot) -> Rows:
+    """Foreign keys."""
+    for constraint, table in _constraints(snapshot):
+        if constraint.kind != "f":
+            continue
+        target = snapshot.relations.get(constraint.ref_index_oid)
+        yield {
+            "constraint_catalog": DATABASE_NAME, "constraint_schema": table.schema, "constraint_name": constraint.name,
+            "unique_constraint_catalog": DATABASE_NAME, "unique_constraint_schema": target.schema if target else None,
+            "unique_constraint_name": target.name if target else None,
+            "match_option": "FULL" if constraint.match == "f" else "NONE", "update_rule": _RULES[constraint.on_update],
+            "delete_rule": _RULES[constraint.on_delete],
+        }  # fmt: skip
+
+
+def check_constraints(snapshot: Snapshot) -> Rows:
+    """Checks, NOT NULL among them."""
+    for constraint, table in _constraints(snapshot):
+        if constraint.kind == "c":
+            yield {
+                "constraint_catalog": DATABASE_NAME, "constraint_schema": table.schema,
+                "constraint_name": constraint.name, "check_clause": f"({constraint.expression})",
+            }  # fmt: skip
+    for name, row in _not_null(snapshot):
+        kept = ("constraint_catalog", "constraint_schema", "constraint_name")
+        yield {**{key: row[key] for key in kept}, "check_clause": f"{name} IS NOT NULL"}
+
+
+def sequences(snapshot: Snapshot) -> Rows:
+    """Sequences that belong to no identity column."""
+    for sequence in snapshot.sequences.values():
+        if not sequence.internal:
+            yield {
+                "sequence_catalog": DATABASE_NAME, "sequence_schema": sequence.schema, "sequence_name": sequence.name,
+                "data_type": registry.sql_type_name(sequence.type_oid), "numeric_precision": _BITS[sequence.type_oid],
+                "numeric_precision_radix": 2, "numeric_scale": 0, "start_value": str(sequence.start),
+                "minimum_value": str(sequence.minimum), "maximum_value": str(sequence.maximum),
+                "increment": str(sequence.increment), "cycle_option": _yes(sequence.cycle),
+            }  # fmt: skip
+
+
+def information_schema_catalog_name(_snapshot: Snapshot) -> Rows:
+    """The database's name."""
+    yield {"catalog_name": DATABASE_NAME}
+
+
+MAKERS: Final[dict[str, Maker]] = {
+    "tables": tables, "columns": columns, "schemata": schemata, "views": views, "table_constraints": table_constraints,
+    "key_column_usage": key_column_usage, "constraint_column_usage": constraint_column_usage,
+    "referential_constraints": referential_constraints, "check_constraints": check_constraints, "sequences": sequences,
+    "information_schema_catalog_name": information_schema_catalog_name,
+}  # fmt: skip
+"""Views of information_schema that have rows; the others are empty."""

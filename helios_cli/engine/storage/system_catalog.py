@@ -1,0 +1,191 @@
+"""pg_catalog and information_schema as SQLite virtual tables, and the functions that read the catalog.
+
+The rows of a relation are made when it is first scanned and kept until the schema version moves; a search by
+equality on any column goes through a dictionary made on demand, so joins over many tables stay linear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Protocol
+
+import apsw
+
+from helios_cli.engine.storage import information_rows, system_rows
+from helios_cli.engine.storage.catalog import SqliteCatalog
+from helios_cli.engine.storage.catalog_functions import register_functions
+from helios_cli.engine.storage.sequences import Sequences
+from helios_cli.engine.storage.sequences import register as register_sequences
+from helios_cli.engine.storage.system_relations import PLANNER_RELATIONS, SYSTEM_RELATIONS, SystemRelation, declaration
+from helios_cli.engine.storage.system_snapshot import Snapshot, read_snapshot
+
+Rows = list[tuple[Any, ...]]
+_EQ: Final = apsw.SQLITE_INDEX_CONSTRAINT_EQ
+_SCAN_COST: Final = 10_000.0
+_LOOKUP_COST: Final = 10.0
+
+
+class Hooks(Protocol):
+    """What the node knows and the database does not."""
+
+    def rows(self, relation: str) -> Iterable[dict[str, Any]]:
+        """Rows of pg_settings, pg_stat_activity, pg_locks ...: column name -> stored value, missing ones are blank.
+
+        Asked on every scan, for relations of pg_catalog that the database has no rows for.
+        """
+
+    def set_config(self, pid: int, name: str, value: str, local: bool) -> str:
+        """set_config() of a session; the new value."""
+
+    def sleep(self, seconds: float) -> None:
+        """pg_sleep(), on the thread that runs the statement."""
+
+    def signal(self, pid: int, what: str) -> bool:
+        """'cancel' or 'terminate' a session, or 'reload' the configuration; whether it was there."""
+
+
+class NoHooks:
+    """A database without a node: settings and sessions are empty."""
+
+    def rows(self, relation: str) -> Iterable[dict[str, Any]]:
+        """Nothing."""
+        return ()
+
+    def set_config(self, pid: int, name: str, value: str, local: bool) -> str:
+        """The value, which goes nowhere."""
+        return value
+
+    def sleep(self, seconds: float) -> None:
+        """Return at once."""
+
+    def signal(self, pid: int, what: str) -> bool:
+        """Nobody is there."""
+        return False
+
+
+class SystemCatalog:
+    """The system relations of one connection."""
+
+    def __init__(self, connection: apsw.Connection, hooks: Hooks) -> None:
+        self.catalog = SqliteCatalog(connection, system_relations=PLANNER_RELATIONS)
+        self.hooks = hooks
+        self._snapshot: Snapshot | None = None
+        self._rows: dict[str, Rows] = {}
+        self._lookups: dict[tuple[str, int], dict[Any, Rows]] = {}
+
+    def snapshot(self) -> Snapshot:
+        """The catalog as this connection's transaction sees it."""
+        self.catalog.refresh()
+        if self._snapshot is None or self._snapshot.version != self.catalog.version:
+            self._snapshot = read_snapshot(self.catalog)
+            self._rows.clear()
+            self._lookups.clear()
+        return self._snapshot
+
+    def rows(self, relation: SystemRelation) -> Rows:
+        """All rows of a relation."""
+        snapshot = self.snapshot()
+        makers = system_rows.MAKERS if relation.schema == "pg_catalog" else information_rows.MAKERS
+        maker = makers.get(relation.name)
+        if maker is None:
+            return [relation.row(row) for row in self.hooks.rows(relation.name)] if relation.schema == "pg_catalog" else []
+        if relation.name in ("pg_sequences",):
+            return [relation.row(row) for row in maker(read_snapshot(self.catalog))]
+        found = self._rows.get(relation.module)
+        if found is None:
+            found = self._rows[relation.module] = [relation.row(row) for row in maker(snapshot)]
+        return found
+
+    def matching(self, relation: SystemRelation, column: int, value: Any) -> Rows:
+        """The rows whose column equals a value."""
+        rows = self.rows(relation)
+        if relation.module not in self._rows:
+            return [row for row in rows if row[column] == value]
+        key = (relation.module, column)
+        lookup = self._lookups.get(key)
+        if lookup is None:
+            lookup = self._lookups[key] = {}
+            for row in rows:
+                lookup.setdefault(row[column], []).append(row)
+        return lookup.get(value, [])
+
+
+class _Module:
+    """The eponymous virtual table of one system relation."""
+
+    def __init__(self, system: SystemCatalog, relation: SystemRelation) -> None:
+        self.system, self.relation = system, relation
+
+    def Connect(self, _connection: Any, _module: str, _database: str, _name: str, *_args: Any) -> tuple[str, _Table]:
+        return declaration(self.relation), _Table(self.system, self.relation)
+
+    Create = Connect
+
+
+class _Table:
+    """One connection's use of a system relation."""
+
+    def __init__(self, system: SystemCatalog, relation: SystemRelation) -> None:
+        self.system, self.relation = system, relation
+
+    def BestIndex(self, constraints: Sequence[tuple[int, int]], _orders: Any) -> Any:
+        for position, (column, operation) in enumerate(constraints):
+            if operation == _EQ and column >= 0:
+                used: list[Any] = [None] * len(constraints)
+                used[position] = (0, False)
+                return used, column + 1, None, False, _LOOKUP_COST
+        return [None] * len(constraints), 0, None, False, _SCAN_COST
+
+    def Open(self) -> _Cursor:
+        return _Cursor(self.system, self.relation)
+
+    def Disconnect(self) -> None:
+        """Nothing is held."""
+
+    Destroy = Disconnect
+
+
+class _Cursor:
+    """A scan."""
+
+    def __init__(self, system: SystemCatalog, relation: SystemRelation) -> None:
+        self.system, self.relation = system, relation
+        self.found: Rows = []
+        self.at = 0
+
+    def Filter(self, number: int, _text: str | None, arguments: Sequence[Any]) -> None:
+        self.at = 0
+        self.found = (
+            self.system.matching(self.relation, number - 1, arguments[0]) if number else self.system.rows(self.relation)
+        )
+
+    def Eof(self) -> bool:
+        return self.at >= len(self.found)
+
+    def Next(self) -> None:
+        self.at += 1
+
+    def Column(self, number: int) -> Any:
+        return self.at if number < 0 else self.found[self.at][number]
+
+    def Rowid(self) -> int:
+        return self.at
+
+    def Close(self) -> None:
+        self.found = []
+
+
+def register(
+    connection: apsw.Connection, *, hooks: Hooks | None = None, sequences: Sequences | None = None
+) -> SystemCatalog:
+    """Make the system relations and the functions over them known to a connection.
+
+    ``sequences`` is the node's; a connection given none has its own, which is only right for a single connection.
+    """
+    system = SystemCatalog(connection, hooks or NoHooks())
+    for relation in SYSTEM_RELATIONS.values():
+        module: Any = _Module(system, relation)
+        connection.create_module(relation.module, module, eponymous=True, eponymous_only=True, read_only=True)
+    register_functions(connection, system)
+    register_sequences(connection, sequences or Sequences(), system.catalog)
+    return system

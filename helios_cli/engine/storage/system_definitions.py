@@ -1,0 +1,93 @@
+"""The definitions that pg_get_indexdef, pg_get_constraintdef and their kin print (ruleutils.c)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from helios_cli.engine.sql.ddl_model import ConstraintDef, IndexDef, IndexKey
+from helios_cli.engine.sql.functions.strings import quote_ident
+from helios_cli.engine.storage.system_snapshot import Snapshot
+
+_ACTIONS: Final = {"r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
+
+
+def qualified_name(snapshot: Snapshot, oid: int, always: bool = True) -> str:
+    """A relation's name as PostgreSQL prints it, with its schema."""
+    relation = snapshot.relations.get(oid)
+    if relation is None:
+        return "?"
+    name = quote_ident(relation.name)
+    return f"{quote_ident(relation.schema)}.{name}" if always or relation.schema not in ("public", "pg_temp") else name
+
+
+def index_key(key: IndexKey) -> str:
+    """One key, without its order."""
+    if key.column is not None:
+        text = quote_ident(key.column)
+    else:
+        text = key.expression or ""
+        if text.startswith("(") or not text.endswith(")"):
+            text = text if text.startswith("(") else f"({text})"
+    if key.collation not in (None, "default"):
+        text += f' COLLATE "{key.collation}"'
+    return f"{text} {key.opclass}" if key.opclass else text
+
+
+def _order(key: IndexKey) -> str:
+    if key.descending:
+        return " DESC" if key.nulls_first else " DESC NULLS LAST"
+    return " NULLS FIRST" if key.nulls_first else ""
+
+
+def indexdef(snapshot: Snapshot, oid: int, column: int = 0) -> str | None:
+    """CREATE INDEX for an index, or only its key number ``column``; None for an unknown OID."""
+    index = snapshot.indexes.get(oid)
+    if index is None:
+        return None
+    if column:
+        if column <= len(index.keys):
+            return index_key(index.keys[column - 1])
+        rest = column - len(index.keys) - 1
+        return quote_ident(index.include[rest]) if rest < len(index.include) else ""
+    return _whole(snapshot, index)
+
+
+def _whole(snapshot: Snapshot, index: IndexDef) -> str:
+    keys = ", ".join(index_key(key) + _order(key) for key in index.keys)
+    unique = "UNIQUE " if index.unique else ""
+    table = qualified_name(snapshot, index.table_oid)
+    text = f"CREATE {unique}INDEX {quote_ident(index.name)} ON {table} USING {index.method} ({keys})"
+    if index.include:
+        text += f" INCLUDE ({', '.join(quote_ident(name) for name in index.include)})"
+    return f"{text} WHERE {index.predicate}" if index.predicate is not None else text
+
+
+def constraintdef(snapshot: Snapshot, oid: int) -> str | None:
+    """A constraint as ALTER TABLE ADD would take it; None for an unknown OID."""
+    constraint = snapshot.constraints.get(oid)
+    if constraint is None:
+        return None
+    columns = ", ".join(quote_ident(name) for name in constraint.columns)
+    if constraint.kind in "pu":
+        index = snapshot.indexes.get(constraint.index_oid)
+        word = "PRIMARY KEY" if constraint.kind == "p" else "UNIQUE"
+        include = f" INCLUDE ({', '.join(quote_ident(name) for name in index.include)})" if index and index.include else ""
+        return f"{word} ({columns}){include}"
+    if constraint.kind == "c":
+        text = constraint.expression or ""
+        return f"CHECK ({text})"
+    return _foreign_key(snapshot, constraint, columns)
+
+
+def _foreign_key(snapshot: Snapshot, constraint: ConstraintDef, columns: str) -> str:
+    table = qualified_name(snapshot, constraint.ref_oid, always=False)
+    text = f"FOREIGN KEY ({columns}) REFERENCES {table}({', '.join(quote_ident(name) for name in constraint.ref_columns)})"
+    if constraint.match == "f":
+        text += " MATCH FULL"
+    if constraint.on_update in _ACTIONS:
+        text += f" ON UPDATE {_ACTIONS[constraint.on_update]}"
+    if constraint.on_delete in _ACTIONS:
+        text += f" ON DELETE {_ACTIONS[constraint.on_delete]}"
+    if constraint.deferrable:
+        text += " DEFERRABLE"
+    return f"{text} INITIALLY DEFERRED" if constraint.deferred else text

@@ -1,0 +1,83 @@
+"""The shapes of the system relations: parsed once from the column lists, shared by planner and virtual tables."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from helios_cli.engine.datatypes import registry
+from helios_cli.engine.sql.relation import ColumnInfo, Relation
+from helios_cli.engine.storage import system_columns_info, system_columns_pg
+
+_HEAD: Final = re.compile(r"^(\w+) (\d+) ([rv]): ", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class SystemRelation:
+    """One relation of pg_catalog or information_schema."""
+
+    schema: str
+    name: str
+    oid: int
+    kind: str
+    """'r' or 'v', as pg_class tells it."""
+    columns: tuple[ColumnInfo, ...]
+    blank: dict[str, Any]
+    """A row's values where nothing is known: NULL, zero or the empty string."""
+
+    @property
+    def module(self) -> str:
+        """The SQLite virtual table's name, which no user's table can have."""
+        return f"{self.schema}.{self.name}"
+
+    def row(self, values: dict[str, Any]) -> tuple[Any, ...]:
+        """A row in column order; missing values are blank."""
+        merged = {**self.blank, **values}
+        return tuple(merged[column.name] for column in self.columns)
+
+
+def _column(text: str, number: int) -> ColumnInfo:
+    name, type_name = text.split(" ")
+    nullable = type_name.endswith("?")
+    found = registry.by_internal_name(type_name.removesuffix("?"))
+    return ColumnInfo(name, found.oid if found else 25, -1, not nullable, None, "", number)
+
+
+def _blank(column: ColumnInfo) -> Any:
+    if not column.not_null:
+        return None
+    category = registry.by_oid(column.type_oid).category
+    return 0 if category in ("N", "B") or column.type_oid in (28, 29) else ""
+
+
+def _read(schema: str, text: str) -> list[SystemRelation]:
+    found = []
+    heads = list(_HEAD.finditer(text))
+    for at, head in enumerate(heads):
+        end = heads[at + 1].start() if at + 1 < len(heads) else len(text)
+        listed = " ".join(text[head.end() : end].split()).split(", ")
+        columns = tuple(_column(item, number) for number, item in enumerate(listed, 1))
+        blank = {column.name: _blank(column) for column in columns}
+        found.append(SystemRelation(schema, head[1], int(head[2]), head[3], columns, blank))
+    return found
+
+
+_LISTS: Final = (("pg_catalog", system_columns_pg.RELATIONS), ("information_schema", system_columns_info.RELATIONS))
+
+SYSTEM_RELATIONS: Final[dict[tuple[str, str], SystemRelation]] = {
+    (relation.schema, relation.name): relation for schema, text in _LISTS for relation in _read(schema, text)
+}
+"""(schema, name) -> its shape."""
+
+PLANNER_RELATIONS: Final[dict[tuple[str, str], Relation]] = {
+    key: Relation(relation.oid, relation.schema, relation.name, "c", relation.columns, (), relation.module)
+    for key, relation in SYSTEM_RELATIONS.items()
+}
+"""The same as the planner sees them."""
+
+
+def declaration(relation: SystemRelation) -> str:
+    """The CREATE TABLE a virtual table module declares itself with."""
+    columns = ", ".join(f'"{column.name}" {registry.decl_of(column.type_oid)}' for column in relation.columns)
+    return f"CREATE TABLE x({columns})"

@@ -1,0 +1,382 @@
+"""The rows of pg_catalog's relations, made from one snapshot of the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from helios_cli.engine.datatypes import registry
+from helios_cli.engine.sql.ddl_model import IndexDef
+from helios_cli.engine.sql.functions import REGISTRY
+from helios_cli.engine.storage.system_definitions import indexdef
+from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
+from helios_cli.engine.storage.system_snapshot import RelationRow, Snapshot
+
+Row = dict[str, Any]
+Rows = Iterator[Row]
+Maker = Callable[[Snapshot], Rows]
+
+DATABASE_NAME: Final = "heliosdb"
+PG_CLASS, PG_CONSTRAINT, PG_ATTRDEF = 1259, 2606, 2604
+FIRST_PROC_OID: Final = 90_000
+"""OIDs of the functions in pg_proc: the library's order. They are not PostgreSQL's."""
+
+
+def _array(values: list[Any]) -> str:
+    return "{" + ",".join(str(value) for value in values) + "}"
+
+
+def _catalog_schema(schema: str) -> int:
+    return 11 if schema == "pg_catalog" else 13000
+
+
+def _class_base(oid: int, name: str, namespace: int, kind: str, owner: int, natts: int) -> Row:
+    return {
+        "oid": oid, "relname": name, "relnamespace": namespace, "relowner": owner, "relam": 403 if kind == "i" else 2 if kind == "r" else 0,
+        "relfilenode": oid, "reltuples": -1.0, "relkind": kind, "relpersistence": "p", "relnatts": natts,
+        "relispopulated": 1, "relreplident": "d" if kind == "r" else "n", "relfrozenxid": 3, "relminmxid": 1,
+    }  # fmt: skip
+
+
+def pg_class(snapshot: Snapshot) -> Rows:
+    """Tables, views, indexes and sequences, the system relations among them."""
+    checks: dict[int, int] = {}
+    for constraint in snapshot.constraints.values():
+        if constraint.kind == "c":
+            checks[constraint.table_oid] = checks.get(constraint.table_oid, 0) + 1
+    indexed = {index.table_oid for index in snapshot.indexes.values()}
+    for relation in snapshot.relations.values():
+        kind = relation.kind
+        natts = len(snapshot.indexes[relation.oid].keys) if kind == "i" else len(snapshot.columns.get(relation.oid, ()))
+        row = _class_base(relation.oid, relation.name, snapshot.schema_oid(relation.schema), kind, relation.owner, natts)
+        row["relpersistence"] = "t" if relation.temp else "p"
+        row["relhasindex"] = int(relation.oid in indexed)
+        row["relchecks"] = checks.get(relation.oid, 0)
+        row["relhasrules"] = int(kind == "v")
+        yield row
+    for system in SYSTEM_RELATIONS.values():
+        row = _class_base(system.oid, system.name, _catalog_schema(system.schema), system.kind, 10, len(system.columns))
+        yield {**row, "relhasrules": int(system.kind == "v")}
+
+
+def _attribute(relation: int, name: str, type_oid: int, typmod: int, attnum: int) -> Row:
+    found = registry.TYPES.get(type_oid)
+    collation = 100 if found is not None and found.category == "S" and found.name != "name" else 950 if type_oid == 19 else 0
+    return {
+        "attrelid": relation, "attname": name, "atttypid": type_oid, "atttypmod": typmod, "attnum": attnum,
+        "attlen": found.typlen if found else -1, "attcacheoff": -1, "attstorage": "p" if found and found.typlen > 0 else "x",
+        "attalign": "i", "attislocal": 1, "attstattarget": -1, "attcollation": collation, "attidentity": "",
+        "attgenerated": "", "attcompression": "",
+    }  # fmt: skip
+
+
+def pg_attribute(snapshot: Snapshot) -> Rows:
+    """Columns of every relation, and the keys of indexes."""
+    for oid, columns in snapshot.columns.items():
+        for column in columns:
+            row = _attribute(oid, column.name, column.type_oid, column.typmod, column.attnum)
+            row.update(
+                attnotnull=int(column.not_null), atthasdef=int(column.default is not None), attidentity=column.identity,
+                attgenerated=column.generated,
+            )  # fmt: skip
+            yield row
+    for index in snapshot.indexes.values():
+        yield from _index_attributes(snapshot, index)
+    for system in SYSTEM_RELATIONS.values():
+        for info in system.columns:
+            yield {**_attribute(system.oid, info.name, info.type_oid, -1, info.attnum), "attnotnull": int(info.not_null)}
+
+
+def _index_attributes(snapshot: Snapshot, index: IndexDef) -> Rows:
+    types = {column.name: column for column in snapshot.columns.get(index.table_oid, ())}
+    for position, key in enumerate(index.keys, 1):
+        column = types.get(key.column or "")
+        name = key.column or ("expr" if position == 1 else f"expr{position - 1}")
+        yield _attribute(index.oid, name, column.type_oid if column else 25, column.typmod if column else -1, position)
+
+
+def pg_namespace(snapshot: Snapshot) -> Rows:
+    """Schemas."""
+    for oid, name, owner in snapshot.namespaces:
+        yield {"oid": oid, "nspname": name, "nspowner": owner}
+
+
+def pg_type(_snapshot: Snapshot) -> Rows:
+    """Every type the node knows."""
+    for found in registry.TYPES.values():
+        yield {
+            "oid": found.oid, "typname": found.name, "typnamespace": 11, "typowner": 10, "typlen": found.typlen,
+            "typbyval": int(found.typlen in (1, 2, 4, 8)), "typtype": found.kind, "typcategory": found.category,
+            "typispreferred": int(found.preferred), "typisdefined": 1, "typdelim": ",", "typelem": found.elem_oid,
+            "typarray": found.array_oid, "typalign": "i", "typstorage": "p" if found.typlen > 0 else "x", "typtypmod": -1,
+            "typcollation": 100 if found.category == "S" else 0,
+        }  # fmt: skip
+
+
+def pg_index(snapshot: Snapshot) -> Rows:
+    """Indexes."""
+    for index in snapshot.indexes.values():
+        numbers = [snapshot.attnum(index.table_oid, key.column) if key.column else 0 for key in index.keys]
+        numbers += [snapshot.attnum(index.table_oid, name) for name in index.include]
+        options = [int(key.descending) | (2 if key.nulls_first else 0) for key in index.keys]
+        expressions = [key.expression for key in index.keys if key.expression is not None]
+        yield {
+            "indexrelid": index.oid, "indrelid": index.table_oid, "indnatts": len(numbers), "indnkeyatts": len(index.keys),
+            "indisunique": int(index.unique), "indisprimary": int(index.primary), "indimmediate": 1, "indisvalid": 1,
+            "indisready": 1, "indislive": 1, "indkey": " ".join(map(str, numbers)), "indoption": " ".join(map(str, options)),
+            "indcollation": " ".join("0" for _ in index.keys), "indclass": " ".join("0" for _ in index.keys),
+            "indexprs": ", ".join(expressions) or None, "indpred": index.predicate,
+        }  # fmt: skip
+
+
+def pg_constraint(snapshot: Snapshot) -> Rows:
+    """Constraints."""
+    for constraint in snapshot.constraints.values():
+        relation = snapshot.relations[constraint.table_oid]
+        numbers = [snapshot.attnum(constraint.table_oid, name) for name in constraint.columns]
+        foreign = [snapshot.attnum(constraint.ref_oid, name) for name in constraint.ref_columns]
+        yield {
+            "oid": constraint.oid, "conname": constraint.name, "connamespace": snapshot.schema_oid(relation.schema),
+            "contype": constraint.kind, "condeferrable": int(constraint.deferrable), "condeferred": int(constraint.deferred),
+            "convalidated": 1, "conrelid": constraint.table_oid, "conindid": constraint.index_oid or constraint.ref_index_oid,
+            "confrelid": constraint.ref_oid, "confupdtype": constraint.on_update if constraint.kind == "f" else " ",
+            "confdeltype": constraint.on_delete if constraint.kind == "f" else " ",
+            "confmatchtype": constraint.match if constraint.kind == "f" else " ", "conislocal": 1, "connoinherit": int(constraint.kind != "c"),
+            "conkey": _array(numbers), "confkey": _array(foreign) if foreign else None, "conbin": constraint.expression,
+        }  # fmt: skip
+
+
+def pg_attrdef(snapshot: Snapshot) -> Rows:
+    """Defaults and generation expressions."""
+    for relation, columns in snapshot.columns.items():
+        for column in columns:
+            if column.default is not None:
+                oid = (relation << 11 | column.attnum) & 0x7FFF_FFFF
+                yield {"oid": oid, "adrelid": relation, "adnum": column.attnum, "adbin": column.default}
+
+
+def pg_sequence(snapshot: Snapshot) -> Rows:
+    """Parameters of sequences."""
+    for sequence in snapshot.sequences.values():
+        yield {
+            "seqrelid": sequence.oid, "seqtypid": sequence.type_oid, "seqstart": sequence.start,
+            "seqincrement": sequence.increment, "seqmax": sequence.maximum, "seqmin": sequence.minimum,
+            "seqcache": sequence.cache, "seqcycle": int(sequence.cycle),
+        }  # fmt: skip
+
+
+def pg_depend(snapshot: Snapshot) -> Rows:
+    """What goes with what: sequences with their columns, indexes with their constraints, views with their tables."""
+    for sequence in snapshot.sequences.values():
+        if sequence.owner_oid:
+            yield {
+                "classid": PG_CLASS, "objid": sequence.oid, "refclassid": PG_CLASS, "refobjid": sequence.owner_oid,
+                "refobjsubid": sequence.owner_attnum, "deptype": "i" if sequence.internal else "a",
+            }  # fmt: skip
+    for constraint in snapshot.constraints.values():
+        if constraint.index_oid:
+            yield {
+                "classid": PG_CLASS, "objid": constraint.index_oid, "refclassid": PG_CONSTRAINT, "refobjid": constraint.oid,
+                "deptype": "i",
+            }  # fmt: skip
+    for view, target in snapshot.depends:
+        yield {"classid": PG_CLASS, "objid": view, "refclassid": PG_CLASS, "refobjid": target, "deptype": "n"}
+
+
+def pg_description(snapshot: Snapshot) -> Rows:
+    """Comments."""
+    for oid, class_oid, column, text in snapshot.descriptions:
+        if class_oid not in (1262, 1260):
+            yield {"objoid": oid, "classoid": class_oid, "objsubid": column, "description": text}
+
+
+def pg_shdescription(snapshot: Snapshot) -> Rows:
+    """Comments on databases and roles."""
+    for oid, class_oid, _column, text in snapshot.descriptions:
+        if class_oid in (1262, 1260):
+            yield {"objoid": oid, "classoid": class_oid, "description": text}
+
+
+def pg_database(_snapshot: Snapshot) -> Rows:
+    """The one database."""
+    yield {
+        "oid": 5, "datname": DATABASE_NAME, "datdba": 10, "encoding": 6, "datlocprovider": "c", "datallowconn": 1,
+        "datconnlimit": -1, "datfrozenxid": 3, "datminmxid": 1, "dattablespace": 1663, "datcollate": "C", "datctype": "C.UTF-8",
+    }  # fmt: skip
+
+
+def pg_authid(snapshot: Snapshot) -> Rows:
+    """Roles with their verifiers."""
+    yield from snapshot.roles
+
+
+def pg_roles(snapshot: Snapshot) -> Rows:
+    """Roles, passwords hidden."""
+    for role in snapshot.roles:
+        yield {**role, "rolpassword": "********"}
+
+
+def pg_user(snapshot: Snapshot) -> Rows:
+    """Roles that may log in."""
+    for role in snapshot.roles:
+        if role["rolcanlogin"]:
+            yield {
+                "usename": role["rolname"], "usesysid": role["oid"], "usecreatedb": role["rolcreatedb"],
+                "usesuper": role["rolsuper"], "userepl": role["rolreplication"], "usebypassrls": role["rolbypassrls"],
+                "passwd": "********", "valuntil": None,
+            }  # fmt: skip
+
+
+def pg_shadow(snapshot: Snapshot) -> Rows:
+    """As pg_user, with verifiers."""
+    verifiers = {role["rolname"]: role["rolpassword"] for role in snapshot.roles}
+    for row in pg_user(snapshot):
+        yield {**row, "passwd": verifiers[row["usename"]]}
+
+
+def pg_group(snapshot: Snapshot) -> Rows:
+    """Roles that may not log in, with their members."""
+    for role in snapshot.roles:
+        if not role["rolcanlogin"]:
+            members = [member for group, member, _admin in snapshot.members if group == role["oid"]]
+            yield {"groname": role["rolname"], "grosysid": role["oid"], "grolist": _array(members)}
+
+
+def pg_auth_members(snapshot: Snapshot) -> Rows:
+    """Membership of roles."""
+    for group, member, admin in snapshot.members:
+        yield {"roleid": group, "member": member, "grantor": 10, "admin_option": admin}
+
+
+def _role_name(snapshot: Snapshot, oid: int) -> str:
+    return next((role["rolname"] for role in snapshot.roles if role["oid"] == oid), f"unknown (OID={oid})")
+
+
+def pg_tables(snapshot: Snapshot) -> Rows:
+    """Tables."""
+    indexed = {index.table_oid for index in snapshot.indexes.values()}
+    for relation in _of_kind(snapshot, "r"):
+        yield {
+            "schemaname": relation.schema, "tablename": relation.name, "tableowner": _role_name(snapshot, relation.owner),
+            "hasindexes": int(relation.oid in indexed), "hasrules": 0, "hastriggers": 0, "rowsecurity": 0,
+        }  # fmt: skip
+    for system in SYSTEM_RELATIONS.values():
+        if system.kind == "r":
+            yield {
+                "schemaname": system.schema, "tablename": system.name, "tableowner": _role_name(snapshot, 10),
+                "hasindexes": 1, "hasrules": 0, "hastriggers": 0, "rowsecurity": 0,
+            }  # fmt: skip
+
+
+def _of_kind(snapshot: Snapshot, kind: str) -> Iterator[RelationRow]:
+    return (relation for relation in snapshot.relations.values() if relation.kind == kind)
+
+
+def pg_views(snapshot: Snapshot) -> Rows:
+    """Views with their queries."""
+    for relation in _of_kind(snapshot, "v"):
+        yield {
+            "schemaname": relation.schema, "viewname": relation.name, "viewowner": _role_name(snapshot, relation.owner),
+            "definition": f" {relation.definition};",
+        }  # fmt: skip
+
+
+def pg_indexes(snapshot: Snapshot) -> Rows:
+    """Indexes with their definitions."""
+    for index in snapshot.indexes.values():
+        table = snapshot.relations[index.table_oid]
+        yield {
+            "schemaname": table.schema, "tablename": table.name, "indexname": index.name,
+            "indexdef": indexdef(snapshot, index.oid),
+        }  # fmt: skip
+
+
+def pg_sequences(snapshot: Snapshot) -> Rows:
+    """Sequences with their values."""
+    for sequence in snapshot.sequences.values():
+        value, called = snapshot.sequence_values[sequence.oid]
+        yield {
+            "schemaname": sequence.schema, "sequencename": sequence.name, "data_type": sequence.type_oid,
+            "sequenceowner": _role_name(snapshot, snapshot.relations[sequence.oid].owner), "start_value": sequence.start,
+            "min_value": sequence.minimum, "max_value": sequence.maximum, "increment_by": sequence.increment,
+            "cycle": int(sequence.cycle), "cache_size": sequence.cache, "last_value": value if called else None,
+        }  # fmt: skip
+
+
+def pg_am(_snapshot: Snapshot) -> Rows:
+    """Access methods."""
+    for oid, name, kind in ((2, "heap", "t"), (403, "btree", "i"), (405, "hash", "i"), (2742, "gin", "i")):
+        yield {"oid": oid, "amname": name, "amtype": kind}
+
+
+def pg_collation(_snapshot: Snapshot) -> Rows:
+    """Collations."""
+    for oid, name, provider in ((100, "default", "d"), (950, "C", "c"), (951, "POSIX", "c"), (962, "ucs_basic", "c")):
+        yield {
+            "oid": oid, "collname": name, "collnamespace": 11, "collowner": 10, "collprovider": provider,
+            "collisdeterministic": 1, "collencoding": -1 if name in ("default", "C", "POSIX") else 6,
+            "collcollate": "C", "collctype": "C",
+        }  # fmt: skip
+
+
+def pg_tablespace(_snapshot: Snapshot) -> Rows:
+    """The two tablespaces every server has."""
+    yield {"oid": 1663, "spcname": "pg_default", "spcowner": 10}
+    yield {"oid": 1664, "spcname": "pg_global", "spcowner": 10}
+
+
+def pg_language(_snapshot: Snapshot) -> Rows:
+    """Languages of the built-in functions."""
+    yield {"oid": 12, "lanname": "internal", "lanowner": 10}
+    yield {"oid": 14, "lanname": "sql", "lanowner": 10, "lanpltrusted": 1}
+
+
+def pg_proc(_snapshot: Snapshot) -> Rows:
+    """The functions of the library."""
+    for number, function in enumerate(REGISTRY):
+        volatility = "v" if function.volatile else "s" if function.stable else "i"
+        yield {
+            "oid": FIRST_PROC_OID + number, "proname": function.name, "pronamespace": 11, "proowner": 10, "prolang": 12,
+            "procost": 1.0, "prokind": "a" if function.aggregate else "w" if function.window else "f",
+            "proretset": int(function.set_returning), "provolatile": volatility, "proparallel": "s",
+            "pronargs": len(function.args), "pronargdefaults": function.defaults, "prorettype": function.result,
+            "proargtypes": " ".join(map(str, function.args)), "prosrc": function.name,
+            "provariadic": function.args[-1] if function.variadic else 0,
+        }  # fmt: skip
+
+
+def pg_rewrite(snapshot: Snapshot) -> Rows:
+    """The rule behind each view."""
+    for relation in _of_kind(snapshot, "v"):
+        yield {
+            "oid": relation.oid, "rulename": "_RETURN", "ev_class": relation.oid, "ev_type": "1", "ev_enabled": "O",
+            "is_instead": 1,
+        }  # fmt: skip
+
+
+def _table_stats(snapshot: Snapshot) -> Rows:
+    for relation in _of_kind(snapshot, "r"):
+        yield {"relid": relation.oid, "schemaname": relation.schema, "relname": relation.name, "n_live_tup": 0, "n_dead_tup": 0}
+
+
+def _index_stats(snapshot: Snapshot) -> Rows:
+    for index in snapshot.indexes.values():
+        table = snapshot.relations[index.table_oid]
+        yield {
+            "relid": table.oid, "indexrelid": index.oid, "schemaname": table.schema, "relname": table.name,
+            "indexrelname": index.name, "idx_scan": 0, "idx_tup_read": 0, "idx_tup_fetch": 0,
+        }  # fmt: skip
+
+
+MAKERS: Final[dict[str, Maker]] = {
+    "pg_class": pg_class, "pg_attribute": pg_attribute, "pg_namespace": pg_namespace, "pg_type": pg_type,
+    "pg_index": pg_index, "pg_constraint": pg_constraint, "pg_attrdef": pg_attrdef, "pg_sequence": pg_sequence,
+    "pg_depend": pg_depend, "pg_description": pg_description, "pg_shdescription": pg_shdescription,
+    "pg_database": pg_database, "pg_authid": pg_authid, "pg_roles": pg_roles, "pg_user": pg_user, "pg_shadow": pg_shadow,
+    "pg_group": pg_group, "pg_auth_members": pg_auth_members, "pg_tables": pg_tables, "pg_views": pg_views,
+    "pg_indexes": pg_indexes, "pg_sequences": pg_sequences, "pg_am": pg_am, "pg_collation": pg_collation,
+    "pg_tablespace": pg_tablespace, "pg_language": pg_language, "pg_proc": pg_proc, "pg_rewrite": pg_rewrite,
+    "pg_stat_user_tables": _table_stats, "pg_stat_all_tables": _table_stats, "pg_stat_user_indexes": _index_stats,
+    "pg_stat_all_indexes": _index_stats,
+}  # fmt: skip
+"""Relations of pg_catalog that have rows. The others are empty, or the node's (``Hooks``)."""

@@ -1,0 +1,131 @@
+"""The whole catalog of a database read at once, for the relations of pg_catalog and information_schema."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from helios_cli.engine.sql.ddl_model import ColumnDef, ConstraintDef, IndexDef, SequenceDef
+from helios_cli.engine.sql.ddl_render import keys_from_json
+from helios_cli.engine.storage.catalog import SqliteCatalog
+
+
+@dataclass(slots=True)
+class RelationRow:
+    """A row of ``helios_relation``."""
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    owner: int
+    sqlite_name: str
+    definition: str | None
+    temp: bool
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """Everything the system tables hold, by OID."""
+
+    version: int
+    namespaces: list[tuple[int, str, int]] = field(default_factory=list)
+    relations: dict[int, RelationRow] = field(default_factory=dict)
+    columns: dict[int, list[ColumnDef]] = field(default_factory=lambda: defaultdict(list))
+    indexes: dict[int, IndexDef] = field(default_factory=dict)
+    constraints: dict[int, ConstraintDef] = field(default_factory=dict)
+    sequences: dict[int, SequenceDef] = field(default_factory=dict)
+    sequence_values: dict[int, tuple[int, bool]] = field(default_factory=dict)
+    roles: list[dict[str, Any]] = field(default_factory=list)
+    members: list[tuple[int, int, int]] = field(default_factory=list)
+    descriptions: list[tuple[int, int, int, str]] = field(default_factory=list)
+    depends: list[tuple[int, int]] = field(default_factory=list)
+    acls: list[tuple[int, int, int, str, int]] = field(default_factory=list)
+
+    def schema_oid(self, name: str) -> int:
+        """The OID of a schema, 0 when there is none."""
+        return next((oid for oid, known, _owner in self.namespaces if known == name), 0)
+
+    def attnum(self, relation: int, column: str) -> int:
+        """A column's number, 0 when there is none."""
+        return next((found.attnum for found in self.columns.get(relation, ()) if found.name == column), 0)
+
+    def indexes_of(self, relation: int) -> list[IndexDef]:
+        """The indexes of a table, by OID."""
+        return [index for index in self.indexes.values() if index.table_oid == relation]
+
+
+def read_snapshot(catalog: SqliteCatalog) -> Snapshot:
+    """Read everything, a statement a table."""
+    snapshot = Snapshot(catalog.version)
+    snapshot.namespaces = catalog.rows("SELECT oid, nspname, nspowner FROM main.helios_namespace ORDER BY oid")
+    for temp in (False, True) if catalog.has_temp_tables() else (False,):
+        _read_objects(catalog, snapshot, temp)
+    if catalog.has_temp_tables():
+        snapshot.namespaces.append((16000, "pg_temp", 10))
+    names = (
+        "oid", "rolname", "rolpassword", "rolsuper", "rolinherit", "rolcreaterole", "rolcreatedb", "rolcanlogin",
+        "rolreplication", "rolbypassrls", "rolconnlimit", "rolvaliduntil",
+    )  # fmt: skip
+    roles = catalog.rows(f"SELECT {', '.join(names)} FROM main.helios_role ORDER BY oid")
+    snapshot.roles = [dict(zip(names, row, strict=True)) for row in roles]
+    snapshot.members = catalog.rows("SELECT roleid, member, admin_option FROM main.helios_auth_member")
+    snapshot.acls = catalog.rows("SELECT classid, objid, grantee, privilege, grantable FROM main.helios_acl")
+    return snapshot
+
+
+def _read_objects(catalog: SqliteCatalog, snapshot: Snapshot, temp: bool) -> None:
+    db = "temp" if temp else "main"
+    for row in catalog.rows(
+        f"SELECT oid, nspname, relname, relkind, relowner, sqlite_name, definition FROM {db}.helios_relation ORDER BY oid"
+    ):
+        snapshot.relations[row[0]] = RelationRow(*row, temp)
+    for relid, *row in catalog.rows(
+        "SELECT relid, attname, atttypid, atttypmod, attnum, typname, attnotnull, default_text, attidentity, attgenerated "
+        f"FROM {db}.helios_attribute ORDER BY relid, attnum"
+    ):
+        name, type_oid, typmod, attnum, decl, not_null, default, identity, generated = row
+        snapshot.columns[relid].append(
+            ColumnDef(name, type_oid, typmod, attnum, decl, bool(not_null), default, identity, generated)
+        )
+    _read_indexes(catalog, snapshot, db)
+    _read_constraints(catalog, snapshot, db)
+    for row in catalog.rows(
+        "SELECT oid, seqtypid, seqstart, seqincrement, seqmin, seqmax, seqcache, seqcycle, owner_relid, owner_attnum, "
+        f"owner_internal, last_value, is_called FROM {db}.helios_sequence"
+    ):
+        relation = snapshot.relations[row[0]]
+        snapshot.sequences[row[0]] = SequenceDef(
+            row[0], relation.schema, relation.name, temp, *row[1:7], bool(row[7]), row[8], row[9], bool(row[10])
+        )
+        snapshot.sequence_values[row[0]] = (row[11], bool(row[12]))
+    snapshot.descriptions += catalog.rows(
+        f"SELECT objoid, classoid, objsubid, description FROM {db}.helios_description"
+    )
+    snapshot.depends += catalog.rows(f"SELECT DISTINCT objid, refobjid FROM {db}.helios_depend")
+
+
+def _read_indexes(catalog: SqliteCatalog, snapshot: Snapshot, db: str) -> None:
+    for row in catalog.rows(
+        "SELECT i.oid, i.relid, i.indisunique, i.indisprimary, i.method, i.keys, i.include, i.predicate "
+        f"FROM {db}.helios_index i ORDER BY i.oid"
+    ):
+        oid, relid, unique, primary, method, keys, include, predicate = row
+        relation = snapshot.relations[oid]
+        snapshot.indexes[oid] = IndexDef(
+            oid, relation.schema, relation.name, relation.sqlite_name, relid, bool(unique), bool(primary), method,
+            keys_from_json(keys), tuple(json.loads(include)), predicate,
+        )  # fmt: skip
+
+
+def _read_constraints(catalog: SqliteCatalog, snapshot: Snapshot, db: str) -> None:
+    for row in catalog.rows(
+        "SELECT oid, relid, conname, contype, columns, conindid, expression, confrelid, confcolumns, confindid, "
+        f"confupdtype, confdeltype, confmatchtype, condeferrable, condeferred FROM {db}.helios_constraint ORDER BY oid"
+    ):
+        snapshot.constraints[row[0]] = ConstraintDef(
+            row[0], row[1], row[2], row[3], tuple(json.loads(row[4])), row[5], row[6], row[7],
+            tuple(json.loads(row[8])), row[9], row[10], row[11], row[12], bool(row[13]), bool(row[14]),
+        )  # fmt: skip
