@@ -14,6 +14,7 @@ from helios_cli.engine.node.readers import ReadPool, Workers
 from helios_cli.engine.node.writer import GroupWrite, WriterQueue
 from helios_cli.engine.sql.plan import Column, Kind, Plan
 from helios_cli.engine.storage.database import Database
+from helios_cli.engine.storage.ring import PinnedReader
 from helios_cli.engine.storage.store import Store
 
 
@@ -88,7 +89,11 @@ class StorageCore:
 
     def committed(self, sql: str) -> list[Any]:
         """What a new statement would read: the ring's current snapshot."""
-        return self.database.ring.current.execute(sql).fetchall()
+        return self._reader().execute(sql).fetchall()
+
+    def _reader(self) -> PinnedReader:
+        """The reader of the committed state; when it cannot be had at once, the one of before."""
+        return self.pipeline.reader() or self.database.ring.current
 
     def close(self, *, flush: bool = True) -> None:
         """Stop the threads and close every file."""

@@ -126,6 +126,7 @@ class Checkpointer:
         """Bring the database file up to the committed LSN and record it. Raises HeliosError, apsw.Error."""
         started = time.monotonic()
         self._last_at = started
+        await self._bring_ring_forward()
         await self._workers.call(self._passive)
         complete, lsn, table = await self._barrier()
         if table is not None:
@@ -135,19 +136,27 @@ class Checkpointer:
         self.count += 1
         self.last_seconds = time.monotonic() - started
 
+    async def _bring_ring_forward(self) -> None:
+        """A current reader that fell behind while nobody read would hold the checkpoint back."""
+        if self._pipeline.reader() is None:
+            landed = asyncio.Event()
+            self._pipeline.after_latest(landed.set)
+            await landed.wait()
+            self._pipeline.reader()
+
     async def _barrier(self) -> tuple[bool, Lsn, ChecksumTable | None]:
         """Hold the writer while the rest is checkpointed; (WAL may restart, LSN, checksums there or None)."""
         await self._queue.acquire_async(first=True)
         try:
             await self._pipeline.quiesce()
             database = self._database
-            database.ring.refresh()
+            database.ring.refresh(self._pipeline.committed_seq)
             lsn, table = self._pipeline.committed_lsn, database.checksums.copy()
             in_wal, done = await self._workers.call(self._passive)
             if done < in_wal:
                 return False, lsn, None
             # Pinned on a file that holds everything, the ring keeps no WAL mark: the next write restarts the WAL.
-            database.ring.refresh()
+            database.ring.refresh(self._pipeline.committed_seq)
             return True, lsn, table
         finally:
             self._queue.release()

@@ -108,7 +108,10 @@ def _run(frontend: Frontend, plan: Plan, answer: Answer, binds: Sequence[Any], h
             return _submit(frontend, plan, answer, binds, head)
         if session.floor_seq > engine.pipeline.committed_seq:
             return False
-        return _read(frontend, answer, engine.database.ring.current.execute, binds, head, backend.READY_IDLE)
+        reader = engine.pipeline.reader()
+        if reader is None:
+            return False
+        return _read(frontend, answer, reader.execute, binds, head, backend.READY_IDLE)
     if not transaction.explicit or transaction.failed or transaction.lost is not None:
         return False
     if transaction.writing:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from helios_cli.engine.storage.database import Commit, Database
+from helios_cli.engine.storage.ring import PINS_AFTER_READ, PinnedReader
 from helios_cli.engine.storage.syncer import Syncer
 from helios_cli.engine.types import Lsn
 
@@ -67,6 +68,18 @@ class CommitPipeline:
         """On a worker thread that holds the writer's token: wait until it alone writes to the log."""
         self._syncer.drain()
 
+    def reader(self) -> PinnedReader | None:
+        """The reader that shows the committed state. None: it can be pinned only when what is in flight has landed."""
+        database = self.database
+        ring = database.ring
+        ring.wanted = PINS_AFTER_READ
+        if ring.seq != self.committed_seq:
+            with database.commit_lock:
+                if database.commit_seq != self.committed_seq:
+                    return None
+                ring.refresh(self.committed_seq)
+        return ring.current
+
     def after_latest(self, callback: Callback) -> None:
         """Call back when every commit made so far is committed; at once when that is so already.
 
@@ -110,12 +123,16 @@ class CommitPipeline:
         in_flight = self.in_flight
         last = commits[-1]
         schema_changed = False
+        newest = None
         for commit in commits:
             in_flight.popleft()
             schema_changed = schema_changed or commit.schema_changed
-            if commit is not last:
-                ring.discard(commit.reader)
-        ring.turn(last.reader)
+            if commit.reader is not None:
+                if newest is not None and newest.reader is not None:
+                    ring.discard(newest.reader)
+                newest = commit
+        if newest is not None and newest.reader is not None:
+            ring.turn(newest.reader, newest.seq)
         self.committed_seq = last.seq
         self.committed_lsn = last.lsn_end
         self.database.records.committed_lsn = last.lsn_end

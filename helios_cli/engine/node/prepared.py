@@ -48,7 +48,12 @@ def _argument(session: Session, action: actions.Execute, index: int, oid: int) -
         return None if text is None else by_oid(oid).parse_text(text)
     plan = action.arguments[index]
     binds = bind(plan, (), (), session.values_for(plan))
-    value = session.engine.database.ring.current.execute(plan.steps[0], binds).fetchall()[0][0]
+    database = session.engine.database
+    connection = database.borrow()
+    try:
+        value: Any = connection.execute(plan.steps[0], binds).fetchall()[0][0]
+    finally:
+        database.give_back(connection)
     column = (plan.columns or ())[0]
     if value is None or column.type_oid == oid:
         return value

@@ -19,17 +19,21 @@ DATABASE: Final = "heliosdb"
 
 
 class Roles:
-    """Answers the authenticator's questions from the committed state."""
+    """Answers the authenticator's questions from the newest state."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._fake_secret = os.urandom(32)
 
     def _query(self, sql: str, *binds: Any) -> list[Any]:
+        database = self._engine.database
+        connection = database.borrow()
         try:
-            return self._engine.database.ring.current.execute(sql, binds).fetchall()
+            return connection.execute(sql, binds).fetchall()
         except apsw.SQLError:
             return []
+        finally:
+            database.give_back(connection)
 
     def password_set(self) -> bool:
         """Whether any role has a password: then SCRAM is asked of everybody."""

@@ -66,7 +66,14 @@ class Runner:
         """Inline when short, on ``connection`` or the ring's current reader; else on a thread."""
         plan = portal.plan
         if self.engine.is_inline(plan):
-            execute = self.engine.database.ring.current.execute if connection is None else connection.execute
+            if connection is None:
+                reader = self.engine.pipeline.reader()
+                if reader is None:
+                    self.engine.pipeline.after_latest(lambda: self.session.retry(portal, rows_max))
+                    return False
+                execute = reader.execute
+            else:
+                execute = connection.execute
             guard = self.engine.guard
             guard.arm(INLINE_READ_SECONDS)
             try:

@@ -31,7 +31,8 @@ class Commit:
 
     seq: int
     """Grows by one with each commit of this process: the order in which answers leave."""
-    reader: PinnedReader
+    reader: PinnedReader | None
+    """Pinned at this boundary; None when nobody reads."""
     lsn_end: Lsn = Lsn(0)
     data: bytes = b""
     """The encoded record; the end of its chain when the parts before have been written already."""
@@ -128,6 +129,8 @@ class Database:
             if not capture.fired:
                 return None
             self.commit_seq += 1
+            if schema_changed:
+                self.ring.wanted += 1
             commit = Commit(self.commit_seq, self.ring.pin_boundary(), schema_changed=schema_changed)
         try:
             self._record(commit)

@@ -68,6 +68,7 @@ class PageLog:
         self._dirty = False
         self._last: RecordHeader | None = None
         self._last_raw: bytes | None = None
+        self._file: File | None = None
         self.end = Lsn(0)
         """LSN behind the last written record."""
         self.flushed = Lsn(0)
@@ -110,7 +111,11 @@ class PageLog:
             else:
                 log._recover(flushed_floor)
         except OSError as error:
+            log.close()
             raise as_helios_error(error, f"open the page log in {directory}") from error
+        except HeliosError:
+            log.close()
+            raise
         return log
 
     @property
@@ -352,7 +357,7 @@ class PageLog:
         if lsn < self.start:
             raise LogRemoved(
                 f"page log before {self.start} has been removed; {lsn} was asked for",
-                hint="Seed the standby again, and raise max_slot_lag or wal_keep if this happens often.",
+                hint="Seed the standby again; a replication slot would have kept the log for it.",
             )
 
     # Removing.

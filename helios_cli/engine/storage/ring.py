@@ -7,7 +7,12 @@ could take back, never waits for the writer, and never pays for opening a snapsh
 
 from __future__ import annotations
 
+from typing import Final
+
 import apsw
+
+PINS_AFTER_READ: Final = 64
+"""Boundaries pinned after a read, in case another one follows."""
 
 
 class PinnedReader:
@@ -41,8 +46,10 @@ class PinnedReader:
 class Ring:
     """A current reader, the pinned readers of boundaries in flight, and spares.
 
-    At most ``len(readers) - 1`` boundaries may be in flight: the caller must not commit a group when
-    :meth:`has_spare` is false.
+    At most ``len(readers) - 1`` boundaries may be in flight, which the commit pipeline sees to.
+
+    While nobody reads, boundaries are not pinned, since a pin costs as much as a small write; the current reader
+    then falls behind, which :attr:`seq` tells, and is pinned anew when a read comes.
     """
 
     def __init__(self, readers: list[PinnedReader]) -> None:
@@ -50,21 +57,25 @@ class Ring:
         self.readers = tuple(readers)
         self.current = readers.pop()
         self.current.pin()
+        self.seq = 0
+        """The commit that the current reader shows."""
+        self.wanted = PINS_AFTER_READ
+        """How many more boundaries are to be pinned; every read sets it back."""
 
-    def has_spare(self) -> bool:
-        """Whether another boundary may be pinned."""
-        return bool(self._spares)
-
-    def pin_boundary(self) -> PinnedReader:
-        """Pin a spare at SQLite's newest commit; the caller holds the commit lock."""
+    def pin_boundary(self) -> PinnedReader | None:
+        """Pin a spare at SQLite's newest commit; the caller holds the commit lock. None when nobody reads."""
+        if not self.wanted:
+            return None
+        self.wanted -= 1
         reader = self._spares.pop()
         reader.pin()
         return reader
 
-    def turn(self, reader: PinnedReader) -> None:
+    def turn(self, reader: PinnedReader, seq: int) -> None:
         """Make ``reader`` current. The new snapshot was pinned before the old one is released here."""
         old = self.current
         self.current = reader
+        self.seq = seq
         old.unpin()
         self._spares.append(old)
 
@@ -73,9 +84,10 @@ class Ring:
         reader.unpin()
         self._spares.append(reader)
 
-    def refresh(self) -> None:
-        """Pin the current reader anew; only when nothing is in flight."""
+    def refresh(self, seq: int) -> None:
+        """Pin the current reader anew; only when the newest commit, number ``seq``, is committed."""
         self.current.pin()
+        self.seq = seq
 
     def close(self) -> None:
         """Release every snapshot and close the connections."""

@@ -6,8 +6,9 @@ and hear of it, in order, once it is on stable storage.
 
 from __future__ import annotations
 
-import queue
+import contextlib
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
@@ -43,27 +44,50 @@ class Syncer(Generic[Token]):
         self._log = log
         self._on_flushed = on_flushed
         self._on_failure = on_failure
-        self._queue: queue.SimpleQueue[tuple[bytes, Token] | threading.Event | None] = queue.SimpleQueue()
+        self._pending: deque[tuple[bytes, Token] | threading.Event | None] = deque()
+        self._gate = threading.Lock()
+        self._gate.acquire()
+        self._asleep = False
         self.sync_count = 0
         self._thread = threading.Thread(target=self._run, name="log-syncer", daemon=True)
         self._thread.start()
 
     def submit(self, data: bytes, token: Token) -> None:
         """Queue encoded records. The groups in flight are few, which bounds the queue."""
-        self._queue.put((data, token))
+        self._put((data, token))
 
     def drain(self) -> None:
         """Wait until everything submitted so far is durable; for a caller that then appends to the log itself."""
         reached = threading.Event()
-        self._queue.put(reached)
+        self._put(reached)
         while not reached.wait(1.0):
             if not self._thread.is_alive():
                 raise OutcomeUnknown("the page log can no longer be written")
 
     def stop(self) -> None:
         """Flush what is queued and end the thread."""
-        self._queue.put(None)
+        self._put(None)
         self._thread.join()
+
+    def _put(self, item: tuple[bytes, Token] | threading.Event | None) -> None:
+        # Waking a thread costs tens of microseconds; one that is at work looks at the queue by itself.
+        self._pending.append(item)
+        if self._asleep:
+            self._asleep = False
+            with contextlib.suppress(RuntimeError):
+                # Open already: the thread had seen an item and did not go to sleep after all.
+                self._gate.release()
+
+    def _take(self) -> list[tuple[bytes, Token] | threading.Event | None]:
+        pending = self._pending
+        while not pending:
+            self._asleep = True
+            # Looked at again after the flag is up: an item put in between is not slept on.
+            if pending:
+                self._asleep = False
+                break
+            self._gate.acquire()
+        return [pending.popleft() for _ in range(len(pending))]
 
     def _run(self) -> None:
         try:
@@ -73,12 +97,7 @@ class Syncer(Generic[Token]):
             self._on_failure(error)
 
     def _flush_once(self) -> bool:
-        items = [self._queue.get()]
-        try:
-            while True:
-                items.append(self._queue.get_nowait())
-        except queue.Empty:
-            pass
+        items = self._take()
         tokens: list[Token] = []
         waiting: list[threading.Event] = []
         for item in items:
