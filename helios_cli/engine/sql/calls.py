@@ -209,7 +209,8 @@ def _aggregate_sql(
     text = template.format(
         *texts, args=", ".join(texts), session=session, elem=element, types=types, over=tail if placed else ""
     )
-    return text if placed else text + tail
+    text = text if placed else text + tail
+    return casts.neutral(text, *(value.type_oid for value in values)) if function.aggregate else text
 
 
 _AGGREGATE_CLAUSES: Final = {"WHERE": "WHERE", "JOIN/ON": "JOIN conditions", "GROUP BY": "GROUP BY"}

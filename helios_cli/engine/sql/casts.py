@@ -103,7 +103,7 @@ def coerce(value: TypedSql, target: int, typmod: int, how: How, ctx: Context) ->
             return done
     if source == target:
         return fit(value, target, typmod, how)
-    sql = cast_sql(value, target, how, ctx)
+    sql = cast_sql(value, target, ctx)
     result = TypedSql(
         sql, target, not_null=value.not_null, simple=value.simple and sql == value.sql, location=value.location
     )
@@ -138,7 +138,7 @@ def _coerce_literal(value: TypedSql, target: int, typmod: int, how: How, ctx: Co
         if target in REG_TYPES:
             known = _object_oid(value, target, ctx)
             text = replace(value, sql=_as_text(value, ctx), type_oid=TEXT)
-            sql = str(known) if known is not None else cast_sql(text, target, how, ctx)
+            sql = str(known) if known is not None else cast_sql(text, target, ctx)
             return TypedSql(sql, target, simple=known is not None, location=value.location)
     elif not _widens(source, target):
         return None
@@ -215,12 +215,18 @@ def fit(value: TypedSql, target: int, typmod: int, how: How) -> TypedSql:
     return TypedSql(sql, target, typmod, not_null=value.not_null, location=value.location)
 
 
-def cast_sql(value: TypedSql, target: int, how: How, ctx: Context) -> str:
+def cast_sql(value: TypedSql, target: int, ctx: Context) -> str:
     """SQLite text for a cast between two known, different types.
 
     Raises:
         FeatureNotSupported: PostgreSQL has the cast and there is no translation.
     """
+    source, sql = value.type_oid, value.sql
+    text = _cast_text(value, target, ctx)
+    return neutral(text, source) if text == sql and not collation_of(target) else text
+
+
+def _cast_text(value: TypedSql, target: int, ctx: Context) -> str:
     source, sql = value.type_oid, value.sql
     template = _TEMPLATES.get((source, target))
     if template is not None:
@@ -378,8 +384,17 @@ def collation_of(type_oid: int) -> str:
 _COLLATED_ELEMENTS: Final = frozenset((INT2, INT4, INT8, FLOAT8, NUMERIC))
 
 
+def neutral(sql: str, *types: int) -> str:
+    """Text that computes something from values of these types, rid of their collations.
+
+    SQLite hands a collation written inside an expression on to whatever compares the expression's result:
+    ``CASE WHEN a COLLATE pg_numeric > 1 THEN 'x' END`` would compare as a number.
+    """
+    return f"({sql} COLLATE BINARY)" if any(collation_of(oid) for oid in types) else sql
+
+
 def collated(value: TypedSql) -> str:
-    """The text of a value where its order or equality matters."""
+    """The text of a value where its order or equality matters; see :func:`neutral` for what it is part of."""
     name = collation_of(value.type_oid)
     return f"{value.sql} COLLATE {name}" if name else value.sql
 
@@ -394,6 +409,7 @@ __all__ = [
     "constant_text",
     "explicit_cast",
     "fit",
+    "neutral",
     "to_boolean",
     "to_text_if_unknown",
     "unchecked",

@@ -243,6 +243,8 @@ def _function(fields: dict[str, Any], scope: Scope) -> Source:
 def _function_columns(function: Any, result: int, value_sql: str, name: str) -> list[ScopeColumn]:
     if not function.columns:
         return [ScopeColumn(name, TypedSql(value_sql, result, simple=True))]
+    if len(function.columns) == 1:
+        return [ScopeColumn(function.columns[0][0], TypedSql(value_sql, result, simple=True))]
     return [
         ScopeColumn(column, TypedSql(f"({value_sql} ->> {position})", oid))
         for position, (column, oid) in enumerate(function.columns)

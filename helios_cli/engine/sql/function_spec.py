@@ -43,9 +43,9 @@ class Function:
     """Only callable with OVER (row_number, lag, ...)."""
     set_returning: bool = False
     """``sql`` yields the text of a JSON array with one element a row: a scalar in SQLite's representation
-    of ``result``, or, with ``columns``, an array of them. NULL is no rows."""
+    of ``result``, or, with several ``columns``, an array of them. NULL is no rows."""
     columns: tuple[tuple[str, int], ...] = ()
-    """Names and types of the result's columns, for a set-returning function with more than one."""
+    """Names and types of the columns of a set-returning function with OUT parameters; a single one only names it."""
     volatile: bool = False
     """Two calls in one statement may differ, or the call has a side effect."""
     stable: bool = False

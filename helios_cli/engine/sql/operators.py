@@ -299,7 +299,10 @@ def _emit(
     not_null = all(operand.not_null for operand in operands)
     zone = ctx.session_value("timezone") if "{zone}" in operator.template else ""
     element = element_of(targets[0]) or (element_of(targets[1]) if len(targets) > 1 else 0)
-    return TypedSql(operator.template.format(*texts, zone=zone, elem=element), result, not_null=not_null, location=at)
+    text = operator.template.format(*texts, zone=zone, elem=element)
+    if operator.style == "compare":
+        text = casts.neutral(text, *targets)
+    return TypedSql(text, result, not_null=not_null, location=at)
 
 
 def _operand_texts(operator: Operator, operands: list[TypedSql], targets: list[int], ctx: Context) -> list[str]:

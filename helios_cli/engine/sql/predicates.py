@@ -109,7 +109,8 @@ def in_values(subject: TypedSql, values: list[TypedSql], negated: bool, scope: S
         word = "NOT IN" if negated else "IN"
         listed = ", ".join(value.sql for value in everything[1:])
         not_null = all(value.not_null for value in everything)
-        return TypedSql(f"({casts.collated(everything[0])} {word} ({listed}))", BOOL, not_null=not_null, location=at)
+        sql = casts.neutral(f"({casts.collated(everything[0])} {word} ({listed}))", target)
+        return TypedSql(sql, BOOL, not_null=not_null, location=at)
     name, joint = ("<>", " AND ") if negated else ("=", " OR ")
     tests = [operators.apply_operator(name, [replace(subject), value], ctx, at).sql for value in values]
     return TypedSql(f"({joint.join(tests)})", BOOL, location=at)
@@ -185,8 +186,8 @@ def _distinct(fields: dict[str, Any], scope: Scope) -> TypedSql:
 def _same(left: TypedSql, right: TypedSql, word: str, scope: Scope, at: int) -> str:
     """``IS [NOT] DISTINCT FROM`` by the equality operator's own types."""
     operators.apply_operator("=", [replace(left), replace(right)], scope.ctx, at)
-    values, _ = unify([left, right], "IS DISTINCT FROM", scope)
-    return f"({casts.collated(values[0])} {word} {values[1].sql})"
+    values, target = unify([left, right], "IS DISTINCT FROM", scope)
+    return casts.neutral(f"({casts.collated(values[0])} {word} {values[1].sql})", target)
 
 
 def _nullif(fields: dict[str, Any], scope: Scope) -> TypedSql:

@@ -83,7 +83,8 @@ def _compare(fields: dict[str, Any], query: Query, scope: Scope, *, every: bool)
         texts = [casts.collated(value) for value in subjects]
         left = f"({', '.join(texts)})" if is_row else texts[0]
         word = "NOT IN" if every else "IN"
-        return TypedSql(f"({left} {word} ({query.render()}))", BOOL, location=at)
+        sql = casts.neutral(f"({left} {word} ({query.render()}))", *(value.type_oid for value in subjects))
+        return TypedSql(sql, BOOL, location=at)
     return _fold(name, subjects, query, scope, at, every)
 
 
