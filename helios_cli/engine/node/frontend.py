@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import apsw
 
-from helios_cli.engine.errors import HeliosError, ProtocolViolation, SqlError
+from helios_cli.engine.errors import FeatureNotSupported, HeliosError, ProtocolViolation, SqlError
 from helios_cli.engine.node import fastpath
 from helios_cli.engine.node.engine import Engine
 from helios_cli.engine.node.session import Portal, Session
@@ -30,7 +30,8 @@ READ_AHEAD_MAX: Final = 1 << 20
 """Bytes of further messages taken in while a statement waits; then reading pauses."""
 
 QUERY, PARSE, BIND, DESCRIBE, EXECUTE, CLOSE, FLUSH, SYNC, TERMINATE = b"QPBDECHSX"
-COPY_DATA, COPY_DONE, COPY_FAIL = b"dcf"
+COPY_DATA: Final = b"d"[0]
+FUNCTION_CALL: Final = b"F"[0]
 
 
 class Frontend(asyncio.Protocol):
@@ -60,6 +61,8 @@ class Frontend(asyncio.Protocol):
         """An extended-protocol error: everything up to Sync is discarded."""
         self._simple: deque[tuple[Plan, Sequence[Any]]] | None = None
         """Statements of the simple query in hand that are still to run; None in the extended protocol."""
+        self._several = False
+        """The simple query in hand has several statements, which share an implicit transaction."""
         self._ends_implicit = False
         """The implicit transaction is being committed; ReadyForQuery comes after."""
         self._paused_reading = False
@@ -230,20 +233,18 @@ class Frontend(asyncio.Protocol):
         """Try the whole dialogue from Bind to Sync at once."""
         try:
             return fastpath.bound(self, data, start, end, described=described)
-        except ProtocolViolation:
-            raise
         except (HeliosError, apsw.Error):
             # The general way meets the same error and reports it in its place.
             return False
 
     def answer(self, data: bytes) -> None:
         """A complete answer, ReadyForQuery included."""
-        self._out.append(data)
         self._simple = None
         session = self.session
+        session.statement_over()
+        self._out.append(data)
         if session.transaction is not None:
             session.went_idle()
-        session.statement_over()
 
     def wait(self) -> None:
         """A statement is on its way; :meth:`group_done` or :meth:`group_failed` will be called."""
@@ -257,9 +258,9 @@ class Frontend(asyncio.Protocol):
         self._waiting = False
         self._simple = None
         out = self._out
+        self.session.statement_over()
         if out or self._buffer:
             out.append(data)
-            self.session.statement_over()
             self._go_on()
         else:
             self.transport.write(data)
@@ -279,6 +280,7 @@ class Frontend(asyncio.Protocol):
     def _dispatch(self, code: int, data: bytes, start: int, end: int) -> None:
         try:
             if code == QUERY:
+                self._simple = deque()
                 self._on_query(messages.parse_query(data, start, end))
             elif code == BIND:
                 self._on_bind(data, start, end)
@@ -298,10 +300,13 @@ class Frontend(asyncio.Protocol):
                 self._closing = True
                 self.flush()
                 self.transport.close()
-            elif code not in (COPY_DATA, COPY_DONE, COPY_FAIL):
-                raise ProtocolViolation(f"invalid frontend message type {code}")
-        except ProtocolViolation:
-            raise
+            elif code == FUNCTION_CALL:
+                self._simple = deque()
+                raise FeatureNotSupported("the function call protocol is not supported", hint="Use SELECT function(...).")
+        except ProtocolViolation as error:
+            # What the message holds is wrong, but where it ends is known: the connection goes on.
+            error.severity = "ERROR"
+            self._on_error(error)
         except HeliosError as error:
             self._on_error(error)
         except apsw.Error as error:
@@ -379,24 +384,22 @@ class Frontend(asyncio.Protocol):
     def _ready(self) -> None:
         session = self.session
         self._simple = None
+        session.statement_over()
         self._out.append(session.status())
         if session.transaction is not None:
             session.went_idle()
-        session.statement_over()
 
     # Simple protocol ----------------------------------------------------------------------------------------------
 
     def _on_query(self, sql: str) -> None:
         session = self.session
         session.statement_starts(sql)
-        self._simple = deque()
         session.drop_unnamed()
         planned = session.plan(sql)
         if len(planned) == 1 and fastpath.query(self, *planned[0]):
             return
-        self._simple.extend(planned)
-        if len(planned) > 1 and session.transaction is None:
-            session.begin(explicit=False)
+        self._simple = deque(planned)
+        self._several = len(planned) > 1
         if not planned:
             self._out.append(backend.EMPTY_QUERY)
         self._run_simple()
@@ -406,6 +409,8 @@ class Frontend(asyncio.Protocol):
         assert queue is not None
         session = self.session
         while queue:
+            if self._several and session.transaction is None:
+                session.begin(explicit=False)
             plan, literals = queue.popleft()
             if plan.catalog_version == -1:
                 # It stands behind DDL or SET, and could not be planned before that had run.
@@ -451,15 +456,18 @@ class Frontend(asyncio.Protocol):
         if name and name in session.statements:
             raise SqlError(f'prepared statement "{name}" already exists', sqlstate="42P05")
         session.statement_starts(sql)
-        session.statements[name] = session.prepare(name, sql, oids)
+        if not name:
+            session.statements.pop("", None)
+        prepared = session.prepare(name, sql, oids)
+        session.refuse_in_failed(prepared.plan)
+        session.statements[name] = prepared
         self._out.append(backend.PARSE_COMPLETE)
 
     def _on_bind(self, data: bytes, start: int, end: int) -> None:
         portal_name, statement, param_formats, params, result_formats = messages.parse_bind(data, start, end)
         session = self.session
-        prepared = session.statements.get(statement)
-        if prepared is None:
-            raise SqlError(f'prepared statement "{statement}" does not exist', sqlstate="26000")
+        prepared = session.statement(statement)
+        session.refuse_in_failed(prepared.plan)
         if portal_name and portal_name in session.portals:
             raise SqlError(f'cursor "{portal_name}" already exists', sqlstate="42P03")
         plan = session.current_plan(prepared)
@@ -481,10 +489,7 @@ class Frontend(asyncio.Protocol):
     def _on_describe(self, kind: str, name: str) -> None:
         session = self.session
         if kind == "S":
-            prepared = session.statements.get(name)
-            if prepared is None:
-                raise SqlError(f'prepared statement "{name}" does not exist', sqlstate="26000")
-            plan = session.current_plan(prepared)
+            plan = session.current_plan(session.statement(name))
             self._out.append(backend.parameter_description(plan.param_types))
             columns = plan.columns
             self._out.append(backend.NO_DATA if columns is None else backend.row_description(columns))

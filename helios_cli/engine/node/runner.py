@@ -51,9 +51,6 @@ class Runner:
         """Run or continue a query."""
         if portal.job is not None:
             return self._continue_job(portal, rows_max)
-        if portal.rows is not None:
-            self._send_kept_rows(portal, rows_max)
-            return True
         transaction = self.session.transaction
         if transaction is not None:
             return self._read_in_transaction(portal, rows_max, transaction)
@@ -86,7 +83,7 @@ class Runner:
                 portal.send_description()
                 if rows_max and len(rows) >= rows_max:
                     portal.rows = rows
-                    self._send_kept_rows(portal, rows_max)
+                    self.send_kept_rows(portal, rows_max)
                     return True
                 out = self.session.out
                 out.append(portal.encoder()(rows))
@@ -97,7 +94,8 @@ class Runner:
                 guard.disarm()
         return self._start_job(portal, rows_max, connection)
 
-    def _send_kept_rows(self, portal: Portal, rows_max: int) -> None:
+    def send_kept_rows(self, portal: Portal, rows_max: int) -> None:
+        """The next rows of a result that was fetched whole."""
         rows = portal.rows or []
         taken = rows[:rows_max] if rows_max else rows
         portal.rows = rows[len(taken) :]
@@ -286,7 +284,7 @@ class Runner:
         transaction.started = True
         if not transaction.writing:
             self.session.check_may_write()
-            return self.with_writer(lambda: self.session.retry(portal, 0))
+            return self.with_writer(lambda: self.session.retry(portal, portal.rows_max))
         assert transaction.connection is not None
         if portal.plan.kind is Kind.WRITE and self.engine.is_inline(portal.plan):
             return self._write_inline(portal, transaction)

@@ -45,7 +45,7 @@ class Portal:
     """A statement with its parameters bound, and how far its result has been taken."""
 
     __slots__ = (
-        "binds", "completes", "describe", "done", "encode", "formats", "job", "name", "plan", "rows", "sent",
+        "binds", "completes", "describe", "done", "encode", "formats", "job", "name", "plan", "rows", "rows_max", "sent",
         "sent_before", "session",
     )  # fmt: skip
 
@@ -67,6 +67,8 @@ class Portal:
         self.encode: RowsEncoder | None = None
         self.sent = 0
         self.sent_before = 0
+        self.rows_max = 0
+        """Greatest number of rows the Execute in hand wants; 0 for all."""
         self.done = False
 
     def send_description(self) -> None:
@@ -99,6 +101,13 @@ class Portal:
         """Rows sent by the Execute in hand."""
         return self.sent - self.sent_before
 
+    def run_again(self) -> bool:
+        """Execute after the last row: no rows for a query. Raises SqlError 55000 for all else."""
+        if self.plan.columns is None or self.plan.kind > Kind.WRITE:
+            raise SqlError(f'portal "{self.name}" cannot be run', sqlstate="55000")
+        self.session.out.append(backend.command_complete(f"{self.plan.tag} 0"))
+        return True
+
     def send_result(self, rows: list[Any] | None, changes: int) -> None:
         """The whole answer of a write."""
         self.done = True
@@ -106,10 +115,22 @@ class Portal:
         out = self.session.out
         if rows is not None and plan.columns is not None:
             self.send_description()
+            if 0 < self.rows_max <= len(rows):
+                self.done = False
+                self.rows = rows
+                self.session.runner.send_kept_rows(self, self.rows_max)
+                return
             out.append(self.encoder()(rows))
             if plan.tag == "SELECT":
                 changes = len(rows)
         out.append(backend.command_complete(f"{plan.tag} {changes}" if plan.counts_rows else plan.tag))
+
+
+def aborted() -> SqlError:
+    """The answer to every statement of a failed transaction."""
+    return SqlError(
+        "current transaction is aborted, commands ignored until end of transaction block", sqlstate="25P02"
+    )
 
 
 def _shape_of(plan: Plan) -> tuple[Any, ...]:
@@ -204,15 +225,17 @@ class Session:
         """Run a portal's statement, as :class:`Runner` says."""
         plan = portal.plan
         transaction = self.transaction
-        if transaction is not None and transaction.failed and not utility.allowed_in_failed(plan):
-            raise SqlError(
-                "current transaction is aborted, commands ignored until end of transaction block", sqlstate="25P02"
-            )
+        self.refuse_in_failed(plan)
         if transaction is not None and transaction.lost is not None and not utility.allowed_in_failed(plan):
             lost, transaction.lost = transaction.lost, None
             raise lost
         if portal.done:
-            raise SqlError(f'portal "{portal.name}" cannot be run', sqlstate="55000")
+            return portal.run_again()
+        portal.rows_max = rows_max
+        if portal.rows is not None:
+            portal.sent_before = portal.sent
+            self.runner.send_kept_rows(portal, rows_max)
+            return True
         for notice in plan.notices:
             self.out.append(backend.notice_response(SqlError(notice, sqlstate="00000"), severity="NOTICE"))
         portal.sent_before = portal.sent
@@ -225,6 +248,12 @@ class Session:
             self.out.append(backend.EMPTY_QUERY)
             return True
         return utility.run(self, portal, rows_max)
+
+    def refuse_in_failed(self, plan: Plan) -> None:
+        """Raise SqlError 25P02 when the transaction has failed and the statement does not end it."""
+        transaction = self.transaction
+        if transaction is not None and transaction.failed and not utility.allowed_in_failed(plan):
+            raise aborted()
 
     def finished(self) -> None:
         """The statement that had to wait is over."""
@@ -326,17 +355,32 @@ class Session:
 
     def plan(self, sql: str) -> Planned:
         """Plan a query string. Raises SqlError."""
+        return self._planned(sql)
+
+    def _planned(self, sql: str, oids: tuple[int, ...] = ()) -> Planned:
         view = self.schema_view()
-        return view.plans.get(sql, view.catalog)
+        try:
+            return view.plans.get(sql, view.catalog, oids)
+        except SqlError as error:
+            if self.transaction is not None and self.transaction.failed and error.sqlstate != "42601":
+                raise aborted() from None
+            raise
 
     def prepare(self, name: str, sql: str, oids: tuple[int, ...]) -> Prepared:
         """Plan a statement to be run later, maybe often. Raises SqlError."""
-        view = self.schema_view()
-        planned = view.plans.get(sql, view.catalog, oids)
+        planned = self._planned(sql, oids)
         if len(planned) > 1:
             raise SqlError("cannot insert multiple commands into a prepared statement", sqlstate="42601")
         plan, literals = planned[0] if planned else (Plan(Kind.EMPTY, ""), ())
         return Prepared(name, sql, oids, plan, literals)
+
+    def statement(self, name: str) -> Prepared:
+        """A prepared statement by name. Raises SqlError 26000."""
+        prepared = self.statements.get(name)
+        if prepared is None:
+            shown = f'prepared statement "{name}"' if name else "unnamed prepared statement"
+            raise SqlError(f"{shown} does not exist", sqlstate="26000")
+        return prepared
 
     def current_plan(self, prepared: Prepared) -> Plan:
         """The plan of a prepared statement, made again when the schema has changed since.
