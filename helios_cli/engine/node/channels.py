@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from helios_cli.engine.wire import backend
@@ -34,3 +35,17 @@ class Channels:
         message = backend.notification(pid, channel, payload)
         for session in tuple(self._listeners.get(channel, ())):
             session.notify(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """A NOTIFY that waits for its transaction; called when that is committed."""
+
+    channels: Channels
+    pid: int
+    channel: str
+    payload: str
+
+    def __call__(self) -> None:
+        """Deliver it to everybody who listens."""
+        self.channels.publish(self.pid, self.channel, self.payload)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 
-from helios_cli.engine.node.engine import INLINE_READ_SECONDS
+from helios_cli.engine.node.engine import INLINE, INLINE_READ_SECONDS
 from helios_cli.engine.node.writer import GroupWrite
 from helios_cli.engine.sql.plan import Kind, Plan
+from helios_cli.engine.sql.planner import bind
 from helios_cli.engine.wire import backend, messages
 from helios_cli.engine.wire.params import param_decoders
 from helios_cli.engine.wire.rows import rows_encoder
@@ -68,11 +69,11 @@ def bound(frontend: Frontend, data: bytes, start: int, end: int, *, described: b
     portal, name, param_formats, params, result_formats = messages.parse_bind(data, start, end)
     session = frontend.session
     prepared = session.statements.get(name)
-    if prepared is None or portal or session.portals:
+    if prepared is None or portal or (session.portals and not session.drop_finished_portal()):
         return False
     plan = prepared.plan
     oids = plan.param_types
-    if plan.session_values or plan.literal_in or len(params) != len(oids) or session.private_schema is not None:
+    if plan.literal_in or len(params) != len(oids) or session.private_schema is not None:
         return False
     view = session.schema_view()
     if plan.catalog_version != view.catalog.version:
@@ -85,18 +86,21 @@ def bound(frontend: Frontend, data: bytes, start: int, end: int, *, described: b
         decoders = param_decoders(oids, param_formats)
         binds = [None if value is None else decode(value) for decode, value in zip(decoders, params, strict=True)]
         binds.extend(prepared.literals)
+    if plan.session_values:
+        binds = [*binds, *session.values_for(plan)]
     head = backend.BIND_COMPLETE + answer.described if described else backend.BIND_COMPLETE
     return _run(frontend, plan, answer, binds, head)
 
 
 def query(frontend: Frontend, plan: Plan, literals: Sequence[Any]) -> bool:
     """A simple query of one planned statement. False: nothing has been done."""
-    if plan.session_values or plan.literal_in:
-        return False
     answer = answer_of(frontend, plan, ())
     if answer is None:
         return False
-    return _run(frontend, plan, answer, literals, answer.undescribed)
+    binds = literals
+    if plan.literal_in or plan.session_values:
+        binds = bind(plan, (), literals, frontend.session.values_for(plan))
+    return _run(frontend, plan, answer, binds, answer.undescribed)
 
 
 def _run(frontend: Frontend, plan: Plan, answer: Answer, binds: Sequence[Any], head: bytes) -> bool:
@@ -152,10 +156,9 @@ def _write(
         rows = cursor.fetchall() if answer.encode is not None else None
         changes = connection.changes()
     except apsw.InterruptError:
-        raise
+        plan.cache[INLINE] = False
+        return False
     except apsw.Error:
-        if not connection.in_transaction:
-            raise
         return False
     finally:
         guard.disarm()

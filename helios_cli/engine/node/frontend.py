@@ -302,7 +302,7 @@ class Frontend(asyncio.Protocol):
                 self.transport.close()
             elif code == FUNCTION_CALL:
                 self._simple = deque()
-                raise FeatureNotSupported("the function call protocol is not supported", hint="Use SELECT function(...).")
+                raise FeatureNotSupported("the function call protocol is not supported", hint="Use SELECT.")
         except ProtocolViolation as error:
             # What the message holds is wrong, but where it ends is known: the connection goes on.
             error.severity = "ERROR"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from helios_cli.engine.errors import ReadOnlyError, SqlError
 from helios_cli.engine.node import utility
+from helios_cli.engine.node.channels import Notification
 from helios_cli.engine.node.copy_in import CopyReceiver
 from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.plan import Kind
@@ -71,22 +72,21 @@ def alter_system(session: Session, action: actions.AlterSystem, portal: Portal, 
 
 def listen(session: Session, action: actions.Listen, portal: Portal, _rows_max: int) -> bool:
     """LISTEN channel."""
-    session.engine.channels.listen(action.channel, session)
+    session.at_commit(lambda: session.engine.channels.listen(action.channel, session))
     return utility.complete(session, portal)
 
 
 def unlisten(session: Session, action: actions.Unlisten, portal: Portal, _rows_max: int) -> bool:
     """UNLISTEN channel or every one."""
-    session.engine.channels.unlisten(action.channel, session)
+    session.at_commit(lambda: session.engine.channels.unlisten(action.channel, session))
     return utility.complete(session, portal)
 
 
 def notify(session: Session, action: actions.Notify, portal: Portal, _rows_max: int) -> bool:
-    """NOTIFY: delivered when the transaction is committed."""
-    if session.transaction is not None:
-        session.notifications.append((action.channel, action.payload))
-    else:
-        session.engine.channels.publish(session.pid, action.channel, action.payload)
+    """NOTIFY: delivered when the transaction is committed; the same one twice in a transaction is one."""
+    notification = Notification(session.engine.channels, session.pid, action.channel, action.payload)
+    if notification not in session.channel_actions:
+        session.at_commit(notification)
     return utility.complete(session, portal)
 
 

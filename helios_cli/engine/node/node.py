@@ -236,7 +236,7 @@ class Node:
             os.getpid(),
         )
         if settings.auth == "trust" and not self.engine.roles.password_set():
-            log.warning("no role has a password: every local user may connect under any name")
+            log.warning("every local user may connect under any name, because no role has a password")
 
     # While it runs ---------------------------------------------------------------------------------------------------
 

@@ -113,6 +113,7 @@ class Runner:
 
     def _read_in_transaction(self, portal: Portal, rows_max: int, transaction: Transaction) -> bool:
         transaction.started = True
+        self._check_stands(transaction)
         if transaction.wants_writer and not transaction.writing:
             return self.with_writer(lambda: self.session.retry(portal, rows_max))
         if transaction.wants_snapshot and transaction.connection is None:
@@ -263,7 +264,7 @@ class Runner:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 result = run_steps(connection, plan, portal.binds)
-                database.reserve(database.log_bytes_bound())
+                database.reserve(database.log_bytes_bound(connection))
                 return result, database.commit(connection, schema_changed=changes_schema)
             except UnloggedCommit:
                 raise
@@ -282,6 +283,7 @@ class Runner:
         if transaction.read_only:
             raise ReadOnlyError(f"cannot execute {portal.plan.tag.split()[0]} in a read-only transaction")
         transaction.started = True
+        self._check_stands(transaction)
         if not transaction.writing:
             self.session.check_may_write()
             return self.with_writer(lambda: self.session.retry(portal, portal.rows_max))
@@ -289,6 +291,19 @@ class Runner:
         if portal.plan.kind is Kind.WRITE and self.engine.is_inline(portal.plan):
             return self._write_inline(portal, transaction)
         return self._write_on_thread(portal, transaction)
+
+    def _check_stands(self, transaction: Transaction) -> None:
+        """Raise SerializationFailure when SQLite has undone the transaction, as it does for an interrupted write.
+
+        Its connection commits every statement by itself then.
+        """
+        connection = transaction.connection
+        if transaction.writing and connection is not None and not connection.in_transaction:
+            raise SerializationFailure(
+                "canceling statement because it took too long for the event loop",
+                detail="Its interruption undid the whole transaction.",
+                hint="Retry the transaction: the statement will run on a thread from now on.",
+            )
 
     def _write_inline(self, portal: Portal, transaction: Transaction) -> bool:
         connection = transaction.connection
@@ -302,13 +317,8 @@ class Runner:
             changes = connection.changes()
         except apsw.InterruptError:
             plan.cache[INLINE] = False
-            reason = QueryCanceled(
-                "canceling statement because it took too long for the event loop",
-                sqlstate="40001",
-                hint="Retry the transaction: the statement will run on a thread from now on.",
-            )
-            self.fail_after_base(reason)
-            return False
+            self._check_stands(transaction)
+            return self._write_on_thread(portal, transaction)
         except apsw.Error as error:
             self.fail_after_base(self.translate(error))
             return False
@@ -409,18 +419,26 @@ class Runner:
 
         True when nothing had to be waited for, and then ``done`` is not called.
         """
+        actions = self.session.take_channel_actions()
         self.session.end_transaction_state()
         if not transaction.writing:
             self._release_connection(transaction)
             self._give_token_back(transaction)
+            for action in actions:
+                action()
             return True
+        if actions:
+            return self._commit(transaction, lambda: _all([*actions, done]))
+        return self._commit(transaction, done)
+
+    def _commit(self, transaction: Transaction, done: Callable[[], None]) -> bool:
         connection = transaction.connection
         assert connection is not None
         database = self.engine.database
         changed = transaction.schema_changed
 
         def work() -> Commit | None:
-            database.reserve(database.log_bytes_bound() if transaction.slow else GROUP_RESERVE)
+            database.reserve(database.log_bytes_bound(connection) if transaction.slow else GROUP_RESERVE)
             return database.commit(connection, schema_changed=changed)
 
         def committed(commit: Commit | None) -> None:
@@ -579,3 +597,8 @@ class Runner:
             if session.transaction is not None:
                 session.transaction.token = None
             session.failed(reason)
+
+
+def _all(callbacks: Sequence[Callable[[], None]]) -> None:
+    for callback in callbacks:
+        callback()

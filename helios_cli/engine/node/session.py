@@ -45,8 +45,8 @@ class Portal:
     """A statement with its parameters bound, and how far its result has been taken."""
 
     __slots__ = (
-        "binds", "completes", "describe", "done", "encode", "formats", "job", "name", "plan", "rows", "rows_max", "sent",
-        "sent_before", "session",
+        "binds", "completes", "describe", "done", "encode", "formats", "job", "name", "noticed", "plan", "rows",
+        "rows_max", "sent", "sent_before", "session",
     )  # fmt: skip
 
     def __init__(
@@ -70,6 +70,8 @@ class Portal:
         self.rows_max = 0
         """Greatest number of rows the Execute in hand wants; 0 for all."""
         self.done = False
+        self.noticed = False
+        """The plan's notices are on their way; a statement that waited for the writer starts again from the top."""
 
     def send_description(self) -> None:
         """RowDescription, once, when it is due."""
@@ -208,8 +210,8 @@ class Session:
         self.query = ""
         self.application_name = ""
         self.statement_now_us = 0
-        self.notifications: list[tuple[str, str]] = []
-        """NOTIFYs of the transaction in hand."""
+        self.channel_actions: list[Callable[[], None]] = []
+        """LISTENs, UNLISTENs and NOTIFYs of the transaction in hand, done when it is committed."""
         self.idle_since = 0.0
         """When the client got the word inside a transaction, on the loop's clock; 0 while it does not have it."""
         self.reading: Portal | None = None
@@ -236,8 +238,10 @@ class Session:
             portal.sent_before = portal.sent
             self.runner.send_kept_rows(portal, rows_max)
             return True
-        for notice in plan.notices:
-            self.out.append(backend.notice_response(SqlError(notice, sqlstate="00000"), severity="NOTICE"))
+        if not portal.noticed:
+            portal.noticed = True
+            for notice in plan.notices:
+                self.out.append(backend.notice_response(SqlError(notice, sqlstate="00000"), severity="NOTICE"))
         portal.sent_before = portal.sent
         kind = plan.kind
         if kind is Kind.READ:
@@ -297,10 +301,22 @@ class Session:
         self.statement_now_us = 0
 
     def statement_over(self) -> None:
-        """ReadyForQuery is on its way: what was notified meanwhile goes after it."""
-        if self._notices:
+        """ReadyForQuery comes next: outside a transaction block what was notified meanwhile goes before it."""
+        if self._notices and self.transaction is None:
             self.out.extend(self._notices)
             self._notices.clear()
+
+    def at_commit(self, action: Callable[[], None]) -> None:
+        """Do something with channels when the transaction in hand is committed; at once without one."""
+        if self.transaction is None:
+            action()
+        else:
+            self.channel_actions.append(action)
+
+    def take_channel_actions(self) -> list[Callable[[], None]]:
+        """What the transaction that ends here has left to do if it commits."""
+        actions, self.channel_actions = self.channel_actions, []
+        return actions
 
     def notify(self, message: bytes) -> None:
         """A NotificationResponse for this session."""
@@ -308,7 +324,7 @@ class Session:
         self.later(self._deliver_notices)
 
     def _deliver_notices(self) -> None:
-        if self._notices and not self.closed and self.sink.is_idle():
+        if self._notices and not self.closed and self.transaction is None and self.sink.is_idle():
             self.statement_over()
             self.sink.flush()
 
@@ -326,6 +342,14 @@ class Session:
             portal = self.portals.pop("", None)
             if portal is not None:
                 self.runner.close_portal(portal)
+
+    def drop_finished_portal(self) -> bool:
+        """Forget the unnamed portal when it is the only one and has been run to its end; False: there is more."""
+        portal = self.portals.get("")
+        if portal is None or not portal.done or len(self.portals) > 1:
+            return False
+        self.portals.clear()
+        return True
 
     def close_portals(self) -> None:
         """Portals end with their transaction, which without a block is at Sync."""
@@ -357,7 +381,7 @@ class Session:
         """Plan a query string. Raises SqlError."""
         return self._planned(sql)
 
-    def _planned(self, sql: str, oids: tuple[int, ...] = ()) -> Planned:
+    def _planned(self, sql: str, oids: tuple[int, ...] | None = None) -> Planned:
         view = self.schema_view()
         try:
             return view.plans.get(sql, view.catalog, oids)
@@ -426,9 +450,8 @@ class Session:
     def end_transaction_state(self) -> None:
         """The transaction is over for this session: portals and LOCAL settings end with it."""
         self.transaction = None
-        for portal in self.portals.values():
-            self.runner.close_portal(portal)
-        self.portals.clear()
+        self.channel_actions = []
+        self.close_portals()
         for portal in self.cursors.values():
             self.runner.close_portal(portal)
         self.cursors.clear()

@@ -50,8 +50,8 @@ class Transaction:
         self.base_seq = 0
         """Commit that its writes stand on."""
         self.savepoints: list[str] = []
-        self.savepoint_undo: list[int] = []
-        """For each savepoint how many SETs came before it."""
+        self.savepoint_undo: list[tuple[int, int]] = []
+        """For each savepoint how many SETs and how many channel actions came before it."""
         self.schema_changed = False
         self.schema: SchemaView | None = None
         """Its own view of the schema after DDL, not yet anybody else's."""
@@ -66,8 +66,11 @@ class Transaction:
         """SERIALIZABLE that may write: takes the writer at its first statement, so it runs alone."""
         return self.isolation == "serializable" and not self.read_only
 
-    def savepoint(self, name: str, undo_length: int = 0) -> None:
-        """SAVEPOINT: remembered here; in SQLite only once the transaction writes."""
+    def savepoint(self, name: str, undo_length: tuple[int, int] = (0, 0)) -> None:
+        """SAVEPOINT: remembered here; in SQLite only once the transaction writes.
+
+        ``undo_length``: how many SETs and how many channel actions came before it.
+        """
         if self.writing:
             self.run(f"SAVEPOINT s{len(self.savepoints)}")
         self.savepoints.append(name)
@@ -80,10 +83,10 @@ class Transaction:
             self.run(f"RELEASE s{index}")
         del self.savepoints[index:], self.savepoint_undo[index:]
 
-    def rollback_to(self, name: str) -> int:
+    def rollback_to(self, name: str) -> tuple[int, int]:
         """ROLLBACK TO SAVEPOINT: keeps it, drops those after it, and revives a failed transaction.
 
-        Returns how many SETs of the transaction stay in force.
+        Returns how many SETs and how many channel actions of the transaction stay in force.
 
         Raises:
             SqlError: 3B001 unknown name; 25P02 when SQLite had to give up the whole transaction, which an

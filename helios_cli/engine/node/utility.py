@@ -74,6 +74,9 @@ def _begin(session: Session, action: actions.Begin, portal: Portal, _rows_max: i
         return complete(session, portal)
     if transaction is not None:
         transaction.explicit = True
+        if not transaction.started:
+            transaction.isolation = action.isolation or transaction.isolation
+            transaction.read_only = transaction.read_only if action.read_only is None else action.read_only
     else:
         session.begin(explicit=True, isolation=action.isolation, read_only=action.read_only)
     return complete(session, portal)
@@ -135,7 +138,9 @@ def _needs_block(session: Session, what: str) -> Any:
 
 
 def _savepoint(session: Session, action: actions.Savepoint, portal: Portal, _rows_max: int) -> bool:
-    _needs_block(session, "SAVEPOINT").savepoint(action.name, len(session.undo))
+    _needs_block(session, "SAVEPOINT").savepoint(
+        action.name, (len(session.undo), len(session.channel_actions))
+    )
     return complete(session, portal)
 
 
@@ -145,8 +150,9 @@ def _release(session: Session, action: actions.Release, portal: Portal, _rows_ma
 
 
 def _rollback_to(session: Session, action: actions.RollbackTo, portal: Portal, _rows_max: int) -> bool:
-    kept = _needs_block(session, "ROLLBACK TO SAVEPOINT").rollback_to(action.name)
-    session.undo_variables(committed=False, since=kept)
+    sets, channel_actions = _needs_block(session, "ROLLBACK TO SAVEPOINT").rollback_to(action.name)
+    session.undo_variables(committed=False, since=sets)
+    del session.channel_actions[channel_actions:]
     if session.transaction is not None and session.transaction.schema is not None:
         session.schema_changed_in_transaction()
     return complete(session, portal)

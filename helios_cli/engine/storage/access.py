@@ -20,8 +20,14 @@ _STEP_OK: Final = re.compile(
     r"|CORRELATED SCALAR SUBQUERY \d+|LIST SUBQUERY \d+|CREATE BLOOM FILTER|RIGHT PART OF .*|LEFT-MOST SUBQUERY"
 )
 _RANGE: Final = re.compile(r"\((?:[^)]*[<>][^)]*)\)")
+_LONG_FUNCTION: Final = re.compile(
+    r"(?:fn|pg)_(?:array_fill|exp|factorial|format|generate|ilike|like|lpad|md5|numeric_power|overlay|pg_sleep|pow|regex"
+    r"|repeat|replace|rpad|sha|similar|sleep|split|string_to|translate|unnest|series)"
+)
+"""Functions of the library whose work or result can be large whatever the size of their arguments."""
 _PARAMETER: Final = re.compile(r'\?([0-9]+)')
-_CALL: Final = re.compile(r'([A-Za-z_][A-Za-z0-9_]*)"?\s*\(')
+_CALL: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\(")
+"""The planner writes a call without a space before its parenthesis, and nothing else that way."""
 
 _SHORT_CALLS_TEXT: Final = """
     abs and as avg between by case ceil char coalesce collate conflict count cross date datetime distinct do else exists
@@ -53,11 +59,9 @@ def is_short(connection: apsw.Connection, plan: Plan) -> bool:
 
 def _known_short(name: str) -> bool:
     folded = name.lower()
-    return folded in SHORT_CALLS or folded in SHORT_FUNCTIONS
-
-
-SHORT_FUNCTIONS: set[str] = set()
-"""Registered functions that are known to be cheap; filled by the modules that register them."""
+    if folded in SHORT_CALLS:
+        return True
+    return folded.startswith(("fn_", "pg_")) and not _LONG_FUNCTION.match(folded)
 
 
 def bind_count(plan: Plan) -> int:

@@ -61,14 +61,6 @@ class WalCapture:
             os.close(self._fd)
             self._fd = -1
 
-    def wal_bytes_after_last(self) -> int:
-        """Bytes of the WAL file behind the last commit's frames: what an open transaction may have spilled."""
-        try:
-            size = os.stat(self._path).st_size
-        except FileNotFoundError:
-            return 0
-        return max(0, size - frame_offset(self._frames_now + 1))
-
     def pending_frames(self) -> int:
         """How many frames the transaction that has just committed wrote, at most."""
         return self._frames_now - self._frames_taken if self._frames_now > self._frames_taken else self._frames_now

@@ -16,7 +16,7 @@ from helios_cli.engine.storage.capture import SMALL_FRAMES, WalCapture
 from helios_cli.engine.storage.connection import CACHE_KIB, Setup, open_connection
 from helios_cli.engine.storage.pagelog import PageLog
 from helios_cli.engine.storage.ring import PinnedReader, Ring
-from helios_cli.engine.types import Lsn
+from helios_cli.engine.types import PAGE_SIZE, Lsn
 
 GROUP_RESERVE: Final = 4 << 20
 """Log bytes that must be there before a group begins: more than an inline group can produce uncompressed."""
@@ -126,6 +126,7 @@ class Database:
         with self.commit_lock:
             capture.fired = False
             connection.execute("COMMIT")
+            connection.status(apsw.SQLITE_DBSTATUS_CACHE_SPILL, True)
             if not capture.fired:
                 return None
             self.commit_seq += 1
@@ -153,11 +154,14 @@ class Database:
                 commit.data = data
         commit.lsn_end = records.lsn
 
-    def log_bytes_bound(self) -> int:
-        """An upper bound of the log bytes that the open transaction on the writer can need."""
-        dirty = self.writer.status(apsw.SQLITE_DBSTATUS_CACHE_USED)[0]
-        spilled = self.capture.wal_bytes_after_last()
-        return GROUP_RESERVE + 2 * (dirty + spilled)
+    def log_bytes_bound(self, connection: apsw.Connection) -> int:
+        """An upper bound of the log bytes that the open transaction on ``connection`` can need.
+
+        All that is in its page cache and all that has been spilled to the WAL out of it since it last committed.
+        """
+        cached = connection.status(apsw.SQLITE_DBSTATUS_CACHE_USED)[0]
+        spilled = connection.status(apsw.SQLITE_DBSTATUS_CACHE_SPILL)[0]
+        return GROUP_RESERVE + cached + spilled * (PAGE_SIZE + 8)
 
     def close(self) -> None:
         """Close every connection. Open transactions are rolled back; nothing is checkpointed."""
