@@ -13,6 +13,7 @@ from helios_cli.engine.sql.names import column_name
 from helios_cli.engine.sql.oids import UNKNOWN
 from helios_cli.engine.sql.query import Output, Query, Select, Values, type_in
 from helios_cli.engine.sql.relation import ColumnInfo, Relation
+from helios_cli.engine.sql.row_order import gives_one_row
 from helios_cli.engine.sql.scope import RangeItem, Scope
 from helios_cli.engine.sql.select import translate_query, translate_with
 from helios_cli.engine.sql.sqltext import quote_identifier
@@ -366,7 +367,7 @@ def _assign_subquery(multi: dict[str, Any], columns: list[ColumnInfo], scope: Sc
     query = translate_query(sublink["subselect"]["SelectStmt"], scope.child())
     if len(query.outputs) != len(columns):
         raise scope.ctx.error("42601", "number of columns does not match number of values")
-    if not query.single_row:
+    if not gives_one_row(query, scope):
         hint = "Add LIMIT 1, or assign the columns one by one."
         raise scope.ctx.unsupported("assigning a row of a subquery that may give several rows", hint=hint)
     for position, column in enumerate(columns):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
@@ -13,7 +14,7 @@ from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import array_of, can_coerce, category, common_type, element_of, type_name
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.function_spec import FunctionRegistry
-from helios_cli.engine.sql.oids import BIT, BOOL, INT4, INT8, NUMERIC, TEXT, UNKNOWN
+from helios_cli.engine.sql.oids import BIT, BOOL, INT4, INT8, INTERVAL, NUMERIC, TEXT, UNKNOWN
 from helios_cli.engine.sql.relation import CatalogReader, Relation
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.typed import Node, TypedSql
@@ -165,8 +166,36 @@ def _cast(fields: dict[str, Any], scope: Scope) -> TypedSql:
         value = array_constructor(fields["arg"]["A_ArrayExpr"], scope, element_of(target))
     else:
         value = translate(fields["arg"], scope)
+    if target == INTERVAL and typmod >= 0:
+        value = _interval_fields(value, typmod, ctx)
     at = fields.get("location", value.location)
     return replace(casts.explicit_cast(value, target, typmod, ctx, at), location=value.location)
+
+
+_INTERVAL_UNITS: Final = (
+    (1 << 12, "second"),
+    (1 << 11, "minute"),
+    (1 << 10, "hour"),
+    (1 << 3, "day"),
+    (1 << 1, "month"),
+    (1 << 2, "year"),
+)
+"""Bits of an interval's field mask, the smallest unit first."""
+
+
+def _interval_fields(value: TypedSql, typmod: int, ctx: Context) -> TypedSql:
+    """``interval '5' hour``: a bare number counts the last of the named fields."""
+    mask = (typmod >> 16) & 0x7FFF
+    text = casts.constant_text(value, ctx)
+    if text is None or mask == 0x7FFF:
+        return value
+    if re.fullmatch(r"\s*[+-]?\d+:\d+(\.\d+)?\s*", text) and mask == 0x1800:
+        raise ctx.unsupported("an interval of minutes and seconds without hours", value.location)
+    if re.fullmatch(r"\s*[+-]?\d+(\.\d*)?\s*", text):
+        text = f"{text} {next(unit for bit, unit in _INTERVAL_UNITS if mask & bit)}"
+    return TypedSql(
+        sqltext.quote_string(text), UNKNOWN, not_null=True, simple=True, value=text, location=value.location
+    )
 
 
 def _boolean(fields: dict[str, Any], scope: Scope) -> TypedSql:

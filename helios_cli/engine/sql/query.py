@@ -9,7 +9,7 @@ from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import can_coerce, common_type, type_name
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.oids import UNKNOWN
-from helios_cli.engine.sql.typed import TypedSql
+from helios_cli.engine.sql.typed import Node, TypedSql
 
 
 @dataclass(slots=True)
@@ -28,6 +28,8 @@ class Query:
     with_clause: str = ""
     order_by: list[str] = field(default_factory=list)
     limit: str = ""
+    limit_node: Node | None = None
+    """The expression of LIMIT."""
     single_row: bool = False
     """Known to give at most one row."""
 

@@ -29,15 +29,17 @@ def limit_clause(select: dict[str, Any], query: Query, scope: Scope) -> str:
     if count is None and offset is None:
         return ""
     limit = "-1" if count is None else _limit_value(count, "LIMIT", "pg_limit", scope)
-    if count is not None and _is_one(count, scope):
-        query.single_row = True
+    query.limit_node = count
     if offset is None:
         return f" LIMIT {limit}"
     return f" LIMIT {limit} OFFSET {_limit_value(offset, 'OFFSET', 'pg_offset', scope)}"
 
 
-def _is_one(node: Node, scope: Scope) -> bool:
-    fields = node.get("A_Const")
+def gives_one_row(query: Query, scope: Scope) -> bool:
+    """Whether a query gives one row at most; a LIMIT 1 that says so becomes part of the plan."""
+    if query.single_row:
+        return True
+    fields = (query.limit_node or {}).get("A_Const")
     if fields is None or tree.const_value(fields) != 1:
         return False
     scope.ctx.bind_constant(scope.ctx.literal_at(fields.get("location", 0), 1))
@@ -50,7 +52,7 @@ def _limit_value(node: Node, word: str, function: str, scope: Scope) -> str:
     if not can_coerce(value.type_oid, INT8, How.ASSIGNMENT):
         message = f"argument of {word} must be type bigint, not type {type_name(value.type_oid)}"
         raise scope.ctx.error("42804", message, value.location)
-    plain = value.literal >= 0 and "-" not in value.sql
+    plain = value.literal >= 0 and not value.sql.endswith("-\x03")
     value = casts.coerce(value, INT8, -1, How.ASSIGNMENT, scope.ctx)
     return value.sql if plain else f"{function}({value.sql})"
 

@@ -298,6 +298,8 @@ def _grouping(select: dict[str, Any], targets: list[dict[str, Any]], scope: Scop
     grouping, texts = Grouping(), []
     scope.clause = "GROUP BY"
     for node in nodes:
+        if node.get("GroupingSet", {}).get("kind") == "GROUPING_SET_EMPTY" and len(nodes) == 1:
+            continue
         if "GroupingSet" in node:
             raise scope.ctx.unsupported("GROUPING SETS, CUBE and ROLLUP", hint="Use UNION ALL of grouped queries.")
         actual = _group_target(node, targets, scope)

@@ -11,7 +11,8 @@ from helios_cli.engine.sql.coercion import array_of, common_type, type_name
 from helios_cli.engine.sql.expressions import TRANSLATORS, translate
 from helios_cli.engine.sql.oids import BOOL, UNKNOWN
 from helios_cli.engine.sql.predicates import compare_rows, row_values
-from helios_cli.engine.sql.query import Query, Select
+from helios_cli.engine.sql.query import Query
+from helios_cli.engine.sql.row_order import gives_one_row
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.select import translate_query
 from helios_cli.engine.sql.sqltext import quote_identifier
@@ -38,7 +39,7 @@ def _scalar(fields: dict[str, Any], query: Query, scope: Scope) -> TypedSql:
     query.resolve_unknowns(scope.ctx)
     _one_column(query, scope, at)
     value = query.outputs[0].value
-    if query.single_row or _unique(query):
+    if gives_one_row(query, scope):
         return TypedSql(f"({query.render()})", value.type_oid, value.typmod, location=at)
     inner = query.render(named=True)
     name = quote_identifier(query.names()[0])
@@ -48,11 +49,6 @@ def _scalar(fields: dict[str, Any], query: Query, scope: Scope) -> TypedSql:
         f"(SELECT CASE WHEN count(*) > 1 THEN {many} ELSE max({name}) END FROM (SELECT {name} FROM ({inner}) LIMIT 2))"
     )
     return TypedSql(sql, value.type_oid, value.typmod, location=at)
-
-
-def _unique(query: Query) -> bool:
-    """Whether a query is known to give at most one row by its text alone."""
-    return isinstance(query, Select) and not query.source
 
 
 def _one_column(query: Query, scope: Scope, at: int) -> None:

@@ -1,0 +1,14 @@
+CREATE TABLE item (id int PRIMARY KEY, name text NOT NULL, kind varchar(10), price numeric(10,2), weight float8, qty smallint, big bigint, active boolean, made date, at timestamp, atz timestamptz, code char(5), data bytea, tags text[], nums int[], doc json, docb jsonb, span interval, uid uuid, tod time, amount numeric, r4 real);
+INSERT INTO item VALUES (1,'apple','fruit',1.50,0.25,10,10000000000,true,'2020-01-15','2020-01-15 10:30:00','2020-01-15 10:30:00+00','ab','\x0102','{red,green}','{1,2,3}','{"a": 1, "b": [1, 2]}','{"b": [1,2], "a": 1.50}','1 day','11111111-1111-1111-1111-111111111111','10:30',1.0,1.5);
+INSERT INTO item VALUES (2,'banana','fruit',0.25,0.5,20,-5,false,'2020-02-29','2020-02-29 23:59:59.123456','2020-02-29 23:59:59.123456+02','abc  ','\x','{}','{}','[1,2,3]','[3, 1]','1 mon','22222222-2222-2222-2222-222222222222','23:59:59.5',0.1,0.1);
+INSERT INTO item VALUES (3,'Carrot','veg',10.00,NULL,5,0,NULL,'1999-12-31','1999-12-31 00:00:00','1999-12-31 00:00:00-05','zzzzz',NULL,NULL,NULL,'"x"','"x"','30 days',NULL,'00:00',0.2,3.25);
+INSERT INTO item VALUES (4,'date','fruit',NULL,1e10,NULL,NULL,true,NULL,NULL,NULL,NULL,'\xff','{NULL,"a b"}','{NULL,5}',NULL,NULL,NULL,'33333333-3333-3333-3333-333333333333',NULL,100,NULL);
+INSERT INTO item VALUES (5,'éclair',NULL,2.00,-1.5,-3,9223372036854775807,false,'2024-06-01','2024-06-01 12:00:00','2024-06-01 12:00:00+00','e','\x00','{x}','{10}','{}','{}','01:02:03',NULL,'12:00',2.000,-0.5);
+CREATE TABLE ord (oid_ serial PRIMARY KEY, item_id int REFERENCES item(id), n int NOT NULL DEFAULT 1, note text DEFAULT 'none', placed timestamptz);
+INSERT INTO ord (item_id, n, note) VALUES (1,2,'first'),(1,3,NULL),(2,1,'x'),(3,7,'y'),(NULL,4,'orphan');
+CREATE TABLE node_ (id int PRIMARY KEY, parent int, label text);
+INSERT INTO node_ VALUES (1,NULL,'root'),(2,1,'a'),(3,1,'b'),(4,2,'aa'),(5,4,'aaa');
+CREATE TABLE kv (k text PRIMARY KEY, v int, u int UNIQUE);
+INSERT INTO kv VALUES ('a',1,10),('b',2,20);
+CREATE TABLE ident (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text, d date DEFAULT '2020-02-02', c int CHECK (c > 0));
+CREATE TABLE empty_ (a int, b text);

@@ -1,0 +1,13 @@
+select * from item i join lateral (select n from ord where item_id = i.id limit 1) l on true;
+select (1, 'a') = (select 1, 'a');
+select kind, id from item group by grouping sets ((kind), (id));
+select id from item intersect all select 1;
+select item from item where id = 1;
+select row_to_json(kv) from kv;
+select id from item tablesample system (10);
+with d as (delete from kv returning *) select * from d;
+select rank() within group (order by id) from item;
+merge into kv using ord on kv.v = ord.n when matched then delete;
+select * into newt from kv;
+create function f() returns int language sql as 'select 1';
+do $$ begin end $$;
