@@ -18,7 +18,7 @@ from typing import Final
 
 import apsw
 
-from helios_cli.engine.errors import DiskFull, HeliosError
+from helios_cli.engine.errors import DiskFull, HeliosError, IoFailed
 from helios_cli.engine.log.checksum import ChecksumTable
 from helios_cli.engine.node.pipeline import CommitPipeline
 from helios_cli.engine.node.readers import ReadPool, Workers
@@ -52,6 +52,7 @@ class Checkpointer:
         max_slot_lag_mb: int,
         on_old_reader: Callable[[], None],
         on_event: Callable[[str, str], None],
+        on_fatal: Callable[[BaseException], None] = lambda error: None,
         sync_file: Callable[[int], None] = os.fsync,
     ) -> None:
         self._store = store
@@ -65,6 +66,7 @@ class Checkpointer:
         self._max_slot_lag = max_slot_lag_mb << 20
         self._on_old_reader = on_old_reader
         self._on_event = on_event
+        self._on_fatal = on_fatal
         self._sync_file = sync_file
         self._workers = Workers(pipeline.loop, 1, "checkpoint")
         self._connection = database.connect()
@@ -130,7 +132,13 @@ class Checkpointer:
         await self._workers.call(self._passive)
         complete, lsn, table = await self._barrier()
         if table is not None:
-            await self._workers.call(lambda: self._settle(lsn, table, clean))
+            try:
+                await self._workers.call(lambda: self._settle(lsn, table, clean))
+            except IoFailed as error:
+                # The system may have dropped what it could not write, and a second sync would not say so
+                # (Rebello et al., USENIX ATC 2020): only redo from the last checkpoint is sure to bring it back.
+                self._on_fatal(error)
+                raise
         self._base_frames = self._database.capture.frames
         self.complete = complete
         self.count += 1
@@ -166,7 +174,10 @@ class Checkpointer:
         return self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def _settle(self, lsn: Lsn, table: ChecksumTable, clean: bool) -> None:
-        self._sync_file(self._file)
+        try:
+            self._sync_file(self._file)
+        except OSError as error:
+            raise IoFailed(f"could not sync the database file: {error.strerror}", hint="Check the disk.") from error
         self._store.checkpointed(lsn, table, clean=clean)
         self.checkpoint_lsn = lsn
         self.trim_log()

@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_PANIC: Final = 70
-"""The page log could not be written or synced: what it holds is unknown until it is opened again."""
+"""A file could not be written or synced: what is on disk is unknown until it is opened again."""
 
 STOP_SECONDS: Final = 10.0
 SWITCH_INTERVAL: Final = 0.0005
@@ -129,6 +129,7 @@ class Node:
             max_slot_lag_mb=settings.max_slot_lag_mb,
             on_old_reader=self.engine.cancel_oldest_reader,
             on_event=lambda kind, message: self.event(kind, message, severity="warning"),
+            on_fatal=self.panic,
         )
         self.engine.checkpointer = self.checkpointer
         self.engine.check_idle_sessions()
@@ -290,13 +291,13 @@ class Node:
         self.event("reloaded", "settings reloaded")
 
     def panic(self, error: BaseException) -> None:
-        """The log cannot be trusted any more: answer what waits with "unknown" and end the process at once."""
+        """What is on disk cannot be trusted any more: answer what waits with "unknown" and end the process at once."""
         log.critical("the node stops: %s", error)
         for session in tuple(self.engine.sessions.values()):
             with contextlib.suppress(Exception):
                 session.sink.terminate(
                     OutcomeUnknown(
-                        "the node stops because its page log cannot be written: the outcome of the statement is unknown",
+                        "the node stops because its disk failed: the outcome of the statement is unknown",
                         hint="Reconnect when the node is back and look whether the change is there.",
                     )
                 )
