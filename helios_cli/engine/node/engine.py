@@ -101,7 +101,7 @@ class Engine:
         self.planner = Planner()
         self._views: dict[tuple[str, ...], SchemaView] = {}
         self.plans = PlanCache(self.planner)
-        self.catalog = self._catalog(database.ring.current.connection, DEFAULT_PATH)
+        self.catalog = self._catalog(self._current_reader, DEFAULT_PATH)
         self._pids = itertools.count(1)
         pipeline.on_schema_change = self._schema_changed
 
@@ -122,7 +122,12 @@ class Engine:
             answer = plan.cache[INLINE] = is_short(self.database.ring.current.connection, plan)
         return bool(answer)
 
-    def _catalog(self, connection: apsw.Connection, search_path: tuple[str, ...]) -> SqliteCatalog:
+    def _current_reader(self) -> apsw.Connection:
+        return self.database.ring.current.connection
+
+    def _catalog(
+        self, connection: apsw.Connection | Callable[[], apsw.Connection], search_path: tuple[str, ...]
+    ) -> SqliteCatalog:
         return SqliteCatalog(connection, search_path=search_path, system_relations=SYSTEM_RELATIONS)
 
     def view_of(self, connection: apsw.Connection, search_path: tuple[str, ...]) -> SchemaView:
@@ -139,14 +144,13 @@ class Engine:
             if len(self._views) >= SEARCH_PATHS_MAX:
                 self._views.clear()
             default = search_path == DEFAULT_PATH
-            catalog = self.catalog if default else self._catalog(self.catalog.connection, search_path)
+            catalog = self.catalog if default else self._catalog(self._current_reader, search_path)
             view = SchemaView(catalog, self.plans if default else PlanCache(self.planner, shapes_max=1024))
             self._views[search_path] = view
-        view.catalog.connection = self.database.ring.current.connection
         return view
 
     def _schema_changed(self) -> None:
-        self.catalog = self._catalog(self.database.ring.current.connection, DEFAULT_PATH)
+        self.catalog = self._catalog(self._current_reader, DEFAULT_PATH)
         self.plans.clear()
         self._views.clear()
 
