@@ -48,7 +48,7 @@ class Bench:
     """One in-memory database with the node's functions, collations and catalog."""
 
     def __init__(self) -> None:
-        self.connection = apsw.Connection(":memory:")
+        self.connection: Any = apsw.Connection(":memory:")
         for scalars in (runtime.SCALARS, SCALARS):
             for name, (call, count, deterministic) in scalars.items():
                 self.connection.create_scalar_function(name, call, count, deterministic=deterministic)
@@ -60,9 +60,7 @@ class Bench:
                     self.connection.create_aggregate_function(name, factory, count)
         for name, compare in runtime.COLLATIONS.items():
             self.connection.create_collation(name, compare)
-        self.connection.create_scalar_function(
-            "pg_regtype_out", lambda oid: None if oid is None else registry.format_type(int(oid)), 1, deterministic=True
-        )
+        self.connection.create_scalar_function("pg_regtype_out", _regtype_out, 1, deterministic=True)
         self.connection.execute("PRAGMA foreign_keys = ON")
         for statement in SYSTEM_SCHEMA:
             self.connection.execute(statement)
@@ -88,7 +86,8 @@ class Bench:
         except HeliosError as error:
             return Answer(sqlstate=error.sqlstate, message=error.message)
         except apsw.ConstraintError as error:
-            found = to_helios(str(error), error.extendedresult, self.catalog)
+            code: int = error.extendedresult  # type: ignore[attr-defined]
+            found = to_helios(str(error), code, self.catalog)
             return Answer(sqlstate=found.sqlstate, message=found.message)
 
     def _execute(self, plan: Plan, literals: Any) -> Answer:
@@ -110,6 +109,10 @@ class Bench:
         )
         count = len(texts) if columns else changes
         return Answer(columns, texts, f"{plan.tag} {count}" if plan.counts_rows else plan.tag)
+
+
+def _regtype_out(*oids: Any) -> str | None:
+    return None if oids[0] is None else registry.format_type(int(oids[0]))
 
 
 def as_text(oid: int, value: Any) -> str | None:

@@ -25,10 +25,8 @@ def answer(connection: psycopg.Connection[Any], sql: str) -> dict[str, Any]:
     result = connection.pgconn.exec_(sql.encode())
     if result.status not in (psycopg.pq.ExecStatus.COMMAND_OK, psycopg.pq.ExecStatus.TUPLES_OK):
         state = result.error_field(psycopg.pq.DiagnosticField.SQLSTATE) or b""
-        return {
-            "sqlstate": state.decode(),
-            "message": result.error_message.decode().splitlines()[0].removeprefix("ERROR:  "),
-        }
+        message = result.error_message.decode().splitlines()[0].removeprefix("ERROR:  ")
+        return {"sqlstate": state.decode(), "message": message}
     columns = [((result.fname(at) or b"").decode(), result.ftype(at)) for at in range(result.nfields)]
     rows = []
     for row in range(result.ntuples):

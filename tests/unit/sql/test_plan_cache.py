@@ -41,7 +41,7 @@ def test_other_literals_share_a_plan(bench: Bench) -> None:
     ],
 )
 def test_values_that_decide_keep_plans_apart(bench: Bench, one: str, other: str) -> None:
-    answers = []
+    answers: list[tuple[object, object]] = []
     for sql in (one, other, one):
         try:
             plan = bench.cache.get(sql, bench.catalog)[0][0]
