@@ -68,7 +68,7 @@ class PageLog:
         self._dirty = False
         self._last: RecordHeader | None = None
         self._last_raw: bytes | None = None
-        self._file: File | None = None
+        self._file: File = None  # type: ignore[assignment]  # until a segment is opened
         self.end = Lsn(0)
         """LSN behind the last written record."""
         self.flushed = Lsn(0)
@@ -438,7 +438,8 @@ class PageLog:
         """Release the files; never syncs."""
         self._spares.close()
         self._failed = self._failed or "it is closed"
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
 
 def _last_header(data: bytes) -> bytes:
