@@ -1,4 +1,4 @@
-select * from item i join lateral (select n from ord where item_id = i.id limit 1) l on true;
+select at + make_interval(days => 1) from item where id = 1;
 select (1, 'a') = (select 1, 'a');
 select kind, id from item group by grouping sets ((kind), (id));
 select id from item intersect all select 1;
