@@ -72,6 +72,8 @@ class ControlFile:
         try:
             file = files.open(path)
             data = file.pread(2 * SLOT_BYTES, 0)
+            # A process that died between the rename and its sync left a name that a power cut can still take away.
+            files.sync_dir(directory)
         except OSError as error:
             raise as_helios_error(error, f"read {path}") from error
         record, sequence = read_control(data, path)

@@ -104,6 +104,8 @@ class PageLog:
             files.makedirs(directory)
             log._spares.adopt_leftovers()
             log._segments = list_segments(files, directory, cluster_id)
+            # A process that died between a rename and its sync left a name that a power cut can still take away.
+            files.sync_dir(directory)
             if not log._segments:
                 log._begin(first_lsn, flushed_floor)
             elif rewind_to is not None:
