@@ -22,6 +22,8 @@ def _call(fields: dict[str, Any], scope: Scope) -> TypedSql:
     if fields.get("func_variadic"):
         raise scope.ctx.unsupported("a VARIADIC argument", fields.get("location", 0))
     names = tree.strings(fields["funcname"])
+    if fields.get("agg_within_group"):
+        raise scope.ctx.unsupported(f"{names[-1]}(...) WITHIN GROUP", fields.get("location", 0))
     overloads = visible_overloads(names, scope)
     if any(function.aggregate or function.window for function in overloads):
         return _aggregate_call(fields, names, overloads, scope)
@@ -160,8 +162,6 @@ def _aggregate_call(
     fields: dict[str, Any], names: list[str], overloads: tuple[Function, ...], scope: Scope
 ) -> TypedSql:
     ctx, at = scope.ctx, fields.get("location", 0)
-    if fields.get("agg_within_group"):
-        raise ctx.unsupported(f"{names[-1]}(...) WITHIN GROUP", at)
     over = fields.get("over")
     _check_place(fields, names, scope, at)
     inside, scope.in_aggregate = scope.in_aggregate, over is None or scope.in_aggregate
@@ -329,18 +329,19 @@ def _value_function(fields: dict[str, Any], scope: Scope) -> TypedSql:
 
 def has_aggregate(node: Any, scope: Scope) -> bool:
     """Whether a tree calls an aggregate of its own query level."""
-    if isinstance(node, list):
-        return any(has_aggregate(item, scope) for item in node)
-    if not isinstance(node, dict):
-        return False
-    if "SubLink" in node or "SelectStmt" in node:
-        return False
-    call = node.get("FuncCall")
-    if call is not None and "over" not in call:
-        overloads = visible_overloads(tree.strings(call["funcname"]), scope)
-        if any(function.aggregate for function in overloads):
-            return True
-    return any(has_aggregate(value, scope) for value in node.values())
+    pending = [node]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, list):
+            pending.extend(item)
+        elif isinstance(item, dict) and "SubLink" not in item and "SelectStmt" not in item:
+            call = item.get("FuncCall")
+            if call is not None and "over" not in call:
+                overloads = visible_overloads(tree.strings(call["funcname"]), scope)
+                if any(function.aggregate for function in overloads):
+                    return True
+            pending.extend(value for value in item.values() if isinstance(value, dict | list))
+    return False
 
 
 def is_set_returning(node: Node, scope: Scope) -> bool:

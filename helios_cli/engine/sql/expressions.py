@@ -172,6 +172,7 @@ def _cast(fields: dict[str, Any], scope: Scope) -> TypedSql:
     return replace(casts.explicit_cast(value, target, typmod, ctx, at), location=value.location)
 
 
+_JOINED_MAX: Final = 100
 _INTERVAL_UNITS: Final = (
     (1 << 12, "second"),
     (1 << 11, "minute"),
@@ -203,8 +204,16 @@ def _boolean(fields: dict[str, Any], scope: Scope) -> TypedSql:
     word = {"AND_EXPR": "AND", "OR_EXPR": "OR", "NOT_EXPR": "NOT"}[kind]
     values = [casts.to_boolean(translate(node, scope), word, scope.ctx) for node in fields["args"]]
     not_null = all(value.not_null for value in values)
-    sql = f"(NOT {values[0].sql})" if word == "NOT" else f"({f' {word} '.join(value.sql for value in values)})"
+    sql = f"(NOT {values[0].sql})" if word == "NOT" else balanced([value.sql for value in values], word)
     return TypedSql(sql, BOOL, not_null=not_null, location=fields.get("location", 0))
+
+
+def balanced(texts: list[str], word: str) -> str:
+    """Conditions joined by AND or OR, nested evenly when they are many: SQLite allows a depth of 1000."""
+    while len(texts) > _JOINED_MAX:
+        groups = [texts[at : at + _JOINED_MAX] for at in range(0, len(texts), _JOINED_MAX)]
+        texts = [f"({f' {word} '.join(group)})" for group in groups]
+    return f"({f' {word} '.join(texts)})"
 
 
 def _null_test(fields: dict[str, Any], scope: Scope) -> TypedSql:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,5 +94,5 @@ class FunctionRegistry:
     def __contains__(self, name: object) -> bool:
         return name in self._by_name
 
-    def __iter__(self) -> Iterable[Function]:
+    def __iter__(self) -> Iterator[Function]:
         return (function for overloads in self._by_name.values() for function in overloads)

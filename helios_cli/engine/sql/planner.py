@@ -46,6 +46,8 @@ class Statement:
     node: Node
     text: str
     """Its own text."""
+    offset: int = 0
+    """Where it starts in the query string, in characters."""
 
 
 def parse(sql: str) -> list[Statement]:
@@ -60,6 +62,8 @@ def parse(sql: str) -> list[Statement]:
         parsed: Any = pgparse.parse(sql)
     except pgparse.PGQueryError as error:
         raise _syntax_error(error) from None
+    except RecursionError:
+        raise _too_deep() from None
     if len(parsed) == 1:
         return [Statement(parsed[0]["stmt"], sql)]
     encoded = sql.encode()
@@ -68,8 +72,14 @@ def parse(sql: str) -> list[Statement]:
         start = item.get("stmt_location", 0)
         length = item.get("stmt_len", len(encoded) - start)
         text = encoded[start : start + length].decode()
-        statements.append(Statement(item["stmt"], text.strip()))
+        blank = len(text) - len(text.lstrip())
+        statements.append(Statement(item["stmt"], text.strip(), len(encoded[:start].decode()) + blank))
     return statements
+
+
+def _too_deep() -> SqlError:
+    hint = "Split the statement, or nest its expressions less deeply."
+    return SqlError("stack depth limit exceeded", sqlstate="54001", hint=hint)
 
 
 def _syntax_error(error: Any) -> SqlError:
@@ -129,12 +139,20 @@ class Planner:
             if deferred:
                 plans.append(Plan(Kind.EMPTY, "", source=statement.text, catalog_version=-1))
                 continue
-            own = parse(statement.text)
-            plan = self.plan_statement(own[0], statement.text, None, catalog)
+            plan = self._plan_one_of_several(statement, catalog)
             plan.source = statement.text
             plans.append(plan)
             deferred = plan.kind is Kind.DDL or type(plan.action).__name__ in _DEFERS
         return plans
+
+    def _plan_one_of_several(self, statement: Statement, catalog: CatalogReader) -> Plan:
+        """Plan a statement by its own text; errors point into the whole query string."""
+        try:
+            return self.plan_statement(parse(statement.text)[0], statement.text, None, catalog)
+        except SqlError as error:
+            if error.position is not None:
+                error.position += statement.offset
+            raise
 
     def plan_lifted(
         self, sql: str, literals: Sequence[Literal], param_oids: tuple[int, ...] | None, catalog: CatalogReader
@@ -194,8 +212,7 @@ class Planner:
                 return self._select(node[kind], ctx)
             return self._write(kind, node[kind], ctx)
         except RecursionError:
-            hint = "Split the statement, or nest its expressions less deeply."
-            raise SqlError("stack depth limit exceeded", sqlstate="54001", hint=hint) from None
+            raise _too_deep() from None
 
     def _select(self, fields: dict[str, Any], ctx: Context) -> Plan:
         query = translate_query(fields, Scope(ctx=ctx))

@@ -27,13 +27,30 @@ def _is_row(node: Node | None) -> bool:
 
 
 def _operator(fields: dict[str, Any], scope: Scope) -> TypedSql:
+    """One operator, or a chain of them down its left side (``a + b + c``), without a call for each link."""
+    chain = [fields]
+    while scope.grouping is None or not scope.grouping.expressions:
+        inner = chain[-1].get("lexpr", {}).get("A_Expr")
+        if inner is None or inner["kind"] != "AEXPR_OP" or "rexpr" not in inner or _is_row(inner.get("lexpr")):
+            break
+        chain.append(inner)
+    value = _one_operator(chain.pop(), None, scope)
+    while chain:
+        value = _one_operator(chain.pop(), value, scope)
+    return value
+
+
+def _one_operator(fields: dict[str, Any], left_value: TypedSql | None, scope: Scope) -> TypedSql:
     at, name = fields.get("location", 0), _name(fields)
     left, right = fields.get("lexpr"), fields.get("rexpr")
     if right is None:
         raise scope.ctx.error("42601", "postfix operators are not supported", at)
-    if _is_row(left) and (_is_row(right) or "SubLink" in right):
+    if left_value is None and _is_row(left) and (_is_row(right) or "SubLink" in right):
         return _row_comparison(fields, scope)
-    operands = [translate(node, scope) for node in (left, right) if node is not None]
+    operands = [translate(left, scope)] if left_value is None and left is not None else []
+    if left_value is not None:
+        operands = [left_value]
+    operands.append(translate(right, scope))
     return operators.apply_operator(name, operands, scope.ctx, at)
 
 

@@ -31,14 +31,14 @@ def location(node: Node) -> int:
 
 def walk(node: Any) -> Iterator[Node]:
     """Every node of a tree, itself included, parents first."""
-    if isinstance(node, list):
-        for item in node:
-            yield from walk(item)
-    elif isinstance(node, dict):
-        yield node
-        for value in node.values():
-            if isinstance(value, dict | list):
-                yield from walk(value)
+    pending = [node]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, list):
+            pending.extend(reversed(item))
+        elif isinstance(item, dict):
+            yield item
+            pending.extend(value for value in reversed(item.values()) if isinstance(value, dict | list))
 
 
 def const_value(fields: dict[str, Any]) -> int | str | bool | None:
