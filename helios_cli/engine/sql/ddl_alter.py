@@ -10,15 +10,22 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from helios_cli.engine.errors import SqlError
-from helios_cli.engine.sql.ddl_alter_columns import Alteration, add_column, alter_type, drop_column, set_default
-from helios_cli.engine.sql.ddl_alter_columns import set_identity, set_not_null
+from helios_cli.engine.sql.ddl_alter_columns import (
+    Alteration,
+    add_column,
+    alter_type,
+    drop_column,
+    set_default,
+    set_identity,
+    set_not_null,
+)
 from helios_cli.engine.sql.ddl_build import Builder, role_name, unsupported
+from helios_cli.engine.sql.ddl_checks import user_check_name
 from helios_cli.engine.sql.ddl_constraints import add_constraint
 from helios_cli.engine.sql.ddl_create import check_storage
 from helios_cli.engine.sql.ddl_index import drop_index_steps
 from helios_cli.engine.sql.ddl_model import ConstraintDef
 from helios_cli.engine.sql.ddl_render import check_clause, constraint_row, delete, index_rows, qualified, update
-from helios_cli.engine.sql.ddl_checks import user_check_name
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.sqltext import quote_identifier
 
@@ -53,7 +60,9 @@ def alter_table(builder: Builder, fields: dict[str, Any]) -> Plan:
     tag = _TAGS.get(fields.get("objtype", "OBJECT_TABLE"))
     if tag is None:
         raise unsupported(f"ALTER {fields['objtype'].removeprefix('OBJECT_').replace('_', ' ')}")
-    commands = sorted((node["AlterTableCmd"] for node in fields["cmds"]), key=lambda item: _PASSES.get(item["subtype"], 5))
+    commands = sorted(
+        (node["AlterTableCmd"] for node in fields["cmds"]), key=lambda item: _PASSES.get(item["subtype"], 5)
+    )
     if tag != "ALTER TABLE":
         return _alter_other(builder, fields, commands, tag)
     table = builder.find_table(fields["relation"], bool(fields.get("missing_ok")))
@@ -67,7 +76,9 @@ def alter_table(builder: Builder, fields: dict[str, Any]) -> Plan:
 
 
 def _alter_other(builder: Builder, fields: dict[str, Any], commands: list[dict[str, Any]], tag: str) -> Plan:
-    relation = builder.find_relation(fields["relation"], bool(fields.get("missing_ok"))) if tag != "ALTER INDEX" else None
+    relation = (
+        builder.find_relation(fields["relation"], bool(fields.get("missing_ok"))) if tag != "ALTER INDEX" else None
+    )
     for command in commands:
         if command["subtype"] == "AT_ChangeOwner" and relation is not None:
             _record_owner(builder, relation.oid, command, relation.oid >= 0x8000_0000)
@@ -112,6 +123,10 @@ def install_constraint(alteration: Alteration, fields: dict[str, Any]) -> None:
     if constraint.kind == "f":
         alteration.rebuild = True
     elif constraint.kind == "c":
+        if not alteration.rebuild:
+            condition = f"NOT ({builder.translate(table, constraint.expression or '', 'CHECK')})"
+            message = f'check constraint "{constraint.name}" of relation "{table.name}" is violated by some row'
+            alteration.verify(condition, "23514", message)
         alteration.native(lambda: _add_check_step(alteration, constraint))
     elif constraint.index_oid in known:
         _adopt(alteration, constraint, old_names[constraint.index_oid])
@@ -155,7 +170,9 @@ def remove_constraint(alteration: Alteration, constraint: ConstraintDef, *, casc
     """
     builder, table = alteration.builder, alteration.table
     if constraint.kind in "pu":
-        users = [found for found in builder.catalog.referencing(table.oid) if found.ref_index_oid == constraint.index_oid]
+        users = [
+            found for found in builder.catalog.referencing(table.oid) if found.ref_index_oid == constraint.index_oid
+        ]
         _drop_users(alteration, constraint, users, cascade)
         index = next(found for found in table.indexes if found.oid == constraint.index_oid)
         table.indexes.remove(index)
@@ -200,7 +217,9 @@ def _alter_constraint(alteration: Alteration, fields: dict[str, Any]) -> None:
         message = f'constraint "{wanted["conname"]}" of relation "{alteration.table.name}" does not exist'
         raise alteration.builder.error("42704", message)
     if constraint.kind != "f":
-        message = f'constraint "{constraint.name}" of relation "{alteration.table.name}" is not a foreign key constraint'
+        message = (
+            f'constraint "{constraint.name}" of relation "{alteration.table.name}" is not a foreign key constraint'
+        )
         raise alteration.builder.error("42809", message)
     constraint.deferrable = bool(wanted.get("deferrable") or wanted.get("initdeferred"))
     constraint.deferred = bool(wanted.get("initdeferred"))
@@ -272,4 +291,3 @@ _COMMANDS: Final[dict[str, Command]] = {
     "AT_DisableRowSecurity": _row_security,
     "AT_NoForceRowSecurity": _row_security,
 }
-

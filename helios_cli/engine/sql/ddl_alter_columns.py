@@ -20,11 +20,11 @@ from helios_cli.engine.sql.ddl_columns import (
 from helios_cli.engine.sql.ddl_create import check_columns
 from helios_cli.engine.sql.ddl_deparse import column_names, deparse, parse_expression
 from helios_cli.engine.sql.ddl_index import drop_index_steps
-from helios_cli.engine.sql.ddl_model import ColumnDef, ConstraintDef, IndexDef, TableDef
+from helios_cli.engine.sql.ddl_model import ColumnDef, IndexDef, TableDef
 from helios_cli.engine.sql.ddl_rebuild import rebuild_table
 from helios_cli.engine.sql.ddl_render import attribute_row, column_clause, delete, qualified, sequence_rows, update
 from helios_cli.engine.sql.ddl_sequence_options import apply_options
-from helios_cli.engine.sql.sqltext import constant, quote_identifier
+from helios_cli.engine.sql.sqltext import constant, quote_identifier, quote_string
 from helios_cli.engine.sql.stored import translate_for_column
 from helios_cli.engine.sql.typenames import resolve_type
 
@@ -47,6 +47,19 @@ class Alteration:
     def now(self, step: str) -> None:
         """Write a step that changes the old table at once, before any rebuild."""
         self.builder.add(step)
+
+    def verify(self, condition: str, sqlstate: str, message: str) -> None:
+        """Write a step that fails with PostgreSQL's error when some row of the table meets a condition.
+
+        SQLite's own ALTER finds such rows too, but only says ``constraint failed``.
+        """
+        call = f"pg_raise({quote_string(sqlstate)}, {quote_string(message)})"
+        self.now(f"SELECT {call} FROM {qualified(self.table.sqlite_name, self.table.temp)} WHERE {condition} LIMIT 1")
+
+    def verify_not_null(self, column: str) -> None:
+        """Write a step that fails when a row has NULL in a column."""
+        message = f'column "{column}" of relation "{self.table.name}" contains null values'
+        self.verify(f"{quote_identifier(column)} IS NULL", "23502", message)
 
     def finish(self) -> None:
         """Write the rebuild, or what was waiting for there not to be one."""
@@ -117,6 +130,7 @@ def _write_column(alteration: Alteration, spec: ColumnSpec) -> None:
             name = quote_identifier(column.name)
             alteration.now(f"UPDATE {qualified(table.sqlite_name, table.temp)} SET {name} = {fill}")
         if wanted:
+            alteration.verify_not_null(column.name)
             alteration.now(f"{alteration.alter()} ALTER COLUMN {quote_identifier(column.name)} SET NOT NULL")
             column.not_null = True
     builder.add(attribute_row(table.temp, table.oid, column))
@@ -148,9 +162,7 @@ def default_sql(builder: Builder, column: ColumnDef) -> str:
 # -- DROP COLUMN --------------------------------------------------------------------------------------------------
 
 
-def drop_column(
-    alteration: Alteration, fields: dict[str, Any], remove_constraint: Callable[..., None]
-) -> None:
+def drop_column(alteration: Alteration, fields: dict[str, Any], remove_constraint: Callable[..., None]) -> None:
     """DROP COLUMN with the indexes and constraints that use it.
 
     Raises:
@@ -253,6 +265,8 @@ def set_not_null(alteration: Alteration, fields: dict[str, Any], *, wanted: bool
         message = f'column "{column.name}" of relation "{table.name}" is an identity column'
         raise alteration.builder.error("42601", message)
     column.not_null = wanted
+    if wanted and column.name not in alteration.conversions:
+        alteration.verify_not_null(column.name)
     word = "SET" if wanted else "DROP"
     alteration.native(lambda: f"{alteration.alter()} ALTER COLUMN {quote_identifier(column.name)} {word} NOT NULL")
     alteration.attribute(column, attnotnull=int(wanted))
@@ -275,11 +289,14 @@ def alter_type(alteration: Alteration, fields: dict[str, Any]) -> None:
     try:
         typed = translate_for_column(
             node, as_relation(table), catalog=builder.catalog, functions=builder.functions, type_oid=type_oid,
-            typmod=typmod, purpose="CHECK", source=builder.source,
+            typmod=typmod, purpose="USING", source=builder.source,
         )  # fmt: skip
     except SqlError as error:
-        if using is not None or error.sqlstate not in ("42804", "42846"):
+        if error.sqlstate not in ("42804", "42846"):
             raise
+        if using is not None:
+            message = f'result of USING clause for column "{column.name}" cannot be cast automatically to type {shown}'
+            raise builder.error("42804", message, hint="You might need to add an explicit cast.") from None
         raise builder.error(
             "42804", f'column "{column.name}" cannot be cast automatically to type {shown}',
             hint=f'You might need to specify "USING {column.name}::{registry.format_type(type_oid, typmod)}".',
@@ -326,7 +343,9 @@ def set_identity(alteration: Alteration, fields: dict[str, Any]) -> None:
         return
     if not column.identity:
         if subtype == "AT_DropIdentity" and fields.get("missing_ok"):
-            builder.notices.append(f'column "{column.name}" of relation "{table.name}" is not an identity column, skipping')
+            builder.notices.append(
+                f'column "{column.name}" of relation "{table.name}" is not an identity column, skipping'
+            )
             return
         message = f'column "{column.name}" of relation "{table.name}" is not an identity column'
         raise builder.error("55000", message)
@@ -349,7 +368,9 @@ def _add_identity(alteration: Alteration, column: ColumnDef, fields: dict[str, A
         message = f'column "{column.name}" of relation "{table.name}" is already an identity column'
         raise builder.error("55000", message)
     if not column.not_null:
-        message = f'column "{column.name}" of relation "{table.name}" must be declared NOT NULL before identity can be added'
+        message = (
+            f'column "{column.name}" of relation "{table.name}" must be declared NOT NULL before identity can be added'
+        )
         raise builder.error("55000", message)
     if column.default is not None:
         message = f'column "{column.name}" of relation "{table.name}" already has a default value'

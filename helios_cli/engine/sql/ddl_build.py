@@ -111,13 +111,21 @@ class Builder:
         return self.translate_node(table, parse_expression(text), purpose)
 
     def translate_node(self, table: TableDef | None, node: dict[str, Any], purpose: str) -> str:
-        """An expression tree over a table as SQLite text."""
+        """An expression tree over a table as SQLite text.
+
+        Raises:
+            FeatureNotSupported: the translation needs a subquery, which SQLite's DDL cannot have.
+        """
+        node = lists_for_arrays(node)
         relation = as_relation(table) if table is not None else None
         type_oid = 16 if purpose == "CHECK" else None
         typed = translate_for_column(
             node, relation, catalog=self.catalog, functions=self.functions, type_oid=type_oid, purpose=purpose,
             source=self.source,
         )  # fmt: skip
+        if "json_each(" in typed.sql:
+            what = "a subscript or ANY over an array column"
+            raise unsupported(f"{what} in a {purpose} expression", "Compare with a list: x IN (1, 2).")
         return typed.sql
 
     def table_sql(
@@ -158,7 +166,9 @@ class Builder:
         if schema in ("pg_catalog", "information_schema"):
             shown = f"{schema}.{range_var['relname']}"
             raise self.error(
-                "42501", f'permission denied to create "{shown}"', detail="System catalog modifications are currently disallowed."
+                "42501",
+                f'permission denied to create "{shown}"',
+                detail="System catalog modifications are currently disallowed.",
             )
         if self.catalog.schema_oid(schema) is None:
             raise self.error("3F000", f'schema "{schema}" does not exist', range_var.get("location", -1))
@@ -183,7 +193,9 @@ class Builder:
         """
         if name.lower().startswith(("helios_", "sqlite_")):
             raise self.error(
-                "42939", f'unacceptable relation name "{name}"', detail='The prefixes "helios_" and "sqlite_" are reserved.'
+                "42939",
+                f'unacceptable relation name "{name}"',
+                detail='The prefixes "helios_" and "sqlite_" are reserved.',
             )
 
     def sqlite_name(self, schema: str, name: str, temp: bool | None = None) -> str:
@@ -262,6 +274,32 @@ class Builder:
         self.temp = table.temp
         self.touch(table.temp)
         return table
+
+
+def lists_for_arrays(node: Any) -> Any:
+    """A copy of a tree with ``x = ANY (ARRAY[...])`` as ``x IN (...)``, its twin that needs no subquery in SQLite.
+
+    PostgreSQL prints IN in the first form, so that is how stored expressions hold it.
+    """
+    if isinstance(node, list):
+        return [lists_for_arrays(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    copied = {key: lists_for_arrays(value) for key, value in node.items()}
+    fields = copied.get("A_Expr")
+    if isinstance(fields, dict) and fields.get("kind") in ("AEXPR_OP_ANY", "AEXPR_OP_ALL"):
+        wanted = "=" if fields["kind"] == "AEXPR_OP_ANY" else "<>"
+        array = fields["rexpr"]
+        while "TypeCast" in array:
+            array = array["TypeCast"]["arg"]
+        if (
+            "A_ArrayExpr" in array
+            and tree.strings(fields["name"])[-1] == wanted
+            and array["A_ArrayExpr"].get("elements")
+        ):
+            items = {"List": {"items": array["A_ArrayExpr"]["elements"]}}
+            copied["A_Expr"] = {**fields, "kind": "AEXPR_IN", "rexpr": items}
+    return copied
 
 
 def make_object_name(parts: Iterable[str], suffix: str = "") -> str:

@@ -10,8 +10,24 @@ from typing import Final
 
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.typmods import typmod_args
-from helios_cli.engine.sql.oids import BOOL, BPCHAR, BYTEA, DATE, FLOAT4, FLOAT8, INT2, INT4, INT8, OID, REG_TYPES, TIME
-from helios_cli.engine.sql.oids import TIMESTAMP, TIMESTAMPTZ, VARCHAR, XID
+from helios_cli.engine.sql.oids import (
+    BOOL,
+    BPCHAR,
+    BYTEA,
+    DATE,
+    FLOAT4,
+    FLOAT8,
+    INT2,
+    INT4,
+    INT8,
+    OID,
+    REG_TYPES,
+    TIME,
+    TIMESTAMP,
+    TIMESTAMPTZ,
+    VARCHAR,
+    XID,
+)
 from helios_cli.engine.sql.sqltext import quote_identifier
 
 _RANGES: Final = {

@@ -109,10 +109,8 @@ def _conflict(builder: Builder, column: str, table: str, fields: dict[str, Any])
 
 def _as_table_constraint(fields: dict[str, Any], column: str) -> dict[str, Any]:
     name = [{"String": {"sval": column}}]
-    extra = {"CONSTR_FOREIGN": {"fk_attrs": name}, "CONSTR_CHECK": {"column": column}}.get(
-        fields["contype"], {"keys": name}
-    )
-    return {**fields, **extra}
+    extra: dict[str, dict[str, Any]] = {"CONSTR_FOREIGN": {"fk_attrs": name}, "CONSTR_CHECK": {"column": column}}
+    return {**fields, **extra.get(fields["contype"], {"keys": name})}
 
 
 def _read_value(builder: Builder, spec: ColumnSpec, fields: dict[str, Any], table_name: str) -> None:
@@ -198,10 +196,7 @@ def constant_default(column: ColumnDef, node: Node) -> object | None:
     if "A_Const" not in node or node["A_Const"].get("isnull"):
         return None
     value = tree.const_value(node["A_Const"])
-    if isinstance(value, bool):
-        text = "true" if value else "false"
-    else:
-        text = str(value)
+    text = str(value).lower() if isinstance(value, bool) else str(value)
     if "sval" not in node["A_Const"] and column.type_oid not in _CONSTANT_TYPES.get(type(value), ()):
         return None
     parsed = registry.by_oid(column.type_oid).parse_text(text)

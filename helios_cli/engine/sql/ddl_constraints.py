@@ -103,7 +103,7 @@ def _check_key_columns(builder: Builder, table: TableDef, names: list[str], prim
             raise builder.error("42701", f'column "{name}" appears twice in {what} constraint', at)
         if column.type_oid in _JSON_LIKE:
             shown = registry.sql_type_name(column.type_oid)
-            raise builder.error("42704", f"data type {shown} has no default operator class for access method \"btree\"")
+            raise builder.error("42704", f'data type {shown} has no default operator class for access method "btree"')
         if primary:
             column.not_null = True
 

@@ -20,7 +20,9 @@ from helios_cli.engine.sql.ddl_model import IndexDef, SequenceDef, TableDef
 from helios_cli.engine.sql.ddl_render import attribute_row, constraint_row, index_rows, relation_row, sequence_rows
 from helios_cli.engine.sql.plan import Plan
 
-_HARMLESS_OPTIONS: Final = frozenset(("fillfactor", "oids", "parallel_workers", "user_catalog_table", "toast_tuple_target"))
+_HARMLESS_OPTIONS: Final = frozenset(
+    ("fillfactor", "oids", "parallel_workers", "user_catalog_table", "toast_tuple_target")
+)
 _LIKE_DEFAULTS, _LIKE_CONSTRAINTS = 1 << 3, 1 << 2
 _LIKE_GENERATED, _LIKE_IDENTITY, _LIKE_INDEXES = 1 << 4, 1 << 5, 1 << 6
 
@@ -117,7 +119,9 @@ def check_columns(builder: Builder, table: TableDef) -> None:
         if seen.get(folded) == column.name:
             raise builder.error("42701", f'column "{column.name}" specified more than once')
         if folded in seen:
-            raise unsupported(f'a column "{column.name}" beside "{seen[folded]}"', "Choose names that differ in more than case.")
+            raise unsupported(
+                f'a column "{column.name}" beside "{seen[folded]}"', "Choose names that differ in more than case."
+            )
         seen[folded] = column.name
 
 
@@ -175,10 +179,25 @@ def _like_columns(
         spec = ColumnSpec(copied)
         if column.identity:
             copied.identity = column.identity if options & _LIKE_IDENTITY else ""
-            spec.sequence_options = [] if options & _LIKE_IDENTITY else None
+            spec.sequence_options = _like_sequence(builder, source, column.attnum) if options & _LIKE_IDENTITY else None
         table.columns.append(copied)
         specs.append(spec)
     return specs
+
+
+def _like_sequence(builder: Builder, source: TableDef, attnum: int) -> list[dict[str, Any]]:
+    """The options of an identity column's sequence, for a copy of it."""
+    for sequence in builder.catalog.owned_sequences(source.oid):
+        if sequence.owner_attnum == attnum:
+            values = {
+                "start": sequence.start, "increment": sequence.increment, "minvalue": sequence.minimum,
+                "maxvalue": sequence.maximum, "cache": sequence.cache,
+            }  # fmt: skip
+            options = [
+                {"DefElem": {"defname": key, "arg": {"Float": {"fval": str(value)}}}} for key, value in values.items()
+            ]
+            return [*options, {"DefElem": {"defname": "cycle", "arg": {"Boolean": {"boolval": sequence.cycle}}}}]
+    return []
 
 
 def _copy_like(builder: Builder, table: TableDef, source: TableDef, options: int) -> None:
@@ -186,7 +205,9 @@ def _copy_like(builder: Builder, table: TableDef, source: TableDef, options: int
         for constraint in source.constraints:
             if constraint.kind == "c" and constraint.expression is not None:
                 node = parse_expression(constraint.expression)
-                add_constraint(builder, table, {"contype": "CONSTR_CHECK", "raw_expr": node, "conname": constraint.name})
+                add_constraint(
+                    builder, table, {"contype": "CONSTR_CHECK", "raw_expr": node, "conname": constraint.name}
+                )
     if not options & _LIKE_INDEXES:
         return
     for index in source.indexes:
@@ -194,7 +215,9 @@ def _copy_like(builder: Builder, table: TableDef, source: TableDef, options: int
 
 
 def _copy_index(builder: Builder, table: TableDef, source: TableDef, index: IndexDef) -> None:
-    constraint = next((found for found in source.constraints if found.index_oid == index.oid and found.kind in "pu"), None)
+    constraint = next(
+        (found for found in source.constraints if found.index_oid == index.oid and found.kind in "pu"), None
+    )
     if constraint is not None:
         keys = [{"String": {"sval": name}} for name in constraint.columns]
         kind = "CONSTR_PRIMARY" if constraint.kind == "p" else "CONSTR_UNIQUE"

@@ -45,15 +45,15 @@ _BOOLEAN_TESTS: Final = {
 _LIKE: Final = {"~~": "~~", "!~~": "!~~", "~~*": "~~*", "!~~*": "!~~*"}
 
 
-def deparse(node: Node, columns: Columns | None = None, target: int = 0) -> str:
-    """The PostgreSQL text of an expression.
+def deparse(node: Node, columns: Columns | None = None, target: int = 0, *, pretty: bool = False) -> str:
+    """The PostgreSQL text of an expression; ``pretty`` leaves out parentheses that precedence makes needless.
 
     ``target`` is the type a bare string constant takes (the column of a DEFAULT), 0 for none.
 
     Raises:
         FeatureNotSupported: the tree holds a node that may not stand in a stored expression here.
     """
-    return _Deparser(columns or {}).expression(node, target)
+    return _Deparser(columns or {}, pretty).expression(node, target)
 
 
 def parse_expression(text: str) -> Node:
@@ -93,8 +93,9 @@ def type_text(type_oid: int, typmod: int = -1) -> str:
 class _Deparser:
     """Walks one expression; one method a node type."""
 
-    def __init__(self, columns: Columns) -> None:
+    def __init__(self, columns: Columns, pretty: bool = False) -> None:
         self._columns = columns
+        self._pretty = pretty
         self._methods: dict[str, Callable[[dict[str, Any]], str]] = {
             "ColumnRef": self._column,
             "A_Expr": self._operator,
@@ -122,6 +123,21 @@ class _Deparser:
             raise FeatureNotSupported(f"a stored expression cannot contain {name}")
         return method(node[name])
 
+    def _whole(self, text: str) -> str:
+        """An operator's text: in parentheses, which the pretty form leaves to the parent."""
+        return text if self._pretty else f"({text})"
+
+    def _inside(self, node: Node, parent: str, target: int = 0) -> str:
+        """A part of an operator; the pretty form puts parentheses where :func:`_needs_parentheses` says."""
+        text = self.expression(node, target)
+        return f"({text})" if self._pretty and _needs_parentheses(node, parent) else text
+
+    def _cast_of(self, node: Node) -> str:
+        """What stands before ``::``."""
+        text = self.expression(node)
+        simple = self._pretty and tree.tag(node) in ("ColumnRef", "FuncCall", "A_Const", "TypeCast", "A_ArrayExpr")
+        return text if simple else f"({text})"
+
     def type_of(self, node: Node) -> int:
         """The type of a node as far as it is plain to see, else 0; 705 for a string constant."""
         name = tree.tag(node)
@@ -140,17 +156,17 @@ class _Deparser:
             raise FeatureNotSupported("a stored expression cannot contain *")
         return pg_identifier(last["String"]["sval"])
 
-    def _operand(self, node: Node, beside: Node) -> str:
+    def _operand(self, node: Node, beside: Node, parent: str = "=") -> str:
         """One side of an operator, with the casts its other side calls for."""
         own, other = self.type_of(node), self.type_of(beside)
         if own == UNKNOWN:
             known = TEXT if other in (VARCHAR, TEXT, 0, UNKNOWN) else other
             return self.expression(node, known)
         if own == VARCHAR and tree.tag(node) == "ColumnRef":
-            return f"({self.expression(node)})::text"
+            return f"{self._cast_of(node)}::text"
         if own == INT4 and tree.tag(node) == "A_Const" and other == NUMERIC:
-            return f"({self.expression(node)})::numeric"
-        return self.expression(node)
+            return f"{self._cast_of(node)}::numeric"
+        return self._inside(node, parent)
 
     def _operator(self, fields: dict[str, Any]) -> str:
         kind, symbol = fields["kind"], tree.strings(fields["name"])[-1]
@@ -166,10 +182,10 @@ class _Deparser:
             return handler(fields)
         right: Node = fields["rexpr"]
         if "lexpr" not in fields:
-            return f"({symbol} {self.expression(right)})"
+            return self._whole(f"{symbol} {self._inside(right, symbol)}")
         left: Node = fields["lexpr"]
         word = {"AEXPR_DISTINCT": "IS DISTINCT FROM", "AEXPR_NOT_DISTINCT": "IS NOT DISTINCT FROM"}.get(kind, symbol)
-        return f"({self._operand(left, right)} {word} {self._operand(right, left)})"
+        return self._whole(f"{self._operand(left, right, symbol)} {word} {self._operand(right, left, symbol)}")
 
     def _in(self, fields: dict[str, Any]) -> str:
         left: Node = fields["lexpr"]
@@ -178,36 +194,44 @@ class _Deparser:
         negated = tree.strings(fields["name"])[-1] == "<>"
         values = ", ".join(self._operand(item, left) for item in items)
         if len(items) == 1:
-            return f"({self._operand(left, member)} {'<>' if negated else '='} {values})"
+            return self._whole(f"{self._operand(left, member)} {'<>' if negated else '='} {values}")
         test = "<> ALL" if negated else "= ANY"
         if self.type_of(left) == VARCHAR and all(self.type_of(item) == UNKNOWN for item in items):
             varied = ", ".join(self.expression(item, VARCHAR) for item in items)
-            return f"({self._operand(left, member)} {test} ((ARRAY[{varied}])::text[]))"
-        return f"({self._operand(left, member)} {test} (ARRAY[{values}]))"
+            array = f"ARRAY[{varied}]::text[]" if self._pretty else f"(ARRAY[{varied}])::text[]"
+            return self._whole(f"{self._operand(left, member)} {test} ({array})")
+        return self._whole(f"{self._operand(left, member)} {test} (ARRAY[{values}])")
 
     def _between(self, fields: dict[str, Any]) -> str:
         left: Node = fields["lexpr"]
         low, high = fields["rexpr"]["List"]["items"]
-        first = f"({self._operand(left, low)} {{}} {self._operand(low, left)})"
-        second = f"({self._operand(left, high)} {{}} {self._operand(high, left)})"
+        first = self._whole(f"{self._operand(left, low)} {{}} {self._operand(low, left)}")
+        second = self._whole(f"{self._operand(left, high)} {{}} {self._operand(high, left)}")
         if fields["kind"] == "AEXPR_BETWEEN":
-            return f"({first.format('>=')} AND {second.format('<=')})"
-        return f"({first.format('<')} OR {second.format('>')})"
+            return self._whole(f"{first.format('>=')} AND {second.format('<=')}")
+        return self._whole(f"{first.format('<')} OR {second.format('>')}")
 
     def _any_all(self, fields: dict[str, Any]) -> str:
         word = "ANY" if fields["kind"] == "AEXPR_OP_ANY" else "ALL"
-        symbol = tree.strings(fields["name"])[-1]
-        return f"({self.expression(fields['lexpr'])} {symbol} {word} ({self.expression(fields['rexpr'])}))"
+        symbol, left, right = tree.strings(fields["name"])[-1], fields["lexpr"], fields["rexpr"]
+        array = right["TypeCast"]["arg"] if "TypeCast" in right else right
+        elements = array.get("A_ArrayExpr", {}).get("elements") if "A_ArrayExpr" in array else None
+        if elements and (word, symbol) in (("ANY", "="), ("ALL", "<>")) and len(elements) > 1:
+            plain = [item["TypeCast"]["arg"] if "TypeCast" in item else item for item in elements]
+            unwrapped = left["TypeCast"]["arg"] if "TypeCast" in left and "TypeCast" in right else left
+            return self._in({"lexpr": unwrapped, "rexpr": {"List": {"items": plain}}, "name": fields["name"]})
+        return self._whole(f"{self._inside(left, symbol)} {symbol} {word} ({self.expression(right)})")
 
     def _nullif(self, fields: dict[str, Any]) -> str:
         left, right = fields["lexpr"], fields["rexpr"]
         return f"NULLIF({self._operand(left, right)}, {self._operand(right, left)})"
 
     def _boolean(self, fields: dict[str, Any]) -> str:
-        parts = [self.expression(part) for part in fields["args"]]
-        if fields["boolop"] == "NOT_EXPR":
-            return f"(NOT {parts[0]})"
-        return "(" + (" AND " if fields["boolop"] == "AND_EXPR" else " OR ").join(parts) + ")"
+        operation = fields["boolop"]
+        parts = [self._inside(part, operation) for part in fields["args"]]
+        if operation == "NOT_EXPR":
+            return self._whole(f"NOT {parts[0]}")
+        return self._whole((" AND " if operation == "AND_EXPR" else " OR ").join(parts))
 
     def _call(self, fields: dict[str, Any]) -> str:
         if any(key in fields for key in ("agg_order", "agg_filter", "over", "agg_distinct", "agg_star")):
@@ -223,7 +247,7 @@ class _Deparser:
         if function in ("nextval", "currval", "setval") and self.type_of(node) == UNKNOWN:
             return f"{quote_string(_plain_string(node))}::regclass"
         if self.type_of(node) == VARCHAR and tree.tag(node) == "ColumnRef":
-            return f"({self.expression(node)})::text"
+            return f"{self._cast_of(node)}::text"
         return self.expression(node, TEXT)
 
     def _cast(self, fields: dict[str, Any]) -> str:
@@ -243,24 +267,23 @@ class _Deparser:
                 return "true" if value == "t" else "false"
             if isinstance(value, str) and "sval" in argument["A_Const"]:
                 return f"{quote_string(value)}::{shown}"
-        return f"({self.expression(argument)})::{shown}"
+        return f"{self._cast_of(argument)}::{shown}"
 
     def _null_test(self, fields: dict[str, Any]) -> str:
         word = "IS NULL" if fields["nulltesttype"] == "IS_NULL" else "IS NOT NULL"
-        return f"({self.expression(fields['arg'])} {word})"
+        return self._whole(f"{self._inside(fields['arg'], 'IS')} {word}")
 
     def _boolean_test(self, fields: dict[str, Any]) -> str:
-        return f"({self.expression(fields['arg'])} {_BOOLEAN_TESTS[fields['booltesttype']]})"
+        return self._whole(f"{self._inside(fields['arg'], 'IS')} {_BOOLEAN_TESTS[fields['booltesttype']]}")
 
     def _case(self, fields: dict[str, Any]) -> str:
-        parts = ["CASE"]
-        if "arg" in fields:
-            parts.append(self.expression(fields["arg"]))
+        head = f"CASE {self.expression(fields['arg'])}" if "arg" in fields else "CASE"
+        lines = [head]
         for when in fields["args"]:
             branch = when["CaseWhen"]
-            parts.append(f"WHEN {self.expression(branch['expr'])} THEN {self.expression(branch['result'], TEXT)}")
-        default = self.expression(fields["defresult"], TEXT) if "defresult" in fields else "NULL"
-        return " ".join([*parts, f"ELSE {default}", "END"])
+            lines.append(f"    WHEN {self.expression(branch['expr'])} THEN {self.expression(branch['result'], TEXT)}")
+        lines.append(f"    ELSE {self.expression(fields['defresult'], TEXT) if 'defresult' in fields else 'NULL'}")
+        return "\n" + "\n".join([*lines, "END"])
 
     def _coalesce(self, fields: dict[str, Any]) -> str:
         first: Node = fields["args"][0]
@@ -293,6 +316,25 @@ class _Deparser:
     def _collate(self, fields: dict[str, Any]) -> str:
         names = tree.strings(fields["collname"])
         return f"({self.expression(fields['arg'])} COLLATE {'.'.join(quoted_collation(name) for name in names)})"
+
+
+_PRECEDENCE: Final = {"+": 1, "-": 1, "*": 2, "/": 2, "%": 2, "^": 3}
+
+
+def _needs_parentheses(node: Node, parent: str) -> bool:
+    """Whether a part of an operator needs parentheses in the pretty form (isSimpleNode, ruleutils.c)."""
+    kind = tree.tag(node)
+    if kind == "BoolExpr":
+        operation = node[kind]["boolop"]
+        return not (parent == "OR_EXPR" or (parent == "AND_EXPR" and operation != "OR_EXPR"))
+    if kind in ("NullTest", "BooleanTest"):
+        return not parent.endswith("_EXPR")
+    if kind != "A_Expr" or parent.endswith("_EXPR"):
+        return (
+            kind == "A_Expr" and node[kind]["kind"] in ("AEXPR_BETWEEN", "AEXPR_NOT_BETWEEN") and parent == "NOT_EXPR"
+        )
+    own, outer = _PRECEDENCE.get(tree.strings(node[kind]["name"])[-1]), _PRECEDENCE.get(parent)
+    return own is None or outer is None or own <= outer
 
 
 def quoted_collation(name: str) -> str:

@@ -146,7 +146,9 @@ class Dropping:
         if sequence is None or not sequence.owner_oid or sequence.owner_oid in self.relations:
             return
         table = self.builder.catalog.table_def(sequence.owner_oid)
-        column = next((found for found in table.columns if found.attnum == sequence.owner_attnum), None) if table else None
+        column = (
+            next((found for found in table.columns if found.attnum == sequence.owner_attnum), None) if table else None
+        )
         if table is None or column is None or (column.default is None and not column.identity):
             return
         if sequence.internal:
@@ -223,7 +225,9 @@ def _forget(temp: bool, oid: int) -> list[str]:
     return steps
 
 
-def _missing(builder: Builder, name: list[str], word: str, missing_ok: bool, state: str = "42P01") -> HeliosError | None:
+def _missing(
+    builder: Builder, name: list[str], word: str, missing_ok: bool, state: str = "42P01"
+) -> HeliosError | None:
     shown = ".".join(name)
     if len(name) > 1 and builder.catalog.schema_oid(name[-2]) is None and missing_ok:
         builder.notices.append(f'schema "{name[-2]}" does not exist, skipping')
@@ -304,7 +308,9 @@ def _drop_schema(dropping: Dropping, name: list[str], _kind: str, missing_ok: bo
         raise SqlError(f"cannot drop schema {name[0]} because it is required by the database system", sqlstate="2BP01")
     inside = builder.catalog.schema_objects(name[0])
     if inside and not dropping.cascade:
-        shown = "\n".join(f"{kind_name(found.kind)} {name[0]}.{found.name} depends on schema {name[0]}" for found in inside)
+        shown = "\n".join(
+            f"{kind_name(found.kind)} {name[0]}.{found.name} depends on schema {name[0]}" for found in inside
+        )
         raise SqlError(
             f"cannot drop schema {name[0]} because other objects depend on it", sqlstate="2BP01", detail=shown,
             hint="Use DROP ... CASCADE to drop the dependent objects too.",

@@ -53,9 +53,7 @@ def create_index(builder: Builder, fields: dict[str, Any]) -> Plan:
     return builder.finish("CREATE INDEX")
 
 
-def _check(
-    builder: Builder, table: TableDef, fields: dict[str, Any], method: str, keys: tuple[IndexKey, ...]
-) -> None:
+def _check(builder: Builder, table: TableDef, fields: dict[str, Any], method: str, keys: tuple[IndexKey, ...]) -> None:
     if fields.get("nulls_not_distinct"):
         raise unsupported("NULLS NOT DISTINCT")
     if len(keys) > _MAX_KEYS:
@@ -144,7 +142,9 @@ def reindex(builder: Builder, fields: dict[str, Any]) -> Plan:
         range_var = fields["relation"]
         index = builder.catalog.index_def(range_var.get("schemaname"), range_var["relname"])
         if index is None:
-            raise builder.error("42P01", f'relation "{range_var["relname"]}" does not exist', range_var.get("location", -1))
+            raise builder.error(
+                "42P01", f'relation "{range_var["relname"]}" does not exist', range_var.get("location", -1)
+            )
         table = builder.catalog.table_def(index.table_oid)
         builder.add(f"REINDEX {qualified(index.sqlite_name, table is not None and table.temp)}")
     elif kind == "REINDEX_OBJECT_TABLE":

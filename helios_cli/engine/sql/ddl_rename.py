@@ -153,10 +153,15 @@ def _rename_in_texts(builder: Builder, table: TableDef, old: str, new: str) -> N
             text = renamed(column.default)
             builder.add(update(temp, "helios_attribute", {"default_text": text}, relid=table.oid, attnum=column.attnum))
     for constraint in table.constraints:
-        changes: dict[str, object] = {"columns": listed(constraint.columns), "expression": renamed(constraint.expression)}
+        changes: dict[str, object] = {
+            "columns": listed(constraint.columns),
+            "expression": renamed(constraint.expression),
+        }
         builder.add(update(temp, "helios_constraint", changes, oid=constraint.oid))
     for constraint in builder.catalog.referencing(table.oid):
-        builder.add(update(temp, "helios_constraint", {"confcolumns": listed(constraint.ref_columns)}, oid=constraint.oid))
+        builder.add(
+            update(temp, "helios_constraint", {"confcolumns": listed(constraint.ref_columns)}, oid=constraint.oid)
+        )
     for index in table.indexes:
         for key in index.keys:
             key.column = new if key.column == old else key.column

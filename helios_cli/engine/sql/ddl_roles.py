@@ -54,7 +54,9 @@ def create_role(builder: Builder, fields: dict[str, Any]) -> Plan:
     """
     name = fields["role"]
     if name in ("public", "none") or name.startswith("pg_"):
-        raise builder.error("42939", f'role name "{name}" is reserved', detail='Role names starting with "pg_" are reserved.')
+        raise builder.error(
+            "42939", f'role name "{name}" is reserved', detail='Role names starting with "pg_" are reserved.'
+        )
     if builder.catalog.role(name) is not None:
         raise builder.error("42710", f'role "{name}" already exists')
     changes, password = _read_options(builder, fields.get("options", []))
@@ -95,7 +97,9 @@ def _finish(builder: Builder, tag: str, name: str, oid: int, password: tuple[str
     return plan
 
 
-def _read_options(builder: Builder, options: list[dict[str, Any]]) -> tuple[dict[str, object], tuple[str | None] | None]:
+def _read_options(
+    builder: Builder, options: list[dict[str, Any]]
+) -> tuple[dict[str, object], tuple[str | None] | None]:
     """Columns to set, and the password in a one-tuple; None when the statement has no PASSWORD."""
     changes: dict[str, object] = {}
     password: tuple[str | None] | None = None

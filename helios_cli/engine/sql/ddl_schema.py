@@ -165,9 +165,9 @@ SYSTEM_SCHEMA: Final[tuple[str, ...]] = (
 
 TEMP_SCHEMA: Final[tuple[str, ...]] = (
     *(
-        statement.format(db="temp").replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS").replace(
-            "CREATE INDEX", "CREATE INDEX IF NOT EXISTS"
-        )
+        statement.format(db="temp")
+        .replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS")
+        .replace("CREATE INDEX", "CREATE INDEX IF NOT EXISTS")
         for statement in _OBJECT_TABLES
     ),
     f"INSERT OR IGNORE INTO temp.helios_meta VALUES ('next_oid', {FIRST_TEMP_OID}), ('catalog_version', 1)",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pgparse
 
+from helios_cli.engine.datatypes.registry import format_type
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.ddl_build import TEMP_SCHEMA_NAME, Builder, unsupported
@@ -96,10 +97,8 @@ def _replace(builder: Builder, oid: int, columns: list[ColumnDef]) -> int:
             hint = "Use ALTER VIEW ... RENAME COLUMN ... to change name of view column instead."
             raise builder.error("42P16", message, hint=hint)
         if old.type_oid != new.type_oid:
-            from helios_cli.engine.datatypes.registry import format_type
-
-            shown = format_type(old.type_oid, old.typmod), format_type(new.type_oid, new.typmod)
-            message = f'cannot change data type of view column "{old.name}" from {shown[0]} to {shown[1]}'
+            types = format_type(old.type_oid, old.typmod), format_type(new.type_oid, new.typmod)
+            message = f'cannot change data type of view column "{old.name}" from {types[0]} to {types[1]}'
             raise builder.error("42P16", message)
     builder.temp = view.temp
     builder.add(f"DROP VIEW {qualified(view.sqlite_name, view.temp)}")
@@ -166,9 +165,8 @@ def _record_dependencies(builder: Builder, oid: int, query: Node) -> None:
         if relation is None or relation.kind == "c" or relation.oid in seen:
             continue
         seen.add(relation.oid)
-        if relation.kind == "t" or relation.schema == TEMP_SCHEMA_NAME:
-            if not builder.temp:
-                raise unsupported("a permanent view over a temporary table", "Use CREATE TEMP VIEW.")
+        if not builder.temp and (relation.kind == "t" or relation.schema == TEMP_SCHEMA_NAME):
+            raise unsupported("a permanent view over a temporary table", "Use CREATE TEMP VIEW.")
         used = [column.name for column in relation.columns if starred or column.name in named]
         for column in ["", *used]:
             builder.add(insert(builder.temp, "helios_depend", objid=oid, refobjid=relation.oid, refcolumn=column))

@@ -30,14 +30,13 @@ _FAILED: Final = re.compile(r"(CHECK|UNIQUE|NOT NULL) constraint failed: (.*)", 
 _INDEX: Final = re.compile(r"index '(.*)'")
 _NO_TABLE: Final = re.compile(r"no such (?:table|view): (?:main\.|temp\.)?(.*)", re.DOTALL)
 _NO_COLUMN: Final = re.compile(r"no such column: (.*)", re.DOTALL)
+_REBUILT: Final = re.compile(r"helios_rebuild_(\d+)")
 _GENERATED: Final = re.compile(r'cannot (INSERT into|UPDATE) generated column "(.*)"', re.DOTALL)
 _RAISED: Final = re.compile(r"\s*([0-9A-Z]{5}):(.*)", re.DOTALL)
 _OUT_OF_RANGE: Final = frozenset(("smallint", "integer", "bigint", "oid", "date", "time without time zone"))
 
 
-def to_helios(
-    message: str, extended_code: int, catalog: DdlCatalog | None = None, table_oid: int = 0
-) -> HeliosError:
+def to_helios(message: str, extended_code: int, catalog: DdlCatalog | None = None, table_oid: int = 0) -> HeliosError:
     """The PostgreSQL error for one SQLite error.
 
     ``catalog`` finds the names of constraints; without it only what SQLite's message holds is told.
@@ -158,10 +157,18 @@ def _find(what: str, catalog: DdlCatalog | None) -> tuple[TableDef | None, list[
     parts = first.split(".")
     for cut in range(len(parts) - 1, 0, -1):
         sqlite_name = ".".join(parts[:cut])
-        table = catalog.table_by_sqlite_name(sqlite_name) if catalog is not None else None
+        table = _table_of(sqlite_name, catalog)
         if table is not None:
             return table, [part[len(sqlite_name) + 1 :] for part in what.split(", ")], sqlite_name
     return None, [part.rpartition(".")[2] for part in what.split(", ")], ".".join(parts[:-1])
+
+
+def _table_of(sqlite_name: str, catalog: DdlCatalog | None) -> TableDef | None:
+    """The table behind a SQLite name; a table being rebuilt stands for the one it replaces."""
+    if catalog is None:
+        return None
+    rebuilt = _REBUILT.fullmatch(sqlite_name)
+    return catalog.table_def(int(rebuilt[1])) if rebuilt else catalog.table_by_sqlite_name(sqlite_name)
 
 
 def _unique(what: str, catalog: DdlCatalog | None) -> HeliosError:
@@ -174,7 +181,13 @@ def _unique(what: str, catalog: DdlCatalog | None) -> HeliosError:
     for index in table.indexes:
         if index.unique and [key.column for key in index.keys] == columns:
             return _duplicate(index.name, table, index.name)
-    return _duplicate(f"{table.name}_pkey", table, None)
+    # No index has these columns yet: it was being made.
+    name = f"{table.name}_{'_'.join(columns)}_key"
+    return SqlError(
+        f'could not create unique index "{name}"', sqlstate="23505",
+        detail=f"Key ({', '.join(columns)}) is duplicated.",
+        schema=table.schema, table=table.name, constraint=name,
+    )  # fmt: skip
 
 
 def _index_owner(sqlite_name: str, catalog: DdlCatalog | None) -> tuple[TableDef | None, str | None]:
@@ -233,7 +246,8 @@ def _other_key(catalog: DdlCatalog, table: TableDef, constraint: ConstraintDef) 
     other = catalog.table_def(constraint.table_oid)
     shown = other.name if other is not None else "?"
     return SqlError(
-        f'update or delete on table "{table.name}" violates foreign key constraint "{constraint.name}" on table "{shown}"',
+        f'update or delete on table "{table.name}" violates foreign key constraint "{constraint.name}" '
+        f'on table "{shown}"',
         sqlstate="23503", schema=other.schema if other else None, table=shown, constraint=constraint.name,
     )  # fmt: skip
 

@@ -164,7 +164,8 @@ class SqliteCatalog:
 
     def _default(self, oid: int, column: ColumnDef) -> str | None:
         """What an INSERT without the column stores: an identity takes its sequence's next value, SQLite itself
-        computes a generated column."""
+        computes a generated column.
+        """
         if column.generated:
             return None
         if column.identity:
@@ -215,7 +216,8 @@ class SqliteCatalog:
         if temp and not self.has_temp_tables():
             return None
         row = self._one(
-            f"SELECT nspname, relname, sqlite_name FROM {_db(temp)}.helios_relation WHERE oid = ? AND relkind = 'r'", oid
+            f"SELECT nspname, relname, sqlite_name FROM {_db(temp)}.helios_relation WHERE oid = ? AND relkind = 'r'",
+            oid,
         )
         if row is None:
             return None
@@ -254,7 +256,8 @@ class SqliteCatalog:
         for candidate in self._schemas(schema):
             temp = candidate == "pg_temp"
             row = self._one(
-                f"SELECT i.relid, r.oid FROM {_db(temp)}.helios_relation r JOIN {_db(temp)}.helios_index i ON i.oid = r.oid "
+                f"SELECT i.relid, r.oid FROM {_db(temp)}.helios_relation r "
+                f"JOIN {_db(temp)}.helios_index i ON i.oid = r.oid "
                 "WHERE r.nspname = ? AND r.relname = ?",
                 candidate,
                 name,
@@ -280,7 +283,9 @@ class SqliteCatalog:
         """Views that read the relation directly, by OID."""
         found: list[Relation] = []
         for temp in (False, True) if self.has_temp_tables() else (False,):
-            rows = self._all(f"SELECT DISTINCT objid FROM {_db(temp)}.helios_depend WHERE refobjid = ? ORDER BY objid", oid)
+            rows = self._all(
+                f"SELECT DISTINCT objid FROM {_db(temp)}.helios_depend WHERE refobjid = ? ORDER BY objid", oid
+            )
             found += [relation for (view,) in rows if (relation := self.relation_by_oid(view)) is not None]
         return tuple(found)
 
@@ -317,7 +322,8 @@ class SqliteCatalog:
 
     def _columns(self, oid: int, temp: bool) -> list[ColumnDef]:
         rows = self._all(
-            "SELECT attname, atttypid, atttypmod, attnum, typname, attnotnull, default_text, attidentity, attgenerated, "
+            "SELECT attname, atttypid, atttypmod, attnum, typname, attnotnull, default_text, attidentity, "
+            "attgenerated, "
             f"sqlite_default FROM {_db(temp)}.helios_attribute WHERE relid = ? ORDER BY attnum",
             oid,
         )
@@ -328,7 +334,8 @@ class SqliteCatalog:
 
     def _indexes(self, table_oid: int, temp: bool) -> list[IndexDef]:
         rows = self._all(
-            "SELECT i.oid, r.nspname, r.relname, r.sqlite_name, i.indisunique, i.indisprimary, i.method, i.keys, i.include, "
+            "SELECT i.oid, r.nspname, r.relname, r.sqlite_name, i.indisunique, i.indisprimary, i.method, i.keys, "
+            "i.include, "
             f"i.predicate FROM {_db(temp)}.helios_index i JOIN {_db(temp)}.helios_relation r ON r.oid = i.oid "
             "WHERE i.relid = ? ORDER BY i.oid",
             table_oid,
@@ -360,7 +367,8 @@ class SqliteCatalog:
         if temp and not self.has_temp_tables():
             return []
         rows = self._all(
-            "SELECT s.oid, r.nspname, r.relname, s.seqtypid, s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcache, "
+            "SELECT s.oid, r.nspname, r.relname, s.seqtypid, s.seqstart, s.seqincrement, s.seqmin, s.seqmax, "
+            "s.seqcache, "
             "s.seqcycle, s.owner_relid, s.owner_attnum, s.owner_internal "
             f"FROM {_db(temp)}.helios_sequence s JOIN {_db(temp)}.helios_relation r ON r.oid = s.oid "
             f"WHERE {by} = ? ORDER BY s.oid",
@@ -380,10 +388,14 @@ class SqliteCatalog:
         """A table or view of the file that the system tables do not know, as SQLite describes it."""
         if name.startswith(("helios_", "sqlite_")):
             return None
-        row = self._one("SELECT type, rootpage, rowid FROM main.sqlite_schema WHERE name = ? AND type IN ('table', 'view')", name)
+        row = self._one(
+            "SELECT type, rootpage, rowid FROM main.sqlite_schema WHERE name = ? AND type IN ('table', 'view')", name
+        )
         if row is None:
             return None
-        described = self._all("SELECT cid, name, type, \"notnull\", pk FROM pragma_table_xinfo(?, 'main') WHERE hidden <> 1", name)
+        described = self._all(
+            "SELECT cid, name, type, \"notnull\", pk FROM pragma_table_xinfo(?, 'main') WHERE hidden <> 1", name
+        )
         columns = tuple(
             ColumnInfo(column, *registry.from_decl(decl), bool(not_null or key), None, "", cid + 1)
             for cid, column, decl, not_null, key in described

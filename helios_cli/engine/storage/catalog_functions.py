@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from helios_cli.engine.storage.system_catalog import SystemCatalog
 
 _CLASS_OIDS = {
-    "pg_class": 1259, "pg_constraint": 2606, "pg_namespace": 2615, "pg_database": 1262, "pg_authid": 1260, "pg_type": 1247,
+    "pg_class": 1259, "pg_constraint": 2606, "pg_namespace": 2615, "pg_database": 1262, "pg_authid": 1260,
+    "pg_type": 1247,
     "pg_proc": 1255,
 }  # fmt: skip
 _SYSTEM_BY_OID = {relation.oid: relation for relation in SYSTEM_RELATIONS.values()}
@@ -147,13 +148,13 @@ class _Functions:
 
     # -- definitions ------------------------------------------------------------------------------
 
-    def indexdef(self, oid: int, column: int) -> str | None:
+    def indexdef(self, oid: int, column: int, pretty: int) -> str | None:
         """pg_get_indexdef."""
-        return indexdef(self.system.snapshot(), oid, column)
+        return indexdef(self.system.snapshot(), oid, column, bool(pretty))
 
-    def constraintdef(self, oid: int) -> str | None:
+    def constraintdef(self, oid: int, pretty: int) -> str | None:
         """pg_get_constraintdef."""
-        return constraintdef(self.system.snapshot(), oid)
+        return constraintdef(self.system.snapshot(), oid, bool(pretty))
 
     def viewdef(self, oid: int) -> str | None:
         """pg_get_viewdef."""
@@ -192,7 +193,9 @@ class _Functions:
             return None
         if relation.schema not in schemas:
             return 0
-        first = next(schema for schema in schemas if schema == relation.schema or _named(snapshot, schema, relation.name))
+        first = next(
+            schema for schema in schemas if schema == relation.schema or _named(snapshot, schema, relation.name)
+        )
         return int(first == relation.schema)
 
     def function_result(self, oid: int) -> str | None:
@@ -222,9 +225,8 @@ class _Functions:
     def sequence_last_value(self, oid: int) -> int | None:
         """pg_sequence_last_value."""
         db = "temp" if oid >= 0x8000_0000 else "main"
-        row = self.connection.execute(
-            f"SELECT last_value FROM {db}.helios_sequence WHERE oid = ? AND is_called", (oid,)
-        ).fetchone()
+        query = f"SELECT last_value FROM {db}.helios_sequence WHERE oid = ? AND is_called"
+        row: Any = self.connection.execute(query, (oid,)).fetchone()
         return row[0] if row else None
 
     # -- sizes ------------------------------------------------------------------------------------
@@ -238,13 +240,17 @@ class _Functions:
         names = [index.sqlite_name for index in snapshot.indexes_of(oid)] if of_indexes else [relation.sqlite_name]
         total = 0
         for name in names:
-            row = self.connection.execute("SELECT pgsize FROM dbstat WHERE name = ? AND aggregate = 1", (name,)).fetchone()
+            row = self.connection.execute(
+                "SELECT pgsize FROM dbstat WHERE name = ? AND aggregate = 1", (name,)
+            ).fetchone()
             total += row[0] if row else 0
         return total
 
     def database_size(self) -> int:
         """Bytes of the database file."""
-        pages = self.connection.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").fetchone()
+        pages: Any = self.connection.execute(
+            "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+        ).fetchone()
         return int(pages[0])
 
 
@@ -270,11 +276,13 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
         "pg_regproc_in": (functions.regproc_in, 1), "pg_regproc_out": (functions.regproc_out, 1),
         "pg_regprocedure_in": (functions.regproc_in, 1), "pg_regprocedure_out": (functions.regproc_out, 1),
         "cat_to_regclass": (functions.to_regclass, 1), "cat_to_regtype": (functions.to_regtype, 1),
-        "cat_indexdef": (functions.indexdef, 2), "cat_constraintdef": (functions.constraintdef, 1),
+        "cat_indexdef": (functions.indexdef, 3), "cat_constraintdef": (functions.constraintdef, 2),
         "cat_viewdef": (functions.viewdef, 1), "cat_userbyid": (functions.userbyid, 1),
         "cat_serial_sequence": (functions.serial_sequence, 2), "cat_description": (functions.description, 3),
-        "cat_visible": (functions.visible, 2), "cat_size": (functions.size, 2), "cat_database_size": (functions.database_size, 0),
-        "cat_function_result": (functions.function_result, 1), "cat_function_arguments": (functions.function_arguments, 1),
+        "cat_visible": (functions.visible, 2), "cat_size": (functions.size, 2),
+        "cat_database_size": (functions.database_size, 0),
+        "cat_function_result": (functions.function_result, 1), "cat_function_arguments": (functions.function_arguments,
+        1),
         "cat_sequence_last_value": (functions.sequence_last_value, 1),
     }  # fmt: skip
     for kind in ("regoper", "regoperator", "regconfig", "regdictionary", "regcollation"):
@@ -293,6 +301,8 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
     def signal(pid: int, what: str) -> int:
         return int(hooks.signal(pid, what))
 
-    connection.create_scalar_function("node_set_config", set_config, 4)
-    connection.create_scalar_function("node_sleep", _strict(sleep), 1)
-    connection.create_scalar_function("node_signal", signal, 2)
+    node: dict[str, tuple[Callable[..., Any], int]] = {
+        "node_set_config": (set_config, 4), "node_sleep": (_strict(sleep), 1), "node_signal": (signal, 2),
+    }  # fmt: skip
+    for name, (call, count) in node.items():
+        connection.create_scalar_function(name, call, count)

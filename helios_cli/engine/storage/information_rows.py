@@ -61,7 +61,8 @@ def _column(snapshot: Snapshot, relation: RelationRow, column: ColumnDef) -> Row
         "udt_schema": "pg_catalog", "udt_name": known.name if known else "", "dtd_identifier": str(column.attnum),
         "is_self_referencing": "NO", "is_identity": _yes(bool(column.identity)), "identity_cycle": "NO",
         "is_generated": "ALWAYS" if column.generated else "NEVER",
-        "generation_expression": column.default if column.generated else None, "is_updatable": _yes(relation.kind == "r"),
+        "generation_expression": column.default if column.generated else None,
+        "is_updatable": _yes(relation.kind == "r"),
     }  # fmt: skip
     row.update(_type_facts(column))
     if column.identity:
@@ -161,7 +162,8 @@ def key_column_usage(snapshot: Snapshot) -> Rows:
             continue
         for position, name in enumerate(constraint.columns, 1):
             yield {
-                "constraint_catalog": DATABASE_NAME, "constraint_schema": table.schema, "constraint_name": constraint.name,
+                "constraint_catalog": DATABASE_NAME, "constraint_schema": table.schema,
+                "constraint_name": constraint.name,
                 "table_catalog": DATABASE_NAME, "table_schema": table.schema, "table_name": table.name,
                 "column_name": name, "ordinal_position": position,
                 "position_in_unique_constraint": position if constraint.kind == "f" else None,

@@ -67,7 +67,9 @@ class Sequences:
             self._given[oid, epoch] = value
             self._current[pid, oid] = value
             self._last[pid] = oid
-        connection.execute(f"UPDATE {_db(oid)}.helios_sequence SET last_value = ?, is_called = 1 WHERE oid = ?", (value, oid))
+        connection.execute(
+            f"UPDATE {_db(oid)}.helios_sequence SET last_value = ?, is_called = 1 WHERE oid = ?", (value, oid)
+        )
         return value
 
     def set_value(self, connection: apsw.Connection, oid: int, value: int, called: bool, pid: int) -> int:
@@ -170,11 +172,12 @@ def register(connection: apsw.Connection, sequences: Sequences, catalog: SqliteC
     def currval(what: Any, pid: int) -> int | None:
         return None if what is None else sequences.current_value(connection, resolve(what), pid)
 
-    connection.create_scalar_function("pg_nextval", nextval, 2)
-    connection.create_scalar_function("pg_nextval_owned", nextval_owned, 2)
-    connection.create_scalar_function("pg_setval", setval, 4)
-    connection.create_scalar_function("pg_currval", currval, 2)
-    connection.create_scalar_function("pg_lastval", sequences.last_value, 1)
+    table: dict[str, tuple[Any, int]] = {
+        "pg_nextval": (nextval, 2), "pg_nextval_owned": (nextval_owned, 2), "pg_setval": (setval, 4),
+        "pg_currval": (currval, 2), "pg_lastval": (sequences.last_value, 1),
+    }  # fmt: skip
+    for name, (call, count) in table.items():
+        connection.create_scalar_function(name, call, count)
 
 
 def split_name(name: str) -> tuple[str | None, str]:
@@ -195,5 +198,3 @@ def split_name(name: str) -> tuple[str | None, str]:
     if not parts:
         raise SqlError(f'invalid name syntax: "{name}"', sqlstate="42602")
     return (parts[-2] if len(parts) > 1 else None), parts[-1]
-
-

@@ -88,7 +88,9 @@ class SystemCatalog:
         makers = system_rows.MAKERS if relation.schema == "pg_catalog" else information_rows.MAKERS
         maker = makers.get(relation.name)
         if maker is None:
-            return [relation.row(row) for row in self.hooks.rows(relation.name)] if relation.schema == "pg_catalog" else []
+            return (
+                [relation.row(row) for row in self.hooks.rows(relation.name)] if relation.schema == "pg_catalog" else []
+            )
         if relation.name in ("pg_sequences",):
             return [relation.row(row) for row in maker(read_snapshot(self.catalog))]
         found = self._rows.get(relation.module)

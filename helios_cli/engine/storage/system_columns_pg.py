@@ -114,7 +114,7 @@ pg_proc 1255 r: oid oid, proname name, pronamespace oid, proowner oid, prolang o
 pg_publication 6104 r: oid oid, pubname name, pubowner oid, puballtables bool, pubinsert bool, pubupdate bool,
   pubdelete bool, pubtruncate bool, pubviaroot bool
 pg_publication_namespace 6237 r: oid oid, pnpubid oid, pnnspid oid
-pg_publication_rel 6106 r: oid oid, prpubid oid, prrelid oid, prqual pg_node_tree?, prattrs int2vector?
+pg_publication_rel 6106 r: oid oid, prpubid oid, prrelid oid, prqual pg_node_tree?, prattrs _int2?
 pg_publication_tables 12068 v: pubname name?, schemaname name?, tablename name?, attnames _name?, rowfilter text?
 pg_range 3541 r: rngtypid oid, rngsubtype oid, rngmultitypid oid, rngcollation oid, rngsubopc oid, rngcanonical
   regproc, rngsubdiff regproc

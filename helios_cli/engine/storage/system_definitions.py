@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression
 from helios_cli.engine.sql.ddl_model import ConstraintDef, IndexDef, IndexKey
 from helios_cli.engine.sql.functions.strings import quote_ident
 from helios_cli.engine.storage.system_snapshot import Snapshot
@@ -20,14 +21,14 @@ def qualified_name(snapshot: Snapshot, oid: int, always: bool = True) -> str:
     return f"{quote_ident(relation.schema)}.{name}" if always or relation.schema not in ("public", "pg_temp") else name
 
 
-def index_key(key: IndexKey) -> str:
-    """One key, without its order."""
+def index_key(key: IndexKey, pretty: bool = False) -> str:
+    """One key, without its order: a column, a function call, or an expression in parentheses."""
     if key.column is not None:
         text = quote_ident(key.column)
     else:
         text = key.expression or ""
-        if text.startswith("(") or not text.endswith(")"):
-            text = text if text.startswith("(") else f"({text})"
+        if "FuncCall" not in parse_expression(text):
+            text = f"({text.removeprefix('(').removesuffix(')')})" if pretty else f"({text})"
     if key.collation not in (None, "default"):
         text += f' COLLATE "{key.collation}"'
     return f"{text} {key.opclass}" if key.opclass else text
@@ -39,8 +40,19 @@ def _order(key: IndexKey) -> str:
     return " NULLS FIRST" if key.nulls_first else ""
 
 
-def indexdef(snapshot: Snapshot, oid: int, column: int = 0) -> str | None:
-    """CREATE INDEX for an index, or only its key number ``column``; None for an unknown OID."""
+def _pretty(snapshot: Snapshot, table_oid: int, text: str, pretty: bool) -> str:
+    """A stored expression as it is, or without the parentheses that precedence makes needless."""
+    if not pretty:
+        return text
+    types = {column.name: column.type_oid for column in snapshot.columns.get(table_oid, ())}
+    return deparse(parse_expression(text), types, pretty=True)
+
+
+def indexdef(snapshot: Snapshot, oid: int, column: int = 0, pretty: bool = False) -> str | None:
+    """CREATE INDEX for an index, or only its key number ``column``; None for an unknown OID.
+
+    The pretty form leaves out the schema public, and needless parentheses.
+    """
     index = snapshot.indexes.get(oid)
     if index is None:
         return None
@@ -49,20 +61,22 @@ def indexdef(snapshot: Snapshot, oid: int, column: int = 0) -> str | None:
             return index_key(index.keys[column - 1])
         rest = column - len(index.keys) - 1
         return quote_ident(index.include[rest]) if rest < len(index.include) else ""
-    return _whole(snapshot, index)
+    return _whole(snapshot, index, pretty)
 
 
-def _whole(snapshot: Snapshot, index: IndexDef) -> str:
-    keys = ", ".join(index_key(key) + _order(key) for key in index.keys)
+def _whole(snapshot: Snapshot, index: IndexDef, pretty: bool) -> str:
+    keys = ", ".join(index_key(key, pretty) + _order(key) for key in index.keys)
     unique = "UNIQUE " if index.unique else ""
-    table = qualified_name(snapshot, index.table_oid)
+    table = qualified_name(snapshot, index.table_oid, always=not pretty)
     text = f"CREATE {unique}INDEX {quote_ident(index.name)} ON {table} USING {index.method} ({keys})"
     if index.include:
         text += f" INCLUDE ({', '.join(quote_ident(name) for name in index.include)})"
-    return f"{text} WHERE {index.predicate}" if index.predicate is not None else text
+    if index.predicate is None:
+        return text
+    return f"{text} WHERE {_pretty(snapshot, index.table_oid, index.predicate, pretty)}"
 
 
-def constraintdef(snapshot: Snapshot, oid: int) -> str | None:
+def constraintdef(snapshot: Snapshot, oid: int, pretty: bool = False) -> str | None:
     """A constraint as ALTER TABLE ADD would take it; None for an unknown OID."""
     constraint = snapshot.constraints.get(oid)
     if constraint is None:
@@ -71,17 +85,20 @@ def constraintdef(snapshot: Snapshot, oid: int) -> str | None:
     if constraint.kind in "pu":
         index = snapshot.indexes.get(constraint.index_oid)
         word = "PRIMARY KEY" if constraint.kind == "p" else "UNIQUE"
-        include = f" INCLUDE ({', '.join(quote_ident(name) for name in index.include)})" if index and index.include else ""
+        include = (
+            f" INCLUDE ({', '.join(quote_ident(name) for name in index.include)})" if index and index.include else ""
+        )
         return f"{word} ({columns}){include}"
     if constraint.kind == "c":
-        text = constraint.expression or ""
-        return f"CHECK ({text})"
+        return f"CHECK ({_pretty(snapshot, constraint.table_oid, constraint.expression or '', pretty)})"
     return _foreign_key(snapshot, constraint, columns)
 
 
 def _foreign_key(snapshot: Snapshot, constraint: ConstraintDef, columns: str) -> str:
     table = qualified_name(snapshot, constraint.ref_oid, always=False)
-    text = f"FOREIGN KEY ({columns}) REFERENCES {table}({', '.join(quote_ident(name) for name in constraint.ref_columns)})"
+    text = (
+        f"FOREIGN KEY ({columns}) REFERENCES {table}({', '.join(quote_ident(name) for name in constraint.ref_columns)})"
+    )
     if constraint.match == "f":
         text += " MATCH FULL"
     if constraint.on_update in _ACTIONS:

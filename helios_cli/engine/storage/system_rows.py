@@ -32,7 +32,8 @@ def _catalog_schema(schema: str) -> int:
 
 def _class_base(oid: int, name: str, namespace: int, kind: str, owner: int, natts: int) -> Row:
     return {
-        "oid": oid, "relname": name, "relnamespace": namespace, "relowner": owner, "relam": 403 if kind == "i" else 2 if kind == "r" else 0,
+        "oid": oid, "relname": name, "relnamespace": namespace, "relowner": owner,
+        "relam": 403 if kind == "i" else 2 if kind == "r" else 0,
         "relfilenode": oid, "reltuples": -1.0, "relkind": kind, "relpersistence": "p", "relnatts": natts,
         "relispopulated": 1, "relreplident": "d" if kind == "r" else "n", "relfrozenxid": 3, "relminmxid": 1,
     }  # fmt: skip
@@ -45,14 +46,19 @@ def pg_class(snapshot: Snapshot) -> Rows:
         if constraint.kind == "c":
             checks[constraint.table_oid] = checks.get(constraint.table_oid, 0) + 1
     indexed = {index.table_oid for index in snapshot.indexes.values()}
+    foreign = [constraint for constraint in snapshot.constraints.values() if constraint.kind == "f"]
+    linked = {constraint.table_oid for constraint in foreign} | {constraint.ref_oid for constraint in foreign}
     for relation in snapshot.relations.values():
         kind = relation.kind
         natts = len(snapshot.indexes[relation.oid].keys) if kind == "i" else len(snapshot.columns.get(relation.oid, ()))
-        row = _class_base(relation.oid, relation.name, snapshot.schema_oid(relation.schema), kind, relation.owner, natts)
+        row = _class_base(
+            relation.oid, relation.name, snapshot.schema_oid(relation.schema), kind, relation.owner, natts
+        )
         row["relpersistence"] = "t" if relation.temp else "p"
         row["relhasindex"] = int(relation.oid in indexed)
         row["relchecks"] = checks.get(relation.oid, 0)
         row["relhasrules"] = int(kind == "v")
+        row["relhastriggers"] = int(relation.oid in linked)
         yield row
     for system in SYSTEM_RELATIONS.values():
         row = _class_base(system.oid, system.name, _catalog_schema(system.schema), system.kind, 10, len(system.columns))
@@ -61,10 +67,13 @@ def pg_class(snapshot: Snapshot) -> Rows:
 
 def _attribute(relation: int, name: str, type_oid: int, typmod: int, attnum: int) -> Row:
     found = registry.TYPES.get(type_oid)
-    collation = 100 if found is not None and found.category == "S" and found.name != "name" else 950 if type_oid == 19 else 0
+    collation = (
+        100 if found is not None and found.category == "S" and found.name != "name" else 950 if type_oid == 19 else 0
+    )
     return {
         "attrelid": relation, "attname": name, "atttypid": type_oid, "atttypmod": typmod, "attnum": attnum,
-        "attlen": found.typlen if found else -1, "attcacheoff": -1, "attstorage": "p" if found and found.typlen > 0 else "x",
+        "attlen": found.typlen if found else -1, "attcacheoff": -1,
+        "attstorage": "p" if found and found.typlen > 0 else "m" if type_oid == 1700 else "x",
         "attalign": "i", "attislocal": 1, "attstattarget": -1, "attcollation": collation, "attidentity": "",
         "attgenerated": "", "attcompression": "",
     }  # fmt: skip
@@ -84,7 +93,10 @@ def pg_attribute(snapshot: Snapshot) -> Rows:
         yield from _index_attributes(snapshot, index)
     for system in SYSTEM_RELATIONS.values():
         for info in system.columns:
-            yield {**_attribute(system.oid, info.name, info.type_oid, -1, info.attnum), "attnotnull": int(info.not_null)}
+            yield {
+                **_attribute(system.oid, info.name, info.type_oid, -1, info.attnum),
+                "attnotnull": int(info.not_null),
+            }
 
 
 def _index_attributes(snapshot: Snapshot, index: IndexDef) -> Rows:
@@ -108,8 +120,9 @@ def pg_type(_snapshot: Snapshot) -> Rows:
             "oid": found.oid, "typname": found.name, "typnamespace": 11, "typowner": 10, "typlen": found.typlen,
             "typbyval": int(found.typlen in (1, 2, 4, 8)), "typtype": found.kind, "typcategory": found.category,
             "typispreferred": int(found.preferred), "typisdefined": 1, "typdelim": ",", "typelem": found.elem_oid,
-            "typarray": found.array_oid, "typalign": "i", "typstorage": "p" if found.typlen > 0 else "x", "typtypmod": -1,
-            "typcollation": 100 if found.category == "S" else 0,
+            "typarray": found.array_oid, "typalign": "i", "typstorage": "p" if found.typlen > 0 else "x",
+            "typtypmod": -1,
+            "typcollation": 950 if found.oid == 19 else 100 if found.category == "S" else 0,
         }  # fmt: skip
 
 
@@ -121,9 +134,11 @@ def pg_index(snapshot: Snapshot) -> Rows:
         options = [int(key.descending) | (2 if key.nulls_first else 0) for key in index.keys]
         expressions = [key.expression for key in index.keys if key.expression is not None]
         yield {
-            "indexrelid": index.oid, "indrelid": index.table_oid, "indnatts": len(numbers), "indnkeyatts": len(index.keys),
+            "indexrelid": index.oid, "indrelid": index.table_oid, "indnatts": len(numbers),
+            "indnkeyatts": len(index.keys),
             "indisunique": int(index.unique), "indisprimary": int(index.primary), "indimmediate": 1, "indisvalid": 1,
-            "indisready": 1, "indislive": 1, "indkey": " ".join(map(str, numbers)), "indoption": " ".join(map(str, options)),
+            "indisready": 1, "indislive": 1, "indkey": " ".join(map(str, numbers)), "indoption": " ".join(map(str,
+            options)),
             "indcollation": " ".join("0" for _ in index.keys), "indclass": " ".join("0" for _ in index.keys),
             "indexprs": ", ".join(expressions) or None, "indpred": index.predicate,
         }  # fmt: skip
@@ -137,11 +152,14 @@ def pg_constraint(snapshot: Snapshot) -> Rows:
         foreign = [snapshot.attnum(constraint.ref_oid, name) for name in constraint.ref_columns]
         yield {
             "oid": constraint.oid, "conname": constraint.name, "connamespace": snapshot.schema_oid(relation.schema),
-            "contype": constraint.kind, "condeferrable": int(constraint.deferrable), "condeferred": int(constraint.deferred),
-            "convalidated": 1, "conrelid": constraint.table_oid, "conindid": constraint.index_oid or constraint.ref_index_oid,
+            "contype": constraint.kind, "condeferrable": int(constraint.deferrable),
+            "condeferred": int(constraint.deferred),
+            "convalidated": 1, "conrelid": constraint.table_oid,
+            "conindid": constraint.index_oid or constraint.ref_index_oid,
             "confrelid": constraint.ref_oid, "confupdtype": constraint.on_update if constraint.kind == "f" else " ",
             "confdeltype": constraint.on_delete if constraint.kind == "f" else " ",
-            "confmatchtype": constraint.match if constraint.kind == "f" else " ", "conislocal": 1, "connoinherit": int(constraint.kind != "c"),
+            "confmatchtype": constraint.match if constraint.kind == "f" else " ", "conislocal": 1,
+            "connoinherit": int(constraint.kind != "c"),
             "conkey": _array(numbers), "confkey": _array(foreign) if foreign else None, "conbin": constraint.expression,
         }  # fmt: skip
 
@@ -176,7 +194,8 @@ def pg_depend(snapshot: Snapshot) -> Rows:
     for constraint in snapshot.constraints.values():
         if constraint.index_oid:
             yield {
-                "classid": PG_CLASS, "objid": constraint.index_oid, "refclassid": PG_CONSTRAINT, "refobjid": constraint.oid,
+                "classid": PG_CLASS, "objid": constraint.index_oid, "refclassid": PG_CONSTRAINT,
+                "refobjid": constraint.oid,
                 "deptype": "i",
             }  # fmt: skip
     for view, target in snapshot.depends:
@@ -201,7 +220,8 @@ def pg_database(_snapshot: Snapshot) -> Rows:
     """The one database."""
     yield {
         "oid": 5, "datname": DATABASE_NAME, "datdba": 10, "encoding": 6, "datlocprovider": "c", "datallowconn": 1,
-        "datconnlimit": -1, "datfrozenxid": 3, "datminmxid": 1, "dattablespace": 1663, "datcollate": "C", "datctype": "C.UTF-8",
+        "datconnlimit": -1, "datfrozenxid": 3, "datminmxid": 1, "dattablespace": 1663, "datcollate": "C",
+        "datctype": "C.UTF-8",
     }  # fmt: skip
 
 
@@ -257,7 +277,8 @@ def pg_tables(snapshot: Snapshot) -> Rows:
     indexed = {index.table_oid for index in snapshot.indexes.values()}
     for relation in _of_kind(snapshot, "r"):
         yield {
-            "schemaname": relation.schema, "tablename": relation.name, "tableowner": _role_name(snapshot, relation.owner),
+            "schemaname": relation.schema, "tablename": relation.name, "tableowner": _role_name(snapshot,
+            relation.owner),
             "hasindexes": int(relation.oid in indexed), "hasrules": 0, "hastriggers": 0, "rowsecurity": 0,
         }  # fmt: skip
     for system in SYSTEM_RELATIONS.values():
@@ -297,7 +318,8 @@ def pg_sequences(snapshot: Snapshot) -> Rows:
         value, called = snapshot.sequence_values[sequence.oid]
         yield {
             "schemaname": sequence.schema, "sequencename": sequence.name, "data_type": sequence.type_oid,
-            "sequenceowner": _role_name(snapshot, snapshot.relations[sequence.oid].owner), "start_value": sequence.start,
+            "sequenceowner": _role_name(snapshot, snapshot.relations[sequence.oid].owner),
+            "start_value": sequence.start,
             "min_value": sequence.minimum, "max_value": sequence.maximum, "increment_by": sequence.increment,
             "cycle": int(sequence.cycle), "cache_size": sequence.cache, "last_value": value if called else None,
         }  # fmt: skip
@@ -356,7 +378,13 @@ def pg_rewrite(snapshot: Snapshot) -> Rows:
 
 def _table_stats(snapshot: Snapshot) -> Rows:
     for relation in _of_kind(snapshot, "r"):
-        yield {"relid": relation.oid, "schemaname": relation.schema, "relname": relation.name, "n_live_tup": 0, "n_dead_tup": 0}
+        yield {
+            "relid": relation.oid,
+            "schemaname": relation.schema,
+            "relname": relation.name,
+            "n_live_tup": 0,
+            "n_dead_tup": 0,
+        }
 
 
 def _index_stats(snapshot: Snapshot) -> Rows:
@@ -372,7 +400,8 @@ MAKERS: Final[dict[str, Maker]] = {
     "pg_class": pg_class, "pg_attribute": pg_attribute, "pg_namespace": pg_namespace, "pg_type": pg_type,
     "pg_index": pg_index, "pg_constraint": pg_constraint, "pg_attrdef": pg_attrdef, "pg_sequence": pg_sequence,
     "pg_depend": pg_depend, "pg_description": pg_description, "pg_shdescription": pg_shdescription,
-    "pg_database": pg_database, "pg_authid": pg_authid, "pg_roles": pg_roles, "pg_user": pg_user, "pg_shadow": pg_shadow,
+    "pg_database": pg_database, "pg_authid": pg_authid, "pg_roles": pg_roles, "pg_user": pg_user,
+    "pg_shadow": pg_shadow,
     "pg_group": pg_group, "pg_auth_members": pg_auth_members, "pg_tables": pg_tables, "pg_views": pg_views,
     "pg_indexes": pg_indexes, "pg_sequences": pg_sequences, "pg_am": pg_am, "pg_collation": pg_collation,
     "pg_tablespace": pg_tablespace, "pg_language": pg_language, "pg_proc": pg_proc, "pg_rewrite": pg_rewrite,

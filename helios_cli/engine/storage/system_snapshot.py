@@ -79,11 +79,14 @@ def read_snapshot(catalog: SqliteCatalog) -> Snapshot:
 def _read_objects(catalog: SqliteCatalog, snapshot: Snapshot, temp: bool) -> None:
     db = "temp" if temp else "main"
     for row in catalog.rows(
-        f"SELECT oid, nspname, relname, relkind, relowner, sqlite_name, definition FROM {db}.helios_relation ORDER BY oid"
+        "SELECT oid, nspname, relname, relkind, relowner, sqlite_name, definition "
+        f"FROM {db}.helios_relation ORDER BY oid"
     ):
-        snapshot.relations[row[0]] = RelationRow(*row, temp)
+        oid, schema, name, kind, owner, sqlite_name, definition = row
+        snapshot.relations[oid] = RelationRow(oid, schema, name, kind, owner, sqlite_name, definition, temp)
     for relid, *row in catalog.rows(
-        "SELECT relid, attname, atttypid, atttypmod, attnum, typname, attnotnull, default_text, attidentity, attgenerated "
+        "SELECT relid, attname, atttypid, atttypmod, attnum, typname, attnotnull, default_text, attidentity, "
+        "attgenerated "
         f"FROM {db}.helios_attribute ORDER BY relid, attnum"
     ):
         name, type_oid, typmod, attnum, decl, not_null, default, identity, generated = row
@@ -98,8 +101,9 @@ def _read_objects(catalog: SqliteCatalog, snapshot: Snapshot, temp: bool) -> Non
     ):
         relation = snapshot.relations[row[0]]
         snapshot.sequences[row[0]] = SequenceDef(
-            row[0], relation.schema, relation.name, temp, *row[1:7], bool(row[7]), row[8], row[9], bool(row[10])
-        )
+            row[0], relation.schema, relation.name, temp, row[1], row[2], row[3], row[4], row[5], row[6], bool(row[7]),
+            row[8], row[9], bool(row[10]),
+        )  # fmt: skip
         snapshot.sequence_values[row[0]] = (row[11], bool(row[12]))
     snapshot.descriptions += catalog.rows(
         f"SELECT objoid, classoid, objsubid, description FROM {db}.helios_description"

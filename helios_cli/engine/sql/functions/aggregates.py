@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import interval
@@ -17,7 +18,14 @@ from helios_cli.engine.datatypes.numeric import EXACT
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.define import Library
 from helios_cli.engine.sql.functions.jsonb import to_json
-from helios_cli.engine.sql.functions.numbers import divide, division_scale, scale_of, show_decimal, sqrt_numeric, to_decimal
+from helios_cli.engine.sql.functions.numbers import (
+    divide,
+    division_scale,
+    scale_of,
+    show_decimal,
+    sqrt_numeric,
+    to_decimal,
+)
 from helios_cli.engine.sql.functions.strings import text_of
 
 _SPECIAL: Final = ("NaN", "Infinity", "-Infinity")
@@ -186,7 +194,7 @@ class NumericSpread:
         divisor = count * count if self.population else count * (count - 1)
         scale = division_scale(numerator.quantize(Decimal(1).scaleb(-self.scale * 2), context=EXACT), divisor)
         variance = show_decimal(divide(numerator, divisor, scale))
-        return sqrt_numeric(variance) if self.root else variance
+        return sqrt_numeric(variance, scale) if self.root else variance
 
     final = value
 
@@ -254,7 +262,9 @@ class BitFold:
             return None
         result = self.seen[0]
         for bits in self.seen[1:]:
-            result = result & bits if self.operation == "and" else result | bits if self.operation == "or" else result ^ bits
+            result = (
+                result & bits if self.operation == "and" else result | bits if self.operation == "or" else result ^ bits
+            )
         return result
 
     final = value
@@ -349,12 +359,10 @@ def _install_plain(lib: Library) -> None:
     d = lib.define
     d("count", "any -> int8", sql="count({0})", aggregate=True)
     types = (
-        "int2 int4 int8 float4 float8 numeric text varchar bpchar date time timetz timestamp timestamptz interval oid "
-        "inet money pg_lsn bytea uuid"
-    ).split()
+        "int2", "int4", "int8", "float4", "float8", "numeric", "text", "bpchar", "date", "time", "timetz",
+        "timestamp", "timestamptz", "interval", "oid", "inet", "money", "pg_lsn",
+    )  # fmt: skip
     for name in types:
-        if name in ("varchar", "bytea", "uuid"):
-            continue
         for function in ("min", "max"):
             d(function, f"{name} -> {name}", sql=f"{function}({{0}})", aggregate=True, strict_collation=True)
     for name, native in (("bool_and", "min"), ("every", "min"), ("bool_or", "max")):
@@ -362,7 +370,7 @@ def _install_plain(lib: Library) -> None:
     d("min", "anyarray -> anyarray", sql="min({0})", aggregate=True, strict_collation=True)
     d("max", "anyarray -> anyarray", sql="max({0})", aggregate=True, strict_collation=True)
     for operation in ("and", "or", "xor"):
-        lib.aggregates[f"agg_bit_{operation}"] = (lambda operation=operation: BitFold(operation), 1)
+        lib.aggregates[f"agg_bit_{operation}"] = (partial(BitFold, operation), 1)
         for name in ("int2", "int4", "int8"):
             d(f"bit_{operation}", f"{name} -> {name}", sql=f"agg_bit_{operation}({{0}})", aggregate=True)
 

@@ -135,17 +135,39 @@ def install(lib: Library) -> None:
     d("cardinality", "anyarray -> int4", cardinality)
     position = "{udf}({0}, {1}, '{types}')"
     d("array_position", "anycompatiblearray anycompatible -> int4", array_position, sql=position, strict=False)
-    d("array_position", "anycompatiblearray anycompatible int4 -> int4", _position_from, sql="{udf}({0}, {1}, '{types}', {2})", strict=False)
+    d(
+        "array_position",
+        "anycompatiblearray anycompatible int4 -> int4",
+        _position_from,
+        sql="{udf}({0}, {1}, '{types}', {2})",
+        strict=False,
+    )
     d("array_positions", "anycompatiblearray anycompatible -> int4[]", array_positions, sql=position)
     d("array_to_string", "anyarray text -> text", array_to_string, sql="{udf}('{types}', {0}, {1})", strict=False)
     d("array_to_string", "anyarray text text -> text", _to_string3, sql="{udf}('{types}', {0}, {1}, {2})", strict=False)
-    d("array_remove", "anycompatiblearray anycompatible -> anycompatiblearray", array_remove, sql=position, strict=False)
-    d("array_replace", "anycompatiblearray anycompatible anycompatible -> anycompatiblearray", array_replace, sql="{udf}({0}, {1}, {2}, '{types}')", strict=False)
+    d(
+        "array_remove",
+        "anycompatiblearray anycompatible -> anycompatiblearray",
+        array_remove,
+        sql=position,
+        strict=False,
+    )
+    d(
+        "array_replace",
+        "anycompatiblearray anycompatible anycompatible -> anycompatiblearray",
+        array_replace,
+        sql="{udf}({0}, {1}, {2}, '{types}')",
+        strict=False,
+    )
     d("array_fill", "anyelement int4[] -> anyarray", array_fill, sql="{udf}({0}, {1}, '{types}')", strict=False)
     d("unnest", "anyarray -> anyelement", unnest, sql="{udf}({0}, {elem})", set_returning=True)
     d("generate_subscripts", "anyarray int4 -> int4", generate_subscripts, set_returning=True)
     d("array_append", "anycompatiblearray anycompatible -> anycompatiblearray", sql="pg_array_append({elem}, {0}, {1})")
-    d("array_prepend", "anycompatible anycompatiblearray -> anycompatiblearray", sql="pg_array_prepend({elem}, {0}, {1})")
+    d(
+        "array_prepend",
+        "anycompatible anycompatiblearray -> anycompatiblearray",
+        sql="pg_array_prepend({elem}, {0}, {1})",
+    )
     d("array_cat", "anycompatiblearray anycompatiblearray -> anycompatiblearray", sql="pg_array_concat({0}, {1})")
 
 

@@ -82,11 +82,16 @@ def _array(text: str) -> tuple[list[str | None], tuple[int, ...]]:
         array = read_array(text, str)
     except Exception:
         return [text], (1,)
-    return list(array.values), tuple(array.dims)
+    return flatten(array.items), array.dims
+
+
+def flatten(items: list[Any]) -> list[Any]:
+    """The leaves of nested lists, in order."""
+    return [leaf for item in items for leaf in (flatten(item) if isinstance(item, list) else [item])]
 
 
 def array_comparison(key: Callable[[str], Any]) -> Callable[[str, str], int]:
-    """Order of two array texts whose elements sort by ``key``: elements first, then lengths; NULL is last (array_cmp)."""
+    """Order of two array texts whose elements sort by ``key``: elements, then lengths; NULL is last (array_cmp)."""
 
     def compare(left: str, right: str) -> int:
         if left == right:

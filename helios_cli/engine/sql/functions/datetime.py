@@ -9,12 +9,12 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from helios_cli.engine.datatypes import calendar as cal
-from helios_cli.engine.datatypes.interval import Interval, interval_text, split_interval
 from helios_cli.engine.datatypes.datetimes import split_timetz
+from helios_cli.engine.datatypes.interval import Interval, interval_text, split_interval
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.define import Library
 from helios_cli.engine.sql.functions.numbers import show_decimal
-from helios_cli.engine.sql.functions.templates import parse_template, render_template
+from helios_cli.engine.sql.functions.templates import parse_template, render_interval, render_template
 
 _INFINITE: Final = (cal.TIMESTAMP_INFINITY, cal.TIMESTAMP_MINUS_INFINITY)
 _UNIX_US: Final = -cal.UNIX_EPOCH_DAYS * cal.DAY_US
@@ -212,7 +212,7 @@ def extract_interval(field: str, text: str) -> str:
     if unit in ("second", "milliseconds", "microseconds"):
         return show_decimal(Decimal(rest).scaleb({"second": -6, "milliseconds": -3, "microseconds": 0}[unit]))
     if unit == "epoch":
-        seconds = (years * 1461 * 6 // 24 * 0) + Decimal(years) * Decimal("31557600") + (months - years * 12) * 2592000 + days * 86400
+        seconds = years * 31_557_600 + (months - years * 12) * 2_592_000 + days * 86_400
         return show_decimal(Decimal(seconds).quantize(Decimal("1.000000")) + Decimal(us).scaleb(-6))
     raise _unit_error(field, "interval")
 
@@ -347,10 +347,8 @@ def make_timestamptz(year: int, month: int, day: int, hour: int, minute: int, se
 
 def make_interval(years: int, months: int, weeks: int, days: int, hours: int, minutes: int, seconds: float) -> str:
     """make_interval."""
-    parts = [years, months, weeks, days, hours, minutes, seconds]
-    years, months, weeks, days, hours, minutes, seconds = (part or 0 for part in parts)
-    us = hours * cal.HOUR_US + minutes * cal.MINUTE_US + round(seconds * 1_000_000)
-    return interval_text(Interval(years * 12 + months, weeks * 7 + days, us))
+    us = (hours or 0) * cal.HOUR_US + (minutes or 0) * cal.MINUTE_US + round((seconds or 0) * 1_000_000)
+    return interval_text(Interval((years or 0) * 12 + (months or 0), (weeks or 0) * 7 + (days or 0), us))
 
 
 def justify_hours(text: str) -> str:
@@ -433,10 +431,6 @@ def to_char_zoned(us: int, template: str, zone_name: str) -> str | None:
 def to_char_interval(text: str, template: str) -> str:
     """to_char of an interval, by its fields."""
     months, days, us = split_interval(text)
-    base = cal.days_from_civil(2000, 1, 1)
-    del base
-    from helios_cli.engine.sql.functions.templates import render_interval
-
     return render_interval(months, days, us, template)
 
 
@@ -456,7 +450,7 @@ def to_timestamp_text(text: str, template: str, zone_name: str) -> int:
 def install(lib: Library) -> None:
     """Declare the date and time functions."""
     d = lib.define
-    zone = {"session_values": ("timezone",), "stable": True}
+    zone: dict[str, Any] = {"session_values": ("timezone",), "stable": True}
     for name, part in (("extract", False), ("date_part", True)):
         result = "float8" if part else "numeric"
         wrap: Callable[[Callable[..., str | None]], Callable[..., Any]] = _as_part if part else _same

@@ -60,12 +60,12 @@ class Library:
         if call is not None:
             placeholders = "{args}" if variadic else ", ".join(f"{{{at}}}" for at in range(len(words)))
             extra = ["{session}"] if marks.get("session_values") else []
-            count = -1 if variadic else len(words) + len(marks.get("session_values", ()))
+            count = -1 if variadic or sql else len(words) + len(marks.get("session_values", ()))
             udf = self._register(name, call, count, strict, bool(marks.get("volatile")))
-            sql = sql.replace("{udf}", udf) if sql else f"{udf}({', '.join([placeholders, *extra] if words else extra)})"
-        self.functions.append(
-            Function(name, arguments, type_oid(right.strip()), sql=sql, variadic=variadic, **marks)
-        )
+            sql = (
+                sql.replace("{udf}", udf) if sql else f"{udf}({', '.join([placeholders, *extra] if words else extra)})"
+            )
+        self.functions.append(Function(name, arguments, type_oid(right.strip()), sql=sql, variadic=variadic, **marks))
 
     def _register(self, name: str, call: Callable[..., Any], count: int, strict: bool, volatile: bool) -> str:
         udf, number = f"fn_{name}", 1

@@ -110,7 +110,7 @@ def type_of_json(text: str) -> str:
         return "null"
     if isinstance(value, Number):
         return "number"
-    return {str: "string", list: "array", dict: "object"}[type(value)]
+    return "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object"
 
 
 def array_length(text: str) -> int:
@@ -149,7 +149,9 @@ def each(text: str, as_text: bool, binary: bool) -> str:
     value = load(text)
     if not isinstance(value, dict):
         raise SqlError("cannot call json_each on a non-object", sqlstate="22023")
-    rows = [[key, _scalar(item) if as_text else (dump(item) if binary else _plain(item))] for key, item in value.items()]
+    rows = [
+        [key, _scalar(item) if as_text else (dump(item) if binary else _plain(item))] for key, item in value.items()
+    ]
     return json.dumps(rows, ensure_ascii=False)
 
 
@@ -209,7 +211,11 @@ def _set(node: Any, keys: list[str], new: Any, create: bool, insert: bool | None
             if key in node:
                 _set(node[key], rest, new, create, insert)
         elif key in node and insert is not None:
-            raise SqlError("cannot replace existing key", sqlstate="22023", hint="Try using the function jsonb_set to replace key value.")
+            raise SqlError(
+                "cannot replace existing key",
+                sqlstate="22023",
+                hint="Try using the function jsonb_set to replace key value.",
+            )
         elif key in node or create:
             node[key] = new
     elif isinstance(node, list):
@@ -311,14 +317,38 @@ def install(lib: Library) -> None:
 def _install_rows(lib: Library, prefix: str, kind: str, binary: bool) -> None:
     d = lib.define
     pairs = (("key", 25), ("value", 3802 if binary else 114))
-    d(f"{prefix}_array_elements", f"{kind} -> {kind}", lambda text: array_elements(text, False, binary), set_returning=True)
-    d(f"{prefix}_array_elements_text", f"{kind} -> text", lambda text: array_elements(text, True, binary), set_returning=True)
+    d(
+        f"{prefix}_array_elements",
+        f"{kind} -> {kind}",
+        lambda text: array_elements(text, False, binary),
+        set_returning=True,
+    )
+    d(
+        f"{prefix}_array_elements_text",
+        f"{kind} -> text",
+        lambda text: array_elements(text, True, binary),
+        set_returning=True,
+    )
     d(f"{prefix}_each", f"{kind} -> record", lambda text: each(text, False, binary), set_returning=True, columns=pairs)
     text_pairs = (("key", 25), ("value", 25))
-    d(f"{prefix}_each_text", f"{kind} -> record", lambda text: each(text, True, binary), set_returning=True, columns=text_pairs)
+    d(
+        f"{prefix}_each_text",
+        f"{kind} -> record",
+        lambda text: each(text, True, binary),
+        set_returning=True,
+        columns=text_pairs,
+    )
     d(f"{prefix}_object_keys", f"{kind} -> text", object_keys, set_returning=True)
-    d(f"{prefix}_extract_path", f"{kind} text... -> {kind}", lambda text, *path: extract_path(text, False, binary, *path))
-    d(f"{prefix}_extract_path_text", f"{kind} text... -> text", lambda text, *path: extract_path(text, True, binary, *path))
+    d(
+        f"{prefix}_extract_path",
+        f"{kind} text... -> {kind}",
+        lambda text, *path: extract_path(text, False, binary, *path),
+    )
+    d(
+        f"{prefix}_extract_path_text",
+        f"{kind} text... -> text",
+        lambda text, *path: extract_path(text, True, binary, *path),
+    )
 
 
 def _binary(call: Any) -> Any:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Final
 
 from helios_cli.engine.sql.function_spec import AggregateTable, CollationTable, FunctionRegistry, ScalarTable
-from helios_cli.engine.sql.functions import aggregates, arrays, datetime, jsonb, numbers, regexps, series, strings, system, to_char
+from helios_cli.engine.sql.functions import (
+    aggregates,
+    arrays,
+    datetime,
+    jsonb,
+    numbers,
+    regexps,
+    series,
+    strings,
+    system,
+    to_char,
+)
 from helios_cli.engine.sql.functions.collations import COLLATIONS as _COLLATIONS
 from helios_cli.engine.sql.functions.define import Library
 

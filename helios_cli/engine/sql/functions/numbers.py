@@ -119,8 +119,8 @@ def sqrt_float(value: Any) -> Any:
     return show_float(math.sqrt(number))
 
 
-def sqrt_numeric(text: str) -> str:
-    """Square root with numeric's scale: at least 16 significant digits."""
+def sqrt_numeric(text: str, scale: int | None = None) -> str:
+    """Square root with numeric's scale: at least 16 significant digits, unless ``scale`` is given (numeric_sqrt)."""
     if text in _SPECIAL:
         if text == "-Infinity":
             raise _domain("cannot take square root of a negative number", "2201F")
@@ -128,12 +128,16 @@ def sqrt_numeric(text: str) -> str:
     value = to_decimal(text)
     if value < 0:
         raise _domain("cannot take square root of a negative number", "2201F")
-    weight = _weight(value)[0]
-    sweight = weight * 2 + 1 if not value else value.adjusted() // 8 * 2
-    scale = min(max(MIN_SIGNIFICANT_DIGITS - (sweight // 2) * 4 if value else 15, scale_of(value), 0), 1000)
-    del sweight
+    if scale is None:
+        root_weight = (_weight(value)[0] + 1) * 2 - 1
+        scale = _display_scale(root_weight, value)
     root = Context(prec=max(value.adjusted() // 2 + scale + 10, 20)).sqrt(value)
     return show_decimal(root.quantize(Decimal(1).scaleb(-scale), rounding=ROUND_HALF_UP, context=EXACT))
+
+
+def _display_scale(weight: int, *values: Decimal) -> int:
+    """Digits after the point that leave 16 significant ones in a result whose first digit has ``weight``."""
+    return min(max(MIN_SIGNIFICANT_DIGITS - weight, *(scale_of(value) for value in values), 0), 1000)
 
 
 def power_float(base: Any, exponent: Any) -> Any:
@@ -158,12 +162,15 @@ def power_numeric(base: str, exponent: str) -> str:
         raise _domain("zero raised to a negative power is undefined", "2201F")
     if left < 0 and right != right.to_integral_value():
         raise _domain("a negative number raised to a non-integer power yields a complex result", "2201F")
-    context = Context(prec=1100, Emax=999_999, Emin=-999_999)
     estimate = float(right) * math.log10(abs(float(left))) if left else 0.0
     if estimate > 131_072:
         raise _domain("value overflows numeric format", "22003")
-    scale = max(MIN_SIGNIFICANT_DIGITS - int(estimate), scale_of(left), scale_of(right), 0)
-    return show_decimal(context.power(left, right).quantize(Decimal(1).scaleb(-min(scale, 1000)), ROUND_HALF_UP, EXACT))
+    if right == right.to_integral_value():
+        scale = max(MIN_SIGNIFICANT_DIGITS, scale_of(left))
+    else:
+        scale = _display_scale(int(estimate), left, right)
+    result = Context(prec=max(int(estimate), 0) + scale + 20, Emax=999_999, Emin=-999_999).power(left, right)
+    return show_decimal(result.quantize(Decimal(1).scaleb(-min(scale, 1000)), ROUND_HALF_UP, EXACT))
 
 
 def exp_float(value: Any) -> Any:
@@ -201,14 +208,20 @@ def log10_float(value: Any) -> Any:
     return show_float(math.log10(_as_float(value)))
 
 
+def _ln_weight(value: Decimal) -> int:
+    """The weight of the first digit of ln(value), as estimate_ln_dweight guesses it."""
+    if Decimal("0.9") <= value <= Decimal("1.1"):
+        return (value - 1).adjusted() if value != 1 else 0
+    return int(math.log10(abs(float(Context(prec=17).ln(value)))))
+
+
 def _log_numeric(text: str, ten: bool) -> str:
     value = to_decimal(text)
     _check_log(float(value))
     context = Context(prec=60 + scale_of(value))
     result = context.log10(value) if ten else context.ln(value)
-    estimate = math.floor(math.log10(abs(float(result)))) if result else 0
-    scale = max(MIN_SIGNIFICANT_DIGITS - estimate, scale_of(value), 0) if result else max(16, scale_of(value))
-    return show_decimal(result.quantize(Decimal(1).scaleb(-min(scale, 1000)), ROUND_HALF_UP, EXACT))
+    scale = _display_scale(_ln_weight(value), value)
+    return show_decimal(result.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP, EXACT))
 
 
 def log_base(base: str, text: str) -> str:
@@ -217,11 +230,16 @@ def log_base(base: str, text: str) -> str:
     _check_log(float(left))
     _check_log(float(right))
     context = Context(prec=80)
-    result = context.divide(context.ln(right), context.ln(left))
-    return show_decimal(result.quantize(Decimal(1).scaleb(-16), ROUND_HALF_UP, EXACT))
+    divisor = context.ln(left)
+    if divisor == 0:
+        raise _domain("division by zero", "22012")
+    scale = _display_scale(_ln_weight(right) - _ln_weight(left), left, right)
+    return show_decimal(
+        context.divide(context.ln(right), divisor).quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP, EXACT)
+    )
 
 
-def width_bucket(operand: float, low: float, high: float, count: int) -> int:
+def width_bucket(operand: Any, low: Any, high: Any, count: int) -> int:
     """The bucket of a histogram with equal widths that a value falls into."""
     if count <= 0:
         raise _domain("count must be greater than zero", "2201G")
@@ -240,12 +258,8 @@ def modulo(left: int, right: int) -> int:
     """Remainder with the dividend's sign."""
     if right == 0:
         raise _domain("division by zero", "22012")
-    return int(math.fmod(left, right)) if abs(left) < 2**53 and abs(right) < 2**53 else left - right * _truncated(left, right)
-
-
-def _truncated(left: int, right: int) -> int:
-    quotient = abs(left) // abs(right)
-    return quotient if (left < 0) == (right < 0) else -quotient
+    rest = abs(left) % abs(right)
+    return -rest if left < 0 else rest
 
 
 def modulo_numeric(left: str, right: str) -> str:
@@ -291,7 +305,11 @@ def install(lib: Library) -> None:
     d("abs", "float8 -> float8", sql="abs({0})")
     d("abs", "numeric -> numeric", lambda text: text.removeprefix("-"))
     d("sign", "float8 -> float8", sql="CAST(sign({0}) AS REAL)")
-    d("sign", "numeric -> numeric", lambda text: "NaN" if text == "NaN" else str(int(to_decimal(text).compare(Decimal(0)))))
+    d(
+        "sign",
+        "numeric -> numeric",
+        lambda text: "NaN" if text == "NaN" else str(int(to_decimal(text).compare(Decimal(0)))),
+    )
     for name, rounding in (("ceil", ROUND_CEILING), ("floor", ROUND_FLOOR)):
         call = _numeric(rounding)
         for alias in (name, "ceiling") if name == "ceil" else (name,):
@@ -308,8 +326,8 @@ def install(lib: Library) -> None:
     d("mod", "numeric numeric -> numeric", modulo_numeric)
     d("div", "numeric numeric -> numeric", _div_numeric)
     d("sqrt", "float8 -> float8", sqrt_float)
-    d("sqrt", "numeric -> numeric", sqrt_numeric)
-    d("cbrt", "float8 -> float8", lambda value: math.copysign(round(abs(value) ** (1 / 3), 15), value))
+    d("sqrt", "numeric -> numeric", lambda text: sqrt_numeric(text))
+    d("cbrt", "float8 -> float8", lambda value: show_float(math.cbrt(_as_float(value))))
     for name in ("power", "pow"):
         d(name, "float8 float8 -> float8", power_float)
         d(name, "numeric numeric -> numeric", power_numeric)
@@ -349,4 +367,4 @@ def _trimmed(text: str) -> str:
 
 
 def _width_bucket_numeric(operand: str, low: str, high: str, count: int) -> int:
-    return width_bucket(*(Decimal(part) for part in (operand, low, high)), count)  # type: ignore[arg-type]
+    return width_bucket(Decimal(operand), Decimal(low), Decimal(high), count)

@@ -15,13 +15,17 @@ _CLASSES: Final = {
     "punct": r"!-/:-@\[-`{-~", "blank": r" \t", "xdigit": "0-9A-Fa-f", "cntrl": r"\x00-\x1f", "print": r"\x20-\x7e",
     "graph": r"\x21-\x7e", "word": r"\w",
 }  # fmt: skip
+_REASONS: Final = (
+    ("subpattern", "parentheses () not balanced"), ("unbalanced parenthesis", "parentheses () not balanced"),
+    ("character set", "brackets [] not balanced"), ("repeat", "quantifier operand invalid"),
+    ("escape", "invalid escape \\ sequence"), ("group reference", "invalid backreference number"),
+    ("character range", "invalid character range"),
+)  # fmt: skip
 _FLAGS: Final = {"i": re.IGNORECASE, "s": re.DOTALL, "n": re.MULTILINE, "m": re.MULTILINE, "x": re.VERBOSE}
 
 
 def translate_pattern(pattern: str) -> str:
-    """PostgreSQL's escapes and bracket classes in Python's syntax.
-
-    """
+    """PostgreSQL's escapes and bracket classes in Python's syntax."""
     if pattern.startswith("***"):
         if pattern.startswith("***="):
             return re.escape(pattern[4:])
@@ -54,11 +58,19 @@ def compiled(pattern: str, flags: str) -> re.Pattern[str]:
     try:
         return re.compile(translate_pattern(pattern), options)
     except re.error as error:
-        raise SqlError(f"invalid regular expression: {error.msg}", sqlstate="2201B") from None
+        raise SqlError(f"invalid regular expression: {_reason(error.msg)}", sqlstate="2201B") from None
+
+
+def _reason(message: str) -> str:
+    """Python's complaint in PostgreSQL's words (regerrs.h)."""
+    for part, words in _REASONS:
+        if part in message:
+            return words
+    return message
 
 
 def _replacement(text: str) -> str:
-    """PostgreSQL's ``\\1`` and ``\\&`` in Python's form."""
+    """PostgreSQL's references to groups in Python's form."""
 
     def one(match: re.Match[str]) -> str:
         letter = match[1]
@@ -111,7 +123,7 @@ def regexp_split(text: str, pattern: str, flags: str = "") -> list[str]:
 def regexp_count(text: str, pattern: str, start: int = 1, flags: str = "") -> int:
     """How often the expression matches from a character position on."""
     if start < 1:
-        raise SqlError(f"invalid value for parameter \"start\": {start}", sqlstate="22023")
+        raise SqlError(f'invalid value for parameter "start": {start}', sqlstate="22023")
     return sum(1 for _ in compiled(pattern, flags).finditer(text, start - 1))
 
 
@@ -155,7 +167,12 @@ def install(lib: Library) -> None:
     d("regexp_matches", "text text -> text[]", regexp_matches, set_returning=True)
     d("regexp_matches", "text text text -> text[]", _matches3, set_returning=True)
     d("regexp_split_to_array", "text text -> text[]", lambda text, pattern: _array(regexp_split(text, pattern)))
-    d("regexp_split_to_table", "text text -> text", lambda text, pattern: _json(regexp_split(text, pattern)), set_returning=True)
+    d(
+        "regexp_split_to_table",
+        "text text -> text",
+        lambda text, pattern: _json(regexp_split(text, pattern)),
+        set_returning=True,
+    )
     d("regexp_count", "text text -> int4", regexp_count)
     d("regexp_substr", "text text -> text", regexp_substr)
     d("regexp_instr", "text text -> int4", regexp_instr)

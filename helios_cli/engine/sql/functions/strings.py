@@ -143,17 +143,25 @@ def quote_literal(text: str) -> str:
 
 
 _RESERVED: Final = frozenset(
-    "all analyse analyze and any array as asc asymmetric authorization between bigint binary bit boolean both case cast "
-    "char character check coalesce collate collation column concurrently constraint create cross current_catalog "
-    "current_date current_role current_schema current_time current_timestamp current_user dec decimal default deferrable "
-    "desc distinct do else end except exists extract false fetch float for foreign freeze from full grant greatest group "
-    "grouping having ilike in initially inner inout int integer intersect interval into is isnull join lateral leading "
-    "least left like limit localtime localtimestamp national natural nchar none normalize not notnull null nullif numeric "
-    "offset on only or order out outer overlaps overlay placing position precision primary real references returning right "
-    "row select session_user setof similar smallint some substring symmetric table tablesample then time timestamp to "
-    "trailing treat trim true union unique user using values varchar variadic verbose when where window with xmlattributes "
-    "xmlconcat xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable".split()
-)
+    (
+        "all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric", "authorization", "between",
+        "bigint", "binary", "bit", "boolean", "both", "case", "cast", "char", "character", "check", "coalesce",
+        "collate", "collation", "column", "concurrently", "constraint", "create", "cross", "current_catalog",
+        "current_date", "current_role", "current_schema", "current_time", "current_timestamp", "current_user",
+        "dec", "decimal", "default", "deferrable", "desc", "distinct", "do", "else", "end", "except", "exists",
+        "extract", "false", "fetch", "float", "for", "foreign", "freeze", "from", "full", "grant", "greatest",
+        "group", "grouping", "having", "ilike", "in", "initially", "inner", "inout", "int", "integer", "intersect",
+        "interval", "into", "is", "isnull", "join", "lateral", "leading", "least", "left", "like", "limit",
+        "localtime", "localtimestamp", "national", "natural", "nchar", "none", "normalize", "not", "notnull",
+        "null", "nullif", "numeric", "offset", "on", "only", "or", "order", "out", "outer", "overlaps", "overlay",
+        "placing", "position", "precision", "primary", "real", "references", "returning", "right", "row", "select",
+        "session_user", "setof", "similar", "smallint", "some", "substring", "symmetric", "table", "tablesample",
+        "then", "time", "timestamp", "to", "trailing", "treat", "trim", "true", "union", "unique", "user", "using",
+        "values", "varchar", "variadic", "verbose", "when", "where", "window", "with", "xmlattributes", "xmlconcat",
+        "xmlelement", "xmlexists", "xmlforest", "xmlnamespaces", "xmlparse", "xmlpi", "xmlroot", "xmlserialize",
+        "xmltable",
+    )
+)  # fmt: skip
 """Keywords that are not free as column names (kwlist.h), which quote_ident quotes."""
 
 
@@ -171,9 +179,7 @@ def encode(data: bytes, form: str) -> str:
         plain = base64.b64encode(data).decode()
         return "\n".join(plain[at : at + 76] for at in range(0, len(plain), 76))
     if name == "escape":
-        return "".join(
-            "\\\\" if byte == 92 else chr(byte) if 0 < byte < 128 else f"\\{byte:03o}" for byte in data
-        )
+        return "".join("\\\\" if byte == 92 else chr(byte) if 0 < byte < 128 else f"\\{byte:03o}" for byte in data)
     raise SqlError(f'unrecognized encoding: "{form}"', sqlstate="22023")
 
 
@@ -192,7 +198,11 @@ def decode(text: str, form: str) -> bytes:
         try:
             return base64.b64decode("".join(text.split()), validate=True)
         except ValueError:
-            raise SqlError("invalid base64 end sequence", sqlstate="22023", hint="Input data is missing padding, is truncated, or is otherwise corrupted.") from None
+            raise SqlError(
+                "invalid base64 end sequence",
+                sqlstate="22023",
+                hint="Input data is missing padding, is truncated, or is otherwise corrupted.",
+            ) from None
     if name == "escape":
         parsed = registry.by_oid(17).parse_text(text)
         return bytes(parsed)
@@ -225,7 +235,9 @@ def concat_ws(types: str, separator: str | None, *values: Any) -> str | None:
     if separator is None:
         return None
     oids = types.split(",")[1:]
-    return separator.join(text_of(int(oid), value) for oid, value in zip(oids, values, strict=True) if value is not None)
+    return separator.join(
+        text_of(int(oid), value) for oid, value in zip(oids, values, strict=True) if value is not None
+    )
 
 
 _DIRECTIVE: Final = re.compile(r"%(?:(%)|(\d+\$)?(-?)(\d+|\*(?:\d+\$)?)?([sIL])|(.?))", re.DOTALL)
@@ -249,7 +261,9 @@ def format_text(types: str, template: str | None, *values: Any) -> str | None:
             return "%"
         if match[5] is None:
             if not match[6]:
-                raise SqlError("unterminated format() type specifier", sqlstate="22023", hint='For a single "%" use "%%".')
+                raise SqlError(
+                    "unterminated format() type specifier", sqlstate="22023", hint='For a single "%" use "%%".'
+                )
             message = f'unrecognized format() type specifier "{match[6]}"'
             raise SqlError(message, sqlstate="22023", hint='For a single "%" use "%%".')
         width, minus = 0, bool(match[3])

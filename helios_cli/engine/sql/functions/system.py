@@ -15,7 +15,19 @@ from helios_cli.engine.datatypes.arrays import PgArray, write_array
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.define import Library
 
-_PRIVILEGES: Final = ("table", "column", "schema", "database", "function", "sequence", "any_column", "type", "language", "tablespace", "server")
+_PRIVILEGES: Final = (
+    "table",
+    "column",
+    "schema",
+    "database",
+    "function",
+    "sequence",
+    "any_column",
+    "type",
+    "language",
+    "tablespace",
+    "server",
+)
 
 
 def format_type(oid: int | None, typmod: int | None) -> str | None:
@@ -71,7 +83,11 @@ def install(lib: Library) -> None:
     d = lib.define
     d("format_type", "oid int4 -> text", format_type, strict=False)
     d("pg_encoding_to_char", "int4 -> name", encoding_name)
-    d("pg_char_to_encoding", "name -> int4", lambda name: {"UTF8": 6, "SQL_ASCII": 0}.get(name.upper().replace("-", ""), -1))
+    d(
+        "pg_char_to_encoding",
+        "name -> int4",
+        lambda name: {"UTF8": 6, "SQL_ASCII": 0}.get(name.upper().replace("-", ""), -1),
+    )
     d("pg_size_pretty", "int8 -> text", size_pretty)
     d("pg_typeof", "any -> regtype", sql="({types} + 0 * ({0} IS NULL))")
     lib.scalars["fn_uuid_of"] = (_uuid_text, 1, False)
@@ -100,7 +116,8 @@ def _install_session(lib: Library) -> None:
         ("inet_server_addr", "inet", "server_addr"), ("inet_server_port", "int4", "server_port"),
         ("pg_is_in_recovery", "bool", "in_recovery"), ("pg_postmaster_start_time", "timestamptz", "start_time"),
         ("pg_conf_load_time", "timestamptz", "start_time"), ("pg_current_wal_lsn", "pg_lsn", "committed_lsn"),
-        ("pg_current_wal_insert_lsn", "pg_lsn", "committed_lsn"), ("pg_current_wal_flush_lsn", "pg_lsn", "committed_lsn"),
+        ("pg_current_wal_insert_lsn", "pg_lsn", "committed_lsn"), ("pg_current_wal_flush_lsn", "pg_lsn",
+        "committed_lsn"),
         ("pg_last_wal_replay_lsn", "pg_lsn", "committed_lsn"), ("pg_last_wal_receive_lsn", "pg_lsn", "committed_lsn"),
         ("txid_current", "int8", "txid"), ("pg_current_xact_id", "xid8", "txid"),
     ):  # fmt: skip
@@ -110,9 +127,21 @@ def _install_session(lib: Library) -> None:
     d("getdatabaseencoding", "-> name", sql="'UTF8'")
     d("pg_my_temp_schema", "-> oid", sql="0")
     d("pg_is_other_temp_schema", "oid -> bool", sql="0")
-    d("current_setting", "text -> text", lambda name, all_of: current_setting(name, 0, all_of), session_values=("settings",), stable=True)
+    d(
+        "current_setting",
+        "text -> text",
+        lambda name, all_of: current_setting(name, 0, all_of),
+        session_values=("settings",),
+        stable=True,
+    )
     d("current_setting", "text bool -> text", current_setting, session_values=("settings",), stable=True)
-    d("set_config", "text text bool -> text", sql="node_set_config({session}, {0}, {1}, {2})", session_values=("pid",), volatile=True)
+    d(
+        "set_config",
+        "text text bool -> text",
+        sql="node_set_config({session}, {0}, {1}, {2})",
+        session_values=("pid",),
+        volatile=True,
+    )
 
 
 def _schemas(implicit: int, path: str) -> str:
@@ -124,11 +153,12 @@ def _install_catalog(lib: Library) -> None:
     stable: dict[str, Any] = {"stable": True}
     for name, signature, sql in (
         ("pg_get_expr", "pg_node_tree oid -> text", "{0}"), ("pg_get_expr", "pg_node_tree oid bool -> text", "{0}"),
-        ("pg_get_indexdef", "oid -> text", "cat_indexdef({0}, 0)"),
-        ("pg_get_indexdef", "oid int4 bool -> text", "cat_indexdef({0}, {1})"),
-        ("pg_get_constraintdef", "oid -> text", "cat_constraintdef({0})"),
-        ("pg_get_constraintdef", "oid bool -> text", "cat_constraintdef({0})"),
-        ("pg_get_viewdef", "oid -> text", "cat_viewdef({0})"), ("pg_get_viewdef", "oid bool -> text", "cat_viewdef({0})"),
+        ("pg_get_indexdef", "oid -> text", "cat_indexdef({0}, 0, 0)"),
+        ("pg_get_indexdef", "oid int4 bool -> text", "cat_indexdef({0}, {1}, {2})"),
+        ("pg_get_constraintdef", "oid -> text", "cat_constraintdef({0}, 0)"),
+        ("pg_get_constraintdef", "oid bool -> text", "cat_constraintdef({0}, {1})"),
+        ("pg_get_viewdef", "oid -> text", "cat_viewdef({0})"), ("pg_get_viewdef", "oid bool -> text",
+        "cat_viewdef({0})"),
         ("pg_get_viewdef", "text -> text", "cat_viewdef(pg_regclass_in({0}))"),
         ("pg_get_userbyid", "oid -> name", "cat_userbyid({0})"),
         ("pg_get_serial_sequence", "text text -> text", "cat_serial_sequence({0}, {1})"),
@@ -151,7 +181,8 @@ def _install_catalog(lib: Library) -> None:
         ("pg_table_size", "regclass -> int8", "cat_size({0}, 0)"),
         ("pg_indexes_size", "regclass -> int8", "cat_size({0}, 1)"),
         ("pg_total_relation_size", "regclass -> int8", "(cat_size({0}, 0) + cat_size({0}, 1))"),
-        ("pg_database_size", "name -> int8", "cat_database_size()"), ("pg_database_size", "oid -> int8", "cat_database_size()"),
+        ("pg_database_size", "name -> int8", "cat_database_size()"), ("pg_database_size", "oid -> int8",
+        "cat_database_size()"),
         ("pg_tablespace_size", "name -> int8", "cat_database_size()"),
         ("pg_relation_filenode", "regclass -> oid", "{0}"), ("pg_tablespace_location", "oid -> text", "''"),
         ("pg_relation_is_publishable", "regclass -> bool", "1"), ("pg_filenode_relation", "oid oid -> regclass", "{1}"),
@@ -159,10 +190,32 @@ def _install_catalog(lib: Library) -> None:
     ):  # fmt: skip
         marks = {**stable, "session_values": ("search_path",)} if "{session}" in sql else stable
         if name == "pg_options_to_table":
-            d(name, "text[] -> record", sql="NULL", set_returning=True, columns=(("option_name", 25), ("option_value", 25)))
+            d(
+                name,
+                "text[] -> record",
+                sql="NULL",
+                set_returning=True,
+                columns=(("option_name", 25), ("option_value", 25)),
+            )
         else:
             d(name, signature, sql=sql, **marks)
-    for name in ("type", "function", "operator", "opclass", "opfamily", "collation", "conversion", "statistics_obj", "ts_config", "ts_dict", "ts_parser", "ts_template"):
+    for name in ("ancestors", "tree"):
+        d(f"pg_partition_{name}", "regclass -> regclass", sql="json_array({0})", set_returning=True)
+    d("pg_partition_root", "regclass -> regclass", sql="{0}")
+    for name in (
+        "type",
+        "function",
+        "operator",
+        "opclass",
+        "opfamily",
+        "collation",
+        "conversion",
+        "statistics_obj",
+        "ts_config",
+        "ts_dict",
+        "ts_parser",
+        "ts_template",
+    ):
         d(f"pg_{name}_is_visible", "oid -> bool", sql="1", stable=True)
 
 

@@ -16,10 +16,10 @@ DAYS: Final = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday",
 _ROMAN: Final = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII")
 
 _PATTERN: Final = re.compile(
-    r'"((?:[^"\\]|\\.)*)"|(FM|TM|FX)|(HH24|HH12|SSSSS|SSSS|Y,YYY|IYYY|IDDD|YYYY|MONTH|Month|month|MON|Mon|mon|'
-    r"A\.M\.|P\.M\.|a\.m\.|p\.m\.|B\.C\.|A\.D\.|b\.c\.|a\.d\.|DAY|Day|day|DDD|IYY|YYY|TZH|TZM|FF[1-6]|HH|MI|SS|MS|US|"
-    r"AM|PM|am|pm|BC|AD|bc|ad|YY|IY|MM|DY|Dy|dy|DD|ID|IW|WW|CC|RM|rm|TZ|tz|OF|D|Y|I|W|Q|J)(TH|th)?|(.)",
-    re.DOTALL,
+    r'"((?:[^"\\]|\\.)*)"|(FM|TM|FX)|(HH24|HH12|SSSSS|SSSS|Y,YYY|IYYY|IDDD|YYYY|MONTH|MON|'
+    r"A\.M\.|P\.M\.|B\.C\.|A\.D\.|DAY|DDD|IYY|YYY|TZH|TZM|FF[1-6]|HH|MI|SS|MS|US|AM|PM|BC|AD|YY|IY|MM|DY|DD|ID|"
+    r"IW|WW|CC|RM|TZ|OF|D|Y|I|W|Q|J)(TH)?|(.)",
+    re.DOTALL | re.IGNORECASE,
 )
 
 
@@ -32,7 +32,7 @@ def tokens(template: str) -> list[tuple[str, str, bool, str]]:
         if quoted is not None:
             found.append(("text", re.sub(r"\\(.)", r"\1", quoted), False, ""))
         elif modifier:
-            fill = modifier == "FM" or fill
+            fill = modifier.upper() == "FM" or fill
             continue
         elif field:
             found.append(("field", field, fill, ordinal or ""))
@@ -53,7 +53,7 @@ def render_template(us: int, template: str, offset_s: int, zone: str) -> str:
         if kind == "text":
             out.append(text)
             continue
-        piece = _number_piece(text, numbers, fill)
+        piece = _number_piece(text.upper(), numbers, fill)
         if piece is None:
             piece = _word_piece(text, days, clock, year, month, fill, offset_s, zone)
         if ordinal:
@@ -94,12 +94,15 @@ def _number_piece(field: str, numbers: dict[str, tuple[int, int]], fill: bool) -
     return str(value) if fill and field not in ("MS", "US") else f"{value:0{width}d}"
 
 
-def _word_piece(
-    field: str, days: int, clock: int, year: int, month: int, fill: bool, offset_s: int, zone: str
-) -> str:
+def _word_piece(field: str, days: int, clock: int, year: int, month: int, fill: bool, offset_s: int, zone: str) -> str:
     folded = field.upper()
     if folded in ("MONTH", "MON"):
-        return _cased(field, MONTHS[month - 1] if folded == "MONTH" else MONTHS[month - 1][:3], 9 if folded == "MONTH" else 0, fill)
+        return _cased(
+            field,
+            MONTHS[month - 1] if folded == "MONTH" else MONTHS[month - 1][:3],
+            9 if folded == "MONTH" else 0,
+            fill,
+        )
     if folded in ("DAY", "DY"):
         name = DAYS[(days + 6) % 7]
         return _cased(field, name if folded == "DAY" else name[:3], 9 if folded == "DAY" else 0, fill)
@@ -117,13 +120,11 @@ def _word_piece(
 
 def _zone_piece(field: str, offset_s: int, zone: str) -> str:
     sign, minutes = "-" if offset_s < 0 else "+", abs(offset_s) // 60
-    if field == "TZ":
-        return zone.upper()
-    if field == "tz":
-        return zone.lower()
-    if field == "TZH":
+    if field in ("TZ", "tz"):
+        return zone.upper() if field == "TZ" else zone.lower()
+    if field.upper() == "TZH":
         return f"{sign}{minutes // 60:02d}"
-    if field == "TZM":
+    if field.upper() == "TZM":
         return f"{minutes % 60:02d}"
     return f"{sign}{minutes // 60:02d}" + (f":{minutes % 60:02d}" if minutes % 60 else "")
 
@@ -135,7 +136,7 @@ def _cased(field: str, name: str, width: int, fill: bool) -> str:
 
 def _marked(field: str, mark: str) -> str:
     text = f"{mark[0]}.{mark[1]}." if "." in field else mark
-    return text if field.upper() == field else text.lower()
+    return text if field.isupper() else text.lower()
 
 
 def _ordinal(piece: str) -> str:
@@ -153,7 +154,8 @@ def render_interval(months: int, days: int, us: int, template: str) -> str:
     years = int(months / 12)
     values = {
         "YYYY": (years, 4), "YYY": (years % 1000, 3), "YY": (years % 100, 2), "Y": (years % 10, 1),
-        "MM": (months - years * 12, 2), "DD": (days, 2), "DDD": (months * 30 + days, 3), "HH24": (int(us / cal.HOUR_US), 2),
+        "MM": (months - years * 12, 2), "DD": (days, 2), "DDD": (months * 30 + days, 3),
+        "HH24": (int(us / cal.HOUR_US), 2),
         "HH": (int(us / cal.HOUR_US) % 12 or 12, 2), "HH12": (int(us / cal.HOUR_US) % 12 or 12, 2),
         "MI": (int(us / cal.MINUTE_US) % 60, 2), "SS": (int(us / cal.SECOND_US) % 60, 2),
         "MS": (us % cal.SECOND_US // 1000, 3), "US": (us % cal.SECOND_US, 6),
@@ -163,7 +165,7 @@ def render_interval(months: int, days: int, us: int, template: str) -> str:
         if kind == "text":
             pieces.append(text)
         else:
-            piece = _number_piece(text, values, fill)
+            piece = _number_piece(text.upper(), values, fill)
             pieces.append(text if piece is None else piece)
     return "".join(pieces)
 
@@ -182,11 +184,8 @@ def parse_template(text: str, template: str) -> tuple[int, int | None]:
     pieces = tokens(template)
     for position, (kind, piece, _fill, _ordinal_suffix) in enumerate(pieces):
         if kind == "text":
-            if not piece.isalnum() and at < len(text) and not text[at].isalnum() or piece.isspace():
-                while at < len(text) and (text[at].isspace() or (not text[at].isalnum() and text[at] not in "+-")):
-                    at += 1
-            elif at < len(text):
-                at += len(piece)
+            if at < len(text) and (piece.isalnum() or not text[at].isalnum()):
+                at += 1
             continue
         while at < len(text) and text[at].isspace():
             at += 1
@@ -207,11 +206,24 @@ def _read_field(text: str, at: int, field: str, values: dict[str, int], tight: b
             raise SqlError(f'invalid value "{text[at : at + width]}" for "{field}"', sqlstate="22007")
         values[mark] = 1
         return at + width
-    widths = {"YYYY": 4, "IYYY": 4, "YYY": 3, "DDD": 3, "MS": 3, "US": 6, "J": 7, "SSSS": 5, "SSSSS": 5, "Y": 1, "D": 1, "Q": 1}
+    widths = {
+        "YYYY": 4,
+        "IYYY": 4,
+        "YYY": 3,
+        "DDD": 3,
+        "MS": 3,
+        "US": 6,
+        "J": 7,
+        "SSSS": 5,
+        "SSSSS": 5,
+        "Y": 1,
+        "D": 1,
+        "Q": 1,
+    }
     width = int(folded[2]) if folded.startswith("FF") else widths.get(folded, 2)
     if not tight and folded in ("YYYY", "J"):
         width = 9
-    match = re.compile(r"[+-]?\d{1,%d}" % width).match(text, at)
+    match = re.compile(rf"[+-]?\d{{1,{width}}}").match(text, at)
     if match is None:
         shown = text[at : at + width]
         detail = "Value must be an integer."
@@ -235,7 +247,11 @@ def _read_name(text: str, at: int, field: str, names: tuple[str, ...], values: d
             if names is MONTHS:
                 values["MM"] = number + 1
             return at + len(wanted)
-    raise SqlError(f'invalid value "{text[at : at + 3]}" for "{field}"', sqlstate="22007", detail="The given value did not match any of the allowed values for this field.")
+    raise SqlError(
+        f'invalid value "{text[at : at + 3]}" for "{field}"',
+        sqlstate="22007",
+        detail="The given value did not match any of the allowed values for this field.",
+    )
 
 
 def _full_year(year: int) -> int:

@@ -69,7 +69,7 @@ class _Picture:
         if "V" in words:
             number = number.scaleb(sum(1 for word in words[words.index("V") :] if word in "90"), EXACT)
         rounded = number.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP, context=EXACT)
-        self.negative = rounded < 0 or (number < 0 and rounded == 0 and False)
+        self.negative = rounded < 0
         digits = show_decimal(abs(rounded))
         self.whole, _, self.fraction = digits.partition(".")
         if self.whole == "0":
@@ -119,7 +119,9 @@ class _Picture:
         return suffix.upper() if token == "TH" else suffix
 
     def _overflow(self) -> str:
-        body = "".join("#" if token in ("9", "0") else token if token in (".", "D", ",") else "" for _q, token, _o in self.pieces)
+        body = "".join(
+            "#" if token in ("9", "0") else token if token in (".", "D", ",") else "" for _q, token, _o in self.pieces
+        )
         return ("-" if self.negative else "" if self.fill else " ") + body.replace("D", ".")
 
     def _with_sign(self, text: str) -> str:
@@ -140,7 +142,13 @@ class _Picture:
             stripped = text.lstrip(" ")
             lead = text[: len(text) - len(stripped)]
             text = f"{lead}{'-' if self.negative else ' '}{stripped}"
-        return text.replace(" ", "") if self.fill and not any(q or o for q, _t, o in self.pieces) else text.lstrip(" ") if self.fill else text
+        return (
+            text.replace(" ", "")
+            if self.fill and not any(q or o for q, _t, o in self.pieces)
+            else text.lstrip(" ")
+            if self.fill
+            else text
+        )
 
     def _place_s(self, text: str, sign: str) -> str:
         if text.startswith("\0S\0"):
@@ -161,7 +169,7 @@ class _Picture:
         assert digits is not None
         kept = digits[0].rstrip("0")
         kept = digits[0][: max(len(kept), keep)]
-        return f"{head}{dot}{kept}{tail[digits.end():]}"
+        return f"{head}{dot}{kept}{tail[digits.end() :]}"
 
 
 def to_number(text: str, template: str) -> str:
