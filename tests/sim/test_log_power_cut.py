@@ -128,6 +128,9 @@ class Node:
         if not places:
             return
         target = Lsn(self.rng.choice(places))
+        # What lies before the target must be on disk before the control file relies on it.
+        self.log.sync()
+        self.synced = max(self.synced, self.log.flushed)
         self.floor = 0
         self.synced = min(self.synced, int(target))
         self.control.update(state=f"rewinding to {target}", flushed_lsn=min(target, self.control.record.flushed_lsn))

@@ -389,7 +389,7 @@ class PageLog:
         """Forget every record from ``lsn`` on, where one must start or the log end; synced.
 
         A crash in between leaves a log that only ``open(..., rewind_to=lsn)`` accepts, so the intention is recorded
-        in the control file first.
+        in the control file first, and what lies before ``lsn`` is synced before that.
 
         Raises:
             LogRemoved: ``lsn`` lies before :attr:`start`.
