@@ -15,13 +15,13 @@ import apsw
 from helios_cli.engine.node.engine import INLINE, INLINE_READ_SECONDS
 from helios_cli.engine.node.writer import GroupWrite
 from helios_cli.engine.sql.plan import Kind, Plan
-from helios_cli.engine.sql.planner import bind
 from helios_cli.engine.wire import backend, messages
-from helios_cli.engine.wire.params import param_decoders
+from helios_cli.engine.wire.params import Decoder, param_decoders
 from helios_cli.engine.wire.rows import rows_encoder
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.frontend import Frontend
+    from helios_cli.engine.node.session import Prepared
 
 DESCRIBE_EXECUTE_SYNC: Final = b"D\0\0\0\6P\0E\0\0\0\t\0\0\0\0\0S\0\0\0\4"
 EXECUTE_SYNC: Final = b"E\0\0\0\t\0\0\0\0\0S\0\0\0\4"
@@ -34,15 +34,16 @@ Execute = Callable[..., apsw.Cursor]
 class Answer:
     """What a plan's answer is made of, for one choice of result formats."""
 
-    __slots__ = ("described", "encode", "sql", "tag", "undescribed", "writes")
+    __slots__ = ("bound_described", "encode", "sql", "tag", "undescribed", "writes")
 
     def __init__(self, plan: Plan, formats: tuple[int, ...]) -> None:
         self.sql = plan.steps[0]
         self.tag = plan.tag
         self.writes = plan.kind is Kind.WRITE
         columns = plan.columns
-        self.described = backend.NO_DATA if columns is None else backend.row_description(columns, formats)
-        self.undescribed = b"" if columns is None else self.described
+        described = backend.NO_DATA if columns is None else backend.row_description(columns, formats)
+        self.bound_described = backend.BIND_COMPLETE + described
+        self.undescribed = b"" if columns is None else described
         """The simple protocol sends a RowDescription, but never NoData."""
         self.encode = None
         if columns is not None:
@@ -56,12 +57,40 @@ def answer_of(frontend: Frontend, plan: Plan, result_formats: tuple[int, ...]) -
     if answer is _KEY:
         answer = None
         fits = plan.kind is Kind.READ or (plan.kind is Kind.WRITE and plan.groupable and not plan.locks_rows)
-        if fits and not plan.notices and plan.action is None and frontend.engine.is_inline(plan):
+        if fits and not plan.notices and plan.action is None and not plan.literal_in and frontend.engine.is_inline(plan):
             answer = Answer(plan, messages.formats_for(result_formats, len(plan.columns or ())))
         plan.cache[key] = answer
-    elif answer is not None and not frontend.engine.is_inline(plan):
-        return None
     return answer  # type: ignore[no-any-return]
+
+
+class Shortcut:
+    """A prepared statement made ready for :func:`bound`, for one choice of parameter and result formats."""
+
+    __slots__ = ("answer", "catalog", "decoders", "literals", "plan")
+
+    def __init__(
+        self, plan: Plan, answer: Answer, catalog: object, decoders: tuple[Decoder, ...], literals: Sequence[Any]
+    ) -> None:
+        self.plan = plan
+        self.answer = answer
+        self.catalog = catalog
+        """The committed schema it was planned for: another one means that it is stale."""
+        self.decoders = decoders
+        self.literals = literals
+
+
+def _make_shortcut(
+    frontend: Frontend, prepared: Prepared, param_formats: tuple[int, ...], result_formats: tuple[int, ...]
+) -> Shortcut | None:
+    session = frontend.session
+    view = session.schema_view()
+    plan = prepared.plan
+    if plan.catalog_version != view.catalog.version or session.private_schema is not None:
+        return None
+    answer = answer_of(frontend, plan, result_formats)
+    if answer is None:
+        return None
+    return Shortcut(plan, answer, view.catalog, param_decoders(plan.param_types, param_formats), prepared.literals)
 
 
 def bound(frontend: Frontend, data: bytes, start: int, end: int, *, described: bool) -> bool:
@@ -71,35 +100,38 @@ def bound(frontend: Frontend, data: bytes, start: int, end: int, *, described: b
     prepared = session.statements.get(name)
     if prepared is None or portal or (session.portals and not session.drop_finished_portal()):
         return False
-    plan = prepared.plan
-    oids = plan.param_types
-    if plan.literal_in or len(params) != len(oids) or session.private_schema is not None:
+    formats = (param_formats, result_formats)
+    shortcut = prepared.shortcuts.get(formats)
+    if shortcut is None or shortcut.catalog is not session.committed_catalog() or not shortcut.plan.cache[INLINE]:
+        shortcut = _make_shortcut(frontend, prepared, param_formats, result_formats)
+        if shortcut is None:
+            return False
+        prepared.shortcuts[formats] = shortcut
+    decoders = shortcut.decoders
+    if len(params) != len(decoders):
         return False
-    view = session.schema_view()
-    if plan.catalog_version != view.catalog.version:
-        return False
-    answer = answer_of(frontend, plan, result_formats)
-    if answer is None:
-        return False
-    binds: Sequence[Any] = prepared.literals
+    binds: Sequence[Any] = shortcut.literals
     if params:
-        decoders = param_decoders(oids, param_formats)
-        binds = [None if value is None else decode(value) for decode, value in zip(decoders, params, strict=True)]
-        binds.extend(prepared.literals)
+        binds = [
+            None if value is None else decode(value) for decode, value in zip(decoders, params, strict=True)
+        ]
+        if shortcut.literals:
+            binds.extend(shortcut.literals)
+    plan = shortcut.plan
     if plan.session_values:
         binds = [*binds, *session.values_for(plan)]
-    head = backend.BIND_COMPLETE + answer.described if described else backend.BIND_COMPLETE
-    return _run(frontend, plan, answer, binds, head)
+    answer = shortcut.answer
+    return _run(frontend, plan, answer, binds, answer.bound_described if described else backend.BIND_COMPLETE)
 
 
 def query(frontend: Frontend, plan: Plan, literals: Sequence[Any]) -> bool:
     """A simple query of one planned statement. False: nothing has been done."""
     answer = answer_of(frontend, plan, ())
-    if answer is None:
+    if answer is None or not plan.cache[INLINE]:
         return False
     binds = literals
-    if plan.literal_in or plan.session_values:
-        binds = bind(plan, (), literals, frontend.session.values_for(plan))
+    if plan.session_values:
+        binds = [*literals, *frontend.session.values_for(plan)]
     return _run(frontend, plan, answer, binds, answer.undescribed)
 
 
@@ -139,9 +171,12 @@ def _read(
         return False
     finally:
         guard.disarm()
-    complete = _SELECT_ONE if len(rows) == 1 else backend.command_complete(f"{answer.tag} {len(rows)}")
     assert answer.encode is not None
-    frontend.answer(head + answer.encode(rows) + complete + ready)
+    if len(rows) == 1:
+        frontend.answer(head + answer.encode(rows) + _SELECT_ONE + ready)
+    else:
+        complete = backend.command_complete(f"{answer.tag} {len(rows)}")
+        frontend.answer(b"".join((head, answer.encode(rows), complete, ready)))
     return True
 
 
@@ -173,7 +208,7 @@ def _result(answer: Answer, rows: list[Any] | None, changes: int) -> bytes:
 
 def _submit(frontend: Frontend, plan: Plan, answer: Answer, binds: Sequence[Any], head: bytes) -> bool:
     session = frontend.session
-    if session.variables or session.statement_timeout_ms or session.lock_timeout_ms:
+    if session.unusual:
         return False
     session.check_may_write()
 

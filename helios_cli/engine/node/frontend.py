@@ -86,6 +86,14 @@ class Frontend(asyncio.Protocol):
             return
         if self._buffer:
             data = self._buffer + data
+        elif not self._waiting and data[:1] == b"B" and data.endswith(fastpath.DESCRIBE_EXECUTE_SYNC):
+            # Bind to Sync and nothing else: by far the most frequent thing a driver sends.
+            end = len(data) - len(fastpath.DESCRIBE_EXECUTE_SYNC)
+            if int.from_bytes(data[1:5], "big") + 1 == end and not self._skipping and not self._out:
+                if self.session.idle_since:
+                    self.session.woke_up()
+                if self._shortcut(data, 5, end, described=True):
+                    return
         self._buffer = data
         if self._waiting:
             if len(data) > READ_AHEAD_MAX and not self._paused_reading:
@@ -242,9 +250,13 @@ class Frontend(asyncio.Protocol):
         self._simple = None
         session = self.session
         session.statement_over()
-        self._out.append(data)
         if session.transaction is not None:
             session.went_idle()
+        if self._out:
+            self._out.append(data)
+            self.flush()
+        else:
+            self.transport.write(data)
 
     def wait(self) -> None:
         """A statement is on its way; :meth:`group_done` or :meth:`group_failed` will be called."""

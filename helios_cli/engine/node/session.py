@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import apsw
 
@@ -27,10 +27,14 @@ from helios_cli.engine.storage.catalog import DEFAULT_PATH
 from helios_cli.engine.wire import backend
 from helios_cli.engine.wire.rows import rows_encoder
 
+if TYPE_CHECKING:
+    from helios_cli.engine.node.fastpath import Shortcut
+
+
 class Prepared:
     """A named statement."""
 
-    __slots__ = ("literals", "name", "oids", "plan", "sql", "version")
+    __slots__ = ("literals", "name", "oids", "plan", "shortcuts", "sql")
 
     def __init__(self, name: str, sql: str, oids: tuple[int, ...], plan: Plan, literals: Sequence[Any]) -> None:
         self.name = name
@@ -38,7 +42,8 @@ class Prepared:
         self.oids = oids
         self.plan = plan
         self.literals = literals
-        self.version = plan.catalog_version
+        self.shortcuts: dict[Any, Shortcut] = {}
+        """By parameter and result formats; see :mod:`.fastpath`."""
 
 
 class Portal:
@@ -139,6 +144,9 @@ def _shape_of(plan: Plan) -> tuple[Any, ...]:
     return tuple((column.name, column.type_oid) for column in plan.columns or ())
 
 
+_UNUSUAL: Final = ("synchronous_commit", "statement_timeout", "lock_timeout", "default_transaction_read_only")
+
+
 class Sink(Protocol):
     """What a session tells its connection."""
 
@@ -204,6 +212,8 @@ class Session:
         self.conflicted = False
         """It met 40001, so its next such transaction takes the writer at its first statement."""
         self.closed = False
+        self.unusual = False
+        """It has set something that autocommit writes must look at."""
         self.statement_timeout_ms = 0
         self.lock_timeout_ms = 0
         self.idle_transaction_ms = 0
@@ -377,6 +387,14 @@ class Session:
             return self.private_schema
         return self.engine.schema_view(self.search_path)
 
+    def committed_catalog(self) -> object:
+        """The identity of the committed schema along this session's search path; None when it sees another one."""
+        if self.transaction is not None and self.transaction.schema is not None:
+            return None
+        if self.search_path is DEFAULT_PATH:
+            return self.engine.catalog
+        return self.schema_view().catalog
+
     def plan(self, sql: str) -> Planned:
         """Plan a query string. Raises SqlError."""
         return self._planned(sql)
@@ -534,6 +552,7 @@ class Session:
         else:
             self.variables[folded] = value
         current = self.show(folded)
+        self.unusual = any(name in self.variables for name in _UNUSUAL)
         if folded == "statement_timeout":
             self.statement_timeout_ms = parse_duration_ms(folded, current)
         elif folded == "lock_timeout":
