@@ -20,6 +20,7 @@ import apsw
 
 from helios_cli.engine.errors import DiskFull, HeliosError, IoFailed
 from helios_cli.engine.log.checksum import ChecksumTable
+from helios_cli.engine.log.wal import frame_offset
 from helios_cli.engine.node.pipeline import CommitPipeline
 from helios_cli.engine.node.readers import ReadPool, Workers
 from helios_cli.engine.node.writer import WriterQueue
@@ -33,6 +34,12 @@ log = logging.getLogger(__name__)
 POLL_SECONDS: Final = 0.1
 IDLE_SECONDS: Final = 60.0
 """A database with anything to checkpoint is checkpointed at least this often."""
+
+RETRY_SECONDS: Final = 1.0
+"""Pause after a checkpoint that failed, for want of room perhaps."""
+
+WAL_KEPT_FACTOR: Final = 2
+"""A WAL file of more than so many times the checkpoint threshold is cut when all of it is in the database."""
 
 
 class Checkpointer:
@@ -70,10 +77,15 @@ class Checkpointer:
         self._sync_file = sync_file
         self._workers = Workers(pipeline.loop, 1, "checkpoint")
         self._connection = database.connect()
+        # A TRUNCATE checkpoint that finds a reader in its way must give up, not hold the writer until it is gone.
+        self._connection.set_busy_timeout(0)
         self._file = os.open(database.path, os.O_RDWR)
         self._wanted: list[asyncio.Future[None]] = []
         self._woken = asyncio.Event()
         self._base_frames = 0
+        self._again = False
+        self._shrink = False
+        self._retry_at = 0.0
         self.complete = True
         """Whether the last checkpoint took in everything; a long reader can prevent it."""
         self._last_at = time.monotonic()
@@ -88,6 +100,11 @@ class Checkpointer:
         self._woken.set()
         return future
 
+    def make_room(self) -> None:
+        """The disk is full: checkpoint now and give the WAL's space back, whatever its size."""
+        self._shrink = self._again = True
+        self._woken.set()
+
     async def run(self) -> None:
         """Checkpoint whenever there is reason to."""
         while True:
@@ -96,25 +113,35 @@ class Checkpointer:
             self._woken.clear()
             if self._wanted or self._due():
                 await self._once()
-            frames = self._database.capture.frames
-            if frames > self._wal_max_frames:
+            if not self.complete and self._database.capture.frames > self._wal_max_frames:
                 self._on_old_reader()
+                # At once, or the next oldest reader would be blamed for the frames of this one.
+                self._again = True
 
     def _due(self) -> bool:
         frames = self._database.capture.frames
         if frames < self._base_frames:
             self._base_frames = 0
         new = frames - self._base_frames
-        idle_for = time.monotonic() - self._last_at
-        return new >= self._threshold_frames or (
-            idle_for > IDLE_SECONDS and self._pipeline.committed_lsn > self.checkpoint_lsn
+        now = time.monotonic()
+        if now < self._retry_at:
+            return False
+        idle_for = now - self._last_at
+        return (
+            self._again
+            or new >= self._threshold_frames
+            or (
+                idle_for > IDLE_SECONDS and self._pipeline.committed_lsn > self.checkpoint_lsn
+            )
         )
 
     async def _once(self) -> None:
         wanted, self._wanted = self._wanted, []
+        self._again = False
         try:
             await self.checkpoint()
         except (HeliosError, apsw.Error, OSError) as error:
+            self._retry_at = time.monotonic() + RETRY_SECONDS
             log.warning("checkpoint failed: %s", error)
             for future in wanted:
                 if not future.done():
@@ -128,6 +155,8 @@ class Checkpointer:
         """Bring the database file up to the committed LSN and record it. Raises HeliosError, apsw.Error."""
         started = time.monotonic()
         self._last_at = started
+        if self._shrink:
+            await self._drop_rolled_back()
         await self._bring_ring_forward()
         await self._workers.call(self._passive)
         complete, lsn, table = await self._barrier()
@@ -152,6 +181,18 @@ class Checkpointer:
             await landed.wait()
             self._pipeline.reader()
 
+    async def _drop_rolled_back(self) -> None:
+        """Cut off what a transaction wrote that did not fit: it may have the room that the checkpoint needs."""
+        await self._queue.acquire_async(first=True)
+        try:
+            # Nobody writes now, and nobody reads behind the last committed frame.
+            end = frame_offset(self._database.capture.frames + 1)
+            path = self._database.path + "-wal"
+            if os.stat(path).st_size > end:
+                os.truncate(path, end)
+        finally:
+            self._queue.release()
+
     async def _barrier(self) -> tuple[bool, Lsn, ChecksumTable | None]:
         """Hold the writer while the rest is checkpointed; (WAL may restart, LSN, checksums there or None)."""
         await self._queue.acquire_async(first=True)
@@ -165,6 +206,7 @@ class Checkpointer:
                 return False, lsn, None
             # Pinned on a file that holds everything, the ring keeps no WAL mark: the next write restarts the WAL.
             database.ring.refresh(self._pipeline.committed_seq)
+            await self._workers.call(self._cut_wal)
             return True, lsn, table
         finally:
             self._queue.release()
@@ -172,6 +214,14 @@ class Checkpointer:
     def _passive(self) -> tuple[int, int]:
         """Frames in the WAL, and how many of them are in the database file now."""
         return self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+    def _cut_wal(self) -> None:
+        """SQLite never shortens its WAL by itself: what one large transaction took would stay taken."""
+        limit = 0 if self._shrink else WAL_KEPT_FACTOR * self._threshold_frames * PAGE_SIZE
+        if os.stat(self._database.path + "-wal").st_size > limit:
+            with contextlib.suppress(apsw.BusyError):
+                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+                self._shrink = False
 
     def _settle(self, lsn: Lsn, table: ChecksumTable, clean: bool) -> None:
         try:

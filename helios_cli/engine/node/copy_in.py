@@ -142,6 +142,8 @@ class CopyReceiver:
         cause = error
         if isinstance(error, CopyStopped):
             cause, rest = error.error, error.rest
+            if isinstance(cause, apsw.FullError | apsw.IOError):
+                self._session.engine.on_disk_full()
         if not self._aborted:
             self._failed(cause, b"".join((rest, *self._pending)))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
-from helios_cli.engine.node.readers import ReadJob
 from helios_cli.engine.sql import actions
 from helios_cli.engine.wire import backend
 
@@ -66,7 +65,7 @@ def _fetch_rows(session: Session, action: actions.Fetch, portal: Portal, cursor:
     if job is None:
         transaction = session.transaction
         connection = transaction.connection if transaction is not None else None
-        job = cursor.job = ReadJob(cursor.plan.steps[0], cursor.binds, cursor.encoder(), connection)
+        job = cursor.job = session.runner.new_job(cursor.plan.steps[0], cursor.binds, cursor.encoder(), connection)
     state = {"sent": 0}
     session.runner.job = job
 

@@ -28,7 +28,7 @@ from helios_cli.engine.sql.variables import Variable, format_duration
 from helios_cli.engine.storage.access import is_short
 from helios_cli.engine.storage.catalog import DEFAULT_PATH, SqliteCatalog
 from helios_cli.engine.storage.database import Database
-from helios_cli.engine.storage.system_catalog import SYSTEM_RELATIONS
+from helios_cli.engine.storage.system_relations import PLANNER_RELATIONS
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.checkpointer import Checkpointer
@@ -87,6 +87,7 @@ class Engine:
         self.queue.refusal = self._refusal
         self.queue.on_disk_full = self.on_disk_full
         self.queue.on_fatal = on_fatal
+        self.queue.on_slow = lambda write: write.done(write)
         self.queue.guard = self.guard
         self.read_workers = Workers(loop, settings.reader_threads, "reader")
         self.write_worker = Workers(loop, 1, "writer")
@@ -128,7 +129,7 @@ class Engine:
     def _catalog(
         self, connection: apsw.Connection | Callable[[], apsw.Connection], search_path: tuple[str, ...]
     ) -> SqliteCatalog:
-        return SqliteCatalog(connection, search_path=search_path, system_relations=SYSTEM_RELATIONS)
+        return SqliteCatalog(connection, search_path=search_path, system_relations=PLANNER_RELATIONS)
 
     def view_of(self, connection: apsw.Connection, search_path: tuple[str, ...]) -> SchemaView:
         """The schema as one connection sees it, for a transaction with DDL or a session with temporary tables.
@@ -177,7 +178,13 @@ class Engine:
         if self.disk_full_since is None:
             self.disk_full_since = self.loop.time()
             log.error("the disk is full: the node takes no writes until there is room")
+            self.make_room()
             self.loop.call_later(DISK_FULL_POLL_SECONDS, self._probe_disk)
+
+    def make_room(self) -> None:
+        """Give back what a transaction that did not fit has left in SQLite's WAL."""
+        if self.checkpointer is not None:
+            self.checkpointer.make_room()
 
     def _probe_disk(self) -> None:
         if self.disk_full_since is None or self.stopping:

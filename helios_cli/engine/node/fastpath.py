@@ -34,12 +34,13 @@ Execute = Callable[..., apsw.Cursor]
 class Answer:
     """What a plan's answer is made of, for one choice of result formats."""
 
-    __slots__ = ("bound_described", "encode", "sql", "tag", "undescribed", "writes")
+    __slots__ = ("bound_described", "encode", "formats", "sql", "tag", "undescribed", "writes")
 
     def __init__(self, plan: Plan, formats: tuple[int, ...]) -> None:
         self.sql = plan.steps[0]
         self.tag = plan.tag
         self.writes = plan.kind is Kind.WRITE
+        self.formats = formats
         columns = plan.columns
         described = backend.NO_DATA if columns is None else backend.row_description(columns, formats)
         self.bound_described = backend.BIND_COMPLETE + described
@@ -85,7 +86,7 @@ def _make_shortcut(
     session = frontend.session
     view = session.schema_view()
     plan = prepared.plan
-    if plan.catalog_version != view.catalog.version or session.private_schema is not None:
+    if plan.catalog_version != view.catalog.version or session.private is not None:
         return None
     answer = answer_of(frontend, plan, result_formats)
     if answer is None:
@@ -126,7 +127,7 @@ def bound(frontend: Frontend, data: bytes, start: int, end: int, *, described: b
 
 def query(frontend: Frontend, plan: Plan, literals: Sequence[Any]) -> bool:
     """A simple query of one planned statement. False: nothing has been done."""
-    answer = answer_of(frontend, plan, ())
+    answer = answer_of(frontend, plan, ()) if frontend.session.private is None else None
     if answer is None or not plan.cache[INLINE]:
         return False
     binds = literals
@@ -210,12 +211,14 @@ def _submit(frontend: Frontend, plan: Plan, answer: Answer, binds: Sequence[Any]
     session = frontend.session
     if session.unusual:
         return False
-    session.check_may_write()
+    session.check_may_write(plan)
 
     def done(write: GroupWrite) -> None:
         session.runner.queued = None
-        if write.error is not None:
-            frontend.group_failed(head, write.error)
+        if isinstance(write.error, apsw.InterruptError):
+            frontend.group_slow(head, write, answer.formats)
+        elif write.error is not None:
+            frontend.group_failed(head, write.error, plan)
         else:
             frontend.group_done(head + _result(answer, write.rows, write.changes) + backend.READY_IDLE)
 

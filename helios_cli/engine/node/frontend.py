@@ -16,8 +16,9 @@ import apsw
 
 from helios_cli.engine.errors import FeatureNotSupported, HeliosError, ProtocolViolation, SqlError
 from helios_cli.engine.node import fastpath
-from helios_cli.engine.node.engine import Engine
+from helios_cli.engine.node.engine import INLINE, Engine
 from helios_cli.engine.node.session import Portal, Session
+from helios_cli.engine.node.writer import GroupWrite
 from helios_cli.engine.sql.plan import Kind, Plan
 from helios_cli.engine.sql.planner import bind
 from helios_cli.engine.wire import backend, messages
@@ -277,7 +278,7 @@ class Frontend(asyncio.Protocol):
         else:
             self.transport.write(data)
 
-    def group_failed(self, head: bytes, error: BaseException) -> None:
+    def group_failed(self, head: bytes, error: BaseException, plan: Plan) -> None:
         """The autocommit write of a shortcut failed: report it, and Sync has been read already."""
         if self.session.closed:
             self.session.clean_up()
@@ -285,9 +286,19 @@ class Frontend(asyncio.Protocol):
         self._waiting = False
         if self._simple is None:
             self._out.append(head)
-        self._out.append(backend.error_response(self.session.runner.translate(error)))
+        self._out.append(backend.error_response(self.session.runner.translate(error, plan)))
         self._ready()
         self._go_on()
+
+    def group_slow(self, head: bytes, write: GroupWrite, formats: tuple[int, ...]) -> None:
+        """The autocommit write of a shortcut is not short after all: run it the general way."""
+        if self.session.closed:
+            self.session.clean_up()
+            return
+        write.plan.cache[INLINE] = False
+        self._out.append(head)
+        self._ends_implicit = self._simple is None
+        self.retry(Portal(self.session, "", write.plan, write.binds, formats, False), 0)
 
     def _dispatch(self, code: int, data: bytes, start: int, end: int) -> None:
         try:
@@ -333,6 +344,7 @@ class Frontend(asyncio.Protocol):
             return
         if self._ends_implicit:
             self._ends_implicit = False
+            self._skipping = False
             self._ready()
         elif self._simple is not None:
             self._guarded(self._run_simple)
@@ -503,13 +515,17 @@ class Frontend(asyncio.Protocol):
         if kind == "S":
             plan = session.current_plan(session.statement(name))
             self._out.append(backend.parameter_description(plan.param_types))
-            columns = plan.columns
+            columns = session.columns_of(plan)
             self._out.append(backend.NO_DATA if columns is None else backend.row_description(columns))
             return
         portal = session.portals.get(name)
         if portal is None:
             raise SqlError(f'portal "{name}" does not exist', sqlstate="34000")
-        self._out.append(backend.NO_DATA if portal.plan.columns is None else portal.description())
+        columns = session.columns_of(portal.plan)
+        if columns is portal.plan.columns:
+            self._out.append(backend.NO_DATA if columns is None else portal.description())
+        else:
+            self._out.append(backend.row_description(columns or (), portal.formats or (0,) * len(columns or ())))
 
     def _on_execute(self, name: str, rows_max: int) -> None:
         session = self.session

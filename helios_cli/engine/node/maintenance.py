@@ -154,7 +154,7 @@ def copy_in(session: Session, action: actions.CopyIn, portal: Portal, rows_max: 
     transaction = session.transaction
     if transaction is not None and transaction.read_only:
         raise ReadOnlyError("cannot execute COPY FROM in a read-only transaction")
-    session.check_may_write()
+    session.check_may_write(portal.plan)
     if transaction is None:
         transaction = session.begin(explicit=False)
     transaction.started = True

@@ -81,6 +81,8 @@ class ReadJob:
         binds: Sequence[Any],
         encode: RowsEncoder,
         connection: apsw.Connection | None,
+        *,
+        pins: bool = False,
     ) -> None:
         self.sql = sql
         self.binds = binds
@@ -91,6 +93,8 @@ class ReadJob:
         self.started_at = 0.0
         self.connection = connection
         """The session's own connection when a transaction has one; None borrows one with a new snapshot."""
+        self.pins = pins
+        """Opens a snapshot of its own on ``connection`` and ends it, unless a transaction is open there."""
         self.borrowed = False
         self._cursor: apsw.Cursor | None = None
         self._batch_rows = BATCH_ROWS_FIRST
@@ -118,6 +122,9 @@ class ReadJob:
             self.connection = database.borrow()
             self.borrowed = True
             self.seq = database.pin(self.connection)
+        elif self.pins:
+            self.pins = not self.connection.in_transaction
+            self.seq = database.pin(self.connection) if self.pins else database.commit_seq
         self._cursor = self.connection.cursor()
         self._cursor.execute(self.sql, self.binds)
 
@@ -127,6 +134,8 @@ class ReadJob:
         if self._cursor is not None:
             self._cursor.close(True)
             self._cursor = None
+            if self.pins and self.connection is not None and self.connection.in_transaction:
+                self.connection.execute("COMMIT")
         if self.borrowed and self.connection is not None:
             database.give_back(self.connection)
             self.connection = None

@@ -14,11 +14,12 @@ import apsw
 
 from helios_cli.engine.errors import HeliosError, QueryCanceled, ReadOnlyError, SerializationFailure
 from helios_cli.engine.node.engine import INLINE, INLINE_READ_SECONDS, Engine
-from helios_cli.engine.node.readers import ReadJob
+from helios_cli.engine.node.readers import ReadJob, RowsEncoder
 from helios_cli.engine.node.steps import StepsResult, run_steps
 from helios_cli.engine.node.transaction import Transaction
 from helios_cli.engine.node.writer import GroupWrite
-from helios_cli.engine.sql.plan import Kind
+from helios_cli.engine.sql.foreign_key_errors import foreign_key_error
+from helios_cli.engine.sql.plan import Kind, Plan
 from helios_cli.engine.sql.sqlite_errors import to_helios
 from helios_cli.engine.storage.database import GROUP_RESERVE, Commit, UnloggedCommit
 from helios_cli.engine.wire import backend
@@ -62,7 +63,7 @@ class Runner:
     def _read_on(self, portal: Portal, rows_max: int, connection: apsw.Connection | None) -> bool:
         """Inline when short, on ``connection`` or the ring's current reader; else on a thread."""
         plan = portal.plan
-        if self.engine.is_inline(plan):
+        if self._is_inline(plan):
             if connection is None:
                 reader = self.engine.pipeline.reader()
                 if reader is None:
@@ -87,8 +88,10 @@ class Runner:
                     return True
                 out = self.session.out
                 out.append(portal.encoder()(rows))
-                out.append(backend.command_complete(f"{plan.tag} {len(rows)}"))
+                portal.sent += len(rows)
                 portal.done = True
+                if portal.completes:
+                    out.append(backend.command_complete(f"{plan.tag} {len(rows)}"))
                 return True
             finally:
                 guard.disarm()
@@ -130,16 +133,19 @@ class Runner:
     def _open_snapshot(self, portal: Portal, rows_max: int, transaction: Transaction) -> bool:
         database = self.engine.database
 
+        own = self.session.private
+
         def work() -> tuple[apsw.Connection, int]:
-            connection = database.borrow()
+            connection = own or database.borrow()
             return connection, database.pin(connection)
 
         def done(result: tuple[apsw.Connection, int]) -> None:
             if self.session.transaction is not transaction:
-                database.give_back(result[0])
+                if own is None:
+                    database.give_back(result[0])
                 return
             transaction.connection, transaction.snapshot_seq = result
-            transaction.borrowed = True
+            transaction.borrowed = own is None
             self.session.snapshot_since = self.engine.loop.time()
             self.session.retry(portal, rows_max)
 
@@ -147,11 +153,23 @@ class Runner:
         return False
 
     def _start_job(self, portal: Portal, rows_max: int, connection: apsw.Connection | None) -> bool:
-        job = ReadJob(portal.plan.steps[0], portal.binds, portal.encoder(), connection)
+        job = self.new_job(portal.plan.steps[0], portal.binds, portal.encoder(), connection)
         portal.job = job
         self.session.snapshot_since = self.engine.loop.time()
         self.engine.read_pool.admit(job, lambda: self._fetch(portal, rows_max))
         return False
+
+    def new_job(
+        self, sql: str, binds: Binds, encode: RowsEncoder, connection: apsw.Connection | None
+    ) -> ReadJob:
+        """A query on ``connection``; None: on the session's own with a snapshot for the query, else on a borrowed one."""
+        if connection is None and self.session.private is not None:
+            return ReadJob(sql, binds, encode, self.session.private, pins=True)
+        return ReadJob(sql, binds, encode, connection)
+
+    def _is_inline(self, plan: Plan) -> bool:
+        """Whether a statement may run on the loop. What a session with temporary tables does is planned elsewhere."""
+        return self.session.private is None and self.engine.is_inline(plan)
 
     def _continue_job(self, portal: Portal, rows_max: int) -> bool:
         self._fetch(portal, rows_max)
@@ -227,8 +245,10 @@ class Runner:
         transaction = session.transaction
         if transaction is not None:
             return self._write_in_transaction(portal, transaction)
-        session.check_may_write()
-        if portal.plan.groupable and session.private is None and self.engine.is_inline(portal.plan):
+        session.check_may_write(portal.plan)
+        if _makes_temporary(portal.plan):
+            session.own_connection()
+        if portal.plan.groupable and self._is_inline(portal.plan):
             self.queued = write = GroupWrite(portal.plan, portal.binds, lambda write: self._grouped(portal, write))
             self.engine.queue.submit(write)
             session.arm_timeouts()
@@ -237,15 +257,17 @@ class Runner:
 
     def _grouped(self, portal: Portal, write: GroupWrite) -> None:
         self.queued = None
+        if isinstance(write.error, apsw.InterruptError):
+            self.rerun_alone(portal)
+            return
         if write.error is not None:
-            self.session.failed(self.translate(write.error))
+            self.session.failed(self.translate(write.error, portal.plan))
             return
         portal.send_result(write.rows, write.changes)
         self.session.finished()
 
-    def rerun_alone(self, write: GroupWrite, portal: Portal) -> None:
+    def rerun_alone(self, portal: Portal) -> None:
         """A grouped write turned out not to be short: run it on the writer thread."""
-        self.queued = None
         portal.plan.cache[INLINE] = False
         self._write_alone(portal)
 
@@ -273,7 +295,13 @@ class Runner:
                     connection.execute("ROLLBACK")
                 raise
 
-        self.on_thread(connection, work, lambda outcome: self._alone_done(portal, *outcome), self.release_and_fail)
+        self.session.end_own_snapshot()
+        self.on_thread(
+            connection,
+            work,
+            lambda outcome: self._alone_done(portal, *outcome),
+            lambda error: self.release_and_fail(error, plan),
+        )
 
     def _alone_done(self, portal: Portal, result: StepsResult, commit: Commit | None) -> None:
         portal.send_result(result.rows, result.changes)
@@ -281,14 +309,16 @@ class Runner:
 
     def _write_in_transaction(self, portal: Portal, transaction: Transaction) -> bool:
         if transaction.read_only:
-            raise ReadOnlyError(f"cannot execute {portal.plan.tag.split()[0]} in a read-only transaction")
+            raise read_only_error(portal.plan)
         transaction.started = True
         self._check_stands(transaction)
+        if _makes_temporary(portal.plan):
+            self.session.own_connection()
         if not transaction.writing:
-            self.session.check_may_write()
+            self.session.check_may_write(portal.plan)
             return self.with_writer(lambda: self.session.retry(portal, portal.rows_max))
         assert transaction.connection is not None
-        if portal.plan.kind is Kind.WRITE and self.engine.is_inline(portal.plan):
+        if portal.plan.kind is Kind.WRITE and self._is_inline(portal.plan):
             return self._write_inline(portal, transaction)
         return self._write_on_thread(portal, transaction)
 
@@ -320,7 +350,7 @@ class Runner:
             self._check_stands(transaction)
             return self._write_on_thread(portal, transaction)
         except apsw.Error as error:
-            self.fail_after_base(self.translate(error))
+            self.fail_after_base(self.translate(error, plan))
             return False
         finally:
             guard.disarm()
@@ -345,7 +375,7 @@ class Runner:
             connection,
             lambda: run_steps(connection, plan, portal.binds),
             done,
-            lambda error: self.fail_after_base(self.translate(error)),
+            lambda error: self.fail_after_base(self.translate(error, plan)),
         )
         return False
 
@@ -374,6 +404,7 @@ class Runner:
         transaction.base_seq = self.engine.database.commit_seq
         if transaction.connection is None:
             transaction.connection = self.session.private or self.engine.database.writer
+            self.session.end_own_snapshot()
             transaction.begin_writing()
         elif transaction.snapshot_seq != transaction.base_seq:
             self.session.conflicted = True
@@ -497,6 +528,8 @@ class Runner:
 
     def _release_connection(self, transaction: Transaction) -> None:
         connection, transaction.connection = transaction.connection, None
+        if connection is not None and connection is self.session.private and connection.in_transaction:
+            connection.execute("ROLLBACK")
         if transaction.borrowed and connection is not None:
             self.engine.database.give_back(connection)
         transaction.borrowed = False
@@ -521,13 +554,13 @@ class Runner:
         else:
             self.session.later(lambda: self.session.failed(error))
 
-    def release_and_fail(self, error: BaseException) -> None:
+    def release_and_fail(self, error: BaseException, plan: Plan | None = None) -> None:
         """A statement that held the token alone failed."""
         self._give_token_back(None)
         if isinstance(error, UnloggedCommit):
             self.engine.on_fatal(error)
             return
-        self.fail_after_base(self.translate(error))
+        self.fail_after_base(self.translate(error, plan))
 
     # Threads and cancelling -----------------------------------------------------------------------------------------
 
@@ -562,8 +595,8 @@ class Runner:
     def _thread_failed(self, error: BaseException) -> None:
         self.session.failed(self.translate(error))
 
-    def translate(self, error: BaseException) -> HeliosError:
-        """The PostgreSQL error for whatever SQLite or Python raised."""
+    def translate(self, error: BaseException, plan: Plan | None = None) -> HeliosError:
+        """The PostgreSQL error for whatever SQLite or Python raised, while it ran ``plan``."""
         if isinstance(error, HeliosError):
             return error
         if isinstance(error, apsw.InterruptError):
@@ -572,7 +605,11 @@ class Runner:
         if isinstance(error, apsw.BusyError):
             return SerializationFailure("could not serialize access due to concurrent update")
         if isinstance(error, apsw.Error):
-            return to_helios(str(error), getattr(error, "extendedresult", 0), self.engine.catalog)
+            catalog = self.session.schema_view().catalog
+            text, code = str(error), getattr(error, "extendedresult", apsw.SQLITE_CONSTRAINT)
+            if text.startswith("FOREIGN KEY") and plan is not None:
+                return foreign_key_error(plan, catalog) or to_helios(text, code, catalog)
+            return to_helios(text, code, catalog)
         return self.engine.unexpected(error)
 
     def cancel(self, reason: HeliosError) -> None:
@@ -602,3 +639,14 @@ class Runner:
 def _all(callbacks: Sequence[Callable[[], None]]) -> None:
     for callback in callbacks:
         callback()
+
+
+def read_only_error(plan: Plan) -> ReadOnlyError:
+    """The refusal of a write in a read-only transaction."""
+    word = {"INSERT 0": "INSERT", "TRUNCATE": "TRUNCATE TABLE"}.get(plan.tag, plan.tag)
+    return ReadOnlyError(f"cannot execute {word}{' FOR UPDATE' * plan.locks_rows} in a read-only transaction")
+
+
+def _makes_temporary(plan: Plan) -> bool:
+    """Whether DDL makes temporary objects, which need a connection that no other session uses."""
+    return plan.kind is Kind.DDL and any("temp.helios_meta" in step for step in plan.steps)

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import apsw
 
-from helios_cli.engine.errors import HeliosError, QueryCanceled, ReadOnlyError, SqlError
+from helios_cli.engine.errors import FeatureNotSupported, HeliosError, QueryCanceled, SqlError
 from helios_cli.engine.node import utility
 from helios_cli.engine.node.copy_in import CopyReceiver
 from helios_cli.engine.node.engine import Engine, SchemaView
 from helios_cli.engine.node.readers import ReadJob, RowsEncoder
-from helios_cli.engine.node.runner import Runner
+from helios_cli.engine.node.runner import Runner, read_only_error
 from helios_cli.engine.node.session_values import session_value
 from helios_cli.engine.node.transaction import Transaction
 from helios_cli.engine.node.writer import TokenRequest
-from helios_cli.engine.sql.plan import Kind, Plan
+from helios_cli.engine.sql import actions
+from helios_cli.engine.sql.plan import Column, Kind, Plan
 from helios_cli.engine.sql.plan_cache import Planned
 from helios_cli.engine.sql.variables import BY_NAME, find, parse_duration_ms, parse_search_path
 from helios_cli.engine.storage.catalog import DEFAULT_PATH
@@ -383,13 +384,21 @@ class Session:
         transaction = self.transaction
         if transaction is not None and transaction.schema is not None:
             return transaction.schema
-        if self.private_schema is not None:
-            return self.private_schema
+        if self.private is not None:
+            return self._private_view(self.private)
         return self.engine.schema_view(self.search_path)
+
+    def _private_view(self, connection: apsw.Connection) -> SchemaView:
+        view = self.private_schema
+        if view is None or view.catalog.search_path != self.search_path:
+            view = self.private_schema = self.engine.view_of(connection, self.search_path)
+        elif view.catalog.refresh():
+            view.plans.clear()
+        return view
 
     def committed_catalog(self) -> object:
         """The identity of the committed schema along this session's search path; None when it sees another one."""
-        if self.transaction is not None and self.transaction.schema is not None:
+        if self.private is not None or (self.transaction is not None and self.transaction.schema is not None):
             return None
         if self.search_path is DEFAULT_PATH:
             return self.engine.catalog
@@ -410,6 +419,16 @@ class Session:
 
     def prepare(self, name: str, sql: str, oids: tuple[int, ...]) -> Prepared:
         """Plan a statement to be run later, maybe often. Raises SqlError."""
+        same = self.statements.get(name)
+        if (
+            same is not None
+            and same.sql == sql
+            and same.oids == oids
+            and same.plan.kind < Kind.UTILITY
+            and same.plan.catalog_version == self.schema_view().catalog.version
+        ):
+            # Drivers that know only the unnamed statement send the same Parse again and again.
+            return same
         planned = self._planned(sql, oids)
         if len(planned) > 1:
             raise SqlError("cannot insert multiple commands into a prepared statement", sqlstate="42601")
@@ -444,8 +463,18 @@ class Session:
         transaction = self.transaction
         if transaction is not None and transaction.connection is not None:
             transaction.schema = self.engine.view_of(transaction.connection, self.search_path)
-            if self.private is not None:
-                self.private_schema = transaction.schema
+
+    def columns_of(self, plan: Plan) -> tuple[Column, ...] | None:
+        """The result columns of a plan; EXECUTE and FETCH have those of what they name. None: no result."""
+        action = plan.action
+        if isinstance(action, actions.Execute):
+            return self.current_plan(self.statement(action.name)).columns
+        if isinstance(action, actions.Fetch) and not action.move:
+            cursor = self.cursors.get(action.cursor)
+            if cursor is None:
+                raise SqlError(f'cursor "{action.cursor}" does not exist', sqlstate="34000")
+            return cursor.plan.columns
+        return plan.columns
 
     # Transactions ----------------------------------------------------------------------------------------------
 
@@ -495,21 +524,49 @@ class Session:
                 transaction.connection.execute("ROLLBACK")
             self.runner.release_failed(transaction)
 
-    def check_may_write(self) -> None:
+    def check_may_write(self, plan: Plan) -> None:
         """Refuse a write early that the node or the session cannot make."""
         self.engine.check_writable()
         if self.transaction is None and self.variables.get("default_transaction_read_only") == "on":
-            raise ReadOnlyError("cannot execute a write in a read-only transaction")
+            raise read_only_error(plan)
 
     def waits_for_commit(self) -> bool:
         """Whether its commits are answered only when committed (``synchronous_commit``)."""
         return self.variables.get("synchronous_commit") != "off"
 
     def own_connection(self) -> apsw.Connection:
-        """The connection that holds this session's temporary tables; opened when first needed."""
+        """The connection that holds this session's temporary tables; opened when first needed.
+
+        Raises:
+            FeatureNotSupported: the transaction has written on the shared connection already.
+        """
         if self.private is None:
-            self.private = self.engine.database.connect()
+            transaction = self.transaction
+            if transaction is not None and transaction.writing:
+                raise FeatureNotSupported(
+                    "the first temporary table of a session cannot be made after the transaction has written",
+                    hint="Create it at the beginning of the transaction or before it.",
+                )
+            if transaction is not None and transaction.connection is not None:
+                # The snapshot that it reads becomes the session's own.
+                self.private, transaction.borrowed = transaction.connection, False
+            else:
+                self.private = self.engine.database.connect()
         return self.private
+
+    def end_own_snapshot(self) -> None:
+        """End the snapshot that an open query holds on the session's own connection; the query goes on with it."""
+        if self.private is not None and self.private.in_transaction:
+            for portal in self.open_portals():
+                if portal.job is not None:
+                    portal.job.pins = False
+            self.private.execute("COMMIT")
+
+    def drop_temporary(self) -> None:
+        """Give up every temporary table. Not inside a transaction block."""
+        if self.private is not None and self.transaction is None:
+            private, self.private, self.private_schema = self.private, None, None
+            self.engine.database.drop(private)
 
     # Variables -------------------------------------------------------------------------------------------------
 
@@ -682,6 +739,4 @@ class Session:
         else:
             self.end_transaction_state()
         runner.drop_token()
-        if self.private is not None:
-            private, self.private = self.private, None
-            self.engine.database.drop(private)
+        self.drop_temporary()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+import apsw
+
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.roles import DATABASE
+from helios_cli.engine.sql.variables import BY_NAME
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.session import Session
@@ -39,6 +43,12 @@ def _timezone(session: Session) -> str:
     return session.variables.get("timezone") or session.show("TimeZone")
 
 
+def _settings(session: Session) -> str:
+    """Every parameter as a JSON object, for current_setting()."""
+    values = {variable.name.lower(): session.show(variable.name) for variable in BY_NAME.values()}
+    return json.dumps(values | session.variables)
+
+
 _VALUES: Final[dict[str, Callable[[Session], Any]]] = {
     "now": _now,
     "statement_now": _statement_now,
@@ -47,6 +57,9 @@ _VALUES: Final[dict[str, Callable[[Session], Any]]] = {
     "session_user": lambda session: session.user,
     "current_database": lambda session: DATABASE,
     "current_schema": lambda session: session.search_path[0] if session.search_path else None,
+    "search_path": lambda session: json.dumps(session.search_path),
+    "settings": _settings,
+    "version": lambda session: f"PostgreSQL {session.show('server_version')} on SQLite {apsw.sqlite_lib_version()}",
     "pid": lambda session: session.pid,
     "timezone": _timezone,
     "TimeZone": _timezone,

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 SNAPSHOT_LEVELS: Final = ("repeatable read", "serializable")
 
 
+Undo = tuple[int, int, frozenset[str]]
+"""At a savepoint: the number of SETs and of channel actions of the transaction, and the cursors that are open."""
+
+NO_UNDO: Final[Undo] = (0, 0, frozenset())
+
+
 class Transaction:
     """An explicit transaction block, or the implicit one of a pipeline or a multi-statement query.
 
@@ -50,8 +56,8 @@ class Transaction:
         self.base_seq = 0
         """Commit that its writes stand on."""
         self.savepoints: list[str] = []
-        self.savepoint_undo: list[tuple[int, int]] = []
-        """For each savepoint how many SETs and how many channel actions came before it."""
+        self.savepoint_undo: list[Undo] = []
+        """For each savepoint what came before it."""
         self.schema_changed = False
         self.schema: SchemaView | None = None
         """Its own view of the schema after DDL, not yet anybody else's."""
@@ -66,10 +72,9 @@ class Transaction:
         """SERIALIZABLE that may write: takes the writer at its first statement, so it runs alone."""
         return self.isolation == "serializable" and not self.read_only
 
-    def savepoint(self, name: str, undo_length: tuple[int, int] = (0, 0)) -> None:
+    def savepoint(self, name: str, undo_length: Undo = NO_UNDO) -> None:
         """SAVEPOINT: remembered here; in SQLite only once the transaction writes.
 
-        ``undo_length``: how many SETs and how many channel actions came before it.
         """
         if self.writing:
             self.run(f"SAVEPOINT s{len(self.savepoints)}")
@@ -83,10 +88,10 @@ class Transaction:
             self.run(f"RELEASE s{index}")
         del self.savepoints[index:], self.savepoint_undo[index:]
 
-    def rollback_to(self, name: str) -> tuple[int, int]:
+    def rollback_to(self, name: str) -> Undo:
         """ROLLBACK TO SAVEPOINT: keeps it, drops those after it, and revives a failed transaction.
 
-        Returns how many SETs and how many channel actions of the transaction stay in force.
+        Returns what stays in force of the session's side of the transaction.
 
         Raises:
             SqlError: 3B001 unknown name; 25P02 when SQLite had to give up the whole transaction, which an

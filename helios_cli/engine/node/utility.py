@@ -139,7 +139,7 @@ def _needs_block(session: Session, what: str) -> Any:
 
 def _savepoint(session: Session, action: actions.Savepoint, portal: Portal, _rows_max: int) -> bool:
     _needs_block(session, "SAVEPOINT").savepoint(
-        action.name, (len(session.undo), len(session.channel_actions))
+        action.name, (len(session.undo), len(session.channel_actions), frozenset(session.cursors))
     )
     return complete(session, portal)
 
@@ -150,9 +150,11 @@ def _release(session: Session, action: actions.Release, portal: Portal, _rows_ma
 
 
 def _rollback_to(session: Session, action: actions.RollbackTo, portal: Portal, _rows_max: int) -> bool:
-    sets, channel_actions = _needs_block(session, "ROLLBACK TO SAVEPOINT").rollback_to(action.name)
+    sets, channel_actions, names = _needs_block(session, "ROLLBACK TO SAVEPOINT").rollback_to(action.name)
     session.undo_variables(committed=False, since=sets)
     del session.channel_actions[channel_actions:]
+    for name in [name for name in session.cursors if name not in names]:
+        session.runner.close_portal(session.cursors.pop(name))
     if session.transaction is not None and session.transaction.schema is not None:
         session.schema_changed_in_transaction()
     return complete(session, portal)
@@ -234,8 +236,11 @@ def _discard(session: Session, action: actions.Discard, portal: Portal, _rows_ma
         if session.transaction is not None and session.transaction.explicit:
             raise SqlError("DISCARD ALL cannot run inside a transaction block", sqlstate="25001")
         session.statements.clear()
+        session.engine.channels.unlisten(None, session)
         for name in list(session.variables):
             session.set_variable(name, None)
+    if action.what.lower() in ("all", "temp", "temporary"):
+        session.drop_temporary()
     return complete(session, portal)
 
 
