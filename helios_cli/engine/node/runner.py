@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from helios_cli.engine.errors import HeliosError, QueryCanceled, ReadOnlyError, SerializationFailure
+from helios_cli.engine.errors import DiskFull, HeliosError, QueryCanceled, ReadOnlyError, SerializationFailure
 from helios_cli.engine.node.engine import INLINE, INLINE_READ_SECONDS, Engine
 from helios_cli.engine.node.readers import ReadJob, RowsEncoder
 from helios_cli.engine.node.steps import StepsResult, run_steps
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from helios_cli.engine.node.session import Portal, Session
 
 Binds = Sequence[Any]
+
+SHORT_CHANGES: Final = 64
+"""Rows that a transaction of short statements may change and still be committed on the loop."""
 
 
 class Runner:
@@ -283,6 +286,7 @@ class Runner:
 
         def work() -> tuple[StepsResult, Commit | None]:
             database.reserve()
+            connection.status(apsw.SQLITE_DBSTATUS_CACHE_SPILL, True)
             connection.execute("BEGIN IMMEDIATE")
             try:
                 result = run_steps(connection, plan, portal.binds)
@@ -399,6 +403,14 @@ class Runner:
         return False
 
     def _begin_writing(self, transaction: Transaction) -> None:
+        self._take_writer(transaction)
+        connection = transaction.connection
+        assert connection is not None
+        transaction.base_changes = connection.total_changes()
+        # What a transaction that was rolled back has spilled is nothing to this one.
+        connection.status(apsw.SQLITE_DBSTATUS_CACHE_SPILL, True)
+
+    def _take_writer(self, transaction: Transaction) -> None:
         self.engine.check_writable()
         self.engine.database.reserve()
         transaction.base_seq = self.engine.database.commit_seq
@@ -467,9 +479,10 @@ class Runner:
         assert connection is not None
         database = self.engine.database
         changed = transaction.schema_changed
+        slow = transaction.slow or _is_large(connection, transaction)
 
         def work() -> Commit | None:
-            database.reserve(database.log_bytes_bound(connection) if transaction.slow else GROUP_RESERVE)
+            database.reserve(database.log_bytes_bound(connection) if slow else GROUP_RESERVE)
             return database.commit(connection, schema_changed=changed)
 
         def committed(commit: Commit | None) -> None:
@@ -482,7 +495,7 @@ class Runner:
             self._release_connection(transaction)
             self.release_and_fail(error)
 
-        if transaction.slow:
+        if slow:
             self.on_thread(connection, work, committed, failed)
             return False
         try:
@@ -586,6 +599,8 @@ class Runner:
             self.busy_connection = None
             if isinstance(error, apsw.FullError | apsw.IOError):
                 self.engine.on_disk_full()
+            elif isinstance(error, DiskFull):
+                self.engine.make_room()
             failed(error)
             if session.closed:
                 session.clean_up()
@@ -639,6 +654,12 @@ class Runner:
 def _all(callbacks: Sequence[Callable[[], None]]) -> None:
     for callback in callbacks:
         callback()
+
+
+def _is_large(connection: apsw.Connection, transaction: Transaction) -> bool:
+    """Whether short statements have added up to more than the log keeps room for without being asked."""
+    changes = connection.total_changes() - transaction.base_changes
+    return changes > SHORT_CHANGES or connection.status(apsw.SQLITE_DBSTATUS_CACHE_SPILL)[0] > 0
 
 
 def read_only_error(plan: Plan) -> ReadOnlyError:
