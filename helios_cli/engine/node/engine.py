@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import logging
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -28,6 +29,7 @@ from helios_cli.engine.sql.variables import Variable, format_duration
 from helios_cli.engine.storage.access import is_short
 from helios_cli.engine.storage.catalog import DEFAULT_PATH, SqliteCatalog
 from helios_cli.engine.storage.database import Database
+from helios_cli.engine.storage.sequences import Sequences
 from helios_cli.engine.storage.system_relations import PLANNER_RELATIONS
 
 if TYPE_CHECKING:
@@ -95,6 +97,10 @@ class Engine:
         self.channels = Channels()
         self.roles = Roles(self)
         self.checkpointer: Checkpointer | None = None
+        self.loop_thread = threading.get_ident()
+        self.started_us = self.now_us()
+        self.sequences = Sequences()
+        self.on_reload: Callable[[], None] = lambda: None
         self.sessions: dict[int, Session] = {}
         self.stopping = False
         self.disk_full_since: float | None = None

@@ -13,7 +13,7 @@ import os
 import ssl
 from typing import Any, Final
 
-from helios_cli.engine.errors import HeliosError, NotServing, ProtocolViolation, TooManyConnections
+from helios_cli.engine.errors import FeatureNotSupported, HeliosError, NotServing, ProtocolViolation, TooManyConnections
 from helios_cli.engine.node.engine import Engine
 from helios_cli.engine.node.frontend import Frontend
 from helios_cli.engine.node.session import Session
@@ -42,6 +42,7 @@ class Connection(asyncio.Protocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._tls = False
         self._upgrading = False
+        self._asked: list[startup.Request] = []
 
     # asyncio.Protocol ------------------------------------------------------------------------------------------------
 
@@ -95,6 +96,8 @@ class Connection(asyncio.Protocol):
             self.listener.cancel(request)
             self.transport.close()
             return False
+        if isinstance(request, startup.Request):
+            self._asked_once(request)
         if request is startup.Request.GSSENC:
             self._refuse_clear_rest("GSSAPI")
             self.transport.write(backend.SSL_NO)
@@ -103,6 +106,15 @@ class Connection(asyncio.Protocol):
             return self._ssl_requested()
         self._start(request)  # type: ignore[arg-type]
         return True
+
+    def _asked_once(self, request: startup.Request) -> None:
+        """Encryption is asked for once each, or a client could keep an unauthenticated connection busy."""
+        if request in self._asked:
+            code = request.value
+            raise FeatureNotSupported(
+                f"unsupported frontend protocol {code >> 16}.{code & 0xFFFF}: server supports 3.0 to 3.0"
+            )
+        self._asked.append(request)
 
     def _ssl_requested(self) -> bool:
         self._refuse_clear_rest("SSL")
@@ -195,6 +207,8 @@ class Connection(asyncio.Protocol):
             engine, self.transport, user=user, database=database, pid=pid, secret=key, on_lost=session_end
         )
         session = frontend.session
+        session.client_address = _address(self.transport.get_extra_info("peername"))
+        session.server_address = _address(self.transport.get_extra_info("sockname"))
         session.out.append(backend.AUTH_OK)
         self._apply_parameters(session)
         engine.sessions[pid] = session
@@ -232,6 +246,11 @@ class Connection(asyncio.Protocol):
         if not self.transport.is_closing():
             self.transport.write(backend.error_response(error))
             self.transport.close()
+
+
+def _address(name: Any) -> tuple[str, int]:
+    """Host and port of a socket's name; empty for one that has none."""
+    return (str(name[0]), int(name[1])) if isinstance(name, tuple) and len(name) >= 2 else ("", 0)
 
 
 def _parse_options(text: str) -> dict[str, str]:

@@ -24,7 +24,7 @@ from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.engine import Engine
 from helios_cli.engine.node.listener import Listener
 from helios_cli.engine.node.pipeline import CommitPipeline
-from helios_cli.engine.node.setup import setup_connection
+from helios_cli.engine.node.setup import ConnectionSetup
 from helios_cli.engine.observe.events import EventLog
 from helios_cli.engine.observe.logs import configure_logging, set_level
 from helios_cli.engine.observe.loop_monitor import LoopMonitor
@@ -66,6 +66,7 @@ class Node:
         self.engine: Engine
         self.checkpointer: Checkpointer
         self.listener: Listener
+        self.setup = ConnectionSetup()
         self.loop_monitor = LoopMonitor(self.registry)
         self._http: HttpServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -107,7 +108,7 @@ class Node:
             checksums=store.checksums,
             records=store.encoder(term),
             clock=SystemClock(),
-            setup=setup_connection,
+            setup=self.setup,
             ring_size=settings.groups_in_flight + 2,
         )
         self.pipeline = CommitPipeline(
@@ -116,6 +117,9 @@ class Node:
         self.database.before_chain = self.pipeline.drain_log
         first = self._term_start(born=store.recovery.born)
         self.engine = Engine(settings, loop, self.database, self.pipeline, on_fatal=self.panic)
+        self.engine.sequences = self.setup.sequences
+        self.engine.on_reload = self.reload
+        self.setup.hooks.engine = self.engine
         self.pipeline.submit(first)
         self.checkpointer = Checkpointer(
             store,

@@ -627,6 +627,10 @@ class Runner:
             return to_helios(text, code, catalog)
         return self.engine.unexpected(error)
 
+    def is_busy(self) -> bool:
+        """Whether a statement of the session is under way."""
+        return self.busy_connection is not None or self.job is not None or self.queued is not None
+
     def cancel(self, reason: HeliosError) -> None:
         """End the statement in hand, if it still can be ended. A commit that is on its way cannot."""
         session = self.session

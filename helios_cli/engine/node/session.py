@@ -223,6 +223,9 @@ class Session:
         self.statement_now_us = 0
         self.channel_actions: list[Callable[[], None]] = []
         """LISTENs, UNLISTENs and NOTIFYs of the transaction in hand, done when it is committed."""
+        self.client_address: tuple[str, int] = ("", 0)
+        self.server_address: tuple[str, int] = ("", 0)
+        self.started_us = engine.now_us()
         self.idle_since = 0.0
         """When the client got the word inside a transaction, on the loop's clock; 0 while it does not have it."""
         self.reading: Portal | None = None
@@ -686,6 +689,10 @@ class Session:
             if limit and idle_ms > limit:
                 self._idle_timed_out()
 
+    def terminate(self) -> None:
+        """pg_terminate_backend: end the session."""
+        self.sink.terminate(HeliosError("terminating connection due to administrator command", sqlstate="57P01"))
+
     def cancel(self) -> None:
         """CancelRequest for this session."""
         self.runner.cancel(QueryCanceled("canceling statement due to user request"))
@@ -739,4 +746,5 @@ class Session:
         else:
             self.end_transaction_state()
         runner.drop_token()
+        self.engine.sequences.forget_session(self.pid)
         self.drop_temporary()

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import apsw
 
+from helios_cli.engine.node.catalog_hooks import CatalogHooks
 from helios_cli.engine.sql import functions, runtime
 from helios_cli.engine.storage import system_catalog
+from helios_cli.engine.storage.sequences import Sequences
 
 
-def setup_connection(connection: apsw.Connection) -> None:
-    """Register everything that plans may use on a new connection."""
-    for library in (functions, runtime):
-        for name, (scalar, count, deterministic) in library.SCALARS.items():
-            connection.create_scalar_function(name, scalar, count, deterministic=deterministic)
-        for name, (factory, count) in library.AGGREGATES.items():
-            connection.create_window_function(name, factory, count)
-        for name, compare in library.COLLATIONS.items():
-            connection.create_collation(name, compare)
-    system_catalog.register(connection)
+class ConnectionSetup:
+    """Registers everything that plans may use on a new connection; the node's one memory of sequences with it."""
+
+    def __init__(self) -> None:
+        self.hooks = CatalogHooks()
+        self.sequences = Sequences()
+
+    def __call__(self, connection: apsw.Connection) -> None:
+        """Make the library, the operators and the system relations known to a connection."""
+        for library in (functions, runtime):
+            for name, (scalar, count, deterministic) in library.SCALARS.items():
+                connection.create_scalar_function(name, scalar, count, deterministic=deterministic)
+            for name, (factory, count) in library.AGGREGATES.items():
+                connection.create_window_function(name, factory, count)
+            for name, compare in library.COLLATIONS.items():
+                connection.create_collation(name, compare)
+        system_catalog.register(connection, hooks=self.hooks, sequences=self.sequences)

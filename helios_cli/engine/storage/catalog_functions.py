@@ -296,7 +296,7 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
         return hooks.set_config(pid, name, value, bool(local))
 
     def sleep(seconds: float) -> None:
-        hooks.sleep(float(seconds))
+        hooks.sleep(float(seconds), lambda: connection.is_interrupted)
 
     def signal(pid: int, what: str) -> int:
         return int(hooks.signal(pid, what))

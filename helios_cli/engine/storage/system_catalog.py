@@ -6,7 +6,7 @@ equality on any column goes through a dictionary made on demand, so joins over m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 import apsw
@@ -37,8 +37,8 @@ class Hooks(Protocol):
     def set_config(self, pid: int, name: str, value: str, local: bool) -> str:
         """set_config() of a session; the new value."""
 
-    def sleep(self, seconds: float) -> None:
-        """pg_sleep(), on the thread that runs the statement."""
+    def sleep(self, seconds: float, interrupted: Callable[[], bool]) -> None:
+        """pg_sleep(), on the thread that runs the statement; returns early once ``interrupted`` says so."""
 
     def signal(self, pid: int, what: str) -> bool:
         """'cancel' or 'terminate' a session, or 'reload' the configuration; whether it was there."""
@@ -55,7 +55,7 @@ class NoHooks:
         """The value, which goes nowhere."""
         return value
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float, interrupted: Callable[[], bool]) -> None:
         """Return at once."""
 
     def signal(self, pid: int, what: str) -> bool:
