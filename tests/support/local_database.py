@@ -40,7 +40,9 @@ class LocalDatabase:
                 self.connection.create_scalar_function(name, scalar, count, deterministic=deterministic)
             for name, (factory, count) in library.AGGREGATES.items():
                 windowed = hasattr(factory(), "inverse")
-                create = self.connection.create_window_function if windowed else self.connection.create_aggregate_function
+                create = (
+                    self.connection.create_window_function if windowed else self.connection.create_aggregate_function
+                )
                 create(name, factory, count)
             for name, compare in library.COLLATIONS.items():
                 self.connection.create_collation(name, compare)
@@ -85,7 +87,7 @@ class LocalDatabase:
             return rows
         except apsw.Error as error:
             self._roll_back()
-            raise to_helios(str(error), error.extendedresult, self.catalog) from error
+            raise to_helios(str(error), getattr(error, "extendedresult", 0), self.catalog) from error
         except BaseException:
             self._roll_back()
             raise
@@ -103,8 +105,13 @@ class LocalDatabase:
             found = self.connection.execute(step, binds if plan.kind is not Kind.DDL else ()).fetchall()
         if plan.columns is None:
             return []
-        types = [registry.by_oid(column.type_oid if column.type_oid in registry.TYPES else 25) for column in plan.columns]
+        types = [
+            registry.by_oid(column.type_oid if column.type_oid in registry.TYPES else 25) for column in plan.columns
+        ]
         return [
-            tuple(None if value is None else kind.format_text(value).decode() for kind, value in zip(types, row, strict=True))
+            tuple(
+                None if value is None else kind.format_text(value).decode()
+                for kind, value in zip(types, row, strict=True)
+            )
             for row in found
         ]

@@ -25,6 +25,7 @@ from helios_cli.engine.sql.ddl_constraints import add_constraint
 from helios_cli.engine.sql.ddl_create import check_storage
 from helios_cli.engine.sql.ddl_index import drop_index_steps
 from helios_cli.engine.sql.ddl_model import ConstraintDef
+from helios_cli.engine.sql.ddl_rebuild import rebuild_table
 from helios_cli.engine.sql.ddl_render import check_clause, constraint_row, delete, index_rows, qualified, update
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.sqltext import quote_identifier
@@ -187,8 +188,6 @@ def remove_constraint(alteration: Alteration, constraint: ConstraintDef, *, casc
 
 
 def _drop_users(alteration: Alteration, constraint: ConstraintDef, users: list[ConstraintDef], cascade: bool) -> None:
-    from helios_cli.engine.sql.ddl_rebuild import rebuild_table
-
     builder, own = alteration.builder, alteration.table
     for user in users:
         other = own if user.table_oid == own.oid else builder.catalog.table_def(user.table_oid)

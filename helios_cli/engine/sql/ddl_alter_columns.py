@@ -23,6 +23,7 @@ from helios_cli.engine.sql.ddl_index import drop_index_steps
 from helios_cli.engine.sql.ddl_model import ColumnDef, IndexDef, TableDef
 from helios_cli.engine.sql.ddl_rebuild import rebuild_table
 from helios_cli.engine.sql.ddl_render import attribute_row, column_clause, delete, qualified, sequence_rows, update
+from helios_cli.engine.sql.ddl_sequence import sequence_changes
 from helios_cli.engine.sql.ddl_sequence_options import apply_options
 from helios_cli.engine.sql.sqltext import constant, quote_identifier, quote_string
 from helios_cli.engine.sql.stored import translate_for_column
@@ -236,7 +237,11 @@ def index_columns(index: IndexDef) -> set[str]:
 
 
 def set_default(alteration: Alteration, fields: dict[str, Any]) -> None:
-    """SET DEFAULT and DROP DEFAULT. SQLite's own DEFAULT stays: it is what rows older than their column show."""
+    """SET DEFAULT and DROP DEFAULT.
+
+    SQLite's own DEFAULT stays, for it is what rows older than their column show; INSERT names every column that
+    has a default. Without a default INSERT leaves the column out, so then SQLite's must go, by a rebuild.
+    """
     column = alteration.column(fields["name"])
     if column.identity:
         message = f'column "{column.name}" of relation "{alteration.table.name}" is an identity column'
@@ -246,6 +251,8 @@ def set_default(alteration: Alteration, fields: dict[str, Any]) -> None:
         raise alteration.builder.error("42601", message)
     node = fields.get("def")
     column.default = default_text(alteration.builder, node, column) if node is not None else None
+    if column.default is None and column.sqlite_default:
+        alteration.rebuild = True
     alteration.attribute(column, default_text=column.default)
 
 
@@ -385,8 +392,6 @@ def _add_identity(alteration: Alteration, column: ColumnDef, fields: dict[str, A
 
 
 def _set_identity_options(alteration: Alteration, column: ColumnDef, items: list[dict[str, Any]]) -> None:
-    from helios_cli.engine.sql.ddl_sequence import sequence_changes
-
     builder = alteration.builder
     options = []
     for item in items:

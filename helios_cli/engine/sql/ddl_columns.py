@@ -13,6 +13,7 @@ from helios_cli.engine.sql.ddl_deparse import deparse
 from helios_cli.engine.sql.ddl_model import ColumnDef, SequenceDef, TableDef
 from helios_cli.engine.sql.ddl_sequence_options import new_sequence
 from helios_cli.engine.sql.oids import INT2, INT4, INT8
+from helios_cli.engine.sql.sqltext import pg_identifier, quote_string
 from helios_cli.engine.sql.typed import Node
 from helios_cli.engine.sql.typenames import resolve_type
 
@@ -229,8 +230,6 @@ def column_sequence(builder: Builder, table: TableDef, spec: ColumnSpec) -> Sequ
 
 def nextval_text(sequence: SequenceDef) -> str:
     """The default that takes the next value of a sequence: ``nextval('t_id_seq'::regclass)``."""
-    from helios_cli.engine.sql.sqltext import pg_identifier, quote_string
-
     shown = pg_identifier(sequence.name)
     if sequence.schema not in ("public", "pg_temp"):
         shown = f"{pg_identifier(sequence.schema)}.{shown}"

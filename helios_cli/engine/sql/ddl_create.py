@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any, Final
 
+from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_columns import (
@@ -74,14 +75,10 @@ def check_storage(fields: dict[str, Any]) -> None:
         SqlError: 22023 an unknown option, 42704 an unknown tablespace.
     """
     if fields.get("tablespacename", "pg_default") != "pg_default":
-        from helios_cli.engine.errors import SqlError
-
         raise SqlError(f'tablespace "{fields["tablespacename"]}" does not exist', sqlstate="42704")
     for node in fields.get("options", []):
         name = node["DefElem"]["defname"]
         if name not in _HARMLESS_OPTIONS and not name.startswith(("autovacuum_", "toast", "vacuum_", "log_autovacuum")):
-            from helios_cli.engine.errors import SqlError
-
             raise SqlError(f'unrecognized parameter "{name}"', sqlstate="22023")
 
 

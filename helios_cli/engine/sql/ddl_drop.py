@@ -9,7 +9,8 @@ from helios_cli.engine.errors import HeliosError, SqlError
 from helios_cli.engine.sql.ddl_build import Builder, kind_name, list_names, range_var_of, unsupported, wrong_kind_hint
 from helios_cli.engine.sql.ddl_index import drop_index_steps
 from helios_cli.engine.sql.ddl_model import ConstraintDef, IndexDef, TableDef
-from helios_cli.engine.sql.ddl_render import delete, qualified
+from helios_cli.engine.sql.ddl_rebuild import rebuild_table
+from helios_cli.engine.sql.ddl_render import delete, qualified, update
 from helios_cli.engine.sql.ddl_schema import INFORMATION_SCHEMA_OID, PG_CATALOG_OID, PUBLIC_OID
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.relation import Relation
@@ -159,8 +160,6 @@ class Dropping:
         if column.default is None or "nextval(" not in column.default:
             return
         self._depends(relation, f"default value for column {column.name} of table {table.name}")
-        from helios_cli.engine.sql.ddl_render import update
-
         changes: dict[str, object] = {"default_text": None}
         step = update(table.temp, "helios_attribute", changes, relid=table.oid, attnum=column.attnum)
         self.builder.add(step)
@@ -176,8 +175,6 @@ class Dropping:
         )  # fmt: skip
 
     def _rebuild_referencing(self) -> None:
-        from helios_cli.engine.sql.ddl_rebuild import rebuild_table
-
         for table, lost in self._lost_keys.values():
             gone = {constraint.oid for constraint in lost}
             table.constraints = [kept for kept in table.constraints if kept.oid not in gone]

@@ -8,7 +8,7 @@ from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_deparse import deparse
 from helios_cli.engine.sql.ddl_model import IndexDef, IndexKey, TableDef
-from helios_cli.engine.sql.ddl_render import index_rows, qualified
+from helios_cli.engine.sql.ddl_render import delete, index_rows, qualified
 from helios_cli.engine.sql.plan import Plan
 
 _SAME_ANSWERS: Final = frozenset(("btree", "hash"))
@@ -125,8 +125,6 @@ def _default_name(builder: Builder, table: TableDef, elements: list[dict[str, An
 
 def drop_index_steps(temp: bool, index: IndexDef) -> list[str]:
     """The steps that remove an index and its rows."""
-    from helios_cli.engine.sql.ddl_render import delete
-
     return [
         f"DROP INDEX {qualified(index.sqlite_name, temp)}",
         delete(temp, "helios_index", oid=index.oid),

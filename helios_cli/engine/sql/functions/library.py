@@ -9,6 +9,7 @@ from helios_cli.engine.sql.functions import (
     aggregates,
     arrays,
     datetime,
+    datetime_fields,
     jsonb,
     numbers,
     regexps,
@@ -23,7 +24,19 @@ from helios_cli.engine.sql.functions.define import Library
 
 def _build() -> Library:
     library = Library()
-    for module in (strings, regexps, numbers, to_char, aggregates, datetime, jsonb, arrays, series, system):
+    for module in (
+        strings,
+        regexps,
+        numbers,
+        to_char,
+        aggregates,
+        datetime,
+        datetime_fields,
+        jsonb,
+        arrays,
+        series,
+        system,
+    ):
         module.install(library)
     return library
 

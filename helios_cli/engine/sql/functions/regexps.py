@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from functools import lru_cache
 from typing import Final
@@ -102,8 +103,6 @@ def _groups(match: re.Match[str]) -> str:
 
 def regexp_matches(text: str, pattern: str, flags: str = "") -> str:
     """The JSON array of the groups of the first match, or of all with the flag g."""
-    import json
-
     expression = compiled(pattern, flags)
     found = list(expression.finditer(text)) if "g" in flags else [one for one in [expression.search(text)] if one]
     return json.dumps([_groups(match) for match in found], ensure_ascii=False)
@@ -152,8 +151,6 @@ def _array(pieces: list[str]) -> str:
 
 
 def _json(pieces: list[str]) -> str:
-    import json
-
     return json.dumps(pieces, ensure_ascii=False)
 
 

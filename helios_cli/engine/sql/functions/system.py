@@ -7,11 +7,11 @@ that ``engine.storage.catalog_functions`` registers on each connection; what onl
 from __future__ import annotations
 
 import json
-import uuid
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.arrays import PgArray, write_array
+from helios_cli.engine.datatypes.interval import split_interval
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.define import Library
 
@@ -98,7 +98,11 @@ def install(lib: Library) -> None:
 
 def _uuid_text(random: bytes) -> str:
     """A version 4 UUID from sixteen random bytes, which SQLite draws."""
-    return str(uuid.UUID(bytes=random, version=4))
+    octets = bytearray(random)
+    octets[6] = octets[6] & 0x0F | 0x40
+    octets[8] = octets[8] & 0x3F | 0x80
+    digits = octets.hex()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
 def _install_session(lib: Library) -> None:
@@ -247,8 +251,6 @@ def _install_node(lib: Library) -> None:
 
 
 def _seconds(text: str) -> float:
-    from helios_cli.engine.datatypes.interval import split_interval
-
     months, days, us = split_interval(text)
     return (months * 30 + days) * 86400 + us / 1_000_000
 

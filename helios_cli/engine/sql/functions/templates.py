@@ -7,6 +7,7 @@ from typing import Final
 
 from helios_cli.engine.datatypes import calendar as cal
 from helios_cli.engine.errors import SqlError
+from helios_cli.engine.sql.functions.datetime_fields import iso_year_week
 
 MONTHS: Final = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
@@ -65,8 +66,6 @@ def render_template(us: int, template: str, offset_s: int, zone: str) -> str:
 
 def _numbers(days: int, clock: int, year: int, shown: int, month: int, day: int) -> dict[str, tuple[int, int]]:
     """Field -> (value, width)."""
-    from helios_cli.engine.sql.functions.datetime import iso_year_week
-
     iso_year, iso_week = iso_year_week(days)
     hour = clock // cal.HOUR_US
     of_year = days - cal.days_from_civil(year, 1, 1) + 1
