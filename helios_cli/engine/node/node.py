@@ -31,9 +31,10 @@ from helios_cli.engine.observe.loop_monitor import LoopMonitor
 from helios_cli.engine.observe.metrics import Registry
 from helios_cli.engine.sql.ddl_schema import SYSTEM_SCHEMA
 from helios_cli.engine.storage.connection import check_library
-from helios_cli.engine.storage.database import Commit, Database
+from helios_cli.engine.storage.database import GROUP_RESERVE, Commit, Database
 from helios_cli.engine.storage.dirlock import DirectoryLock
 from helios_cli.engine.storage.store import Store
+from helios_cli.engine.types import PAGE_SIZE
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +144,7 @@ class Node:
     def _term_start(self, *, born: bool) -> Commit:
         """The record that opens the term; with it, at birth, the system tables."""
         database = self.database
-        database.reserve()
+        database.reserve(GROUP_RESERVE if born else PAGE_SIZE)
         data = database.records.term_start(SystemClock.wall_us())
         if not born:
             database.commit_seq += 1

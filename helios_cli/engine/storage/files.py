@@ -11,7 +11,7 @@ from typing import Final
 
 from helios_cli.engine.errors import DiskFull, HeliosError, IoFailed
 
-NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """The error numbers that mean "no room", as opposed to "broken"."""
 
 _ZERO_CHUNK: Final = bytes(1 << 20)
