@@ -211,8 +211,8 @@ def test_tables_of_other_programs_are_readable(database: LocalDatabase) -> None:
 def test_pgbench_finds_its_table(database: LocalDatabase) -> None:
     database.run("create table pgbench_accounts(aid int not null, filler char(84)) with (fillfactor=100)")
     rows = database.run(
-        "select o.n, p.partstrat, pg_catalog.count(i.inhparent) from pg_catalog.pg_class as c join pg_catalog.pg_namespace"
-        " as n on (n.oid = c.relnamespace) cross join lateral (select pg_catalog.array_position("
+        "select o.n, p.partstrat, pg_catalog.count(i.inhparent) from pg_catalog.pg_class as c join "
+        "pg_catalog.pg_namespace as n on (n.oid = c.relnamespace) cross join lateral (select pg_catalog.array_position("
         "pg_catalog.current_schemas(true), n.nspname)) as o(n) left join pg_catalog.pg_partitioned_table as p on "
         "(p.partrelid = c.oid) left join pg_catalog.pg_inherits as i on (c.oid = i.inhparent) where c.relname = "
         "'pgbench_accounts' and o.n is not null group by 1, 2 order by 1 asc limit 1"

@@ -421,7 +421,9 @@ class SqliteCatalog:
     # -- SQL --------------------------------------------------------------------------------------
 
     def _one(self, sql: str, *values: Any) -> Any:
-        return self._connection().execute(sql, values).fetchone()
+        """The first row or None. Read to the end, which resets the statement for APSW's cache to hand out again."""
+        rows = self._connection().execute(sql, values).fetchall()
+        return rows[0] if rows else None
 
     def rows(self, sql: str) -> list[Any]:
         """All rows of a statement over the system tables."""

@@ -121,10 +121,11 @@ def _db(oid: int) -> str:
 
 
 def _read(connection: apsw.Connection, oid: int) -> Any:
-    row = connection.execute(_ROW.format(db=_db(oid)), (oid,)).fetchone()
-    if row is None:
+    # Reading to the end resets the statement, so that APSW's cache can hand it out again.
+    rows = connection.execute(_ROW.format(db=_db(oid)), (oid,)).fetchall()
+    if not rows:
         raise SqlError(f"sequence with OID {oid} does not exist", sqlstate="42P01")
-    return row
+    return rows[0]
 
 
 def _advance(last: int, called: bool, step: int, low: int, high: int, cycle: bool, name: str) -> int:
@@ -148,6 +149,7 @@ def register(connection: apsw.Connection, sequences: Sequences, catalog: SqliteC
     def resolve(what: Any) -> int:
         if isinstance(what, int):
             return what
+        catalog.refresh()
         relation = catalog.relation(*split_name(str(what)))
         if relation is None:
             raise SqlError(f'relation "{what}" does not exist', sqlstate="42P01")
