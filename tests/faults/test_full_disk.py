@@ -1,0 +1,205 @@
+"""A full disk: writes are refused with 53100, reads go on, nothing is lost, and writes resume when there is room."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from support.kill_drill import verify_log
+from support.node_process import MakeNode, NodeProcess, wait_until
+
+DISK_MB = 96
+RESUME_S = 10.0
+PAD = "x" * 2000
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 96 MB of its own."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(path)], capture_output=True, text=True
+    )
+    if done.returncode:
+        pytest.skip(f"mounting a tmpfs is not allowed here: {done.stderr.strip()}")
+    yield path
+    subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+@pytest.fixture
+def small_node(disk: Path, make_node: MakeNode) -> NodeProcess:
+    """A node whose data directory lies on the small disk."""
+    node = make_node("--log-segment-mb", "4", "--log-retention-mb", "8", "--wal-checkpoint-mb", "8", start=False)
+    node.data_dir = disk / "data"
+    return node.start()
+
+
+def fill_up(disk: Path, leave: int = 0) -> Path:
+    """Take all the space but ``leave`` bytes; the file to remove to give it back."""
+    path = disk / f"ballast{leave}"
+    free = os.statvfs(disk)
+    with path.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize - leave)
+    return path
+
+
+def insert_until_full(connection: Connection, first: int, *, limit: int = 50_000) -> int:
+    """Rows one by one until one is refused with 53100; the number of the refused one."""
+    for number in range(first, first + limit):
+        try:
+            connection.execute("INSERT INTO t VALUES (%s, %s)", (number, PAD))
+        except psycopg.errors.DiskFull as error:
+            assert error.diag.message_hint
+            return number
+    raise AssertionError("the disk is never full")
+
+
+def resumes(connection: Connection, number: int) -> Callable[[], bool]:
+    """Whether a write succeeds now."""
+
+    def attempt() -> bool:
+        try:
+            connection.execute("INSERT INTO t VALUES (%s, 'again')", (number,))
+        except psycopg.errors.DiskFull:
+            return False
+        return True
+
+    return attempt
+
+
+def count(connection: Connection) -> int:
+    row = connection.execute("SELECT count(*) FROM t").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_writes_are_refused_and_resume(disk: Path, small_node: NodeProcess) -> None:
+    node = small_node
+    with node.connect() as connection:
+        connection.execute("CREATE TABLE t (id int PRIMARY KEY, pad text)")
+        connection.execute("INSERT INTO t VALUES (0, 'x')")
+        ballast = fill_up(disk)
+        refused = insert_until_full(connection, 1)
+        assert node.http("/ready") == (503, {"status": "unavailable", "reason": "disk full: read-only"})
+        assert node.http("/health")[0] == 200
+        assert count(connection) == refused
+        with connection.transaction(), pytest.raises(psycopg.errors.DiskFull):
+            connection.execute("DELETE FROM t")
+        assert node.running
+        ballast.unlink()
+        wait_until(resumes(connection, refused), "writes resume", RESUME_S)
+        assert node.http("/ready")[0] == 200
+        assert count(connection) == refused + 1
+    node.kill()
+    node.start()
+    with node.connect() as connection:
+        assert count(connection) == refused + 1
+    assert node.stop() == 0
+    verify_log(node.data_dir)
+
+
+def test_a_copy_that_does_not_fit_leaves_nothing(disk: Path, small_node: NodeProcess) -> None:
+    """It fills the disk with SQLite's WAL, which the node gives back by itself."""
+    node = small_node
+    with node.connect() as connection:
+        connection.execute("CREATE TABLE t (id int PRIMARY KEY, pad text)")
+        connection.execute("INSERT INTO t VALUES (0, 'x')")
+        with pytest.raises(psycopg.errors.DiskFull), connection.cursor() as cursor:
+            with cursor.copy("COPY t FROM STDIN") as copy:
+                for number in range(1, 80_000):
+                    copy.write_row((number, PAD))
+        assert count(connection) == 1
+        wait_until(resumes(connection, 1), "writes resume", RESUME_S)
+        assert count(connection) == 2
+    node.kill()
+    node.start()
+    with node.connect() as connection:
+        assert count(connection) == 2
+
+
+def test_a_long_interactive_transaction_that_does_not_fit(disk: Path, small_node: NodeProcess) -> None:
+    """Short statements run on the event loop, but their sum is as long as a COPY."""
+    node = small_node
+    with node.connect() as connection:
+        connection.execute("CREATE TABLE t (id int PRIMARY KEY, pad text)")
+        connection.execute("INSERT INTO t VALUES (0, 'x')")
+        ballast = fill_up(disk, leave=24 << 20)
+        with pytest.raises(psycopg.errors.DiskFull), connection.transaction(), connection.pipeline():
+            for number in range(1, 9000):
+                connection.execute("INSERT INTO t VALUES (%s, %s)", (number, os.urandom(1000).hex()))
+        assert node.running
+        assert count(connection) == 1
+        ballast.unlink()
+        wait_until(resumes(connection, 1), "writes resume", RESUME_S)
+    node.kill()
+    node.start()
+    with node.connect() as connection:
+        assert count(connection) == 2
+
+
+def test_starting_on_a_full_disk(disk: Path, small_node: NodeProcess) -> None:
+    """What a start must write has its place already: it recovers, answers reads and waits for room."""
+    node = small_node
+    with node.connect() as connection:
+        connection.execute("CREATE TABLE t (id int PRIMARY KEY, pad text)")
+        connection.execute("INSERT INTO t VALUES (0, 'x')")
+    node.restart()
+    ballast = fill_up(disk)
+    node.kill()
+    node.start()
+    with node.connect() as connection:
+        assert count(connection) == 1
+        refused = insert_until_full(connection, 1)
+        ballast.unlink()
+        wait_until(resumes(connection, refused), "writes resume", RESUME_S)
+
+
+def test_recovery_that_finds_no_room_says_so(disk: Path, small_node: NodeProcess) -> None:
+    """The pages of the log do not fit the database file: one line and a hint, and nothing is missing afterwards."""
+    node = small_node
+    with node.connect() as connection:
+        connection.execute("CREATE TABLE t (id int PRIMARY KEY, pad text)")
+        for number in range(200):
+            connection.execute("INSERT INTO t VALUES (%s, %s)", (number, PAD))
+    node.kill()
+    # What the start discards must not make room for it.
+    (node.data_dir / "db" / "helios.db-wal").unlink()
+    ballast = fill_up(disk)
+    node.start(wait=False)
+    assert node.wait() == 1
+    last = node.log_tail(2)
+    assert last.startswith("error: could not redo the page log into the database file: No space left on device"), last
+    assert "\nhint: Free space" in last, last
+    ballast.unlink()
+    node.start()
+    with node.connect() as connection:
+        assert count(connection) == 200
+
+
+def test_a_limit_on_file_sizes_is_no_room_either(make_node: MakeNode) -> None:
+    """RLIMIT_FSIZE ends in EFBIG, which SQLite calls an I/O error, instead of ENOSPC."""
+    node = make_node("--log-segment-mb", "4", "--wal-checkpoint-mb", "8")
+    with node.connect() as connection:
+        connection.execute("CREATE TABLE t (id int PRIMARY KEY, pad text)")
+        resource.prlimit(node.pid, resource.RLIMIT_FSIZE, (6 << 20, resource.RLIM_INFINITY))
+        with pytest.raises((psycopg.errors.DiskFull, psycopg.errors.IoError)), connection.cursor() as cursor:
+            with cursor.copy("COPY t FROM STDIN") as copy:
+                for number in range(20_000):
+                    copy.write_row((number, PAD))
+        assert count(connection) == 0
+        assert node.running
+        resource.prlimit(node.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        wait_until(resumes(connection, 1), "writes resume", RESUME_S)
+    node.kill()
+    node.start()
+    with node.connect() as connection:
+        assert count(connection) == 1
