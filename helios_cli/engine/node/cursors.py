@@ -68,15 +68,18 @@ def _fetch_rows(session: Session, action: actions.Fetch, portal: Portal, cursor:
         job = cursor.job = session.runner.new_job(cursor.plan.steps[0], cursor.binds, cursor.encoder(), connection)
     state = {"sent": 0}
     session.runner.job = job
+    session.arm_timeouts()
 
     def step() -> None:
         left = wanted - state["sent"] if wanted else 0
         before = job.rows_sent
+        session.runner.fetching = True
         engine.read_workers.run(
             lambda: job.fetch(engine.database, left), lambda data: took(data, job.rows_sent - before), failed
         )
 
     def took(data: bytes, count: int) -> None:
+        session.runner.fetching = False
         if session.closed:
             session.runner.job = None
             session.runner.close_portal(cursor)
@@ -97,6 +100,7 @@ def _fetch_rows(session: Session, action: actions.Fetch, portal: Portal, cursor:
         session.finished()
 
     def failed(error: BaseException) -> None:
+        session.runner.fetching = False
         session.runner.job = None
         session.failed(session.runner.translate(error))
 

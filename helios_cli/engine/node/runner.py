@@ -158,7 +158,9 @@ class Runner:
     def _start_job(self, portal: Portal, rows_max: int, connection: apsw.Connection | None) -> bool:
         job = self.new_job(portal.plan.steps[0], portal.binds, portal.encoder(), connection)
         portal.job = job
+        self.session.arm_timeouts()
         self.session.snapshot_since = self.engine.loop.time()
+        self.job, self.session.reading = job, portal
         self.engine.read_pool.admit(job, lambda: self._fetch(portal, rows_max))
         return False
 
@@ -175,6 +177,7 @@ class Runner:
         return self.session.private is None and self.engine.is_inline(plan)
 
     def _continue_job(self, portal: Portal, rows_max: int) -> bool:
+        self.session.arm_timeouts()
         self._fetch(portal, rows_max)
         return False
 

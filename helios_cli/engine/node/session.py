@@ -213,11 +213,11 @@ class Session:
         self.conflicted = False
         """It met 40001, so its next such transaction takes the writer at its first statement."""
         self.closed = False
-        self.unusual = False
+        self.unusual = bool(engine.settings.statement_timeout or engine.settings.lock_timeout)
         """It has set something that autocommit writes must look at."""
-        self.statement_timeout_ms = 0
-        self.lock_timeout_ms = 0
-        self.idle_transaction_ms = 0
+        self.statement_timeout_ms = engine.settings.statement_timeout
+        self.lock_timeout_ms = engine.settings.lock_timeout
+        self.idle_transaction_ms = engine.settings.idle_in_transaction_session_timeout
         self.query = ""
         self.application_name = ""
         self.statement_now_us = 0
@@ -612,7 +612,6 @@ class Session:
         else:
             self.variables[folded] = value
         current = self.show(folded)
-        self.unusual = any(name in self.variables for name in _UNUSUAL)
         if folded == "statement_timeout":
             self.statement_timeout_ms = parse_duration_ms(folded, current)
         elif folded == "lock_timeout":
@@ -623,6 +622,8 @@ class Session:
             self.search_path = parse_search_path(current)
         elif folded == "application_name":
             self.application_name = current
+        waits = bool(self.statement_timeout_ms or self.lock_timeout_ms)
+        self.unusual = waits or any(name in self.variables for name in _UNUSUAL)
         variable = BY_NAME.get(folded)
         if variable is not None and variable.reported:
             self.out.append(backend.parameter_status(variable.name, current))

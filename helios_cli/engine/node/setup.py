@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import apsw
 
 from helios_cli.engine.node.catalog_hooks import CatalogHooks
 from helios_cli.engine.sql import functions, runtime
 from helios_cli.engine.storage import system_catalog
 from helios_cli.engine.storage.sequences import Sequences
+
+
+def _register_aggregate(connection: apsw.Connection, name: str, factory: Callable[[], Any], count: int) -> None:
+    """As a window function when it can take rows back out again, else as a plain aggregate."""
+    if hasattr(factory(), "inverse"):
+        connection.create_window_function(name, factory, count)
+    else:
+        connection.create_aggregate_function(name, factory, count)
 
 
 class ConnectionSetup:
@@ -23,7 +34,7 @@ class ConnectionSetup:
             for name, (scalar, count, deterministic) in library.SCALARS.items():
                 connection.create_scalar_function(name, scalar, count, deterministic=deterministic)
             for name, (factory, count) in library.AGGREGATES.items():
-                connection.create_window_function(name, factory, count)
+                _register_aggregate(connection, name, factory, count)
             for name, compare in library.COLLATIONS.items():
                 connection.create_collation(name, compare)
         system_catalog.register(connection, hooks=self.hooks, sequences=self.sequences)

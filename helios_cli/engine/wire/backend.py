@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from helios_cli.engine.datatypes.registry import TYPES
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.wire.limits import PROTOCOL_3
 
 READY_IDLE: Final = b"Z\0\0\0\x05I"
 READY_IN_TRANSACTION: Final = b"Z\0\0\0\x05T"
@@ -124,9 +125,9 @@ def backend_key_data(pid: int, key: bytes) -> bytes:
     return message(b"K", _HEAD.pack(pid) + key)
 
 
-def negotiate_protocol_version(unknown_options: Sequence[str], minor: int = 0) -> bytes:
-    """NegotiateProtocolVersion: the newest minor version spoken and the options not understood."""
-    body = Struct("!II").pack(minor, len(unknown_options)) + b"".join(map(_cstring, unknown_options))
+def negotiate_protocol_version(unknown_options: Sequence[str]) -> bytes:
+    """NegotiateProtocolVersion: the newest version spoken, as a startup packet has it, and the options not known."""
+    body = Struct("!II").pack(PROTOCOL_3, len(unknown_options)) + b"".join(map(_cstring, unknown_options))
     return message(b"v", body)
 
 

@@ -90,7 +90,7 @@ def test_the_other_builders() -> None:
     assert client.parse_status(split(backend.parameter_status("a", "b"))[0][1]) == ("a", "b")
     assert client.parse_key_data(split(backend.backend_key_data(7, b"keys"))[0][1]) == (7, b"keys")
     assert split(backend.parameter_description((23, 25))) == [("t", b"\0\2\0\0\0\x17\0\0\0\x19")]
-    assert split(backend.negotiate_protocol_version(["_pq_.x"])) == [("v", b"\0\0\0\0\0\0\0\1_pq_.x\0")]
+    assert split(backend.negotiate_protocol_version(["_pq_.x"])) == [("v", b"\0\3\0\0\0\0\0\1_pq_.x\0")]
     assert split(backend.copy_in_response(2)) == [("G", b"\0\0\2\0\0\0\0")]
     assert split(backend.copy_out_response(1, binary=True)) == [("H", b"\1\0\1\0\1")]
     assert split(backend.copy_data(b"x")) == [("d", b"x")]
