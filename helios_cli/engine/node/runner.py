@@ -257,7 +257,7 @@ class Runner:
         if portal.plan.groupable and self._is_inline(portal.plan):
             self.queued = write = GroupWrite(portal.plan, portal.binds, lambda write: self._grouped(portal, write))
             self.engine.queue.submit(write)
-            session.arm_timeouts()
+            session.arm_timeouts(lock=True)
             return False
         return self._write_alone(portal)
 
