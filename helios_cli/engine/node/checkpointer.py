@@ -38,6 +38,11 @@ IDLE_SECONDS: Final = 60.0
 RETRY_SECONDS: Final = 1.0
 """Pause after a checkpoint that failed, for want of room perhaps."""
 
+CLEAR_SECONDS: Final = 2.0
+"""How long the writer is held at most while old snapshots are cleared out of the way."""
+
+CLEAR_PAUSE_S: Final = 0.01
+
 WAL_KEPT_FACTOR: Final = 2
 """A WAL file of more than so many times the checkpoint threshold is cut when all of it is in the database."""
 
@@ -114,8 +119,6 @@ class Checkpointer:
             if self._wanted or self._due():
                 await self._once()
             if not self.complete and self._database.capture.frames > self._wal_max_frames:
-                self._on_old_reader()
-                # At once, or the next oldest reader would be blamed for the frames of this one.
                 self._again = True
 
     def _due(self) -> bool:
@@ -201,27 +204,51 @@ class Checkpointer:
             database = self._database
             database.ring.refresh(self._pipeline.committed_seq)
             lsn, table = self._pipeline.committed_lsn, database.checksums.copy()
-            in_wal, done = await self._workers.call(self._passive)
-            if done < in_wal:
-                return False, lsn, None
-            # Pinned on a file that holds everything, the ring keeps no WAL mark: the next write restarts the WAL.
-            database.ring.refresh(self._pipeline.committed_seq)
-            await self._workers.call(self._cut_wal)
-            return True, lsn, table
+            complete = await self._checkpoint_all()
+            return complete, lsn, table if complete else None
         finally:
             self._queue.release()
+
+    async def _checkpoint_all(self) -> bool:
+        """While nobody writes: the rest of the WAL into the database file; whether all of it is there now.
+
+        Past wal_max_mb the snapshots that stand in the way are taken from their sessions, all of them: readers that
+        take turns would otherwise keep the WAL from ever restarting.
+        """
+        database = self._database
+        too_long = database.capture.frames > self._wal_max_frames
+        give_up_at = time.monotonic() + CLEAR_SECONDS
+        while True:
+            in_wal, done = await self._workers.call(self._passive)
+            complete = done == in_wal
+            if complete:
+                # Pinned on a file that holds everything, the ring keeps no mark: the next write restarts the WAL.
+                database.ring.refresh(self._pipeline.committed_seq)
+                free = await self._workers.call(lambda: self._cut_wal(always=too_long))
+                if free:
+                    return True
+            if not too_long or time.monotonic() > give_up_at:
+                return complete
+            self._on_old_reader()
+            await asyncio.sleep(CLEAR_PAUSE_S)
 
     def _passive(self) -> tuple[int, int]:
         """Frames in the WAL, and how many of them are in the database file now."""
         return self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
-    def _cut_wal(self) -> None:
-        """SQLite never shortens its WAL by itself: what one large transaction took would stay taken."""
-        limit = 0 if self._shrink else WAL_KEPT_FACTOR * self._threshold_frames * PAGE_SIZE
+    def _cut_wal(self, *, always: bool) -> bool:
+        """SQLite never shortens its WAL by itself: what one large transaction took would stay taken.
+
+        False when it should have been cut and a snapshot stood in the way.
+        """
+        limit = 0 if always or self._shrink else WAL_KEPT_FACTOR * self._threshold_frames * PAGE_SIZE
         if os.stat(self._database.path + "-wal").st_size > limit:
-            with contextlib.suppress(apsw.BusyError):
+            try:
                 self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-                self._shrink = False
+            except apsw.BusyError:
+                return False
+        self._shrink = False
+        return True
 
     def _settle(self, lsn: Lsn, table: ChecksumTable, clean: bool) -> None:
         try:

@@ -52,6 +52,9 @@ DISK_FULL_HEADROOM: Final = 32 << 20
 """Free bytes at which a node that ran out of room takes writes again."""
 
 
+READER_GRACE_SECONDS: Final = 0.5
+"""A younger snapshot is not taken away: its query will be over soon."""
+
 SEARCH_PATHS_MAX: Final = 64
 IDLE_CHECK_SECONDS: Final = 0.1
 
@@ -228,16 +231,17 @@ class Engine:
         assert self.checkpointer is not None
         self.checkpointer.request().add_done_callback(lambda future: done(future.exception()))
 
-    def cancel_oldest_reader(self) -> None:
-        """SQLite's WAL has grown past its limit: the oldest snapshot that keeps it from restarting must go."""
+    def cancel_old_readers(self) -> None:
+        """SQLite's WAL has grown past its limit: the snapshots that keep it from restarting must go."""
         reason = SerializationFailure(
             "canceling statement due to conflict with checkpointing",
             detail="Its snapshot kept SQLite's WAL from being restarted, which has reached wal_max_mb.",
             hint="Retry; raise wal_max_mb to let readers run longer.",
         )
-        holders = [session for session in self.sessions.values() if session.holds_snapshot()]
-        if holders:
-            min(holders, key=lambda session: session.snapshot_since).lose_snapshot(reason)
+        newest = self.loop.time() - READER_GRACE_SECONDS
+        for session in tuple(self.sessions.values()):
+            if session.holds_snapshot() and session.snapshot_since < newest:
+                session.lose_snapshot(reason)
 
     def alter_system(self, name: str | None, value: str | None) -> None:
         """ALTER SYSTEM SET name = value, for the next start."""

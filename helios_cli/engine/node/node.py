@@ -132,7 +132,7 @@ class Node:
             wal_max_mb=settings.wal_max_mb,
             log_retention_mb=settings.log_retention_mb,
             max_slot_lag_mb=settings.max_slot_lag_mb,
-            on_old_reader=self.engine.cancel_oldest_reader,
+            on_old_reader=self.engine.cancel_old_readers,
             on_event=lambda kind, message: self.event(kind, message, severity="warning"),
             on_fatal=self.panic,
         )
