@@ -36,7 +36,7 @@ IDLE_SECONDS: Final = 60.0
 """A database with anything to checkpoint is checkpointed at least this often."""
 
 RETRY_SECONDS: Final = 1.0
-"""Pause after a checkpoint that failed, for want of room perhaps."""
+"""Pause after a checkpoint that failed, for want of room or because of a snapshot that would not go."""
 
 CLEAR_SECONDS: Final = 2.0
 """How long the writer is held at most while old snapshots are cleared out of the way."""
@@ -227,7 +227,10 @@ class Checkpointer:
                 free = await self._workers.call(lambda: self._cut_wal(always=too_long))
                 if free:
                     return True
-            if not too_long or time.monotonic() > give_up_at:
+            if not too_long:
+                return complete
+            if time.monotonic() > give_up_at:
+                self._retry_at = time.monotonic() + RETRY_SECONDS
                 return complete
             self._on_old_reader()
             await asyncio.sleep(CLEAR_PAUSE_S)
