@@ -151,7 +151,7 @@ class Settings:
         64, "storage", "Size of SQLite's WAL at which a checkpoint begins.", 1, 1 << 20, reload=True
     )
     wal_max_mb: int = _megabytes(
-        1024, "storage", "Size of SQLite's WAL at which the oldest reader is cancelled.", 2, 1 << 20, reload=True
+        1024, "storage", "Size of SQLite's WAL at which readers of old states are cancelled.", 2, 1 << 20, reload=True
     )
     log_segment_mb: int = _megabytes(16, "storage", "Size of one segment file of the page log.", 1, 1024)
     log_retention_mb: int = _megabytes(

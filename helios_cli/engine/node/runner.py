@@ -159,7 +159,8 @@ class Runner:
         job = self.new_job(portal.plan.steps[0], portal.binds, portal.encoder(), connection)
         portal.job = job
         self.session.arm_timeouts()
-        self.session.snapshot_since = self.engine.loop.time()
+        if connection is None:
+            self.session.snapshot_since = self.engine.loop.time()
         self.job, self.session.reading = job, portal
         self.engine.read_pool.admit(job, lambda: self._fetch(portal, rows_max))
         return False
