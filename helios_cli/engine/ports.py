@@ -14,6 +14,9 @@ class File(Protocol):
     def pwrite(self, data: bytes | bytearray | memoryview, offset: int) -> None:
         """Write all of ``data``. Raises OSError (ENOSPC among them)."""
 
+    def pwrite_through(self, data: bytes, offset: int) -> None:
+        """Write all of ``data`` and force it to stable storage. What was written before stays as unsynced as it was."""
+
     def allocate(self, size: int) -> None:
         """Make the file at least ``size`` bytes long with space reserved; new bytes read as zero."""
 

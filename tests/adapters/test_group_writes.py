@@ -112,15 +112,15 @@ class SlowDisk:
     def __init__(self, core: StorageCore, monkeypatch: pytest.MonkeyPatch) -> None:
         self.gate = threading.Semaphore(0)
         self.fail: OSError | None = None
-        sync = core.store.log.sync
+        write_through = core.store.log.write_through
 
-        def gated() -> None:
+        def gated(data: bytes) -> None:
             self.gate.acquire()
             if self.fail is not None:
                 raise self.fail
-            sync()
+            write_through(data)
 
-        monkeypatch.setattr(core.store.log, "sync", gated)
+        monkeypatch.setattr(core.store.log, "write_through", gated)
 
     def let_through(self, count: int = 1) -> None:
         for _ in range(count):

@@ -120,6 +120,11 @@ class SimFile:
         if fits < len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    def pwrite_through(self, data: bytes, offset: int) -> None:
+        """Write and sync; a power cut in between leaves the write as unsynced as any."""
+        self.pwrite(data, offset)
+        self.sync()
+
     def allocate(self, size: int) -> None:
         """Reserve room; the new bytes read as zero."""
         self._check_open()

@@ -46,6 +46,8 @@ def open_connection(path: str, setup: Setup | None = None, *, cache_kib: int = R
     connection = apsw.Connection(path, statementcachesize=STATEMENT_CACHE_SIZE)
     connection.set_busy_timeout(10_000)
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    # Without this a statement is planned anew whenever a parameter that statistics know about is bound.
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     connection.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
     connection.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
     for pragma in (

@@ -19,6 +19,9 @@ _FULL_SYNC: Final[int | None] = getattr(fcntl, "F_FULLFSYNC", None)
 _datasync: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)
 
 
+_WRITE_THROUGH: Final = getattr(os, "RWF_DSYNC", 0)
+
+
 class OsFile:
     """An open descriptor. Interrupted calls are repeated by Python itself (PEP 475), short ones here."""
 
@@ -51,6 +54,13 @@ class OsFile:
         rest = memoryview(data)
         while written < len(rest):
             written += os.pwrite(self._fd, rest[written:], offset + written)
+
+    def pwrite_through(self, data: bytes, offset: int) -> None:
+        """Write all of ``data`` and sync it: one call where the system has such a one (pwritev2(2), RWF_DSYNC)."""
+        if _WRITE_THROUGH and os.pwritev(self._fd, (data,), offset, _WRITE_THROUGH) == len(data):
+            return
+        self.pwrite(data, offset)
+        self.sync()
 
     def allocate(self, size: int) -> None:
         """Reserve ``size`` bytes from the start of the file; file systems that cannot are written with zeros."""

@@ -258,6 +258,28 @@ class PageLog:
         if self.end >= self._half:
             self._spares.prepare()
 
+    def write_through(self, data: bytes) -> None:
+        """Append records and put everything appended so far on disk, in one system call when that is possible.
+
+        Raises:
+            LogDamaged, DiskFull, IoFailed: as :meth:`write` and :meth:`sync`.
+        """
+        if self._dirty or self.end + len(data) > self._room_end:
+            self.write(data)
+            self.sync()
+            return
+        if peek_lsn(data) != self.end:
+            raise LogDamaged(f"page log ends at {self.end}; a record of {peek_lsn(data)} does not continue it")
+        self._check_usable()
+        try:
+            self._file.pwrite_through(data, self.end + self._shift)
+        except OSError as error:
+            raise self._fail(error, "write the page log") from error
+        self._last_raw = _last_header(data)
+        self.end = self.flushed = Lsn(self.end + len(data))
+        if self.end >= self._half:
+            self._spares.prepare()
+
     def _append(self, data: bytes) -> None:
         self._file.pwrite(data, self.end + self._shift)
         self._dirty = True

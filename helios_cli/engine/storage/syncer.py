@@ -20,11 +20,8 @@ Token = TypeVar("Token")
 class LogTail(Protocol):
     """The part of the page log the syncer needs."""
 
-    def write(self, data: bytes) -> None:
-        """Append encoded records."""
-
-    def sync(self) -> None:
-        """Force what was appended to stable storage."""
+    def write_through(self, data: bytes) -> None:
+        """Append encoded records and force everything appended so far to stable storage."""
 
 
 class Syncer(Generic[Token]):
@@ -98,16 +95,18 @@ class Syncer(Generic[Token]):
 
     def _flush_once(self) -> bool:
         items = self._take()
+        records: list[bytes] = []
         tokens: list[Token] = []
         waiting: list[threading.Event] = []
         for item in items:
             if isinstance(item, tuple):
-                self._log.write(item[0])
+                records.append(item[0])
                 tokens.append(item[1])
             elif item is not None:
                 waiting.append(item)
         if tokens:
-            self._log.sync()
+            # One call: each return from the kernel has to wait for the GIL, which the loop holds most of the time.
+            self._log.write_through(b"".join(records))
             self.sync_count += 1
             self._on_flushed(tokens)
         for event in waiting:
