@@ -135,7 +135,9 @@ class CommitPipeline:
             ring.turn(newest.reader, newest.seq)
         self.committed_seq = last.seq
         self.committed_lsn = last.lsn_end
-        self.database.records.committed_lsn = last.lsn_end
+        records = self.database.records
+        records.flushed_lsn = self.database.log.flushed
+        records.committed_lsn = last.lsn_end
         self.commit_count += len(commits)
         if schema_changed:
             self.on_schema_change()

@@ -91,6 +91,11 @@ class Store:
                 f"{self.control_dir} has no control file, but {self.log_dir} holds a page log",
                 hint="Restore the control file from a backup, or start with an empty data directory.",
             )
+        if os.path.exists(self.db_path):
+            raise LogDamaged(
+                f"{self.control_dir} has no control file, but there is a database at {self.db_path}",
+                hint="Restore the control file and the page log from a backup, or start with an empty data directory.",
+            )
         record = ControlRecord(cluster_id=self._random_bytes(16), incarnation=self._random_bytes(16))
         return ControlFile.create(self.files, self.control_dir, record)
 
