@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Final
 
@@ -14,19 +15,22 @@ STEPS: Final = 20_000
 class InlineGuard:
     """A deadline shared by the connections that the loop uses. Armed before each inline statement or group.
 
-    Disarmed it lets everything pass: the same connections are used on worker threads, where time is not short.
+    It stops only what runs on the thread that armed it: worker threads use the same connections, the writer's above
+    all, while the loop runs a statement on another, and their time is not short.
     """
 
     def __init__(self) -> None:
         self._deadline = float("inf")
         self._clock = time.perf_counter
+        self._thread = threading.get_ident()
 
     def watch(self, connection: apsw.Connection) -> None:
         """Install the check on a connection."""
         connection.set_progress_handler(self._expired, STEPS)
 
     def arm(self, seconds: float) -> None:
-        """Statements from now on must end within ``seconds``."""
+        """Statements of this thread must from now on end within ``seconds``."""
+        self._thread = threading.get_ident()
         self._deadline = self._clock() + seconds
 
     def disarm(self) -> None:
@@ -34,4 +38,4 @@ class InlineGuard:
         self._deadline = float("inf")
 
     def _expired(self) -> bool:
-        return self._clock() > self._deadline
+        return self._clock() > self._deadline and threading.get_ident() == self._thread

@@ -1,6 +1,6 @@
 """Who may write: a fair queue for the writer's token, and the group that shares one transaction.
 
-Autocommit writes that wait together run as one SQLite transaction, a savepoint each. Everything else (an
+Autocommit writes that wait together run as one SQLite transaction. Everything else (an
 interactive transaction, COPY, DDL, a statement not known to be short) takes the token alone.
 """
 
@@ -19,7 +19,7 @@ from helios_cli.engine.node.guard import InlineGuard
 from helios_cli.engine.node.pipeline import CommitPipeline
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.sqlite_errors import to_helios
-from helios_cli.engine.storage.database import Database, UnloggedCommit
+from helios_cli.engine.storage.database import Commit, Database, UnloggedCommit
 
 log = logging.getLogger(__name__)
 
@@ -148,6 +148,7 @@ class WriterQueue:
             self._run_group(group)
 
     def _run_group(self, group: list[GroupWrite]) -> None:
+        answered = list(group)
         try:
             self._check_allowed()
             commit = self._execute(group)
@@ -159,12 +160,14 @@ class WriterQueue:
             for write in group:
                 write.error = error
             commit = None
+        # Who was taken out of the group failed on a state that holds the others' work, so it is answered with them.
+        answered = [write for write in answered if not isinstance(write.error, apsw.InterruptError)]
         self.group_count += 1
         self.write_count += len(group)
         if commit is None:
-            self.pipeline.after_latest(lambda: _finish(group))
+            self.pipeline.after_latest(lambda: _finish(answered))
             return
-        commit.waiters.append(lambda: _finish(group))
+        commit.waiters.append(lambda: _finish(answered))
         self.pipeline.submit(commit)
 
     def _check_allowed(self) -> None:
@@ -177,70 +180,75 @@ class WriterQueue:
             self.on_disk_full()
             raise
 
-    def _execute(self, group: list[GroupWrite]) -> Any:
-        """Run the group as one transaction, again without a member that broke it."""
-        guard = self.guard
-        while group:
-            if guard is not None:
-                guard.arm(GROUP_BUDGET_S)
-            try:
-                culprit = self._attempt(group)
-            finally:
-                if guard is not None:
-                    guard.disarm()
+    def _execute(self, group: list[GroupWrite]) -> Commit | None:
+        """Run the group as one transaction, again without a member that broke it. None when it changed nothing."""
+        culprits: list[GroupWrite] = []
+        members = group
+        while members:
+            culprit = self._attempt_guarded(members)
             if culprit is None:
                 break
-            group.remove(culprit)
-            self._settle_culprit(culprit)
-        if not group:
-            return None
+            self._roll_back()
+            culprits.append(culprit)
+            members = [write for write in members if write is not culprit]
+        group[:] = members
         try:
-            return self.database.commit(self.database.writer)
+            commit = self.database.commit(self.database.writer) if members else None
         except apsw.Error as error:
             self._roll_back()
             raise self._translated(error) from error
+        for culprit in culprits:
+            self._settle_culprit(culprit, commit)
+        return commit
 
-    def _attempt(self, group: list[GroupWrite]) -> GroupWrite | None:
-        """One try; returns the member after which the transaction no longer stood, None when it stands.
+    def _attempt_guarded(self, members: list[GroupWrite]) -> GroupWrite | None:
+        if self.guard is None:
+            return self._attempt(members)
+        self.guard.arm(GROUP_BUDGET_S)
+        try:
+            return self._attempt(members)
+        finally:
+            self.guard.disarm()
 
-        An interrupted write, RAISE(ROLLBACK), a full disk or an I/O error makes SQLite roll the whole
-        transaction back, so the work of the members before it is gone and must be done again.
+    def _attempt(self, members: list[GroupWrite]) -> GroupWrite | None:
+        """One try; returns the member that must not be in this transaction, None when it may be committed.
+
+        A member is one statement, and a statement that fails undoes itself, so members need no savepoints. Two kinds
+        of failure reach further and make the others run again without the culprit: an interrupt, RAISE(ROLLBACK), a
+        full disk or an I/O error, after which SQLite has rolled the whole transaction back; and a deferred
+        constraint left violated by a statement that has succeeded, since SQLite counts those per connection.
         """
         connection = self.database.writer
         execute = connection.execute
         execute("BEGIN IMMEDIATE")
-        alone = len(group) == 1
-        for write in group:
+        for write in members:
             write.error = None
-            if not alone:
-                execute("SAVEPOINT member")
             try:
                 cursor = execute(write.plan.steps[0], write.binds)
                 write.rows = cursor.fetchall() if write.plan.columns is not None else None
                 write.changes = connection.changes()
-                if connection.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0]:
-                    raise apsw.ConstraintError("FOREIGN KEY constraint failed")
             except Exception as error:
                 write.error = error
                 if not connection.in_transaction:
                     return write
-                if not alone:
-                    execute("ROLLBACK TO member")
-            if not alone:
-                execute("RELEASE member")
-        if alone and group[0].error is not None:
-            execute("ROLLBACK")
-            execute("BEGIN IMMEDIATE")
+                continue
+            if connection.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0]:
+                write.error = apsw.ConstraintError("FOREIGN KEY constraint failed")
+                return write
         return None
 
-    def _settle_culprit(self, write: GroupWrite) -> None:
+    def _settle_culprit(self, write: GroupWrite, commit: Commit | None) -> None:
+        """Rerun a slow member alone; tell any other of its error once the state that it met is committed."""
         error = write.error
         if isinstance(error, apsw.InterruptError):
             self.on_slow(write)
             return
         if isinstance(error, apsw.FullError | apsw.IOError):
             self.on_disk_full()
-        self.pipeline.after_latest(lambda: write.done(write))
+        if commit is None:
+            self.pipeline.after_latest(lambda: write.done(write))
+        else:
+            commit.waiters.append(lambda: write.done(write))
 
     def _roll_back(self) -> None:
         if self.database.writer.in_transaction:
