@@ -146,7 +146,9 @@ class Store:
     def encoder(self, term: Term) -> RecordEncoder:
         """Makes the records that follow the log's end."""
         table = self.checksums
-        return RecordEncoder(term, last=self.log.last, db_pages=table.pages, db_checksum=table.total)
+        encoder = RecordEncoder(term, last=self.log.last, db_pages=table.pages, db_checksum=table.total)
+        encoder.flushed_lsn = self.log.flushed
+        return encoder
 
     def checkpointed(self, lsn: Lsn, table: ChecksumTable, *, clean: bool = False) -> None:
         """Record a checkpoint whose pages are in the database file and synced."""
