@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.node_process import NodeProcess, free_port
-
 from conftest import find_program
+from support.node_process import NodeProcess, free_port
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from helios_cli.engine.node.engine import Engine, SchemaView
 from helios_cli.engine.node.readers import ReadJob, RowsEncoder
 from helios_cli.engine.node.runner import Runner, read_only_error
 from helios_cli.engine.node.session_values import session_value
+from helios_cli.engine.node.timezone import check_timezone
 from helios_cli.engine.node.transaction import Transaction
 from helios_cli.engine.node.writer import TokenRequest
 from helios_cli.engine.sql import actions
@@ -588,6 +589,8 @@ class Session:
         variable = find(name)
         folded = variable.name.lower()
         checked = None if value is None else variable.check(variable.name, value)
+        if folded == "timezone" and checked is not None:
+            checked = check_timezone(checked)
         if self.transaction is not None:
             self.undo.append((folded, self.variables.get(folded), local))
         elif local:

@@ -148,7 +148,6 @@ class WriterQueue:
             self._run_group(group)
 
     def _run_group(self, group: list[GroupWrite]) -> None:
-        answered = list(group)
         try:
             self._check_allowed()
             commit = self._execute(group)
@@ -160,14 +159,12 @@ class WriterQueue:
             for write in group:
                 write.error = error
             commit = None
-        # Who was taken out of the group failed on a state that holds the others' work, so it is answered with them.
-        answered = [write for write in answered if not isinstance(write.error, apsw.InterruptError)]
         self.group_count += 1
         self.write_count += len(group)
         if commit is None:
-            self.pipeline.after_latest(lambda: _finish(answered))
+            self.pipeline.after_latest(lambda: _finish(group))
             return
-        commit.waiters.append(lambda: _finish(answered))
+        commit.waiters.append(lambda: _finish(group))
         self.pipeline.submit(commit)
 
     def _check_allowed(self) -> None:
