@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 READ_AHEAD_MAX: Final = 1 << 20
 """Bytes of further messages taken in while a statement waits; then reading pauses."""
 
+ANSWERS_HELD: Final = 64
+"""Messages for the client kept back while more of its own are at hand; then they are sent."""
+
 QUERY, PARSE, BIND, DESCRIBE, EXECUTE, CLOSE, FLUSH, SYNC, TERMINATE = b"QPBDECHSX"
 COPY_DATA: Final = b"d"[0]
 FUNCTION_CALL: Final = b"F"[0]
@@ -96,7 +99,7 @@ class Frontend(asyncio.Protocol):
                 if self._shortcut(data, 5, end, described=True):
                     return
         self._buffer = data
-        if self._waiting:
+        if self._waiting or self._paused_writing:
             if len(data) > READ_AHEAD_MAX and not self._paused_reading:
                 self._paused_reading = True
                 self.transport.pause_reading()
@@ -132,6 +135,8 @@ class Frontend(asyncio.Protocol):
         callback, self._on_drain = self._on_drain, None
         if callback is not None:
             callback()
+        elif self._buffer or self._paused_reading:
+            self._go_on()
 
     def eof_received(self) -> bool:
         """The client will send no more: close."""
@@ -195,6 +200,10 @@ class Frontend(asyncio.Protocol):
             self.session.woke_up()
         try:
             while not self._waiting and size - at >= 5:
+                if len(self._out) > ANSWERS_HELD:
+                    self.flush()
+                if self._paused_writing:
+                    break
                 code = data[at]
                 length = int.from_bytes(data[at + 1 : at + 5], "big")
                 if length > LIMITS[code] or length < 4:
@@ -234,7 +243,7 @@ class Frontend(asyncio.Protocol):
                 self._buffer = data[at:] if at < size else b""
         if self._out and (not self._waiting or size > READ_AHEAD_MAX):
             self.flush()
-        if self._paused_reading and not self._waiting and not self._closing:
+        if self._paused_reading and not self._waiting and not self._paused_writing and not self._closing:
             self._paused_reading = False
             self.transport.resume_reading()
 
@@ -386,7 +395,7 @@ class Frontend(asyncio.Protocol):
             self._process()
         else:
             self.flush()
-            if self._paused_reading:
+            if self._paused_reading and not self._paused_writing:
                 self._paused_reading = False
                 self.transport.resume_reading()
 
