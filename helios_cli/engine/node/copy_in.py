@@ -53,6 +53,7 @@ class CopyReceiver:
 
     def data_received(self, data: bytes) -> bool:
         """Bytes from the client; False when it should not be read for now."""
+        self._session.woke_up()
         self._pending.append(data)
         self._pending_bytes += len(data)
         if not self._running:
@@ -134,6 +135,7 @@ class CopyReceiver:
             self._start()
             self._session.sink.copy_wants_more()
         else:
+            self._session.went_idle(within=True)
             self._session.sink.copy_wants_more()
 
     def _stop(self, error: BaseException, rest: bytes) -> None:

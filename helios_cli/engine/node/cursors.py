@@ -48,10 +48,10 @@ def fetch(session: Session, action: actions.Fetch, portal: Portal, _rows_max: in
             sqlstate="55000",
             hint="Declare it with SCROLL option to enable backward scan.",
         )
-    portal.plan.columns = cursor.plan.columns
-    portal.formats = portal.formats if len(portal.formats) == len(cursor.formats) else cursor.formats
     if portal.describe and not action.move:
+        # A simple query takes the cursor's own format, text or BINARY; a Bind has asked for one.
         portal.describe = False
+        portal.formats = cursor.formats
         session.out.append(backend.row_description(cursor.plan.columns or (), cursor.formats))
     if cursor.done or action.count == 0:
         return _complete(session, action, portal, 0)
@@ -66,6 +66,7 @@ def _fetch_rows(session: Session, action: actions.Fetch, portal: Portal, cursor:
         transaction = session.transaction
         connection = transaction.connection if transaction is not None else None
         job = cursor.job = session.runner.new_job(cursor.plan.steps[0], cursor.binds, cursor.encoder(), connection)
+    job.encode = cursor.encoder_for(portal.formats)
     state = {"sent": 0}
     session.runner.job = job
     session.arm_timeouts()
@@ -102,7 +103,7 @@ def _fetch_rows(session: Session, action: actions.Fetch, portal: Portal, cursor:
     def failed(error: BaseException) -> None:
         session.runner.fetching = False
         session.runner.job = None
-        session.failed(session.runner.translate(error))
+        session.runner.read_failed(error)
 
     step()
     return False

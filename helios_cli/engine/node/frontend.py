@@ -124,6 +124,7 @@ class Frontend(asyncio.Protocol):
             self.engine.loop.call_soon(callback)
         else:
             self._on_drain = callback
+            self.session.went_idle(within=True)
 
     def pause_writing(self) -> None:
         """The client takes its answers slower than they come."""
@@ -134,6 +135,7 @@ class Frontend(asyncio.Protocol):
         self._paused_writing = False
         callback, self._on_drain = self._on_drain, None
         if callback is not None:
+            self.session.woke_up()
             callback()
         elif self._buffer or self._paused_reading:
             self._go_on()
@@ -243,6 +245,7 @@ class Frontend(asyncio.Protocol):
                 self._buffer = data[at:] if at < size else b""
         if self._out and (not self._waiting or size > READ_AHEAD_MAX):
             self.flush()
+        self._await_client()
         if self._paused_reading and not self._waiting and not self._paused_writing and not self._closing:
             self._paused_reading = False
             self.transport.resume_reading()
@@ -376,6 +379,7 @@ class Frontend(asyncio.Protocol):
         self._waiting = False
         self._guarded(lambda: self._run_portal(portal, rows_max))
         if not self._waiting:
+            self.session.run_after_statement()
             self.resume()
 
     def _guarded(self, action: Callable[[], Any]) -> None:
@@ -395,9 +399,16 @@ class Frontend(asyncio.Protocol):
             self._process()
         else:
             self.flush()
+            self._await_client()
             if self._paused_reading and not self._paused_writing:
                 self._paused_reading = False
                 self.transport.resume_reading()
+
+    def _await_client(self) -> None:
+        """All that has come is done. Without a Sync the transaction of a pipeline stays open."""
+        session = self.session
+        if not self._waiting and session.transaction is not None and not session.idle_since:
+            session.went_idle(within=True)
 
     def _on_error(self, error: HeliosError) -> None:
         """Report an error and do what the protocol wants then."""
@@ -406,6 +417,7 @@ class Frontend(asyncio.Protocol):
             return
         self._out.append(backend.error_response(error))
         session = self.session
+        session.after_statement = None
         session.fail_transaction()
         if self._simple is not None:
             self._simple = None
@@ -510,7 +522,7 @@ class Frontend(asyncio.Protocol):
                 f"requires {len(plan.param_types)}"
             )
         values = decode_params(plan.param_types, param_formats, params) if params else ()
-        columns = plan.columns
+        columns = session.columns_of(plan)
         formats = messages.formats_for(result_formats, len(columns)) if columns else ()
         binds = bind(plan, values, prepared.literals, session.values_for(plan))
         old = session.portals.get(portal_name)
@@ -527,7 +539,7 @@ class Frontend(asyncio.Protocol):
             columns = session.columns_of(plan)
             self._out.append(backend.NO_DATA if columns is None else backend.row_description(columns))
             return
-        portal = session.portals.get(name)
+        portal = session.portals.get(name) or session.cursors.get(name)
         if portal is None:
             raise SqlError(f'portal "{name}" does not exist', sqlstate="34000")
         columns = session.columns_of(portal.plan)
@@ -557,7 +569,7 @@ class Frontend(asyncio.Protocol):
         if kind == "S":
             session.statements.pop(name, None)
         else:
-            portal = session.portals.pop(name, None)
+            portal = session.portals.pop(name, None) or session.cursors.pop(name, None)
             if portal is not None:
                 session.runner.close_portal(portal)
         self._out.append(backend.CLOSE_COMPLETE)

@@ -104,15 +104,16 @@ def copy_out(session: Session, action: actions.CopyOut, portal: Portal, _rows_ma
     formatter = copy_formatter(described, _wire_options(action.options))
     head, tail = formatter.begin(), formatter.end()
     session.out.append(backend.copy_out_response(len(columns), binary=binary))
-    if head:
+    if head and not binary:
         session.out.append(backend.copy_data(head))
+    rows = _CopyRows(formatter.rows, head if binary else b"")
     inner = PortalClass(session, "", query, portal.binds, (0,) * len(columns), False)
     inner.completes = False
-    inner.encode = _as_copy_data(formatter.rows)
+    inner.encode = rows
 
     def finished() -> None:
-        if tail:
-            session.out.append(backend.copy_data(tail))
+        if rows.head or tail:
+            session.out.append(backend.copy_data(rows.head + tail))
         session.out.append(backend.COPY_DONE)
         session.out.append(backend.command_complete(f"COPY {inner.sent}"))
         portal.done = True
@@ -125,11 +126,20 @@ def copy_out(session: Session, action: actions.CopyOut, portal: Portal, _rows_ma
     return False
 
 
-def _as_copy_data(encode: Callable[[Iterable[Sequence[Any]]], bytes]) -> Callable[[Iterable[Sequence[Any]]], bytes]:
-    def rows(batch: Iterable[Sequence[Any]]) -> bytes:
-        return b"".join([backend.copy_data(encode((row,))) for row in batch])
+class _CopyRows:
+    """Turns rows into CopyData messages, one each. Binary's header travels with the first row: drivers count on it."""
 
-    return rows
+    def __init__(self, encode: Callable[[Iterable[Sequence[Any]]], bytes], head: bytes) -> None:
+        self.head = head
+        """Not sent yet."""
+        self._encode = encode
+
+    def __call__(self, batch: Iterable[Sequence[Any]]) -> bytes:
+        messages: list[bytes] = []
+        for row in batch:
+            messages.append(backend.copy_data(self.head + self._encode((row,))))
+            self.head = b""
+        return b"".join(messages)
 
 
 def _wire_options(options: actions.CopyOptions) -> CopyOptions:
@@ -179,6 +189,7 @@ def copy_in(session: Session, action: actions.CopyIn, portal: Portal, rows_max: 
 
     session.copy = CopyReceiver(session, transaction.connection, action, parser, done=done, failed=failed)
     session.out.append(backend.copy_in_response(len(action.columns), binary=action.options.format == "binary"))
+    session.went_idle(within=True)
     session.sink.copy_begins()
     return False
 

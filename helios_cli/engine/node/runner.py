@@ -82,7 +82,10 @@ class Runner:
             except apsw.InterruptError:
                 plan.cache[INLINE] = False
             except apsw.Error as error:
-                raise self.translate(error) from error
+                if connection is None:
+                    raise self.translate(error) from error
+                self.fail_after_base(self.translate(error))
+                return False
             else:
                 portal.send_description()
                 if rows_max and len(rows) >= rows_max:
@@ -149,6 +152,7 @@ class Runner:
                 return
             transaction.connection, transaction.snapshot_seq = result
             transaction.borrowed = own is None
+            self.engine.guard.watch(result[0])
             self.session.snapshot_since = self.engine.loop.time()
             self.session.retry(portal, rows_max)
 
@@ -199,7 +203,10 @@ class Runner:
     def _fetched(self, portal: Portal, data: bytes, rows_left: int, count: int) -> None:
         self.fetching = False
         job = portal.job
-        if job is None or self.session.closed:
+        if job is None:
+            # Cancelled while it waited for what it has read to be committed.
+            return
+        if self.session.closed:
             self.job = None
             self._end_job(portal)
             self.session.clean_up()
@@ -229,7 +236,14 @@ class Runner:
         self.fetching = False
         self.job = None
         self._end_job(portal)
-        self._thread_failed(error)
+        self.read_failed(error)
+
+    def read_failed(self, error: BaseException) -> None:
+        """Fail a query: at once when it was told to end, else when what it has read is committed."""
+        if isinstance(error, apsw.InterruptError):
+            self.session.failed(self.translate(error))
+        else:
+            self.fail_after_base(self.translate(error))
 
     def _end_job(self, portal: Portal) -> None:
         job, portal.job = portal.job, None
@@ -417,12 +431,11 @@ class Runner:
     def _take_writer(self, transaction: Transaction) -> None:
         self.engine.check_writable()
         self.engine.database.reserve()
-        transaction.base_seq = self.engine.database.commit_seq
         if transaction.connection is None:
             transaction.connection = self.session.private or self.engine.database.writer
             self.session.end_own_snapshot()
             transaction.begin_writing()
-        elif transaction.snapshot_seq != transaction.base_seq:
+        elif transaction.snapshot_seq < self.engine.database.changed_seq:
             self.session.conflicted = True
             raise SerializationFailure(
                 "could not serialize access due to concurrent update",
@@ -474,11 +487,11 @@ class Runner:
             for action in actions:
                 action()
             return True
-        if actions:
-            return self._commit(transaction, lambda: _all([*actions, done]))
-        return self._commit(transaction, done)
+        return self._commit(transaction, done, actions)
 
-    def _commit(self, transaction: Transaction, done: Callable[[], None]) -> bool:
+    def _commit(
+        self, transaction: Transaction, done: Callable[[], None], actions: Sequence[Callable[[], None]]
+    ) -> bool:
         connection = transaction.connection
         assert connection is not None
         database = self.engine.database
@@ -491,7 +504,7 @@ class Runner:
 
         def committed(commit: Commit | None) -> None:
             self._release_connection(transaction)
-            self.end_commit(commit, done)
+            self.end_commit(commit, done, actions)
 
         def failed(error: BaseException) -> None:
             if connection.in_transaction:
@@ -510,17 +523,23 @@ class Runner:
         committed(commit)
         return False
 
-    def end_commit(self, commit: Commit | None, done: Callable[[], None]) -> None:
-        """Send the record off, free the writer, and call ``done`` when the commit is committed."""
+    def end_commit(
+        self, commit: Commit | None, done: Callable[[], None], actions: Sequence[Callable[[], None]] = ()
+    ) -> None:
+        """Send the record off, free the writer, and call ``done`` when the commit is committed.
+
+        With ``synchronous_commit`` off ``done`` is called at once; ``actions``, of which others hear, never are.
+        """
         pipeline = self.engine.pipeline
         session = self.session
         if commit is None:
             self._give_token_back(None)
             if pipeline.in_flight:
-                pipeline.after_latest(done)
+                pipeline.after_latest(lambda: _all([*actions, done]))
             else:
-                session.later(done)
+                session.later(lambda: _all([*actions, done]))
             return
+        commit.waiters.extend(actions)
         pipeline.submit(commit)
         if commit.schema_changed:
             # Plans are made for the committed schema, so nothing is written under one that is not.
@@ -646,7 +665,9 @@ class Runner:
             self.job.interrupt()
         elif self.job is not None and session.reading is not None:
             # Between two batches, waiting for the client to take what it has.
-            self._fetch_failed(session.reading, reason)
+            self.job = None
+            self._end_job(session.reading)
+            session.failed(reason)
         elif self.queued is not None:
             if self.engine.queue.withdraw(self.queued):
                 self.queued = None

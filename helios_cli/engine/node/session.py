@@ -97,13 +97,15 @@ class Portal:
 
     def encoder(self) -> RowsEncoder:
         """Turns rows into DataRow messages."""
-        if self.encode is not None:
-            return self.encode
+        return self.encode or self.encoder_for(self.formats)
+
+    def encoder_for(self, formats: tuple[int, ...]) -> RowsEncoder:
+        """The same for other formats than the portal's own."""
         cache = self.plan.cache
-        encode = cache.get(self.formats)
+        encode = cache.get(formats)
         if encode is None:
             types = tuple(column.type_oid for column in self.plan.columns or ())
-            encode = cache[self.formats] = rows_encoder(types, self.formats)
+            encode = cache[formats] = rows_encoder(types, formats)
         return encode  # type: ignore[no-any-return]
 
     def sent_since_execute(self) -> int:
@@ -229,6 +231,8 @@ class Session:
         self.started_us = engine.now_us()
         self.idle_since = 0.0
         """When the client got the word inside a transaction, on the loop's clock; 0 while it does not have it."""
+        self.idle_within = False
+        """It is awaited within a statement or a pipeline, so it is not idle in PostgreSQL's sense."""
         self.reading: Portal | None = None
         """The portal whose query is being read on a thread."""
         self.after_statement: Callable[[], None] | None = None
@@ -469,15 +473,17 @@ class Session:
             transaction.schema = self.engine.view_of(transaction.connection, self.search_path)
 
     def columns_of(self, plan: Plan) -> tuple[Column, ...] | None:
-        """The result columns of a plan; EXECUTE and FETCH have those of what they name. None: no result."""
+        """The result columns of a plan; EXECUTE and FETCH have those of what they name.
+
+        None: no result, or a name that will be missed when the statement runs.
+        """
         action = plan.action
         if isinstance(action, actions.Execute):
-            return self.current_plan(self.statement(action.name)).columns
+            prepared = self.statements.get(action.name)
+            return self.current_plan(prepared).columns if prepared is not None else None
         if isinstance(action, actions.Fetch) and not action.move:
             cursor = self.cursors.get(action.cursor)
-            if cursor is None:
-                raise SqlError(f'cursor "{action.cursor}" does not exist', sqlstate="34000")
-            return cursor.plan.columns
+            return cursor.plan.columns if cursor is not None else None
         return plan.columns
 
     # Transactions ----------------------------------------------------------------------------------------------
@@ -669,11 +675,16 @@ class Session:
         """The writer's token has come."""
         self._disarm("lock")
 
-    def went_idle(self) -> None:
-        """The client has the word. Inside a transaction it may be silent only so long."""
+    def went_idle(self, *, within: bool = False) -> None:
+        """The client has the word. Inside a transaction it may be silent only so long.
+
+        ``within`` a statement or a pipeline, whose data, Sync or reading is awaited, that counts only while others
+        wait for the writer.
+        """
         transaction = self.transaction
-        if transaction is None or not transaction.explicit:
+        if transaction is None or not (transaction.explicit or within):
             return
+        self.idle_within = within
         self.idle_since = self.engine.loop.time()
 
     def woke_up(self) -> None:
@@ -686,7 +697,7 @@ class Session:
         if not self.idle_since or transaction is None:
             return
         idle_ms = (now - self.idle_since) * 1000
-        if self.idle_transaction_ms and idle_ms > self.idle_transaction_ms:
+        if self.idle_transaction_ms and idle_ms > self.idle_transaction_ms and not self.idle_within:
             self._idle_timed_out()
         elif transaction.token is not None and len(self.engine.queue):
             limit = self.engine.settings.idle_writer_timeout

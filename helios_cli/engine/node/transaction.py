@@ -28,7 +28,7 @@ class Transaction:
     """
 
     __slots__ = (
-        "base_changes", "base_seq", "borrowed", "connection", "deferrable", "explicit", "failed", "isolation", "lost", "now_us",
+        "base_changes", "borrowed", "connection", "deferrable", "explicit", "failed", "isolation", "lost", "now_us",
         "read_only", "savepoint_undo", "savepoints", "schema", "schema_changed", "slow", "snapshot_seq", "started", "token", "writing",
     )  # fmt: skip
 
@@ -55,8 +55,6 @@ class Transaction:
         """Commit its snapshot shows; -1 without a snapshot."""
         self.base_changes = 0
         """Rows that its connection had changed before it."""
-        self.base_seq = 0
-        """Commit that its writes stand on."""
         self.savepoints: list[str] = []
         self.savepoint_undo: list[Undo] = []
         """For each savepoint what came before it."""

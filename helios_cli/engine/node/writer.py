@@ -30,6 +30,20 @@ GROUP_BUDGET_S: Final = 0.05
 """Time after which SQLite interrupts a group: its slowest member reruns alone on a thread."""
 
 
+UNDONE: Final = frozenset(
+    {
+        apsw.SQLITE_CONSTRAINT_CHECK,
+        apsw.SQLITE_CONSTRAINT_FOREIGNKEY,
+        apsw.SQLITE_CONSTRAINT_NOTNULL,
+        apsw.SQLITE_CONSTRAINT_PRIMARYKEY,
+        apsw.SQLITE_CONSTRAINT_ROWID,
+        apsw.SQLITE_CONSTRAINT_TRIGGER,
+        apsw.SQLITE_CONSTRAINT_UNIQUE,
+    }
+)
+"""Failures that SQLite's compiler foresees and keeps a statement journal for (sqlite.org/tempfiles.html, 2.4)."""
+
+
 class GroupWrite:
     """One autocommit write of one session, waiting to run in a group."""
 
@@ -193,6 +207,7 @@ class WriterQueue:
             commit = self.database.commit(self.database.writer) if members else None
         except apsw.Error as error:
             self._roll_back()
+            group.extend(culprits)
             raise self._translated(error) from error
         for culprit in culprits:
             self._settle_culprit(culprit, commit)
@@ -210,10 +225,11 @@ class WriterQueue:
     def _attempt(self, members: list[GroupWrite]) -> GroupWrite | None:
         """One try; returns the member that must not be in this transaction, None when it may be committed.
 
-        A member is one statement, and a statement that fails undoes itself, so members need no savepoints. Two kinds
-        of failure reach further and make the others run again without the culprit: an interrupt, RAISE(ROLLBACK), a
-        full disk or an I/O error, after which SQLite has rolled the whole transaction back; and a deferred
-        constraint left violated by a statement that has succeeded, since SQLite counts those per connection.
+        A member is one statement, and a statement that breaks a constraint undoes itself, so members need no
+        savepoints. Other failures make the others run again without the culprit: an interrupt, RAISE(ROLLBACK), a
+        full disk or an I/O error, after which SQLite has rolled the whole transaction back; an error for which SQLite
+        keeps no statement journal, an overflow for example, so that rows changed before it stay changed; and a
+        deferred constraint left violated by a statement that has succeeded, since SQLite counts those per connection.
         """
         connection = self.database.writer
         execute = connection.execute
@@ -226,7 +242,7 @@ class WriterQueue:
                 write.changes = connection.changes()
             except Exception as error:
                 write.error = error
-                if not connection.in_transaction:
+                if not connection.in_transaction or not _undid_itself(error):
                     return write
                 continue
             if connection.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0]:
@@ -255,6 +271,11 @@ class WriterQueue:
         if isinstance(error, apsw.FullError | apsw.IOError):
             self.on_disk_full()
         return to_helios(str(error), getattr(error, "extendedresult", 0), None)
+
+
+def _undid_itself(error: Exception) -> bool:
+    """Whether a statement that failed so has certainly left nothing behind in its transaction."""
+    return isinstance(error, apsw.ConstraintError) and getattr(error, "extendedresult", 0) in UNDONE
 
 
 def _finish(group: list[GroupWrite]) -> None:

@@ -25,6 +25,8 @@ _LONG_FUNCTION: Final = re.compile(
     r"|repeat|replace|rpad|sha|similar|sleep|split|string_to|translate|unnest|series)"
 )
 """Functions of the library whose work or result can be large whatever the size of their arguments."""
+_CLEARING: Final = ("DELETE", "TRUNCATE TABLE")
+"""Without a WHERE SQLite empties a table in one opcode, which no step budget ends, and explains no loop."""
 _PARAMETER: Final = re.compile(r'\?([0-9]+)')
 _CALL: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\(")
 """The planner writes a call without a space before its parenthesis, and nothing else that way."""
@@ -53,6 +55,8 @@ def is_short(connection: apsw.Connection, plan: Plan) -> bool:
     try:
         rows = connection.execute(f"EXPLAIN QUERY PLAN {sql}", [None] * bind_count(plan)).fetchall()
     except apsw.Error:
+        return False
+    if not rows and plan.tag in _CLEARING:
         return False
     return all(_STEP_OK.fullmatch(str(detail)) and not _RANGE.search(str(detail)) for *_, detail in rows)
 

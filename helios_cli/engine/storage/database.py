@@ -62,6 +62,8 @@ class Database:
         self._wall_us = clock.wall_us
         self.commit_lock = threading.Lock()
         self.commit_seq = 0
+        self.changed_seq = 0
+        """The last commit that changed pages; the records that seal a log change none."""
         self.capture = WalCapture(path)
         self.before_chain: Callable[[], None] = lambda: None
         """Waits until nobody else appends to the log; the parts of a chain are written by the committing thread."""
@@ -130,6 +132,7 @@ class Database:
             if not capture.fired:
                 return None
             self.commit_seq += 1
+            self.changed_seq = self.commit_seq
             if schema_changed:
                 self.ring.wanted += 1
             commit = Commit(self.commit_seq, self.ring.pin_boundary(), schema_changed=schema_changed)
