@@ -11,7 +11,7 @@ import pytest
 from support.node_process import MakeNode, NodeProcess, wait_until
 
 from helios_cli.engine.log.controlrecord import SLOT_BYTES, decode_control
-from helios_cli.engine.log.record import RecordHeader
+from helios_cli.engine.log.record import RecordDamaged, RecordHeader
 from helios_cli.engine.log.segment import SEGMENT_HEADER_BYTES, decode_segment_header
 from helios_cli.engine.storage.files import OsFiles
 from helios_cli.engine.storage.segmentfile import iter_records
@@ -39,8 +39,6 @@ def headers(path: Path) -> Iterator[RecordHeader]:
     file = OsFiles().open(str(path))
     try:
         first = decode_segment_header(file.pread(SEGMENT_HEADER_BYTES, 0), path.name).first_lsn
-        from helios_cli.engine.log.record import RecordDamaged
-
         try:
             for record in iter_records(file, first, first):
                 yield record.header
@@ -151,7 +149,7 @@ def last_bytes(path: Path, header: RecordHeader) -> bytes:
 def test_a_truncated_segment_is_refused(node: NodeProcess) -> None:
     node.stop()
     path = segments(node)[-1]
-    first = list(headers(path))[0]
+    first = next(headers(path))
     os.truncate(path, SEGMENT_HEADER_BYTES + first.length // 2)
     assert str(first.lsn) in refusal(node)
 

@@ -39,7 +39,7 @@ def failing(node: NodeProcess, call: str) -> Iterator[None]:
 
 def traced(node: NodeProcess) -> set[int]:
     """Who traces the threads of a node."""
-    found = set()
+    found: set[int] = set()
     for thread in Path(f"/proc/{node.pid}/task").iterdir():
         lines = (thread / "status").read_text().splitlines()
         found.update(int(line.split()[1]) for line in lines if line.startswith("TracerPid:"))

@@ -76,6 +76,13 @@ def resumes(connection: Connection, number: int) -> Callable[[], bool]:
     return attempt
 
 
+def copy_rows(connection: Connection, end: int) -> None:
+    """Rows 1 to ``end``, in one transaction."""
+    with connection.cursor() as cursor, cursor.copy("COPY t FROM STDIN") as copy:
+        for number in range(1, end + 1):
+            copy.write_row((number, PAD))
+
+
 def count(connection: Connection) -> int:
     row = connection.execute("SELECT count(*) FROM t").fetchone()
     assert row is not None
@@ -113,10 +120,8 @@ def test_a_copy_that_does_not_fit_leaves_nothing(disk: Path, small_node: NodePro
     with node.connect() as connection:
         connection.execute("CREATE TABLE t (id int PRIMARY KEY, pad text)")
         connection.execute("INSERT INTO t VALUES (0, 'x')")
-        with pytest.raises(psycopg.errors.DiskFull), connection.cursor() as cursor:
-            with cursor.copy("COPY t FROM STDIN") as copy:
-                for number in range(1, 80_000):
-                    copy.write_row((number, PAD))
+        with pytest.raises(psycopg.errors.DiskFull):
+            copy_rows(connection, 80_000)
         assert count(connection) == 1
         wait_until(resumes(connection, 1), "writes resume", RESUME_S)
         assert count(connection) == 2
@@ -168,9 +173,7 @@ def test_recovery_that_finds_no_room_says_so(disk: Path, small_node: NodeProcess
     node = small_node
     with node.connect() as connection:
         connection.execute("CREATE TABLE t (id int PRIMARY KEY, pad text)")
-        with connection.cursor() as cursor, cursor.copy("COPY t FROM STDIN") as copy:
-            for number in range(2800):
-                copy.write_row((number, PAD))
+        copy_rows(connection, 2800)
     node.kill()
     # What the start discards must not make room for it.
     for path in (node.data_dir / "db" / "helios.db-wal", *(node.data_dir / "log").glob("spare-*")):
@@ -193,10 +196,8 @@ def test_a_limit_on_file_sizes_is_no_room_either(make_node: MakeNode) -> None:
     with node.connect() as connection:
         connection.execute("CREATE TABLE t (id int PRIMARY KEY, pad text)")
         resource.prlimit(node.pid, resource.RLIMIT_FSIZE, (6 << 20, resource.RLIM_INFINITY))
-        with pytest.raises((psycopg.errors.DiskFull, psycopg.errors.IoError)), connection.cursor() as cursor:
-            with cursor.copy("COPY t FROM STDIN") as copy:
-                for number in range(20_000):
-                    copy.write_row((number, PAD))
+        with pytest.raises((psycopg.errors.DiskFull, psycopg.errors.IoError)):
+            copy_rows(connection, 20_000)
         assert count(connection) == 0
         assert node.running
         resource.prlimit(node.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))

@@ -45,7 +45,7 @@ class Client:
             with self._node.connect() as connection:
                 for statement in self._statements:
                     self.busy.set()
-                    connection.execute(statement)  # type: ignore[call-overload]
+                    connection.execute(statement)
                 while True:
                     if self._writer is None:
                         self.busy.set()
