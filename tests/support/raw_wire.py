@@ -53,7 +53,8 @@ def bind(
     results: Sequence[int] = (),
 ) -> bytes:
     """Bind."""
-    body = portal.encode() + b"\0" + statement.encode() + b"\0" + struct.pack(f"!h{len(formats)}h", len(formats), *formats)
+    body = portal.encode() + b"\0" + statement.encode() + b"\0"
+    body += struct.pack(f"!h{len(formats)}h", len(formats), *formats)
     body += struct.pack("!h", len(params))
     for value in params:
         body += struct.pack("!i", -1) if value is None else struct.pack("!i", len(value)) + value

@@ -66,7 +66,7 @@ def _fetch_rows(session: Session, action: actions.Fetch, portal: Portal, cursor:
         transaction = session.transaction
         connection = transaction.connection if transaction is not None else None
         job = cursor.job = session.runner.new_job(cursor.plan.steps[0], cursor.binds, cursor.encoder(), connection)
-    job.encode = cursor.encoder_for(portal.formats)
+    job.encode = cursor.encoder_for(cursor.formats if action.move else portal.formats)
     state = {"sent": 0}
     session.runner.job = job
     session.arm_timeouts()

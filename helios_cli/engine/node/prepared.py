@@ -38,7 +38,8 @@ def execute(session: Session, action: actions.Execute, portal: Portal, rows_max:
     values = [_argument(session, action, index, oid) for index, oid in enumerate(plan.param_types)]
     portal.plan = plan
     portal.binds = bind(plan, values, prepared.literals, session.values_for(plan))
-    portal.formats = (portal.formats[0] if portal.formats else 0,) * len(plan.columns or ())
+    columns = len(plan.columns or ())
+    portal.formats = portal.formats if len(portal.formats) == columns else (0,) * columns
     return session.start(portal, rows_max)
 
 

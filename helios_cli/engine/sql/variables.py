@@ -109,7 +109,8 @@ def _one_of(*choices: str) -> Check:
 
 
 def _encoding(name: str, value: str) -> str:
-    if value.strip().lower().replace("-", "").replace("_", "") not in ("utf8", "unicode", "sqlascii"):
+    # PostgreSQL looks at letters and digits alone, and asyncpg sends the name in quotes.
+    if "".join(letter for letter in value.lower() if letter.isalnum()) not in ("utf8", "unicode", "sqlascii"):
         raise SqlError(
             f'invalid value for parameter "{name}": "{value}"', sqlstate="22023", hint="Only UTF8 is supported."
         )
