@@ -133,9 +133,7 @@ class Checkpointer:
         return (
             self._again
             or new >= self._threshold_frames
-            or (
-                idle_for > IDLE_SECONDS and self._pipeline.committed_lsn > self.checkpoint_lsn
-            )
+            or (idle_for > IDLE_SECONDS and self._pipeline.committed_lsn > self.checkpoint_lsn)
         )
 
     async def _once(self) -> None:
