@@ -11,17 +11,18 @@ from uuid import UUID
 
 import asyncpg
 import psutil
-import psycopg
 import pytest
 from psycopg import errors, sql
 from support.node_process import NodeProcess, wait_until
 from support.raw_wire import RawClient, bind, execute, parse, query
 
 VALUES: list[tuple[str, Any]] = [
-    ("int2", -7), ("int4", 2**31 - 1), ("int8", -(2**63)), ("float8", 1.5), ("numeric", Decimal("12345678901234567890.125")),
+    ("int2", -7), ("int4", 2**31 - 1), ("int8", -(2**63)), ("float8", 1.5),
+    ("numeric", Decimal("12345678901234567890.125")),
     ("bool", True), ("text", "h\u00e9llo \U0001f600"), ("bytea", b"\0\xff"), ("date", date(1969, 7, 20)),
     ("timestamptz", datetime(2024, 2, 29, 12, 30, 45, 123456, UTC)), ("timestamp", datetime(1, 1, 1)),
-    ("uuid", UUID(int=5)), ("interval", timedelta(days=3, seconds=4)), ("int4[]", [1, None, 3]), ("text[]", ["a", 'q"\\']),
+    ("uuid", UUID(int=5)), ("interval", timedelta(days=3, seconds=4)), ("int4[]", [1, None, 3]),
+    ("text[]", ["a", 'q"\\']),
 ]  # fmt: skip
 
 

@@ -899,6 +899,190 @@ DIALOGUES: dict[str, tuple[Sequence[str], Sequence[Step]]] = {
             "select * from w order by a",
         ],
     ),
+    "set in pipeline rolled back": (
+        S,
+        [
+            parse("set application_name='pp'") + bind() + execute() + parse("selec") + SYNC,
+            "show application_name",
+            parse("set application_name='pp'") + bind() + execute() + SYNC,
+            "show application_name",
+        ],
+    ),
+    "rr in pipeline": (
+        S,
+        [
+            parse("begin isolation level repeatable read")
+            + bind()
+            + execute()
+            + parse("select count(*) from w")
+            + bind()
+            + execute()
+            + SYNC,
+            ("b", "insert into w values (4)"),
+            parse("select count(*) from w") + bind() + execute() + parse("commit") + bind() + execute() + SYNC,
+        ],
+    ),
+    "temp prepared & drop": (
+        S,
+        [
+            "create temp table w (z int)",
+            parse("select * from w", "s") + bind(statement="s") + execute() + SYNC,
+            "drop table w",
+            bind(statement="s") + execute() + SYNC,
+            ("b", "select * from w"),
+            "discard all",
+            parse("select a from w", "s") + bind(statement="s") + execute() + SYNC,
+        ],
+    ),
+    "prepared before temp": (
+        S,
+        [
+            parse("select a from w", "s") + bind(statement="s") + describe("P") + execute() + SYNC,
+            "create temp table w (a text)",
+            bind(statement="s") + execute() + SYNC,
+            "drop table pg_temp.w",
+            bind(statement="s") + execute() + SYNC,
+        ],
+    ),
+    "prepared in rolled back ddl": (
+        DR,
+        [
+            "begin",
+            "create table dr (a int)",
+            parse("select * from dr", "s") + bind(statement="s") + execute() + SYNC,
+            "rollback",
+            ("b", "create table dr (x text, y text)"),
+            bind(statement="s") + execute() + SYNC,
+            ("b", "drop table dr"),
+        ],
+    ),
+    "prepared in rolled back ddl2": (
+        S,
+        [
+            parse("select * from w", "s") + bind(statement="s") + execute() + SYNC,
+            "begin",
+            "alter table w add c int",
+            bind(statement="s") + execute() + SYNC,
+            "rollback",
+            bind(statement="s") + execute() + SYNC,
+            "begin",
+            "alter table w drop b",
+            "rollback",
+            bind(statement="s") + execute() + SYNC,
+            parse("select a from w where a=1", "s2") + SYNC,
+            "begin",
+            "alter table w add c int",
+            bind(statement="s2") + execute() + SYNC,
+            "select c from w",
+            "rollback",
+            bind(statement="s2") + execute() + SYNC,
+            "select c from w",
+        ],
+    ),
+    "temp tx ddl rollback": (
+        [*S, *DR],
+        [
+            "create temp table tq (a int)",
+            "begin",
+            "alter table tq add b int",
+            "insert into tq values (1,2)",
+            "select * from tq",
+            "rollback",
+            "select * from tq",
+            "insert into tq values (1)",
+            "begin",
+            "create table dr (a int)",
+            "insert into dr select a from tq",
+            "commit",
+            ("b", "select * from dr"),
+            ("b", "drop table dr"),
+            "select * from dr",
+            "savepoint x",
+            "begin",
+            "savepoint x",
+            "insert into tq values (5)",
+            "insert into w values (5)",
+            "select 1/0",
+            "rollback to x",
+            "select count(*) from tq",
+            "commit",
+        ],
+    ),
+    "temp copy": (
+        S,
+        [
+            "create temp table tc (a int, b text)",
+            query("copy tc from stdin"),
+            copy_data(b"1\tx\n2\ty\n") + COPY_DONE,
+            "copy tc to stdout",
+            "copy (select count(*) from tc join w using (a)) to stdout",
+            "begin",
+            "declare c cursor for select * from tc order by a",
+            "fetch 1 c",
+            "insert into w values (77)",
+            "fetch 1 c",
+            "commit",
+            "select count(*) from w",
+        ],
+    ),
+    "temp suspended portal then write": (
+        S,
+        [
+            "create temp table tc as select a from w",
+            "begin",
+            parse("select a from tc order by a") + bind(portal="p") + execute("p", 1) + SYNC,
+            "insert into w values (88)",
+            execute("p", 1) + SYNC,
+            "commit",
+            "select count(*) from w",
+        ],
+    ),
+    "for update": (
+        S,
+        [
+            "begin",
+            "select * from w where a=1 for update",
+            "update w set b='u' where a=1",
+            "commit",
+            "select * from w where a=1 for update",
+            "select * from w where a=1 for share",
+            "begin",
+            "lock table w in exclusive mode",
+            "select 1",
+            "commit",
+            "lock table w",
+        ],
+    ),
+    "do/empty/comment": (S, ["/* c */", "select 1 /* c */; -- d", ";select 2", "select 'a;b'; select 3"]),
+    "error then recovered within simple multi": (
+        S,
+        [
+            "begin; insert into w values (50); savepoint s; select 1/0; rollback to s",
+            "rollback to s",
+            "commit",
+            "select count(*) from w",
+        ],
+    ),
+    "returning in tx pipeline": (
+        S,
+        [
+            parse("begin")
+            + bind()
+            + execute()
+            + parse("insert into w values (60,'x') returning a,b")
+            + bind()
+            + describe("P")
+            + execute()
+            + parse("update w set b='y' where a=60 returning *")
+            + bind()
+            + execute()
+            + parse("commit")
+            + bind()
+            + execute()
+            + SYNC,
+            "select * from w where a=60",
+        ],
+    ),
     "formats of a cursor": (
         S,
         [

@@ -15,7 +15,7 @@ from typing import Any, Final
 import apsw
 
 from helios_cli.engine.errors import FeatureNotSupported, HeliosError, ProtocolViolation, SqlError
-from helios_cli.engine.node import fastpath
+from helios_cli.engine.node import fastpath, utility
 from helios_cli.engine.node.engine import INLINE, Engine
 from helios_cli.engine.node.session import Portal, Session
 from helios_cli.engine.node.writer import GroupWrite
@@ -75,6 +75,8 @@ class Frontend(asyncio.Protocol):
         self._closing = False
         self._next: tuple[bytes, int] = (b"", 0)
         """The data being handled and where the message after the present one begins."""
+        self._shortcuts = True
+        """The data in hand has not been tried as a whole yet."""
         self._taken = False
         """COPY took the rest of the data in hand."""
 
@@ -90,14 +92,15 @@ class Frontend(asyncio.Protocol):
             return
         if self._buffer:
             data = self._buffer + data
-        elif not self._waiting and data[:1] == b"B" and data.endswith(fastpath.DESCRIBE_EXECUTE_SYNC):
+        elif data[:1] == b"B" and self._is_ready() and data.endswith(fastpath.DESCRIBE_EXECUTE_SYNC):
             # Bind to Sync and nothing else: by far the most frequent thing a driver sends.
             end = len(data) - len(fastpath.DESCRIBE_EXECUTE_SYNC)
-            if int.from_bytes(data[1:5], "big") + 1 == end and not self._skipping and not self._out:
+            if int.from_bytes(data[1:5], "big") + 1 == end:
                 if self.session.idle_since:
                     self.session.woke_up()
                 if self._shortcut(data, 5, end, described=True):
                     return
+                self._shortcuts = False
         self._buffer = data
         if self._waiting or self._paused_writing:
             if len(data) > READ_AHEAD_MAX and not self._paused_reading:
@@ -105,6 +108,10 @@ class Frontend(asyncio.Protocol):
                 self.transport.pause_reading()
             return
         self._process()
+
+    def _is_ready(self) -> bool:
+        """Whether the next message begins something new, with nothing before it."""
+        return not (self._waiting or self._skipping or self._out or self._paused_writing or self._closing)
 
     def flush(self) -> None:
         """Send what has been answered so far."""
@@ -219,7 +226,7 @@ class Frontend(asyncio.Protocol):
                 at = end
                 if self._skipping and code != SYNC and code != TERMINATE:
                     continue
-                if code == BIND and not self._out:
+                if code == BIND and self._shortcuts and not self._out:
                     behind = size - end
                     if behind == 22 and data.endswith(fastpath.DESCRIBE_EXECUTE_SYNC):
                         if self._shortcut(data, start, end, described=True):
@@ -239,6 +246,7 @@ class Frontend(asyncio.Protocol):
             return
         finally:
             self._dispatching = False
+            self._shortcuts = True
             if self._taken:
                 self._taken = False
             else:
@@ -271,9 +279,13 @@ class Frontend(asyncio.Protocol):
         else:
             self.transport.write(data)
 
-    def wait(self) -> None:
-        """A statement is on its way; :meth:`group_done` or :meth:`group_failed` will be called."""
+    def wait(self, *, ends_transaction: bool = False) -> None:
+        """A statement is on its way; :meth:`group_done` or :meth:`group_failed` will be called.
+
+        With ``ends_transaction`` a failure comes through :meth:`fail`, which has to know that Sync has been read.
+        """
         self._waiting = True
+        self._ends_implicit = ends_transaction
 
     def group_done(self, data: bytes) -> None:
         """The autocommit write of a shortcut is committed; ``data`` is the complete answer."""
@@ -281,6 +293,7 @@ class Frontend(asyncio.Protocol):
             self.session.clean_up()
             return
         self._waiting = False
+        self._ends_implicit = False
         self._simple = None
         out = self._out
         self.session.statement_over()
@@ -555,7 +568,7 @@ class Frontend(asyncio.Protocol):
             raise SqlError(f'portal "{name}" does not exist', sqlstate="34000")
         plan = portal.plan
         if session.transaction is None and plan.kind is not Kind.READ and not self._sync_follows():
-            if plan.kind is not Kind.UTILITY and plan.kind is not Kind.EMPTY:
+            if isinstance(plan.action, utility.TRANSACTIONAL) or plan.kind not in (Kind.UTILITY, Kind.EMPTY):
                 session.begin(explicit=False)
         self._run_portal(portal, rows_max)
 

@@ -560,7 +560,14 @@ class Runner:
         if connection is not None and connection.in_transaction:
             connection.execute("ROLLBACK")
         self._release_connection(transaction)
+        self._forget_schema(transaction)
         self._give_token_back(transaction)
+
+    def _forget_schema(self, transaction: Transaction) -> None:
+        """The transaction's DDL is undone, and the connection it was seen through is for others."""
+        if transaction.schema is not None:
+            transaction.schema = None
+            self.session.forget_undone_plans()
 
     def _release_connection(self, transaction: Transaction) -> None:
         connection, transaction.connection = transaction.connection, None
@@ -573,6 +580,7 @@ class Runner:
     def release_failed(self, transaction: Transaction) -> None:
         """A failed transaction without savepoints keeps nothing: its writer is free for others at once."""
         self._release_connection(transaction)
+        self._forget_schema(transaction)
         transaction.writing = False
         self._give_token_back(transaction)
 

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from helios_cli.engine.node.fastpath import Shortcut
 
 
+PLAN_UNDONE: Final = -2
+"""The catalog version of a plan that was made for a schema that was rolled back: no schema has it."""
+
+
 class Prepared:
     """A named statement."""
 
@@ -471,6 +475,13 @@ class Session:
         transaction = self.transaction
         if transaction is not None and transaction.connection is not None:
             transaction.schema = self.engine.view_of(transaction.connection, self.search_path)
+
+    def forget_undone_plans(self) -> None:
+        """DDL was rolled back: another transaction may give the same version to another schema."""
+        version = self.schema_view().catalog.version
+        for prepared in self.statements.values():
+            if prepared.plan.catalog_version != version:
+                prepared.plan.catalog_version = PLAN_UNDONE
 
     def columns_of(self, plan: Plan) -> tuple[Column, ...] | None:
         """The result columns of a plan; EXECUTE and FETCH have those of what they name.

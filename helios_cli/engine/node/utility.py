@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.node import cursors, maintenance, prepared
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 TEXT_OID = 25
 Handler = Callable[["Session", Any, "Portal", int], bool]
+
+
+TRANSACTIONAL: Final = (
+    actions.SetVariable, actions.ResetVariable, actions.Listen, actions.Unlisten, actions.Notify
+)  # fmt: skip
+"""Utility statements whose effect is undone with the transaction, the implicit one of a pipeline too."""
 
 
 def allowed_in_failed(plan: Plan) -> bool:
@@ -157,6 +163,7 @@ def _rollback_to(session: Session, action: actions.RollbackTo, portal: Portal, _
         session.runner.close_portal(session.cursors.pop(name))
     if session.transaction is not None and session.transaction.schema is not None:
         session.schema_changed_in_transaction()
+        session.forget_undone_plans()
     return complete(session, portal)
 
 
