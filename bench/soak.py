@@ -152,7 +152,7 @@ def run_scenario(scenario: Scenario, *, quick: bool, state: State, results: Path
         try:
             counts = scenario.run(directory, first, count)
         except Exception as error:
-            verdict = f"failed from {first}: {error}"
+            verdict = f"failed from {first}: {' '.join(str(error).split())}"
             _say(f"{key}: {verdict}; see {directory}")
             break
         progress["seconds"] += time.monotonic() - begin

@@ -12,7 +12,7 @@ KILLS = 6
 @pytest.mark.slow
 def test_acknowledged_rows_survive_kills(make_node: MakeNode) -> None:
     node = make_node("--wal-checkpoint-mb", "1", "--log-retention-mb", "4", "--log-segment-mb", "2")
-    outcome = run_kills(node, KILLS, seed=1)
+    outcome = run_kills(node, KILLS, seed=1, load_s=0.4)
     assert outcome.kills >= KILLS
     assert outcome.acknowledged > 500
     assert outcome.redone > 0
