@@ -1,0 +1,109 @@
+"""OPERATIONS.md, SQL.md and hints against the code: metrics, settings, verbs and commands that they name exist."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from helios_cli.commands.completion import walk
+from helios_cli.commands.tree import command_tree
+from helios_cli.engine.config.registry import ALL_SETTINGS
+from helios_cli.engine.sql.functions import REGISTRY
+from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
+
+ROOT = Path(__file__).resolve().parents[2]
+ENGINE = ROOT / "helios_cli" / "engine"
+OPERATIONS = (ROOT / "docs" / "OPERATIONS.md").read_text()
+SQL = (ROOT / "docs" / "SQL.md").read_text()
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+METRIC = re.compile(r"heliosdb_[a-z0-9_]*[a-z0-9]")
+COMMAND = re.compile(r"heliosdb-nano ((?:[a-z]+)(?: [a-z]+)?)")
+
+
+def strings_of(path: Path) -> Iterator[tuple[int, str]]:
+    """Every string of a module but its docstrings."""
+    tree = ast.parse(path.read_text())
+    prose = {
+        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
+            yield node.lineno, node.value
+
+
+def registered_metrics() -> set[str]:
+    paths = [ENGINE / "node" / "report.py", *sorted((ENGINE / "observe").glob("*.py"))]
+    return {text for path in paths for _, text in strings_of(path) if METRIC.fullmatch(text)}
+
+
+def commands() -> set[str]:
+    found = set()
+    for verb in walk(command_tree()["heliosdb-nano"], ()):
+        found.add(" ".join(verb.path))
+    return found
+
+
+def test_every_metric_is_explained_and_no_other() -> None:
+    registered = registered_metrics()
+    assert len(registered) > 20
+    assert {*METRIC.findall(OPERATIONS)} == registered
+
+
+def test_hints_name_commands_that_exist() -> None:
+    known = commands()
+    wrong, seen = [], 0
+    for path in sorted((ROOT / "helios_cli").rglob("*.py")):
+        for line, text in strings_of(path):
+            for words in COMMAND.findall(text):
+                seen += 1
+                if not {words, words.partition(" ")[0]} & known:
+                    wrong.append(f"{path.name}:{line}: heliosdb-nano {words}")
+    assert seen > 3
+    assert wrong == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_documents_name_commands_that_exist(document: Path) -> None:
+    known = commands()
+    lines = re.findall(r"(?:^\$ |`)(?:\w+=\S+ )*heliosdb-nano ([a-z]+)", document.read_text(), re.MULTILINE)
+    assert {name for name in lines if name not in known} == set()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_between_documents_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text()):
+        assert (document.parent / target).exists(), target
+
+
+def test_settings_that_operations_name_exist() -> None:
+    known = {one.name for one in ALL_SETTINGS}
+    named = re.findall(r"`([a-z]+_(?:timeout|mb|port|cert|key|network|connections|threads|flight|format))`", OPERATIONS)
+    assert len(named) > 10
+    assert {name for name in named if name not in known} - {"idle_session_timeout"} == set()
+
+
+def test_admin_verbs_are_documented() -> None:
+    text = (ENGINE / "node" / "node.py").read_text()
+    verbs = re.findall(r'"(\w+)": self\._admin_', text)
+    assert verbs
+    assert [verb for verb in verbs if f"/admin/{verb}`" not in OPERATIONS] == []
+
+
+def test_the_counts_of_functions_and_catalogs_are_current() -> None:
+    assert f"{len({one.name for one in REGISTRY})} names" in SQL, "docs/SQL.md, Functions"
+    for schema in ("pg_catalog", "information_schema"):
+        count = sum(own == schema for own, _ in SYSTEM_RELATIONS)
+        assert re.search(rf"\b{count} (?:relations )?of `{schema}`", SQL), f"docs/SQL.md: {count} of {schema}"
+
+
+def test_functions_that_the_document_lists_exist() -> None:
+    known = {one.name for one in REGISTRY}
+    rows = re.findall(r"^\| (?:strings|aggregates|windows|arrays|sets) \| (.*) \|$", SQL, re.MULTILINE)
+    named = {word for row in rows for word in re.findall(r"(?<![\w*\[])[a-z][a-z0-9_]+(?![\w*\[])", row)}
+    assert len(named) > 60
+    assert named - known - {"and", "every", "aggregate", "trim"} == set()
