@@ -14,6 +14,7 @@ import apsw
 
 from helios_cli.engine.node.engine import INLINE, INLINE_READ_SECONDS
 from helios_cli.engine.node.writer import GroupWrite
+from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.plan import Kind, Plan
 from helios_cli.engine.wire import backend, messages
 from helios_cli.engine.wire.params import Decoder, param_decoders
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 DESCRIBE_EXECUTE_SYNC: Final = b"D\0\0\0\6P\0E\0\0\0\t\0\0\0\0\0S\0\0\0\4"
 EXECUTE_SYNC: Final = b"E\0\0\0\t\0\0\0\0\0S\0\0\0\4"
+_BOUND_WITHOUT_DATA: Final = backend.BIND_COMPLETE + backend.NO_DATA
+_BEGIN: Final = backend.command_complete("BEGIN")
+_COMMIT: Final = backend.command_complete("COMMIT")
 _SELECT_ONE: Final = backend.command_complete("SELECT 1")
 _KEY: Final = "fast"
 
@@ -101,6 +105,8 @@ def bound(frontend: Frontend, data: bytes, start: int, end: int, *, described: b
     prepared = session.statements.get(name)
     if prepared is None or portal or (session.portals and not session.drop_finished_portal()):
         return False
+    if prepared.plan.kind is Kind.UTILITY:
+        return not params and _control(frontend, prepared.plan.action, described)
     formats = (param_formats, result_formats)
     shortcut = prepared.shortcuts.get(formats)
     if shortcut is None or shortcut.catalog is not session.committed_catalog() or not shortcut.plan.cache[INLINE]:
@@ -123,6 +129,25 @@ def bound(frontend: Frontend, data: bytes, start: int, end: int, *, described: b
         binds = [*binds, *session.values_for(plan)]
     answer = shortcut.answer
     return _run(frontend, plan, answer, binds, answer.bound_described if described else backend.BIND_COMPLETE)
+
+
+def _control(frontend: Frontend, action: object, described: bool) -> bool:
+    """BEGIN, and COMMIT of a transaction that has written."""
+    session = frontend.session
+    transaction = session.transaction
+    head = _BOUND_WITHOUT_DATA if described else backend.BIND_COMPLETE
+    if type(action) is actions.Begin and transaction is None:
+        session.begin(explicit=True, isolation=action.isolation, read_only=action.read_only)
+        frontend.answer(head + _BEGIN + backend.READY_IN_TRANSACTION)
+        return True
+    if type(action) is not actions.Commit or action.chain or transaction is None or session.unusual:
+        return False
+    if not transaction.writing or not transaction.explicit or transaction.failed or transaction.lost is not None:
+        return False
+    session.undo_variables(committed=True)
+    frontend.wait(ends_transaction=True)
+    session.runner.commit(transaction, lambda: frontend.group_done(head + _COMMIT + backend.READY_IDLE))
+    return True
 
 
 def query(frontend: Frontend, plan: Plan, literals: Sequence[Any]) -> bool:
