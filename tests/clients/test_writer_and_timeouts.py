@@ -270,3 +270,37 @@ def test_repeatable_read_retry_succeeds(server: NodeProcess) -> None:
         one.execute("UPDATE t SET b = b || '!' WHERE a = 1")
         one.commit()
         assert other.execute("SELECT b FROM t WHERE a = 1").fetchone() == ("other!",)
+
+
+@pytest.mark.parametrize("params", [None, (1,)])
+def test_a_short_statement_with_long_consequences(server: NodeProcess, params: tuple[int] | None) -> None:
+    """A cascade makes a key lookup long: alone it runs again on a thread, in a transaction it fails as a whole."""
+    delete = "DELETE FROM parent WHERE a = 1" if params is None else "DELETE FROM parent WHERE a = %s"
+    with server.connect() as connection:
+        connection.execute("DROP TABLE IF EXISTS child; DROP TABLE IF EXISTS parent")
+        connection.execute("CREATE TABLE parent (a int PRIMARY KEY)")
+        connection.execute("CREATE TABLE child (id int PRIMARY KEY, a int REFERENCES parent (a) ON DELETE CASCADE)")
+        connection.execute("CREATE INDEX ON child (a)")
+        for alone in (True, False):
+            connection.execute("INSERT INTO parent VALUES (1)")
+            connection.execute("INSERT INTO child SELECT g, 1 FROM generate_series(1, 60000) AS g")
+            if alone:
+                assert connection.execute(delete, params).rowcount == 1
+            else:
+                connection.execute("CREATE INDEX ON child (a, id)")  # A new schema, so how long it took is forgotten.
+                _delete_in_transaction(connection, delete, params)
+            assert connection.execute("SELECT count(*) FROM child").fetchone() == (0,)
+
+
+def _delete_in_transaction(connection: psycopg.Connection[tuple[int]], delete: str, params: tuple[int] | None) -> None:
+    for attempt in range(2):
+        try:
+            with connection.transaction():
+                connection.execute("INSERT INTO parent VALUES (2)")
+                connection.execute(delete, params)  # type: ignore[call-overload]
+        except errors.SerializationFailure:
+            assert attempt == 0
+            assert connection.execute("SELECT a FROM parent ORDER BY a").fetchall() == [(1,)]
+        else:
+            assert connection.execute("SELECT a FROM parent").fetchall() == [(2,)]
+            return
