@@ -172,7 +172,8 @@ class Engine:
         if self.disk_full_since is not None:
             return DiskFull(
                 "the disk is full: the node takes no writes until there is room",
-                hint=f"Free space on the file system of {os.path.dirname(self.database.path)}; writes resume by themselves.",
+                hint=f"Free space on the file system of {os.path.dirname(self.database.path)}; "
+                "writes resume by themselves.",
             )
         return None
 

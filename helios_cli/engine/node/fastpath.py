@@ -61,8 +61,9 @@ def answer_of(frontend: Frontend, plan: Plan, result_formats: tuple[int, ...]) -
     answer = plan.cache.get(key, _KEY)
     if answer is _KEY:
         answer = None
-        fits = plan.kind is Kind.READ or (plan.kind is Kind.WRITE and plan.groupable and not plan.locks_rows)
-        if fits and not plan.notices and plan.action is None and not plan.literal_in and frontend.engine.is_inline(plan):
+        kind_fits = plan.kind is Kind.READ or (plan.kind is Kind.WRITE and plan.groupable and not plan.locks_rows)
+        plain = not plan.notices and plan.action is None and not plan.literal_in
+        if kind_fits and plain and frontend.engine.is_inline(plan):
             answer = Answer(plan, messages.formats_for(result_formats, len(plan.columns or ())))
         plan.cache[key] = answer
     return answer  # type: ignore[no-any-return]

@@ -81,7 +81,7 @@ class Connection(asyncio.Protocol):
             self.engine.sessions.pop(self.frontend.session.pid, None)
             self.engine.channels.unlisten(None, self.frontend.session)
 
-    # Startup -----------------------------------------------------------------------------------------------------------
+    # Startup ------------------------------------------------------------------------------------------
 
     def _step(self) -> bool:
         """Handle one packet of the buffer; False when it is not complete."""
@@ -104,7 +104,7 @@ class Connection(asyncio.Protocol):
             return True
         if request is startup.Request.SSL:
             return self._ssl_requested()
-        self._start(request)  # type: ignore[arg-type]
+        self._start(request)
         return True
 
     def _asked_once(self, request: startup.Request) -> None:
@@ -133,7 +133,8 @@ class Connection(asyncio.Protocol):
             self._buffer = b""
             raise ProtocolViolation(
                 f"received unencrypted data after {what} request",
-                detail="This could be either a client-software bug or evidence of an attempted man-in-the-middle attack.",
+                detail="This could be either a client-software bug or evidence of an attempted "
+                "man-in-the-middle attack.",
             )
 
     async def _start_tls(self, context: ssl.SSLContext) -> None:
@@ -227,7 +228,7 @@ class Connection(asyncio.Protocol):
             if name not in ("user", "database", "options", "replication"):
                 session.set_variable(name, value)
 
-    # Ends --------------------------------------------------------------------------------------------------------------
+    # Ends ---------------------------------------------------------------------------------------------
 
     def _too_slow(self) -> None:
         self._deadline = None

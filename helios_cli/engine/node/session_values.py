@@ -49,7 +49,7 @@ def _settings(session: Session) -> str:
     return json.dumps(values | session.variables)
 
 
-_VALUES: Final[dict[str, Callable[[Session], Any]]] = {
+_VALUES: Final[dict[str, Callable[[Any], Any]]] = {
     "now": _now,
     "statement_now": _statement_now,
     "clock": lambda session: session.engine.now_us(),

@@ -29,7 +29,8 @@ class Transaction:
 
     __slots__ = (
         "base_changes", "borrowed", "connection", "deferrable", "explicit", "failed", "isolation", "lost", "now_us",
-        "read_only", "savepoint_undo", "savepoints", "schema", "schema_changed", "slow", "snapshot_seq", "started", "token", "writing",
+        "read_only", "savepoint_undo", "savepoints", "schema", "schema_changed", "slow", "snapshot_seq", "started",
+        "token", "writing",
     )  # fmt: skip
 
     def __init__(self, *, explicit: bool, isolation: str, read_only: bool, deferrable: bool, now_us: int) -> None:
@@ -73,9 +74,7 @@ class Transaction:
         return self.isolation == "serializable" and not self.read_only
 
     def savepoint(self, name: str, undo_length: Undo = NO_UNDO) -> None:
-        """SAVEPOINT: remembered here; in SQLite only once the transaction writes.
-
-        """
+        """SAVEPOINT: remembered here; in SQLite only once the transaction writes."""
         if self.writing:
             self.run(f"SAVEPOINT s{len(self.savepoints)}")
         self.savepoints.append(name)

@@ -52,7 +52,10 @@ def format_duration(milliseconds: int) -> str:
 
 
 def parse_search_path(value: str) -> tuple[str, ...]:
-    """The schemas of a ``search_path`` setting; ``"$user"`` is left out, since no schema has a user's name. Empty when it names none."""
+    """The schemas of a ``search_path`` setting; empty when it names none.
+
+    ``"$user"`` is left out, since no schema has a user's name.
+    """
     schemas = []
     for quoted, plain in re.findall(r'"((?:[^"]|"")*)"|([^\s,"]+)', value):
         name = quoted.replace('""', '"') if quoted else plain.lower()
@@ -133,7 +136,9 @@ def _fixed(expected: str) -> Check:
     def check(name: str, value: str) -> str:
         if value.strip().lower() != expected.lower():
             raise SqlError(
-                f'parameter "{name}" cannot be set to "{value}"', sqlstate="0A000", hint=f"Only {expected} is supported."
+                f'parameter "{name}" cannot be set to "{value}"',
+                sqlstate="0A000",
+                hint=f"Only {expected} is supported.",
             )
         return expected
 
@@ -143,7 +148,9 @@ def _fixed(expected: str) -> Check:
 def _datestyle(_name: str, value: str) -> str:
     parts = {part.strip().lower() for part in value.split(",")}
     if not parts <= {"iso", "mdy", "dmy", "ymd", "default", "us", "european"}:
-        raise SqlError(f'parameter "DateStyle" cannot be set to "{value}"', sqlstate="0A000", hint="Only ISO is supported.")
+        raise SqlError(
+            f'parameter "DateStyle" cannot be set to "{value}"', sqlstate="0A000", hint="Only ISO is supported."
+        )
     return "ISO, MDY"
 
 
