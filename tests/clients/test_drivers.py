@@ -44,7 +44,7 @@ def test_values_go_round(server: NodeProcess, type_name: str, value: Any, binary
     with server.connect() as connection:
         cursor = connection.cursor(binary=binary)
         mark = "%b" if binary else "%s"
-        cursor.execute(f"SELECT {mark}::{type_name}, {mark}::{type_name} IS NULL", (value, None))  # type: ignore[call-overload]
+        cursor.execute(f"SELECT {mark}::{type_name}, {mark}::{type_name} IS NULL", (value, None))
         assert cursor.fetchone() == (value, True)
 
 
@@ -161,7 +161,7 @@ def test_constraint_errors_carry_their_names(server: NodeProcess) -> None:
         for statement, state, table, constraint in cases:
             for prefix in ("", "BEGIN; "):
                 with pytest.raises(errors.IntegrityError) as caught:
-                    connection.execute(prefix + statement)  # type: ignore[call-overload]
+                    connection.execute(prefix + statement)
                 told = caught.value.diag
                 assert (told.sqlstate, told.schema_name, told.table_name) == (state, "public", table), statement
                 assert told.constraint_name == constraint

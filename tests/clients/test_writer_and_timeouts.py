@@ -64,7 +64,7 @@ def test_lock_timeout(server: NodeProcess, statement: str) -> None:
         holder.execute("DELETE FROM t")
         other.execute("SET lock_timeout = 80")
         with pytest.raises(errors.LockNotAvailable, match="canceling statement due to lock timeout"):
-            other.execute(statement)  # type: ignore[call-overload]
+            other.execute(statement)
         other.execute("ROLLBACK")
         assert other.execute("SELECT count(*) FROM t").fetchone() == (2,)
         holder.rollback()
@@ -78,7 +78,7 @@ def test_statement_timeout(server: NodeProcess, statement: str) -> None:
             holder.execute("DELETE FROM t")
         other.execute("SET statement_timeout = 150")
         with pytest.raises(errors.QueryCanceled, match="canceling statement due to statement timeout"):
-            other.execute(statement)  # type: ignore[call-overload]
+            other.execute(statement)
         other.execute("ROLLBACK")
         assert other.execute("SELECT count(*) FROM t").fetchone() == (2,)
 
@@ -89,7 +89,7 @@ def test_statement_timeout_reaches_a_fetch(server: NodeProcess, fetch: str) -> N
         connection.execute("SET statement_timeout = 150")
         connection.execute("DECLARE c CURSOR FOR SELECT count(*) FROM generate_series(1, 1000000000)")
         with pytest.raises(errors.QueryCanceled):
-            connection.execute(fetch)  # type: ignore[call-overload]
+            connection.execute(fetch)
 
 
 def test_timeouts_of_the_node_hold_for_its_sessions(make_node: MakeNode) -> None:
@@ -297,7 +297,7 @@ def _delete_in_transaction(connection: psycopg.Connection[tuple[int]], delete: s
         try:
             with connection.transaction():
                 connection.execute("INSERT INTO parent VALUES (2)")
-                connection.execute(delete, params)  # type: ignore[call-overload]
+                connection.execute(delete, params)
         except errors.SerializationFailure:
             assert attempt == 0
             assert connection.execute("SELECT a FROM parent ORDER BY a").fetchall() == [(1,)]
