@@ -62,11 +62,14 @@ def test_sigterm_while_busy(make_node: MakeNode) -> None:
     node = make_node()
     create(node, rows=3000)
     writers = [Client(node, writer=1_000_000 * number) for number in range(1, 5)]
+    for client in writers:
+        assert client.busy.wait(10)
+    # From here on it holds the writer, and the others wait for it.
     open_writer = Client(node, "BEGIN", "INSERT INTO t VALUES (-5000000, 'never')", writer=5_000_000)
     reader = Client(node)
     snapshot = Client(node, "BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT 1 FROM t LIMIT 1")
     clients = [*writers, open_writer, reader, snapshot]
-    for client in clients[:4] + clients[5:]:
+    for client in (open_writer, reader, snapshot):
         assert client.busy.wait(10)
     assert node.stop() == 0
     for client in clients:
