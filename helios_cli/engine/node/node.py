@@ -44,6 +44,7 @@ EXIT_PANIC: Final = 70
 """A file could not be written or synced: what is on disk is unknown until it is opened again."""
 
 STOP_SECONDS: Final = 10.0
+STOP_PAUSE_S: Final = 0.02
 SWITCH_INTERVAL: Final = 0.0005
 """Seconds a worker thread may keep the GIL from the loop; Python's default of 5 ms would be felt by every client."""
 
@@ -363,7 +364,7 @@ class Node:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         try:
-            await asyncio.wait_for(self.checkpointer.checkpoint(clean=True), STOP_SECONDS)
+            await asyncio.wait_for(self._last_checkpoint(), STOP_SECONDS)
         except (HeliosError, TimeoutError, OSError) as error:
             log.warning("the last checkpoint failed, the next start recovers from the log: %s", error)
         engine.stopping = True
@@ -372,6 +373,13 @@ class Node:
         self.loop_monitor.stop()
         await engine.loop.run_in_executor(None, self._close)
         log.info("stopped")
+
+    async def _last_checkpoint(self) -> None:
+        """Everything into the database file; a query that is being interrupted may still hold a snapshot."""
+        await self.checkpointer.checkpoint(clean=True)
+        while not self.checkpointer.complete:
+            await asyncio.sleep(STOP_PAUSE_S)
+            await self.checkpointer.checkpoint(clean=True)
 
     def _close(self) -> None:
         engine = self.engine
