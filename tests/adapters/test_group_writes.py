@@ -16,7 +16,6 @@ import pytest
 from support.storage_core import StorageCore
 
 from helios_cli.engine.errors import DiskFull, SqlError
-from helios_cli.engine.node import writer
 from helios_cli.engine.node.steps import run_steps
 from helios_cli.engine.sql.plan import Kind, Plan
 
@@ -289,10 +288,10 @@ def test_rebuilding_a_parent_keeps_its_children(tmp_path: Path) -> None:
     within_a_loop(body, tmp_path)
 
 
-def test_a_group_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_group_has_a_limit(tmp_path: Path) -> None:
     async def body(path: Path) -> None:
         async with core_of(path) as core:
-            monkeypatch.setattr(writer, "GROUP_MAX", 10)
+            core.queue.group_max = 10
             await core.group(*["UPDATE t SET v = v + 1 WHERE id = 1"] * 35)
             assert core.queue.group_count == 4
             assert core.committed("SELECT v FROM t WHERE id = 1") == [(35,)]

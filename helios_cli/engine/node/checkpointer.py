@@ -72,10 +72,12 @@ class Checkpointer:
         self._pipeline = pipeline
         self._queue = queue
         self._readers = readers
-        self._threshold_frames = max(64, (threshold_mb << 20) // PAGE_SIZE)
-        self._wal_max_frames = (wal_max_mb << 20) // PAGE_SIZE
-        self._log_retention = log_retention_mb << 20
-        self._max_slot_lag = max_slot_lag_mb << 20
+        self.configure(
+            threshold_mb=threshold_mb,
+            wal_max_mb=wal_max_mb,
+            log_retention_mb=log_retention_mb,
+            max_slot_lag_mb=max_slot_lag_mb,
+        )
         self._on_old_reader = on_old_reader
         self._on_event = on_event
         self._on_fatal = on_fatal
@@ -97,6 +99,15 @@ class Checkpointer:
         self.count = 0
         self.last_seconds = 0.0
         self.checkpoint_lsn: Lsn = store.control.record.checkpoint_lsn
+
+    def configure(
+        self, *, threshold_mb: int, wal_max_mb: int, log_retention_mb: int, max_slot_lag_mb: int
+    ) -> None:
+        """Take over settings, at the start or when they are reloaded."""
+        self._threshold_frames = max(64, (threshold_mb << 20) // PAGE_SIZE)
+        self._wal_max_frames = (wal_max_mb << 20) // PAGE_SIZE
+        self._log_retention = log_retention_mb << 20
+        self._max_slot_lag = max_slot_lag_mb << 20
 
     def request(self) -> asyncio.Future[None]:
         """Ask for a checkpoint now; the future is done when it is on disk."""

@@ -94,6 +94,7 @@ class Engine:
         self.queue.on_fatal = on_fatal
         self.queue.on_slow = lambda write: write.done(write)
         self.queue.guard = self.guard
+        self.queue.group_max = settings.group_max_transactions
         self.read_workers = Workers(loop, settings.reader_threads, "reader")
         self.write_worker = Workers(loop, 1, "writer")
         self.read_pool = ReadPool(database, self.read_workers, jobs_max=max(16, settings.reader_threads * 8))

@@ -70,6 +70,8 @@ class Node:
         self.listener: Listener
         self.setup = ConnectionSetup()
         self.loop_monitor = LoopMonitor(self.registry)
+        self.address = settings.listen_address
+        """What the node listens on, which may be narrower than what the settings say."""
         self._http: HttpServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -174,7 +176,7 @@ class Node:
 
     async def _start_faces(self) -> None:
         settings = self.settings
-        host = await self._listen_address()
+        self.address = host = await self._listen_address()
         tls = self._tls_context()
         self.listener = Listener(self.engine, tls=tls)
         await self._bind("pg_port", settings.pg_port, lambda port: self.listener.start(host, port))
@@ -236,7 +238,7 @@ class Node:
         settings = self.settings
         log.info(
             "ready: postgresql://%s:%s/heliosdb, http port %s, data in %s, pid %s",
-            settings.listen_address,
+            self.address,
             settings.pg_port,
             settings.http_port,
             settings.data_dir,
@@ -293,6 +295,13 @@ class Node:
             log.error("settings not reloaded: %s", error.message)
             return
         self.settings = self.engine.settings = settings
+        self.engine.queue.group_max = settings.group_max_transactions
+        self.checkpointer.configure(
+            threshold_mb=settings.wal_checkpoint_mb,
+            wal_max_mb=settings.wal_max_mb,
+            log_retention_mb=settings.log_retention_mb,
+            max_slot_lag_mb=settings.max_slot_lag_mb,
+        )
         set_level(settings.log_level)
         self.event("reloaded", "settings reloaded")
 
@@ -393,9 +402,29 @@ class Node:
         self.events.stop()
 
 
+def check_role(settings: Settings) -> None:
+    """Refuse roles that this version cannot take, instead of running as something else under their name.
+
+    Raises:
+        ConfigError: standby or observer; a mode that needs a second node.
+    """
+    role, mode = settings.replication_role, settings.replication_mode
+    if role in ("standby", "observer"):
+        raise ConfigError(
+            f"this version runs single nodes: it cannot be a {role}",
+            hint="Start it with --replication-role standalone or primary.",
+        )
+    if mode != "async":
+        raise ConfigError(
+            f"this version runs single nodes: replication_mode {mode} would wait for a standby that cannot be",
+            hint="Start it with --replication-mode async.",
+        )
+
+
 def run(settings: Settings) -> int:
     """Run a node to its end; gives the exit code. Raises HeliosError when it cannot start."""
     check_library()
+    check_role(settings)
     configure_logging(settings.log_level, settings.log_format)  # type: ignore[arg-type]
     sys.setswitchinterval(SWITCH_INTERVAL)
     try:

@@ -81,7 +81,7 @@ class Runner:
                 rows = execute(plan.steps[0], portal.binds).fetchall()
             except apsw.InterruptError:
                 plan.cache[INLINE] = False
-            except apsw.Error as error:
+            except (HeliosError, apsw.Error) as error:
                 if connection is None:
                     raise self.translate(error) from error
                 self.fail_after_base(self.translate(error))
@@ -371,7 +371,7 @@ class Runner:
             plan.cache[INLINE] = False
             self._check_stands(transaction)
             return self._write_on_thread(portal, transaction)
-        except apsw.Error as error:
+        except (HeliosError, apsw.Error) as error:
             self.fail_after_base(self.translate(error, plan))
             return False
         finally:

@@ -24,7 +24,7 @@ from helios_cli.engine.storage.database import Commit, Database, UnloggedCommit
 log = logging.getLogger(__name__)
 
 GROUP_MAX: Final = 256
-"""Members of one group at most: bounds the time the loop spends in SQLite at a stretch."""
+"""Members of one group, when the node's settings do not say otherwise."""
 
 GROUP_BUDGET_S: Final = 0.05
 """Time after which SQLite interrupts a group: its slowest member reruns alone on a thread."""
@@ -85,6 +85,8 @@ class WriterQueue:
         self.on_slow: Callable[[GroupWrite], None] = lambda write: None
         """Takes a write that exceeded the inline budget, to run it alone on a thread."""
         self.guard: InlineGuard | None = None
+        self.group_max = GROUP_MAX
+        """Members of one group at most: bounds the time the loop spends in SQLite at a stretch."""
         self.group_count = 0
         self.write_count = 0
         self._waiting: deque[GroupWrite | TokenRequest] = deque()
@@ -157,7 +159,7 @@ class WriterQueue:
                 head.granted()
                 continue
             group: list[GroupWrite] = []
-            while waiting and isinstance(waiting[0], GroupWrite) and len(group) < GROUP_MAX:
+            while waiting and isinstance(waiting[0], GroupWrite) and len(group) < self.group_max:
                 group.append(waiting.popleft())  # type: ignore[arg-type]
             self._run_group(group)
 
