@@ -131,7 +131,8 @@ class TestErrorsAndEmptyResultsWaitForWhatTheyStandOn:
         ],
         ids=[
             "duplicate", "nothing", "duplicate on a thread", "nothing on a thread", "ddl", "in a transaction",
-            "function in a transaction", "in a transaction on a thread", "read in a transaction", "read in a transaction on a thread",
+            "function in a transaction", "in a transaction on a thread", "read in a transaction",
+            "read in a transaction on a thread",
         ],
     )  # fmt: skip
     def test_they_leave_with_it(self, node: InnerNode, before: list[str], statement: str) -> None:

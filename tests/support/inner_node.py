@@ -1,9 +1,9 @@
 """A whole node on a thread of the test: clients reach it over the wire, and the test reaches into it.
 
-    with InnerNode(tmp_path) as node:
-        node.hold_disk()
-        ...
-        node.release_disk()
+with InnerNode(tmp_path) as node:
+    node.hold_disk()
+    ...
+    node.release_disk()
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 
+from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.engine import INLINE, INLINE_READ_SECONDS
 from helios_cli.engine.node.writer import GroupWrite
 from helios_cli.engine.sql import actions
@@ -193,7 +194,7 @@ def _read(
     guard.arm(INLINE_READ_SECONDS)
     try:
         rows = execute(answer.sql, binds).fetchall()
-    except apsw.Error:
+    except (HeliosError, apsw.Error):
         # Interrupted or wrong: the general way finds out which, on a state that has not changed.
         return False
     finally:
@@ -220,7 +221,7 @@ def _write(
     except apsw.InterruptError:
         plan.cache[INLINE] = False
         return False
-    except apsw.Error:
+    except (HeliosError, apsw.Error):
         return False
     finally:
         guard.disarm()
