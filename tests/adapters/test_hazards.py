@@ -17,6 +17,7 @@ from support.storage_core import StorageCore
 from helios_cli.engine.node.guard import InlineGuard
 from helios_cli.engine.storage.files import OsFiles
 from helios_cli.engine.storage.redo import scan_database
+from helios_cli.engine.storage.store import Store
 
 QUIET_S = 0.15
 """How long nothing must come for a test to believe that nothing will."""
@@ -364,6 +365,23 @@ class TestTheWriterIsNotHeldBySilence:
             node.on_loop(node.node._seal)
             assert not sqlstates(one.run("UPDATE t SET v = v + 1 WHERE id = 1"))
             one.run("COMMIT")
+
+
+class TestAfterARestart:
+    def test_a_node_goes_on_in_a_new_term(self, tmp_path: Path) -> None:
+        """What it had sent to others and not synced must not meet another record at the same term and LSN."""
+        store = Store(str(tmp_path))
+        before = store.new_term()
+        store.close()
+        again = Store(str(tmp_path))
+        after = again.new_term()
+        assert after.number > before.number
+        assert after.term_id != before.term_id
+        again.close()
+        # On disk before it is used.
+        third = Store(str(tmp_path))
+        assert third.control.record.term == after
+        third.close()
 
 
 class TestGroups:

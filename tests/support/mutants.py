@@ -1,0 +1,314 @@
+"""Every care taken out once, to see that a test notices: ``python tests/support/mutants.py [name ...]``.
+
+Each mutant is a change of the text of one file, made in a copy of the tree, and the tests that must fail there. A
+mutant that survives, or whose text is not found any more, fails the run. Not part of the tests: it takes minutes.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final, NamedTuple
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+COPIED: Final = ("helios_cli", "tests", "docs", "pyproject.toml")
+SECONDS: Final = 90
+GROUPS: Final = "tests/adapters/test_group_writes.py"
+HAZARDS: Final = "tests/adapters/test_hazards.py"
+PAGE_LOG: Final = "tests/adapters/test_page_log.py"
+
+
+class Mutant(NamedTuple):
+    """A care left out."""
+
+    name: str
+    path: str
+    """Below ``helios_cli/engine``."""
+    old: str
+    new: str
+    tests: str
+    """File of the tests that notice."""
+    select: str = ""
+    """pytest -k; empty for all of the file."""
+
+
+MUTANTS: Final = (
+    Mutant(
+        "a member that broke the transaction stays in it",
+        "node/writer.py",
+        "if not connection.in_transaction or not _undid_itself(error):",
+        "if False:",
+        GROUPS,
+        "interrupted or rollback_raised",
+    ),
+    Mutant(
+        "a member's half-done change stays",
+        "node/writer.py",
+        " or not _undid_itself(error)",
+        "",
+        HAZARDS,
+        "half_way",
+    ),
+    Mutant(
+        "deferred constraints are left to the COMMIT",
+        "node/writer.py",
+        "if connection.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0]:",
+        "if False:",
+        GROUPS,
+        "deferred",
+    ),
+    Mutant(
+        "a node goes on in its old term",
+        "storage/store.py",
+        "self.control.record.term.number + 1, int",
+        "max(1, self.control.record.term.number), int",
+        HAZARDS,
+        "new_term",
+    ),
+    Mutant("no room is asked for", "node/writer.py", "self.database.reserve()", "pass", GROUPS, "full_disk"),
+    Mutant(
+        "the pinned reader moves onto what is in flight",
+        "node/pipeline.py",
+        "if database.commit_seq != self.committed_seq:",
+        "if False:",
+        HAZARDS,
+        "TestCheckpoints or inline_read",
+    ),
+    Mutant(
+        "checkpoints do not wait for the commits in flight",
+        "node/checkpointer.py",
+        "await self._pipeline.quiesce()",
+        "pass",
+        HAZARDS,
+        "nothing_enters_the_file",
+    ),
+    Mutant(
+        "a restarted WAL is not noticed",
+        "storage/capture.py",
+        "if commit.salts != self._salts and start:",
+        "if False:",
+        GROUPS,
+        "restarted_wal",
+    ),
+    Mutant(
+        "the last connection checkpoints on close",
+        "storage/connection.py",
+        "connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)",
+        "pass",
+        GROUPS,
+        "closing_connections",
+    ),
+    Mutant(
+        "foreign keys stay on while a table is rebuilt",
+        "node/steps.py",
+        "connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 0)",
+        'connection.execute("PRAGMA foreign_keys=OFF")',
+        GROUPS,
+        "rebuilding",
+    ),
+    Mutant(
+        "retention forgets recovery",
+        "storage/slots.py",
+        "bounds = [checkpoint, committed, *base_copies, *slots]",
+        "bounds = [committed, *base_copies, *slots]",
+        HAZARDS,
+        "restart_needs",
+    ),
+    Mutant(
+        "damage passes for a torn tail",
+        "storage/pagelog.py",
+        "self._refuse_damage(file, segment, tail.damage, flushed_floor)",
+        "pass",
+        PAGE_LOG,
+        "flushed",
+    ),
+    Mutant(
+        "a chain goes on over other records",
+        "log/chain.py",
+        "        self.open_start = None\n        return start",
+        "        return start",
+        "tests/unit/log/test_log_record.py",
+        "chain or tracker or retry",
+    ),
+    Mutant(
+        "a worker's rows leave before their snapshot is committed",
+        "node/runner.py",
+        "if job.seq > self.engine.pipeline.committed_seq:",
+        "if False:",
+        HAZARDS,
+        "worker_says_nothing",
+    ),
+    Mutant(
+        "a repeatable snapshot does not wait",
+        "node/runner.py",
+        "if transaction.snapshot_seq > self.engine.pipeline.committed_seq:",
+        "if False:",
+        HAZARDS,
+        "repeatable_snapshot",
+    ),
+    Mutant(
+        "a cursor does not wait",
+        "node/cursors.py",
+        "if job.seq > engine.pipeline.committed_seq:",
+        "if False:",
+        HAZARDS,
+        "cursor_shows",
+    ),
+    Mutant(
+        "errors leave at once",
+        "node/runner.py",
+        "            pipeline.after_latest(lambda: self.session.failed(error))",
+        "            self.session.later(lambda: self.session.failed(error))",
+        HAZARDS,
+        "they_leave_with_it",
+    ),
+    Mutant(
+        "notifications overtake their commit",
+        "node/runner.py",
+        "        commit.waiters.extend(actions)\n",
+        "        session.later(lambda: _all(actions))\n",
+        HAZARDS,
+        "notification",
+    ),
+    Mutant(
+        "commits in flight are not counted",
+        "node/pipeline.py",
+        "return len(self.in_flight) < self._in_flight_max",
+        "return True",
+        HAZARDS,
+        "reader_of_its_own",
+    ),
+    Mutant(
+        "a session's temporary tables live on the shared writer",
+        "node/runner.py",
+        "            session.own_connection()\n",
+        "            pass\n",
+        HAZARDS,
+        "temporary",
+    ),
+    Mutant(
+        "volatile functions run under the budget",
+        "storage/access.py",
+        " or plan.volatile:",
+        ":",
+        HAZARDS,
+        "volatile",
+    ),
+    Mutant(
+        "no barrier restarts the WAL",
+        "node/checkpointer.py",
+        "            # Pinned on a file that holds everything, the ring keeps no WAL mark: the next write restarts the WAL.\n"
+        "            database.ring.refresh(self._pipeline.committed_seq)\n",
+        "",
+        GROUPS,
+        "wal_restarts",
+    ),
+    Mutant(
+        "emptying a table runs on the loop",
+        "storage/access.py",
+        "if not rows and plan.tag in _CLEARING:",
+        "if False:",
+        HAZARDS,
+        "empties_a_table",
+    ),
+    Mutant(
+        "the loop's budget ends statements of threads",
+        "node/guard.py",
+        " and threading.get_ident() == self._thread",
+        "",
+        HAZARDS,
+        "budget_ends",
+    ),
+    Mutant(
+        "silent holders keep the writer",
+        "node/session.py",
+        "if limit and idle_ms > limit:",
+        "if False:",
+        HAZARDS,
+        "silent_holder",
+    ),
+    Mutant(
+        "a COPY or a pipeline without an end keeps the writer",
+        "node/session.py",
+        "if transaction is None or not (transaction.explicit or within):",
+        "if transaction is None or not transaction.explicit:",
+        HAZARDS,
+        "silent_holder",
+    ),
+    Mutant(
+        "a conflict is met again and again",
+        "node/runner.py",
+        "self.session.conflicted = True",
+        "pass",
+        HAZARDS,
+        "not_met_twice",
+    ),
+    Mutant(
+        "a seal is a conflict",
+        "node/runner.py",
+        "transaction.snapshot_seq < self.engine.database.changed_seq",
+        "transaction.snapshot_seq < self.engine.database.commit_seq",
+        HAZARDS,
+        "seals",
+    ),
+    Mutant(
+        "segments are named by something else than their first LSN",
+        "storage/pagelog.py",
+        "segment_name(header.first_lsn)",
+        "segment_name(header.first_lsn + 1)",
+        PAGE_LOG,
+        "roll or disk",
+    ),
+)
+
+
+def survives(mutant: Mutant, tree: Path) -> str | None:
+    """Apply a mutant to the copy, run its tests there, undo it. None: it was noticed; else what is wrong."""
+    path = tree / "helios_cli" / "engine" / mutant.path
+    text = path.read_text()
+    if mutant.old not in text:
+        return "its text is not in the file"
+    path.write_text(text.replace(mutant.old, mutant.new))
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--timeout", "20", mutant.tests]
+    try:
+        done = subprocess.run(
+            [*command, *(("-k", mutant.select) if mutant.select else ())],
+            cwd=tree, capture_output=True, text=True, timeout=SECONDS, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        path.write_text(text)
+    if done.returncode == 1:
+        return None
+    return "it survived" if done.returncode == 0 else f"pytest ended with {done.returncode}: {done.stdout[-300:]}"
+
+
+def main(names: list[str]) -> int:
+    """Run the mutants whose names contain one of ``names``; all without."""
+    chosen = [mutant for mutant in MUTANTS if not names or any(name in mutant.name for name in names)]
+    alive = 0
+    with tempfile.TemporaryDirectory(prefix="mutants-") as directory:
+        tree = Path(directory)
+        for name in COPIED:
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy2(source, tree / name)
+        for mutant in chosen:
+            problem = survives(mutant, tree)
+            alive += problem is not None
+            print(
+                f"{'killed' if problem is None else 'ALIVE '}  {mutant.name}{f': {problem}' if problem else ''}",
+                flush=True,
+            )
+    print(f"{len(chosen) - alive} of {len(chosen)} noticed")
+    return 1 if alive else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
