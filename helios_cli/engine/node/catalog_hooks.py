@@ -147,5 +147,3 @@ def _activity(session: Session) -> dict[str, Any]:
         "query": session.query,
         "backend_type": "client backend",
     }
-
-

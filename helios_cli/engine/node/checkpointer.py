@@ -100,9 +100,7 @@ class Checkpointer:
         self.last_seconds = 0.0
         self.checkpoint_lsn: Lsn = store.control.record.checkpoint_lsn
 
-    def configure(
-        self, *, threshold_mb: int, wal_max_mb: int, log_retention_mb: int, max_slot_lag_mb: int
-    ) -> None:
+    def configure(self, *, threshold_mb: int, wal_max_mb: int, log_retention_mb: int, max_slot_lag_mb: int) -> None:
         """Take over settings, at the start or when they are reloaded."""
         self._threshold_frames = max(64, (threshold_mb << 20) // PAGE_SIZE)
         self._wal_max_frames = (wal_max_mb << 20) // PAGE_SIZE

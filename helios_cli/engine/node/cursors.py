@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
+from helios_cli.engine.node.portal import Portal
 from helios_cli.engine.sql import actions
 from helios_cli.engine.wire import backend
 
 if TYPE_CHECKING:
-    from helios_cli.engine.node.session import Portal, Session
+    from helios_cli.engine.node.session import Session
 
 
 def declare(session: Session, action: actions.DeclareCursor, portal: Portal, _rows_max: int) -> bool:
     """DECLARE name CURSOR FOR query."""
     from helios_cli.engine.node import utility
-    from helios_cli.engine.node.session import Portal as PortalClass
 
     if action.hold:
         raise FeatureNotSupported("cursors WITH HOLD are not supported", hint="Use the cursor inside its transaction.")
@@ -25,7 +25,7 @@ def declare(session: Session, action: actions.DeclareCursor, portal: Portal, _ro
         raise SqlError(f'cursor "{action.name}" already exists', sqlstate="42P03")
     plan = action.plan
     formats = (1 if action.binary else 0,) * len(plan.columns or ())
-    cursor = PortalClass(session, action.name, plan, portal.binds, formats, False)
+    cursor = Portal(session, action.name, plan, portal.binds, formats, False)
     cursor.completes = False
     session.cursors[action.name] = cursor
     return utility.complete(session, portal)

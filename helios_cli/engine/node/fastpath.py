@@ -23,7 +23,7 @@ from helios_cli.engine.wire.rows import rows_encoder
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.frontend import Frontend
-    from helios_cli.engine.node.session import Prepared
+    from helios_cli.engine.node.portal import Prepared
 
 DESCRIBE_EXECUTE_SYNC: Final = b"D\0\0\0\6P\0E\0\0\0\t\0\0\0\0\0S\0\0\0\4"
 EXECUTE_SYNC: Final = b"E\0\0\0\t\0\0\0\0\0S\0\0\0\4"
@@ -121,9 +121,7 @@ def bound(frontend: Frontend, data: bytes, start: int, end: int, *, described: b
         return False
     binds: Sequence[Any] = shortcut.literals
     if params:
-        binds = [
-            None if value is None else decode(value) for decode, value in zip(decoders, params, strict=True)
-        ]
+        binds = [None if value is None else decode(value) for decode, value in zip(decoders, params, strict=True)]
         if shortcut.literals:
             binds.extend(shortcut.literals)
     plan = shortcut.plan

@@ -6,18 +6,18 @@ client is not read beyond a limit; when it is over, the rest goes on from there 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 import apsw
 
 from helios_cli.engine.errors import FeatureNotSupported, HeliosError, ProtocolViolation, SqlError
 from helios_cli.engine.node import fastpath, utility
-from helios_cli.engine.node.engine import INLINE, Engine
-from helios_cli.engine.node.session import Portal, Session
+from helios_cli.engine.node.client_link import ClientLink
+from helios_cli.engine.node.engine import INLINE
+from helios_cli.engine.node.portal import Portal
 from helios_cli.engine.node.writer import GroupWrite
 from helios_cli.engine.sql.plan import Kind, Plan
 from helios_cli.engine.sql.planner import bind
@@ -38,47 +38,8 @@ COPY_DATA: Final = b"d"[0]
 FUNCTION_CALL: Final = b"F"[0]
 
 
-class Frontend(asyncio.Protocol):
+class Frontend(ClientLink):
     """Protocol state of one connection; :class:`Session` holds everything about SQL."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        transport: asyncio.Transport,
-        *,
-        user: str,
-        database: str,
-        pid: int,
-        secret: bytes,
-        on_lost: Callable[[Exception | None], None],
-    ) -> None:
-        self.engine = engine
-        self._on_lost = on_lost
-        self.transport = transport
-        self.session = Session(engine, self, user=user, database=database, pid=pid, secret=secret)
-        self._out = self.session.out
-        self._buffer = b""
-        self._waiting = False
-        """A statement is not over: nothing is handled before :meth:`resume` or :meth:`fail`."""
-        self._dispatching = False
-        self._skipping = False
-        """An extended-protocol error: everything up to Sync is discarded."""
-        self._simple: deque[tuple[Plan, Sequence[Any]]] | None = None
-        """Statements of the simple query in hand that are still to run; None in the extended protocol."""
-        self._several = False
-        """The simple query in hand has several statements, which share an implicit transaction."""
-        self._ends_implicit = False
-        """The implicit transaction is being committed; ReadyForQuery comes after."""
-        self._paused_reading = False
-        self._paused_writing = False
-        self._on_drain: Callable[[], None] | None = None
-        self._closing = False
-        self._next: tuple[bytes, int] = (b"", 0)
-        """The data being handled and where the message after the present one begins."""
-        self._shortcuts = True
-        """The data in hand has not been tried as a whole yet."""
-        self._taken = False
-        """COPY took the rest of the data in hand."""
 
     # Bytes in and out --------------------------------------------------------------------------------------------
 
@@ -109,34 +70,6 @@ class Frontend(asyncio.Protocol):
             return
         self._process()
 
-    def _is_ready(self) -> bool:
-        """Whether the next message begins something new, with nothing before it."""
-        return not (self._waiting or self._skipping or self._out or self._paused_writing or self._closing)
-
-    def flush(self) -> None:
-        """Send what has been answered so far."""
-        out = self._out
-        if out:
-            self.transport.write(b"".join(out))
-            out.clear()
-
-    def is_idle(self) -> bool:
-        """Whether the connection is between statements."""
-        return not self._waiting and not self._dispatching and not self._closing and self._simple is None
-
-    def flush_then(self, callback: Callable[[], None]) -> None:
-        """Send, and call back when the client has taken enough of it."""
-        self.flush()
-        if self._closing or not self._paused_writing:
-            self.engine.loop.call_soon(callback)
-        else:
-            self._on_drain = callback
-            self.session.went_idle(within=True)
-
-    def pause_writing(self) -> None:
-        """The client takes its answers slower than they come."""
-        self._paused_writing = True
-
     def resume_writing(self) -> None:
         """There is room again."""
         self._paused_writing = False
@@ -147,10 +80,6 @@ class Frontend(asyncio.Protocol):
         elif self._buffer or self._paused_reading:
             self._go_on()
 
-    def eof_received(self) -> bool:
-        """The client will send no more: close."""
-        return False
-
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
         self._closing = True
@@ -158,44 +87,6 @@ class Frontend(asyncio.Protocol):
         self._buffer = b""
         self.session.close()
         self.resume_writing()
-
-    def terminate(self, error: HeliosError) -> None:
-        """Send a FATAL error and close the connection."""
-        if self._closing:
-            return
-        self._closing = True
-        error.severity = "FATAL"
-        self._out.append(backend.error_response(error))
-        self.flush()
-        self.transport.close()
-        self.session.close()
-
-    def copy_begins(self) -> None:
-        """COPY FROM STDIN has begun: tell the client, and give it what has come already."""
-        self.flush()
-        copy, rest = self.session.copy, self._take_rest()
-        if rest and copy is not None:
-            copy.data_received(rest)
-
-    def copy_wants_more(self) -> None:
-        """The thread has caught up."""
-        copy = self.session.copy
-        if self._paused_reading and not self._closing and (copy is None or copy.wants_more()):
-            self._paused_reading = False
-            self.transport.resume_reading()
-
-    def copy_over(self, rest: bytes) -> None:
-        """COPY has ended; ``rest`` came behind it."""
-        self._buffer = rest
-
-    def _take_rest(self) -> bytes:
-        if self._dispatching:
-            data, end = self._next
-            self._next = (data, len(data))
-            self._taken = True
-            return data[end:]
-        rest, self._buffer = self._buffer, b""
-        return rest
 
     # The order of things -----------------------------------------------------------------------------------------
 
@@ -227,15 +118,11 @@ class Frontend(asyncio.Protocol):
                 if self._skipping and code != SYNC and code != TERMINATE:
                     continue
                 if code == BIND and self._shortcuts and not self._out:
-                    behind = size - end
-                    if behind == 22 and data.endswith(fastpath.DESCRIBE_EXECUTE_SYNC):
-                        if self._shortcut(data, start, end, described=True):
-                            at = size
-                            break
-                    elif behind == 15 and data.endswith(fastpath.EXECUTE_SYNC):
-                        if self._shortcut(data, start, end, described=False):
-                            at = size
-                            break
+                    described = size - end == 22 and data.endswith(fastpath.DESCRIBE_EXECUTE_SYNC)
+                    undescribed = size - end == 15 and data.endswith(fastpath.EXECUTE_SYNC)
+                    if (described or undescribed) and self._shortcut(data, start, end, described=described):
+                        at = size
+                        break
                 self._next = (data, end)
                 self._dispatch(code, data, start, end)
                 if self._closing:
@@ -479,10 +366,8 @@ class Frontend(asyncio.Protocol):
                 return
             if self._simple is None:
                 return
-        if session.transaction is not None and not session.transaction.explicit:
-            if not self._end_implicit(failed=False):
-                return
-        self._ready()
+        if self._end_implicit(failed=False):
+            self._ready()
 
     def _end_implicit(self, *, failed: bool) -> bool:
         """End an implicit transaction; False when its commit has to be waited for."""
@@ -567,9 +452,9 @@ class Frontend(asyncio.Protocol):
         if portal is None:
             raise SqlError(f'portal "{name}" does not exist', sqlstate="34000")
         plan = portal.plan
-        if session.transaction is None and plan.kind is not Kind.READ and not self._sync_follows():
-            if isinstance(plan.action, utility.TRANSACTIONAL) or plan.kind not in (Kind.UTILITY, Kind.EMPTY):
-                session.begin(explicit=False)
+        transactional = isinstance(plan.action, utility.TRANSACTIONAL) or plan.kind in (Kind.WRITE, Kind.DDL, Kind.COPY)
+        if session.transaction is None and transactional and not self._sync_follows():
+            session.begin(explicit=False)
         self._run_portal(portal, rows_max)
 
     def _sync_follows(self) -> bool:

@@ -9,6 +9,7 @@ from helios_cli.engine.errors import ReadOnlyError, SqlError
 from helios_cli.engine.node import utility
 from helios_cli.engine.node.channels import Notification
 from helios_cli.engine.node.copy_in import CopyReceiver
+from helios_cli.engine.node.portal import Portal
 from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.plan import Kind
 from helios_cli.engine.storage.access import bind_count
@@ -17,7 +18,7 @@ from helios_cli.engine.wire.copy import copy_formatter, copy_parser
 from helios_cli.engine.wire.copy_options import CopyColumn, CopyOptions
 
 if TYPE_CHECKING:
-    from helios_cli.engine.node.session import Portal, Session
+    from helios_cli.engine.node.session import Session
 
 
 def explain(session: Session, action: actions.Explain, portal: Portal, _rows_max: int) -> bool:
@@ -95,8 +96,6 @@ def notify(session: Session, action: actions.Notify, portal: Portal, _rows_max: 
 
 def copy_out(session: Session, action: actions.CopyOut, portal: Portal, _rows_max: int) -> bool:
     """COPY ... TO STDOUT: the rows of a query, each a CopyData message."""
-    from helios_cli.engine.node.session import Portal as PortalClass
-
     query = action.query
     columns = query.columns or ()
     binary = action.options.format == "binary"
@@ -107,7 +106,7 @@ def copy_out(session: Session, action: actions.CopyOut, portal: Portal, _rows_ma
     if head and not binary:
         session.out.append(backend.copy_data(head))
     rows = _CopyRows(formatter.rows, head if binary else b"")
-    inner = PortalClass(session, "", query, portal.binds, (0,) * len(columns), False)
+    inner = Portal(session, "", query, portal.binds, (0,) * len(columns), False)
     inner.completes = False
     inner.encode = rows
 
@@ -172,9 +171,7 @@ def copy_in(session: Session, action: actions.CopyIn, portal: Portal, rows_max: 
         return session.runner.with_writer(lambda: session.retry(portal, rows_max))
     transaction.slow = True
     assert transaction.connection is not None
-    columns = [
-        CopyColumn(name, oid, typmod) for name, (oid, typmod) in zip(action.columns, action.types, strict=True)
-    ]
+    columns = [CopyColumn(name, oid, typmod) for name, (oid, typmod) in zip(action.columns, action.types, strict=True)]
     parser = copy_parser(action.table, columns, _wire_options(action.options))
 
     def done(count: int, rest: bytes) -> None:

@@ -10,7 +10,8 @@ from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.planner import bind
 
 if TYPE_CHECKING:
-    from helios_cli.engine.node.session import Portal, Session
+    from helios_cli.engine.node.portal import Portal
+    from helios_cli.engine.node.session import Session
 
 
 def prepare(session: Session, action: actions.Prepare, portal: Portal, _rows_max: int) -> bool:

@@ -80,7 +80,10 @@ def register_metrics(node: Node) -> None:
         "heliosdb_writer_queue": ("Sessions waiting for the writer.", lambda: len(engine.queue)),
         "heliosdb_groups_in_flight": ("Commits on their way to the disk.", lambda: len(pipeline.in_flight)),
         "heliosdb_committed_lsn": ("Committed LSN, in bytes.", lambda: int(pipeline.committed_lsn)),
-        "heliosdb_checkpoint_lsn": ("LSN of the last checkpoint, in bytes.", lambda: int(node.checkpointer.checkpoint_lsn)),
+        "heliosdb_checkpoint_lsn": (
+            "LSN of the last checkpoint, in bytes.",
+            lambda: int(node.checkpointer.checkpoint_lsn),
+        ),
         "heliosdb_log_kept_bytes": ("Bytes of page log kept.", lambda: store.log.end - store.log.start),
         "heliosdb_wal_frames": ("Frames in SQLite's WAL.", lambda: database.capture.frames),
         "heliosdb_database_bytes": ("Size of the database.", lambda: database.checksums.pages * 4096),

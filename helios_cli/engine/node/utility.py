@@ -13,7 +13,8 @@ from helios_cli.engine.sql.variables import BY_NAME
 from helios_cli.engine.wire import backend
 
 if TYPE_CHECKING:
-    from helios_cli.engine.node.session import Portal, Session
+    from helios_cli.engine.node.portal import Portal
+    from helios_cli.engine.node.session import Session
 
 TEXT_OID = 25
 Handler = Callable[["Session", Any, "Portal", int], bool]

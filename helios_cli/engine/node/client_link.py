@@ -1,0 +1,134 @@
+"""Bytes to and from one client: buffers, flow control, the hand-over to COPY, the last word."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.node.engine import Engine
+from helios_cli.engine.node.session import Session
+from helios_cli.engine.sql.plan import Plan
+from helios_cli.engine.wire import backend
+
+log = logging.getLogger(__name__)
+
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.portal import Sink
+
+
+class ClientLink(asyncio.Protocol):
+    """The connection under the protocol."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        transport: asyncio.Transport,
+        *,
+        user: str,
+        database: str,
+        pid: int,
+        secret: bytes,
+        on_lost: Callable[[Exception | None], None],
+    ) -> None:
+        self.engine = engine
+        self._on_lost = on_lost
+        self.transport = transport
+        self.session = Session(engine, cast("Sink", self), user=user, database=database, pid=pid, secret=secret)
+        self._out = self.session.out
+        self._buffer = b""
+        self._waiting = False
+        """A statement is not over: nothing is handled before :meth:`resume` or :meth:`fail`."""
+        self._dispatching = False
+        self._skipping = False
+        """An extended-protocol error: everything up to Sync is discarded."""
+        self._simple: deque[tuple[Plan, Sequence[Any]]] | None = None
+        """Statements of the simple query in hand that are still to run; None in the extended protocol."""
+        self._several = False
+        """The simple query in hand has several statements, which share an implicit transaction."""
+        self._ends_implicit = False
+        """The implicit transaction is being committed; ReadyForQuery comes after."""
+        self._paused_reading = False
+        self._paused_writing = False
+        self._on_drain: Callable[[], None] | None = None
+        self._closing = False
+        self._next: tuple[bytes, int] = (b"", 0)
+        """The data being handled and where the message after the present one begins."""
+        self._shortcuts = True
+        """The data in hand has not been tried as a whole yet."""
+        self._taken = False
+        """COPY took the rest of the data in hand."""
+
+    def _is_ready(self) -> bool:
+        """Whether the next message begins something new, with nothing before it."""
+        return not (self._waiting or self._skipping or self._out or self._paused_writing or self._closing)
+
+    def flush(self) -> None:
+        """Send what has been answered so far."""
+        out = self._out
+        if out:
+            self.transport.write(b"".join(out))
+            out.clear()
+
+    def is_idle(self) -> bool:
+        """Whether the connection is between statements."""
+        return not self._waiting and not self._dispatching and not self._closing and self._simple is None
+
+    def flush_then(self, callback: Callable[[], None]) -> None:
+        """Send, and call back when the client has taken enough of it."""
+        self.flush()
+        if self._closing or not self._paused_writing:
+            self.engine.loop.call_soon(callback)
+        else:
+            self._on_drain = callback
+            self.session.went_idle(within=True)
+
+    def pause_writing(self) -> None:
+        """The client takes its answers slower than they come."""
+        self._paused_writing = True
+
+    def eof_received(self) -> bool:
+        """The client will send no more: close."""
+        return False
+
+    def terminate(self, error: HeliosError) -> None:
+        """Send a FATAL error and close the connection."""
+        if self._closing:
+            return
+        self._closing = True
+        error.severity = "FATAL"
+        self._out.append(backend.error_response(error))
+        self.flush()
+        self.transport.close()
+        self.session.close()
+
+    def copy_begins(self) -> None:
+        """COPY FROM STDIN has begun: tell the client, and give it what has come already."""
+        self.flush()
+        copy, rest = self.session.copy, self._take_rest()
+        if rest and copy is not None:
+            copy.data_received(rest)
+
+    def copy_wants_more(self) -> None:
+        """The thread has caught up."""
+        copy = self.session.copy
+        if self._paused_reading and not self._closing and (copy is None or copy.wants_more()):
+            self._paused_reading = False
+            self.transport.resume_reading()
+
+    def copy_over(self, rest: bytes) -> None:
+        """COPY has ended; ``rest`` came behind it."""
+        self._buffer = rest
+
+    def _take_rest(self) -> bytes:
+        if self._dispatching:
+            data, end = self._next
+            self._next = (data, len(data))
+            self._taken = True
+            return data[end:]
+        rest, self._buffer = self._buffer, b""
+        return rest

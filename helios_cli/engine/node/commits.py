@@ -1,0 +1,246 @@
+"""The writer's token and the ends of transactions: who may write, and when a commit is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import apsw
+
+from helios_cli.engine.errors import HeliosError, SerializationFailure
+from helios_cli.engine.node.threads import SHORT_CHANGES, Threads
+from helios_cli.engine.node.transaction import Transaction
+from helios_cli.engine.sql.plan import Plan
+from helios_cli.engine.storage.database import GROUP_RESERVE, Commit, UnloggedCommit
+
+if TYPE_CHECKING:
+    pass
+
+
+class Commits(Threads):
+    """Taking the writer, committing, rolling back."""
+
+    def _check_stands(self, transaction: Transaction) -> None:
+        """Raise SerializationFailure when SQLite has undone the transaction, as it does for an interrupted write.
+
+        Its connection commits every statement by itself then.
+        """
+        connection = transaction.connection
+        if transaction.writing and connection is not None and not connection.in_transaction:
+            raise SerializationFailure(
+                "canceling statement because it took too long for the event loop",
+                detail="Its interruption undid the whole transaction.",
+                hint="Retry the transaction: the statement will run on a thread from now on.",
+            )
+
+    def with_writer(self, then: Callable[[], None]) -> bool:
+        """Make the session's transaction a writing one, then go on with ``then``."""
+        transaction = self.session.transaction
+        assert transaction is not None
+
+        def granted() -> None:
+            try:
+                self._begin_writing(transaction)
+            except (HeliosError, apsw.Error) as error:
+                self._give_token_back(transaction)
+                self.session.failed(self.translate(error))
+                return
+            then()
+
+        self.take_token(granted)
+        return False
+
+    def _begin_writing(self, transaction: Transaction) -> None:
+        self._take_writer(transaction)
+        connection = transaction.connection
+        assert connection is not None
+        transaction.base_changes = connection.total_changes()
+        # What a transaction that was rolled back has spilled is nothing to this one.
+        connection.status(apsw.SQLITE_DBSTATUS_CACHE_SPILL, True)
+
+    def _take_writer(self, transaction: Transaction) -> None:
+        self.engine.check_writable()
+        self.engine.database.reserve()
+        if transaction.connection is None:
+            transaction.connection = self.session.private or self.engine.database.writer
+            self.session.end_own_snapshot()
+            transaction.begin_writing()
+        elif transaction.snapshot_seq < self.engine.database.changed_seq:
+            self.session.conflicted = True
+            raise SerializationFailure(
+                "could not serialize access due to concurrent update",
+                hint="The transaction's snapshot is older than the newest commit. Retry the transaction.",
+            )
+        else:
+            for index in range(len(transaction.savepoints)):
+                transaction.run(f"SAVEPOINT s{index}")
+            transaction.writing = True
+
+    def take_token(self, granted: Callable[[], None]) -> None:
+        """Wait for the writer's token, within the session's timeouts."""
+        session = self.session
+
+        def on_grant() -> None:
+            session.disarm_lock_timeout()
+            refused = self.engine.queue.refusal()
+            if refused is not None:
+                session.token = None
+                self.engine.queue.release()
+                session.failed(refused)
+                return
+            granted()
+
+        session.token = self.engine.queue.acquire(on_grant)
+        if session.transaction is not None:
+            session.transaction.token = session.token
+        session.arm_timeouts(lock=True)
+
+    def _give_token_back(self, transaction: Transaction | None) -> None:
+        token, self.session.token = self.session.token, None
+        if transaction is not None:
+            transaction.token = None
+        if token is not None and self.engine.queue.holder is token:
+            self.engine.queue.release()
+
+    def commit(self, transaction: Transaction, done: Callable[[], None]) -> bool:
+        """Commit the session's transaction; ``done`` is called when it is committed by the mode's rule.
+
+        True when nothing had to be waited for, and then ``done`` is not called.
+        """
+        actions = self.session.take_channel_actions()
+        self.session.end_transaction_state()
+        if not transaction.writing:
+            self._release_connection(transaction)
+            self._give_token_back(transaction)
+            for action in actions:
+                action()
+            return True
+        return self._commit(transaction, done, actions)
+
+    def _commit(
+        self, transaction: Transaction, done: Callable[[], None], actions: Sequence[Callable[[], None]]
+    ) -> bool:
+        connection = transaction.connection
+        assert connection is not None
+        database = self.engine.database
+        changed = transaction.schema_changed
+        slow = transaction.slow or _is_large(connection, transaction)
+
+        def work() -> Commit | None:
+            database.reserve(database.log_bytes_bound(connection) if slow else GROUP_RESERVE)
+            return database.commit(connection, schema_changed=changed)
+
+        def committed(commit: Commit | None) -> None:
+            self._release_connection(transaction)
+            self.end_commit(commit, done, actions)
+
+        def failed(error: BaseException) -> None:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            self._release_connection(transaction)
+            self.release_and_fail(error)
+
+        if slow:
+            self.on_thread(connection, work, committed, failed)
+            return False
+        try:
+            commit = work()
+        except Exception as error:
+            self.session.later(lambda error=error: failed(error))  # type: ignore[misc]
+            return False
+        committed(commit)
+        return False
+
+    def end_commit(
+        self, commit: Commit | None, done: Callable[[], None], actions: Sequence[Callable[[], None]] = ()
+    ) -> None:
+        """Send the record off, free the writer, and call ``done`` when the commit is committed.
+
+        With ``synchronous_commit`` off ``done`` is called at once; ``actions``, of which others hear, never are.
+        """
+        pipeline = self.engine.pipeline
+        session = self.session
+        if commit is None:
+            self._give_token_back(None)
+            if pipeline.in_flight:
+                pipeline.after_latest(lambda: _all([*actions, done]))
+            else:
+                session.later(lambda: _all([*actions, done]))
+            return
+        commit.waiters.extend(actions)
+        pipeline.submit(commit)
+        if commit.schema_changed:
+            # Plans are made for the committed schema, so nothing is written under one that is not.
+            token, session.token = session.token, None
+            commit.waiters.append(lambda: self.engine.queue.release() if token is not None else None)
+        else:
+            self._give_token_back(None)
+        if session.waits_for_commit():
+            commit.waiters.append(done)
+        else:
+            session.floor_seq = commit.seq
+            session.later(done)
+
+    def rollback(self, transaction: Transaction) -> None:
+        """Undo the session's transaction and give everything back. No thread is using its connection."""
+        self.session.end_transaction_state()
+        connection = transaction.connection
+        if connection is not None and connection.in_transaction:
+            connection.execute("ROLLBACK")
+        self._release_connection(transaction)
+        self._forget_schema(transaction)
+        self._give_token_back(transaction)
+
+    def _forget_schema(self, transaction: Transaction) -> None:
+        """The transaction's DDL is undone, and the connection it was seen through is for others."""
+        if transaction.schema is not None:
+            transaction.schema = None
+            self.session.forget_undone_plans()
+
+    def _release_connection(self, transaction: Transaction) -> None:
+        connection, transaction.connection = transaction.connection, None
+        if connection is not None and connection is self.session.private and connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if transaction.borrowed and connection is not None:
+            self.engine.database.give_back(connection)
+        transaction.borrowed = False
+
+    def release_failed(self, transaction: Transaction) -> None:
+        """A failed transaction without savepoints keeps nothing: its writer is free for others at once."""
+        self._release_connection(transaction)
+        self._forget_schema(transaction)
+        transaction.writing = False
+        self._give_token_back(transaction)
+
+    def drop_token(self) -> None:
+        """The session ends: leave the queue, or give the token back."""
+        token, self.session.token = self.session.token, None
+        if token is not None:
+            self.engine.queue.withdraw(token)
+
+    def fail_after_base(self, error: HeliosError) -> None:
+        """Fail the statement once the state it failed on is committed: an error tells of that state too."""
+        pipeline = self.engine.pipeline
+        if pipeline.in_flight:
+            pipeline.after_latest(lambda: self.session.failed(error))
+        else:
+            self.session.later(lambda: self.session.failed(error))
+
+    def release_and_fail(self, error: BaseException, plan: Plan | None = None) -> None:
+        """A statement that held the token alone failed."""
+        self._give_token_back(None)
+        if isinstance(error, UnloggedCommit):
+            self.engine.on_fatal(error)
+            return
+        self.fail_after_base(self.translate(error, plan))
+
+
+def _all(callbacks: Sequence[Callable[[], None]]) -> None:
+    for callback in callbacks:
+        callback()
+
+
+def _is_large(connection: apsw.Connection, transaction: Transaction) -> bool:
+    """Whether short statements have added up to more than the log keeps room for without being asked."""
+    changes = connection.total_changes() - transaction.base_changes
+    return changes > SHORT_CHANGES or connection.status(apsw.SQLITE_DBSTATUS_CACHE_SPILL)[0] > 0

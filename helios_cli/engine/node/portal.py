@@ -1,0 +1,159 @@
+"""Prepared statements and portals of a session, and what a session asks of its connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from helios_cli.engine.errors import HeliosError, SqlError
+from helios_cli.engine.node.readers import ReadJob, RowsEncoder
+from helios_cli.engine.sql.plan import Kind, Plan
+from helios_cli.engine.wire import backend
+from helios_cli.engine.wire.rows import rows_encoder
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.fastpath import Shortcut
+    from helios_cli.engine.node.session import Session
+
+
+class Prepared:
+    """A named statement."""
+
+    __slots__ = ("literals", "name", "oids", "plan", "shortcuts", "sql")
+
+    def __init__(self, name: str, sql: str, oids: tuple[int, ...], plan: Plan, literals: Sequence[Any]) -> None:
+        self.name = name
+        self.sql = sql
+        self.oids = oids
+        self.plan = plan
+        self.literals = literals
+        self.shortcuts: dict[Any, Shortcut] = {}
+        """By parameter and result formats; see :mod:`.fastpath`."""
+
+
+class Portal:
+    """A statement with its parameters bound, and how far its result has been taken."""
+
+    __slots__ = (
+        "binds", "completes", "describe", "done", "encode", "formats", "job", "name", "noticed", "plan", "rows",
+        "rows_max", "sent", "sent_before", "session",
+    )  # fmt: skip
+
+    def __init__(
+        self, session: Session, name: str, plan: Plan, binds: Sequence[Any], formats: tuple[int, ...], describe: bool
+    ) -> None:
+        self.session = session
+        self.name = name
+        self.plan = plan
+        self.binds = binds
+        self.formats = formats
+        self.describe = describe
+        """RowDescription is still to be sent before the rows: the simple protocol's way."""
+        self.completes = True
+        """CommandComplete follows the last row; FETCH and COPY send one of their own."""
+        self.rows: list[Any] | None = None
+        """Rows fetched and not yet taken."""
+        self.job: ReadJob | None = None
+        self.encode: RowsEncoder | None = None
+        self.sent = 0
+        self.sent_before = 0
+        self.rows_max = 0
+        """Greatest number of rows the Execute in hand wants; 0 for all."""
+        self.done = False
+        self.noticed = False
+        """The plan's notices are on their way; a statement that waited for the writer starts again from the top."""
+
+    def send_description(self) -> None:
+        """RowDescription, once, when it is due."""
+        if self.describe:
+            self.describe = False
+            self.session.out.append(self.description())
+
+    def description(self) -> bytes:
+        """The RowDescription message of this portal."""
+        cache = self.plan.cache
+        key = ("description", self.formats)
+        message = cache.get(key)
+        if message is None:
+            message = cache[key] = backend.row_description(self.plan.columns or (), self.formats)
+        return message
+
+    def encoder(self) -> RowsEncoder:
+        """Turns rows into DataRow messages."""
+        return self.encode or self.encoder_for(self.formats)
+
+    def encoder_for(self, formats: tuple[int, ...]) -> RowsEncoder:
+        """The same for other formats than the portal's own."""
+        cache = self.plan.cache
+        encode = cache.get(formats)
+        if encode is None:
+            types = tuple(column.type_oid for column in self.plan.columns or ())
+            encode = cache[formats] = rows_encoder(types, formats)
+        return encode
+
+    def sent_since_execute(self) -> int:
+        """Rows sent by the Execute in hand."""
+        return self.sent - self.sent_before
+
+    def run_again(self) -> bool:
+        """Execute after the last row: no rows for a query. Raises SqlError 55000 for all else."""
+        if self.plan.columns is None or self.plan.kind > Kind.WRITE:
+            raise SqlError(f'portal "{self.name}" cannot be run', sqlstate="55000")
+        self.session.out.append(backend.command_complete(f"{self.plan.tag} 0"))
+        return True
+
+    def send_result(self, rows: list[Any] | None, changes: int) -> None:
+        """The whole answer of a write."""
+        self.done = True
+        plan = self.plan
+        out = self.session.out
+        if rows is not None and plan.columns is not None:
+            self.send_description()
+            if 0 < self.rows_max <= len(rows):
+                self.done = False
+                self.rows = rows
+                self.session.runner.send_kept_rows(self, self.rows_max)
+                return
+            out.append(self.encoder()(rows))
+            if plan.tag == "SELECT":
+                changes = len(rows)
+        out.append(backend.command_complete(f"{plan.tag} {changes}" if plan.counts_rows else plan.tag))
+
+
+class Sink(Protocol):
+    """What a session tells its connection."""
+
+    def resume(self) -> None:
+        """The statement in hand is over; go on with the next message."""
+
+    def fail(self, error: HeliosError) -> None:
+        """The statement in hand failed; go on as the protocol says."""
+
+    def flush_then(self, callback: Callable[[], None]) -> None:
+        """Send what is in ``out`` and call back when the client has room for more."""
+
+    def terminate(self, error: HeliosError) -> None:
+        """Send a FATAL error and close."""
+
+    def retry(self, portal: Portal, rows_max: int) -> None:
+        """Start the portal's statement again from the top."""
+
+    def copy_begins(self) -> None:
+        """COPY FROM STDIN takes what the client sends from here on."""
+
+    def copy_wants_more(self) -> None:
+        """The COPY thread has caught up; the client may be read again."""
+
+    def copy_over(self, rest: bytes) -> None:
+        """COPY has ended; ``rest`` came behind it."""
+
+    def is_idle(self) -> bool:
+        """Whether the connection is between statements."""
+
+    def flush(self) -> None:
+        """Send what is in ``out``."""
+
+
+def aborted() -> SqlError:
+    """The answer to every statement of a failed transaction."""
+    return SqlError("current transaction is aborted, commands ignored until end of transaction block", sqlstate="25P02")

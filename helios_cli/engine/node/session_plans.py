@@ -1,0 +1,136 @@
+"""Which schema a session sees, and the plans made for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import apsw
+
+from helios_cli.engine.errors import SqlError
+from helios_cli.engine.node.engine import SchemaView
+from helios_cli.engine.node.portal import Prepared, aborted
+from helios_cli.engine.node.session_state import PLAN_UNDONE, SessionState
+from helios_cli.engine.sql import actions
+from helios_cli.engine.sql.plan import Column, Kind, Plan
+from helios_cli.engine.sql.plan_cache import Planned
+from helios_cli.engine.storage.catalog import DEFAULT_PATH
+
+if TYPE_CHECKING:
+    pass
+
+
+class SessionPlans(SessionState):
+    """Planning for one session."""
+
+    def schema_view(self) -> SchemaView:
+        """The schema this session sees, with the plans made for it.
+
+        That is its own transaction's after DDL, its own connection's with temporary tables, else the committed one.
+        """
+        transaction = self.transaction
+        if transaction is not None and transaction.schema is not None:
+            return transaction.schema
+        if self.private is not None:
+            return self._private_view(self.private)
+        return self.engine.schema_view(self.search_path)
+
+    def _private_view(self, connection: apsw.Connection) -> SchemaView:
+        view = self.private_schema
+        if view is None or view.catalog.search_path != self.search_path:
+            view = self.private_schema = self.engine.view_of(connection, self.search_path)
+        elif view.catalog.refresh():
+            view.plans.clear()
+        return view
+
+    def committed_catalog(self) -> object:
+        """The identity of the committed schema along this session's search path; None when it sees another one."""
+        if self.private is not None or (self.transaction is not None and self.transaction.schema is not None):
+            return None
+        if self.search_path is DEFAULT_PATH:
+            return self.engine.catalog
+        return self.schema_view().catalog
+
+    def plan(self, sql: str) -> Planned:
+        """Plan a query string. Raises SqlError."""
+        return self._planned(sql)
+
+    def _planned(self, sql: str, oids: tuple[int, ...] | None = None) -> Planned:
+        view = self.schema_view()
+        try:
+            return view.plans.get(sql, view.catalog, oids)
+        except SqlError as error:
+            if self.transaction is not None and self.transaction.failed and error.sqlstate != "42601":
+                raise aborted() from None
+            raise
+
+    def prepare(self, name: str, sql: str, oids: tuple[int, ...]) -> Prepared:
+        """Plan a statement to be run later, maybe often. Raises SqlError."""
+        same = self.statements.get(name)
+        if (
+            same is not None
+            and same.sql == sql
+            and same.oids == oids
+            and same.plan.kind < Kind.UTILITY
+            and same.plan.catalog_version == self.schema_view().catalog.version
+        ):
+            # Drivers that know only the unnamed statement send the same Parse again and again.
+            return same
+        planned = self._planned(sql, oids)
+        if len(planned) > 1:
+            raise SqlError("cannot insert multiple commands into a prepared statement", sqlstate="42601")
+        plan, literals = planned[0] if planned else (Plan(Kind.EMPTY, ""), ())
+        return Prepared(name, sql, oids, plan, literals)
+
+    def statement(self, name: str) -> Prepared:
+        """A prepared statement by name. Raises SqlError 26000."""
+        prepared = self.statements.get(name)
+        if prepared is None:
+            shown = f'prepared statement "{name}"' if name else "unnamed prepared statement"
+            raise SqlError(f"{shown} does not exist", sqlstate="26000")
+        return prepared
+
+    def current_plan(self, prepared: Prepared) -> Plan:
+        """The plan of a prepared statement, made again when the schema has changed since.
+
+        Raises:
+            SqlError: the statement is wrong under the new schema; 0A000 when its result has other columns now.
+        """
+        plan = prepared.plan
+        if plan.kind >= Kind.UTILITY or plan.catalog_version == self.schema_view().catalog.version:
+            return plan
+        again = self.prepare(prepared.name, prepared.sql, prepared.oids)
+        if _shape_of(again.plan) != _shape_of(plan):
+            raise SqlError("cached plan must not change result type", sqlstate="0A000")
+        prepared.plan, prepared.literals = again.plan, again.literals
+        return prepared.plan
+
+    def schema_changed_in_transaction(self) -> None:
+        """DDL ran in the open transaction: from here on it plans for its own schema."""
+        transaction = self.transaction
+        if transaction is not None and transaction.connection is not None:
+            transaction.schema = self.engine.view_of(transaction.connection, self.search_path)
+
+    def forget_undone_plans(self) -> None:
+        """DDL was rolled back: another transaction may give the same version to another schema."""
+        version = self.schema_view().catalog.version
+        for prepared in self.statements.values():
+            if prepared.plan.catalog_version != version:
+                prepared.plan.catalog_version = PLAN_UNDONE
+
+    def columns_of(self, plan: Plan) -> tuple[Column, ...] | None:
+        """The result columns of a plan; EXECUTE and FETCH have those of what they name.
+
+        None: no result, or a name that will be missed when the statement runs.
+        """
+        action = plan.action
+        if isinstance(action, actions.Execute):
+            prepared = self.statements.get(action.name)
+            return self.current_plan(prepared).columns if prepared is not None else None
+        if isinstance(action, actions.Fetch) and not action.move:
+            cursor = self.cursors.get(action.cursor)
+            return cursor.plan.columns if cursor is not None else None
+        return plan.columns
+
+
+def _shape_of(plan: Plan) -> tuple[Any, ...]:
+    return tuple((column.name, column.type_oid) for column in plan.columns or ())

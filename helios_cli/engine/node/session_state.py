@@ -1,0 +1,218 @@
+"""What a session remembers, its run-time parameters and its clocks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, cast
+
+import apsw
+
+from helios_cli.engine.errors import HeliosError, QueryCanceled, SqlError
+from helios_cli.engine.node import utility
+from helios_cli.engine.node.copy_in import CopyReceiver
+from helios_cli.engine.node.engine import Engine, SchemaView
+from helios_cli.engine.node.portal import Portal, Prepared, Sink
+from helios_cli.engine.node.runner import Runner
+from helios_cli.engine.node.timezone import check_timezone
+from helios_cli.engine.node.transaction import Transaction
+from helios_cli.engine.node.writer import TokenRequest
+from helios_cli.engine.sql.variables import BY_NAME, find, parse_duration_ms, parse_search_path
+from helios_cli.engine.storage.catalog import DEFAULT_PATH
+from helios_cli.engine.wire import backend
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.session import Session
+
+    pass
+
+
+PLAN_UNDONE: Final = -2
+_UNUSUAL: Final = ("synchronous_commit", "statement_timeout", "lock_timeout", "default_transaction_read_only")
+
+
+class SessionState:
+    """The state of one authenticated client."""
+
+    def __init__(self, engine: Engine, sink: Sink, *, user: str, database: str, pid: int, secret: bytes) -> None:
+        self.engine = engine
+        self.sink = sink
+        self.user = user
+        self.database = database
+        self.pid = pid
+        self.secret = secret
+        self.out: list[bytes] = []
+        self.runner = Runner(cast("Session", self), engine)
+        self.statements: dict[str, Prepared] = {}
+        self.portals: dict[str, Portal] = {}
+        self.cursors: dict[str, Portal] = {}
+        self.variables: dict[str, str] = {}
+        """Values that differ from the default, by lower-case name."""
+        self.undo: list[tuple[str, str | None, bool]] = []
+        """Name, value before and whether LOCAL of each SET in the transaction in hand, oldest first."""
+        self.transaction: Transaction | None = None
+        self.token: TokenRequest | None = None
+        self.private: apsw.Connection | None = None
+        """A connection of its own for a session with temporary tables."""
+        self.private_schema: SchemaView | None = None
+        self.search_path: tuple[str, ...] = DEFAULT_PATH
+        self.copy: CopyReceiver | None = None
+        self.floor_seq = 0
+        """Its own last commit that it did not wait for; its next read does."""
+        self.conflicted = False
+        """It met 40001, so its next such transaction takes the writer at its first statement."""
+        self.closed = False
+        self.unusual = bool(engine.settings.statement_timeout or engine.settings.lock_timeout)
+        """It has set something that autocommit writes must look at."""
+        self.statement_timeout_ms = engine.settings.statement_timeout
+        self.lock_timeout_ms = engine.settings.lock_timeout
+        self.idle_transaction_ms = engine.settings.idle_in_transaction_session_timeout
+        self.query = ""
+        self.application_name = ""
+        self.statement_now_us = 0
+        self.channel_actions: list[Callable[[], None]] = []
+        """LISTENs, UNLISTENs and NOTIFYs of the transaction in hand, done when it is committed."""
+        self.client_address: tuple[str, int] = ("", 0)
+        self.server_address: tuple[str, int] = ("", 0)
+        self.started_us = engine.now_us()
+        self.idle_since = 0.0
+        """When the client got the word inside a transaction, on the loop's clock; 0 while it does not have it."""
+        self.idle_within = False
+        """It is awaited within a statement or a pipeline, so it is not idle in PostgreSQL's sense."""
+        self.reading: Portal | None = None
+        """The portal whose query is being read on a thread."""
+        self.after_statement: Callable[[], None] | None = None
+        self.snapshot_since = 0.0
+        self._notices: list[bytes] = []
+        self.timers: dict[str, asyncio.TimerHandle] = {}
+
+    def show(self, name: str) -> str:
+        """The value of a parameter. Raises SqlError 42704."""
+        folded = name.lower()
+        special = utility.computed_variable(cast("Session", self), folded)
+        if special is not None:
+            return special
+        if folded in self.variables:
+            return self.variables[folded]
+        return self.engine.default_variable(find(name))
+
+    def set_variable(self, name: str, value: str | None, *, local: bool = False) -> None:
+        """SET; ``value`` None goes back to the default. Reported parameters are sent to the client."""
+        variable = find(name)
+        folded = variable.name.lower()
+        checked = None if value is None else variable.check(variable.name, value)
+        if folded == "timezone" and checked is not None:
+            checked = check_timezone(checked)
+        if self.transaction is not None:
+            self.undo.append((folded, self.variables.get(folded), local))
+        elif local:
+            self.out.append(
+                backend.notice_response(
+                    SqlError("SET LOCAL can only be used in transaction blocks", sqlstate="25P01"), severity="WARNING"
+                )
+            )
+            return
+        self._store(folded, checked)
+
+    def undo_variables(self, *, committed: bool, since: int = 0) -> None:
+        """Put back what SET LOCAL, or any SET that is rolled back, had replaced from the ``since``-th on."""
+        undo, self.undo = self.undo[since:], self.undo[:since]
+        for name, value, local in reversed(undo):
+            if local or not committed:
+                self._store(name, value)
+
+    def _store(self, folded: str, value: str | None) -> None:
+        if value is None:
+            self.variables.pop(folded, None)
+        else:
+            self.variables[folded] = value
+        current = self.show(folded)
+        if folded == "statement_timeout":
+            self.statement_timeout_ms = parse_duration_ms(folded, current)
+        elif folded == "lock_timeout":
+            self.lock_timeout_ms = parse_duration_ms(folded, current)
+        elif folded == "idle_in_transaction_session_timeout":
+            self.idle_transaction_ms = parse_duration_ms(folded, current)
+        elif folded == "search_path":
+            self.search_path = parse_search_path(current)
+        elif folded == "application_name":
+            self.application_name = current
+        waits = bool(self.statement_timeout_ms or self.lock_timeout_ms)
+        self.unusual = waits or any(name in self.variables for name in _UNUSUAL)
+        variable = BY_NAME.get(folded)
+        if variable is not None and variable.reported:
+            self.out.append(backend.parameter_status(variable.name, current))
+
+    def arm_timeouts(self, *, lock: bool = False) -> None:
+        """The statement in hand waits: start the clocks the session asked for."""
+        if self.statement_timeout_ms and "statement" not in self.timers:
+            self._arm("statement", self.statement_timeout_ms, self._statement_timed_out)
+        if lock and self.lock_timeout_ms:
+            self._arm("lock", self.lock_timeout_ms, self._lock_timed_out)
+
+    def disarm_lock_timeout(self) -> None:
+        """The writer's token has come."""
+        self._disarm("lock")
+
+    def went_idle(self, *, within: bool = False) -> None:
+        """The client has the word. Inside a transaction it may be silent only so long.
+
+        ``within`` a statement or a pipeline, whose data, Sync or reading is awaited, that counts only while others
+        wait for the writer.
+        """
+        transaction = self.transaction
+        if transaction is None or not (transaction.explicit or within):
+            return
+        self.idle_within = within
+        self.idle_since = self.engine.loop.time()
+
+    def woke_up(self) -> None:
+        """The client has sent something."""
+        self.idle_since = 0.0
+
+    def check_idle(self, now: float) -> None:
+        """End a session that has been silent inside a transaction for longer than it may."""
+        transaction = self.transaction
+        if not self.idle_since or transaction is None:
+            return
+        idle_ms = (now - self.idle_since) * 1000
+        if self.idle_transaction_ms and idle_ms > self.idle_transaction_ms and not self.idle_within:
+            self._idle_timed_out()
+        elif transaction.token is not None and len(self.engine.queue):
+            limit = self.engine.settings.idle_writer_timeout
+            if limit and idle_ms > limit:
+                self._idle_timed_out()
+
+    def terminate(self) -> None:
+        """pg_terminate_backend: end the session."""
+        self.sink.terminate(HeliosError("terminating connection due to administrator command", sqlstate="57P01"))
+
+    def cancel(self) -> None:
+        """CancelRequest for this session."""
+        self.runner.cancel(QueryCanceled("canceling statement due to user request"))
+
+    def _arm(self, name: str, milliseconds: int, callback: Callable[[], None]) -> None:
+        self._disarm(name)
+        self.timers[name] = self.engine.loop.call_later(milliseconds / 1000, callback)
+
+    def _disarm(self, *names: str) -> None:
+        if self.timers:
+            for name in names:
+                timer = self.timers.pop(name, None)
+                if timer is not None:
+                    timer.cancel()
+
+    def _statement_timed_out(self) -> None:
+        self.runner.cancel(QueryCanceled("canceling statement due to statement timeout"))
+
+    def _lock_timed_out(self) -> None:
+        self.runner.cancel(
+            HeliosError(
+                "canceling statement due to lock timeout",
+                sqlstate="55P03",
+                hint="Another transaction holds the writer; see pg_stat_activity.",
+            )
+        )
+
+    def _idle_timed_out(self) -> None:
+        self.sink.terminate(HeliosError("terminating connection due to idle-in-transaction timeout", sqlstate="25P03"))

@@ -1,0 +1,93 @@
+"""A session's statements on worker threads: who is busy with which connection, and what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import apsw
+
+from helios_cli.engine.errors import DiskFull, HeliosError, QueryCanceled, SerializationFailure
+from helios_cli.engine.node.engine import Engine
+from helios_cli.engine.node.readers import ReadJob
+from helios_cli.engine.node.writer import GroupWrite
+from helios_cli.engine.sql.foreign_key_errors import foreign_key_error
+from helios_cli.engine.sql.plan import Plan
+from helios_cli.engine.sql.sqlite_errors import to_helios
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.session import Session
+
+Binds = Sequence[Any]
+SHORT_CHANGES: Final = 64
+
+
+class Threads:
+    """State of the statement in hand, and its way to a thread and back."""
+
+    def __init__(self, session: Session, engine: Engine) -> None:
+        self.session = session
+        self.engine = engine
+        self.queued: GroupWrite | None = None
+        """The autocommit write that waits for its group or its commit."""
+        self.job: ReadJob | None = None
+        """The query that is being read on worker threads."""
+        self.fetching = False
+        """A thread is fetching a batch of :attr:`job` now."""
+        self.busy_connection: apsw.Connection | None = None
+        """Connection that a thread is using for this session."""
+        self.cancel_reason: HeliosError | None = None
+
+    def on_thread(
+        self,
+        connection: apsw.Connection,
+        work: Callable[[], Any],
+        done: Callable[[Any], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        """Run ``work`` on the writer thread with ``connection``, which nobody else touches meanwhile."""
+        self.busy_connection = connection
+        self.session.arm_timeouts()
+        session = self.session
+
+        def on_done(result: Any) -> None:
+            self.busy_connection = None
+            done(result)
+            if session.closed:
+                session.clean_up()
+
+        def on_failed(error: BaseException) -> None:
+            self.busy_connection = None
+            if isinstance(error, apsw.FullError | apsw.IOError):
+                self.engine.on_disk_full()
+            elif isinstance(error, DiskFull):
+                self.engine.make_room()
+            failed(error)
+            if session.closed:
+                session.clean_up()
+
+        self.engine.write_worker.run(work, on_done, on_failed)
+
+    def _thread_failed(self, error: BaseException) -> None:
+        self.session.failed(self.translate(error))
+
+    def translate(self, error: BaseException, plan: Plan | None = None) -> HeliosError:
+        """The PostgreSQL error for whatever SQLite or Python raised, while it ran ``plan``."""
+        if isinstance(error, HeliosError):
+            return error
+        if isinstance(error, apsw.InterruptError):
+            reason, self.cancel_reason = self.cancel_reason, None
+            return reason or QueryCanceled("canceling statement due to user request")
+        if isinstance(error, apsw.BusyError):
+            return SerializationFailure("could not serialize access due to concurrent update")
+        if isinstance(error, apsw.Error):
+            catalog = self.session.schema_view().catalog
+            text, code = str(error), getattr(error, "extendedresult", apsw.SQLITE_CONSTRAINT)
+            if text.startswith("FOREIGN KEY") and plan is not None:
+                return foreign_key_error(plan, catalog) or to_helios(text, code, catalog)
+            return to_helios(text, code, catalog)
+        return self.engine.unexpected(error)
+
+    def is_busy(self) -> bool:
+        """Whether a statement of the session is under way."""
+        return self.busy_connection is not None or self.job is not None or self.queued is not None
