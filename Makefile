@@ -9,12 +9,13 @@ WORKERS ?= 2
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install deps check test demo bench soak docs lock clean
+.PHONY: help install deps check test mutants demo bench soak docs lock clean
 
 help:
 	@echo 'make install   the product in $(VENV) (commands heliosdb-nano, heliosdb-cli, heliosdb-proxy)'
 	@echo 'make demo      a node under load, killed and recovered before your eyes (about 20 s)'
 	@echo 'make test      every check and test; what CI runs'
+	@echo 'make mutants   takes each care of the storage core out once and expects a test to fail (3 min)'
 	@echo 'make check     format, lint, types and layers only'
 	@echo 'make deps      the Debian packages some tests use (PostgreSQL 15, tmux); needs root'
 	@echo 'make bench     the benchmarks; ARGS=... is handed on'
@@ -53,6 +54,9 @@ test: $(VENV)/.dev
 	@sh tools/debian_packages.sh --if-possible
 	@$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest -q -n $(WORKERS) tests $(ARGS)
+
+mutants: $(VENV)/.dev
+	$(BIN)/python tests/support/mutants.py $(ARGS)
 
 demo: $(VENV)/.product
 	@$(BIN)/heliosdb-nano demo $(ARGS)

@@ -25,8 +25,8 @@ class Mutant(NamedTuple):
     """A care left out."""
 
     name: str
-    path: str
-    """Below ``helios_cli/engine``."""
+    package: str
+    """Below ``helios_cli/engine``: every module of it that has the text is changed."""
     old: str
     new: str
     tests: str
@@ -38,7 +38,7 @@ class Mutant(NamedTuple):
 MUTANTS: Final = (
     Mutant(
         "a member that broke the transaction stays in it",
-        "node/writer.py",
+        "node",
         "if not connection.in_transaction or not _undid_itself(error):",
         "if False:",
         GROUPS,
@@ -46,7 +46,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a member's half-done change stays",
-        "node/writer.py",
+        "node",
         " or not _undid_itself(error)",
         "",
         HAZARDS,
@@ -54,7 +54,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "deferred constraints are left to the COMMIT",
-        "node/writer.py",
+        "node",
         "if connection.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0]:",
         "if False:",
         GROUPS,
@@ -62,24 +62,24 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a node goes on in its old term",
-        "storage/store.py",
+        "storage",
         "self.control.record.term.number + 1, int",
         "max(1, self.control.record.term.number), int",
         HAZARDS,
         "new_term",
     ),
-    Mutant("no room is asked for", "node/writer.py", "self.database.reserve()", "pass", GROUPS, "full_disk"),
+    Mutant("no room is asked for", "node", "self.database.reserve()", "pass", GROUPS, "full_disk"),
     Mutant(
         "the pinned reader moves onto what is in flight",
-        "node/pipeline.py",
+        "node",
         "if database.commit_seq != self.committed_seq:",
         "if False:",
         HAZARDS,
-        "TestCheckpoints or inline_read",
+        "only_what_is_in_flight",
     ),
     Mutant(
         "checkpoints do not wait for the commits in flight",
-        "node/checkpointer.py",
+        "node",
         "await self._pipeline.quiesce()",
         "pass",
         HAZARDS,
@@ -87,7 +87,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a restarted WAL is not noticed",
-        "storage/capture.py",
+        "storage",
         "if commit.salts != self._salts and start:",
         "if False:",
         GROUPS,
@@ -95,7 +95,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "the last connection checkpoints on close",
-        "storage/connection.py",
+        "storage",
         "connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)",
         "pass",
         GROUPS,
@@ -103,7 +103,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "foreign keys stay on while a table is rebuilt",
-        "node/steps.py",
+        "node",
         "connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 0)",
         'connection.execute("PRAGMA foreign_keys=OFF")',
         GROUPS,
@@ -111,7 +111,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "retention forgets recovery",
-        "storage/slots.py",
+        "storage",
         "bounds = [checkpoint, committed, *base_copies, *slots]",
         "bounds = [committed, *base_copies, *slots]",
         HAZARDS,
@@ -119,7 +119,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "damage passes for a torn tail",
-        "storage/pagelog.py",
+        "storage",
         "self._refuse_damage(file, segment, tail.damage, flushed_floor)",
         "pass",
         PAGE_LOG,
@@ -127,7 +127,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a chain goes on over other records",
-        "log/chain.py",
+        "log",
         "        self.open_start = None\n        return start",
         "        return start",
         "tests/unit/log/test_log_record.py",
@@ -135,7 +135,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a worker's rows leave before their snapshot is committed",
-        "node/runner.py",
+        "node",
         "if job.seq > self.engine.pipeline.committed_seq:",
         "if False:",
         HAZARDS,
@@ -143,7 +143,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a repeatable snapshot does not wait",
-        "node/runner.py",
+        "node",
         "if transaction.snapshot_seq > self.engine.pipeline.committed_seq:",
         "if False:",
         HAZARDS,
@@ -151,7 +151,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a cursor does not wait",
-        "node/cursors.py",
+        "node",
         "if job.seq > engine.pipeline.committed_seq:",
         "if False:",
         HAZARDS,
@@ -159,7 +159,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "errors leave at once",
-        "node/runner.py",
+        "node",
         "            pipeline.after_latest(lambda: self.session.failed(error))",
         "            self.session.later(lambda: self.session.failed(error))",
         HAZARDS,
@@ -167,7 +167,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "notifications overtake their commit",
-        "node/runner.py",
+        "node",
         "        commit.waiters.extend(actions)\n",
         "        session.later(lambda: _all(actions))\n",
         HAZARDS,
@@ -175,7 +175,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "commits in flight are not counted",
-        "node/pipeline.py",
+        "node",
         "return len(self.in_flight) < self._in_flight_max",
         "return True",
         HAZARDS,
@@ -183,7 +183,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a session's temporary tables live on the shared writer",
-        "node/runner.py",
+        "node",
         "            session.own_connection()\n",
         "            pass\n",
         HAZARDS,
@@ -191,7 +191,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "volatile functions run under the budget",
-        "storage/access.py",
+        "storage",
         " or plan.volatile:",
         ":",
         HAZARDS,
@@ -199,16 +199,15 @@ MUTANTS: Final = (
     ),
     Mutant(
         "no barrier restarts the WAL",
-        "node/checkpointer.py",
-        "            # Pinned on a file that holds everything, the ring keeps no WAL mark: the next write restarts the WAL.\n"
-        "            database.ring.refresh(self._pipeline.committed_seq)\n",
+        "node",
+        "                database.ring.refresh(self._pipeline.committed_seq)\n",
         "",
         GROUPS,
         "wal_restarts",
     ),
     Mutant(
         "emptying a table runs on the loop",
-        "storage/access.py",
+        "storage",
         "if not rows and plan.tag in _CLEARING:",
         "if False:",
         HAZARDS,
@@ -216,7 +215,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "the loop's budget ends statements of threads",
-        "node/guard.py",
+        "node",
         " and threading.get_ident() == self._thread",
         "",
         HAZARDS,
@@ -224,7 +223,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "silent holders keep the writer",
-        "node/session.py",
+        "node",
         "if limit and idle_ms > limit:",
         "if False:",
         HAZARDS,
@@ -232,7 +231,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a COPY or a pipeline without an end keeps the writer",
-        "node/session.py",
+        "node",
         "if transaction is None or not (transaction.explicit or within):",
         "if transaction is None or not transaction.explicit:",
         HAZARDS,
@@ -240,7 +239,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a conflict is met again and again",
-        "node/runner.py",
+        "node",
         "self.session.conflicted = True",
         "pass",
         HAZARDS,
@@ -248,7 +247,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a seal is a conflict",
-        "node/runner.py",
+        "node",
         "transaction.snapshot_seq < self.engine.database.changed_seq",
         "transaction.snapshot_seq < self.engine.database.commit_seq",
         HAZARDS,
@@ -256,7 +255,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "segments are named by something else than their first LSN",
-        "storage/pagelog.py",
+        "storage",
         "segment_name(header.first_lsn)",
         "segment_name(header.first_lsn + 1)",
         PAGE_LOG,
@@ -267,11 +266,13 @@ MUTANTS: Final = (
 
 def survives(mutant: Mutant, tree: Path) -> str | None:
     """Apply a mutant to the copy, run its tests there, undo it. None: it was noticed; else what is wrong."""
-    path = tree / "helios_cli" / "engine" / mutant.path
-    text = path.read_text()
-    if mutant.old not in text:
-        return "its text is not in the file"
-    path.write_text(text.replace(mutant.old, mutant.new))
+    package = tree / "helios_cli" / "engine" / mutant.package
+    texts = {path: path.read_text() for path in package.glob("*.py")}
+    found = {path: text for path, text in texts.items() if mutant.old in text}
+    if not found:
+        return "no module has its text"
+    for path, text in found.items():
+        path.write_text(text.replace(mutant.old, mutant.new))
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--timeout", "20", mutant.tests]
     try:
         done = subprocess.run(
@@ -281,7 +282,8 @@ def survives(mutant: Mutant, tree: Path) -> str | None:
     except subprocess.TimeoutExpired:
         return None
     finally:
-        path.write_text(text)
+        for path, text in found.items():
+            path.write_text(text)
     if done.returncode == 1:
         return None
     return "it survived" if done.returncode == 0 else f"pytest ended with {done.returncode}: {done.stdout[-300:]}"
