@@ -220,7 +220,7 @@ def _record_line(record: Record, pages: bool) -> dict[str, Any]:
         "term": header.term.number,
         "kind": header.kind.name.lower(),
         "chain": _chain_word(header.flags),
-        "time": datetime.fromtimestamp(header.wall_us / 1e6, UTC).isoformat(timespec="milliseconds"),
+        "time": _time(header.wall_us),
         "bytes": header.length,
         "raw_bytes": header.raw_length,
         "db_pages": header.db_pages,
@@ -231,6 +231,13 @@ def _record_line(record: Record, pages: bool) -> dict[str, Any]:
         "pages": list(record.page_numbers()) if pages else header.page_count,
     }
     return line
+
+
+def _time(wall_us: int) -> str:
+    try:
+        return datetime.fromtimestamp(wall_us / 1e6, UTC).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError, OSError):
+        return f"{wall_us} us"  # A clock that was far off when the record was made.
 
 
 def _chain_word(flags: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from helios_cli.engine.datatypes.registry import TYPES, apply_typmod
@@ -18,6 +18,7 @@ _HEADER_BYTES: Final = len(HEADER)
 _FLAG_OIDS: Final = 1 << 16
 _CRITICAL: Final = 0xFFFF0000
 MAX_FIELD_BYTES: Final = 0x3FFF_FFFF
+_NULL_LENGTH: Final = 0xFFFF_FFFF
 Rows = list[tuple[Any, ...]]
 
 
@@ -27,6 +28,7 @@ class BinaryParser:
     def __init__(self, table: str, columns: Sequence[CopyColumn]) -> None:
         self._table = table
         self._columns = tuple(columns)
+        self._parsers = [_parser(column) for column in columns]
         self._pieces: list[bytes] = []
         self._size = 0
         self._needed = _HEADER_BYTES
@@ -64,11 +66,9 @@ class BinaryParser:
             if not self._headed:
                 return at
         while not self.done:
-            end = self._row_end(buffer, at)
+            end = self._take_row(buffer, at, rows)
             if end is None:
                 break
-            if end > at + 2 or not self.done:
-                rows.append(self._row(buffer, at))
             at = end
         return at
 
@@ -90,51 +90,54 @@ class BinaryParser:
         self._headed = True
         return end
 
-    def _row_end(self, buffer: bytes, at: int) -> int | None:
-        """The offset behind the row at ``at``; None until all of it is there. The trailer sets ``done``."""
+    def _take_row(self, buffer: bytes, at: int, rows: Rows) -> int | None:
+        """Append the row at ``at``; the offset behind it, None until all of it is there. The trailer sets ``done``."""
         size = len(buffer)
-        if at + 2 > size:
+        end = at + 2
+        if end > size:
             self._needed = 2
             return None
-        count = int.from_bytes(buffer[at : at + 2], "big", signed=True)
+        count = int.from_bytes(buffer[at:end], "big", signed=True)
         if count == -1:
             self.done = True
-            return at + 2
-        self.line_no += 1
+            return end
         if count != len(self._columns):
+            self.line_no += 1
             raise self._located(bad_format(f"row field count is {count}, expected {len(self._columns)}"), None)
-        end = at + 2
-        for column in self._columns:
-            if end + 4 > size:
-                return self._wait(end + 4 - at)
-            length = int.from_bytes(buffer[end : end + 4], "big", signed=True)
-            if length < -1 or length > MAX_FIELD_BYTES:
-                raise self._located(bad_format("invalid field size"), column)
-            end += 4 + max(length, 0)
+        fields: list[bytes | None] = []
+        from_bytes = int.from_bytes
+        for _ in range(count):
+            start = end + 4
+            if start > size:
+                return self._wait(start - at)
+            length = from_bytes(buffer[end:start], "big")
+            if length == _NULL_LENGTH:
+                fields.append(None)
+                end = start
+                continue
+            if length > MAX_FIELD_BYTES:
+                self.line_no += 1
+                raise self._located(bad_format("invalid field size"), self._columns[len(fields)])
+            end = start + length
             if end > size:
                 return self._wait(end - at)
+            fields.append(buffer[start:end])
+        self.line_no += 1
+        rows.append(self._row(fields))
         return end
 
     def _wait(self, needed: int) -> int | None:
         """Note what an incomplete row needs; None, as the row's end."""
         self._needed = needed
-        self.line_no -= 1
         return None
 
-    def _row(self, buffer: bytes, at: int) -> tuple[Any, ...]:
-        at += 2
+    def _row(self, fields: list[bytes | None]) -> tuple[Any, ...]:
         values: list[Any] = []
-        for column in self._columns:
-            length = int.from_bytes(buffer[at : at + 4], "big", signed=True)
-            at += 4
-            if length < 0:
-                values.append(None)
-                continue
-            try:
-                values.append(_value(column, buffer[at : at + length]))
-            except SqlError as error:
-                raise self._located(error, column) from None
-            at += length
+        try:
+            for parse, field in zip(self._parsers, fields, strict=True):
+                values.append(None if field is None else parse(field))
+        except SqlError as error:
+            raise self._located(error, self._columns[len(values)]) from None
         return tuple(values)
 
     def finish(self) -> Rows:
@@ -153,10 +156,13 @@ class BinaryParser:
         return error
 
 
-def _value(column: CopyColumn, data: bytes) -> Any:
+def _parser(column: CopyColumn) -> Callable[[bytes], Any]:
+    """One field's conversion, the column's modifier applied."""
     known = TYPES.get(column.type_oid)
-    value = decode_utf8(data) if known is None else known.parse_binary(data)
-    return apply_typmod(column.type_oid, column.typmod, value) if column.typmod >= 0 and known else value
+    if known is None:
+        return decode_utf8
+    parse, oid, typmod = known.parse_binary, column.type_oid, column.typmod
+    return parse if typmod < 0 else lambda data: apply_typmod(oid, typmod, parse(data))
 
 
 class BinaryFormatter:
