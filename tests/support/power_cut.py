@@ -131,7 +131,8 @@ async def workload(core: Core, model: Model, rng: Random, writes: int) -> None:
             waiting.append(asyncio.ensure_future(checkpoint(core, model)))
         # A checkpoint that meets the power cut ends with an error of its own, which is no more than that.
         everything = asyncio.ensure_future(settle(waiting))
-        await asyncio.wait([everything, core.fatal], return_when=asyncio.FIRST_COMPLETED)
+        either: list[asyncio.Future[Any]] = [everything, core.fatal]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if core.fatal.done():
             everything.cancel()
             await asyncio.wait([everything])
@@ -275,5 +276,3 @@ def losses(seeds: range, base: Path, report: Callable[[int, BaseException], None
             count += 1
             report(seed, error)
     return count
-
-

@@ -36,9 +36,7 @@ class StorageCore:
             setup=None,
             ring_size=in_flight_max + 2,
         )
-        self.pipeline = CommitPipeline(
-            self.database, loop, in_flight_max=in_flight_max, on_fatal=self.fatal.append
-        )
+        self.pipeline = CommitPipeline(self.database, loop, in_flight_max=in_flight_max, on_fatal=self.fatal.append)
         self.database.before_chain = self.pipeline.drain_log
         self.queue = WriterQueue(self.database, self.pipeline, loop)
         self.queue.on_fatal = self.fatal.append

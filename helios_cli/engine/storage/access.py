@@ -27,7 +27,7 @@ _LONG_FUNCTION: Final = re.compile(
 """Functions of the library whose work or result can be large whatever the size of their arguments."""
 _CLEARING: Final = ("DELETE", "TRUNCATE TABLE")
 """Without a WHERE SQLite empties a table in one opcode, which no step budget ends, and explains no loop."""
-_PARAMETER: Final = re.compile(r'\?([0-9]+)')
+_PARAMETER: Final = re.compile(r"\?([0-9]+)")
 _CALL: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\(")
 """The planner writes a call without a space before its parenthesis, and nothing else that way."""
 

@@ -33,10 +33,7 @@ def decode_params(
             UTF-8.
     """
     decoders = param_decoders(type_oids, formats)
-    return [
-        None if data is None else decode(data)
-        for decode, data in zip(decoders, params, strict=True)
-    ]
+    return [None if data is None else decode(data) for decode, data in zip(decoders, params, strict=True)]
 
 
 def _decoder(oid: int, code: int) -> Decoder:
