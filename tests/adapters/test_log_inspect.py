@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
+import pytest
+
+from helios_cli.engine.log.checksum import ChecksumTable
 from helios_cli.engine.log.controlrecord import ControlRecord
 from helios_cli.engine.log.encoder import RecordEncoder
+from helios_cli.engine.log.record import Record
 from helios_cli.engine.sim.files import SimFiles
 from helios_cli.engine.storage.control import ControlFile
 from helios_cli.engine.storage.files import OsFiles
@@ -51,6 +56,33 @@ def test_a_busy_log_is_never_called_damaged(tmp_path: Path) -> None:
         stop.set()
         writer.join()
     assert records > 100
+    log.close()
+    control.close()
+
+
+def test_a_replay_reads_nothing_twice_but_the_parts_of_chains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading a segment again for every record made a long log unverifiable."""
+    directory = str(tmp_path)
+    control = ControlFile.create(OsFiles(), f"{directory}/control", ControlRecord(bytes(16), bytes(16)))
+    log = PageLog.open(OsFiles(), f"{directory}/log", cluster_id=bytes(16), segment_bytes=1 << 20)
+    make = RecordEncoder(Term(1, 1), last=None, db_pages=0, db_checksum=0)
+    table = ChecksumTable()
+    for number in range(100):
+        page = number.to_bytes(8, "big").ljust(PAGE_SIZE, b"x")
+        log.write(make.data({1: page}, 1, table.apply({1: page}, 1), 0))
+    log.sync()
+    reads: list[Lsn | None] = []
+    records = LogReader.records
+
+    def counted(reader: LogReader, start: Lsn | None = None, end: Lsn | None = None) -> Iterator[Record]:
+        reads.append(start)
+        return records(reader, start, end)
+
+    monkeypatch.setattr(LogReader, "records", counted)
+    survey = LogReader(directory).survey(deep=True, replay=True)
+    assert survey.problems == []
+    assert sum(segment.records for segment in survey.segments) == 100
+    assert reads == []
     log.close()
     control.close()
 

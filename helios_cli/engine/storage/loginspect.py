@@ -373,7 +373,9 @@ class _Checker:
 
     def _replay(self, table: ChecksumTable, start: Lsn, record: Record) -> None:
         header = record.header
-        for part in chain(self._read(start, header.lsn), (record,)):
+        # Reading a chain's parts again scans its segment, which is not to be done for every single record.
+        parts = self._read(start, header.lsn) if start < header.lsn else ()
+        for part in chain(parts, (record,)):
             table.apply(part.pages(), header.db_pages)
         if table.total != header.db_checksum:
             # One report, not one for every record that follows.
