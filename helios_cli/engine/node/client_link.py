@@ -40,6 +40,7 @@ class ClientLink(asyncio.Protocol):
         self.transport = transport
         self.session = Session(engine, cast("Sink", self), user=user, database=database, pid=pid, secret=secret)
         self._out = self.session.out
+        self._now = engine.loop.time
         self._buffer = b""
         self._waiting = False
         """A statement is not over: nothing is handled before :meth:`resume` or :meth:`fail`."""
@@ -73,6 +74,26 @@ class ClientLink(asyncio.Protocol):
         if out:
             self.transport.write(b"".join(out))
             out.clear()
+
+    def answer(self, data: bytes) -> None:
+        """A complete answer, ReadyForQuery included."""
+        session = self.session
+        self._simple = None
+        if self._out or session.notices:
+            self._append_answer(data)
+            self.flush()
+        else:
+            self.transport.write(data)
+        if session.transaction is not None:
+            session.idle_within = False
+            session.idle_since = self._now()
+
+    def _append_answer(self, data: bytes) -> None:
+        """Notifications go before ReadyForQuery, which ends a complete answer."""
+        ready = len(data) - len(backend.READY_IDLE)
+        self._out.append(data[:ready])
+        self.session.statement_over()
+        self._out.append(data[ready:])
 
     def is_idle(self) -> bool:
         """Whether the connection is between statements."""

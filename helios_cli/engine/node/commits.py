@@ -50,6 +50,26 @@ class Commits(Threads):
         self.take_token(granted)
         return False
 
+    def begin_writing_now(self, transaction: Transaction) -> bool:
+        """Make the session's transaction a writing one when the writer is free this moment.
+
+        Raises:
+            HeliosError, apsw.Error: it was free, but the transaction cannot write; the writer is free again.
+        """
+        token = self.engine.queue.take_now()
+        if token is None:
+            return False
+        self.session.token = transaction.token = token
+        try:
+            refused = self.engine.queue.refusal()
+            if refused is not None:
+                raise refused
+            self._begin_writing(transaction)
+        except BaseException:
+            self._give_token_back(transaction)
+            raise
+        return True
+
     def _begin_writing(self, transaction: Transaction) -> None:
         self._take_writer(transaction)
         connection = transaction.connection

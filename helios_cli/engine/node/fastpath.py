@@ -8,12 +8,14 @@ would send; whatever is out of the ordinary is left to it, before anything has b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.engine import INLINE, INLINE_READ_SECONDS
+from helios_cli.engine.node.portal import Portal
 from helios_cli.engine.node.writer import GroupWrite
 from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.plan import Kind, Plan
@@ -27,9 +29,16 @@ if TYPE_CHECKING:
 
 DESCRIBE_EXECUTE_SYNC: Final = b"D\0\0\0\6P\0E\0\0\0\t\0\0\0\0\0S\0\0\0\4"
 EXECUTE_SYNC: Final = b"E\0\0\0\t\0\0\0\0\0S\0\0\0\4"
-_BOUND_WITHOUT_DATA: Final = backend.BIND_COMPLETE + backend.NO_DATA
-_BEGIN: Final = backend.command_complete("BEGIN")
-_COMMIT: Final = backend.command_complete("COMMIT")
+BIND: Final = b"B"[0]
+SHORTCUTS_MAX: Final = 1024
+"""Shortcuts kept per session; with more they are made anew."""
+_int4: Final = Struct("!i").unpack_from
+_CONTROLS: Final = (actions.Begin, actions.Commit)
+
+
+_BEGUN: Final = backend.command_complete("BEGIN") + backend.READY_IN_TRANSACTION
+_COMMITTED: Final = backend.command_complete("COMMIT") + backend.READY_IDLE
+_NO_DATA: Final = backend.BIND_COMPLETE + backend.NO_DATA
 _SELECT_ONE: Final = backend.command_complete("SELECT 1")
 _KEY: Final = "fast"
 
@@ -39,7 +48,7 @@ Execute = Callable[..., apsw.Cursor]
 class Answer:
     """What a plan's answer is made of, for one choice of result formats."""
 
-    __slots__ = ("bound_described", "encode", "formats", "sql", "tag", "undescribed", "writes")
+    __slots__ = ("bound_described", "encode", "formats", "one_changed", "sql", "tag", "undescribed", "writes")
 
     def __init__(self, plan: Plan, formats: tuple[int, ...]) -> None:
         self.sql = plan.steps[0]
@@ -51,6 +60,8 @@ class Answer:
         self.bound_described = backend.BIND_COMPLETE + described
         self.undescribed = b"" if columns is None else described
         """The simple protocol sends a RowDescription, but never NoData."""
+        self.one_changed: dict[bytes, bytes] = {}
+        """Whole answers, ReadyForQuery excepted, to a write of one row that returns none, by how they begin."""
         self.encode = None
         if columns is not None:
             self.encode = rows_encoder(tuple(column.type_oid for column in columns), formats)
@@ -73,85 +84,126 @@ def answer_of(frontend: Frontend, plan: Plan, result_formats: tuple[int, ...]) -
 class Shortcut:
     """A prepared statement made ready for :func:`bound`, for one choice of parameter and result formats."""
 
-    __slots__ = ("answer", "catalog", "decoders", "literals", "plan")
+    __slots__ = ("answer", "catalog", "decoders", "literals", "plan", "prepared", "results")
 
     def __init__(
-        self, plan: Plan, answer: Answer, catalog: object, decoders: tuple[Decoder, ...], literals: Sequence[Any]
+        self, prepared: Prepared, answer: Answer | None, catalog: object, decoders: tuple[Decoder, ...], results: bytes
     ) -> None:
-        self.plan = plan
+        self.prepared = prepared
+        self.plan = prepared.plan
+        self.literals = prepared.literals
         self.answer = answer
+        """None for BEGIN and COMMIT."""
         self.catalog = catalog
         """The committed schema it was planned for: another one means that it is stale."""
         self.decoders = decoders
-        self.literals = literals
+        self.results = results
+        """The list of result formats that ends the Bind, as bytes."""
 
 
-def _make_shortcut(
-    frontend: Frontend, prepared: Prepared, param_formats: tuple[int, ...], result_formats: tuple[int, ...]
-) -> Shortcut | None:
-    session = frontend.session
-    view = session.schema_view()
-    plan = prepared.plan
-    if plan.catalog_version != view.catalog.version or session.private is not None:
-        return None
-    answer = answer_of(frontend, plan, result_formats)
-    if answer is None:
-        return None
-    return Shortcut(plan, answer, view.catalog, param_decoders(plan.param_types, param_formats), prepared.literals)
+def whole(frontend: Frontend, data: bytes) -> bool:
+    """Data that ends with Describe, Execute and Sync: try it as one dialogue. False: nothing has been done."""
+    end = len(data) - len(DESCRIBE_EXECUTE_SYNC)
+    start = int.from_bytes(data[1:5], "big") + 1
+    if start == end and data[0] == BIND:
+        return bound(frontend, data, 5, end, described=True)
+    return False
 
 
 def bound(frontend: Frontend, data: bytes, start: int, end: int, *, described: bool) -> bool:
-    """A Bind followed by (Describe,) Execute and Sync, all for the unnamed portal. False: nothing has been done."""
-    portal, name, param_formats, params, result_formats = messages.parse_bind(data, start, end)
+    """A Bind followed by (Describe,) Execute and Sync, all for the unnamed portal. False: nothing has been done.
+
+    Everything before the parameters is looked up as bytes: names, parameter formats, and how many they are.
+    """
     session = frontend.session
-    prepared = session.statements.get(name)
-    if prepared is None or portal or (session.portals and not session.drop_finished_portal()):
-        return False
-    if prepared.plan.kind is Kind.UTILITY:
-        return not params and _control(frontend, prepared.plan.action, described)
-    formats = (param_formats, result_formats)
-    shortcut = prepared.shortcuts.get(formats)
-    if shortcut is None or shortcut.catalog is not session.committed_catalog() or not shortcut.plan.cache[INLINE]:
-        shortcut = _make_shortcut(frontend, prepared, param_formats, result_formats)
+    at = data.find(b"\0", start + 1, end) + 1
+    at += 4 + 2 * (data[at] << 8 | data[at + 1])
+    shortcut = session.shortcuts.get(data[start:at])
+    if (
+        shortcut is None
+        or session.statements.get(shortcut.prepared.name) is not shortcut.prepared
+        or shortcut.catalog is not session.committed_catalog()
+    ):
+        shortcut = _shortcut_for(frontend, data, start, end, at)
         if shortcut is None:
             return False
-        prepared.shortcuts[formats] = shortcut
-    decoders = shortcut.decoders
-    if len(params) != len(decoders):
+    binds: list[Any] = []
+    for decode in shortcut.decoders:
+        size = _int4(data, at)[0]
+        at += 4
+        if size >= 0:
+            stop = at + size
+            binds.append(decode(data[at:stop]))
+            at = stop
+        elif size == -1:
+            binds.append(None)
+        else:
+            return False
+    if data[at:end] != shortcut.results or (session.portals and not session.drop_finished_portal()):
         return False
-    binds: Sequence[Any] = shortcut.literals
-    if params:
-        binds = [None if value is None else decode(value) for decode, value in zip(decoders, params, strict=True)]
-        if shortcut.literals:
-            binds.extend(shortcut.literals)
     plan = shortcut.plan
-    if plan.session_values:
-        binds = [*binds, *session.values_for(plan)]
     answer = shortcut.answer
+    if answer is None:
+        return _control(frontend, plan, _NO_DATA if described else backend.BIND_COMPLETE)
+    if not plan.cache[INLINE]:
+        return False
+    if shortcut.literals:
+        binds.extend(shortcut.literals)
+    if plan.session_values:
+        binds.extend(session.values_for(plan))
     return _run(frontend, plan, answer, binds, answer.bound_described if described else backend.BIND_COMPLETE)
 
 
-def _control(frontend: Frontend, action: object, described: bool) -> bool:
-    """BEGIN, and COMMIT of a transaction that has written."""
+def _shortcut_for(frontend: Frontend, data: bytes, start: int, end: int, at: int) -> Shortcut | None:
+    """Make the shortcut of a Bind whose parameters begin at ``at``; None when the statement is not for here."""
+    portal, name, param_formats, params, result_formats = messages.parse_bind(data, start, end)
+    session = frontend.session
+    prepared = session.statements.get(name)
+    if prepared is None or portal or session.private is not None:
+        return None
+    plan = prepared.plan
+    catalog = session.schema_view().catalog
+    answer = None
+    if type(plan.action) not in _CONTROLS:
+        answer = answer_of(frontend, plan, result_formats) if plan.catalog_version == catalog.version else None
+        if answer is None:
+            return None
+    if len(params) != len(plan.param_types):
+        return None
+    results = data[at + sum(4 + len(param or b"") for param in params) : end]
+    shortcut = Shortcut(prepared, answer, catalog, param_decoders(plan.param_types, param_formats), results)
+    if len(session.shortcuts) >= SHORTCUTS_MAX:
+        session.shortcuts.clear()
+    session.shortcuts[data[start:at]] = shortcut
+    return shortcut
+
+
+def _control(frontend: Frontend, plan: Plan, head: bytes) -> bool:
+    """BEGIN, and COMMIT of a transaction that has written. ``head`` precedes CommandComplete: none in a simple query."""
     session = frontend.session
     transaction = session.transaction
-    head = _BOUND_WITHOUT_DATA if described else backend.BIND_COMPLETE
-    if type(action) is actions.Begin and transaction is None:
+    action = plan.action
+    if type(action) is actions.Begin:
+        if transaction is not None or plan.tag != "BEGIN":
+            return False
         session.begin(explicit=True, isolation=action.isolation, read_only=action.read_only)
-        frontend.answer(head + _BEGIN + backend.READY_IN_TRANSACTION)
+        frontend.answer(head + _BEGUN)
         return True
     if type(action) is not actions.Commit or action.chain or transaction is None or session.unusual:
         return False
     if not transaction.writing or not transaction.explicit or transaction.failed or transaction.lost is not None:
         return False
-    session.undo_variables(committed=True)
-    frontend.wait(ends_transaction=True)
-    session.runner.commit(transaction, lambda: frontend.group_done(head + _COMMIT + backend.READY_IDLE))
+    if session.undo:
+        session.undo_variables(committed=True)
+    frontend.wait(ends_transaction=bool(head))
+    session.runner.commit(transaction, lambda: frontend.group_done(head + _COMMITTED))
     return True
 
 
 def query(frontend: Frontend, plan: Plan, literals: Sequence[Any]) -> bool:
     """A simple query of one planned statement. False: nothing has been done."""
+    if type(plan.action) in _CONTROLS:
+        return _control(frontend, plan, b"")
     answer = answer_of(frontend, plan, ()) if frontend.session.private is None else None
     if answer is None or not plan.cache[INLINE]:
         return False
@@ -180,9 +232,10 @@ def _run(frontend: Frontend, plan: Plan, answer: Answer, binds: Sequence[Any], h
         if transaction.read_only or transaction.connection is None:
             return False
         if answer.writes:
-            return _write(frontend, plan, answer, transaction.connection, binds, head)
+            return _write(frontend, plan, answer, binds, head, frontend.answer)
+        frontend.engine.queue.spin()
         return _read(frontend, answer, transaction.connection.execute, binds, head, backend.READY_IN_TRANSACTION)
-    return False
+    return answer.writes and _first_write(frontend, plan, answer, binds, head)
 
 
 def _read(
@@ -206,10 +259,41 @@ def _read(
     return True
 
 
+def _first_write(frontend: Frontend, plan: Plan, answer: Answer, binds: Sequence[Any], head: bytes) -> bool:
+    """The write that makes a transaction take the writer, at once or after those who came before."""
+    session = frontend.session
+    transaction = session.transaction
+    assert transaction is not None
+    if transaction.read_only or transaction.isolation != "read committed":
+        return False
+    if session.unusual or session.private is not None or transaction.connection is not None:
+        return False
+    session.check_may_write(plan)
+    transaction.started = True
+    if session.runner.begin_writing_now(transaction):
+        return _write(frontend, plan, answer, binds, head, frontend.answer)
+    extended = frontend.wait_for_writer(head)
+
+    def granted() -> None:
+        if not _write(frontend, plan, answer, binds, b"" if extended else head, frontend.group_done):
+            frontend.run_generally(Portal(session, "", plan, binds, answer.formats, not extended))
+
+    session.runner.with_writer(granted)
+    return True
+
+
 def _write(
-    frontend: Frontend, plan: Plan, answer: Answer, connection: apsw.Connection, binds: Sequence[Any], head: bytes
+    frontend: Frontend,
+    plan: Plan,
+    answer: Answer,
+    binds: Sequence[Any],
+    head: bytes,
+    send: Callable[[bytes], None],
 ) -> bool:
     """Inside a transaction that holds the writer. Errors here are SQLite's, whose statement has undone itself."""
+    transaction = frontend.session.transaction
+    assert transaction is not None and transaction.connection is not None
+    connection = transaction.connection
     guard = frontend.engine.guard
     guard.arm(INLINE_READ_SECONDS * 4)
     try:
@@ -223,13 +307,21 @@ def _write(
         return False
     finally:
         guard.disarm()
-    frontend.answer(head + _result(answer, rows, changes) + backend.READY_IN_TRANSACTION)
+    send(_result(answer, head, rows, changes) + backend.READY_IN_TRANSACTION)
+    frontend.engine.queue.spin()
     return True
 
 
-def _result(answer: Answer, rows: list[Any] | None, changes: int) -> bytes:
-    complete = backend.command_complete(f"{answer.tag} {changes}")
-    return complete if rows is None or answer.encode is None else answer.encode(rows) + complete
+def _result(answer: Answer, head: bytes, rows: list[Any] | None, changes: int) -> bytes:
+    """The answer to a write up to CommandComplete."""
+    if rows is not None and answer.encode is not None:
+        return b"".join((head, answer.encode(rows), backend.command_complete(f"{answer.tag} {changes}")))
+    if changes != 1:
+        return head + backend.command_complete(f"{answer.tag} {changes}")
+    whole = answer.one_changed.get(head)
+    if whole is None:
+        whole = answer.one_changed[head] = head + backend.command_complete(f"{answer.tag} 1")
+    return whole
 
 
 def _submit(frontend: Frontend, plan: Plan, answer: Answer, binds: Sequence[Any], head: bytes) -> bool:
@@ -245,7 +337,7 @@ def _submit(frontend: Frontend, plan: Plan, answer: Answer, binds: Sequence[Any]
         elif write.error is not None:
             frontend.group_failed(head, write.error, plan)
         else:
-            frontend.group_done(head + _result(answer, write.rows, write.changes) + backend.READY_IDLE)
+            frontend.group_done(_result(answer, head, write.rows, write.changes) + backend.READY_IDLE)
 
     session.runner.queued = write = GroupWrite(plan, binds, done)
     frontend.engine.queue.submit(write)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
+from struct import error as StructError
 from typing import Any, Final
 
 import apsw
@@ -53,15 +54,15 @@ class Frontend(ClientLink):
             return
         if self._buffer:
             data = self._buffer + data
-        elif data[:1] == b"B" and self._is_ready() and data.endswith(fastpath.DESCRIBE_EXECUTE_SYNC):
-            # Bind to Sync and nothing else: by far the most frequent thing a driver sends.
-            end = len(data) - len(fastpath.DESCRIBE_EXECUTE_SYNC)
-            if int.from_bytes(data[1:5], "big") + 1 == end:
-                if self.session.idle_since:
-                    self.session.woke_up()
-                if self._shortcut(data, 5, end, described=True):
+        elif data.endswith(fastpath.DESCRIBE_EXECUTE_SYNC) and self._is_ready():
+            self.session.idle_since = 0.0
+            try:
+                if fastpath.whole(self, data):
                     return
-                self._shortcuts = False
+            except (HeliosError, apsw.Error, StructError):
+                # The general way meets the same error and reports it in its place.
+                pass
+            self._shortcuts = False
         self._buffer = data
         if self._waiting or self._paused_writing:
             if len(data) > READ_AHEAD_MAX and not self._paused_reading:
@@ -149,22 +150,9 @@ class Frontend(ClientLink):
         """Try the whole dialogue from Bind to Sync at once."""
         try:
             return fastpath.bound(self, data, start, end, described=described)
-        except (HeliosError, apsw.Error):
+        except (HeliosError, apsw.Error, StructError):
             # The general way meets the same error and reports it in its place.
             return False
-
-    def answer(self, data: bytes) -> None:
-        """A complete answer, ReadyForQuery included."""
-        self._simple = None
-        session = self.session
-        session.statement_over()
-        if session.transaction is not None:
-            session.went_idle()
-        if self._out:
-            self._out.append(data)
-            self.flush()
-        else:
-            self.transport.write(data)
 
     def wait(self, *, ends_transaction: bool = False) -> None:
         """A statement is on its way; :meth:`group_done` or :meth:`group_failed` will be called.
@@ -175,17 +163,18 @@ class Frontend(ClientLink):
         self._ends_implicit = ends_transaction
 
     def group_done(self, data: bytes) -> None:
-        """The autocommit write of a shortcut is committed; ``data`` is the complete answer."""
+        """The write or COMMIT that a shortcut waited for is done; ``data`` is the complete answer."""
         if self.session.closed:
             self.session.clean_up()
             return
         self._waiting = False
         self._ends_implicit = False
         self._simple = None
-        out = self._out
-        self.session.statement_over()
-        if out or self._buffer:
-            out.append(data)
+        session = self.session
+        if session.transaction is not None:
+            session.went_idle()
+        if self._out or self._buffer or session.notices:
+            self._append_answer(data)
             self._go_on()
         else:
             self.transport.write(data)
@@ -209,8 +198,20 @@ class Frontend(ClientLink):
             return
         write.plan.cache[INLINE] = False
         self._out.append(head)
+        self.run_generally(Portal(self.session, "", write.plan, write.binds, formats, False))
+
+    def wait_for_writer(self, head: bytes) -> bool:
+        """A shortcut waits for the writer. True in the extended protocol, where ``head`` goes before any outcome."""
+        extended = self._simple is None
+        if extended:
+            self._out.append(head)
+        self.wait(ends_transaction=extended)
+        return extended
+
+    def run_generally(self, portal: Portal) -> None:
+        """Run the statement of a shortcut the general way; Sync has been read already."""
         self._ends_implicit = self._simple is None
-        self.retry(Portal(self.session, "", write.plan, write.binds, formats, False), 0)
+        self.retry(portal, 0)
 
     def _dispatch(self, code: int, data: bytes, start: int, end: int) -> None:
         try:

@@ -11,16 +11,20 @@ import apsw
 STEPS: Final = 20_000
 """VM steps between two looks at the clock: about a millisecond of SQLite's time."""
 
+_NEVER: Final = float("inf")
+
 
 class InlineGuard:
-    """A deadline shared by the connections that the loop uses. Armed before each inline statement or group.
+    """A time limit shared by the connections that the loop uses. Armed before each inline statement or group.
 
-    It stops only what runs on the thread that armed it: worker threads use the same connections, the writer's above
-    all, while the loop runs a statement on another, and their time is not short.
+    It stops only what runs on the loop's thread, the one it was made on: worker threads use the same connections, the
+    writer's above all, while the loop runs a statement on another, and their time is not short.
     """
 
     def __init__(self) -> None:
-        self._deadline = float("inf")
+        self._limit = _NEVER
+        self._deadline = 0.0
+        """On the clock; 0 before it has been looked at. Most statements end before that."""
         self._clock = time.perf_counter
         self._thread = threading.get_ident()
 
@@ -29,13 +33,18 @@ class InlineGuard:
         connection.set_progress_handler(self._expired, STEPS)
 
     def arm(self, seconds: float) -> None:
-        """Statements of this thread must from now on end within ``seconds``."""
-        self._thread = threading.get_ident()
-        self._deadline = self._clock() + seconds
+        """Statements of the loop must from now on end within ``seconds`` of the first look at the clock."""
+        self._limit = seconds
+        self._deadline = 0.0
 
     def disarm(self) -> None:
-        """No limit: the connection goes to a thread."""
-        self._deadline = float("inf")
+        """No limit."""
+        self._limit = _NEVER
 
     def _expired(self) -> bool:
-        return self._clock() > self._deadline and threading.get_ident() == self._thread
+        if self._limit is _NEVER or threading.get_ident() != self._thread:
+            return False
+        now = self._clock()
+        if not self._deadline:
+            self._deadline = now + self._limit
+        return now > self._deadline

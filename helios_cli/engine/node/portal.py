@@ -12,14 +12,13 @@ from helios_cli.engine.wire import backend
 from helios_cli.engine.wire.rows import rows_encoder
 
 if TYPE_CHECKING:
-    from helios_cli.engine.node.fastpath import Shortcut
     from helios_cli.engine.node.session import Session
 
 
 class Prepared:
     """A named statement."""
 
-    __slots__ = ("literals", "name", "oids", "plan", "shortcuts", "sql")
+    __slots__ = ("literals", "name", "oids", "plan", "sql")
 
     def __init__(self, name: str, sql: str, oids: tuple[int, ...], plan: Plan, literals: Sequence[Any]) -> None:
         self.name = name
@@ -27,8 +26,6 @@ class Prepared:
         self.oids = oids
         self.plan = plan
         self.literals = literals
-        self.shortcuts: dict[Any, Shortcut] = {}
-        """By parameter and result formats; see :mod:`.fastpath`."""
 
 
 class Portal:

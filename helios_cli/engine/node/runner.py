@@ -180,9 +180,10 @@ class Runner(Reads):
             self._end_job(session.reading)
             session.failed(reason)
         elif self.queued is not None:
-            if self.engine.queue.withdraw(self.queued):
-                self.queued = None
-                session.failed(reason)
+            write = self.queued
+            if self.engine.queue.withdraw(write):
+                write.error = reason
+                write.done(write)
         elif session.token is not None and self.engine.queue.holder is not session.token:
             self.engine.queue.withdraw(session.token)
             session.token = None

@@ -108,9 +108,9 @@ class Session(SessionPlans):
 
     def statement_over(self) -> None:
         """ReadyForQuery comes next: outside a transaction block what was notified meanwhile goes before it."""
-        if self._notices and self.transaction is None:
-            self.out.extend(self._notices)
-            self._notices.clear()
+        if self.notices and self.transaction is None:
+            self.out.extend(self.notices)
+            self.notices.clear()
 
     def at_commit(self, action: Callable[[], None]) -> None:
         """Do something with channels when the transaction in hand is committed; at once without one."""
@@ -126,11 +126,11 @@ class Session(SessionPlans):
 
     def notify(self, message: bytes) -> None:
         """A NotificationResponse for this session."""
-        self._notices.append(message)
+        self.notices.append(message)
         self.later(self._deliver_notices)
 
     def _deliver_notices(self) -> None:
-        if self._notices and not self.closed and self.transaction is None and self.sink.is_idle():
+        if self.notices and not self.closed and self.transaction is None and self.sink.is_idle():
             self.statement_over()
             self.sink.flush()
 
@@ -175,9 +175,10 @@ class Session(SessionPlans):
 
     def begin(self, *, explicit: bool, isolation: str | None = None, read_only: bool | None = None) -> Transaction:
         """Open a transaction block; characteristics left None are the session's defaults."""
-        level = isolation or self.show("default_transaction_isolation")
+        variables = self.variables
+        level = isolation or variables.get("default_transaction_isolation", "read committed")
         if read_only is None:
-            read_only = self.show("default_transaction_read_only") == "on"
+            read_only = variables.get("default_transaction_read_only") == "on"
         if self.conflicted and level == "repeatable read" and not read_only:
             level = "serializable"
         self.transaction = transaction = Transaction(

@@ -22,9 +22,8 @@ from helios_cli.engine.storage.catalog import DEFAULT_PATH
 from helios_cli.engine.wire import backend
 
 if TYPE_CHECKING:
+    from helios_cli.engine.node.fastpath import Shortcut
     from helios_cli.engine.node.session import Session
-
-    pass
 
 
 PLAN_UNDONE: Final = -2
@@ -44,6 +43,8 @@ class SessionState:
         self.out: list[bytes] = []
         self.runner = Runner(cast("Session", self), engine)
         self.statements: dict[str, Prepared] = {}
+        self.shortcuts: dict[bytes, Shortcut] = {}
+        """By the beginning of the Bind up to its parameters; see :mod:`.fastpath`."""
         self.portals: dict[str, Portal] = {}
         self.cursors: dict[str, Portal] = {}
         self.variables: dict[str, str] = {}
@@ -83,7 +84,7 @@ class SessionState:
         """The portal whose query is being read on a thread."""
         self.after_statement: Callable[[], None] | None = None
         self.snapshot_since = 0.0
-        self._notices: list[bytes] = []
+        self.notices: list[bytes] = []
         self.timers: dict[str, asyncio.TimerHandle] = {}
 
     def show(self, name: str) -> str:

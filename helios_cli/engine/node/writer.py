@@ -112,6 +112,13 @@ class WriterQueue:
         self._schedule()
         return request
 
+    def take_now(self) -> TokenRequest | None:
+        """The token, when nobody has it and nobody waits for it; None otherwise."""
+        if self.holder is not None or self._waiting or not self.pipeline.has_room():
+            return None
+        self.holder = request = TokenRequest(_granted_already)
+        return request
+
     async def acquire_async(self, *, first: bool = False) -> TokenRequest:
         """Ask for the token and wait until it is granted."""
         granted: asyncio.Future[None] = self._loop.create_future()
@@ -143,6 +150,22 @@ class WriterQueue:
         if not self._scheduled and self.holder is None:
             self._scheduled = True
             self._loop.call_soon(self._run_scheduled)
+
+    _spin_until = 0.0
+    _spinning = False
+
+    def spin(self) -> None:
+        if self._waiting:
+            self._spin_until = self._loop.time() + 0.001
+            if not self._spinning:
+                self._spinning = True
+                self._loop.call_soon(self._spin)
+
+    def _spin(self) -> None:
+        if self.holder is not None and self._waiting and self._loop.time() < self._spin_until:
+            self._loop.call_soon(self._spin)
+        else:
+            self._spinning = False
 
     def _run_scheduled(self) -> None:
         self._scheduled = False
@@ -273,6 +296,10 @@ class WriterQueue:
         if isinstance(error, apsw.FullError | apsw.IOError):
             self.on_disk_full()
         return to_helios(str(error), getattr(error, "extendedresult", 0), None)
+
+
+def _granted_already() -> None:
+    """A token taken at once is granted by being returned."""
 
 
 def _undid_itself(error: Exception) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from itertools import product
 from struct import Struct
+from struct import error as StructError
 from typing import Final
 
 from helios_cli.engine.datatypes.utf8 import invalid_utf8
@@ -16,6 +17,7 @@ from helios_cli.engine.errors import HeliosError, ProtocolViolation
 from helios_cli.engine.wire.limits import LIMITS
 
 _INT4: Final = Struct("!i")
+_unpack_int4 = _INT4.unpack_from
 _HALF: Final = Struct("!H")
 _ONE_PARAM: Final = Struct("!HHi")
 _unpack_plain = _ONE_PARAM.unpack_from
@@ -123,6 +125,11 @@ def parse_bind(data: bytes, start: int, end: int) -> Bind:
             size = _unpack_size(data, at + 6)
             at += 10
             codes = _ONE_FORMAT[count]
+        elif formats == 0 and count:
+            several = _several_in_text(data, at + 4, end, count)
+            if several is not None:
+                return portal, statement, _NO_FORMATS, *several
+            return portal, statement, *_parse_values(data, at, end)
         else:
             return portal, statement, *_parse_values(data, at, end)
         stop = at + size
@@ -131,6 +138,25 @@ def parse_bind(data: bytes, start: int, end: int) -> Bind:
             return portal, statement, codes, [data[at:stop]], results
         at -= 8 if codes is _NO_FORMATS else 10
     return portal, statement, *_parse_values(data, at, end)
+
+
+def _several_in_text(
+    data: bytes, at: int, end: int, count: int
+) -> tuple[list[bytes | None], tuple[int, ...]] | None:
+    """Parameters without format codes, none of them NULL, and the result formats; None: look more closely."""
+    params: list[bytes | None] = []
+    try:
+        for _ in range(count):
+            size = _unpack_int4(data, at)[0]
+            if size < 0:
+                return None
+            at += 4
+            params.append(data[at : at + size])
+            at += size
+    except StructError:
+        return None
+    results = _RESULTS.get(data[at:end]) if at < end else None
+    return None if results is None else (params, results)
 
 
 def _name_error(data: bytes, start: int, end: int) -> HeliosError:
