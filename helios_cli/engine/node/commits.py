@@ -33,7 +33,7 @@ class Commits(Threads):
                 hint="Retry the transaction: the statement will run on a thread from now on.",
             )
 
-    def with_writer(self, then: Callable[[], None]) -> bool:
+    def with_writer(self, then: Callable[[], None], *, is_short: bool = False) -> bool:
         """Make the session's transaction a writing one, then go on with ``then``."""
         transaction = self.session.transaction
         assert transaction is not None
@@ -47,7 +47,7 @@ class Commits(Threads):
                 return
             then()
 
-        self.take_token(granted)
+        self.take_token(granted, is_short=is_short)
         return False
 
     def begin_writing_now(self, transaction: Transaction) -> bool:
@@ -96,7 +96,7 @@ class Commits(Threads):
                 transaction.run(f"SAVEPOINT s{index}")
             transaction.writing = True
 
-    def take_token(self, granted: Callable[[], None]) -> None:
+    def take_token(self, granted: Callable[[], None], *, is_short: bool = False) -> None:
         """Wait for the writer's token, within the session's timeouts."""
         session = self.session
 
@@ -110,7 +110,7 @@ class Commits(Threads):
                 return
             granted()
 
-        session.token = self.engine.queue.acquire(on_grant)
+        session.token = self.engine.queue.acquire(on_grant, is_short=is_short)
         if session.transaction is not None:
             session.transaction.token = session.token
         session.arm_timeouts(lock=True)
@@ -143,33 +143,46 @@ class Commits(Threads):
         connection = transaction.connection
         assert connection is not None
         database = self.engine.database
-        changed = transaction.schema_changed
-        slow = transaction.slow or _is_large(connection, transaction)
+        self.engine.pipeline.settle()
+        if transaction.slow or _is_large(connection, transaction):
+            self._commit_on_thread(connection, transaction, done, actions)
+            return False
+        try:
+            database.reserve(GROUP_RESERVE)
+            commit = database.commit(connection, schema_changed=transaction.schema_changed, record=False)
+        except Exception as error:
+            self.session.later(lambda error=error: self._commit_failed(connection, transaction, error))  # type: ignore[misc]
+            return False
+        self._release_connection(transaction)
+        self.end_commit(commit, done, actions)
+        return False
+
+    def _commit_on_thread(
+        self,
+        connection: apsw.Connection,
+        transaction: Transaction,
+        done: Callable[[], None],
+        actions: Sequence[Callable[[], None]],
+    ) -> None:
+        database = self.engine.database
 
         def work() -> Commit | None:
-            database.reserve(database.log_bytes_bound(connection) if slow else GROUP_RESERVE)
-            return database.commit(connection, schema_changed=changed)
+            database.reserve(database.log_bytes_bound(connection))
+            return database.commit(connection, schema_changed=transaction.schema_changed)
 
         def committed(commit: Commit | None) -> None:
             self._release_connection(transaction)
             self.end_commit(commit, done, actions)
 
-        def failed(error: BaseException) -> None:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            self._release_connection(transaction)
-            self.release_and_fail(error)
+        self.on_thread(
+            connection, work, committed, lambda error: self._commit_failed(connection, transaction, error)
+        )
 
-        if slow:
-            self.on_thread(connection, work, committed, failed)
-            return False
-        try:
-            commit = work()
-        except Exception as error:
-            self.session.later(lambda error=error: failed(error))  # type: ignore[misc]
-            return False
-        committed(commit)
-        return False
+    def _commit_failed(self, connection: apsw.Connection, transaction: Transaction, error: BaseException) -> None:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        self._release_connection(transaction)
+        self.release_and_fail(error)
 
     def end_commit(
         self, commit: Commit | None, done: Callable[[], None], actions: Sequence[Callable[[], None]] = ()
@@ -188,18 +201,24 @@ class Commits(Threads):
                 session.later(lambda: _all([*actions, done]))
             return
         commit.waiters.extend(actions)
-        pipeline.submit(commit)
-        if commit.schema_changed:
+        token, session.token = session.token, None
+        if commit.schema_changed and token is not None:
             # Plans are made for the committed schema, so nothing is written under one that is not.
-            token, session.token = session.token, None
-            commit.waiters.append(lambda: self.engine.queue.release() if token is not None else None)
-        else:
-            self._give_token_back(None)
+            commit.waiters.append(self.engine.queue.release)
         if session.waits_for_commit():
             commit.waiters.append(done)
         else:
             session.floor_seq = commit.seq
             session.later(done)
+        if commit.data:
+            pipeline.submit(commit)
+        else:
+            pipeline.submit_unrecorded(commit)
+        try:
+            if token is not None and not commit.schema_changed:
+                self.engine.queue.hand_over()
+        finally:
+            pipeline.settle()
 
     def rollback(self, transaction: Transaction) -> None:
         """Undo the session's transaction and give everything back. No thread is using its connection."""

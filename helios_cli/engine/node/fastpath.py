@@ -278,7 +278,7 @@ def _first_write(frontend: Frontend, plan: Plan, answer: Answer, binds: Sequence
         if not _write(frontend, plan, answer, binds, b"" if extended else head, frontend.group_done):
             frontend.run_generally(Portal(session, "", plan, binds, answer.formats, not extended))
 
-    session.runner.with_writer(granted)
+    session.runner.with_writer(granted, is_short=True)
     return True
 
 

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from helios_cli.engine.storage.database import Commit, Database
+from helios_cli.engine.storage.database import Commit, Database, UnloggedCommit
 from helios_cli.engine.storage.ring import PINS_AFTER_READ, PinnedReader
 from helios_cli.engine.storage.syncer import Syncer
 from helios_cli.engine.types import Lsn
@@ -48,6 +48,8 @@ class CommitPipeline:
         self.loop = loop
         self._on_fatal = on_fatal
         self._seq_waiters: deque[tuple[int, Callback]] = deque()
+        self._unrecorded: Commit | None = None
+        database.before_commit = self.settle
         self._syncer: Syncer[Commit] = Syncer(database.log, self._flushed_on_thread, self._failed_on_thread)
 
     @property
@@ -62,6 +64,23 @@ class CommitPipeline:
     def submit(self, commit: Commit) -> None:
         """Send a commit's record to the disk."""
         self.in_flight.append(commit)
+        self._syncer.submit(commit.data, commit)
+
+    def submit_unrecorded(self, commit: Commit) -> None:
+        """Take a commit whose record is made by :meth:`settle`, in the same turn of the loop."""
+        self.in_flight.append(commit)
+        self._unrecorded = commit
+
+    def settle(self) -> None:
+        """Make the record of :meth:`submit_unrecorded` now, if it has not been made, and send it to the disk."""
+        commit, self._unrecorded = self._unrecorded, None
+        if commit is None:
+            return
+        try:
+            self.database.record(commit)
+        except UnloggedCommit as error:
+            self._on_fatal(error)
+            raise
         self._syncer.submit(commit.data, commit)
 
     def drain_log(self) -> None:

@@ -46,6 +46,7 @@ class Threads:
         failed: Callable[[BaseException], None],
     ) -> None:
         """Run ``work`` on the writer thread with ``connection``, which nobody else touches meanwhile."""
+        self.engine.pipeline.settle()
         self.busy_connection = connection
         self.session.arm_timeouts()
         session = self.session

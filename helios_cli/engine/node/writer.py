@@ -63,11 +63,13 @@ class GroupWrite:
 class TokenRequest:
     """A wait for the writer's token, alone."""
 
-    __slots__ = ("cancelled", "granted")
+    __slots__ = ("cancelled", "granted", "is_short")
 
-    def __init__(self, granted: Callable[[], None]) -> None:
+    def __init__(self, granted: Callable[[], None], *, is_short: bool = False) -> None:
         self.granted = granted
         """Called on the loop when the token is yours; release it with :meth:`WriterQueue.release`."""
+        self.is_short = is_short
+        """``granted`` runs one short statement, for which the record of the commit before can wait."""
         self.cancelled = False
 
 
@@ -92,6 +94,8 @@ class WriterQueue:
         self._waiting: deque[GroupWrite | TokenRequest] = deque()
         self._loop = loop
         self._scheduled = False
+        self._handing = False
+        """The next is being served on top of the one before: no deeper."""
         pipeline.on_room = self.run
 
     def __len__(self) -> int:
@@ -102,9 +106,11 @@ class WriterQueue:
         self._waiting.append(write)
         self._schedule()
 
-    def acquire(self, granted: Callable[[], None], *, first: bool = False) -> TokenRequest:
+    def acquire(
+        self, granted: Callable[[], None], *, first: bool = False, is_short: bool = False
+    ) -> TokenRequest:
         """Ask for the token; ``first`` jumps the queue (checkpoint barriers)."""
-        request = TokenRequest(granted)
+        request = TokenRequest(granted, is_short=is_short)
         if first:
             self._waiting.appendleft(request)
         else:
@@ -145,6 +151,22 @@ class WriterQueue:
         """Give the token back."""
         self.holder = None
         self._schedule()
+
+    def hand_over(self) -> None:
+        """Give the token back, and to the next at once if that one is short."""
+        self.holder = None
+        waiting = self._waiting
+        head = waiting[0] if waiting else None
+        if isinstance(head, TokenRequest) and head.is_short and not self._handing and self.pipeline.has_room():
+            waiting.popleft()
+            self.holder = head
+            self._handing = True
+            try:
+                head.granted()
+            finally:
+                self._handing = False
+        else:
+            self._schedule()
 
     def _schedule(self) -> None:
         if not self._scheduled and self.holder is None:

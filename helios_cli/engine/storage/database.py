@@ -65,6 +65,8 @@ class Database:
         self.changed_seq = 0
         """The last commit that changed pages; the records that seal a log change none."""
         self.capture = WalCapture(path)
+        self.before_commit: Callable[[], None] = lambda: None
+        """Makes the record of the commit before, if that is still to be made."""
         self.before_chain: Callable[[], None] = lambda: None
         """Waits until nobody else appends to the log; the parts of a chain are written by the committing thread."""
         self._setup = setup
@@ -118,12 +120,17 @@ class Database:
         """Make sure that a record of ``size`` bytes can be logged. Raises DiskFull."""
         self.log.reserve(size, self.records.lsn)
 
-    def commit(self, connection: apsw.Connection, *, schema_changed: bool = False) -> Commit | None:
+    def commit(
+        self, connection: apsw.Connection, *, schema_changed: bool = False, record: bool = True
+    ) -> Commit | None:
         """COMMIT on ``connection`` and make the record. None when nothing was changed.
+
+        Without ``record`` the caller makes it with :meth:`record`, before anything else is committed.
 
         Raises whatever COMMIT raises, with the transaction still open or rolled back by SQLite. An error after
         COMMIT is fatal to the process: SQLite then holds what the log does not.
         """
+        self.before_commit()
         capture = self.capture
         with self.commit_lock:
             capture.fired = False
@@ -136,11 +143,16 @@ class Database:
             if schema_changed:
                 self.ring.wanted += 1
             commit = Commit(self.commit_seq, self.ring.pin_boundary(), schema_changed=schema_changed)
+        if record:
+            self.record(commit)
+        return commit
+
+    def record(self, commit: Commit) -> None:
+        """Make the record of the newest commit. Raises UnloggedCommit."""
         try:
             self._record(commit)
         except BaseException as error:
             raise UnloggedCommit(error) from error
-        return commit
 
     def _record(self, commit: Commit) -> None:
         records = self.records
