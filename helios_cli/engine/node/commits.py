@@ -174,9 +174,7 @@ class Commits(Threads):
             self._release_connection(transaction)
             self.end_commit(commit, done, actions)
 
-        self.on_thread(
-            connection, work, committed, lambda error: self._commit_failed(connection, transaction, error)
-        )
+        self.on_thread(connection, work, committed, lambda error: self._commit_failed(connection, transaction, error))
 
     def _commit_failed(self, connection: apsw.Connection, transaction: Transaction, error: BaseException) -> None:
         if connection.in_transaction:

@@ -26,10 +26,16 @@ from helios_cli.engine.wire.rows import rows_encoder
 if TYPE_CHECKING:
     from helios_cli.engine.node.frontend import Frontend
     from helios_cli.engine.node.portal import Prepared
+    from helios_cli.engine.node.session import Session
 
 DESCRIBE_EXECUTE_SYNC: Final = b"D\0\0\0\6P\0E\0\0\0\t\0\0\0\0\0S\0\0\0\4"
 EXECUTE_SYNC: Final = b"E\0\0\0\t\0\0\0\0\0S\0\0\0\4"
 BIND: Final = b"B"[0]
+PARSE: Final = b"P"[0]
+PARSED_MAX: Final = 256
+"""Unnamed statements kept per session, in case they come again."""
+PARSED_BYTES_MAX: Final = 8192
+"""A Parse that is longer clears the others away."""
 SHORTCUTS_MAX: Final = 1024
 """Shortcuts kept per session; with more they are made anew."""
 _int4: Final = Struct("!i").unpack_from
@@ -38,7 +44,21 @@ _CONTROLS: Final = (actions.Begin, actions.Commit)
 
 _BEGUN: Final = backend.command_complete("BEGIN") + backend.READY_IN_TRANSACTION
 _COMMITTED: Final = backend.command_complete("COMMIT") + backend.READY_IDLE
-_NO_DATA: Final = backend.BIND_COMPLETE + backend.NO_DATA
+BOUND: Final = 0
+"""A dialogue that begins with Bind and has no Describe."""
+DESCRIBED: Final = 1
+"""Bind and Describe."""
+PARSED: Final = 2
+"""Parse, Bind and Describe."""
+
+
+def _heads(described: bytes) -> tuple[bytes, bytes, bytes]:
+    """How the answers to the three kinds of dialogue begin."""
+    bound = backend.BIND_COMPLETE
+    return bound, bound + described, backend.PARSE_COMPLETE + bound + described
+
+
+_WITHOUT_DATA: Final = _heads(backend.NO_DATA)
 _SELECT_ONE: Final = backend.command_complete("SELECT 1")
 _KEY: Final = "fast"
 
@@ -48,7 +68,7 @@ Execute = Callable[..., apsw.Cursor]
 class Answer:
     """What a plan's answer is made of, for one choice of result formats."""
 
-    __slots__ = ("bound_described", "encode", "formats", "one_changed", "sql", "tag", "undescribed", "writes")
+    __slots__ = ("encode", "formats", "heads", "one_changed", "sql", "tag", "undescribed", "writes")
 
     def __init__(self, plan: Plan, formats: tuple[int, ...]) -> None:
         self.sql = plan.steps[0]
@@ -57,7 +77,7 @@ class Answer:
         self.formats = formats
         columns = plan.columns
         described = backend.NO_DATA if columns is None else backend.row_description(columns, formats)
-        self.bound_described = backend.BIND_COMPLETE + described
+        self.heads = _heads(described)
         self.undescribed = b"" if columns is None else described
         """The simple protocol sends a RowDescription, but never NoData."""
         self.one_changed: dict[bytes, bytes] = {}
@@ -105,12 +125,33 @@ def whole(frontend: Frontend, data: bytes) -> bool:
     """Data that ends with Describe, Execute and Sync: try it as one dialogue. False: nothing has been done."""
     end = len(data) - len(DESCRIBE_EXECUTE_SYNC)
     start = int.from_bytes(data[1:5], "big") + 1
-    if start == end and data[0] == BIND:
-        return bound(frontend, data, 5, end, described=True)
-    return False
+    code = data[0]
+    if code == BIND:
+        return start == end and bound(frontend, data, 5, end, DESCRIBED)
+    if code != PARSE or start + 5 >= end or data[start] != BIND or data[5]:
+        return False
+    if int.from_bytes(data[start + 1 : start + 5], "big") + 1 != end - start:
+        return False
+    _parse_unnamed(frontend.session, data, start)
+    return bound(frontend, data, start + 5, end, PARSED)
 
 
-def bound(frontend: Frontend, data: bytes, start: int, end: int, *, described: bool) -> bool:
+def _parse_unnamed(session: Session, data: bytes, end: int) -> None:
+    """Make the unnamed statement of a Parse; drivers that do not prepare send the same ones again and again."""
+    body = data[5:end]
+    prepared = session.parsed.get(body)
+    if prepared is None or not session.is_current(prepared):
+        _, sql, oids = messages.parse_parse(data, 5, end)
+        prepared = session.prepare("", sql, oids)
+        if prepared.plan.kind < Kind.UTILITY or type(prepared.plan.action) in _CONTROLS:
+            if len(session.parsed) >= PARSED_MAX or len(body) > PARSED_BYTES_MAX:
+                session.parsed.clear()
+            session.parsed[body] = prepared
+    session.statement_starts(prepared.sql)
+    session.statements[""] = prepared
+
+
+def bound(frontend: Frontend, data: bytes, start: int, end: int, kind: int) -> bool:
     """A Bind followed by (Describe,) Execute and Sync, all for the unnamed portal. False: nothing has been done.
 
     Everything before the parameters is looked up as bytes: names, parameter formats, and how many they are.
@@ -144,14 +185,14 @@ def bound(frontend: Frontend, data: bytes, start: int, end: int, *, described: b
     plan = shortcut.plan
     answer = shortcut.answer
     if answer is None:
-        return _control(frontend, plan, _NO_DATA if described else backend.BIND_COMPLETE)
+        return _control(frontend, plan, _WITHOUT_DATA[kind])
     if not plan.cache[INLINE]:
         return False
     if shortcut.literals:
         binds.extend(shortcut.literals)
     if plan.session_values:
         binds.extend(session.values_for(plan))
-    return _run(frontend, plan, answer, binds, answer.bound_described if described else backend.BIND_COMPLETE)
+    return _run(frontend, plan, answer, binds, answer.heads[kind])
 
 
 def _shortcut_for(frontend: Frontend, data: bytes, start: int, end: int, at: int) -> Shortcut | None:
@@ -165,7 +206,7 @@ def _shortcut_for(frontend: Frontend, data: bytes, start: int, end: int, at: int
     catalog = session.schema_view().catalog
     answer = None
     if type(plan.action) not in _CONTROLS:
-        answer = answer_of(frontend, plan, result_formats) if plan.catalog_version == catalog.version else None
+        answer = answer_of(frontend, plan, result_formats) if session.is_current(prepared) else None
         if answer is None:
             return None
     if len(params) != len(plan.param_types):
@@ -179,7 +220,7 @@ def _shortcut_for(frontend: Frontend, data: bytes, start: int, end: int, at: int
 
 
 def _control(frontend: Frontend, plan: Plan, head: bytes) -> bool:
-    """BEGIN, and COMMIT of a transaction that has written. ``head`` precedes CommandComplete: none in a simple query."""
+    """BEGIN, and COMMIT of a transaction that has written. ``head`` precedes CommandComplete, empty in a simple query."""
     session = frontend.session
     transaction = session.transaction
     action = plan.action
@@ -233,7 +274,7 @@ def _run(frontend: Frontend, plan: Plan, answer: Answer, binds: Sequence[Any], h
             return False
         if answer.writes:
             return _write(frontend, plan, answer, binds, head, frontend.answer)
-        frontend.engine.queue.spin()
+        frontend.engine.queue.expect_holder()
         return _read(frontend, answer, transaction.connection.execute, binds, head, backend.READY_IN_TRANSACTION)
     return answer.writes and _first_write(frontend, plan, answer, binds, head)
 
@@ -308,7 +349,7 @@ def _write(
     finally:
         guard.disarm()
     send(_result(answer, head, rows, changes) + backend.READY_IN_TRANSACTION)
-    frontend.engine.queue.spin()
+    frontend.engine.queue.expect_holder()
     return True
 
 

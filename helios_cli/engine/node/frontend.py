@@ -121,7 +121,7 @@ class Frontend(ClientLink):
                 if code == BIND and self._shortcuts and not self._out:
                     described = size - end == 22 and data.endswith(fastpath.DESCRIBE_EXECUTE_SYNC)
                     undescribed = size - end == 15 and data.endswith(fastpath.EXECUTE_SYNC)
-                    if (described or undescribed) and self._shortcut(data, start, end, described=described):
+                    if (described or undescribed) and self._shortcut(data, start, end, fastpath.DESCRIBED * described):
                         at = size
                         break
                 self._next = (data, end)
@@ -146,10 +146,10 @@ class Frontend(ClientLink):
             self._paused_reading = False
             self.transport.resume_reading()
 
-    def _shortcut(self, data: bytes, start: int, end: int, *, described: bool) -> bool:
+    def _shortcut(self, data: bytes, start: int, end: int, kind: int) -> bool:
         """Try the whole dialogue from Bind to Sync at once."""
         try:
-            return fastpath.bound(self, data, start, end, described=described)
+            return fastpath.bound(self, data, start, end, kind)
         except (HeliosError, apsw.Error, StructError):
             # The general way meets the same error and reports it in its place.
             return False

@@ -18,14 +18,24 @@ if TYPE_CHECKING:
 class Prepared:
     """A named statement."""
 
-    __slots__ = ("literals", "name", "oids", "plan", "sql")
+    __slots__ = ("literals", "name", "oids", "plan", "search_path", "sql")
 
-    def __init__(self, name: str, sql: str, oids: tuple[int, ...], plan: Plan, literals: Sequence[Any]) -> None:
+    def __init__(
+        self,
+        name: str,
+        sql: str,
+        oids: tuple[int, ...],
+        plan: Plan,
+        literals: Sequence[Any],
+        search_path: tuple[str, ...],
+    ) -> None:
         self.name = name
         self.sql = sql
         self.oids = oids
         self.plan = plan
         self.literals = literals
+        self.search_path = search_path
+        """Along which the plan found its tables."""
 
 
 class Portal:

@@ -71,7 +71,7 @@ class SessionPlans(SessionState):
             and same.sql == sql
             and same.oids == oids
             and same.plan.kind < Kind.UTILITY
-            and same.plan.catalog_version == self.schema_view().catalog.version
+            and self.is_current(same)
         ):
             # Drivers that know only the unnamed statement send the same Parse again and again.
             return same
@@ -79,7 +79,15 @@ class SessionPlans(SessionState):
         if len(planned) > 1:
             raise SqlError("cannot insert multiple commands into a prepared statement", sqlstate="42601")
         plan, literals = planned[0] if planned else (Plan(Kind.EMPTY, ""), ())
-        return Prepared(name, sql, oids, plan, literals)
+        return Prepared(name, sql, oids, plan, literals, self.search_path)
+
+    def is_current(self, prepared: Prepared) -> bool:
+        """Whether the plan of a prepared statement is made for the schema that the session sees now."""
+        plan = prepared.plan
+        if plan.kind >= Kind.UTILITY:
+            return True
+        same_path = prepared.search_path is self.search_path or prepared.search_path == self.search_path
+        return same_path and plan.catalog_version == self.schema_view().catalog.version
 
     def statement(self, name: str) -> Prepared:
         """A prepared statement by name. Raises SqlError 26000."""
@@ -96,12 +104,12 @@ class SessionPlans(SessionState):
             SqlError: the statement is wrong under the new schema; 0A000 when its result has other columns now.
         """
         plan = prepared.plan
-        if plan.kind >= Kind.UTILITY or plan.catalog_version == self.schema_view().catalog.version:
+        if self.is_current(prepared):
             return plan
         again = self.prepare(prepared.name, prepared.sql, prepared.oids)
         if _shape_of(again.plan) != _shape_of(plan):
             raise SqlError("cached plan must not change result type", sqlstate="0A000")
-        prepared.plan, prepared.literals = again.plan, again.literals
+        prepared.plan, prepared.literals, prepared.search_path = again.plan, again.literals, again.search_path
         return prepared.plan
 
     def schema_changed_in_transaction(self) -> None:
@@ -113,6 +121,7 @@ class SessionPlans(SessionState):
     def forget_undone_plans(self) -> None:
         """DDL was rolled back: another transaction may give the same version to another schema."""
         version = self.schema_view().catalog.version
+        self.parsed.clear()
         for prepared in self.statements.values():
             if prepared.plan.catalog_version != version:
                 prepared.plan.catalog_version = PLAN_UNDONE

@@ -43,6 +43,8 @@ class SessionState:
         self.out: list[bytes] = []
         self.runner = Runner(cast("Session", self), engine)
         self.statements: dict[str, Prepared] = {}
+        self.parsed: dict[bytes, Prepared] = {}
+        """Unnamed statements by the body of their Parse."""
         self.shortcuts: dict[bytes, Shortcut] = {}
         """By the beginning of the Bind up to its parameters; see :mod:`.fastpath`."""
         self.portals: dict[str, Portal] = {}

@@ -29,6 +29,8 @@ GROUP_MAX: Final = 256
 GROUP_BUDGET_S: Final = 0.05
 """Time after which SQLite interrupts a group: its slowest member reruns alone on a thread."""
 
+WATCH_S: Final = 0.001
+"""How long the loop stays awake for the next message of a transaction that others wait for."""
 
 UNDONE: Final = frozenset(
     {
@@ -96,6 +98,8 @@ class WriterQueue:
         self._scheduled = False
         self._handing = False
         """The next is being served on top of the one before: no deeper."""
+        self._watching = False
+        self._watch_until = 0.0
         pipeline.on_room = self.run
 
     def __len__(self) -> int:
@@ -106,9 +110,7 @@ class WriterQueue:
         self._waiting.append(write)
         self._schedule()
 
-    def acquire(
-        self, granted: Callable[[], None], *, first: bool = False, is_short: bool = False
-    ) -> TokenRequest:
+    def acquire(self, granted: Callable[[], None], *, first: bool = False, is_short: bool = False) -> TokenRequest:
         """Ask for the token; ``first`` jumps the queue (checkpoint barriers)."""
         request = TokenRequest(granted, is_short=is_short)
         if first:
@@ -173,21 +175,23 @@ class WriterQueue:
             self._scheduled = True
             self._loop.call_soon(self._run_scheduled)
 
-    _spin_until = 0.0
-    _spinning = False
+    def expect_holder(self) -> None:
+        """The holder has been answered and its next message is near: with others waiting, look out for it.
 
-    def spin(self) -> None:
+        A loop that sleeps is woken tens of microseconds late, and so is everybody in the queue.
+        """
         if self._waiting:
-            self._spin_until = self._loop.time() + 0.001
-            if not self._spinning:
-                self._spinning = True
-                self._loop.call_soon(self._spin)
+            self._watch_until = self._loop.time() + WATCH_S
+            if not self._watching:
+                self._watching = True
+                self._loop.call_soon(self._watch)
 
-    def _spin(self) -> None:
-        if self.holder is not None and self._waiting and self._loop.time() < self._spin_until:
-            self._loop.call_soon(self._spin)
+    def _watch(self) -> None:
+        if self.holder is not None and self._waiting and self._loop.time() < self._watch_until:
+            # Keeps the loop from sleeping: it looks at its sockets and comes back here.
+            self._loop.call_soon(self._watch)
         else:
-            self._spinning = False
+            self._watching = False
 
     def _run_scheduled(self) -> None:
         self._scheduled = False

@@ -295,8 +295,10 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
     def set_config(pid: int, name: str, value: str, local: int) -> str:
         return hooks.set_config(pid, name, value, bool(local))
 
-    def sleep(seconds: float) -> None:
+    def sleep(seconds: float) -> str:
         hooks.sleep(float(seconds), lambda: connection.is_interrupted)
+        # The text of a void.
+        return ""
 
     def signal(pid: int, what: str) -> int:
         return int(hooks.signal(pid, what))

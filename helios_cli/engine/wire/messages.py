@@ -140,9 +140,7 @@ def parse_bind(data: bytes, start: int, end: int) -> Bind:
     return portal, statement, *_parse_values(data, at, end)
 
 
-def _several_in_text(
-    data: bytes, at: int, end: int, count: int
-) -> tuple[list[bytes | None], tuple[int, ...]] | None:
+def _several_in_text(data: bytes, at: int, end: int, count: int) -> tuple[list[bytes | None], tuple[int, ...]] | None:
     """Parameters without format codes, none of them NULL, and the result formats; None: look more closely."""
     params: list[bytes | None] = []
     try:

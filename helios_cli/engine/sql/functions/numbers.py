@@ -340,7 +340,7 @@ def install(lib: Library) -> None:
         d(name, "numeric -> numeric", lambda text: _log_numeric(text, True))
     d("log", "numeric numeric -> numeric", log_base)
     d("random", "-> float8", sql="((random() & 9007199254740991) / 9007199254740992.0)", volatile=True)
-    d("setseed", "float8 -> void", sql="NULL", volatile=True)
+    d("setseed", "float8 -> void", sql="iif({0} IS NULL, NULL, '')", volatile=True)
     d("pi", "-> float8", sql="3.141592653589793")
     for name in ("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "degrees", "radians"):
         d(name, "float8 -> float8", sql=f"{name}({{0}})")
