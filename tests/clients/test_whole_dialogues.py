@@ -9,7 +9,7 @@ import struct
 from collections.abc import Sequence
 
 import pytest
-from clients.test_wire_twins import play, told
+from clients.test_wire_twins import Step, play, told
 from support.node_process import NodeProcess
 from support.raw_wire import SYNC, RawClient, bind, describe, execute, message, parse, query
 
@@ -21,14 +21,18 @@ SETUP = [
 TAIL = describe("P") + execute() + SYNC
 
 
-def parsed(sql: str, params: Sequence[bytes | None] = (), **options: Sequence[int]) -> bytes:
+def parsed(
+    sql: str, params: Sequence[bytes | None] = (), formats: Sequence[int] = (), results: Sequence[int] = ()
+) -> bytes:
     """Parse, Bind, Describe, Execute and Sync."""
-    return parse(sql) + bind(params, **options) + TAIL
+    return parse(sql) + bind(params, formats=formats, results=results) + TAIL
 
 
-def prepared(name: str, params: Sequence[bytes | None] = (), **options: Sequence[int]) -> bytes:
+def prepared(
+    name: str, params: Sequence[bytes | None] = (), formats: Sequence[int] = (), results: Sequence[int] = ()
+) -> bytes:
     """Bind, Describe, Execute and Sync."""
-    return bind(params, statement=name, **options) + TAIL
+    return bind(params, statement=name, formats=formats, results=results) + TAIL
 
 
 def undescribed(name: str, params: Sequence[bytes | None] = ()) -> bytes:
@@ -42,7 +46,7 @@ INSERT = "insert into w values ($1, $2, $3)"
 NAMES = {"r": READ, "u": WRITE, "i": INSERT, "b": "begin", "e": "end", "s": "start transaction", "x": "rollback"}
 PREPARE = b"".join(parse(sql, name) for name, sql in NAMES.items()) + SYNC
 
-DIALOGUES = {
+DIALOGUES: dict[str, Sequence[Step]] = {
     "reads": [
         *[parsed(READ, [b"2"])] * 3,
         parsed(READ, [b"-1"]),

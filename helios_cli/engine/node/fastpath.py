@@ -220,7 +220,7 @@ def _shortcut_for(frontend: Frontend, data: bytes, start: int, end: int, at: int
 
 
 def _control(frontend: Frontend, plan: Plan, head: bytes) -> bool:
-    """BEGIN, and COMMIT of a transaction that has written. ``head`` precedes CommandComplete, empty in a simple query."""
+    """BEGIN, and COMMIT of a transaction that has written. ``head`` goes before CommandComplete."""
     session = frontend.session
     transaction = session.transaction
     action = plan.action
