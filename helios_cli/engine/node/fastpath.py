@@ -8,11 +8,13 @@ would send; whatever is out of the ordinary is left to it, before anything has b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import UTC
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 
+from helios_cli.engine.datatypes.zoned import ZONED
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.engine import INLINE, INLINE_READ_SECONDS
 from helios_cli.engine.node.portal import Portal
@@ -65,15 +67,21 @@ _KEY: Final = "fast"
 Execute = Callable[..., apsw.Cursor]
 
 
+def _is_zoned(plan: Plan) -> bool:
+    """Whether parameters or columns have a text that depends on the session's time zone."""
+    return not ZONED.isdisjoint((*plan.param_types, *(column.type_oid for column in plan.columns or ())))
+
+
 class Answer:
     """What a plan's answer is made of, for one choice of result formats."""
 
-    __slots__ = ("encode", "formats", "heads", "one_changed", "sql", "tag", "undescribed", "writes")
+    __slots__ = ("encode", "formats", "heads", "one_changed", "sql", "tag", "undescribed", "writes", "zoned")
 
     def __init__(self, plan: Plan, formats: tuple[int, ...]) -> None:
         self.sql = plan.steps[0]
         self.tag = plan.tag
         self.writes = plan.kind is Kind.WRITE
+        self.zoned = _is_zoned(plan)
         self.formats = formats
         columns = plan.columns
         described = backend.NO_DATA if columns is None else backend.row_description(columns, formats)
@@ -186,7 +194,7 @@ def bound(frontend: Frontend, data: bytes, start: int, end: int, kind: int) -> b
     answer = shortcut.answer
     if answer is None:
         return _control(frontend, plan, _WITHOUT_DATA[kind])
-    if not plan.cache[INLINE]:
+    if not plan.cache[INLINE] or (answer.zoned and session.times.zone is not UTC):
         return False
     if shortcut.literals:
         binds.extend(shortcut.literals)
@@ -246,7 +254,7 @@ def query(frontend: Frontend, plan: Plan, literals: Sequence[Any]) -> bool:
     if type(plan.action) in _CONTROLS:
         return _control(frontend, plan, b"")
     answer = answer_of(frontend, plan, ()) if frontend.session.private is None else None
-    if answer is None or not plan.cache[INLINE]:
+    if answer is None or not plan.cache[INLINE] or (answer.zoned and frontend.session.times.zone is not UTC):
         return False
     binds = literals
     if plan.session_values:

@@ -420,7 +420,7 @@ class Frontend(ClientLink):
                 f'bind message supplies {len(params)} parameters, but prepared statement "{statement}" '
                 f"requires {len(plan.param_types)}"
             )
-        values = decode_params(plan.param_types, param_formats, params) if params else ()
+        values = decode_params(plan.param_types, param_formats, params, session.times) if params else ()
         columns = session.columns_of(plan)
         formats = messages.formats_for(result_formats, len(columns)) if columns else ()
         binds = bind(plan, values, prepared.literals, session.values_for(plan))

@@ -99,7 +99,7 @@ def copy_out(session: Session, action: actions.CopyOut, portal: Portal, _rows_ma
     query = action.query
     columns = query.columns or ()
     binary = action.options.format == "binary"
-    described = [CopyColumn(column.name, column.type_oid, column.typmod) for column in columns]
+    described = [CopyColumn(column.name, column.type_oid, column.typmod, session.times) for column in columns]
     formatter = copy_formatter(described, _wire_options(action.options))
     head, tail = formatter.begin(), formatter.end()
     session.out.append(backend.copy_out_response(len(columns), binary=binary))
@@ -171,7 +171,10 @@ def copy_in(session: Session, action: actions.CopyIn, portal: Portal, rows_max: 
         return session.runner.with_writer(lambda: session.retry(portal, rows_max))
     transaction.slow = True
     assert transaction.connection is not None
-    columns = [CopyColumn(name, oid, typmod) for name, (oid, typmod) in zip(action.columns, action.types, strict=True)]
+    columns = [
+        CopyColumn(name, oid, typmod, session.times)
+        for name, (oid, typmod) in zip(action.columns, action.types, strict=True)
+    ]
     parser = copy_parser(action.table, columns, _wire_options(action.options))
 
     def done(count: int, rest: bytes) -> None:

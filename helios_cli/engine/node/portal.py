@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, Protocol
 
+from helios_cli.engine.datatypes.zoned import ZONED
 from helios_cli.engine.errors import HeliosError, SqlError
 from helios_cli.engine.node.readers import ReadJob, RowsEncoder
 from helios_cli.engine.sql.plan import Kind, Plan
@@ -91,12 +93,17 @@ class Portal:
 
     def encoder_for(self, formats: tuple[int, ...]) -> RowsEncoder:
         """The same for other formats than the portal's own."""
+        zone = self.session.times.zone
+        if zone is not UTC and any(column.type_oid in ZONED for column in self.plan.columns or ()):
+            return rows_encoder(self._types(), formats, zone)
         cache = self.plan.cache
         encode = cache.get(formats)
         if encode is None:
-            types = tuple(column.type_oid for column in self.plan.columns or ())
-            encode = cache[formats] = rows_encoder(types, formats)
+            encode = cache[formats] = rows_encoder(self._types(), formats)
         return encode
+
+    def _types(self) -> tuple[int, ...]:
+        return tuple(column.type_oid for column in self.plan.columns or ())
 
     def sent_since_execute(self) -> int:
         """Rows sent by the Execute in hand."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from helios_cli.engine.datatypes.registry import by_oid
+from helios_cli.engine.datatypes.zoned import ZONED, zoned_parser
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.planner import bind
@@ -47,7 +48,7 @@ def execute(session: Session, action: actions.Execute, portal: Portal, rows_max:
 def _argument(session: Session, action: actions.Execute, index: int, oid: int) -> Any:
     if action.is_text[index]:
         text = action.argument_texts[index]
-        return None if text is None else by_oid(oid).parse_text(text)
+        return None if text is None else _parse(session, oid, text)
     plan = action.arguments[index]
     binds = bind(plan, (), (), session.values_for(plan))
     database = session.engine.database
@@ -59,7 +60,11 @@ def _argument(session: Session, action: actions.Execute, index: int, oid: int) -
     column = (plan.columns or ())[0]
     if value is None or column.type_oid == oid:
         return value
-    return by_oid(oid).parse_text(by_oid(column.type_oid).format_text(value).decode())
+    return _parse(session, oid, by_oid(column.type_oid).format_text(value).decode())
+
+
+def _parse(session: Session, oid: int, text: str) -> Any:
+    return zoned_parser(oid, session.times)(text) if oid in ZONED else by_oid(oid).parse_text(text)
 
 
 def deallocate(session: Session, action: actions.Deallocate, portal: Portal, _rows_max: int) -> bool:

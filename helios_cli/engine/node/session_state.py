@@ -14,7 +14,7 @@ from helios_cli.engine.node.copy_in import CopyReceiver
 from helios_cli.engine.node.engine import Engine, SchemaView
 from helios_cli.engine.node.portal import Portal, Prepared, Sink
 from helios_cli.engine.node.runner import Runner
-from helios_cli.engine.node.timezone import check_timezone
+from helios_cli.engine.node.timezone import check_timezone, time_context
 from helios_cli.engine.node.transaction import Transaction
 from helios_cli.engine.node.writer import TokenRequest
 from helios_cli.engine.sql.variables import BY_NAME, find, parse_duration_ms, parse_search_path
@@ -70,6 +70,8 @@ class SessionState:
         self.statement_timeout_ms = engine.settings.statement_timeout
         self.lock_timeout_ms = engine.settings.lock_timeout
         self.idle_transaction_ms = engine.settings.idle_in_transaction_session_timeout
+        self.times = time_context("UTC")
+        """The session's zone, for texts of timestamps that name none."""
         self.query = ""
         self.application_name = ""
         self.statement_now_us = 0
@@ -136,6 +138,8 @@ class SessionState:
             self.lock_timeout_ms = parse_duration_ms(folded, current)
         elif folded == "idle_in_transaction_session_timeout":
             self.idle_transaction_ms = parse_duration_ms(folded, current)
+        elif folded == "timezone":
+            self.times = time_context(current)
         elif folded == "search_path":
             self.search_path = parse_search_path(current)
         elif folded == "application_name":

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.zoned import ZONED
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import sqltext
 from helios_cli.engine.sql.coercion import Context as How
@@ -44,7 +45,7 @@ from helios_cli.engine.sql.typed import TypedSql
 
 _SAME_TEXT: Final = frozenset((TEXT, VARCHAR, NAME))
 _INT_RANGE: Final = {INT2: 16, INT4: 32, INT8: 64}
-_NEEDS_SESSION: Final = frozenset((DATE, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ))
+_NEEDS_SESSION: Final = frozenset((DATE, TIME, TIMESTAMP, TIMETZ, *ZONED))
 """Types whose text form may read the clock or the time zone ('now', 'today', a time without zone)."""
 _ASSIGN_UNCHECKED: Final = frozenset((VARCHAR,))
 """Types whose modifier a CHECK of the table's own DDL enforces on assignment."""
@@ -281,9 +282,7 @@ def _to_text(source: int, sql: str, ctx: Context) -> str:
         return f"CASE {sql} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END"
     if source in (NUMERIC, JSON, JSONB) or category(source) == "S":
         return sql
-    if element_of(source) == TIMESTAMPTZ:
-        raise ctx.unsupported("text of an array of timestamps with time zone", hint="Convert the elements one by one.")
-    if source == TIMESTAMPTZ:
+    if source in ZONED:
         return f"pg_out_zoned({source}, {sql}, {ctx.session_value('timezone')})"
     return f"pg_out({source}, {sql})"
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta, timezone, tzinfo
-from functools import lru_cache
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from helios_cli.engine.datatypes import calendar as cal
 from helios_cli.engine.datatypes.datetime_in import TimeContext
 from helios_cli.engine.datatypes.datetimes import (
-    format_timestamptz,
     parse_date,
     parse_time,
     parse_timestamp,
@@ -19,6 +15,13 @@ from helios_cli.engine.datatypes.datetimes import (
     timetz_text,
 )
 from helios_cli.engine.datatypes.interval import Interval, interval_text, split_interval
+from helios_cli.engine.datatypes.zoned import (
+    TIMESTAMPTZ_ARRAY,
+    find_zone,
+    zone_named,
+    zoned_parser,
+    zoned_writer,
+)
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.function_spec import ScalarTable
 from helios_cli.engine.sql.oids import DATE, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ
@@ -30,32 +33,8 @@ _READERS: Final = {
     TIMESTAMP: parse_timestamp,
     TIMESTAMPTZ: parse_timestamptz,
     TIMETZ: parse_timetz,
+    TIMESTAMPTZ_ARRAY: lambda text, times: zoned_parser(TIMESTAMPTZ_ARRAY, times)(text),
 }
-
-
-@lru_cache(maxsize=256)
-def find_zone(name: str) -> tzinfo | None:
-    """A time zone by the name a setting or a text gives: an IANA name, or hours east of UTC; None when unknown."""
-    if name.upper() in ("UTC", "GMT", "Z", "ETC/UTC", "UCT", "ZULU"):
-        return UTC
-    try:
-        hours = float(name)
-    except ValueError:
-        pass
-    else:
-        return timezone(timedelta(hours=hours)) if abs(hours) < 24 else None
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        return None
-
-
-def zone_named(name: str) -> tzinfo:
-    """As :func:`find_zone`. Raises 22023 for an unknown name."""
-    zone = find_zone(name)
-    if zone is None:
-        raise SqlError(f'time zone "{name}" not recognized', sqlstate="22023")
-    return zone
 
 
 def _out_of_range(what: str = "timestamp") -> SqlError:
@@ -83,9 +62,9 @@ def pg_time_in(type_oid: int, text: Any, zone: str, now_us: int) -> Any:
     return _READERS[type_oid](str(text), TimeContext(zone_named(zone), now_us, find_zone))
 
 
-def pg_out_zoned(_type_oid: int, us: Any, zone: str) -> str | None:
-    """A timestamptz as text in the session's zone."""
-    return None if us is None else format_timestamptz(us, zone_named(zone)).decode()
+def pg_out_zoned(type_oid: int, value: Any, zone: str) -> str | None:
+    """A timestamptz, or an array of it, as text in the session's zone."""
+    return None if value is None else zoned_writer(type_oid, zone_named(zone))(value).decode()
 
 
 # -- conversions ----------------------------------------------------------------------------------

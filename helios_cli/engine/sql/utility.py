@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from helios_cli.engine.datatypes.interval import split_interval
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.sql import actions, tree
 from helios_cli.engine.sql.oids import TEXT
@@ -89,6 +90,9 @@ def setting_text(nodes: list[dict[str, Any]]) -> str:
         value = tree.const_value(constant)
         if isinstance(value, bool):
             value = "on" if value else "off"
+        elif "TypeCast" in node and node["TypeCast"]["typeName"]["names"][-1]["String"]["sval"] == "interval":
+            # SET TIME ZONE INTERVAL '+02:00': hours east of UTC.
+            value = str(split_interval(str(value)).us / 3_600_000_000)
         parts.append(str(value))
     return ", ".join(parts)
 

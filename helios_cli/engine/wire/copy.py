@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, tzinfo
 from typing import Any, Protocol
 
 from helios_cli.engine.wire.copy_binary import BinaryFormatter, BinaryParser
@@ -45,8 +44,8 @@ def copy_parser(table: str, columns: Sequence[CopyColumn], options: CopyOptions)
     return CsvParser(table, columns, options) if options.format == "csv" else TextParser(table, columns, options)
 
 
-def copy_formatter(columns: Sequence[CopyColumn], options: CopyOptions, zone: tzinfo = UTC) -> CopyFormatter:
-    """A writer for COPY ... TO STDOUT; timestamptz is shown in ``zone``."""
+def copy_formatter(columns: Sequence[CopyColumn], options: CopyOptions) -> CopyFormatter:
+    """A writer for COPY ... TO STDOUT."""
     if options.format == "binary":
         return BinaryFormatter(columns)
-    return CsvFormatter(columns, options, zone) if options.format == "csv" else TextFormatter(columns, options, zone)
+    return CsvFormatter(columns, options) if options.format == "csv" else TextFormatter(columns, options)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from helios_cli.engine.datatypes.datetime_in import UTC_CONTEXT, TimeContext
 from helios_cli.engine.errors import SqlError
 
 MAX_SHOWN: Final = 100
@@ -19,6 +20,8 @@ class CopyColumn:
     name: str
     type_oid: int
     typmod: int = -1
+    times: TimeContext = UTC_CONTEXT
+    """The session's time zone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, tzinfo
 from typing import Any, Final
 
 from helios_cli.engine.wire.copy_options import CopyColumn, CopyOptions
@@ -24,10 +23,12 @@ class LineFormatter:
     Rows are turned into columns and back, so that a column of plain values costs one look at all of them together.
     """
 
-    def __init__(self, columns: Sequence[CopyColumn], options: CopyOptions, zone: tzinfo = UTC) -> None:
+    def __init__(self, columns: Sequence[CopyColumn], options: CopyOptions) -> None:
         self._columns = tuple(columns)
         self._options = options
-        self._writers = [self._writer(column, field_encoder(column.type_oid, 0, zone)) for column in columns]
+        self._writers = [
+            self._writer(column, field_encoder(column.type_oid, 0, column.times.zone)) for column in columns
+        ]
 
     def _field(self, column: CopyColumn, encode: FieldEncoder) -> FieldText:
         """A function from a value (not None) to the field as written."""
@@ -83,11 +84,11 @@ class LineFormatter:
 class TextFormatter(LineFormatter):
     """The text format."""
 
-    def __init__(self, columns: Sequence[CopyColumn], options: CopyOptions, zone: tzinfo = UTC) -> None:
+    def __init__(self, columns: Sequence[CopyColumn], options: CopyOptions) -> None:
         delimiter = options.delimiter
         self._table = _ESCAPES | ({delimiter: "\\" + delimiter} if delimiter not in _ESCAPES else {})
         self._special = re.compile("[" + re.escape("".join(self._table)) + "]")
-        super().__init__(columns, options, zone)
+        super().__init__(columns, options)
 
     def _field(self, column: CopyColumn, encode: FieldEncoder) -> FieldText:
         escape = self._name

@@ -10,6 +10,7 @@ import msgspec
 from helios_cli.engine.datatypes.registry import TYPES, apply_typmod
 from helios_cli.engine.datatypes.strings import parse_string
 from helios_cli.engine.datatypes.typmods import VARHDRSZ
+from helios_cli.engine.datatypes.zoned import ZONED, zoned_parser
 from helios_cli.engine.wire.copy_options import CopyColumn
 
 FieldParser = Callable[[str], Any]
@@ -34,6 +35,8 @@ def field_parser(column: CopyColumn) -> FieldParser:
     """One field's conversion, the column's modifier applied. Raises SqlError."""
     known = TYPES.get(column.type_oid)
     parse = parse_string if known is None else known.parse_text
+    if column.type_oid in ZONED:
+        parse = zoned_parser(column.type_oid, column.times)
     if column.typmod < 0 or known is None:
         return parse
     oid, typmod = column.type_oid, column.typmod

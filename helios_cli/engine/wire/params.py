@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
+from helios_cli.engine.datatypes.datetime_in import UTC_CONTEXT, TimeContext
 from helios_cli.engine.datatypes.registry import TYPES
 from helios_cli.engine.datatypes.utf8 import invalid_utf8
+from helios_cli.engine.datatypes.zoned import ZONED, zoned_parser
 from helios_cli.engine.wire.messages import formats_for
 
 Decoder = Callable[[bytes], Any]
@@ -17,14 +19,22 @@ _TEXT_OID: Final = 25
 
 
 @lru_cache(1024)
-def param_decoders(type_oids: tuple[int, ...], formats: tuple[int, ...]) -> tuple[Decoder, ...]:
-    """One decoder per parameter. ``formats`` is Bind's list of format codes: none, one for all, or one for each."""
+def param_decoders(
+    type_oids: tuple[int, ...], formats: tuple[int, ...], times: TimeContext = UTC_CONTEXT
+) -> tuple[Decoder, ...]:
+    """One decoder per parameter. ``formats`` is Bind's list of format codes: none, one for all, or one for each.
+
+    ``times`` has the session's zone, for texts that name none.
+    """
     codes = formats_for(formats, len(type_oids))
-    return tuple(_decoder(oid, code) for oid, code in zip(type_oids, codes, strict=True))
+    return tuple(_decoder(oid, code, times) for oid, code in zip(type_oids, codes, strict=True))
 
 
 def decode_params(
-    type_oids: tuple[int, ...], formats: tuple[int, ...], params: Sequence[bytes | None]
+    type_oids: tuple[int, ...],
+    formats: tuple[int, ...],
+    params: Sequence[bytes | None],
+    times: TimeContext = UTC_CONTEXT,
 ) -> Sequence[Any]:
     """The values of all parameters; None stays None.
 
@@ -32,15 +42,15 @@ def decode_params(
         SqlError: 22P02, 22P03, 22003 and their kin, as the type's input function says; 22021 for bytes that are no
             UTF-8.
     """
-    decoders = param_decoders(type_oids, formats)
+    decoders = param_decoders(type_oids, formats, times)
     return [None if data is None else decode(data) for decode, data in zip(decoders, params, strict=True)]
 
 
-def _decoder(oid: int, code: int) -> Decoder:
+def _decoder(oid: int, code: int, times: TimeContext) -> Decoder:
     pg_type = TYPES.get(oid) or TYPES[_TEXT_OID]
     if code == 1:
         return pg_type.parse_binary
-    parse = pg_type.parse_text
+    parse = zoned_parser(oid, times) if oid in ZONED else pg_type.parse_text
     if oid in _SMALL_INTEGERS:
 
         def integer(data: bytes) -> Any:

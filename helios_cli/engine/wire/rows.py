@@ -13,9 +13,9 @@ from functools import lru_cache, partial
 from struct import Struct
 from typing import Any, Final
 
-from helios_cli.engine.datatypes.datetimes import format_timestamptz
 from helios_cli.engine.datatypes.registry import TYPES
 from helios_cli.engine.datatypes.strings import format_string
+from helios_cli.engine.datatypes.zoned import ZONED, zoned_writer
 from helios_cli.engine.errors import HeliosError
 
 RowEncoder = Callable[[Sequence[Any]], bytes]
@@ -37,7 +37,6 @@ _HEAD: Final = Struct("!cIH")
 _INTEGERS: Final = frozenset((20, 21, 23, 26))
 _TEXTS: Final = frozenset((25, 1043, 1042, 19, 18, 1700, 114, 3802, 2950, 1186, 1266, 705, 2275))
 _BOOL: Final = 16
-_TIMESTAMPTZ: Final = 1184
 
 
 @lru_cache(1024)
@@ -70,8 +69,8 @@ def field_encoder(type_oid: int, code: int, zone: tzinfo = UTC) -> FieldEncoder:
         return format_string
     if code == 1:
         return known.format_binary
-    if type_oid == _TIMESTAMPTZ and zone is not UTC:
-        return partial(format_timestamptz, zone=zone)
+    if zone is not UTC and type_oid in ZONED:
+        return zoned_writer(type_oid, zone)
     return known.format_text
 
 

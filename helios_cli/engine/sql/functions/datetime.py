@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from helios_cli.engine.datatypes import calendar as cal
 from helios_cli.engine.datatypes.interval import Interval, interval_text, split_interval
+from helios_cli.engine.datatypes.zoned import zone_named
 from helios_cli.engine.errors import SqlError
-from helios_cli.engine.sql.functions.datetime_fields import INFINITE, UNIX_US, unit_error, unit_of, zone_of
+from helios_cli.engine.sql.functions.datetime_fields import INFINITE, UNIX_US, unit_error, unit_of
 from helios_cli.engine.sql.functions.define import Library
 from helios_cli.engine.sql.functions.templates import parse_template, render_interval, render_template
 
@@ -49,7 +50,7 @@ def truncate_zoned(field: str, us: int, zone_name: str) -> int:
     """date_trunc of a timestamptz in a zone."""
     if us in INFINITE:
         return us
-    zone = zone_of(zone_name)
+    zone = zone_named(zone_name)
     unit = unit_of(field, "timestamp with time zone")
     local = us + cal.utc_offset_s(us, zone) * cal.SECOND_US
     cut = truncate(field, local, "timestamp with time zone")
@@ -127,7 +128,7 @@ def make_timestamp(year: int, month: int, day: int, hour: int, minute: int, seco
 def make_timestamptz(year: int, month: int, day: int, hour: int, minute: int, second: float, zone_name: str) -> int:
     """make_timestamptz in a zone."""
     local = make_timestamp(year, month, day, hour, minute, second)
-    return local - cal.local_offset_s(local, zone_of(zone_name)) * cal.SECOND_US
+    return local - cal.local_offset_s(local, zone_named(zone_name)) * cal.SECOND_US
 
 
 def make_interval(years: int, months: int, weeks: int, days: int, hours: int, minutes: int, seconds: float) -> str:
@@ -176,12 +177,12 @@ def justify_interval(text: str) -> str:
 
 def zoned_to_local(zone_name: str, us: int) -> int:
     """timestamptz AT TIME ZONE zone."""
-    return us if us in INFINITE else us + cal.utc_offset_s(us, zone_of(zone_name)) * cal.SECOND_US
+    return us if us in INFINITE else us + cal.utc_offset_s(us, zone_named(zone_name)) * cal.SECOND_US
 
 
 def local_to_zoned(zone_name: str, us: int) -> int:
     """timestamp AT TIME ZONE zone."""
-    return us if us in INFINITE else us - cal.local_offset_s(us, zone_of(zone_name)) * cal.SECOND_US
+    return us if us in INFINITE else us - cal.local_offset_s(us, zone_named(zone_name)) * cal.SECOND_US
 
 
 def to_timestamp(seconds: float) -> int:
@@ -203,7 +204,7 @@ def to_char_zoned(us: int, template: str, zone_name: str) -> str | None:
     """to_char of a timestamptz in the session's zone."""
     if us in INFINITE:
         return None
-    zone = zone_of(zone_name)
+    zone = zone_named(zone_name)
     offset = cal.utc_offset_s(us, zone)
     days = us // cal.DAY_US
     year = min(max(cal.civil_from_days(days)[0], 2), 9998)
@@ -227,7 +228,7 @@ def to_timestamp_text(text: str, template: str, zone_name: str) -> int:
     us, offset = parse_template(text, template)
     if offset is not None:
         return us - offset * cal.SECOND_US
-    return us - cal.local_offset_s(us, zone_of(zone_name)) * cal.SECOND_US
+    return us - cal.local_offset_s(us, zone_named(zone_name)) * cal.SECOND_US
 
 
 def install(lib: Library) -> None:

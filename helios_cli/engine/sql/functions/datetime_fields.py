@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, timedelta, timezone
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from helios_cli.engine.datatypes import calendar as cal
 from helios_cli.engine.datatypes.datetimes import split_timetz
 from helios_cli.engine.datatypes.interval import split_interval
+from helios_cli.engine.datatypes.zoned import zone_named
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.define import Library
 from helios_cli.engine.sql.functions.numbers import show_decimal
@@ -32,28 +30,6 @@ _UNITS: Final = {
     "dow": "dow", "doy": "doy", "isodow": "isodow", "isoyear": "isoyear", "julian": "julian", "timezone": "timezone",
     "timezone_hour": "timezone_hour", "timezone_minute": "timezone_minute", "tz": "timezone",
 }  # fmt: skip
-
-
-@lru_cache(maxsize=256)
-def zone_of(name: str) -> Any:
-    """A time zone by IANA name, in any case.
-
-    Raises:
-        SqlError: 22023.
-    """
-    folded = name.strip()
-    if folded.upper() in ("UTC", "GMT", "Z", "ZULU", "UCT"):
-        return UTC
-    try:
-        return ZoneInfo(folded)
-    except (KeyError, ValueError, OSError):
-        pass
-    try:
-        sign = -1 if folded[:1] == "-" else 1
-        hours, _, minutes = folded.lstrip("+-").partition(":")
-        return timezone(sign * timedelta(hours=int(hours), minutes=int(minutes or 0)))
-    except ValueError:
-        raise SqlError(f'time zone "{name}" not recognized', sqlstate="22023") from None
 
 
 def unit_of(name: str, type_name: str) -> str:
@@ -153,7 +129,7 @@ def extract_timestamptz(field: str, us: int, zone_name: str) -> str | None:
         return _special(unit, us > 0, name)
     if unit == "epoch":
         return show_decimal(Decimal(us + UNIX_US).scaleb(-6))
-    offset = cal.utc_offset_s(us, zone_of(zone_name))
+    offset = cal.utc_offset_s(us, zone_named(zone_name))
     if unit == "timezone":
         return str(offset)
     if unit == "timezone_hour":

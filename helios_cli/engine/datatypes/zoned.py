@@ -1,0 +1,102 @@
+"""Text forms that depend on the session's time zone (timestamptz and arrays of it), and zones that are no places.
+
+Elsewhere a type's text has one meaning (:mod:`.registry`), which for these two is UTC's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, timedelta, timezone, tzinfo
+from functools import lru_cache, partial
+from typing import Any, Final
+from zoneinfo import ZoneInfo, available_timezones
+
+from helios_cli.engine.datatypes.arrays import read_array, write_array
+from helios_cli.engine.datatypes.datetime_in import TimeContext
+from helios_cli.engine.datatypes.datetimes import format_timestamptz, parse_timestamptz
+from helios_cli.engine.datatypes.integers import show
+from helios_cli.engine.errors import SqlError
+
+TIMESTAMPTZ: Final = 1184
+TIMESTAMPTZ_ARRAY: Final = 1185
+ZONED: Final = frozenset((TIMESTAMPTZ, TIMESTAMPTZ_ARRAY))
+"""The types whose text depends on the zone."""
+_UTC_NAMES: Final = ("UTC", "GMT", "Z", "ETC/UTC", "UCT", "ZULU")
+_HOURS: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)", re.ASCII)
+_POSIX: Final = re.compile(r"(?:<[+-]?[\w:]{1,15}>|[A-Za-z]{3,15})?([+-]?)(\d{1,2})(?::(\d\d))?(?::(\d\d))?", re.ASCII)
+
+
+def hours_east(text: str) -> float | None:
+    """A zone given as a number of hours east of UTC; None for anything else."""
+    if not _HOURS.fullmatch(text):
+        return None
+    hours = float(text)
+    return hours if abs(hours) < 24 else None
+
+
+def zone_of_hours(hours: float) -> str:
+    """The name that PostgreSQL gives such a zone: ``<+03>-03`` for 3, since POSIX counts hours west."""
+    minutes = round(abs(hours) * 60)
+    digits = f"{minutes // 60:02}" + (f":{minutes % 60:02}" if minutes % 60 else "")
+    sign, opposite = ("+", "-") if hours >= 0 else ("-", "+")
+    return f"<{sign}{digits}>{opposite}{digits}"
+
+
+def posix_zone(name: str) -> tzinfo | None:
+    """A zone of POSIX without daylight saving, 'EST5' or '+05:30': hours west of UTC. None for anything else."""
+    match = _POSIX.fullmatch(name)
+    if match is None:
+        return None
+    sign, hours, minutes, seconds = match.groups()
+    west = timedelta(hours=int(hours), minutes=int(minutes or 0), seconds=int(seconds or 0))
+    return timezone(west if sign == "-" else -west) if west < timedelta(hours=24) else None
+
+
+@lru_cache(maxsize=256)
+def find_zone(name: str) -> tzinfo | None:
+    """A time zone by its name in the time zone database, in any case, or POSIX's way; None when unknown."""
+    if name.upper() in _UTC_NAMES:
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        spelled = spelling_of(name)
+        return posix_zone(name) if spelled is None else ZoneInfo(spelled)
+
+
+def zone_named(name: str) -> tzinfo:
+    """As :func:`find_zone`. Raises SqlError 22023 for an unknown name."""
+    zone = find_zone(name.strip())
+    if zone is None:
+        raise SqlError(f'time zone "{name}" not recognized', sqlstate="22023")
+    return zone
+
+
+def spelling_of(name: str) -> str | None:
+    """A name as the time zone database spells it; None when it has no such name."""
+    folded = name.lower()
+    return next((known for known in available_timezones() if known.lower() == folded), None)
+
+
+def zoned_parser(oid: int, times: TimeContext) -> Callable[[str], Any]:
+    """From the text of a type in :data:`ZONED` to its stored value; what names no zone is in the session's."""
+    parse = partial(parse_timestamptz, context=times)
+    if oid == TIMESTAMPTZ:
+        return parse
+    return lambda text: write_array(read_array(text, parse), _in_utc)
+
+
+def zoned_writer(oid: int, zone: tzinfo) -> Callable[[Any], bytes]:
+    """From a stored value of a type in :data:`ZONED` to its text in ``zone``."""
+    if oid == TIMESTAMPTZ:
+        return partial(format_timestamptz, zone=zone)
+
+    def leaf(us: Any) -> str:
+        return format_timestamptz(us, zone).decode()
+
+    return lambda value: write_array(read_array(show(value), parse_timestamptz), leaf).encode()
+
+
+def _in_utc(us: Any) -> str:
+    return format_timestamptz(us).decode()
