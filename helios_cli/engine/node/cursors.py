@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from helios_cli.engine.node.session import Session
 
 
-def declare(session: Session, action: actions.DeclareCursor, portal: Portal, _rows_max: int) -> bool:
-    """DECLARE name CURSOR FOR query."""
+def declare(session: Session, action: actions.DeclareCursor, portal: Portal, rows_max: int) -> bool:
+    """DECLARE name CURSOR FOR query. It counts as a query of its transaction: what that is to see is settled here."""
     from helios_cli.engine.node import utility
 
     if action.hold:
@@ -23,6 +23,8 @@ def declare(session: Session, action: actions.DeclareCursor, portal: Portal, _ro
         raise SqlError("DECLARE CURSOR can only be used in transaction blocks", sqlstate="25P01")
     if action.name in session.cursors:
         raise SqlError(f'cursor "{action.name}" already exists', sqlstate="42P03")
+    if not session.runner.sees_its_state(portal, rows_max, session.transaction):
+        return False
     plan = action.plan
     formats = (1 if action.binary else 0,) * len(plan.columns or ())
     cursor = Portal(session, action.name, plan, portal.binds, formats, False)

@@ -31,7 +31,7 @@ def explain(session: Session, action: actions.Explain, portal: Portal, _rows_max
         reader = session.engine.database.ring.current
         depth: dict[Any, int] = {0: -1}
         for node, parent, _unused, detail in reader.execute(
-            f"EXPLAIN QUERY PLAN {plan.steps[0]}", [None] * bind_count(plan)
+            f"EXPLAIN QUERY PLAN {plan.steps[0]}", [None] * bind_count(plan), can_cache=False
         ).fetchall():
             depth[node] = depth.get(parent, -1) + 1
             indent = "  " * depth[node]

@@ -41,7 +41,7 @@ class Reads(Commits):
             if connection is None:
                 reader = self.engine.pipeline.reader()
                 if reader is None:
-                    self.engine.pipeline.after_latest(lambda: self.session.retry(portal, rows_max))
+                    self.engine.pipeline.when_readable(lambda: self.session.retry(portal, rows_max))
                     return False
                 execute = reader.execute
             else:
@@ -92,20 +92,29 @@ class Reads(Commits):
             self.session.out.append(backend.command_complete(f"{portal.plan.tag} {count}"))
 
     def _read_in_transaction(self, portal: Portal, rows_max: int, transaction: Transaction) -> bool:
+        return self.sees_its_state(portal, rows_max, transaction) and self._read_on(
+            portal, rows_max, transaction.connection
+        )
+
+    def sees_its_state(self, portal: Portal, rows_max: int, transaction: Transaction) -> bool:
+        """Whether a query may run now: the transaction has its snapshot or the writer where its level wants one.
+
+        False: ``portal`` starts again once it may. Raises SerializationFailure for a transaction that SQLite has undone.
+        """
         transaction.started = True
         self._check_stands(transaction)
         if transaction.wants_writer and not transaction.writing:
             return self.with_writer(lambda: self.session.retry(portal, rows_max))
         if transaction.wants_snapshot and transaction.connection is None:
             return self._open_snapshot(portal, rows_max, transaction)
-        if transaction.connection is not None and not transaction.writing:
-            if transaction.snapshot_seq > self.engine.pipeline.committed_seq:
-                self.engine.pipeline.after_seq(transaction.snapshot_seq, lambda: self.session.retry(portal, rows_max))
-                return False
-        elif transaction.connection is None and self.session.floor_seq > self.engine.pipeline.committed_seq:
-            self.engine.pipeline.after_seq(self.session.floor_seq, lambda: self.session.retry(portal, rows_max))
+        if transaction.connection is None:
+            needed = self.session.floor_seq
+        else:
+            needed = 0 if transaction.writing else transaction.snapshot_seq
+        if needed > self.engine.pipeline.committed_seq:
+            self.engine.pipeline.after_seq(needed, lambda: self.session.retry(portal, rows_max))
             return False
-        return self._read_on(portal, rows_max, transaction.connection)
+        return True
 
     def _open_snapshot(self, portal: Portal, rows_max: int, transaction: Transaction) -> bool:
         database = self.engine.database

@@ -8,7 +8,7 @@ an index or by rowid, and every function it calls does little (sqlite.org/eqp.ht
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import apsw
 
@@ -27,6 +27,10 @@ _LONG_FUNCTION: Final = re.compile(
 """Functions of the library whose work or result can be large whatever the size of their arguments."""
 _CLEARING: Final = ("DELETE", "TRUNCATE TABLE")
 """Without a WHERE SQLite empties a table in one opcode, which no step budget ends, and explains no loop."""
+SHORT_TEXT_MAX: Final = 32 * 1024
+"""Characters of a statement that may run on the loop: SQLite compiles some 10 MB a second, on whatever thread it is."""
+_WRITES_ROWS: Final = frozenset(("Delete", "Insert", "IdxDelete", "IdxInsert"))
+_STARTS_SCAN: Final = frozenset(("Rewind", "Last"))
 _PARAMETER: Final = re.compile(r"\?([0-9]+)")
 _CALL: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\(")
 """The planner writes a call without a space before its parenthesis, and nothing else that way."""
@@ -50,15 +54,40 @@ def is_short(connection: apsw.Connection, plan: Plan) -> bool:
     if plan.kind not in (Kind.READ, Kind.WRITE) or len(plan.steps) != 1 or plan.volatile:
         return False
     sql = plan.steps[0]
+    if len(sql) > SHORT_TEXT_MAX:
+        return False
     if not all(_known_short(name) for name in _CALL.findall(sql)):
         return False
+    binds = [None] * bind_count(plan)
     try:
-        rows = connection.execute(f"EXPLAIN QUERY PLAN {sql}", [None] * bind_count(plan)).fetchall()
+        rows = _explain(connection, f"QUERY PLAN {sql}", binds)
+        if plan.kind is Kind.WRITE and _acts_on_others(connection, sql, binds):
+            return False
     except apsw.Error:
         return False
     if not rows and plan.tag in _CLEARING:
         return False
     return all(_STEP_OK.fullmatch(str(detail)) and not _RANGE.search(str(detail)) for *_, detail in rows)
+
+
+def _explain(connection: apsw.Connection, what: str, binds: list[None]) -> list[Any]:
+    """The rows of an EXPLAIN, compiled anew.
+
+    SQLite does not notice that the schema has changed since an EXPLAIN was compiled: one from the cache of statements
+    would tell of indexes that are gone, and its listing of opcodes read tables that have been freed.
+    """
+    return connection.execute(f"EXPLAIN {what}", binds, can_cache=False).fetchall()
+
+
+def _acts_on_others(connection: apsw.Connection, sql: str, binds: list[None]) -> bool:
+    """Whether a write sets off a foreign key's CASCADE, SET NULL or SET DEFAULT, or a RESTRICT that has to scan.
+
+    SQLite compiles such an action to a program of its own, which the query plan leaves out and the listing of opcodes
+    puts behind the statement's own (sqlite.org/opcode.html, Program). How many rows it touches nobody knows.
+    """
+    opcodes = [str(row[1]) for row in _explain(connection, sql, binds)]
+    programs = opcodes[opcodes.index("Init", 1) :] if "Program" in opcodes else []
+    return any(opcode in _WRITES_ROWS or opcode in _STARTS_SCAN for opcode in programs)
 
 
 def _known_short(name: str) -> bool:
