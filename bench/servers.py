@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,7 @@ class Endpoint:
         )
 
 
-class Server:
+class Server(ABC):
     """One server process and its directory. Subclasses say how it is prepared and started."""
 
     name = ""
@@ -79,9 +80,9 @@ class Server:
     def prepare(self) -> None:
         """Make the data directory, where that is an act of its own."""
 
+    @abstractmethod
     def command(self) -> list[str]:
         """The command line that runs the server in the foreground."""
-        raise NotImplementedError
 
     def account(self) -> dict[str, Any]:
         """Arguments for Popen that choose the user; none to keep ours."""

@@ -216,7 +216,7 @@ MUTANTS: Final = (
     Mutant(
         "the loop's budget ends statements of threads",
         "node",
-        " and threading.get_ident() == self._thread",
+        " or threading.get_ident() != self._thread",
         "",
         HAZARDS,
         "budget_ends",
