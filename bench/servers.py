@@ -77,6 +77,7 @@ class Server(ABC):
         self.endpoint = Endpoint(free_port(), self.database)
         self._process: subprocess.Popen[bytes] | None = None
 
+    @abstractmethod
     def prepare(self) -> None:
         """Make the data directory, where that is an act of its own."""
 
@@ -224,6 +225,9 @@ class NodeServer(Server):
         super().__init__(base)
         self._python = list(python)
         self.native_port, self.http_port = free_port(), free_port()
+
+    def prepare(self) -> None:
+        """Nothing: the first start makes the directory."""
 
     def command(self) -> list[str]:
         """``python -m helios_cli start`` with ports of its own."""
