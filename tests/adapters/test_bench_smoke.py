@@ -21,6 +21,9 @@ class Broken(Server):
     name = "broken"
     database = "x"
 
+    def prepare(self) -> None:
+        pass
+
     def command(self) -> list[str]:
         return ["sh", "-c", "echo cannot run here; exit 3"]
 
