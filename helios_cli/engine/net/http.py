@@ -68,11 +68,11 @@ class HttpServer:
     def _sweep(self) -> None:
         """Cut off every connection past its deadline, then come back; one timer serves all connections."""
         loop = asyncio.get_running_loop()
+        self._sweeper = loop.call_later(self.limits.sweep_s, self._sweep)
         now = loop.time()
         for connection in list(self.connections):
             if connection.deadline is not None and now >= connection.deadline:
                 connection.expire()
-        self._sweeper = loop.call_later(self.limits.sweep_s, self._sweep)
 
 
 class HttpConnection(asyncio.Protocol):

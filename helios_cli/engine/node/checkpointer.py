@@ -65,6 +65,7 @@ class Checkpointer:
         on_old_reader: Callable[[], None],
         on_event: Callable[[str, str], None],
         on_fatal: Callable[[BaseException], None] = lambda error: None,
+        on_unexpected: Callable[[BaseException], HeliosError] = lambda error: HeliosError(str(error)),
         sync_file: Callable[[int], None] = os.fsync,
     ) -> None:
         self._store = store
@@ -81,6 +82,7 @@ class Checkpointer:
         self._on_old_reader = on_old_reader
         self._on_event = on_event
         self._on_fatal = on_fatal
+        self._on_unexpected = on_unexpected
         self._sync_file = sync_file
         self._workers = Workers(pipeline.loop, 1, "checkpoint")
         self._connection = database.connect()
@@ -120,15 +122,22 @@ class Checkpointer:
         self._woken.set()
 
     async def run(self) -> None:
-        """Checkpoint whenever there is reason to."""
+        """Checkpoint whenever there is reason to. An error that nobody foresaw is told of, and the next one tried."""
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
             self._woken.clear()
-            if self._wanted or self._due():
-                await self._once()
-            if not self.complete and self._database.capture.frames > self._wal_max_frames:
-                self._again = True
+            try:
+                await self._step()
+            except Exception as error:
+                self._failed(self._wanted, self._on_unexpected(error))
+                self._wanted = []
+
+    async def _step(self) -> None:
+        if self._wanted or self._due():
+            await self._once()
+        if not self.complete and self._database.capture.frames > self._wal_max_frames:
+            self._again = True
 
     def _due(self) -> bool:
         frames = self._database.capture.frames
@@ -151,15 +160,22 @@ class Checkpointer:
         try:
             await self.checkpoint()
         except (HeliosError, apsw.Error, OSError) as error:
-            self._retry_at = time.monotonic() + RETRY_SECONDS
             log.warning("checkpoint failed: %s", error)
-            for future in wanted:
-                if not future.done():
-                    future.set_exception(error)
+            self._failed(wanted, error)
+        except Exception as error:
+            # What is in the database file is not relied on before its LSN is recorded: the next one may try again.
+            self._failed(wanted, self._on_unexpected(error))
         else:
             for future in wanted:
                 if not future.done():
                     future.set_result(None)
+
+    def _failed(self, wanted: list[asyncio.Future[None]], error: BaseException) -> None:
+        """Pause before the next attempt, and tell those who asked for this one."""
+        self._retry_at = time.monotonic() + RETRY_SECONDS
+        for future in wanted:
+            if not future.done():
+                future.set_exception(error)
 
     async def checkpoint(self, *, clean: bool = False) -> None:
         """Bring the database file up to the committed LSN and record it. Raises HeliosError, apsw.Error."""
@@ -187,7 +203,7 @@ class Checkpointer:
         """A current reader that fell behind while nobody read would hold the checkpoint back."""
         if self._pipeline.reader() is None:
             landed = asyncio.Event()
-            self._pipeline.after_latest(landed.set)
+            self._pipeline.when_readable(landed.set)
             await landed.wait()
             self._pipeline.reader()
 

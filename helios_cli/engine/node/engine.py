@@ -205,7 +205,7 @@ class Engine:
             if status.f_bavail * status.f_frsize < DISK_FULL_HEADROOM:
                 raise DiskFull("still full")
             self.database.reserve()
-        except (DiskFull, OSError):
+        except (HeliosError, OSError):
             self.loop.call_later(DISK_FULL_POLL_SECONDS, self._probe_disk)
         else:
             log.warning("there is room on the disk again: the node takes writes")
@@ -219,12 +219,13 @@ class Engine:
 
     def check_idle_sessions(self) -> None:
         """Look for sessions that sit idle in a transaction; called by the loop a few times a second."""
+        if not self.stopping:
+            # Before anything can fail: one session that cannot be looked at must not end the looking.
+            self.loop.call_later(IDLE_CHECK_SECONDS, self.check_idle_sessions)
         now = self.loop.time()
         for session in tuple(self.sessions.values()):
             if session.idle_since:
                 session.check_idle(now)
-        if not self.stopping:
-            self.loop.call_later(IDLE_CHECK_SECONDS, self.check_idle_sessions)
 
     # Services ----------------------------------------------------------------------------------------------------
 

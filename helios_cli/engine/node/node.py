@@ -31,7 +31,7 @@ from helios_cli.engine.observe.loop_monitor import LoopMonitor
 from helios_cli.engine.observe.metrics import Registry
 from helios_cli.engine.sql.ddl_schema import SYSTEM_SCHEMA
 from helios_cli.engine.storage.connection import check_library
-from helios_cli.engine.storage.database import GROUP_RESERVE, Commit, Database
+from helios_cli.engine.storage.database import GROUP_RESERVE, Commit, Database, UnloggedCommit
 from helios_cli.engine.storage.dirlock import DirectoryLock
 from helios_cli.engine.storage.store import Store
 from helios_cli.engine.types import PAGE_SIZE
@@ -84,6 +84,7 @@ class Node:
             try:
                 await self._start_faces()
                 self._install_signals(loop)
+                loop.set_exception_handler(self._callback_failed)
                 self.serving = True
                 self._announce()
                 await self.stop_requested.wait()
@@ -138,6 +139,7 @@ class Node:
             on_old_reader=self.engine.cancel_old_readers,
             on_event=lambda kind, message: self.event(kind, message, severity="warning"),
             on_fatal=self.panic,
+            on_unexpected=self.engine.unexpected,
         )
         self.engine.checkpointer = self.checkpointer
         self.engine.check_idle_sessions()
@@ -254,6 +256,14 @@ class Node:
         log.log({"info": 20, "warning": 30}.get(severity, 40), "%s", message)
         self.events.record(kind, severity, message, **fields)
 
+    def _callback_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Something that the loop called has failed, and nobody else will hear of it."""
+        error = context.get("exception")
+        if isinstance(error, Exception):
+            self.engine.unexpected(error)
+        else:
+            loop.default_exception_handler(context)
+
     async def _seal_when_idle(self) -> None:
         """When nothing has been written for a second, say in the log itself that what came before is on disk."""
         sealed: int = self.database.records.lsn
@@ -263,12 +273,14 @@ class Node:
             now = self.database.records.lsn
             if now != before or now == sealed or self.engine.disk_full_since is not None:
                 continue
-            request = await self.engine.queue.acquire_async()
             try:
-                sealed = self._seal()
-            finally:
-                self.engine.queue.release()
-            del request
+                await self.engine.queue.acquire_async()
+                try:
+                    sealed = self._seal()
+                finally:
+                    self.engine.queue.release()
+            except Exception as error:
+                self.engine.unexpected(error)
 
     def _seal(self) -> int:
         database = self.database
@@ -279,10 +291,15 @@ class Node:
         except HeliosError:
             return 0
         data = database.records.seal(SystemClock.wall_us())
-        with database.commit_lock:
-            database.commit_seq += 1
-            commit = Commit(database.commit_seq, database.ring.pin_boundary(), database.records.lsn, data)
-        self.pipeline.submit(commit)
+        try:
+            with database.commit_lock:
+                database.commit_seq += 1
+                commit = Commit(database.commit_seq, database.ring.pin_boundary(), database.records.lsn, data)
+            self.pipeline.submit(commit)
+        except BaseException as error:
+            # The record has its LSN: without it the log would have a hole.
+            self.panic(UnloggedCommit(error))
+            raise
         return database.records.lsn
 
     def reload(self) -> None:

@@ -48,8 +48,10 @@ class CommitPipeline:
         self.loop = loop
         self._on_fatal = on_fatal
         self._seq_waiters: deque[tuple[int, Callback]] = deque()
+        self._readable_waiters: deque[Callback] = deque()
         self._unrecorded: Commit | None = None
         database.before_commit = self.settle
+        database.after_lock = self._unlocked
         self._syncer: Syncer[Commit] = Syncer(database.log, self._flushed_on_thread, self._failed_on_thread)
 
     @property
@@ -65,11 +67,15 @@ class CommitPipeline:
         """Send a commit's record to the disk."""
         self.in_flight.append(commit)
         self._syncer.submit(commit.data, commit)
+        if self._readable_waiters:
+            self._wake_readable_waiters()
 
     def submit_unrecorded(self, commit: Commit) -> None:
         """Take a commit whose record is made by :meth:`settle`, in the same turn of the loop."""
         self.in_flight.append(commit)
         self._unrecorded = commit
+        if self._readable_waiters:
+            self._wake_readable_waiters()
 
     def settle(self) -> None:
         """Make the record of :meth:`submit_unrecorded` now, if it has not been made, and send it to the disk."""
@@ -88,16 +94,51 @@ class CommitPipeline:
         self._syncer.drain()
 
     def reader(self) -> PinnedReader | None:
-        """The reader that shows the committed state. None: it can be pinned only when what is in flight has landed."""
+        """The reader that shows the committed state. None: wait with :meth:`when_readable`, and ask again.
+
+        It can be pinned only when everything that SQLite has committed is committed here too. The lock is tried, not
+        waited for: a thread holds it through the COMMIT of a large transaction, and the loop must not stand still.
+        """
         database = self.database
         ring = database.ring
         ring.wanted = PINS_AFTER_READ
         if ring.seq != self.committed_seq:
-            with database.commit_lock:
+            lock = database.commit_lock
+            if not lock.acquire(blocking=False):
+                return None
+            try:
                 if database.commit_seq != self.committed_seq:
                     return None
                 ring.refresh(self.committed_seq)
+            finally:
+                lock.release()
         return ring.current
+
+    def keep_readable(self) -> None:
+        """A thread is about to write, and to COMMIT perhaps at length: have a reader that needs no pinning then."""
+        self.after_latest(self._refresh_reader)
+
+    def _refresh_reader(self) -> None:
+        self.reader()
+
+    def when_readable(self, callback: Callback) -> None:
+        """Call back, never at once, when it is worth asking for a :meth:`reader` again that could not be had."""
+        if self.in_flight:
+            self.after_latest(callback)
+            return
+        self._readable_waiters.append(callback)
+        # Otherwise the lock's end, or submit() of what was committed under it, is still to come and looks here.
+        if not self.database.commit_lock.locked() and self.database.commit_seq == self.committed_seq:
+            self.loop.call_soon(self._wake_readable_waiters)
+
+    def _unlocked(self) -> None:
+        """On any thread that has given the commit lock back."""
+        if self._readable_waiters:
+            self.loop.call_soon_threadsafe(self._wake_readable_waiters)
+
+    def _wake_readable_waiters(self) -> None:
+        for _ in range(len(self._readable_waiters)):
+            self._readable_waiters.popleft()()
 
     def after_latest(self, callback: Callback) -> None:
         """Call back when every commit made so far is committed; at once when that is so already.

@@ -99,7 +99,7 @@ class Reads(Commits):
     def sees_its_state(self, portal: Portal, rows_max: int, transaction: Transaction) -> bool:
         """Whether a query may run now: the transaction has its snapshot or the writer where its level wants one.
 
-        False: ``portal`` starts again once it may. Raises SerializationFailure for a transaction that SQLite has undone.
+        False: ``portal`` starts again once it may. Raises SerializationFailure when SQLite has undone the transaction.
         """
         transaction.started = True
         self._check_stands(transaction)

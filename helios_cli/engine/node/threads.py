@@ -47,6 +47,7 @@ class Threads:
     ) -> None:
         """Run ``work`` on the writer thread with ``connection``, which nobody else touches meanwhile."""
         self.engine.pipeline.settle()
+        self.engine.pipeline.keep_readable()
         self.busy_connection = connection
         self.session.arm_timeouts()
         session = self.session

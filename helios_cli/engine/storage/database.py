@@ -67,6 +67,8 @@ class Database:
         self.capture = WalCapture(path)
         self.before_commit: Callable[[], None] = lambda: None
         """Makes the record of the commit before, if that is still to be made."""
+        self.after_lock: Callable[[], None] = lambda: None
+        """Called on the thread that has just released :attr:`commit_lock`."""
         self.before_chain: Callable[[], None] = lambda: None
         """Waits until nobody else appends to the log; the parts of a chain are written by the committing thread."""
         self._setup = setup
@@ -111,10 +113,13 @@ class Database:
         Returns the commit's sequence number: nothing seen through the snapshot may leave the node before that
         commit is committed.
         """
-        with self.commit_lock:
-            connection.execute("BEGIN")
-            connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
-            return self.commit_seq
+        try:
+            with self.commit_lock:
+                connection.execute("BEGIN")
+                connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
+                return self.commit_seq
+        finally:
+            self.after_lock()
 
     def reserve(self, size: int = GROUP_RESERVE) -> None:
         """Make sure that a record of ``size`` bytes can be logged. Raises DiskFull."""
@@ -131,6 +136,15 @@ class Database:
         COMMIT is fatal to the process: SQLite then holds what the log does not.
         """
         self.before_commit()
+        try:
+            commit = self._commit(connection, schema_changed)
+        finally:
+            self.after_lock()
+        if record and commit is not None:
+            self.record(commit)
+        return commit
+
+    def _commit(self, connection: apsw.Connection, schema_changed: bool) -> Commit | None:
         capture = self.capture
         with self.commit_lock:
             capture.fired = False
@@ -142,10 +156,7 @@ class Database:
             self.changed_seq = self.commit_seq
             if schema_changed:
                 self.ring.wanted += 1
-            commit = Commit(self.commit_seq, self.ring.pin_boundary(), schema_changed=schema_changed)
-        if record:
-            self.record(commit)
-        return commit
+            return Commit(self.commit_seq, self.ring.pin_boundary(), schema_changed=schema_changed)
 
     def record(self, commit: Commit) -> None:
         """Make the record of the newest commit. Raises UnloggedCommit."""
