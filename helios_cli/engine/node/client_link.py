@@ -53,6 +53,10 @@ class ClientLink(asyncio.Protocol):
         """The simple query in hand has several statements, which share an implicit transaction."""
         self._ends_implicit = False
         """The implicit transaction is being committed; ReadyForQuery comes after."""
+        self._head = b""
+        """What a shortcut that waits has kept back of its answer, for the case that it fails."""
+        self._answered = False
+        """What is kept back ends an answer, for which the client may wait before it lets the next statement go on."""
         self._paused_reading = False
         self._paused_writing = False
         self._on_drain: Callable[[], None] | None = None
@@ -74,6 +78,7 @@ class ClientLink(asyncio.Protocol):
         if out:
             self.transport.write(b"".join(out))
             out.clear()
+            self._answered = False
 
     def answer(self, data: bytes) -> None:
         """A complete answer, ReadyForQuery included."""
@@ -93,6 +98,7 @@ class ClientLink(asyncio.Protocol):
         ready = len(data) - len(backend.READY_IDLE)
         self._out.append(data[:ready])
         self.session.statement_over()
+        self._answered = True
         self._out.append(data[ready:])
 
     def is_idle(self) -> bool:

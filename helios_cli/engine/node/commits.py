@@ -41,7 +41,7 @@ class Commits(Threads):
         def granted() -> None:
             try:
                 self._begin_writing(transaction)
-            except (HeliosError, apsw.Error) as error:
+            except Exception as error:
                 self._give_token_back(transaction)
                 self.session.failed(self.translate(error))
                 return
@@ -227,6 +227,18 @@ class Commits(Threads):
         self._release_connection(transaction)
         self._forget_schema(transaction)
         self._give_token_back(transaction)
+
+    def roll_back(self, transaction: Transaction, done: Callable[[], None]) -> bool:
+        """Undo the session's transaction; ``done`` is called when all that it may have told of is committed.
+
+        True when nothing had to be waited for, and then ``done`` is not called.
+        """
+        saw_newest = transaction.writing or transaction.failed
+        self.rollback(transaction)
+        if not saw_newest or not self.engine.pipeline.in_flight:
+            return True
+        self.engine.pipeline.after_latest(done)
+        return False
 
     def _forget_schema(self, transaction: Transaction) -> None:
         """The transaction's DDL is undone, and the connection it was seen through is for others."""

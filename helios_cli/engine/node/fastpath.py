@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 import apsw
 
 from helios_cli.engine.datatypes.zoned import ZONED
-from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.engine import INLINE, INLINE_READ_SECONDS
 from helios_cli.engine.node.portal import Portal
 from helios_cli.engine.node.writer import GroupWrite
@@ -199,8 +198,15 @@ def bound(frontend: Frontend, data: bytes, start: int, end: int, kind: int) -> b
     if shortcut.literals:
         binds.extend(shortcut.literals)
     if plan.session_values:
-        binds.extend(session.values_for(plan))
+        binds.extend(_session_values(session, plan))
     return _run(frontend, plan, answer, binds, answer.heads[kind])
+
+
+def _session_values(session: Session, plan: Plan) -> Sequence[Any]:
+    """The session's values for the whole of a dialogue; the next one has a time of its own."""
+    values = session.values_for(plan)
+    session.statement_now_us = 0
+    return values
 
 
 def _shortcut_for(frontend: Frontend, data: bytes, start: int, end: int, at: int) -> Shortcut | None:
@@ -244,7 +250,7 @@ def _control(frontend: Frontend, plan: Plan, head: bytes) -> bool:
         return False
     if session.undo:
         session.undo_variables(committed=True)
-    frontend.wait(ends_transaction=bool(head))
+    frontend.wait(head)
     session.runner.commit(transaction, lambda: frontend.group_done(head + _COMMITTED))
     return True
 
@@ -258,7 +264,7 @@ def query(frontend: Frontend, plan: Plan, literals: Sequence[Any]) -> bool:
         return False
     binds = literals
     if plan.session_values:
-        binds = [*literals, *frontend.session.values_for(plan)]
+        binds = [*literals, *_session_values(frontend.session, plan)]
     return _run(frontend, plan, answer, binds, answer.undescribed)
 
 
@@ -294,7 +300,7 @@ def _read(
     guard.arm(INLINE_READ_SECONDS)
     try:
         rows = execute(answer.sql, binds).fetchall()
-    except (HeliosError, apsw.Error):
+    except Exception:
         # Interrupted or wrong: the general way finds out which, on a state that has not changed.
         return False
     finally:
@@ -324,7 +330,7 @@ def _first_write(frontend: Frontend, plan: Plan, answer: Answer, binds: Sequence
     extended = frontend.wait_for_writer(head)
 
     def granted() -> None:
-        if not _write(frontend, plan, answer, binds, b"" if extended else head, frontend.group_done):
+        if not _write(frontend, plan, answer, binds, head, frontend.group_done):
             frontend.run_generally(Portal(session, "", plan, binds, answer.formats, not extended))
 
     session.runner.with_writer(granted, is_short=True)
@@ -352,7 +358,7 @@ def _write(
     except apsw.InterruptError:
         plan.cache[INLINE] = False
         return False
-    except (HeliosError, apsw.Error):
+    except Exception:
         return False
     finally:
         guard.disarm()

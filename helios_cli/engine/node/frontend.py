@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from struct import error as StructError
 from typing import Any, Final
 
 import apsw
@@ -59,7 +58,7 @@ class Frontend(ClientLink):
             try:
                 if fastpath.whole(self, data):
                     return
-            except (HeliosError, apsw.Error, StructError):
+            except Exception:
                 # The general way meets the same error and reports it in its place.
                 pass
             self._shortcuts = False
@@ -139,7 +138,7 @@ class Frontend(ClientLink):
                 self._taken = False
             else:
                 self._buffer = data[at:] if at < size else b""
-        if self._out and (not self._waiting or size > READ_AHEAD_MAX):
+        if self._out and (self._answered or not self._waiting or size > READ_AHEAD_MAX):
             self.flush()
         self._await_client()
         if self._paused_reading and not self._waiting and not self._paused_writing and not self._closing:
@@ -150,17 +149,18 @@ class Frontend(ClientLink):
         """Try the whole dialogue from Bind to Sync at once."""
         try:
             return fastpath.bound(self, data, start, end, kind)
-        except (HeliosError, apsw.Error, StructError):
+        except Exception:
             # The general way meets the same error and reports it in its place.
             return False
 
-    def wait(self, *, ends_transaction: bool = False) -> None:
+    def wait(self, head: bytes = b"") -> None:
         """A statement is on its way; :meth:`group_done` or :meth:`group_failed` will be called.
 
-        With ``ends_transaction`` a failure comes through :meth:`fail`, which has to know that Sync has been read.
+        With a ``head`` Sync has been read, and a failure may come through :meth:`fail`, which sends that first.
         """
         self._waiting = True
-        self._ends_implicit = ends_transaction
+        self._head = head
+        self._ends_implicit = bool(head)
 
     def group_done(self, data: bytes) -> None:
         """The write or COMMIT that a shortcut waited for is done; ``data`` is the complete answer."""
@@ -169,6 +169,7 @@ class Frontend(ClientLink):
             return
         self._waiting = False
         self._ends_implicit = False
+        self._head = b""
         self._simple = None
         session = self.session
         if session.transaction is not None:
@@ -201,17 +202,21 @@ class Frontend(ClientLink):
         self.run_generally(Portal(self.session, "", write.plan, write.binds, formats, False))
 
     def wait_for_writer(self, head: bytes) -> bool:
-        """A shortcut waits for the writer. True in the extended protocol, where ``head`` goes before any outcome."""
+        """A shortcut waits for the writer. True in the extended protocol, where ``head`` goes before a failure too."""
         extended = self._simple is None
-        if extended:
-            self._out.append(head)
-        self.wait(ends_transaction=extended)
+        self.wait(head if extended else b"")
         return extended
 
     def run_generally(self, portal: Portal) -> None:
         """Run the statement of a shortcut the general way; Sync has been read already."""
+        self._send_head()
         self._ends_implicit = self._simple is None
         self.retry(portal, 0)
+
+    def _send_head(self) -> None:
+        head, self._head = self._head, b""
+        if head:
+            self._out.append(head)
 
     def _dispatch(self, code: int, data: bytes, start: int, end: int) -> None:
         try:
@@ -267,6 +272,7 @@ class Frontend(ClientLink):
         """The statement in hand failed (:class:`Sink`)."""
         self._waiting = False
         ending, self._ends_implicit = self._ends_implicit, False
+        self._send_head()
         self._on_error(error)
         if ending and self._skipping:
             # The Sync that ended the implicit transaction has been read already.
@@ -331,6 +337,8 @@ class Frontend(ClientLink):
         session = self.session
         self._simple = None
         session.statement_over()
+        session.statement_now_us = 0
+        self._answered = True
         self._out.append(session.status())
         if session.transaction is not None:
             session.went_idle()
@@ -361,6 +369,7 @@ class Frontend(ClientLink):
             if plan.catalog_version == -1:
                 # It stands behind DDL or SET, and could not be planned before that had run.
                 plan, literals = session.plan(plan.source)[0]
+            session.refuse_in_failed(plan)
             binds = bind(plan, (), literals, session.values_for(plan))
             portal = Portal(session, "", plan, binds, (0,) * len(plan.columns or ()), True)
             if not self._run_portal(portal, 0):
@@ -434,14 +443,18 @@ class Frontend(ClientLink):
         session = self.session
         if kind == "S":
             plan = session.current_plan(session.statement(name))
-            self._out.append(backend.parameter_description(plan.param_types))
             columns = session.columns_of(plan)
+            if columns is not None:
+                session.refuse_in_failed(plan)
+            self._out.append(backend.parameter_description(plan.param_types))
             self._out.append(backend.NO_DATA if columns is None else backend.row_description(columns))
             return
         portal = session.portals.get(name) or session.cursors.get(name)
         if portal is None:
             raise SqlError(f'portal "{name}" does not exist', sqlstate="34000")
         columns = session.columns_of(portal.plan)
+        if columns is not None:
+            session.refuse_in_failed(portal.plan)
         if columns is portal.plan.columns:
             self._out.append(backend.NO_DATA if columns is None else portal.description())
         else:

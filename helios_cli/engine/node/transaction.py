@@ -112,7 +112,12 @@ class Transaction:
 
     def begin_writing(self) -> None:
         """Open the write transaction on :attr:`connection`; the writer's token is held."""
-        self.run("BEGIN IMMEDIATE")
+        try:
+            self.run("BEGIN IMMEDIATE")
+        except apsw.Error:
+            # The connection is for others: their transaction is not to be rolled back with this one.
+            self.connection = None
+            raise
         for index in range(len(self.savepoints)):
             self.run(f"SAVEPOINT s{index}")
         self.writing = True

@@ -106,17 +106,13 @@ def _commit(session: Session, action: actions.Commit, portal: Portal, _rows_max:
         if action.chain:
             session.begin(explicit=True, isolation=chained[0], read_only=chained[1])
 
-    session.undo_variables(committed=not failed)
-    if failed:
-        session.runner.rollback(transaction)
-        done()
-        return True
-
     def later() -> None:
         done()
         session.finished()
 
-    if session.runner.commit(transaction, later):
+    session.undo_variables(committed=not failed)
+    end = session.runner.roll_back if failed else session.runner.commit
+    if end(transaction, later):
         done()
         return True
     return False
@@ -128,13 +124,25 @@ def _rollback(session: Session, action: actions.Rollback, portal: Portal, _rows_
         if action.chain:
             raise SqlError("ROLLBACK AND CHAIN can only be used in transaction blocks", sqlstate="25P01")
         warn(session, "there is no transaction in progress", "25P01")
-    if transaction is not None:
-        chained = (transaction.isolation, transaction.read_only)
-        session.undo_variables(committed=False)
-        session.runner.rollback(transaction)
+    if transaction is None:
+        return complete(session, portal, "ROLLBACK")
+    portal.done = True
+    chained = (transaction.isolation, transaction.read_only)
+
+    def done() -> None:
+        session.out.append(backend.command_complete("ROLLBACK"))
         if action.chain:
             session.begin(explicit=True, isolation=chained[0], read_only=chained[1])
-    return complete(session, portal, "ROLLBACK")
+
+    def later() -> None:
+        done()
+        session.finished()
+
+    session.undo_variables(committed=False)
+    if session.runner.roll_back(transaction, later):
+        done()
+        return True
+    return False
 
 
 def _needs_block(session: Session, what: str) -> Any:

@@ -165,6 +165,9 @@ class WriterQueue:
             self._handing = True
             try:
                 head.granted()
+            except Exception as error:
+                # The one who hands over has committed, whatever becomes of the next.
+                self._loop.call_exception_handler({"message": "could not grant the writer", "exception": error})
             finally:
                 self._handing = False
         else:

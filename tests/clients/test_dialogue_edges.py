@@ -1,0 +1,142 @@
+"""The edges of dialogues in one piece: clocks, commits that fail, what is known before the next has to wait."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from clients.test_wire_twins import Step, play
+from support.node_process import NodeProcess
+from support.raw_wire import SYNC, Answer, RawClient, bind, describe, execute, parse, query
+
+TAIL = describe("P") + execute() + SYNC
+SETUP = [
+    "drop table if exists child",
+    "drop table if exists parent",
+    "create table parent (a int primary key, c bigint)",
+    "insert into parent values (1, 10), (2, 20)",
+    "create table child (a int primary key, p int references parent(a) deferrable initially deferred)",
+]
+NAMES = {
+    "b": "begin",
+    "e": "commit",
+    "r": "select c from parent where a = $1",
+    "u": "update parent set c = c + 1 where a = $1",
+    "i": "insert into child values ($1, $2)",
+}
+PREPARE = b"".join(parse(sql, name) for name, sql in NAMES.items()) + SYNC
+
+
+def prepared(name: str, *params: bytes) -> bytes:
+    """Bind, Describe, Execute and Sync."""
+    return bind(params, statement=name) + TAIL
+
+
+def parsed(sql: str, *params: bytes) -> bytes:
+    """Parse, Bind, Describe, Execute and Sync."""
+    return parse(sql) + bind(params) + TAIL
+
+
+DIALOGUES: dict[str, Sequence[Step]] = {
+    "describing in a failed transaction": [
+        PREPARE,
+        query("begin"),
+        query("select 1/0"),
+        describe("S", "r") + SYNC,
+        describe("S", "u") + SYNC,
+        query("select c from parent where a = 'x'"),
+        query("rollback"),
+        describe("S", "r") + SYNC,
+    ],
+}
+
+
+@pytest.mark.parametrize("name", list(DIALOGUES))
+def test_it_is_answered_as_by_postgresql(server: NodeProcess, reference: int, name: str) -> None:
+    steps = DIALOGUES[name]
+    assert play(server.pg_port, SETUP, steps) == play(reference, SETUP, steps)
+
+
+COMMITS = {
+    "prepared": [PREPARE, prepared("b"), prepared("i", b"1", b"99"), prepared("e")],
+    "prepared, undescribed": [
+        PREPARE,
+        prepared("b"),
+        prepared("i", b"1", b"99"),
+        bind(statement="e") + execute() + SYNC,
+    ],
+    "parsed": [parsed("begin"), parsed("insert into child values (1, 99)"), parsed("commit")],
+    "simple": [query("begin"), query("insert into child values (1, 99)"), query("commit")],
+}
+
+
+@pytest.mark.parametrize("name", list(COMMITS))
+def test_a_commit_that_fails(server: NodeProcess, reference: int, name: str) -> None:
+    """SQLite does not say which deferred constraint was violated, so the message is left out."""
+    heard = []
+    for port in (server.pg_port, reference):
+        answers = play(port, SETUP, COMMITS[name])[-1][1]
+        assert not isinstance(answers, str)
+        heard.append([(code, content["C"] if code == "E" else content) for code, content in answers])
+    assert heard[0] == heard[1]
+
+
+def value(answers: Sequence[Answer]) -> bytes:
+    """The first column of the only row."""
+    (row,) = [content for code, content in answers if code == "D"]
+    found: bytes = row[0]
+    return found
+
+
+@pytest.mark.parametrize("function", ["now()", "statement_timestamp()", "transaction_timestamp()"])
+def test_a_prepared_statement_has_a_time_of_its_own_each_time(server: NodeProcess, function: str) -> None:
+    with RawClient(server.pg_port) as client:
+        client.ask(parse(f"select {function}", "t") + parse("begin", "b") + parse("commit", "e") + SYNC)
+        dialogues = [
+            prepared("t"),
+            bind(statement="t") + execute() + SYNC,
+            bind(statement="t", portal="p") + execute("p") + SYNC,
+            bind(statement="t") + execute("", 1) + SYNC,
+        ]
+        times = [value(client.ask(dialogue)) for dialogue in dialogues * 2]
+        assert times == sorted(set(times))
+        client.ask(prepared("b"))
+        within = value(client.ask(prepared("t")))
+        assert within > times[-1]
+        assert (value(client.ask(prepared("t"))) == within) == (function != "statement_timestamp()")
+        client.ask(prepared("e"))
+        assert value(client.ask(prepared("t"))) > within
+
+
+def test_a_default_now_moves_with_each_execution(server: NodeProcess) -> None:
+    with RawClient(server.pg_port) as client:
+        client.run("drop table if exists happened")
+        client.run("create table happened (a int primary key, at timestamptz default now())")
+        client.ask(parse("insert into happened (a) values ($1)", "i") + SYNC)
+        for number in range(3):
+            client.ask(prepared("i", b"%d" % number))
+        assert value(client.run("select count(distinct at) from happened")) == b"3"
+
+
+FIRST = {
+    "simple": query("select 1"),
+    "prepared": prepared("r", b"1"),
+    "undescribed": bind([b"1"], statement="r") + execute() + SYNC,
+}
+SECOND = {"simple": query("update parent set c = 7 where a = 2"), "prepared": prepared("u", b"2")}
+
+
+@pytest.mark.parametrize("first", list(FIRST))
+@pytest.mark.parametrize("second", list(SECOND))
+def test_an_answer_does_not_wait_for_the_statement_behind_it(server: NodeProcess, first: str, second: str) -> None:
+    """A client may want to hear the first before it lets go of what the second waits for."""
+    with RawClient(server.pg_port) as holder, RawClient(server.pg_port, timeout=5) as client:
+        for statement in SETUP:
+            holder.run(statement)
+        client.ask(PREPARE)
+        holder.run("begin")
+        holder.run("update parent set c = 50 where a = 2")
+        client.send(FIRST[first], SECOND[second])
+        assert value(client.until("Z")) in (b"1", b"10")
+        holder.run("commit")
+        assert ("C", "UPDATE 1") in client.until("Z")
