@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from support.node_process import MakeNode, NodeProcess, wait_until
 
@@ -220,3 +221,20 @@ def test_leftovers_of_sqlite_are_discarded(node: NodeProcess) -> None:
     wal.write_bytes(os.urandom(9000))
     node.start()
     assert rows(node) == ROWS
+
+
+def test_a_directory_that_vanishes_under_a_running_node_is_said_to_the_client_and_in_the_log(
+    make_node: MakeNode,
+) -> None:
+    node = make_node("--log-segment-mb", "1")
+    with node.connect() as connection:
+        connection.execute("CREATE TABLE noise (word text)")
+        shutil.rmtree(node.data_dir)
+        with pytest.raises(psycopg.Error) as failed:
+            for _ in range(50):
+                connection.execute("INSERT INTO noise SELECT md5(g::text) FROM generate_series(1, 20000) AS g")
+        # Before the COMMIT it is refused; after it the outcome is unknown, and the node ends.
+        assert failed.value.sqlstate in ("58030", "08007")
+    wait_until(lambda: "No such file or directory" in node.log_tail(), "the reason in the log")
+    if failed.value.sqlstate == "08007":
+        assert node.wait() != 0

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import apsw
 
 from helios_cli.engine.config.settings import Settings
-from helios_cli.engine.errors import DiskFull, HeliosError, NotServing, SerializationFailure
+from helios_cli.engine.errors import DiskFull, HeliosError, IoFailed, NotServing, SerializationFailure
 from helios_cli.engine.node.channels import Channels
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.guard import InlineGuard
@@ -57,6 +57,8 @@ READER_GRACE_SECONDS: Final = 0.5
 
 SEARCH_PATHS_MAX: Final = 64
 IDLE_CHECK_SECONDS: Final = 0.1
+IO_FAILURE_QUIET_SECONDS: Final = 10.0
+"""After a failure of the disk was logged, for so long others are not."""
 
 
 @dataclass(slots=True)
@@ -91,6 +93,7 @@ class Engine:
         self.queue = WriterQueue(database, pipeline, loop)
         self.queue.refusal = self._refusal
         self.queue.on_disk_full = self.on_disk_full
+        self.queue.on_no_room = self.make_room
         self.queue.on_fatal = on_fatal
         self.queue.on_slow = lambda write: write.done(write)
         self.queue.guard = self.guard
@@ -109,6 +112,7 @@ class Engine:
         self.stopping = False
         self.disk_full_since: float | None = None
         self.errors_unexpected = 0
+        self._io_failure_told = float("-inf")
         self.planner = Planner()
         self._views: dict[tuple[str, ...], SchemaView] = {}
         self.plans = PlanCache(self.planner)
@@ -216,6 +220,13 @@ class Engine:
         self.errors_unexpected += 1
         log.error("internal error: %s", error, exc_info=error)
         return HeliosError(f"internal error: {type(error).__name__}: {error}")
+
+    def io_failed(self, error: IoFailed) -> None:
+        """A statement failed for the disk's sake: told in the log too, but not for every statement that follows."""
+        now = self.loop.time()
+        if now - self._io_failure_told > IO_FAILURE_QUIET_SECONDS:
+            self._io_failure_told = now
+            log.error("%s", error.message)
 
     def check_idle_sessions(self) -> None:
         """Look for sessions that sit idle in a transaction; called by the loop a few times a second."""

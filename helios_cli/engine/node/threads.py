@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 
-from helios_cli.engine.errors import DiskFull, HeliosError, QueryCanceled, SerializationFailure
+from helios_cli.engine.errors import DiskFull, HeliosError, IoFailed, QueryCanceled, SerializationFailure
 from helios_cli.engine.node.engine import Engine
 from helios_cli.engine.node.readers import ReadJob
 from helios_cli.engine.node.writer import GroupWrite
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from helios_cli.engine.node.session import Session
 
 Binds = Sequence[Any]
-SHORT_CHANGES: Final = 64
 
 
 class Threads:
@@ -76,6 +75,8 @@ class Threads:
     def translate(self, error: BaseException, plan: Plan | None = None) -> HeliosError:
         """The PostgreSQL error for whatever SQLite or Python raised, while it ran ``plan``."""
         if isinstance(error, HeliosError):
+            if isinstance(error, IoFailed):
+                self.engine.io_failed(error)
             return error
         if isinstance(error, apsw.InterruptError):
             reason, self.cancel_reason = self.cancel_reason, None
