@@ -150,11 +150,21 @@ def _coerce_literal(value: TypedSql, target: int, typmod: int, how: How, ctx: Co
             return TypedSql(fitted, target, typmod, not_null=True, simple=True, location=value.location)
         sql = ctx.literal_sql(value.literal, target, negative)
     else:
+        if how == How.ASSIGNMENT and target in _ASSIGN_UNCHECKED and isinstance(value.value, str):
+            value = replace(value, value=_without_excess_spaces(value.value, target, typmod))
         sql = _read_constant(value, target, ctx)
     result = TypedSql(sql, target, not_null=True, simple=True, location=value.location)
     if source != UNKNOWN:
         result.literal, result.value = value.literal, value.value
     return fit(result, target, typmod, how)
+
+
+def _without_excess_spaces(text: str, target: int, typmod: int) -> str:
+    """A string cut to its column's length where only spaces go; else as it is, for the column's CHECK to refuse."""
+    try:
+        return str(registry.apply_typmod(target, typmod, text))
+    except SqlError:
+        return text
 
 
 def _object_oid(value: TypedSql, target: int, ctx: Context) -> int | None:

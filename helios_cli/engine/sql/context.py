@@ -11,9 +11,10 @@ from helios_cli.engine.datatypes import registry
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.sql import sqltext
 from helios_cli.engine.sql.function_spec import FunctionRegistry
-from helios_cli.engine.sql.oids import FLOAT4, FLOAT8, INT4, INT8, NUMERIC, TEXT, UNKNOWN
+from helios_cli.engine.sql.oids import BYTEA, FLOAT4, FLOAT8, INT4, INT8, NUMERIC, TEXT, UNKNOWN
 from helios_cli.engine.sql.plan import SqliteValue
 from helios_cli.engine.sql.relation import CatalogReader
+from helios_cli.engine.sql.rows import Fold, RowsReader
 from helios_cli.engine.sql.shape import INT4 as CLASS_INT4
 from helios_cli.engine.sql.shape import INT8 as CLASS_INT8
 from helios_cli.engine.sql.shape import NUMERIC as CLASS_NUMERIC
@@ -22,10 +23,14 @@ from helios_cli.engine.sql.shape import Literal
 
 Converter = Callable[[Any], SqliteValue]
 
-_PLACEHOLDER: Final = re.compile("\x02(?:L([0-9]+):([0-9]+:-?[0-9]+):(-?)|S([A-Za-z_.0-9]+))\x03")
+_PLACEHOLDER: Final = re.compile("\x02(?:L([0-9]+):([0-9]+:-?[0-9]+):(-?)|S([A-Za-z_.0-9]+)|(F))\x03")
 _NATURAL: Final = {CLASS_INT4: INT4, CLASS_INT8: INT8, CLASS_NUMERIC: NUMERIC, CLASS_STRING: UNKNOWN}
 GLOB_PATTERN: Final = 1
 """Pseudo-type of a literal that is a LIKE pattern, rewritten for GLOB when it is bound."""
+
+
+class Unfoldable(Exception):
+    """Rows of constants that are not alike enough to be one parameter, or whose values decide about the plan."""
 
 
 @dataclass(slots=True)
@@ -55,6 +60,10 @@ class Context:
     """Byte offset -> index of the lifted literal that starts there."""
     bound: set[int] = field(default_factory=set)
     """Literals that must stay constants: the plan holds for their values only."""
+    fold: Fold | None = None
+    """The rows of constants that were taken out of the text; ``lifted`` then holds a sample of each column."""
+    fold_alias: str = ""
+    """SQLite's alias of the FROM item that gives them, quoted."""
     parameters_allowed: bool = True
     session_allowed: bool = True
     volatile: bool = False
@@ -157,6 +166,8 @@ class Context:
             for match in _PLACEHOLDER.finditer(text):
                 if match[1] is not None:
                     wanted.setdefault(int(match[1]), set()).add(match[2])
+        if self.fold is not None:
+            return self._finish_fold(self.fold, texts, wanted)
         self.bound.update(index for index in self.lifted if len(wanted.get(index, ())) != 1)
         free = [index for index in sorted(self.lifted) if index not in self.bound]
         numbers = {index: len(self.params) + 1 + rank for rank, index in enumerate(free)}
@@ -174,6 +185,35 @@ class Context:
         converters = tuple(self._converter(index, next(iter(wanted[index]))) for index in free)
         return done, converters if any(converters) else ()
 
+    def _finish_fold(
+        self, fold: Fold, texts: list[str], wanted: dict[int, set[str]]
+    ) -> tuple[tuple[str, ...], tuple[Converter, ...]]:
+        """The same for a statement whose only literal is its rows, one JSON parameter.
+
+        Raises:
+            Unfoldable: a column is wanted as two types, or its values decide about the plan.
+        """
+        if self.bound or not self.fold_alias or any(len(targets) > 1 for targets in wanted.values()):
+            raise Unfoldable
+        rows = len(self.params) + 1
+        targets = {index: tuple(map(int, next(iter(found)).split(":"))) for index, found in wanted.items()}
+        hexed = frozenset(index for index, (type_oid, _) in targets.items() if type_oid == BYTEA)
+
+        def number(match: re.Match[str]) -> str:
+            if match[5] is not None:
+                return f"?{rows}"
+            if match[4] is not None:
+                return f"?{rows + 1 + self.session.index(match[4])}"
+            read = f"json_extract({self.fold_alias}.value, '$[{match[1]}]')"
+            return f"unhex({read})" if int(match[1]) in hexed else read
+
+        done = tuple(_PLACEHOLDER.sub(number, text) for text in texts)
+        readers = [
+            {letter: _class_converter(letter, *targets[column]) for letter in classes} if column in targets else None
+            for column, classes in enumerate(fold.classes)
+        ]
+        return done, (RowsReader(readers, hexed),)
+
     def _converter(self, index: int, target: str) -> Converter | None:
         type_oid, typmod = map(int, target.split(":"))
         return literal_converter(self.lifted[index].letter, type_oid, typmod)
@@ -183,6 +223,10 @@ class Context:
         converter = self._converter(index, target)
         plain = converter(value) if converter else value
         return f"(-{sqltext.constant(plain)})" if negative else sqltext.constant(plain)
+
+
+def _class_converter(letter: str, type_oid: int, typmod: int) -> Converter | None:
+    return literal_converter(letter, type_oid, typmod) if letter in _NATURAL else None
 
 
 def literal_converter(letter: str, type_oid: int, typmod: int = -1) -> Converter | None:

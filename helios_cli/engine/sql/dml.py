@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from helios_cli.engine.sql import casts, tree
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.expressions import expect_boolean, translate
+from helios_cli.engine.sql.folded import KEY, FoldedRows
 from helios_cli.engine.sql.from_clause import find_relation, table_columns, translate_from
 from helios_cli.engine.sql.names import column_name
 from helios_cli.engine.sql.oids import UNKNOWN
@@ -198,6 +200,8 @@ def _check_identity(column: ColumnInfo, override: str, scope: Scope) -> None:
 def _insert_values(
     select: dict[str, Any], relation: Relation, named: list[ColumnInfo], override: str, scope: Scope
 ) -> tuple[str, list[ColumnInfo]]:
+    if KEY in select:
+        return _insert_folded(select[KEY], relation, named, override, scope)
     lists = [node["List"]["items"] for node in select["valuesLists"]]
     if any(len(items) != len(lists[0]) for items in lists):
         raise scope.ctx.error("42601", "VALUES lists must all be the same length")
@@ -216,6 +220,26 @@ def _insert_values(
         texts += [column_default(column, scope).sql for column in defaults]
         rows.append(f"({', '.join(texts)})")
     return f"VALUES {', '.join(rows)}", given + defaults
+
+
+def _insert_folded(
+    rows: FoldedRows, relation: Relation, named: list[ColumnInfo], override: str, scope: Scope
+) -> tuple[str, list[ColumnInfo]]:
+    """VALUES whose rows were taken out of the text: one row of expressions over them."""
+    given = _given_columns(relation, named, len(rows.items), scope)
+    defaults = [column for column in relation.columns if column not in given and needs_default(column)]
+    source = rows.source(scope)
+    inner = Scope(ctx=scope.ctx, ctes=scope.ctes, clause="VALUES")
+    texts = []
+    for number, column in enumerate(given):
+        if rows.is_default(number):
+            texts.append(column_default(column, scope).sql)
+            continue
+        _check_identity(column, override, scope)
+        values = rows.constants(number, inner)
+        texts.append(rows.converted(number, values, partial(_assigned, column=column, scope=scope), scope.ctx).sql)
+    texts += [column_default(column, scope).sql for column in defaults]
+    return f"SELECT {', '.join(texts)} FROM {source}", given + defaults
 
 
 def _assigned(value: TypedSql, column: ColumnInfo, scope: Scope) -> TypedSql:

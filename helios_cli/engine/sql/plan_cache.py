@@ -10,6 +10,7 @@ from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.plan import Kind, Plan
 from helios_cli.engine.sql.planner import Planner
 from helios_cli.engine.sql.relation import CatalogReader
+from helios_cli.engine.sql.rows import Fold, find
 from helios_cli.engine.sql.shape import Literal, lift
 
 Planned = Sequence[tuple[Plan, Sequence[Literal]]]
@@ -94,6 +95,11 @@ class PlanCache:
         Raises:
             SqlError: the statement is wrong. Errors are not cached.
         """
+        fold = find(sql)
+        if fold is not None:
+            planned = self._folded(fold, catalog, param_oids)
+            if planned is not None:
+                return planned
         shape, literals = lift(sql)
         key: Any = shape
         if param_oids is not None or catalog.search_path != _PUBLIC:
@@ -110,6 +116,24 @@ class PlanCache:
                 return found
         self.misses += 1
         return self._plan(sql, key, len(shape), literals, catalog, param_oids)
+
+    def _folded(self, fold: Fold, catalog: CatalogReader, param_oids: tuple[int, ...] | None) -> Planned | None:
+        """The plan of a text by its reduced form. None: it has to be planned whole."""
+        key = (fold.key, param_oids, catalog.search_path)
+        entry = self._entries.get(key)
+        plan = entry.plan if entry is not None and entry.version == catalog.version else None
+        if entry is not None and plan is not None:
+            self.hits += 1
+            entry.used = True
+        else:
+            self.misses += 1
+            plan = self.planner.plan_folded(fold, param_oids, catalog)
+            if plan is None:
+                return None
+            if len(fold.key) <= SHAPE_MAX:
+                self._keep(key, [plan], (), frozenset(), catalog.version)
+        rows: Any = fold.rows
+        return ((plan, (rows,)),)
 
     def _by_values(self, entry: _Entry, literals: tuple[Literal, ...]) -> Planned | None:
         if entry.select is None:

@@ -11,8 +11,8 @@ import pgparse
 
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
-from helios_cli.engine.sql import actions, dml, shape, tree, utility
-from helios_cli.engine.sql.context import Context, LiftedLiteral
+from helios_cli.engine.sql import actions, dml, folded, shape, tree, utility
+from helios_cli.engine.sql.context import Context, LiftedLiteral, Unfoldable
 from helios_cli.engine.sql.copy_statement import copy_columns, copy_insert, read_options, refuse_files
 from helios_cli.engine.sql.ddl import STATEMENTS as DDL_STATEMENTS
 from helios_cli.engine.sql.ddl import plan_ddl
@@ -21,6 +21,7 @@ from helios_cli.engine.sql.oids import REG_TYPES, TEXT, UNKNOWN
 from helios_cli.engine.sql.plan import Column, Kind, Plan, SqliteValue
 from helios_cli.engine.sql.query import Output
 from helios_cli.engine.sql.relation import CatalogReader
+from helios_cli.engine.sql.rows import Fold
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.select import translate_query
 from helios_cli.engine.sql.shape import Literal
@@ -170,6 +171,31 @@ class Planner:
         _attach(ctx, sql, literals)
         plan = self._query(statements[0].node, ctx)
         return [plan], frozenset(ctx.bound)
+
+    def plan_folded(self, fold: Fold, param_oids: tuple[int, ...] | None, catalog: CatalogReader) -> Plan | None:
+        """Plan a text by its reduced form, the rows its only literal. None: it has to be planned whole.
+
+        Raises:
+            SqlError: the statement is wrong, whatever its rows are.
+        """
+        try:
+            statements = parse(fold.reduced)
+        except SqlError:
+            return None
+        if len(statements) != 1 or tree.tag(statements[0].node) not in _QUERIES:
+            return None
+        if not folded.attach(statements[0].node, fold):
+            return None
+        ctx = self._context(fold.reduced, param_oids, catalog)
+        ctx.fold = fold
+        try:
+            return self._query(statements[0].node, ctx)
+        except Unfoldable:
+            return None
+        except SqlError as error:
+            if error.position is not None:
+                error.position = fold.original(error.position)
+            raise
 
     def plan_statement(
         self, statement: Statement, source: str, param_oids: tuple[int, ...] | None, catalog: CatalogReader

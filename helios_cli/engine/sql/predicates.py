@@ -8,7 +8,9 @@ from typing import Any, Final
 from helios_cli.engine.sql import casts, operators, tree
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import array_of, can_coerce, element_of, type_name
+from helios_cli.engine.sql.context import Unfoldable
 from helios_cli.engine.sql.expressions import TRANSLATORS, translate, unify
+from helios_cli.engine.sql.folded import KEY, FoldedRows
 from helios_cli.engine.sql.oids import BOOL, RECORD, TEXT, UNKNOWN
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.typed import Node, TypedSql
@@ -111,6 +113,8 @@ def _in_list(fields: dict[str, Any], scope: Scope) -> TypedSql:
     if _is_row(fields["lexpr"]):
         return _row_in_list(fields["lexpr"], items, negated, scope, at)
     subject = translate(fields["lexpr"], scope)
+    if KEY in fields:
+        return _in_folded(subject, fields[KEY], negated, scope, at)
     values = [translate(item, scope) for item in items]
     return in_values(subject, values, negated, scope, at)
 
@@ -131,6 +135,20 @@ def in_values(subject: TypedSql, values: list[TypedSql], negated: bool, scope: S
     name, joint = ("<>", " AND ") if negated else ("=", " OR ")
     tests = [operators.apply_operator(name, [replace(subject), value], ctx, at).sql for value in values]
     return TypedSql(f"({joint.join(tests)})", BOOL, location=at)
+
+
+def _in_folded(subject: TypedSql, rows: FoldedRows, negated: bool, scope: Scope, at: int) -> TypedSql:
+    """IN over a list that was taken out of the text. Raises Unfoldable where SQLite's own IN would not do."""
+    ctx, source = scope.ctx, rows.source(scope)
+    values = rows.constants(0, scope)
+    known = {value.type_oid for value in (subject, *values)} - {UNKNOWN}
+    if (len(known) > 1 and not known <= {21, 23, 20}) or not known or known & {BOOL, RECORD}:
+        raise Unfoldable
+    target = known.pop() if len(known) == 1 else 20
+    one = casts.coerce(subject, target, -1, How.IMPLICIT, ctx)
+    other = rows.converted(0, values, lambda value: casts.coerce(value, target, -1, How.IMPLICIT, ctx), ctx)
+    test = f"({casts.collated(one)} {'NOT IN' if negated else 'IN'} (SELECT {other.sql} FROM {source}))"
+    return TypedSql(casts.neutral(test, target), BOOL, not_null=one.not_null and other.not_null, location=at)
 
 
 def _row_in_list(left: Node, items: list[Node], negated: bool, scope: Scope, at: int) -> TypedSql:

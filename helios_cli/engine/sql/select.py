@@ -9,6 +9,7 @@ from helios_cli.engine.sql import calls, casts, tree
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import can_coerce, type_name
 from helios_cli.engine.sql.expressions import expect_boolean, translate
+from helios_cli.engine.sql.folded import KEY
 from helios_cli.engine.sql.from_clause import translate_from
 from helios_cli.engine.sql.grouping import Grouping, canonical
 from helios_cli.engine.sql.oids import UNKNOWN
@@ -31,6 +32,8 @@ def translate_query(select: dict[str, Any], scope: Scope) -> Query:
         raise scope.ctx.unsupported("SELECT INTO", hint="Use CREATE TABLE ... AS.")
     if select.get("op", "SETOP_NONE") != "SETOP_NONE":
         query = _compound(select, scope)
+    elif KEY in select:
+        query = _folded_values(select, scope)
     elif "valuesLists" in select:
         query = _values(select, scope)
     else:
@@ -210,6 +213,13 @@ def _values(select: dict[str, Any], scope: Scope) -> Values:
     query.unify(scope.ctx)
     _finish(query, select, scope)
     return query
+
+
+def _folded_values(select: dict[str, Any], scope: Scope) -> Query:
+    """VALUES whose rows were taken out of the text."""
+    query = select[KEY].values(scope)
+    _finish(query, select, scope)
+    return query  # type: ignore[no-any-return]
 
 
 def _value_item(node: Node, scope: Scope) -> TypedSql:
