@@ -206,3 +206,49 @@ def test_a_limit_on_file_sizes_is_no_room_either(make_node: MakeNode) -> None:
     node.start()
     with node.connect() as connection:
         assert count(connection) == 1
+
+
+@pytest.mark.parametrize("how", ["autocommit", "transaction", "copied", "many"])
+def test_large_values_that_do_not_fit_the_log_are_refused(disk: Path, small_node: NodeProcess, how: str) -> None:
+    """A statement on the event loop can write more than is kept free for a group; what counts is what it wrote."""
+    node = small_node
+    value = os.urandom(10 << 20)
+    with node.connect() as connection:
+        connection.execute("CREATE TABLE t (id int PRIMARY KEY, pad bytea, n int)")
+        connection.execute("INSERT INTO t VALUES (0, 'x', 0)")
+        if how == "copied":
+            connection.execute("INSERT INTO t VALUES (2, %s, 0)", (value,))
+            connection.execute("CHECKPOINT")
+        ballast = fill_up(disk, leave=14 << 20)
+        with pytest.raises(psycopg.errors.DiskFull):
+            if how == "autocommit":
+                connection.execute("INSERT INTO t VALUES (1, %s, 0)", (value,))
+            elif how == "transaction":
+                with connection.transaction():
+                    connection.execute("INSERT INTO t VALUES (1, %s, 0)", (value,))
+            elif how == "copied":
+                # No parameter is large, and one row of the table is changed.
+                connection.execute("UPDATE t SET pad = pad || pad WHERE id = 2")
+            else:
+                with connection.transaction():
+                    for number in range(10, 20):
+                        connection.execute("INSERT INTO t VALUES (%s, %s, 0)", (number, value[: 1 << 20]))
+        assert node.running
+        assert count(connection) == (2 if how == "copied" else 1)
+        ballast.unlink()
+        wait_until(lambda: can_write(connection), "writes resume", RESUME_S)
+    node.kill()
+    node.start()
+    with node.connect() as connection:
+        assert connection.execute("SELECT n FROM t WHERE id = 0").fetchone() == (1,)
+    assert node.stop() == 0
+    verify_log(node.data_dir)
+
+
+def can_write(connection: Connection) -> bool:
+    """Whether a small write succeeds now."""
+    try:
+        connection.execute("UPDATE t SET n = 1 WHERE id = 0")
+    except psycopg.errors.DiskFull:
+        return False
+    return True

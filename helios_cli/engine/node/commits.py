@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import apsw
 
 from helios_cli.engine.errors import HeliosError, SerializationFailure
-from helios_cli.engine.node.threads import SHORT_CHANGES, Threads
+from helios_cli.engine.node.threads import Threads
 from helios_cli.engine.node.transaction import Transaction
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.storage.database import GROUP_RESERVE, Commit, UnloggedCommit
@@ -74,9 +74,12 @@ class Commits(Threads):
         self._take_writer(transaction)
         connection = transaction.connection
         assert connection is not None
-        transaction.base_changes = connection.total_changes()
-        # What a transaction that was rolled back has spilled is nothing to this one.
-        connection.status(apsw.SQLITE_DBSTATUS_CACHE_SPILL, True)
+        if connection is self.engine.database.writer:
+            # What a transaction that was rolled back has spilled is nothing to this one.
+            connection.status(apsw.SQLITE_DBSTATUS_CACHE_SPILL, True)
+        else:
+            # It may have read much before.
+            self.engine.database.count_anew(connection)
 
     def _take_writer(self, transaction: Transaction) -> None:
         self.engine.check_writable()
@@ -144,8 +147,9 @@ class Commits(Threads):
         assert connection is not None
         database = self.engine.database
         self.engine.pipeline.settle()
-        if transaction.slow or _is_large(connection, transaction):
-            self._commit_on_thread(connection, transaction, done, actions)
+        log_bytes = database.log_bytes_bound(connection)
+        if transaction.slow or log_bytes > GROUP_RESERVE:
+            self._commit_on_thread(connection, transaction, log_bytes, done, actions)
             return False
         try:
             database.reserve(GROUP_RESERVE)
@@ -161,13 +165,14 @@ class Commits(Threads):
         self,
         connection: apsw.Connection,
         transaction: Transaction,
+        log_bytes: int,
         done: Callable[[], None],
         actions: Sequence[Callable[[], None]],
     ) -> None:
         database = self.engine.database
 
         def work() -> Commit | None:
-            database.reserve(database.log_bytes_bound(connection))
+            database.reserve(log_bytes)
             return database.commit(connection, schema_changed=transaction.schema_changed)
 
         def committed(commit: Commit | None) -> None:
@@ -287,9 +292,3 @@ class Commits(Threads):
 def _all(callbacks: Sequence[Callable[[], None]]) -> None:
     for callback in callbacks:
         callback()
-
-
-def _is_large(connection: apsw.Connection, transaction: Transaction) -> bool:
-    """Whether short statements have added up to more than the log keeps room for without being asked."""
-    changes = connection.total_changes() - transaction.base_changes
-    return changes > SHORT_CHANGES or connection.status(apsw.SQLITE_DBSTATUS_CACHE_SPILL)[0] > 0

@@ -75,7 +75,7 @@ class Runner(Reads):
 
         def work() -> tuple[StepsResult, Commit | None]:
             database.reserve()
-            connection.status(apsw.SQLITE_DBSTATUS_CACHE_SPILL, True)
+            database.count_anew(connection)
             connection.execute("BEGIN IMMEDIATE")
             try:
                 result = run_steps(connection, plan, portal.binds)

@@ -28,7 +28,7 @@ class Transaction:
     """
 
     __slots__ = (
-        "base_changes", "borrowed", "connection", "deferrable", "explicit", "failed", "isolation", "lost", "now_us",
+        "borrowed", "connection", "deferrable", "explicit", "failed", "isolation", "lost", "now_us",
         "read_only", "savepoint_undo", "savepoints", "schema", "schema_changed", "slow", "snapshot_seq", "started",
         "token", "writing",
     )  # fmt: skip
@@ -54,7 +54,6 @@ class Transaction:
         """A statement ran on the writer thread, so the COMMIT does too."""
         self.snapshot_seq = -1
         """Commit its snapshot shows; -1 without a snapshot."""
-        self.base_changes = 0
         """Rows that its connection had changed before it."""
         self.savepoints: list[str] = []
         self.savepoint_undo: list[Undo] = []

@@ -19,7 +19,7 @@ from helios_cli.engine.node.guard import InlineGuard
 from helios_cli.engine.node.pipeline import CommitPipeline
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.sqlite_errors import to_helios
-from helios_cli.engine.storage.database import Commit, Database, UnloggedCommit
+from helios_cli.engine.storage.database import GROUP_RESERVE, Commit, Database, UnloggedCommit
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ UNDONE: Final = frozenset(
 class GroupWrite:
     """One autocommit write of one session, waiting to run in a group."""
 
-    __slots__ = ("binds", "cancelled", "changes", "done", "error", "plan", "rows")
+    __slots__ = ("alone", "binds", "cancelled", "changes", "done", "error", "plan", "rows")
 
     def __init__(self, plan: Plan, binds: Sequence[Any], done: Callable[[GroupWrite], None]) -> None:
         self.plan = plan
@@ -60,6 +60,8 @@ class GroupWrite:
         self.rows: list[Any] | None = None
         self.error: BaseException | None = None
         self.cancelled = False
+        self.alone = False
+        """Must be a group of its own: there was no room for the record of one that it was in."""
 
 
 class TokenRequest:
@@ -75,6 +77,14 @@ class TokenRequest:
         self.cancelled = False
 
 
+class GroupTooLarge(Exception):
+    """The log has no room for what a group wrote; it is rolled back."""
+
+    def __init__(self, cause: DiskFull) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
 class WriterQueue:
     """First come, first served; a run of group writes at the head is served together."""
 
@@ -88,6 +98,8 @@ class WriterQueue:
         self.on_fatal: Callable[[BaseException], None] = lambda error: None
         self.on_slow: Callable[[GroupWrite], None] = lambda write: None
         """Takes a write that exceeded the inline budget, to run it alone on a thread."""
+        self.on_no_room: Callable[[], None] = lambda: None
+        """A group did not fit, which says nothing of smaller ones."""
         self.guard: InlineGuard | None = None
         self.group_max = GROUP_MAX
         """Members of one group at most: bounds the time the loop spends in SQLite at a stretch."""
@@ -211,7 +223,8 @@ class WriterQueue:
                 head.granted()
                 continue
             group: list[GroupWrite] = []
-            while waiting and isinstance(waiting[0], GroupWrite) and len(group) < self.group_max:
+            members_max = 1 if head.alone else self.group_max
+            while waiting and isinstance(waiting[0], GroupWrite) and len(group) < members_max:
                 group.append(waiting.popleft())  # type: ignore[arg-type]
             self._run_group(group)
 
@@ -222,6 +235,13 @@ class WriterQueue:
         except UnloggedCommit as error:
             self.on_fatal(error)
             return
+        except GroupTooLarge as error:
+            self.on_no_room()
+            if len(group) > 1:
+                self._run_apart(group)
+                return
+            group[0].error = error.cause
+            commit = None
         except (HeliosError, apsw.Error) as error:
             self._roll_back()
             for write in group:
@@ -234,6 +254,12 @@ class WriterQueue:
             return
         commit.waiters.append(lambda: _finish(group))
         self.pipeline.submit(commit)
+
+    def _run_apart(self, group: list[GroupWrite]) -> None:
+        """Who is small must not fail because of who is not: back to the head of the queue, each alone."""
+        for write in group:
+            write.alone = True
+        self._waiting.extendleft(reversed(group))
 
     def _check_allowed(self) -> None:
         refused = self.refusal()
@@ -257,6 +283,8 @@ class WriterQueue:
             culprits.append(culprit)
             members = [write for write in members if write is not culprit]
         group[:] = members
+        if members:
+            self._reserve_record(group, culprits)
         try:
             commit = self.database.commit(self.database.writer) if members else None
         except apsw.Error as error:
@@ -266,6 +294,18 @@ class WriterQueue:
         for culprit in culprits:
             self._settle_culprit(culprit, commit)
         return commit
+
+    def _reserve_record(self, group: list[GroupWrite], culprits: list[GroupWrite]) -> None:
+        """After COMMIT it would be too late: SQLite would hold what the log does not."""
+        log_bytes = self.database.log_bytes_bound(self.database.writer)
+        if log_bytes <= GROUP_RESERVE:
+            return
+        try:
+            self.database.reserve(log_bytes)
+        except DiskFull as error:
+            self._roll_back()
+            group.extend(culprits)
+            raise GroupTooLarge(error) from error
 
     def _attempt_guarded(self, members: list[GroupWrite]) -> GroupWrite | None:
         if self.guard is None:

@@ -19,7 +19,11 @@ from helios_cli.engine.storage.ring import PinnedReader, Ring
 from helios_cli.engine.types import PAGE_SIZE, Lsn
 
 GROUP_RESERVE: Final = 4 << 20
-"""Log bytes that must be there before a group begins: more than an inline group can produce uncompressed."""
+"""Log bytes that must be there before a group begins: more than nearly all produce. Before COMMIT the bound counts."""
+
+_RECORD_OVERHEAD: Final = 64 << 10
+_LOGGED_PAGE: Final = PAGE_SIZE + 16
+"""A page in a record at its largest: its image as it is, its number, its share of the headers of a chain."""
 
 POOL_MAX: Final = 16
 """Idle connections kept for long statements and for transactions with a snapshot of their own."""
@@ -180,14 +184,30 @@ class Database:
                 commit.data = data
         commit.lsn_end = records.lsn
 
-    def log_bytes_bound(self, connection: apsw.Connection) -> int:
-        """An upper bound of the log bytes that the open transaction on ``connection`` can need.
+    def count_anew(self, connection: apsw.Connection) -> None:
+        """Forget what ``connection`` has read and written so far, when a transaction begins on it."""
+        for counter in (
+            apsw.SQLITE_DBSTATUS_CACHE_HIT,
+            apsw.SQLITE_DBSTATUS_CACHE_MISS,
+            apsw.SQLITE_DBSTATUS_CACHE_SPILL,
+        ):
+            connection.status(counter, True)
 
-        All that is in its page cache and all that has been spilled to the WAL out of it since it last committed.
+    def log_bytes_bound(self, connection: apsw.Connection) -> int:
+        """An upper bound of the log bytes that the open transaction on ``connection`` needs; to be asked for once.
+
+        The smaller of two bounds. A page is changed only after SQLite's pager was asked for it, which is counted,
+        unless it was appended, which the file's size tells, or was free: then its trunk page was asked for once for
+        each. And a changed page is in the cache, or has been spilled out of it to the WAL.
         """
-        cached = connection.status(apsw.SQLITE_DBSTATUS_CACHE_USED)[0]
-        spilled = connection.status(apsw.SQLITE_DBSTATUS_CACHE_SPILL)[0]
-        return GROUP_RESERVE + cached + spilled * (PAGE_SIZE + 8)
+        status = connection.status
+        asked = status(apsw.SQLITE_DBSTATUS_CACHE_HIT, True)[0] + status(apsw.SQLITE_DBSTATUS_CACHE_MISS, True)[0]
+        row = connection.execute("PRAGMA page_count").fetchone()
+        appended = max(0, row[0] - self.checksums.pages) if row is not None else 0
+        pages = asked + asked // 512 + appended
+        spilled: int = status(apsw.SQLITE_DBSTATUS_CACHE_SPILL)[0]
+        kept: int = status(apsw.SQLITE_DBSTATUS_CACHE_USED)[0] // PAGE_SIZE
+        return _RECORD_OVERHEAD + min(pages, kept + spilled) * _LOGGED_PAGE
 
     def close(self) -> None:
         """Close every connection. Open transactions are rolled back; nothing is checkpointed."""
