@@ -12,8 +12,8 @@ _heliosdb_nano() {
         " start") words="--config --set --dry-run --json --data-dir --node-id --listen-address --advertise-address --pg-port --native-port --http-port --allow-faults --no-allow-faults --auth --allow-insecure-network --no-allow-insecure-network --tls-cert --tls-key --authentication-timeout --max-connections --statement-timeout --lock-timeout --idle-in-transaction-session-timeout --idle-writer-timeout --synchronous-commit --wal-checkpoint-mb --wal-max-mb --log-segment-mb --log-retention-mb --max-slot-lag-mb --group-max-transactions --groups-in-flight --reader-threads --replication-role --replication-mode --primary-host --primary-port --log-level --log-format --help" ;;
         " server") words="--ha-mode --ha-bind --ha-primary --ha-region --ha-peers --config --set --dry-run --json --data-dir --node-id --listen-address --advertise-address --pg-port --native-port --http-port --allow-faults --no-allow-faults --auth --allow-insecure-network --no-allow-insecure-network --tls-cert --tls-key --authentication-timeout --max-connections --statement-timeout --lock-timeout --idle-in-transaction-session-timeout --idle-writer-timeout --synchronous-commit --wal-checkpoint-mb --wal-max-mb --log-segment-mb --log-retention-mb --max-slot-lag-mb --group-max-transactions --groups-in-flight --reader-threads --replication-role --replication-mode --primary-host --primary-port --log-level --log-format --help" ;;
         " stop") words="--data-dir --config --timeout --kill --dry-run --json --help" ;;
-        " health") words="--node --data-dir --config --timeout --quiet --json --help" ;;
-        " status") words="--node --data-dir --config --timeout --json --help" ;;
+        " health") words="--node --data-dir --config --ca --timeout --quiet --json --help" ;;
+        " status") words="--node --data-dir --config --ca --timeout --json --help" ;;
         " sql") words="--command --file --host --port --username --user --dbname --password --sslmode --timeout --csv --expanded --timing --json --help" ;;
         " log") words="inspect verify dump --help" ;;
         " log inspect") words="--from --to --limit --data-dir --json --help" ;;

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import ssl
 from dataclasses import dataclass, replace
-from http.client import HTTPConnection, HTTPException
-from typing import Any
+from http.client import BadStatusLine, HTTPConnection, HTTPException, HTTPSConnection
+from pathlib import Path
+from typing import Any, Final
 
 from helios_cli.commands import _options
-from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.config.settings import Settings
+from helios_cli.engine.errors import ConfigError, HeliosError
 from helios_cli.engine.storage.dirlock import running_holder
 
 BODY_BYTES_MAX = 16 << 20
@@ -26,6 +29,32 @@ class TooSlow(HeliosError):
     sqlstate = "57014"
 
 
+class Untrusted(HeliosError):
+    """Somebody answers, but not in the way that was asked for, or with a certificate that is not trusted."""
+
+    sqlstate = "08006"
+
+
+CA_HINT: Final = "Name the node's certificate or its CA with --ca FILE, or the node's settings with --config FILE."
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the HTTP of a node is, and what it must prove."""
+
+    host: str
+    port: int
+    tls: bool = False
+    ca: str | None = None
+    """PEM file of trusted certificates; None: those of the system."""
+    own_certificate: str | None = None
+    """PEM file that is the node's own by its settings: this certificate is trusted whatever name it bears."""
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Status and decoded body; the body is text when it is no JSON."""
@@ -34,50 +63,111 @@ class Answer:
     body: Any
 
 
-def address_of(node: str | None, data_dir: str | None, config: str | None) -> tuple[str, int]:
+def address_of(node: str | None, data_dir: str | None, config: str | None, ca: str | None = None) -> Address:
     """Where the HTTP of a node is: what was named, else what its settings say.
 
     A node that listens everywhere is asked on loopback; one that runs on the data directory tells its own port.
+    TLS is spoken when the name says ``https://``, when a CA is given, or when the settings have a certificate; that
+    certificate is trusted, and compared byte for byte, as long as neither a name nor a CA was given.
 
     Raises:
         HeliosError: ``node`` is not host:port.
     """
     if node is not None:
-        host, _, port = node.rpartition(":")
-        if not host or not port.isdigit():
-            raise HeliosError(f"--node takes HOST:PORT, not {node!r}", sqlstate="F0000")
-        return host.strip("[]"), int(port)
+        asked = config is not None or data_dir is not None
+        return _named(node, ca, _options.load({"data_dir": data_dir}, config).settings if asked else None)
     settings = _options.load({"data_dir": data_dir}, config).settings
     holder = running_holder(settings.data_dir)
     if holder is not None and "http" in holder.ports and settings.origin("http_port").kind == "default":
         settings = replace(settings, http_port=holder.ports["http"])
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-    return everywhere.get(settings.listen_address, settings.listen_address), settings.http_port
+    host = everywhere.get(settings.listen_address, settings.listen_address)
+    tls = bool(settings.tls_cert or ca)
+    return Address(host, settings.http_port, tls, ca, None if ca else settings.tls_cert or None)
 
 
-def get(address: tuple[str, int], path: str, timeout_s: float) -> Answer:
+def _named(node: str, ca: str | None, settings: Settings | None) -> Address:
+    """The address of ``--node``; ``settings`` are those of the node when its files were named too."""
+    scheme, separator, rest = node.rpartition("://")
+    host, _, port = rest.rstrip("/").rpartition(":")
+    if not host or not port.isdigit() or (separator and scheme not in ("http", "https")):
+        raise HeliosError(f"--node takes HOST:PORT or https://HOST:PORT, not {node!r}", sqlstate="F0000")
+    own = settings.tls_cert if settings is not None and ca is None and scheme != "http" else ""
+    tls = scheme == "https" or (not separator and bool(ca or own))
+    return Address(host.strip("[]"), int(port), tls, ca, own or None)
+
+
+def get(address: Address, path: str, timeout_s: float) -> Answer:
     """Fetch a path.
 
     Raises:
         Unreachable: no connection, or no HTTP.
+        Untrusted: TLS on one side only, or a certificate that is not trusted.
         TooSlow: no answer in time.
+        ConfigError: a file of certificates cannot be read.
     """
-    host, port = address
-    connection = HTTPConnection(host, port, timeout=timeout_s)
+    connection = _connection(address, timeout_s)
     try:
+        connection.connect()
+        _compare_certificate(address, connection)
         connection.request("GET", path)
         response = connection.getresponse()
         text = response.read(BODY_BYTES_MAX).decode(errors="replace")
     except TimeoutError:
-        raise TooSlow(f"{host}:{port} did not answer within {timeout_s:g} s") from None
+        raise TooSlow(f"{address} did not answer within {timeout_s:g} s") from None
+    except ssl.SSLCertVerificationError as error:
+        raise Untrusted(f"the certificate of {address} is not trusted: {error.verify_message}", hint=CA_HINT) from None
     except (OSError, HTTPException) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise Unreachable(
-            f"no node answers at {host}:{port}: {reason}", hint="Is it running? heliosdb-nano start runs one."
-        ) from None
+        raise _unreachable(address, error) from None
     finally:
         connection.close()
     try:
         return Answer(response.status, json.loads(text))
     except ValueError:
         return Answer(response.status, text)
+
+
+def _connection(address: Address, timeout_s: float) -> HTTPConnection:
+    if not address.tls:
+        return HTTPConnection(address.host, address.port, timeout=timeout_s)
+    file = address.ca or address.own_certificate
+    try:
+        context = ssl.create_default_context(cafile=file)
+    except (OSError, ssl.SSLError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"cannot load the certificates in {file}: {reason}", hint=CA_HINT) from None
+    if address.own_certificate is not None:
+        # Trusted is this very certificate, see _compare_certificate: whoever issued it, and whatever name it bears.
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return HTTPSConnection(address.host, address.port, timeout=timeout_s, context=context)
+
+
+def _compare_certificate(address: Address, connection: HTTPConnection) -> None:
+    """The node named by its own settings must show the certificate that they name."""
+    if address.own_certificate is None:
+        return
+    assert isinstance(connection.sock, ssl.SSLSocket)
+    shown = connection.sock.getpeercert(binary_form=True)
+    pem = Path(address.own_certificate).read_text(encoding="ascii", errors="replace")
+    end = "-----END CERTIFICATE-----"
+    first = pem[pem.find("-----BEGIN CERTIFICATE-----") : pem.find(end) + len(end)]
+    if shown is None or shown != ssl.PEM_cert_to_DER_cert(first):
+        raise Untrusted(
+            f"{address} shows another certificate than {address.own_certificate}",
+            hint="Restart the node if the file is new; otherwise somebody else answers there.",
+        )
+
+
+def _unreachable(address: Address, error: Exception) -> HeliosError:
+    """The error for a connection that came to nothing."""
+    if isinstance(error, ssl.SSLError) and address.tls:
+        return Untrusted(f"{address} does not speak TLS", hint=f"Ask it in the clear: --node http://{address}.")
+    closed = isinstance(error, (BadStatusLine, ConnectionResetError))
+    if closed and not address.tls:
+        return Untrusted(
+            f"{address} closed the connection without an answer: it may speak HTTPS alone",
+            hint=f"Ask it by TLS: --node https://{address} --ca FILE, or name its settings with --config FILE.",
+        )
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return Unreachable(f"no node answers at {address}: {reason}", hint="Is it running? heliosdb-nano start runs one.")

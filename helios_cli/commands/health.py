@@ -12,7 +12,12 @@ from helios_cli.commands._output import flatten, print_json, print_table
 
 app = typer.Typer(add_completion=False)
 
-Node = Annotated[str | None, typer.Option("--node", metavar="HOST:PORT", help="The node's HTTP address.")]
+Node = Annotated[
+    str | None, typer.Option("--node", metavar="HOST:PORT", help="The node's HTTP address; https:// before it for TLS.")
+]
+Ca = Annotated[
+    str | None, typer.Option("--ca", metavar="FILE", help="PEM file of certificates to trust; asks by HTTPS.")
+]
 Timeout = Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=0.01, help="Longest wait for an answer.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the exit code.")]
 
@@ -22,6 +27,7 @@ def health(
     node: Node = None,
     data_dir: _options.DataDir = None,
     config: _options.Config = None,
+    ca: Ca = None,
     timeout: Timeout = 3.0,
     quiet: Quiet = False,
     as_json: _options.Json = False,
@@ -33,13 +39,15 @@ def health(
         heliosdb-nano health
 
         heliosdb-nano health --node db1.example.com:8080 --timeout 1
+
+        heliosdb-nano health --node https://db1.example.com:8080 --ca ca.pem
     """
-    address = _http.address_of(node, data_dir, config)
+    address = _http.address_of(node, data_dir, config, ca)
     answer = _http.get(address, "/health", timeout)
     serves = answer.status == 200
     reason = _reason(answer.body)
     if as_json:
-        print_json({"node": f"{address[0]}:{address[1]}", "serves": serves, "reason": None if serves else reason})
+        print_json({"node": str(address), "serves": serves, "reason": None if serves else reason})
     elif not quiet:
         typer.echo("ok" if serves else f"not serving: {reason}")
     return ExitCode.OK if serves else ExitCode.DEGRADED
@@ -50,6 +58,7 @@ def status(
     node: Node = None,
     data_dir: _options.DataDir = None,
     config: _options.Config = None,
+    ca: Ca = None,
     timeout: Timeout = 3.0,
     as_json: _options.Json = False,
 ) -> int:
@@ -61,10 +70,10 @@ def status(
 
         heliosdb-nano status --node 127.0.0.1:8081 --json
     """
-    address = _http.address_of(node, data_dir, config)
+    address = _http.address_of(node, data_dir, config, ca)
     answer = _http.get(address, "/status", timeout)
     if answer.status != 200:
-        raise _http.Unreachable(f"{address[0]}:{address[1]} answered {answer.status}: {_reason(answer.body)}")
+        raise _http.Unreachable(f"{address} answered {answer.status}: {_reason(answer.body)}")
     if as_json:
         print_json(answer.body)
     else:

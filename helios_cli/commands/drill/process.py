@@ -86,7 +86,7 @@ class NodeProcess:
     def status(self) -> dict[str, Any]:
         """What it says about itself; empty while it does not answer."""
         try:
-            body = _http.get(("127.0.0.1", self.http_port), "/status", 1.0).body
+            body = _http.get(_http.Address("127.0.0.1", self.http_port), "/status", 1.0).body
         except HeliosError:
             return {}
         return body if isinstance(body, dict) else {}
