@@ -94,6 +94,19 @@ def test_the_end_of_a_transaction_that_was_rolled_back_waits_for_what_it_has_see
         assert client.ask(ROLLBACK)[-1] == ("Z", "I")
 
 
+@pytest.mark.parametrize(
+    "statement", ["create table x (a int)", "insert into w select g, 1 from generate_series(9, 99) g"]
+)
+def test_nothing_is_said_of_a_commit_that_is_not_on_disk(node: InnerNode, statement: str) -> None:
+    """Not even by a session that is ended meanwhile, which is given what is ready for it."""
+    with node.raw() as client:
+        node.hold_disk()
+        client.send(query(statement))
+        node.wait_in_flight()
+        node.on_loop(lambda: node.node.engine.sessions[client.pid].terminate())
+        assert [code for code, _ in client.to_the_end()] == ["E"]
+
+
 @pytest.mark.parametrize("waits", [False, True])
 @pytest.mark.parametrize("begin", ["extended", "simple"])
 def test_an_error_nobody_foresaw_is_the_clients_own(node: InnerNode, waits: bool, begin: str) -> None:

@@ -48,6 +48,16 @@ DIALOGUES: dict[str, Sequence[Step]] = {
         query("rollback"),
         describe("S", "r") + SYNC,
     ],
+    "temporary tables that come and go": [
+        "create temp table parent (x int)",
+        parse("select * from parent", "t") + SYNC,
+        *[prepared("t"), parsed("select * from parent")] * 2,
+        "discard temp",
+        "create temp table parent (y int, z int)",
+        *[prepared("t"), parsed("select * from parent")] * 2,
+        "discard temp",
+        parsed("select * from parent"),
+    ],
 }
 
 

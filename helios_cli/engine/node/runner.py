@@ -97,8 +97,11 @@ class Runner(Reads):
         )
 
     def _alone_done(self, portal: Portal, result: StepsResult, commit: Commit | None) -> None:
-        portal.send_result(result.rows, result.changes)
-        self.end_commit(commit, self.session.finished)
+        def committed() -> None:
+            portal.send_result(result.rows, result.changes)
+            self.session.finished()
+
+        self.end_commit(commit, committed)
 
     def _write_in_transaction(self, portal: Portal, transaction: Transaction) -> bool:
         if transaction.read_only:

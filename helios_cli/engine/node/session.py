@@ -263,6 +263,8 @@ class Session(SessionPlans):
         if self.private is not None and self.transaction is None:
             private, self.private, self.private_schema = self.private, None, None
             self.engine.database.drop(private)
+            # The next temporary tables start from the same version.
+            self.forget_undone_plans()
 
     # Variables -------------------------------------------------------------------------------------------------
 

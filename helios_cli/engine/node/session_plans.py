@@ -119,7 +119,7 @@ class SessionPlans(SessionState):
             transaction.schema = self.engine.view_of(transaction.connection, self.search_path)
 
     def forget_undone_plans(self) -> None:
-        """DDL was rolled back: another transaction may give the same version to another schema."""
+        """DDL was rolled back or temporary tables are gone: the same version may be given to another schema."""
         version = self.schema_view().catalog.version
         self.parsed.clear()
         for prepared in self.statements.values():
