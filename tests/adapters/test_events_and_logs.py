@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,17 +65,52 @@ def test_full_backlog_keeps_the_ring_and_counts(tmp_path: Path) -> None:
     assert len(events.history()) == 3
 
 
-def test_unwritable_file_is_counted_and_survived(tmp_path: Path) -> None:
+def test_unwritable_file_is_one_line_and_written_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "state.db").mkdir()
     events = make(tmp_path)
     events.start()
-    events.record("tick", "error", "lost")
-    assert events.flush()
-    assert events.failed == 1
+    for message in ("first", "second"):
+        events.record("tick", "error", message)
+        assert events.flush()
+    assert events.failed == 2
+    (told,) = caplog.records
+    assert told.levelname == "WARNING" and told.exc_info is None
+    assert told.getMessage().startswith("events stay in memory until ") and "\n" not in told.getMessage()
     (tmp_path / "state.db").rmdir()
-    events.record("tick", "info", "kept")
+    events.record("tick", "info", "third")
     events.stop()
-    assert [event.message for event in events.history()] == ["kept"]
+    assert [event.message for event in events.history()] == ["third", "second", "first"]
+    assert events.dropped == 0
+
+
+def test_an_unwritable_file_is_tried_again_without_a_further_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("helios_cli.engine.observe.events.RETRY_S", 0.01)
+    (tmp_path / "state.db").mkdir()
+    events = make(tmp_path)
+    events.start()
+    events.record("tick", "error", "kept")
+    assert events.flush()
+    (tmp_path / "state.db").rmdir()
+    deadline = time.monotonic() + 10
+    while "are written to" not in caplog.text:
+        assert time.monotonic() < deadline
+    events.stop()
+    assert len(events.history()) == 1
+
+
+def test_what_is_never_written_is_bounded_and_counted(tmp_path: Path) -> None:
+    (tmp_path / "state.db").mkdir()
+    events = EventLog(tmp_path / "state.db", backlog=3)
+    events.start()
+    for number in range(6):
+        events.record("tick", "info", str(number))
+        assert events.flush()
+    assert events.dropped == 3
+    events.stop()
+    assert events.dropped == 6
 
 
 def test_only_state_db_is_accepted(tmp_path: Path) -> None:

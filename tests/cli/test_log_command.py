@@ -165,7 +165,7 @@ def test_verify_tells_where_a_record_is_damaged(capsys: Capture, directory: Dire
     assert problem["lsn"] == str(Lsn(int(path.name[:16], 16)))
     assert problem["damage"] is True
     assert f"damage: {path.name} at byte {SEGMENT_HEADER_BYTES}: " in err
-    assert "seed the node again" in err
+    assert "restore a backup" in err
     code, out, _ = run(capsys, directory, "verify")
     assert code == 1
     assert "damaged: " in out

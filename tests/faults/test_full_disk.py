@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ import psycopg
 import pytest
 from support.kill_drill import verify_log
 from support.node_process import MakeNode, NodeProcess, wait_until
+
+from helios_cli.engine.observe.events import RETRY_S
 
 DISK_MB = 96
 RESUME_S = 10.0
@@ -166,6 +171,28 @@ def test_starting_on_a_full_disk(disk: Path, small_node: NodeProcess) -> None:
         refused = insert_until_full(connection, 1)
         ballast.unlink()
         wait_until(resumes(connection, refused), "writes resume", RESUME_S)
+
+
+def test_no_room_for_the_history_of_events_is_one_line(disk: Path, small_node: NodeProcess) -> None:
+    """What was to be written is written when there is room, and never a traceback."""
+    node = small_node
+    node.stop()
+    for path in node.data_dir.glob("state.db*"):
+        path.unlink()
+    lines = len(node.log_tail(10_000).splitlines())
+    node.start()
+    ballast = fill_up(disk)
+    node.send(signal.SIGHUP)
+    wait_until(lambda: "events stay in memory until" in node.log_tail(), "the log tells of it")
+    assert "Traceback" not in node.log_tail(10_000)
+    ballast.unlink()
+    wait_until(lambda: "state.db again" in node.log_tail(), "the events are written", RESUME_S + RETRY_S)
+    new = node.log_tail(10_000).splitlines()[lines:]
+    assert sum("events stay in memory" in line for line in new) == 1
+    assert node.stop() == 0
+    with closing(sqlite3.connect(node.data_dir / "state.db")) as history:
+        kinds = [kind for (kind,) in history.execute("SELECT kind FROM events")]
+    assert "reloaded" in kinds
 
 
 def test_recovery_that_finds_no_room_says_so(disk: Path, small_node: NodeProcess) -> None:

@@ -67,6 +67,38 @@ def test_hints_name_commands_that_exist() -> None:
     assert wrong == []
 
 
+def hints() -> Iterator[tuple[str, str]]:
+    """Where each hint stands and its text, f-strings without their values."""
+    for path in sorted((ROOT / "helios_cli").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            value: ast.expr | None = None
+            if isinstance(node, ast.keyword) and node.arg == "hint":
+                value = node.value
+            elif isinstance(node, ast.Assign | ast.AnnAssign):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                if any(isinstance(one, ast.Name) and "hint" in one.id.lower() for one in targets):
+                    value = node.value
+            if value is not None:
+                parts = [one.value for one in ast.walk(value) if isinstance(one, ast.Constant)]
+                yield f"{path.name}:{value.lineno}", "".join(part for part in parts if isinstance(part, str))
+
+
+def test_hints_name_flags_that_exist() -> None:
+    known = {flag for verb in walk(command_tree()["heliosdb-nano"], ()) for flag in re.findall(r"--[a-z-]+", str(verb))}
+    known |= set(re.findall(r"--[a-z][a-z-]+", (ROOT / "docs" / "CLI.md").read_text()))
+    named = [(where, flag) for where, text in hints() for flag in re.findall(r"--[a-z][a-z-]+[a-z]", text)]
+    assert len(named) > 5
+    assert [(where, flag) for where, flag in named if flag not in known] == []
+
+
+def test_hints_send_nobody_to_nodes_that_cannot_be() -> None:
+    """This version runs single nodes: there is no peer to seed from and no other node to repair from."""
+    found = list(hints())
+    assert len(found) > 60
+    words = re.compile(r"\bpeers?\b|\bseed|another node to|from another node|\bpromote\b|\bstandby again\b", re.I)
+    assert [(where, text) for where, text in found if words.search(text)] == []
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_documents_name_commands_that_exist(document: Path) -> None:
     known = commands()

@@ -79,7 +79,7 @@ _KINDS: Final = {int(kind): kind for kind in Kind}
 
 
 VERIFY_HINT: Final = (
-    'Run "heliosdb-nano log verify" to see how far the damage reaches, then seed the node again from a peer.'
+    'Run "heliosdb-nano log verify" to see how far the damage reaches, then restore the data directory from a backup.'
 )
 
 

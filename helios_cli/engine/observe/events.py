@@ -6,6 +6,7 @@ standard library's SQLite, while the node's database belongs to APSW's.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -28,6 +29,8 @@ Severity = Literal["info", "warning", "error"]
 STATE_DB: Final = "state.db"
 _TABLE: Final = "events"
 _BATCH: Final = 256
+RETRY_S: Final = 5.0
+"""Pause before another attempt to write what could not be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,9 @@ def _wall_us() -> int:
 class EventLog:
     """A bounded ring of the newest events, and a thread that writes them all to ``state.db``.
 
-    When the thread falls ``backlog`` events behind, further ones stay in the ring alone and are counted in
-    ``dropped``; a failed write loses its batch likewise and is counted in ``failed``.
+    What cannot be written, because the disk is full for example, is kept and tried again every few seconds; the log
+    says so in one line when it begins and in one when it is over. When ``backlog`` events wait, further ones stay in
+    the ring alone and are counted in ``dropped``, and so are those that still wait at the end.
     """
 
     def __init__(
@@ -67,13 +71,17 @@ class EventLog:
             raise ValueError(f"events go to a file named {STATE_DB}, not {path.name}")
         self._path = path
         self._retain_rows = retain_rows
+        self._backlog = backlog
         self._wall_us = wall_us
         self._ring: deque[Event] = deque(maxlen=ring_size)
         self._queue: queue.Queue[Event | threading.Event | None] = queue.Queue(backlog)
         self._thread: threading.Thread | None = None
         self.recorded = 0
         self.dropped = 0
+        """Events that did not get into the file."""
         self.failed = 0
+        """Attempts to write that failed."""
+        self._failing = False
 
     def start(self) -> None:
         """Start the writing thread; events recorded before are written too."""
@@ -125,25 +133,48 @@ class EventLog:
 
     def _run(self) -> None:
         db: Database | None = None
+        pending: list[Event] = []
         running = True
         while running:
-            batch, waiters, running = self._next_batch()
-            try:
-                db = db or _open(self._path)
-                self._write(db, batch)
-            except Exception:
-                self.failed += len(batch)
-                log.exception("%d events could not be written to %s", len(batch), self._path)
+            batch, waiters, running = self._next_batch(RETRY_S if pending else None)
+            pending += batch
+            db, pending = self._try_to_write(db, pending)
             for waiter in waiters:
                 waiter.set()
+        self.dropped += len(pending)
         if db is not None:
             db.close()
 
-    def _next_batch(self) -> tuple[list[Event], list[threading.Event], bool]:
-        """Wait for one entry and take what else is there; False as the last member means stop."""
+    def _try_to_write(self, db: Database | None, pending: list[Event]) -> tuple[Database | None, list[Event]]:
+        """Write all of ``pending``; gives the connection, None when there is none, and what is still to be written."""
+        if not pending:
+            return db, pending
+        try:
+            db = db or _open(self._path)
+            self._write(db, pending)
+        except Exception as error:
+            self.failed += 1
+            if not self._failing:
+                log.warning("events stay in memory until %s can be written: %s", self._path, error)
+            self._failing = True
+            if db is not None:
+                with contextlib.suppress(Exception):
+                    db.close()
+            self.dropped += max(0, len(pending) - self._backlog)
+            return None, pending[: self._backlog]
+        if self._failing:
+            log.info("events are written to %s again", self._path)
+        self._failing = False
+        return db, []
+
+    def _next_batch(self, timeout_s: float | None) -> tuple[list[Event], list[threading.Event], bool]:
+        """Wait for one entry, ``timeout_s`` at most, and take what else is there; False as the last member: stop."""
         batch: list[Event] = []
         waiters: list[threading.Event] = []
-        entry = self._queue.get()
+        try:
+            entry = self._queue.get(timeout=timeout_s)
+        except queue.Empty:
+            return batch, waiters, True
         while True:
             if entry is None:
                 return batch, waiters, False
@@ -159,8 +190,6 @@ class EventLog:
                 return batch, waiters, True
 
     def _write(self, db: Database, batch: list[Event]) -> None:
-        if not batch:
-            return
         with db.conn:
             db.table(_TABLE).insert_all([_row(event) for event in batch])
             db.execute(
@@ -174,14 +203,18 @@ def _open(path: Path) -> Database:
     from sqlite_utils import Database
 
     db = Database(path)
-    db.execute("pragma busy_timeout = 5000")
-    db.execute("pragma journal_mode = wal")
-    db.table(_TABLE).create(
-        {"id": int, "time_us": int, "kind": str, "severity": str, "message": str, "fields": str},
-        pk="id",
-        not_null={"time_us", "kind", "severity", "message", "fields"},
-        if_not_exists=True,
-    )
+    try:
+        db.execute("pragma busy_timeout = 5000")
+        db.execute("pragma journal_mode = wal")
+        db.table(_TABLE).create(
+            {"id": int, "time_us": int, "kind": str, "severity": str, "message": str, "fields": str},
+            pk="id",
+            not_null={"time_us", "kind", "severity", "message", "fields"},
+            if_not_exists=True,
+        )
+    except BaseException:
+        db.close()
+        raise
     return db
 
 

@@ -76,7 +76,7 @@ def _io_error(message: str) -> HeliosError:
 
 
 def _damaged(message: str) -> HeliosError:
-    return LogDamaged(f"the database file is damaged: {message}", hint="Repair it from another node.")
+    return LogDamaged(f"the database file is damaged: {message}", hint="Stop the node and restore its data directory from a backup.")
 
 
 def _out_of_memory(_message: str) -> HeliosError:

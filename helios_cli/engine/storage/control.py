@@ -19,7 +19,7 @@ from helios_cli.engine.types import Lsn
 
 NAME: Final = "control"
 CHECKSUM_NAMES: Final = ("checksums.0", "checksums.1")
-_RESTORE_HINT: Final = "Seed the node again from a peer, or restore its data directory from a backup."
+_RESTORE_HINT: Final = "Restore the data directory from a backup."
 
 
 class ControlFile:

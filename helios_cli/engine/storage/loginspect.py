@@ -34,8 +34,8 @@ Progress = Callable[[int], None]
 
 _TORN_ADVICE: Final = "This is how a log looks after a crash or while it is written; the next start cuts it off."
 _DAMAGE_ADVICE: Final = (
-    "Records that were on disk cannot be read any more. Check the disk, keep a copy of the data directory, and seed "
-    "the node again from a peer or restore a backup."
+    "Records that were on disk cannot be read any more. Check the disk, keep a copy of the data directory, and "
+    "restore a backup."
 )
 
 

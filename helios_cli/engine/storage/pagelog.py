@@ -381,7 +381,7 @@ class PageLog:
         if lsn < self.start:
             raise LogRemoved(
                 f"page log before {self.start} has been removed; {lsn} was asked for",
-                hint="Seed the standby again; a replication slot would have kept the log for it.",
+                hint="Raise log_retention_mb to keep more of the log.",
             )
 
     # Removing.

@@ -152,7 +152,7 @@ def _mismatch(header: RecordHeader, found: int) -> RecordDamaged:
     return RecordDamaged(
         header.lsn,
         f"the database has checksum {found:016x} after it instead of {header.db_checksum:016x}",
-        hint="Seed the node again from a peer, or restore it from a backup.",
+        hint="Restore the data directory from a backup.",
     )
 
 

@@ -222,5 +222,5 @@ def _parse(data: bytes, path: str) -> list[Slot]:
     except (ValueError, KeyError, TypeError) as error:
         raise LogDamaged(
             f"replication slots in {path} cannot be read: {error}",
-            hint="Move the file away and create the slots again; standbys that lag may need seeding.",
+            hint="Move the file away: a node without standbys needs no slots.",
         ) from error

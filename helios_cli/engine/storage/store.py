@@ -127,7 +127,7 @@ class Store:
             pages = found.differing(table)
             raise LogDamaged(
                 f"the database file differs from its log on {len(pages)} pages, the first is page {pages[0]}",
-                hint="Restore the data directory from a backup, or seed the node again from a peer.",
+                hint="Restore the data directory from a backup.",
             )
 
     def _discard_cache(self, *, and_database: bool = False) -> None:
