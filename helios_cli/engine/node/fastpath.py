@@ -16,6 +16,7 @@ import apsw
 
 from helios_cli.engine.datatypes.zoned import ZONED
 from helios_cli.engine.node.engine import INLINE, INLINE_READ_SECONDS
+from helios_cli.engine.node.planning import LOOP_MAX
 from helios_cli.engine.node.portal import Portal
 from helios_cli.engine.node.writer import GroupWrite
 from helios_cli.engine.sql import actions
@@ -138,6 +139,8 @@ def whole(frontend: Frontend, data: bytes) -> bool:
     if code != PARSE or start + 5 >= end or data[start] != BIND or data[5]:
         return False
     if int.from_bytes(data[start + 1 : start + 5], "big") + 1 != end - start:
+        return False
+    if start > LOOP_MAX and data[5:start] not in frontend.session.parsed:
         return False
     _parse_unnamed(frontend.session, data, start)
     return bound(frontend, data, start + 5, end, PARSED)

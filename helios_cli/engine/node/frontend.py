@@ -11,12 +11,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-import apsw
-
 from helios_cli.engine.errors import FeatureNotSupported, HeliosError, ProtocolViolation, SqlError
 from helios_cli.engine.node import fastpath, utility
 from helios_cli.engine.node.client_link import ClientLink
 from helios_cli.engine.node.engine import INLINE
+from helios_cli.engine.node.planning import plan_apart
 from helios_cli.engine.node.portal import Portal
 from helios_cli.engine.node.writer import GroupWrite
 from helios_cli.engine.sql.plan import Kind, Plan
@@ -244,16 +243,8 @@ class Frontend(ClientLink):
             elif code == FUNCTION_CALL:
                 self._simple = deque()
                 raise FeatureNotSupported("the function call protocol is not supported", hint="Use SELECT.")
-        except ProtocolViolation as error:
-            # What the message holds is wrong, but where it ends is known: the connection goes on.
-            error.severity = "ERROR"
-            self._on_error(error)
-        except HeliosError as error:
-            self._on_error(error)
-        except apsw.Error as error:
-            self._on_error(self.session.runner.translate(error))
         except Exception as error:
-            self._on_error(self.engine.unexpected(error))
+            self._on_exception(error)
 
     def resume(self) -> None:
         """The statement in hand is over (:class:`Sink`)."""
@@ -289,15 +280,22 @@ class Frontend(ClientLink):
             self.session.run_after_statement()
             self.resume()
 
+    def again(self, action: Callable[[], None]) -> None:
+        """Handle a message from the top, now that what it waited for is there."""
+        self._waiting = False
+        self._guarded(action)
+        self._go_on()
+
     def _guarded(self, action: Callable[[], Any]) -> None:
         try:
             action()
-        except HeliosError as error:
-            self._on_error(error)
-        except apsw.Error as error:
-            self._on_error(self.session.runner.translate(error))
         except Exception as error:
-            self._on_error(self.engine.unexpected(error))
+            self._on_exception(error)
+
+    def _on_exception(self, error: Exception) -> None:
+        if isinstance(error, ProtocolViolation):
+            error.severity = "ERROR"  # What the message holds is wrong, but where it ends is known: go on.
+        self._on_error(self.session.runner.translate(error))
 
     def _go_on(self) -> None:
         if self._waiting or self._closing:
@@ -347,6 +345,8 @@ class Frontend(ClientLink):
 
     def _on_query(self, sql: str) -> None:
         session = self.session
+        if plan_apart(self, sql, None, lambda: self._on_query(sql)):
+            return
         session.statement_starts(sql)
         session.drop_unnamed()
         planned = session.plan(sql)
@@ -408,6 +408,8 @@ class Frontend(ClientLink):
         session = self.session
         if name and name in session.statements:
             raise SqlError(f'prepared statement "{name}" already exists', sqlstate="42P05")
+        if plan_apart(self, sql, oids, lambda: self._on_parse(name, sql, oids)):
+            return
         session.statement_starts(sql)
         if not name:
             session.statements.pop("", None)

@@ -56,7 +56,15 @@ class SessionPlans(SessionState):
 
     def _planned(self, sql: str, oids: tuple[int, ...] | None = None) -> Planned:
         view = self.schema_view()
+        apart, self.planned_apart = self.planned_apart, None
         try:
+            if apart is not None and (apart.sql, apart.oids) == (sql, oids):
+                if apart.error is not None:
+                    raise apart.error
+                if apart.version == view.catalog.version:
+                    if apart.cache is not None:
+                        view.plans.adopt(apart.cache)
+                    return apart.planned
             return view.plans.get(sql, view.catalog, oids)
         except SqlError as error:
             if self.transaction is not None and self.transaction.failed and error.sqlstate != "42601":

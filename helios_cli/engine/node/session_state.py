@@ -23,6 +23,7 @@ from helios_cli.engine.wire import backend
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.fastpath import Shortcut
+    from helios_cli.engine.node.planning import PlannedApart
     from helios_cli.engine.node.session import Session
 
 
@@ -89,6 +90,8 @@ class SessionState:
         self.after_statement: Callable[[], None] | None = None
         self.snapshot_since = 0.0
         self.notices: list[bytes] = []
+        self.planned_apart: PlannedApart | None = None
+        """A long text that a thread has planned, for the message that brought it."""
         self.timers: dict[str, asyncio.TimerHandle] = {}
 
     def show(self, name: str) -> str:

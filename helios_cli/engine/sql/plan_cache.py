@@ -97,41 +97,58 @@ class PlanCache:
         """
         fold = find(sql)
         if fold is not None:
-            planned = self._folded(fold, catalog, param_oids)
+            planned = self._known_fold(fold, catalog, param_oids) or self._plan_fold(fold, catalog, param_oids)
             if planned is not None:
                 return planned
         shape, literals = lift(sql)
-        key: Any = shape
-        if param_oids is not None or catalog.search_path != _PUBLIC:
-            key = (shape, param_oids, catalog.search_path)
-        entry = self._entries.get(key)
-        if entry is not None and entry.version == catalog.version:
-            plan = entry.plan
-            if plan is not None:
-                self.hits += 1
-                entry.used = True
-                return ((plan, literals),)
-            found = self._by_values(entry, literals)
-            if found is not None:
-                return found
+        key = _key(shape, catalog, param_oids)
+        known = self._known(key, literals, catalog)
+        if known is not None:
+            return known
         self.misses += 1
         return self._plan(sql, key, len(shape), literals, catalog, param_oids)
 
-    def _folded(self, fold: Fold, catalog: CatalogReader, param_oids: tuple[int, ...] | None) -> Planned | None:
-        """The plan of a text by its reduced form. None: it has to be planned whole."""
-        key = (fold.key, param_oids, catalog.search_path)
+    def find(self, sql: str, catalog: CatalogReader, param_oids: tuple[int, ...] | None = None) -> Planned | None:
+        """As :meth:`get` where it need not plan; None where it has to."""
+        fold = find(sql)
+        if fold is not None:
+            planned = self._known_fold(fold, catalog, param_oids)
+            if planned is not None:
+                return planned
+        shape, literals = lift(sql)
+        return self._known(_key(shape, catalog, param_oids), literals, catalog)
+
+    def adopt(self, other: PlanCache) -> None:
+        """Take over what another cache knows, which is not used any more."""
+        for key, entry in other._entries.items():
+            if key not in self._entries:
+                self._characters += _length(key)
+            self._entries[key] = entry
+        self._trim()
+
+    def _known(self, key: Any, literals: tuple[Literal, ...], catalog: CatalogReader) -> Planned | None:
         entry = self._entries.get(key)
-        plan = entry.plan if entry is not None and entry.version == catalog.version else None
-        if entry is not None and plan is not None:
-            self.hits += 1
-            entry.used = True
-        else:
-            self.misses += 1
-            plan = self.planner.plan_folded(fold, param_oids, catalog)
-            if plan is None:
-                return None
-            if len(fold.key) <= SHAPE_MAX:
-                self._keep(key, [plan], (), frozenset(), catalog.version)
+        if entry is None or entry.version != catalog.version:
+            return None
+        plan = entry.plan
+        if plan is None:
+            return self._by_values(entry, literals)
+        self.hits += 1
+        entry.used = True
+        return ((plan, literals),)
+
+    def _known_fold(self, fold: Fold, catalog: CatalogReader, param_oids: tuple[int, ...] | None) -> Planned | None:
+        rows: Any = fold.rows
+        return self._known((fold.key, param_oids, catalog.search_path), (rows,), catalog)
+
+    def _plan_fold(self, fold: Fold, catalog: CatalogReader, param_oids: tuple[int, ...] | None) -> Planned | None:
+        """Plan a text by its reduced form. None: it has to be planned whole."""
+        plan = self.planner.plan_folded(fold, param_oids, catalog)
+        if plan is None:
+            return None
+        self.misses += 1
+        if len(fold.key) <= SHAPE_MAX:
+            self._keep((fold.key, param_oids, catalog.search_path), [plan], (), frozenset(), catalog.version)
         rows: Any = fold.rows
         return ((plan, (rows,)),)
 
@@ -197,6 +214,12 @@ class PlanCache:
                 entries[key] = entry
             else:
                 self._characters -= _length(key)
+
+
+def _key(shape: str, catalog: CatalogReader, param_oids: tuple[int, ...] | None) -> Any:
+    if param_oids is not None or catalog.search_path != _PUBLIC:
+        return (shape, param_oids, catalog.search_path)
+    return shape
 
 
 def _length(key: Any) -> int:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from itertools import islice, repeat
+from itertools import islice
 from typing import Any, Final
 
 from helios_cli.engine.errors import SqlError
@@ -36,12 +36,22 @@ _ROW: Final = rf"\({_WS}{_ITEM}(?:,{_WS}{_ITEM})*+\)"
 _FLAGS: Final = re.ASCII | re.IGNORECASE
 _OPENING: Final = re.compile(rf"\b(?:(values)|in){_WS}(?=\()", _FLAGS)
 _ONE_ROW: Final = re.compile(_ROW, _FLAGS)
-_ROWS: Final = re.compile(rf"{_ROW}(?:{_WS},{_WS}{_ROW})*+", _FLAGS)
+_SOME_ROWS: Final = re.compile(rf"{_ROW}(?:{_WS},{_WS}{_ROW}){{0,999}}+", _FLAGS)
+"""So few at a time that other threads get their turn between them."""
+_SOME_ITEMS: Final = re.compile(rf"{_ITEM}(?:,{_WS}{_ITEM}){{0,1999}}+", _FLAGS)
+_COMMA: Final = re.compile(rf"{_WS},{_WS}", _FLAGS)
+_OPEN: Final = re.compile(rf"\({_WS}", _FLAGS)
+_ROWS_AT_ONCE: Final = 2000
+"""Rows that are written as JSON at a stretch."""
 _FIRST_ITEM: Final = re.compile(rf"\({_WS}({_NUMBER}|{_STRING}|{_WORD}){_WS}{_CAST}", _FLAGS)
 _TOKEN: Final = re.compile(rf"({_NUMBER}|{_STRING}|{_WORD}){_WS}({_CAST}){_WS}([,)])", _FLAGS)
 _WORDS: Final = {"n": NULL, "t": BOOL, "f": BOOL, "d": DEFAULT}
 
+_SPACE: Final = re.compile(_WS, _FLAGS)
+
 Reader = Callable[[str], SqliteValue]
+Token = tuple[str, str, str]
+"""A constant, the cast behind it or '', and the comma or parenthesis that follows."""
 
 
 class Rows:
@@ -111,25 +121,51 @@ def find(sql: str) -> Fold | None:
     while (opening := _OPENING.search(sql, at)) is not None:
         at = opening.end()
         is_list = opening[1] is None
-        region = (_ONE_ROW if is_list else _ROWS).match(sql, at)
-        if region is None:
-            continue
-        if region.end() - at >= (LIST_MIN if is_list else VALUES_MIN):
-            return _fold(sql, at, region.end(), is_list)
-        at = region.end()
+        tokens, end = _items(sql, at) if is_list else _rows(sql, at)
+        if end - at >= (LIST_MIN if is_list else VALUES_MIN):
+            return _fold(sql, at, end, tokens, is_list)
+        at = max(at, end)
     return None
 
 
-def _fold(sql: str, start: int, end: int, is_list: bool) -> Fold | None:
-    tokens = _TOKEN.findall(sql, start, end)
+def _rows(sql: str, start: int) -> tuple[list[Token], int]:
+    """The constants of the rows that begin at ``start``, and where the last row ends; no later than that for none."""
+    tokens: list[Token] = []
+    end = start
+    piece = _SOME_ROWS.match(sql, start)
+    while piece is not None:
+        end = piece.end()
+        tokens += _TOKEN.findall(sql, piece.start(), end)
+        comma = _COMMA.match(sql, end)
+        piece = _SOME_ROWS.match(sql, comma.end()) if comma is not None else None
+    return tokens, end
+
+
+def _items(sql: str, start: int) -> tuple[list[Token], int]:
+    """The same for the items of one list in parentheses; none when something else is among them."""
+    tokens: list[Token] = []
+    opened = _OPEN.match(sql, start)
+    at = opened.end() if opened is not None else start
+    while (piece := _SOME_ITEMS.match(sql, at)) is not None:
+        at = piece.end() + 1
+        tokens += _TOKEN.findall(sql, piece.start(), at)
+        if sql[at - 1 : at] == ")":
+            return tokens, at
+        space = _SPACE.match(sql, at)
+        at = space.end() if space is not None else at
+    return [], start
+
+
+def _fold(sql: str, start: int, end: int, tokens: list[Token], is_list: bool) -> Fold | None:
     count = 1 if is_list else next(number for number, token in enumerate(tokens, 1) if token[2] == ")")
-    texts, casts, ends = zip(*tokens, strict=True)
-    if not is_list and (len(tokens) % count or ends.count(")") * count != len(ends) or "," in ends[count - 1 :: count]):
+    texts = [token[0] for token in tokens]
+    ends = "".join([token[2] for token in tokens])
+    if not is_list and ends != ("," * (count - 1) + ")") * (len(ends) // count):
         return None
-    columns = [list(texts[number::count]) for number in range(count)]
+    columns = [texts[number::count] for number in range(count)]
     common = []
     for number in range(count):
-        seen = set(casts[number::count])
+        seen = {token[1] for token in tokens[number::count]}
         if len(seen) > 1:
             return None
         common.append(seen.pop())
@@ -189,12 +225,17 @@ class RowsReader:
             return rows.made[1]
         try:
             columns = [
-                repeat(None, len(texts)) if readers is None else _read(texts, readers)
+                [None] * len(texts) if readers is None else _read(texts, readers)
                 for texts, readers in zip(rows.columns, self._readers, strict=True)
             ]
         except SqlError as error:
             raise self._first_error(rows) or error from None
-        text = json.dumps(list(zip(*columns, strict=True)), ensure_ascii=False, separators=(",", ":"))
+        count = len(rows.columns[0])
+        pieces = [
+            _encode(list(zip(*(column[at : at + _ROWS_AT_ONCE] for column in columns), strict=True)))[1:-1]
+            for at in range(0, count, _ROWS_AT_ONCE)
+        ]
+        text = f"[{','.join(pieces)}]"
         rows.made = (self, text)
         return text
 
@@ -209,6 +250,9 @@ class RowsReader:
                     error.position = rows.position(row, column)
                     return error
         return None
+
+
+_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def _read(texts: list[str], readers: dict[str, Reader]) -> list[SqliteValue]:

@@ -1,0 +1,99 @@
+"""Planning on a thread, for texts so long that the loop cannot wait for their plans.
+
+The thread has a connection and a catalog of its own. What it finds out holds when the schema is still the same one
+once it is back on the loop; plans that may serve again are then taken over into the loop's cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.sql.plan_cache import PlanCache, Planned
+from helios_cli.engine.sql.rows import Rows
+from helios_cli.engine.storage.catalog import SqliteCatalog
+from helios_cli.engine.storage.system_relations import PLANNER_RELATIONS
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.engine import Engine
+    from helios_cli.engine.node.frontend import Frontend
+
+LOOP_MAX: Final = 4096
+"""Characters of a text that is planned on the loop: some 10 ms when nothing is known about it."""
+LOOKUP_MAX: Final = 32 * 1024
+"""Characters of a text whose plan is looked for on the loop: some 4 ms."""
+
+
+@dataclass(slots=True)
+class PlannedApart:
+    """What a thread made of a text."""
+
+    sql: str
+    oids: tuple[int, ...] | None
+    version: int
+    """Of the catalog that it was planned with."""
+    planned: Planned
+    error: HeliosError | None = None
+    cache: PlanCache | None = None
+    """Holds the plans, for others to take over."""
+
+
+def plan_apart(frontend: Frontend, sql: str, oids: tuple[int, ...] | None, again: Callable[[], None]) -> bool:
+    """Have the long text of a message planned elsewhere; ``again`` handles the message when its plan is there.
+
+    False: it is short, or known, or already planned, or only this session's connection sees its schema.
+    """
+    session = frontend.session
+    if len(sql) <= LOOP_MAX or session.planned_apart is not None or session.committed_catalog() is None:
+        return False
+    view = session.schema_view()
+    if len(sql) <= LOOKUP_MAX:
+        found = view.plans.find(sql, view.catalog, oids)
+        if found is not None:
+            session.planned_apart = PlannedApart(sql, oids, view.catalog.version, found)
+            return False
+    search_path = session.search_path
+
+    def done(result: PlannedApart) -> None:
+        if session.closed:
+            session.clean_up()
+            return
+        session.planned_apart = result
+        frontend.again(again)
+        session.planned_apart = None
+
+    def failed(error: BaseException) -> None:
+        done(PlannedApart(sql, oids, -1, (), session.runner.translate(error)))
+
+    frontend.wait()
+    session.engine.read_workers.run(lambda: _plan(session.engine, sql, oids, search_path), done, failed)
+    return True
+
+
+def _plan(engine: Engine, sql: str, oids: tuple[int, ...] | None, search_path: tuple[str, ...]) -> PlannedApart:
+    """On a worker thread, with nothing that the loop uses."""
+    database = engine.database
+    connection = database.borrow()
+    try:
+        database.pin(connection)
+        catalog = SqliteCatalog(connection, search_path=search_path, system_relations=PLANNER_RELATIONS)
+        cache = PlanCache(engine.planner)
+        result = PlannedApart(sql, oids, catalog.version, (), cache=cache)
+        try:
+            result.planned = cache.get(sql, catalog, oids)
+            _read_rows(result.planned)
+        except HeliosError as error:
+            result.error = error
+        return result
+    finally:
+        database.give_back(connection)
+
+
+def _read_rows(planned: Planned) -> None:
+    """Convert long lists of constants here, so that binding them takes no time."""
+    for plan, literals in planned:
+        for convert, literal in zip(plan.literal_in, literals, strict=False):
+            if convert is not None and isinstance(literal, Rows):
+                convert(literal)

@@ -1,0 +1,155 @@
+"""Statements whose text is long: planned on a thread, answered as short ones are."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import errors
+from support.inner_node import InnerNode
+from support.raw_wire import SYNC, RawClient, bind, describe, execute, parse, query
+
+from helios_cli.engine.node.planning import LOOKUP_MAX, LOOP_MAX
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InnerNode]:
+    with InnerNode(Path(tmp_path_factory.mktemp("node"))) as node:
+        yield node
+
+
+@pytest.fixture
+def connection(node: InnerNode) -> Iterator[psycopg.Connection[Any]]:
+    with node.connect() as connection:
+        connection.execute("DROP TABLE IF EXISTS t; CREATE TABLE t (a int PRIMARY KEY, b text)")
+        yield connection
+
+
+def rows(count: int, start: int = 0) -> str:
+    return ", ".join(f"({number}, 'row {number}')" for number in range(start, start + count))
+
+
+def expressions(count: int) -> str:
+    return ", ".join(f"({number} + 0, lower('ROW {number}'))" for number in range(count))
+
+
+def recorded(node: InnerNode, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The threads that plan from here on."""
+    planner = node.node.engine.planner
+    threads: list[int] = []
+
+    def recording(inner: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any) -> Any:
+            threads.append(threading.get_ident())
+            return inner(*args)
+
+        return call
+
+    for name in ("plan_lifted", "plan_folded"):
+        monkeypatch.setattr(planner, name, recording(getattr(planner, name)))
+    return threads
+
+
+@pytest.mark.parametrize("text", [rows(3000), expressions(300), expressions(2000)], ids=["rows", "some", "many"])
+@pytest.mark.parametrize("prepare", [None, True])
+def test_the_loop_does_not_plan_them(
+    node: InnerNode,
+    connection: psycopg.Connection[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    prepare: bool | None,
+) -> None:
+    sql = f"INSERT INTO t VALUES {text} /* {prepare} */"
+    assert len(sql) > LOOP_MAX
+    threads = recorded(node, monkeypatch)
+    count = connection.execute(sql, prepare=prepare).rowcount
+    assert threads and node.node.engine.loop_thread not in threads
+    assert connection.execute("SELECT count(*) FROM t WHERE b = 'row ' || a").fetchone() == (count,)
+
+
+def test_a_known_plan_is_found_on_the_loop(
+    node: InnerNode, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def text(first: int) -> str:
+        return f"SELECT * FROM t WHERE {' OR '.join(f'a = {first + number}' for number in range(600))}"
+
+    assert LOOP_MAX < len(text(1000)) < LOOKUP_MAX
+    connection.execute(text(1000))
+    threads = recorded(node, monkeypatch)
+    connection.execute(text(3000))
+    assert not threads
+
+
+def test_errors_point_into_the_text(connection: psycopg.Connection[Any]) -> None:
+    for text, wrong in (
+        (f"INSERT INTO t VALUES {rows(500)}, ('wrong', 'b')", "'wrong'"),
+        (f"INSERT INTO t VALUES {rows(500)} RETURNING absent", "absent"),
+        (f"INSERT INTO t VALUES {expressions(500)}, (absent, 'b')", "absent"),
+    ):
+        with pytest.raises(psycopg.Error) as caught:
+            connection.execute(text)
+        assert int(caught.value.diag.statement_position or 0) == text.index(wrong) + 1
+
+
+def test_a_long_statement_is_all_or_nothing(connection: psycopg.Connection[Any]) -> None:
+    with connection.transaction():
+        connection.execute("INSERT INTO t VALUES (-1, 'first')")
+        with pytest.raises(errors.UniqueViolation), connection.transaction():
+            connection.execute(f"INSERT INTO t VALUES {rows(3000)}, (7, 'again')")
+        assert connection.execute("SELECT count(*) FROM t").fetchone() == (1,)
+        connection.execute(f"INSERT INTO t VALUES {rows(3000)}")
+    assert connection.execute("SELECT count(*) FROM t").fetchone() == (3001,)
+
+
+def test_in_a_failed_transaction(connection: psycopg.Connection[Any]) -> None:
+    connection.execute("BEGIN")
+    with pytest.raises(errors.DivisionByZero):
+        connection.execute("SELECT 1 / 0")
+    for text in (f"INSERT INTO t VALUES {rows(500)}", f"INSERT INTO absent VALUES {rows(500)}"):
+        with pytest.raises(errors.InFailedSqlTransaction):
+            connection.execute(text)
+    connection.execute("ROLLBACK")
+
+
+def test_after_ddl_of_the_same_transaction(connection: psycopg.Connection[Any]) -> None:
+    """Only the session's own connection sees the table."""
+    with connection.transaction():
+        connection.execute("CREATE TABLE fresh (a int, b text)")
+        connection.execute(f"INSERT INTO fresh VALUES {rows(500)}")
+        assert connection.execute("SELECT count(*) FROM fresh").fetchone() == (500,)
+        connection.execute("DROP TABLE fresh")
+
+
+def codes(answers: list[tuple[str, Any]]) -> str:
+    return "".join(code for code, _ in answers)
+
+
+def test_what_follows_waits_its_turn(node: InnerNode, connection: psycopg.Connection[Any]) -> None:
+    long = f"INSERT INTO t VALUES {rows(2000)}"
+    with RawClient(node.port) as client:
+        client.send(query(long), query("SELECT count(*) FROM t"))
+        assert codes(client.until("Z")) == "CZ"
+        assert ("D", (b"2000",)) in client.until("Z")
+        more = f"INSERT INTO t VALUES {rows(2000, 2000)}"
+        dialogue = [parse(more), bind(), describe("P"), execute()]
+        client.send(*dialogue, parse("SELECT count(*) FROM t"), bind(), execute(), SYNC)
+        answers = client.until("Z")
+        assert codes(answers) == "12nC12DCZ"
+        assert ("D", (b"4000",)) in answers
+        client.send(parse(f"INSERT INTO absent VALUES {rows(500)}"), bind(), execute(), SYNC)
+        assert codes(client.until("Z")) == "EZ"
+
+
+def test_a_client_that_leaves_meanwhile(node: InnerNode, connection: psycopg.Connection[Any]) -> None:
+    engine = node.node.engine
+    before = len(engine.sessions)
+    with RawClient(node.port) as client:
+        client.send(query(f"INSERT INTO t VALUES {expressions(3000)}"))
+    deadline = threading.Event()
+    while len(engine.sessions) > before and not deadline.wait(0.01):
+        pass
+    assert connection.execute("SELECT count(*) FROM t").fetchone() in ((0,), (3000,))
