@@ -67,6 +67,20 @@ def parse_header(data: Buffer) -> WalHeader:
     return WalHeader(big_endian, page_size, sequence, salt1 << 32 | salt2)
 
 
+def wal_header(salts: bytes, sequence: int = 0) -> bytes:
+    """The header of a WAL file that begins now; ``salts`` are the 8 bytes that its frames carry."""
+    fields = struct.pack(">IIII", _MAGICS[0], WAL_FORMAT, PAGE_SIZE, sequence) + salts
+    return fields + struct.pack(">II", *checksum(fields))
+
+
+def unchecked_frame(page_no: int, db_pages: int, salts: bytes) -> bytes:
+    """A frame's header without its checksum; ``db_pages`` is 0 but in the last frame of a commit.
+
+    SQLite reads frames through the index and does not look at checksums; its recovery takes such a WAL as empty.
+    """
+    return struct.pack(">II", page_no, db_pages) + salts + bytes(8)
+
+
 def checksum(data: bytes, start: tuple[int, int] = (0, 0), *, big_endian: bool = False) -> tuple[int, int]:
     """SQLite's running checksum over a multiple of 8 bytes (walformat.html, 4.2); slow, meant for headers."""
     first, second = start

@@ -1,0 +1,121 @@
+"""Putting a primary's page images into a standby's SQLite without stopping its readers.
+
+The images become frames of SQLite's own WAL, and the WAL index is brought up to date as the file format documents
+(sqlite.org/walformat.html). Readers keep their snapshots, and pages stay byte for byte the primary's. Frames carry no
+checksums: SQLite looks at them only when it recovers a WAL after a crash, and then this node throws the WAL away and
+redoes the page log.
+
+A WAL that has been checkpointed begins again only after a checkpoint in TRUNCATE mode: the other modes leave that to
+SQLite's own next writer.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Callable, Mapping
+
+import apsw
+
+from helios_cli.engine.errors import IoFailed
+from helios_cli.engine.log.record import Buffer
+from helios_cli.engine.log.wal import frame_offset, unchecked_frame, wal_header
+from helios_cli.engine.log.walindex import (
+    IndexHeader,
+    bytes_for,
+    put,
+    read_header,
+    write_header,
+)
+from helios_cli.engine.types import LOCK_BYTE_PAGE
+
+
+class WalApplier:
+    """Appends to the WAL of one database. Not thread-safe: one thread at a time.
+
+    Its connection lives as long as the mapping: SQLite deletes the WAL and its index with the last connection, and what
+    was appended after that would go nowhere. The descriptor of the index is closed after it, never before: closing
+    one drops the locks that SQLite holds on the file in this process (fcntl(2)).
+    """
+
+    def __init__(self, path: str, connect: Callable[[], apsw.Connection]) -> None:
+        """Raises apsw.Error, OSError: the database cannot be opened."""
+        self._connection = connect()
+        # A read makes SQLite create the WAL and its index, if nobody else has.
+        self._connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
+        self._wal = os.open(path + "-wal", os.O_RDWR)
+        self._index = os.open(path + "-shm", os.O_RDWR)
+        self._map = mmap.mmap(self._index, os.fstat(self._index).st_size)
+
+    def apply(self, pages: Mapping[int, Buffer], db_pages: int) -> int:
+        """Make ``pages`` and the size ``db_pages`` the newest commit; returns the frames in the WAL after it.
+
+        Pages beyond the size are left out. Without any page nothing is written and the size stays.
+
+        Raises:
+            apsw.BusyError: another connection writes.
+            IoFailed, OSError: the WAL cannot be written; readers see the state before.
+        """
+        wanted = [(page, data) for page, data in pages.items() if page <= db_pages and page != LOCK_BYTE_PAGE]
+        execute = self._connection.execute
+        # SQLite's write lock: nobody else appends, and no reader takes a header in change for a broken one.
+        execute("BEGIN IMMEDIATE")
+        try:
+            return self._append(wanted, db_pages)
+        finally:
+            execute("ROLLBACK")
+
+    def frames(self) -> int:
+        """Frames in the WAL now."""
+        return self._header().frames
+
+    def close(self) -> None:
+        """Close the connection, then the files."""
+        self._connection.close(True)
+        self._map.close()
+        os.close(self._wal)
+        os.close(self._index)
+
+    def _append(self, wanted: list[tuple[int, Buffer]], db_pages: int) -> int:
+        header = self._header()
+        if not wanted:
+            return header.frames
+        if header.frames == 0:
+            # A WAL that begins: the first ever, or one that a checkpoint has restarted and given new salts.
+            header = header if any(header.salts) else header._replace(salts=os.urandom(8))
+            self._write(wal_header(header.salts), 0)
+        first = header.frames + 1
+        last = len(wanted) - 1
+        frames: list[Buffer] = []
+        for at, (page, data) in enumerate(wanted):
+            frames += (unchecked_frame(page, db_pages if at == last else 0, header.salts), data)
+        self._write(b"".join(frames), frame_offset(first))
+        count = header.frames + len(wanted)
+        self._reach(count)
+        with memoryview(self._map) as memory:
+            for frame, (page, _) in enumerate(wanted, first):
+                put(memory, frame, page)
+            write_header(memory, header._replace(change=header.change + 1, frames=count, db_pages=db_pages))
+        return count
+
+    def _header(self) -> IndexHeader:
+        with memoryview(self._map) as memory:
+            header = read_header(memory)
+        if header is None:
+            raise IoFailed("the index of SQLite's WAL is damaged", hint="Restart the node: it redoes the page log.")
+        return header
+
+    def _write(self, data: bytes, offset: int) -> None:
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(self._wal, view, offset)
+            view, offset = view[written:], offset + written
+
+    def _reach(self, frames: int) -> None:
+        """Make file and mapping large enough for an index of so many frames."""
+        size = bytes_for(frames)
+        if size <= len(self._map):
+            return
+        os.posix_fallocate(self._index, 0, size)
+        self._map.close()
+        self._map = mmap.mmap(self._index, size)
