@@ -29,6 +29,8 @@ class SessionPlans(SessionState):
         """
         transaction = self.transaction
         if transaction is not None and transaction.schema is not None:
+            if transaction.schema.catalog.search_path != self.search_path:
+                self.schema_changed_in_transaction()
             return transaction.schema
         if self.private is not None:
             return self._private_view(self.private)

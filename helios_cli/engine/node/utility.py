@@ -256,6 +256,11 @@ def _discard(session: Session, action: actions.Discard, portal: Portal, _rows_ma
         for name in list(session.variables):
             session.set_variable(name, None)
     if action.what.lower() in ("all", "temp", "temporary"):
+        if session.private is not None and session.transaction is not None:
+            raise FeatureNotSupported(
+                "DISCARD TEMP cannot run inside a transaction block once there are temporary tables",
+                hint="Drop the tables, or discard them after the transaction.",
+            )
         session.drop_temporary()
     return complete(session, portal)
 

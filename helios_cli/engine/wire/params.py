@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from helios_cli.engine.datatypes.datetime_in import UTC_CONTEXT, TimeContext
 from helios_cli.engine.datatypes.registry import TYPES
-from helios_cli.engine.datatypes.utf8 import invalid_utf8
+from helios_cli.engine.datatypes.utf8 import decode_utf8
 from helios_cli.engine.datatypes.zoned import ZONED, zoned_parser
 from helios_cli.engine.wire.messages import formats_for
 
@@ -55,14 +55,7 @@ def _decoder(oid: int, code: int, times: TimeContext) -> Decoder:
 
         def integer(data: bytes) -> Any:
             # Fewer than ten digits fit both types; anything else is the type's own business.
-            return int(data) if len(data) < 10 and data.isdigit() else parse(_decoded(data))
+            return int(data) if len(data) < 10 and data.isdigit() else parse(decode_utf8(data))
 
         return integer
-    return lambda data: parse(_decoded(data))
-
-
-def _decoded(data: bytes) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise invalid_utf8(data, error.start) from None
+    return lambda data: parse(decode_utf8(data))
