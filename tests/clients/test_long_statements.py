@@ -14,6 +14,7 @@ from support.inner_node import InnerNode
 from support.raw_wire import SYNC, RawClient, bind, describe, execute, parse, query
 
 from helios_cli.engine.node.planning import LOOKUP_MAX, LOOP_MAX
+from helios_cli.engine.sql.planner import NESTING_MAX
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +143,23 @@ def test_what_follows_waits_its_turn(node: InnerNode, connection: psycopg.Connec
         assert ("D", (b"4000",)) in answers
         client.send(parse(f"INSERT INTO absent VALUES {rows(500)}"), bind(), execute(), SYNC)
         assert codes(client.until("Z")) == "EZ"
+
+
+@pytest.mark.parametrize("own_schema", [False, True])
+@pytest.mark.parametrize("count", [5_000, 300_000, 2_500_000])
+def test_a_chain_of_operators_does_not_end_the_node(
+    connection: psycopg.Connection[Any], count: int, own_schema: bool
+) -> None:
+    if own_schema:
+        connection.execute("CREATE TEMP TABLE own (a int)")
+    with pytest.raises(errors.StatementTooComplex, match="stack depth limit exceeded"):
+        connection.execute(f"SELECT {'1+' * count}1, '{'x' * 100}'")
+    assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_long_string_is_no_nesting(connection: psycopg.Connection[Any]) -> None:
+    size = NESTING_MAX + 10
+    assert connection.execute(f"SELECT length('{'+' * size}')").fetchone() == (size,)
 
 
 def test_a_client_that_leaves_meanwhile(node: InnerNode, connection: psycopg.Connection[Any]) -> None:

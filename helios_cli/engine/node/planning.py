@@ -6,12 +6,14 @@ once it is back on the loop; plans that may serve again are then taken over into
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.sql.plan_cache import PlanCache, Planned
+from helios_cli.engine.sql.planner import too_deep
 from helios_cli.engine.sql.rows import Rows
 from helios_cli.engine.storage.catalog import SqliteCatalog
 from helios_cli.engine.storage.system_relations import PLANNER_RELATIONS
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 
 LOOP_MAX: Final = 4096
 """Characters of a text that is planned on the loop: some 10 ms when nothing is known about it."""
+SHALLOW_MAX: Final = 32 * 1024
+"""Characters of a text that any thread's stack has room for; 8 MB are enough for three times as many."""
+DEEP_STACK: Final = 512 << 20
+"""Bytes of address space for the stack on which longer texts are planned: enough for ``planner.NESTING_MAX``."""
 LOOKUP_MAX: Final = 32 * 1024
 """Characters of a text whose plan is looked for on the loop: some 4 ms."""
 
@@ -82,13 +88,44 @@ def _plan(engine: Engine, sql: str, oids: tuple[int, ...] | None, search_path: t
         cache = PlanCache(engine.planner)
         result = PlannedApart(sql, oids, catalog.version, (), cache=cache)
         try:
-            result.planned = cache.get(sql, catalog, oids)
+            result.planned = with_room_to_nest(sql, lambda: cache.get(sql, catalog, oids))
             _read_rows(result.planned)
         except HeliosError as error:
             result.error = error
         return result
     finally:
         database.give_back(connection)
+
+
+def with_room_to_nest(sql: str, work: Callable[[], Planned]) -> Planned:
+    """Plan a text on a stack that no nesting in it can exhaust, and wait for it.
+
+    The parser calls itself for every operator of a chain and never looks how deep it is: a long one would end the
+    process.
+    """
+    if len(sql) <= SHALLOW_MAX:
+        return work()
+    outcome: list[Planned | BaseException] = []
+
+    def run() -> None:
+        try:
+            outcome.append(work())
+        except BaseException as error:
+            outcome.append(error)
+
+    before = threading.stack_size(DEEP_STACK)
+    try:
+        thread = threading.Thread(target=run, name="planner", daemon=True)
+        thread.start()
+    except RuntimeError:
+        raise too_deep() from None
+    finally:
+        threading.stack_size(before)
+    thread.join()
+    result = outcome[0]
+    if isinstance(result, BaseException):
+        raise result
+    return result
 
 
 def _read_rows(planned: Planned) -> None:

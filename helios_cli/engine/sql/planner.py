@@ -36,6 +36,14 @@ _MAX_PARAMETERS: Final = 32766
 """SQLITE_MAX_VARIABLE_NUMBER of the SQLite that APSW carries."""
 _LIFTED_MAX: Final = 32000
 """Literals that may become SQLite parameters; a statement with more is written out with its constants."""
+NESTING_MAX: Final = 4_000_000
+"""Characters of one statement outside of strings, comments and quoted names: so many can nest half as deep."""
+_OPAQUE: Final = re.compile(
+    r"[eE]'(?:[^'\\]|\\.|'')*+(?:'|\Z)|'[^']*+(?:'|\Z)|\"[^\"]*+(?:\"|\Z)|--[^\n]*+|/\*.*?(?:\*/|\Z)"
+    r"|\$([A-Za-z_]\w*|)\$.*?(?:\$\1\$|\Z)",
+    re.DOTALL,
+)
+"""Strings, quoted names and comments; an unended one reaches to the end of the text, so that each is looked at once."""
 _DEFERS: Final = frozenset(("SetVariable", "ResetVariable"))
 """Actions after which the next statement of the same query string must be planned anew."""
 
@@ -59,12 +67,14 @@ def parse(sql: str) -> list[Statement]:
     """
     if "\0" in sql:
         raise SqlError('invalid byte sequence for encoding "UTF8": 0x00', sqlstate="22021")
+    if len(sql) > NESTING_MAX and max(map(len, _OPAQUE.sub("", sql).split(";"))) > NESTING_MAX:
+        raise too_deep()
     try:
         parsed: Any = pgparse.parse(sql)
     except pgparse.PGQueryError as error:
         raise _syntax_error(error) from None
     except RecursionError:
-        raise _too_deep() from None
+        raise too_deep() from None
     if len(parsed) == 1:
         return [Statement(parsed[0]["stmt"], sql)]
     encoded = sql.encode()
@@ -78,7 +88,8 @@ def parse(sql: str) -> list[Statement]:
     return statements
 
 
-def _too_deep() -> SqlError:
+def too_deep() -> SqlError:
+    """The error for a statement whose expressions are nested too deeply."""
     hint = "Split the statement, or nest its expressions less deeply."
     return SqlError("stack depth limit exceeded", sqlstate="54001", hint=hint)
 
@@ -238,7 +249,7 @@ class Planner:
                 return self._select(node[kind], ctx)
             return self._write(kind, node[kind], ctx)
         except RecursionError:
-            raise _too_deep() from None
+            raise too_deep() from None
 
     def _select(self, fields: dict[str, Any], ctx: Context) -> Plan:
         query = translate_query(fields, Scope(ctx=ctx))
