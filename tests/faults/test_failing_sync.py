@@ -106,3 +106,31 @@ def test_failing_sync_of_the_database_file_ends_the_node(make_node: MakeNode) ->
         assert node.wait(10) == EXIT_PANIC
     assert "could not sync the database file" in node.log_tail()
     check_after_restart(node, acked, acked)
+
+
+@pytest.mark.parametrize("how", ["group", "transaction", "copy"])
+def test_a_failing_write_of_the_wal_fails_the_statement_alone(make_node: MakeNode, how: str) -> None:
+    """SQLite's WAL is a cache: the statement is undone, told as io_error as PostgreSQL does, and the node goes on."""
+    node = make_node()
+    acked = fill(node)
+    with node.connect() as connection:
+        with failing(node, "pwrite64"), pytest.raises(psycopg.errors.IoError) as failed:
+            if how == "group":
+                connection.execute("INSERT INTO t VALUES (200, 'z')")
+            elif how == "transaction":
+                with connection.transaction():
+                    connection.execute("INSERT INTO t VALUES (200, 'z')")
+                    connection.execute("UPDATE t SET pad = 'changed' WHERE id = 1")
+            else:
+                with connection.cursor() as cursor, cursor.copy("COPY t FROM STDIN") as copy:
+                    for number in range(200, 20_200):
+                        copy.write_row((number, "z" * 1000))
+        assert failed.value.sqlstate == "58030"
+        assert "Input/output error" in str(failed.value)
+        assert "the disk is full" not in node.log_tail()
+        assert node.http("/ready")[0] == 200
+        assert connection.execute("SELECT count(*) FROM t WHERE pad LIKE 'x%'").fetchone() == (50,)
+        assert connection.execute("SELECT count(*) FROM t").fetchone() == (50,)
+        connection.execute("INSERT INTO t VALUES (300, 'z')")
+    node.kill()
+    check_after_restart(node, acked | {300}, acked | {300})

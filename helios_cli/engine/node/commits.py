@@ -12,6 +12,7 @@ from helios_cli.engine.node.threads import Threads
 from helios_cli.engine.node.transaction import Transaction
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.storage.database import GROUP_RESERVE, Commit, UnloggedCommit
+from helios_cli.engine.storage.io_errors import is_no_room
 
 if TYPE_CHECKING:
     pass
@@ -182,6 +183,8 @@ class Commits(Threads):
         self.on_thread(connection, work, committed, lambda error: self._commit_failed(connection, transaction, error))
 
     def _commit_failed(self, connection: apsw.Connection, transaction: Transaction, error: BaseException) -> None:
+        if is_no_room(error):
+            self.engine.on_disk_full()
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         self._release_connection(transaction)

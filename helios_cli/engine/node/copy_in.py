@@ -9,6 +9,7 @@ import apsw
 
 from helios_cli.engine.errors import ProtocolViolation, QueryCanceled
 from helios_cli.engine.sql.actions import CopyIn
+from helios_cli.engine.storage.io_errors import is_no_room, note_errno
 from helios_cli.engine.wire.copy import CopyParser
 
 if TYPE_CHECKING:
@@ -144,7 +145,8 @@ class CopyReceiver:
         cause = error
         if isinstance(error, CopyStopped):
             cause, rest = error.error, error.rest
-            if isinstance(cause, apsw.FullError | apsw.IOError):
+            note_errno(cause, self._connection)
+            if is_no_room(cause):
                 self._session.engine.on_disk_full()
         if not self._aborted:
             self._failed(cause, b"".join((rest, *self._pending)))

@@ -29,6 +29,7 @@ from helios_cli.engine.sql.variables import Variable, format_duration
 from helios_cli.engine.storage.access import is_short
 from helios_cli.engine.storage.catalog import DEFAULT_PATH, SqliteCatalog
 from helios_cli.engine.storage.database import Database
+from helios_cli.engine.storage.io_errors import errno_of, is_no_room
 from helios_cli.engine.storage.sequences import Sequences
 from helios_cli.engine.storage.system_relations import PLANNER_RELATIONS
 
@@ -94,6 +95,7 @@ class Engine:
         self.queue.refusal = self._refusal
         self.queue.on_disk_full = self.on_disk_full
         self.queue.on_no_room = self.make_room
+        self.queue.io_failed = self.sqlite_io_error
         self.queue.on_fatal = on_fatal
         self.queue.on_slow = lambda write: write.done(write)
         self.queue.guard = self.guard
@@ -214,6 +216,22 @@ class Engine:
         else:
             log.warning("there is room on the disk again: the node takes writes")
             self.disk_full_since = None
+
+    def sqlite_io_error(self, error: BaseException) -> HeliosError:
+        """What an I/O error of SQLite's is to the client; one that is not for want of room is told in the log too.
+
+        The statement has been undone, and SQLite's WAL is a cache: what is committed is in the page log.
+        """
+        number = errno_of(error)
+        reason = os.strerror(number) if number else str(error)
+        if is_no_room(error):
+            return DiskFull(f"could not extend the database: {reason}", hint="Check free disk space, quota and limits.")
+        failed = IoFailed(
+            f"could not read or write the database: {reason}",
+            hint="Nothing of the statement was kept. Check the disk and the system log.",
+        )
+        self.io_failed(failed)
+        return failed
 
     def unexpected(self, error: BaseException) -> HeliosError:
         """An error that nobody foresaw: logged with its traceback, told to the client as XX000."""

@@ -19,6 +19,7 @@ from helios_cli.engine.node.transaction import Transaction
 from helios_cli.engine.node.writer import GroupWrite
 from helios_cli.engine.sql.plan import Kind, Plan
 from helios_cli.engine.storage.database import Commit, UnloggedCommit
+from helios_cli.engine.storage.io_errors import is_no_room, note_errno
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.portal import Portal
@@ -133,6 +134,9 @@ class Runner(Reads):
             self._check_stands(transaction)
             return self._write_on_thread(portal, transaction)
         except (HeliosError, apsw.Error) as error:
+            note_errno(error, connection)
+            if is_no_room(error):
+                self.engine.on_disk_full()
             self.fail_after_base(self.translate(error, plan))
             return False
         finally:

@@ -14,6 +14,7 @@ from helios_cli.engine.node.writer import GroupWrite
 from helios_cli.engine.sql.foreign_key_errors import foreign_key_error
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.sqlite_errors import to_helios
+from helios_cli.engine.storage.io_errors import is_no_room, note_errno
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.session import Session
@@ -59,7 +60,8 @@ class Threads:
 
         def on_failed(error: BaseException) -> None:
             self.busy_connection = None
-            if isinstance(error, apsw.FullError | apsw.IOError):
+            note_errno(error, connection)
+            if is_no_room(error):
                 self.engine.on_disk_full()
             elif isinstance(error, DiskFull):
                 self.engine.make_room()
@@ -86,6 +88,8 @@ class Threads:
         if isinstance(error, apsw.Error):
             catalog = self.session.schema_view().catalog
             text, code = str(error), getattr(error, "extendedresult", apsw.SQLITE_CONSTRAINT)
+            if isinstance(error, apsw.IOError):
+                return self.engine.sqlite_io_error(error)
             if text.startswith("FOREIGN KEY") and plan is not None:
                 return foreign_key_error(plan, catalog) or to_helios(text, code, catalog)
             return to_helios(text, code, catalog)

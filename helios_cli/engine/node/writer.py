@@ -14,12 +14,13 @@ from typing import Any, Final
 
 import apsw
 
-from helios_cli.engine.errors import DiskFull, HeliosError
+from helios_cli.engine.errors import DiskFull, HeliosError, IoFailed
 from helios_cli.engine.node.guard import InlineGuard
 from helios_cli.engine.node.pipeline import CommitPipeline
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.sqlite_errors import to_helios
 from helios_cli.engine.storage.database import GROUP_RESERVE, Commit, Database, UnloggedCommit
+from helios_cli.engine.storage.io_errors import is_no_room, note_errno
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +99,8 @@ class WriterQueue:
         self.on_fatal: Callable[[BaseException], None] = lambda error: None
         self.on_slow: Callable[[GroupWrite], None] = lambda write: None
         """Takes a write that exceeded the inline budget, to run it alone on a thread."""
+        self.io_failed: Callable[[BaseException], HeliosError] = lambda error: IoFailed(str(error))
+        """The error to tell of an I/O error of SQLite's."""
         self.on_no_room: Callable[[], None] = lambda: None
         """A group did not fit, which says nothing of smaller ones."""
         self.guard: InlineGuard | None = None
@@ -335,6 +338,7 @@ class WriterQueue:
                 write.rows = cursor.fetchall() if write.plan.columns is not None else None
                 write.changes = connection.changes()
             except Exception as error:
+                note_errno(error, connection)
                 write.error = error
                 if not connection.in_transaction or not _undid_itself(error):
                     return write
@@ -350,7 +354,7 @@ class WriterQueue:
         if isinstance(error, apsw.InterruptError):
             self.on_slow(write)
             return
-        if isinstance(error, apsw.FullError | apsw.IOError):
+        if is_no_room(error):
             self.on_disk_full()
         if commit is None:
             self.pipeline.after_latest(lambda: write.done(write))
@@ -362,8 +366,10 @@ class WriterQueue:
             self.database.writer.execute("ROLLBACK")
 
     def _translated(self, error: apsw.Error) -> HeliosError:
-        if isinstance(error, apsw.FullError | apsw.IOError):
+        if is_no_room(error):
             self.on_disk_full()
+        if isinstance(error, apsw.IOError):
+            return self.io_failed(error)
         return to_helios(str(error), getattr(error, "extendedresult", 0), None)
 
 

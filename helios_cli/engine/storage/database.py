@@ -14,6 +14,7 @@ from helios_cli.engine.log.encoder import RecordEncoder
 from helios_cli.engine.ports import Clock
 from helios_cli.engine.storage.capture import SMALL_FRAMES, WalCapture
 from helios_cli.engine.storage.connection import CACHE_KIB, Setup, open_connection
+from helios_cli.engine.storage.io_errors import note_errno
 from helios_cli.engine.storage.pagelog import PageLog
 from helios_cli.engine.storage.ring import PinnedReader, Ring
 from helios_cli.engine.types import PAGE_SIZE, Lsn
@@ -152,7 +153,11 @@ class Database:
         capture = self.capture
         with self.commit_lock:
             capture.fired = False
-            connection.execute("COMMIT")
+            try:
+                connection.execute("COMMIT")
+            except apsw.IOError as error:
+                note_errno(error, connection)
+                raise
             connection.status(apsw.SQLITE_DBSTATUS_CACHE_SPILL, True)
             if not capture.fired:
                 return None
