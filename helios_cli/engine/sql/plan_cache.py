@@ -124,6 +124,8 @@ class PlanCache:
             if key not in self._entries:
                 self._characters += _length(key)
             self._entries[key] = entry
+        self.hits += other.hits
+        self.misses += other.misses
         self._trim()
 
     def _known(self, key: Any, literals: tuple[Literal, ...], catalog: CatalogReader) -> Planned | None:
