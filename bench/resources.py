@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import resource
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -35,8 +37,9 @@ def memory_with_idle_connections(server: Server, count: int) -> float:
 
 
 def bytes_written(server: Server) -> int:
-    """Bytes the server has caused to be written to disk since its start, children that ended included.
+    """Bytes the server has caused to be written since its start, as its processes' accounts have it.
 
+    The kernel counts a page when it gets dirty, and with large folios the whole folio: more than goes to the disk.
     Linux adds the accounts of a reaped child to its parent (kernel/exit.c, wait_task_zombie).
     """
     total = 0
@@ -44,6 +47,40 @@ def bytes_written(server: Server) -> int:
         with contextlib.suppress(psutil.NoSuchProcess):
             total += process.io_counters().write_bytes
     return total
+
+
+def device_stat(directory: Path, devices: Path = Path("/sys/dev/block")) -> Path | None:
+    """The counters of the block device that holds ``directory``; None where there is none (tmpfs, overlay, btrfs)."""
+    device = directory.stat().st_dev
+    path = devices / f"{os.major(device)}:{os.minor(device)}" / "stat"
+    return path if path.exists() else None
+
+
+def device_bytes_written(stat: Path) -> int:
+    """Bytes written to a block device by anybody: its seventh counter, in sectors of 512 (Documentation/block/stat)."""
+    return int(stat.read_text().split()[6]) * 512
+
+
+class WriteMeter:
+    """Bytes written between two looks: the device's, since they are what reaches the disk, else the processes'."""
+
+    def __init__(self, servers: Sequence[Server], devices: Path = Path("/sys/dev/block")) -> None:
+        stats = {server.name: device_stat(server.directory, devices) for server in servers}
+        self._stats = {name: stat for name, stat in stats.items() if stat is not None}
+        self.by_device = len(self._stats) == len(stats)
+        """Both servers are measured in one way, or their figures could not be compared."""
+
+    @property
+    def note(self) -> str:
+        """How it is measured, for the result."""
+        return "counted at the block device" if self.by_device else "estimated from the processes' accounts"
+
+    def read(self, server: Server) -> int:
+        """Bytes so far. What the system still holds back is written first, and so counted where it belongs."""
+        if not self.by_device:
+            return bytes_written(server)
+        os.sync()
+        return device_bytes_written(self._stats[server.name])
 
 
 def log_position(server: Server) -> int | None:

@@ -126,12 +126,14 @@ class Runner:
 
     def _written(self, script: Path) -> Iterator[Measurement]:
         """Bytes to disk and bytes of log for one durable one-row update, a checkpoint included, at 8 clients."""
-        written = Measurement("written-per-update", "bytes", "lower", note="8 clients, checkpoint included")
+        meter = resources.WriteMeter(list(self._servers.values()))
+        note = f"8 clients, checkpoint included, {meter.note}"
+        written = Measurement("written-per-update", "bytes", "lower", note=note)
         logged = Measurement("log-per-update", "bytes", "lower", note="8 clients")
 
         def once(server: Server) -> float:
             pgbench.psql(server.endpoint, "CHECKPOINT")
-            bytes_before, log_before = resources.bytes_written(server), resources.log_position(server)
+            bytes_before, log_before = meter.read(server), resources.log_position(server)
             options = ["-f", str(script), "-D", f"scale={self.plan.scale}"]
             done = pgbench.run(server.endpoint, options, clients=8, seconds=self.plan.seconds)
             log_after = resources.log_position(server)
@@ -139,7 +141,7 @@ class Runner:
                 side = logged.ours if server is self._servers["ours"] else logged.theirs
                 side.append((log_after - log_before) / done.transactions)
             pgbench.psql(server.endpoint, "CHECKPOINT")
-            return (resources.bytes_written(server) - bytes_before) / done.transactions
+            return (meter.read(server) - bytes_before) / done.transactions
 
         yield self._measure(written, once, rounds=1)
         yield logged

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from pathlib import Path
 
@@ -177,3 +178,31 @@ def test_profiled_command(tmp_path: Path) -> None:
     assert server.command()[1:6] == ["-m", "bench.profiled_node", "sample", str(tmp_path / "out"), "start"]
     server.remove()
     assert not server.directory.exists()
+
+
+def stat_line(sectors: int) -> str:
+    """A block device's counters as Linux shows them, with so many sectors written."""
+    return f"  100 5 800 30 200 6 {sectors} 40 0 50 70 0 0 0 0 1 2\n"
+
+
+def test_bytes_written_are_the_block_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = tmp_path.stat().st_dev
+    stat = tmp_path / "devices" / f"{os.major(device)}:{os.minor(device)}" / "stat"
+    stat.parent.mkdir(parents=True)
+    stat.write_text(stat_line(16))
+    synced: list[int] = []
+    monkeypatch.setattr(os, "sync", lambda: synced.append(1))
+    server = ProfiledServer(tmp_path)
+    meter = resources.WriteMeter([server], tmp_path / "devices")
+    assert (meter.by_device, meter.note) == (True, "counted at the block device")
+    before = meter.read(server)
+    stat.write_text(stat_line(24))
+    assert meter.read(server) - before == 8 * 512
+    assert len(synced) == 2
+
+
+def test_without_a_block_device_the_processes_are_asked_and_the_result_says_so(tmp_path: Path) -> None:
+    server = ProfiledServer(tmp_path)
+    meter = resources.WriteMeter([server], tmp_path / "none")
+    assert (meter.by_device, meter.note) == (False, "estimated from the processes' accounts")
+    assert meter.read(server) == 0, "a server that does not run has written nothing"
