@@ -68,6 +68,22 @@ MUTANTS: Final = (
         HAZARDS,
         "new_term",
     ),
+    Mutant(
+        "no room is asked for what a group wrote",
+        "node",
+        "self._reserve_record(group, culprits)",
+        "pass",
+        "tests/adapters/test_log_reservation.py",
+        "run_apart",
+    ),
+    Mutant(
+        "an error nobody foresaw ends the checkpoints",
+        "node",
+        "self._failed(wanted, self._on_unexpected(error))",
+        "raise",
+        "tests/adapters/test_checkpointer_survives.py",
+        "go_on",
+    ),
     Mutant("no room is asked for", "node", "self.database.reserve()", "pass", GROUPS, "full_disk"),
     Mutant(
         "the pinned reader moves onto what is in flight",

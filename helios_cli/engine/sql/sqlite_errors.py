@@ -76,7 +76,8 @@ def _io_error(message: str) -> HeliosError:
 
 
 def _damaged(message: str) -> HeliosError:
-    return LogDamaged(f"the database file is damaged: {message}", hint="Stop the node and restore its data directory from a backup.")
+    hint = "Stop the node and restore its data directory from a backup."
+    return LogDamaged(f"the database file is damaged: {message}", hint=hint)
 
 
 def _out_of_memory(_message: str) -> HeliosError:
