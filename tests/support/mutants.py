@@ -160,8 +160,8 @@ MUTANTS: Final = (
     Mutant(
         "a repeatable snapshot does not wait",
         "node",
-        "if transaction.snapshot_seq > self.engine.pipeline.committed_seq:",
-        "if False:",
+        "needed = 0 if transaction.writing else transaction.snapshot_seq",
+        "needed = 0",
         HAZARDS,
         "repeatable_snapshot",
     ),
