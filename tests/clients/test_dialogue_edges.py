@@ -41,6 +41,8 @@ def parsed(sql: str, *params: bytes) -> bytes:
     return parse(sql) + bind(params) + TAIL
 
 
+EVERYWHERE: list[Step] = [prepared("r", b"1"), parsed("select c from parent"), "select c from parent"]
+
 DIALOGUES: dict[str, Sequence[Step]] = {
     "describing in a failed transaction": [
         PREPARE,
@@ -59,13 +61,13 @@ DIALOGUES: dict[str, Sequence[Step]] = {
         "alter table parent add column d int",
         prepared("r", b"1"),
         "set search_path to elsewhere",
-        *[prepared("r", b"1"), parsed("select c from parent"), "select c from parent"],
+        *EVERYWHERE,
         "create table here (a int)",
         "savepoint s",
         "set search_path to public",
-        *[prepared("r", b"1"), parsed("select c from parent"), "select c from parent"],
+        *EVERYWHERE,
         "rollback to s",
-        *[prepared("r", b"1"), parsed("select c from parent"), "select c from parent"],
+        *EVERYWHERE,
         "commit",
         "select count(*) from elsewhere.here",
         "reset search_path",

@@ -15,7 +15,7 @@ from helios_cli.engine.errors import FeatureNotSupported, HeliosError, ProtocolV
 from helios_cli.engine.node import fastpath, utility
 from helios_cli.engine.node.client_link import ClientLink
 from helios_cli.engine.node.engine import INLINE
-from helios_cli.engine.node.planning import plan_apart
+from helios_cli.engine.node.planning import LOOP_MAX, plan_apart
 from helios_cli.engine.node.portal import Portal
 from helios_cli.engine.node.writer import GroupWrite
 from helios_cli.engine.sql.plan import Kind, Plan
@@ -345,7 +345,7 @@ class Frontend(ClientLink):
 
     def _on_query(self, sql: str) -> None:
         session = self.session
-        if plan_apart(self, sql, None, lambda: self._on_query(sql)):
+        if len(sql) > LOOP_MAX and plan_apart(self, sql, None, lambda: self._on_query(sql)):
             return
         session.statement_starts(sql)
         session.drop_unnamed()
@@ -408,7 +408,7 @@ class Frontend(ClientLink):
         session = self.session
         if name and name in session.statements:
             raise SqlError(f'prepared statement "{name}" already exists', sqlstate="42P05")
-        if plan_apart(self, sql, oids, lambda: self._on_parse(name, sql, oids)):
+        if len(sql) > LOOP_MAX and plan_apart(self, sql, oids, lambda: self._on_parse(name, sql, oids)):
             return
         session.statement_starts(sql)
         if not name:

@@ -49,10 +49,10 @@ class PlannedApart:
 def plan_apart(frontend: Frontend, sql: str, oids: tuple[int, ...] | None, again: Callable[[], None]) -> bool:
     """Have the long text of a message planned elsewhere; ``again`` handles the message when its plan is there.
 
-    False: it is short, or known, or already planned, or only this session's connection sees its schema.
+    False: it is known, or already planned, or only this session's connection sees its schema.
     """
     session = frontend.session
-    if len(sql) <= LOOP_MAX or session.planned_apart is not None or session.committed_catalog() is None:
+    if session.planned_apart is not None or session.committed_catalog() is None:
         return False
     view = session.schema_view()
     if len(sql) <= LOOKUP_MAX:

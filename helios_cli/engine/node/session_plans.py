@@ -8,7 +8,7 @@ import apsw
 
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.node.engine import SchemaView
-from helios_cli.engine.node.planning import with_room_to_nest
+from helios_cli.engine.node.planning import SHALLOW_MAX, with_room_to_nest
 from helios_cli.engine.node.portal import Prepared, aborted
 from helios_cli.engine.node.session_state import PLAN_UNDONE, SessionState
 from helios_cli.engine.sql import actions
@@ -68,6 +68,8 @@ class SessionPlans(SessionState):
                     if apart.cache is not None:
                         view.plans.adopt(apart.cache)
                     return apart.planned
+            if len(sql) <= SHALLOW_MAX:
+                return view.plans.get(sql, view.catalog, oids)
             return with_room_to_nest(sql, lambda: view.plans.get(sql, view.catalog, oids))
         except SqlError as error:
             if self.transaction is not None and self.transaction.failed and error.sqlstate != "42601":

@@ -10,7 +10,7 @@ from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.plan import Kind, Plan
 from helios_cli.engine.sql.planner import Planner
 from helios_cli.engine.sql.relation import CatalogReader
-from helios_cli.engine.sql.rows import Fold, find
+from helios_cli.engine.sql.rows import VALUES_MIN, Fold, find
 from helios_cli.engine.sql.shape import Literal, lift
 
 Planned = Sequence[tuple[Plan, Sequence[Literal]]]
@@ -95,13 +95,19 @@ class PlanCache:
         Raises:
             SqlError: the statement is wrong. Errors are not cached.
         """
-        fold = find(sql)
+        fold = find(sql) if len(sql) >= VALUES_MIN else None
         if fold is not None:
             planned = self._known_fold(fold, catalog, param_oids) or self._plan_fold(fold, catalog, param_oids)
             if planned is not None:
                 return planned
         shape, literals = lift(sql)
         key = _key(shape, catalog, param_oids)
+        entry = self._entries.get(key)
+        if entry is not None and entry.plan is not None and entry.version == catalog.version:
+            # As _known does, without the call: this is the way of nearly every simple query.
+            self.hits += 1
+            entry.used = True
+            return ((entry.plan, literals),)
         known = self._known(key, literals, catalog)
         if known is not None:
             return known
