@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import apsw
 import pytest
 from support.storage_core import StorageCore
 
@@ -77,6 +78,45 @@ def test_an_error_in_deciding_to_checkpoint_does_not_end_them_either(
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+            core.close()
+
+    asyncio.run(scenario())
+
+
+class Busy:
+    """A connection whose checkpoints meet a commit in its last step, so many times."""
+
+    def __init__(self, connection: apsw.Connection, times: int) -> None:
+        self._connection = connection
+        self.times = times
+
+    def wal_checkpoint(self, *, mode: int) -> tuple[int, int]:
+        if self.times:
+            self.times -= 1
+            raise apsw.BusyError("database is locked")
+        return self._connection.wal_checkpoint(mode=mode)
+
+    def close(self, force: bool) -> None:
+        self._connection.close(force)
+
+
+def test_a_commit_under_way_is_waited_for_and_not_put_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        core = StorageCore(tmp_path)
+        checkpointer = core.checkpointer
+        await core.run("CREATE TABLE t (a INTEGER PRIMARY KEY)")
+        busy = Busy(checkpointer._connection, 3)
+        monkeypatch.setattr(checkpointer, "_connection", busy)
+        try:
+            await asyncio.wait_for(checkpointer.checkpoint(), WAIT_S)
+            assert busy.times == 0
+            assert checkpointer.checkpoint_lsn == core.pipeline.committed_lsn
+            busy.times = 10**6
+            with pytest.raises(apsw.BusyError):
+                await asyncio.wait_for(checkpointer.checkpoint(), WAIT_S)
+            assert core.queue.holder is None
+            busy.times = 0
+        finally:
             core.close()
 
     asyncio.run(scenario())

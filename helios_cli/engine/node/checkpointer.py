@@ -43,6 +43,10 @@ CLEAR_SECONDS: Final = 2.0
 
 CLEAR_PAUSE_S: Final = 0.01
 
+BUSY_TRIES: Final = 200
+BUSY_PAUSE_S: Final = 0.001
+"""How often, and how soon, a checkpoint is tried again that met a commit in the middle of its last step."""
+
 WAL_KEPT_FACTOR: Final = 2
 """A WAL file of more than so many times the checkpoint threshold is cut when all of it is in the database."""
 
@@ -259,8 +263,21 @@ class Checkpointer:
             await asyncio.sleep(CLEAR_PAUSE_S)
 
     def _passive(self) -> tuple[int, int]:
-        """Frames in the WAL, and how many of them are in the database file now."""
-        return self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        """Frames in the WAL, and how many of them are in the database file now.
+
+        SQLite says that it is busy when it meets the WAL's index between the two stores with which a commit changes its
+        header. That is over in microseconds; to come back in a second would let the WAL grow by all that is written
+        until then.
+        """
+        patience = BUSY_TRIES
+        while True:
+            try:
+                return self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            except apsw.BusyError:
+                patience -= 1
+                if not patience:
+                    raise
+                time.sleep(BUSY_PAUSE_S)
 
     def _cut_wal(self, *, always: bool) -> bool:
         """SQLite never shortens its WAL by itself: what one large transaction took would stay taken.
