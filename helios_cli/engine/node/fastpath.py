@@ -1,8 +1,9 @@
 """The most frequent dialogues, handled in one stroke.
 
-Bind-Describe-Execute-Sync of a prepared statement, and a simple query with one statement, are recognised as wholes
-when the statement is short. What is sent is byte for byte what the general way (:mod:`.frontend`, :mod:`.runner`)
-would send; whatever is out of the ordinary is left to it, before anything has been done.
+Bind-Describe-Execute-Sync of a prepared statement, the same behind its Parse, and a simple query with one statement
+are recognised as wholes when the statement is short, or BEGIN or COMMIT. What is sent is byte for byte what the general
+way (:mod:`.frontend`, :mod:`.runner`) would send; whatever is out of the ordinary is left to it, before anything has
+been done.
 """
 
 from __future__ import annotations
@@ -237,7 +238,7 @@ def _shortcut_for(frontend: Frontend, data: bytes, start: int, end: int, at: int
 
 
 def _control(frontend: Frontend, plan: Plan, head: bytes) -> bool:
-    """BEGIN, and COMMIT of a transaction that has written. ``head`` goes before CommandComplete."""
+    """BEGIN and COMMIT. ``head`` goes before CommandComplete."""
     session = frontend.session
     transaction = session.transaction
     action = plan.action
@@ -249,13 +250,21 @@ def _control(frontend: Frontend, plan: Plan, head: bytes) -> bool:
         return True
     if type(action) is not actions.Commit or action.chain or transaction is None or session.unusual:
         return False
-    if not transaction.writing or not transaction.explicit or transaction.failed or transaction.lost is not None:
+    if not transaction.explicit or transaction.failed or transaction.lost is not None:
         return False
     if session.undo:
         session.undo_variables(committed=True)
+    if not transaction.writing:
+        session.runner.commit(transaction, _nothing)
+        frontend.answer(head + _COMMITTED)
+        return True
     frontend.wait(head)
     session.runner.commit(transaction, lambda: frontend.group_done(head + _COMMITTED))
     return True
+
+
+def _nothing() -> None:
+    """A COMMIT that has nothing to wait for calls nobody."""
 
 
 def query(frontend: Frontend, plan: Plan, literals: Sequence[Any]) -> bool:
@@ -274,16 +283,10 @@ def query(frontend: Frontend, plan: Plan, literals: Sequence[Any]) -> bool:
 def _run(frontend: Frontend, plan: Plan, answer: Answer, binds: Sequence[Any], head: bytes) -> bool:
     session = frontend.session
     transaction = session.transaction
-    engine = frontend.engine
     if transaction is None:
         if answer.writes:
             return _submit(frontend, plan, answer, binds, head)
-        if session.floor_seq > engine.pipeline.committed_seq:
-            return False
-        reader = engine.pipeline.reader()
-        if reader is None:
-            return False
-        return _read(frontend, answer, reader.execute, binds, head, backend.READY_IDLE)
+        return _read_committed(frontend, answer, binds, head, backend.READY_IDLE)
     if not transaction.explicit or transaction.failed or transaction.lost is not None:
         return False
     if transaction.writing:
@@ -293,7 +296,21 @@ def _run(frontend: Frontend, plan: Plan, answer: Answer, binds: Sequence[Any], h
             return _write(frontend, plan, answer, binds, head, frontend.answer)
         frontend.engine.queue.expect_holder()
         return _read(frontend, answer, transaction.connection.execute, binds, head, backend.READY_IN_TRANSACTION)
-    return answer.writes and _first_write(frontend, plan, answer, binds, head)
+    if answer.writes:
+        return _first_write(frontend, plan, answer, binds, head)
+    if transaction.isolation != "read committed" or transaction.connection is not None:
+        return False
+    transaction.started = True
+    return _read_committed(frontend, answer, binds, head, backend.READY_IN_TRANSACTION)
+
+
+def _read_committed(frontend: Frontend, answer: Answer, binds: Sequence[Any], head: bytes, ready: bytes) -> bool:
+    """Read the newest committed state, if a reader shows it and the session need not wait for its own commit."""
+    pipeline = frontend.engine.pipeline
+    if frontend.session.floor_seq > pipeline.committed_seq:
+        return False
+    reader = pipeline.reader()
+    return reader is not None and _read(frontend, answer, reader.execute, binds, head, ready)
 
 
 def _read(
