@@ -1,0 +1,80 @@
+"""When a commit counts: the replication modes as numbers of copies, and the LSN that they make committed.
+
+D is the set of data nodes in the configuration, the primary among them; W copies of a record must be there before its
+commit is acknowledged; R members must answer a candidate before it may be promoted, so that every set of W holds one
+of them (flexible quorums; Howard, Malkhi, Spiegelman, OPODIS 2016).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from helios_cli.engine.types import Lsn, Term
+
+
+class SyncMode(enum.Enum):
+    """What a commit waits for."""
+
+    ASYNC = "async"
+    """Flushed on the primary."""
+    SEMI_SYNC = "semi-sync"
+    """Flushed on one more member."""
+    QUORUM = "quorum"
+    """Flushed on a majority of the members."""
+    SYNC = "sync"
+    """Flushed and applied on every member."""
+
+    def copies(self, members: int) -> int:
+        """W for ``members`` data nodes, the primary counted; never more than there are."""
+        if self is SyncMode.ASYNC:
+            return 1
+        if self is SyncMode.SEMI_SYNC:
+            return min(2, members)
+        return members // 2 + 1 if self is SyncMode.QUORUM else members
+
+    def answers(self, members: int) -> int:
+        """R: how many members must answer a candidate, so that no acknowledged commit can be missed."""
+        return members - self.copies(members) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one node has come, as it says itself."""
+
+    term: Term
+    """Of the primary whose records it follows: it counts for no other."""
+    written: Lsn = Lsn(0)
+    flushed: Lsn = Lsn(0)
+    applied: Lsn = Lsn(0)
+
+
+def reached(
+    mode: SyncMode,
+    members: Collection[str],
+    primary: str,
+    own_flushed: Lsn,
+    heard: Mapping[str, Progress],
+    term: Term,
+) -> Lsn:
+    """Up to which LSN the primary's log is committed by the rule of ``mode``.
+
+    ``members`` is D; nodes outside it, and acknowledgements of another term, do not count. The primary's own flush is
+    always one of the copies. 0 when the rule is met for nothing yet. The caller never lets its committed LSN fall.
+    """
+    others = [
+        _counted(mode, heard[node])
+        for node in members
+        if node != primary and node in heard and heard[node].term == term
+    ]
+    needed = mode.copies(len(members)) - 1
+    if needed > len(others):
+        return Lsn(0)
+    if not needed:
+        return own_flushed
+    return min(own_flushed, sorted(others, reverse=True)[needed - 1])
+
+
+def _counted(mode: SyncMode, progress: Progress) -> Lsn:
+    return min(progress.flushed, progress.applied) if mode is SyncMode.SYNC else progress.flushed
