@@ -168,7 +168,8 @@ def test_sampler_finds_the_busy_function() -> None:
     busy.join()
     assert sum(count for name, count in record["busy"]["total"].items() if name.endswith(" spin")) >= 20
     assert "sampler" not in record
-    assert any("busy" in str(view.title) for view in tables(record, 5))
+    # Threads that other tests left behind may be busier: the tables leave out who does a tenth of the busiest.
+    assert any("busy" in str(view.title) for view in tables({"busy": record["busy"]}, 5))
 
 
 def test_profiled_command(tmp_path: Path) -> None:
