@@ -121,6 +121,12 @@ class Settings:
     )
     tls_cert: str = _text("", "security", "PEM file with the server's certificate chain; empty: no TLS.")
     tls_key: str = _text("", "security", "PEM file with the private key of tls_cert.")
+    cluster_secret_file: str = _text(
+        "",
+        "security",
+        "File with the secret that nodes of a cluster prove to each other; HELIOSDB_CLUSTER_SECRET holds the secret "
+        "itself. Empty: control/cluster.secret of the data directory.",
+    )
     authentication_timeout: int = _duration(
         60_000, "security", "Longest time a client may take to log in.", reload=True
     )

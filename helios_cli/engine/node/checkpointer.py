@@ -14,6 +14,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 import apsw
@@ -88,6 +89,10 @@ class Checkpointer:
         self._on_fatal = on_fatal
         self._on_unexpected = on_unexpected
         self._sync_file = sync_file
+        self.hold: Callable[[], AbstractAsyncContextManager[None]] = contextlib.nullcontext
+        """Keeps everybody else from adding to SQLite's WAL who does so without the writer's token."""
+        self.others_write = False
+        """Somebody does, to whom SQLite must hand the WAL empty."""
         self._workers = Workers(pipeline.loop, 1, "checkpoint")
         self._connection = database.connect()
         # A TRUNCATE checkpoint that finds a reader in its way must give up, not hold the writer until it is gone.
@@ -225,6 +230,10 @@ class Checkpointer:
 
     async def _barrier(self) -> tuple[bool, Lsn, ChecksumTable | None]:
         """Hold the writer while the rest is checkpointed; (WAL may restart, LSN, checksums there or None)."""
+        async with self.hold():
+            return await self._barrier_held()
+
+    async def _barrier_held(self) -> tuple[bool, Lsn, ChecksumTable | None]:
         await self._queue.acquire_async(first=True)
         try:
             await self._pipeline.quiesce()
@@ -251,7 +260,7 @@ class Checkpointer:
             if complete:
                 # Pinned on a file that holds everything, the ring keeps no mark: the next write restarts the WAL.
                 database.ring.refresh(self._pipeline.committed_seq)
-                free = await self._workers.call(lambda: self._cut_wal(always=too_long))
+                free = await self._workers.call(lambda: self._cut_wal(always=too_long or self.others_write))
                 if free:
                     return True
             if not too_long:

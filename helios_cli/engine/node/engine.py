@@ -113,6 +113,8 @@ class Engine:
         self.sessions: dict[int, Session] = {}
         self.stopping = False
         self.disk_full_since: float | None = None
+        self.standby_refusal: Callable[[], HeliosError] | None = None
+        """Why this node takes no writes while it follows another; None when it leads."""
         self.errors_unexpected = 0
         self._io_failure_told = float("-inf")
         self.planner = Planner()
@@ -176,6 +178,8 @@ class Engine:
     def _refusal(self) -> HeliosError | None:
         if self.stopping:
             return NotServing("the database system is shutting down")
+        if self.standby_refusal is not None:
+            return self.standby_refusal()
         if self.disk_full_since is not None:
             return DiskFull(
                 "the disk is full: the node takes no writes until there is room",

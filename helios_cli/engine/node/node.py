@@ -9,9 +9,9 @@ import os
 import signal
 import ssl
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from helios_cli.engine.config.settings import Settings
 from helios_cli.engine.errors import ConfigError, HeliosError, OutcomeUnknown
@@ -22,8 +22,10 @@ from helios_cli.engine.node import report
 from helios_cli.engine.node.checkpointer import Checkpointer
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.engine import Engine
+from helios_cli.engine.node.join import Beginning, find_beginning
 from helios_cli.engine.node.listener import Listener
 from helios_cli.engine.node.pipeline import CommitPipeline
+from helios_cli.engine.node.replication import Replication
 from helios_cli.engine.node.setup import ConnectionSetup
 from helios_cli.engine.observe.events import EventLog
 from helios_cli.engine.observe.logs import configure_logging, set_level
@@ -33,6 +35,7 @@ from helios_cli.engine.sql.ddl_schema import SYSTEM_SCHEMA
 from helios_cli.engine.storage.connection import check_library
 from helios_cli.engine.storage.database import GROUP_RESERVE, Commit, Database, UnloggedCommit
 from helios_cli.engine.storage.dirlock import DirectoryLock
+from helios_cli.engine.storage.secret import create_secret
 from helios_cli.engine.storage.store import Store
 from helios_cli.engine.types import PAGE_SIZE
 
@@ -47,6 +50,8 @@ STOP_SECONDS: Final = 10.0
 STOP_PAUSE_S: Final = 0.02
 SWITCH_INTERVAL: Final = 0.0005
 """Seconds a worker thread may keep the GIL from the loop; Python's default of 5 ms would be felt by every client."""
+
+Result = TypeVar("Result")
 
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
@@ -72,6 +77,9 @@ class Node:
         self.loop_monitor = LoopMonitor(self.registry)
         self.address = settings.listen_address
         """What the node listens on, which may be narrower than what the settings say."""
+        self.secret = b""
+        """The cluster's; empty when there is none."""
+        self.replication: Replication
         self._http: HttpServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -80,10 +88,13 @@ class Node:
         loop = asyncio.get_running_loop()
         lock = self._lock()
         try:
-            self._open(loop)
+            self._install_signals(loop)
+            beginning = await self._until_stopped(find_beginning(self.settings))
+            if beginning is None:
+                return self.exit_code
+            self._open(loop, beginning)
             try:
                 await self._start_faces()
-                self._install_signals(loop)
                 loop.set_exception_handler(self._callback_failed)
                 self.serving = True
                 self._announce()
@@ -103,10 +114,31 @@ class Node:
         os.makedirs(settings.data_dir, mode=0o700, exist_ok=True)
         return DirectoryLock.acquire(settings.data_dir, ports=ports, started_us=self.started_us, pid=os.getpid())
 
-    def _open(self, loop: asyncio.AbstractEventLoop) -> None:
+    async def _until_stopped(self, work: Coroutine[Any, Any, Result]) -> Result | None:
+        """The result of the work; None when the node is told to stop before it is done."""
+        task = asyncio.ensure_future(work)
+        stopped = asyncio.ensure_future(self.stop_requested.wait())
+        try:
+            await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
+            return task.result() if task.done() else None
+        finally:
+            task.cancel()
+            stopped.cancel()
+
+    def _open(self, loop: asyncio.AbstractEventLoop, beginning: Beginning) -> None:
         settings = self.settings
-        self.store = store = Store(settings.data_dir, segment_bytes=settings.log_segment_mb << 20)
-        term = store.new_term()
+        role = beginning.role
+        self.secret = beginning.secret
+        follows = role.name == "standby"
+        self.store = store = Store(
+            settings.data_dir,
+            segment_bytes=settings.log_segment_mb << 20,
+            cluster_id=beginning.cluster_id,
+            committed_only=follows,
+        )
+        if not self.secret and role.name == "primary" and store.recovery.born:
+            self.secret = create_secret(store.control_dir)
+        term = store.control.record.term if follows else store.new_term()
         self.database = Database(
             store.db_path,
             log=store.log,
@@ -120,12 +152,11 @@ class Node:
             self.database, loop, in_flight_max=settings.groups_in_flight, on_fatal=self.panic
         )
         self.database.before_chain = self.pipeline.drain_log
-        first = self._term_start(born=store.recovery.born)
         self.engine = Engine(settings, loop, self.database, self.pipeline, on_fatal=self.panic)
         self.engine.sequences = self.setup.sequences
         self.engine.on_reload = self.reload
         self.setup.hooks.engine = self.engine
-        self.pipeline.submit(first)
+        self.replication = Replication(self, role)
         self.checkpointer = Checkpointer(
             store,
             self.database,
@@ -142,6 +173,11 @@ class Node:
             on_unexpected=self.engine.unexpected,
         )
         self.engine.checkpointer = self.checkpointer
+        self.checkpointer.hold = self.replication.nothing_applied
+        self.checkpointer.others_write = follows
+        self.replication.begin()
+        if not follows:
+            self.pipeline.submit(self._term_start(born=store.recovery.born))
         self.engine.check_idle_sessions()
         self.events.start()
         self._report_recovery()
@@ -150,6 +186,7 @@ class Node:
         """The record that opens the term; with it, at birth, the system tables."""
         database = self.database
         database.reserve(GROUP_RESERVE if born else PAGE_SIZE)
+        self.store.timeline.begins(database.records.term, database.records.lsn)
         data = database.records.term_start(SystemClock.wall_us())
         if not born:
             database.commit_seq += 1
@@ -178,10 +215,13 @@ class Node:
 
     async def _start_faces(self) -> None:
         settings = self.settings
+        if await self._until_stopped(self.replication.has_state.wait()) is None:
+            return
         self.address = host = await self._listen_address()
         tls = self._tls_context()
         self.listener = Listener(self.engine, tls=tls)
         await self._bind("pg_port", settings.pg_port, lambda port: self.listener.start(host, port))
+        await self._bind("native_port", settings.native_port, lambda port: self.replication.listen(host, port, None))
         token = load_or_create_token(Path(settings.data_dir))
         report.register_metrics(self)
         self._http = HttpServer(Routes(self, token))
@@ -189,7 +229,9 @@ class Node:
         await self._bind("http_port", settings.http_port, lambda port: http.start(host, port, tls))
         self.loop_monitor.start()
         loop = self.engine.loop
-        self._tasks = [loop.create_task(self.checkpointer.run()), loop.create_task(self._seal_when_idle())]
+        self._tasks = [loop.create_task(self.checkpointer.run())]
+        if not self.replication.is_standby:
+            self._tasks.append(loop.create_task(self._seal_when_idle()))
 
     async def _listen_address(self) -> str:
         """The address to bind: narrowed to loopback when the network could come in without a password."""
@@ -389,8 +431,10 @@ class Node:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.replication.stop()
         try:
-            await asyncio.wait_for(self._last_checkpoint(), STOP_SECONDS)
+            if not self.pipeline.in_flight:
+                await asyncio.wait_for(self._last_checkpoint(), STOP_SECONDS)
         except (HeliosError, TimeoutError, OSError) as error:
             log.warning("the last checkpoint failed, the next start recovers from the log: %s", error)
         engine.stopping = True
@@ -413,6 +457,7 @@ class Node:
         engine.read_workers.stop()
         engine.write_worker.stop()
         self.checkpointer.close()
+        self.replication.close()
         self.database.close()
         self.checkpointer.close_file()
         self.store.close()
@@ -423,18 +468,12 @@ def check_role(settings: Settings) -> None:
     """Refuse roles that this version cannot take, instead of running as something else under their name.
 
     Raises:
-        ConfigError: standby or observer; a mode that needs a second node.
+        ConfigError: observer.
     """
-    role, mode = settings.replication_role, settings.replication_mode
-    if role in ("standby", "observer"):
+    if settings.replication_role == "observer":
         raise ConfigError(
-            f"this version runs single nodes: it cannot be a {role}",
-            hint="Start it with --replication-role standalone or primary.",
-        )
-    if mode != "async":
-        raise ConfigError(
-            f"this version runs single nodes: replication_mode {mode} would wait for a standby that cannot be",
-            hint="Start it with --replication-mode async.",
+            "this version has no observers",
+            hint="Start the node with --replication-role standalone, primary or standby.",
         )
 
 

@@ -43,6 +43,11 @@ class CommitPipeline:
         self.on_room: Callback = lambda: None
         """Called when there is room for another group."""
         self.on_schema_change: Callback = lambda: None
+        self.rule: Callable[[Lsn], Lsn] = _flushed_is_committed
+        """From what is on disk here to what is committed by the replication mode's rule."""
+        self.on_record: Callable[[bytes], None] | None = None
+        """Told of every record that goes to the log, while it is on its way to the disk."""
+        self.on_committed: Callable[[Lsn], None] | None = None
         self.commit_count = 0
         self._in_flight_max = in_flight_max
         self.loop = loop
@@ -66,7 +71,18 @@ class CommitPipeline:
     def submit(self, commit: Commit) -> None:
         """Send a commit's record to the disk."""
         self.in_flight.append(commit)
+        self._send(commit)
+        if self._readable_waiters:
+            self._wake_readable_waiters()
+
+    def _send(self, commit: Commit) -> None:
         self._syncer.submit(commit.data, commit)
+        if self.on_record is not None:
+            self.on_record(commit.data)
+
+    def submit_applied(self, commit: Commit) -> None:
+        """Take a commit whose record another node made, and which is on disk here already."""
+        self.in_flight.append(commit)
         if self._readable_waiters:
             self._wake_readable_waiters()
 
@@ -87,7 +103,7 @@ class CommitPipeline:
         except UnloggedCommit as error:
             self._on_fatal(error)
             raise
-        self._syncer.submit(commit.data, commit)
+        self._send(commit)
 
     def drain_log(self) -> None:
         """On a worker thread that holds the writer's token: wait until it alone writes to the log."""
@@ -173,19 +189,31 @@ class CommitPipeline:
         self._syncer.stop()
 
     def _flushed_on_thread(self, commits: list[Commit]) -> None:
-        self.loop.call_soon_threadsafe(self._committed, commits)
+        self.loop.call_soon_threadsafe(self._flushed, commits)
 
     def _failed_on_thread(self, error: BaseException) -> None:
         self.loop.call_soon_threadsafe(self._on_fatal, error)
 
+    def _flushed(self, commits: list[Commit]) -> None:
+        self.database.records.flushed_lsn = self.database.log.flushed
+        self.advance(self.rule(commits[-1].lsn_end))
+
+    def advance(self, lsn: Lsn) -> None:
+        """Everything up to ``lsn`` is committed: turn the ring, and answer whoever waits for it."""
+        in_flight = self.in_flight
+        commits: list[Commit] = []
+        # The end of a commit is 0 until its record is made.
+        while in_flight and 0 < in_flight[0].lsn_end <= lsn:
+            commits.append(in_flight.popleft())
+        if commits:
+            self._committed(commits)
+
     def _committed(self, commits: list[Commit]) -> None:
         ring = self.database.ring
-        in_flight = self.in_flight
         last = commits[-1]
         schema_changed = False
         newest = None
         for commit in commits:
-            in_flight.popleft()
             schema_changed = schema_changed or commit.schema_changed
             if commit.reader is not None:
                 if newest is not None and newest.reader is not None:
@@ -195,9 +223,9 @@ class CommitPipeline:
             ring.turn(newest.reader, newest.seq)
         self.committed_seq = last.seq
         self.committed_lsn = last.lsn_end
-        records = self.database.records
-        records.flushed_lsn = self.database.log.flushed
-        records.committed_lsn = last.lsn_end
+        self.database.records.committed_lsn = last.lsn_end
+        if self.on_committed is not None:
+            self.on_committed(last.lsn_end)
         self.commit_count += len(commits)
         if schema_changed:
             self.on_schema_change()
@@ -211,3 +239,8 @@ class CommitPipeline:
         for _ in range(len(self._seq_waiters)):
             seq, callback = self._seq_waiters.popleft()
             self.after_seq(seq, callback)
+
+
+def _flushed_is_committed(lsn: Lsn) -> Lsn:
+    """The rule of a node whose commits wait for no other."""
+    return lsn

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from helios_cli import __version__
+from helios_cli.engine.config.settings import Settings
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.observe.process import register_process_metrics
 
@@ -14,14 +15,19 @@ if TYPE_CHECKING:
     from helios_cli.engine.node.node import Node
 
 
+def node_id(settings: Settings) -> str:
+    """The name of a node."""
+    return settings.node_id or f"node-{settings.pg_port}"
+
+
 def status(node: Node) -> Mapping[str, Any]:
     """The record behind /status. LSNs are text, times are microseconds since 1970-01-01 UTC."""
     engine, pipeline, database, store = node.engine, node.pipeline, node.database, node.store
     settings = node.settings
     return {
-        "node_id": settings.node_id or f"node-{settings.pg_port}",
+        "node_id": node_id(settings),
         "version": __version__,
-        "role": settings.replication_role,
+        "role": node.replication.role.name,
         "mode": settings.replication_mode,
         "state": "running" if node.serving else "stopping",
         "read_only_reason": node.ready(),
@@ -29,7 +35,7 @@ def status(node: Node) -> Mapping[str, Any]:
         "started_us": node.started_us,
         "uptime_s": round((SystemClock.wall_us() - node.started_us) / 1e6, 3),
         "cluster_id": store.control.record.cluster_id.hex(),
-        "term": database.records.term.number,
+        "term": node.replication.term().number,
         "written_lsn": str(store.log.end),
         "flushed_lsn": str(store.log.flushed),
         "committed_lsn": str(pipeline.committed_lsn),
@@ -88,7 +94,7 @@ def register_metrics(node: Node) -> None:
         "heliosdb_log_kept_bytes": ("Bytes of page log kept.", lambda: store.log.end - store.log.start),
         "heliosdb_wal_frames": ("Frames in SQLite's WAL.", lambda: database.capture.frames),
         "heliosdb_database_bytes": ("Size of the database.", lambda: database.checksums.pages * 4096),
-        "heliosdb_term": ("Term of this primary.", lambda: database.records.term.number),
+        "heliosdb_term": ("Newest term that this node knows.", lambda: node.replication.term().number),
         "heliosdb_read_only": (
             "1 when a full disk keeps the node from writing.",
             lambda: int(engine.disk_full_since is not None),

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import apsw
 
@@ -48,7 +48,11 @@ class WalApplier:
         self._map = mmap.mmap(self._index, os.fstat(self._index).st_size)
 
     def apply(self, pages: Mapping[int, Buffer], db_pages: int) -> int:
-        """Make ``pages`` and the size ``db_pages`` the newest commit; returns the frames in the WAL after it.
+        """Make ``pages`` and the size ``db_pages`` the newest commit; returns the frames in the WAL after it."""
+        return self.apply_parts((pages,), db_pages)
+
+    def apply_parts(self, parts: Iterable[Mapping[int, Buffer]], db_pages: int) -> int:
+        """The same for a transaction that comes in parts, which are taken one at a time; they become one commit.
 
         Pages beyond the size are left out. Without any page nothing is written and the size stays.
 
@@ -56,18 +60,21 @@ class WalApplier:
             apsw.BusyError: another connection writes.
             IoFailed, OSError: the WAL cannot be written; readers see the state before.
         """
-        wanted = [(page, data) for page, data in pages.items() if page <= db_pages and page != LOCK_BYTE_PAGE]
         execute = self._connection.execute
         # SQLite's write lock: nobody else appends, and no reader takes a header in change for a broken one.
         execute("BEGIN IMMEDIATE")
         try:
-            return self._append(wanted, db_pages)
+            return self._append_parts(parts, db_pages)
         finally:
             execute("ROLLBACK")
 
     def frames(self) -> int:
         """Frames in the WAL now."""
         return self._header().frames
+
+    def salts(self) -> int:
+        """What the frames of the WAL carry, as one 64-bit number."""
+        return int.from_bytes(self._header().salts, "big")
 
     def close(self) -> None:
         """Close the connection, then the files."""
@@ -76,27 +83,39 @@ class WalApplier:
         os.close(self._wal)
         os.close(self._index)
 
-    def _append(self, wanted: list[tuple[int, Buffer]], db_pages: int) -> int:
+    def _append_parts(self, parts: Iterable[Mapping[int, Buffer]], db_pages: int) -> int:
         header = self._header()
-        if not wanted:
-            return header.frames
         if header.frames == 0:
             # A WAL that begins: the first ever, or one that a checkpoint has restarted and given new salts.
             header = header if any(header.salts) else header._replace(salts=os.urandom(8))
-            self._write(wal_header(header.salts), 0)
-        first = header.frames + 1
-        last = len(wanted) - 1
-        frames: list[Buffer] = []
-        for at, (page, data) in enumerate(wanted):
-            frames += (unchecked_frame(page, db_pages if at == last else 0, header.salts), data)
-        self._write(b"".join(frames), frame_offset(first))
-        count = header.frames + len(wanted)
-        self._reach(count)
+        count = header.frames
+        last_page: tuple[int, Buffer] | None = None
+        for pages in parts:
+            wanted = [(page, data) for page, data in pages.items() if page <= db_pages and page != LOCK_BYTE_PAGE]
+            if not wanted:
+                continue
+            if count == 0:
+                self._write(wal_header(header.salts), 0)
+            last_page = wanted[-1]
+            count = self._append(wanted, count, header.salts)
+        if last_page is None:
+            return header.frames
+        # Only the last frame of a commit holds the size; until the header counts them, the frames are nobody's.
+        self._write(unchecked_frame(last_page[0], db_pages, header.salts), frame_offset(count))
         with memoryview(self._map) as memory:
-            for frame, (page, _) in enumerate(wanted, first):
-                put(memory, frame, page)
             write_header(memory, header._replace(change=header.change + 1, frames=count, db_pages=db_pages))
         return count
+
+    def _append(self, wanted: list[tuple[int, Buffer]], count: int, salts: bytes) -> int:
+        frames: list[Buffer] = []
+        for page, data in wanted:
+            frames += (unchecked_frame(page, 0, salts), data)
+        self._write(b"".join(frames), frame_offset(count + 1))
+        self._reach(count + len(wanted))
+        with memoryview(self._map) as memory:
+            for frame, (page, _) in enumerate(wanted, count + 1):
+                put(memory, frame, page)
+        return count + len(wanted)
 
     def _header(self) -> IndexHeader:
         with memoryview(self._map) as memory:

@@ -61,6 +61,11 @@ class WalCapture:
             os.close(self._fd)
             self._fd = -1
 
+    def note(self, frames: int, salts: int) -> None:
+        """The WAL holds ``frames`` that others have put there and logged: the next transaction's come behind them."""
+        self._frames_now = self._frames_taken = frames
+        self._salts = salts
+
     def pending_frames(self) -> int:
         """How many frames the transaction that has just committed wrote, at most."""
         return self._frames_now - self._frames_taken if self._frames_now > self._frames_taken else self._frames_now

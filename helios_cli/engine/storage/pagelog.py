@@ -33,6 +33,7 @@ from helios_cli.engine.storage.segmentfile import (
     iter_records,
     list_segments,
     proof_of_flush,
+    read_whole,
 )
 from helios_cli.engine.storage.spare import RunBackground, SparePool, in_thread
 from helios_cli.engine.types import Lsn, Term
@@ -366,6 +367,29 @@ class PageLog:
                 raise
             finally:
                 file.close()
+
+    def chunk(self, start: Lsn, max_bytes: int) -> bytes:
+        """Whole records from ``start``, which must begin one, verbatim and unverified; empty at the log's end.
+
+        At most ``max_bytes``, but one record at least. They come from one segment. Other threads may write meanwhile.
+
+        Raises:
+            LogRemoved: ``start`` lies before :attr:`start`, or retention overtook the reader.
+            RecordDamaged: no record starts there.
+        """
+        stop = self.end
+        if start >= stop:
+            return b""
+        with self._lock:
+            segment, segment_end = self._find(start, stop)
+            file = self._files.open(segment.path)
+        try:
+            data = read_whole(file, segment.first_lsn, start, segment_end, max_bytes)
+        finally:
+            file.close()
+            # A segment that was recycled under the reader holds other bytes now.
+            self._check_kept(start)
+        return data
 
     def _find(self, lsn: Lsn, stop: Lsn) -> tuple[Segment, Lsn]:
         """The segment that holds ``lsn``, and where to stop reading it."""

@@ -15,6 +15,7 @@ from helios_cli.engine.log.record import (
     RecordHeader,
     check_body,
     decode_header,
+    peek_length,
 )
 from helios_cli.engine.log.segment import (
     SEGMENT_HEADER_BYTES,
@@ -110,6 +111,23 @@ def iter_records(file: File, first_lsn: Lsn, start: Lsn, end: Lsn | None = None)
         check_body(header, raw)
         yield Record(header, raw)
         lsn = header.end
+
+
+def read_whole(file: File, first_lsn: Lsn, start: Lsn, end: Lsn, max_bytes: int) -> bytes:
+    """The bytes of whole records from ``start`` on, at most ``max_bytes`` but one record at least; unverified.
+
+    Raises:
+        RecordDamaged: no record starts there.
+    """
+    offset = SEGMENT_HEADER_BYTES + start - first_lsn
+    data = file.pread(min(max_bytes, end - start), offset)
+    first = decode_header(data, lsn=start)
+    if len(data) < first.length:
+        return file.pread(first.length, offset)
+    at = first.length
+    while at + HEADER_BYTES <= len(data) and at + (length := peek_length(data, at)) <= len(data):
+        at += length
+    return data[:at]
 
 
 def find_tail(file: File, first_lsn: Lsn, end: Lsn | None = None) -> Tail:

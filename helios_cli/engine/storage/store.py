@@ -23,6 +23,7 @@ from helios_cli.engine.storage.files import OsFiles
 from helios_cli.engine.storage.pagelog import PageLog
 from helios_cli.engine.storage.redo import redo, scan_database
 from helios_cli.engine.storage.slots import SlotStore
+from helios_cli.engine.storage.timeline import Timeline
 from helios_cli.engine.types import Lsn, Term
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,9 @@ class Recovery:
     dropped_bytes: int
     """Bytes of a torn tail cut off the log."""
     end: Lsn
+    """Where the log ends."""
+    applied: Lsn
+    """Where the database is; what the log holds behind it is not known to be committed."""
 
 
 class Store:
@@ -58,14 +62,20 @@ class Store:
         database_dir: str | None = None,
         random_bytes: Callable[[int], bytes] = os.urandom,
         segment_bytes: int = 16 << 20,
+        cluster_id: bytes | None = None,
+        committed_only: bool = False,
     ) -> None:
         """Open and recover. ``database_dir`` is where SQLite's files are, None: ``db`` in the directory.
+
+        ``cluster_id`` is the cluster that an empty directory joins; None founds one. ``committed_only`` leaves out what
+        is in the log and not known to be committed, for a node that may have to take it back.
 
         Raises HeliosError for whatever stands in the way.
         """
         self.directory = directory
         self.files = files if files is not None else OsFiles()
         self._random_bytes = random_bytes
+        self._committed_only = committed_only
         self._segment_bytes = segment_bytes
         self.log_dir = f"{directory}/log"
         self.control_dir = f"{directory}/control"
@@ -73,7 +83,7 @@ class Store:
         self.db_path = f"{database_dir}/{DATABASE_NAME}"
         os.makedirs(database_dir, mode=0o700, exist_ok=True)
         born = not ControlFile.exists(self.files, self.control_dir)
-        self.control = self._create_control() if born else ControlFile.open(self.files, self.control_dir)
+        self.control = self._create_control(cluster_id) if born else ControlFile.open(self.files, self.control_dir)
         record = self.control.record
         self.log = PageLog.open(
             self.files,
@@ -83,9 +93,10 @@ class Store:
             flushed_floor=record.flushed_lsn,
         )
         self.slots = SlotStore.open(self.files, self.control_dir)
+        self.timeline = Timeline.open(self.files, self.control_dir, self.log)
         self.checksums, self.recovery = self._recover(born or self.log.last is None)
 
-    def _create_control(self) -> ControlFile:
+    def _create_control(self, cluster_id: bytes | None) -> ControlFile:
         if self.files.listdir(self.log_dir):
             raise LogDamaged(
                 f"{self.control_dir} has no control file, but {self.log_dir} holds a page log",
@@ -96,7 +107,7 @@ class Store:
                 f"{self.control_dir} has no control file, but there is a database at {self.db_path}",
                 hint="Restore the control file and the page log from a backup, or start with an empty data directory.",
             )
-        record = ControlRecord(cluster_id=self._random_bytes(16), incarnation=self._random_bytes(16))
+        record = ControlRecord(cluster_id=cluster_id or self._random_bytes(16), incarnation=self._random_bytes(16))
         return ControlFile.create(self.files, self.control_dir, record)
 
     def _recover(self, born: bool) -> tuple[ChecksumTable, Recovery]:
@@ -104,21 +115,27 @@ class Store:
         if born:
             self._discard_cache(and_database=True)
             create_database(self.db_path)
-            return ChecksumTable(), Recovery(True, True, 0, 0, self.log.dropped_bytes, self.log.end)
+            end = self.log.end
+            return ChecksumTable(), Recovery(True, True, 0, 0, self.log.dropped_bytes, end, end)
         self._discard_cache()
         database = OsFiles().open(self.db_path, create=record.checkpoint_lsn == 0)
         try:
             table = self.control.load_checksums()
-            result = redo(self.log, database, record.checkpoint_lsn, table)
+            result = redo(self.log, database, record.checkpoint_lsn, table, end=self._redo_end(record))
             if not record.clean:
                 self._verify_file(database, result.table)
         finally:
             database.close()
         self.control.checkpoint(result.end, result.table, flushed_lsn=self.log.end)
         recovery = Recovery(
-            False, record.clean, result.records, result.pages_written, self.log.dropped_bytes, self.log.end
+            False, record.clean, result.records, result.pages_written, self.log.dropped_bytes, self.log.end, result.end
         )
         return result.table, recovery
+
+    def _redo_end(self, record: ControlRecord) -> Lsn | None:
+        if not self._committed_only or self.log.last is None:
+            return None
+        return max(record.checkpoint_lsn, record.committed_lsn, self.log.last.committed_lsn)
 
     def _verify_file(self, database: object, table: ChecksumTable) -> None:
         """After an unclean stop: the pages in the file must be the pages the records led to."""
@@ -140,8 +157,12 @@ class Store:
         what it had sent to others and not synced could then exist twice under one LSN.
         """
         term = Term(self.control.record.term.number + 1, int.from_bytes(self._random_bytes(8), "little"))
-        self.control.update(term=term, clean=False, voted_for="")
+        self.promise(term)
         return term
+
+    def promise(self, term: Term) -> None:
+        """Never again act in an older term than this one; on disk when this returns."""
+        self.control.update(term=term, clean=False, voted_for="")
 
     def encoder(self, term: Term) -> RecordEncoder:
         """Makes the records that follow the log's end."""
@@ -159,4 +180,5 @@ class Store:
     def close(self) -> None:
         """Release the files."""
         self.log.close()
+        self.timeline.close()
         self.control.close()

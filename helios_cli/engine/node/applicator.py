@@ -1,0 +1,320 @@
+"""A standby's thread: puts the primary's records into its own log, syncs, applies them, and says how far it is.
+
+What is applied is not shown before it is committed: each run of records becomes a boundary with a reader pinned at it,
+like a commit of this node's own. While as many boundaries wait as the ring has readers for, records go on into the log
+and are applied later, as one run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import chain
+from typing import Any, Final
+
+from helios_cli.engine.errors import HeliosError, LogDamaged
+from helios_cli.engine.log.chain import ChainTracker
+from helios_cli.engine.log.record import VERIFY_HINT, Buffer, Kind, Record, RecordHeader, decode_record
+from helios_cli.engine.storage.applier import WalApplier
+from helios_cli.engine.storage.database import Commit, Database
+from helios_cli.engine.storage.pagelog import PageLog
+from helios_cli.engine.storage.timeline import Timeline
+from helios_cli.engine.types import Lsn
+
+log = logging.getLogger(__name__)
+
+RUN_PAGES: Final = 2048
+"""Page images merged into one boundary: 8 MiB."""
+
+BATCH_BYTES: Final = 4 << 20
+"""Records that are synced at once."""
+
+_SCHEMA_COOKIE_BYTES: Final = 4
+_SCHEMA_COOKIE_AT: Final = 40
+"""In page 1: changed with every change of the schema (sqlite.org/fileformat2.html, 1.3)."""
+
+
+class Diverged(HeliosError):
+    """A record led to another state than it did on the primary."""
+
+    sqlstate = "XX001"
+
+
+class WalApplicator:
+    """Flushes and applies what :meth:`feed` brings, in order. Its callbacks run on the loop."""
+
+    def __init__(
+        self,
+        page_log: PageLog,
+        timeline: Timeline,
+        database: Database,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        applied: Lsn,
+        boundaries_max: int,
+        on_flushed: Callable[[bytes], None],
+        on_applied: Callable[[Commit], None],
+        on_failed: Callable[[BaseException], None],
+    ) -> None:
+        """``applied`` is the LSN that the database is at; what the log holds behind it is applied first."""
+        self.written = page_log.end
+        """Behind the last record that was fed."""
+        self.position = (applied, database.checksums.total)
+        """Where the database is, and its checksum there."""
+        self.records_applied = 0
+        self.pages_applied = 0
+        self._log = page_log
+        self._timeline = timeline
+        self._database = database
+        self._loop = loop
+        self._on_flushed = on_flushed
+        self._on_applied = on_applied
+        self._on_failed = on_failed
+        self._applier = WalApplier(database.path, database.connect)
+        self._cookie = b""
+        self._version_page = 0
+        """Where the version of the catalogs is kept, which changes with every DDL; 0: not looked for yet."""
+        self._tracker = ChainTracker()
+        self._last: RecordHeader | None = None
+        self._room = boundaries_max
+        self._queue: deque[bytes] = deque()
+        self._queued_bytes = 0
+        self._changed = threading.Condition()
+        self._pausing = False
+        self._paused = False
+        self._finishing = False
+        self._giving_up = False
+        self._thread = threading.Thread(target=self._run, name="applicator", daemon=True)
+
+    # On the loop -----------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    @property
+    def applied(self) -> Lsn:
+        """Where the database is."""
+        return self.position[0]
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes that were fed and are not on disk yet."""
+        return self._queued_bytes
+
+    def feed(self, data: bytes) -> None:
+        """Take whole records that continue what was fed before."""
+        with self._changed:
+            self.written = Lsn(self.written + len(data))
+            self._queue.append(data)
+            self._queued_bytes += len(data)
+            self._changed.notify_all()
+
+    def release(self, boundaries: int) -> None:
+        """So many boundaries are committed: their readers are free for others."""
+        with self._changed:
+            self._room += boundaries
+            self._changed.notify_all()
+
+    @contextlib.asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """While nothing is applied, as a checkpoint needs it."""
+        with self._changed:
+            self._pausing = True
+            self._changed.notify_all()
+        try:
+            while not self._paused and self._thread.is_alive():
+                await asyncio.sleep(0.0005)
+            yield
+        finally:
+            with self._changed:
+                self._pausing = False
+                self._changed.notify_all()
+
+    def finish(self) -> None:
+        """Flush and apply all that was fed, then end the thread. Blocks; boundaries must be released meanwhile."""
+        self._end(giving_up=False)
+
+    def stop(self) -> None:
+        """End the thread after the batch in hand. Blocks."""
+        self._end(giving_up=True)
+
+    def close(self) -> None:
+        """Let go of SQLite's WAL, after the thread has ended."""
+        self._applier.close()
+
+    def _end(self, *, giving_up: bool) -> None:
+        with self._changed:
+            self._finishing = True
+            self._giving_up = self._giving_up or giving_up
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    # On the thread ---------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._last = self._log.last
+            self._apply(self._log.records(self.applied))
+            while batch := self._take():
+                records = self._checked(batch)
+                self._log.write_through(batch)
+                self._post(self._on_flushed, batch)
+                self._apply(records)
+        except _GivenUp:
+            pass
+        except BaseException as error:
+            self._post(self._on_failed, error)
+
+    def _post(self, callback: Callable[[Any], None], argument: Any) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(callback, argument)
+
+    def _take(self) -> bytes:
+        """What waits, up to a batch; empty at the end."""
+        with self._changed:
+            while self._pausing or not self._queue:
+                if self._giving_up or (self._finishing and not self._queue and not self._pausing):
+                    return b""
+                self._paused = self._pausing
+                self._changed.wait()
+            self._paused = False
+            taken, size = [], 0
+            while self._queue and size < BATCH_BYTES:
+                taken.append(self._queue.popleft())
+                size += len(taken[-1])
+            self._queued_bytes -= size
+            return taken[0] if len(taken) == 1 else b"".join(taken)
+
+    def _checked(self, batch: bytes) -> list[Record]:
+        """The records, each verified and found to continue the one before."""
+        records: list[Record] = []
+        lsn, at, last = self._log.end, 0, self._last
+        while at < len(batch):
+            record = decode_record(batch, at, lsn=lsn)
+            header = record.header
+            if last is not None and not header.follows(last):
+                raise LogDamaged(f"record at {lsn} does not continue the log of this node", hint=VERIFY_HINT)
+            if header.kind is Kind.TERM_START:
+                self._timeline.begins(header.term, header.lsn)
+            records.append(record)
+            last, lsn = header, header.end
+            at += header.length
+        self._last = last
+        return records
+
+    def _apply(self, records: Iterator[Record] | list[Record]) -> None:
+        run: dict[int, Buffer] = {}
+        newest: RecordHeader | None = None
+        table = self._database.checksums
+        for record in records:
+            header = record.header
+            start = self._tracker.feed(header)
+            if start is None:
+                continue
+            if start != header.lsn:
+                if newest is not None:
+                    self._publish((run,), newest)
+                    run, newest = {}, None
+                self._apply_chain(start, record)
+                continue
+            pages = record.pages()
+            _check(header, table.apply(pages, header.db_pages))
+            run.update(pages)
+            newest = header
+            self.records_applied += 1
+            if len(run) >= RUN_PAGES:
+                self._publish((run,), newest)
+                run, newest = {}, None
+        if newest is not None:
+            self._publish((run,), newest)
+
+    def _apply_chain(self, start: Lsn, end: Record) -> None:
+        """Apply a large transaction, reading its parts from the log again, so that none of them waits in memory."""
+        header = end.header
+        table = self._database.checksums
+
+        def parts() -> Iterator[dict[int, bytes]]:
+            for part in chain(self._log.records(start, header.lsn), (end,)):
+                pages = part.pages()
+                table.apply(pages, header.db_pages)
+                yield pages
+            _check(header, table.total)
+
+        self.records_applied += 1
+        self._publish(parts(), header)
+
+    def _publish(self, parts: Any, header: RecordHeader) -> None:
+        """Make the state after ``header`` the newest in SQLite, with a reader pinned at it."""
+        with self._changed:
+            while self._room <= 0:
+                if self._giving_up:
+                    raise _GivenUp
+                self._changed.wait()
+            self._room -= 1
+        database = self._database
+        applier = self._applier
+        schema_changed = False
+        counted = 0
+
+        def watched() -> Iterator[dict[int, Buffer]]:
+            nonlocal schema_changed, counted
+            for pages in parts:
+                counted += len(pages)
+                if 1 in pages:
+                    schema_changed = self._new_cookie(pages[1]) or schema_changed
+                if self._version_page in pages:
+                    schema_changed = True
+                yield pages
+
+        try:
+            with database.commit_lock:
+                before = applier.frames()
+                frames = applier.apply_parts(watched(), header.db_pages)
+                database.commit_seq += 1
+                if frames != before:
+                    database.changed_seq = database.commit_seq
+                    database.capture.note(frames, applier.salts())
+                if schema_changed:
+                    database.ring.wanted += 1
+                commit = Commit(
+                    database.commit_seq, database.ring.pin_boundary(), header.end, schema_changed=schema_changed
+                )
+        finally:
+            database.after_lock()
+        if schema_changed:
+            self._version_page = self._find_version_page()
+        self.position = (header.end, header.db_checksum)
+        self.pages_applied += counted
+        self._post(self._on_applied, commit)
+
+    def _find_version_page(self) -> int:
+        connection = self._database.borrow()
+        try:
+            row = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'helios_meta'").fetchone()
+        finally:
+            self._database.give_back(connection)
+        return int(row[0]) if row is not None else 0
+
+    def _new_cookie(self, page: Buffer) -> bool:
+        cookie = bytes(page[_SCHEMA_COOKIE_AT : _SCHEMA_COOKIE_AT + _SCHEMA_COOKIE_BYTES])
+        changed, self._cookie = cookie != self._cookie, cookie
+        return changed
+
+
+class _GivenUp(Exception):
+    """The thread is told to end while it waits for room."""
+
+
+def _check(header: RecordHeader, found: int) -> None:
+    if found != header.db_checksum:
+        raise Diverged(
+            f"the database has checksum {found:016x} after the record at {header.lsn}, "
+            f"the primary had {header.db_checksum:016x}",
+            hint="Copy the node anew: stop it, empty its data directory, and start it as a standby.",
+        )

@@ -1,0 +1,86 @@
+"""What a node is when it starts, and how an empty data directory finds the cluster that it joins."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+from helios_cli.engine.config.roles import Role, decide_role
+from helios_cli.engine.config.settings import Settings
+from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.node import report
+from helios_cli.engine.node.peer_link import Identity, PeerLink, introduce
+from helios_cli.engine.replication import messages
+from helios_cli.engine.storage.control import ControlFile
+from helios_cli.engine.storage.files import OsFiles
+from helios_cli.engine.storage.membership import load_role, save_role
+from helios_cli.engine.storage.secret import load_secret
+from helios_cli.engine.types import Term
+
+log = logging.getLogger(__name__)
+
+RETRY_S: Final = 0.5
+CONNECT_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a node must know before it opens its data directory."""
+
+    role: Role
+    cluster_id: bytes | None
+    """Of the cluster that an empty directory joins; None: it founds one, or has one."""
+    secret: bytes
+    """The cluster's; empty when there is none yet."""
+
+
+async def find_beginning(settings: Settings) -> Beginning:
+    """The role that the directory remembers or the settings give; an empty standby waits for somebody to answer.
+
+    Raises:
+        ConfigError: a new standby has no primary to join, or the secret cannot be read.
+        HeliosError: the directory cannot be read or written.
+    """
+    files = OsFiles()
+    control_dir = f"{settings.data_dir}/control"
+    secret = load_secret(control_dir, settings.cluster_secret_file)
+    known = load_role(files, control_dir)
+    empty = not ControlFile.exists(files, control_dir)
+    decision = decide_role(settings, known if known is not None or empty else Role("standalone"))
+    for warning in decision.warnings:
+        log.warning("%s", warning)
+    role = decision.role
+    cluster_id = None
+    if empty and role.name == "standby":
+        own = Identity(
+            report.node_id(settings), "", "", role.name, settings.replication_mode, settings.advertise_address,
+            settings.pg_port, settings.native_port, settings.http_port,
+        )  # fmt: skip
+        cluster_id = bytes.fromhex((await find_cluster(own, secret, role.primary_host, role.primary_port)).cluster_id)
+    if empty and known is None:
+        save_role(files, control_dir, role)
+    return Beginning(role, cluster_id, secret)
+
+
+async def find_cluster(own: Identity, secret: bytes, host: str, port: int) -> messages.Challenge:
+    """Who answers at an address; asks again and again until somebody does."""
+    loop = asyncio.get_running_loop()
+    told = ""
+    while True:
+        link = PeerLink(lambda: Term(0))
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await loop.create_connection(lambda link=link: link, host, port)  # type: ignore[misc]
+            challenge, _ = await introduce(link, own, secret)
+        except (OSError, HeliosError, TimeoutError) as error:
+            reason = getattr(error, "message", None) or str(error) or "no answer"
+            if reason != told:
+                log.warning("cannot join the cluster at %s:%s yet: %s", host, port, reason)
+                told = reason
+        else:
+            return challenge
+        finally:
+            link.close()
+        await asyncio.sleep(RETRY_S)

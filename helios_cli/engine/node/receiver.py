@@ -1,0 +1,182 @@
+"""The following side of the native protocol: connects, asks for what comes behind the own log's end, hands it on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.log.history import History
+from helios_cli.engine.log.record import peek_lsn
+from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused, introduce
+from helios_cli.engine.replication import messages
+from helios_cli.engine.types import Lsn, Term
+from helios_cli.engine.wire.peer import Frame, Kind, PeerProtocolError
+
+log = logging.getLogger(__name__)
+
+RETRY_FIRST_S: Final = 0.05
+RETRY_MAX_S: Final = 1.0
+SILENCE_S: Final = 3.0
+"""Without a word for so long, the connection is taken for dead."""
+
+QUEUE_MAX: Final = 16 << 20
+"""Bytes received and not on disk yet, at which nothing more is read from the socket."""
+
+
+class Follower(Protocol):
+    """The node, as the receiver needs it."""
+
+    def term(self) -> Term:
+        """The newest term it knows."""
+
+    def identity(self) -> Identity:
+        """What it says of itself."""
+
+    def secret(self) -> bytes:
+        """The cluster's secret; empty when it has none."""
+
+    def log_end(self) -> tuple[History, Lsn]:
+        """The terms of its log, and where the next record belongs."""
+
+    def joined(self, challenge: messages.Challenge, welcome: messages.Welcome, term: Term) -> None:
+        """Somebody answered. Raises HeliosError when it must not be followed."""
+
+    def records(self, data: bytes, term: Term) -> None:
+        """Whole records that continue the log."""
+
+    def committed(self, lsn: Lsn, end: Lsn, sent_us: int) -> None:
+        """What the node that is followed knows to be committed, where its log ends, and its clock."""
+
+    def heartbeat(self) -> None:
+        """The node that is followed wants to hear of this one."""
+
+    def queued_bytes(self) -> int:
+        """Bytes taken and not on disk yet."""
+
+    def must_rewind(self, fork: Lsn, history: History) -> None:
+        """The own log has records behind ``fork`` that the other has not."""
+
+    def must_reseed(self, reason: str) -> None:
+        """The records that come next are gone there."""
+
+    def lost(self, error: BaseException | None) -> None:
+        """The connection has ended."""
+
+
+class WalReceiver:
+    """Follows one address, for as long as :meth:`run` runs."""
+
+    def __init__(
+        self,
+        follower: Follower,
+        loop: asyncio.AbstractEventLoop,
+        addresses: Callable[[], list[tuple[str, int]]],
+        tls: Any = None,
+    ) -> None:
+        """``addresses`` are tried in their order."""
+        self._follower = follower
+        self._loop = loop
+        self._addresses = addresses
+        self._tls = tls
+        self._expected = Lsn(0)
+        self._heard_at = 0.0
+        self._reading = True
+        self.link: PeerLink | None = None
+        self.streaming = False
+
+    async def run(self) -> None:
+        """Connect, follow, and connect again, until cancelled."""
+        pause = RETRY_FIRST_S
+        told = ""
+        while True:
+            for host, port in self._addresses():
+                try:
+                    await self._follow(host, port)
+                except (OSError, HeliosError, TimeoutError) as error:
+                    text = getattr(error, "message", None) or str(error) or type(error).__name__
+                    text = f"cannot follow {host}:{port}: {text}"
+                    if text != told:
+                        log.warning("%s", text)
+                    told = text
+                    self._follower.lost(error)
+                else:
+                    told = ""
+                    pause = RETRY_FIRST_S
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, RETRY_MAX_S)
+
+    async def _follow(self, host: str, port: int) -> None:
+        follower = self._follower
+        link = PeerLink(follower.term)
+        ended = self._loop.create_future()
+        async with asyncio.timeout(10.0):
+            await self._loop.create_connection(lambda: link, host, port, ssl=self._tls)
+        try:
+            challenge, welcome = await introduce(link, follower.identity(), follower.secret())
+            follower.joined(challenge, welcome, link.peer_term)
+            history, end = follower.log_end()
+            link.on_lost = lambda: None if ended.done() else ended.set_result(None)
+            self._expected = end
+            self._heard_at = self._loop.time()
+            self.link = link
+            link.send(Kind.FOLLOW, messages.Follow(history.to_bytes().hex(), end).to_body())
+            link.begin(self._frame)
+            watch = self._loop.create_task(self._watch(link))
+            try:
+                if not link.closed:
+                    await ended
+            finally:
+                watch.cancel()
+        finally:
+            self.link = None
+            self.streaming = False
+            link.close()
+        if link.error is not None:
+            raise link.error
+        follower.lost(None)
+
+    async def _watch(self, link: PeerLink) -> None:
+        """End a connection that has gone silent, and read on when what was received is on disk."""
+        while True:
+            await asyncio.sleep(0.05)
+            if not self._reading and self._follower.queued_bytes() < QUEUE_MAX // 2:
+                self._reading = True
+                link.transport.resume_reading()
+            if not self._reading:
+                self._heard_at = self._loop.time()
+            elif self._loop.time() - self._heard_at > SILENCE_S:
+                link.fail(PeerProtocolError(f"nothing was heard for {SILENCE_S:.0f} s"))
+
+    def _frame(self, frame: Frame) -> None:
+        follower = self._follower
+        self._heard_at = self._loop.time()
+        if frame.kind is Kind.RECORDS:
+            committed, sent_us = messages.read_records_head(frame.body)
+            data = frame.body[messages.RECORDS_HEAD :]
+            if peek_lsn(data) != self._expected:
+                raise PeerProtocolError(f"records of {peek_lsn(data)} came where {self._expected} was due")
+            self._expected = Lsn(self._expected + len(data))
+            self.streaming = True
+            follower.records(data, frame.term)
+            follower.committed(committed, self._expected, sent_us)
+            if follower.queued_bytes() > QUEUE_MAX and self._reading and self.link is not None:
+                self._reading = False
+                self.link.transport.pause_reading()
+        elif frame.kind is Kind.HEARTBEAT:
+            beat = messages.Heartbeat.from_body(frame.body)
+            self.streaming = True
+            follower.committed(beat.committed, beat.end, beat.sent_us)
+            follower.heartbeat()
+        elif frame.kind is Kind.FORK:
+            fork = messages.Fork.from_body(frame.body)
+            follower.must_rewind(Lsn(fork.lsn), fork.terms())
+        elif frame.kind is Kind.RESEED:
+            follower.must_reseed(messages.Reseed.from_body(frame.body).reason)
+        elif frame.kind is Kind.REFUSED:
+            refused = messages.Refused.from_body(frame.body)
+            raise PeerRefused(refused.message, sqlstate=refused.sqlstate, hint=refused.hint or None)
+        else:
+            raise PeerProtocolError(f"the node that is followed sent {frame.kind.name} out of turn")

@@ -1,0 +1,242 @@
+"""What nodes say to each other: the bodies of the native protocol's frames, as records and as bytes.
+
+Handshakes are JSON objects, so that a later version may add to them; what flows with every commit is packed.
+``docs/FORMAT.md`` has the table of the messages.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import hmac
+import json
+import struct
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from helios_cli.engine.log.history import History
+from helios_cli.engine.types import Lsn
+from helios_cli.engine.wire.peer import PeerProtocolError
+
+HANDSHAKE_MAX: Final = 64 << 10
+"""Bytes of a handshake's body: all that is believed of a peer before it has proved who it is."""
+
+NONCE_BYTES: Final = 16
+_RECORDS: Final = struct.Struct("<QQ")
+RECORDS_HEAD: Final = _RECORDS.size
+_HEARTBEAT: Final = struct.Struct("<QQQ")
+_ACKNOWLEDGE: Final = struct.Struct("<QQQQQ")
+
+
+class _Json:
+    """A handshake message: a JSON object with a field for each of the class's, of exactly its type."""
+
+    def to_body(self) -> bytes:
+        """The bytes of the frame's body."""
+        return json.dumps(dataclasses.asdict(self), separators=(",", ":")).encode()  # type: ignore[call-overload]
+
+    @classmethod
+    def from_body(cls, body: bytes) -> Self:
+        """Read a body; fields of a later version are left out.
+
+        Raises:
+            PeerProtocolError: it is no such message.
+        """
+        try:
+            content = json.loads(body) if len(body) <= HANDSHAKE_MAX else None
+        except (ValueError, RecursionError):
+            content = None
+        if not isinstance(content, dict):
+            raise PeerProtocolError(f"damaged message: no {cls.__name__} of a node")
+        given: dict[str, Any] = {}
+        for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+            value = content.get(field.name)
+            if type(value).__name__ != field.type:
+                raise PeerProtocolError(f"damaged message: {field.name} of a {cls.__name__} is no {field.type}")
+            given[field.name] = value
+        return cls(**given)
+
+
+@dataclass(frozen=True, slots=True)
+class Hello(_Json):
+    """HELLO: who calls."""
+
+    node_id: str
+    cluster_id: str
+    """32 hexadecimal digits; empty for a node that has not joined any."""
+    incarnation: str
+    """32 hexadecimal digits, drawn when its data directory was made; empty before."""
+    role: str
+    host: str
+    """Where it is reached; the ports too."""
+    pg_port: int
+    native_port: int
+    http_port: int
+    mode: str
+    """The class of standby that it wants to be: a replication mode."""
+    nonce: str
+    """32 hexadecimal digits, new with each connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge(_Json):
+    """CHALLENGE: who answers, and whether the caller has to prove that it knows the cluster's secret."""
+
+    node_id: str
+    cluster_id: str
+    nonce: str
+    proof_wanted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Proof(_Json):
+    """PROOF: that the caller knows the secret; empty when it was not asked for."""
+
+    proof: str
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome(_Json):
+    """WELCOME: that the answering node knows it too, and what it is."""
+
+    proof: str
+    role: str
+    mode: str
+    """The cluster's replication mode."""
+    host: str
+    pg_port: int
+    http_port: int
+    start_lsn: int
+    """Where its log begins; older records are gone."""
+    end_lsn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(_Json):
+    """REFUSED: why not; the connection ends."""
+
+    sqlstate: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Follow(_Json):
+    """FOLLOW: send me what comes behind ``end_lsn``."""
+
+    history: str
+    """The terms of the caller's log, :meth:`History.to_bytes` in hexadecimal."""
+    end_lsn: int
+
+    def terms(self) -> History:
+        """The history. Raises PeerProtocolError."""
+        return _history(self.history)
+
+
+@dataclass(frozen=True, slots=True)
+class Fork(_Json):
+    """FORK: our logs part at ``lsn``; go back to there and ask again."""
+
+    lsn: int
+    history: str
+    """The terms of the answering node's log."""
+
+    def terms(self) -> History:
+        """The history. Raises PeerProtocolError."""
+        return _history(self.history)
+
+
+@dataclass(frozen=True, slots=True)
+class Reseed(_Json):
+    """RESEED: the records asked for are gone; begin with a copy."""
+
+    start_lsn: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """HEARTBEAT: sent by whoever streams, a few times a second and whenever the committed LSN moved."""
+
+    committed: Lsn
+    end: Lsn
+    """Behind the last record of its log, flushed or not."""
+    sent_us: int
+    """Its wall clock, microseconds since 1970-01-01 UTC; the acknowledgement gives it back."""
+
+    def to_body(self) -> bytes:
+        """The bytes of the frame's body."""
+        return _HEARTBEAT.pack(self.committed, self.end, self.sent_us)
+
+    @classmethod
+    def from_body(cls, body: bytes) -> Heartbeat:
+        """Read a body. Raises PeerProtocolError."""
+        if len(body) != _HEARTBEAT.size:
+            raise PeerProtocolError("damaged message: a heartbeat of another length")
+        committed, end, sent_us = _HEARTBEAT.unpack(body)
+        return cls(Lsn(committed), Lsn(end), sent_us)
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """ACKNOWLEDGE: how far the following node has come. The frame's term is the one whose records it follows."""
+
+    written: Lsn
+    """Received."""
+    flushed: Lsn
+    """On its disk."""
+    applied: Lsn
+    """In its database."""
+    echo_us: int
+    """``sent_us`` of the newest heartbeat that it saw; 0 before the first."""
+    db_checksum: int
+    """Checksum of its database at the applied LSN."""
+
+    def to_body(self) -> bytes:
+        """The bytes of the frame's body."""
+        return _ACKNOWLEDGE.pack(self.written, self.flushed, self.applied, self.echo_us, self.db_checksum)
+
+    @classmethod
+    def from_body(cls, body: bytes) -> Acknowledge:
+        """Read a body. Raises PeerProtocolError."""
+        if len(body) != _ACKNOWLEDGE.size:
+            raise PeerProtocolError("damaged message: an acknowledgement of another length")
+        written, flushed, applied, echo_us, db_checksum = _ACKNOWLEDGE.unpack(body)
+        if not applied <= flushed <= written:
+            raise PeerProtocolError("damaged message: applied, flushed and written do not rise in this order")
+        return cls(Lsn(written), Lsn(flushed), Lsn(applied), echo_us, db_checksum)
+
+
+def records_body(committed: int, sent_us: int, records: bytes) -> bytes:
+    """RECORDS: what the sender knows to be committed, its wall clock, and whole records verbatim."""
+    return _RECORDS.pack(committed, sent_us) + records
+
+
+def read_records_head(body: bytes) -> tuple[Lsn, int]:
+    """Committed LSN and wall clock of a RECORDS body; the records are behind RECORDS_HEAD.
+
+    Raises:
+        PeerProtocolError: it holds no record.
+    """
+    if len(body) <= RECORDS_HEAD:
+        raise PeerProtocolError("damaged message: records without a record")
+    committed, sent_us = _RECORDS.unpack_from(body)
+    return Lsn(committed), sent_us
+
+
+def prove(secret: bytes, who: str, hello: bytes, challenge: bytes) -> str:
+    """What shows that ``who`` (``caller`` or ``answerer``) knows the secret, for this connection alone."""
+    text = b"".join((who.encode(), b"\0", len(hello).to_bytes(4, "little"), hello, challenge))
+    return hmac.new(secret, text, hashlib.sha256).hexdigest()
+
+
+def proves(given: str, secret: bytes, who: str, hello: bytes, challenge: bytes) -> bool:
+    """Whether ``given`` is that proof; takes the same time for every wrong one."""
+    return hmac.compare_digest(given.encode(), prove(secret, who, hello, challenge).encode())
+
+
+def _history(text: str) -> History:
+    try:
+        return History.from_bytes(bytes.fromhex(text))
+    except Exception as error:
+        raise PeerProtocolError(f"damaged message: {error}") from error

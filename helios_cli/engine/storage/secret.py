@@ -1,0 +1,47 @@
+"""The cluster's secret: what nodes of one cluster prove to each other that they know."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from helios_cli.engine.errors import ConfigError
+
+VARIABLE: Final = "HELIOSDB_CLUSTER_SECRET"
+NAME: Final = "cluster.secret"
+
+
+def load_secret(control_dir: str, file: str, environment: Mapping[str, str] = os.environ) -> bytes:
+    """The secret from the environment, else from ``file``, else from the data directory; empty when there is none.
+
+    Raises:
+        ConfigError: ``file`` was given and cannot be read, or is empty.
+    """
+    if environment.get(VARIABLE):
+        return environment[VARIABLE].encode()
+    path = Path(file) if file else Path(control_dir) / NAME
+    try:
+        secret = path.read_bytes().strip()
+    except OSError as error:
+        if not file:
+            return b""
+        raise ConfigError(f"cannot read cluster_secret_file {file}: {error.strerror}") from error
+    if not secret:
+        raise ConfigError(f"{path} is empty", hint="Write the cluster's secret into it.")
+    return secret
+
+
+def create_secret(control_dir: str) -> bytes:
+    """Draw a secret for a cluster that is born here, readable by this user alone."""
+    secret = secrets.token_hex(32).encode()
+    path = Path(control_dir) / NAME
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(descriptor, secret + b"\n")
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return secret
