@@ -64,6 +64,8 @@ class Target:
     application_name: str = "heliosdb"
     ssl_context: ssl.SSLContext | None = None
     """Checks the server's certificate in its own way; only with TLS."""
+    read_timeout: float | None = None
+    """Seconds of silence after which a statement's connection is taken for lost; None: waits for ever."""
 
 
 def connect(
@@ -219,7 +221,7 @@ class PgClient:
             raise CannotConnect(f"connection to {target.host}:{target.port} failed: timeout expired") from exc
         except (OSError, ConnectionLost) as exc:
             raise CannotConnect(f"connection to {target.host}:{target.port} failed: {exc}") from exc
-        self._sock.settimeout(None)
+        self._sock.settimeout(target.read_timeout)
 
     def _authenticate(self) -> None:
         """Answer the server's requests until AuthenticationOk."""

@@ -15,7 +15,7 @@ from helios_cli.engine.types import Lsn, Term
 
 
 class SyncMode(enum.Enum):
-    """What a commit waits for."""
+    """What a commit waits for. ``SYNCHRONOUS`` and ``ASYNCHRONOUS`` are other names of two of them."""
 
     ASYNC = "async"
     """Flushed on the primary."""
@@ -25,6 +25,16 @@ class SyncMode(enum.Enum):
     """Flushed on a majority of the members."""
     SYNC = "sync"
     """Flushed and applied on every member."""
+
+    ASYNCHRONOUS = "async"
+    SYNCHRONOUS = "sync"
+
+    @classmethod
+    def _missing_(cls, value: object) -> SyncMode | None:
+        """``semi_sync``, ``SemiSync``, ``Synchronous`` and the like are understood too."""
+        plain = str(value).replace("-", "").replace("_", "").lower()
+        wanted = plain.removesuffix("hronous")
+        return next((mode for mode in cls if mode.value.replace("-", "") == wanted), None)
 
     def copies(self, members: int) -> int:
         """W for ``members`` data nodes, the primary counted; never more than there are."""
