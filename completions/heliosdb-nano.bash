@@ -3,17 +3,25 @@ _heliosdb_nano() {
     local word="${COMP_WORDS[COMP_CWORD]}" path="" item
     for item in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case "$path $item" in
-            " start" | " server" | " stop" | " health" | " status" | " sql" | " log" | " log inspect" | " log verify" | " log dump" | " config" | " config show" | " config validate" | " config init" | " doctor" | " demo" | " completion" | " version") path="$path $item" ;;
+            " start" | " server" | " stop" | " health" | " status" | " cluster" | " cluster up" | " cluster status" | " cluster kill" | " cluster freeze" | " cluster thaw" | " cluster start" | " cluster down" | " sql" | " log" | " log inspect" | " log verify" | " log dump" | " config" | " config show" | " config validate" | " config init" | " doctor" | " demo" | " completion" | " version") path="$path $item" ;;
         esac
     done
     local words=""
     case "$path" in
-        "") words="start server stop health status sql log config doctor demo completion version --version --help" ;;
+        "") words="start server stop health status cluster sql log config doctor demo completion version --version --help" ;;
         " start") words="--config --set --dry-run --json --data-dir --node-id --listen-address --advertise-address --pg-port --native-port --http-port --allow-faults --no-allow-faults --auth --allow-insecure-network --no-allow-insecure-network --tls-cert --tls-key --cluster-secret-file --authentication-timeout --max-connections --statement-timeout --lock-timeout --idle-in-transaction-session-timeout --idle-writer-timeout --synchronous-commit --wal-checkpoint-mb --wal-max-mb --log-segment-mb --log-retention-mb --max-slot-lag-mb --group-max-transactions --groups-in-flight --reader-threads --replication-role --replication-mode --primary-host --primary-port --log-level --log-format --help" ;;
         " server") words="--ha-mode --ha-bind --ha-primary --ha-region --ha-peers --config --set --dry-run --json --data-dir --node-id --listen-address --advertise-address --pg-port --native-port --http-port --allow-faults --no-allow-faults --auth --allow-insecure-network --no-allow-insecure-network --tls-cert --tls-key --cluster-secret-file --authentication-timeout --max-connections --statement-timeout --lock-timeout --idle-in-transaction-session-timeout --idle-writer-timeout --synchronous-commit --wal-checkpoint-mb --wal-max-mb --log-segment-mb --log-retention-mb --max-slot-lag-mb --group-max-transactions --groups-in-flight --reader-threads --replication-role --replication-mode --primary-host --primary-port --log-level --log-format --help" ;;
         " stop") words="--data-dir --config --timeout --kill --dry-run --json --help" ;;
         " health") words="--node --data-dir --config --ca --timeout --quiet --json --help" ;;
         " status") words="--node --data-dir --config --ca --timeout --json --help" ;;
+        " cluster") words="up status kill freeze thaw start down --help" ;;
+        " cluster up") words="--nodes --mode --dir --base-port --set --timeout --dry-run --json --help" ;;
+        " cluster status") words="--dir --watch --json --help" ;;
+        " cluster kill") words="--dir --dry-run --json --help" ;;
+        " cluster freeze") words="--dir --dry-run --json --help" ;;
+        " cluster thaw") words="--dir --dry-run --json --help" ;;
+        " cluster start") words="--dir --timeout --dry-run --json --help" ;;
+        " cluster down") words="--dir --timeout --kill --delete --yes --dry-run --json --help" ;;
         " sql") words="--command --file --host --port --username --user --dbname --password --sslmode --timeout --csv --expanded --timing --json --help" ;;
         " log") words="inspect verify dump --help" ;;
         " log inspect") words="--from --to --limit --data-dir --json --help" ;;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from http.client import BadStatusLine, HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
@@ -98,7 +99,25 @@ def _named(node: str, ca: str | None, settings: Settings | None) -> Address:
 
 
 def get(address: Address, path: str, timeout_s: float) -> Answer:
-    """Fetch a path.
+    """Fetch a path; raises what :func:`_ask` raises."""
+    return _ask(address, "GET", path, timeout_s)
+
+
+def post(address: Address, path: str, body: Mapping[str, object], token: str, timeout_s: float) -> Answer:
+    """Ask for something with the admin token; raises what :func:`_ask` raises."""
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    return _ask(address, "POST", path, timeout_s, json.dumps(body), headers)
+
+
+def _ask(
+    address: Address,
+    method: str,
+    path: str,
+    timeout_s: float,
+    body: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """One request and its answer.
 
     Raises:
         Unreachable: no connection, or no HTTP.
@@ -110,7 +129,7 @@ def get(address: Address, path: str, timeout_s: float) -> Answer:
     try:
         connection.connect()
         _compare_certificate(address, connection)
-        connection.request("GET", path)
+        connection.request(method, path, body, dict(headers or {}))
         response = connection.getresponse()
         text = response.read(BODY_BYTES_MAX).decode(errors="replace")
     except TimeoutError:

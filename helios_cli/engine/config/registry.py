@@ -24,6 +24,7 @@ OTHER_ENVIRONMENT: Final = (
     "HELIOSDB_PROXY_CONFIG",
     "HELIOSDB_HISTORY",
     "HELIOSDB_HOST",
+    "HELIOSDB_HTTP_TOKEN",
 )
 """Environment variables that are no settings of a node but belong to the product."""
 

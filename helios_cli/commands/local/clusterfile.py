@@ -1,0 +1,228 @@
+"""``cluster.toml``: the nodes of a cluster on this machine, their ports and their directories."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from helios_cli.engine.errors import ConfigError, HeliosError
+
+NAME: Final = "cluster.toml"
+DIRECTORY: Final = "heliosdb-cluster"
+"""Where ``cluster up`` makes a cluster when nothing else is said."""
+
+HOST: Final = "127.0.0.1"
+MODES: Final = ("async", "semi-sync", "sync", "quorum")
+UP_HINT: Final = "heliosdb-nano cluster up makes one; name it with --dir DIR or HELIOSDB_CLUSTER."
+
+HEAD: Final = """A HeliosDB Nano cluster on this machine, written by: heliosdb-nano cluster up
+The roles here are those of an empty directory; a node remembers what became of it.
+The data of node N is in N/, its log in N.log, its process in N.pid, beside this file.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalNode:
+    """One node of the file."""
+
+    name: str
+    """Its node_id, and the name of its data directory."""
+    role: str
+    """``primary`` or ``standby``: what it was made as."""
+    mode: str
+    """The cluster's mode for the primary, its class for a standby."""
+    pg_port: int
+    native_port: int
+    http_port: int
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Ports by face."""
+        return {"pg": self.pg_port, "native": self.native_port, "http": self.http_port}
+
+
+@dataclass(frozen=True, slots=True)
+class LocalCluster:
+    """The file's content and where it is."""
+
+    directory: Path
+    nodes: tuple[LocalNode, ...]
+    settings: tuple[str, ...] = ()
+    """Further settings of every node, as NAME=VALUE."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.directory / NAME
+
+    @property
+    def secret_file(self) -> Path:
+        """The secret that the nodes prove to each other."""
+        return self.directory / "cluster.secret"
+
+    def data_dir(self, node: LocalNode) -> Path:
+        """Where a node keeps everything."""
+        return self.directory / node.name
+
+    def log_file(self, node: LocalNode) -> Path:
+        """What a node says."""
+        return self.directory / f"{node.name}.log"
+
+    def pid_file(self, node: LocalNode) -> Path:
+        """Which process it is."""
+        return self.directory / f"{node.name}.pid"
+
+    def token_file(self, node: LocalNode) -> Path:
+        """The token of its admin verbs."""
+        return self.data_dir(node) / "http.token"
+
+    def node(self, name: str) -> LocalNode:
+        """The node of a name.
+
+        Raises:
+            HeliosError: there is none (42704).
+        """
+        for one in self.nodes:
+            if one.name == name:
+                return one
+        names = ", ".join(one.name for one in self.nodes)
+        raise HeliosError(f'there is no node "{name}" in {self.path}', sqlstate="42704", hint=f"Its nodes are {names}.")
+
+
+def find(directory: str | None, environ: Mapping[str, str]) -> Path | None:
+    """The directory of the cluster that is meant; None when nothing points to one.
+
+    The first of ``directory``, HELIOSDB_CLUSTER, ``./cluster.toml`` and ``./heliosdb-cluster/cluster.toml``. The first
+    two may name the file or its directory and need not exist.
+    """
+    for named in (directory, environ.get("HELIOSDB_CLUSTER")):
+        if named:
+            path = Path(named)
+            return path.parent if path.name == NAME else path
+    return next((path for path in (Path(), Path(DIRECTORY)) if (path / NAME).exists()), None)
+
+
+def load(directory: str | None, environ: Mapping[str, str] = os.environ) -> LocalCluster:
+    """Read the cluster that is meant.
+
+    Raises:
+        ConfigError: there is none, or its file is not in order.
+    """
+    found = find(directory, environ)
+    if found is None:
+        raise ConfigError(f"no {NAME} here", hint=UP_HINT)
+    return read(found)
+
+
+def read(directory: Path) -> LocalCluster:
+    """Read ``cluster.toml`` of a directory.
+
+    Raises:
+        ConfigError: it is not there, cannot be read, or is not in order.
+    """
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    path = directory / NAME
+    try:
+        content = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
+        nodes = tuple(_node(entry) for entry in content["nodes"])
+        cluster = LocalCluster(directory, nodes, tuple(str(one) for one in content.get("settings", ())))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}", hint=UP_HINT) from None
+    except (TOMLKitError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is no TOML: {error}") from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(f"{path} is not in order: {_reason(error)}", hint="See docs/OPERATIONS.md.") from None
+    _check(cluster)
+    return cluster
+
+
+def _node(entry: Mapping[str, Any]) -> LocalNode:
+    ports = [entry[name] for name in ("pg_port", "native_port", "http_port")]
+    if not all(isinstance(port, int) and 0 < port < 65536 for port in ports):
+        raise ValueError(f"the ports of {entry['name']} are {ports}")
+    name, role, mode = str(entry["name"]), str(entry["role"]), str(entry["mode"])
+    if not name or "/" in name or name.startswith("."):
+        raise ValueError(f"{name!r} cannot be the name of a node")
+    if role not in ("primary", "standby") or mode not in MODES:
+        raise ValueError(f"{name} has role {role!r} and mode {mode!r}")
+    return LocalNode(name, role, mode, *ports)
+
+
+def _check(cluster: LocalCluster) -> None:
+    """Names and ports are all different."""
+    names = [one.name for one in cluster.nodes]
+    ports = [str(port) for one in cluster.nodes for port in one.ports.values()]
+    for what, values in (("name", names), ("port", ports)):
+        twice = sorted({one for one in values if values.count(one) > 1})
+        if twice:
+            raise ConfigError(f"{cluster.path} gives the {what} {twice[0]} twice")
+    if not names:
+        raise ConfigError(f"{cluster.path} names no node")
+
+
+def _reason(error: Exception) -> str:
+    return f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+
+
+def write(cluster: LocalCluster) -> None:
+    """Write the file, all of it or nothing; comments and foreign keys of the file that is there are kept."""
+    import tomlkit
+
+    if cluster.path.exists():
+        document = tomlkit.parse(cluster.path.read_text(encoding="utf-8"))
+    else:
+        document = tomlkit.document()
+        for line in HEAD.splitlines():
+            document.add(tomlkit.comment(line))
+        document.add(tomlkit.nl())
+    if cluster.settings or "settings" in document:
+        document["settings"] = list(cluster.settings)
+    tables = tomlkit.aot()
+    kept = {str(entry.get("name")): entry for entry in document.get("nodes", ())}
+    for node in cluster.nodes:
+        table = kept.get(node.name) or tomlkit.table()
+        table["name"] = node.name
+        table.update({"role": node.role, "mode": node.mode})
+        table.update({f"{face}_port": port for face, port in node.ports.items()})
+        tables.append(table)
+    document["nodes"] = tables
+    write_text(cluster.path, tomlkit.dumps(document))
+
+
+def write_text(path: Path, text: str, mode: int = 0o644) -> None:
+    """Write a file so that a reader sees the old text or the new one.
+
+    Raises:
+        OSError: the file system refuses.
+    """
+    descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+            os.fchmod(descriptor, mode)
+        os.replace(aside, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(aside)
+        raise
+
+
+def create_secret(cluster: LocalCluster) -> None:
+    """Draw the cluster's secret when there is none yet."""
+    if not cluster.secret_file.exists():
+        write_text(cluster.secret_file, secrets.token_hex(32) + "\n", 0o600)
+
+
+def with_nodes(cluster: LocalCluster, nodes: tuple[LocalNode, ...]) -> LocalCluster:
+    """The cluster with other nodes."""
+    return replace(cluster, nodes=nodes)

@@ -1,0 +1,127 @@
+"""What the nodes of a cluster are and say, asked all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
+
+from helios_cli.commands import _http
+from helios_cli.commands.local import processes
+from helios_cli.commands.local.clusterfile import HOST, LocalCluster, LocalNode
+from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.types import Lsn
+
+ASK_S: Final = 2.0
+STREAMING: Final = ("streaming", "catchup")
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One node, seen from outside."""
+
+    node: LocalNode
+    process: processes.Process | None
+    state: str
+    """``streaming``, ``catchup``, ``disconnected`` of a standby; ``serving`` of others; else ``starting`` (a process
+    without an answer), ``frozen`` or ``down``."""
+    status: Mapping[str, Any]
+    """The answer of /status; empty without one."""
+
+    @property
+    def role(self) -> str:
+        """What it says it is; what it was made as while it does not answer."""
+        return str(self.status.get("role") or self.node.role)
+
+    @property
+    def leads(self) -> bool:
+        """Whether it says that it is the primary (or alone)."""
+        return self.status.get("role") in ("primary", "standalone")
+
+    @property
+    def term(self) -> int:
+        """The newest term it knows; 0 without an answer."""
+        return int(self.status.get("term") or 0)
+
+    @property
+    def flushed(self) -> Lsn:
+        """Where its log is safe; 0 without an answer."""
+        return lsn_of(self.status.get("flushed_lsn"))
+
+    @property
+    def committed(self) -> Lsn:
+        """What it shows to readers; 0 without an answer."""
+        return lsn_of(self.status.get("committed_lsn"))
+
+    @property
+    def checksum(self) -> str:
+        """Of its database at the end of what it has applied; empty without an answer."""
+        return str(self.status.get("database_checksum") or "")
+
+
+def lsn_of(value: object) -> Lsn:
+    """An LSN as JSON has it, text or number; 0 for anything else."""
+    try:
+        return Lsn.parse(value) if isinstance(value, str) else Lsn(value if isinstance(value, int) else 0)
+    except ValueError:
+        return Lsn(0)
+
+
+def observe(cluster: LocalCluster, timeout_s: float = ASK_S) -> list[Observation]:
+    """All nodes, in the order of the file."""
+    with ThreadPoolExecutor(max_workers=min(32, len(cluster.nodes))) as pool:
+        return list(pool.map(lambda node: observe_node(cluster, node, timeout_s), cluster.nodes))
+
+
+def observe_node(cluster: LocalCluster, node: LocalNode, timeout_s: float = ASK_S) -> Observation:
+    """One node."""
+    process = processes.find(cluster, node)
+    if process is None:
+        return Observation(node, None, "down", {})
+    if process.state == "frozen":
+        return Observation(node, process, "frozen", {})
+    try:
+        answer = _http.get(_http.Address(HOST, node.http_port), "/status", timeout_s)
+    except HeliosError:
+        answer = None
+    if answer is None or answer.status != 200 or not isinstance(answer.body, dict):
+        return Observation(node, process, "starting", {})
+    return Observation(node, process, _state(answer.body), answer.body)
+
+
+def _state(status: Mapping[str, Any]) -> str:
+    if status.get("role") != "standby":
+        return "serving" if status.get("state") == "running" else str(status.get("state"))
+    return str((local_view(status) or {}).get("state") or "disconnected")
+
+
+def local_view(status: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What a node's record says of the node itself as a member of its cluster."""
+    cluster = status.get("cluster")
+    nodes = cluster.get("nodes") if isinstance(cluster, dict) else None
+    return nodes[0] if nodes else None
+
+
+def primary_of(seen: Sequence[Observation]) -> Observation | None:
+    """Who leads: of several that say so, the one of the newest term; None when nobody does."""
+    return max((one for one in seen if one.leads), key=lambda one: one.term, default=None)
+
+
+def lag_bytes(one: Observation, primary: Observation | None) -> int | None:
+    """Log that the primary has and a node does not show yet; None when one of them does not answer."""
+    if primary is None or not one.status:
+        return None
+    return max(0, primary.flushed - one.committed)
+
+
+def healthy(seen: Sequence[Observation]) -> bool:
+    """Whether one primary leads and every other node streams."""
+    primary = primary_of(seen)
+    return primary is not None and all(one is primary or one.state in STREAMING for one in seen)
+
+
+def lacking(seen: Sequence[Observation]) -> list[str]:
+    """Each node that is not as it should be, and how it is."""
+    primary = primary_of(seen)
+    return [f"{one.node.name} is {one.state}" for one in seen if one is not primary and one.state not in STREAMING]

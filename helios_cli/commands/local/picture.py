@@ -1,0 +1,143 @@
+"""The table of a cluster: for people, for programs, and again and again."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from helios_cli.commands._output import print_json, print_table
+from helios_cli.commands.local import observation
+from helios_cli.commands.local.clusterfile import LocalCluster
+from helios_cli.commands.local.observation import Observation
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+COLUMNS: Final = (
+    "node",
+    "role",
+    "mode",
+    "state",
+    "term",
+    "pg",
+    "native",
+    "http",
+    "pid",
+    "shown up to",
+    "lag",
+    "checksum",
+)
+COLOURS: Final = {"serving": "green", "streaming": "green", "catchup": "yellow", "starting": "yellow", "frozen": "cyan"}
+WATCH_S: Final = 1.0
+
+
+def record(cluster: LocalCluster, seen: Sequence[Observation]) -> dict[str, Any]:
+    """Everything, for programs."""
+    primary = observation.primary_of(seen)
+    return {
+        "cluster": str(cluster.path),
+        "primary": primary.node.name if primary else None,
+        "healthy": observation.healthy(seen),
+        "nodes": [
+            {
+                "name": one.node.name, "role": one.role, "mode": one.node.mode, "state": one.state, "term": one.term,
+                "pid": one.process.pid if one.process else None, "ports": one.node.ports,
+                "flushed_lsn": one.status.get("flushed_lsn"), "committed_lsn": one.status.get("committed_lsn"),
+                "lag_bytes": observation.lag_bytes(one, primary), "lag_ms": _lag_ms(one),
+                "database_checksum": one.checksum or None, "data_dir": str(cluster.data_dir(one.node)),
+                "log": str(cluster.log_file(one.node)),
+            }
+            for one in seen
+        ],
+    }  # fmt: skip
+
+
+def rows(seen: Sequence[Observation]) -> list[tuple[object, ...]]:
+    """The table, row by row."""
+    primary = observation.primary_of(seen)
+    return [
+        (
+            one.node.name, one.role, one.node.mode, one.state, one.term or "", one.node.pg_port, one.node.native_port,
+            one.node.http_port, one.process.pid if one.process else "", str(one.committed) if one.status else "",
+            "" if one is primary else _lag(one, primary), one.checksum[:8],
+        )
+        for one in seen
+    ]  # fmt: skip
+
+
+def _lag_ms(one: Observation) -> float | None:
+    value = (observation.local_view(one.status) or {}).get("lag_ms")
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def _lag(one: Observation, primary: Observation | None) -> str:
+    lag = observation.lag_bytes(one, primary)
+    if lag is None:
+        return ""
+    ms = _lag_ms(one)
+    return size(lag) + (f", {ms:.0f} ms" if lag and ms else "")
+
+
+def size(count: int) -> str:
+    """Bytes for people."""
+    if count < 10_000:
+        return f"{count} B"
+    return f"{count / 1e3:.0f} kB" if count < 10_000_000 else f"{count / 1e6:.0f} MB"
+
+
+def show(cluster: LocalCluster, seen: Sequence[Observation], *, as_json: bool) -> None:
+    """Print it once."""
+    if as_json:
+        print_json(record(cluster, seen))
+    elif sys.stdout.isatty():
+        from helios_cli.commands._output import console
+
+        console().print(table(cluster, seen))
+    else:
+        print_table(COLUMNS, rows(seen))
+
+
+def table(cluster: LocalCluster, seen: Sequence[Observation]) -> Table:
+    """As rich draws it; in a narrow terminal without the last columns."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    drawn = Table(
+        title=escape(str(cluster.path)),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        header_style="bold",
+        padding=(0, 1, 0, 0),
+    )
+    for name in COLUMNS:
+        right = name in ("term", "pg", "native", "http", "pid")
+        drawn.add_column(name, justify="right" if right else "left", no_wrap=True)
+    for one, row in zip(seen, rows(seen), strict=True):
+        cells = [escape(str(cell)) for cell in row]
+        colour = COLOURS.get(one.state, "red")
+        cells[3] = f"[{colour}]{cells[3]}[/]"
+        if one.leads:
+            cells[1] = f"[bold]{cells[1]}[/]"
+        drawn.add_row(*cells)
+    return drawn
+
+
+def watch(cluster: LocalCluster, look: Callable[[], Sequence[Observation]], *, as_json: bool) -> None:
+    """Print it every second until Ctrl-C; on a terminal in place, as JSON a document a line."""
+    try:
+        if as_json or not sys.stdout.isatty():
+            while True:
+                show(cluster, look(), as_json=as_json)
+                sys.stdout.flush()
+                time.sleep(WATCH_S)
+        from rich.live import Live
+
+        with Live(table(cluster, look()), auto_refresh=False) as live:
+            while True:
+                time.sleep(WATCH_S)
+                live.update(table(cluster, look()), refresh=True)
+    except KeyboardInterrupt:
+        return
