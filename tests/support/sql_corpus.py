@@ -113,6 +113,26 @@ sum(x) filter (where x > 1), count(*) filter (where x>1), array_agg(x) filter (w
 sum(distinct x), count(distinct x), avg(distinct x) from (values (1),(1),(4)) v(x)
 format_type(1043,24), format_type(23,null), format_type(1700,655366), pg_encoding_to_char(6), pg_size_pretty(10240::int8), pg_size_pretty(1234567890::int8), pg_size_pretty(5::int8), pg_client_encoding()
 num_nulls(1,null,2), num_nonnulls(1,null,2)
+'0/16b3748'::pg_lsn, 'FFFFFFFF/FFFFFFFF'::pg_lsn, '00000000/00000001'::pg_lsn, '0/10'::pg_lsn::text, '0/10'::text::pg_lsn
+' 0/1'::pg_lsn
+'0/1 '::pg_lsn
+'123456789/1'::pg_lsn
+'1'::pg_lsn
+'0/9'::pg_lsn < '0/10'::pg_lsn, '0/9'::pg_lsn - '0/10'::pg_lsn, '0/0a'::pg_lsn = '0/A'::pg_lsn, '1/0'::pg_lsn between '0/9' and '2/0', '0/9'::pg_lsn <> '0/9', '0/9' >= '0/10'::pg_lsn
+pg_typeof('0/9'::pg_lsn - '0/10'::pg_lsn)::text, pg_typeof(pg_wal_lsn_diff('0/9','0/10'))::text, pg_wal_lsn_diff('1/0','0/10'), pg_lsn(23783416), pg_size_pretty(pg_wal_lsn_diff('1/0','0/10')), pg_size_pretty(1.5), pg_size_pretty(-10240.7), pg_size_pretty(10239.99), pg_size_pretty(1e15::numeric)
+'0/9'::pg_lsn + 16::numeric, 16 + '0/9'::pg_lsn, '0/10'::pg_lsn - 1::numeric, '0/10'::pg_lsn + 1.5, '0/10'::pg_lsn+'2'
+'0/9'::pg_lsn - 16::numeric
+'FFFFFFFF/FFFFFFFF'::pg_lsn + 1::numeric
+'0/9'::pg_lsn + 'NaN'::numeric
+'0/9'::pg_lsn - 'NaN'::numeric
+'0/9'::pg_lsn - 'Infinity'::numeric
+max(x), min(x), count(distinct x), max(x) > '0/FF' from (values ('0/9'::pg_lsn),('0/10'),('1/0'),('0/09')) v(x)
+x from (values ('0/9'::pg_lsn),('0/10'),('1/0'),('0/A')) v(x) order by x desc
+'{0/9,0/10}'::pg_lsn[] < '{0/9,0/11}'::pg_lsn[], '0/0A'::pg_lsn = any('{0/9,0/A}'::pg_lsn[]), '0/0A'::pg_lsn in ('0/1', '0/A')
+pg_is_in_recovery(), pg_current_wal_lsn() is null, case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end is null, case when pg_is_in_recovery() then pg_is_wal_replay_paused() end
+pg_typeof(pg_current_wal_flush_lsn())::text, pg_current_wal_insert_lsn() >= pg_current_wal_flush_lsn(), pg_typeof(pg_last_xact_replay_timestamp())::text
+pg_is_wal_replay_paused()
+pg_get_wal_replay_pause_state()
 has_table_privilege('pg_class','select'), pg_typeof(1)::text, pg_typeof('x'::text)::text
 'pg_class'::regclass::oid, 'pg_class'::regclass::text, 1259::regclass::text, 'int4'::regtype::text, 'integer'::regtype::oid, to_regclass('nope'), to_regtype('nope')
 'nope'::regclass

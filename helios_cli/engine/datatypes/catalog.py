@@ -10,6 +10,7 @@ from typing import Any, Final
 from helios_cli.engine.datatypes import calendar as cal
 from helios_cli.engine.datatypes import datetimes, floats, integers, interval, jsons, numeric, strings
 from helios_cli.engine.datatypes.arrays import ArrayCodec
+from helios_cli.engine.datatypes.lsn import format_lsn_binary, parse_lsn, parse_lsn_binary
 from helios_cli.engine.datatypes.pgtype import PgType
 from helios_cli.engine.datatypes.utf8 import decode_utf8
 
@@ -60,6 +61,7 @@ _NUMERIC: Final = Codec(
     numeric.parse_numeric, numeric.format_numeric, numeric.parse_numeric_binary, numeric.format_numeric_binary
 )
 _BYTEA: Final = Codec(strings.parse_bytea, strings.format_bytea, strings.parse_bytea_binary, strings.to_bytes)
+_LSN: Final = Codec(parse_lsn, strings.format_string, parse_lsn_binary, format_lsn_binary)
 _UUID: Final = Codec(strings.parse_uuid, strings.format_string, strings.parse_uuid_binary, strings.format_uuid_binary)
 _JSON: Final = _opaque(jsons.parse_json)
 _JSONB: Final = Codec(jsons.parse_jsonb, strings.format_string, jsons.parse_jsonb_binary, jsons.format_jsonb_binary)
@@ -163,7 +165,7 @@ _BASE: Final[tuple[tuple[int, str, str, int, int, str, str, Codec], ...]] = (
     (2205, "regclass", "regclass", 4, 2210, "N", "regclass", _TEXT),
     (2206, "regtype", "regtype", 4, 2211, "N", "regtype", _TEXT),
     (2950, "uuid", "uuid", 16, 2951, "U", "uuid_text", _UUID),
-    (3220, "pg_lsn", "pg_lsn", 8, 3221, "U", "pg_lsn_text", _TEXT),
+    (3220, "pg_lsn", "pg_lsn", 8, 3221, "U", "pg_lsn_text", _LSN),
     (3614, "tsvector", "tsvector", -1, 3643, "U", "tsvector_text", _TEXT),
     (3615, "tsquery", "tsquery", -1, 3645, "U", "tsquery_text", _TEXT),
     (3734, "regconfig", "regconfig", 4, 3735, "N", "regconfig", _TEXT),

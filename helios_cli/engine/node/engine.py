@@ -22,6 +22,7 @@ from helios_cli.engine.node.pipeline import CommitPipeline
 from helios_cli.engine.node.readers import ReadPool, Workers
 from helios_cli.engine.node.roles import Roles
 from helios_cli.engine.node.writer import WriterQueue
+from helios_cli.engine.replication.view import ClusterView
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.plan_cache import PlanCache
 from helios_cli.engine.sql.planner import Planner
@@ -113,8 +114,9 @@ class Engine:
         self.sessions: dict[int, Session] = {}
         self.stopping = False
         self.disk_full_since: float | None = None
-        self.standby_refusal: Callable[[], HeliosError] | None = None
-        """Why this node takes no writes while it follows another; None when it leads."""
+        self._standby_refusal: Callable[[], HeliosError] | None = None
+        self.cluster_view: Callable[[], ClusterView] | None = None
+        """What the node knows of its cluster, from any thread; None without a node."""
         self.errors_unexpected = 0
         self._io_failure_told = float("-inf")
         self.planner = Planner()
@@ -175,11 +177,23 @@ class Engine:
 
     # What stands in the way of a write ---------------------------------------------------------------------------
 
+    @property
+    def standby_refusal(self) -> Callable[[], HeliosError] | None:
+        """Why this node takes no writes while it follows another; None when it leads."""
+        return self._standby_refusal
+
+    @standby_refusal.setter
+    def standby_refusal(self, refusal: Callable[[], HeliosError] | None) -> None:
+        """Set on the loop; the clients that are connected hear of the other role by ``in_hot_standby``."""
+        self._standby_refusal = refusal
+        for session in tuple(self.sessions.values()):
+            session.report_role()
+
     def _refusal(self) -> HeliosError | None:
         if self.stopping:
             return NotServing("the database system is shutting down")
-        if self.standby_refusal is not None:
-            return self.standby_refusal()
+        if self._standby_refusal is not None:
+            return self._standby_refusal()
         if self.disk_full_since is not None:
             return DiskFull(
                 "the disk is full: the node takes no writes until there is room",
@@ -294,6 +308,8 @@ class Engine:
         settings = self.settings
         if variable.name == "server_version":
             return f"15.0 (HeliosDB Nano {__version__})"
+        if variable.name in ("in_hot_standby", "transaction_read_only"):
+            return "off" if self._standby_refusal is None else "on"
         if variable.name == "synchronous_commit":
             return settings.synchronous_commit
         if variable.name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):

@@ -129,6 +129,13 @@ class Session(SessionPlans):
         self.notices.append(message)
         self.later(self._deliver_notices)
 
+    def report_role(self) -> None:
+        """The node may have changed its role: tell the client, as it is told of every reported parameter."""
+        standby = self.engine.standby_refusal is not None
+        if standby != self.told_standby:
+            self.told_standby = standby
+            self.notify(backend.parameter_status("in_hot_standby", self.show("in_hot_standby")))
+
     def _deliver_notices(self) -> None:
         if self.notices and not self.closed and self.transaction is None and self.sink.is_idle():
             self.statement_over()

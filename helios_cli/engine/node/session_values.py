@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 import apsw
 
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.node.engine import PG_EPOCH_US
 from helios_cli.engine.node.roles import DATABASE
 from helios_cli.engine.sql.variables import BY_NAME
+from helios_cli.engine.types import Lsn
 
 if TYPE_CHECKING:
+    from helios_cli.engine.node.engine import Engine
     from helios_cli.engine.node.session import Session
 
 
@@ -49,6 +52,27 @@ def _settings(session: Session) -> str:
     return json.dumps(values | session.variables)
 
 
+def _of_primary(session: Session, read: Callable[[Engine], int]) -> str | None:
+    """An LSN that only a node that writes has; None on a standby."""
+    engine = session.engine
+    return str(Lsn(read(engine))) if engine.standby_refusal is None else None
+
+
+def _of_standby(session: Session, read: Callable[[Engine], int]) -> str | None:
+    """An LSN that only a standby has; None on a primary."""
+    engine = session.engine
+    return str(Lsn(read(engine))) if engine.standby_refusal is not None else None
+
+
+def _replayed_time(session: Session) -> int | None:
+    """When the newest transaction that a standby shows was committed, on the primary's clock; None elsewhere."""
+    engine = session.engine
+    if engine.standby_refusal is None or engine.cluster_view is None:
+        return None
+    committed_us = engine.cluster_view().replayed_us
+    return committed_us - PG_EPOCH_US if committed_us else None
+
+
 _VALUES: Final[dict[str, Callable[[Any], Any]]] = {
     "now": _now,
     "statement_now": _statement_now,
@@ -70,5 +94,10 @@ _VALUES: Final[dict[str, Callable[[Any], Any]]] = {
     "pid": lambda session: session.pid,
     "timezone": _timezone,
     "TimeZone": _timezone,
-    "committed_lsn": lambda session: str(session.engine.pipeline.committed_lsn),
+    "current_lsn": lambda session: _of_primary(session, lambda engine: engine.pipeline.committed_lsn),
+    "insert_lsn": lambda session: _of_primary(session, lambda engine: engine.database.records.lsn),
+    "flush_lsn": lambda session: _of_primary(session, lambda engine: engine.database.log.flushed),
+    "received_lsn": lambda session: _of_standby(session, lambda engine: engine.database.log.flushed),
+    "replayed_lsn": lambda session: _of_standby(session, lambda engine: engine.pipeline.committed_lsn),
+    "replayed_time": _replayed_time,
 }

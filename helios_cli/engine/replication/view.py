@@ -84,6 +84,9 @@ class ClusterView:
     records_applied: int
     bytes_unpacked: int
     """Page images that the records sent or received hold, in bytes: what compression saves is the ratio."""
+    replayed_us: int = 0
+    """When the newest transaction that a standby has applied was committed, microseconds since 1970-01-01 UTC on the
+    primary's clock; 0 on a primary, and before the first."""
 
     @property
     def local(self) -> NodeView:

@@ -30,6 +30,7 @@ from helios_cli.engine.sql.oids import (
     NAME,
     NUMERIC,
     OID,
+    PG_LSN,
     REG_TYPES,
     REGCLASS,
     REGTYPE,
@@ -377,6 +378,7 @@ _COLLATED: Final = {
     BPCHAR: "RTRIM",
     TIMETZ: "pg_timetz",
     JSONB: "pg_jsonb",
+    PG_LSN: "pg_lsn",
 }
 
 
@@ -390,7 +392,7 @@ def collation_of(type_oid: int) -> str:
     return _COLLATED.get(type_oid, "")
 
 
-_COLLATED_ELEMENTS: Final = frozenset((INT2, INT4, INT8, FLOAT8, NUMERIC))
+_COLLATED_ELEMENTS: Final = frozenset((INT2, INT4, INT8, FLOAT8, NUMERIC, PG_LSN))
 
 
 def neutral(sql: str, *types: int) -> str:

@@ -32,6 +32,7 @@ from helios_cli.engine.sql.oids import (
     NAME,
     NUMERIC,
     OID,
+    PG_LSN,
     TEXT,
     TIME,
     TIMESTAMP,
@@ -63,7 +64,7 @@ class Operator:
 
 _COMPARED: Final = (
     BOOL, BYTEA, CHAR, NAME, TEXT, OID, BPCHAR, DATE, TIME, TIMETZ, TIMESTAMP, TIMESTAMPTZ,
-    INTERVAL, NUMERIC, UUID, JSONB, ANYARRAY, XID,
+    INTERVAL, NUMERIC, UUID, JSONB, ANYARRAY, XID, PG_LSN,
 )  # fmt: skip
 _ORDER: Final = {"=": "=", "<>": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _BITS: Final = {INT2: 16, INT4: 32, INT8: 64}
@@ -144,6 +145,10 @@ def _arithmetic() -> Iterator[Operator]:
     }.items():
         yield Operator(name, (NUMERIC, NUMERIC), NUMERIC, f"pg_numeric_{word}({{0}}, {{1}})")
     yield Operator("-", (NUMERIC,), NUMERIC, "pg_numeric_negate({0})")
+    yield Operator("-", (PG_LSN, PG_LSN), NUMERIC, "pg_lsn_difference({0}, {1})")
+    yield Operator("-", (PG_LSN, NUMERIC), PG_LSN, "pg_lsn_add({0}, {1}, -1)")
+    yield Operator("+", (PG_LSN, NUMERIC), PG_LSN, "pg_lsn_add({0}, {1}, 1)")
+    yield Operator("+", (NUMERIC, PG_LSN), PG_LSN, "pg_lsn_add({1}, {0}, 1)")
     yield Operator("+", (NUMERIC,), NUMERIC, "{0}")
     yield Operator("@", (NUMERIC,), NUMERIC, "pg_numeric_abs({0})")
 

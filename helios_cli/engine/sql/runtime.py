@@ -7,6 +7,7 @@ from typing import Final
 from helios_cli.engine.sql import (
     runtime_arrays,
     runtime_json,
+    runtime_lsn,
     runtime_numbers,
     runtime_text,
     runtime_times,
@@ -21,6 +22,7 @@ SCALARS: Final[ScalarTable] = {
     **runtime_text.SCALARS,
     **runtime_arrays.SCALARS,
     **runtime_json.SCALARS,
+    **runtime_lsn.SCALARS,
     **runtime_values.SCALARS,
 }
 AGGREGATES: Final[AggregateTable] = {**runtime_arrays.AGGREGATES}

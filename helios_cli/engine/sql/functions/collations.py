@@ -16,6 +16,7 @@ from helios_cli.engine.datatypes.arrays import read_array
 from helios_cli.engine.datatypes.datetimes import split_timetz
 from helios_cli.engine.datatypes.interval import split_interval
 from helios_cli.engine.sql.function_spec import CollationTable
+from helios_cli.engine.types import Lsn
 
 _DAY_US: Final = 86_400_000_000
 
@@ -152,16 +153,32 @@ def compare_jsonb(left: str, right: str) -> int:
     return 0 if left == right else _compare(jsonb_key(left), jsonb_key(right))
 
 
+@lru_cache(maxsize=4096)
+def lsn_key(text: str) -> int:
+    """The byte offset; below every LSN for text that is none, since a collation cannot raise."""
+    try:
+        return int(Lsn.parse(text))
+    except ValueError:
+        return -1
+
+
+def compare_lsn(left: str, right: str) -> int:
+    """Order of two LSNs."""
+    return 0 if left == right else _compare(lsn_key(left), lsn_key(right))
+
+
 COLLATIONS: Final[CollationTable] = {
     "pg_numeric": compare_numeric,
     "pg_interval": compare_interval,
     "pg_timetz": compare_timetz,
     "pg_jsonb": compare_jsonb,
+    "pg_lsn": compare_lsn,
     "pg_array": array_comparison(str),
     "pg_array_21": array_comparison(_integer_key),
     "pg_array_23": array_comparison(_integer_key),
     "pg_array_20": array_comparison(_integer_key),
     "pg_array_701": array_comparison(_float_key),
     "pg_array_1700": array_comparison(numeric_key),
+    "pg_array_3220": array_comparison(lsn_key),
 }
 """To be registered on every connection, under the names of ``casts.collation_of``."""

@@ -7,6 +7,7 @@ that ``engine.storage.catalog_functions`` registers on each connection; what onl
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
@@ -73,6 +74,12 @@ def size_pretty(size: int) -> str:
     return f"{size} bytes"
 
 
+def numeric_size_pretty(size: str) -> str:
+    """pg_size_pretty of a numeric: fractions show while it counts bytes."""
+    whole = int(Decimal(size))
+    return f"{size} bytes" if abs(Decimal(size)) < 10 * 1024 else size_pretty(whole)
+
+
 def install(lib: Library) -> None:
     """Declare the system functions."""
     _install_session(lib)
@@ -89,6 +96,7 @@ def install(lib: Library) -> None:
         lambda name: {"UTF8": 6, "SQL_ASCII": 0}.get(name.upper().replace("-", ""), -1),
     )
     d("pg_size_pretty", "int8 -> text", size_pretty)
+    d("pg_size_pretty", "numeric -> text", lambda size: numeric_size_pretty(str(size)))
     d("pg_typeof", "any -> regtype", sql="({types} + 0 * ({0} IS NULL))")
     lib.scalars["fn_uuid_of"] = (_uuid_text, 1, False)
     d("gen_random_uuid", "-> uuid", sql="fn_uuid_of(randomblob(16))", volatile=True)
@@ -119,13 +127,13 @@ def _install_session(lib: Library) -> None:
         ("inet_client_addr", "inet", "client_addr"), ("inet_client_port", "int4", "client_port"),
         ("inet_server_addr", "inet", "server_addr"), ("inet_server_port", "int4", "server_port"),
         ("pg_is_in_recovery", "bool", "in_recovery"), ("pg_postmaster_start_time", "timestamptz", "start_time"),
-        ("pg_conf_load_time", "timestamptz", "start_time"), ("pg_current_wal_lsn", "pg_lsn", "committed_lsn"),
-        ("pg_current_wal_insert_lsn", "pg_lsn", "committed_lsn"), ("pg_current_wal_flush_lsn", "pg_lsn",
-        "committed_lsn"),
-        ("pg_last_wal_replay_lsn", "pg_lsn", "committed_lsn"), ("pg_last_wal_receive_lsn", "pg_lsn", "committed_lsn"),
+        ("pg_conf_load_time", "timestamptz", "start_time"),
+        ("pg_last_wal_receive_lsn", "pg_lsn", "received_lsn"), ("pg_last_wal_replay_lsn", "pg_lsn", "replayed_lsn"),
+        ("pg_last_xact_replay_timestamp", "timestamptz", "replayed_time"),
         ("txid_current", "int8", "txid"), ("pg_current_xact_id", "xid8", "txid"),
     ):  # fmt: skip
         value(name, result, session)
+    _install_log_positions(lib)
     d("current_schemas", "bool -> name[]", _schemas, session_values=("search_path",), stable=True)
     d("pg_client_encoding", "-> name", sql="'UTF8'")
     d("getdatabaseencoding", "-> name", sql="'UTF8'")
@@ -146,6 +154,47 @@ def _install_session(lib: Library) -> None:
         session_values=("pid",),
         volatile=True,
     )
+
+
+def _install_log_positions(lib: Library) -> None:
+    """Positions in the page log, and what may be asked only of a primary or only of a standby (xlogfuncs.c)."""
+    d = lib.define
+    for name, session in (
+        ("pg_current_wal_lsn", "current_lsn"),
+        ("pg_current_wal_insert_lsn", "insert_lsn"),
+        ("pg_current_wal_flush_lsn", "flush_lsn"),
+    ):
+        # The error is the function's own, so that a CASE on pg_is_in_recovery() can avoid it.
+        d(name, "-> pg_lsn", sql="fn_primary_lsn({session})", session_values=(session,), stable=True)
+    lib.helper("fn_primary_lsn", primary_lsn, 1, strict=False)
+    recovery: dict[str, Any] = {"session_values": ("in_recovery",), "stable": True}
+    d("pg_is_wal_replay_paused", "-> bool", sql="fn_if_recovering({session}, 0)", **recovery)
+    d("pg_get_wal_replay_pause_state", "-> text", sql="fn_if_recovering({session}, 'not paused')", **recovery)
+    lib.helper("fn_if_recovering", if_recovering, 2, strict=False)
+    d("pg_wal_lsn_diff", "pg_lsn pg_lsn -> numeric", sql="pg_lsn_difference({0}, {1})")
+    d("pg_lsn", "numeric -> pg_lsn", sql="pg_lsn_of({0})")
+
+
+def primary_lsn(lsn: str | None) -> str:
+    """A position that only a node that writes has. Raises SqlError 55000 when there is none: on a standby."""
+    if lsn is None:
+        raise SqlError(
+            "recovery is in progress",
+            sqlstate="55000",
+            hint="WAL control functions cannot be executed during recovery.",
+        )
+    return lsn
+
+
+def if_recovering(recovering: int, answer: Any) -> Any:
+    """The answer of a function that only a standby has. Raises SqlError 55000 elsewhere."""
+    if not recovering:
+        raise SqlError(
+            "recovery is not in progress",
+            sqlstate="55000",
+            hint="Recovery control functions can only be executed during recovery.",
+        )
+    return answer
 
 
 def _schemas(implicit: int, path: str) -> str:
