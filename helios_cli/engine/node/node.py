@@ -7,9 +7,8 @@ import contextlib
 import logging
 import os
 import signal
-import ssl
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -18,7 +17,8 @@ from helios_cli.engine.errors import ConfigError, HeliosError, OutcomeUnknown
 from helios_cli.engine.net.http import HttpServer
 from helios_cli.engine.net.http_routes import AdminVerb, Routes
 from helios_cli.engine.net.http_token import load_or_create_token
-from helios_cli.engine.node import report
+from helios_cli.engine.node import binding, report
+from helios_cli.engine.node.binding import bind
 from helios_cli.engine.node.checkpointer import Checkpointer
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.engine import Engine
@@ -53,8 +53,6 @@ SWITCH_INTERVAL: Final = 0.0005
 
 Result = TypeVar("Result")
 
-LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
-
 
 class Node:
     """Everything of one process. ``run`` returns when the node has stopped."""
@@ -62,9 +60,10 @@ class Node:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.started_us = SystemClock.wall_us()
-        self.registry = Registry()
+        self.registry: Registry
         self.events = EventLog(Path(settings.data_dir) / "state.db")
         self.stop_requested = asyncio.Event()
+        self.life_over = asyncio.Event()
         self.serving = False
         self.exit_code = EXIT_OK
         self.store: Store
@@ -72,9 +71,9 @@ class Node:
         self.pipeline: CommitPipeline
         self.engine: Engine
         self.checkpointer: Checkpointer
-        self.listener: Listener
-        self.setup = ConnectionSetup()
-        self.loop_monitor = LoopMonitor(self.registry)
+        self.listener: Listener | None = None
+        self.setup: ConnectionSetup
+        self.loop_monitor: LoopMonitor
         self.address = settings.listen_address
         """What the node listens on, which may be narrower than what the settings say."""
         self.secret = b""
@@ -84,27 +83,58 @@ class Node:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def run(self) -> int:
-        """Start, serve until told to stop, stop in order. Raises HeliosError when it cannot start."""
+        """Start, serve until told to stop, stop in order. Raises HeliosError when it cannot start.
+
+        A node lives once or several times under one lock of its directory: what cannot be done while the database is
+        open, such as a rewind, is done between two lives.
+        """
         loop = asyncio.get_running_loop()
         lock = self._lock()
         try:
             self._install_signals(loop)
-            beginning = await self._until_stopped(find_beginning(self.settings))
-            if beginning is None:
-                return self.exit_code
-            self._open(loop, beginning)
-            try:
-                await self._start_faces()
-                loop.set_exception_handler(self._callback_failed)
-                self.serving = True
-                self._announce()
-                await self.stop_requested.wait()
-            finally:
-                self.serving = False
-                await self._stop()
+            while await self._live(loop):
+                pass
+            await loop.run_in_executor(None, self.events.stop)
         finally:
             lock.release()
         return self.exit_code
+
+    async def _live(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """One life, from opening the directory to closing it; whether another follows."""
+        self._forget_last_life()
+        beginning = await self._until_over(find_beginning(self.settings))
+        if beginning is None:
+            return False
+        self._open(loop, beginning)
+        try:
+            if await self._start_faces():
+                loop.set_exception_handler(self._callback_failed)
+                self.serving = True
+                self._announce()
+                await self._over()
+        finally:
+            self.serving = False
+            await self._stop()
+        return not self.stop_requested.is_set()
+
+    def begin_again(self, why: str) -> None:
+        """End this life and begin another in the same process: sessions get 57P01, everything is closed and opened.
+
+        Nothing is checkpointed in between. What is to be done first stands in the control file already, where a crash
+        finds it too. Idempotent.
+        """
+        if not self.life_over.is_set():
+            self.event("restarting", f"the node closes its database and opens it again: {why}")
+            self.life_over.set()
+
+    def _forget_last_life(self) -> None:
+        self.life_over.clear()
+        self.setup = ConnectionSetup()
+        self.registry = Registry()
+        self.loop_monitor = LoopMonitor(self.registry)
+        self.listener = None
+        self._http = None
+        self._tasks = []
 
     # Start -----------------------------------------------------------------------------------------------------------
 
@@ -114,16 +144,25 @@ class Node:
         os.makedirs(settings.data_dir, mode=0o700, exist_ok=True)
         return DirectoryLock.acquire(settings.data_dir, ports=ports, started_us=self.started_us, pid=os.getpid())
 
-    async def _until_stopped(self, work: Coroutine[Any, Any, Result]) -> Result | None:
-        """The result of the work; None when the node is told to stop before it is done."""
-        task = asyncio.ensure_future(work)
-        stopped = asyncio.ensure_future(self.stop_requested.wait())
+    async def _over(self) -> None:
+        """Until this life is to end, for good or for another."""
+        waits = [asyncio.ensure_future(event.wait()) for event in (self.stop_requested, self.life_over)]
         try:
-            await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
+
+    async def _until_over(self, work: Coroutine[Any, Any, Result]) -> Result | None:
+        """The result of the work; None when the life is to end before it is done."""
+        task = asyncio.ensure_future(work)
+        over = asyncio.ensure_future(self._over())
+        try:
+            await asyncio.wait((task, over), return_when=asyncio.FIRST_COMPLETED)
             return task.result() if task.done() else None
         finally:
             task.cancel()
-            stopped.cancel()
+            over.cancel()
 
     def _open(self, loop: asyncio.AbstractEventLoop, beginning: Beginning) -> None:
         settings = self.settings
@@ -213,65 +252,27 @@ class Node:
                 dropped_bytes=recovery.dropped_bytes,
             )
 
-    async def _start_faces(self) -> None:
+    async def _start_faces(self) -> bool:
+        """Open the ports, once there is something to show; False when the life is over before that."""
         settings = self.settings
-        if await self._until_stopped(self.replication.has_state.wait()) is None:
-            return
-        self.address = host = await self._listen_address()
-        tls = self._tls_context()
-        self.listener = Listener(self.engine, tls=tls)
-        await self._bind("pg_port", settings.pg_port, lambda port: self.listener.start(host, port))
-        await self._bind("native_port", settings.native_port, lambda port: self.replication.listen(host, port, None))
+        if await self._until_over(self.replication.has_state.wait()) is None:
+            return False
+        self.address = host = binding.listen_address(self)
+        tls = binding.tls_context(settings)
+        self.listener = listener = Listener(self.engine, tls=tls)
+        await bind("pg_port", settings.pg_port, lambda port: listener.start(host, port))
+        await bind("native_port", settings.native_port, lambda port: self.replication.listen(host, port, None))
         token = load_or_create_token(Path(settings.data_dir))
         report.register_metrics(self)
         self._http = HttpServer(Routes(self, token))
         http = self._http
-        await self._bind("http_port", settings.http_port, lambda port: http.start(host, port, tls))
+        await bind("http_port", settings.http_port, lambda port: http.start(host, port, tls))
         self.loop_monitor.start()
         loop = self.engine.loop
         self._tasks = [loop.create_task(self.checkpointer.run())]
         if not self.replication.is_standby:
             self._tasks.append(loop.create_task(self._seal_when_idle()))
-
-    async def _listen_address(self) -> str:
-        """The address to bind: narrowed to loopback when the network could come in without a password."""
-        settings = self.settings
-        address = settings.listen_address
-        if address in LOOPBACK or settings.allow_insecure_network or settings.auth == "scram":
-            return address
-        if self.engine.roles.password_set():
-            return address
-        self.event(
-            "narrowed",
-            f"listening on 127.0.0.1 instead of {address}: no role has a password. Set one with "
-            "ALTER ROLE ... PASSWORD, or use auth = scram, or allow_insecure_network",
-            severity="warning",
-        )
-        return "127.0.0.1"
-
-    def _tls_context(self) -> ssl.SSLContext | None:
-        settings = self.settings
-        if not settings.tls_cert:
-            return None
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        try:
-            context.load_cert_chain(settings.tls_cert, settings.tls_key or None)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(f"cannot load tls_cert {settings.tls_cert}: {error}") from error
-        return context
-
-    async def _bind(self, name: str, port: int, start: Callable[[int], Awaitable[int]]) -> None:
-        try:
-            await start(port)
-        except OSError as error:
-            holder = report.port_holder(port)
-            raise HeliosError(
-                f"cannot listen on {name} {port}: {error.strerror or error}"
-                + (f", held by {holder}" if holder else ""),
-                sqlstate="55006",
-                hint=f"Stop the other process or choose another port with --{name.replace('_', '-')}.",
-            ) from error
+        return True
 
     def _install_signals(self, loop: asyncio.AbstractEventLoop) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -423,7 +424,7 @@ class Node:
         """Stop in order: no new clients, sessions ended, everything flushed and checkpointed."""
         engine = self.engine
         log.info("stopping")
-        if hasattr(self, "listener"):
+        if self.listener is not None:
             self.listener.stop_accepting()
             self.listener.close_sessions(
                 HeliosError("terminating connection due to administrator command", sqlstate="57P01")
@@ -433,7 +434,7 @@ class Node:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.replication.stop()
         try:
-            if not self.pipeline.in_flight:
+            if not self.pipeline.in_flight and not self.life_over.is_set():
                 await asyncio.wait_for(self._last_checkpoint(), STOP_SECONDS)
         except (HeliosError, TimeoutError, OSError) as error:
             log.warning("the last checkpoint failed, the next start recovers from the log: %s", error)
@@ -441,6 +442,8 @@ class Node:
         if self._http is not None:
             await self._http.stop()
         self.loop_monitor.stop()
+        # What the threads have told the loop last is heard before anything that it is about is closed.
+        await engine.loop.run_in_executor(None, self._end_threads)
         await engine.loop.run_in_executor(None, self._close)
         log.info("stopped")
 
@@ -451,17 +454,17 @@ class Node:
             await asyncio.sleep(STOP_PAUSE_S)
             await self.checkpointer.checkpoint(clean=True)
 
-    def _close(self) -> None:
-        engine = self.engine
+    def _end_threads(self) -> None:
         self.pipeline.stop()
-        engine.read_workers.stop()
-        engine.write_worker.stop()
+        self.engine.read_workers.stop()
+        self.engine.write_worker.stop()
+
+    def _close(self) -> None:
         self.checkpointer.close()
         self.replication.close()
         self.database.close()
         self.checkpointer.close_file()
         self.store.close()
-        self.events.stop()
 
 
 def check_role(settings: Settings) -> None:

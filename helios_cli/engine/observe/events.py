@@ -84,7 +84,9 @@ class EventLog:
         self._failing = False
 
     def start(self) -> None:
-        """Start the writing thread; events recorded before are written too."""
+        """Start the writing thread, unless it runs; events recorded before are written too."""
+        if self._thread is not None:
+            return
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
         self._thread.start()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -215,12 +216,17 @@ class Database:
         return _RECORD_OVERHEAD + min(pages, kept + spilled) * _LOGGED_PAGE
 
     def close(self) -> None:
-        """Close every connection. Open transactions are rolled back; nothing is checkpointed."""
+        """Close every connection, lent ones too. Open transactions are rolled back; nothing is checkpointed.
+
+        One that stayed open would tie the next ones of this process to a WAL index that has been deleted.
+        """
         self.ring.close()
         with self._pool_lock:
-            pool, self._pool = self._pool, []
-        for connection in (*pool, self.writer):
-            connection.close(True)
+            self._pool = []
+        path = os.path.realpath(self.path)
+        for connection in apsw.connections():
+            if connection.filename == path:
+                connection.close(True)
         self.capture.close()
 
 

@@ -1,0 +1,59 @@
+"""Where a node listens: the address it may bind, TLS, and what a taken port is called."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
+
+from helios_cli.engine.config.settings import Settings
+from helios_cli.engine.errors import ConfigError, HeliosError
+from helios_cli.engine.node import report
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.node import Node
+
+LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+
+
+def listen_address(node: Node) -> str:
+    """The address to bind: narrowed to loopback when the network could come in without a password."""
+    settings = node.settings
+    address: str = settings.listen_address
+    if address in LOOPBACK or settings.allow_insecure_network or settings.auth == "scram":
+        return address
+    if node.engine.roles.password_set():
+        return address
+    node.event(
+        "narrowed",
+        f"listening on 127.0.0.1 instead of {address}: no role has a password. Set one with "
+        "ALTER ROLE ... PASSWORD, or use auth = scram, or allow_insecure_network",
+        severity="warning",
+    )
+    return "127.0.0.1"
+
+
+def tls_context(settings: Settings) -> ssl.SSLContext | None:
+    """What the settings say of TLS; None when there is none. Raises ConfigError when the files cannot be used."""
+    if not settings.tls_cert:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings.tls_cert, settings.tls_key or None)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"cannot load tls_cert {settings.tls_cert}: {error}") from error
+    return context
+
+
+async def bind(name: str, port: int, start: Callable[[int], Awaitable[int]]) -> None:
+    """Start a face on its port. Raises HeliosError that names who holds the port when it is taken."""
+    try:
+        await start(port)
+    except OSError as error:
+        holder = report.port_holder(port)
+        raise HeliosError(
+            f"cannot listen on {name} {port}: {error.strerror or error}" + (f", held by {holder}" if holder else ""),
+            sqlstate="55006",
+            hint=f"Stop the other process or choose another port with --{name.replace('_', '-')}.",
+        ) from error
