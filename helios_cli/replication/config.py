@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -50,6 +50,14 @@ def _duration(name: str, value: object) -> timedelta:
     return value
 
 
+def _mode(given: SyncMode | str) -> SyncMode:
+    try:
+        return SyncMode(given)
+    except ValueError as error:
+        hint = "Modes are async, semi-sync, quorum and sync."
+        raise ConfigError(f'invalid replication mode: "{given}"', hint=hint) from error
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReplicaConfig:
     """A primary, its replicas, and how they are watched and read. Addresses are those of the PostgreSQL protocol.
@@ -95,6 +103,8 @@ class ReplicaConfig:
     database: str = "heliosdb"
     sslmode: str = "prefer"
     """``disable``, ``prefer`` or ``require``."""
+    ssl_context: ssl.SSLContext | None = field(default=None, repr=False)
+    """For nodes with certificates: checks them, over both protocols. HTTP is without TLS when it is None."""
     http_addresses: Mapping[str, str] = field(default_factory=dict)
     """HTTP addresses by PostgreSQL address, where they are not the node's host and its configured port."""
     admin_token: str | None = field(default=None, repr=False)
@@ -106,7 +116,7 @@ class ReplicaConfig:
             self._set(name, _duration(name, getattr(self, name)))
         self._set("primary_address", str(Endpoint.parse(self.primary_address)))
         self._set("replica_addresses", tuple(str(Endpoint.parse(text)) for text in self.replica_addresses))
-        self._set("replication_mode", SyncMode(self.replication_mode))
+        self._set("replication_mode", _mode(self.replication_mode))
         if len(set(self.replica_addresses)) != len(self.replica_addresses):
             raise ConfigError("replica_addresses names a replica twice")
         if self.primary_address in self.replica_addresses:
@@ -203,7 +213,7 @@ class ReplicationConfigBuilder:
 
     def sync_mode(self, mode: SyncMode | str) -> Self:
         """What commits wait for."""
-        self._mode = SyncMode(mode)
+        self._mode = _mode(mode)
         return self
 
     def build(self) -> ReplicationConfig:

@@ -47,10 +47,23 @@ def _ports(settings: Settings) -> list[Problem]:
 
 
 def _tls(settings: Settings) -> list[Problem]:
-    if bool(settings.tls_cert) == bool(settings.tls_key):
-        return []
-    given, missing = ("tls_cert", "tls_key") if settings.tls_cert else ("tls_key", "tls_cert")
-    return [_problem(settings, given, f'parameter "{given}" needs "{missing}"')]
+    problems = []
+    if bool(settings.tls_cert) != bool(settings.tls_key):
+        given, missing = ("tls_cert", "tls_key") if settings.tls_cert else ("tls_key", "tls_cert")
+        problems.append(_problem(settings, given, f'parameter "{given}" needs "{missing}"'))
+    if settings.peer_tls.startswith("verify") and not settings.tls_ca:
+        problems.append(_problem(settings, "peer_tls", f'"peer_tls" = {settings.peer_tls} needs "tls_ca"'))
+    if settings.peer_auth == "certificate":
+        problems += [
+            _problem(settings, "peer_auth", f'"peer_auth" = certificate needs "{needed}"')
+            for needed in ("tls_cert", "tls_ca")
+            if not getattr(settings, needed)
+        ]
+        if settings.peer_tls in ("off", "require"):
+            hint = 'Set "peer_tls" to verify-full or verify-ca.'
+            message = f'"peer_auth" = certificate does not go with "peer_tls" = {settings.peer_tls}'
+            problems.append(_problem(settings, "peer_auth", message, hint))
+    return problems
 
 
 def _faults(settings: Settings) -> list[Problem]:

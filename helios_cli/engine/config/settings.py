@@ -121,6 +121,26 @@ class Settings:
     )
     tls_cert: str = _text("", "security", "PEM file with the server's certificate chain; empty: no TLS.")
     tls_key: str = _text("", "security", "PEM file with the private key of tls_cert.")
+    tls_ca: str = _text(
+        "", "security", "PEM file with the certificates that sign those of the other nodes; empty: none is verified."
+    )
+    peer_tls: str = _word(
+        "auto",
+        "security",
+        "TLS between nodes, as in libpq's sslmode; auto is verify-full with tls_ca, require with tls_cert, else off.",
+        "auto",
+        "off",
+        "require",
+        "verify-ca",
+        "verify-full",
+    )
+    peer_auth: str = _word(
+        "secret",
+        "security",
+        "How nodes of other machines show that they belong to the cluster: its secret, or a certificate of tls_ca.",
+        "secret",
+        "certificate",
+    )
     cluster_secret_file: str = _text(
         "",
         "security",

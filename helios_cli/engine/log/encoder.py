@@ -56,6 +56,11 @@ class RecordEncoder:
         """The record an idle primary writes so that its flushed and committed LSN are on disk."""
         return self._next({}, wall_us, int(Kind.SEAL), 0)
 
+    def config(self, version: int, text: bytes, wall_us: int) -> bytes:
+        """The record of a version of the cluster's configuration."""
+        self.config_version = version
+        return self._next({}, wall_us, int(Kind.CONFIG), 0, text)
+
     def chain(
         self,
         pages: Iterable[tuple[int, Buffer]],
@@ -83,7 +88,7 @@ class RecordEncoder:
             first = False
             yield self._next(part, wall_us, 1, flags)
 
-    def _next(self, pages: Mapping[int, Buffer], wall_us: int, kind: int, flags: int) -> bytes:
+    def _next(self, pages: Mapping[int, Buffer], wall_us: int, kind: int, flags: int, text: bytes = b"") -> bytes:
         record = encode_record(
             pages,
             term=self.term,
@@ -98,6 +103,7 @@ class RecordEncoder:
             config_version=self.config_version,
             kind=kind,
             flags=flags,
+            text=text,
         )
         self.prev_lsn = self.lsn
         self.prev_term = self.term

@@ -54,6 +54,8 @@ class Kind(IntEnum):
     """The first record of a primary's term; no pages."""
     SEAL = 3
     """Written by an idle primary to carry its flushed and committed LSN; no pages."""
+    CONFIG = 4
+    """A version of the cluster's configuration; its body is JSON, not pages."""
 
 
 class Flags(IntFlag):
@@ -76,6 +78,7 @@ _END: Final = int(Flags.CHAIN_END)
 _START: Final = int(Flags.CHAIN_START)
 _VALID_FLAGS: Final = frozenset(chain | lz4 for chain in (0, _PART, _PART | _START, _END) for lz4 in (0, _LZ4))
 _KINDS: Final = {int(kind): kind for kind in Kind}
+_CONFIG: Final = int(Kind.CONFIG)
 
 
 VERIFY_HINT: Final = (
@@ -173,6 +176,10 @@ class Record(NamedTuple):
         """Numbers of the pages in the body, in stored order; empty for a record without pages."""
         return struct.unpack_from(f"<{self.header.page_count}I", self.raw, HEADER_BYTES)
 
+    def text(self) -> bytes:
+        """The body of a record of the configuration."""
+        return self.raw[HEADER_BYTES : HEADER_BYTES + self.header.body_length]
+
     def pages(self) -> dict[int, bytes]:
         """The page images by page number, in stored order.
 
@@ -220,11 +227,12 @@ def encode_record(
     config_version: int = 0,
     kind: int = 1,
     flags: int = 0,
+    text: bytes = b"",
 ) -> bytes:
     """The bytes of one record, padding included; about 7 microseconds for one page.
 
     ``pages`` holds images of exactly PAGE_SIZE bytes by page number, in the order they shall be stored; empty for
-    a record without pages. ``flags`` gives the chain bits only.
+    a record without pages. ``flags`` gives the chain bits only. ``text`` is the body of a configuration.
 
     Raises:
         ValueError: an image has another size.
@@ -244,7 +252,8 @@ def encode_record(
         body_length = len(numbers) + len(block)
         body = b"".join((numbers, block, _PADDING[body_length % ALIGNMENT]))
     else:
-        body, body_length = b"", 0
+        raw_length = body_length = len(text)
+        body = text + _PADDING[body_length % ALIGNMENT] if text else b""
     fields = _FIELDS.pack(
         MAGIC, VERSION, kind, HEADER_BYTES, flags, count,
         term.number, term.term_id, lsn, prev_lsn, prev_term.number, prev_term.term_id,
@@ -294,6 +303,8 @@ def _consistent(kind: int, flags: int, count: int, raw_length: int, body_length:
     """Whether the fields that drive the decoding of the body agree with each other."""
     if flags not in _VALID_FLAGS or raw_length > MAX_RAW_BYTES:
         return False
+    if kind == _CONFIG:
+        return count == flags == 0 and 0 < raw_length == body_length
     if kind != 1:
         return kind in _KINDS and count == flags == raw_length == body_length == 0
     if raw_length != count * PAGE_SIZE:

@@ -184,6 +184,11 @@ class PgClient:
         """Whether the connection is encrypted."""
         return isinstance(self._sock, ssl.SSLSocket)
 
+    @property
+    def ready(self) -> bool:
+        """Whether the connection is open and runs nothing, so that a statement may be sent."""
+        return self._sock.fileno() >= 0 and not self._in_use
+
     def __enter__(self) -> PgClient:
         return self
 

@@ -19,7 +19,9 @@ from typing import Any, Final
 from helios_cli.engine.errors import HeliosError, LogDamaged
 from helios_cli.engine.log.chain import ChainTracker
 from helios_cli.engine.log.record import VERIFY_HINT, Buffer, Kind, Record, RecordHeader, decode_record
+from helios_cli.engine.replication.config import ClusterConfig
 from helios_cli.engine.storage.applier import WalApplier
+from helios_cli.engine.storage.configlog import ConfigLog
 from helios_cli.engine.storage.database import Commit, Database
 from helios_cli.engine.storage.pagelog import PageLog
 from helios_cli.engine.storage.timeline import Timeline
@@ -51,6 +53,7 @@ class WalApplicator:
         self,
         page_log: PageLog,
         timeline: Timeline,
+        configs: ConfigLog,
         database: Database,
         loop: asyncio.AbstractEventLoop,
         *,
@@ -69,6 +72,7 @@ class WalApplicator:
         self.pages_applied = 0
         self._log = page_log
         self._timeline = timeline
+        self._configs = configs
         self._database = database
         self._loop = loop
         self._on_flushed = on_flushed
@@ -202,6 +206,8 @@ class WalApplicator:
                 raise LogDamaged(f"record at {lsn} does not continue the log of this node", hint=VERIFY_HINT)
             if header.kind is Kind.TERM_START:
                 self._timeline.begins(header.term, header.lsn)
+            elif header.kind is Kind.CONFIG:
+                self._configs.append(header.end, ClusterConfig.from_bytes(record.text()), header.committed_lsn)
             records.append(record)
             last, lsn = header, header.end
             at += header.length
@@ -252,10 +258,12 @@ class WalApplicator:
     def _publish(self, parts: Any, header: RecordHeader) -> None:
         """Make the state after ``header`` the newest in SQLite, with a reader pinned at it."""
         with self._changed:
-            while self._room <= 0:
+            while self._room <= 0 and not (self._finishing and not self._giving_up):
                 if self._giving_up:
                     raise _GivenUp
                 self._changed.wait()
+            # At the end of following there may be no reader left to pin, and nobody to release one.
+            pins = self._room > 0
             self._room -= 1
         database = self._database
         applier = self._applier
@@ -282,9 +290,8 @@ class WalApplicator:
                     database.capture.note(frames, applier.salts())
                 if schema_changed:
                     database.ring.wanted += 1
-                commit = Commit(
-                    database.commit_seq, database.ring.pin_boundary(), header.end, schema_changed=schema_changed
-                )
+                reader = database.ring.pin_boundary() if pins else None
+                commit = Commit(database.commit_seq, reader, header.end, schema_changed=schema_changed)
         finally:
             database.after_lock()
         if schema_changed:

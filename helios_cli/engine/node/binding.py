@@ -33,6 +33,22 @@ def listen_address(node: Node) -> str:
     return "127.0.0.1"
 
 
+def peer_address(node: Node) -> str:
+    """The address of the native port: narrowed to loopback when nodes of other machines could prove nothing."""
+    settings = node.settings
+    address: str = settings.listen_address
+    guarded = bool(node.secret) or (node.peer_tls.server is not None and node.peer_tls.certificates)
+    if address in LOOPBACK or guarded or settings.allow_insecure_network:
+        return address
+    node.event(
+        "narrowed",
+        f"other nodes are served on 127.0.0.1 instead of {address}: there is no cluster secret. Set "
+        "HELIOSDB_CLUSTER_SECRET or cluster_secret_file, or use peer_auth = certificate",
+        severity="warning",
+    )
+    return "127.0.0.1"
+
+
 def tls_context(settings: Settings) -> ssl.SSLContext | None:
     """What the settings say of TLS; None when there is none. Raises ConfigError when the files cannot be used."""
     if not settings.tls_cert:

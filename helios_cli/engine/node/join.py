@@ -11,18 +11,20 @@ from helios_cli.engine.config.roles import Role, decide_role
 from helios_cli.engine.config.settings import Settings
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node import report
-from helios_cli.engine.node.peer_link import Identity, PeerLink, introduce
+from helios_cli.engine.node.peer_link import Identity, PeerLink, introduce, reach
+from helios_cli.engine.node.peer_tls import PeerTls, peer_tls
 from helios_cli.engine.replication import messages
+from helios_cli.engine.storage.configlog import ConfigLog
 from helios_cli.engine.storage.control import ControlFile
 from helios_cli.engine.storage.files import OsFiles
 from helios_cli.engine.storage.membership import load_role, save_role
 from helios_cli.engine.storage.secret import load_secret
-from helios_cli.engine.types import Term
+from helios_cli.engine.types import Lsn, Term
 
 log = logging.getLogger(__name__)
 
 RETRY_S: Final = 0.5
-CONNECT_S: Final = 10.0
+LSN_MAX: Final = Lsn((1 << 63) - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,11 @@ class Beginning:
     """Of the cluster that an empty directory joins; None: it founds one, or has one."""
     secret: bytes
     """The cluster's; empty when there is none yet."""
+    tls: PeerTls
+    """How it speaks with other nodes."""
+    follows: bool
+    """It shows only what is known to be committed until it is told more, or leads again: every node but one that is
+    alone in its cluster."""
 
 
 async def find_beginning(settings: Settings) -> Beginning:
@@ -46,6 +53,7 @@ async def find_beginning(settings: Settings) -> Beginning:
     files = OsFiles()
     control_dir = f"{settings.data_dir}/control"
     secret = load_secret(control_dir, settings.cluster_secret_file)
+    tls = peer_tls(settings)
     known = load_role(files, control_dir)
     empty = not ControlFile.exists(files, control_dir)
     decision = decide_role(settings, known if known is not None or empty else Role("standalone"))
@@ -58,29 +66,38 @@ async def find_beginning(settings: Settings) -> Beginning:
             report.node_id(settings), "", "", role.name, settings.replication_mode, settings.advertise_address,
             settings.pg_port, settings.native_port, settings.http_port,
         )  # fmt: skip
-        cluster_id = bytes.fromhex((await find_cluster(own, secret, role.primary_host, role.primary_port)).cluster_id)
+        welcome = await find_cluster(own, secret, tls, role.primary_host, role.primary_port)
+        cluster_id = bytes.fromhex(welcome.cluster_id)
     if empty and known is None:
         save_role(files, control_dir, role)
-    return Beginning(role, cluster_id, secret)
+    follows = role.name == "standby" or (not empty and _has_others(files, control_dir, report.node_id(settings)))
+    return Beginning(role, cluster_id, secret, tls, follows)
 
 
-async def find_cluster(own: Identity, secret: bytes, host: str, port: int) -> messages.Challenge:
+def _has_others(files: OsFiles, control_dir: str, node_id: str) -> bool:
+    configs = ConfigLog(files, control_dir, LSN_MAX)
+    try:
+        config = configs.newest
+        return config is not None and any(member.node_id != node_id for member in config.members)
+    finally:
+        configs.close()
+
+
+async def find_cluster(own: Identity, secret: bytes, tls: PeerTls, host: str, port: int) -> messages.Welcome:
     """Who answers at an address; asks again and again until somebody does."""
-    loop = asyncio.get_running_loop()
     told = ""
     while True:
-        link = PeerLink(lambda: Term(0))
+        link = PeerLink(lambda: Term(0), tls=tls)
         try:
-            async with asyncio.timeout(CONNECT_S):
-                await loop.create_connection(lambda link=link: link, host, port)  # type: ignore[misc]
-            challenge, _ = await introduce(link, own, secret)
+            await reach(link, host, port)
+            return await introduce(link, own, secret)
         except (OSError, HeliosError, TimeoutError) as error:
             reason = getattr(error, "message", None) or str(error) or "no answer"
+            hint = getattr(error, "hint", None)
+            reason += f" (hint: {hint})" if hint else ""
             if reason != told:
                 log.warning("cannot join the cluster at %s:%s yet: %s", host, port, reason)
                 told = reason
-        else:
-            return challenge
         finally:
             link.close()
         await asyncio.sleep(RETRY_S)

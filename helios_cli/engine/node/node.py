@@ -19,11 +19,13 @@ from helios_cli.engine.net.http_routes import AdminVerb, Routes
 from helios_cli.engine.net.http_token import load_or_create_token
 from helios_cli.engine.node import binding, report
 from helios_cli.engine.node.binding import bind
+from helios_cli.engine.node.admin import Admin
 from helios_cli.engine.node.checkpointer import Checkpointer
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.engine import Engine
 from helios_cli.engine.node.join import Beginning, find_beginning
 from helios_cli.engine.node.listener import Listener
+from helios_cli.engine.node.peer_tls import NO_TLS
 from helios_cli.engine.node.pipeline import CommitPipeline
 from helios_cli.engine.node.replication import Replication
 from helios_cli.engine.node.setup import ConnectionSetup
@@ -37,7 +39,7 @@ from helios_cli.engine.storage.database import GROUP_RESERVE, Commit, Database, 
 from helios_cli.engine.storage.dirlock import DirectoryLock
 from helios_cli.engine.storage.secret import create_secret
 from helios_cli.engine.storage.store import Store
-from helios_cli.engine.types import PAGE_SIZE
+from helios_cli.engine.types import PAGE_SIZE, Term
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +80,8 @@ class Node:
         """What the node listens on, which may be narrower than what the settings say."""
         self.secret = b""
         """The cluster's; empty when there is none."""
+        self.peer_tls = NO_TLS
+        """How it speaks with other nodes."""
         self.replication: Replication
         self._http: HttpServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -168,7 +172,8 @@ class Node:
         settings = self.settings
         role = beginning.role
         self.secret = beginning.secret
-        follows = role.name == "standby"
+        self.peer_tls = beginning.tls
+        follows = beginning.follows
         self.store = store = Store(
             settings.data_dir,
             segment_bytes=settings.log_segment_mb << 20,
@@ -213,15 +218,25 @@ class Node:
         )
         self.engine.checkpointer = self.checkpointer
         self.checkpointer.hold = self.replication.nothing_applied
-        self.checkpointer.others_write = follows
-        self.replication.begin()
-        if not follows:
-            self.pipeline.submit(self._term_start(born=store.recovery.born))
+        self.replication.begin(follows=follows)
+        leading = self.replication.leading
+        if leading is not None:
+            self.pipeline.submit(self.term_start(born=store.recovery.born))
+            if store.configs.newest is None:
+                leading.propose_first(self.replication.config)
         self.engine.check_idle_sessions()
         self.events.start()
         self._report_recovery()
 
-    def _term_start(self, *, born: bool) -> Commit:
+    def lead_term(self, term: Term) -> None:
+        """Make records of this term from now on, behind what the log holds."""
+        database, pipeline = self.database, self.pipeline
+        committed = pipeline.committed_lsn
+        database.records = self.store.encoder(term)
+        database.records.committed_lsn = committed
+        pipeline.submitted_lsn = database.records.lsn
+
+    def term_start(self, *, born: bool = False) -> Commit:
         """The record that opens the term; with it, at birth, the system tables."""
         database = self.database
         database.reserve(GROUP_RESERVE if born else PAGE_SIZE)
@@ -261,7 +276,8 @@ class Node:
         tls = binding.tls_context(settings)
         self.listener = listener = Listener(self.engine, tls=tls)
         await bind("pg_port", settings.pg_port, lambda port: listener.start(host, port))
-        await bind("native_port", settings.native_port, lambda port: self.replication.listen(host, port, None))
+        native = binding.peer_address(self)
+        await bind("native_port", settings.native_port, lambda port: self.replication.listen(native, port))
         token = load_or_create_token(Path(settings.data_dir))
         report.register_metrics(self)
         self._http = HttpServer(Routes(self, token))
@@ -270,8 +286,7 @@ class Node:
         self.loop_monitor.start()
         loop = self.engine.loop
         self._tasks = [loop.create_task(self.checkpointer.run())]
-        if not self.replication.is_standby:
-            self._tasks.append(loop.create_task(self._seal_when_idle()))
+        self._tasks.append(loop.create_task(self._seal_when_idle()))
         return True
 
     def _install_signals(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -314,7 +329,7 @@ class Node:
             before = self.database.records.lsn
             await asyncio.sleep(1.0)
             now = self.database.records.lsn
-            if now != before or now == sealed or self.engine.disk_full_since is not None:
+            if now != before or now == sealed or self._refuses_writes():
                 continue
             try:
                 await self.engine.queue.acquire_async()
@@ -324,6 +339,9 @@ class Node:
                     self.engine.queue.release()
             except Exception as error:
                 self.engine.unexpected(error)
+
+    def _refuses_writes(self) -> bool:
+        return self.engine.disk_full_since is not None or self.engine.standby_refusal is not None
 
     def _seal(self) -> int:
         database = self.database
@@ -406,17 +424,7 @@ class Node:
 
     def admin_verbs(self) -> Mapping[str, AdminVerb]:
         """What may be asked with the token."""
-        return {"checkpoint": self._admin_checkpoint, "stop": self._admin_stop, "reload": self._admin_reload}
-
-    async def _admin_checkpoint(self, _arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        await self.checkpointer.request()
-        return {"checkpoint_lsn": str(self.checkpointer.checkpoint_lsn)}
-
-    async def _admin_stop(self, _arguments: Mapping[str, Any]) -> None:
-        self.engine.loop.call_later(0.05, self.stop_requested.set)
-
-    async def _admin_reload(self, _arguments: Mapping[str, Any]) -> None:
-        self.reload()
+        return Admin(self).verbs()
 
     # Stop ------------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,8 @@
-"""One connection between two nodes: preface, handshake, then frames both ways until it ends."""
+"""One connection between two nodes: preface, handshake, then frames both ways until it ends.
+
+Until the other side has shown who it is (:attr:`PeerLink.trusted`), nothing is told to it, not even a term, and nothing
+large is taken from it.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,15 @@ import asyncio
 import ipaddress
 import logging
 import os
+import ssl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.node.peer_door import Door
+from helios_cli.engine.node.peer_tls import NO_TLS, PeerTls, certificate_digest
 from helios_cli.engine.replication import messages
 from helios_cli.engine.types import Term
 from helios_cli.engine.wire import peer
@@ -26,6 +33,14 @@ WRITE_HIGH_WATER: Final = 4 << 20
 """Bytes waiting for a slow peer before nothing more is handed to its socket."""
 
 INBOX_MAX: Final = 16
+
+GOODBYE_S: Final = 5.0
+"""How long a peer may take to read the last words before the connection is cut."""
+
+SECRET_HINT: Final = (
+    "Give every node the same HELIOSDB_CLUSTER_SECRET (or cluster_secret_file); the first primary's is in "
+    "control/cluster.secret of its data directory."
+)
 
 
 class PeerRefused(HeliosError):
@@ -58,25 +73,42 @@ class Identity:
 class PeerLink(asyncio.Protocol):
     """Frames in and out. While nobody has set :attr:`on_frame`, they wait for :meth:`receive`."""
 
-    def __init__(self, term: Callable[[], Term], *, serve: Serves | None = None) -> None:
-        """``term`` goes into every frame. ``serve`` makes it the answering side."""
+    def __init__(
+        self,
+        term: Callable[[], Term],
+        *,
+        serve: Serves | None = None,
+        tls: PeerTls = NO_TLS,
+        door: Door | None = None,
+    ) -> None:
+        """``term`` goes into every frame once the peer is trusted. ``serve`` makes it the answering side, and ``door``
+        bounds how many there are before they are trusted.
+        """
         self.transport: asyncio.Transport = None  # type: ignore[assignment]
         self.term = term
         self.peer_term = Term(0)
-        """The highest that the other side has spoken in."""
+        """The highest that the other side has spoken in since it is trusted."""
         self.writable = True
         self.closed = False
         self.on_frame: Callable[[Frame], None] | None = None
         self.on_lost: Callable[[], None] = lambda: None
         self.on_room: Callable[[], None] = lambda: None
-        self.trusted = False
-        """The handshake is over: large frames are taken from now on."""
+        self.secured = False
+        """The connection is TLS."""
+        self.address = ""
+        """The other side's address; empty before there is a connection."""
+        self.host = ""
+        """The name that the caller called."""
         self.error: HeliosError | None = None
         """Why this side ended it."""
         self._serve = serve
+        self._tls = tls
+        self._door = door
+        self._trusted = False
         self._preface = b""
         self._greeted = False
-        self._reader = peer.FrameReader()
+        self._upgrade: asyncio.Task[None] | None = None
+        self._reader = peer.FrameReader(messages.HANDSHAKE_MAX)
         self._inbox: deque[Frame] = deque()
         self._waiter: asyncio.Future[None] | None = None
 
@@ -86,15 +118,19 @@ class PeerLink(asyncio.Protocol):
         """Connected; the caller speaks first."""
         self.transport = transport  # type: ignore[assignment]
         self.transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
+        name = transport.get_extra_info("peername")
+        self.address = str(name[0]) if isinstance(name, tuple) else ""
+        if self._door is not None:
+            self._door.enter(self)
         if self._serve is None:
-            self.transport.write(peer.preface())
+            self.transport.write(peer.preface() if self._tls.client is None else peer.TLS_WANTED)
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the preface, then frames."""
         try:
-            if not self._greeted:
+            if not self._greeted and not self.closed:
                 data = self._take_preface(data)
-            if self._greeted and data:
+            if self._greeted and data and not self.closed:
                 self._take_frames(data)
         except HeliosError as error:
             self.fail(error)
@@ -106,7 +142,9 @@ class PeerLink(asyncio.Protocol):
         """The connection is gone, whoever ended it."""
         if not self.closed:
             self.closed = True
-            self._wake()
+            if exc is not None:
+                self.error = PeerProtocolError(f"the connection broke: {exc}")
+            self._left()
             self.on_lost()
 
     def pause_writing(self) -> None:
@@ -121,27 +159,60 @@ class PeerLink(asyncio.Protocol):
     # Use -------------------------------------------------------------------------------------------------------------
 
     @property
-    def address(self) -> str:
-        """The other side's address; empty when it is not known any more."""
-        name = self.transport.get_extra_info("peername")
-        return str(name[0]) if name else ""
-
-    @property
     def is_loopback(self) -> bool:
         """Whether the other side is on this machine."""
         try:
-            return ipaddress.ip_address(self.address.partition("%")[0]).is_loopback
+            address = ipaddress.ip_address(self.address.partition("%")[0])
         except ValueError:
             return False
+        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+    @property
+    def trusted(self) -> bool:
+        """The handshake is over: terms are told and believed, and large frames taken."""
+        return self._trusted
+
+    @trusted.setter
+    def trusted(self, value: bool) -> None:
+        self._trusted = value
+        self._reader.body_max = peer.BODY_MAX if value else messages.HANDSHAKE_MAX
+        if value and self._door is not None:
+            self._door.leave(self)
+
+    @property
+    def certified(self) -> bool:
+        """The other side has shown a certificate that stands in for the proof of the secret."""
+        return self.secured and self._tls.certificates
+
+    @property
+    def binding(self) -> bytes:
+        """What proofs on this connection are bound to; the same on both sides, empty in the clear."""
+        if not self.secured:
+            return b""
+        if self._serve is not None:
+            return self._tls.binding
+        return certificate_digest(self.transport.get_extra_info("ssl_object").getpeercert(binary_form=True))
 
     def send(self, kind: Kind, body: bytes, *, compress: bool = True) -> None:
-        """Send a frame in the node's own term."""
-        self.write(peer.encode_frame(kind, self.term(), body, compress=compress))
+        """Send a frame in the node's own term, which strangers do not hear of."""
+        term = self.term() if self._trusted else Term(0)
+        self.write(peer.encode_frame(kind, term, body, compress=compress))
 
     def write(self, frame: bytes) -> None:
         """Send a frame that has been encoded already."""
         if not self.closed:
             self.transport.write(frame)
+
+    async def ready(self) -> None:
+        """Wait until frames may be sent: on the calling side, until TLS has begun where it is wanted.
+
+        Raises:
+            PeerProtocolError: the other side has no TLS, another certificate than wanted, or has gone.
+            TimeoutError: it did not answer within HANDSHAKE_S.
+        """
+        async with asyncio.timeout(HANDSHAKE_S):
+            while self._tls.client is not None and not self.secured:
+                await self._news()
 
     async def receive(self, *expected: Kind) -> Frame:
         """The next frame.
@@ -151,13 +222,9 @@ class PeerLink(asyncio.Protocol):
             PeerProtocolError: it is of another kind than ``expected``, or the connection is over.
             TimeoutError: none came within HANDSHAKE_S.
         """
-        loop = asyncio.get_running_loop()
         async with asyncio.timeout(HANDSHAKE_S):
             while not self._inbox:
-                if self.closed:
-                    raise self.error or PeerProtocolError("the other node closed the connection")
-                self._waiter = loop.create_future()
-                await self._waiter
+                await self._news()
         frame = self._inbox.popleft()
         if frame.kind is Kind.REFUSED:
             refused = messages.Refused.from_body(frame.body)
@@ -175,14 +242,22 @@ class PeerLink(asyncio.Protocol):
     def refuse(self, error: HeliosError) -> None:
         """Say no, and why."""
         if not self.closed:
-            self.send(Kind.REFUSED, messages.Refused(error.sqlstate, error.message, error.hint or "").to_body())
+            self.send(Kind.REFUSED, messages.Refused.of(error).to_body())
         self.close(error)
 
     def fail(self, error: HeliosError) -> None:
         """The other side does not keep to the protocol: tell of it and end the connection."""
-        if not self.closed:
-            log.warning("connection with the node at %s ended: %s", self.address or "?", error.message)
+        text = f"connection with the node at {self.address or '?'} ended: {error.message}"
+        if not self.closed and self._door is not None and not self._trusted:
+            self._door.tell(text)
+        elif not self.closed:
+            log.warning("%s", text)
         self.close(error)
+
+    def drop(self, error: HeliosError) -> None:
+        """End the connection without a word more, and without waiting for the peer to read what was said."""
+        self.fail(error)
+        self.transport.abort()
 
     def close(self, error: HeliosError | None = None) -> None:
         """End the connection. Idempotent."""
@@ -190,76 +265,174 @@ class PeerLink(asyncio.Protocol):
             return
         self.closed = True
         self.error = error
-        self._wake()
+        self._left()
         if self.transport is not None:
             self.transport.close()
+            # A peer that does not read what is on its way to it would keep the connection.
+            asyncio.get_running_loop().call_later(GOODBYE_S, self.transport.abort)
         self.on_lost()
 
     # Inside ----------------------------------------------------------------------------------------------------------
 
     def _take_preface(self, data: bytes) -> bytes:
+        if self._upgrade is not None and not self.secured:
+            raise PeerProtocolError("bytes in the clear behind the request for TLS")
         self._preface += data
         if len(self._preface) < peer.PREFACE_BYTES:
             return b""
         preface, rest = self._preface[: peer.PREFACE_BYTES], self._preface[peer.PREFACE_BYTES :]
+        self._preface = b""
         if self._serve is None:
-            peer.read_answer(preface)
+            self._take_answer(preface, rest)
+        elif preface == peer.TLS_WANTED:
+            self._begin_tls(self._tls.server, rest)
         else:
-            version, answer = peer.answer_preface(preface)
-            self.transport.write(answer)
-            if version == peer.NO_VERSION:
-                raise PeerProtocolError("no version of the native protocol in common")
-            self._serve(self)
-        self._greeted = True
+            self._greet(preface)
         return rest
+
+    def _take_answer(self, answer: bytes, rest: bytes) -> None:
+        """On the calling side."""
+        if self._tls.client is None or self.secured:
+            peer.read_answer(answer)
+            self._greeted = True
+        elif answer == peer.TLS_WANTED:
+            self._begin_tls(self._tls.client, rest)
+        else:
+            raise PeerProtocolError(
+                "the other node does not speak TLS", hint="Give it tls_cert and tls_key, or set peer_tls = off here."
+            )
+
+    def _greet(self, preface: bytes) -> None:
+        """On the answering side."""
+        version, answer = peer.answer_preface(preface)
+        self.transport.write(answer)
+        if version == peer.NO_VERSION:
+            raise PeerProtocolError("no version of the native protocol in common")
+        if self._tls.server is not None and not self.secured:
+            self.refuse(
+                PeerRefused(
+                    "the native port of this node speaks TLS only",
+                    hint="Set tls_ca to the certificate that signed its own, or peer_tls = require.",
+                )
+            )
+            return
+        self._greeted = True
+        assert self._serve is not None
+        self._serve(self)
+
+    def _begin_tls(self, context: ssl.SSLContext | None, rest: bytes) -> None:
+        answering = self._serve is not None
+        if rest or self.secured:
+            # What came in the clear must not be taken for what comes encrypted (CVE-2021-23214).
+            raise PeerProtocolError("bytes in the clear behind the request for TLS")
+        if context is None:
+            self.transport.write(peer.TLS_UNKNOWN)
+            raise PeerProtocolError("a node wants TLS, and this one has no tls_cert")
+        self.transport.pause_reading()
+        if answering:
+            self.transport.write(peer.TLS_WANTED)
+        self._upgrade = asyncio.get_running_loop().create_task(self._start_tls(context))
+
+    async def _start_tls(self, context: ssl.SSLContext) -> None:
+        loop = asyncio.get_running_loop()
+        name = self.host if self._serve is None else None
+        try:
+            transport = await loop.start_tls(
+                self.transport, self, context, server_side=self._serve is not None, server_hostname=name,
+                ssl_handshake_timeout=HANDSHAKE_S,
+            )  # fmt: skip
+        except (OSError, ssl.SSLError) as error:
+            hint = None
+            if isinstance(error, ssl.SSLCertVerificationError):
+                hint = "tls_ca must hold the signer of its certificate; peer_tls = verify-ca does not check the name."
+            self.fail(PeerProtocolError(f"TLS failed: {error}", hint=hint))
+            return
+        if transport is None or self.closed:
+            self.close()
+            return
+        self.transport = transport
+        transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
+        self.secured = True
+        if self._serve is None:
+            transport.write(peer.preface())
+        self._wake()
 
     def _take_frames(self, data: bytes) -> None:
         for frame in self._reader.feed(data):
-            self.peer_term = max(self.peer_term, frame.term)
             if self.closed:
                 return
+            if self._trusted:
+                self.peer_term = max(self.peer_term, frame.term)
             if self.on_frame is not None:
                 self.on_frame(frame)
             else:
                 self._inbox.append(frame)
-        if not self.trusted and (self._reader.pending > messages.HANDSHAKE_MAX or len(self._inbox) > INBOX_MAX):
-            raise PeerProtocolError("too much from a node that has not said who it is")
+        if len(self._inbox) > INBOX_MAX:
+            raise PeerProtocolError("more frames than were asked for")
         if self._inbox:
             self._wake()
+
+    async def _news(self) -> None:
+        """Wait until something has changed. Raises HeliosError when the connection is over."""
+        if self.closed:
+            raise self.error or PeerProtocolError("the other node closed the connection")
+        self._waiter = asyncio.get_running_loop().create_future()
+        await self._waiter
+
+    def _left(self) -> None:
+        if self._door is not None:
+            self._door.leave(self)
+        if self._upgrade is not None and self._upgrade is not asyncio.current_task():
+            self._upgrade.cancel()
+        self._wake()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
 
-async def introduce(link: PeerLink, own: Identity, secret: bytes) -> tuple[messages.Challenge, messages.Welcome]:
+async def reach(link: PeerLink, host: str, port: int) -> None:
+    """Connect a calling link. Raises OSError, HeliosError, TimeoutError."""
+    link.host = host
+    async with asyncio.timeout(HANDSHAKE_S):
+        await asyncio.get_running_loop().create_connection(lambda: link, host, port)
+    await link.ready()
+
+
+async def introduce(link: PeerLink, own: Identity, secret: bytes) -> messages.Welcome:
     """The caller's side of the handshake; who answered.
 
+    On this machine, and where a certificate stands in for it, the answering node has to prove nothing. Everywhere else
+    it has to, whatever it says itself.
+
     Raises:
-        PeerRefused: it said no.
+        PeerRefused: it said no, or there is no secret to tell it by.
         PeerProtocolError: it does not know the secret, or keeps to no protocol.
         TimeoutError: it did not answer.
     """
+    sure = link.certified or link.is_loopback
+    if not sure and not secret:
+        raise PeerRefused(
+            "nodes on other machines are told by the cluster's secret, and this node has none", hint=SECRET_HINT
+        )
     hello = messages.Hello(
         own.node_id, own.cluster_id, own.incarnation, own.role, own.host, own.pg_port, own.native_port, own.http_port,
         own.mode, os.urandom(messages.NONCE_BYTES).hex(),
     ).to_body()  # fmt: skip
     link.send(Kind.HELLO, hello, compress=False)
     body = (await link.receive(Kind.CHALLENGE)).body
-    challenge = messages.Challenge.from_body(body)
-    if challenge.proof_wanted and not secret:
-        raise PeerRefused(
-            f"node {challenge.node_id} wants a proof of the cluster's secret, and this node has none",
-            hint="Give it with HELIOSDB_CLUSTER_SECRET or cluster_secret_file; the first primary's is in "
-            "control/cluster.secret of its data directory.",
-        )
-    proof = messages.prove(secret, "caller", hello, body) if secret else ""
+    wanted = messages.Challenge.from_body(body).proof_wanted
+    if wanted and not secret:
+        raise PeerRefused("it wants a proof of the cluster's secret, and this node has none", hint=SECRET_HINT)
+    proof = messages.prove(secret, "caller", hello, body, link.binding) if wanted else ""
     link.send(Kind.PROOF, messages.Proof(proof).to_body(), compress=False)
-    welcome = messages.Welcome.from_body((await link.receive(Kind.WELCOME)).body)
-    if not link.is_loopback and not (secret and messages.proves(welcome.proof, secret, "answerer", hello, body)):
-        raise PeerProtocolError(f"node {challenge.node_id} does not know the cluster's secret")
+    frame = await link.receive(Kind.WELCOME)
+    welcome = messages.Welcome.from_body(frame.body)
+    if not sure and not messages.proves(welcome.proof, secret, "answerer", hello, body, link.binding):
+        raise PeerProtocolError("the node that answers does not know the cluster's secret", hint=SECRET_HINT)
     link.trusted = True
-    return challenge, welcome
+    link.peer_term = frame.term
+    return welcome
 
 
 async def admit(
@@ -267,24 +440,22 @@ async def admit(
 ) -> messages.Hello:
     """The answering side of the handshake; who called. ``welcome`` makes the answer around a proof.
 
+    The proof is given to those alone who have given theirs.
+
     Raises:
-        PeerRefused: the caller is of another cluster, or does not know the secret; it has been told.
+        PeerRefused: the caller is of another cluster, or does not know the secret.
         PeerProtocolError, TimeoutError: it keeps to no protocol.
     """
     hello_body = (await link.receive(Kind.HELLO)).body
     hello = messages.Hello.from_body(hello_body)
-    wanted = not link.is_loopback
-    challenge = messages.Challenge(
-        own.node_id, own.cluster_id, os.urandom(messages.NONCE_BYTES).hex(), wanted
-    ).to_body()
+    wanted = not (link.certified or link.is_loopback)
+    if wanted and not secret:
+        raise PeerRefused("this node has no cluster secret, so it takes no node of another machine", hint=SECRET_HINT)
+    challenge = messages.Challenge(os.urandom(messages.NONCE_BYTES).hex(), wanted).to_body()
     link.send(Kind.CHALLENGE, challenge, compress=False)
     proof = messages.Proof.from_body((await link.receive(Kind.PROOF)).body)
-    if wanted and not (secret and messages.proves(proof.proof, secret, "caller", hello_body, challenge)):
-        raise PeerRefused(
-            f"node {hello.node_id} does not know the secret of this cluster",
-            sqlstate="28P01",
-            hint="Give every node the same HELIOSDB_CLUSTER_SECRET.",
-        )
+    if wanted and not messages.proves(proof.proof, secret, "caller", hello_body, challenge, link.binding):
+        raise PeerRefused("the proof of the cluster's secret is wrong", sqlstate="28P01", hint=SECRET_HINT)
     if hello.cluster_id and hello.cluster_id != own.cluster_id:
         raise PeerRefused(
             f"node {hello.node_id} belongs to another cluster",
@@ -295,6 +466,6 @@ async def admit(
             f"there is a node {own.node_id} in this cluster already", hint="Give each node its own --node-id."
         )
     link.trusted = True
-    answer = messages.prove(secret, "answerer", hello_body, challenge) if secret else ""
+    answer = messages.prove(secret, "answerer", hello_body, challenge, link.binding) if wanted else ""
     link.send(Kind.WELCOME, welcome(answer).to_body(), compress=False)
     return hello

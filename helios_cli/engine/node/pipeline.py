@@ -40,6 +40,8 @@ class CommitPipeline:
         self.in_flight: deque[Commit] = deque()
         self.committed_seq = 0
         self.committed_lsn: Lsn = database.records.lsn
+        self.submitted_lsn: Lsn = database.records.lsn
+        """Behind the last record that was sent to the disk."""
         self.on_room: Callback = lambda: None
         """Called when there is room for another group."""
         self.on_schema_change: Callback = lambda: None
@@ -76,9 +78,35 @@ class CommitPipeline:
             self._wake_readable_waiters()
 
     def _send(self, commit: Commit) -> None:
+        self.submitted_lsn = commit.lsn_end
         self._syncer.submit(commit.data, commit)
         if self.on_record is not None:
             self.on_record(commit.data)
+
+    def submit_apart(self, make: Callable[[], bytes]) -> Lsn | None:
+        """Put a record that changes no page into the log, whoever holds the writer; the LSN behind it.
+
+        None when a thread is at work on a record, or has made one that is not submitted yet: try again soon. Room in
+        the ring is not asked for, so that it can be done while commits are held up.
+        """
+        self.settle()
+        database = self.database
+        records = database.records
+        if not database.record_lock.acquire(blocking=False):
+            return None
+        try:
+            if records.lsn != self.submitted_lsn:
+                return None
+            data = make()
+            seq = self.in_flight[-1].seq if self.in_flight else self.committed_seq
+            self.submit(Commit(seq, None, records.lsn, data))
+            return records.lsn
+        except BaseException as error:
+            if records.lsn != self.submitted_lsn:
+                self._on_fatal(UnloggedCommit(error))
+            raise
+        finally:
+            database.record_lock.release()
 
     def submit_applied(self, commit: Commit) -> None:
         """Take a commit whose record another node made, and which is on disk here already."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.log.history import History
 from helios_cli.engine.log.record import peek_lsn
-from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused, introduce
+from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused, introduce, reach
+from helios_cli.engine.node.peer_tls import NO_TLS, PeerTls
 from helios_cli.engine.replication import messages
 from helios_cli.engine.types import Lsn, Term
 from helios_cli.engine.wire.peer import Frame, Kind, PeerProtocolError
@@ -41,7 +42,7 @@ class Follower(Protocol):
     def log_end(self) -> tuple[History, Lsn]:
         """The terms of its log, and where the next record belongs."""
 
-    def joined(self, challenge: messages.Challenge, welcome: messages.Welcome, term: Term) -> None:
+    def joined(self, welcome: messages.Welcome, term: Term) -> None:
         """Somebody answered. Raises HeliosError when it must not be followed."""
 
     def records(self, data: bytes, term: Term) -> None:
@@ -62,6 +63,9 @@ class Follower(Protocol):
     def must_reseed(self, reason: str) -> None:
         """The records that come next are gone there."""
 
+    def take_over(self, body: bytes) -> None:
+        """The primary gives its place to this node."""
+
     def lost(self, error: BaseException | None) -> None:
         """The connection has ended."""
 
@@ -74,7 +78,7 @@ class WalReceiver:
         follower: Follower,
         loop: asyncio.AbstractEventLoop,
         addresses: Callable[[], list[tuple[str, int]]],
-        tls: Any = None,
+        tls: PeerTls = NO_TLS,
     ) -> None:
         """``addresses`` are tried in their order."""
         self._follower = follower
@@ -97,7 +101,8 @@ class WalReceiver:
                     await self._follow(host, port)
                 except (OSError, HeliosError, TimeoutError) as error:
                     text = getattr(error, "message", None) or str(error) or type(error).__name__
-                    text = f"cannot follow {host}:{port}: {text}"
+                    hint = getattr(error, "hint", None)
+                    text = f"cannot follow {host}:{port}: {text}" + (f" (hint: {hint})" if hint else "")
                     if text != told:
                         log.warning("%s", text)
                     told = text
@@ -110,13 +115,12 @@ class WalReceiver:
 
     async def _follow(self, host: str, port: int) -> None:
         follower = self._follower
-        link = PeerLink(follower.term)
+        link = PeerLink(follower.term, tls=self._tls)
         ended = self._loop.create_future()
-        async with asyncio.timeout(10.0):
-            await self._loop.create_connection(lambda: link, host, port, ssl=self._tls)
         try:
-            challenge, welcome = await introduce(link, follower.identity(), follower.secret())
-            follower.joined(challenge, welcome, link.peer_term)
+            await reach(link, host, port)
+            welcome = await introduce(link, follower.identity(), follower.secret())
+            follower.joined(welcome, link.peer_term)
             history, end = follower.log_end()
             link.on_lost = lambda: None if ended.done() else ended.set_result(None)
             self._expected = end
@@ -175,6 +179,8 @@ class WalReceiver:
             follower.must_rewind(Lsn(fork.lsn), fork.terms())
         elif frame.kind is Kind.RESEED:
             follower.must_reseed(messages.Reseed.from_body(frame.body).reason)
+        elif frame.kind is Kind.TAKE_OVER:
+            follower.take_over(frame.body)
         elif frame.kind is Kind.REFUSED:
             refused = messages.Refused.from_body(frame.body)
             raise PeerRefused(refused.message, sqlstate=refused.sqlstate, hint=refused.hint or None)

@@ -1,62 +1,45 @@
-"""A node's part in its cluster: whom it follows, who follows it, and what they make committed together."""
+"""A node's part in its cluster: whether it leads or follows, who visits it, and how that changes."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import ssl
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.config.roles import Role
-from helios_cli.engine.errors import HeliosError, ReadOnlyError
+from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.log.history import History
-from helios_cli.engine.node import report
-from helios_cli.engine.node.applicator import WalApplicator
+from helios_cli.engine.node import promotion, report
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.cluster_view import LogClock, cluster_view
+from helios_cli.engine.node.following import Following
+from helios_cli.engine.node.leading import Leading, config_of_term, first_config
+from helios_cli.engine.node.peer_door import Door
 from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused, admit
-from helios_cli.engine.node.receiver import WalReceiver
+from helios_cli.engine.node.peer_tls import PeerTls
+from helios_cli.engine.node.promotion import PromotionRefused
 from helios_cli.engine.node.streamer import WalReplicator, WalStreamer
 from helios_cli.engine.replication import messages
-from helios_cli.engine.replication.lsns import LsnManager
+from helios_cli.engine.replication.config import ClusterConfig, Member
 from helios_cli.engine.replication.rule import SyncMode
 from helios_cli.engine.replication.view import ClusterView
-from helios_cli.engine.storage.database import Commit
+from helios_cli.engine.storage.membership import save_role
 from helios_cli.engine.types import Lsn, Term
-from helios_cli.engine.wire.peer import Kind
+from helios_cli.engine.wire.peer import Frame, Kind
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.node import Node
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT_S: Final = 0.2
+HEARTBEAT_S: Final = 0.1
 SLOTS_SAVED_S: Final = 5.0
 """How often the positions of the followers are put on disk; a restart keeps more log than it needs, at worst."""
 
-
-class Upstream:
-    """What is known of the node that this one follows."""
-
-    def __init__(self) -> None:
-        self.node_id = ""
-        self.host = ""
-        self.pg_port = 0
-        self.http_port = 0
-        self.mode = ""
-        self.role = ""
-        self.connected = False
-        self.end = Lsn(0)
-        """Where its log ends."""
-        self.committed = Lsn(0)
-        self.sent_us = 0
-        """Its clock in the newest message."""
-        self.heard_us = 0
-        """This node's clock then."""
-        self.connected_since_us = 0
-        self.error = ""
+ANNOUNCE_S: Final = 1.0
+"""How often members that do not follow are told of the primary."""
 
 
 class Replication:
@@ -65,16 +48,13 @@ class Replication:
     def __init__(self, node: Node, role: Role) -> None:
         self.node = node
         self.role = role
-        self.upstream = Upstream()
-        self.applicator: WalApplicator | None = None
-        self.receiver: WalReceiver | None = None
+        self.following: Following | None = None
+        self.leading: Leading | None = None
         self.log_clock = LogClock()
-        self.bytes_received = 0
         self.has_state = asyncio.Event()
         """There is a committed state to show."""
-        node_id = self.node_id
-        records = node.database.records
-        self.lsns = LsnManager(node_id, SyncMode(node.settings.replication_mode), records.term, records.lsn)
+        self.heard_at: dict[str, float] = {}
+        """When those were heard of last who follow no longer, by the loop's clock."""
         self.replicator = WalReplicator(
             node.store.log,
             node.engine.read_workers,
@@ -84,14 +64,18 @@ class Replication:
             history=lambda: node.store.timeline.history,
             committed=lambda: node.pipeline.committed_lsn,
             loop_later=node.engine.loop.call_later,
+            now=self.now,
         )
         self.replicator.on_acknowledged = self._acknowledged
         self.replicator.on_joined = self._joined_us
         self.replicator.on_left = self._left_us
         node.pipeline.on_committed = self.replicator.committed_moved
+        self.door = Door()
         self._server: asyncio.Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._visitors: set[asyncio.Task[None]] = set()
+        self._others: set[asyncio.Task[Any]] = set()
+        self._changing = asyncio.Lock()
+        """Held while the role changes."""
 
     # What it is ------------------------------------------------------------------------------------------------------
 
@@ -101,9 +85,24 @@ class Replication:
         return report.node_id(self.node.settings)
 
     @property
+    def is_leading(self) -> bool:
+        """Whether it takes writes of its own."""
+        return self.leading is not None
+
+    @property
     def is_standby(self) -> bool:
-        """Whether it follows another node."""
-        return self.role.name == "standby"
+        """Whether it follows another node, or waits for one to follow."""
+        return self.leading is None
+
+    @property
+    def config(self) -> ClusterConfig:
+        """The newest configuration in this node's log; before the first, what this node alone would be."""
+        found = self.node.store.configs.newest
+        return found if found is not None else first_config(self.member(), SyncMode(self._mode()))
+
+    def now(self) -> float:
+        """The loop's clock."""
+        return self.node.engine.loop.time()
 
     def term(self) -> Term:
         """The newest term that this node has promised to."""
@@ -112,6 +111,14 @@ class Replication:
     def secret(self) -> bytes:
         """The cluster's secret; empty when it has none."""
         return self.node.secret
+
+    def _mode(self) -> str:
+        return self.node.settings.replication_mode
+
+    @property
+    def tls(self) -> PeerTls:
+        """How it speaks with other nodes."""
+        return self.node.peer_tls
 
     def identity(self) -> Identity:
         """What it says of itself to other nodes."""
@@ -129,24 +136,34 @@ class Replication:
             settings.http_port,
         )
 
+    def member(self) -> Member:
+        """This node, as a member of the configuration."""
+        own = self.identity()
+        return Member(own.node_id, own.incarnation, own.host, own.pg_port, own.native_port, own.http_port, own.mode)
+
     def view(self) -> ClusterView:
         """What it knows of the cluster now."""
         return cluster_view(self)
 
     # Start and stop --------------------------------------------------------------------------------------------------
 
-    def begin(self) -> None:
-        """Take up the role; nothing is served yet."""
-        if self.is_standby:
-            self._begin_following()
-        else:
-            self._begin_leading()
+    def begin(self, *, follows: bool) -> None:
+        """Take up the role; nothing is served yet. One that follows shows what is known to be committed."""
+        if not follows:
+            self._lead(self.config)
+            return
+        applied = self.node.store.recovery.applied
+        self._follow(applied)
+        if applied:
+            self.has_state.set()
+        if self.role.name != "standby":
+            self._later(self._lead_again())
 
-    async def listen(self, host: str, port: int, tls: ssl.SSLContext | None) -> int:
+    async def listen(self, host: str, port: int) -> int:
         """Serve other nodes; gives the port. Raises OSError when the address is taken."""
         loop = self.node.engine.loop
         self._server = await loop.create_server(
-            lambda: PeerLink(self.term, serve=self._visited), host, port, ssl=tls, backlog=128
+            lambda: PeerLink(self.term, serve=self._visited, tls=self.tls, door=self.door), host, port, backlog=128
         )
         self._tasks.append(loop.create_task(self._beat()))
         return int(self._server.sockets[0].getsockname()[1])
@@ -155,48 +172,215 @@ class Replication:
         """End every connection with other nodes, and the following."""
         if self._server is not None:
             self._server.close()
-        for task in (*self._tasks, *self._visitors):
+        self.door.close()
+        ending = [*self._tasks, *self._others]
+        for task in ending:
             task.cancel()
-        await asyncio.gather(*self._tasks, *self._visitors, return_exceptions=True)
+        await asyncio.gather(*ending, return_exceptions=True)
         self._tasks = []
+        if self.leading is not None:
+            self.leading.close()
         self.replicator.close()
         with contextlib.suppress(HeliosError):
             self.node.store.slots.save()
-        if self.applicator is not None:
-            await self.node.engine.loop.run_in_executor(None, self.applicator.stop)
+        if self.following is not None:
+            await self.following.stop(finish=False)
 
     def close(self) -> None:
         """Let go of the files, after :meth:`stop`."""
-        if self.applicator is not None:
-            self.applicator.close()
-            self.applicator = None
+        if self.following is not None:
+            self.following.close()
+            self.following = None
 
     @contextlib.asynccontextmanager
     async def nothing_applied(self) -> AsyncIterator[None]:
         """While a checkpoint needs SQLite's WAL for itself."""
-        if self.applicator is None:
+        if self.following is None:
             yield
         else:
-            async with self.applicator.paused():
+            async with self.following.nothing_applied():
                 yield
 
-    # Leading ---------------------------------------------------------------------------------------------------------
+    def _later(self, work: Any) -> None:
+        task = self.node.engine.loop.create_task(work)
+        self._others.add(task)
+        task.add_done_callback(self._others.discard)
 
-    def _begin_leading(self) -> None:
-        pipeline = self.node.pipeline
-        records = self.node.database.records
-        self.lsns = LsnManager(self.node_id, self.lsns.mode, records.term, self.node.store.log.flushed)
-        pipeline.rule = self.lsns.own_flushed
-        pipeline.on_record = self.replicator.record
+    # Roles -----------------------------------------------------------------------------------------------------------
+
+    def _follow(self, applied: Lsn) -> None:
+        self.following = Following(self, applied, self._addresses)
+        self.following.begin()
+
+    def _addresses(self) -> list[tuple[str, int]]:
+        role = self.role
+        return [(role.primary_host, role.primary_port)] if role.primary_host else []
+
+    def _lead(self, config: ClusterConfig) -> None:
+        self.leading = Leading(self, config)
+        self.leading.begin()
         self.node.engine.standby_refusal = None
+        self.node.checkpointer.others_write = False
         self.has_state.set()
+
+    def _become(self, role: Role) -> None:
+        self.role = role
+        save_role(self.node.store.files, self.node.store.control_dir, role)
+
+    async def lead(self, term: Term, lost: set[str]) -> None:
+        """Lead in a term that was taken and promised; ``lost`` members are not waited for.
+
+        What this node holds and nobody has called committed is shown only once the term's first record is committed.
+        """
+        node = self.node
+        following, self.following = self.following, None
+        if following is not None:
+            await following.stop(finish=True)
+            following.close()
+        node.lead_term(term)
+        config = self.config
+        self._become(Role("primary"))
+        self._lead(config)
+        leading = self.leading
+        assert leading is not None
+        now_us = SystemClock.wall_us()
+        node.pipeline.submit(node.term_start())
+        leading.propose_first(config_of_term(config, self.member(), lost, node.pipeline.committed_lsn, now_us))
+        node.engine.sequences.reset()
+        node.event("promoted", f"node {self.node_id} is the primary of term {term}", term=term.number)
+        for member in config.members:
+            if member.node_id != self.node_id:
+                self._later(promotion.announce(self, member))
+
+    async def _lead_again(self) -> None:
+        """A primary that was restarted leads on in a new term, unless another node has been promoted meanwhile."""
+        told = ""
+        while self.leading is None and self.role.name != "standby":
+            try:
+                answers = await promotion.survey(self, promise=False)
+                newer = [a for a in answers if a.role == "primary" and a.term >= self.term().number]
+                if newer:
+                    leader = max(newer, key=lambda answer: answer.term)
+                    self.retarget(leader.node_id, leader.primary_host, leader.primary_native_port)
+                    return
+                async with self._changing:
+                    await promotion.take_lead(self, floor=max((a.term for a in answers), default=0))
+            except HeliosError as error:
+                if error.message != told:
+                    log.warning("this node does not lead yet: %s", error.message)
+                    told = error.message
+                await asyncio.sleep(0.5)
+
+    def retarget(self, node_id: str, host: str, port: int) -> None:
+        """Another node leads: follow it."""
+        if self.following is None:
+            self.node.event("deposed", f"node {node_id} is the primary now: this node follows it", severity="warning")
+            self._become(Role("standby", host, port))
+            self.node.begin_again("another node leads")
+            return
+        if (self.role.primary_host, self.role.primary_port) == (host, port) and self.role.name == "standby":
+            return
+        self._become(Role("standby", host, port))
+        self.node.event("retargeted", f"following {node_id} at {host}:{port}", primary=node_id)
+        link = self.following.receiver.link
+        if link is not None:
+            link.close()
+
+    async def promote(self, *, allow_data_loss: bool = False, dry_run: bool = False) -> Any:
+        """Make this node the primary, by hand; see :func:`promotion.promote`."""
+        async with self._changing:
+            return await promotion.promote(self, allow_data_loss=allow_data_loss, dry_run=dry_run)
+
+    async def switchover(self, *, to: str = "", timeout_s: float = 10.0, dry_run: bool = False) -> Any:
+        """Give the lead to a standby; see :func:`promotion.switchover`."""
+        async with self._changing:
+            return await promotion.switchover(self, to=to, timeout_s=timeout_s, dry_run=dry_run)
+
+    async def hand_over(self, target: str, timeout_s: float) -> None:
+        """Hold the writer, let ``target`` catch up, give it the lead, and follow it.
+
+        Raises:
+            PromotionRefused: a step took too long; this node leads on.
+        """
+        node = self.node
+        queue = node.engine.queue
+        try:
+            async with asyncio.timeout(timeout_s):
+                await queue.acquire_async(first=True)
+        except TimeoutError:
+            raise PromotionRefused(
+                f"the transaction that writes now did not end within {timeout_s:g} s",
+                hint="End it, or raise the timeout; this node leads on.",
+            ) from None
+        try:
+            async with asyncio.timeout(timeout_s):
+                await node.pipeline.quiesce()
+                end = node.database.records.lsn
+                streamer = self.replicator.streamers.get(target)
+                while streamer is None or streamer.progress.applied < end:
+                    await asyncio.sleep(0.001)
+                    streamer = self.replicator.streamers.get(target)
+        except TimeoutError:
+            queue.release()
+            raise PromotionRefused(
+                f"node {target} did not catch up within {timeout_s:g} s",
+                hint="heliosdb-nano topology shows its lag; this node leads on.",
+            ) from None
+        leading = self.leading
+        assert leading is not None
+        leading.close()
+        self.leading = None
+        self._become(Role("standby"))
+        self._follow(end)
+        streamer.link.send(Kind.TAKE_OVER, messages.TakeOver(self.node_id, end).to_body())
+        queue.release()
+        deadline = self.now() + promotion.TAKE_BACK_S
+        while not self.role.primary_host:
+            await asyncio.sleep(0.002)
+            if self.now() > deadline:
+                await self._take_back(target)
+                raise PromotionRefused(f"node {target} did not take the lead; this node leads on")
+
+    async def _take_back(self, target: str) -> None:
+        """The standby did not take the lead: lead on in a new term, unless it did after all."""
+        answers = await promotion.survey(self, promise=False)
+        for answer in answers:
+            if answer.node_id == target and answer.role == "primary":
+                self.retarget(answer.node_id, answer.primary_host, answer.primary_native_port)
+                return
+        await promotion.take_lead(self, floor=max((answer.term for answer in answers), default=0))
+
+    def take_over(self, message: messages.TakeOver) -> None:
+        """The primary gives its place to this node."""
+        self._later(self._take_over(message))
+
+    async def _take_over(self, message: messages.TakeOver) -> None:
+        async with self._changing:
+            following = self.following
+            if following is None or following.applicator.applied != message.end_lsn:
+                log.warning("node %s gives the lead away, but this node is not at %s", message.node_id, message.end_lsn)
+                return
+            try:
+                await promotion.take_lead(self)
+            except HeliosError as error:
+                log.warning("node %s gave the lead away, and this node cannot take it: %s", message.node_id, error)
+
+    def must_rewind(self, fork: Lsn, history: History) -> None:
+        """The own log has records behind ``fork`` that the node that is followed has not."""
+        self.node.event("forked", f"the log of this node and the primary's part at {fork}", severity="warning")
+        raise PeerRefused(f"this node has records behind {fork} that the primary has not")
+
+    def must_reseed(self, reason: str) -> None:
+        """The records that come next are gone at the node that is followed."""
+        raise PeerRefused(f"the primary has no longer what this node needs: {reason}")
+
+    # Followers -------------------------------------------------------------------------------------------------------
 
     def _acknowledged(self, streamer: WalStreamer) -> None:
         progress = streamer.progress
         self.node.store.slots.advance(streamer.node_id, progress.flushed, progress.term)
-        if not self.is_standby:
-            committed = self.lsns.acknowledged(streamer.node_id, progress)
-            self.node.pipeline.advance(committed)
+        if self.leading is not None:
+            self.leading.acknowledged(streamer)
 
     def _joined_us(self, streamer: WalStreamer) -> None:
         hello = streamer.hello
@@ -208,24 +392,32 @@ class Replication:
             f"{hello.role} {hello.node_id} ({hello.mode}) follows from {streamer.sent}",
             standby=hello.node_id,
         )
+        if self.leading is not None:
+            self.leading.reconcile()
 
     def _left_us(self, streamer: WalStreamer) -> None:
-        self.lsns.forget(streamer.node_id)
+        self.heard_at[streamer.node_id] = streamer.heard_at
         self.node.event(
             "standby_left",
             f"standby {streamer.node_id} is not connected any more; it had flushed {streamer.progress.flushed}",
             severity="warning",
             standby=streamer.node_id,
         )
+        if self.leading is not None:
+            self.leading.left(streamer.node_id)
 
     async def _beat(self) -> None:
-        saved = 0.0
+        saved = announced = self.now()
         while True:
             await asyncio.sleep(HEARTBEAT_S)
             self.replicator.heartbeat()
-            if not self.is_standby:
+            now = self.now()
+            if self.leading is not None:
                 self.log_clock.sample(self.replicator.recent.end, SystemClock.wall_us())
-            now = self.node.engine.loop.time()
+                self.leading.reconcile()
+                if now - announced > ANNOUNCE_S:
+                    announced = now
+                    self._announce_to_missing()
             if now - saved > SLOTS_SAVED_S and self.replicator.streamers:
                 saved = now
                 try:
@@ -233,20 +425,23 @@ class Replication:
                 except HeliosError as error:
                     log.warning("the standbys' positions could not be saved: %s", error.message)
 
+    def _announce_to_missing(self) -> None:
+        for member in self.config.members:
+            if member.node_id != self.node_id and member.node_id not in self.replicator.streamers:
+                self._later(promotion.announce(self, member))
+
     # Visitors --------------------------------------------------------------------------------------------------------
 
     def _visited(self, link: PeerLink) -> None:
-        task = self.node.engine.loop.create_task(self._receive(link))
-        self._visitors.add(task)
-        task.add_done_callback(self._visitors.discard)
+        self._later(self._receive(link))
 
     async def _receive(self, link: PeerLink) -> None:
         try:
             hello = await admit(link, self.identity(), self.secret(), self._welcome)
-            frame = await link.receive(Kind.FOLLOW)
-            self.replicator.follow(link, hello, frame)
+            frame = await link.receive(Kind.FOLLOW, Kind.ASK, Kind.ANNOUNCE)
+            await self._serve(link, hello, frame)
         except PeerRefused as error:
-            log.warning("node at %s refused: %s", link.address, error.message)
+            self.door.tell(f"node at {link.address} refused: {error.message}")
             link.refuse(error)
         except HeliosError as error:
             link.fail(error)
@@ -256,158 +451,50 @@ class Replication:
             self.node.engine.unexpected(error)
             link.close()
 
+    async def _serve(self, link: PeerLink, hello: messages.Hello, frame: Frame) -> None:
+        if frame.kind is Kind.FOLLOW:
+            self._check_term(frame.term)
+            self.replicator.follow(link, hello, frame)
+        elif frame.kind is Kind.ASK:
+            ask = messages.Ask.from_body(frame.body)
+            link.send(Kind.ANSWER, promotion.answer(self, ask, frame.term).to_body())
+        else:
+            announced = messages.Announce.from_body(frame.body)
+            if frame.term >= self.term() and announced.node_id != self.node_id:
+                self.node.store.promise(frame.term)
+                self.retarget(announced.node_id, announced.host, announced.native_port)
+            link.close()
+
+    def _check_term(self, term: Term) -> None:
+        """A node of a newer term wants to follow: nobody leads it, so this one takes a term that does."""
+        if term > self.term() and self.leading is not None:
+            self._later(self._renew(term))
+            raise PeerRefused(f"term {term} is newer than this primary's {self.term()}", hint="Ask again in a moment.")
+
+    async def _renew(self, term: Term) -> None:
+        async with self._changing:
+            answers = await promotion.survey(self, promise=False)
+            newer = [answer for answer in answers if answer.role == "primary" and answer.term >= term.number]
+            if newer:
+                self.retarget(newer[0].node_id, newer[0].primary_host, newer[0].primary_native_port)
+            else:
+                self.node.event(
+                    "renewed", f"a node has promised term {term}: this primary starts over", severity="warning"
+                )
+                self.node.begin_again("its term is over")
+
     def _welcome(self, proof: str) -> messages.Welcome:
         settings = self.node.settings
         page_log = self.node.store.log
         return messages.Welcome(
             proof,
+            self.node_id,
+            self.node.store.control.record.cluster_id.hex(),
             self.role.name,
-            settings.replication_mode,
+            self.config.mode.value,
             settings.advertise_address or self.node.address,
             settings.pg_port,
             settings.http_port,
             page_log.start,
             self.replicator.recent.end,
         )
-
-    # Following -------------------------------------------------------------------------------------------------------
-
-    def _begin_following(self) -> None:
-        node = self.node
-        pipeline = node.pipeline
-        recovery = node.store.recovery
-        pipeline.committed_lsn = recovery.applied
-        node.engine.standby_refusal = self._write_refused
-        self.applicator = WalApplicator(
-            node.store.log,
-            node.store.timeline,
-            node.database,
-            node.engine.loop,
-            applied=recovery.applied,
-            boundaries_max=node.settings.groups_in_flight,
-            on_flushed=self._flushed,
-            on_applied=self._applied,
-            on_failed=self._apply_failed,
-        )
-        if recovery.applied:
-            self.has_state.set()
-        self.applicator.start()
-        self.receiver = WalReceiver(self, node.engine.loop, self._addresses)
-        self._tasks.append(node.engine.loop.create_task(self.receiver.run()))
-
-    def _addresses(self) -> list[tuple[str, int]]:
-        return [(self.role.primary_host, self.role.primary_port)]
-
-    def _write_refused(self) -> HeliosError:
-        return ReadOnlyError(
-            "cannot execute write operations in read-only mode (async standby)",
-            hint="Connect to the primary for write operations, or configure sync mode for transparent routing.",
-        )
-
-    def log_end(self) -> tuple[History, Lsn]:
-        """The terms of this node's log, and where the next record belongs: behind what waits for the disk."""
-        assert self.applicator is not None
-        return self.node.store.timeline.history, self.applicator.written
-
-    def joined(self, challenge: messages.Challenge, welcome: messages.Welcome, term: Term) -> None:
-        """Somebody answered. Raises HeliosError when it must not be followed."""
-        if challenge.cluster_id != self.node.store.control.record.cluster_id.hex():
-            raise PeerRefused(f"node {challenge.node_id} belongs to another cluster")
-        own = self.term()
-        if term < own:
-            raise PeerRefused(
-                f"node {challenge.node_id} is in term {term}, which term {own} has ended",
-                hint="It steps down when it hears of that; the newer primary is to be followed.",
-            )
-        if term > own:
-            self.node.store.promise(term)
-        upstream = self.upstream
-        upstream.node_id, upstream.role, upstream.mode = challenge.node_id, welcome.role, welcome.mode
-        upstream.host, upstream.pg_port, upstream.http_port = welcome.host, welcome.pg_port, welcome.http_port
-        upstream.end = Lsn(welcome.end_lsn)
-        upstream.connected = True
-        upstream.connected_since_us = SystemClock.wall_us()
-        upstream.error = ""
-        self.node.event("following", f"following {challenge.node_id} in term {term}", primary=challenge.node_id)
-
-    def records(self, data: bytes, term: Term) -> None:
-        """Whole records that continue the log."""
-        if term > self.term():
-            self.node.store.promise(term)
-        assert self.applicator is not None
-        self.bytes_received += len(data)
-        self.applicator.feed(data)
-
-    def committed(self, lsn: Lsn, end: Lsn, sent_us: int) -> None:
-        """What the node that is followed knows to be committed, where its log ends, and its clock."""
-        upstream = self.upstream
-        upstream.committed, upstream.end, upstream.sent_us = lsn, end, sent_us
-        upstream.heard_us = SystemClock.wall_us()
-        self.log_clock.sample(end, sent_us)
-        self._advance()
-
-    def heartbeat(self) -> None:
-        """The node that is followed wants to hear of this one."""
-        self._acknowledge(self.upstream.sent_us)
-
-    def queued_bytes(self) -> int:
-        """Bytes taken and not on disk yet."""
-        return self.applicator.queued_bytes if self.applicator is not None else 0
-
-    def must_rewind(self, fork: Lsn, history: History) -> None:
-        """The own log has records behind ``fork`` that the other has not."""
-        self.node.event(
-            "forked",
-            f"the log of this node and of {self.upstream.node_id} part at {fork}",
-            severity="warning",
-        )
-        raise PeerRefused(f"this node has records behind {fork} that node {self.upstream.node_id} has not")
-
-    def must_reseed(self, reason: str) -> None:
-        """The records that come next are gone there."""
-        raise PeerRefused(f"node {self.upstream.node_id} has no longer what this node needs: {reason}")
-
-    def lost(self, error: BaseException | None) -> None:
-        """The connection has ended."""
-        if self.upstream.connected:
-            self.upstream.connected = False
-            self.upstream.connected_since_us = 0
-            self.node.event(
-                "upstream_lost", f"node {self.upstream.node_id} is not reached any more", severity="warning"
-            )
-        self.upstream.error = str(error or "")
-
-    def _flushed(self, data: bytes) -> None:
-        self.node.database.records.flushed_lsn = self.node.store.log.flushed
-        self.replicator.record(data)
-        self._acknowledge()
-
-    def _applied(self, commit: Commit) -> None:
-        self.node.pipeline.submit_applied(commit)
-        self._advance()
-        self._acknowledge()
-
-    def _advance(self) -> None:
-        pipeline = self.node.pipeline
-        waiting = len(pipeline.in_flight)
-        pipeline.advance(self.upstream.committed)
-        freed = waiting - len(pipeline.in_flight)
-        if freed:
-            self.has_state.set()
-            if self.applicator is not None:
-                self.applicator.release(freed)
-
-    def _acknowledge(self, echo_us: int = 0) -> None:
-        receiver, applicator = self.receiver, self.applicator
-        if receiver is None or receiver.link is None or applicator is None:
-            return
-        flushed = self.node.store.log.flushed
-        applied, checksum = applicator.position
-        body = messages.Acknowledge(
-            applicator.written, flushed, min(applied, flushed), echo_us, checksum if applied <= flushed else 0
-        ).to_body()
-        receiver.link.send(Kind.ACKNOWLEDGE, body, compress=False)
-
-    def _apply_failed(self, error: BaseException) -> None:
-        log.error("records can no longer be applied: %s", error, exc_info=error)
-        self.node.panic(error)

@@ -80,6 +80,7 @@ class WalStreamer:
         self.echo_us = 0
         """Round trip of the newest heartbeat that came back, microseconds; 0 before the first."""
         self.heard_us = self.since_us = replicator.clock.wall_us()
+        self.heard_at = replicator.now()
         self.db_checksum = 0
         """Of its database at the applied LSN, as it says."""
         self.live = False
@@ -158,6 +159,7 @@ class WalStreamer:
         acknowledge = messages.Acknowledge.from_body(frame.body)
         now = self.replicator.clock.wall_us()
         self.heard_us = now
+        self.heard_at = self.replicator.now()
         if acknowledge.echo_us:
             self.echo_us = max(0, now - acknowledge.echo_us)
         self.progress = Progress(frame.term, acknowledge.written, acknowledge.flushed, acknowledge.applied)
@@ -195,6 +197,7 @@ class WalReplicator:
         history: Callable[[], History],
         committed: Callable[[], Lsn],
         loop_later: Callable[[float, Callable[[], None]], object],
+        now: Callable[[], float],
     ) -> None:
         self.log = log
         self.workers = workers
@@ -203,6 +206,7 @@ class WalReplicator:
         self.history = history
         self.committed = committed
         self.loop_later = loop_later
+        self.now = now
         self.recent = RecentRecords(end)
         self.streamers: dict[str, WalStreamer] = {}
         self.on_acknowledged: Callable[[WalStreamer], None] = lambda streamer: None

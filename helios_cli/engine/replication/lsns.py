@@ -2,37 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from dataclasses import dataclass
 
+from helios_cli.engine.replication.config import ClusterConfig
 from helios_cli.engine.replication.rule import Progress, SyncMode, reached
 from helios_cli.engine.types import Lsn, Term
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A configuration that is in the log and not in force yet."""
+
+    config: ClusterConfig
+    end: Lsn
+    """Behind its record."""
 
 
 class LsnManager:
     """Turns flushes and acknowledgements into the committed LSN, which never falls.
 
     Pure: the owner tells it what happened and asks what follows.
+
+    A configuration that tightens the rule counts from when it is proposed, together with the one before, and alone once
+    its record is committed by both. One that loosens it counts once a majority of the voters have its record: nobody is
+    acknowledged with fewer copies before that is agreed.
     """
 
-    def __init__(self, node_id: str, mode: SyncMode, term: Term, flushed: Lsn = Lsn(0)) -> None:
+    def __init__(self, node_id: str, config: ClusterConfig, term: Term, flushed: Lsn = Lsn(0)) -> None:
         self.node_id = node_id
-        self.mode = mode
+        self.config = config
+        """In force."""
+        self.pending: Pending | None = None
         self.term = term
         self.flushed = flushed
         """This node's own."""
         self.committed = Lsn(0)
         self.heard: dict[str, Progress] = {}
         """The newest acknowledgement of each following node."""
-        self.members: frozenset[str] = frozenset((node_id,))
-        """D: the data nodes whose copies count, this one among them."""
+
+    @property
+    def newest(self) -> ClusterConfig:
+        """The configuration that the next change starts from."""
+        return self.pending.config if self.pending is not None else self.config
+
+    @property
+    def voters(self) -> tuple[str, ...]:
+        """Who must agree to fewer copies. With two data nodes only the primary votes."""
+        return self.config.in_sync if len(self.config.in_sync) > 2 else (self.node_id,)
 
     def own_flushed(self, lsn: Lsn) -> Lsn:
         """This node has everything up to ``lsn`` on disk; returns the committed LSN."""
         self.flushed = lsn
-        if self.mode is SyncMode.ASYNC:
+        if self.config.mode is SyncMode.ASYNC and self.pending is None:
             self.committed = max(self.committed, lsn)
             return self.committed
-        return self._advance()
+        return self.advance()
 
     def acknowledged(self, node_id: str, progress: Progress) -> Lsn:
         """A following node has come further; returns the committed LSN.
@@ -42,27 +66,57 @@ class LsnManager:
         before = self.heard.get(node_id)
         if progress.term == self.term and (before is None or before.term != self.term or not _falls(before, progress)):
             self.heard[node_id] = progress
-        return self._advance()
+        return self.advance()
 
     def forget(self, node_id: str) -> None:
         """A node is gone: what it has counts no more until it says so again."""
         self.heard.pop(node_id, None)
 
-    def configure(self, mode: SyncMode, members: Collection[str]) -> Lsn:
-        """Another mode, or other members; returns the committed LSN."""
-        self.mode = mode
-        self.members = frozenset((self.node_id, *members))
-        return self._advance()
+    def propose(self, config: ClusterConfig, end: Lsn) -> Lsn:
+        """A configuration has been put into the log up to ``end``; returns the committed LSN.
 
-    def copies_missing(self) -> int:
-        """How many more nodes must be heard of before anything can be committed at all."""
-        others = sum(1 for node in self.members if node in self.heard and self.heard[node].term == self.term)
-        return max(0, self.mode.copies(len(self.members)) - 1 - others)
+        Raises:
+            ValueError: the one before is not in force yet.
+        """
+        if self.pending is not None:
+            raise ValueError("a configuration is pending already")
+        self.pending = Pending(config, end)
+        return self.advance()
 
-    def _advance(self) -> Lsn:
-        lsn = reached(self.mode, self.members, self.node_id, self.flushed, self.heard, self.term)
+    def lost(self, alive: set[str]) -> tuple[str, ...]:
+        """The members of D to go on without, when only ``alive`` ones are there: none while the rule can be met."""
+        present = [node for node in self.config.in_sync if node == self.node_id or node in alive]
+        if len(present) >= self.config.copies:
+            return ()
+        return tuple(node for node in self.config.in_sync if node not in present)
+
+    def advance(self) -> Lsn:
+        """The committed LSN, by what has been heard."""
+        pending = self.pending
+        if pending is not None and pending.config.loosens(self.config):
+            if self._agreed(pending.end):
+                self.config, self.pending = pending.config, None
+            lsn = self._reached(self.config)
+        elif pending is not None:
+            lsn = min(self._reached(self.config), self._reached(pending.config))
+            if lsn >= pending.end:
+                self.config, self.pending = pending.config, None
+        else:
+            lsn = self._reached(self.config)
         self.committed = max(self.committed, lsn)
         return self.committed
+
+    def _reached(self, config: ClusterConfig) -> Lsn:
+        return reached(config.mode, config.in_sync, self.node_id, self.flushed, self.heard, self.term)
+
+    def _agreed(self, end: Lsn) -> bool:
+        voters = self.voters
+        having = sum(1 for node in voters if node != self.node_id and self._has(node, end))
+        return self.flushed >= end and (having + 1) * 2 > len(voters)
+
+    def _has(self, node: str, end: Lsn) -> bool:
+        progress = self.heard.get(node)
+        return progress is not None and progress.term == self.term and progress.flushed >= end
 
 
 def _falls(before: Progress, after: Progress) -> bool:

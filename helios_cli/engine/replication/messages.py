@@ -14,12 +14,19 @@ import struct
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.log.history import History
 from helios_cli.engine.types import Lsn
 from helios_cli.engine.wire.peer import PeerProtocolError
 
 HANDSHAKE_MAX: Final = 64 << 10
 """Bytes of a handshake's body: all that is believed of a peer before it has proved who it is."""
+
+JSON_MAX: Final = 1 << 20
+"""Bytes of any other JSON body; a history of 20,000 terms fits."""
+
+TEXT_MAX: Final = 512
+"""Characters of a field, but for a history of terms."""
 
 NONCE_BYTES: Final = 16
 _RECORDS: Final = struct.Struct("<QQ")
@@ -43,7 +50,7 @@ class _Json:
             PeerProtocolError: it is no such message.
         """
         try:
-            content = json.loads(body) if len(body) <= HANDSHAKE_MAX else None
+            content = json.loads(body) if len(body) <= JSON_MAX else None
         except (ValueError, RecursionError):
             content = None
         if not isinstance(content, dict):
@@ -51,8 +58,8 @@ class _Json:
         given: dict[str, Any] = {}
         for field in dataclasses.fields(cls):  # type: ignore[arg-type]
             value = content.get(field.name)
-            if type(value).__name__ != field.type:
-                raise PeerProtocolError(f"damaged message: {field.name} of a {cls.__name__} is no {field.type}")
+            if type(value).__name__ != field.type or not _sound(field.name, value):
+                raise PeerProtocolError(f"damaged message: {field.name} of a {cls.__name__} is no sound {field.type}")
             given[field.name] = value
         return cls(**given)
 
@@ -80,10 +87,11 @@ class Hello(_Json):
 
 @dataclass(frozen=True, slots=True)
 class Challenge(_Json):
-    """CHALLENGE: who answers, and whether the caller has to prove that it knows the cluster's secret."""
+    """CHALLENGE: whether the caller has to prove that it knows the cluster's secret, and for what.
 
-    node_id: str
-    cluster_id: str
+    It says nothing of who answers: anybody may call.
+    """
+
     nonce: str
     proof_wanted: bool
 
@@ -100,6 +108,9 @@ class Welcome(_Json):
     """WELCOME: that the answering node knows it too, and what it is."""
 
     proof: str
+    """Empty when the caller did not have to prove anything."""
+    node_id: str
+    cluster_id: str
     role: str
     mode: str
     """The cluster's replication mode."""
@@ -118,6 +129,11 @@ class Refused(_Json):
     sqlstate: str
     message: str
     hint: str
+
+    @classmethod
+    def of(cls, error: HeliosError) -> Refused:
+        """What is told of an error: one short line."""
+        return cls(error.sqlstate, _one_line(error.message), _one_line(error.hint or ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +168,53 @@ class Reseed(_Json):
 
     start_lsn: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask(_Json):
+    """ASK: how far are you, and whom do you follow? With ``promise`` in the term of the frame, and for good."""
+
+    node_id: str
+    promise: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(_Json):
+    """ANSWER: the position of a node. It counts for a promotion only when ``promised``."""
+
+    node_id: str
+    role: str
+    incarnation: str
+    promised: bool
+    term: int
+    """The newest that it knows."""
+    last_term: int
+    """Of the last record in its log."""
+    last_term_id: int
+    flushed: int
+    config_version: int
+    reaches_primary: bool
+    """It has heard from a primary just now."""
+    primary_id: str
+    primary_host: str
+    primary_native_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Announce(_Json):
+    """ANNOUNCE: in the term of the frame this node is the primary; follow it."""
+
+    node_id: str
+    host: str
+    native_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class TakeOver(_Json):
+    """TAKE_OVER: nothing comes behind ``end_lsn`` in this term; be the primary of the next."""
+
+    node_id: str
+    end_lsn: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,15 +287,35 @@ def read_records_head(body: bytes) -> tuple[Lsn, int]:
     return Lsn(committed), sent_us
 
 
-def prove(secret: bytes, who: str, hello: bytes, challenge: bytes) -> str:
-    """What shows that ``who`` (``caller`` or ``answerer``) knows the secret, for this connection alone."""
-    text = b"".join((who.encode(), b"\0", len(hello).to_bytes(4, "little"), hello, challenge))
+def prove(secret: bytes, who: str, hello: bytes, challenge: bytes, binding: bytes = b"") -> str:
+    """What shows that ``who`` (``caller`` or ``answerer``) knows the secret, for this connection alone.
+
+    ``binding`` is the SHA-256 of the answerer's certificate, empty without TLS: a man in the middle with a certificate
+    of his own cannot hand the proof on (RFC 5929, tls-server-end-point).
+    """
+    parts = (who.encode(), hello, challenge, binding)
+    text = b"".join(len(part).to_bytes(4, "little") + part for part in parts)
     return hmac.new(secret, text, hashlib.sha256).hexdigest()
 
 
-def proves(given: str, secret: bytes, who: str, hello: bytes, challenge: bytes) -> bool:
-    """Whether ``given`` is that proof; takes the same time for every wrong one."""
-    return hmac.compare_digest(given.encode(), prove(secret, who, hello, challenge).encode())
+def proves(given: str, secret: bytes, who: str, hello: bytes, challenge: bytes, binding: bytes = b"") -> bool:
+    """Whether ``given`` is that proof; takes the same time for every wrong one. Never without a secret."""
+    if not secret:
+        return False
+    return hmac.compare_digest(given.encode(), prove(secret, who, hello, challenge, binding).encode())
+
+
+def _one_line(text: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in text)[:TEXT_MAX]
+
+
+def _sound(name: str, value: Any) -> bool:
+    """Whether a field can be worked with: numbers of 64 bits, ports of 16, short printable texts."""
+    if isinstance(value, int):
+        return 0 <= value < (1 << 16 if name.endswith("_port") else 1 << 64)
+    if name == "history":
+        return bool(value.isascii())
+    return len(value) <= TEXT_MAX and bool(value.isprintable())
 
 
 def _history(text: str) -> History:

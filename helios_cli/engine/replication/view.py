@@ -49,7 +49,21 @@ class NodeView:
     connected_since_us: int
     """Microseconds since 1970-01-01 UTC; 0 when there is no stream."""
     heard_us: int
-    """When it was last heard of."""
+    """When it was last heard of; 0: never by this process."""
+    sent: Lsn = Lsn(0)
+    """What the local node has sent it; 0 for those that do not follow the local node."""
+    started_at: Lsn = Lsn(0)
+    """Where its stream began."""
+    write_lag_ms: float = 0.0
+    """As ``lag_ms``, of what it has received."""
+    flush_lag_ms: float = 0.0
+    """As ``lag_ms``, of what it has on disk."""
+    catch_up_s: float | None = 0.0
+    """Seconds until it lacks nothing at its present pace; None: never at this pace, or nobody knows."""
+    lag_cause: str = ""
+    """Where most of what it lacks is held up, as :func:`~helios_cli.engine.replication.lag.lag_cause` names it."""
+    follows: str = ""
+    """The name of the node that it follows, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +78,56 @@ class GapView:
     since_us: int
     until_us: int | None
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SlotView:
+    """What the local node's log is kept for."""
+
+    name: str
+    restart_lsn: Lsn
+    connected: bool
+    room_bytes: int | None
+    """How much more log may be written before the slot is given up; None: no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What the local node has done since its process began; times are microseconds since 1970-01-01 UTC, 0: never."""
+
+    log_writes: int = 0
+    log_bytes: int = 0
+    heartbeats_sent: int = 0
+    heartbeats_received: int = 0
+    reconnects: int = 0
+    """Connections between this node and another that were made again."""
+    log_written_us: int = 0
+    replicated_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamView:
+    """What a standby knows of the node it follows or looks for."""
+
+    node_id: str
+    """Empty before it has answered."""
+    host: str
+    native_port: int
+    connected: bool
+    streaming: bool
+    """Whether records or heartbeats come."""
+    error: str
+    """Why it cannot be followed; empty when nothing is wrong."""
+    end: Lsn
+    """Where its log ended when it was last heard of."""
+    committed: Lsn
+    started_at: Lsn
+    """Where the stream began."""
+    connected_since_us: int
+    sent_us: int
+    """Its clock in the newest message; 0: none came."""
+    heard_us: int
+    """This node's clock then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +151,14 @@ class ClusterView:
     replayed_us: int = 0
     """When the newest transaction that a standby has applied was committed, microseconds since 1970-01-01 UTC on the
     primary's clock; 0 on a primary, and before the first."""
+    upstream: UpstreamView | None = None
+    """None on a node that follows nobody."""
+    slots: tuple[SlotView, ...] = ()
+    counters: Counters = Counters()
+    now_us: int = 0
+    """When this was seen, microseconds since 1970-01-01 UTC."""
+    started_us: int = 0
+    """When the process of the local node began."""
 
     @property
     def local(self) -> NodeView:

@@ -67,6 +67,8 @@ class Database:
         self.records = records
         self._wall_us = clock.wall_us
         self.commit_lock = threading.Lock()
+        self.record_lock = threading.Lock()
+        """Held while a record, or the chain of a large transaction, is made."""
         self.commit_seq = 0
         self.changed_seq = 0
         """The last commit that changed pages; the records that seal a log change none."""
@@ -171,7 +173,8 @@ class Database:
     def record(self, commit: Commit) -> None:
         """Make the record of the newest commit. Raises UnloggedCommit."""
         try:
-            self._record(commit)
+            with self.record_lock:
+                self._record(commit)
         except BaseException as error:
             raise UnloggedCommit(error) from error
 

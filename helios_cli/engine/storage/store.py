@@ -17,6 +17,7 @@ from helios_cli.engine.log.checksum import ChecksumTable
 from helios_cli.engine.log.controlrecord import ControlRecord
 from helios_cli.engine.log.encoder import RecordEncoder
 from helios_cli.engine.ports import Files
+from helios_cli.engine.storage.configlog import ConfigLog
 from helios_cli.engine.storage.connection import create_database
 from helios_cli.engine.storage.control import ControlFile
 from helios_cli.engine.storage.files import OsFiles
@@ -94,6 +95,7 @@ class Store:
         )
         self.slots = SlotStore.open(self.files, self.control_dir)
         self.timeline = Timeline.open(self.files, self.control_dir, self.log)
+        self.configs = ConfigLog(self.files, self.control_dir, self.log.end)
         self.checksums, self.recovery = self._recover(born or self.log.last is None)
 
     def _create_control(self, cluster_id: bytes | None) -> ControlFile:
@@ -152,11 +154,13 @@ class Store:
             if os.path.exists(self.db_path + suffix):
                 os.unlink(self.db_path + suffix)
 
-    def new_term(self) -> Term:
-        """Take the next term, on disk before it is used. A node never writes on in the term of before its start:
-        what it had sent to others and not synced could then exist twice under one LSN.
+    def new_term(self, floor: int = 0) -> Term:
+        """Take the next term, above ``floor`` too, on disk before it is used.
+
+        A node never writes on in the term of before its start: what it had sent to others and not synced could then
+        exist twice under one LSN.
         """
-        term = Term(self.control.record.term.number + 1, int.from_bytes(self._random_bytes(8), "little"))
+        term = Term(max(self.control.record.term.number, floor) + 1, int.from_bytes(self._random_bytes(8), "little"))
         self.promise(term)
         return term
 
@@ -181,4 +185,5 @@ class Store:
         """Release the files."""
         self.log.close()
         self.timeline.close()
+        self.configs.close()
         self.control.close()

@@ -1,9 +1,9 @@
 """The native protocol's frames and messages, as nodes speak it among themselves; bytes only.
 
 A connection begins with a preface of eight bytes each way: ``HELIOS`` and the lowest and the highest version that the
-caller speaks; the answer names the version chosen twice, or zeros when there is none in common. Everything after it is
-frames: a header, checked by its own CRC together with the body, and a body that may be compressed. Every frame carries
-the term of its sender. ``docs/FORMAT.md`` has the table of the messages.
+caller speaks; the answer names the version chosen twice, or zeros when there is none in common. A caller that wants TLS
+asks for it with ``HELIOTLS`` before that. Everything after the preface is frames: a header, checked by its own CRC
+together with the body, and a body that may be compressed. Every frame carries the term of its sender. ``docs/FORMAT.md`` has the table of the messages.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ VERSION_MIN: Final = 1
 VERSION_MAX: Final = 1
 PREFACE_BYTES: Final = 8
 NO_VERSION: Final = 0
+TLS_WANTED: Final = b"HELIOTLS"
+"""Instead of a preface: let this be TLS, and the preface come inside it. The same bytes come back for a yes."""
+TLS_UNKNOWN: Final = b"HELIOCLR"
+"""The answer of a node that has no certificate."""
 
 HEADER_BYTES: Final = 28
 BODY_MAX: Final = 16 << 20
@@ -62,6 +66,10 @@ class Kind(enum.IntEnum):
     SNAPSHOT_END = 22
     HASHES = 23
     WANT_PAGES = 24
+    ASK = 40
+    ANSWER = 41
+    ANNOUNCE = 42
+    TAKE_OVER = 43
     BYE = 30
 
 
@@ -131,7 +139,9 @@ def encode_frame(kind: Kind, term: Term, body: bytes, *, compress: bool = True) 
 class FrameReader:
     """Cuts a stream of bytes into frames. Holds one unfinished frame at most, so its memory is bounded."""
 
-    def __init__(self) -> None:
+    def __init__(self, body_max: int = BODY_MAX) -> None:
+        """``body_max`` is the longest body that is taken, as sent and unpacked."""
+        self.body_max = body_max
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> list[Frame]:
@@ -147,8 +157,10 @@ class FrameReader:
         while len(buffer) - at >= HEADER_BYTES:
             length, code, flags, reserved, number, term_id = _HEADER.unpack_from(buffer, at)
             kind = _KINDS.get(code)
-            if kind is None or length > BODY_MAX or flags & ~_LZ4 or reserved:
+            if kind is None or flags & ~_LZ4 or reserved:
                 raise PeerProtocolError("damaged frame: its header is none of this version")
+            if length > self.body_max:
+                raise PeerProtocolError(f"damaged frame: its body is longer than {self.body_max} bytes")
             end = at + HEADER_BYTES + length
             if end > len(buffer):
                 break
@@ -169,14 +181,14 @@ class FrameReader:
         if _CRC.unpack_from(self._buffer, at + _HEADER.size)[0] != crc32c(checked):
             raise PeerProtocolError("damaged frame: its checksum is wrong")
         body = checked[_HEADER.size :]
-        return _unpacked(body) if flags & _LZ4 else body
+        return _unpacked(body, self.body_max) if flags & _LZ4 else body
 
 
-def _unpacked(body: bytes) -> bytes:
+def _unpacked(body: bytes, body_max: int) -> bytes:
     if len(body) < _RAW_LENGTH.size:
         raise PeerProtocolError("damaged frame: its compressed body is cut short")
     length = _RAW_LENGTH.unpack_from(body)[0]
-    if length > BODY_MAX:
+    if length > body_max:
         raise PeerProtocolError("damaged frame: its body would unpack to too much")
     try:
         raw: bytes = lz4.block.decompress(body[_RAW_LENGTH.size :], uncompressed_size=length)

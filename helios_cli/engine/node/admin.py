@@ -1,0 +1,124 @@
+"""What a node does when it is asked over HTTP with the token: the verbs behind the commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from helios_cli.engine.errors import HeliosError, SqlError
+from helios_cli.engine.net.http_routes import AdminVerb
+from helios_cli.engine.node.promotion import PromotionRefused
+from helios_cli.engine.replication.rule import SyncMode
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.node import Node
+
+Arguments = Mapping[str, Any]
+Answer = Mapping[str, Any]
+
+
+class Admin:
+    """The verbs of one node."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def verbs(self) -> Mapping[str, AdminVerb]:
+        """By name, as the paths below ``/admin/`` have them."""
+        return {
+            "checkpoint": self._checkpoint,
+            "stop": self._stop,
+            "reload": self._reload,
+            "promote": self._promote,
+            "switchover": self._switchover,
+            "pause": self._pause,
+            "resume": self._resume,
+            "mode": self._mode,
+            "standby/remove": self._remove,
+        }
+
+    async def _checkpoint(self, _arguments: Arguments) -> Answer:
+        await self._node.checkpointer.request()
+        return {"checkpoint_lsn": str(self._node.checkpointer.checkpoint_lsn)}
+
+    async def _stop(self, _arguments: Arguments) -> None:
+        self._node.engine.loop.call_later(0.05, self._node.stop_requested.set)
+
+    async def _reload(self, _arguments: Arguments) -> None:
+        self._node.reload()
+
+    async def _promote(self, arguments: Arguments) -> Answer:
+        answer: Answer = await self._node.replication.promote(
+            allow_data_loss=_flag(arguments, "allow_data_loss"), dry_run=_flag(arguments, "dry_run")
+        )
+        return answer
+
+    async def _switchover(self, arguments: Arguments) -> Answer:
+        answer: Answer = await self._node.replication.switchover(
+            to=str(arguments.get("to") or ""),
+            timeout_s=_seconds(arguments, "timeout_s", 10.0),
+            dry_run=_flag(arguments, "dry_run"),
+        )
+        return answer
+
+    async def _pause(self, _arguments: Arguments) -> Answer:
+        return {"result": self._leading().pause(paused=True)}
+
+    async def _resume(self, _arguments: Arguments) -> Answer:
+        return {"result": self._leading().pause(paused=False)}
+
+    async def _mode(self, arguments: Arguments) -> Answer:
+        try:
+            mode = SyncMode(str(arguments.get("mode")))
+        except ValueError:
+            raise SqlError(
+                f'"{arguments.get("mode")}" is no replication mode',
+                sqlstate="22023",
+                hint="Modes are async, semi-sync, sync and quorum.",
+            ) from None
+        leading = self._leading()
+        leading.wanted_mode = mode
+        leading.reconcile()
+        return {"result": f"the cluster's mode becomes {mode.value}"}
+
+    async def _remove(self, arguments: Arguments) -> Answer:
+        node_id = str(arguments.get("node_id") or "")
+        replication = self._node.replication
+        leading = self._leading()
+        if replication.config.member(node_id) is None or node_id == replication.node_id:
+            known = ", ".join(member.node_id for member in replication.config.members)
+            raise SqlError(
+                f'"{node_id}" is no standby of this cluster', sqlstate="42704", hint=f"Its members are {known}."
+            )
+        if node_id in replication.replicator.streamers:
+            raise SqlError(
+                f"node {node_id} still follows this primary", sqlstate="55006", hint="Stop it first, then remove it."
+            )
+        leading.unwanted.add(node_id)
+        leading.reconcile()
+        if any(slot.name == node_id for slot in self._node.store.slots.all()):
+            self._node.store.slots.drop(node_id)
+        return {"result": f"node {node_id} is removed from the cluster"}
+
+    def _leading(self) -> Any:
+        replication = self._node.replication
+        if replication.leading is None:
+            following = replication.following
+            upstream = following.upstream if following is not None else None
+            hint = f"Ask {upstream.host}:{upstream.http_port}." if upstream is not None and upstream.node_id else None
+            raise PromotionRefused(f"node {replication.node_id} is not the primary", hint=hint)
+        return replication.leading
+
+
+def _flag(arguments: Arguments, name: str) -> bool:
+    value = arguments.get(name, False)
+    if not isinstance(value, bool):
+        raise HeliosError(f"{name} is true or false, not {value!r}", sqlstate="22023")
+    return value
+
+
+def _seconds(arguments: Arguments, name: str, default: float) -> float:
+    value = arguments.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 3600:
+        raise HeliosError(f"{name} is a number of seconds, not {value!r}", sqlstate="22023")
+    return float(value)

@@ -1,0 +1,241 @@
+"""What a standby does: takes the records of the node that it follows, and shows what that calls committed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
+
+from helios_cli.engine.errors import HeliosError, ReadOnlyError
+from helios_cli.engine.log.history import History
+from helios_cli.engine.node.applicator import WalApplicator
+from helios_cli.engine.node.clock import SystemClock
+from helios_cli.engine.node.peer_link import Identity, PeerRefused
+from helios_cli.engine.node.receiver import WalReceiver
+from helios_cli.engine.replication import messages
+from helios_cli.engine.storage.database import Commit
+from helios_cli.engine.types import Lsn, Term
+from helios_cli.engine.wire.peer import Kind
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.replication import Replication
+
+log = logging.getLogger(__name__)
+
+
+class Upstream:
+    """What is known of the node that this one follows."""
+
+    def __init__(self) -> None:
+        self.node_id = ""
+        self.host = ""
+        self.pg_port = 0
+        self.http_port = 0
+        self.mode = ""
+        self.role = ""
+        self.connected = False
+        self.end = Lsn(0)
+        """Where its log ends."""
+        self.committed = Lsn(0)
+        self.sent_us = 0
+        """Its clock in the newest message."""
+        self.heard_us = 0
+        """This node's clock then."""
+        self.heard_at = float("-inf")
+        """The loop's clock then."""
+        self.connected_since_us = 0
+        self.error = ""
+
+
+class Following:
+    """The standby's side of :class:`~helios_cli.engine.node.replication.Replication`."""
+
+    def __init__(self, replication: Replication, applied: Lsn, addresses: Callable[[], list[tuple[str, int]]]) -> None:
+        """``applied`` is where the database is. ``addresses``: whom to follow, in the order of trying; none: nobody."""
+        self._replication = replication
+        self._node = node = replication.node
+        self.upstream = Upstream()
+        self.bytes_received = 0
+        self.applicator = WalApplicator(
+            node.store.log,
+            node.store.timeline,
+            node.store.configs,
+            node.database,
+            node.engine.loop,
+            applied=applied,
+            boundaries_max=node.settings.groups_in_flight,
+            on_flushed=self._flushed,
+            on_applied=self._applied,
+            on_failed=self._apply_failed,
+        )
+        self.receiver = WalReceiver(self, node.engine.loop, addresses)
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Apply what the log holds already, and follow."""
+        node = self._node
+        pipeline = node.pipeline
+        pipeline.committed_lsn = self.applicator.applied
+        pipeline.on_record = None
+        node.engine.standby_refusal = self.refusal
+        node.checkpointer.others_write = True
+        self.applicator.start()
+        self._task = node.engine.loop.create_task(self.receiver.run())
+
+    async def stop(self, *, finish: bool) -> None:
+        """Follow no longer. With ``finish`` all that was received is flushed and applied first."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        ending = self.applicator.finish if finish else self.applicator.stop
+        await self._node.engine.loop.run_in_executor(None, ending)
+        # What the thread had still to tell the loop.
+        await asyncio.sleep(0)
+
+    def close(self) -> None:
+        """Let go of SQLite's WAL, after :meth:`stop`."""
+        self.applicator.close()
+
+    @contextlib.asynccontextmanager
+    async def nothing_applied(self) -> AsyncIterator[None]:
+        """While a checkpoint needs SQLite's WAL for itself."""
+        async with self.applicator.paused():
+            yield
+
+    def refusal(self) -> HeliosError:
+        """Why this node takes no writes."""
+        return ReadOnlyError(
+            "cannot execute write operations in read-only mode (async standby)",
+            hint="Connect to the primary for write operations, or configure sync mode for transparent routing.",
+        )
+
+    # Follower, for the receiver --------------------------------------------------------------------------------------
+
+    def term(self) -> Term:
+        """The newest term that this node has promised to."""
+        return self._replication.term()
+
+    def identity(self) -> Identity:
+        """What it says of itself."""
+        return self._replication.identity()
+
+    def secret(self) -> bytes:
+        """The cluster's secret; empty when it has none."""
+        return self._node.secret
+
+    def log_end(self) -> tuple[History, Lsn]:
+        """The terms of this node's log, and where the next record belongs: behind what waits for the disk."""
+        return self._node.store.timeline.history, self.applicator.written
+
+    def joined(self, welcome: messages.Welcome, term: Term) -> None:
+        """Somebody answered. Raises HeliosError when it must not be followed."""
+        if welcome.cluster_id != self._node.store.control.record.cluster_id.hex():
+            raise PeerRefused(f"node {welcome.node_id} belongs to another cluster")
+        own = self.term()
+        if term < own:
+            raise PeerRefused(
+                f"node {welcome.node_id} is in term {term}, which term {own} has ended",
+                hint="It steps down when it hears of that; the newer primary is to be followed.",
+            )
+        if term > own:
+            self._node.store.promise(term)
+        upstream = self.upstream
+        upstream.node_id, upstream.role, upstream.mode = welcome.node_id, welcome.role, welcome.mode
+        upstream.host, upstream.pg_port, upstream.http_port = welcome.host, welcome.pg_port, welcome.http_port
+        upstream.end = Lsn(welcome.end_lsn)
+        upstream.connected = True
+        upstream.connected_since_us = SystemClock.wall_us()
+        upstream.heard_at = self._node.engine.loop.time()
+        upstream.error = ""
+        self._node.event("following", f"following {welcome.node_id} in term {term}", primary=welcome.node_id)
+
+    def records(self, data: bytes, term: Term) -> None:
+        """Whole records that continue the log."""
+        own = self.term()
+        if term != own:
+            if term < own:
+                raise PeerRefused(f"records of term {term} came in term {own}")
+            self._node.store.promise(term)
+        self.bytes_received += len(data)
+        self.applicator.feed(data)
+
+    def committed(self, lsn: Lsn, end: Lsn, sent_us: int) -> None:
+        """What the node that is followed knows to be committed, where its log ends, and its clock."""
+        upstream = self.upstream
+        upstream.committed, upstream.end, upstream.sent_us = lsn, end, sent_us
+        upstream.heard_us = SystemClock.wall_us()
+        upstream.heard_at = self._node.engine.loop.time()
+        self._replication.log_clock.sample(end, sent_us)
+        self._advance()
+
+    def heartbeat(self) -> None:
+        """The node that is followed wants to hear of this one."""
+        self._acknowledge(self.upstream.sent_us)
+
+    def queued_bytes(self) -> int:
+        """Bytes taken and not on disk yet."""
+        return self.applicator.queued_bytes
+
+    def must_rewind(self, fork: Lsn, history: History) -> None:
+        """The own log has records behind ``fork`` that the other has not."""
+        self._replication.must_rewind(fork, history)
+
+    def must_reseed(self, reason: str) -> None:
+        """The records that come next are gone there."""
+        self._replication.must_reseed(reason)
+
+    def take_over(self, body: bytes) -> None:
+        """The primary gives its place to this node."""
+        self._replication.take_over(messages.TakeOver.from_body(body))
+
+    def lost(self, error: BaseException | None) -> None:
+        """The connection has ended."""
+        if self.upstream.connected:
+            self.upstream.connected = False
+            self.upstream.connected_since_us = 0
+            self._node.event(
+                "upstream_lost", f"node {self.upstream.node_id} is not reached any more", severity="warning"
+            )
+        self.upstream.error = str(error or "")
+
+    # The applicator's news -------------------------------------------------------------------------------------------
+
+    def _flushed(self, data: bytes) -> None:
+        self._node.database.records.flushed_lsn = self._node.store.log.flushed
+        self._replication.replicator.record(data)
+        self._acknowledge()
+
+    def _applied(self, commit: Commit) -> None:
+        self._node.pipeline.submit_applied(commit)
+        self._advance()
+        self._acknowledge()
+
+    def _advance(self) -> None:
+        self.show(self.upstream.committed)
+
+    def show(self, committed: Lsn) -> None:
+        """Everything up to ``committed`` may be read."""
+        pipeline = self._node.pipeline
+        waiting = len(pipeline.in_flight)
+        pipeline.advance(committed)
+        freed = waiting - len(pipeline.in_flight)
+        if freed:
+            self._replication.has_state.set()
+            self.applicator.release(freed)
+
+    def _acknowledge(self, echo_us: int = 0) -> None:
+        link = self.receiver.link
+        if link is None:
+            return
+        flushed = self._node.store.log.flushed
+        applied, checksum = self.applicator.position
+        body = messages.Acknowledge(
+            self.applicator.written, flushed, min(applied, flushed), echo_us, checksum if applied <= flushed else 0
+        ).to_body()
+        link.send(Kind.ACKNOWLEDGE, body, compress=False)
+
+    def _apply_failed(self, error: BaseException) -> None:
+        log.error("records can no longer be applied: %s", error, exc_info=error)
+        self._node.panic(error)

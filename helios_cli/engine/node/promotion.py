@@ -1,0 +1,225 @@
+"""Changing who leads: asking the others, taking the lead, giving it away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.node.peer_link import PeerLink, introduce, reach
+from helios_cli.engine.replication import messages
+from helios_cli.engine.replication.config import Member
+from helios_cli.engine.replication.election import Candidate, Verdict, judge, still_led
+from helios_cli.engine.replication.messages import Answer
+from helios_cli.engine.types import Term
+from helios_cli.engine.wire.peer import Kind
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.replication import Replication
+
+log = logging.getLogger(__name__)
+
+ASK_S: Final = 1.5
+"""How long an answer of another node is waited for."""
+
+HEARD_S: Final = 1.0
+"""A primary that was heard of within this time is there."""
+
+TAKE_BACK_S: Final = 5.0
+"""A node that gave the lead away and hears nothing of the new primary for so long tries to take it back."""
+
+
+class PromotionRefused(HeliosError):
+    """A promotion would lose acknowledged commits, or make a second primary."""
+
+    sqlstate = "55000"
+
+
+async def survey(replication: Replication, *, promise: bool) -> list[Answer]:
+    """What the other members answer, those that are reached; in this node's own term."""
+    others = [member for member in replication.config.members if member.node_id != replication.node_id]
+    found = await asyncio.gather(*(_ask(replication, member, promise) for member in others), return_exceptions=True)
+    return [answer for answer in found if isinstance(answer, Answer)]
+
+
+async def _ask(replication: Replication, member: Member, promise: bool) -> Answer:
+    async with asyncio.timeout(ASK_S):
+        link = await _dial(replication, member)
+        try:
+            link.send(Kind.ASK, messages.Ask(replication.node_id, promise).to_body())
+            return Answer.from_body((await link.receive(Kind.ANSWER)).body)
+        finally:
+            link.close()
+
+
+async def announce(replication: Replication, member: Member) -> None:
+    """Tell a member who is the primary. Nothing is raised when it is not reached."""
+    own = replication.identity()
+    try:
+        async with asyncio.timeout(ASK_S):
+            link = await _dial(replication, member)
+            link.send(Kind.ANNOUNCE, messages.Announce(own.node_id, own.host, own.native_port).to_body())
+            link.close()
+    except (OSError, HeliosError, TimeoutError) as error:
+        log.debug("node %s was not told of the primary: %s", member.node_id, error)
+
+
+async def _dial(replication: Replication, member: Member) -> PeerLink:
+    link = PeerLink(replication.term, tls=replication.tls)
+    loop = asyncio.get_running_loop()
+    await reach(link, member.host, member.native_port)
+    await introduce(link, replication.identity(), replication.secret())
+    return link
+
+
+def candidate(replication: Replication) -> Candidate:
+    """This node, as a candidate."""
+    page_log = replication.node.store.log
+    last = page_log.last
+    return Candidate(replication.node_id, last.term if last is not None else Term(0), page_log.flushed)
+
+
+def answer(replication: Replication, ask: messages.Ask, term: Term) -> Answer:
+    """What this node says to a candidate. A promise is on disk before it is given."""
+    own = replication.term()
+    promised = False
+    if ask.promise and not replication.is_leading and term > own:
+        replication.node.store.promise(term)
+        promised = True
+    own_position = candidate(replication)
+    following = replication.following
+    upstream = following.upstream if following is not None else None
+    reaches = (
+        not promised and upstream is not None and upstream.connected and replication.now() - upstream.heard_at < HEARD_S
+    )
+    identity = replication.identity()
+    return Answer(
+        node_id=identity.node_id,
+        role=identity.role,
+        incarnation=identity.incarnation,
+        promised=promised,
+        term=replication.term().number,
+        last_term=own_position.last_term.number,
+        last_term_id=own_position.last_term.term_id,
+        flushed=own_position.flushed,
+        config_version=replication.config.version,
+        reaches_primary=reaches,
+        primary_id=upstream.node_id if upstream is not None else identity.node_id,
+        primary_host=replication.role.primary_host if not replication.is_leading else identity.host,
+        primary_native_port=replication.role.primary_port if not replication.is_leading else identity.native_port,
+    )
+
+
+async def promote(replication: Replication, *, allow_data_loss: bool, dry_run: bool) -> Mapping[str, Any]:
+    """Make this node the primary, by hand.
+
+    Raises:
+        PromotionRefused: it leads already; the primary is still there; or acknowledged commits would be lost.
+    """
+    if replication.is_leading:
+        raise PromotionRefused(f"node {replication.node_id} is the primary already")
+    following = replication.following
+    if following is not None and following.upstream.connected:
+        heard = replication.now() - following.upstream.heard_at
+        if heard < HEARD_S and following.upstream.role != "standby":
+            raise PromotionRefused(
+                f"node {replication.node_id} still reaches the primary {following.upstream.node_id}",
+                hint="Use heliosdb-nano switchover to move its place to this node.",
+            )
+    answers = await survey(replication, promise=False)
+    _refuse(still_led(answers, replication.term().number), allow_data_loss=False)
+    verdict = judge(replication.config, candidate(replication), answers)
+    _refuse(verdict, allow_data_loss=allow_data_loss)
+    plan = {
+        "node_id": replication.node_id,
+        "heard": sorted(answer.node_id for answer in answers),
+        "log_end": str(replication.node.store.log.flushed),
+        "data_loss": verdict.reason,
+    }
+    if dry_run:
+        return plan | {"result": f"node {replication.node_id} can be promoted", "dry_run": True}
+    term = await take_lead(
+        replication, allow_data_loss=allow_data_loss, floor=max((a.term for a in answers), default=0)
+    )
+    return plan | {"result": f"node {replication.node_id} is the primary of term {term}", "term": term.number}
+
+
+async def take_lead(replication: Replication, *, allow_data_loss: bool = False, floor: int = 0) -> Term:
+    """Take a new term, get the promises that it needs, and lead.
+
+    Raises:
+        PromotionRefused: too few promised, or one that did has more of the log.
+    """
+    term = replication.node.store.new_term(floor)
+    answers = [answer for answer in await survey(replication, promise=True) if answer.promised]
+    _refuse(judge(replication.config, candidate(replication), answers), allow_data_loss=allow_data_loss)
+    others = {member.node_id for member in replication.config.members} - {replication.node_id}
+    await replication.lead(term, lost=others - {answer.node_id for answer in answers})
+    return term
+
+
+def _refuse(verdict: Verdict, *, allow_data_loss: bool) -> None:
+    if not verdict.is_safe and not (allow_data_loss and verdict.loses_data):
+        raise PromotionRefused(verdict.reason, hint=verdict.hint or None)
+
+
+# Switchover ----------------------------------------------------------------------------------------------------------
+
+
+def choose_target(replication: Replication, wanted: str) -> str:
+    """The standby that a switchover goes to.
+
+    Raises:
+        PromotionRefused: there is none that could lead without loss.
+    """
+    streamers = replication.replicator.streamers
+    config = replication.config
+    if wanted and wanted not in streamers:
+        known = ", ".join(sorted(streamers)) or "nobody"
+        raise PromotionRefused(
+            f"node {wanted} does not follow this primary", hint=f"Choose one that does; now: {known}."
+        )
+    fit = [node for node in ([wanted] if wanted else sorted(streamers)) if node in config.in_sync]
+    if not fit:
+        who = f"the copies of node {wanted} do not count" if wanted else "no standby's copies count"
+        raise PromotionRefused(f"{who} in mode {config.mode.value}", hint="heliosdb-nano topology shows whose do.")
+    return max(fit, key=lambda node: streamers[node].progress.applied)
+
+
+async def switchover(replication: Replication, *, to: str, timeout_s: float, dry_run: bool) -> Mapping[str, Any]:
+    """Give the lead to a standby: drain, wait until it has everything, hand over, follow it.
+
+    Raises:
+        PromotionRefused: this node does not lead; no standby can; or a step failed, and this node leads on.
+    """
+    if not replication.is_leading:
+        upstream = replication.following.upstream if replication.following is not None else None
+        hint = f"Ask {upstream.host}:{upstream.http_port}." if upstream is not None and upstream.node_id else None
+        raise PromotionRefused(f"node {replication.node_id} is not the primary", hint=hint)
+    target = choose_target(replication, to)
+    streamer = replication.replicator.streamers[target]
+    lag = replication.replicator.recent.end - streamer.progress.applied
+    gap_ms = round(20 + 4 * streamer.echo_us / 1000 + lag / 20_000, 1)
+    plan = {
+        "from": replication.node_id,
+        "to": target,
+        "lag_bytes": lag,
+        "expected_write_gap_ms": gap_ms,
+        "steps": [
+            f"hold new writes on {replication.node_id}, wait for the transaction that writes now",
+            f"wait until {target} has applied everything",
+            f"{target} takes a new term and leads",
+            f"{replication.node_id} follows {target}",
+        ],
+    }
+    if dry_run:
+        return plan | {"result": f"the lead can go from {replication.node_id} to {target}", "dry_run": True}
+    began = replication.now()
+    await replication.hand_over(target, timeout_s)
+    return plan | {
+        "result": f"node {target} is the primary of term {replication.term()}",
+        "took_ms": round((replication.now() - began) * 1000, 1),
+        "term": replication.term().number,
+    }

@@ -1,0 +1,84 @@
+"""May a node be promoted? Decided from what the others answered, without a clock or a socket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from helios_cli.engine.replication.config import ClusterConfig
+from helios_cli.engine.replication.messages import Answer
+from helios_cli.engine.replication.rule import SyncMode
+from helios_cli.engine.types import Lsn, Term
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """The node that would be the primary."""
+
+    node_id: str
+    last_term: Term
+    """Of the last record in its log."""
+    flushed: Lsn
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a promotion loses nothing that was acknowledged, and if not, why."""
+
+    reason: str = ""
+    """Empty: it may be promoted."""
+    hint: str = ""
+    loses_data: bool = False
+    """The reason is one that ``--allow-data-loss`` overrules."""
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether nothing stands in the way."""
+        return not self.reason
+
+
+def still_led(answers: Iterable[Answer], term: int) -> Verdict:
+    """Whether somebody leads, or has heard from a primary just now."""
+    for answer in answers:
+        if answer.role == "primary" and answer.term >= term:
+            return Verdict(
+                f"node {answer.node_id} is the primary",
+                "Use heliosdb-nano switchover to move its place to another node.",
+            )
+        if answer.reaches_primary:
+            return Verdict(
+                f"node {answer.node_id} still reaches the primary {answer.primary_id}",
+                "Use heliosdb-nano switchover to move its place to another node.",
+            )
+    return Verdict()
+
+
+def judge(config: ClusterConfig, own: Candidate, answers: Iterable[Answer]) -> Verdict:
+    """Whether ``own`` has every commit that may have been acknowledged, going by those who answered."""
+    heard = {answer.node_id: answer for answer in answers if answer.node_id != own.node_id}
+    mine = (own.last_term, own.flushed)
+    for answer in heard.values():
+        theirs = (Term(answer.last_term, answer.last_term_id), Lsn(answer.flushed))
+        if theirs > mine and (answer.node_id in config.in_sync or config.mode is SyncMode.ASYNC):
+            return Verdict(
+                f"node {answer.node_id} has more of the log: it ends at {theirs[1]}, here at {own.flushed}",
+                f"Promote {answer.node_id}, or give --allow-data-loss.",
+                loses_data=True,
+            )
+    if config.mode is SyncMode.ASYNC:
+        return Verdict()
+    if own.node_id not in config.in_sync:
+        return Verdict(
+            f"the copies of node {own.node_id} do not count: it may lack acknowledged commits",
+            f"Promote one of {', '.join(config.in_sync)}, or give --allow-data-loss.",
+            loses_data=True,
+        )
+    counted = 1 + sum(1 for node in heard if node in config.in_sync)
+    if counted < config.answers:
+        missing = ", ".join(node for node in config.in_sync if node not in heard and node != own.node_id)
+        return Verdict(
+            f"{config.answers} of {', '.join(config.in_sync)} must be heard, and {counted} are; missing: {missing}",
+            "Start one of the missing nodes, or give --allow-data-loss.",
+            loses_data=True,
+        )
+    return Verdict()
