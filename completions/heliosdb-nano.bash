@@ -3,14 +3,14 @@ _heliosdb_nano() {
     local word="${COMP_WORDS[COMP_CWORD]}" path="" item
     for item in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case "$path $item" in
-            " start" | " server" | " stop" | " health" | " status" | " cluster" | " cluster up" | " cluster status" | " cluster kill" | " cluster freeze" | " cluster thaw" | " cluster start" | " cluster down" | " sql" | " log" | " log inspect" | " log verify" | " log dump" | " config" | " config show" | " config validate" | " config init" | " doctor" | " demo" | " completion" | " version") path="$path $item" ;;
+            " start" | " server" | " stop" | " health" | " status" | " cluster" | " cluster up" | " cluster status" | " cluster kill" | " cluster freeze" | " cluster thaw" | " cluster start" | " cluster down" | " workload" | " workload run" | " workload ledger" | " workload ledger verify" | " workload ledger show" | " sql" | " log" | " log inspect" | " log verify" | " log dump" | " config" | " config show" | " config validate" | " config init" | " doctor" | " demo" | " completion" | " version") path="$path $item" ;;
         esac
     done
     local words=""
     case "$path" in
-        "") words="start server stop health status cluster sql log config doctor demo completion version --version --help" ;;
-        " start") words="--config --set --dry-run --json --data-dir --node-id --listen-address --advertise-address --pg-port --native-port --http-port --allow-faults --no-allow-faults --auth --allow-insecure-network --no-allow-insecure-network --tls-cert --tls-key --cluster-secret-file --authentication-timeout --max-connections --statement-timeout --lock-timeout --idle-in-transaction-session-timeout --idle-writer-timeout --synchronous-commit --wal-checkpoint-mb --wal-max-mb --log-segment-mb --log-retention-mb --max-slot-lag-mb --group-max-transactions --groups-in-flight --reader-threads --replication-role --replication-mode --primary-host --primary-port --log-level --log-format --help" ;;
-        " server") words="--ha-mode --ha-bind --ha-primary --ha-region --ha-peers --config --set --dry-run --json --data-dir --node-id --listen-address --advertise-address --pg-port --native-port --http-port --allow-faults --no-allow-faults --auth --allow-insecure-network --no-allow-insecure-network --tls-cert --tls-key --cluster-secret-file --authentication-timeout --max-connections --statement-timeout --lock-timeout --idle-in-transaction-session-timeout --idle-writer-timeout --synchronous-commit --wal-checkpoint-mb --wal-max-mb --log-segment-mb --log-retention-mb --max-slot-lag-mb --group-max-transactions --groups-in-flight --reader-threads --replication-role --replication-mode --primary-host --primary-port --log-level --log-format --help" ;;
+        "") words="start server stop health status cluster workload sql log config doctor demo completion version --version --help" ;;
+        " start") words="--config --set --dry-run --json --data-dir --node-id --listen-address --advertise-address --pg-port --native-port --http-port --allow-faults --no-allow-faults --auth --allow-insecure-network --no-allow-insecure-network --tls-cert --tls-key --tls-ca --peer-tls --peer-auth --cluster-secret-file --authentication-timeout --max-connections --statement-timeout --lock-timeout --idle-in-transaction-session-timeout --idle-writer-timeout --synchronous-commit --wal-checkpoint-mb --wal-max-mb --log-segment-mb --log-retention-mb --max-slot-lag-mb --group-max-transactions --groups-in-flight --reader-threads --replication-role --replication-mode --primary-host --primary-port --log-level --log-format --help" ;;
+        " server") words="--ha-mode --ha-bind --ha-primary --ha-region --ha-peers --config --set --dry-run --json --data-dir --node-id --listen-address --advertise-address --pg-port --native-port --http-port --allow-faults --no-allow-faults --auth --allow-insecure-network --no-allow-insecure-network --tls-cert --tls-key --tls-ca --peer-tls --peer-auth --cluster-secret-file --authentication-timeout --max-connections --statement-timeout --lock-timeout --idle-in-transaction-session-timeout --idle-writer-timeout --synchronous-commit --wal-checkpoint-mb --wal-max-mb --log-segment-mb --log-retention-mb --max-slot-lag-mb --group-max-transactions --groups-in-flight --reader-threads --replication-role --replication-mode --primary-host --primary-port --log-level --log-format --help" ;;
         " stop") words="--data-dir --config --timeout --kill --dry-run --json --help" ;;
         " health") words="--node --data-dir --config --ca --timeout --quiet --json --help" ;;
         " status") words="--node --data-dir --config --ca --timeout --json --help" ;;
@@ -22,6 +22,11 @@ _heliosdb_nano() {
         " cluster thaw") words="--dir --dry-run --json --help" ;;
         " cluster start") words="--dir --timeout --dry-run --json --help" ;;
         " cluster down") words="--dir --timeout --kill --delete --yes --dry-run --json --help" ;;
+        " workload") words="run ledger --help" ;;
+        " workload run") words="--host --port --username --user --dbname --password --sslmode --duration --interval --rate --clients --retry --timeout --table --any-node --ledger --verify --dry-run --json --help" ;;
+        " workload ledger") words="verify show --help" ;;
+        " workload ledger verify") words="--host --port --username --user --dbname --password --sslmode --timeout --names --json --help" ;;
+        " workload ledger show") words="--json --help" ;;
         " sql") words="--command --file --host --port --username --user --dbname --password --sslmode --timeout --csv --expanded --timing --json --help" ;;
         " log") words="inspect verify dump --help" ;;
         " log inspect") words="--from --to --limit --data-dir --json --help" ;;

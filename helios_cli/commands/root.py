@@ -25,6 +25,11 @@ COMMANDS: Final = {
     "health": ("helios_cli.commands.health", "Exit 0 when the node serves; made for health checks.", "Node"),
     "status": ("helios_cli.commands.health", "What the node says about itself.", "Node"),
     "cluster": ("helios_cli.commands.cluster", "Run a cluster of real processes on this machine.", "Cluster"),
+    "workload": (
+        "helios_cli.commands.workload",
+        "Put load on a node or a cluster, and count what it acknowledged.",
+        "Cluster",
+    ),
     "sql": ("helios_cli.commands.sql", "A SQL shell, interactive or for scripts.", "Data"),
     "log": ("helios_cli.commands.log", "Look into the page log and verify it.", "Data"),
     "config": ("helios_cli.commands.config", "Show, check and write settings.", "Machine"),

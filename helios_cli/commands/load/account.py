@@ -39,7 +39,9 @@ class Account:
     @property
     def passed(self) -> bool:
         """Whether every acknowledged row is there exactly once and no other that should not be."""
-        return not (self.missing or self.twice or self.wrong or self.refused_present or (self.complete and self.foreign))
+        return not (
+            self.missing or self.twice or self.wrong or self.refused_present or (self.complete and self.foreign)
+        )
 
 
 def take_account(ledger: Ledger, target: Target) -> Account:

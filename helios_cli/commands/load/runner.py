@@ -16,10 +16,12 @@ from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.net.pgclient import Target
 
 PAUSE_S: Final = 0.1
-"""After an attempt that found no server."""
+"""After an attempt that was refused."""
 
 LINES_PER_S: Final = 20
-"""Lines printed at most; the other iterations are only counted."""
+"""A faster load prints a line a second; the other iterations are only counted."""
+
+POLL_S: Final = 0.05
 
 JOIN_S: Final = 60.0
 
@@ -46,10 +48,11 @@ class Runner:
     def __init__(self, load: Load, hosts: Sequence[Target], ledger: LedgerWriter) -> None:
         self.load = load
         self.statistics = Statistics()
-        self.lines: deque[str] = deque(maxlen=LINES_PER_S)
+        self.lines: deque[str] = deque(maxlen=1000)
         self._ledger = ledger
         self._stop = threading.Event()
         self._broken: OSError | None = None
+        self._begin = 0.0
         self._sessions = [Session(hosts, primary_only=load.primary_only) for _ in range(load.clients)]
         self._threads = [
             threading.Thread(target=self._client, args=(number,), name=f"client-{number}", daemon=True)
@@ -71,39 +74,48 @@ class Runner:
         Raises:
             OSError: the ledger could not be written.
         """
-        begin = time.monotonic()
-        self.statistics.begin(begin)
+        self._begin = shown = time.monotonic()
+        self.statistics.begin(self._begin)
         for thread in self._threads:
             thread.start()
-        while not self._stop.wait(1 / LINES_PER_S):
-            if self.load.seconds and time.monotonic() - begin >= self.load.seconds:
-                break
-            show(self._new_lines(1))
+        while not self._stop.wait(POLL_S) and not self._over(time.monotonic()):
+            if self._slow or time.monotonic() - shown >= 1.0:
+                shown = time.monotonic()
+                show(self._new_lines())
         self._stop.set()
         end = time.monotonic()
         self.statistics.end(end)
         for thread in self._threads:
             thread.join(JOIN_S)
-        show(self._new_lines(LINES_PER_S))
+        show(self._new_lines())
         for session in self._sessions:
             session.close()
         if self._broken is not None:
             raise self._broken
-        return end - begin
+        return end - self._begin
 
-    def _new_lines(self, count: int) -> list[str]:
-        """The newest lines that nobody has seen, in their order; the others are dropped while clients are fast."""
+    @property
+    def _slow(self) -> bool:
+        """Whether every iteration can be printed."""
+        return self.load.period_s > 0 and self.load.clients / self.load.period_s <= LINES_PER_S
+
+    def _over(self, now_s: float) -> bool:
+        return 0 < self.load.seconds <= now_s - self._begin
+
+    def _new_lines(self) -> list[str]:
+        """The lines that nobody has seen; of a fast load one, the newest with an error if there is any."""
         waiting = [self.lines.popleft() for _ in range(len(self.lines))]
-        if self.load.period_s and self.load.clients / self.load.period_s <= LINES_PER_S:
+        if self._slow:
             return waiting
-        return waiting[-count:]
+        failed = [one for one in waiting if not one.endswith("ms]")]
+        return (failed or waiting)[-1:]
 
     def _client(self, number: int) -> None:
         load, session = self.load, self._sessions[number - 1]
-        due = time.monotonic() + load.period_s * (number - 1) / load.clients
+        due = self._begin + load.period_s * (number - 1) / load.clients
         seq = newest = 0
         try:
-            while not self._stop.wait(max(0.0, due - time.monotonic())):
+            while not self._over(due) and not self._stop.wait(max(0.0, due - time.monotonic())):
                 due = max(due + load.period_s, time.monotonic())
                 seq += 1
                 begin = time.monotonic()
@@ -112,6 +124,8 @@ class Runner:
                 newest = seq if insert == "ok" else newest
                 select = self._read(session, number, newest, errors)
                 self._count(insert, select, begin, errors)
+                if insert == "failed":
+                    self._stop.wait(PAUSE_S)
         except OSError as error:
             self._broken = error
             self._stop.set()
@@ -137,7 +151,6 @@ class Runner:
                     continue
                 self._ledger.add(f"refused {client} {seq} {error.sqlstate}")
                 errors.append(f"{error.sqlstate} {error.message}")
-                self._stop.wait(PAUSE_S)
                 return "failed"
             self._ledger.add(f"ack {client} {seq}")
             return "ok"

@@ -74,7 +74,7 @@ class Statistics:
         for bucket in sorted(self._histogram):
             left -= self._histogram[bucket]
             if left <= 0:
-                return math.exp(bucket / _BUCKETS) * 1000
+                return min(math.exp(bucket / _BUCKETS), self._slowest_s) * 1000
         return self._slowest_s * 1000
 
 

@@ -1,0 +1,332 @@
+"""``workload``: load that counts every acknowledged write, and checks afterwards that it is there."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from helios_cli.commands import _options
+from helios_cli.commands._errors import ExitCode
+from helios_cli.commands._output import print_json
+
+if TYPE_CHECKING:
+    from helios_cli.commands.load.account import Account
+    from helios_cli.commands.load.ledger import Ledger
+    from helios_cli.commands.load.runner import Load, Runner
+    from helios_cli.engine.net.pgclient import Target
+
+app = typer.Typer(
+    add_completion=False, help="Put load on a node or a cluster, and count what it acknowledged.", no_args_is_help=True
+)
+ledger_app = typer.Typer(help="Look into the ledger of a run, and check it against a node.", no_args_is_help=True)
+app.add_typer(ledger_app, name="ledger")
+
+Text = str | None
+Hosts = Annotated[
+    Text,
+    typer.Option(
+        "--host",
+        "-h",
+        metavar="HOST:PORT,...",
+        help="Where to connect; the next when one cannot serve (PGHOST). \\[the nodes of cluster.toml]",
+    ),
+]
+Port = Annotated[int | None, typer.Option("--port", "-p", min=1, max=65535, help="Port of hosts without one (PGPORT).")]
+User = Annotated[Text, typer.Option("--username", "--user", "-U", help="Role (PGUSER). \\[helios]")]
+Database = Annotated[Text, typer.Option("--dbname", "-d", metavar="NAME", help="Database (PGDATABASE). \\[heliosdb]")]
+Password = Annotated[Text, typer.Option("--password", help="Better: PGPASSWORD.")]
+SslMode = Annotated[Text, typer.Option("--sslmode", help="disable, prefer or require (PGSSLMODE).")]
+LedgerFile = Annotated[Path, typer.Argument(metavar="FILE", help="The ledger that the run wrote.")]
+
+
+@app.command(context_settings={"help_option_names": ["--help"]})
+def run(
+    host: Hosts = None,
+    port: Port = None,
+    user: User = None,
+    dbname: Database = None,
+    password: Password = None,
+    sslmode: SslMode = None,
+    duration: Annotated[
+        float, typer.Option("--duration", metavar="SECONDS", min=0, help="How long; 0: until Ctrl-C or SIGTERM.")
+    ] = 60.0,
+    interval: Annotated[
+        float, typer.Option("--interval", metavar="SECONDS", min=0, help="From one iteration of a client to its next.")
+    ] = 1.0,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            "--rate",
+            min=0,
+            help="Iterations a second, all clients together, instead of --interval; 0: as fast as they go.",
+        ),
+    ] = None,
+    clients: Annotated[
+        int, typer.Option("--clients", "-c", min=1, max=512, help="Connections that work at the same time.")
+    ] = 1,
+    retry: Annotated[
+        float,
+        typer.Option(
+            "--retry", metavar="SECONDS", min=0, help="Try a write that surely did not happen again for so long."
+        ),
+    ] = 0.0,
+    timeout: Annotated[
+        float,
+        typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Silence after which a connection is given up."),
+    ] = 30.0,
+    table: Annotated[
+        str, typer.Option("--table", metavar="NAME", help="Where to; made when it is not there.")
+    ] = "workload",
+    any_node: Annotated[
+        bool,
+        typer.Option(
+            "--any-node", help="Write through standbys too; otherwise of several hosts the primary is sought."
+        ),
+    ] = False,
+    ledger: Annotated[
+        Path | None, typer.Option("--ledger", metavar="FILE", help="Where to write the ledger. \\[workload-RUN.ledger]")
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check the ledger at the end; exit code 1 when a row is missing.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would do.")] = False,
+    as_json: _options.Json = False,
+) -> int:
+    """Insert a row and read it back, again and again, and count what was acknowledged.
+
+    A write whose answer never came is counted apart and never sent again: its row may be there or not. Exit code 0
+    when every iteration succeeded, 6 when some failed, 1 when --verify misses a row, 3 when nobody answers at all.
+
+    Examples:
+
+        heliosdb-nano workload run --duration 120 --interval 1
+
+        heliosdb-nano workload run --host 127.0.0.1:5432,127.0.0.1:5442 --clients 16 --rate 0 --duration 30 --verify
+
+        heliosdb-nano workload run --rate 200 --ledger before-failover.ledger --json
+    """  # fmt: skip
+    from helios_cli.commands.load.runner import Load
+
+    hosts = _hosts(host, port, user, dbname, password, sslmode, timeout)
+    _check_table(table)
+    period = interval if rate is None else clients / rate if rate else 0.0
+    name = f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(2)}"
+    load = Load(name, table, clients, duration, period, retry, primary_only=len(hosts) > 1 and not any_node)
+    path = ledger or Path(f"workload-{name}.ledger")
+    if dry_run:
+        return _say_plan(load, hosts, path, as_json)
+    runner, seconds = _execute(load, hosts, path, as_json)
+    outcome = _check(path, hosts) if verify else None
+    _say_outcome(runner, seconds, path, hosts, outcome, as_json)
+    if outcome is not None and not outcome[1].passed:
+        return ExitCode.FAILED
+    return ExitCode.OK if not runner.statistics.failed else ExitCode.DEGRADED
+
+
+def _hosts(
+    host: Text, port: int | None, user: Text, dbname: Text, password: Text, sslmode: Text, timeout: float
+) -> list[Target]:
+    """Where to connect: what was named, else the environment, else the cluster's nodes, else the default port."""
+    from helios_cli.commands.load.session import targets
+    from helios_cli.commands.local import clusterfile
+    from helios_cli.commands.sql import make_target
+
+    environ = dict(os.environ)
+    named = host or environ.pop("PGHOST", None)
+    if named is None and port is None and not environ.get("PGPORT") and clusterfile.find(None, environ) is not None:
+        nodes = clusterfile.load(None, environ).nodes
+        named = ",".join(f"{clusterfile.HOST}:{one.pg_port}" for one in nodes)
+    base = make_target(
+        environ, None, None, port, user or environ.get("PGUSER") or "helios", dbname, password, sslmode, 5.0
+    )
+    base = replace(base, application_name="heliosdb-workload", read_timeout=timeout)
+    return targets(named, base)
+
+
+def _check_table(table: str) -> None:
+    from helios_cli.commands.load.session import TABLE_NAME
+
+    if not TABLE_NAME.fullmatch(table):
+        raise typer.BadParameter(f"--table takes a plain name in small letters, not {table!r}")
+
+
+def _execute(load: Load, hosts: list[Target], path: Path, as_json: bool) -> tuple[Runner, float]:
+    """The run itself; Ctrl-C and SIGTERM end it in order."""
+    from helios_cli.commands.load.ledger import LedgerWriter
+    from helios_cli.commands.load.runner import Runner
+    from helios_cli.commands.load.session import Session, prepare
+
+    session = Session(hosts, primary_only=load.primary_only)
+    prepare(session, load.table)
+    session.close()
+    with LedgerWriter(path, load.run, load.table) as ledger:
+        runner = Runner(load, hosts, ledger)
+        before = {number: signal.signal(number, lambda *_: runner.stop()) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            seconds = runner.run(lambda lines: None if as_json else _print_lines(lines))
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+    return runner, seconds
+
+
+def _print_lines(lines: list[str]) -> None:
+    for line in lines:
+        print(line, flush=True)
+
+
+def _say_plan(load: Load, hosts: list[Target], path: Path, as_json: bool) -> int:
+    names = [f"{one.host}:{one.port}" for one in hosts]
+    if as_json:
+        print_json({"hosts": names, "table": load.table, "clients": load.clients, "seconds": load.seconds,
+                    "period_s": load.period_s, "ledger": str(path)})  # fmt: skip
+        return ExitCode.OK
+    pace = f"every {load.period_s:g} s" if load.period_s else "as fast as they go"
+    length = f"for {load.seconds:g} s" if load.seconds else "until Ctrl-C"
+    typer.echo(
+        f"{load.clients} clients insert into {load.table} {pace}, {length}, on {', '.join(names)}; ledger {path}"
+    )
+    return ExitCode.OK
+
+
+def _check(path: Path, hosts: list[Target]) -> tuple[Target, Account, Ledger]:
+    from helios_cli.commands.load.account import first_answering
+    from helios_cli.commands.load.ledger import read_ledger
+
+    ledger = read_ledger(path)
+    return (*first_answering(ledger, hosts), ledger)
+
+
+def _say_outcome(
+    runner: Runner,
+    seconds: float,
+    path: Path,
+    hosts: list[Target],
+    outcome: tuple[Target, Account, Ledger] | None,
+    as_json: bool,
+) -> None:
+    from helios_cli.commands.load import account
+
+    record = _record(runner, seconds, path, hosts)
+    if as_json:
+        print_json({**record, "ledger_verify": account.record(outcome[1], outcome[0], outcome[2]) if outcome else None})
+        return
+    lines = _writes(runner, record)
+    if outcome is not None:
+        lines += ["", "=== Ledger ===", *account.lines(outcome[1], outcome[0], 10)]
+    print("\n".join(["", *lines, "", *summary(record)]), flush=True)
+
+
+def _record(runner: Runner, seconds: float, path: Path, hosts: list[Target]) -> dict[str, Any]:
+    from helios_cli.commands.load.statistics import success_rate
+
+    counted = runner.statistics
+    return {
+        "run": runner.load.run, "table": runner.load.table, "hosts": [f"{one.host}:{one.port}" for one in hosts],
+        "ledger": str(path), "clients": runner.load.clients, "seconds": round(seconds, 3),
+        "iterations": counted.iterations, "successful": counted.successful, "failed": counted.failed,
+        "success_rate": success_rate(counted.successful, counted.iterations),
+        "acknowledged": counted.acknowledged, "unknown": counted.unknown, "refused": counted.refused,
+        "reads_failed": counted.reads_failed, "reads_missing": counted.reads_missing,
+        "iterations_per_s": round(counted.iterations / max(seconds, 1e-9), 1), "connects": runner.connects,
+        "latency_ms": {name: round(counted.percentile_ms(share), 3)
+                       for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0))},
+        "longest_gap_ms": round(counted.longest_gap_s * 1000, 1), "errors": dict(counted.errors),
+    }  # fmt: skip
+
+
+def _writes(runner: Runner, record: Mapping[str, Any]) -> list[str]:
+    """What became of the writes, for people."""
+    from helios_cli.commands.load.statistics import gap_text
+
+    latency = ", ".join(f"{name} {value:.1f}" for name, value in record["latency_ms"].items())
+    lines = [
+        "=== Writes ===",
+        f"Acknowledged: {record['acknowledged']}",
+        f"Pace: {record['iterations_per_s']:g} iterations a second for {record['seconds']:.1f} s",
+        f"Outcome unknown: {record['unknown']}",
+        f"Refused: {record['refused']}",
+        f"Latency in ms: {latency}",
+        f"Longest time without an acknowledged write: {gap_text(runner.statistics.longest_gap_s)}",
+    ]
+    lines += [f"Error: {text} ({count} times)" for text, count in runner.statistics.errors.most_common(5)]
+    return [*lines, f"Ledger: {record['ledger']}"]
+
+
+def summary(record: Mapping[str, Any]) -> list[str]:
+    """The last lines of every run."""
+    return [
+        "=== Workload Summary ===",
+        f"Total iterations: {record['iterations']}",
+        f"Successful: {record['successful']}",
+        f"Failed: {record['failed']}",
+        f"Success rate: {record['success_rate']}",
+    ]
+
+
+@ledger_app.command("verify", context_settings={"help_option_names": ["--help"]})
+def ledger_verify(
+    file: LedgerFile,
+    host: Hosts = None,
+    port: Port = None,
+    user: User = None,
+    dbname: Database = None,
+    password: Password = None,
+    sslmode: SslMode = None,
+    timeout: Annotated[
+        float,
+        typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Silence after which a connection is given up."),
+    ] = 60.0,
+    names: Annotated[int, typer.Option("--names", min=0, help="How many rows of each kind are named.")] = 20,
+    as_json: _options.Json = False,
+) -> int:
+    """Read every row of a run back from a node: each acknowledged one must be there exactly once.
+
+    Of several hosts the first that answers is read. Exit code 1 when a row is missing, twice, wrong, or there although
+    it was refused; rows whose outcome was unknown may be there or not.
+
+    Examples:
+
+        heliosdb-nano workload ledger verify workload-20261121T093000-5f3a.ledger
+
+        heliosdb-nano workload ledger verify run.ledger --host 127.0.0.1:5442 --json
+    """  # fmt: skip
+    from helios_cli.commands.load import account
+
+    target, found, ledger = _check(file, _hosts(host, port, user, dbname, password, sslmode, timeout))
+    if as_json:
+        print_json(account.record(found, target, ledger))
+    else:
+        typer.echo("\n".join(account.lines(found, target, names)))
+    return ExitCode.OK if found.passed else ExitCode.FAILED
+
+
+@ledger_app.command("show")
+def ledger_show(file: LedgerFile, as_json: _options.Json = False) -> int:
+    """What a ledger says, without asking any node.
+
+    Examples:
+
+        heliosdb-nano workload ledger show run.ledger
+    """
+    from helios_cli.commands.load.ledger import count, read_ledger
+
+    ledger = read_ledger(file)
+    record = {
+        "run": ledger.run, "table": ledger.table, "acknowledged": count(ledger.acknowledged),
+        "unknown": count(ledger.unknown), "refused": count(ledger.refused), "complete": ledger.complete,
+    }  # fmt: skip
+    if as_json:
+        print_json(record)
+    else:
+        for name, value in record.items():
+            typer.echo(f"{name}: {('yes' if value else 'no') if isinstance(value, bool) else value}")
+    return ExitCode.OK
