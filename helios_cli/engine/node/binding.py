@@ -35,9 +35,9 @@ def listen_address(node: Node) -> str:
 
 def peer_address(node: Node) -> str:
     """The address of the native port: narrowed to loopback when nodes of other machines could prove nothing."""
-    settings = node.settings
+    settings, tls = node.settings, node.replication.tls
     address: str = settings.listen_address
-    guarded = bool(node.secret) or (node.peer_tls.server is not None and node.peer_tls.certificates)
+    guarded = bool(node.secret) or (tls.server is not None and tls.certificates)
     if address in LOOPBACK or guarded or settings.allow_insecure_network:
         return address
     node.event(

@@ -70,7 +70,7 @@ class Following:
             on_applied=self._applied,
             on_failed=self._apply_failed,
         )
-        self.receiver = WalReceiver(self, node.engine.loop, addresses)
+        self.receiver = WalReceiver(self, node.engine.loop, addresses, replication.tls)
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:

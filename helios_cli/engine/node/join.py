@@ -36,8 +36,6 @@ class Beginning:
     """Of the cluster that an empty directory joins; None: it founds one, or has one."""
     secret: bytes
     """The cluster's; empty when there is none yet."""
-    tls: PeerTls
-    """How it speaks with other nodes."""
     follows: bool
     """It shows only what is known to be committed until it is told more, or leads again: every node but one that is
     alone in its cluster."""
@@ -71,7 +69,7 @@ async def find_beginning(settings: Settings) -> Beginning:
     if empty and known is None:
         save_role(files, control_dir, role)
     follows = role.name == "standby" or (not empty and _has_others(files, control_dir, report.node_id(settings)))
-    return Beginning(role, cluster_id, secret, tls, follows)
+    return Beginning(role, cluster_id, secret, follows)
 
 
 def _has_others(files: OsFiles, control_dir: str, node_id: str) -> bool:

@@ -25,7 +25,6 @@ from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.engine import Engine
 from helios_cli.engine.node.join import Beginning, find_beginning
 from helios_cli.engine.node.listener import Listener
-from helios_cli.engine.node.peer_tls import NO_TLS
 from helios_cli.engine.node.pipeline import CommitPipeline
 from helios_cli.engine.node.replication import Replication
 from helios_cli.engine.node.setup import ConnectionSetup
@@ -80,8 +79,6 @@ class Node:
         """What the node listens on, which may be narrower than what the settings say."""
         self.secret = b""
         """The cluster's; empty when there is none."""
-        self.peer_tls = NO_TLS
-        """How it speaks with other nodes."""
         self.replication: Replication
         self._http: HttpServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -172,7 +169,6 @@ class Node:
         settings = self.settings
         role = beginning.role
         self.secret = beginning.secret
-        self.peer_tls = beginning.tls
         follows = beginning.follows
         self.store = store = Store(
             settings.data_dir,
@@ -276,8 +272,7 @@ class Node:
         tls = binding.tls_context(settings)
         self.listener = listener = Listener(self.engine, tls=tls)
         await bind("pg_port", settings.pg_port, lambda port: listener.start(host, port))
-        native = binding.peer_address(self)
-        await bind("native_port", settings.native_port, lambda port: self.replication.listen(native, port))
+        await bind("native_port", settings.native_port, lambda port: self.replication.listen(port))
         token = load_or_create_token(Path(settings.data_dir))
         report.register_metrics(self)
         self._http = HttpServer(Routes(self, token))

@@ -3,7 +3,8 @@
 A connection begins with a preface of eight bytes each way: ``HELIOS`` and the lowest and the highest version that the
 caller speaks; the answer names the version chosen twice, or zeros when there is none in common. A caller that wants TLS
 asks for it with ``HELIOTLS`` before that. Everything after the preface is frames: a header, checked by its own CRC
-together with the body, and a body that may be compressed. Every frame carries the term of its sender. ``docs/FORMAT.md`` has the table of the messages.
+together with the body, and a body that may be compressed. Every frame carries the term of its sender.
+``docs/FORMAT.md`` has the table of the messages.
 """
 
 from __future__ import annotations
