@@ -128,7 +128,7 @@ def test_checkpoints_and_log_removal_go_on_under_a_stream(make_node: MakeNode) -
     primary, standby = pair(make_node, *small)
     with primary.connect() as writer:
         writer.execute("CREATE TABLE t (a int PRIMARY KEY, pad text)")
-        for number in range(120):
+        for number in range(50):
             writer.execute(
                 "INSERT INTO t SELECT %s * 100 + i, repeat(md5(i::text), 20) FROM generate_series(1, 100) i", (number,)
             )

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 from helios_cli.engine.config.roles import Role
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.log.history import History
-from helios_cli.engine.node import promotion, report
+from helios_cli.engine.node import binding, promotion, report
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.cluster_view import LogClock, cluster_view
 from helios_cli.engine.node.following import Following
 from helios_cli.engine.node.leading import Leading, config_of_term, first_config
 from helios_cli.engine.node.peer_door import Door
 from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused, admit
-from helios_cli.engine.node.peer_tls import PeerTls
+from helios_cli.engine.node.peer_tls import peer_tls
 from helios_cli.engine.node.promotion import PromotionRefused
 from helios_cli.engine.node.streamer import WalReplicator, WalStreamer
 from helios_cli.engine.replication import messages
@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 HEARTBEAT_S: Final = 0.1
 SLOTS_SAVED_S: Final = 5.0
 """How often the positions of the followers are put on disk; a restart keeps more log than it needs, at worst."""
+
+LEAD_AGAIN_S: Final = 3.0
+"""After so long a primary that was restarted and may not lead again yet serves what it has."""
 
 ANNOUNCE_S: Final = 1.0
 """How often members that do not follow are told of the primary."""
@@ -70,6 +73,8 @@ class Replication:
         self.replicator.on_joined = self._joined_us
         self.replicator.on_left = self._left_us
         node.pipeline.on_committed = self.replicator.committed_moved
+        self.tls = peer_tls(node.settings)
+        """How it speaks with other nodes."""
         self.door = Door()
         self._server: asyncio.Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -115,11 +120,6 @@ class Replication:
     def _mode(self) -> str:
         return self.node.settings.replication_mode
 
-    @property
-    def tls(self) -> PeerTls:
-        """How it speaks with other nodes."""
-        return self.node.peer_tls
-
     def identity(self) -> Identity:
         """What it says of itself to other nodes."""
         settings = self.node.settings
@@ -154,16 +154,20 @@ class Replication:
             return
         applied = self.node.store.recovery.applied
         self._follow(applied)
-        if applied:
-            self.has_state.set()
         if self.role.name != "standby":
             self._later(self._lead_again())
+            self.node.engine.loop.call_later(LEAD_AGAIN_S, self.has_state.set)
+        elif applied:
+            self.has_state.set()
 
-    async def listen(self, host: str, port: int) -> int:
+    async def listen(self, port: int) -> int:
         """Serve other nodes; gives the port. Raises OSError when the address is taken."""
         loop = self.node.engine.loop
         self._server = await loop.create_server(
-            lambda: PeerLink(self.term, serve=self._visited, tls=self.tls, door=self.door), host, port, backlog=128
+            lambda: PeerLink(self.term, serve=self._visited, tls=self.tls, door=self.door),
+            binding.peer_address(self.node),
+            port,
+            backlog=128,
         )
         self._tasks.append(loop.create_task(self._beat()))
         return int(self._server.sockets[0].getsockname()[1])
