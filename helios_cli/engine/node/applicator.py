@@ -70,6 +70,9 @@ class WalApplicator:
         """Where the database is, and its checksum there."""
         self.records_applied = 0
         self.pages_applied = 0
+        self.syncs = 0
+        self.applied_us = 0
+        """When the newest transaction that was applied was committed, by the primary's clock; 0 before the first."""
         self._log = page_log
         self._timeline = timeline
         self._configs = configs
@@ -168,6 +171,7 @@ class WalApplicator:
             while batch := self._take():
                 records = self._checked(batch)
                 self._log.write_through(batch)
+                self.syncs += 1
                 self._post(self._on_flushed, batch)
                 self._apply(records)
         except _GivenUp:
@@ -297,6 +301,7 @@ class WalApplicator:
         if schema_changed:
             self._version_page = self._find_version_page()
         self.position = (header.end, header.db_checksum)
+        self.applied_us = header.wall_us
         self.pages_applied += counted
         self._post(self._on_applied, commit)
 

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import json
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from helios_cli.engine.config.registry import NODE_SETTINGS
-from helios_cli.engine.errors import SqlError
+from helios_cli.engine.datatypes.jsons import parse_jsonb
+from helios_cli.engine.errors import NotServing, SqlError
+from helios_cli.engine.node import report
 from helios_cli.engine.node.roles import DATABASE
+from helios_cli.engine.replication import relations
 from helios_cli.engine.sql.variables import BY_NAME
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.engine import Engine
     from helios_cli.engine.node.session import Session
+
+Result = TypeVar("Result")
+
+LOOP_S: Final = 10.0
+"""How long a thread waits for the loop to do something for it."""
 
 SLEEP_SLICE_S: Final = 0.02
 """How long pg_sleep may overlook that its statement was cancelled."""
@@ -28,7 +38,7 @@ class CatalogHooks:
         """The node's engine, once there is one."""
 
     def rows(self, relation: str) -> Iterable[dict[str, Any]]:
-        """Rows of pg_settings and pg_stat_activity; nothing for other relations."""
+        """Rows of pg_settings, pg_stat_activity and the views about the cluster; nothing for other relations."""
         engine = self.engine
         if engine is None:
             return ()
@@ -36,34 +46,20 @@ class CatalogHooks:
             return _settings(engine)
         if relation == "pg_stat_activity":
             return [_activity(session) for session in tuple(engine.sessions.values())]
-        return ()
+        if relation == "helios_events":
+            return _events(engine)
+        maker = relations.MAKERS.get(relation)
+        if maker is None or engine.cluster_view is None:
+            return ()
+        return maker(on_loop(engine, engine.cluster_view))
 
     def set_config(self, pid: int, name: str, value: str, local: bool) -> str:
         """set_config(): as SET. Raises what SET raises."""
-        return self._on_loop(lambda session: _set(session, name, value, local), pid)
-
-    def _on_loop(self, action: Callable[[Session], str], pid: int) -> str:
         engine = self.engine
         session = engine.sessions.get(pid) if engine is not None else None
         if engine is None or session is None:
             raise SqlError("set_config() needs a session", sqlstate="55000")
-        if threading.get_ident() == engine.loop_thread:
-            return action(session)
-        done = threading.Event()
-        outcome: list[Any] = []
-
-        def run() -> None:
-            try:
-                outcome.append(action(session))
-            except Exception as error:
-                outcome.append(error)
-            done.set()
-
-        engine.loop.call_soon_threadsafe(run)
-        done.wait()
-        if isinstance(outcome[0], Exception):
-            raise outcome[0]
-        return str(outcome[0])
+        return on_loop(engine, lambda: _set(session, name, value, local))
 
     def sleep(self, seconds: float, interrupted: Callable[[], bool]) -> None:
         """pg_sleep(): on a worker thread, in slices, so that a cancelled statement ends."""
@@ -84,6 +80,29 @@ class CatalogHooks:
             return False
         engine.loop.call_soon_threadsafe(session.cancel if what == "cancel" else session.terminate)
         return True
+
+
+def on_loop(engine: Engine, action: Callable[[], Result]) -> Result:
+    """What ``action`` gives on the loop's thread, asked from any thread. Raises what it raises.
+
+    Raises:
+        NotServing: the loop has no time any more, because the node stops.
+    """
+    if threading.get_ident() == engine.loop_thread:
+        return action()
+    answer: concurrent.futures.Future[Result] = concurrent.futures.Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(action())
+        except Exception as error:
+            answer.set_exception(error)
+
+    try:
+        engine.loop.call_soon_threadsafe(run)
+        return answer.result(LOOP_S)
+    except (RuntimeError, TimeoutError):
+        raise NotServing("the database system is shutting down") from None
 
 
 def _set(session: Session, name: str, value: str, local: bool) -> str:
@@ -121,6 +140,23 @@ def _settings(engine: Engine) -> list[dict[str, Any]]:
             }
         )
     return sorted(rows, key=lambda row: str(row["name"]).lower())
+
+
+def _events(engine: Engine) -> list[dict[str, Any]]:
+    """The history of the node, oldest first."""
+    node_id = report.node_id(engine.settings)
+    return [
+        {
+            "id": number,
+            "occurred_at": relations.timestamp(event.time_us),
+            "node_id": node_id,
+            "severity": event.severity,
+            "kind": event.kind,
+            "message": event.message,
+            "details": parse_jsonb(json.dumps(event.fields)),
+        }
+        for number, event in (engine.events.whole() if engine.events is not None else ())
+    ]
 
 
 def _activity(session: Session) -> dict[str, Any]:

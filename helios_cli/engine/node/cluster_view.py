@@ -2,67 +2,59 @@
 
 from __future__ import annotations
 
-from collections import deque
+import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.node.clock import SystemClock
-from helios_cli.engine.replication.config import Member
+from helios_cli.engine.replication.config import ClusterConfig, Member
+from helios_cli.engine.replication.lag import lag_cause
 from helios_cli.engine.replication.view import (
     CATCHING_UP,
     DISCONNECTED,
     STREAMING,
+    UNKNOWN,
     ClusterView,
     GapView,
     NodeView,
+    SlotView,
+    UpstreamView,
 )
 from helios_cli.engine.types import Lsn
 
 if TYPE_CHECKING:
+    from helios_cli.engine.node.following import Following
     from helios_cli.engine.node.replication import Replication
     from helios_cli.engine.node.streamer import WalStreamer
 
-SAMPLES_MAX: Final = 4096
+SILENT_US: Final = 1_000_000
+"""Nothing heard for so long (ten heartbeats): what is known of the primary is as old as its last word."""
 
 
-class LogClock:
-    """When the log reached which LSN, sampled: how old the newest thing is that somebody lacks."""
-
-    def __init__(self) -> None:
-        self._samples: deque[tuple[Lsn, int]] = deque(maxlen=SAMPLES_MAX)
-
-    def sample(self, end: Lsn, now_us: int) -> None:
-        """The log ends at ``end`` now."""
-        if not self._samples or self._samples[-1][0] != end:
-            self._samples.append((end, now_us))
-
-    def lag_ms(self, applied: Lsn, end: Lsn, now_us: int) -> float:
-        """How long ago the log went beyond ``applied``, in milliseconds; 0.0 when it ends there."""
-        if applied >= end:
-            return 0.0
-        since = now_us
-        for lsn, when in reversed(self._samples):
-            if lsn <= applied:
-                break
-            since = when
-        return max(0.0, (now_us - since) / 1000)
+LIVE_MS: Final = 1_000.0
+"""A standby that lacks nothing older keeps up."""
 
 
 def cluster_view(replication: Replication) -> ClusterView:
-    """What the node knows now: itself, whom it follows, who follows it, and the members it has no contact with."""
+    """What the node knows now: itself, whom it follows, who follows it, and the members it has no contact with.
+
+    On the loop.
+    """
     node = replication.node
     replicator = replication.replicator
     following = replication.following
     config = replication.config
-    found = {replication.node_id: _local(replication)}
+    now = SystemClock.wall_us()
+    found = {replication.node_id: _local(replication, now)}
     upstream = _upstream(replication)
     if upstream is not None:
         found[upstream.node_id] = upstream
     for streamer in replicator.streamers.values():
-        found[streamer.node_id] = _standby(replication, streamer)
+        found[streamer.node_id] = _standby(replication, streamer, now)
     primary_id = _primary_id(replication)
     for member in config.members:
         if member.node_id not in found:
-            found[member.node_id] = _absent(replication, member, primary_id)
+            found[member.node_id] = _absent(replication, member, primary_id, now)
     local = found.pop(replication.node_id)
     return ClusterView(
         cluster_id=node.store.control.record.cluster_id.hex(),
@@ -70,22 +62,43 @@ def cluster_view(replication: Replication) -> ClusterView:
         mode=config.mode.value,
         primary_id=primary_id,
         nodes=(local, *(found[name] for name in sorted(found))),
-        gaps=tuple(
-            GapView(
-                gap.node_id,
-                Lsn(gap.from_lsn),
-                None if gap.to_lsn is None else Lsn(gap.to_lsn),
-                gap.since_us,
-                gap.until_us,
-                gap.reason,
-            )
-            for gap in config.gaps
-        ),
+        gaps=_gaps(config),
         bytes_sent=replicator.bytes_sent,
         bytes_received=following.bytes_received if following is not None else 0,
         records_sent=replicator.records_sent,
         records_applied=following.applicator.records_applied if following is not None else 0,
         bytes_unpacked=0,
+        replayed_us=following.applicator.applied_us if following is not None else 0,
+        upstream=_upstream_view(replication),
+        slots=_slots(replication),
+        counters=replication.meter.counters(),
+        now_us=now,
+        pid=os.getpid(),
+        started_us=node.started_us,
+    )
+
+
+def _gaps(config: ClusterConfig) -> tuple[GapView, ...]:
+    return tuple(
+        GapView(
+            gap.node_id,
+            Lsn(gap.from_lsn),
+            None if gap.to_lsn is None else Lsn(gap.to_lsn),
+            gap.since_us,
+            gap.until_us,
+            gap.reason,
+        )
+        for gap in config.gaps
+    )
+
+
+def _slots(replication: Replication) -> tuple[SlotView, ...]:
+    node = replication.node
+    limit, end = node.settings.max_slot_lag_mb << 20, replication.replicator.recent.end
+    streamers = replication.replicator.streamers
+    return tuple(
+        SlotView(slot.name, slot.restart_lsn, slot.name in streamers, limit - (end - slot.restart_lsn))
+        for slot in node.store.slots.all()
     )
 
 
@@ -98,26 +111,32 @@ def _primary_id(replication: Replication) -> str:
     return following.upstream.node_id
 
 
-def _local(replication: Replication) -> NodeView:
+def _upstream_view(replication: Replication) -> UpstreamView | None:
+    following = replication.following
+    if following is None:
+        return None
+    upstream, role = following.upstream, replication.role
+    return UpstreamView(
+        node_id=upstream.node_id,
+        host=role.primary_host,
+        native_port=role.primary_port,
+        connected=upstream.connected,
+        streaming=following.receiver.streaming,
+        error=upstream.error,
+        end=upstream.end,
+        committed=upstream.committed,
+        started_at=upstream.started_at,
+        connected_since_us=upstream.connected_since_us,
+        sent_us=upstream.sent_us,
+        heard_us=upstream.heard_us,
+    )
+
+
+def _local(replication: Replication, now: int) -> NodeView:
     node = replication.node
     own = replication.identity()
-    flushed = node.store.log.flushed
-    following = replication.following
     config = replication.config
-    since_us = 0
-    if following is not None:
-        applicator, upstream = following.applicator, following.upstream
-        written, applied = applicator.written, min(applicator.applied, flushed)
-        checksum = applicator.position[1]
-        end = max(upstream.end, written)
-        state = DISCONNECTED if not following.receiver.streaming else STREAMING if applied == end else CATCHING_UP
-        since_us = upstream.connected_since_us
-    else:
-        written = applied = end = replication.replicator.recent.end
-        checksum = node.database.checksums.total
-        state = STREAMING
-    now = SystemClock.wall_us()
-    return NodeView(
+    view = NodeView(
         node_id=own.node_id,
         role=own.role,
         mode=config.mode.value if replication.is_leading else own.mode,
@@ -127,25 +146,76 @@ def _local(replication: Replication) -> NodeView:
         http_port=own.http_port,
         is_local=True,
         connected=True,
-        state=state,
+        state=STREAMING,
         in_sync=own.node_id in config.in_sync,
         term=replication.term().number,
-        written=written,
-        flushed=flushed,
-        applied=applied,
+        written=Lsn(0),
+        flushed=node.store.log.flushed,
+        applied=Lsn(0),
         committed=node.pipeline.committed_lsn,
-        db_checksum=checksum,
-        lag_bytes=end - applied,
-        lag_ms=replication.log_clock.lag_ms(applied, end, now),
+        db_checksum=0,
+        lag_bytes=0,
+        lag_ms=0.0,
         round_trip_ms=0.0,
-        connected_since_us=since_us,
+        connected_since_us=0,
         heard_us=now,
+    )
+    following = replication.following
+    return _leading(replication, view) if following is None else _following(replication, following, view, now)
+
+
+def _leading(replication: Replication, view: NodeView) -> NodeView:
+    """The local node as a primary: what it has made, it has applied."""
+    database = replication.node.database
+    checksum = 0
+    if database.record_lock.acquire(blocking=False):
+        # Position and checksum belong together only while no record is being made.
+        try:
+            end, checksum = Lsn(database.records.lsn), database.records.db_checksum
+        finally:
+            database.record_lock.release()
+    else:
+        end = Lsn(database.records.lsn)
+    return replace(view, written=end, applied=end, db_checksum=checksum)
+
+
+def _following(replication: Replication, following: Following, view: NodeView, now: int) -> NodeView:
+    """The local node as a standby."""
+    applicator, upstream = following.applicator, following.upstream
+    written, (position, checksum) = applicator.written, applicator.position
+    applied = min(position, view.flushed)
+    end = max(upstream.end, written)
+    streaming = following.receiver.streaming
+    lag_ms = replication.log_clock.lag_ms(applied, end, now)
+    silent_us = now - upstream.heard_us
+    if upstream.heard_us and (not streaming or silent_us > SILENT_US):
+        lag_ms = max(lag_ms, silent_us / 1000)
+    live = streaming and silent_us <= SILENT_US
+    lag = end - applied
+    return replace(
+        view,
+        state=DISCONNECTED if not streaming else STREAMING if lag_ms < LIVE_MS else CATCHING_UP,
+        written=written,
+        applied=applied,
+        db_checksum=checksum if applied == position else 0,
+        lag_bytes=lag,
+        lag_ms=lag_ms,
+        lag_known=live,
+        connected_since_us=upstream.connected_since_us,
+        catch_up_s=replication.meter.catch_up_s(view.node_id, lag) if live else None,
+        lag_cause=lag_cause(
+            connected=streaming, end=end, sent=end, written=written, flushed=view.flushed, applied=applied
+        ),
+        follows=upstream.node_id,
     )
 
 
-def _standby(replication: Replication, streamer: WalStreamer) -> NodeView:
+def _standby(replication: Replication, streamer: WalStreamer, now: int) -> NodeView:
     hello, progress = streamer.hello, streamer.progress
     end = replication.replicator.recent.end
+    lag_of = replication.log_clock.lag_ms
+    lag = max(0, end - progress.applied)
+    lag_ms = lag_of(progress.applied, end, now)
     return NodeView(
         node_id=hello.node_id,
         role=hello.role,
@@ -164,11 +234,26 @@ def _standby(replication: Replication, streamer: WalStreamer) -> NodeView:
         applied=progress.applied,
         committed=Lsn(0),
         db_checksum=streamer.db_checksum,
-        lag_bytes=end - progress.applied,
-        lag_ms=replication.log_clock.lag_ms(progress.applied, end, SystemClock.wall_us()),
+        lag_bytes=lag,
+        lag_ms=lag_ms,
         round_trip_ms=streamer.echo_us / 1000,
         connected_since_us=streamer.since_us,
         heard_us=streamer.heard_us,
+        sent=streamer.sent,
+        lag_known=progress.term.number > 0,
+        write_lag_ms=lag_of(progress.written, end, now),
+        flush_lag_ms=lag_of(progress.flushed, end, now),
+        # One that keeps up is behind by what is under way, however fast the log grows.
+        catch_up_s=lag_ms / 1000 if streamer.live else replication.meter.catch_up_s(hello.node_id, lag),
+        lag_cause=lag_cause(
+            connected=True,
+            end=end,
+            sent=streamer.sent,
+            written=progress.written,
+            flushed=progress.flushed,
+            applied=progress.applied,
+        ),
+        follows=replication.node_id,
     )
 
 
@@ -177,6 +262,7 @@ def _upstream(replication: Replication) -> NodeView | None:
     if following is None or not following.upstream.node_id:
         return None
     upstream = following.upstream
+    applied, checksum = following.applicator.position
     return NodeView(
         node_id=upstream.node_id,
         role=upstream.role,
@@ -194,7 +280,8 @@ def _upstream(replication: Replication) -> NodeView | None:
         flushed=upstream.end,
         applied=upstream.end,
         committed=upstream.committed,
-        db_checksum=0,
+        # Its records say what its database's checksum was behind each of them.
+        db_checksum=checksum if applied == upstream.end else 0,
         lag_bytes=0,
         lag_ms=0.0,
         round_trip_ms=0.0,
@@ -203,11 +290,12 @@ def _upstream(replication: Replication) -> NodeView | None:
     )
 
 
-def _absent(replication: Replication, member: Member, primary_id: str) -> NodeView:
+def _absent(replication: Replication, member: Member, primary_id: str, now: int) -> NodeView:
     """A member that this node has no contact with, by the configuration and the slot that waits for it."""
     slot = next((slot for slot in replication.node.store.slots.all() if slot.name == member.node_id), None)
     flushed = slot.restart_lsn if slot is not None else Lsn(0)
     end = replication.replicator.recent.end
+    heard = replication.heard_at.get(member.node_id)
     return NodeView(
         node_id=member.node_id,
         role="primary" if member.node_id == primary_id else "standby",
@@ -218,7 +306,7 @@ def _absent(replication: Replication, member: Member, primary_id: str) -> NodeVi
         http_port=member.http_port,
         is_local=False,
         connected=False,
-        state=DISCONNECTED,
+        state=DISCONNECTED if replication.is_leading else UNKNOWN,
         in_sync=member.node_id in replication.config.in_sync,
         term=slot.term.number if slot is not None else 0,
         written=flushed,
@@ -226,9 +314,12 @@ def _absent(replication: Replication, member: Member, primary_id: str) -> NodeVi
         applied=flushed,
         committed=Lsn(0),
         db_checksum=0,
-        lag_bytes=end - flushed if slot is not None else 0,
-        lag_ms=replication.log_clock.lag_ms(flushed, end, SystemClock.wall_us()) if slot is not None else 0.0,
+        lag_bytes=max(0, end - flushed) if slot is not None else 0,
+        lag_ms=replication.log_clock.lag_ms(flushed, end, now) if slot is not None else 0.0,
         round_trip_ms=0.0,
         connected_since_us=0,
-        heard_us=0,
+        heard_us=now - round((replication.now() - heard) * 1e6) if heard is not None else 0,
+        lag_known=slot is not None,
+        catch_up_s=None,
+        lag_cause="disconnected" if replication.is_leading else "",
     )

@@ -22,6 +22,7 @@ from helios_cli.engine.node.pipeline import CommitPipeline
 from helios_cli.engine.node.readers import ReadPool, Workers
 from helios_cli.engine.node.roles import Roles
 from helios_cli.engine.node.writer import WriterQueue
+from helios_cli.engine.observe.events import EventLog
 from helios_cli.engine.replication.view import ClusterView
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.plan_cache import PlanCache
@@ -117,6 +118,8 @@ class Engine:
         self._standby_refusal: Callable[[], HeliosError] | None = None
         self.cluster_view: Callable[[], ClusterView] | None = None
         """What the node knows of its cluster, from any thread; None without a node."""
+        self.events: EventLog | None = None
+        """What has happened to the node; None without a node."""
         self.errors_unexpected = 0
         self._io_failure_told = float("-inf")
         self.planner = Planner()

@@ -15,6 +15,7 @@ from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.peer_link import Identity, PeerRefused
 from helios_cli.engine.node.receiver import WalReceiver
 from helios_cli.engine.replication import messages
+from helios_cli.engine.replication.lag import ClockOffset
 from helios_cli.engine.storage.database import Commit
 from helios_cli.engine.types import Lsn, Term
 from helios_cli.engine.wire.peer import Kind
@@ -46,6 +47,8 @@ class Upstream:
         self.heard_at = float("-inf")
         """The loop's clock then."""
         self.connected_since_us = 0
+        self.started_at = Lsn(0)
+        """Where the stream began."""
         self.error = ""
 
 
@@ -58,6 +61,7 @@ class Following:
         self._node = node = replication.node
         self.upstream = Upstream()
         self.bytes_received = 0
+        self._offset = ClockOffset()
         self.applicator = WalApplicator(
             node.store.log,
             node.store.timeline,
@@ -147,6 +151,8 @@ class Following:
         upstream.end = Lsn(welcome.end_lsn)
         upstream.connected = True
         upstream.connected_since_us = SystemClock.wall_us()
+        upstream.started_at = self.applicator.written
+        self._replication.meter.joined(welcome.node_id)
         upstream.heard_at = self._node.engine.loop.time()
         upstream.error = ""
         self._node.event("following", f"following {welcome.node_id} in term {term}", primary=welcome.node_id)
@@ -167,11 +173,12 @@ class Following:
         upstream.committed, upstream.end, upstream.sent_us = lsn, end, sent_us
         upstream.heard_us = SystemClock.wall_us()
         upstream.heard_at = self._node.engine.loop.time()
-        self._replication.log_clock.sample(end, sent_us)
+        self._replication.log_clock.sample(end, self._offset.local_us(sent_us, upstream.heard_us))
         self._advance()
 
     def heartbeat(self) -> None:
         """The node that is followed wants to hear of this one."""
+        self._replication.meter.heartbeats_received += 1
         self._acknowledge(self.upstream.sent_us)
 
     def queued_bytes(self) -> int:
@@ -227,7 +234,8 @@ class Following:
 
     def _acknowledge(self, echo_us: int = 0) -> None:
         link = self.receiver.link
-        if link is None:
+        if link is None or not link.writable:
+            # What it says next holds all that it would say now.
             return
         flushed = self._node.store.log.flushed
         applied, checksum = self.applicator.position

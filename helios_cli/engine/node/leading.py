@@ -49,7 +49,7 @@ class Leading:
         """From now on the mode's rule decides what is committed, and every record goes to the followers."""
         pipeline = self._node.pipeline
         pipeline.rule = self.lsns.own_flushed
-        pipeline.on_record = self._replication.replicator.record
+        pipeline.on_record = self._recorded
 
     def close(self) -> None:
         """The term is over for this node."""
@@ -64,6 +64,11 @@ class Leading:
         self.wanted_pause = paused
         self.reconcile()
         return f"automatic failover is {'paused' if paused else 'resumed'}"
+
+    def _recorded(self, data: bytes) -> None:
+        replication = self._replication
+        replication.replicator.record(data)
+        replication.log_clock.sample(replication.replicator.recent.end, SystemClock.wall_us())
 
     # What followers say ----------------------------------------------------------------------------------------------
 

@@ -197,6 +197,7 @@ class Node:
         self.engine.on_reload = self.reload
         self.setup.hooks.engine = self.engine
         self.replication = Replication(self, role)
+        self.engine.cluster_view, self.engine.events = self.replication.view, self.events
         self.checkpointer = Checkpointer(
             store,
             self.database,

@@ -124,6 +124,7 @@ class WalReceiver:
             history, end = follower.log_end()
             link.on_lost = lambda: None if ended.done() else ended.set_result(None)
             self._expected = end
+            self._reading = True
             self._heard_at = self._loop.time()
             self.link = link
             link.send(Kind.FOLLOW, messages.Follow(history.to_bytes().hex(), end).to_body())
@@ -157,6 +158,9 @@ class WalReceiver:
     def _frame(self, frame: Frame) -> None:
         follower = self._follower
         self._heard_at = self._loop.time()
+        if frame.term < follower.term():
+            # This node has promised a newer term meanwhile: what a deposed primary says counts no more.
+            raise PeerRefused(f"the node that is followed is in term {frame.term}, which {follower.term()} has ended")
         if frame.kind is Kind.RECORDS:
             committed, sent_us = messages.read_records_head(frame.body)
             data = frame.body[messages.RECORDS_HEAD :]

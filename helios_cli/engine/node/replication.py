@@ -13,7 +13,8 @@ from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.log.history import History
 from helios_cli.engine.node import binding, promotion, report
 from helios_cli.engine.node.clock import SystemClock
-from helios_cli.engine.node.cluster_view import LogClock, cluster_view
+from helios_cli.engine.node.cluster_meter import ClusterMeter
+from helios_cli.engine.node.cluster_view import cluster_view
 from helios_cli.engine.node.following import Following
 from helios_cli.engine.node.leading import Leading, config_of_term, first_config
 from helios_cli.engine.node.peer_door import Door
@@ -23,6 +24,7 @@ from helios_cli.engine.node.promotion import PromotionRefused
 from helios_cli.engine.node.streamer import WalReplicator, WalStreamer
 from helios_cli.engine.replication import messages
 from helios_cli.engine.replication.config import ClusterConfig, Member
+from helios_cli.engine.replication.lag import LogClock
 from helios_cli.engine.replication.rule import SyncMode
 from helios_cli.engine.replication.view import ClusterView
 from helios_cli.engine.storage.membership import save_role
@@ -76,6 +78,7 @@ class Replication:
         self.tls = peer_tls(node.settings)
         """How it speaks with other nodes."""
         self.door = Door()
+        self.meter = ClusterMeter(self)
         self._server: asyncio.Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._others: set[asyncio.Task[Any]] = set()
@@ -388,6 +391,7 @@ class Replication:
 
     def _joined_us(self, streamer: WalStreamer) -> None:
         hello = streamer.hello
+        self.meter.joined(hello.node_id)
         slots = self.node.store.slots
         if all(slot.name != hello.node_id for slot in slots.all()):
             slots.create(hello.node_id, streamer.sent, self.term(), SystemClock.wall_us())
@@ -415,6 +419,7 @@ class Replication:
         while True:
             await asyncio.sleep(HEARTBEAT_S)
             self.replicator.heartbeat()
+            self.meter.sample()
             now = self.now()
             if self.leading is not None:
                 self.log_clock.sample(self.replicator.recent.end, SystemClock.wall_us())

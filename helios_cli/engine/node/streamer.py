@@ -59,13 +59,27 @@ class RecentRecords:
             self._size -= len(self._records.popleft()[1])
 
     def since(self, lsn: Lsn) -> Iterator[bytes]:
-        """The records from ``lsn`` on, which must begin one of those appended."""
+        """The records from ``lsn`` on, where one must begin.
+
+        Raises:
+            PeerProtocolError: ``lsn`` lies inside a record.
+        """
         behind: list[bytes] = []
         for start, data in reversed(self._records):
-            if start < lsn:
+            if start + len(data) <= lsn:
                 break
-            behind.append(data)
+            behind.append(data if start >= lsn else data[_boundary(data, lsn - start) :])
         return reversed(behind)
+
+
+def _boundary(data: bytes, offset: int) -> int:
+    """``offset``, when a record begins there: several may have been appended at once, and a follower lacks the last."""
+    at = 0
+    while at < offset:
+        at += peek_length(data, at)
+    if at != offset:
+        raise PeerProtocolError("no record begins where a following node says that its log ends")
+    return offset
 
 
 class WalStreamer:
@@ -113,7 +127,12 @@ class WalStreamer:
             if self.sent < recent.start:
                 self._read_log()
                 return
-            for data in recent.since(self.sent):
+            try:
+                missing = recent.since(self.sent)
+            except PeerProtocolError as error:
+                self.link.fail(error)
+                return
+            for data in missing:
                 self._send(data)
                 if not self.link.writable:
                     break
@@ -215,6 +234,7 @@ class WalReplicator:
         self.bytes_sent = 0
         """Of records, to all followers together."""
         self.records_sent = 0
+        self.heartbeats_sent = 0
         self._told = Lsn(0)
         self._telling = False
 
@@ -256,6 +276,7 @@ class WalReplicator:
         for streamer in tuple(self.streamers.values()):
             if streamer.link.writable:
                 streamer.link.write(frame)
+                self.heartbeats_sent += 1
 
     def follow(self, link: PeerLink, hello: messages.Hello, frame: Frame) -> None:
         """A node wants what comes behind its log's end: begin, or say why not."""

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.node import cursors, maintenance, prepared
+from helios_cli.engine.replication import relations
 from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.plan import Column, Plan
+from helios_cli.engine.sql.utility import TOPOLOGY
 from helios_cli.engine.sql.variables import BY_NAME
 from helios_cli.engine.wire import backend
 
@@ -249,6 +251,15 @@ def _show(session: Session, action: actions.Show, portal: Portal, _rows_max: int
     return True
 
 
+def _show_topology(session: Session, _action: actions.ShowTopology, portal: Portal, _rows_max: int) -> bool:
+    view = session.engine.cluster_view
+    found = relations.helios_topology(view()) if view is not None else ()
+    rows = [tuple(row[column.name] for column in TOPOLOGY) for row in found]
+    portal.send_description()
+    session.out.append(portal.encoder()(rows))
+    return complete(session, portal)
+
+
 def _discard(session: Session, action: actions.Discard, portal: Portal, _rows_max: int) -> bool:
     if action.what.lower() == "all":
         if session.transaction is not None and session.transaction.explicit:
@@ -291,6 +302,7 @@ _HANDLERS: dict[type, Handler] = {
     actions.SetVariable: _set,
     actions.ResetVariable: _reset,
     actions.Show: _show,
+    actions.ShowTopology: _show_topology,
     actions.Discard: _discard,
     actions.SetConstraints: _nothing,
     actions.LockTable: _lock_table,

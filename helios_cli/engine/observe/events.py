@@ -31,6 +31,8 @@ _TABLE: Final = "events"
 _BATCH: Final = 256
 RETRY_S: Final = 5.0
 """Pause before another attempt to write what could not be written."""
+WHOLE_S: Final = 1.0
+"""How long the whole history waits for what is on its way to the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,26 @@ class EventLog:
             where, values = ("kind = ?", [kind]) if kind is not None else (None, [])
             rows = db[_TABLE].rows_where(where, values, order_by="id desc", limit=limit)
             return [_event(row) for row in rows]
+        finally:
+            db.close()
+
+    def whole(self) -> list[tuple[int, Event]]:
+        """Every event that is kept, numbered, oldest first: those on disk and those on their way. Not for the loop."""
+        if self._thread is not None:
+            with contextlib.suppress(queue.Full):
+                self.flush(WHOLE_S)
+        found = [(number, event) for number, event in self._on_disk()]
+        newest = found[-1][1].time_us if found else 0
+        number = found[-1][0] if found else 0
+        waiting = [event for event in tuple(self._ring) if event.time_us > newest]
+        return found + [(number + more, event) for more, event in enumerate(waiting, 1)]
+
+    def _on_disk(self) -> list[tuple[int, Event]]:
+        if not self._path.exists():
+            return []
+        db = _open(self._path)
+        try:
+            return [(int(row["id"]), _event(row)) for row in db[_TABLE].rows_where(order_by="id")]
         finally:
             db.close()
 

@@ -39,12 +39,14 @@ class LogClock:
 
     def sample(self, end: Lsn, now_us: int) -> None:
         """The log ends at ``end`` now. Called at every record; one that comes within a millisecond costs a look."""
-        fine = self._fine
-        if fine and (end == self._end or now_us - fine[-1][1] < FINE_US):
+        if end == self._end:
             return
-        # The first record of a millisecond stands for those that follow: their age is overstated by that much.
-        fine.append((self._end, now_us))
-        self._end = end
+        start, self._end = self._end, end
+        fine = self._fine
+        if fine and now_us - fine[-1][1] < FINE_US:
+            # The first record of a millisecond stands for those that follow: their age is overstated by that much.
+            return
+        fine.append((start, now_us))
         coarse = self._coarse
         if not coarse or now_us - coarse[-1][1] >= COARSE_US:
             coarse.append(fine[-1])

@@ -10,6 +10,8 @@ from helios_cli.engine.types import Lsn
 STREAMING: Final = "streaming"
 CATCHING_UP: Final = "catchup"
 DISCONNECTED: Final = "disconnected"
+UNKNOWN: Final = "unknown"
+"""The local node neither follows it nor is followed by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class NodeView:
     connected: bool
     """Whether a stream runs between it and the local node; True for the local node itself."""
     state: str
-    """``streaming``, ``catchup`` or ``disconnected``."""
+    """``streaming``, ``catchup``, ``disconnected`` or ``unknown``."""
     in_sync: bool
     """Whether its copy counts for the mode's rule."""
     term: int
@@ -50,10 +52,10 @@ class NodeView:
     """Microseconds since 1970-01-01 UTC; 0 when there is no stream."""
     heard_us: int
     """When it was last heard of; 0: never by this process."""
+    lag_known: bool = True
+    """Whether ``lag_bytes`` tells anything: not while nobody knows how far the primary, or the node, has come."""
     sent: Lsn = Lsn(0)
     """What the local node has sent it; 0 for those that do not follow the local node."""
-    started_at: Lsn = Lsn(0)
-    """Where its stream began."""
     write_lag_ms: float = 0.0
     """As ``lag_ms``, of what it has received."""
     flush_lag_ms: float = 0.0
@@ -157,6 +159,8 @@ class ClusterView:
     counters: Counters = Counters()
     now_us: int = 0
     """When this was seen, microseconds since 1970-01-01 UTC."""
+    pid: int = 0
+    """Of the local node's process."""
     started_us: int = 0
     """When the process of the local node began."""
 

@@ -88,6 +88,11 @@ class Show:
 
 
 @dataclass(frozen=True, slots=True)
+class ShowTopology:
+    """SHOW TOPOLOGY: one row for each node of the cluster that is known."""
+
+
+@dataclass(frozen=True, slots=True)
 class AlterSystem:
     """ALTER SYSTEM SET name = value. ``value`` None is RESET; ``name`` None is RESET ALL."""
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from helios_cli.engine.datatypes.interval import split_interval
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.sql import actions, tree
-from helios_cli.engine.sql.oids import TEXT
+from helios_cli.engine.sql.oids import BOOL, INT8, PG_LSN, TEXT
 from helios_cli.engine.sql.plan import Column, Kind, Plan
 from helios_cli.engine.sql.relation import CatalogReader
 
@@ -97,11 +97,21 @@ def setting_text(nodes: list[dict[str, Any]]) -> str:
     return ", ".join(parts)
 
 
+TOPOLOGY: Final = (
+    Column("node_id", TEXT), Column("role", TEXT), Column("mode", TEXT), Column("state", TEXT),
+    Column("pg_address", TEXT), Column("native_address", TEXT), Column("http_address", TEXT), Column("follows", TEXT),
+    Column("term", INT8), Column("lsn", PG_LSN), Column("in_sync", BOOL),
+)  # fmt: skip
+"""Columns of SHOW TOPOLOGY: those of helios_topology, whose first row is the local node."""
+
+
 def _show(fields: dict[str, Any], _catalog: CatalogReader) -> Plan:
     name = fields["name"]
     if name == "all":
         columns = tuple(Column(column, TEXT) for column in ("name", "setting", "description"))
         return utility_plan("SHOW", actions.Show(None), columns)
+    if name == "topology":
+        return utility_plan("SHOW", actions.ShowTopology(), TOPOLOGY)
     shown = {"timezone": "TimeZone", "datestyle": "DateStyle", "intervalstyle": "IntervalStyle"}.get(name, name)
     return utility_plan("SHOW", actions.Show(name), (Column(shown, TEXT),))
 

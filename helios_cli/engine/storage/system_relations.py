@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.sql.relation import ColumnInfo, Relation
-from helios_cli.engine.storage import system_columns_info, system_columns_pg
+from helios_cli.engine.storage import system_columns_cluster, system_columns_info, system_columns_pg
 
 _HEAD: Final = re.compile(r"^(\w+) (\d+) ([rv]): ", re.MULTILINE)
 
@@ -63,7 +63,11 @@ def _read(schema: str, text: str) -> list[SystemRelation]:
     return found
 
 
-_LISTS: Final = (("pg_catalog", system_columns_pg.RELATIONS), ("information_schema", system_columns_info.RELATIONS))
+_LISTS: Final = (
+    ("pg_catalog", system_columns_pg.RELATIONS),
+    ("pg_catalog", system_columns_cluster.RELATIONS),
+    ("information_schema", system_columns_info.RELATIONS),
+)
 
 SYSTEM_RELATIONS: Final[dict[tuple[str, str], SystemRelation]] = {
     (relation.schema, relation.name): relation for schema, text in _LISTS for relation in _read(schema, text)
