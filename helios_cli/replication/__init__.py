@@ -1,6 +1,7 @@
 """Managing the replicas of a running cluster from Python: choose, watch, fail over (docs/REPLICAS.md)."""
 
 from helios_cli.engine.replication.rule import SyncMode
+from helios_cli.replication.async_replicator import AsyncReplicator, ReplicationMetrics, Sink
 from helios_cli.replication.balancer import LoadBalancer, LoadBalancingStrategy
 from helios_cli.replication.config import (
     Endpoint,
@@ -10,8 +11,9 @@ from helios_cli.replication.config import (
     ReplicationMode,
 )
 from helios_cli.replication.consistency import ConsistencyManager
+from helios_cli.replication.engine import LsnManager, WalApplicator, WalReceiver, WalReplicator
+from helios_cli.replication.entries import WalEntry
 from helios_cli.replication.errors import (
-    BufferFull,
     NodeUnreachable,
     NoHealthyReplicas,
     PromotionRefused,
@@ -21,16 +23,21 @@ from helios_cli.replication.errors import (
     UnknownReplica,
 )
 from helios_cli.replication.failover import FailoverEvent, FailoverManager
+from helios_cli.replication.feed import LogFeed, LogForked
 from helios_cli.replication.lag import LagMonitor, LagSample, LagSummary
 from helios_cli.replication.manager import ReplicaManager, ReplicationStats
 from helios_cli.replication.pool import ConnectionPool
 from helios_cli.replication.replica import ReplicaStatus
+from helios_cli.replication.sinks import EntryReceiver, SocketSink
+from helios_cli.replication.wal_streamer import EntryStream, WalStats, WalStreamer
 
 __all__ = [
-    "BufferFull",
+    "AsyncReplicator",
     "ConnectionPool",
     "ConsistencyManager",
     "Endpoint",
+    "EntryReceiver",
+    "EntryStream",
     "FailoverEvent",
     "FailoverManager",
     "LagMonitor",
@@ -38,6 +45,9 @@ __all__ = [
     "LagSummary",
     "LoadBalancer",
     "LoadBalancingStrategy",
+    "LogFeed",
+    "LogForked",
+    "LsnManager",
     "NoHealthyReplicas",
     "NodeUnreachable",
     "PromotionRefused",
@@ -49,8 +59,17 @@ __all__ = [
     "ReplicationConfig",
     "ReplicationConfigBuilder",
     "ReplicationError",
+    "ReplicationMetrics",
     "ReplicationMode",
     "ReplicationStats",
+    "Sink",
+    "SocketSink",
     "SyncMode",
     "UnknownReplica",
+    "WalApplicator",
+    "WalEntry",
+    "WalReceiver",
+    "WalReplicator",
+    "WalStats",
+    "WalStreamer",
 ]

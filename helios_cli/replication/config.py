@@ -107,8 +107,10 @@ class ReplicaConfig:
     """For nodes with certificates: checks them, over both protocols. HTTP is without TLS when it is None."""
     http_addresses: Mapping[str, str] = field(default_factory=dict)
     """HTTP addresses by PostgreSQL address, where they are not the node's host and its configured port."""
-    admin_token: str | None = field(default=None, repr=False)
-    """What ``/admin/...`` wants of whoever promotes. None: the token file of a node on this machine is read."""
+    admin_token: str | Mapping[str, str] | None = field(default=None, repr=False)
+    """What ``/admin/...`` wants of whoever promotes: one for all nodes, or by address. A node on this machine needs
+    none: its token file is read.
+    """
 
     def __post_init__(self) -> None:
         """Normalize and check."""

@@ -47,10 +47,3 @@ class NodeUnreachable(ReplicationError):
 
     sqlstate = "08001"
     retryable = True
-
-
-class BufferFull(ReplicationError):
-    """A replica takes nothing and its buffer is full: the entries were not taken for anybody."""
-
-    sqlstate = "53400"
-    retryable = True

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
-from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.net.pgclient import CannotConnect, PgClient
 from helios_cli.engine.types import Lsn
 from helios_cli.replication.balancer import LoadBalancer, LoadBalancingStrategy
 from helios_cli.replication.config import Endpoint, ReplicaConfig
 from helios_cli.replication.consistency import ConsistencyManager
-from helios_cli.replication.errors import NoHealthyReplicas, ReplicaRefused, ReplicasBehind
+from helios_cli.replication.errors import NodeUnreachable, NoHealthyReplicas, ReplicaRefused, ReplicasBehind
 from helios_cli.replication.failover import FailoverEvent, FailoverManager
 from helios_cli.replication.fleet import Fleet
 from helios_cli.replication.lag import LagMonitor, percentile
@@ -267,19 +266,27 @@ class ReplicaManager:
     def promote_replica(self, address: str) -> FailoverEvent:
         """Make a replica the primary, with nothing lost that was acknowledged; the old primary becomes a replica.
 
+        A primary that answers hands its place over (a switchover); in place of one that does not, the replica is
+        promoted, which it refuses when acknowledged commits could be missing from it.
+
         Raises:
-            UnknownReplica: it is none. PromotionRefused: the node will not, and why. NodeUnreachable: no answer.
+            UnknownReplica: it is none. PromotionRefused: the nodes will not, and why. NodeUnreachable: no answer.
         """
         replica = self._fleet.find(address)
         event = self.failover.promote(self.primary_address, replica.address, reason="requested")
         self._watch.primary_changed(replica.address)
-        with contextlib.suppress(HeliosError):
-            self.check_now()
+        self.check_now()
         return event
 
     def _promote(self, address: str) -> object:
-        client = NodeClient(address, self.config)  # One of its own: checks go on while it takes its time.
+        """One step of :class:`FailoverManager`. Clients of its own, so that checks go on while it takes its time."""
+        replica, old = self._fleet.find(address), NodeClient(self.primary_address, self.config)
+        new = NodeClient(address, self.config)
         try:
-            return client.promote()
+            with contextlib.suppress(NodeUnreachable):
+                old.position()
+                return old.switch_over(replica.found.node_id)
+            return new.promote()
         finally:
-            client.close()
+            old.close()
+            new.close()

@@ -27,7 +27,7 @@ _POSITION: Final = (
     "SELECT pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() "
     "ELSE pg_current_wal_lsn() END"
 )
-_HTTP_PORT: Final = "SELECT setting FROM pg_settings WHERE name = 'helios.http_port'"
+_PORT: Final = "SELECT setting FROM pg_settings WHERE name = 'helios.{}_port'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,20 +99,38 @@ class NodeClient:
             raise NodeUnreachable(f"{self.address}: /status was answered with {code}")
         return content
 
+    def native_endpoint(self) -> Endpoint:
+        """Where the node speaks the native protocol: its host, and the port that its settings name.
+
+        Raises:
+            NodeUnreachable: no answer in time, or none that names a port.
+        """
+        return self._endpoint("native")
+
     def promote(self) -> Mapping[str, Any]:
-        """Make the node the primary, without losing anything that was acknowledged; what it says of it.
+        """Make the node the primary in place of one that is lost, without losing anything that was acknowledged.
 
         Raises:
             PromotionRefused: it will not, and why. NodeUnreachable: no answer in time.
         """
+        return self._admin("promote", {"allow_data_loss": False})
+
+    def switch_over(self, node_id: str) -> Mapping[str, Any]:
+        """Have the node, which is the primary, give its place to another, and follow it.
+
+        Raises:
+            PromotionRefused: it will not, or a step failed and it leads on. NodeUnreachable: no answer in time.
+        """
+        return self._admin("switchover", {"to": node_id})
+
+    def _admin(self, verb: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         headers = {"Authorization": f"Bearer {self._token()}", "Content-Type": "application/json"}
         with self._http_turn:
-            body = json.dumps({"allow_data_loss": False})
-            code, content = self._request("POST", "/admin/promote", body, PROMOTE_S, headers)
+            code, content = self._request("POST", f"/admin/{verb}", json.dumps(arguments), PROMOTE_S, headers)
         answer = content if isinstance(content, dict) else {}
         if code != 200:
             raise PromotionRefused(
-                f"{self.address} was not promoted: {answer.get('error', f'HTTP status {code}')}",
+                f"{self.address} refused: {answer.get('error', f'HTTP status {code}')}",
                 detail=answer.get("detail"),
                 hint=answer.get("hint"),
             )
@@ -150,6 +168,14 @@ class NodeClient:
             self._sql.close()
             self._sql = None
 
+    def _endpoint(self, kind: str) -> Endpoint:
+        with self._sql_turn:
+            rows = self._query(self._connected(), _PORT.format(kind))
+        port = rows[0][0] if rows else None
+        if port is None or not port.isdigit():
+            raise NodeUnreachable(f"{self.address} does not tell its {kind} port")
+        return Endpoint(self.endpoint.host, int(port))
+
     # HTTP
 
     def _where(self) -> Endpoint:
@@ -159,12 +185,7 @@ class NodeClient:
             if given is not None:
                 self._http_endpoint = Endpoint.parse(given)
             else:
-                with self._sql_turn:
-                    rows = self._query(self._connected(), _HTTP_PORT)
-                port = rows[0][0] if rows else None
-                if port is None:
-                    raise NodeUnreachable(f"{self.address} does not tell its HTTP port")
-                self._http_endpoint = Endpoint(self.endpoint.host, int(port))
+                self._http_endpoint = self._endpoint("http")
         return self._http_endpoint
 
     def _request(
@@ -213,12 +234,14 @@ class NodeClient:
 
     def _token(self) -> str:
         """The admin token: as configured, else from the directory of a node that runs on this machine."""
-        if self._config.admin_token is not None:
-            return self._config.admin_token
+        given = self._config.admin_token
+        token = given if isinstance(given, str) or given is None else given.get(self.address)
+        if token is not None:
+            return token
         with contextlib.suppress(OSError, KeyError):
             return (Path(self.status()["data_dir"]) / TOKEN_FILE).read_text(encoding="ascii").strip()
         raise PromotionRefused(
-            f"{self.address} cannot be promoted without its admin token",
+            f"{self.address} takes no orders without its admin token",
             hint=f"Give admin_token: it is in {TOKEN_FILE} of the node's data directory.",
         )
 

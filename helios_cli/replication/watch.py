@@ -129,11 +129,11 @@ class Watch:
         lost = fleet.primary
         reason = f"the primary failed {self.primary_failures} checks in a row: {lost.found.reason}"
         alive = [one for one in fleet.replicas() if not one.found.reason and not fleet.foreign(one.found)]
-        unsure = [one for one in alive if one.found.follows is not False]
-        if unsure:
-            # A replica that still streams from it shows that only this process is cut off.
-            names = ", ".join(one.address for one in unsure)
-            self.failover.refused(lost.address, reason=reason, error=f"not known to have lost the primary: {names}")
+        following = [one for one in alive if one.found.follows]
+        if following:
+            # Only this process is cut off. The nodes decide themselves, too, whether a promotion is safe.
+            names = ", ".join(one.address for one in following)
+            self.failover.refused(lost.address, reason=reason, error=f"the primary is still followed by {names}")
             return
         needed = max(1, fleet.config.min_replicas)
         event = self.failover.automatic(lost.address, alive, needed=needed, reason=reason)

@@ -1,0 +1,270 @@
+"""Fanning a log out to replicas outside the page stream: packed once, sent to each at its own pace."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+from helios_cli.engine.errors import HeliosError
+from helios_cli.replication.batches import Batch, BatchBuffer, FellBehind
+from helios_cli.replication.entries import WalEntry
+from helios_cli.replication.errors import ReplicaRefused, ReplicationError, UnknownReplica
+
+log = logging.getLogger(__name__)
+
+BATCH_BYTES: int = 4 << 20
+"""Data of the entries in one batch at most, whatever their number; a larger entry travels alone."""
+
+
+class Sink(Protocol):
+    """Where the batches of one replica go."""
+
+    def send(self, body: bytes) -> None:
+        """Deliver one batch; may wait. Raises HeliosError when the replica cannot be reached any more."""
+
+    def close(self) -> None:
+        """Nothing more will be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicationMetrics:
+    """What has been sent since the beginning."""
+
+    total_entries_sent: int
+    """Entries put on the stream, each counted once however many replicas there are."""
+    total_bytes_sent: int
+    """Bytes of the batches as they travel, each counted once."""
+    total_batches_sent: int
+    compression_ratio: float
+    """Bytes before compression for each byte that travels; 1.0 without compression, and before the first entry."""
+    deliveries: int
+    """Batches that replicas have taken, over all of them."""
+    buffer_bytes: int
+    """Bytes held for those who lag."""
+    replicas: int
+
+
+class _Replica:
+    def __init__(self, address: str, lsn: int, number: int, sink: Sink | None) -> None:
+        self.address = address
+        self.acknowledged = lsn
+        self.number = number
+        """Of the batch that it gets next."""
+        self.sink = sink
+        self.error = ""
+        self.gone = False
+        self.turn = threading.Lock()
+        self.thread: threading.Thread | None = None
+
+
+class AsyncReplicator:
+    """Takes entries without waiting for anybody. Any thread may call it.
+
+    The standbys of a cluster need none of this: a primary streams its log to them by itself. This is for replicas of
+    another kind, such as caches, search indexes or archives, fed from the log (:class:`WalStreamer`) or by hand. A
+    replica with a sink is sent to by a thread of its own; one without takes its entries with :meth:`receive`.
+    """
+
+    def __init__(
+        self,
+        primary_address: str,
+        buffer_size: int = 1 << 20,
+        batch_size: int = 100,
+        compression: bool = True,
+    ) -> None:
+        """``buffer_size`` bytes are held in all for replicas that lag; ``batch_size`` entries travel together."""
+        if batch_size < 1 or buffer_size < 1:
+            raise ReplicationError("buffer_size and batch_size must be at least 1")
+        self.primary_address = primary_address
+        self.batch_size = batch_size
+        self.compression = compression
+        self._buffer = BatchBuffer(buffer_size)
+        self._lock = threading.Condition()
+        self._replicas: dict[str, _Replica] = {}
+        self._newest = 0
+        self._entries = self._batches = self._bytes = self._raw_bytes = self._deliveries = 0
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Replicas
+
+    def register_replica(self, address: str, lsn: int = 0, sink: Sink | None = None) -> None:
+        """A replica that has everything up to ``lsn``; what the buffer holds behind that is sent to it first.
+
+        Raises:
+            ReplicaRefused: the address is registered already.
+        """
+        replica = _Replica(address, lsn, self._buffer.behind(lsn), sink)
+        with self._lock:
+            if self._closed or address in self._replicas:
+                raise ReplicaRefused(f"{address} is registered already" if not self._closed else "it is closed")
+            self._replicas[address] = replica
+            if sink is not None:
+                name = f"replicate-{address}"
+                replica.thread = threading.Thread(target=self._deliver, args=(replica, sink), name=name, daemon=True)
+                replica.thread.start()
+
+    def unregister_replica(self, address: str) -> None:
+        """Send nothing more to it. Raises UnknownReplica."""
+        replica = self._find(address)
+        replica.gone = True
+        with self._lock:
+            self._replicas.pop(address, None)
+        if replica.sink is not None:
+            replica.sink.close()
+
+    @property
+    def replicas(self) -> tuple[str, ...]:
+        """The addresses, in the order in which they were registered."""
+        with self._lock:
+            return tuple(self._replicas)
+
+    def get_replica_error(self, address: str) -> str:
+        """Why nothing is sent to a replica any more; empty while it is. Raises UnknownReplica."""
+        return self._find(address).error
+
+    # The stream
+
+    def replicate_batch(self, entries: Sequence[WalEntry]) -> None:
+        """Put entries on the stream, in the order of their LSNs; none is no error. Never waits for a replica.
+
+        Raises:
+            ReplicationError: they do not rise, or begin before what was sent already.
+        """
+        if not entries:
+            return
+        with self._lock:
+            newest = self._newest if self._entries else entries[0].lsn - 1
+            for entry in entries:
+                if entry.lsn <= newest:
+                    raise ReplicationError(f"the entry at LSN {entry.lsn} does not come behind LSN {newest}")
+                newest = entry.lsn
+            for piece in self._pieces(entries):
+                batch = self._buffer.append(piece, compress=self.compression)
+                self._bytes += len(batch.body)
+                self._raw_bytes += batch.raw_bytes
+                self._batches += 1
+            self._entries += len(entries)
+            self._newest = newest
+
+    def acknowledge(self, address: str, lsn: int) -> None:
+        """A replica has everything up to ``lsn``; less than before changes nothing. Raises UnknownReplica."""
+        replica = self._find(address)
+        with self._lock:
+            replica.acknowledged = max(replica.acknowledged, lsn)
+            self._lock.notify_all()
+
+    def wait_acknowledged(self, timeout_s: float) -> bool:
+        """Wait until every replica has acknowledged all that was sent; False when one has not in time."""
+        with self._lock:
+            return self._lock.wait_for(
+                lambda: all(one.acknowledged >= self._newest for one in self._replicas.values()), timeout_s
+            )
+
+    def receive(self, address: str, timeout_s: float | None = 0.0) -> list[WalEntry]:
+        """The next batch for a replica without a sink; empty when none came in time. None waits as long as it takes.
+
+        Raises:
+            UnknownReplica: it is none. ReplicationError: it lags beyond the buffer, or has a sink.
+        """
+        replica = self._find(address)
+        if replica.sink is not None:
+            raise ReplicationError(f"{address} has a sink, which takes its entries")
+        with replica.turn:
+            batch = self._next(replica, timeout_s)
+        return batch.decode() if batch is not None else []
+
+    # How it goes
+
+    def get_replica_lag(self, address: str) -> int:
+        """From what a replica has acknowledged to the newest entry, in LSNs. Raises UnknownReplica."""
+        replica = self._find(address)
+        with self._lock:
+            return max(0, self._newest - replica.acknowledged)
+
+    def get_metrics(self) -> ReplicationMetrics:
+        """What has been sent since the beginning."""
+        with self._lock:
+            return ReplicationMetrics(
+                self._entries,
+                self._bytes,
+                self._batches,
+                self._raw_bytes / self._bytes if self._bytes else 1.0,
+                self._deliveries,
+                self._buffer.size,
+                len(self._replicas),
+            )
+
+    def close(self) -> None:
+        """Stop sending; returns when the threads have ended. What was not delivered yet is not. Idempotent."""
+        with self._lock:
+            self._closed = True
+            replicas = tuple(self._replicas.values())
+        self._buffer.close()
+        for replica in replicas:
+            replica.gone = True
+            if replica.sink is not None:
+                replica.sink.close()
+        for replica in replicas:
+            if replica.thread is not None:
+                replica.thread.join()
+
+    # Inside
+
+    def _find(self, address: str) -> _Replica:
+        with self._lock:
+            found = self._replicas.get(address)
+        if found is None:
+            raise UnknownReplica(f"{address} is not registered", hint="Call register_replica first.")
+        return found
+
+    def _pieces(self, entries: Sequence[WalEntry]) -> list[Sequence[WalEntry]]:
+        """At most ``batch_size`` entries and BATCH_BYTES at a time."""
+        pieces: list[Sequence[WalEntry]] = []
+        begun = size = 0
+        for at, entry in enumerate(entries):
+            size += len(entry.data)
+            if at - begun >= self.batch_size or (size > BATCH_BYTES and at > begun):
+                pieces.append(entries[begun:at])
+                begun, size = at, len(entry.data)
+        pieces.append(entries[begun:])
+        return pieces
+
+    def _next(self, replica: _Replica, timeout_s: float | None) -> Batch | None:
+        try:
+            batch = self._buffer.get(replica.number, timeout_s)
+        except FellBehind:
+            replica.error = "it lags beyond the buffer"
+            hint = "Bring it up to date by other means, and register it again; or raise buffer_size."
+            raise ReplicationError(f"{replica.address} lags beyond the buffer", hint=hint) from None
+        if batch is not None:
+            replica.number += 1
+            with self._lock:
+                self._deliveries += 1
+        return batch
+
+    def _deliver(self, replica: _Replica, sink: Sink) -> None:
+        try:
+            while not replica.gone:
+                batch = self._next(replica, 0.5)
+                if batch is not None:
+                    sink.send(batch.body)
+                elif self._closed:
+                    return
+        except HeliosError as error:
+            if not replica.gone:
+                replica.error = error.message
+                log.warning("nothing more is sent to %s: %s", replica.address, error.message)
+        finally:
+            sink.close()

@@ -1,0 +1,11 @@
+"""The engine's own classes: what runs inside a node, by the names that the documents use.
+
+Nobody makes these by hand: a node does, on its event loop. They are here to be read, typed against and tested.
+"""
+
+from helios_cli.engine.node.applicator import WalApplicator
+from helios_cli.engine.node.receiver import WalReceiver
+from helios_cli.engine.node.streamer import WalReplicator, WalStreamer
+from helios_cli.engine.replication.lsns import LsnManager
+
+__all__ = ["LsnManager", "WalApplicator", "WalReceiver", "WalReplicator", "WalStreamer"]
