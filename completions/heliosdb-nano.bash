@@ -3,14 +3,14 @@ _heliosdb_nano() {
     local word="${COMP_WORDS[COMP_CWORD]}" path="" item
     for item in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case "$path $item" in
-            " start" | " server" | " stop" | " health" | " status" | " cluster" | " cluster up" | " cluster status" | " cluster kill" | " cluster freeze" | " cluster thaw" | " cluster start" | " cluster down" | " workload" | " workload run" | " workload ledger" | " workload ledger verify" | " workload ledger show" | " sql" | " log" | " log inspect" | " log verify" | " log dump" | " config" | " config show" | " config validate" | " config init" | " doctor" | " demo" | " completion" | " version") path="$path $item" ;;
+            " start" | " server" | " stop" | " health" | " status" | " cluster" | " cluster up" | " cluster status" | " cluster kill" | " cluster freeze" | " cluster thaw" | " cluster start" | " cluster down" | " topology" | " switchover" | " promote" | " pause" | " resume" | " standby" | " standby list" | " standby add" | " standby remove" | " workload" | " workload run" | " workload ledger" | " workload ledger verify" | " workload ledger show" | " sql" | " log" | " log inspect" | " log verify" | " log dump" | " config" | " config show" | " config validate" | " config init" | " doctor" | " demo" | " completion" | " version") path="$path $item" ;;
         esac
     done
     local words=""
     case "$path" in
-        "") words="start server stop health status cluster workload sql log config doctor demo completion version --version --help" ;;
-        " start") words="--config --set --dry-run --json --data-dir --node-id --listen-address --advertise-address --pg-port --native-port --http-port --allow-faults --no-allow-faults --auth --allow-insecure-network --no-allow-insecure-network --tls-cert --tls-key --tls-ca --peer-tls --peer-auth --cluster-secret-file --authentication-timeout --max-connections --statement-timeout --lock-timeout --idle-in-transaction-session-timeout --idle-writer-timeout --synchronous-commit --wal-checkpoint-mb --wal-max-mb --log-segment-mb --log-retention-mb --max-slot-lag-mb --group-max-transactions --groups-in-flight --reader-threads --replication-role --replication-mode --primary-host --primary-port --log-level --log-format --help" ;;
-        " server") words="--ha-mode --ha-bind --ha-primary --ha-region --ha-peers --config --set --dry-run --json --data-dir --node-id --listen-address --advertise-address --pg-port --native-port --http-port --allow-faults --no-allow-faults --auth --allow-insecure-network --no-allow-insecure-network --tls-cert --tls-key --tls-ca --peer-tls --peer-auth --cluster-secret-file --authentication-timeout --max-connections --statement-timeout --lock-timeout --idle-in-transaction-session-timeout --idle-writer-timeout --synchronous-commit --wal-checkpoint-mb --wal-max-mb --log-segment-mb --log-retention-mb --max-slot-lag-mb --group-max-transactions --groups-in-flight --reader-threads --replication-role --replication-mode --primary-host --primary-port --log-level --log-format --help" ;;
+        "") words="start server stop health status cluster topology switchover promote pause resume standby workload sql log config doctor demo completion version --version --help" ;;
+        " start") words="--config --set --dry-run --json --data-dir --node-id --listen-address --advertise-address --pg-port --native-port --http-port --allow-faults --no-allow-faults --auth --allow-insecure-network --no-allow-insecure-network --tls-cert --tls-key --tls-ca --peer-tls --peer-auth --cluster-secret-file --authentication-timeout --max-connections --statement-timeout --lock-timeout --idle-in-transaction-session-timeout --idle-writer-timeout --synchronous-commit --wal-checkpoint-mb --wal-max-mb --log-segment-mb --log-retention-mb --max-slot-lag-mb --group-max-transactions --groups-in-flight --reader-threads --replication-role --replication-mode --primary-host --primary-port --forward-timeout --forward-connections --log-level --log-format --help" ;;
+        " server") words="--ha-mode --ha-bind --ha-primary --ha-region --ha-peers --config --set --dry-run --json --data-dir --node-id --listen-address --advertise-address --pg-port --native-port --http-port --allow-faults --no-allow-faults --auth --allow-insecure-network --no-allow-insecure-network --tls-cert --tls-key --tls-ca --peer-tls --peer-auth --cluster-secret-file --authentication-timeout --max-connections --statement-timeout --lock-timeout --idle-in-transaction-session-timeout --idle-writer-timeout --synchronous-commit --wal-checkpoint-mb --wal-max-mb --log-segment-mb --log-retention-mb --max-slot-lag-mb --group-max-transactions --groups-in-flight --reader-threads --replication-role --replication-mode --primary-host --primary-port --forward-timeout --forward-connections --log-level --log-format --help" ;;
         " stop") words="--data-dir --config --timeout --kill --dry-run --json --help" ;;
         " health") words="--node --data-dir --config --ca --timeout --quiet --json --help" ;;
         " status") words="--node --data-dir --config --ca --timeout --json --help" ;;
@@ -22,6 +22,15 @@ _heliosdb_nano() {
         " cluster thaw") words="--dir --dry-run --json --help" ;;
         " cluster start") words="--dir --timeout --dry-run --json --help" ;;
         " cluster down") words="--dir --timeout --kill --delete --yes --dry-run --json --help" ;;
+        " topology") words="--node --data-dir --config --ca --json --help" ;;
+        " switchover") words="--node --data-dir --config --to --token-file --ca --timeout --dry-run --json --help" ;;
+        " promote") words="--node --data-dir --config --allow-data-loss --token-file --ca --timeout --dry-run --json --help" ;;
+        " pause") words="--node --data-dir --config --token-file --ca --timeout --dry-run --json --help" ;;
+        " resume") words="--node --data-dir --config --token-file --ca --timeout --dry-run --json --help" ;;
+        " standby") words="list add remove --help" ;;
+        " standby list") words="--node --data-dir --config --ca --json --help" ;;
+        " standby add") words="--mode --node --pg-port --native-port --http-port --ca --timeout --dry-run --json --help" ;;
+        " standby remove") words="--node --data-dir --config --token-file --ca --timeout --dry-run --json --help" ;;
         " workload") words="run ledger --help" ;;
         " workload run") words="--host --port --username --user --dbname --password --sslmode --duration --interval --rate --clients --retry --timeout --table --any-node --ledger --verify --dry-run --json --help" ;;
         " workload ledger") words="verify show --help" ;;

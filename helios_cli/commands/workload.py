@@ -47,6 +47,48 @@ SslMode = Annotated[Text, typer.Option("--sslmode", help="disable, prefer or req
 LedgerFile = Annotated[Path, typer.Argument(metavar="FILE", help="The ledger that the run wrote.")]
 
 
+Duration = Annotated[
+    float, typer.Option("--duration", metavar="SECONDS", min=0, help="How long; 0: until Ctrl-C or SIGTERM.")
+]
+Interval = Annotated[
+    float, typer.Option("--interval", metavar="SECONDS", min=0, help="From one iteration of a client to its next.")
+]
+Rate = Annotated[
+    float | None,
+    typer.Option(
+        "--rate", min=0, help="Iterations a second, all clients together, instead of --interval; 0: as fast as they go."
+    ),
+]
+Clients = Annotated[
+    int, typer.Option("--clients", "-c", min=1, max=512, help="Connections that work at the same time.")
+]
+Retry = Annotated[
+    float,
+    typer.Option(
+        "--retry",
+        metavar="SECONDS",
+        min=0,
+        help="Try a read, or a write that surely did not happen, again for so long.",
+    ),
+]
+Timeout = Annotated[
+    float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Silence after which a connection is given up.")
+]
+Table = Annotated[str, typer.Option("--table", metavar="NAME", help="Where to; made when it is not there.")]
+AnyNode = Annotated[
+    bool,
+    typer.Option("--any-node", help="Write through standbys too; otherwise of several hosts the primary is sought."),
+]
+NewLedger = Annotated[
+    Path | None,
+    typer.Option("--ledger", metavar="FILE", help="Where to write the ledger. \\[workload-RUN.ledger]"),
+]
+Verify = Annotated[
+    bool, typer.Option("--verify", help="Check the ledger at the end; exit code 1 when a row is missing.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would do.")]
+
+
 @app.command(context_settings={"help_option_names": ["--help"]})
 def run(
     host: Hosts = None,
@@ -55,49 +97,17 @@ def run(
     dbname: Database = None,
     password: Password = None,
     sslmode: SslMode = None,
-    duration: Annotated[
-        float, typer.Option("--duration", metavar="SECONDS", min=0, help="How long; 0: until Ctrl-C or SIGTERM.")
-    ] = 60.0,
-    interval: Annotated[
-        float, typer.Option("--interval", metavar="SECONDS", min=0, help="From one iteration of a client to its next.")
-    ] = 1.0,
-    rate: Annotated[
-        float | None,
-        typer.Option(
-            "--rate",
-            min=0,
-            help="Iterations a second, all clients together, instead of --interval; 0: as fast as they go.",
-        ),
-    ] = None,
-    clients: Annotated[
-        int, typer.Option("--clients", "-c", min=1, max=512, help="Connections that work at the same time.")
-    ] = 1,
-    retry: Annotated[
-        float,
-        typer.Option(
-            "--retry", metavar="SECONDS", min=0, help="Try a write that surely did not happen again for so long."
-        ),
-    ] = 0.0,
-    timeout: Annotated[
-        float,
-        typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Silence after which a connection is given up."),
-    ] = 30.0,
-    table: Annotated[
-        str, typer.Option("--table", metavar="NAME", help="Where to; made when it is not there.")
-    ] = "workload",
-    any_node: Annotated[
-        bool,
-        typer.Option(
-            "--any-node", help="Write through standbys too; otherwise of several hosts the primary is sought."
-        ),
-    ] = False,
-    ledger: Annotated[
-        Path | None, typer.Option("--ledger", metavar="FILE", help="Where to write the ledger. \\[workload-RUN.ledger]")
-    ] = None,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Check the ledger at the end; exit code 1 when a row is missing.")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would do.")] = False,
+    duration: Duration = 60.0,
+    interval: Interval = 1.0,
+    rate: Rate = None,
+    clients: Clients = 1,
+    retry: Retry = 0.0,
+    timeout: Timeout = 30.0,
+    table: Table = "workload",
+    any_node: AnyNode = False,
+    ledger: NewLedger = None,
+    verify: Verify = False,
+    dry_run: DryRun = False,
     as_json: _options.Json = False,
 ) -> int:
     """Insert a row and read it back, again and again, and count what was acknowledged.
@@ -112,7 +122,7 @@ def run(
         heliosdb-nano workload run --host 127.0.0.1:5432,127.0.0.1:5442 --clients 16 --rate 0 --duration 30 --verify
 
         heliosdb-nano workload run --rate 200 --ledger before-failover.ledger --json
-    """  # fmt: skip
+    """
     from helios_cli.commands.load.runner import Load
 
     hosts = _hosts(host, port, user, dbname, password, sslmode, timeout)
@@ -281,10 +291,7 @@ def ledger_verify(
     dbname: Database = None,
     password: Password = None,
     sslmode: SslMode = None,
-    timeout: Annotated[
-        float,
-        typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Silence after which a connection is given up."),
-    ] = 60.0,
+    timeout: Timeout = 60.0,
     names: Annotated[int, typer.Option("--names", min=0, help="How many rows of each kind are named.")] = 20,
     as_json: _options.Json = False,
 ) -> int:
@@ -298,7 +305,7 @@ def ledger_verify(
         heliosdb-nano workload ledger verify workload-20261121T093000-5f3a.ledger
 
         heliosdb-nano workload ledger verify run.ledger --host 127.0.0.1:5442 --json
-    """  # fmt: skip
+    """
     from helios_cli.commands.load import account
 
     target, found, ledger = _check(file, _hosts(host, port, user, dbname, password, sslmode, timeout))

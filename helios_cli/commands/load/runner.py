@@ -38,7 +38,7 @@ class Load:
     period_s: float
     """From one iteration of a client to its next; 0: at once."""
     retry_s: float
-    """How long a write that surely did not happen is tried again."""
+    """How long a write that surely did not happen, or a read, is tried again."""
     primary_only: bool
 
 
@@ -159,11 +159,16 @@ class Runner:
         """Read the client's newest acknowledged row back: ``ok``, ``missing`` or ``failed``."""
         load = self.load
         sql = f"SELECT payload FROM {load.table} WHERE run = '{load.run}' AND client = {client} AND seq = {seq}"
-        try:
-            rows = session.execute(sql if seq else "SELECT 1").rows
-        except HeliosError as error:
-            errors.append(f"{error.sqlstate} {error.message}")
-            return "failed"
+        deadline = time.monotonic() + load.retry_s
+        while True:
+            try:
+                rows = session.execute(sql if seq else "SELECT 1").rows
+                break
+            except HeliosError as error:
+                if time.monotonic() < deadline and not self._stop.wait(PAUSE_S):
+                    continue  # a read may always be sent again
+                errors.append(f"{error.sqlstate} {error.message}")
+                return "failed"
         if seq and rows != [(payload(client, seq),)]:
             errors.append(f"an acknowledged row is not there: client {client} seq {seq}")
             return "missing"

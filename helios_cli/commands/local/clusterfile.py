@@ -140,7 +140,7 @@ def read(directory: Path) -> LocalCluster:
         raise ConfigError(f"{path} is no TOML: {error}") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError(f"{path} is not in order: {_reason(error)}", hint="See docs/OPERATIONS.md.") from None
-    _check(cluster)
+    check(cluster)
     return cluster
 
 
@@ -156,8 +156,12 @@ def _node(entry: Mapping[str, Any]) -> LocalNode:
     return LocalNode(name, role, mode, *ports)
 
 
-def _check(cluster: LocalCluster) -> None:
-    """Names and ports are all different."""
+def check(cluster: LocalCluster) -> None:
+    """Refuse a cluster without nodes, or with a name or a port twice.
+
+    Raises:
+        ConfigError: it is so.
+    """
     names = [one.name for one in cluster.nodes]
     ports = [str(port) for one in cluster.nodes for port in one.ports.values()]
     for what, values in (("name", names), ("port", ports)):

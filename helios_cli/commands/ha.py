@@ -1,0 +1,318 @@
+"""``promote``, ``switchover``, ``pause``, ``resume``, ``topology``: who leads, and who follows whom."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from helios_cli.commands import _admin, _options
+from helios_cli.commands._admin import Asked, Ca, DryRun, Node, Reach, Timeout, TokenFile
+from helios_cli.commands._errors import ExitCode
+from helios_cli.commands._output import print_json, print_table
+from helios_cli.commands._progress import Progress
+from helios_cli.engine.errors import HeliosError
+
+app = typer.Typer(add_completion=False)
+
+ANSWER_S = 15.0
+"""What a verb may take beyond the time it was given."""
+
+FOLLOW_S = 15.0
+POLL_S = 0.05
+
+
+@app.command()
+def promote(
+    node: Node = None,
+    data_dir: _options.DataDir = None,
+    config: _options.Config = None,
+    allow_data_loss: Annotated[
+        bool, typer.Option("--allow-data-loss", help="Promote although acknowledged commits may be lost.")
+    ] = False,
+    token_file: TokenFile = None,
+    ca: Ca = None,
+    timeout: Timeout = 30.0,
+    dry_run: DryRun = False,
+    as_json: _options.Json = False,
+) -> int:
+    """Make a standby the primary when the old one is gone; refused (exit code 5) when that would lose commits.
+
+    Without --node and --data-dir the standby of cluster.toml with the most log is chosen.
+
+    Examples:
+
+        heliosdb-nano promote --dry-run
+
+        heliosdb-nano promote --node 127.0.0.1:8081
+
+        heliosdb-nano promote --node standby-async --allow-data-loss
+    """
+    nodes = _admin.reaches(Asked(node, data_dir, config, ca, token_file))
+    chosen = nodes[0] if len(nodes) == 1 else best_standby(nodes)
+    with Progress(quiet=as_json) as progress:
+        progress(f"asking {chosen.name} ({chosen.address})")
+        answer = _admin.ask(chosen, "promote", {"allow_data_loss": allow_data_loss, "dry_run": dry_run}, timeout)
+    say(answer, as_json)
+    return ExitCode.OK
+
+
+def best_standby(nodes: Sequence[Reach]) -> Reach:
+    """The standby whose log goes furthest, among those that answer.
+
+    Raises:
+        HeliosError: no standby answers.
+    """
+    from helios_cli.commands.local.observation import lsn_of
+
+    found = [(one, status) for one, status in _admin.statuses(nodes) if status.get("role") == "standby"]
+    if not found:
+        raise HeliosError("no standby of the cluster answers", hint="See heliosdb-nano cluster status.")
+    return max(found, key=lambda pair: (pair[1].get("term") or 0, lsn_of(pair[1].get("flushed_lsn"))))[0]
+
+
+@app.command()
+def switchover(
+    node: Node = None,
+    data_dir: _options.DataDir = None,
+    config: _options.Config = None,
+    to: Annotated[
+        str,
+        typer.Option("--to", metavar="NODE", help="Id of the standby that takes over. \\[the one with the most log]"),
+    ] = "",
+    token_file: TokenFile = None,
+    ca: Ca = None,
+    timeout: Annotated[
+        float,
+        typer.Option("--timeout", metavar="SECONDS", min=0.1, max=3600, help="Longest time that writes may wait."),
+    ] = 10.0,
+    dry_run: DryRun = False,
+    as_json: _options.Json = False,
+) -> int:
+    """Give the lead to a standby without losing anything; the old primary follows it.
+
+    Writes wait meanwhile. When a step fails, the old primary goes on leading. Any node may be asked. Exit code 6 when
+    the lead has changed, but the old primary does not follow yet.
+
+    Examples:
+
+        heliosdb-nano switchover --dry-run
+
+        heliosdb-nano switchover --to standby-sync
+
+        heliosdb-nano switchover --node 127.0.0.1:8080 --token-file d1/http.token
+    """  # fmt: skip
+    nodes = _admin.reaches(Asked(node, data_dir, config, ca, token_file))
+    asked = _admin.leader(nodes)
+    body = {"to": to, "timeout_s": timeout}
+    plan = _admin.ask_primary(asked, "switchover", {**body, "dry_run": True}, ANSWER_S, nodes)
+    if dry_run:
+        say(plan, as_json)
+        return ExitCode.OK
+    places = _places(asked)
+    old, new = (str(places.get(str(plan.get(name)), {}).get("place") or plan.get(name)) for name in ("from", "to"))
+    if not as_json:
+        typer.echo(f"=== HeliosDB Nano Switchover ===\nOld Primary: {old}\nNew Primary: {new}\n")
+        typer.echo("[1/5] Verifying node health...\n  Both nodes healthy ✓")
+    body["to"] = str(plan.get("to") or to)
+    answer = _admin.ask_primary(asked, "switchover", {**body, "dry_run": False}, timeout + ANSWER_S, nodes)
+    follows = _follows(places.get(str(plan.get("from")), {}).get("reach"), as_json)
+    if as_json:
+        print_json({**answer, "old_primary": old, "new_primary": new, "follows": follows})
+    else:
+        typer.echo("\n".join(_steps(answer, old, new, follows)))
+    return ExitCode.OK if follows else ExitCode.DEGRADED
+
+
+def _steps(answer: Mapping[str, Any], old: str, new: str, follows: bool) -> list[str]:
+    """The steps of a switchover that went well, and its outcome."""
+    return [
+        "[2/5] Preparing old primary for demotion...\n  New writes wait ✓",
+        "[3/5] Verifying replication sync...\n  Replication synchronized ✓",
+        f"[4/5] Promoting standby to primary...\n  New primary promoted ✓ ({answer.get('result')})",
+        "[5/5] Demoting old primary to standby...\n  "
+        + ("Old primary demoted ✓" if follows else "It does not follow yet ✗"),
+        "",
+        "=== Switchover Complete ===",
+        f"New Primary: {new}",
+        f"New Standby: {old}",
+        *([f"Took: {answer['took_ms']} ms"] if "took_ms" in answer else []),
+    ]
+
+
+def _places(asked: Reach) -> dict[str, dict[str, Any]]:
+    """The nodes that a node knows, by id: where clients connect, and how it is asked. Empty without an answer."""
+    try:
+        view = view_of(_admin.status_of(asked))
+    except HeliosError:
+        return {}
+    return {
+        str(one["node_id"]): {
+            "place": f"{one['host']}:{one['pg_port']}",
+            "reach": Reach(str(one["node_id"]), _beside(asked, one), asked.token_files),
+        }
+        for one in view.get("nodes", ())
+    }
+
+
+def _beside(asked: Reach, view: Mapping[str, Any]) -> Any:
+    from dataclasses import replace
+
+    return replace(asked.address, host=str(view["host"]), port=int(view["http_port"]))
+
+
+def _follows(old: Reach | None, quiet: bool) -> bool:
+    """Wait until the old primary streams from the new one; False when it does not in time."""
+    from helios_cli.commands.local.observation import local_view
+
+    if old is None:
+        return True
+    end = time.monotonic() + FOLLOW_S
+    with Progress(quiet=quiet) as progress:
+        while time.monotonic() < end:
+            progress(f"waiting: {old.name} is to follow")
+            try:
+                status = _admin.status_of(old, 1.0)
+            except HeliosError:
+                status = {}
+            state = (local_view(status) or {}).get("state", "streaming")
+            if status.get("role") == "standby" and state in ("streaming", "catchup"):
+                return True
+            time.sleep(POLL_S)
+    return False
+
+
+@app.command()
+def pause(
+    node: Node = None,
+    data_dir: _options.DataDir = None,
+    config: _options.Config = None,
+    token_file: TokenFile = None,
+    ca: Ca = None,
+    timeout: Timeout = 10.0,
+    dry_run: DryRun = False,
+    as_json: _options.Json = False,
+) -> int:
+    """Suspend what the cluster does by itself, for maintenance; reads and writes go on.
+
+    Examples:
+
+        heliosdb-nano pause
+    """
+    return _maintain("pause", Asked(node, data_dir, config, ca, token_file), timeout, dry_run, as_json)
+
+
+@app.command()
+def resume(
+    node: Node = None,
+    data_dir: _options.DataDir = None,
+    config: _options.Config = None,
+    token_file: TokenFile = None,
+    ca: Ca = None,
+    timeout: Timeout = 10.0,
+    dry_run: DryRun = False,
+    as_json: _options.Json = False,
+) -> int:
+    """End what `pause` began.
+
+    Examples:
+
+        heliosdb-nano resume
+    """
+    return _maintain("resume", Asked(node, data_dir, config, ca, token_file), timeout, dry_run, as_json)
+
+
+def _maintain(verb: str, asked: Asked, timeout: float, dry_run: bool, as_json: bool) -> int:
+    nodes = _admin.reaches(asked)
+    chosen = _admin.leader(nodes)
+    if dry_run:
+        say({"result": f"would ask {chosen.name} ({chosen.address}) to {verb}", "dry_run": True}, as_json)
+        return ExitCode.OK
+    say(_admin.ask_primary(chosen, verb, {}, timeout, nodes), as_json)
+    return ExitCode.OK
+
+
+@app.command()
+def topology(
+    node: Node = None,
+    data_dir: _options.DataDir = None,
+    config: _options.Config = None,
+    ca: Ca = None,
+    as_json: _options.Json = False,
+) -> int:
+    """Who leads, who follows, how far behind; as the primary sees it, or whoever answers.
+
+    Examples:
+
+        heliosdb-nano topology
+
+        heliosdb-nano topology --node 127.0.0.1:8081 --json
+    """
+    teller, view = cluster_view(Asked(node, data_dir, config, ca))
+    if as_json:
+        print_json({"seen_by": teller, **view})
+        return ExitCode.OK
+    mode, term, primary = (view.get(name) or "unknown" for name in ("mode", "term", "primary_id"))
+    typer.echo(f"cluster {view.get('cluster_id')}, mode {mode}, term {term}, primary {primary}, as seen by {teller}")
+    print_table(COLUMNS, [row(one) for one in view["nodes"]])
+    return ExitCode.OK
+
+
+COLUMNS = ("node", "role", "mode", "state", "counts", "address", "http", "applied", "lag", "lag ms", "checksum")
+
+
+def row(one: Mapping[str, Any]) -> tuple[object, ...]:
+    """A node of a view as a row of the table."""
+    checksum = one.get("db_checksum") or ""
+    text = f"{checksum:016x}" if isinstance(checksum, int) else str(checksum)
+    return (
+        one.get("node_id"), one.get("role"), one.get("mode"), one.get("state"), "yes" if one.get("in_sync") else "no",
+        f"{one.get('host')}:{one.get('pg_port')}", one.get("http_port"), one.get("applied"), one.get("lag_bytes"),
+        one.get("lag_ms"), text[:8],
+    )  # fmt: skip
+
+
+def cluster_view(asked: Asked) -> tuple[str, Mapping[str, Any]]:
+    """Who was asked last, and its view: of the primary when it can be reached, else of the node that answers.
+
+    Raises:
+        HeliosError: nobody answers, or the node has no view to give.
+    """
+    chosen = _admin.leader(_admin.reaches(asked))
+    view = view_of(_admin.status_of(chosen))
+    primary = next((one for one in view["nodes"] if one.get("node_id") == view.get("primary_id")), None)
+    if primary is not None and not primary.get("is_local"):
+        there = Reach(str(primary["node_id"]), _beside(chosen, primary))
+        try:
+            return there.name, view_of(_admin.status_of(there))
+        except HeliosError:
+            pass  # What the node at hand knows is all that can be had.
+    return str(view["nodes"][0].get("node_id") or chosen.name), view
+
+
+def view_of(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The cluster as a status record has it.
+
+    Raises:
+        HeliosError: it is not in there.
+    """
+    view = status.get("cluster")
+    if not isinstance(view, dict) or not view.get("nodes"):
+        raise HeliosError(f"node {status.get('node_id')} says nothing of a cluster", sqlstate="0A000")
+    return view
+
+
+def say(answer: Mapping[str, Any], as_json: bool) -> None:
+    """Print the answer to a verb: its result, then the steps, then the rest by name."""
+    if as_json:
+        print_json(answer)
+        return
+    typer.echo(str(answer.get("result", "done")))
+    for number, step in enumerate(answer.get("steps", ()), 1):
+        typer.echo(f"  {number}. {step}")
+    for name, value in answer.items():
+        if name not in ("result", "steps", "dry_run") and value not in (None, "", []):
+            text = ", ".join(map(str, value)) if isinstance(value, list) else value
+            typer.echo(f"{name.replace('_', ' ')}: {text}")
