@@ -17,6 +17,7 @@ from support.raw_wire import COPY_DONE, FLUSH, RawClient, bind, copy_data, execu
 from support.storage_core import StorageCore
 
 from helios_cli.engine.node.guard import InlineGuard
+from helios_cli.engine.node.sealing import seal
 from helios_cli.engine.storage.files import OsFiles
 from helios_cli.engine.storage.redo import scan_database
 from helios_cli.engine.storage.store import Store
@@ -333,7 +334,7 @@ class TestSessionsShareTheWriterAndNothingElse:
                     lambda number=number: node.in_flight > min(number, node.settings.groups_in_flight - 1),  # type: ignore[misc]
                     "the write is in flight, or as many as may be",
                 )
-            node.on_loop(node.node._seal)
+            node.on_loop(lambda: seal(node.node))
             assert node.in_flight == node.settings.groups_in_flight
             node.release_disk()
             for client in clients:
@@ -383,7 +384,7 @@ class TestTheWriterIsNotHeldBySilence:
         with node.raw() as one:
             one.run("BEGIN ISOLATION LEVEL REPEATABLE READ")
             one.run("SELECT v FROM t WHERE id = 1")
-            node.on_loop(node.node._seal)
+            node.on_loop(lambda: seal(node.node))
             assert not sqlstates(one.run("UPDATE t SET v = v + 1 WHERE id = 1"))
             one.run("COMMIT")
 

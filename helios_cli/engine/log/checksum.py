@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from operator import xor
 from typing import Final
@@ -88,6 +88,18 @@ class ChecksumTable:
     def hash_of(self, page_no: int) -> int:
         """The hash kept for a page; 0 beyond the end of the database."""
         return self._hashes[page_no - 1] if 0 < page_no <= len(self._hashes) else 0
+
+    def hashes(self) -> Sequence[int]:
+        """The hash of each page from page 1 on, as they are now."""
+        return self._hashes[:]
+
+    @classmethod
+    def of_hashes(cls, hashes: Iterable[int]) -> ChecksumTable:
+        """The table that has these hashes, from page 1 on."""
+        table = cls()
+        table._hashes = array("Q", hashes)
+        table.total = reduce(xor, table._hashes, 0)
+        return table
 
     def differing(self, other: ChecksumTable) -> list[int]:
         """Numbers of the pages on which two tables disagree, ascending; pages only one has count as 0 in the other."""

@@ -91,6 +91,8 @@ class Checkpointer:
         self._sync_file = sync_file
         self.hold: Callable[[], AbstractAsyncContextManager[None]] = contextlib.nullcontext
         """Keeps everybody else from adding to SQLite's WAL who does so without the writer's token."""
+        self.base_copies: dict[str, Lsn] = {}
+        """From where the log is held for the nodes that copy the database now, by their names."""
         self.others_write = False
         """Somebody does, to whom SQLite must hand the WAL empty."""
         self._workers = Workers(pipeline.loop, 1, "checkpoint")
@@ -314,11 +316,13 @@ class Checkpointer:
     def trim_log(self) -> None:
         """Remove log segments that nobody needs any more: not recovery, no slot, not the retention setting."""
         store = self._store
-        for dropped in store.slots.drop_lagging(store.log.end, self._max_slot_lag):
+        base_copies = dict(self.base_copies)
+        for dropped in store.slots.drop_lagging(store.log.end, self._max_slot_lag, spared=base_copies):
             self._on_event("slot_dropped", f"slot {dropped.slot.name} lagged {dropped.lag_bytes} bytes and was dropped")
         keep = removable_below(
             checkpoint=self.checkpoint_lsn,
             committed=self._pipeline.committed_lsn,
+            base_copies=base_copies.values(),
             slots=[slot.restart_lsn for slot in store.slots.all()],
             end=store.log.end,
             keep_bytes=self._log_retention,
@@ -327,6 +331,10 @@ class Checkpointer:
             store.log.retain_from(keep)
         except DiskFull as error:
             log.warning("page log could not be trimmed: %s", error)
+
+    def read_file(self, size: int, offset: int) -> bytes:
+        """Bytes of the database file, on any thread; SQLite's WAL is not looked at. Fewer at the end of the file."""
+        return os.pread(self._file, size, offset)
 
     def close(self) -> None:
         """End the thread and close the descriptors; after SQLite's connections but the writer's are closed."""

@@ -18,15 +18,17 @@ from helios_cli.engine.net.http import HttpServer
 from helios_cli.engine.net.http_routes import AdminVerb, Routes
 from helios_cli.engine.net.http_token import load_or_create_token
 from helios_cli.engine.node import binding, report
-from helios_cli.engine.node.binding import bind
 from helios_cli.engine.node.admin import Admin
+from helios_cli.engine.node.binding import bind
 from helios_cli.engine.node.checkpointer import Checkpointer
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.engine import Engine
 from helios_cli.engine.node.join import Beginning, find_beginning
 from helios_cli.engine.node.listener import Listener
 from helios_cli.engine.node.pipeline import CommitPipeline
+from helios_cli.engine.node.rejoin import finish_last_life
 from helios_cli.engine.node.replication import Replication
+from helios_cli.engine.node.sealing import seal_when_idle
 from helios_cli.engine.node.setup import ConnectionSetup
 from helios_cli.engine.observe.events import EventLog
 from helios_cli.engine.observe.logs import configure_logging, set_level
@@ -34,7 +36,7 @@ from helios_cli.engine.observe.loop_monitor import LoopMonitor
 from helios_cli.engine.observe.metrics import Registry
 from helios_cli.engine.sql.ddl_schema import SYSTEM_SCHEMA
 from helios_cli.engine.storage.connection import check_library
-from helios_cli.engine.storage.database import GROUP_RESERVE, Commit, Database, UnloggedCommit
+from helios_cli.engine.storage.database import GROUP_RESERVE, Commit, Database
 from helios_cli.engine.storage.dirlock import DirectoryLock
 from helios_cli.engine.storage.secret import create_secret
 from helios_cli.engine.storage.store import Store
@@ -103,7 +105,7 @@ class Node:
     async def _live(self, loop: asyncio.AbstractEventLoop) -> bool:
         """One life, from opening the directory to closing it; whether another follows."""
         self._forget_last_life()
-        beginning = await self._until_over(find_beginning(self.settings))
+        beginning = await self._until_over(self._begin())
         if beginning is None:
             return False
         self._open(loop, beginning)
@@ -117,6 +119,11 @@ class Node:
             self.serving = False
             await self._stop()
         return not self.stop_requested.is_set()
+
+    async def _begin(self) -> Beginning:
+        beginning = await find_beginning(self.settings)
+        await finish_last_life(self, beginning)
+        return beginning
 
     def begin_again(self, why: str) -> None:
         """End this life and begin another in the same process: sessions get 57P01, everything is closed and opened.
@@ -282,7 +289,7 @@ class Node:
         self.loop_monitor.start()
         loop = self.engine.loop
         self._tasks = [loop.create_task(self.checkpointer.run())]
-        self._tasks.append(loop.create_task(self._seal_when_idle()))
+        self._tasks.append(loop.create_task(seal_when_idle(self)))
         return True
 
     def _install_signals(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -317,47 +324,6 @@ class Node:
             self.engine.unexpected(error)
         else:
             loop.default_exception_handler(context)
-
-    async def _seal_when_idle(self) -> None:
-        """When nothing has been written for a second, say in the log itself that what came before is on disk."""
-        sealed: int = self.database.records.lsn
-        while True:
-            before = self.database.records.lsn
-            await asyncio.sleep(1.0)
-            now = self.database.records.lsn
-            if now != before or now == sealed or self._refuses_writes():
-                continue
-            try:
-                await self.engine.queue.acquire_async()
-                try:
-                    sealed = self._seal()
-                finally:
-                    self.engine.queue.release()
-            except Exception as error:
-                self.engine.unexpected(error)
-
-    def _refuses_writes(self) -> bool:
-        return self.engine.disk_full_since is not None or self.engine.standby_refusal is not None
-
-    def _seal(self) -> int:
-        database = self.database
-        if not self.pipeline.has_room():
-            return 0
-        try:
-            database.reserve()
-        except HeliosError:
-            return 0
-        data = database.records.seal(SystemClock.wall_us())
-        try:
-            with database.commit_lock:
-                database.commit_seq += 1
-                commit = Commit(database.commit_seq, database.ring.pin_boundary(), database.records.lsn, data)
-            self.pipeline.submit(commit)
-        except BaseException as error:
-            # The record has its LSN: without it the log would have a hole.
-            self.panic(UnloggedCommit(error))
-            raise
-        return database.records.lsn
 
     def reload(self) -> None:
         """SIGHUP: take over the settings that may change while running."""

@@ -18,18 +18,20 @@ from helios_cli.engine.node.cluster_view import cluster_view
 from helios_cli.engine.node.following import Following
 from helios_cli.engine.node.leading import Leading, config_of_term, first_config
 from helios_cli.engine.node.peer_door import Door
-from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused, admit
+from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused
 from helios_cli.engine.node.peer_tls import peer_tls
 from helios_cli.engine.node.promotion import PromotionRefused
 from helios_cli.engine.node.streamer import WalReplicator, WalStreamer
+from helios_cli.engine.node.visitors import Visitors
 from helios_cli.engine.replication import messages
 from helios_cli.engine.replication.config import ClusterConfig, Member
 from helios_cli.engine.replication.lag import LogClock
 from helios_cli.engine.replication.rule import SyncMode
 from helios_cli.engine.replication.view import ClusterView
+from helios_cli.engine.storage import copytarget
 from helios_cli.engine.storage.membership import save_role
 from helios_cli.engine.types import Lsn, Term
-from helios_cli.engine.wire.peer import Frame, Kind
+from helios_cli.engine.wire.peer import Kind
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.node import Node
@@ -79,10 +81,11 @@ class Replication:
         """How it speaks with other nodes."""
         self.door = Door()
         self.meter = ClusterMeter(self)
+        self.visitors = Visitors(self)
         self._server: asyncio.Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._others: set[asyncio.Task[Any]] = set()
-        self._changing = asyncio.Lock()
+        self.changing = asyncio.Lock()
         """Held while the role changes."""
 
     # What it is ------------------------------------------------------------------------------------------------------
@@ -158,7 +161,7 @@ class Replication:
         applied = self.node.store.recovery.applied
         self._follow(applied)
         if self.role.name != "standby":
-            self._later(self._lead_again())
+            self.later(self._lead_again())
             self.node.engine.loop.call_later(LEAD_AGAIN_S, self.has_state.set)
         elif applied:
             self.has_state.set()
@@ -167,7 +170,7 @@ class Replication:
         """Serve other nodes; gives the port. Raises OSError when the address is taken."""
         loop = self.node.engine.loop
         self._server = await loop.create_server(
-            lambda: PeerLink(self.term, serve=self._visited, tls=self.tls, door=self.door),
+            lambda: PeerLink(self.term, serve=self.visitors.visited, tls=self.tls, door=self.door),
             binding.peer_address(self.node),
             port,
             backlog=128,
@@ -208,7 +211,8 @@ class Replication:
             async with self.following.nothing_applied():
                 yield
 
-    def _later(self, work: Any) -> None:
+    def later(self, work: Any) -> None:
+        """Run a coroutine to its end, or to the end of this life."""
         task = self.node.engine.loop.create_task(work)
         self._others.add(task)
         task.add_done_callback(self._others.discard)
@@ -257,7 +261,7 @@ class Replication:
         node.event("promoted", f"node {self.node_id} is the primary of term {term}", term=term.number)
         for member in config.members:
             if member.node_id != self.node_id:
-                self._later(promotion.announce(self, member))
+                self.later(promotion.announce(self, member))
 
     async def _lead_again(self) -> None:
         """A primary that was restarted leads on in a new term, unless another node has been promoted meanwhile."""
@@ -270,7 +274,7 @@ class Replication:
                     leader = max(newer, key=lambda answer: answer.term)
                     self.retarget(leader.node_id, leader.primary_host, leader.primary_native_port)
                     return
-                async with self._changing:
+                async with self.changing:
                     await promotion.take_lead(self, floor=max((a.term for a in answers), default=0))
             except HeliosError as error:
                 if error.message != told:
@@ -295,12 +299,12 @@ class Replication:
 
     async def promote(self, *, allow_data_loss: bool = False, dry_run: bool = False) -> Any:
         """Make this node the primary, by hand; see :func:`promotion.promote`."""
-        async with self._changing:
+        async with self.changing:
             return await promotion.promote(self, allow_data_loss=allow_data_loss, dry_run=dry_run)
 
     async def switchover(self, *, to: str = "", timeout_s: float = 10.0, dry_run: bool = False) -> Any:
         """Give the lead to a standby; see :func:`promotion.switchover`."""
-        async with self._changing:
+        async with self.changing:
             return await promotion.switchover(self, to=to, timeout_s=timeout_s, dry_run=dry_run)
 
     async def hand_over(self, target: str, timeout_s: float) -> None:
@@ -359,10 +363,10 @@ class Replication:
 
     def take_over(self, message: messages.TakeOver) -> None:
         """The primary gives its place to this node."""
-        self._later(self._take_over(message))
+        self.later(self._take_over(message))
 
     async def _take_over(self, message: messages.TakeOver) -> None:
-        async with self._changing:
+        async with self.changing:
             following = self.following
             if following is None or following.applicator.applied != message.end_lsn:
                 log.warning("node %s gives the lead away, but this node is not at %s", message.node_id, message.end_lsn)
@@ -378,7 +382,9 @@ class Replication:
         raise PeerRefused(f"this node has records behind {fork} that the primary has not")
 
     def must_reseed(self, reason: str) -> None:
-        """The records that come next are gone at the node that is followed."""
+        """The records that come next are gone at the node that is followed: the next life begins with a copy."""
+        self.node.store.control.update(state=copytarget.STATE)
+        self.node.begin_again(f"it needs a copy of the database: {reason}")
         raise PeerRefused(f"the primary has no longer what this node needs: {reason}")
 
     # Followers -------------------------------------------------------------------------------------------------------
@@ -437,73 +443,4 @@ class Replication:
     def _announce_to_missing(self) -> None:
         for member in self.config.members:
             if member.node_id != self.node_id and member.node_id not in self.replicator.streamers:
-                self._later(promotion.announce(self, member))
-
-    # Visitors --------------------------------------------------------------------------------------------------------
-
-    def _visited(self, link: PeerLink) -> None:
-        self._later(self._receive(link))
-
-    async def _receive(self, link: PeerLink) -> None:
-        try:
-            hello = await admit(link, self.identity(), self.secret(), self._welcome)
-            frame = await link.receive(Kind.FOLLOW, Kind.ASK, Kind.ANNOUNCE)
-            await self._serve(link, hello, frame)
-        except PeerRefused as error:
-            self.door.tell(f"node at {link.address} refused: {error.message}")
-            link.refuse(error)
-        except HeliosError as error:
-            link.fail(error)
-        except TimeoutError:
-            link.fail(PeerRefused("it did not say in time who it is"))
-        except Exception as error:
-            self.node.engine.unexpected(error)
-            link.close()
-
-    async def _serve(self, link: PeerLink, hello: messages.Hello, frame: Frame) -> None:
-        if frame.kind is Kind.FOLLOW:
-            self._check_term(frame.term)
-            self.replicator.follow(link, hello, frame)
-        elif frame.kind is Kind.ASK:
-            ask = messages.Ask.from_body(frame.body)
-            link.send(Kind.ANSWER, promotion.answer(self, ask, frame.term).to_body())
-        else:
-            announced = messages.Announce.from_body(frame.body)
-            if frame.term >= self.term() and announced.node_id != self.node_id:
-                self.node.store.promise(frame.term)
-                self.retarget(announced.node_id, announced.host, announced.native_port)
-            link.close()
-
-    def _check_term(self, term: Term) -> None:
-        """A node of a newer term wants to follow: nobody leads it, so this one takes a term that does."""
-        if term > self.term() and self.leading is not None:
-            self._later(self._renew(term))
-            raise PeerRefused(f"term {term} is newer than this primary's {self.term()}", hint="Ask again in a moment.")
-
-    async def _renew(self, term: Term) -> None:
-        async with self._changing:
-            answers = await promotion.survey(self, promise=False)
-            newer = [answer for answer in answers if answer.role == "primary" and answer.term >= term.number]
-            if newer:
-                self.retarget(newer[0].node_id, newer[0].primary_host, newer[0].primary_native_port)
-            else:
-                self.node.event(
-                    "renewed", f"a node has promised term {term}: this primary starts over", severity="warning"
-                )
-                self.node.begin_again("its term is over")
-
-    def _welcome(self, proof: str) -> messages.Welcome:
-        settings = self.node.settings
-        page_log = self.node.store.log
-        return messages.Welcome(
-            proof,
-            self.node_id,
-            self.node.store.control.record.cluster_id.hex(),
-            self.role.name,
-            self.config.mode.value,
-            settings.advertise_address or self.node.address,
-            settings.pg_port,
-            settings.http_port,
-            page_log.start,
-            self.replicator.recent.end,
-        )
+                self.later(promotion.announce(self, member))

@@ -34,6 +34,11 @@ class ConfigLog:
         """The one that the node acts by; None before the first."""
         return self._entries[-1][1] if self._entries else None
 
+    @property
+    def committed(self) -> tuple[Lsn, ClusterConfig] | None:
+        """The newest that is known to be committed, and the LSN behind its record; None before the first."""
+        return self._entries[0] if self._entries else None
+
     def append(self, end: Lsn, config: ClusterConfig, committed: Lsn) -> None:
         """A record of the configuration that ends at ``end`` goes into the log; on disk when this returns.
 

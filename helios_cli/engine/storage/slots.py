@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -149,8 +149,10 @@ class SlotStore:
         self.save()
         return slot
 
-    def drop_lagging(self, end: Lsn, max_slot_lag_bytes: int) -> list[SlotDropped]:
+    def drop_lagging(self, end: Lsn, max_slot_lag_bytes: int, *, spared: Collection[str] = ()) -> list[SlotDropped]:
         """Give up the slots that hold more than ``max_slot_lag_bytes`` before ``end``; what was dropped, by name.
+
+        Slots whose names are ``spared`` stay.
 
         Raises:
             DiskFull, IoFailed: the file system refused.
@@ -158,7 +160,7 @@ class SlotStore:
         dropped = [
             SlotDropped(slot, end - slot.restart_lsn, max_slot_lag_bytes)
             for slot in self.all()
-            if end - slot.restart_lsn > max_slot_lag_bytes
+            if end - slot.restart_lsn > max_slot_lag_bytes and slot.name not in spared
         ]
         if dropped:
             with self._lock:

@@ -1,0 +1,95 @@
+"""Other nodes that call: what each of them wants, and whether it gets it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.node import promotion
+from helios_cli.engine.node.copy_source import give_copy
+from helios_cli.engine.node.peer_link import PeerLink, PeerRefused, admit
+from helios_cli.engine.replication import messages
+from helios_cli.engine.types import Term
+from helios_cli.engine.wire.peer import Frame, Kind
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.replication import Replication
+
+
+class Visitors:
+    """The answering side of every connection between nodes."""
+
+    def __init__(self, replication: Replication) -> None:
+        self._replication = replication
+
+    def visited(self, link: PeerLink) -> None:
+        """A connection has come in."""
+        self._replication.later(self._receive(link))
+
+    async def _receive(self, link: PeerLink) -> None:
+        try:
+            hello = await admit(link, self._replication.identity(), self._replication.secret(), self._welcome)
+            frame = await link.receive(Kind.FOLLOW, Kind.SNAPSHOT, Kind.ASK, Kind.ANNOUNCE)
+            await self._serve(link, hello, frame)
+        except PeerRefused as error:
+            self._replication.door.tell(f"node at {link.address} refused: {error.message}")
+            link.refuse(error)
+        except HeliosError as error:
+            link.fail(error)
+        except TimeoutError:
+            link.fail(PeerRefused("it did not say in time who it is"))
+        except Exception as error:
+            self._replication.node.engine.unexpected(error)
+            link.close()
+
+    async def _serve(self, link: PeerLink, hello: messages.Hello, frame: Frame) -> None:
+        if frame.kind is Kind.FOLLOW:
+            self._check_term(frame.term)
+            self._replication.replicator.follow(link, hello, frame)
+        elif frame.kind is Kind.SNAPSHOT:
+            await give_copy(self._replication.node, link, hello)
+        elif frame.kind is Kind.ASK:
+            ask = messages.Ask.from_body(frame.body)
+            link.send(Kind.ANSWER, promotion.answer(self._replication, ask, frame.term).to_body())
+        else:
+            announced = messages.Announce.from_body(frame.body)
+            if frame.term >= self._replication.term() and announced.node_id != self._replication.node_id:
+                self._replication.node.store.promise(frame.term)
+                self._replication.retarget(announced.node_id, announced.host, announced.native_port)
+            link.close()
+
+    def _check_term(self, term: Term) -> None:
+        """A node of a newer term wants to follow: nobody leads it, so this one takes a term that does."""
+        if term > self._replication.term() and self._replication.leading is not None:
+            self._replication.later(self._renew(term))
+            raise PeerRefused(
+                f"term {term} is newer than this primary's {self._replication.term()}", hint="Ask again in a moment."
+            )
+
+    async def _renew(self, term: Term) -> None:
+        async with self._replication.changing:
+            answers = await promotion.survey(self._replication, promise=False)
+            newer = [answer for answer in answers if answer.role == "primary" and answer.term >= term.number]
+            if newer:
+                self._replication.retarget(newer[0].node_id, newer[0].primary_host, newer[0].primary_native_port)
+            else:
+                self._replication.node.event(
+                    "renewed", f"a node has promised term {term}: this primary starts over", severity="warning"
+                )
+                self._replication.node.begin_again("its term is over")
+
+    def _welcome(self, proof: str) -> messages.Welcome:
+        settings = self._replication.node.settings
+        page_log = self._replication.node.store.log
+        return messages.Welcome(
+            proof,
+            self._replication.node_id,
+            self._replication.node.store.control.record.cluster_id.hex(),
+            self._replication.role.name,
+            self._replication.config.mode.value,
+            settings.advertise_address or self._replication.node.address,
+            settings.pg_port,
+            settings.http_port,
+            page_log.start,
+            self._replication.replicator.recent.end,
+        )
