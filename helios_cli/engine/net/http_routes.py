@@ -28,7 +28,10 @@ class HttpBackend(Protocol):
         """None while the node serves clients, else the reason why not."""
 
     def ready(self) -> str | None:
-        """None when traffic should be sent here (recovered, caught up), else the reason why not."""
+        """None when the node takes writes, else the reason why not."""
+
+    def serves_as(self, role: str) -> str | None:
+        """None when the node serves as ``primary`` or as ``standby``, else what it does instead."""
 
     def status(self) -> Mapping[str, Any]:
         """The node's status record, JSON-able."""
@@ -54,6 +57,8 @@ class Routes:
         self._pages: dict[str, Callable[[], Response]] = {
             "/health": self._health,
             "/ready": self._ready,
+            "/primary": lambda: _state_response(self._backend.serves_as("primary")),
+            "/standby": lambda: _state_response(self._backend.serves_as("standby")),
             "/status": self._status,
             "/metrics": self._metrics,
         }
@@ -120,6 +125,9 @@ async def _run(path: str, verb: AdminVerb, arguments: dict[str, Any]) -> Respons
 
 
 def _status_of(error: HeliosError) -> int:
+    if error.sqlstate.startswith("55"):
+        # "Object not in prerequisite state": nothing is wrong with the request itself.
+        return 409
     if isinstance(error, ConfigError | SqlError):
         return 400
     if isinstance(error, NotServing | ReadOnlyError):

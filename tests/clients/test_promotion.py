@@ -1,0 +1,211 @@
+"""Who leads: promotion after a kill, switchover under load, and the refusals that keep acknowledged commits."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+from support.node_process import MakeNode, NodeProcess, wait_until
+
+SETTLED_S = 20.0
+
+
+def standby_of(upstream: NodeProcess) -> tuple[str, ...]:
+    port = str(upstream.native_port)
+    return ("--replication-role", "standby", "--primary-host", "127.0.0.1", "--primary-port", port)
+
+
+def cluster(make_node: MakeNode, count: int, mode: str) -> list[NodeProcess]:
+    """A primary n1 and its standbys, all in sync, with the table t."""
+    nodes = [make_node("--replication-role", "primary", "--node-id", "n1", "--replication-mode", mode)]
+    with nodes[0].connect() as writer:
+        writer.execute("CREATE TABLE t (a int PRIMARY KEY, b text)")
+    for number in range(2, count + 1):
+        flags = (*standby_of(nodes[0]), "--node-id", f"n{number}", "--replication-mode", mode)
+        nodes.append(make_node(*flags))
+    wait_until(lambda: len(in_sync(nodes[0])) == count, "every copy counts", SETTLED_S)
+    return nodes
+
+
+def status(node: NodeProcess) -> dict[str, Any]:
+    code, content = node.http("/status")
+    assert code == 200
+    return dict(content)
+
+
+def in_sync(node: NodeProcess) -> list[str]:
+    return [each["node_id"] for each in status(node)["cluster"]["nodes"] if each["in_sync"]]
+
+
+def position(node: NodeProcess) -> tuple[str, str]:
+    found = status(node)
+    return found["committed_lsn"], found["database_checksum"]
+
+
+def wait_equal(one: NodeProcess, other: NodeProcess) -> None:
+    wait_until(lambda: position(one) == position(other), "both nodes are at the same position", SETTLED_S)
+
+
+class Writers:
+    """Threads that insert rows of their own and remember which were acknowledged."""
+
+    def __init__(self, node: NodeProcess, count: int = 4) -> None:
+        self.acknowledged: set[int] = set()
+        self._node = node
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._write, args=(number,)) for number in range(count)]
+
+    def _write(self, number: int) -> None:
+        key = number
+        try:
+            with self._node.connect() as connection:
+                while not self._ended.is_set():
+                    key += 100
+                    connection.execute("INSERT INTO t VALUES (%s, 'row')", (key,))
+                    with self._lock:
+                        self.acknowledged.add(key)
+        except psycopg.Error:
+            return
+
+    def __enter__(self) -> Writers:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        for thread in self._threads:
+            thread.join()
+
+
+def keys(node: NodeProcess) -> set[int]:
+    with node.connect() as reader:
+        return {row[0] for row in reader.execute("SELECT a FROM t").fetchall()}
+
+
+@contextmanager
+def frozen(node: NodeProcess) -> Iterator[None]:
+    import signal
+
+    node.send(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        node.send(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("mode", ["sync", "semi-sync", "quorum"])
+def test_no_acknowledged_commit_is_lost_when_the_primary_is_killed(make_node: MakeNode, mode: str) -> None:
+    first, second, third = cluster(make_node, 3, mode)
+    with Writers(first) as writers:
+        wait_until(lambda: len(writers.acknowledged) > 200, "there is load", SETTLED_S)
+        first.kill()
+    code, answer = second.http("/admin/promote", body={})
+    if code != 200:
+        # The other one has more of the log: it is the one to promote.
+        assert "has more of the log" in answer["error"]
+        second, third = third, second
+        code, answer = second.http("/admin/promote", body={})
+    assert code == 200, answer
+    assert writers.acknowledged <= keys(second)
+    with second.connect() as writer:
+        writer.execute("INSERT INTO t VALUES (1, 'after')")
+    wait_equal(second, third)
+    assert 1 in keys(third)
+
+
+def test_the_old_primary_comes_back_as_a_standby(make_node: MakeNode) -> None:
+    first, second = cluster(make_node, 2, "sync")
+    first.kill()
+    assert second.http("/admin/promote", body={})[0] == 200
+    with second.connect() as writer:
+        writer.execute("INSERT INTO t VALUES (1, 'after')")
+    first.start()
+    wait_equal(first, second)
+    assert status(first)["role"] == "standby"
+    with first.connect() as reader:
+        assert reader.execute("SELECT b FROM t WHERE a = 1").fetchone() == ("after",)
+    wait_until(lambda: in_sync(second) == ["n2", "n1"], "its copy counts again", SETTLED_S)
+
+
+def test_a_promotion_is_refused_while_the_primary_is_reached(make_node: MakeNode) -> None:
+    first, second = cluster(make_node, 2, "async")
+    code, answer = second.http("/admin/promote", body={"allow_data_loss": True})
+    assert (code, answer["sqlstate"]) == (409, "55000")
+    assert "still reaches the primary n1" in answer["error"]
+    code, answer = first.http("/admin/promote", body={})
+    assert code == 409 and "is the primary already" in answer["error"]
+
+
+def test_a_promotion_is_refused_where_commits_may_be_missing(make_node: MakeNode) -> None:
+    """Two of three were asked for each commit: one alone cannot know that it has them all."""
+    first, second, third = cluster(make_node, 3, "semi-sync")
+    first.kill()
+    third.kill()
+    wait_until(lambda: not status(second)["cluster"]["nodes"][0]["connected"] or True, "n1 is missed", SETTLED_S)
+    code, answer = second.http("/admin/promote", body={})
+    assert code == 409 and "2 of n1, n2, n3 must be heard" in answer["error"], answer
+    code, answer = second.http("/admin/promote", body={"allow_data_loss": True})
+    assert code == 200, answer
+
+
+def test_commits_wait_for_a_standby_and_go_on_without_a_lost_one(make_node: MakeNode) -> None:
+    first, second = cluster(make_node, 2, "sync")
+    with first.connect() as writer, first.connect() as reader, frozen(second):
+        done = threading.Event()
+
+        def write() -> None:
+            writer.execute("INSERT INTO t VALUES (7, 'waits')")
+            done.set()
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        # Nothing is seen of it before it is committed by the rule.
+        assert not done.wait(0.5)
+        assert reader.execute("SELECT count(*) FROM t WHERE a = 7").fetchone() == (0,)
+        assert done.wait(SETTLED_S)
+        thread.join()
+        assert in_sync(first) == ["n1"]
+        gaps = status(first)["cluster"]["gaps"]
+        assert [(gap["node_id"], gap["to_lsn"]) for gap in gaps] == [("n2", None)]
+    wait_until(lambda: in_sync(first) == ["n1", "n2"], "its copy counts again", SETTLED_S)
+    assert status(first)["cluster"]["gaps"][0]["to_lsn"] is not None
+
+
+@pytest.mark.parametrize("mode", ["async", "sync"])
+def test_a_switchover_under_load_loses_nothing(make_node: MakeNode, mode: str) -> None:
+    first, second = cluster(make_node, 2, mode)
+    with Writers(first) as writers:
+        wait_until(lambda: len(writers.acknowledged) > 200, "there is load", SETTLED_S)
+        code, answer = first.http("/admin/switchover", body={"to": "n2"})
+        assert code == 200, answer
+    assert writers.acknowledged <= keys(second)
+    assert status(second)["role"] == "primary"
+    wait_equal(first, second)
+    with second.connect() as writer:
+        writer.execute("INSERT INTO t VALUES (1, 'after')")
+    wait_equal(first, second)
+    code, answer = second.http("/admin/switchover", body={})
+    assert code == 200, answer
+    with first.connect() as writer:
+        writer.execute("INSERT INTO t VALUES (2, 'and back')")
+    wait_equal(first, second)
+
+
+def test_a_switchover_that_cannot_be_leaves_the_primary(make_node: MakeNode) -> None:
+    first, second = cluster(make_node, 2, "sync")
+    code, answer = first.http("/admin/switchover", body={"to": "n9"})
+    assert code == 409 and "n9 does not follow" in answer["error"]
+    with first.connect(autocommit=False) as holder:
+        holder.execute("INSERT INTO t VALUES (5, 'open')")
+        code, answer = first.http("/admin/switchover", body={"timeout_s": 0.3})
+        assert code == 409 and "did not end within 0.3 s" in answer["error"]
+        holder.commit()
+    assert 5 in keys(first)
+    assert status(first)["role"] == "primary"
+    assert second.http("/admin/switchover", body={})[0] == 409
