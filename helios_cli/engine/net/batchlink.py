@@ -45,13 +45,18 @@ class BatchSender:
         """
         self._on_acknowledged = on_acknowledged
         try:
-            sock = socket.create_connection((host, port), CONNECT_S)
-            self._sock = tls.wrap_socket(sock, server_hostname=host) if tls is not None else sock
+            self._sock = socket.create_connection((host, port), CONNECT_S)
+        except OSError as error:
+            raise CannotConnect(f"connection to {host}:{port} failed: {error}") from error
+        try:
+            if tls is not None:
+                self._sock = tls.wrap_socket(self._sock, server_hostname=host)
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._sock.sendall(PREFACE)
             if _take(self._sock, len(PREFACE)) != PREFACE:
                 raise ProtocolViolation("no receiver of batches")
         except (OSError, HeliosError) as error:
+            self._sock.close()
             raise CannotConnect(f"connection to {host}:{port} failed: {error}") from error
         self._sock.settimeout(None)
         self._thread = threading.Thread(target=self._listen, name=f"acknowledged-by-{host}:{port}", daemon=True)
