@@ -130,8 +130,8 @@ def test_checkpoints_and_log_removal_go_on_under_a_stream(make_node: MakeNode) -
         writer.execute("CREATE TABLE t (a int PRIMARY KEY, pad text)")
         for number in range(50):
             writer.execute(
-                "INSERT INTO t SELECT %s * 100 + i, (SELECT string_agg(md5(i * j || 'x'), '') FROM generate_series(1, 12) j)"
-                " FROM generate_series(1, 100) i",
+                "INSERT INTO t SELECT %s * 100 + i, (SELECT string_agg(md5(i * j || 'x'), '') "
+                "FROM generate_series(1, 12) j) FROM generate_series(1, 100) i",
                 (number,),
             )
         wait_equal(primary, standby)
