@@ -38,6 +38,7 @@ class Backend:
 
     reason: str | None = None
     not_ready: str | None = None
+    role: str = "primary"
     metrics_text: str = "heliosdb_up 1\n"
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     calls: list[dict[str, Any]] = field(default_factory=list)
@@ -47,6 +48,9 @@ class Backend:
 
     def ready(self) -> str | None:
         return self.not_ready
+
+    def serves_as(self, role: str) -> str | None:
+        return None if role == self.role else f"{self.role}: it does other things"
 
     def status(self) -> Mapping[str, Any]:
         if self.reason == "crash":
@@ -182,6 +186,18 @@ def test_unavailable_node_says_why() -> None:
         assert (health.status, health.json()["reason"]) == (503, "recovering")
         assert health.headers["retry-after"] == "1"
         assert (await rig.ask("GET /ready")).json()["reason"] == "lagging"
+
+    serve(scenario)
+
+
+def test_a_node_serves_as_what_it_is() -> None:
+    async def scenario(rig: Rig) -> None:
+        assert (await rig.ask("GET /primary")).status == 200
+        other = await rig.ask("GET /standby")
+        assert (other.status, other.json()["reason"]) == (503, "primary: it does other things")
+        rig.backend.role = "standby"
+        assert (await rig.ask("GET /standby")).status == 200
+        assert (await rig.ask("GET /primary")).status == 503
 
     serve(scenario)
 

@@ -370,11 +370,11 @@ class Node:
 
     def ready(self) -> str | None:
         """None when the node takes writes, else why not."""
-        if not self.serving:
-            return "starting or stopping"
-        if self.engine.disk_full_since is not None:
-            return "disk full: read-only"
-        return None
+        return report.serves_as(self, "primary") or report.refuses_writes(self)
+
+    def serves_as(self, role: str) -> str | None:
+        """None when the node serves in that role, else what it does instead."""
+        return report.serves_as(self, role)
 
     def status(self) -> Mapping[str, Any]:
         """What /status answers."""

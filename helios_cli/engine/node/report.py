@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 from helios_cli import __version__
 from helios_cli.engine.config.settings import Settings
 from helios_cli.engine.node.clock import SystemClock
+from helios_cli.engine.node.cluster_metrics import register_cluster_metrics
 from helios_cli.engine.observe.process import register_process_metrics
+from helios_cli.engine.replication.relations import address
+from helios_cli.engine.replication.viewrecord import view_record
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.node import Node
@@ -61,6 +64,7 @@ def status(node: Node) -> Mapping[str, Any]:
         },
         "ports": {"pg": settings.pg_port, "native": settings.native_port, "http": settings.http_port},
         "data_dir": os.path.abspath(settings.data_dir),
+        "cluster": view_record(node.replication.view()),
     }
 
 
@@ -100,6 +104,7 @@ def register_metrics(node: Node) -> None:
             lambda: int(engine.disk_full_since is not None),
         ),
     }
+    register_cluster_metrics(registry, node.replication)
     for name, (text, read) in counters.items():
         registry.observe("counter", name, text, read)
     for name, (text, read) in gauges.items():
@@ -117,3 +122,27 @@ def port_holder(port: int) -> str | None:
     except psutil.Error:
         return None
     return None
+
+
+def serves_as(node: Node, role: str) -> str | None:
+    """None when the node serves clients as ``primary`` or as ``standby``, else what it does instead."""
+    reason = node.health()
+    if reason is not None:
+        return reason
+    leads = node.engine.standby_refusal is None
+    if role == "standby":
+        return f"{node.replication.role.name}: it takes writes" if leads else None
+    return None if leads else standby_reason(node.replication.view())
+
+
+def refuses_writes(node: Node) -> str | None:
+    """None when a node that leads takes writes, else why not."""
+    return None if node.engine.disk_full_since is None else "disk full: read-only"
+
+
+def standby_reason(view: ClusterView) -> str:
+    """Why a node that follows takes no writes, and where they go."""
+    primary = next((node for node in view.nodes if node.node_id == view.primary_id and not node.is_local), None)
+    if primary is None:
+        return "standby: it takes no writes, and does not know the primary"
+    return f"standby: it takes no writes; the primary is {primary.node_id} at {address(primary.host, primary.pg_port)}"
