@@ -159,6 +159,11 @@ class PeerLink(asyncio.Protocol):
     # Use -------------------------------------------------------------------------------------------------------------
 
     @property
+    def unread(self) -> bool:
+        """Whether frames, or a part of one, have come that nobody has taken."""
+        return bool(self._inbox or self._reader.pending)
+
+    @property
     def is_loopback(self) -> bool:
         """Whether the other side is on this machine."""
         try:
@@ -275,9 +280,12 @@ class PeerLink(asyncio.Protocol):
     # Inside ----------------------------------------------------------------------------------------------------------
 
     def _take_preface(self, data: bytes) -> bytes:
-        if self._upgrade is not None and not self.secured:
-            raise PeerProtocolError("bytes in the clear behind the request for TLS")
         self._preface += data
+        if self._upgrade is not None and not self.secured:
+            # Nothing was read in the clear since TLS was asked for: this came through it, before the loop told us.
+            if len(self._preface) > messages.HANDSHAKE_MAX:
+                raise PeerProtocolError("too much from a node that has not said who it is")
+            return b""
         if len(self._preface) < peer.PREFACE_BYTES:
             return b""
         preface, rest = self._preface[: peer.PREFACE_BYTES], self._preface[peer.PREFACE_BYTES :]
@@ -356,6 +364,9 @@ class PeerLink(asyncio.Protocol):
         if self._serve is None:
             transport.write(peer.preface())
         self._wake()
+        if self._preface:
+            early, self._preface = self._preface, b""
+            self.data_received(early)
 
     def _take_frames(self, data: bytes) -> None:
         for frame in self._reader.feed(data):
