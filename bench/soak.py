@@ -91,10 +91,25 @@ def endless_reader(directory: Path, first: int, count: int) -> Counts:
     return figures(peaks, load)
 
 
+def failovers(mode: str) -> RunSlice:
+    """SIGKILL of the primary of three nodes under load, promotion by hand, and the way back of the dead one."""
+
+    def run(directory: Path, first: int, count: int) -> Counts:
+        from support.failover_drill import run_failovers
+
+        outcome = run_failovers(directory, mode, count, seed=first)
+        return asdict(outcome)
+
+    return run
+
+
 SCENARIOS = (
     Scenario("kills", "kills", 100, 10, 6, kills),
     Scenario("power-cuts", "seeds", 1000, 50, 20, power_cuts),
     Scenario("endless-reader", "seconds", 3600, 3600, 15, endless_reader),
+    Scenario("failover-sync", "kills", 50, 10, 2, failovers("sync")),
+    Scenario("failover-semi-sync", "kills", 50, 10, 2, failovers("semi-sync")),
+    Scenario("failover-quorum", "kills", 50, 10, 2, failovers("quorum")),
 )
 
 
