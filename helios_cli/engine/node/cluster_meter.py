@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.replication.lag import Pace, catch_up_s
 from helios_cli.engine.replication.view import Counters
-from helios_cli.engine.types import Lsn
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.replication import Replication
@@ -77,7 +76,7 @@ class ClusterMeter:
         writes = node.pipeline.sync_count + (following.applicator.syncs if following is not None else 0)
         return Counters(
             log_writes=writes,
-            log_bytes=Lsn(node.store.log.end - self._log_began),
+            log_bytes=node.store.log.end - self._log_began,
             heartbeats_sent=replication.replicator.heartbeats_sent,
             heartbeats_received=self.heartbeats_received,
             reconnects=self.reconnects,

@@ -12,6 +12,7 @@ from helios_cli.engine.replication.lag import lag_cause
 from helios_cli.engine.replication.view import (
     CATCHING_UP,
     DISCONNECTED,
+    SILENT,
     STREAMING,
     UNKNOWN,
     ClusterView,
@@ -46,7 +47,7 @@ def cluster_view(replication: Replication) -> ClusterView:
     config = replication.config
     now = SystemClock.wall_us()
     found = {replication.node_id: _local(replication, now)}
-    upstream = _upstream(replication)
+    upstream = _upstream(replication, now)
     if upstream is not None:
         found[upstream.node_id] = upstream
     for streamer in replicator.streamers.values():
@@ -190,11 +191,12 @@ def _following(replication: Replication, following: Following, view: NodeView, n
     silent_us = now - upstream.heard_us
     if upstream.heard_us and (not streaming or silent_us > SILENT_US):
         lag_ms = max(lag_ms, silent_us / 1000)
-    live = streaming and silent_us <= SILENT_US
+    silent = streaming and silent_us > SILENT_US
+    live = streaming and not silent
     lag = end - applied
     return replace(
         view,
-        state=DISCONNECTED if not streaming else STREAMING if lag_ms < LIVE_MS else CATCHING_UP,
+        state=_state(streaming, silent, lag_ms < LIVE_MS),
         written=written,
         applied=applied,
         db_checksum=checksum if applied == position else 0,
@@ -204,10 +206,22 @@ def _following(replication: Replication, following: Following, view: NodeView, n
         connected_since_us=upstream.connected_since_us,
         catch_up_s=replication.meter.catch_up_s(view.node_id, lag) if live else None,
         lag_cause=lag_cause(
-            connected=streaming, end=end, sent=end, written=written, flushed=view.flushed, applied=applied
+            connected=streaming,
+            silent=silent,
+            end=end,
+            sent=end,
+            written=written,
+            flushed=view.flushed,
+            applied=applied,
         ),
         follows=upstream.node_id,
     )
+
+
+def _state(connected: bool, silent: bool, live: bool) -> str:
+    if not connected:
+        return DISCONNECTED
+    return SILENT if silent else STREAMING if live else CATCHING_UP
 
 
 def _standby(replication: Replication, streamer: WalStreamer, now: int) -> NodeView:
@@ -216,6 +230,7 @@ def _standby(replication: Replication, streamer: WalStreamer, now: int) -> NodeV
     lag_of = replication.log_clock.lag_ms
     lag = max(0, end - progress.applied)
     lag_ms = lag_of(progress.applied, end, now)
+    silent = now - streamer.heard_us > SILENT_US
     return NodeView(
         node_id=hello.node_id,
         role=hello.role,
@@ -226,7 +241,7 @@ def _standby(replication: Replication, streamer: WalStreamer, now: int) -> NodeV
         http_port=hello.http_port,
         is_local=False,
         connected=True,
-        state=STREAMING if streamer.live else CATCHING_UP,
+        state=_state(True, silent, streamer.live),
         in_sync=hello.node_id in replication.config.in_sync,
         term=progress.term.number,
         written=progress.written,
@@ -244,9 +259,10 @@ def _standby(replication: Replication, streamer: WalStreamer, now: int) -> NodeV
         write_lag_ms=lag_of(progress.written, end, now),
         flush_lag_ms=lag_of(progress.flushed, end, now),
         # One that keeps up is behind by what is under way, however fast the log grows.
-        catch_up_s=lag_ms / 1000 if streamer.live else replication.meter.catch_up_s(hello.node_id, lag),
+        catch_up_s=lag_ms / 1000 if streamer.live and not silent else replication.meter.catch_up_s(hello.node_id, lag),
         lag_cause=lag_cause(
             connected=True,
+            silent=silent,
             end=end,
             sent=streamer.sent,
             written=progress.written,
@@ -257,7 +273,7 @@ def _standby(replication: Replication, streamer: WalStreamer, now: int) -> NodeV
     )
 
 
-def _upstream(replication: Replication) -> NodeView | None:
+def _upstream(replication: Replication, now: int) -> NodeView | None:
     following = replication.following
     if following is None or not following.upstream.node_id:
         return None
@@ -273,7 +289,7 @@ def _upstream(replication: Replication) -> NodeView | None:
         http_port=upstream.http_port,
         is_local=False,
         connected=upstream.connected,
-        state=STREAMING if upstream.connected else DISCONNECTED,
+        state=_state(upstream.connected, now - upstream.heard_us > SILENT_US, True),
         in_sync=upstream.node_id in replication.config.in_sync,
         term=replication.term().number,
         written=upstream.end,

@@ -23,6 +23,7 @@ OFFSET_US: Final = 60_000_000
 """The difference of two clocks is looked for anew this often, since clocks drift."""
 
 DISCONNECTED: Final = "disconnected"
+SILENT: Final = "silent"
 SENDING: Final = "sending"
 NETWORK: Final = "network"
 FLUSH: Final = "flush"
@@ -122,15 +123,17 @@ def catch_up_s(lag_bytes: int, follower_pace: float, log_pace: float) -> float |
     return lag_bytes / gain if gain > 0 else None
 
 
-def lag_cause(*, connected: bool, end: Lsn, sent: Lsn, written: Lsn, flushed: Lsn, applied: Lsn) -> str:
+def lag_cause(*, connected: bool, silent: bool, end: Lsn, sent: Lsn, written: Lsn, flushed: Lsn, applied: Lsn) -> str:
     """Where most of the bytes are that a follower lacks; empty when it lacks none.
 
-    ``disconnected``: there is no stream; ``sending``: the sender has not sent them (it reads them from its files, or
-    the connection takes no more); ``network``: under way; ``flush``: received, not on the follower's disk;
-    ``apply``: on its disk, not applied.
+    ``disconnected``: there is no stream; ``silent``: there is one and nothing comes over it; ``sending``: the sender
+    has not sent them (it reads them from its files, or the connection takes no more); ``network``: under way;
+    ``flush``: received, not on the follower's disk; ``apply``: on its disk, not applied.
     """
     if not connected:
         return DISCONNECTED
+    if silent:
+        return SILENT
     waiting = (
         (end - sent, SENDING),
         (sent - written, NETWORK),

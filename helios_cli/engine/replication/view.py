@@ -10,6 +10,9 @@ from helios_cli.engine.types import Lsn
 STREAMING: Final = "streaming"
 CATCHING_UP: Final = "catchup"
 DISCONNECTED: Final = "disconnected"
+SILENT: Final = "silent"
+"""A connection stands, and nothing has come over it for a second."""
+
 UNKNOWN: Final = "unknown"
 """The local node neither follows it nor is followed by it."""
 
@@ -31,7 +34,7 @@ class NodeView:
     connected: bool
     """Whether a stream runs between it and the local node; True for the local node itself."""
     state: str
-    """``streaming``, ``catchup``, ``disconnected`` or ``unknown``."""
+    """``streaming``, ``catchup``, ``silent``, ``disconnected`` or ``unknown``."""
     in_sync: bool
     """Whether its copy counts for the mode's rule."""
     term: int
