@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Final
 
 from helios_cli.engine.errors import HeliosError, TooManyConnections
 from helios_cli.engine.net.pgclient import PgClient, Target
 from helios_cli.replication.errors import ReplicationError
 
-IDLE_CHECKED_S = 1.0
+IDLE_CHECKED_S: Final = 1.0
 """A connection that lay longer than this is tried before it is lent: its server may have gone meanwhile."""
-
-
-class Connection(Protocol):
-    """What the pool needs of a connection."""
-
-    transaction_status: str
-
-    def execute(self, sql: str) -> object:
-        """Run a statement."""
-
-    def close(self) -> None:
-        """End it."""
 
 
 class ConnectionPool:
@@ -114,7 +103,10 @@ class ConnectionPool:
 
 
 def _usable(client: PgClient, since: float) -> bool:
-    if time.monotonic() - since < IDLE_CHECKED_S:
+    """Whether an idle connection can be lent; closed when not. A server that has gone shows as bytes to read."""
+    poll = select.poll()
+    poll.register(client.fileno(), select.POLLIN)
+    if time.monotonic() - since < IDLE_CHECKED_S and not poll.poll(0):
         return True
     try:
         client.execute("SELECT 1")

@@ -187,7 +187,11 @@ class PgClient:
     @property
     def ready(self) -> bool:
         """Whether the connection is open and runs nothing, so that a statement may be sent."""
-        return self._sock.fileno() >= 0 and not self._in_use
+        return self.fileno() >= 0 and not self._in_use
+
+    def fileno(self) -> int:
+        """The socket's descriptor, to wait on; -1 when the connection is closed."""
+        return self._sock.fileno()
 
     def __enter__(self) -> PgClient:
         return self
