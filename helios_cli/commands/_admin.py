@@ -77,13 +77,8 @@ def reaches(asked: Asked) -> list[Reach]:
         return _all_of(cluster, asked)
     address = _http.address_of(asked.node, asked.data_dir, asked.config, asked.ca)
     files = [asked.token_file] if asked.token_file else []
-    if cluster is not None and asked.node is not None and not asked.token_file:
-        local = ("127.0.0.1", "::1", "localhost")
-        files += [
-            str(cluster.token_file(one))
-            for one in cluster.nodes
-            if (one.http_port == address.port and address.host in local)
-        ]
+    if asked.node is not None and not asked.token_file:
+        files += _local_tokens(address)
     if asked.node is None or asked.data_dir is not None:
         files.append(f"{_options.load({'data_dir': asked.data_dir}, asked.config).settings.data_dir}/http.token")
     return [Reach(str(address), address, tuple(files))]
@@ -94,6 +89,14 @@ def _cluster() -> LocalCluster | None:
 
     found = clusterfile.find(None, os.environ)
     return clusterfile.read(found) if found is not None else None
+
+
+def _local_tokens(address: _http.Address) -> list[str]:
+    """The token file of the node of cluster.toml that is asked at an address; empty when it is none of them."""
+    cluster = _cluster()
+    if cluster is None or address.host not in ("127.0.0.1", "::1", "localhost"):
+        return []
+    return [str(cluster.token_file(one)) for one in cluster.nodes if one.http_port == address.port]
 
 
 def _all_of(cluster: LocalCluster, asked: Asked) -> list[Reach]:
@@ -187,6 +190,7 @@ def ask(reach: Reach, verb: str, body: Mapping[str, object], timeout_s: float) -
     said = answer.body if isinstance(answer.body, dict) else {"error": str(answer.body).strip() or "no reason given"}
     message, hint = str(said.get("error")), said.get("hint")
     if answer.status in (401, 403):
+        hint = f"The token is in http.token of the data directory of {reach.name}: --token-file FILE."
         raise HeliosError(f"{reach.name}: {message}", sqlstate="28000", hint=hint)
     if answer.status == 404:
         raise HeliosError(f"{reach.name} does not know {verb}", sqlstate="0A000", hint="Its version is another one.")
@@ -195,9 +199,7 @@ def ask(reach: Reach, verb: str, body: Mapping[str, object], timeout_s: float) -
     raise kind(message, sqlstate=sqlstate, detail=said.get("detail"), hint=hint)
 
 
-def ask_primary(
-    reach: Reach, verb: str, body: Mapping[str, object], timeout_s: float, known: Sequence[Reach] = ()
-) -> Mapping[str, Any]:
+def ask_primary(reach: Reach, verb: str, body: Mapping[str, object], timeout_s: float) -> Mapping[str, Any]:
     """Ask a node for something that is the primary's; one that does not lead says who does, and that is followed.
 
     Raises:
@@ -207,18 +209,17 @@ def ask_primary(
         try:
             return ask(reach, verb, body, timeout_s)
         except Refused as refusal:
-            onward = _sent_on(reach, refusal, known)
+            onward = _sent_on(reach, refusal)
             if onward is None:
                 raise
             reach = onward
     return ask(reach, verb, body, timeout_s)
 
 
-def _sent_on(reach: Reach, refusal: Refused, known: Sequence[Reach]) -> Reach | None:
+def _sent_on(reach: Reach, refusal: Refused) -> Reach | None:
     """The primary that a refusal names; None when it names none."""
     match = re.search(r"\bAsk (\[[0-9a-fA-F:.]+\]|[\w.-]+):(\d+)", refusal.hint or "")
     if match is None or "not the primary" not in refusal.message:
         return None
     address = replace(reach.address, host=match[1].strip("[]"), port=int(match[2]))
-    same = [one for one in known if one.address.port == address.port]
-    return same[0] if same else Reach(str(address), address, reach.token_files)
+    return Reach(str(address), address, (*_local_tokens(address), *reach.token_files))

@@ -38,8 +38,28 @@ def console() -> Console:
     return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
-    """An aligned table: ruled for a terminal, plain columns for anything else."""
+def fitting(columns: Sequence[str], cells: Sequence[Sequence[str]], droppable: Sequence[str], width: int) -> list[int]:
+    """Which columns are shown on a terminal of ``width``: of those ``droppable`` the first ones go until all fits."""
+    kept = list(range(len(columns)))
+    widths = [max(len(column), *(len(row[i]) for row in cells), 0) + 3 for i, column in enumerate(columns)]
+    for name in droppable:
+        if sum(widths[i] for i in kept) + 1 <= width:
+            break
+        kept.remove(columns.index(name))
+    return kept
+
+
+def print_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str | None = None,
+    droppable: Sequence[str] = (),
+) -> None:
+    """An aligned table: ruled for a terminal, plain columns for anything else.
+
+    A terminal that is too narrow does not see the columns ``droppable``, the first of them first.
+    """
     cells = [["" if item is None else str(item) for item in row] for row in rows]
     if not sys.stdout.isatty():
         widths = [max(len(column), *(len(row[i]) for row in cells), 0) for i, column in enumerate(columns)]
@@ -51,11 +71,13 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, tit
     from rich.table import Table
 
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", header_style="bold")
-    for column in columns:
-        table.add_column(escape(column), overflow="fold")
+    screen = console()
+    shown = fitting(columns, cells, droppable, screen.width)
+    for i in shown:
+        table.add_column(escape(columns[i]), overflow="fold")
     for row in cells:
-        table.add_row(*map(escape, row))
-    console().print(table)
+        table.add_row(*(escape(row[i]) for i in shown))
+    screen.print(table)
 
 
 def flatten(value: object, prefix: str = "") -> list[tuple[str, object]]:

@@ -107,7 +107,7 @@ def switchover(
     nodes = _admin.reaches(Asked(node, data_dir, config, ca, token_file))
     asked = _admin.leader(nodes)
     body = {"to": to, "timeout_s": timeout}
-    plan = _admin.ask_primary(asked, "switchover", {**body, "dry_run": True}, ANSWER_S, nodes)
+    plan = _admin.ask_primary(asked, "switchover", {**body, "dry_run": True}, ANSWER_S)
     if dry_run:
         say(plan, as_json)
         return ExitCode.OK
@@ -117,7 +117,7 @@ def switchover(
         typer.echo(f"=== HeliosDB Nano Switchover ===\nOld Primary: {old}\nNew Primary: {new}\n")
         typer.echo("[1/5] Verifying node health...\n  Both nodes healthy ✓")
     body["to"] = str(plan.get("to") or to)
-    answer = _admin.ask_primary(asked, "switchover", {**body, "dry_run": False}, timeout + ANSWER_S, nodes)
+    answer = _admin.ask_primary(asked, "switchover", {**body, "dry_run": False}, timeout + ANSWER_S)
     follows = _follows(places.get(str(plan.get("from")), {}).get("reach"), as_json)
     if as_json:
         print_json({**answer, "old_primary": old, "new_primary": new, "follows": follows})
@@ -230,7 +230,7 @@ def _maintain(verb: str, asked: Asked, timeout: float, dry_run: bool, as_json: b
     if dry_run:
         say({"result": f"would ask {chosen.name} ({chosen.address}) to {verb}", "dry_run": True}, as_json)
         return ExitCode.OK
-    say(_admin.ask_primary(chosen, verb, {}, timeout, nodes), as_json)
+    say(_admin.ask_primary(chosen, verb, {}, timeout), as_json)
     return ExitCode.OK
 
 
@@ -256,21 +256,25 @@ def topology(
         return ExitCode.OK
     mode, term, primary = (view.get(name) or "unknown" for name in ("mode", "term", "primary_id"))
     typer.echo(f"cluster {view.get('cluster_id')}, mode {mode}, term {term}, primary {primary}, as seen by {teller}")
-    print_table(COLUMNS, [row(one) for one in view["nodes"]])
+    print_table(COLUMNS, [row(one) for one in view["nodes"]], droppable=DROPPABLE)
     return ExitCode.OK
 
 
 COLUMNS = ("node", "role", "mode", "state", "counts", "address", "http", "applied", "lag", "lag ms", "checksum")
+DROPPABLE = ("lag ms", "http", "checksum", "applied", "mode")
+"""What a narrow terminal does not show."""
 
 
 def row(one: Mapping[str, Any]) -> tuple[object, ...]:
     """A node of a view as a row of the table."""
+    from helios_cli.commands.local.picture import size
+
     checksum = one.get("db_checksum") or ""
     text = f"{checksum:016x}" if isinstance(checksum, int) else str(checksum)
     return (
         one.get("node_id"), one.get("role"), one.get("mode"), one.get("state"), "yes" if one.get("in_sync") else "no",
-        f"{one.get('host')}:{one.get('pg_port')}", one.get("http_port"), one.get("applied"), one.get("lag_bytes"),
-        one.get("lag_ms"), text[:8],
+        f"{one.get('host')}:{one.get('pg_port')}", one.get("http_port"), one.get("applied"),
+        size(int(one.get("lag_bytes") or 0)), f"{float(one.get('lag_ms') or 0):.0f}", text[:8],
     )  # fmt: skip
 
 

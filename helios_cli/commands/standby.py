@@ -37,14 +37,14 @@ def list_standbys(
 
         heliosdb-nano standby list
     """
-    from helios_cli.commands.ha import COLUMNS, cluster_view, row
+    from helios_cli.commands.ha import COLUMNS, DROPPABLE, cluster_view, row
 
     _, view = cluster_view(Asked(node, data_dir, config, ca))
     found = [one for one in view["nodes"] if one.get("role") == "standby"]
     if as_json:
         print_json({"standbys": found})
     else:
-        print_table(COLUMNS, [row(one) for one in found])
+        print_table(COLUMNS, [row(one) for one in found], droppable=DROPPABLE)
     return ExitCode.OK
 
 
@@ -167,7 +167,7 @@ def remove(
         return ExitCode.OK
     if cluster is not None:
         _stop(cluster, cluster.node(name), timeout)
-    answer: dict[str, Any] = dict(_admin.ask_primary(asked, "standby/remove", {"node_id": name}, timeout, nodes))
+    answer: dict[str, Any] = dict(_admin.ask_primary(asked, "standby/remove", {"node_id": name}, timeout))
     if cluster is not None:
         answer["data_dir"] = _take_out(cluster, name)
     if as_json:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from helios_cli.commands._output import print_json, print_table
+from helios_cli.commands._output import console, fitting, print_json, print_table
 from helios_cli.commands.local import observation
 from helios_cli.commands.local.clusterfile import LocalCluster
 from helios_cli.commands.local.observation import Observation
@@ -15,20 +15,8 @@ from helios_cli.commands.local.observation import Observation
 if TYPE_CHECKING:
     from rich.table import Table
 
-COLUMNS: Final = (
-    "node",
-    "role",
-    "mode",
-    "state",
-    "term",
-    "pg",
-    "native",
-    "http",
-    "pid",
-    "shown up to",
-    "lag",
-    "checksum",
-)
+COLUMNS: Final = ("node", "role", "mode", "state", "term", "ports", "pid", "shown up to", "lag", "checksum")
+DROPPABLE: Final = ("shown up to", "term", "checksum", "mode", "pid")
 COLOURS: Final = {"serving": "green", "streaming": "green", "catchup": "yellow", "starting": "yellow", "frozen": "cyan"}
 WATCH_S: Final = 1.0
 
@@ -59,9 +47,9 @@ def rows(seen: Sequence[Observation]) -> list[tuple[object, ...]]:
     primary = observation.primary_of(seen)
     return [
         (
-            one.node.name, one.role, one.node.mode, one.state, one.term or "", one.node.pg_port, one.node.native_port,
-            one.node.http_port, one.process.pid if one.process else "", str(one.committed) if one.status else "",
-            "" if one is primary else _lag(one, primary), one.checksum[:8],
+            one.node.name, one.role, one.node.mode, one.state, one.term or "",
+            "/".join(map(str, one.node.ports.values())), one.process.pid if one.process else "",
+            str(one.committed) if one.status else "", "" if one is primary else _lag(one, primary), one.checksum[:8],
         )
         for one in seen
     ]  # fmt: skip
@@ -92,36 +80,26 @@ def show(cluster: LocalCluster, seen: Sequence[Observation], *, as_json: bool) -
     if as_json:
         print_json(record(cluster, seen))
     elif sys.stdout.isatty():
-        from helios_cli.commands._output import console
-
         console().print(table(cluster, seen))
     else:
         print_table(COLUMNS, rows(seen))
 
 
 def table(cluster: LocalCluster, seen: Sequence[Observation]) -> Table:
-    """As rich draws it; in a narrow terminal without the last columns."""
+    """As rich draws it; in a narrow terminal without some columns."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
-    drawn = Table(
-        title=escape(str(cluster.path)),
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        header_style="bold",
-        padding=(0, 1, 0, 0),
-    )
-    for name in COLUMNS:
-        right = name in ("term", "pg", "native", "http", "pid")
-        drawn.add_column(name, justify="right" if right else "left", no_wrap=True)
-    for one, row in zip(seen, rows(seen), strict=True):
-        cells = [escape(str(cell)) for cell in row]
-        colour = COLOURS.get(one.state, "red")
-        cells[3] = f"[{colour}]{cells[3]}[/]"
-        if one.leads:
-            cells[1] = f"[bold]{cells[1]}[/]"
-        drawn.add_row(*cells)
+    drawn = Table(title=escape(str(cluster.path)), title_justify="left", box=box.SIMPLE_HEAD, header_style="bold")
+    cells = [[escape(str(cell)) for cell in row] for row in rows(seen)]
+    shown = fitting(COLUMNS, cells, DROPPABLE, console().width)
+    for i in shown:
+        drawn.add_column(COLUMNS[i], justify="right" if COLUMNS[i] in ("term", "pid") else "left", no_wrap=True)
+    for one, row in zip(seen, cells, strict=True):
+        row[3] = f"[{COLOURS.get(one.state, 'red')}]{row[3]}[/]"
+        row[1] = f"[bold]{row[1]}[/]" if one.leads else row[1]
+        drawn.add_row(*(row[i] for i in shown))
     return drawn
 
 

@@ -1,0 +1,382 @@
+"""``cluster`` and the verbs that move the lead, with real processes; and the parts they stand on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from support.node_process import free_port, wait_until
+
+from helios_cli.cli import main
+from helios_cli.commands import _output
+from helios_cli.commands.local import clusterfile, layout, processes
+from helios_cli.engine.errors import ConfigError
+from helios_cli.engine.observe import machine
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith(("PG", "HELIOSDB_"))]:
+        monkeypatch.delenv(name)
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    code = main([str(one) for one in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def asked(capsys: pytest.CaptureFixture[str], *arguments: object, code: int = 0) -> Any:
+    """The JSON that a command prints when it ends as it should."""
+    found, out, err = call(capsys, *arguments, "--json")
+    assert found == code, out + err
+    return json.loads(out)
+
+
+def base_port() -> int:
+    """The first of a hundred ports of which the first thirty are free."""
+    while True:
+        port = free_port() // 100 * 100
+        if all(machine.port_use("127.0.0.1", port + number).free for number in range(40)):
+            return port
+
+
+# The parts ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_ports_and_names_of_the_tutorial() -> None:
+    nodes = layout.new_nodes(3, None, None)
+    assert [(one.name, one.role, one.mode, *one.ports.values()) for one in nodes] == [
+        ("primary", "primary", "sync", 5432, 5433, 8080),
+        ("standby-sync", "standby", "sync", 5442, 5443, 8081),
+        ("standby-async", "standby", "async", 5452, 5453, 8082),
+    ]
+    nodes = layout.new_nodes(4, "quorum", 7000)
+    assert [one.name for one in nodes] == ["primary", "standby-quorum", "standby-quorum-2", "standby-quorum-3"]
+    assert nodes[3].ports == {"pg": 7030, "native": 7031, "http": 7032}
+
+
+def test_the_file_is_read_back_and_keeps_what_people_wrote(tmp_path: Path) -> None:
+    cluster = clusterfile.LocalCluster(tmp_path, layout.new_nodes(2, "async", 7000), ("max_connections=7",))
+    clusterfile.write(cluster)
+    assert clusterfile.read(tmp_path) == cluster
+    text = (
+        cluster.path.read_text()
+        .replace("[[nodes]]", "# mine\n[[nodes]]", 1)
+        .replace('mode = "async"', 'mode = "async" # why')
+    )
+    cluster.path.write_text(text + 'note = "kept"\n')
+    clusterfile.write(
+        clusterfile.with_nodes(cluster, (*cluster.nodes, clusterfile.LocalNode("c", "standby", "sync", 1, 2, 3)))
+    )
+    written = cluster.path.read_text()
+    assert 'note = "kept"' in written
+    assert "# why" in written
+    assert [one.name for one in clusterfile.read(tmp_path).nodes] == ["primary", "standby-async", "c"]
+
+
+NODE = '[[nodes]]\nname="{}"\nrole="{}"\nmode="sync"\npg_port=1\nnative_port=2\nhttp_port={}'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nodes = 3", "is not in order"),
+        ("[[nodes]", "is no TOML"),
+        ("", "nodes is missing"),
+        ("nodes = []", "names no node"),
+        (NODE.format("a", "king", 3), "role 'king'"),
+        (NODE.format("a/b", "primary", 3), "cannot be the name"),
+        (NODE.format("a", "primary", 99999), "the ports of a"),
+        (NODE.format("a", "primary", 2), "the port 2 twice"),
+    ],
+)
+def test_a_file_that_is_not_in_order_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / clusterfile.NAME).write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        clusterfile.read(tmp_path)
+
+
+def test_where_the_cluster_is_looked_for(tmp_path: Path) -> None:
+    assert clusterfile.find(None, {}) is None
+    (tmp_path / clusterfile.DIRECTORY).mkdir()
+    (tmp_path / clusterfile.DIRECTORY / clusterfile.NAME).touch()
+    assert clusterfile.find(None, {}) == Path(clusterfile.DIRECTORY)
+    (tmp_path / clusterfile.NAME).touch()
+    assert clusterfile.find(None, {}) == Path()
+    assert clusterfile.find(None, {"HELIOSDB_CLUSTER": "x/cluster.toml"}) == Path("x")
+    assert clusterfile.find("y", {"HELIOSDB_CLUSTER": "x"}) == Path("y")
+
+
+def test_a_number_that_was_given_to_another_process_is_never_signalled(tmp_path: Path) -> None:
+    other = subprocess.Popen(["sleep", "60"])
+    try:
+        real = processes.identify(other.pid)
+        assert real is not None and real.state == "running"
+        former = processes.Process(other.pid, real.start_ticks - 1, real.boot_id)
+        assert former.state == "gone"
+        assert not former.send(signal.SIGKILL)
+        cluster = clusterfile.LocalCluster(tmp_path, layout.new_nodes(1, None, None))
+        for ticks, boot in ((real.start_ticks - 1, real.boot_id), (real.start_ticks, "another boot")):
+            cluster.pid_file(cluster.nodes[0]).write_text(
+                json.dumps({"pid": other.pid, "start_ticks": ticks, "boot_id": boot})
+            )
+            assert processes.find(cluster, cluster.nodes[0]) is None
+        assert other.poll() is None
+        assert real.send(signal.SIGSTOP)
+        wait_until(lambda: real.state == "frozen", "the process is frozen")
+        assert real.send(signal.SIGKILL)
+        assert real.wait_gone(10)
+        assert not real.send(signal.SIGKILL)
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_a_narrow_terminal_sees_fewer_columns() -> None:
+    columns, cells = ("a", "bb", "c"), [["1234567", "1", "12345"]]
+    assert _output.fitting(columns, cells, ("c", "bb"), 80) == [0, 1, 2]
+    assert _output.fitting(columns, cells, ("c", "bb"), 20) == [0, 1]
+    assert _output.fitting(columns, cells, ("c", "bb"), 5) == [0]
+
+
+# What is refused, and what a dry run says -----------------------------------------------------------------------------
+
+
+def test_a_taken_port_names_its_holder_and_nothing_is_written(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    first = base_port()
+    with socket.create_server(("127.0.0.1", first + 11)):
+        code, out, err = call(capsys, "cluster", "up", "--base-port", first)
+    assert (code, out) == (1, "")
+    assert f"native port {first + 11} of standby-sync is held by" in err
+    assert f"(process {os.getpid()})" in err
+    assert "hint: Choose other ports with --base-port" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_writes_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    plan = asked(capsys, "cluster", "up", "--nodes", 2, "--mode", "quorum", "--base-port", 7000, "--dry-run")
+    assert [step["node"] for step in plan["start"]] == ["primary", "standby-quorum"]
+    primary, standby = (step["command"] for step in plan["start"])
+    assert primary[:2] == ["heliosdb-nano", "start"]
+    assert "--primary-host" not in primary
+    assert standby[standby.index("--primary-port") + 1] == "7001"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_cluster_and_with_wrong_options(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = call(capsys, "cluster", "status")
+    assert (code, err.splitlines()[0]) == (2, "error: no cluster.toml here")
+    assert call(capsys, "cluster", "up", "--mode", "slow")[0] == 2
+    assert call(capsys, "cluster", "up", "--set", "no_such_setting=1", "--dry-run")[0] == 2
+    assert call(capsys, "cluster", "down", "--dir", "nowhere")[0] == 2
+
+
+# Real clusters --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def end_clusters(tmp_path: Path) -> Iterator[None]:
+    """No process of a test's clusters outlives it; what they said is shown when the test fails."""
+    yield
+    for path in tmp_path.rglob(clusterfile.NAME):
+        cluster = clusterfile.read(path.parent)
+        for node in cluster.nodes:
+            process = processes.find(cluster, node)
+            if process is not None:
+                process.send(signal.SIGKILL)
+                process.wait_gone(10)
+            sys.stdout.write(f"--- {node.name}: {processes.last_words(cluster, node, 20)}\n")
+
+
+def states(capsys: pytest.CaptureFixture[str], code: int) -> dict[str, str]:
+    return {one["name"]: one["state"] for one in asked(capsys, "cluster", "status", code=code)["nodes"]}
+
+
+@pytest.mark.usefixtures("end_clusters")
+def test_the_life_of_the_processes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, out, err = call(capsys, "cluster", "up", "--nodes", 2, "--mode", "async", "--base-port", base_port())
+    assert code == 0, err
+    assert "started primary, standby-async" in err and "waiting: " in err
+    header, *rows = out.splitlines()
+    assert header.split()[:6] == ["node", "role", "mode", "state", "term", "ports"]
+    assert [row.split()[:4] for row in rows] == [
+        ["primary", "primary", "async", "serving"], ["standby-async", "standby", "async", "streaming"],
+    ]  # fmt: skip
+    found = asked(capsys, "cluster", "status")
+    assert found["healthy"] and found["primary"] == "primary"
+    assert found["nodes"][0]["database_checksum"] == found["nodes"][1]["database_checksum"]
+
+    assert asked(capsys, "cluster", "freeze", "standby-async")["signal"] == "SIGSTOP"
+    assert states(capsys, 6) == {"primary": "serving", "standby-async": "frozen"}
+    asked(capsys, "cluster", "thaw", "standby-async")
+    pid = found["nodes"][0]["pid"]
+    assert asked(capsys, "cluster", "kill", "@primary", "--dry-run") == {
+        "node": "primary", "pid": pid, "signal": "SIGKILL", "done": False,
+    }  # fmt: skip
+    asked(capsys, "cluster", "kill", "@primary")
+    assert states(capsys, 6)["primary"] == "down"
+    code, _, err = call(capsys, "cluster", "kill", "primary")
+    assert (code, err.splitlines()[0]) == (1, "error: primary is not running")
+    assert "cluster start primary" in err
+
+    again = asked(capsys, "cluster", "up")
+    assert again["healthy"] and again["nodes"][0]["pid"] != pid
+    assert call(capsys, "cluster", "up", "--nodes", 3)[0] == 2
+    code, _, err = call(capsys, "cluster", "down", "--delete")
+    assert (code, err.splitlines()[1]) == (5, "hint: Add --yes.")
+    asked(capsys, "cluster", "freeze", "standby-async")
+    assert asked(capsys, "cluster", "down", "--delete", "--yes")["stopped"] == ["primary", "standby-async"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("end_clusters")
+def test_the_lead_moves_and_no_row_is_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    asked(capsys, "cluster", "up", "--nodes", 3, "--base-port", base_port())
+    wait_until(lambda: counting(capsys) == ["primary", "standby-sync"], "the sync standby's copy counts")
+    assert [one["node_id"] for one in asked(capsys, "standby", "list")["standbys"]] == ["standby-async", "standby-sync"]
+    asked(capsys, "workload", "run", "--duration", 0.5, "--rate", 0, "-c", 2, "--ledger", "x.ledger")
+
+    plan = asked(capsys, "switchover", "--dry-run")
+    assert (plan["from"], plan["to"], len(plan["steps"])) == ("primary", "standby-sync", 4)
+    assert call(capsys, "promote", "--node", "standby-sync")[0] == 5  # the primary is there
+    code, out, err = call(capsys, "switchover", "--node", "standby-async")  # one that has to name the primary
+    assert code == 0, err
+    assert "[5/5] Demoting old primary to standby...\n  Old primary demoted ✓\n\n=== Switchover Complete ===\n" in out
+    assert asked(capsys, "topology")["primary_id"] == "standby-sync"
+
+    asked(capsys, "cluster", "kill", "@primary")
+    wait_until(lambda: call(capsys, "promote", "--node", "primary", "--dry-run")[0] == 0, "the old primary may lead")
+    assert "primary of term" in asked(capsys, "promote", "--node", "primary")["result"]
+    asked(capsys, "cluster", "start", "standby-sync")
+    assert asked(capsys, "topology")["primary_id"] == "primary"
+    assert asked(capsys, "workload", "ledger", "verify", "x.ledger")["passed"]
+
+
+def counting(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The nodes whose copies count, sorted."""
+    return sorted(one["node_id"] for one in asked(capsys, "topology")["nodes"] if one["in_sync"])
+
+
+@pytest.mark.usefixtures("end_clusters")
+def test_standbys_come_and_go(capsys: pytest.CaptureFixture[str]) -> None:
+    asked(capsys, "cluster", "up", "--nodes", 1, "--mode", "async", "--base-port", base_port())
+    assert "--primary-host" in asked(capsys, "standby", "add", "--dry-run")["command"]
+    added = asked(capsys, "standby", "add", "extra")
+    assert [(one["name"], one["role"]) for one in added["nodes"]] == [("primary", "primary"), ("extra", "standby")]
+    assert call(capsys, "standby", "add", "extra")[0] == 1
+    http = added["nodes"][1]["ports"]["http"]
+    command = asked(capsys, "standby", "add", "far", "--node", f"127.0.0.1:{http}")["command"]
+    assert command[command.index("--primary-port") + 1] == str(added["nodes"][0]["ports"]["native"])
+
+    for verb, said in (("pause", "paused"), ("resume", "resumed")):
+        assert said in asked(capsys, verb)["result"]
+    assert call(capsys, "standby", "remove", "primary")[0] == 5
+    assert "removed" in asked(capsys, "standby", "remove", "extra")["result"]
+    assert [one["name"] for one in asked(capsys, "cluster", "status")["nodes"]] == ["primary"]
+    assert Path(clusterfile.DIRECTORY, "extra", "log").is_dir()
+
+
+# The admin verbs' way, against answers that are made up ---------------------------------------------------------------
+
+
+class Answers(BaseHTTPRequestHandler):
+    pages: ClassVar[dict[str, tuple[int, Any]]] = {}
+    heard: ClassVar[list[tuple[str, str, Any]]] = []
+
+    def do_GET(self) -> None:
+        self._answer(None)
+
+    def do_POST(self) -> None:
+        self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+    def _answer(self, body: Any) -> None:
+        self.heard.append((self.path, self.headers.get("Authorization", ""), body))
+        status, page = self.pages.get(self.path, (404, {"error": "no such page"}))
+        data = json.dumps(page).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def fake() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), Answers)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    Answers.heard = []
+    yield f"127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_the_token_and_the_arguments_arrive(
+    capsys: pytest.CaptureFixture[str], fake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Answers.pages = {"/admin/promote": (200, {"result": "done", "heard": ["a", "b"], "data_loss": ""})}
+    code, _, err = call(capsys, "promote", "--node", fake)
+    assert code == 2
+    assert "--token-file" in err and Answers.heard == []
+    monkeypatch.setenv("HELIOSDB_HTTP_TOKEN", "from the environment")
+    code, out, _ = call(capsys, "promote", "--node", fake, "--allow-data-loss")
+    assert (code, out) == (0, "done\nheard: a, b\n")
+    (tmp_path / "t").write_text("of the file\n")
+    call(capsys, "promote", "--node", fake, "--token-file", "t", "--dry-run")
+    assert Answers.heard == [
+        ("/admin/promote", "Bearer from the environment", {"allow_data_loss": True, "dry_run": False}),
+        ("/admin/promote", "Bearer of the file", {"allow_data_loss": False, "dry_run": True}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "message"),
+    [
+        ((500, {"error": "2 commits would be lost", "sqlstate": "55000", "hint": "h"}), 5, "2 commits would be lost"),
+        ((400, {"error": "dry_run is true or false", "sqlstate": "22023"}), 1, "dry_run is true or false"),
+        ((503, {"error": "starting", "sqlstate": "57P03"}), 3, "starting"),
+        ((403, {"error": "wrong token"}), 3, "wrong token"),
+        ((404, {"error": "no such admin verb"}), 1, "does not know promote"),
+        ((500, "rubbish"), 1, "rubbish"),
+    ],
+)
+def test_refusals_have_their_exit_codes(
+    capsys: pytest.CaptureFixture[str], fake: str, monkeypatch: pytest.MonkeyPatch, answer: tuple[int, Any], code: int,
+    message: str,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("HELIOSDB_HTTP_TOKEN", "secret")
+    Answers.pages = {"/admin/promote": answer}
+    found, _, err = call(capsys, "promote", "--node", fake)
+    assert (found, message in err) == (code, True), err
+
+
+def test_a_node_that_does_not_lead_sends_on_to_the_primary(
+    capsys: pytest.CaptureFixture[str], fake: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HELIOSDB_HTTP_TOKEN", "secret")
+    refusal = {"error": "node b is not the primary", "sqlstate": "55000", "hint": f"Ask {fake}."}
+    Answers.pages = {"/admin/pause": (500, refusal)}
+    assert call(capsys, "pause", "--node", fake)[0] == 5  # in a circle: it ends
+    assert len(Answers.heard) == 4
+    Answers.pages = {"/admin/pause": (500, {**refusal, "hint": None})}
+    assert call(capsys, "pause", "--node", fake)[0] == 5
+    assert len(Answers.heard) == 5
