@@ -5,9 +5,11 @@ Run this file as a script to write the examples anew after a change of the forma
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,12 +19,23 @@ from helios_cli.engine.log.controlrecord import ControlRecord, encode_control
 from helios_cli.engine.log.encoder import MAX_PART_PAGES
 from helios_cli.engine.log.record import Flags, Kind, decode_record, encode_record
 from helios_cli.engine.log.segment import SegmentHeader, encode_segment_header
+from helios_cli.engine.replication import copying, messages
 from helios_cli.engine.storage.pagelog import SEGMENT_BYTES
 from helios_cli.engine.types import LOCK_BYTE_PAGE, PAGE_SIZE, Lsn, Term
+from helios_cli.engine.wire import peer
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "FORMAT.md"
 CLUSTER = bytes(range(0x10, 0x20))
 TERM = Term(1, 0x1122334455667788)
+HELLO = messages.Hello(
+    "n2", CLUSTER.hex(), bytes(16).hex(), "standby", "10.0.0.2", 5432, 5433, 8080, "async", "ab" * 16
+).to_body()
+CHALLENGE = messages.Challenge("cd" * 16, True).to_body()
+HEARTBEAT = messages.Heartbeat(Lsn(0x1000), Lsn(0x2000), 1_700_000_000_000_000)
+JSON_OF: dict[peer.Kind, Any] = {
+    peer.Kind.SNAPSHOT: copying.Snapshot,
+}
+"""Messages that are not named as their kind."""
 
 
 def example_record() -> bytes:
@@ -60,7 +73,20 @@ def hex_lines(data: bytes, skip: range = range(0)) -> str:
 
 
 def examples() -> dict[str, str]:
-    return {"record": hex_lines(example_record()), "segment": hex_lines(example_segment(), range(64, 4080))}
+    return {
+        "record": hex_lines(example_record()),
+        "segment": hex_lines(example_segment(), range(64, 4080)),
+        "hello": hex_lines(peer.preface() + peer.encode_frame(peer.Kind.HELLO, Term(0), HELLO, compress=False)),
+        "proof": hex_lines(
+            peer.encode_frame(peer.Kind.CHALLENGE, Term(0), CHALLENGE, compress=False)
+            + peer.encode_frame(peer.Kind.PROOF, Term(0), example_proof(), compress=False)
+        ),
+        "heartbeat": hex_lines(peer.encode_frame(peer.Kind.HEARTBEAT, TERM, HEARTBEAT.to_body(), compress=False)),
+    }
+
+
+def example_proof() -> bytes:
+    return messages.Proof(messages.prove(b"an example's secret", "caller", HELLO, CHALLENGE)).to_body()
 
 
 def block(name: str, text: str) -> re.Match[str]:
@@ -97,7 +123,7 @@ def expand(item: str) -> list[str]:
     return [item] if item[-1] in "sx" else [item[-1]] * int(item[:-1] or 1)
 
 
-@pytest.mark.parametrize("name", ["record", "segment"])
+@pytest.mark.parametrize("name", ["record", "segment", "hello", "proof", "heartbeat"])
 def test_the_examples_are_what_the_code_writes(name: str) -> None:
     assert block(name, DOCUMENT.read_text())[1] == f"```\n{examples()[name]}\n```\n"
 
@@ -117,6 +143,11 @@ def test_the_example_reads_back() -> None:
         ("segment", segment._FIELDS, [(56, 4036), (4092, 4)]),
         ("checksums", checksum._HEADER, []),
         ("control", controlrecord._FIELDS, [(4092, 4)]),
+        ("frame", peer._HEADER, [(24, 4)]),
+        ("records", messages._RECORDS, []),
+        ("heartbeat", messages._HEARTBEAT, []),
+        ("acknowledge", messages._ACKNOWLEDGE, []),
+        ("preface", struct.Struct("<6sBB"), []),
     ],
 )
 def test_the_tables_are_the_layout_of_the_code(name: str, fields: struct.Struct, tail: list[tuple[int, int]]) -> None:
@@ -149,6 +180,43 @@ def test_the_numbers_in_the_text_are_those_of_the_code() -> None:
     assert f"preallocated file, {SEGMENT_BYTES >> 20} MiB by default" in text
     assert f"more than {MAX_PART_PAGES} changed pages" in text
     assert f"a header of {record.HEADER_BYTES} bytes" in text
+
+
+def message_rows() -> list[list[str]]:
+    _, _, rest = DOCUMENT.read_text().partition("<!-- table: messages -->\n")
+    return [line.strip("| ").split(" | ") for line in rest.partition("\n\n")[0].splitlines()[2:]]
+
+
+def test_every_message_has_its_row() -> None:
+    assert [(int(row[0]), row[1]) for row in message_rows()] == sorted((kind.value, kind.name) for kind in peer.Kind)
+    assert all(len(row) == 5 and row[2] in ("up", "down", "both") and row[4] for row in message_rows())
+
+
+@pytest.mark.parametrize("kind", peer.Kind, ids=lambda kind: kind.name)
+def test_the_row_of_a_message_names_its_fields(kind: peer.Kind) -> None:
+    body = next(row[3] for row in message_rows() if row[1] == kind.name)
+    name = kind.name.title().replace("_", "")
+    message = JSON_OF.get(kind) or getattr(messages, name, None)
+    if message is None or hasattr(messages, f"_{kind.name}"):
+        assert "JSON" not in body
+    else:
+        fields = [field.name for field in dataclasses.fields(message)]
+        assert re.findall(r"`(\w+)`", body.partition("JSON: ")[2]) == fields
+
+
+def test_the_limits_between_nodes_are_those_of_the_code() -> None:
+    text = DOCUMENT.read_text()
+    assert fixed_layout("frame")[-1] == (24, 4)
+    assert peer.HEADER_BYTES == 28
+    assert f"at most {peer.BODY_MAX} |" in text
+    assert f"than {peer.BODY_MAX}, or {messages.HANDSHAKE_MAX} before the handshake is over" in text
+    assert f"Bodies of {peer.COMPRESS_FROM} bytes and more are compressed" in text
+    assert f"printable and at most {messages.TEXT_MAX} characters" in text
+    assert f"at most {copying.HASHES_MAX}. WANT_PAGES are at most {copying.PAGES_MAX} page numbers" in text
+    assert f"This page describes version {peer.VERSION_MAX}" in text
+    assert peer.VERSION_MIN == peer.VERSION_MAX
+    for bare in (peer.MAGIC, peer.TLS_WANTED, peer.TLS_UNKNOWN):
+        assert f"`{bare.decode()}`" in text
 
 
 if __name__ == "__main__":

@@ -71,7 +71,6 @@ class Kind(enum.IntEnum):
     ANSWER = 41
     ANNOUNCE = 42
     TAKE_OVER = 43
-    BYE = 30
 
 
 _KINDS: Final = {int(kind): kind for kind in Kind}
