@@ -7,13 +7,14 @@ import dataclasses
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
 
 from bench import chart, report, resources
+from bench.pairs import NodePair, PostgresPair
 from bench.pgbench import find
 from bench.results import Measurement, exit_code
 from bench.runner import Plan, Runner
@@ -56,7 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     full = not options.quick and options.only is None
     plan = make_plan(options)
     measurements: list[Measurement] = []
-    runner = Runner(plan, _maker(options.ours, options.directory), _theirs(binaries, options.directory), console.print)
+    runner = Runner(
+        plan,
+        _maker(options.ours, options.directory),
+        _theirs(binaries, options.directory),
+        console.print,
+        _pairs(binaries, options.directory) if options.ours == "node" else None,
+    )
     with tempfile.TemporaryDirectory(prefix="bench-", dir=options.directory) as workspace:
         Path(workspace).chmod(0o755)
         try:
@@ -120,6 +127,11 @@ def _maker(kind: str, base: Path | None) -> Callable[[], Server]:
 
 def _theirs(binaries: Path | None, base: Path | None) -> Callable[[], Server] | None:
     return None if binaries is None else lambda: PostgresServer(binaries, base)
+
+
+def _pairs(binaries: Path | None, base: Path | None) -> Mapping[str, Callable[[], Server]]:
+    ours: dict[str, Callable[[], Server]] = {"ours": lambda: NodePair(base)}
+    return ours if binaries is None else ours | {"theirs": lambda: PostgresPair(binaries, base)}
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:

@@ -40,6 +40,7 @@ class Cell:
 MUSTS: Final = {("select", 8): 0.5, ("select", 64): 0.8, ("update", 8): 0.7, ("update", 64): 1.2}
 MUSTS_TPCB: Final = 0.4
 MUST_COPY: Final = 0.15
+MUSTS_REPLICATED: Final = {8: 0.5, 64: 0.8}
 
 _PROTOCOLS: Final = {
     "select": ("simple", "extended", "prepared"),
@@ -55,6 +56,15 @@ def pgbench_cells() -> list[Cell]:
         for workload, protocols in _PROTOCOLS.items()
         for clients in (1, 8, 64)
         for protocol in protocols
+    ]
+
+
+def replicated_cells() -> list[Cell]:
+    """Single-row updates that a synchronous standby has applied before they are answered."""
+    return [
+        Cell("replicated-update", clients, protocol, MUSTS_REPLICATED.get(clients), clients == 8)
+        for clients in (1, 8, 64)
+        for protocol in ("simple", "prepared")
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,8 +40,17 @@ Make = Callable[[], Server]
 class Runner:
     """Measures our server against another; ``make_theirs`` is None when PostgreSQL is not installed."""
 
-    def __init__(self, plan: Plan, make_ours: Make, make_theirs: Make | None, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        make_ours: Make,
+        make_theirs: Make | None,
+        say: Callable[[str], None],
+        pairs: Mapping[str, Make] | None = None,
+    ) -> None:
+        """``pairs`` make a primary with its synchronous standby, by side."""
         self.plan = plan
+        self._pairs = pairs or {}
         self.versions: dict[str, str] = {}
         self._makers: dict[str, Make] = {"ours": make_ours}
         if make_theirs is not None:
@@ -51,6 +60,9 @@ class Runner:
 
     def run(self, workspace: Path) -> Iterator[Measurement]:
         """Every measurement asked for, as it is done. Raises ServerFailed when a server does not start at all."""
+        yield from self._replicated(workspace)
+        if self.plan.only is not None and "replicated" in self.plan.only:
+            return
         startup = [Measurement(f"startup-{kind}", "s", "lower") for kind in ("fresh", "existing")]
         for side, make in self._makers.items():
             self._servers[side] = make()
@@ -59,6 +71,24 @@ class Runner:
         yield from self._memory()
         yield from self._pgbench(workspace)
         yield from self._copy(workspace)
+
+    def _replicated(self, workspace: Path) -> Iterator[Measurement]:
+        wanted = [cell for cell in cells.replicated_cells() if self.plan.wants(cell.name, quick=cell.quick)]
+        if not wanted or not self._pairs:
+            return
+        script = workspace / "update.sql"
+        script.write_text(cells.UPDATE_SCRIPT)
+        for side, make in self._pairs.items():
+            self._servers[side] = server = make()
+            self._say(f"starting {server.name} with a synchronous standby")
+            server.prepare()
+            server.start()
+        failure = self._load()
+        for cell in wanted:
+            measurement = Measurement(cell.name, "tps", must=cell.must, errors=list(failure))
+            options = cell.options({"replicated-update": str(script)}, self.plan.scale)
+            yield self._measure(measurement, self._timed_run(measurement, options, cell.clients))
+        self.close()
 
     def close(self) -> None:
         """Stop the servers and delete their directories."""
