@@ -28,7 +28,7 @@ from helios_cli.engine.replication.config import ClusterConfig, Member
 from helios_cli.engine.replication.lag import LogClock
 from helios_cli.engine.replication.rule import SyncMode
 from helios_cli.engine.replication.view import ClusterView
-from helios_cli.engine.storage import copytarget
+from helios_cli.engine.storage import copytarget, rewind
 from helios_cli.engine.storage.membership import save_role
 from helios_cli.engine.types import Lsn, Term
 from helios_cli.engine.wire.peer import Kind
@@ -377,8 +377,10 @@ class Replication:
                 log.warning("node %s gave the lead away, and this node cannot take it: %s", message.node_id, error)
 
     def must_rewind(self, fork: Lsn, history: History) -> None:
-        """The own log has records behind ``fork`` that the node that is followed has not."""
+        """The own log has records behind ``fork`` that the primary has not: the next life begins by going back."""
         self.node.event("forked", f"the log of this node and the primary's part at {fork}", severity="warning")
+        self.node.store.control.update(state=f"{rewind.PARTED}{fork}")
+        self.node.begin_again(f"it has to go back to {fork}")
         raise PeerRefused(f"this node has records behind {fork} that the primary has not")
 
     def must_reseed(self, reason: str) -> None:
