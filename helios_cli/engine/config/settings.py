@@ -222,6 +222,16 @@ class Settings:
         5433, "replication", "Port of the protocol between nodes at primary_host.", 1, 65535, auto=False
     )
 
+    forward_timeout: int = _duration(
+        30_000,
+        "replication",
+        "Longest time that a write on a standby waits for the primary before it fails.",
+        reload=True,
+    )
+    forward_connections: int = _number(
+        64, "replication", "Most sessions at the primary that a standby keeps for its clients' writes.", 1, 10_000
+    )
+
     log_level: str = _word(
         "info",
         "logging",

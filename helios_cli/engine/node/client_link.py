@@ -6,15 +6,18 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.node.copy_in import TakesBytes
 from helios_cli.engine.node.engine import Engine
 from helios_cli.engine.node.session import Session
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.wire import backend
 
 log = logging.getLogger(__name__)
+
+SYNC: Final = b"S"[0]
 
 
 if TYPE_CHECKING:
@@ -150,6 +153,76 @@ class ClientLink(asyncio.Protocol):
     def copy_over(self, rest: bytes) -> None:
         """COPY has ended; ``rest`` came behind it."""
         self._buffer = rest
+
+    def _send_head(self) -> None:
+        head, self._head = self._head, b""
+        if head:
+            self._out.append(head)
+
+    def wait(self, head: bytes = b"") -> None:
+        """A statement is on its way; :meth:`group_done` or :meth:`group_failed` will be called.
+
+        With a ``head`` Sync has been read, and a failure may come through :meth:`fail`, which sends that first.
+        """
+        self._waiting = True
+        self._head = head
+        self._ends_implicit = bool(head)
+
+    def _await_client(self) -> None:
+        """All that has come is done. Without a Sync the transaction of a pipeline stays open."""
+        session = self.session
+        if not self._waiting and session.transaction is not None and not session.idle_since:
+            session.went_idle(within=True)
+
+    def _sync_follows(self) -> bool:
+        """Whether the statement in hand is alone before Sync, and so may commit by itself."""
+        data, end = self._next
+        return end < len(data) and data[end] == SYNC
+
+    # The primary's side of the dialogue ------------------------------------------------------------------------------
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the client takes its answers slower than they come."""
+        return self._paused_writing
+
+    def relay_begins(self, relay: TakesBytes) -> None:
+        """The message in hand and what follows it go to the primary."""
+        self._waiting = True
+        self.session.copy = relay
+        rest = self._take_rest()
+        if rest:
+            relay.data_received(rest)
+
+    def relay_over(self, rest: bytes) -> None:
+        """The primary has answered, ReadyForQuery included; ``rest`` came behind it."""
+        self._waiting = self._skipping = False
+        self._simple = None
+        self.session.statement_now_us = 0
+        self._buffer = rest
+        if self.session.closed:
+            self.session.clean_up()
+        elif not self._dispatching:
+            self.flush()
+            self._go_on()
+
+    def relay_failed(self, rest: bytes) -> None:
+        """The relay is given up before anything was sent; ``rest`` came behind the message in hand."""
+        self._buffer = rest
+
+    def relay_lost(self, rest: bytes, error: HeliosError | None, *, answered: bool) -> None:
+        """The primary is gone. ``error`` is for the unit in hand, if there is one; ``answered``: its end was sent on."""
+        self._buffer = rest
+        if error is None:
+            self._waiting = False
+            self._simple = None
+            self._go_on()
+            return
+        self._ends_implicit = answered
+        self.session.failed(error)
+
+    def _go_on(self) -> None:
+        raise NotImplementedError
 
     def _take_rest(self) -> bytes:
         if self._dispatching:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import apsw
 
-from helios_cli.engine.errors import ProtocolViolation, QueryCanceled
+from helios_cli.engine.errors import HeliosError, ProtocolViolation, QueryCanceled
 from helios_cli.engine.sql.actions import CopyIn
 from helios_cli.engine.storage.io_errors import is_no_room, note_errno
 from helios_cli.engine.wire.copy import CopyParser
@@ -22,6 +22,22 @@ BATCH_MIN: Final = 64 * 1024
 """Bytes worth a trip to the thread, unless the client is waiting."""
 
 MESSAGE_MAX: Final = 0x3FFF_FFFF
+
+
+class TakesBytes(Protocol):
+    """What a session hands its client's bytes to, instead of reading messages from them."""
+
+    def data_received(self, data: bytes) -> bool:
+        """Bytes from the client; False when it should not be read for now."""
+
+    def wants_more(self) -> bool:
+        """Whether reading may go on."""
+
+    def cancel(self, reason: HeliosError) -> bool:
+        """The statement in hand is to end; False when that is somebody else's business."""
+
+    def abort(self) -> None:
+        """The client is gone."""
 
 
 class CopyReceiver:
@@ -64,6 +80,10 @@ class CopyReceiver:
     def wants_more(self) -> bool:
         """Whether reading may go on."""
         return self._pending_bytes < READ_AHEAD_MAX // 2
+
+    def cancel(self, reason: HeliosError) -> bool:
+        """The thread is interrupted by whoever knows its connection."""
+        return False
 
     def abort(self) -> None:
         """The client is gone."""

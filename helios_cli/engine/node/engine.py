@@ -37,6 +37,7 @@ from helios_cli.engine.storage.system_relations import PLANNER_RELATIONS
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.checkpointer import Checkpointer
+    from helios_cli.engine.node.forwarder import QueryForwarder
     from helios_cli.engine.node.session import Session
 
 log = logging.getLogger(__name__)
@@ -120,6 +121,8 @@ class Engine:
         """What the node knows of its cluster, from any thread; None without a node."""
         self.events: EventLog | None = None
         """What has happened to the node; None without a node."""
+        self.forwarder: QueryForwarder | None = None
+        """Takes writes to the primary; None when this node leads, or is a standby that refuses them."""
         self.errors_unexpected = 0
         self._io_failure_told = float("-inf")
         self.planner = Planner()
@@ -189,6 +192,9 @@ class Engine:
     def standby_refusal(self, refusal: Callable[[], HeliosError] | None) -> None:
         """Set on the loop; the clients that are connected hear of the other role by ``in_hot_standby``."""
         self._standby_refusal = refusal
+        if refusal is None and self.forwarder is not None:
+            forwarder, self.forwarder = self.forwarder, None
+            forwarder.close()
         for session in tuple(self.sessions.values()):
             session.report_role()
 

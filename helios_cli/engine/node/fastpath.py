@@ -307,7 +307,7 @@ def _run(frontend: Frontend, plan: Plan, answer: Answer, binds: Sequence[Any], h
 def _read_committed(frontend: Frontend, answer: Answer, binds: Sequence[Any], head: bytes, ready: bytes) -> bool:
     """Read the newest committed state, if a reader shows it and the session need not wait for its own commit."""
     pipeline = frontend.engine.pipeline
-    if frontend.session.floor_seq > pipeline.committed_seq:
+    if frontend.session.floor_seq > pipeline.committed_seq or frontend.session.gate is not None:
         return False
     reader = pipeline.reader()
     return reader is not None and _read(frontend, answer, reader.execute, binds, head, ready)
@@ -342,6 +342,8 @@ def _first_write(frontend: Frontend, plan: Plan, answer: Answer, binds: Sequence
     if transaction.read_only or transaction.isolation != "read committed":
         return False
     if session.unusual or session.private is not None or transaction.connection is not None:
+        return False
+    if session.engine.forwarder is not None:
         return False
     session.check_may_write(plan)
     transaction.started = True
@@ -401,7 +403,7 @@ def _result(answer: Answer, head: bytes, rows: list[Any] | None, changes: int) -
 
 def _submit(frontend: Frontend, plan: Plan, answer: Answer, binds: Sequence[Any], head: bytes) -> bool:
     session = frontend.session
-    if session.unusual:
+    if session.unusual or session.engine.forwarder is not None:
         return False
     session.check_may_write(plan)
 

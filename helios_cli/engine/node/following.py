@@ -12,6 +12,7 @@ from helios_cli.engine.errors import HeliosError, ReadOnlyError
 from helios_cli.engine.log.history import History
 from helios_cli.engine.node.applicator import WalApplicator
 from helios_cli.engine.node.clock import SystemClock
+from helios_cli.engine.node.forwarder import FORWARDING_MODES, QueryForwarder
 from helios_cli.engine.node.peer_link import Identity, PeerRefused
 from helios_cli.engine.node.receiver import WalReceiver
 from helios_cli.engine.replication import messages
@@ -75,6 +76,13 @@ class Following:
             on_failed=self._apply_failed,
         )
         self.receiver = WalReceiver(self, node.engine.loop, addresses, replication.tls)
+        engine = node.engine
+        self.forwarder = QueryForwarder(
+            engine.loop,
+            self.receiver.open_link,
+            links_max=engine.settings.forward_connections,
+            wait_s=lambda: engine.settings.forward_timeout / 1000,
+        )
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
@@ -84,6 +92,9 @@ class Following:
         pipeline.committed_lsn = self.applicator.applied
         pipeline.on_record = None
         node.engine.standby_refusal = self.refusal
+        if node.settings.replication_mode in FORWARDING_MODES:
+            node.engine.forwarder = self.forwarder
+        self._replication.sessions.retire()
         node.checkpointer.others_write = True
         self.applicator.start()
         self._task = node.engine.loop.create_task(self.receiver.run())
@@ -93,6 +104,8 @@ class Following:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        if not finish:
+            self.forwarder.close()
         ending = self.applicator.finish if finish else self.applicator.stop
         await self._node.engine.loop.run_in_executor(None, ending)
         # What the thread had still to tell the loop.
@@ -200,6 +213,8 @@ class Following:
     def lost(self, error: BaseException | None) -> None:
         """The connection has ended."""
         if self.upstream.connected:
+            if error is not None:
+                self.forwarder.primary_lost("the node that is followed is not heard of any more")
             self.upstream.connected = False
             self.upstream.connected_since_us = 0
             self._node.event(

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from helios_cli.engine.errors import FeatureNotSupported, HeliosError, ProtocolViolation, SqlError
-from helios_cli.engine.node import fastpath, utility
+from helios_cli.engine.node import consistency, fastpath, routing, utility
 from helios_cli.engine.node.client_link import ClientLink
 from helios_cli.engine.node.engine import INLINE
 from helios_cli.engine.node.planning import LOOP_MAX, plan_apart
@@ -152,15 +152,6 @@ class Frontend(ClientLink):
             # The general way meets the same error and reports it in its place.
             return False
 
-    def wait(self, head: bytes = b"") -> None:
-        """A statement is on its way; :meth:`group_done` or :meth:`group_failed` will be called.
-
-        With a ``head`` Sync has been read, and a failure may come through :meth:`fail`, which sends that first.
-        """
-        self._waiting = True
-        self._head = head
-        self._ends_implicit = bool(head)
-
     def group_done(self, data: bytes) -> None:
         """The write or COMMIT that a shortcut waited for is done; ``data`` is the complete answer."""
         if self.session.closed:
@@ -211,11 +202,6 @@ class Frontend(ClientLink):
         self._send_head()
         self._ends_implicit = self._simple is None
         self.retry(portal, 0)
-
-    def _send_head(self) -> None:
-        head, self._head = self._head, b""
-        if head:
-            self._out.append(head)
 
     def _dispatch(self, code: int, data: bytes, start: int, end: int) -> None:
         try:
@@ -309,12 +295,6 @@ class Frontend(ClientLink):
                 self._paused_reading = False
                 self.transport.resume_reading()
 
-    def _await_client(self) -> None:
-        """All that has come is done. Without a Sync the transaction of a pipeline stays open."""
-        session = self.session
-        if not self._waiting and session.transaction is not None and not session.idle_since:
-            session.went_idle(within=True)
-
     def _on_error(self, error: HeliosError) -> None:
         """Report an error and do what the protocol wants then."""
         if error.severity == "FATAL" or error.severity == "PANIC":
@@ -336,6 +316,8 @@ class Frontend(ClientLink):
         self._simple = None
         session.statement_over()
         session.statement_now_us = 0
+        if session.report_lsn and session.transaction is None:
+            consistency.report(session)
         self._answered = True
         self._out.append(session.status())
         if session.transaction is not None:
@@ -349,6 +331,10 @@ class Frontend(ClientLink):
             return
         session.statement_starts(sql)
         session.drop_unnamed()
+        if (session.engine.forwarder is not None or session.gate is not None) and routing.query(
+            self, sql, lambda: self._on_query(sql)
+        ):
+            return
         planned = session.plan(sql)
         if len(planned) == 1 and fastpath.query(self, *planned[0]):
             return
@@ -413,6 +399,10 @@ class Frontend(ClientLink):
         session.statement_starts(sql)
         if not name:
             session.statements.pop("", None)
+        if (session.engine.forwarder is not None or session.gate is not None) and routing.parse(
+            self, name, sql, oids, lambda: self._on_parse(name, sql, oids)
+        ):
+            return
         prepared = session.prepare(name, sql, oids)
         session.refuse_in_failed(prepared.plan)
         session.statements[name] = prepared
@@ -438,7 +428,9 @@ class Frontend(ClientLink):
         old = session.portals.get(portal_name)
         if old is not None:
             session.runner.close_portal(old)
-        session.portals[portal_name] = Portal(session, portal_name, plan, binds, formats, False)
+        session.portals[portal_name] = portal = Portal(session, portal_name, plan, binds, formats, False)
+        if session.engine.forwarder is not None:
+            portal.origin = (prepared, data[start:end])
         self._out.append(backend.BIND_COMPLETE)
 
     def _on_describe(self, kind: str, name: str) -> None:
@@ -467,16 +459,15 @@ class Frontend(ClientLink):
         portal = session.portals.get(name)
         if portal is None:
             raise SqlError(f'portal "{name}" does not exist', sqlstate="34000")
+        if (session.engine.forwarder is not None or session.gate is not None) and routing.execute(
+            self, portal, rows_max, lambda: self._on_execute(name, rows_max)
+        ):
+            return
         plan = portal.plan
         transactional = isinstance(plan.action, utility.TRANSACTIONAL) or plan.kind in (Kind.WRITE, Kind.DDL, Kind.COPY)
         if session.transaction is None and transactional and not self._sync_follows():
             session.begin(explicit=False)
         self._run_portal(portal, rows_max)
-
-    def _sync_follows(self) -> bool:
-        """Whether the statement in hand is alone before Sync, and so may commit by itself."""
-        data, end = self._next
-        return end < len(data) and data[end] == SYNC
 
     def _on_close(self, kind: str, name: str) -> None:
         session = self.session

@@ -7,6 +7,8 @@ replication mode's rule holds; only then do reads see it and does its client hea
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 import logging
 from collections import deque
 from collections.abc import Callable
@@ -56,6 +58,9 @@ class CommitPipeline:
         self._on_fatal = on_fatal
         self._seq_waiters: deque[tuple[int, Callback]] = deque()
         self._readable_waiters: deque[Callback] = deque()
+        self._lsn_waiters: list[tuple[Lsn, int, Callback]] = []
+        """A heap: the nearest LSN first, then in the order they came."""
+        self._tickets = itertools.count()
         self._unrecorded: Commit | None = None
         database.before_commit = self.settle
         database.after_lock = self._unlocked
@@ -205,6 +210,13 @@ class CommitPipeline:
                 return
         self._seq_waiters.append((seq, callback))
 
+    def after_lsn(self, lsn: Lsn, callback: Callback) -> None:
+        """Call back when everything up to ``lsn`` is committed, whoever wrote it; at once when it is."""
+        if lsn <= self.committed_lsn:
+            callback()
+        else:
+            heapq.heappush(self._lsn_waiters, (lsn, next(self._tickets), callback))
+
     async def quiesce(self) -> None:
         """Wait until nothing is in flight. The caller holds the writer's token, so nothing new is made."""
         if self.in_flight:
@@ -261,6 +273,8 @@ class CommitPipeline:
             for waiter in commit.waiters:
                 waiter()
         self._wake_seq_waiters()
+        while self._lsn_waiters and self._lsn_waiters[0][0] <= self.committed_lsn:
+            heapq.heappop(self._lsn_waiters)[2]()
         self.on_room()
 
     def _wake_seq_waiters(self) -> None:

@@ -44,7 +44,7 @@ class Portal:
     """A statement with its parameters bound, and how far its result has been taken."""
 
     __slots__ = (
-        "binds", "completes", "describe", "done", "encode", "formats", "job", "name", "noticed", "plan", "rows",
+        "binds", "completes", "describe", "done", "encode", "formats", "job", "name", "noticed", "origin", "plan", "rows",
         "rows_max", "sent", "sent_before", "session",
     )  # fmt: skip
 
@@ -70,6 +70,8 @@ class Portal:
         """Greatest number of rows the Execute in hand wants; 0 for all."""
         self.done = False
         self.noticed = False
+        self.origin: tuple[Prepared, bytes] | None = None
+        """Its statement and the body of its Bind, for the primary; kept only where statements are forwarded."""
         """The plan's notices are on their way; a statement that waited for the writer starts again from the top."""
 
     def send_description(self) -> None:

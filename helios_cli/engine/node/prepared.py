@@ -22,6 +22,8 @@ def prepare(session: Session, action: actions.Prepare, portal: Portal, _rows_max
     if action.name in session.statements:
         raise SqlError(f'prepared statement "{action.name}" already exists', sqlstate="42P05")
     session.statements[action.name] = session.prepare(action.name, action.query, action.param_types)
+    if session.forwarded is not None:
+        session.forwarded.prepared(action)
     return utility.complete(session, portal)
 
 
@@ -75,4 +77,6 @@ def deallocate(session: Session, action: actions.Deallocate, portal: Portal, _ro
         session.statements.clear()
     elif session.statements.pop(action.name, None) is None:
         raise SqlError(f'prepared statement "{action.name}" does not exist', sqlstate="26000")
+    if session.forwarded is not None:
+        session.forwarded.deallocated(action.name)
     return utility.complete(session, portal)

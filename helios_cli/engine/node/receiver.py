@@ -113,6 +113,29 @@ class WalReceiver:
             await asyncio.sleep(pause)
             pause = min(pause * 2, RETRY_MAX_S)
 
+    async def open_link(self) -> PeerLink:
+        """Another link with the node that is followed, or would be, which has let this one in.
+
+        Raises:
+            OSError, HeliosError, TimeoutError: it is not to be had.
+        """
+        error: BaseException | None = None
+        follower = self._follower
+        for host, port in self._addresses():
+            link = PeerLink(follower.term, tls=self._tls)
+            try:
+                await reach(link, host, port)
+                await introduce(link, follower.identity(), follower.secret())
+                if link.peer_term < follower.term():
+                    raise PeerRefused(f"the node at {host}:{port} is in a term that has ended")
+                return link
+            except BaseException as failure:
+                link.close()
+                if not isinstance(failure, (OSError, HeliosError)):
+                    raise
+                error = failure
+        raise error or PeerRefused("nobody is known to lead")
+
     async def _follow(self, host: str, port: int) -> None:
         follower = self._follower
         link = PeerLink(follower.term, tls=self._tls)

@@ -16,6 +16,7 @@ from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.cluster_meter import ClusterMeter
 from helios_cli.engine.node.cluster_view import cluster_view
 from helios_cli.engine.node.following import Following
+from helios_cli.engine.node.forward_server import SessionServer
 from helios_cli.engine.node.leading import Leading, config_of_term, first_config
 from helios_cli.engine.node.peer_door import Door
 from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused
@@ -80,6 +81,7 @@ class Replication:
         self.tls = peer_tls(node.settings)
         """How it speaks with other nodes."""
         self.door = Door()
+        self.sessions = SessionServer(node.engine, lambda: self.following.forwarder if self.following else None)
         self.meter = ClusterMeter(self)
         self.visitors = Visitors(self)
         self._server: asyncio.Server | None = None
@@ -190,6 +192,7 @@ class Replication:
         self._tasks = []
         if self.leading is not None:
             self.leading.close()
+        self.sessions.close()
         self.replicator.close()
         with contextlib.suppress(HeliosError):
             self.node.store.slots.save()

@@ -175,7 +175,11 @@ class Runner(Reads):
     def cancel(self, reason: HeliosError) -> None:
         """End the statement in hand, if it still can be ended. A commit that is on its way cannot."""
         session = self.session
-        if self.busy_connection is not None:
+        if session.copy is not None and session.copy.cancel(reason):
+            return
+        if self.hold is not None:
+            self.hold.cancel(reason)
+        elif self.busy_connection is not None:
             self.cancel_reason = reason
             self.busy_connection.interrupt()
         elif self.job is not None and self.fetching:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from helios_cli.engine.errors import FeatureNotSupported, HeliosError, QueryCanceled, SqlError
+from helios_cli.engine.errors import FeatureNotSupported, HeliosError, QueryCanceled, ReadOnlyError, SqlError
 from helios_cli.engine.node import utility
 from helios_cli.engine.node.portal import Portal, aborted
 from helios_cli.engine.node.runner import read_only_error
@@ -63,7 +63,8 @@ class Session(SessionPlans):
         """Raise SqlError 25P02 when the transaction has failed and the statement does not end it."""
         transaction = self.transaction
         if transaction is not None and transaction.failed and not utility.allowed_in_failed(plan):
-            raise aborted()
+            lost, transaction.lost = transaction.lost, None
+            raise lost or aborted()
 
     def finished(self) -> None:
         """The statement that had to wait is over."""
@@ -244,6 +245,11 @@ class Session(SessionPlans):
             FeatureNotSupported: the transaction has written on the shared connection already.
         """
         if self.private is None:
+            if self.forwarded is not None:
+                raise ReadOnlyError(
+                    "cannot create temporary tables on a standby",
+                    hint="Connect to the primary for temporary tables.",
+                )
             transaction = self.transaction
             if transaction is not None and transaction.writing:
                 raise FeatureNotSupported(

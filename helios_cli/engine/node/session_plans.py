@@ -10,7 +10,7 @@ from helios_cli.engine.errors import SqlError
 from helios_cli.engine.node.engine import SchemaView
 from helios_cli.engine.node.planning import SHALLOW_MAX, with_room_to_nest
 from helios_cli.engine.node.portal import Prepared, aborted
-from helios_cli.engine.node.session_state import PLAN_UNDONE, SessionState
+from helios_cli.engine.node.session_state import PLAN_ELSEWHERE, PLAN_UNDONE, SessionState
 from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.plan import Column, Kind, Plan
 from helios_cli.engine.sql.plan_cache import Planned
@@ -73,7 +73,7 @@ class SessionPlans(SessionState):
             return with_room_to_nest(sql, lambda: view.plans.get(sql, view.catalog, oids))
         except SqlError as error:
             if self.transaction is not None and self.transaction.failed and error.sqlstate != "42601":
-                raise aborted() from None
+                raise self.transaction.lost or aborted() from None
             raise
 
     def prepare(self, name: str, sql: str, oids: tuple[int, ...]) -> Prepared:
@@ -102,6 +102,11 @@ class SessionPlans(SessionState):
         same_path = prepared.search_path is self.search_path or prepared.search_path == self.search_path
         return same_path and plan.catalog_version == self.schema_view().catalog.version
 
+    def prepared_elsewhere(self, name: str, sql: str, oids: tuple[int, ...]) -> None:
+        """A statement was prepared at the primary: it is planned here when it is first used here."""
+        plan = Plan(Kind.WRITE, "", catalog_version=PLAN_ELSEWHERE)
+        self.statements[name] = Prepared(name, sql, oids, plan, (), self.search_path)
+
     def statement(self, name: str) -> Prepared:
         """A prepared statement by name. Raises SqlError 26000."""
         prepared = self.statements.get(name)
@@ -120,7 +125,7 @@ class SessionPlans(SessionState):
         if self.is_current(prepared):
             return plan
         again = self.prepare(prepared.name, prepared.sql, prepared.oids)
-        if _shape_of(again.plan) != _shape_of(plan):
+        if plan.catalog_version != PLAN_ELSEWHERE and _shape_of(again.plan) != _shape_of(plan):
             raise SqlError("cached plan must not change result type", sqlstate="0A000")
         prepared.plan, prepared.literals, prepared.search_path = again.plan, again.literals, again.search_path
         return prepared.plan

@@ -9,25 +9,30 @@ from typing import TYPE_CHECKING, Final, cast
 import apsw
 
 from helios_cli.engine.errors import HeliosError, QueryCanceled, SqlError
-from helios_cli.engine.node import utility
-from helios_cli.engine.node.copy_in import CopyReceiver
+from helios_cli.engine.node import consistency, utility
+from helios_cli.engine.node.copy_in import TakesBytes
 from helios_cli.engine.node.engine import Engine, SchemaView
 from helios_cli.engine.node.portal import Portal, Prepared, Sink
 from helios_cli.engine.node.runner import Runner
 from helios_cli.engine.node.timezone import check_timezone, time_context
 from helios_cli.engine.node.transaction import Transaction
 from helios_cli.engine.node.writer import TokenRequest
-from helios_cli.engine.sql.variables import BY_NAME, find, parse_duration_ms, parse_search_path
+from helios_cli.engine.sql.variables import BY_NAME, canonical, find, parse_duration_ms, parse_search_path
 from helios_cli.engine.storage.catalog import DEFAULT_PATH
+from helios_cli.engine.types import Lsn
 from helios_cli.engine.wire import backend
 
 if TYPE_CHECKING:
+    from helios_cli.engine.node.consistency import ReadGate
     from helios_cli.engine.node.fastpath import Shortcut
+    from helios_cli.engine.node.forward_server import Forwarded
     from helios_cli.engine.node.planning import PlannedApart
     from helios_cli.engine.node.session import Session
 
 
 PLAN_UNDONE: Final = -2
+PLAN_ELSEWHERE: Final = -3
+"""Catalog version of a statement that the primary has planned for this session, and this node has not."""
 _UNUSUAL: Final = ("synchronous_commit", "statement_timeout", "lock_timeout", "default_transaction_read_only")
 
 
@@ -60,9 +65,18 @@ class SessionState:
         """A connection of its own for a session with temporary tables."""
         self.private_schema: SchemaView | None = None
         self.search_path: tuple[str, ...] = DEFAULT_PATH
-        self.copy: CopyReceiver | None = None
+        self.copy: TakesBytes | None = None
         self.floor_seq = 0
         """Its own last commit that it did not wait for; its next read does."""
+        self.floor_lsn = Lsn(0)
+        """What it must have seen at least: the primary's LSN behind its own forwarded writes."""
+        self.gate: ReadGate | None = None
+        """What its reads wait for; None: nothing."""
+        self.report_lsn = False
+        """The client is told of the LSN with every commit."""
+        self.reported_lsn = Lsn(0)
+        self.forwarded: Forwarded | None = None
+        """It belongs to a client of a standby; None for a client of this node."""
         self.conflicted = False
         """It met 40001, so its next such transaction takes the writer at its first statement."""
         self.closed = False
@@ -98,7 +112,7 @@ class SessionState:
 
     def show(self, name: str) -> str:
         """The value of a parameter. Raises SqlError 42704."""
-        folded = name.lower()
+        folded = canonical(name)
         special = utility.computed_variable(cast("Session", self), folded)
         if special is not None:
             return special
@@ -131,6 +145,10 @@ class SessionState:
             if local or not committed:
                 self._store(name, value)
 
+    def put_variable(self, folded: str, value: str | None) -> None:
+        """Give a parameter a value that was checked before; None: its default."""
+        self._store(folded, value)
+
     def _store(self, folded: str, value: str | None) -> None:
         if value is None:
             self.variables.pop(folded, None)
@@ -149,8 +167,12 @@ class SessionState:
             self.search_path = parse_search_path(current)
         elif folded == "application_name":
             self.application_name = current
-        waits = bool(self.statement_timeout_ms or self.lock_timeout_ms)
+        elif folded.startswith("helios."):
+            consistency.variable_set(cast("Session", self), folded, current)
+        waits = bool(self.statement_timeout_ms or self.lock_timeout_ms or self.report_lsn)
         self.unusual = waits or any(name in self.variables for name in _UNUSUAL)
+        if self.forwarded is not None:
+            self.forwarded.variable_set(folded, value)
         variable = BY_NAME.get(folded)
         if variable is not None and variable.reported:
             self.out.append(backend.parameter_status(variable.name, current))
@@ -165,6 +187,10 @@ class SessionState:
     def disarm_lock_timeout(self) -> None:
         """The writer's token has come."""
         self._disarm("lock")
+
+    def disarm_timeouts(self) -> None:
+        """The wait is over."""
+        self._disarm("statement", "lock")
 
     def went_idle(self, *, within: bool = False) -> None:
         """The client has the word. Inside a transaction it may be silent only so long.

@@ -17,6 +17,7 @@ from helios_cli.engine.sql.sqlite_errors import to_helios
 from helios_cli.engine.storage.io_errors import is_no_room, note_errno
 
 if TYPE_CHECKING:
+    from helios_cli.engine.node.consistency import Hold
     from helios_cli.engine.node.session import Session
 
 Binds = Sequence[Any]
@@ -37,6 +38,8 @@ class Threads:
         self.busy_connection: apsw.Connection | None = None
         """Connection that a thread is using for this session."""
         self.cancel_reason: HeliosError | None = None
+        self.hold: Hold | None = None
+        """The statement waits until the node shows a state that is new enough."""
 
     def on_thread(
         self,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
-from helios_cli.engine.node import cursors, maintenance, prepared
+from helios_cli.engine.node import consistency, cursors, maintenance, prepared
 from helios_cli.engine.replication import relations
 from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.plan import Column, Plan
@@ -101,6 +101,10 @@ def _commit(session: Session, action: actions.Commit, portal: Portal, _rows_max:
             return complete(session, portal)
     portal.done = True
     failed = transaction.failed
+    if failed and transaction.lost is not None:
+        # It was lost with the primary while the client had the word, and hears of it only now.
+        session.runner.rollback(transaction)
+        raise transaction.lost
     chained = (transaction.isolation, transaction.read_only)
 
     def done() -> None:
@@ -219,7 +223,7 @@ def computed_variable(session: Session, folded: str) -> str | None:
     if folded == "session_authorization":
         return session.user
     if folded == "helios.lsn":
-        return str(session.engine.pipeline.committed_lsn)
+        return str(consistency.seen_lsn(session))
     return None
 
 
@@ -265,6 +269,8 @@ def _discard(session: Session, action: actions.Discard, portal: Portal, _rows_ma
         if session.transaction is not None and session.transaction.explicit:
             raise SqlError("DISCARD ALL cannot run inside a transaction block", sqlstate="25001")
         session.statements.clear()
+        if session.forwarded is not None:
+            session.forwarded.deallocated(None)
         session.engine.channels.unlisten(None, session)
         for name in list(session.variables):
             session.set_variable(name, None)
@@ -275,6 +281,8 @@ def _discard(session: Session, action: actions.Discard, portal: Portal, _rows_ma
                 hint="Drop the tables, or discard them after the transaction.",
             )
         session.drop_temporary()
+    if action.what.lower() in ("all", "sequences"):
+        session.engine.sequences.forget_session(session.pid)
     return complete(session, portal)
 
 

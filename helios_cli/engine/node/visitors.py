@@ -29,7 +29,9 @@ class Visitors:
     async def _receive(self, link: PeerLink) -> None:
         try:
             hello = await admit(link, self._replication.identity(), self._replication.secret(), self._welcome)
-            frame = await link.receive(Kind.FOLLOW, Kind.SNAPSHOT, Kind.ASK, Kind.ANNOUNCE)
+            frame = await link.receive(
+                Kind.FOLLOW, Kind.SNAPSHOT, Kind.ASK, Kind.ANNOUNCE, Kind.SESSION, Kind.CANCEL
+            )
             await self._serve(link, hello, frame)
         except PeerRefused as error:
             self._replication.door.tell(f"node at {link.address} refused: {error.message}")
@@ -51,6 +53,9 @@ class Visitors:
         elif frame.kind is Kind.ASK:
             ask = messages.Ask.from_body(frame.body)
             link.send(Kind.ANSWER, promotion.answer(self._replication, ask, frame.term).to_body())
+        elif frame.kind is Kind.SESSION or frame.kind is Kind.CANCEL:
+            self._check_term(frame.term)
+            await self._replication.sessions.serve(link, frame)
         else:
             announced = messages.Announce.from_body(frame.body)
             if frame.term >= self._replication.term() and announced.node_id != self._replication.node_id:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from helios_cli.engine.errors import SqlError
+from helios_cli.engine.types import Lsn
 
 _DURATION: Final = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d)?\s*")
 _DURATION_MS: Final = {"us": 0.001, "ms": 1.0, "s": 1000.0, "min": 60_000.0, "h": 3_600_000.0, "d": 86_400_000.0}
@@ -16,6 +17,12 @@ _TRUE: Final = ("on", "true", "yes", "1", "t", "tr", "tru", "y", "ye")
 _FALSE: Final = ("off", "of", "false", "no", "0", "f", "fa", "fal", "fals", "n")
 
 Check = Callable[[str, str], str]
+
+READ_LEVELS: Final = ("eventual", "session", "committed", "linearizable")
+"""What a query sees at least: what is committed here; the session's own writes; what was applied here when it came;
+what was acknowledged anywhere when it came."""
+
+_ALIASES: Final = {"read_consistency": "helios.read_consistency"}
 
 
 def parse_duration_ms(name: str, value: str) -> int:
@@ -132,6 +139,18 @@ def _synchronous_commit(name: str, value: str) -> str:
     return _one_of(*choices)(name, folded)
 
 
+def _lsn(name: str, value: str) -> str:
+    text = value.strip()
+    try:
+        return str(Lsn.parse(text)) if text else ""
+    except ValueError:
+        raise SqlError(
+            f'invalid value for parameter "{name}": "{value}"',
+            sqlstate="22023",
+            hint="An LSN is written as SHOW helios.lsn does: 0/16B3748.",
+        ) from None
+
+
 def _fixed(expected: str) -> Check:
     def check(name: str, value: str) -> str:
         if value.strip().lower() != expected.lower():
@@ -185,6 +204,11 @@ _VARIABLES: Final = (
     Variable("enable_seqscan", "on", _boolean),
     Variable("extra_float_digits", "1", _integer(-15, 3)),
     Variable("geqo", "on", _boolean),
+    Variable("helios.lsn", "0/0", _read_only, False, "LSN of the state that this session has seen at least."),
+    Variable("helios.min_lsn", "", _lsn, False, "LSN that a node must show before it answers a query; empty: any."),
+    Variable("helios.min_lsn_timeout", "5s", _duration, False, "Longest wait of a query for the state it wants."),
+    Variable("helios.read_consistency", "session", _one_of(*READ_LEVELS), False, "How new a state queries must see."),
+    Variable("helios.report_lsn", "off", _boolean, False, "Tell the client of helios.lsn with every commit."),
     Variable("idle_in_transaction_session_timeout", "0", _duration),
     Variable("idle_session_timeout", "0", _duration),
     Variable("in_hot_standby", "off", _read_only, True),
@@ -218,13 +242,19 @@ _VARIABLES: Final = (
 BY_NAME: Final[Mapping[str, Variable]] = {variable.name.lower(): variable for variable in _VARIABLES}
 
 
+def canonical(name: str) -> str:
+    """The lower-case name that a parameter is kept under."""
+    folded = name.lower()
+    return _ALIASES.get(folded, folded)
+
+
 def find(name: str) -> Variable:
     """Look a parameter up, without regard to case.
 
     Raises:
         SqlError: 42704 with the nearest known name as a hint. A name with a dot is a custom parameter and is found.
     """
-    folded = name.lower()
+    folded = canonical(name)
     variable = BY_NAME.get(folded)
     if variable is not None:
         return variable

@@ -71,6 +71,9 @@ class Kind(enum.IntEnum):
     ANSWER = 41
     ANNOUNCE = 42
     TAKE_OVER = 43
+    SESSION = 50
+    SESSION_OPEN = 51
+    CANCEL = 52
 
 
 _KINDS: Final = {int(kind): kind for kind in Kind}
