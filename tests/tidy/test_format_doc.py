@@ -19,7 +19,7 @@ from helios_cli.engine.log.controlrecord import ControlRecord, encode_control
 from helios_cli.engine.log.encoder import MAX_PART_PAGES
 from helios_cli.engine.log.record import Flags, Kind, decode_record, encode_record
 from helios_cli.engine.log.segment import SegmentHeader, encode_segment_header
-from helios_cli.engine.replication import copying, messages
+from helios_cli.engine.replication import copying, forwarding, messages
 from helios_cli.engine.storage.pagelog import SEGMENT_BYTES
 from helios_cli.engine.types import LOCK_BYTE_PAGE, PAGE_SIZE, Lsn, Term
 from helios_cli.engine.wire import peer
@@ -34,6 +34,8 @@ CHALLENGE = messages.Challenge("cd" * 16, True).to_body()
 HEARTBEAT = messages.Heartbeat(Lsn(0x1000), Lsn(0x2000), 1_700_000_000_000_000)
 JSON_OF: dict[peer.Kind, Any] = {
     peer.Kind.SNAPSHOT: copying.Snapshot,
+    peer.Kind.SESSION: forwarding.OpenSession,
+    peer.Kind.CANCEL: forwarding.CancelSession,
 }
 """Messages that are not named as their kind."""
 
@@ -196,7 +198,7 @@ def test_every_message_has_its_row() -> None:
 def test_the_row_of_a_message_names_its_fields(kind: peer.Kind) -> None:
     body = next(row[3] for row in message_rows() if row[1] == kind.name)
     name = kind.name.title().replace("_", "")
-    message = JSON_OF.get(kind) or getattr(messages, name, None)
+    message = JSON_OF.get(kind) or getattr(messages, name, None) or getattr(forwarding, name, None)
     if message is None or hasattr(messages, f"_{kind.name}"):
         assert "JSON" not in body
     else:

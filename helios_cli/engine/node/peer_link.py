@@ -34,6 +34,9 @@ WRITE_HIGH_WATER: Final = 4 << 20
 
 INBOX_MAX: Final = 16
 
+TERM_STEP_MAX: Final = 1 << 32
+"""How far a peer's term may be ahead: a single frame must not use up all the terms there are."""
+
 GOODBYE_S: Final = 5.0
 """How long a peer may take to read the last words before the connection is cut."""
 
@@ -372,8 +375,8 @@ class PeerLink(asyncio.Protocol):
         for frame in self._reader.feed(data):
             if self.closed:
                 return
-            if self._trusted:
-                self.peer_term = max(self.peer_term, frame.term)
+            if self._trusted and frame.term > self.peer_term:
+                self.hear_of(frame.term)
             if self.on_frame is not None:
                 self.on_frame(frame)
             else:
@@ -382,6 +385,12 @@ class PeerLink(asyncio.Protocol):
             raise PeerProtocolError("more frames than were asked for")
         if self._inbox:
             self._wake()
+
+    def hear_of(self, term: Term) -> None:
+        """The other side is in a newer term than before. Raises PeerProtocolError for one that cannot be."""
+        if term.number > self.term().number + TERM_STEP_MAX:
+            raise PeerProtocolError(f"term {term} is further ahead than elections lead")
+        self.peer_term = term
 
     async def _news(self) -> None:
         """Wait until something has changed. Raises HeliosError when the connection is over."""
@@ -442,7 +451,7 @@ async def introduce(link: PeerLink, own: Identity, secret: bytes) -> messages.We
     if not sure and not messages.proves(welcome.proof, secret, "answerer", hello, body, link.binding):
         raise PeerProtocolError("the node that answers does not know the cluster's secret", hint=SECRET_HINT)
     link.trusted = True
-    link.peer_term = frame.term
+    link.hear_of(frame.term)
     return welcome
 
 
