@@ -258,8 +258,7 @@ def _standby(replication: Replication, streamer: WalStreamer, now: int) -> NodeV
         lag_known=progress.term.number > 0,
         write_lag_ms=lag_of(progress.written, end, now),
         flush_lag_ms=lag_of(progress.flushed, end, now),
-        # One that keeps up is behind by what is under way, however fast the log grows.
-        catch_up_s=lag_ms / 1000 if streamer.live and not silent else replication.meter.catch_up_s(hello.node_id, lag),
+        catch_up_s=_catch_up_s(replication, streamer, lag, lag_ms, silent),
         lag_cause=lag_cause(
             connected=True,
             silent=silent,
@@ -271,6 +270,13 @@ def _standby(replication: Replication, streamer: WalStreamer, now: int) -> NodeV
         ),
         follows=replication.node_id,
     )
+
+
+def _catch_up_s(replication: Replication, streamer: WalStreamer, lag: int, lag_ms: float, silent: bool) -> float | None:
+    if silent:
+        return None
+    # One that keeps up is behind by what is under way, however fast the log grows.
+    return lag_ms / 1000 if streamer.live else replication.meter.catch_up_s(streamer.node_id, lag)
 
 
 def _upstream(replication: Replication, now: int) -> NodeView | None:
