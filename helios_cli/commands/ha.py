@@ -257,6 +257,8 @@ def topology(
     mode, term, primary = (view.get(name) or "unknown" for name in ("mode", "term", "primary_id"))
     typer.echo(f"cluster {view.get('cluster_id')}, mode {mode}, term {term}, primary {primary}, as seen by {teller}")
     print_table(COLUMNS, [row(one) for one in view["nodes"]], droppable=DROPPABLE)
+    for line in gap_lines(view):
+        typer.echo(line)
     return ExitCode.OK
 
 
@@ -266,16 +268,24 @@ DROPPABLE = ("lag ms", "http", "checksum", "applied", "mode")
 
 
 def row(one: Mapping[str, Any]) -> tuple[object, ...]:
-    """A node of a view as a row of the table."""
+    """A node of a view as a row of the table; what is not known is empty."""
     from helios_cli.commands.local.picture import size
 
-    checksum = one.get("db_checksum") or ""
-    text = f"{checksum:016x}" if isinstance(checksum, int) else str(checksum)
+    lag, lag_ms, checksum = one.get("lag_bytes"), one.get("lag_ms"), str(one.get("db_checksum") or "")
     return (
         one.get("node_id"), one.get("role"), one.get("mode"), one.get("state"), "yes" if one.get("in_sync") else "no",
         f"{one.get('host')}:{one.get('pg_port')}", one.get("http_port"), one.get("applied"),
-        size(int(one.get("lag_bytes") or 0)), f"{float(one.get('lag_ms') or 0):.0f}", text[:8],
+        "" if lag is None else size(int(lag)), "" if lag_ms is None else f"{float(lag_ms):.0f}", checksum[:8],
     )  # fmt: skip
+
+
+def gap_lines(view: Mapping[str, Any]) -> list[str]:
+    """The durability gaps that last, a line each."""
+    return [
+        f"durability gap: {one.get('node_id')} is missing from {one.get('from_lsn')} on ({one.get('reason')})"
+        for one in view.get("gaps", ())
+        if one.get("until_us") is None
+    ]
 
 
 def cluster_view(asked: Asked) -> tuple[str, Mapping[str, Any]]:
@@ -317,6 +327,6 @@ def say(answer: Mapping[str, Any], as_json: bool) -> None:
     for number, step in enumerate(answer.get("steps", ()), 1):
         typer.echo(f"  {number}. {step}")
     for name, value in answer.items():
-        if name not in ("result", "steps", "dry_run") and value not in (None, "", []):
+        if name not in ("result", "steps", "dry_run", "node_id", "term") and value not in (None, "", []):
             text = ", ".join(map(str, value)) if isinstance(value, list) else value
             typer.echo(f"{name.replace('_', ' ')}: {text}")

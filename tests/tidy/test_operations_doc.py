@@ -120,8 +120,8 @@ def test_settings_that_operations_name_exist() -> None:
 
 
 def test_admin_verbs_are_documented() -> None:
-    text = (ENGINE / "node" / "node.py").read_text()
-    verbs = re.findall(r'"(\w+)": self\._admin_', text)
+    text = (ENGINE / "node" / "admin.py").read_text()
+    verbs = re.findall(r'^ +"([\w/]+)": self\._\w+,$', text, re.MULTILINE)
     assert verbs
     assert [verb for verb in verbs if f"/admin/{verb}`" not in OPERATIONS] == []
 
