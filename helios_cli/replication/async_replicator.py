@@ -20,11 +20,15 @@ BATCH_BYTES: int = 4 << 20
 """Data of the entries in one batch at most, whatever their number; a larger entry travels alone."""
 
 
+SEND_BYTES: int = 256 << 10
+"""Of batches that are waiting already, handed to a sink at once at most."""
+
+
 class Sink(Protocol):
     """Where the batches of one replica go."""
 
-    def send(self, body: bytes) -> None:
-        """Deliver one batch; may wait. Raises HeliosError when the replica cannot be reached any more."""
+    def send(self, bodies: Sequence[bytes]) -> None:
+        """Deliver batches, in order; may wait. Raises HeliosError when the replica cannot be reached any more."""
 
     def close(self) -> None:
         """Nothing more will be sent."""
@@ -182,8 +186,8 @@ class AsyncReplicator:
         if replica.sink is not None:
             raise ReplicationError(f"{address} has a sink, which takes its entries")
         with replica.turn:
-            batch = self._next(replica, timeout_s)
-        return batch.decode() if batch is not None else []
+            batches = self._next(replica, timeout_s, 0)
+        return [entry for batch in batches for entry in batch.decode()]
 
     # How it goes
 
@@ -241,25 +245,24 @@ class AsyncReplicator:
         pieces.append(entries[begun:])
         return pieces
 
-    def _next(self, replica: _Replica, timeout_s: float | None) -> Batch | None:
+    def _next(self, replica: _Replica, timeout_s: float | None, max_bytes: int) -> list[Batch]:
         try:
-            batch = self._buffer.get(replica.number, timeout_s)
+            batches = self._buffer.get(replica.number, timeout_s, max_bytes=max_bytes)
         except FellBehind:
             replica.error = "it lags beyond the buffer"
             hint = "Bring it up to date by other means, and register it again; or raise buffer_size."
             raise ReplicationError(f"{replica.address} lags beyond the buffer", hint=hint) from None
-        if batch is not None:
-            replica.number += 1
-            with self._lock:
-                self._deliveries += 1
-        return batch
+        replica.number += len(batches)
+        with self._lock:
+            self._deliveries += len(batches)
+        return batches
 
     def _deliver(self, replica: _Replica, sink: Sink) -> None:
         try:
             while not replica.gone:
-                batch = self._next(replica, 0.5)
-                if batch is not None:
-                    sink.send(batch.body)
+                batches = self._next(replica, 0.5, SEND_BYTES)
+                if batches:
+                    sink.send([batch.body for batch in batches])
                 elif self._closed:
                     return
         except HeliosError as error:

@@ -105,8 +105,10 @@ class BatchBuffer:
         with self._changed:
             return next((batch.number for batch in self._batches if batch.last_lsn > lsn), self._next)
 
-    def get(self, number: int, timeout_s: float | None = None) -> Batch | None:
-        """A batch, waited for; None when it did not come in time, or the buffer was closed.
+    def get(self, number: int, timeout_s: float | None = None, *, max_bytes: int = 0) -> list[Batch]:
+        """A batch, waited for, and those behind it that are there, ``max_bytes`` in all unless the first has more.
+
+        Empty when it did not come in time, or the buffer was closed.
 
         Raises:
             FellBehind: it was here and has left.
@@ -116,12 +118,18 @@ class BatchBuffer:
             while number >= self._next:
                 left = None if deadline is None else deadline - time.monotonic()
                 if self._closed or (left is not None and left <= 0):
-                    return None
+                    return []
                 self._changed.wait(left)
             first = self._batches[0].number
             if number < first:
                 raise FellBehind
-            return self._batches[number - first]
+            found, size = [self._batches[number - first]], len(self._batches[number - first].body)
+            for index in range(number - first + 1, len(self._batches)):
+                size += len(self._batches[index].body)
+                if size > max_bytes:
+                    break
+                found.append(self._batches[index])
+            return found
 
     def close(self) -> None:
         """Wake everybody who waits; what is held can still be read."""

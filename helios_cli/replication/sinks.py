@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -28,9 +28,9 @@ class SocketSink:
         """
         self._sender = BatchSender(host, port, on_acknowledged, tls=tls)
 
-    def send(self, body: bytes) -> None:
-        """Send one batch. Raises ConnectionLost."""
-        self._sender.send(body)
+    def send(self, bodies: Sequence[bytes]) -> None:
+        """Send batches. Raises ConnectionLost."""
+        self._sender.send(bodies)
 
     def close(self) -> None:
         """End the connection. Idempotent."""

@@ -1,7 +1,8 @@
 """Batches of bytes from one process to another over TCP, each acknowledged by a number; blocking.
 
 A connection begins with a preface of eight bytes each way. Then frames go to the receiver and acknowledgements come
-back: a frame is its length and its CRC-32C (two little-endian u32) and its bytes, an acknowledgement a u64.
+back: a frame is its length and its CRC-32C (two little-endian u32) and its bytes, an acknowledgement a u64, which may
+stand for several frames.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from google_crc32c import value as crc32c
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 PREFACE: Final = b"HELBAT\x01\x01"
 FRAME_MAX: Final = 16 << 20
 CONNECT_S: Final = 10.0
+READ_BYTES: Final = 1 << 20
 CONNECTIONS_MAX: Final = 256
 
 _HEAD: Final = struct.Struct("<II")
@@ -62,16 +64,20 @@ class BatchSender:
         self._thread = threading.Thread(target=self._listen, name=f"acknowledged-by-{host}:{port}", daemon=True)
         self._thread.start()
 
-    def send(self, body: bytes) -> None:
-        """Send one batch; waits while the receiver does not keep up.
+    def send(self, bodies: Sequence[bytes]) -> None:
+        """Send batches; waits while the receiver does not keep up.
 
         Raises:
-            ConnectionLost: it is gone. ValueError: the batch is longer than FRAME_MAX.
+            ConnectionLost: it is gone. ValueError: a batch is longer than FRAME_MAX.
         """
-        if len(body) > FRAME_MAX:
-            raise ValueError(f"a batch of {len(body)} bytes is longer than {FRAME_MAX}")
+        pieces: list[bytes] = []
+        for body in bodies:
+            if len(body) > FRAME_MAX:
+                raise ValueError(f"a batch of {len(body)} bytes is longer than {FRAME_MAX}")
+            pieces.append(_HEAD.pack(len(body), crc32c(body)))
+            pieces.append(body)
         try:
-            self._sock.sendall(_HEAD.pack(len(body), crc32c(body)) + body)
+            self._sock.sendall(b"".join(pieces))
         except OSError as error:
             raise ConnectionLost(f"the receiver is gone: {error}") from error
 
@@ -156,8 +162,17 @@ class BatchServer:
                 return
             sock.sendall(PREFACE)
             sock.settimeout(None)
+            buffer = bytearray()
             while True:
-                sock.sendall(_ACK.pack(self._on_batch(_read(sock))))
+                piece = sock.recv(READ_BYTES)
+                if not piece:
+                    return
+                buffer += piece
+                number = None
+                for body in _frames(buffer):
+                    number = self._on_batch(body)
+                if number is not None:
+                    sock.sendall(_ACK.pack(number))
         except (OSError, ConnectionLost) as error:
             log.debug("a sender of batches has left: %s", error)
         except HeliosError as error:
@@ -170,14 +185,24 @@ class BatchServer:
             _shut(sock)
 
 
-def _read(sock: socket.socket) -> bytes:
-    length, checksum = _HEAD.unpack(_take(sock, _HEAD.size))
-    if length > FRAME_MAX:
-        raise ProtocolViolation("damaged frame: longer than any batch")
-    body = _take(sock, length)
-    if crc32c(body) != checksum:
-        raise ProtocolViolation("damaged frame: its checksum is wrong")
-    return body
+def _frames(buffer: bytearray) -> Iterator[bytes]:
+    """The whole frames at the beginning of a buffer, which they leave. Raises ProtocolViolation."""
+    at = 0
+    try:
+        while len(buffer) - at >= _HEAD.size:
+            length, checksum = _HEAD.unpack_from(buffer, at)
+            if length > FRAME_MAX:
+                raise ProtocolViolation("damaged frame: longer than any batch")
+            end = at + _HEAD.size + length
+            if end > len(buffer):
+                return
+            body = bytes(memoryview(buffer)[at + _HEAD.size : end])
+            if crc32c(body) != checksum:
+                raise ProtocolViolation("damaged frame: its checksum is wrong")
+            at = end
+            yield body
+    finally:
+        del buffer[:at]
 
 
 def _take(sock: socket.socket, size: int) -> bytes:
