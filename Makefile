@@ -4,12 +4,12 @@ PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-SOURCES := helios_cli tests $(wildcard bench)
+SOURCES := helios_cli tests $(wildcard bench examples)
 WORKERS ?= 2
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install deps check test mutants demo bench soak docs lock clean
+.PHONY: help install deps check test mutants demo bench bench-replicas soak docs lock clean
 
 help:
 	@echo 'make install   the product in $(VENV) (commands heliosdb-nano, heliosdb-cli, heliosdb-proxy)'
@@ -19,6 +19,7 @@ help:
 	@echo 'make check     format, lint, types and layers only'
 	@echo 'make deps      the Debian packages some tests use (PostgreSQL 15, tmux); needs root'
 	@echo 'make bench     the benchmarks; ARGS=... is handed on'
+	@echo 'make bench-replicas  the figures of replication beside what is promised'
 	@echo 'make soak      hours of load, kills and verification; ARGS=... is handed on'
 	@echo 'make docs      docs/CLI.md and completions/, generated from the commands'
 	@echo 'make lock      the lock files again, after a change of dependencies in pyproject.toml'
@@ -63,6 +64,9 @@ demo: $(VENV)/.product
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench $(ARGS)
+
+bench-replicas: $(VENV)/.dev
+	$(BIN)/python -m bench.replicas $(ARGS)
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m bench.soak $(ARGS)

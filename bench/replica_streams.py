@@ -82,16 +82,16 @@ def sessions(count: int) -> tuple[float, str]:
 def log_buffer(megabytes: int) -> tuple[float, str]:
     """Bytes held for those who lag, in MB, all of them read back."""
     data = os.urandom(1 << 20)
-    buffer = BatchBuffer(megabytes << 20)
+    buffer = BatchBuffer((megabytes + 2) << 20)
     lsn = 0
-    while buffer.size < (megabytes - 1) << 20:
+    while buffer.size < megabytes << 20:
         lsn += 1
         buffer.append([WalEntry(lsn, lsn, 0.0, "INSERT", "blobs", data).sealed()], compress=False)
     for index in range(lsn):
         (batch,) = buffer.get(index, 0)
         if batch.decode()[0].data != data:
             raise RuntimeError(f"batch {index} is not what was put in")
-    return (buffer.size + (1 << 20)) / (1 << 20), f"{lsn:,} batches of 1 MB, each read back and compared"
+    return buffer.size / (1 << 20), f"{lsn:,} batches of 1 MB, each read back and compared"
 
 
 def batch_size(count: int) -> tuple[float, str]:
