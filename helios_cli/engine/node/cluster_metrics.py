@@ -21,45 +21,60 @@ SEEN_S: Final = 0.05
 Read = Callable[[ClusterView], float]
 
 _COUNTERS: Final[dict[str, tuple[str, Read]]] = {
-    "sent_bytes": ("Bytes of log sent to standbys.", lambda view: view.bytes_sent),
-    "sent_records": ("Records sent to standbys.", lambda view: view.records_sent),
-    "received_bytes": ("Bytes of log received.", lambda view: view.bytes_received),
-    "applied_records": ("Records applied.", lambda view: view.records_applied),
-    "reconnects": ("Connections with other nodes made again.", lambda view: view.counters.reconnects),
+    "heliosdb_replication_sent_bytes_total": ("Bytes of log sent to standbys.", lambda view: view.bytes_sent),
+    "heliosdb_replication_sent_records_total": ("Records sent to standbys.", lambda view: view.records_sent),
+    "heliosdb_replication_received_bytes_total": ("Bytes of log received.", lambda view: view.bytes_received),
+    "heliosdb_replication_applied_records_total": ("Records applied.", lambda view: view.records_applied),
+    "heliosdb_replication_reconnects_total": (
+        "Connections with other nodes made again.",
+        lambda view: view.counters.reconnects,
+    ),
 }
 
 _GAUGES: Final[dict[str, tuple[str, Read]]] = {
-    "standbys_connected": (
+    "heliosdb_standbys_connected": (
         "Standbys with a stream from this node.",
         lambda view: sum(1 for node in standbys(view) if node.connected),
     ),
-    "in_sync_nodes": (
+    "heliosdb_in_sync_nodes": (
         "Nodes whose copies count for the mode, the primary among them.",
         lambda view: sum(1 for node in view.nodes if node.in_sync),
     ),
-    "durability_gaps_open": (
+    "heliosdb_durability_gaps_open": (
         "Nodes that the cluster goes on without although its mode wants their copies.",
         lambda view: sum(1 for gap in view.gaps if gap.to_lsn is None),
     ),
-    "upstream_connected": (
+    "heliosdb_upstream_connected": (
         "1 while a standby has a stream from the node that it follows; 1 on a primary.",
         lambda view: float(view.upstream is None or view.upstream.streaming),
     ),
-    "replication_lag_bytes": (
+    "heliosdb_replication_lag_bytes": (
         "Bytes of log that this node knows of and has not applied; 0 on a primary.",
         lambda view: view.local.lag_bytes,
     ),
-    "replication_lag_seconds": (
+    "heliosdb_replication_lag_seconds": (
         "Age of the newest thing that this node lacks, or since when it has heard nothing; 0 on a primary.",
         lambda view: view.local.lag_ms / 1000,
     ),
 }
 
 _STANDBY_GAUGES: Final[dict[str, tuple[str, bool, Callable[[NodeView], float]]]] = {
-    "connected": ("1 while the standby has a stream from this node.", False, lambda node: float(node.connected)),
-    "in_sync": ("1 while the standby's copies count for the mode.", False, lambda node: float(node.in_sync)),
-    "lag_bytes": ("Bytes of log that the standby has not applied.", True, lambda node: node.lag_bytes),
-    "lag_seconds": ("Age of the newest thing that the standby lacks.", True, lambda node: node.lag_ms / 1000),
+    "heliosdb_standby_connected": (
+        "1 while the standby has a stream from this node.",
+        False,
+        lambda node: float(node.connected),
+    ),
+    "heliosdb_standby_in_sync": (
+        "1 while the standby's copies count for the mode.",
+        False,
+        lambda node: float(node.in_sync),
+    ),
+    "heliosdb_standby_lag_bytes": ("Bytes of log that the standby has not applied.", True, lambda node: node.lag_bytes),
+    "heliosdb_standby_lag_seconds": (
+        "Age of the newest thing that the standby lacks.",
+        True,
+        lambda node: node.lag_ms / 1000,
+    ),
 }
 """Text, whether it is left out while the lag is not known, and what to read."""
 
@@ -83,15 +98,13 @@ def register_cluster_metrics(registry: Registry, replication: Replication) -> No
     """Let the scrape read the node's view of its cluster."""
     seen = _Seen(replication)
     for name, (text, read) in _COUNTERS.items():
-        registry.observe("counter", f"heliosdb_replication_{name}_total", text, _number(seen, read))
+        registry.observe("counter", name, text, _number(seen, read))
     for name, (text, read) in _GAUGES.items():
-        registry.observe("gauge", f"heliosdb_{name}", text, _number(seen, read))
+        registry.observe("gauge", name, text, _number(seen, read))
     role = "1 for the role that the node has, 0 for the others."
     registry.observe("gauge", "heliosdb_role", role, lambda: _roles(seen()), ("role",))
     for name, (text, needs_lag, of_node) in _STANDBY_GAUGES.items():
-        registry.observe(
-            "gauge", f"heliosdb_standby_{name}", text, _of_standbys(seen, needs_lag, of_node), ("standby",)
-        )
+        registry.observe("gauge", name, text, _of_standbys(seen, needs_lag, of_node), ("standby",))
 
 
 def _number(seen: _Seen, read: Read) -> Callable[[], float]:
