@@ -67,7 +67,8 @@ class NodeProcess:
         self.flags = list(flags)
         """Further flags of ``start``; a test may change them between two starts."""
         self.pg_port, self.native_port, self.http_port = free_port(), free_port(), free_port()
-        self._environment = dict(environment or {})
+        self.environment_of_start = dict(environment or {})
+        """Variables of the process; a test may change them between two starts."""
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -98,8 +99,8 @@ class NodeProcess:
         inherited = {name: text for name, text in os.environ.items() if not name.startswith(("HELIOSDB_", "PG"))}
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                self.command(), cwd=ROOT, env=inherited | self._environment, stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log,
+                self.command(), cwd=ROOT, env=inherited | self.environment_of_start, stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log,
             )  # fmt: skip
         if wait:
             self.wait_healthy()

@@ -73,20 +73,32 @@ class Rewinder:
             flushed_floor=record.flushed_lsn,
         )  # fmt: skip
         try:
-            name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{int(fork):016x}"
-            writer = SalvageWriter(self._directory, name)
-            begin = max(fork, page_log.start)
-            size = writer.put_records(_chunks(page_log, begin))
-            last = page_log.last
-            manifest = Manifest(
-                record.cluster_id.hex(), time.time_ns() // 1000, str(fork), str(page_log.end),
-                last.term.number if last is not None else 0, _commits(page_log, begin), size,
-            )  # fmt: skip
-            manifest = self._find_rows(writer.path, manifest, page_log, fork)
+            name, manifest = self._saved(fork, page_log.end) or self._save(page_log, fork)
         finally:
             page_log.close()
-        writer.finish(manifest)
         self.control.update(state=COPYING if manifest.pending else f"{REWINDING}{fork}", clean=False)
+        return name, manifest
+
+    def _saved(self, fork: Lsn, end: Lsn) -> tuple[str, Manifest] | None:
+        """The salvage of these very records, which was whole when the node died; None when there is none."""
+        for name, manifest in salvage.salvages(self._directory):
+            same = (manifest.fork, manifest.end) == (str(fork), str(end))
+            if same and (manifest.pending or os.path.exists(self._database + BASE_SUFFIX)):
+                return name, manifest
+        return None
+
+    def _save(self, page_log: PageLog, fork: Lsn) -> tuple[str, Manifest]:
+        name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{int(fork):016x}"
+        writer = SalvageWriter(self._directory, name)
+        begin = max(fork, page_log.start)
+        size = writer.put_records(_chunks(page_log, begin))
+        last = page_log.last
+        manifest = Manifest(
+            self.control.record.cluster_id.hex(), time.time_ns() // 1000, str(fork), str(page_log.end),
+            last.term.number if last is not None else 0, _commits(page_log, begin), size,
+        )  # fmt: skip
+        manifest = self._find_rows(writer.path, manifest, page_log, fork)
+        writer.finish(manifest)
         return name, manifest
 
     def _find_rows(self, path: str, manifest: Manifest, page_log: PageLog, fork: Lsn) -> Manifest:

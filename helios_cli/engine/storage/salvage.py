@@ -59,8 +59,6 @@ class Manifest:
     """Rows by table, ``schema.name``."""
     schema_changes: list[str] = field(default_factory=list)
     """Tables made, dropped and altered, a line for each; a replay leaves them to the operator."""
-    problem: str = ""
-    """Why there are no rows; empty when nothing went wrong."""
     version: int = VERSION
 
     @property

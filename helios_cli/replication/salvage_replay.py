@@ -1,0 +1,143 @@
+"""Putting the rows of a salvage back into the cluster, over an ordinary connection to the primary.
+
+A row is put back only where the cluster has what the lost commit had found: an insert where there is no such key, an
+update or a delete where the row is still as it was. Everything else is a conflict, and is left to a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.storage.rowdiff import DELETE, INSERT, Change, Row
+
+APPLIED: Final = "applied"
+PRESENT: Final = "present"
+CONFLICT: Final = "conflict"
+
+_FOREIGN_KEY: Final = "23503"
+
+
+class Results(Protocol):
+    """What a statement gave."""
+
+    @property
+    def rows(self) -> Sequence[tuple[str | None, ...]]:
+        """The rows, as text."""
+
+
+class Client(Protocol):
+    """A connection, as :class:`~helios_cli.engine.net.pgclient.PgClient`."""
+
+    def execute(self, sql: str) -> Sequence[Results]:
+        """Run a query string. Raises HeliosError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one row."""
+
+    change: Change
+    result: str
+    """``applied`` (with a dry run: would be), ``present`` (the cluster has it already) or ``conflict``."""
+    reason: str = ""
+    """Of a conflict."""
+
+
+def replay(client: Client, changes: Iterable[Change], *, dry_run: bool) -> Iterator[Outcome]:
+    """Put rows back, one transaction each; those that a foreign key holds back are tried again after the others.
+
+    Raises:
+        HeliosError: the connection is lost, or the node takes no writes.
+    """
+    client.execute("SET timezone = 'UTC'; SET datestyle = 'ISO'; SET bytea_output = 'hex'")
+    waiting = list(changes)
+    while waiting:
+        held_back: list[Outcome] = []
+        for change in waiting:
+            outcome = _one(client, change, dry_run)
+            if outcome.result == CONFLICT and outcome.reason.startswith(_FOREIGN_KEY):
+                held_back.append(outcome)
+            else:
+                yield outcome
+        if len(held_back) == len(waiting):
+            yield from held_back
+            return
+        waiting = [outcome.change for outcome in held_back]
+
+
+def _one(client: Client, change: Change, dry_run: bool) -> Outcome:
+    if not dry_run:
+        client.execute("BEGIN")
+    try:
+        outcome = _judged(client, change, lock=not dry_run)
+        if outcome.result == APPLIED and not dry_run:
+            client.execute(statement(change))
+            client.execute("COMMIT")
+            return outcome
+    except HeliosError as error:
+        if error.sqlstate[:2] not in ("22", "23", "42"):
+            raise
+        outcome = Outcome(change, CONFLICT, f"{error.sqlstate} {error.message}")
+    if not dry_run:
+        client.execute("ROLLBACK")
+    return outcome
+
+
+def _judged(client: Client, change: Change, *, lock: bool) -> Outcome:
+    wanted = change.after if change.after is not None else change.before
+    assert wanted is not None
+    where = change.key or wanted
+    columns = ", ".join(map(_name, wanted))
+    text = f"SELECT {columns} FROM {_table(change)} WHERE {_matching(where)}{' FOR UPDATE' if lock else ''}"
+    found = [_row(wanted, row) for row in client.execute(text)[0].rows]
+    if not change.key and change.op == DELETE:
+        return Outcome(change, CONFLICT if found else PRESENT, "the table has no primary key" if found else "")
+    present = found[0] if found else None
+    if present == change.after:
+        return Outcome(change, PRESENT)
+    if present == change.before:
+        return Outcome(change, APPLIED)
+    if present is None:
+        return Outcome(change, CONFLICT, "the row is gone")
+    if change.op == INSERT:
+        return Outcome(change, CONFLICT, "there is another row with this key")
+    return Outcome(change, CONFLICT, "the row has been changed since")
+
+
+def statement(change: Change) -> str:
+    """The SQL that does again what the lost commit did, without a semicolon."""
+    if change.after is None:
+        return f"DELETE FROM {_table(change)} WHERE {_matching(change.key or change.before or {})}"
+    if change.before is None:
+        columns, values = ", ".join(map(_name, change.after)), ", ".join(map(_literal, change.after.values()))
+        return f"INSERT INTO {_table(change)} ({columns}) OVERRIDING SYSTEM VALUE VALUES ({values})"
+    before = change.before
+    changed = {name: value for name, value in change.after.items() if before.get(name) != value}
+    sets = ", ".join(f"{_name(name)} = {_literal(value)}" for name, value in changed.items())
+    return f"UPDATE {_table(change)} SET {sets} WHERE {_matching(change.key or before)}"
+
+
+def _table(change: Change) -> str:
+    return f"{_name(change.schema)}.{_name(change.table)}"
+
+
+def _matching(values: Mapping[str, str | None]) -> str:
+    return " AND ".join(
+        f"{_name(name)} IS NULL" if value is None else f"{_name(name)} = {_literal(value)}"
+        for name, value in values.items()
+    )
+
+
+def _row(columns: Row, values: Sequence[str | None]) -> Row:
+    return dict(zip(columns, values, strict=True))
+
+
+def _name(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(value: str | None) -> str:
+    return "NULL" if value is None else "'" + value.replace("'", "''") + "'"
