@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import uvloop
 from helios_cli.engine.config.settings import Settings
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.peer_door import Door, TooSlow
-from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused, admit, introduce, reach
+from helios_cli.engine.node.peer_link import INBOX_MAX, Identity, PeerLink, PeerRefused, admit, introduce, reach
 from helios_cli.engine.node.peer_tls import NO_TLS, PeerTls, peer_tls
 from helios_cli.engine.replication import messages
 from helios_cli.engine.types import Term
@@ -279,6 +280,25 @@ def test_another_cluster_and_the_same_name(run: Run) -> None:
                 other = Identity("x", "00" * 16, "", "standby", "async", "h", 1, 2, 3)
                 with pytest.raises(PeerRefused, match="belongs to another cluster"):
                     await introduce(link, other, SECRET)
+
+    run(test())
+
+
+def test_frames_wait_in_the_socket_not_in_memory(run: Run) -> None:
+    async def test() -> None:
+        async with Answerer(SECRET, make=PeerLink) as answerer:
+            link = PeerLink(lambda: TERM)
+            await reach(link, "127.0.0.1", answerer.port)
+            await introduce(link, identity("caller"), b"")
+            other = answerer.links[0]
+            body = random.Random(1).randbytes(1 << 20)
+            for number in range(100):
+                other.send(Kind.HASHES, number.to_bytes(4, "little") + body)
+            for number in range(100):
+                assert len(link._inbox) <= INBOX_MAX + 4
+                frame = await link.receive(Kind.HASHES)
+                assert frame.body[:4] == number.to_bytes(4, "little")
+            link.close()
 
     run(test())
 

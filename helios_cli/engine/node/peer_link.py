@@ -14,7 +14,7 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.peer_door import Door
@@ -33,6 +33,7 @@ WRITE_HIGH_WATER: Final = 4 << 20
 """Bytes waiting for a slow peer before nothing more is handed to its socket."""
 
 INBOX_MAX: Final = 16
+"""Frames that wait for :meth:`PeerLink.receive`: no more are read then, and from strangers none are taken."""
 
 TERM_STEP_MAX: Final = 1 << 32
 """How far a peer's term may be ahead: a single frame must not use up all the terms there are."""
@@ -50,12 +51,6 @@ class PeerRefused(HeliosError):
     """The other node said no."""
 
     sqlstate = "28000"
-
-
-class Serves(Protocol):
-    """Who answers: called once for each connection that comes in."""
-
-    def __call__(self, link: PeerLink) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +75,7 @@ class PeerLink(asyncio.Protocol):
         self,
         term: Callable[[], Term],
         *,
-        serve: Serves | None = None,
+        serve: Callable[[PeerLink], None] | None = None,
         tls: PeerTls = NO_TLS,
         door: Door | None = None,
     ) -> None:
@@ -113,6 +108,8 @@ class PeerLink(asyncio.Protocol):
         self._upgrade: asyncio.Task[None] | None = None
         self._reader = peer.FrameReader(messages.HANDSHAKE_MAX)
         self._inbox: deque[Frame] = deque()
+        self._full = False
+        """Nothing is read until some of the inbox has been taken."""
         self._waiter: asyncio.Future[None] | None = None
 
     # asyncio.Protocol ------------------------------------------------------------------------------------------------
@@ -234,6 +231,7 @@ class PeerLink(asyncio.Protocol):
             while not self._inbox:
                 await self._news()
         frame = self._inbox.popleft()
+        self._taken()
         if frame.kind is Kind.REFUSED:
             refused = messages.Refused.from_body(frame.body)
             raise PeerRefused(refused.message, sqlstate=refused.sqlstate, hint=refused.hint or None)
@@ -246,6 +244,7 @@ class PeerLink(asyncio.Protocol):
         self.on_frame = on_frame
         while self._inbox and not self.closed:
             on_frame(self._inbox.popleft())
+            self._taken()
 
     def refuse(self, error: HeliosError) -> None:
         """Say no, and why."""
@@ -381,10 +380,19 @@ class PeerLink(asyncio.Protocol):
                 self.on_frame(frame)
             else:
                 self._inbox.append(frame)
-        if len(self._inbox) > INBOX_MAX:
-            raise PeerProtocolError("more frames than were asked for")
+        if len(self._inbox) > INBOX_MAX and not self._trusted:
+            raise PeerProtocolError("too much from a node that has not said who it is")
+        if len(self._inbox) > INBOX_MAX and not self._full:
+            self._full = True
+            self.transport.pause_reading()
         if self._inbox:
             self._wake()
+
+    def _taken(self) -> None:
+        """A frame was taken out of the inbox."""
+        if self._full and len(self._inbox) <= INBOX_MAX // 2 and not self.closed:
+            self._full = False
+            self.transport.resume_reading()
 
     def hear_of(self, term: Term) -> None:
         """The other side is in a newer term than before. Raises PeerProtocolError for one that cannot be."""
