@@ -14,6 +14,7 @@ from helios_cli.engine.log.history import History
 from helios_cli.engine.log.record import Kind as RecordKind
 from helios_cli.engine.log.record import decode_header, peek_length, peek_lsn
 from helios_cli.engine.node.peer_link import Identity
+from helios_cli.engine.node.peer_tls import NO_TLS, PeerTls
 from helios_cli.engine.node.receiver import WalReceiver
 from helios_cli.engine.replication import messages
 from helios_cli.engine.types import Lsn, Term
@@ -166,16 +167,22 @@ class LogFeed:
     """A thread that follows a primary's log and hands on its entries as they are committed."""
 
     def __init__(
-        self, where: Endpoint, name: str, on_entries: Callable[[list[WalEntry]], None], *, secret: bytes = b""
+        self,
+        where: Endpoint,
+        name: str,
+        on_entries: Callable[[list[WalEntry]], None],
+        *,
+        secret: bytes = b"",
+        tls: PeerTls = NO_TLS,
     ) -> None:
         """``where`` is a native port. ``on_entries`` runs on the feed's thread and must be quick.
 
-        The primary keeps its log for ``name`` from then on, as for a standby, until that is removed there or lags
-        beyond ``max_slot_lag``.
+        The primary keeps no log for it: a feed that was away for longer than the log reaches back ends with LogForked.
         """
         self.where = where
         self.error: BaseException | None = None
         """Why the feed has ended by itself; None while it runs, or was stopped."""
+        self._tls = tls
         self._decoder = RecordDecoder()
         self._on_entries = on_entries
         self._follower = LogFollower(name, self._records, secret=secret)
@@ -217,7 +224,7 @@ class LogFeed:
 
     async def _follow(self) -> None:
         self._loop = asyncio.get_running_loop()
-        receiver = WalReceiver(self._follower, self._loop, lambda: [self.where])
+        receiver = WalReceiver(self._follower, self._loop, lambda: [self.where], self._tls)
         self._follower.receiver = receiver
         self._task = self._loop.create_task(receiver.run())
         self._started.set()

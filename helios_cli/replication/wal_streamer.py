@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from helios_cli.engine.node.peer_tls import NO_TLS, PeerTls
 from helios_cli.replication.config import ReplicaConfig
 from helios_cli.replication.entries import WalEntry
 from helios_cli.replication.errors import ReplicationError
@@ -95,11 +96,18 @@ class WalStreamer:
     ) -> None:
         self.close()
 
-    def follow(self, config: ReplicaConfig | None = None, *, name: str = "wal-streamer", secret: bytes = b"") -> None:
-        """Take the primary's log from its beginning on, over its native port, until :meth:`close`.
+    def follow(
+        self,
+        config: ReplicaConfig | None = None,
+        *,
+        name: str = "wal-streamer",
+        secret: bytes = b"",
+        tls: PeerTls = NO_TLS,
+    ) -> None:
+        """Take the primary's log from where it begins, over its native port, until :meth:`close`.
 
-        ``name`` is how the primary lists this follower, and keeps its log for it; ``secret`` is the cluster's, which
-        is needed from another machine.
+        ``name`` is how the primary lists this follower; ``secret`` is the cluster's, which is needed from another
+        machine; ``tls`` is how to speak to a native port that has TLS.
 
         Raises:
             NodeUnreachable: the primary does not tell its native port. ReplicationError: it is followed already.
@@ -111,7 +119,7 @@ class WalStreamer:
             where = client.native_endpoint()
         finally:
             client.close()
-        self._feed = LogFeed(where, name, self._append_all, secret=secret)
+        self._feed = LogFeed(where, name, self._append_all, secret=secret, tls=tls)
         self._feed.start()
 
     def append(self, entry: WalEntry) -> None:

@@ -404,7 +404,8 @@ class Replication:
         hello = streamer.hello
         self.meter.joined(hello.node_id)
         slots = self.node.store.slots
-        if all(slot.name != hello.node_id for slot in slots.all()):
+        # A reader of the log, which has no data directory, comes and goes; the log is not kept for it.
+        if hello.incarnation and all(slot.name != hello.node_id for slot in slots.all()):
             slots.create(hello.node_id, streamer.sent, self.term(), SystemClock.wall_us())
         self.node.event(
             "standby_joined",
