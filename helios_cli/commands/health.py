@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -77,7 +78,7 @@ def status(
     if as_json:
         print_json(answer.body)
     else:
-        print_table(("item", "value"), [(name, _shown(value)) for name, value in flatten(answer.body)])
+        print_table(("item", "value"), [(name, _shown(value)) for name, value in flatten(_brief(answer.body))])
     return ExitCode.OK
 
 
@@ -87,6 +88,24 @@ def _reason(body: Any) -> str:
             if body.get(key):
                 return str(body[key])
     return str(body).strip() or "no reason given"
+
+
+def _brief(record: Any) -> Any:
+    """The record with a line for each node of the cluster; ``topology`` and --json have the rest."""
+    cluster = record.get("cluster") if isinstance(record, dict) else None
+    if not isinstance(cluster, dict):
+        return record
+    nodes = [node for node in cluster.get("nodes") or () if isinstance(node, dict)]
+    lines: dict[str, object] = {name: cluster.get(name) for name in ("mode", "primary_id")}
+    lines |= {f"{node.get('node_id')}": _node(node) for node in nodes}
+    return {**record, "cluster": lines}
+
+
+def _node(node: Mapping[str, Any]) -> str:
+    lag = node.get("lag_bytes")
+    parts = [node.get("role"), node.get("state"), "in sync" if node.get("in_sync") else "not in sync"]
+    parts.append("lag unknown" if lag is None else f"lag {lag} bytes")
+    return ", ".join(str(part) for part in parts)
 
 
 def _shown(value: object) -> object:

@@ -91,6 +91,18 @@ def test_status_is_a_table_or_json(capsys: pytest.CaptureFixture[str], node: str
         ["role", "primary"], ["serving", "yes"], ["log.flushed_lsn", "0/10"],
     ]  # fmt: skip
     assert json.loads(run(capsys, "status", "--node", node, "--json")[1])["log"] == {"flushed_lsn": "0/10"}
+    nodes = [
+        {"node_id": "n1", "role": "primary", "state": "streaming", "in_sync": True, "lag_bytes": 0},
+        {"node_id": "n2", "role": "standby", "state": "disconnected", "in_sync": False, "lag_bytes": None},
+    ]
+    cluster = {"mode": "sync", "primary_id": "n1", "nodes": nodes, "counters": {"reconnects": 3}}
+    Answers.pages = {"/status": (200, {"role": "primary", "cluster": cluster})}
+    _, out, _ = run(capsys, "status", "--node", node)
+    lines = [line.split(None, 1) for line in out.splitlines()]
+    assert ["cluster.n1", "primary, streaming, in sync, lag 0 bytes"] in lines
+    assert ["cluster.n2", "standby, disconnected, not in sync, lag unknown"] in lines
+    assert "reconnects" not in out
+    assert json.loads(run(capsys, "status", "--node", node, "--json")[1])["cluster"] == cluster
     Answers.pages = {"/status": (500, {"message": "broken"})}
     assert run(capsys, "status", "--node", node)[0] == 3
 
