@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from helios_cli.engine.errors import HeliosError, NotServing, TooManyConnections
 from helios_cli.engine.node.forward_link import ForwardLink, detach
 from helios_cli.engine.node.frontend import Frontend
-from helios_cli.engine.node.peer_link import PeerLink, PeerRefused
+from helios_cli.engine.node.peer_link import HANDSHAKE_S, PeerLink, PeerRefused
 from helios_cli.engine.replication.forwarding import EVENT, HOPS_MAX, CancelSession, OpenSession, SessionOpen
 from helios_cli.engine.sql.actions import Prepare
 from helios_cli.engine.wire import backend
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Forwarded:
-    """What a session does in addition for a client of a standby: it tells that of everything it must remember itself."""
+    """What a session does in addition for a client of a standby: it tells of all that must be remembered there."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -81,6 +81,9 @@ class SessionServer:
     async def _opened(self, link: PeerLink, frame: Frame) -> None:
         wanted = OpenSession.from_body(frame.body)
         if self.engine.standby_refusal is None:
+            # A primary that has just come to lead shows what it found in its log only once that is committed.
+            await self._all_committed()
+        if self.engine.standby_refusal is None:
             self._open(link, wanted)
             return
         upstream = self.upstream()
@@ -91,6 +94,12 @@ class SessionServer:
         )
         link.send(Kind.SESSION_OPEN, SessionOpen(onward.pid, onward.key).to_body(), compress=False)
         splice(detach(link), onward)
+
+    async def _all_committed(self) -> None:
+        reached = asyncio.Event()
+        self.engine.pipeline.after_latest(reached.set)
+        async with asyncio.timeout(HANDSHAKE_S):
+            await reached.wait()
 
     def _open(self, link: PeerLink, wanted: OpenSession) -> None:
         engine = self.engine

@@ -32,6 +32,14 @@ _WRITES: Final = frozenset(
     )
 )  # fmt: skip
 """First words of statements whose errors are the primary's business: it has the newest schema."""
+_CONTROLS: Final = frozenset(
+    (
+        "set", "reset", "show", "begin", "start", "commit", "end", "rollback", "abort", "savepoint", "release",
+        "discard", "deallocate", "listen", "unlisten", "close",
+    )
+)  # fmt: skip
+"""First words of statements that see no tables."""
+
 _TEMPORARY: Final = "temp.helios_meta"
 _ASKS_SEQUENCE: Final = ("pg_currval(", "pg_lastval(")
 
@@ -39,7 +47,7 @@ _ASKS_SEQUENCE: Final = ("pg_currval(", "pg_lastval(")
 def query(frontend: Frontend, sql: str, again: Again) -> bool:
     """A simple query, which ``again`` handles anew. True: it is on its way, or held up; False: run it here now."""
     session = frontend.session
-    if _early(session) and consistency.held(frontend, again):
+    if _early(session, sql) and consistency.held(frontend, again):
         return True
     if session.engine.forwarder is not None:
         try:
@@ -64,7 +72,7 @@ def _hold_query(frontend: Frontend, plans: list[Plan], again: Again) -> bool:
 def parse(frontend: Frontend, name: str, sql: str, oids: tuple[int, ...], again: Again) -> bool:
     """A Parse. True: it is on its way, or held up."""
     session = frontend.session
-    if _early(session) and consistency.held(frontend, again):
+    if _early(session, sql) and consistency.held(frontend, again):
         return True
     if session.engine.forwarder is None:
         return False
@@ -115,10 +123,13 @@ def no_temporary_tables() -> ReadOnlyError:
     )
 
 
-def _early(session: Session) -> bool:
+def _early(session: Session, sql: str) -> bool:
     """Whether a wait comes before planning: the state that was asked for may have another schema."""
     gate = session.gate
-    return gate is not None and bool(gate.min_lsn) and not _is_inside_snapshot(session)
+    if gate is None or not gate.min_lsn or _is_inside_snapshot(session):
+        return False
+    match = _FIRST_WORD.match(sql)
+    return match is not None and match[1].lower() not in _CONTROLS
 
 
 def _is_inside_snapshot(session: Session) -> bool:
