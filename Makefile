@@ -13,7 +13,7 @@ ARGS ?=
 
 help:
 	@echo 'make install   the product in $(VENV) (commands heliosdb-nano, heliosdb-cli, heliosdb-proxy)'
-	@echo 'make demo      a node under load, killed and recovered before your eyes (about 20 s)'
+	@echo 'make demo      a node killed under load, then a primary, and its standby promoted (about 40 s)'
 	@echo 'make test      every check and test; what CI runs'
 	@echo 'make mutants   takes each care of the storage core out once and expects a test to fail (3 min)'
 	@echo 'make check     format, lint, types and layers only'

@@ -51,7 +51,7 @@ _heliosdb_nano() {
         " config validate") words="--data-dir --json --help" ;;
         " config init") words="--force --dry-run --json --help" ;;
         " doctor") words="--data-dir --config --strict --json --help" ;;
-        " demo") words="--seconds --kills --writers --seed --keep --json --help" ;;
+        " demo") words="--seconds --kills --writers --single --seed --keep --json --help" ;;
         " completion") words="--json --help" ;;
         " version") words="--json --help" ;;
     esac

@@ -70,7 +70,7 @@ def reaches(asked: Asked) -> list[Reach]:
     Raises:
         HeliosError: what was named cannot be understood.
     """
-    cluster = _cluster()
+    cluster = _cluster(needed=asked.data_dir is None and ":" not in (asked.node or ""))
     if asked.node is not None and cluster is not None and any(one.name == asked.node for one in cluster.nodes):
         return [one for one in _all_of(cluster, asked) if one.name == asked.node]
     if asked.node is None and asked.data_dir is None and cluster is not None:
@@ -84,16 +84,22 @@ def reaches(asked: Asked) -> list[Reach]:
     return [Reach(str(address), address, tuple(files))]
 
 
-def _cluster() -> LocalCluster | None:
+def _cluster(*, needed: bool) -> LocalCluster | None:
+    """The cluster of this machine; None when there is none. One that cannot be read is an error where it is needed."""
     from helios_cli.commands.local import clusterfile
 
     found = clusterfile.find(None, os.environ)
-    return clusterfile.read(found) if found is not None else None
+    try:
+        return clusterfile.read(found) if found is not None else None
+    except ConfigError:
+        if needed:
+            raise
+        return None
 
 
 def _local_tokens(address: _http.Address) -> list[str]:
     """The token file of the node of cluster.toml that is asked at an address; empty when it is none of them."""
-    cluster = _cluster()
+    cluster = _cluster(needed=False)
     if cluster is None or address.host not in ("127.0.0.1", "::1", "localhost"):
         return []
     return [str(cluster.token_file(one)) for one in cluster.nodes if one.http_port == address.port]

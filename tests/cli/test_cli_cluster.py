@@ -341,6 +341,8 @@ def test_the_token_and_the_arguments_arrive(
     code, out, _ = call(capsys, "promote", "--node", fake, "--allow-data-loss")
     assert (code, out) == (0, "done\nheard: a, b\n")
     (tmp_path / "t").write_text("of the file\n")
+    (tmp_path / clusterfile.NAME).write_text("a broken file does not stand in the way of a node that is named")
+    assert call(capsys, "pause")[0] == 2
     call(capsys, "promote", "--node", fake, "--token-file", "t", "--dry-run")
     assert Answers.heard == [
         ("/admin/promote", "Bearer from the environment", {"allow_data_loss": True, "dry_run": False}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -20,8 +21,12 @@ _EVENTS: Final = 8
 class Picture:
     """Everything that is shown."""
 
+    title: str = "a node alone"
+    began: float | None = None
+    """When its clock started, for one that runs by itself."""
     seconds: float = 0.0
     seconds_total: float = 0.0
+    """0: not known beforehand."""
     state: str = "starting"
     acknowledged: int = 0
     kills: int = 0
@@ -64,8 +69,14 @@ class Display:
             self._live.update(panel(self.picture))
             self._live.stop()
 
+    def begin(self, title: str) -> None:
+        """Another part begins: its picture is empty, its clock starts at 0 and runs by itself."""
+        picture = self.picture = Picture(title=title, kills_total=1, events=self.picture.events)
+        picture.began = time.monotonic()
+
     def event(self, text: str) -> None:
         """Something happened."""
+        self._turn_clock()
         line = f"{self.picture.seconds:5.1f} s  {text}"
         self.picture.events.append(line)
         if self._live is not None:
@@ -73,8 +84,13 @@ class Display:
         elif not self._quiet:
             print(line, file=sys.stderr, flush=True)
 
+    def _turn_clock(self) -> None:
+        if self.picture.began is not None:
+            self.picture.seconds = time.monotonic() - self.picture.began
+
     def refresh(self) -> None:
         """Show the newest numbers."""
+        self._turn_clock()
         if self._live is not None:
             self._live.update(panel(self.picture))
 
@@ -94,14 +110,15 @@ def panel(picture: Picture) -> Panel:
         ("node", Text.assemble((picture.state, f"bold {colour}"), f"  process {picture.pid}")),
         ("acknowledged", f"{picture.acknowledged:,} rows"),
         ("rows/s", _series(picture.rate, "{:,.0f}", "cyan")),
-        ("p99 ms", _series(picture.p99_ms, "{:.2f}", "magenta")),
-        ("log", f"LSN {picture.lsn}, {picture.log_bytes / 1e6:,.1f} MB kept"),
+        *([("p99 ms", _series(picture.p99_ms, "{:.2f}", "magenta"))] if picture.p99_ms else []),
+        *([("log", f"LSN {picture.lsn}, {picture.log_bytes / 1e6:,.1f} MB kept")] if picture.log_bytes else []),
         ("kills", f"{picture.kills} of {picture.kills_total}"),
     ]
     for name, value in rows:
         grid.add_row(name, value)
     events = Text("\n".join(picture.events), style="dim")
-    title = f"heliosdb-nano demo  {picture.seconds:4.1f} of {picture.seconds_total:g} s"
+    total = f" of {picture.seconds_total:g}" if picture.seconds_total else ""
+    title = f"heliosdb-nano demo: {picture.title}  {picture.seconds:4.1f}{total} s"
     return Panel(Group(grid, Text(""), events), title=title, title_align="left", border_style=colour)
 
 
