@@ -56,6 +56,8 @@ class LogFollower:
         self.connected = False
         self.receiver: WalReceiver | None = None
         """What acknowledgements go out through."""
+        self.on_failed: Callable[[LogForked], None] = lambda error: None
+        """Called when following again cannot help."""
         self._on_committed = on_committed
         self._secret = secret
         self._term = Term(0)
@@ -155,6 +157,8 @@ class LogFollower:
     def lost(self, error: BaseException | None) -> None:
         """The connection has ended."""
         self.connected = False
+        if isinstance(error, LogForked):
+            self.on_failed(error)
 
     def _acknowledge(self, echo_us: int) -> None:
         link = self.receiver.link if self.receiver is not None else None
@@ -186,6 +190,7 @@ class LogFeed:
         self._decoder = RecordDecoder()
         self._on_entries = on_entries
         self._follower = LogFollower(name, self._records, secret=secret)
+        self._follower.on_failed = self._failed
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._started = threading.Event()

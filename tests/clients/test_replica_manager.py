@@ -267,6 +267,31 @@ def test_the_log_of_a_primary_as_entries(trio: list[NodeProcess]) -> None:
         wait_until(primary_is_back(primary, streamer, writer), "the reader follows again after a restart", WAIT_S)
 
 
+def test_a_log_whose_beginning_is_gone(make_node: MakeNode) -> None:
+    small = ("--wal-checkpoint-mb", "1", "--log-segment-mb", "1", "--log-retention-mb", "0")
+    node = make_node("--replication-role", "primary", *small)
+
+    def log_start() -> Lsn:
+        return Lsn.parse(node.http("/status")[1]["log_start_lsn"])
+
+    with node.connect() as writer, WalStreamer(address(node), 100_000) as streamer:
+        writer.execute("CREATE TABLE t (a text)")
+
+        def write_until_gone() -> bool:
+            writer.execute("INSERT INTO t SELECT md5(i::text) FROM generate_series(1, 20000) i")
+            return log_start() > 0
+
+        wait_until(write_until_gone, "the log's beginning is gone", WAIT_S)
+        streamer.follow(ReplicaConfig(primary_address=address(node), user="postgres"))
+        first = streamer.stream_to_replica("reader", 0).recv(WAIT_S)
+        assert first is not None and first.lsn >= 1 << 20
+        writer.execute("INSERT INTO t VALUES ('last')")
+        row = writer.execute("SELECT pg_current_wal_lsn()").fetchone()
+        assert row is not None
+        end = Lsn.parse(str(row[0]))
+        wait_until(lambda: streamer.get_entries_from(0, 100_000)[-1].end_lsn >= end, "all of it was read", WAIT_S)
+
+
 def primary_is_back(primary: NodeProcess, streamer: WalStreamer, writer: Any) -> Any:
     """Restart the primary and write; whether the streamer has got that."""
     writer.close()
