@@ -18,7 +18,16 @@ from typing import Any, Final
 
 from helios_cli.engine.errors import HeliosError, LogDamaged
 from helios_cli.engine.log.chain import ChainTracker
-from helios_cli.engine.log.record import VERIFY_HINT, Buffer, Kind, Record, RecordHeader, decode_record
+from helios_cli.engine.log.history import History, TermStart
+from helios_cli.engine.log.record import (
+    VERIFY_HINT,
+    Buffer,
+    Kind,
+    Record,
+    RecordHeader,
+    decode_header,
+    decode_record,
+)
 from helios_cli.engine.replication.config import ClusterConfig
 from helios_cli.engine.storage.applier import WalApplier
 from helios_cli.engine.storage.configlog import ConfigLog
@@ -90,6 +99,8 @@ class WalApplicator:
         self._room = boundaries_max
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
+        self._in_hand = b""
+        """Taken from the queue, and not on disk yet."""
         self._changed = threading.Condition()
         self._pausing = False
         self._paused = False
@@ -112,6 +123,17 @@ class WalApplicator:
     def queued_bytes(self) -> int:
         """Bytes that were fed and are not on disk yet."""
         return self._queued_bytes
+
+    def history(self) -> History:
+        """The terms of all that was fed: those on disk, and those whose first record still waits for it."""
+        with self._changed:
+            waiting = (self._in_hand, *self._queue)
+            history = self._timeline.history
+        for data in waiting:
+            for start in _term_starts(data):
+                if start not in history.starts:
+                    history = history.cut_at(start.start).followed_by(*start)
+        return history
 
     def feed(self, data: bytes) -> None:
         """Take whole records that continue what was fed before."""
@@ -171,6 +193,7 @@ class WalApplicator:
             while batch := self._take():
                 records = self._checked(batch)
                 self._log.write_through(batch)
+                self._in_hand = b""
                 self.syncs += 1
                 self._post(self._on_flushed, batch)
                 self._apply(records)
@@ -197,7 +220,8 @@ class WalApplicator:
                 taken.append(self._queue.popleft())
                 size += len(taken[-1])
             self._queued_bytes -= size
-            return taken[0] if len(taken) == 1 else b"".join(taken)
+            self._in_hand = taken[0] if len(taken) == 1 else b"".join(taken)
+            return self._in_hand
 
     def _checked(self, batch: bytes) -> list[Record]:
         """The records, each verified and found to continue the one before."""
@@ -317,6 +341,17 @@ class WalApplicator:
         cookie = bytes(page[_SCHEMA_COOKIE_AT : _SCHEMA_COOKIE_AT + _SCHEMA_COOKIE_BYTES])
         changed, self._cookie = cookie != self._cookie, cookie
         return changed
+
+
+def _term_starts(data: bytes) -> Iterator[TermStart]:
+    """The terms that begin in records which nobody has checked yet; nothing from where they make no sense."""
+    at = 0
+    with contextlib.suppress(HeliosError):
+        while at < len(data):
+            header = decode_header(data, at)
+            if header.kind is Kind.TERM_START:
+                yield TermStart(header.term, header.lsn)
+            at += header.length
 
 
 class _GivenUp(Exception):

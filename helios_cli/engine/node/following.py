@@ -144,7 +144,7 @@ class Following:
 
     def log_end(self) -> tuple[History, Lsn]:
         """The terms of this node's log, and where the next record belongs: behind what waits for the disk."""
-        return self._node.store.timeline.history, self.applicator.written
+        return self.applicator.history(), self.applicator.written
 
     def joined(self, welcome: messages.Welcome, term: Term) -> None:
         """Somebody answered. Raises HeliosError when it must not be followed."""

@@ -35,7 +35,9 @@ class Leading:
         self._node = node = replication.node
         self._loop = node.engine.loop
         records = node.database.records
-        self.lsns = LsnManager(replication.node_id, config, records.term, node.store.log.flushed)
+        self.lsns = LsnManager(
+            replication.node_id, config, records.term, node.store.log.flushed, begins=node.store.log.end
+        )
         self._began = self._loop.time()
         self._proposing = False
         self._closed = False

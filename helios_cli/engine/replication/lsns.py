@@ -28,7 +28,12 @@ class LsnManager:
     acknowledged with fewer copies before that is agreed.
     """
 
-    def __init__(self, node_id: str, config: ClusterConfig, term: Term, flushed: Lsn = Lsn(0)) -> None:
+    def __init__(
+        self, node_id: str, config: ClusterConfig, term: Term, flushed: Lsn = Lsn(0), begins: Lsn = Lsn(0)
+    ) -> None:
+        """``begins`` is where the term's first record begins. What is older is committed together with that one and
+        never by copies of its own: a later primary could still take it back (Ongaro and Ousterhout, Raft, figure 8).
+        """
         self.node_id = node_id
         self.config = config
         """In force."""
@@ -37,6 +42,7 @@ class LsnManager:
         self.flushed = flushed
         """This node's own."""
         self.committed = Lsn(0)
+        self._begins = begins
         self.heard: dict[str, Progress] = {}
         """The newest acknowledgement of each following node."""
 
@@ -53,7 +59,7 @@ class LsnManager:
     def own_flushed(self, lsn: Lsn) -> Lsn:
         """This node has everything up to ``lsn`` on disk; returns the committed LSN."""
         self.flushed = lsn
-        if self.config.mode is SyncMode.ASYNC and self.pending is None:
+        if self.config.mode is SyncMode.ASYNC and self.pending is None and lsn > self._begins:
             self.committed = max(self.committed, lsn)
             return self.committed
         return self.advance()
@@ -103,7 +109,8 @@ class LsnManager:
                 self.config, self.pending = pending.config, None
         else:
             lsn = self._reached(self.config)
-        self.committed = max(self.committed, lsn)
+        if lsn > self._begins:
+            self.committed = max(self.committed, lsn)
         return self.committed
 
     def _reached(self, config: ClusterConfig) -> Lsn:
