@@ -49,7 +49,7 @@ class ReadGate:
         if self.level != "eventual":
             lsn = max(lsn, session.floor_lsn)
         if self.level in ("committed", "linearizable"):
-            lsn = max(lsn, _applied(session))
+            lsn = max(lsn, session.engine.pipeline.applied_lsn())
         return lsn
 
 
@@ -122,12 +122,6 @@ def held(frontend: Frontend, again: Callable[[], None]) -> bool:
         return False
     Hold(frontend, lsn, again)
     return True
-
-
-def _applied(session: Session) -> Lsn:
-    """Where the newest state that SQLite has is, committed or not."""
-    pipeline = session.engine.pipeline
-    return max((commit.lsn_end for commit in pipeline.in_flight), default=pipeline.committed_lsn)
 
 
 class Hold:

@@ -91,6 +91,7 @@ class Following:
         pipeline = node.pipeline
         pipeline.committed_lsn = self.applicator.applied
         pipeline.on_record = None
+        pipeline.applied_lsn = lambda: self.applicator.applied
         node.engine.standby_refusal = self.refusal
         if node.settings.replication_mode in FORWARDING_MODES:
             node.engine.forwarder = self.forwarder
