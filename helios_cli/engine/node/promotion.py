@@ -68,7 +68,6 @@ async def announce(replication: Replication, member: Member) -> None:
 
 async def _dial(replication: Replication, member: Member) -> PeerLink:
     link = PeerLink(replication.term, tls=replication.tls)
-    loop = asyncio.get_running_loop()
     await reach(link, member.host, member.native_port)
     await introduce(link, replication.identity(), replication.secret())
     return link
@@ -78,7 +77,8 @@ def candidate(replication: Replication) -> Candidate:
     """This node, as a candidate."""
     page_log = replication.node.store.log
     last = page_log.last
-    return Candidate(replication.node_id, last.term if last is not None else Term(0), page_log.flushed)
+    own = replication.identity()
+    return Candidate(own.node_id, last.term if last is not None else Term(0), page_log.flushed, own.incarnation)
 
 
 def answer(replication: Replication, ask: messages.Ask, term: Term) -> Answer:

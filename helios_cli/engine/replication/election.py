@@ -19,6 +19,8 @@ class Candidate:
     last_term: Term
     """Of the last record in its log."""
     flushed: Lsn
+    incarnation: str
+    """Of its data directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,11 @@ def still_led(answers: Iterable[Answer], term: int) -> Verdict:
 
 
 def judge(config: ClusterConfig, own: Candidate, answers: Iterable[Answer]) -> Verdict:
-    """Whether ``own`` has every commit that may have been acknowledged, going by those who answered."""
+    """Whether ``own`` has every commit that may have been acknowledged, going by those who answered.
+
+    A member whose data directory is another than the configuration knows has lost what it had acknowledged: it does not
+    count, under its old name or not.
+    """
     heard = {answer.node_id: answer for answer in answers if answer.node_id != own.node_id}
     mine = (own.last_term, own.flushed)
     for answer in heard.values():
@@ -67,18 +73,24 @@ def judge(config: ClusterConfig, own: Candidate, answers: Iterable[Answer]) -> V
             )
     if config.mode is SyncMode.ASYNC:
         return Verdict()
-    if own.node_id not in config.in_sync:
+    if not _counts(config, own.node_id, own.incarnation):
         return Verdict(
             f"the copies of node {own.node_id} do not count: it may lack acknowledged commits",
             f"Promote one of {', '.join(config.in_sync)}, or give --allow-data-loss.",
             loses_data=True,
         )
-    counted = 1 + sum(1 for node in heard if node in config.in_sync)
+    counting = {own.node_id, *(node for node, one in heard.items() if _counts(config, node, one.incarnation))}
+    counted = len(counting)
     if counted < config.answers:
-        missing = ", ".join(node for node in config.in_sync if node not in heard and node != own.node_id)
+        missing = ", ".join(node for node in config.in_sync if node not in counting)
         return Verdict(
             f"{config.answers} of {', '.join(config.in_sync)} must be heard, and {counted} are; missing: {missing}",
             "Start one of the missing nodes, or give --allow-data-loss.",
             loses_data=True,
         )
     return Verdict()
+
+
+def _counts(config: ClusterConfig, node_id: str, incarnation: str) -> bool:
+    member = config.member(node_id)
+    return node_id in config.in_sync and member is not None and member.incarnation == incarnation

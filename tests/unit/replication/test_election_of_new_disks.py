@@ -1,0 +1,45 @@
+"""A member that comes back under its name with an empty disk has lost what it acknowledged: it counts for nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from helios_cli.engine.replication.config import ClusterConfig, Member
+from helios_cli.engine.replication.election import Candidate, judge
+from helios_cli.engine.replication.messages import Answer
+from helios_cli.engine.replication.rule import SyncMode
+from helios_cli.engine.types import Lsn, Term
+
+NAMES = ("n1", "n2", "n3")
+CONFIG = ClusterConfig(
+    1, SyncMode.QUORUM, tuple(Member(name, f"disk of {name}", "h", 1, 2, 3, "quorum") for name in NAMES), NAMES
+)
+
+
+def answer(node_id: str, incarnation: str, flushed: int = 0) -> Answer:
+    return Answer(node_id, "standby", incarnation, True, 2, 1, 1, flushed, 1, False, "n1", "h", 2)
+
+
+def candidate(incarnation: str = "disk of n3") -> Candidate:
+    return Candidate("n3", Term(1, 1), Lsn(500), incarnation)
+
+
+def test_two_of_three_are_enough() -> None:
+    assert judge(CONFIG, candidate(), [answer("n2", "disk of n2", 400)]).is_safe
+
+
+def test_a_new_disk_under_an_old_name_is_not_heard() -> None:
+    verdict = judge(CONFIG, candidate(), [answer("n2", "another disk")])
+    assert verdict.loses_data
+    assert verdict.reason.endswith("must be heard, and 1 are; missing: n1, n2")
+
+
+def test_a_candidate_with_a_new_disk_is_none() -> None:
+    verdict = judge(CONFIG, candidate("another disk"), [answer("n2", "disk of n2", 400)])
+    assert verdict.loses_data
+    assert "the copies of node n3 do not count" in verdict.reason
+
+
+@pytest.mark.parametrize("incarnation", ["disk of n2", "another disk"])
+def test_whoever_has_more_of_the_log_stands_in_the_way(incarnation: str) -> None:
+    assert "has more of the log" in judge(CONFIG, candidate(), [answer("n2", incarnation, 600)]).reason
