@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from helios_cli.engine.errors import HeliosError, LogDamaged
 from helios_cli.engine.log.chain import ChainTracker
+from helios_cli.engine.log.checksum import ChecksumTable
 from helios_cli.engine.log.history import History, TermStart
 from helios_cli.engine.log.record import (
     VERIFY_HINT,
@@ -40,6 +41,9 @@ log = logging.getLogger(__name__)
 
 RUN_PAGES: Final = 2048
 """Page images merged into one boundary: 8 MiB."""
+
+REPAIRS_MAX: Final = 3
+"""In one life of the node; after that the database is copied."""
 
 BATCH_BYTES: Final = 4 << 20
 """Records that are synced at once."""
@@ -102,6 +106,15 @@ class WalApplicator:
         self._in_hand = b""
         """Taken from the queue, and not on disk yet."""
         self._changed = threading.Condition()
+        self.on_diverged: Callable[[tuple[Diverged, RecordHeader, ChecksumTable]], None] = lambda found: self.repaired(
+            {}, Lsn(0)
+        )
+        """A record led to another state than on the primary: told on the loop, and :meth:`repaired` waited for."""
+        self.repairs = 0
+        self._answer: tuple[dict[int, bytes], Lsn] | None = None
+        self._trusted_from = Lsn(0)
+        """After a repair: where the checksum must be right again. Some pages are right only there."""
+        self._logged_only = False
         self._pausing = False
         self._paused = False
         self._finishing = False
@@ -141,6 +154,12 @@ class WalApplicator:
             self.written = Lsn(self.written + len(data))
             self._queue.append(data)
             self._queued_bytes += len(data)
+            self._changed.notify_all()
+
+    def repaired(self, pages: dict[int, bytes], trusted_from: Lsn) -> None:
+        """The answer to :attr:`on_diverged`; without pages it was not to be had."""
+        with self._changed:
+            self._answer = (pages, trusted_from)
             self._changed.notify_all()
 
     def release(self, boundaries: int) -> None:
@@ -189,7 +208,8 @@ class WalApplicator:
     def _run(self) -> None:
         try:
             self._last = self._log.last
-            self._apply(self._log.records(self.applied))
+            self._logged_only = True
+            self._apply_logged()
             while batch := self._take():
                 records = self._checked(batch)
                 self._log.write_through(batch)
@@ -197,10 +217,17 @@ class WalApplicator:
                 self.syncs += 1
                 self._post(self._on_flushed, batch)
                 self._apply(records)
+                self._apply_logged()
         except _GivenUp:
             pass
         except BaseException as error:
             self._post(self._on_failed, error)
+
+    def _apply_logged(self) -> None:
+        """Apply what went into the log alone, while a repair was waited for."""
+        while self._logged_only:
+            self._logged_only = False
+            self._apply(self._log.records(self.applied))
 
     def _post(self, callback: Callable[[Any], None], argument: Any) -> None:
         if not self._loop.is_closed():
@@ -258,8 +285,9 @@ class WalApplicator:
                 self._apply_chain(start, record)
                 continue
             pages = record.pages()
-            _check(header, table.apply(pages, header.db_pages))
             run.update(pages)
+            if table.apply(pages, header.db_pages) != header.db_checksum and header.end >= self._trusted_from:
+                run.update(self._repair(header))
             newest = header
             self.records_applied += 1
             if len(run) >= RUN_PAGES:
@@ -267,6 +295,53 @@ class WalApplicator:
                 run, newest = {}, None
         if newest is not None:
             self._publish((run,), newest)
+
+    def _repair(self, header: RecordHeader) -> dict[int, bytes]:
+        """The record led to another state than on the primary: the pages that make it right.
+
+        Nothing is applied until they are there; what comes meanwhile goes into the log, and is applied from there.
+
+        Raises:
+            Diverged: they could not be had.
+        """
+        table = self._database.checksums
+        diverged = _diverged(header, table.total)
+        self.repairs += 1
+        if self.repairs > REPAIRS_MAX:
+            raise diverged
+        self._answer = None
+        self._post(self.on_diverged, (diverged, header, table.copy()))
+        while (answer := self._answer) is None:
+            batch = self._take_or_answer(diverged)
+            if batch:
+                self._checked(batch)
+                self._log.write_through(batch)
+                self._in_hand = b""
+                self._logged_only = True
+                self._post(self._on_flushed, batch)
+        pages, trusted_from = answer
+        if not pages:
+            raise diverged
+        self._trusted_from = trusted_from
+        table.apply(pages, header.db_pages)
+        if header.end >= trusted_from:
+            _check(header, table.total)
+        return pages
+
+    def _take_or_answer(self, diverged: Diverged) -> bytes:
+        with self._changed:
+            while not self._queue and self._answer is None:
+                if self._giving_up:
+                    raise _GivenUp
+                if self._finishing:
+                    raise diverged
+                self._changed.wait()
+            if not self._queue:
+                return b""
+            batch = self._queue.popleft()
+            self._queued_bytes -= len(batch)
+            self._in_hand = batch
+            return batch
 
     def _apply_chain(self, start: Lsn, end: Record) -> None:
         """Apply a large transaction, reading its parts from the log again, so that none of them waits in memory."""
@@ -278,7 +353,8 @@ class WalApplicator:
                 pages = part.pages()
                 table.apply(pages, header.db_pages)
                 yield pages
-            _check(header, table.total)
+            if header.end >= self._trusted_from:
+                _check(header, table.total)
 
         self.records_applied += 1
         self._publish(parts(), header)
@@ -360,8 +436,12 @@ class _GivenUp(Exception):
 
 def _check(header: RecordHeader, found: int) -> None:
     if found != header.db_checksum:
-        raise Diverged(
-            f"the database has checksum {found:016x} after the record at {header.lsn}, "
-            f"the primary had {header.db_checksum:016x}",
-            hint="Copy the node anew: stop it, empty its data directory, and start it as a standby.",
-        )
+        raise _diverged(header, found)
+
+
+def _diverged(header: RecordHeader, found: int) -> Diverged:
+    return Diverged(
+        f"the database has checksum {found:016x} after the record at {header.lsn}, "
+        f"the primary had {header.db_checksum:016x}",
+        hint="Copy the node anew: stop it, empty its data directory, and start it as a standby.",
+    )

@@ -106,7 +106,7 @@ class CopySink:
     async def _copy(self, link: PeerLink, who: str) -> None:
         link.send(Kind.SNAPSHOT, b"")
         snapshot = copying.Snapshot.from_body((await link.receive(Kind.SNAPSHOT)).body)
-        source = await self._hashes(link, snapshot.db_pages)
+        source = await receive_hashes(link, snapshot.db_pages)
         wanted = await self._blocking(lambda: self._target.differing(source))
         self.pages_kept = snapshot.db_pages - len(wanted)
         self._node.event(
@@ -129,15 +129,6 @@ class CopySink:
             pages=self.pages_fetched,
             records=records,
         )
-
-    async def _hashes(self, link: PeerLink, db_pages: int) -> ChecksumTable:
-        hashes: list[int] = []
-        while len(hashes) < db_pages:
-            first, more = copying.read_hashes((await link.receive(Kind.HASHES)).body)
-            if first != len(hashes) + 1 or len(hashes) + len(more) > db_pages:
-                raise PeerProtocolError("hashes of pages came out of turn")
-            hashes += more
-        return ChecksumTable.of_hashes(hashes)
 
     async def _fetch(self, link: PeerLink, wanted: list[int]) -> None:
         """Ask for pages a few requests ahead, and write them as they come."""
@@ -193,3 +184,14 @@ class CopySink:
 
     async def _blocking(self, work: Callable[[], Result]) -> Result:
         return await self._loop.run_in_executor(None, work)
+
+
+async def receive_hashes(link: PeerLink, db_pages: int) -> ChecksumTable:
+    """The page hashes that follow a SNAPSHOT. Raises PeerProtocolError, TimeoutError."""
+    hashes: list[int] = []
+    while len(hashes) < db_pages:
+        first, more = copying.read_hashes((await link.receive(Kind.HASHES)).body)
+        if first != len(hashes) + 1 or len(hashes) + len(more) > db_pages:
+            raise PeerProtocolError("hashes of pages came out of turn")
+        hashes += more
+    return ChecksumTable.of_hashes(hashes)

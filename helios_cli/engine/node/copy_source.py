@@ -63,7 +63,7 @@ async def _give(node: Node, link: PeerLink, hello: messages.Hello) -> Lsn:
     start = _start(node, hello.node_id, checkpoint)
     config_end, config = node.store.configs.committed or (Lsn(0), None)
     text = config.to_bytes().decode() if config is not None else ""
-    snapshot = copying.Snapshot(start, table.pages, node.store.timeline.history, text, config_end)
+    snapshot = copying.Snapshot(start, table.pages, node.store.timeline.history, checkpoint, text, config_end)
     link.send(Kind.SNAPSHOT, snapshot.to_body())
     for body in copying.hashes_bodies(table.hashes()):
         link.send(Kind.HASHES, body)

@@ -9,14 +9,18 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
 from helios_cli.engine.errors import HeliosError, ReadOnlyError
+from helios_cli.engine.log.checksum import ChecksumTable
 from helios_cli.engine.log.history import History
-from helios_cli.engine.node.applicator import WalApplicator
+from helios_cli.engine.log.record import RecordHeader
+from helios_cli.engine.node.applicator import Diverged, WalApplicator
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.forwarder import FORWARDING_MODES, QueryForwarder
 from helios_cli.engine.node.peer_link import Identity, PeerRefused
 from helios_cli.engine.node.receiver import WalReceiver
+from helios_cli.engine.node.self_repair import find_pages
 from helios_cli.engine.replication import messages
 from helios_cli.engine.replication.lag import ClockOffset
+from helios_cli.engine.storage import copytarget
 from helios_cli.engine.storage.database import Commit
 from helios_cli.engine.types import Lsn, Term
 from helios_cli.engine.wire.peer import Kind
@@ -75,6 +79,7 @@ class Following:
             on_applied=self._applied,
             on_failed=self._apply_failed,
         )
+        self.applicator.on_diverged = self._diverged
         self.receiver = WalReceiver(self, node.engine.loop, addresses, replication.tls)
         engine = node.engine
         self.forwarder = QueryForwarder(
@@ -260,6 +265,27 @@ class Following:
         ).to_body()
         link.send(Kind.ACKNOWLEDGE, body, compress=False)
 
+    def _diverged(self, found: tuple[Diverged, RecordHeader, ChecksumTable]) -> None:
+        error, header, table = found
+        self._node.event("diverged", f"{error.message}: its pages are compared", severity="error", lsn=str(header.lsn))
+        self._replication.later(self._repair(header, table))
+
+    async def _repair(self, header: RecordHeader, table: ChecksumTable) -> None:
+        try:
+            pages, trusted_from = await find_pages(self._replication, header, table)
+        except HeliosError as error:
+            log.error("the database cannot be repaired page by page: %s", error.message)
+            self.applicator.repaired({}, Lsn(0))
+            return
+        self.applicator.repaired(pages, trusted_from)
+        text = f"{len(pages)} pages that differed from the primary's are replaced, the first is page {min(pages)}"
+        self._node.event("repaired", text, severity="warning", pages=len(pages))
+
     def _apply_failed(self, error: BaseException) -> None:
+        if isinstance(error, Diverged):
+            self._node.event("diverged", f"{error.message}: the database is copied", severity="error")
+            self._node.store.control.update(state=copytarget.STATE)
+            self._node.begin_again("it has diverged from the primary")
+            return
         log.error("records can no longer be applied: %s", error, exc_info=error)
         self._node.panic(error)

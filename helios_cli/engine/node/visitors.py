@@ -29,9 +29,7 @@ class Visitors:
     async def _receive(self, link: PeerLink) -> None:
         try:
             hello = await admit(link, self._replication.identity(), self._replication.secret(), self._welcome)
-            frame = await link.receive(
-                Kind.FOLLOW, Kind.SNAPSHOT, Kind.ASK, Kind.ANNOUNCE, Kind.SESSION, Kind.CANCEL
-            )
+            frame = await link.receive(Kind.FOLLOW, Kind.SNAPSHOT, Kind.ASK, Kind.ANNOUNCE, Kind.SESSION, Kind.CANCEL)
             await self._serve(link, hello, frame)
         except PeerRefused as error:
             self._replication.door.tell(f"node at {link.address} refused: {error.message}")

@@ -39,6 +39,8 @@ class Snapshot:
     """Size of the database file then, in pages."""
     history: History
     """The terms of its log."""
+    at: Lsn = Lsn(0)
+    """Of the hashes: the checkpoint whose database file they are of; ``start`` or behind it."""
     config: str = ""
     """The newest configuration of the cluster in its log; empty when there is none."""
     config_end: Lsn = Lsn(0)
@@ -50,6 +52,7 @@ class Snapshot:
             "start": self.start,
             "db_pages": self.db_pages,
             "history": self.history.to_bytes().hex(),
+            "at": self.at,
             "config": self.config,
             "config_end": self.config_end,
         }
@@ -62,15 +65,16 @@ class Snapshot:
             if len(body) > HISTORY_MAX:
                 raise ValueError("it is too long")
             content = json.loads(body)
-            start, pages, config_end = (content[name] for name in ("start", "db_pages", "config_end"))
-            if any(type(number) is not int or not 0 <= number < 1 << 63 for number in (start, pages, config_end)):
+            numbers = [content[name] for name in ("start", "db_pages", "at", "config_end")]
+            if any(type(number) is not int or not 0 <= number < 1 << 63 for number in numbers):
                 raise ValueError("a number is none")
             if type(content["config"]) is not str:
                 raise ValueError("the configuration is no text")
             history = History.from_bytes(bytes.fromhex(content["history"]))
         except Exception as error:
             raise PeerProtocolError(f"damaged message: no Snapshot of a node ({error})") from error
-        return cls(Lsn(start), pages, history, content["config"], Lsn(config_end))
+        start, db_pages, at, config_end = numbers
+        return cls(Lsn(start), db_pages, history, Lsn(at), content["config"], Lsn(config_end))
 
 
 def hashes_bodies(hashes: Sequence[int]) -> Iterator[bytes]:
