@@ -29,6 +29,9 @@ app = typer.Typer(
 ledger_app = typer.Typer(help="Look into the ledger of a run, and check it against a node.", no_args_is_help=True)
 app.add_typer(ledger_app, name="ledger")
 
+CONNECT_S = 2.0
+"""Longest wait for a login where several hosts can be tried."""
+
 Text = str | None
 Hosts = Annotated[
     Text,
@@ -158,7 +161,9 @@ def _hosts(
         environ, None, None, port, user or environ.get("PGUSER") or "helios", dbname, password, sslmode, 5.0
     )
     base = replace(base, application_name="heliosdb-workload", read_timeout=timeout)
-    return targets(named, base)
+    found = targets(named, base)
+    # A node that hangs takes connections and never answers: where there are others, it is not waited for long.
+    return [replace(one, timeout=min(timeout, CONNECT_S)) for one in found] if len(found) > 1 else found
 
 
 def _check_table(table: str) -> None:

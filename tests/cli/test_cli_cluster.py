@@ -208,6 +208,7 @@ def states(capsys: pytest.CaptureFixture[str], code: int) -> dict[str, str]:
     return {one["name"]: one["state"] for one in asked(capsys, "cluster", "status", code=code)["nodes"]}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("end_clusters")
 def test_the_life_of_the_processes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     code, out, err = call(capsys, "cluster", "up", "--nodes", 2, "--mode", "async", "--base-port", base_port())
@@ -245,6 +246,7 @@ def test_the_life_of_the_processes(capsys: pytest.CaptureFixture[str], tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("end_clusters")
 def test_the_lead_moves_and_no_row_is_lost(capsys: pytest.CaptureFixture[str]) -> None:
     asked(capsys, "cluster", "up", "--nodes", 3, "--base-port", base_port())
@@ -273,6 +275,7 @@ def counting(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return sorted(one["node_id"] for one in asked(capsys, "topology")["nodes"] if one["in_sync"])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("end_clusters")
 def test_standbys_come_and_go(capsys: pytest.CaptureFixture[str]) -> None:
     asked(capsys, "cluster", "up", "--nodes", 1, "--mode", "async", "--base-port", base_port())
