@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.observe.metrics import Registry, Sample
-from helios_cli.engine.replication.relations import standbys
-from helios_cli.engine.replication.view import UNKNOWN, ClusterView, NodeView
+from helios_cli.engine.replication.relations import followers
+from helios_cli.engine.replication.view import ClusterView, NodeView
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.replication import Replication
@@ -34,7 +34,7 @@ _COUNTERS: Final[dict[str, tuple[str, Read]]] = {
 _GAUGES: Final[dict[str, tuple[str, Read]]] = {
     "heliosdb_standbys_connected": (
         "Standbys with a stream from this node.",
-        lambda view: sum(1 for node in standbys(view) if node.connected),
+        lambda view: sum(1 for node in followers(view) if node.connected),
     ),
     "heliosdb_in_sync_nodes": (
         "Nodes whose copies count for the mode, the primary among them.",
@@ -116,8 +116,4 @@ def _roles(view: ClusterView) -> list[Sample]:
 
 
 def _of_standbys(seen: _Seen, needs_lag: bool, read: Callable[[NodeView], float]) -> Callable[[], Iterable[Sample]]:
-    return lambda: [
-        ((node.node_id,), read(node))
-        for node in standbys(seen())
-        if node.state != UNKNOWN and (node.lag_known or not needs_lag)
-    ]
+    return lambda: [((node.node_id,), read(node)) for node in followers(seen()) if node.lag_known or not needs_lag]

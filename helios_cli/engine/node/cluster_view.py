@@ -312,6 +312,12 @@ def _upstream(replication: Replication, now: int) -> NodeView | None:
     )
 
 
+def _absent_role(member: Member, primary_id: str) -> str:
+    if not primary_id:
+        return UNKNOWN
+    return "primary" if member.node_id == primary_id else "standby"
+
+
 def _absent(replication: Replication, member: Member, primary_id: str, now: int) -> NodeView:
     """A member that this node has no contact with, by the configuration and the slot that waits for it."""
     slot = next((slot for slot in replication.node.store.slots.all() if slot.name == member.node_id), None)
@@ -320,7 +326,7 @@ def _absent(replication: Replication, member: Member, primary_id: str, now: int)
     heard = replication.heard_at.get(member.node_id)
     return NodeView(
         node_id=member.node_id,
-        role="primary" if member.node_id == primary_id else "standby",
+        role=_absent_role(member, primary_id),
         mode=member.mode,
         host=member.host,
         pg_port=member.pg_port,

@@ -13,10 +13,8 @@ from typing import Any, Final
 
 from helios_cli.engine.replication.view import (
     CATCHING_UP,
-    DISCONNECTED,
     SILENT,
     STREAMING,
-    UNKNOWN,
     ClusterView,
     NodeView,
     UpstreamView,
@@ -67,8 +65,14 @@ def _lag_ms(node: NodeView) -> float | None:
 
 
 def standbys(view: ClusterView) -> Iterator[NodeView]:
-    """The others that follow the local node or are known to be standbys."""
-    return (node for node in view.nodes if not node.is_local and node.role not in PRIMARY_ROLES)
+    """The others that are known to be standbys, whomever they follow."""
+    return (node for node in view.nodes if not node.is_local and node.role == "standby")
+
+
+def followers(view: ClusterView) -> Iterator[NodeView]:
+    """The standbys of the local node; of a primary those too that are not connected."""
+    leads = view.upstream is None
+    return (node for node in standbys(view) if node.follows == view.local.node_id or (leads and not node.connected))
 
 
 def _lsn(lsn: Lsn) -> str | None:
@@ -86,7 +90,7 @@ def current_lsn(node: NodeView) -> str | None:
 
 def pg_replication_status(view: ClusterView) -> Iterator[Row]:
     """Every node that is known, the local one first."""
-    followers = sum(1 for node in standbys(view) if node.connected)
+    count = sum(1 for node in followers(view) if node.connected)
     for node in view.nodes:
         primary = node.role in PRIMARY_ROLES
         uptime = (view.now_us - view.started_us) // 1_000_000
@@ -98,7 +102,7 @@ def pg_replication_status(view: ClusterView) -> Iterator[Row]:
             "replication_port": node.native_port,
             "current_lsn": current_lsn(node),
             "is_read_only": int(not primary),
-            "standby_count": followers if node.is_local else None,
+            "standby_count": count if node.is_local else None,
             "uptime_seconds": uptime if node.is_local else None,
         }
 
@@ -115,9 +119,7 @@ def _standby_state(node: NodeView) -> str:
 
 def pg_replication_standbys(view: ClusterView) -> Iterator[Row]:
     """Whoever follows this node; on a primary those too that should and are not connected."""
-    for node in standbys(view):
-        if node.state == UNKNOWN:
-            continue
+    for node in followers(view):
         yield {
             "node_id": node.node_id,
             "address": address(node.host, node.pg_port),
@@ -302,8 +304,8 @@ def _sync_state(node: NodeView, mode: str) -> str:
 
 def pg_stat_replication(view: ClusterView) -> Iterator[Row]:
     """One row for each stream from this node."""
-    for node in standbys(view):
-        if not node.connected or node.state == DISCONNECTED:
+    for node in followers(view):
+        if not node.connected:
             continue
         sync_state = _sync_state(node, view.mode)
         yield {

@@ -33,7 +33,8 @@ def node(name: str, role: str = "standby", **other: Any) -> NodeView:
     """A node of a cluster in sync mode that has everything."""
     values: dict[str, Any] = {
         "node_id": name, "role": role, "mode": "sync", "host": "10.0.0.1", "pg_port": 5432, "native_port": 5433,
-        "http_port": 8080, "is_local": False, "connected": True, "state": STREAMING, "in_sync": True, "term": 3,
+        "http_port": 8080, "follows": "n1", "is_local": False, "connected": True, "state": STREAMING,
+        "in_sync": True, "term": 3,
         "written": END, "flushed": END, "applied": END, "committed": Lsn(0), "db_checksum": 0xABC, "lag_bytes": 0,
         "lag_ms": 0.0, "round_trip_ms": 0.4, "connected_since_us": NOW_US - 9, "heard_us": NOW_US - 5, "sent": END,
     }  # fmt: skip
@@ -42,7 +43,7 @@ def node(name: str, role: str = "standby", **other: Any) -> NodeView:
 
 def cluster(*others: NodeView, local: NodeView | None = None, **more: Any) -> ClusterView:
     """As a primary n1 sees it, or the ``local`` node."""
-    own = local or node("n1", "primary", is_local=True, committed=END, sent=Lsn(0))
+    own = local or node("n1", "primary", is_local=True, committed=END, sent=Lsn(0), follows="")
     values: dict[str, Any] = {
         "cluster_id": "c1", "term": 3, "mode": "sync", "primary_id": "n1", "nodes": (own, *others), "gaps": (),
         "bytes_sent": 10, "bytes_received": 0, "records_sent": 2, "records_applied": 0, "bytes_unpacked": 0,
@@ -57,7 +58,7 @@ def following(**other: Any) -> ClusterView:
         "n1", "10.0.0.1", 5433, True, True, "", END, END, Lsn(0x100), NOW_US - 9, NOW_US - 2, NOW_US - 1
     )
     own = node("n2", is_local=True, committed=END, follows="n1")
-    primary = node("n1", "primary", committed=END)
+    primary = node("n1", "primary", committed=END, follows="")
     return cluster(primary, local=replace(own, **other.pop("own", {})), upstream=replace(upstream, **other))
 
 
@@ -160,12 +161,22 @@ def test_the_state_of_the_primary(changes: dict[str, Any], state: str) -> None:
 
 
 def test_standbys_that_follow_somebody_else_are_not_ours() -> None:
-    sibling = node("n3", state=UNKNOWN, connected=False, lag_known=False, heard_us=0)
+    sibling = node("n3", state=UNKNOWN, connected=False, lag_known=False, heard_us=0, follows="")
     view = replace(following(), nodes=(*following().nodes, sibling))
     assert rows("pg_replication_standbys", view) == []
     assert rows("pg_stat_replication", view) == []
     assert [row["node_id"] for row in rows("helios_standby_nodes", view)] == ["n2", "n3"]
     assert [row["node_id"] for row in rows("helios_topology", view)] == ["n2", "n1", "n3"]
+
+
+def test_a_standby_of_a_standby_does_not_take_it_for_its_own() -> None:
+    view = following()
+    upstream = node("n1", follows="", committed=END)
+    chain = replace(view, primary_id="", nodes=(view.local, upstream, node("n9", follows="n2"), node("n0", "unknown")))
+    for relation in ("pg_replication_standbys", "pg_stat_replication"):
+        assert [row.get("node_id") or row["application_name"] for row in rows(relation, chain)] == ["n9"]
+    assert rows("pg_replication_status", chain)[0]["standby_count"] == 1
+    assert [row["node_id"] for row in rows("helios_standby_nodes", chain)] == ["n2", "n1", "n9"]
 
 
 def test_equality_is_told_only_at_the_same_lsn() -> None:
