@@ -66,7 +66,8 @@ class LogFollower:
         self._waiting: deque[tuple[Lsn, bytes]] = deque()
         """Received and not committed yet, each with the LSN behind it."""
         self._cluster_id = ""
-        self._sent_us = 0
+        self._sent_us = self._echo_us = 0
+        self._acknowledging = False
 
     # What it says ----------------------------------------------------------------------------------------------------
 
@@ -161,10 +162,19 @@ class LogFollower:
             self.on_failed(error)
 
     def _acknowledge(self, echo_us: int) -> None:
+        """Say how far it is, once for all that came in this turn of the loop."""
+        self._echo_us = echo_us or self._echo_us
+        if self.receiver is not None and not self._acknowledging:
+            self._acknowledging = True
+            asyncio.get_running_loop().call_soon(self._send_acknowledgement)
+
+    def _send_acknowledgement(self) -> None:
+        self._acknowledging = False
         link = self.receiver.link if self.receiver is not None else None
         if link is not None and self.end is not None:
-            body = messages.Acknowledge(self.end, self.end, self.end, echo_us, 0).to_body()
+            body = messages.Acknowledge(self.end, self.end, self.end, self._echo_us, 0).to_body()
             link.send(Kind.ACKNOWLEDGE, body, compress=False)
+        self._echo_us = 0
 
 
 class LogFeed:
