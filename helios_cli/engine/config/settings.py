@@ -215,6 +215,19 @@ class Settings:
         synonyms=MODE_SYNONYMS,
         env_aliases=("HA_SYNC_MODE",),
     )
+    on_sync_loss: str = _word(
+        "eject",
+        "replication",
+        "When too few copies can be had: eject goes on without the lost standby, wait holds commits until it is back. "
+        "Seeds a new cluster; later ALTER SYSTEM changes it for all nodes.",
+        "eject",
+        "wait",
+    )
+    eject_after: int = _duration(
+        2000,
+        "replication",
+        "Silence after which a standby is lost. Seeds a new cluster; later ALTER SYSTEM changes it for all nodes.",
+    )
     primary_host: str = _text(
         "", "replication", "Address of the primary that an empty standby joins.", pattern=HOST, auto=False
     )

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from helios_cli.engine.errors import HeliosError, SqlError
 from helios_cli.engine.net.http_routes import AdminVerb
 from helios_cli.engine.node.promotion import PromotionRefused
-from helios_cli.engine.replication.rule import SyncMode
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.node import Node
@@ -33,7 +32,7 @@ class Admin:
             "switchover": self._switchover,
             "pause": self._pause,
             "resume": self._resume,
-            "mode": self._mode,
+            "config": self._config,
             "standby/remove": self._remove,
         }
 
@@ -67,19 +66,11 @@ class Admin:
     async def _resume(self, _arguments: Arguments) -> Answer:
         return {"result": self._leading().pause(paused=False)}
 
-    async def _mode(self, arguments: Arguments) -> Answer:
-        try:
-            mode = SyncMode(str(arguments.get("mode")))
-        except ValueError:
-            raise SqlError(
-                f'"{arguments.get("mode")}" is no replication mode',
-                sqlstate="22023",
-                hint="Modes are async, semi-sync, sync and quorum.",
-            ) from None
-        leading = self._leading()
-        leading.wanted_mode = mode
-        leading.reconcile()
-        return {"result": f"the cluster's mode becomes {mode.value}"}
+    async def _config(self, arguments: Arguments) -> Answer:
+        name, value = str(arguments.get("name") or ""), str(arguments.get("value") or "")
+        self._leading()
+        self._node.engine.alter_system(name, value)
+        return {"result": f"{name} is {value} for the cluster"}
 
     async def _remove(self, arguments: Arguments) -> Answer:
         node_id = str(arguments.get("node_id") or "")

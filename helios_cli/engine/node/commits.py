@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import apsw
 
 from helios_cli.engine.errors import HeliosError, SerializationFailure
+from helios_cli.engine.node.cluster_settings import LEVELS
 from helios_cli.engine.node.threads import Threads
 from helios_cli.engine.node.transaction import Transaction
 from helios_cli.engine.sql.plan import Plan
@@ -195,7 +196,8 @@ class Commits(Threads):
     ) -> None:
         """Send the record off, free the writer, and call ``done`` when the commit is committed.
 
-        With ``synchronous_commit`` off ``done`` is called at once; ``actions``, of which others hear, never are.
+        ``synchronous_commit`` says when ``done`` is called, off: at once; ``actions``, of which others hear, are called
+        when it is committed by the cluster's mode.
         """
         pipeline = self.engine.pipeline
         session = self.session
@@ -211,8 +213,11 @@ class Commits(Threads):
         if commit.schema_changed and token is not None:
             # Plans are made for the committed schema, so nothing is written under one that is not.
             commit.waiters.append(self.engine.queue.release)
-        if session.waits_for_commit():
+        level = session.commit_level()
+        if level is None:
             commit.waiters.append(done)
+        elif level != "off":
+            session.floor_seq = commit.seq
         else:
             session.floor_seq = commit.seq
             session.later(done)
@@ -225,6 +230,10 @@ class Commits(Threads):
                 self.engine.queue.hand_over()
         finally:
             pipeline.settle()
+        if level is not None and level != "off":
+            when_reached = self.engine.when_reached
+            assert when_reached is not None
+            when_reached(LEVELS[level], commit.lsn_end, done)
 
     def rollback(self, transaction: Transaction) -> None:
         """Undo the session's transaction and give everything back. No thread is using its connection."""

@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any, Final
 import apsw
 
 from helios_cli.engine.config.settings import Settings
-from helios_cli.engine.errors import DiskFull, HeliosError, IoFailed, NotServing, SerializationFailure
+from helios_cli.engine.errors import DiskFull, HeliosError, IoFailed, NotServing, ReadOnlyError, SerializationFailure
 from helios_cli.engine.node.channels import Channels
 from helios_cli.engine.node.clock import SystemClock
+from helios_cli.engine.node.cluster_settings import CLUSTER_SETTINGS, cluster_setting
 from helios_cli.engine.node.guard import InlineGuard
 from helios_cli.engine.node.pipeline import CommitPipeline
 from helios_cli.engine.node.readers import ReadPool, Workers
 from helios_cli.engine.node.roles import Roles
 from helios_cli.engine.node.writer import WriterQueue
 from helios_cli.engine.observe.events import EventLog
+from helios_cli.engine.replication.rule import SyncMode
 from helios_cli.engine.replication.view import ClusterView
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.plan_cache import PlanCache
@@ -34,6 +36,7 @@ from helios_cli.engine.storage.database import Database
 from helios_cli.engine.storage.io_errors import errno_of, is_no_room
 from helios_cli.engine.storage.sequences import Sequences
 from helios_cli.engine.storage.system_relations import PLANNER_RELATIONS
+from helios_cli.engine.types import Lsn
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.checkpointer import Checkpointer
@@ -113,6 +116,10 @@ class Engine:
         self.started_us = self.now_us()
         self.sequences = Sequences()
         self.on_reload: Callable[[], None] = lambda: None
+        self.alter_cluster: Callable[[str, Any], None] = _no_cluster
+        """Changes a field of the cluster's configuration. Raises HeliosError on a node that does not lead."""
+        self.when_reached: Callable[[SyncMode, Lsn, Callable[[], None]], None] | None = None
+        """Calls back when an LSN is where a mode would have it."""
         self.sessions: dict[int, Session] = {}
         self.stopping = False
         self.disk_full_since: float | None = None
@@ -197,6 +204,11 @@ class Engine:
             forwarder.close()
         for session in tuple(self.sessions.values()):
             session.report_role()
+
+    @property
+    def takes_writes(self) -> bool:
+        """Whether this node leads, or takes writes to the node that does."""
+        return self._standby_refusal is None or self.forwarder is not None
 
     def _refusal(self) -> HeliosError | None:
         if self.stopping:
@@ -303,11 +315,14 @@ class Engine:
                 session.lose_snapshot(reason)
 
     def alter_system(self, name: str | None, value: str | None) -> None:
-        """ALTER SYSTEM SET name = value, for the next start."""
+        """ALTER SYSTEM SET name = value: for the next start of this node, or for the whole cluster at once."""
         from helios_cli.engine.config.write import write_auto
 
         if name is None:
             raise HeliosError("ALTER SYSTEM RESET ALL is not supported", sqlstate="0A000")
+        if name.lower() in CLUSTER_SETTINGS:
+            self.alter_cluster(*cluster_setting(name.lower(), value))
+            return
         write_auto(self.settings.data_dir, name, value)
 
     def default_variable(self, variable: Variable) -> str:
@@ -317,8 +332,10 @@ class Engine:
         settings = self.settings
         if variable.name == "server_version":
             return f"15.0 (HeliosDB Nano {__version__})"
-        if variable.name in ("in_hot_standby", "transaction_read_only"):
+        if variable.name == "in_hot_standby":
             return "off" if self._standby_refusal is None else "on"
+        if variable.name == "transaction_read_only":
+            return "off" if self.takes_writes else "on"
         if variable.name == "synchronous_commit":
             return settings.synchronous_commit
         if variable.name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
@@ -328,3 +345,7 @@ class Engine:
     def role_binds(self, plan: Plan) -> list[Any]:
         """Parameters of a CREATE or ALTER ROLE, the password replaced by its verifier."""
         return self.roles.binds(plan)
+
+
+def _no_cluster(_name: str, _value: Any) -> None:
+    raise ReadOnlyError("the cluster's configuration is changed on its primary")

@@ -19,6 +19,7 @@ from helios_cli.engine.node.peer_link import Identity, PeerRefused
 from helios_cli.engine.node.receiver import WalReceiver
 from helios_cli.engine.node.self_repair import find_pages
 from helios_cli.engine.replication import messages
+from helios_cli.engine.replication.config import ClusterConfig
 from helios_cli.engine.replication.lag import ClockOffset
 from helios_cli.engine.storage import copytarget
 from helios_cli.engine.storage.database import Commit
@@ -89,6 +90,7 @@ class Following:
             wait_s=lambda: engine.settings.forward_timeout / 1000,
         )
         self._task: asyncio.Task[None] | None = None
+        self._config: ClusterConfig | None = None
 
     def begin(self) -> None:
         """Apply what the log holds already, and follow."""
@@ -98,12 +100,17 @@ class Following:
         pipeline.on_record = None
         pipeline.applied_lsn = lambda: self.applicator.applied
         node.engine.standby_refusal = self.refusal
-        if node.settings.replication_mode in FORWARDING_MODES:
-            node.engine.forwarder = self.forwarder
+        self._choose_forwarding()
         self._replication.sessions.retire()
         node.checkpointer.others_write = True
         self.applicator.start()
         self._task = node.engine.loop.create_task(self.receiver.run())
+
+    def _choose_forwarding(self) -> None:
+        """Whether writes go on to the primary: a matter of this node's class, or else of the cluster's mode."""
+        config = self._config = self._node.store.configs.newest
+        mode = self._replication.own_class or (config.mode.value if config is not None else "")
+        self._node.engine.forwarder = self.forwarder if mode in FORWARDING_MODES else None
 
     async def stop(self, *, finish: bool) -> None:
         """Follow no longer. With ``finish`` all that was received is flushed and applied first."""
@@ -231,6 +238,8 @@ class Following:
     # The applicator's news -------------------------------------------------------------------------------------------
 
     def _flushed(self, data: bytes) -> None:
+        if self._node.store.configs.newest is not self._config:
+            self._choose_forwarding()
         self._node.database.records.flushed_lsn = self._node.store.log.flushed
         self._replication.replicator.record(data)
         self._acknowledge()

@@ -7,8 +7,9 @@ looks at who is there and proposes the next step.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.clock import SystemClock
@@ -41,16 +42,18 @@ class Leading:
         self._began = self._loop.time()
         self._proposing = False
         self._closed = False
-        self.wanted_mode: SyncMode | None = None
-        """Asked for by the operator, and not proposed yet."""
-        self.wanted_pause: bool | None = None
+        self.wanted: dict[str, Any] = {}
+        """Fields of the configuration that the operator has asked for, and that are not proposed yet."""
+        self._answers: list[tuple[SyncMode, Lsn, Callable[[], None]]] = []
+        """Commits whose clients wait for another rule than the cluster's."""
         self.unwanted: set[str] = set()
         """Members that the operator has removed."""
 
     def begin(self) -> None:
         """From now on the mode's rule decides what is committed, and every record goes to the followers."""
         pipeline = self._node.pipeline
-        pipeline.rule = self.lsns.own_flushed
+        pipeline.rule = self._own_flushed
+        self._node.engine.when_reached = self.after
         pipeline.on_record = self._recorded
 
     def close(self) -> None:
@@ -60,12 +63,36 @@ class Leading:
 
     def pause(self, *, paused: bool) -> str:
         """Suspend automatic failover, or resume it; what the operator is told."""
-        config = self.lsns.newest
-        if config.paused == paused:
+        if self.lsns.newest.paused == paused:
             return f"automatic failover is {'paused' if paused else 'not paused'} already"
-        self.wanted_pause = paused
-        self.reconcile()
+        self.change(paused=paused)
         return f"automatic failover is {'paused' if paused else 'resumed'}"
+
+    def change(self, **fields: Any) -> None:
+        """Change fields of the cluster's configuration."""
+        self.wanted.update(fields)
+        self.reconcile()
+
+    def after(self, mode: SyncMode, lsn: Lsn, done: Callable[[], None]) -> None:
+        """Call back, never at once, when ``lsn`` is where another mode than the cluster's would have it."""
+        self._answers.append((mode, lsn, done))
+        self._loop.call_soon(self._answer)
+
+    def _answer(self) -> None:
+        waiting, self._answers = self._answers, []
+        lsns = self.lsns
+        reached = {mode: lsns.reached_by(mode) for mode in {entry[0] for entry in waiting}}
+        for mode, lsn, done in waiting:
+            if lsn <= reached[mode]:
+                done()
+            else:
+                self._answers.append((mode, lsn, done))
+
+    def _own_flushed(self, lsn: Lsn) -> Lsn:
+        committed = self.lsns.own_flushed(lsn)
+        if self._answers:
+            self._answer()
+        return committed
 
     def _recorded(self, data: bytes) -> None:
         replication = self._replication
@@ -78,6 +105,8 @@ class Leading:
         """A follower has come further."""
         lsns = self.lsns
         self._node.pipeline.advance(lsns.acknowledged(streamer.node_id, streamer.progress))
+        if self._answers:
+            self._answer()
         if streamer.node_id not in lsns.config.in_sync:
             self.reconcile()
 
@@ -103,17 +132,11 @@ class Leading:
             self.unwanted.discard(node_id)
             if config.member(node_id) is not None:
                 return config.without_member(node_id), "member_removed", f"node {node_id} is removed from the cluster"
-        mode, self.wanted_mode = self.wanted_mode, None
-        if mode is not None and mode is not config.mode:
-            return config.with_mode(mode, self.lsns.node_id), "mode_changed", f"the cluster's mode is {mode.value} now"
-        pause, self.wanted_pause = self.wanted_pause, None
-        if pause is not None and pause is not config.paused:
-            changed = replace(config, version=config.version + 1, paused=pause)
-            return (
-                changed,
-                "paused" if pause else "resumed",
-                f"automatic failover is {'paused' if pause else 'resumed'}",
-            )
+        wanted, self.wanted = self.wanted, {}
+        changed = _changed(config, wanted, self.lsns.node_id)
+        if changed != config:
+            told = ", ".join(f"{name} = {getattr(value, 'value', value)}" for name, value in sorted(wanted.items()))
+            return changed, "configured", f"the cluster's configuration has changed: {told}"
         return self._eject(config) or self._admit(config)
 
     def _eject(self, config: ClusterConfig) -> tuple[ClusterConfig, str, str] | None:
@@ -199,9 +222,18 @@ class Leading:
         return node.pipeline.submit_apart(make)
 
 
-def first_config(member: Member, mode: SyncMode) -> ClusterConfig:
+def _changed(config: ClusterConfig, wanted: Mapping[str, Any], primary: str) -> ClusterConfig:
+    """The configuration with other fields; the same when they have these values already."""
+    plain = {name: value for name, value in wanted.items() if name != "mode" and getattr(config, name) != value}
+    mode = wanted.get("mode", config.mode)
+    if mode is not config.mode:
+        config = config.with_mode(mode, primary)
+    return replace(config, version=config.version + 1, **plain) if plain else config
+
+
+def first_config(member: Member, mode: SyncMode, on_sync_loss: str, eject_after_ms: int) -> ClusterConfig:
     """The configuration that a cluster is born with."""
-    return ClusterConfig(1, mode, (member,), (member.node_id,))
+    return ClusterConfig(1, mode, (member,), (member.node_id,), on_sync_loss, eject_after_ms)
 
 
 def config_of_term(config: ClusterConfig, own: Member, lost: set[str], lsn: Lsn, now_us: int) -> ClusterConfig:

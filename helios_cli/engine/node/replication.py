@@ -111,7 +111,19 @@ class Replication:
     def config(self) -> ClusterConfig:
         """The newest configuration in this node's log; before the first, what this node alone would be."""
         found = self.node.store.configs.newest
-        return found if found is not None else first_config(self.member(), SyncMode(self._mode()))
+        if found is not None:
+            return found
+        settings = self.node.settings
+        return first_config(
+            self.member(), SyncMode(settings.replication_mode), settings.on_sync_loss, settings.eject_after
+        )
+
+    @property
+    def own_class(self) -> str:
+        """The mode in which this node's copies are wanted; empty: whatever the cluster's is."""
+        settings = self.node.settings
+        explicit = settings.origin("replication_mode").kind != "default"
+        return settings.replication_mode if explicit and not self.is_leading else ""
 
     def now(self) -> float:
         """The loop's clock."""
@@ -125,9 +137,6 @@ class Replication:
         """The cluster's secret; empty when it has none."""
         return self.node.secret
 
-    def _mode(self) -> str:
-        return self.node.settings.replication_mode
-
     def identity(self) -> Identity:
         """What it says of itself to other nodes."""
         settings = self.node.settings
@@ -137,7 +146,7 @@ class Replication:
             record.cluster_id.hex(),
             record.incarnation.hex(),
             self.role.name,
-            settings.replication_mode,
+            self.own_class,
             settings.advertise_address or self.node.address,
             settings.pg_port,
             settings.native_port,
@@ -233,9 +242,15 @@ class Replication:
     def _lead(self, config: ClusterConfig) -> None:
         self.leading = Leading(self, config)
         self.leading.begin()
+        self.node.engine.alter_cluster = self._alter
         self.node.engine.standby_refusal = None
         self.node.checkpointer.others_write = False
         self.has_state.set()
+
+    def _alter(self, name: str, value: Any) -> None:
+        if self.leading is None:
+            raise PromotionRefused("the cluster's configuration is changed on its primary")
+        self.leading.change(**{name: value})
 
     def _become(self, role: Role) -> None:
         self.role = role

@@ -41,7 +41,7 @@ class Runner(Reads):
         session.check_may_write(portal.plan)
         if _makes_temporary(portal.plan):
             session.own_connection()
-        if portal.plan.groupable and self._is_inline(portal.plan):
+        if portal.plan.groupable and session.commit_level() is None and self._is_inline(portal.plan):
             self.queued = write = GroupWrite(portal.plan, portal.binds, lambda write: self._grouped(portal, write))
             self.engine.queue.submit(write)
             session.arm_timeouts(lock=True)

@@ -234,9 +234,10 @@ class Session(SessionPlans):
         if self.transaction is None and self.variables.get("default_transaction_read_only") == "on":
             raise read_only_error(plan)
 
-    def waits_for_commit(self) -> bool:
-        """Whether its commits are answered only when committed (``synchronous_commit``)."""
-        return self.variables.get("synchronous_commit") != "off"
+    def commit_level(self) -> str | None:
+        """What its commits wait for, by ``synchronous_commit``; None: the cluster's mode."""
+        level = self.variables.get("synchronous_commit") or self.engine.settings.synchronous_commit
+        return level if level != "on" else None
 
     def own_connection(self) -> apsw.Connection:
         """The connection that holds this session's temporary tables; opened when first needed.

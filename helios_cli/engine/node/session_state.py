@@ -80,7 +80,8 @@ class SessionState:
         self.conflicted = False
         """It met 40001, so its next such transaction takes the writer at its first statement."""
         self.closed = False
-        self.unusual = bool(engine.settings.statement_timeout or engine.settings.lock_timeout)
+        self._usually_unusual = engine.settings.synchronous_commit != "on"
+        self.unusual = self._usually_unusual or bool(engine.settings.statement_timeout or engine.settings.lock_timeout)
         """It has set something that autocommit writes must look at."""
         self.statement_timeout_ms = engine.settings.statement_timeout
         self.lock_timeout_ms = engine.settings.lock_timeout
@@ -170,7 +171,7 @@ class SessionState:
         elif folded.startswith("helios."):
             consistency.variable_set(cast("Session", self), folded, current)
         waits = bool(self.statement_timeout_ms or self.lock_timeout_ms or self.report_lsn)
-        self.unusual = waits or any(name in self.variables for name in _UNUSUAL)
+        self.unusual = waits or self._usually_unusual or any(name in self.variables for name in _UNUSUAL)
         if self.forwarded is not None:
             self.forwarded.variable_set(folded, value)
         variable = BY_NAME.get(folded)

@@ -34,7 +34,7 @@ class Member:
     native_port: int
     http_port: int
     mode: str
-    """Its class: the mode in which its copies are wanted."""
+    """Its class: the mode in which its copies are wanted; empty: whatever the cluster's is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class ClusterConfig:
 
     def wants(self, member: Member) -> bool:
         """Whether a member's copies should count: every data node's in an async cluster, else those of its class."""
-        return self.mode is SyncMode.ASYNC or member.mode == self.mode.value
+        return self.mode is SyncMode.ASYNC or member.mode in ("", self.mode.value)
 
     def with_member(self, member: Member) -> ClusterConfig:
         """The next version, with a member added or its particulars changed. One with another disk counts no more."""
@@ -109,9 +109,9 @@ class ClusterConfig:
 
     def with_mode(self, mode: SyncMode, primary: str) -> ClusterConfig:
         """The next version, in another mode: members of another class leave D, those of its own come as they can."""
-        in_sync = (member.node_id for member in self.members if member.mode == mode.value or mode is SyncMode.ASYNC)
-        kept = {node for node in in_sync if node in self.in_sync} | {primary}
-        return replace(self, version=self.version + 1, mode=mode, in_sync=tuple(sorted(kept)))
+        changed = replace(self, version=self.version + 1, mode=mode)
+        wanted = {member.node_id for member in self.members if changed.wants(member)}
+        return replace(changed, in_sync=tuple(sorted(wanted & set(self.in_sync) | {primary})))
 
     def with_gap(self, node_ids: Iterable[str], lsn: Lsn, now_us: int, reason: str) -> ClusterConfig:
         """The same, with a gap that begins for each of ``node_ids``."""

@@ -113,6 +113,11 @@ class LsnManager:
             self.committed = max(self.committed, lsn)
         return self.committed
 
+    def reached_by(self, mode: SyncMode) -> Lsn:
+        """Up to where another mode would have it, with the same members."""
+        in_sync = self.config.in_sync
+        return reached(mode, in_sync, self.node_id, self.flushed, self.heard, self.term)
+
     def _reached(self, config: ClusterConfig) -> Lsn:
         return reached(config.mode, config.in_sync, self.node_id, self.flushed, self.heard, self.term)
 
