@@ -211,7 +211,7 @@ class ClientLink(asyncio.Protocol):
         self._buffer = rest
 
     def relay_lost(self, rest: bytes, error: HeliosError | None, *, answered: bool) -> None:
-        """The primary is gone. ``error`` is for the unit in hand, if there is one; ``answered``: its end was sent on."""
+        """The primary is gone. ``error`` is for the unit in hand, if any; ``answered``: its end was sent on."""
         self._buffer = rest
         if error is None:
             self._waiting = False

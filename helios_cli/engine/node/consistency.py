@@ -138,11 +138,12 @@ class Hold:
         milliseconds = parse_duration_ms(TIMEOUT, session.show(TIMEOUT))
         self._timer = session.engine.loop.call_later(milliseconds / 1000, self._too_late)
         session.arm_timeouts()
-        session.engine.pipeline.after_lsn(lsn, self._reached)
+        self._give_up = session.engine.pipeline.after_lsn(lsn, self._reached)
 
     def cancel(self, reason: HeliosError) -> None:
         """End the statement."""
         if self._end():
+            self._give_up()
             self._session.failed(reason)
 
     def _end(self) -> bool:

@@ -50,7 +50,7 @@ class QueryForwarder:
         links_max: int,
         wait_s: Callable[[], float],
     ) -> None:
-        """``open_link`` connects to the node that is followed, handshake and all. ``wait_s``: how long a write waits."""
+        """``open_link`` connects to the node that is followed, handshake and all; ``wait_s`` is a write's patience."""
         self.links_max = links_max
         self.wait_s = wait_s
         self._closing = asyncio.Event()
@@ -94,6 +94,8 @@ class QueryForwarder:
                         await self._freed()
                         continue
                     return await self._new(session)
+            except TimeoutError:
+                error = PrimaryLost("it does not answer" if self._idle or self._opening else "")
             except (OSError, HeliosError) as failure:
                 error = failure
             with contextlib.suppress(TimeoutError):

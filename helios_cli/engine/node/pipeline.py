@@ -212,12 +212,23 @@ class CommitPipeline:
                 return
         self._seq_waiters.append((seq, callback))
 
-    def after_lsn(self, lsn: Lsn, callback: Callback) -> None:
-        """Call back when everything up to ``lsn`` is committed, whoever wrote it; at once when it is."""
+    def after_lsn(self, lsn: Lsn, callback: Callback) -> Callback:
+        """Call back when everything up to ``lsn`` is committed, whoever wrote it; at once when it is.
+
+        What is returned gives the waiting up. Idempotent.
+        """
+        entry = (lsn, next(self._tickets), callback)
         if lsn <= self.committed_lsn:
             callback()
         else:
-            heapq.heappush(self._lsn_waiters, (lsn, next(self._tickets), callback))
+            heapq.heappush(self._lsn_waiters, entry)
+
+        def give_up() -> None:
+            if entry in self._lsn_waiters:
+                self._lsn_waiters.remove(entry)
+                heapq.heapify(self._lsn_waiters)
+
+        return give_up
 
     async def quiesce(self) -> None:
         """Wait until nothing is in flight. The caller holds the writer's token, so nothing new is made."""

@@ -44,8 +44,8 @@ class Portal:
     """A statement with its parameters bound, and how far its result has been taken."""
 
     __slots__ = (
-        "binds", "completes", "describe", "done", "encode", "formats", "job", "name", "noticed", "origin", "plan", "rows",
-        "rows_max", "sent", "sent_before", "session",
+        "binds", "completes", "describe", "done", "encode", "formats", "job", "name", "noticed", "origin", "plan",
+        "rows", "rows_max", "sent", "sent_before", "session",
     )  # fmt: skip
 
     def __init__(

@@ -115,6 +115,7 @@ class Relay(RelayRequests):
         self.session.disarm_timeouts()
         self.start.leave_transaction()
         self._pump()
+        self.session.sink.copy_wants_more()
 
     # TakesBytes ------------------------------------------------------------------------------------------------------
 
@@ -190,8 +191,9 @@ class Relay(RelayRequests):
         frontend = self.frontend
         if self._timer is None:
             frontend.flush()
-        if self._started and not self._awaiting:
+        if self._started:
             self._pump()
+            self.session.sink.copy_wants_more()
         if frontend.is_full and not self._paused and self.link is not None:
             self._paused = True
             self.link.transport.pause_reading()
@@ -199,7 +201,9 @@ class Relay(RelayRequests):
 
     def _drained(self) -> None:
         self._paused = False
-        if self.link is not None and not self.link.closed:
+        if self._over:
+            self.frontend.resume_writing()
+        elif self.link is not None and not self.link.closed:
             self.link.transport.resume_reading()
 
     def _swallowed(self, code: int, message: bytes) -> None:
@@ -351,6 +355,9 @@ class Relay(RelayRequests):
             return
         fatal, link = self._fatal, self.link
         self.forwarder.forget(link)
+        if self._timer is not None:
+            # The answer is here, and waits only for this node's own state.
+            return
         undone = self._retired and self._unit is not None and not self.start.in_block and not self._passed
         if not self._started or undone:
             self._try_elsewhere()

@@ -20,6 +20,7 @@ HELD_MAX: Final = 1 << 20
 
 QUERY, PARSE, BIND, DESCRIBE, EXECUTE, CLOSE, SYNC, TERMINATE, CALL = b"QPBDECSXF"
 COPY_CODES: Final = b"dcfSH"
+COPY_ENDS: Final = b"cf"
 
 
 class RelayRequests:
@@ -40,6 +41,9 @@ class RelayRequests:
         self._awaiting = False
         """ReadyForQuery is due."""
         self._copying = False
+        """The primary takes COPY data."""
+        self._is_query = False
+        """The unit in hand is a Query."""
         self._swallow = 0
         """Answers of units that this node has sent by itself, still to come."""
         self._ends = False
@@ -120,8 +124,13 @@ class RelayRequests:
         elif code == EXECUTE:
             self._bind_here(messages.parse_execute(message, 5, size)[0], out)
             self._ends = self._ends or not self.start.in_block
-        if code in (QUERY, SYNC, CALL) and not self._copying:
+        elif code in COPY_ENDS and self._is_query:
+            # In the extended protocol the copy lasts until Sync: one that came before it is not heard there.
+            self._copying = False
+        if code in (QUERY, SYNC, CALL):
             self._awaiting = True
+            self._copying = False
+            self._is_query = code == QUERY
         out.append(message)
 
     def _parse(self, message: bytes, out: list[bytes]) -> None:
