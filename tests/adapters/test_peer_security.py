@@ -163,6 +163,23 @@ def test_on_one_machine_no_secret_is_needed(run: Run) -> None:
     run(test())
 
 
+def test_on_one_machine_who_can_prove_it_does(run: Run) -> None:
+    async def test() -> None:
+        async with Answerer(SECRET, make=PeerLink) as answerer:
+            for secret, proved in ((b"", False), (SECRET, True)):
+                link = PeerLink(lambda: TERM)
+                await reach(link, "127.0.0.1", answerer.port)
+                await introduce(link, identity("caller"), secret)
+                assert answerer.links[-1].proved is proved
+                link.close()
+            link = PeerLink(lambda: TERM)
+            await reach(link, "127.0.0.1", answerer.port)
+            with pytest.raises(PeerRefused, match="the proof of the cluster's secret is wrong"):
+                await introduce(link, identity("caller"), b"another")
+
+    run(test())
+
+
 async def raw_call(port: int, *frames: bytes, until: int = 10_000) -> bytes:
     """Everything that a node says to these bytes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -176,7 +193,7 @@ async def raw_call(port: int, *frames: bytes, until: int = 10_000) -> bytes:
 
 
 def hello(name: str = "mallory", nonce: str = "00" * 16) -> bytes:
-    body = messages.Hello(name, "", "", "standby", "h", 1, 2, 3, "async", nonce).to_body()
+    body = messages.Hello(name, "", "", "standby", "h", 1, 2, 3, "async", nonce, True).to_body()
     return peer.encode_frame(Kind.HELLO, Term(0), body)
 
 

@@ -30,7 +30,7 @@ FOLLOWED_S = 30.0
 
 
 def hello(name: str) -> bytes:
-    return messages.Hello(name, "", "", "standby", "h", 1, 2, 3, "async", "00" * 16).to_body()
+    return messages.Hello(name, "", "", "standby", "h", 1, 2, 3, "async", "00" * 16, False).to_body()
 
 
 class Caller:

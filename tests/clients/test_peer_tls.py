@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import socket
@@ -11,6 +12,11 @@ import psutil
 import pytest
 import trustme
 from support.node_process import MakeNode, NodeProcess, wait_until
+
+from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused, introduce, reach
+from helios_cli.engine.replication.forwarding import OpenSession, SessionOpen
+from helios_cli.engine.types import Term
+from helios_cli.engine.wire.peer import Kind
 
 SECRET = "a secret that nobody may see"
 FOLLOWED_S = 30.0
@@ -108,3 +114,27 @@ def test_without_a_secret_the_network_cannot_call(
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.2", node.native_port), 5)
         assert "other nodes are served on 127.0.0.1 instead of 0.0.0.0" in node.log_tail()
+
+
+async def open_session(port: int, secret: bytes) -> int:
+    """The pid of a session that is opened at a native port of this machine as the superuser."""
+    link = PeerLink(lambda: Term(0))
+    try:
+        await reach(link, "127.0.0.1", port)
+        own = Identity("n9", "", "", "standby", "sync", "127.0.0.1", 1, 2, 3)
+        await introduce(link, own, secret)
+        link.send(Kind.SESSION, OpenSession("postgres", "heliosdb", "", 0, 0).to_body())
+        return SessionOpen.from_body((await link.receive(Kind.SESSION_OPEN)).body).pid
+    finally:
+        link.close()
+
+
+def test_the_native_port_is_no_way_around_passwords(make_node: MakeNode) -> None:
+    primary = make_node("--replication-role", "primary")
+    secret = (primary.data_dir / "control" / "cluster.secret").read_bytes().strip()
+    assert asyncio.run(open_session(primary.native_port, b"")) > 0, "where clients give no passwords, nodes need not"
+    with primary.connect() as connection:
+        connection.execute("CREATE ROLE app LOGIN PASSWORD 'secret'")
+    with pytest.raises(PeerRefused, match="so has a node that speaks for them"):
+        asyncio.run(open_session(primary.native_port, b""))
+    assert asyncio.run(open_session(primary.native_port, secret)) > 0

@@ -130,7 +130,7 @@ def test_garbage_is_refused(kind: Any, body: bytes) -> None:
     assert kind in PACKED_MESSAGES
 
 
-HELLO = messages.Hello("n1", "", "", "standby", "h", 1, 2, 3, "async", "00")
+HELLO = messages.Hello("n1", "", "", "standby", "h", 1, 2, 3, "async", "00", True)
 
 
 @pytest.mark.parametrize(

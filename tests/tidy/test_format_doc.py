@@ -28,7 +28,7 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "FORMAT.md"
 CLUSTER = bytes(range(0x10, 0x20))
 TERM = Term(1, 0x1122334455667788)
 HELLO = messages.Hello(
-    "n2", CLUSTER.hex(), bytes(16).hex(), "standby", "10.0.0.2", 5432, 5433, 8080, "async", "ab" * 16
+    "n2", CLUSTER.hex(), bytes(16).hex(), "standby", "10.0.0.2", 5432, 5433, 8080, "async", "ab" * 16, True
 ).to_body()
 CHALLENGE = messages.Challenge("cd" * 16, True).to_body()
 HEARTBEAT = messages.Heartbeat(Lsn(0x1000), Lsn(0x2000), 1_700_000_000_000_000)

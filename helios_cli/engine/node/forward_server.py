@@ -72,6 +72,12 @@ class SessionServer:
 
     async def serve(self, link: PeerLink, frame: Frame) -> None:
         """SESSION or CANCEL has come. Raises PeerRefused, which ends the link."""
+        if not link.proved and self.engine.roles.scram_required():
+            raise PeerRefused(
+                "clients of this node have to prove who they are, and so has a node that speaks for them",
+                sqlstate="28000",
+                hint="Give the standby the cluster's secret with HELIOSDB_CLUSTER_SECRET or cluster_secret_file.",
+            )
         if frame.kind is Kind.CANCEL:
             link.close()
             await self._cancel(frame)

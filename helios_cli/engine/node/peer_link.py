@@ -91,14 +91,14 @@ class PeerLink(asyncio.Protocol):
         self.on_frame: Callable[[Frame], None] | None = None
         self.on_lost: Callable[[], None] = lambda: None
         self.on_room: Callable[[], None] = lambda: None
+        self.proved = False
+        """The caller has shown that it belongs to the cluster, not only that it is on this machine."""
         self.secured = False
         """The connection is TLS."""
         self.address = ""
         """The other side's address; empty before there is a connection."""
         self.host = ""
-        """The name that the caller called."""
         self.error: HeliosError | None = None
-        """Why this side ended it."""
         self._serve = serve
         self._tls = tls
         self._door = door
@@ -109,7 +109,6 @@ class PeerLink(asyncio.Protocol):
         self._reader = peer.FrameReader(messages.HANDSHAKE_MAX)
         self._inbox: deque[Frame] = deque()
         self._full = False
-        """Nothing is read until some of the inbox has been taken."""
         self._waiter: asyncio.Future[None] | None = None
 
     # asyncio.Protocol ------------------------------------------------------------------------------------------------
@@ -430,8 +429,8 @@ async def reach(link: PeerLink, host: str, port: int) -> None:
 async def introduce(link: PeerLink, own: Identity, secret: bytes) -> messages.Welcome:
     """The caller's side of the handshake; who answered.
 
-    On this machine, and where a certificate stands in for it, the answering node has to prove nothing. Everywhere else
-    it has to, whatever it says itself.
+    On this machine, and where a certificate stands in for it, the answering node need not prove anything. Everywhere
+    else it has to, whatever it says itself.
 
     Raises:
         PeerRefused: it said no, or there is no secret to tell it by.
@@ -445,7 +444,7 @@ async def introduce(link: PeerLink, own: Identity, secret: bytes) -> messages.We
         )
     hello = messages.Hello(
         own.node_id, own.cluster_id, own.incarnation, own.role, own.host, own.pg_port, own.native_port, own.http_port,
-        own.mode, os.urandom(messages.NONCE_BYTES).hex(),
+        own.mode, os.urandom(messages.NONCE_BYTES).hex(), bool(secret),
     ).to_body()  # fmt: skip
     link.send(Kind.HELLO, hello, compress=False)
     body = (await link.receive(Kind.CHALLENGE)).body
@@ -456,7 +455,7 @@ async def introduce(link: PeerLink, own: Identity, secret: bytes) -> messages.We
     link.send(Kind.PROOF, messages.Proof(proof).to_body(), compress=False)
     frame = await link.receive(Kind.WELCOME)
     welcome = messages.Welcome.from_body(frame.body)
-    if not sure and not messages.proves(welcome.proof, secret, "answerer", hello, body, link.binding):
+    if (wanted or not sure) and not messages.proves(welcome.proof, secret, "answerer", hello, body, link.binding):
         raise PeerProtocolError("the node that answers does not know the cluster's secret", hint=SECRET_HINT)
     link.trusted = True
     link.hear_of(frame.term)
@@ -476,7 +475,7 @@ async def admit(
     """
     hello_body = (await link.receive(Kind.HELLO)).body
     hello = messages.Hello.from_body(hello_body)
-    wanted = not (link.certified or link.is_loopback)
+    wanted = not link.certified and (not link.is_loopback or (hello.can_prove and bool(secret)))
     if wanted and not secret:
         raise PeerRefused("this node has no cluster secret, so it takes no node of another machine", hint=SECRET_HINT)
     challenge = messages.Challenge(os.urandom(messages.NONCE_BYTES).hex(), wanted).to_body()
@@ -493,7 +492,7 @@ async def admit(
         raise PeerRefused(
             f"there is a node {own.node_id} in this cluster already", hint="Give each node its own --node-id."
         )
-    link.trusted = True
+    link.trusted, link.proved = True, wanted or link.certified
     answer = messages.prove(secret, "answerer", hello_body, challenge, link.binding) if wanted else ""
     link.send(Kind.WELCOME, welcome(answer).to_body(), compress=False)
     return hello

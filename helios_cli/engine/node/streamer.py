@@ -14,7 +14,7 @@ from typing import Final
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.log.history import History
 from helios_cli.engine.log.record import peek_length, peek_lsn
-from helios_cli.engine.node.peer_link import PeerLink
+from helios_cli.engine.node.peer_link import PeerLink, PeerRefused
 from helios_cli.engine.node.readers import Workers
 from helios_cli.engine.ports import Clock
 from helios_cli.engine.replication import messages
@@ -31,6 +31,13 @@ RECENT_BYTES: Final = 16 << 20
 
 CHUNK_BYTES: Final = 1 << 20
 """Log sent to a lagging follower at a time."""
+
+
+ALIVE_S: Final = 3.0
+"""A follower that was heard of within this time is there: no other takes its name."""
+
+SILENCE_S: Final = 60.0
+"""A follower that says nothing for so long is cut off, before TCP gives up: it connects again when it can."""
 
 
 class RecentRecords:
@@ -277,6 +284,8 @@ class WalReplicator:
             if streamer.link.writable:
                 streamer.link.write(frame)
                 self.heartbeats_sent += 1
+            if self.now() - streamer.heard_at > SILENCE_S:
+                streamer.link.drop(PeerProtocolError(f"nothing was heard of {streamer.node_id} for {SILENCE_S:.0f} s"))
 
     def follow(self, link: PeerLink, hello: messages.Hello, frame: Frame) -> None:
         """A node wants what comes behind its log's end: begin, or say why not."""
@@ -295,6 +304,11 @@ class WalReplicator:
             return
         before = self.streamers.get(hello.node_id)
         if before is not None:
+            if before.hello.incarnation != hello.incarnation and self.now() - before.heard_at < ALIVE_S:
+                # Two nodes under one name would take turns, and each would count for what the other has.
+                raise PeerRefused(
+                    f"another node {hello.node_id} follows this one", hint="Give each node its own --node-id."
+                )
             before.link.close()
         streamer = WalStreamer(self, link, hello, end)
         self.streamers[hello.node_id] = streamer

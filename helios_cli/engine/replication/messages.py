@@ -83,6 +83,8 @@ class Hello(_Json):
     """The class of standby that it wants to be: a replication mode."""
     nonce: str
     """32 hexadecimal digits, new with each connection."""
+    can_prove: bool
+    """Whether it has the cluster's secret."""
 
 
 @dataclass(frozen=True, slots=True)
