@@ -38,10 +38,14 @@ def create_secret(control_dir: str) -> bytes:
     """Draw a secret for a cluster that is born here, readable by this user alone."""
     secret = secrets.token_hex(32).encode()
     path = Path(control_dir) / NAME
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    unfinished = path.with_name(f"{NAME}.new")
+    unfinished.unlink(missing_ok=True)
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         os.write(descriptor, secret + b"\n")
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+    # Under its name it is whole: a crash must not leave an empty one, with which no node starts.
+    unfinished.rename(path)
     return secret
