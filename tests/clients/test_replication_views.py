@@ -53,9 +53,9 @@ MONITORING = (
 Pair = tuple[NodeProcess, NodeProcess]
 
 
-def start_pair(make_node: MakeNode) -> Pair:
-    """A primary n1 and its standby n2 in sync mode, whose copies count already."""
-    modes = ("--replication-mode", "sync")
+def start_pair(make_node: MakeNode, mode: str = "sync") -> Pair:
+    """A primary n1 and its standby n2, whose copies count already."""
+    modes = ("--replication-mode", mode)
     primary = make_node("--replication-role", "primary", "--node-id", "n1", *modes)
     where = ("--primary-host", "127.0.0.1", "--primary-port", str(primary.native_port))
     standby = make_node("--replication-role", "standby", "--node-id", "n2", *where, *modes)
@@ -260,8 +260,9 @@ def test_drivers_find_the_node_they_want(two: Pair, attributes: str, expected: s
             assert found == (expected,)
             standby = "on" if expected == "n2" else "off"
             assert connection.info.parameter_status("in_hot_standby") == standby
-            for name in ("in_hot_standby", "transaction_read_only"):
-                assert connection.execute(f"SHOW {name}").fetchone() == (standby,)
+            assert connection.execute("SHOW in_hot_standby").fetchone() == (standby,)
+            # Both take writes, the standby by way of the primary.
+            assert connection.execute("SHOW transaction_read_only").fetchone() == ("off",)
 
 
 def test_an_open_session_hears_of_the_nodes_new_role(pair: Pair) -> None:
@@ -325,7 +326,7 @@ def test_a_standby_without_its_primary_does_not_claim_to_be_up_to_date(pair: Pai
     status = one(standby, "SELECT * FROM helios_replication_status WHERE is_local")
     assert (status["state"], status["lag_cause"]) == ("disconnected", "disconnected")
     assert "heliosdb_upstream_connected 0" in standby.http("/metrics")[1]
-    assert standby.http("/health")[0] == 200
+    assert [standby.http(path)[0] for path in ("/health", "/ready")] == [200, 503]
     primary.start()
     wait_until(lambda: one(standby, state)["state"] == "streaming", "the primary is followed again", FOLLOWED_S)
     assert value(standby, "SELECT reconnect_count FROM pg_replication_metrics") == 1
@@ -366,8 +367,17 @@ def test_http_tells_the_same(two: Pair) -> None:
         assert line in metrics
     assert any(line.startswith('heliosdb_standby_lag_bytes{standby="n2"} ') for line in metrics)
     assert [primary.http(path)[0] for path in ("/health", "/ready", "/primary", "/standby")] == [200, 200, 200, 503]
-    assert [standby.http(path)[0] for path in ("/health", "/primary", "/standby")] == [200, 503, 200]
+    assert [standby.http(path)[0] for path in ("/health", "/ready", "/primary", "/standby")] == [200, 200, 503, 200]
+
+
+def test_a_standby_that_takes_no_writes_says_so(make_node: MakeNode) -> None:
+    primary, standby = start_pair(make_node, "async")
+    with standby.connect() as connection:
+        for name in ("in_hot_standby", "transaction_read_only"):
+            assert connection.execute(f"SHOW {name}").fetchone() == ("on",)
+            assert connection.execute("SELECT setting FROM pg_settings WHERE name = %s", (name,)).fetchone() == ("on",)
+        assert connection.execute("SHOW default_transaction_read_only").fetchone() == ("off",)
     code, content = standby.http("/ready")
-    assert (code, content["reason"]) == (
-        503, f"standby: it takes no writes; the primary is n1 at 127.0.0.1:{primary.pg_port}",
-    )  # fmt: skip
+    reason = f"standby: it takes no writes; the primary is n1 at 127.0.0.1:{primary.pg_port}"
+    assert (code, content["reason"]) == (503, reason)
+    assert one(primary, "SELECT * FROM pg_stat_replication")["sync_state"] == "async"

@@ -370,7 +370,7 @@ class Node:
 
     def ready(self) -> str | None:
         """None when the node takes writes, else why not."""
-        return report.serves_as(self, "primary") or report.refuses_writes(self)
+        return report.refuses_writes(self)
 
     def serves_as(self, role: str) -> str | None:
         """None when the node serves in that role, else what it does instead."""

@@ -137,8 +137,17 @@ def serves_as(node: Node, role: str) -> str | None:
 
 
 def refuses_writes(node: Node) -> str | None:
-    """None when a node that leads takes writes, else why not."""
-    return None if node.engine.disk_full_since is None else "disk full: read-only"
+    """None when the node takes writes, its own or to its primary, else why not."""
+    engine = node.engine
+    if node.health() is not None:
+        return node.health()
+    if engine.standby_refusal is None:
+        return None if engine.disk_full_since is None else "disk full: read-only"
+    view = node.replication.view()
+    if engine.forwarder is None:
+        return standby_reason(view)
+    reached = view.upstream is not None and view.upstream.streaming
+    return None if reached else "standby: writes go to the primary, which is not reached"
 
 
 def standby_reason(view: ClusterView) -> str:

@@ -215,7 +215,7 @@ def computed_variable(session: Session, folded: str) -> str | None:
     if folded == "transaction_isolation":
         return transaction.isolation if transaction else session.show("default_transaction_isolation")
     if folded == "transaction_read_only":
-        if session.engine.standby_refusal is not None:
+        if not session.engine.takes_writes:
             return "on"
         if transaction is None:
             return session.show("default_transaction_read_only")
