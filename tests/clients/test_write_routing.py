@@ -545,7 +545,19 @@ def test_writes_through_a_standby_survive_a_switchover(own_pair: Callable[..., P
                     failures.append((error.sqlstate, str(error)))
                     stop.set()
 
+    def write_there() -> None:
+        with both.primary.connect() as mine:
+            while not stop.is_set():
+                try:
+                    mine.execute("INSERT INTO t VALUES (-1, -1)")
+                except psycopg.errors.SerializationFailure:
+                    continue
+                except psycopg.Error as error:
+                    failures.append((error.sqlstate, str(error)))
+                    stop.set()
+
     threads = [threading.Thread(target=write, args=(who,)) for who in range(4)]
+    threads.append(threading.Thread(target=write_there))
     for thread in threads:
         thread.start()
     with contextlib.ExitStack() as stack:
@@ -559,8 +571,46 @@ def test_writes_through_a_standby_survive_a_switchover(own_pair: Callable[..., P
     for thread in threads:
         thread.join()
     assert failures == []
+    count = "SELECT pg_is_in_recovery(), count(*) FROM t WHERE who >= 0"
     with both.standby.connect() as connection:
-        assert connection.execute("SELECT pg_is_in_recovery(), count(*) FROM t").fetchone() == (False, sum(written))
+        assert connection.execute(count).fetchone() == (False, sum(written))
     with both.primary.connect() as connection:
         connection.execute("INSERT INTO t VALUES (9, 9)")
-        assert connection.execute("SELECT pg_is_in_recovery(), count(*) FROM t").fetchone() == (True, sum(written) + 1)
+        assert connection.execute(count).fetchone() == (True, sum(written) + 1)
+
+
+def test_what_waited_for_a_primary_is_done_by_the_standby_that_becomes_it(own_pair: Callable[..., Pair]) -> None:
+    both = own_pair("async")
+    both.standby.stop()
+    both.standby.flags = [flag.replace("async", "semi-sync") for flag in both.standby.flags]
+    both.standby.start()
+    standby = both.standby
+    with standby.connect() as setup:
+        setup.execute("CREATE TABLE t (a int)")
+        setup.execute("SELECT count(*) FROM t")
+    both.primary.kill()
+    failures: list[str] = []
+
+    def run(number: int) -> None:
+        options: dict[str, Any] = {"cursor_factory": psycopg.ClientCursor} if number % 2 else {}
+        try:
+            with standby.connect(**options) as connection, contextlib.ExitStack() as stack:
+                if number >= 2:
+                    stack.enter_context(connection.transaction())
+                    connection.execute("SELECT count(*) FROM t")
+                connection.execute("INSERT INTO t VALUES (%s)", (number,))
+        except psycopg.Error as error:
+            failures.append(f"{number}: {error}")
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    with standby.connect() as look:
+        sql = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'INSERT INTO t%'"
+        wait_until(lambda: look.execute(sql).fetchone() == (4,), "all of them wait")
+        status, answer = standby.http("/admin/promote", body={"allow_data_loss": True}, timeout=30)
+        assert status == 200, answer
+        for thread in threads:
+            thread.join()
+        assert failures == []
+        assert look.execute("SELECT count(*), pg_is_in_recovery() FROM t").fetchone() == (4, False)

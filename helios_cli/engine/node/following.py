@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
-from helios_cli.engine.errors import HeliosError, ReadOnlyError
+from helios_cli.engine.errors import HeliosError, ReadOnlyError, SerializationFailure
 from helios_cli.engine.log.checksum import ChecksumTable
 from helios_cli.engine.log.history import History
 from helios_cli.engine.log.record import RecordHeader
@@ -135,7 +135,12 @@ class Following:
             yield
 
     def refusal(self) -> HeliosError:
-        """Why this node takes no writes."""
+        """Why this node takes no writes; where they are forwarded, those that began while it led."""
+        if self._node.engine.forwarder is not None:
+            return SerializationFailure(
+                "this node does not lead any more, and the statement was not run",
+                hint="Retry: it goes to the primary from here.",
+            )
         return ReadOnlyError(
             "cannot execute write operations in read-only mode (async standby)",
             hint="Connect to the primary for write operations, or configure sync mode for transparent routing.",
