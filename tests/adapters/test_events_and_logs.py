@@ -195,3 +195,24 @@ def test_a_stuck_reader_does_not_stop_the_writer() -> None:
     drain.join(5)
     os.close(read_end)
     assert not drain.is_alive()
+
+
+def test_the_whole_history_holds_what_is_on_its_way_too(tmp_path: Path) -> None:
+    path, now = tmp_path / "state.db", iter(range(1_000_000, 2_000_000))
+    before = EventLog(path, wall_us=lambda: next(now))
+    assert before.whole() == []
+    before.start()
+    before.record("born", "info", "new database", pages=3)
+    before.record("recovered", "warning", "after an unclean stop")
+    before.stop()
+    log = EventLog(path, wall_us=lambda: next(now))
+    waiting = log.record("promoted", "info", "not written yet, for nobody has started to write")
+    numbered = log.whole()
+    assert [(number, event.kind) for number, event in numbered] == [(1, "born"), (2, "recovered"), (3, "promoted")]
+    assert numbered[0][1].fields == {"pages": 3}
+    assert numbered[2][1] is waiting
+    log.start()
+    try:
+        assert [number for number, _ in log.whole()] == [1, 2, 3]
+    finally:
+        log.stop()

@@ -138,7 +138,7 @@ class EventLog:
         if self._thread is not None:
             with contextlib.suppress(queue.Full):
                 self.flush(WHOLE_S)
-        found = [(number, event) for number, event in self._on_disk()]
+        found = self._on_disk()
         newest = found[-1][1].time_us if found else 0
         number = found[-1][0] if found else 0
         waiting = [event for event in tuple(self._ring) if event.time_us > newest]
