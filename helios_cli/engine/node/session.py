@@ -131,7 +131,7 @@ class Session(SessionPlans):
         self.later(self._deliver_notices)
 
     def report_role(self) -> None:
-        """The node may have changed its role: tell the client, as it is told of every reported parameter."""
+        """The node may have changed its role: tell the client when ``in_hot_standby`` is not what it was told last."""
         standby = self.engine.standby_refusal is not None
         if standby != self.told_standby:
             self.told_standby = standby

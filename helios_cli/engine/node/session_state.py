@@ -106,7 +106,6 @@ class SessionState:
         self.snapshot_since = 0.0
         self.notices: list[bytes] = []
         self.told_standby = engine.standby_refusal is not None
-        """What the client was told last of ``in_hot_standby``."""
         self.planned_apart: PlannedApart | None = None
         """A long text that a thread has planned, for the message that brought it."""
         self.timers: dict[str, asyncio.TimerHandle] = {}
