@@ -21,7 +21,7 @@ from helios_cli.engine.replication.view import (
     SlotView,
     UpstreamView,
 )
-from helios_cli.engine.types import Lsn
+from helios_cli.engine.types import PAGE_SIZE, Lsn
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.following import Following
@@ -68,7 +68,7 @@ def cluster_view(replication: Replication) -> ClusterView:
         bytes_received=following.bytes_received if following is not None else 0,
         records_sent=replicator.records_sent,
         records_applied=following.applicator.records_applied if following is not None else 0,
-        bytes_unpacked=0,
+        bytes_unpacked=following.applicator.pages_applied * PAGE_SIZE if following is not None else 0,
         replayed_us=following.applicator.applied_us if following is not None else 0,
         upstream=_upstream_view(replication),
         slots=_slots(replication),

@@ -152,7 +152,8 @@ class ClusterView:
     records_sent: int
     records_applied: int
     bytes_unpacked: int
-    """Page images that the records sent or received hold, in bytes: what compression saves is the ratio."""
+    """Page images that the records received and applied hold, in bytes: over ``bytes_received`` it is what compression
+    saves. 0 on a primary, which does not count them."""
     replayed_us: int = 0
     """When the newest transaction that a standby has applied was committed, microseconds since 1970-01-01 UTC on the
     primary's clock; 0 on a primary, and before the first."""
