@@ -524,6 +524,22 @@ def test_levels_of_consistency(pair: Pair, level: str) -> None:
         writer.execute("DELETE FROM levels")
 
 
+def test_a_primary_that_nobody_confirms_does_not_read_linearizably(own_pair: Callable[..., Pair]) -> None:
+    both = own_pair()
+    with both.primary.connect() as connection:
+        connection.execute("CREATE TABLE t (a int)")
+        connection.execute("SET read_consistency = linearizable")
+        for number in range(20):
+            assert connection.execute("SELECT count(*) FROM t WHERE a <> %s", (number,)).fetchone() == (0,)
+        both.standby.send(signal.SIGSTOP)
+        connection.execute("SET helios.min_lsn_timeout = '300ms'")
+        with pytest.raises(psycopg.errors.QueryCanceled, match="confirm that this one leads"):
+            connection.execute("SELECT count(*) FROM t")
+        connection.execute("SET read_consistency = committed")
+        assert connection.execute("SELECT count(*) FROM t").fetchone() == (0,)
+        both.standby.send(signal.SIGCONT)
+
+
 # Roles change -----------------------------------------------------------------------------------------------------
 
 

@@ -37,9 +37,11 @@ class StateTooOld(HeliosError):
 class ReadGate:
     """What a session's queries wait for. A session without one waits for nothing."""
 
-    __slots__ = ("level", "min_lsn")
+    __slots__ = ("confirmed", "level", "min_lsn")
 
     def __init__(self, level: str, min_lsn: Lsn) -> None:
+        self.confirmed = False
+        """The statement in hand has been told that this node leads."""
         self.level = level
         self.min_lsn = min_lsn
 
@@ -116,6 +118,10 @@ def held(frontend: Frontend, again: Callable[[], None]) -> bool:
         return False
     if gate.level == "linearizable":
         check_linearizable(session)
+        if not gate.confirmed and _must_ask(session):
+            Hold(frontend, None, again)
+            return True
+        gate.confirmed = False
     lsn = gate.wanted(session)
     if lsn <= session.engine.pipeline.committed_lsn:
         set_gate(session)
@@ -124,10 +130,16 @@ def held(frontend: Frontend, again: Callable[[], None]) -> bool:
     return True
 
 
-class Hold:
-    """One statement that waits for an LSN."""
+def _must_ask(session: Session) -> bool:
+    engine = session.engine
+    return engine.standby_refusal is None and engine.lead_check is not None and not engine.lead_check.is_alone
 
-    def __init__(self, frontend: Frontend, lsn: Lsn, again: Callable[[], None]) -> None:
+
+class Hold:
+    """One statement that waits for an LSN, or to hear that this node leads."""
+
+    def __init__(self, frontend: Frontend, lsn: Lsn | None, again: Callable[[], None]) -> None:
+        """``lsn`` None: ask the cluster whether this node leads."""
         self._frontend = frontend
         self._session = session = frontend.session
         self._lsn = lsn
@@ -138,7 +150,12 @@ class Hold:
         milliseconds = parse_duration_ms(TIMEOUT, session.show(TIMEOUT))
         self._timer = session.engine.loop.call_later(milliseconds / 1000, self._too_late)
         session.arm_timeouts()
-        self._give_up = session.engine.pipeline.after_lsn(lsn, self._reached)
+        engine = session.engine
+        if lsn is not None:
+            self._give_up = engine.pipeline.after_lsn(lsn, self._reached)
+        else:
+            assert engine.lead_check is not None
+            self._give_up = engine.lead_check.ask(self._reached)
 
     def cancel(self, reason: HeliosError) -> None:
         """End the statement."""
@@ -163,9 +180,19 @@ class Hold:
             session.clean_up()
             return
         set_gate(session)
+        if self._lsn is None and session.gate is not None:
+            session.gate.confirmed = True
         self._frontend.again(self._again)
 
     def _too_late(self) -> None:
+        if self._lsn is None:
+            self.cancel(
+                StateTooOld(
+                    "timed out while waiting for the other nodes to confirm that this one leads",
+                    hint="SHOW TOPOLOGY tells whom it hears. SET helios.read_consistency = committed asks nobody.",
+                )
+            )
+            return
         committed = self._session.engine.pipeline.committed_lsn
         self.cancel(
             StateTooOld(

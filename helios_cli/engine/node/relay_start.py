@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from helios_cli.engine.node.consistency import OWN_VARIABLES
+from helios_cli.engine.node.consistency import LEVEL, OWN_VARIABLES
 from helios_cli.engine.node.forward_link import ForwardLink
 from helios_cli.engine.wire.messages import _no_string
 
@@ -128,7 +128,11 @@ def _values_at_begin(session: Session) -> Values:
 
 
 def _carried(values: Mapping[str, str]) -> Values:
-    return {name: value for name, value in values.items() if name not in OWN_VARIABLES}
+    return {
+        name: value
+        for name, value in values.items()
+        if name not in OWN_VARIABLES or (name == LEVEL and value == "linearizable")
+    }
 
 
 def _changes(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:

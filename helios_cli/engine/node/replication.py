@@ -17,6 +17,7 @@ from helios_cli.engine.node.cluster_meter import ClusterMeter
 from helios_cli.engine.node.cluster_view import cluster_view
 from helios_cli.engine.node.following import Following
 from helios_cli.engine.node.forward_server import SessionServer
+from helios_cli.engine.node.lead_check import LeadCheck
 from helios_cli.engine.node.leading import Leading, config_of_term, first_config
 from helios_cli.engine.node.peer_door import Door
 from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused
@@ -81,6 +82,7 @@ class Replication:
         self.tls = peer_tls(node.settings)
         """How it speaks with other nodes."""
         self.door = Door()
+        node.engine.lead_check = self.lead_check = LeadCheck(self)
         self.sessions = SessionServer(node.engine, lambda: self.following.forwarder if self.following else None)
         self.meter = ClusterMeter(self)
         self.visitors = Visitors(self)
@@ -414,6 +416,7 @@ class Replication:
         self.node.store.slots.advance(streamer.node_id, progress.flushed, progress.term)
         if self.leading is not None:
             self.leading.acknowledged(streamer)
+            self.lead_check.acknowledged()
 
     def _joined_us(self, streamer: WalStreamer) -> None:
         hello = streamer.hello

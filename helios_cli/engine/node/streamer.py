@@ -100,6 +100,8 @@ class WalStreamer:
         self.progress = Progress(Term(0))
         self.echo_us = 0
         """Round trip of the newest heartbeat that came back, microseconds; 0 before the first."""
+        self.confirmed_us = 0
+        """Wall clock of this node in the newest heartbeat that the follower has answered."""
         self.heard_us = self.since_us = replicator.clock.wall_us()
         self.heard_at = replicator.now()
         self.db_checksum = 0
@@ -188,6 +190,7 @@ class WalStreamer:
         self.heard_at = self.replicator.now()
         if acknowledge.echo_us:
             self.echo_us = max(0, now - acknowledge.echo_us)
+            self.confirmed_us = acknowledge.echo_us
         self.progress = Progress(frame.term, acknowledge.written, acknowledge.flushed, acknowledge.applied)
         self.db_checksum = acknowledge.db_checksum
         self.replicator.acknowledged(self)

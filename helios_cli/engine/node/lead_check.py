@@ -1,0 +1,67 @@
+"""Whether this node still leads, as those say whose copies count: what a linearizable read needs to know.
+
+A newer primary needs the promise of so many members of D that they and any W of D have one in common. So when W of
+them, this node among them, are heard in this term after the read came, nobody else had been promoted when it came
+(Ongaro, Consensus: Bridging Theory and Practice, 6.4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from helios_cli.engine.node.clock import SystemClock
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.replication import Replication
+
+Callback = Callable[[], None]
+
+
+class LeadCheck:
+    """Asks with a heartbeat; the acknowledgements that name it are the answer."""
+
+    def __init__(self, replication: Replication) -> None:
+        self._replication = replication
+        self._waiting: list[tuple[int, Callback]] = []
+        """When each asked, by this node's wall clock in microseconds, and what to call."""
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether nobody else is asked: in async mode, or without a standby whose copies count."""
+        return self._replication.config.copies == 1
+
+    def ask(self, callback: Callback) -> Callback:
+        """Call back, never at once, when this node is known to have led now.
+
+        What is returned gives the waiting up. Idempotent.
+        """
+        entry = (SystemClock.wall_us(), callback)
+        self._waiting.append(entry)
+        self._replication.replicator.heartbeat()
+
+        def give_up() -> None:
+            if entry in self._waiting:
+                self._waiting.remove(entry)
+
+        return give_up
+
+    def acknowledged(self) -> None:
+        """A follower has been heard."""
+        if self._waiting:
+            confirmed = [entry for entry in self._waiting if self._confirmed(entry[0])]
+            for entry in confirmed:
+                self._waiting.remove(entry)
+                entry[1]()
+
+    def _confirmed(self, since_us: int) -> bool:
+        replication = self._replication
+        if not replication.is_leading:
+            return False
+        config, term = replication.config, replication.term()
+        heard = sum(
+            streamer.confirmed_us >= since_us and streamer.progress.term == term
+            for streamer in replication.replicator.streamers.values()
+            if streamer.node_id in config.in_sync and streamer.node_id != replication.node_id
+        )
+        return heard + 1 >= config.copies
