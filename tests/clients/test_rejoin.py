@@ -202,6 +202,22 @@ def test_without_the_state_at_the_fork_the_differing_pages_are_fetched(make_node
     assert "--uncertain" in refused.stderr
 
 
+def test_where_nothing_was_lost_there_is_no_salvage(make_node: MakeNode) -> None:
+    """The old primary began a term of its own before another was promoted, and wrote nothing in it."""
+    first, second = pair(make_node)
+    first.kill()
+    second.kill()
+    first.start()
+    wait_until(lambda: first.http("/status")[1]["role"] == "primary", "it leads again", FOLLOWED_S)
+    first.kill()
+    second.start()
+    assert second.http("/admin/promote", body={"allow_data_loss": True})[0] == 200
+    first.start()
+    wait_equal(first, second)
+    assert "are back at" in first.log_tail(200)
+    assert not (first.data_dir / "salvage").exists()
+
+
 CRASH = """
 import os
 from helios_cli.engine.storage import rewind, salvage

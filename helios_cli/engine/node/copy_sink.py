@@ -84,8 +84,9 @@ class CopySink:
     async def _attempt(self) -> None:
         record = self._target.control.record
         role, settings = self._beginning.role, self._node.settings
+        # Without an incarnation it is nobody whose copy could count: what it has flushed is dropped if it dies now.
         own = Identity(
-            report.node_id(settings), record.cluster_id.hex(), record.incarnation.hex(), role.name,
+            report.node_id(settings), record.cluster_id.hex(), "", role.name,
             settings.replication_mode, settings.advertise_address, settings.pg_port, settings.native_port,
             settings.http_port,
         )  # fmt: skip
@@ -95,7 +96,8 @@ class CopySink:
             welcome = await introduce(link, own, self._beginning.secret)
             if welcome.cluster_id != record.cluster_id.hex():
                 raise PeerRefused(f"node {welcome.node_id} belongs to another cluster")
-            if link.peer_term < record.term:
+            # A primary of an older term refuses by itself, and takes a newer one.
+            if link.peer_term < record.term and welcome.role != "primary":
                 raise PeerRefused(
                     f"node {welcome.node_id} is in term {link.peer_term}, which term {record.term} has ended"
                 )
@@ -163,6 +165,7 @@ class CopySink:
             if frames.qsize() > INBOX_HIGH:
                 link.transport.pause_reading()
 
+        nothing_yet = messages.Acknowledge(snapshot.start, snapshot.start, snapshot.start, 0, 0).to_body()
         link.send(Kind.FOLLOW, messages.Follow(history.to_bytes().hex(), snapshot.start).to_body())
         link.begin(take)
         while target.log_end < redo_to:
@@ -176,11 +179,9 @@ class CopySink:
                 messages.read_records_head(frame.body)
                 data = frame.body[messages.RECORDS_HEAD :]
                 await self._blocking(lambda data=data: target.append(data))  # type: ignore[misc]
-                flushed = target.log_end
-                body = messages.Acknowledge(flushed, flushed, snapshot.start, 0, 0).to_body()
-                link.send(Kind.ACKNOWLEDGE, body, compress=False)
             elif frame.kind is not Kind.HEARTBEAT:
                 raise PeerProtocolError(f"the log of the copy cannot be had: {frame.kind.name}")
+            link.send(Kind.ACKNOWLEDGE, nothing_yet, compress=False)
 
     async def _blocking(self, work: Callable[[], Result]) -> Result:
         return await self._loop.run_in_executor(None, work)

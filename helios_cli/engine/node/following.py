@@ -169,6 +169,9 @@ class Following:
         if welcome.cluster_id != self._node.store.control.record.cluster_id.hex():
             raise PeerRefused(f"node {welcome.node_id} belongs to another cluster")
         own = self.term()
+        if term < own and welcome.role == "primary":
+            # Asked for records in the newer term it hears of that, and refuses until it has one that is newer yet.
+            return
         if term < own:
             raise PeerRefused(
                 f"node {welcome.node_id} is in term {term}, which term {own} has ended",

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.errors import DiskFull, HeliosError
 from helios_cli.engine.node.copy_sink import CopySink
 from helios_cli.engine.storage import copytarget, rewind
 from helios_cli.engine.storage.control import ControlFile
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RETRY_S: Final = 5.0
+_KEEP: Final = "keep what the cluster went on without"
 
 Result = TypeVar("Result")
 
@@ -62,15 +63,16 @@ async def _go_back(node: Node, database: str) -> None:
     try:
         while rewinder.control.record.state.startswith(rewind.PARTED):
             try:
-                name, manifest = await _blocking(rewinder.save)
-            except OSError as error:
+                saved = await _blocking(rewinder.save)
+            except (OSError, DiskFull) as error:
                 if not told:
                     told = True
-                    failure = as_helios_error(error, "keep what the cluster went on without")
+                    failure = as_helios_error(error, _KEEP) if isinstance(error, OSError) else error
                     node.event("salvage_failed", f"{failure.message}; it is tried again", severity="error")
                 await asyncio.sleep(RETRY_S)
             else:
-                _tell(node, name, manifest)
+                if saved is not None:
+                    _tell(node, *saved)
         if rewinder.control.record.state.startswith(rewind.REWINDING):
             fork = await _blocking(rewinder.rewind)
             node.event("rewound", f"the log and the database of this node are back at {fork}")

@@ -47,6 +47,7 @@ class Visitors:
             self._check_term(frame.term)
             self._replication.replicator.follow(link, hello, frame)
         elif frame.kind is Kind.SNAPSHOT:
+            self._check_term(frame.term)
             await give_copy(self._replication.node, link, hello)
         elif frame.kind is Kind.ASK:
             ask = messages.Ask.from_body(frame.body)

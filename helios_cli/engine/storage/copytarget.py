@@ -109,10 +109,11 @@ class CopyTarget:
         result = redo(self._log, self._database, snapshot.start, None, end=redo_to)
         self.table = result.table
         self._take_over_history(self._log, snapshot)
+        if term > self.control.record.term:
+            self.control.update(term=term, voted_for="")
         self.control.checkpoint(
-            result.end, result.table, flushed_lsn=self._log.end, committed_lsn=result.end, clean=False, state="",
-            term=max(term, self.control.record.term),
-        )  # fmt: skip
+            result.end, result.table, flushed_lsn=self._log.end, committed_lsn=result.end, clean=False, state=""
+        )
         return result.records
 
     def _take_over_history(self, page_log: PageLog, snapshot: Snapshot) -> None:

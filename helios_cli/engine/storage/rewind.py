@@ -61,9 +61,10 @@ class Rewinder:
 
     # Salvage ---------------------------------------------------------------------------------------------------------
 
-    def save(self) -> tuple[str, Manifest]:
+    def save(self) -> tuple[str, Manifest] | None:
         """Keep what lies behind the fork that the control file names; the salvage's name and manifest.
 
+        None when no transaction lies there, but terms and configurations alone: then nothing is lost, and nothing kept.
         The control file says what comes next when this returns. Raises HeliosError, OSError.
         """
         record = self.control.record
@@ -73,6 +74,10 @@ class Rewinder:
             flushed_floor=record.flushed_lsn,
         )  # fmt: skip
         try:
+            if fork > page_log.start and not _commits(page_log, fork):
+                self._drop_base()
+                self.control.update(state=f"{REWINDING}{fork}", clean=False)
+                return None
             name, manifest = self._saved(fork, page_log.end) or self._save(page_log, fork)
         finally:
             page_log.close()
@@ -88,6 +93,7 @@ class Rewinder:
         return None
 
     def _save(self, page_log: PageLog, fork: Lsn) -> tuple[str, Manifest]:
+        self._drop_base()
         name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{int(fork):016x}"
         writer = SalvageWriter(self._directory, name)
         begin = max(fork, page_log.start)
@@ -108,8 +114,7 @@ class Rewinder:
         checkpoint = self.control.record.checkpoint_lsn
         self._redo(page_log, tip, checkpoint, page_log.end, self.control.load_checksums())
         if not self._make_base(page_log, tip, base, fork):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(base)
+            self._drop_base()
             return replace(manifest, exact=False, pending=True)
         before, after = rowdiff.open_still(base), rowdiff.open_still(tip)
         try:
@@ -120,6 +125,10 @@ class Rewinder:
             after.close()
         os.unlink(tip)
         return manifest
+
+    def _drop_base(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._database + BASE_SUFFIX)
 
     def _make_base(self, page_log: PageLog, tip: str, base: str, fork: Lsn) -> bool:
         """Make the file that the database was at the fork; False when this node has not what it takes."""
@@ -170,6 +179,10 @@ class Rewinder:
         if os.path.exists(base):
             os.replace(base, self._database)
             self._files.sync_dir(os.path.dirname(self._database))
+        elif control.record.checkpoint_lsn <= fork:
+            # Nothing was lost: the node opens the database as after a crash.
+            control.update(state="")
+            return fork
         table = self._scan(last)
         control.checkpoint(fork, table, clean=False, state="")
         return fork

@@ -7,7 +7,7 @@ needed for the rows that differ alone.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import apsw
@@ -116,16 +116,21 @@ def _shared(old: _Table, new: _Table) -> _Table:
 def _compared(
     base: apsw.Connection | None, old: _Table | None, tip: apsw.Connection, table: _Table, shared: _Table
 ) -> Iterator[Change]:
+    """The changes of one table: rows are compared by the columns that both have, and told of with all of theirs."""
     gone: dict[Any, list[Any]] = {}
     come: dict[Any, list[Any]] = {}
     names = [name for name, _ in shared.columns]
+    extra = [column for column in table.columns if column[0] not in names]
+    whole = replace(table, columns=(*shared.columns, *extra), key=shared.key)
+    width = len(names)
     keyed = [names.index(name) for name in shared.key]
 
     def key_of(row: tuple[Any, ...]) -> Any:
-        return tuple(row[at] for at in keyed) if keyed else row
+        return tuple(row[at] for at in keyed) if keyed else row[:width]
 
     left = _rows(base, old.sqlite_name, names) if base is not None and old is not None else iter(())
-    for before, after in _side_by_side(left, _rows(tip, table.sqlite_name, names)):
+    right = _rows(tip, table.sqlite_name, [name for name, _ in whole.columns])
+    for before, after in _side_by_side(left, right, 1 + width):
         if before is not None:
             gone.setdefault(key_of(before), []).append(before)
         if after is not None:
@@ -134,13 +139,13 @@ def _compared(
         others = gone.pop(key, [])
         for row in rows:
             other = others.pop() if others else None
-            if other != row:
-                yield _change(shared, other, row)
+            if other is None or other != row[:width]:
+                yield _change(shared, other, whole, row)
         for other in others:
-            yield _change(shared, other, None)
+            yield _change(shared, other, whole, None)
     for rows in gone.values():
         for row in rows:
-            yield _change(shared, row, None)
+            yield _change(shared, row, whole, None)
 
 
 def _rows(connection: apsw.Connection, name: str, columns: list[str]) -> Iterator[tuple[Any, ...]]:
@@ -149,9 +154,9 @@ def _rows(connection: apsw.Connection, name: str, columns: list[str]) -> Iterato
 
 
 def _side_by_side(
-    left: Iterator[tuple[Any, ...]], right: Iterator[tuple[Any, ...]]
+    left: Iterator[tuple[Any, ...]], right: Iterator[tuple[Any, ...]], width: int
 ) -> Iterator[tuple[tuple[Any, ...] | None, tuple[Any, ...] | None]]:
-    """Rows without their row id, of either side, where the two are not the same at the same row id."""
+    """Rows without their row id, of either side, where the two differ in the first ``width`` values."""
     one, other = next(left, None), next(right, None)
     while one is not None or other is not None:
         if other is None or (one is not None and one[0] < other[0]):
@@ -162,13 +167,13 @@ def _side_by_side(
             yield None, other[1:]
             other = next(right, None)
         else:
-            if one != other:
+            if one != other[:width]:
                 yield one[1:], other[1:]
             one, other = next(left, None), next(right, None)
 
 
-def _change(table: _Table, before: tuple[Any, ...] | None, after: tuple[Any, ...] | None) -> Change:
-    old, new = _text(table, before), _text(table, after)
+def _change(old_table: _Table, before: tuple[Any, ...] | None, table: _Table, after: tuple[Any, ...] | None) -> Change:
+    old, new = _text(old_table, before), _text(table, after)
     present = new if new is not None else old
     assert present is not None
     op = INSERT if old is None else DELETE if new is None else UPDATE
