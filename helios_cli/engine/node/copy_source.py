@@ -65,8 +65,8 @@ async def _give(node: Node, link: PeerLink, hello: messages.Hello) -> Lsn:
     text = config.to_bytes().decode() if config is not None else ""
     snapshot = copying.Snapshot(start, table.pages, node.store.timeline.history, checkpoint, text, config_end)
     link.send(Kind.SNAPSHOT, snapshot.to_body())
-    for body in copying.hashes_bodies(table.hashes()):
-        link.send(Kind.HASHES, body)
+    for encoded in await node.engine.read_workers.call(lambda: _hashes(node, table)):
+        link.write(encoded)
     while True:
         frame = await link.receive(Kind.WANT_PAGES, Kind.SNAPSHOT_END)
         if frame.kind is Kind.SNAPSHOT_END:
@@ -89,6 +89,12 @@ def _table(node: Node) -> tuple[Lsn, ChecksumTable]:
         if table is not None and control.record is record:
             return record.checkpoint_lsn, table
     raise PeerRefused("the checksums of the last checkpoint cannot be read", sqlstate="XX001")
+
+
+def _hashes(node: Node, table: ChecksumTable) -> list[bytes]:
+    """The HASHES frames, made on a worker thread: 8 bytes a page."""
+    term = node.replication.term()
+    return [peer.encode_frame(Kind.HASHES, term, body) for body in copying.hashes_bodies(table.hashes())]
 
 
 def _pages(node: Node, numbers: tuple[int, ...]) -> bytes:
