@@ -28,6 +28,7 @@ from helios_cli.engine.log.record import (
     RecordHeader,
     decode_header,
     decode_record,
+    peek_lsn,
 )
 from helios_cli.engine.replication.config import ClusterConfig
 from helios_cli.engine.storage.applier import WalApplier
@@ -110,6 +111,8 @@ class WalApplicator:
             {}, Lsn(0)
         )
         """A record led to another state than on the primary: told on the loop, and :meth:`repaired` waited for."""
+        self.on_refused: Callable[[LogDamaged], None] = lambda error: None
+        """Records that were received are damaged, or do not continue the log: told on the loop."""
         self.repairs = 0
         self._answer: tuple[dict[int, bytes], Lsn] | None = None
         self._trusted_from = Lsn(0)
@@ -151,6 +154,9 @@ class WalApplicator:
     def feed(self, data: bytes) -> None:
         """Take whole records that continue what was fed before."""
         with self._changed:
+            if peek_lsn(data) != self.written:
+                # Behind records that were refused: whoever sent them is asked again from the log's end.
+                return
             self.written = Lsn(self.written + len(data))
             self._queue.append(data)
             self._queued_bytes += len(data)
@@ -211,7 +217,11 @@ class WalApplicator:
             self._logged_only = True
             self._apply_logged()
             while batch := self._take():
-                records = self._checked(batch)
+                try:
+                    records = self._checked(batch)
+                except LogDamaged as error:
+                    self._refuse(error)
+                    continue
                 self._log.write_through(batch)
                 self._in_hand = b""
                 self.syncs += 1
@@ -222,6 +232,16 @@ class WalApplicator:
             pass
         except BaseException as error:
             self._post(self._on_failed, error)
+
+    def _refuse(self, error: LogDamaged) -> None:
+        """What came is not what the node that is followed has written: nothing of it is taken."""
+        with self._changed:
+            self._queue.clear()
+            self._queued_bytes = 0
+            self._in_hand = b""
+            self.written = self._log.end
+        self._last = self._log.last
+        self._post(self.on_refused, error)
 
     def _apply_logged(self) -> None:
         """Apply what went into the log alone, while a repair was waited for."""
@@ -272,6 +292,7 @@ class WalApplicator:
     def _apply(self, records: Iterator[Record] | list[Record]) -> None:
         run: dict[int, Buffer] = {}
         newest: RecordHeader | None = None
+        pins = False
         table = self._database.checksums
         for record in records:
             header = record.header
@@ -280,10 +301,12 @@ class WalApplicator:
                 continue
             if start != header.lsn:
                 if newest is not None:
-                    self._publish((run,), newest)
+                    self._publish((run,), newest, pins)
                     run, newest = {}, None
                 self._apply_chain(start, record)
                 continue
+            if newest is None:
+                pins = self._take_room()
             pages = record.pages()
             run.update(pages)
             if table.apply(pages, header.db_pages) != header.db_checksum and header.end >= self._trusted_from:
@@ -291,10 +314,10 @@ class WalApplicator:
             newest = header
             self.records_applied += 1
             if len(run) >= RUN_PAGES:
-                self._publish((run,), newest)
+                self._publish((run,), newest, pins)
                 run, newest = {}, None
         if newest is not None:
-            self._publish((run,), newest)
+            self._publish((run,), newest, pins)
 
     def _repair(self, header: RecordHeader) -> dict[int, bytes]:
         """The record led to another state than on the primary: the pages that make it right.
@@ -357,18 +380,27 @@ class WalApplicator:
                 _check(header, table.total)
 
         self.records_applied += 1
-        self._publish(parts(), header)
+        self._publish(parts(), header, self._take_room())
 
-    def _publish(self, parts: Any, header: RecordHeader) -> None:
-        """Make the state after ``header`` the newest in SQLite, with a reader pinned at it."""
+    def _take_room(self) -> bool:
+        """Wait until there is room for one more boundary; whether a reader may be pinned at it.
+
+        Taken before anything of the run is applied to the table of checksums, so that a checkpoint may come meanwhile.
+        """
         with self._changed:
-            while self._room <= 0 and not (self._finishing and not self._giving_up):
+            while (self._room <= 0 or self._pausing) and not (self._finishing and not self._giving_up):
                 if self._giving_up:
                     raise _GivenUp
+                self._paused = self._pausing
                 self._changed.wait()
+            self._paused = False
             # At the end of following there may be no reader left to pin, and nobody to release one.
             pins = self._room > 0
             self._room -= 1
+            return pins
+
+    def _publish(self, parts: Any, header: RecordHeader, pins: bool) -> None:
+        """Make the state after ``header`` the newest in SQLite, with a reader pinned at it."""
         database = self._database
         applier = self._applier
         schema_changed = False

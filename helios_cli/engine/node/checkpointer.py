@@ -13,9 +13,9 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
-from typing import Final
+from typing import Any, Final
 
 import apsw
 
@@ -41,6 +41,9 @@ RETRY_SECONDS: Final = 1.0
 
 CLEAR_SECONDS: Final = 2.0
 """How long the writer is held at most while old snapshots are cleared out of the way."""
+
+FOLLOWER_SECONDS: Final = 1.0
+"""How long a standby's checkpoint waits to hear that what it has applied is committed."""
 
 CLEAR_PAUSE_S: Final = 0.01
 
@@ -215,8 +218,19 @@ class Checkpointer:
         if self._pipeline.reader() is None:
             landed = asyncio.Event()
             self._pipeline.when_readable(landed.set)
-            await landed.wait()
+            await self._patiently(landed.wait())
             self._pipeline.reader()
+
+    async def _patiently(self, work: Coroutine[Any, Any, Any]) -> bool:
+        """Wait for commits to be committed; whether they are. A standby that hears of nobody has to go on without."""
+        if not self.others_write:
+            await work
+            return True
+        try:
+            await asyncio.wait_for(work, FOLLOWER_SECONDS)
+        except TimeoutError:
+            return False
+        return True
 
     async def _drop_rolled_back(self) -> None:
         """Cut off what a transaction wrote that did not fit: it may have the room that the checkpoint needs."""
@@ -238,7 +252,8 @@ class Checkpointer:
     async def _barrier_held(self) -> tuple[bool, Lsn, ChecksumTable | None]:
         await self._queue.acquire_async(first=True)
         try:
-            await self._pipeline.quiesce()
+            if not await self._patiently(self._pipeline.quiesce()):
+                return False, self._pipeline.committed_lsn, None
             database = self._database
             database.ring.refresh(self._pipeline.committed_seq)
             lsn, table = self._pipeline.committed_lsn, database.checksums.copy()

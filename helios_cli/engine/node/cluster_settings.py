@@ -38,9 +38,7 @@ def cluster_setting(name: str, value: str | None) -> tuple[str, Any]:
     try:
         parsed: Any = setting.parse(text)
     except BadSetting as error:
-        raise SqlError(
-            f'invalid value for parameter "{name}": "{text}"', sqlstate="22023", hint=error.hint
-        ) from error
+        raise SqlError(f'invalid value for parameter "{name}": "{text}"', sqlstate="22023", hint=error.hint) from error
     if isinstance(parsed, str) and name == "replication_mode":
         parsed = SyncMode(parsed)
     if name == "eject_after" and parsed < 100:

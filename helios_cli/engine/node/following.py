@@ -81,6 +81,7 @@ class Following:
             on_failed=self._apply_failed,
         )
         self.applicator.on_diverged = self._diverged
+        self.applicator.on_refused = self._refused
         self.receiver = WalReceiver(self, node.engine.loop, addresses, replication.tls)
         engine = node.engine
         self.forwarder = QueryForwarder(
@@ -297,6 +298,17 @@ class Following:
         self.applicator.repaired(pages, trusted_from)
         text = f"{len(pages)} pages that differed from the primary's are replaced, the first is page {min(pages)}"
         self._node.event("repaired", text, severity="warning", pages=len(pages))
+
+    def _refused(self, error: HeliosError) -> None:
+        self._node.event(
+            "records_refused",
+            f"records of {self.upstream.node_id} are not taken: {error.message}",
+            severity="error",
+            primary=self.upstream.node_id,
+        )
+        link = self.receiver.link
+        if link is not None:
+            link.fail(error)
 
     def _apply_failed(self, error: BaseException) -> None:
         if isinstance(error, Diverged):

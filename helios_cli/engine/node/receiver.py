@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, Protocol
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.log.history import History
 from helios_cli.engine.log.record import peek_lsn
+from helios_cli.engine.node.peer_address import reachable
 from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused, introduce, reach
 from helios_cli.engine.node.peer_tls import NO_TLS, PeerTls
 from helios_cli.engine.replication import messages
@@ -143,7 +145,7 @@ class WalReceiver:
         try:
             await reach(link, host, port)
             welcome = await introduce(link, follower.identity(), follower.secret())
-            follower.joined(welcome, link.peer_term)
+            follower.joined(replace(welcome, host=reachable(link, welcome.host)), link.peer_term)
             history, end = follower.log_end()
             link.on_lost = lambda: None if ended.done() else ended.set_result(None)
             self._expected = end

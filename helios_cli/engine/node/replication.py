@@ -281,7 +281,17 @@ class Replication:
         node.event("promoted", f"node {self.node_id} is the primary of term {term}", term=term.number)
         for member in config.members:
             if member.node_id != self.node_id:
+                self._keep_log_for(member.node_id)
                 self.later(promotion.announce(self, member))
+
+    def _keep_log_for(self, node_id: str) -> None:
+        """A member that has not followed this node yet may lack what was committed last."""
+        slots = self.node.store.slots
+        if all(slot.name != node_id for slot in slots.all()):
+            try:
+                slots.create(node_id, self.node.pipeline.committed_lsn, self.term(), SystemClock.wall_us())
+            except HeliosError as error:
+                log.warning("no log is kept for %s: %s", node_id, error.message)
 
     async def _lead_again(self) -> None:
         """A primary that was restarted leads on in a new term, unless another node has been promoted meanwhile."""
@@ -333,8 +343,7 @@ class Replication:
         Raises:
             PromotionRefused: a step took too long; this node leads on.
         """
-        node = self.node
-        queue = node.engine.queue
+        queue = self.node.engine.queue
         try:
             async with asyncio.timeout(timeout_s):
                 await queue.acquire_async(first=True)
@@ -344,6 +353,27 @@ class Replication:
                 hint="End it, or raise the timeout; this node leads on.",
             ) from None
         try:
+            streamer, end = await self._drained(target, timeout_s)
+            # On disk before this node leads no longer: a restart must not lead again by itself.
+            self._become(Role("standby"))
+            leading, self.leading = self.leading, None
+            assert leading is not None
+            leading.close()
+            self._follow(end)
+            streamer.link.send(Kind.TAKE_OVER, messages.TakeOver(self.node_id, end).to_body())
+        finally:
+            queue.release()
+        deadline = self.now() + promotion.TAKE_BACK_S
+        while not self.role.primary_host:
+            await asyncio.sleep(0.002)
+            if self.now() > deadline:
+                await self._take_back(target)
+                raise PromotionRefused(f"node {target} did not take the lead; this node leads on")
+
+    async def _drained(self, target: str, timeout_s: float) -> tuple[WalStreamer, Lsn]:
+        """Wait until ``target`` has applied everything; its stream, and the end of the log. The writer is held."""
+        node = self.node
+        try:
             async with asyncio.timeout(timeout_s):
                 await node.pipeline.quiesce()
                 end = node.database.records.lsn
@@ -352,25 +382,11 @@ class Replication:
                     await asyncio.sleep(0.001)
                     streamer = self.replicator.streamers.get(target)
         except TimeoutError:
-            queue.release()
             raise PromotionRefused(
                 f"node {target} did not catch up within {timeout_s:g} s",
                 hint="heliosdb-nano topology shows its lag; this node leads on.",
             ) from None
-        leading = self.leading
-        assert leading is not None
-        leading.close()
-        self.leading = None
-        self._become(Role("standby"))
-        self._follow(end)
-        streamer.link.send(Kind.TAKE_OVER, messages.TakeOver(self.node_id, end).to_body())
-        queue.release()
-        deadline = self.now() + promotion.TAKE_BACK_S
-        while not self.role.primary_host:
-            await asyncio.sleep(0.002)
-            if self.now() > deadline:
-                await self._take_back(target)
-                raise PromotionRefused(f"node {target} did not take the lead; this node leads on")
+        return streamer, end
 
     async def _take_back(self, target: str) -> None:
         """The standby did not take the lead: lead on in a new term, unless it did after all."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node import promotion
 from helios_cli.engine.node.copy_source import give_copy
+from helios_cli.engine.node.peer_address import reachable
 from helios_cli.engine.node.peer_link import PeerLink, PeerRefused, admit
 from helios_cli.engine.replication import messages
 from helios_cli.engine.types import Term
@@ -30,7 +32,7 @@ class Visitors:
         try:
             hello = await admit(link, self._replication.identity(), self._replication.secret(), self._welcome)
             frame = await link.receive(Kind.FOLLOW, Kind.SNAPSHOT, Kind.ASK, Kind.ANNOUNCE, Kind.SESSION, Kind.CANCEL)
-            await self._serve(link, hello, frame)
+            await self._serve(link, replace(hello, host=reachable(link, hello.host)), frame)
         except PeerRefused as error:
             self._replication.door.tell(f"node at {link.address} refused: {error.message}")
             link.refuse(error)
@@ -59,7 +61,7 @@ class Visitors:
             announced = messages.Announce.from_body(frame.body)
             if frame.term >= self._replication.term() and announced.node_id != self._replication.node_id:
                 self._replication.node.store.promise(frame.term)
-                self._replication.retarget(announced.node_id, announced.host, announced.native_port)
+                self._replication.retarget(announced.node_id, reachable(link, announced.host), announced.native_port)
             link.close()
 
     def _check_term(self, term: Term) -> None:
