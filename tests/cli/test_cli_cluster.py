@@ -224,7 +224,8 @@ def test_the_life_of_the_processes(capsys: pytest.CaptureFixture[str], tmp_path:
     assert found["nodes"][0]["database_checksum"] == found["nodes"][1]["database_checksum"]
 
     assert asked(capsys, "cluster", "freeze", "standby-async")["signal"] == "SIGSTOP"
-    assert states(capsys, 6) == {"primary": "serving", "standby-async": "frozen"}
+    frozen = {"primary": "serving", "standby-async": "frozen"}
+    wait_until(lambda: states(capsys, 6) == frozen, "the standby is frozen", 30)
     asked(capsys, "cluster", "thaw", "standby-async")
     pid = found["nodes"][0]["pid"]
     assert asked(capsys, "cluster", "kill", "@primary", "--dry-run") == {

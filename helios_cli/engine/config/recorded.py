@@ -112,8 +112,6 @@ _FAILOVER: Final = (
     _switch("auto_failover", True, "The same, in the words of single_master_with_replicas."),
     _time("failover_timeout_sec", 10, "s", "Longest time a failover may take."),
     _count("min_replicas_for_failover", 1, "Replicas that must be healthy before one is promoted.", 0, 1000),
-    _word("on_sync_loss", "eject", "When too few standbys answer: eject the lost one, or wait.", "eject", "wait"),
-    _time("eject_after", 2000, "ms", "Silence after which on_sync_loss = eject acts."),
     _size("max_failover_lag_bytes", 16 << 20, "B", "Most that an automatic failover may lose in async mode."),
 )
 

@@ -278,14 +278,15 @@ class Node:
             return False
         self.address = host = binding.listen_address(self)
         tls = binding.tls_context(settings)
-        self.listener = listener = Listener(self.engine, tls=tls)
-        await bind("pg_port", settings.pg_port, lambda port: listener.start(host, port))
         await bind("native_port", settings.native_port, lambda port: self.replication.listen(port))
         token = load_or_create_token(Path(settings.data_dir))
         report.register_metrics(self)
         self._http = HttpServer(Routes(self, token))
         http = self._http
         await bind("http_port", settings.http_port, lambda port: http.start(host, port, tls))
+        # Last: who reaches a node by SQL finds its other ports open too.
+        self.listener = listener = Listener(self.engine, tls=tls)
+        await bind("pg_port", settings.pg_port, lambda port: listener.start(host, port))
         self.loop_monitor.start()
         loop = self.engine.loop
         self._tasks = [loop.create_task(self.checkpointer.run())]
