@@ -95,9 +95,10 @@ class Leading:
         return committed
 
     def _recorded(self, data: bytes) -> None:
-        replication = self._replication
-        replication.replicator.record(data)
-        replication.log_clock.sample(replication.replicator.recent.end, SystemClock.wall_us())
+        replicator = self._replication.replicator
+        replicator.record(data)
+        if replicator.streamers:
+            self._replication.log_clock.sample(replicator.recent.end, SystemClock.wall_us())
 
     # What followers say ----------------------------------------------------------------------------------------------
 

@@ -65,6 +65,13 @@ class RecentRecords:
         while self._size > self._max_bytes and len(self._records) > 1:
             self._size -= len(self._records.popleft()[1])
 
+    def skip_to(self, end: Lsn) -> None:
+        """Nobody follows: keep nothing, whoever comes reads the log."""
+        self.end = end
+        if self._records:
+            self._records.clear()
+            self._size = 0
+
     def since(self, lsn: Lsn) -> Iterator[bytes]:
         """The records from ``lsn`` on, where one must begin.
 
@@ -252,9 +259,10 @@ class WalReplicator:
         """Records are on their way to the log: send them to whoever keeps up."""
         start = peek_lsn(data)
         recent = self.recent
-        recent.append(start, data)
         if not self.streamers:
+            recent.skip_to(Lsn(start + len(data)))
             return
+        recent.append(start, data)
         if len(data) > CHUNK_BYTES:
             for streamer in self.streamers.values():
                 streamer.live = False
