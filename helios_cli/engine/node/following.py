@@ -19,6 +19,7 @@ from helios_cli.engine.node.peer_link import Identity, PeerRefused
 from helios_cli.engine.node.receiver import WalReceiver
 from helios_cli.engine.node.self_repair import find_pages
 from helios_cli.engine.replication import messages
+from helios_cli.engine.replication.acceptance import may_follow
 from helios_cli.engine.replication.config import ClusterConfig
 from helios_cli.engine.replication.lag import ClockOffset
 from helios_cli.engine.storage import copytarget
@@ -173,7 +174,7 @@ class Following:
         if term < own and welcome.role == "primary":
             # Asked for records in the newer term it hears of that, and refuses until it has one that is newer yet.
             return
-        if term < own:
+        if not may_follow(own, term):
             raise PeerRefused(
                 f"node {welcome.node_id} is in term {term}, which term {own} has ended",
                 hint="It steps down when it hears of that; the newer primary is to be followed.",
@@ -195,9 +196,9 @@ class Following:
     def records(self, data: bytes, term: Term) -> None:
         """Whole records that continue the log."""
         own = self.term()
-        if term != own:
-            if term < own:
-                raise PeerRefused(f"records of term {term} came in term {own}")
+        if not may_follow(own, term):
+            raise PeerRefused(f"records of term {term} came in term {own}")
+        if term > own:
             self._node.store.promise(term)
         self.bytes_received += len(data)
         self.applicator.feed(data)

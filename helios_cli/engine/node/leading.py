@@ -7,13 +7,13 @@ looks at who is there and proposes the next step.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.clock import SystemClock
-from helios_cli.engine.replication.config import EJECT, ClusterConfig, Member
+from helios_cli.engine.replication import steps
+from helios_cli.engine.replication.config import ClusterConfig, Member
 from helios_cli.engine.replication.lsns import LsnManager
 from helios_cli.engine.replication.rule import SyncMode
 from helios_cli.engine.types import Lsn
@@ -31,13 +31,19 @@ RECORD_ROOM: Final = 256 << 10
 class Leading:
     """The primary's side of :class:`~helios_cli.engine.node.replication.Replication`, for one term."""
 
-    def __init__(self, replication: Replication, config: ClusterConfig) -> None:
+    def __init__(self, replication: Replication, configs: tuple[ClusterConfig, ...]) -> None:
+        """``configs`` may be in force, the oldest first."""
         self._replication = replication
         self._node = node = replication.node
         self._loop = node.engine.loop
         records = node.database.records
         self.lsns = LsnManager(
-            replication.node_id, config, records.term, node.store.log.flushed, begins=node.store.log.end
+            replication.node_id,
+            configs[0],
+            records.term,
+            node.store.log.flushed,
+            begins=node.store.log.end,
+            inherited=configs[1:],
         )
         self._began = self._loop.time()
         self._proposing = False
@@ -126,30 +132,16 @@ class Leading:
             self._proposing = True
             self._propose(*step)
 
-    def _step(self) -> tuple[ClusterConfig, str, str] | None:
-        """The next configuration, with kind and text of the event that tells of it."""
+    def _step(self) -> steps.Step | None:
         config = self.lsns.config
         for node_id in sorted(self.unwanted):
             self.unwanted.discard(node_id)
             if config.member(node_id) is not None:
-                return config.without_member(node_id), "member_removed", f"node {node_id} is removed from the cluster"
+                return steps.removal(config, node_id)
         wanted, self.wanted = self.wanted, {}
-        changed = _changed(config, wanted, self.lsns.node_id)
-        if changed != config:
-            told = ", ".join(f"{name} = {getattr(value, 'value', value)}" for name, value in sorted(wanted.items()))
-            return changed, "configured", f"the cluster's configuration has changed: {told}"
-        return self._eject(config) or self._admit(config)
-
-    def _eject(self, config: ClusterConfig) -> tuple[ClusterConfig, str, str] | None:
-        if config.on_sync_loss != EJECT:
-            return None
-        lost = self.lsns.lost({node for node in config.in_sync if self._is_alive(node, config)})
-        if not lost:
-            return None
-        names = ", ".join(lost)
-        changed = config.with_in_sync(node for node in config.in_sync if node not in lost)
-        changed = changed.with_gap(lost, self.lsns.committed, SystemClock.wall_us(), "not heard of for eject_after")
-        return changed, "ejected", f"{names} lost: commits are acknowledged without, mode {config.mode.value}"
+        return steps.next_step(
+            self.lsns, wanted, self._followers(), lambda node: self._is_alive(node, config), SystemClock.wall_us()
+        )
 
     def _is_alive(self, node_id: str, config: ClusterConfig) -> bool:
         patience = config.eject_after_ms / 1000
@@ -157,29 +149,16 @@ class Leading:
         heard = streamer.heard_at if streamer is not None else self._replication.heard_at.get(node_id, self._began)
         return self._loop.time() - heard < patience
 
-    def _admit(self, config: ClusterConfig) -> tuple[ClusterConfig, str, str] | None:
+    def _followers(self) -> Iterator[steps.Follower]:
+        """Those who keep a copy; a reader of the log, which has no data directory, does not."""
         for streamer in self._replication.replicator.streamers.values():
             hello = streamer.hello
-            if hello.incarnation == "":
-                continue
-            member = Member(
-                hello.node_id, hello.incarnation, hello.host, hello.pg_port, hello.native_port, hello.http_port,
-                hello.mode,
-            )  # fmt: skip
-            if config.member(member.node_id) != member:
-                return config.with_member(member), "member_added", f"node {member.node_id} is a member of the cluster"
-            if member.node_id not in config.in_sync and config.wants(member) and self._caught_up(streamer):
-                changed = config.with_in_sync((*config.in_sync, member.node_id))
-                changed = changed.with_gap_closed(member.node_id, self.lsns.committed, SystemClock.wall_us())
-                return changed, "in_sync", f"the copies of {member.node_id} count, mode {config.mode.value}"
-        return None
-
-    def _caught_up(self, streamer: WalStreamer) -> bool:
-        progress = streamer.progress
-        if not streamer.live or progress.term != self.lsns.term:
-            return False
-        applied = progress.applied if self.lsns.config.mode is SyncMode.SYNC else progress.flushed
-        return applied >= self.lsns.committed
+            if hello.incarnation:
+                member = Member(
+                    hello.node_id, hello.incarnation, hello.host, hello.pg_port, hello.native_port, hello.http_port,
+                    hello.mode,
+                )  # fmt: skip
+                yield steps.Follower(member, streamer.progress, streamer.live)
 
     def propose_first(self, config: ClusterConfig) -> None:
         """The configuration that this primary begins with; the log's last record is this node's own already."""
@@ -221,27 +200,3 @@ class Leading:
             return data
 
         return node.pipeline.submit_apart(make)
-
-
-def _changed(config: ClusterConfig, wanted: Mapping[str, Any], primary: str) -> ClusterConfig:
-    """The configuration with other fields; the same when they have these values already."""
-    plain = {name: value for name, value in wanted.items() if name != "mode" and getattr(config, name) != value}
-    mode = wanted.get("mode", config.mode)
-    if mode is not config.mode:
-        config = config.with_mode(mode, primary)
-    return replace(config, version=config.version + 1, **plain) if plain else config
-
-
-def first_config(member: Member, mode: SyncMode, on_sync_loss: str, eject_after_ms: int) -> ClusterConfig:
-    """The configuration that a cluster is born with."""
-    return ClusterConfig(1, mode, (member,), (member.node_id,), on_sync_loss, eject_after_ms)
-
-
-def config_of_term(config: ClusterConfig, own: Member, lost: set[str], lsn: Lsn, now_us: int) -> ClusterConfig:
-    """The configuration with which a new primary begins: itself in D, and without those that are lost."""
-    changed = config if config.member(own.node_id) == own else config.with_member(own)
-    gone = lost & set(config.in_sync) - {own.node_id}
-    changed = changed.with_in_sync({*changed.in_sync, own.node_id} - gone)
-    if gone and config.mode is not SyncMode.ASYNC:
-        changed = changed.with_gap(gone, lsn, now_us, "lost when the primary changed")
-    return replace(changed, version=config.version + 1)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.peer_link import PeerLink, introduce, reach
 from helios_cli.engine.replication import messages
+from helios_cli.engine.replication.acceptance import may_lead, may_promise
 from helios_cli.engine.replication.config import Member
-from helios_cli.engine.replication.election import Candidate, Verdict, judge, still_led
+from helios_cli.engine.replication.election import Candidate, Verdict, judge_all, still_led
 from helios_cli.engine.replication.messages import Answer
 from helios_cli.engine.types import Term
 from helios_cli.engine.wire.peer import Kind
@@ -83,11 +84,11 @@ def candidate(replication: Replication) -> Candidate:
 
 def answer(replication: Replication, ask: messages.Ask, term: Term) -> Answer:
     """What this node says to a candidate. A promise is on disk before it is given."""
-    own = replication.term()
-    promised = False
-    if ask.promise and not replication.is_leading and term > own:
+    promised = ask.promise and may_promise(
+        replication.term(), term, leads=replication.is_leading or replication.takes_lead
+    )
+    if promised:
         replication.node.store.promise(term)
-        promised = True
     own_position = candidate(replication)
     following = replication.following
     upstream = following.upstream if following is not None else None
@@ -97,7 +98,8 @@ def answer(replication: Replication, ask: messages.Ask, term: Term) -> Answer:
     identity = replication.identity()
     return Answer(
         node_id=identity.node_id,
-        role=identity.role,
+        # One that was restarted and does not lead yet is no primary that others could follow.
+        role="primary" if replication.is_leading else "standby",
         incarnation=identity.incarnation,
         promised=promised,
         term=replication.term().number,
@@ -130,7 +132,7 @@ async def promote(replication: Replication, *, allow_data_loss: bool, dry_run: b
             )
     answers = await survey(replication, promise=False)
     _refuse(still_led(answers, replication.term().number), allow_data_loss=False)
-    verdict = judge(replication.config, candidate(replication), answers)
+    verdict = judge_all(replication.open_configs, candidate(replication), answers)
     _refuse(verdict, allow_data_loss=allow_data_loss)
     plan = {
         "node_id": replication.node_id,
@@ -154,7 +156,12 @@ async def take_lead(replication: Replication, *, allow_data_loss: bool = False, 
     """
     term = replication.node.store.new_term(floor)
     answers = [answer for answer in await survey(replication, promise=True) if answer.promised]
-    _refuse(judge(replication.config, candidate(replication), answers), allow_data_loss=allow_data_loss)
+    if not may_lead(replication.term(), term):
+        raise PromotionRefused(
+            f"this node has promised term {replication.term()} to another one meanwhile",
+            hint="Ask again: two nodes were being promoted at once.",
+        )
+    _refuse(judge_all(replication.open_configs, candidate(replication), answers), allow_data_loss=allow_data_loss)
     others = {member.node_id for member in replication.config.members} - {replication.node_id}
     await replication.lead(term, lost=others - {answer.node_id for answer in answers})
     return term

@@ -15,6 +15,7 @@ from helios_cli.engine.node.peer_address import reachable
 from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused, introduce, reach
 from helios_cli.engine.node.peer_tls import NO_TLS, PeerTls
 from helios_cli.engine.replication import messages
+from helios_cli.engine.replication.acceptance import may_follow
 from helios_cli.engine.types import Lsn, Term
 from helios_cli.engine.wire.peer import Frame, Kind, PeerProtocolError
 
@@ -183,7 +184,7 @@ class WalReceiver:
     def _frame(self, frame: Frame) -> None:
         follower = self._follower
         self._heard_at = self._loop.time()
-        if frame.term < follower.term():
+        if not may_follow(follower.term(), frame.term):
             # This node has promised a newer term meanwhile: what a deposed primary says counts no more.
             raise PeerRefused(f"the node that is followed is in term {frame.term}, which {follower.term()} has ended")
         if frame.kind is Kind.RECORDS:

@@ -18,7 +18,7 @@ from helios_cli.engine.node.cluster_view import cluster_view
 from helios_cli.engine.node.following import Following
 from helios_cli.engine.node.forward_server import SessionServer
 from helios_cli.engine.node.lead_check import LeadCheck
-from helios_cli.engine.node.leading import Leading, config_of_term, first_config
+from helios_cli.engine.node.leading import Leading
 from helios_cli.engine.node.peer_door import Door
 from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused
 from helios_cli.engine.node.peer_tls import peer_tls
@@ -29,6 +29,7 @@ from helios_cli.engine.replication import messages
 from helios_cli.engine.replication.config import ClusterConfig, Member
 from helios_cli.engine.replication.lag import LogClock
 from helios_cli.engine.replication.rule import SyncMode
+from helios_cli.engine.replication.steps import config_of_term, first_config
 from helios_cli.engine.replication.view import ClusterView
 from helios_cli.engine.storage import copytarget, rewind
 from helios_cli.engine.storage.membership import save_role
@@ -91,6 +92,8 @@ class Replication:
         self._others: set[asyncio.Task[Any]] = set()
         self.changing = asyncio.Lock()
         """Held while the role changes."""
+        self.takes_lead = False
+        """Its promotion is decided: no other candidate gets a promise of it any more."""
 
     # What it is ------------------------------------------------------------------------------------------------------
 
@@ -119,6 +122,11 @@ class Replication:
         return first_config(
             self.member(), SyncMode(settings.replication_mode), settings.on_sync_loss, settings.eject_after
         )
+
+    @property
+    def open_configs(self) -> tuple[ClusterConfig, ...]:
+        """Those that may be in force, the oldest first: the newest that is known to be committed, and all behind it."""
+        return self.node.store.configs.open(self.node.pipeline.committed_lsn) or (self.config,)
 
     @property
     def own_class(self) -> str:
@@ -169,7 +177,7 @@ class Replication:
     def begin(self, *, follows: bool) -> None:
         """Take up the role; nothing is served yet. One that follows shows what is known to be committed."""
         if not follows:
-            self._lead(self.config)
+            self._lead((self.config,))
             return
         applied = self.node.store.recovery.applied
         self._follow(applied)
@@ -241,8 +249,8 @@ class Replication:
         role = self.role
         return [(role.primary_host, role.primary_port)] if role.primary_host else []
 
-    def _lead(self, config: ClusterConfig) -> None:
-        self.leading = Leading(self, config)
+    def _lead(self, configs: tuple[ClusterConfig, ...]) -> None:
+        self.leading = Leading(self, configs)
         self.leading.begin()
         self.node.engine.alter_cluster = self._alter
         self.node.engine.standby_refusal = None
@@ -264,6 +272,7 @@ class Replication:
         What this node holds and nobody has called committed is shown only once the term's first record is committed.
         """
         node = self.node
+        self.takes_lead = True
         following, self.following = self.following, None
         if following is not None:
             await following.stop(finish=True)
@@ -271,7 +280,8 @@ class Replication:
         node.lead_term(term)
         config = self.config
         self._become(Role("primary"))
-        self._lead(config)
+        self._lead(self.open_configs)
+        self.takes_lead = False
         leading = self.leading
         assert leading is not None
         now_us = SystemClock.wall_us()

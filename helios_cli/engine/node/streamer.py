@@ -18,6 +18,7 @@ from helios_cli.engine.node.peer_link import PeerLink, PeerRefused
 from helios_cli.engine.node.readers import Workers
 from helios_cli.engine.ports import Clock
 from helios_cli.engine.replication import messages
+from helios_cli.engine.replication.acceptance import may_send_back
 from helios_cli.engine.replication.rule import Progress
 from helios_cli.engine.storage.pagelog import LogRemoved, PageLog
 from helios_cli.engine.types import Lsn, Term
@@ -305,6 +306,11 @@ class WalReplicator:
         own_end = self.recent.end
         fork = self.history().fork(own_end, follow.terms(), end) if end else Lsn(0)
         if fork < end:
+            if not may_send_back(self.history(), follow.terms()):
+                raise PeerRefused(
+                    f"the log of this node ends at {own_end}, and that of the caller goes on to {end}",
+                    hint="Nobody leads them both yet; the caller asks again.",
+                )
             link.send(Kind.FORK, messages.Fork(fork, self.history().to_bytes().hex()).to_body())
             link.begin(lambda frame: None)
             return

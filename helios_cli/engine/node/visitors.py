@@ -11,6 +11,7 @@ from helios_cli.engine.node.copy_source import give_copy
 from helios_cli.engine.node.peer_address import reachable
 from helios_cli.engine.node.peer_link import PeerLink, PeerRefused, admit
 from helios_cli.engine.replication import messages
+from helios_cli.engine.replication.acceptance import may_follow
 from helios_cli.engine.types import Term
 from helios_cli.engine.wire.peer import Frame, Kind
 
@@ -59,7 +60,10 @@ class Visitors:
             await self._replication.sessions.serve(link, frame)
         else:
             announced = messages.Announce.from_body(frame.body)
-            if frame.term >= self._replication.term() and announced.node_id != self._replication.node_id:
+            own = self._replication
+            if own.takes_lead or announced.node_id == own.node_id:
+                pass
+            elif may_follow(own.term(), frame.term):
                 self._replication.node.store.promise(frame.term)
                 self._replication.retarget(announced.node_id, reachable(link, announced.host), announced.native_port)
             link.close()

@@ -73,8 +73,13 @@ class ClusterConfig:
 
     @property
     def answers(self) -> int:
-        """R: members of D that must answer a candidate."""
-        return self.mode.answers(len(self.in_sync))
+        """R: members of D that must answer a candidate, itself among them.
+
+        At least half of D too: a majority that this candidate has not heard of may have agreed to go on without it, or
+        with fewer copies. Of two the primary alone may have, which cannot be asked for when it is gone.
+        """
+        members = len(self.in_sync)
+        return max(self.mode.answers(members), members - members // 2)
 
     def member(self, node_id: str) -> Member | None:
         """A member by name; None when there is none."""

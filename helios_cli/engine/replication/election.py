@@ -55,6 +55,17 @@ def still_led(answers: Iterable[Answer], term: int) -> Verdict:
     return Verdict()
 
 
+def judge_all(configs: Iterable[ClusterConfig], own: Candidate, answers: Iterable[Answer]) -> Verdict:
+    """The verdict by every configuration that the candidate has seen since the last that it knows to be committed.
+
+    Any of them may be in force, or none but the oldest: a primary that was cut off has a configuration without the
+    others in its log, which they never agreed to.
+    """
+    heard = list(answers)
+    verdicts = (judge(config, own, heard) for config in configs)
+    return next((verdict for verdict in verdicts if not verdict.is_safe), Verdict())
+
+
 def judge(config: ClusterConfig, own: Candidate, answers: Iterable[Answer]) -> Verdict:
     """Whether ``own`` has every commit that may have been acknowledged, going by those who answered.
 
@@ -65,7 +76,9 @@ def judge(config: ClusterConfig, own: Candidate, answers: Iterable[Answer]) -> V
     mine = (own.last_term, own.flushed)
     for answer in heard.values():
         theirs = (Term(answer.last_term, answer.last_term_id), Lsn(answer.flushed))
-        if theirs > mine and (answer.node_id in config.in_sync or config.mode is SyncMode.ASYNC):
+        # Whoever knows of a later term or configuration may know of commits that needed no member of this one.
+        knows_later = theirs[0] > mine[0] or answer.config_version > config.version
+        if theirs > mine and (answer.node_id in config.in_sync or config.mode is SyncMode.ASYNC or knows_later):
             return Verdict(
                 f"node {answer.node_id} has more of the log: it ends at {theirs[1]}, here at {own.flushed}",
                 f"Promote {answer.node_id}, or give --allow-data-loss.",

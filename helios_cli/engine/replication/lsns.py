@@ -23,20 +23,28 @@ class LsnManager:
 
     Pure: the owner tells it what happened and asks what follows.
 
-    A configuration that tightens the rule counts from when it is proposed, together with the one before, and alone once
-    its record is committed by both. One that loosens it counts once a majority of the voters have its record: nobody is
-    acknowledged with fewer copies before that is agreed.
+    A configuration counts from when it is proposed, together with the one before: a candidate may act by either. One
+    that tightens the rule counts alone once its record is committed by both, one that loosens it once a majority of
+    the voters have its record: nobody is acknowledged with fewer copies before that is agreed.
     """
 
     def __init__(
-        self, node_id: str, config: ClusterConfig, term: Term, flushed: Lsn = Lsn(0), begins: Lsn = Lsn(0)
+        self,
+        node_id: str,
+        config: ClusterConfig,
+        term: Term,
+        flushed: Lsn = Lsn(0),
+        begins: Lsn = Lsn(0),
+        inherited: tuple[ClusterConfig, ...] = (),
     ) -> None:
         """``begins`` is where the term's first record begins. What is older is committed together with that one and
         never by copies of its own: a later primary could still take it back (Ongaro and Ousterhout, Raft, figure 8).
+        ``inherited`` are newer configurations in the log that may be in force or not: all count until the next one is.
         """
         self.node_id = node_id
         self.config = config
         """In force."""
+        self.inherited = inherited
         self.pending: Pending | None = None
         self.term = term
         self.flushed = flushed
@@ -54,12 +62,15 @@ class LsnManager:
     @property
     def voters(self) -> tuple[str, ...]:
         """Who must agree to fewer copies. With two data nodes only the primary votes."""
-        return self.config.in_sync if len(self.config.in_sync) > 2 else (self.node_id,)
+        return self._voters(self.config)
+
+    def _voters(self, config: ClusterConfig) -> tuple[str, ...]:
+        return config.in_sync if len(config.in_sync) > 2 else (self.node_id,)
 
     def own_flushed(self, lsn: Lsn) -> Lsn:
         """This node has everything up to ``lsn`` on disk; returns the committed LSN."""
         self.flushed = lsn
-        if self.config.mode is SyncMode.ASYNC and self.pending is None and lsn > self._begins:
+        if self.config.mode is SyncMode.ASYNC and self.pending is None and not self.inherited and lsn > self._begins:
             self.committed = max(self.committed, lsn)
             return self.committed
         return self.advance()
@@ -99,32 +110,48 @@ class LsnManager:
     def advance(self) -> Lsn:
         """The committed LSN, by what has been heard."""
         pending = self.pending
-        if pending is not None and pending.config.loosens(self.config):
+        if pending is not None and any(pending.config.loosens(one) for one in (self.config, *self.inherited)):
+            lsn = self._reached_by_all()
             if self._agreed(pending.end):
-                self.config, self.pending = pending.config, None
-            lsn = self._reached(self.config)
+                self._in_force(pending.config)
+                lsn = self._reached(self.config)
         elif pending is not None:
-            lsn = min(self._reached(self.config), self._reached(pending.config))
+            lsn = self._reached_by_all()
             if lsn >= pending.end:
-                self.config, self.pending = pending.config, None
+                self._in_force(pending.config)
         else:
-            lsn = self._reached(self.config)
+            lsn = self._reached_by_all() if self.inherited else self._reached(self.config)
         if lsn > self._begins:
             self.committed = max(self.committed, lsn)
         return self.committed
 
     def reached_by(self, mode: SyncMode) -> Lsn:
         """Up to where another mode would have it, with the same members."""
-        in_sync = self.config.in_sync
-        return reached(mode, in_sync, self.node_id, self.flushed, self.heard, self.term)
+        return min(
+            reached(mode, config.in_sync, self.node_id, self.flushed, self.heard, self.term) for config in self._all()
+        )
+
+    def _all(self) -> tuple[ClusterConfig, ...]:
+        """Every configuration that somebody may act by."""
+        pending = (self.pending.config,) if self.pending is not None else ()
+        return (self.config, *self.inherited, *pending)
+
+    def _in_force(self, config: ClusterConfig) -> None:
+        self.config, self.inherited, self.pending = config, (), None
+
+    def _reached_by_all(self) -> Lsn:
+        return min(self._reached(config) for config in self._all())
 
     def _reached(self, config: ClusterConfig) -> Lsn:
         return reached(config.mode, config.in_sync, self.node_id, self.flushed, self.heard, self.term)
 
     def _agreed(self, end: Lsn) -> bool:
-        voters = self.voters
+        return self.flushed >= end and all(self._is_majority(config, end) for config in (self.config, *self.inherited))
+
+    def _is_majority(self, config: ClusterConfig, end: Lsn) -> bool:
+        voters = self._voters(config)
         having = sum(1 for node in voters if node != self.node_id and self._has(node, end))
-        return self.flushed >= end and (having + 1) * 2 > len(voters)
+        return (having + 1) * 2 > len(voters)
 
     def _has(self, node: str, end: Lsn) -> bool:
         progress = self.heard.get(node)

@@ -39,6 +39,12 @@ class ConfigLog:
         """The newest that is known to be committed, and the LSN behind its record; None before the first."""
         return self._entries[0] if self._entries else None
 
+    def open(self, committed: Lsn) -> tuple[ClusterConfig, ...]:
+        """The newest with its record up to ``committed``, and all that come behind; empty before the first."""
+        entries = self._entries
+        known = sum(1 for end, _ in entries if end <= committed)
+        return tuple(config for _, config in entries[max(0, known - 1) :])
+
     def append(self, end: Lsn, config: ClusterConfig, committed: Lsn) -> None:
         """A record of the configuration that ends at ``end`` goes into the log; on disk when this returns.
 

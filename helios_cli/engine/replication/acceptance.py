@@ -1,0 +1,38 @@
+"""What a node may take, promise and lead, going by terms alone: the rules that keep an ended term ended.
+
+Each takes the newest term that the node itself has promised to (``own``), which is on its disk.
+"""
+
+from __future__ import annotations
+
+from helios_cli.engine.log.history import History
+from helios_cli.engine.types import Term
+
+
+def may_follow(own: Term, theirs: Term) -> bool:
+    """Whether what a node of term ``theirs`` sends is taken. A newer term is promised first."""
+    return theirs >= own
+
+
+def may_promise(own: Term, asked: Term, *, leads: bool) -> bool:
+    """Whether a candidate gets the promise of ``asked``. One that leads, or is about to, gives none."""
+    return not leads and asked > own
+
+
+def may_lead(own: Term, taken: Term) -> bool:
+    """Whether a candidate may lead in the term that it took: not when it has promised a newer one meanwhile.
+
+    Whoever got that promise counts on it that this node leads in no older term.
+    """
+    return own == taken
+
+
+def may_send_back(own: History, theirs: History) -> bool:
+    """Whether a node may tell one that follows it to go back to where their logs part.
+
+    Only when its own log ends in a later term: whoever led that had all that was committed before it. A node that is
+    merely behind, as a primary may be that was restarted and does not lead yet, would make the other forget commits.
+    """
+    if not theirs.starts:
+        return True
+    return bool(own.starts) and own.starts[-1].term > theirs.starts[-1].term

@@ -1,0 +1,118 @@
+"""How a primary brings the configuration towards what is wanted: one small step, and one record, at a time.
+
+Decided from who follows, who has been heard of and what the operator asked for; whoever calls puts the step into the
+log and proposes it to :class:`~helios_cli.engine.replication.lsns.LsnManager`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from helios_cli.engine.replication.config import EJECT, ClusterConfig, Member
+from helios_cli.engine.replication.lsns import LsnManager
+from helios_cli.engine.replication.rule import Progress, SyncMode
+from helios_cli.engine.types import Lsn
+
+
+class Step(NamedTuple):
+    """The next configuration, with kind and text of the event that tells of it."""
+
+    config: ClusterConfig
+    kind: str
+    text: str
+
+
+class Follower(NamedTuple):
+    """A connected node that keeps a copy."""
+
+    member: Member
+    progress: Progress
+    live: bool
+    """It has been sent everything."""
+
+
+def removal(config: ClusterConfig, node_id: str) -> Step:
+    """The step without a member."""
+    return Step(config.without_member(node_id), "member_removed", f"node {node_id} is removed from the cluster")
+
+
+def next_step(
+    lsns: LsnManager,
+    wanted: Mapping[str, Any],
+    followers: Iterable[Follower],
+    is_alive: Callable[[str], bool],
+    now_us: int,
+) -> Step | None:
+    """The step from the configuration in force; None when it is as it should be.
+
+    ``wanted`` are the fields that the operator asked for; ``is_alive`` tells whether a member has been heard of within
+    the time after which it is given up.
+    """
+    config = lsns.config
+    changed = with_fields(config, wanted, lsns.node_id)
+    if changed != config:
+        told = ", ".join(f"{name} = {getattr(value, 'value', value)}" for name, value in sorted(wanted.items()))
+        return Step(changed, "configured", f"the cluster's configuration has changed: {told}")
+    return _eject(lsns, is_alive, now_us) or _admit(lsns, followers, now_us)
+
+
+def with_fields(config: ClusterConfig, wanted: Mapping[str, Any], primary: str) -> ClusterConfig:
+    """The configuration with other fields; the same when they have these values already."""
+    plain = {name: value for name, value in wanted.items() if name != "mode" and getattr(config, name) != value}
+    mode = wanted.get("mode", config.mode)
+    if mode is not config.mode:
+        config = config.with_mode(mode, primary)
+    return replace(config, version=config.version + 1, **plain) if plain else config
+
+
+def first_config(member: Member, mode: SyncMode, on_sync_loss: str, eject_after_ms: int) -> ClusterConfig:
+    """The configuration that a cluster is born with."""
+    return ClusterConfig(1, mode, (member,), (member.node_id,), on_sync_loss, eject_after_ms)
+
+
+def config_of_term(config: ClusterConfig, own: Member, lost: set[str], lsn: Lsn, now_us: int) -> ClusterConfig:
+    """The configuration with which a new primary begins: itself in D, and without those that are lost."""
+    changed = config if config.member(own.node_id) == own else config.with_member(own)
+    gone = lost & set(config.in_sync) - {own.node_id}
+    changed = changed.with_in_sync({*changed.in_sync, own.node_id} - gone)
+    if gone and config.mode is not SyncMode.ASYNC:
+        changed = changed.with_gap(gone, lsn, now_us, "lost when the primary changed")
+    return replace(changed, version=config.version + 1)
+
+
+def _eject(lsns: LsnManager, is_alive: Callable[[str], bool], now_us: int) -> Step | None:
+    config = lsns.config
+    if config.on_sync_loss != EJECT:
+        return None
+    lost = lsns.lost({node for node in config.in_sync if is_alive(node)})
+    if not lost:
+        return None
+    changed = config.with_in_sync(node for node in config.in_sync if node not in lost)
+    changed = changed.with_gap(lost, lsns.committed, now_us, "not heard of for eject_after")
+    return Step(
+        changed, "ejected", f"{', '.join(lost)} lost: commits are acknowledged without, mode {config.mode.value}"
+    )
+
+
+def _admit(lsns: LsnManager, followers: Iterable[Follower], now_us: int) -> Step | None:
+    config = lsns.config
+    for follower in followers:
+        member = follower.member
+        if config.member(member.node_id) != member:
+            return Step(config.with_member(member), "member_added", f"node {member.node_id} is a member of the cluster")
+        if member.node_id not in config.in_sync and config.wants(member) and caught_up(lsns, follower):
+            changed = config.with_in_sync((*config.in_sync, member.node_id))
+            changed = changed.with_gap_closed(member.node_id, lsns.committed, now_us)
+            return Step(changed, "in_sync", f"the copies of {member.node_id} count, mode {config.mode.value}")
+    return None
+
+
+def caught_up(lsns: LsnManager, follower: Follower) -> bool:
+    """Whether a follower has, in this term, all that is committed: then its copies may count."""
+    progress = follower.progress
+    if not follower.live or progress.term != lsns.term:
+        return False
+    applied = progress.applied if lsns.config.mode is SyncMode.SYNC else progress.flushed
+    return applied >= lsns.committed

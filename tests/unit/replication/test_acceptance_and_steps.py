@@ -1,0 +1,96 @@
+"""The rules by which nodes take, promise, lead and send back; and configurations that several may act by."""
+
+from dataclasses import replace
+
+import pytest
+
+from helios_cli.engine.log.history import History, TermStart
+from helios_cli.engine.replication.acceptance import may_follow, may_lead, may_promise, may_send_back
+from helios_cli.engine.replication.config import ClusterConfig, Member
+from helios_cli.engine.replication.election import Candidate, judge, judge_all
+from helios_cli.engine.replication.lsns import LsnManager
+from helios_cli.engine.replication.messages import Answer
+from helios_cli.engine.replication.rule import Progress, SyncMode
+from helios_cli.engine.types import Lsn, Term
+
+NAMES = ("n1", "n2", "n3")
+MEMBERS = tuple(Member(name, f"disk of {name}", "h", 1, 2, 3, "") for name in NAMES)
+ALL = ClusterConfig(3, SyncMode.QUORUM, MEMBERS, NAMES)
+ALONE = replace(ALL, version=4, in_sync=("n1",))
+TERM = Term(2, 5)
+
+
+def manager(*configs: ClusterConfig) -> LsnManager:
+    return LsnManager("n1", configs[0], TERM, Lsn(100), begins=Lsn(50), inherited=configs[1:])
+
+
+def flushed(lsn: int) -> Progress:
+    return Progress(TERM, Lsn(lsn), Lsn(lsn), Lsn(lsn))
+
+
+def answer(node_id: str, last: Term, lsn: int, version: int) -> Answer:
+    return Answer(
+        node_id, "standby", f"disk of {node_id}", True, last.number, last.number, last.term_id, lsn, version, False,
+        "", "", 1,
+    )  # fmt: skip
+
+
+def history(*terms: tuple[int, int]) -> History:
+    return History(TermStart(Term(number), Lsn(start)) for number, start in terms)
+
+
+def test_terms_decide_what_is_taken_promised_and_led() -> None:
+    assert may_follow(Term(2), Term(2)) and may_follow(Term(2), Term(3)) and not may_follow(Term(3), Term(2))
+    assert may_promise(Term(2), Term(3), leads=False)
+    assert not may_promise(Term(2), Term(2), leads=False) and not may_promise(Term(2), Term(3), leads=True)
+    assert may_lead(Term(3, 1), Term(3, 1)) and not may_lead(Term(3, 2), Term(3, 1))
+
+
+@pytest.mark.parametrize(
+    ("own", "theirs", "may"),
+    [
+        (history((1, 0), (3, 50)), history((1, 0), (2, 40)), True),
+        (history((1, 0)), history((1, 0)), False),
+        (history((1, 0)), history((1, 0), (2, 40)), False),
+        (history(), history((1, 0)), False),
+        (history((1, 0)), history(), True),
+    ],
+)
+def test_only_a_log_of_a_later_term_sends_others_back(own: History, theirs: History, may: bool) -> None:
+    assert may_send_back(own, theirs) is may
+
+
+def test_an_ejection_that_nobody_agreed_to_does_not_make_a_candidate_enough() -> None:
+    own = Candidate("n1", TERM, Lsn(100), "disk of n1")
+    assert judge(ALONE, own, []).is_safe
+    assert "must be heard" in judge_all([ALL, ALONE], own, []).reason
+    assert judge_all([ALL, ALONE], own, [answer("n2", TERM, 90, 3)]).is_safe
+
+
+def test_whoever_knows_a_later_configuration_is_heeded_though_its_copies_do_not_count() -> None:
+    config = replace(ALL, in_sync=("n1", "n2"))
+    own = Candidate("n1", TERM, Lsn(100), "disk of n1")
+    assert judge(config, own, [answer("n3", TERM, 200, 3)]).is_safe
+    assert "has more of the log" in judge(config, own, [answer("n3", TERM, 200, 4)]).reason
+    assert "has more of the log" in judge(config, own, [answer("n3", Term(3), 60, 3)]).reason
+
+
+def test_inherited_configurations_all_count_until_the_next_is_agreed() -> None:
+    lsns = manager(ALL, ALONE)
+    assert lsns.own_flushed(Lsn(120)) == 0
+    assert lsns.propose(replace(ALONE, version=5), Lsn(120)) == 0
+    assert lsns.acknowledged("n2", flushed(110)) == 110
+    assert lsns.pending is not None
+    assert lsns.acknowledged("n2", flushed(120)) == 120
+    assert lsns.config.version == 5 and lsns.inherited == ()
+    assert lsns.own_flushed(Lsn(130)) == 130
+
+
+def test_a_smaller_configuration_counts_too_while_it_is_pending() -> None:
+    """A candidate that has its record already needs only its members."""
+    lsns = manager(ALL)
+    lsns.own_flushed(Lsn(130))
+    assert lsns.propose(replace(ALL, version=4, in_sync=("n1", "n2")), Lsn(120)) == 0
+    assert lsns.acknowledged("n3", flushed(115)) == 0
+    assert lsns.reached_by(SyncMode.QUORUM) == 0
+    assert lsns.acknowledged("n2", flushed(118)) == 118
