@@ -103,10 +103,25 @@ def failovers(mode: str) -> RunSlice:
     return run
 
 
+def simulations(_directory: Path, first: int, count: int) -> Counts:
+    """Clusters in simulated time, with everything that can go wrong."""
+    from helios_cli.engine.replication.rule import SyncMode
+    from helios_cli.engine.sim.world import run_seed
+
+    total: Counts = {}
+    for seed in range(first, first + count):
+        result = run_seed(seed, nodes=2 + seed % 4, mode=list(SyncMode)[seed // 4 % 4], steps=150)
+        if not result.is_clean:
+            raise AssertionError(f"seed {seed}: {result.rule}: {result.text}")
+        total = add(total, {f"{name}_all" if name == "terms" else name: value for name, value in result.counts.items()})
+    return total
+
+
 SCENARIOS = (
     Scenario("kills", "kills", 100, 10, 6, kills),
     Scenario("power-cuts", "seeds", 1000, 50, 20, power_cuts),
     Scenario("endless-reader", "seconds", 3600, 3600, 15, endless_reader),
+    Scenario("simulated-clusters", "seeds", 20_000, 500, 200, simulations),
     Scenario("failover-sync", "kills", 50, 10, 2, failovers("sync")),
     Scenario("failover-semi-sync", "kills", 50, 10, 2, failovers("semi-sync")),
     Scenario("failover-quorum", "kills", 50, 10, 2, failovers("quorum")),

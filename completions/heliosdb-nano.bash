@@ -3,12 +3,12 @@ _heliosdb_nano() {
     local word="${COMP_WORDS[COMP_CWORD]}" path="" item
     for item in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case "$path $item" in
-            " start" | " server" | " stop" | " health" | " status" | " cluster" | " cluster up" | " cluster status" | " cluster kill" | " cluster freeze" | " cluster thaw" | " cluster start" | " cluster down" | " topology" | " switchover" | " promote" | " pause" | " resume" | " standby" | " standby list" | " standby add" | " standby remove" | " workload" | " workload run" | " workload ledger" | " workload ledger verify" | " workload ledger show" | " sql" | " log" | " log inspect" | " log verify" | " log dump" | " salvage" | " salvage list" | " salvage show" | " salvage export" | " salvage replay" | " config" | " config show" | " config validate" | " config init" | " doctor" | " demo" | " completion" | " version") path="$path $item" ;;
+            " start" | " server" | " stop" | " health" | " status" | " cluster" | " cluster up" | " cluster status" | " cluster kill" | " cluster freeze" | " cluster thaw" | " cluster start" | " cluster down" | " topology" | " switchover" | " promote" | " pause" | " resume" | " standby" | " standby list" | " standby add" | " standby remove" | " workload" | " workload run" | " workload ledger" | " workload ledger verify" | " workload ledger show" | " sql" | " log" | " log inspect" | " log verify" | " log dump" | " salvage" | " salvage list" | " salvage show" | " salvage export" | " salvage replay" | " config" | " config show" | " config validate" | " config init" | " doctor" | " sim" | " sim run" | " demo" | " completion" | " version") path="$path $item" ;;
         esac
     done
     local words=""
     case "$path" in
-        "") words="start server stop health status cluster topology switchover promote pause resume standby workload sql log salvage config doctor demo completion version --version --help" ;;
+        "") words="start server stop health status cluster topology switchover promote pause resume standby workload sql log salvage config doctor sim demo completion version --version --help" ;;
         " start") words="--config --set --dry-run --json --data-dir --node-id --listen-address --advertise-address --pg-port --native-port --http-port --allow-faults --no-allow-faults --auth --allow-insecure-network --no-allow-insecure-network --tls-cert --tls-key --tls-ca --peer-tls --peer-auth --cluster-secret-file --authentication-timeout --max-connections --statement-timeout --lock-timeout --idle-in-transaction-session-timeout --idle-writer-timeout --synchronous-commit --wal-checkpoint-mb --wal-max-mb --log-segment-mb --log-retention-mb --max-slot-lag-mb --group-max-transactions --groups-in-flight --reader-threads --replication-role --replication-mode --on-sync-loss --eject-after --primary-host --primary-port --forward-timeout --forward-connections --log-level --log-format --help" ;;
         " server") words="--ha-mode --ha-bind --ha-primary --ha-region --ha-peers --config --set --dry-run --json --data-dir --node-id --listen-address --advertise-address --pg-port --native-port --http-port --allow-faults --no-allow-faults --auth --allow-insecure-network --no-allow-insecure-network --tls-cert --tls-key --tls-ca --peer-tls --peer-auth --cluster-secret-file --authentication-timeout --max-connections --statement-timeout --lock-timeout --idle-in-transaction-session-timeout --idle-writer-timeout --synchronous-commit --wal-checkpoint-mb --wal-max-mb --log-segment-mb --log-retention-mb --max-slot-lag-mb --group-max-transactions --groups-in-flight --reader-threads --replication-role --replication-mode --on-sync-loss --eject-after --primary-host --primary-port --forward-timeout --forward-connections --log-level --log-format --help" ;;
         " stop") words="--data-dir --config --timeout --kill --dry-run --json --help" ;;
@@ -51,6 +51,8 @@ _heliosdb_nano() {
         " config validate") words="--data-dir --json --help" ;;
         " config init") words="--force --dry-run --json --help" ;;
         " doctor") words="--data-dir --config --strict --json --help" ;;
+        " sim") words="run --help" ;;
+        " sim run") words="--seed --seeds --nodes --mode --steps --bug --trace --json --help" ;;
         " demo") words="--seconds --kills --writers --single --seed --keep --json --help" ;;
         " completion") words="--json --help" ;;
         " version") words="--json --help" ;;

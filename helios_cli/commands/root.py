@@ -41,6 +41,7 @@ COMMANDS: Final = {
     "salvage": ("helios_cli.commands.salvage", "Commits that a node had and the cluster went on without.", "Data"),
     "config": ("helios_cli.commands.config", "Show, check and write settings.", "Machine"),
     "doctor": ("helios_cli.commands.doctor", "Check this machine before a node runs on it.", "Machine"),
+    "sim": ("helios_cli.commands.sim", "Simulate a cluster from a seed, and check what it promises.", "Machine"),
     "demo": ("helios_cli.commands.demo", "Kill a node under load and count what it had acknowledged.", "Machine"),
     "completion": ("helios_cli.commands.completion", "Print the completion script of a shell.", "Machine"),
     "version": ("helios_cli.commands.version", "Versions of the product and of what it stands on.", "Machine"),

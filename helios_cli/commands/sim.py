@@ -1,0 +1,121 @@
+"""``sim``: a cluster in simulated time, with everything that can go wrong, from one number."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from helios_cli.commands import _options
+from helios_cli.commands._errors import ExitCode
+from helios_cli.commands._output import print_json
+from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.replication.rule import SyncMode
+from helios_cli.engine.sim.cores import BUGS
+from helios_cli.engine.sim.world import Result, run_seed
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Simulate a cluster, and check what it promises.")
+
+NODES_MAX = 7
+
+
+@app.callback()
+def sim() -> None:
+    """Simulate a cluster, and check what it promises."""
+
+
+@app.command()
+def run(
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="The run with this number \\[0].")] = None,
+    seeds: Annotated[str | None, typer.Option("--seeds", metavar="A..B", help="All runs from A to B.")] = None,
+    nodes: Annotated[int, typer.Option("--nodes", min=1, max=NODES_MAX, help="Nodes of the cluster.")] = 3,
+    mode: Annotated[str, typer.Option("--mode", help="sync, semi-sync, quorum or async.")] = "semi-sync",
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Actions of clients, operators and bad luck.")] = 120,
+    bug: Annotated[str, typer.Option("--bug", metavar="NAME", help="Plant a bug; 'list' names them.")] = "",
+    trace: Annotated[bool, typer.Option("--trace", help="Tell what happened, also when nothing was found.")] = False,
+    as_json: _options.Json = False,
+) -> int:
+    """Run the replication of a cluster under a simulated clock, network and disk; exit code 1 when a rule is broken.
+
+    The same numbers give the same run, to the microsecond.
+
+    Examples:
+
+        heliosdb-nano sim run --seed 7 --trace
+
+        heliosdb-nano sim run --seeds 0..999 --nodes 5 --mode quorum
+
+        heliosdb-nano sim run --seeds 0..99 --bug one-copy-less
+    """
+    if bug == "list":
+        return _list_bugs(as_json)
+    if bug and bug not in BUGS:
+        raise HeliosError(f"there is no bug {bug}", sqlstate="22023", hint="heliosdb-nano sim run --bug list")
+    wanted = _mode(mode)
+    numbers = _numbers(seed, seeds)
+    results = (run_seed(number, nodes=nodes, mode=wanted, steps=steps, bug=bug) for number in numbers)
+    total: Counter[str] = Counter()
+    broken: list[Result] = []
+    for result in results:
+        total.update(result.counts)
+        if not result.is_clean:
+            broken.append(result)
+        if not as_json:
+            _say(result, trace or (len(numbers) == 1 and not result.is_clean))
+    if as_json:
+        print_json(_record(len(numbers), total, broken, trace))
+    else:
+        typer.echo(_summary(len(numbers), total, broken))
+    return ExitCode.FAILED if broken else ExitCode.OK
+
+
+def _list_bugs(as_json: bool) -> int:
+    if as_json:
+        print_json({"bugs": {name: one.text for name, one in BUGS.items()}})
+    else:
+        for name, one in BUGS.items():
+            typer.echo(f"{name:22} {one.text}")
+    return ExitCode.OK
+
+
+def _mode(text: str) -> SyncMode:
+    try:
+        return SyncMode(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is none of sync, semi-sync, quorum, async", param_hint="--mode") from None
+
+
+def _numbers(seed: int | None, seeds: str | None) -> Sequence[int]:
+    if seeds is None:
+        return (seed or 0,)
+    first, dots, last = seeds.partition("..")
+    if seed is not None or not dots or not first.isdecimal() or not last.isdecimal() or int(last) < int(first):
+        raise typer.BadParameter("give either --seed N or --seeds A..B", param_hint="--seeds")
+    return range(int(first), int(last) + 1)
+
+
+def _say(result: Result, tell: bool) -> None:
+    if tell:
+        for line in result.story:
+            typer.echo(line)
+    if not result.is_clean:
+        typer.echo(f"seed {result.seed}: {result.rule}: {result.text}")
+
+
+def _summary(runs: int, total: Counter[str], broken: Sequence[Result]) -> str:
+    kinds = ("acknowledged", "terms", "crashes", "freezes", "cuts", "promotions", "switchovers")
+    told = ", ".join(f"{total[kind]} {kind}" for kind in kinds)
+    found = f"{len(broken)} broke a rule" if broken else "no rule was broken"
+    return f"{runs} run{'s'[: runs != 1]}, {total['simulated_ms'] / 1000:.0f} simulated seconds, {told}: {found}"
+
+
+def _record(runs: int, total: Counter[str], broken: Sequence[Result], trace: bool) -> dict[str, Any]:
+    return {"runs": runs, "clean": runs - len(broken), "counts": total, "broken": list(_broken(broken, trace))}
+
+
+def _broken(results: Sequence[Result], trace: bool) -> Iterator[dict[str, Any]]:
+    for one in results:
+        story = {"story": one.story} if trace else {}
+        yield {"seed": one.seed, "rule": one.rule, "text": one.text, "digest": one.digest, **story}

@@ -1,0 +1,332 @@
+"""What must hold at every moment of a simulated run, checked from outside with knowledge of every disk.
+
+None of it uses what the nodes believe: which configuration is in force is worked out from the records that lie on the
+disks, and whether a commit is safe by trying every promotion that could happen then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain, combinations
+from typing import TYPE_CHECKING
+
+from helios_cli.engine.replication.config import ClusterConfig
+from helios_cli.engine.replication.election import Candidate, Verdict
+from helios_cli.engine.replication.messages import Answer
+from helios_cli.engine.replication.rule import Progress, SyncMode
+from helios_cli.engine.sim.primary import Waiting
+from helios_cli.engine.sim.records import SimRecord
+from helios_cli.engine.types import Lsn, Term
+
+if TYPE_CHECKING:
+    from helios_cli.engine.sim.node import SimNode
+    from helios_cli.engine.sim.world import World
+
+
+class Violation(Exception):
+    """Something that must never happen has happened."""
+
+    def __init__(self, rule: str, text: str) -> None:
+        self.rule = rule
+        self.text = text
+        super().__init__(f"{rule}: {text}")
+
+
+@dataclass
+class Leader:
+    """One term that began."""
+
+    node: SimNode
+    life: int
+    term: Term
+    log: Mapping[Lsn, int]
+    """Checksums of what it began with, by LSN."""
+    excused: bool
+    """It was promoted although commits might be lost, and the operator knew."""
+    in_force: tuple[ClusterConfig, ...]
+    """A commit must satisfy them all."""
+    pending: tuple[ClusterConfig, Lsn] | None = None
+    committed: Lsn = Lsn(0)
+    alone: bool = False
+    """One of two data nodes, promoted without having heard of the other."""
+    terms: frozenset[Term] = frozenset()
+    """Of its log when it began, and its own."""
+
+
+class Checkers:
+    """All of them, for one run. Each raises :class:`Violation`."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.acknowledged_count = 0
+        self.kept_count = 0
+        """Acknowledged, and promised to survive."""
+        self.lost_count = 0
+        """Acknowledged commits that were lost where nothing else was promised."""
+        self.leaders: dict[Term, Leader] = {}
+        self._kept: dict[tuple[Lsn, int], Term] = {}
+        """Ends and checksums of what must survive: acknowledged to clients, or seen by readers."""
+        self._committed: set[tuple[Lsn, int]] = {(Lsn(0), 0)}
+        """What a primary called committed."""
+        self._at: dict[tuple[Term, Lsn], int] = {}
+        self._promised: dict[str, Term] = {}
+        self._said: dict[tuple[Term, str], Lsn] = {}
+        """The furthest that a follower has acknowledged in a term."""
+        self._shown: dict[str, tuple[int, Lsn]] = {}
+
+    def fail(self, rule: str, text: str) -> None:
+        """End the run."""
+        raise Violation(rule, text)
+
+    # What nodes do ---------------------------------------------------------------------------------------------------
+
+    def founded(self, node: SimNode, term: Term, config: ClusterConfig) -> None:
+        """The first primary of the cluster leads."""
+        self.leaders[term] = Leader(node, node.life, term, {Lsn(0): 0}, False, (config,))
+
+    def started(self, node: SimNode) -> None:
+        """A node has read its disk."""
+        promised = self._promised.get(node.name, Term(0))
+        if node.term < promised:
+            self.fail("promise kept", f"{node.name} promised term {promised} and wakes up in term {node.term}")
+        self._shown[node.name] = (node.life, Lsn(0))
+
+    def promised(self, node: SimNode, term: Term) -> None:
+        """A candidate gets a promise."""
+        self._promised[node.name] = max(term, self._promised.get(node.name, term))
+
+    def made(self, node: SimNode, record: SimRecord) -> None:
+        """A primary has made a record: it alone, in one life, does so in its term."""
+        leader = self.leaders.get(record.term)
+        if leader is None or leader.node is not node or leader.life != node.life:
+            whose = f"{leader.node.name}'s" if leader else "nobody's"
+            self.fail("one writer per term", f"{node.name} writes in term {record.term}, which is {whose}")
+
+    def leads(self, node: SimNode, term: Term, *, forced: bool, heard: Collection[str]) -> None:
+        """A node begins to lead: it must have everything that was promised to survive."""
+        same = self.leaders.get(term)
+        if same is not None:
+            self.fail("one writer per term", f"{node.name} and {same.node.name} both lead in term {term}")
+        config = node.log.config
+        excused = forced or config.mode is SyncMode.ASYNC or self._is_split(node, config, heard)
+        lost = [(at, when) for at, when in self._kept.items() if when < term and node.log.checksums.get(at[0]) != at[1]]
+        for at, when in lost:
+            if not excused and not self._parted_alone(self.leaders[when], _terms(node)):
+                self.fail(
+                    "acknowledged commits survive",
+                    f"{node.name} leads in term {term} without what was committed at {at[0]} in term {when}",
+                )
+            del self._kept[at]
+        self.lost_count += len(lost)
+        alone = len(config.in_sync) == 2 and not any(name in heard for name in config.in_sync)
+        self.leaders[term] = Leader(
+            node, node.life, term, dict(node.log.checksums), excused, node.open_configs, alone=alone,
+            terms=_terms(node) | {term},
+        )  # fmt: skip
+
+    def _is_split(self, node: SimNode, config: ClusterConfig, heard: Collection[str]) -> bool:
+        """One of two data nodes, ejected by the other without a third to agree: the limit of two nodes."""
+        if len(config.in_sync) != 2 or any(name in heard for name in config.in_sync):
+            return False
+        newer = (log.config for log in (other.log for other in self._nodes()) if log.configs)
+        return any(one.version > config.version and node.name not in one.in_sync for one in newer)
+
+    def _parted_alone(self, leader: Leader, terms: frozenset[Term]) -> bool:
+        """Whether two logs part where one of two nodes was promoted without the other: both went on, as they may."""
+        return any(self.leaders[term].alone for term in leader.terms ^ terms if term in self.leaders)
+
+    def proposed(self, node: SimNode, config: ClusterConfig, end: Lsn) -> None:
+        """A primary has put a configuration into its log."""
+        leader = self._leader(node)
+        self._settle(leader)
+        if leader.pending is not None:
+            self.fail("one change at a time", f"{node.name} changes the configuration before the last is agreed")
+        leader.pending = (config, end)
+
+    def exposed(self, node: SimNode) -> None:
+        """The readers of a node see more than before."""
+        end = node.exposed
+        life, before = self._shown[node.name]
+        if life == node.life and end < before:
+            self.fail("the committed LSN never falls", f"{node.name} showed {before} and shows {end}")
+        self._shown[node.name] = (node.life, end)
+        at = (end, node.log.checksums[end])
+        if node.primary is not None:
+            if end <= max(self._leader(node).log):
+                self.fail("a tail is committed with the term's first record", f"{node.name} shows {end} before that")
+            for record in node.log.since(before, end):
+                self._committed.add((record.end, record.checksum))
+            if node.primary.lsns.committed < end:
+                self.fail("reads see only what is committed", f"{node.name} shows {end}, which is not committed")
+            self._check_kept(node, end, None)
+        elif at not in self._committed:
+            self.fail("reads see only what is committed", f"{node.name} shows {end}, which no primary has committed")
+
+    def acknowledged(self, node: SimNode, one: Waiting) -> None:
+        """A client hears that its commit is done."""
+        self.acknowledged_count += 1
+        self.world.tell(node.name, f"acknowledges commit {one.number} at {one.end}")
+        self._check_kept(node, one.end, one.level)
+
+    def counted(self, node: SimNode, name: str, said: Progress) -> None:
+        """A follower's acknowledgement has reached a primary: in its own term, or it is not counted."""
+        assert node.primary is not None
+        term = node.primary.term
+        key = (term, name)
+        if said.term == term:
+            self._said[key] = max(said.flushed, self._said.get(key, said.flushed))
+        heard = node.primary.lsns.heard.get(name)
+        if heard is not None and heard.flushed > self._said.get(key, Lsn(0)):
+            self.fail(
+                "acknowledgements count in their term",
+                f"{node.name} counts in term {term} what {name} said in term {said.term}",
+            )
+
+    def moved(self, node: SimNode, committed: Lsn) -> None:
+        """A primary knows how far its log is committed."""
+        leader = self._leader(node)
+        if committed < leader.committed:
+            self.fail("the committed LSN never falls", f"{node.name} had {leader.committed} and has {committed}")
+        leader.committed = committed
+
+    def taken(self, node: SimNode, term: Term) -> None:
+        """A node takes records that were sent in a term."""
+        promised = self._promised.get(node.name, Term(0))
+        if term < promised:
+            self.fail("promise kept", f"{node.name} takes records of term {term}, and has promised term {promised}")
+
+    def rewound(self, node: SimNode, fork: Lsn) -> None:
+        """A node goes back: not behind what must survive, unless all that it loses was lost by a known promotion."""
+        for (end, checksum), term in self._kept.items():
+            if end > fork and node.log.checksums.get(end) == checksum and not self._may_lose(term):
+                self.fail("the committed LSN never falls", f"{node.name} goes back to {fork}, before {end}")
+
+    def converged(self) -> None:
+        """Checked where (term, LSN) are equal: the databases are too."""
+        for node in self._nodes():
+            for record in node.log.records:
+                known = self._at.setdefault((record.term, record.end), record.checksum)
+                if known != node.log.checksums[record.end]:
+                    self.fail("equal LSNs mean equal checksums", f"{node.name} differs at {record.end}")
+
+    # What must survive -----------------------------------------------------------------------------------------------
+
+    def _check_kept(self, node: SimNode, end: Lsn, level: SyncMode | None) -> None:
+        leader = self._leader(node)
+        checksum = node.log.checksums[end]
+        if not node.log.has(end, checksum):
+            self.fail("the primary has what it acknowledges", f"{node.name} has not flushed {end}")
+        configs = self._required(leader)
+        for config in configs:
+            size = len(config.in_sync)
+            copies = config.copies if level is None else level.copies(size)
+            names = {*config.in_sync, node.name}
+            having = sum(1 for other in self._nodes() if other.name in names and other.log.has(end, checksum))
+            if having < copies:
+                self.fail(
+                    "as many copies as the mode promises",
+                    f"{node.name} commits {end} with {having} copies of {copies}, D is {', '.join(config.in_sync)}",
+                )
+            if config.mode is SyncMode.ASYNC or config.copies < 2 or copies < config.copies:
+                return
+        if self._is_past(leader.term) or (end, checksum) in self._kept:
+            return
+        self._check_leaders(leader, end, checksum)
+        self._check_candidates(leader, end, checksum)
+        self._kept[end, checksum] = leader.term
+        self.kept_count += 1
+
+    def _is_past(self, term: Term) -> bool:
+        """Whether an operator has let a later primary go on without what this term has."""
+        return any(leader.excused and leader.term > term for leader in self.leaders.values())
+
+    def _may_lose(self, term: Term) -> bool:
+        """Whether a node may go back before what this term committed: some promotion has given it up."""
+        kept = self.leaders[term]
+        others = (leader for leader in self.leaders.values() if leader is not kept)
+        return self._is_past(term) or any(self._parted_alone(kept, other.terms) for other in others)
+
+    def _check_leaders(self, leader: Leader, end: Lsn, checksum: int) -> None:
+        for later in self.leaders.values():
+            if later.term <= leader.term or later.log.get(end) == checksum:
+                continue
+            if not self._parted_alone(leader, later.terms):
+                self.fail(
+                    "acknowledged commits survive",
+                    f"{leader.node.name} commits {end} in term {leader.term}, which {later.node.name} has ended "
+                    f"with term {later.term} and without it",
+                )
+
+    def _check_candidates(self, leader: Leader, end: Lsn, checksum: int) -> None:
+        """Nobody who lacks the commit could be promoted now, whoever is heard."""
+        for node in self._nodes():
+            configs = node.log.durable_configs()
+            if not configs or configs[-1].mode is SyncMode.ASYNC or node.log.has(end, checksum):
+                continue
+            if self._parted_alone(leader, _terms(node)):
+                continue
+            others = [self._answer(other) for other in self._nodes() if other is not node]
+            for heard in _subsets(others):
+                if self._is_split(node, configs[-1], [answer.node_id for answer in heard]):
+                    continue
+                if self._judge(configs, node, heard).is_safe:
+                    names = ", ".join(answer.node_id for answer in heard) or "nobody"
+                    self.fail(
+                        "no promotion loses a commit",
+                        f"{leader.node.name} commits {end}, and {node.name} could lead without it, hearing {names}",
+                    )
+
+    def _judge(self, configs: tuple[ClusterConfig, ...], node: SimNode, heard: tuple[Answer, ...]) -> Verdict:
+        log = node.log
+        own = Candidate(node.name, log.durable_term(), log.flushed, node.member().incarnation)
+        return self.world.cores.judge_all(configs, own, heard)
+
+    def _answer(self, node: SimNode) -> Answer:
+        log = node.log
+        last = log.durable_term()
+        return Answer(
+            node.name, "standby", node.member().incarnation, True, last.number, last.number, last.term_id, log.flushed,
+            configs[-1].version if (configs := log.durable_configs()) else 0, False, "", "", 1,
+        )  # fmt: skip
+
+    # Which configurations count --------------------------------------------------------------------------------------
+
+    def _leader(self, node: SimNode) -> Leader:
+        assert node.primary is not None
+        return self.leaders[node.primary.term]
+
+    def _required(self, leader: Leader) -> list[ClusterConfig]:
+        """What a commit must satisfy now: what is in force, and a change that is not agreed yet."""
+        self._settle(leader)
+        return [*leader.in_force, *(() if leader.pending is None else leader.pending[:1])]
+
+    def _settle(self, leader: Leader) -> None:
+        if leader.pending is None:
+            return
+        config, end = leader.pending
+        before = leader.in_force
+        checksum = leader.node.log.checksums[end]
+
+        def having(names: tuple[str, ...]) -> int:
+            counted = {*names, leader.node.name}
+            return sum(1 for node in self._nodes() if node.name in counted and node.log.has(end, checksum))
+
+        if any(config.loosens(one) for one in before):
+            boards = [one.in_sync if len(one.in_sync) > 2 else (leader.node.name,) for one in before]
+            agreed = all(having(board) * 2 > len(board) for board in boards)
+        else:
+            agreed = all(having(one.in_sync) >= one.copies for one in (*before, config))
+        if agreed:
+            leader.in_force, leader.pending = (config,), None
+
+    def _nodes(self) -> Iterator[SimNode]:
+        return iter(self.world.nodes.values())
+
+
+def _terms(node: SimNode) -> frozenset[Term]:
+    return frozenset(start.term for start in node.log.history.starts)
+
+
+def _subsets(answers: list[Answer]) -> Iterator[tuple[Answer, ...]]:
+    return chain.from_iterable(combinations(answers, size) for size in range(len(answers) + 1))

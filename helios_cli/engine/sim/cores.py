@@ -1,0 +1,175 @@
+"""The decisions that a simulated node takes, and bugs that can be planted in them to prove that the checkers bite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
+
+from helios_cli.engine.log.history import History
+from helios_cli.engine.replication.acceptance import may_follow, may_lead, may_promise, may_send_back
+from helios_cli.engine.replication.config import ClusterConfig
+from helios_cli.engine.replication.election import Candidate, Verdict, judge, judge_all
+from helios_cli.engine.replication.lsns import LsnManager
+from helios_cli.engine.replication.messages import Answer
+from helios_cli.engine.replication.rule import Progress
+from helios_cli.engine.types import Lsn, Term
+
+Judge = Callable[[Sequence[ClusterConfig], Candidate, Iterable[Answer]], Verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """What the nodes run: the real cores, and the real order of their effects."""
+
+    lsns: type[LsnManager] = LsnManager
+    judge_all: Judge = judge_all
+    may_follow: Callable[[Term, Term], bool] = may_follow
+    may_promise: Callable[..., bool] = may_promise
+    may_lead: Callable[[Term, Term], bool] = may_lead
+    may_send_back: Callable[[History, History], bool] = may_send_back
+    leads_to_answer: bool = True
+    """Only a node that leads answers that it is the primary."""
+    saves_promise: bool = True
+    """A promise is on disk before it is given."""
+    checks_fork: bool = True
+    """A node whose log parts from the primary's goes back to where it does."""
+    acknowledges_written: bool = False
+    shows_applied: bool = False
+    shows_flushed: bool = False
+
+
+class _OneCopyLess(LsnManager):
+    def _reached(self, config: ClusterConfig) -> Lsn:
+        heard = [one.flushed for name, one in self.heard.items() if name in config.in_sync and one.term == self.term]
+        needed = max(0, config.copies - 2)
+        if needed > len(heard):
+            return Lsn(0)
+        return min(self.flushed, sorted(heard, reverse=True)[needed - 1]) if needed else self.flushed
+
+
+class _AnyTerm(LsnManager):
+    def acknowledged(self, node_id: str, progress: Progress) -> Lsn:
+        return super().acknowledged(node_id, replace(progress, term=self.term))
+
+
+class _OwnFlushForgotten(LsnManager):
+    def _reached(self, config: ClusterConfig) -> Lsn:
+        flushed, self.flushed = self.flushed, Lsn(1 << 60)
+        try:
+            lsn = super()._reached(config)
+        finally:
+            self.flushed = flushed
+        return lsn if lsn < 1 << 60 else flushed
+
+
+class _EjectsUnagreed(LsnManager):
+    def _agreed(self, end: Lsn) -> bool:
+        return True
+
+
+class _TailAtOnce(LsnManager):
+    def __init__(
+        self,
+        node_id: str,
+        config: ClusterConfig,
+        term: Term,
+        flushed: Lsn = Lsn(0),
+        begins: Lsn = Lsn(0),
+        inherited: tuple[ClusterConfig, ...] = (),
+    ) -> None:
+        super().__init__(node_id, config, term, flushed, inherited=inherited)
+
+
+class _NotJoint(LsnManager):
+    def propose(self, config: ClusterConfig, end: Lsn) -> Lsn:
+        if config.loosens(self.config):
+            return super().propose(config, end)
+        self._in_force(config)
+        return self.advance()
+
+
+class _OldRuleAlone(LsnManager):
+    def advance(self) -> Lsn:
+        pending = self.pending
+        if pending is not None and pending.config.loosens(self.config) and not self._agreed(pending.end):
+            lsn = self._reached(self.config)
+            self.committed = max(self.committed, lsn if lsn > self._begins else Lsn(0))
+            return self.committed
+        return super().advance()
+
+
+class _Falling(LsnManager):
+    def advance(self) -> Lsn:
+        self.committed = Lsn(0)
+        return super().advance()
+
+
+def _without_terms(configs: Sequence[ClusterConfig], own: Candidate, answers: Iterable[Answer]) -> Verdict:
+    plain = [replace(answer, last_term=1, last_term_id=0, config_version=0) for answer in answers]
+    return judge_all(configs, replace(own, last_term=Term(1)), plain)
+
+
+def _anybody(configs: Sequence[ClusterConfig], own: Candidate, answers: Iterable[Answer]) -> Verdict:
+    verdict = judge_all(configs, own, answers)
+    return Verdict() if "must be heard" in verdict.reason else verdict
+
+
+def _by_copies_alone(configs: Sequence[ClusterConfig], own: Candidate, answers: Iterable[Answer]) -> Verdict:
+    verdict = judge_all(configs, own, heard := list(answers))
+    names = {own.node_id, *(answer.node_id for answer in heard)}
+    enough = all(len(names & set(one.in_sync)) >= one.mode.answers(len(one.in_sync)) for one in configs)
+    return Verdict() if enough and "must be heard" in verdict.reason else verdict
+
+
+def _newest_alone(configs: Sequence[ClusterConfig], own: Candidate, answers: Iterable[Answer]) -> Verdict:
+    return judge(configs[-1], own, answers)
+
+
+def _follow_always(own: Term, theirs: Term) -> bool:
+    return True
+
+
+def _send_back_always(own: History, theirs: History) -> bool:
+    return True
+
+
+def _lead_always(own: Term, taken: Term) -> bool:
+    return True
+
+
+class Bug(NamedTuple):
+    """A mistake that could be made."""
+
+    text: str
+    cores: Cores
+
+
+BUGS: Final[Mapping[str, Bug]] = {
+    "one-copy-less": Bug("a commit is acknowledged with one copy fewer than its mode wants", Cores(lsns=_OneCopyLess)),
+    "any-term": Bug("an acknowledgement counts in whatever term it was given", Cores(lsns=_AnyTerm)),
+    "own-flush-forgotten": Bug("the primary's own flush is no condition", Cores(lsns=_OwnFlushForgotten)),
+    "promise-in-memory": Bug("a promise is given before it is on disk", Cores(saves_promise=False)),
+    "promise-broken": Bug("a candidate leads although it has promised a newer term", Cores(may_lead=_lead_always)),
+    "old-term-followed": Bug("records of an ended term are taken", Cores(may_follow=_follow_always)),
+    "primary-shows-flushed": Bug("the primary shows what only it has", Cores(shows_flushed=True)),
+    "standby-shows-applied": Bug("a standby shows what is not committed", Cores(shows_applied=True)),
+    "lsns-without-terms": Bug("a candidate compares LSNs without their terms", Cores(judge_all=_without_terms)),
+    "nobody-heard": Bug("a candidate leads whoever answers", Cores(judge_all=_anybody)),
+    "minority-elects": Bug("members that may have been ejected are enough to elect", Cores(judge_all=_by_copies_alone)),
+    "newest-alone": Bug("a candidate goes by its newest configuration, agreed or not", Cores(judge_all=_newest_alone)),
+    "ejection-unagreed": Bug("a member is ejected before that is agreed", Cores(lsns=_EjectsUnagreed)),
+    "tail-at-once": Bug("an inherited tail is committed before the term's first record", Cores(lsns=_TailAtOnce)),
+    "fork-not-cut": Bug("a node that comes back keeps records that the primary has not", Cores(checks_fork=False)),
+    "sent-back-by-anybody": Bug(
+        "a primary that was restarted makes those ahead of it go back",
+        Cores(may_send_back=_send_back_always, leads_to_answer=False),
+    ),
+    "loosened-at-once": Bug(
+        "while members leave, only the configuration before that counts", Cores(lsns=_OldRuleAlone)
+    ),
+    "not-joint": Bug("a new member's copies count before the change is committed", Cores(lsns=_NotJoint)),
+    "written-acknowledged": Bug("what is not on disk is acknowledged as flushed", Cores(acknowledges_written=True)),
+    "committed-falls": Bug("the committed LSN follows what was heard last", Cores(lsns=_Falling)),
+}
+"""By name. Each is found by the checkers within a few seeds, as the tests show."""

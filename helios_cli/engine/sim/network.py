@@ -1,0 +1,168 @@
+"""The simulated network: connections that keep their order, single questions, and cuts between nodes, also one way.
+
+As with TCP, nothing is lost within a connection that stands: what a cut holds up comes after it, or the connection
+ends. One end may learn of that long after the other, so a node may have two connections with the same other one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from random import Random
+from typing import Any, Protocol
+
+from helios_cli.engine.sim.clock import SimClock
+from helios_cli.engine.types import Term
+
+
+class Host(Protocol):
+    """A node, as the network needs it."""
+
+    name: str
+    life: int
+    """Counts its starts: what was meant for an earlier one does not arrive."""
+    up: bool
+
+    def run(self, life: int, action: Callable[..., None], *arguments: Any) -> None:
+        """Do something in that life, when it is not frozen."""
+
+
+class Link:
+    """A connection between two nodes; ``ends`` are the caller and the one that was called."""
+
+    def __init__(self, network: SimNetwork, caller: Host, called: Host) -> None:
+        self._network = network
+        self.ends = (caller, called)
+        self.lives = (caller.life, called.life)
+        self.open = [True, True]
+        self.on_message: list[Callable[[Term, str, Any], None] | None] = [None, None]
+        self.on_closed: list[Callable[[], None] | None] = [None, None]
+        self._arrives = [0, 0]
+        self._held: tuple[deque[Any], deque[Any]] = (deque(), deque())
+
+    def send(self, end: int, term: Term, kind: str, body: Any = None) -> None:
+        """Send from one of the ends: 0 the caller's, 1 the other."""
+        if self.open[end]:
+            self._post(end, (term, kind, body))
+
+    def close(self, end: int) -> None:
+        """End it from one side; the other hears of it in its turn."""
+        if self.open[end]:
+            self.open[end] = False
+            self._post(end, None)
+
+    def _post(self, end: int, message: Any) -> None:
+        clock = self._network.clock
+        at = max(self._arrives[end], clock.now_us + self._network.delay())
+        self._arrives[end] = at
+        clock.after(at - clock.now_us, self._arrive, end, message)
+
+    def _arrive(self, end: int, message: Any) -> None:
+        other = 1 - end
+        if self._held[end] or not self._network.passes(self.ends[end].name, self.ends[other].name):
+            self._network.was_held(self)
+            self._held[end].append(message)
+            return
+        host = self.ends[other]
+        if not host.up or host.life != self.lives[other]:
+            # Its life is over: the machine answers that nobody is there, unless it is down itself.
+            if host.up:
+                self._network.clock.after(self._network.delay(), self._ended, end)
+            return
+        host.run(self.lives[other], self._deliver, other, message)
+
+    def _deliver(self, end: int, message: Any) -> None:
+        if message is None:
+            self._ended(end)
+        elif self.open[end]:
+            handler = self.on_message[end]
+            if handler is not None:
+                handler(*message)
+
+    def _ended(self, end: int) -> None:
+        host = self.ends[end]
+        if self.open[end] and host.life == self.lives[end]:
+            self.open[end] = False
+            closed = self.on_closed[end]
+            if closed is not None:
+                closed()
+
+    def release(self) -> None:
+        """The cut is over: what was held up goes on, in order."""
+        for end in (0, 1):
+            waiting = tuple(self._held[end])
+            self._held[end].clear()
+            self._arrives[end] = self._network.clock.now_us
+            for message in waiting:
+                self._post(end, message)
+
+    def break_off(self) -> None:
+        """The machines give the connection up: what was held is lost, and both ends hear of it when they can."""
+        for end in (0, 1):
+            self._held[end].clear()
+            self._network.clock.after(self._network.delay(), self._ended, end)
+
+
+class SimNetwork:
+    """Delays and cuts, drawn from the run's random numbers."""
+
+    def __init__(self, clock: SimClock, rng: Random) -> None:
+        self.clock = clock
+        self._rng = rng
+        self.delay_us = (100, 1500)
+        """Of a message, between these."""
+        self._cuts: set[tuple[str, str]] = set()
+        self._waiting: list[Link] = []
+
+    def delay(self) -> int:
+        """How long the next message takes, microseconds; a few take much longer."""
+        low, high = self.delay_us
+        drawn = self._rng.random()
+        return int(low + (high - low) * drawn) * (20 if drawn > 0.98 else 1)
+
+    def passes(self, source: str, target: str) -> bool:
+        """Whether a message gets through in this direction."""
+        return (source, target) not in self._cuts
+
+    def cut(self, source: str, target: str) -> None:
+        """Let nothing through in one direction."""
+        self._cuts.add((source, target))
+
+    def heal(self) -> None:
+        """Let everything through again. Connections that a cut held up go on, or have been given up meanwhile."""
+        self._cuts.clear()
+        waiting, self._waiting = self._waiting, []
+        for link in waiting:
+            if self._rng.random() < 0.5:
+                link.release()
+            else:
+                link.break_off()
+
+    def was_held(self, link: Link) -> None:
+        """A connection has something to say that does not get through."""
+        if link not in self._waiting:
+            self._waiting.append(link)
+
+    def connect(self, caller: Host, called: Host) -> Link | None:
+        """A new connection; None when there is nobody, or no way."""
+        if not called.up or not self.passes(caller.name, called.name) or not self.passes(called.name, caller.name):
+            return None
+        return Link(self, caller, called)
+
+    def ask(self, caller: Host, called: Host, question: Callable[[], Any], answered: Callable[[Any], None]) -> None:
+        """A single question: ``question`` runs at the called node, its result comes back, or nothing does."""
+        life = caller.life
+
+        def arrive() -> None:
+            if called.up and self.passes(caller.name, called.name):
+                called.run(called.life, reply)
+
+        def reply() -> None:
+            answer = question()
+            self.clock.after(self.delay(), back, answer)
+
+        def back(answer: Any) -> None:
+            if self.passes(called.name, caller.name):
+                caller.run(life, answered, answer)
+
+        self.clock.after(self.delay(), arrive)
