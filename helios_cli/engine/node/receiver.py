@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -91,8 +92,15 @@ class WalReceiver:
         self._expected = Lsn(0)
         self._heard_at = 0.0
         self._reading = True
+        self._hurry = asyncio.Event()
         self.link: PeerLink | None = None
         self.streaming = False
+
+    def hurry(self) -> None:
+        """Somebody else is to be followed: end the connection, and do not wait before the next one."""
+        self._hurry.set()
+        if self.link is not None:
+            self.link.close()
 
     async def run(self) -> None:
         """Connect, follow, and connect again, until cancelled."""
@@ -113,7 +121,11 @@ class WalReceiver:
                 else:
                     told = ""
                     pause = RETRY_FIRST_S
-            await asyncio.sleep(pause)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), pause)
+            if self._hurry.is_set():
+                self._hurry.clear()
+                pause = RETRY_FIRST_S
             pause = min(pause * 2, RETRY_MAX_S)
 
     async def open_link(self) -> PeerLink:

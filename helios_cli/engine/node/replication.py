@@ -333,9 +333,7 @@ class Replication:
             return
         self._become(Role("standby", host, port))
         self.node.event("retargeted", f"following {node_id} at {host}:{port}", primary=node_id)
-        link = self.following.receiver.link
-        if link is not None:
-            link.close()
+        self.following.receiver.hurry()
 
     async def promote(self, *, allow_data_loss: bool = False, dry_run: bool = False) -> Any:
         """Make this node the primary, by hand; see :func:`promotion.promote`."""
