@@ -1,8 +1,8 @@
 """A standby's thread: puts the primary's records into its own log, syncs, applies them, and says how far it is.
 
 What is applied is not shown before it is committed: each run of records becomes a boundary with a reader pinned at it,
-like a commit of this node's own. While as many boundaries wait as the ring has readers for, records go on into the log
-and are applied later, as one run.
+like a commit of this node's own. While as many boundaries wait as the ring has readers for, applying waits a little,
+and then goes on without pinning.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import chain
@@ -39,6 +40,9 @@ from helios_cli.engine.storage.timeline import Timeline
 from helios_cli.engine.types import Lsn
 
 log = logging.getLogger(__name__)
+
+UNPINNED_AFTER_S: Final = 0.05
+"""How long there may be no reader free for a boundary before it is applied without one."""
 
 RUN_PAGES: Final = 2048
 """Page images merged into one boundary: 8 MiB."""
@@ -169,7 +173,7 @@ class WalApplicator:
             self._changed.notify_all()
 
     def release(self, boundaries: int) -> None:
-        """So many boundaries are committed: their readers are free for others."""
+        """So many boundaries with a reader are committed: the readers are free for others."""
         with self._changed:
             self._room += boundaries
             self._changed.notify_all()
@@ -387,17 +391,22 @@ class WalApplicator:
 
         Taken before anything of the run is applied to the table of checksums, so that a checkpoint may come meanwhile.
         """
+        waits_until = time.monotonic() + UNPINNED_AFTER_S
         with self._changed:
             while (self._room <= 0 or self._pausing) and not (self._finishing and not self._giving_up):
                 if self._giving_up:
                     raise _GivenUp
+                patience = waits_until - time.monotonic()
+                if not self._pausing and patience <= 0:
+                    # What would make room may wait for this node: a new primary's first record commits all before it.
+                    break
                 self._paused = self._pausing
-                self._changed.wait()
+                self._changed.wait(None if self._pausing else patience)
             self._paused = False
-            # At the end of following there may be no reader left to pin, and nobody to release one.
-            pins = self._room > 0
+            if self._room <= 0:
+                return False
             self._room -= 1
-            return pins
+            return True
 
     def _publish(self, parts: Any, header: RecordHeader, pins: bool) -> None:
         """Make the state after ``header`` the newest in SQLite, with a reader pinned at it."""
@@ -427,6 +436,9 @@ class WalApplicator:
                 if schema_changed:
                     database.ring.wanted += 1
                 reader = database.ring.pin_boundary() if pins else None
+                if pins and reader is None:
+                    # Nobody reads.
+                    self.release(1)
                 commit = Commit(database.commit_seq, reader, header.end, schema_changed=schema_changed)
         finally:
             database.after_lock()

@@ -264,13 +264,12 @@ class Following:
 
     def show(self, committed: Lsn) -> None:
         """Everything up to ``committed`` may be read."""
-        pipeline = self._node.pipeline
-        waiting = len(pipeline.in_flight)
-        pipeline.advance(committed)
-        freed = waiting - len(pipeline.in_flight)
-        if freed:
+        commits = self._node.pipeline.advance(committed)
+        if commits:
             self._replication.has_state.set()
-            self.applicator.release(freed)
+            pinned = sum(1 for commit in commits if commit.reader is not None)
+            if pinned:
+                self.applicator.release(pinned)
 
     def _acknowledge(self, echo_us: int = 0) -> None:
         link = self.receiver.link

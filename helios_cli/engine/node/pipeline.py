@@ -251,8 +251,8 @@ class CommitPipeline:
         self.database.records.flushed_lsn = self.database.log.flushed
         self.advance(self.rule(commits[-1].lsn_end))
 
-    def advance(self, lsn: Lsn) -> None:
-        """Everything up to ``lsn`` is committed: turn the ring, and answer whoever waits for it."""
+    def advance(self, lsn: Lsn) -> list[Commit]:
+        """Everything up to ``lsn`` is committed: turn the ring, and answer whoever waits for it; what it was."""
         in_flight = self.in_flight
         commits: list[Commit] = []
         # The end of a commit is 0 until its record is made.
@@ -260,6 +260,7 @@ class CommitPipeline:
             commits.append(in_flight.popleft())
         if commits:
             self._committed(commits)
+        return commits
 
     def _committed(self, commits: list[Commit]) -> None:
         ring = self.database.ring
