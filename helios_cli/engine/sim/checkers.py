@@ -50,6 +50,8 @@ class Leader:
     committed: Lsn = Lsn(0)
     alone: bool = False
     """One of two data nodes, promoted without having heard of the other."""
+    outsider: bool = False
+    """It was promoted at any price although its copies did not count: its term promises nothing."""
     terms: frozenset[Term] = frozenset()
     """Of its log when it began, and its own."""
 
@@ -122,6 +124,7 @@ class Checkers:
         alone = len(config.in_sync) == 2 and not any(name in heard for name in config.in_sync)
         self.leaders[term] = Leader(
             node, node.life, term, dict(node.log.checksums), excused, node.open_configs, alone=alone,
+            outsider=excused and any(node.name not in one.in_sync for one in node.open_configs),
             terms=_terms(node) | {term},
         )  # fmt: skip
 
@@ -133,8 +136,12 @@ class Checkers:
         return any(one.version > config.version and node.name not in one.in_sync for one in newer)
 
     def _parted_alone(self, leader: Leader, terms: frozenset[Term]) -> bool:
-        """Whether two logs part where one of two nodes was promoted without the other: both went on, as they may."""
-        return any(self.leaders[term].alone for term in leader.terms ^ terms if term in self.leaders)
+        """Whether two logs part where a node was promoted at any price, or one of two without the other.
+
+        Both may have gone on, as the operator was told.
+        """
+        parted = (self.leaders[term] for term in leader.terms ^ terms if term in self.leaders)
+        return any(one.alone or one.excused for one in parted)
 
     def proposed(self, node: SimNode, config: ClusterConfig, end: Lsn) -> None:
         """A primary has put a configuration into its log."""
@@ -223,14 +230,14 @@ class Checkers:
             copies = config.copies if level is None else level.copies(size)
             names = {*config.in_sync, node.name}
             having = sum(1 for other in self._nodes() if other.name in names and other.log.has(end, checksum))
-            if having < copies:
+            if having < copies and not self._may_lose(leader.term):
                 self.fail(
                     "as many copies as the mode promises",
                     f"{node.name} commits {end} with {having} copies of {copies}, D is {', '.join(config.in_sync)}",
                 )
             if config.mode is SyncMode.ASYNC or config.copies < 2 or copies < config.copies:
                 return
-        if self._is_past(leader.term) or (end, checksum) in self._kept:
+        if leader.outsider or self._is_past(leader.term) or (end, checksum) in self._kept:
             return
         self._check_leaders(leader, end, checksum)
         self._check_candidates(leader, end, checksum)
