@@ -156,9 +156,11 @@ async def take_lead(replication: Replication, *, allow_data_loss: bool = False, 
     """
     term = replication.node.store.new_term(floor)
     answers = [answer for answer in await survey(replication, promise=True) if answer.promised]
-    if not may_lead(replication.term(), term):
+    following = replication.following
+    log = following.log_end()[0] if following is not None else replication.node.store.timeline.history
+    if not may_lead(replication.term(), term, log):
         raise PromotionRefused(
-            f"this node has promised term {replication.term()} to another one meanwhile",
+            f"another node has taken term {replication.term()} meanwhile",
             hint="Ask again: two nodes were being promoted at once.",
         )
     _refuse(judge_all(replication.open_configs, candidate(replication), answers), allow_data_loss=allow_data_loss)

@@ -19,12 +19,13 @@ def may_promise(own: Term, asked: Term, *, leads: bool) -> bool:
     return not leads and asked > own
 
 
-def may_lead(own: Term, taken: Term) -> bool:
+def may_lead(own: Term, taken: Term, log: History) -> bool:
     """Whether a candidate may lead in the term that it took: not when it has promised a newer one meanwhile.
 
-    Whoever got that promise counts on it that this node leads in no older term.
+    Whoever got that promise counts on it that this node leads in no older term. Nor when its log has come to hold a
+    term of the same number, which another node took at the same time.
     """
-    return own == taken
+    return own == taken and (not log.starts or log.starts[-1].term.number < taken.number)
 
 
 def may_send_back(own: History, theirs: History) -> bool:

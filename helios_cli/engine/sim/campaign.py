@@ -132,8 +132,8 @@ class Campaign:
         node.promise(term)
 
         def surveyed(found: list[Answer]) -> None:
-            if not world.cores.may_lead(node.term, term):
-                self._refused(f"it has promised term {node.term} meanwhile")
+            if not world.cores.may_lead(node.term, term, node.log.history):
+                self._refused(f"another node has taken term {node.term} meanwhile")
                 return
             answers = [answer for answer in found if answer.promised]
             config = node.log.config

@@ -26,7 +26,7 @@ class Cores:
     judge_all: Judge = judge_all
     may_follow: Callable[[Term, Term], bool] = may_follow
     may_promise: Callable[..., bool] = may_promise
-    may_lead: Callable[[Term, Term], bool] = may_lead
+    may_lead: Callable[[Term, Term, History], bool] = may_lead
     may_send_back: Callable[[History, History], bool] = may_send_back
     leads_to_answer: bool = True
     """Only a node that leads answers that it is the primary."""
@@ -134,7 +134,7 @@ def _send_back_always(own: History, theirs: History) -> bool:
     return True
 
 
-def _lead_always(own: Term, taken: Term) -> bool:
+def _lead_always(own: Term, taken: Term, log: History) -> bool:
     return True
 
 

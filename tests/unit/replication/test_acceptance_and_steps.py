@@ -43,7 +43,9 @@ def test_terms_decide_what_is_taken_promised_and_led() -> None:
     assert may_follow(Term(2), Term(2)) and may_follow(Term(2), Term(3)) and not may_follow(Term(3), Term(2))
     assert may_promise(Term(2), Term(3), leads=False)
     assert not may_promise(Term(2), Term(2), leads=False) and not may_promise(Term(2), Term(3), leads=True)
-    assert may_lead(Term(3, 1), Term(3, 1)) and not may_lead(Term(3, 2), Term(3, 1))
+    log = history((1, 0), (2, 40))
+    assert may_lead(Term(3, 1), Term(3, 1), log) and not may_lead(Term(3, 2), Term(3, 1), log)
+    assert may_lead(Term(1), Term(1), history()) and not may_lead(Term(2, 9), Term(2, 9), log)
 
 
 @pytest.mark.parametrize(
