@@ -46,6 +46,11 @@ def position(node: NodeProcess) -> tuple[str, str]:
     return found["committed_lsn"], found["database_checksum"]
 
 
+def reaches(node: NodeProcess, other: str) -> bool:
+    found = {each["node_id"]: each["connected"] for each in status(node)["cluster"]["nodes"]}
+    return bool(found[other])
+
+
 def wait_equal(one: NodeProcess, other: NodeProcess) -> None:
     wait_until(lambda: position(one) == position(other), "both nodes are at the same position", SETTLED_S)
 
@@ -105,6 +110,8 @@ def test_no_acknowledged_commit_is_lost_when_the_primary_is_killed(make_node: Ma
     with Writers(first) as writers:
         wait_until(lambda: len(writers.acknowledged) > 200, "there is load", SETTLED_S)
         first.kill()
+    for node in (second, third):
+        wait_until(lambda node=node: not reaches(node, "n1"), "the primary is missed", SETTLED_S)  # type: ignore[misc]
     code, answer = second.http("/admin/promote", body={})
     if code != 200:
         # The other one has more of the log: it is the one to promote.
@@ -122,6 +129,7 @@ def test_no_acknowledged_commit_is_lost_when_the_primary_is_killed(make_node: Ma
 def test_the_old_primary_comes_back_as_a_standby(make_node: MakeNode) -> None:
     first, second = cluster(make_node, 2, "sync")
     first.kill()
+    wait_until(lambda: not reaches(second, "n1"), "the primary is missed", SETTLED_S)
     assert second.http("/admin/promote", body={})[0] == 200
     with second.connect() as writer:
         writer.execute("INSERT INTO t VALUES (1, 'after')")
@@ -147,7 +155,7 @@ def test_a_promotion_is_refused_where_commits_may_be_missing(make_node: MakeNode
     first, second, third = cluster(make_node, 3, "semi-sync")
     first.kill()
     third.kill()
-    wait_until(lambda: not status(second)["cluster"]["nodes"][0]["connected"] or True, "n1 is missed", SETTLED_S)
+    wait_until(lambda: not reaches(second, "n1"), "the primary is missed", SETTLED_S)
     code, answer = second.http("/admin/promote", body={})
     assert code == 409 and "2 of n1, n2, n3 must be heard" in answer["error"], answer
     code, answer = second.http("/admin/promote", body={"allow_data_loss": True})

@@ -50,6 +50,7 @@ EXIT_PANIC: Final = 70
 """A file could not be written or synced: what is on disk is unknown until it is opened again."""
 
 STOP_SECONDS: Final = 10.0
+QUIESCE_SECONDS: Final = 1.0
 STOP_PAUSE_S: Final = 0.02
 SWITCH_INTERVAL: Final = 0.0005
 """Seconds a worker thread may keep the GIL from the loop; Python's default of 5 ms would be felt by every client."""
@@ -403,7 +404,9 @@ class Node:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._quiesce()
         await self.replication.stop()
+        await self._quiesce()
         try:
             if not self.pipeline.in_flight and not self.life_over.is_set():
                 await asyncio.wait_for(self._last_checkpoint(), STOP_SECONDS)
@@ -417,6 +420,11 @@ class Node:
         await engine.loop.run_in_executor(None, self._end_threads)
         await engine.loop.run_in_executor(None, self._close)
         log.info("stopped")
+
+    async def _quiesce(self) -> None:
+        """Let what is in flight be committed, if that is a matter of moments: followers may be needed for it."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.pipeline.quiesce(), QUIESCE_SECONDS)
 
     async def _last_checkpoint(self) -> None:
         """Everything into the database file; a query that is being interrupted may still hold a snapshot."""
