@@ -22,7 +22,7 @@ def listed() -> list[re.Pattern[str]]:
             text = re.escape(path.removeprefix("D/"))
             text = re.sub(r"<[^>]*digits>", "[0-9a-f]+", text.replace(r"\ ", " "))
             text = re.sub(r"<(?:n|pid)>", "[0-9]+", text)
-            patterns.append(re.compile(text + (".+" if path.endswith("/") else r"(?:-wal|-shm)?")))
+            patterns.append(re.compile(text + (".+" if path.endswith("/") else r"(?:-wal|-shm|-journal)?")))
     return patterns
 
 
