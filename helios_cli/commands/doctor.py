@@ -84,7 +84,8 @@ def examine(data_dir: str | None, config: str | None) -> list[Finding]:
         findings += [Finding("configuration", "failed", str(one), one.hint or "") for one in error.problems]
         settings = Settings(data_dir=data_dir or Settings().data_dir)
     checks: tuple[Callable[[Settings], Finding], ...] = (
-        _directory, _permissions, _file_system, _space, _sync, _open_files, _file_size, _memory, _clock, _network,
+        _directory, _permissions, _file_system, _space, _sync, _log_writer, _open_files, _file_size, _memory, _clock,
+        _network,
     )  # fmt: skip
     return [*findings, *(check(settings) for check in checks), *_ports(settings)]
 
@@ -168,6 +169,19 @@ def _sync(settings: Settings) -> Finding:
     if latency > 20:
         return Finding("sync latency", "warning", text, "Commits wait for this: use a faster disk.")
     return Finding("sync latency", "ok", text)
+
+
+def _log_writer(settings: Settings) -> Finding:
+    from helios_cli.engine.storage.uring import Uring
+
+    try:
+        Uring()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if settings.io_method == "io_uring":
+            return Finding("io_method", "failed", reason, "Set io_method to worker, or to auto.")
+        return Finding("io_method", "ok", f"worker: {reason}")
+    return Finding("io_method", "ok", "worker" if settings.io_method == "worker" else "io_uring")
 
 
 def _open_files(settings: Settings) -> Finding:

@@ -17,6 +17,9 @@ class File(Protocol):
     def pwrite_through(self, data: bytes, offset: int) -> None:
         """Write all of ``data`` and force it to stable storage. What was written before stays as unsynced as it was."""
 
+    def through_descriptor(self) -> int | None:
+        """A descriptor of the operating system's through which every write is durable; None: there is none."""
+
     def allocate(self, size: int) -> None:
         """Make the file at least ``size`` bytes long with space reserved; new bytes read as zero."""
 

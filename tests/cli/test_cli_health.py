@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -194,6 +195,7 @@ def test_doctor_on_a_sound_machine(capsys: pytest.CaptureFixture[str], tmp_path:
         "data directory",
         "permissions",
         "sync latency",
+        "io_method",
         "clock",
         "pg_port",
     ):
@@ -239,6 +241,19 @@ def test_doctor_refuses_an_old_sqlite_and_a_network_file_system(monkeypatch: pyt
     found = {one.check: one for one in doctor.examine("/nonexistent-heliosdb", None)}
     assert found["sqlite"].verdict == found["file system"].verdict == found["python"].verdict == "failed"
     assert found["sync latency"].verdict == "warning"
+
+
+@pytest.mark.usefixtures("free_settings")
+def test_doctor_says_who_writes_the_page_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: object) -> None:
+        raise OSError(errno.EPERM, "this system refuses io_uring")
+
+    monkeypatch.setattr("helios_cli.engine.storage.uring.Uring.__init__", refuse)
+    found = {one.check: one for one in doctor.examine("/nonexistent-heliosdb", None)}
+    assert (found["io_method"].verdict, found["io_method"].detail) == ("ok", "worker: this system refuses io_uring")
+    monkeypatch.setenv("HELIOSDB_IO_METHOD", "io_uring")
+    found = {one.check: one for one in doctor.examine("/nonexistent-heliosdb", None)}
+    assert (found["io_method"].verdict, "worker" in found["io_method"].hint) == ("failed", True)
 
 
 def test_the_lock_probe_never_takes_the_lock(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,7 +42,12 @@ class InnerNode:
 
     def __init__(self, directory: Path, **settings: Any) -> None:
         self.port = free_port()
-        given: dict[str, Any] = {"data_dir": str(directory / "data"), "pg_port": self.port, "http_port": free_port()}
+        given: dict[str, Any] = {
+            "data_dir": str(directory / "data"),
+            "pg_port": self.port,
+            "http_port": free_port(),
+            "io_method": "worker",
+        }
         self.settings = Settings(**(given | {"native_port": free_port()} | settings))
         self.gate = threading.Event()
         self.gate.set()

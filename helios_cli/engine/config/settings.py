@@ -192,6 +192,14 @@ class Settings:
     groups_in_flight: int = _number(
         4, "storage", "Groups that may wait for the disk while the next one executes.", 1, 64
     )
+    io_method: str = _word(
+        "auto",
+        "storage",
+        "Who writes the page log: the kernel (io_uring) or a thread (worker); auto is the kernel where it can.",
+        "auto",
+        "io_uring",
+        "worker",
+    )
     reader_threads: int = _number(2, "storage", "Threads for statements that are not known to be short.", 1, 256)
 
     replication_role: str = _word(

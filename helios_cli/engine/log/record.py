@@ -364,3 +364,12 @@ def peek_length(buffer: Buffer, offset: int = 0) -> int:
     """Bytes of a record that the caller has made or checked itself, padding included; nothing is verified."""
     body_length: int = _BODY_LENGTH_AT.unpack_from(buffer, offset)[0]
     return HEADER_BYTES + body_length + (-body_length % ALIGNMENT)
+
+
+def last_header(data: bytes) -> bytes:
+    """The header bytes of the last of several whole records, made or checked by the caller."""
+    at, length = 0, peek_length(data)
+    while at + length < len(data):
+        at += length
+        length = peek_length(data, at)
+    return data[at : at + HEADER_BYTES]

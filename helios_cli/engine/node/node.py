@@ -40,6 +40,7 @@ from helios_cli.engine.storage.database import GROUP_RESERVE, Commit, Database
 from helios_cli.engine.storage.dirlock import DirectoryLock
 from helios_cli.engine.storage.secret import create_secret
 from helios_cli.engine.storage.store import Store
+from helios_cli.engine.storage.uring import open_uring
 from helios_cli.engine.types import PAGE_SIZE, Term
 
 log = logging.getLogger(__name__)
@@ -197,7 +198,11 @@ class Node:
             ring_size=settings.groups_in_flight + 2,
         )
         self.pipeline = CommitPipeline(
-            self.database, loop, in_flight_max=settings.groups_in_flight, on_fatal=self.panic
+            self.database,
+            loop,
+            in_flight_max=settings.groups_in_flight,
+            on_fatal=self.panic,
+            uring=open_uring(settings.io_method),
         )
         self.database.before_chain = self.pipeline.drain_log
         self.engine = Engine(settings, loop, self.database, self.pipeline, on_fatal=self.panic)

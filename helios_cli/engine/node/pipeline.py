@@ -17,6 +17,8 @@ from typing import Final
 from helios_cli.engine.storage.database import Commit, Database, UnloggedCommit
 from helios_cli.engine.storage.ring import PINS_AFTER_READ, PinnedReader
 from helios_cli.engine.storage.syncer import Syncer
+from helios_cli.engine.storage.uring import Uring
+from helios_cli.engine.storage.uring_syncer import UringSyncer
 from helios_cli.engine.types import Lsn
 
 log = logging.getLogger(__name__)
@@ -37,7 +39,9 @@ class CommitPipeline:
         *,
         in_flight_max: int,
         on_fatal: Callable[[BaseException], None],
+        uring: Uring | None = None,
     ) -> None:
+        """With ``uring`` the kernel writes the page log, else a thread."""
         self.database = database
         self.in_flight: deque[Commit] = deque()
         self.committed_seq = 0
@@ -66,7 +70,11 @@ class CommitPipeline:
         self._unrecorded: Commit | None = None
         database.before_commit = self.settle
         database.after_lock = self._unlocked
-        self._syncer: Syncer[Commit] = Syncer(database.log, self._flushed_on_thread, self._failed_on_thread)
+        self._syncer: Syncer[Commit] | UringSyncer[Commit]
+        if uring is None:
+            self._syncer = Syncer(database.log, self._flushed_on_thread, self._failed_on_thread)
+        else:
+            self._syncer = UringSyncer(database.log, loop, uring, self._flushed, self._failed_on_thread)
 
     @property
     def sync_count(self) -> int:

@@ -125,6 +125,10 @@ class SimFile:
         self.pwrite(data, offset)
         self.sync()
 
+    def through_descriptor(self) -> int | None:
+        """None: the operating system knows nothing of this file."""
+        return None
+
     def allocate(self, size: int) -> None:
         """Reserve room; the new bytes read as zero."""
         self._check_open()

@@ -25,10 +25,11 @@ _WRITE_THROUGH: Final = getattr(os, "RWF_DSYNC", 0)
 class OsFile:
     """An open descriptor. Interrupted calls are repeated by Python itself (PEP 475), short ones here."""
 
-    __slots__ = ("_fd", "path")
+    __slots__ = ("_fd", "_through", "path")
 
     def __init__(self, fd: int, path: str) -> None:
         self._fd = fd
+        self._through = -1
         self.path = path
 
     def pread(self, size: int, offset: int) -> bytes:
@@ -61,6 +62,16 @@ class OsFile:
             return
         self.pwrite(data, offset)
         self.sync()
+
+    def through_descriptor(self) -> int | None:
+        """A second descriptor, opened with O_DSYNC; None where open files cannot be opened again by their number."""
+        if self._through < 0:
+            try:
+                # By its number: the file may have been renamed since it was opened.
+                self._through = os.open(f"/proc/self/fd/{self._fd}", os.O_RDWR | os.O_DSYNC | os.O_CLOEXEC)
+            except OSError:
+                return None
+        return self._through
 
     def allocate(self, size: int) -> None:
         """Reserve ``size`` bytes from the start of the file; file systems that cannot are written with zeros."""
@@ -99,9 +110,11 @@ class OsFile:
 
     def close(self) -> None:
         """Release the descriptor; closing twice is harmless."""
-        if self._fd >= 0:
-            fd, self._fd = self._fd, -1
-            os.close(fd)
+        fd, self._fd = self._fd, -1
+        through, self._through = self._through, -1
+        for descriptor in (fd, through):
+            if descriptor >= 0:
+                os.close(descriptor)
 
 
 class OsFiles:

@@ -19,6 +19,7 @@ from helios_cli.engine.log.record import (
     RecordDamaged,
     RecordHeader,
     decode_header,
+    last_header,
     peek_length,
     peek_lsn,
 )
@@ -32,8 +33,8 @@ from helios_cli.engine.storage.segmentfile import (
     find_tail,
     iter_records,
     list_segments,
-    proof_of_flush,
     read_whole,
+    refuse_damage,
 )
 from helios_cli.engine.storage.spare import RunBackground, SparePool, in_thread
 from helios_cli.engine.types import Lsn, Term
@@ -154,7 +155,7 @@ class PageLog:
         file = self._files.open(segment.path)
         tail = find_tail(file, segment.first_lsn)
         if tail.damage is not None:
-            self._refuse_damage(file, segment, tail.damage, flushed_floor)
+            refuse_damage(file, segment.first_lsn, tail.damage, flushed_floor)
         if tail.end < flushed_floor:
             raise RecordDamaged(tail.end, f"the log ends there, but it was on disk up to {flushed_floor}")
         self.dropped_bytes = clear_behind(file, SEGMENT_HEADER_BYTES + tail.end - segment.first_lsn)
@@ -162,13 +163,6 @@ class PageLog:
             # What the last process wrote may still be in the cache alone; it counts as flushed from here on.
             file.sync()
         self._resume(file, tail)
-
-    def _refuse_damage(self, file: File, segment: Segment, damage: RecordDamaged, flushed_floor: Lsn) -> None:
-        if damage.lsn < flushed_floor:
-            raise RecordDamaged(damage.lsn, f"{damage.reason}, and it was on disk (known up to {flushed_floor})")
-        proof = proof_of_flush(file, segment.first_lsn, damage.lsn)
-        if proof is not None:
-            raise RecordDamaged(damage.lsn, f"{damage.reason}, and the record at {proof.lsn} says that it was on disk")
 
     def _resume(self, file: File, tail: Tail) -> None:
         """Make the last segment the one to write to; ``tail`` is where it ends."""
@@ -246,45 +240,58 @@ class PageLog:
         """
         if not data:
             return
-        if peek_lsn(data) != self.end:
-            raise LogDamaged(f"page log ends at {self.end}; a record of {peek_lsn(data)} does not continue it")
-        self._check_usable()
+        self._check_takes(data)
         try:
             if self.end + len(data) <= self._room_end:
                 self._append(data)
             else:
                 self._append_rolling(data)
         except OSError as error:
-            raise self._fail(error, "write the page log") from error
+            raise self.failed(error, "write the page log") from error
         if self.end >= self._half:
             self._spares.prepare()
 
     def write_through(self, data: bytes) -> None:
-        """Append records and put everything appended so far on disk, in one system call when that is possible.
-
-        Raises:
-            LogDamaged, DiskFull, IoFailed: as :meth:`write` and :meth:`sync`.
-        """
-        if self._dirty or self.end + len(data) > self._room_end:
+        """Append records and put all that was appended on disk, by one call if possible; raises as these two do."""
+        if not self._fits_through(data):
             self.write(data)
             self.sync()
             return
-        if peek_lsn(data) != self.end:
-            raise LogDamaged(f"page log ends at {self.end}; a record of {peek_lsn(data)} does not continue it")
-        self._check_usable()
         try:
             self._file.pwrite_through(data, self.end + self._shift)
         except OSError as error:
-            raise self._fail(error, "write the page log") from error
-        self._last_raw = _last_header(data)
+            raise self.failed(error, "write the page log") from error
+        self.written_through(data)
+
+    def place_through(self, data: bytes) -> tuple[int, int] | None:
+        """Descriptor and offset for others' durable write of ``data``, who then call :meth:`written_through`.
+
+        None: only :meth:`write_through` can do it.
+        """
+        descriptor = self._file.through_descriptor() if self._fits_through(data) else None
+        return None if descriptor is None else (descriptor, self.end + self._shift)
+
+    def _fits_through(self, data: bytes) -> bool:
+        """Whether ``data`` fits the segment, and nothing before it has to be synced."""
+        self._check_takes(data)
+        return not self._dirty and self.end + len(data) <= self._room_end
+
+    def written_through(self, data: bytes) -> None:
+        """Take in what has been appended durably."""
+        self._last_raw = last_header(data)
         self.end = self.flushed = Lsn(self.end + len(data))
         if self.end >= self._half:
             self._spares.prepare()
 
+    def _check_takes(self, data: bytes) -> None:
+        self._check_usable()
+        if peek_lsn(data) != self.end:
+            raise LogDamaged(f"page log ends at {self.end}; a record of {peek_lsn(data)} does not continue it")
+
     def _append(self, data: bytes) -> None:
         self._file.pwrite(data, self.end + self._shift)
         self._dirty = True
-        self._last_raw = _last_header(data)
+        self._last_raw = last_header(data)
         self.end = Lsn(self.end + len(data))
 
     def _append_rolling(self, data: bytes) -> None:
@@ -322,7 +329,7 @@ class PageLog:
         try:
             self._sync_file()
         except OSError as error:
-            raise self._fail(error, "sync the page log") from error
+            raise self.failed(error, "sync the page log") from error
 
     def _sync_file(self) -> None:
         if self._dirty:
@@ -331,7 +338,8 @@ class PageLog:
             self._dirty = False
             self.flushed = end
 
-    def _fail(self, error: OSError, doing: str) -> HeliosError:
+    def failed(self, error: OSError, doing: str) -> HeliosError:
+        """Take no more; the error to tell of."""
         failure = as_helios_error(error, doing)
         self._failed = failure.message
         return failure
@@ -448,7 +456,7 @@ class PageLog:
         try:
             self._cut(lsn)
         except OSError as error:
-            raise self._fail(error, "truncate the page log") from error
+            raise self.failed(error, "truncate the page log") from error
 
     def _cut(self, lsn: Lsn) -> None:
         self._check_kept(lsn)
@@ -480,7 +488,7 @@ class PageLog:
             self._dirty = False
             self._begin(first_lsn, Lsn(0))
         except OSError as error:
-            raise self._fail(error, "reset the page log") from error
+            raise self.failed(error, "reset the page log") from error
 
     def close(self) -> None:
         """Release the files; never syncs."""
@@ -488,12 +496,3 @@ class PageLog:
         self._failed = self._failed or "it is closed"
         if self._file is not None:
             self._file.close()
-
-
-def _last_header(data: bytes) -> bytes:
-    """The header bytes of the last of several whole records."""
-    at, length = 0, peek_length(data)
-    while at + length < len(data):
-        at += length
-        length = peek_length(data, at)
-    return data[at : at + HEADER_BYTES]

@@ -149,6 +149,18 @@ def find_tail(file: File, first_lsn: Lsn, end: Lsn | None = None) -> Tail:
     return Tail(lsn, last, None)
 
 
+def refuse_damage(file: File, first_lsn: Lsn, damage: RecordDamaged, flushed_floor: Lsn) -> None:
+    """Raise RecordDamaged when what does not decode was on disk once; otherwise it is a torn tail.
+
+    Everything before ``flushed_floor`` was, and what a later record says of itself.
+    """
+    if damage.lsn < flushed_floor:
+        raise RecordDamaged(damage.lsn, f"{damage.reason}, and it was on disk (known up to {flushed_floor})")
+    proof = proof_of_flush(file, first_lsn, damage.lsn)
+    if proof is not None:
+        raise RecordDamaged(damage.lsn, f"{damage.reason}, and the record at {proof.lsn} says that it was on disk")
+
+
 def proof_of_flush(file: File, first_lsn: Lsn, bad: Lsn) -> RecordHeader | None:
     """A record behind ``bad`` whose header says that ``bad`` had been on disk; None when there is none.
 
