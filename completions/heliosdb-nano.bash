@@ -3,7 +3,7 @@ _heliosdb_nano() {
     local word="${COMP_WORDS[COMP_CWORD]}" path="" item
     for item in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case "$path $item" in
-            " start" | " server" | " stop" | " health" | " status" | " cluster" | " cluster up" | " cluster status" | " cluster kill" | " cluster freeze" | " cluster thaw" | " cluster start" | " cluster down" | " topology" | " switchover" | " promote" | " pause" | " resume" | " standby" | " standby list" | " standby add" | " standby remove" | " workload" | " workload run" | " workload ledger" | " workload ledger verify" | " workload ledger show" | " sql" | " log" | " log inspect" | " log verify" | " log dump" | " salvage" | " salvage list" | " salvage show" | " salvage export" | " salvage replay" | " config" | " config show" | " config validate" | " config init" | " doctor" | " sim" | " sim run" | " demo" | " completion" | " version") path="$path $item" ;;
+            " start" | " server" | " stop" | " health" | " status" | " cluster" | " cluster up" | " cluster status" | " cluster kill" | " cluster freeze" | " cluster thaw" | " cluster start" | " cluster down" | " topology" | " switchover" | " promote" | " pause" | " resume" | " standby" | " standby list" | " standby add" | " standby remove" | " workload" | " workload run" | " workload ledger" | " workload ledger verify" | " workload ledger show" | " sql" | " log" | " log inspect" | " log verify" | " log dump" | " salvage" | " salvage list" | " salvage show" | " salvage export" | " salvage replay" | " config" | " config show" | " config validate" | " config init" | " config set" | " doctor" | " sim" | " sim run" | " demo" | " completion" | " version") path="$path $item" ;;
         esac
     done
     local words=""
@@ -46,10 +46,11 @@ _heliosdb_nano() {
         " salvage show") words="--limit --data-dir --json --help" ;;
         " salvage export") words="--format --out --force --data-dir --json --help" ;;
         " salvage replay") words="--host --port --username --user --uncertain --dry-run --data-dir --json --help" ;;
-        " config") words="show validate init --help" ;;
+        " config") words="show validate init set --help" ;;
         " config show") words="--origin --changed --all --data-dir --config --set --json --help" ;;
         " config validate") words="--data-dir --json --help" ;;
         " config init") words="--force --dry-run --json --help" ;;
+        " config set") words="--reset --node --data-dir --config --token-file --ca --timeout --dry-run --json --help" ;;
         " doctor") words="--data-dir --config --strict --json --help" ;;
         " sim") words="run --help" ;;
         " sim run") words="--seed --seeds --nodes --mode --steps --bug --trace --json --help" ;;

@@ -190,7 +190,7 @@ def ask(reach: Reach, verb: str, body: Mapping[str, object], timeout_s: float) -
     Raises:
         Refused: it is not safe, or not this node's to do. HeliosError: anything else that went wrong.
     """
-    answer = _http.post(reach.address, f"/admin/{verb}", body, token_of(reach), timeout_s)
+    answer = _http.post(reach.address, f"/admin/{verb}", body, _token_for(reach), timeout_s)
     if answer.status == 200 and isinstance(answer.body, dict):
         return answer.body
     said = answer.body if isinstance(answer.body, dict) else {"error": str(answer.body).strip() or "no reason given"}
@@ -203,6 +203,15 @@ def ask(reach: Reach, verb: str, body: Mapping[str, object], timeout_s: float) -
     kind = Refused if said.get("sqlstate") == NOT_PREPARED else HeliosError
     sqlstate = None if kind is Refused else str(said.get("sqlstate") or "XX000")
     raise kind(message, sqlstate=sqlstate, detail=said.get("detail"), hint=hint)
+
+
+def _token_for(reach: Reach) -> str:
+    """The token of a node that is about to be asked; where there is none, whether anybody answers matters more."""
+    try:
+        return token_of(reach)
+    except ConfigError:
+        status_of(reach)
+        raise
 
 
 def ask_primary(reach: Reach, verb: str, body: Mapping[str, object], timeout_s: float) -> Mapping[str, Any]:

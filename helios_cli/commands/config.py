@@ -1,21 +1,23 @@
-"""``config``: show, check and write settings."""
+"""``config``: show, check, write and change settings."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from helios_cli.commands import _options
+from helios_cli.commands import _admin, _options
 from helios_cli.commands._errors import ExitCode, Refused
 from helios_cli.commands._output import plain, print_json, print_table
 from helios_cli.engine.config.problems import ConfigProblems, Problem
 from helios_cli.engine.config.registry import ALL_SETTINGS, NODE_SETTINGS, find
 from helios_cli.engine.config.settings import Settings
-from helios_cli.engine.config.spec import Setting, Value
+from helios_cli.engine.config.spec import BadSetting, Setting, Value
+from helios_cli.engine.errors import ConfigError
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Show, check and write settings.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Show, check, write and change settings.")
 
 
 @app.command()
@@ -110,6 +112,96 @@ def init(
     replace_file(str(file), text)
     print_json({"file": str(file), "written": True}) if as_json else typer.echo(f"wrote {file}")
     return ExitCode.OK
+
+
+@app.command("set")
+def set_value(
+    name: Annotated[str, typer.Argument(help="A setting, as config show names it.")],
+    value: Annotated[str | None, typer.Argument(help="Its new value.")] = None,
+    reset: Annotated[bool, typer.Option("--reset", help="Go back to the default.")] = False,
+    node: _admin.Node = None,
+    data_dir: _options.DataDir = None,
+    config: _options.Config = None,
+    token_file: _admin.TokenFile = None,
+    ca: _admin.Ca = None,
+    timeout: _admin.Timeout = 10.0,
+    dry_run: _admin.DryRun = False,
+    as_json: _options.Json = False,
+) -> int:
+    """Change a setting of a running node, or of its whole cluster, as ALTER SYSTEM does.
+
+    replication_mode, on_sync_loss and eject_after belong to the cluster: any node may be asked, the primary changes
+    them, for all nodes at once. Every other setting is the node's own, kept in its heliosdb.auto.conf; it holds at once
+    or from the next start on, as the answer says. A node that is down is changed by its --data-dir.
+
+    Examples:
+
+        heliosdb-nano config set replication_mode quorum
+
+        heliosdb-nano config set lock_timeout 5s --node standby-sync
+
+        heliosdb-nano config set lock_timeout --reset --data-dir d1 --dry-run
+    """
+    if (value is None) is not reset:
+        raise typer.BadParameter("give either VALUE or --reset")
+    setting = find(name)
+    if value is not None:
+        _checked(setting, value)
+    asked = _admin.Asked(node, data_dir, config, ca, token_file)
+    answer = _set_offline(setting, value, asked, dry_run) or _set_running(setting, value, asked, timeout, dry_run)
+    print_json(answer) if as_json else typer.echo(answer["result"])
+    return ExitCode.OK
+
+
+def _checked(setting: Setting, value: str) -> Value:
+    """Raises ConfigError 22023 before anybody is asked."""
+    try:
+        return setting.parse(value)
+    except BadSetting as error:
+        raise ConfigError(error.message, sqlstate="22023", hint=error.hint) from None
+
+
+def _set_running(
+    setting: Setting, value: str | None, asked: _admin.Asked, timeout: float, dry_run: bool
+) -> Mapping[str, Any]:
+    from helios_cli.engine.node.cluster_settings import CLUSTER_SETTINGS
+
+    body = {"name": setting.name, "value": value, "dry_run": dry_run}
+    nodes = _admin.reaches(asked)
+    if setting.name in CLUSTER_SETTINGS:
+        return _admin.ask_primary(_admin.leader(nodes), "config", body, timeout)
+    if len(nodes) > 1:
+        names = ", ".join(one.name for one in nodes)
+        raise ConfigError(
+            f"{setting.name} is a setting of each node: say of which", hint=f"Add --node NAME, one of {names}."
+        )
+    return _admin.ask(nodes[0], "config", body, timeout)
+
+
+def _set_offline(setting: Setting, value: str | None, asked: _admin.Asked, dry_run: bool) -> Mapping[str, Any] | None:
+    """Write a setting of a node that is down into its directory; None when a running one has to be asked.
+
+    Raises:
+        ConfigError: it cannot be set this way.
+    """
+    from helios_cli.engine.config.write import check_auto, write_auto
+    from helios_cli.engine.node.cluster_settings import CLUSTER_SETTINGS
+    from helios_cli.engine.storage.dirlock import running_holder
+
+    if asked.node is not None or asked.data_dir is None or setting.name in CLUSTER_SETTINGS:
+        return None
+    directory = _options.load({"data_dir": asked.data_dir}, asked.config).settings.data_dir
+    if not Path(directory, "control").is_dir() or running_holder(directory) is not None:
+        return None
+    check_auto(setting)
+    if not dry_run:
+        write_auto(directory, setting.name, value)
+    shown = setting.show(setting.default if value is None else _checked(setting, value))
+    told = f"{setting.name} is {shown} when the node of {directory} starts"
+    return {
+        "result": f"dry run: {told}" if dry_run else told, "name": setting.name, "value": shown, "scope": "node",
+        "applies": "restart", "dry_run": dry_run,
+    }  # fmt: skip
 
 
 def settings_record(settings: Settings) -> dict[str, Any]:

@@ -131,14 +131,14 @@ def _steps(answer: Mapping[str, Any], old: str, new: str, follows: bool) -> list
     return [
         "[2/5] Preparing old primary for demotion...\n  New writes wait ✓",
         "[3/5] Verifying replication sync...\n  Replication synchronized ✓",
-        f"[4/5] Promoting standby to primary...\n  New primary promoted ✓ ({answer.get('result')})",
+        "[4/5] Promoting standby to primary...\n  New primary promoted ✓",
         "[5/5] Demoting old primary to standby...\n  "
         + ("Old primary demoted ✓" if follows else "It does not follow yet ✗"),
         "",
         "=== Switchover Complete ===",
         f"New Primary: {new}",
         f"New Standby: {old}",
-        *([f"Took: {answer['took_ms']} ms"] if "took_ms" in answer else []),
+        *([f"Took: {answer['took_ms']} ms, term {answer.get('term')}"] if "took_ms" in answer else []),
     ]
 
 

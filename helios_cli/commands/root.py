@@ -39,7 +39,7 @@ COMMANDS: Final = {
     "sql": ("helios_cli.commands.sql", "A SQL shell, interactive or for scripts.", "Data"),
     "log": ("helios_cli.commands.log", "Look into the page log and verify it.", "Data"),
     "salvage": ("helios_cli.commands.salvage", "Commits that a node had and the cluster went on without.", "Data"),
-    "config": ("helios_cli.commands.config", "Show, check and write settings.", "Machine"),
+    "config": ("helios_cli.commands.config", "Show, check, write and change settings.", "Machine"),
     "doctor": ("helios_cli.commands.doctor", "Check this machine before a node runs on it.", "Machine"),
     "sim": ("helios_cli.commands.sim", "Simulate a cluster from a seed, and check what it promises.", "Machine"),
     "demo": ("helios_cli.commands.demo", "Kill a node under load and count what it had acknowledged.", "Machine"),

@@ -29,8 +29,7 @@ def write_auto(directory: str, name: str, value: object | None) -> Setting:
         IoFailed: the file could not be read or written; the old one is as it was.
     """
     setting = find(name)
-    if not setting.auto:
-        raise ConfigError(f'parameter "{setting.name}" cannot be changed', sqlstate="55P02")
+    check_auto(setting)
     parsed = None if value is None else _parsed(setting, value)
     path = os.path.join(directory, AUTO_NAME)
     try:
@@ -40,6 +39,19 @@ def write_auto(directory: str, name: str, value: object | None) -> Setting:
     except OSError as error:
         raise IoFailed(f'could not write file "{path}": {error.strerror}') from error
     return setting
+
+
+def check_auto(setting: Setting) -> None:
+    """Refuse what ALTER SYSTEM may not set.
+
+    Raises:
+        ConfigError: 55P02, as PostgreSQL says it.
+    """
+    if not setting.auto:
+        raise ConfigError(
+            f'parameter "{setting.name}" cannot be changed', sqlstate="55P02",
+            hint="It is given when the node starts: as a flag, in the environment, or in heliosdb.conf.",
+        )  # fmt: skip
 
 
 def reset_auto(directory: str) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from helios_cli.engine.config.registry import find
 from helios_cli.engine.errors import HeliosError, SqlError
 from helios_cli.engine.net.http_routes import AdminVerb
-from helios_cli.engine.node.promotion import PromotionRefused
+from helios_cli.engine.node.cluster_settings import CLUSTER_SETTINGS
+from helios_cli.engine.node.promotion import not_the_primary
+from helios_cli.engine.node.setting_change import change_setting
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.node import Node
@@ -67,10 +70,13 @@ class Admin:
         return {"result": self._leading().pause(paused=False)}
 
     async def _config(self, arguments: Arguments) -> Answer:
-        name, value = str(arguments.get("name") or ""), str(arguments.get("value") or "")
-        self._leading()
-        self._node.engine.alter_system(name, value)
-        return {"result": f"{name} is {value} for the cluster"}
+        setting = find(str(arguments.get("name") or ""))
+        value = arguments.get("value")
+        if value is not None and not isinstance(value, str):
+            raise HeliosError(f"value is a text, or null for the default, not {value!r}", sqlstate="22023")
+        if setting.name in CLUSTER_SETTINGS:
+            self._leading()
+        return change_setting(self._node, setting, value, dry_run=_flag(arguments, "dry_run"))
 
     async def _remove(self, arguments: Arguments) -> Answer:
         node_id = str(arguments.get("node_id") or "")
@@ -94,10 +100,7 @@ class Admin:
     def _leading(self) -> Any:
         replication = self._node.replication
         if replication.leading is None:
-            following = replication.following
-            upstream = following.upstream if following is not None else None
-            hint = f"Ask {upstream.host}:{upstream.http_port}." if upstream is not None and upstream.node_id else None
-            raise PromotionRefused(f"node {replication.node_id} is not the primary", hint=hint)
+            raise not_the_primary(replication)
         return replication.leading
 
 

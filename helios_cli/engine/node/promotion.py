@@ -197,6 +197,13 @@ def choose_target(replication: Replication, wanted: str) -> str:
     return max(fit, key=lambda node: streamers[node].progress.applied)
 
 
+def not_the_primary(replication: Replication) -> PromotionRefused:
+    """The refusal of what only a primary does; its hint names the one that this node follows."""
+    upstream = replication.following.upstream if replication.following is not None else None
+    hint = f"Ask {upstream.host}:{upstream.http_port}." if upstream is not None and upstream.node_id else None
+    return PromotionRefused(f"node {replication.node_id} is not the primary", hint=hint)
+
+
 async def switchover(replication: Replication, *, to: str, timeout_s: float, dry_run: bool) -> Mapping[str, Any]:
     """Give the lead to a standby: drain, wait until it has everything, hand over, follow it.
 
@@ -204,9 +211,7 @@ async def switchover(replication: Replication, *, to: str, timeout_s: float, dry
         PromotionRefused: this node does not lead; no standby can; or a step failed, and this node leads on.
     """
     if not replication.is_leading:
-        upstream = replication.following.upstream if replication.following is not None else None
-        hint = f"Ask {upstream.host}:{upstream.http_port}." if upstream is not None and upstream.node_id else None
-        raise PromotionRefused(f"node {replication.node_id} is not the primary", hint=hint)
+        raise not_the_primary(replication)
     target = choose_target(replication, to)
     streamer = replication.replicator.streamers[target]
     lag = replication.replicator.recent.end - streamer.progress.applied
