@@ -64,6 +64,7 @@ class UringSyncer(Generic[Token]):
         """What is being written."""
         self._failed = False
         self.sync_count = 0
+        self._loop_thread = threading.get_ident()
         self._thread: Syncer[_Batch[Token]] = Syncer(page_log, self._flushed_on_thread, self._failed_on_thread)
         loop.add_reader(uring.fileno, self._on_ready)
 
@@ -74,7 +75,10 @@ class UringSyncer(Generic[Token]):
             self._begin()
 
     def drain(self) -> None:
-        """On another thread: wait until everything submitted so far is durable, to append to the log itself then."""
+        """Wait until everything submitted so far is durable; for a caller that then appends to the log itself."""
+        if threading.get_ident() == self._loop_thread:
+            self._drain_on_loop()
+            return
         reached = threading.Event()
         self._pending.append(reached)
         self._loop.call_soon_threadsafe(self._begin)
@@ -82,19 +86,28 @@ class UringSyncer(Generic[Token]):
             if self._failed:
                 raise OutcomeUnknown("the page log can no longer be written")
 
+    def _drain_on_loop(self) -> None:
+        """Wait, and be told of it by the loop later: the caller is in the middle of something."""
+        self._wait_for_kernel(lambda tokens: self._loop.call_soon(self._on_flushed, tokens))
+        self._thread.drain()
+
     def stop(self) -> None:
         """Flush what is queued; nothing is submitted after that."""
+        self._wait_for_kernel(self._on_flushed)
+        self._leave_uring()
+        self._thread.stop()
+
+    def _wait_for_kernel(self, flushed: Callable[[list[Token]], object]) -> None:
+        """Until the kernel has written its part; the thread may still be at work on the rest."""
         while self._uring is not None:
             result = self._uring.wait()
             if result is None:
-                self._leave_uring()
-            else:
-                self._ended(result)
+                break
+            self._ended(result, flushed)
         if self._pending and not self._failed:
-            # A batch is with the thread, which takes this one after it.
+            # The batch before is with the thread, which takes this one after it.
             rest = self._take()
             self._thread.submit(rest.data, rest)
-        self._thread.stop()
 
     def _begin(self) -> None:
         """Write what is pending, unless something is being written."""
@@ -137,15 +150,15 @@ class UringSyncer(Generic[Token]):
         if self._uring is not None:
             result = self._uring.result()
             if result is not None:
-                self._ended(result)
+                self._ended(result, self._on_flushed)
 
-    def _ended(self, result: int) -> None:
+    def _ended(self, result: int, flushed: Callable[[list[Token]], object]) -> None:
         """The kernel has written so many bytes of the batch, or has met an error, whose number is negative."""
         batch = self._batch
         assert batch is not None
         if result == len(batch.data):
             self._log.written_through(batch.data)
-            self._flushed(batch)
+            self._flushed(batch, flushed)
         elif result >= 0 or -result in NOT_SERVED:
             # The same bytes once more in the same place.
             if result < 0:
@@ -154,17 +167,17 @@ class UringSyncer(Generic[Token]):
         else:
             self._fail(self._log.failed(OSError(-result, os.strerror(-result)), "write the page log"))
 
-    def _flushed(self, batch: _Batch[Token]) -> None:
+    def _flushed(self, batch: _Batch[Token], flushed: Callable[[list[Token]], object]) -> None:
         self._batch = None
         self.sync_count += 1
         _reached(batch)
         # The disk first: it works while the loop answers.
         self._begin()
-        self._on_flushed(batch.tokens)
+        flushed(batch.tokens)
 
     def _flushed_on_thread(self, batches: list[_Batch[Token]]) -> None:
         for batch in batches:
-            self._loop.call_soon_threadsafe(self._flushed, batch)
+            self._loop.call_soon_threadsafe(self._flushed, batch, self._on_flushed)
 
     def _failed_on_thread(self, error: BaseException) -> None:
         self._failed = True
