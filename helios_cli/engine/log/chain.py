@@ -39,6 +39,10 @@ class ChainTracker:
         self.open_start = None
         return start
 
+    def plain(self) -> None:
+        """The next record is an ordinary one: it takes effect by itself."""
+        self.open_start = None
+
     def _continued(self, header: RecordHeader) -> Lsn:
         if self.open_start is None or header.term != self._term:
             raise RecordDamaged(header.lsn, "it continues a chain that was not begun")

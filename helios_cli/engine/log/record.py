@@ -37,6 +37,11 @@ _PREFIX: Final = struct.Struct("<4sBBH")
 HEADER_BYTES: Final = _FIELDS.size + _CRC.size
 _LSN_AT: Final = struct.Struct("<32xQ")
 _BODY_LENGTH_AT: Final = struct.Struct("<112xI")
+PLACE: Final = struct.Struct("<8xIIQQQQQQ32xQIIII")
+"""Of a header what places a record and checks its body: flags, page count, term number, term id, lsn, prev lsn, prev
+term number, prev term id, db checksum, db pages, raw length, body length, body crc."""
+BODY: Final = struct.Struct("<8xII92xII")
+"""Of a header what the body is unpacked by: flags, page count, raw length, body length."""
 _ONE_NUMBER: Final = struct.Struct("<I")
 _PADDING: Final = tuple(bytes(-length % ALIGNMENT) for length in range(ALIGNMENT))
 _MAX_HEADER_BYTES: Final = 4096

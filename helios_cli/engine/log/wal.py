@@ -19,6 +19,7 @@ WAL_FORMAT: Final = 3007000
 _MAGICS: Final = (0x377F0682, 0x377F0683)
 _WAL_HEADER: Final = struct.Struct(">IIIIIIII")
 _FRAME: Final = struct.Struct(">IIQ")
+_UNCHECKED_FRAME: Final = struct.Struct(">II8s8x")
 _unpack_frame = _FRAME.unpack_from
 
 
@@ -78,7 +79,7 @@ def unchecked_frame(page_no: int, db_pages: int, salts: bytes) -> bytes:
 
     SQLite reads frames through the index and does not look at checksums; its recovery takes such a WAL as empty.
     """
-    return struct.pack(">II", page_no, db_pages) + salts + bytes(8)
+    return _UNCHECKED_FRAME.pack(page_no, db_pages, salts)
 
 
 def checksum(data: bytes, start: tuple[int, int] = (0, 0), *, big_endian: bool = False) -> tuple[int, int]:

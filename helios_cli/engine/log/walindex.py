@@ -7,6 +7,7 @@ page numbers by frame, and a hash table from page number to frame.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from helios_cli.engine.types import PAGE_SIZE
@@ -89,22 +90,32 @@ def bytes_for(frames: int) -> int:
     return (_block_of(max(frames, 1)) + 1) * BLOCK_BYTES
 
 
-def put(memory: Memory, frame: int, page_no: int) -> None:
-    """Note that ``frame`` (1-based) holds page ``page_no``. Frames are put in order, each once."""
-    block = _block_of(frame)
+def put(memory: Memory, frame: int, pages: Sequence[int]) -> None:
+    """Note that the frames from ``frame`` (1-based) on hold ``pages``. Frames are put in order, each once."""
+    at = 0
+    while at < len(pages):
+        block = _block_of(frame + at)
+        position = frame + at - _first_frame(block) + 1
+        room = (_FIRST_FRAMES if block == 0 else _FRAMES) - position + 1
+        _put_in_block(memory, block, position, pages[at : at + room])
+        at += room
+
+
+def _put_in_block(memory: Memory, block: int, position: int, pages: Sequence[int]) -> None:
+    """Note frames that one block has room for; ``position`` is the first one's place in it, from 1 on."""
     base = block * BLOCK_BYTES
     pages_at = base + (_FIRST_PAGES_AT if block == 0 else 0)
-    position = frame - _first_frame(block) + 1
     if position == 1:
         memory[pages_at : base + BLOCK_BYTES] = bytes(base + BLOCK_BYTES - pages_at)
     elif _WORD.unpack_from(memory, pages_at + 4 * (position - 1))[0]:
         _forget_from(memory, block, position)
-    hash_at = base + _HASH_AT
-    slot = page_no * 383 & _SLOTS - 1
-    while memory[hash_at + 2 * slot] or memory[hash_at + 2 * slot + 1]:
-        slot = slot + 1 & _SLOTS - 1
-    _WORD.pack_into(memory, pages_at + 4 * (position - 1), page_no)
-    _SLOT.pack_into(memory, hash_at + 2 * slot, position)
+    struct.pack_into(f"={len(pages)}I", memory, pages_at + 4 * (position - 1), *pages)
+    with memory[base + _HASH_AT : base + BLOCK_BYTES] as table, table.cast("H") as slots:
+        for place, page_no in enumerate(pages, position):
+            slot = page_no * 383 & _SLOTS - 1
+            while slots[slot]:
+                slot = slot + 1 & _SLOTS - 1
+            slots[slot] = place
 
 
 def _forget_from(memory: Memory, block: int, position: int) -> None:

@@ -18,17 +18,16 @@ from itertools import chain
 from typing import Any, Final
 
 from helios_cli.engine.errors import HeliosError, LogDamaged
+from helios_cli.engine.log.batch import Batch, Change
 from helios_cli.engine.log.chain import ChainTracker
 from helios_cli.engine.log.checksum import ChecksumTable
 from helios_cli.engine.log.history import History, TermStart
 from helios_cli.engine.log.record import (
-    VERIFY_HINT,
     Buffer,
     Kind,
     Record,
     RecordHeader,
     decode_header,
-    decode_record,
     peek_lsn,
 )
 from helios_cli.engine.replication.config import ClusterConfig
@@ -222,7 +221,7 @@ class WalApplicator:
             self._apply_logged()
             while batch := self._take():
                 try:
-                    records = self._checked(batch)
+                    checked = self._checked(batch)
                 except LogDamaged as error:
                     self._refuse(error)
                     continue
@@ -230,7 +229,7 @@ class WalApplicator:
                 self._in_hand = b""
                 self.syncs += 1
                 self._post(self._on_flushed, batch)
-                self._apply(records)
+                self._apply(checked)
                 self._apply_logged()
         except _GivenUp:
             pass
@@ -251,7 +250,10 @@ class WalApplicator:
         """Apply what went into the log alone, while a repair was waited for."""
         while self._logged_only:
             self._logged_only = False
-            self._apply(self._log.records(self.applied))
+            at = self.applied
+            while data := self._log.chunk(at, BATCH_BYTES):
+                self._apply(Batch(data, at, None))
+                at = Lsn(at + len(data))
 
     def _post(self, callback: Callable[[Any], None], argument: Any) -> None:
         if not self._loop.is_closed():
@@ -274,54 +276,52 @@ class WalApplicator:
             self._in_hand = taken[0] if len(taken) == 1 else b"".join(taken)
             return self._in_hand
 
-    def _checked(self, batch: bytes) -> list[Record]:
+    def _checked(self, data: bytes) -> Batch:
         """The records, each verified and found to continue the one before."""
-        records: list[Record] = []
-        lsn, at, last = self._log.end, 0, self._last
-        while at < len(batch):
-            record = decode_record(batch, at, lsn=lsn)
-            header = record.header
-            if last is not None and not header.follows(last):
-                raise LogDamaged(f"record at {lsn} does not continue the log of this node", hint=VERIFY_HINT)
+        batch = Batch(data, self._log.end, self._last)
+        for change in batch.changes:
+            header = change.header
+            if header is None:
+                continue
             if header.kind is Kind.TERM_START:
                 self._timeline.begins(header.term, header.lsn)
             elif header.kind is Kind.CONFIG:
-                self._configs.append(header.end, ClusterConfig.from_bytes(record.text()), header.committed_lsn)
-            records.append(record)
-            last, lsn = header, header.end
-            at += header.length
-        self._last = last
-        return records
+                text = batch.record(change).text()
+                self._configs.append(header.end, ClusterConfig.from_bytes(text), header.committed_lsn)
+        self._last = batch.header(batch.changes[-1])
+        return batch
 
-    def _apply(self, records: Iterator[Record] | list[Record]) -> None:
+    def _apply(self, batch: Batch) -> None:
         run: dict[int, Buffer] = {}
-        newest: RecordHeader | None = None
+        newest: Change | None = None
         pins = False
         table = self._database.checksums
-        for record in records:
-            header = record.header
-            start = self._tracker.feed(header)
-            if start is None:
-                continue
-            if start != header.lsn:
-                if newest is not None:
-                    self._publish((run,), newest, pins)
-                    run, newest = {}, None
-                self._apply_chain(start, record)
-                continue
+        for change in batch.changes:
+            if change.header is None:
+                self._tracker.plain()
+            else:
+                start = self._tracker.feed(change.header)
+                if start is None:
+                    continue
+                if start != change.header.lsn:
+                    if newest is not None:
+                        self._publish((run,), batch.header(newest), pins)
+                        run, newest = {}, None
+                    self._apply_chain(start, batch.record(change))
+                    continue
             if newest is None:
                 pins = self._take_room()
-            pages = record.pages()
+            pages = batch.pages(change)
             run.update(pages)
-            if table.apply(pages, header.db_pages) != header.db_checksum and header.end >= self._trusted_from:
-                run.update(self._repair(header))
-            newest = header
+            if table.apply(pages, change.db_pages) != change.db_checksum and change.end >= self._trusted_from:
+                run.update(self._repair(batch.header(change)))
+            newest = change
             self.records_applied += 1
             if len(run) >= RUN_PAGES:
-                self._publish((run,), newest, pins)
+                self._publish((run,), batch.header(newest), pins)
                 run, newest = {}, None
         if newest is not None:
-            self._publish((run,), newest, pins)
+            self._publish((run,), batch.header(newest), pins)
 
     def _repair(self, header: RecordHeader) -> dict[int, bytes]:
         """The record led to another state than on the primary: the pages that make it right.

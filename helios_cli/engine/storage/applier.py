@@ -14,6 +14,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
 import apsw
 
@@ -28,6 +29,9 @@ from helios_cli.engine.log.walindex import (
     write_header,
 )
 from helios_cli.engine.types import LOCK_BYTE_PAGE
+
+_FRAMES_AT_ONCE: Final = 512
+"""Of two pieces each: a system call takes 1024 (IOV_MAX on Linux)."""
 
 
 class WalApplier:
@@ -95,26 +99,26 @@ class WalApplier:
             if not wanted:
                 continue
             if count == 0:
-                self._write(wal_header(header.salts), 0)
+                self._write([wal_header(header.salts)], 0)
             last_page = wanted[-1]
             count = self._append(wanted, count, header.salts)
         if last_page is None:
             return header.frames
         # Only the last frame of a commit holds the size; until the header counts them, the frames are nobody's.
-        self._write(unchecked_frame(last_page[0], db_pages, header.salts), frame_offset(count))
+        self._write([unchecked_frame(last_page[0], db_pages, header.salts)], frame_offset(count))
         with memoryview(self._map) as memory:
             write_header(memory, header._replace(change=header.change + 1, frames=count, db_pages=db_pages))
         return count
 
     def _append(self, wanted: list[tuple[int, Buffer]], count: int, salts: bytes) -> int:
-        frames: list[Buffer] = []
-        for page, data in wanted:
-            frames += (unchecked_frame(page, 0, salts), data)
-        self._write(b"".join(frames), frame_offset(count + 1))
+        for begin in range(0, len(wanted), _FRAMES_AT_ONCE):
+            frames: list[Buffer] = []
+            for page, data in wanted[begin : begin + _FRAMES_AT_ONCE]:
+                frames += (unchecked_frame(page, 0, salts), data)
+            self._write(frames, frame_offset(count + begin + 1))
         self._reach(count + len(wanted))
         with memoryview(self._map) as memory:
-            for frame, (page, _) in enumerate(wanted, count + 1):
-                put(memory, frame, page)
+            put(memory, count + 1, [page for page, _ in wanted])
         return count + len(wanted)
 
     def _header(self) -> IndexHeader:
@@ -124,11 +128,13 @@ class WalApplier:
             raise IoFailed("the index of SQLite's WAL is damaged", hint="Restart the node: it redoes the page log.")
         return header
 
-    def _write(self, data: bytes, offset: int) -> None:
-        view = memoryview(data)
+    def _write(self, pieces: list[Buffer], offset: int) -> None:
+        written = os.pwritev(self._wal, pieces, offset)
+        view = memoryview(b"".join(pieces))[written:] if written < sum(map(len, pieces)) else memoryview(b"")
         while view:
+            offset += written
             written = os.pwrite(self._wal, view, offset)
-            view, offset = view[written:], offset + written
+            view = view[written:]
 
     def _reach(self, frames: int) -> None:
         """Make file and mapping large enough for an index of so many frames."""
