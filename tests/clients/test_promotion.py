@@ -217,3 +217,29 @@ def test_a_switchover_that_cannot_be_leaves_the_primary(make_node: MakeNode) -> 
     assert 5 in keys(first)
     assert status(first)["role"] == "primary"
     assert second.http("/admin/switchover", body={})[0] == 409
+
+
+def test_the_last_of_three_leads_and_writes_by_force(make_node: MakeNode) -> None:
+    """The operator gives up two copies: the third takes writes at once, and says what it goes on without."""
+    first, second, third = cluster(make_node, 3, "sync")
+    with first.connect() as writer:
+        writer.execute("INSERT INTO t VALUES (1, 'kept')")
+    wait_equal(first, third)
+    first.kill()
+    second.kill()
+    wait_until(lambda: not reaches(third, "n1"), "the loss of the primary is seen", SETTLED_S)
+    assert third.http("/admin/promote", body={})[0] == 409
+    code, answer = third.http("/admin/promote", body={"allow_data_loss": True}, timeout=30)
+    assert (code, answer["term"]) == (200, 2), answer
+    with third.connect(options="-c statement_timeout=20s") as writer:
+        writer.execute("INSERT INTO t VALUES (2, 'alone')")
+        gaps = writer.execute("SELECT * FROM helios_durability_gaps").fetchall()
+        assert gaps and "n1" in str(gaps) and "n2" in str(gaps)
+    assert in_sync(third) == ["n3"]
+    for other in (first, second):
+        other.start()
+        wait_equal(third, other)
+    wait_until(lambda: len(in_sync(third)) == 3, "every copy counts again", SETTLED_S)
+    with third.connect() as writer:
+        writer.execute("INSERT INTO t VALUES (3, 'together')")
+        assert [a for (a,) in writer.execute("SELECT a FROM t ORDER BY a")] == [1, 2, 3]

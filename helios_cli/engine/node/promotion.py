@@ -163,9 +163,11 @@ async def take_lead(replication: Replication, *, allow_data_loss: bool = False, 
             f"another node has taken term {replication.term()} meanwhile",
             hint="Ask again: two nodes were being promoted at once.",
         )
-    _refuse(judge_all(replication.open_configs, candidate(replication), answers), allow_data_loss=allow_data_loss)
+    verdict = judge_all(replication.open_configs, candidate(replication), answers)
+    _refuse(verdict, allow_data_loss=allow_data_loss)
     others = {member.node_id for member in replication.config.members} - {replication.node_id}
-    await replication.lead(term, lost=others - {answer.node_id for answer in answers})
+    lost = others - {answer.node_id for answer in answers}
+    await replication.lead(term, lost, by_force=not verdict.is_safe)
     return term
 
 

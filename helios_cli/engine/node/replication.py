@@ -29,7 +29,7 @@ from helios_cli.engine.replication import messages
 from helios_cli.engine.replication.config import ClusterConfig, Member
 from helios_cli.engine.replication.lag import LogClock
 from helios_cli.engine.replication.rule import SyncMode
-from helios_cli.engine.replication.steps import config_of_term, first_config
+from helios_cli.engine.replication.steps import config_by_force, config_of_term, first_config
 from helios_cli.engine.replication.view import ClusterView
 from helios_cli.engine.storage import copytarget, rewind
 from helios_cli.engine.storage.membership import save_role
@@ -266,8 +266,8 @@ class Replication:
         self.role = role
         save_role(self.node.store.files, self.node.store.control_dir, role)
 
-    async def lead(self, term: Term, lost: set[str]) -> None:
-        """Lead in a term that was taken and promised; ``lost`` members are not waited for.
+    async def lead(self, term: Term, lost: set[str], *, by_force: bool = False) -> None:
+        """Lead in a term that was taken and promised; ``lost`` members are not waited for, ``by_force`` not even asked.
 
         What this node holds and nobody has called committed is shown only once the term's first record is committed.
         """
@@ -280,7 +280,7 @@ class Replication:
         node.lead_term(term)
         config = self.config
         self._become(Role("primary"))
-        self._lead(self.open_configs)
+        self._lead((config_by_force(config, self.member(), lost),) if by_force else self.open_configs)
         self.takes_lead = False
         leading = self.leading
         assert leading is not None

@@ -72,11 +72,19 @@ def first_config(member: Member, mode: SyncMode, on_sync_loss: str, eject_after_
     return ClusterConfig(1, mode, (member,), (member.node_id,), on_sync_loss, eject_after_ms)
 
 
+def config_by_force(config: ClusterConfig, own: Member, lost: set[str]) -> ClusterConfig:
+    """What counts in the term of a primary that leads at any price: its own copy and those of who can be heard.
+
+    The others might never agree: they may be gone for good, which is why the operator has said so.
+    """
+    changed = config if config.member(own.node_id) == own else config.with_member(own)
+    return changed.with_in_sync({*changed.in_sync, own.node_id} - (lost - {own.node_id}))
+
+
 def config_of_term(config: ClusterConfig, own: Member, lost: set[str], lsn: Lsn, now_us: int) -> ClusterConfig:
     """The configuration with which a new primary begins: itself in D, and without those that are lost."""
-    changed = config if config.member(own.node_id) == own else config.with_member(own)
+    changed = config_by_force(config, own, lost)
     gone = lost & set(config.in_sync) - {own.node_id}
-    changed = changed.with_in_sync({*changed.in_sync, own.node_id} - gone)
     if gone and config.mode is not SyncMode.ASYNC:
         changed = changed.with_gap(gone, lsn, now_us, "lost when the primary changed")
     return replace(changed, version=config.version + 1)

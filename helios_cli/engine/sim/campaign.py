@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from helios_cli.engine.replication.election import Candidate, still_led
 from helios_cli.engine.replication.messages import Answer
+from helios_cli.engine.replication.steps import config_by_force
 from helios_cli.engine.sim.primary import Primary
 from helios_cli.engine.types import Lsn, Term
 
@@ -156,8 +157,9 @@ class Campaign:
         node.become("primary", "")
         how = ", forced" if forced else ""
         node.tell(f"leads in term {term}, behind {node.log.end}, heard {len(heard)} others{how}")
-        node.world.checkers.leads(node, term, forced=forced, heard=heard)
-        node.primary = Primary(node, term, node.open_configs)
+        configs = (config_by_force(node.log.config, node.member(), lost),) if forced else node.open_configs
+        node.world.checkers.leads(node, term, configs, forced=forced, heard=heard)
+        node.primary = Primary(node, term, configs)
         self.takes_lead = self._changing = False
         node.primary.begin(lost)
         self.announce()

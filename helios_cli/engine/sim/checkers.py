@@ -105,8 +105,10 @@ class Checkers:
             whose = f"{leader.node.name}'s" if leader else "nobody's"
             self.fail("one writer per term", f"{node.name} writes in term {record.term}, which is {whose}")
 
-    def leads(self, node: SimNode, term: Term, *, forced: bool, heard: Collection[str]) -> None:
-        """A node begins to lead: it must have everything that was promised to survive."""
+    def leads(
+        self, node: SimNode, term: Term, configs: tuple[ClusterConfig, ...], *, forced: bool, heard: Collection[str]
+    ) -> None:
+        """A node begins to lead by ``configs``: it must have everything that was promised to survive."""
         same = self.leaders.get(term)
         if same is not None:
             self.fail("one writer per term", f"{node.name} and {same.node.name} both lead in term {term}")
@@ -123,7 +125,7 @@ class Checkers:
         self.lost_count += len(lost)
         alone = len(config.in_sync) == 2 and not any(name in heard for name in config.in_sync)
         self.leaders[term] = Leader(
-            node, node.life, term, dict(node.log.checksums), excused, node.open_configs, alone=alone,
+            node, node.life, term, dict(node.log.checksums), excused, configs, alone=alone,
             outsider=excused and any(node.name not in one.in_sync for one in node.open_configs),
             terms=_terms(node) | {term},
         )  # fmt: skip
