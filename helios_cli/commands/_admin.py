@@ -210,7 +210,7 @@ def _token_for(reach: Reach) -> str:
     try:
         return token_of(reach)
     except ConfigError:
-        status_of(reach)
+        _http.get(reach.address, "/health", STATUS_S)
         raise
 
 

@@ -13,6 +13,7 @@ LOCK_BYTE_PAGE: Final = 262145
 """The page SQLite never writes: the one holding byte 2**30 (sqlite.org/fileformat2.html, 1.4)."""
 
 _LSN_TEXT = re.compile(r"([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})")
+_TERM_TEXT = re.compile(r"([1-9][0-9]{0,18})-([0-9a-fA-F]{1,16})")
 
 
 class Lsn(int):
@@ -50,6 +51,34 @@ class Term:
 
     def __str__(self) -> str:
         return str(self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A state that somebody has seen: everything up to an LSN, as a term's log has it.
+
+    Printed ``0/16B3748@2-9f86d081884c7d65``: the LSN, the number of the term, its id in hexadecimal.
+    """
+
+    lsn: Lsn
+    term: Term | None = None
+    """None: not known; then the LSN alone counts, whichever term wrote it."""
+
+    @classmethod
+    def parse(cls, text: str) -> Token:
+        """Read a token, or an LSN alone.
+
+        Raises:
+            ValueError: the text has another form.
+        """
+        lsn, at, term = text.partition("@")
+        match = _TERM_TEXT.fullmatch(term)
+        if at and match is None:
+            raise ValueError(f"not a token: {text!r}")
+        return cls(Lsn.parse(lsn), Term(int(match[1]), int(match[2], 16)) if match is not None else None)
+
+    def __str__(self) -> str:
+        return str(self.lsn) if self.term is None else f"{self.lsn}@{self.term.number}-{self.term.term_id:x}"
 
 
 @dataclass(frozen=True, slots=True)

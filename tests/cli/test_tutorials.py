@@ -84,7 +84,7 @@ New Standby: localhost:5432
 @pytest.fixture
 def local(tmp_path: Path, program: Callable[[str], str]) -> Iterator[Walkthrough]:
     """Part 2 of the hands-on tutorial, steps 1 to 3: three nodes, each in a terminal of its own."""
-    tour = Walkthrough(tmp_path, LOCAL_PORTS, {"/tmp/heliosdb-ha": "ha", "/tmp/workload": "workload"}, program)
+    tour = Walkthrough(tmp_path, LOCAL_PORTS, {"/tmp/heliosdb-ha": "ha"}, program)
     tour.export(f"export HELIOSDB_BIN={tmp_path}/bin/heliosdb-nano")
     try:
         assert tour.run("mkdir -p /tmp/heliosdb-ha/{primary,standby-sync,standby-async}") == ""
@@ -165,7 +165,7 @@ def test_switchover_under_load(local: Walkthrough) -> None:
     bench = local.terminal("pgbench -n -h localhost -p 5442 -U helios -c 4 -j 2 -T 8 -f load.sql heliosdb")
     workload = local.terminal(
         "heliosdb-nano workload run --host localhost --port 5442 --duration 8 --interval 0.2 "
-        "--ledger /tmp/workload.ledger"
+        "--ledger /tmp/heliosdb-ha/workload.ledger"
     )
 
     def count(port: int) -> int:

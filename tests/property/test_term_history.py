@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from helios_cli.engine.errors import LogDamaged
 from helios_cli.engine.log.history import History, TermStart
-from helios_cli.engine.types import Lsn, Term
+from helios_cli.engine.types import Lsn, Term, Token
 
 Log = list[Term]
 """The term of each record; a record is ten bytes."""
@@ -87,3 +87,39 @@ def test_bytes_that_are_no_history_are_refused(data: bytes) -> None:
     except LogDamaged:
         return
     assert history.to_bytes() == data
+
+
+@given(two_logs())
+def test_a_token_holds_where_the_log_has_that_very_record(logs: tuple[Log, Log]) -> None:
+    one, other = logs
+    history = history_of(other)
+    for count, term in enumerate(one, 1):
+        token = Token(Lsn(count * RECORD), term)
+        assert history_of(one).holds(token)
+        assert history_of(one).token(token.lsn) == token
+        known = history.holds(token)
+        if count <= len(other):
+            assert known is (other[:count] == one[:count] if term in other else _newer(term, other))
+        elif term == (other[-1] if other else None):
+            assert known  # It is to come.
+        else:
+            assert known is _newer(term, other)
+    assert history.holds(Token(Lsn(10**9))) and history.holds(Token(Lsn(0), Term(99)))
+
+
+def _newer(term: Term, log: Log) -> bool | None:
+    """None when the log has heard of no term of that number or a later one, so that it may still come."""
+    return None if all(one.number < term.number for one in log) else False
+
+
+@pytest.mark.parametrize("text", ["0/0", "16/B3748D0", "0/A@1-0", "1/FFFFFFFF@12-9f86d081884c7d65"])
+def test_tokens_are_read_back(text: str) -> None:
+    token = Token.parse(text)
+    assert str(token) == text
+    assert Token.parse(text.lower()) == token
+
+
+@pytest.mark.parametrize("text", ["", "soon", "0/0@", "0/0@1", "0/0@0-1", "0/0@1-", "0/0@1-g", "@1-1", "0/0@1-1 "])
+def test_what_is_no_token(text: str) -> None:
+    with pytest.raises(ValueError):
+        Token.parse(text)

@@ -1,18 +1,21 @@
-"""A TCP link through this process that a test can cut and mend."""
+"""A TCP link through this process that a test can cut and mend, and that may be slow in one direction."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 import threading
+import time
 from types import TracebackType
 
 
 class TcpLink:
     """Forwards connections to a port of this machine while it is not cut."""
 
-    def __init__(self, target_port: int) -> None:
+    def __init__(self, target_port: int, *, answers_later_s: float = 0.0) -> None:
+        """``answers_later_s``: how much later what the target sends comes out here."""
         self._target_port = target_port
+        self._answers_later_s = answers_later_s
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self._lock = threading.Lock()
@@ -68,12 +71,13 @@ class TcpLink:
             far.settimeout(None)
             with self._lock:
                 self._open.update((near, far))
-            self._start(self._forward, near, far)
-            self._start(self._forward, far, near)
+            self._start(self._forward, near, far, 0.0)
+            self._start(self._forward, far, near, self._answers_later_s)
 
-    def _forward(self, source: socket.socket, target: socket.socket) -> None:
+    def _forward(self, source: socket.socket, target: socket.socket, later_s: float) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
+                time.sleep(later_s)
                 target.sendall(data)
         _shut(source)
         _shut(target)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from helios_cli.engine.errors import LogDamaged
-from helios_cli.engine.types import Lsn, Term
+from helios_cli.engine.types import Lsn, Term, Token
 
 _COUNT: Final = struct.Struct("<I")
 _ENTRY: Final = struct.Struct("<QQQ")
@@ -61,6 +61,24 @@ class History:
                 break
             found = entry.term
         return found
+
+    def holds(self, token: Token) -> bool | None:
+        """Whether this log has, or comes to have, what a token stands for.
+
+        False: it went another way before that. None: it has not heard of the token's term yet.
+        """
+        if token.term is None or not token.lsn:
+            return True
+        for index, entry in enumerate(self.starts):
+            if entry.term == token.term:
+                return token.lsn <= self._end_of(index, token.lsn)
+            if entry.term.number >= token.term.number:
+                return False
+        return None
+
+    def token(self, lsn: Lsn) -> Token:
+        """The token of the state that ends at ``lsn``."""
+        return Token(lsn, self.term_at(Lsn(lsn - 1)) if lsn else None)
 
     def fork(self, end: Lsn, other: History, other_end: Lsn) -> Lsn:
         """Up to where two logs are the same: one that ends at ``end`` with this history, and the other.

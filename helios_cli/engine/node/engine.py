@@ -15,6 +15,7 @@ import apsw
 
 from helios_cli.engine.config.settings import Settings
 from helios_cli.engine.errors import DiskFull, HeliosError, IoFailed, NotServing, ReadOnlyError, SerializationFailure
+from helios_cli.engine.log.history import History
 from helios_cli.engine.node.channels import Channels
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.cluster_settings import CLUSTER_SETTINGS, cluster_setting
@@ -30,7 +31,7 @@ from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.plan_cache import PlanCache
 from helios_cli.engine.sql.planner import Planner
 from helios_cli.engine.sql.variables import Variable, format_duration
-from helios_cli.engine.storage.access import is_short
+from helios_cli.engine.storage.access import is_short, reads_data
 from helios_cli.engine.storage.catalog import DEFAULT_PATH, SqliteCatalog
 from helios_cli.engine.storage.database import Database
 from helios_cli.engine.storage.io_errors import errno_of, is_no_room
@@ -53,6 +54,7 @@ INLINE_READ_SECONDS: Final = 0.004
 """Time after which SQLite interrupts a query on the loop; it then starts over on a thread."""
 
 INLINE: Final = "inline"
+READS_DATA: Final = "reads data"
 """Key in a plan's cache: whether it may run on the loop."""
 
 DISK_FULL_POLL_SECONDS: Final = 1.0
@@ -133,6 +135,10 @@ class Engine:
         """Asks the cluster whether this node leads; None without a node."""
         self.forwarder: QueryForwarder | None = None
         """Takes writes to the primary; None when this node leads, or is a standby that refuses them."""
+        self.history: Callable[[], History] = History
+        """Which term wrote which part of the log; none without a node."""
+        self.settles_reads = False
+        """A standby of D in sync mode: what is applied here may have been acknowledged to somebody."""
         self.errors_unexpected = 0
         self._io_failure_told = float("-inf")
         self.planner = Planner()
@@ -157,6 +163,13 @@ class Engine:
         answer = plan.cache.get(INLINE)
         if answer is None:
             answer = plan.cache[INLINE] = is_short(self.database.ring.current.connection, plan)
+        return bool(answer)
+
+    def reads_data(self, plan: Plan) -> bool:
+        """Whether the answer to a query depends on the database, and not on the node alone."""
+        answer = plan.cache.get(READS_DATA)
+        if answer is None:
+            answer = plan.cache[READS_DATA] = reads_data(self.database.ring.current.connection, plan)
         return bool(answer)
 
     def _current_reader(self) -> apsw.Connection:
@@ -205,6 +218,8 @@ class Engine:
         if refusal is None and self.forwarder is not None:
             forwarder, self.forwarder = self.forwarder, None
             forwarder.close()
+        if refusal is None:
+            self.settles_reads = False
         for session in tuple(self.sessions.values()):
             session.report_role()
 

@@ -309,6 +309,8 @@ def _read_committed(frontend: Frontend, answer: Answer, binds: Sequence[Any], he
     pipeline = frontend.engine.pipeline
     if frontend.session.floor_seq > pipeline.committed_seq or frontend.session.gate is not None:
         return False
+    if frontend.engine.settles_reads and pipeline.applied_lsn() > pipeline.committed_lsn:
+        return False
     reader = pipeline.reader()
     return reader is not None and _read(frontend, answer, reader.execute, binds, head, ready)
 

@@ -22,6 +22,7 @@ from helios_cli.engine.replication import messages
 from helios_cli.engine.replication.acceptance import may_follow
 from helios_cli.engine.replication.config import ClusterConfig
 from helios_cli.engine.replication.lag import ClockOffset
+from helios_cli.engine.replication.rule import SyncMode
 from helios_cli.engine.storage import copytarget
 from helios_cli.engine.storage.database import Commit
 from helios_cli.engine.types import Lsn, Term
@@ -112,7 +113,10 @@ class Following:
         """Whether writes go on to the primary: a matter of this node's class, or else of the cluster's mode."""
         config = self._config = self._node.store.configs.newest
         mode = self._replication.own_class or (config.mode.value if config is not None else "")
-        self._node.engine.forwarder = self.forwarder if mode in FORWARDING_MODES else None
+        engine = self._node.engine
+        engine.forwarder = self.forwarder if mode in FORWARDING_MODES else None
+        in_sync = config is not None and self._replication.node_id in config.in_sync
+        engine.settles_reads = in_sync and config is not None and config.mode is SyncMode.SYNC
 
     async def stop(self, *, finish: bool) -> None:
         """Follow no longer. With ``finish`` all that was received is flushed and applied first."""

@@ -211,6 +211,7 @@ class Node:
         self.setup.hooks.engine = self.engine
         self.replication = Replication(self, role)
         self.engine.cluster_view, self.engine.events = self.replication.view, self.events
+        self.engine.history = lambda: self.store.timeline.history
         self.checkpointer = Checkpointer(
             store,
             self.database,

@@ -96,6 +96,8 @@ class ReadJob:
         self.pins = pins
         """Opens a snapshot of its own on ``connection`` and ends it, unless a transaction is open there."""
         self.borrowed = False
+        self.shows_data = True
+        """What it reads is of the database, so that it may be sent when that is committed, and no earlier."""
         self._cursor: apsw.Cursor | None = None
         self._batch_rows = BATCH_ROWS_FIRST
 

@@ -141,6 +141,7 @@ class Reads(Commits):
 
     def _start_job(self, portal: Portal, rows_max: int, connection: apsw.Connection | None) -> bool:
         job = self.new_job(portal.plan.steps[0], portal.binds, portal.encoder(), connection)
+        job.shows_data = self.engine.reads_data(portal.plan)
         portal.job = job
         self.session.arm_timeouts()
         if connection is None:
@@ -189,7 +190,7 @@ class Reads(Commits):
             self._end_job(portal)
             self.session.clean_up()
             return
-        if job.seq > self.engine.pipeline.committed_seq:
+        if job.shows_data and job.seq > self.engine.pipeline.committed_seq:
             self.engine.pipeline.after_seq(job.seq, lambda: self._fetched(portal, data, rows_left, count))
             return
         portal.send_description()

@@ -19,7 +19,7 @@ from helios_cli.engine.node.forward_link import ForwardLink, PrimaryLost
 from helios_cli.engine.node.forwarder import QueryForwarder, RoleChanged
 from helios_cli.engine.node.relay_requests import HELD_MAX, RelayRequests, unasked
 from helios_cli.engine.replication.forwarding import EVENT
-from helios_cli.engine.types import Lsn
+from helios_cli.engine.types import Token
 from helios_cli.engine.wire import backend, client
 
 if TYPE_CHECKING:
@@ -255,7 +255,7 @@ class Relay(RelayRequests):
         """A ParameterStatus; whether it is for the client."""
         name, value = client.parse_status(message[5:])
         if name == "helios.lsn":
-            consistency.wrote(self.session, Lsn.parse(value))
+            consistency.wrote(self.session, Token.parse(value))
             return False
         if name == EVENT:
             self._event(json.loads(value))

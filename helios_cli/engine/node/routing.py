@@ -126,7 +126,7 @@ def no_temporary_tables() -> ReadOnlyError:
 def _early(session: Session, sql: str) -> bool:
     """Whether a wait comes before planning: the state that was asked for may have another schema."""
     gate = session.gate
-    if gate is None or not gate.min_lsn or _is_inside_snapshot(session):
+    if gate is None or not gate.least.lsn or _is_inside_snapshot(session):
         return False
     match = _FIRST_WORD.match(sql)
     return match is not None and match[1].lower() not in _CONTROLS
@@ -139,10 +139,12 @@ def _is_inside_snapshot(session: Session) -> bool:
 
 def _sees_state(session: Session, plan: Plan) -> bool:
     """Whether a statement takes a snapshot that the session's wishes are about."""
-    if session.gate is None or _is_inside_snapshot(session):
+    if _is_inside_snapshot(session) or not (session.gate is not None or consistency.must_settle(session)):
         return False
     if plan.kind is Kind.UTILITY:
         return isinstance(plan.action, actions.Execute | actions.DeclareCursor)
+    if session.gate is None and plan.kind is Kind.READ and not session.engine.reads_data(plan):
+        return False
     return plan.kind is not Kind.EMPTY
 
 

@@ -19,7 +19,7 @@ from helios_cli.engine.node.transaction import Transaction
 from helios_cli.engine.node.writer import TokenRequest
 from helios_cli.engine.sql.variables import BY_NAME, canonical, find, parse_duration_ms, parse_search_path
 from helios_cli.engine.storage.catalog import DEFAULT_PATH
-from helios_cli.engine.types import Lsn
+from helios_cli.engine.types import Lsn, Token
 from helios_cli.engine.wire import backend
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ _UNUSUAL: Final = ("synchronous_commit", "statement_timeout", "lock_timeout", "d
 
 class SessionState:
     """The state of one authenticated client."""
+
+    let_through = False
+    """The statement in hand has waited for all that it had to see."""
 
     def __init__(self, engine: Engine, sink: Sink, *, user: str, database: str, pid: int, secret: bytes) -> None:
         self.engine = engine
@@ -68,8 +71,8 @@ class SessionState:
         self.copy: TakesBytes | None = None
         self.floor_seq = 0
         """Its own last commit that it did not wait for; its next read does."""
-        self.floor_lsn = Lsn(0)
-        """What it must have seen at least: the primary's LSN behind its own forwarded writes."""
+        self.floors: list[Token] = []
+        """Where the primary was behind its own forwarded writes: the newest of each term, until it was seen here."""
         self.gate: ReadGate | None = None
         """What its reads wait for; None: nothing."""
         self.report_lsn = False
@@ -109,6 +112,11 @@ class SessionState:
         self.planned_apart: PlannedApart | None = None
         """A long text that a thread has planned, for the message that brought it."""
         self.timers: dict[str, asyncio.TimerHandle] = {}
+
+    @property
+    def floor_lsn(self) -> Lsn:
+        """What it must have seen at least; 0 before it has written anything through this node."""
+        return max((token.lsn for token in self.floors), default=Lsn(0))
 
     def show(self, name: str) -> str:
         """The value of a parameter. Raises SqlError 42704."""

@@ -223,7 +223,7 @@ def computed_variable(session: Session, folded: str) -> str | None:
     if folded == "session_authorization":
         return session.user
     if folded == "helios.lsn":
-        return str(consistency.seen_lsn(session))
+        return str(consistency.seen(session))
     return None
 
 

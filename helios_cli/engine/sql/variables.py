@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from helios_cli.engine.errors import SqlError
-from helios_cli.engine.types import Lsn
+from helios_cli.engine.types import Token
 
 _DURATION: Final = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d)?\s*")
 _DURATION_MS: Final = {"us": 0.001, "ms": 1.0, "s": 1000.0, "min": 60_000.0, "h": 3_600_000.0, "d": 86_400_000.0}
@@ -142,12 +142,12 @@ def _synchronous_commit(name: str, value: str) -> str:
 def _lsn(name: str, value: str) -> str:
     text = value.strip()
     try:
-        return str(Lsn.parse(text)) if text else ""
+        return str(Token.parse(text)) if text else ""
     except ValueError:
         raise SqlError(
             f'invalid value for parameter "{name}": "{value}"',
             sqlstate="22023",
-            hint="An LSN is written as SHOW helios.lsn does: 0/16B3748.",
+            hint="It is written as SHOW helios.lsn does, 0/16B3748@2-9f86d081884c7d65, or as an LSN alone.",
         ) from None
 
 
@@ -204,8 +204,8 @@ _VARIABLES: Final = (
     Variable("enable_seqscan", "on", _boolean),
     Variable("extra_float_digits", "1", _integer(-15, 3)),
     Variable("geqo", "on", _boolean),
-    Variable("helios.lsn", "0/0", _read_only, False, "LSN of the state that this session has seen at least."),
-    Variable("helios.min_lsn", "", _lsn, False, "LSN that a node must show before it answers a query; empty: any."),
+    Variable("helios.lsn", "0/0", _read_only, False, "State that this session has seen at least: LSN and term."),
+    Variable("helios.min_lsn", "", _lsn, False, "State that a node must show before it answers a query; empty: any."),
     Variable("helios.min_lsn_timeout", "5s", _duration, False, "Longest wait of a query for the state it wants."),
     Variable("helios.read_consistency", "session", _one_of(*READ_LEVELS), False, "How new a state queries must see."),
     Variable("helios.report_lsn", "off", _boolean, False, "Tell the client of helios.lsn with every commit."),

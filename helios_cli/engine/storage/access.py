@@ -13,6 +13,7 @@ from typing import Any, Final
 import apsw
 
 from helios_cli.engine.sql.plan import Kind, Plan
+from helios_cli.engine.storage import system_columns_cluster
 
 _STEP_OK: Final = re.compile(
     r"SEARCH .* USING (COVERING INDEX|INDEX|INTEGER PRIMARY KEY|PRIMARY KEY|AUTOMATIC)\b.*"
@@ -31,6 +32,9 @@ SHORT_TEXT_MAX: Final = 32 * 1024
 """Characters of a statement that may run on the loop: SQLite compiles some 10 MB a second, on whatever thread it is."""
 _WRITES_ROWS: Final = frozenset(("Delete", "Insert", "IdxDelete", "IdxInsert"))
 _STARTS_SCAN: Final = frozenset(("Rewind", "Last"))
+_OPENS_TABLE: Final = frozenset(("OpenRead", "OpenWrite", "ReopenIdx"))
+_SYSTEM_NAME: Final = re.compile(r'"((?:pg_catalog|information_schema)\.\w+)"')
+_CLUSTER_VIEWS: Final = frozenset(f"pg_catalog.{name}" for name in system_columns_cluster.NAMES)
 _PARAMETER: Final = re.compile(r"\?([0-9]+)")
 _CALL: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\(")
 """The planner writes a call without a space before its parenthesis, and nothing else that way."""
@@ -68,6 +72,22 @@ def is_short(connection: apsw.Connection, plan: Plan) -> bool:
     if not rows and plan.tag in _CLEARING:
         return False
     return all(_STEP_OK.fullmatch(str(detail)) and not _RANGE.search(str(detail)) for *_, detail in rows)
+
+
+def reads_data(connection: apsw.Connection, plan: Plan) -> bool:
+    """Whether a query opens a table, or a catalog that tells of them; the views about the cluster do not.
+
+    ``connection`` has the schema the plan was made for. True also for whatever SQLite refuses to explain.
+    """
+    try:
+        opened = [(str(row[1]), row[4]) for row in _explain(connection, plan.steps[0], [None] * bind_count(plan))]
+    except apsw.Error:
+        return True
+    if any(opcode in _OPENS_TABLE and database == 0 for opcode, database in opened):
+        return True
+    if not any(opcode == "VOpen" for opcode, _ in opened):
+        return False
+    return not _CLUSTER_VIEWS.issuperset(_SYSTEM_NAME.findall(plan.steps[0]))
 
 
 def _explain(connection: apsw.Connection, what: str, binds: list[None]) -> list[Any]:

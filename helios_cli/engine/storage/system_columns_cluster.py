@@ -5,6 +5,7 @@ Written as ``system_columns_pg`` is: name, OID and kind, then the columns; ``?``
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 RELATIONS: Final = """\
@@ -33,3 +34,6 @@ helios_events 15108 v: id int8?, occurred_at timestamptz?, node_id text?, severi
 helios_topology 15109 v: node_id text?, role text?, mode text?, state text?, pg_address text?, native_address text?,
   http_address text?, follows text?, term int8?, lsn pg_lsn?, in_sync bool?, is_local bool?
 """
+
+NAMES: Final = tuple(re.findall(r"^(\w+) \d+ v:", RELATIONS, re.MULTILINE))
+"""Their names."""
