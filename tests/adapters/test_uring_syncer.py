@@ -97,6 +97,10 @@ class Rig:
         for _ in range(count):
             self.syncer.submit(self.record(), len(self.records) - 1)
 
+    def stop(self) -> None:
+        self.syncer.leave_loop()
+        self.syncer.stop()
+
     async def all_flushed(self) -> None:
         async with asyncio.timeout(20):
             while len(self.flushed) < len(self.records) and not self.failures:
@@ -128,7 +132,7 @@ def test_records_are_durable_in_order_across_segments(tmp_path: Path) -> None:
         # Many records at once are one sync.
         assert 20 < rig.syncer.sync_count < len(rig.records)
         assert rig.on_disk() == rig.records
-        rig.syncer.stop()
+        rig.stop()
 
     run(body)
 
@@ -140,7 +144,7 @@ def test_stopping_flushes_what_is_queued(tmp_path: Path) -> None:
         rig.submit(3)
         await asyncio.sleep(0)
         rig.submit(40)
-        rig.syncer.stop()
+        rig.stop()
         assert rig.on_disk() == rig.records
         await rig.all_flushed()
         assert rig.flushed == list(range(43))
@@ -169,7 +173,7 @@ def test_a_thread_that_drains_may_append_by_itself(tmp_path: Path) -> None:
             while 7 not in rig.flushed:
                 await asyncio.sleep(0.001)
         assert rig.log.flushed == rig.made.lsn
-        rig.syncer.stop()
+        rig.stop()
         assert rig.on_disk() == rig.records
 
     run(body)
@@ -192,7 +196,7 @@ def test_the_loop_itself_may_drain_and_hears_of_it_later(tmp_path: Path) -> None
             await rig.all_flushed()
         assert sorted(rig.flushed) == list(range(len(rig.records)))
         assert rig.log.segment_count > 1
-        rig.syncer.stop()
+        rig.stop()
         assert rig.on_disk() == rig.records
 
     run(body)
@@ -211,7 +215,7 @@ def test_a_write_that_fails_is_the_last(tmp_path: Path) -> None:
         assert rig.flushed == []
         with pytest.raises(IoFailed):
             rig.log.write(late)
-        rig.syncer.stop()
+        rig.stop()
 
     run(body)
 
@@ -222,7 +226,7 @@ def test_a_failure_ends_the_wait_of_a_thread(tmp_path: Path) -> None:
         rig.submit()
         with pytest.raises(Exception, match="can no longer be written"):
             await asyncio.to_thread(rig.syncer.drain)
-        rig.syncer.stop()
+        rig.stop()
 
     run(body)
 
@@ -253,7 +257,7 @@ def test_what_the_kernel_leaves_undone_a_thread_writes(tmp_path: Path, result: i
         assert threads == {"log-syncer"}
         # A way that was refused is not tried again; a short write says nothing of the next one.
         assert uring.starts == (6 if result > 0 else 1)
-        rig.syncer.stop()
+        rig.stop()
         assert rig.on_disk() == rig.records
 
     run(body)

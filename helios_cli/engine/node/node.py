@@ -423,6 +423,7 @@ class Node:
             await self._http.stop()
         self.loop_monitor.stop()
         # What the threads have told the loop last is heard before anything that it is about is closed.
+        self.pipeline.leave_loop()
         await engine.loop.run_in_executor(None, self._end_threads)
         await engine.loop.run_in_executor(None, self._close)
         log.info("stopped")

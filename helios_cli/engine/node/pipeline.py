@@ -245,8 +245,12 @@ class CommitPipeline:
             self.after_latest(reached.set)
             await reached.wait()
 
+    def leave_loop(self) -> None:
+        """On the loop, before :meth:`stop`: from now on nothing is submitted."""
+        self._syncer.leave_loop()
+
     def stop(self) -> None:
-        """Flush what is in flight and end the syncer's thread."""
+        """On any thread: flush what is in flight and end the syncer's thread."""
         self._syncer.stop()
 
     def _flushed_on_thread(self, commits: list[Commit]) -> None:

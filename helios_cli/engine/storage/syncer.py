@@ -61,6 +61,9 @@ class Syncer(Generic[Token]):
             if not self._thread.is_alive():
                 raise OutcomeUnknown("the page log can no longer be written")
 
+    def leave_loop(self) -> None:
+        """Nothing: the loop has no part in it."""
+
     def stop(self) -> None:
         """Flush what is queued and end the thread."""
         self._put(None)

@@ -91,10 +91,13 @@ class UringSyncer(Generic[Token]):
         self._wait_for_kernel(lambda tokens: self._loop.call_soon(self._on_flushed, tokens))
         self._thread.drain()
 
-    def stop(self) -> None:
-        """Flush what is queued; nothing is submitted after that."""
+    def leave_loop(self) -> None:
+        """On the loop, before :meth:`stop`: wait for the kernel's write; the thread does the rest."""
         self._wait_for_kernel(self._on_flushed)
         self._leave_uring()
+
+    def stop(self) -> None:
+        """On any thread: flush what is queued and end the thread; nothing is submitted after that."""
         self._thread.stop()
 
     def _wait_for_kernel(self, flushed: Callable[[list[Token]], object]) -> None:
