@@ -1,4 +1,4 @@
-"""Changing who leads: asking the others, taking the lead, giving it away."""
+"""Changing who leads: asking the others, and taking the lead."""
 
 from __future__ import annotations
 
@@ -27,9 +27,6 @@ ASK_S: Final = 1.5
 
 HEARD_S: Final = 1.0
 """A primary that was heard of within this time is there."""
-
-TAKE_BACK_S: Final = 5.0
-"""A node that gave the lead away and hears nothing of the new primary for so long tries to take it back."""
 
 
 class PromotionRefused(HeliosError):
@@ -176,66 +173,8 @@ def _refuse(verdict: Verdict, *, allow_data_loss: bool) -> None:
         raise PromotionRefused(verdict.reason, hint=verdict.hint or None)
 
 
-# Switchover ----------------------------------------------------------------------------------------------------------
-
-
-def choose_target(replication: Replication, wanted: str) -> str:
-    """The standby that a switchover goes to.
-
-    Raises:
-        PromotionRefused: there is none that could lead without loss.
-    """
-    streamers = replication.replicator.streamers
-    config = replication.config
-    if wanted and wanted not in streamers:
-        known = ", ".join(sorted(streamers)) or "nobody"
-        raise PromotionRefused(
-            f"node {wanted} does not follow this primary", hint=f"Choose one that does; now: {known}."
-        )
-    fit = [node for node in ([wanted] if wanted else sorted(streamers)) if node in config.in_sync]
-    if not fit:
-        who = f"the copies of node {wanted} do not count" if wanted else "no standby's copies count"
-        raise PromotionRefused(f"{who} in mode {config.mode.value}", hint="heliosdb-nano topology shows whose do.")
-    return max(fit, key=lambda node: streamers[node].progress.applied)
-
-
 def not_the_primary(replication: Replication) -> PromotionRefused:
     """The refusal of what only a primary does; its hint names the one that this node follows."""
     upstream = replication.following.upstream if replication.following is not None else None
     hint = f"Ask {upstream.host}:{upstream.http_port}." if upstream is not None and upstream.node_id else None
     return PromotionRefused(f"node {replication.node_id} is not the primary", hint=hint)
-
-
-async def switchover(replication: Replication, *, to: str, timeout_s: float, dry_run: bool) -> Mapping[str, Any]:
-    """Give the lead to a standby: drain, wait until it has everything, hand over, follow it.
-
-    Raises:
-        PromotionRefused: this node does not lead; no standby can; or a step failed, and this node leads on.
-    """
-    if not replication.is_leading:
-        raise not_the_primary(replication)
-    target = choose_target(replication, to)
-    streamer = replication.replicator.streamers[target]
-    lag = replication.replicator.recent.end - streamer.progress.applied
-    gap_ms = round(20 + 4 * streamer.echo_us / 1000 + lag / 20_000, 1)
-    plan = {
-        "from": replication.node_id,
-        "to": target,
-        "lag_bytes": lag,
-        "expected_write_gap_ms": gap_ms,
-        "steps": [
-            f"hold new writes on {replication.node_id}, wait for the transaction that writes now",
-            f"wait until {target} has applied everything",
-            f"{target} takes a new term and leads",
-            f"{replication.node_id} follows {target}",
-        ],
-    }
-    if dry_run:
-        return plan | {"result": f"the lead can go from {replication.node_id} to {target}", "dry_run": True}
-    began = replication.now()
-    await replication.hand_over(target, timeout_s)
-    return plan | {
-        "result": f"node {target} is the primary of term {replication.term()}",
-        "took_ms": round((replication.now() - began) * 1000, 1),
-        "term": replication.term().number,
-    }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from helios_cli.engine.config.roles import Role
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.log.history import History
-from helios_cli.engine.node import binding, promotion, report
+from helios_cli.engine.node import binding, handover, promotion, report
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.cluster_meter import ClusterMeter
 from helios_cli.engine.node.cluster_view import cluster_view
@@ -34,7 +34,6 @@ from helios_cli.engine.replication.view import ClusterView
 from helios_cli.engine.storage import copytarget, rewind
 from helios_cli.engine.storage.membership import save_role
 from helios_cli.engine.types import Lsn, Term
-from helios_cli.engine.wire.peer import Kind
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.node import Node
@@ -180,7 +179,7 @@ class Replication:
             self._lead((self.config,))
             return
         applied = self.node.store.recovery.applied
-        self._follow(applied)
+        self.follow(applied)
         if self.role.name != "standby":
             self.later(self._lead_again())
             self.node.engine.loop.call_later(LEAD_AGAIN_S, self.has_state.set)
@@ -241,7 +240,8 @@ class Replication:
 
     # Roles -----------------------------------------------------------------------------------------------------------
 
-    def _follow(self, applied: Lsn) -> None:
+    def follow(self, applied: Lsn) -> None:
+        """Follow whom the role names, from a database that is at ``applied``."""
         self.following = Following(self, applied, self._addresses)
         self.following.begin()
 
@@ -262,7 +262,8 @@ class Replication:
             raise PromotionRefused("the cluster's configuration is changed on its primary")
         self.leading.change(**{name: value})
 
-    def _become(self, role: Role) -> None:
+    def become(self, role: Role) -> None:
+        """Have this role from now on; on disk when this returns."""
         self.role = role
         save_role(self.node.store.files, self.node.store.control_dir, role)
 
@@ -279,7 +280,7 @@ class Replication:
             following.close()
         node.lead_term(term)
         config = self.config
-        self._become(Role("primary"))
+        self.become(Role("primary"))
         self._lead((config_by_force(config, self.member(), lost),) if by_force else self.open_configs)
         self.takes_lead = False
         leading = self.leading
@@ -326,12 +327,12 @@ class Replication:
         """Another node leads: follow it."""
         if self.following is None:
             self.node.event("deposed", f"node {node_id} is the primary now: this node follows it", severity="warning")
-            self._become(Role("standby", host, port))
+            self.become(Role("standby", host, port))
             self.node.begin_again("another node leads")
             return
         if (self.role.primary_host, self.role.primary_port) == (host, port) and self.role.name == "standby":
             return
-        self._become(Role("standby", host, port))
+        self.become(Role("standby", host, port))
         self.node.event("retargeted", f"following {node_id} at {host}:{port}", primary=node_id)
         self.following.receiver.hurry()
 
@@ -341,84 +342,13 @@ class Replication:
             return await promotion.promote(self, allow_data_loss=allow_data_loss, dry_run=dry_run)
 
     async def switchover(self, *, to: str = "", timeout_s: float = 10.0, dry_run: bool = False) -> Any:
-        """Give the lead to a standby; see :func:`promotion.switchover`."""
+        """Give the lead to a standby; see :func:`handover.switchover`."""
         async with self.changing:
-            return await promotion.switchover(self, to=to, timeout_s=timeout_s, dry_run=dry_run)
-
-    async def hand_over(self, target: str, timeout_s: float) -> None:
-        """Hold the writer, let ``target`` catch up, give it the lead, and follow it.
-
-        Raises:
-            PromotionRefused: a step took too long; this node leads on.
-        """
-        queue = self.node.engine.queue
-        try:
-            async with asyncio.timeout(timeout_s):
-                await queue.acquire_async(first=True)
-        except TimeoutError:
-            raise PromotionRefused(
-                f"the transaction that writes now did not end within {timeout_s:g} s",
-                hint="End it, or raise the timeout; this node leads on.",
-            ) from None
-        try:
-            streamer, end = await self._drained(target, timeout_s)
-            # On disk before this node leads no longer: a restart must not lead again by itself.
-            self._become(Role("standby"))
-            leading, self.leading = self.leading, None
-            assert leading is not None
-            leading.close()
-            self._follow(end)
-            streamer.link.send(Kind.TAKE_OVER, messages.TakeOver(self.node_id, end).to_body())
-        finally:
-            queue.release()
-        deadline = self.now() + promotion.TAKE_BACK_S
-        while not self.role.primary_host:
-            await asyncio.sleep(0.002)
-            if self.now() > deadline:
-                await self._take_back(target)
-                raise PromotionRefused(f"node {target} did not take the lead; this node leads on")
-
-    async def _drained(self, target: str, timeout_s: float) -> tuple[WalStreamer, Lsn]:
-        """Wait until ``target`` has applied everything; its stream, and the end of the log. The writer is held."""
-        node = self.node
-        try:
-            async with asyncio.timeout(timeout_s):
-                await node.pipeline.quiesce()
-                end = node.database.records.lsn
-                streamer = self.replicator.streamers.get(target)
-                while streamer is None or streamer.progress.applied < end:
-                    await asyncio.sleep(0.001)
-                    streamer = self.replicator.streamers.get(target)
-        except TimeoutError:
-            raise PromotionRefused(
-                f"node {target} did not catch up within {timeout_s:g} s",
-                hint="heliosdb-nano topology shows its lag; this node leads on.",
-            ) from None
-        return streamer, end
-
-    async def _take_back(self, target: str) -> None:
-        """The standby did not take the lead: lead on in a new term, unless it did after all."""
-        answers = await promotion.survey(self, promise=False)
-        for answer in answers:
-            if answer.node_id == target and answer.role == "primary":
-                self.retarget(answer.node_id, answer.primary_host, answer.primary_native_port)
-                return
-        await promotion.take_lead(self, floor=max((answer.term for answer in answers), default=0))
+            return await handover.switchover(self, to=to, timeout_s=timeout_s, dry_run=dry_run)
 
     def take_over(self, message: messages.TakeOver) -> None:
         """The primary gives its place to this node."""
-        self.later(self._take_over(message))
-
-    async def _take_over(self, message: messages.TakeOver) -> None:
-        async with self.changing:
-            following = self.following
-            if following is None or following.applicator.applied != message.end_lsn:
-                log.warning("node %s gives the lead away, but this node is not at %s", message.node_id, message.end_lsn)
-                return
-            try:
-                await promotion.take_lead(self)
-            except HeliosError as error:
-                log.warning("node %s gave the lead away, and this node cannot take it: %s", message.node_id, error)
+        self.later(handover.take_over(self, message))
 
     def must_rewind(self, fork: Lsn, history: History) -> None:
         """The own log has records behind ``fork`` that the primary has not: the next life begins by going back."""

@@ -1,0 +1,155 @@
+"""Switchover: one node gives the lead away, another takes it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from helios_cli.engine.config.roles import Role
+from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.node.promotion import PromotionRefused, not_the_primary, survey, take_lead
+from helios_cli.engine.node.streamer import WalStreamer
+from helios_cli.engine.replication import messages
+from helios_cli.engine.types import Lsn
+from helios_cli.engine.wire.peer import Kind
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.replication import Replication
+
+log = logging.getLogger(__name__)
+
+TAKE_BACK_S: Final = 5.0
+"""A node that gave the lead away and hears nothing of the new primary for so long tries to take it back."""
+
+
+def choose_target(replication: Replication, wanted: str) -> str:
+    """The standby that a switchover goes to.
+
+    Raises:
+        PromotionRefused: there is none that could lead without loss.
+    """
+    streamers = replication.replicator.streamers
+    config = replication.config
+    if wanted and wanted not in streamers:
+        known = ", ".join(sorted(streamers)) or "nobody"
+        raise PromotionRefused(
+            f"node {wanted} does not follow this primary", hint=f"Choose one that does; now: {known}."
+        )
+    fit = [node for node in ([wanted] if wanted else sorted(streamers)) if node in config.in_sync]
+    if not fit:
+        who = f"the copies of node {wanted} do not count" if wanted else "no standby's copies count"
+        raise PromotionRefused(f"{who} in mode {config.mode.value}", hint="heliosdb-nano topology shows whose do.")
+    return max(fit, key=lambda node: streamers[node].progress.applied)
+
+
+async def switchover(replication: Replication, *, to: str, timeout_s: float, dry_run: bool) -> Mapping[str, Any]:
+    """Give the lead to a standby: drain, wait until it has everything, hand over, follow it.
+
+    Raises:
+        PromotionRefused: this node does not lead; no standby can; or a step failed, and this node leads on.
+    """
+    if not replication.is_leading:
+        raise not_the_primary(replication)
+    target = choose_target(replication, to)
+    streamer = replication.replicator.streamers[target]
+    lag = replication.replicator.recent.end - streamer.progress.applied
+    gap_ms = round(20 + 4 * streamer.echo_us / 1000 + lag / 20_000, 1)
+    plan = {
+        "from": replication.node_id,
+        "to": target,
+        "lag_bytes": lag,
+        "expected_write_gap_ms": gap_ms,
+        "steps": [
+            f"hold new writes on {replication.node_id}, wait for the transaction that writes now",
+            f"wait until {target} has applied everything",
+            f"{target} takes a new term and leads",
+            f"{replication.node_id} follows {target}",
+        ],
+    }
+    if dry_run:
+        return plan | {"result": f"the lead can go from {replication.node_id} to {target}", "dry_run": True}
+    began = replication.now()
+    await hand_over(replication, target, timeout_s)
+    return plan | {
+        "result": f"node {target} is the primary of term {replication.term()}",
+        "took_ms": round((replication.now() - began) * 1000, 1),
+        "term": replication.term().number,
+    }
+
+
+async def hand_over(replication: Replication, target: str, timeout_s: float) -> None:
+    """Hold the writer, let ``target`` catch up, give it the lead, and follow it.
+
+    Raises:
+        PromotionRefused: a step took too long; this node leads on.
+    """
+    queue = replication.node.engine.queue
+    try:
+        async with asyncio.timeout(timeout_s):
+            await queue.acquire_async(first=True)
+    except TimeoutError:
+        raise PromotionRefused(
+            f"the transaction that writes now did not end within {timeout_s:g} s",
+            hint="End it, or raise the timeout; this node leads on.",
+        ) from None
+    try:
+        streamer, end = await _drained(replication, target, timeout_s)
+        # On disk before this node leads no longer: a restart must not lead again by itself.
+        replication.become(Role("standby"))
+        leading, replication.leading = replication.leading, None
+        assert leading is not None
+        leading.close()
+        replication.follow(end)
+        streamer.link.send(Kind.TAKE_OVER, messages.TakeOver(replication.node_id, end).to_body())
+    finally:
+        queue.release()
+    deadline = replication.now() + TAKE_BACK_S
+    while not replication.role.primary_host:
+        await asyncio.sleep(0.002)
+        if replication.now() > deadline:
+            await _take_back(replication, target)
+            raise PromotionRefused(f"node {target} did not take the lead; this node leads on")
+
+
+async def _drained(replication: Replication, target: str, timeout_s: float) -> tuple[WalStreamer, Lsn]:
+    """Wait until ``target`` has applied everything; its stream, and the end of the log. The writer is held."""
+    node = replication.node
+    try:
+        async with asyncio.timeout(timeout_s):
+            await node.pipeline.quiesce()
+            end = node.database.records.lsn
+            streamer = replication.replicator.streamers.get(target)
+            while streamer is None or streamer.progress.applied < end:
+                await asyncio.sleep(0.001)
+                streamer = replication.replicator.streamers.get(target)
+    except TimeoutError:
+        raise PromotionRefused(
+            f"node {target} did not catch up within {timeout_s:g} s",
+            hint="heliosdb-nano topology shows its lag; this node leads on.",
+        ) from None
+    return streamer, end
+
+
+async def _take_back(replication: Replication, target: str) -> None:
+    """The standby did not take the lead: lead on in a new term, unless it did after all."""
+    answers = await survey(replication, promise=False)
+    for answer in answers:
+        if answer.node_id == target and answer.role == "primary":
+            replication.retarget(answer.node_id, answer.primary_host, answer.primary_native_port)
+            return
+    await take_lead(replication, floor=max((answer.term for answer in answers), default=0))
+
+
+async def take_over(replication: Replication, message: messages.TakeOver) -> None:
+    """The primary gives its place to this node: take it."""
+    async with replication.changing:
+        following = replication.following
+        if following is None or following.applicator.applied != message.end_lsn:
+            log.warning("node %s gives the lead away, but this node is not at %s", message.node_id, message.end_lsn)
+            return
+        try:
+            await take_lead(replication)
+        except HeliosError as error:
+            log.warning("node %s gave the lead away, and this node cannot take it: %s", message.node_id, error)
