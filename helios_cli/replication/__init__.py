@@ -11,7 +11,7 @@ from helios_cli.replication.config import (
     ReplicationMode,
 )
 from helios_cli.replication.consistency import ConsistencyManager
-from helios_cli.replication.engine import LsnManager, WalApplicator, WalReceiver, WalReplicator
+from helios_cli.replication.engine import LsnManager, QueryForwarder, WalApplicator, WalReceiver, WalReplicator
 from helios_cli.replication.entries import WalEntry
 from helios_cli.replication.errors import (
     NodeUnreachable,
@@ -51,6 +51,7 @@ __all__ = [
     "NoHealthyReplicas",
     "NodeUnreachable",
     "PromotionRefused",
+    "QueryForwarder",
     "ReplicaConfig",
     "ReplicaManager",
     "ReplicaRefused",

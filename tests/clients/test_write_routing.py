@@ -446,6 +446,13 @@ def test_a_standby_of_a_standby_takes_its_writes_to_the_primary(
             connection.execute("INSERT INTO t VALUES (3)")
         canceller.join()
         holder.execute("ROLLBACK")
+        # It has no stream from the primary, and knows who it is all the same.
+        name = f"n{both.primary.pg_port}"
+        assert third.http("/status")[1]["cluster"]["primary_id"] == name
+        found = connection.execute("SELECT node_id FROM helios_topology WHERE role = 'primary'").fetchall()
+        assert found == [(name,)]
+        forwarded = re.search(r"^heliosdb_forwarded_total (\d+)", third.http("/metrics")[1], re.MULTILINE)
+        assert forwarded is not None and int(forwarded[1]) >= 3
 
 
 # Reading what was written -----------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from helios_cli.engine.node.portal import Sink
 
 
-class ClientLink(asyncio.Protocol):
+class ClientLink(asyncio.Protocol, ABC):
     """The connection under the protocol."""
 
     def __init__(
@@ -221,8 +222,9 @@ class ClientLink(asyncio.Protocol):
         self._ends_implicit = answered
         self.session.failed(error)
 
+    @abstractmethod
     def _go_on(self) -> None:
-        raise NotImplementedError
+        """Handle what has come meanwhile, or wait for more."""
 
     def _take_rest(self) -> bytes:
         if self._dispatching:

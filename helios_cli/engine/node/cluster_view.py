@@ -107,8 +107,11 @@ def _primary_id(replication: Replication) -> str:
     if replication.is_leading:
         return replication.node_id
     following = replication.following
-    if following is None or following.upstream.role == "standby":
+    if following is None:
         return ""
+    if following.upstream.role == "standby":
+        # Whoever began the newest term that has come here: a standby's own word is of itself alone.
+        return replication.config.primary
     return following.upstream.node_id
 
 

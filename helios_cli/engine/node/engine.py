@@ -139,6 +139,8 @@ class Engine:
         """Which term wrote which part of the log; none without a node."""
         self.settles_reads = False
         """A standby of D in sync mode: what is applied here may have been acknowledged to somebody."""
+        self.forwarded_count = 0
+        """Statements and transactions of this node's clients that were taken to the primary."""
         self.errors_unexpected = 0
         self._io_failure_told = float("-inf")
         self.planner = Planner()

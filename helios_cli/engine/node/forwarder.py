@@ -54,7 +54,6 @@ class QueryForwarder:
         self.links_max = links_max
         self.wait_s = wait_s
         self._closing = asyncio.Event()
-        self.statements_forwarded = 0
         self._loop = loop
         self._open_link = open_link
         self._links: dict[ForwardLink, None] = {}

@@ -111,7 +111,7 @@ class Relay(RelayRequests):
 
     def _begin_for_good(self) -> None:
         self._started = True
-        self.forwarder.statements_forwarded += 1
+        self.session.engine.forwarded_count += 1
         self.session.disarm_timeouts()
         self.start.leave_transaction()
         self._pump()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -23,7 +24,7 @@ COPY_CODES: Final = b"dcfSH"
 COPY_ENDS: Final = b"cf"
 
 
-class RelayRequests:
+class RelayRequests(ABC):
     """What of the client's bytes goes to the primary now, and what waits."""
 
     def __init__(self, frontend: Frontend, message: bytes) -> None:
@@ -52,9 +53,9 @@ class RelayRequests:
         """What was sent of the first unit, to do it elsewhere; None when it is too much."""
         self._over = False
 
+    @abstractmethod
     def abort(self) -> None:
         """The client is gone."""
-        raise NotImplementedError
 
     def _pump(self) -> None:
         """Send on what the client has sent, up to the end of a unit whose answer must be awaited."""

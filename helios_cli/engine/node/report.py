@@ -83,6 +83,10 @@ def register_metrics(node: Node) -> None:
         "heliosdb_checkpoints_total": ("Checkpoints completed.", lambda: node.checkpointer.count),
         "heliosdb_internal_errors_total": ("Errors nobody foresaw (XX000).", lambda: engine.errors_unexpected),
         "heliosdb_events_lost_total": ("Events that did not get into state.db.", lambda: node.events.dropped),
+        "heliosdb_forwarded_total": (
+            "Statements and transactions taken to the primary.",
+            lambda: engine.forwarded_count,
+        ),
         "heliosdb_plan_cache_hits_total": ("Statements whose plan was cached.", lambda: engine.plans.hits),
         "heliosdb_plan_cache_misses_total": ("Statements that had to be planned.", lambda: engine.plans.misses),
     }

@@ -65,6 +65,8 @@ class ClusterConfig:
     paused: bool = False
     """Automatic failover is suspended."""
     gaps: tuple[Gap, ...] = ()
+    primary: str = ""
+    """The node whose term it is of; empty in records of before this was told."""
 
     @property
     def copies(self) -> int:
@@ -154,6 +156,7 @@ class ClusterConfig:
                 eject_after_ms=int(content["eject_after_ms"]),
                 paused=bool(content["paused"]),
                 gaps=tuple(Gap(**gap) for gap in content["gaps"]),
+                primary=str(content.get("primary", "")),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise LogDamaged(f"a record of the cluster's configuration cannot be read: {error}") from error

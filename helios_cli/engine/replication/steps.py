@@ -69,7 +69,7 @@ def with_fields(config: ClusterConfig, wanted: Mapping[str, Any], primary: str) 
 
 def first_config(member: Member, mode: SyncMode, on_sync_loss: str, eject_after_ms: int) -> ClusterConfig:
     """The configuration that a cluster is born with."""
-    return ClusterConfig(1, mode, (member,), (member.node_id,), on_sync_loss, eject_after_ms)
+    return ClusterConfig(1, mode, (member,), (member.node_id,), on_sync_loss, eject_after_ms, primary=member.node_id)
 
 
 def config_by_force(config: ClusterConfig, own: Member, lost: set[str]) -> ClusterConfig:
@@ -87,7 +87,7 @@ def config_of_term(config: ClusterConfig, own: Member, lost: set[str], lsn: Lsn,
     gone = lost & set(config.in_sync) - {own.node_id}
     if gone and config.mode is not SyncMode.ASYNC:
         changed = changed.with_gap(gone, lsn, now_us, "lost when the primary changed")
-    return replace(changed, version=config.version + 1)
+    return replace(changed, version=config.version + 1, primary=own.node_id)
 
 
 def _eject(lsns: LsnManager, is_alive: Callable[[str], bool], now_us: int) -> Step | None:
