@@ -30,6 +30,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--rounds", type=int, metavar="N", help="rounds for each cell [5; quick: 1]")
     made.add_argument("--seconds", type=float, metavar="S", help="length of a pgbench run [20; quick: 5]")
     made.add_argument("--scale", type=int, default=10, metavar="N", help="pgbench's scale factor [10]")
+    made.add_argument("--frozen", type=float, metavar="S", help="how long a standby stands still [60; quick: 3]")
+    made.add_argument("--switchovers", type=int, metavar="N", help="how many are timed [50; quick: 3]")
+    made.add_argument("--standbys", type=int, metavar="N", help="of one primary [20; quick: 3]")
     made.add_argument(
         "--json", type=Path, metavar="FILE", help="where the figures go [full run: docs/results/bench.json]"
     )
@@ -88,6 +91,9 @@ def make_plan(options: argparse.Namespace) -> Plan:
         copy_rows=100_000 if quick else 1_000_000,
         idle_connections=resources.IDLE_CONNECTIONS,
         quick=quick,
+        frozen_s=options.frozen or (3.0 if quick else 60.0),
+        switchovers=options.switchovers or (3 if quick else 50),
+        standbys=options.standbys or (3 if quick else 20),
         only=options.only,
     )
 

@@ -79,16 +79,19 @@ def psql(endpoint: Endpoint, *commands: str, timeout_s: float = GRACE_S) -> floa
     return time.perf_counter() - started
 
 
+def environment(endpoint: Endpoint) -> dict[str, str]:
+    """The variables of a tool that connects there: none of libpq's but the endpoint's."""
+    return {name: text for name, text in os.environ.items() if not name.startswith("PG")} | endpoint.environment()
+
+
 def _execute(program: str, arguments: Sequence[str], endpoint: Endpoint, timeout_s: float) -> str:
     path = find(program)
     if path is None:
         raise RunFailed(f"{program} is not installed")
-    environment = {name: text for name, text in os.environ.items() if not name.startswith("PG")}
-    environment |= endpoint.environment()
     try:
         done = subprocess.run(
             [path, *arguments],
-            env=environment,
+            env=environment(endpoint),
             capture_output=True,
             text=True,
             timeout=timeout_s,

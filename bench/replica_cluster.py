@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
 
-from bench.servers import NodeServer
+from bench.servers import ClusterNode
 from helios_cli.engine.node.receiver import WalReceiver
 from helios_cli.replication import Endpoint, LoadBalancer, LoadBalancingStrategy, ReplicaConfig, ReplicaManager
 from helios_cli.replication.feed import LogFollower
@@ -23,23 +23,6 @@ from helios_cli.replication.replica import Replica
 
 WAIT_S: Final = 30.0
 ASK_EVERY_S: Final = 0.25
-
-
-class ClusterNode(NodeServer):
-    """A node with a role."""
-
-    def __init__(self, base: Path | None, node_id: str, upstream_port: int | None = None) -> None:
-        super().__init__(base)
-        self.node_id = node_id
-        self._upstream_port = upstream_port
-
-    def command(self) -> list[str]:
-        """As for a single node, and who leads."""
-        role = ["--replication-role", "primary"]
-        if self._upstream_port is not None:
-            upstream = ["--primary-host", "127.0.0.1", "--primary-port", str(self._upstream_port)]
-            role = ["--replication-role", "standby", *upstream]
-        return [*super().command(), "--node-id", self.node_id, *role]
 
 
 @dataclass(frozen=True, slots=True)

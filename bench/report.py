@@ -71,17 +71,28 @@ def table(measurements: Sequence[Measurement]) -> Table:
     view.add_column("verdict")
     for item in measurements:
         verdict = item.verdict + (f": {'; '.join(item.errors)}" if item.errors else "")
+        if item.limit is not None and item.note:
+            verdict = f"{verdict} ({item.note})"
         view.add_row(
             item.name,
             item.unit + (", less is better" if item.better == "lower" else ""),
             number(median(item.ours)),
             number(median(item.theirs)),
             number(item.ratio),
-            number(item.must),
+            number(item.must)
+            if item.limit is None
+            else ("≥ " if item.better == "higher" else "≤ ") + number(item.limit),
             verdict,
             style=_STYLES[item.verdict],
         )
     return view
+
+
+def _demanded(item: Measurement) -> str:
+    """A ratio, or what the figure itself must reach or not exceed."""
+    if item.limit is None:
+        return number(item.must)
+    return ("≥ " if item.better == "higher" else "≤ ") + number(item.limit)
 
 
 def number(value: float | None) -> str:

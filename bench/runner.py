@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 
-from bench import cells, pgbench, resources
+from bench import cells, pgbench, replication, resources
 from bench.pgbench import RunFailed
 from bench.results import Measurement
 from bench.servers import Server, ServerFailed
@@ -24,6 +24,10 @@ class Plan:
     copy_rows: int
     idle_connections: int
     quick: bool = False
+    frozen_s: float = 60.0
+    """How long a standby stands still before it catches up."""
+    switchovers: int = 50
+    standbys: int = 20
     only: str | None = None
     """Part of a name; None measures everything."""
 
@@ -61,7 +65,8 @@ class Runner:
     def run(self, workspace: Path) -> Iterator[Measurement]:
         """Every measurement asked for, as it is done. Raises ServerFailed when a server does not start at all."""
         yield from self._replicated(workspace)
-        if self.plan.only is not None and "replicated" in self.plan.only:
+        yield from self._replication(workspace)
+        if self.plan.only is not None and self.plan.only.startswith("replica"):
             return
         startup = [Measurement(f"startup-{kind}", "s", "lower") for kind in ("fresh", "existing")]
         for side, make in self._makers.items():
@@ -89,6 +94,13 @@ class Runner:
             options = cell.options({"replicated-update": str(script)}, self.plan.scale)
             yield self._measure(measurement, self._timed_run(measurement, options, cell.clients))
         self.close()
+
+    def _replication(self, workspace: Path) -> Iterator[Measurement]:
+        plan = self.plan
+        sizes = replication.Sizes(plan.seconds, plan.scale, plan.frozen_s, plan.switchovers, plan.standbys)
+        for figure in replication.figures() if self._pairs else ():
+            if plan.wants(figure.name, quick=False):
+                yield figure.run(workspace, sizes, self._say)
 
     def close(self) -> None:
         """Stop the servers and delete their directories."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pwd
 import random
@@ -13,8 +14,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -38,6 +41,8 @@ class Endpoint:
     port: int
     database: str
     user: str = "postgres"
+    options: str = ""
+    """Settings of a tool's session, as PGOPTIONS has them."""
 
     def environment(self) -> dict[str, str]:
         """libpq's variables for this endpoint."""
@@ -49,6 +54,7 @@ class Endpoint:
             "PGSSLMODE": "disable",
             "PGGSSENCMODE": "disable",
             "PGCONNECT_TIMEOUT": "10",
+            "PGOPTIONS": self.options,
         }
 
     def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
@@ -240,6 +246,39 @@ class NodeServer(Server):
     def working_directory(self) -> Path:
         """The checkout, so that the package is found without being installed."""
         return Path(__file__).resolve().parent.parent
+
+
+class ClusterNode(NodeServer):
+    """A node with a role: a primary, or a standby of the one with that native port."""
+
+    def __init__(
+        self, base: Path | None, node_id: str, upstream_port: int | None = None, *, mode: str = "async"
+    ) -> None:
+        super().__init__(base)
+        self.node_id = node_id
+        self._upstream_port = upstream_port
+        self._mode = mode
+
+    def command(self) -> list[str]:
+        """As for a single node, and who leads."""
+        role = ["--replication-role", "primary"]
+        if self._upstream_port is not None:
+            upstream = ["--primary-host", "127.0.0.1", "--primary-port", str(self._upstream_port)]
+            role = ["--replication-role", "standby", *upstream]
+        return [*super().command(), "--node-id", self.node_id, "--replication-mode", self._mode, *role]
+
+
+def admin(node: NodeServer, verb: str, body: Mapping[str, Any]) -> Any:
+    """What a node answers to a verb of ``/admin/``. Raises ServerFailed."""
+    token = (node.directory / "data" / "http.token").read_text().strip()
+    url = f"http://127.0.0.1:{node.http_port}/admin/{verb}"
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Authorization": f"Bearer {token}"})
+    try:
+        with urllib.request.urlopen(request, timeout=START_S) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            raise ServerFailed(f"{verb} failed: {error.read().decode(errors='replace')[:300]}") from error
 
 
 def postgres_binaries() -> Path | None:

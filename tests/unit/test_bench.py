@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from bench import cells, chart, pgbench, report, resources
+from bench import cells, chart, pgbench, replication, report, resources
 from bench.__main__ import make_plan, parser
 from bench.pgbench import RunFailed
 from bench.profile_node import ProfiledServer, tables
-from bench.results import Measurement, exit_code, median, ratio
+from bench.results import Better, Measurement, exit_code, median, ratio
 from bench.sampling import Sampler
 
 OUTPUT = """pgbench (15.18 (Debian 15.18-0+deb12u1))
@@ -139,6 +139,65 @@ def test_chart(tmp_path: Path) -> None:
     data = path.read_bytes()
     assert data[:8] == b"\x89PNG\r\n\x1a\n"
     assert int.from_bytes(data[16:20]) > 600
+
+
+@pytest.mark.parametrize(
+    ("better", "value", "verdict", "full_code"),
+    [
+        ("higher", 100.0, "met", 0), ("higher", 99.0, "missed", 1), ("lower", 100.0, "met", 0),
+        ("lower", 101.0, "missed", 1), ("lower", None, "skipped", 0),
+    ],
+)  # fmt: skip
+def test_a_figure_is_held_against_its_limit(better: Better, value: float | None, verdict: str, full_code: int) -> None:
+    item = Measurement("x", "ms", better, limit=100.0, ours=[] if value is None else [value])
+    assert item.verdict == item.record()["verdict"] == verdict
+    assert item.record()["limit"] == 100
+    assert exit_code([item], full=True) == full_code
+    assert exit_code([item], full=False) == 0
+    item.errors.append("ours: no such thing")
+    assert (item.verdict, exit_code([item], full=False)) == ("failed", 1)
+
+
+def test_a_limit_is_shown_with_what_was_measured() -> None:
+    item = Measurement("x", "ms", "lower", limit=250.0, ours=[90.0, 100.0, 120.0], note="3 switchovers")
+    view = report.table([item])
+    assert [next(iter(column.cells)) for column in view.columns] == [
+        "x", "ms, less is better", "100", "-", "-", "≤ 250", "met (3 switchovers)",
+    ]  # fmt: skip
+
+
+def test_every_figure_of_replication_has_its_limit() -> None:
+    limits = {figure.name: (figure.better, figure.limit) for figure in replication.figures()}
+    assert limits == {
+        "replication-replay-one-row": ("higher", 50_000),
+        "replication-replay-batches": ("higher", 150_000),
+        "replication-replay-scattered": ("higher", None),
+        "replication-lag": ("lower", 50),
+        "replication-catch-up": ("lower", 60),
+        "replication-switchover": ("lower", 250),
+        "replication-many-standbys": ("lower", 1000),
+    }
+    full = make_plan(parser().parse_args([]))
+    assert (full.frozen_s, full.switchovers, full.standbys) == (60, 50, 20)
+    short = make_plan(parser().parse_args(["--frozen", "5", "--switchovers", "4", "--standbys", "2"]))
+    assert (short.frozen_s, short.switchovers, short.standbys) == (5, 4, 2)
+
+
+def test_a_figure_that_cannot_be_measured_says_why(tmp_path: Path) -> None:
+    def fail(*_: object) -> tuple[list[float], str]:
+        raise RuntimeError("the standby does not follow\nfor some reason")
+
+    figure = replication.Figure("x", "s", "lower", 60, fail)
+    done = figure.run(tmp_path, replication.Sizes(1, 1, 1, 1, 1), lambda text: None)
+    assert done.errors == ["ours: the standby does not follow"]
+
+
+def test_the_gap_is_the_longest_time_without_an_answer() -> None:
+    writers = replication.Writers([], each=1)
+    writers.answers = [9.0, 10.1, 10.35, 10.3, 10.9, 12.0]
+    assert writers.longest_ms(10.0, 11.0) == pytest.approx(550)
+    assert writers.longest_ms(10.35, 10.8) == pytest.approx(450), "nothing after the first"
+    assert writers.longest_ms(11.0, 11.5) == pytest.approx(500), "none at all"
 
 
 def test_copy_file_has_pgbench_lines(tmp_path: Path) -> None:
