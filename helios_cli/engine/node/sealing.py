@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.clock import SystemClock
-from helios_cli.engine.storage.database import Commit, UnloggedCommit
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.node import Node
@@ -22,39 +21,41 @@ async def seal_when_idle(node: Node) -> None:
         before = node.database.records.lsn
         await asyncio.sleep(IDLE_S)
         now = node.database.records.lsn
-        if now != before or now == sealed or _refuses_writes(node):
+        if now != before or now == sealed or not may_seal(node):
             continue
         try:
-            await node.engine.queue.acquire_async()
-            try:
-                sealed = seal(node)
-            finally:
-                node.engine.queue.release()
+            # Whoever reads next needs no other snapshot then, which could not be had while a commit waits for others.
+            node.pipeline.reader()
+            sealed = seal(node)
         except Exception as error:
             node.engine.unexpected(error)
 
 
-def _refuses_writes(node: Node) -> bool:
-    return node.engine.disk_full_since is not None or node.engine.standby_refusal is not None
+def may_seal(node: Node) -> bool:
+    """Whether this node leads, and nobody else is about to add to the log, or waits for what others say of it.
+
+    The writer's token is held by a transaction, or by this node while it gives the lead away: where its log ends then
+    is where the other one begins.
+    """
+    engine, leading = node.engine, node.replication.leading
+    return (
+        engine.disk_full_since is None
+        and engine.standby_refusal is None
+        and engine.queue.holder is None
+        and not node.pipeline.in_flight
+        and leading is not None
+        and leading.lsns.pending is None
+    )
 
 
 def seal(node: Node) -> int:
-    """Put the small record into the log; the writer's token is held. Where the log ends then; 0: there is no room."""
+    """Put the small record into the log, in this turn of the loop. Where the log ends then; 0: not now.
+
+    It changes no page, so it is no commit with a number of its own: reads need not wait for it.
+    """
     database = node.database
-    if not node.pipeline.has_room():
-        return 0
     try:
         database.reserve()
     except HeliosError:
         return 0
-    data = database.records.seal(SystemClock.wall_us())
-    try:
-        with database.commit_lock:
-            database.commit_seq += 1
-            commit = Commit(database.commit_seq, database.ring.pin_boundary(), database.records.lsn, data)
-        node.pipeline.submit(commit)
-    except BaseException as error:
-        # The record has its LSN: without it the log would have a hole.
-        node.panic(UnloggedCommit(error))
-        raise
-    return database.records.lsn
+    return node.pipeline.submit_apart(lambda: database.records.seal(SystemClock.wall_us())) or 0
