@@ -125,6 +125,7 @@ SCENARIOS = (
     Scenario("failover-sync", "kills", 50, 10, 2, failovers("sync")),
     Scenario("failover-semi-sync", "kills", 50, 10, 2, failovers("semi-sync")),
     Scenario("failover-quorum", "kills", 50, 10, 2, failovers("quorum")),
+    Scenario("failover-async", "kills", 50, 10, 2, failovers("async")),
 )
 
 
@@ -181,7 +182,10 @@ def run_scenario(scenario: Scenario, *, quick: bool, state: State, results: Path
         begin = time.monotonic()
         try:
             counts = scenario.run(directory, first, count)
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            # What the tests' support raises when it has waited in vain is no Exception.
             verdict = f"failed from {first}: {' '.join(str(error).split())}"
             _say(f"{key}: {verdict}; see {directory}")
             break

@@ -14,3 +14,9 @@ def test_killed_primaries_lose_nothing(tmp_path: Path, mode: str) -> None:
     assert outcome.kills == 2
     assert outcome.acknowledged > 50
     assert outcome.read > 10
+
+
+def test_what_a_killed_async_primary_had_alone_is_its_salvage(tmp_path: Path) -> None:
+    outcome = run_failovers(tmp_path, "async", kills=2, seed=11, writers=4)
+    assert outcome.kills == 2
+    assert outcome.salvaged > 0, "the standbys had everything: nothing was tried"
