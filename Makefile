@@ -17,7 +17,7 @@ help:
 	@echo 'make test      every check and test; what CI runs'
 	@echo 'make mutants   takes each care of the storage core out once and expects a test to fail (3 min)'
 	@echo 'make check     format, lint, types and layers only'
-	@echo 'make deps      the Debian packages some tests use (PostgreSQL 15, tmux); needs root'
+	@echo 'make deps      the Debian packages some tests use (PostgreSQL 15, tmux, iproute2, nftables); needs root'
 	@echo 'make bench     the benchmarks; ARGS=... is handed on'
 	@echo 'make bench-replicas  the figures of replication beside what is promised'
 	@echo 'make soak      hours of load, kills and verification; ARGS=... is handed on'

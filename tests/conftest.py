@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["support.node_process"]
+pytest_plugins = ["support.node_process", "support.network"]
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -17,6 +17,10 @@ postgresql_has postgres || missing="$missing postgresql-15"
 postgresql_has pgbench || missing="$missing postgresql-contrib"
 postgresql_has psql || missing="$missing postgresql-client-15"
 command -v tmux >/dev/null 2>&1 || missing="$missing tmux"
+# Where they are not on the path of a plain user they may still be installed.
+PATH="$PATH:/usr/sbin:/sbin"
+command -v ip >/dev/null 2>&1 || missing="$missing iproute2"
+command -v nft >/dev/null 2>&1 || missing="$missing nftables"
 
 if [ -z "$missing" ]; then
     [ -n "$if_possible" ] || echo "every Debian package the tests use is here"

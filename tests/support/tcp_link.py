@@ -1,8 +1,9 @@
-"""A TCP link through this process that a test can cut and mend, and that may be slow in one direction."""
+"""A TCP link through this process that a test can cut and mend, and that can take its time."""
 
 from __future__ import annotations
 
 import contextlib
+import queue
 import socket
 import threading
 import time
@@ -10,13 +11,24 @@ from types import TracebackType
 
 
 class TcpLink:
-    """Forwards connections to a port of this machine while it is not cut."""
+    """Forwards connections to a port while it is not cut."""
 
-    def __init__(self, target_port: int, *, answers_later_s: float = 0.0) -> None:
-        """``answers_later_s``: how much later what the target sends comes out here."""
-        self._target_port = target_port
+    def __init__(
+        self,
+        target_port: int,
+        target_host: str = "127.0.0.1",
+        address: str = "127.0.0.1",
+        *,
+        answers_later_s: float = 0.0,
+    ) -> None:
+        """``address`` is its own, on a free :attr:`port`. ``answers_later_s``: how much later what the target sends
+        comes out here.
+        """
         self._answers_later_s = answers_later_s
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.delay_s = 0.0
+        """How much later than it could be everything arrives, in both directions; may change at any time."""
+        self.target = (target_host, target_port)
+        self._listener = socket.create_server((address, 0))
         self.port = int(self._listener.getsockname()[1])
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
@@ -64,7 +76,7 @@ class TcpLink:
                     _shut(near)
                     continue
             try:
-                far = socket.create_connection(("127.0.0.1", self._target_port), 5)
+                far = socket.create_connection(self.target, 5)
             except OSError:
                 _shut(near)
                 continue
@@ -75,11 +87,22 @@ class TcpLink:
             self._start(self._forward, far, near, self._answers_later_s)
 
     def _forward(self, source: socket.socket, target: socket.socket, later_s: float) -> None:
+        waiting: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
+        self._start(self._deliver, waiting, target)
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
-                time.sleep(later_s)
-                target.sendall(data)
+                waiting.put((time.monotonic() + later_s + self.delay_s, data))
+        waiting.put((0.0, b""))
         _shut(source)
+
+    def _deliver(self, waiting: queue.SimpleQueue[tuple[float, bytes]], target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                due, data = waiting.get()
+                if not data:
+                    break
+                time.sleep(max(0.0, due - time.monotonic()))
+                target.sendall(data)
         _shut(target)
 
 

@@ -44,7 +44,7 @@ def cluster_view(replication: Replication) -> ClusterView:
     node = replication.node
     replicator = replication.replicator
     following = replication.following
-    config = replication.config
+    config = replication.agreed_config
     now = SystemClock.wall_us()
     found = {replication.node_id: _local(replication, now)}
     upstream = _upstream(replication, now)
@@ -53,7 +53,7 @@ def cluster_view(replication: Replication) -> ClusterView:
     for streamer in replicator.streamers.values():
         found[streamer.node_id] = _standby(replication, streamer, now)
     primary_id = _primary_id(replication)
-    for member in config.members:
+    for member in replication.config.members:
         if member.node_id not in found:
             found[member.node_id] = _absent(replication, member, primary_id, now)
     local = found.pop(replication.node_id)
@@ -139,7 +139,7 @@ def _upstream_view(replication: Replication) -> UpstreamView | None:
 def _local(replication: Replication, now: int) -> NodeView:
     node = replication.node
     own = replication.identity()
-    config = replication.config
+    config = replication.agreed_config
     view = NodeView(
         node_id=own.node_id,
         role=own.role,
@@ -245,7 +245,7 @@ def _standby(replication: Replication, streamer: WalStreamer, now: int) -> NodeV
         is_local=False,
         connected=True,
         state=_state(True, silent, streamer.live),
-        in_sync=hello.node_id in replication.config.in_sync,
+        in_sync=hello.node_id in replication.agreed_config.in_sync,
         term=progress.term.number,
         written=progress.written,
         flushed=progress.flushed,
@@ -299,7 +299,7 @@ def _upstream(replication: Replication, now: int) -> NodeView | None:
         is_local=False,
         connected=upstream.connected,
         state=_state(upstream.connected, now - upstream.heard_us > SILENT_US, True),
-        in_sync=upstream.node_id in replication.config.in_sync,
+        in_sync=upstream.node_id in replication.agreed_config.in_sync,
         term=replication.term().number,
         written=upstream.end,
         flushed=upstream.end,
@@ -323,7 +323,9 @@ def _absent_role(member: Member, primary_id: str) -> str:
 
 def _absent(replication: Replication, member: Member, primary_id: str, now: int) -> NodeView:
     """A member that this node has no contact with, by the configuration and the slot that waits for it."""
-    slot = next((slot for slot in replication.node.store.slots.all() if slot.name == member.node_id), None)
+    # Where another node leads, that one knows: the slot here is as old as the last time that this node led.
+    slots = replication.node.store.slots.all() if replication.is_leading else ()
+    slot = next((slot for slot in slots if slot.name == member.node_id), None)
     flushed = slot.restart_lsn if slot is not None else Lsn(0)
     end = replication.replicator.recent.end
     heard = replication.heard_at.get(member.node_id)
@@ -338,7 +340,7 @@ def _absent(replication: Replication, member: Member, primary_id: str, now: int)
         is_local=False,
         connected=False,
         state=DISCONNECTED if replication.is_leading else UNKNOWN,
-        in_sync=member.node_id in replication.config.in_sync,
+        in_sync=member.node_id in replication.agreed_config.in_sync,
         term=slot.term.number if slot is not None else 0,
         written=flushed,
         flushed=flushed,

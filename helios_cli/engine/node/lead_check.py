@@ -29,7 +29,8 @@ class LeadCheck:
     @property
     def is_alone(self) -> bool:
         """Whether nobody else is asked: in async mode, or without a standby whose copies count."""
-        return self._replication.config.copies == 1
+        leading = self._replication.leading
+        return leading is not None and all(config.copies == 1 for config in leading.lsns.counting)
 
     def ask(self, callback: Callback) -> Callback:
         """Call back, never at once, when this node is known to have led now.
@@ -56,12 +57,14 @@ class LeadCheck:
 
     def _confirmed(self, since_us: int) -> bool:
         replication = self._replication
-        if not replication.is_leading:
+        leading, term = replication.leading, replication.term()
+        if leading is None or leading.lsns.term != term:
             return False
-        config, term = replication.config, replication.term()
-        heard = sum(
-            streamer.confirmed_us >= since_us and streamer.progress.term == term
+        heard = {
+            streamer.node_id
             for streamer in replication.replicator.streamers.values()
-            if streamer.node_id in config.in_sync and streamer.node_id != replication.node_id
-        )
-        return heard + 1 >= config.copies
+            if streamer.confirmed_us >= since_us and streamer.progress.term == term
+        }
+        heard.add(replication.node_id)
+        # One that waits to be agreed on is never enough: the others may have gone on by the one before.
+        return all(len(heard & set(config.in_sync)) >= config.copies for config in leading.lsns.counting)

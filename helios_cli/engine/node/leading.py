@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 RETRY_S: Final = 0.001
 RECORD_ROOM: Final = 256 << 10
 
+MISSING_S: Final = 3.0
+"""Silence after which a member is told of as missing while commits wait for it, whatever eject_after is."""
+
 
 class Leading:
     """The primary's side of :class:`~helios_cli.engine.node.replication.Replication`, for one term."""
@@ -47,6 +50,9 @@ class Leading:
         )
         self._began = self._loop.time()
         self._proposing = False
+        self._untold: Callable[[], None] | None = None
+        """Tells of the configuration that waits to be agreed on."""
+        self._told_missing: tuple[str, ...] = ()
         self._closed = False
         self.wanted: dict[str, Any] = {}
         """Fields of the configuration that the operator has asked for, and that are not proposed yet."""
@@ -98,6 +104,8 @@ class Leading:
         committed = self.lsns.own_flushed(lsn)
         if self._answers:
             self._answer()
+        if self._untold is not None:
+            self._tell_agreed()
         return committed
 
     def _recorded(self, data: bytes) -> None:
@@ -114,12 +122,29 @@ class Leading:
         self._node.pipeline.advance(lsns.acknowledged(streamer.node_id, streamer.progress))
         if self._answers:
             self._answer()
+        if self._untold is not None:
+            self._tell_agreed()
         if streamer.node_id not in lsns.config.in_sync:
             self.reconcile()
 
     def left(self, node_id: str) -> None:
         """A follower is not connected any more. What it had acknowledged is still on its disk."""
         self.reconcile()
+
+    def missing(self) -> tuple[str, ...]:
+        """Members of whom nothing is heard while commits wait for their copies; empty: commits do not wait."""
+        lsns = self.lsns
+        return lsns.lost({node for node in lsns.config.in_sync if self._silence(node) < MISSING_S})
+
+    def tell_missing(self) -> None:
+        """Put down when commits begin to wait for those that are missing, and when they wait no more."""
+        missing = self.missing()
+        if missing and not self._told_missing:
+            text = f"commits wait: nothing is heard of {', '.join(missing)}"
+            self._node.event("commits_wait", text, severity="error")
+        elif self._told_missing and not missing:
+            self._node.event("commits_go_on", "commits do not wait any more for those that were not heard of")
+        self._told_missing = missing
 
     # The configuration -----------------------------------------------------------------------------------------------
 
@@ -144,10 +169,15 @@ class Leading:
         )
 
     def _is_alive(self, node_id: str, config: ClusterConfig) -> bool:
-        patience = config.eject_after_ms / 1000
+        return self._silence(node_id) < config.eject_after_ms / 1000
+
+    def _silence(self, node_id: str) -> float:
+        """Seconds since a member was heard of, or since this node leads; 0.0 for this node."""
+        if node_id == self._replication.node_id:
+            return 0.0
         streamer = self._replication.replicator.streamers.get(node_id)
         heard = streamer.heard_at if streamer is not None else self._replication.heard_at.get(node_id, self._began)
-        return self._loop.time() - heard < patience
+        return self._loop.time() - heard
 
     def _followers(self) -> Iterator[steps.Follower]:
         """Those who keep a copy; a reader of the log, which has no data directory, does not."""
@@ -180,8 +210,16 @@ class Leading:
             self._loop.call_later(RETRY_S, self._propose, config, kind, text)
             return
         self._proposing = False
-        self._node.event(kind, text, severity="warning" if kind == "ejected" else "info")
+        self._untold = lambda: self._node.event(kind, text, severity="warning" if kind == "ejected" else "info")
         self._node.pipeline.advance(self.lsns.propose(config, end))
+        self._tell_agreed()
+
+    def _tell_agreed(self) -> None:
+        """Tell of the newest configuration once it is in force: until then nothing has changed."""
+        untold = self._untold
+        if untold is not None and self.lsns.pending is None:
+            self._untold = None
+            untold()
 
     def put_config(self, config: ClusterConfig) -> Lsn | None:
         """Put a configuration into the log; the LSN behind it, None when that must be tried again in a moment.

@@ -26,6 +26,8 @@ from helios_cli.engine.wire.peer import Frame, Kind, PeerProtocolError
 
 log = logging.getLogger(__name__)
 
+CONNECT_S: Final = 2.0
+"""A host that does not answer is called anew: TCP would wait longer and longer."""
 HANDSHAKE_S: Final = 10.0
 """A peer that takes longer to say who it is is let go."""
 
@@ -421,7 +423,7 @@ class PeerLink(asyncio.Protocol):
 async def reach(link: PeerLink, host: str, port: int) -> None:
     """Connect a calling link. Raises OSError, HeliosError, TimeoutError."""
     link.host = host
-    async with asyncio.timeout(HANDSHAKE_S):
+    async with asyncio.timeout(CONNECT_S):
         await asyncio.get_running_loop().create_connection(lambda: link, host, port)
     await link.ready()
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.peer_link import PeerLink, introduce, reach
 from helios_cli.engine.replication import messages
 from helios_cli.engine.replication.acceptance import may_lead, may_promise
@@ -53,15 +54,24 @@ async def _ask(replication: Replication, member: Member, promise: bool) -> Answe
 
 
 async def announce(replication: Replication, member: Member) -> None:
-    """Tell a member who is the primary. Nothing is raised when it is not reached."""
-    own = replication.identity()
+    """Tell a member that this node leads. Nothing is raised when it is not reached."""
+    own, term = replication.identity(), replication.term()
     try:
         async with asyncio.timeout(ASK_S):
             link = await _dial(replication, member)
-            link.send(Kind.ANNOUNCE, messages.Announce(own.node_id, own.host, own.native_port).to_body())
+            # It may have been deposed while it called: the newer primary's term must not be announced as its own.
+            if replication.is_leading and replication.term() == term:
+                link.send(Kind.ANNOUNCE, messages.Announce(own.node_id, own.host, own.native_port).to_body())
             link.close()
     except (OSError, HeliosError, TimeoutError) as error:
         log.debug("node %s was not told of the primary: %s", member.node_id, error)
+
+
+def announce_to_missing(replication: Replication) -> None:
+    """Tell the members that do not follow this primary."""
+    for member in replication.config.members:
+        if member.node_id != replication.node_id and member.node_id not in replication.replicator.streamers:
+            replication.later(announce(replication, member))
 
 
 async def _dial(replication: Replication, member: Member) -> PeerLink:
@@ -171,6 +181,17 @@ async def take_lead(replication: Replication, *, allow_data_loss: bool = False, 
 def _refuse(verdict: Verdict, *, allow_data_loss: bool) -> None:
     if not verdict.is_safe and not (allow_data_loss and verdict.loses_data):
         raise PromotionRefused(verdict.reason, hint=verdict.hint or None)
+
+
+def keep_log_for(replication: Replication, node_id: str) -> None:
+    """A member that has not followed this new primary yet may lack what was committed last."""
+    slots = replication.node.store.slots
+    if all(slot.name != node_id for slot in slots.all()):
+        try:
+            committed = replication.node.pipeline.committed_lsn
+            slots.create(node_id, committed, replication.term(), SystemClock.wall_us())
+        except HeliosError as error:
+            log.warning("no log is kept for %s: %s", node_id, error.message)
 
 
 def not_the_primary(replication: Replication) -> PromotionRefused:

@@ -93,12 +93,20 @@ class WalReceiver:
         self._heard_at = 0.0
         self._reading = True
         self._hurry = asyncio.Event()
+        self._calls: set[asyncio.Timeout] = set()
+        """Connections that are being made."""
         self.link: PeerLink | None = None
         self.streaming = False
 
     def hurry(self) -> None:
-        """Somebody else is to be followed: end the connection, and do not wait before the next one."""
+        """Somebody else is to be followed: end the connection, and do not wait before the next one.
+
+        A call that nobody answers, as a dead host's, is given up too.
+        """
         self._hurry.set()
+        for call in self._calls:
+            if not call.expired():
+                call.reschedule(self._loop.time())
         if self.link is not None:
             self.link.close()
 
@@ -108,13 +116,13 @@ class WalReceiver:
         told = ""
         while True:
             for host, port in self._addresses():
+                if self._hurry.is_set():
+                    break
                 try:
                     await self._follow(host, port)
                 except (OSError, HeliosError, TimeoutError) as error:
-                    text = getattr(error, "message", None) or str(error) or type(error).__name__
-                    hint = getattr(error, "hint", None)
-                    text = f"cannot follow {host}:{port}: {text}" + (f" (hint: {hint})" if hint else "")
-                    if text != told:
+                    text = f"cannot follow {host}:{port}: {_reason(error)}"
+                    if text != told and not self._hurry.is_set():
                         log.warning("%s", text)
                     told = text
                     self._follower.lost(error)
@@ -139,8 +147,7 @@ class WalReceiver:
         for host, port in self._addresses():
             link = PeerLink(follower.term, tls=self._tls)
             try:
-                await reach(link, host, port)
-                await introduce(link, follower.identity(), follower.secret())
+                await self._call(link, host, port)
                 if link.peer_term < follower.term():
                     raise PeerRefused(f"the node at {host}:{port} is in a term that has ended")
                 return link
@@ -156,8 +163,7 @@ class WalReceiver:
         link = PeerLink(follower.term, tls=self._tls)
         ended = self._loop.create_future()
         try:
-            await reach(link, host, port)
-            welcome = await introduce(link, follower.identity(), follower.secret())
+            welcome = await self._call(link, host, port)
             follower.joined(replace(welcome, host=reachable(link, welcome.host)), link.peer_term)
             history, end = follower.log_end()
             link.on_lost = lambda: None if ended.done() else ended.set_result(None)
@@ -180,6 +186,16 @@ class WalReceiver:
         if link.error is not None:
             raise link.error
         follower.lost(None)
+
+    async def _call(self, link: PeerLink, host: str, port: int) -> messages.Welcome:
+        """Connect and shake hands. Raises OSError, HeliosError, and TimeoutError also when it is hurried."""
+        async with asyncio.timeout(None) as call:
+            self._calls.add(call)
+            try:
+                await reach(link, host, port)
+                return await introduce(link, self._follower.identity(), self._follower.secret())
+            finally:
+                self._calls.discard(call)
 
     async def _watch(self, link: PeerLink) -> None:
         """End a connection that has gone silent, and read on when what was received is on disk."""
@@ -228,3 +244,10 @@ class WalReceiver:
             raise PeerRefused(refused.message, sqlstate=refused.sqlstate, hint=refused.hint or None)
         else:
             raise PeerProtocolError(f"the node that is followed sent {frame.kind.name} out of turn")
+
+
+def _reason(error: BaseException) -> str:
+    """Why a node cannot be followed, for the log."""
+    silent = "it does not answer" if isinstance(error, TimeoutError) else type(error).__name__
+    hint = getattr(error, "hint", None)
+    return (getattr(error, "message", None) or str(error) or silent) + (f" (hint: {hint})" if hint else "")

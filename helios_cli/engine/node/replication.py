@@ -103,13 +103,13 @@ class Replication:
 
     @property
     def is_leading(self) -> bool:
-        """Whether it takes writes of its own."""
-        return self.leading is not None
+        """Whether it takes writes of its own; not while its life ends because another node leads."""
+        return self.leading is not None and self.role.name != "standby"
 
     @property
     def is_standby(self) -> bool:
         """Whether it follows another node, or waits for one to follow."""
-        return self.leading is None
+        return not self.is_leading
 
     @property
     def config(self) -> ClusterConfig:
@@ -126,6 +126,11 @@ class Replication:
     def open_configs(self) -> tuple[ClusterConfig, ...]:
         """Those that may be in force, the oldest first: the newest that is known to be committed, and all behind it."""
         return self.node.store.configs.open(self.node.pipeline.committed_lsn) or (self.config,)
+
+    @property
+    def agreed_config(self) -> ClusterConfig:
+        """The one in force; the newest in the log waits to be agreed on, perhaps in vain."""
+        return self.leading.lsns.config if self.leading is not None else self.open_configs[0]
 
     @property
     def own_class(self) -> str:
@@ -292,17 +297,8 @@ class Replication:
         node.event("promoted", f"node {self.node_id} is the primary of term {term}", term=term.number)
         for member in config.members:
             if member.node_id != self.node_id:
-                self._keep_log_for(member.node_id)
+                promotion.keep_log_for(self, member.node_id)
                 self.later(promotion.announce(self, member))
-
-    def _keep_log_for(self, node_id: str) -> None:
-        """A member that has not followed this node yet may lack what was committed last."""
-        slots = self.node.store.slots
-        if all(slot.name != node_id for slot in slots.all()):
-            try:
-                slots.create(node_id, self.node.pipeline.committed_lsn, self.term(), SystemClock.wall_us())
-            except HeliosError as error:
-                log.warning("no log is kept for %s: %s", node_id, error.message)
 
     async def _lead_again(self) -> None:
         """A primary that was restarted leads on in a new term, unless another node has been promoted meanwhile."""
@@ -328,6 +324,10 @@ class Replication:
         if self.following is None:
             self.node.event("deposed", f"node {node_id} is the primary now: this node follows it", severity="warning")
             self.become(Role("standby", host, port))
+            if self.leading is not None:
+                # Nobody hears from it in the newer term as if it led that.
+                self.leading.close()
+                self.replicator.close()
             self.node.begin_again("another node leads")
             return
         if (self.role.primary_host, self.role.primary_port) == (host, port) and self.role.name == "standby":
@@ -408,17 +408,13 @@ class Replication:
             if self.leading is not None:
                 self.log_clock.sample(self.replicator.recent.end, SystemClock.wall_us())
                 self.leading.reconcile()
+                self.leading.tell_missing()
                 if now - announced > ANNOUNCE_S:
                     announced = now
-                    self._announce_to_missing()
+                    promotion.announce_to_missing(self)
             if now - saved > SLOTS_SAVED_S and self.replicator.streamers:
                 saved = now
                 try:
                     await self.node.engine.read_workers.call(self.node.store.slots.save)
                 except HeliosError as error:
                     log.warning("the standbys' positions could not be saved: %s", error.message)
-
-    def _announce_to_missing(self) -> None:
-        for member in self.config.members:
-            if member.node_id != self.node_id and member.node_id not in self.replicator.streamers:
-                self.later(promotion.announce(self, member))

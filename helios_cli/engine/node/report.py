@@ -146,12 +146,19 @@ def refuses_writes(node: Node) -> str | None:
     if node.health() is not None:
         return node.health()
     if engine.standby_refusal is None:
-        return None if engine.disk_full_since is None else "disk full: read-only"
+        return "disk full: read-only" if engine.disk_full_since is not None else _waits(node)
     view = node.replication.view()
     if engine.forwarder is None:
         return standby_reason(view)
     reached = view.upstream is not None and view.upstream.streaming
     return None if reached else "standby: writes go to the primary, which is not reached"
+
+
+def _waits(node: Node) -> str | None:
+    """Whose copies the commits of a primary wait for; None when they do not wait."""
+    leading = node.replication.leading
+    missing = leading.missing() if leading is not None else ()
+    return f"commits wait: nothing is heard of {', '.join(missing)}" if missing else None
 
 
 def standby_reason(view: ClusterView) -> str:

@@ -59,14 +59,18 @@ class Visitors:
             self._check_term(frame.term)
             await self._replication.sessions.serve(link, frame)
         else:
-            announced = messages.Announce.from_body(frame.body)
-            own = self._replication
-            if own.takes_lead or announced.node_id == own.node_id:
-                pass
-            elif may_follow(own.term(), frame.term):
-                self._replication.node.store.promise(frame.term)
-                self._replication.retarget(announced.node_id, reachable(link, announced.host), announced.native_port)
+            self._announced(link, messages.Announce.from_body(frame.body), frame.term)
             link.close()
+
+    def _announced(self, link: PeerLink, announced: messages.Announce, term: Term) -> None:
+        """Another node says that it leads in ``term``."""
+        own = self._replication
+        if own.takes_lead or announced.node_id == own.node_id:
+            return
+        # A primary gives way to a newer term alone: in its own there is no other.
+        if may_follow(own.term(), term) and not (own.is_leading and term == own.term()):
+            own.node.store.promise(term)
+            own.retarget(announced.node_id, reachable(link, announced.host), announced.native_port)
 
     def _check_term(self, term: Term) -> None:
         """A node of a newer term wants to follow: nobody leads it, so this one takes a term that does."""

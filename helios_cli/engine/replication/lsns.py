@@ -128,10 +128,11 @@ class LsnManager:
     def reached_by(self, mode: SyncMode) -> Lsn:
         """Up to where another mode would have it, with the same members."""
         return min(
-            reached(mode, config.in_sync, self.node_id, self.flushed, self.heard, self.term) for config in self._all()
+            reached(mode, config.in_sync, self.node_id, self.flushed, self.heard, self.term) for config in self.counting
         )
 
-    def _all(self) -> tuple[ClusterConfig, ...]:
+    @property
+    def counting(self) -> tuple[ClusterConfig, ...]:
         """Every configuration that somebody may act by."""
         pending = (self.pending.config,) if self.pending is not None else ()
         return (self.config, *self.inherited, *pending)
@@ -140,7 +141,7 @@ class LsnManager:
         self.config, self.inherited, self.pending = config, (), None
 
     def _reached_by_all(self) -> Lsn:
-        return min(self._reached(config) for config in self._all())
+        return min(self._reached(config) for config in self.counting)
 
     def _reached(self, config: ClusterConfig) -> Lsn:
         return reached(config.mode, config.in_sync, self.node_id, self.flushed, self.heard, self.term)

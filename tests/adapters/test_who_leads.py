@@ -1,0 +1,127 @@
+"""Who is told of a primary, who believes it, and who is hurried by it: the moments that a real cluster seldom hits."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from helios_cli.engine.node import promotion, receiver
+from helios_cli.engine.node.lead_check import LeadCheck
+from helios_cli.engine.node.visitors import Visitors
+from helios_cli.engine.replication import messages
+from helios_cli.engine.replication.config import ClusterConfig, Member
+from helios_cli.engine.replication.lsns import LsnManager
+from helios_cli.engine.replication.rule import Progress, SyncMode
+from helios_cli.engine.types import Lsn, Term
+from helios_cli.engine.wire.peer import Kind
+
+OLD, NEW = Term(1, 11), Term(2, 22)
+MEMBER = Member("n2", "", "10.0.0.2", 1, 2, 3, "")
+
+
+class Link:
+    """A connection that remembers what was sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[Kind] = []
+
+    def send(self, kind: Kind, _body: bytes) -> None:
+        self.sent.append(kind)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("deposed", [False, True])
+def test_a_primary_deposed_while_it_calls_announces_nothing(monkeypatch: pytest.MonkeyPatch, deposed: bool) -> None:
+    """Its announcement would carry the newer primary's term, and depose that one."""
+    terms = [OLD]
+    link = Link()
+
+    async def dial(_replication: Any, _member: Member) -> Link:
+        if deposed:
+            terms.append(NEW)
+        return link
+
+    monkeypatch.setattr(promotion, "_dial", dial)
+    own = SimpleNamespace(node_id="n1", host="10.0.0.1", native_port=2)
+    replication: Any = SimpleNamespace(identity=lambda: own, term=lambda: terms[-1], is_leading=True)
+    asyncio.run(promotion.announce(replication, MEMBER))
+    assert link.sent == ([] if deposed else [Kind.ANNOUNCE])
+
+
+@pytest.mark.parametrize(
+    ("leads", "term", "gives_way"), [(True, NEW, False), (True, Term(3), True), (False, NEW, True)]
+)
+def test_a_primary_gives_way_to_a_newer_term_alone(leads: bool, term: Term, gives_way: bool) -> None:
+    retargeted: list[str] = []
+    replication: Any = SimpleNamespace(
+        takes_lead=False,
+        node_id="n1",
+        term=lambda: NEW,
+        is_leading=leads,
+        node=SimpleNamespace(store=SimpleNamespace(promise=lambda term: None)),
+        retarget=lambda node_id, host, port: retargeted.append(node_id),
+    )
+    link: Any = SimpleNamespace(is_loopback=False, address="10.0.0.3")
+    Visitors(replication)._announced(link, messages.Announce("n3", "10.0.0.3", 2), term)
+    assert retargeted == (["n3"] if gives_way else [])
+
+
+def test_a_call_that_a_dead_host_does_not_answer_is_hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    asyncio.run(_hurried(monkeypatch))
+
+
+async def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: asyncio.Queue[str] = asyncio.Queue()
+
+    async def reach(_link: Any, host: str, _port: int) -> None:
+        called.put_nowait(host)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(receiver, "reach", reach)
+    follower: Any = SimpleNamespace(term=lambda: OLD, lost=lambda error: None)
+    host = ["10.0.0.1"]
+    wal = receiver.WalReceiver(follower, asyncio.get_running_loop(), lambda: [(host[0], 5433)])
+    following = asyncio.ensure_future(wal.run())
+    asked = asyncio.ensure_future(wal.open_link())
+    try:
+        async with asyncio.timeout(5):
+            assert {await called.get(), await called.get()} == {"10.0.0.1"}
+            host[0] = "10.0.0.3"
+            wal.hurry()
+            assert await called.get() == "10.0.0.3"
+            with pytest.raises(TimeoutError):
+                await asked
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+def test_a_primary_that_is_cut_off_is_not_alone() -> None:
+    """Its log says that it goes on without the others, who never agreed and may have gone on without it."""
+    members = tuple(Member(name, "", "", 0, 0, 0, "") for name in ("n1", "n2", "n3"))
+    config = ClusterConfig(1, SyncMode.QUORUM, members, ("n1", "n2", "n3"))
+    lsns = LsnManager("n1", config, OLD, Lsn(100))
+    lsns.propose(config.with_in_sync(["n1"]), Lsn(200))
+    lsns.own_flushed(Lsn(200))
+    streamers: dict[str, Any] = {}
+    replication: Any = SimpleNamespace(
+        node_id="n1",
+        term=lambda: OLD,
+        leading=SimpleNamespace(lsns=lsns),
+        config=lsns.newest,
+        replicator=SimpleNamespace(streamers=streamers, heartbeat=lambda: None),
+    )
+    check = LeadCheck(replication)
+    assert not check.is_alone
+    answered: list[bool] = []
+    check.ask(lambda: answered.append(True))
+    check.acknowledged()
+    assert answered == []
+    streamers["n2"] = SimpleNamespace(node_id="n2", confirmed_us=1 << 62, progress=Progress(OLD))
+    check.acknowledged()
+    assert answered == [True]
