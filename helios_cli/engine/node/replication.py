@@ -321,6 +321,8 @@ class Replication:
 
     def retarget(self, node_id: str, host: str, port: int) -> None:
         """Another node leads: follow it."""
+        if (self.role.primary_host, self.role.primary_port) == (host, port) and self.role.name == "standby":
+            return
         if self.following is None:
             self.node.event("deposed", f"node {node_id} is the primary now: this node follows it", severity="warning")
             self.become(Role("standby", host, port))
@@ -329,8 +331,6 @@ class Replication:
                 self.leading.close()
                 self.replicator.close()
             self.node.begin_again("another node leads")
-            return
-        if (self.role.primary_host, self.role.primary_port) == (host, port) and self.role.name == "standby":
             return
         self.become(Role("standby", host, port))
         self.node.event("retargeted", f"following {node_id} at {host}:{port}", primary=node_id)
