@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 TAKE_BACK_S: Final = 5.0
 """A node that gave the lead away and hears nothing of the new primary for so long tries to take it back."""
 
+TAKE_OVER_S: Final = TAKE_BACK_S / 2
+"""A node that is given the lead and has not been promised by then that it leads leaves it to the giver."""
+
 
 def choose_target(replication: Replication, wanted: str) -> str:
     """The standby that a switchover goes to.
@@ -150,6 +153,6 @@ async def take_over(replication: Replication, message: messages.TakeOver) -> Non
             log.warning("node %s gives the lead away, but this node is not at %s", message.node_id, message.end_lsn)
             return
         try:
-            await take_lead(replication)
+            await take_lead(replication, giver=message.node_id, within_s=TAKE_OVER_S)
         except HeliosError as error:
             log.warning("node %s gave the lead away, and this node cannot take it: %s", message.node_id, error)

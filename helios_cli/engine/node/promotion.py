@@ -13,7 +13,7 @@ from helios_cli.engine.node.peer_link import PeerLink, introduce, reach
 from helios_cli.engine.replication import messages
 from helios_cli.engine.replication.acceptance import may_lead, may_promise
 from helios_cli.engine.replication.config import Member
-from helios_cli.engine.replication.election import Candidate, Verdict, judge_all, still_led
+from helios_cli.engine.replication.election import TAKES_LEAD, Candidate, Verdict, judge_all, led_by_another, still_led
 from helios_cli.engine.replication.messages import Answer
 from helios_cli.engine.types import Term
 from helios_cli.engine.wire.peer import Kind
@@ -106,7 +106,7 @@ def answer(replication: Replication, ask: messages.Ask, term: Term) -> Answer:
     return Answer(
         node_id=identity.node_id,
         # One that was restarted and does not lead yet is no primary that others could follow.
-        role="primary" if replication.is_leading else "standby",
+        role="primary" if replication.is_leading else TAKES_LEAD if replication.takes_lead else "standby",
         incarnation=identity.incarnation,
         promised=promised,
         term=replication.term().number,
@@ -155,14 +155,24 @@ async def promote(replication: Replication, *, allow_data_loss: bool, dry_run: b
     return plan | {"result": f"node {replication.node_id} is the primary of term {term}", "term": term.number}
 
 
-async def take_lead(replication: Replication, *, allow_data_loss: bool = False, floor: int = 0) -> Term:
+async def take_lead(
+    replication: Replication, *, allow_data_loss: bool = False, floor: int = 0, giver: str = "", within_s: float = 0
+) -> Term:
     """Take a new term, get the promises that it needs, and lead.
 
+    Where ``giver`` gives the lead to this node it must promise too, and that ``within_s`` seconds: later it may lead on
+    itself. Of two members it could, without asking this one.
+
     Raises:
-        PromotionRefused: too few promised, or one that did has more of the log.
+        PromotionRefused: too few promised, or one that did has more of the log; or another node leads.
     """
+    before, began = replication.term().number, replication.now()
     term = replication.node.store.new_term(floor)
-    answers = [answer for answer in await survey(replication, promise=True) if answer.promised]
+    asked = await survey(replication, promise=True)
+    _refuse(led_by_another(asked, before), allow_data_loss=False)
+    answers = [answer for answer in asked if answer.promised]
+    if giver and (giver not in {one.node_id for one in answers} or replication.now() - began > within_s):
+        raise PromotionRefused(f"node {giver} did not promise in time to lead no more", hint="It leads on.")
     following = replication.following
     log = following.log_end()[0] if following is not None else replication.node.store.timeline.history
     if not may_lead(replication.term(), term, log):

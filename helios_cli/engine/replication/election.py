@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from helios_cli.engine.replication.config import ClusterConfig
 from helios_cli.engine.replication.messages import Answer
 from helios_cli.engine.replication.rule import SyncMode
 from helios_cli.engine.types import Lsn, Term
+
+TAKES_LEAD: Final = "candidate"
+"""The role that a node answers whose promotion is decided, and who does not lead yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +45,32 @@ class Verdict:
 
 def still_led(answers: Iterable[Answer], term: int) -> Verdict:
     """Whether somebody leads, or has heard from a primary just now."""
+    heard = list(answers)
+    verdict = led_by_another(heard, term)
+    if not verdict.is_safe:
+        return verdict
+    for answer in heard:
+        if answer.reaches_primary:
+            return Verdict(
+                f"node {answer.node_id} still reaches the primary {answer.primary_id}",
+                "Use heliosdb-nano switchover to move its place to another node.",
+            )
+    return Verdict()
+
+
+def led_by_another(answers: Iterable[Answer], term: int) -> Verdict:
+    """Whether somebody who answered leads in ``term`` or a later one, or is about to.
+
+    It needs not be asked for its promise to go on: of two members the primary alone may have agreed to.
+    """
     for answer in answers:
         if answer.role == "primary" and answer.term >= term:
             return Verdict(
                 f"node {answer.node_id} is the primary",
                 "Use heliosdb-nano switchover to move its place to another node.",
             )
-        if answer.reaches_primary:
-            return Verdict(
-                f"node {answer.node_id} still reaches the primary {answer.primary_id}",
-                "Use heliosdb-nano switchover to move its place to another node.",
-            )
+        if answer.role == TAKES_LEAD:
+            return Verdict(f"node {answer.node_id} is about to be the primary", "Ask again in a moment.")
     return Verdict()
 
 
