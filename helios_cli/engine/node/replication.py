@@ -268,30 +268,59 @@ class Replication:
         self.leading.change(**{name: value})
 
     def become(self, role: Role) -> None:
-        """Have this role from now on; on disk when this returns."""
+        """Have this role from now on; on disk when this returns.
+
+        Raises:
+            DiskFull, IoFailed: the file system refused; the role is what it was.
+        """
+        self._save_role(role)
         self.role = role
+
+    def _save_role(self, role: Role) -> None:
         save_role(self.node.store.files, self.node.store.control_dir, role)
 
     async def lead(self, term: Term, lost: set[str], *, by_force: bool = False) -> None:
         """Lead in a term that was taken and promised; ``lost`` members are not waited for, ``by_force`` not even asked.
 
         What this node holds and nobody has called committed is shown only once the term's first record is committed.
+
+        Raises:
+            HeliosError: the file system refused. This node follows on, or begins another life in which it leads or
+                follows by what is on its disk.
         """
-        node = self.node
         self.takes_lead = True
-        following, self.following = self.following, None
+        try:
+            # On disk before this node follows no longer: a full disk is found out while nothing has changed.
+            self._save_role(Role("primary"))
+            try:
+                await self._follow_no_longer()
+                self._lead_in(term, lost, by_force=by_force)
+            except Exception:
+                self.node.begin_again("it could not take the lead")
+                raise
+        finally:
+            self.takes_lead = False
+
+    async def _follow_no_longer(self) -> None:
+        """All that was received is applied first. A checkpoint sees until the end of that who adds to SQLite's WAL."""
+        following = self.following
         if following is not None:
             await following.stop(finish=True)
             following.close()
+            self.following = None
+
+    def _lead_in(self, term: Term, lost: set[str], *, by_force: bool) -> None:
+        node = self.node
         node.lead_term(term)
         config = self.config
-        self.become(Role("primary"))
+        # Before this node takes writes: none can be in a term that has no beginning.
+        first = node.term_start()
+        self.role = Role("primary")
         self._lead((config_by_force(config, self.member(), lost),) if by_force else self.open_configs)
-        self.takes_lead = False
         leading = self.leading
         assert leading is not None
         now_us = SystemClock.wall_us()
-        node.pipeline.submit(node.term_start())
+        node.pipeline.submit(first)
         leading.propose_first(config_of_term(config, self.member(), lost, node.pipeline.committed_lsn, now_us))
         node.engine.sequences.reset()
         node.event("promoted", f"node {self.node_id} is the primary of term {term}", term=term.number)

@@ -1,0 +1,134 @@
+"""How the lead changes between nodes of one process, where a test can make each step fail."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from support.inner_node import InnerNode
+from support.node_process import free_port, wait_until
+
+from helios_cli.engine.errors import DiskFull
+from helios_cli.engine.node import replication as replication_module
+from helios_cli.engine.node.replication import Replication
+
+Result = TypeVar("Result")
+SETTLED_S = 30.0
+
+
+def replication(node: InnerNode) -> Replication:
+    """Of the life that the node is in."""
+    return node.node.replication
+
+
+def run(node: InnerNode, work: Callable[[], Any]) -> Any:
+    """A coroutine on the node's loop."""
+    return asyncio.run_coroutine_threadsafe(work(), node.node.engine.loop).result(SETTLED_S)
+
+
+def in_sync(node: InnerNode) -> tuple[str, ...]:
+    return node.on_loop(lambda: replication(node).config.in_sync)
+
+
+@contextlib.contextmanager
+def pair(directory: Path, mode: str = "semi-sync") -> Iterator[tuple[InnerNode, InnerNode]]:
+    """The primary n1 and its standby n2, both in sync, with a table t."""
+    port = free_port()
+    with contextlib.ExitStack() as nodes:
+        first = InnerNode(
+            directory / "n1", node_id="n1", replication_role="primary", native_port=port, replication_mode=mode
+        )
+        nodes.enter_context(first)
+        with first.connect() as writer:
+            writer.execute("CREATE TABLE t (a int PRIMARY KEY)")
+        second = InnerNode(
+            directory / "n2", node_id="n2", replication_role="standby", primary_host="127.0.0.1", primary_port=port,
+            replication_mode=mode,
+        )  # fmt: skip
+        nodes.enter_context(second)
+        wait_until(lambda: in_sync(first) == ("n1", "n2"), "both copies count", SETTLED_S)
+        with first.connect() as writer:
+            # The second of them says in its record that the configuration is committed.
+            writer.execute("INSERT INTO t VALUES (-1)")
+            writer.execute("INSERT INTO t VALUES (-2)")
+        yield first, second
+
+
+def leave(node: InnerNode) -> None:
+    """No other node is answered any more, nor reaches this one."""
+
+    def close() -> None:
+        own = replication(node)
+        assert own._server is not None
+        own._server.close()
+        own.replicator.close()
+
+    node.on_loop(close)
+
+
+def promote(node: InnerNode) -> Any:
+    wait_until(lambda: not upstream_connected(node), "the primary is missed", SETTLED_S)
+    return run(node, replication(node).promote)
+
+
+def upstream_connected(node: InnerNode) -> bool:
+    following = replication(node).following
+    return following is not None and following.upstream.connected
+
+
+def test_a_full_disk_leaves_a_node_that_is_promoted_following(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pair(tmp_path) as (first, second):
+        leave(first)
+
+        def full(*_: object) -> None:
+            raise DiskFull("no space left")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(replication_module, "save_role", full)
+            with pytest.raises(DiskFull):
+                promote(second)
+            own = replication(second)
+            assert own.following is not None and not own.takes_lead and own.role.name == "standby"
+        assert "n2 is the primary" in promote(second)["result"]
+
+
+def test_a_promotion_that_fails_half_way_can_be_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pair(tmp_path) as (first, second):
+        leave(first)
+        life = replication(second)
+
+        def failing(*_: object) -> None:
+            raise DiskFull("no space left")
+
+        monkeypatch.setattr(second.node.store.timeline, "begins", failing)
+        with pytest.raises(DiskFull):
+            promote(second)
+        assert not life.is_leading and not life.takes_lead
+        wait_until(lambda: replication(second) is not life and second.node.serving, "it lives again", SETTLED_S)
+        wait_until(lambda: replication(second).is_leading, "it leads by the rule for who was restarted", SETTLED_S)
+        with second.connect() as writer:
+            writer.execute("INSERT INTO t VALUES (1)")
+
+
+def test_a_checkpoint_sees_who_applies_until_everything_is(tmp_path: Path) -> None:
+    with pair(tmp_path) as (first, second):
+        leave(first)
+        own = replication(second)
+        following = own.following
+        assert following is not None
+        stop, seen = following.stop, []
+
+        async def stopping(*, finish: bool) -> None:
+            seen.append(own.following is following)
+            await stop(finish=finish)
+            seen.append(own.following is following)
+
+        following.stop = stopping  # type: ignore[method-assign]
+        promote(second)
+        assert seen == [True, True] and own.following is None
