@@ -233,7 +233,7 @@ class Commits(Threads):
         if level is not None and level != "off":
             when_reached = self.engine.when_reached
             assert when_reached is not None
-            when_reached(LEVELS[level], commit.lsn_end, done)
+            when_reached(LEVELS[level], commit.lsn_end, done, session)
 
     def rollback(self, transaction: Transaction) -> None:
         """Undo the session's transaction and give everything back. No thread is using its connection."""

@@ -121,7 +121,7 @@ class Engine:
         self.on_reload: Callable[[], None] = lambda: None
         self.alter_cluster: Callable[[str, Any], None] = _no_cluster
         """Changes a field of the cluster's configuration. Raises HeliosError on a node that does not lead."""
-        self.when_reached: Callable[[SyncMode, Lsn, Callable[[], None]], None] | None = None
+        self.when_reached: Callable[[SyncMode, Lsn, Callable[[], None], Session], None] | None = None
         """Calls back when an LSN is where a mode would have it."""
         self.sessions: dict[int, Session] = {}
         self.stopping = False

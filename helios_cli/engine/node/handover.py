@@ -121,18 +121,31 @@ async def _drained(replication: Replication, target: str, timeout_s: float) -> t
     node = replication.node
     try:
         async with asyncio.timeout(timeout_s):
-            await node.pipeline.quiesce()
+            await _all_answered(replication)
             end = node.database.records.lsn
             streamer = replication.replicator.streamers.get(target)
             while streamer is None or streamer.progress.applied < end:
                 await asyncio.sleep(0.001)
                 streamer = replication.replicator.streamers.get(target)
     except TimeoutError:
+        if replication.leading is not None and replication.leading.is_waited_for:
+            raise PromotionRefused(
+                f"a commit waits for more copies than the mode asks for, and did not get them within {timeout_s:g} s",
+                hint="Its client is answered by the node that it was made on, so this node leads on.",
+            ) from None
         raise PromotionRefused(
             f"node {target} did not catch up within {timeout_s:g} s",
             hint="heliosdb-nano topology shows its lag; this node leads on.",
         ) from None
     return streamer, end
+
+
+async def _all_answered(replication: Replication) -> None:
+    """Wait until every commit is committed, and every client that waits for more copies than that has its answer."""
+    leading = replication.leading
+    await replication.node.pipeline.quiesce()
+    while leading is not None and leading.is_waited_for:
+        await asyncio.sleep(0.001)
 
 
 async def _take_back(replication: Replication, target: str) -> None:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.errors import HeliosError, OutcomeUnknown
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.replication import steps
 from helios_cli.engine.replication.config import ClusterConfig, Member
@@ -20,6 +20,7 @@ from helios_cli.engine.types import Lsn
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.replication import Replication
+    from helios_cli.engine.node.session import Session
     from helios_cli.engine.node.streamer import WalStreamer
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class Leading:
         self._closed = False
         self.wanted: dict[str, Any] = {}
         """Fields of the configuration that the operator has asked for, and that are not proposed yet."""
-        self._answers: list[tuple[SyncMode, Lsn, Callable[[], None]]] = []
+        self._answers: list[tuple[SyncMode, Lsn, Callable[[], None], Session]] = []
         """Commits whose clients wait for another rule than the cluster's."""
         self.unwanted: set[str] = set()
         """Members that the operator has removed."""
@@ -69,9 +70,22 @@ class Leading:
         pipeline.on_record = self._recorded
 
     def close(self) -> None:
-        """The term is over for this node."""
+        """The term is over for this node. Whoever waits for more copies of a commit will not hear of them any more."""
         self._closed = True
         self._node.pipeline.on_record = None
+        waiting, self._answers = self._answers, []
+        for _mode, _lsn, _done, session in waiting:
+            session.sink.terminate(
+                OutcomeUnknown(
+                    "this node leads no longer: whether the commit has the copies that it waited for is unknown",
+                    hint="Look whether the change is there before you send it again.",
+                )
+            )
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether a client waits for another rule than the cluster's."""
+        return any(not session.closed for _mode, _lsn, _done, session in self._answers)
 
     def pause(self, *, paused: bool) -> str:
         """Suspend automatic failover, or resume it; what the operator is told."""
@@ -85,20 +99,24 @@ class Leading:
         self.wanted.update(fields)
         self.reconcile()
 
-    def after(self, mode: SyncMode, lsn: Lsn, done: Callable[[], None]) -> None:
-        """Call back, never at once, when ``lsn`` is where another mode than the cluster's would have it."""
-        self._answers.append((mode, lsn, done))
+    def after(self, mode: SyncMode, lsn: Lsn, done: Callable[[], None], session: Session) -> None:
+        """Call back, never at once, when ``lsn`` is where another mode than the cluster's would have it.
+
+        The session that waits is ended when it never will be.
+        """
+        self._answers.append((mode, lsn, done, session))
         self._loop.call_soon(self._answer)
 
     def _answer(self) -> None:
         waiting, self._answers = self._answers, []
         lsns = self.lsns
         reached = {mode: lsns.reached_by(mode) for mode in {entry[0] for entry in waiting}}
-        for mode, lsn, done in waiting:
+        for entry in waiting:
+            mode, lsn, done, _session = entry
             if lsn <= reached[mode]:
                 done()
             else:
-                self._answers.append((mode, lsn, done))
+                self._answers.append(entry)
 
     def _own_flushed(self, lsn: Lsn) -> Lsn:
         committed = self.lsns.own_flushed(lsn)

@@ -396,16 +396,16 @@ class Relay(RelayRequests):
     def _loss(self, why: HeliosError | None) -> HeliosError:
         detail = why.message if why is not None else "the connection with the primary ended"
         detail = detail[:1].upper() + detail[1:].rstrip(".") + "."
-        if self._retired:
-            return SerializationFailure(
-                "the primary gave the lead away in the middle of the transaction, which is rolled back",
-                hint="Retry the transaction.",
-            )
         if self._ends and self._awaiting:
             return OutcomeUnknown(
                 "the primary was lost while it committed: the outcome is unknown",
                 detail=detail,
                 hint="Look whether the change is there before you send it again.",
+            )
+        if self._retired:
+            return SerializationFailure(
+                "the primary gave the lead away in the middle of the transaction, which is rolled back",
+                hint="Retry the transaction.",
             )
         return PrimaryLost(
             "the primary was lost in the middle of the transaction, which is rolled back",

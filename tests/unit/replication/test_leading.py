@@ -1,0 +1,133 @@
+"""What a primary owes those who wait, and the configuration that it was asked for, when its term or its disk ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from helios_cli.engine.errors import HeliosError, OutcomeUnknown
+from helios_cli.engine.node import handover
+from helios_cli.engine.node.leading import Leading
+from helios_cli.engine.node.promotion import PromotionRefused
+from helios_cli.engine.node.relay import Relay
+from helios_cli.engine.replication.config import ClusterConfig, Member
+from helios_cli.engine.replication.rule import Progress, SyncMode
+from helios_cli.engine.types import Lsn, Term
+
+TERM = Term(3, 3)
+END = Lsn(500)
+NAMES = ("n1", "n2", "n3")
+MEMBERS = tuple(Member(name, f"disk of {name}", "h", 1, 2, 3, "") for name in NAMES)
+CONFIG = ClusterConfig(4, SyncMode.SEMI_SYNC, MEMBERS, NAMES)
+
+
+class Client:
+    """A session that waits for its commit."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.answered = 0
+        self.told: HeliosError | None = None
+        self.sink = self
+
+    def terminate(self, error: HeliosError) -> None:
+        self.told, self.closed = error, True
+
+    def done(self) -> None:
+        self.answered += 1
+
+
+class Primary:
+    """The primary n1 of three, in term 3, without a disk; what is to be called later is kept."""
+
+    def __init__(self) -> None:
+        self.at = 1000.0
+        self.later: list[Callable[[], None]] = []
+        self.events: list[str] = []
+        self.put: list[ClusterConfig] = []
+        self.refusal: HeliosError | None = None
+        self.busy = False
+        loop = SimpleNamespace(time=lambda: self.at, call_soon=self._keep, call_later=self._keep_later)
+        streamer = SimpleNamespace(progress=Progress(TERM, END, END, END), link=None, heard_at=self.at)
+        self.streamers = {"n2": streamer}
+        self.node = SimpleNamespace(
+            database=SimpleNamespace(records=SimpleNamespace(term=TERM, lsn=END), reserve=self._reserve),
+            store=SimpleNamespace(log=SimpleNamespace(flushed=END, end=END)),
+            engine=SimpleNamespace(loop=loop),
+            pipeline=SimpleNamespace(
+                quiesce=self._quiesce, on_record=None, advance=lambda lsn: [], committed_lsn=END, in_flight=()
+            ),
+            event=lambda kind, text, **_: self.events.append(kind),
+        )
+        self.node_id = "n1"
+        self.heard_at: dict[str, float] = {"n3": self.at}
+        self.replicator = SimpleNamespace(streamers={})
+        this: Any = self
+        self.leading: Any = Leading(this, (CONFIG,))
+        self.leading.put_config = self._put
+
+    def _keep(self, callback: Callable[..., None], *args: Any) -> None:
+        self.later.append(lambda: callback(*args))
+
+    def _keep_later(self, _seconds: float, callback: Callable[..., None], *args: Any) -> None:
+        self._keep(callback, *args)
+
+    def _reserve(self, _size: int) -> None:
+        """There is room."""
+
+    def _put(self, config: ClusterConfig) -> Lsn | None:
+        if self.refusal is not None:
+            raise self.refusal
+        if self.busy:
+            return None
+        self.put.append(config)
+        return Lsn(END + 100 * len(self.put))
+
+    async def _quiesce(self) -> None:
+        """Nothing is in flight."""
+
+    def turn(self) -> None:
+        """What was to be called later, once."""
+        due, self.later = self.later, []
+        for callback in due:
+            callback()
+
+    def drained(self) -> tuple[Any, Lsn]:
+        """The wait of a switchover to n2, at most a moment."""
+        this: Any = self
+        self.replicator = SimpleNamespace(streamers=self.streamers)
+        return asyncio.run(handover._drained(this, "n2", 0.05))
+
+
+def test_a_lead_is_not_given_away_while_a_client_waits_for_more_copies() -> None:
+    """Its commit is in the log: who is told that nothing was done would do it again."""
+    primary, client = Primary(), Client()
+    assert primary.drained()[1] == END
+    primary.leading.after(SyncMode.SYNC, END, client.done, client)
+    with pytest.raises(PromotionRefused, match="waits for more copies"):
+        primary.drained()
+    client.closed = True
+    assert primary.drained()[1] == END
+
+
+def test_a_client_that_waits_for_more_copies_is_told_when_the_term_ends() -> None:
+    primary, client = Primary(), Client()
+    primary.leading.after(SyncMode.SYNC, END, client.done, client)
+    primary.turn()
+    assert primary.leading.is_waited_for and client.answered == 0
+    primary.leading.close()
+    assert isinstance(client.told, OutcomeUnknown) and client.told.sqlstate == "08007"
+    primary.turn()
+    assert client.answered == 0
+
+
+def test_a_commit_that_was_not_answered_is_not_said_to_be_rolled_back() -> None:
+    relay: Any = object.__new__(Relay)
+    relay._ends, relay._awaiting, relay._retired = True, True, True
+    assert relay._loss(None).sqlstate == "08007"
+    relay._awaiting = False
+    assert relay._loss(None).sqlstate == "40001"
