@@ -107,6 +107,8 @@ async def hand_over(replication: Replication, target: str, timeout_s: float) -> 
         replication.follow(end)
         streamer.link.send(Kind.TAKE_OVER, messages.TakeOver(replication.node_id, end).to_body())
     finally:
+        if replication.leading is not None:
+            replication.leading.resume()
         queue.release()
     deadline = replication.now() + TAKE_BACK_S
     while not replication.role.primary_host:
@@ -141,10 +143,14 @@ async def _drained(replication: Replication, target: str, timeout_s: float) -> t
 
 
 async def _all_answered(replication: Replication) -> None:
-    """Wait until every commit is committed, and every client that waits for more copies than that has its answer."""
-    leading = replication.leading
-    await replication.node.pipeline.quiesce()
-    while leading is not None and leading.is_waited_for:
+    """Wait until every commit is committed, and every client that waits for more copies than that has its answer.
+
+    From then on the configuration stays as it is, and so the log, until this node resumes leading or has the lead no
+    more.
+    """
+    pipeline, leading = replication.node.pipeline, replication.leading
+    await pipeline.quiesce()
+    while leading is not None and (leading.is_waited_for or pipeline.in_flight or not leading.hold()):
         await asyncio.sleep(0.001)
 
 

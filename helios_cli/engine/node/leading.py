@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.errors import HeliosError, OutcomeUnknown
 from helios_cli.engine.node.clock import SystemClock
+from helios_cli.engine.node.promotion import PromotionRefused
 from helios_cli.engine.replication import steps
 from helios_cli.engine.replication.config import ClusterConfig, Member
 from helios_cli.engine.replication.lsns import LsnManager
@@ -55,6 +56,8 @@ class Leading:
         """Tells of the configuration that waits to be agreed on."""
         self._told_missing: tuple[str, ...] = ()
         self._closed = False
+        self._holding = False
+        """No change is proposed: nothing may come behind what the next primary has."""
         self.wanted: dict[str, Any] = {}
         """Fields of the configuration that the operator has asked for, and that are not proposed yet."""
         self._answers: list[tuple[SyncMode, Lsn, Callable[[], None], Session]] = []
@@ -94,8 +97,28 @@ class Leading:
         self.change(paused=paused)
         return f"automatic failover is {'paused' if paused else 'resumed'}"
 
+    def hold(self) -> bool:
+        """Propose nothing until :meth:`resume`. False, and nothing is held, while a change is made or on its way."""
+        self.reconcile()
+        self._holding = not self._proposing and self.lsns.pending is None
+        return self._holding
+
+    def resume(self) -> None:
+        """Propose again what is to be."""
+        self._holding = False
+        self.reconcile()
+
     def change(self, **fields: Any) -> None:
-        """Change fields of the cluster's configuration."""
+        """Change fields of the cluster's configuration.
+
+        Raises:
+            PromotionRefused: the lead is being given away, and nobody would know of the wish.
+        """
+        if self._holding:
+            raise PromotionRefused(
+                "the primary is giving the lead away: the cluster's configuration is not changed now",
+                hint="Ask again, of the new primary.",
+            )
         self.wanted.update(fields)
         self.reconcile()
 
@@ -168,7 +191,7 @@ class Leading:
 
     def reconcile(self) -> None:
         """Propose the next step from the configuration in force to the one that is wanted, if there is one."""
-        if self._proposing or self._closed or self.lsns.pending is not None:
+        if self._proposing or self._holding or self._closed or self.lsns.pending is not None:
             return
         step = self._step()
         if step is not None:

@@ -52,7 +52,9 @@ class Primary:
         self.refusal: HeliosError | None = None
         self.busy = False
         loop = SimpleNamespace(time=lambda: self.at, call_soon=self._keep, call_later=self._keep_later)
-        streamer = SimpleNamespace(progress=Progress(TERM, END, END, END), link=None, heard_at=self.at)
+        streamer = SimpleNamespace(
+            progress=Progress(TERM, END, END, END), link=None, heard_at=self.at, hello=SimpleNamespace(incarnation="")
+        )
         self.streamers = {"n2": streamer}
         self.node = SimpleNamespace(
             database=SimpleNamespace(records=SimpleNamespace(term=TERM, lsn=END), reserve=self._reserve),
@@ -68,7 +70,7 @@ class Primary:
         self.replicator = SimpleNamespace(streamers={})
         this: Any = self
         self.leading: Any = Leading(this, (CONFIG,))
-        self.leading.put_config = self._put
+        self.leading.put_config = self._config_put  # type: ignore[method-assign]
 
     def _keep(self, callback: Callable[..., None], *args: Any) -> None:
         self.later.append(lambda: callback(*args))
@@ -79,7 +81,7 @@ class Primary:
     def _reserve(self, _size: int) -> None:
         """There is room."""
 
-    def _put(self, config: ClusterConfig) -> Lsn | None:
+    def _config_put(self, config: ClusterConfig) -> Lsn | None:
         if self.refusal is not None:
             raise self.refusal
         if self.busy:
@@ -131,3 +133,24 @@ def test_a_commit_that_was_not_answered_is_not_said_to_be_rolled_back() -> None:
     assert relay._loss(None).sqlstate == "08007"
     relay._awaiting = False
     assert relay._loss(None).sqlstate == "40001"
+
+
+def test_no_change_of_the_configuration_comes_behind_what_the_next_primary_has() -> None:
+    primary = Primary()
+    leading = primary.leading
+    leading.change(paused=True)
+    assert len(primary.put) == 1 and leading.lsns.pending is not None
+    with pytest.raises(PromotionRefused, match="did not catch up"):
+        # The change is on its way: the end of the log is not known.
+        primary.drained()
+    leading.lsns.acknowledged("n2", Progress(TERM, Lsn(900), Lsn(900), Lsn(900)))
+    leading.lsns.own_flushed(Lsn(900))
+    assert leading.lsns.pending is None
+    primary.drained()
+    with pytest.raises(PromotionRefused, match="giving the lead away"):
+        leading.change(paused=False)
+    primary.at += 10
+    leading.reconcile()
+    assert len(primary.put) == 1
+    leading.resume()
+    assert [config.in_sync for config in primary.put[1:]] == [("n1",)], "both are lost, which is said now"
