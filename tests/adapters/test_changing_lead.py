@@ -13,7 +13,9 @@ from support.inner_node import InnerNode
 from support.node_process import free_port, wait_until
 
 from helios_cli.engine.errors import DiskFull
+from helios_cli.engine.node import handover, promotion
 from helios_cli.engine.node import replication as replication_module
+from helios_cli.engine.node.promotion import PromotionRefused
 from helios_cli.engine.node.replication import Replication
 
 Result = TypeVar("Result")
@@ -132,3 +134,26 @@ def test_a_checkpoint_sees_who_applies_until_everything_is(tmp_path: Path) -> No
         following.stop = stopping  # type: ignore[method-assign]
         promote(second)
         assert seen == [True, True] and own.following is None
+
+
+def test_a_lead_that_nobody_took_is_taken_back_however_often_that_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pair(tmp_path) as (first, second):
+        monkeypatch.setattr(handover, "TAKE_BACK_S", 0.2)
+        monkeypatch.setattr(handover, "RETRY_S", 0.01)
+        # The standby does not hear that it is given the lead.
+        monkeypatch.setattr(replication(second), "take_over", lambda message: None)
+        refusals = iter(("the first time", "the second time"))
+
+        async def sometimes(*args: Any, **options: Any) -> Any:
+            for refusal in refusals:
+                raise PromotionRefused(refusal)
+            return await promotion.take_lead(*args, **options)
+
+        monkeypatch.setattr(handover, "take_lead", sometimes)
+        with pytest.raises(PromotionRefused, match="n2 did not take the lead, and this node cannot yet: the first"):
+            run(first, lambda: replication(first).switchover(to="n2"))
+        wait_until(lambda: replication(first).is_leading, "it leads on", SETTLED_S)
+        with first.connect() as writer:
+            writer.execute("INSERT INTO t VALUES (1)")

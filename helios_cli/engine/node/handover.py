@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 TAKE_BACK_S: Final = 5.0
 """A node that gave the lead away and hears nothing of the new primary for so long tries to take it back."""
 
+RETRY_S: Final = 0.5
+"""Between two attempts of it."""
+
 TAKE_OVER_S: Final = TAKE_BACK_S / 2
 """A node that is given the lead and has not been promised by then that it leads leaves it to the giver."""
 
@@ -114,8 +117,7 @@ async def hand_over(replication: Replication, target: str, timeout_s: float) -> 
     while not replication.role.primary_host:
         await asyncio.sleep(0.002)
         if replication.now() > deadline:
-            await _take_back(replication, target)
-            raise PromotionRefused(f"node {target} did not take the lead; this node leads on")
+            await _not_taken(replication, target)
 
 
 async def _drained(replication: Replication, target: str, timeout_s: float) -> tuple[WalStreamer, Lsn]:
@@ -154,13 +156,51 @@ async def _all_answered(replication: Replication) -> None:
         await asyncio.sleep(0.001)
 
 
-async def _take_back(replication: Replication, target: str) -> None:
-    """The standby did not take the lead: lead on in a new term, unless it did after all."""
+async def _not_taken(replication: Replication, target: str) -> None:
+    """The standby did not take the lead in time: lead on, or follow it if it did after all.
+
+    Raises:
+        PromotionRefused: this node leads on; or it cannot yet, and goes on trying.
+    """
+    try:
+        await _take_back(replication)
+    except HeliosError as error:
+        replication.later(_lead_on(replication))
+        raise PromotionRefused(
+            f"node {target} did not take the lead, and this node cannot yet: {error.message}",
+            hint="It tries again until a node leads; heliosdb-nano topology shows which.",
+        ) from error
+    if replication.is_leading:
+        raise PromotionRefused(f"node {target} did not take the lead; this node leads on")
+
+
+async def _lead_on(replication: Replication) -> None:
+    told = ""
+    while _is_forsaken(replication):
+        await asyncio.sleep(RETRY_S)
+        try:
+            async with replication.changing:
+                if _is_forsaken(replication):
+                    await _take_back(replication)
+        except HeliosError as error:
+            if error.message != told:
+                told = error.message
+                log.warning("this node gave the lead away, nobody took it, and it cannot take it back yet: %s", told)
+
+
+def _is_forsaken(replication: Replication) -> bool:
+    """Whether this node neither leads nor knows who does."""
+    return not replication.is_leading and not replication.role.primary_host
+
+
+async def _take_back(replication: Replication) -> None:
+    """Lead on in a new term, unless somebody leads; then follow that one."""
     answers = await survey(replication, promise=False)
-    for answer in answers:
-        if answer.node_id == target and answer.role == "primary":
-            replication.retarget(answer.node_id, answer.primary_host, answer.primary_native_port)
-            return
+    newer = [one for one in answers if one.role == "primary" and one.term >= replication.term().number]
+    if newer:
+        leader = max(newer, key=lambda one: one.term)
+        replication.retarget(leader.node_id, leader.primary_host, leader.primary_native_port)
+        return
     await take_lead(replication, floor=max((answer.term for answer in answers), default=0))
 
 
