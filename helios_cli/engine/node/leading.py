@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from copy import copy
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.errors import HeliosError, OutcomeUnknown
@@ -59,11 +60,13 @@ class Leading:
         self._holding = False
         """No change is proposed: nothing may come behind what the next primary has."""
         self.wanted: dict[str, Any] = {}
-        """Fields of the configuration that the operator has asked for, and that are not proposed yet."""
+        """Fields of the configuration that the operator has asked for, until one that has them is in force."""
         self._answers: list[tuple[SyncMode, Lsn, Callable[[], None], Session]] = []
         """Commits whose clients wait for another rule than the cluster's."""
         self.unwanted: set[str] = set()
-        """Members that the operator has removed."""
+        """Members that the operator has removed, until a configuration without them is in force."""
+        self._told = ""
+        """Why the configuration could not be changed last: told once."""
 
     def begin(self) -> None:
         """From now on the mode's rule decides what is committed, and every record goes to the followers."""
@@ -201,12 +204,13 @@ class Leading:
     def _step(self) -> steps.Step | None:
         config = self.lsns.config
         for node_id in sorted(self.unwanted):
-            self.unwanted.discard(node_id)
             if config.member(node_id) is not None:
                 return steps.removal(config, node_id)
-        wanted, self.wanted = self.wanted, {}
+            self.unwanted.discard(node_id)
+        if self.wanted and steps.with_fields(config, self.wanted, self.lsns.node_id) == config:
+            self.wanted = {}
         return steps.next_step(
-            self.lsns, wanted, self._followers(), lambda node: self._is_alive(node, config), SystemClock.wall_us()
+            self.lsns, self.wanted, self._followers(), lambda node: self._is_alive(node, config), SystemClock.wall_us()
         )
 
     def _is_alive(self, node_id: str, config: ClusterConfig) -> bool:
@@ -245,12 +249,14 @@ class Leading:
             end = self.put_config(config)
         except HeliosError as error:
             self._proposing = False
-            log.warning("the cluster's configuration could not be changed: %s", error.message)
+            if error.message != self._told:
+                self._told = error.message
+                log.warning("the cluster's configuration cannot be changed yet: %s", error.message)
             return
         if end is None:
             self._loop.call_later(RETRY_S, self._propose, config, kind, text)
             return
-        self._proposing = False
+        self._proposing, self._told = False, ""
         self._untold = lambda: self._node.event(kind, text, severity="warning" if kind == "ejected" else "info")
         self._node.pipeline.advance(self.lsns.propose(config, end))
         self._tell_agreed()
@@ -274,8 +280,11 @@ class Leading:
         node.database.reserve(RECORD_ROOM)
 
         def make() -> bytes:
-            data = records.config(config.version, text, SystemClock.wall_us())
-            node.store.configs.append(records.lsn, config, node.pipeline.committed_lsn)
-            return data
+            now_us = SystemClock.wall_us()
+            ahead = copy(records)
+            ahead.config(config.version, text, now_us)
+            # First: what is refused has no record yet, and leaves no hole in the log.
+            node.store.configs.append(ahead.lsn, config, node.pipeline.committed_lsn)
+            return records.config(config.version, text, now_us)
 
         return node.pipeline.submit_apart(make)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from helios_cli.engine.errors import HeliosError, OutcomeUnknown
+from helios_cli.engine.errors import DiskFull, HeliosError, OutcomeUnknown
+from helios_cli.engine.log.encoder import RecordEncoder
 from helios_cli.engine.node import handover
 from helios_cli.engine.node.leading import Leading
 from helios_cli.engine.node.promotion import PromotionRefused
@@ -70,6 +71,7 @@ class Primary:
         self.replicator = SimpleNamespace(streamers={})
         this: Any = self
         self.leading: Any = Leading(this, (CONFIG,))
+        self.put_config = self.leading.put_config
         self.leading.put_config = self._config_put  # type: ignore[method-assign]
 
     def _keep(self, callback: Callable[..., None], *args: Any) -> None:
@@ -154,3 +156,43 @@ def test_no_change_of_the_configuration_comes_behind_what_the_next_primary_has()
     assert len(primary.put) == 1
     leading.resume()
     assert [config.in_sync for config in primary.put[1:]] == [("n1",)], "both are lost, which is said now"
+
+
+def test_what_an_operator_wants_is_not_forgotten_when_the_disk_is_full(caplog: pytest.LogCaptureFixture) -> None:
+    primary = Primary()
+    leading = primary.leading
+    primary.refusal = DiskFull("no space left")
+    leading.unwanted.add("n3")
+    leading.change(paused=True)
+    leading.reconcile()
+    assert primary.put == [] and len(caplog.records) == 1
+    primary.refusal = None
+    for _ in range(3):
+        leading.reconcile()
+        leading.lsns.acknowledged("n2", Progress(TERM, Lsn(900), Lsn(900), Lsn(900)))
+        leading.lsns.own_flushed(Lsn(900))
+    assert [(config.paused, config.member("n3") is None) for config in primary.put] == [(False, True), (True, True)]
+    assert leading.lsns.config.paused and not leading.wanted and not leading.unwanted
+
+
+def test_a_configuration_that_is_refused_leaves_no_hole_in_the_log() -> None:
+    primary = Primary()
+    node: Any = primary.node
+    records = RecordEncoder(TERM, last=None, db_pages=0, db_checksum=0)
+    kept: list[Lsn] = []
+
+    def append(end: Lsn, _config: ClusterConfig, _committed: Lsn) -> None:
+        if primary.refusal is not None:
+            raise primary.refusal
+        kept.append(end)
+
+    node.database.records = records
+    node.store.configs = SimpleNamespace(append=append)
+    node.pipeline.submit_apart = lambda make: make()
+    primary.refusal = DiskFull("no space left")
+    with pytest.raises(DiskFull):
+        primary.put_config(CONFIG)
+    assert records.lsn == 0 and records.config_version == 0
+    primary.refusal = None
+    record: Any = primary.put_config(CONFIG)
+    assert kept == [records.lsn] == [len(record)]
