@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import apsw
@@ -116,6 +118,31 @@ def test_a_commit_under_way_is_waited_for_and_not_put_off(tmp_path: Path, monkey
                 await asyncio.wait_for(checkpointer.checkpoint(), WAIT_S)
             assert core.queue.holder is None
             busy.times = 0
+        finally:
+            core.close()
+
+    asyncio.run(scenario())
+
+
+def test_the_writer_is_had_before_others_are_held(tmp_path: Path) -> None:
+    """Who else adds to SQLite's WAL may change while another node is given the lead, with the token in hand."""
+
+    async def scenario() -> None:
+        core = StorageCore(tmp_path)
+        held: list[bool] = []
+
+        @asynccontextmanager
+        async def hold() -> AsyncIterator[None]:
+            held.append(core.queue.holder is not None)
+            yield
+            assert core.queue.holder is not None
+
+        core.checkpointer.hold = hold
+        try:
+            await core.run("CREATE TABLE t (a INTEGER PRIMARY KEY)")
+            await asyncio.wait_for(core.checkpointer.checkpoint(), WAIT_S)
+            assert held == [True]
+            assert core.queue.holder is None
         finally:
             core.close()
 

@@ -245,22 +245,26 @@ class Checkpointer:
             self._queue.release()
 
     async def _barrier(self) -> tuple[bool, Lsn, ChecksumTable | None]:
-        """Hold the writer while the rest is checkpointed; (WAL may restart, LSN, checksums there or None)."""
-        async with self.hold():
-            return await self._barrier_held()
+        """Hold the writer while the rest is checkpointed; (WAL may restart, LSN, checksums there or None).
 
-    async def _barrier_held(self) -> tuple[bool, Lsn, ChecksumTable | None]:
+        The writer first: a node gives the lead away with the token in hand, and who else adds to the WAL is known
+        only when nobody can do that any more.
+        """
         await self._queue.acquire_async(first=True)
         try:
-            if not await self._patiently(self._pipeline.quiesce()):
-                return False, self._pipeline.committed_lsn, None
-            database = self._database
-            database.ring.refresh(self._pipeline.committed_seq)
-            lsn, table = self._pipeline.committed_lsn, database.checksums.copy()
-            complete = await self._checkpoint_all()
-            return complete, lsn, table if complete else None
+            async with self.hold():
+                return await self._barrier_held()
         finally:
             self._queue.release()
+
+    async def _barrier_held(self) -> tuple[bool, Lsn, ChecksumTable | None]:
+        if not await self._patiently(self._pipeline.quiesce()):
+            return False, self._pipeline.committed_lsn, None
+        database = self._database
+        database.ring.refresh(self._pipeline.committed_seq)
+        lsn, table = self._pipeline.committed_lsn, database.checksums.copy()
+        complete = await self._checkpoint_all()
+        return complete, lsn, table if complete else None
 
     async def _checkpoint_all(self) -> bool:
         """While nobody writes: the rest of the WAL into the database file; whether all of it is there now.
