@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from helios_cli.engine.errors import DiskFull, HeliosError
+from helios_cli.engine.errors import DiskFull, HeliosError, LogDamaged
 from helios_cli.engine.node.copy_sink import CopySink
 from helios_cli.engine.storage import copytarget, rewind
 from helios_cli.engine.storage.control import ControlFile
@@ -74,10 +74,20 @@ async def _go_back(node: Node, database: str) -> None:
                 if saved is not None:
                     _tell(node, *saved)
         if rewinder.control.record.state.startswith(rewind.REWINDING):
-            fork = await _blocking(rewinder.rewind)
-            node.event("rewound", f"the log and the database of this node are back at {fork}")
+            await _rewind(node, rewinder)
     finally:
         rewinder.close()
+
+
+async def _rewind(node: Node, rewinder: Rewinder) -> None:
+    try:
+        fork = await _blocking(rewinder.rewind)
+    except LogDamaged as error:
+        if rewinder.control.record.state != copytarget.STATE:
+            raise
+        node.event("rewind_failed", f"{error.message}: it is copied", severity="warning")
+    else:
+        node.event("rewound", f"the log and the database of this node are back at {fork}")
 
 
 def _tell(node: Node, name: str, manifest: Manifest) -> None:

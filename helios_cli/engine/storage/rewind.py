@@ -177,6 +177,8 @@ class Rewinder:
             page_log.close()
         base = self._database + BASE_SUFFIX
         if os.path.exists(base):
+            # Where there was nothing to redo it is a plain copy, which nobody has put on disk yet.
+            self._sync(base)
             os.replace(base, self._database)
             self._files.sync_dir(os.path.dirname(self._database))
         elif control.record.checkpoint_lsn <= fork:
@@ -186,6 +188,13 @@ class Rewinder:
         table = self._scan(last)
         control.checkpoint(fork, table, clean=False, state="")
         return fork
+
+    def _sync(self, path: str) -> None:
+        file = self._files.open(path)
+        try:
+            file.sync()
+        finally:
+            file.close()
 
     def _scan(self, last: RecordHeader | None) -> ChecksumTable:
         file = self._files.open(self._database)
