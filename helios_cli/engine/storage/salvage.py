@@ -7,6 +7,7 @@ they inserted, updated and deleted, and a manifest. It has its name only when al
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,8 @@ from typing import Any, Final, Self
 
 from helios_cli.engine.errors import HeliosError, LogDamaged
 from helios_cli.engine.storage.rowdiff import Change
+
+log = logging.getLogger(__name__)
 
 FOLDER: Final = "salvage"
 MANIFEST: Final = "manifest.json"
@@ -134,10 +137,20 @@ def put_manifest(path: str, manifest: Manifest) -> None:
 
 
 def salvages(data_dir: str) -> list[tuple[str, Manifest]]:
-    """The finished salvages of a data directory with their names, the oldest first. Raises LogDamaged, OSError."""
+    """The finished salvages of a data directory with their names, the oldest first. Raises LogDamaged, OSError.
+
+    What has no manifest is none: a salvage has its name only when all of it is there.
+    """
     parent = f"{data_dir}/{FOLDER}"
     names = sorted(os.listdir(parent)) if os.path.isdir(parent) else []
-    return [(name, load_manifest(data_dir, name)) for name in names if not name.endswith(UNFINISHED)]
+    found = []
+    for name in names:
+        if os.path.exists(f"{parent}/{name}/{MANIFEST}"):
+            if not name.endswith(UNFINISHED):
+                found.append((name, load_manifest(data_dir, name)))
+        elif not name.endswith(UNFINISHED):
+            log.warning("%s/%s is no salvage: it has no %s", parent, name, MANIFEST)
+    return found
 
 
 def load_manifest(data_dir: str, name: str) -> Manifest:
