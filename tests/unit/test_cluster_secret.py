@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from helios_cli.engine.errors import ConfigError
+from helios_cli.engine.storage.files import OsFiles
 from helios_cli.engine.storage.secret import NAME, create_secret, load_secret
 
 
@@ -40,3 +41,12 @@ def test_a_file_without_a_secret(tmp_path: Path, content: str | None) -> None:
         file.write_text(content)
     with pytest.raises(ConfigError, match=r"cannot read cluster_secret_file|is empty"):
         load_secret(str(tmp_path), str(file), {})
+
+
+def test_its_name_is_on_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[tuple[str, list[str]]] = []
+    monkeypatch.setattr(
+        OsFiles, "sync_dir", lambda _, path: synced.append((path, [p.name for p in tmp_path.iterdir()]))
+    )
+    create_secret(str(tmp_path))
+    assert synced == [(str(tmp_path), [NAME])]

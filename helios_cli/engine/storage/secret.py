@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from helios_cli.engine.errors import ConfigError
+from helios_cli.engine.storage.files import OsFiles
 
 VARIABLE: Final = "HELIOSDB_CLUSTER_SECRET"
 NAME: Final = "cluster.secret"
@@ -48,4 +49,5 @@ def create_secret(control_dir: str) -> bytes:
         os.close(descriptor)
     # Under its name it is whole: a crash must not leave an empty one, with which no node starts.
     unfinished.rename(path)
+    OsFiles().sync_dir(control_dir)
     return secret
