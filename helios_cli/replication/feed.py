@@ -161,6 +161,11 @@ class LogFollower:
         if isinstance(error, LogForked):
             self.on_failed(error)
 
+    def unexpected(self, error: BaseException) -> HeliosError:
+        """An error that nobody foresaw ended the connection, in what takes the records perhaps."""
+        log.error("internal error: %s", error, exc_info=error)
+        return HeliosError(f"internal error: {type(error).__name__}: {error}")
+
     def _acknowledge(self, echo_us: int) -> None:
         """Say how far it is, once for all that came in this turn of the loop."""
         self._echo_us = echo_us or self._echo_us

@@ -12,7 +12,7 @@ import pytest
 
 from helios_cli.engine.errors import LogDamaged
 from helios_cli.engine.node import rejoin
-from helios_cli.engine.storage import copytarget, rewind
+from helios_cli.engine.storage import copytarget
 from helios_cli.engine.storage.files import OsFile
 from helios_cli.engine.storage.rewind import BASE_SUFFIX, REWINDING, Rewinder
 from helios_cli.engine.storage.store import DATABASE_NAME, Store
@@ -45,7 +45,7 @@ def test_the_database_of_the_fork_is_on_disk_before_it_has_its_name(
 
     rewinder = Rewinder(str(directory), database, 1 << 20)
     monkeypatch.setattr(OsFile, "sync", synced)
-    monkeypatch.setattr(rewind.os, "replace", replaced)
+    monkeypatch.setattr(os, "replace", replaced)
     try:
         rewinder.rewind()
     finally:

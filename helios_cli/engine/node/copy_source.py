@@ -8,6 +8,8 @@ meanwhile is in one of them. The log is held back that far, and nothing else is.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +30,9 @@ HELD_S: Final = 60.0
 """How long the log is held for a copy whose connection was cut: it may come back and go on."""
 
 HELD_POLL_S: Final = 0.5
+CHECKPOINT_S: Final = 2.0
+"""How long a copy waits for a new checkpoint to begin at: shorter than the other node waits for its first word."""
+
 TABLE_TRIES: Final = 10
 _IN_CHAIN: Final = Flags.CHAIN_START | Flags.CHAIN_PART | Flags.CHAIN_END
 COPIES_MAX: Final = 4
@@ -47,6 +52,9 @@ async def give_copy(node: Node, link: PeerLink, hello: messages.Hello) -> None:
         raise PeerRefused("this node gives as many copies as it can", sqlstate="53300")
     held[name] = min(held.get(name, node.checkpointer.checkpoint_lsn), node.checkpointer.checkpoint_lsn)
     node.event("copy_begun", f"node {name} copies the database", node=name)
+    if node.replication.leading is not None and not hello.incarnation:
+        # Else it only compares its pages, and keeps what it has.
+        node.replication.leading.copies(name)
     redo_to = Lsn(0)
     try:
         redo_to = await _give(node, link, hello)
@@ -57,8 +65,10 @@ async def give_copy(node: Node, link: PeerLink, hello: messages.Hello) -> None:
 
 async def _give(node: Node, link: PeerLink, hello: messages.Hello) -> Lsn:
     checkpointer = node.checkpointer
-    # What is in the database file need not be redone by whoever copies it.
-    await checkpointer.request()
+    # What is in the database file need not be redone by whoever copies it. A writer that holds the checkpoint up, as a
+    # long COPY does, does not hold up the copy: then it begins at the checkpoint before.
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(checkpointer.request(), CHECKPOINT_S)
     checkpoint, table = await node.engine.read_workers.call(lambda: _table(node))
     start = _start(node, hello.node_id, checkpoint)
     config_end, config = node.store.configs.committed or (Lsn(0), None)

@@ -189,6 +189,8 @@ class Following:
         upstream.node_id, upstream.role, upstream.mode = welcome.node_id, welcome.role, welcome.mode
         upstream.host, upstream.pg_port, upstream.http_port = welcome.host, welcome.pg_port, welcome.http_port
         upstream.end = Lsn(welcome.end_lsn)
+        # What the node before called committed is an LSN of another term's log, perhaps.
+        upstream.committed = Lsn(0)
         upstream.connected = True
         upstream.connected_since_us = SystemClock.wall_us()
         upstream.started_at = self.applicator.written
@@ -248,6 +250,10 @@ class Following:
                 "upstream_lost", f"node {self.upstream.node_id} is not reached any more", severity="warning"
             )
         self.upstream.error = str(error or "")
+
+    def unexpected(self, error: BaseException) -> HeliosError:
+        """An error that nobody foresaw ended the connection."""
+        return self._node.engine.unexpected(error)
 
     # The applicator's news -------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from helios_cli.engine.replication import steps
 from helios_cli.engine.replication.config import ClusterConfig, Member
 from helios_cli.engine.replication.lsns import LsnManager
 from helios_cli.engine.replication.rule import SyncMode
+from helios_cli.engine.replication.silence import Attention
 from helios_cli.engine.types import Lsn
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Leading:
             inherited=configs[1:],
         )
         self._began = self._loop.time()
+        self._attention = Attention(self._began)
         self._proposing = False
         self._untold: Callable[[], None] | None = None
         """Tells of the configuration that waits to be agreed on."""
@@ -171,6 +173,15 @@ class Leading:
         if streamer.node_id not in lsns.config.in_sync:
             self.reconcile()
 
+    def joined(self, streamer: WalStreamer) -> None:
+        """A follower has asked for what comes behind its log's end."""
+        self.lsns.follows_from(streamer.node_id, streamer.sent)
+        self.reconcile()
+
+    def copies(self, node_id: str) -> None:
+        """A node takes a copy of the database, and gives up what it had."""
+        self.lsns.forget(node_id)
+
     def left(self, node_id: str) -> None:
         """A follower is not connected any more. What it had acknowledged is still on its disk."""
         self.reconcile()
@@ -190,10 +201,15 @@ class Leading:
             self._node.event("commits_go_on", "commits do not wait any more for those that were not heard of")
         self._told_missing = missing
 
+    def beat(self, now: float) -> None:
+        """The node's loop runs. Others are not ejected for what it did not hear while it stood still."""
+        self._attention.beat(now)
+
     # The configuration -----------------------------------------------------------------------------------------------
 
     def reconcile(self) -> None:
         """Propose the next step from the configuration in force to the one that is wanted, if there is one."""
+        self.beat(self._loop.time())
         if self._proposing or self._holding or self._closed or self.lsns.pending is not None:
             return
         step = self._step()
@@ -217,12 +233,12 @@ class Leading:
         return self._silence(node_id) < config.eject_after_ms / 1000
 
     def _silence(self, node_id: str) -> float:
-        """Seconds since a member was heard of, or since this node leads; 0.0 for this node."""
+        """Seconds since a member was heard of, or since this node leads, while it ran; 0.0 for this node."""
         if node_id == self._replication.node_id:
             return 0.0
         streamer = self._replication.replicator.streamers.get(node_id)
         heard = streamer.heard_at if streamer is not None else self._replication.heard_at.get(node_id, self._began)
-        return self._loop.time() - heard
+        return self._attention.silence(heard, self._loop.time())
 
     def _followers(self) -> Iterator[steps.Follower]:
         """Those who keep a copy; a reader of the log, which has no data directory, does not."""

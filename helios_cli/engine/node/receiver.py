@@ -73,6 +73,9 @@ class Follower(Protocol):
     def lost(self, error: BaseException | None) -> None:
         """The connection has ended."""
 
+    def unexpected(self, error: BaseException) -> HeliosError:
+        """An error that nobody foresaw ended it; what to tell of that."""
+
 
 class WalReceiver:
     """Follows one address, for as long as :meth:`run` runs."""
@@ -119,7 +122,7 @@ class WalReceiver:
                 if self._hurry.is_set():
                     break
                 try:
-                    await self._follow(host, port)
+                    await self._follow_safely(host, port)
                 except (OSError, HeliosError, TimeoutError) as error:
                     text = f"cannot follow {host}:{port}: {_reason(error)}"
                     if text != told and not self._hurry.is_set():
@@ -157,6 +160,15 @@ class WalReceiver:
                     raise
                 error = failure
         raise error or PeerRefused("nobody is known to lead")
+
+    async def _follow_safely(self, host: str, port: int) -> None:
+        """One connection. An error that nobody foresaw is told of, and does not end the following."""
+        try:
+            await self._follow(host, port)
+        except (OSError, HeliosError, TimeoutError):
+            raise
+        except Exception as error:
+            raise self._follower.unexpected(error) from error
 
     async def _follow(self, host: str, port: int) -> None:
         follower = self._follower

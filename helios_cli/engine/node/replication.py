@@ -88,6 +88,7 @@ class Replication:
         self.visitors = Visitors(self)
         self._server: asyncio.Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._saved_at = self._announced_at = self.now()
         self._others: set[asyncio.Task[Any]] = set()
         self.changing = asyncio.Lock()
         """Held while the role changes."""
@@ -414,7 +415,7 @@ class Replication:
             standby=hello.node_id,
         )
         if self.leading is not None:
-            self.leading.reconcile()
+            self.leading.joined(streamer)
 
     def _left_us(self, streamer: WalStreamer) -> None:
         self.heard_at[streamer.node_id] = streamer.heard_at
@@ -428,22 +429,28 @@ class Replication:
             self.leading.left(streamer.node_id)
 
     async def _beat(self) -> None:
-        saved = announced = self.now()
+        """Until cancelled. An error that nobody foresaw is told of, and the next beat comes."""
         while True:
             await asyncio.sleep(HEARTBEAT_S)
-            self.replicator.heartbeat()
-            self.meter.sample()
-            now = self.now()
-            if self.leading is not None:
-                self.log_clock.sample(self.replicator.recent.end, SystemClock.wall_us())
-                self.leading.reconcile()
-                self.leading.tell_missing()
-                if now - announced > ANNOUNCE_S:
-                    announced = now
-                    promotion.announce_to_missing(self)
-            if now - saved > SLOTS_SAVED_S and self.replicator.streamers:
-                saved = now
-                try:
-                    await self.node.engine.read_workers.call(self.node.store.slots.save)
-                except HeliosError as error:
-                    log.warning("the standbys' positions could not be saved: %s", error.message)
+            try:
+                await self._beat_once()
+            except Exception as error:
+                self.node.engine.unexpected(error)
+
+    async def _beat_once(self) -> None:
+        self.replicator.heartbeat()
+        self.meter.sample()
+        now = self.now()
+        if self.leading is not None:
+            self.log_clock.sample(self.replicator.recent.end, SystemClock.wall_us())
+            self.leading.reconcile()
+            self.leading.tell_missing()
+            if now - self._announced_at > ANNOUNCE_S:
+                self._announced_at = now
+                promotion.announce_to_missing(self)
+        if now - self._saved_at > SLOTS_SAVED_S and self.replicator.streamers:
+            self._saved_at = now
+            try:
+                await self.node.engine.read_workers.call(self.node.store.slots.save)
+            except HeliosError as error:
+                log.warning("the standbys' positions could not be saved: %s", error.message)

@@ -86,8 +86,14 @@ class LsnManager:
         return self.advance()
 
     def forget(self, node_id: str) -> None:
-        """A node is gone: what it has counts no more until it says so again."""
+        """A node has given up what it had: that counts no more until it says so again."""
         self.heard.pop(node_id, None)
+
+    def follows_from(self, node_id: str, end: Lsn) -> None:
+        """A node follows from where its log ends; what it had acknowledged behind that is gone with its disk."""
+        before = self.heard.get(node_id)
+        if before is not None and before.flushed > end:
+            self.forget(node_id)
 
     def propose(self, config: ClusterConfig, end: Lsn) -> Lsn:
         """A configuration has been put into the log up to ``end``; returns the committed LSN.

@@ -1,0 +1,138 @@
+"""What nobody foresaw ends neither the following nor the beat, and what one node said is not taken for another's."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.node import copy_source, replication
+from helios_cli.engine.node.following import Following, Upstream
+from helios_cli.engine.node.receiver import WalReceiver
+from helios_cli.engine.node.replication import Replication
+from helios_cli.engine.replication import copying, messages
+from helios_cli.engine.types import Lsn, Term
+from helios_cli.engine.wire.peer import Kind
+
+WAIT_S = 10.0
+
+
+class Told:
+    """Who is told of errors, and counts them."""
+
+    def __init__(self) -> None:
+        self.errors: list[BaseException] = []
+        self.lost: list[object] = []
+
+    def unexpected(self, error: BaseException) -> HeliosError:
+        self.errors.append(error)
+        return HeliosError(f"internal error: {error}")
+
+
+def test_the_receiver_connects_again_after_an_error_nobody_foresaw(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        told: Any = Told()
+        told.lost = lambda error: None
+        again = asyncio.Event()
+        receiver = WalReceiver(told, asyncio.get_running_loop(), lambda: [("h", 1)])
+
+        async def follow(host: str, port: int) -> None:
+            if told.errors:
+                again.set()
+                await asyncio.Event().wait()
+            raise ZeroDivisionError("a bug")
+
+        monkeypatch.setattr(receiver, "_follow", follow)
+        task = asyncio.ensure_future(receiver.run())
+        try:
+            await asyncio.wait_for(again.wait(), WAIT_S)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        assert [type(error) for error in told.errors] == [ZeroDivisionError]
+
+    asyncio.run(run())
+
+
+def test_the_beat_goes_on_after_an_error_nobody_foresaw(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        told, again = Told(), asyncio.Event()
+        node: Any = object.__new__(Replication)
+        node.node = SimpleNamespace(engine=told)
+
+        async def beat_once() -> None:
+            if told.errors:
+                again.set()
+            raise ZeroDivisionError("a bug")
+
+        node._beat_once = beat_once
+        monkeypatch.setattr(replication, "HEARTBEAT_S", 0)
+        task = asyncio.ensure_future(node._beat())
+        try:
+            await asyncio.wait_for(again.wait(), WAIT_S)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(run())
+
+
+def test_what_the_node_before_called_committed_is_forgotten() -> None:
+    """Behind the end of the term of before, the new one's log has other commits at the same LSN."""
+    following: Any = object.__new__(Following)
+    following.upstream = upstream = Upstream()
+    upstream.committed = Lsn(900)
+    cluster = b"c"
+    control = SimpleNamespace(record=SimpleNamespace(cluster_id=cluster))
+    following._node = SimpleNamespace(
+        store=SimpleNamespace(control=control, promise=lambda term: None),
+        engine=SimpleNamespace(loop=SimpleNamespace(time=lambda: 1.0)),
+        event=lambda *_, **__: None,
+    )
+    following._replication = SimpleNamespace(term=lambda: Term(1, 1), meter=SimpleNamespace(joined=lambda name: None))
+    following.applicator = SimpleNamespace(written=Lsn(1000))
+    welcome: Any = SimpleNamespace(
+        cluster_id=cluster.hex(), role="primary", node_id="n3", mode="sync", host="h", pg_port=1, http_port=2,
+        end_lsn=800,
+    )  # fmt: skip
+    following.joined(welcome, Term(2, 2))
+    assert (upstream.node_id, upstream.committed) == ("n3", 0)
+
+
+class Enough(Exception):
+    """The test has seen what it wants."""
+
+
+@pytest.mark.parametrize("held_up", [False, True])
+def test_a_copy_begins_though_the_checkpoint_is_held_up(monkeypatch: pytest.MonkeyPatch, held_up: bool) -> None:
+    async def run() -> list[Kind]:
+        monkeypatch.setattr(copy_source, "CHECKPOINT_S", 0.01)
+        checkpoint: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if not held_up:
+            checkpoint.set_result(None)
+        sent: list[Kind] = []
+        table = SimpleNamespace(pages=0)
+
+        async def call(work: object) -> Any:
+            return (Lsn(10), table) if len(sent) == 0 else []
+
+        async def receive(*kinds: Kind) -> None:
+            raise Enough
+
+        node: Any = SimpleNamespace(
+            checkpointer=SimpleNamespace(request=lambda: checkpoint, base_copies={}),
+            engine=SimpleNamespace(read_workers=SimpleNamespace(call=call)),
+            pipeline=SimpleNamespace(committed_lsn=Lsn(20)),
+            store=SimpleNamespace(configs=SimpleNamespace(committed=None), timeline=SimpleNamespace(history=None)),
+        )
+        link: Any = SimpleNamespace(send=lambda kind, body: sent.append(kind), receive=receive)
+        monkeypatch.setattr(copying.Snapshot, "to_body", lambda self: b"")
+        hello = messages.Hello("n2", "", "", "standby", "h", 1, 2, 3, "async", "", False)
+        with pytest.raises(Enough):
+            await asyncio.wait_for(copy_source._give(node, link, hello), WAIT_S)
+        return sent
+
+    assert asyncio.run(run()) == [Kind.SNAPSHOT]
