@@ -151,8 +151,9 @@ def test_no_change_of_the_configuration_comes_behind_what_the_next_primary_has()
     primary.drained()
     with pytest.raises(PromotionRefused, match="giving the lead away"):
         leading.change(paused=False)
-    primary.at += 10
-    leading.reconcile()
+    for _ in range(100):
+        primary.at += 0.1
+        leading.reconcile()
     assert len(primary.put) == 1
     leading.resume()
     assert [config.in_sync for config in primary.put[1:]] == [("n1",)], "both are lost, which is said now"
