@@ -322,7 +322,9 @@ class Replication:
         assert leading is not None
         now_us = SystemClock.wall_us()
         node.pipeline.submit(first)
-        leading.propose_first(config_of_term(config, self.member(), lost, node.pipeline.committed_lsn, now_us))
+        leading.propose_first(
+            config_of_term(config, self.member(), lost, node.pipeline.committed_lsn, now_us, by_force=by_force)
+        )
         node.engine.sequences.reset()
         node.event("promoted", f"node {self.node_id} is the primary of term {term}", term=term.number)
         for member in config.members:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from helios_cli.engine.replication.config import EJECT, ClusterConfig, Member
+from helios_cli.engine.replication.config import EJECT, WAIT, ClusterConfig, Member
 from helios_cli.engine.replication.lsns import LsnManager
 from helios_cli.engine.replication.rule import Progress, SyncMode
 from helios_cli.engine.types import Lsn
@@ -81,8 +81,16 @@ def config_by_force(config: ClusterConfig, own: Member, lost: set[str]) -> Clust
     return changed.with_in_sync({*changed.in_sync, own.node_id} - (lost - {own.node_id}))
 
 
-def config_of_term(config: ClusterConfig, own: Member, lost: set[str], lsn: Lsn, now_us: int) -> ClusterConfig:
-    """The configuration with which a new primary begins: itself in D, and without those that are lost."""
+def config_of_term(
+    config: ClusterConfig, own: Member, lost: set[str], lsn: Lsn, now_us: int, *, by_force: bool = False
+) -> ClusterConfig:
+    """The configuration with which a new primary begins: itself in D, and without those that are lost.
+
+    Where the loss of a copy is to be waited out (``on_sync_loss = wait``) only an operator who promotes at any price
+    gives one up.
+    """
+    if config.on_sync_loss == WAIT and not by_force:
+        lost = set()
     changed = config_by_force(config, own, lost)
     gone = lost & set(config.in_sync) - {own.node_id}
     if gone and config.mode is not SyncMode.ASYNC:

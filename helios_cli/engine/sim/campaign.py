@@ -161,7 +161,7 @@ class Campaign:
         node.world.checkers.leads(node, term, configs, forced=forced, heard=heard)
         node.primary = Primary(node, term, configs)
         self.takes_lead = self._changing = False
-        node.primary.begin(lost)
+        node.primary.begin(lost, by_force=forced)
         self.announce()
 
     def lead_again(self) -> None:

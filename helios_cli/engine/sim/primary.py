@@ -41,12 +41,13 @@ class Primary:
         self.holding = False
         """Writes are held: a switchover is on its way."""
 
-    def begin(self, lost: set[str]) -> None:
+    def begin(self, lost: set[str], *, by_force: bool = False) -> None:
         """Write the term's first records."""
         node = self.node
         node.make(TERM_START, b"")
         own = node.member()
-        config = steps.config_of_term(node.log.config, own, lost, node.exposed, node.world.clock.now_us)
+        now_us = node.world.clock.now_us
+        config = steps.config_of_term(node.log.config, own, lost, node.exposed, now_us, by_force=by_force)
         self._propose(config)
 
     def write(self, number: int, level: SyncMode | None) -> None:

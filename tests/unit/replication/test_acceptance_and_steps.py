@@ -6,11 +6,12 @@ import pytest
 
 from helios_cli.engine.log.history import History, TermStart
 from helios_cli.engine.replication.acceptance import may_follow, may_lead, may_promise, may_send_back
-from helios_cli.engine.replication.config import ClusterConfig, Member
+from helios_cli.engine.replication.config import EJECT, WAIT, ClusterConfig, Member
 from helios_cli.engine.replication.election import Candidate, judge, judge_all
 from helios_cli.engine.replication.lsns import LsnManager
 from helios_cli.engine.replication.messages import Answer
 from helios_cli.engine.replication.rule import Progress, SyncMode
+from helios_cli.engine.replication.steps import config_of_term
 from helios_cli.engine.types import Lsn, Term
 
 NAMES = ("n1", "n2", "n3")
@@ -96,3 +97,21 @@ def test_a_smaller_configuration_counts_too_while_it_is_pending() -> None:
     assert lsns.acknowledged("n3", flushed(115)) == 0
     assert lsns.reached_by(SyncMode.QUORUM) == 0
     assert lsns.acknowledged("n2", flushed(118)) == 118
+
+
+@pytest.mark.parametrize(
+    ("on_sync_loss", "by_force", "in_sync"),
+    [
+        (EJECT, False, ("n2", "n3")),
+        (WAIT, False, NAMES),
+        (WAIT, True, ("n2", "n3")),
+    ],
+)
+def test_a_new_primary_gives_up_a_lost_copy_only_where_that_is_wanted(
+    on_sync_loss: str, by_force: bool, in_sync: tuple[str, ...]
+) -> None:
+    before = replace(ALL, mode=SyncMode.SYNC, on_sync_loss=on_sync_loss)
+    config = config_of_term(before, MEMBERS[1], {"n1"}, Lsn(100), 0, by_force=by_force)
+    assert config.in_sync == in_sync
+    assert [gap.node_id for gap in config.gaps] == ([] if in_sync == NAMES else ["n1"])
+    assert config.version > before.version
