@@ -163,8 +163,8 @@ def test_what_an_operator_wants_is_not_forgotten_when_the_disk_is_full(caplog: p
     primary = Primary()
     leading = primary.leading
     primary.refusal = DiskFull("no space left")
-    leading.unwanted.add("n3")
     leading.change(paused=True)
+    leading.unwanted.add("n3")
     leading.reconcile()
     assert primary.put == [] and len(caplog.records) == 1
     primary.refusal = None
