@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from helios_cli.engine.errors import LogDamaged
+from helios_cli.engine.errors import DiskFull, LogDamaged
 from helios_cli.engine.log.checksum import ChecksumTable
 from helios_cli.engine.log.encoder import RecordEncoder
 from helios_cli.engine.log.record import decode_header
+from helios_cli.engine.node import applicator
 from helios_cli.engine.node.applicator import WalApplicator
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.storage.database import Commit, Database
@@ -182,5 +183,48 @@ def test_a_transaction_that_another_record_has_ended_does_not_go_on(tmp_path: Pa
             one.applicator.feed(next(parts))
             with pytest.raises(AssertionError, match="was not begun"):
                 await one.until(lambda: False)
+
+    asyncio.run(run())
+
+
+def test_a_full_disk_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        monkeypatch.setattr(applicator, "NO_ROOM_S", 0.01)
+        primary = Primary()
+        first = primary.encoder.term_start(1) + primary.record(2)
+        second = primary.record(3)
+        async with standby(tmp_path) as one:
+            one.applicator.feed(first)
+            await one.until(lambda: one.applicator.applied == len(first))
+            told: list[DiskFull] = []
+            one.applicator.on_no_room = told.append
+            is_full = True
+            reserve, write = one.store.log.reserve, one.store.log.write_through
+
+            def full(size: int, at: Lsn | None = None) -> None:
+                if is_full:
+                    raise DiskFull("could not reserve room in the page log")
+                reserve(size, at)
+
+            def written(data: bytes) -> None:
+                if is_full:
+                    raise DiskFull("could not write the page log")
+                write(data)
+
+            monkeypatch.setattr(one.store.log, "reserve", full)
+            monkeypatch.setattr(one.store.log, "write_through", written)
+            one.applicator.feed(second)
+            await one.until(lambda: len(told) > 2)
+            async with asyncio.timeout(DEADLINE_S), one.applicator.paused():
+                # A checkpoint has SQLite's WAL for itself, and may make room.
+                assert one.applicator.applied == len(first)
+                is_full = False
+            await one.until(lambda: one.applicator.applied == len(first + second))
+            assert one.applicator.position[1] == primary.table.total
+            is_full = True
+            one.applicator.feed(primary.record(4))
+            await one.until(lambda: len(told) > 6)
+            await asyncio.wait_for(asyncio.to_thread(one.applicator.finish), DEADLINE_S)
+            assert one.store.log.end == len(first + second) and not one.failed
 
     asyncio.run(run())

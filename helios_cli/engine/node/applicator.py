@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import chain
 from typing import Any, Final
 
-from helios_cli.engine.errors import HeliosError, LogDamaged
+from helios_cli.engine.errors import DiskFull, HeliosError, LogDamaged
 from helios_cli.engine.log.batch import Batch, Change
 from helios_cli.engine.log.chain import ChainTracker
 from helios_cli.engine.log.checksum import ChecksumTable
@@ -30,6 +30,7 @@ from helios_cli.engine.log.record import (
     decode_header,
     peek_lsn,
 )
+from helios_cli.engine.node.divergence import Diverged, check, diverged_at
 from helios_cli.engine.replication.config import ClusterConfig
 from helios_cli.engine.storage.applier import WalApplier
 from helios_cli.engine.storage.configlog import ConfigLog
@@ -49,18 +50,15 @@ RUN_PAGES: Final = 2048
 REPAIRS_MAX: Final = 3
 """In one life of the node; after that the database is copied."""
 
+NO_ROOM_S: Final = 1.0
+"""How often a full disk is tried again."""
+
 BATCH_BYTES: Final = 4 << 20
 """Records that are synced at once."""
 
 _SCHEMA_COOKIE_BYTES: Final = 4
 _SCHEMA_COOKIE_AT: Final = 40
 """In page 1: changed with every change of the schema (sqlite.org/fileformat2.html, 1.3)."""
-
-
-class Diverged(HeliosError):
-    """A record led to another state than it did on the primary."""
-
-    sqlstate = "XX001"
 
 
 class WalApplicator:
@@ -116,6 +114,10 @@ class WalApplicator:
         """A record led to another state than on the primary: told on the loop, and :meth:`repaired` waited for."""
         self.on_refused: Callable[[LogDamaged], None] = lambda error: None
         """Records that were received are damaged, or do not continue the log: told on the loop."""
+        self.on_no_room: Callable[[DiskFull], None] = lambda error: None
+        """The disk is full, which is told on the loop every second until it is not."""
+        self.failure: BaseException | None = None
+        """Why the thread has ended though nobody told it to."""
         self.repairs = 0
         self._answer: tuple[dict[int, bytes], Lsn] | None = None
         self._trusted_from = Lsn(0)
@@ -220,6 +222,7 @@ class WalApplicator:
             self._logged_only = True
             self._apply_logged()
             while batch := self._take():
+                self._reserve(len(batch))
                 try:
                     checked = self._checked(batch)
                 except LogDamaged as error:
@@ -234,7 +237,25 @@ class WalApplicator:
         except _GivenUp:
             pass
         except BaseException as error:
+            self.failure = error
             self._post(self._on_failed, error)
+
+    def _reserve(self, size: int) -> None:
+        """Wait until the log has room for so much. Nothing is read meanwhile, and checkpoints may make some."""
+        while True:
+            try:
+                return self._log.reserve(size)
+            except DiskFull as error:
+                self._post(self.on_no_room, error)
+            with self._changed:
+                while True:
+                    self._paused = self._pausing
+                    if not (self._changed.wait(NO_ROOM_S) or self._pausing) or self._finishing:
+                        break
+                self._paused = False
+                if self._finishing:
+                    # What is not on disk was not acknowledged: whoever leads next may have it.
+                    raise _GivenUp
 
     def _refuse(self, error: LogDamaged) -> None:
         """What came is not what the node that is followed has written: nothing of it is taken."""
@@ -332,7 +353,7 @@ class WalApplicator:
             Diverged: they could not be had.
         """
         table = self._database.checksums
-        diverged = _diverged(header, table.total)
+        diverged = diverged_at(header, table.total)
         self.repairs += 1
         if self.repairs > REPAIRS_MAX:
             raise diverged
@@ -352,7 +373,7 @@ class WalApplicator:
         self._trusted_from = trusted_from
         table.apply(pages, header.db_pages)
         if header.end >= trusted_from:
-            _check(header, table.total)
+            check(header, table.total)
         return pages
 
     def _take_or_answer(self, diverged: Diverged) -> bytes:
@@ -381,7 +402,7 @@ class WalApplicator:
                 table.apply(pages, header.db_pages)
                 yield pages
             if header.end >= self._trusted_from:
-                _check(header, table.total)
+                check(header, table.total)
 
         self.records_applied += 1
         self._publish(parts(), header, self._take_room())
@@ -476,16 +497,3 @@ def _term_starts(data: bytes) -> Iterator[TermStart]:
 
 class _GivenUp(Exception):
     """The thread is told to end while it waits for room."""
-
-
-def _check(header: RecordHeader, found: int) -> None:
-    if found != header.db_checksum:
-        raise _diverged(header, found)
-
-
-def _diverged(header: RecordHeader, found: int) -> Diverged:
-    return Diverged(
-        f"the database has checksum {found:016x} after the record at {header.lsn}, "
-        f"the primary had {header.db_checksum:016x}",
-        hint="Copy the node anew: stop it, empty its data directory, and start it as a standby.",
-    )

@@ -6,14 +6,15 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from helios_cli.engine.errors import HeliosError, ReadOnlyError, SerializationFailure
+from helios_cli.engine.errors import DiskFull, HeliosError, ReadOnlyError, SerializationFailure
 from helios_cli.engine.log.checksum import ChecksumTable
 from helios_cli.engine.log.history import History
 from helios_cli.engine.log.record import RecordHeader
-from helios_cli.engine.node.applicator import Diverged, WalApplicator
+from helios_cli.engine.node.applicator import WalApplicator
 from helios_cli.engine.node.clock import SystemClock
+from helios_cli.engine.node.divergence import Diverged
 from helios_cli.engine.node.forwarder import FORWARDING_MODES, QueryForwarder
 from helios_cli.engine.node.peer_link import Identity, PeerRefused
 from helios_cli.engine.node.receiver import WalReceiver
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from helios_cli.engine.node.replication import Replication
 
 log = logging.getLogger(__name__)
+
+REPAIR_AGAIN_S: Final = 0.5
+"""How soon a repair is tried again while the node that is followed is not there."""
 
 
 class Upstream:
@@ -70,6 +74,7 @@ class Following:
         self.upstream = Upstream()
         self.bytes_received = 0
         self._offset = ClockOffset()
+        self._told_no_room = False
         self.applicator = WalApplicator(
             node.store.log,
             node.store.timeline,
@@ -84,6 +89,7 @@ class Following:
         )
         self.applicator.on_diverged = self._diverged
         self.applicator.on_refused = self._refused
+        self.applicator.on_no_room = self._no_room
         self.receiver = WalReceiver(self, node.engine.loop, addresses, replication.tls)
         engine = node.engine
         self.forwarder = QueryForwarder(
@@ -258,6 +264,9 @@ class Following:
     # The applicator's news -------------------------------------------------------------------------------------------
 
     def _flushed(self, data: bytes) -> None:
+        if self._told_no_room:
+            self._told_no_room = False
+            self._node.event("disk_freed", "records are taken again")
         if self._node.store.configs.newest is not self._config:
             self._choose_forwarding()
         self._node.database.records.flushed_lsn = self._node.store.log.flushed
@@ -299,15 +308,29 @@ class Following:
         self._replication.later(self._repair(header, table))
 
     async def _repair(self, header: RecordHeader, table: ChecksumTable) -> None:
-        try:
-            pages, trusted_from = await find_pages(self._replication, header, table)
-        except HeliosError as error:
-            log.error("the database cannot be repaired page by page: %s", error.message)
-            self.applicator.repaired({}, Lsn(0))
-            return
+        found = None
+        while found is None:
+            try:
+                found = await find_pages(self._replication, header, table)
+            except HeliosError as error:
+                if self.upstream.connected:
+                    log.error("the database cannot be repaired page by page: %s", error.message)
+                    self.applicator.repaired({}, Lsn(0))
+                    return
+                # With nobody there it could not be copied either: what it shows and its log are as good as they were.
+                await asyncio.sleep(REPAIR_AGAIN_S)
+        pages, trusted_from = found
         self.applicator.repaired(pages, trusted_from)
         text = f"{len(pages)} pages that differed from the primary's are replaced, the first is page {min(pages)}"
         self._node.event("repaired", text, severity="warning", pages=len(pages))
+
+    def _no_room(self, error: DiskFull) -> None:
+        """A checkpoint may let old parts of the log go; it is asked for until there is room."""
+        if not self._told_no_room:
+            self._node.event("disk_full", f"no more records are taken: {error.message}", severity="error")
+        self._told_no_room = True
+        wanted = self._node.checkpointer.request()
+        wanted.add_done_callback(lambda future: future.cancelled() or future.exception())
 
     def _refused(self, error: HeliosError) -> None:
         self._node.event(
@@ -321,6 +344,11 @@ class Following:
             link.fail(error)
 
     def _apply_failed(self, error: BaseException) -> None:
+        if isinstance(error, Diverged) and not self.upstream.connected:
+            # This may be the last copy: the database is made anew from the log, which is the primary's.
+            self._node.event("diverged", f"{error.message}: the log is redone", severity="error")
+            self._node.begin_again("it has diverged, and there is nobody to copy from")
+            return
         if isinstance(error, Diverged):
             self._node.event("diverged", f"{error.message}: the database is copied", severity="error")
             self._node.store.control.update(state=copytarget.STATE)

@@ -307,6 +307,11 @@ class Replication:
         following = self.following
         if following is not None:
             await following.stop(finish=True)
+            if following.applicator.failure is not None:
+                raise PromotionRefused(
+                    f"the database of node {self.node_id} is not where its log ends: {following.applicator.failure}",
+                    hint="The node begins again and redoes its log; then ask again.",
+                )
             following.close()
             self.following = None
 
