@@ -243,3 +243,17 @@ def test_the_last_of_three_leads_and_writes_by_force(make_node: MakeNode) -> Non
     with third.connect() as writer:
         writer.execute("INSERT INTO t VALUES (3, 'together')")
         assert [a for (a,) in writer.execute("SELECT a FROM t ORDER BY a")] == [1, 2, 3]
+
+
+def test_a_standby_that_was_restarted_shows_everything_once_it_is_promoted(make_node: MakeNode) -> None:
+    """What it found in its log is not known committed before its term's first record is; the answer waits for that."""
+    first, second = cluster(make_node, 2, "sync")
+    with first.connect() as writer:
+        writer.execute("CREATE TABLE late (a int)")
+    first.kill()
+    second.kill()
+    second.start()
+    code, answer = second.http("/admin/promote", body={}, timeout=30)
+    assert (code, answer["result"]) == (200, f"node n2 is the primary of term {answer['term']}")
+    with second.connect() as writer:
+        writer.execute("INSERT INTO late VALUES (1)")

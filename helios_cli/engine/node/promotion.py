@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +26,9 @@ log = logging.getLogger(__name__)
 
 ASK_S: Final = 1.5
 """How long an answer of another node is waited for."""
+
+BEGUN_S: Final = 5.0
+"""How long the answer to a promotion waits for the term's first record to be committed."""
 
 HEARD_S: Final = 1.0
 """A primary that was heard of within this time is there."""
@@ -152,7 +156,19 @@ async def promote(replication: Replication, *, allow_data_loss: bool, dry_run: b
     term = await take_lead(
         replication, allow_data_loss=allow_data_loss, floor=max((a.term for a in answers), default=0)
     )
-    return plan | {"result": f"node {replication.node_id} is the primary of term {term}", "term": term.number}
+    result = f"node {replication.node_id} is the primary of term {term}"
+    if not await _has_begun(replication):
+        result += ", and takes writes when enough copies have its first record"
+    return plan | {"result": result, "term": term.number}
+
+
+async def _has_begun(replication: Replication) -> bool:
+    """Whether what the new primary found in its log is committed now: only then does anybody see all of it."""
+    begun = asyncio.Event()
+    replication.node.pipeline.after_latest(begun.set)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(begun.wait(), BEGUN_S)
+    return begun.is_set()
 
 
 async def take_lead(
