@@ -81,7 +81,7 @@ class InnerNode:
 
     def hold_disk(self) -> None:
         """From now on nothing reaches the disk, once what is on its way has."""
-        wait_until(lambda: not self.in_flight, "nothing is in flight")
+        wait_until(lambda: not self.node.pipeline.in_flight, "nothing is in flight")
         self.gate.clear()
 
     def release_disk(self) -> None:
@@ -90,8 +90,9 @@ class InnerNode:
 
     @property
     def in_flight(self) -> int:
-        """Commits that are not on disk."""
-        return len(self.node.pipeline.in_flight)
+        """Commits that are not on disk; the seal of an idle log, which changes nothing, is none."""
+        pipeline = self.node.pipeline
+        return len({commit.seq for commit in pipeline.in_flight if commit.seq > pipeline.committed_seq})
 
     def on_loop(self, action: Callable[[], Result]) -> Result:
         """Run something on the node's loop."""

@@ -283,6 +283,9 @@ class Node:
         settings = self.settings
         if await self._until_over(self.replication.has_state.wait()) is None:
             return False
+        if self.store.recovery.born and not self.replication.is_standby:
+            # Who comes first finds the system tables.
+            await self._until_over(self.pipeline.quiesce())
         self.address = host = binding.listen_address(self)
         tls = binding.tls_context(settings)
         await bind("native_port", settings.native_port, lambda port: self.replication.listen(port))
