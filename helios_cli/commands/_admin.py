@@ -1,19 +1,21 @@
-"""Asking a node's admin verbs: which node is meant, its token, and the way to the primary."""
+"""Asking a node's admin verbs: which node is meant, the tokens for it, and the way to the primary."""
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 import typer
 
-from helios_cli.commands import _http, _options
+from helios_cli.commands import _http, _options, _tokens
 from helios_cli.commands._errors import Refused
 from helios_cli.engine.errors import ConfigError, HeliosError
+from helios_cli.engine.storage.secret import NAME as SECRET_NAME
+from helios_cli.engine.storage.secret import load_secret
 
 if TYPE_CHECKING:
     from helios_cli.commands.local.clusterfile import LocalCluster
@@ -28,13 +30,20 @@ TokenFile: TypeAlias = Annotated[
         "--token-file", metavar="FILE", help="The node's http.token; HELIOSDB_HTTP_TOKEN holds the token itself."
     ),
 ]
+SecretFile: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster-secret-file",
+        metavar="FILE",
+        help="The cluster's secret, in place of a token: every node takes it (HELIOSDB_CLUSTER_SECRET_FILE).",
+    ),
+]
 Ca: TypeAlias = Annotated[
     str | None, typer.Option("--ca", metavar="FILE", help="PEM file of certificates to trust; asks by HTTPS.")
 ]
 DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")]
 Timeout: TypeAlias = Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Longest wait.")]
 
-VARIABLE: Final = "HELIOSDB_HTTP_TOKEN"
 STATUS_S: Final = 3.0
 HOPS_MAX: Final = 3
 """How often an answer may send us on to the primary."""
@@ -50,7 +59,9 @@ class Reach:
     name: str
     address: _http.Address
     token_files: tuple[str, ...] = ()
-    """Where its token may lie; the first that can be read is taken."""
+    """Where its own token may lie; the first that can be read is taken."""
+    secret_files: tuple[str, ...] = ()
+    """Where the secret of its cluster may lie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +73,45 @@ class Asked:
     config: str | None = None
     ca: str | None = None
     token_file: str | None = None
+    secret_file: str | None = None
+
+
+def asks(function: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the options that name a node; they arrive as ``asked``."""
+    return _with_options(function, _NAMING)
+
+
+def orders(function: Callable[..., int]) -> Callable[..., int]:
+    """The same for a command that asks for what takes a token."""
+    return _with_options(function, {**_NAMING, "token_file": TokenFile, "secret_file": SecretFile})
+
+
+_NAMING: Final = {"node": Node, "data_dir": _options.DataDir, "config": _options.Config, "ca": Ca}
+
+
+def _with_options(function: Callable[..., int], options: Mapping[str, Any]) -> Callable[..., int]:
+    """A command with options in the place of ``asked``, whose fields they are."""
+    parameters: list[inspect.Parameter] = []
+    for one in inspect.signature(function, eval_str=True).parameters.values():
+        taken = options.items() if one.name == "asked" else [(one.name, one.annotation)]
+        parameters += [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None if one.name == "asked" else one.default,
+                annotation=annotation,
+            )
+            for name, annotation in taken
+        ]
+
+    def command(**values: Any) -> int:
+        asked = Asked(**{name: values.pop(name) for name in options})
+        return function(asked=asked, **values)
+
+    command.__doc__ = function.__doc__
+    command.__name__ = function.__name__
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return command
 
 
 def reaches(asked: Asked) -> list[Reach]:
@@ -76,12 +126,23 @@ def reaches(asked: Asked) -> list[Reach]:
     if asked.node is None and asked.data_dir is None and cluster is not None:
         return _all_of(cluster, asked)
     address = _http.address_of(asked.node, asked.data_dir, asked.config, asked.ca)
-    files = [asked.token_file] if asked.token_file else []
-    if asked.node is not None and not asked.token_file:
-        files += _local_tokens(address)
-    if asked.node is None or asked.data_dir is not None:
-        files.append(f"{_options.load({'data_dir': asked.data_dir}, asked.config).settings.data_dir}/http.token")
-    return [Reach(str(address), address, tuple(files))]
+    own, secrets = _local_files(address) if asked.node is not None else ([], [])
+    if asked.node is None or asked.data_dir is not None or asked.config is not None:
+        settings = _options.load({"data_dir": asked.data_dir}, asked.config).settings
+        own.append(f"{settings.data_dir}/http.token")
+        secrets.append(settings.cluster_secret_file or f"{settings.data_dir}/control/{SECRET_NAME}")
+    return [Reach(str(address), address, _files(asked.token_file, own), _secret_files(asked, secrets))]
+
+
+def _files(given: str | None, found: Sequence[str]) -> tuple[str, ...]:
+    return (given,) if given else tuple(found)
+
+
+def _secret_files(asked: Asked, found: Sequence[str]) -> tuple[str, ...]:
+    """What was named, and checked, else what was found."""
+    if asked.secret_file:
+        load_secret("", asked.secret_file, {})
+    return _files(asked.secret_file, found or _files(os.environ.get(_tokens.SECRET_FILE_VARIABLE), ()))
 
 
 def _cluster(*, needed: bool) -> LocalCluster | None:
@@ -97,12 +158,13 @@ def _cluster(*, needed: bool) -> LocalCluster | None:
         return None
 
 
-def _local_tokens(address: _http.Address) -> list[str]:
-    """The token file of the node of cluster.toml that is asked at an address; empty when it is none of them."""
+def _local_files(address: _http.Address) -> tuple[list[str], list[str]]:
+    """Token and secret file of the node of cluster.toml that is asked at an address; empty when it is none of them."""
     cluster = _cluster(needed=False)
     if cluster is None or address.host not in ("127.0.0.1", "::1", "localhost"):
-        return []
-    return [str(cluster.token_file(one)) for one in cluster.nodes if one.http_port == address.port]
+        return [], []
+    own = [str(cluster.token_file(one)) for one in cluster.nodes if one.http_port == address.port]
+    return own, [str(cluster.secret_file)] if own else []
 
 
 def _all_of(cluster: LocalCluster, asked: Asked) -> list[Reach]:
@@ -112,31 +174,11 @@ def _all_of(cluster: LocalCluster, asked: Asked) -> list[Reach]:
         Reach(
             one.name,
             _http.Address(HOST, one.http_port, bool(asked.ca), asked.ca),
-            (asked.token_file,) if asked.token_file else (str(cluster.token_file(one)),),
+            _files(asked.token_file, [str(cluster.token_file(one))]),
+            _secret_files(asked, [str(cluster.secret_file)]),
         )
         for one in cluster.nodes
     ]
-
-
-def token_of(reach: Reach) -> str:
-    """The token of a node's admin verbs.
-
-    Raises:
-        ConfigError: it is nowhere to be found.
-    """
-    for file in reach.token_files:
-        try:
-            return Path(file).read_text(encoding="ascii", errors="replace").strip()
-        except OSError:
-            continue
-    token = os.environ.get(VARIABLE, "").strip()
-    if token:
-        return token
-    tried = f" ({', '.join(reach.token_files)} cannot be read)" if reach.token_files else ""
-    raise ConfigError(
-        f"no token for {reach.name}{tried}",
-        hint=f"It is in http.token of the data directory: give the file with --token-file, or the text in {VARIABLE}.",
-    )
 
 
 def status_of(reach: Reach, timeout_s: float = STATUS_S) -> Mapping[str, Any]:
@@ -190,13 +232,14 @@ def ask(reach: Reach, verb: str, body: Mapping[str, object], timeout_s: float) -
     Raises:
         Refused: it is not safe, or not this node's to do. HeliosError: anything else that went wrong.
     """
-    answer = _http.post(reach.address, f"/admin/{verb}", body, _token_for(reach), timeout_s)
+    answer = _asked(reach, verb, body, timeout_s)
     if answer.status == 200 and isinstance(answer.body, dict):
         return answer.body
     said = answer.body if isinstance(answer.body, dict) else {"error": str(answer.body).strip() or "no reason given"}
     message, hint = str(said.get("error")), said.get("hint")
     if answer.status in (401, 403):
-        hint = f"The token is in http.token of the data directory of {reach.name}: --token-file FILE."
+        hint = "Give the cluster's secret with --cluster-secret-file FILE, which every node of the cluster takes; its "
+        hint += f"own token is in http.token of the data directory of {reach.name}: --token-file FILE."
         raise HeliosError(f"{reach.name}: {message}", sqlstate="28000", hint=hint)
     if answer.status == 404:
         raise HeliosError(f"{reach.name} does not know {verb}", sqlstate="0A000", hint="Its version is another one.")
@@ -205,10 +248,21 @@ def ask(reach: Reach, verb: str, body: Mapping[str, object], timeout_s: float) -
     raise kind(message, sqlstate=sqlstate, detail=said.get("detail"), hint=hint)
 
 
-def _token_for(reach: Reach) -> str:
-    """The token of a node that is about to be asked; where there is none, whether anybody answers matters more."""
+def _asked(reach: Reach, verb: str, body: Mapping[str, object], timeout_s: float) -> _http.Answer:
+    """The answer to one token after the other, until one is taken; a node does nothing for a wrong one."""
+    first, *others = _tokens_for(reach)
+    answer = _http.post(reach.address, f"/admin/{verb}", body, first, timeout_s)
+    for token in others:
+        if answer.status != 403:
+            break
+        answer = _http.post(reach.address, f"/admin/{verb}", body, token, timeout_s)
+    return answer
+
+
+def _tokens_for(reach: Reach) -> list[str]:
+    """The tokens for a node that is about to be asked; without any, whether anybody answers matters more."""
     try:
-        return token_of(reach)
+        return _tokens.tokens(reach.name, reach.token_files, reach.secret_files)
     except ConfigError:
         _http.get(reach.address, "/health", STATUS_S)
         raise
@@ -237,4 +291,5 @@ def _sent_on(reach: Reach, refusal: Refused) -> Reach | None:
     if match is None or "not the primary" not in refusal.message:
         return None
     address = replace(reach.address, host=match[1].strip("[]"), port=int(match[2]))
-    return Reach(str(address), address, (*_local_tokens(address), *reach.token_files))
+    own, secrets = _local_files(address)
+    return Reach(str(address), address, (*own, *reach.token_files), (*secrets, *reach.secret_files))

@@ -50,6 +50,8 @@ class Address:
     """PEM file of trusted certificates; None: those of the system."""
     own_certificate: str | None = None
     """PEM file that is the node's own by its settings: this certificate is trusted whatever name it bears."""
+    cluster_ca: str | None = None
+    """PEM file of those who sign the certificates of the cluster's nodes, by its settings: for all its other nodes."""
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -84,7 +86,8 @@ def address_of(node: str | None, data_dir: str | None, config: str | None, ca: s
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}
     host = everywhere.get(settings.listen_address, settings.listen_address)
     tls = bool(settings.tls_cert or ca)
-    return Address(host, settings.http_port, tls, ca, None if ca else settings.tls_cert or None)
+    own, cluster_ca = (None, None) if ca else (settings.tls_cert or None, settings.tls_ca or None)
+    return Address(host, settings.http_port, tls, ca, own, cluster_ca)
 
 
 def _named(node: str, ca: str | None, settings: Settings | None) -> Address:
@@ -95,7 +98,8 @@ def _named(node: str, ca: str | None, settings: Settings | None) -> Address:
         raise HeliosError(f"--node takes HOST:PORT or https://HOST:PORT, not {node!r}", sqlstate="F0000")
     own = settings.tls_cert if settings is not None and ca is None and scheme != "http" else ""
     tls = scheme == "https" or (not separator and bool(ca or own))
-    return Address(host.strip("[]"), int(port), tls, ca, own or None)
+    cluster_ca = settings.tls_ca if settings is not None and ca is None else ""
+    return Address(host.strip("[]"), int(port), tls, ca, own or None, cluster_ca or None)
 
 
 def get(address: Address, path: str, timeout_s: float) -> Answer:
@@ -128,7 +132,10 @@ def _ask(
     connection = _connection(address, timeout_s)
     try:
         connection.connect()
-        _compare_certificate(address, connection)
+        if not _shows_own(address, connection):
+            # Another node of the cluster, which an answer of the one at hand has sent us to.
+            by_ca = replace(address, ca=address.cluster_ca, own_certificate=None)
+            return _ask(by_ca, method, path, timeout_s, body, headers)
         connection.request(method, path, body, dict(headers or {}))
         response = connection.getresponse()
         text = response.read(BODY_BYTES_MAX).decode(errors="replace")
@@ -149,33 +156,41 @@ def _ask(
 def _connection(address: Address, timeout_s: float) -> HTTPConnection:
     if not address.tls:
         return HTTPConnection(address.host, address.port, timeout=timeout_s)
-    file = address.ca or address.own_certificate
+    file = address.ca or address.own_certificate or address.cluster_ca
     try:
         context = ssl.create_default_context(cafile=file)
     except (OSError, ssl.SSLError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"cannot load the certificates in {file}: {reason}", hint=CA_HINT) from None
     if address.own_certificate is not None:
-        # Trusted is this very certificate, see _compare_certificate: whoever issued it, and whatever name it bears.
+        # Trusted is this very certificate, see _shows_own: whoever issued it, and whatever name it bears.
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return HTTPSConnection(address.host, address.port, timeout=timeout_s, context=context)
 
 
-def _compare_certificate(address: Address, connection: HTTPConnection) -> None:
-    """The node named by its own settings must show the certificate that they name."""
+def _shows_own(address: Address, connection: HTTPConnection) -> bool:
+    """Whether the node named by its own settings shows the certificate that they name; False: ask the cluster's CA.
+
+    Raises:
+        Untrusted: it shows another one, and there is no CA to ask.
+    """
     if address.own_certificate is None:
-        return
+        return True
     assert isinstance(connection.sock, ssl.SSLSocket)
     shown = connection.sock.getpeercert(binary_form=True)
     pem = Path(address.own_certificate).read_text(encoding="ascii", errors="replace")
     end = "-----END CERTIFICATE-----"
     first = pem[pem.find("-----BEGIN CERTIFICATE-----") : pem.find(end) + len(end)]
-    if shown is None or shown != ssl.PEM_cert_to_DER_cert(first):
+    if shown is not None and shown == ssl.PEM_cert_to_DER_cert(first):
+        return True
+    if address.cluster_ca is None:
         raise Untrusted(
             f"{address} shows another certificate than {address.own_certificate}",
-            hint="Restart the node if the file is new; otherwise somebody else answers there.",
+            hint="Restart the node if the file is new; if it is another node, name the CA of its certificate with "
+            "--ca FILE, or in tls_ca; otherwise somebody else answers there.",
         )
+    return False
 
 
 def _unreachable(address: Address, error: Exception) -> HeliosError:

@@ -115,15 +115,12 @@ def init(
 
 
 @app.command("set")
+@_admin.orders
 def set_value(
+    asked: _admin.Asked,
     name: Annotated[str, typer.Argument(help="A setting, as config show names it.")],
     value: Annotated[str | None, typer.Argument(help="Its new value.")] = None,
     reset: Annotated[bool, typer.Option("--reset", help="Go back to the default.")] = False,
-    node: _admin.Node = None,
-    data_dir: _options.DataDir = None,
-    config: _options.Config = None,
-    token_file: _admin.TokenFile = None,
-    ca: _admin.Ca = None,
     timeout: _admin.Timeout = 10.0,
     dry_run: _admin.DryRun = False,
     as_json: _options.Json = False,
@@ -147,7 +144,6 @@ def set_value(
     setting = find(name)
     if value is not None:
         _checked(setting, value)
-    asked = _admin.Asked(node, data_dir, config, ca, token_file)
     answer = _set_offline(setting, value, asked, dry_run) or _set_running(setting, value, asked, timeout, dry_run)
     print_json(answer) if as_json else typer.echo(answer["result"])
     return ExitCode.OK

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
 
 from helios_cli.commands import _admin, _options
-from helios_cli.commands._admin import Asked, Ca, DryRun, Node, Reach, Timeout, TokenFile
+from helios_cli.commands._admin import Asked, DryRun, Reach, Timeout
 from helios_cli.commands._errors import ExitCode
 from helios_cli.commands._output import print_json, print_table
 from helios_cli.commands._progress import Progress
@@ -25,15 +26,12 @@ POLL_S = 0.05
 
 
 @app.command()
+@_admin.orders
 def promote(
-    node: Node = None,
-    data_dir: _options.DataDir = None,
-    config: _options.Config = None,
+    asked: Asked,
     allow_data_loss: Annotated[
         bool, typer.Option("--allow-data-loss", help="Promote although acknowledged commits may be lost.")
     ] = False,
-    token_file: TokenFile = None,
-    ca: Ca = None,
     timeout: Timeout = 30.0,
     dry_run: DryRun = False,
     as_json: _options.Json = False,
@@ -50,7 +48,7 @@ def promote(
 
         heliosdb-nano promote --node standby-async --allow-data-loss
     """
-    nodes = _admin.reaches(Asked(node, data_dir, config, ca, token_file))
+    nodes = _admin.reaches(asked)
     chosen = nodes[0] if len(nodes) == 1 else best_standby(nodes)
     with Progress(quiet=as_json) as progress:
         progress(f"asking {chosen.name} ({chosen.address})")
@@ -74,16 +72,13 @@ def best_standby(nodes: Sequence[Reach]) -> Reach:
 
 
 @app.command()
+@_admin.orders
 def switchover(
-    node: Node = None,
-    data_dir: _options.DataDir = None,
-    config: _options.Config = None,
+    asked: Asked,
     to: Annotated[
         str,
         typer.Option("--to", metavar="NODE", help="Id of the standby that takes over. \\[the one with the most log]"),
     ] = "",
-    token_file: TokenFile = None,
-    ca: Ca = None,
     timeout: Annotated[
         float,
         typer.Option("--timeout", metavar="SECONDS", min=0.1, max=3600, help="Longest time that writes may wait."),
@@ -102,22 +97,22 @@ def switchover(
 
         heliosdb-nano switchover --to standby-sync
 
-        heliosdb-nano switchover --node 127.0.0.1:8080 --token-file d1/http.token
+        heliosdb-nano switchover --node db2.example.com:8080 --cluster-secret-file cluster.secret --ca ca.pem
     """  # fmt: skip
-    nodes = _admin.reaches(Asked(node, data_dir, config, ca, token_file))
-    asked = _admin.leader(nodes)
+    nodes = _admin.reaches(asked)
+    chosen = _admin.leader(nodes)
     body = {"to": to, "timeout_s": timeout}
-    plan = _admin.ask_primary(asked, "switchover", {**body, "dry_run": True}, ANSWER_S)
+    plan = _admin.ask_primary(chosen, "switchover", {**body, "dry_run": True}, ANSWER_S)
     if dry_run:
         say(plan, as_json)
         return ExitCode.OK
-    places = _places(asked)
+    places = _places(chosen)
     old, new = (str(places.get(str(plan.get(name)), {}).get("place") or plan.get(name)) for name in ("from", "to"))
     if not as_json:
         typer.echo(f"=== HeliosDB Nano Switchover ===\nOld Primary: {old}\nNew Primary: {new}\n")
         typer.echo("[1/5] Verifying node health...\n  Both nodes healthy ✓")
     body["to"] = str(plan.get("to") or to)
-    answer = _admin.ask_primary(asked, "switchover", {**body, "dry_run": False}, timeout + ANSWER_S)
+    answer = _admin.ask_primary(chosen, "switchover", {**body, "dry_run": False}, timeout + ANSWER_S)
     follows = _follows(places.get(str(plan.get("from")), {}).get("reach"), as_json)
     if as_json:
         print_json({**answer, "old_primary": old, "new_primary": new, "follows": follows})
@@ -151,15 +146,13 @@ def _places(asked: Reach) -> dict[str, dict[str, Any]]:
     return {
         str(one["node_id"]): {
             "place": f"{one['host']}:{one['pg_port']}",
-            "reach": Reach(str(one["node_id"]), _beside(asked, one), asked.token_files),
+            "reach": replace(asked, name=str(one["node_id"]), address=_beside(asked, one)),
         }
         for one in view.get("nodes", ())
     }
 
 
 def _beside(asked: Reach, view: Mapping[str, Any]) -> Any:
-    from dataclasses import replace
-
     return replace(asked.address, host=str(view["host"]), port=int(view["http_port"]))
 
 
@@ -185,12 +178,9 @@ def _follows(old: Reach | None, quiet: bool) -> bool:
 
 
 @app.command()
+@_admin.orders
 def pause(
-    node: Node = None,
-    data_dir: _options.DataDir = None,
-    config: _options.Config = None,
-    token_file: TokenFile = None,
-    ca: Ca = None,
+    asked: Asked,
     timeout: Timeout = 10.0,
     dry_run: DryRun = False,
     as_json: _options.Json = False,
@@ -201,16 +191,13 @@ def pause(
 
         heliosdb-nano pause
     """
-    return _maintain("pause", Asked(node, data_dir, config, ca, token_file), timeout, dry_run, as_json)
+    return _maintain("pause", asked, timeout, dry_run, as_json)
 
 
 @app.command()
+@_admin.orders
 def resume(
-    node: Node = None,
-    data_dir: _options.DataDir = None,
-    config: _options.Config = None,
-    token_file: TokenFile = None,
-    ca: Ca = None,
+    asked: Asked,
     timeout: Timeout = 10.0,
     dry_run: DryRun = False,
     as_json: _options.Json = False,
@@ -221,7 +208,7 @@ def resume(
 
         heliosdb-nano resume
     """
-    return _maintain("resume", Asked(node, data_dir, config, ca, token_file), timeout, dry_run, as_json)
+    return _maintain("resume", asked, timeout, dry_run, as_json)
 
 
 def _maintain(verb: str, asked: Asked, timeout: float, dry_run: bool, as_json: bool) -> int:
@@ -235,11 +222,9 @@ def _maintain(verb: str, asked: Asked, timeout: float, dry_run: bool, as_json: b
 
 
 @app.command()
+@_admin.asks
 def topology(
-    node: Node = None,
-    data_dir: _options.DataDir = None,
-    config: _options.Config = None,
-    ca: Ca = None,
+    asked: Asked,
     as_json: _options.Json = False,
 ) -> int:
     """Who leads, who follows, how far behind; as the primary sees it, or whoever answers.
@@ -250,7 +235,7 @@ def topology(
 
         heliosdb-nano topology --node 127.0.0.1:8081 --json
     """
-    teller, view = cluster_view(Asked(node, data_dir, config, ca))
+    teller, view = cluster_view(asked)
     if as_json:
         print_json({"seen_by": teller, **view})
         return ExitCode.OK

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from helios_cli.commands import _admin, _options
-from helios_cli.commands._admin import Asked, Ca, DryRun, Node, Timeout, TokenFile
+from helios_cli.commands._admin import Asked, Ca, DryRun, Node, Timeout
 from helios_cli.commands._errors import ExitCode, Refused
 from helios_cli.commands._output import print_json, print_table
 from helios_cli.commands._progress import Progress
@@ -24,11 +24,9 @@ PortOption = typer.Option(min=1, max=65535, help="Its port; all three or none. \
 
 
 @app.command("list")
+@_admin.asks
 def list_standbys(
-    node: Node = None,
-    data_dir: _options.DataDir = None,
-    config: _options.Config = None,
-    ca: Ca = None,
+    asked: Asked,
     as_json: _options.Json = False,
 ) -> int:
     """The standbys that the primary knows, with state and lag.
@@ -39,7 +37,7 @@ def list_standbys(
     """
     from helios_cli.commands.ha import COLUMNS, DROPPABLE, cluster_view, row
 
-    _, view = cluster_view(Asked(node, data_dir, config, ca))
+    _, view = cluster_view(asked)
     found = [one for one in view["nodes"] if one.get("role") == "standby"]
     if as_json:
         print_json({"standbys": found})
@@ -132,13 +130,10 @@ def _print_command(asked: Asked, name: str | None, mode: str, as_json: bool) -> 
 
 
 @app.command()
+@_admin.orders
 def remove(
+    asked: Asked,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Its node id.")],
-    node: Node = None,
-    data_dir: _options.DataDir = None,
-    config: _options.Config = None,
-    token_file: TokenFile = None,
-    ca: Ca = None,
     timeout: Timeout = 30.0,
     dry_run: DryRun = False,
     as_json: _options.Json = False,
@@ -151,23 +146,23 @@ def remove(
 
         heliosdb-nano standby remove standby-async
 
-        heliosdb-nano standby remove n3 --node db1.example.com:8080 --token-file http.token
+        heliosdb-nano standby remove n3 --node db1.example.com:8080 --cluster-secret-file cluster.secret
     """
-    nodes = _admin.reaches(Asked(node, data_dir, config, ca, token_file))
-    asked = _admin.leader(nodes)
+    nodes = _admin.reaches(asked)
+    chosen = _admin.leader(nodes)
     cluster = _listing(name)
-    if _admin.status_of(asked).get("node_id") == name:
+    if _admin.status_of(chosen).get("node_id") == name:
         raise Refused(
             f"{name} leads the cluster", hint="heliosdb-nano switchover gives the lead to another node first."
         )
     if dry_run:
         first = f"stop it, take it out of {cluster.path}, " if cluster is not None else ""
-        text = f"would {first}ask {asked.name} ({asked.address}) to remove {name}"
+        text = f"would {first}ask {chosen.name} ({chosen.address}) to remove {name}"
         print_json({"result": text, "dry_run": True}) if as_json else typer.echo(text)
         return ExitCode.OK
     if cluster is not None:
         _stop(cluster, cluster.node(name), timeout)
-    answer: dict[str, Any] = dict(_admin.ask_primary(asked, "standby/remove", {"node_id": name}, timeout))
+    answer: dict[str, Any] = dict(_admin.ask_primary(chosen, "standby/remove", {"node_id": name}, timeout))
     if cluster is not None:
         answer["data_dir"] = _take_out(cluster, name)
     if as_json:

@@ -340,7 +340,7 @@ def test_the_token_and_the_arguments_arrive(
     Answers.pages = {"/admin/promote": (200, {"result": "done", "heard": ["a", "b"], "data_loss": ""})}
     code, _, err = call(capsys, "promote", "--node", fake)
     assert code == 2
-    assert "--token-file" in err
+    assert "--token-file" in err and "--cluster-secret-file" in err
     assert [path for path, _, _ in Answers.heard] == ["/health"]  # Whether anybody answers matters more.
     Answers.heard.clear()
     monkeypatch.setenv("HELIOSDB_HTTP_TOKEN", "from the environment")

@@ -18,6 +18,7 @@ AdminVerb = Callable[[dict[str, Any]], Awaitable[object]]
 """Takes the decoded JSON object of the request body ({} when empty); gives a JSON-able result, None for nothing."""
 
 ADMIN_PREFIX: Final = "/admin/"
+TOKEN_HINT: Final = "The token is in http.token of the data directory."
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -46,14 +47,15 @@ class HttpBackend(Protocol):
 class Routes:
     """The handler of a node's :class:`~.http.HttpServer`.
 
-    ``token`` is what ``Authorization: Bearer`` must carry for the admin verbs; never empty.
+    ``token`` is what ``Authorization: Bearer`` must carry for the admin verbs, never empty; ``cluster_token`` is taken
+    too, where there is one.
     """
 
-    def __init__(self, backend: HttpBackend, token: str) -> None:
+    def __init__(self, backend: HttpBackend, token: str, cluster_token: str = "") -> None:
         if not token:
             raise ValueError("the admin token is empty")
         self._backend = backend
-        self._token = token.encode()
+        self._tokens = tuple(text.encode() for text in (token, cluster_token) if text)
         self._pages: dict[str, Callable[[], Response]] = {
             "/health": self._health,
             "/ready": self._ready,
@@ -106,11 +108,12 @@ class Routes:
         """None when the bearer token is right; 401 without one, 403 with a wrong one."""
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not given.strip():
-            message = {"error": "a bearer token is needed", "hint": "The token is in http.token of the data directory."}
-            return json_response(401, message, WWW_Authenticate="Bearer")
-        if not hmac.compare_digest(given.strip().encode("latin-1"), self._token):
-            return error_response(403, "wrong token", hint="The token is in http.token of the data directory.")
-        return None
+            return json_response(
+                401, {"error": "a bearer token is needed", "hint": TOKEN_HINT}, WWW_Authenticate="Bearer"
+            )
+        # All of them are compared: the time does not tell which was nearly right.
+        matches = [hmac.compare_digest(given.strip().encode("latin-1"), token) for token in self._tokens]
+        return None if any(matches) else error_response(403, "wrong token", hint=TOKEN_HINT)
 
 
 async def _run(path: str, verb: AdminVerb, arguments: dict[str, Any]) -> Response:

@@ -1,8 +1,10 @@
-"""The admin token: a file in the data directory that only its owner may read."""
+"""The admin tokens: a file in the data directory that only its owner may read, and one that the cluster shares."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import hmac
 import os
 import secrets
 from pathlib import Path
@@ -12,6 +14,10 @@ from helios_cli.engine.errors import ConfigError
 
 TOKEN_FILE: Final = "http.token"
 _MIN_LENGTH: Final = 16
+
+_CLUSTER_LABEL: Final = b"heliosdb-nano admin token 1"
+"""What the cluster's secret signs; a later way to make the token has another number. What a proof between
+nodes signs begins with a length, so that none of them is this token."""
 
 
 def load_or_create_token(data_dir: Path) -> str:
@@ -32,6 +38,14 @@ def load_or_create_token(data_dir: Path) -> str:
             hint="Remove the file and restart to have a new token drawn.",
         )
     return token
+
+
+def cluster_token(secret: bytes) -> str:
+    """The token that every node of a cluster takes, made of its secret; empty where that has under 16 characters.
+
+    HMAC-SHA-256 (RFC 2104) of a fixed label, in hexadecimal: it does not give the secret away.
+    """
+    return hmac.new(secret, _CLUSTER_LABEL, hashlib.sha256).hexdigest() if len(secret) >= _MIN_LENGTH else ""
 
 
 def _create(path: Path) -> None:

@@ -16,7 +16,7 @@ from helios_cli.engine.config.settings import Settings
 from helios_cli.engine.errors import ConfigError, HeliosError, OutcomeUnknown
 from helios_cli.engine.net.http import HttpServer
 from helios_cli.engine.net.http_routes import AdminVerb, Routes
-from helios_cli.engine.net.http_token import load_or_create_token
+from helios_cli.engine.net.http_token import cluster_token, load_or_create_token
 from helios_cli.engine.node import binding, report
 from helios_cli.engine.node.admin import Admin
 from helios_cli.engine.node.binding import bind
@@ -291,7 +291,7 @@ class Node:
         await bind("native_port", settings.native_port, lambda port: self.replication.listen(port))
         token = load_or_create_token(Path(settings.data_dir))
         report.register_metrics(self)
-        self._http = HttpServer(Routes(self, token))
+        self._http = HttpServer(Routes(self, token, cluster_token(self.secret)))
         http = self._http
         await bind("http_port", settings.http_port, lambda port: http.start(host, port, tls))
         # Last: who reaches a node by SQL finds its other ports open too.

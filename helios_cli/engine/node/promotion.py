@@ -16,6 +16,7 @@ from helios_cli.engine.replication.acceptance import may_lead, may_promise
 from helios_cli.engine.replication.config import Member
 from helios_cli.engine.replication.election import TAKES_LEAD, Candidate, Verdict, judge_all, led_by_another, still_led
 from helios_cli.engine.replication.messages import Answer
+from helios_cli.engine.replication.relations import address
 from helios_cli.engine.types import Term
 from helios_cli.engine.wire.peer import Kind
 
@@ -139,7 +140,7 @@ async def promote(replication: Replication, *, allow_data_loss: bool, dry_run: b
         if heard < HEARD_S and following.upstream.role != "standby":
             raise PromotionRefused(
                 f"node {replication.node_id} still reaches the primary {following.upstream.node_id}",
-                hint="Use heliosdb-nano switchover to move its place to this node.",
+                hint=f"Use heliosdb-nano switchover --to {replication.node_id} to move its place to this node.",
             )
     answers = await survey(replication, promise=False)
     _refuse(still_led(answers, replication.term().number), allow_data_loss=False)
@@ -221,7 +222,9 @@ def keep_log_for(replication: Replication, node_id: str) -> None:
 
 
 def not_the_primary(replication: Replication) -> PromotionRefused:
-    """The refusal of what only a primary does; its hint names the one that this node follows."""
-    upstream = replication.following.upstream if replication.following is not None else None
-    hint = f"Ask {upstream.host}:{upstream.http_port}." if upstream is not None and upstream.node_id else None
+    """The refusal of what only a primary does; its hint names the one that this node knows, and how to ask it."""
+    view = replication.view()
+    primary = next((node for node in view.nodes if node.node_id == view.primary_id and not node.is_local), None)
+    where = address(primary.host, primary.http_port) if primary is not None and primary.http_port else ""
+    hint = f"Ask {where}, with --node {where}." if where else "heliosdb-nano topology shows who leads, once one does."
     return PromotionRefused(f"node {replication.node_id} is not the primary", hint=hint)

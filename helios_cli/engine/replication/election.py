@@ -8,6 +8,7 @@ from typing import Final
 
 from helios_cli.engine.replication.config import ClusterConfig
 from helios_cli.engine.replication.messages import Answer
+from helios_cli.engine.replication.relations import address
 from helios_cli.engine.replication.rule import SyncMode
 from helios_cli.engine.types import Lsn, Term
 
@@ -100,7 +101,7 @@ def judge(config: ClusterConfig, own: Candidate, answers: Iterable[Answer]) -> V
         if theirs > mine and (answer.node_id in config.in_sync or config.mode is SyncMode.ASYNC or knows_later):
             return Verdict(
                 f"node {answer.node_id} has more of the log: it ends at {theirs[1]}, here at {own.flushed}",
-                f"Promote {answer.node_id}, or give --allow-data-loss.",
+                f"Promote {_named(config, answer.node_id)}, or give --allow-data-loss.",
                 loses_data=True,
             )
     if config.mode is SyncMode.ASYNC:
@@ -108,7 +109,7 @@ def judge(config: ClusterConfig, own: Candidate, answers: Iterable[Answer]) -> V
     if not _counts(config, own.node_id, own.incarnation):
         return Verdict(
             f"the copies of node {own.node_id} do not count: it may lack acknowledged commits",
-            f"Promote one of {', '.join(config.in_sync)}, or give --allow-data-loss.",
+            f"Promote one of {', '.join(_named(config, name) for name in config.in_sync)}, or give --allow-data-loss.",
             loses_data=True,
         )
     counting = {own.node_id, *(node for node, one in heard.items() if _counts(config, node, one.incarnation))}
@@ -126,3 +127,9 @@ def judge(config: ClusterConfig, own: Candidate, answers: Iterable[Answer]) -> V
 def _counts(config: ClusterConfig, node_id: str, incarnation: str) -> bool:
     member = config.member(node_id)
     return node_id in config.in_sync and member is not None and member.incarnation == incarnation
+
+
+def _named(config: ClusterConfig, node_id: str) -> str:
+    """A node, and how ``promote`` is told to ask it."""
+    member = config.member(node_id)
+    return node_id if member is None else f"{node_id} (--node {address(member.host, member.http_port)})"
