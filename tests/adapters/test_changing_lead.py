@@ -2,62 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from support.inner_node import InnerNode
-from support.node_process import free_port, wait_until
+from support.inner_pair import SETTLED_S, pair, replication, run
+from support.node_process import wait_until
 
 from helios_cli.engine.errors import DiskFull
 from helios_cli.engine.node import handover, promotion
 from helios_cli.engine.node import replication as replication_module
 from helios_cli.engine.node.promotion import PromotionRefused
-from helios_cli.engine.node.replication import Replication
-
-Result = TypeVar("Result")
-SETTLED_S = 30.0
-
-
-def replication(node: InnerNode) -> Replication:
-    """Of the life that the node is in."""
-    return node.node.replication
-
-
-def run(node: InnerNode, work: Callable[[], Any]) -> Any:
-    """A coroutine on the node's loop."""
-    return asyncio.run_coroutine_threadsafe(work(), node.node.engine.loop).result(SETTLED_S)
-
-
-def in_sync(node: InnerNode) -> tuple[str, ...]:
-    return node.on_loop(lambda: replication(node).config.in_sync)
-
-
-@contextlib.contextmanager
-def pair(directory: Path, mode: str = "semi-sync") -> Iterator[tuple[InnerNode, InnerNode]]:
-    """The primary n1 and its standby n2, both in sync, with a table t."""
-    port = free_port()
-    with contextlib.ExitStack() as nodes:
-        first = InnerNode(
-            directory / "n1", node_id="n1", replication_role="primary", native_port=port, replication_mode=mode
-        )
-        nodes.enter_context(first)
-        with first.connect() as writer:
-            writer.execute("CREATE TABLE t (a int PRIMARY KEY)")
-        second = InnerNode(
-            directory / "n2", node_id="n2", replication_role="standby", primary_host="127.0.0.1", primary_port=port,
-            replication_mode=mode,
-        )  # fmt: skip
-        nodes.enter_context(second)
-        wait_until(lambda: in_sync(first) == ("n1", "n2"), "both copies count", SETTLED_S)
-        with first.connect() as writer:
-            # The second of them says in its record that the configuration is committed.
-            writer.execute("INSERT INTO t VALUES (-1)")
-            writer.execute("INSERT INTO t VALUES (-2)")
-        yield first, second
 
 
 def leave(node: InnerNode) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from helios_cli.engine.errors import DataDirectoryInUse, DiskFull, IoFailed, LogDamaged, SqlError
+from helios_cli.engine.errors import DataDirectoryInUse, DiskFull, IoFailed, LogDamaged
 from helios_cli.engine.log.checksum import ChecksumTable
 from helios_cli.engine.log.controlrecord import SLOT_BYTES, ControlRecord
 from helios_cli.engine.sim.files import SimFiles
@@ -196,19 +196,18 @@ class TestSlots:
         files = SimFiles()
         store = SlotStore.open(files, D)
         assert (store.all(), store.oldest()) == ([], None)
-        store.create("b", Lsn(300), Term(1, 2), 7)
-        store.create("a", Lsn(200), Term(1, 2), 8)
+        store.add("b", Lsn(300), Term(1, 2), 7)
+        store.add("a", Lsn(200), Term(1, 2), 8)
+        store.save()
         after = SlotStore.open(files.power_cut(3), D)
         assert after.all() == [Slot("a", Lsn(200), Term(1, 2), 8), Slot("b", Lsn(300), Term(1, 2), 7)]
         assert after.oldest() == 200
-        with pytest.raises(SqlError, match='replication slot "a" already exists') as caught:
-            store.create("a", Lsn(0), Term(1), 0)
-        assert caught.value.sqlstate == "42710"
 
     def test_they_move_forward_in_memory_and_are_saved_together(self) -> None:
         files = SimFiles()
         store = SlotStore(files, D)
-        store.create("a", Lsn(200), Term(1, 2), 0)
+        store.add("a", Lsn(200), Term(1, 2), 0)
+        store.save()
         store.advance("a", Lsn(500), Term(1, 2))
         store.advance("a", Lsn(400), Term(1, 2))
         store.advance("unknown", Lsn(1), Term(1))
@@ -219,31 +218,37 @@ class TestSlots:
         store.advance("a", Lsn(450), Term(2, 1))
         assert store.all()[0].restart_lsn == 450, "after a rewind a standby is where the new term has it"
 
-    def test_dropping(self) -> None:
+    def test_removing(self) -> None:
         files = SimFiles()
         store = SlotStore(files, D)
-        slot = store.create("a", Lsn(200), Term(1), 0)
-        assert store.drop("a") == slot
+        assert store.add("a", Lsn(200), Term(1), 0) and not store.add("a", Lsn(300), Term(1), 0)
+        assert store.remove("a") == Slot("a", Lsn(200), Term(1), 0)
+        assert store.remove("a") is None
+        store.save()
         assert SlotStore.open(files, D).all() == []
-        with pytest.raises(SqlError, match='replication slot "a" does not exist') as caught:
-            store.drop("a")
-        assert caught.value.sqlstate == "42704"
 
-    def test_a_slot_that_lags_too_far_is_dropped_with_an_event(self) -> None:
+    def test_a_slot_that_lags_too_far_is_dropped_without_a_write(self) -> None:
         files = SimFiles()
         store = SlotStore(files, D)
-        late = store.create("late", Lsn(99), Term(1), 0)
-        store.create("in time", Lsn(100), Term(1), 0)
-        assert store.drop_lagging(Lsn(1100), 1000) == [SlotDropped(late, 1001, 1000)]
-        assert [slot.name for slot in SlotStore.open(files, D).all()] == ["in time"]
-        assert store.drop_lagging(Lsn(1100), 1000) == []
+        for name, lsn in (("late", 99), ("in time", 100), ("copied", 1)):
+            store.add(name, Lsn(lsn), Term(1), 0)
+        store.save()
+        late = Slot("late", Lsn(99), Term(1), 0)
+        assert store.drop_lagging(Lsn(1100), 1000, spared=("copied",)) == [SlotDropped(late, 1001, 1000)]
+        assert store.unsaved and len(SlotStore.open(files, D).all()) == 3
+        assert store.drop_lagging(Lsn(1100), 1000, spared=("copied",)) == []
 
-    def test_a_slot_that_could_not_be_saved_does_not_exist(self) -> None:
+    def test_what_could_not_be_saved_is_saved_later(self) -> None:
         files = SimFiles(capacity=0)
         store = SlotStore(files, D)
+        assert store.add("a", Lsn(200), Term(1), 0)
         with pytest.raises(DiskFull):
-            store.create("a", Lsn(200), Term(1), 0)
-        assert store.all() == []
+            store.save()
+        assert store.unsaved
+        files.capacity = 1 << 20
+        store.save()
+        assert not store.unsaved
+        assert [slot.name for slot in SlotStore.open(files, D).all()] == ["a"]
 
     @pytest.mark.parametrize("text", ["", "{}", "[]", '{"version": 9, "slots": []}', '{"version": 1, "slots": [{}]}'])
     def test_an_unreadable_file_is_damage(self, text: str) -> None:
@@ -312,7 +317,9 @@ class TestRealFiles:
         files, directory = OsFiles(), str(tmp_path / "control")
         control = ControlFile.create(files, directory, FIRST)
         control.checkpoint(Lsn(5), table(b"x"))
-        SlotStore(files, directory).create("a", Lsn(1), Term(1), 0)
+        slots = SlotStore(files, directory)
+        slots.add("a", Lsn(1), Term(1), 0)
+        slots.save()
         control.close()
         with pytest.raises(IoFailed):
             control.update(clean=True)

@@ -93,8 +93,7 @@ class Admin:
             )
         leading.unwanted.add(node_id)
         leading.reconcile()
-        if any(slot.name == node_id for slot in self._node.store.slots.all()):
-            self._node.store.slots.drop(node_id)
+        replication.slots.release(node_id)
         return {"result": f"node {node_id} is removed from the cluster"}
 
     def _leading(self) -> Any:

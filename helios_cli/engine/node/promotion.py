@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.errors import HeliosError
-from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.peer_link import PeerLink, introduce, reach
 from helios_cli.engine.replication import messages
 from helios_cli.engine.replication.acceptance import may_lead, may_promise
@@ -208,17 +207,6 @@ async def take_lead(
 def _refuse(verdict: Verdict, *, allow_data_loss: bool) -> None:
     if not verdict.is_safe and not (allow_data_loss and verdict.loses_data):
         raise PromotionRefused(verdict.reason, hint=verdict.hint or None)
-
-
-def keep_log_for(replication: Replication, node_id: str) -> None:
-    """A member that has not followed this new primary yet may lack what was committed last."""
-    slots = replication.node.store.slots
-    if all(slot.name != node_id for slot in slots.all()):
-        try:
-            committed = replication.node.pipeline.committed_lsn
-            slots.create(node_id, committed, replication.term(), SystemClock.wall_us())
-        except HeliosError as error:
-            log.warning("no log is kept for %s: %s", node_id, error.message)
 
 
 def not_the_primary(replication: Replication) -> PromotionRefused:

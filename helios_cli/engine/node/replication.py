@@ -23,6 +23,7 @@ from helios_cli.engine.node.peer_door import Door
 from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused
 from helios_cli.engine.node.peer_tls import peer_tls
 from helios_cli.engine.node.promotion import PromotionRefused
+from helios_cli.engine.node.slot_keeper import SlotKeeper
 from helios_cli.engine.node.streamer import WalReplicator, WalStreamer
 from helios_cli.engine.node.visitors import Visitors
 from helios_cli.engine.replication import messages
@@ -41,9 +42,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HEARTBEAT_S: Final = 0.1
-SLOTS_SAVED_S: Final = 5.0
-"""How often the positions of the followers are put on disk; a restart keeps more log than it needs, at worst."""
-
 LEAD_AGAIN_S: Final = 3.0
 """After so long a primary that was restarted and may not lead again yet serves what it has."""
 
@@ -85,10 +83,11 @@ class Replication:
         node.engine.lead_check = self.lead_check = LeadCheck(self)
         self.sessions = SessionServer(node.engine, lambda: self.following.forwarder if self.following else None)
         self.meter = ClusterMeter(self)
+        self.slots = SlotKeeper(self)
         self.visitors = Visitors(self)
         self._server: asyncio.Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._saved_at = self._announced_at = self.now()
+        self._announced_at = self.now()
         self._others: set[asyncio.Task[Any]] = set()
         self.changing = asyncio.Lock()
         """Held while the role changes."""
@@ -334,7 +333,8 @@ class Replication:
         node.event("promoted", f"node {self.node_id} is the primary of term {term}", term=term.number)
         for member in config.members:
             if member.node_id != self.node_id:
-                promotion.keep_log_for(self, member.node_id)
+                # One that has not followed this node yet may lack what was committed last.
+                self.slots.hold(member.node_id, node.pipeline.committed_lsn)
                 self.later(promotion.announce(self, member))
 
     async def _lead_again(self) -> None:
@@ -412,10 +412,9 @@ class Replication:
     def _joined_us(self, streamer: WalStreamer) -> None:
         hello = streamer.hello
         self.meter.joined(hello.node_id)
-        slots = self.node.store.slots
         # A reader of the log, which has no data directory, comes and goes; the log is not kept for it.
-        if hello.incarnation and all(slot.name != hello.node_id for slot in slots.all()):
-            slots.create(hello.node_id, streamer.sent, self.term(), SystemClock.wall_us())
+        if hello.incarnation:
+            self.slots.hold(hello.node_id, streamer.sent)
         self.node.event(
             "standby_joined",
             f"{hello.role} {hello.node_id} ({hello.mode}) follows from {streamer.sent}",
@@ -440,11 +439,11 @@ class Replication:
         while True:
             await asyncio.sleep(HEARTBEAT_S)
             try:
-                await self._beat_once()
+                self._beat_once()
             except Exception as error:
                 self.node.engine.unexpected(error)
 
-    async def _beat_once(self) -> None:
+    def _beat_once(self) -> None:
         self.replicator.heartbeat()
         self.meter.sample()
         now = self.now()
@@ -455,9 +454,4 @@ class Replication:
             if now - self._announced_at > ANNOUNCE_S:
                 self._announced_at = now
                 promotion.announce_to_missing(self)
-        if now - self._saved_at > SLOTS_SAVED_S and self.replicator.streamers:
-            self._saved_at = now
-            try:
-                await self.node.engine.read_workers.call(self.node.store.slots.save)
-            except HeliosError as error:
-                log.warning("the standbys' positions could not be saved: %s", error.message)
+        self.slots.beat(now)

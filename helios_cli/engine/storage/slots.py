@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from helios_cli.engine.errors import HeliosError, LogDamaged, SqlError
+from helios_cli.engine.errors import LogDamaged
 from helios_cli.engine.ports import Files
 from helios_cli.engine.storage.files import as_helios_error
 from helios_cli.engine.types import Lsn, Term
@@ -66,8 +66,9 @@ def removable_below(
 class SlotStore:
     """The slots of a node and the file that keeps them. Safe to use from several threads.
 
-    Acknowledgements move a slot in memory; :meth:`save` puts all of them on disk. A restart finds older positions
-    at worst, which keeps more of the log than needed, never less.
+    All changes are made in memory and hold the log from then on; :meth:`save` puts them on disk. A restart finds older
+    slots at worst, which keeps more of the log than needed; without that of a follower which has just come it may keep
+    too little, and the follower takes a copy.
     """
 
     def __init__(self, files: Files, directory: str, slots: Iterable[Slot] = ()) -> None:
@@ -76,6 +77,9 @@ class SlotStore:
         self._directory = directory
         self._slots = {slot.name: slot for slot in slots}
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
+        self.unsaved = False
+        """Something has changed since :meth:`save`."""
 
     @classmethod
     def open(cls, files: Files, directory: str) -> SlotStore:
@@ -108,25 +112,14 @@ class SlotStore:
         with self._lock:
             return min((slot.restart_lsn for slot in self._slots.values()), default=None)
 
-    def create(self, name: str, restart_lsn: Lsn, term: Term, created_us: int) -> Slot:
-        """Add a slot and save it, so that it holds the log before anything is copied.
-
-        Raises:
-            SqlError: 42710, a slot of that name exists.
-            DiskFull, IoFailed: the file system refused.
-        """
-        slot = Slot(name, restart_lsn, term, created_us)
+    def add(self, name: str, restart_lsn: Lsn, term: Term, created_us: int) -> bool:
+        """Add a slot; False, and nothing has changed, when there is one of that name."""
         with self._lock:
             if name in self._slots:
-                raise SqlError(f'replication slot "{name}" already exists', sqlstate="42710")
-            self._slots[name] = slot
-        try:
-            self.save()
-        except HeliosError:
-            with self._lock:
-                del self._slots[name]
-            raise
-        return slot
+                return False
+            self._slots[name] = Slot(name, restart_lsn, term, created_us)
+            self.unsaved = True
+            return True
 
     def advance(self, name: str, restart_lsn: Lsn, term: Term) -> None:
         """Move a slot forward in memory; an older LSN of the same term, or an unknown name, changes nothing."""
@@ -134,40 +127,25 @@ class SlotStore:
             slot = self._slots.get(name)
             if slot is not None and (restart_lsn > slot.restart_lsn or term != slot.term):
                 self._slots[name] = replace(slot, restart_lsn=restart_lsn, term=term)
+                self.unsaved = True
 
-    def drop(self, name: str) -> Slot:
-        """Remove a slot and save.
-
-        Raises:
-            SqlError: 42704, there is none of that name.
-            DiskFull, IoFailed: the file system refused.
-        """
+    def remove(self, name: str) -> Slot | None:
+        """Remove a slot; None when there is none of that name."""
         with self._lock:
             slot = self._slots.pop(name, None)
-        if slot is None:
-            raise SqlError(f'replication slot "{name}" does not exist', sqlstate="42704")
-        self.save()
-        return slot
+            self.unsaved |= slot is not None
+            return slot
 
     def drop_lagging(self, end: Lsn, max_slot_lag_bytes: int, *, spared: Collection[str] = ()) -> list[SlotDropped]:
         """Give up the slots that hold more than ``max_slot_lag_bytes`` before ``end``; what was dropped, by name.
 
-        Slots whose names are ``spared`` stay.
-
-        Raises:
-            DiskFull, IoFailed: the file system refused.
+        Slots whose names are ``spared`` stay. Nothing is written: it may be a full disk that asks for room.
         """
-        dropped = [
+        return [
             SlotDropped(slot, end - slot.restart_lsn, max_slot_lag_bytes)
             for slot in self.all()
-            if end - slot.restart_lsn > max_slot_lag_bytes and slot.name not in spared
+            if end - slot.restart_lsn > max_slot_lag_bytes and slot.name not in spared and self.remove(slot.name)
         ]
-        if dropped:
-            with self._lock:
-                for event in dropped:
-                    self._slots.pop(event.slot.name, None)
-            self.save()
-        return dropped
 
     def save(self) -> None:
         """Put the slots on disk, as a whole.
@@ -176,8 +154,9 @@ class SlotStore:
             DiskFull, IoFailed: the file system refused; the file holds what it held before.
         """
         path = f"{self._directory}/{NAME}"
-        data = _format(self.all())
-        with self._lock:
+        with self._writing:
+            self.unsaved = False
+            data = _format(self.all())
             try:
                 self._files.makedirs(self._directory)
                 file = self._files.open(f"{path}.new", create=True)
@@ -190,6 +169,7 @@ class SlotStore:
                 self._files.rename(f"{path}.new", path)
                 self._files.sync_dir(self._directory)
             except OSError as error:
+                self.unsaved = True
                 raise as_helios_error(error, f"write {path}") from error
 
 
