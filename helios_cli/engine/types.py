@@ -14,6 +14,9 @@ LOCK_BYTE_PAGE: Final = 262145
 
 _LSN_TEXT = re.compile(r"([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})")
 _TERM_TEXT = re.compile(r"([1-9][0-9]{0,18})-([0-9a-fA-F]{1,16})")
+_WRITE_ID_TEXT = re.compile(
+    r"([0-9a-fA-F]{8})-?([0-9a-fA-F]{4})-?([0-9a-fA-F]{4})-?([0-9a-fA-F]{4})-?([0-9a-fA-F]{12}):([0-9]{1,19})(:last)?"
+)
 
 
 class Lsn(int):
@@ -79,6 +82,44 @@ class Token:
 
     def __str__(self) -> str:
         return str(self.lsn) if self.term is None else f"{self.lsn}@{self.term.number}-{self.term.term_id:x}"
+
+
+@dataclass(frozen=True, slots=True)
+class WriteId:
+    """A client's own name for one write or transaction, by which it can be sent again and is done once.
+
+    Printed ``f81d4fae-7dec-11d0-a765-00a0c91e6bf6:17``, with ``:last`` behind it when the client will never ask for an
+    earlier one again.
+    """
+
+    client: bytes
+    """The 16 bytes of the client's UUID."""
+    seq: int
+    """Of its writes; below 2**63."""
+    is_last: bool = False
+    """Whatever this client wrote under a lower number may be forgotten."""
+
+    @classmethod
+    def parse(cls, text: str) -> WriteId:
+        """Read the printed form, hyphens or not.
+
+        Raises:
+            ValueError: the text has another form.
+        """
+        match = _WRITE_ID_TEXT.fullmatch(text.strip())
+        if match is None or int(match[6]) >= 1 << 63:
+            raise ValueError(f"not a write id: {text!r}")
+        return cls(bytes.fromhex("".join(match.group(1, 2, 3, 4, 5))), int(match[6]), match[7] is not None)
+
+    @property
+    def name(self) -> str:
+        """The printed form without ``:last``: what the write is known by."""
+        digits = self.client.hex()
+        uuid = "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+        return f"{uuid}:{self.seq}"
+
+    def __str__(self) -> str:
+        return self.name + ":last" * self.is_last
 
 
 @dataclass(frozen=True, slots=True)

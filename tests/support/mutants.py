@@ -18,6 +18,7 @@ COPIED: Final = ("helios_cli", "tests", "docs", "pyproject.toml")
 SECONDS: Final = 90
 GROUPS: Final = "tests/adapters/test_group_writes.py"
 HAZARDS: Final = "tests/adapters/test_hazards.py"
+WRITE_IDS: Final = "tests/clients/test_write_ids.py"
 PAGE_LOG: Final = "tests/adapters/test_page_log.py"
 
 
@@ -59,6 +60,38 @@ MUTANTS: Final = (
         "if False:",
         GROUPS,
         "deferred",
+    ),
+    Mutant(
+        "the name of a write is not kept in its transaction",
+        "node",
+        "self._ids.keep(connection, self.write_id, Done(tag, self._fingerprint, text), touched)",
+        "pass",
+        WRITE_IDS,
+        "sent_again or one_write",
+    ),
+    Mutant(
+        "a named write is not looked for when it is executed",
+        "node",
+        "        if self.was_done(connection):\n            return self.result\n",
+        "",
+        WRITE_IDS,
+        "two_attempts",
+    ),
+    Mutant(
+        "not done is answered of a write that may still come",
+        "storage",
+        "self.keep(connection, write_id, Done(None, None, None))",
+        "pass",
+        WRITE_IDS,
+        "rely_on_it or until_it_is_on_disk",
+    ),
+    Mutant(
+        "any statement is answered under a used name",
+        "node",
+        "elif done.statement != self._fingerprint:",
+        "elif False:",
+        WRITE_IDS,
+        "another_statement",
     ),
     Mutant(
         "a node goes on in its old term",

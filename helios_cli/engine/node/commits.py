@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import apsw
 
 from helios_cli.engine.errors import HeliosError, SerializationFailure
+from helios_cli.engine.node import claims
 from helios_cli.engine.node.cluster_settings import LEVELS
+from helios_cli.engine.node.steps import StepsResult
 from helios_cli.engine.node.threads import Threads
 from helios_cli.engine.node.transaction import Transaction
 from helios_cli.engine.sql.plan import Plan
@@ -16,7 +18,7 @@ from helios_cli.engine.storage.database import GROUP_RESERVE, Commit, UnloggedCo
 from helios_cli.engine.storage.io_errors import is_no_room
 
 if TYPE_CHECKING:
-    pass
+    from helios_cli.engine.node.claims import Claim
 
 
 class Commits(Threads):
@@ -76,6 +78,15 @@ class Commits(Threads):
         self._take_writer(transaction)
         connection = transaction.connection
         assert connection is not None
+        if self.session.write_id is not None and transaction.explicit:
+            try:
+                claims.refuse_repeated_block(self.session, connection)
+            except BaseException:
+                # The token is given back, savepoints or not.
+                connection.execute("ROLLBACK")
+                self._release_connection(transaction)
+                transaction.writing = False
+                raise
         if connection is self.engine.database.writer:
             # What a transaction that was rolled back has spilled is nothing to this one.
             connection.status(apsw.SQLITE_DBSTATUS_CACHE_SPILL, True)
@@ -149,6 +160,8 @@ class Commits(Threads):
         assert connection is not None
         database = self.engine.database
         self.engine.pipeline.settle()
+        if transaction.claim is not None and not self._claimed(connection, transaction, transaction.claim, done):
+            return False
         log_bytes = database.log_bytes_bound(connection)
         if transaction.slow or log_bytes > GROUP_RESERVE:
             self._commit_on_thread(connection, transaction, log_bytes, done, actions)
@@ -161,6 +174,26 @@ class Commits(Threads):
             return False
         self._release_connection(transaction)
         self.end_commit(commit, done, actions)
+        return False
+
+    def _claimed(
+        self, connection: apsw.Connection, transaction: Transaction, claim: Claim, done: Callable[[], None]
+    ) -> bool:
+        """Whether the transaction is to be committed now, with its name in it; False: it is over.
+
+        One that was committed before under this name is undone, and answered as it was then.
+        """
+        try:
+            if not claim.check(connection):
+                claim.keep(connection, "COMMIT", StepsResult(None, 0))
+                return True
+        except Exception as error:
+            self.session.later(lambda error=error: self._commit_failed(connection, transaction, error))  # type: ignore[misc]
+            return False
+        connection.execute("ROLLBACK")
+        self._release_connection(transaction)
+        self._forget_schema(transaction)
+        self.end_commit(None, done)
         return False
 
     def _commit_on_thread(

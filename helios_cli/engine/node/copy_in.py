@@ -54,6 +54,8 @@ class CopyReceiver:
         failed: Callable[[BaseException, bytes], None],
     ) -> None:
         self.rows = 0
+        self.is_repeated = False
+        """It was done before under its name: what the client sends is read and left."""
         self._session = session
         self._connection = connection
         self._insert = action.insert.steps[0]
@@ -137,7 +139,7 @@ class CopyReceiver:
         return over, data[at:]
 
     def _insert_rows(self, rows: list[tuple[Any, ...]]) -> None:
-        if rows:
+        if rows and not self.is_repeated:
             if self._constants:
                 rows = [(*row, *self._constants) for row in rows]
             self._connection.executemany(self._insert, rows)

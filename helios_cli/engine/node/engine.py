@@ -37,6 +37,7 @@ from helios_cli.engine.storage.database import Database
 from helios_cli.engine.storage.io_errors import errno_of, is_no_room
 from helios_cli.engine.storage.sequences import Sequences
 from helios_cli.engine.storage.system_relations import PLANNER_RELATIONS
+from helios_cli.engine.storage.write_ids import WriteIds
 from helios_cli.engine.types import Lsn
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class Engine:
         self.loop_thread = threading.get_ident()
         self.started_us = self.now_us()
         self.sequences = Sequences()
+        self.write_ids = WriteIds()
         self.on_reload: Callable[[], None] = lambda: None
         self.alter_cluster: Callable[[str, Any], None] = _no_cluster
         """Changes a field of the cluster's configuration. Raises HeliosError on a node that does not lead."""

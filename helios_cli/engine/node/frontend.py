@@ -429,6 +429,7 @@ class Frontend(ClientLink):
         if old is not None:
             session.runner.close_portal(old)
         session.portals[portal_name] = portal = Portal(session, portal_name, plan, binds, formats, False)
+        portal.text = prepared.sql
         if session.engine.forwarder is not None:
             portal.origin = (prepared, data[start:end])
         self._out.append(backend.BIND_COMPLETE)

@@ -10,6 +10,7 @@ from helios_cli.engine.node import utility
 from helios_cli.engine.node.channels import Notification
 from helios_cli.engine.node.copy_in import CopyReceiver
 from helios_cli.engine.node.portal import Portal
+from helios_cli.engine.node.steps import StepsResult
 from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.plan import Kind
 from helios_cli.engine.storage.access import bind_count
@@ -167,10 +168,14 @@ def copy_in(session: Session, action: actions.CopyIn, portal: Portal, rows_max: 
     if transaction is None:
         transaction = session.begin(explicit=False)
     transaction.started = True
+    if session.write_id is not None:
+        session.runner.claim(portal)
     if not transaction.writing:
         return session.runner.with_writer(lambda: session.retry(portal, rows_max))
     transaction.slow = True
-    assert transaction.connection is not None
+    connection, claim = transaction.connection, portal.claim
+    assert connection is not None
+    done_before = claim is not None and claim.check(connection)
     columns = [
         CopyColumn(name, oid, typmod, session.times)
         for name, (oid, typmod) in zip(action.columns, action.types, strict=True)
@@ -178,6 +183,14 @@ def copy_in(session: Session, action: actions.CopyIn, portal: Portal, rows_max: 
     parser = copy_parser(action.table, columns, _wire_options(action.options))
 
     def done(count: int, rest: bytes) -> None:
+        if claim is not None and done_before:
+            count = claim.result.changes
+        elif claim is not None:
+            try:
+                claim.keep(connection, f"COPY {count}", StepsResult(None, count))
+            except Exception as error:
+                failed(error, rest)
+                return
         session.out.append(backend.command_complete(f"COPY {count}"))
         portal.done = True
         session.sink.copy_over(rest)
@@ -187,7 +200,8 @@ def copy_in(session: Session, action: actions.CopyIn, portal: Portal, rows_max: 
         session.sink.copy_over(rest)
         session.runner.fail_after_base(session.runner.translate(error))
 
-    session.copy = CopyReceiver(session, transaction.connection, action, parser, done=done, failed=failed)
+    session.copy = CopyReceiver(session, connection, action, parser, done=done, failed=failed)
+    session.copy.is_repeated = done_before
     session.out.append(backend.copy_in_response(len(action.columns), binary=action.options.format == "binary"))
     session.went_idle(within=True)
     session.sink.copy_begins()

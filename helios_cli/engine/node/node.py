@@ -41,6 +41,7 @@ from helios_cli.engine.storage.dirlock import DirectoryLock
 from helios_cli.engine.storage.secret import create_secret
 from helios_cli.engine.storage.store import Store
 from helios_cli.engine.storage.uring import open_uring
+from helios_cli.engine.storage.write_ids import missing_tables
 from helios_cli.engine.types import PAGE_SIZE, Term
 
 log = logging.getLogger(__name__)
@@ -207,6 +208,7 @@ class Node:
         self.database.before_chain = self.pipeline.drain_log
         self.engine = Engine(settings, loop, self.database, self.pipeline, on_fatal=self.panic)
         self.engine.sequences = self.setup.sequences
+        self.engine.write_ids = self.setup.write_ids
         self.engine.on_reload = self.reload
         self.setup.hooks.engine = self.engine
         self.replication = Replication(self, role)
@@ -248,17 +250,18 @@ class Node:
         pipeline.submitted_lsn = database.records.lsn
 
     def term_start(self, *, born: bool = False) -> Commit:
-        """The record that opens the term; with it, at birth, the system tables."""
+        """The record that opens the term; with it, at birth, the system tables, and later those that are missing."""
         database = self.database
-        database.reserve(GROUP_RESERVE if born else PAGE_SIZE)
+        tables = SYSTEM_SCHEMA if born else missing_tables(database.writer)
+        database.reserve(GROUP_RESERVE if tables else PAGE_SIZE)
         self.store.timeline.begins(database.records.term, database.records.lsn)
         data = database.records.term_start(SystemClock.wall_us())
-        if not born:
+        if not tables:
             database.commit_seq += 1
             reader = database.ring.pin_boundary()
             return Commit(database.commit_seq, reader, database.records.lsn, data)
         database.writer.execute("BEGIN IMMEDIATE")
-        for statement in SYSTEM_SCHEMA:
+        for statement in tables:
             database.writer.execute(statement)
         commit = database.commit(database.writer, schema_changed=True)
         assert commit is not None

@@ -14,6 +14,7 @@ from helios_cli.engine.wire import backend
 from helios_cli.engine.wire.rows import rows_encoder
 
 if TYPE_CHECKING:
+    from helios_cli.engine.node.claims import Claim
     from helios_cli.engine.node.session import Session
 
 
@@ -44,8 +45,8 @@ class Portal:
     """A statement with its parameters bound, and how far its result has been taken."""
 
     __slots__ = (
-        "binds", "completes", "describe", "done", "encode", "formats", "job", "name", "noticed", "origin", "plan",
-        "rows", "rows_max", "sent", "sent_before", "session",
+        "binds", "claim", "completes", "describe", "done", "encode", "formats", "job", "name", "noticed", "origin",
+        "plan", "rows", "rows_max", "sent", "sent_before", "session", "text",
     )  # fmt: skip
 
     def __init__(
@@ -70,9 +71,13 @@ class Portal:
         """Greatest number of rows the Execute in hand wants; 0 for all."""
         self.done = False
         self.noticed = False
+        """The plan's notices are on their way; a statement that waited for the writer starts again from the top."""
+        self.claim: Claim | None = None
+        """The name under which its write is done only once; None: it has none."""
+        self.text = ""
+        """Of its prepared statement; empty in the simple protocol."""
         self.origin: tuple[Prepared, bytes] | None = None
         """Its statement and the body of its Bind, for the primary; kept only where statements are forwarded."""
-        """The plan's notices are on their way; a statement that waited for the writer starts again from the top."""
 
     def send_description(self) -> None:
         """RowDescription, once, when it is due."""

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import apsw
 
 from helios_cli.engine.errors import HeliosError, ReadOnlyError
+from helios_cli.engine.node import claims
 from helios_cli.engine.node.engine import INLINE, INLINE_READ_SECONDS
 from helios_cli.engine.node.reads import Reads
-from helios_cli.engine.node.steps import StepsResult, run_steps
+from helios_cli.engine.node.steps import StepsResult
 from helios_cli.engine.node.transaction import Transaction
 from helios_cli.engine.node.writer import GroupWrite
 from helios_cli.engine.sql.plan import Kind, Plan
@@ -36,6 +37,8 @@ class Runner(Reads):
         """Run a write: with others in a group, or in the session's transaction, or alone."""
         session = self.session
         transaction = session.transaction
+        if session.write_id is not None:
+            self.claim(portal)
         if transaction is not None:
             return self._write_in_transaction(portal, transaction)
         session.check_may_write(portal.plan)
@@ -43,10 +46,18 @@ class Runner(Reads):
             session.own_connection()
         if portal.plan.groupable and session.commit_level() is None and self._is_inline(portal.plan):
             self.queued = write = GroupWrite(portal.plan, portal.binds, lambda write: self._grouped(portal, write))
+            write.claim = portal.claim
             self.engine.queue.submit(write)
             session.arm_timeouts(lock=True)
             return False
         return self._write_alone(portal)
+
+    def claim(self, portal: Portal) -> None:
+        """Take the session's name for the portal's write. A transaction block has it for itself, until its COMMIT."""
+        transaction = self.session.transaction
+        in_block = transaction is not None and transaction.explicit
+        if portal.claim is None and not in_block and not portal.plan.locks_rows:
+            portal.claim = claims.of_statement(self.session, portal)
 
     def _grouped(self, portal: Portal, write: GroupWrite) -> None:
         self.queued = None
@@ -79,7 +90,7 @@ class Runner(Reads):
             database.count_anew(connection)
             connection.execute("BEGIN IMMEDIATE")
             try:
-                result = run_steps(connection, plan, portal.binds)
+                result = claims.run_claimed(connection, plan, portal.binds, portal.claim)
                 database.reserve(database.log_bytes_bound(connection))
                 return result, database.commit(connection, schema_changed=changes_schema)
             except UnloggedCommit:
@@ -115,7 +126,7 @@ class Runner(Reads):
             self.session.check_may_write(portal.plan)
             return self.with_writer(lambda: self.session.retry(portal, portal.rows_max))
         assert transaction.connection is not None
-        if portal.plan.kind is Kind.WRITE and self._is_inline(portal.plan):
+        if portal.plan.kind is Kind.WRITE and portal.claim is None and self._is_inline(portal.plan):
             return self._write_inline(portal, transaction)
         return self._write_on_thread(portal, transaction)
 
@@ -160,7 +171,7 @@ class Runner(Reads):
 
         self.on_thread(
             connection,
-            lambda: run_steps(connection, plan, portal.binds),
+            lambda: claims.run_claimed(connection, plan, portal.binds, portal.claim),
             done,
             lambda error: self.fail_after_base(self.translate(error, plan)),
         )

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 PLAN_UNDONE: Final = -2
 PLAN_ELSEWHERE: Final = -3
 """Catalog version of a statement that the primary has planned for this session, and this node has not."""
-_UNUSUAL: Final = ("synchronous_commit", "statement_timeout", "lock_timeout", "default_transaction_read_only")
+_UNUSUAL: Final = (
+    "synchronous_commit", "statement_timeout", "lock_timeout", "default_transaction_read_only", "helios.write_id"
+)  # fmt: skip
 
 
 class SessionState:
@@ -41,6 +43,8 @@ class SessionState:
 
     let_through = False
     """The statement in hand has waited for all that it had to see."""
+    write_id: str | None = None
+    """Under which its next write, or its transaction block, is done only once; None: it has not named it."""
 
     def __init__(self, engine: Engine, sink: Sink, *, user: str, database: str, pid: int, secret: bytes) -> None:
         self.engine = engine
@@ -158,6 +162,8 @@ class SessionState:
         self._store(folded, value)
 
     def _store(self, folded: str, value: str | None) -> None:
+        if folded == "helios.write_id":
+            self.write_id = value = value or None
         if value is None:
             self.variables.pop(folded, None)
         else:

@@ -9,7 +9,7 @@ import apsw
 
 from helios_cli.engine.node.catalog_hooks import CatalogHooks
 from helios_cli.engine.sql import functions, runtime
-from helios_cli.engine.storage import system_catalog
+from helios_cli.engine.storage import system_catalog, write_ids
 from helios_cli.engine.storage.sequences import Sequences
 
 
@@ -27,6 +27,7 @@ class ConnectionSetup:
     def __init__(self) -> None:
         self.hooks = CatalogHooks()
         self.sequences = Sequences()
+        self.write_ids = write_ids.WriteIds()
 
     def __call__(self, connection: apsw.Connection) -> None:
         """Make the library, the operators and the system relations known to a connection."""
@@ -38,3 +39,4 @@ class ConnectionSetup:
             for name, compare in library.COLLATIONS.items():
                 connection.create_collation(name, compare)
         system_catalog.register(connection, hooks=self.hooks, sequences=self.sequences)
+        write_ids.register(connection, self.write_ids)

@@ -9,6 +9,7 @@ import apsw
 from helios_cli.engine.errors import HeliosError, SqlError
 
 if TYPE_CHECKING:
+    from helios_cli.engine.node.claims import Claim
     from helios_cli.engine.node.engine import SchemaView
     from helios_cli.engine.node.writer import TokenRequest
 
@@ -28,7 +29,7 @@ class Transaction:
     """
 
     __slots__ = (
-        "borrowed", "connection", "deferrable", "explicit", "failed", "isolation", "lost", "now_us",
+        "borrowed", "claim", "connection", "deferrable", "explicit", "failed", "isolation", "lost", "now_us",
         "read_only", "savepoint_undo", "savepoints", "schema", "schema_changed", "slow", "snapshot_seq", "started",
         "token", "writing",
     )  # fmt: skip
@@ -48,6 +49,8 @@ class Transaction:
         self.connection: apsw.Connection | None = None
         """Where statements run once it writes or holds a snapshot; None: on the ring or a borrowed reader."""
         self.borrowed = False
+        self.claim: Claim | None = None
+        """The name under which it is committed only once; None before its COMMIT, and when it has none."""
         self.token: TokenRequest | None = None
         self.writing = False
         self.slow = False

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
-from helios_cli.engine.node import consistency, cursors, maintenance, prepared
+from helios_cli.engine.node import claims, consistency, cursors, maintenance, prepared
 from helios_cli.engine.replication import relations
 from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.plan import Column, Plan
@@ -116,6 +116,8 @@ def _commit(session: Session, action: actions.Commit, portal: Portal, _rows_max:
         done()
         session.finished()
 
+    if session.write_id is not None and transaction.explicit and (transaction.writing or failed):
+        transaction.claim = claims.of_block(session)
     session.undo_variables(committed=not failed)
     end = session.runner.roll_back if failed else session.runner.commit
     if end(transaction, later):
@@ -144,6 +146,8 @@ def _rollback(session: Session, action: actions.Rollback, portal: Portal, _rows_
         done()
         session.finished()
 
+    if session.write_id is not None and (transaction.writing or transaction.failed):
+        claims.take(session)
     session.undo_variables(committed=False)
     if session.runner.roll_back(transaction, later):
         done()

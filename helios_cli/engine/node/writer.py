@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 
@@ -21,6 +21,9 @@ from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.sqlite_errors import to_helios
 from helios_cli.engine.storage.database import GROUP_RESERVE, Commit, Database, UnloggedCommit
 from helios_cli.engine.storage.io_errors import is_no_room, note_errno
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.claims import Claim
 
 log = logging.getLogger(__name__)
 
@@ -50,13 +53,15 @@ UNDONE: Final = frozenset(
 class GroupWrite:
     """One autocommit write of one session, waiting to run in a group."""
 
-    __slots__ = ("alone", "binds", "cancelled", "changes", "done", "error", "plan", "rows")
+    __slots__ = ("alone", "binds", "cancelled", "changes", "claim", "done", "error", "plan", "rows")
 
     def __init__(self, plan: Plan, binds: Sequence[Any], done: Callable[[GroupWrite], None]) -> None:
         self.plan = plan
         self.binds = binds
         self.done = done
         """Called on the loop when the outcome is committed; ``error``, ``changes`` and ``rows`` tell it."""
+        self.claim: Claim | None = None
+        """The name under which it is done only once; None: it has none."""
         self.changes = 0
         self.rows: list[Any] | None = None
         self.error: BaseException | None = None
@@ -334,9 +339,13 @@ class WriterQueue:
         for write in members:
             write.error = None
             try:
-                cursor = execute(write.plan.steps[0], write.binds)
-                write.rows = cursor.fetchall() if write.plan.columns is not None else None
-                write.changes = connection.changes()
+                if write.claim is None:
+                    cursor = execute(write.plan.steps[0], write.binds)
+                    write.rows = cursor.fetchall() if write.plan.columns is not None else None
+                    write.changes = connection.changes()
+                else:
+                    result = write.claim.run_member(connection, write.plan, write.binds)
+                    write.rows, write.changes, write.error = result.rows, result.changes, write.claim.error
             except Exception as error:
                 note_errno(error, connection)
                 write.error = error

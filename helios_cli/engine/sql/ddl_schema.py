@@ -150,6 +150,19 @@ _CLUSTER_TABLES: Final = (
 ) WITHOUT ROWID""",
 )
 
+WRITE_TABLE: Final = """CREATE TABLE main.helios_write(
+  client BLOB NOT NULL,
+  seq INTEGER NOT NULL,
+  tag TEXT,
+  statement BLOB,
+  result TEXT,
+  touched TEXT,
+  written_us INTEGER NOT NULL,
+  PRIMARY KEY(client, seq)
+) WITHOUT ROWID"""
+"""The writes that clients have named, for an hour: what ``engine.storage.write_ids`` keeps. A directory that was made
+without it gets it when its node next begins a term."""
+
 _BIRTH_ROWS: Final = (
     f"INSERT INTO main.helios_meta VALUES ('next_oid', {FIRST_OID}), ('catalog_version', 1)",
     "INSERT INTO main.helios_namespace(oid, nspname) VALUES "
@@ -159,7 +172,7 @@ _BIRTH_ROWS: Final = (
 )
 
 SYSTEM_SCHEMA: Final[tuple[str, ...]] = (
-    tuple(statement.format(db="main") for statement in _OBJECT_TABLES) + _CLUSTER_TABLES + _BIRTH_ROWS
+    tuple(statement.format(db="main") for statement in _OBJECT_TABLES) + _CLUSTER_TABLES + (WRITE_TABLE,) + _BIRTH_ROWS
 )
 """Statements that make a database's system tables at its birth, in order, in one transaction."""
 

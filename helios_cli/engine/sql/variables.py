@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from helios_cli.engine.errors import SqlError
-from helios_cli.engine.types import Token
+from helios_cli.engine.types import Token, WriteId
 
 _DURATION: Final = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d)?\s*")
 _DURATION_MS: Final = {"us": 0.001, "ms": 1.0, "s": 1000.0, "min": 60_000.0, "h": 3_600_000.0, "d": 86_400_000.0}
@@ -151,6 +151,19 @@ def _lsn(name: str, value: str) -> str:
         ) from None
 
 
+def _write_id(name: str, value: str) -> str:
+    text = value.strip()
+    try:
+        return str(WriteId.parse(text)) if text else ""
+    except ValueError:
+        raise SqlError(
+            f'invalid value for parameter "{name}": "{value}"',
+            sqlstate="22023",
+            hint="It is a UUID of the client's own and the number of the write: "
+            "f81d4fae-7dec-11d0-a765-00a0c91e6bf6:17.",
+        ) from None
+
+
 def _fixed(expected: str) -> Check:
     def check(name: str, value: str) -> str:
         if value.strip().lower() != expected.lower():
@@ -209,6 +222,7 @@ _VARIABLES: Final = (
     Variable("helios.min_lsn_timeout", "5s", _duration, False, "Longest wait of a query for the state it wants."),
     Variable("helios.read_consistency", "session", _one_of(*READ_LEVELS), False, "How new a state queries must see."),
     Variable("helios.report_lsn", "off", _boolean, False, "Tell the client of helios.lsn with every commit."),
+    Variable("helios.write_id", "", _write_id, False, "Name of the next write, under which it is done only once."),
     Variable("idle_in_transaction_session_timeout", "0", _duration),
     Variable("idle_session_timeout", "0", _duration),
     Variable("in_hot_standby", "off", _read_only, True),

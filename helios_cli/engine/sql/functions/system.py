@@ -295,6 +295,9 @@ def _install_node(lib: Library) -> None:
     d("pg_cancel_backend", "int4 -> bool", sql="node_signal({0}, 'cancel')", volatile=True)
     d("pg_terminate_backend", "int4 -> bool", sql="node_signal({0}, 'terminate')", volatile=True)
     d("pg_terminate_backend", "int4 int8 -> bool", sql="node_signal({0}, 'terminate')", volatile=True)
+    outcome: dict[str, Any] = {"session_values": ("in_block",), "volatile": True, "writes": True}
+    d("helios_write_outcome", "text -> text", sql="node_write_outcome({0}, 1, {session})", **outcome)
+    d("helios_write_outcome", "text bool -> text", sql="node_write_outcome({0}, {1}, {session})", **outcome)
     d("pg_reload_conf", "-> bool", sql="node_signal(0, 'reload')", volatile=True)
     lib.helper("fn_extract_seconds", _seconds, 1)
 
