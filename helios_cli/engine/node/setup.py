@@ -9,8 +9,9 @@ import apsw
 
 from helios_cli.engine.node.catalog_hooks import CatalogHooks
 from helios_cli.engine.sql import functions, runtime
-from helios_cli.engine.storage import system_catalog, write_ids
+from helios_cli.engine.storage import system_catalog
 from helios_cli.engine.storage.sequences import Sequences
+from helios_cli.engine.storage.write_ids import WriteIds
 
 
 def _register_aggregate(connection: apsw.Connection, name: str, factory: Callable[[], Any], count: int) -> None:
@@ -27,7 +28,7 @@ class ConnectionSetup:
     def __init__(self) -> None:
         self.hooks = CatalogHooks()
         self.sequences = Sequences()
-        self.write_ids = write_ids.WriteIds()
+        self.write_ids = WriteIds()
 
     def __call__(self, connection: apsw.Connection) -> None:
         """Make the library, the operators and the system relations known to a connection."""
@@ -38,5 +39,4 @@ class ConnectionSetup:
                 _register_aggregate(connection, name, factory, count)
             for name, compare in library.COLLATIONS.items():
                 connection.create_collation(name, compare)
-        system_catalog.register(connection, hooks=self.hooks, sequences=self.sequences)
-        write_ids.register(connection, self.write_ids)
+        system_catalog.register(connection, hooks=self.hooks, sequences=self.sequences, write_ids=self.write_ids)

@@ -16,6 +16,8 @@ from helios_cli.engine.storage.catalog import SqliteCatalog
 from helios_cli.engine.storage.catalog_functions import register_functions
 from helios_cli.engine.storage.sequences import Sequences
 from helios_cli.engine.storage.sequences import register as register_sequences
+from helios_cli.engine.storage.write_ids import WriteIds
+from helios_cli.engine.storage.write_ids import register as register_write_ids
 from helios_cli.engine.storage.system_relations import PLANNER_RELATIONS, SYSTEM_RELATIONS, SystemRelation, declaration
 from helios_cli.engine.storage.system_snapshot import Snapshot, read_snapshot
 
@@ -178,11 +180,16 @@ class _Cursor:
 
 
 def register(
-    connection: apsw.Connection, *, hooks: Hooks | None = None, sequences: Sequences | None = None
+    connection: apsw.Connection,
+    *,
+    hooks: Hooks | None = None,
+    sequences: Sequences | None = None,
+    write_ids: WriteIds | None = None,
 ) -> SystemCatalog:
     """Make the system relations and the functions over them known to a connection.
 
-    ``sequences`` is the node's; a connection given none has its own, which is only right for a single connection.
+    ``sequences`` and ``write_ids`` are the node's; a connection given none has its own, which is only right for a single
+    connection.
     """
     system = SystemCatalog(connection, hooks or NoHooks())
     for relation in SYSTEM_RELATIONS.values():
@@ -190,4 +197,5 @@ def register(
         connection.create_module(relation.module, module, eponymous=True, eponymous_only=True, read_only=True)
     register_functions(connection, system)
     register_sequences(connection, sequences or Sequences(), system.catalog)
+    register_write_ids(connection, write_ids or WriteIds())
     return system
