@@ -16,10 +16,10 @@ from helios_cli.engine.storage.catalog import SqliteCatalog
 from helios_cli.engine.storage.catalog_functions import register_functions
 from helios_cli.engine.storage.sequences import Sequences
 from helios_cli.engine.storage.sequences import register as register_sequences
-from helios_cli.engine.storage.write_ids import WriteIds
-from helios_cli.engine.storage.write_ids import register as register_write_ids
 from helios_cli.engine.storage.system_relations import PLANNER_RELATIONS, SYSTEM_RELATIONS, SystemRelation, declaration
 from helios_cli.engine.storage.system_snapshot import Snapshot, read_snapshot
+from helios_cli.engine.storage.write_ids import WriteIds
+from helios_cli.engine.storage.write_ids import register as register_write_ids
 
 Rows = list[tuple[Any, ...]]
 _EQ: Final = apsw.SQLITE_INDEX_CONSTRAINT_EQ
@@ -188,8 +188,8 @@ def register(
 ) -> SystemCatalog:
     """Make the system relations and the functions over them known to a connection.
 
-    ``sequences`` and ``write_ids`` are the node's; a connection given none has its own, which is only right for a single
-    connection.
+    ``sequences`` and ``write_ids`` are the node's; a connection given none has its own, which is only right for a
+    single connection.
     """
     system = SystemCatalog(connection, hooks or NoHooks())
     for relation in SYSTEM_RELATIONS.values():
