@@ -95,7 +95,7 @@ def test_records_that_wait_become_one_commit(tmp_path: Path) -> None:
         primary = Primary()
         whole = primary.encoder.term_start(1) + b"".join(primary.record(2, 2 + n % 5) for n in range(300))
         async with standby(tmp_path) as one:
-            one.applicator.feed(whole)
+            one.applicator.queue.feed(whole)
             await one.until(lambda: one.applicator.applied == len(whole))
             assert one.applicator.position == (len(whole), primary.table.total)
             assert one.applicator.records_applied == 301
@@ -115,7 +115,7 @@ def test_a_state_that_is_not_the_primary_s_is_found_at_its_record(tmp_path: Path
         # One of the pages that are wrong there is overwritten before the run ends.
         rest = b"".join(primary.record(2 + n % 3) for n in range(20)) + primary.record(7)
         async with standby(tmp_path) as one:
-            one.applicator.feed(before + bad + rest)
+            one.applicator.queue.feed(before + bad + rest)
             await one.until(lambda: one.diverged)
             ((error, header, own),) = one.diverged
             assert header == decode_header(bad)
@@ -144,7 +144,7 @@ def test_transactions_of_several_records(tmp_path: Path, logged: bool) -> None:
         whole += primary.record(8)
         async with standby(tmp_path, whole if logged else b"") as one:
             if not logged:
-                one.applicator.feed(whole)
+                one.applicator.queue.feed(whole)
             await one.until(lambda: one.applicator.applied == len(whole))
             assert one.applicator.position[1] == primary.table.total
             assert one.flushed == ([] if logged else [whole])
@@ -159,12 +159,12 @@ def test_records_that_are_damaged_are_not_taken(tmp_path: Path) -> None:
         second = primary.record(3)
         damaged = second[:-9] + bytes((second[-9] ^ 1,)) + second[-8:]
         async with standby(tmp_path) as one:
-            one.applicator.feed(first)
+            one.applicator.queue.feed(first)
             await one.until(lambda: one.applicator.applied == len(first))
-            one.applicator.feed(damaged)
+            one.applicator.queue.feed(damaged)
             await one.until(lambda: one.refused)
-            assert one.store.log.end == len(first) == one.applicator.written
-            one.applicator.feed(second)
+            assert one.store.log.end == len(first) == one.applicator.queue.written
+            one.applicator.queue.feed(second)
             await one.until(lambda: one.applicator.applied == len(first + second))
             assert one.applicator.position[1] == primary.table.total
 
@@ -178,9 +178,9 @@ def test_a_transaction_that_another_record_has_ended_does_not_go_on(tmp_path: Pa
         parts = primary.encoder.chain([(3, primary.page()), (4, primary.page())], PAGES, lambda *_: 1, 1, part_pages=1)
         begun += next(parts) + primary.record(5)
         async with standby(tmp_path) as one:
-            one.applicator.feed(begun)
+            one.applicator.queue.feed(begun)
             await one.until(lambda: one.applicator.applied == len(begun))
-            one.applicator.feed(next(parts))
+            one.applicator.queue.feed(next(parts))
             with pytest.raises(AssertionError, match="was not begun"):
                 await one.until(lambda: False)
 
@@ -194,7 +194,7 @@ def test_a_full_disk_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         first = primary.encoder.term_start(1) + primary.record(2)
         second = primary.record(3)
         async with standby(tmp_path) as one:
-            one.applicator.feed(first)
+            one.applicator.queue.feed(first)
             await one.until(lambda: one.applicator.applied == len(first))
             told: list[DiskFull] = []
             one.applicator.on_no_room = told.append
@@ -213,16 +213,16 @@ def test_a_full_disk_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
             monkeypatch.setattr(one.store.log, "reserve", full)
             monkeypatch.setattr(one.store.log, "write_through", written)
-            one.applicator.feed(second)
+            one.applicator.queue.feed(second)
             await one.until(lambda: len(told) > 2)
-            async with asyncio.timeout(DEADLINE_S), one.applicator.paused():
+            async with asyncio.timeout(DEADLINE_S), one.applicator.queue.paused(lambda: True):
                 # A checkpoint has SQLite's WAL for itself, and may make room.
                 assert one.applicator.applied == len(first)
                 is_full = False
             await one.until(lambda: one.applicator.applied == len(first + second))
             assert one.applicator.position[1] == primary.table.total
             is_full = True
-            one.applicator.feed(primary.record(4))
+            one.applicator.queue.feed(primary.record(4))
             await one.until(lambda: len(told) > 6)
             await asyncio.wait_for(asyncio.to_thread(one.applicator.finish), DEADLINE_S)
             assert one.store.log.end == len(first + second) and not one.failed

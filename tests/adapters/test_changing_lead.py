@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,36 @@ def test_a_promotion_that_fails_half_way_can_be_asked_for_again(
         wait_until(lambda: replication(second).is_leading, "it leads by the rule for who was restarted", SETTLED_S)
         with second.connect() as writer:
             writer.execute("INSERT INTO t VALUES (1)")
+
+
+def test_a_new_primary_is_not_read_before_it_shows_what_it_found(tmp_path: Path) -> None:
+    with pair(tmp_path) as (first, second):
+        following = replication(second).following
+        assert following is not None
+        following.committed = lambda lsn, end, sent_us: None  # type: ignore[method-assign]
+        with first.connect() as writer:
+            writer.execute("INSERT INTO t VALUES (7)")
+        leave(first)
+        wait_until(lambda: not upstream_connected(second), "the primary is missed", SETTLED_S)
+        second.gate.clear()
+        promoting = threading.Thread(target=promote, args=(second,))
+        promoting.start()
+        wait_until(lambda: replication(second).is_leading, "it leads", SETTLED_S)
+        query = "SELECT count(*) FROM t WHERE a = 7"
+        with ThreadPoolExecutor() as threads, second.connect() as hasty, second.connect() as reader:
+            hasty.execute("SET helios.read_consistency = eventual")
+            assert hasty.execute(query).fetchone() == (0,), "what it found is not committed yet"
+            found = threads.submit(lambda: reader.execute(query).fetchone())
+            wait_until(lambda: second.on_loop(lambda: holds(second)) == 1, "the query waits", SETTLED_S)
+            second.release_disk()
+            assert found.result(SETTLED_S) == (1,)
+            assert not second.on_loop(lambda: second.node.engine.settles_reads)
+        promoting.join(SETTLED_S)
+
+
+def holds(node: InnerNode) -> int:
+    """Statements that wait for a state."""
+    return sum(session.runner.hold is not None for session in node.node.engine.sessions.values())
 
 
 def test_a_checkpoint_sees_who_applies_until_everything_is(tmp_path: Path) -> None:

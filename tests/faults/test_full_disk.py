@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,58 @@ def test_a_long_interactive_transaction_that_does_not_fit(disk: Path, small_node
     node.start()
     with node.connect() as connection:
         assert count(connection) == 2
+
+
+def test_a_standby_waits_for_room_and_goes_on(disk: Path, make_node: MakeNode) -> None:
+    """Its log has room in segments that are there already; SQLite's WAL, which grows with each record, has none."""
+    leads = ("--node-id", "n1", "--replication-role", "primary", "--replication-mode", "semi-sync")
+    primary = make_node(*leads, "--eject-after", "60s")
+    follows = ("--primary-host", "127.0.0.1", "--primary-port", str(primary.native_port))
+    sizes = ("--log-segment-mb", "16", "--log-retention-mb", "16", "--wal-checkpoint-mb", "16")
+    standby = make_node("--node-id", "n2", "--replication-role", "standby", *follows, *sizes, start=False)
+    standby.data_dir = disk / "data"
+    standby.start()
+
+    def told(kind: str) -> bool:
+        with standby.connect() as reader:
+            return reader.execute("SELECT count(*) FROM helios_events WHERE kind = %s", (kind,)).fetchone() != (0,)
+
+    with primary.connect() as writer:
+        writer.execute("CREATE TABLE t (id int PRIMARY KEY, pad text)")
+        writer.execute("INSERT INTO t VALUES (0, 'x')")
+        wait_until(lambda: counted(standby) == 1, "the standby follows", RESUME_S)
+        ballast = fill_up(disk)
+        acknowledged: list[int] = []
+
+        def write_on() -> None:
+            with pytest.raises(psycopg.OperationalError):
+                for number in range(1, 5000):
+                    writer.execute("INSERT INTO t VALUES (%s, %s)", (number, PAD))
+                    acknowledged.append(number)
+
+        with ThreadPoolExecutor() as threads:
+            writing = threads.submit(write_on)
+            reason = "commits wait: the disk takes nothing on n2"
+            wait_until(lambda: primary.http("/ready")[1].get("reason") == reason, "the primary says why", RESUME_S)
+            assert told("disk_full") and standby.running
+            assert 1 <= counted(standby) <= len(acknowledged) + 1, "it serves what it has"
+            primary.kill()
+            writing.result(RESUME_S)
+    code, answer = standby.http("/admin/promote", body={})
+    assert code == 409 and "is full" in answer["error"]
+    ballast.unlink()
+    wait_until(lambda: told("disk_freed"), "the standby goes on", RESUME_S)
+    wait_until(lambda: standby.http("/admin/promote", body={})[0] == 200, "it is promoted", RESUME_S)
+    # The one in doubt may be there or not.
+    assert counted(standby) in (len(acknowledged) + 1, len(acknowledged) + 2), "every acknowledged row is there"
+    assert standby.http("/ready")[0] == 200
+    assert standby.stop() == 0
+    verify_log(standby.data_dir)
+
+
+def counted(node: NodeProcess) -> int:
+    with node.connect() as connection:
+        return count(connection)
 
 
 def test_starting_on_a_full_disk(disk: Path, small_node: NodeProcess) -> None:

@@ -47,12 +47,14 @@ def json_messages(draw: st.DrawFn) -> Any:
     return made(**{field.name: draw(field_values(field)) for field in dataclasses.fields(made)})
 
 
-def acknowledgement(lsns: list[Lsn], echo_us: int, checksum: int) -> messages.Acknowledge:
+def acknowledgement(lsns: list[Lsn], echo_us: int, checksum: int, blocked_ms: int) -> messages.Acknowledge:
     applied, flushed, written = sorted(lsns)
-    return messages.Acknowledge(written, flushed, applied, echo_us, checksum)
+    return messages.Acknowledge(written, flushed, applied, echo_us, checksum, blocked_ms)
 
 
-ACKNOWLEDGEMENTS = st.builds(acknowledgement, st.lists(LSNS, min_size=3, max_size=3), BIG, BIG)
+ACKNOWLEDGEMENTS = st.builds(
+    acknowledgement, st.lists(LSNS, min_size=3, max_size=3), BIG, BIG, st.integers(0, 0xFFFFFFFF)
+)
 PACKED = st.one_of(st.builds(messages.Heartbeat, LSNS, LSNS, BIG), ACKNOWLEDGEMENTS)
 ANY = st.one_of(json_messages(), PACKED)
 

@@ -93,7 +93,7 @@ def test_what_the_node_before_called_committed_is_forgotten() -> None:
         event=lambda *_, **__: None,
     )
     following._replication = SimpleNamespace(term=lambda: Term(1, 1), meter=SimpleNamespace(joined=lambda name: None))
-    following.applicator = SimpleNamespace(written=Lsn(1000))
+    following.applicator = SimpleNamespace(queue=SimpleNamespace(written=Lsn(1000)))
     welcome: Any = SimpleNamespace(
         cluster_id=cluster.hex(), role="primary", node_id="n3", mode="sync", host="h", pg_port=1, http_port=2,
         end_lsn=800,

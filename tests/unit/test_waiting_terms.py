@@ -38,14 +38,14 @@ def test_terms_that_wait_for_the_disk(standby: WalApplicator) -> None:
     first = RecordEncoder(FIRST, last=None, db_pages=0, db_checksum=0)
     start, seal = first.term_start(1), first.seal(2)
     one = start + seal
-    standby.feed(one)
+    standby.queue.feed(one)
     assert standby.history() == History([TermStart(FIRST, Lsn(0))])
     second = RecordEncoder(SECOND, last=decode_header(seal), db_pages=0, db_checksum=0)
-    standby.feed(second.term_start(3))
+    standby.queue.feed(second.term_start(3))
     assert standby.history() == History([TermStart(FIRST, Lsn(0)), TermStart(SECOND, Lsn(len(one)))])
-    assert standby.written == len(one) + 128
+    assert standby.queue.written == len(one) + 128
 
 
 def test_what_is_no_record_ends_the_search(standby: WalApplicator) -> None:
-    standby.feed(b"garbage" * 100)
+    standby.queue.feed(b"garbage" * 100)
     assert standby.history() == History()

@@ -56,6 +56,8 @@ class Change(NamedTuple):
     db_pages: int
     """As in the record's header, and so the checksum."""
     db_checksum: int
+    pages: int
+    """How many page images it has."""
     header: RecordHeader | None
     """None for a plain record."""
 
@@ -140,14 +142,14 @@ def _verified(data: bytes, start: Lsn, last: RecordHeader | None) -> list[Change
                 and crc32c(data[at : body - _CRC_BYTES]) == _number(data, body - _CRC_BYTES)[0]
             ):
                 before, lsn, at = lsn, lsn + end - at, end
-                changes.append(Change(body - HEADER_BYTES, lsn, db_pages, db_checksum, None))
+                changes.append(Change(body - HEADER_BYTES, lsn, db_pages, db_checksum, count, None))
                 continue
         header = decode_record(data, at, lsn=Lsn(lsn)).header
         if before >= 0 and (header.prev_lsn, *_pair(header.prev_term)) != (before, before_number, before_id):
             raise LogDamaged(f"record at {header.lsn} does not continue the log of this node", hint=VERIFY_HINT)
         before, (before_number, before_id) = lsn, _pair(header.term)
         lsn = header.end
-        changes.append(Change(at, lsn, header.db_pages, header.db_checksum, header))
+        changes.append(Change(at, lsn, header.db_pages, header.db_checksum, header.page_count, header))
         at += header.length
     return changes
 

@@ -13,11 +13,13 @@ class ChainTracker:
     its writer gave up and, if it tried again, began a new one.
     """
 
-    __slots__ = ("_term", "open_start")
+    __slots__ = ("_term", "open_start", "pages")
 
     def __init__(self) -> None:
         self.open_start: Lsn | None = None
         """LSN of the first part of the chain that is still open; None when the log ends between transactions."""
+        self.pages = 0
+        """Page images in the chain that is open, or has just ended."""
         self._term = Term(0)
 
     def feed(self, header: RecordHeader) -> Lsn | None:
@@ -31,10 +33,12 @@ class ChainTracker:
         """
         if header.is_part:
             if header.opens_chain:
-                self.open_start, self._term = header.lsn, header.term
+                self.open_start, self._term, self.pages = header.lsn, header.term, 0
             else:
                 self._continued(header)
+            self.pages += header.page_count
             return None
+        self.pages += header.page_count
         start = self._continued(header) if header.ends_chain else header.lsn
         self.open_start = None
         return start

@@ -11,11 +11,10 @@ import asyncio
 import contextlib
 import logging
 import threading
-import time
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
-from itertools import chain
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import chain, islice
+from typing import Any, Final, TypeVar
 
 from helios_cli.engine.errors import DiskFull, HeliosError, LogDamaged
 from helios_cli.engine.log.batch import Batch, Change
@@ -28,8 +27,8 @@ from helios_cli.engine.log.record import (
     Record,
     RecordHeader,
     decode_header,
-    peek_lsn,
 )
+from helios_cli.engine.node.apply_queue import BATCH_BYTES, ApplyQueue, GivenUp
 from helios_cli.engine.node.divergence import Diverged, check, diverged_at
 from helios_cli.engine.replication.config import ClusterConfig
 from helios_cli.engine.storage.applier import WalApplier
@@ -41,8 +40,7 @@ from helios_cli.engine.types import Lsn
 
 log = logging.getLogger(__name__)
 
-UNPINNED_AFTER_S: Final = 0.05
-"""How long there may be no reader free for a boundary before it is applied without one."""
+T = TypeVar("T")
 
 RUN_PAGES: Final = 2048
 """Page images merged into one boundary: 8 MiB."""
@@ -52,9 +50,6 @@ REPAIRS_MAX: Final = 3
 
 NO_ROOM_S: Final = 1.0
 """How often a full disk is tried again."""
-
-BATCH_BYTES: Final = 4 << 20
-"""Records that are synced at once."""
 
 _SCHEMA_COOKIE_BYTES: Final = 4
 _SCHEMA_COOKIE_AT: Final = 40
@@ -79,13 +74,14 @@ class WalApplicator:
         on_failed: Callable[[BaseException], None],
     ) -> None:
         """``applied`` is the LSN that the database is at; what the log holds behind it is applied first."""
-        self.written = page_log.end
-        """Behind the last record that was fed."""
+        self.queue = ApplyQueue(page_log.end, boundaries_max)
         self.position = (applied, database.checksums.total)
         """Where the database is, and its checksum there."""
         self.records_applied = 0
         self.pages_applied = 0
         self.syncs = 0
+        self.writing_since = 0.0
+        """By the loop's clock, while a batch is on its way to the disk; else 0."""
         self.applied_us = 0
         """When the newest transaction that was applied was committed, by the primary's clock; 0 before the first."""
         self._log = page_log
@@ -102,12 +98,6 @@ class WalApplicator:
         """Where the version of the catalogs is kept, which changes with every DDL; 0: not looked for yet."""
         self._tracker = ChainTracker()
         self._last: RecordHeader | None = None
-        self._room = boundaries_max
-        self._queue: deque[bytes] = deque()
-        self._queued_bytes = 0
-        self._in_hand = b""
-        """Taken from the queue, and not on disk yet."""
-        self._changed = threading.Condition()
         self.on_diverged: Callable[[tuple[Diverged, RecordHeader, ChecksumTable]], None] = lambda found: self.repaired(
             {}, Lsn(0)
         )
@@ -117,16 +107,14 @@ class WalApplicator:
         self.on_no_room: Callable[[DiskFull], None] = lambda error: None
         """The disk is full, which is told on the loop every second until it is not."""
         self.failure: BaseException | None = None
-        """Why the thread has ended though nobody told it to."""
+        """Why the thread has ended though nobody told it to, or though what is in the log is not applied."""
         self.repairs = 0
         self._answer: tuple[dict[int, bytes], Lsn] | None = None
         self._trusted_from = Lsn(0)
         """After a repair: where the checksum must be right again. Some pages are right only there."""
         self._logged_only = False
-        self._pausing = False
-        self._paused = False
-        self._finishing = False
-        self._giving_up = False
+        self._has_unapplied = False
+        """Records on disk wait for room in SQLite's WAL."""
         self._thread = threading.Thread(target=self._run, name="applicator", daemon=True)
 
     # On the loop -----------------------------------------------------------------------------------------------------
@@ -141,58 +129,24 @@ class WalApplicator:
         return self.position[0]
 
     @property
-    def queued_bytes(self) -> int:
-        """Bytes that were fed and are not on disk yet."""
-        return self._queued_bytes
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
 
     def history(self) -> History:
         """The terms of all that was fed: those on disk, and those whose first record still waits for it."""
-        with self._changed:
-            waiting = (self._in_hand, *self._queue)
-            history = self._timeline.history
-        for data in waiting:
+        unwritten = self.queue.unwritten()
+        history = self._timeline.history
+        for data in unwritten:
             for start in _term_starts(data):
                 if start not in history.starts:
                     history = history.cut_at(start.start).followed_by(*start)
         return history
 
-    def feed(self, data: bytes) -> None:
-        """Take whole records that continue what was fed before."""
-        with self._changed:
-            if peek_lsn(data) != self.written:
-                # Behind records that were refused: whoever sent them is asked again from the log's end.
-                return
-            self.written = Lsn(self.written + len(data))
-            self._queue.append(data)
-            self._queued_bytes += len(data)
-            self._changed.notify_all()
-
     def repaired(self, pages: dict[int, bytes], trusted_from: Lsn) -> None:
         """The answer to :attr:`on_diverged`; without pages it was not to be had."""
-        with self._changed:
-            self._answer = (pages, trusted_from)
-            self._changed.notify_all()
-
-    def release(self, boundaries: int) -> None:
-        """So many boundaries with a reader are committed: the readers are free for others."""
-        with self._changed:
-            self._room += boundaries
-            self._changed.notify_all()
-
-    @contextlib.asynccontextmanager
-    async def paused(self) -> AsyncIterator[None]:
-        """While nothing is applied, as a checkpoint needs it."""
-        with self._changed:
-            self._pausing = True
-            self._changed.notify_all()
-        try:
-            while not self._paused and self._thread.is_alive():
-                await asyncio.sleep(0.0005)
-            yield
-        finally:
-            with self._changed:
-                self._pausing = False
-                self._changed.notify_all()
+        self._answer = (pages, trusted_from)
+        self.queue.wake()
 
     def finish(self) -> None:
         """Flush and apply all that was fed, then end the thread. Blocks; boundaries must be released meanwhile."""
@@ -207,10 +161,7 @@ class WalApplicator:
         self._applier.close()
 
     def _end(self, *, giving_up: bool) -> None:
-        with self._changed:
-            self._finishing = True
-            self._giving_up = self._giving_up or giving_up
-            self._changed.notify_all()
+        self.queue.end(giving_up=giving_up)
         if self._thread.is_alive():
             self._thread.join()
 
@@ -221,49 +172,53 @@ class WalApplicator:
             self._last = self._log.last
             self._logged_only = True
             self._apply_logged()
-            while batch := self._take():
-                self._reserve(len(batch))
+            while batch := self.queue.take():
                 try:
-                    checked = self._checked(batch)
+                    checked = self._with_room(partial(self._reserved_and_checked, batch))
                 except LogDamaged as error:
                     self._refuse(error)
                     continue
-                self._log.write_through(batch)
-                self._in_hand = b""
-                self.syncs += 1
-                self._post(self._on_flushed, batch)
+                # Without room for its record a transaction is not acknowledged: whoever leads next may have it.
+                self._write(batch)
                 self._apply(checked)
                 self._apply_logged()
-        except _GivenUp:
-            pass
+        except GivenUp as end:
+            if self._has_unapplied:
+                self.failure = end.__cause__
         except BaseException as error:
             self.failure = error
             self._post(self._on_failed, error)
 
-    def _reserve(self, size: int) -> None:
-        """Wait until the log has room for so much. Nothing is read meanwhile, and checkpoints may make some."""
+    def _reserved_and_checked(self, data: bytes) -> Batch:
+        self._log.reserve(len(data))
+        return self._checked(data)
+
+    def _write(self, batch: bytes) -> None:
+        self.writing_since = self._loop.time()
+        self._log.write_through(batch)
+        self.writing_since = 0.0
+        self.queue.is_written()
+        self.syncs += 1
+        self._post(self._on_flushed, batch)
+
+    def _with_room(self, attempt: Callable[[], T], *, pausable: bool = True) -> T:
+        """Try again while the disk is full. Nothing is taken meanwhile, and checkpoints may make room.
+
+        Raises:
+            GivenUp: there was none before the end; its cause is the error.
+        """
         while True:
             try:
-                return self._log.reserve(size)
+                return attempt()
             except DiskFull as error:
                 self._post(self.on_no_room, error)
-            with self._changed:
-                while True:
-                    self._paused = self._pausing
-                    if not (self._changed.wait(NO_ROOM_S) or self._pausing) or self._finishing:
-                        break
-                self._paused = False
-                if self._finishing:
-                    # What is not on disk was not acknowledged: whoever leads next may have it.
-                    raise _GivenUp
+                self.queue.wait(NO_ROOM_S, pausable=pausable)
+                if self.queue.finishing:
+                    raise GivenUp from error
 
     def _refuse(self, error: LogDamaged) -> None:
         """What came is not what the node that is followed has written: nothing of it is taken."""
-        with self._changed:
-            self._queue.clear()
-            self._queued_bytes = 0
-            self._in_hand = b""
-            self.written = self._log.end
+        self.queue.refuse(self._log.end)
         self._last = self._log.last
         self._post(self.on_refused, error)
 
@@ -279,23 +234,6 @@ class WalApplicator:
     def _post(self, callback: Callable[[Any], None], argument: Any) -> None:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(callback, argument)
-
-    def _take(self) -> bytes:
-        """What waits, up to a batch; empty at the end."""
-        with self._changed:
-            while self._pausing or not self._queue:
-                if self._giving_up or (self._finishing and not self._queue and not self._pausing):
-                    return b""
-                self._paused = self._pausing
-                self._changed.wait()
-            self._paused = False
-            taken, size = [], 0
-            while self._queue and size < BATCH_BYTES:
-                taken.append(self._queue.popleft())
-                size += len(taken[-1])
-            self._queued_bytes -= size
-            self._in_hand = taken[0] if len(taken) == 1 else b"".join(taken)
-            return self._in_hand
 
     def _checked(self, data: bytes) -> Batch:
         """The records, each verified and found to continue the one before."""
@@ -317,7 +255,7 @@ class WalApplicator:
         newest: Change | None = None
         pins = False
         table = self._database.checksums
-        for change in batch.changes:
+        for index, change in enumerate(batch.changes):
             if change.header is None:
                 self._tracker.plain()
             else:
@@ -331,7 +269,7 @@ class WalApplicator:
                     self._apply_chain(start, batch.record(change))
                     continue
             if newest is None:
-                pins = self._take_room()
+                pins = self._begin_boundary(_frames_of_run(batch.changes, index))
             pages = batch.pages(change)
             run.update(pages)
             if table.apply(pages, change.db_pages) != change.db_checksum and change.end >= self._trusted_from:
@@ -360,13 +298,14 @@ class WalApplicator:
         self._answer = None
         self._post(self.on_diverged, (diverged, header, table.copy()))
         while (answer := self._answer) is None:
-            batch = self._take_or_answer(diverged)
+            batch = self.queue.take_unless(lambda: self._answer is not None)
+            if batch is None:
+                raise diverged
             if batch:
-                self._checked(batch)
-                self._log.write_through(batch)
-                self._in_hand = b""
+                # A checkpoint would find the table of checksums ahead of the database.
+                self._with_room(partial(self._reserved_and_checked, batch), pausable=False)
+                self._write(batch)
                 self._logged_only = True
-                self._post(self._on_flushed, batch)
         pages, trusted_from = answer
         if not pages:
             raise diverged
@@ -375,21 +314,6 @@ class WalApplicator:
         if header.end >= trusted_from:
             check(header, table.total)
         return pages
-
-    def _take_or_answer(self, diverged: Diverged) -> bytes:
-        with self._changed:
-            while not self._queue and self._answer is None:
-                if self._giving_up:
-                    raise _GivenUp
-                if self._finishing:
-                    raise diverged
-                self._changed.wait()
-            if not self._queue:
-                return b""
-            batch = self._queue.popleft()
-            self._queued_bytes -= len(batch)
-            self._in_hand = batch
-            return batch
 
     def _apply_chain(self, start: Lsn, end: Record) -> None:
         """Apply a large transaction, reading its parts from the log again, so that none of them waits in memory."""
@@ -405,29 +329,17 @@ class WalApplicator:
                 check(header, table.total)
 
         self.records_applied += 1
-        self._publish(parts(), header, self._take_room())
+        self._publish(parts(), header, self._begin_boundary(self._tracker.pages))
 
-    def _take_room(self) -> bool:
-        """Wait until there is room for one more boundary; whether a reader may be pinned at it.
+    def _begin_boundary(self, frames: int) -> bool:
+        """Wait until SQLite's WAL and the ring have room for one more; whether a reader may be pinned at it.
 
-        Taken before anything of the run is applied to the table of checksums, so that a checkpoint may come meanwhile.
+        Before anything of it is applied to the table of checksums, so that a checkpoint may come meanwhile.
         """
-        waits_until = time.monotonic() + UNPINNED_AFTER_S
-        with self._changed:
-            while (self._room <= 0 or self._pausing) and not (self._finishing and not self._giving_up):
-                if self._giving_up:
-                    raise _GivenUp
-                patience = waits_until - time.monotonic()
-                if not self._pausing and patience <= 0:
-                    # What would make room may wait for this node: a new primary's first record commits all before it.
-                    break
-                self._paused = self._pausing
-                self._changed.wait(None if self._pausing else patience)
-            self._paused = False
-            if self._room <= 0:
-                return False
-            self._room -= 1
-            return True
+        self._has_unapplied = True
+        self._with_room(partial(self._applier.reserve, frames))
+        self._has_unapplied = False
+        return self.queue.take_reader()
 
     def _publish(self, parts: Any, header: RecordHeader, pins: bool) -> None:
         """Make the state after ``header`` the newest in SQLite, with a reader pinned at it."""
@@ -459,7 +371,7 @@ class WalApplicator:
                 reader = database.ring.pin_boundary() if pins else None
                 if pins and reader is None:
                     # Nobody reads.
-                    self.release(1)
+                    self.queue.release(1)
                 commit = Commit(database.commit_seq, reader, header.end, schema_changed=schema_changed)
         finally:
             database.after_lock()
@@ -484,6 +396,12 @@ class WalApplicator:
         return changed
 
 
+def _frames_of_run(changes: Sequence[Change], first: int) -> int:
+    """The most that the run which begins with that change can put into SQLite's WAL."""
+    counts = [change.pages for change in islice(changes, first, None)]
+    return min(sum(counts), RUN_PAGES + max(counts))
+
+
 def _term_starts(data: bytes) -> Iterator[TermStart]:
     """The terms that begin in records which nobody has checked yet; nothing from where they make no sense."""
     at = 0
@@ -493,7 +411,3 @@ def _term_starts(data: bytes) -> Iterator[TermStart]:
             if header.kind is Kind.TERM_START:
                 yield TermStart(header.term, header.lsn)
             at += header.length
-
-
-class _GivenUp(Exception):
-    """The thread is told to end while it waits for room."""

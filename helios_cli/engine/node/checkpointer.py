@@ -107,6 +107,8 @@ class Checkpointer:
         self._woken = asyncio.Event()
         self._base_frames = 0
         self._again = False
+        self._told = ""
+        """Why the last attempt failed: told once."""
         self._shrink = False
         self._retry_at = 0.0
         self.complete = True
@@ -174,12 +176,15 @@ class Checkpointer:
         try:
             await self.checkpoint()
         except (HeliosError, apsw.Error, OSError) as error:
-            log.warning("checkpoint failed: %s", error)
+            if str(error) != self._told:
+                self._told = str(error)
+                log.warning("checkpoint failed: %s", error)
             self._failed(wanted, error)
         except Exception as error:
             # What is in the database file is not relied on before its LSN is recorded: the next one may try again.
             self._failed(wanted, self._on_unexpected(error))
         else:
+            self._told = ""
             for future in wanted:
                 if not future.done():
                     future.set_result(None)

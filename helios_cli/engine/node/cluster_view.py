@@ -186,7 +186,7 @@ def _leading(replication: Replication, view: NodeView) -> NodeView:
 def _following(replication: Replication, following: Following, view: NodeView, now: int) -> NodeView:
     """The local node as a standby."""
     applicator, upstream = following.applicator, following.upstream
-    written, (position, checksum) = applicator.written, applicator.position
+    written, (position, checksum) = applicator.queue.written, applicator.position
     applied = min(position, view.flushed)
     end = max(upstream.end, written)
     streaming = following.receiver.streaming

@@ -140,7 +140,8 @@ class Engine:
         self.history: Callable[[], History] = History
         """Which term wrote which part of the log; none without a node."""
         self.settles_reads = False
-        """A standby of D in sync mode: what is applied here may have been acknowledged to somebody."""
+        """What is applied here may have been acknowledged to somebody: on a standby of D in sync mode, and on a new
+        primary until its term's first record is committed."""
         self.forwarded_count = 0
         """Statements and transactions of this node's clients that were taken to the primary."""
         self.errors_unexpected = 0

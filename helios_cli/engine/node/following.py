@@ -74,7 +74,7 @@ class Following:
         self.upstream = Upstream()
         self.bytes_received = 0
         self._offset = ClockOffset()
-        self._told_no_room = False
+        self._no_room_since = 0.0
         self.applicator = WalApplicator(
             node.store.log,
             node.store.timeline,
@@ -143,7 +143,7 @@ class Following:
     @contextlib.asynccontextmanager
     async def nothing_applied(self) -> AsyncIterator[None]:
         """While a checkpoint needs SQLite's WAL for itself."""
-        async with self.applicator.paused():
+        async with self.applicator.queue.paused(lambda: self.applicator.is_alive):
             yield
 
     def refusal(self) -> HeliosError:
@@ -174,7 +174,7 @@ class Following:
 
     def log_end(self) -> tuple[History, Lsn]:
         """The terms of this node's log, and where the next record belongs: behind what waits for the disk."""
-        return self.applicator.history(), self.applicator.written
+        return self.applicator.history(), self.applicator.queue.written
 
     def joined(self, welcome: messages.Welcome, term: Term) -> None:
         """Somebody answered. Raises HeliosError when it must not be followed."""
@@ -199,7 +199,7 @@ class Following:
         upstream.committed = Lsn(0)
         upstream.connected = True
         upstream.connected_since_us = SystemClock.wall_us()
-        upstream.started_at = self.applicator.written
+        upstream.started_at = self.applicator.queue.written
         self._replication.meter.joined(welcome.node_id)
         upstream.heard_at = self._node.engine.loop.time()
         upstream.error = ""
@@ -213,7 +213,7 @@ class Following:
         if term > own:
             self._node.store.promise(term)
         self.bytes_received += len(data)
-        self.applicator.feed(data)
+        self.applicator.queue.feed(data)
 
     def committed(self, lsn: Lsn, end: Lsn, sent_us: int) -> None:
         """What the node that is followed knows to be committed, where its log ends, and its clock."""
@@ -231,7 +231,7 @@ class Following:
 
     def queued_bytes(self) -> int:
         """Bytes taken and not on disk yet."""
-        return self.applicator.queued_bytes
+        return self.applicator.queue.bytes
 
     def must_rewind(self, fork: Lsn, history: History) -> None:
         """The own log has records behind ``fork`` that the other has not."""
@@ -264,9 +264,7 @@ class Following:
     # The applicator's news -------------------------------------------------------------------------------------------
 
     def _flushed(self, data: bytes) -> None:
-        if self._told_no_room:
-            self._told_no_room = False
-            self._node.event("disk_freed", "records are taken again")
+        self._goes_on()
         if self._node.store.configs.newest is not self._config:
             self._choose_forwarding()
         self._node.database.records.flushed_lsn = self._node.store.log.flushed
@@ -274,6 +272,7 @@ class Following:
         self._acknowledge()
 
     def _applied(self, commit: Commit) -> None:
+        self._goes_on()
         self._node.pipeline.submit_applied(commit)
         self._advance()
         self._acknowledge()
@@ -288,7 +287,17 @@ class Following:
             self._replication.has_state.set()
             pinned = sum(1 for commit in commits if commit.reader is not None)
             if pinned:
-                self.applicator.release(pinned)
+                self.applicator.queue.release(pinned)
+
+    @property
+    def has_no_room(self) -> bool:
+        """Whether a full disk keeps records from being taken or applied."""
+        return self._no_room_since > 0
+
+    def _blocked_s(self) -> float:
+        """For how long the disk has taken nothing."""
+        since = min(filter(None, (self._no_room_since, self.applicator.writing_since)), default=0.0)
+        return self._node.engine.loop.time() - since if since else 0.0
 
     def _acknowledge(self, echo_us: int = 0) -> None:
         link = self.receiver.link
@@ -298,7 +307,12 @@ class Following:
         flushed = self._node.store.log.flushed
         applied, checksum = self.applicator.position
         body = messages.Acknowledge(
-            self.applicator.written, flushed, min(applied, flushed), echo_us, checksum if applied <= flushed else 0
+            self.applicator.queue.written,
+            flushed,
+            min(applied, flushed),
+            echo_us,
+            checksum if applied <= flushed else 0,
+            int(self._blocked_s() * 1000),
         ).to_body()
         link.send(Kind.ACKNOWLEDGE, body, compress=False)
 
@@ -326,11 +340,16 @@ class Following:
 
     def _no_room(self, error: DiskFull) -> None:
         """A checkpoint may let old parts of the log go; it is asked for until there is room."""
-        if not self._told_no_room:
+        if not self.has_no_room:
+            self._no_room_since = self._node.engine.loop.time()
             self._node.event("disk_full", f"no more records are taken: {error.message}", severity="error")
-        self._told_no_room = True
         wanted = self._node.checkpointer.request()
         wanted.add_done_callback(lambda future: future.cancelled() or future.exception())
+
+    def _goes_on(self) -> None:
+        if self.has_no_room:
+            self._no_room_since = 0.0
+            self._node.event("disk_freed", "records are taken again")
 
     def _refused(self, error: HeliosError) -> None:
         self._node.event(

@@ -331,9 +331,7 @@ class Frontend(ClientLink):
             return
         session.statement_starts(sql)
         session.drop_unnamed()
-        if (session.engine.forwarder is not None or session.gate is not None) and routing.query(
-            self, sql, lambda: self._on_query(sql)
-        ):
+        if routing.concerns(session) and routing.query(self, sql, lambda: self._on_query(sql)):
             return
         planned = session.plan(sql)
         if len(planned) == 1 and fastpath.query(self, *planned[0]):
@@ -399,9 +397,7 @@ class Frontend(ClientLink):
         session.statement_starts(sql)
         if not name:
             session.statements.pop("", None)
-        if (session.engine.forwarder is not None or session.gate is not None) and routing.parse(
-            self, name, sql, oids, lambda: self._on_parse(name, sql, oids)
-        ):
+        if routing.concerns(session) and routing.parse(self, name, sql, oids, lambda: self._on_parse(name, sql, oids)):
             return
         prepared = session.prepare(name, sql, oids)
         session.refuse_in_failed(prepared.plan)
@@ -460,7 +456,7 @@ class Frontend(ClientLink):
         portal = session.portals.get(name)
         if portal is None:
             raise SqlError(f'portal "{name}" does not exist', sqlstate="34000")
-        if (session.engine.forwarder is not None or session.gate is not None) and routing.execute(
+        if routing.concerns(session) and routing.execute(
             self, portal, rows_max, lambda: self._on_execute(name, rows_max)
         ):
             return

@@ -32,7 +32,7 @@ RETRY_S: Final = 0.001
 RECORD_ROOM: Final = 256 << 10
 
 MISSING_S: Final = 3.0
-"""Silence after which a member is told of as missing while commits wait for it, whatever eject_after is."""
+"""After so long a member is told of as missing while commits wait for it, whatever eject_after is."""
 
 
 class Leading:
@@ -57,7 +57,7 @@ class Leading:
         self._proposing = False
         self._untold: Callable[[], None] | None = None
         """Tells of the configuration that waits to be agreed on."""
-        self._told_missing: tuple[str, ...] = ()
+        self._told_waiting = False
         self._closed = False
         self._holding = False
         """No change is proposed: nothing may come behind what the next primary has."""
@@ -187,19 +187,28 @@ class Leading:
         self.reconcile()
 
     def missing(self) -> tuple[str, ...]:
-        """Members of whom nothing is heard while commits wait for their copies; empty: commits do not wait."""
+        """Members that are silent, or cannot write, while commits wait for them; empty: commits do not wait."""
         lsns = self.lsns
-        return lsns.lost({node for node in lsns.config.in_sync if self._silence(node) < MISSING_S})
+        return lsns.lost({node for node in lsns.config.in_sync if self._absence(node) < MISSING_S})
+
+    def why_commits_wait(self) -> str | None:
+        """For whom, and what is the matter with them; None when commits do not wait."""
+        missing = self.missing()
+        blocked = [node for node in missing if self._blocked(node) >= MISSING_S]
+        silent = [node for node in missing if node not in blocked]
+        reasons = [f"nothing is heard of {', '.join(silent)}"] if silent else []
+        if blocked:
+            reasons.append(f"the disk takes nothing on {', '.join(blocked)}")
+        return f"commits wait: {', and '.join(reasons)}" if reasons else None
 
     def tell_missing(self) -> None:
         """Put down when commits begin to wait for those that are missing, and when they wait no more."""
-        missing = self.missing()
-        if missing and not self._told_missing:
-            text = f"commits wait: nothing is heard of {', '.join(missing)}"
-            self._node.event("commits_wait", text, severity="error")
-        elif self._told_missing and not missing:
-            self._node.event("commits_go_on", "commits do not wait any more for those that were not heard of")
-        self._told_missing = missing
+        reason = self.why_commits_wait()
+        if reason is not None and not self._told_waiting:
+            self._node.event("commits_wait", reason, severity="error")
+        elif self._told_waiting and reason is None:
+            self._node.event("commits_go_on", "commits do not wait any more for those that were missing")
+        self._told_waiting = reason is not None
 
     def beat(self, now: float) -> None:
         """The node's loop runs. Others are not ejected for what it did not hear while it stood still."""
@@ -230,7 +239,15 @@ class Leading:
         )
 
     def _is_alive(self, node_id: str, config: ClusterConfig) -> bool:
-        return self._silence(node_id) < config.eject_after_ms / 1000
+        return self._absence(node_id) < config.eject_after_ms / 1000
+
+    def _absence(self, node_id: str) -> float:
+        """Seconds for which a member has kept commits from being what the mode asks for."""
+        return max(self._silence(node_id), self._blocked(node_id))
+
+    def _blocked(self, node_id: str) -> float:
+        streamer = self._replication.replicator.streamers.get(node_id)
+        return streamer.blocked_s if streamer is not None else 0.0
 
     def _silence(self, node_id: str) -> float:
         """Seconds since a member was heard of, or since this node leads, while it ran; 0.0 for this node."""

@@ -141,6 +141,11 @@ async def promote(replication: Replication, *, allow_data_loss: bool, dry_run: b
                 f"node {replication.node_id} still reaches the primary {following.upstream.node_id}",
                 hint=f"Use heliosdb-nano switchover --to {replication.node_id} to move its place to this node.",
             )
+    if following is not None and following.has_no_room:
+        raise PromotionRefused(
+            f"the disk of node {replication.node_id} is full: what its log holds cannot be applied",
+            hint="Free disk space there; records are applied within a second of that, and then ask again.",
+        )
     answers = await survey(replication, promise=False)
     _refuse(still_led(answers, replication.term().number), allow_data_loss=False)
     verdict = judge_all(replication.open_configs, candidate(replication), answers)

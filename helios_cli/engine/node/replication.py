@@ -107,6 +107,11 @@ class Replication:
         return self.leading is not None and self.role.name != "standby"
 
     @property
+    def has_no_room(self) -> bool:
+        """Whether a full disk keeps it from following."""
+        return self.following is not None and self.following.has_no_room
+
+    @property
     def is_standby(self) -> bool:
         """Whether it follows another node, or waits for one to follow."""
         return not self.is_leading
@@ -326,6 +331,9 @@ class Replication:
         assert leading is not None
         now_us = SystemClock.wall_us()
         node.pipeline.submit(first)
+        # Of what this node found in its log somebody may have been acknowledged by the primary before.
+        node.engine.settles_reads = True
+        node.pipeline.after_lsn(first.lsn_end, self._shows_what_it_found)
         leading.propose_first(
             config_of_term(config, self.member(), lost, node.pipeline.committed_lsn, now_us, by_force=by_force)
         )
@@ -336,6 +344,10 @@ class Replication:
                 # One that has not followed this node yet may lack what was committed last.
                 self.slots.hold(member.node_id, node.pipeline.committed_lsn)
                 self.later(promotion.announce(self, member))
+
+    def _shows_what_it_found(self) -> None:
+        if self.is_leading:
+            self.node.engine.settles_reads = False
 
     async def _lead_again(self) -> None:
         """A primary that was restarted leads on in a new term, unless another node has been promoted meanwhile."""

@@ -106,7 +106,7 @@ def register_metrics(node: Node) -> None:
         "heliosdb_term": ("Newest term that this node knows.", lambda: node.replication.term().number),
         "heliosdb_read_only": (
             "1 when a full disk keeps the node from writing.",
-            lambda: int(engine.disk_full_since is not None),
+            lambda: int(engine.disk_full_since is not None or node.replication.has_no_room),
         ),
     }
     register_cluster_metrics(registry, node.replication)
@@ -157,8 +157,7 @@ def refuses_writes(node: Node) -> str | None:
 def _waits(node: Node) -> str | None:
     """Whose copies the commits of a primary wait for; None when they do not wait."""
     leading = node.replication.leading
-    missing = leading.missing() if leading is not None else ()
-    return f"commits wait: nothing is heard of {', '.join(missing)}" if missing else None
+    return leading.why_commits_wait() if leading is not None else None
 
 
 def standby_reason(view: ClusterView) -> str:

@@ -44,6 +44,12 @@ _TEMPORARY: Final = "temp.helios_meta"
 _ASKS_SEQUENCE: Final = ("pg_currval(", "pg_lastval(")
 
 
+def concerns(session: Session) -> bool:
+    """Whether a statement of the session may have to go on to the primary, or to wait."""
+    engine = session.engine
+    return engine.forwarder is not None or session.gate is not None or engine.settles_reads
+
+
 def query(frontend: Frontend, sql: str, again: Again) -> bool:
     """A simple query, which ``again`` handles anew. True: it is on its way, or held up; False: run it here now."""
     session = frontend.session
@@ -60,8 +66,6 @@ def query(frontend: Frontend, sql: str, again: Again) -> bool:
                 return _hold_query(frontend, [plan for plan, _literals in planned], again)
         forward(frontend, client.query(sql), again)
         return True
-    if session.gate is None:
-        return False
     return _hold_query(frontend, [plan for plan, _literals in session.plan(sql)], again)
 
 

@@ -112,6 +112,8 @@ class WalStreamer:
         """Wall clock of this node in the newest heartbeat that the follower has answered."""
         self.heard_us = self.since_us = replicator.clock.wall_us()
         self.heard_at = replicator.now()
+        self.blocked_s = 0.0
+        """For how long the follower's disk had taken nothing when it was heard last."""
         self.db_checksum = 0
         """Of its database at the applied LSN, as it says."""
         self.live = False
@@ -201,6 +203,7 @@ class WalStreamer:
             self.confirmed_us = acknowledge.echo_us
         self.progress = Progress(frame.term, acknowledge.written, acknowledge.flushed, acknowledge.applied)
         self.db_checksum = acknowledge.db_checksum
+        self.blocked_s = acknowledge.blocked_ms / 1000
         self.replicator.acknowledged(self)
 
 

@@ -125,7 +125,7 @@ class EventLog:
         """The newest events on disk, newest first; empty when there is no file yet. Not for the event loop."""
         if not self._path.exists():
             return []
-        db = _open(self._path)
+        db = _open_to_read(self._path)
         try:
             where, values = ("kind = ?", [kind]) if kind is not None else (None, [])
             rows = db[_TABLE].rows_where(where, values, order_by="id desc", limit=limit)
@@ -147,7 +147,7 @@ class EventLog:
     def _on_disk(self) -> list[tuple[int, Event]]:
         if not self._path.exists():
             return []
-        db = _open(self._path)
+        db = _open_to_read(self._path)
         try:
             return [(int(row["id"]), _event(row)) for row in db[_TABLE].rows_where(order_by="id")]
         finally:
@@ -230,16 +230,38 @@ def _open(path: Path) -> Database:
     try:
         db.execute("pragma busy_timeout = 5000")
         db.execute("pragma journal_mode = wal")
-        db.table(_TABLE).create(
-            {"id": int, "time_us": int, "kind": str, "severity": str, "message": str, "fields": str},
-            pk="id",
-            not_null={"time_us", "kind", "severity", "message", "fields"},
-            if_not_exists=True,
-        )
+        _create(db)
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _create(db: Database) -> None:
+    db.table(_TABLE).create(
+        {"id": int, "time_us": int, "kind": str, "severity": str, "message": str, "fields": str},
+        pk="id",
+        not_null={"time_us", "kind", "severity", "message", "fields"},
+        if_not_exists=True,
+    )
+
+
+def _open_to_read(path: Path) -> Database:
+    """The same to read from; on a full disk, where even that needs room, the file as it is without its WAL."""
+    import sqlite3
+
+    from sqlite_utils import Database
+
+    try:
+        return _open(path)
+    except sqlite3.OperationalError:
+        db = Database(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True))
+        if db[_TABLE].exists():
+            return db
+        db.close()
+        db = Database(memory=True)
+        _create(db)
+        return db
 
 
 def _row(event: Event) -> dict[str, Any]:

@@ -32,7 +32,8 @@ NONCE_BYTES: Final = 16
 _RECORDS: Final = struct.Struct("<QQ")
 RECORDS_HEAD: Final = _RECORDS.size
 _HEARTBEAT: Final = struct.Struct("<QQQ")
-_ACKNOWLEDGE: Final = struct.Struct("<QQQQQ")
+_ACKNOWLEDGE: Final = struct.Struct("<QQQQQI")
+_MOST_MS: Final = 0xFFFFFFFF
 
 
 class _Json:
@@ -256,20 +257,24 @@ class Acknowledge:
     """``sent_us`` of the newest heartbeat that it saw; 0 before the first."""
     db_checksum: int
     """Checksum of its database at the applied LSN."""
+    blocked_ms: int = 0
+    """For how long its disk has taken nothing, because it is full or does not answer; 0 when it does."""
 
     def to_body(self) -> bytes:
         """The bytes of the frame's body."""
-        return _ACKNOWLEDGE.pack(self.written, self.flushed, self.applied, self.echo_us, self.db_checksum)
+        return _ACKNOWLEDGE.pack(
+            self.written, self.flushed, self.applied, self.echo_us, self.db_checksum, min(self.blocked_ms, _MOST_MS)
+        )
 
     @classmethod
     def from_body(cls, body: bytes) -> Acknowledge:
         """Read a body. Raises PeerProtocolError."""
         if len(body) != _ACKNOWLEDGE.size:
             raise PeerProtocolError("damaged message: an acknowledgement of another length")
-        written, flushed, applied, echo_us, db_checksum = _ACKNOWLEDGE.unpack(body)
+        written, flushed, applied, echo_us, db_checksum, blocked_ms = _ACKNOWLEDGE.unpack(body)
         if not applied <= flushed <= written:
             raise PeerProtocolError("damaged message: applied, flushed and written do not rise in this order")
-        return cls(Lsn(written), Lsn(flushed), Lsn(applied), echo_us, db_checksum)
+        return cls(Lsn(written), Lsn(flushed), Lsn(applied), echo_us, db_checksum, blocked_ms)
 
 
 def records_body(committed: int, sent_us: int, records: bytes) -> bytes:

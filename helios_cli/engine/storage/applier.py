@@ -28,10 +28,13 @@ from helios_cli.engine.log.walindex import (
     read_header,
     write_header,
 )
+from helios_cli.engine.storage.files import as_helios_error
 from helios_cli.engine.types import LOCK_BYTE_PAGE
 
 _FRAMES_AT_ONCE: Final = 512
 """Of two pieces each: a system call takes 1024 (IOV_MAX on Linux)."""
+
+_AHEAD_BYTES: Final = 1 << 20
 
 
 class WalApplier:
@@ -71,6 +74,22 @@ class WalApplier:
             return self._append_parts(parts, db_pages)
         finally:
             execute("ROLLBACK")
+
+    def reserve(self, frames: int) -> None:
+        """Have room on the disk for the next so many frames, so that writing them cannot fail half-way for want of it.
+
+        Raises:
+            DiskFull, IoFailed: the file system refused; readers see what they saw.
+        """
+        count = self.frames() + frames
+        try:
+            self._reach(count)
+            # The last frame of a commit is written over, never behind.
+            needed, size = frame_offset(count + 1), os.fstat(self._wal).st_size
+            if needed > size:
+                _extend(self._wal, size, needed)
+        except OSError as error:
+            raise as_helios_error(error, "extend SQLite's WAL") from error
 
     def frames(self) -> int:
         """Frames in the WAL now."""
@@ -144,3 +163,11 @@ class WalApplier:
         os.posix_fallocate(self._index, 0, size)
         self._map.close()
         self._map = mmap.mmap(self._index, size)
+
+
+def _extend(file: int, size: int, needed: int) -> None:
+    """Make the file larger, and by more than is needed where that can be had: the next call finds it there."""
+    try:
+        os.posix_fallocate(file, size, needed + _AHEAD_BYTES - size)
+    except OSError:
+        os.posix_fallocate(file, size, needed - size)

@@ -54,7 +54,11 @@ class Primary:
         self.busy = False
         loop = SimpleNamespace(time=lambda: self.at, call_soon=self._keep, call_later=self._keep_later)
         streamer = SimpleNamespace(
-            progress=Progress(TERM, END, END, END), link=None, heard_at=self.at, hello=SimpleNamespace(incarnation="")
+            progress=Progress(TERM, END, END, END),
+            link=None,
+            heard_at=self.at,
+            blocked_s=0.0,
+            hello=SimpleNamespace(incarnation=""),
         )
         self.streamers = {"n2": streamer}
         self.node = SimpleNamespace(

@@ -53,7 +53,9 @@ def test_a_follower_is_not_lost_to_a_primary_that_stood_still() -> None:
     leading._began = 0.0
     leading._proposing = leading._holding = True
     leading._replication = SimpleNamespace(
-        node_id="n1", replicator=SimpleNamespace(streamers={"n2": SimpleNamespace(heard_at=9.95)}), heard_at={}
+        node_id="n1",
+        replicator=SimpleNamespace(streamers={"n2": SimpleNamespace(heard_at=9.95, blocked_s=0.0)}),
+        heard_at={},
     )
     config: Any = SimpleNamespace(eject_after_ms=2000)
     assert leading._is_alive("n2", config)
@@ -64,4 +66,18 @@ def test_a_follower_is_not_lost_to_a_primary_that_stood_still() -> None:
     for _ in range(21):
         at[0] += 0.1
         leading.beat(at[0])
+    assert not leading._is_alive("n2", config)
+
+
+def test_a_follower_whose_disk_takes_nothing_is_lost_though_it_is_heard_of() -> None:
+    follower = SimpleNamespace(heard_at=10.0, blocked_s=1.9)
+    leading: Any = object.__new__(Leading)
+    leading._loop = SimpleNamespace(time=lambda: 10.1)
+    leading._attention = Attention(10.0)
+    leading._replication = SimpleNamespace(
+        node_id="n1", replicator=SimpleNamespace(streamers={"n2": follower}), heard_at={}
+    )
+    config: Any = SimpleNamespace(eject_after_ms=2000)
+    assert leading._is_alive("n2", config)
+    follower.blocked_s = 2.1
     assert not leading._is_alive("n2", config)
