@@ -14,6 +14,7 @@ from helios_cli.commands._admin import Asked, DryRun, Reach, Timeout
 from helios_cli.commands._errors import ExitCode
 from helios_cli.commands._output import print_json, print_table
 from helios_cli.commands._progress import Progress
+from helios_cli.engine.config.checks import is_loopback
 from helios_cli.engine.errors import HeliosError
 
 app = typer.Typer(add_completion=False)
@@ -22,6 +23,7 @@ ANSWER_S = 15.0
 """What a verb may take beyond the time it was given."""
 
 FOLLOW_S = 15.0
+NO_HOSTS = ("", "0.0.0.0", "::")
 POLL_S = 0.05
 
 
@@ -140,7 +142,7 @@ def _steps(answer: Mapping[str, Any], old: str, new: str, follows: bool) -> list
 def _places(asked: Reach) -> dict[str, dict[str, Any]]:
     """The nodes that a node knows, by id: where clients connect, and how it is asked. Empty without an answer."""
     try:
-        view = view_of(_admin.status_of(asked))
+        view = view_at(asked)
     except HeliosError:
         return {}
     return {
@@ -280,15 +282,29 @@ def cluster_view(asked: Asked) -> tuple[str, Mapping[str, Any]]:
         HeliosError: nobody answers, or the node has no view to give.
     """
     chosen = _admin.leader(_admin.reaches(asked))
-    view = view_of(_admin.status_of(chosen))
+    view = view_at(chosen)
     primary = next((one for one in view["nodes"] if one.get("node_id") == view.get("primary_id")), None)
     if primary is not None and not primary.get("is_local"):
         there = Reach(str(primary["node_id"]), _beside(chosen, primary))
         try:
-            return there.name, view_of(_admin.status_of(there))
+            return there.name, view_at(there)
         except HeliosError:
             pass  # What the node at hand knows is all that can be had.
     return str(view["nodes"][0].get("node_id") or chosen.name), view
+
+
+def view_at(reach: Reach) -> Mapping[str, Any]:
+    """The cluster as a node has it; one that does not know where it is reached is where it was asked.
+
+    Raises:
+        HeliosError: it does not answer, or says nothing of a cluster.
+    """
+    view = view_of(_admin.status_of(reach))
+    own, *others = view["nodes"]
+    host = str(own.get("host") or "")
+    if host in NO_HOSTS or (is_loopback(host) and not is_loopback(reach.address.host)):
+        own = {**own, "host": reach.address.host}
+    return {**view, "nodes": [own, *others]}
 
 
 def view_of(status: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.errors import HeliosError, OutcomeUnknown
@@ -17,7 +18,7 @@ from helios_cli.engine.node.promotion import PromotionRefused
 from helios_cli.engine.replication import steps
 from helios_cli.engine.replication.config import ClusterConfig, Member
 from helios_cli.engine.replication.lsns import LsnManager
-from helios_cli.engine.replication.rule import SyncMode
+from helios_cli.engine.replication.rule import Progress, SyncMode
 from helios_cli.engine.replication.silence import Attention
 from helios_cli.engine.types import Lsn
 
@@ -258,7 +259,11 @@ class Leading:
         return self._attention.silence(heard, self._loop.time())
 
     def _followers(self) -> Iterator[steps.Follower]:
-        """Those who keep a copy; a reader of the log, which has no data directory, does not."""
+        """Those who keep a copy, this node first; a reader of the log, which has no data directory, does not."""
+        own = self.lsns.config.member(self.lsns.node_id)
+        if own is not None:
+            # Where it is reached is learned from the first that comes.
+            yield steps.Follower(replace(own, host=self._replication.member().host), Progress(self.lsns.term), True)
         for streamer in self._replication.replicator.streamers.values():
             hello = streamer.hello
             if hello.incarnation:

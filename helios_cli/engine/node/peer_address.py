@@ -1,4 +1,4 @@
-"""Where another node is reached that has only told what it listens on."""
+"""Where nodes are reached that have only been told what to listen on: every interface, perhaps."""
 
 from __future__ import annotations
 
@@ -13,10 +13,40 @@ def reachable(link: PeerLink, host: str) -> str:
 
     That is so for every interface at once (0.0.0.0), and for the loopback of another machine.
     """
+    return link.address if is_unspecified(host) or (is_loopback(host) and not link.is_loopback) else host
+
+
+def is_unspecified(host: str) -> bool:
+    """Whether ``host`` names every interface at once, or nothing."""
     try:
-        unspecified = ipaddress.ip_address(host.strip("[]").partition("%")[0]).is_unspecified
+        return ipaddress.ip_address(host.strip("[]").partition("%")[0]).is_unspecified
     except ValueError:
-        unspecified = host == ""
-    if unspecified or (is_loopback(host) and not link.is_loopback):
-        return link.address
-    return host
+        return host == ""
+
+
+class OwnAddress:
+    """What this node tells others to reach it by. On the loop."""
+
+    def __init__(self, advertised: str, listens_on: str) -> None:
+        """The settings: ``advertised`` is empty when nothing was said, and then counts what is listened on."""
+        self._told = advertised or ("" if is_unspecified(listens_on) else listens_on)
+        self._far = self._near = ""
+
+    def met(self, link: PeerLink) -> None:
+        """A node has been met on ``link``: where this side of it is, others reach it too. The first one counts."""
+        name = link.transport.get_extra_info("sockname")
+        here = str(name[0]) if isinstance(name, tuple) else ""
+        if link.is_loopback:
+            self._near = self._near or here
+        else:
+            self._far = self._far or here
+
+    def host(self, known: str, fallback: str) -> str:
+        """The address: as it was said, or where other machines meet this node, or where they did.
+
+        Args:
+            known: what the cluster's configuration says of this node; empty for nothing.
+            fallback: what it is before anybody has been met.
+        """
+        met = self._far or ("" if is_unspecified(known) or is_loopback(known) else known) or self._near
+        return self._told or met or fallback

@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.node.peer_address import reachable
 from helios_cli.engine.node.peer_link import PeerLink, introduce, reach
 from helios_cli.engine.replication import messages
 from helios_cli.engine.replication.acceptance import may_lead, may_promise
@@ -52,7 +54,8 @@ async def _ask(replication: Replication, member: Member, promise: bool) -> Answe
         link = await _dial(replication, member)
         try:
             link.send(Kind.ASK, messages.Ask(replication.node_id, promise).to_body())
-            return Answer.from_body((await link.receive(Kind.ANSWER)).body)
+            answer = Answer.from_body((await link.receive(Kind.ANSWER)).body)
+            return replace(answer, primary_host=reachable(link, answer.primary_host) if answer.primary_host else "")
         finally:
             link.close()
 
@@ -82,6 +85,7 @@ async def _dial(replication: Replication, member: Member) -> PeerLink:
     link = PeerLink(replication.term, tls=replication.tls)
     await reach(link, member.host, member.native_port)
     await introduce(link, replication.identity(), replication.secret())
+    replication.address.met(link)
     return link
 
 

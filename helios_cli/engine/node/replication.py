@@ -19,6 +19,7 @@ from helios_cli.engine.node.following import Following
 from helios_cli.engine.node.forward_server import SessionServer
 from helios_cli.engine.node.lead_check import LeadCheck
 from helios_cli.engine.node.leading import Leading
+from helios_cli.engine.node.peer_address import OwnAddress
 from helios_cli.engine.node.peer_door import Door
 from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused
 from helios_cli.engine.node.peer_tls import peer_tls
@@ -80,6 +81,7 @@ class Replication:
         self.tls = peer_tls(node.settings)
         """How it speaks with other nodes."""
         self.door = Door()
+        self.address = OwnAddress(node.settings.advertise_address, node.settings.listen_address)
         node.engine.lead_check = self.lead_check = LeadCheck(self)
         self.sessions = SessionServer(node.engine, lambda: self.following.forwarder if self.following else None)
         self.meter = ClusterMeter(self)
@@ -166,11 +168,16 @@ class Replication:
             record.incarnation.hex(),
             self.role.name,
             self.own_class,
-            settings.advertise_address or self.node.address,
+            self._own_host(),
             settings.pg_port,
             settings.native_port,
             settings.http_port,
         )
+
+    def _own_host(self) -> str:
+        known = self.node.store.configs.newest
+        member = known.member(self.node_id) if known is not None else None
+        return self.address.host(member.host if member is not None else "", self.node.address)
 
     def member(self) -> Member:
         """This node, as a member of the configuration."""

@@ -32,6 +32,7 @@ class Visitors:
     async def _receive(self, link: PeerLink) -> None:
         try:
             hello = await admit(link, self._replication.identity(), self._replication.secret(), self._welcome)
+            self._replication.address.met(link)
             frame = await link.receive(Kind.FOLLOW, Kind.SNAPSHOT, Kind.ASK, Kind.ANNOUNCE, Kind.SESSION, Kind.CANCEL)
             await self._serve(link, replace(hello, host=reachable(link, hello.host)), frame)
         except PeerRefused as error:
@@ -101,7 +102,7 @@ class Visitors:
             self._replication.node.store.control.record.cluster_id.hex(),
             self._replication.role.name,
             self._replication.config.mode.value,
-            settings.advertise_address or self._replication.node.address,
+            self._replication.identity().host,
             settings.pg_port,
             settings.http_port,
             page_log.start,

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from helios_cli.engine.replication.config import EJECT, WAIT, ClusterConfig, Member
 from helios_cli.engine.replication.lsns import LsnManager
+from helios_cli.engine.replication.relations import address
 from helios_cli.engine.replication.rule import Progress, SyncMode
 from helios_cli.engine.types import Lsn
 
@@ -116,8 +117,13 @@ def _admit(lsns: LsnManager, followers: Iterable[Follower], now_us: int) -> Step
     config = lsns.config
     for follower in followers:
         member = follower.member
-        if config.member(member.node_id) != member:
+        before = config.member(member.node_id)
+        if before is None:
             return Step(config.with_member(member), "member_added", f"node {member.node_id} is a member of the cluster")
+        if before != member:
+            where = address(member.host, member.pg_port)
+            told = f"node {member.node_id} is at {where}, disk {member.incarnation[:8]}, mode {member.mode or 'any'}"
+            return Step(config.with_member(member), "member_changed", told)
         if member.node_id not in config.in_sync and config.wants(member) and caught_up(lsns, follower):
             changed = config.with_in_sync((*config.in_sync, member.node_id))
             changed = changed.with_gap_closed(member.node_id, lsns.committed, now_us)

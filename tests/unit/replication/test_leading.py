@@ -78,6 +78,9 @@ class Primary:
         self.put_config = self.leading.put_config
         self.leading.put_config = self._config_put  # type: ignore[method-assign]
 
+    def member(self) -> Member:
+        return MEMBERS[0]
+
     def _keep(self, callback: Callable[..., None], *args: Any) -> None:
         self.later.append(lambda: callback(*args))
 
