@@ -16,7 +16,7 @@ import typer
 from helios_cli.commands import _options
 from helios_cli.commands._errors import ExitCode, Refused
 from helios_cli.commands._output import print_json, print_table
-from helios_cli.engine.storage.salvage import Manifest, load_changes, load_manifest, salvages
+from helios_cli.engine.storage.salvage import Manifest, load_changes, load_manifest, load_writes, salvages
 
 if TYPE_CHECKING:
     from helios_cli.engine.storage.rowdiff import Change
@@ -144,11 +144,12 @@ def replay(
             f'salvage "{name}" holds rows that may be older than what was lost',
             hint="Look at them with --dry-run, and add --uncertain to put them back all the same.",
         )
-    counts = {salvage_replay.APPLIED: 0, salvage_replay.PRESENT: 0, salvage_replay.CONFLICT: 0}
+    counts = dict.fromkeys(salvage_replay.RESULTS, 0)
     conflicts: list[dict[str, Any]] = []
     address = make_target(dict(os.environ), target, host, port, user, None, None, None, 10.0)
     with PgClient(address) as client:
-        for outcome in salvage_replay.replay(client, load_changes(directory, name), dry_run=dry_run):
+        changes, writes = load_changes(directory, name), load_writes(directory, name)
+        for outcome in salvage_replay.replay(client, changes, dry_run=dry_run, writes=writes):
             counts[outcome.result] += 1
             if outcome.result == salvage_replay.CONFLICT:
                 change = outcome.change
@@ -162,7 +163,8 @@ def replay(
             print_table(["op", "table", "key", "conflict"], rows)
         done = "would be put back" if dry_run else "put back"
         typer.echo(
-            f"{counts['applied']} rows {done}, {counts['present']} there already, {counts['conflict']} conflicts"
+            f"{counts['applied']} rows {done}, {counts['present']} there already, {counts['repeated']} of writes that "
+            f"were done again, {counts['conflict']} conflicts"
         )
         for line in manifest.schema_changes:
             typer.echo(f"note: not done: {line}", err=True)

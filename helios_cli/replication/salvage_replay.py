@@ -12,10 +12,13 @@ from typing import Final, Protocol
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.storage.rowdiff import DELETE, INSERT, Change, Row
+from helios_cli.engine.storage.write_ids import RESTORED, LostWrite
 
 APPLIED: Final = "applied"
 PRESENT: Final = "present"
 CONFLICT: Final = "conflict"
+REPEATED: Final = "repeated"
+RESULTS: Final = (APPLIED, PRESENT, REPEATED, CONFLICT)
 
 _FOREIGN_KEY: Final = "23503"
 
@@ -41,19 +44,34 @@ class Outcome:
 
     change: Change
     result: str
-    """``applied`` (with a dry run: would be), ``present`` (the cluster has it already) or ``conflict``."""
+    """``applied`` (with a dry run: would be), ``present`` (the cluster has it already), ``repeated`` (what its client
+    named was done again since, or given up by it) or ``conflict``."""
     reason: str = ""
     """Of a conflict."""
 
 
-def replay(client: Client, changes: Iterable[Change], *, dry_run: bool) -> Iterator[Outcome]:
+def replay(
+    client: Client, changes: Iterable[Change], *, dry_run: bool, writes: Iterable[LostWrite] = ()
+) -> Iterator[Outcome]:
     """Put rows back, one transaction each; those that a foreign key holds back are tried again after the others.
+
+    The names of the lost ``writes`` are put back first: a client that sends one again from then on is answered as it
+    was. Rows of writes that were done again before are left out.
 
     Raises:
         HeliosError: the connection is lost, or the node takes no writes.
     """
     client.execute("SET timezone = 'UTC'; SET datestyle = 'ISO'; SET bytea_output = 'hex'")
-    waiting = list(changes)
+    settled = {write.name for write in writes if not _is_open(client, write, dry_run)}
+    waiting = []
+    for change in changes:
+        known = settled.intersection(change.write_ids)
+        if not known:
+            waiting.append(change)
+        elif known.issuperset(change.write_ids):
+            yield Outcome(change, REPEATED)
+        else:
+            yield Outcome(change, CONFLICT, "some of the writes that changed it were done again")
     while waiting:
         held_back: list[Outcome] = []
         for change in waiting:
@@ -66,6 +84,15 @@ def replay(client: Client, changes: Iterable[Change], *, dry_run: bool) -> Itera
             yield from held_back
             return
         waiting = [outcome.change for outcome in held_back]
+
+
+def _is_open(client: Client, write: LostWrite, dry_run: bool) -> bool:
+    """Whether nothing has become of a lost write in the cluster: then its rows are to be put back."""
+    if dry_run:
+        text = f"SELECT helios_write_outcome({_literal(write.name)}, false)"
+        return client.execute(text)[0].rows[0][0] is None
+    values = ", ".join(map(_literal, (write.name, write.tag, write.statement, write.result)))
+    return client.execute(f"SELECT helios_write_restore({values})")[0].rows[0][0] == RESTORED
 
 
 def _one(client: Client, change: Change, dry_run: bool) -> Outcome:

@@ -81,6 +81,17 @@ class Clients:
         connection.close()
 
 
+def lead_changed(nodes: Sequence[NodeProcess], primary: NodeProcess, clients: Clients) -> NodeProcess:
+    """Under load the primary is killed and another one promoted; the dead one comes back. Who leads then."""
+    before = len(clients.answered)
+    wait_until(lambda: len(clients.answered) > before + 40, "there is load", SETTLED_S)
+    primary.kill()
+    leader = promote_one([node for node in nodes if node is not primary])
+    primary.start()
+    wait_until(lambda: len(in_sync(leader)) == len(nodes), "every copy counts again", SETTLED_S)
+    return leader
+
+
 def test_named_writes_are_done_once_over_killed_primaries(tmp_path: Path) -> None:
     nodes = make_cluster(tmp_path, "sync")
     try:
@@ -90,12 +101,7 @@ def test_named_writes_are_done_once_over_killed_primaries(tmp_path: Path) -> Non
         primary = nodes[0]
         with Clients(nodes, 4, seed=7) as clients:
             for _ in range(2):
-                before = len(clients.answered)
-                wait_until(lambda before=before: len(clients.answered) > before + 40, "there is load", SETTLED_S)  # type: ignore[misc]
-                primary.kill()
-                dead, primary = primary, promote_one([node for node in nodes if node is not primary])
-                dead.start()
-                wait_until(lambda: len(in_sync(primary)) == 3, "every copy counts again", SETTLED_S)
+                primary = lead_changed(nodes, primary, clients)
         assert not clients.failures
         assert clients.sent_again > 0
         with primary.connect() as connection:

@@ -86,6 +86,14 @@ MUTANTS: Final = (
         "rely_on_it or until_it_is_on_disk",
     ),
     Mutant(
+        "a salvage does not know whose rows it has",
+        "storage",
+        "found.setdefault(row, []).append(write.name)",
+        "pass",
+        "tests/adapters/test_salvaged_names.py",
+        "done_again",
+    ),
+    Mutant(
         "any statement is answered under a used name",
         "node",
         "elif done.statement != self._fingerprint:",

@@ -23,7 +23,7 @@ from typing import Final
 from helios_cli.engine.errors import LogDamaged
 from helios_cli.engine.log.checksum import ChecksumTable
 from helios_cli.engine.log.record import Kind, RecordHeader
-from helios_cli.engine.storage import rowdiff, salvage
+from helios_cli.engine.storage import rowdiff, salvage, write_ids
 from helios_cli.engine.storage.control import ControlFile
 from helios_cli.engine.storage.copytarget import STATE as COPYING
 from helios_cli.engine.storage.files import OsFiles
@@ -118,7 +118,10 @@ class Rewinder:
             return replace(manifest, exact=False, pending=True)
         before, after = rowdiff.open_still(base), rowdiff.open_still(tip)
         try:
-            manifest = salvage.put_rows(path, manifest, rowdiff.differences(before, after))
+            writes = write_ids.lost(before, after)
+            manifest = salvage.put_writes(path, manifest, writes)
+            changes = rowdiff.differences(before, after, write_ids.by_row(writes))
+            manifest = salvage.put_rows(path, manifest, changes)
             manifest = replace(manifest, schema_changes=rowdiff.schema_changes(before, after))
         finally:
             before.close()
@@ -220,7 +223,10 @@ def finish_salvages(directory: str, database: str) -> list[tuple[str, Manifest]]
             continue
         now, tip = rowdiff.open_still(database), rowdiff.open_still(f"{path}/{salvage.TIP}")
         try:
-            changes = (one for one in rowdiff.differences(now, tip) if one.op != rowdiff.DELETE)
+            writes = write_ids.lost(now, tip)
+            manifest = salvage.put_writes(path, manifest, writes)
+            differences = rowdiff.differences(now, tip, write_ids.by_row(writes))
+            changes = (one for one in differences if one.op != rowdiff.DELETE)
             manifest = salvage.put_rows(path, manifest, changes)
             changed = rowdiff.schema_changes(now, tip)
         finally:

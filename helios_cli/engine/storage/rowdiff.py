@@ -6,8 +6,8 @@ needed for the rows that differ alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import apsw
@@ -17,6 +17,9 @@ from helios_cli.engine.storage.catalog import SqliteCatalog
 
 Row = dict[str, str | None]
 """Column names and values as text; None is NULL."""
+
+Touched = Mapping[tuple[str, int], Sequence[str]]
+"""The names of the writes that have changed a row, by the table's name in SQLite and the row id."""
 
 INSERT: Final = "insert"
 UPDATE: Final = "update"
@@ -37,6 +40,8 @@ class Change:
     """The whole row in the base; None for an insert."""
     after: Row | None
     """The whole row in the tip; None for a delete."""
+    write_ids: list[str] = field(default_factory=list)
+    """Names of the writes that are known to have changed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +66,14 @@ def open_still(path: str) -> apsw.Connection:
     return apsw.Connection(f"file:{quoted}?immutable=1", flags=flags)
 
 
-def differences(base: apsw.Connection, tip: apsw.Connection) -> Iterator[Change]:
+def differences(base: apsw.Connection, tip: apsw.Connection, touched: Touched | None = None) -> Iterator[Change]:
     """The changes that lead from ``base`` to ``tip``, table by table; tables that only the base has are left out."""
+    touched = touched or {}
     before = {table.oid: table for table in _tables(base)}
     for table in _tables(tip):
         old = before.get(table.oid)
         shared = table if old is None else _shared(old, table)
-        yield from _compared(base if old is not None else None, old, tip, table, shared)
+        yield from _compared(base if old is not None else None, old, tip, table, shared, touched)
 
 
 def schema_changes(base: apsw.Connection, tip: apsw.Connection) -> list[str]:
@@ -114,7 +120,12 @@ def _shared(old: _Table, new: _Table) -> _Table:
 
 
 def _compared(
-    base: apsw.Connection | None, old: _Table | None, tip: apsw.Connection, table: _Table, shared: _Table
+    base: apsw.Connection | None,
+    old: _Table | None,
+    tip: apsw.Connection,
+    table: _Table,
+    shared: _Table,
+    touched: Touched,
 ) -> Iterator[Change]:
     """The changes of one table: rows are compared by the columns that both have, and told of with all of theirs."""
     gone: dict[Any, list[Any]] = {}
@@ -128,24 +139,31 @@ def _compared(
     def key_of(row: tuple[Any, ...]) -> Any:
         return tuple(row[at] for at in keyed) if keyed else row[:width]
 
+    def change(before: tuple[int, Any] | None, after: tuple[int, Any] | None) -> Change:
+        ids: dict[str, None] = {}
+        for row in (before, after):
+            if row is not None:
+                ids.update(dict.fromkeys(touched.get((table.sqlite_name, row[0]), ())))
+        return _change(shared, before[1] if before else None, whole, after[1] if after else None, list(ids))
+
     left = _rows(base, old.sqlite_name, names) if base is not None and old is not None else iter(())
     right = _rows(tip, table.sqlite_name, [name for name, _ in whole.columns])
-    for before, after in _side_by_side(left, right, 1 + width):
+    for row_id, before, after in _side_by_side(left, right, 1 + width):
         if before is not None:
-            gone.setdefault(key_of(before), []).append(before)
+            gone.setdefault(key_of(before), []).append((row_id, before))
         if after is not None:
-            come.setdefault(key_of(after), []).append(after)
+            come.setdefault(key_of(after), []).append((row_id, after))
     for key, rows in come.items():
         others = gone.pop(key, [])
         for row in rows:
             other = others.pop() if others else None
-            if other is None or other != row[:width]:
-                yield _change(shared, other, whole, row)
+            if other is None or other[1] != row[1][:width]:
+                yield change(other, row)
         for other in others:
-            yield _change(shared, other, whole, None)
+            yield change(other, None)
     for rows in gone.values():
         for row in rows:
-            yield _change(shared, row, whole, None)
+            yield change(row, None)
 
 
 def _rows(connection: apsw.Connection, name: str, columns: list[str]) -> Iterator[tuple[Any, ...]]:
@@ -155,29 +173,35 @@ def _rows(connection: apsw.Connection, name: str, columns: list[str]) -> Iterato
 
 def _side_by_side(
     left: Iterator[tuple[Any, ...]], right: Iterator[tuple[Any, ...]], width: int
-) -> Iterator[tuple[tuple[Any, ...] | None, tuple[Any, ...] | None]]:
-    """Rows without their row id, of either side, where the two differ in the first ``width`` values."""
+) -> Iterator[tuple[int, tuple[Any, ...] | None, tuple[Any, ...] | None]]:
+    """Row ids, and rows without them of either side, where the two differ in the first ``width`` values."""
     one, other = next(left, None), next(right, None)
     while one is not None or other is not None:
         if other is None or (one is not None and one[0] < other[0]):
             assert one is not None
-            yield one[1:], None
+            yield one[0], one[1:], None
             one = next(left, None)
         elif one is None or other[0] < one[0]:
-            yield None, other[1:]
+            yield other[0], None, other[1:]
             other = next(right, None)
         else:
             if one != other[:width]:
-                yield one[1:], other[1:]
+                yield one[0], one[1:], other[1:]
             one, other = next(left, None), next(right, None)
 
 
-def _change(old_table: _Table, before: tuple[Any, ...] | None, table: _Table, after: tuple[Any, ...] | None) -> Change:
+def _change(
+    old_table: _Table,
+    before: tuple[Any, ...] | None,
+    table: _Table,
+    after: tuple[Any, ...] | None,
+    write_ids: list[str],
+) -> Change:
     old, new = _text(old_table, before), _text(table, after)
     present = new if new is not None else old
     assert present is not None
     op = INSERT if old is None else DELETE if new is None else UPDATE
-    return Change(op, table.schema, table.name, {name: present[name] for name in table.key}, old, new)
+    return Change(op, table.schema, table.name, {name: present[name] for name in table.key}, old, new, write_ids)
 
 
 def _text(table: _Table, row: tuple[Any, ...] | None) -> Row | None:

@@ -10,12 +10,13 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from helios_cli.engine.errors import HeliosError, LogDamaged
 from helios_cli.engine.storage.rowdiff import Change
+from helios_cli.engine.storage.write_ids import LostWrite
 
 log = logging.getLogger(__name__)
 
@@ -23,9 +24,12 @@ FOLDER: Final = "salvage"
 MANIFEST: Final = "manifest.json"
 RECORDS: Final = "records.log"
 ROWS: Final = "rows.jsonl"
+WRITES: Final = "writes.jsonl"
 TIP: Final = "tip.db"
 VERSION: Final = 1
 UNFINISHED: Final = ".new"
+
+Line = TypeVar("Line")
 
 
 class NoSalvage(HeliosError):
@@ -60,6 +64,8 @@ class Manifest:
     deletes: int = 0
     tables: dict[str, int] = field(default_factory=dict)
     """Rows by table, ``schema.name``."""
+    named_writes: int = 0
+    """Lost writes that their clients had named."""
     schema_changes: list[str] = field(default_factory=list)
     """Tables made, dropped and altered, a line for each; a replay leaves them to the operator."""
     version: int = VERSION
@@ -129,6 +135,15 @@ def put_rows(path: str, manifest: Manifest, changes: Iterable[Change]) -> Manife
     )
 
 
+def put_writes(path: str, manifest: Manifest, writes: Sequence[LostWrite]) -> Manifest:
+    """Write the named writes of a salvage that lies at ``path``, and the manifest that counts them."""
+    with open(f"{path}/{WRITES}", "wb") as file:
+        for write in writes:
+            file.write(json.dumps(asdict(write), ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+        _sync(file)
+    return replace(manifest, named_writes=len(writes))
+
+
 def put_manifest(path: str, manifest: Manifest) -> None:
     """Replace the manifest of a salvage."""
     _write(f"{path}/{MANIFEST}{UNFINISHED}", _manifest_bytes(manifest))
@@ -164,15 +179,23 @@ def load_manifest(data_dir: str, name: str) -> Manifest:
 
 def load_changes(data_dir: str, name: str) -> Iterator[Change]:
     """The rows of one salvage in the order of its file; none while they are still to be found. Raises LogDamaged."""
-    path = f"{data_dir}/{FOLDER}/{name}/{ROWS}"
+    yield from _load(f"{data_dir}/{FOLDER}/{name}/{ROWS}", "row", Change)
+
+
+def load_writes(data_dir: str, name: str) -> Iterator[LostWrite]:
+    """The named writes of one salvage; none in one that was made without them. Raises LogDamaged."""
+    yield from _load(f"{data_dir}/{FOLDER}/{name}/{WRITES}", "write", LostWrite)
+
+
+def _load(path: str, what: str, kind: Callable[..., Line]) -> Iterator[Line]:
     if not os.path.exists(path):
         return
     with open(path, encoding="utf-8") as file:
         for line in file:
             try:
-                yield Change(**json.loads(line))
+                yield kind(**json.loads(line))
             except (ValueError, TypeError) as error:
-                raise LogDamaged(f"a row of the salvage in {path} cannot be read: {error}") from error
+                raise LogDamaged(f"a {what} of the salvage in {path} cannot be read: {error}") from error
 
 
 def _manifest_bytes(manifest: Manifest) -> bytes:

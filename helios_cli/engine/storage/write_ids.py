@@ -33,6 +33,8 @@ SWEEP_ROWS: Final = 64
 """With one in so many named writes, so many rows are looked at: four for each that comes, so the old ones go faster."""
 
 NOT_DONE: Final = "not done"
+RESTORED: Final = "restored"
+"""What the replay of a salvage is told of a name that nobody has used since, and leaves in the row's ``touched``."""
 
 _FIND: Final = "SELECT tag, statement, result FROM main.helios_write WHERE client = ? AND seq = ?"
 _KEEP: Final = (
@@ -43,6 +45,11 @@ _FORGET: Final = "DELETE FROM main.helios_write WHERE client = ? AND seq < ?"
 _NEXT: Final = (
     "SELECT client, seq, written_us FROM main.helios_write WHERE (client, seq) > (?, ?) ORDER BY client, seq LIMIT ?"
 )
+_LOST: Final = (
+    "SELECT client, seq, tag, statement, result, touched, written_us FROM main.helios_write WHERE tag NOT NULL"
+)
+_WRITTEN: Final = "SELECT written_us FROM main.helios_write WHERE client = ? AND seq = ?"
+_RESTORED: Final = "SELECT touched = ? FROM main.helios_write WHERE client = ? AND seq = ?"
 _DROP: Final = "DELETE FROM main.helios_write WHERE client = ? AND seq = ?"
 
 Rows = list[tuple[Any, ...]]
@@ -66,6 +73,19 @@ class Done:
     """Its rows, encoded by :func:`encode_rows`; None when it has none, or they were too large."""
 
 
+@dataclass(frozen=True, slots=True)
+class LostWrite:
+    """A named write that the cluster went on without."""
+
+    name: str
+    tag: str
+    statement: str | None
+    """The fingerprint in hexadecimal; None for a transaction block."""
+    result: str | None
+    touched: Touched
+    """Rows that it changed; empty where they are not known."""
+
+
 class WriteIds:
     """The table, and how far its sweeping has come. Used by whoever holds the writer, so by one thread at a time."""
 
@@ -87,6 +107,9 @@ class WriteIds:
             apsw.Error: whatever else SQLite raises; the transaction must not be committed then.
         """
         text = json.dumps(touched, ensure_ascii=False, separators=(",", ":")) if touched else None
+        self._put(connection, write_id, done, text)
+
+    def _put(self, connection: apsw.Connection, write_id: WriteId, done: Done, text: str | None) -> None:
         now_us = _now_us()
         binds = (write_id.client, write_id.seq, done.tag, done.statement, done.result, text, now_us)
         try:
@@ -119,10 +142,7 @@ class WriteIds:
         Raises:
             SqlError: 22023, the id is none; 25001, inside a transaction block, which could take the giving up back.
         """
-        try:
-            write_id = WriteId.parse(text)
-        except ValueError:
-            raise SqlError(f'invalid write id: "{text}"', sqlstate="22023", hint="It is written uuid:number.") from None
+        write_id = _parsed(text)
         if give_up and in_block:
             raise SqlError(
                 "helios_write_outcome() cannot run inside a transaction block",
@@ -136,17 +156,72 @@ class WriteIds:
             self.keep(connection, write_id, Done(None, None, None))
         return done.tag or NOT_DONE if done is not None else NOT_DONE
 
+    def restore(self, connection: apsw.Connection, name: str, done: Done) -> str:
+        """``helios_write_restore``: a salvaged write is being put back, so it must not be done again either.
+
+        :data:`RESTORED`, also the second time; else what the cluster knows of it: its tag, or :data:`NOT_DONE`.
+        """
+        write_id = _parsed(name)
+        known = self.find(connection, write_id)
+        if known is None:
+            self._put(connection, write_id, done, RESTORED)
+            return RESTORED
+        by_replay = connection.execute(_RESTORED, (RESTORED, write_id.client, write_id.seq)).fetchall()[0][0]
+        return RESTORED if by_replay else known.tag or NOT_DONE
+
+
+def _parsed(text: str) -> WriteId:
+    try:
+        return WriteId.parse(text)
+    except ValueError:
+        raise SqlError(f'invalid write id: "{text}"', sqlstate="22023", hint="It is written uuid:number.") from None
+
+
+def lost(base: apsw.Connection, tip: apsw.Connection) -> list[LostWrite]:
+    """The writes that ``tip`` knows and ``base`` does not, or knows to have been done at another time."""
+    if missing_tables(tip):
+        return []
+    has_table = not missing_tables(base)
+    found = []
+    rows: list[Any] = tip.execute(_LOST).fetchall()
+    for client, seq, tag, statement, result, touched, written_us in rows:
+        there = base.execute(_WRITTEN, (client, seq)).fetchall() if has_table else []
+        if there != [(written_us,)]:
+            name = WriteId(client, seq).name
+            fingerprint = statement.hex() if statement is not None else None
+            known = json.loads(touched) if touched and touched != RESTORED else []
+            found.append(LostWrite(name, tag, fingerprint, result, [(table, row_id) for table, row_id in known]))
+    return found
+
+
+def by_row(writes: Sequence[LostWrite]) -> dict[tuple[str, int], list[str]]:
+    """The names of the writes that changed each row, by table and row id."""
+    found: dict[tuple[str, int], list[str]] = {}
+    for write in writes:
+        for row in write.touched:
+            found.setdefault(row, []).append(write.name)
+    return found
+
 
 def register(connection: apsw.Connection, write_ids: WriteIds) -> None:
-    """Make ``node_write_outcome`` callable on a connection."""
+    """Make ``node_write_outcome`` and ``node_write_restore`` callable on a connection."""
 
     def outcome(text: str | None, give_up: int | None, in_block: int) -> str | None:
         if text is None or give_up is None:
             return None
         return write_ids.outcome(connection, text, give_up=bool(give_up), in_block=bool(in_block))
 
-    call: Callable[..., Any] = outcome
-    connection.create_scalar_function("node_write_outcome", call, 3)
+    def restore(name: str | None, tag: str | None, statement: str | None, result: str | None) -> str | None:
+        if name is None or tag is None:
+            return None
+        fingerprint = bytes.fromhex(statement) if statement is not None else None
+        return write_ids.restore(connection, name, Done(tag, fingerprint, result))
+
+    functions: dict[str, tuple[Callable[..., Any], int]] = {
+        "node_write_outcome": (outcome, 3), "node_write_restore": (restore, 4)
+    }  # fmt: skip
+    for name, (call, count) in functions.items():
+        connection.create_scalar_function(name, call, count)
 
 
 def missing_tables(connection: apsw.Connection) -> tuple[str, ...]:

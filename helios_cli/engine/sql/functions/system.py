@@ -298,6 +298,8 @@ def _install_node(lib: Library) -> None:
     outcome: dict[str, Any] = {"session_values": ("in_block",), "volatile": True, "writes": True}
     d("helios_write_outcome", "text -> text", sql="node_write_outcome({0}, 1, {session})", **outcome)
     d("helios_write_outcome", "text bool -> text", sql="node_write_outcome({0}, {1}, {session})", **outcome)
+    restore = "node_write_restore({0}, {1}, {2}, {3})"
+    d("helios_write_restore", "text text text text -> text", sql=restore, volatile=True, writes=True)
     d("pg_reload_conf", "-> bool", sql="node_signal(0, 'reload')", volatile=True)
     lib.helper("fn_extract_seconds", _seconds, 1)
 
