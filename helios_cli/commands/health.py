@@ -35,6 +35,8 @@ def health(
 ) -> int:
     """Exit 0 when the node serves clients; 6 when it answers but does not, 3 when nobody answers, 4 when too slow.
 
+    What somebody has to look after, such as a damaged page, is an alarm: the node serves, and the exit code is 0.
+
     Examples:
 
         heliosdb-nano health
@@ -47,10 +49,14 @@ def health(
     answer = _http.get(address, "/health", timeout)
     serves = answer.status == 200
     reason = _reason(answer.body)
+    alarms = answer.body.get("alarms", []) if serves and isinstance(answer.body, dict) else []
     if as_json:
-        print_json({"node": str(address), "serves": serves, "reason": None if serves else reason})
+        reported = {"node": str(address), "serves": serves, "reason": None if serves else reason, "alarms": alarms}
+        print_json(reported)
     elif not quiet:
         typer.echo("ok" if serves else f"not serving: {reason}")
+        for alarm in alarms:
+            typer.echo(f"alarm: {alarm}")
     return ExitCode.OK if serves else ExitCode.DEGRADED
 
 

@@ -38,6 +38,7 @@ COMMANDS: Final = {
     ),
     "sql": ("helios_cli.commands.sql", "A SQL shell, interactive or for scripts.", "Data"),
     "log": ("helios_cli.commands.log", "Look into the page log and verify it.", "Data"),
+    "scrub": ("helios_cli.commands.scrub", "Read every page on the disk again, and repair what is damaged.", "Data"),
     "salvage": ("helios_cli.commands.salvage", "Commits that a node had and the cluster went on without.", "Data"),
     "config": ("helios_cli.commands.config", "Show, check, write and change settings.", "Machine"),
     "doctor": ("helios_cli.commands.doctor", "Check this machine before a node runs on it.", "Machine"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +38,7 @@ class Backend:
 
     reason: str | None = None
     not_ready: str | None = None
+    told: Sequence[str] = ()
     role: str = "primary"
     metrics_text: str = "heliosdb_up 1\n"
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -144,7 +145,7 @@ class Rig:
 def serve(scenario: Callable[[Rig], Awaitable[None]], limits: HttpLimits | None = None) -> None:
     async def main() -> None:
         backend = Backend()
-        server = HttpServer(Routes(backend, TOKEN), limits)
+        server = HttpServer(Routes(backend, TOKEN, alarms=lambda: backend.told), limits)
         port = await server.start("127.0.0.1", 0)
         try:
             await scenario(Rig(backend, server, port))
@@ -174,6 +175,17 @@ def test_pages() -> None:
         metrics = await rig.ask("GET /metrics")
         assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
         assert metrics.body == b"heliosdb_up 1\n"
+
+    serve(scenario)
+
+
+def test_a_node_that_serves_tells_its_alarms() -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.backend.told = ["page 7 is damaged"]
+        answer = await rig.ask("GET /health")
+        assert (answer.status, answer.json()) == (200, {"status": "ok", "alarms": ["page 7 is damaged"]})
+        rig.backend.reason = "stopping"
+        assert (await rig.ask("GET /health")).status == 503
 
     serve(scenario)
 

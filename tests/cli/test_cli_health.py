@@ -64,6 +64,14 @@ def test_health_is_the_exit_code(capsys: pytest.CaptureFixture[str], node: str) 
     assert (code, json.loads(out)["reason"]) == (6, "recovering")
 
 
+def test_an_alarm_is_told_and_the_node_serves(capsys: pytest.CaptureFixture[str], node: str) -> None:
+    Answers.pages = {"/health": (200, {"status": "ok", "alarms": ["page 7 of the database file is damaged"]})}
+    assert run(capsys, "health", "--node", node) == (0, "ok\nalarm: page 7 of the database file is damaged\n", "")
+    assert run(capsys, "health", "--node", node, "-q") == (0, "", "")
+    code, out, _ = run(capsys, "health", "--node", node, "--json")
+    assert (code, json.loads(out)["alarms"]) == (0, ["page 7 of the database file is damaged"])
+
+
 def test_health_finds_the_node_by_its_settings(
     capsys: pytest.CaptureFixture[str], node: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

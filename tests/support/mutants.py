@@ -19,6 +19,7 @@ SECONDS: Final = 90
 GROUPS: Final = "tests/adapters/test_group_writes.py"
 HAZARDS: Final = "tests/adapters/test_hazards.py"
 WRITE_IDS: Final = "tests/clients/test_write_ids.py"
+SCRUB: Final = "tests/adapters/test_scrub.py"
 PAGE_LOG: Final = "tests/adapters/test_page_log.py"
 
 
@@ -309,6 +310,54 @@ MUTANTS: Final = (
         "transaction.snapshot_seq < self.engine.database.commit_seq",
         HAZARDS,
         "seals",
+    ),
+    Mutant(
+        "a scrub compares pages with a table that does not know them yet",
+        "node",
+        "return not node.database.unrecorded",
+        "return True",
+        SCRUB,
+        "between_two",
+    ),
+    Mutant(
+        "a scrub compares pages that a standby has not applied yet",
+        "node",
+        "return following.applicator.position[1] == node.database.checksums.total",
+        "return True",
+        SCRUB,
+        "between_two",
+    ),
+    Mutant(
+        "a scrub reads the file while a checkpoint writes it",
+        "node",
+        "async with self._node.checkpointer.file_held:",
+        "if True:",
+        SCRUB,
+        "no_checkpoint_writes",
+    ),
+    Mutant(
+        "what waits in the WAL is looked for in the file",
+        "storage",
+        "waiting = frozenset(self.pages_of_frames(boundary.checkpointed, boundary.frames))",
+        "waiting = frozenset[int]()",
+        SCRUB,
+        "newest_frame or waits_for",
+    ),
+    Mutant(
+        "a repair takes whatever image it is given",
+        "node",
+        "number: image for number, image in images.items() if page_hash(number, image) == table.hash_of(number)",
+        "number: image for number, image in images.items()",
+        SCRUB,
+        "not_put",
+    ),
+    Mutant(
+        "a repaired page is logged as the next commit's",
+        "node",
+        "database.capture.note(frames, applier.salts())\n    database.commit_seq",
+        "database.commit_seq",
+        SCRUB,
+        "not_put",
     ),
     Mutant(
         "segments are named by something else than their first LSN",

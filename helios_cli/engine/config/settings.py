@@ -200,6 +200,15 @@ class Settings:
         "io_uring",
         "worker",
     )
+    scrub_interval: int = _duration(
+        86_400_000,
+        "storage",
+        "How often every page of the database file is read and compared with its checksum; 0: only when asked for.",
+        reload=True,
+    )
+    scrub_rate_mb: int = _megabytes(
+        20, "storage", "What a scrub reads in a second; 0: as fast as it can.", 0, 1 << 20, reload=True
+    )
     reader_threads: int = _number(2, "storage", "Threads for statements that are not known to be short.", 1, 256)
 
     replication_role: str = _word(

@@ -47,7 +47,7 @@ class IndexHeader(NamedTuple):
     big_endian: bool = False
 
 
-def read_header(memory: Memory) -> IndexHeader | None:
+def read_header(memory: Memory | bytes) -> IndexHeader | None:
     """The header; None when it is not initialized, or its two copies differ, which a change under way leaves.
 
     A WAL that nobody has written to yet has no page size, and salts of zeros.
@@ -79,10 +79,24 @@ def write_header(memory: Memory, header: IndexHeader) -> None:
     memory[:HEADER_BYTES] = whole
 
 
-def frames_checkpointed(memory: Memory) -> int:
+def frames_checkpointed(memory: Memory | bytes) -> int:
     """Frames that are in the database file already (nBackfill)."""
     count: int = _WORD.unpack_from(memory, _BACKFILL_AT)[0]
     return count
+
+
+def frame_pages(memory: Memory | bytes, after: int, end: int) -> list[int]:
+    """The page number of each frame behind ``after`` up to ``end``; ``memory`` holds their blocks."""
+    pages: list[int] = []
+    frame = after + 1
+    while frame <= end:
+        block = _block_of(frame)
+        first = _first_frame(block)
+        count = min(end - frame + 1, first + (_FIRST_FRAMES if block == 0 else _FRAMES) - frame)
+        pages_at = block * BLOCK_BYTES + (_FIRST_PAGES_AT if block == 0 else 0) + 4 * (frame - first)
+        pages += struct.unpack_from(f"={count}I", memory, pages_at)
+        frame += count
+    return pages
 
 
 def bytes_for(frames: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -48,13 +48,16 @@ class Routes:
     """The handler of a node's :class:`~.http.HttpServer`.
 
     ``token`` is what ``Authorization: Bearer`` must carry for the admin verbs, never empty; ``cluster_token`` is taken
-    too, where there is one.
+    too, where there is one. ``alarms`` gives what somebody has to look after although the node serves.
     """
 
-    def __init__(self, backend: HttpBackend, token: str, cluster_token: str = "") -> None:
+    def __init__(
+        self, backend: HttpBackend, token: str, cluster_token: str = "", alarms: Callable[[], Sequence[str]] = tuple
+    ) -> None:
         if not token:
             raise ValueError("the admin token is empty")
         self._backend = backend
+        self._alarms = alarms
         self._tokens = tuple(text.encode() for text in (token, cluster_token) if text)
         self._pages: dict[str, Callable[[], Response]] = {
             "/health": self._health,
@@ -77,7 +80,9 @@ class Routes:
         return page()
 
     def _health(self) -> Response:
-        return _state_response(self._backend.health())
+        reason = self._backend.health()
+        alarms = self._alarms() if reason is None else ()
+        return json_response(200, {"status": "ok", "alarms": list(alarms)}) if alarms else _state_response(reason)
 
     def _ready(self) -> Response:
         return _state_response(self._backend.ready())

@@ -37,6 +37,7 @@ class Admin:
             "resume": self._resume,
             "config": self._config,
             "standby/remove": self._remove,
+            "scrub": self._scrub,
         }
 
     async def _checkpoint(self, _arguments: Arguments) -> Answer:
@@ -77,6 +78,13 @@ class Admin:
         if setting.name in CLUSTER_SETTINGS:
             self._leading()
         return change_setting(self._node, setting, value, dry_run=_flag(arguments, "dry_run"))
+
+    async def _scrub(self, arguments: Arguments) -> Answer:
+        rate = arguments.get("rate_mb")
+        if rate is not None and (type(rate) is not int or not 0 <= rate <= 1 << 20):
+            raise HeliosError(f"rate_mb is a number of MB in a second, or 0, not {rate!r}", sqlstate="22023")
+        self._node.scrub.request(rate)
+        return self._node.scrub.record()
 
     async def _remove(self, arguments: Arguments) -> Answer:
         node_id = str(arguments.get("node_id") or "")

@@ -48,6 +48,8 @@ class CatalogHooks:
             return [_activity(session) for session in tuple(engine.sessions.values())]
         if relation == "helios_events":
             return _events(engine)
+        if relation == "helios_scrub":
+            return _scrub(engine)
         maker = relations.MAKERS.get(relation)
         if maker is None or engine.cluster_view is None:
             return ()
@@ -156,6 +158,26 @@ def _events(engine: Engine) -> list[dict[str, Any]]:
             "details": parse_jsonb(json.dumps(event.fields)),
         }
         for number, event in (engine.events.whole() if engine.events is not None else ())
+    ]
+
+
+def _scrub(engine: Engine) -> list[dict[str, Any]]:
+    """The scrub that runs, or else the last one; no row without a node."""
+    if engine.scrub is None:
+        return []
+    record = on_loop(engine, engine.scrub.record)
+    names = ("pages", "pages_checked", "pages_bad", "pages_repaired", "seconds")
+    return [
+        {name: record[name] for name in names}
+        | {
+            "node_id": report.node_id(engine.settings),
+            "is_running": int(record["running"]),
+            "started_at": relations.timestamp(record["started_us"]),
+            "finished_at": relations.timestamp(record["finished_us"]),
+            "next_at": relations.timestamp(record["next_us"]),
+            "bad_pages": parse_jsonb(json.dumps(record["bad_pages"])),
+            "last_error": record["last_error"] or None,
+        }
     ]
 
 

@@ -98,6 +98,8 @@ class Checkpointer:
         """From where the log is held for the nodes that copy the database now, by their names."""
         self.others_write = False
         """Somebody does, to whom SQLite must hand the WAL empty."""
+        self.file_held = asyncio.Lock()
+        """Held by whoever writes the database file, which is a checkpoint, or needs it as it is. Before the token."""
         self._workers = Workers(pipeline.loop, 1, "checkpoint")
         self._connection = database.connect()
         # A TRUNCATE checkpoint that finds a reader in its way must give up, not hold the writer until it is gone.
@@ -198,6 +200,10 @@ class Checkpointer:
 
     async def checkpoint(self, *, clean: bool = False) -> None:
         """Bring the database file up to the committed LSN and record it. Raises HeliosError, apsw.Error."""
+        async with self.file_held:
+            await self._checkpoint(clean)
+
+    async def _checkpoint(self, clean: bool) -> None:
         started = time.monotonic()
         self._last_at = started
         if self._shrink:

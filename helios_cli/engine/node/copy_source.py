@@ -82,7 +82,7 @@ async def _give(node: Node, link: PeerLink, hello: messages.Hello) -> Lsn:
         if frame.kind is Kind.SNAPSHOT_END:
             break
         numbers = copying.read_want(frame.body)
-        link.write(await node.engine.read_workers.call(lambda numbers=numbers: _pages(node, numbers)))  # type: ignore[misc]
+        link.write(await node.engine.read_workers.call(lambda numbers=numbers: pages_frame(node, numbers)))  # type: ignore[misc]
     # A checkpoint writes what is committed and nothing else, and all that was read was written before now.
     redo_to = node.pipeline.committed_lsn
     link.send(Kind.SNAPSHOT_END, copying.end_body(redo_to), compress=False)
@@ -107,7 +107,7 @@ def _hashes(node: Node, table: ChecksumTable) -> list[bytes]:
     return [peer.encode_frame(Kind.HASHES, term, body) for body in copying.hashes_bodies(table.hashes())]
 
 
-def _pages(node: Node, numbers: tuple[int, ...]) -> bytes:
+def pages_frame(node: Node, numbers: tuple[int, ...]) -> bytes:
     """A PAGES frame, made on a worker thread."""
     pages = []
     for number in numbers:

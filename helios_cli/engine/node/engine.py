@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from helios_cli.engine.node.checkpointer import Checkpointer
     from helios_cli.engine.node.forwarder import QueryForwarder
     from helios_cli.engine.node.lead_check import LeadCheck
+    from helios_cli.engine.node.scrub import Scrub
     from helios_cli.engine.node.session import Session
 
 log = logging.getLogger(__name__)
@@ -133,6 +134,7 @@ class Engine:
         """What the node knows of its cluster, from any thread; None without a node."""
         self.events: EventLog | None = None
         """What has happened to the node; None without a node."""
+        self.scrub: Scrub | None = None  # None without a node
         self.lead_check: LeadCheck | None = None
         """Asks the cluster whether this node leads; None without a node."""
         self.forwarder: QueryForwarder | None = None

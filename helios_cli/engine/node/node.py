@@ -28,6 +28,7 @@ from helios_cli.engine.node.listener import Listener
 from helios_cli.engine.node.pipeline import CommitPipeline
 from helios_cli.engine.node.rejoin import finish_last_life
 from helios_cli.engine.node.replication import Replication
+from helios_cli.engine.node.scrub import Scrub
 from helios_cli.engine.node.sealing import seal_when_idle
 from helios_cli.engine.node.setup import ConnectionSetup
 from helios_cli.engine.observe.events import EventLog
@@ -77,6 +78,7 @@ class Node:
         self.pipeline: CommitPipeline
         self.engine: Engine
         self.checkpointer: Checkpointer
+        self.scrub: Scrub
         self.listener: Listener | None = None
         self.setup: ConnectionSetup
         self.loop_monitor: LoopMonitor
@@ -214,7 +216,7 @@ class Node:
         self.replication = Replication(self, role)
         self.engine.cluster_view, self.engine.events = self.replication.view, self.events
         self.engine.history = lambda: self.store.timeline.history
-        self.checkpointer = Checkpointer(
+        self.engine.checkpointer = self.checkpointer = Checkpointer(
             store,
             self.database,
             self.pipeline,
@@ -229,8 +231,8 @@ class Node:
             on_fatal=self.panic,
             on_unexpected=self.engine.unexpected,
         )
-        self.engine.checkpointer = self.checkpointer
         self.checkpointer.hold = self.replication.nothing_applied
+        self.engine.scrub = self.scrub = Scrub(self)
         self.replication.begin(follows=follows)
         leading = self.replication.leading
         if leading is not None:
@@ -294,7 +296,7 @@ class Node:
         await bind("native_port", settings.native_port, lambda port: self.replication.listen(port))
         token = load_or_create_token(Path(settings.data_dir))
         report.register_metrics(self)
-        self._http = HttpServer(Routes(self, token, cluster_token(self.secret)))
+        self._http = HttpServer(Routes(self, token, cluster_token(self.secret), self.scrub.alarms))
         http = self._http
         await bind("http_port", settings.http_port, lambda port: http.start(host, port, tls))
         # Last: who reaches a node by SQL finds its other ports open too.
@@ -302,8 +304,8 @@ class Node:
         await bind("pg_port", settings.pg_port, lambda port: listener.start(host, port))
         self.loop_monitor.start()
         loop = self.engine.loop
-        self._tasks = [loop.create_task(self.checkpointer.run())]
-        self._tasks.append(loop.create_task(seal_when_idle(self)))
+        works = (self.checkpointer.run(), seal_when_idle(self), self.scrub.run())
+        self._tasks = [loop.create_task(work) for work in works]
         return True
 
     def _install_signals(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -455,9 +457,11 @@ class Node:
         self.engine.write_worker.stop()
 
     def _close(self) -> None:
+        self.scrub.close()
         self.checkpointer.close()
         self.replication.close()
         self.database.close()
+        self.scrub.close_files()
         self.checkpointer.close_file()
         self.store.close()
 

@@ -65,6 +65,7 @@ def status(node: Node) -> Mapping[str, Any]:
         },
         "ports": {"pg": settings.pg_port, "native": settings.native_port, "http": settings.http_port},
         "data_dir": os.path.abspath(settings.data_dir),
+        "scrub": node.scrub.record(),
         "cluster": view_record(node.replication.view()),
     }
 
@@ -81,6 +82,7 @@ def register_metrics(node: Node) -> None:
         "heliosdb_grouped_writes_total": ("Autocommit writes executed in groups.", lambda: engine.queue.write_count),
         "heliosdb_log_bytes_total": ("Bytes of the page log written, as the LSN counts.", lambda: int(store.log.end)),
         "heliosdb_checkpoints_total": ("Checkpoints completed.", lambda: node.checkpointer.count),
+        "heliosdb_scrub_pages_total": ("Pages read again by scrubs.", lambda: node.scrub.pages_read),
         "heliosdb_internal_errors_total": ("Errors nobody foresaw (XX000).", lambda: engine.errors_unexpected),
         "heliosdb_events_lost_total": ("Events that did not get into state.db.", lambda: node.events.dropped),
         "heliosdb_forwarded_total": (
@@ -103,6 +105,11 @@ def register_metrics(node: Node) -> None:
         "heliosdb_log_kept_bytes": ("Bytes of page log kept.", lambda: store.log.end - store.log.start),
         "heliosdb_wal_frames": ("Frames in SQLite's WAL.", lambda: database.capture.frames),
         "heliosdb_database_bytes": ("Size of the database.", lambda: database.checksums.pages * 4096),
+        "heliosdb_damaged_pages": ("Pages known to be damaged on the disk.", lambda: len(node.scrub.state.bad)),
+        "heliosdb_scrub_finished_seconds": (
+            "When a whole scrub last ended, in seconds since 1970; 0: never.",
+            lambda: node.scrub.state.finished_us // 1_000_000,
+        ),
         "heliosdb_term": ("Newest term that this node knows.", lambda: node.replication.term().number),
         "heliosdb_read_only": (
             "1 when a full disk keeps the node from writing.",

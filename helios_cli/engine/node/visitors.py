@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node import promotion
 from helios_cli.engine.node.copy_source import give_copy
+from helios_cli.engine.node.page_repair import give_pages
 from helios_cli.engine.node.peer_address import reachable
 from helios_cli.engine.node.peer_link import PeerLink, PeerRefused, admit
 from helios_cli.engine.replication import messages
@@ -33,7 +34,9 @@ class Visitors:
         try:
             hello = await admit(link, self._replication.identity(), self._replication.secret(), self._welcome)
             self._replication.address.met(link)
-            frame = await link.receive(Kind.FOLLOW, Kind.SNAPSHOT, Kind.ASK, Kind.ANNOUNCE, Kind.SESSION, Kind.CANCEL)
+            frame = await link.receive(
+                Kind.FOLLOW, Kind.SNAPSHOT, Kind.ASK, Kind.ANNOUNCE, Kind.SESSION, Kind.CANCEL, Kind.WANT_PAGES
+            )
             await self._serve(link, replace(hello, host=reachable(link, hello.host)), frame)
         except PeerRefused as error:
             self._replication.door.tell(f"node at {link.address} refused: {error.message}")
@@ -53,6 +56,8 @@ class Visitors:
         elif frame.kind is Kind.SNAPSHOT:
             self._check_term(frame.term)
             await give_copy(self._replication.node, link, hello)
+        elif frame.kind is Kind.WANT_PAGES:
+            await give_pages(self._replication.node, link, frame)
         elif frame.kind is Kind.ASK:
             ask = messages.Ask.from_body(frame.body)
             link.send(Kind.ANSWER, promotion.answer(self._replication, ask, frame.term).to_body())

@@ -72,6 +72,8 @@ class Database:
         self.commit_seq = 0
         self.changed_seq = 0
         """The last commit that changed pages; the records that seal a log change none."""
+        self.unrecorded = False
+        """SQLite has made a commit that :attr:`checksums` do not know of yet. Set under :attr:`commit_lock`."""
         self.capture = WalCapture(path)
         self.before_commit: Callable[[], None] = lambda: None
         """Makes the record of the commit before, if that is still to be made."""
@@ -164,6 +166,7 @@ class Database:
             connection.status(apsw.SQLITE_DBSTATUS_CACHE_SPILL, True)
             if not capture.fired:
                 return None
+            self.unrecorded = True
             self.commit_seq += 1
             self.changed_seq = self.commit_seq
             if schema_changed:
@@ -192,6 +195,7 @@ class Database:
                     self.log.write(commit.data)
                 commit.data = data
         commit.lsn_end = records.lsn
+        self.unrecorded = False
 
     def count_anew(self, connection: apsw.Connection) -> None:
         """Forget what ``connection`` has read and written so far, when a transaction begins on it."""
