@@ -76,8 +76,8 @@ def test_sigterm_while_busy(make_node: MakeNode) -> None:
         client.thread.join(10)
         assert not client.thread.is_alive()
         assert client.ended is not None
-        # 57P01, or the connection was seen closed by a client that was sending at this moment.
-        assert client.ended.sqlstate in ("57P01", None), client.ended
+        # 57P01, in the middle of a commit 08007, or a client that was sending at this moment saw the connection closed.
+        assert client.ended.sqlstate in ("57P01", "08007" if client in writers else None, None), client.ended
     assert reader.ended is not None
     assert reader.ended.sqlstate == "57P01"
     verify_stopped(node.data_dir)

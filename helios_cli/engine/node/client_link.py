@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.copy_in import TakesBytes
+from helios_cli.engine.node.doubt import last_word
 from helios_cli.engine.node.engine import Engine
 from helios_cli.engine.node.session import Session
 from helios_cli.engine.sql.plan import Plan
@@ -131,6 +132,7 @@ class ClientLink(asyncio.Protocol, ABC):
         if self._closing:
             return
         self._closing = True
+        error = last_word(self.session, error)
         error.severity = "FATAL"
         self._out.append(backend.error_response(error))
         self.flush()

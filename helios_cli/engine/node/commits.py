@@ -248,6 +248,7 @@ class Commits(Threads):
             commit.waiters.append(self.engine.queue.release)
         level = session.commit_level()
         if level is None:
+            self.awaited_seq = commit.seq
             commit.waiters.append(done)
         elif level != "off":
             session.floor_seq = commit.seq
@@ -266,7 +267,12 @@ class Commits(Threads):
         if level is not None and level != "off":
             when_reached = self.engine.when_reached
             assert when_reached is not None
-            when_reached(LEVELS[level], commit.lsn_end, done, session)
+            self.awaits_level = True
+            when_reached(LEVELS[level], commit.lsn_end, lambda: self._reached(done), session)
+
+    def _reached(self, done: Callable[[], None]) -> None:
+        self.awaits_level = False
+        done()
 
     def rollback(self, transaction: Transaction) -> None:
         """Undo the session's transaction and give everything back. No thread is using its connection."""

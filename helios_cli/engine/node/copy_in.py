@@ -39,6 +39,9 @@ class TakesBytes(Protocol):
     def abort(self) -> None:
         """The client is gone."""
 
+    def in_doubt(self) -> bool:
+        """Whether the client waits for the answer to a commit that may come true or not."""
+
 
 class CopyReceiver:
     """The data phase of one COPY FROM STDIN. The session's transaction, or the COPY alone, holds the token."""
@@ -92,6 +95,10 @@ class CopyReceiver:
         self._aborted = True
         if not self._running:
             self._session.copy = None
+
+    def in_doubt(self) -> bool:
+        """Never: the commit comes when the data phase is over."""
+        return False
 
     def _start(self) -> None:
         data = b"".join((self._rest, *self._pending))

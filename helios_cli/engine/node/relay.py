@@ -155,6 +155,10 @@ class Relay(RelayRequests):
             self.forwarder.drop(self.link)
         self.session.copy = None
 
+    def in_doubt(self) -> bool:
+        """Whether the primary is at a commit, or has done it and the answer waits for this node."""
+        return (self._ends and self._awaiting) or self._timer is not None
+
     # From the primary ------------------------------------------------------------------------------------------------
 
     def _on_data(self, data: bytes) -> None:

@@ -37,6 +37,10 @@ class Threads:
         """A thread is fetching a batch of :attr:`job` now."""
         self.busy_connection: apsw.Connection | None = None
         """Connection that a thread is using for this session."""
+        self.awaited_seq = 0
+        """The commit whose answer the client waits for, or had last."""
+        self.awaits_level = False
+        """The client waits for more copies of its commit than the mode asks for."""
         self.cancel_reason: HeliosError | None = None
         self.hold: Hold | None = None
         """The statement waits until the node shows a state that is new enough."""

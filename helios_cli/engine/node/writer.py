@@ -169,6 +169,10 @@ class WriterQueue:
             return False
         return True
 
+    def is_waiting(self, write: GroupWrite) -> bool:
+        """Whether a write has not been begun."""
+        return write in self._waiting
+
     def release(self) -> None:
         """Give the token back."""
         self.holder = None
