@@ -154,7 +154,7 @@ class SessionServer:
         """
         for frontend in tuple(self._served):
             forwarded = frontend.session.forwarded
-            if forwarded is not None:
+            if forwarded is not None and not frontend.session.closed:
                 forwarded.retired()
             frontend.terminate(NotServing("this node does not lead any more"))
 

@@ -106,6 +106,7 @@ async def hand_over(replication: Replication, target: str, timeout_s: float) -> 
         replication.become(Role("standby"))
         leading, replication.leading = replication.leading, None
         assert leading is not None
+        # Before standbys are told that what they wait for was not done: a commit that waits for more copies was.
         leading.close()
         replication.follow(end)
         streamer.link.send(Kind.TAKE_OVER, messages.TakeOver(replication.node_id, end).to_body())
@@ -125,18 +126,13 @@ async def _drained(replication: Replication, target: str, timeout_s: float) -> t
     node = replication.node
     try:
         async with asyncio.timeout(timeout_s):
-            await _all_answered(replication)
+            await _all_answered(replication, timeout_s / 2)
             end = node.database.records.lsn
             streamer = replication.replicator.streamers.get(target)
             while streamer is None or streamer.progress.applied < end:
                 await asyncio.sleep(0.001)
                 streamer = replication.replicator.streamers.get(target)
     except TimeoutError:
-        if replication.leading is not None and replication.leading.is_waited_for:
-            raise PromotionRefused(
-                f"a commit waits for more copies than the mode asks for, and did not get them within {timeout_s:g} s",
-                hint="Its client is answered by the node that it was made on, so this node leads on.",
-            ) from None
         raise PromotionRefused(
             f"node {target} did not catch up within {timeout_s:g} s",
             hint="heliosdb-nano topology shows its lag; this node leads on.",
@@ -144,15 +140,23 @@ async def _drained(replication: Replication, target: str, timeout_s: float) -> t
     return streamer, end
 
 
-async def _all_answered(replication: Replication) -> None:
+async def _all_answered(replication: Replication, patience_s: float) -> None:
     """Wait until every commit is committed, and every client that waits for more copies than that has its answer.
+
+    The latter are waited for ``patience_s`` seconds. The next primary has their commits all the same, and nobody counts
+    the copies any more: when this node leads no longer they are told that this is unknown.
 
     From then on the configuration stays as it is, and so the log, until this node resumes leading or has the lead no
     more.
     """
     pipeline, leading = replication.node.pipeline, replication.leading
+    deadline = replication.now() + patience_s
+
+    def is_waited_for() -> bool:
+        return leading is not None and leading.is_waited_for and replication.now() < deadline
+
     await pipeline.quiesce()
-    while leading is not None and (leading.is_waited_for or pipeline.in_flight or not leading.hold()):
+    while leading is not None and (is_waited_for() or pipeline.in_flight or not leading.hold()):
         await asyncio.sleep(0.001)
 
 

@@ -363,6 +363,7 @@ class Relay(RelayRequests):
             # The answer is here, and waits only for this node's own state.
             return
         undone = self._retired and self._unit is not None and not self.start.in_block and not self._passed
+        undone = undone and (fatal is None or fatal.sqlstate != OutcomeUnknown.sqlstate)
         if not self._started or undone:
             self._try_elsewhere()
             return

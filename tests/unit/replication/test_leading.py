@@ -52,6 +52,7 @@ class Primary:
         self.put: list[ClusterConfig] = []
         self.refusal: HeliosError | None = None
         self.busy = False
+        self.asked = 0
         loop = SimpleNamespace(time=lambda: self.at, call_soon=self._keep, call_later=self._keep_later)
         streamer = SimpleNamespace(
             progress=Progress(TERM, END, END, END),
@@ -111,18 +112,38 @@ class Primary:
         """The wait of a switchover to n2, at most a moment."""
         this: Any = self
         self.replicator = SimpleNamespace(streamers=self.streamers)
+        self.asked = 0
         return asyncio.run(handover._drained(this, "n2", 0.05))
 
+    def now(self) -> float:
+        """The clock of the loop: a millisecond passes whenever somebody looks."""
+        self.asked += 1
+        self.at += 0.001
+        return self.at
 
-def test_a_lead_is_not_given_away_while_a_client_waits_for_more_copies() -> None:
-    """Its commit is in the log: who is told that nothing was done would do it again."""
+
+def test_a_client_that_waits_for_more_copies_is_waited_for_half_of_the_time() -> None:
+    """The next primary has its commit, and it may have its answer here."""
     primary, client = Primary(), Client()
-    assert primary.drained()[1] == END
+    assert primary.drained() == (primary.streamers["n2"], END) and primary.asked == 1
     primary.leading.after(SyncMode.SYNC, END, client.done, client)
-    with pytest.raises(PromotionRefused, match="waits for more copies"):
-        primary.drained()
-    client.closed = True
     assert primary.drained()[1] == END
+    assert 20 <= primary.asked <= 30 and client.told is None
+    primary.leading.close()
+    assert isinstance(client.told, OutcomeUnknown)
+
+
+def test_a_client_that_has_its_answer_is_not_waited_for() -> None:
+    primary, client, other = Primary(), Client(), Client()
+    for one in (client, other):
+        primary.leading.after(SyncMode.SYNC, END, one.done, one)
+    other.closed = True
+    said = Progress(TERM, END, END, END)
+    for node_id in ("n2", "n3"):
+        primary.leading.lsns.acknowledged(node_id, said)
+    primary.turn()
+    assert client.answered == 1
+    assert primary.drained()[1] == END and primary.asked == 1
 
 
 def test_a_client_that_waits_for_more_copies_is_told_when_the_term_ends() -> None:
