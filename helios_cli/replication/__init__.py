@@ -1,7 +1,13 @@
 """Managing the replicas of a running cluster from Python: choose, watch, fail over (docs/REPLICAS.md)."""
 
 from helios_cli.engine.replication.rule import SyncMode
-from helios_cli.replication.async_replicator import AsyncReplicator, ReplicationMetrics, Sink
+from helios_cli.replication.async_replicator import (
+    AsyncReplicator,
+    ReopenableSink,
+    ReplicaState,
+    ReplicationMetrics,
+    Sink,
+)
 from helios_cli.replication.balancer import LoadBalancer, LoadBalancingStrategy
 from helios_cli.replication.config import (
     Endpoint,
@@ -52,9 +58,11 @@ __all__ = [
     "NodeUnreachable",
     "PromotionRefused",
     "QueryForwarder",
+    "ReopenableSink",
     "ReplicaConfig",
     "ReplicaManager",
     "ReplicaRefused",
+    "ReplicaState",
     "ReplicaStatus",
     "ReplicasBehind",
     "ReplicationConfig",

@@ -6,13 +6,14 @@ import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Final, Protocol, Self, runtime_checkable
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.replication.batches import Batch, BatchBuffer, FellBehind
 from helios_cli.replication.entries import WalEntry
-from helios_cli.replication.errors import ReplicaRefused, ReplicationError, UnknownReplica
+from helios_cli.replication.errors import FellBehindBuffer, ReplicaRefused, ReplicationError, UnknownReplica
 
 log = logging.getLogger(__name__)
 
@@ -24,14 +25,42 @@ SEND_BYTES: int = 256 << 10
 """Of batches that are waiting already, handed to a sink at once at most."""
 
 
+RETRY_FIRST_S: Final = 0.1
+RETRY_MAX_S: Final = 5.0
+"""Between two attempts to reach a lost sink again: twice as long each time, up to this."""
+
+
 class Sink(Protocol):
-    """Where the batches of one replica go."""
+    """Where the batches of one replica go. One that can be reached anew has a method ``reopen`` too."""
 
     def send(self, bodies: Sequence[bytes]) -> None:
         """Deliver batches, in order; may wait. Raises HeliosError when the replica cannot be reached any more."""
 
     def close(self) -> None:
         """Nothing more will be sent."""
+
+
+@runtime_checkable
+class ReopenableSink(Sink, Protocol):
+    """A sink whose replica acknowledges: after a loss it gets all that it has not acknowledged, some of it again."""
+
+    def check(self) -> None:
+        """Raise HeliosError when the replica has been lost while nothing was sent."""
+
+    def reopen(self) -> None:
+        """Reach the replica anew, once. Raises HeliosError when that fails."""
+
+
+class ReplicaState(StrEnum):
+    """How it goes with one replica."""
+
+    POLLED = "polled"
+    """It has no sink: it takes its entries with ``receive``."""
+    SENDING = "sending"
+    RECONNECTING = "reconnecting"
+    """Its sink was lost, and is tried again."""
+    LOST = "lost"
+    """Nothing more is sent to it; it is to be registered again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +79,20 @@ class ReplicationMetrics:
     buffer_bytes: int
     """Bytes held for those who lag."""
     replicas: int
+    reconnections: int = 0
+    """Sinks that were lost and reached again, over all replicas."""
 
 
 class _Replica:
     def __init__(self, address: str, lsn: int, number: int, sink: Sink | None) -> None:
         self.address = address
         self.acknowledged = lsn
+        self.begun = number
+        """The first batch that it gets at all."""
         self.number = number
         """Of the batch that it gets next."""
         self.sink = sink
+        self.state = ReplicaState.POLLED if sink is None else ReplicaState.SENDING
         self.error = ""
         self.gone = False
         self.turn = threading.Lock()
@@ -79,10 +113,16 @@ class AsyncReplicator:
         buffer_size: int = 1 << 20,
         batch_size: int = 100,
         compression: bool = True,
+        *,
+        retries: int = 10,
     ) -> None:
-        """``buffer_size`` bytes are held in all for replicas that lag; ``batch_size`` entries travel together."""
-        if batch_size < 1 or buffer_size < 1:
-            raise ReplicationError("buffer_size and batch_size must be at least 1")
+        """``buffer_size`` bytes are held in all for replicas that lag; ``batch_size`` entries travel together.
+
+        A lost sink that can be reached anew is tried ``retries`` times, over about half a minute; 0: not at all.
+        """
+        if batch_size < 1 or buffer_size < 1 or retries < 0:
+            raise ReplicationError("buffer_size and batch_size must be at least 1, retries at least 0")
+        self._retries = retries
         self.primary_address = primary_address
         self.batch_size = batch_size
         self.compression = compression
@@ -91,6 +131,7 @@ class AsyncReplicator:
         self._replicas: dict[str, _Replica] = {}
         self._newest = 0
         self._entries = self._batches = self._bytes = self._raw_bytes = self._deliveries = 0
+        self._reconnections = 0
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -122,9 +163,10 @@ class AsyncReplicator:
     def unregister_replica(self, address: str) -> None:
         """Send nothing more to it. Raises UnknownReplica."""
         replica = self._find(address)
-        replica.gone = True
         with self._lock:
+            replica.gone = True
             self._replicas.pop(address, None)
+            self._lock.notify_all()
         if replica.sink is not None:
             replica.sink.close()
 
@@ -135,8 +177,12 @@ class AsyncReplicator:
             return tuple(self._replicas)
 
     def get_replica_error(self, address: str) -> str:
-        """Why nothing is sent to a replica any more; empty while it is. Raises UnknownReplica."""
+        """Why nothing is sent to a replica, for now or any more; empty while it is. Raises UnknownReplica."""
         return self._find(address).error
+
+    def get_replica_state(self, address: str) -> ReplicaState:
+        """How it goes with a replica. Raises UnknownReplica."""
+        return self._find(address).state
 
     # The stream
 
@@ -208,6 +254,7 @@ class AsyncReplicator:
                 self._deliveries,
                 self._buffer.size,
                 len(self._replicas),
+                self._reconnections,
             )
 
     def close(self) -> None:
@@ -215,9 +262,11 @@ class AsyncReplicator:
         with self._lock:
             self._closed = True
             replicas = tuple(self._replicas.values())
+            for replica in replicas:
+                replica.gone = True
+            self._lock.notify_all()
         self._buffer.close()
         for replica in replicas:
-            replica.gone = True
             if replica.sink is not None:
                 replica.sink.close()
         for replica in replicas:
@@ -249,25 +298,76 @@ class AsyncReplicator:
         try:
             batches = self._buffer.get(replica.number, timeout_s, max_bytes=max_bytes)
         except FellBehind:
-            replica.error = "it lags beyond the buffer"
-            hint = "Bring it up to date by other means, and register it again; or raise buffer_size."
-            raise ReplicationError(f"{replica.address} lags beyond the buffer", hint=hint) from None
+            raise self._fell_behind(replica) from None
         replica.number += len(batches)
         with self._lock:
             self._deliveries += len(batches)
         return batches
 
+    def _fell_behind(self, replica: _Replica) -> FellBehindBuffer:
+        replica.error, replica.state = "it lags beyond the buffer", ReplicaState.LOST
+        return FellBehindBuffer(
+            f"{replica.address} lags beyond the buffer",
+            hint="Bring it up to date by other means, and register it again; or raise buffer_size.",
+        )
+
     def _deliver(self, replica: _Replica, sink: Sink) -> None:
+        try:
+            while not self._sent_all(replica, sink) and self._reopened(replica, sink):
+                pass
+        finally:
+            sink.close()
+
+    def _sent_all(self, replica: _Replica, sink: Sink) -> bool:
+        """Send until nothing more is to be sent, or can be: True; or until the sink is lost, which may be reopened."""
         try:
             while not replica.gone:
                 batches = self._next(replica, 0.5, SEND_BYTES)
                 if batches:
                     sink.send([batch.body for batch in batches])
                 elif self._closed:
-                    return
+                    break
+                elif isinstance(sink, ReopenableSink):
+                    sink.check()
+        except FellBehindBuffer as error:
+            self._give_up(replica, error.message)
         except HeliosError as error:
-            if not replica.gone:
+            replica.error = error.message
+            if isinstance(sink, ReopenableSink) and self._retries:
+                return False
+            self._give_up(replica, error.message)
+        return True
+
+    def _reopened(self, replica: _Replica, sink: Sink) -> bool:
+        """Reach a lost sink anew, and begin behind what its replica has acknowledged; False when that is over."""
+        assert isinstance(sink, ReopenableSink)
+        replica.state = ReplicaState.RECONNECTING
+        log.warning("the connection with %s is lost, and made again: %s", replica.address, replica.error)
+        for attempt in range(self._retries):
+            with self._lock:
+                pause_s = min(RETRY_MAX_S, RETRY_FIRST_S * 2**attempt)
+                if self._lock.wait_for(lambda: replica.gone, pause_s):
+                    return False
+            try:
+                sink.reopen()
+                with self._lock:
+                    acknowledged = replica.acknowledged
+                replica.number = self._buffer.resume(acknowledged, replica.begun)
+            except FellBehind:
+                self._give_up(replica, self._fell_behind(replica).message)
+                return False
+            except HeliosError as error:
                 replica.error = error.message
-                log.warning("nothing more is sent to %s: %s", replica.address, error.message)
-        finally:
-            sink.close()
+                continue
+            replica.error, replica.state = "", ReplicaState.SENDING
+            with self._lock:
+                self._reconnections += 1
+            return True
+        self._give_up(replica, replica.error)
+        return False
+
+    def _give_up(self, replica: _Replica, why: str) -> None:
+        if not replica.gone:
+            replica.error = replica.error or why
+            replica.state = ReplicaState.LOST
+            log.warning("nothing more is sent to %s: %s", replica.address, why)

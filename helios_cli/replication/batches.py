@@ -80,6 +80,8 @@ class BatchBuffer:
         self._batches: deque[Batch] = deque()
         self._bytes = 0
         self._next = 0
+        self._left_lsn = 0
+        """Of the newest entry that has left; 0 before one has."""
         self._closed = False
 
     @property
@@ -96,7 +98,9 @@ class BatchBuffer:
             self._batches.append(batch)
             self._bytes += len(body)
             while self._bytes > self.max_bytes and len(self._batches) > 1:
-                self._bytes -= len(self._batches.popleft().body)
+                left = self._batches.popleft()
+                self._bytes -= len(left.body)
+                self._left_lsn = left.last_lsn
             self._changed.notify_all()
         return batch
 
@@ -104,6 +108,19 @@ class BatchBuffer:
         """The number of the first batch that holds something behind ``lsn``; the next one's when none does."""
         with self._changed:
             return next((batch.number for batch in self._batches if batch.last_lsn > lsn), self._next)
+
+    def resume(self, lsn: int, begun: int) -> int:
+        """The batch with which a reader goes on that has everything up to ``lsn`` and began with the batch ``begun``.
+
+        Raises:
+            FellBehind: what it lacks has left.
+        """
+        with self._changed:
+            first = self._batches[0].number if self._batches else self._next
+            if lsn < self._left_lsn and begun < first:
+                raise FellBehind
+            behind = next((batch.number for batch in self._batches if batch.last_lsn > lsn), self._next)
+            return max(begun, behind)
 
     def get(self, number: int, timeout_s: float | None = None, *, max_bytes: int = 0) -> list[Batch]:
         """A batch, waited for, and those behind it that are there, ``max_bytes`` in all unless the first has more.

@@ -36,6 +36,10 @@ class ReplicaRefused(ReplicationError):
     sqlstate = "NH004"
 
 
+class FellBehindBuffer(ReplicationError):
+    """A replica lacks entries that the replicator holds no more."""
+
+
 class PromotionRefused(ReplicationError):
     """A node was not promoted; the message is the node's own where it gave one."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -26,15 +27,33 @@ class SocketSink:
         Raises:
             CannotConnect: nobody there, or no receiver.
         """
-        self._sender = BatchSender(host, port, on_acknowledged, tls=tls)
+        self._connect = partial(BatchSender, host, port, on_acknowledged, tls=tls)
+        self._sender = self._connect()
+        self._lock = threading.Lock()
+        self._closed = False
 
     def send(self, bodies: Sequence[bytes]) -> None:
         """Send batches. Raises ConnectionLost."""
         self._sender.send(bodies)
 
+    def check(self) -> None:
+        """Raises ConnectionLost when the receiver has gone."""
+        self._sender.check()
+
+    def reopen(self) -> None:
+        """Connect anew, once. Raises CannotConnect."""
+        self._sender.close()
+        sender = self._connect()
+        with self._lock:
+            self._sender = sender
+            if self._closed:
+                sender.close()
+
     def close(self) -> None:
         """End the connection. Idempotent."""
-        self._sender.close()
+        with self._lock:
+            self._closed = True
+            self._sender.close()
 
 
 class EntryReceiver:

@@ -81,6 +81,11 @@ class BatchSender:
         except OSError as error:
             raise ConnectionLost(f"the receiver is gone: {error}") from error
 
+    def check(self) -> None:
+        """Raises ConnectionLost when the receiver has ended the connection."""
+        if not self._thread.is_alive():
+            raise ConnectionLost("the receiver is gone")
+
     def close(self) -> None:
         """End the connection; a send that waits is given up. Idempotent."""
         _shut(self._sock)
