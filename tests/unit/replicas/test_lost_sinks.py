@@ -1,4 +1,4 @@
-"""A replica whose sink is lost is reached again and gets what it has not acknowledged, or it is said that it is lost."""
+"""A replica whose sink is lost is reached again and gets what it has not acknowledged, or it is said to be lost."""
 
 from __future__ import annotations
 
