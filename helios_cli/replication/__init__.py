@@ -27,6 +27,7 @@ from helios_cli.replication.errors import (
     ReplicasBehind,
     ReplicationError,
     UnknownReplica,
+    WriteGone,
 )
 from helios_cli.replication.failover import FailoverEvent, FailoverManager
 from helios_cli.replication.feed import LogFeed, LogForked
@@ -81,4 +82,5 @@ __all__ = [
     "WalReplicator",
     "WalStats",
     "WalStreamer",
+    "WriteGone",
 ]

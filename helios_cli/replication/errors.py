@@ -24,6 +24,12 @@ class ReplicasBehind(NoHealthyReplicas):
     sqlstate = "NH002"
 
 
+class WriteGone(ReplicationError):
+    """What a session has written was given up in a failover; a former primary keeps it as a salvage."""
+
+    sqlstate = "NH020"
+
+
 class UnknownReplica(ReplicationError):
     """The address is none of a replica."""
 

@@ -10,11 +10,11 @@ from types import TracebackType
 from typing import Final, Self
 
 from helios_cli.engine.net.pgclient import CannotConnect, PgClient
-from helios_cli.engine.types import Lsn
+from helios_cli.engine.types import Lsn, Token
 from helios_cli.replication.balancer import LoadBalancer, LoadBalancingStrategy
 from helios_cli.replication.config import Endpoint, ReplicaConfig
-from helios_cli.replication.consistency import ConsistencyManager
-from helios_cli.replication.errors import NodeUnreachable, NoHealthyReplicas, ReplicaRefused, ReplicasBehind
+from helios_cli.replication.consistency import ConsistencyManager, shows
+from helios_cli.replication.errors import NodeUnreachable, NoHealthyReplicas, ReplicaRefused, ReplicasBehind, WriteGone
 from helios_cli.replication.failover import FailoverEvent, FailoverManager
 from helios_cli.replication.fleet import Fleet
 from helios_cli.replication.lag import LagMonitor, percentile
@@ -108,23 +108,25 @@ class ReplicaManager:
 
         Raises:
             ReplicasBehind: none has it yet; a NoHealthyReplicas, so that falling back to the primary is one clause.
+            WriteGone: a failover gave it up. That is said once; then the session reads what there is.
             NoHealthyReplicas: as :meth:`get_replica_for_read`.
         """
         replica = self._for_session(session_id, strategy)
         replica.chosen()
         return replica.address
 
-    def record_write(self, session_id: str, lsn: int | None = None) -> Lsn:
-        """The session has written up to ``lsn``; gives the LSN that its reads will find.
+    def record_write(self, session_id: str, written: int | Token | None = None) -> Lsn:
+        """The session has written up to a state (what ``helios.lsn`` says) or an LSN; gives the LSN for its reads.
 
-        None asks the primary where it is now, which is at or behind the session's write.
+        None asks the primary where it is now, which is at or behind the session's write. An LSN alone counts in any
+        term: behind a failover it may be another state.
 
         Raises:
             NodeUnreachable: the primary was to be asked and does not answer.
         """
-        known = Lsn(lsn) if lsn is not None else self._fleet.primary.client.position().lsn
+        known = written if written is not None else self._fleet.primary.client.position().state
         self.consistency.record_write(session_id, known)
-        return known
+        return known.lsn if isinstance(known, Token) else Lsn(known)
 
     @contextlib.contextmanager
     def connection(
@@ -156,9 +158,9 @@ class ReplicaManager:
         readable = self._readable()
         if session_id is None or not self.config.enable_read_your_writes:
             return self.load_balancer.select(readable, strategy)
-        wanted = self.consistency.required_lsn(session_id)
-        able = [replica for replica in readable if replica.applied >= wanted]
-        return self.load_balancer.select(able or self._caught_up(wanted), strategy)
+        wanted = self.consistency.required(session_id)
+        able = [replica for replica in readable if shows(replica.state, wanted)]
+        return self.load_balancer.select(able or self._caught_up(session_id, wanted), strategy)
 
     def _readable(self) -> tuple[Replica, ...]:
         eligible, needed = self._fleet.eligible, self.config.min_replicas
@@ -172,19 +174,32 @@ class ReplicaManager:
             )
         return eligible
 
-    def _caught_up(self, wanted: Lsn) -> Sequence[Replica]:
-        """Healthy replicas that have applied ``wanted``, asked until there is one."""
+    def _caught_up(self, session_id: str, wanted: Token) -> Sequence[Replica]:
+        """Healthy replicas that show ``wanted``, asked until there is one."""
         deadline = time.monotonic() + self.config.health_check_timeout.total_seconds()
         while True:
             for replica in self._readable():
                 self._watch.refresh_position(replica)
-                if replica.applied >= wanted:
-                    return [one for one in self._readable() if one.applied >= wanted] or [replica]
+                shown = shows(replica.state, wanted)
+                if shown or (shown is None and self._went_on_with(session_id, wanted, replica)):
+                    return [one for one in self._readable() if shows(one.state, wanted)] or [replica]
             if time.monotonic() > deadline:
                 raise ReplicasBehind(
-                    f"no healthy replica has applied {wanted} yet", hint="Read from the primary, or try again."
+                    f"no healthy replica has applied {wanted.lsn} yet", hint="Read from the primary, or try again."
                 )
             time.sleep(BEHIND_PAUSE_S)
+
+    def _went_on_with(self, session_id: str, wanted: Token, replica: Replica) -> bool:
+        """Whether a replica of a newer term has a state of an older one; then it is that of its own term, too."""
+        try:
+            replica.client.check_shows(wanted)
+        except WriteGone:
+            self.consistency.forget(session_id)
+            raise
+        except NodeUnreachable:
+            return False
+        self.consistency.record_write(session_id, Token(wanted.lsn, replica.state.term))
+        return True
 
     # The set of replicas
 

@@ -15,18 +15,17 @@ from typing import Any, Final
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.net.http_token import TOKEN_FILE
 from helios_cli.engine.net.pgclient import PgClient, Target
-from helios_cli.engine.types import Lsn
+from helios_cli.engine.types import Lsn, Token
 from helios_cli.replication.config import Endpoint, ReplicaConfig
-from helios_cli.replication.errors import NodeUnreachable, PromotionRefused
+from helios_cli.replication.errors import NodeUnreachable, PromotionRefused, WriteGone
 
 BODY_MAX: Final = 16 << 20
 PROMOTE_S: Final = 60.0
 """A promotion may have much of the log to apply first."""
 
-_POSITION: Final = (
-    "SELECT pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() "
-    "ELSE pg_current_wal_lsn() END"
-)
+_POSITION: Final = "SELECT pg_is_in_recovery(), current_setting('helios.lsn')"
+_SHOWS: Final = ("SET helios.min_lsn = '{}'", "SELECT count(*) FROM pg_class", "RESET helios.min_lsn")
+"""Three queries: what is set counts for the next."""
 _PORT: Final = "SELECT setting FROM pg_settings WHERE name = 'helios.{}_port'"
 
 
@@ -35,11 +34,16 @@ class NodePosition:
     """Where a node is in the log, by its own SQL."""
 
     is_standby: bool
-    lsn: Lsn
-    """What its readers see: committed on a primary, applied on a standby."""
+    state: Token
+    """What its readers see: committed on a primary, applied on a standby; with its term."""
     round_trip_ms: float
     at_s: float
     """When it was asked, seconds since 1970-01-01 UTC."""
+
+    @property
+    def lsn(self) -> Lsn:
+        """The LSN of that state."""
+        return self.state.lsn
 
 
 class NodeClient:
@@ -83,9 +87,26 @@ class NodeClient:
         with self._sql_turn:
             client = self._connected()
             at_s, start = time.time(), time.perf_counter()
-            ((is_standby, lsn),) = self._query(client, _POSITION)
+            ((is_standby, state),) = self._query(client, _POSITION)
             round_trip_ms = (time.perf_counter() - start) * 1000
-        return NodePosition(is_standby == "t", _lsn(lsn), round_trip_ms, at_s)
+        return NodePosition(is_standby == "t", _state(state), round_trip_ms, at_s)
+
+    def check_shows(self, state: Token) -> None:
+        """Ask a node that is past a state of an older term whether it has it.
+
+        Raises:
+            WriteGone: the cluster went on without it. NodeUnreachable: no answer in time.
+        """
+        with self._sql_turn:
+            client = self._connected()
+            try:
+                for text in _SHOWS:
+                    client.execute(text.format(state))
+            except HeliosError as error:
+                self._drop_sql()
+                if error.sqlstate == WriteGone.sqlstate:
+                    raise WriteGone(error.message, hint=error.hint) from error
+                raise NodeUnreachable(f"{self.address}: {error.message}") from error
 
     def status(self) -> Mapping[str, Any]:
         """The node's ``/status``.
@@ -246,8 +267,8 @@ class NodeClient:
         )
 
 
-def _lsn(text: str | None) -> Lsn:
+def _state(text: str | None) -> Token:
     try:
-        return Lsn.parse(text) if text is not None else Lsn(0)
+        return Token.parse(text or "")
     except ValueError as error:
         raise NodeUnreachable(str(error)) from error

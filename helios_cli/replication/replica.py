@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from helios_cli.engine.types import Lsn
+from helios_cli.engine.types import Lsn, Token
 from helios_cli.replication.config import ReplicaConfig
 from helios_cli.replication.node_client import NodeClient, NodePosition
 from helios_cli.replication.pool import ConnectionPool
@@ -98,6 +98,8 @@ class Replica:
         self.pool = ConnectionPool(self.client.target(), config.connection_pool_size)
         self.found = Findings()
         self.applied = Lsn(0)
+        self.state = Token(Lsn(0))
+        """What its readers see: that LSN with its term."""
         self.lag_ms = 0.0
         self.lag_bytes = 0
         self.latency_ms = 0.0
@@ -130,7 +132,7 @@ class Replica:
 
     def at(self, position: NodePosition) -> None:
         """It said where it is."""
-        self.applied = position.lsn
+        self.applied, self.state = position.lsn, position.state
         self.answered_at_s = position.at_s
         before = self.latency_ms
         weight = LATENCY_WEIGHT if before else 1.0

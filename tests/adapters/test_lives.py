@@ -10,6 +10,10 @@ import pytest
 from support.inner_node import InnerNode
 from support.node_process import wait_until
 
+from helios_cli.engine.types import Lsn, Token
+from helios_cli.replication import ReplicaConfig, WriteGone
+from helios_cli.replication.node_client import NodeClient
+
 
 def live_again(node: InnerNode) -> None:
     before = node.node.database
@@ -29,6 +33,29 @@ def test_the_next_life_has_what_was_committed_in_the_last(tmp_path: Path) -> Non
                     client.execute("SELECT 1")
             with node.connect() as client:
                 assert client.execute("SELECT count(*) FROM t").fetchone() == (life + 1,)
+
+
+def test_a_program_is_told_that_a_state_was_given_up(tmp_path: Path) -> None:
+    with InnerNode(tmp_path) as node:
+        address = f"127.0.0.1:{node.port}"
+        config = ReplicaConfig(primary_address=address, user="postgres")
+        client = NodeClient(address, config)
+        with node.connect() as writer:
+            writer.execute("CREATE TABLE t (a int PRIMARY KEY)")
+        had = client.position().state
+        assert had.term is not None and had.lsn == node.node.pipeline.committed_lsn
+        # Each life of a node that is alone is another term, which goes on from where the last one ended.
+        client.close()
+        live_again(node)
+        client = NodeClient(address, config)
+        now = client.position().state
+        assert now.term is not None and now.term > had.term and now.lsn > had.lsn
+        client.check_shows(had)
+        with pytest.raises(WriteGone, match="the cluster went on without it"):
+            client.check_shows(Token(Lsn(now.lsn + 10_000), had.term))
+        client.check_shows(now)
+        assert not client.position().is_standby
+        client.close()
 
 
 def test_no_connection_outlives_its_life(tmp_path: Path) -> None:

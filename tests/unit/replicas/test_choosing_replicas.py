@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import pytest
 
-from helios_cli.engine.types import Lsn
+from helios_cli.engine.types import Lsn, Token
 from helios_cli.replication import (
     ConsistencyManager,
     LagMonitor,
@@ -18,6 +18,7 @@ from helios_cli.replication import (
     LoadBalancingStrategy,
     NoHealthyReplicas,
 )
+from helios_cli.replication.consistency import shows
 from helios_cli.replication.lag import PrimaryClock, percentile
 
 
@@ -105,6 +106,43 @@ def test_a_session_needs_its_newest_write() -> None:
     assert sessions.can_read("other", 0)
     sessions.forget("s")
     assert sessions.can_read("s", 0)
+
+
+@pytest.mark.parametrize(
+    ("state", "wanted", "known"),
+    [
+        ("0/5@2-a", "0/5@2-a", True),
+        ("0/4@2-a", "0/5@2-a", False),
+        ("0/5", "0/5@2-a", True),
+        ("0/5@2-a", "0/5", True),
+        ("0/9@3-b", "0/5@2-a", None),
+        ("0/9@2-b", "0/5@2-a", None),
+        ("0/4@3-b", "0/5@2-a", False),
+        ("0/9@2-a", "0/5@3-b", False),
+    ],
+)
+def test_what_a_replica_shows(state: str, wanted: str, known: bool | None) -> None:
+    assert shows(Token.parse(state), Token.parse(wanted)) is known
+    sessions = ConsistencyManager()
+    sessions.record_write("s", Token.parse(wanted))
+    assert sessions.can_read("s", Token.parse(state)) is (known is True)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "newest"),
+    [
+        ("0/5@2-a", "0/7@2-a", "0/7@2-a"),
+        ("0/7@2-a", "0/5@2-a", "0/7@2-a"),
+        ("0/7@2-a", "0/5@3-b", "0/5@3-b"),
+        ("0/5@3-b", "0/7@2-a", "0/5@3-b"),
+        ("0/7", "0/5@3-b", "0/7@3-b"),
+    ],
+)
+def test_a_newer_term_counts_before_a_higher_lsn(first: str, second: str, newest: str) -> None:
+    sessions = ConsistencyManager()
+    for text in (first, second):
+        sessions.record_write("s", Token.parse(text))
+    assert str(sessions.required("s")) == newest
 
 
 def test_sessions_end_after_their_last_use() -> None:

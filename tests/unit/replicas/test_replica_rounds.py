@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from support.node_process import wait_until
 
-from helios_cli.engine.types import Lsn
+from helios_cli.engine.types import Lsn, Term, Token
 from helios_cli.replication import (
     LoadBalancingStrategy,
     NodeUnreachable,
@@ -23,6 +23,7 @@ from helios_cli.replication import (
     ReplicasBehind,
     ReplicationError,
     UnknownReplica,
+    WriteGone,
 )
 from helios_cli.replication import manager as manager_module
 from helios_cli.replication import replica as replica_module
@@ -43,6 +44,9 @@ class World:
         self.down: set[str] = set()
         self.cluster: dict[str, str] = {}
         self.term: Counter[str] = Counter()
+        self.log_term: defaultdict[str, Term | None] = defaultdict(lambda: None)
+        self.fork = 0
+        """Up to there a newer term has the log of the one before."""
         self.sessions: Counter[str] = Counter()
         self.round_trip_ms: dict[str, float] = {}
         self.follows: dict[str, bool] = {}
@@ -72,7 +76,14 @@ class Talker:
             raise NodeUnreachable(f"{self.address}: connection refused")
         is_standby = world.role.get(self.address, "standby") == "standby"
         trip = world.round_trip_ms.get(self.address, 1.0)
-        return NodePosition(is_standby, Lsn(world.lsn[self.address]), trip, time.time())
+        return NodePosition(
+            is_standby, Token(Lsn(world.lsn[self.address]), world.log_term[self.address]), trip, time.time()
+        )
+
+    def check_shows(self, state: Token) -> None:
+        self.world.orders.append(("check", self.address))
+        if state.lsn > self.world.fork:
+            raise WriteGone("the cluster went on without it")
 
     def status(self) -> Mapping[str, Any]:
         world, address = self.world, self.address
@@ -234,6 +245,34 @@ def test_a_session_reads_its_writes(world: World, manage: Manage) -> None:
     manager.record_write("s", 10_000)
     with pytest.raises(ReplicasBehind):
         manager.get_replica_for_read_with_session("s")
+
+
+def test_a_session_knows_the_term_of_its_writes(world: World, manage: Manage) -> None:
+    old, new = Term(4, 44), Term(5, 55)
+    world.log_term.update({PRIMARY: old, ONE: old, TWO: old})
+    world.lsn.update({PRIMARY: 500, ONE: 300, TWO: 300})
+    world.fork = 400
+    manager = manage()
+    manager.record_write("lost", Token(Lsn(500), old))
+    manager.record_write("kept", Token(Lsn(350), old))
+    # Another leads, which has gone on from 400: the same LSNs are other states.
+    world.lsn.update({ONE: 600, TWO: 600})
+    world.log_term.update({ONE: new, TWO: None})
+    world.down.add(TWO)
+    manager.check_now()
+    assert manager.get_replica_for_read_with_session("kept") == ONE
+    assert manager.consistency.required("kept") == Token(Lsn(350), new)
+    assert manager.get_replica_for_read_with_session("kept") == ONE
+    assert world.orders == [("check", ONE)], "a node is asked once"
+    with pytest.raises(WriteGone):
+        manager.get_replica_for_read_with_session("lost")
+    assert manager.get_replica_for_read_with_session("lost") == ONE, "that is said once"
+    # One that still has the log of the old term does not show what was written in the new one.
+    manager.record_write("kept", Token(Lsn(510), new))
+    world.log_term[ONE] = old
+    manager.check_now()
+    with pytest.raises(ReplicasBehind):
+        manager.get_replica_for_read_with_session("kept")
 
 
 def test_sessions_do_not_matter_when_they_are_off(world: World, manage: Manage) -> None:
