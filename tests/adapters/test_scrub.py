@@ -137,6 +137,26 @@ def test_a_node_alone_keeps_the_alarm(tmp_path: Path, monkeypatch: pytest.Monkey
         wait_until(lambda: node.node.scrub.alarms() == [], "no page is damaged", SETTLED_S)
 
 
+def test_a_repair_that_is_tried_again_does_not_search_the_log_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[set[int]] = []
+
+    def nothing(_: object, wanted: dict[int, int]) -> dict[int, bytes]:
+        asked.append(set(wanted))
+        return {}
+
+    monkeypatch.setattr(page_repair, "in_log", nothing)
+    with InnerNode(tmp_path) as node:
+        fill(node)
+        rot(node, ROTTEN)
+        scrubbed(node)
+        run(node, node.node.scrub._again())
+        assert asked == [{ROTTEN}] and node.node.scrub.state.bad == (ROTTEN,)
+        rot(node, ROTTEN + 5)
+        assert scrubbed(node)["pages_bad"] == 2 and asked[1:] == [{ROTTEN, ROTTEN + 5}]
+
+
 def test_a_node_alone_repairs_from_its_log(tmp_path: Path) -> None:
     with InnerNode(tmp_path) as node:
         fill(node)

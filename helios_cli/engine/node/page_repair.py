@@ -18,6 +18,7 @@ from helios_cli.engine.log.checksum import page_hash
 from helios_cli.engine.node.copy_source import pages_frame
 from helios_cli.engine.node.page_check import settled
 from helios_cli.engine.node.peer_link import PeerLink, introduce, reach
+from helios_cli.engine.node.readers import Workers
 from helios_cli.engine.replication import copying
 from helios_cli.engine.storage.applier import WalApplier
 from helios_cli.engine.storage.database import Commit
@@ -68,8 +69,13 @@ class Found:
             self.sources.append(source)
 
 
-async def find_images(replication: Replication, wanted: Mapping[int, int]) -> Found:
-    """Look for the pages that have these hashes: at the other nodes, then in this node's log."""
+async def find_images(
+    replication: Replication, wanted: Mapping[int, int], workers: Workers, searched: set[tuple[int, int]]
+) -> Found:
+    """Look for the pages that have these hashes: at the other nodes, then in this node's log.
+
+    ``searched`` are pages and hashes that the log does not have, nor will have; it grows by what is not found.
+    """
     found = Found(wanted)
     for name, host, port in _others(replication):
         if not found.missing:
@@ -84,10 +90,12 @@ async def find_images(replication: Replication, wanted: Mapping[int, int]) -> Fo
             if found.missing:
                 found.problems.append(f"node {name} has other bytes there")
     if found.missing:
-        node = replication.node
-        log, missing = node.store.log, found.missing
-        found.take("the log", await node.engine.read_workers.call(lambda: in_log(log, {n: wanted[n] for n in missing})))
+        log = replication.node.store.log
+        sought = {number: wanted[number] for number in found.missing if (number, wanted[number]) not in searched}
+        if sought:
+            found.take("the log", await workers.call(lambda: in_log(log, sought)))
         if found.missing:
+            searched.update((number, wanted[number]) for number in found.missing)
             found.problems.append("the log does not reach back that far")
     return found
 

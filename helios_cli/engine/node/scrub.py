@@ -53,6 +53,7 @@ class Scrub:
         """Of the scrub that was asked for; None: what the settings say."""
         self._not_before = float("-inf")
         self._told: tuple[int, ...] = ()
+        self._not_in_log: set[tuple[int, int]] = set()
         self.pages_read = 0
         self.running = False
         self.state = load_scrub(node.store.files, node.store.control_dir)
@@ -168,6 +169,7 @@ class Scrub:
     async def _whole(self) -> None:
         loop = self._node.engine.loop
         self._wanted = False
+        self._not_in_log.clear()
         await self._keep()
         began = loop.time()
         first = 1
@@ -267,7 +269,8 @@ class Scrub:
     async def _repaired(self, wrong: Sequence[int]) -> tuple[list[str], list[str]]:
         """Where images came from that are in place now, and why others are not."""
         table = self._node.database.checksums
-        found = await find_images(self._node.replication, {number: table.hash_of(number) for number in wrong})
+        wanted = {number: table.hash_of(number) for number in wrong}
+        found = await find_images(self._node.replication, wanted, self._workers, self._not_in_log)
         if found.images:
             await put_images(self._node, self._opened_applier(), found.images)
             # Readers find them now, and the disk has them behind the next checkpoint: now, or later by itself.
