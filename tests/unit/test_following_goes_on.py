@@ -63,7 +63,7 @@ def test_the_beat_goes_on_after_an_error_nobody_foresaw(monkeypatch: pytest.Monk
         node: Any = object.__new__(Replication)
         node.node = SimpleNamespace(engine=told)
 
-        async def beat_once() -> None:
+        def beat_once() -> None:
             if told.errors:
                 again.set()
             raise ZeroDivisionError("a bug")

@@ -99,8 +99,7 @@ class Admin:
             raise SqlError(
                 f"node {node_id} still follows this primary", sqlstate="55006", hint="Stop it first, then remove it."
             )
-        leading.unwanted.add(node_id)
-        leading.reconcile()
+        leading.remove(node_id)
         replication.slots.release(node_id)
         return {"result": f"node {node_id} is removed from the cluster"}
 

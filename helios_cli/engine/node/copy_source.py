@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.log.checksum import ChecksumTable
@@ -19,7 +21,7 @@ from helios_cli.engine.node.peer_link import PeerLink, PeerRefused
 from helios_cli.engine.replication import copying, messages
 from helios_cli.engine.types import PAGE_SIZE, Lsn
 from helios_cli.engine.wire import peer
-from helios_cli.engine.wire.peer import Kind
+from helios_cli.engine.wire.peer import Kind, PeerProtocolError
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.node import Node
@@ -30,6 +32,12 @@ HELD_S: Final = 60.0
 """How long the log is held for a copy whose connection was cut: it may come back and go on."""
 
 HELD_POLL_S: Final = 0.5
+ROOM_S: Final = 30.0
+"""How long a copy waits for the other node to take what was sent."""
+
+ROOM_POLL_S: Final = 1.0
+"""How soon it is noticed that the other node has gone meanwhile."""
+
 CHECKPOINT_S: Final = 2.0
 """How long a copy waits for a new checkpoint to begin at: shorter than the other node waits for its first word."""
 
@@ -75,8 +83,9 @@ async def _give(node: Node, link: PeerLink, hello: messages.Hello) -> Lsn:
     text = config.to_bytes().decode() if config is not None else ""
     snapshot = copying.Snapshot(start, table.pages, node.store.timeline.history, checkpoint, text, config_end)
     link.send(Kind.SNAPSHOT, snapshot.to_body())
-    for encoded in await node.engine.read_workers.call(lambda: _hashes(node, table)):
-        link.write(encoded)
+    for encoded in _hashes(node, table):
+        link.write(await node.engine.read_workers.call(encoded))
+        await _room(link)
     while True:
         frame = await link.receive(Kind.WANT_PAGES, Kind.SNAPSHOT_END)
         if frame.kind is Kind.SNAPSHOT_END:
@@ -101,10 +110,35 @@ def _table(node: Node) -> tuple[Lsn, ChecksumTable]:
     raise PeerRefused("the checksums of the last checkpoint cannot be read", sqlstate="XX001")
 
 
-def _hashes(node: Node, table: ChecksumTable) -> list[bytes]:
-    """The HASHES frames, made on a worker thread: 8 bytes a page."""
-    term = node.replication.term()
-    return [peer.encode_frame(Kind.HASHES, term, body) for body in copying.hashes_bodies(table.hashes())]
+def _hashes(node: Node, table: ChecksumTable) -> Iterator[Callable[[], bytes]]:
+    """The HASHES frames, 8 bytes a page; each is to be made on a worker thread."""
+    for first in range(1, table.pages + 1, copying.HASHES_MAX):
+        yield partial(_hashes_frame, node, table, first)
+
+
+def _hashes_frame(node: Node, table: ChecksumTable, first: int) -> bytes:
+    body = copying.hashes_body(first, table.some_hashes(first, copying.HASHES_MAX))
+    return peer.encode_frame(Kind.HASHES, node.replication.term(), body)
+
+
+async def _room(link: PeerLink) -> None:
+    """Wait until the other node has taken most of what was sent: a large table of hashes is not kept in memory for it.
+
+    Raises:
+        PeerProtocolError: it has gone, or takes nothing.
+    """
+    room = asyncio.Event()
+    link.on_room = room.set
+    try:
+        async with asyncio.timeout(ROOM_S):
+            while not link.writable and not link.closed:
+                room.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(room.wait(), ROOM_POLL_S)
+    except TimeoutError:
+        raise PeerProtocolError(f"the node that copies has taken nothing for {ROOM_S:.0f} s") from None
+    if link.closed:
+        raise PeerProtocolError("the node that copies has gone")
 
 
 def pages_frame(node: Node, numbers: tuple[int, ...]) -> bytes:

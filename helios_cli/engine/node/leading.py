@@ -120,13 +120,26 @@ class Leading:
         Raises:
             PromotionRefused: the lead is being given away, and nobody would know of the wish.
         """
+        self._refuse_while_holding()
+        self.wanted.update(fields)
+        self.reconcile()
+
+    def remove(self, node_id: str) -> None:
+        """Take a member out of the cluster.
+
+        Raises:
+            PromotionRefused: the lead is being given away, and nobody would know of the wish.
+        """
+        self._refuse_while_holding()
+        self.unwanted.add(node_id)
+        self.reconcile()
+
+    def _refuse_while_holding(self) -> None:
         if self._holding:
             raise PromotionRefused(
                 "the primary is giving the lead away: the cluster's configuration is not changed now",
                 hint="Ask again, of the new primary.",
             )
-        self.wanted.update(fields)
-        self.reconcile()
 
     def after(self, mode: SyncMode, lsn: Lsn, done: Callable[[], None], session: Session) -> None:
         """Call back, never at once, when ``lsn`` is where another mode than the cluster's would have it.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -77,11 +77,9 @@ class Snapshot:
         return cls(Lsn(start), db_pages, history, Lsn(at), content["config"], Lsn(config_end))
 
 
-def hashes_bodies(hashes: Sequence[int]) -> Iterator[bytes]:
-    """HASHES: those of all pages from page 1 on, as many frames as they take; none for an empty database."""
-    for at in range(0, len(hashes), HASHES_MAX):
-        part = hashes[at : at + HASHES_MAX]
-        yield _HASHES.pack(at + 1) + struct.pack(f"<{len(part)}Q", *part)
+def hashes_body(first: int, hashes: Sequence[int]) -> bytes:
+    """HASHES: those of the pages from page ``first`` on, at most HASHES_MAX; an empty database has none to send."""
+    return _HASHES.pack(first) + struct.pack(f"<{len(hashes)}Q", *hashes)
 
 
 def read_hashes(body: bytes) -> tuple[int, tuple[int, ...]]:
