@@ -33,7 +33,7 @@ def test_from_every_record_on(lacking: int) -> None:
         recent.append(Lsn(start), batch)
         start += len(batch)
     since = Lsn(sum(map(len, made[:lacking])))
-    assert b"".join(recent.since(since)) == b"".join(made[lacking:])
+    assert recent.since(since, 1 << 20) == b"".join(made[lacking:])
 
 
 def test_what_lies_inside_a_record_is_refused() -> None:
@@ -41,4 +41,15 @@ def test_what_lies_inside_a_record_is_refused() -> None:
     recent = RecentRecords(Lsn(0))
     recent.append(Lsn(0), first + second)
     with pytest.raises(PeerProtocolError, match="no record begins"):
-        recent.since(Lsn(len(first) + 8))
+        recent.since(Lsn(len(first) + 8), 1 << 20)
+
+
+def test_as_many_as_one_frame_takes() -> None:
+    made = tuple(records(5))
+    recent = RecentRecords(Lsn(0))
+    for number, data in enumerate(made):
+        recent.append(Lsn(sum(map(len, made[:number]))), data)
+    room = len(made[0] + made[1])
+    assert recent.since(Lsn(0), room) == made[0] + made[1]
+    assert recent.since(Lsn(0), room - 1) == made[0]
+    assert recent.since(Lsn(room), 1) == made[2], "one at least"

@@ -250,11 +250,6 @@ class Commits(Threads):
         if level is None:
             self.awaited_seq = commit.seq
             commit.waiters.append(done)
-        elif level != "off":
-            session.floor_seq = commit.seq
-        else:
-            session.floor_seq = commit.seq
-            session.later(done)
         if commit.data:
             pipeline.submit(commit)
         else:
@@ -264,11 +259,23 @@ class Commits(Threads):
                 self.engine.queue.hand_over()
         finally:
             pipeline.settle()
-        if level is not None and level != "off":
-            when_reached = self.engine.when_reached
-            assert when_reached is not None
-            self.awaits_level = True
-            when_reached(LEVELS[level], commit.lsn_end, lambda: self._reached(done), session)
+        if level is not None:
+            self.await_level(level, commit, done)
+
+    def await_level(self, level: str, commit: Commit, done: Callable[[], None]) -> None:
+        """Call back, never at once, when a commit whose record is made is where ``synchronous_commit`` wants it.
+
+        The session's own queries wait until it is committed by the cluster's mode.
+        """
+        session = self.session
+        session.floor_seq = commit.seq
+        if level == "off":
+            session.later(done)
+            return
+        when_reached = self.engine.when_reached
+        assert when_reached is not None
+        self.awaits_level = True
+        when_reached(LEVELS[level], commit.lsn_end, lambda: self._reached(done), session)
 
     def _reached(self, done: Callable[[], None]) -> None:
         self.awaits_level = False

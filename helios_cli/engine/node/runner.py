@@ -44,9 +44,12 @@ class Runner(Reads):
         session.check_may_write(portal.plan)
         if _makes_temporary(portal.plan):
             session.own_connection()
-        if portal.plan.groupable and session.commit_level() is None and self._is_inline(portal.plan):
+        if portal.plan.groupable and self._is_inline(portal.plan):
             self.queued = write = GroupWrite(portal.plan, portal.binds, lambda write: self._grouped(portal, write))
             write.claim = portal.claim
+            level = session.commit_level()
+            if level is not None:
+                write.when_made = lambda commit: self.await_level(level, commit, lambda: write.done(write))
             self.engine.queue.submit(write)
             session.arm_timeouts(lock=True)
             return False

@@ -73,8 +73,8 @@ class RecentRecords:
             self._records.clear()
             self._size = 0
 
-    def since(self, lsn: Lsn) -> Iterator[bytes]:
-        """The records from ``lsn`` on, where one must begin.
+    def since(self, lsn: Lsn, max_bytes: int) -> bytes:
+        """The records from ``lsn`` on, where one must begin: up to ``max_bytes``, but what was appended at once whole.
 
         Raises:
             PeerProtocolError: ``lsn`` lies inside a record.
@@ -84,7 +84,11 @@ class RecentRecords:
             if start + len(data) <= lsn:
                 break
             behind.append(data if start >= lsn else data[_boundary(data, lsn - start) :])
-        return reversed(behind)
+        size, taken = 0, list[bytes]()
+        while behind and (not taken or size + len(behind[-1]) <= max_bytes):
+            taken.append(behind.pop())
+            size += len(taken[-1])
+        return b"".join(taken)
 
 
 def _boundary(data: bytes, offset: int) -> int:
@@ -147,14 +151,10 @@ class WalStreamer:
                 self._read_log()
                 return
             try:
-                missing = recent.since(self.sent)
+                self._send(recent.since(self.sent, CHUNK_BYTES))
             except PeerProtocolError as error:
                 self.link.fail(error)
                 return
-            for data in missing:
-                self._send(data)
-                if not self.link.writable:
-                    break
 
     def _send(self, data: bytes) -> None:
         replicator = self.replicator

@@ -53,13 +53,15 @@ UNDONE: Final = frozenset(
 class GroupWrite:
     """One autocommit write of one session, waiting to run in a group."""
 
-    __slots__ = ("alone", "binds", "cancelled", "changes", "claim", "done", "error", "plan", "rows")
+    __slots__ = ("alone", "binds", "cancelled", "changes", "claim", "done", "error", "plan", "rows", "when_made")
 
     def __init__(self, plan: Plan, binds: Sequence[Any], done: Callable[[GroupWrite], None]) -> None:
         self.plan = plan
         self.binds = binds
         self.done = done
         """Called on the loop when the outcome is committed; ``error``, ``changes`` and ``rows`` tell it."""
+        self.when_made: Callable[[Commit], None] | None = None
+        """Called instead, as soon as the commit is made, for a session that waits for more or less than the others."""
         self.claim: Claim | None = None
         """The name under which it is done only once; None: it has none."""
         self.changes = 0
@@ -264,8 +266,13 @@ class WriterQueue:
         if commit is None:
             self.pipeline.after_latest(lambda: _finish(group))
             return
-        commit.waiters.append(lambda: _finish(group))
+        apart = [write for write in group if write.when_made is not None and write.error is None]
+        alike = [write for write in group if write not in apart] if apart else group
+        commit.waiters.append(lambda: _finish(alike))
         self.pipeline.submit(commit)
+        for write in apart:
+            assert write.when_made is not None
+            write.when_made(commit)
 
     def _run_apart(self, group: list[GroupWrite]) -> None:
         """Who is small must not fail because of who is not: back to the head of the queue, each alone."""
