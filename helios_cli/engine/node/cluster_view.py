@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from helios_cli.engine.node.clock import SystemClock
+from helios_cli.engine.node.peer_link import Identity
+from helios_cli.engine.replication import messages
 from helios_cli.engine.replication.config import ClusterConfig, Member
 from helios_cli.engine.replication.lag import lag_cause
 from helios_cli.engine.replication.view import (
@@ -79,6 +81,27 @@ def cluster_view(replication: Replication) -> ClusterView:
     )
 
 
+class _Face(TypedDict):
+    """The fields of a view that say which node it is and where."""
+
+    node_id: str
+    host: str
+    pg_port: int
+    native_port: int
+    http_port: int
+
+
+def _face(known: Identity | messages.Hello | Member) -> _Face:
+    """What everybody says of itself."""
+    return {
+        "node_id": known.node_id,
+        "host": known.host,
+        "pg_port": known.pg_port,
+        "native_port": known.native_port,
+        "http_port": known.http_port,
+    }
+
+
 def _gaps(config: ClusterConfig) -> tuple[GapView, ...]:
     return tuple(
         GapView(
@@ -141,27 +164,16 @@ def _local(replication: Replication, now: int) -> NodeView:
     own = replication.identity()
     config = replication.agreed_config
     view = NodeView(
-        node_id=own.node_id,
+        **_face(own),
         role=own.role,
         mode=config.mode.value if replication.is_leading else own.mode,
-        host=own.host,
-        pg_port=own.pg_port,
-        native_port=own.native_port,
-        http_port=own.http_port,
         is_local=True,
         connected=True,
         state=STREAMING,
         in_sync=own.node_id in config.in_sync,
         term=replication.term().number,
-        written=Lsn(0),
         flushed=node.store.log.flushed,
-        applied=Lsn(0),
         committed=node.pipeline.committed_lsn,
-        db_checksum=0,
-        lag_bytes=0,
-        lag_ms=0.0,
-        round_trip_ms=0.0,
-        connected_since_us=0,
         heard_us=now,
     )
     following = replication.following
@@ -235,14 +247,9 @@ def _standby(replication: Replication, streamer: WalStreamer, now: int) -> NodeV
     lag_ms = lag_of(progress.applied, end, now)
     silent = now - streamer.heard_us > SILENT_US
     return NodeView(
-        node_id=hello.node_id,
+        **_face(hello),
         role=hello.role,
         mode=hello.mode,
-        host=hello.host,
-        pg_port=hello.pg_port,
-        native_port=hello.native_port,
-        http_port=hello.http_port,
-        is_local=False,
         connected=True,
         state=_state(True, silent, streamer.live),
         in_sync=hello.node_id in replication.agreed_config.in_sync,
@@ -250,7 +257,6 @@ def _standby(replication: Replication, streamer: WalStreamer, now: int) -> NodeV
         written=progress.written,
         flushed=progress.flushed,
         applied=progress.applied,
-        committed=Lsn(0),
         db_checksum=streamer.db_checksum,
         lag_bytes=lag,
         lag_ms=lag_ms,
@@ -296,7 +302,6 @@ def _upstream(replication: Replication, now: int) -> NodeView | None:
         pg_port=upstream.pg_port,
         native_port=replication.role.primary_port,
         http_port=upstream.http_port,
-        is_local=False,
         connected=upstream.connected,
         state=_state(upstream.connected, now - upstream.heard_us > SILENT_US, True),
         in_sync=upstream.node_id in replication.agreed_config.in_sync,
@@ -307,9 +312,6 @@ def _upstream(replication: Replication, now: int) -> NodeView | None:
         committed=upstream.committed,
         # Its records say what its database's checksum was behind each of them.
         db_checksum=checksum if applied == upstream.end else 0,
-        lag_bytes=0,
-        lag_ms=0.0,
-        round_trip_ms=0.0,
         connected_since_us=upstream.connected_since_us,
         heard_us=upstream.heard_us,
     )
@@ -330,14 +332,9 @@ def _absent(replication: Replication, member: Member, primary_id: str, now: int)
     end = replication.replicator.recent.end
     heard = replication.heard_at.get(member.node_id)
     return NodeView(
-        node_id=member.node_id,
+        **_face(member),
         role=_absent_role(member, primary_id),
         mode=member.mode,
-        host=member.host,
-        pg_port=member.pg_port,
-        native_port=member.native_port,
-        http_port=member.http_port,
-        is_local=False,
         connected=False,
         state=DISCONNECTED if replication.is_leading else UNKNOWN,
         in_sync=member.node_id in replication.agreed_config.in_sync,
@@ -345,12 +342,8 @@ def _absent(replication: Replication, member: Member, primary_id: str, now: int)
         written=flushed,
         flushed=flushed,
         applied=flushed,
-        committed=Lsn(0),
-        db_checksum=0,
         lag_bytes=max(0, end - flushed) if slot is not None else 0,
         lag_ms=replication.log_clock.lag_ms(flushed, end, now) if slot is not None else 0.0,
-        round_trip_ms=0.0,
-        connected_since_us=0,
         heard_us=now - round((replication.now() - heard) * 1e6) if heard is not None else 0,
         lag_known=slot is not None,
         catch_up_s=None,

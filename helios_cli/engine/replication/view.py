@@ -17,7 +17,7 @@ UNKNOWN: Final = "unknown"
 """The local node neither follows it nor is followed by it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeView:
     """One data node. What is not known is empty or 0."""
 
@@ -30,7 +30,7 @@ class NodeView:
     pg_port: int
     native_port: int
     http_port: int
-    is_local: bool
+    is_local: bool = False
     connected: bool
     """Whether a stream runs between it and the local node; True for the local node itself."""
     state: str
@@ -38,22 +38,22 @@ class NodeView:
     in_sync: bool
     """Whether its copy counts for the mode's rule."""
     term: int
-    written: Lsn
+    written: Lsn = Lsn(0)
     """Received (on the primary: behind its last record)."""
-    flushed: Lsn
-    applied: Lsn
-    committed: Lsn
+    flushed: Lsn = Lsn(0)
+    applied: Lsn = Lsn(0)
+    committed: Lsn = Lsn(0)
     """What it shows to readers; for others than the local node only when it is the node that is followed."""
-    db_checksum: int
+    db_checksum: int = 0
     """Checksum of the database at ``applied``; 0 where it is not known."""
-    lag_bytes: int
+    lag_bytes: int = 0
     """From what it has applied to the primary's end of the log."""
-    lag_ms: float
+    lag_ms: float = 0.0
     """Age of the newest thing it lacks; 0.0 when it lacks nothing."""
-    round_trip_ms: float
-    connected_since_us: int
+    round_trip_ms: float = 0.0
+    connected_since_us: int = 0
     """Microseconds since 1970-01-01 UTC; 0 when there is no stream."""
-    heard_us: int
+    heard_us: int = 0
     """When it was last heard of; 0: never by this process."""
     lag_known: bool = True
     """Whether ``lag_bytes`` tells anything: not while nobody knows how far the primary, or the node, has come."""
