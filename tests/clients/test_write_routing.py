@@ -395,7 +395,8 @@ def test_the_primary_dies_within_a_transaction(own_pair: Callable[..., Pair]) ->
 
 
 def test_the_outcome_is_unknown_when_the_primary_dies_over_a_commit(own_pair: Callable[..., Pair]) -> None:
-    both = own_pair()
+    """And nobody leads in time to ask."""
+    both = own_pair("sync", "--set", "replication.forward_timeout=2s")
     with both.standby.connect() as block, both.standby.connect() as alone, both.standby.connect() as other:
         block.execute("CREATE TABLE t (a int)")
         alone.execute("INSERT INTO t VALUES (0)")

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from helios_cli.engine.node.session import Session
 
 VARIABLE: Final = "helios.write_id"
+SET: Final = f"SET {VARIABLE} = '"
+"""How a standby names a write that it takes to the primary; the name and a quote follow."""
+
+_OF_THE_WRITE: Final = ("21", "22", "23", "NH")
+"""Classes of errors of a write that was looked for, and not found, before it was run."""
 
 
 class WriteIdReused(SqlError):
@@ -73,7 +78,7 @@ class Claim:
         if done.tag is None:
             self.error = WriteGivenUp(
                 f"the write {self.write_id.name} was given up",
-                detail="helios_write_outcome() has said of it that it is not done.",
+                detail="It was told to be not done, or its client has gone on to a later one.",
                 hint="Send it under another id if it is to be done.",
             )
         elif done.statement != self._fingerprint:
@@ -184,6 +189,21 @@ def refuse_repeated_block(session: Session, connection: apsw.Connection) -> None
             f"the transaction {claim.write_id.name} is committed already",
             hint="Send ROLLBACK and go on: nothing of it is to be done again.",
         )
+
+
+def after_loss(error: HeliosError) -> HeliosError:
+    """What an error says of a statement that was sent before, to a primary that was lost over it.
+
+    Unless it comes of running the statement, nobody has looked whether it was done the first time.
+    """
+    if error.sqlstate[:2] in _OF_THE_WRITE or isinstance(error, OutcomeUnknown):
+        return error
+    detail = error.message[:1].upper() + error.message[1:].rstrip(".") + "."
+    return OutcomeUnknown(
+        "the primary was lost while it committed: the outcome is unknown",
+        detail=detail,
+        hint="Look whether the change is there before you send it again.",
+    )
 
 
 def _fingerprint(session: Session, portal: Portal) -> bytes:

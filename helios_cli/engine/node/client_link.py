@@ -177,7 +177,7 @@ class ClientLink(asyncio.Protocol, ABC):
         if not self._waiting and session.transaction is not None and not session.idle_since:
             session.went_idle(within=True)
 
-    def _sync_follows(self) -> bool:
+    def sync_follows(self) -> bool:
         """Whether the statement in hand is alone before Sync, and so may commit by itself."""
         data, end = self._next
         return end < len(data) and data[end] == SYNC

@@ -14,11 +14,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from helios_cli.engine.errors import HeliosError, NotServing, TooManyConnections
+from helios_cli.engine.node import claims
 from helios_cli.engine.node.forward_link import ForwardLink, detach
 from helios_cli.engine.node.frontend import Frontend
 from helios_cli.engine.node.peer_link import HANDSHAKE_S, PeerLink, PeerRefused
 from helios_cli.engine.replication.forwarding import EVENT, HOPS_MAX, CancelSession, OpenSession, SessionOpen
 from helios_cli.engine.sql.actions import Prepare
+from helios_cli.engine.types import WriteId
 from helios_cli.engine.wire import backend
 from helios_cli.engine.wire.peer import Frame, Kind
 
@@ -41,6 +43,18 @@ class Forwarded:
     def variable_set(self, name: str, value: str | None) -> None:
         """A parameter has another value; None: its default."""
         self._tell(set=[name, value])
+
+    def named(self, sql: str) -> bool:
+        """A standby gives the next write a name of its own, of which its client is not told. False: it is a query."""
+        session = self._session
+        if not sql.startswith(claims.SET) or session.transaction is not None:
+            return False
+        try:
+            name = str(WriteId.parse(sql[len(claims.SET) : -1]))
+        except ValueError:
+            return False
+        session.variables[claims.VARIABLE] = session.write_id = name
+        return True
 
     def prepared(self, action: Prepare) -> None:
         """PREPARE was run."""

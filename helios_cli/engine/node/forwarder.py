@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
@@ -13,6 +14,7 @@ from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.forward_link import ForwardLink, PrimaryLost, detach
 from helios_cli.engine.node.peer_link import PeerLink
 from helios_cli.engine.replication.forwarding import CancelSession, OpenSession, SessionOpen
+from helios_cli.engine.types import WriteId
 from helios_cli.engine.wire.peer import Kind
 
 if TYPE_CHECKING:
@@ -62,11 +64,22 @@ class QueryForwarder:
         self._opening = 0
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._names: list[WriteId] = []
+        """The last names of writes that are over."""
 
     @property
     def closed(self) -> bool:
         """Whether this node does not forward any more."""
         return self._closing.is_set()
+
+    def name_write(self) -> WriteId:
+        """A name for a write, until :meth:`over`. One goes on where another has ended: so few rows are left of them."""
+        last = self._names.pop() if self._names else WriteId(os.urandom(16), 0, is_last=True)
+        return WriteId(last.client, last.seq + 1, is_last=True)
+
+    def over(self, name: WriteId) -> None:
+        """The write is answered, and not sent again."""
+        self._names.append(name)
 
     # Sessions --------------------------------------------------------------------------------------------------------
 

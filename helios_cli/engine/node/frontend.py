@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from helios_cli.engine.errors import FeatureNotSupported, HeliosError, ProtocolViolation, SqlError
-from helios_cli.engine.node import consistency, fastpath, routing, utility
+from helios_cli.engine.node import claims, consistency, fastpath, routing, utility
 from helios_cli.engine.node.client_link import ClientLink
 from helios_cli.engine.node.engine import INLINE
 from helios_cli.engine.node.planning import LOOP_MAX, plan_apart
@@ -300,6 +300,8 @@ class Frontend(ClientLink):
         if error.severity == "FATAL" or error.severity == "PANIC":
             self.terminate(error)
             return
+        if self.session.repeating:
+            error = claims.after_loss(error)
         self._out.append(backend.error_response(error))
         session = self.session
         session.after_statement = None
@@ -316,6 +318,7 @@ class Frontend(ClientLink):
         self._simple = None
         session.statement_over()
         session.statement_now_us = 0
+        session.repeating = False
         if session.report_lsn and session.transaction is None:
             consistency.report(session)
         self._answered = True
@@ -328,6 +331,10 @@ class Frontend(ClientLink):
     def _on_query(self, sql: str) -> None:
         session = self.session
         if len(sql) > LOOP_MAX and plan_apart(self, sql, None, lambda: self._on_query(sql)):
+            return
+        if session.forwarded is not None and session.forwarded.named(sql):
+            self._out.append(backend.command_complete("SET"))
+            self._ready()
             return
         session.statement_starts(sql)
         session.drop_unnamed()
@@ -462,7 +469,7 @@ class Frontend(ClientLink):
             return
         plan = portal.plan
         transactional = isinstance(plan.action, utility.TRANSACTIONAL) or plan.kind in (Kind.WRITE, Kind.DDL, Kind.COPY)
-        if session.transaction is None and transactional and not self._sync_follows():
+        if session.transaction is None and transactional and not self.sync_follows():
             session.begin(explicit=False)
         self._run_portal(portal, rows_max)
 

@@ -14,12 +14,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.errors import HeliosError, OutcomeUnknown, SerializationFailure
-from helios_cli.engine.node import consistency, relay_start
+from helios_cli.engine.node import claims, consistency, relay_start
 from helios_cli.engine.node.forward_link import ForwardLink, PrimaryLost
 from helios_cli.engine.node.forwarder import QueryForwarder, RoleChanged
 from helios_cli.engine.node.relay_requests import HELD_MAX, RelayRequests, unasked
 from helios_cli.engine.replication.forwarding import EVENT
-from helios_cli.engine.types import Token
+from helios_cli.engine.types import Token, WriteId
 from helios_cli.engine.wire import backend, client
 
 if TYPE_CHECKING:
@@ -41,9 +41,19 @@ class Relay(RelayRequests):
     """Takes the place of the session's own protocol handling until the primary's transaction is over."""
 
     def __init__(
-        self, frontend: Frontend, forwarder: QueryForwarder, message: bytes, again: Callable[[], None]
+        self,
+        frontend: Frontend,
+        forwarder: QueryForwarder,
+        message: bytes,
+        again: Callable[[], None],
+        *,
+        is_single: bool = False,
     ) -> None:
-        """``again`` handles the message in hand here, should this node come to lead before it is sent."""
+        """``again`` handles the message in hand here, should this node come to lead before it is sent.
+
+        With ``is_single`` that is a write that commits by itself: it is named, and sent again should the primary be
+        lost over it.
+        """
         super().__init__(frontend, message)
         self.forwarder = forwarder
         self._again = again
@@ -60,6 +70,13 @@ class Relay(RelayRequests):
         self._paused = False
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
+        own = self.session.write_id
+        self._borrowed = forwarder.name_write() if is_single and own is None else None
+        """A name of this node's."""
+        self._name = WriteId.parse(own) if is_single and own is not None else self._borrowed
+        """Under which the write in hand is done only once; None: it has none, or must not be sent again."""
+        self._until = 0.0
+        """When it is too late to send it again; 0 before it was lost for the first time."""
 
     def begin(self) -> None:
         """Look for a session at the primary; the client's bytes are held meanwhile."""
@@ -91,7 +108,7 @@ class Relay(RelayRequests):
         link.on_data = self._on_data
         link.on_lost = self._lost
         link.on_room = self.session.sink.copy_wants_more
-        queries = self.start.queries(link)
+        queries = self.start.queries(link, named=self._name is not None)
         if queries:
             self._swallow = len(queries)
             link.write(b"".join(map(client.query, queries)))
@@ -114,6 +131,7 @@ class Relay(RelayRequests):
         self.session.engine.forwarded_count += 1
         self.session.disarm_timeouts()
         self.start.leave_transaction()
+        self._unsent_name = self._name
         self._pump()
         self.session.sink.copy_wants_more()
 
@@ -141,12 +159,14 @@ class Relay(RelayRequests):
         elif self._timer is not None:
             self._exit()
         elif self.link is not None and (self._awaiting or self._sent or not self._started):
+            self._name = None
             self.forwarder.cancel(self.link)
         return True
 
     def abort(self) -> None:
         """The client is gone: so is its session at the primary, and what that has not committed."""
         self._over = True
+        self._give_name_back()
         if self._task is not None:
             self._task.cancel()
         if self._timer is not None:
@@ -218,6 +238,9 @@ class Relay(RelayRequests):
                 self._fatal = error
             elif not self._started and self._setup_error is None:
                 self._setup_error = error
+            elif self._started:
+                # The name was not taken.
+                self._name = None
         elif code == _S:
             self._status(message)
         elif code == _Z:
@@ -244,7 +267,7 @@ class Relay(RelayRequests):
             else:
                 self._acknowledgements.clear()
                 self._passed = True
-                out.append(message)
+                out.append(backend.error_response(claims.after_loss(error)) if self.session.repeating else message)
         elif code == _Z:
             self._ready(message)
         else:
@@ -320,6 +343,7 @@ class Relay(RelayRequests):
             for action in self.start.channel_actions:
                 action()
         session.statement_over()
+        session.repeating = False
         consistency.set_gate(session)
         if session.report_lsn:
             consistency.report(session)
@@ -329,6 +353,7 @@ class Relay(RelayRequests):
     def _release(self) -> None:
         """Give up what the relay holds; the link goes back when it is still good."""
         self._over = True
+        self._give_name_back()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -341,6 +366,9 @@ class Relay(RelayRequests):
 
     def _go_local(self) -> None:
         """This node leads now, and nothing has been sent: the message in hand is handled here."""
+        if self._name is not None and (self._until or self._borrowed is None):
+            # It may be done already, and then this node finds it by its name.
+            self.session.put_variable(claims.VARIABLE, str(self._name))
         self._release()
         self.session.disarm_timeouts()
         self.start.bring_back()
@@ -364,7 +392,7 @@ class Relay(RelayRequests):
             return
         undone = self._retired and self._unit is not None and not self.start.in_block and not self._passed
         undone = undone and (fatal is None or fatal.sqlstate != OutcomeUnknown.sqlstate)
-        if not self._started or undone:
+        if not self._started or undone or self._may_repeat():
             self._try_elsewhere()
             return
         if fatal is not None and fatal.sqlstate in _ENDS_IDLE_SESSION:
@@ -379,14 +407,31 @@ class Relay(RelayRequests):
         self.session.disarm_timeouts()
         failed_block = self.start.in_block and not unknown
         self.start.restore(failed=not unknown)
+        if in_hand and self.session.write_id is not None:
+            # Used up, though the primary could not say so.
+            self.session.put_variable(claims.VARIABLE, None)
         if failed_block:
             transaction = self.session.begin(explicit=True)
             transaction.failed = True
             transaction.lost = None if in_hand else error
         self.frontend.relay_lost(bytes(self._held), error if in_hand else None, answered=awaiting)
 
+    def _may_repeat(self) -> bool:
+        """Whether the write in hand, which may be done or not, is sent again under its name."""
+        if self._name is None or self._unit is None or self._passed or not self._ends:
+            return False
+        loop = self.session.engine.loop
+        self._until = self._until or loop.time() + self.forwarder.wait_s()
+        self.session.repeating = True
+        return loop.time() < self._until
+
+    def _give_name_back(self) -> None:
+        if self._borrowed is not None:
+            self.forwarder.over(self._borrowed)
+            self._borrowed = None
+
     def _try_elsewhere(self) -> None:
-        """Nothing was done there: find who leads now, which may be this node."""
+        """Nothing was done there, or it has a name: find who leads now, which may be this node."""
         self.link = None
         self._held[:0] = self._unit or b""
         self._unit = bytearray()

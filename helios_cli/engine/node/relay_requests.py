@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.errors import HeliosError, ProtocolViolation
-from helios_cli.engine.node import relay_start
+from helios_cli.engine.node import claims, relay_start
 from helios_cli.engine.node.forward_link import ForwardLink
+from helios_cli.engine.types import WriteId
 from helios_cli.engine.wire import backend, client, messages
 from helios_cli.engine.wire.limits import LIMITS
 
@@ -52,6 +53,8 @@ class RelayRequests(ABC):
         self._unit: bytearray | None = bytearray()
         """What was sent of the first unit, to do it elsewhere; None when it is too much."""
         self._over = False
+        self._unsent_name: WriteId | None = None
+        """The name of the write in hand, to be told to the primary before it."""
 
     @abstractmethod
     def abort(self) -> None:
@@ -61,7 +64,7 @@ class RelayRequests(ABC):
         """Send on what the client has sent, up to the end of a unit whose answer must be awaited."""
         held = self._held
         at = 0
-        out: list[bytes] = []
+        out = self._first_sent()
         while len(held) - at >= 5 and not self._over:
             code = held[at]
             if self._awaiting and not (self._copying and code in COPY_CODES):
@@ -90,6 +93,14 @@ class RelayRequests(ABC):
             self.link.write(b"".join(out))
         if not self._over:
             del held[:at]
+
+    def _first_sent(self) -> list[bytes]:
+        """What goes before the client's own messages in the same packet: the name of its write."""
+        name, self._unsent_name = self._unsent_name, None
+        if name is None:
+            return []
+        self._swallow += 1
+        return [client.query(f"{claims.SET}{name}'")]
 
     def _keep(self, message: bytes) -> None:
         if self._unit is not None and not self.start.in_block:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
+from helios_cli.engine.node.claims import VARIABLE
 from helios_cli.engine.node.consistency import LEVEL, OWN_VARIABLES
 from helios_cli.engine.node.forward_link import ForwardLink
 from helios_cli.engine.wire.messages import _no_string
@@ -36,8 +37,11 @@ class Start:
         """Bound here, and not known there yet."""
         self.channel_actions: list[Callable[[], None]] = []
 
-    def queries(self, link: ForwardLink) -> list[str]:
-        """What makes the session there as the one here is; empty when it is so already."""
+    def queries(self, link: ForwardLink, *, named: bool) -> list[str]:
+        """What makes the session there as the one here is; empty when it is so already.
+
+        ``named``: the name of the next write is told apart.
+        """
         session = self._session
         queries = []
         if link.owner is not session:
@@ -46,11 +50,13 @@ class Start:
             link.owner = session
             link.statements.clear()
             link.variables = {}
-        values = self.values if self.in_block else session.variables
-        changes = [*_changes(link.variables, _carried(values))]
+        carried = _carried(self.values if self.in_block else session.variables)
+        if named:
+            carried.pop(VARIABLE, None)
+        changes = [*_changes(link.variables, carried)]
         if changes:
             queries.append("; ".join(changes))
-        link.variables = _carried(values)
+        link.variables = carried
         if self.in_block:
             queries.append("; ".join(self._block(link)))
         return queries

@@ -56,6 +56,7 @@ def query(frontend: Frontend, sql: str, again: Again) -> bool:
     if _early(session, sql) and consistency.held(frontend, again):
         return True
     if session.engine.forwarder is not None:
+        is_single = False
         try:
             planned = session.plan(sql)
         except SqlError:
@@ -64,7 +65,8 @@ def query(frontend: Frontend, sql: str, again: Again) -> bool:
         else:
             if not any(_wants_primary(session, plan, 0) for plan, _literals in planned):
                 return _hold_query(frontend, [plan for plan, _literals in planned], again)
-        forward(frontend, client.query(sql), again)
+            is_single = len(planned) == 1 and _commits_by_itself(session, planned[0][0])
+        forward(frontend, client.query(sql), again, is_single=is_single)
         return True
     return _hold_query(frontend, [plan for plan, _literals in session.plan(sql)], again)
 
@@ -96,13 +98,20 @@ def execute(frontend: Frontend, portal: Portal, rows_max: int, again: Again) -> 
     if portal.sent or portal.done or portal.rows is not None or portal.job is not None:
         return False
     if session.engine.forwarder is not None and _wants_primary(session, portal.plan, rows_max):
-        forward(frontend, client.execute(portal.name, rows_max), again)
+        is_single = not rows_max and frontend.sync_follows() and _commits_by_itself(session, portal.plan)
+        forward(frontend, client.execute(portal.name, rows_max), again, is_single=is_single)
         return True
     return _sees_state(session, portal.plan) and consistency.held(frontend, again)
 
 
-def forward(frontend: Frontend, message: bytes, again: Again) -> None:
+def _commits_by_itself(session: Session, plan: Plan) -> bool:
+    return session.transaction is None and plan.kind is Kind.WRITE and not plan.locks_rows
+
+
+def forward(frontend: Frontend, message: bytes, again: Again, *, is_single: bool = False) -> None:
     """Have the primary handle a message, and what follows it, until the transaction is over.
+
+    ``is_single``: it is one write, which commits by itself.
 
     Raises:
         FeatureNotSupported: the transaction has an open cursor here, which could not be read on.
@@ -115,7 +124,7 @@ def forward(frontend: Frontend, message: bytes, again: Again) -> None:
             "a transaction with an open cursor on a standby cannot begin to write",
             hint="Close the cursor first, or write before it is declared: then it is opened at the primary.",
         )
-    relay = Relay(frontend, forwarder, message, again)
+    relay = Relay(frontend, forwarder, message, again, is_single=is_single)
     frontend.relay_begins(relay)
     relay.begin()
 

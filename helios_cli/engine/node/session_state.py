@@ -43,6 +43,8 @@ class SessionState:
 
     let_through = False
     """The statement in hand has waited for all that it had to see."""
+    repeating = False
+    """The statement in hand was lost with a primary before: it may be done already."""
     write_id: str | None = None
     """Under which its next write, or its transaction block, is done only once; None: it has not named it."""
 

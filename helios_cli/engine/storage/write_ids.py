@@ -41,6 +41,7 @@ _KEEP: Final = (
     "INSERT INTO main.helios_write(client, seq, tag, statement, result, touched, written_us) "
     "VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
+_IS_STALE: Final = "SELECT 1 FROM main.helios_write WHERE client = ? AND seq > ? LIMIT 1"
 _FORGET: Final = "DELETE FROM main.helios_write WHERE client = ? AND seq < ?"
 _NEXT: Final = (
     "SELECT client, seq, written_us FROM main.helios_write WHERE (client, seq) > (?, ?) ORDER BY client, seq LIMIT ?"
@@ -96,7 +97,11 @@ class WriteIds:
     def find(self, connection: apsw.Connection, write_id: WriteId) -> Done | None:
         """What a write has come to, as the connection's transaction sees it; None: nothing is known of it."""
         # Reading to the end resets the statement, so that APSW's cache can hand it out again.
-        rows: list[Any] = connection.execute(_FIND, (write_id.client, write_id.seq)).fetchall()
+        binds = (write_id.client, write_id.seq)
+        rows: list[Any] = connection.execute(_FIND, binds).fetchall()
+        if not rows and write_id.is_last:
+            # Its client has gone on, so it has been answered, and late bytes of it are nobody's any more.
+            rows = [(None, None, None)] if connection.execute(_IS_STALE, binds).fetchall() else []
         return Done(*rows[0]) if rows else None
 
     def keep(self, connection: apsw.Connection, write_id: WriteId, done: Done, touched: Touched | None = None) -> None:
@@ -149,6 +154,7 @@ class WriteIds:
                 sqlstate="25001",
                 hint="Ask in autocommit, or helios_write_outcome(id, false), which does not give the write up.",
             )
+        write_id = WriteId(write_id.client, write_id.seq)
         done = self.find(connection, write_id)
         if done is None:
             if not give_up:
