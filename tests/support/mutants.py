@@ -105,7 +105,7 @@ MUTANTS: Final = (
     Mutant(
         "late bytes of an answered write are a new one",
         "storage",
-        "if not rows and write_id.is_last:",
+        "if write_id.is_last and connection.execute(_IS_STALE, key).fetchall():",
         "if False:",
         "tests/adapters/test_sent_again.py",
         "late_attempt",

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from helios_cli.engine.node.session import Session
 
 VARIABLE: Final = "helios.write_id"
-SET: Final = f"SET {VARIABLE} = '"
-"""How a standby names a write that it takes to the primary; the name and a quote follow."""
+NAME: Final = "NAME WRITE "
+"""How a standby names a write that it takes to the primary: a Query of this and the name, which has no answer."""
 
 _OF_THE_WRITE: Final = ("21", "22", "23", "NH")
 """Classes of errors of a write that was looked for, and not found, before it was run."""
@@ -170,9 +170,12 @@ def of_block(session: Session) -> Claim:
 
 def take(session: Session) -> WriteId:
     """The session's name for its next write, which it has no more."""
-    assert session.write_id is not None
-    write_id = WriteId.parse(session.write_id)
-    session.put_variable(VARIABLE, None)
+    write_id = session.write_id
+    assert write_id is not None
+    if VARIABLE in session.variables:
+        session.put_variable(VARIABLE, None)
+    # A standby's name for its client's write is no parameter, so that nobody has to be told of its end.
+    session.write_id = None
     return write_id
 
 
@@ -183,7 +186,7 @@ def refuse_repeated_block(session: Session, connection: apsw.Connection) -> None
         BlockDone: it was. WriteGivenUp, WriteIdReused: see there.
     """
     assert session.write_id is not None
-    claim = Claim(session.engine.write_ids, WriteId.parse(session.write_id), None, None)
+    claim = Claim(session.engine.write_ids, session.write_id, None, None)
     if claim.check(connection):
         raise BlockDone(
             f"the transaction {claim.write_id.name} is committed already",
@@ -204,6 +207,13 @@ def after_loss(error: HeliosError) -> HeliosError:
         detail=detail,
         hint="Look whether the change is there before you send it again.",
     )
+
+
+def failed_again(session: Session, error: HeliosError) -> HeliosError:
+    """The statement that was sent again has failed here: what to tell of it. Its name is used up."""
+    if session.write_id is not None:
+        take(session)
+    return after_loss(error)
 
 
 def _fingerprint(session: Session, portal: Portal) -> bytes:

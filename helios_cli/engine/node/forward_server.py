@@ -45,16 +45,16 @@ class Forwarded:
         self._tell(set=[name, value])
 
     def named(self, sql: str) -> bool:
-        """A standby gives the next write a name of its own, of which its client is not told. False: it is a query."""
-        session = self._session
-        if not sql.startswith(claims.SET) or session.transaction is not None:
+        """A standby names its client's next write, and waits for no answer. False: it is a query."""
+        if not sql.startswith(claims.NAME):
             return False
-        try:
-            name = str(WriteId.parse(sql[len(claims.SET) : -1]))
-        except ValueError:
-            return False
-        session.variables[claims.VARIABLE] = session.write_id = name
+        self._session.write_id = WriteId.parse(sql[len(claims.NAME) :])
         return True
+
+    def unit_over(self) -> None:
+        """ReadyForQuery comes next: a name that was not used up goes with its write."""
+        if claims.VARIABLE not in self._session.variables:
+            self._session.write_id = None
 
     def prepared(self, action: Prepare) -> None:
         """PREPARE was run."""

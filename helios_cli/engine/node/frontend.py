@@ -301,7 +301,7 @@ class Frontend(ClientLink):
             self.terminate(error)
             return
         if self.session.repeating:
-            error = claims.after_loss(error)
+            error = claims.failed_again(self.session, error)
         self._out.append(backend.error_response(error))
         session = self.session
         session.after_statement = None
@@ -321,6 +321,8 @@ class Frontend(ClientLink):
         session.repeating = False
         if session.report_lsn and session.transaction is None:
             consistency.report(session)
+            if session.forwarded is not None:
+                session.forwarded.unit_over()
         self._answered = True
         self._out.append(session.status())
         if session.transaction is not None:
@@ -333,8 +335,7 @@ class Frontend(ClientLink):
         if len(sql) > LOOP_MAX and plan_apart(self, sql, None, lambda: self._on_query(sql)):
             return
         if session.forwarded is not None and session.forwarded.named(sql):
-            self._out.append(backend.command_complete("SET"))
-            self._ready()
+            self._simple = None
             return
         session.statement_starts(sql)
         session.drop_unnamed()

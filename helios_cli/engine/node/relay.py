@@ -19,7 +19,7 @@ from helios_cli.engine.node.forward_link import ForwardLink, PrimaryLost
 from helios_cli.engine.node.forwarder import QueryForwarder, RoleChanged
 from helios_cli.engine.node.relay_requests import HELD_MAX, RelayRequests, unasked
 from helios_cli.engine.replication.forwarding import EVENT
-from helios_cli.engine.types import Token, WriteId
+from helios_cli.engine.types import Token
 from helios_cli.engine.wire import backend, client
 
 if TYPE_CHECKING:
@@ -73,8 +73,10 @@ class Relay(RelayRequests):
         own = self.session.write_id
         self._borrowed = forwarder.name_write() if is_single and own is None else None
         """A name of this node's."""
-        self._name = WriteId.parse(own) if is_single and own is not None else self._borrowed
+        self._name = own if is_single and own is not None else self._borrowed
         """Under which the write in hand is done only once; None: it has none, or must not be sent again."""
+        self._names_itself = is_single and own is not None
+        """The name is the client's."""
         self._until = 0.0
         """When it is too late to send it again; 0 before it was lost for the first time."""
 
@@ -238,9 +240,6 @@ class Relay(RelayRequests):
                 self._fatal = error
             elif not self._started and self._setup_error is None:
                 self._setup_error = error
-            elif self._started:
-                # The name was not taken.
-                self._name = None
         elif code == _S:
             self._status(message)
         elif code == _Z:
@@ -339,6 +338,9 @@ class Relay(RelayRequests):
             return
         self._release()
         session = self.session
+        if self._names_itself and session.write_id is not None:
+            # Used up: the primary was told of it apart, and does not say so.
+            session.put_variable(claims.VARIABLE, None)
         if self._committed:
             for action in self.start.channel_actions:
                 action()

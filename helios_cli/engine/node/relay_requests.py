@@ -97,10 +97,7 @@ class RelayRequests(ABC):
     def _first_sent(self) -> list[bytes]:
         """What goes before the client's own messages in the same packet: the name of its write."""
         name, self._unsent_name = self._unsent_name, None
-        if name is None:
-            return []
-        self._swallow += 1
-        return [client.query(f"{claims.SET}{name}'")]
+        return [client.query(f"{claims.NAME}{name}")] if name is not None else []
 
     def _keep(self, message: bytes) -> None:
         if self._unit is not None and not self.start.in_block:

@@ -19,7 +19,7 @@ from helios_cli.engine.node.transaction import Transaction
 from helios_cli.engine.node.writer import TokenRequest
 from helios_cli.engine.sql.variables import BY_NAME, canonical, find, parse_duration_ms, parse_search_path
 from helios_cli.engine.storage.catalog import DEFAULT_PATH
-from helios_cli.engine.types import Lsn, Token
+from helios_cli.engine.types import Lsn, Token, WriteId
 from helios_cli.engine.wire import backend
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class SessionState:
     """The statement in hand has waited for all that it had to see."""
     repeating = False
     """The statement in hand was lost with a primary before: it may be done already."""
-    write_id: str | None = None
+    write_id: WriteId | None = None
     """Under which its next write, or its transaction block, is done only once; None: it has not named it."""
 
     def __init__(self, engine: Engine, sink: Sink, *, user: str, database: str, pid: int, secret: bytes) -> None:
@@ -165,7 +165,8 @@ class SessionState:
 
     def _store(self, folded: str, value: str | None) -> None:
         if folded == "helios.write_id":
-            self.write_id = value = value or None
+            value = value or None
+            self.write_id = WriteId.parse(value) if value is not None else None
         if value is None:
             self.variables.pop(folded, None)
         else:

@@ -96,13 +96,15 @@ class WriteIds:
 
     def find(self, connection: apsw.Connection, write_id: WriteId) -> Done | None:
         """What a write has come to, as the connection's transaction sees it; None: nothing is known of it."""
+        key = (write_id.client, write_id.seq)
         # Reading to the end resets the statement, so that APSW's cache can hand it out again.
-        binds = (write_id.client, write_id.seq)
-        rows: list[Any] = connection.execute(_FIND, binds).fetchall()
-        if not rows and write_id.is_last:
-            # Its client has gone on, so it has been answered, and late bytes of it are nobody's any more.
-            rows = [(None, None, None)] if connection.execute(_IS_STALE, binds).fetchall() else []
-        return Done(*rows[0]) if rows else None
+        rows: list[Any] = connection.execute(_FIND, key).fetchall()
+        if rows:
+            return Done(*rows[0])
+        if write_id.is_last and connection.execute(_IS_STALE, key).fetchall():
+            # A client that has gone on has its answer: what comes late of an earlier write is nobody's any more.
+            return Done(None, None, None)
+        return None
 
     def keep(self, connection: apsw.Connection, write_id: WriteId, done: Done, touched: Touched | None = None) -> None:
         """Put a write's row into the transaction that does the write.
