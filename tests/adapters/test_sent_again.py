@@ -199,3 +199,34 @@ def test_the_standby_is_promoted_and_does_it_itself(make_node: MakeNode) -> None
         thread.join(20)
         assert answers == [("INSERT 0 1", [("x",)])]
         assert client.execute("SELECT count(*) FROM g").fetchone() == (2,)
+
+
+def test_a_write_that_is_sent_again_waits_for_the_copies_that_its_client_wants(
+    nodes: tuple[InnerNode, InnerNode], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first attempt is committed by the mode, and asked for no more than that."""
+    primary, _ = nodes
+    leading = primary.node.replication.leading
+    assert leading is not None
+    name = f"{uuid.uuid4()}:1"
+    statements = (f"SET helios.write_id = '{name}'", INSERT)
+    several = "; ".join(statements)
+    with primary.connect() as first, primary.connect() as second, primary.connect() as third:
+        first.execute(several)
+        monkeypatch.setattr(type(leading.lsns), "reached_by", lambda *_: 0)
+        waiting = []
+        for client, texts in ((second, statements), (third, (several,))):
+            client.execute("SET synchronous_commit = remote_apply")
+
+            def send(client: Connection = client, texts: tuple[str, ...] = texts) -> None:
+                for text in texts:
+                    client.execute(text)
+
+            waiting.append(threading.Thread(target=send))
+            waiting[-1].start()
+        wait_until(lambda: primary.on_loop(lambda: len(leading._answers)) == 2, "both wait for more copies")
+        monkeypatch.undo()
+        primary.on_loop(leading._answer)
+        for thread in waiting:
+            thread.join(10)
+            assert not thread.is_alive()

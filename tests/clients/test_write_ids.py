@@ -161,6 +161,18 @@ def test_another_statement_under_the_same_name_is_refused(client: Connection) ->
     assert client.execute("SELECT b FROM t").fetchall() == [("x",)]
 
 
+def test_a_statement_is_the_same_in_whatever_company_it_comes(client: Connection) -> None:
+    write_id = new_id()
+    text = "INSERT INTO g VALUES ('x')"
+    for sent in (
+        f"SET helios.write_id = '{write_id}'; {text}",
+        f"SET helios.write_id = '{write_id}';\n{text} ; SELECT 1",
+    ):
+        client.execute(sent)
+    assert once(client, write_id, f"{text};") == once(client, write_id, text) == ("INSERT 0 1", None)
+    assert count(client) == 1
+
+
 def test_errors_are_not_kept(client: Connection) -> None:
     write_id = new_id()
     client.execute("INSERT INTO k VALUES (1)")

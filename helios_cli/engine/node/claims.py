@@ -222,6 +222,6 @@ def _fingerprint(session: Session, portal: Portal) -> bytes:
     if isinstance(plan.action, SetRolePassword):
         # The texts of CREATE and ALTER ROLE hold passwords, of which not even a hash is kept.
         return blake2b(repr((plan.tag, plan.action.role)).encode(), digest_size=16).digest()
-    text = portal.text or plan.source or session.query
+    text = (portal.text or session.query).strip().rstrip(";").rstrip()
     own = len(portal.binds) - len(plan.session_values)
     return blake2b(repr((text, tuple(portal.binds[:own]))).encode(), digest_size=16).digest()

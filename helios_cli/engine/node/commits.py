@@ -16,6 +16,7 @@ from helios_cli.engine.node.transaction import Transaction
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.storage.database import GROUP_RESERVE, Commit, UnloggedCommit
 from helios_cli.engine.storage.io_errors import is_no_room
+from helios_cli.engine.types import Lsn
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.claims import Claim
@@ -173,7 +174,7 @@ class Commits(Threads):
             self.session.later(lambda error=error: self._commit_failed(connection, transaction, error))  # type: ignore[misc]
             return False
         self._release_connection(transaction)
-        self.end_commit(commit, done, actions)
+        self.end_commit(commit, done, actions, repeated=transaction.repeated)
         return False
 
     def _claimed(
@@ -193,7 +194,7 @@ class Commits(Threads):
         connection.execute("ROLLBACK")
         self._release_connection(transaction)
         self._forget_schema(transaction)
-        self.end_commit(None, done)
+        self.end_commit(None, done, repeated=True)
         return False
 
     def _commit_on_thread(
@@ -212,7 +213,7 @@ class Commits(Threads):
 
         def committed(commit: Commit | None) -> None:
             self._release_connection(transaction)
-            self.end_commit(commit, done, actions)
+            self.end_commit(commit, done, actions, repeated=transaction.repeated)
 
         self.on_thread(connection, work, committed, lambda error: self._commit_failed(connection, transaction, error))
 
@@ -225,9 +226,17 @@ class Commits(Threads):
         self.release_and_fail(error)
 
     def end_commit(
-        self, commit: Commit | None, done: Callable[[], None], actions: Sequence[Callable[[], None]] = ()
+        self,
+        commit: Commit | None,
+        done: Callable[[], None],
+        actions: Sequence[Callable[[], None]] = (),
+        *,
+        repeated: bool = False,
     ) -> None:
         """Send the record off, free the writer, and call ``done`` when the commit is committed.
+
+        ``repeated``: without a commit of its own it is answered for one that was made before, which may not have the
+        copies yet that this session waits for.
 
         ``synchronous_commit`` says when ``done`` is called, off: at once; ``actions``, of which others hear, are called
         when it is committed by the cluster's mode.
@@ -236,7 +245,10 @@ class Commits(Threads):
         session = self.session
         if commit is None:
             self._give_token_back(None)
-            if pipeline.in_flight:
+            level = session.commit_level()
+            if repeated and level is not None and level != "off":
+                self._after_level(level, pipeline.submitted_lsn, lambda: _all([*actions, done]))
+            elif pipeline.in_flight:
                 pipeline.after_latest(lambda: _all([*actions, done]))
             else:
                 session.later(lambda: _all([*actions, done]))
@@ -271,11 +283,14 @@ class Commits(Threads):
         session.floor_seq = commit.seq
         if level == "off":
             session.later(done)
-            return
+        else:
+            self._after_level(level, commit.lsn_end, done)
+
+    def _after_level(self, level: str, lsn: Lsn, done: Callable[[], None]) -> None:
         when_reached = self.engine.when_reached
         assert when_reached is not None
         self.awaits_level = True
-        when_reached(LEVELS[level], commit.lsn_end, lambda: self._reached(done), session)
+        when_reached(LEVELS[level], lsn, lambda: self._reached(done), self.session)
 
     def _reached(self, done: Callable[[], None]) -> None:
         self.awaits_level = False

@@ -358,12 +358,14 @@ class Frontend(ClientLink):
             if self._several and session.transaction is None:
                 session.begin(explicit=False)
             plan, literals = queue.popleft()
+            text = plan.source
             if plan.catalog_version == -1:
                 # It stands behind DDL or SET, and could not be planned before that had run.
                 plan, literals = session.plan(plan.source)[0]
             session.refuse_in_failed(plan)
             binds = bind(plan, (), literals, session.values_for(plan))
             portal = Portal(session, "", plan, binds, (0,) * len(plan.columns or ()), True)
+            portal.text = text
             if not self._run_portal(portal, 0):
                 return
             if self._simple is None:

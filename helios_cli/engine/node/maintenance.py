@@ -184,6 +184,7 @@ def copy_in(session: Session, action: actions.CopyIn, portal: Portal, rows_max: 
 
     def done(count: int, rest: bytes) -> None:
         if claim is not None and done_before:
+            transaction.repeated = True
             count = claim.result.changes
         elif claim is not None:
             try:

@@ -75,7 +75,7 @@ class Portal:
         self.claim: Claim | None = None
         """The name under which its write is done only once; None: it has none."""
         self.text = ""
-        """Of its prepared statement; empty in the simple protocol."""
+        """Of its prepared statement, or of one of several in a query string; empty when it is the whole string."""
         self.origin: tuple[Prepared, bytes] | None = None
         """Its statement and the body of its Bind, for the primary; kept only where statements are forwarded."""
 

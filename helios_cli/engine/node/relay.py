@@ -70,6 +70,8 @@ class Relay(RelayRequests):
         self._paused = False
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
+        # One that waits for other copies than the mode's may wait for what the next primary cannot have.
+        is_single = is_single and self.session.commit_level() is None
         own = self.session.write_id
         self._borrowed = forwarder.name_write() if is_single and own is None else None
         """A name of this node's."""

@@ -44,10 +44,12 @@ class Runner(Reads):
         session.check_may_write(portal.plan)
         if _makes_temporary(portal.plan):
             session.own_connection()
-        if portal.plan.groupable and self._is_inline(portal.plan):
+        level = session.commit_level()
+        # A named write that was done before has no commit of its own, whose copies could be waited for.
+        shares = portal.plan.groupable and (level is None or portal.claim is None)
+        if shares and self._is_inline(portal.plan):
             self.queued = write = GroupWrite(portal.plan, portal.binds, lambda write: self._grouped(portal, write))
             write.claim = portal.claim
-            level = session.commit_level()
             if level is not None:
                 write.when_made = lambda commit: self.await_level(level, commit, lambda: write.done(write))
             self.engine.queue.submit(write)
@@ -116,7 +118,7 @@ class Runner(Reads):
             portal.send_result(result.rows, result.changes)
             self.session.finished()
 
-        self.end_commit(commit, committed)
+        self.end_commit(commit, committed, repeated=portal.claim is not None)
 
     def _write_in_transaction(self, portal: Portal, transaction: Transaction) -> bool:
         if transaction.read_only:
@@ -169,6 +171,8 @@ class Runner(Reads):
         def done(result: StepsResult) -> None:
             if plan.kind is Kind.DDL:
                 self.session.schema_changed_in_transaction()
+            if portal.claim is not None and result is portal.claim.result:
+                transaction.repeated = True
             portal.send_result(result.rows, result.changes)
             self.session.finished()
 

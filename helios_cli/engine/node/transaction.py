@@ -30,8 +30,8 @@ class Transaction:
 
     __slots__ = (
         "borrowed", "claim", "connection", "deferrable", "explicit", "failed", "isolation", "lost", "now_us",
-        "read_only", "savepoint_undo", "savepoints", "schema", "schema_changed", "slow", "snapshot_seq", "started",
-        "token", "writing",
+        "read_only", "repeated", "savepoint_undo", "savepoints", "schema", "schema_changed", "slow", "snapshot_seq",
+        "started", "token", "writing",
     )  # fmt: skip
 
     def __init__(self, *, explicit: bool, isolation: str, read_only: bool, deferrable: bool, now_us: int) -> None:
@@ -51,6 +51,8 @@ class Transaction:
         self.borrowed = False
         self.claim: Claim | None = None
         """The name under which it is committed only once; None before its COMMIT, and when it has none."""
+        self.repeated = False
+        """A named write in it was done before, and is answered with its COMMIT."""
         self.token: TokenRequest | None = None
         self.writing = False
         self.slow = False
