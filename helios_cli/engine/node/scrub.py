@@ -57,6 +57,11 @@ class Scrub:
         self.pages_read = 0
         self.running = False
         self.state = load_scrub(node.store.files, node.store.control_dir)
+        if not self.state.since_us:
+            # Before anybody is served: from then on the file is there, and an update of it needs no room.
+            self.state = replace(self.state, since_us=SystemClock.wall_us())
+            with contextlib.suppress(HeliosError):
+                save_scrub(node.store.files, node.store.control_dir, self.state)
 
     # What others ask -------------------------------------------------------------------------------------------------
 
@@ -113,8 +118,6 @@ class Scrub:
         with contextlib.suppress(apsw.Error):
             # A connection that is opened later would have to read the schema, which may be what has rotted by then.
             self._opened_applier()
-        if not self.state.since_us:
-            await self._keep(since_us=SystemClock.wall_us())
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), POLL_S)
