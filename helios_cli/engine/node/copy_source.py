@@ -79,7 +79,7 @@ async def _give(node: Node, link: PeerLink, hello: messages.Hello) -> Lsn:
         await asyncio.wait_for(checkpointer.request(), CHECKPOINT_S)
     checkpoint, table = await node.engine.read_workers.call(lambda: _table(node))
     start = _start(node, hello.node_id, checkpoint)
-    config_end, config = node.store.configs.committed or (Lsn(0), None)
+    config_end, config = node.store.configs.before(start) or (Lsn(0), None)
     text = config.to_bytes().decode() if config is not None else ""
     snapshot = copying.Snapshot(start, table.pages, node.store.timeline.history, checkpoint, text, config_end)
     link.send(Kind.SNAPSHOT, snapshot.to_body())

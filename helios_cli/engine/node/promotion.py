@@ -94,7 +94,9 @@ def candidate(replication: Replication) -> Candidate:
     page_log = replication.node.store.log
     last = page_log.last
     own = replication.identity()
-    return Candidate(own.node_id, last.term if last is not None else Term(0), page_log.flushed, own.incarnation)
+    if last is None:
+        return Candidate(own.node_id, Term(0), page_log.flushed, own.incarnation)
+    return Candidate(own.node_id, last.term, page_log.flushed, own.incarnation, last.config_version)
 
 
 def answer(replication: Replication, ask: messages.Ask, term: Term) -> Answer:
@@ -121,7 +123,7 @@ def answer(replication: Replication, ask: messages.Ask, term: Term) -> Answer:
         last_term=own_position.last_term.number,
         last_term_id=own_position.last_term.term_id,
         flushed=own_position.flushed,
-        config_version=replication.config.version,
+        config_version=max(replication.config.version, own_position.config_version),
         reaches_primary=reaches,
         primary_id=upstream.node_id if upstream is not None else identity.node_id,
         primary_host=replication.role.primary_host if not replication.is_leading else identity.host,

@@ -330,6 +330,9 @@ class Replication:
         node = self.node
         node.lead_term(term)
         config = self.config
+        if by_force:
+            # The others never agree to what counts now: whoever has the first record of the term goes by it.
+            node.database.records.config_version = config.version + 1
         # Before this node takes writes: none can be in a term that has no beginning.
         first = node.term_start()
         self.role = Role("primary")

@@ -42,7 +42,7 @@ class Snapshot:
     at: Lsn = Lsn(0)
     """Of the hashes: the checkpoint whose database file they are of; ``start`` or behind it."""
     config: str = ""
-    """The newest configuration of the cluster in its log; empty when there is none."""
+    """The newest configuration of the cluster in its log up to ``start``; empty when there is none."""
     config_end: Lsn = Lsn(0)
     """The LSN behind that one's record."""
 

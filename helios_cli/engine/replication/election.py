@@ -26,6 +26,8 @@ class Candidate:
     flushed: Lsn
     incarnation: str
     """Of its data directory."""
+    config_version: int = 0
+    """Of the configuration that its log's last record goes by; the record of that one may still be missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,15 @@ def judge_all(configs: Iterable[ClusterConfig], own: Candidate, answers: Iterabl
     Any of them may be in force, or none but the oldest: a primary that was cut off has a configuration without the
     others in its log, which they never agreed to.
     """
-    heard = list(answers)
-    verdicts = (judge(config, own, heard) for config in configs)
+    heard, known = list(answers), list(configs)
+    newest = max((config.version for config in known), default=0)
+    if own.config_version > newest:
+        return Verdict(
+            f"node {own.node_id} lacks configuration {own.config_version}, by which its log goes: it knows {newest}",
+            "Promote the node that led last, or give --allow-data-loss.",
+            loses_data=True,
+        )
+    verdicts = (judge(config, own, heard) for config in known)
     return next((verdict for verdict in verdicts if not verdict.is_safe), Verdict())
 
 

@@ -77,7 +77,7 @@ class Campaign:
             last_term=own.last_term.number,
             last_term_id=own.last_term.term_id,
             flushed=own.flushed,
-            config_version=node.log.config.version,
+            config_version=own.config_version,
             reaches_primary=not promised and bool(node.upstream_id) and heard,
             primary_id=node.upstream_id or node.name,
             primary_host=node.follows,
@@ -87,7 +87,8 @@ class Campaign:
     def candidate(self) -> Candidate:
         """This node, as a candidate."""
         log = self.node.log
-        return Candidate(self.node.name, log.last_term, log.flushed, self.node.member().incarnation)
+        version = log.version(log.flushed)
+        return Candidate(self.node.name, log.last_term, log.flushed, self.node.member().incarnation, version)
 
     def announce(self, but: Container[str] = ()) -> None:
         """Tell the members who leads."""

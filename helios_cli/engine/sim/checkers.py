@@ -288,7 +288,8 @@ class Checkers:
 
     def _judge(self, configs: tuple[ClusterConfig, ...], node: SimNode, heard: tuple[Answer, ...]) -> Verdict:
         log = node.log
-        own = Candidate(node.name, log.durable_term(), log.flushed, node.member().incarnation)
+        version = log.version(log.flushed)
+        own = Candidate(node.name, log.durable_term(), log.flushed, node.member().incarnation, version)
         return self.world.cores.judge_all(configs, own, heard)
 
     def _answer(self, node: SimNode) -> Answer:
@@ -296,7 +297,7 @@ class Checkers:
         last = log.durable_term()
         return Answer(
             node.name, "standby", node.member().incarnation, True, last.number, last.number, last.term_id, log.flushed,
-            configs[-1].version if (configs := log.durable_configs()) else 0, False, "", "", 1,
+            log.version(log.flushed), False, "", "", 1,
         )  # fmt: skip
 
     # Which configurations count --------------------------------------------------------------------------------------

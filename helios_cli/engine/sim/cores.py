@@ -107,7 +107,7 @@ class _Falling(LsnManager):
 
 def _without_terms(configs: Sequence[ClusterConfig], own: Candidate, answers: Iterable[Answer]) -> Verdict:
     plain = [replace(answer, last_term=1, last_term_id=0, config_version=0) for answer in answers]
-    return judge_all(configs, replace(own, last_term=Term(1)), plain)
+    return judge_all(configs, replace(own, last_term=Term(1), config_version=0), plain)
 
 
 def _anybody(configs: Sequence[ClusterConfig], own: Candidate, answers: Iterable[Answer]) -> Verdict:
@@ -120,6 +120,10 @@ def _by_copies_alone(configs: Sequence[ClusterConfig], own: Candidate, answers: 
     names = {own.node_id, *(answer.node_id for answer in heard)}
     enough = all(len(names & set(one.in_sync)) >= one.mode.answers(len(one.in_sync)) for one in configs)
     return Verdict() if enough and "must be heard" in verdict.reason else verdict
+
+
+def _knowing_nothing_newer(configs: Sequence[ClusterConfig], own: Candidate, answers: Iterable[Answer]) -> Verdict:
+    return judge_all(configs, replace(own, config_version=0), answers)
 
 
 def _newest_alone(configs: Sequence[ClusterConfig], own: Candidate, answers: Iterable[Answer]) -> Verdict:
@@ -158,6 +162,10 @@ BUGS: Final[Mapping[str, Bug]] = {
     "nobody-heard": Bug("a candidate leads whoever answers", Cores(judge_all=_anybody)),
     "minority-elects": Bug("members that may have been ejected are enough to elect", Cores(judge_all=_by_copies_alone)),
     "newest-alone": Bug("a candidate goes by its newest configuration, agreed or not", Cores(judge_all=_newest_alone)),
+    "config-lacking": Bug(
+        "a candidate goes by older configurations than its log's last record does",
+        Cores(judge_all=_knowing_nothing_newer),
+    ),
     "ejection-unagreed": Bug("a member is ejected before that is agreed", Cores(lsns=_EjectsUnagreed)),
     "tail-at-once": Bug("an inherited tail is committed before the term's first record", Cores(lsns=_TailAtOnce)),
     "fork-not-cut": Bug("a node that comes back keeps records that the primary has not", Cores(checks_fork=False)),

@@ -25,6 +25,8 @@ class SimLog:
         self.history = History()
         self.configs: list[tuple[Lsn, ClusterConfig]] = []
         """With the LSN behind their records."""
+        self._versions: list[tuple[Lsn, int]] = []
+        """Of the configurations that records go by, with the LSN behind the first of them that does."""
         self._ends: list[Lsn] = []
         for record in records:
             self.append(record)
@@ -56,8 +58,11 @@ class SimLog:
             raise Diverged(f"the record of term {record.term} at {record.lsn} leads to another database here")
         if record.kind == TERM_START:
             self.history = self.history.followed_by(record.term, record.lsn)
+            if record.body:
+                self._versions.append((record.end, int(record.body)))
         elif record.kind == CONFIG:
             self.configs.append((record.end, ClusterConfig.from_bytes(record.body)))
+            self._versions.append((record.end, self.config.version))
         self.records.append(record)
         self._ends.append(record.end)
         self.checksums[record.end] = checksum
@@ -84,6 +89,10 @@ class SimLog:
         """Those that may be in force, by what is on the disk; empty before the first."""
         at = bisect_right(self._ends, self.flushed)
         return self.open_configs(self.records[at - 1].committed, self.flushed) if at else ()
+
+    def version(self, end: Lsn) -> int:
+        """Of the configuration that the records up to ``end`` go by; 0 before the first."""
+        return max((version for at, version in self._versions if at <= end), default=0)
 
     def durable_term(self) -> Term:
         """Of the last record that is on the disk."""

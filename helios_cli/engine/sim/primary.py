@@ -44,7 +44,8 @@ class Primary:
     def begin(self, lost: set[str], *, by_force: bool = False) -> None:
         """Write the term's first records."""
         node = self.node
-        node.make(TERM_START, b"")
+        version = node.log.config.version + 1
+        node.make(TERM_START, b"%d" % version if by_force else b"")
         own = node.member()
         now_us = node.world.clock.now_us
         config = steps.config_of_term(node.log.config, own, lost, node.exposed, now_us, by_force=by_force)

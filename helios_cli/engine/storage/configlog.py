@@ -34,10 +34,9 @@ class ConfigLog:
         """The one that the node acts by; None before the first."""
         return self._entries[-1][1] if self._entries else None
 
-    @property
-    def committed(self) -> tuple[Lsn, ClusterConfig] | None:
-        """The newest that is known to be committed, and the LSN behind its record; None before the first."""
-        return self._entries[0] if self._entries else None
+    def before(self, lsn: Lsn) -> tuple[Lsn, ClusterConfig] | None:
+        """The newest whose record ends at ``lsn`` or before, and where it ends; None when there is none, or no more."""
+        return next((entry for entry in reversed(self._entries) if entry[0] <= lsn), None)
 
     def open(self, committed: Lsn) -> tuple[ClusterConfig, ...]:
         """The newest with its record up to ``committed``, and all that come behind; empty before the first."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from helios_cli.engine.replication.config import ClusterConfig, Member
-from helios_cli.engine.replication.election import Candidate, judge
+from helios_cli.engine.replication.election import Candidate, judge, judge_all
 from helios_cli.engine.replication.messages import Answer
 from helios_cli.engine.replication.rule import SyncMode
 from helios_cli.engine.types import Lsn, Term
@@ -43,3 +45,12 @@ def test_a_candidate_with_a_new_disk_is_none() -> None:
 @pytest.mark.parametrize("incarnation", ["disk of n2", "another disk"])
 def test_whoever_has_more_of_the_log_stands_in_the_way(incarnation: str) -> None:
     assert "has more of the log" in judge(CONFIG, candidate(), [answer("n2", incarnation, 600)]).reason
+
+
+def test_who_lacks_the_configuration_that_its_log_goes_by_is_no_candidate() -> None:
+    heard = [answer("n2", "disk of n2", 400)]
+    assert judge_all((CONFIG,), candidate(), heard).is_safe
+    ahead = replace(candidate(), config_version=2)
+    verdict = judge_all((CONFIG,), ahead, heard)
+    assert verdict.loses_data and "lacks configuration 2" in verdict.reason
+    assert judge_all((CONFIG, replace(CONFIG, version=2)), ahead, heard).is_safe

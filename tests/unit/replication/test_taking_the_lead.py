@@ -32,7 +32,7 @@ class Node:
         self.taken = Term(1, 1)
         self.led: list[Term] = []
         self._taking_s = taking_s
-        page_log = SimpleNamespace(last=SimpleNamespace(term=Term(1, 1)), flushed=Lsn(100))
+        page_log = SimpleNamespace(last=SimpleNamespace(term=Term(1, 1), config_version=1), flushed=Lsn(100))
         self.node = SimpleNamespace(
             store=SimpleNamespace(new_term=self._new_term, log=page_log, timeline=SimpleNamespace(history=History()))
         )
