@@ -21,6 +21,7 @@ from helios_cli.engine.log.checksum import page_hash
 from helios_cli.engine.log.wal import FRAME_HEADER_BYTES, WAL_HEADER_BYTES, frame_offset
 from helios_cli.engine.log.walindex import BLOCK_BYTES, put
 from helios_cli.engine.node import page_check, page_repair, scrub
+from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.page_check import Frames
 from helios_cli.engine.storage.files import OsFiles
 from helios_cli.engine.storage.livepages import Boundary, FrameBoundary, LivePages
@@ -185,6 +186,58 @@ def test_an_image_that_the_table_does_not_lead_to_is_not_put(tmp_path: Path) -> 
         logged = {number for record in inner.store.log.records(end) for number in record.page_numbers()}
         assert logged and ROTTEN not in logged, "it is not taken for the next commit's"
         assert rows_read(node) == (ROWS, ROWS - 1)
+
+
+def test_a_commit_that_overtakes_a_repair_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with InnerNode(tmp_path) as node:
+        fill(node)
+        inner, applier, put = node.node, node.node.scrub._applier, page_repair._put
+        database, loop = inner.database, inner.engine.loop
+        assert applier is not None
+        records = inner.store.log.records(inner.store.log.start)
+        images = {number: image for record in records for number, image in record.pages().items() if number == ROTTEN}
+
+        def overtakes() -> None:
+            """As a group that has waited for room, and is run when the commit before it is flushed."""
+            database.writer.execute("BEGIN IMMEDIATE")
+            database.writer.execute("UPDATE t SET b = 'changed' WHERE a = 1")
+            commit = database.commit(database.writer)
+            assert commit is not None
+            inner.pipeline.submit(commit)
+
+        def overtaken(*arguments: Any) -> list[int]:
+            loop.call_soon(overtakes)
+            return put(*arguments)
+
+        monkeypatch.setattr(page_repair, "_put", overtaken)
+        assert run(node, page_repair.put_images(inner, applier, images)) == [ROTTEN]
+        wait_until(lambda: not node.in_flight, "the commit is flushed")
+        assert inner.pipeline.committed_seq == database.commit_seq, "it is read"
+        assert inner.pipeline.committed_lsn == inner.store.log.end
+        assert rows_read(node) == (ROWS, ROWS - 1)
+
+
+def test_a_record_without_pages_that_overtakes_a_repair_stays_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with InnerNode(tmp_path) as node:
+        fill(node)
+        inner, applier, put = node.node, node.node.scrub._applier, page_repair._put
+        assert applier is not None
+        records = inner.store.log.records(inner.store.log.start)
+        images = {number: image for record in records for number, image in record.pages().items() if number == ROTTEN}
+
+        def overtaken(*arguments: Any) -> list[int]:
+            inner.engine.loop.call_soon(
+                lambda: inner.pipeline.submit_apart(lambda: inner.database.records.seal(SystemClock.wall_us()))
+            )
+            return put(*arguments)
+
+        monkeypatch.setattr(page_repair, "_put", overtaken)
+        assert run(node, page_repair.put_images(inner, applier, images)) == [ROTTEN]
+        wait_until(lambda: not inner.pipeline.in_flight, "the record is flushed")
+        assert inner.pipeline.committed_lsn == inner.store.log.end
+        assert inner.pipeline.committed_seq == inner.database.commit_seq
 
 
 def test_a_repair_conflicts_with_no_snapshot_but_those_it_makes_old(tmp_path: Path) -> None:

@@ -206,6 +206,12 @@ def _newest_lsn(node: Node) -> Lsn:
 def _show(node: Node, commit: Commit) -> None:
     """It is committed with what was made before it, which may be long ago."""
     pipeline, following = node.pipeline, node.replication.following
+    newest = pipeline.in_flight[-1] if pipeline.in_flight else None
+    if newest is not None and newest.seq > commit.seq:
+        # A commit has been made since, in this turn of the loop: whoever sees that sees the repaired pages.
+        return
+    # A record that changes no page may have been made since.
+    commit.lsn_end = max(commit.lsn_end, newest.lsn_end if newest is not None else pipeline.committed_lsn)
     pipeline.submit_applied(commit)
     if following is not None:
         following.show(pipeline.committed_lsn)

@@ -182,6 +182,8 @@ class Scrub:
             self.pages_read += checked
             self.state = replace(self.state, pages_checked=first - 1, pages=max(first - 1, self.state.pages))
         await self._wal(left)
+        # A page may be damaged in the file, and later in the WAL too.
+        left = sorted(set(left))
         self.running = False
         self._rate_mb = None
         seconds = loop.time() - began
