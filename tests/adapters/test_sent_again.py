@@ -15,6 +15,12 @@ from support.inner_node import InnerNode
 from support.inner_pair import pair
 from support.node_process import MakeNode, wait_until
 
+from helios_cli.engine.errors import QueryCanceled
+from helios_cli.engine.node import claims
+from helios_cli.engine.node.forward_link import ForwardLink
+from helios_cli.engine.node.relay import Relay
+from helios_cli.engine.types import WriteId
+
 Connection = psycopg.Connection[tuple[Any, ...]]
 INSERT = "INSERT INTO g VALUES ('x') RETURNING b"
 
@@ -145,6 +151,60 @@ def test_a_write_that_was_cancelled_is_not_sent_again(nodes: tuple[InnerNode, In
         assert "statement timeout" in sender.answer.diag.message_detail
         sender.finish()
         assert sender.rows() == 1
+
+
+def test_what_is_cancelled_while_it_is_sent_again_keeps_its_name(
+    nodes: tuple[InnerNode, InnerNode], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cancellation may come too late at the primary, and then the write is executed all the same."""
+    got, cancelled = Relay._got, list[ForwardLink]()
+
+    def cancel_meanwhile(relay: Relay, link: ForwardLink) -> None:
+        got(relay, link)
+        if relay._until and not relay._started:
+            monkeypatch.setattr(relay.forwarder, "cancel", cancelled.append)
+            relay.cancel(QueryCanceled("canceling statement due to user request"))
+
+    monkeypatch.setattr(Relay, "_got", cancel_meanwhile)
+    # A parameter of its own has to be set at the primary first.
+    with Sender(nodes, extended, application_name="cancelled") as sender:
+        sender.cut()
+        assert sender.finish() == ("INSERT 0 1", [("x",)])
+        assert cancelled, "it was cancelled before it was sent the second time"
+        assert sender.rows() == 1
+
+
+def test_a_name_that_was_sent_again_is_not_used_for_a_later_write(
+    nodes: tuple[InnerNode, InnerNode], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its row would be forgotten then, and the replay of what a failover lost would do the write once more."""
+    forwarder = nodes[1].node.engine.forwarder
+    assert forwarder is not None
+    given, names = forwarder.name_write, list[WriteId]()
+
+    def name_write() -> WriteId:
+        names.append(given())
+        return names[-1]
+
+    monkeypatch.setattr(forwarder, "name_write", name_write)
+    with Sender(nodes, simple) as sender:
+        sender.cut()
+        sender.finish()
+    with nodes[1].connect() as connection:
+        for _ in range(2):
+            connection.execute(INSERT)
+    repeated, *later = [name.client for name in names]
+    assert later == [later[0]] * 2 and repeated != later[0]
+
+
+def test_a_client_cannot_name_writes_as_a_standby_does(nodes: tuple[InnerNode, InnerNode]) -> None:
+    """Such a query has no answer, and whoever waits for one would wait for ever."""
+    with nodes[1].connect() as connection, connection.transaction() as block:
+        connection.execute("SET LOCAL statement_timeout = '10s'")
+        connection.execute(INSERT)
+        with pytest.raises(psycopg.errors.SyntaxError):
+            connection.execute(f"{claims.NAME}{uuid.uuid4()}:1")
+        raise psycopg.Rollback(block)
 
 
 def test_the_names_of_a_standby_leave_few_rows(nodes: tuple[InnerNode, InnerNode]) -> None:

@@ -79,6 +79,8 @@ class Relay(RelayRequests):
         """Under which the write in hand is done only once; None: it has none, or must not be sent again."""
         self._names_itself = is_single and own is not None
         """The name is the client's."""
+        self._cancelled = False
+        """The client wants no more of the write in hand. What was sent of it before keeps its name all the same."""
         self._until = 0.0
         """When it is too late to send it again; 0 before it was lost for the first time."""
 
@@ -163,7 +165,7 @@ class Relay(RelayRequests):
         elif self._timer is not None:
             self._exit()
         elif self.link is not None and (self._awaiting or self._sent or not self._started):
-            self._name = None
+            self._cancelled = True
             self.forwarder.cancel(self.link)
         return True
 
@@ -422,7 +424,7 @@ class Relay(RelayRequests):
 
     def _may_repeat(self) -> bool:
         """Whether the write in hand, which may be done or not, is sent again under its name."""
-        if self._name is None or self._unit is None or self._passed or not self._ends:
+        if self._name is None or self._cancelled or self._unit is None or self._passed or not self._ends:
             return False
         loop = self.session.engine.loop
         self._until = self._until or loop.time() + self.forwarder.wait_s()
@@ -430,9 +432,10 @@ class Relay(RelayRequests):
         return loop.time() < self._until
 
     def _give_name_back(self) -> None:
-        if self._borrowed is not None:
+        if self._borrowed is not None and not self._until:
+            # One that was sent again is known for as long as a client's is, to whoever replays what a failover lost.
             self.forwarder.over(self._borrowed)
-            self._borrowed = None
+        self._borrowed = None
 
     def _try_elsewhere(self) -> None:
         """Nothing was done there, or it has a name: find who leads now, which may be this node."""

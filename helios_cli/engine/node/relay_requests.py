@@ -115,6 +115,9 @@ class RelayRequests(ABC):
         size = len(message)
         if code == QUERY:
             text = messages.parse_query(message, 5, size)
+            if text.startswith(claims.NAME):
+                # Not this node's word, but the client's error, which has to be answered.
+                message = client.query(f" {text}")
             for name in relay_start.executed(text, self.session.statements):
                 self._know_apart(name, out)
             if self.link is not None:
