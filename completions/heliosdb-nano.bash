@@ -41,7 +41,7 @@ _heliosdb_nano() {
         " log inspect") words="--from --to --limit --data-dir --json --help" ;;
         " log verify") words="--replay --data-dir --json --help" ;;
         " log dump") words="--from --to --limit --pages --page --out --force --data-dir --json --help" ;;
-        " scrub") words="--node --data-dir --config --wait --rate-mb --timeout --token-file --ca --json --help" ;;
+        " scrub") words="--node --data-dir --config --ca --token-file --cluster-secret-file --wait --rate-mb --timeout --json --help" ;;
         " salvage") words="list show export replay --help" ;;
         " salvage list") words="--data-dir --json --help" ;;
         " salvage show") words="--limit --data-dir --json --help" ;;

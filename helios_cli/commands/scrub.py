@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from helios_cli.commands import _admin, _options
-from helios_cli.commands._admin import Asked, Ca, Node, Reach, TokenFile
+from helios_cli.commands._admin import Asked, Reach
 from helios_cli.commands._errors import ExitCode
 from helios_cli.commands._output import print_json
 from helios_cli.commands._progress import Progress
@@ -24,10 +24,9 @@ BAR = 20
 
 
 @app.command()
+@_admin.orders
 def scrub(
-    node: Node = None,
-    data_dir: _options.DataDir = None,
-    config: _options.Config = None,
+    asked: Asked,
     wait: Annotated[bool, typer.Option("--wait", help="Until it is over, with what it found.")] = False,
     rate_mb: Annotated[
         int | None,
@@ -38,8 +37,6 @@ def scrub(
     timeout: Annotated[
         float, typer.Option("--timeout", metavar="SECONDS", min=0, help="With --wait: longest wait. \\[no limit]")
     ] = 0.0,
-    token_file: TokenFile = None,
-    ca: Ca = None,
     as_json: _options.Json = False,
 ) -> int:
     """Begin a scrub now: the node reads every page on its disk again, and repairs what is damaged.
@@ -55,7 +52,7 @@ def scrub(
 
         heliosdb-nano scrub --data-dir /var/lib/heliosdb --rate-mb 0 --wait --json
     """
-    nodes = _admin.reaches(Asked(node, data_dir, config, ca, token_file))
+    nodes = _admin.reaches(asked)
     body: dict[str, object] = {} if rate_mb is None else {"rate_mb": rate_mb}
     begun = [(one, _admin.ask(one, "scrub", body, ANSWER_S)) for one in nodes]
     if wait:

@@ -55,6 +55,16 @@ def test_the_outcome_is_the_exit_code(
         assert code == 2
 
 
+def test_it_is_asked_for_with_the_secret_of_the_cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    secret = tmp_path / "cluster.secret"
+    secret.write_text("the secret of all the nodes\n")
+    secret.chmod(0o600)
+    with InnerNode(tmp_path, cluster_secret_file=str(secret)) as node:
+        where = ("--node", f"127.0.0.1:{node.settings.http_port}", "--cluster-secret-file", str(secret))
+        code, out, _ = run(capsys, "scrub", *where, "--wait", "--rate-mb", "0")
+        assert code == 0 and "none is damaged" in out
+
+
 def test_the_bar_shows_how_far_it_is() -> None:
     assert bar(0, 0) == "[....................]   0% 0 of 0 pages"
     assert bar(50, 100) == "[##########..........]  50% 50 of 100 pages"
