@@ -266,13 +266,12 @@ class WriterQueue:
         if commit is None:
             self.pipeline.after_latest(lambda: _finish(group))
             return
-        apart = [write for write in group if write.when_made is not None and write.error is None]
-        alike = [write for write in group if write not in apart] if apart else group
+        alike = [write for write in group if write.when_made is None or write.error is not None]
         commit.waiters.append(lambda: _finish(alike))
         self.pipeline.submit(commit)
-        for write in apart:
-            assert write.when_made is not None
-            write.when_made(commit)
+        for write in group:
+            if write.when_made is not None and write.error is None:
+                write.when_made(commit)
 
     def _run_apart(self, group: list[GroupWrite]) -> None:
         """Who is small must not fail because of who is not: back to the head of the queue, each alone."""
