@@ -159,7 +159,8 @@ class ApplyQueue:
         """
         waits_until = time.monotonic() + UNPINNED_AFTER_S
         with self._changed:
-            while (self._room <= 0 or self._pausing) and not (self.finishing and not self._giving_up):
+            # At the end nothing makes room any more; a checkpoint that is there is waited for all the same.
+            while self._pausing or (self._room <= 0 and not (self.finishing and not self._giving_up)):
                 if self._giving_up:
                     raise GivenUp
                 patience = waits_until - time.monotonic()
