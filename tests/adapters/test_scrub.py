@@ -25,6 +25,7 @@ from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.page_check import Frames
 from helios_cli.engine.storage.files import OsFiles
 from helios_cli.engine.storage.livepages import Boundary, FrameBoundary, LivePages
+from helios_cli.engine.storage.pagelog import LogRemoved
 from helios_cli.engine.storage.scrubstate import BAD_KEPT, ScrubState, load_scrub, save_scrub
 from helios_cli.engine.storage.store import Store
 from helios_cli.engine.types import PAGE_SIZE
@@ -168,6 +169,24 @@ def test_a_node_alone_repairs_from_its_log(tmp_path: Path) -> None:
         assert in_file(node, ROTTEN) and in_file(node, ROTTEN + 1)
         assert rows_read(node) == (ROWS, ROWS)
         assert node.node.store.log.end - end < PAGE_SIZE, "no page image was logged"
+
+
+def test_the_log_is_read_on_when_its_oldest_part_goes_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with InnerNode(tmp_path) as node:
+        fill(node)
+        log, wanted = node.node.store.log, {ROTTEN: node.node.database.checksums.hash_of(ROTTEN)}
+        tries = iter([LogRemoved("the log begins later")])
+        records = log.records
+
+        def overtaken(*range_: Any) -> Any:
+            for error in tries:
+                raise error
+            return records(*range_)
+
+        monkeypatch.setattr(log, "records", overtaken)
+        assert page_repair.in_log(log, wanted).keys() == {ROTTEN}
 
 
 def test_an_image_that_the_table_does_not_lead_to_is_not_put(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from helios_cli.engine.node.readers import Workers
 from helios_cli.engine.replication import copying
 from helios_cli.engine.storage.applier import WalApplier
 from helios_cli.engine.storage.database import Commit
-from helios_cli.engine.storage.pagelog import PageLog
+from helios_cli.engine.storage.pagelog import LogRemoved, PageLog
 from helios_cli.engine.types import PAGE_SIZE, Lsn
 from helios_cli.engine.wire.peer import Frame, Kind
 
@@ -61,9 +61,7 @@ class Found:
 
     def take(self, source: str, images: Mapping[int, bytes]) -> None:
         """Keep what is right of what a source has given."""
-        right = {
-            number: image for number, image in images.items() if page_hash(number, image) == self.wanted.get(number)
-        }
+        right = _right(self.wanted, images)
         if right:
             self.images.update(right)
             self.sources.append(source)
@@ -149,14 +147,21 @@ async def give_pages(node: Node, link: PeerLink, frame: Frame) -> None:
 def in_log(log: PageLog, wanted: Mapping[int, int]) -> dict[int, bytes]:
     """The images in the log that have these hashes. Reads all of it; blocks."""
     found: dict[int, bytes] = {}
-    with contextlib.suppress(HeliosError):
-        for record in log.records(log.start, log.flushed):
-            if not record.header.page_count or wanted.keys().isdisjoint(record.page_numbers()):
-                continue
-            for number, image in record.pages().items():
-                if number in wanted and page_hash(number, image) == wanted[number]:
-                    found[number] = image
-    return found
+    while True:
+        try:
+            for record in log.records(log.start, log.flushed):
+                if record.header.page_count and not wanted.keys().isdisjoint(record.page_numbers()):
+                    found |= _right(wanted, record.pages())
+        except LogRemoved:
+            # A checkpoint has let go of what was being read: what is kept may have the page.
+            continue
+        except HeliosError:
+            pass
+        return found
+
+
+def _right(wanted: Mapping[int, int], images: Mapping[int, bytes]) -> dict[int, bytes]:
+    return {number: image for number, image in images.items() if page_hash(number, image) == wanted.get(number)}
 
 
 async def put_images(node: Node, applier: WalApplier, images: Mapping[int, bytes]) -> list[int]:
