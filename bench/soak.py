@@ -103,6 +103,13 @@ def failovers(mode: str) -> RunSlice:
     return run
 
 
+def reseed(directory: Path, first: int, count: int) -> Counts:
+    """A standby that was away for too long copies so many megabytes, beside a paced writer."""
+    from support.reseed_drill import run_reseed
+
+    return asdict(run_reseed(directory, count, seed=first))
+
+
 def simulations(_directory: Path, first: int, count: int) -> Counts:
     """Clusters in simulated time, with everything that can go wrong."""
     from helios_cli.engine.replication.rule import SyncMode
@@ -126,6 +133,7 @@ SCENARIOS = (
     Scenario("failover-semi-sync", "kills", 50, 10, 2, failovers("semi-sync")),
     Scenario("failover-quorum", "kills", 50, 10, 2, failovers("quorum")),
     Scenario("failover-async", "kills", 50, 10, 2, failovers("async")),
+    Scenario("reseed", "megabytes", 1100, 1100, 60, reseed),
 )
 
 

@@ -14,6 +14,12 @@ pytest_plugins = ["support.node_process", "support.network"]
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Have what nodes import compiled once, though hundreds are started: where no bytecode is wanted, in the cache."""
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        os.environ["PYTHONPYCACHEPREFIX"] = str(config.rootpath / ".pytest_cache" / "bytecode")
+
+
 def find_program(name: str) -> str | None:
     """The path of a program, PostgreSQL's own directories included; None when it is not installed."""
     for directory in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True):
