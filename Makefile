@@ -54,7 +54,7 @@ check: $(VENV)/.dev
 test: $(VENV)/.dev
 	@sh tools/debian_packages.sh --if-possible
 	@$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest -q -n $(WORKERS) tests $(ARGS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) tests --ignore tests/tidy $(ARGS)
 
 mutants: $(VENV)/.dev
 	$(BIN)/python tests/support/mutants.py $(ARGS)

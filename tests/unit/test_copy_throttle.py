@@ -68,7 +68,7 @@ def node(table: ChecksumTable) -> Any:
         engine=SimpleNamespace(read_workers=SimpleNamespace(call=call)),
         pipeline=SimpleNamespace(committed_lsn=Lsn(20)),
         replication=SimpleNamespace(term=lambda: Term(1, 1)),
-        store=SimpleNamespace(configs=SimpleNamespace(committed=None), timeline=SimpleNamespace(history=None)),
+        store=SimpleNamespace(configs=SimpleNamespace(before=lambda lsn: None), timeline=SimpleNamespace(history=None)),
     )
 
 

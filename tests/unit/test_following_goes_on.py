@@ -126,7 +126,9 @@ def test_a_copy_begins_though_the_checkpoint_is_held_up(monkeypatch: pytest.Monk
             checkpointer=SimpleNamespace(request=lambda: checkpoint, base_copies={}),
             engine=SimpleNamespace(read_workers=SimpleNamespace(call=call)),
             pipeline=SimpleNamespace(committed_lsn=Lsn(20)),
-            store=SimpleNamespace(configs=SimpleNamespace(committed=None), timeline=SimpleNamespace(history=None)),
+            store=SimpleNamespace(
+                configs=SimpleNamespace(before=lambda lsn: None), timeline=SimpleNamespace(history=None)
+            ),
         )
         link: Any = SimpleNamespace(send=lambda kind, body: sent.append(kind), receive=receive)
         monkeypatch.setattr(copying.Snapshot, "to_body", lambda self: b"")
