@@ -129,8 +129,8 @@ MUTANTS: Final = (
     Mutant(
         "a node goes on in its old term",
         "storage",
-        "self.control.record.term.number + 1, int",
-        "max(1, self.control.record.term.number), int",
+        "Term(max(self.control.record.term.number, floor) + 1, int",
+        "Term(max(self.control.record.term.number, floor, 1), int",
         HAZARDS,
         "new_term",
     ),
@@ -162,8 +162,8 @@ MUTANTS: Final = (
     Mutant(
         "checkpoints do not wait for the commits in flight",
         "node",
-        "await self._pipeline.quiesce()",
-        "pass",
+        "if not await self._patiently(self._pipeline.quiesce()):",
+        "if False:",
         HAZARDS,
         "nothing_enters_the_file",
     ),
@@ -202,7 +202,7 @@ MUTANTS: Final = (
     Mutant(
         "damage passes for a torn tail",
         "storage",
-        "self._refuse_damage(file, segment, tail.damage, flushed_floor)",
+        "refuse_damage(file, segment.first_lsn, tail.damage, flushed_floor)",
         "pass",
         PAGE_LOG,
         "flushed",
@@ -218,7 +218,7 @@ MUTANTS: Final = (
     Mutant(
         "a worker's rows leave before their snapshot is committed",
         "node",
-        "if job.seq > self.engine.pipeline.committed_seq:",
+        "if job.shows_data and job.seq > self.engine.pipeline.committed_seq:",
         "if False:",
         HAZARDS,
         "worker_says_nothing",
