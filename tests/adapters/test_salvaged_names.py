@@ -132,3 +132,16 @@ def test_a_lost_result_comes_back_too(cluster: InnerNode, lost: tuple[list[LostW
         list(replay(target, changes, dry_run=False, writes=writes))
         client.execute(f"SET helios.write_id = '{name(1)}'")
         assert client.execute("INSERT INTO t (b) VALUES ('one') RETURNING a").fetchall() == [(3,)]
+
+
+def test_nonsense_in_place_of_a_salvaged_write_is_an_error_of_its_sender(cluster: InnerNode) -> None:
+    insert = "INSERT INTO t (b) VALUES ('new') RETURNING a"
+    with cluster.connect() as client:
+        with pytest.raises(psycopg.errors.InvalidParameterValue):
+            client.execute("SELECT helios_write_restore(%s, 'INSERT 0 1', 'no digits', NULL)", (name(1),))
+        write(client, 1, insert)
+        found = client.execute("SELECT helios_write_outcome(%s, false)", (name(1),)).fetchone()
+        assert found == ("INSERT 0 1",)
+    for text in ("nonsense", "[]", "[[23]]", "[[23], 5]", "[[23], [[[]]]]"):
+        assert write_ids.decode_rows([23], text) is None
+    assert write_ids.decode_rows([23], "[[23], [[7]]]") == [(7,)]

@@ -222,7 +222,10 @@ def register(connection: apsw.Connection, write_ids: WriteIds) -> None:
     def restore(name: str | None, tag: str | None, statement: str | None, result: str | None) -> str | None:
         if name is None or tag is None:
             return None
-        fingerprint = bytes.fromhex(statement) if statement is not None else None
+        try:
+            fingerprint = bytes.fromhex(statement) if statement is not None else None
+        except ValueError:
+            raise SqlError(f'invalid fingerprint of a write: "{statement}"', sqlstate="22023") from None
         return write_ids.restore(connection, name, Done(tag, fingerprint, result))
 
     functions: dict[str, tuple[Callable[..., Any], int]] = {
@@ -275,11 +278,15 @@ def encode_rows(types: Sequence[int], rows: Sequence[Sequence[Any]]) -> str | No
 
 
 def decode_rows(types: Sequence[int], text: str) -> Rows | None:
-    """The rows that were kept; None when the columns are others by now."""
-    kept, rows = json.loads(text)
-    if kept != list(types):
+    """The rows that were kept; None when the columns are others by now, or it is none of :func:`encode_rows`."""
+    try:
+        kept, rows = json.loads(text)
+        if kept != list(types):
+            return None
+        return [tuple(bytes.fromhex(value[0]) if isinstance(value, list) else value for value in row) for row in rows]
+    except (ValueError, TypeError, IndexError):
+        # Who replays a salvage gives it, and that may be anybody.
         return None
-    return [tuple(bytes.fromhex(value[0]) if isinstance(value, list) else value for value in row) for row in rows]
 
 
 def _now_us() -> int:
