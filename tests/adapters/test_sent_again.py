@@ -15,7 +15,7 @@ from support.inner_node import InnerNode
 from support.inner_pair import pair
 from support.node_process import MakeNode, wait_until
 
-from helios_cli.engine.errors import QueryCanceled
+from helios_cli.engine.errors import OutcomeUnknown, QueryCanceled, SqlError
 from helios_cli.engine.node import claims
 from helios_cli.engine.node.forward_link import ForwardLink
 from helios_cli.engine.node.relay import Relay
@@ -290,3 +290,12 @@ def test_a_write_that_is_sent_again_waits_for_the_copies_that_its_client_wants(
         for thread in waiting:
             thread.join(10)
             assert not thread.is_alive()
+
+
+@pytest.mark.parametrize(("sqlstate", "in_another_term", "told"), [
+    ("23505", True, "23505"), ("23505", False, "08007"), ("42P01", True, "08007"), ("08007", False, "08007"),
+])  # fmt: skip
+def test_which_errors_of_a_repeated_write_are_certain(sqlstate: str, in_another_term: bool, told: str) -> None:
+    """In the same term the first attempt may still lie unread at the primary."""
+    error = OutcomeUnknown("lost") if sqlstate == "08007" else SqlError("refused", sqlstate=sqlstate)
+    assert claims.after_loss(error, in_another_term=in_another_term).sqlstate == told

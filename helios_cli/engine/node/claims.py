@@ -194,12 +194,14 @@ def refuse_repeated_block(session: Session, connection: apsw.Connection) -> None
         )
 
 
-def after_loss(error: HeliosError) -> HeliosError:
+def after_loss(error: HeliosError, *, in_another_term: bool) -> HeliosError:
     """What an error says of a statement that was sent before, to a primary that was lost over it.
 
-    Unless it comes of running the statement, nobody has looked whether it was done the first time.
+    Unless it comes of running the statement, nobody has looked whether it was done the first time. And where no other
+    term has begun, what was sent first may still lie unread at the primary, and be done yet.
     """
-    if error.sqlstate[:2] in _OF_THE_WRITE or isinstance(error, OutcomeUnknown):
+    is_certain = in_another_term and error.sqlstate[:2] in _OF_THE_WRITE
+    if is_certain or isinstance(error, OutcomeUnknown):
         return error
     detail = error.message[:1].upper() + error.message[1:].rstrip(".") + "."
     return OutcomeUnknown(
@@ -213,7 +215,7 @@ def failed_again(session: Session, error: HeliosError) -> HeliosError:
     """The statement that was sent again has failed here: what to tell of it. Its name is used up."""
     if session.write_id is not None:
         take(session)
-    return after_loss(error)
+    return after_loss(error, in_another_term=True)
 
 
 def _fingerprint(session: Session, portal: Portal) -> bytes:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.errors import HeliosError, OutcomeUnknown, SerializationFailure
+from helios_cli.engine.log.history import History
 from helios_cli.engine.node import claims, consistency, relay_start
 from helios_cli.engine.node.forward_link import ForwardLink, PrimaryLost
 from helios_cli.engine.node.forwarder import QueryForwarder, RoleChanged
@@ -83,6 +84,8 @@ class Relay(RelayRequests):
         """The client wants no more of the write in hand. What was sent of it before keeps its name all the same."""
         self._until = 0.0
         """When it is too late to send it again; 0 before it was lost for the first time."""
+        self._lost_in = History()
+        """The terms that this node knew then."""
 
     def begin(self) -> None:
         """Look for a session at the primary; the client's bytes are held meanwhile."""
@@ -270,7 +273,7 @@ class Relay(RelayRequests):
             else:
                 self._acknowledgements.clear()
                 self._passed = True
-                out.append(backend.error_response(claims.after_loss(error)) if self.session.repeating else message)
+                out.append(self._repeated(error) if self.session.repeating else message)
         elif code == _Z:
             self._ready(message)
         else:
@@ -427,9 +430,16 @@ class Relay(RelayRequests):
         if self._name is None or self._cancelled or self._unit is None or self._passed or not self._ends:
             return False
         loop = self.session.engine.loop
-        self._until = self._until or loop.time() + self.forwarder.wait_s()
+        if not self._until:
+            self._until = loop.time() + self.forwarder.wait_s()
+            self._lost_in = self.session.engine.history()
         self.session.repeating = True
         return loop.time() < self._until
+
+    def _repeated(self, error: HeliosError) -> bytes:
+        """The error of a write that was sent again, as the client is told of it."""
+        is_another = self.session.engine.history() != self._lost_in
+        return backend.error_response(claims.after_loss(error, in_another_term=is_another))
 
     def _give_name_back(self) -> None:
         if self._borrowed is not None and not self._until:
