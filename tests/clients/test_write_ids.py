@@ -487,3 +487,10 @@ def test_a_session_without_a_name_pays_for_no_claim(client: Connection, monkeypa
     monkeypatch.setattr(WriteIds, "find", fail)
     client.execute("INSERT INTO t (b) VALUES ('x')")
     assert count(client) == 1
+
+
+def test_a_write_is_not_given_up_where_that_could_be_undone(client: Connection) -> None:
+    name = f"{uuid.uuid4()}:1"
+    with pytest.raises(psycopg.errors.ActiveSqlTransaction):
+        client.execute(f"SELECT helios_write_outcome('{name}'); SELECT 1/0".encode())
+    assert client.execute(f"SELECT helios_write_outcome('{name}', false); SELECT 1".encode()).fetchone() == (None,)

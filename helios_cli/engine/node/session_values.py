@@ -88,7 +88,7 @@ _VALUES: Final[dict[str, Callable[[Any], Any]]] = {
     "client_port": lambda session: session.client_address[1],
     "server_addr": lambda session: session.server_address[0] or None,
     "server_port": lambda session: session.server_address[1],
-    "in_block": lambda session: int(session.transaction is not None and session.transaction.explicit),
+    "in_block": lambda session: int(session.transaction is not None),
     "in_recovery": lambda session: int(session.engine.standby_refusal is not None),
     "start_time": lambda session: session.engine.started_us,
     "txid": lambda session: session.engine.database.commit_seq + 1,

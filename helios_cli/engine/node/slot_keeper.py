@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.clock import SystemClock
-from helios_cli.engine.replication.claims import elsewhere
+from helios_cli.engine.replication.slot_claims import elsewhere
 from helios_cli.engine.types import Lsn
 
 if TYPE_CHECKING:
