@@ -335,6 +335,8 @@ def test_a_write_waits_for_the_primary(own_pair: Callable[..., Pair]) -> None:
     with both.standby.connect() as connection, both.standby.connect() as waiting:
         connection.execute("CREATE TABLE t (a int)")
         both.primary.kill()
+        # A write that is sent before that is in doubt.
+        wait_until(lambda: both.standby.http("/ready")[0] == 503, "the standby misses the primary", 10.0)
         began = time.monotonic()
         with pytest.raises(psycopg.OperationalError, match="could not be reached within 2 s") as lost:
             connection.execute("INSERT INTO t VALUES (1)")

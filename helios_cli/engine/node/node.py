@@ -17,7 +17,7 @@ from helios_cli.engine.errors import ConfigError, HeliosError, OutcomeUnknown
 from helios_cli.engine.net.http import HttpServer
 from helios_cli.engine.net.http_routes import AdminVerb, Routes
 from helios_cli.engine.net.http_token import cluster_token, load_or_create_token
-from helios_cli.engine.node import binding, report
+from helios_cli.engine.node import binding, interpreter, report
 from helios_cli.engine.node.admin import Admin
 from helios_cli.engine.node.binding import bind
 from helios_cli.engine.node.checkpointer import Checkpointer
@@ -55,8 +55,6 @@ EXIT_PANIC: Final = 70
 STOP_SECONDS: Final = 10.0
 QUIESCE_SECONDS: Final = 1.0
 STOP_PAUSE_S: Final = 0.02
-SWITCH_INTERVAL: Final = 0.0005
-"""Seconds a worker thread may keep the GIL from the loop; Python's default of 5 ms would be felt by every client."""
 
 Result = TypeVar("Result")
 
@@ -484,7 +482,7 @@ def run(settings: Settings) -> int:
     check_library()
     check_role(settings)
     configure_logging(settings.log_level, settings.log_format)  # type: ignore[arg-type]
-    sys.setswitchinterval(SWITCH_INTERVAL)
+    interpreter.tune()
     try:
         import uvloop
 
