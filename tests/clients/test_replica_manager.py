@@ -124,7 +124,8 @@ def test_a_frozen_replica_is_noticed_in_time_and_everything_ends(trio: list[Node
 def test_a_lagging_replica_is_not_read_from(trio: list[NodeProcess], make_node: MakeNode) -> None:
     primary = trio[0]
     with TcpLink(primary.native_port) as link, primary.connect() as writer:
-        late = make_node(*standby(link.port), "--node-id", "late")
+        # Where the primary would tell it of itself, past the link, nobody listens.
+        late = make_node(*standby(link.port), "--node-id", "late", "--advertise-address", "127.0.0.9")
         with ReplicaManager(config([primary, late], lag_threshold_ms=200)) as manager:
             wait_until(lambda: bool(healthy(manager)), "the replica is healthy", WAIT_S)
             link.cut()
