@@ -82,6 +82,8 @@ def test_a_batch_holds_what_its_records_hold(raws: list[bytes], behind_another: 
         assert (change.end, change.db_pages, change.db_checksum) == (header.end, header.db_pages, header.db_checksum)
         pages = batch.pages(change) if header.kind.name == "DATA" else {}
         assert [(number, bytes(image)) for number, image in pages.items()] == list(record.pages().items())
+        if change.pages == 1:
+            assert [batch.page(change)] == list(record.pages().items())
 
 
 @settings(max_examples=200, deadline=None)
@@ -152,8 +154,9 @@ def test_a_body_that_does_not_unpack_is_noticed() -> None:
     record[HEADER_BYTES + 4 : HEADER_BYTES + 8] = b"\xff\xff\xff\xff"
     forged = sealed(bytes(record), 120, crc32c(bytes(record[HEADER_BYTES:])), "<I")
     batch = Batch(forged, FIRST_LSN, None)
-    with pytest.raises(RecordDamaged):
-        batch.pages(batch.changes[0])
+    for read in (batch.pages, batch.page):
+        with pytest.raises(RecordDamaged):
+            read(batch.changes[0])
 
 
 def sealed(record: bytes, offset: int, value: int, form: str = "<Q") -> bytes:

@@ -145,7 +145,7 @@ def test_a_flipped_bit_in_a_control_slot_is_noticed(record: ControlRecord, bit: 
 
 @given(st.lists(st.dictionaries(st.integers(1, 12), page_images(), max_size=4), max_size=6), st.data())
 def test_the_checksum_table_agrees_with_a_scan(changes: list[dict[int, bytes]], data: st.DataObject) -> None:
-    table, model = ChecksumTable(), list[bytes]()
+    table, single, model = ChecksumTable(), ChecksumTable(), list[bytes]()
     for change in changes:
         size = data.draw(st.integers(0, 12))
         model = (model + [bytes(PAGE_SIZE)] * size)[:size]
@@ -153,5 +153,8 @@ def test_the_checksum_table_agrees_with_a_scan(changes: list[dict[int, bytes]], 
             if number <= size:
                 model[number - 1] = image
         table.apply(change, size)
+        for number, image in change.items():
+            single.apply_page(number, image, size)
+        assert single.apply({}, size) == table.total
     assert table.total == ChecksumTable.scan([b"".join(model)], len(model)).total
     assert ChecksumTable.from_bytes(table.to_bytes())[0].total == table.total

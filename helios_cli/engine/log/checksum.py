@@ -95,6 +95,16 @@ class ChecksumTable:
         self.total = total
         return total
 
+    def apply_page(self, page_no: int, data: Buffer, db_pages: int) -> int:
+        """:meth:`apply` for a single page."""
+        hashes = self._hashes
+        if db_pages != len(hashes) or page_no > db_pages or page_no == LOCK_BYTE_PAGE or not data[0]:
+            return self.apply({page_no: data}, db_pages)
+        digest = xxh3_64_intdigest(data, page_no)
+        self.total = total = self.total ^ hashes[page_no - 1] ^ digest
+        hashes[page_no - 1] = digest
+        return total
+
     def _resize(self, db_pages: int) -> None:
         hashes = self._hashes
         grown = db_pages - len(hashes)

@@ -270,9 +270,15 @@ class WalApplicator:
                     continue
             if newest is None:
                 pins = self._begin_boundary(_frames_of_run(batch.changes, index))
-            pages = batch.pages(change)
-            run.update(pages)
-            if table.apply(pages, change.db_pages) != change.db_checksum and change.end >= self._trusted_from:
+            if change.pages == 1:
+                page_no, image = batch.page(change)
+                run[page_no] = image
+                total = table.apply_page(page_no, image, change.db_pages)
+            else:
+                pages = batch.pages(change)
+                run.update(pages)
+                total = table.apply(pages, change.db_pages)
+            if total != change.db_checksum and change.end >= self._trusted_from:
                 run.update(self._repair(batch.header(change)))
             newest = change
             self.records_applied += 1
