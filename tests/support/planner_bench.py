@@ -9,6 +9,7 @@ import apsw
 
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.node.steps import run_steps
 from helios_cli.engine.sql import runtime
 from helios_cli.engine.sql.ddl import SYSTEM_SCHEMA
 from helios_cli.engine.sql.functions import AGGREGATES, REGISTRY, SCALARS
@@ -91,13 +92,17 @@ class Bench:
             return Answer(sqlstate=found.sqlstate, message=found.message)
 
     def _execute(self, plan: Plan, literals: Any) -> Answer:
-        values = bind(plan, (), literals, [SESSION[name] for name in plan.session_values])
+        session = [None if name.startswith("saved.") else SESSION[name] for name in plan.session_values]
+        values = bind(plan, (), literals, session)
         if plan.kind in (Kind.UTILITY, Kind.COPY, Kind.EMPTY):
             return Answer(tag=plan.tag)
         rows: list[Any] = []
         changes = 0
         with self.connection:
-            for position, step in enumerate(plan.steps):
+            if plan.program is not None:
+                result = run_steps(self.connection, plan, values)
+                rows, changes = result.rows or [], result.changes
+            for position, step in enumerate(plan.steps if plan.program is None else ()):
                 before = self.connection.total_changes()
                 rows = self.connection.execute(step, values if position == len(plan.steps) - 1 else ()).fetchall()
                 changes = self.connection.total_changes() - before

@@ -10,6 +10,7 @@ import apsw
 
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.plan import Plan
+from helios_cli.engine.storage.programs import run_program
 
 
 @dataclass(slots=True)
@@ -30,9 +31,11 @@ def run_steps(connection: apsw.Connection, plan: Plan, binds: Sequence[Any]) -> 
     if plan.fk_off:
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 0)
     try:
+        if plan.program is not None:
+            return StepsResult(*run_program(connection, plan, binds, check_foreign_keys))
         result = _run(connection, plan, binds)
         if plan.fk_off:
-            _check_foreign_keys(connection)
+            check_foreign_keys(connection)
         return result
     finally:
         if plan.fk_off:
@@ -49,7 +52,8 @@ def _run(connection: apsw.Connection, plan: Plan, binds: Sequence[Any]) -> Steps
     return StepsResult(rows if plan.columns is not None else None, changes)
 
 
-def _check_foreign_keys(connection: apsw.Connection) -> None:
+def check_foreign_keys(connection: apsw.Connection) -> None:
+    """Look at every row's parents. Raises SqlError 23503 for the first row without one."""
     for table, _rowid, parent, _index in connection.execute("PRAGMA foreign_key_check"):
         raise SqlError(
             f'insert or update on table "{table}" violates foreign key constraint',

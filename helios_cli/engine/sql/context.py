@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
@@ -20,6 +20,9 @@ from helios_cli.engine.sql.shape import INT8 as CLASS_INT8
 from helios_cli.engine.sql.shape import NUMERIC as CLASS_NUMERIC
 from helios_cli.engine.sql.shape import STRING as CLASS_STRING
 from helios_cli.engine.sql.shape import Literal
+
+if TYPE_CHECKING:
+    from helios_cli.engine.sql.snapshots import Snapshots
 
 Converter = Callable[[Any], SqliteValue]
 
@@ -73,6 +76,8 @@ class Context:
     aliases: set[str] = field(default_factory=set)
     """Lower-case SQLite aliases in use; SQLite's names ignore case, PostgreSQL's do not."""
     notices: list[str] = field(default_factory=list)
+    snapshots: Snapshots | None = None
+    """What the parts of a statement see of the tables that others of its parts change; None: it is one part."""
     encoded: bytes = b""
     """The source in UTF-8, as byte offsets count it."""
 

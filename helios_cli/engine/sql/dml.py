@@ -409,6 +409,7 @@ def translate_update(fields: dict[str, Any], scope: Scope) -> Write:
     scope.items.append(item)
     scope.columns += item.columns
     source, conditions = translate_from(fields.get("fromClause", []), scope)
+    conditions += _untouched(relation, item, scope)
     scope.clause = "UPDATE"
     assignments = _assignments(fields["targetList"], relation, scope)
     where = _where(fields, conditions, scope)
@@ -417,6 +418,12 @@ def translate_update(fields: dict[str, Any], scope: Scope) -> Write:
     return Write(
         f"{with_clause}UPDATE {table} SET {assignments}{from_text}{where}{returning}", outputs, bool(returning)
     )
+
+
+def _untouched(relation: Relation, item: RangeItem, scope: Scope) -> list[str]:
+    """Conditions that leave alone what another part of the statement has changed."""
+    snapshots = scope.ctx.snapshots
+    return snapshots.untouched(relation, item.alias) if snapshots is not None else []
 
 
 def _where(fields: dict[str, Any], conditions: list[str], scope: Scope) -> str:
@@ -435,6 +442,7 @@ def translate_delete(fields: dict[str, Any], scope: Scope) -> Write:
     scope.items.append(item)
     scope.columns += item.columns
     source, conditions = translate_from(fields.get("usingClause", []), scope)
+    conditions += _untouched(relation, item, scope)
     where = _where(fields, conditions, scope)
     if source:
         where = f" WHERE EXISTS (SELECT 1 FROM {source}{where})"

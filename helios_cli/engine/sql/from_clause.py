@@ -112,6 +112,9 @@ def _range_var(fields: dict[str, Any], scope: Scope) -> Source:
     name = alias.get("aliasname", fields["relname"])
     cte = scope.find_cte(fields["relname"]) if "schemaname" not in fields else None
     if cte is not None:
+        if not cte.returns:
+            message = f'WITH query "{cte.name}" does not have a RETURNING clause'
+            raise scope.ctx.error("0A000", message, fields.get("location", 0))
         sqlite_alias = scope.ctx.unique_alias(name)
         columns = _derived_columns(cte.columns, sqlite_alias)
         item = RangeItem(name, _renamed(columns, alias, name, scope, fields.get("location", 0)), alias=sqlite_alias)
@@ -120,6 +123,9 @@ def _range_var(fields: dict[str, Any], scope: Scope) -> Source:
     sqlite_alias = scope.ctx.unique_alias(name)
     columns = _renamed(table_columns(relation, sqlite_alias), alias, name, scope, fields.get("location", 0))
     item = RangeItem(name, columns, relation, None if alias else relation.schema, alias=sqlite_alias)
+    snapshots = scope.ctx.snapshots
+    if snapshots is not None and snapshots.is_changed_by_others(relation):
+        return _single(f"{snapshots.read(relation)} AS {_quote(sqlite_alias)}", item)
     table = _quote(relation.sqlite_name or relation.name)
     return _single(table if sqlite_alias == relation.sqlite_name else f"{table} AS {_quote(sqlite_alias)}", item)
 

@@ -39,6 +39,32 @@ class Column:
     attnum: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A table whose rows from before the statement later steps read."""
+
+    table: str
+    """SQLite's name."""
+    temporary: bool
+    columns: tuple[str, ...]
+    """In the order in which its rows are kept."""
+    touched: str
+    """The session value that is a JSON array of the numbers of the rows that were changed."""
+    before: str
+    """The session value that is a JSON array of those rows as they were, each an array."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """How the steps of a WRITE hang together: what one returns is bound to those behind it."""
+
+    saves: tuple[str, ...]
+    """For each step the session value that its rows become, a JSON array of arrays; '' for one that is not read."""
+    answers: tuple[int, ...]
+    """The steps that are the statement's own: their changes are counted, and the last one's rows are the result."""
+    watched: tuple[Watch, ...] = ()
+
+
 @dataclass(slots=True, eq=False)
 class Plan:
     """One planned statement. Shared by all sessions, so nothing in it belongs to one execution.
@@ -76,6 +102,8 @@ class Plan:
     source: str = ""
     """The statement's own text when it is one of several in a query string, else ''. A statement behind one that
     changes the schema is planned when its turn comes: until then ``catalog_version`` is -1."""
+    program: Program | None = None
+    """For a WRITE of several steps that depend on each other; None: each step stands alone."""
     locks_rows: bool = False
     """SELECT ... FOR UPDATE or FOR SHARE: it takes the writer, and changes nothing."""
     cache: dict[Any, Any] = field(default_factory=dict)

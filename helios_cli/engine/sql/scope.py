@@ -51,6 +51,8 @@ class Cte:
     name: str
     alias: str
     columns: list[tuple[str, TypedSql]]
+    returns: bool = True
+    """False for a change of data without RETURNING, which nothing may read."""
 
 
 @dataclass(slots=True)

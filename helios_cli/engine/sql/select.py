@@ -72,17 +72,18 @@ def translate_with(clause: dict[str, Any] | None, scope: Scope) -> str:
     scope.ctes = dict(scope.ctes)
     texts = []
     for node in clause["ctes"]:
-        texts.append(_cte(node["CommonTableExpr"], bool(clause.get("recursive")), scope))
+        texts.append(translate_cte(node["CommonTableExpr"], bool(clause.get("recursive")), scope))
     return f"WITH {'RECURSIVE ' if clause.get('recursive') else ''}{', '.join(texts)} "
 
 
-def _cte(fields: dict[str, Any], recursive: bool, scope: Scope) -> str:
+def translate_cte(fields: dict[str, Any], recursive: bool, scope: Scope) -> str:
+    """Translate one WITH query, which becomes visible in ``scope``. Returns its text."""
     ctx, name, body = scope.ctx, fields["ctename"], fields["ctequery"]
     if name in scope.ctes and scope.ctes[name] in scope.ctes.values() and _defined_here(name, scope):
         raise ctx.error("42712", f'WITH query name "{name}" specified more than once', fields.get("location", 0))
     if "SelectStmt" not in body:
-        hint = "Run the INSERT, UPDATE or DELETE as a statement of its own."
-        raise ctx.unsupported("a data-modifying statement in WITH", fields.get("location", 0), hint=hint)
+        message = "WITH clause containing a data-modifying statement must be at the top level"
+        raise ctx.error("0A000", message, fields.get("location", 0))
     if "searchClause" in fields or "cycleClause" in fields or "search_clause" in fields or "cycle_clause" in fields:
         raise ctx.unsupported("SEARCH or CYCLE", fields.get("location", 0))
     alias = ctx.unique_alias(name)
@@ -342,4 +343,4 @@ def _group_target(node: Node, targets: list[dict[str, Any]], scope: Scope) -> No
     return flat[position - 1]
 
 
-__all__ = ["translate_query", "translate_with"]
+__all__ = ["translate_cte", "translate_query", "translate_with"]

@@ -5,7 +5,6 @@ select id from item intersect all select 1;
 select item from item where id = 1;
 select row_to_json(kv) from kv;
 select id from item tablesample system (10);
-with d as (delete from kv returning *) select * from d;
 select rank() within group (order by id) from item;
 merge into kv using ord on kv.v = ord.n when matched then delete;
 select * into newt from kv;

@@ -1,0 +1,61 @@
+"""From translated text to a plan: parameters numbered, columns described."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from helios_cli.engine.datatypes import registry
+from helios_cli.engine.errors import SqlError
+from helios_cli.engine.sql.context import Context
+from helios_cli.engine.sql.oids import REG_TYPES
+from helios_cli.engine.sql.plan import Column, Kind, Plan
+from helios_cli.engine.sql.query import Output
+
+QUERIES: Final = frozenset(("SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt"))
+"""Statements that are planned as queries."""
+_MAX_PARAMETERS: Final = 32766
+"""SQLITE_MAX_VARIABLE_NUMBER of the SQLite that APSW carries."""
+
+
+def finish_plan(kind: Kind, tag: str, texts: list[str], ctx: Context) -> Plan:
+    """Number the placeholders and put a plan together.
+
+    Raises:
+        SqlError: 42P18, nothing gave a parameter its type; 54000, too many parameters.
+    """
+    for number, oid in enumerate(ctx.params, 1):
+        if not oid:
+            raise SqlError(f"could not determine data type of parameter ${number}", sqlstate="42P18")
+    if len(ctx.params) > _MAX_PARAMETERS:
+        raise SqlError("too many parameters", sqlstate="54000")
+    steps, converters = ctx.finish(texts)
+    return Plan(
+        kind,
+        tag,
+        steps=steps,
+        param_types=tuple(ctx.params),
+        literal_in=converters,
+        session_values=tuple(ctx.session),
+        volatile=ctx.volatile or ctx.writes,
+        locks_rows=ctx.locks_rows,
+        catalog_version=ctx.catalog.version,
+        notices=tuple(ctx.notices),
+    )
+
+
+def name_objects(outputs: list[Output]) -> None:
+    """OIDs of named objects (regclass and its kin) leave as names."""
+    for output in outputs:
+        if output.value.type_oid in REG_TYPES and output.value.sql:
+            text = f"pg_{registry.by_oid(output.value.type_oid).name}_out({output.value.sql})"
+            output.value = replace(output.value, sql=text)
+
+
+def result_columns(outputs: list[Output]) -> tuple[Column, ...]:
+    """The columns of a result set."""
+    return tuple(
+        Column(output.name, value.type_oid, value.typmod, value.table_oid, value.attnum)
+        for output in outputs
+        for value in (output.value,)
+    )

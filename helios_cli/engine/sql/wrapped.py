@@ -1,0 +1,178 @@
+"""Statements with a query inside: PREPARE, EXECUTE, DECLARE, EXPLAIN, COPY; and TRUNCATE."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from helios_cli.engine.errors import FeatureNotSupported, SqlError
+from helios_cli.engine.sql import actions, dml, tree, utility
+from helios_cli.engine.sql.context import Context
+from helios_cli.engine.sql.copy_statement import copy_columns, copy_insert, read_options, refuse_files
+from helios_cli.engine.sql.finishing import QUERIES, finish_plan
+from helios_cli.engine.sql.oids import TEXT
+from helios_cli.engine.sql.plan import Column, Kind, Plan
+from helios_cli.engine.sql.scope import Scope
+from helios_cli.engine.sql.typenames import resolve_type
+
+if TYPE_CHECKING:
+    from helios_cli.engine.sql.planner import Planner, Statement
+
+_NAME: Final = r'(?:"(?:[^"]|"")*"|[\w$.]+)'
+_PREPARE: Final = re.compile(
+    rf"\s*PREPARE\s+{_NAME}\s*(?:\((?:[^()]|\([^()]*\))*\))?\s*AS\s+(.*)", re.IGNORECASE | re.DOTALL
+)
+_DECLARE: Final = re.compile(
+    rf"\s*DECLARE\s+{_NAME}\s+[\w\s]*?CURSOR\s+(?:(?:WITH|WITHOUT)\s+HOLD\s+)?FOR\s+(.*)", re.IGNORECASE | re.DOTALL
+)
+
+
+def _inner_text(pattern: re.Pattern[str], statement: Statement) -> str:
+    """The text of the query inside PREPARE or DECLARE."""
+    match = pattern.fullmatch(statement.text)
+    if match is None:
+        raise FeatureNotSupported("comments before the query of PREPARE or DECLARE are not supported")
+    return match[1].rstrip().removesuffix(";")
+
+
+def _prepare(planner: Planner, statement: Statement, ctx: Context) -> Plan:
+    fields = statement.node["PrepareStmt"]
+    types = tuple(resolve_type(node["TypeName"], ctx)[0] for node in fields.get("argtypes", []))
+    text = _inner_text(_PREPARE, statement)
+    plan = planner.plan(text, types, catalog=ctx.catalog)[0]
+    return utility.utility_plan("PREPARE", actions.Prepare(fields["name"], types, text, plan))
+
+
+def _execute(planner: Planner, statement: Statement, ctx: Context) -> Plan:
+    fields = statement.node["ExecuteStmt"]
+    plans, texts, is_text = [], [], []
+    for node in fields.get("params", []):
+        constant = node.get("A_Const")
+        value = tree.const_value(constant) if constant is not None else None
+        bare = constant is not None and not isinstance(value, bool)
+        is_text.append(bare)
+        texts.append(None if value is None else str(value))
+        target = {"ResTarget": {"val": node, "location": tree.location(node)}}
+        inner = planner.context(ctx.source, None, ctx.catalog)
+        plans.append(planner.select({"targetList": [target], "op": "SETOP_NONE"}, inner))
+    action = actions.Execute(fields["name"], tuple(plans), tuple(texts), tuple(is_text))
+    return Plan(Kind.UTILITY, "EXECUTE", action=action)
+
+
+_BINARY, _SCROLL, _NO_SCROLL, _HOLD = 0x1, 0x2, 0x4, 0x20
+
+
+def _declare(planner: Planner, statement: Statement, ctx: Context) -> Plan:
+    fields = statement.node["DeclareCursorStmt"]
+    options = fields.get("options", 0)
+    query = planner.query(fields["query"], ctx)
+    if query.program is not None:
+        raise SqlError("DECLARE CURSOR must not contain data-modifying statements in WITH", sqlstate="0A000")
+    text = _inner_text(_DECLARE, statement)
+    action = actions.DeclareCursor(
+        fields["portalname"],
+        query,
+        text,
+        hold=bool(options & _HOLD),
+        scroll=True if options & _SCROLL else False if options & _NO_SCROLL else None,
+        binary=bool(options & _BINARY),
+    )
+    plan = utility.utility_plan("DECLARE CURSOR", action)
+    plan.param_types, plan.session_values = query.param_types, query.session_values
+    plan.catalog_version = ctx.catalog.version
+    return plan
+
+
+def _explain(planner: Planner, statement: Statement, ctx: Context) -> Plan:
+    fields = statement.node["ExplainStmt"]
+    options = {node["DefElem"]["defname"]: node["DefElem"] for node in fields.get("options", [])}
+    form = options.get("format", {}).get("arg", {}).get("String", {}).get("sval", "text").lower()
+    if form not in ("text", "json", "xml", "yaml"):
+        raise SqlError(f'unrecognized value for EXPLAIN option "format": "{form}"', sqlstate="22023")
+    known = {"analyze", "verbose", "costs", "settings", "buffers", "wal", "timing", "summary", "format", "generic_plan"}
+    for name in options:
+        if name not in known:
+            raise SqlError(f'unrecognized EXPLAIN option "{name}"', sqlstate="42601")
+    inner = fields["query"]
+    if tree.tag(inner) not in QUERIES:
+        raise FeatureNotSupported(f"EXPLAIN of {shown_statement(tree.tag(inner))} is not supported")
+    query = planner.query(inner, ctx)
+    action = actions.Explain(
+        query,
+        analyze="analyze" in options and utility.flag(options["analyze"]),
+        verbose="verbose" in options and utility.flag(options["verbose"]),
+        format=form,
+    )
+    plan = utility.utility_plan("EXPLAIN", action, (Column("QUERY PLAN", TEXT),))
+    plan.param_types, plan.session_values = query.param_types, query.session_values
+    plan.catalog_version = ctx.catalog.version
+    return plan
+
+
+def _copy(planner: Planner, statement: Statement, ctx: Context) -> Plan:
+    fields = statement.node["CopyStmt"]
+    refuse_files(fields)
+    options = read_options(fields.get("options", []), is_from=bool(fields.get("is_from")))
+    if fields.get("is_from"):
+        return _copy_from(fields, options, ctx)
+    if "query" in fields:
+        query = planner.query(fields["query"], ctx)
+        if query.program is not None:
+            hint = "Run it with SELECT."
+            raise FeatureNotSupported("COPY of a query with data-modifying WITH is not supported", hint=hint)
+        if query.columns is None:
+            raise SqlError("COPY query must have a RETURNING clause", sqlstate="0A000")
+    else:
+        query = planner.select(_table_query(fields), ctx)
+    plan = Plan(Kind.COPY, "COPY", action=actions.CopyOut(query, options), catalog_version=ctx.catalog.version)
+    plan.session_values = query.session_values
+    return plan
+
+
+def _table_query(fields: dict[str, Any]) -> dict[str, Any]:
+    """The SELECT that COPY table (columns) TO stands for."""
+    names = tree.strings(fields.get("attlist", []))
+    references = [[{"String": {"sval": name}}] for name in names] or [[{"A_Star": {}}]]
+    targets = [{"ResTarget": {"val": {"ColumnRef": {"fields": reference, "location": -1}}}} for reference in references]
+    return {"targetList": targets, "fromClause": [{"RangeVar": fields["relation"]}], "op": "SETOP_NONE"}
+
+
+def _copy_from(fields: dict[str, Any], options: actions.CopyOptions, ctx: Context) -> Plan:
+    scope = Scope(ctx=ctx)
+    relation, columns = copy_columns(fields, scope)
+    ctx.params = [column.type_oid for column in columns]
+    insert = finish_plan(Kind.WRITE, "INSERT 0", [copy_insert(relation, columns, scope)], ctx)
+    action = actions.CopyIn(
+        relation.name,
+        tuple(column.name for column in columns),
+        tuple((column.type_oid, column.typmod) for column in columns),
+        insert,
+        options,
+    )
+    plan = Plan(Kind.COPY, "COPY", action=action, catalog_version=ctx.catalog.version)
+    plan.session_values = insert.session_values
+    return plan
+
+
+def _truncate(_planner: Planner, statement: Statement, ctx: Context) -> Plan:
+    fields = statement.node["TruncateStmt"]
+    steps = dml.translate_truncate(fields, Scope(ctx=ctx))
+    plan = finish_plan(Kind.WRITE, "TRUNCATE TABLE", steps, ctx)
+    plan.counts_rows = False
+    return plan
+
+
+def shown_statement(kind: str) -> str:
+    """A statement's name from its node type: 'CreateFunctionStmt' is CREATE FUNCTION."""
+    words = re.findall(r"[A-Z][a-z]*", kind.removesuffix("Stmt"))
+    return " ".join(words).upper()
+
+
+HANDLERS: Final = {
+    "PrepareStmt": _prepare,
+    "ExecuteStmt": _execute,
+    "DeclareCursorStmt": _declare,
+    "ExplainStmt": _explain,
+    "CopyStmt": _copy,
+    "TruncateStmt": _truncate,
+}
