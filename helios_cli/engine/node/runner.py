@@ -89,6 +89,7 @@ class Runner(Reads):
         connection = self.session.private or database.writer
         plan = portal.plan
         changes_schema = plan.kind is Kind.DDL
+        session = self.session
 
         def work() -> tuple[StepsResult, Commit | None]:
             database.reserve()
@@ -97,7 +98,8 @@ class Runner(Reads):
             try:
                 result = claims.run_claimed(connection, plan, portal.binds, portal.claim)
                 database.reserve(database.log_bytes_bound(connection))
-                return result, database.commit(connection, schema_changed=changes_schema)
+                changed = changes_schema or session.take_nested_definitions()
+                return result, database.commit(connection, schema_changed=changed)
             except UnloggedCommit:
                 raise
             except BaseException:
@@ -169,7 +171,8 @@ class Runner(Reads):
             transaction.schema_changed = True
 
         def done(result: StepsResult) -> None:
-            if plan.kind is Kind.DDL:
+            if plan.kind is Kind.DDL or self.session.take_nested_definitions():
+                transaction.schema_changed = True
                 self.session.schema_changed_in_transaction()
             if portal.claim is not None and result is portal.claim.result:
                 transaction.repeated = True

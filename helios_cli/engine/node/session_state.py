@@ -48,6 +48,9 @@ class SessionState:
     write_id: WriteId | None = None
     """Under which its next write, or its transaction block, is done only once; None: it has not named it."""
 
+    nested_definitions = False
+    """A function has changed the schema in the statement in hand."""
+
     def __init__(self, engine: Engine, sink: Sink, *, user: str, database: str, pid: int, secret: bytes) -> None:
         self.engine = engine
         self.sink = sink
@@ -123,6 +126,11 @@ class SessionState:
     def floor_lsn(self) -> Lsn:
         """What it must have seen at least; 0 before it has written anything through this node."""
         return max((token.lsn for token in self.floors), default=Lsn(0))
+
+    def take_nested_definitions(self) -> bool:
+        """Whether a function has changed the schema since this was asked last."""
+        changed, self.nested_definitions = self.nested_definitions, False
+        return changed
 
     def show(self, name: str) -> str:
         """The value of a parameter. Raises SqlError 42704."""

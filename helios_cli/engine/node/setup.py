@@ -7,6 +7,7 @@ from typing import Any
 
 import apsw
 
+from helios_cli.engine.node import routine_calls
 from helios_cli.engine.node.catalog_hooks import CatalogHooks
 from helios_cli.engine.sql import functions, runtime
 from helios_cli.engine.storage import system_catalog
@@ -39,4 +40,5 @@ class ConnectionSetup:
                 _register_aggregate(connection, name, factory, count)
             for name, compare in library.COLLATIONS.items():
                 connection.create_collation(name, compare)
+        routine_calls.register(connection, self.hooks)
         system_catalog.register(connection, hooks=self.hooks, sequences=self.sequences, write_ids=self.write_ids)

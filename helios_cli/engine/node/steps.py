@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import apsw
 
 from helios_cli.engine.errors import SqlError
+from helios_cli.engine.node import routine_programs
+from helios_cli.engine.node.routine_programs import StepsResult
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.storage.programs import run_program
-
-
-@dataclass(slots=True)
-class StepsResult:
-    """What the last step left."""
-
-    rows: list[Any] | None
-    """Result rows; None for a statement without a result set."""
-    changes: int
 
 
 def run_steps(connection: apsw.Connection, plan: Plan, binds: Sequence[Any]) -> StepsResult:
@@ -28,6 +20,8 @@ def run_steps(connection: apsw.Connection, plan: Plan, binds: Sequence[Any]) -> 
     A table rebuild runs with foreign keys off by DBCONFIG: the PRAGMA does nothing inside a transaction, and the
     DROP of the old table would then delete its children (sqlite.org/lang_altertable.html, section 7).
     """
+    if plan.routine is not None:
+        return routine_programs.run(connection, plan, binds)
     if plan.fk_off:
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 0)
     try:
@@ -61,3 +55,6 @@ def check_foreign_keys(connection: apsw.Connection) -> None:
             detail=f'A row has no counterpart in table "{parent}".',
             table=str(table),
         )
+
+
+__all__ = ["StepsResult", "run_steps"]

@@ -14,14 +14,16 @@ from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.oids import DATE, INT8, NAME, POLYMORPHIC, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ, UNKNOWN
 from helios_cli.engine.sql.ordering import sort_terms
 from helios_cli.engine.sql.resolution import Ambiguous, bind_polymorphic, choose_function, expand
+from helios_cli.engine.sql.routines import UserFunction
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.typed import Node, TypedSql
+from helios_cli.engine.sql.user_calls import arranged, check_callable, user_call
 
 
 def _call(fields: dict[str, Any], scope: Scope) -> TypedSql:
-    if fields.get("func_variadic"):
-        raise scope.ctx.unsupported("a VARIADIC argument", fields.get("location", 0))
     names = tree.strings(fields["funcname"])
+    if fields.get("func_variadic") or any("NamedArgExpr" in node for node in fields.get("args", ())):
+        return notated_call(fields, names, scope)
     if fields.get("agg_within_group"):
         raise scope.ctx.unsupported(f"{names[-1]}(...) WITHIN GROUP", fields.get("location", 0))
     overloads = visible_overloads(names, scope)
@@ -35,12 +37,24 @@ def _call(fields: dict[str, Any], scope: Scope) -> TypedSql:
     return call_function(names, overloads, arguments, scope, fields.get("location", 0))
 
 
+def notated_call(fields: dict[str, Any], names: list[str], scope: Scope) -> TypedSql:
+    """A call with named arguments, or with an array for a VARIADIC parameter."""
+    function, arguments = arranged(fields, names, scope, translate)
+    at = fields.get("location", 0)
+    if function.set_returning:
+        return _set_returning(function, arguments, scope, at)
+    values, result = coerce_arguments(function, arguments, scope, at)
+    return TypedSql(render_call(function, values, scope), result, location=at)
+
+
 def visible_overloads(names: list[str], scope: Scope) -> tuple[Function, ...]:
     """The overloads a possibly qualified name reaches."""
     found = scope.ctx.functions.candidates(names[-1])
     if len(names) == 1:
-        return found
-    return tuple(function for function in found if function.schema == names[-2])
+        made: tuple[Function, ...] = scope.ctx.catalog.functions(None, names[-1])
+        return (*found, *made) if made else found
+    found = tuple(function for function in found if function.schema == names[-2])
+    return (*found, *scope.ctx.catalog.functions(names[-2], names[-1]))
 
 
 def call_function(
@@ -50,6 +64,8 @@ def call_function(
     function = resolve(names, overloads, arguments, scope, at)
     if function is None:
         return _type_call(names, arguments, scope, at)
+    if isinstance(function, UserFunction):
+        check_callable(function, argument_types(arguments, scope), scope, at)
     if function.set_returning:
         return _set_returning(function, arguments, scope, at)
     values, result = coerce_arguments(function, arguments, scope, at)
@@ -139,6 +155,8 @@ def coerce_arguments(
 def render_call(function: Function, values: list[TypedSql], scope: Scope) -> str:
     """The SQLite text of a call with converted arguments."""
     ctx = scope.ctx
+    if isinstance(function, UserFunction):
+        return user_call(function, values, scope)
     ctx.volatile |= function.volatile
     ctx.writes |= function.writes
     texts = [value.sql for value in values] + ["NULL"] * (len(function.args) - len(values))

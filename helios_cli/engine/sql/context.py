@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -80,6 +80,12 @@ class Context:
     """What the parts of a statement see of the tables that others of its parts change; None: it is one part."""
     encoded: bytes = b""
     """The source in UTF-8, as byte offsets count it."""
+    variables: Any = None
+    """The ``inner.Variables`` that names may mean, inside a function; None elsewhere."""
+    variable_keys: list[Hashable] = field(default_factory=list)
+    """What identifies the variable behind each of :attr:`params`."""
+    calls: bool = False
+    """Calls a user's function, which may run statements of its own."""
 
     # -- errors -----------------------------------------------------------------------------------
 
@@ -121,6 +127,18 @@ class Context:
     def set_parameter_type(self, number: int, type_oid: int) -> None:
         """Fix the type of a parameter whose type was unknown."""
         self.params[number - 1] = type_oid
+
+    def variable(self, names: Sequence[str]) -> tuple[int, int] | None:
+        """The parameter that stands for the variable of a name, and its type; None when there is no such variable."""
+        found = self.variables.find(names)
+        if found is None:
+            return None
+        key, type_oid = found
+        if key in self.variable_keys:
+            return self.variable_keys.index(key) + 1, type_oid
+        self.variable_keys.append(key)
+        self.params.append(type_oid)
+        return len(self.params), type_oid
 
     def session_value(self, name: str) -> str:
         """SQL text for a per-session value.

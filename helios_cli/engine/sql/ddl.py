@@ -11,6 +11,7 @@ from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_comment import comment, create_schema, set_schema
 from helios_cli.engine.sql.ddl_create import create_table
 from helios_cli.engine.sql.ddl_drop import drop
+from helios_cli.engine.sql.ddl_function import create_function
 from helios_cli.engine.sql.ddl_index import create_index, reindex
 from helios_cli.engine.sql.ddl_model import DdlCatalog
 from helios_cli.engine.sql.ddl_rename import rename
@@ -44,6 +45,7 @@ _HANDLERS: Final[dict[str, Handler]] = {
     "DropRoleStmt": drop_role,
     "GrantRoleStmt": grant_role,
     "GrantStmt": grant,
+    "CreateFunctionStmt": create_function,
 }
 
 _REFUSED: Final = {
@@ -53,7 +55,6 @@ _REFUSED: Final = {
     "AlterDatabaseSetStmt": ("ALTER DATABASE SET", "Use ALTER SYSTEM or SET."),
     "AlterRoleSetStmt": ("ALTER ROLE SET", "Use SET in the session."),
     "CreateExtensionStmt": ("CREATE EXTENSION", "The functions of common extensions are built in or not available."),
-    "CreateFunctionStmt": ("CREATE FUNCTION", "Put the logic in the application."),
     "CreateTrigStmt": ("CREATE TRIGGER", "Use constraints or the application."),
     "CreateDomainStmt": ("CREATE DOMAIN", "Use the base type with a CHECK constraint."),
     "CompositeTypeStmt": ("CREATE TYPE", "Use a table or jsonb."),

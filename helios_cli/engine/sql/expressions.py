@@ -116,12 +116,37 @@ def number_type(value: int | str) -> int:
 
 def _parameter(fields: dict[str, Any], scope: Scope) -> TypedSql:
     ctx, number, at = scope.ctx, fields["number"], fields.get("location", 0)
+    if ctx.variables is not None:
+        return _variable([f"${number}"], scope, at) or _no_parameter(number, ctx, at)
     if not ctx.parameters_allowed:
-        raise ctx.error("42P02", f"there is no parameter ${number}", at)
+        return _no_parameter(number, ctx, at)
     oid = ctx.parameter_type(number)
     if oid == UNKNOWN:
         return TypedSql(f"?{number}", oid, simple=True, param=number, location=at)
     return casts.typed_parameter(number, oid, at)
+
+
+def _no_parameter(number: int, ctx: Context, at: int) -> TypedSql:
+    raise ctx.error("42P02", f"there is no parameter ${number}", at)
+
+
+def _variable(names: list[str], scope: Scope, at: int) -> TypedSql | None:
+    """A variable of the function around the statement; None when the name is none's, or a column's too that wins.
+
+    Raises:
+        SqlError: 42702, it is both and nothing says which one is meant.
+    """
+    ctx = scope.ctx
+    found = ctx.variable(names)
+    if found is None:
+        return None
+    wins = ctx.variables.column_wins
+    if wins is not False and scope.has_column(names, at):
+        if wins:
+            return None
+        detail = "It could refer to either a PL/pgSQL variable or a table column."
+        raise ctx.error("42702", f'column reference "{".".join(names)}" is ambiguous', at, detail=detail)
+    return casts.typed_parameter(*found, at)
 
 
 def _column(fields: dict[str, Any], scope: Scope) -> TypedSql:
@@ -129,6 +154,10 @@ def _column(fields: dict[str, Any], scope: Scope) -> TypedSql:
     if "A_Star" in parts[-1]:
         raise scope.ctx.error("42601", 'row expansion via "*" is not supported here', at)
     names = tree.strings(parts)
+    if scope.ctx.variables is not None:
+        variable = _variable(names, scope, at)
+        if variable is not None:
+            return variable
     if len(names) > 1:
         return _system_column(names[-1], names[:-1], scope, at) or scope.qualified(names[:-1], names[-1], at)
     found = scope.find_column(names[0], at)

@@ -7,12 +7,15 @@ from typing import Any, Final
 
 from helios_cli.engine.sql import calls, casts, operators, tree
 from helios_cli.engine.sql.expressions import expect_boolean, translate, unify
+from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.names import column_name
-from helios_cli.engine.sql.oids import INT4, INT8
+from helios_cli.engine.sql.oids import BYTEA, INT4, INT8
 from helios_cli.engine.sql.relation import Relation
+from helios_cli.engine.sql.routines import UserFunction
 from helios_cli.engine.sql.scope import RangeItem, Scope, ScopeColumn
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.typed import Node, TypedSql, derived
+from helios_cli.engine.sql.user_calls import arranged
 
 _quote = quote_identifier
 
@@ -219,10 +222,14 @@ def _function(fields: dict[str, Any], scope: Scope) -> Source:
         return _scalar_item(node, alias, scope)
     names = tree.strings(call["funcname"])
     inner = Scope(ctx=ctx, parent=scope, clause="functions in FROM")
-    arguments = [translate(argument, inner) for argument in call.get("args", [])]
     at = call.get("location", 0)
-    overloads = calls.visible_overloads(names, scope)
-    function = calls.resolve(names, overloads, arguments, scope, at)
+    function: Function | None
+    if call.get("func_variadic") or any("NamedArgExpr" in argument for argument in call.get("args", ())):
+        function, arguments = arranged(call, names, inner, translate)
+    else:
+        arguments = [translate(argument, inner) for argument in call.get("args", [])]
+        overloads = calls.visible_overloads(names, scope)
+        function = calls.resolve(names, overloads, arguments, scope, at)
     if function is None:
         raise calls.missing_function(names, calls.argument_types(arguments, scope), scope, at)
     if not function.set_returning:
@@ -252,9 +259,14 @@ def _function_columns(function: Any, result: int, value_sql: str, name: str) -> 
     if len(function.columns) == 1:
         return [ScopeColumn(function.columns[0][0], TypedSql(value_sql, result, simple=True))]
     return [
-        ScopeColumn(column, TypedSql(f"({value_sql} ->> {position})", oid))
+        ScopeColumn(column, TypedSql(_extracted(f"({value_sql} ->> {position})", oid, function), oid))
         for position, (column, oid) in enumerate(function.columns)
     ]
+
+
+def _extracted(sql: str, type_oid: int, function: Function) -> str:
+    """A column out of a JSON array; bytes travel as digits in those that users' functions make."""
+    return f"unhex({sql})" if type_oid == BYTEA and isinstance(function, UserFunction) else sql
 
 
 def _series(values: list[TypedSql], scope: Scope) -> str:

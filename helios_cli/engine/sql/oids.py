@@ -53,6 +53,7 @@ PG_LSN: Final = 3220
 JSONB: Final = 3802
 RECORD: Final = 2249
 VOID: Final = 2278
+TRIGGER: Final = 2279
 ANY: Final = 2276
 ANYARRAY: Final = 2277
 ANYELEMENT: Final = 2283

@@ -106,5 +106,7 @@ class Plan:
     """For a WRITE of several steps that depend on each other; None: each step stands alone."""
     locks_rows: bool = False
     """SELECT ... FOR UPDATE or FOR SHARE: it takes the writer, and changes nothing."""
+    routine: object | None = None
+    """What runs instead of the steps: DO, CALL, a write that triggers have to see (``engine.sql.routine_programs``)."""
     cache: dict[Any, Any] = field(default_factory=dict)
     """Derived facts kept by higher layers (row encoders, access path), keyed by them."""

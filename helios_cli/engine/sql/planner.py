@@ -258,7 +258,7 @@ class Planner:
         name_objects(query.outputs)
         plan = finish_plan(Kind.WRITE if takes_writer else Kind.READ, "SELECT", [query.render()], ctx)
         plan.columns = result_columns(query.outputs)
-        plan.groupable = takes_writer
+        plan.groupable = takes_writer and not ctx.calls
         return plan
 
     def _write(self, kind: str, fields: dict[str, Any], ctx: Context) -> Plan:
@@ -266,7 +266,7 @@ class Planner:
         write = translator(fields, Scope(ctx=ctx))
         plan = finish_plan(Kind.WRITE, tag, [write.sql], ctx)
         plan.columns = result_columns(write.outputs) if write.returning else None
-        plan.groupable = True
+        plan.groupable = not ctx.calls
         return plan
 
 

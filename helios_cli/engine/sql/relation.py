@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from helios_cli.engine.sql.routines import Routine, Trigger, UserFunction
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +63,18 @@ class CatalogReader(Protocol):
 
     def relation(self, schema: str | None, name: str) -> Relation | None:
         """Find a relation by name; with schema None along the search path. None when absent."""
+
+    def functions(self, schema: str | None, name: str) -> tuple[UserFunction, ...]:
+        """The functions and procedures of a name that users made, as overloads; with schema None along the path."""
+
+    def routines(self, schema: str, name: str) -> tuple[Routine, ...]:
+        """The functions and procedures of a name in one schema."""
+
+    def routine(self, oid: int) -> Routine | None:
+        """A function or procedure by OID."""
+
+    def relation_by_oid(self, oid: int) -> Relation | None:
+        """The table, view or sequence of that OID."""
+
+    def triggers(self, relation_oid: int) -> tuple[Trigger, ...]:
+        """The triggers of a table or view, by name, which is the order they fire in."""

@@ -160,6 +160,18 @@ class Scope:
             scope = scope.parent
         return False
 
+    def has_column(self, names: list[str], at: int) -> bool:
+        """Whether a possibly qualified name is a column's, at this level or outside of it."""
+        if len(names) == 1:
+            return self.find_column(names[0], at) is not None
+        scope: Scope | None = self
+        while scope is not None:
+            for item in scope.items:
+                if item.visible and _names(item, names[:-1]):
+                    return any(column.name == names[-1] for column in item.columns)
+            scope = scope.parent
+        return False
+
     def checked(self, value: TypedSql, shown: str, at: int) -> TypedSql:
         """Check a column of this level against GROUP BY, when this level is grouped."""
         if self.grouping is not None and not self.in_aggregate:

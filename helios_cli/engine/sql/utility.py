@@ -237,8 +237,6 @@ HANDLERS: Final[dict[str, Handler]] = {
 """Utility statements that need no planner of queries."""
 
 UNSUPPORTED: Final = {
-    "DoStmt": ("DO", "There is no procedural language: send the statements one by one."),
-    "CallStmt": ("CALL", "There are no procedures: send the statements one by one."),
     "MergeStmt": ("MERGE", "Use INSERT ... ON CONFLICT, or UPDATE and INSERT."),
     "CreateFunctionStmt": ("CREATE FUNCTION", None),
     "CreateTrigStmt": ("CREATE TRIGGER", None),

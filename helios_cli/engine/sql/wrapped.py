@@ -12,6 +12,7 @@ from helios_cli.engine.sql.copy_statement import copy_columns, copy_insert, read
 from helios_cli.engine.sql.finishing import QUERIES, finish_plan
 from helios_cli.engine.sql.oids import TEXT
 from helios_cli.engine.sql.plan import Column, Kind, Plan
+from helios_cli.engine.sql.procedures import plan_call, plan_do
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.typenames import resolve_type
 
@@ -168,7 +169,17 @@ def shown_statement(kind: str) -> str:
     return " ".join(words).upper()
 
 
+def _do(_planner: Planner, statement: Statement, ctx: Context) -> Plan:
+    return plan_do(statement.node["DoStmt"], ctx)
+
+
+def _call(_planner: Planner, statement: Statement, ctx: Context) -> Plan:
+    return plan_call(statement.node["CallStmt"], ctx)
+
+
 HANDLERS: Final = {
+    "DoStmt": _do,
+    "CallStmt": _call,
     "PrepareStmt": _prepare,
     "ExecuteStmt": _execute,
     "DeclareCursorStmt": _declare,

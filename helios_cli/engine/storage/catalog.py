@@ -26,6 +26,7 @@ from helios_cli.engine.sql.ddl_model import (
 from helios_cli.engine.sql.ddl_render import keys_from_json
 from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID
 from helios_cli.engine.sql.relation import ColumnInfo, IndexInfo, Relation
+from helios_cli.engine.storage.routine_catalog import RoutineCatalog
 from helios_cli.engine.storage.system_relations import PLANNER_RELATIONS
 
 DEFAULT_PATH: Final = ("public",)
@@ -40,7 +41,7 @@ SystemRelations = dict[tuple[str, str], Relation]
 """(schema, name) -> the relation of each system view (``engine.storage.system_catalog``)."""
 
 
-class SqliteCatalog:
+class SqliteCatalog(RoutineCatalog):
     """Implements ``CatalogReader`` and ``DdlCatalog`` over one connection's snapshot.
 
     Not for use from two threads at once. ``refresh`` must be called when the connection may have moved to
@@ -61,6 +62,7 @@ class SqliteCatalog:
         self._relations: dict[tuple[str, str], Relation | None] = {}
         self._by_oid: dict[int, Relation | None] = {}
         self._temp: bool | None = None
+        super().__init__()
         self.refresh()
 
     # -- versions ---------------------------------------------------------------------------------
@@ -73,6 +75,7 @@ class SqliteCatalog:
         self.version = version
         self._relations.clear()
         self._by_oid.clear()
+        self.forget_routines()
         self._temp = None
         return True
 

@@ -132,7 +132,7 @@ def test_copy_to(bench: Bench) -> None:
         ("lock table nosuch", "42P01"),
         ("vacuum nosuch", "42P01"),
         ("prepare transaction 'x'", "0A000"),
-        ("do $$ begin end $$", "0A000"),
+        ("do language sql $$ select 1 $$", "0A000"),
         ("explain (nosuch) select 1", "42601"),
     ],
 )

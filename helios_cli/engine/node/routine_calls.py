@@ -1,0 +1,242 @@
+"""Users' functions on one SQLite connection: what their statements are planned with, and how they run nested in others.
+
+A statement that calls a function runs on a thread with a connection to itself; the function's own statements run on the
+same connection, in the same transaction.
+"""
+
+from __future__ import annotations
+
+import json
+import weakref
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import apsw
+
+from helios_cli.engine.errors import HeliosError, SqlError
+from helios_cli.engine.node.routine_host import RoutineHost
+from helios_cli.engine.sql.coercion import type_name
+from helios_cli.engine.sql.inner import Inner
+from helios_cli.engine.sql.oids import POLYMORPHIC, RECORD, VOID
+from helios_cli.engine.sql.plpgsql.frame import Record
+from helios_cli.engine.sql.plpgsql.interpreter import Interpreter
+from helios_cli.engine.sql.plpgsql.program import Program, parse_program
+from helios_cli.engine.sql.resolution import bind_polymorphic
+from helios_cli.engine.sql.routine_bodies import statements_of
+from helios_cli.engine.sql.routine_text import header_of, shown_signature
+from helios_cli.engine.sql.routine_variables import ArgumentNames
+from helios_cli.engine.sql.routines import CALL, Routine
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.catalog_hooks import CatalogHooks
+    from helios_cli.engine.node.session import Session
+
+DEPTH_MAX: Final = 100
+"""Functions that may be under way inside one another."""
+
+_ALL: weakref.WeakKeyDictionary[apsw.Connection, RoutineCalls] = weakref.WeakKeyDictionary()
+
+
+def of_connection(connection: apsw.Connection) -> RoutineCalls:
+    """The functions of a connection."""
+    return _ALL[connection]
+
+
+def register(connection: apsw.Connection, hooks: CatalogHooks) -> None:
+    """Make users' functions callable on a connection."""
+    calls = RoutineCalls(connection, hooks)
+    _ALL[connection] = calls
+    call: Any = calls.call
+    connection.create_scalar_function(CALL, call, -1, deterministic=False)
+
+
+class Prepared:
+    """A function made ready to run, for one choice of argument types."""
+
+    __slots__ = ("columns", "inners", "name", "program", "result", "routine", "statements", "types")
+
+    def __init__(self, routine: Routine, types: tuple[int, ...], host: RoutineHost) -> None:
+        self.routine = routine
+        self.types = types
+        self.name = shown_signature(routine)
+        self.columns = host.columns_of(routine)
+        declared = routine.signature()
+        bindings = bind_polymorphic(declared, types) or {} if any(oid in POLYMORPHIC for oid in declared) else {}
+        self.result = bindings.get(routine.result, routine.result)
+        self.program: Program | None = None
+        self.statements: list[str] = []
+        self.inners: list[Inner] = []
+        if routine.language == "plpgsql":
+            names = [argument.name for argument in routine.arguments]
+            self.program = parse_program(
+                header_of(routine), routine.body, routine.name, names, lambda text: host.is_row(text)
+            )
+            resolved = iter(types)
+            for number, argument in enumerate(routine.arguments):
+                datum = self.program.datums[number]
+                oid = next(resolved, argument.type_oid) if argument.mode in "ibv" else argument.type_oid
+                oid = bindings.get(oid, oid)
+                datum.type_text = type_name(oid)
+        else:
+            self.statements = statements_of(routine)
+
+
+class RoutineCalls:
+    """Runs users' functions for whichever session uses the connection."""
+
+    def __init__(self, connection: apsw.Connection, hooks: CatalogHooks) -> None:
+        self._connection = weakref.ref(connection)
+        self._hooks = hooks
+        self._prepared: dict[tuple[int, tuple[int, ...]], Prepared] = {}
+        self.host: RoutineHost | None = None
+        self.depth = 0
+
+    def host_for(self, session: Session) -> RoutineHost:
+        """What functions of a session run with; kept while the schema and the session stay the same."""
+        host = self.host
+        if host is None or host.session is not session:
+            connection = self._connection()
+            assert connection is not None
+            host = self.host = RoutineHost(connection, session, self)
+            self._prepared.clear()
+        if not self.depth and host.refresh():
+            self._prepared.clear()
+        return host
+
+    def call(self, pid: int, oid: int, types: str, *arguments: Any) -> Any:
+        """The SQLite function: a value, or the rows of a set as JSON."""
+        host = self.host_for(self.session(pid))
+        prepared = self.prepared(host, oid, tuple(map(int, types.split(","))) if types else ())
+        routine = prepared.routine
+        is_table = routine.returns_set or len(prepared.columns) > 1
+        if routine.strict and any(argument is None for argument in arguments):
+            return None
+        rows, value = self.run(host, prepared, arguments)
+        if not is_table:
+            return value
+        if not routine.returns_set:
+            rows = [value if value is not None else (None,) * len(prepared.columns)]
+        return encode_rows(rows)
+
+    def session(self, pid: int) -> Session:
+        """The session of a statement. Raises SqlError 55000."""
+        engine = self._hooks.engine
+        session = engine.sessions.get(pid) if engine is not None else None
+        if session is None:
+            raise SqlError("functions need a session", sqlstate="55000")
+        return session
+
+    def do(self, host: RoutineHost, body: str) -> None:
+        """Run an anonymous block. Raises HeliosError."""
+        program = parse_program("DO", body, "inline_code_block", [], host.is_row)
+        self.depth += 1
+        try:
+            Interpreter(program, host, "inline_code_block", result=(VOID, -1), returns_set=False, columns=()).call()
+        except RecursionError:
+            raise too_deep() from None
+        finally:
+            self.depth -= 1
+
+    def prepared(self, host: RoutineHost, oid: int, types: tuple[int, ...]) -> Prepared:
+        """A function made ready. Raises SqlError 42883 when it is gone, and errors of its body."""
+        if host.changed:
+            host.changed = False
+            self._prepared.clear()
+        found = self._prepared.get((oid, types))
+        if found is None:
+            routine = host.catalog.routine(oid)
+            if routine is None:
+                raise SqlError(f"cache lookup failed for function {oid}", sqlstate="42883")
+            found = self._prepared[oid, types] = Prepared(routine, types, host)
+        return found
+
+    def run(self, host: RoutineHost, prepared: Prepared, arguments: Sequence[Any]) -> tuple[list[Any], Any]:
+        """Call a function: the rows of a set, and the value of one that returns no set (a tuple with several columns).
+
+        Raises:
+            HeliosError: what its statements raise; 54001, calls are nested too deeply.
+        """
+        if self.depth >= DEPTH_MAX:
+            raise too_deep()
+        self.depth += 1
+        restore = host.enter(prepared.routine)
+        try:
+            if prepared.program is not None:
+                return self._run_plpgsql(host, prepared, arguments)
+            return self._run_sql(host, prepared, arguments)
+        except RecursionError:
+            raise too_deep() from None
+        finally:
+            self.depth -= 1
+            restore()
+
+    def _run_plpgsql(self, host: RoutineHost, prepared: Prepared, arguments: Sequence[Any]) -> tuple[list[Any], Any]:
+        routine, program = prepared.routine, prepared.program
+        assert program is not None
+        interpreter = Interpreter(
+            program, host, prepared.name, result=(prepared.result, -1), returns_set=routine.returns_set,
+            columns=prepared.columns,
+        )  # fmt: skip
+        given = iter(arguments)
+        for number, argument in enumerate(routine.arguments):
+            if argument.mode in "ibv":
+                interpreter.frame.values[number] = next(given, None)
+            if argument.mode in "obt":
+                interpreter.outputs.append(number)
+        result = interpreter.call()
+        if routine.returns_set:
+            return result.rows, None
+        if interpreter.outputs:
+            values = tuple(interpreter.frame.values[number] for number in interpreter.outputs)
+            return [], values if len(values) > 1 else values[0]
+        if isinstance(result.value, Record):
+            return [], interpreter.fitted(result.value)
+        return [], result.value
+
+    def _run_sql(self, host: RoutineHost, prepared: Prepared, arguments: Sequence[Any]) -> tuple[list[Any], Any]:
+        routine = prepared.routine
+        names = ArgumentNames(routine, prepared.types)
+        outcome = None
+        for number, text in enumerate(prepared.statements):
+            try:
+                while len(prepared.inners) <= number or not host.is_current(prepared.inners[number]):
+                    del prepared.inners[number:]
+                    prepared.inners.append(host.plan(text, names, whole=True))
+                inner = prepared.inners[number]
+                outcome = host.run(inner, [arguments[key] for key in inner.keys])
+            except HeliosError as error:
+                line = f'SQL function "{routine.name}" statement {number + 1}'
+                error.context = f"{error.context}\n{line}" if error.context else line
+                raise
+        if outcome is None or prepared.result == VOID or outcome.columns is None:
+            return [], None
+        wanted = [oid for _, oid in prepared.columns] or [prepared.result]
+        given = [column.type_oid for column in outcome.columns]
+        rows = outcome.rows if routine.returns_set else outcome.rows[:1]
+        if (wanted != given and prepared.result != RECORD) or prepared.columns:
+            rows = [
+                tuple(
+                    value if value is None or source == target else host.cast(value, source, (target, -1))
+                    for value, source, target in zip(row, given, wanted, strict=False)
+                )
+                for row in rows
+            ]
+        values = [row if len(wanted) > 1 else row[0] for row in rows]
+        if routine.returns_set:
+            return values, None
+        return [], values[0] if values else None
+
+
+def too_deep() -> SqlError:
+    """The error for functions nested too deeply."""
+    hint = "Functions may call one another some hundred deep."
+    return SqlError("stack depth limit exceeded", sqlstate="54001", hint=hint)
+
+
+def encode_rows(rows: Sequence[Any]) -> str:
+    """The rows of a set as ``json_each`` reads them; bytes as digits."""
+    return json.dumps(rows, default=_bytes, ensure_ascii=False)
+
+
+def _bytes(value: Any) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,1 @@
+"""PL/pgSQL: functions, DO blocks and triggers in PostgreSQL's procedural language."""

@@ -1,0 +1,108 @@
+"""Cursors of PL/pgSQL: their rows are read when they are opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from helios_cli.engine.errors import FeatureNotSupported, SqlError
+from helios_cli.engine.sql.oids import INT8
+from helios_cli.engine.sql.plpgsql.flow import Flow
+from helios_cli.engine.sql.plpgsql.frame import Outcome
+from helios_cli.engine.sql.plpgsql.program import Statement
+
+_FORWARD, _BACKWARD, _ABSOLUTE, _RELATIVE = range(4)
+_ALL = 2**31
+
+
+@dataclass(slots=True)
+class Opened:
+    """An open cursor."""
+
+    outcome: Outcome
+    at: int = 0
+    """Rows before its position; the current row is the one before."""
+
+
+class Cursors(Flow):
+    """The part of the interpreter that is about cursors."""
+
+    def _cursors(self) -> dict[str, Opened]:
+        opened: dict[str, Opened] = self.__dict__.setdefault("opened", {})
+        return opened
+
+    def _open(self, statement: Statement) -> Outcome:
+        fields = statement.fields
+        number = fields.get("curvar", 0)
+        datum = self.frame.datums[number]
+        if "query" in fields:
+            return self.outcome(fields["query"])
+        if "dynquery" in fields:
+            return self.dynamic(fields["dynquery"], fields.get("params", ()))
+        if datum.cursor is None:
+            raise SqlError(f'cursor variable "{datum.name}" is null', sqlstate="22004")
+        if "argquery" in fields and datum.cursor_row >= 0:
+            given = self.outcome(fields["argquery"])
+            targets = self.frame.datums[datum.cursor_row].fields
+            self.store_row(targets, given.rows[0] if given.rows else None, given)
+        return self.outcome(datum.cursor)
+
+    def _run_open(self, statement: Statement) -> None:
+        number = statement.fields.get("curvar", 0)
+        name = self.frame.values[number] or f"<unnamed portal {len(self._cursors()) + 1}>"
+        if name in self._cursors():
+            raise SqlError(f'cursor "{name}" already in use', sqlstate="42P03")
+        self._cursors()[name] = Opened(self._open(statement))
+        self.frame.values[number] = name
+
+    def _opened(self, statement: Statement) -> Opened:
+        number = statement.fields.get("curvar", 0)
+        name = self.frame.values[number]
+        if name is None:
+            raise SqlError(f'cursor variable "{self.frame.datums[number].name}" is null', sqlstate="22004")
+        opened = self._cursors().get(name)
+        if opened is None:
+            raise SqlError(f'cursor "{name}" does not exist', sqlstate="34000")
+        return opened
+
+    def _run_fetch(self, statement: Statement) -> None:
+        fields = statement.fields
+        opened = self._opened(statement)
+        rows = opened.outcome.rows
+        count = fields.get("how_many", 1)
+        if "expr" in fields:
+            count = self.value(fields["expr"], (INT8, -1))
+            if count is None:
+                raise SqlError("relative or absolute cursor position is null", sqlstate="22004")
+        if fields.get("is_move"):
+            before = opened.at
+            _move(opened, fields.get("direction", _FORWARD), count)
+            self.row_count = abs(opened.at - before)
+            self.set_found(self.row_count > 0)
+            return
+        _move(opened, fields.get("direction", _FORWARD), count)
+        row = rows[opened.at - 1] if 0 < opened.at <= len(rows) else None
+        self.store_row(fields["target"], row, opened.outcome)
+        self.row_count = int(row is not None)
+        self.set_found(row is not None)
+
+    def _run_close(self, statement: Statement) -> None:
+        self._opened(statement)
+        del self._cursors()[self.frame.values[statement.fields.get("curvar", 0)]]
+
+    def _run_forc(self, statement: Statement) -> int:
+        number = statement.fields.get("curvar", 0)
+        if self.frame.datums[number].cursor is None:
+            raise FeatureNotSupported("a FOR loop over an unbound cursor is not supported")
+        return self.over_rows(statement, self._open(statement))
+
+
+def _move(opened: Opened, direction: int, count: int) -> None:
+    """Move to a row; one past the end or before the beginning when there is none."""
+    last = len(opened.outcome.rows) + 1
+    if direction == _ABSOLUTE:
+        to = count if count >= 0 else last + count
+    elif direction == _BACKWARD:
+        to = opened.at - min(count, _ALL)
+    else:
+        to = opened.at + min(count, _ALL)
+    opened.at = max(0, min(to, last))

@@ -1,0 +1,244 @@
+"""Functions, procedures and triggers that users define: the records the catalog keeps, as the planner sees them."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from helios_cli.engine.sql.coercion import element_of
+from helios_cli.engine.sql.function_spec import Function
+from helios_cli.engine.sql.oids import RECORD, TRIGGER, VOID
+
+CALL: Final = "pg_routine_call"
+"""The SQLite function that runs a user's function: session, OID, arguments. Its name marks a plan as not short."""
+
+INPUT_MODES: Final = ("i", "b", "v")
+OUTPUT_MODES: Final = ("o", "b", "t")
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One parameter of a routine."""
+
+    name: str
+    """Empty when it has none."""
+    type_oid: int
+    mode: str = "i"
+    """pg_proc.proargmodes: i in, o out, b inout, v variadic, t a column of RETURNS TABLE."""
+    default: str | None = None
+    """PostgreSQL text of the default expression."""
+
+
+@dataclass(slots=True)
+class Routine:
+    """One function or procedure, as ``helios_function`` holds it."""
+
+    oid: int
+    schema: str
+    name: str
+    owner: int
+    kind: str
+    """'f' function, 'p' procedure."""
+    language: str
+    arguments: list[Argument]
+    result: int
+    """Type OID; 2278 void, 2249 record, 2279 trigger; of a procedure 2278 or record."""
+    returns_set: bool = False
+    relation: int = 0
+    """OID of the table whose row type is the result; then ``result`` is record."""
+    body: str = ""
+    sql_body: str = ""
+    """Text of a standard body (RETURN or BEGIN ATOMIC); then ``body`` is empty."""
+    volatility: str = "v"
+    strict: bool = False
+    security_definer: bool = False
+    leakproof: bool = False
+    parallel: str = "u"
+    cost: float = 100
+    rows: float = 0
+    settings: dict[str, str] = field(default_factory=dict)
+    """SET clauses: parameter -> value."""
+
+    @property
+    def inputs(self) -> list[Argument]:
+        """Parameters that a call gives."""
+        return [argument for argument in self.arguments if argument.mode in INPUT_MODES]
+
+    @property
+    def outputs(self) -> list[Argument]:
+        """Parameters that make the result."""
+        return [argument for argument in self.arguments if argument.mode in OUTPUT_MODES]
+
+    @property
+    def is_trigger(self) -> bool:
+        """Whether only triggers may call it."""
+        return self.result == TRIGGER
+
+    @property
+    def variadic(self) -> bool:
+        """Whether the last parameter takes any number of arguments."""
+        return any(argument.mode == "v" for argument in self.arguments)
+
+    def signature(self) -> tuple[int, ...]:
+        """Types of the input parameters: with name and schema the identity of a routine."""
+        return tuple(argument.type_oid for argument in self.inputs)
+
+    def to_json(self) -> str:
+        """The definition column."""
+        fields = asdict(self)
+        for key in ("oid", "schema", "name", "owner"):
+            del fields[key]
+        return json.dumps(fields)
+
+
+def read_routine(oid: int, schema: str, name: str, owner: int, definition: str) -> Routine:
+    """A row of ``helios_function``."""
+    fields: dict[str, Any] = json.loads(definition)
+    fields["arguments"] = [Argument(**argument) for argument in fields["arguments"]]
+    return Routine(oid=oid, schema=schema, name=name, owner=owner, **fields)
+
+
+@dataclass(frozen=True, slots=True)
+class UserFunction(Function):
+    """A routine as the planner's overload resolution sees it."""
+
+    oid: int = 0
+    kind: str = "f"
+    names: tuple[str, ...] = ()
+    """Of the input parameters."""
+    default_texts: tuple[str, ...] = ()
+    """Of the last ``defaults`` input parameters."""
+    is_trigger: bool = False
+    strict_args: bool = False
+
+
+def as_function(
+    routine: Routine, columns: tuple[tuple[str, int], ...], library: frozenset[str] = frozenset()
+) -> UserFunction:
+    """The planner's view; ``columns`` are those of a result of several columns, or a set's only one.
+
+    ``library`` names the functions that are known to change nothing.
+    """
+    inputs = routine.inputs
+    defaults = tuple(argument.default for argument in inputs if argument.default is not None)
+    variadic = routine.variadic
+    types = tuple(argument.type_oid for argument in inputs)
+    if variadic:
+        types = (*types[:-1], element_of(types[-1]) or types[-1])
+    volatile = routine.volatility == "v"
+    return UserFunction(
+        routine.name,
+        types,
+        routine.result,
+        sql=f"{CALL}({{session}}, {routine.oid}, '{{types}}'{{comma}}{{args}})",
+        variadic=variadic,
+        defaults=len(defaults),
+        set_returning=routine.returns_set or len(columns) > 1,
+        columns=columns,
+        volatile=True,
+        stable=routine.volatility != "i",
+        writes=volatile and may_write(routine, library),
+        session_values=("pid",),
+        schema=routine.schema,
+        oid=routine.oid,
+        kind=routine.kind,
+        names=tuple(argument.name for argument in inputs),
+        default_texts=defaults,
+        is_trigger=routine.is_trigger,
+        strict_args=routine.strict,
+    )
+
+
+_WRITING: Final = (
+    "insert", "update", "delete", "merge", "truncate", "create", "drop", "alter", "grant", "revoke", "execute", "call",
+    "nextval", "setval", "set_config", "copy", "lock", "comment", "notify", "refresh", "reindex", "do", "set",
+    "share",
+)  # fmt: skip
+
+
+_KEYWORDS: Final = frozenset(
+    (
+        "select", "from", "where", "and", "or", "not", "is", "in", "as", "begin", "end", "if", "then", "else", "elsif",
+        "loop", "for", "while", "return", "values", "exists", "any", "all", "some", "on", "using", "when", "case", "by",
+        "coalesce", "nullif", "greatest", "least", "array", "row", "extract", "over", "partition", "filter", "cast",
+        "between", "like", "numeric", "varchar", "char", "decimal", "timestamp", "time", "interval", "bit", "float",
+        "with", "distinct", "limit", "offset", "having", "union", "except", "intersect", "trim", "position",
+        "substring", "overlay", "into", "strict", "query", "next", "assert", "exception", "raise", "count", "lateral",
+    )
+)  # fmt: skip
+_CALLED: Final = re.compile(r"([a-z_][a-z0-9_$.]*)\s*\(")
+_WORD: Final = re.compile(r"[a-z_][a-z0-9_]*")
+
+
+def may_write(routine: Routine, library: frozenset[str]) -> bool:
+    """Whether running it could change something, judged by the words of its body and by what it calls."""
+    return text_may_write(routine.body or routine.sql_body, library)
+
+
+def text_may_write(text: str, library: frozenset[str]) -> bool:
+    """Whether a body could change something. True where that is not certain."""
+    folded = text.lower()
+    if not set(_WORD.findall(folded)).isdisjoint(_WRITING):
+        return True
+    return any(name.rpartition(".")[2] not in library and name not in _KEYWORDS for name in _CALLED.findall(folded))
+
+
+def result_columns(routine: Routine) -> tuple[tuple[str, int], ...]:
+    """Columns by OUT parameters or RETURNS TABLE; unnamed ones are column1 ..."""
+    return tuple(
+        (argument.name or f"column{number}", argument.type_oid) for number, argument in enumerate(routine.outputs, 1)
+    )
+
+
+@dataclass(slots=True)
+class Trigger:
+    """One trigger, as ``helios_trigger`` holds it."""
+
+    oid: int
+    relation: int
+    name: str
+    function: int
+    """OID of the routine."""
+    row: bool
+    timing: str
+    """'b' before, 'a' after, 'i' instead of."""
+    events: list[str]
+    """Of INSERT, UPDATE, DELETE, TRUNCATE."""
+    columns: list[str] = field(default_factory=list)
+    """UPDATE OF."""
+    arguments: list[str] = field(default_factory=list)
+    when: str = ""
+    """PostgreSQL text of the condition."""
+    enabled: str = "O"
+    """pg_trigger.tgenabled: O origin, D disabled, A always, R replica."""
+    old_table: str = ""
+    new_table: str = ""
+    is_constraint: bool = False
+
+    def to_json(self) -> str:
+        """The definition column."""
+        fields = asdict(self)
+        for key in ("oid", "relation", "name"):
+            del fields[key]
+        return json.dumps(fields)
+
+    @property
+    def fires(self) -> bool:
+        """Whether it is enabled."""
+        return self.enabled in ("O", "A")
+
+    @property
+    def type_bits(self) -> int:
+        """pg_trigger.tgtype."""
+        bits = (1 if self.row else 0) | {"b": 2, "a": 0, "i": 64}[self.timing]
+        return bits | sum({"INSERT": 4, "DELETE": 8, "UPDATE": 16, "TRUNCATE": 32}[event] for event in self.events)
+
+
+def read_trigger(oid: int, relation: int, name: str, definition: str) -> Trigger:
+    """A row of ``helios_trigger``."""
+    return Trigger(oid=oid, relation=relation, name=name, **json.loads(definition))
+
+
+__all__ = ["CALL", "RECORD", "VOID", "Argument", "Routine", "Trigger", "UserFunction", "as_function", "read_routine"]

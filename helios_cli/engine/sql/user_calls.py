@@ -1,0 +1,149 @@
+"""Calls of users' functions: named arguments, defaults, VARIADIC arrays, and the text that runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from helios_cli.engine.sql import casts
+from helios_cli.engine.sql.coercion import Context as How
+from helios_cli.engine.sql.coercion import array_of, can_coerce, type_name
+from helios_cli.engine.sql.oids import UNKNOWN
+from helios_cli.engine.sql.resolution import choose
+from helios_cli.engine.sql.routines import UserFunction
+from helios_cli.engine.sql.scope import Scope
+from helios_cli.engine.sql.typed import Node, TypedSql
+
+Translate = Callable[[Node, Scope], TypedSql]
+
+
+def check_callable(function: UserFunction, given: tuple[int, ...], scope: Scope, at: int) -> None:
+    """Refuse what is no function to be called in an expression.
+
+    Raises:
+        SqlError: 42809 a procedure, 0A000 a trigger function.
+    """
+    if function.kind == "p":
+        shown = f"{function.name}({', '.join(type_name(oid) for oid in given)})"
+        hint = "To call a procedure, use CALL."
+        raise scope.ctx.error("42809", f"{shown} is a procedure", at, hint=hint)
+    if function.is_trigger:
+        raise scope.ctx.error("0A000", "trigger functions can only be called as triggers", at)
+
+
+def arranged(
+    fields: dict[str, Any], names: list[str], scope: Scope, translate: Translate
+) -> tuple[UserFunction, list[TypedSql]]:
+    """The function of a call with named arguments or a VARIADIC array, and its arguments in order.
+
+    Raises:
+        SqlError: 42883 no function takes them; 42601 a positional argument behind a named one.
+    """
+    ctx, at = scope.ctx, fields.get("location", 0)
+    positional: list[TypedSql] = []
+    named: dict[str, TypedSql] = {}
+    for node in fields.get("args", []):
+        part = node.get("NamedArgExpr")
+        if part is None:
+            if named:
+                raise ctx.error("42601", "positional argument cannot follow named argument", at)
+            positional.append(translate(node, scope))
+            continue
+        if part["name"] in named:
+            raise ctx.error("42601", f'argument name "{part["name"]}" used more than once', at)
+        named[part["name"]] = translate(part["arg"], scope)
+    made = ctx.catalog.functions(names[-2] if len(names) > 1 else None, names[-1])
+    if not made and ctx.functions.candidates(names[-1]):
+        what = "a VARIADIC argument" if fields.get("func_variadic") else "a named argument"
+        raise ctx.unsupported(f"{what} of a built-in function", at)
+    candidates = []
+    for function in made:
+        arguments = _in_order(function, positional, named, bool(fields.get("func_variadic")), scope)
+        if arguments is not None:
+            whole = function
+            if fields.get("func_variadic") and function.variadic:
+                whole = replace(function, args=(*function.args[:-1], array_of(function.args[-1])), variadic=False)
+            candidates.append((whole, arguments))
+    given = [_given(value, scope) for value in positional] + [
+        f"{name} => {_given(value, scope)}" for name, value in named.items()
+    ]
+    chosen = None
+    if len(candidates) == 1:
+        function, arguments = candidates[0]
+        types = [scope.ctx.parameter_type(v.param) if v.param else v.type_oid for v in arguments]
+        if all(source == UNKNOWN or can_coerce(source, to) for source, to in zip(types, function.args, strict=True)):
+            chosen = function
+    elif candidates:
+        by_types = [(found, found.args) for found, _ in candidates]
+        chosen = choose(by_types, tuple(value.type_oid for value in candidates[0][1]))
+    if chosen is None:
+        hint = "No function matches the given name and argument types. You might need to add explicit type casts."
+        raise ctx.error("42883", f"function {'.'.join(names)}({', '.join(given)}) does not exist", at, hint=hint)
+    return chosen, next(arguments for function, arguments in candidates if function is chosen)
+
+
+def _given(value: TypedSql, scope: Scope) -> str:
+    return type_name(scope.ctx.parameter_type(value.param) if value.param else value.type_oid)
+
+
+def _in_order(
+    function: UserFunction, positional: list[TypedSql], named: dict[str, TypedSql], is_array: bool, scope: Scope
+) -> list[TypedSql] | None:
+    """All arguments of a function, defaults put in; None when it cannot be called so."""
+    count = len(function.args)
+    if (function.variadic and not is_array) or len(positional) + len(named) > count:
+        return None
+    if not set(named) <= set(function.names[len(positional) :]):
+        return None
+    first_default = count - len(function.default_texts)
+    arguments = list(positional)
+    for position in range(len(positional), count):
+        name = function.names[position]
+        if name in named:
+            arguments.append(named[name])
+        elif position >= first_default:
+            arguments.append(default_value(function, position, scope))
+        else:
+            return None
+    return arguments
+
+
+def default_value(function: UserFunction, position: int, scope: Scope) -> TypedSql:
+    """The default of a parameter, translated in place."""
+    from helios_cli.engine.sql.expressions import translate
+    from helios_cli.engine.sql.stored import parse_expression
+
+    ctx = scope.ctx
+    text = function.default_texts[position - (len(function.args) - len(function.default_texts))]
+    lifted, source, encoded = ctx.lifted_at, ctx.source, ctx.encoded
+    ctx.lifted_at, ctx.source, ctx.encoded = {}, "", b""
+    try:
+        value = translate(parse_expression(text), Scope(ctx=ctx, clause="DEFAULT"))
+        return casts.coerce(value, function.args[position], -1, How.ASSIGNMENT, ctx)
+    finally:
+        ctx.lifted_at, ctx.source, ctx.encoded = lifted, source, encoded
+
+
+def user_call(function: UserFunction, values: list[TypedSql], scope: Scope) -> str:
+    """The SQLite text of a call with converted arguments; a variadic one's last come one by one."""
+    ctx = scope.ctx
+    ctx.volatile = True
+    ctx.writes |= function.writes
+    ctx.calls = True
+    values = list(values)
+    if not function.variadic:
+        for position in range(len(values), len(function.args)):
+            values.append(default_value(function, position, scope))
+    texts = [value.sql for value in values]
+    types = [value.type_oid for value in values]
+    if function.variadic:
+        fixed = len(function.args) - 1
+        texts = [*texts[:fixed], f"pg_array({', '.join([str(function.args[-1]), *texts[fixed:]])})"]
+        types = [*types[:fixed], array_of(function.args[-1])]
+    return function.sql.format(
+        args=", ".join(texts),
+        comma=", " if texts else "",
+        session=", ".join(ctx.session_value(name) for name in function.session_values),
+        types=",".join(str(oid) for oid in types),
+    )

@@ -1,0 +1,111 @@
+"""Users' functions and triggers in the catalog of one connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import apsw
+
+from helios_cli.engine.sql.functions import REGISTRY
+from helios_cli.engine.sql.relation import Relation
+from helios_cli.engine.sql.routines import (
+    Routine,
+    Trigger,
+    UserFunction,
+    as_function,
+    read_routine,
+    read_trigger,
+    result_columns,
+)
+
+_LIBRARY: Final = frozenset(function.name for function in REGISTRY if not function.writes)
+"""Functions that change nothing."""
+
+
+class RoutineCatalog:
+    """The part of ``SqliteCatalog`` that reads ``helios_function`` and ``helios_trigger``."""
+
+    def __init__(self) -> None:
+        self._functions: dict[str, tuple[Routine, ...]] = {}
+        self._triggers: dict[int, tuple[Trigger, ...]] = {}
+
+    def forget_routines(self) -> None:
+        """The schema version has moved."""
+        self._functions.clear()
+        self._triggers.clear()
+
+    def _schemas(self, schema: str | None) -> Iterable[str]:
+        raise NotImplementedError
+
+    def _all(self, sql: str, *values: Any) -> list[Any]:
+        raise NotImplementedError
+
+    def relation_by_oid(self, oid: int) -> Relation | None:
+        """A relation by OID."""
+        raise NotImplementedError
+
+    def functions(self, schema: str | None, name: str) -> tuple[UserFunction, ...]:
+        """The functions and procedures of a name that users made, as overloads; with schema None along the path.
+
+        One that another, earlier in the path, has the same arguments as is hidden.
+        """
+        found: dict[tuple[int, ...], UserFunction] = {}
+        for candidate in self._schemas(schema):
+            for routine in self.routines(candidate, name):
+                columns = result_columns(routine)
+                if routine.relation:
+                    relation = self.relation_by_oid(routine.relation)
+                    columns = tuple((column.name, column.type_oid) for column in relation.columns) if relation else ()
+                function = as_function(routine, columns, _LIBRARY)
+                found.setdefault(function.args, function)
+        return tuple(found.values())
+
+    def routines(self, schema: str, name: str) -> tuple[Routine, ...]:
+        """The functions and procedures of a name in one schema."""
+        known = self._functions.get(name)
+        if known is None:
+            known = self._functions[name] = self._routines("proname = ?", name)
+        return tuple(routine for routine in known if routine.schema == schema)
+
+    def routine(self, oid: int) -> Routine | None:
+        """A function or procedure by OID."""
+        found = self._routines("oid = ?", oid)
+        return found[0] if found else None
+
+    def all_routines(self) -> tuple[Routine, ...]:
+        """Every function and procedure that users made."""
+        return self._routines("1")
+
+    def _routines(self, condition: str, *values: Any) -> tuple[Routine, ...]:
+        try:
+            rows = self._all(
+                "SELECT oid, nspname, proname, proowner, definition FROM main.helios_function "
+                f"WHERE {condition} ORDER BY oid",
+                *values,
+            )
+        except apsw.SQLError:
+            # The directory has not had a function yet.
+            return ()
+        return tuple(read_routine(*row) for row in rows)
+
+    def triggers(self, relation_oid: int) -> tuple[Trigger, ...]:
+        """The triggers of a table or view, by name, which is the order they fire in."""
+        known = self._triggers.get(relation_oid)
+        if known is None:
+            known = self._triggers[relation_oid] = self._load_triggers("relid = ?", relation_oid)
+        return known
+
+    def all_triggers(self) -> tuple[Trigger, ...]:
+        """Every trigger."""
+        return self._load_triggers("1")
+
+    def _load_triggers(self, condition: str, *values: Any) -> tuple[Trigger, ...]:
+        try:
+            rows = self._all(
+                f"SELECT oid, relid, tgname, definition FROM main.helios_trigger WHERE {condition} ORDER BY tgname",
+                *values,
+            )
+        except apsw.SQLError:
+            return ()
+        return tuple(read_trigger(*row) for row in rows)

@@ -1,0 +1,50 @@
+"""Users' functions, procedures, DO blocks and triggers answer as PostgreSQL 15 does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psycopg
+import pytest
+from support.node_process import NodeProcess
+from support.routine_cases import differences
+
+CORPUS = Path(__file__).parent / "routine_corpus"
+
+
+def test_answers_are_those_of_postgresql(node: NodeProcess) -> None:
+    dsn = f"host=127.0.0.1 port={node.pg_port} user=helios dbname=heliosdb"
+    assert {corpus.stem: differences(dsn, corpus) for corpus in sorted(CORPUS.glob("*.json"))} == {
+        corpus.stem: [] for corpus in CORPUS.glob("*.json")
+    }
+
+
+def test_functions_are_transactional_and_survive_a_restart(node: NodeProcess) -> None:
+    with node.connect(autocommit=True) as connection:
+        with pytest.raises(ZeroDivisionError), connection.transaction():
+            connection.execute("CREATE FUNCTION gone() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+            assert connection.execute("SELECT gone()").fetchone() == (1,)
+            raise ZeroDivisionError
+        with pytest.raises(psycopg.errors.UndefinedFunction):
+            connection.execute("SELECT gone()")
+        connection.execute("CREATE FUNCTION kept(a int) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN a + 1; END'")
+    node.restart()
+    with node.connect(autocommit=True) as connection:
+        assert connection.execute("SELECT kept(%s)", (4,)).fetchone() == (5,)
+
+
+def test_a_cancelled_loop_ends(node: NodeProcess) -> None:
+    with node.connect(autocommit=True) as connection:
+        connection.execute("SET statement_timeout = '200ms'")
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            connection.execute("DO $$ BEGIN LOOP BEGIN NULL; EXCEPTION WHEN OTHERS THEN NULL; END; END LOOP; END $$")
+        connection.execute("SET statement_timeout = 0")
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_endless_recursion_is_an_error(node: NodeProcess) -> None:
+    with node.connect(autocommit=True) as connection:
+        connection.execute("CREATE FUNCTION deep(n int) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN deep(n); END'")
+        with pytest.raises(psycopg.errors.StatementTooComplex):
+            connection.execute("SELECT deep(1)")
+        assert connection.execute("SELECT 1").fetchone() == (1,)
