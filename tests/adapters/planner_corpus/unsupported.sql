@@ -8,5 +8,4 @@ select id from item tablesample system (10);
 select rank() within group (order by id) from item;
 merge into kv using ord on kv.v = ord.n when matched then delete;
 select * into newt from kv;
-create function f() returns int language sql as 'select 1';
 do $$ begin end $$;
