@@ -8,4 +8,3 @@ select id from item tablesample system (10);
 select rank() within group (order by id) from item;
 merge into kv using ord on kv.v = ord.n when matched then delete;
 select * into newt from kv;
-do $$ begin end $$;
