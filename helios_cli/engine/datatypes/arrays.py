@@ -24,6 +24,9 @@ _BOUNDS = re.compile(r"\s*\[\s*([+-]?\d+)(?:\s*:\s*([+-]?\d+))?\s*\]", re.ASCII)
 _PLAIN = re.compile(r'[^\s{},"\\]+')
 _ESCAPE = re.compile(r'(["\\])')
 _DELIMITER: Final = ","
+BOX: Final = 603
+BOX_DELIMITER: Final = ";"
+"""Boxes alone are separated by it in an array (pg_type.typdelim), since a comma stands within each."""
 
 Nested = list[Any]
 """Lists of lists; leaves are SQLite values or None."""
@@ -47,9 +50,10 @@ def _malformed(text: str, detail: str) -> SqlError:
 class _Scanner:
     """A reader of one literal; elements go through ``element``."""
 
-    def __init__(self, text: str, element: Callable[[str], Any]) -> None:
+    def __init__(self, text: str, element: Callable[[str], Any], delimiter: str) -> None:
         self.text = text
         self.element = element
+        self.delimiter = delimiter
         self.at = 0
         self.count = 0
 
@@ -100,7 +104,7 @@ class _Scanner:
             self.at += 1
             if mark == "}":
                 return items
-            if mark != _DELIMITER:
+            if mark != self.delimiter:
                 raise self.unexpected(mark)
 
     def expect_kind(self, nested: bool) -> None:
@@ -113,7 +117,7 @@ class _Scanner:
         """The error for a character that cannot stand here."""
         if not mark:
             return _malformed(self.text, "Unexpected end of input.")
-        if mark not in "{},":
+        if mark not in "{}" + self.delimiter:
             return _malformed(self.text, "Unexpected array element.")
         return _malformed(self.text, f'Unexpected "{mark}" character.')
 
@@ -150,7 +154,7 @@ class _Scanner:
         escaped = False
         while True:
             char = self.peek()
-            if not char or char in "{}," or char == '"':
+            if not char or char in "{}" or char in (self.delimiter, '"'):
                 break
             self.at += 1
             if char == "\\":
@@ -175,9 +179,9 @@ def too_many_dimensions(count: int) -> SqlError:
     )
 
 
-def read_array(text: str, element: Callable[[str], Any]) -> PgArray:
+def read_array(text: str, element: Callable[[str], Any], delimiter: str = _DELIMITER) -> PgArray:
     """Read a literal; ``element`` converts each element's text. Raises 22P02."""
-    scanner = _Scanner(text, element)
+    scanner = _Scanner(text, element, delimiter)
     declared = scanner.bounds()
     scanner.skip()
     if scanner.peek() != "{":
@@ -210,7 +214,7 @@ def _shape(items: Nested, text: str) -> tuple[int, ...]:
     return () if 0 in dims else tuple(dims)
 
 
-def write_array(array: PgArray, element: Callable[[Any], str]) -> str:
+def write_array(array: PgArray, element: Callable[[Any], str], delimiter: str = _DELIMITER) -> str:
     """The literal; bounds are written only when one of them is not 1."""
     if not array.dims:
         return "{}"
@@ -218,22 +222,26 @@ def write_array(array: PgArray, element: Callable[[Any], str]) -> str:
     if any(low != 1 for low in array.bounds):
         pairs = zip(array.bounds, array.dims, strict=True)
         prefix = "".join(f"[{low}:{low + size - 1}]" for low, size in pairs) + "="
-    return prefix + _write(array.items, element)
+    return prefix + _write(array.items, element, delimiter)
 
 
-def _write(items: Nested, element: Callable[[Any], str]) -> str:
+def _write(items: Nested, element: Callable[[Any], str], delimiter: str) -> str:
     parts = []
     for item in items:
         if isinstance(item, list):
-            parts.append(_write(item, element))
+            parts.append(_write(item, element, delimiter))
         else:
-            parts.append("NULL" if item is None else quote_element(element(item)))
-    return "{" + ",".join(parts) + "}"
+            parts.append("NULL" if item is None else quote_element(element(item), delimiter))
+    return "{" + delimiter.join(parts) + "}"
 
 
-def quote_element(text: str) -> str:
+def quote_element(text: str, delimiter: str = _DELIMITER) -> str:
     """An element's text, in double quotes where array_out puts them."""
-    if text and _PLAIN.fullmatch(text) and text.upper() != "NULL":
+    if delimiter != _DELIMITER:
+        bare = text.replace(_DELIMITER, "") if delimiter not in text else ""
+        if bare and _PLAIN.fullmatch(bare) and text.upper() != "NULL":
+            return text
+    elif text and _PLAIN.fullmatch(text) and text.upper() != "NULL":
         return text
     return '"' + _ESCAPE.sub(r"\\\1", text) + '"'
 
@@ -243,13 +251,21 @@ class ArrayCodec:
 
     def __init__(self, element: PgType) -> None:
         self.element = element
+        self.delimiter = BOX_DELIMITER if element.oid == BOX else _DELIMITER
 
     def _element_text(self, value: Any) -> str:
         return self.element.format_text(value).decode("utf-8", "replace")
 
     def parse_text(self, text: str) -> str:
         """The canonical literal: elements as their own type prints them."""
-        return write_array(read_array(text, self.element.parse_text), self._element_text)
+        return write_array(read_array(text, self.element.parse_text, self.delimiter), self._element_text)
+
+    def format_text(self, value: Any) -> bytes:
+        """What clients see of an array whose elements are not separated by commas, which all are within the node."""
+        try:
+            return write_array(self.read(value), self._element_text, self.delimiter).encode("utf-8", "replace")
+        except SqlError:
+            return show(value).encode("utf-8", "replace")
 
     def read(self, value: Any) -> PgArray:
         """The elements of a stored array as SQLite values."""

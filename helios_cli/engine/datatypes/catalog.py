@@ -8,8 +8,8 @@ from struct import Struct
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import calendar as cal
-from helios_cli.engine.datatypes import datetimes, floats, integers, interval, jsons, numeric, strings
-from helios_cli.engine.datatypes.arrays import ArrayCodec
+from helios_cli.engine.datatypes import datetimes, floats, geometric, integers, interval, jsons, numeric, strings
+from helios_cli.engine.datatypes.arrays import BOX, ArrayCodec
 from helios_cli.engine.datatypes.lsn import format_lsn_binary, parse_lsn, parse_lsn_binary
 from helios_cli.engine.datatypes.pgtype import PgType
 from helios_cli.engine.datatypes.utf8 import decode_utf8
@@ -109,6 +109,23 @@ _BIT: Final = Codec(
 _VARBIT: Final = Codec(
     strings.bits_parser("varbit"), strings.format_string, strings.parse_bits_binary, strings.format_bits_binary
 )
+
+
+def _geometric(parse: Callable[[str], str], read: Callable[[bytes], str], write: Callable[[Any], bytes]) -> Codec:
+    return Codec(parse, strings.format_string, read, write)
+
+
+def _doubles(parse: Callable[[str], str], count: int, write: Callable[[list[float | str]], str]) -> Codec:
+    return _geometric(parse, geometric.fixed_reader(count, write), geometric.write_doubles)
+
+
+_POINT: Final = _doubles(geometric.parse_point, 2, geometric.write_point)
+_SEGMENT: Final = _doubles(geometric.parse_segment, 4, geometric.write_segment)
+_BOX: Final = _doubles(geometric.parse_box, 4, geometric.write_box)
+_PATH: Final = _geometric(geometric.parse_path, geometric.read_path, geometric.write_path)
+_POLYGON: Final = _geometric(geometric.parse_polygon, geometric.read_polygon, geometric.write_counted)
+_LINE: Final = _geometric(geometric.parse_line, geometric.read_line, geometric.write_doubles)
+_CIRCLE: Final = _geometric(geometric.parse_circle, geometric.read_circle, geometric.write_doubles)
 _XID8: Final = Codec(
     integers.parse_xid8,
     lambda value: str(value & 0xFFFFFFFFFFFFFFFF).encode() if isinstance(value, int) else strings.format_string(value),
@@ -138,10 +155,16 @@ _BASE: Final[tuple[tuple[int, str, str, int, int, str, str, Codec], ...]] = (
     (114, "json", "json", -1, 199, "U", "json_text", _JSON),
     (142, "xml", "xml", -1, 143, "U", "xml_text", _TEXT),
     (194, "pg_node_tree", "pg_node_tree", -1, 0, "Z", "pg_node_tree_text", _TEXT),
-    (600, "point", "point", 16, 1017, "G", "coordinates_text", _TEXT),
+    (600, "point", "point", 16, 1017, "G", "coordinates_text", _POINT),
+    (601, "lseg", "lseg", 32, 1018, "G", "lseg_text", _SEGMENT),
+    (602, "path", "path", -1, 1019, "G", "path_text", _PATH),
+    (603, "box", "box", 32, 1020, "G", "box_text", _BOX),
+    (604, "polygon", "polygon", -1, 1027, "G", "polygon_text", _POLYGON),
+    (628, "line", "line", 24, 629, "G", "line_text", _LINE),
     (650, "cidr", "cidr", -1, 651, "I", "cidr_text", _TEXT),
     (700, "float4", "real", 4, 1021, "N", "float4", _FLOAT4),
     (701, "float8", "double precision", 8, 1022, "N", "float8", _FLOAT8),
+    (718, "circle", "circle", 24, 719, "G", "circle_text", _CIRCLE),
     (774, "macaddr8", "macaddr8", 8, 775, "U", "macaddr8_text", _TEXT),
     (790, "money", "money", 8, 791, "N", "money_text", _TEXT),
     (829, "macaddr", "macaddr", 6, 1040, "U", "macaddr_text", _TEXT),
@@ -229,8 +252,8 @@ def _array_of(element: PgType) -> PgType:
     return PgType(
         element.array_oid, f"_{element.name}", f"{element.sql_name}[]", -1, 0, "P" if element.name == "record" else "A",
         _array_decl(element.decl),
-        codec.parse_text, strings.format_string, codec.parse_binary, codec.format_binary,
-        elem_oid=element.oid, kind="p" if element.name == "record" else "b",
+        codec.parse_text, codec.format_text if element.oid == BOX else strings.format_string,
+        codec.parse_binary, codec.format_binary, elem_oid=element.oid, kind="p" if element.name == "record" else "b",
     )  # fmt: skip
 
 

@@ -361,7 +361,7 @@ class Frontend(ClientLink):
             text = plan.source
             if plan.catalog_version == -1:
                 # It stands behind DDL or SET, and could not be planned before that had run.
-                plan, literals = session.plan(plan.source)[0]
+                plan, literals = session.plan_late(plan)
             session.refuse_in_failed(plan)
             binds = bind(plan, (), literals, session.values_for(plan))
             portal = Portal(session, "", plan, binds, (0,) * len(plan.columns or ()), True)

@@ -100,17 +100,32 @@ class ReadJob:
         """What it reads is of the database, so that it may be sent when that is committed, and no earlier."""
         self._cursor: apsw.Cursor | None = None
         self._batch_rows = BATCH_ROWS_FIRST
+        self._error: Exception | None = None
+        """What the query failed with behind the rows of the last batch."""
 
     def fetch(self, database: Database, rows_max: int) -> bytes:
         """On a worker thread: encode the next batch; ``rows_max`` 0 means no limit. Sets ``finished``."""
         if self._cursor is None:
             self._start(database)
         assert self._cursor is not None
+        if self._error is not None:
+            raise self._error
         wanted = self._batch_rows if rows_max == 0 else min(self._batch_rows, rows_max)
         started = time.perf_counter()
-        rows = list(itertools.islice(self._cursor, wanted))
+        rows: list[Any] = []
+        try:
+            rows.extend(itertools.islice(self._cursor, wanted))
+        except apsw.InterruptError:
+            raise
+        except Exception as error:
+            # The rows before it go out first: a client that reads them one by one expects them.
+            if not rows:
+                raise
+            self._error = error
         data = self.encode(rows)
         self.rows_sent += len(rows)
+        if self._error is not None:
+            return data
         if len(rows) < wanted:
             self.finished = True
         elif len(data) < BATCH_BYTES and time.perf_counter() - started < BATCH_SECONDS:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 import apsw
 
@@ -53,6 +55,7 @@ class Reads(Commits):
             except apsw.InterruptError:
                 plan.cache[INLINE] = False
             except (HeliosError, apsw.Error) as error:
+                self._send_rows_before(portal, execute)
                 if connection is None:
                     raise self.translate(error) from error
                 self.fail_after_base(self.translate(error))
@@ -73,6 +76,18 @@ class Reads(Commits):
             finally:
                 guard.disarm()
         return self._start_job(portal, rows_max, connection)
+
+    def _send_rows_before(self, portal: Portal, execute: Callable[..., Iterable[Any]]) -> None:
+        """Send the rows that a failed query gave before its error, as a client that reads them one by one expects."""
+        if portal.plan.volatile or not portal.completes:
+            return
+        rows: list[Any] = []
+        with contextlib.suppress(HeliosError, apsw.Error):
+            for row in execute(portal.plan.steps[0], portal.binds):
+                rows.append(row)
+        if rows:
+            portal.send_description()
+            self.session.out.append(portal.encoder()(rows))
 
     def send_kept_rows(self, portal: Portal, rows_max: int) -> None:
         """The next rows of a result that was fetched whole."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import apsw
@@ -56,6 +57,15 @@ class SessionPlans(SessionState):
     def plan(self, sql: str) -> Planned:
         """Plan a query string. Raises SqlError."""
         return self._planned(sql)
+
+    def plan_late(self, plan: Plan) -> tuple[Plan, Sequence[Any]]:
+        """Plan one of several statements of a query string when its turn has come. Raises SqlError."""
+        try:
+            return self._planned(plan.source)[0]
+        except SqlError as error:
+            if error.position is not None:
+                error.position += plan.source_offset
+            raise
 
     def _planned(self, sql: str, oids: tuple[int, ...] | None = None) -> Planned:
         view = self.schema_view()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.sql.casts import collation_of
@@ -200,6 +201,10 @@ def constraint_row(temp: bool, constraint: ConstraintDef) -> str:
     )  # fmt: skip
 
 
+NEW_EPOCH: Final = "random() >> 1"
+"""In the place of what a node remembers of a sequence: OIDs and counters come again after a rollback, this does not."""
+
+
 def sequence_rows(sequence: SequenceDef) -> list[str]:
     """The rows of ``helios_relation`` and ``helios_sequence`` for a new sequence, which has given no value yet."""
     temp = sequence.temp
@@ -213,4 +218,5 @@ def sequence_rows(sequence: SequenceDef) -> list[str]:
             owner_relid=sequence.owner_oid, owner_attnum=sequence.owner_attnum,
             owner_internal=int(sequence.internal),
         ),
+        f"UPDATE {database_of(temp)}.helios_sequence SET epoch = {NEW_EPOCH} WHERE oid = {sequence.oid}",
     ]  # fmt: skip

@@ -104,6 +104,8 @@ class Plan:
     changes the schema is planned when its turn comes: until then ``catalog_version`` is -1."""
     program: Program | None = None
     """For a WRITE of several steps that depend on each other; None: each step stands alone."""
+    source_offset: int = 0
+    """Characters of the query string before ``source``, for the positions of errors."""
     locks_rows: bool = False
     """SELECT ... FOR UPDATE or FOR SHARE: it takes the writer, and changes nothing."""
     routine: object | None = None

@@ -129,8 +129,9 @@ class Planner:
     def plan(self, sql: str, param_oids: tuple[int, ...] | None = None, *, catalog: CatalogReader) -> list[Plan]:
         """Plan every statement of a query string, constants written in place.
 
-        A statement that stands behind one that changes the schema or a setting is planned when its turn comes:
-        its plan has ``catalog_version`` -1 and only ``source``. ``param_oids`` None: there are no parameters.
+        A statement that stands behind one that changes the schema or a setting is planned when its turn comes, as is
+        a wrong one behind others: its plan has ``catalog_version`` -1 and only ``source``. ``param_oids`` None: there
+        are no parameters.
 
         Raises:
             SqlError: the statement is wrong.
@@ -143,20 +144,28 @@ class Planner:
         plans: list[Plan] = []
         deferred = False
         for statement in statements:
-            if deferred:
-                plans.append(Plan(Kind.EMPTY, "", source=statement.text, catalog_version=-1))
+            plan = None if deferred else self._plan_one_of_several(statement, catalog, bool(plans))
+            if plan is None:
+                deferred = True
+                late = Plan(Kind.EMPTY, "", source=statement.text, source_offset=statement.offset, catalog_version=-1)
+                plans.append(late)
                 continue
-            plan = self._plan_one_of_several(statement, catalog)
             plan.source = statement.text
             plans.append(plan)
             deferred = plan.kind is Kind.DDL or type(plan.action).__name__ in _DEFERS
         return plans
 
-    def _plan_one_of_several(self, statement: Statement, catalog: CatalogReader) -> Plan:
-        """Plan a statement by its own text; errors point into the whole query string."""
+    def _plan_one_of_several(self, statement: Statement, catalog: CatalogReader, may_fail: bool) -> Plan | None:
+        """Plan a statement by its own text; errors point into the whole query string.
+
+        With ``may_fail`` None stands for an error: the statements before it run, and are answered, before anybody
+        hears of it.
+        """
         try:
             return self.plan_statement(parse(statement.text)[0], statement.text, None, catalog)
         except SqlError as error:
+            if may_fail:
+                return None
             if error.position is not None:
                 error.position += statement.offset
             raise

@@ -28,8 +28,8 @@ _ROW: Final = (
 class Sequences:
     """What a node remembers of sequences: one object for all its connections."""
 
-    _given: dict[tuple[int, int], int] = field(default_factory=dict)
-    """(sequence OID, epoch) -> the last value handed out."""
+    _given: dict[tuple[int, int, int], int] = field(default_factory=dict)
+    """(sequence OID, epoch, the session of a temporary one or 0) -> the last value handed out."""
     _current: dict[tuple[int, int], int] = field(default_factory=dict)
     """(session, sequence OID) -> what currval answers."""
     _last: dict[int, int] = field(default_factory=dict)
@@ -37,11 +37,13 @@ class Sequences:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def forget_session(self, pid: int) -> None:
-        """Drop what currval and lastval of a closed session would answer."""
+        """Drop what currval and lastval of a closed session would answer, and its temporary sequences."""
         with self._lock:
             self._last.pop(pid, None)
             for key in [key for key in self._current if key[0] == pid]:
                 del self._current[key]
+            for given in [given for given in self._given if given[2] == pid]:
+                del self._given[given]
 
     def reset(self) -> None:
         """Forget what was handed out: the database was replaced under the node (rewind, re-seed, demotion)."""
@@ -58,13 +60,14 @@ class Sequences:
         """
         row = _read(connection, oid)
         last, called, step, low, high, cycle, name, epoch = row
+        key = (oid, epoch, pid if oid >= FIRST_TEMP_OID else 0)
         with self._lock:
-            given = self._given.get((oid, epoch))
+            given = self._given.get(key)
             # The row is behind what was handed out when the transaction that moved it was rolled back.
             if given is not None and ((given - last) * step > 0 or (given == last and not called)):
                 last, called = given, 1
             value = _advance(last, bool(called), step, low, high, bool(cycle), name)
-            self._given[oid, epoch] = value
+            self._given[key] = value
             self._current[pid, oid] = value
             self._last[pid] = oid
         connection.execute(
@@ -87,7 +90,7 @@ class Sequences:
             (value, int(called), epoch + 1, oid),
         )
         with self._lock:
-            self._given.pop((oid, epoch + 1), None)
+            self._given.pop((oid, epoch + 1, pid if oid >= FIRST_TEMP_OID else 0), None)
             if called:
                 self._current[pid, oid] = value
         return value
