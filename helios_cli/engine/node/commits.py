@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import apsw
 
@@ -221,6 +221,8 @@ class Commits(Threads):
         if is_no_room(error):
             self.engine.on_disk_full()
         if connection.in_transaction:
+            if str(error).startswith("FOREIGN KEY"):
+                error = self.left_orphan(connection) or error
             connection.execute("ROLLBACK")
         self._release_connection(transaction)
         self.release_and_fail(error)
@@ -353,13 +355,13 @@ class Commits(Threads):
         else:
             self.session.later(lambda: self.session.failed(error))
 
-    def release_and_fail(self, error: BaseException, plan: Plan | None = None) -> None:
+    def release_and_fail(self, error: BaseException, plan: Plan | None = None, binds: Sequence[Any] = ()) -> None:
         """A statement that held the token alone failed."""
         self._give_token_back(None)
         if isinstance(error, UnloggedCommit):
             self.engine.on_fatal(error)
             return
-        self.fail_after_base(self.translate(error, plan))
+        self.fail_after_base(self.translate(error, plan, binds))
 
 
 def _all(callbacks: Sequence[Callable[[], None]]) -> None:

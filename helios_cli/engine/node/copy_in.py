@@ -57,6 +57,8 @@ class CopyReceiver:
         failed: Callable[[BaseException, bytes], None],
     ) -> None:
         self.rows = 0
+        self.culprit: tuple[Any, ...] = ()
+        """The row that broke a constraint, as its INSERT takes it; empty when there is none."""
         self.is_repeated = False
         """It was done before under its name: what the client sends is read and left."""
         self._session = session
@@ -149,7 +151,14 @@ class CopyReceiver:
         if rows and not self.is_repeated:
             if self._constants:
                 rows = [(*row, *self._constants) for row in rows]
-            self._connection.executemany(self._insert, rows)
+            before = self._connection.total_changes()
+            try:
+                self._connection.executemany(self._insert, rows)
+            except apsw.ConstraintError:
+                done = self._connection.total_changes() - before
+                self.rows += done
+                self.culprit = rows[done] if done < len(rows) else ()
+                raise
             self.rows += len(rows)
 
     def _consumed(self, outcome: tuple[bool, bytes]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.node.portal import Portal
 from helios_cli.engine.sql import actions
+from helios_cli.engine.sql.plan import Kind, Plan
 from helios_cli.engine.wire import backend
 
 if TYPE_CHECKING:
@@ -31,6 +33,22 @@ def declare(session: Session, action: actions.DeclareCursor, portal: Portal, row
     cursor.completes = False
     session.cursors[action.name] = cursor
     return utility.complete(session, portal)
+
+
+@dataclass(frozen=True, slots=True)
+class Run(actions.Fetch):
+    """Execute of the protocol, on a portal that DECLARE has made."""
+
+
+def run(session: Session, name: str, rows_max: int) -> bool:
+    """Take rows of a cursor as of any portal: its end is told as a query's, a limit as a suspended portal."""
+    cursor = session.cursors.get(name)
+    if cursor is None:
+        raise SqlError(f'portal "{name}" does not exist', sqlstate="34000")
+    session.refuse_in_failed(cursor.plan)
+    action = Run(name, actions.Direction.FORWARD, rows_max or None)
+    portal = Portal(session, "", Plan(Kind.UTILITY, "FETCH", action=action), (), cursor.formats, False)
+    return fetch(session, action, portal, rows_max)
 
 
 def _find(session: Session, name: str) -> Portal:
@@ -113,7 +131,12 @@ def _fetch_rows(session: Session, action: actions.Fetch, portal: Portal, cursor:
 
 def _complete(session: Session, action: actions.Fetch, portal: Portal, count: int) -> bool:
     portal.done = True
-    session.out.append(backend.command_complete(f"{'MOVE' if action.move else 'FETCH'} {count}"))
+    if not isinstance(action, Run):
+        session.out.append(backend.command_complete(f"{'MOVE' if action.move else 'FETCH'} {count}"))
+    elif action.count is not None and count >= action.count:
+        session.out.append(backend.PORTAL_SUSPENDED)
+    else:
+        session.out.append(backend.command_complete(f"SELECT {count}"))
     return True
 
 

@@ -248,12 +248,10 @@ def _control(frontend: Frontend, plan: Plan, head: bytes) -> bool:
         session.begin(explicit=True, isolation=action.isolation, read_only=action.read_only)
         frontend.answer(head + _BEGUN)
         return True
-    if type(action) is not actions.Commit or action.chain or transaction is None or session.unusual:
+    if type(action) is not actions.Commit or action.chain or transaction is None or session.unusual or session.undo:
         return False
     if not transaction.explicit or transaction.failed or transaction.lost is not None:
         return False
-    if session.undo:
-        session.undo_variables(committed=True)
     if not transaction.writing:
         session.runner.commit(transaction, _nothing)
         frontend.answer(head + _COMMITTED)
@@ -414,7 +412,7 @@ def _submit(frontend: Frontend, plan: Plan, answer: Answer, binds: Sequence[Any]
         if isinstance(write.error, apsw.InterruptError):
             frontend.group_slow(head, write, answer.formats)
         elif write.error is not None:
-            frontend.group_failed(head, write.error, plan)
+            frontend.group_failed(head, write.error, write)
         else:
             frontend.group_done(_result(answer, head, write.rows, write.changes) + backend.READY_IDLE)
 

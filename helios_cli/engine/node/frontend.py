@@ -12,13 +12,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from helios_cli.engine.errors import FeatureNotSupported, HeliosError, ProtocolViolation, SqlError
-from helios_cli.engine.node import claims, consistency, fastpath, routing, utility
+from helios_cli.engine.node import claims, consistency, cursors, fastpath, routing, utility
 from helios_cli.engine.node.client_link import ClientLink
 from helios_cli.engine.node.engine import INLINE
 from helios_cli.engine.node.planning import LOOP_MAX, plan_apart
 from helios_cli.engine.node.portal import Portal
 from helios_cli.engine.node.writer import GroupWrite
-from helios_cli.engine.sql.plan import Kind, Plan
+from helios_cli.engine.sql.plan import Kind
 from helios_cli.engine.sql.planner import bind
 from helios_cli.engine.wire import backend, messages
 from helios_cli.engine.wire.limits import LIMITS
@@ -170,7 +170,7 @@ class Frontend(ClientLink):
         else:
             self.transport.write(data)
 
-    def group_failed(self, head: bytes, error: BaseException, plan: Plan) -> None:
+    def group_failed(self, head: bytes, error: BaseException, write: GroupWrite) -> None:
         """The autocommit write of a shortcut failed: report it, and Sync has been read already."""
         if self.session.closed:
             self.session.clean_up()
@@ -178,7 +178,7 @@ class Frontend(ClientLink):
         self._waiting = False
         if self._simple is None:
             self._out.append(head)
-        self._out.append(backend.error_response(self.session.runner.translate(error, plan)))
+        self._out.append(backend.error_response(self.session.runner.translate(error, write.plan, write.binds)))
         self._ready()
         self._go_on()
 
@@ -363,7 +363,7 @@ class Frontend(ClientLink):
                 # It stands behind DDL or SET, and could not be planned before that had run.
                 plan, literals = session.plan_late(plan)
             session.refuse_in_failed(plan)
-            binds = bind(plan, (), literals, session.values_for(plan))
+            binds = bind(plan, (), literals, session.values_for(plan), session.query)
             portal = Portal(session, "", plan, binds, (0,) * len(plan.columns or ()), True)
             portal.text = text
             if not self._run_portal(portal, 0):
@@ -427,10 +427,10 @@ class Frontend(ClientLink):
                 f'bind message supplies {len(params)} parameters, but prepared statement "{statement}" '
                 f"requires {len(plan.param_types)}"
             )
-        values = decode_params(plan.param_types, param_formats, params, session.times) if params else ()
+        values = decode_params(plan.param_types, param_formats, params, session.times, portal_name) if params else ()
         columns = session.columns_of(plan)
         formats = messages.formats_for(result_formats, len(columns)) if columns else ()
-        binds = bind(plan, values, prepared.literals, session.values_for(plan))
+        binds = bind(plan, values, prepared.literals, session.values_for(plan), prepared.sql)
         old = session.portals.get(portal_name)
         if old is not None:
             session.runner.close_portal(old)
@@ -465,7 +465,8 @@ class Frontend(ClientLink):
         session = self.session
         portal = session.portals.get(name)
         if portal is None:
-            raise SqlError(f'portal "{name}" does not exist', sqlstate="34000")
+            self._waiting = not cursors.run(session, name, rows_max)
+            return
         if routing.concerns(session) and routing.execute(
             self, portal, rows_max, lambda: self._on_execute(name, rows_max)
         ):

@@ -222,11 +222,12 @@ class Connection(asyncio.Protocol):
     def _apply_parameters(self, session: Session) -> None:
         for name, variable in BY_NAME.items():
             if variable.reported and name not in self._parameters:
-                session.out.append(backend.parameter_status(variable.name, session.show(variable.name)))
+                session.changed[variable.name] = None
         options = _parse_options(self._parameters.get("options", ""))
         for name, value in {**options, **self._parameters}.items():
             if name not in ("user", "database", "options", "replication"):
                 session.set_variable(name, value)
+        session.report_changes()
 
     # Ends ---------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.errors import ReadOnlyError, SqlError
 from helios_cli.engine.node import utility
@@ -20,6 +20,9 @@ from helios_cli.engine.wire.copy_options import CopyColumn, CopyOptions
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.session import Session
+
+NOTIFY_PAYLOAD_MAX: Final = 8000
+"""PostgreSQL's NOTIFY_PAYLOAD_MAX_LENGTH, in bytes: a payload is shorter."""
 
 
 def explain(session: Session, action: actions.Explain, portal: Portal, _rows_max: int) -> bool:
@@ -45,7 +48,7 @@ def explain(session: Session, action: actions.Explain, portal: Portal, _rows_max
 
 def vacuum(session: Session, action: actions.Vacuum, portal: Portal, _rows_max: int) -> bool:
     """VACUUM and ANALYZE. Space inside the file is reused by itself, so only ANALYZE has work to do."""
-    if action.vacuum and session.transaction is not None and session.transaction.explicit:
+    if action.vacuum and session.transaction is not None:
         raise SqlError("VACUUM cannot run inside a transaction block", sqlstate="25001")
     return utility.complete(session, portal)
 
@@ -86,6 +89,8 @@ def unlisten(session: Session, action: actions.Unlisten, portal: Portal, _rows_m
 
 def notify(session: Session, action: actions.Notify, portal: Portal, _rows_max: int) -> bool:
     """NOTIFY: delivered when the transaction is committed; the same one twice in a transaction is one."""
+    if len(action.payload.encode()) >= NOTIFY_PAYLOAD_MAX:
+        raise SqlError("payload string too long", sqlstate="22023")
     notification = Notification(session.engine.channels, session.pid, action.channel, action.payload)
     if notification not in session.channel_actions:
         session.at_commit(notification)
@@ -199,10 +204,13 @@ def copy_in(session: Session, action: actions.CopyIn, portal: Portal, rows_max: 
 
     def failed(error: BaseException, rest: bytes) -> None:
         session.sink.copy_over(rest)
-        session.runner.fail_after_base(session.runner.translate(error))
+        told = session.runner.translate(error, action.insert, receiver.culprit)
+        if told.sqlstate == "23505" and receiver.culprit:
+            told.context = f"COPY {action.table}, line {receiver.rows + 1 + action.options.header}"
+        session.runner.fail_after_base(told)
 
-    session.copy = CopyReceiver(session, connection, action, parser, done=done, failed=failed)
-    session.copy.is_repeated = done_before
+    session.copy = receiver = CopyReceiver(session, connection, action, parser, done=done, failed=failed)
+    receiver.is_repeated = done_before
     session.out.append(backend.copy_in_response(len(action.columns), binary=action.options.format == "binary"))
     session.went_idle(within=True)
     session.sink.copy_begins()

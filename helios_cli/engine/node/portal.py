@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from helios_cli.engine.datatypes.zoned import ZONED
 from helios_cli.engine.errors import HeliosError, SqlError
 from helios_cli.engine.node.readers import ReadJob, RowsEncoder
+from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.plan import Kind, Plan
 from helios_cli.engine.wire import backend
 from helios_cli.engine.wire.rows import rows_encoder
@@ -118,9 +119,10 @@ class Portal:
 
     def run_again(self) -> bool:
         """Execute after the last row: no rows for a query. Raises SqlError 55000 for all else."""
-        if self.plan.columns is None or self.plan.kind > Kind.WRITE:
+        plan = self.plan
+        if plan.columns is None or (plan.kind > Kind.WRITE and not isinstance(plan.action, _WITH_ROWS)):
             raise SqlError(f'portal "{self.name}" cannot be run', sqlstate="55000")
-        self.session.out.append(backend.command_complete(f"{self.plan.tag} 0"))
+        self.session.out.append(backend.command_complete(f"{plan.tag} 0" if plan.kind < Kind.UTILITY else plan.tag))
         return True
 
     def send_result(self, rows: list[Any] | None, changes: int) -> None:
@@ -178,3 +180,14 @@ class Sink(Protocol):
 def aborted() -> SqlError:
     """The answer to every statement of a failed transaction."""
     return SqlError("current transaction is aborted, commands ignored until end of transaction block", sqlstate="25P02")
+
+
+_WITH_ROWS: Final = (actions.Show, actions.ShowTopology, actions.Explain)
+"""Utility statements whose rows are kept: to run their portal again gives none, and is no error."""
+
+_THERE: Final = {"relation": "42P07", "schema": "42P06", "column": "42701"}
+
+
+def notice_state(text: str) -> str:
+    """The SQLSTATE of a plan's notice: what is there already, and so was not made, has the error's own."""
+    return _THERE.get(text.partition(" ")[0], "00000") if text.endswith(" already exists, skipping") else "00000"

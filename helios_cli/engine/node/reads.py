@@ -14,7 +14,7 @@ from helios_cli.engine.node.engine import INLINE, INLINE_READ_SECONDS
 from helios_cli.engine.node.readers import ReadJob, RowsEncoder
 from helios_cli.engine.node.threads import Binds
 from helios_cli.engine.node.transaction import Transaction
-from helios_cli.engine.sql.plan import Plan
+from helios_cli.engine.sql.plan import Kind, Plan
 from helios_cli.engine.wire import backend
 
 if TYPE_CHECKING:
@@ -104,7 +104,10 @@ class Reads(Commits):
             return
         portal.done = True
         if portal.completes:
-            self.session.out.append(backend.command_complete(f"{portal.plan.tag} {count}"))
+            tag = portal.plan.tag
+            self.session.out.append(
+                backend.command_complete(f"{tag} {count}" if portal.plan.kind < Kind.UTILITY else tag)
+            )
 
     def _read_in_transaction(self, portal: Portal, rows_max: int, transaction: Transaction) -> bool:
         return self.sees_its_state(portal, rows_max, transaction) and self._read_on(

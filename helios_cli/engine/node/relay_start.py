@@ -169,9 +169,8 @@ def mirror(session: Session, link: ForwardLink, name: str, value: str | None) ->
         link.variables.pop(name, None)
     else:
         link.variables[name] = value
-    told = len(session.out)
     session.put_variable(name, value)
-    del session.out[told:]
+    session.was_told()
 
 
 def executed(text: str, statements: Mapping[str, object]) -> Iterator[str]:

@@ -70,7 +70,7 @@ class Runner(Reads):
             self.rerun_alone(portal)
             return
         if write.error is not None:
-            self.session.failed(self.translate(write.error, portal.plan))
+            self.session.failed(self.translate(write.error, portal.plan, portal.binds))
             return
         portal.send_result(write.rows, write.changes)
         self.session.finished()
@@ -112,7 +112,7 @@ class Runner(Reads):
             connection,
             work,
             lambda outcome: self._alone_done(portal, *outcome),
-            lambda error: self.release_and_fail(error, plan),
+            lambda error: self.release_and_fail(error, plan, portal.binds),
         )
 
     def _alone_done(self, portal: Portal, result: StepsResult, commit: Commit | None) -> None:
@@ -155,7 +155,7 @@ class Runner(Reads):
             note_errno(error, connection)
             if is_no_room(error):
                 self.engine.on_disk_full()
-            self.fail_after_base(self.translate(error, plan))
+            self.fail_after_base(self.translate(error, plan, portal.binds))
             return False
         finally:
             guard.disarm()
@@ -183,7 +183,7 @@ class Runner(Reads):
             connection,
             lambda: claims.run_claimed(connection, plan, portal.binds, portal.claim),
             done,
-            lambda error: self.fail_after_base(self.translate(error, plan)),
+            lambda error: self.fail_after_base(self.translate(error, plan, portal.binds)),
         )
         return False
 

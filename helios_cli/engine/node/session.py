@@ -12,7 +12,7 @@ import apsw
 
 from helios_cli.engine.errors import FeatureNotSupported, HeliosError, QueryCanceled, ReadOnlyError, SqlError
 from helios_cli.engine.node import utility
-from helios_cli.engine.node.portal import Portal, aborted
+from helios_cli.engine.node.portal import Portal, aborted, notice_state
 from helios_cli.engine.node.runner import read_only_error
 from helios_cli.engine.node.session_plans import SessionPlans
 from helios_cli.engine.node.session_values import session_value
@@ -47,7 +47,7 @@ class Session(SessionPlans):
         if not portal.noticed:
             portal.noticed = True
             for notice in plan.notices:
-                self.out.append(backend.notice_response(SqlError(notice, sqlstate="00000"), severity="NOTICE"))
+                self.out.append(backend.notice_response(SqlError(notice, sqlstate=notice_state(notice))))
         portal.sent_before = portal.sent
         kind = plan.kind
         if kind is Kind.READ:
@@ -109,6 +109,8 @@ class Session(SessionPlans):
 
     def statement_over(self) -> None:
         """ReadyForQuery comes next: outside a transaction block what was notified meanwhile goes before it."""
+        if self.changed:
+            self.report_changes()
         if self.notices and self.transaction is None:
             self.out.extend(self.notices)
             self.notices.clear()
@@ -128,7 +130,7 @@ class Session(SessionPlans):
     def notify(self, message: bytes) -> None:
         """A NotificationResponse for this session."""
         self.notices.append(message)
-        self.later(self._deliver_notices)
+        self.later(self.deliver_notices)
 
     def report_role(self) -> None:
         """The node may have changed its role: tell the client when ``in_hot_standby`` is not what it was told last."""
@@ -137,8 +139,10 @@ class Session(SessionPlans):
             self.told_standby = standby
             self.notify(backend.parameter_status("in_hot_standby", self.show("in_hot_standby")))
 
-    def _deliver_notices(self) -> None:
-        if self.notices and not self.closed and self.transaction is None and self.sink.is_idle():
+    def deliver_notices(self) -> None:
+        """Send what waits for the end of a statement, if there is none in hand."""
+        waits = self.changed or (self.notices and self.transaction is None)
+        if waits and not self.closed and self.sink.is_idle():
             self.statement_over()
             self.sink.flush()
 

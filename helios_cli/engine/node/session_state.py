@@ -41,6 +41,16 @@ _UNUSUAL: Final = (
 class SessionState:
     """The state of one authenticated client."""
 
+    changed: dict[str, None]
+    """Parameters that the client follows and that were set since it was told of them last."""
+    told: dict[str, str]
+    """What the client was told of them."""
+    report_lsn = False
+    """The client is told of the LSN with every commit."""
+    conflicted = False
+    """It met 40001, so its next such transaction takes the writer at its first statement."""
+    idle_within = False
+    """It is awaited within a statement or a pipeline, so it is not idle in PostgreSQL's sense."""
     let_through = False
     """The statement in hand has waited for all that it had to see."""
     repeating = False
@@ -69,6 +79,7 @@ class SessionState:
         self.cursors: dict[str, Portal] = {}
         self.variables: dict[str, str] = {}
         """Values that differ from the default, by lower-case name."""
+        self.changed, self.told = {}, {}
         self.undo: list[tuple[str, str | None, bool]] = []
         """Name, value before and whether LOCAL of each SET in the transaction in hand, oldest first."""
         self.transaction: Transaction | None = None
@@ -84,13 +95,9 @@ class SessionState:
         """Where the primary was behind its own forwarded writes: the newest of each term, until it was seen here."""
         self.gate: ReadGate | None = None
         """What its reads wait for; None: nothing."""
-        self.report_lsn = False
-        """The client is told of the LSN with every commit."""
         self.reported_lsn = Lsn(0)
         self.forwarded: Forwarded | None = None
         """It belongs to a client of a standby; None for a client of this node."""
-        self.conflicted = False
-        """It met 40001, so its next such transaction takes the writer at its first statement."""
         self.closed = False
         self._usually_unusual = engine.settings.synchronous_commit != "on"
         self.unusual = self._usually_unusual or bool(engine.settings.statement_timeout or engine.settings.lock_timeout)
@@ -110,8 +117,6 @@ class SessionState:
         self.started_us = engine.now_us()
         self.idle_since = 0.0
         """When the client got the word inside a transaction, on the loop's clock; 0 while it does not have it."""
-        self.idle_within = False
-        """It is awaited within a statement or a pipeline, so it is not idle in PostgreSQL's sense."""
         self.reading: Portal | None = None
         """The portal whose query is being read on a thread."""
         self.after_statement: Callable[[], None] | None = None
@@ -200,7 +205,27 @@ class SessionState:
             self.forwarded.variable_set(folded, value)
         variable = BY_NAME.get(folded)
         if variable is not None and variable.reported:
-            self.out.append(backend.parameter_status(variable.name, current))
+            if not self.changed:
+                # set_config() may be called on a worker thread.
+                self.engine.loop.call_soon_threadsafe(self.deliver_notices)
+            self.changed[variable.name] = None
+
+    def deliver_notices(self) -> None:
+        """Send what waits for the end of a statement, if there is none in hand."""
+
+    def was_told(self) -> None:
+        """Somebody else has told the client of what is set now."""
+        self.told.update((name, self.show(name)) for name in self.changed)
+        self.changed.clear()
+
+    def report_changes(self) -> None:
+        """Tell the client what parameters it follows have become, where that is not what it was told last."""
+        names, self.changed = self.changed, {}
+        for name in names:
+            current = self.show(name)
+            if self.told.get(name) != current:
+                self.told[name] = current
+                self.out.append(backend.parameter_status(name, current))
 
     def arm_timeouts(self, *, lock: bool = False) -> None:
         """The statement in hand waits: start the clocks the session asked for."""

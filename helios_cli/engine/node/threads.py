@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from helios_cli.engine.errors import DiskFull, HeliosError, IoFailed, QueryCanceled, SerializationFailure
-from helios_cli.engine.node.engine import Engine
+from helios_cli.engine.node.constraint_errors import left_orphan, with_detail
+from helios_cli.engine.node.engine import INLINE_READ_SECONDS, Engine
 from helios_cli.engine.node.readers import ReadJob
 from helios_cli.engine.node.writer import GroupWrite
 from helios_cli.engine.sql.foreign_key_errors import foreign_key_error
+from helios_cli.engine.sql.literal_positions import point_at_time
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.sqlite_errors import to_helios
+from helios_cli.engine.storage.catalog import SqliteCatalog
 from helios_cli.engine.storage.io_errors import is_no_room, note_errno
 
 if TYPE_CHECKING:
@@ -81,11 +84,12 @@ class Threads:
     def _thread_failed(self, error: BaseException) -> None:
         self.session.failed(self.translate(error))
 
-    def translate(self, error: BaseException, plan: Plan | None = None) -> HeliosError:
-        """The PostgreSQL error for whatever SQLite or Python raised, while it ran ``plan``."""
+    def translate(self, error: BaseException, plan: Plan | None = None, binds: Binds = ()) -> HeliosError:
+        """The PostgreSQL error for whatever SQLite or Python raised, while it ran ``plan`` with ``binds``."""
         if isinstance(error, HeliosError):
             if isinstance(error, IoFailed):
                 self.engine.io_failed(error)
+            point_at_time(error, self.session.query)
             return error
         if isinstance(error, apsw.InterruptError):
             reason, self.cancel_reason = self.cancel_reason, None
@@ -97,10 +101,33 @@ class Threads:
             text, code = str(error), getattr(error, "extendedresult", apsw.SQLITE_CONSTRAINT)
             if isinstance(error, apsw.IOError):
                 return self.engine.sqlite_io_error(error)
-            if text.startswith("FOREIGN KEY") and plan is not None:
-                return foreign_key_error(plan, catalog) or to_helios(text, code, catalog)
-            return to_helios(text, code, catalog)
+            if plan is None:
+                return to_helios(text, code, catalog)
+            named = foreign_key_error(plan, catalog) if text.startswith("FOREIGN KEY") else None
+            return self._with_detail(named or to_helios(text, code, catalog), plan, binds, catalog)
         return self.engine.unexpected(error)
+
+    def _with_detail(self, error: HeliosError, plan: Plan, binds: Binds, catalog: SqliteCatalog) -> HeliosError:
+        """The error with what PostgreSQL says of the row, which is looked for in the state that the session sees."""
+        if self.busy_connection is not None:
+            return error
+        transaction = self.session.transaction
+        own = transaction.connection if transaction is not None else None
+        reader = own or self.session.private or self.engine.database.ring.current.connection
+        self.engine.guard.arm(INLINE_READ_SECONDS)
+        try:
+            return with_detail(error, plan, binds, reader, catalog, self.session.times.zone)
+        finally:
+            self.engine.guard.disarm()
+
+    def left_orphan(self, connection: apsw.Connection) -> HeliosError | None:
+        """The error of the deferred foreign key that a COMMIT would leave violated; None when it is not found."""
+        catalog = self.session.schema_view().catalog
+        self.engine.guard.arm(INLINE_READ_SECONDS)
+        try:
+            return left_orphan(connection, catalog, self.session.times.zone)
+        finally:
+            self.engine.guard.disarm()
 
     def is_busy(self) -> bool:
         """Whether a statement of the session is under way."""

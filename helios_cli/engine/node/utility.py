@@ -56,6 +56,10 @@ def send_text_rows(session: Session, portal: Portal, names: tuple[str, ...], row
     if plan.columns is None:
         plan.columns = tuple(Column(name, TEXT_OID) for name in names)
     portal.send_description()
+    if 0 < portal.rows_max <= len(rows):
+        portal.rows = list(rows)
+        session.runner.send_kept_rows(portal, portal.rows_max)
+        return
     session.out.append(portal.encoder()(rows))
     session.out.append(backend.command_complete(plan.tag))
     portal.done = True

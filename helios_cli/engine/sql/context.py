@@ -86,6 +86,8 @@ class Context:
     """What identifies the variable behind each of :attr:`params`."""
     calls: bool = False
     """Calls a user's function, which may run statements of its own."""
+    free: tuple[int, ...] = ()
+    """After :meth:`finish`: the indexes of the literals that are SQLite parameters."""
 
     # -- errors -----------------------------------------------------------------------------------
 
@@ -192,7 +194,7 @@ class Context:
         if self.fold is not None:
             return self._finish_fold(self.fold, texts, wanted)
         self.bound.update(index for index in self.lifted if len(wanted.get(index, ())) != 1)
-        free = [index for index in sorted(self.lifted) if index not in self.bound]
+        free = self.free = tuple(index for index in sorted(self.lifted) if index not in self.bound)
         numbers = {index: len(self.params) + 1 + rank for rank, index in enumerate(free)}
         first_session = len(self.params) + len(free) + 1
 
@@ -244,7 +246,11 @@ class Context:
     def _inline(self, index: int, target: str, negative: bool) -> str:
         value = self.lifted[index].value
         converter = self._converter(index, target)
-        plain = converter(value) if converter else value
+        try:
+            plain = converter(value) if converter else value
+        except SqlError as error:
+            error.position = error.position or self.position(self.lifted[index].start)
+            raise
         return f"(-{sqltext.constant(plain)})" if negative else sqltext.constant(plain)
 
 

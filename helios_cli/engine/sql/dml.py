@@ -120,7 +120,7 @@ def translate_insert(fields: dict[str, Any], scope: Scope) -> Write:
     relation = target_relation(fields["relation"], scope, "INSERT")
     item, into = _target(fields["relation"], relation, scope)
     named = [_named_column(node["ResTarget"], relation, scope) for node in fields.get("cols", [])]
-    _check_twice(named, scope)
+    _check_twice(named, fields.get("cols", []), scope)
     override = fields.get("override", "OVERRIDING_NOT_SET")
     source, columns = _insert_source(fields, relation, named, override, scope)
     conflict = _on_conflict(fields["onConflictClause"], item, scope) if "onConflictClause" in fields else ""
@@ -141,11 +141,12 @@ def _named_column(target: dict[str, Any], relation: Relation, scope: Scope) -> C
     return find_column(relation, target["name"], scope, at)
 
 
-def _check_twice(columns: list[ColumnInfo], scope: Scope) -> None:
+def _check_twice(columns: list[ColumnInfo], nodes: list[Node], scope: Scope) -> None:
     seen: set[str] = set()
-    for column in columns:
+    for column, node in zip(columns, nodes, strict=True):
         if column.name in seen:
-            raise scope.ctx.error("42701", f'column "{column.name}" specified more than once')
+            at = node["ResTarget"].get("location", -1)
+            raise scope.ctx.error("42701", f'column "{column.name}" specified more than once', at)
         seen.add(column.name)
 
 
@@ -160,10 +161,10 @@ def _insert_source(
     elif "valuesLists" in select and not any(
         key in select for key in ("sortClause", "limitCount", "limitOffset", "withClause")
     ):
-        return _insert_values(select, relation, named, override, scope)
+        return _insert_values(select, relation, named, override, fields, scope)
     else:
         query = translate_query(select, Scope(ctx=scope.ctx, ctes=scope.ctes))
-        given = _given_columns(relation, named, len(query.outputs), scope)
+        given = _given_columns(relation, named, len(query.outputs), fields, scope)
         for column in given:
             _check_identity(column, override, scope)
     defaults = [column for column in relation.columns if column not in given and needs_default(column)]
@@ -175,7 +176,9 @@ def _insert_source(
     return _insert_query(query, given, default_values, scope), given + defaults
 
 
-def _given_columns(relation: Relation, named: list[ColumnInfo], count: int, scope: Scope) -> list[ColumnInfo]:
+def _given_columns(
+    relation: Relation, named: list[ColumnInfo], count: int, fields: dict[str, Any], scope: Scope
+) -> list[ColumnInfo]:
     """The columns that ``count`` expressions fill.
 
     Raises:
@@ -183,10 +186,19 @@ def _given_columns(relation: Relation, named: list[ColumnInfo], count: int, scop
     """
     targets = named or list(relation.columns)
     if count > len(targets):
-        raise scope.ctx.error("42601", "INSERT has more expressions than target columns")
+        at = _expression_location(fields["selectStmt"]["SelectStmt"], len(targets))
+        raise scope.ctx.error("42601", "INSERT has more expressions than target columns", at)
     if named and count < len(targets):
-        raise scope.ctx.error("42601", "INSERT has more target columns than expressions")
+        at = fields["cols"][count]["ResTarget"].get("location", -1)
+        raise scope.ctx.error("42601", "INSERT has more target columns than expressions", at)
     return targets[:count]
+
+
+def _expression_location(select: dict[str, Any], number: int) -> int:
+    """Where an expression of the first row stands; -1: it is one of several that a star stands for."""
+    rows = select.get("valuesLists")
+    nodes = rows[0]["List"]["items"] if rows else select.get("targetList", [])
+    return tree.location(nodes[number]) if number < len(nodes) else -1
 
 
 def _check_identity(column: ColumnInfo, override: str, scope: Scope) -> None:
@@ -198,14 +210,19 @@ def _check_identity(column: ColumnInfo, override: str, scope: Scope) -> None:
 
 
 def _insert_values(
-    select: dict[str, Any], relation: Relation, named: list[ColumnInfo], override: str, scope: Scope
+    select: dict[str, Any],
+    relation: Relation,
+    named: list[ColumnInfo],
+    override: str,
+    fields: dict[str, Any],
+    scope: Scope,
 ) -> tuple[str, list[ColumnInfo]]:
     if KEY in select:
-        return _insert_folded(select[KEY], relation, named, override, scope)
+        return _insert_folded(select[KEY], relation, named, override, fields, scope)
     lists = [node["List"]["items"] for node in select["valuesLists"]]
     if any(len(items) != len(lists[0]) for items in lists):
         raise scope.ctx.error("42601", "VALUES lists must all be the same length")
-    given = _given_columns(relation, named, len(lists[0]), scope)
+    given = _given_columns(relation, named, len(lists[0]), fields, scope)
     defaults = [column for column in relation.columns if column not in given and needs_default(column)]
     rows = []
     inner = Scope(ctx=scope.ctx, ctes=scope.ctes, clause="VALUES")
@@ -223,10 +240,15 @@ def _insert_values(
 
 
 def _insert_folded(
-    rows: FoldedRows, relation: Relation, named: list[ColumnInfo], override: str, scope: Scope
+    rows: FoldedRows,
+    relation: Relation,
+    named: list[ColumnInfo],
+    override: str,
+    fields: dict[str, Any],
+    scope: Scope,
 ) -> tuple[str, list[ColumnInfo]]:
     """VALUES whose rows were taken out of the text: one row of expressions over them."""
-    given = _given_columns(relation, named, len(rows.items), scope)
+    given = _given_columns(relation, named, len(rows.items), fields, scope)
     defaults = [column for column in relation.columns if column not in given and needs_default(column)]
     source = rows.source(scope)
     inner = Scope(ctx=scope.ctx, ctes=scope.ctes, clause="VALUES")

@@ -110,5 +110,7 @@ class Plan:
     """SELECT ... FOR UPDATE or FOR SHARE: it takes the writer, and changes nothing."""
     routine: object | None = None
     """What runs instead of the steps: DO, CALL, a write that triggers have to see (``engine.sql.routine_programs``)."""
+    literal_numbers: tuple[int, ...] = ()
+    """Which of the text's literals are bound, in order, where ``literal_in`` has any."""
     cache: dict[Any, Any] = field(default_factory=dict)
     """Derived facts kept by higher layers (row encoders, access path), keyed by them."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pgparse
 
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
-from helios_cli.engine.sql import dml, folded, shape, tree, utility, wrapped
+from helios_cli.engine.sql import dml, folded, literal_positions, shape, tree, utility, wrapped
 from helios_cli.engine.sql.context import Context, LiftedLiteral, Unfoldable
 from helios_cli.engine.sql.ddl import STATEMENTS as DDL_STATEMENTS
 from helios_cli.engine.sql.ddl import plan_ddl
@@ -29,6 +29,7 @@ from helios_cli.engine.sql.typed import Node
 
 assert MODULES
 
+_WITH_QUERY: Final = frozenset(("ViewStmt", "CreateTableAsStmt", "ExecuteStmt", "PrepareStmt", "RuleStmt"))
 _LIFTED_MAX: Final = 32000
 """Literals that may become SQLite parameters; a statement with more is written out with its constants."""
 NESTING_MAX: Final = 4_000_000
@@ -97,9 +98,11 @@ def _syntax_error(error: Any) -> SqlError:
 
 
 def bind(
-    plan: Plan, params: Sequence[Any], literals: Sequence[Literal], session: Sequence[Any]
+    plan: Plan, params: Sequence[Any], literals: Sequence[Literal], session: Sequence[Any], text: str = ""
 ) -> Sequence[SqliteValue]:
     """The values for a plan's SQLite parameters: parameters, literals, session values, in this order.
+
+    ``text`` is the statement that the literals were taken out of, to find the position of a wrong one.
 
     Raises:
         SqlError: 22P02 and its kin, a literal is no value of the type its place has.
@@ -107,9 +110,14 @@ def bind(
     values: Sequence[SqliteValue] = literals
     converters = plan.literal_in
     if converters:
-        values = [
-            value if convert is None else convert(value) for convert, value in zip(converters, literals, strict=True)
-        ]
+        try:
+            values = [
+                value if convert is None else convert(value)
+                for convert, value in zip(converters, literals, strict=True)
+            ]
+        except SqlError as error:
+            error.position = error.position or literal_positions.of_bound(plan, literals, text)
+            raise
     if params or session:
         return (*params, *values, *session)
     return values
@@ -219,6 +227,17 @@ class Planner:
         kind = tree.tag(statement.node)
         if kind in QUERIES:
             return self.query(statement.node, self.context(source, param_oids, catalog))
+        try:
+            return self._plan_utility(kind, statement, source, param_oids, catalog)
+        except SqlError as error:
+            if error.sqlstate == "42P01" and kind not in _WITH_QUERY and "query" not in statement.node[kind]:
+                # PostgreSQL looks their relations up when it runs them, and has no place to point at then.
+                error.position = None
+            raise
+
+    def _plan_utility(
+        self, kind: str, statement: Statement, source: str, param_oids: tuple[int, ...] | None, catalog: CatalogReader
+    ) -> Plan:
         handler = utility.HANDLERS.get(kind)
         if handler is not None:
             plan = handler(statement.node[kind], catalog)

@@ -269,7 +269,11 @@ def _generic(message: str) -> HeliosError:
     generated = _GENERATED.fullmatch(message)
     if generated is not None:
         verb = "insert a non-DEFAULT value into" if generated[1] == "INSERT into" else "update"
-        return SqlError(f'cannot {verb} column "{generated[2]}"', sqlstate="428C9", detail="It is a generated column.")
+        return SqlError(
+            f'cannot {verb} column "{generated[2]}"',
+            sqlstate="428C9",
+            detail=f'Column "{generated[2]}" is a generated column.',
+        )
     if message == "integer overflow":
         return SqlError("bigint out of range", sqlstate="22003")
     if message.startswith(("too many", "Expression tree is too large", "parser stack overflow", "at most")):

@@ -248,12 +248,12 @@ def parse_target(data: bytes, start: int, end: int, message: str) -> tuple[str, 
 
 
 def parse_execute(data: bytes, start: int, end: int) -> tuple[str, int]:
-    """Execute: (portal, greatest number of rows; 0 or less means all)."""
+    """Execute: (portal, greatest number of rows; 0 means all, and so does less)."""
     portal, at = ("", start + 1) if start < end and data[start] == 0 else _string(data, start, end)
     if at + 4 != end:
         raise _too_short() if at + 4 > end else _leftover()
     rows: int = _INT4.unpack_from(data, at)[0]
-    return portal, rows
+    return portal, max(rows, 0)
 
 
 def parse_empty(data: bytes, start: int, end: int) -> None:

@@ -10,12 +10,14 @@ from helios_cli.engine.datatypes.datetime_in import UTC_CONTEXT, TimeContext
 from helios_cli.engine.datatypes.registry import TYPES
 from helios_cli.engine.datatypes.utf8 import decode_utf8
 from helios_cli.engine.datatypes.zoned import ZONED, zoned_parser
+from helios_cli.engine.errors import SqlError
 from helios_cli.engine.wire.messages import formats_for
 
 Decoder = Callable[[bytes], Any]
 
 _SMALL_INTEGERS: Final = (23, 20)
 _TEXT_OID: Final = 25
+_BAD_BINARY: Final = "incorrect binary data format"
 
 
 @lru_cache(1024)
@@ -35,15 +37,37 @@ def decode_params(
     formats: tuple[int, ...],
     params: Sequence[bytes | None],
     times: TimeContext = UTC_CONTEXT,
+    portal: str = "",
 ) -> Sequence[Any]:
-    """The values of all parameters; None stays None.
+    """The values of all parameters; None stays None. ``portal`` is its name, for the context of an error.
 
     Raises:
         SqlError: 22P02, 22P03, 22003 and their kin, as the type's input function says; 22021 for bytes that are no
             UTF-8.
     """
     decoders = param_decoders(type_oids, formats, times)
-    return [None if data is None else decode(data) for decode, data in zip(decoders, params, strict=True)]
+    try:
+        return [None if data is None else decode(data) for decode, data in zip(decoders, params, strict=True)]
+    except SqlError as error:
+        number = _first_refused(decoders, params)
+        whose = f'portal "{portal}"' if portal else "unnamed portal"
+        # PostgreSQL leaves the value itself out, unless log_parameter_max_length_on_error says otherwise.
+        in_text = not formats_for(formats, len(params))[number - 1]
+        error.context = f"{whose} parameter ${number}" + (" = '...'" if in_text else "")
+        if error.message == _BAD_BINARY:
+            error.message += f" in bind parameter {number}"
+        raise
+
+
+def _first_refused(decoders: Sequence[Decoder], params: Sequence[bytes | None]) -> int:
+    """The number of the first parameter that its decoder refuses."""
+    for number, (decode, data) in enumerate(zip(decoders, params, strict=True), 1):
+        try:
+            if data is not None:
+                decode(data)
+        except SqlError:
+            return number
+    return 0
 
 
 def _decoder(oid: int, code: int, times: TimeContext) -> Decoder:

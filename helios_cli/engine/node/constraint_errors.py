@@ -1,0 +1,251 @@
+"""The DETAIL of a broken constraint: which key is there twice, which row has no parent, which row failed.
+
+SQLite tells the constraint's name at most. So the rows that the write proposed are asked for again, and looked at one
+by one, on the connection that it ran on or on the newest committed state. What cannot be told for certain is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, tzinfo
+from itertools import islice
+from typing import Any, Final
+
+import apsw
+
+from helios_cli.engine.errors import HeliosError, SqlError
+from helios_cli.engine.sql.ddl_model import ConstraintDef, DdlCatalog, IndexDef, TableDef
+from helios_cli.engine.sql.failing_rows import Proposed, proposed
+from helios_cli.engine.sql.plan import Plan
+from helios_cli.engine.sql.sqltext import quote_identifier
+from helios_cli.engine.wire.rows import field_encoder
+
+ROWS_MAX: Final = 1000
+"""Rows of a failed statement that are looked at; a culprit behind them is not found."""
+
+SHOWN_MAX: Final = 64
+"""Bytes of a value in "Failing row contains", as in PostgreSQL's ExecBuildSlotValueDescription."""
+
+Row = Sequence[Any]
+
+
+class Culprit:
+    """The rows of one failed write, and what is wrong with them."""
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        catalog: DdlCatalog,
+        wanted: Proposed,
+        rows: Sequence[Row],
+        zone: tzinfo = UTC,
+    ) -> None:
+        self._connection = connection
+        self._catalog = catalog
+        self._table = wanted.table
+        self._at = {name: number for number, name in enumerate(wanted.names)}
+        self._rows = rows
+        self._was = wanted.was
+        self._zone = zone
+
+    def improve(self, error: HeliosError, plan: Plan) -> HeliosError:
+        """The error with its DETAIL, or the error as it is."""
+        if error.sqlstate == "23505":
+            return self._duplicate(error) if plan.tag != "DELETE" else error
+        if error.sqlstate == "23503":
+            return self._foreign_key(plan) or error
+        if error.sqlstate == "23502" and error.column in self._at and error.table == self._table.name:
+            at = self._at[error.column]
+            error.detail = self._failing(next((row for row in self._rows if row[at] is None), None))
+        elif error.sqlstate == "23514" and len(self._rows) == 1 and error.table == self._table.name:
+            error.detail = self._failing(self._rows[0])
+        return error
+
+    # -- values -----------------------------------------------------------------------------------------------
+
+    def _shown(self, name: str, value: Any) -> str:
+        column = self._table.column(name)
+        assert column is not None
+        return field_encoder(column.type_oid, 0, self._zone)(value).decode("utf-8", "replace")
+
+    def _failing(self, row: Row | None) -> str | None:
+        if row is None or any(column.generated for column in self._table.columns):
+            return None
+        texts = []
+        for name, at in self._at.items():
+            text = "null" if row[at] is None else self._shown(name, row[at])
+            encoded = text.encode()
+            if len(encoded) > SHOWN_MAX:
+                text = encoded[:SHOWN_MAX].decode("utf-8", "ignore") + "..."
+            texts.append(text)
+        return f"Failing row contains ({', '.join(texts)})."
+
+    def _key(self, own: Sequence[str], row: Row, shown: Sequence[str] | None = None) -> str:
+        values = ", ".join(self._shown(name, row[self._at[name]]) for name in own)
+        return f"Key ({', '.join(shown or own)})=({values})"
+
+    def _values(self, row: Row, names: Sequence[str], offset: int = 0) -> tuple[Any, ...] | None:
+        """The values of a key; None when one of them is NULL, and so the key matches nothing."""
+        values = tuple(row[self._at[name] + offset] for name in names)
+        return None if None in values else values
+
+    def _moved(self, row: Row, names: Sequence[str]) -> bool:
+        """Whether the write gives these columns other values than they had."""
+        return not self._was or self._values(row, names) != self._values(row, names, len(self._at))
+
+    def _exists(self, table: TableDef, names: Sequence[str], values: Sequence[Any]) -> bool:
+        condition = " AND ".join(f"{quote_identifier(name)} = ?" for name in names)
+        query = f"SELECT 1 FROM {quote_identifier(table.sqlite_name)} WHERE {condition} LIMIT 1"
+        return self._connection.execute(query, values).fetchone() is not None
+
+    # -- unique keys ------------------------------------------------------------------------------------------
+
+    def _duplicate(self, error: HeliosError) -> HeliosError:
+        indexes = sorted((index for index in self._table.indexes if _is_plain(index)), key=lambda index: index.oid)
+        seen: set[tuple[str, tuple[Any, ...]]] = set()
+        for row in self._rows:
+            for index in indexes:
+                names = [key.column or "" for key in index.keys]
+                values = self._values(row, names)
+                if values is None or not self._moved(row, names):
+                    continue
+                if (index.name, values) in seen or self._exists(self._table, names, values):
+                    return self._duplicate_of(index, self._key(names, row))
+                seen.add((index.name, values))
+        named = next((index for index in indexes if index.name == error.constraint), None)
+        if named is not None and len(self._rows) == 1 and error.table == self._table.name:
+            # It was there then, and is gone by now.
+            error.detail = f"{self._key([key.column or '' for key in named.keys], self._rows[0])} already exists."
+        return error
+
+    def _duplicate_of(self, index: IndexDef, key: str) -> HeliosError:
+        return SqlError(
+            f'duplicate key value violates unique constraint "{index.name}"', sqlstate="23505",
+            detail=f"{key} already exists.",
+            schema=self._table.schema, table=self._table.name, constraint=index.name,
+        )  # fmt: skip
+
+    # -- foreign keys -----------------------------------------------------------------------------------------
+
+    def _foreign_key(self, plan: Plan) -> HeliosError | None:
+        own = [found for found in self._table.constraints if found.kind == "f"]
+        others = list(self._catalog.referencing(self._table.oid))
+        for row in self._rows:
+            for constraint in sorted(own, key=_order) if plan.tag != "DELETE" else ():
+                found = self.orphan(row, constraint)
+                if found is not None:
+                    return found
+            for constraint in sorted(others, key=_order) if plan.tag != "INSERT 0" else ():
+                found = self._parent(row, constraint, plan)
+                if found is not None:
+                    return found
+        return None
+
+    def orphan(self, row: Row, constraint: ConstraintDef) -> HeliosError | None:
+        """The error of a row whose key is in no row of the other table; None when it is, or is NULL."""
+        parent = self._catalog.table_def(constraint.ref_oid)
+        values = self._values(row, constraint.columns)
+        if parent is None or values is None or self._exists(parent, constraint.ref_columns, values):
+            return None
+        if parent.oid == self._table.oid and any(
+            self._values(other, constraint.ref_columns) == values for other in self._rows
+        ):
+            return None
+        return SqlError(
+            f'insert or update on table "{self._table.name}" violates foreign key constraint "{constraint.name}"',
+            sqlstate="23503",
+            detail=f'{self._key(constraint.columns, row)} is not present in table "{parent.name}".',
+            schema=self._table.schema, table=self._table.name, constraint=constraint.name,
+        )  # fmt: skip
+
+    def _parent(self, row: Row, constraint: ConstraintDef, plan: Plan) -> HeliosError | None:
+        """Whether a row of another table points at the one that goes."""
+        child = self._catalog.table_def(constraint.table_oid)
+        action = constraint.on_delete if plan.tag == "DELETE" else constraint.on_update
+        offset = len(self._at) if self._was else 0
+        values = self._values(row, constraint.ref_columns, offset)
+        if child is None or values is None or action not in "ar" or not self._moved(row, constraint.ref_columns):
+            return None
+        if not self._exists(child, constraint.columns, values):
+            return None
+        key = self._key(constraint.ref_columns, row[offset:] if offset else row)
+        return SqlError(
+            f'update or delete on table "{self._table.name}" violates foreign key constraint "{constraint.name}" '
+            f'on table "{child.name}"',
+            sqlstate="23503", detail=f'{key} is still referenced from table "{child.name}".',
+            schema=child.schema, table=child.name, constraint=constraint.name,
+        )  # fmt: skip
+
+
+def with_detail(
+    error: HeliosError,
+    plan: Plan,
+    binds: Sequence[Any],
+    connection: apsw.Connection,
+    catalog: DdlCatalog,
+    zone: tzinfo = UTC,
+) -> HeliosError:
+    """What PostgreSQL would say of a broken constraint; ``error`` itself when no more can be told."""
+    if not error.sqlstate.startswith("23") or len(plan.steps) != 1:
+        return error
+    try:
+        wanted = proposed(plan.steps[0], catalog.table_by_sqlite_name)
+        if wanted is None:
+            return error
+        given = binds[: _parameters(wanted.sql)]
+        rows = list(islice(connection.execute(wanted.sql, given), ROWS_MAX))
+        return Culprit(connection, catalog, wanted, rows, zone).improve(error, plan)
+    except (apsw.Error, HeliosError, ValueError, TypeError):
+        # The detail is a courtesy: what keeps it from being told must not hide the error itself.
+        return error
+
+
+def left_orphan(connection: apsw.Connection, catalog: DdlCatalog, zone: tzinfo = UTC) -> HeliosError | None:
+    """The row without a parent that keeps an open transaction from being committed; None when none is found."""
+    query = "SELECT oid FROM helios_constraint WHERE contype = 'f' AND condeferrable ORDER BY oid"
+    try:
+        for (oid,) in connection.execute(query).fetchall():
+            constraint = catalog.constraint_by_oid(int(str(oid)))
+            child = catalog.table_def(constraint.table_oid) if constraint is not None else None
+            parent = catalog.table_def(constraint.ref_oid) if constraint is not None else None
+            if constraint is None or child is None or parent is None:
+                continue
+            sql, names = _orphans(child, parent, constraint), tuple(column.name for column in child.columns)
+            rows = connection.execute(sql).fetchall()
+            if rows:
+                culprit = Culprit(connection, catalog, Proposed(child, sql, names, False), rows, zone)
+                return culprit.orphan(rows[0], constraint)
+    except (apsw.Error, HeliosError):
+        # As for with_detail().
+        return None
+    return None
+
+
+def _orphans(child: TableDef, parent: TableDef, constraint: ConstraintDef) -> str:
+    """A query for one row of ``child`` whose key is whole and in no row of ``parent``."""
+    pairs = list(
+        zip(map(quote_identifier, constraint.columns), map(quote_identifier, constraint.ref_columns), strict=True)
+    )
+    whole = " AND ".join(f"c.{own} IS NOT NULL" for own, _ in pairs)
+    equal = " AND ".join(f"p.{other} = c.{own}" for own, other in pairs)
+    columns = ", ".join(f"c.{quote_identifier(column.name)}" for column in child.columns)
+    return (
+        f"SELECT {columns} FROM {quote_identifier(child.sqlite_name)} AS c WHERE {whole} AND NOT EXISTS "
+        f"(SELECT 1 FROM {quote_identifier(parent.sqlite_name)} AS p WHERE {equal}) LIMIT 1"
+    )
+
+
+def _parameters(sql: str) -> int:
+    """The greatest number of a placeholder."""
+    return max(
+        (int(piece[: len(piece) - len(piece.lstrip("0123456789"))] or 0) for piece in sql.split("?")[1:]), default=0
+    )
+
+
+def _is_plain(index: IndexDef) -> bool:
+    return index.unique and index.predicate is None and all(key.column is not None for key in index.keys)
+
+
+def _order(constraint: ConstraintDef) -> tuple[bool, int]:
+    """Keys that are checked at once come before those that wait for the COMMIT."""
+    return constraint.deferred, constraint.oid
