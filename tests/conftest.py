@@ -8,10 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["support.node_process", "support.network"]
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
+"""How long an example takes says how busy the machine is."""
 
 
 def pytest_configure(config: pytest.Config) -> None:

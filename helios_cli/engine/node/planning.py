@@ -91,7 +91,8 @@ def _plan(engine: Engine, sql: str, oids: tuple[int, ...] | None, search_path: t
             result.planned = with_room_to_nest(sql, lambda: cache.get(sql, catalog, oids))
             _read_rows(result.planned)
         except HeliosError as error:
-            result.error = error
+            # Its traceback holds this frame, and so the result: a tree of the text that only a search for cycles frees.
+            result.error = error.with_traceback(None)
         return result
     finally:
         database.give_back(connection)
@@ -122,10 +123,14 @@ def with_room_to_nest(sql: str, work: Callable[[], Planned]) -> Planned:
     finally:
         threading.stack_size(before)
     thread.join()
-    result = outcome[0]
-    if isinstance(result, BaseException):
-        raise result
-    return result
+    # Taken out: an error's traceback will hold this frame, and the frame must not hold the error.
+    result = outcome.pop()
+    try:
+        if isinstance(result, BaseException):
+            raise result
+        return result
+    finally:
+        del result
 
 
 def _read_rows(planned: Planned) -> None:
