@@ -3,17 +3,39 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Final
 
 from helios_cli.engine.datatypes.arrays import read_array, write_array
 from helios_cli.engine.datatypes.catalog import build_types
+from helios_cli.engine.datatypes.composite import RowCodec
 from helios_cli.engine.datatypes.integers import show
 from helios_cli.engine.datatypes.pgtype import PgType, SqliteValue
 from helios_cli.engine.datatypes.typmods import INTERVAL_FIELDS, apply_scalar, typmod_args, typmod_of, with_typmod
+from helios_cli.engine.datatypes.usertypes import RECORD, RECORD_ARRAY, is_row_array, user_type
 from helios_cli.engine.errors import SqlError
 
-TYPES: Final[dict[int, PgType]] = build_types()
-"""Every known type by oid."""
+
+def _all_types() -> dict[int, PgType]:
+    """The table, with the conversions of rows for record and record[], which need all other types."""
+    types = build_types()
+    for oid in (RECORD, RECORD_ARRAY):
+        codec = RowCodec(lambda field: by_oid(field), array=oid == RECORD_ARRAY)
+        types[oid] = replace(
+            types[oid], parse_text=codec.parse_text, format_text=codec.format_text, parse_binary=codec.parse_binary,
+            format_binary=codec.format_binary,
+        )  # fmt: skip
+    return types
+
+
+TYPES: Final[dict[int, PgType]] = _all_types()
+"""Every type of PostgreSQL that is known, by oid; users' types are found by :func:`by_oid` and :func:`find_oid`."""
+
+
+def row_codec(oid: int) -> RowCodec:
+    """The conversions of a row type, or of an array of rows, with what they offer beyond other types'."""
+    return RowCodec(by_oid, array=is_row_array(oid))
+
 
 _BY_INTERNAL: Final[dict[str, PgType]] = {pg_type.name: pg_type for pg_type in TYPES.values()}
 _BY_DECL: Final[dict[str, PgType]] = {pg_type.decl: pg_type for pg_type in TYPES.values()}
@@ -50,17 +72,23 @@ _SINGLE_MAX: Final = 24
 
 
 def by_oid(oid: int) -> PgType:
-    """The type of an oid; an unknown oid is treated as text under its own number's name.
+    """The type of an oid.
 
     Raises:
         KeyError: there is no such type.
     """
-    return TYPES[oid]
+    try:
+        return TYPES[oid]
+    except KeyError:
+        found = user_type(oid, by_oid)
+        if found is None:
+            raise
+        return found
 
 
 def find_oid(oid: int) -> PgType | None:
     """The type of an oid; None when there is no such type."""
-    return TYPES.get(oid)
+    return TYPES.get(oid) or user_type(oid, by_oid)
 
 
 def by_internal_name(name: str) -> PgType | None:
@@ -80,7 +108,7 @@ def by_name(name: str) -> PgType | None:
         found = _BY_INTERNAL.get(depth_free[1:-1])
     if found is None or depth_free == words:
         return found
-    return TYPES.get(found.array_oid)
+    return find_oid(found.array_oid)
 
 
 def parse_type_name(text: str) -> tuple[int, int]:
@@ -125,7 +153,8 @@ def _interval_args(words: str, args: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _array_if(oid: int, typmod: int, brackets: str) -> tuple[int, int]:
-    return (TYPES[oid].array_oid if brackets and not TYPES[oid].elem_oid else oid), typmod
+    found = by_oid(oid)
+    return (found.array_oid if brackets and not found.elem_oid else oid), typmod
 
 
 def unknown_type(name: str) -> SqlError:
@@ -135,17 +164,17 @@ def unknown_type(name: str) -> SqlError:
 
 def format_type(oid: int, typmod: int = -1) -> str:
     """A type as SQL writes it, like PostgreSQL's function of that name ('character varying(10)[]')."""
-    found = TYPES.get(oid)
+    found = find_oid(oid)
     if found is None:
         return "-" if oid == 0 else "???"
     if found.elem_oid:
-        return with_typmod(found.elem_oid, TYPES[found.elem_oid].sql_name, typmod) + "[]"
+        return with_typmod(found.elem_oid, by_oid(found.elem_oid).sql_name, typmod) + "[]"
     return with_typmod(oid, found.sql_name, typmod)
 
 
 def sql_type_name(oid: int) -> str:
     """The name that error messages use; never with a modifier ('character', not 'bpchar')."""
-    found = TYPES.get(oid)
+    found = find_oid(oid)
     return found.sql_name if found is not None else "???"
 
 
@@ -155,7 +184,7 @@ def decl_of(oid: int, typmod: int = -1) -> str:
     Raises:
         KeyError: there is no such type.
     """
-    found = TYPES[oid]
+    found = by_oid(oid)
     args = typmod_args(found.elem_oid or oid, typmod)
     return f"{found.decl}({','.join(map(str, args))})" if args else found.decl
 
@@ -206,10 +235,10 @@ def apply_typmod(oid: int, typmod: int, value: SqliteValue, *, explicit: bool = 
     """
     if typmod < 0 or value is None:
         return value
-    element = TYPES[oid].elem_oid
+    element = by_oid(oid).elem_oid
     if not element:
         return apply_scalar(oid, typmod, value, explicit=explicit)
-    item = TYPES[element]
+    item = by_oid(element)
 
     def fit(text: str) -> SqliteValue:
         return apply_scalar(element, typmod, item.parse_text(text), explicit=explicit)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
-from helios_cli.engine.sql import casts, tree
+from helios_cli.engine.sql import casts, row_values, tree
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import can_coerce, element_of, type_name
 from helios_cli.engine.sql.expressions import TRANSLATORS, expect_boolean, translate
@@ -34,7 +34,10 @@ def _call(fields: dict[str, Any], scope: Scope) -> TypedSql:
         message = f"OVER specified, but {names[-1]} is not a window function nor an aggregate function"
         raise scope.ctx.error("42809", message, at)
     arguments = [translate(node, scope) for node in fields.get("args", [])]
-    return call_function(names, overloads, arguments, scope, fields.get("location", 0))
+    at = fields.get("location", 0)
+    if names[-1] in ("row_to_json", "array_to_json") and arguments and row_values.is_made_of_rows(arguments[0]):
+        return row_values.row_to_json(arguments, scope.ctx, at)
+    return call_function(names, overloads, row_values.for_json(names[-1], arguments, scope.ctx), scope, at)
 
 
 def notated_call(fields: dict[str, Any], names: list[str], scope: Scope) -> TypedSql:
@@ -69,7 +72,8 @@ def call_function(
     if function.set_returning:
         return _set_returning(function, arguments, scope, at)
     values, result = coerce_arguments(function, arguments, scope, at)
-    return TypedSql(render_call(function, values, scope), result, location=at)
+    value = TypedSql(render_call(function, values, scope), result, location=at)
+    return row_values.carry_shape(value, values, scope.ctx)
 
 
 def _set_returning(function: Function, arguments: list[TypedSql], scope: Scope, at: int) -> TypedSql:
@@ -83,7 +87,7 @@ def _set_returning(function: Function, arguments: list[TypedSql], scope: Scope, 
     values, result = coerce_arguments(function, arguments, scope, at)
     alias = ctx.unique_alias(function.name)
     scope.pending_srf.append((alias, f"json_each({render_call(function, values, scope)})"))
-    return TypedSql(f'"{alias}".value', result, location=at)
+    return row_values.carry_shape(TypedSql(f'"{alias}".value', result, location=at), values, ctx)
 
 
 def resolve(
@@ -185,6 +189,7 @@ def _aggregate_call(
     inside, scope.in_aggregate = scope.in_aggregate, over is None or scope.in_aggregate
     try:
         arguments = [translate(node, scope) for node in fields.get("args", [])]
+        arguments = row_values.for_json(names[-1], arguments, ctx)
         order = sort_terms(fields.get("agg_order", []), scope)
         test = expect_boolean(fields["agg_filter"], scope, "FILTER") if "agg_filter" in fields else None
     finally:
@@ -201,7 +206,8 @@ def _aggregate_call(
         raise ctx.error("42809", f"window function {names[-1]} requires an OVER clause", at)
     values, result = coerce_arguments(function, arguments, scope, at)
     sql = _aggregate_sql(function, values, order, bool(fields.get("agg_distinct")), tail, scope, at)
-    return TypedSql(sql, result, not_null=function.name == "count", location=at)
+    value = TypedSql(sql, result, not_null=function.name == "count", location=at)
+    return row_values.carry_shape(value, values, ctx)
 
 
 def _aggregate_sql(

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.usertypes import RECORD_ARRAY, is_row, is_row_array, kind_of
 from helios_cli.engine.datatypes.zoned import ZONED
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import sqltext
@@ -31,6 +32,7 @@ from helios_cli.engine.sql.oids import (
     NUMERIC,
     OID,
     PG_LSN,
+    RECORD,
     REG_TYPES,
     REGCLASS,
     REGTYPE,
@@ -99,6 +101,11 @@ def coerce(value: TypedSql, target: int, typmod: int, how: How, ctx: Context) ->
     source = value.type_oid
     if value.param and source == UNKNOWN:
         return _coerce_parameter(value, target, typmod, how, ctx)
+    if source != target and (kind_of(target) or target in (RECORD, RECORD_ARRAY)):
+        # The conversions of users' types need this module.
+        from helios_cli.engine.sql.user_casts import to_user_type
+
+        return to_user_type(value, target, how, ctx)
     if source == UNKNOWN or value.literal >= 0 or value.value is not None:
         done = _coerce_literal(value, target, typmod, how, ctx)
         if done is not None:
@@ -118,12 +125,16 @@ def _coerce_parameter(value: TypedSql, target: int, typmod: int, how: How, ctx: 
     if known == UNKNOWN:
         ctx.set_parameter_type(value.param, target)
         known = target
-    return coerce(typed_parameter(value.param, known, value.location), target, typmod, how, ctx)
+    return coerce(typed_parameter(value.param, known, value.location, ctx), target, typmod, how, ctx)
 
 
-def typed_parameter(number: int, type_oid: int, at: int) -> TypedSql:
-    """``$number`` of a known type. Names of objects arrive as text and become OIDs."""
+def typed_parameter(number: int, type_oid: int, at: int, ctx: Context) -> TypedSql:
+    """``$number`` of a known type. Names of objects arrive as text and become OIDs; users' types are checked."""
     sql = f"?{number}"
+    if kind_of(type_oid):
+        from helios_cli.engine.sql.user_casts import read_as
+
+        return read_as(sql, type_oid, ctx, at)
     if type_oid in REG_TYPES:
         return TypedSql(f"pg_{registry.by_oid(type_oid).name}_in({sql})", type_oid, location=at)
     return TypedSql(sql, type_oid, simple=True, location=at)
@@ -255,7 +266,12 @@ def _cast_text(value: TypedSql, target: int, ctx: Context) -> str:
     if element_of(source) and element_of(target):
         return f"pg_array_cast({element_of(source)}, {element_of(target)}, {sql})"
     if category(target) == "S":
-        text = _to_text(source, sql, ctx)
+        if is_row(source) or is_row_array(source):
+            from helios_cli.engine.sql.row_values import row_text
+
+            text = row_text(value, ctx)
+        else:
+            text = _to_text(source, sql, ctx)
         return text if target in (TEXT, VARCHAR, BPCHAR) else f"pg_in({target}, {text})"
     if category(source) == "S":
         text = f"rtrim({sql}, ' ')" if source == BPCHAR else sql
@@ -326,6 +342,10 @@ def explicit_cast(value: TypedSql, target: int, typmod: int, ctx: Context, at: i
     Raises:
         SqlError: 42846 no such cast.
     """
+    if kind_of(target) == "d":
+        from helios_cli.engine.sql.user_casts import to_domain
+
+        return to_domain(value, target, How.EXPLICIT, ctx, at)
     if not can_coerce(value.type_oid, target, How.EXPLICIT):
         raise ctx.error("42846", f"cannot cast type {type_name(value.type_oid)} to {type_name(target)}", at)
     return replace(coerce(value, target, typmod, How.EXPLICIT, ctx), typmod=typmod, table_oid=0, attnum=0)
@@ -387,9 +407,19 @@ def collation_of(type_oid: int) -> str:
 
     Tables are created with it on the column, so that their indexes serve these comparisons.
     """
+    if kind_of(type_oid) or type_oid == RECORD:
+        return _user_collation(type_oid)
     if element_of(type_oid):
         return f"pg_array_{element_of(type_oid)}" if element_of(type_oid) in _COLLATED_ELEMENTS else "pg_array"
     return _COLLATED.get(type_oid, "")
+
+
+def _user_collation(type_oid: int) -> str:
+    if is_row(type_oid):
+        return "pg_record"
+    if is_row_array(type_oid):
+        return "pg_array"
+    return f"pg_enum_array_{type_oid - 1}" if type_oid & 1 else f"pg_enum_{type_oid}"
 
 
 _COLLATED_ELEMENTS: Final = frozenset((INT2, INT4, INT8, FLOAT8, NUMERIC, PG_LSN))

@@ -8,6 +8,7 @@ from typing import Final
 
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.pgtype import PgType
+from helios_cli.engine.datatypes.usertypes import is_row, is_row_array
 from helios_cli.engine.sql.oids import (
     ANY,
     ANYARRAY,
@@ -121,10 +122,14 @@ def can_coerce(source: int, target: int, how: Context = Context.IMPLICIT) -> boo
     level = CASTS.get((source, target))
     if level is not None:
         return level <= how
+    if is_row_array(source) and is_row_array(target):
+        return True
     source_element, target_element = element_of(source), element_of(target)
     if source_element and target_element:
         return can_coerce(source_element, target_element, how)
-    if category(target) == "S" and target != 18 and source not in (RECORD, VOID):
+    if is_row(source) and is_row(target):
+        return True
+    if category(target) == "S" and target != 18 and source != VOID:
         return how >= Context.ASSIGNMENT
     return category(source) == "S" and how == Context.EXPLICIT
 

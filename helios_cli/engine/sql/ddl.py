@@ -18,12 +18,26 @@ from helios_cli.engine.sql.ddl_rename import rename
 from helios_cli.engine.sql.ddl_roles import alter_role, create_role, drop_role, grant, grant_role
 from helios_cli.engine.sql.ddl_schema import SYSTEM_SCHEMA
 from helios_cli.engine.sql.ddl_sequence import alter_sequence, create_sequence
+from helios_cli.engine.sql.ddl_types import alter_enum, create_composite, create_enum, own_type
 from helios_cli.engine.sql.ddl_view import create_table_as, create_view, select_into
 from helios_cli.engine.sql.function_spec import FunctionRegistry
 from helios_cli.engine.sql.plan import Plan
+from helios_cli.engine.sql.type_pins import pin_types
 from helios_cli.engine.sql.typed import Node
 
 Handler = Callable[[Builder, dict[str, Any]], Plan]
+
+
+def alter_owner(builder: Builder, fields: dict[str, Any]) -> Plan:
+    """Plan ALTER ... OWNER TO of what is no relation.
+
+    Raises:
+        SqlError: 0A000 for kinds of objects that have no owner here.
+    """
+    if fields["objectType"] in ("OBJECT_TYPE", "OBJECT_DOMAIN"):
+        return own_type(builder, fields)
+    raise unsupported("ALTER ... OWNER TO for this kind of object")
+
 
 _HANDLERS: Final[dict[str, Handler]] = {
     "CreateStmt": create_table,
@@ -40,6 +54,10 @@ _HANDLERS: Final[dict[str, Handler]] = {
     "AlterObjectSchemaStmt": set_schema,
     "CreateSchemaStmt": create_schema,
     "CommentStmt": comment,
+    "CreateEnumStmt": create_enum,
+    "AlterEnumStmt": alter_enum,
+    "CompositeTypeStmt": create_composite,
+    "AlterOwnerStmt": alter_owner,
     "CreateRoleStmt": create_role,
     "AlterRoleStmt": alter_role,
     "DropRoleStmt": drop_role,
@@ -57,8 +75,6 @@ _REFUSED: Final = {
     "CreateExtensionStmt": ("CREATE EXTENSION", "The functions of common extensions are built in or not available."),
     "CreateTrigStmt": ("CREATE TRIGGER", "Use constraints or the application."),
     "CreateDomainStmt": ("CREATE DOMAIN", "Use the base type with a CHECK constraint."),
-    "CompositeTypeStmt": ("CREATE TYPE", "Use a table or jsonb."),
-    "CreateEnumStmt": ("CREATE TYPE ... AS ENUM", "Use text with a CHECK constraint."),
     "CreateRangeStmt": ("CREATE TYPE ... AS RANGE", "Use two columns with a CHECK constraint."),
     "DefineStmt": ("CREATE of this kind of object", None),
     "RuleStmt": ("CREATE RULE", "Use a view or the application."),
@@ -73,10 +89,8 @@ _REFUSED: Final = {
     "CreateEventTrigStmt": ("CREATE EVENT TRIGGER", None),
     "CreateCastStmt": ("CREATE CAST", None),
     "CreateAmStmt": ("CREATE ACCESS METHOD", None),
-    "AlterEnumStmt": ("ALTER TYPE", "Use text with a CHECK constraint."),
     "AlterDefaultPrivilegesStmt": ("ALTER DEFAULT PRIVILEGES", "Grant on each object."),
     "RefreshMatViewStmt": ("REFRESH MATERIALIZED VIEW", "Use a view."),
-    "AlterOwnerStmt": ("ALTER ... OWNER TO for this kind of object", None),
     "ReassignOwnedStmt": ("REASSIGN OWNED", "Use ALTER ... OWNER TO."),
     "DropOwnedStmt": ("DROP OWNED", "Drop the objects one by one."),
     "SecLabelStmt": ("SECURITY LABEL", None),
@@ -100,6 +114,7 @@ def plan_ddl(stmt: Node, catalog: DdlCatalog, functions: FunctionRegistry, *, so
     if handler is None:
         what, hint = _REFUSED.get(kind, (kind, None))
         raise unsupported(what, hint)
+    pin_types(stmt, catalog)
     return handler(Builder(catalog, functions, source), stmt[kind])
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from helios_cli.engine.sql.ddl_build import Builder, list_names, range_var_of, role_name, unsupported
 from helios_cli.engine.sql.ddl_render import database_of, delete, insert
+from helios_cli.engine.sql.ddl_types import find_type, move_type, type_names
 from helios_cli.engine.sql.plan import Plan
 
 PG_CLASS: Final = 1259
@@ -14,6 +15,7 @@ PG_CONSTRAINT: Final = 2606
 PG_NAMESPACE: Final = 2615
 PG_DATABASE: Final = 1262
 PG_AUTHID: Final = 1260
+PG_TYPE: Final = 1247
 _RELATIONS: Final = ("OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_SEQUENCE")
 
 Target = tuple[bool, int, int, int]
@@ -94,6 +96,12 @@ def _role(builder: Builder, node: dict[str, Any]) -> Target:
     return False, role.oid, PG_AUTHID, 0
 
 
+def _type(builder: Builder, node: dict[str, Any]) -> Target:
+    found = find_type(builder, type_names(node))
+    assert found is not None
+    return False, found.oid, PG_TYPE, 0
+
+
 _FINDERS: Final[dict[str, Callable[[Builder, dict[str, Any]], Target]]] = {
     **dict.fromkeys(_RELATIONS, _relation),
     "OBJECT_COLUMN": _column,
@@ -102,6 +110,8 @@ _FINDERS: Final[dict[str, Callable[[Builder, dict[str, Any]], Target]]] = {
     "OBJECT_SCHEMA": _schema,
     "OBJECT_DATABASE": _database,
     "OBJECT_ROLE": _role,
+    "OBJECT_TYPE": _type,
+    "OBJECT_DOMAIN": _type,
 }
 
 
@@ -137,6 +147,8 @@ def set_schema(builder: Builder, fields: dict[str, Any]) -> Plan:
         SqlError: 3F000 no such schema, 42P07 the name is taken there.
     """
     kind = fields["objectType"]
+    if kind in ("OBJECT_TYPE", "OBJECT_DOMAIN"):
+        return move_type(builder, fields)
     tag = f"ALTER {kind.removeprefix('OBJECT_')}"
     if kind not in _RELATIONS:
         raise unsupported(f"{tag} SET SCHEMA")

@@ -25,8 +25,8 @@ _TAGS: Final = {
     "OBJECT_INDEX": "DROP INDEX", "OBJECT_SCHEMA": "DROP SCHEMA",
 }  # fmt: skip
 _NOTHING_TO_DROP: Final = {
-    "OBJECT_TYPE": "type", "OBJECT_FUNCTION": "function", "OBJECT_PROCEDURE": "procedure",
-    "OBJECT_TRIGGER": "trigger", "OBJECT_DOMAIN": "type", "OBJECT_EXTENSION": "extension",
+    "OBJECT_FUNCTION": "function", "OBJECT_PROCEDURE": "procedure",
+    "OBJECT_TRIGGER": "trigger", "OBJECT_EXTENSION": "extension",
     "OBJECT_MATVIEW": "materialized view", "OBJECT_AGGREGATE": "aggregate", "OBJECT_OPERATOR": "operator",
     "OBJECT_RULE": "rule", "OBJECT_POLICY": "policy", "OBJECT_COLLATION": "collation", "OBJECT_CAST": "cast",
     "OBJECT_FDW": "foreign-data wrapper", "OBJECT_FOREIGN_SERVER": "server", "OBJECT_FOREIGN_TABLE": "foreign table",
@@ -43,6 +43,11 @@ def drop(builder: Builder, fields: dict[str, Any]) -> Plan:
         SqlError: 42P01 or 42704 missing, 42809 another kind, 2BP01 something depends on it.
     """
     kind = fields["removeType"]
+    if kind in ("OBJECT_TYPE", "OBJECT_DOMAIN"):
+        # Dropping a type drops columns, and ALTER TABLE's modules need this one.
+        from helios_cli.engine.sql.ddl_types import drop_types
+
+        return drop_types(builder, fields)
     if kind in _NOTHING_TO_DROP:
         return _drop_nothing(builder, fields, _NOTHING_TO_DROP[kind])
     if kind not in _TAGS:

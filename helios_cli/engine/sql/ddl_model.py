@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from helios_cli.engine.sql.relation import CatalogReader, Relation
+from helios_cli.engine.sql.relation import CatalogReader, Relation, UserType
 
 
 @dataclass(slots=True)
@@ -27,6 +27,13 @@ class ColumnDef:
     """'' | 's' (STORED)."""
     sqlite_default: bool = False
     """SQLite's own column has a DEFAULT clause: the value that rows older than the column show."""
+    domain: int = 0
+    """The domain's OID when the column has one; ``type_oid`` and ``typmod`` are then the base type's."""
+
+    @property
+    def shown_oid(self) -> int:
+        """The type as pg_attribute shows it: the domain's OID where there is one."""
+        return self.domain or self.type_oid
 
 
 @dataclass(slots=True)
@@ -208,6 +215,12 @@ class DdlCatalog(CatalogReader, Protocol):
 
     def relation_by_oid(self, oid: int) -> Relation | None:
         """The table, view or sequence of that OID."""
+
+    def columns_of_type(self, oid: int) -> tuple[tuple[int, str, int], ...]:
+        """Columns that have a user's type or an array of it: (relation's OID, name, the column's type)."""
+
+    def all_types(self) -> tuple[UserType, ...]:
+        """Every type that users made, by OID."""
 
     def role(self, name: str) -> RoleDef | None:
         """A role by name."""

@@ -11,6 +11,7 @@ from helios_cli.engine.sql.ddl_checks import user_check_name
 from helios_cli.engine.sql.ddl_deparse import rename_column
 from helios_cli.engine.sql.ddl_model import ConstraintDef, TableDef
 from helios_cli.engine.sql.ddl_render import check_clause, keys_json, qualified, update
+from helios_cli.engine.sql.ddl_types import rename_type
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.sqltext import quote_identifier
 
@@ -181,4 +182,6 @@ _HANDLERS: Final[dict[str, Callable[[Builder, dict[str, Any]], Plan]]] = {
     "OBJECT_TABCONSTRAINT": _constraint,
     "OBJECT_SCHEMA": _schema,
     "OBJECT_ROLE": _role,
+    "OBJECT_TYPE": rename_type,
+    "OBJECT_DOMAIN": rename_type,
 }

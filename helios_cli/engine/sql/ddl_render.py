@@ -153,8 +153,8 @@ def attribute_row(temp: bool, oid: int, column: ColumnDef) -> str:
     """The row of ``helios_attribute`` for one column."""
     return insert(
         temp, "helios_attribute", relid=oid, attnum=column.attnum, attname=column.name,
-        typname=registry.decl_of(column.type_oid, column.typmod), atttypid=column.type_oid,
-        atttypmod=column.typmod, attnotnull=int(column.not_null), default_text=column.default,
+        typname=registry.decl_of(column.type_oid, column.typmod), atttypid=column.shown_oid,
+        atttypmod=-1 if column.domain else column.typmod, attnotnull=int(column.not_null), default_text=column.default,
         attidentity=column.identity, attgenerated=column.generated, sqlite_default=int(column.sqlite_default),
     )  # fmt: skip
 

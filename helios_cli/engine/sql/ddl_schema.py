@@ -163,6 +163,26 @@ WRITE_TABLE: Final = """CREATE TABLE main.helios_write(
 """The writes that clients have named, for an hour: what ``engine.storage.write_ids`` keeps. A directory that was made
 without it gets it when its node next begins a term."""
 
+TYPE_TABLES: Final = (
+    """CREATE TABLE IF NOT EXISTS main.helios_type(
+  oid INTEGER PRIMARY KEY,
+  nspname TEXT NOT NULL,
+  typname TEXT NOT NULL,
+  typtype TEXT NOT NULL,
+  typowner INTEGER NOT NULL DEFAULT 10,
+  definition TEXT NOT NULL DEFAULT '{}',
+  UNIQUE(nspname, typname)
+)""",
+    """CREATE TABLE IF NOT EXISTS main.helios_enum(
+  enumtypid INTEGER NOT NULL,
+  enumsortorder REAL NOT NULL,
+  enumlabel TEXT NOT NULL,
+  oid INTEGER NOT NULL,
+  PRIMARY KEY(enumtypid, enumlabel)
+) WITHOUT ROWID""",
+)
+"""Types that users made (``sql/ddl_types.py``). A database that was born without them gets them with its first type."""
+
 _BIRTH_ROWS: Final = (
     f"INSERT INTO main.helios_meta VALUES ('next_oid', {FIRST_OID}), ('catalog_version', 1)",
     "INSERT INTO main.helios_namespace(oid, nspname) VALUES "
@@ -172,7 +192,11 @@ _BIRTH_ROWS: Final = (
 )
 
 SYSTEM_SCHEMA: Final[tuple[str, ...]] = (
-    tuple(statement.format(db="main") for statement in _OBJECT_TABLES) + _CLUSTER_TABLES + (WRITE_TABLE,) + _BIRTH_ROWS
+    tuple(statement.format(db="main") for statement in _OBJECT_TABLES)
+    + _CLUSTER_TABLES
+    + (WRITE_TABLE,)
+    + TYPE_TABLES
+    + _BIRTH_ROWS
 )
 """Statements that make a database's system tables at its birth, in order, in one transaction."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from helios_cli.engine.sql import casts, tree
+from helios_cli.engine.sql import casts, row_values, tree
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.expressions import expect_boolean, translate
 from helios_cli.engine.sql.folded import KEY, FoldedRows
@@ -96,6 +96,8 @@ def _returning(nodes: list[Node], item: RangeItem, scope: Scope) -> tuple[str, l
             continue
         value = casts.to_text_if_unknown(translate(target["val"], inner), scope.ctx)
         outputs.append(Output(target.get("name") or column_name(target["val"]), value))
+    for output in outputs:
+        output.value = row_values.sealed(output.value, scope.ctx)
     return f" RETURNING {', '.join(output.value.sql for output in outputs)}", outputs
 
 

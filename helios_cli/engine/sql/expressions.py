@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.usertypes import is_row
 from helios_cli.engine.errors import SqlError
-from helios_cli.engine.sql import casts, operators, sqltext, tree
+from helios_cli.engine.sql import casts, operators, row_values, sqltext, tree
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import array_of, can_coerce, category, common_type, element_of, type_name
 from helios_cli.engine.sql.context import Context
@@ -123,7 +124,7 @@ def _parameter(fields: dict[str, Any], scope: Scope) -> TypedSql:
     oid = ctx.parameter_type(number)
     if oid == UNKNOWN:
         return TypedSql(f"?{number}", oid, simple=True, param=number, location=at)
-    return casts.typed_parameter(number, oid, at)
+    return casts.typed_parameter(number, oid, at, ctx)
 
 
 def _no_parameter(number: int, ctx: Context, at: int) -> TypedSql:
@@ -152,7 +153,9 @@ def _variable(names: list[str], scope: Scope, at: int) -> TypedSql | None:
 def _column(fields: dict[str, Any], scope: Scope) -> TypedSql:
     at, parts = fields.get("location", 0), fields["fields"]
     if "A_Star" in parts[-1]:
-        raise scope.ctx.error("42601", 'row expansion via "*" is not supported here', at)
+        if len(parts) == 1:
+            raise scope.ctx.error("42601", 'row expansion via "*" is not supported here', at)
+        return row_values.whole_row(*scope.find_item(tree.strings(parts[:-1]), at), at)
     names = tree.strings(parts)
     if scope.ctx.variables is not None:
         variable = _variable(names, scope, at)
@@ -164,9 +167,7 @@ def _column(fields: dict[str, Any], scope: Scope) -> TypedSql:
     if found is None:
         found = _system_column(names[0], [], scope, at)
         if found is None and scope.has_item(names[0]):
-            raise scope.ctx.unsupported(
-                f'a whole-row reference ("{names[0]}")', at, hint="Name the columns one by one."
-            )
+            return row_values.whole_row(*scope.find_item(names, at), at)
     return found if found is not None else scope.column(names[0], at)
 
 
@@ -252,7 +253,8 @@ def _null_test(fields: dict[str, Any], scope: Scope) -> TypedSql:
         tests = [f"{casts.to_text_if_unknown(value, scope.ctx).sql} {word}" for value in values]
         return TypedSql(f"({' AND '.join(tests)})", BOOL, not_null=True, location=fields.get("location", 0))
     value = casts.to_text_if_unknown(translate(fields["arg"], scope), scope.ctx)
-    return TypedSql(f"({value.sql} {word})", BOOL, not_null=True, location=fields.get("location", 0))
+    test = row_values.is_null(value, word) if is_row(value.type_oid) else f"({value.sql} {word})"
+    return TypedSql(test, BOOL, not_null=True, location=fields.get("location", 0))
 
 
 _BOOLEAN_TESTS: Final = {
@@ -365,20 +367,36 @@ def array_constructor(fields: dict[str, Any], scope: Scope, element: int = UNKNO
     else:
         values, target = unify(values, "ARRAY", scope)
     if element_of(target):
-        return TypedSql(
+        nested = TypedSql(
             f"pg_array_nest({', '.join(value.sql for value in values)})", target, not_null=True, location=at
         )
+        return row_values.carry_shape(nested, values, scope.ctx)
     if not array_of(target):
         raise scope.ctx.error("42704", f"could not find array type for data type {type_name(target)}", at)
     arguments = "".join(f", {value.sql}" for value in values)
-    return TypedSql(f"pg_array({target}{arguments})", array_of(target), not_null=True, location=at)
+    made = TypedSql(f"pg_array({target}{arguments})", array_of(target), not_null=True, location=at)
+    return row_values.carry_shape(made, values, scope.ctx)
 
 
 def _indirection(fields: dict[str, Any], scope: Scope) -> TypedSql:
     value = translate(fields["arg"], scope)
     steps = fields["indirection"]
-    if any("A_Indices" not in step for step in steps):
-        raise scope.ctx.unsupported("selecting a field of a composite value", value.location)
+    while steps:
+        taken = 0
+        if "String" in steps[0]:
+            value, taken = row_values.field(value, steps[0]["String"]["sval"], scope.ctx, value.location), 1
+        elif "A_Star" in steps[0]:
+            raise scope.ctx.error("42601", 'row expansion via "*" is not supported here', value.location)
+        else:
+            while taken < len(steps) and "A_Indices" in steps[taken]:
+                taken += 1
+            value = _subscripted(value, steps[:taken], scope)
+        steps = steps[taken:]
+    return value
+
+
+def _subscripted(value: TypedSql, steps: list[Node], scope: Scope) -> TypedSql:
+    """``value[1][2:3]``."""
     if not element_of(value.type_oid):
         if value.type_oid == 3802:
             raise scope.ctx.unsupported("jsonb subscripting", value.location, hint="Use the -> operator.")
@@ -396,8 +414,11 @@ def _indirection(fields: dict[str, Any], scope: Scope) -> TypedSql:
             texts.append(_subscript(indices["uidx"], scope))
     element = element_of(value.type_oid)
     if slices:
-        return TypedSql(f"pg_array_slice({element}, {value.sql}, {', '.join(texts)})", value.type_oid)
-    return TypedSql(f"pg_array_get({element}, {value.sql}, {', '.join(texts)})", element, location=value.location)
+        return TypedSql(
+            f"pg_array_slice({element}, {value.sql}, {', '.join(texts)})", value.type_oid, shape=value.shape
+        )
+    got = TypedSql(f"pg_array_get({element}, {value.sql}, {', '.join(texts)})", element, location=value.location)
+    return row_values.carry_shape(got, [value], scope.ctx)
 
 
 def _subscript(node: Node, scope: Scope) -> str:

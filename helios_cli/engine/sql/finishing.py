@@ -11,6 +11,7 @@ from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.oids import REG_TYPES
 from helios_cli.engine.sql.plan import Column, Kind, Plan
 from helios_cli.engine.sql.query import Output
+from helios_cli.engine.sql.row_values import sealed
 
 QUERIES: Final = frozenset(("SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt"))
 """Statements that are planned as queries."""
@@ -45,9 +46,10 @@ def finish_plan(kind: Kind, tag: str, texts: list[str], ctx: Context) -> Plan:
     )
 
 
-def name_objects(outputs: list[Output]) -> None:
-    """OIDs of named objects (regclass and its kin) leave as names."""
+def name_objects(outputs: list[Output], ctx: Context) -> None:
+    """OIDs of named objects (regclass and its kin) leave as names, rows with what they are made of."""
     for output in outputs:
+        output.value = sealed(output.value, ctx)
         if output.value.type_oid in REG_TYPES and output.value.sql:
             text = f"pg_{registry.by_oid(output.value.type_oid).name}_out({output.value.sql})"
             output.value = replace(output.value, sql=text)

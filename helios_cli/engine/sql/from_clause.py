@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from helios_cli.engine.sql import calls, casts, operators, tree
+from helios_cli.engine.datatypes.usertypes import is_row
+from helios_cli.engine.sql import calls, casts, operators, row_values, tree
 from helios_cli.engine.sql.expressions import expect_boolean, translate, unify
 from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.names import column_name
@@ -245,6 +246,9 @@ def _function(fields: dict[str, Any], scope: Scope) -> Source:
         sql = f"json_each({calls.render_call(function, values, scope)})"
         value_sql = f"{_quote(sqlite_alias)}.value"
     columns = _function_columns(function, result, value_sql, name)
+    if is_row(result) and not function.columns:
+        row = row_values.carry_shape(TypedSql(value_sql, result, simple=True), values, ctx)
+        columns = [ScopeColumn(*pair) for pair in row_values.fields_of(row, ctx, at)]
     if fields.get("ordinality"):
         if is_series:
             sql = f"(SELECT value, row_number() OVER () - 1 AS key FROM {sql})"

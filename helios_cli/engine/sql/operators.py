@@ -15,6 +15,7 @@ from helios_cli.engine.sql.oids import (
     ANYARRAY,
     ANYCOMPATIBLE,
     ANYCOMPATIBLEARRAY,
+    ANYENUM,
     ANYNONARRAY,
     BOOL,
     BPCHAR,
@@ -64,7 +65,7 @@ class Operator:
 
 _COMPARED: Final = (
     BOOL, BYTEA, CHAR, NAME, TEXT, OID, BPCHAR, DATE, TIME, TIMETZ, TIMESTAMP, TIMESTAMPTZ,
-    INTERVAL, NUMERIC, UUID, JSONB, ANYARRAY, XID, PG_LSN,
+    INTERVAL, NUMERIC, UUID, JSONB, ANYARRAY, ANYENUM, XID, PG_LSN,
 )  # fmt: skip
 _ORDER: Final = {"=": "=", "<>": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _BITS: Final = {INT2: 16, INT4: 32, INT8: 64}

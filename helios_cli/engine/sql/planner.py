@@ -25,6 +25,7 @@ from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.select import translate_query
 from helios_cli.engine.sql.shape import Literal
 from helios_cli.engine.sql.translators import MODULES
+from helios_cli.engine.sql.type_pins import name_types
 from helios_cli.engine.sql.typed import Node
 
 assert MODULES
@@ -244,7 +245,11 @@ class Planner:
             plan.catalog_version = catalog.version
             return plan
         if kind in DDL_STATEMENTS:
-            return plan_ddl(statement.node, catalog, self.functions, source=source)  # type: ignore[arg-type]
+            try:
+                return plan_ddl(statement.node, catalog, self.functions, source=source)  # type: ignore[arg-type]
+            except SqlError as error:
+                name_types(error, catalog)
+                raise
         own = wrapped.HANDLERS.get(kind)
         if own is not None:
             return own(self, statement, self.context(source, param_oids, catalog))
@@ -277,13 +282,16 @@ class Planner:
             return self._write(kind, node[kind], ctx)
         except RecursionError:
             raise too_deep() from None
+        except SqlError as error:
+            name_types(error, ctx.catalog)
+            raise
 
     def select(self, fields: dict[str, Any], ctx: Context) -> Plan:
         """Plan a SelectStmt by its fields."""
         query = translate_query(fields, Scope(ctx=ctx))
         query.resolve_unknowns(ctx)
         takes_writer = ctx.writes or ctx.locks_rows
-        name_objects(query.outputs)
+        name_objects(query.outputs, ctx)
         plan = finish_plan(Kind.WRITE if takes_writer else Kind.READ, "SELECT", [query.render()], ctx)
         plan.columns = result_columns(query.outputs)
         plan.groupable = takes_writer and not ctx.calls
@@ -308,7 +316,7 @@ _WRITES: Final = {
 def _modifying(kind: str, fields: dict[str, Any], ctx: Context) -> Plan:
     """A statement whose WITH clause changes data."""
     found = translate_modifying(kind, fields, ctx)
-    name_objects(found.outputs)
+    name_objects(found.outputs, ctx)
     tag = "SELECT" if kind == "SelectStmt" else _WRITES[kind][1]
     plan = finish_plan(Kind.WRITE, tag, found.steps, ctx)
     plan.program = found.program

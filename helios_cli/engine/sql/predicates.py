@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
+from helios_cli.engine.datatypes.usertypes import is_row
 from helios_cli.engine.sql import casts, operators, tree
+from helios_cli.engine.sql import row_values as whole_rows
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import array_of, can_coerce, element_of, type_name
 from helios_cli.engine.sql.context import Unfoldable
@@ -13,6 +15,7 @@ from helios_cli.engine.sql.expressions import TRANSLATORS, translate, unify
 from helios_cli.engine.sql.folded import KEY, FoldedRows
 from helios_cli.engine.sql.oids import BOOL, RECORD, TEXT, UNKNOWN
 from helios_cli.engine.sql.scope import Scope
+from helios_cli.engine.sql.stars import starred
 from helios_cli.engine.sql.typed import Node, TypedSql
 
 
@@ -53,10 +56,27 @@ def _one_operator(fields: dict[str, Any], left_value: TypedSql | None, scope: Sc
     if left_value is not None:
         operands = [left_value]
     operands.append(translate(right, scope))
+    if name in whole_rows.COMPARISONS and len(operands) == 2 and any(is_row(value.type_oid) for value in operands):
+        return _compare_whole_rows(name, operands, scope, at)
     return operators.apply_operator(name, operands, scope.ctx, at)
 
 
 # -- rows -----------------------------------------------------------------------------------------
+
+
+def _compare_whole_rows(name: str, operands: list[TypedSql], scope: Scope, at: int) -> TypedSql:
+    """A comparison in which at least one side is a row value."""
+    ctx = scope.ctx
+    for position, value in enumerate(operands):
+        other = operands[1 - position]
+        if value.type_oid == UNKNOWN and is_row(other.type_oid):
+            operands[position] = casts.coerce(value, other.type_oid, -1, How.IMPLICIT, ctx)
+    left, right = operands
+    if not (is_row(left.type_oid) and is_row(right.type_oid)):
+        return operators.apply_operator(name, operands, ctx, at)
+    if left.row and right.row and left.type_oid == right.type_oid == RECORD:
+        return compare_rows(name, list(left.row), list(right.row), scope, at)
+    return whole_rows.compare(name, left, right, ctx, at)
 
 
 def row_values(node: Node, scope: Scope) -> list[TypedSql]:
@@ -98,9 +118,15 @@ def compare_rows(name: str, left: list[TypedSql], right: list[TypedSql], scope: 
 
 
 def _row(fields: dict[str, Any], scope: Scope) -> TypedSql:
-    values = [casts.to_text_if_unknown(translate(node, scope), scope.ctx) for node in fields.get("args", [])]
-    arguments = "".join(f", {value.type_oid}, {value.sql}" for value in values)
-    return TypedSql(f"pg_row({len(values)}{arguments})", RECORD, not_null=True, location=fields.get("location", 0))
+    values: list[TypedSql] = []
+    for node in fields.get("args", []):
+        reference = node.get("ColumnRef")
+        if reference is not None and "A_Star" in reference["fields"][-1]:
+            values += [value for _, value in starred(node, scope)]
+        else:
+            values.append(translate(node, scope))
+    names = [f"f{number}" for number in range(1, len(values) + 1)]
+    return replace(whole_rows.make_row(values, names, scope.ctx), location=fields.get("location", 0))
 
 
 # -- IN, BETWEEN, LIKE ----------------------------------------------------------------------------

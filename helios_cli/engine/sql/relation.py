@@ -23,6 +23,8 @@ class ColumnInfo:
     """'' | 'a' (GENERATED ALWAYS) | 'd' (BY DEFAULT)."""
     attnum: int = 0
     """1-based position, as in pg_attribute."""
+    domain: int = 0
+    """The domain's OID when the column has one; ``type_oid`` is then the base type's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,45 @@ class Relation:
     indexes: tuple[IndexInfo, ...] = ()
     sqlite_name: str = ""
     """The unquoted name of the SQLite object that holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DomainCheck:
+    """A CHECK of a domain; ``expression`` is PostgreSQL text over VALUE."""
+
+    oid: int
+    name: str
+    expression: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserType:
+    """A type that a user made, or the row type of a relation."""
+
+    oid: int
+    """It tells the kind: ``datatypes.usertypes``."""
+    schema: str
+    name: str
+    kind: str
+    """'e' enum, 'c' row, 'd' domain (pg_type.typtype)."""
+    labels: tuple[str, ...] = ()
+    """Of an enum, in order."""
+    fields: tuple[ColumnInfo, ...] = ()
+    """Of a row."""
+    relation: int = 0
+    """The relation whose row type it is, 0 for a type of its own."""
+    base_oid: int = 0
+    """Of a domain, never itself a domain."""
+    base_typmod: int = -1
+    not_null: bool = False
+    default: str | None = None
+    checks: tuple[DomainCheck, ...] = ()
+    """Of a domain, those of the domains below it first."""
+    own_checks: int = 0
+    """How many of them are its own."""
+    parent: int = 0
+    """The domain that a domain is over, 0 when it is over its base type."""
+    owner: int = 10
 
 
 class CatalogReader(Protocol):
@@ -78,3 +119,12 @@ class CatalogReader(Protocol):
 
     def triggers(self, relation_oid: int) -> tuple[Trigger, ...]:
         """The triggers of a table or view, by name, which is the order they fire in."""
+
+    def has_schema(self, name: str) -> bool:
+        """Whether there is a schema of that name."""
+
+    def user_type(self, schema: str | None, name: str) -> UserType | None:
+        """Find a user's type or a relation's row type by name, along the search path without a schema."""
+
+    def type_by_oid(self, oid: int) -> UserType | None:
+        """The type of that OID; None for PostgreSQL's own types, arrays, and types that are gone."""

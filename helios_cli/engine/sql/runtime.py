@@ -9,6 +9,7 @@ from helios_cli.engine.sql import (
     runtime_json,
     runtime_lsn,
     runtime_numbers,
+    runtime_rows,
     runtime_text,
     runtime_times,
     runtime_values,
@@ -23,7 +24,8 @@ SCALARS: Final[ScalarTable] = {
     **runtime_arrays.SCALARS,
     **runtime_json.SCALARS,
     **runtime_lsn.SCALARS,
+    **runtime_rows.SCALARS,
     **runtime_values.SCALARS,
 }
 AGGREGATES: Final[AggregateTable] = {**runtime_arrays.AGGREGATES}
-COLLATIONS: Final[CollationTable] = _COLLATIONS
+COLLATIONS: Final[CollationTable] = {**_COLLATIONS, **runtime_rows.COLLATIONS}

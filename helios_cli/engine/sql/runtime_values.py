@@ -68,6 +68,11 @@ def pg_row(_count: int, *fields: Any) -> str:
     return f"({','.join(parts)})"
 
 
+def pg_domain_raise(sqlstate: str, message: str, schema: str, domain: str, constraint: str) -> None:
+    """A value that its domain refuses."""
+    raise SqlError(message, sqlstate=sqlstate, schema=schema, datatype=domain, constraint=constraint or None)
+
+
 def pg_limit(count: Any) -> int:
     """LIMIT: NULL is no limit. Raises 2201W."""
     if count is None:
@@ -124,6 +129,7 @@ SCALARS: Final[ScalarTable] = {
     "pg_out": (pg_out, 2, True),
     "pg_typmod": (pg_typmod, 4, True),
     "pg_row": (pg_row, -1, True),
+    "pg_domain_raise": (pg_domain_raise, 5, True),
     "pg_limit": (pg_limit, 1, True),
     "pg_offset": (pg_offset, 1, True),
     "pg_series_step": (pg_series_step, 1, True),

@@ -40,7 +40,7 @@ def _scalar(fields: dict[str, Any], query: Query, scope: Scope) -> TypedSql:
     _one_column(query, scope, at)
     value = query.outputs[0].value
     if gives_one_row(query, scope):
-        return TypedSql(f"({query.render()})", value.type_oid, value.typmod, location=at)
+        return TypedSql(f"({query.render()})", value.type_oid, value.typmod, location=at, shape=value.shape)
     inner = query.render(named=True)
     name = quote_identifier(query.names()[0])
     # SQLite takes the first of several rows, PostgreSQL raises.
@@ -48,7 +48,7 @@ def _scalar(fields: dict[str, Any], query: Query, scope: Scope) -> TypedSql:
     sql = (
         f"(SELECT CASE WHEN count(*) > 1 THEN {many} ELSE max({name}) END FROM (SELECT {name} FROM ({inner}) LIMIT 2))"
     )
-    return TypedSql(sql, value.type_oid, value.typmod, location=at)
+    return TypedSql(sql, value.type_oid, value.typmod, location=at, shape=value.shape)
 
 
 def _one_column(query: Query, scope: Scope, at: int) -> None:

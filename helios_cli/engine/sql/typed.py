@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from helios_cli.engine.datatypes.composite import Shape
+
 Node = dict[str, Any]
 """A node of libpg_query's tree: one key, the node's type, over its fields. Default values are left out."""
 
@@ -37,8 +39,12 @@ class TypedSql:
     """For integer and float arithmetic: the text without the range check around it, else ''."""
     location: int = -1
     """Byte offset in the statement, -1 when unknown."""
+    shape: Shape | None = None
+    """What a row, or an array of rows, is made of; None where the type's OID tells (``row_values.shape_of``)."""
+    row: tuple[TypedSql, ...] = ()
+    """The fields of a row that is put together here, in the order of the shape's; empty for any other value."""
 
 
 def derived(value: TypedSql, sql: str) -> TypedSql:
     """The same value read from a column of a subquery."""
-    return replace(value, sql=sql, simple=True, raw="", param=0, literal=-1, value=None)
+    return replace(value, sql=sql, simple=True, raw="", param=0, literal=-1, value=None, row=())

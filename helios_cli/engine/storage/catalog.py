@@ -13,6 +13,7 @@ from typing import Any, Final
 import apsw
 
 from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.usertypes import relation_of, row_oid
 from helios_cli.engine.sql.ddl_columns import nextval_text
 from helios_cli.engine.sql.ddl_model import (
     ColumnDef,
@@ -25,9 +26,10 @@ from helios_cli.engine.sql.ddl_model import (
 )
 from helios_cli.engine.sql.ddl_render import keys_from_json
 from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID
-from helios_cli.engine.sql.relation import ColumnInfo, IndexInfo, Relation
+from helios_cli.engine.sql.relation import ColumnInfo, IndexInfo, Relation, UserType
 from helios_cli.engine.storage.routine_catalog import RoutineCatalog
 from helios_cli.engine.storage.system_relations import PLANNER_RELATIONS
+from helios_cli.engine.storage.type_catalog import TypeCatalog
 
 DEFAULT_PATH: Final = ("public",)
 """The search path of a session that has not set its own; pg_catalog and pg_temp are implied before it."""
@@ -63,6 +65,7 @@ class SqliteCatalog(RoutineCatalog):
         self._by_oid: dict[int, Relation | None] = {}
         self._temp: bool | None = None
         super().__init__()
+        self.types = TypeCatalog(self._all)
         self.refresh()
 
     # -- versions ---------------------------------------------------------------------------------
@@ -76,6 +79,7 @@ class SqliteCatalog(RoutineCatalog):
         self._relations.clear()
         self._by_oid.clear()
         self.forget_routines()
+        self.types.clear()
         self._temp = None
         return True
 
@@ -156,7 +160,7 @@ class SqliteCatalog(RoutineCatalog):
             columns = tuple(
                 ColumnInfo(
                     column.name, column.type_oid, column.typmod, column.not_null, self._default(oid, column),
-                    column.identity, column.attnum,
+                    column.identity, column.attnum, column.domain,
                 )
                 for column in self._columns(oid, temp)
             )  # fmt: skip
@@ -174,7 +178,35 @@ class SqliteCatalog(RoutineCatalog):
         if column.identity:
             owned = [found for found in self.owned_sequences(oid) if found.owner_attnum == column.attnum]
             return nextval_text(owned[0]) if owned else None
+        if column.default is None and column.domain:
+            domain = self.types.by_oid(column.domain)
+            return domain.default if domain is not None else None
         return column.default
+
+    # -- types ------------------------------------------------------------------------------------
+
+    def has_schema(self, name: str) -> bool:
+        """Whether there is a schema of that name."""
+        return name in ("information_schema", "pg_temp") or self.schema_oid(name) is not None
+
+    def user_type(self, schema: str | None, name: str) -> UserType | None:
+        """Find a user's type or a relation's row type by name, along the search path without a schema."""
+        for candidate in self._schemas(schema):
+            found = self.types.named(candidate, name)
+            if found is None:
+                relation = self._in_schema(candidate, name)
+                found = row_type(relation) if relation is not None else None
+            if found is not None:
+                return found
+        return None
+
+    def type_by_oid(self, oid: int) -> UserType | None:
+        """The type of that OID; None for PostgreSQL's own types, arrays, and types that are gone."""
+        relation = relation_of(oid)
+        if relation:
+            found = self.relation_by_oid(relation) if not oid & 1 else None
+            return row_type(found) if found is not None else None
+        return self.types.by_oid(oid)
 
     # -- DdlCatalog -------------------------------------------------------------------------------
 
@@ -316,6 +348,18 @@ class SqliteCatalog(RoutineCatalog):
         self._by_oid[oid] = found
         return found
 
+    def columns_of_type(self, oid: int) -> tuple[tuple[int, str, int], ...]:
+        """Columns that have a user's type or an array of it: (relation's OID, name, the column's type)."""
+        query = "SELECT relid, attname, atttypid FROM {}.helios_attribute WHERE atttypid IN (?, ?) ORDER BY 1, 2"
+        found = [tuple(row) for row in self._all(query.format("main"), oid, oid + 1)]
+        if self.has_temp_tables():
+            found += [tuple(row) for row in self._all(query.format("temp"), oid, oid + 1)]
+        return tuple(found)
+
+    def all_types(self) -> tuple[UserType, ...]:
+        """Every type that users made, by OID."""
+        return tuple(self.types.all())
+
     def role(self, name: str) -> RoleDef | None:
         """A role by name."""
         row = self._one("SELECT oid, rolname, rolsuper, rolcanlogin FROM main.helios_role WHERE rolname = ?", name)
@@ -331,7 +375,11 @@ class SqliteCatalog(RoutineCatalog):
             oid,
         )
         return [
-            ColumnDef(name, type_oid, typmod, attnum, decl, bool(not_null), default, identity, generated, bool(kept))
+            self.types.with_base(
+                ColumnDef(
+                    name, type_oid, typmod, attnum, decl, bool(not_null), default, identity, generated, bool(kept)
+                )
+            )
             for name, type_oid, typmod, attnum, decl, not_null, default, identity, generated, kept in rows
         ]
 
@@ -441,6 +489,14 @@ _SEQUENCE_COLUMNS: Final = (
     ColumnInfo("log_cnt", 20, -1, True, None, "", 2),
     ColumnInfo("is_called", 16, -1, True, None, "", 3),
 )
+
+
+def row_type(relation: Relation) -> UserType | None:
+    """The row type of a relation; None for one that has none (a sequence, a table of another program)."""
+    oid = row_oid(relation.oid) if relation.kind != "S" else 0
+    if not oid:
+        return None
+    return UserType(oid, relation.schema, relation.name, "c", fields=relation.columns, relation=relation.oid)
 
 
 def _db(temp: bool) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.usertypes import kind_of
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions import REGISTRY
 from helios_cli.engine.sql.functions.strings import quote_ident
@@ -16,6 +17,7 @@ from helios_cli.engine.storage.sequences import split_name
 from helios_cli.engine.storage.system_definitions import constraintdef, indexdef
 from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
 from helios_cli.engine.storage.system_rows import FIRST_PROC_OID
+from helios_cli.engine.storage.type_rows import format_type, type_name
 
 if TYPE_CHECKING:
     from helios_cli.engine.storage.system_catalog import SystemCatalog
@@ -76,7 +78,47 @@ class _Functions:
 
     def regtype_in(self, text: str) -> int:
         """A type's OID by name. Raises 42704."""
-        return int(text) if text.isdigit() else registry.parse_type_name(text)[0]
+        if text.isdigit():
+            return int(text)
+        try:
+            return registry.parse_type_name(text)[0]
+        except SqlError:
+            found = self._user_type(text)
+            if found is None:
+                raise
+            return found
+
+    def _user_type(self, text: str) -> int | None:
+        """The OID of a user's type, or of an array of one, by name."""
+        plain = text.strip().removesuffix("[]")
+        try:
+            schema, name = split_name(plain)
+        except SqlError:
+            return None
+        catalog = self.system.catalog
+        catalog.refresh()
+        found = catalog.user_type(schema, name)
+        if found is None and name.startswith("_"):
+            found = catalog.user_type(schema, name[1:])
+            return None if found is None else found.oid + 1
+        return None if found is None else found.oid + (plain != text.strip())
+
+    def format_type(self, oid: int, typmod: int | None) -> str:
+        """format_type()."""
+        return format_type(self.system.snapshot(), oid, -1 if typmod is None else typmod)
+
+    def type_visible(self, oid: int, path: str) -> int:
+        """pg_type_is_visible, by the session's search path (a JSON array)."""
+        if not kind_of(oid):
+            return 1
+        schema, name = type_name(self.system.snapshot(), oid & ~1)
+        schemas = ["pg_temp", *json.loads(path)] if path else ["pg_temp", "public"]
+        if schema not in schemas:
+            return 0
+        return int(all(not self._has_type(earlier, name) for earlier in schemas[: schemas.index(schema)]))
+
+    def _has_type(self, schema: str, name: str) -> bool:
+        return any((found.schema, found.name) == (schema, name) for found in self.system.snapshot().types.values())
 
     def to_regtype(self, text: str) -> int | None:
         """As :meth:`regtype_in`, NULL for a missing name."""
@@ -87,7 +129,9 @@ class _Functions:
 
     def regtype_out(self, oid: Any) -> str:
         """A type's name."""
-        return registry.format_type(oid) if isinstance(oid, int) and oid in registry.TYPES else str(oid or "-")
+        if not isinstance(oid, int) or registry.find_oid(oid) is None:
+            return str(oid or "-")
+        return format_type(self.system.snapshot(), oid)
 
     def regnamespace_in(self, text: str) -> int:
         """A schema's OID by name. Raises 3F000."""
@@ -271,6 +315,7 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
     table: dict[str, tuple[Callable[..., Any], int]] = {
         "pg_regclass_in": (functions.regclass_in, 1), "pg_regclass_out": (functions.regclass_out, 1),
         "pg_regtype_in": (functions.regtype_in, 1), "pg_regtype_out": (functions.regtype_out, 1),
+        "cat_format_type": (functions.format_type, 2), "cat_type_visible": (functions.type_visible, 2),
         "pg_regnamespace_in": (functions.regnamespace_in, 1), "pg_regnamespace_out": (functions.regnamespace_out, 1),
         "pg_regrole_in": (functions.regrole_in, 1), "pg_regrole_out": (functions.regrole_out, 1),
         "pg_regproc_in": (functions.regproc_in, 1), "pg_regproc_out": (functions.regproc_out, 1),

@@ -8,6 +8,8 @@ from typing import Any, Final
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.typmods import numeric_parts, typmod_args
 from helios_cli.engine.sql.ddl_model import ColumnDef
+from helios_cli.engine.sql.relation import ColumnInfo
+from helios_cli.engine.storage import type_rows
 from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
 from helios_cli.engine.storage.system_rows import DATABASE_NAME, Maker, Row, Rows
 from helios_cli.engine.storage.system_snapshot import RelationRow, Snapshot
@@ -51,17 +53,15 @@ def columns(snapshot: Snapshot) -> Rows:
 
 
 def _column(snapshot: Snapshot, relation: RelationRow, column: ColumnDef) -> Row:
-    known = registry.TYPES.get(column.type_oid)
-    is_array = bool(known and known.elem_oid)
+    default = type_rows.shown_text(snapshot, column.default)
     row: Row = {
         "table_catalog": DATABASE_NAME, "table_schema": relation.schema, "table_name": relation.name,
         "column_name": column.name, "ordinal_position": column.attnum,
-        "column_default": None if column.generated else column.default, "is_nullable": _yes(not column.not_null),
-        "data_type": "ARRAY" if is_array else registry.sql_type_name(column.type_oid), "udt_catalog": DATABASE_NAME,
-        "udt_schema": "pg_catalog", "udt_name": known.name if known else "", "dtd_identifier": str(column.attnum),
+        "column_default": None if column.generated else default, "is_nullable": _yes(not column.not_null),
+        "dtd_identifier": str(column.attnum), **type_rows.udt_facts(snapshot, column.type_oid, column.domain),
         "is_self_referencing": "NO", "is_identity": _yes(bool(column.identity)), "identity_cycle": "NO",
         "is_generated": "ALWAYS" if column.generated else "NEVER",
-        "generation_expression": column.default if column.generated else None,
+        "generation_expression": default if column.generated else None,
         "is_updatable": _yes(relation.kind == "r"),
     }  # fmt: skip
     row.update(_type_facts(column))
@@ -70,7 +70,7 @@ def _column(snapshot: Snapshot, relation: RelationRow, column: ColumnDef) -> Row
     return row
 
 
-def _type_facts(column: ColumnDef) -> dict[str, Any]:
+def _type_facts(column: ColumnDef | ColumnInfo) -> dict[str, Any]:
     oid, typmod = column.type_oid, column.typmod
     if oid in (1042, 1043, 1560, 1562):
         limit = typmod_args(oid, typmod)[0] if typmod >= 0 else None
@@ -229,6 +229,9 @@ def information_schema_catalog_name(_snapshot: Snapshot) -> Rows:
 
 
 MAKERS: Final[dict[str, Maker]] = {
+    "domains": lambda snapshot: type_rows.domains(snapshot, _type_facts),
+    "attributes": lambda snapshot: type_rows.attributes(snapshot, _type_facts),
+    "user_defined_types": type_rows.user_defined_types,
     "tables": tables, "columns": columns, "schemata": schemata, "views": views, "table_constraints": table_constraints,
     "key_column_usage": key_column_usage, "constraint_column_usage": constraint_column_usage,
     "referential_constraints": referential_constraints, "check_constraints": check_constraints, "sequences": sequences,

@@ -18,6 +18,7 @@ from helios_cli.engine.storage.sequences import Sequences
 from helios_cli.engine.storage.sequences import register as register_sequences
 from helios_cli.engine.storage.system_relations import PLANNER_RELATIONS, SYSTEM_RELATIONS, SystemRelation, declaration
 from helios_cli.engine.storage.system_snapshot import Snapshot, read_snapshot
+from helios_cli.engine.storage.user_functions import register as register_user_functions
 from helios_cli.engine.storage.write_ids import WriteIds
 from helios_cli.engine.storage.write_ids import register as register_write_ids
 
@@ -196,6 +197,7 @@ def register(
         module: Any = _Module(system, relation)
         connection.create_module(relation.module, module, eponymous=True, eponymous_only=True, read_only=True)
     register_functions(connection, system)
+    register_user_functions(connection)
     register_sequences(connection, sequences or Sequences(), system.catalog)
     register_write_ids(connection, write_ids or WriteIds())
     return system

@@ -8,6 +8,7 @@ from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression
 from helios_cli.engine.sql.ddl_model import ConstraintDef, IndexDef, IndexKey
 from helios_cli.engine.sql.functions.strings import quote_ident
 from helios_cli.engine.storage.system_snapshot import Snapshot
+from helios_cli.engine.storage.type_rows import shown_text
 
 _ACTIONS: Final = {"r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 
@@ -43,9 +44,9 @@ def _order(key: IndexKey) -> str:
 def _pretty(snapshot: Snapshot, table_oid: int, text: str, pretty: bool) -> str:
     """A stored expression as it is, or without the parentheses that precedence makes needless."""
     if not pretty:
-        return text
+        return shown_text(snapshot, text) or ""
     types = {column.name: column.type_oid for column in snapshot.columns.get(table_oid, ())}
-    return deparse(parse_expression(text), types, pretty=True)
+    return shown_text(snapshot, deparse(parse_expression(text), types, pretty=True)) or ""
 
 
 def indexdef(snapshot: Snapshot, oid: int, column: int = 0, pretty: bool = False) -> str | None:

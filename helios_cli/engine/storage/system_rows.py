@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
-from helios_cli.engine.datatypes.arrays import BOX, BOX_DELIMITER
+from helios_cli.engine.datatypes.usertypes import number_of, row_oid
 from helios_cli.engine.sql.ddl_model import IndexDef
 from helios_cli.engine.sql.functions import REGISTRY
+from helios_cli.engine.storage import type_rows
 from helios_cli.engine.storage.system_definitions import indexdef
 from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
 from helios_cli.engine.storage.system_snapshot import RelationRow, Snapshot
@@ -60,14 +61,19 @@ def pg_class(snapshot: Snapshot) -> Rows:
         row["relchecks"] = checks.get(relation.oid, 0)
         row["relhasrules"] = int(kind == "v")
         row["relhastriggers"] = int(relation.oid in linked)
+        row["reltype"] = row_oid(relation.oid) if kind in ("r", "v") else 0
         yield row
+    for composite in type_rows.composite_types(snapshot):
+        namespace, number = snapshot.schema_oid(composite.schema), number_of(composite.oid)
+        row = _class_base(number, composite.name, namespace, "c", composite.owner, len(composite.fields))
+        yield {**row, "reltype": composite.oid}
     for system in SYSTEM_RELATIONS.values():
         row = _class_base(system.oid, system.name, _catalog_schema(system.schema), system.kind, 10, len(system.columns))
         yield {**row, "relhasrules": int(system.kind == "v")}
 
 
 def _attribute(relation: int, name: str, type_oid: int, typmod: int, attnum: int) -> Row:
-    found = registry.TYPES.get(type_oid)
+    found = registry.find_oid(type_oid)
     collation = (
         100 if found is not None and found.category == "S" and found.name != "name" else 950 if type_oid == 19 else 0
     )
@@ -84,7 +90,8 @@ def pg_attribute(snapshot: Snapshot) -> Rows:
     """Columns of every relation, and the keys of indexes."""
     for oid, columns in snapshot.columns.items():
         for column in columns:
-            row = _attribute(oid, column.name, column.type_oid, column.typmod, column.attnum)
+            typmod = -1 if column.domain else column.typmod
+            row = _attribute(oid, column.name, column.shown_oid, typmod, column.attnum)
             row.update(
                 attnotnull=int(column.not_null), atthasdef=int(column.default is not None), attidentity=column.identity,
                 attgenerated=column.generated,
@@ -92,6 +99,10 @@ def pg_attribute(snapshot: Snapshot) -> Rows:
             yield row
     for index in snapshot.indexes.values():
         yield from _index_attributes(snapshot, index)
+    for composite in type_rows.composite_types(snapshot):
+        for field in composite.fields:
+            number = number_of(composite.oid)
+            yield _attribute(number, field.name, field.domain or field.type_oid, field.typmod, field.attnum)
     for system in SYSTEM_RELATIONS.values():
         for info in system.columns:
             yield {
@@ -112,20 +123,6 @@ def pg_namespace(snapshot: Snapshot) -> Rows:
     """Schemas."""
     for oid, name, owner in snapshot.namespaces:
         yield {"oid": oid, "nspname": name, "nspowner": owner}
-
-
-def pg_type(_snapshot: Snapshot) -> Rows:
-    """Every type the node knows."""
-    for found in registry.TYPES.values():
-        yield {
-            "oid": found.oid, "typname": found.name, "typnamespace": 11, "typowner": 10, "typlen": found.typlen,
-            "typbyval": int(found.typlen in (1, 2, 4, 8)), "typtype": found.kind, "typcategory": found.category,
-            "typispreferred": int(found.preferred), "typisdefined": 1,
-            "typdelim": BOX_DELIMITER if BOX in (found.oid, found.elem_oid) else ",", "typelem": found.elem_oid,
-            "typarray": found.array_oid, "typalign": "i", "typstorage": "p" if found.typlen > 0 else "x",
-            "typtypmod": -1,
-            "typcollation": 950 if found.oid == 19 else 100 if found.category == "S" else 0,
-        }  # fmt: skip
 
 
 def pg_index(snapshot: Snapshot) -> Rows:
@@ -172,7 +169,8 @@ def pg_attrdef(snapshot: Snapshot) -> Rows:
         for column in columns:
             if column.default is not None:
                 oid = (relation << 11 | column.attnum) & 0x7FFF_FFFF
-                yield {"oid": oid, "adrelid": relation, "adnum": column.attnum, "adbin": column.default}
+                shown = type_rows.shown_text(snapshot, column.default)
+                yield {"oid": oid, "adrelid": relation, "adnum": column.attnum, "adbin": shown}
 
 
 def pg_sequence(snapshot: Snapshot) -> Rows:
@@ -399,7 +397,8 @@ def _index_stats(snapshot: Snapshot) -> Rows:
 
 
 MAKERS: Final[dict[str, Maker]] = {
-    "pg_class": pg_class, "pg_attribute": pg_attribute, "pg_namespace": pg_namespace, "pg_type": pg_type,
+    "pg_class": pg_class, "pg_attribute": pg_attribute, "pg_namespace": pg_namespace, "pg_type": type_rows.pg_type,
+    "pg_enum": type_rows.pg_enum,
     "pg_index": pg_index, "pg_constraint": pg_constraint, "pg_attrdef": pg_attrdef, "pg_sequence": pg_sequence,
     "pg_depend": pg_depend, "pg_description": pg_description, "pg_shdescription": pg_shdescription,
     "pg_database": pg_database, "pg_authid": pg_authid, "pg_roles": pg_roles, "pg_user": pg_user,

@@ -7,8 +7,10 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
+from helios_cli.engine.datatypes.usertypes import row_oid
 from helios_cli.engine.sql.ddl_model import ColumnDef, ConstraintDef, IndexDef, SequenceDef
 from helios_cli.engine.sql.ddl_render import keys_from_json
+from helios_cli.engine.sql.relation import UserType
 from helios_cli.engine.storage.catalog import SqliteCatalog
 
 
@@ -43,6 +45,13 @@ class Snapshot:
     descriptions: list[tuple[int, int, int, str]] = field(default_factory=list)
     depends: list[tuple[int, int]] = field(default_factory=list)
     acls: list[tuple[int, int, int, str, int]] = field(default_factory=list)
+    types: dict[int, UserType] = field(default_factory=dict)
+    labels: list[tuple[int, int, float, str]] = field(default_factory=list)
+    """(the label's own OID, the enum's, its place, the label)."""
+
+    def row_types(self) -> dict[int, RelationRow]:
+        """Relations by the OID of their row type."""
+        return {row_oid(found.oid): found for found in self.relations.values() if found.kind in ("r", "v")}
 
     def schema_oid(self, name: str) -> int:
         """The OID of a schema, 0 when there is none."""
@@ -72,6 +81,8 @@ def read_snapshot(catalog: SqliteCatalog) -> Snapshot:
     roles = catalog.rows(f"SELECT {', '.join(names)} FROM main.helios_role ORDER BY oid")
     snapshot.roles = [dict(zip(names, row, strict=True)) for row in roles]
     snapshot.members = catalog.rows("SELECT roleid, member, admin_option FROM main.helios_auth_member")
+    snapshot.types = {found.oid: found for found in catalog.types.all()}
+    snapshot.labels = catalog.types.labels()
     snapshot.acls = catalog.rows("SELECT classid, objid, grantee, privilege, grantable FROM main.helios_acl")
     return snapshot
 
@@ -90,9 +101,8 @@ def _read_objects(catalog: SqliteCatalog, snapshot: Snapshot, temp: bool) -> Non
         f"FROM {db}.helios_attribute ORDER BY relid, attnum"
     ):
         name, type_oid, typmod, attnum, decl, not_null, default, identity, generated = row
-        snapshot.columns[relid].append(
-            ColumnDef(name, type_oid, typmod, attnum, decl, bool(not_null), default, identity, generated)
-        )
+        column = ColumnDef(name, type_oid, typmod, attnum, decl, bool(not_null), default, identity, generated)
+        snapshot.columns[relid].append(catalog.types.with_base(column))
     _read_indexes(catalog, snapshot, db)
     _read_constraints(catalog, snapshot, db)
     for row in catalog.rows(

@@ -7,7 +7,7 @@ from functools import lru_cache
 from struct import Struct
 from typing import Final, Protocol
 
-from helios_cli.engine.datatypes.registry import TYPES
+from helios_cli.engine.datatypes.registry import find_oid
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.wire.limits import PROTOCOL_3
 
@@ -62,7 +62,7 @@ def row_description(columns: Sequence[ColumnLike], formats: Sequence[int] = ()) 
     """RowDescription. ``formats`` has a code per column, or none for all text (also before Bind)."""
     parts = [len(columns).to_bytes(2, "big")]
     for index, column in enumerate(columns):
-        known = TYPES.get(column.type_oid)
+        known = find_oid(column.type_oid)
         typlen = known.typlen if known is not None else -1
         code = formats[index] if formats else 0
         parts.append(_cstring(column.name))

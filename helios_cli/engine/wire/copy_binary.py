@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from helios_cli.engine.datatypes.registry import TYPES, apply_typmod
+from helios_cli.engine.datatypes.registry import apply_typmod, find_oid
 from helios_cli.engine.datatypes.strings import format_string
 from helios_cli.engine.datatypes.utf8 import decode_utf8
 from helios_cli.engine.errors import SqlError
@@ -158,7 +158,7 @@ class BinaryParser:
 
 def _parser(column: CopyColumn) -> Callable[[bytes], Any]:
     """One field's conversion, the column's modifier applied."""
-    known = TYPES.get(column.type_oid)
+    known = find_oid(column.type_oid)
     if known is None:
         return decode_utf8
     parse, oid, typmod = known.parse_binary, column.type_oid, column.typmod
@@ -169,7 +169,7 @@ class BinaryFormatter:
     """Rows into the binary format."""
 
     def __init__(self, columns: Sequence[CopyColumn]) -> None:
-        known = [TYPES.get(column.type_oid) for column in columns]
+        known = [find_oid(column.type_oid) for column in columns]
         self._encoders = [format_string if one is None else one.format_binary for one in known]
         self._count = len(self._encoders).to_bytes(2, "big")
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from helios_cli.engine.datatypes.registry import TYPES, apply_typmod
+from helios_cli.engine.datatypes.registry import apply_typmod, find_oid
 from helios_cli.engine.datatypes.strings import parse_string
 from helios_cli.engine.datatypes.typmods import VARHDRSZ
 from helios_cli.engine.datatypes.zoned import ZONED, zoned_parser
@@ -33,7 +33,7 @@ class NotPlain(Exception):
 
 def field_parser(column: CopyColumn) -> FieldParser:
     """One field's conversion, the column's modifier applied. Raises SqlError."""
-    known = TYPES.get(column.type_oid)
+    known = find_oid(column.type_oid)
     parse = parse_string if known is None else known.parse_text
     if column.type_oid in ZONED:
         parse = zoned_parser(column.type_oid, column.times)

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from helios_cli.engine.datatypes.datetime_in import UTC_CONTEXT, TimeContext
-from helios_cli.engine.datatypes.registry import TYPES
+from helios_cli.engine.datatypes.registry import by_oid, find_oid
 from helios_cli.engine.datatypes.utf8 import decode_utf8
 from helios_cli.engine.datatypes.zoned import ZONED, zoned_parser
 from helios_cli.engine.errors import SqlError
@@ -71,7 +71,7 @@ def _first_refused(decoders: Sequence[Decoder], params: Sequence[bytes | None]) 
 
 
 def _decoder(oid: int, code: int, times: TimeContext) -> Decoder:
-    pg_type = TYPES.get(oid) or TYPES[_TEXT_OID]
+    pg_type = find_oid(oid) or by_oid(_TEXT_OID)
     if code == 1:
         return pg_type.parse_binary
     parse = zoned_parser(oid, times) if oid in ZONED else pg_type.parse_text

@@ -13,8 +13,9 @@ from functools import lru_cache, partial
 from struct import Struct
 from typing import Any, Final
 
-from helios_cli.engine.datatypes.registry import TYPES
+from helios_cli.engine.datatypes.registry import find_oid, row_codec
 from helios_cli.engine.datatypes.strings import format_string
+from helios_cli.engine.datatypes.usertypes import is_row, is_row_array
 from helios_cli.engine.datatypes.zoned import ZONED, zoned_writer
 from helios_cli.engine.errors import HeliosError
 
@@ -64,13 +65,15 @@ def rows_encoder(type_oids: tuple[int, ...], formats: tuple[int, ...], zone: tzi
 
 def field_encoder(type_oid: int, code: int, zone: tzinfo = UTC) -> FieldEncoder:
     """A function from one value (never None) to the bytes of its field, without the length."""
-    known = TYPES.get(type_oid)
+    known = find_oid(type_oid)
     if known is None:
         return format_string
     if code == 1:
         return known.format_binary
     if zone is not UTC and type_oid in ZONED:
         return zoned_writer(type_oid, zone)
+    if zone is not UTC and (is_row(type_oid) or is_row_array(type_oid)):
+        return partial(row_codec(type_oid).format_zoned, zone=zone)
     return known.format_text
 
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 
-from helios_cli.engine.datatypes import interval
+from helios_cli.engine.datatypes import interval, registry
 from helios_cli.engine.datatypes.arrays import PgArray, write_array
 from helios_cli.engine.datatypes.jsons import parse_jsonb
 from helios_cli.engine.datatypes.numeric import EXACT
@@ -28,6 +28,7 @@ from helios_cli.engine.sql.functions.numbers import (
 )
 from helios_cli.engine.sql.functions.strings import text_of
 
+_RECORD: Final = 2249
 _SPECIAL: Final = ("NaN", "Infinity", "-Infinity")
 
 
@@ -289,7 +290,13 @@ def array_of_json(oid: int, text: str) -> str | None:
 def json_of_json(oid: int, text: str) -> str | None:
     """json_agg: a JSON array of stored values as json."""
     values = json.loads(text)
-    return "[" + ", ".join(to_json(oid, value) for value in values) + "]" if values else None
+    between = ", \n " if oid == _RECORD or _is_array(oid) else ", "
+    return "[" + between.join(to_json(oid, value) for value in values) + "]" if values else None
+
+
+def _is_array(oid: int) -> bool:
+    known = registry.find_oid(oid)
+    return known is not None and known.elem_oid != 0
 
 
 def jsonb_of_json(oid: int, text: str) -> str | None:
@@ -365,6 +372,8 @@ def _install_plain(lib: Library) -> None:
     for name in types:
         for function in ("min", "max"):
             d(function, f"{name} -> {name}", sql=f"{function}({{0}})", aggregate=True, strict_collation=True)
+    for function in ("min", "max"):
+        d(function, "anyenum -> anyenum", sql=f"{function}({{0}})", aggregate=True, strict_collation=True)
     for name, native in (("bool_and", "min"), ("every", "min"), ("bool_or", "max")):
         d(name, "bool -> bool", sql=f"{native}({{0}})", aggregate=True)
     d("min", "anyarray -> anyarray", sql="min({0})", aggregate=True, strict_collation=True)

@@ -12,7 +12,7 @@ from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.define import Library
 
 _NUMBERS: Final = frozenset((20, 21, 23, 700, 701, 1700))
-_BOOL, _JSON, _JSONB, _TIMESTAMP, _TIMESTAMPTZ, _DATE = 16, 114, 3802, 1114, 1184, 1082
+_BOOL, _JSON, _JSONB, _TIMESTAMP, _TIMESTAMPTZ, _DATE, _RECORD = 16, 114, 3802, 1114, 1184, 1082, 2249
 
 
 def to_json(oid: int, value: Any) -> str:
@@ -21,9 +21,10 @@ def to_json(oid: int, value: Any) -> str:
         return "null"
     if oid == _BOOL:
         return "true" if value else "false"
-    if oid in (_JSON, _JSONB):
+    if oid in (_JSON, _JSONB, _RECORD):
+        # A row comes as its JSON already (``row_values.as_json``).
         return str(value)
-    known = registry.TYPES.get(oid)
+    known = registry.find_oid(oid)
     if known is None:
         return quote_json(str(value))
     if known.elem_oid:

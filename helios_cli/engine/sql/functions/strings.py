@@ -221,7 +221,9 @@ def text_of(oid: int, value: Any) -> str:
     """A value's output text."""
     if isinstance(value, str) and oid in (25, 1043, 1042, 19, 705, 1700):
         return value
-    return registry.by_oid(oid if oid in registry.TYPES else 25).format_text(value).decode("utf-8", "replace")
+    return (
+        registry.by_oid(oid if registry.find_oid(oid) is not None else 25).format_text(value).decode("utf-8", "replace")
+    )
 
 
 def concat(types: str, *values: Any) -> str:

@@ -10,7 +10,6 @@ import json
 from decimal import Decimal
 from typing import Any, Final
 
-from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.arrays import PgArray, write_array
 from helios_cli.engine.datatypes.interval import split_interval
 from helios_cli.engine.errors import SqlError
@@ -29,11 +28,6 @@ _PRIVILEGES: Final = (
     "tablespace",
     "server",
 )
-
-
-def format_type(oid: int | None, typmod: int | None) -> str | None:
-    """format_type."""
-    return None if oid is None else registry.format_type(oid, -1 if typmod is None else typmod)
 
 
 def encoding_name(number: int) -> str:
@@ -88,7 +82,7 @@ def install(lib: Library) -> None:
     _install_node(lib)
     _install_sequences(lib)
     d = lib.define
-    d("format_type", "oid int4 -> text", format_type, strict=False)
+    d("format_type", "oid int4 -> text", sql="cat_format_type({0}, {1})", stable=True)
     d("pg_encoding_to_char", "int4 -> name", encoding_name)
     d(
         "pg_char_to_encoding",
@@ -227,6 +221,7 @@ def _install_catalog(lib: Library) -> None:
         ("col_description", "oid int4 -> text", "cat_description({0}, 'pg_class', {1})"),
         ("shobj_description", "oid name -> text", "cat_description({0}, {1}, 0)"),
         ("pg_table_is_visible", "oid -> bool", "cat_visible({0}, {session})"),
+        ("pg_type_is_visible", "oid -> bool", "cat_type_visible({0}, {session})"),
         ("to_regclass", "text -> regclass", "cat_to_regclass({0})"),
         ("to_regtype", "text -> regtype", "cat_to_regtype({0})"),
         ("pg_relation_size", "regclass -> int8", "cat_size({0}, 0)"),
@@ -256,7 +251,6 @@ def _install_catalog(lib: Library) -> None:
         d(f"pg_partition_{name}", "regclass -> regclass", sql="json_array({0})", set_returning=True)
     d("pg_partition_root", "regclass -> regclass", sql="{0}")
     for name in (
-        "type",
         "function",
         "operator",
         "opclass",

@@ -1,0 +1,368 @@
+"""CREATE, ALTER and DROP TYPE: enums and composite types."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from helios_cli.engine.datatypes.usertypes import composite_oid, enum_oid, pinned_name
+from helios_cli.engine.sql import tree
+from helios_cli.engine.sql.ddl_alter_columns import Alteration, drop_column
+from helios_cli.engine.sql.ddl_build import Builder, list_names, role_name, unsupported
+from helios_cli.engine.sql.ddl_render import delete, insert, update
+from helios_cli.engine.sql.ddl_schema import TYPE_TABLES
+from helios_cli.engine.sql.plan import Plan
+from helios_cli.engine.sql.relation import Relation, UserType
+from helios_cli.engine.sql.sqltext import constant, quote_identifier
+from helios_cli.engine.sql.typenames import resolve_type
+
+LABEL_BYTES_MAX: Final = 63
+CHANGED: Final = "SELECT pg_enum_changed()"
+"""Makes the connection that runs the step read labels anew."""
+
+
+# -- what CREATE shares ---------------------------------------------------------------------------
+
+
+def new_name(builder: Builder, names: list[str]) -> tuple[str, str]:
+    """Schema and name of a new type.
+
+    Raises:
+        SqlError: 3F000 no such schema, 42710 the name is taken by a type, 42P07 by a relation.
+    """
+    range_var: dict[str, Any] = {"relname": names[-1]}
+    if len(names) > 1:
+        range_var["schemaname"] = names[-2]
+    schema = builder.creation_schema(range_var)
+    if schema == "pg_temp":
+        raise unsupported("a temporary type", "Create it in a schema.")
+    check_free(builder, schema, names[-1])
+    return schema, names[-1]
+
+
+def check_free(builder: Builder, schema: str, name: str) -> None:
+    """Refuse a type name that is taken, by the row type of a table too."""
+    if builder.catalog.user_type(schema, name) is not None or builder.catalog.object_kind(schema, name) == "S":
+        raise builder.error("42710", f'type "{name}" already exists')
+
+
+def type_row(oid: int, schema: str, name: str, kind: str, definition: dict[str, Any]) -> list[str]:
+    """The steps that write a type down."""
+    text = json.dumps(definition, separators=(",", ":"))
+    return [*TYPE_TABLES, insert(
+        False, "helios_type", oid=oid, nspname=schema, typname=name, typtype=kind, definition=text
+    )]  # fmt: skip
+
+
+def find_type(builder: Builder, names: list[str], *, missing_ok: bool = False) -> UserType | None:
+    """A type by its possibly qualified name; None only with ``missing_ok``, after a notice. Raises 42704."""
+    shown = ".".join(names)
+    schema = names[-2] if len(names) > 1 else None
+    found = builder.catalog.user_type(schema, names[-1])
+    if found is not None:
+        return found
+    if missing_ok:
+        if schema is not None and not builder.catalog.has_schema(schema):
+            builder.notices.append(f'schema "{schema}" does not exist, skipping')
+        else:
+            builder.notices.append(f'type "{shown}" does not exist, skipping')
+        return None
+    raise builder.error("42704", f'type "{shown}" does not exist')
+
+
+def type_names(node: dict[str, Any]) -> list[str]:
+    """The name that an object node of ALTER or DROP TYPE holds."""
+    if "TypeName" in node:
+        return tree.strings(node["TypeName"]["names"])
+    return list_names(node)
+
+
+# -- enums ----------------------------------------------------------------------------------------
+
+
+def create_enum(builder: Builder, fields: dict[str, Any]) -> Plan:
+    """Plan CREATE TYPE ... AS ENUM.
+
+    Raises:
+        SqlError: 42710 the name is taken, 42602 a label too long, 23505 a label twice.
+    """
+    schema, name = new_name(builder, tree.strings(fields["typeName"]))
+    labels = tree.strings(fields.get("vals", []))
+    oid = enum_oid(builder.oid(False))
+    builder.add(*type_row(oid, schema, name, "e", {}))
+    for place, label in enumerate(labels, 1):
+        _check_label(builder, label)
+        if label in labels[: place - 1]:
+            message = 'duplicate key value violates unique constraint "pg_enum_typid_label_index"'
+            raise builder.error("23505", message, detail=f"Key (enumtypid, enumlabel)=({oid}, {label}) already exists.")
+        builder.add(_label_row(builder, oid, float(place), label))
+    builder.add(CHANGED)
+    return builder.finish("CREATE TYPE")
+
+
+def _check_label(builder: Builder, label: str) -> None:
+    if not label or len(label.encode()) > LABEL_BYTES_MAX:
+        detail = f"Labels must be {LABEL_BYTES_MAX} bytes or less."
+        raise builder.error("42602", f'invalid enum label "{label}"', detail=detail)
+
+
+def _label_row(builder: Builder, oid: int, place: float, label: str) -> str:
+    return insert(False, "helios_enum", enumtypid=oid, enumsortorder=place, enumlabel=label, oid=builder.oid(False))
+
+
+def alter_enum(builder: Builder, fields: dict[str, Any]) -> Plan:
+    """Plan ALTER TYPE ... ADD VALUE and RENAME VALUE.
+
+    Raises:
+        SqlError: 42704 no such type, 42809 no enum, 42710 the label is there, 22023 the neighbor is not.
+    """
+    found = find_type(builder, tree.strings(fields["typeName"]))
+    assert found is not None
+    if found.kind != "e":
+        raise builder.error("42809", f"{found.name} is not an enum")
+    new = fields["newVal"]
+    _check_label(builder, new)
+    if "oldVal" in fields:
+        return _rename_value(builder, found, fields["oldVal"], new)
+    if new in found.labels:
+        if fields.get("skipIfNewValExists"):
+            builder.notices.append(f'enum label "{new}" already exists, skipping')
+            return builder.finish("ALTER TYPE")
+        raise builder.error("42710", f'enum label "{new}" already exists')
+    builder.add(*_add_value(builder, found, new, fields), CHANGED)
+    return builder.finish("ALTER TYPE")
+
+
+def _add_value(builder: Builder, found: UserType, new: str, fields: dict[str, Any]) -> list[str]:
+    """A label at the end or halfway between two; when no number is left between them all are numbered anew."""
+    neighbor = fields.get("newValNeighbor")
+    if neighbor is not None and neighbor not in found.labels:
+        raise builder.error("22023", f'"{neighbor}" is not an existing enum label')
+    labels = list(found.labels)
+    place = len(labels)
+    if neighbor is not None:
+        place = labels.index(neighbor) + (1 if fields.get("newValIsAfter") else 0)
+    labels.insert(place, new)
+    number = builder.oid(False)
+    # The real numbers of the old labels are not known here; whole ones in the new order serve as well.
+    steps = [
+        f"UPDATE main.helios_enum SET enumsortorder = {float(at)} "
+        f"WHERE enumtypid = {found.oid} AND enumlabel = {constant(label)}"
+        for at, label in enumerate(labels, 1)
+        if label != new and at > place
+    ]
+    return [
+        *steps,
+        insert(False, "helios_enum", enumtypid=found.oid, enumsortorder=float(place + 1), enumlabel=new, oid=number),
+    ]
+
+
+def _rename_value(builder: Builder, found: UserType, old: str, new: str) -> Plan:
+    """Values are stored as their labels, so the columns that hold the label are rewritten."""
+    if old not in found.labels:
+        raise builder.error("22023", f'"{old}" is not an existing enum label')
+    if new in found.labels:
+        raise builder.error("42710", f'enum label "{new}" already exists')
+    _refuse_inside_rows(builder, found)
+    # While tables are rewritten both labels are there, side by side: an index finds the old and takes the new.
+    twin = "SELECT enumtypid, enumsortorder, {}, oid FROM main.helios_enum WHERE enumtypid = {} AND enumlabel = {}"
+    builder.add(
+        "INSERT INTO main.helios_enum(enumtypid, enumsortorder, enumlabel, oid) "
+        + twin.format(constant(new), found.oid, constant(old)),
+        CHANGED,
+    )
+    for relation, column, type_oid in users_of(builder, found.oid):
+        name = quote_identifier(column)
+        table = quote_identifier(relation.sqlite_name)
+        if type_oid == found.oid:
+            # The label is compared as text: its place is the new one's already.
+            builder.add(f"UPDATE {table} SET {name} = {constant(new)} WHERE {name} COLLATE BINARY = {constant(old)}")
+        else:
+            builder.add(
+                f"UPDATE {table} SET {name} = pg_array_relabel({name}, {constant(old)}, {constant(new)}) "
+                f"WHERE {name} IS NOT NULL"
+            )
+    builder.add(delete(False, "helios_enum", enumtypid=found.oid, enumlabel=old), CHANGED)
+    for table_name, column in (("attribute", "default_text"), ("constraint", "expression"), ("index", "predicate")):
+        texts = [constant(f"{constant(label)}::{pinned_name(found.oid)}") for label in (old, new)]
+        builder.add(
+            f"UPDATE main.helios_{table_name} SET {column} = replace({column}, {texts[0]}, {texts[1]}) "
+            f"WHERE instr({column}, {texts[0]})"
+        )
+    return builder.finish("ALTER TYPE")
+
+
+def _refuse_inside_rows(builder: Builder, found: UserType) -> None:
+    for other in builder.catalog.all_types():
+        if any(field.type_oid & ~1 == found.oid for field in other.fields) and users_of(builder, other.oid):
+            message = f'renaming a value of an enum that columns of type "{other.name}" hold'
+            raise unsupported(message, "Add the new value and update the rows.")
+
+
+# -- composite types ------------------------------------------------------------------------------
+
+
+def create_composite(builder: Builder, fields: dict[str, Any]) -> Plan:
+    """Plan CREATE TYPE ... AS (...).
+
+    Raises:
+        SqlError: 42710 and 42P07 the name is taken, 42701 a field twice, 42704 an unknown type.
+    """
+    range_var = fields["typevar"]
+    names = [range_var["schemaname"]] if "schemaname" in range_var else []
+    schema, name = new_name(builder, [*names, range_var["relname"]])
+    listed: list[list[Any]] = []
+    for node in fields.get("coldeflist", []):
+        column = node["ColumnDef"]
+        if any(known[0] == column["colname"] for known in listed):
+            raise builder.error("42701", f'column "{column["colname"]}" specified more than once')
+        type_oid, typmod = resolve_type(column["typeName"], builder.context())
+        listed.append([column["colname"], type_oid, typmod])
+    oid = composite_oid(builder.oid(False))
+    builder.add(*type_row(oid, schema, name, "c", {"fields": listed}))
+    return builder.finish("CREATE TYPE")
+
+
+# -- renaming, moving, owners ---------------------------------------------------------------------
+
+
+def rename_type(builder: Builder, fields: dict[str, Any]) -> Plan:
+    """Plan ALTER TYPE and ALTER DOMAIN ... RENAME TO."""
+    tag = "ALTER DOMAIN" if fields["renameType"] == "OBJECT_DOMAIN" else "ALTER TYPE"
+    found = find_type(builder, type_names(fields["object"]))
+    assert found is not None
+    check_own(builder, found)
+    check_free(builder, found.schema, fields["newname"])
+    builder.add(update(False, "helios_type", {"typname": fields["newname"]}, oid=found.oid))
+    return builder.finish(tag)
+
+
+def check_own(builder: Builder, found: UserType) -> None:
+    """Refuse a table's row type. Raises 42809."""
+    if found.relation:
+        hint = "Use ALTER TABLE instead."
+        raise builder.error("42809", f"{found.name} is a table's row type", hint=hint)
+
+
+def move_type(builder: Builder, fields: dict[str, Any]) -> Plan:
+    """Plan ALTER TYPE and ALTER DOMAIN ... SET SCHEMA."""
+    tag = "ALTER DOMAIN" if fields["objectType"] == "OBJECT_DOMAIN" else "ALTER TYPE"
+    found = find_type(builder, type_names(fields["object"]))
+    assert found is not None
+    check_own(builder, found)
+    schema = fields["newschema"]
+    if not builder.catalog.has_schema(schema):
+        raise builder.error("3F000", f'schema "{schema}" does not exist')
+    if builder.catalog.user_type(schema, found.name) is not None:
+        raise builder.error("42710", f'type "{found.name}" already exists in schema "{schema}"')
+    builder.add(update(False, "helios_type", {"nspname": schema}, oid=found.oid))
+    return builder.finish(tag)
+
+
+def own_type(builder: Builder, fields: dict[str, Any]) -> Plan:
+    """Plan ALTER TYPE and ALTER DOMAIN ... OWNER TO."""
+    tag = "ALTER DOMAIN" if fields["objectType"] == "OBJECT_DOMAIN" else "ALTER TYPE"
+    found = find_type(builder, type_names(fields["object"]))
+    assert found is not None
+    check_own(builder, found)
+    name = role_name(fields["newowner"])
+    role = builder.catalog.role("helios" if name in ("current_user", "session_user") else name)
+    if role is None:
+        raise builder.error("42704", f'role "{name}" does not exist')
+    builder.add(update(False, "helios_type", {"typowner": role.oid}, oid=found.oid))
+    return builder.finish(tag)
+
+
+# -- DROP -----------------------------------------------------------------------------------------
+
+
+def users_of(builder: Builder, oid: int) -> list[tuple[Relation, str, int]]:
+    """The columns of tables that have the type or an array of it: (table, column, the column's type)."""
+    found = []
+    for relation_oid, name, type_oid in builder.catalog.columns_of_type(oid):
+        relation = builder.catalog.relation_by_oid(relation_oid)
+        if relation is not None:
+            found.append((relation, name, type_oid))
+    return found
+
+
+def drop_types(builder: Builder, fields: dict[str, Any]) -> Plan:
+    """Plan DROP TYPE and DROP DOMAIN.
+
+    Raises:
+        SqlError: 42704 missing, 2BP01 columns or types use it, without CASCADE.
+    """
+    tag = "DROP DOMAIN" if fields["removeType"] == "OBJECT_DOMAIN" else "DROP TYPE"
+    cascade = fields.get("behavior") == "DROP_CASCADE"
+    dropping: list[UserType] = []
+    for node in fields["objects"]:
+        found = find_type(builder, type_names(node), missing_ok=bool(fields.get("missing_ok")))
+        if found is None:
+            continue
+        if tag == "DROP DOMAIN" and found.kind != "d":
+            raise builder.error("42809", f'"{found.name}" is not a domain')
+        if found.relation:
+            hint = f"You can drop table {found.name} instead."
+            message = f"cannot drop type {found.name} because table {found.name} requires it"
+            raise builder.error("2BP01", message, hint=hint)
+        dropping.append(found)
+    gone = _with_dependents(builder, dropping, cascade)
+    columns = [user for found in gone for user in users_of(builder, found.oid)]
+    _drop_columns(builder, columns, gone, cascade)
+    for found in gone:
+        builder.add(delete(False, "helios_type", oid=found.oid), delete(False, "helios_enum", enumtypid=found.oid))
+        builder.add(delete(False, "helios_description", objoid=found.oid), CHANGED)
+    return builder.finish(tag)
+
+
+def _with_dependents(builder: Builder, dropping: list[UserType], cascade: bool) -> list[UserType]:
+    """The types that go: those named, and with CASCADE domains over them."""
+    gone = list(dropping)
+    for found in gone:
+        for other in builder.catalog.all_types():
+            uses = other.parent == found.oid or any(
+                (field.domain or field.type_oid) & ~1 == found.oid for field in other.fields
+            )
+            if other.oid == found.oid or not uses or any(known.oid == other.oid for known in gone):
+                continue
+            if not cascade:
+                raise _needed(builder, found, f"type {other.name}")
+            if other.kind == "c":
+                raise unsupported("dropping a type that a composite type uses", "Drop the composite type first.")
+            gone.append(other)
+    return gone
+
+
+def _needed(builder: Builder, found: UserType, what: str) -> Exception:
+    detail = f"{what} depends on type {found.name}"
+    hint = "Use DROP ... CASCADE to drop the dependent objects too."
+    message = f"cannot drop type {found.name} because other objects depend on it"
+    return builder.error("2BP01", message, detail=detail, hint=hint)
+
+
+def _drop_columns(
+    builder: Builder, columns: list[tuple[Relation, str, int]], gone: list[UserType], cascade: bool
+) -> None:
+    from helios_cli.engine.sql.ddl_alter import remove_constraint
+
+    if not columns:
+        return
+    if not cascade:
+        relation, name, type_oid = columns[0]
+        owner = next(found for found in gone if found.oid == type_oid & ~1)
+        kind = "view" if relation.kind == "v" else "table"
+        raise _needed(builder, owner, f"column {name} of {kind} {relation.name}")
+    if any(relation.kind == "v" for relation, _, _ in columns):
+        raise unsupported("dropping a type that a view uses", "Drop the view first.")
+    alterations: dict[int, Alteration] = {}
+    for relation, name, _ in columns:
+        if relation.oid not in alterations:
+            table = builder.catalog.table_def(relation.oid)
+            assert table is not None
+            alterations[relation.oid] = Alteration(builder, table)
+        drop_column(alterations[relation.oid], {"name": name, "behavior": "DROP_CASCADE"}, remove_constraint)
+    for alteration in alterations.values():
+        alteration.finish()
+    shown = [f"column {name} of table {relation.name}" for relation, name, _ in columns]
+    many = f"drop cascades to {len(shown)} other objects"
+    builder.notices.append(f"drop cascades to {shown[0]}" if len(shown) == 1 else many)

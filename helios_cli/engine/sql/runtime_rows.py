@@ -1,0 +1,120 @@
+"""Row values at run time: fields, JSON, NULL tests, the way out. What needs labels is ``storage/user_functions.py``."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import Any, Final
+
+from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.arrays import read_array
+from helios_cli.engine.datatypes.composite import RowCodec, Shape, read_shape, sealed, split_record
+from helios_cli.engine.datatypes.jsons import quote_json
+from helios_cli.engine.datatypes.zoned import find_zone
+from helios_cli.engine.sql.function_spec import CollationTable, ScalarTable
+from helios_cli.engine.sql.functions.jsonb import to_json
+
+_CODEC: Final = RowCodec(registry.by_oid)
+
+
+def pg_row_get(row: Any, position: int, count: int, type_oid: int) -> Any:
+    """A field of a row as a stored value."""
+    if row is None:
+        return None
+    fields = split_record(str(row))
+    # A row stored before its type grew has fewer fields.
+    text = fields[position] if position < len(fields) else None
+    return None if text is None else registry.by_oid(type_oid).parse_text(text)
+
+
+def pg_row_zoned(shape: str, row: Any, zone: str) -> str | None:
+    """A row's text, or that of an array of rows, as a session shows it."""
+    if row is None:
+        return None
+    return _CODEC.format_zoned(sealed(read_shape(shape), str(row)), find_zone(zone) or UTC).decode()
+
+
+def pg_row_seal(shape: str, row: Any) -> str | None:
+    """A row on its way to the client."""
+    return None if row is None else sealed(read_shape(shape), str(row))
+
+
+def pg_row_json(shape: str, row: Any) -> str | None:
+    """A row as a JSON object, an array of rows as a JSON array."""
+    return None if row is None else json_of(read_shape(shape), str(row))
+
+
+def json_of(shape: Shape, text: str, between: str = ",") -> str:
+    """The same of a literal; ``between`` stands between the members of the outermost object."""
+    if shape.element is not None:
+        element = shape.element
+        items = _array_items(read_array(text, str).items, element)
+        return items
+    pairs = []
+    fields = split_record(text)
+    for position, field in enumerate(shape.fields):
+        part = fields[position] if position < len(fields) else None
+        if part is None:
+            shown = "null"
+        elif field.shape is not None:
+            shown = json_of(field.shape, part)
+        else:
+            shown = to_json(field.type_oid, registry.by_oid(field.type_oid).parse_text(part))
+        pairs.append(f"{quote_json(field.name)}:{shown}")
+    return "{" + between.join(pairs) + "}"
+
+
+def _array_items(items: list[Any], element: Shape) -> str:
+    parts = [
+        _array_items(item, element) if isinstance(item, list) else "null" if item is None else json_of(element, item)
+        for item in items
+    ]
+    return "[" + ",".join(parts) + "]"
+
+
+def pg_row_json_pretty(shape: str, row: Any) -> str | None:
+    """row_to_json(row, true): a line for each member."""
+    return None if row is None else json_of(read_shape(shape), str(row), ",\n ")
+
+
+def pg_row_is_null(row: Any, wanted: int) -> int:
+    """``row IS NULL`` (wanted 1) or IS NOT NULL (0): every field is, or none is."""
+    if row is None:
+        return wanted
+    fields = split_record(str(row))
+    return int(all((field is None) == bool(wanted) for field in fields))
+
+
+def _compare_records(one: str, other: str) -> int:
+    """Rows whose types are not known here: numbers by value, everything else as text, NULL last."""
+    try:
+        left, right = split_record(one), split_record(other)
+    except Exception:
+        return (one > other) - (one < other)
+    for mine, theirs in zip(left, right, strict=False):
+        order = _compare_fields(mine, theirs)
+        if order:
+            return order
+    return len(left) - len(right)
+
+
+def _compare_fields(mine: str | None, theirs: str | None) -> int:
+    if mine == theirs:
+        return 0
+    if mine is None or theirs is None:
+        return 1 if mine is None else -1
+    try:
+        one, other = float(mine), float(theirs)
+    except ValueError:
+        return 1 if mine > theirs else -1
+    return (one > other) - (one < other)
+
+
+SCALARS: Final[ScalarTable] = {
+    "pg_row_get": (pg_row_get, 4, True),
+    "pg_row_zoned": (pg_row_zoned, 3, True),
+    "pg_row_seal": (pg_row_seal, 2, True),
+    "pg_row_json": (pg_row_json, 2, True),
+    "pg_row_json_pretty": (pg_row_json_pretty, 2, True),
+    "pg_row_is_null": (pg_row_is_null, 2, True),
+}
+COLLATIONS: Final[CollationTable] = {"pg_record": _compare_records}

@@ -1,0 +1,39 @@
+"""Users' types in texts that outlive a type's name, and in messages that were written without the catalog."""
+
+from __future__ import annotations
+
+from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.usertypes import named, pinned_name
+from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.sql import tree
+from helios_cli.engine.sql.relation import CatalogReader
+from helios_cli.engine.sql.sqltext import pg_identifier
+from helios_cli.engine.sql.typed import Node
+
+
+def pin_types(node: Node, catalog: CatalogReader) -> None:
+    """Name users' types in the casts of a definition by their OIDs, which a later RENAME leaves as they are."""
+    for part in tree.walk(node):
+        cast = part.get("TypeCast")
+        if not isinstance(cast, dict):
+            continue
+        names = tree.strings(cast["typeName"]["names"])
+        if registry.by_internal_name(names[-1]) is not None and (len(names) == 1 or names[0] == "pg_catalog"):
+            continue
+        found = catalog.user_type(names[-2] if len(names) > 1 else None, names[-1])
+        if found is not None:
+            cast["typeName"]["names"] = [{"String": {"sval": pinned_name(found.oid).strip('"')}}]
+
+
+def name_types(error: HeliosError, catalog: CatalogReader) -> None:
+    """Put the names of users' types into an error's texts."""
+
+    def name_of(oid: int) -> str:
+        found = catalog.type_by_oid(oid & ~1)
+        return (pg_identifier(found.name) if found is not None else str(oid)) + "[]" * (oid & 1)
+
+    error.args = tuple(named(part, name_of) if isinstance(part, str) else part for part in error.args)
+    for name in ("message", "detail", "hint"):
+        text = getattr(error, name, None)
+        if isinstance(text, str):
+            setattr(error, name, named(text, name_of))

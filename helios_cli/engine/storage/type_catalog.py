@@ -1,0 +1,111 @@
+"""Users' types as the system tables hold them, read when first asked for and kept until the schema version moves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from helios_cli.engine.datatypes.usertypes import kind_of
+from helios_cli.engine.sql.ddl_model import ColumnDef
+from helios_cli.engine.sql.relation import ColumnInfo, DomainCheck, UserType
+
+Query = Callable[..., list[Any]]
+"""Runs a statement with its values and gives all rows."""
+
+_COLUMNS = "oid, nspname, typname, typtype, typowner, definition"
+
+
+class TypeCatalog:
+    """The types of one catalog's snapshot. A database without any costs one look per schema version."""
+
+    def __init__(self, query: Query) -> None:
+        self._query = query
+        self._exists: bool | None = None
+        self._named: dict[tuple[str, str], UserType | None] = {}
+        self._by_oid: dict[int, UserType | None] = {}
+
+    def clear(self) -> None:
+        """Forget what was read."""
+        self._exists = None
+        self._named.clear()
+        self._by_oid.clear()
+
+    def exist(self) -> bool:
+        """Whether the database has any."""
+        if self._exists is None:
+            made = self._query("SELECT 1 FROM main.sqlite_schema WHERE name = 'helios_type'")
+            self._exists = bool(made and self._query("SELECT 1 FROM main.helios_type LIMIT 1"))
+        return self._exists
+
+    def named(self, schema: str, name: str) -> UserType | None:
+        """A type by schema and name."""
+        if not self.exist():
+            return None
+        key = (schema, name)
+        if key not in self._named:
+            rows = self._query(
+                f"SELECT {_COLUMNS} FROM main.helios_type WHERE nspname = ? AND typname = ?", schema, name
+            )
+            self._named[key] = self._read(rows[0]) if rows else None
+        return self._named[key]
+
+    def by_oid(self, oid: int) -> UserType | None:
+        """A type by OID."""
+        if not kind_of(oid) or not self.exist():
+            return None
+        if oid not in self._by_oid:
+            rows = self._query(f"SELECT {_COLUMNS} FROM main.helios_type WHERE oid = ?", oid)
+            self._by_oid[oid] = self._read(rows[0]) if rows else None
+        return self._by_oid[oid]
+
+    def all(self) -> list[UserType]:
+        """Every type, by OID."""
+        if not self.exist():
+            return []
+        return [self._read(row) for row in self._query(f"SELECT {_COLUMNS} FROM main.helios_type ORDER BY oid")]
+
+    def labels(self) -> list[tuple[int, int, float, str]]:
+        """Every label of every enum: (its own OID, the enum's, its place, the label)."""
+        if not self.exist():
+            return []
+        return self._query(
+            "SELECT oid, enumtypid, enumsortorder, enumlabel FROM main.helios_enum ORDER BY enumtypid, enumsortorder"
+        )
+
+    def with_base(self, column: ColumnDef) -> ColumnDef:
+        """A column of a domain as one of its base type that remembers the domain."""
+        if kind_of(column.type_oid) != "d":
+            return column
+        domain = self.by_oid(column.type_oid & ~1)
+        if domain is not None and not column.type_oid & 1:
+            column.domain, column.type_oid, column.typmod = domain.oid, domain.base_oid, domain.base_typmod
+        return column
+
+    def _read(self, row: Any) -> UserType:
+        oid, schema, name, kind, owner, definition = row
+        if kind == "e":
+            rows = self._query("SELECT enumlabel FROM main.helios_enum WHERE enumtypid = ? ORDER BY enumsortorder", oid)
+            return UserType(oid, schema, name, kind, tuple(label for (label,) in rows), owner=owner)
+        parts = json.loads(definition)
+        if kind == "c":
+            fields = tuple(
+                self._field(ColumnInfo(field, type_oid, typmod, attnum=number))
+                for number, (field, type_oid, typmod) in enumerate(parts["fields"], 1)
+            )
+            return UserType(oid, schema, name, kind, fields=fields, owner=owner)
+        checks = tuple(DomainCheck(*check) for check in parts["checks"])
+        parent = self.by_oid(parts["parent"]) if parts["parent"] else None
+        return UserType(
+            oid, schema, name, kind, base_oid=parts["base"], base_typmod=parts["typmod"],
+            not_null=parts["not_null"] or (parent is not None and parent.not_null),
+            default=parts["default"] if parts["default"] is not None or parent is None else parent.default,
+            checks=(*(parent.checks if parent is not None else ()), *checks), parent=parts["parent"], owner=owner,
+            own_checks=len(checks),
+        )  # fmt: skip
+
+    def _field(self, field: ColumnInfo) -> ColumnInfo:
+        domain = self.by_oid(field.type_oid) if kind_of(field.type_oid) == "d" else None
+        if domain is None:
+            return field
+        return ColumnInfo(field.name, domain.base_oid, domain.base_typmod, attnum=field.attnum, domain=domain.oid)

@@ -1,0 +1,171 @@
+"""Rows of pg_type, pg_enum and what else in pg_catalog and information_schema describes types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.arrays import BOX, BOX_DELIMITER
+from helios_cli.engine.datatypes.pgtype import PgType
+from helios_cli.engine.datatypes.usertypes import kind_of, named, number_of
+from helios_cli.engine.sql.functions.strings import quote_ident
+from helios_cli.engine.sql.relation import ColumnInfo, UserType
+from helios_cli.engine.storage.system_snapshot import Snapshot
+
+Row = dict[str, Any]
+Rows = Iterator[Row]
+
+DATABASE_NAME: Final = "heliosdb"
+PG_CLASS, PG_TYPE = 1259, 1247
+
+
+def shown_name(snapshot: Snapshot, oid: int) -> str:
+    """A user's type as format_type prints it; with its schema unless that is public."""
+    schema, name = type_name(snapshot, oid & ~1)
+    if not name:
+        return "???"
+    text = quote_ident(name) if schema in ("public", "pg_temp") else f"{quote_ident(schema)}.{quote_ident(name)}"
+    return text + "[]" * (oid & 1)
+
+
+def type_name(snapshot: Snapshot, oid: int) -> tuple[str, str]:
+    """Schema and name of a user's type or a relation's row type; two empty texts for none."""
+    found = snapshot.types.get(oid)
+    if found is not None:
+        return found.schema, found.name
+    relation = snapshot.row_types().get(oid)
+    return (relation.schema, relation.name) if relation is not None else ("", "")
+
+
+def shown_text(snapshot: Snapshot, text: str | None) -> str | None:
+    """A stored expression with the names of types as they are now."""
+    return None if text is None else named(text, lambda oid: shown_name(snapshot, oid))
+
+
+def format_type(snapshot: Snapshot, oid: int, typmod: int = -1) -> str:
+    """format_type() over users' types too."""
+    return named(registry.format_type(oid, typmod), lambda found: shown_name(snapshot, found))
+
+
+def _pg_type(found: PgType, **more: Any) -> Row:
+    return {
+        "oid": found.oid, "typname": found.name, "typnamespace": 11, "typowner": 10, "typlen": found.typlen,
+        "typbyval": int(found.typlen in (1, 2, 4, 8)), "typtype": found.kind, "typcategory": found.category,
+        "typispreferred": int(found.preferred), "typisdefined": 1, "typdelim": BOX_DELIMITER if BOX in (found.oid, found.elem_oid) else ",", "typelem": found.elem_oid,
+        "typarray": found.array_oid, "typalign": "i", "typstorage": "p" if found.typlen > 0 else "x",
+        "typtypmod": -1,
+        "typcollation": 950 if found.oid == 19 else 100 if found.category == "S" else 0,
+        **more,
+    }  # fmt: skip
+
+
+def pg_type(snapshot: Snapshot) -> Rows:
+    """Every type the node knows: PostgreSQL's own, users', and the row types of tables and views."""
+    for known in registry.TYPES.values():
+        yield _pg_type(known)
+    for found in snapshot.types.values():
+        yield from _pair(snapshot, found.oid, found.schema, found.name, found.owner, **_facts(found))
+    for oid, relation in snapshot.row_types().items():
+        yield from _pair(snapshot, oid, relation.schema, relation.name, relation.owner, typrelid=relation.oid)
+
+
+def _pair(snapshot: Snapshot, oid: int, schema: str, name: str, owner: int, **more: Any) -> Rows:
+    """A user's type and the array over it."""
+    place = {"typnamespace": snapshot.schema_oid(schema), "typowner": owner}
+    yield _pg_type(registry.by_oid(oid), **{**place, "typname": name, "typalign": "d" if "typrelid" in more else "i",
+                                            **more})  # fmt: skip
+    yield _pg_type(registry.by_oid(oid + 1), **{**place, "typname": f"_{name}"[:63]})
+
+
+def _facts(found: UserType) -> Row:
+    if found.kind == "c":
+        return {"typrelid": number_of(found.oid)}
+    if found.kind == "e":
+        return {"typbyval": 1, "typstorage": "p"}
+    base = registry.by_oid(found.base_oid)
+    return {
+        "typbasetype": found.parent or found.base_oid, "typtypmod": found.base_typmod, "typlen": base.typlen,
+        "typcategory": base.category, "typnotnull": int(found.not_null), "typdefault": found.default,
+        "typdefaultbin": found.default, "typcollation": 100 if base.category == "S" else 0,
+        "typbyval": int(base.typlen in (1, 2, 4, 8)),
+    }  # fmt: skip
+
+
+def pg_enum(snapshot: Snapshot) -> Rows:
+    """Labels of enums."""
+    for oid, type_oid, place, label in snapshot.labels:
+        yield {"oid": oid, "enumtypid": type_oid, "enumsortorder": place, "enumlabel": label}
+
+
+def composite_types(snapshot: Snapshot) -> Iterator[UserType]:
+    """Row types of their own, which pg_class lists with relkind 'c'."""
+    return (found for found in snapshot.types.values() if found.kind == "c")
+
+
+def domain_constraints(snapshot: Snapshot) -> Rows:
+    """CHECKs of domains in pg_constraint."""
+    for found in snapshot.types.values():
+        own = found.checks[-found.own_checks :] if found.own_checks else ()
+        for check in own:
+            yield {
+                "oid": check.oid, "conname": check.name, "connamespace": snapshot.schema_oid(found.schema),
+                "contype": "c", "convalidated": 1, "contypid": found.oid, "conislocal": 1, "conkey": None,
+                "conbin": check.expression, "confupdtype": " ", "confdeltype": " ", "confmatchtype": " ",
+            }  # fmt: skip
+
+
+# -- information_schema ---------------------------------------------------------------------------
+
+
+def udt_facts(snapshot: Snapshot, type_oid: int, domain: int = 0) -> Row:
+    """data_type, udt_* and domain_* of a column, field or domain."""
+    known = registry.find_oid(type_oid)
+    is_array = bool(known and known.elem_oid)
+    user = kind_of(type_oid)
+    schema, name = type_name(snapshot, type_oid & ~1) if user else ("pg_catalog", known.name if known else "")
+    word = "ARRAY" if is_array else "USER-DEFINED" if user else registry.sql_type_name(type_oid)
+    row: Row = {
+        "data_type": word, "udt_catalog": DATABASE_NAME, "udt_schema": schema,
+        "udt_name": f"_{name}" if user and is_array else name,
+    }  # fmt: skip
+    if domain:
+        domain_schema, domain_name = type_name(snapshot, domain)
+        row.update(domain_catalog=DATABASE_NAME, domain_schema=domain_schema, domain_name=domain_name)
+    return row
+
+
+def domains(snapshot: Snapshot, facts: Callable[[ColumnInfo], Row]) -> Rows:
+    """information_schema.domains; ``facts`` gives lengths and precisions of a column."""
+    for found in snapshot.types.values():
+        if found.kind == "d":
+            base = ColumnInfo(found.name, found.base_oid, found.base_typmod)
+            yield {
+                "domain_catalog": DATABASE_NAME, "domain_schema": found.schema, "domain_name": found.name,
+                "domain_default": shown_text(snapshot, found.default), "dtd_identifier": "1",
+                **udt_facts(snapshot, found.base_oid), **facts(base),
+            }  # fmt: skip
+
+
+def user_defined_types(snapshot: Snapshot) -> Rows:
+    """information_schema.user_defined_types: composite types."""
+    for found in composite_types(snapshot):
+        yield {
+            "user_defined_type_catalog": DATABASE_NAME, "user_defined_type_schema": found.schema,
+            "user_defined_type_name": found.name, "user_defined_type_category": "STRUCTURED",
+            "is_instantiable": "YES",
+        }  # fmt: skip
+
+
+def attributes(snapshot: Snapshot, facts: Callable[[ColumnInfo], Row]) -> Rows:
+    """information_schema.attributes: fields of composite types."""
+    for found in composite_types(snapshot):
+        for field in found.fields:
+            udt = udt_facts(snapshot, field.type_oid)
+            yield {
+                "udt_catalog": DATABASE_NAME, "udt_schema": found.schema, "udt_name": found.name,
+                "attribute_name": field.name, "ordinal_position": field.attnum, "is_nullable": "YES",
+                "dtd_identifier": str(field.attnum), "is_derived_reference_attribute": "NO",
+                "data_type": udt["data_type"], "attribute_udt_catalog": DATABASE_NAME,
+                "attribute_udt_schema": udt["udt_schema"], "attribute_udt_name": udt["udt_name"], **facts(field),
+            }  # fmt: skip
