@@ -17,7 +17,7 @@ from helios_cli.engine.sql.plan import Kind, Plan
 from helios_cli.engine.sql.plan_cache import PlanCache
 from helios_cli.engine.sql.planner import Planner, bind
 from helios_cli.engine.sql.sqlite_errors import to_helios
-from helios_cli.engine.storage import sequences
+from helios_cli.engine.storage import sequences, user_functions
 from helios_cli.engine.storage.catalog import SqliteCatalog
 
 SESSION: dict[str, Any] = {
@@ -62,6 +62,8 @@ class Bench:
         for name, compare in runtime.COLLATIONS.items():
             self.connection.create_collation(name, compare)
         self.connection.create_scalar_function("pg_regtype_out", _regtype_out, 1, deterministic=True)
+        self.connection.create_scalar_function("cat_format_type", _format_type, 2)
+        user_functions.register(self.connection)
         self.connection.execute("PRAGMA foreign_keys = ON")
         for statement in SYSTEM_SCHEMA:
             self.connection.execute(statement)
@@ -114,6 +116,10 @@ class Bench:
         )
         count = len(texts) if columns else changes
         return Answer(columns, texts, f"{plan.tag} {count}" if plan.counts_rows else plan.tag)
+
+
+def _format_type(oid: int | None, typmod: int | None) -> str | None:
+    return None if oid is None else registry.format_type(oid, -1 if typmod is None else typmod)
 
 
 def _regtype_out(*oids: Any) -> str | None:

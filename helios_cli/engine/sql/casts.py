@@ -187,7 +187,11 @@ def _object_oid(value: TypedSql, target: int, ctx: Context) -> int | None:
     if text.isdigit():
         return int(text)
     if target == REGTYPE:
-        return registry.parse_type_name(text)[0]
+        try:
+            return registry.parse_type_name(text)[0]
+        except SqlError:
+            # A user's type, or none.
+            return None
     parts = sqltext.split_name(text)
     if not 1 <= len(parts) <= 2:
         return None

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from helios_cli.engine.datatypes.usertypes import kind_of
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
-from helios_cli.engine.sql import tree
+from helios_cli.engine.sql import casts, tree
 from helios_cli.engine.sql.actions import CopyOptions
 from helios_cli.engine.sql.dml import column_default, find_column, needs_default, target_relation
 from helios_cli.engine.sql.relation import ColumnInfo, Relation
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.typed import Node
+from helios_cli.engine.sql.user_casts import assigned_domain
 from helios_cli.engine.sql.utility import flag
 
 _FORMATS: Final = ("text", "csv", "binary")
@@ -157,10 +159,18 @@ def copy_columns(fields: dict[str, Any], scope: Scope) -> tuple[Relation, list[C
     return relation, columns
 
 
+def _column_value(number: int, column: ColumnInfo, scope: Scope) -> str:
+    """The data's column as it is stored: values of users' types are checked here, others were when they were read."""
+    if not kind_of(column.type_oid) and not column.domain:
+        return f"?{number}"
+    value = casts.typed_parameter(number, column.type_oid, -1, scope.ctx)
+    return assigned_domain(value, column, scope.ctx).sql
+
+
 def copy_insert(relation: Relation, columns: list[ColumnInfo], scope: Scope) -> str:
     """INSERT of one row: ?1 .. ?n are the data's columns, the others get their defaults."""
     others = [column for column in relation.columns if column not in columns and needs_default(column)]
-    values = [f"?{number + 1}" for number in range(len(columns))]
+    values = [_column_value(number, column, scope) for number, column in enumerate(columns, 1)]
     values += [column_default(column, scope).sql for column in others]
     names = ", ".join(quote_identifier(column.name) for column in [*columns, *others])
     return (

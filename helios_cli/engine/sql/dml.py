@@ -21,6 +21,7 @@ from helios_cli.engine.sql.select import translate_query, translate_with
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.stored import stored_default
 from helios_cli.engine.sql.typed import Node, TypedSql
+from helios_cli.engine.sql.user_casts import assigned_domain
 
 
 @dataclass(slots=True)
@@ -267,7 +268,8 @@ def _insert_folded(
 
 
 def _assigned(value: TypedSql, column: ColumnInfo, scope: Scope) -> TypedSql:
-    return casts.assign(value, column.name, column.type_oid, column.typmod, scope.ctx)
+    value = casts.assign(value, column.name, column.type_oid, column.typmod, scope.ctx)
+    return assigned_domain(value, column, scope.ctx) if column.domain else value
 
 
 def _insert_query(query: Query, given: list[ColumnInfo], defaults: list[TypedSql], scope: Scope) -> str:
@@ -282,10 +284,10 @@ def _insert_query(query: Query, given: list[ColumnInfo], defaults: list[TypedSql
                 ]
             else:
                 _assigned(replace(output.value), column, scope)
-                query.coerce(position, column.type_oid, column.typmod, How.ASSIGNMENT, scope.ctx)
+                query.coerce(position, column.domain or column.type_oid, column.typmod, How.ASSIGNMENT, scope.ctx)
         else:
             _assigned(replace(output.value, sql="NULL", param=0, literal=-1, value=None), column, scope)
-            query.coerce(position, column.type_oid, column.typmod, How.ASSIGNMENT, scope.ctx)
+            query.coerce(position, column.domain or column.type_oid, column.typmod, How.ASSIGNMENT, scope.ctx)
     if not defaults:
         return query.render()
     inner = query.render(named=True)
@@ -294,14 +296,14 @@ def _insert_query(query: Query, given: list[ColumnInfo], defaults: list[TypedSql
 
 
 def needs_default(column: ColumnInfo) -> bool:
-    """Whether a column left out gets something else than NULL."""
-    return column.default is not None
+    """Whether a column left out gets something else than NULL, or its domain has to be asked."""
+    return column.default is not None or column.domain != 0
 
 
 def column_default(column: ColumnInfo, scope: Scope) -> TypedSql:
     """A column's default, translated in place; NULL when it has none."""
     if column.default is None:
-        return TypedSql("NULL", column.type_oid, column.typmod)
+        return assigned_domain(TypedSql("NULL", column.type_oid, column.typmod, simple=True), column, scope.ctx)
     return stored_default(column.default, column, scope)
 
 
@@ -420,7 +422,7 @@ def _assign_subquery(multi: dict[str, Any], columns: list[ColumnInfo], scope: Sc
         raise scope.ctx.unsupported("assigning a row of a subquery that may give several rows", hint=hint)
     for position, column in enumerate(columns):
         _assigned(replace(query.outputs[position].value), column, scope)
-        query.coerce(position, column.type_oid, column.typmod, How.ASSIGNMENT, scope.ctx)
+        query.coerce(position, column.domain or column.type_oid, column.typmod, How.ASSIGNMENT, scope.ctx)
     names = ", ".join(quote_identifier(column.name) for column in columns)
     return f"({names}) = ({query.render()})"
 

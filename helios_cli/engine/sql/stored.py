@@ -16,6 +16,7 @@ from helios_cli.engine.sql.function_spec import FunctionRegistry
 from helios_cli.engine.sql.relation import CatalogReader, ColumnInfo, Relation
 from helios_cli.engine.sql.scope import RangeItem, Scope
 from helios_cli.engine.sql.typed import Node, TypedSql
+from helios_cli.engine.sql.user_casts import assigned_domain
 
 
 @lru_cache(maxsize=1024)
@@ -33,7 +34,7 @@ def stored_default(text: str, column: ColumnInfo, scope: Scope) -> TypedSql:
     ctx.lifted_at, ctx.source, ctx.encoded = {}, "", b""
     try:
         value = translate(parse_expression(text), Scope(ctx=ctx, clause="DEFAULT"))
-        return casts.assign(value, column.name, column.type_oid, column.typmod, ctx)
+        return assigned_domain(casts.assign(value, column.name, column.type_oid, column.typmod, ctx), column, ctx)
     finally:
         ctx.lifted_at, ctx.source, ctx.encoded = lifted, source, encoded
 

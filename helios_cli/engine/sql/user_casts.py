@@ -11,7 +11,7 @@ from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import can_coerce, category, element_of, type_name
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.oids import TEXT, UNKNOWN
-from helios_cli.engine.sql.relation import UserType
+from helios_cli.engine.sql.relation import ColumnInfo, UserType
 from helios_cli.engine.sql.typed import TypedSql
 
 
@@ -105,6 +105,12 @@ def to_domain(value: TypedSql, oid: int, how: How, ctx: Context, at: int) -> Typ
     else:
         base = casts.coerce(value, domain.base_oid, domain.base_typmod, how, ctx)
     return checked(base, domain, ctx)
+
+
+def assigned_domain(value: TypedSql, column: ColumnInfo, ctx: Context) -> TypedSql:
+    """A value on its way into a column, as the column's domain wants it; unchanged for a column of a plain type."""
+    domain = ctx.catalog.type_by_oid(column.domain) if column.domain else None
+    return value if domain is None else checked(value, domain, ctx)
 
 
 def checked(value: TypedSql, domain: UserType, ctx: Context) -> TypedSql:
