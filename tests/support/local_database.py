@@ -106,9 +106,7 @@ class LocalDatabase:
             found = self.connection.execute(step, binds if plan.kind is not Kind.DDL else ()).fetchall()
         if plan.columns is None:
             return []
-        types = [
-            registry.by_oid(column.type_oid if column.type_oid in registry.TYPES else 25) for column in plan.columns
-        ]
+        types = [registry.find_oid(column.type_oid) or registry.by_oid(25) for column in plan.columns]
         return [
             tuple(
                 None if value is None else kind.format_text(value).decode()

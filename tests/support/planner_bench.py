@@ -118,7 +118,8 @@ class Bench:
         return Answer(columns, texts, f"{plan.tag} {count}" if plan.counts_rows else plan.tag)
 
 
-def _format_type(oid: int | None, typmod: int | None) -> str | None:
+def _format_type(*given: Any) -> str | None:
+    oid, typmod = given
     return None if oid is None else registry.format_type(oid, -1 if typmod is None else typmod)
 
 
@@ -128,6 +129,6 @@ def _regtype_out(*oids: Any) -> str | None:
 
 def as_text(oid: int, value: Any) -> str | None:
     """A value in PostgreSQL's text form."""
-    if value is None or oid == 2249:
+    if value is None:
         return value  # type: ignore[no-any-return]
     return registry.by_oid(oid).format_text(value).decode()
