@@ -130,5 +130,5 @@ def _regtype_out(*oids: Any) -> str | None:
 def as_text(oid: int, value: Any) -> str | None:
     """A value in PostgreSQL's text form."""
     if value is None:
-        return value  # type: ignore[no-any-return]
+        return value
     return registry.by_oid(oid).format_text(value).decode()

@@ -13,7 +13,7 @@ from typing import Any, Final
 import apsw
 
 from helios_cli.engine.datatypes import registry
-from helios_cli.engine.datatypes.usertypes import relation_of, row_oid
+from helios_cli.engine.datatypes.usertypes import relation_of
 from helios_cli.engine.sql.ddl_columns import nextval_text
 from helios_cli.engine.sql.ddl_model import (
     ColumnDef,
@@ -29,7 +29,7 @@ from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID
 from helios_cli.engine.sql.relation import ColumnInfo, IndexInfo, Relation, UserType
 from helios_cli.engine.storage.routine_catalog import RoutineCatalog
 from helios_cli.engine.storage.system_relations import PLANNER_RELATIONS
-from helios_cli.engine.storage.type_catalog import TypeCatalog
+from helios_cli.engine.storage.type_catalog import TypeCatalog, row_type
 
 DEFAULT_PATH: Final = ("public",)
 """The search path of a session that has not set its own; pg_catalog and pg_temp are implied before it."""
@@ -350,11 +350,7 @@ class SqliteCatalog(RoutineCatalog):
 
     def columns_of_type(self, oid: int) -> tuple[tuple[int, str, int], ...]:
         """Columns that have a user's type or an array of it: (relation's OID, name, the column's type)."""
-        query = "SELECT relid, attname, atttypid FROM {}.helios_attribute WHERE atttypid IN (?, ?) ORDER BY 1, 2"
-        found = [tuple(row) for row in self._all(query.format("main"), oid, oid + 1)]
-        if self.has_temp_tables():
-            found += [tuple(row) for row in self._all(query.format("temp"), oid, oid + 1)]
-        return tuple(found)
+        return self.types.columns_of(oid, ("main", "temp") if self.has_temp_tables() else ("main",))
 
     def all_types(self) -> tuple[UserType, ...]:
         """Every type that users made, by OID."""
@@ -489,14 +485,6 @@ _SEQUENCE_COLUMNS: Final = (
     ColumnInfo("log_cnt", 20, -1, True, None, "", 2),
     ColumnInfo("is_called", 16, -1, True, None, "", 3),
 )
-
-
-def row_type(relation: Relation) -> UserType | None:
-    """The row type of a relation; None for one that has none (a sequence, a table of another program)."""
-    oid = row_oid(relation.oid) if relation.kind != "S" else 0
-    if not oid:
-        return None
-    return UserType(oid, relation.schema, relation.name, "c", fields=relation.columns, relation=relation.oid)
 
 
 def _db(temp: bool) -> str:

@@ -6,14 +6,22 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from helios_cli.engine.datatypes.usertypes import kind_of
+from helios_cli.engine.datatypes.usertypes import kind_of, row_oid
 from helios_cli.engine.sql.ddl_model import ColumnDef
-from helios_cli.engine.sql.relation import ColumnInfo, DomainCheck, UserType
+from helios_cli.engine.sql.relation import ColumnInfo, DomainCheck, Relation, UserType
 
 Query = Callable[..., list[Any]]
 """Runs a statement with its values and gives all rows."""
 
 _COLUMNS = "oid, nspname, typname, typtype, typowner, definition"
+
+
+def row_type(relation: Relation) -> UserType | None:
+    """The row type of a relation; None for one that has none (a sequence, a table of another program)."""
+    oid = row_oid(relation.oid) if relation.kind != "S" else 0
+    if not oid:
+        return None
+    return UserType(oid, relation.schema, relation.name, "c", fields=relation.columns, relation=relation.oid)
 
 
 class TypeCatalog:
@@ -72,6 +80,11 @@ class TypeCatalog:
         return self._query(
             "SELECT oid, enumtypid, enumsortorder, enumlabel FROM main.helios_enum ORDER BY enumtypid, enumsortorder"
         )
+
+    def columns_of(self, oid: int, databases: tuple[str, ...]) -> tuple[tuple[int, str, int], ...]:
+        """Columns of the type or of the array over it: (relation's OID, name, the column's type)."""
+        query = "SELECT relid, attname, atttypid FROM {}.helios_attribute WHERE atttypid IN (?, ?) ORDER BY 1, 2"
+        return tuple(tuple(row) for name in databases for row in self._query(query.format(name), oid, oid + 1))
 
     def with_base(self, column: ColumnDef) -> ColumnDef:
         """A column of a domain as one of its base type that remembers the domain."""
