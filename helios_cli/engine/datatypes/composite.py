@@ -262,8 +262,8 @@ class RowCodec:
     def parse_text(self, text: str) -> str:
         """The literal, its punctuation as record_out writes it; the fields' own types are the planner's business."""
         if self._array:
-            return write_array(read_array(text, str), str)
-        return join_record(split_record(text))
+            return write_array(read_array(literal_of(text), str), str)
+        return join_record(split_record(literal_of(text)))
 
     def format_text(self, value: Any) -> bytes:
         """The literal."""

@@ -147,7 +147,7 @@ def _variable(names: list[str], scope: Scope, at: int) -> TypedSql | None:
             return None
         detail = "It could refer to either a PL/pgSQL variable or a table column."
         raise ctx.error("42702", f'column reference "{".".join(names)}" is ambiguous', at, detail=detail)
-    return casts.typed_parameter(*found, at)
+    return casts.typed_parameter(*found, at, ctx)
 
 
 def _column(fields: dict[str, Any], scope: Scope) -> TypedSql:

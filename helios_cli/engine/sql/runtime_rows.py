@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.arrays import read_array
-from helios_cli.engine.datatypes.composite import RowCodec, Shape, read_shape, sealed, split_record
+from helios_cli.engine.datatypes.composite import RowCodec, Shape, literal_of, read_shape, sealed, split_record
 from helios_cli.engine.datatypes.jsons import quote_json
 from helios_cli.engine.datatypes.zoned import find_zone
 from helios_cli.engine.sql.function_spec import CollationTable, ScalarTable
@@ -20,7 +20,7 @@ def pg_row_get(row: Any, position: int, count: int, type_oid: int) -> Any:
     """A field of a row as a stored value."""
     if row is None:
         return None
-    fields = split_record(str(row))
+    fields = split_record(literal_of(row))
     # A row stored before its type grew has fewer fields.
     text = fields[position] if position < len(fields) else None
     return None if text is None else registry.by_oid(type_oid).parse_text(text)
@@ -30,17 +30,17 @@ def pg_row_zoned(shape: str, row: Any, zone: str) -> str | None:
     """A row's text, or that of an array of rows, as a session shows it."""
     if row is None:
         return None
-    return _CODEC.format_zoned(sealed(read_shape(shape), str(row)), find_zone(zone) or UTC).decode()
+    return _CODEC.format_zoned(sealed(read_shape(shape), literal_of(row)), find_zone(zone) or UTC).decode()
 
 
 def pg_row_seal(shape: str, row: Any) -> str | None:
     """A row on its way to the client."""
-    return None if row is None else sealed(read_shape(shape), str(row))
+    return None if row is None else sealed(read_shape(shape), literal_of(row))
 
 
 def pg_row_json(shape: str, row: Any) -> str | None:
     """A row as a JSON object, an array of rows as a JSON array."""
-    return None if row is None else json_of(read_shape(shape), str(row))
+    return None if row is None else json_of(read_shape(shape), literal_of(row))
 
 
 def json_of(shape: Shape, text: str, between: str = ",") -> str:
@@ -73,14 +73,14 @@ def _array_items(items: list[Any], element: Shape) -> str:
 
 def pg_row_json_pretty(shape: str, row: Any) -> str | None:
     """row_to_json(row, true): a line for each member."""
-    return None if row is None else json_of(read_shape(shape), str(row), ",\n ")
+    return None if row is None else json_of(read_shape(shape), literal_of(row), ",\n ")
 
 
 def pg_row_is_null(row: Any, wanted: int) -> int:
     """``row IS NULL`` (wanted 1) or IS NOT NULL (0): every field is, or none is."""
     if row is None:
         return wanted
-    fields = split_record(str(row))
+    fields = split_record(literal_of(row))
     return int(all((field is None) == bool(wanted) for field in fields))
 
 

@@ -52,7 +52,8 @@ def _pg_type(found: PgType, **more: Any) -> Row:
     return {
         "oid": found.oid, "typname": found.name, "typnamespace": 11, "typowner": 10, "typlen": found.typlen,
         "typbyval": int(found.typlen in (1, 2, 4, 8)), "typtype": found.kind, "typcategory": found.category,
-        "typispreferred": int(found.preferred), "typisdefined": 1, "typdelim": BOX_DELIMITER if BOX in (found.oid, found.elem_oid) else ",", "typelem": found.elem_oid,
+        "typispreferred": int(found.preferred), "typisdefined": 1,
+        "typdelim": BOX_DELIMITER if BOX in (found.oid, found.elem_oid) else ",", "typelem": found.elem_oid,
         "typarray": found.array_oid, "typalign": "i", "typstorage": "p" if found.typlen > 0 else "x",
         "typtypmod": -1,
         "typcollation": 950 if found.oid == 19 else 100 if found.category == "S" else 0,

@@ -14,7 +14,7 @@ import apsw
 
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.arrays import quote_element, read_array, write_array
-from helios_cli.engine.datatypes.composite import Field, read_shape, rewritten, split_record
+from helios_cli.engine.datatypes.composite import Field, literal_of, read_shape, rewritten, split_record
 from helios_cli.engine.datatypes.usertypes import is_enum
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import casts
@@ -96,7 +96,7 @@ class UserFunctions:
 
     def row_in(self, shape: str, text: Any) -> str | None:
         """A row, or an array of rows, every field read by its own type."""
-        return None if text is None else rewritten(read_shape(shape), str(text), self._leaf)
+        return None if text is None else rewritten(read_shape(shape), literal_of(text), self._leaf)
 
     def _leaf(self, type_oid: int, typmod: int, text: str) -> str:
         if is_enum(type_oid):
@@ -148,7 +148,7 @@ class UserFunctions:
         if one is None or other is None:
             return None
         fields = read_shape(shape).fields
-        pairs = zip(fields, split_record(str(one)), split_record(str(other)), strict=True)
+        pairs = zip(fields, split_record(literal_of(one)), split_record(literal_of(other)), strict=True)
         for field, mine, theirs in pairs:
             order = _nulls_last(mine, theirs, self._field_compare(field))
             if order:
