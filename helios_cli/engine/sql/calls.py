@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
-from helios_cli.engine.sql import casts, row_values, tree
+from helios_cli.engine.sql import casts, json_records, row_values, tree
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import can_coerce, element_of, type_name
 from helios_cli.engine.sql.expressions import TRANSLATORS, expect_boolean, translate
@@ -35,6 +35,8 @@ def _call(fields: dict[str, Any], scope: Scope) -> TypedSql:
         raise scope.ctx.error("42809", message, at)
     arguments = [translate(node, scope) for node in fields.get("args", [])]
     at = fields.get("location", 0)
+    if names[-1] in json_records.SCALARS:
+        return json_records.translate_row(names[-1], arguments, scope, at)
     if names[-1] in ("row_to_json", "array_to_json") and arguments and row_values.is_made_of_rows(arguments[0]):
         return row_values.row_to_json(arguments, scope.ctx, at)
     return call_function(names, overloads, row_values.for_json(names[-1], arguments, scope.ctx), scope, at)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from helios_cli.engine.datatypes.usertypes import is_row
-from helios_cli.engine.sql import calls, casts, operators, row_values, tree
+from helios_cli.engine.sql import calls, casts, json_records, operators, row_values, tree
 from helios_cli.engine.sql.expressions import expect_boolean, translate, unify
 from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.names import column_name
@@ -215,10 +215,14 @@ def _inline_lateral(select: dict[str, Any], alias: dict[str, Any], scope: Scope)
 
 def _function(fields: dict[str, Any], scope: Scope) -> Source:
     ctx, alias = scope.ctx, fields.get("alias", {})
-    if len(fields["functions"]) != 1 or fields.get("coldeflist"):
-        raise ctx.unsupported("ROWS FROM or a column definition list")
+    if len(fields["functions"]) != 1:
+        raise ctx.unsupported("ROWS FROM")
     node = fields["functions"][0]["List"]["items"][0]
     call = node.get("FuncCall")
+    if call is not None and tree.strings(call["funcname"])[-1] in json_records.FUNCTIONS:
+        return _json_records(fields, call, scope)
+    if fields.get("coldeflist"):
+        raise ctx.unsupported("a column definition list for this function")
     if call is None:
         return _scalar_item(node, alias, scope)
     names = tree.strings(call["funcname"])
@@ -254,6 +258,24 @@ def _function(fields: dict[str, Any], scope: Scope) -> Source:
             sql = f"(SELECT value, row_number() OVER () - 1 AS key FROM {sql})"
         columns.append(ScopeColumn("ordinality", TypedSql(f"({_quote(sqlite_alias)}.key + 1)", INT8, not_null=True)))
     item = RangeItem(name, _renamed(columns, alias, name, scope, at), alias=sqlite_alias)
+    return _single(f"{sql} AS {_quote(sqlite_alias)}", item)
+
+
+def _json_records(fields: dict[str, Any], call: dict[str, Any], scope: Scope) -> Source:
+    """json_to_recordset() and its kin: the columns are those of a definition list or of a row type."""
+    ctx, alias, at = scope.ctx, fields.get("alias", {}), call.get("location", 0)
+    name = tree.strings(call["funcname"])[-1]
+    inner = Scope(ctx=ctx, parent=scope, clause="functions in FROM")
+    arguments = [translate(argument, inner) for argument in call.get("args", [])]
+    shown = alias.get("aliasname", name)
+    sqlite_alias = ctx.unique_alias(shown)
+    sql, found = json_records.translate_rows(
+        name, arguments, fields.get("coldeflist", []), _quote(sqlite_alias), scope, at
+    )
+    columns = [ScopeColumn(*pair) for pair in found]
+    if fields.get("ordinality"):
+        columns.append(ScopeColumn("ordinality", TypedSql(f"({_quote(sqlite_alias)}.key + 1)", INT8, not_null=True)))
+    item = RangeItem(shown, _renamed(columns, alias, shown, scope, at), alias=sqlite_alias)
     return _single(f"{sql} AS {_quote(sqlite_alias)}", item)
 
 
@@ -296,6 +318,8 @@ def _scalar_item(node: Node, alias: dict[str, Any], scope: Scope, function: str 
     inner = Scope(ctx=scope.ctx, parent=scope, clause="functions in FROM")
     value = casts.to_text_if_unknown(translate(node, inner), scope.ctx)
     sqlite_alias = scope.ctx.unique_alias(name)
+    if is_row(value.type_oid) and row_values.shape_of(value, scope.ctx) is not None:
+        return _row_item(value, name, alias, sqlite_alias, scope)
     if any("ColumnRef" in part for part in tree.walk(node)):
         value = replace(value, sql=f"({value.sql})", table_oid=0, attnum=0, raw="")
         item = RangeItem(name, _renamed([ScopeColumn(name, value)], alias, name, scope, 0))
@@ -303,6 +327,15 @@ def _scalar_item(node: Node, alias: dict[str, Any], scope: Scope, function: str 
     column = TypedSql(f"{_quote(sqlite_alias)}.value", value.type_oid, value.typmod, simple=True)
     item = RangeItem(name, _renamed([ScopeColumn(name, column)], alias, name, scope, 0), alias=sqlite_alias)
     return _single(f"(SELECT {value.sql} AS value) AS {_quote(sqlite_alias)}", item)
+
+
+def _row_item(value: TypedSql, name: str, alias: dict[str, Any], sqlite_alias: str, scope: Scope) -> Source:
+    """A function that gives one row is a table of one row with its fields as columns."""
+    quoted = _quote(sqlite_alias)
+    row = replace(value, sql=f"{quoted}.value", row=(), shape=row_values.shape_of(value, scope.ctx))
+    columns = [ScopeColumn(*pair) for pair in row_values.fields_of(row, scope.ctx, -1)]
+    item = RangeItem(name, _renamed(columns, alias, name, scope, 0), alias=sqlite_alias)
+    return _single(f"json_each(json_array({value.sql})) AS {quoted}", item)
 
 
 # -- joins ----------------------------------------------------------------------------------------

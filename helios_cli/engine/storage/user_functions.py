@@ -20,6 +20,7 @@ from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import casts
 from helios_cli.engine.sql.function_spec import ScalarTable
 from helios_cli.engine.sql.functions.collations import COLLATIONS
+from helios_cli.engine.storage.json_rows import Members, object_of, rows_of
 
 _PREFIX: Final = "pg_enum_"
 _ARRAY_PREFIX: Final = "pg_enum_array_"
@@ -96,9 +97,10 @@ class UserFunctions:
 
     def row_in(self, shape: str, text: Any) -> str | None:
         """A row, or an array of rows, every field read by its own type."""
-        return None if text is None else rewritten(read_shape(shape), literal_of(text), self._leaf)
+        return None if text is None else rewritten(read_shape(shape), literal_of(text), self.leaf)
 
-    def _leaf(self, type_oid: int, typmod: int, text: str) -> str:
+    def leaf(self, type_oid: int, typmod: int, text: str) -> str:
+        """A text as its type's own text. Raises 22P02 and its kin."""
         if is_enum(type_oid):
             return str(self.enum_in(type_oid, text))
         if is_enum(type_oid - 1):
@@ -226,6 +228,12 @@ def register(connection: apsw.Connection) -> UserFunctions:
         "pg_enum_range": (functions.enum_range, 3, True),
         "pg_array_relabel": (functions.array_relabel, 3, True),
         "pg_enum_changed": (functions.labels.changed, 0, False),
+    }
+    members = Members(functions.leaf)
+    table |= {
+        "pg_json_rows": (rows_of, 3, True),
+        "pg_json_object": (object_of, 2, True),
+        "pg_json_field": (members.field, 6, True),
     }
     for name, (call, count, deterministic) in table.items():
         connection.create_scalar_function(name, call, count, deterministic=deterministic)
