@@ -33,10 +33,22 @@ START_S = 30.0
 STOP_S = 20.0
 
 
+def _own_ports() -> Iterator[int]:
+    """Ports of this test process alone, in a random order: another one must not take the port of a node that is down.
+
+    They lie below the range that outgoing connections take theirs from.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ports = range(12_000 + worker, 32_000, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+    return iter(random.sample(ports, len(ports)))
+
+
+_ports = _own_ports()
+
+
 def free_port() -> int:
-    """A port nobody listens on, below the range that outgoing connections take theirs from."""
-    while True:
-        port = random.randrange(12_000, 32_000)
+    """A port nobody listens on, and that was not given before."""
+    for port in _ports:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -44,6 +56,7 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
+    pytest.fail("there is no free port left")
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 10.0) -> None:
