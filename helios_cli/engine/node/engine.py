@@ -210,6 +210,8 @@ class Engine:
         self.catalog = self._catalog(self._current_reader, DEFAULT_PATH)
         self.plans.clear()
         self._views.clear()
+        for session in tuple(self.sessions.values()):
+            session.roles_changed()
 
     # What stands in the way of a write ---------------------------------------------------------------------------
 

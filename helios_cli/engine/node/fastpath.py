@@ -103,7 +103,7 @@ def answer_of(frontend: Frontend, plan: Plan, result_formats: tuple[int, ...]) -
     if answer is _KEY:
         answer = None
         kind_fits = plan.kind is Kind.READ or (plan.kind is Kind.WRITE and plan.groupable and not plan.locks_rows)
-        plain = not plan.notices and plan.action is None and not plan.literal_in
+        plain = not plan.notices and not plan.guarded and plan.action is None and not plan.literal_in
         if kind_fits and plain and frontend.engine.is_inline(plan):
             answer = Answer(plan, messages.formats_for(result_formats, len(plan.columns or ())))
         plan.cache[key] = answer
@@ -225,7 +225,7 @@ def _shortcut_for(frontend: Frontend, data: bytes, start: int, end: int, at: int
     answer = None
     if type(plan.action) not in _CONTROLS:
         answer = answer_of(frontend, plan, result_formats) if session.is_current(prepared) else None
-        if answer is None:
+        if answer is None or (session.restricted and not session.may_run(plan)):
             return None
     if len(params) != len(plan.param_types):
         return None
@@ -271,6 +271,8 @@ def query(frontend: Frontend, plan: Plan, literals: Sequence[Any]) -> bool:
         return _control(frontend, plan, b"")
     answer = answer_of(frontend, plan, ()) if frontend.session.private is None else None
     if answer is None or not plan.cache[INLINE] or (answer.zoned and frontend.session.times.zone is not UTC):
+        return False
+    if frontend.session.restricted and not frontend.session.may_run(plan):
         return False
     binds = literals
     if plan.session_values:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from helios_cli.engine.errors import HeliosError, NotServing, TooManyConnections
-from helios_cli.engine.node import claims
+from helios_cli.engine.node import claims, identity
 from helios_cli.engine.node.forward_link import ForwardLink, detach
 from helios_cli.engine.node.frontend import Frontend
 from helios_cli.engine.node.peer_link import HANDSHAKE_S, PeerLink, PeerRefused
@@ -131,6 +131,11 @@ class SessionServer:
             )
         engine.roles.check_database(wanted.user, wanted.database)
         pid, key = engine.next_pid(), os.urandom(4)
+        try:
+            proved = engine.roles.scram_required()
+            identity.check_login(engine, wanted.user, proved=proved)
+        except HeliosError as error:
+            raise _refused(error) from None
         link.send(Kind.SESSION_OPEN, SessionOpen(pid, key.hex()).to_body(), compress=False)
         transport = detach(link)
 
@@ -146,6 +151,7 @@ class SessionServer:
         session.client_address = (wanted.client, wanted.client_port)
         session.forwarded = Forwarded(session)
         session.report_lsn = session.unusual = True
+        identity.log_in(session, proved=proved, limited=False)
         engine.sessions[pid] = session
         self._served[frontend] = None
         transport.set_protocol(frontend)

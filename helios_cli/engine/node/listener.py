@@ -14,6 +14,7 @@ import ssl
 from typing import Any, Final
 
 from helios_cli.engine.errors import FeatureNotSupported, HeliosError, NotServing, ProtocolViolation, TooManyConnections
+from helios_cli.engine.node import identity
 from helios_cli.engine.node.engine import Engine
 from helios_cli.engine.node.frontend import Frontend
 from helios_cli.engine.node.session import Session
@@ -210,6 +211,7 @@ class Connection(asyncio.Protocol):
         session = frontend.session
         session.client_address = _address(self.transport.get_extra_info("peername"))
         session.server_address = _address(self.transport.get_extra_info("sockname"))
+        identity.log_in(session, proved=self._scram is not None)
         session.out.append(backend.AUTH_OK)
         self._apply_parameters(session)
         engine.sessions[pid] = session

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.errors import ReadOnlyError, SqlError
-from helios_cli.engine.node import utility
+from helios_cli.engine.node import identity, utility
 from helios_cli.engine.node.channels import Notification
 from helios_cli.engine.node.copy_in import CopyReceiver
 from helios_cli.engine.node.portal import Portal
 from helios_cli.engine.node.steps import StepsResult
 from helios_cli.engine.sql import actions
+from helios_cli.engine.sql.authority import CHECKPOINT
 from helios_cli.engine.sql.plan import Kind
 from helios_cli.engine.storage.access import bind_count
 from helios_cli.engine.wire import backend
@@ -55,6 +56,9 @@ def vacuum(session: Session, action: actions.Vacuum, portal: Portal, _rows_max: 
 
 def checkpoint(session: Session, _action: actions.Checkpoint, portal: Portal, _rows_max: int) -> bool:
     """CHECKPOINT: bring the database file up to date now."""
+    if session.restricted and CHECKPOINT not in identity.rightful(session).roles:
+        message = "must be superuser or have privileges of pg_checkpoint to do CHECKPOINT"
+        raise SqlError(message, sqlstate="42501")
 
     def done(error: BaseException | None) -> None:
         if error is not None:
@@ -71,6 +75,8 @@ def alter_system(session: Session, action: actions.AlterSystem, portal: Portal, 
     """ALTER SYSTEM SET: written to heliosdb.auto.conf."""
     if session.transaction is not None and session.transaction.explicit:
         raise SqlError("ALTER SYSTEM cannot run inside a transaction block", sqlstate="25001")
+    if session.restricted:
+        raise SqlError(f'permission denied to set parameter "{action.name}"', sqlstate="42501")
     session.engine.alter_system(action.name, action.value)
     return utility.complete(session, portal)
 

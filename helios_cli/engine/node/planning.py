@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.sql.authority import Acting
 from helios_cli.engine.sql.plan_cache import PlanCache, Planned
 from helios_cli.engine.sql.planner import too_deep
 from helios_cli.engine.sql.rows import Rows
@@ -60,7 +61,7 @@ def plan_apart(frontend: Frontend, sql: str, oids: tuple[int, ...] | None, again
         if found is not None:
             session.planned_apart = PlannedApart(sql, oids, view.catalog.version, found)
             return False
-    search_path = session.search_path
+    search_path, acting = session.search_path, session.acting
 
     def done(result: PlannedApart) -> None:
         if session.closed:
@@ -74,17 +75,20 @@ def plan_apart(frontend: Frontend, sql: str, oids: tuple[int, ...] | None, again
         done(PlannedApart(sql, oids, -1, (), session.runner.translate(error)))
 
     frontend.wait()
-    session.engine.read_workers.run(lambda: _plan(session.engine, sql, oids, search_path), done, failed)
+    session.engine.read_workers.run(lambda: _plan(session.engine, sql, oids, search_path, acting), done, failed)
     return True
 
 
-def _plan(engine: Engine, sql: str, oids: tuple[int, ...] | None, search_path: tuple[str, ...]) -> PlannedApart:
+def _plan(
+    engine: Engine, sql: str, oids: tuple[int, ...] | None, search_path: tuple[str, ...], acting: Acting
+) -> PlannedApart:
     """On a worker thread, with nothing that the loop uses."""
     database = engine.database
     connection = database.borrow()
     try:
         database.pin(connection)
         catalog = SqliteCatalog(connection, search_path=search_path, system_relations=PLANNER_RELATIONS)
+        catalog.acting = acting
         cache = PlanCache(engine.planner)
         result = PlannedApart(sql, oids, catalog.version, (), cache=cache)
         try:

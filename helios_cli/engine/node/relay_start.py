@@ -123,6 +123,9 @@ class Start:
                     session.put_variable(name, self.values.get(name))
 
 
+_AUTHORIZATION: Final = "session_authorization"
+
+
 def _values_at_begin(session: Session) -> Values:
     values = dict(session.variables)
     for name, before, _local in reversed(session.undo):
@@ -142,8 +145,10 @@ def _carried(values: Mapping[str, str]) -> Values:
 
 
 def _changes(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
-    for name in sorted(old.keys() | new.keys()):
-        if old.get(name) != new.get(name):
+    # A role is set after the authorization of the session, which would undo it.
+    for name in sorted(old.keys() | new.keys(), key=lambda name: (name == "role", name)):
+        undone = name == "role" and name in new and old.get(_AUTHORIZATION) != new.get(_AUTHORIZATION)
+        if old.get(name) != new.get(name) or undone:
             yield _setting(name, new.get(name))
 
 

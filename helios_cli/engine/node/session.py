@@ -17,7 +17,8 @@ from helios_cli.engine.node.runner import read_only_error
 from helios_cli.engine.node.session_plans import SessionPlans
 from helios_cli.engine.node.session_values import session_value
 from helios_cli.engine.node.transaction import Transaction
-from helios_cli.engine.sql.plan import Kind, Plan
+from helios_cli.engine.sql.actions import LockTable
+from helios_cli.engine.sql.plan import Kind, Plan, Warned
 from helios_cli.engine.wire import backend
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Session(SessionPlans):
             raise lost
         if portal.done:
             return portal.run_again()
+        if (self.restricted or plan.guarded) and not isinstance(plan.action, LockTable):
+            self.check_rights(plan)
         portal.rows_max = rows_max
         if portal.rows is not None:
             portal.sent_before = portal.sent
@@ -47,7 +50,10 @@ class Session(SessionPlans):
         if not portal.noticed:
             portal.noticed = True
             for notice in plan.notices:
-                self.out.append(backend.notice_response(SqlError(notice, sqlstate=notice_state(notice))))
+                state, severity = notice_state(notice), "NOTICE"
+                if isinstance(notice, Warned):
+                    state, severity = notice.sqlstate, "WARNING"
+                self.out.append(backend.notice_response(SqlError(notice, sqlstate=state), severity=severity))
         portal.sent_before = portal.sent
         kind = plan.kind
         if kind is Kind.READ:
@@ -337,4 +343,5 @@ class Session(SessionPlans):
             self.end_transaction_state()
         runner.drop_token()
         self.engine.sequences.forget_session(self.pid)
+        self.engine.sequences.guards.pop(self.pid, None)
         self.drop_temporary()

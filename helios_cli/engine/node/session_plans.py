@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import apsw
 
 from helios_cli.engine.errors import SqlError
+from helios_cli.engine.node import identity
 from helios_cli.engine.node.engine import SchemaView
 from helios_cli.engine.node.planning import SHALLOW_MAX, with_room_to_nest
 from helios_cli.engine.node.portal import Prepared, aborted
@@ -18,7 +19,11 @@ from helios_cli.engine.sql.plan_cache import Planned
 from helios_cli.engine.storage.catalog import DEFAULT_PATH
 
 if TYPE_CHECKING:
-    pass
+    from helios_cli.engine.node.session import Session
+
+
+RIGHTS: Final = "rights"
+"""Key in a plan's cache, with a role: that role may run it."""
 
 
 class SessionPlans(SessionState):
@@ -69,6 +74,7 @@ class SessionPlans(SessionState):
 
     def _planned(self, sql: str, oids: tuple[int, ...] | None = None) -> Planned:
         view = self.schema_view()
+        view.catalog.acting = self.acting
         apart, self.planned_apart = self.planned_apart, None
         try:
             if apart is not None and (apart.sql, apart.oids) == (sql, oids):
@@ -85,6 +91,21 @@ class SessionPlans(SessionState):
             if self.transaction is not None and self.transaction.failed and error.sqlstate != "42601":
                 raise self.transaction.lost or aborted() from None
             raise
+
+    def check_rights(self, plan: Plan) -> None:
+        """Raise SqlError 42501 unless the session may run a statement. Asked once for each plan and role."""
+        key = (RIGHTS, self.acting.oid)
+        if plan.rights and key not in plan.cache:
+            identity.rightful(cast("Session", self)).check(plan.rights)
+            plan.cache[key] = True
+
+    def may_run(self, plan: Plan) -> bool:
+        """Whether :meth:`check_rights` lets a statement pass."""
+        try:
+            self.check_rights(plan)
+        except SqlError:
+            return False
+        return True
 
     def prepare(self, name: str, sql: str, oids: tuple[int, ...]) -> Prepared:
         """Plan a statement to be run later, maybe often. Raises SqlError."""
@@ -145,6 +166,18 @@ class SessionPlans(SessionState):
         transaction = self.transaction
         if transaction is not None and transaction.connection is not None:
             transaction.schema = self.engine.view_of(transaction.connection, self.search_path)
+            identity.refresh(cast("Session", self))
+
+    def roles_changed(self) -> None:
+        """The committed schema is another one, and with it maybe the roles and what they may do."""
+        if self.transaction is None or self.transaction.schema is None:
+            identity.refresh(cast("Session", self), self.engine.catalog.privileges)
+
+    def forget_ddl_plans(self) -> None:
+        """Statements that change the schema are planned for the role that they run as."""
+        for prepared in self.statements.values():
+            if prepared.plan.kind is Kind.DDL:
+                prepared.plan.catalog_version = PLAN_UNDONE
 
     def forget_undone_plans(self) -> None:
         """DDL was rolled back or temporary tables are gone: the same version may be given to another schema."""

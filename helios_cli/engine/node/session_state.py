@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 import apsw
 
 from helios_cli.engine.errors import HeliosError, QueryCanceled, SqlError
-from helios_cli.engine.node import consistency, utility
+from helios_cli.engine.node import consistency, identity, utility
 from helios_cli.engine.node.copy_in import TakesBytes
 from helios_cli.engine.node.engine import Engine, SchemaView
 from helios_cli.engine.node.portal import Portal, Prepared, Sink
@@ -17,6 +17,7 @@ from helios_cli.engine.node.runner import Runner
 from helios_cli.engine.node.timezone import check_timezone, time_context
 from helios_cli.engine.node.transaction import Transaction
 from helios_cli.engine.node.writer import TokenRequest
+from helios_cli.engine.sql.authority import EVERYTHING
 from helios_cli.engine.sql.variables import BY_NAME, canonical, find, parse_duration_ms, parse_search_path
 from helios_cli.engine.storage.catalog import DEFAULT_PATH
 from helios_cli.engine.types import Lsn, Token, WriteId
@@ -99,6 +100,13 @@ class SessionState:
         self.forwarded: Forwarded | None = None
         """It belongs to a client of a standby; None for a client of this node."""
         self.closed = False
+        self.acting = EVERYTHING
+        """As whom its statements run; see :mod:`.identity`."""
+        self.restricted = False
+        """It may not do everything: each statement is checked before it runs."""
+        self.session_name = user
+        self.all_rights = True
+        """It came in where nobody has to prove anything, under a name that is no role's."""
         self._usually_unusual = engine.settings.synchronous_commit != "on"
         self.unusual = self._usually_unusual or bool(engine.settings.statement_timeout or engine.settings.lock_timeout)
         """It has set something that autocommit writes must look at."""
@@ -154,6 +162,8 @@ class SessionState:
         checked = None if value is None else variable.check(variable.name, value)
         if folded == "timezone" and checked is not None:
             checked = check_timezone(checked)
+        elif folded in identity.NAMES:
+            checked = identity.checked(cast("Session", self), folded, checked)
         if self.transaction is not None:
             self.undo.append((folded, self.variables.get(folded), local))
         elif local:
@@ -195,6 +205,8 @@ class SessionState:
             self.times = time_context(current)
         elif folded == "search_path":
             self.search_path = parse_search_path(current)
+        elif folded in identity.NAMES:
+            identity.refresh(cast("Session", self))
         elif folded == "application_name":
             self.application_name = current
         elif folded.startswith("helios."):

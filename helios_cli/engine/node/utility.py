@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
-from helios_cli.engine.node import claims, consistency, cursors, maintenance, prepared
+from helios_cli.engine.node import claims, consistency, cursors, identity, maintenance, prepared
 from helios_cli.engine.replication import relations
 from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.plan import Column, Plan
@@ -229,7 +229,9 @@ def computed_variable(session: Session, folded: str) -> str | None:
             return session.show("default_transaction_read_only")
         return "on" if transaction.read_only else "off"
     if folded == "session_authorization":
-        return session.user
+        return session.session_name
+    if folded == "is_superuser":
+        return "on" if session.acting.unrestricted else "off"
     if folded == "helios.lsn":
         return str(consistency.seen(session))
     return None
@@ -246,9 +248,14 @@ def _set(session: Session, action: actions.SetVariable, portal: Portal, _rows_ma
 
 
 def _reset(session: Session, action: actions.ResetVariable, portal: Portal, _rows_max: int) -> bool:
-    for name in [action.name] if action.name is not None else list(session.variables):
+    for name in [action.name] if action.name is not None else _resettable(session):
         session.set_variable(name, None)
     return complete(session, portal)
+
+
+def _resettable(session: Session) -> list[str]:
+    """What RESET ALL goes back to the default of: not as whom statements run."""
+    return [name for name in session.variables if name not in identity.NAMES]
 
 
 def _show(session: Session, action: actions.Show, portal: Portal, _rows_max: int) -> bool:
@@ -300,6 +307,8 @@ def _nothing(session: Session, _action: Any, portal: Portal, _rows_max: int) -> 
 
 def _lock_table(session: Session, action: actions.LockTable, portal: Portal, rows_max: int) -> bool:
     transaction = _needs_block(session, "LOCK TABLE")
+    if session.restricted:
+        session.check_rights(portal.plan)
     if transaction.writing or transaction.read_only or action.mode in ("ACCESS SHARE", "ROW SHARE"):
         return complete(session, portal)
     if action.nowait and session.engine.queue.holder is not None:

@@ -14,6 +14,7 @@ from helios_cli.engine.sql.function_spec import FunctionRegistry
 from helios_cli.engine.sql.oids import BYTEA, FLOAT4, FLOAT8, INT4, INT8, NUMERIC, TEXT, UNKNOWN
 from helios_cli.engine.sql.plan import SqliteValue
 from helios_cli.engine.sql.relation import CatalogReader
+from helios_cli.engine.sql.rights import Rights
 from helios_cli.engine.sql.rows import Fold, RowsReader
 from helios_cli.engine.sql.shape import INT4 as CLASS_INT4
 from helios_cli.engine.sql.shape import INT8 as CLASS_INT8
@@ -72,6 +73,8 @@ class Context:
     volatile: bool = False
     writes: bool = False
     locks_rows: bool = False
+    rights: Rights = field(default_factory=Rights)
+    """What the statement needs to be allowed to do."""
     session: list[str] = field(default_factory=list)
     aliases: set[str] = field(default_factory=set)
     """Lower-case SQLite aliases in use; SQLite's names ignore case, PostgreSQL's do not."""

@@ -156,6 +156,7 @@ def copy_columns(fields: dict[str, Any], scope: Scope) -> tuple[Relation, list[C
     for position, column in enumerate(columns):
         if column in columns[:position]:
             raise SqlError(f'column "{column.name}" specified more than once', sqlstate="42701")
+    scope.ctx.rights.inserts(relation.oid, (column.attnum for column in columns))
     return relation, columns
 
 

@@ -12,10 +12,13 @@ from helios_cli.engine.sql.ddl_comment import comment, create_schema, set_schema
 from helios_cli.engine.sql.ddl_create import create_table
 from helios_cli.engine.sql.ddl_drop import drop
 from helios_cli.engine.sql.ddl_function import create_function
+from helios_cli.engine.sql.ddl_grant import alter_default_privileges, grant
 from helios_cli.engine.sql.ddl_index import create_index, reindex
 from helios_cli.engine.sql.ddl_model import DdlCatalog
+from helios_cli.engine.sql.ddl_owned import drop_owned, own_schema, reassign_owned
+from helios_cli.engine.sql.ddl_ownership import check
 from helios_cli.engine.sql.ddl_rename import rename
-from helios_cli.engine.sql.ddl_roles import alter_role, create_role, drop_role, grant, grant_role
+from helios_cli.engine.sql.ddl_roles import alter_role, create_role, drop_role, grant_role
 from helios_cli.engine.sql.ddl_schema import SYSTEM_SCHEMA
 from helios_cli.engine.sql.ddl_sequence import alter_sequence, create_sequence
 from helios_cli.engine.sql.ddl_types import alter_enum, create_composite, create_enum, own_type
@@ -36,6 +39,8 @@ def alter_owner(builder: Builder, fields: dict[str, Any]) -> Plan:
     """
     if fields["objectType"] in ("OBJECT_TYPE", "OBJECT_DOMAIN"):
         return own_type(builder, fields)
+    if fields["objectType"] == "OBJECT_SCHEMA":
+        return own_schema(builder, fields)
     raise unsupported("ALTER ... OWNER TO for this kind of object")
 
 
@@ -57,13 +62,16 @@ _HANDLERS: Final[dict[str, Handler]] = {
     "CreateEnumStmt": create_enum,
     "AlterEnumStmt": alter_enum,
     "CompositeTypeStmt": create_composite,
-    "AlterOwnerStmt": alter_owner,
     "CreateRoleStmt": create_role,
     "AlterRoleStmt": alter_role,
     "DropRoleStmt": drop_role,
     "GrantRoleStmt": grant_role,
     "GrantStmt": grant,
     "CreateFunctionStmt": create_function,
+    "AlterDefaultPrivilegesStmt": alter_default_privileges,
+    "AlterOwnerStmt": alter_owner,
+    "ReassignOwnedStmt": reassign_owned,
+    "DropOwnedStmt": drop_owned,
 }
 
 _REFUSED: Final = {
@@ -89,10 +97,7 @@ _REFUSED: Final = {
     "CreateEventTrigStmt": ("CREATE EVENT TRIGGER", None),
     "CreateCastStmt": ("CREATE CAST", None),
     "CreateAmStmt": ("CREATE ACCESS METHOD", None),
-    "AlterDefaultPrivilegesStmt": ("ALTER DEFAULT PRIVILEGES", "Grant on each object."),
     "RefreshMatViewStmt": ("REFRESH MATERIALIZED VIEW", "Use a view."),
-    "ReassignOwnedStmt": ("REASSIGN OWNED", "Use ALTER ... OWNER TO."),
-    "DropOwnedStmt": ("DROP OWNED", "Drop the objects one by one."),
     "SecLabelStmt": ("SECURITY LABEL", None),
 }
 """Statements that PostgreSQL has and this engine does not: what they are called, and what to do instead."""
@@ -115,7 +120,9 @@ def plan_ddl(stmt: Node, catalog: DdlCatalog, functions: FunctionRegistry, *, so
         what, hint = _REFUSED.get(kind, (kind, None))
         raise unsupported(what, hint)
     pin_types(stmt, catalog)
-    return handler(Builder(catalog, functions, source), stmt[kind])
+    builder = Builder(catalog, functions, source)
+    check(builder, kind, stmt[kind])
+    return handler(builder, stmt[kind])
 
 
 __all__ = ["STATEMENTS", "SYSTEM_SCHEMA", "plan_ddl"]

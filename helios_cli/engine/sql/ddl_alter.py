@@ -19,12 +19,13 @@ from helios_cli.engine.sql.ddl_alter_columns import (
     set_identity,
     set_not_null,
 )
-from helios_cli.engine.sql.ddl_build import Builder, role_name, unsupported
+from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_checks import user_check_name
 from helios_cli.engine.sql.ddl_constraints import add_constraint
 from helios_cli.engine.sql.ddl_create import check_storage
 from helios_cli.engine.sql.ddl_index import drop_index_steps
 from helios_cli.engine.sql.ddl_model import ConstraintDef
+from helios_cli.engine.sql.ddl_ownership import give_away
 from helios_cli.engine.sql.ddl_rebuild import rebuild_table
 from helios_cli.engine.sql.ddl_render import check_clause, constraint_row, delete, index_rows, qualified, update
 from helios_cli.engine.sql.plan import Plan
@@ -82,7 +83,7 @@ def _alter_other(builder: Builder, fields: dict[str, Any], commands: list[dict[s
     )
     for command in commands:
         if command["subtype"] == "AT_ChangeOwner" and relation is not None:
-            _record_owner(builder, relation.oid, command, relation.oid >= 0x8000_0000)
+            _record_owner(builder, relation.oid, command)
         elif command["subtype"] not in ("AT_SetRelOptions", *_NO_EFFECT):
             raise unsupported(f"{tag} {_shown(command['subtype'])}")
     return builder.finish(tag)
@@ -231,16 +232,13 @@ def _alter_constraint(alteration: Alteration, fields: dict[str, Any]) -> None:
 
 
 def _change_owner(alteration: Alteration, fields: dict[str, Any]) -> None:
-    _record_owner(alteration.builder, alteration.table.oid, fields, alteration.table.temp)
+    _record_owner(alteration.builder, alteration.table.oid, fields)
 
 
-def _record_owner(builder: Builder, oid: int, fields: dict[str, Any], temp: bool) -> None:
-    name = role_name(fields["newowner"])
-    role = builder.catalog.role(name)
-    if role is None and name != "current_user":
-        raise builder.error("42704", f'role "{name}" does not exist')
-    if role is not None:
-        builder.add(update(temp, "helios_relation", {"relowner": role.oid}, oid=oid))
+def _record_owner(builder: Builder, oid: int, fields: dict[str, Any]) -> None:
+    relation = builder.catalog.relation_by_oid(oid)
+    assert relation is not None
+    give_away(builder, relation, builder.role_oid(fields["newowner"]))
 
 
 def _set_options(_alteration: Alteration, fields: dict[str, Any]) -> None:

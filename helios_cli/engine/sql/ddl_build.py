@@ -11,11 +11,14 @@ from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.ddl_deparse import parse_expression
 from helios_cli.engine.sql.ddl_model import DdlCatalog, TableDef
+from helios_cli.engine.sql.ddl_ownership import owner_steps
 from helios_cli.engine.sql.ddl_render import create_index_sql, create_table_sql, database_of
 from helios_cli.engine.sql.ddl_schema import TEMP_SCHEMA
 from helios_cli.engine.sql.function_spec import FunctionRegistry
 from helios_cli.engine.sql.plan import Kind, Plan
+from helios_cli.engine.sql.privileges import Acl
 from helios_cli.engine.sql.relation import ColumnInfo, Relation
+from helios_cli.engine.sql.rights import Rightful
 from helios_cli.engine.sql.stored import translate_for_column
 from helios_cli.engine.sql.translators import MODULES as _TRANSLATORS
 
@@ -47,6 +50,9 @@ class Builder:
     fk_off: bool = False
     temp: bool = False
     """Objects made by the statement are temporary."""
+    acls: dict[tuple[int, int, int], Acl] = field(default_factory=dict)
+    """Rights that the statement has changed so far, by (class, object, column)."""
+    _first_oid: dict[bool, int] = field(default_factory=dict)
     _next_oid: dict[bool, int] = field(default_factory=dict)
     _taken: set[tuple[str, str]] = field(default_factory=set)
     _taken_sqlite: set[str] = field(default_factory=set)
@@ -58,6 +64,7 @@ class Builder:
         """A new OID."""
         temp = self.temp if temp is None else temp
         number = self._next_oid.get(temp) or self.catalog.next_oid(temp)
+        self._first_oid.setdefault(temp, number)
         self._next_oid[temp] = number + 1
         return number
 
@@ -80,6 +87,7 @@ class Builder:
         steps = list(self.steps)
         if steps:
             for temp, number in sorted(self._next_oid.items()):
+                steps += owner_steps(self, temp, self._first_oid[temp], number)
                 steps.append(f"UPDATE {database_of(temp)}.helios_meta SET value = {number} WHERE key = 'next_oid'")
             for temp in sorted(self._touched or {self.temp}):
                 steps.append(
@@ -101,6 +109,29 @@ class Builder:
     def context(self) -> Context:
         """A context for resolving types of this statement."""
         return Context(catalog=self.catalog, functions=self.functions, source=self.source, parameters_allowed=False)
+
+    def rightful(self) -> Rightful:
+        """What the role may do as which the statement is planned."""
+        acting = self.catalog.acting
+        return Rightful(self.catalog.privileges, acting.oid, unrestricted=acting.unrestricted)
+
+    def role_oid(self, spec: dict[str, Any]) -> int:
+        """The role that a RoleSpec names.
+
+        Raises:
+            SqlError: 42704.
+        """
+        acting = self.catalog.acting
+        kind = spec.get("RoleSpec", spec).get("roletype", "ROLESPEC_CSTRING")
+        if kind in ("ROLESPEC_CURRENT_USER", "ROLESPEC_CURRENT_ROLE"):
+            return acting.oid
+        if kind == "ROLESPEC_SESSION_USER":
+            return acting.session_oid
+        name = role_name(spec)
+        role = self.catalog.role(name)
+        if role is None:
+            raise self.error("42704", f'role "{name}" does not exist')
+        return role.oid
 
     def error(self, sqlstate: str, message: str, at: int = -1, **more: Any) -> SqlError:
         """An error that points at a byte offset of the statement."""

@@ -133,10 +133,8 @@ def create_schema(builder: Builder, fields: dict[str, Any]) -> Plan:
             builder.notices.append(f'schema "{name}" already exists, skipping')
             return builder.finish("CREATE SCHEMA")
         raise builder.error("42P06", f'schema "{name}" already exists')
-    role = builder.catalog.role(role_name(owner)) if owner else None
-    builder.add(
-        insert(False, "helios_namespace", oid=builder.oid(False), nspname=name, nspowner=role.oid if role else 10)
-    )
+    role = builder.role_oid(owner) if owner else builder.catalog.acting.oid
+    builder.add(insert(False, "helios_namespace", oid=builder.oid(False), nspname=name, nspowner=role))
     return builder.finish("CREATE SCHEMA")
 
 

@@ -223,7 +223,7 @@ def _forget(temp: bool, oid: int) -> list[str]:
         delete(temp, "helios_description", objoid=oid),
     ]
     if not temp:
-        steps.append(delete(False, "helios_acl", objid=oid))
+        steps.append(delete(False, "helios_privilege", objid=oid))
     return steps
 
 

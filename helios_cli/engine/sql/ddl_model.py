@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from helios_cli.engine.sql.authority import Acting
 from helios_cli.engine.sql.relation import CatalogReader, Relation, UserType
+from helios_cli.engine.sql.rights import Facts
 
 
 @dataclass(slots=True)
@@ -161,6 +163,13 @@ class RoleDef:
 
 class DdlCatalog(CatalogReader, Protocol):
     """What planning a DDL statement needs to know beyond names and columns."""
+
+    acting: Acting
+    """As whom the statement is planned."""
+
+    @property
+    def privileges(self) -> Facts:
+        """Roles, owners and rights."""
 
     search_path: tuple[str, ...]
     """Schemas in order, ``pg_catalog`` left out when it is implied."""

@@ -1,4 +1,4 @@
-"""Roles: CREATE, ALTER and DROP of roles and users, membership, and privileges.
+"""Roles: CREATE, ALTER and DROP of roles and users, and membership.
 
 A password never enters SQL text: the plan's action carries it to the node, which binds the SCRAM verifier
 as the only parameter (``?1``) of the steps that have one.
@@ -9,16 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from helios_cli.engine.sql.ddl_build import Builder, list_names, range_var_of, role_name, unsupported
+from helios_cli.engine.sql.authority import DATABASE_OWNER, PREDEFINED, valid_until
+from helios_cli.engine.sql.ddl_build import Builder, role_name, unsupported
 from helios_cli.engine.sql.ddl_model import RoleDef
-from helios_cli.engine.sql.ddl_render import delete
+from helios_cli.engine.sql.ddl_render import delete, update
 from helios_cli.engine.sql.ddl_schema import BOOTSTRAP_ROLE_OID
-from helios_cli.engine.sql.plan import Plan
+from helios_cli.engine.sql.plan import Plan, Warned
+from helios_cli.engine.sql.privileges import PG_CLASS, PG_DATABASE, PG_NAMESPACE
+from helios_cli.engine.sql.rights import KIND_WORDS
 from helios_cli.engine.sql.sqltext import constant
-
-PG_CLASS_OID: Final = 1259
-PG_NAMESPACE_OID: Final = 2615
-PG_DATABASE_OID: Final = 1262
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +33,6 @@ _FLAGS: Final = {
     "canlogin": "rolcanlogin", "isreplication": "rolreplication", "bypassrls": "rolbypassrls",
 }  # fmt: skip
 _MEMBERSHIP: Final = {"addroleto", "rolemembers", "adminmembers"}
-_ALL_TABLE: Final = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
-_ALL_PRIVILEGES: Final = {
-    "OBJECT_TABLE": _ALL_TABLE, "OBJECT_SEQUENCE": ("USAGE", "SELECT", "UPDATE"),
-    "OBJECT_SCHEMA": ("USAGE", "CREATE"), "OBJECT_DATABASE": ("CREATE", "CONNECT", "TEMPORARY"),
-}  # fmt: skip
 
 
 def _text(name: str) -> str:
@@ -50,18 +44,18 @@ def create_role(builder: Builder, fields: dict[str, Any]) -> Plan:
     """Plan CREATE ROLE, USER or GROUP.
 
     Raises:
-        SqlError: 42710 the role exists, 42939 a reserved name.
+        SqlError: 42710 the role exists, 42939 a reserved name, 42501 not the role's to do.
     """
     name = fields["role"]
-    if name in ("public", "none") or name.startswith("pg_"):
-        raise builder.error(
-            "42939", f'role name "{name}" is reserved', detail='Role names starting with "pg_" are reserved.'
-        )
-    if builder.catalog.role(name) is not None:
-        raise builder.error("42710", f'role "{name}" already exists')
     changes, password = _read_options(builder, fields.get("options", []))
     if fields.get("stmt_type") == "ROLESTMT_USER":
         changes.setdefault("rolcanlogin", 1)
+    _check_may_create(builder, changes)
+    if name in ("public", "none") or name.startswith("pg_"):
+        detail = 'Role names starting with "pg_" are reserved.' if name.startswith("pg_") else None
+        raise builder.error("42939", f'role name "{name}" is reserved', detail=detail)
+    if builder.catalog.role(name) is not None:
+        raise builder.error("42710", f'role "{name}" already exists')
     oid = builder.oid(False)
     columns = ", ".join(["oid", "rolname", *changes])
     values = ", ".join([str(oid), _text(name), *(constant(value) for value in changes.values())])
@@ -72,21 +66,66 @@ def create_role(builder: Builder, fields: dict[str, Any]) -> Plan:
     return _finish(builder, "CREATE ROLE", name, oid, password)
 
 
+_ONLY_SUPERUSERS: Final = {"rolsuper": "superusers", "rolreplication": "replication users",
+                           "rolbypassrls": "bypassrls users"}  # fmt: skip
+"""Attributes that only superusers give."""
+
+
+def _check_may_create(builder: Builder, changes: dict[str, object]) -> None:
+    if builder.catalog.acting.unrestricted:
+        return
+    for column, who in _ONLY_SUPERUSERS.items():
+        if changes.get(column):
+            raise builder.error("42501", f"must be superuser to create {who}")
+    if not _makes_roles(builder):
+        raise builder.error("42501", "permission denied to create role")
+
+
+def _makes_roles(builder: Builder) -> bool:
+    facts = builder.catalog.privileges.authority().by_oid.get(builder.catalog.acting.oid)
+    return builder.catalog.acting.unrestricted or (facts is not None and facts.create_role)
+
+
 def alter_role(builder: Builder, fields: dict[str, Any]) -> Plan:
-    """Plan ALTER ROLE or USER.
+    """Plan ALTER ROLE or USER, and ALTER GROUP ... ADD or DROP USER.
 
     Raises:
-        SqlError: 42704 no such role.
+        SqlError: 42704 no such role, 42501 not the role's to do.
     """
-    role = find_role(builder, role_name(fields["role"]))
+    oid = builder.role_oid(fields["role"])
+    name = builder.catalog.privileges.authority().name(oid)
+    if oid in PREDEFINED and _named(fields.get("options", [])) - _MEMBERSHIP:
+        raise builder.error("42939", f'role name "{name}" is reserved')
     changes, password = _read_options(builder, fields.get("options", []))
+    _check_may_alter(builder, oid, changes, _named(fields.get("options", [])))
     for node in fields.get("options", []):
         if node["DefElem"]["defname"] in _MEMBERSHIP:
-            _add_members(builder, node["DefElem"], role.oid)
+            _add_members(builder, node["DefElem"], oid, adding=fields.get("action", 1) >= 0)
     if changes:
-        sets = ", ".join(f"{name} = {constant(value)}" for name, value in changes.items())
-        builder.add(f"UPDATE main.helios_role SET {sets} WHERE oid = {role.oid}")
-    return _finish(builder, "ALTER ROLE", role.name, role.oid, password)
+        sets = ", ".join(f"{column} = {constant(value)}" for column, value in changes.items())
+        builder.add(f"UPDATE main.helios_role SET {sets} WHERE oid = {oid}")
+    return _finish(builder, "ALTER ROLE", name, oid, password)
+
+
+def _named(options: list[dict[str, Any]]) -> set[str]:
+    return {node["DefElem"]["defname"] for node in options}
+
+
+def _check_may_alter(builder: Builder, oid: int, changes: dict[str, object], named: set[str]) -> None:
+    if builder.catalog.acting.unrestricted:
+        return
+    facts = builder.catalog.privileges.authority().by_oid[oid]
+    for column, was, what in (
+        ("rolsuper", facts.superuser, "superuser"), ("rolreplication", facts.replication, "replication"),
+    ):  # fmt: skip
+        if was or column in changes:
+            roles = f"{what} roles or change {what} attribute"
+            raise builder.error("42501", f"must be superuser to alter {roles}")
+    if "rolbypassrls" in changes:
+        raise builder.error("42501", "must be superuser to change bypassrls attribute")
+    own_password = oid == builder.catalog.acting.oid and named == {"password"}
+    if not own_password and not _makes_roles(builder):
+        raise builder.error("42501", "permission denied")
 
 
 def _finish(builder: Builder, tag: str, name: str, oid: int, password: tuple[str | None] | None) -> Plan:
@@ -112,6 +151,7 @@ def _read_options(
             changes["rolconnlimit"] = int(argument["Integer"].get("ival", 0))
         elif name == "validUntil":
             changes["rolvaliduntil"] = argument["String"]["sval"]
+            valid_until(argument["String"]["sval"])
         elif name == "password":
             password = (argument["String"]["sval"] or None,) if argument else (None,)
         elif name not in _MEMBERSHIP and name != "sysid":
@@ -119,15 +159,144 @@ def _read_options(
     return changes, password
 
 
-def _add_members(builder: Builder, fields: dict[str, Any], oid: int) -> None:
+def _add_members(builder: Builder, fields: dict[str, Any], oid: int, *, adding: bool = True) -> None:
     for spec in fields["arg"]["List"]["items"]:
-        other = find_role(builder, role_name(spec))
-        pair = (other.oid, oid) if fields["defname"] == "addroleto" else (oid, other.oid)
-        _join(builder, *pair, admin=fields["defname"] == "adminmembers")
+        other = builder.role_oid(spec)
+        role, member = (other, oid) if fields["defname"] == "addroleto" else (oid, other)
+        if adding:
+            _join(builder, role, member, admin=fields["defname"] == "adminmembers")
+        else:
+            builder.add(delete(False, "helios_auth_member", roleid=role, member=member))
 
 
-def _join(builder: Builder, role_oid: int, member_oid: int, *, admin: bool) -> None:
-    builder.add(f"INSERT OR REPLACE INTO main.helios_auth_member VALUES ({role_oid}, {member_oid}, {int(admin)})")
+def _join(builder: Builder, role: int, member: int, *, admin: bool) -> None:
+    authority = builder.catalog.privileges.authority()
+    if role == DATABASE_OWNER:
+        raise builder.error("42501", f'role "{authority.name(role)}" cannot have explicit members')
+    if member in authority.by_oid and role in authority.by_oid and member in authority.memberships_of(role):
+        names = f'"{authority.name(role)}" is a member of role "{authority.name(member)}"'
+        raise builder.error("0LP01", f"role {names}")
+    builder.add(
+        "INSERT INTO main.helios_auth_member(roleid, member, admin_option) "
+        f"VALUES ({role}, {member}, {int(admin)}) ON CONFLICT DO UPDATE SET "
+        "admin_option = max(admin_option, excluded.admin_option)"
+    )
+
+
+def drop_role(builder: Builder, fields: dict[str, Any]) -> Plan:
+    """Plan DROP ROLE, USER or GROUP.
+
+    Raises:
+        SqlError: 42704 no such role, 2BP01 it owns something, was given something or is the one that the database was
+            born with, 55006 it is in use by this session, 42501 not the role's to do.
+    """
+    acting = builder.catalog.acting
+    if not _makes_roles(builder):
+        raise builder.error("42501", "permission denied to drop role")
+    for spec in fields["roles"]:
+        if spec["RoleSpec"].get("roletype", "ROLESPEC_CSTRING") != "ROLESPEC_CSTRING":
+            raise builder.error("22023", "cannot use special role specifier in DROP ROLE")
+        name = role_name(spec)
+        role = builder.catalog.role(name)
+        if role is None:
+            if not fields.get("missing_ok"):
+                raise builder.error("42704", f'role "{name}" does not exist')
+            builder.notices.append(f'role "{name}" does not exist, skipping')
+            continue
+        if role.superuser and not acting.unrestricted:
+            raise builder.error("42501", "must be superuser to drop superusers")
+        if role.oid == BOOTSTRAP_ROLE_OID or role.oid in PREDEFINED:
+            message = f"cannot drop role {name} because it is required by the database system"
+            raise builder.error("2BP01", message)
+        if role.oid in (acting.oid, acting.session_oid):
+            which = "current" if role.oid == acting.oid else "session"
+            raise builder.error("55006", f"{which} user cannot be dropped")
+        _check_unused(builder, role)
+        builder.add(
+            delete(False, "helios_role", oid=role.oid),
+            f"DELETE FROM main.helios_auth_member WHERE roleid = {role.oid} OR member = {role.oid}",
+        )
+    return builder.finish("DROP ROLE")
+
+
+def _check_unused(builder: Builder, role: RoleDef) -> None:
+    """2BP01 with what belongs to a role, or names it, as PostgreSQL lists it."""
+    facts = builder.catalog.privileges
+    uses = [f"owner of {_object(builder, PG_NAMESPACE, oid)}" for oid in facts.owned(PG_NAMESPACE, role.oid)]
+    for oid in facts.owned(PG_CLASS, role.oid):
+        relation = builder.catalog.relation_by_oid(oid)
+        if relation is not None:
+            uses.append(f"owner of {_object(builder, PG_CLASS, oid)}")
+    for (class_oid, oid, column), acl in facts.lists_naming(role.oid):
+        owner = facts.relation_owner(oid) if class_oid == PG_CLASS else -1
+        if owner != role.oid and any(role.oid in (item.grantee, item.grantor) for item in acl):
+            prefix = f"column {_column(builder, oid, column)} of " if column else ""
+            uses.append(f"privileges for {prefix}{_object(builder, class_oid, oid)}")
+    if facts.has_defaults(role.oid):
+        uses.append(f"owner of default privileges belonging to role {role.name}")
+    if uses:
+        message = f'role "{role.name}" cannot be dropped because some objects depend on it'
+        hint = f"Run REASSIGN OWNED BY {role.name} and then DROP OWNED BY {role.name}."
+        raise builder.error("2BP01", message, detail="\n".join(uses), hint=hint)
+
+
+def _object(builder: Builder, class_oid: int, oid: int) -> str:
+    if class_oid == PG_CLASS:
+        relation = builder.catalog.relation_by_oid(oid)
+        if relation is None:
+            return f"object {oid}"
+        visible = builder.catalog.relation(None, relation.name)
+        prefix = "" if visible is not None and visible.oid == oid else f"{relation.schema}."
+        return f"{KIND_WORDS.get(relation.kind, 'table')} {prefix}{relation.name}"
+    if class_oid == PG_NAMESPACE:
+        schemas = builder.catalog.privileges.schemas()
+        return f"schema {next((name for name, found in schemas.items() if found[0] == oid), oid)}"
+    return "database heliosdb" if class_oid == PG_DATABASE else f"object {oid}"
+
+
+def _column(builder: Builder, oid: int, number: int) -> str:
+    relation = builder.catalog.relation_by_oid(oid)
+    columns = relation.columns if relation is not None else ()
+    return next((column.name for column in columns if column.attnum == number), str(number))
+
+
+def grant_role(builder: Builder, fields: dict[str, Any]) -> Plan:
+    """Plan GRANT role TO role and REVOKE role FROM role.
+
+    Raises:
+        SqlError: 42704 no such role, 42501 not the role's to give, 0LP01 it would be its own member.
+    """
+    granted = bool(fields.get("is_grant"))
+    option = bool(fields.get("admin_opt") or fields.get("opt"))
+    authority = builder.catalog.privileges.authority()
+    for privilege in fields["granted_roles"]:
+        role = find_role(builder, privilege["AccessPriv"]["priv_name"])
+        _check_may_give(builder, role)
+        for spec in fields["grantee_roles"]:
+            member = builder.role_oid(spec)
+            names = f'role "{authority.name(member)}" is {{}} a member of role "{role.name}"'
+            direct = authority.direct(member).get(role.oid)
+            if granted and direct is not None and (direct or not option):
+                builder.notices.append(names.format("already"))
+            elif granted:
+                _join(builder, role.oid, member, admin=option)
+            elif direct is None:
+                builder.notices.append(Warned(names.format("not")))
+            elif option:
+                builder.add(update(False, "helios_auth_member", {"admin_option": 0}, roleid=role.oid, member=member))
+            else:
+                builder.add(delete(False, "helios_auth_member", roleid=role.oid, member=member))
+    return builder.finish("GRANT ROLE" if granted else "REVOKE ROLE")
+
+
+def _check_may_give(builder: Builder, role: RoleDef) -> None:
+    acting = builder.catalog.acting
+    if acting.unrestricted:
+        return
+    if role.superuser:
+        raise builder.error("42501", "must be superuser to alter superusers")
+    if not _makes_roles(builder) and not builder.catalog.privileges.authority().is_admin(acting.oid, role.oid):
+        raise builder.error("42501", f'must have admin option on role "{role.name}"')
 
 
 def find_role(builder: Builder, name: str) -> RoleDef:
@@ -140,117 +309,3 @@ def find_role(builder: Builder, name: str) -> RoleDef:
     if role is None:
         raise builder.error("42704", f'role "{name}" does not exist')
     return role
-
-
-def drop_role(builder: Builder, fields: dict[str, Any]) -> Plan:
-    """Plan DROP ROLE, USER or GROUP.
-
-    Raises:
-        SqlError: 42704 no such role, 2BP01 the role the database was born with.
-    """
-    for spec in fields["roles"]:
-        name = role_name(spec)
-        role = builder.catalog.role(name)
-        if role is None:
-            if not fields.get("missing_ok"):
-                raise builder.error("42704", f'role "{name}" does not exist')
-            builder.notices.append(f'role "{name}" does not exist, skipping')
-            continue
-        if role.oid == BOOTSTRAP_ROLE_OID:
-            message = f"cannot drop role {name} because it is required by the database system"
-            raise builder.error("2BP01", message)
-        builder.add(
-            delete(False, "helios_role", oid=role.oid),
-            f"DELETE FROM main.helios_auth_member WHERE roleid = {role.oid} OR member = {role.oid}",
-            delete(False, "helios_acl", grantee=role.oid),
-            f"UPDATE main.helios_relation SET relowner = {BOOTSTRAP_ROLE_OID} WHERE relowner = {role.oid}",
-        )
-    return builder.finish("DROP ROLE")
-
-
-def grant_role(builder: Builder, fields: dict[str, Any]) -> Plan:
-    """Plan GRANT role TO role and REVOKE role FROM role."""
-    granted = bool(fields.get("is_grant"))
-    for privilege in fields["granted_roles"]:
-        role = find_role(builder, privilege["AccessPriv"]["priv_name"])
-        for spec in fields["grantee_roles"]:
-            member = find_role(builder, role_name(spec))
-            if granted:
-                _join(builder, role.oid, member.oid, admin=bool(fields.get("admin_opt") or fields.get("opt")))
-            else:
-                builder.add(delete(False, "helios_auth_member", roleid=role.oid, member=member.oid))
-    return builder.finish("GRANT ROLE" if granted else "REVOKE ROLE")
-
-
-def grant(builder: Builder, fields: dict[str, Any]) -> Plan:
-    """Plan GRANT and REVOKE of privileges on tables, sequences, schemas and the database. They are recorded, and
-    shown by the catalogs; every role may do everything until the node enforces them.
-
-    Raises:
-        SqlError: 0A000 for other kinds of objects, 42704 and 42P01 for missing names.
-    """
-    kind = fields["objtype"]
-    if kind not in _ALL_PRIVILEGES or fields.get("targtype", "ACL_TARGET_OBJECT") == "ACL_TARGET_DEFAULTS":
-        raise unsupported("GRANT on this kind of object", "Grant on tables, sequences, schemas or the database.")
-    granted = bool(fields.get("is_grant"))
-    for class_oid, object_oid, temp in _objects(builder, fields, kind):
-        for spec in fields["grantees"]:
-            name = role_name(spec)
-            grantee = 0 if name == "public" else find_role(builder, name).oid
-            for privilege in _privileges(builder, fields, kind):
-                _record(builder, (class_oid, object_oid, grantee, privilege), granted, bool(fields.get("grant_option")))
-        del temp
-    return builder.finish("GRANT" if granted else "REVOKE")
-
-
-def _record(builder: Builder, key: tuple[int, int, int, str], granted: bool, grantable: bool) -> None:
-    class_oid, object_oid, grantee, privilege = key
-    if granted:
-        builder.add(
-            f"INSERT OR REPLACE INTO main.helios_acl VALUES ({class_oid}, {object_oid}, 0, {grantee}, "
-            f"{constant(privilege)}, {int(grantable)})"
-        )
-    else:
-        builder.add(
-            delete(False, "helios_acl", classid=class_oid, objid=object_oid, grantee=grantee, privilege=privilege)
-        )
-
-
-def _privileges(builder: Builder, fields: dict[str, Any], kind: str) -> tuple[str, ...]:
-    nodes = fields.get("privileges")
-    if not nodes:
-        return _ALL_PRIVILEGES[kind]
-    names = []
-    for node in nodes:
-        privilege = node["AccessPriv"]
-        if privilege.get("cols"):
-            raise unsupported("a privilege on columns", "Grant on the whole table.")
-        name = privilege.get("priv_name", "").upper()
-        if name == "TEMP":
-            name = "TEMPORARY"
-        if name not in _ALL_PRIVILEGES[kind]:
-            raise builder.error("0LP01", f"invalid privilege type {name} for {kind.removeprefix('OBJECT_').lower()}")
-        names.append(name)
-    return tuple(names)
-
-
-def _objects(builder: Builder, fields: dict[str, Any], kind: str) -> list[tuple[int, int, bool]]:
-    found: list[tuple[int, int, bool]] = []
-    whole_schema = fields.get("targtype") == "ACL_TARGET_ALL_IN_SCHEMA"
-    for node in fields.get("objects", []):
-        if whole_schema:
-            wanted = ("S",) if kind == "OBJECT_SEQUENCE" else ("r", "v")
-            inside = builder.catalog.schema_objects(node["String"]["sval"])
-            found += [(PG_CLASS_OID, relation.oid, False) for relation in inside if relation.kind in wanted]
-        elif kind == "OBJECT_SCHEMA":
-            oid = builder.catalog.schema_oid(node["String"]["sval"])
-            if oid is None:
-                raise builder.error("3F000", f'schema "{node["String"]["sval"]}" does not exist')
-            found.append((PG_NAMESPACE_OID, oid, False))
-        elif kind == "OBJECT_DATABASE":
-            found.append((PG_DATABASE_OID, 5, False))
-        else:
-            relation = builder.find_relation(node.get("RangeVar") or range_var_of(list_names(node)))
-            assert relation is not None
-            found.append((PG_CLASS_OID, relation.oid, relation.kind == "t"))
-    return found

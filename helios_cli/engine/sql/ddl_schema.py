@@ -22,6 +22,16 @@ TEMP_SCHEMA_OID: Final = 16000
 BOOTSTRAP_ROLE_OID: Final = 10
 DATABASE_OID: Final = 5
 
+PRIVILEGE_TABLE: Final = """CREATE TABLE {db}.helios_privilege(
+  classid INTEGER NOT NULL,
+  objid INTEGER NOT NULL,
+  objsubid INTEGER NOT NULL,
+  acl TEXT NOT NULL,
+  PRIMARY KEY(classid, objid, objsubid)
+) WITHOUT ROWID"""
+"""Rights on objects where somebody has changed them: a list of [grantee, grantor, rights, those that may be passed
+on] (``engine.sql.privileges``)."""
+
 _OBJECT_TABLES: Final = (
     """CREATE TABLE {db}.helios_meta(
   key TEXT PRIMARY KEY NOT NULL,
@@ -111,6 +121,7 @@ _OBJECT_TABLES: Final = (
   description TEXT NOT NULL,
   PRIMARY KEY(objoid, classoid, objsubid)
 ) WITHOUT ROWID""",
+    PRIVILEGE_TABLE,
 )
 
 _CLUSTER_TABLES: Final = (
@@ -138,15 +149,6 @@ _CLUSTER_TABLES: Final = (
   member INTEGER NOT NULL,
   admin_option INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY(roleid, member)
-) WITHOUT ROWID""",
-    """CREATE TABLE main.helios_acl(
-  classid INTEGER NOT NULL,
-  objid INTEGER NOT NULL,
-  objsubid INTEGER NOT NULL,
-  grantee INTEGER NOT NULL,
-  privilege TEXT NOT NULL,
-  grantable INTEGER NOT NULL DEFAULT 0,
-  PRIMARY KEY(classid, objid, objsubid, grantee, privilege)
 ) WITHOUT ROWID""",
 )
 

@@ -21,7 +21,9 @@ from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.typed import Node
 
 
-def _translate(builder: Builder, query: Node, names: list[str], *, session: bool) -> tuple[str, list[ColumnDef]]:
+def _translate(
+    builder: Builder, query: Node, names: list[str], *, session: bool, reads_now: bool = False
+) -> tuple[str, list[ColumnDef]]:
     """A query as SQLite text with every constant in place, and its columns under the given names.
 
     Raises:
@@ -41,6 +43,8 @@ def _translate(builder: Builder, query: Node, names: list[str], *, session: bool
             output.name = names[position]
         value = output.value
         columns.append(ColumnDef(output.name, value.type_oid, value.typmod, position + 1))
+    if reads_now:
+        builder.rightful().check(ctx.rights.listed())
     texts, _converters = ctx.finish([translated.render(named=True)])
     return texts[0], columns
 
@@ -207,7 +211,7 @@ def _create_from(builder: Builder, into: dict[str, Any], query: Node, if_not_exi
         builder.steps.clear()
         return builder.finish("CREATE TABLE AS")
     builder.claim_name(schema, name)
-    sql, columns = _translate(builder, query, tree.strings(into.get("colNames", [])), session=False)
+    sql, columns = _translate(builder, query, tree.strings(into.get("colNames", [])), session=False, reads_now=True)
     table = TableDef(builder.oid(), schema, name, builder.sqlite_name(schema, name), builder.temp, columns)
     check_columns(builder, table)
     write_table(builder, table, [])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from helios_cli.engine.sql import casts, row_values, tree
 from helios_cli.engine.sql.coercion import Context as How
@@ -13,6 +13,7 @@ from helios_cli.engine.sql.folded import KEY, FoldedRows
 from helios_cli.engine.sql.from_clause import find_relation, table_columns, translate_from
 from helios_cli.engine.sql.names import column_name
 from helios_cli.engine.sql.oids import UNKNOWN
+from helios_cli.engine.sql.privileges import DELETE, INSERT, TRUNCATE, UPDATE
 from helios_cli.engine.sql.query import Output, Query, Select, Values, type_in
 from helios_cli.engine.sql.relation import ColumnInfo, Relation
 from helios_cli.engine.sql.row_order import gives_one_row
@@ -22,6 +23,9 @@ from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.stored import stored_default
 from helios_cli.engine.sql.typed import Node, TypedSql
 from helios_cli.engine.sql.user_casts import assigned_domain
+
+RIGHTS: Final = {"INSERT": INSERT, "COPY": INSERT, "UPDATE": UPDATE, "DELETE": DELETE, "TRUNCATE": TRUNCATE}
+"""What a statement needs on the table that it changes, by its word."""
 
 
 @dataclass(slots=True)
@@ -48,6 +52,7 @@ def target_relation(fields: dict[str, Any], scope: Scope, word: str) -> Relation
         raise scope.ctx.unsupported(f'{word} on view "{relation.name}"', at, hint="Change the table under it.")
     if relation.kind == "S":
         raise scope.ctx.error("42809", f'cannot change sequence "{relation.name}"', at)
+    scope.ctx.rights.relation(relation, RIGHTS[word], qualified="schemaname" in fields)
     return relation
 
 
@@ -93,7 +98,7 @@ def _returning(nodes: list[Node], item: RangeItem, scope: Scope) -> tuple[str, l
                 raise scope.ctx.unsupported("RETURNING * with FROM or USING", reference.get("location", 0))
             qualifier = tree.strings(reference["fields"][:-1])
             found = inner.find_item(qualifier, reference.get("location", 0))[1].columns if qualifier else columns
-            outputs += [Output(column.name, column.value) for column in found]
+            outputs += [Output(column.name, inner.checked(column.value, column.name, -1)) for column in found]
             continue
         value = casts.to_text_if_unknown(translate(target["val"], inner), scope.ctx)
         outputs.append(Output(target.get("name") or column_name(target["val"]), value))
@@ -194,6 +199,7 @@ def _given_columns(
     if named and count < len(targets):
         at = fields["cols"][count]["ResTarget"].get("location", -1)
         raise scope.ctx.error("42601", "INSERT has more target columns than expressions", at)
+    scope.ctx.rights.inserts(relation.oid, (column.attnum for column in targets[:count]))
     return targets[:count]
 
 
@@ -347,7 +353,9 @@ def _conflict_target(infer: dict[str, Any] | None, item: RangeItem, scope: Scope
     for node in infer["indexElems"]:
         element = node["IndexElem"]
         if "name" in element:
-            names.append(find_column(relation, element["name"], scope, infer.get("location", -1)).name)
+            column = find_column(relation, element["name"], scope, infer.get("location", -1))
+            scope.ctx.rights.reads(relation.oid, column.attnum)
+            names.append(column.name)
             texts.append(quote_identifier(element["name"]))
         else:
             scope.ctx.bind_all()
@@ -375,6 +383,7 @@ def _check_arbiter(names: set[str], partial: bool, relation: Relation, scope: Sc
 def _assignments(nodes: list[Node], relation: Relation, scope: Scope) -> str:
     """The SET list."""
     columns = [_named_column(node["ResTarget"], relation, scope) for node in nodes]
+    scope.ctx.rights.updates(relation.oid, (column.attnum for column in columns))
     seen: set[str] = set()
     for column in columns:
         if column.name in seen:

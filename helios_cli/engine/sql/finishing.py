@@ -40,6 +40,8 @@ def finish_plan(kind: Kind, tag: str, texts: list[str], ctx: Context) -> Plan:
         session_values=tuple(ctx.session),
         volatile=ctx.volatile or ctx.writes,
         locks_rows=ctx.locks_rows,
+        rights=ctx.rights.listed(),
+        guarded=ctx.rights.guarded(),
         catalog_version=ctx.catalog.version,
         notices=tuple(ctx.notices),
         literal_numbers=ctx.free,

@@ -11,6 +11,7 @@ from helios_cli.engine.sql.expressions import expect_boolean, translate, unify
 from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.names import column_name
 from helios_cli.engine.sql.oids import BYTEA, INT4, INT8
+from helios_cli.engine.sql.privileges import SELECT
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.routines import UserFunction
 from helios_cli.engine.sql.scope import RangeItem, Scope, ScopeColumn
@@ -124,6 +125,7 @@ def _range_var(fields: dict[str, Any], scope: Scope) -> Source:
         item = RangeItem(name, _renamed(columns, alias, name, scope, fields.get("location", 0)), alias=sqlite_alias)
         return _single(f"{_quote(cte.alias)} AS {_quote(sqlite_alias)}", item)
     relation = find_relation(fields, scope)
+    scope.ctx.rights.relation(relation, SELECT, qualified="schemaname" in fields)
     sqlite_alias = scope.ctx.unique_alias(name)
     columns = _renamed(table_columns(relation, sqlite_alias), alias, name, scope, fields.get("location", 0))
     item = RangeItem(name, columns, relation, None if alias else relation.schema, alias=sqlite_alias)
@@ -413,7 +415,7 @@ def _merge(
             if len(found) > 1:
                 message = f'common column name "{name}" appears more than once in {word} table'
                 raise scope.ctx.error("42702", message)
-            pair.append(found[0].value)
+            pair.append(scope.checked(found[0].value, name, -1))
         conditions.append(operators.apply_operator("=", [replace(pair[0]), replace(pair[1])], scope.ctx, -1).sql)
         values, target = unify([replace(pair[0]), replace(pair[1])], "JOIN/USING", scope)
         if kind == "JOIN_FULL":

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from helios_cli.engine.sql.rights import Right
 
 SqliteValue = None | int | float | str | bytes
 """What SQLite stores and returns. Which PostgreSQL type it stands for is the plan's knowledge."""
@@ -65,6 +68,19 @@ class Program:
     watched: tuple[Watch, ...] = ()
 
 
+class Warned(str):
+    """A notice of a plan that is a WARNING with an SQLSTATE of its own."""
+
+    __slots__ = ("sqlstate",)
+    sqlstate: str
+
+    def __new__(cls, text: str, sqlstate: str = "01000") -> Warned:
+        """The text with its SQLSTATE."""
+        made = super().__new__(cls, text)
+        made.sqlstate = sqlstate
+        return made
+
+
 @dataclass(slots=True, eq=False)
 class Plan:
     """One planned statement. Shared by all sessions, so nothing in it belongs to one execution.
@@ -112,5 +128,9 @@ class Plan:
     """What runs instead of the steps: DO, CALL, a write that triggers have to see (``engine.sql.routine_programs``)."""
     literal_numbers: tuple[int, ...] = ()
     """Which of the text's literals are bound, in order, where ``literal_in`` has any."""
+    rights: tuple[Right, ...] = ()
+    """What a role has to be allowed to do; asked once for each role, when the statement first runs as it."""
+    guarded: bool = False
+    """Even a superuser may be refused: it reads a view of somebody who is none."""
     cache: dict[Any, Any] = field(default_factory=dict)
     """Derived facts kept by higher layers (row encoders, access path), keyed by them."""

@@ -51,6 +51,8 @@ class Relation:
     indexes: tuple[IndexInfo, ...] = ()
     sqlite_name: str = ""
     """The unquoted name of the SQLite object that holds it."""
+    owner: int = 10
+    """OID of the role that owns it."""
 
 
 @dataclass(frozen=True, slots=True)

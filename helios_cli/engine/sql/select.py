@@ -14,6 +14,7 @@ from helios_cli.engine.sql.from_clause import translate_from
 from helios_cli.engine.sql.grouping import Grouping, canonical
 from helios_cli.engine.sql.oids import UNKNOWN
 from helios_cli.engine.sql.ordering import sort_term
+from helios_cli.engine.sql.privileges import UPDATE
 from helios_cli.engine.sql.query import Compound, Output, Query, Select, Values, type_in, unify_arms
 from helios_cli.engine.sql.row_order import distinct_on, limit_clause, order_term, ordinal, output_position
 from helios_cli.engine.sql.scope import Cte, Scope
@@ -59,6 +60,11 @@ def _lock(clauses: list[Node], query: Query, scope: Scope) -> None:
         raise scope.ctx.error("0A000", "FOR UPDATE is not allowed with DISTINCT clause")
     if scope.grouping is not None:
         raise scope.ctx.error("0A000", "FOR UPDATE is not allowed with GROUP BY clause or aggregate functions")
+    named = [node["RangeVar"]["relname"] for clause in clauses
+             for node in clause["LockingClause"].get("lockedRels", [])]  # fmt: skip
+    for item in scope.items:
+        if item.relation is not None and (not named or item.name in named):
+            scope.ctx.rights.relation(item.relation, UPDATE)
     scope.ctx.locks_rows = True
 
 

@@ -10,7 +10,9 @@ from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.sql import actions, tree
 from helios_cli.engine.sql.oids import BOOL, INT8, PG_LSN, TEXT
 from helios_cli.engine.sql.plan import Column, Kind, Plan
+from helios_cli.engine.sql.privileges import DELETE, INSERT, SELECT, TRUNCATE, UPDATE
 from helios_cli.engine.sql.relation import CatalogReader
+from helios_cli.engine.sql.rights import RelationRight
 
 Handler = Callable[[dict[str, Any], CatalogReader], Plan]
 
@@ -205,16 +207,25 @@ _LOCK_MODES: Final = (
     "EXCLUSIVE", "ACCESS EXCLUSIVE",
 )  # fmt: skip
 
+_LOCK_RIGHTS: Final = UPDATE | DELETE | TRUNCATE
+"""One of these is enough for any lock (LockTableAclCheck)."""
+
 
 def _lock(fields: dict[str, Any], catalog: CatalogReader) -> Plan:
-    names = []
+    names, rights = [], []
+    mode = _LOCK_MODES[fields.get("mode", 8)]
     for node in fields["relations"]:
         reference = node["RangeVar"]
-        if catalog.relation(reference.get("schemaname"), reference["relname"]) is None:
+        found = catalog.relation(reference.get("schemaname"), reference["relname"])
+        if found is None:
             raise SqlError(f'relation "{reference["relname"]}" does not exist', sqlstate="42P01")
         names.append(reference["relname"])
-    action = actions.LockTable(tuple(names), _LOCK_MODES[fields.get("mode", 8)], bool(fields.get("nowait")))
-    return utility_plan("LOCK TABLE", action)
+        any_of = _LOCK_RIGHTS | (SELECT if mode == "ACCESS SHARE" else INSERT if mode == "ROW EXCLUSIVE" else 0)
+        rights.append(RelationRight(found.oid, found.name, found.kind, found.schema, any_of=any_of))
+    action = actions.LockTable(tuple(names), mode, bool(fields.get("nowait")))
+    plan = utility_plan("LOCK TABLE", action)
+    plan.rights = tuple(rights)
+    return plan
 
 
 HANDLERS: Final[dict[str, Handler]] = {

@@ -236,6 +236,7 @@ _VARIABLES: Final = (
     Variable("lc_time", "C"),
     Variable("lock_timeout", "0", _duration),
     Variable("max_identifier_length", "63", _read_only),
+    Variable("role", "none"),
     Variable("row_security", "on", _boolean),
     Variable("search_path", '"$user", public'),
     Variable("server_encoding", "UTF8", _read_only, True),

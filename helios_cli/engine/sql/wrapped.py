@@ -80,7 +80,7 @@ def _declare(planner: Planner, statement: Statement, ctx: Context) -> Plan:
     )
     plan = utility.utility_plan("DECLARE CURSOR", action)
     plan.param_types, plan.session_values = query.param_types, query.session_values
-    plan.catalog_version = ctx.catalog.version
+    plan.catalog_version, plan.rights, plan.guarded = ctx.catalog.version, query.rights, query.guarded
     return plan
 
 
@@ -106,7 +106,7 @@ def _explain(planner: Planner, statement: Statement, ctx: Context) -> Plan:
     )
     plan = utility.utility_plan("EXPLAIN", action, (Column("QUERY PLAN", TEXT),))
     plan.param_types, plan.session_values = query.param_types, query.session_values
-    plan.catalog_version = ctx.catalog.version
+    plan.catalog_version, plan.rights, plan.guarded = ctx.catalog.version, query.rights, query.guarded
     return plan
 
 
@@ -126,7 +126,7 @@ def _copy(planner: Planner, statement: Statement, ctx: Context) -> Plan:
     else:
         query = planner.select(_table_query(fields), ctx)
     plan = Plan(Kind.COPY, "COPY", action=actions.CopyOut(query, options), catalog_version=ctx.catalog.version)
-    plan.session_values = query.session_values
+    plan.session_values, plan.rights, plan.guarded = query.session_values, query.rights, query.guarded
     return plan
 
 
@@ -151,7 +151,7 @@ def _copy_from(fields: dict[str, Any], options: actions.CopyOptions, ctx: Contex
         options,
     )
     plan = Plan(Kind.COPY, "COPY", action=action, catalog_version=ctx.catalog.version)
-    plan.session_values = insert.session_values
+    plan.session_values, plan.rights = insert.session_values, insert.rights
     return plan
 
 

@@ -19,7 +19,6 @@ from helios_cli.engine.sql.ddl_model import (
     ColumnDef,
     ConstraintDef,
     IndexDef,
-    RoleDef,
     SequenceDef,
     TableDef,
     ViewDef,
@@ -27,6 +26,7 @@ from helios_cli.engine.sql.ddl_model import (
 from helios_cli.engine.sql.ddl_render import keys_from_json
 from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID
 from helios_cli.engine.sql.relation import ColumnInfo, IndexInfo, Relation, UserType
+from helios_cli.engine.storage.catalog_privileges import RoleCatalog
 from helios_cli.engine.storage.routine_catalog import RoutineCatalog
 from helios_cli.engine.storage.system_relations import PLANNER_RELATIONS
 from helios_cli.engine.storage.type_catalog import TypeCatalog, row_type
@@ -43,7 +43,7 @@ SystemRelations = dict[tuple[str, str], Relation]
 """(schema, name) -> the relation of each system view (``engine.storage.system_catalog``)."""
 
 
-class SqliteCatalog(RoutineCatalog):
+class SqliteCatalog(RoutineCatalog, RoleCatalog):
     """Implements ``CatalogReader`` and ``DdlCatalog`` over one connection's snapshot.
 
     Not for use from two threads at once. ``refresh`` must be called when the connection may have moved to
@@ -61,6 +61,7 @@ class SqliteCatalog(RoutineCatalog):
         self.search_path = search_path
         self.system_relations = PLANNER_RELATIONS if system_relations is None else system_relations
         self.version = 0
+        RoleCatalog.__init__(self)
         self._relations: dict[tuple[str, str], Relation | None] = {}
         self._by_oid: dict[int, Relation | None] = {}
         self._temp: bool | None = None
@@ -81,6 +82,7 @@ class SqliteCatalog(RoutineCatalog):
         self.forget_routines()
         self.types.clear()
         self._temp = None
+        self._privileges = None
         return True
 
     def _read_version(self) -> int:
@@ -141,18 +143,19 @@ class SqliteCatalog(RoutineCatalog):
         if temp and not self.has_temp_tables():
             return None
         row = self._one(
-            f"SELECT oid, relkind, sqlite_name FROM {_db(temp)}.helios_relation WHERE nspname = ? AND relname = ?",
+            f"SELECT oid, relkind, sqlite_name, relowner FROM {_db(temp)}.helios_relation "
+            "WHERE nspname = ? AND relname = ?",
             schema,
             name,
         )
         if row is None:
             return self._foreign(name) if schema == "public" else None
-        oid, kind, sqlite_name = row
+        oid, kind, sqlite_name, owner = row
         if kind not in _RELATIONS:
             return None
-        return self._make(oid, schema, name, kind, sqlite_name, temp)
+        return self._make(oid, schema, name, kind, sqlite_name, temp, owner)
 
-    def _make(self, oid: int, schema: str, name: str, kind: str, sqlite_name: str, temp: bool) -> Relation:
+    def _make(self, oid: int, schema: str, name: str, kind: str, sqlite_name: str, temp: bool, owner: int) -> Relation:
         shown = "t" if temp and kind == "r" else kind
         if kind == "S":
             columns: tuple[ColumnInfo, ...] = _SEQUENCE_COLUMNS
@@ -165,7 +168,7 @@ class SqliteCatalog(RoutineCatalog):
                 for column in self._columns(oid, temp)
             )  # fmt: skip
         indexes = tuple(_index_info(index) for index in self._indexes(oid, temp)) if kind == "r" else ()
-        relation = Relation(oid, schema, name, shown, columns, indexes, sqlite_name)
+        relation = Relation(oid, schema, name, shown, columns, indexes, sqlite_name, owner)
         self._by_oid[oid] = relation
         return relation
 
@@ -355,11 +358,6 @@ class SqliteCatalog(RoutineCatalog):
     def all_types(self) -> tuple[UserType, ...]:
         """Every type that users made, by OID."""
         return tuple(self.types.all())
-
-    def role(self, name: str) -> RoleDef | None:
-        """A role by name."""
-        row = self._one("SELECT oid, rolname, rolsuper, rolcanlogin FROM main.helios_role WHERE rolname = ?", name)
-        return RoleDef(row[0], row[1], bool(row[2]), bool(row[3])) if row else None
 
     # -- rows -------------------------------------------------------------------------------------
 

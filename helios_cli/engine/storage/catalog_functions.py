@@ -13,6 +13,7 @@ from helios_cli.engine.datatypes.usertypes import kind_of
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions import REGISTRY
 from helios_cli.engine.sql.functions.strings import quote_ident
+from helios_cli.engine.storage.privilege_functions import register as register_privileges
 from helios_cli.engine.storage.sequences import split_name
 from helios_cli.engine.storage.system_definitions import constraintdef, indexdef
 from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
@@ -335,6 +336,7 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
         table[f"pg_{kind}_out"] = (functions.plain_out, 1)
     for name, (call, count) in table.items():
         connection.create_scalar_function(name, _strict(call), count)
+    register_privileges(connection, system)
     hooks = system.hooks
 
     def set_config(pid: int, name: str, value: str, local: int) -> str:

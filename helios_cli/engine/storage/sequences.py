@@ -16,6 +16,8 @@ import apsw
 
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID
+from helios_cli.engine.sql.privileges import SELECT, UPDATE, USAGE
+from helios_cli.engine.sql.rights import Rightful, denied
 from helios_cli.engine.storage.catalog import SqliteCatalog
 
 _ROW: Final = (
@@ -34,6 +36,8 @@ class Sequences:
     """(session, sequence OID) -> what currval answers."""
     _last: dict[int, int] = field(default_factory=dict)
     """session -> OID of the sequence nextval was last called on."""
+    guards: dict[int, int] = field(default_factory=dict)
+    """session -> role, of sessions that may not do everything."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def forget_session(self, pid: int) -> None:
@@ -160,8 +164,23 @@ def register(connection: apsw.Connection, sequences: Sequences, catalog: SqliteC
             raise SqlError(f'"{relation.name}" is not a sequence', sqlstate="42809")
         return relation.oid
 
+    def allowed(oid: int, pid: int, wanted: int) -> int:
+        """The OID again. Raises SqlError 42501."""
+        if pid in sequences.guards:
+            catalog.refresh()
+            rightful = Rightful(catalog.privileges, sequences.guards[pid])
+            if not rightful.relation_held(oid, "S", "", wanted):
+                relation = catalog.relation_by_oid(oid)
+                raise denied("sequence", relation.name if relation is not None else str(oid))
+        return oid
+
     def nextval(what: Any, pid: int) -> int | None:
-        return None if what is None else sequences.next_value(connection, resolve(what), pid)
+        if what is None:
+            return None
+        oid = resolve(what)
+        if sequences.guards:
+            allowed(oid, pid, USAGE | UPDATE)
+        return sequences.next_value(connection, oid, pid)
 
     def nextval_owned(table: int, column: int) -> int:
         owned = [found for found in catalog.owned_sequences(table) if found.owner_attnum == column]
@@ -172,10 +191,14 @@ def register(connection: apsw.Connection, sequences: Sequences, catalog: SqliteC
     def setval(what: Any, value: int | None, called: int | None, pid: int) -> int | None:
         if what is None or value is None or called is None:
             return None
-        return sequences.set_value(connection, resolve(what), value, bool(called), pid)
+        return sequences.set_value(connection, allowed(resolve(what), pid, UPDATE), value, bool(called), pid)
 
     def currval(what: Any, pid: int) -> int | None:
-        return None if what is None else sequences.current_value(connection, resolve(what), pid)
+        return (
+            None
+            if what is None
+            else sequences.current_value(connection, allowed(resolve(what), pid, USAGE | SELECT), pid)
+        )
 
     table: dict[str, tuple[Any, int]] = {
         "pg_nextval": (nextval, 2), "pg_nextval_owned": (nextval_owned, 2), "pg_setval": (setval, 4),

@@ -9,6 +9,8 @@ from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.usertypes import number_of, row_oid
 from helios_cli.engine.sql.ddl_model import IndexDef
 from helios_cli.engine.sql.functions import REGISTRY
+from helios_cli.engine.sql.privileges import DEFAULT_KINDS, PG_DATABASE, PG_DEFAULT_ACL, PG_NAMESPACE
+from helios_cli.engine.sql.rights import CLOSED_RELATIONS
 from helios_cli.engine.storage import type_rows
 from helios_cli.engine.storage.system_definitions import indexdef
 from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
@@ -56,6 +58,7 @@ def pg_class(snapshot: Snapshot) -> Rows:
         row = _class_base(
             relation.oid, relation.name, snapshot.schema_oid(relation.schema), kind, relation.owner, natts
         )
+        row["relacl"] = snapshot.acl_text(PG_CLASS, relation.oid)
         row["relpersistence"] = "t" if relation.temp else "p"
         row["relhasindex"] = int(relation.oid in indexed)
         row["relchecks"] = checks.get(relation.oid, 0)
@@ -69,7 +72,12 @@ def pg_class(snapshot: Snapshot) -> Rows:
         yield {**row, "reltype": composite.oid}
     for system in SYSTEM_RELATIONS.values():
         row = _class_base(system.oid, system.name, _catalog_schema(system.schema), system.kind, 10, len(system.columns))
-        yield {**row, "relhasrules": int(system.kind == "v")}
+        yield {**row, "relhasrules": int(system.kind == "v"), "relacl": _system_acl(system.name)}
+
+
+def _system_acl(name: str) -> str:
+    """What everybody may do with a relation of the catalog: read it, but for a few."""
+    return "{helios=arwdDxt/helios" + ("}" if name in CLOSED_RELATIONS else ",=r/helios}")
 
 
 def _attribute(relation: int, name: str, type_oid: int, typmod: int, attnum: int) -> Row:
@@ -94,7 +102,8 @@ def pg_attribute(snapshot: Snapshot) -> Rows:
             row = _attribute(oid, column.name, column.shown_oid, typmod, column.attnum)
             row.update(
                 attnotnull=int(column.not_null), atthasdef=int(column.default is not None), attidentity=column.identity,
-                attgenerated=column.generated,
+                attgenerated=column.generated, attacl=snapshot.acl_text(PG_CLASS, oid, column.attnum)
+                if (PG_CLASS, oid, column.attnum) in snapshot.acls else None,
             )  # fmt: skip
             yield row
     for index in snapshot.indexes.values():
@@ -122,7 +131,7 @@ def _index_attributes(snapshot: Snapshot, index: IndexDef) -> Rows:
 def pg_namespace(snapshot: Snapshot) -> Rows:
     """Schemas."""
     for oid, name, owner in snapshot.namespaces:
-        yield {"oid": oid, "nspname": name, "nspowner": owner}
+        yield {"oid": oid, "nspname": name, "nspowner": owner, "nspacl": snapshot.acl_text(PG_NAMESPACE, oid)}
 
 
 def pg_index(snapshot: Snapshot) -> Rows:
@@ -216,12 +225,23 @@ def pg_shdescription(snapshot: Snapshot) -> Rows:
             yield {"objoid": oid, "classoid": class_oid, "description": text}
 
 
-def pg_database(_snapshot: Snapshot) -> Rows:
+def pg_default_acl(snapshot: Snapshot) -> Rows:
+    """What ALTER DEFAULT PRIVILEGES has set."""
+    letters = {number: letter for letter, number in DEFAULT_KINDS.items()}
+    for class_oid, role, key in sorted(snapshot.acls):
+        if class_oid == PG_DEFAULT_ACL:
+            yield {
+                "oid": role << 8 | key & 0xFF, "defaclrole": role, "defaclnamespace": key // 8,
+                "defaclobjtype": letters.get(key % 8, "r"), "defaclacl": snapshot.acl_text(class_oid, role, key),
+            }  # fmt: skip
+
+
+def pg_database(snapshot: Snapshot) -> Rows:
     """The one database."""
     yield {
         "oid": 5, "datname": DATABASE_NAME, "datdba": 10, "encoding": 6, "datlocprovider": "c", "datallowconn": 1,
         "datconnlimit": -1, "datfrozenxid": 3, "datminmxid": 1, "dattablespace": 1663, "datcollate": "C",
-        "datctype": "C.UTF-8",
+        "datctype": "C.UTF-8", "datacl": snapshot.acl_text(PG_DATABASE, 5),
     }  # fmt: skip
 
 
@@ -243,7 +263,7 @@ def pg_user(snapshot: Snapshot) -> Rows:
             yield {
                 "usename": role["rolname"], "usesysid": role["oid"], "usecreatedb": role["rolcreatedb"],
                 "usesuper": role["rolsuper"], "userepl": role["rolreplication"], "usebypassrls": role["rolbypassrls"],
-                "passwd": "********", "valuntil": None,
+                "passwd": "********", "valuntil": role["rolvaliduntil"],
             }  # fmt: skip
 
 
@@ -402,6 +422,7 @@ MAKERS: Final[dict[str, Maker]] = {
     "pg_index": pg_index, "pg_constraint": pg_constraint, "pg_attrdef": pg_attrdef, "pg_sequence": pg_sequence,
     "pg_depend": pg_depend, "pg_description": pg_description, "pg_shdescription": pg_shdescription,
     "pg_database": pg_database, "pg_authid": pg_authid, "pg_roles": pg_roles, "pg_user": pg_user,
+    "pg_default_acl": pg_default_acl,
     "pg_shadow": pg_shadow,
     "pg_group": pg_group, "pg_auth_members": pg_auth_members, "pg_tables": pg_tables, "pg_views": pg_views,
     "pg_indexes": pg_indexes, "pg_sequences": pg_sequences, "pg_am": pg_am, "pg_collation": pg_collation,

@@ -8,10 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from helios_cli.engine.datatypes.usertypes import row_oid
+from helios_cli.engine.sql.authority import BOOTSTRAP, DATABASE_OWNER, PREDEFINED, PREDEFINED_MEMBERS, valid_until
 from helios_cli.engine.sql.ddl_model import ColumnDef, ConstraintDef, IndexDef, SequenceDef
 from helios_cli.engine.sql.ddl_render import keys_from_json
+from helios_cli.engine.sql.ddl_schema import PUBLIC_OID
+from helios_cli.engine.sql.privileges import PG_NAMESPACE, Acl, text_of
 from helios_cli.engine.sql.relation import UserType
 from helios_cli.engine.storage.catalog import SqliteCatalog
+from helios_cli.engine.storage.catalog_privileges import birth_acl, read_acls
 
 
 @dataclass(slots=True)
@@ -44,7 +48,6 @@ class Snapshot:
     members: list[tuple[int, int, int]] = field(default_factory=list)
     descriptions: list[tuple[int, int, int, str]] = field(default_factory=list)
     depends: list[tuple[int, int]] = field(default_factory=list)
-    acls: list[tuple[int, int, int, str, int]] = field(default_factory=list)
     types: dict[int, UserType] = field(default_factory=dict)
     labels: list[tuple[int, int, float, str]] = field(default_factory=list)
     """(the label's own OID, the enum's, its place, the label)."""
@@ -52,6 +55,18 @@ class Snapshot:
     def row_types(self) -> dict[int, RelationRow]:
         """Relations by the OID of their row type."""
         return {row_oid(found.oid): found for found in self.relations.values() if found.kind in ("r", "v")}
+
+    acls: dict[tuple[int, int, int], Acl] = field(default_factory=dict)
+    """Rights that somebody has changed, by (class, object, column)."""
+
+    def acl_text(self, class_oid: int, oid: int, column: int = 0) -> str | None:
+        """The rights on an object as ``aclitem[]`` text; None: nobody has changed them."""
+        acl = self.acls.get((class_oid, oid, column))
+        if acl is None and class_oid == PG_NAMESPACE:
+            owner = next((owner for known, _name, owner in self.namespaces if known == oid), 10)
+            acl = birth_acl(class_oid, oid, owner)
+        names = {int(role["oid"]): str(role["rolname"]) for role in self.roles}
+        return text_of(acl, lambda role: names.get(role, str(role))) if acl is not None else None
 
     def schema_oid(self, name: str) -> int:
         """The OID of a schema, 0 when there is none."""
@@ -69,7 +84,10 @@ class Snapshot:
 def read_snapshot(catalog: SqliteCatalog) -> Snapshot:
     """Read everything, a statement a table."""
     snapshot = Snapshot(catalog.version)
-    snapshot.namespaces = catalog.rows("SELECT oid, nspname, nspowner FROM main.helios_namespace ORDER BY oid")
+    snapshot.namespaces = [
+        (oid, name, DATABASE_OWNER if oid == PUBLIC_OID and owner == BOOTSTRAP else owner)
+        for oid, name, owner in catalog.rows("SELECT oid, nspname, nspowner FROM main.helios_namespace ORDER BY oid")
+    ]
     for temp in (False, True) if catalog.has_temp_tables() else (False,):
         _read_objects(catalog, snapshot, temp)
     if catalog.has_temp_tables():
@@ -80,10 +98,20 @@ def read_snapshot(catalog: SqliteCatalog) -> Snapshot:
     )  # fmt: skip
     roles = catalog.rows(f"SELECT {', '.join(names)} FROM main.helios_role ORDER BY oid")
     snapshot.roles = [dict(zip(names, row, strict=True)) for row in roles]
+    snapshot.roles += [
+        {**dict.fromkeys(names, 0), "oid": oid, "rolname": name, "rolpassword": None, "rolinherit": 1,
+         "rolconnlimit": -1, "rolvaliduntil": None}
+        for oid, name in PREDEFINED.items()
+    ]  # fmt: skip
+    snapshot.roles.sort(key=lambda role: int(role["oid"]))
+    for role in snapshot.roles:
+        role["rolvaliduntil"] = valid_until(role["rolvaliduntil"])
     snapshot.members = catalog.rows("SELECT roleid, member, admin_option FROM main.helios_auth_member")
     snapshot.types = {found.oid: found for found in catalog.types.all()}
     snapshot.labels = catalog.types.labels()
-    snapshot.acls = catalog.rows("SELECT classid, objid, grantee, privilege, grantable FROM main.helios_acl")
+    snapshot.members += PREDEFINED_MEMBERS
+    for db in ("main", "temp") if catalog.has_temp_tables() else ("main",):
+        snapshot.acls.update(read_acls(catalog, db))
     return snapshot
 
 

@@ -8,26 +8,12 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
 from helios_cli.engine.datatypes.arrays import PgArray, write_array
 from helios_cli.engine.datatypes.interval import split_interval
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.define import Library
-
-_PRIVILEGES: Final = (
-    "table",
-    "column",
-    "schema",
-    "database",
-    "function",
-    "sequence",
-    "any_column",
-    "type",
-    "language",
-    "tablespace",
-    "server",
-)
 
 
 def encoding_name(number: int) -> str:
@@ -78,7 +64,6 @@ def install(lib: Library) -> None:
     """Declare the system functions."""
     _install_session(lib)
     _install_catalog(lib)
-    _install_privileges(lib)
     _install_node(lib)
     _install_sequences(lib)
     d = lib.define
@@ -264,22 +249,6 @@ def _install_catalog(lib: Library) -> None:
         "ts_template",
     ):
         d(f"pg_{name}_is_visible", "oid -> bool", sql="1", stable=True)
-
-
-def _install_privileges(lib: Library) -> None:
-    """Every role may do everything until privileges are enforced."""
-    for kind in _PRIVILEGES:
-        name = f"has_{kind}_privilege"
-        targets = ["oid", "text"]
-        for target in targets:
-            rest = " text" if kind in ("column",) else ""
-            for user in ("", "name ", "oid "):
-                lib.define(name, f"{user}{target}{rest} text -> bool", sql="1", stable=True)
-    for target in ("name", "oid"):
-        for user in ("", "name ", "oid "):
-            lib.define("pg_has_role", f"{user}{target} text -> bool", sql="1", stable=True)
-    lib.define("row_security_active", "oid -> bool", sql="0")
-    lib.define("row_security_active", "text -> bool", sql="0")
 
 
 def _install_node(lib: Library) -> None:

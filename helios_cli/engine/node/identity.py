@@ -1,0 +1,150 @@
+"""As whom a session's statements run: the role that logged in, SET SESSION AUTHORIZATION and SET ROLE."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from helios_cli.engine.errors import HeliosError, SqlError
+from helios_cli.engine.sql.authority import BOOTSTRAP, Acting, RoleFacts
+from helios_cli.engine.sql.rights import Facts, Rightful
+from helios_cli.engine.wire import backend
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.engine import Engine
+    from helios_cli.engine.node.session import Session
+
+NAMES: Final = ("role", "session_authorization")
+"""Parameters that say as whom statements run."""
+NOBODY: Final = 0xFFFF_FFFF
+"""The number of a role that is gone; nothing is its."""
+
+
+def log_in(session: Session, *, proved: bool, limited: bool = True) -> None:
+    """A client begins: find out which role it is.
+
+    ``proved`` False: nobody asked it who it is. Then a name that is no role's may do everything, as on a node that has
+    just been made; the name of a role is that role. ``limited``: the role's limit of connections counts.
+
+    Raises:
+        HeliosError: 28000 no such role, or one that may not log in; 53300 it has too many sessions.
+    """
+    engine = session.engine
+    facts = check_login(engine, session.user, proved=proved)
+    session.all_rights = facts is None
+    if limited and facts is not None and facts.connection_limit >= 0 and not facts.superuser:
+        others = sum(1 for other in engine.sessions.values() if other.user == session.user and other is not session)
+        if others >= facts.connection_limit:
+            raise _refused(f'too many connections for role "{session.user}"', "53300")
+    refresh(session, engine.catalog.privileges)
+    session.notices.clear()
+
+
+def check_login(engine: Engine, user: str, *, proved: bool) -> RoleFacts | None:
+    """The role of a name; None: it is nobody's, and nobody asks.
+
+    Raises:
+        HeliosError: 28000 no such role, or one that may not log in.
+    """
+    facts = engine.catalog.privileges.authority().by_name.get(user)
+    if facts is None and proved:
+        raise _refused(f'role "{user}" does not exist', "28000")
+    if facts is not None and not facts.can_login:
+        raise _refused(f'role "{user}" is not permitted to log in', "28000")
+    return facts
+
+
+def _refused(message: str, sqlstate: str) -> HeliosError:
+    error = HeliosError(message, sqlstate=sqlstate)
+    error.severity = "FATAL"
+    return error
+
+
+def refresh(session: Session, facts: Facts | None = None) -> None:
+    """Work out anew as whom the session's statements run, after a SET or a change of the roles.
+
+    ``facts`` None: as its own transaction sees the roles.
+    """
+    told = session.out.append if facts is None else session.notify
+    authority = (facts or session.schema_view().catalog.privileges).authority()
+    variables = session.variables
+    name = variables.get("session_authorization", session.user)
+    login = authority.by_name.get(name)
+    everything = session.all_rights and name == session.user
+    if everything:
+        session_oid, session_unrestricted = (login.oid if login is not None else BOOTSTRAP), True
+    else:
+        session_oid = login.oid if login is not None else NOBODY
+        session_unrestricted = login is not None and login.superuser
+    role = variables.get("role", "none")
+    if role == "none":
+        acting = Acting(session_oid, name, session_unrestricted, session_oid, session_unrestricted)
+    else:
+        other = authority.by_name.get(role)
+        oid = other.oid if other is not None else NOBODY
+        acting = Acting(oid, role, other is not None and other.superuser, session_oid, session_unrestricted)
+    if acting != session.acting or name != session.session_name:
+        for message in _become(session, acting, name):
+            told(message)
+
+
+def _become(session: Session, acting: Acting, name: str) -> list[bytes]:
+    """Change the session; gives what its client is told."""
+    before, session.acting = session.acting, acting
+    renamed, session.session_name = session.session_name != name, name
+    session.restricted = not acting.unrestricted
+    session.shortcuts.clear()
+    guards = session.engine.sequences.guards
+    if session.restricted:
+        guards[session.pid] = acting.oid
+    else:
+        guards.pop(session.pid, None)
+    if acting.oid != before.oid:
+        session.forget_ddl_plans()
+    told = []
+    if acting.unrestricted != before.unrestricted:
+        told.append(backend.parameter_status("is_superuser", "on" if acting.unrestricted else "off"))
+    if renamed:
+        told.append(backend.parameter_status("session_authorization", name))
+    return told
+
+
+def checked(session: Session, folded: str, value: str | None) -> str | None:
+    """The value that SET ROLE or SET SESSION AUTHORIZATION stores; None goes back to the default.
+
+    Raises:
+        SqlError: 22023 no such role, 42501 the session may not become it.
+    """
+    if value is None or (folded == "role" and value.lower() == "none"):
+        if folded == "session_authorization":
+            _forget_role(session)
+        return None
+    facts = session.schema_view().catalog.privileges
+    authority = facts.authority()
+    found = authority.by_name.get(value)
+    own = value == session.user
+    if found is None and not (own and session.all_rights):
+        raise SqlError(f'role "{value}" does not exist', sqlstate="22023")
+    if folded == "session_authorization":
+        login = authority.by_name.get(session.user)
+        if not own and not (session.all_rights or (login is not None and login.superuser)):
+            raise SqlError("permission denied to set session authorization", sqlstate="42501")
+        # The authorization of a session is not that of a role set before (SetSessionAuthorization).
+        _forget_role(session)
+        return None if own else value
+    acting = session.acting
+    if found is not None and not (acting.session_unrestricted or authority.is_member(acting.session_oid, found.oid)):
+        raise SqlError(f'permission denied to set role "{value}"', sqlstate="42501")
+    return value
+
+
+def _forget_role(session: Session) -> None:
+    if "role" in session.variables:
+        if session.transaction is not None:
+            session.undo.append(("role", session.variables["role"], False))
+        session.put_variable("role", None)
+
+
+def rightful(session: Session) -> Rightful:
+    """What the session may do now."""
+    acting = session.acting
+    return Rightful(session.schema_view().catalog.privileges, acting.oid, unrestricted=acting.unrestricted)

@@ -1,0 +1,317 @@
+"""Which rights a statement needs, gathered while it is planned, and whether a role has them. Pure.
+
+A plan lists what it needs once; whether a role has it is asked once for each plan and role, because both a plan and
+the catalog that answers belong to one version of the schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from helios_cli.engine.errors import SqlError
+from helios_cli.engine.sql import privileges
+from helios_cli.engine.sql.authority import BOOTSTRAP, READ_ALL_DATA, WRITE_ALL_DATA, Authority
+from helios_cli.engine.sql.privileges import (
+    COLUMN_RIGHTS,
+    EXECUTE,
+    INSERT,
+    PG_CLASS,
+    PG_NAMESPACE,
+    PG_PROC,
+    SELECT,
+    UPDATE,
+    USAGE,
+    Acl,
+)
+from helios_cli.engine.sql.relation import Relation
+
+KIND_WORDS: Final = {"r": "table", "t": "table", "v": "view", "m": "materialized view", "S": "sequence", "i": "index",
+                     "c": "table", "p": "table", "f": "foreign table"}  # fmt: skip
+OPEN_SCHEMAS: Final = frozenset(("pg_catalog", "information_schema", "pg_temp"))
+"""Schemas that everybody may look into."""
+CLOSED_RELATIONS: Final = frozenset(
+    ("pg_authid", "pg_shadow", "pg_statistic", "pg_subscription", "pg_user_mapping", "pg_largeobject", "pg_config",
+     "pg_hba_file_rules", "pg_ident_file_mappings", "pg_file_settings", "pg_backend_memory_contexts",
+     "pg_shmem_allocations", "pg_statistic_ext_data", "pg_replication_origin_status")
+)  # fmt: skip
+"""Relations of pg_catalog that PostgreSQL shows to superusers only."""
+
+
+@dataclass(slots=True)
+class RelationRight:
+    """What a statement does with one relation."""
+
+    oid: int
+    name: str
+    kind: str
+    schema: str
+    owner: int = BOOTSTRAP
+    qualified: bool = False
+    """The statement names the schema, so that it needs the right to look into it."""
+    wanted: int = 0
+    selected: set[int] = field(default_factory=set)
+    """Numbers of the columns that are read; empty with SELECT wanted: any column's right is enough (``count(*)``)."""
+    inserted: set[int] = field(default_factory=set)
+    updated: set[int] = field(default_factory=set)
+    any_of: int = 0
+    """At least one of these has to be there as well, on the whole relation; 0: nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionRight:
+    """A call of a function that somebody has made."""
+
+    oid: int
+    shown: str
+    """As messages name it: without arguments."""
+    owner: int
+    word: str = "function"
+
+
+Right = RelationRight | FunctionRight
+
+
+@dataclass(slots=True)
+class Rights:
+    """Gathers what one statement needs, in the order in which it is met."""
+
+    relations: dict[int, RelationRight] = field(default_factory=dict)
+    functions: dict[int, FunctionRight] = field(default_factory=dict)
+
+    def relation(self, relation: Relation, wanted: int, *, qualified: bool = False) -> None:
+        """The statement reads or changes a relation."""
+        known = self.relations.get(relation.oid)
+        if known is None:
+            known = RelationRight(relation.oid, relation.name, relation.kind, relation.schema, relation.owner)
+            self.relations[relation.oid] = known
+        known.wanted |= wanted
+        known.qualified |= qualified
+
+    def reads(self, oid: int, attnum: int) -> None:
+        """A column is read. Nothing for what the statement does not name as a relation."""
+        known = self.relations.get(oid)
+        if known is not None:
+            known.wanted |= SELECT
+            known.selected.add(attnum)
+
+    def inserts(self, oid: int, attnums: Iterable[int]) -> None:
+        """Columns that are given values."""
+        known = self.relations.get(oid)
+        if known is not None:
+            known.wanted |= INSERT
+            known.inserted.update(attnums)
+
+    def updates(self, oid: int, attnums: Iterable[int]) -> None:
+        """Columns that are given other values."""
+        known = self.relations.get(oid)
+        if known is not None:
+            known.wanted |= UPDATE
+            known.updated.update(attnums)
+
+    def executes(self, oid: int, shown: str, owner: int, word: str = "function") -> None:
+        """A function of somebody's is called; those of the library are everybody's."""
+        self.functions.setdefault(oid, FunctionRight(oid, shown, owner, word))
+
+    def guarded(self) -> bool:
+        """Whether even a superuser may be refused: a view reads with the rights of its owner."""
+        return any(right.kind == "v" and right.owner != BOOTSTRAP for right in self.relations.values())
+
+    def listed(self) -> tuple[Right, ...]:
+        """What a plan keeps; what everybody may read is left out."""
+        return (*(right for right in self.relations.values() if not _is_open(right)), *self.functions.values())
+
+
+def _is_open(right: RelationRight) -> bool:
+    return right.kind == "c" and right.wanted == SELECT and right.name not in CLOSED_RELATIONS
+
+
+class Facts(Protocol):
+    """What the catalog knows about owners and rights; one for each version of the schema."""
+
+    def authority(self) -> Authority:
+        """The roles."""
+
+    def acl(self, class_oid: int, oid: int) -> Acl | None:
+        """The rights on an object; None: nobody has changed the default."""
+
+    def column_acls(self, oid: int) -> dict[int, Acl]:
+        """The rights on columns of a relation, by number; those that have none are left out."""
+
+    def relation_owner(self, oid: int) -> int:
+        """The owner of a relation."""
+
+    def schema_owner(self, name: str) -> tuple[int, int] | None:
+        """OID and owner of a schema; None: there is none."""
+
+    def schemas(self) -> dict[str, tuple[int, int]]:
+        """OID and owner of every schema, by name."""
+
+    def owned(self, class_oid: int, role: int) -> tuple[int, ...]:
+        """OIDs of the relations or schemas that a role owns."""
+
+    def lists_naming(self, role: int) -> tuple[tuple[tuple[int, int, int], Acl], ...]:
+        """The rights in which a role stands: (class, object, column) and the list; default privileges left out."""
+
+    def has_defaults(self, role: int) -> bool:
+        """Whether a role has default privileges."""
+
+    def default_acl(self, role: int, schema: int, kind: str) -> Acl | None:
+        """What ALTER DEFAULT PRIVILEGES has set for a role's new objects, in a schema or (0) in all; None: nothing."""
+
+    def default_schemas(self, role: int, kind: str) -> list[tuple[int, str]]:
+        """Schemas for which a role has default privileges; (0, '') for all schemas."""
+
+    def view_reads(self, oid: int) -> tuple[tuple[Relation, tuple[int, ...]], ...]:
+        """What a view reads: each relation with the numbers of the columns that are named."""
+
+
+def denied(word: str, name: str) -> SqlError:
+    """42501 as PostgreSQL words it."""
+    return SqlError(f"permission denied for {word} {name}", sqlstate="42501")
+
+
+def not_owner(word: str, name: str) -> SqlError:
+    """42501 for what only the owner may do."""
+    return SqlError(f"must be owner of {word} {name}", sqlstate="42501")
+
+
+class Rightful:
+    """What one role may do, by one version of the catalog."""
+
+    def __init__(self, facts: Facts, role: int, *, unrestricted: bool = False) -> None:
+        self.facts = facts
+        self.role = role
+        self.authority = facts.authority()
+        self.unrestricted = unrestricted or self.authority.is_superuser(role)
+        self.roles = self.authority.privileges_of(role)
+
+    def owns(self, owner: int) -> bool:
+        """Whether it may do what only an owner may."""
+        return self.unrestricted or owner in self.roles
+
+    def held(self, kind: str, class_oid: int, oid: int, owner: int, wanted: int) -> int:
+        """Those of the wanted rights on an object that it has."""
+        if self.unrestricted:
+            return wanted
+        acl = self.facts.acl(class_oid, oid)
+        if acl is None:
+            acl = privileges.default_acl(kind, owner)
+        return privileges.held(acl, self.roles, owner, wanted)
+
+    # -- schemas --------------------------------------------------------------------------------------------------
+
+    def schema_held(self, name: str, wanted: int) -> int:
+        """Those of the wanted rights on a schema that it has."""
+        if self.unrestricted or (name in OPEN_SCHEMAS and wanted == USAGE):
+            return wanted
+        found = self.facts.schema_owner(name)
+        if found is None:
+            return wanted
+        mask = self.held(privileges.SCHEMA, PG_NAMESPACE, found[0], found[1], wanted)
+        if self.roles & {READ_ALL_DATA, WRITE_ALL_DATA}:
+            mask |= wanted & USAGE
+        return mask
+
+    def check_schema(self, name: str, wanted: int) -> None:
+        """Raise SqlError 42501 unless it has the rights on a schema."""
+        if self.schema_held(name, wanted) != wanted:
+            raise denied("schema", name)
+
+    # -- relations ------------------------------------------------------------------------------------------------
+
+    def relation_held(self, oid: int, kind: str, name: str, wanted: int) -> int:
+        """Those of the wanted rights on a whole relation that it has."""
+        if self.unrestricted:
+            return wanted
+        if kind == "c":
+            closed = name in CLOSED_RELATIONS
+            return wanted & SELECT if not closed or READ_ALL_DATA in self.roles else 0
+        owner = self.facts.relation_owner(oid)
+        word = privileges.SEQUENCE if kind == "S" else privileges.TABLE
+        mask = self.held(word, PG_CLASS, oid, owner, wanted)
+        if READ_ALL_DATA in self.roles:
+            mask |= wanted & SELECT
+        if WRITE_ALL_DATA in self.roles:
+            mask |= wanted & (INSERT | UPDATE | privileges.DELETE)
+        return mask
+
+    def column_held(self, oid: int, attnum: int, wanted: int) -> int:
+        """Those of the wanted rights that it has on one column by that column's own list."""
+        acl = self.facts.column_acls(oid).get(attnum)
+        return privileges.held(acl, self.roles, 0, wanted) if acl is not None else 0
+
+    def any_column_held(self, oid: int, wanted: int) -> int:
+        """Those of the wanted rights that it has on at least one column by the columns' own lists."""
+        found = 0
+        for acl in self.facts.column_acls(oid).values():
+            found |= privileges.held(acl, self.roles, 0, wanted)
+        return found
+
+    def may(self, right: RelationRight) -> bool:
+        """Whether it may do what a statement does with a relation (ExecCheckRTEPerms)."""
+        if right.any_of and not self.relation_held(right.oid, right.kind, right.name, right.any_of):
+            return False
+        left = right.wanted & ~self.relation_held(right.oid, right.kind, right.name, right.wanted)
+        if not left:
+            return True
+        if left & ~COLUMN_RIGHTS or right.kind == "c":
+            return False
+        columns = ((SELECT, right.selected), (INSERT, right.inserted), (UPDATE, right.updated))
+        return all(self._columns_held(right.oid, bit, numbers) for bit, numbers in columns if left & bit)
+
+    def _columns_held(self, oid: int, bit: int, numbers: set[int]) -> bool:
+        if not numbers:
+            return bool(self.any_column_held(oid, bit))
+        return all(self.column_held(oid, number, bit) for number in numbers)
+
+    # -- statements -----------------------------------------------------------------------------------------------
+
+    def check(self, rights: Iterable[Right]) -> None:
+        """Raise SqlError 42501 for the first thing that it may not do."""
+        for right in rights:
+            if isinstance(right, FunctionRight):
+                self.check_function(right)
+            else:
+                self._check_relation(right)
+
+    def check_function(self, right: FunctionRight) -> None:
+        """Raise SqlError 42501 unless it may call a function."""
+        if not self.unrestricted and not self.held(privileges.FUNCTION, PG_PROC, right.oid, right.owner, EXECUTE):
+            raise denied(right.word, right.shown)
+
+    def _check_relation(self, right: RelationRight) -> None:
+        if not self.schema_held(right.schema, USAGE):
+            if right.qualified:
+                raise denied("schema", right.schema)
+            # A schema that it may not look into is not in its search path.
+            raise SqlError(f'relation "{right.name}" does not exist', sqlstate="42P01")
+        if not self.may(right):
+            raise denied(KIND_WORDS.get(right.kind, "table"), right.name)
+        if right.kind == "v":
+            self._check_view(right.oid, right.owner)
+
+    def _check_view(self, oid: int, owner: int) -> None:
+        """A view reads with the rights of its owner, whoever asks it."""
+        if owner == BOOTSTRAP or self.authority.is_superuser(owner):
+            return
+        other = Rightful(self.facts, owner)
+        for relation, columns in self.facts.view_reads(oid):
+            needed = RelationRight(
+                relation.oid,
+                relation.name,
+                relation.kind,
+                relation.schema,
+                relation.owner,
+                wanted=SELECT,
+                selected=set(columns),
+            )
+            if not _is_open(needed):
+                other._check_inside(needed)
+
+    def _check_inside(self, right: RelationRight) -> None:
+        if not self.may(right):
+            raise denied(KIND_WORDS.get(right.kind, "table"), right.name)
+        if right.kind == "v":
+            self._check_view(right.oid, right.owner)
