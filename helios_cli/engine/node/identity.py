@@ -90,7 +90,7 @@ def refresh(session: Session, facts: Facts | None = None) -> None:
 def _become(session: Session, acting: Acting, name: str) -> list[bytes]:
     """Change the session; gives what its client is told."""
     before, session.acting = session.acting, acting
-    renamed, session.session_name = session.session_name != name, name
+    renamed, session.session_name = (session.session_name or session.user) != name, name
     session.restricted = not acting.unrestricted
     session.shortcuts.clear()
     guards = session.engine.sequences.guards

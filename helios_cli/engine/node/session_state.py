@@ -61,6 +61,14 @@ class SessionState:
 
     nested_definitions = False
     """A function has changed the schema in the statement in hand."""
+    acting = EVERYTHING
+    """As whom its statements run; see :mod:`.identity`."""
+    restricted = False
+    """It may not do everything: each statement is checked before it runs."""
+    session_name = ""
+    """What SET SESSION AUTHORIZATION has put in the place of its user; empty before it is known."""
+    all_rights = True
+    """It came in where nobody has to prove anything, under a name that is no role's."""
 
     def __init__(self, engine: Engine, sink: Sink, *, user: str, database: str, pid: int, secret: bytes) -> None:
         self.engine = engine
@@ -100,13 +108,6 @@ class SessionState:
         self.forwarded: Forwarded | None = None
         """It belongs to a client of a standby; None for a client of this node."""
         self.closed = False
-        self.acting = EVERYTHING
-        """As whom its statements run; see :mod:`.identity`."""
-        self.restricted = False
-        """It may not do everything: each statement is checked before it runs."""
-        self.session_name = user
-        self.all_rights = True
-        """It came in where nobody has to prove anything, under a name that is no role's."""
         self._usually_unusual = engine.settings.synchronous_commit != "on"
         self.unusual = self._usually_unusual or bool(engine.settings.statement_timeout or engine.settings.lock_timeout)
         """It has set something that autocommit writes must look at."""

@@ -81,7 +81,7 @@ _VALUES: Final[dict[str, Callable[[Any], Any]]] = {
     "clock": lambda session: session.engine.now_us(),
     "current_user": lambda session: session.acting.name,
     "acting_role": lambda session: -1 if session.acting.unrestricted else session.acting.oid,
-    "session_user": lambda session: session.session_name,
+    "session_user": lambda session: session.session_name or session.user,
     "current_database": lambda session: DATABASE,
     "current_schema": lambda session: session.search_path[0] if session.search_path else None,
     "search_path": lambda session: json.dumps(session.search_path),

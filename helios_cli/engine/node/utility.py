@@ -229,7 +229,7 @@ def computed_variable(session: Session, folded: str) -> str | None:
             return session.show("default_transaction_read_only")
         return "on" if transaction.read_only else "off"
     if folded == "session_authorization":
-        return session.session_name
+        return session.session_name or session.user
     if folded == "is_superuser":
         return "on" if session.acting.unrestricted else "off"
     if folded == "helios.lsn":

@@ -188,11 +188,21 @@ def _change(builder: Builder, target: Target, wish: Wish) -> None:
             # What is taken from the whole table is taken from its columns, too.
             for number in sorted(builder.catalog.privileges.column_acls(target.oid)):
                 _change_acl(builder, target, wish, number, rights & COLUMN_RIGHTS, quiet=True)
+    if wish.columns and not wish.rights:
+        _keep_table_acl(builder, target)
     for name, rights in wish.columns:
         attnum = dict(target.columns).get(name)
         if attnum is None:
             raise builder.error("42703", f'column "{name}" of relation "{target.name}" does not exist')
         _change_acl(builder, target, wish, attnum, rights)
+
+
+def _keep_table_acl(builder: Builder, target: Target) -> None:
+    """A GRANT on columns writes the table's own list out, too, as PostgreSQL's does."""
+    key = (target.class_oid, target.oid, 0)
+    if key not in builder.acls and builder.catalog.privileges.acl(target.class_oid, target.oid) is None:
+        builder.acls[key] = privileges.default_acl(target.kind, target.owner)
+        store(builder, key, builder.acls[key])
 
 
 def _first_name(rights: int) -> str:

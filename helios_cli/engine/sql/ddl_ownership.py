@@ -65,6 +65,7 @@ def default_steps(builder: Builder, temp: bool, first: int, end: int) -> list[st
             acl = base
             for item in (facts.default_acl(role, schema, letter) or ()) if schema else ():
                 acl = privileges.granted(acl, item, role)
+            acl = tuple(sorted(acl, key=lambda item: (item.grantee, item.grantor)))
             others = ", ".join(constant(other) for known, other in schemas if known)
             where = f"nspname = {constant(name)}" if schema else f"nspname NOT IN ({others or 'NULL'})"
             if not schema and not others:

@@ -41,7 +41,7 @@ _OPAQUE: Final = re.compile(
     re.DOTALL,
 )
 """Strings, quoted names and comments; an unended one reaches to the end of the text, so that each is looked at once."""
-_DEFERS: Final = frozenset(("SetVariable", "ResetVariable"))
+_DEFERS: Final = frozenset(("SetVariable", "ResetVariable", "Rollback", "RollbackTo"))
 """Actions after which the next statement of the same query string must be planned anew."""
 
 

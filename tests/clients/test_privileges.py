@@ -1,0 +1,111 @@
+"""Who may do what: the answers of a node beside those that PostgreSQL 15 gave to the same statements.
+
+``privileges/recorded.txt`` holds a statement a line, and below it, indented, what PostgreSQL answered: the rows (sorted
+where the statement does not), the command's tag, or SQLSTATE and message of its error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from support.inner_node import InnerNode
+
+RECORDED = Path(__file__).parent / "privileges" / "recorded.txt"
+Connection = psycopg.Connection[tuple[object, ...]]
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InnerNode]:
+    with InnerNode(tmp_path_factory.mktemp("privileges")) as found:
+        yield found
+
+
+def answer(connection: Connection, sql: str) -> str:
+    cursor = connection.cursor()
+    try:
+        if sql.startswith("copy"):
+            with cursor.copy(sql.encode()) as copied:
+                return f"copied {sum(1 for _ in copied)}"
+        cursor.execute(sql.encode())
+    except psycopg.Error as error:
+        return f"{error.diag.sqlstate} {error.diag.message_primary}"
+    if cursor.description is None:
+        return str(cursor.statusmessage)
+    rows = [tuple(row) for row in cursor.fetchall()]
+    if sql.startswith("explain"):
+        return "rows"
+    return repr(rows if "order by" in sql else sorted(rows, key=str))
+
+
+def test_as_postgresql_answers(tmp_path: Path) -> None:
+    lines = RECORDED.read_text().splitlines()
+    wrong = []
+    with InnerNode(tmp_path) as node, node.connect(user="helios") as connection:
+        for sql, expected in zip(lines[::2], lines[1::2], strict=True):
+            found = answer(connection, sql)
+            if found != expected.strip():
+                wrong.append(f"{sql}\n    expected {expected.strip()}\n    found    {found}")
+    assert not wrong, "\n".join(wrong)
+    assert len(lines) > 700
+
+
+def test_a_name_that_is_no_role_does_everything_where_nobody_proves_anything(node: InnerNode) -> None:
+    with node.connect(user="whoever") as connection:
+        assert answer(connection, "select current_user, session_user") == "[('whoever', 'whoever')]"
+        assert answer(connection, "create table of_whoever(a int)") == "CREATE TABLE"
+        owner = "select tableowner from pg_tables where tablename = 'of_whoever'"
+        assert answer(connection, owner) == "[('helios',)]"
+        assert connection.info.parameter_status("is_superuser") == "on"
+
+
+def test_a_role_is_itself_and_may_not_log_in_without_login(node: InnerNode) -> None:
+    with node.connect(user="whoever") as connection:
+        connection.execute("create role plain login; create role noway; create table closed(a int)")
+    with node.connect(user="plain") as connection:
+        assert connection.info.parameter_status("is_superuser") == "off"
+        assert answer(connection, "select * from closed") == "42501 permission denied for table closed"
+    with pytest.raises(psycopg.OperationalError, match='role "noway" is not permitted to log in'):
+        node.connect(user="noway")
+
+
+def test_rights_that_change_are_seen_by_sessions_that_have_prepared(node: InnerNode) -> None:
+    with node.connect(user="helios") as owner, node.connect(user="helios") as other:
+        owner.execute("create role late login; create table seen(a int primary key); insert into seen values (1)")
+        owner.execute("grant select on seen to late")
+        other.execute("set role late")
+        for binary in (True, False) * 3:
+            rows = other.execute("select a from seen where a = %s", (1,), prepare=True, binary=binary).fetchall()
+            assert rows == [(1,)]
+        owner.execute("revoke select on seen from late")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            other.execute("select a from seen where a = %s", (1,), prepare=True, binary=True)
+        owner.execute("grant select on seen to late")
+        assert other.execute("select a from seen where a = %s", (1,), prepare=True, binary=True).fetchall() == [(1,)]
+        other.execute("reset role")
+        owner.execute("alter role late superuser")
+        other.execute("set role late; insert into seen values (2)")
+        owner.execute("alter role late nosuperuser")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            other.execute("insert into seen values (3)")
+
+
+def test_a_transaction_sees_its_own_grants(node: InnerNode) -> None:
+    with node.connect(user="helios", autocommit=False) as connection:
+        connection.execute("create role inside; create table walled(a int)")
+        connection.execute("savepoint s; set role inside")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("select * from walled")
+        connection.execute("rollback to s; grant select on walled to inside; set role inside")
+        assert connection.execute("select * from walled").fetchall() == []
+        connection.rollback()
+        assert connection.execute("select current_user").fetchall() == [("helios",)]
+
+
+def test_too_many_connections_of_a_role(node: InnerNode) -> None:
+    with node.connect(user="helios") as owner:
+        owner.execute("create role lone login connection limit 1")
+        with node.connect(user="lone"), pytest.raises(psycopg.OperationalError, match="too many connections for role"):
+            node.connect(user="lone")
