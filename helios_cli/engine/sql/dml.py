@@ -143,16 +143,13 @@ def translate_insert(fields: dict[str, Any], scope: Scope) -> Write:
 
 
 def _named_column(target: dict[str, Any], relation: Relation, scope: Scope) -> ColumnInfo:
-    at = target.get("location", 0)
-    if target.get("indirection"):
-        raise scope.ctx.unsupported("assigning to a part of a column", at)
-    return find_column(relation, target["name"], scope, at)
+    return find_column(relation, target["name"], scope, target.get("location", 0))
 
 
 def _check_twice(columns: list[ColumnInfo], nodes: list[Node], scope: Scope) -> None:
     seen: set[str] = set()
     for column, node in zip(columns, nodes, strict=True):
-        if column.name in seen:
+        if column.name in seen and "indirection" not in node["ResTarget"]:
             at = node["ResTarget"].get("location", -1)
             raise scope.ctx.error("42701", f'column "{column.name}" specified more than once', at)
         seen.add(column.name)
@@ -162,7 +159,11 @@ def _insert_source(
     fields: dict[str, Any], relation: Relation, named: list[ColumnInfo], override: str, scope: Scope
 ) -> tuple[str, list[ColumnInfo]]:
     """The text that gives the rows, and the columns they fill, defaults included."""
+    from helios_cli.engine.sql.dml_parts import insert_parts, names_part
+
     select = fields.get("selectStmt", {}).get("SelectStmt")
+    if any(map(names_part, fields.get("cols", []))):
+        return insert_parts(select, fields["cols"], relation, scope)
     if select is None:
         given: list[ColumnInfo] = []
         query: Query | None = None
@@ -382,9 +383,14 @@ def _check_arbiter(names: set[str], partial: bool, relation: Relation, scope: Sc
 
 def _assignments(nodes: list[Node], relation: Relation, scope: Scope) -> str:
     """The SET list."""
+    from helios_cli.engine.sql.dml_parts import names_part, update_parts
+
+    in_parts = [node for node in nodes if names_part(node)]
+    parts = update_parts(in_parts, relation, scope)
+    nodes = [node for node in nodes if not names_part(node)]
     columns = [_named_column(node["ResTarget"], relation, scope) for node in nodes]
     scope.ctx.rights.updates(relation.oid, (column.attnum for column in columns))
-    seen: set[str] = set()
+    seen = {node["ResTarget"]["name"] for node in in_parts}
     for column in columns:
         if column.name in seen:
             raise scope.ctx.error("42601", f'multiple assignments to same column "{column.name}"')
@@ -402,7 +408,7 @@ def _assignments(nodes: list[Node], relation: Relation, scope: Scope) -> str:
             texts.append(_assignment(items[multi["colno"] - 1], column, scope))
         elif multi["colno"] == 1:
             texts.append(_assign_subquery(multi, columns[position : position + multi["ncolumns"]], scope))
-    return ", ".join(texts)
+    return ", ".join(texts + parts)
 
 
 def _assignment(node: Node, column: ColumnInfo, scope: Scope) -> str:

@@ -378,56 +378,6 @@ def array_constructor(fields: dict[str, Any], scope: Scope, element: int = UNKNO
     return row_values.carry_shape(made, values, scope.ctx)
 
 
-def _indirection(fields: dict[str, Any], scope: Scope) -> TypedSql:
-    value = translate(fields["arg"], scope)
-    steps = fields["indirection"]
-    while steps:
-        taken = 0
-        if "String" in steps[0]:
-            value, taken = row_values.field(value, steps[0]["String"]["sval"], scope.ctx, value.location), 1
-        elif "A_Star" in steps[0]:
-            raise scope.ctx.error("42601", 'row expansion via "*" is not supported here', value.location)
-        else:
-            while taken < len(steps) and "A_Indices" in steps[taken]:
-                taken += 1
-            value = _subscripted(value, steps[:taken], scope)
-        steps = steps[taken:]
-    return value
-
-
-def _subscripted(value: TypedSql, steps: list[Node], scope: Scope) -> TypedSql:
-    """``value[1][2:3]``."""
-    if not element_of(value.type_oid):
-        if value.type_oid == 3802:
-            raise scope.ctx.unsupported("jsonb subscripting", value.location, hint="Use the -> operator.")
-        message = f"cannot subscript type {type_name(value.type_oid)} because it does not support subscripting"
-        raise scope.ctx.error("42804", message, value.location)
-    slices = any(step["A_Indices"].get("is_slice") for step in steps)
-    texts: list[str] = []
-    for step in steps:
-        indices = step["A_Indices"]
-        if slices and not indices.get("is_slice"):
-            texts += ["1", _subscript(indices["uidx"], scope)]
-        elif slices:
-            texts += [_subscript(indices[key], scope) if key in indices else "NULL" for key in ("lidx", "uidx")]
-        else:
-            texts.append(_subscript(indices["uidx"], scope))
-    element = element_of(value.type_oid)
-    if slices:
-        return TypedSql(
-            f"pg_array_slice({element}, {value.sql}, {', '.join(texts)})", value.type_oid, shape=value.shape
-        )
-    got = TypedSql(f"pg_array_get({element}, {value.sql}, {', '.join(texts)})", element, location=value.location)
-    return row_values.carry_shape(got, [value], scope.ctx)
-
-
-def _subscript(node: Node, scope: Scope) -> str:
-    value = translate(node, scope)
-    if not can_coerce(value.type_oid, INT4, How.ASSIGNMENT):
-        raise scope.ctx.error("42804", "array subscript must have type integer", value.location)
-    return casts.coerce(value, INT4, -1, How.ASSIGNMENT, scope.ctx).sql
-
-
 def _collate(fields: dict[str, Any], scope: Scope) -> TypedSql:
     value = casts.to_text_if_unknown(translate(fields["arg"], scope), scope.ctx)
     name = tree.strings(fields["collname"])[-1]
@@ -460,7 +410,6 @@ TRANSLATORS: dict[str, Translator] = {
     "CoalesceExpr": _coalesce,
     "MinMaxExpr": _min_max,
     "A_ArrayExpr": array_constructor,
-    "A_Indirection": _indirection,
     "CollateClause": _collate,
 }
 """By node type. ``predicates``, ``calls`` and ``sublinks`` add theirs when ``engine.sql.planner`` is imported."""

@@ -9,6 +9,7 @@ from helios_cli.engine.sql import (
     runtime_json,
     runtime_lsn,
     runtime_numbers,
+    runtime_parts,
     runtime_rows,
     runtime_text,
     runtime_times,
@@ -24,6 +25,7 @@ SCALARS: Final[ScalarTable] = {
     **runtime_arrays.SCALARS,
     **runtime_json.SCALARS,
     **runtime_lsn.SCALARS,
+    **runtime_parts.SCALARS,
     **runtime_rows.SCALARS,
     **runtime_values.SCALARS,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helios_cli.engine.sql import calls, expressions, predicates, sublinks
+from helios_cli.engine.sql import calls, expressions, parts, predicates, sublinks
 
-MODULES = (expressions, predicates, calls, sublinks)
+MODULES = (expressions, predicates, calls, sublinks, parts)
 """The modules that fill ``expressions.TRANSLATORS`` when they are imported."""
