@@ -131,7 +131,9 @@ def translate_insert(fields: dict[str, Any], scope: Scope) -> Write:
     _check_twice(named, fields.get("cols", []), scope)
     override = fields.get("override", "OVERRIDING_NOT_SET")
     source, columns = _insert_source(fields, relation, named, override, scope)
-    conflict = _on_conflict(fields["onConflictClause"], item, scope) if "onConflictClause" in fields else ""
+    from helios_cli.engine.sql.on_conflict import on_conflict
+
+    conflict = on_conflict(fields["onConflictClause"], item, scope) if "onConflictClause" in fields else ""
     if conflict and source.startswith("SELECT"):
         # Without WHERE, SQLite would take ON CONFLICT for a join condition.
         source = f"SELECT * FROM ({source}) WHERE 1"
@@ -314,75 +316,15 @@ def column_default(column: ColumnInfo, scope: Scope) -> TypedSql:
     return stored_default(column.default, column, scope)
 
 
-# -- ON CONFLICT ----------------------------------------------------------------------------------
-
-
-def _on_conflict(clause: dict[str, Any], item: RangeItem, scope: Scope) -> str:
-    relation = item.relation
-    assert relation is not None
-    update = clause["action"] == "ONCONFLICT_UPDATE"
-    target = _conflict_target(clause.get("infer"), item, scope)
-    if not update:
-        return f" ON CONFLICT{target} DO NOTHING"
-    if not target:
-        message = "ON CONFLICT DO UPDATE requires inference specification or constraint name"
-        hint = "For example, ON CONFLICT (column_name)."
-        raise scope.ctx.error("42601", message, clause.get("location", -1), hint=hint)
-    inner = Scope(ctx=scope.ctx, ctes=scope.ctes, clause="UPDATE")
-    excluded = RangeItem("excluded", table_columns(relation, "excluded"), None)
-    inner.items = [item, excluded]
-    inner.columns = [*item.columns, *excluded.columns]
-    assignments = _assignments(clause["targetList"], relation, inner)
-    where = f" WHERE {expect_boolean(clause['whereClause'], inner, 'WHERE').sql}" if "whereClause" in clause else ""
-    return f" ON CONFLICT{target} DO UPDATE SET {assignments}{where}"
-
-
-def _conflict_target(infer: dict[str, Any] | None, item: RangeItem, scope: Scope) -> str:
-    relation = item.relation
-    assert relation is not None
-    if infer is None:
-        return ""
-    if "conname" in infer:
-        index = next((index for index in relation.indexes if index.name == infer["conname"] and index.unique), None)
-        if index is None or None in index.columns:
-            message = f'constraint "{infer["conname"]}" for table "{relation.name}" does not exist'
-            raise scope.ctx.error("42704", message, infer.get("location", -1))
-        return f" ({', '.join(quote_identifier(name or '') for name in index.columns)})"
-    plain = Scope(ctx=scope.ctx, items=[RangeItem(item.name, table_columns(relation, ""), relation)])
-    plain.columns = plain.items[0].columns
-    texts, names = [], []
-    for node in infer["indexElems"]:
-        element = node["IndexElem"]
-        if "name" in element:
-            column = find_column(relation, element["name"], scope, infer.get("location", -1))
-            scope.ctx.rights.reads(relation.oid, column.attnum)
-            names.append(column.name)
-            texts.append(quote_identifier(element["name"]))
-        else:
-            scope.ctx.bind_all()
-            texts.append(f"({translate(element['expr'], plain).sql})")
-    where = ""
-    if "whereClause" in infer:
-        scope.ctx.bind_all()
-        where = f" WHERE {expect_boolean(infer['whereClause'], plain, 'WHERE').sql}"
-    if len(names) == len(texts):
-        _check_arbiter(set(names), bool(where), relation, scope)
-    return f" ({', '.join(texts)}){where}"
-
-
-def _check_arbiter(names: set[str], partial: bool, relation: Relation, scope: Scope) -> None:
-    for index in relation.indexes:
-        if index.unique and set(index.columns) == names and (not index.partial or partial):
-            return
-    message = "there is no unique or exclusion constraint matching the ON CONFLICT specification"
-    raise scope.ctx.error("42P10", message)
-
-
 # -- UPDATE and DELETE ----------------------------------------------------------------------------
 
 
-def _assignments(nodes: list[Node], relation: Relation, scope: Scope) -> str:
-    """The SET list."""
+def assignments_of(nodes: list[Node], relation: Relation, scope: Scope) -> str:
+    """The SET list of an UPDATE.
+
+    Raises:
+        SqlError: 42601 a column twice, 428C9 a column that is always generated; what assigning raises.
+    """
     from helios_cli.engine.sql.dml_parts import names_part, update_parts
 
     in_parts = [node for node in nodes if names_part(node)]
@@ -452,7 +394,7 @@ def translate_update(fields: dict[str, Any], scope: Scope) -> Write:
     source, conditions = translate_from(fields.get("fromClause", []), scope)
     conditions += _untouched(relation, item, scope)
     scope.clause = "UPDATE"
-    assignments = _assignments(fields["targetList"], relation, scope)
+    assignments = assignments_of(fields["targetList"], relation, scope)
     where = _where(fields, conditions, scope)
     returning, outputs = _returning(fields.get("returningList", []), item, scope)
     from_text = f" FROM {source}" if source else ""

@@ -60,6 +60,7 @@ def insert_parts(
     ways = [node["ResTarget"].get("indirection", []) for node in nodes]
     filled = [target.column for target in gathered([(c, way, {}) for c, way in zip(columns, ways, strict=True)], scope)]
     others = [column for column in relation.columns if column not in filled and dml.needs_default(column)]
+    scope.ctx.rights.inserts(relation.oid, (column.attnum for column in columns))
     inner = Scope(ctx=scope.ctx, ctes=scope.ctes, clause="VALUES")
     rows = []
     for row in select["valuesLists"]:

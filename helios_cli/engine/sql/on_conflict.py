@@ -1,0 +1,78 @@
+"""ON CONFLICT: which unique index is meant, and what DO UPDATE sets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from helios_cli.engine.sql import dml
+from helios_cli.engine.sql.expressions import expect_boolean, translate
+from helios_cli.engine.sql.from_clause import table_columns
+from helios_cli.engine.sql.relation import Relation
+from helios_cli.engine.sql.scope import RangeItem, Scope
+from helios_cli.engine.sql.sqltext import quote_identifier
+
+
+def on_conflict(clause: dict[str, Any], item: RangeItem, scope: Scope) -> str:
+    """The ON CONFLICT clause of an INSERT into ``item``, with a space before it.
+
+    Raises:
+        SqlError: 42P10 no such constraint, 42601 DO UPDATE without one, 42704 an unknown name.
+    """
+    relation = item.relation
+    assert relation is not None
+    update = clause["action"] == "ONCONFLICT_UPDATE"
+    target = _conflict_target(clause.get("infer"), item, scope)
+    if not update:
+        return f" ON CONFLICT{target} DO NOTHING"
+    if not target:
+        message = "ON CONFLICT DO UPDATE requires inference specification or constraint name"
+        hint = "For example, ON CONFLICT (column_name)."
+        raise scope.ctx.error("42601", message, clause.get("location", -1), hint=hint)
+    inner = Scope(ctx=scope.ctx, ctes=scope.ctes, clause="UPDATE")
+    excluded = RangeItem("excluded", table_columns(relation, "excluded"), None)
+    inner.items = [item, excluded]
+    inner.columns = [*item.columns, *excluded.columns]
+    assignments = dml.assignments_of(clause["targetList"], relation, inner)
+    where = f" WHERE {expect_boolean(clause['whereClause'], inner, 'WHERE').sql}" if "whereClause" in clause else ""
+    return f" ON CONFLICT{target} DO UPDATE SET {assignments}{where}"
+
+
+def _conflict_target(infer: dict[str, Any] | None, item: RangeItem, scope: Scope) -> str:
+    relation = item.relation
+    assert relation is not None
+    if infer is None:
+        return ""
+    if "conname" in infer:
+        index = next((index for index in relation.indexes if index.name == infer["conname"] and index.unique), None)
+        if index is None or None in index.columns:
+            message = f'constraint "{infer["conname"]}" for table "{relation.name}" does not exist'
+            raise scope.ctx.error("42704", message, infer.get("location", -1))
+        return f" ({', '.join(quote_identifier(name or '') for name in index.columns)})"
+    plain = Scope(ctx=scope.ctx, items=[RangeItem(item.name, table_columns(relation, ""), relation)])
+    plain.columns = plain.items[0].columns
+    texts, names = [], []
+    for node in infer["indexElems"]:
+        element = node["IndexElem"]
+        if "name" in element:
+            column = dml.find_column(relation, element["name"], scope, infer.get("location", -1))
+            scope.ctx.rights.reads(relation.oid, column.attnum)
+            names.append(column.name)
+            texts.append(quote_identifier(element["name"]))
+        else:
+            scope.ctx.bind_all()
+            texts.append(f"({translate(element['expr'], plain).sql})")
+    where = ""
+    if "whereClause" in infer:
+        scope.ctx.bind_all()
+        where = f" WHERE {expect_boolean(infer['whereClause'], plain, 'WHERE').sql}"
+    if len(names) == len(texts):
+        _check_arbiter(set(names), bool(where), relation, scope)
+    return f" ({', '.join(texts)}){where}"
+
+
+def _check_arbiter(names: set[str], partial: bool, relation: Relation, scope: Scope) -> None:
+    for index in relation.indexes:
+        if index.unique and set(index.columns) == names and (not index.partial or partial):
+            return
+    message = "there is no unique or exclusion constraint matching the ON CONFLICT specification"
+    raise scope.ctx.error("42P10", message)
