@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from helios_cli.engine.config.registry import NODE_SETTINGS
 from helios_cli.engine.datatypes.jsons import parse_jsonb
 from helios_cli.engine.errors import NotServing, SqlError
-from helios_cli.engine.node import report
+from helios_cli.engine.node import report, session_calls
 from helios_cli.engine.node.roles import DATABASE
 from helios_cli.engine.replication import relations
 from helios_cli.engine.sql.variables import BY_NAME
@@ -46,6 +46,8 @@ class CatalogHooks:
             return _settings(engine)
         if relation == "pg_stat_activity":
             return [_activity(session) for session in tuple(engine.sessions.values())]
+        if relation == "pg_locks":
+            return on_loop(engine, engine.advisory.rows)
         if relation == "helios_events":
             return _events(engine)
         if relation == "helios_scrub":
@@ -68,6 +70,11 @@ class CatalogHooks:
         end = time.monotonic() + seconds
         while not interrupted() and (left := end - time.monotonic()) > 0:
             time.sleep(min(left, SLEEP_SLICE_S))
+
+    def session_call(self, pid: int, what: str, arguments: tuple[Any, ...], interrupted: Callable[[], bool]) -> Any:
+        """Advisory locks, pg_notify() and the like. Raises as :func:`session_calls.call`."""
+        engine = self.engine
+        return None if engine is None else session_calls.call(engine, pid, what, arguments, interrupted)
 
     def signal(self, pid: int, what: str) -> bool:
         """pg_cancel_backend and pg_terminate_backend; whether the session is there."""

@@ -30,6 +30,10 @@ class Channels:
                 if not listeners:
                     del self._listeners[name]
 
+    def of(self, session: Session) -> list[str]:
+        """The channels that a session listens to, in the order in which they began to be."""
+        return [channel for channel, listeners in self._listeners.items() if session in listeners]
+
     def publish(self, pid: int, channel: str, payload: str) -> None:
         """Deliver a notification whose transaction is committed."""
         message = backend.notification(pid, channel, payload)

@@ -16,6 +16,7 @@ import apsw
 from helios_cli.engine.config.settings import Settings
 from helios_cli.engine.errors import DiskFull, HeliosError, IoFailed, NotServing, ReadOnlyError, SerializationFailure
 from helios_cli.engine.log.history import History
+from helios_cli.engine.node.advisory import AdvisoryLocks
 from helios_cli.engine.node.channels import Channels
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.cluster_settings import CLUSTER_SETTINGS, cluster_setting
@@ -114,7 +115,7 @@ class Engine:
         self.read_workers = Workers(loop, settings.reader_threads, "reader")
         self.write_worker = Workers(loop, 1, "writer")
         self.read_pool = ReadPool(database, self.read_workers, jobs_max=max(16, settings.reader_threads * 8))
-        self.channels = Channels()
+        self.channels, self.advisory = Channels(), AdvisoryLocks()
         self.roles = Roles(self)
         self.checkpointer: Checkpointer | None = None
         self.loop_thread = threading.get_ident()

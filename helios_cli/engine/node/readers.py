@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 import apsw
 
+from helios_cli.engine.node.advisory import LockWait
 from helios_cli.engine.storage.database import Database
 
 BATCH_BYTES: Final = 128 * 1024
@@ -119,7 +120,7 @@ class ReadJob:
             raise
         except Exception as error:
             # The rows before it go out first: a client that reads them one by one expects them.
-            if not rows:
+            if not rows or isinstance(error, LockWait):
                 raise
             self._error = error
         data = self.encode(rows)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.errors import HeliosError, SqlError
+from helios_cli.engine.node.advisory import LockWait
 from helios_cli.engine.node.commits import Commits
 from helios_cli.engine.node.engine import INLINE, INLINE_READ_SECONDS
 from helios_cli.engine.node.readers import ReadJob, RowsEncoder
@@ -233,6 +235,13 @@ class Reads(Commits):
         self.fetching = False
         self.job = None
         self._end_job(portal)
+        if isinstance(error, LockWait) and not portal.sent_since_execute():
+            again = partial(self.session.retry, portal, portal.rows_max)
+            try:
+                self.engine.advisory.wait(self.session, error.request, again)
+                return
+            except SqlError as deadlock:
+                error = deadlock
         self.read_failed(error)
 
     def read_failed(self, error: BaseException) -> None:

@@ -69,7 +69,7 @@ class Start:
         access = "READ ONLY" if transaction.read_only else "READ WRITE"
         yield f"BEGIN ISOLATION LEVEL {transaction.isolation.upper()} {access}"
         done = 0
-        for name, (sets, _actions, _cursors) in zip(transaction.savepoints, transaction.savepoint_undo, strict=True):
+        for name, (sets, *_) in zip(transaction.savepoints, transaction.savepoint_undo, strict=True):
             yield from self._sets(done, sets, link)
             done = sets
             yield f"SAVEPOINT {_quoted(name)}"

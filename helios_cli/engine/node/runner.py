@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from helios_cli.engine.errors import HeliosError, ReadOnlyError
+from helios_cli.engine.errors import HeliosError, ReadOnlyError, SqlError
 from helios_cli.engine.node import claims
 from helios_cli.engine.node.engine import INLINE, INLINE_READ_SECONDS
 from helios_cli.engine.node.reads import Reads
@@ -37,6 +37,10 @@ class Runner(Reads):
         """Run a write: with others in a group, or in the session's transaction, or alone."""
         session = self.session
         transaction = session.transaction
+        if portal.plan.nowait and self.engine.queue.holder not in (None, session.token):
+            message = f'could not obtain lock on row in relation "{portal.plan.nowait}"'
+            hint = "Another transaction holds the writer; see pg_stat_activity."
+            raise SqlError(message, sqlstate="55P03", hint=hint)
         if session.write_id is not None:
             self.claim(portal)
         if transaction is not None:

@@ -86,6 +86,8 @@ class Session(SessionPlans):
         """The statement that had to wait failed."""
         self._disarm("statement", "lock")
         self.after_statement = None
+        if self.transaction is None:
+            self.channel_actions = []
         if self.closed:
             self.clean_up()
         else:
@@ -117,6 +119,12 @@ class Session(SessionPlans):
         """ReadyForQuery comes next: outside a transaction block what was notified meanwhile goes before it."""
         if self.changed:
             self.report_changes()
+        if self.transaction is None:
+            if self.channel_actions:
+                for action in self.take_channel_actions():
+                    action()
+            if self.has_advisory:
+                self.engine.advisory.end_transaction(self)
         if self.notices and self.transaction is None:
             self.out.extend(self.notices)
             self.notices.clear()
@@ -212,6 +220,8 @@ class Session(SessionPlans):
         """The transaction is over for this session: portals and LOCAL settings end with it."""
         self.transaction = None
         self.channel_actions = []
+        if self.has_advisory:
+            self.engine.advisory.end_transaction(self)
         self.close_portals()
         for portal in self.cursors.values():
             self.runner.close_portal(portal)
@@ -344,4 +354,6 @@ class Session(SessionPlans):
         runner.drop_token()
         self.engine.sequences.forget_session(self.pid)
         self.engine.sequences.guards.pop(self.pid, None)
+        if self.has_advisory:
+            self.engine.advisory.forget(self)
         self.drop_temporary()

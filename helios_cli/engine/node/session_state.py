@@ -56,6 +56,8 @@ class SessionState:
     """The statement in hand has waited for all that it had to see."""
     repeating = False
     """The statement in hand was lost with a primary before: it may be done already."""
+    has_advisory = False
+    """It has taken an advisory lock, now or earlier."""
     write_id: WriteId | None = None
     """Under which its next write, or its transaction block, is done only once; None: it has not named it."""
 

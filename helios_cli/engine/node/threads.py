@@ -20,6 +20,7 @@ from helios_cli.engine.storage.catalog import SqliteCatalog
 from helios_cli.engine.storage.io_errors import is_no_room, note_errno
 
 if TYPE_CHECKING:
+    from helios_cli.engine.node.advisory import Wait
     from helios_cli.engine.node.consistency import Hold
     from helios_cli.engine.node.session import Session
 
@@ -45,7 +46,7 @@ class Threads:
         self.awaits_level = False
         """The client waits for more copies of its commit than the mode asks for."""
         self.cancel_reason: HeliosError | None = None
-        self.hold: Hold | None = None
+        self.hold: Hold | Wait | None = None
         """The statement waits until the node shows a state that is new enough."""
 
     def on_thread(
@@ -131,4 +132,5 @@ class Threads:
 
     def is_busy(self) -> bool:
         """Whether a statement of the session is under way."""
-        return self.busy_connection is not None or self.job is not None or self.queued is not None
+        under_way = (self.busy_connection, self.job, self.queued, self.hold)
+        return any(part is not None for part in under_way)

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 SNAPSHOT_LEVELS: Final = ("repeatable read", "serializable")
 
 
-Undo = tuple[int, int, frozenset[str]]
-"""At a savepoint: the number of SETs and of channel actions of the transaction, and the cursors that are open."""
+Undo = tuple[int, int, frozenset[str], int]
+"""At a savepoint: the number of SETs and of channel actions of the transaction, the cursors that are open, and the
+number of advisory locks that the transaction has taken."""
 
-NO_UNDO: Final[Undo] = (0, 0, frozenset())
+NO_UNDO: Final[Undo] = (0, 0, frozenset(), 0)
 
 
 class Transaction:

@@ -168,7 +168,13 @@ def _needs_block(session: Session, what: str) -> Any:
 
 def _savepoint(session: Session, action: actions.Savepoint, portal: Portal, _rows_max: int) -> bool:
     _needs_block(session, "SAVEPOINT").savepoint(
-        action.name, (len(session.undo), len(session.channel_actions), frozenset(session.cursors))
+        action.name,
+        (
+            len(session.undo),
+            len(session.channel_actions),
+            frozenset(session.cursors),
+            session.engine.advisory.count_in_transaction(session),
+        ),
     )
     return complete(session, portal)
 
@@ -179,9 +185,10 @@ def _release(session: Session, action: actions.Release, portal: Portal, _rows_ma
 
 
 def _rollback_to(session: Session, action: actions.RollbackTo, portal: Portal, _rows_max: int) -> bool:
-    sets, channel_actions, names = _needs_block(session, "ROLLBACK TO SAVEPOINT").rollback_to(action.name)
+    sets, channel_actions, names, locks = _needs_block(session, "ROLLBACK TO SAVEPOINT").rollback_to(action.name)
     session.undo_variables(committed=False, since=sets)
     del session.channel_actions[channel_actions:]
+    session.engine.advisory.end_transaction(session, since=locks)
     for name in [name for name in session.cursors if name not in names]:
         session.runner.close_portal(session.cursors.pop(name))
     if session.transaction is not None and session.transaction.schema is not None:
@@ -287,6 +294,7 @@ def _discard(session: Session, action: actions.Discard, portal: Portal, _rows_ma
         if session.forwarded is not None:
             session.forwarded.deallocated(None)
         session.engine.channels.unlisten(None, session)
+        session.engine.advisory.unlock_all(session)
         for name in list(session.variables):
             session.set_variable(name, None)
     if action.what.lower() in ("all", "temp", "temporary"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
 
@@ -24,8 +25,6 @@ def _call(fields: dict[str, Any], scope: Scope) -> TypedSql:
     names = tree.strings(fields["funcname"])
     if fields.get("func_variadic") or any("NamedArgExpr" in node for node in fields.get("args", ())):
         return notated_call(fields, names, scope)
-    if fields.get("agg_within_group"):
-        raise scope.ctx.unsupported(f"{names[-1]}(...) WITHIN GROUP", fields.get("location", 0))
     overloads = visible_overloads(names, scope)
     if any(function.aggregate or function.window for function in overloads):
         return _aggregate_call(fields, names, overloads, scope)
@@ -84,11 +83,9 @@ def _set_returning(function: Function, arguments: list[TypedSql], scope: Scope, 
     if scope.pending_srf is None or function.columns:
         where = f" in {scope.clause}" if scope.clause else " here"
         raise ctx.error("0A000", f"set-returning functions are not allowed{where}", at)
-    if scope.pending_srf:
-        raise ctx.unsupported("more than one set-returning function in a select list", at, hint="Put them in FROM.")
     values, result = coerce_arguments(function, arguments, scope, at)
     alias = ctx.unique_alias(function.name)
-    scope.pending_srf.append((alias, f"json_each({render_call(function, values, scope)})"))
+    scope.pending_srf.append((alias, render_call(function, values, scope)))
     return row_values.carry_shape(TypedSql(f'"{alias}".value', result, location=at), values, ctx)
 
 
@@ -185,9 +182,23 @@ def render_call(function: Function, values: list[TypedSql], scope: Scope) -> str
 def _aggregate_call(
     fields: dict[str, Any], names: list[str], overloads: tuple[Function, ...], scope: Scope
 ) -> TypedSql:
+    value = _aggregate_value(fields, names, overloads, scope)
+    return value if "over" in fields or scope.grouping is None else scope.grouping.save(value)
+
+
+def _aggregate_value(
+    fields: dict[str, Any], names: list[str], overloads: tuple[Function, ...], scope: Scope
+) -> TypedSql:
     ctx, at = scope.ctx, fields.get("location", 0)
     over = fields.get("over")
     _check_place(fields, names, scope, at)
+    if fields.get("agg_within_group"):
+        from helios_cli.engine.sql.within_group import within_group
+
+        return within_group(fields, names, overloads, scope)
+    if overloads[0].ordered_set:
+        arguments = [translate(node, scope) for node in fields.get("args", [])]
+        raise missing_function(names, argument_types(arguments, scope), scope, at)
     inside, scope.in_aggregate = scope.in_aggregate, over is None or scope.in_aggregate
     try:
         arguments = [translate(node, scope) for node in fields.get("args", [])]
@@ -354,26 +365,34 @@ def _value_function(fields: dict[str, Any], scope: Scope) -> TypedSql:
 
 
 def has_aggregate(node: Any, scope: Scope) -> bool:
-    """Whether a tree calls an aggregate of its own query level."""
+    """Whether a tree calls an aggregate of its own query level, or GROUPING()."""
+    for part in own_parts(node):
+        if "GroupingFunc" in part:
+            return True
+        call = part.get("FuncCall")
+        if call is not None and "over" not in call:
+            overloads = visible_overloads(tree.strings(call["funcname"]), scope)
+            if any(function.aggregate for function in overloads) or call.get("agg_within_group"):
+                return True
+    return False
+
+
+def own_parts(node: Any) -> Iterator[Node]:
+    """The nodes of a tree that belong to its own query level, itself included."""
     pending = [node]
     while pending:
         item = pending.pop()
         if isinstance(item, list):
             pending.extend(item)
         elif isinstance(item, dict) and "SubLink" not in item and "SelectStmt" not in item:
-            call = item.get("FuncCall")
-            if call is not None and "over" not in call:
-                overloads = visible_overloads(tree.strings(call["funcname"]), scope)
-                if any(function.aggregate for function in overloads):
-                    return True
+            yield item
             pending.extend(value for value in item.values() if isinstance(value, dict | list))
-    return False
 
 
 def is_set_returning(node: Node, scope: Scope) -> bool:
     """Whether a node is a call of a set-returning function."""
     call = node.get("FuncCall")
-    if call is None:
+    if not isinstance(call, dict) or "funcname" not in call:
         return False
     return any(function.set_returning for function in visible_overloads(tree.strings(call["funcname"]), scope))
 

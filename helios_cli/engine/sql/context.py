@@ -75,6 +75,7 @@ class Context:
     locks_rows: bool = False
     rights: Rights = field(default_factory=Rights)
     """What the statement needs to be allowed to do."""
+    nowait: str = ""
     session: list[str] = field(default_factory=list)
     aliases: set[str] = field(default_factory=set)
     """Lower-case SQLite aliases in use; SQLite's names ignore case, PostgreSQL's do not."""

@@ -42,6 +42,7 @@ def finish_plan(kind: Kind, tag: str, texts: list[str], ctx: Context) -> Plan:
         locks_rows=ctx.locks_rows,
         rights=ctx.rights.listed(),
         guarded=ctx.rights.guarded(),
+        nowait=ctx.nowait,
         catalog_version=ctx.catalog.version,
         notices=tuple(ctx.notices),
         literal_numbers=ctx.free,

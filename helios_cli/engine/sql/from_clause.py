@@ -20,6 +20,8 @@ from helios_cli.engine.sql.typed import Node, TypedSql, derived
 from helios_cli.engine.sql.user_calls import arranged
 
 _quote = quote_identifier
+AS_ROWS: Final = "as rows"
+"""Marks a lateral subquery that an outer join stands over: it may not be put where its columns are named."""
 
 
 @dataclass(slots=True)
@@ -33,6 +35,8 @@ class Source:
     conditions: list[str]
     """Conditions that belong into WHERE."""
     is_join: bool = False
+    correlated: bool = False
+    """Reads columns of items before it, which it could not from within parentheses."""
 
 
 def translate_from(nodes: list[Node], scope: Scope) -> tuple[str, list[str]]:
@@ -48,7 +52,8 @@ def translate_from(nodes: list[Node], scope: Scope) -> tuple[str, list[str]]:
         scope.columns += source.columns
         conditions += source.conditions
         if source.sql:
-            texts.append(f"({source.sql})" if source.is_join and len(nodes) > 1 else source.sql)
+            enclosed = source.is_join and len(nodes) > 1 and not source.correlated
+            texts.append(f"({source.sql})" if enclosed else source.sql)
     return ", ".join(texts), conditions
 
 
@@ -69,9 +74,13 @@ def _add_items(scope: Scope, items: list[RangeItem]) -> None:
 def from_item(node: Node, scope: Scope) -> Source:
     """Translate one FROM element."""
     kind = tree.tag(node)
+    if kind == "RangeTableSample":
+        from helios_cli.engine.sql.sampling import table_sample
+
+        return table_sample(node[kind], scope)
     handler = _ITEMS.get(kind)
     if handler is None:
-        raise scope.ctx.unsupported({"RangeTableSample": "TABLESAMPLE"}.get(kind, kind), tree.location(node))
+        raise scope.ctx.unsupported(kind, tree.location(node))
     return handler(node[kind], scope)
 
 
@@ -121,31 +130,32 @@ def _range_var(fields: dict[str, Any], scope: Scope) -> Source:
             message = f'WITH query "{cte.name}" does not have a RETURNING clause'
             raise scope.ctx.error("0A000", message, fields.get("location", 0))
         sqlite_alias = scope.ctx.unique_alias(name)
-        columns = _derived_columns(cte.columns, sqlite_alias)
-        item = RangeItem(name, _renamed(columns, alias, name, scope, fields.get("location", 0)), alias=sqlite_alias)
-        return _single(f"{_quote(cte.alias)} AS {_quote(sqlite_alias)}", item)
+        columns = derived_columns(cte.columns, sqlite_alias)
+        item = RangeItem(name, renamed(columns, alias, name, scope, fields.get("location", 0)), alias=sqlite_alias)
+        return single(f"{_quote(cte.alias)} AS {_quote(sqlite_alias)}", item)
     relation = find_relation(fields, scope)
     scope.ctx.rights.relation(relation, SELECT, qualified="schemaname" in fields)
     sqlite_alias = scope.ctx.unique_alias(name)
-    columns = _renamed(table_columns(relation, sqlite_alias), alias, name, scope, fields.get("location", 0))
+    columns = renamed(table_columns(relation, sqlite_alias), alias, name, scope, fields.get("location", 0))
     item = RangeItem(name, columns, relation, None if alias else relation.schema, alias=sqlite_alias)
     snapshots = scope.ctx.snapshots
     if snapshots is not None and snapshots.is_changed_by_others(relation):
-        return _single(f"{snapshots.read(relation)} AS {_quote(sqlite_alias)}", item)
+        return single(f"{snapshots.read(relation)} AS {_quote(sqlite_alias)}", item)
     table = _quote(relation.sqlite_name or relation.name)
-    return _single(table if sqlite_alias == relation.sqlite_name else f"{table} AS {_quote(sqlite_alias)}", item)
+    return single(table if sqlite_alias == relation.sqlite_name else f"{table} AS {_quote(sqlite_alias)}", item)
 
 
-def _single(sql: str, item: RangeItem) -> Source:
+def single(sql: str, item: RangeItem) -> Source:
+    """A source of one item."""
     return Source(sql, [item], list(item.columns), [])
 
 
-def _derived_columns(columns: list[tuple[str, TypedSql]], alias: str) -> list[ScopeColumn]:
+def derived_columns(columns: list[tuple[str, TypedSql]], alias: str) -> list[ScopeColumn]:
     """Columns of a subquery or CTE: (PostgreSQL name, value whose text is SQLite's column name)."""
     return [ScopeColumn(name, derived(value, f"{_quote(alias)}.{_quote(value.sql)}")) for name, value in columns]
 
 
-def _renamed(columns: list[ScopeColumn], alias: dict[str, Any], name: str, scope: Scope, at: int) -> list[ScopeColumn]:
+def renamed(columns: list[ScopeColumn], alias: dict[str, Any], name: str, scope: Scope, at: int) -> list[ScopeColumn]:
     """Apply an alias's column names: ``AS t (a, b)``."""
     names = tree.strings(alias.get("colnames", []))
     if len(names) > len(columns):
@@ -172,44 +182,16 @@ def _subselect(fields: dict[str, Any], scope: Scope) -> Source:
     select = fields["subquery"]["SelectStmt"]
     name = alias.get("aliasname", "")
     if fields.get("lateral"):
-        inlined = _inline_lateral(select, alias, scope)
-        if inlined is not None:
-            return inlined
-        raise ctx.unsupported("LATERAL over a query with FROM", hint="Use a join or a scalar subquery.")
+        from helios_cli.engine.sql.lateral import lateral_subquery
+
+        return lateral_subquery(fields, scope)
     inner = Scope(ctx=ctx, parent=scope.parent, ctes=scope.ctes, lateral_only=[])
     query = translate_query(select, inner)
     query.resolve_unknowns(ctx)
     sqlite_alias = ctx.unique_alias(name or "subquery")
-    columns = _derived_columns(query_columns(query.names(), query), sqlite_alias)
-    item = RangeItem(name, _renamed(columns, alias, name, scope, 0), alias=sqlite_alias, visible=bool(name))
-    return _single(f"({query.render(named=True)}) AS {_quote(sqlite_alias)}", item)
-
-
-_LATERAL_FREE: Final = ("fromClause", "whereClause", "groupClause", "havingClause", "limitCount", "limitOffset",
-                        "valuesLists", "withClause", "distinctClause", "larg", "windowClause")  # fmt: skip
-
-
-def _inline_lateral(select: dict[str, Any], alias: dict[str, Any], scope: Scope) -> Source | None:
-    """A lateral subquery without FROM is one row of expressions: they are put where its columns are named."""
-    if any(key in select for key in _LATERAL_FREE):
-        return None
-    ctx, was_volatile = scope.ctx, scope.ctx.volatile
-    ctx.volatile = False
-    inner = Scope(ctx=ctx, parent=scope, clause="LATERAL")
-    columns = []
-    for target in select.get("targetList", []):
-        fields = target["ResTarget"]
-        if calls.has_aggregate(fields["val"], scope):
-            return None
-        value = casts.to_text_if_unknown(translate(fields["val"], inner), ctx)
-        value = replace(value, sql=f"({value.sql})" if not value.simple else value.sql, table_oid=0, attnum=0, raw="")
-        columns.append(ScopeColumn(fields.get("name") or column_name(fields["val"]), value))
-    if ctx.volatile:
-        raise ctx.unsupported("a volatile function in LATERAL")
-    ctx.volatile = was_volatile
-    name = alias.get("aliasname", "")
-    item = RangeItem(name, _renamed(columns, alias, name, scope, 0), visible=bool(name))
-    return Source("", [item], list(item.columns), [])
+    columns = derived_columns(query_columns(query.names(), query), sqlite_alias)
+    item = RangeItem(name, renamed(columns, alias, name, scope, 0), alias=sqlite_alias, visible=bool(name))
+    return single(f"({query.render(named=True)}) AS {_quote(sqlite_alias)}", item)
 
 
 # -- functions ------------------------------------------------------------------------------------
@@ -217,8 +199,10 @@ def _inline_lateral(select: dict[str, Any], alias: dict[str, Any], scope: Scope)
 
 def _function(fields: dict[str, Any], scope: Scope) -> Source:
     ctx, alias = scope.ctx, fields.get("alias", {})
-    if len(fields["functions"]) != 1:
-        raise ctx.unsupported("ROWS FROM")
+    from helios_cli.engine.sql.lateral import rows_from, side_by_side
+
+    if len(side_by_side(fields)) > 1:
+        return rows_from(fields, scope)
     node = fields["functions"][0]["List"]["items"][0]
     call = node.get("FuncCall")
     if call is not None and tree.strings(call["funcname"])[-1] in json_records.FUNCTIONS:
@@ -259,8 +243,8 @@ def _function(fields: dict[str, Any], scope: Scope) -> Source:
         if is_series:
             sql = f"(SELECT value, row_number() OVER () - 1 AS key FROM {sql})"
         columns.append(ScopeColumn("ordinality", TypedSql(f"({_quote(sqlite_alias)}.key + 1)", INT8, not_null=True)))
-    item = RangeItem(name, _renamed(columns, alias, name, scope, at), alias=sqlite_alias)
-    return _single(f"{sql} AS {_quote(sqlite_alias)}", item)
+    item = RangeItem(name, renamed(columns, alias, name, scope, at), alias=sqlite_alias)
+    return single(f"{sql} AS {_quote(sqlite_alias)}", item)
 
 
 def _json_records(fields: dict[str, Any], call: dict[str, Any], scope: Scope) -> Source:
@@ -277,8 +261,8 @@ def _json_records(fields: dict[str, Any], call: dict[str, Any], scope: Scope) ->
     columns = [ScopeColumn(*pair) for pair in found]
     if fields.get("ordinality"):
         columns.append(ScopeColumn("ordinality", TypedSql(f"({_quote(sqlite_alias)}.key + 1)", INT8, not_null=True)))
-    item = RangeItem(shown, _renamed(columns, alias, shown, scope, at), alias=sqlite_alias)
-    return _single(f"{sql} AS {_quote(sqlite_alias)}", item)
+    item = RangeItem(shown, renamed(columns, alias, shown, scope, at), alias=sqlite_alias)
+    return single(f"{sql} AS {_quote(sqlite_alias)}", item)
 
 
 def _function_columns(function: Any, result: int, value_sql: str, name: str) -> list[ScopeColumn]:
@@ -324,11 +308,11 @@ def _scalar_item(node: Node, alias: dict[str, Any], scope: Scope, function: str 
         return _row_item(value, name, alias, sqlite_alias, scope)
     if any("ColumnRef" in part for part in tree.walk(node)):
         value = replace(value, sql=f"({value.sql})", table_oid=0, attnum=0, raw="")
-        item = RangeItem(name, _renamed([ScopeColumn(name, value)], alias, name, scope, 0))
+        item = RangeItem(name, renamed([ScopeColumn(name, value)], alias, name, scope, 0))
         return Source("", [item], list(item.columns), [])
     column = TypedSql(f"{_quote(sqlite_alias)}.value", value.type_oid, value.typmod, simple=True)
-    item = RangeItem(name, _renamed([ScopeColumn(name, column)], alias, name, scope, 0), alias=sqlite_alias)
-    return _single(f"(SELECT {value.sql} AS value) AS {_quote(sqlite_alias)}", item)
+    item = RangeItem(name, renamed([ScopeColumn(name, column)], alias, name, scope, 0), alias=sqlite_alias)
+    return single(f"(SELECT {value.sql} AS value) AS {_quote(sqlite_alias)}", item)
 
 
 def _row_item(value: TypedSql, name: str, alias: dict[str, Any], sqlite_alias: str, scope: Scope) -> Source:
@@ -336,8 +320,8 @@ def _row_item(value: TypedSql, name: str, alias: dict[str, Any], sqlite_alias: s
     quoted = _quote(sqlite_alias)
     row = replace(value, sql=f"{quoted}.value", row=(), shape=row_values.shape_of(value, scope.ctx))
     columns = [ScopeColumn(*pair) for pair in row_values.fields_of(row, scope.ctx, -1)]
-    item = RangeItem(name, _renamed(columns, alias, name, scope, 0), alias=sqlite_alias)
-    return _single(f"json_each(json_array({value.sql})) AS {quoted}", item)
+    item = RangeItem(name, renamed(columns, alias, name, scope, 0), alias=sqlite_alias)
+    return single(f"json_each(json_array({value.sql})) AS {quoted}", item)
 
 
 # -- joins ----------------------------------------------------------------------------------------
@@ -354,7 +338,10 @@ def _join(fields: dict[str, Any], scope: Scope) -> Source:
     kind = fields.get("jointype", "JOIN_INNER")
     left = from_item(fields["larg"], scope)
     inside = replace(scope, items=scope.items + left.items, columns=scope.columns + left.columns)
-    right = from_item(fields["rarg"], inside)
+    rarg = fields["rarg"]
+    if kind != "JOIN_INNER" and "RangeSubselect" in rarg and not _is_true(fields.get("quals")):
+        rarg = {"RangeSubselect": {**rarg["RangeSubselect"], AS_ROWS: True}}
+    right = from_item(rarg, inside)
     _check_names(left, right, scope)
     if kind in ("JOIN_LEFT", "JOIN_FULL"):
         _make_nullable(right)
@@ -370,12 +357,16 @@ def _join(fields: dict[str, Any], scope: Scope) -> Source:
     source.columns = columns
     alias = fields.get("alias")
     if alias is not None:
-        item = RangeItem(alias["aliasname"], _renamed(columns, alias, alias["aliasname"], scope, 0))
+        item = RangeItem(alias["aliasname"], renamed(columns, alias, alias["aliasname"], scope, 0))
         for hidden in source.items:
             hidden.visible = False
         source.items.append(item)
         source.columns = list(item.columns)
     return source
+
+
+def _is_true(node: Node | None) -> bool:
+    return node is not None and tree.const_value(node.get("A_Const", {})) is True
 
 
 def _check_names(left: Source, right: Source, scope: Scope) -> None:
@@ -429,15 +420,19 @@ def _merge(
 def _joined(kind: str, left: Source, right: Source, conditions: list[str], scope: Scope) -> Source:
     items = left.items + right.items
     above = left.conditions + right.conditions
+    if right.sql and not left.sql and kind != "JOIN_INNER":
+        left.sql = f"(SELECT 1) AS {_quote(scope.ctx.unique_alias('one row'))}"
     if not right.sql or not left.sql:
         if kind != "JOIN_INNER" and [text for text in conditions if text != "1"]:
             raise scope.ctx.unsupported("an outer join with a LATERAL subquery on a condition")
-        return Source(left.sql or right.sql, items, [], above + conditions, left.is_join or right.is_join)
+        is_join, correlated = left.is_join or right.is_join, left.correlated or right.correlated
+        return Source(left.sql or right.sql, items, [], above + conditions, is_join, correlated)
     text = f"({right.sql})" if right.is_join else right.sql
     on = f" ON {' AND '.join(conditions)}" if conditions else ""
     if kind != "JOIN_INNER" and not on:
         on = " ON 1"
-    return Source(f"{left.sql} {_JOIN_WORDS[kind]} {text}{on}", items, [], above, True)
+    correlated = (left.correlated or right.correlated) and kind in ("JOIN_INNER", "JOIN_LEFT")
+    return Source(f"{left.sql} {_JOIN_WORDS[kind]} {text}{on}", items, [], above, True, correlated)
 
 
 _ITEMS: Final = {"RangeVar": _range_var, "RangeSubselect": _subselect, "RangeFunction": _function, "JoinExpr": _join}

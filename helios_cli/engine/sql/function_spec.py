@@ -55,6 +55,9 @@ class Function:
     session_values: tuple[str, ...] = ()
     """Per-session values it reads, bound by the node under these names ('now', 'current_user', ...)."""
     schema: str = "pg_catalog"
+    ordered_set: bool = False
+    """An aggregate that wants WITHIN GROUP; ``args`` are those before it and the one it sorts by. The template has
+    ``{type}`` for the latter's type and ``{args}`` for all of them with the order."""
     strict_collation: bool = False
     """The result keeps the collation of the type even as an expression (min, max of numeric)."""
 

@@ -37,17 +37,21 @@ class Grouping:
         form = canonical(node, scope)
         return next((value for known, value in self.expressions if known == form), None)
 
-    def check_column(self, scope: Scope, value: TypedSql, shown: str, at: int) -> None:
-        """Refuse a column that is neither a key nor determined by the keys.
+    def save(self, value: TypedSql) -> TypedSql:
+        """A translated aggregate of this level, as the clauses behind GROUP BY read it."""
+        return value
+
+    def check_column(self, scope: Scope, value: TypedSql, shown: str, at: int) -> TypedSql:
+        """A column as the clauses behind GROUP BY read it; refused when it is neither a key nor determined by them.
 
         Raises:
             SqlError: 42803.
         """
         if value.sql in self.columns or any(known.sql == value.sql for _, known in self.expressions):
-            return
+            return value
         item = next((item for item in scope.items if any(c.value.sql == value.sql for c in item.columns)), None)
         if item is not None and self._determines(item):
-            return
+            return value
         if item is not None:
             name = next(column.name for column in item.columns if column.value.sql == value.sql)
             shown = f"{item.name}.{name}"

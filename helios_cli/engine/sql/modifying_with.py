@@ -15,7 +15,7 @@ from helios_cli.engine.sql.plan import Program
 from helios_cli.engine.sql.query import Output
 from helios_cli.engine.sql.scope import Cte, Scope
 from helios_cli.engine.sql.select import translate_cte, translate_query
-from helios_cli.engine.sql.snapshots import Snapshots, saved_columns
+from helios_cli.engine.sql.snapshots import Snapshots, refuse_triggers, saved_columns
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.typed import Node
 
@@ -131,6 +131,7 @@ def _writers(nodes: list[dict[str, Any]], kind: str, fields: dict[str, Any], sco
         word = tree.tag(node)
         if word in WRITES:
             relation = find_relation(node[word]["relation"], scope)
+            refuse_triggers(relation, "a statement with data-modifying WITH", scope.ctx)
             found.setdefault(relation.oid, set()).add(number)
     return found
 

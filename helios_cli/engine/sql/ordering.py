@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from helios_cli.engine.sql import casts
+from typing import Any
+
+from helios_cli.engine.sql import casts, tree
 from helios_cli.engine.sql.coercion import type_name
 from helios_cli.engine.sql.expressions import translate
 from helios_cli.engine.sql.oids import JSON, POLYMORPHIC
@@ -32,7 +34,7 @@ def sort_term(value: TypedSql, sort: dict[str, object], scope: Scope, text: str 
     check_sortable(value, scope)
     direction = sort.get("sortby_dir", "SORTBY_DEFAULT")
     if direction == "SORTBY_USING":
-        raise scope.ctx.unsupported("ORDER BY ... USING", value.location)
+        direction = _using(sort, value, scope)
     descending = direction == "SORTBY_DESC"
     nulls = sort.get("sortby_nulls", "SORTBY_NULLS_DEFAULT")
     nulls_first = descending if nulls == "SORTBY_NULLS_DEFAULT" else nulls == "SORTBY_NULLS_FIRST"
@@ -40,6 +42,16 @@ def sort_term(value: TypedSql, sort: dict[str, object], scope: Scope, text: str 
     if value.not_null:
         return term
     return term + (" NULLS FIRST" if nulls_first else " NULLS LAST")
+
+
+def _using(sort: dict[str, Any], value: TypedSql, scope: Scope) -> str:
+    """The direction that an operator of ORDER BY ... USING stands for. Raises SqlError 42809."""
+    name = tree.strings(sort.get("useOp", []))[-1]
+    direction = {"<": "SORTBY_ASC", ">": "SORTBY_DESC"}.get(name)
+    if direction is None:
+        hint = 'Ordering operators must be "<" or ">" members of btree operator families.'
+        raise scope.ctx.error("42809", f"operator {name} is not a valid ordering operator", value.location, hint=hint)
+    return direction
 
 
 def _collated(value: TypedSql, text: str) -> str:

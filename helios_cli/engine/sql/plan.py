@@ -132,5 +132,7 @@ class Plan:
     """What a role has to be allowed to do; asked once for each role, when the statement first runs as it."""
     guarded: bool = False
     """Even a superuser may be refused: it reads a view of somebody who is none."""
+    nowait: str = ""
+    """With NOWAIT a table whose rows it would lock: it does not wait for the writer. '' without."""
     cache: dict[Any, Any] = field(default_factory=dict)
     """Derived facts kept by higher layers (row encoders, access path), keyed by them."""

@@ -171,6 +171,8 @@ class Compound(Query):
                 text = f"SELECT * FROM ({text})"
             arms.append(text)
         text = f"{arms[0]} {self.operator} {arms[1]}"
+        if self.operator in ("INTERSECT ALL", "EXCEPT ALL"):
+            text = self._counted()
         if not wrap:
             return text
         columns = []
@@ -179,6 +181,20 @@ class Compound(Query):
             value = self.converted.get(position)
             columns.append(f"{value.sql} AS {quoted}" if value is not None else quoted)
         return f"SELECT {', '.join(columns)} FROM ({text})"
+
+    def _counted(self) -> str:
+        """INTERSECT ALL or EXCEPT ALL, which SQLite has not: equal rows are told apart by their numbers."""
+        arms = []
+        for arm in (self.left, self.right):
+            columns = [
+                casts.collated(TypedSql(sqltext.quote_identifier(name), output.value.type_oid))
+                for name, output in zip(arm.names(), self.outputs, strict=True)
+            ]
+            number = f'row_number() OVER (PARTITION BY {", ".join(columns)}) AS "number of row"'
+            arms.append(f"SELECT {', '.join([*columns, number])} FROM ({arm.render(named=True)})")
+        names = ", ".join(sqltext.quote_identifier(name) for name in self.names())
+        listed = f'WITH "rows"({names}, "number of row") AS ({arms[0]} {self.operator.removesuffix(" ALL")} {arms[1]})'
+        return f'SELECT {names} FROM ({listed} SELECT {names} FROM "rows")'
 
 
 def match_types(what: str, types: list[int], values: list[TypedSql], ctx: Context) -> int:

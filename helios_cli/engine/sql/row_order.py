@@ -23,8 +23,6 @@ from helios_cli.engine.sql.typed import Node, TypedSql
 
 def limit_clause(select: dict[str, Any], query: Query, scope: Scope) -> str:
     """The text of LIMIT and OFFSET, with a leading space, or ''."""
-    if select.get("limitOption") == "LIMIT_OPTION_WITH_TIES":
-        raise scope.ctx.unsupported("WITH TIES", hint="Use rank() in a subquery.")
     count, offset = select.get("limitCount"), select.get("limitOffset")
     if count is None and offset is None:
         return ""
@@ -55,6 +53,48 @@ def _limit_value(node: Node, word: str, function: str, scope: Scope) -> str:
     plain = value.literal >= 0 and not value.sql.endswith("-\x03")
     value = casts.coerce(value, INT8, -1, How.ASSIGNMENT, scope.ctx)
     return value.sql if plain else f"{function}({value.sql})"
+
+
+def has_ties(select: dict[str, Any], scope: Scope) -> bool:
+    """Whether a query is limited WITH TIES. Raises SqlError 42601 without ORDER BY, 0A000 with SKIP LOCKED."""
+    if select.get("limitOption") != "LIMIT_OPTION_WITH_TIES":
+        return False
+    if "sortClause" not in select:
+        raise scope.ctx.error("42601", "WITH TIES cannot be specified without ORDER BY clause")
+    return True
+
+
+def with_ties(query: Query, select: dict[str, Any], scope: Scope) -> Select:
+    """FETCH FIRST ... WITH TIES: by rank(), so that the rows equal to the last one come too."""
+    names, terms, extras = query.names(), [], []
+    query.resolve_unknowns(scope.ctx)
+    for number, node in enumerate(select["sortClause"]):
+        sort = node["SortBy"]
+        position = output_position(sort["node"], query.outputs, scope)
+        if position is not None:
+            terms.append(sort_term(query.outputs[position].value, sort, scope, quote_identifier(names[position])))
+            continue
+        if not isinstance(query, Select) or query.distinct:
+            raise scope.ctx.unsupported("WITH TIES ordered by an expression here", tree.location(sort["node"]))
+        value = casts.to_text_if_unknown(translate(sort["node"], scope), scope.ctx)
+        alias = quote_identifier(f"order {number}")
+        extras.append(f"{value.sql} AS {alias}")
+        terms.append(sort_term(value, sort, scope, alias))
+    inner = query.body(named=True)
+    if extras and isinstance(query, Select):
+        inner = f"{inner.removesuffix(query.source)}, {', '.join(extras)}{query.source}"
+    count, offset = select.get("limitCount"), select.get("limitOffset")
+    limit = _limit_value(count, "LIMIT", "pg_limit", scope) if count is not None else "-1"
+    skip = _limit_value(offset, "OFFSET", "pg_offset", scope) if offset is not None else "0"
+    ordered = ", ".join(terms)
+    ranked = f'SELECT *, rank() OVER (ORDER BY {ordered}) AS "rank of row", row_number() OVER (ORDER BY {ordered}) '
+    last = f'({limit} < 0 OR ({limit} > 0 AND "rank of row" <= {limit} + {skip}))'
+    outputs = [
+        Output(output.name, replace(output.value, sql=quote_identifier(name), raw="", param=0, literal=-1, value=None))
+        for output, name in zip(query.outputs, names, strict=True)
+    ]
+    source = f' FROM ({ranked}AS "number of row" FROM ({inner})) WHERE {last} AND "number of row" > {skip}'
+    return Select(outputs, source=source, order_by=['"number of row"'])
 
 
 # -- ORDER BY -------------------------------------------------------------------------------------
@@ -109,7 +149,7 @@ def _matching_output(node: Node, query: Select, targets: list[dict[str, Any]], s
     return None
 
 
-def distinct_on(query: Select, nodes: list[Node], select: dict[str, Any], scope: Scope) -> Query:
+def distinct_on(query: Select, nodes: list[Node], select: dict[str, Any], scope: Scope) -> Select:
     """DISTINCT ON: the first row of each group by row_number(), then the query's own order."""
     ctx = scope.ctx
     query.distinct = False
@@ -141,7 +181,7 @@ def _first_of_each(
     orders: list[tuple[TypedSql, dict[str, Any]]],
     select: dict[str, Any],
     scope: Scope,
-) -> Query:
+) -> Select:
     names = query.names()
     partition = ", ".join(casts.collated(key) for key in keys)
     terms = ", ".join(sort_term(value, sort, scope) for value, sort in orders)

@@ -174,10 +174,10 @@ class Scope:
 
     def checked(self, value: TypedSql, shown: str, at: int) -> TypedSql:
         """Check a column of this level against GROUP BY, when this level is grouped."""
-        if self.grouping is not None and not self.in_aggregate:
-            self.grouping.check_column(self, value, shown, at)
         if value.table_oid:
             self.ctx.rights.reads(value.table_oid, value.attnum)
+        if self.grouping is not None and not self.in_aggregate:
+            value = self.grouping.check_column(self, value, shown, at)
         return replace(value, location=at)
 
     def _missing_item(self, qualifier: list[str], at: int) -> SqlError:

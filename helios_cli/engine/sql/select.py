@@ -12,13 +12,23 @@ from helios_cli.engine.sql.expressions import expect_boolean, translate
 from helios_cli.engine.sql.folded import KEY
 from helios_cli.engine.sql.from_clause import translate_from
 from helios_cli.engine.sql.grouping import Grouping, canonical
+from helios_cli.engine.sql.grouping_sets import GroupingSets, expand, flat_keys, has_sets
 from helios_cli.engine.sql.oids import UNKNOWN
 from helios_cli.engine.sql.ordering import sort_term
 from helios_cli.engine.sql.privileges import UPDATE
 from helios_cli.engine.sql.query import Compound, Output, Query, Select, Values, type_in, unify_arms
-from helios_cli.engine.sql.row_order import distinct_on, limit_clause, order_term, ordinal, output_position
+from helios_cli.engine.sql.row_order import (
+    distinct_on,
+    has_ties,
+    limit_clause,
+    order_term,
+    ordinal,
+    output_position,
+    with_ties,
+)
 from helios_cli.engine.sql.scope import Cte, Scope
 from helios_cli.engine.sql.select_list import flat_targets, select_outputs
+from helios_cli.engine.sql.series_items import with_series
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.typed import Node, TypedSql
 
@@ -39,6 +49,9 @@ def translate_query(select: dict[str, Any], scope: Scope) -> Query:
         query = _values(select, scope)
     else:
         query = _select(select, scope)
+    if not isinstance(query, Select) and has_ties(select, scope):
+        query.order_by, query.limit = [], ""
+        query = with_ties(query, select, scope)
     query.with_clause = with_clause
     if "lockingClause" in select:
         _lock(select["lockingClause"], query, scope)
@@ -54,8 +67,6 @@ def _lock(clauses: list[Node], query: Query, scope: Scope) -> None:
                 word = strength.get(clause["LockingClause"].get("strength", ""), "FOR UPDATE")
                 message = f'relation "{name}" in {word} clause not found in FROM clause'
                 raise scope.ctx.error("42P01", message, relation["RangeVar"].get("location", 0))
-        if clause["LockingClause"].get("waitPolicy") == "LockWaitSkip":
-            raise scope.ctx.unsupported("SKIP LOCKED", hint="The node has one writer: use FOR UPDATE.")
     if isinstance(query, Select) and query.distinct:
         raise scope.ctx.error("0A000", "FOR UPDATE is not allowed with DISTINCT clause")
     if scope.grouping is not None:
@@ -66,6 +77,8 @@ def _lock(clauses: list[Node], query: Query, scope: Scope) -> None:
         if item.relation is not None and (not named or item.name in named):
             scope.ctx.rights.relation(item.relation, UPDATE)
     scope.ctx.locks_rows = True
+    if any(clause["LockingClause"].get("waitPolicy") == "LockWaitError" for clause in clauses):
+        scope.ctx.nowait = next((item.relation.name for item in scope.items if item.relation is not None), "")
 
 
 # -- WITH -----------------------------------------------------------------------------------------
@@ -137,6 +150,11 @@ def _refers_to(select: Any, name: str) -> bool:
     )
 
 
+_NOT_IN_RECURSION: Final = {
+    "sortClause": "ORDER BY", "limitOffset": "OFFSET", "limitCount": "LIMIT", "lockingClause": "FOR UPDATE/SHARE"
+}  # fmt: skip
+
+
 def _recursive(select: dict[str, Any], name: str, alias: str, renamed: list[str], scope: Scope) -> Query:
     """A recursive query: the types of the first arm hold for the whole."""
     ctx = scope.ctx
@@ -145,6 +163,10 @@ def _recursive(select: dict[str, Any], name: str, alias: str, renamed: list[str]
         raise ctx.error("42P19", message)
     if _refers_to(select["larg"], name):
         raise ctx.error("42P19", f'recursive reference to query "{name}" must not appear within its non-recursive term')
+    for key, word in _NOT_IN_RECURSION.items():
+        if key in select:
+            at = tree.location(select[key][0] if key == "sortClause" else select[key])
+            raise ctx.error("0A000", f"{word} in a recursive query is not implemented", at)
     left = translate_query(select["larg"], scope.child())
     left.resolve_unknowns(ctx)
     _rename(left, renamed, name, scope, 0)
@@ -169,7 +191,6 @@ def _recursive(select: dict[str, Any], name: str, alias: str, renamed: list[str]
     _collate_arms(query)
     if not right.is_plain:
         raise ctx.unsupported("ORDER BY or LIMIT in a recursive term")
-    _finish(query, select, inner)
     return query
 
 
@@ -180,14 +201,12 @@ _SET_WORDS: Final = {"SETOP_UNION": "UNION", "SETOP_INTERSECT": "INTERSECT", "SE
 
 def _compound(select: dict[str, Any], scope: Scope) -> Query:
     ctx, word = scope.ctx, _SET_WORDS[select["op"]]
-    if select.get("all") and word != "UNION":
-        raise ctx.unsupported(f"{word} ALL", hint=f"Use {word}, or a join on row_number().")
     # The arms see this level's WITH, and its parent's columns, but not each other.
     left = translate_query(select["larg"], Scope(ctx, scope.parent, ctes=scope.ctes))
     right = translate_query(select["rarg"], Scope(ctx, scope.parent, ctes=scope.ctes))
     outputs = unify_arms(left, right, word, ctx)
     query = Compound(outputs, left=left, right=right, operator=f"{word} ALL" if select.get("all") else word)
-    if not select.get("all"):
+    if not select.get("all") or word != "UNION":
         for output in outputs:
             _check_equality(output.value, scope)
         _collate_arms(query)
@@ -259,14 +278,16 @@ def _finish(query: Query, select: dict[str, Any], scope: Scope) -> None:
 
 
 def _select(select: dict[str, Any], scope: Scope) -> Query:
-    ctx = scope.ctx
     source, conditions = translate_from(select.get("fromClause", []), scope)
     if "whereClause" in select:
         conditions.append(expect_boolean(select["whereClause"], scope, "WHERE").sql)
     for node in select.get("windowClause", []):
         scope.windows[node["WindowDef"]["name"]] = node["WindowDef"]
     targets = [node["ResTarget"] for node in select.get("targetList", [])]
+    scope.pending_srf = []
     group_texts = _grouping(select, targets, scope)
+    source = with_series(source, scope.pending_srf)
+    grouping = scope.grouping if isinstance(scope.grouping, GroupingSets) else None
     scope.clause = ""
     scope.aggregates_allowed = scope.windows_allowed = True
     scope.pending_srf = []
@@ -274,59 +295,93 @@ def _select(select: dict[str, Any], scope: Scope) -> Query:
     series, scope.pending_srf = scope.pending_srf, None
     having = expect_boolean(select["havingClause"], scope, "HAVING").sql if "havingClause" in select else ""
     query = Select(outputs, distinct="distinctClause" in select)
-    if series:
-        source = _with_series(source, series, group_texts is not None, scope)
+    if grouping is not None:
+        query.source = _clauses(with_series(_SETS, series), [having] if having else [], [], "")
+    else:
+        query.source = _clauses(with_series(source, series), conditions, group_texts or [], having)
+        query.single_row = not series and (not source or group_texts == [])
+    found = _ordered(query, select, targets, scope)
+    if grouping is not None:
+        # Only now all aggregates that the sets have to give are known.
+        found.source = found.source.replace(_SETS, grouping.source(source, conditions))
+    return found
+
+
+_SETS: Final = "\x04sets\x04"
+"""Stands for the union of the grouping sets until it is written."""
+
+
+def _clauses(source: str, conditions: list[str], keys: list[str], having: str) -> str:
+    """The text from FROM to HAVING, with a leading space, or ''."""
     text = f" FROM {source}" if source else ""
     text += f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    text += f" GROUP BY {', '.join(group_texts)}" if group_texts else ""
-    text += f" HAVING {having}" if having else ""
-    query.source = text
-    query.single_row = not series and (not source or (group_texts == [] and scope.grouping is not None))
+    text += f" GROUP BY {', '.join(keys)}" if keys else ""
+    return text + (f" HAVING {having}" if having else "")
+
+
+def _ordered(query: Select, select: dict[str, Any], targets: list[dict[str, Any]], scope: Scope) -> Select:
+    """DISTINCT, ORDER BY and LIMIT."""
     if query.distinct:
-        for output in outputs:
+        for output in query.outputs:
             _check_equality(output.value, scope)
             if output.value.type_oid == UNKNOWN:
-                output.value = casts.to_text_if_unknown(output.value, ctx)
+                output.value = casts.to_text_if_unknown(output.value, scope.ctx)
     keys = select.get("distinctClause", [{}])
     if query.distinct and keys and keys[0]:
         return distinct_on(query, keys, select, scope)
+    if has_ties(select, scope):
+        return with_ties(query, select, scope)
     query.order_by = [order_term(node["SortBy"], query, targets, scope) for node in select.get("sortClause", [])]
     query.limit = limit_clause(select, query, scope)
     return query
 
 
-def _with_series(source: str, series: list[tuple[str, str]], grouped: bool, scope: Scope) -> str:
-    """Add a set-returning call of the select list to FROM."""
-    if grouped:
-        raise scope.ctx.unsupported("a set-returning function in a grouped select list", hint="Put it in FROM.")
-    alias, call = series[0]
-    text = f"{call} AS {quote_identifier(alias)}"
-    return f"{source} CROSS JOIN {text}" if source else text
-
-
 def _grouping(select: dict[str, Any], targets: list[dict[str, Any]], scope: Scope) -> list[str] | None:
     """Translate GROUP BY and put the query into grouped mode when it is one. None: not grouped."""
     nodes = select.get("groupClause", [])
-    rest = [target["val"] for target in targets] + [node["SortBy"]["node"] for node in select.get("sortClause", [])]
+    values = [target["val"] for target in targets]
+    rest = values + [node["SortBy"]["node"] for node in select.get("sortClause", [])]
     if not nodes and "havingClause" not in select and not calls.has_aggregate(rest, scope):
         return None
-    if select.get("groupDistinct"):
-        raise scope.ctx.unsupported("GROUP BY DISTINCT")
-    grouping, texts = Grouping(), []
     scope.clause = "GROUP BY"
-    for node in nodes:
-        if node.get("GroupingSet", {}).get("kind") == "GROUPING_SET_EMPTY" and len(nodes) == 1:
-            continue
-        if "GroupingSet" in node:
-            raise scope.ctx.unsupported("GROUPING SETS, CUBE and ROLLUP", hint="Use UNION ALL of grouped queries.")
-        actual = _group_target(node, targets, scope)
-        value = casts.to_text_if_unknown(translate(actual, scope), scope.ctx)
-        _check_equality(value, scope)
-        grouping.add(actual, value, scope)
+    # A set-returning function of the select list is called for each group: above the grouped query.
+    series = any(calls.is_set_returning(part, scope) for node in values for part in calls.own_parts(node))
+    if has_sets(nodes) or select.get("groupDistinct") or series:
+        _grouping_sets(nodes, bool(select.get("groupDistinct")), targets, scope)
+        return []
+    grouping, texts = Grouping(), []
+    for node in (key for item in nodes if "GroupingSet" not in item for key in flat_keys(item)):
+        value = _group_key(node, grouping, targets, scope)
         text = casts.collated(value)
         texts.append(f"+{text}" if text.isdigit() else text)
     scope.grouping = grouping
     return texts
+
+
+def _grouping_sets(nodes: list[Node], distinct: bool, targets: list[dict[str, Any]], scope: Scope) -> None:
+    grouping = GroupingSets(alias=quote_identifier(scope.ctx.unique_alias("grouping sets")))
+    known: dict[str, int] = {}
+    for keys in expand(nodes, distinct, scope):
+        numbers: dict[int, None] = {}
+        for node in keys:
+            form = repr(tree.without_locations(node))
+            if form not in known:
+                value = _group_key(node, grouping, targets, scope)
+                same = [number for number, key in enumerate(grouping.keys) if key.sql == value.sql]
+                known[form] = same[0] if same else len(grouping.keys)
+                if not same:
+                    grouping.keys.append(value)
+            numbers[known[form]] = None
+        grouping.sets.append(tuple(numbers))
+    scope.grouping = grouping
+
+
+def _group_key(node: Node, grouping: Grouping, targets: list[dict[str, Any]], scope: Scope) -> TypedSql:
+    actual = _group_target(node, targets, scope)
+    value = casts.to_text_if_unknown(translate(actual, scope), scope.ctx)
+    _check_equality(value, scope)
+    grouping.add(actual, value, scope)
+    return value
 
 
 def _group_target(node: Node, targets: list[dict[str, Any]], scope: Scope) -> Node:

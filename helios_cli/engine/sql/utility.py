@@ -248,7 +248,6 @@ HANDLERS: Final[dict[str, Handler]] = {
 """Utility statements that need no planner of queries."""
 
 UNSUPPORTED: Final = {
-    "MergeStmt": ("MERGE", "Use INSERT ... ON CONFLICT, or UPDATE and INSERT."),
     "CreateFunctionStmt": ("CREATE FUNCTION", None),
     "CreateTrigStmt": ("CREATE TRIGGER", None),
     "CreateExtensionStmt": ("CREATE EXTENSION", None),

@@ -10,6 +10,7 @@ from helios_cli.engine.sql import actions, dml, tree, utility
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.copy_statement import copy_columns, copy_insert, read_options, refuse_files
 from helios_cli.engine.sql.finishing import QUERIES, finish_plan
+from helios_cli.engine.sql.merge import translate_merge
 from helios_cli.engine.sql.oids import TEXT
 from helios_cli.engine.sql.plan import Column, Kind, Plan
 from helios_cli.engine.sql.procedures import plan_call, plan_do
@@ -163,6 +164,14 @@ def _truncate(_planner: Planner, statement: Statement, ctx: Context) -> Plan:
     return plan
 
 
+def _merge(_planner: Planner, statement: Statement, ctx: Context) -> Plan:
+    found = translate_merge(statement.node["MergeStmt"], ctx)
+    plan = finish_plan(Kind.WRITE, "MERGE", found.steps, ctx)
+    plan.program = found.program
+    plan.volatile = True
+    return plan
+
+
 def shown_statement(kind: str) -> str:
     """A statement's name from its node type: 'CreateFunctionStmt' is CREATE FUNCTION."""
     words = re.findall(r"[A-Z][a-z]*", kind.removesuffix("Stmt"))
@@ -186,4 +195,5 @@ HANDLERS: Final = {
     "ExplainStmt": _explain,
     "CopyStmt": _copy,
     "TruncateStmt": _truncate,
+    "MergeStmt": _merge,
 }

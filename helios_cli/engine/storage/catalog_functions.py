@@ -350,8 +350,12 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
     def signal(pid: int, what: str) -> int:
         return int(hooks.signal(pid, what))
 
+    def session_call(pid: int, what: str, *arguments: Any) -> Any:
+        return hooks.session_call(pid, what, arguments, lambda: connection.is_interrupted)
+
     node: dict[str, tuple[Callable[..., Any], int]] = {
         "node_set_config": (set_config, 4), "node_sleep": (_strict(sleep), 1), "node_signal": (signal, 2),
+        "node_session": (session_call, -1),
     }  # fmt: skip
     for name, (call, count) in node.items():
         connection.create_scalar_function(name, call, count)

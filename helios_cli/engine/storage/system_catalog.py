@@ -43,6 +43,9 @@ class Hooks(Protocol):
     def sleep(self, seconds: float, interrupted: Callable[[], bool]) -> None:
         """pg_sleep(), on the thread that runs the statement; returns early once ``interrupted`` says so."""
 
+    def session_call(self, pid: int, what: str, arguments: tuple[Any, ...], interrupted: Callable[[], bool]) -> Any:
+        """A function that acts on the session that calls it: advisory locks, pg_notify()."""
+
     def signal(self, pid: int, what: str) -> bool:
         """'cancel' or 'terminate' a session, or 'reload' the configuration; whether it was there."""
 
@@ -60,6 +63,10 @@ class NoHooks:
 
     def sleep(self, seconds: float, interrupted: Callable[[], bool]) -> None:
         """Return at once."""
+
+    def session_call(self, pid: int, what: str, arguments: tuple[Any, ...], interrupted: Callable[[], bool]) -> Any:
+        """Nothing."""
+        return None
 
     def signal(self, pid: int, what: str) -> bool:
         """Nobody is there."""

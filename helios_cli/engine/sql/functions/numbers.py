@@ -296,8 +296,16 @@ def _factorial(number: int) -> str:
     return show_decimal(Decimal(math.factorial(number)))
 
 
+def sample_share(percent: float) -> float:
+    """What TABLESAMPLE is given, checked."""
+    if not 0 <= percent <= 100:
+        raise SqlError("sample percentage must be between 0 and 100", sqlstate="2202H")
+    return percent
+
+
 def install(lib: Library) -> None:
     """Declare the mathematical functions."""
+    lib.helper("pg_sample_share", sample_share, 1)
     d = lib.define
     for name in ("int2", "int4", "int8"):
         d("abs", f"{name} -> {name}", sql="abs({0})")

@@ -98,8 +98,23 @@ def timestamps_zoned(start: int, stop: int, step: str, zone: str) -> str:
     return _steps(start, stop, step, add)
 
 
+def zip_rows(widths: str, *arrays: str | None) -> str:
+    """Several sets of rows side by side, as a JSON array. ``widths`` are their numbers of columns; NULL is no rows."""
+    sets = [json.loads(array) if array is not None else [] for array in arrays]
+    counts = [int(width) for width in widths.split(",")]
+    found: list[list[Any]] = []
+    for number in range(max(map(len, sets))):
+        row: list[Any] = []
+        for rows, width in zip(sets, counts, strict=True):
+            value = rows[number] if number < len(rows) else None
+            row += (value if width > 1 and value is not None else [value] * width) if width else []
+        found.append(row)
+    return json.dumps(found)
+
+
 def install(lib: Library) -> None:
     """Declare generate_series."""
+    lib.helper("pg_zip", zip_rows, -1, strict=False)
     for kind in ("int4", "int8"):
         lib.define("generate_series", f"{kind} {kind} -> {kind}", integers, set_returning=True)
         lib.define("generate_series", f"{kind} {kind} {kind} -> {kind}", _integers3, set_returning=True)

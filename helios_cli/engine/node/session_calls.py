@@ -1,0 +1,107 @@
+"""Functions of SQL that act on the session that calls them: advisory locks, pg_notify() and its kin."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from helios_cli.engine.errors import SqlError
+from helios_cli.engine.node.advisory import LockWait, Request, key_of
+from helios_cli.engine.node.channels import Notification
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.engine import Engine
+    from helios_cli.engine.node.session import Session
+
+_POLL_S: Final = 0.01
+"""How often a write that holds the writer asks again for an advisory lock."""
+_NAME_MAX: Final = 63
+_PAYLOAD_MAX: Final = 7999
+"""Bytes (async.c: NAMEDATALEN and NOTIFY_PAYLOAD_MAX_LENGTH, less the NUL)."""
+
+
+def call(engine: Engine, pid: int, what: str, arguments: tuple[Any, ...], interrupted: Callable[[], bool]) -> Any:
+    """Carry a function out for a session, from whichever thread runs its statement.
+
+    Raises:
+        SqlError: what the function raises; 55000 without a session.
+        LockWait: the query is to be started again when it has the lock.
+    """
+    from helios_cli.engine.node.catalog_hooks import on_loop
+
+    session = engine.sessions.get(pid)
+    if session is None:
+        raise SqlError(f"{what} needs a session", sqlstate="55000")
+    action = _ACTIONS[what]
+    try:
+        return on_loop(engine, lambda: action(session, *arguments))
+    except LockWait as error:
+        if session.reading is not None or threading.get_ident() == engine.loop_thread:
+            raise
+        return _poll(engine, session, error.request, interrupted)
+
+
+def _poll(engine: Engine, session: Session, request: Request, interrupted: Callable[[], bool]) -> Any:
+    """Wait on the thread of a write, which cannot be started again."""
+    from helios_cli.engine.node.catalog_hooks import on_loop
+
+    def attempt() -> bool:
+        engine.advisory.check_deadlock(session, request)
+        engine.advisory.waiting[session] = request
+        return engine.advisory.lock(session, request, statement=None, wait=False)
+
+    try:
+        while not interrupted():
+            if on_loop(engine, attempt):
+                break
+            time.sleep(_POLL_S)
+    finally:
+        on_loop(engine, lambda: engine.advisory.waiting.pop(session, None))
+    return ""
+
+
+def _lock(session: Session, first: int, second: int | None, shared: int, in_transaction: int, wait: int) -> Any:
+    request = Request(key_of(first, second), bool(shared), bool(in_transaction))
+    got = session.engine.advisory.lock(session, request, statement=session.reading, wait=bool(wait))
+    return "" if wait else int(got)
+
+
+def _unlock(session: Session, first: int, second: int | None, shared: int) -> int:
+    return int(session.engine.advisory.unlock(session, key_of(first, second), shared=bool(shared)))
+
+
+def _unlock_all(session: Session) -> str:
+    session.engine.advisory.unlock_all(session)
+    return ""
+
+
+def _notify(session: Session, channel: str | None, payload: str | None) -> str:
+    """pg_notify(): as NOTIFY, once for each text in a transaction."""
+    name, text = channel or "", payload or ""
+    if not name:
+        raise SqlError("channel name cannot be empty", sqlstate="22023")
+    if len(name.encode()) > _NAME_MAX:
+        raise SqlError("channel name too long", sqlstate="22023")
+    if len(text.encode()) > _PAYLOAD_MAX:
+        raise SqlError("payload string too long", sqlstate="22023")
+    notification = Notification(session.engine.channels, session.pid, name, text)
+    if notification not in session.channel_actions:
+        # Without a block they are done when the statement is over; see Session.statement_over().
+        session.channel_actions.append(notification)
+    return ""
+
+
+def _listening(session: Session) -> str:
+    return json.dumps(session.engine.channels.of(session))
+
+
+_ACTIONS: Final[dict[str, Callable[..., Any]]] = {
+    "lock": _lock,
+    "unlock": _unlock,
+    "unlock_all": _unlock_all,
+    "notify": _notify,
+    "listening": _listening,
+}

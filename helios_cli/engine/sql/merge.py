@@ -1,0 +1,204 @@
+"""MERGE: one query decides for each source row what is to be done, then each kind of change is one statement.
+
+The query's rows are JSON arrays: the number of the WHEN clause, the target's row number, and the values to be stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from helios_cli.engine.sql import dml
+from helios_cli.engine.sql.expressions import expect_boolean, translate
+from helios_cli.engine.sql.from_clause import Source, from_item
+from helios_cli.engine.sql.oids import BYTEA
+from helios_cli.engine.sql.plan import Program
+from helios_cli.engine.sql.relation import ColumnInfo, Relation
+from helios_cli.engine.sql.scope import RangeItem, Scope
+from helios_cli.engine.sql.select import translate_with
+from helios_cli.engine.sql.snapshots import refuse_triggers, row_id
+from helios_cli.engine.sql.sqltext import quote_identifier
+from helios_cli.engine.sql.typed import Node, TypedSql
+
+_MATCHED: Final = "MERGE_WHEN_MATCHED"
+_NOT_MATCHED: Final = "MERGE_WHEN_NOT_MATCHED_BY_TARGET"
+_SAVED: Final = "saved.merge"
+_ORDER: Final = {"CMD_DELETE": 0, "CMD_UPDATE": 1, "CMD_INSERT": 2}
+"""Rows go before others may take their keys."""
+
+
+@dataclass(slots=True)
+class Merge:
+    """A translated MERGE."""
+
+    steps: list[str]
+    program: Program
+
+
+@dataclass(slots=True)
+class _Branch:
+    """One WHEN clause."""
+
+    command: str
+    test: str
+    columns: list[ColumnInfo]
+    values: list[TypedSql]
+
+
+def translate_merge(fields: dict[str, Any], ctx: Any) -> Merge:
+    """Translate a MergeStmt.
+
+    Raises:
+        SqlError: as UPDATE, INSERT and DELETE do; 42601 a WHEN clause that nothing reaches; 0A000 what PostgreSQL 15
+            has not.
+    """
+    scope = Scope(ctx=ctx)
+    if fields.get("returningList"):
+        raise ctx.unsupported("RETURNING of MERGE", hint="Read the rows afterwards.")
+    with_clause = translate_with(fields.get("withClause"), scope)
+    relation = dml.target_relation(fields["relation"], scope, "MERGE")
+    refuse_triggers(relation, "MERGE", ctx)
+    item, table = dml.target_item(fields["relation"], relation, scope)
+    source = from_item(fields["sourceRelation"], scope)
+    if any(known.visible and known.name == item.name for known in source.items):
+        message = f'name "{item.name}" specified more than once'
+        detail = "The name is used both as MERGE target table and data source."
+        raise ctx.error("42712", message, detail=detail)
+    branches = _branches(fields["mergeWhenClauses"], item, source, scope)
+    both = _scope_of([item, *source.items], [*item.columns, *source.columns], scope)
+    condition = expect_boolean(fields["joinCondition"], both, "MERGE").sql
+    row = f"{quote_identifier(item.alias)}.{row_id(relation)}"
+    decided = _decision(branches, row)
+    outer = any(branch.test.startswith(f"{row} IS NULL") for branch in branches)
+    where = f" WHERE {' AND '.join(source.conditions)}" if source.conditions else ""
+    joined = f"{source.sql} {'LEFT JOIN' if outer else 'JOIN'} {table} ON {condition}{where}"
+    # No WHERE over the decision: SQLite would compute it twice, with its calls of nextval().
+    first = f"{with_clause}SELECT {decided} FROM {joined}"
+    return _program(first, branches, relation, ctx.session_value(_SAVED))
+
+
+def _program(first: str, branches: list[_Branch], relation: Relation, saved: str) -> Merge:
+    rows = f"(SELECT value ->> 0 AS row FROM json_each({saved}))"
+    again = "pg_raise('21000', 'MERGE command cannot affect row a second time')"
+    check = (
+        f"SELECT {again} FROM (SELECT row ->> 1 AS target FROM {rows}) WHERE target IS NOT NULL "
+        "GROUP BY target HAVING count(*) > 1 LIMIT 1"
+    )
+    changes = [
+        _change(number, branch, relation, rows)
+        for number, branch in sorted(enumerate(branches), key=lambda pair: _ORDER.get(pair[1].command, 3))
+        if branch.command in _ORDER
+    ]
+    count = 2 + len(changes)
+    return Merge([first, check, *changes], Program((_SAVED,) + ("",) * (count - 1), tuple(range(2, count))))
+
+
+def _change(number: int, branch: _Branch, relation: Relation, rows: str) -> str:
+    table = quote_identifier(relation.sqlite_name or relation.name)
+    own = f"row ->> 0 = {number}"
+    if branch.command == "CMD_DELETE":
+        return f"DELETE FROM {table} WHERE {row_id(relation)} IN (SELECT row ->> 1 FROM {rows} WHERE {own})"
+    values = [
+        f"unhex(row ->> {place})" if column.type_oid == BYTEA else f"row ->> {place}"
+        for place, column in enumerate(branch.columns, 2)
+    ]
+    names = [quote_identifier(column.name) for column in branch.columns]
+    if branch.command == "CMD_INSERT":
+        if not names:
+            # As many rows of defaults as there are rows; SQLite wants one column to be named.
+            names, values = [quote_identifier(relation.columns[0].name)], ["NULL"]
+        return f"INSERT INTO {table} ({', '.join(names)}) SELECT {', '.join(values)} FROM {rows} WHERE {own}"
+    assigned = ", ".join(f"{name} = {value}" for name, value in zip(names, values, strict=True))
+    target = f"{table}.{row_id(relation)}"
+    return f"UPDATE {table} SET {assigned} FROM {rows} WHERE {own} AND {target} = row ->> 1"
+
+
+def _decision(branches: list[_Branch], row: str) -> str:
+    """The CASE that gives a source row's JSON array; NULL where nothing is to be done."""
+    arms = []
+    for number, branch in enumerate(branches):
+        if branch.command not in _ORDER:
+            arms.append(f"WHEN {branch.test} THEN NULL")
+            continue
+        values = [_as_json(value) for value in branch.values]
+        arms.append(f"WHEN {branch.test} THEN json_array({', '.join([str(number), row, *values])})")
+    return f"CASE {' '.join(arms)} END"
+
+
+def _as_json(value: TypedSql) -> str:
+    # hex(NULL) is an empty string.
+    return f"iif({value.sql} IS NULL, NULL, hex({value.sql}))" if value.type_oid == BYTEA else value.sql
+
+
+def _scope_of(items: list[RangeItem], columns: list[Any], scope: Scope) -> Scope:
+    return Scope(ctx=scope.ctx, parent=scope.parent, ctes=scope.ctes, items=items, columns=columns, clause="MERGE WHEN")
+
+
+def _branches(nodes: list[Node], item: RangeItem, source: Source, scope: Scope) -> list[_Branch]:
+    ctx, relation = scope.ctx, item.relation
+    assert relation is not None
+    row = f"{quote_identifier(item.alias)}.{row_id(relation)}"
+    both = _scope_of([item, *source.items], [*item.columns, *source.columns], scope)
+    alone = _scope_of(source.items, source.columns, scope)
+    found, closed = [], set()
+    for node in nodes:
+        fields = node["MergeWhenClause"]
+        kind = fields.get("matchKind", _MATCHED)
+        if kind not in (_MATCHED, _NOT_MATCHED):
+            raise ctx.unsupported("WHEN NOT MATCHED BY SOURCE", hint="PostgreSQL 15 has it not either.")
+        if kind in closed:
+            raise ctx.error("42601", "unreachable WHEN clause specified after unconditional WHEN clause")
+        inner = both if kind == _MATCHED else alone
+        test = f"{row} IS {'NOT ' if kind == _MATCHED else ''}NULL"
+        if "condition" in fields:
+            test += f" AND {expect_boolean(fields['condition'], inner, 'MERGE WHEN').sql}"
+        else:
+            closed.add(kind)
+        columns, values = _values(fields, relation, inner)
+        found.append(_Branch(fields.get("commandType", "CMD_NOTHING"), test, columns, values))
+    return found
+
+
+def _assignments(nodes: list[Node], relation: Relation, scope: Scope) -> tuple[list[ColumnInfo], list[TypedSql]]:
+    """The SET list of a WHEN clause."""
+    columns = [dml.named_column(node["ResTarget"], relation, scope) for node in nodes]
+    values = []
+    for node, column in zip(nodes, columns, strict=True):
+        value = node["ResTarget"]["val"]
+        multi = value.get("MultiAssignRef")
+        if multi is not None:
+            if "RowExpr" not in multi["source"]:
+                raise scope.ctx.unsupported("assigning a row of a subquery in MERGE", hint="Assign the columns singly.")
+            value = multi["source"]["RowExpr"]["args"][multi["colno"] - 1]
+        if "SetToDefault" in value:
+            values.append(dml.column_default(column, scope))
+            continue
+        if column.identity == "a":
+            message = f'column "{column.name}" can only be updated to DEFAULT'
+            detail = f'Column "{column.name}" is an identity column defined as GENERATED ALWAYS.'
+            raise scope.ctx.error("428C9", message, detail=detail)
+        values.append(dml.assigned(translate(value, scope), column, scope))
+    return columns, values
+
+
+def _values(fields: dict[str, Any], relation: Relation, scope: Scope) -> tuple[list[ColumnInfo], list[TypedSql]]:
+    """The columns that a WHEN clause fills, and what with."""
+    command = fields.get("commandType")
+    if command == "CMD_UPDATE":
+        return _assignments(fields["targetList"], relation, scope)
+    if command != "CMD_INSERT":
+        return [], []
+    named = [dml.named_column(node["ResTarget"], relation, scope) for node in fields.get("targetList", [])]
+    nodes = fields.get("values", [])
+    override = fields.get("override", "OVERRIDING_NOT_SET")
+    shown = {"cols": fields.get("targetList", []), "selectStmt": {"SelectStmt": {"targetList": nodes}}}
+    given = dml.given_columns(relation, named, len(nodes), shown, scope) if nodes else []
+    values = []
+    for column, node in zip(given, nodes, strict=True):
+        if "SetToDefault" in node:
+            values.append(dml.column_default(column, scope))
+            continue
+        dml.check_identity(column, override, scope)
+        values.append(dml.assigned(translate(node, scope), column, scope))
+    defaults = [column for column in relation.columns if column not in given and dml.needs_default(column)]
+    return given + defaults, values + [dml.column_default(column, scope) for column in defaults]
