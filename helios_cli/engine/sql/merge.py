@@ -56,7 +56,9 @@ def translate_merge(fields: dict[str, Any], ctx: Any) -> Merge:
     if fields.get("returningList"):
         raise ctx.unsupported("RETURNING of MERGE", hint="Read the rows afterwards.")
     with_clause = translate_with(fields.get("withClause"), scope)
-    relation = dml.target_relation(fields["relation"], scope, "MERGE")
+    commands = {node["MergeWhenClause"].get("commandType", "") for node in fields["mergeWhenClauses"]} & _ORDER.keys()
+    for command in sorted(commands) or ["CMD_UPDATE"]:
+        relation = dml.target_relation(fields["relation"], scope, command.removeprefix("CMD_"))
     refuse_triggers(relation, "MERGE", ctx)
     item, table = dml.target_item(fields["relation"], relation, scope)
     source = from_item(fields["sourceRelation"], scope)
