@@ -10,6 +10,7 @@ from helios_cli.engine.sql.ddl_alter import alter_table
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_comment import comment, create_schema, set_schema
 from helios_cli.engine.sql.ddl_create import create_table
+from helios_cli.engine.sql.ddl_domains import alter_domain, create_domain
 from helios_cli.engine.sql.ddl_drop import drop
 from helios_cli.engine.sql.ddl_function import create_function
 from helios_cli.engine.sql.ddl_grant import alter_default_privileges, grant
@@ -61,6 +62,8 @@ _HANDLERS: Final[dict[str, Handler]] = {
     "CommentStmt": comment,
     "CreateEnumStmt": create_enum,
     "AlterEnumStmt": alter_enum,
+    "CreateDomainStmt": create_domain,
+    "AlterDomainStmt": alter_domain,
     "CompositeTypeStmt": create_composite,
     "CreateRoleStmt": create_role,
     "AlterRoleStmt": alter_role,
@@ -82,7 +85,6 @@ _REFUSED: Final = {
     "AlterRoleSetStmt": ("ALTER ROLE SET", "Use SET in the session."),
     "CreateExtensionStmt": ("CREATE EXTENSION", "The functions of common extensions are built in or not available."),
     "CreateTrigStmt": ("CREATE TRIGGER", "Use constraints or the application."),
-    "CreateDomainStmt": ("CREATE DOMAIN", "Use the base type with a CHECK constraint."),
     "CreateRangeStmt": ("CREATE TYPE ... AS RANGE", "Use two columns with a CHECK constraint."),
     "DefineStmt": ("CREATE of this kind of object", None),
     "RuleStmt": ("CREATE RULE", "Use a view or the application."),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.usertypes import kind_of
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.ddl_build import Builder, as_relation, unsupported
 from helios_cli.engine.sql.ddl_columns import (
@@ -289,6 +290,8 @@ def alter_type(alteration: Alteration, fields: dict[str, Any]) -> None:
     column = alteration.column(fields["name"])
     definition = fields["def"]["ColumnDef"]
     type_oid, typmod = resolve_type(definition["typeName"], builder.context())
+    if kind_of(type_oid) == "d":
+        raise unsupported("changing a column's type to a domain", "Add a column of the domain and copy the values.")
     _refuse_view_users(alteration, column.name)
     using = definition.get("raw_default")
     node = using or {"ColumnRef": {"fields": [{"String": {"sval": column.name}}], "location": -1}}
@@ -309,7 +312,7 @@ def alter_type(alteration: Alteration, fields: dict[str, Any]) -> None:
             hint=f'You might need to specify "USING {column.name}::{registry.format_type(type_oid, typmod)}".',
         ) from None  # fmt: skip
     alteration.conversions[column.name] = typed.sql
-    column.type_oid, column.typmod = type_oid, typmod
+    column.type_oid, column.typmod, column.domain = type_oid, typmod, 0
     if column.default is not None and not column.generated:
         column.default = _retyped_default(builder, column)
     alteration.rebuild = True

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.usertypes import is_enum, kind_of
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
@@ -63,6 +64,7 @@ def read_column(builder: Builder, fields: dict[str, Any], attnum: int, table_nam
         type_oid, typmod = resolve_type(type_name, builder.context())
         _check_column_type(builder, name, type_oid)
         spec = ColumnSpec(ColumnDef(name, type_oid, typmod, attnum))
+        _apply_domain(builder, spec.column)
     _check_collation(fields)
     _read_constraints(builder, spec, fields.get("constraints", []), table_name)
     return spec
@@ -72,6 +74,16 @@ def _check_column_type(builder: Builder, name: str, type_oid: int) -> None:
     found = registry.by_oid(type_oid)
     if found.kind == "p":
         raise builder.error("42P16", f'column "{name}" has pseudo-type {found.sql_name}')
+
+
+def _apply_domain(builder: Builder, column: ColumnDef) -> None:
+    """A new column whose type is a domain becomes one of the base type that remembers the domain. Raises 0A000."""
+    if kind_of(column.type_oid) != "d":
+        return
+    domain = builder.catalog.type_by_oid(column.type_oid)
+    if domain is None:
+        raise unsupported("an array over a domain", "Use an array over the base type.")
+    column.domain, column.type_oid, column.typmod = domain.oid, domain.base_oid, domain.base_typmod
 
 
 def _check_collation(fields: dict[str, Any]) -> None:
@@ -179,8 +191,16 @@ def default_text(builder: Builder, node: Node, column: ColumnDef) -> str | None:
         if "SubLink" in part and isinstance(part["SubLink"], dict):
             message = "cannot use subquery in DEFAULT expression"
             raise builder.error("0A000", message, part["SubLink"].get("location", -1))
+    if is_enum(column.type_oid) and "A_Const" in node:
+        _check_label(builder, column.type_oid, tree.const_value(node["A_Const"]), node["A_Const"].get("location", -1))
     constant_default(column, node)
     return deparse(node, target=column.type_oid)
+
+
+def _check_label(builder: Builder, oid: int, label: object, at: int) -> None:
+    found = builder.catalog.type_by_oid(oid)
+    if found is not None and isinstance(label, str) and label not in found.labels:
+        raise builder.error("22P02", f'invalid input value for enum {found.name}: "{label}"', at)
 
 
 def constant_default(column: ColumnDef, node: Node) -> object | None:

@@ -48,10 +48,15 @@ def check_free(builder: Builder, schema: str, name: str) -> None:
 
 def type_row(oid: int, schema: str, name: str, kind: str, definition: dict[str, Any]) -> list[str]:
     """The steps that write a type down."""
-    text = json.dumps(definition, separators=(",", ":"))
+    text = definition_text(definition)
     return [*TYPE_TABLES, insert(
         False, "helios_type", oid=oid, nspname=schema, typname=name, typtype=kind, definition=text
     )]  # fmt: skip
+
+
+def definition_text(definition: dict[str, Any]) -> str:
+    """What ``helios_type.definition`` holds."""
+    return json.dumps(definition, separators=(",", ":"))
 
 
 def find_type(builder: Builder, names: list[str], *, missing_ok: bool = False) -> UserType | None:

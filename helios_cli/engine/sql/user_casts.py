@@ -20,6 +20,12 @@ def read_as(text: str, target: int, ctx: Context, at: int = -1) -> TypedSql:
     if kind_of(target) == "e":
         name = "pg_enum_array_in" if target & 1 else "pg_enum_in"
         return TypedSql(f"{name}({target & ~1}, {text})", target, location=at)
+    if kind_of(target) == "d":
+        domain = ctx.catalog.type_by_oid(target)
+        if domain is None:
+            raise ctx.unsupported("an array over a domain", at, hint="Use an array over the base type.")
+        base = TypedSql(f"pg_in({domain.base_oid}, {text})", domain.base_oid, domain.base_typmod, location=at)
+        return checked(casts.fit(base, domain.base_oid, domain.base_typmod, How.EXPLICIT), domain, ctx)
     shape = row_values.type_shape(target, ctx)
     if shape is None:
         raise ctx.error("0A000", f"input of type {type_name(target)} is not supported", at)

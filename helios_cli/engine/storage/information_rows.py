@@ -230,6 +230,7 @@ def information_schema_catalog_name(_snapshot: Snapshot) -> Rows:
 
 MAKERS: Final[dict[str, Maker]] = {
     "domains": lambda snapshot: type_rows.domains(snapshot, _type_facts),
+    "domain_constraints": type_rows.domain_constraint_rows,
     "attributes": lambda snapshot: type_rows.attributes(snapshot, _type_facts),
     "user_defined_types": type_rows.user_defined_types,
     "tables": tables, "columns": columns, "schemata": schemata, "views": views, "table_constraints": table_constraints,

@@ -41,6 +41,15 @@ def _order(key: IndexKey) -> str:
     return " NULLS FIRST" if key.nulls_first else ""
 
 
+def _domain_check(snapshot: Snapshot, oid: int) -> str | None:
+    """A domain's CHECK; None for an unknown OID."""
+    for found in snapshot.types.values():
+        for check in found.checks:
+            if check.oid == oid:
+                return f"CHECK ({shown_text(snapshot, check.expression)})"
+    return None
+
+
 def _pretty(snapshot: Snapshot, table_oid: int, text: str, pretty: bool) -> str:
     """A stored expression as it is, or without the parentheses that precedence makes needless."""
     if not pretty:
@@ -81,7 +90,7 @@ def constraintdef(snapshot: Snapshot, oid: int, pretty: bool = False) -> str | N
     """A constraint as ALTER TABLE ADD would take it; None for an unknown OID."""
     constraint = snapshot.constraints.get(oid)
     if constraint is None:
-        return None
+        return _domain_check(snapshot, oid)
     columns = ", ".join(quote_ident(name) for name in constraint.columns)
     if constraint.kind in "pu":
         index = snapshot.indexes.get(constraint.index_oid)

@@ -170,6 +170,7 @@ def pg_constraint(snapshot: Snapshot) -> Rows:
             "connoinherit": int(constraint.kind != "c"),
             "conkey": _array(numbers), "confkey": _array(foreign) if foreign else None, "conbin": constraint.expression,
         }  # fmt: skip
+    yield from type_rows.domain_constraints(snapshot)
 
 
 def pg_attrdef(snapshot: Snapshot) -> Rows:

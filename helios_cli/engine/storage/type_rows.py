@@ -107,8 +107,7 @@ def composite_types(snapshot: Snapshot) -> Iterator[UserType]:
 def domain_constraints(snapshot: Snapshot) -> Rows:
     """CHECKs of domains in pg_constraint."""
     for found in snapshot.types.values():
-        own = found.checks[-found.own_checks :] if found.own_checks else ()
-        for check in own:
+        for check in found.checks[len(found.checks) - found.own_checks :]:
             yield {
                 "oid": check.oid, "conname": check.name, "connamespace": snapshot.schema_oid(found.schema),
                 "contype": "c", "convalidated": 1, "contypid": found.oid, "conislocal": 1, "conkey": None,
@@ -145,6 +144,17 @@ def domains(snapshot: Snapshot, facts: Callable[[ColumnInfo], Row]) -> Rows:
                 "domain_catalog": DATABASE_NAME, "domain_schema": found.schema, "domain_name": found.name,
                 "domain_default": shown_text(snapshot, found.default), "dtd_identifier": "1",
                 **udt_facts(snapshot, found.base_oid), **facts(base),
+            }  # fmt: skip
+
+
+def domain_constraint_rows(snapshot: Snapshot) -> Rows:
+    """information_schema.domain_constraints."""
+    for found in snapshot.types.values():
+        for check in found.checks[len(found.checks) - found.own_checks :]:
+            yield {
+                "constraint_catalog": DATABASE_NAME, "constraint_schema": found.schema, "constraint_name": check.name,
+                "domain_catalog": DATABASE_NAME, "domain_schema": found.schema, "domain_name": found.name,
+                "is_deferrable": "NO", "initially_deferred": "NO",
             }  # fmt: skip
 
 
