@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.errors import HeliosError, SqlError
 from helios_cli.engine.sql.authority import BOOTSTRAP, Acting, RoleFacts
 from helios_cli.engine.sql.rights import Facts, Rightful
+from helios_cli.engine.sql.routines import Routine
 from helios_cli.engine.wire import backend
 
 if TYPE_CHECKING:
@@ -144,7 +146,42 @@ def _forget_role(session: Session) -> None:
         session.put_variable("role", None)
 
 
-def rightful(session: Session) -> Rightful:
-    """What the session may do now."""
+def as_definer(session: Session, routine: Routine, facts: Facts) -> Callable[[], None]:
+    """A SECURITY DEFINER function begins, on any thread: its statements run as its owner. Returns what ends that."""
+    if not routine.security_definer:
+        return _nothing
+    before, guards = session.acting, session.engine.sequences.guards
+    authority = facts.authority()
+    unrestricted = authority.is_superuser(routine.owner)
+    session.definers += 1
+
+    def become(acting: Acting) -> None:
+        session.acting, session.restricted = acting, not acting.unrestricted
+        if session.restricted:
+            guards[session.pid] = acting.oid
+        else:
+            guards.pop(session.pid, None)
+
+    def end() -> None:
+        become(before)
+        session.definers -= 1
+        if session.roles_stale and not session.definers:
+            session.roles_stale = False
+            session.engine.loop.call_soon_threadsafe(session.roles_changed)
+
+    become(
+        Acting(
+            routine.owner, authority.name(routine.owner), unrestricted, before.session_oid, before.session_unrestricted
+        )
+    )
+    return end
+
+
+def _nothing() -> None:
+    """A function that runs as its caller changes nothing."""
+
+
+def rightful(session: Session, facts: Facts | None = None) -> Rightful:
+    """What the session may do now, by its own catalog or another."""
     acting = session.acting
-    return Rightful(session.schema_view().catalog.privileges, acting.oid, unrestricted=acting.unrestricted)
+    return Rightful(facts or session.schema_view().catalog.privileges, acting.oid, unrestricted=acting.unrestricted)

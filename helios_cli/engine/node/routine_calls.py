@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import apsw
 
 from helios_cli.engine.errors import HeliosError, SqlError
+from helios_cli.engine.node import identity
 from helios_cli.engine.node.routine_host import RoutineHost
 from helios_cli.engine.sql.coercion import type_name
 from helios_cli.engine.sql.inner import Inner
@@ -160,6 +161,7 @@ class RoutineCalls:
             raise too_deep()
         self.depth += 1
         restore = host.enter(prepared.routine)
+        become = identity.as_definer(host.session, prepared.routine, host.catalog.privileges)
         try:
             if prepared.program is not None:
                 return self._run_plpgsql(host, prepared, arguments)
@@ -168,6 +170,7 @@ class RoutineCalls:
             raise too_deep() from None
         finally:
             self.depth -= 1
+            become()
             restore()
 
     def _run_plpgsql(self, host: RoutineHost, prepared: Prepared, arguments: Sequence[Any]) -> tuple[list[Any], Any]:

@@ -165,6 +165,7 @@ class RoutineHost:
     ) -> Inner:
         """Plan a piece of SQL. Raises SqlError."""
         planner = InnerPlanner(self.engine.planner, variables)
+        self.catalog.acting = self.session.acting
         try:
             if whole:
                 return planner.statement(text, self.catalog)
@@ -184,6 +185,8 @@ class RoutineHost:
         """Run a planned statement. Raises HeliosError."""
         plan = inner.plan
         kind = plan.kind
+        if self.session.restricted or plan.guarded:
+            self.session.check_rights(plan, self.catalog.privileges)
         if kind is Kind.READ:
             return self._query(plan, self.binds(plan, values))
         if kind is Kind.WRITE:

@@ -16,6 +16,7 @@ from helios_cli.engine.node.session_state import PLAN_ELSEWHERE, PLAN_UNDONE, Se
 from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.plan import Column, Kind, Plan
 from helios_cli.engine.sql.plan_cache import Planned
+from helios_cli.engine.sql.rights import Facts
 from helios_cli.engine.storage.catalog import DEFAULT_PATH
 
 if TYPE_CHECKING:
@@ -92,11 +93,14 @@ class SessionPlans(SessionState):
                 raise self.transaction.lost or aborted() from None
             raise
 
-    def check_rights(self, plan: Plan) -> None:
-        """Raise SqlError 42501 unless the session may run a statement. Asked once for each plan and role."""
+    def check_rights(self, plan: Plan, facts: Facts | None = None) -> None:
+        """Raise SqlError 42501 unless the session may run a statement. Asked once for each plan and role.
+
+        ``facts`` are those of the catalog that the plan was made with; None: the session's own.
+        """
         key = (RIGHTS, self.acting.oid)
         if plan.rights and key not in plan.cache:
-            identity.rightful(cast("Session", self)).check(plan.rights)
+            identity.rightful(cast("Session", self), facts).check(plan.rights)
             plan.cache[key] = True
 
     def may_run(self, plan: Plan) -> bool:
@@ -170,7 +174,9 @@ class SessionPlans(SessionState):
 
     def roles_changed(self) -> None:
         """The committed schema is another one, and with it maybe the roles and what they may do."""
-        if self.transaction is None or self.transaction.schema is None:
+        if self.definers:
+            self.roles_stale = True
+        elif self.transaction is None or self.transaction.schema is None:
             identity.refresh(cast("Session", self), self.engine.catalog.privileges)
 
     def forget_ddl_plans(self) -> None:

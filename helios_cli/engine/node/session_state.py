@@ -69,6 +69,10 @@ class SessionState:
     """It may not do everything: each statement is checked before it runs."""
     session_name = ""
     """What SET SESSION AUTHORIZATION has put in the place of its user; empty before it is known."""
+    definers = 0
+    """Functions in hand that run as their owners."""
+    roles_stale = False
+    """The roles have changed meanwhile."""
     all_rights = True
     """It came in where nobody has to prove anything, under a name that is no role's."""
 

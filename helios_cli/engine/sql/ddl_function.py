@@ -12,8 +12,10 @@ from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.coercion import element_of, type_name
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_deparse import deparse
+from helios_cli.engine.sql.ddl_ownership import function_defaults
 from helios_cli.engine.sql.oids import RECORD, TRIGGER, VOID
 from helios_cli.engine.sql.plan import Plan
+from helios_cli.engine.sql.rights import not_owner
 from helios_cli.engine.sql.routines import Argument, Routine, result_columns
 from helios_cli.engine.sql.sqltext import constant
 from helios_cli.engine.sql.typenames import resolve_type
@@ -59,7 +61,7 @@ def create_function(builder: Builder, fields: dict[str, Any]) -> Plan:
     arguments = [_argument(builder, node["FunctionParameter"]) for node in fields.get("parameters", [])]
     _check_arguments(builder, arguments)
     routine = Routine(
-        0, schema, names[-1], 10, "p" if is_procedure else "f", "", arguments, VOID, cost=100,
+        0, schema, names[-1], builder.catalog.acting.oid, "p" if is_procedure else "f", "", arguments, VOID, cost=100,
     )  # fmt: skip
     _result(builder, routine, fields.get("returnType"))
     for node in fields.get("options", []):
@@ -69,6 +71,8 @@ def create_function(builder: Builder, fields: dict[str, Any]) -> Plan:
     existing = find_same(builder, routine)
     if existing is not None:
         _check_replace(builder, routine, existing, bool(fields.get("replace")))
+        if not builder.rightful().owns(existing.owner):
+            raise not_owner("procedure" if is_procedure else "function", routine.name)
         routine.oid, routine.owner = existing.oid, existing.owner
     else:
         routine.oid = builder.oid(temp=False)
@@ -77,6 +81,8 @@ def create_function(builder: Builder, fields: dict[str, Any]) -> Plan:
     check_body(builder, routine)
     builder.touch(False)
     builder.add(*TABLES, store(routine))
+    if existing is None:
+        builder.add(*function_defaults(builder, routine.oid, schema))
     return builder.finish("CREATE PROCEDURE" if is_procedure else "CREATE FUNCTION")
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import privileges
+from helios_cli.engine.sql.coercion import type_name
 from helios_cli.engine.sql.ddl_build import Builder, list_names, range_var_of, role_name, unsupported
 from helios_cli.engine.sql.ddl_render import database_of
 from helios_cli.engine.sql.ddl_schema import DATABASE_OID, FIRST_TEMP_OID
@@ -19,16 +20,20 @@ from helios_cli.engine.sql.privileges import (
     PG_DATABASE,
     PG_DEFAULT_ACL,
     PG_NAMESPACE,
+    PG_PROC,
     PUBLIC,
     Acl,
     AclItem,
 )
 from helios_cli.engine.sql.rights import KIND_WORDS, Rightful, denied
+from helios_cli.engine.sql.routines import Routine
 from helios_cli.engine.sql.sqltext import constant
+from helios_cli.engine.sql.typenames import resolve_type
 
 _KINDS: Final = {
     "OBJECT_TABLE": privileges.TABLE, "OBJECT_SEQUENCE": privileges.SEQUENCE, "OBJECT_SCHEMA": privileges.SCHEMA,
-    "OBJECT_DATABASE": privileges.DATABASE,
+    "OBJECT_DATABASE": privileges.DATABASE, "OBJECT_FUNCTION": privileges.FUNCTION,
+    "OBJECT_PROCEDURE": privileges.FUNCTION, "OBJECT_ROUTINE": privileges.FUNCTION,
 }  # fmt: skip
 _SHOWN: Final = {"table": "relation"}
 _DEFAULTS: Final = {"OBJECT_TABLE": ("r", privileges.TABLE), "OBJECT_SEQUENCE": ("S", privileges.SEQUENCE),
@@ -136,9 +141,15 @@ def _targets(builder: Builder, fields: dict[str, Any], kind: str) -> Iterator[Ta
             wanted = ("S",) if kind == privileges.SEQUENCE else ("r", "v", "t", "m")
             schema = node["String"]["sval"]
             _schema(builder, schema)
+            if kind == privileges.FUNCTION:
+                inside = (routine for routine in builder.catalog.all_routines() if routine.schema == schema)
+                yield from map(_of_routine, inside)
+                continue
             for relation in builder.catalog.schema_objects(schema):
                 if relation.kind in wanted:
                     yield _relation(builder, relation)
+        elif kind == privileges.FUNCTION:
+            yield _function(builder, node["ObjectWithArgs"])
         elif kind == privileges.SCHEMA:
             name = node["String"]["sval"]
             oid, owner = _schema(builder, name)
@@ -154,6 +165,34 @@ def _targets(builder: Builder, fields: dict[str, Any], kind: str) -> Iterator[Ta
             if kind == privileges.SEQUENCE and found.kind != "S":
                 raise builder.error("42809", f'"{found.name}" is not a sequence')
             yield _relation(builder, found)
+
+
+def _function(builder: Builder, fields: dict[str, Any]) -> Target:
+    """A function or procedure by its name and, where they are given, the types of its arguments.
+
+    Raises:
+        SqlError: 42883 none, 42725 several.
+    """
+    names = [node["String"]["sval"] for node in fields["objname"]]
+    schemas = names[-2:-1] or [name for name in builder.catalog.search_path if name != "pg_catalog"]
+    found = [routine for schema in schemas for routine in builder.catalog.routines(schema, names[-1])]
+    if not fields.get("args_unspecified"):
+        types = tuple(resolve_type(node["TypeName"], builder.context())[0] for node in fields.get("objargs", []))
+        found = [routine for routine in found if routine.signature() == types]
+        shown = f"{names[-1]}({', '.join(type_name(oid) for oid in types)})"
+        if not found:
+            raise builder.error("42883", f"function {shown} does not exist")
+    elif not found:
+        raise builder.error("42883", f'could not find a function named "{names[-1]}"')
+    elif len(found) > 1:
+        hint = "Specify the argument list to select the function unambiguously."
+        raise builder.error("42725", f'function name "{names[-1]}" is not unique', hint=hint)
+    return _of_routine(found[0])
+
+
+def _of_routine(routine: Routine) -> Target:
+    word = "procedure" if routine.kind == "p" else "function"
+    return Target(privileges.FUNCTION, PG_PROC, routine.oid, routine.owner, word, routine.name)
 
 
 def _schema(builder: Builder, name: str) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from typing import Protocol
 from helios_cli.engine.sql.authority import Acting
 from helios_cli.engine.sql.relation import CatalogReader, Relation, UserType
 from helios_cli.engine.sql.rights import Facts
+from helios_cli.engine.sql.routines import Routine
 
 
 @dataclass(slots=True)
@@ -230,6 +231,9 @@ class DdlCatalog(CatalogReader, Protocol):
 
     def all_types(self) -> tuple[UserType, ...]:
         """Every type that users made, by OID."""
+
+    def all_routines(self) -> tuple[Routine, ...]:
+        """Every function and procedure that users made."""
 
     def role(self, name: str) -> RoleDef | None:
         """A role by name."""

@@ -78,6 +78,21 @@ def default_steps(builder: Builder, temp: bool, first: int, end: int) -> list[st
     return steps
 
 
+def function_defaults(builder: Builder, oid: int, schema: str) -> list[str]:
+    """Statements that give a new function the default privileges of whoever makes it."""
+    facts, role = builder.catalog.privileges, builder.catalog.acting.oid
+    whole = facts.default_acl(role, 0, "f")
+    found = facts.schema_owner(schema)
+    inside = facts.default_acl(role, found[0], "f") if found is not None else None
+    if whole is None and inside is None:
+        return []
+    acl = whole if whole is not None else privileges.default_acl(privileges.FUNCTION, role)
+    for item in inside or ():
+        acl = privileges.granted(acl, item, role)
+    text = constant(privileges.dump(tuple(sorted(acl, key=lambda item: (item.grantee, item.grantor)))))
+    return [f"INSERT OR REPLACE INTO main.helios_privilege VALUES ({privileges.PG_PROC}, {oid}, 0, {text})"]
+
+
 def give_away(builder: Builder, relation: Relation, role: int) -> None:
     """Make a role the owner of a relation, and of what goes with it."""
     temp = relation.oid >= 0x8000_0000

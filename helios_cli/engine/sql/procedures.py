@@ -54,6 +54,7 @@ def plan_call(fields: dict[str, Any], ctx: Context) -> Plan:
     for position in range(len(values), len(procedure.args)):
         values.append(default_value(procedure, position, scope))
     ctx.calls = True
+    ctx.rights.executes(procedure.oid, procedure.name, procedure.owner, procedure.schema, "procedure")
     ctx.session_value("pid")
     texts = [f"SELECT {', '.join(value.sql for value in values)}"] if values else []
     plan = finish_plan(Kind.WRITE, "CALL", texts, ctx)

@@ -67,6 +67,7 @@ class FunctionRight:
     shown: str
     """As messages name it: without arguments."""
     owner: int
+    schema: str = "public"
     word: str = "function"
 
 
@@ -110,9 +111,9 @@ class Rights:
             known.wanted |= UPDATE
             known.updated.update(attnums)
 
-    def executes(self, oid: int, shown: str, owner: int, word: str = "function") -> None:
+    def executes(self, oid: int, shown: str, owner: int, schema: str, word: str = "function") -> None:
         """A function of somebody's is called; those of the library are everybody's."""
-        self.functions.setdefault(oid, FunctionRight(oid, shown, owner, word))
+        self.functions.setdefault(oid, FunctionRight(oid, shown, owner, schema, word))
 
     def guarded(self) -> bool:
         """Whether even a superuser may be refused: a view reads with the rights of its owner."""
@@ -278,6 +279,8 @@ class Rightful:
 
     def check_function(self, right: FunctionRight) -> None:
         """Raise SqlError 42501 unless it may call a function."""
+        if not self.schema_held(right.schema, USAGE):
+            raise denied("schema", right.schema)
         if not self.unrestricted and not self.held(privileges.FUNCTION, PG_PROC, right.oid, right.owner, EXECUTE):
             raise denied(right.word, right.shown)
 

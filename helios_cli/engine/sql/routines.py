@@ -112,6 +112,7 @@ class UserFunction(Function):
     """Of the last ``defaults`` input parameters."""
     is_trigger: bool = False
     strict_args: bool = False
+    owner: int = 10
 
 
 def as_function(
@@ -148,6 +149,7 @@ def as_function(
         default_texts=defaults,
         is_trigger=routine.is_trigger,
         strict_args=routine.strict,
+        owner=routine.owner,
     )
 
 

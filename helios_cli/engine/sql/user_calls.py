@@ -131,6 +131,7 @@ def user_call(function: UserFunction, values: list[TypedSql], scope: Scope) -> s
     ctx.volatile = True
     ctx.writes |= function.writes
     ctx.calls = True
+    ctx.rights.executes(function.oid, function.name, function.owner, function.schema)
     values = list(values)
     if not function.variadic:
         for position in range(len(values), len(function.args)):

@@ -7,18 +7,24 @@ from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 
+from helios_cli.engine.datatypes import registry
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import privileges
 from helios_cli.engine.sql.authority import BOOTSTRAP
 from helios_cli.engine.sql.ddl_schema import DATABASE_OID
-from helios_cli.engine.sql.privileges import PG_CLASS, PG_DATABASE, PG_NAMESPACE
+from helios_cli.engine.sql.functions import REGISTRY
+from helios_cli.engine.sql.privileges import PG_CLASS, PG_DATABASE, PG_NAMESPACE, PG_PROC
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.rights import CLOSED_RELATIONS, Rightful
+from helios_cli.engine.sql.routines import Routine
 from helios_cli.engine.storage.sequences import split_name
 
 if TYPE_CHECKING:
     from helios_cli.engine.storage.system_catalog import SystemCatalog
 
+FIRST_PROC_OID: Final = 90_000
+"""As ``system_rows`` numbers the library's functions."""
+_LIBRARY: Final = frozenset(function.name for function in REGISTRY)
 UNRESTRICTED: Final = -1
 """The role of a session that may do everything."""
 _WITH_OPTION: Final = " WITH GRANT OPTION"
@@ -30,7 +36,7 @@ _KNOWN: Final = {
     "language": privileges.USAGE, "tablespace": privileges.CREATE, "server": privileges.USAGE,
     "foreign_data_wrapper": privileges.USAGE,
 }  # fmt: skip
-_EVERYBODYS: Final = frozenset(("function", "type", "language"))
+_EVERYBODYS: Final = frozenset(("type", "language"))
 """Kinds of which nobody but superusers makes any, and which everybody may use."""
 
 
@@ -54,6 +60,8 @@ class PrivilegeFunctions:
         """
         rightful = self._rightful(user, acting)
         rights, options = _parsed(wanted, _KNOWN[kind])
+        if kind == "function":
+            return self._function(rightful, thing, rights, options)
         if kind in _EVERYBODYS:
             return int(bool(rights) or rightful.unrestricted)
         if kind in ("tablespace", "server", "foreign_data_wrapper"):
@@ -120,6 +128,33 @@ class PrivilegeFunctions:
         if rights and rightful.held(privileges.DATABASE, PG_DATABASE, DATABASE_OID, BOOTSTRAP, rights):
             return 1
         return int(_passes_on(rightful, privileges.DATABASE, (PG_DATABASE, DATABASE_OID), BOOTSTRAP, options))
+
+    def _function(self, rightful: Rightful, thing: Any, rights: int, options: int) -> int | None:
+        """Those of the library are everybody's."""
+        if isinstance(thing, int):
+            routine = self._catalog.routine(thing)
+            if routine is None and not thing >= FIRST_PROC_OID:
+                return None
+        else:
+            routine = self._routine(thing)
+        if routine is None:
+            return int(bool(rights) or rightful.unrestricted)
+        if rights and rightful.held(privileges.FUNCTION, PG_PROC, routine.oid, routine.owner, rights):
+            return 1
+        return int(_passes_on(rightful, privileges.FUNCTION, (PG_PROC, routine.oid), routine.owner, options))
+
+    def _routine(self, text: str) -> Routine | None:
+        """The function of a text like ``f(integer, text)``; None for one of the library. Raises SqlError 42883."""
+        head, _, rest = text.partition("(")
+        schema, name = split_name(head)
+        names = [part for part in rest.rstrip(") ").split(",") if part.strip()]
+        types = tuple(registry.parse_type_name(part.strip())[0] for part in names)
+        for routine in self._catalog.all_routines():
+            if routine.name == name and schema in (None, routine.schema) and routine.signature() == types:
+                return routine  # type: ignore[no-any-return]
+        if name not in _LIBRARY:
+            raise SqlError(f'function "{text}" does not exist', sqlstate="42883")
+        return None
 
     def has_role(self, user: Any, role: Any, wanted: str, acting: int) -> int | None:
         """pg_has_role().
