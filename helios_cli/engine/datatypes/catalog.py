@@ -10,6 +10,7 @@ from typing import Any, Final
 from helios_cli.engine.datatypes import calendar as cal
 from helios_cli.engine.datatypes import datetimes, floats, geometric, integers, interval, jsons, numeric, strings
 from helios_cli.engine.datatypes.arrays import BOX, ArrayCodec
+from helios_cli.engine.datatypes.hstore import format_hstore_binary, parse_hstore, parse_hstore_binary
 from helios_cli.engine.datatypes.lsn import format_lsn_binary, parse_lsn, parse_lsn_binary
 from helios_cli.engine.datatypes.pgtype import PgType
 from helios_cli.engine.datatypes.utf8 import decode_utf8
@@ -126,6 +127,7 @@ _PATH: Final = _geometric(geometric.parse_path, geometric.read_path, geometric.w
 _POLYGON: Final = _geometric(geometric.parse_polygon, geometric.read_polygon, geometric.write_counted)
 _LINE: Final = _geometric(geometric.parse_line, geometric.read_line, geometric.write_doubles)
 _CIRCLE: Final = _geometric(geometric.parse_circle, geometric.read_circle, geometric.write_doubles)
+_HSTORE: Final = Codec(parse_hstore, strings.format_string, parse_hstore_binary, format_hstore_binary)
 _XID8: Final = Codec(
     integers.parse_xid8,
     lambda value: str(value & 0xFFFFFFFFFFFFFFFF).encode() if isinstance(value, int) else strings.format_string(value),
@@ -197,6 +199,9 @@ _BASE: Final[tuple[tuple[int, str, str, int, int, str, str, Codec], ...]] = (
     (4072, "jsonpath", "jsonpath", -1, 4073, "U", "jsonpath_text", _TEXT),
     (4089, "regnamespace", "regnamespace", 4, 4090, "N", "regnamespace", _TEXT),
     (4096, "regrole", "regrole", 4, 4097, "N", "regrole", _TEXT),
+    # Types of extensions, whose OIDs differ from server to server: below those of user objects.
+    (15801, "citext", "citext", -1, 15802, "S", "citext", _TEXT),
+    (15803, "hstore", "hstore", -1, 15804, "U", "hstore_text", _HSTORE),
     (5069, "xid8", "xid8", 8, 271, "U", "xid8", _XID8),
 )
 

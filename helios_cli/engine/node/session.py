@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from helios_cli.engine.errors import FeatureNotSupported, HeliosError, QueryCanceled, ReadOnlyError, SqlError
+from helios_cli.engine.errors import HeliosError, QueryCanceled, ReadOnlyError, SqlError
 from helios_cli.engine.node import utility
 from helios_cli.engine.node.portal import Portal, aborted, notice_state
 from helios_cli.engine.node.runner import read_only_error
@@ -260,11 +260,7 @@ class Session(SessionPlans):
         return level if level != "on" else None
 
     def own_connection(self) -> apsw.Connection:
-        """The connection that holds this session's temporary tables; opened when first needed.
-
-        Raises:
-            FeatureNotSupported: the transaction has written on the shared connection already.
-        """
+        """The connection that holds this session's temporary tables; opened when first needed."""
         if self.private is None:
             if self.forwarded is not None:
                 raise ReadOnlyError(
@@ -273,11 +269,10 @@ class Session(SessionPlans):
                 )
             transaction = self.transaction
             if transaction is not None and transaction.writing:
-                raise FeatureNotSupported(
-                    "the first temporary table of a session cannot be made after the transaction has written",
-                    hint="Create it at the beginning of the transaction or before it.",
-                )
-            if transaction is not None and transaction.connection is not None:
+                # What it has written is on the shared connection, which becomes the session's own.
+                self.private = self.engine.database.hand_over_writer()
+                self.engine.guard.watch(self.engine.database.writer)
+            elif transaction is not None and transaction.connection is not None:
                 # The snapshot that it reads becomes the session's own.
                 self.private, transaction.borrowed = transaction.connection, False
             else:

@@ -7,7 +7,7 @@ from typing import Final
 
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.usertypes import RECORD_ARRAY, is_row, is_row_array, kind_of
-from helios_cli.engine.datatypes.zoned import ZONED
+from helios_cli.engine.datatypes.zoned import TIME_ARRAYS, ZONED
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import sqltext
 from helios_cli.engine.sql.coercion import Context as How
@@ -18,9 +18,11 @@ from helios_cli.engine.sql.oids import (
     BPCHAR,
     BYTEA,
     CHAR,
+    CITEXT,
     DATE,
     FLOAT4,
     FLOAT8,
+    HSTORE,
     INT2,
     INT4,
     INT8,
@@ -46,9 +48,9 @@ from helios_cli.engine.sql.oids import (
 )
 from helios_cli.engine.sql.typed import TypedSql
 
-_SAME_TEXT: Final = frozenset((TEXT, VARCHAR, NAME))
+_SAME_TEXT: Final = frozenset((TEXT, VARCHAR, NAME, CITEXT))
 _INT_RANGE: Final = {INT2: 16, INT4: 32, INT8: 64}
-_NEEDS_SESSION: Final = frozenset((DATE, TIME, TIMESTAMP, TIMETZ, *ZONED))
+_NEEDS_SESSION: Final = frozenset((DATE, TIME, TIMESTAMP, TIMETZ, *ZONED, *TIME_ARRAYS))
 """Types whose text form may read the clock or the time zone ('now', 'today', a time without zone)."""
 _ASSIGN_UNCHECKED: Final = frozenset((VARCHAR,))
 """Types whose modifier a CHECK of the table's own DDL enforces on assignment."""
@@ -68,6 +70,8 @@ _TEMPLATES: Final[dict[tuple[int, int], str]] = {
     (INTERVAL, TIME): "pg_interval_time({0})",
     (JSON, JSONB): "pg_in(3802, {0})",
     (JSONB, JSON): "{0}",
+    (HSTORE, JSON): "fn_hstore_to_json({0})",
+    (HSTORE, JSONB): "fn_hstore_to_jsonb({0})",
     (BPCHAR, TEXT): "rtrim({0}, ' ')",
     (BPCHAR, VARCHAR): "rtrim({0}, ' ')",
     (BPCHAR, NAME): "pg_in(19, rtrim({0}, ' '))",
@@ -265,10 +269,10 @@ def _cast_text(value: TypedSql, target: int, ctx: Context) -> str:
         return _to_integer(source, target, sql)
     if source in INTEGERS or source == OID:
         return _from_integer(source, target, sql)
-    if source in _SAME_TEXT and target in (TEXT, VARCHAR, BPCHAR):
+    if source in _SAME_TEXT and target in (TEXT, VARCHAR, BPCHAR, CITEXT):
         return sql
     if element_of(source) and element_of(target):
-        return f"pg_array_cast({element_of(source)}, {element_of(target)}, {sql})"
+        return _array_cast(element_of(source), element_of(target), sql, ctx)
     if category(target) == "S":
         if is_row(source) or is_row_array(source):
             from helios_cli.engine.sql.row_values import row_text
@@ -276,13 +280,22 @@ def _cast_text(value: TypedSql, target: int, ctx: Context) -> str:
             text = row_text(value, ctx)
         else:
             text = _to_text(source, sql, ctx)
-        return text if target in (TEXT, VARCHAR, BPCHAR) else f"pg_in({target}, {text})"
+        return text if target in (TEXT, VARCHAR, BPCHAR, CITEXT) else f"pg_in({target}, {text})"
     if category(source) == "S":
         text = f"rtrim({sql}, ' ')" if source == BPCHAR else sql
         return _from_text(target, text, ctx)
     if source == JSONB:
         return f"pg_jsonb_scalar({target}, {sql})"
     raise ctx.unsupported(f"cast from {type_name(source)} to {type_name(target)}", value.location)
+
+
+def _array_cast(source: int, target: int, sql: str, ctx: Context) -> str:
+    """An array with another element type. Elements that meet the zone or the clock are read in the session's."""
+    template = _TEMPLATES.get((source, target), "")
+    if "{zone}" in template or source in ZONED or (target in _NEEDS_SESSION and category(source) == "S"):
+        zone, now = ctx.session_value("timezone"), ctx.session_value("now")
+        return f"pg_array_time_cast({source}, {target}, {sql}, {zone}, {now})"
+    return f"pg_array_cast({source}, {target}, {sql})"
 
 
 def _to_integer(source: int, target: int, sql: str) -> str:
@@ -403,6 +416,7 @@ _COLLATED: Final = {
     TIMETZ: "pg_timetz",
     JSONB: "pg_jsonb",
     PG_LSN: "pg_lsn",
+    CITEXT: "pg_citext",
 }
 
 

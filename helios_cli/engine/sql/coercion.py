@@ -49,9 +49,10 @@ _CASTS: Final = (
     "1700>21:a 1700>23:a 1700>700:i 1700>701:i 1700>790:a 2202>20:a 2202>23:a 2202>24:i 2202>26:i 2205>20:a "
     "2205>23:a 2205>26:i 2206>20:a 2206>23:a 2206>26:i 3802>16:e 3802>20:e 3802>21:e 3802>23:e 3802>114:a "
     "3802>700:e 3802>701:e 3802>1700:e 4089>20:a 4089>23:a 4089>26:i 4096>20:a 4096>23:a 4096>26:i 194>25:i "
-    "5069>28:e"
+    "5069>28:e 25>15801:a 1042>15801:a 1043>15801:a 15801>25:i 15801>1042:a 15801>1043:i 16>15801:a 15803>114:e "
+    "15803>3802:e"
 )
-"""pg_cast of PostgreSQL 15, source>target:context."""
+"""pg_cast of PostgreSQL 15, source>target:context; at the end those of the extensions citext and hstore."""
 
 _LEVEL: Final = {"i": Context.IMPLICIT, "a": Context.ASSIGNMENT, "e": Context.EXPLICIT}
 

@@ -12,6 +12,7 @@ from helios_cli.engine.sql.ddl_comment import comment, create_schema, set_schema
 from helios_cli.engine.sql.ddl_create import create_table
 from helios_cli.engine.sql.ddl_domains import alter_domain, create_domain
 from helios_cli.engine.sql.ddl_drop import drop
+from helios_cli.engine.sql.ddl_extension import alter_extension, create_extension
 from helios_cli.engine.sql.ddl_function import create_function
 from helios_cli.engine.sql.ddl_grant import alter_default_privileges, grant
 from helios_cli.engine.sql.ddl_index import create_index, reindex
@@ -65,6 +66,8 @@ _HANDLERS: Final[dict[str, Handler]] = {
     "CreateDomainStmt": create_domain,
     "AlterDomainStmt": alter_domain,
     "CompositeTypeStmt": create_composite,
+    "CreateExtensionStmt": create_extension,
+    "AlterExtensionStmt": alter_extension,
     "CreateRoleStmt": create_role,
     "AlterRoleStmt": alter_role,
     "DropRoleStmt": drop_role,
@@ -72,7 +75,6 @@ _HANDLERS: Final[dict[str, Handler]] = {
     "GrantStmt": grant,
     "CreateFunctionStmt": create_function,
     "AlterDefaultPrivilegesStmt": alter_default_privileges,
-    "AlterOwnerStmt": alter_owner,
     "ReassignOwnedStmt": reassign_owned,
     "DropOwnedStmt": drop_owned,
 }
@@ -83,7 +85,6 @@ _REFUSED: Final = {
     "AlterDatabaseStmt": ("ALTER DATABASE", "Use ALTER SYSTEM or SET."),
     "AlterDatabaseSetStmt": ("ALTER DATABASE SET", "Use ALTER SYSTEM or SET."),
     "AlterRoleSetStmt": ("ALTER ROLE SET", "Use SET in the session."),
-    "CreateExtensionStmt": ("CREATE EXTENSION", "The functions of common extensions are built in or not available."),
     "CreateTrigStmt": ("CREATE TRIGGER", "Use constraints or the application."),
     "CreateRangeStmt": ("CREATE TYPE ... AS RANGE", "Use two columns with a CHECK constraint."),
     "DefineStmt": ("CREATE of this kind of object", None),

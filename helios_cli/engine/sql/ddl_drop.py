@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from helios_cli.engine.errors import HeliosError, SqlError
 from helios_cli.engine.sql.ddl_build import Builder, kind_name, list_names, range_var_of, unsupported, wrong_kind_hint
+from helios_cli.engine.sql.ddl_extension import drop_extension
 from helios_cli.engine.sql.ddl_index import drop_index_steps
 from helios_cli.engine.sql.ddl_model import ConstraintDef, IndexDef, TableDef
 from helios_cli.engine.sql.ddl_rebuild import rebuild_table
@@ -26,7 +27,7 @@ _TAGS: Final = {
 }  # fmt: skip
 _NOTHING_TO_DROP: Final = {
     "OBJECT_FUNCTION": "function", "OBJECT_PROCEDURE": "procedure",
-    "OBJECT_TRIGGER": "trigger", "OBJECT_EXTENSION": "extension",
+    "OBJECT_TRIGGER": "trigger",
     "OBJECT_MATVIEW": "materialized view", "OBJECT_AGGREGATE": "aggregate", "OBJECT_OPERATOR": "operator",
     "OBJECT_RULE": "rule", "OBJECT_POLICY": "policy", "OBJECT_COLLATION": "collation", "OBJECT_CAST": "cast",
     "OBJECT_FDW": "foreign-data wrapper", "OBJECT_FOREIGN_SERVER": "server", "OBJECT_FOREIGN_TABLE": "foreign table",
@@ -50,6 +51,8 @@ def drop(builder: Builder, fields: dict[str, Any]) -> Plan:
         return drop_types(builder, fields)
     if kind in _NOTHING_TO_DROP:
         return _drop_nothing(builder, fields, _NOTHING_TO_DROP[kind])
+    if kind == "OBJECT_EXTENSION":
+        return drop_extension(builder, fields)
     if kind not in _TAGS:
         raise unsupported(kind.removeprefix("OBJECT_").replace("_", " "))
     if kind == "OBJECT_SCHEMA":

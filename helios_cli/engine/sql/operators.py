@@ -11,6 +11,7 @@ from helios_cli.engine.sql import casts
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import element_of, type_name
 from helios_cli.engine.sql.context import Context
+from helios_cli.engine.sql.extension_operators import extension_operators
 from helios_cli.engine.sql.oids import (
     ANYARRAY,
     ANYCOMPATIBLE,
@@ -230,6 +231,9 @@ def _table() -> dict[tuple[str, int], list[tuple[Operator, tuple[int, ...]]]]:
     for source in (_comparisons, _arithmetic, _times, _strings, _documents):
         for operator in source():
             table.setdefault((operator.name, len(operator.args)), []).append((operator, operator.args))
+    for name, args, result, template, style in extension_operators():
+        operator = Operator(name, args, result, template, style)
+        table.setdefault((name, len(args)), []).append((operator, args))
     return table
 
 

@@ -104,6 +104,9 @@ class CatalogReader(Protocol):
     search_path: tuple[str, ...]
     """Schemas that an unqualified name is looked for in, pg_catalog apart."""
 
+    def extensions(self) -> dict[str, tuple[int, str]]:
+        """The extensions that were created, with the OID and the schema of each."""
+
     def relation(self, schema: str | None, name: str) -> Relation | None:
         """Find a relation by name; with schema None along the search path. None when absent."""
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import calendar as cal
+from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.arrays import read_array, write_array
 from helios_cli.engine.datatypes.datetime_in import TimeContext
 from helios_cli.engine.datatypes.datetimes import (
     parse_date,
@@ -16,7 +19,9 @@ from helios_cli.engine.datatypes.datetimes import (
 )
 from helios_cli.engine.datatypes.interval import Interval, interval_text, split_interval
 from helios_cli.engine.datatypes.zoned import (
+    TIME_ARRAYS,
     TIMESTAMPTZ_ARRAY,
+    ZONED,
     find_zone,
     zone_named,
     zoned_parser,
@@ -25,9 +30,10 @@ from helios_cli.engine.datatypes.zoned import (
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.function_spec import ScalarTable
 from helios_cli.engine.sql.oids import DATE, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ
+from helios_cli.engine.sql.runtime_arrays import element_writer
 
 _DAYS_PER_MONTH: Final = 30
-_READERS: Final = {
+_READERS: Final[dict[int, Callable[[str, TimeContext], Any]]] = {
     DATE: parse_date,
     TIME: parse_time,
     TIMESTAMP: parse_timestamp,
@@ -59,12 +65,35 @@ def pg_time_in(type_oid: int, text: Any, zone: str, now_us: int) -> Any:
     """Read a date or time in the session's zone at the transaction's time. Raises 22007, 22008."""
     if text is None:
         return None
-    return _READERS[type_oid](str(text), TimeContext(zone_named(zone), now_us, find_zone))
+    times = TimeContext(zone_named(zone), now_us, find_zone)
+    element = TIME_ARRAYS.get(type_oid)
+    if element is None:
+        return _READERS[type_oid](str(text), times)
+    read = _READERS[element]
+    return write_array(read_array(str(text), lambda item: read(item, times)), element_writer(element))
 
 
 def pg_out_zoned(type_oid: int, value: Any, zone: str) -> str | None:
     """A timestamptz, or an array of it, as text in the session's zone."""
     return None if value is None else zoned_writer(type_oid, zone_named(zone))(value).decode()
+
+
+def pg_array_time_cast(source: int, target: int, array: Any, zone: str, now_us: int) -> str | None:
+    """An array with its elements converted as the session's zone and the transaction's time have it."""
+    if array is None:
+        return None
+    convert = _ZONED_CONVERSIONS.get((source, target))
+
+    def leaf(value: Any) -> str:
+        if convert is not None:
+            return write(convert(value, zone))
+        text = zoned_writer(source, zone_named(zone))(value).decode() if source in ZONED else str(value)
+        if target in _READERS:
+            return write(pg_time_in(target, text, zone, now_us))
+        return write(registry.by_oid(target).parse_text(text))
+
+    write = element_writer(target)
+    return write_array(read_array(str(array), registry.by_oid(source).parse_text), leaf)
 
 
 # -- conversions ----------------------------------------------------------------------------------
@@ -280,8 +309,22 @@ def pg_interval_divide(span: Any, divisor: Any) -> str | None:
     return interval_text(Interval(whole_months, whole_days + int(month_days), us))
 
 
+def _date_timestamptz(days: Any, zone: str) -> int | None:
+    return pg_local_timestamptz(pg_date_timestamp(days), zone)
+
+
+_ZONED_CONVERSIONS: Final[dict[tuple[int, int], Callable[[Any, str], int | None]]] = {
+    (DATE, TIMESTAMPTZ): _date_timestamptz,
+    (TIMESTAMP, TIMESTAMPTZ): pg_local_timestamptz,
+    (TIMESTAMPTZ, TIMESTAMP): pg_timestamptz_local,
+    (TIMESTAMPTZ, DATE): lambda us, zone: pg_timestamp_date(pg_timestamptz_local(us, zone)),
+    (TIMESTAMPTZ, TIME): lambda us, zone: pg_timestamp_time(pg_timestamptz_local(us, zone)),
+}
+
+
 SCALARS: Final[ScalarTable] = {
     "pg_time_in": (pg_time_in, 4, True),
+    "pg_array_time_cast": (pg_array_time_cast, 5, True),
     "pg_out_zoned": (pg_out_zoned, 3, True),
     "pg_date_timestamp": (pg_date_timestamp, 1, True),
     "pg_timestamp_date": (pg_timestamp_date, 1, True),

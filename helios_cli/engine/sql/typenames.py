@@ -10,6 +10,7 @@ from helios_cli.engine.datatypes.usertypes import pinned_oid
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.context import Context
+from helios_cli.engine.sql.extensions import TYPE_EXTENSIONS
 
 
 def resolve_type(type_name: dict[str, Any], ctx: Context) -> tuple[int, int]:
@@ -20,7 +21,7 @@ def resolve_type(type_name: dict[str, Any], ctx: Context) -> tuple[int, int]:
     """
     names = tree.strings(type_name["names"])
     at = type_name.get("location", 0)
-    found = registry.by_internal_name(names[-1]) if len(names) == 1 or names[0] == "pg_catalog" else None
+    found = registry.by_internal_name(names[-1]) if _is_built_in(names, ctx) else None
     if found is None:
         return _user_type(names, type_name, ctx, at)
     element_oid = found.oid
@@ -53,6 +54,15 @@ def _user_type(names: list[str], type_name: dict[str, Any], ctx: Context, at: in
     if type_name.get("typmods"):
         raise ctx.error("42601", f'type modifier is not allowed for type "{found.name}"', at)
     return (found.oid + 1 if type_name.get("arrayBounds") else found.oid), -1
+
+
+def _is_built_in(names: list[str], ctx: Context) -> bool:
+    """Whether a name may be that of a built-in type: those of an extension are in the schema it was created in."""
+    extension = TYPE_EXTENSIONS.get(names[-1])
+    if extension is None:
+        return len(names) == 1 or names[0] == "pg_catalog"
+    created = ctx.catalog.extensions().get(extension)
+    return created is not None and (len(names) == 1 or names[0] == created[1])
 
 
 def _modifier(node: dict[str, Any], ctx: Context) -> int:

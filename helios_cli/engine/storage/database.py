@@ -14,7 +14,7 @@ from helios_cli.engine.log.checksum import ChecksumTable
 from helios_cli.engine.log.encoder import RecordEncoder
 from helios_cli.engine.ports import Clock
 from helios_cli.engine.storage.capture import SMALL_FRAMES, WalCapture
-from helios_cli.engine.storage.connection import CACHE_KIB, Setup, open_connection
+from helios_cli.engine.storage.connection import CACHE_KIB, READER_CACHE_KIB, Setup, open_connection
 from helios_cli.engine.storage.io_errors import note_errno
 from helios_cli.engine.storage.pagelog import PageLog
 from helios_cli.engine.storage.ring import PinnedReader, Ring
@@ -116,6 +116,16 @@ class Database:
         """Close a connection that is not worth keeping."""
         connection.close(True)
         self.connections_open -= 1
+
+    def hand_over_writer(self) -> apsw.Connection:
+        """Let a session keep the writer's connection with the transaction that is open on it; another takes its place.
+
+        Only for who holds the writer. SQLite has no other way to bring temporary tables into a transaction.
+        """
+        successor = self.connect(cache_kib=CACHE_KIB)
+        given, self.writer = self.writer, successor
+        given.execute(f"PRAGMA cache_size=-{READER_CACHE_KIB}").fetchall()
+        return given
 
     def pin(self, connection: apsw.Connection) -> int:
         """Open a snapshot of SQLite's newest commit on ``connection``.

@@ -13,6 +13,13 @@ from helios_cli.engine.sql.privileges import DEFAULT_KINDS, PG_DATABASE, PG_DEFA
 from helios_cli.engine.sql.rights import CLOSED_RELATIONS
 from helios_cli.engine.storage import type_rows
 from helios_cli.engine.storage.system_definitions import indexdef
+from helios_cli.engine.storage.system_extensions import (
+    extension_comments,
+    extension_members,
+    pg_available_extension_versions,
+    pg_available_extensions,
+    pg_extension,
+)
 from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
 from helios_cli.engine.storage.system_snapshot import RelationRow, Snapshot
 
@@ -208,12 +215,14 @@ def pg_depend(snapshot: Snapshot) -> Rows:
                 "refobjid": constraint.oid,
                 "deptype": "i",
             }  # fmt: skip
+    yield from extension_members(snapshot)
     for view, target in snapshot.depends:
         yield {"classid": PG_CLASS, "objid": view, "refclassid": PG_CLASS, "refobjid": target, "deptype": "n"}
 
 
 def pg_description(snapshot: Snapshot) -> Rows:
     """Comments."""
+    yield from extension_comments(snapshot)
     for oid, class_oid, column, text in snapshot.descriptions:
         if class_oid not in (1262, 1260):
             yield {"objoid": oid, "classoid": class_oid, "objsubid": column, "description": text}
@@ -428,6 +437,8 @@ MAKERS: Final[dict[str, Maker]] = {
     "pg_group": pg_group, "pg_auth_members": pg_auth_members, "pg_tables": pg_tables, "pg_views": pg_views,
     "pg_indexes": pg_indexes, "pg_sequences": pg_sequences, "pg_am": pg_am, "pg_collation": pg_collation,
     "pg_tablespace": pg_tablespace, "pg_language": pg_language, "pg_proc": pg_proc, "pg_rewrite": pg_rewrite,
+    "pg_extension": pg_extension, "pg_available_extensions": pg_available_extensions,
+    "pg_available_extension_versions": pg_available_extension_versions,
     "pg_stat_user_tables": _table_stats, "pg_stat_all_tables": _table_stats, "pg_stat_user_indexes": _index_stats,
     "pg_stat_all_indexes": _index_stats,
 }  # fmt: skip

@@ -48,6 +48,8 @@ class Snapshot:
     members: list[tuple[int, int, int]] = field(default_factory=list)
     descriptions: list[tuple[int, int, int, str]] = field(default_factory=list)
     depends: list[tuple[int, int]] = field(default_factory=list)
+    extensions: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Name -> (OID, schema)."""
     types: dict[int, UserType] = field(default_factory=dict)
     labels: list[tuple[int, int, float, str]] = field(default_factory=list)
     """(the label's own OID, the enum's, its place, the label)."""
@@ -112,6 +114,7 @@ def read_snapshot(catalog: SqliteCatalog) -> Snapshot:
     snapshot.members += PREDEFINED_MEMBERS
     for db in ("main", "temp") if catalog.has_temp_tables() else ("main",):
         snapshot.acls.update(read_acls(catalog, db))
+    snapshot.extensions = dict(catalog.extensions())
     return snapshot
 
 

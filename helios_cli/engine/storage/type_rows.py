@@ -11,6 +11,7 @@ from helios_cli.engine.datatypes.pgtype import PgType
 from helios_cli.engine.datatypes.usertypes import kind_of, named, number_of
 from helios_cli.engine.sql.functions.strings import quote_ident
 from helios_cli.engine.sql.relation import ColumnInfo, UserType
+from helios_cli.engine.storage.system_extensions import type_namespace
 from helios_cli.engine.storage.system_snapshot import Snapshot
 
 Row = dict[str, Any]
@@ -62,9 +63,11 @@ def _pg_type(found: PgType, **more: Any) -> Row:
 
 
 def pg_type(snapshot: Snapshot) -> Rows:
-    """Every type the node knows: PostgreSQL's own, users', and the row types of tables and views."""
+    """Every type: PostgreSQL's own, those of created extensions, users', and the row types of tables and views."""
     for known in registry.TYPES.values():
-        yield _pg_type(known)
+        namespace = type_namespace(snapshot, known.name)
+        if namespace:
+            yield _pg_type(known, typnamespace=namespace)
     for found in snapshot.types.values():
         yield from _pair(snapshot, found.oid, found.schema, found.name, found.owner, **_facts(found))
     for oid, relation in snapshot.row_types().items():

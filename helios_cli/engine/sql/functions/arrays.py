@@ -126,6 +126,7 @@ def generate_subscripts(text: str, dimension: int) -> str:
 
 def install(lib: Library) -> None:
     """Declare the array functions."""
+    _install_vectors(lib)
     d = lib.define
     d("array_length", "anyarray int4 -> int4", array_length)
     d("array_upper", "anyarray int4 -> int4", array_upper)
@@ -169,6 +170,26 @@ def install(lib: Library) -> None:
         sql="pg_array_prepend({elem}, {0}, {1})",
     )
     d("array_cat", "anycompatiblearray anycompatiblearray -> anycompatiblearray", sql="pg_array_concat({0}, {1})")
+
+
+def _install_vectors(lib: Library) -> None:
+    """int2vector and oidvector are arrays whose first subscript is 0, and whose text has spaces in place of commas."""
+    d = lib.define
+    for vector, element in (("int2vector", "int2"), ("oidvector", "oid")):
+        d("unnest", f"{vector} -> {element}", _vector_items, set_returning=True)
+        d("generate_subscripts", f"{vector} int4 -> int4", _vector_subscripts, set_returning=True)
+        d("array_length", f"{vector} int4 -> int4", lambda text, at: len(text.split()) or None if at == 1 else None)
+        d("array_upper", f"{vector} int4 -> int4", lambda text, at: len(text.split()) - 1 if at == 1 else None)
+        d("array_lower", f"{vector} int4 -> int4", lambda _text, at: 0 if at == 1 else None)
+        d("cardinality", f"{vector} -> int4", lambda text: len(text.split()))
+
+
+def _vector_items(text: str) -> str:
+    return json.dumps([int(item) for item in text.split()])
+
+
+def _vector_subscripts(text: str, dimension: int) -> str:
+    return json.dumps(list(range(len(text.split()))) if dimension == 1 else [])
 
 
 def _position_from(text: str | None, wanted: Any, types: str, start: int) -> int | None:

@@ -167,12 +167,18 @@ def compare_lsn(left: str, right: str) -> int:
     return 0 if left == right else _compare(lsn_key(left), lsn_key(right))
 
 
+def compare_citext(left: str, right: str) -> int:
+    """Order without regard to case, by the lower-case forms (citext.c)."""
+    return 0 if left == right else _compare(left.lower(), right.lower())
+
+
 COLLATIONS: Final[CollationTable] = {
     "pg_numeric": compare_numeric,
     "pg_interval": compare_interval,
     "pg_timetz": compare_timetz,
     "pg_jsonb": compare_jsonb,
     "pg_lsn": compare_lsn,
+    "pg_citext": compare_citext,
     "pg_array": array_comparison(str),
     "pg_array_21": array_comparison(_integer_key),
     "pg_array_23": array_comparison(_integer_key),

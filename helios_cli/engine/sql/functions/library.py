@@ -11,6 +11,7 @@ from helios_cli.engine.sql.functions import (
     datetime,
     datetime_fields,
     enums,
+    hstore,
     jsonb,
     numbers,
     ordered_sets,
@@ -22,6 +23,7 @@ from helios_cli.engine.sql.functions import (
     strings,
     system,
     to_char,
+    uuids,
 )
 from helios_cli.engine.sql.functions.collations import COLLATIONS as _COLLATIONS
 from helios_cli.engine.sql.functions.define import Library
@@ -42,6 +44,8 @@ def _build() -> Library:
         datetime_fields,
         enums,
         jsonb,
+        hstore,
+        uuids,
         arrays,
         series,
         sessions,

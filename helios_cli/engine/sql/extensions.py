@@ -1,0 +1,40 @@
+"""The extensions that CREATE EXTENSION knows: their types and functions are built in and show once it was run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """One extension as PostgreSQL 15 ships it."""
+
+    name: str
+    version: str
+    comment: str
+    types: tuple[str, ...] = ()
+    """Internal names of the types that can be named only when the extension was created; arrays left out."""
+    oid: int = 0
+    """Of an extension that every database has; 0: it gets one when it is created."""
+
+
+PLPGSQL: Final = Extension("plpgsql", "1.0", "PL/pgSQL procedural language", oid=13_900)
+_LISTED: Final = (
+    PLPGSQL,
+    Extension("citext", "1.6", "data type for case-insensitive character strings", ("citext",)),
+    Extension("hstore", "1.8", "data type for storing sets of (key, value) pairs", ("hstore",)),
+    Extension("uuid-ossp", "1.1", "generate universally unique identifiers (UUIDs)"),
+)
+EXTENSIONS: Final = {extension.name: extension for extension in _LISTED}
+"""By name."""
+
+MEMBER_TYPES: Final = {name: extension.name for extension in _LISTED for name in extension.types}
+"""Internal name of a type -> the extension it belongs to."""
+TYPE_EXTENSIONS: Final = MEMBER_TYPES | {f"_{name}": extension for name, extension in MEMBER_TYPES.items()}
+"""The same with the arrays."""
+
+META_KEY: Final = "extension "
+"""helios_meta holds an extension under this, its name, a space and its schema; the value is its OID."""
+META_END: Final = "extension!"
+"""Every such key is below this."""
