@@ -145,7 +145,7 @@ class Commits(Threads):
         True when nothing had to be waited for, and then ``done`` is not called.
         """
         actions = self.session.take_channel_actions()
-        self.session.end_transaction_state()
+        self.session.end_transaction_state(committed=True)
         if not transaction.writing:
             self._release_connection(transaction)
             self._give_token_back(transaction)

@@ -1,12 +1,18 @@
-"""DECLARE, FETCH, MOVE and CLOSE: cursors that read forward, held open inside one transaction."""
+"""DECLARE, FETCH, MOVE and CLOSE.
+
+A cursor reads forward, a batch at a time. One that is to go back, or to outlive its transaction, has all its rows in
+memory from then on.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from helios_cli.engine.errors import FeatureNotSupported, SqlError
+from helios_cli.engine.errors import SqlError
 from helios_cli.engine.node.portal import Portal
+from helios_cli.engine.node.scrolling import KeptRows, goes_back
 from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.plan import Kind, Plan
 from helios_cli.engine.wire import backend
@@ -19,20 +25,60 @@ def declare(session: Session, action: actions.DeclareCursor, portal: Portal, row
     """DECLARE name CURSOR FOR query. It counts as a query of its transaction: what that is to see is settled here."""
     from helios_cli.engine.node import utility
 
-    if action.hold:
-        raise FeatureNotSupported("cursors WITH HOLD are not supported", hint="Use the cursor inside its transaction.")
-    if session.transaction is None or not session.transaction.explicit:
+    in_block = session.transaction is not None and session.transaction.explicit
+    if not in_block and not action.hold:
         raise SqlError("DECLARE CURSOR can only be used in transaction blocks", sqlstate="25P01")
     if action.name in session.cursors:
         raise SqlError(f'cursor "{action.name}" already exists', sqlstate="42P03")
-    if not session.runner.sees_its_state(portal, rows_max, session.transaction):
+    if session.transaction is not None and not session.runner.sees_its_state(portal, rows_max, session.transaction):
         return False
     plan = action.plan
     formats = (1 if action.binary else 0,) * len(plan.columns or ())
-    cursor = Portal(session, action.name, plan, portal.binds, formats, False)
+    cursor = Cursor(session, action.name, plan, portal.binds, formats, False)
     cursor.completes = False
+    cursor.hold, cursor.scroll, cursor.binary = action.hold, action.scroll, action.binary
+    cursor.text = session.query.strip().rstrip(";")
+    cursor.created_us = session.engine.now_us()
     session.cursors[action.name] = cursor
-    return utility.complete(session, portal)
+    if not action.hold:
+        return utility.complete(session, portal)
+    cursor.outlives = session.transaction is None
+
+    def loaded() -> None:
+        utility.complete(session, portal)
+        session.finished()
+
+    _load(session, cursor, loaded)
+    return False
+
+
+class Cursor(Portal):
+    """What DECLARE has made."""
+
+    __slots__ = ("binary", "created_us", "hold", "kept", "outlives", "place", "scroll")
+
+    hold: bool
+    scroll: bool | None
+    """None: neither SCROLL nor NO SCROLL was said."""
+    binary: bool
+    created_us: int
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.kept: KeptRows | None = None
+        """All its rows; None while it has read forward only."""
+        self.place = 0
+        """Of the last row that was taken, while there is no :attr:`kept`."""
+        self.outlives = False
+        """The transaction that has made it is committed, and it was to be held."""
+
+
+def rows(session: Session) -> list[list[Any]]:
+    """Rows of pg_cursors."""
+    return [
+        [name, cursor.text, int(cursor.hold), int(cursor.binary), int(cursor.scroll is not False), cursor.created_us]
+        for name, cursor in session.cursors.items()
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +97,7 @@ def run(session: Session, name: str, rows_max: int) -> bool:
     return fetch(session, action, portal, rows_max)
 
 
-def _find(session: Session, name: str) -> Portal:
+def _find(session: Session, name: str) -> Cursor:
     cursor = session.cursors.get(name)
     if cursor is None:
         raise SqlError(f'cursor "{name}" does not exist', sqlstate="34000")
@@ -59,10 +105,10 @@ def _find(session: Session, name: str) -> Portal:
 
 
 def fetch(session: Session, action: actions.Fetch, portal: Portal, _rows_max: int) -> bool:
-    """FETCH or MOVE forward. Going back is 55000, as for a NO SCROLL cursor."""
+    """FETCH or MOVE. Going back is 55000 for a NO SCROLL cursor."""
     cursor = _find(session, action.cursor)
-    forward = action.direction in (actions.Direction.FORWARD, actions.Direction.RELATIVE)
-    if not forward or (action.count is not None and action.count < 0):
+    place = cursor.kept.place if cursor.kept is not None else cursor.place
+    if cursor.scroll is False and goes_back(action, place):
         raise SqlError(
             "cursor can only scan forward",
             sqlstate="55000",
@@ -73,12 +119,79 @@ def fetch(session: Session, action: actions.Fetch, portal: Portal, _rows_max: in
         portal.describe = False
         portal.formats = cursor.formats
         session.out.append(backend.row_description(cursor.plan.columns or (), cursor.formats))
-    if cursor.done or action.count == 0:
+    if cursor.kept is not None:
+        return _take(session, action, portal, cursor)
+    forward = action.direction is actions.Direction.FORWARD and (action.count is None or action.count > 0)
+    if not forward or cursor.scroll:
+
+        def loaded() -> None:
+            _take(session, action, portal, cursor)
+            session.finished()
+
+        _load(session, cursor, loaded)
+        return False
+    if cursor.done:
         return _complete(session, action, portal, 0)
     return _fetch_rows(session, action, portal, cursor)
 
 
-def _fetch_rows(session: Session, action: actions.Fetch, portal: Portal, cursor: Portal) -> bool:
+def _take(session: Session, action: actions.Fetch, portal: Portal, cursor: Cursor) -> bool:
+    """Answer from the rows at hand."""
+    assert cursor.kept is not None
+    found = cursor.kept.take(action)
+    if not action.move:
+        session.out.append(cursor.encoder_for(portal.formats)(found))
+    return _complete(session, action, portal, len(found))
+
+
+def _load(session: Session, cursor: Cursor, done: Callable[[], None]) -> None:
+    """Read all rows of a cursor, by the snapshot that it has; ``done`` is called on the loop."""
+    engine, runner, first = session.engine, session.runner, cursor.job
+    kept = KeptRows(place=cursor.place)
+    transaction = session.transaction
+    connection = first.connection if first is not None else transaction.connection if transaction is not None else None
+
+    def keep(batch: Any) -> bytes:
+        kept.rows.extend(batch)
+        return b""
+
+    job = runner.new_job(cursor.plan.steps[0], cursor.binds, keep, connection)
+    runner.job = job
+    session.arm_timeouts()
+
+    def step() -> None:
+        runner.fetching = True
+        engine.read_workers.run(lambda: job.fetch(engine.database, 0), took, failed)
+
+    def over() -> None:
+        runner.fetching, runner.job = False, None
+        job.close(engine.database)
+        runner.close_portal(cursor)
+
+    def took(data: bytes) -> None:
+        runner.fetching = False
+        if session.closed:
+            over()
+            session.clean_up()
+        elif not job.finished:
+            step()
+        elif job.seq > engine.pipeline.committed_seq:
+            engine.pipeline.after_seq(job.seq, lambda: took(data))
+        else:
+            over()
+            cursor.kept = kept
+            done()
+
+    def failed(error: BaseException) -> None:
+        over()
+        if cursor.hold:
+            session.cursors.pop(cursor.name, None)
+        runner.read_failed(error)
+
+    step()
+
+
+def _fetch_rows(session: Session, action: actions.Fetch, portal: Portal, cursor: Cursor) -> bool:
     engine = session.engine
     wanted = action.count or 0
     job = cursor.job
@@ -117,6 +230,7 @@ def _fetch_rows(session: Session, action: actions.Fetch, portal: Portal, cursor:
             return
         session.runner.job = None
         cursor.done = job.finished
+        cursor.place += state["sent"] + job.finished
         _complete(session, action, portal, state["sent"])
         session.finished()
 

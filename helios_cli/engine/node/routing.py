@@ -119,7 +119,9 @@ def forward(frontend: Frontend, message: bytes, again: Again, *, is_single: bool
     session = frontend.session
     forwarder = session.engine.forwarder
     assert forwarder is not None
-    if session.cursors or any(portal.sent and not portal.done for portal in session.portals.values()):
+    if any(cursor.kept is None for cursor in session.cursors.values()) or any(
+        portal.sent and not portal.done for portal in session.portals.values()
+    ):
         raise FeatureNotSupported(
             "a transaction with an open cursor on a standby cannot begin to write",
             hint="Close the cursor first, or write before it is declared: then it is opened at the primary.",

@@ -216,16 +216,18 @@ class Session(SessionPlans):
         )
         return transaction
 
-    def end_transaction_state(self) -> None:
-        """The transaction is over for this session: portals and LOCAL settings end with it."""
+    def end_transaction_state(self, *, committed: bool = False) -> None:
+        """The transaction is over for this session: portals and LOCAL settings end with it, cursors unless held."""
         self.transaction = None
         self.channel_actions = []
         if self.has_advisory:
             self.engine.advisory.end_transaction(self)
         self.close_portals()
-        for portal in self.cursors.values():
-            self.runner.close_portal(portal)
-        self.cursors.clear()
+        for name, cursor in list(self.cursors.items()):
+            cursor.outlives |= committed and cursor.hold
+            if not cursor.outlives:
+                self.runner.close_portal(cursor)
+                del self.cursors[name]
         self.idle_since = 0.0
 
     def status(self) -> bytes:

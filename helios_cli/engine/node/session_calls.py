@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from helios_cli.engine.datatypes.registry import format_type
 from helios_cli.engine.errors import SqlError
+from helios_cli.engine.node import cursors
 from helios_cli.engine.node.advisory import LockWait, Request, key_of
 from helios_cli.engine.node.channels import Notification
 
@@ -98,10 +100,26 @@ def _listening(session: Session) -> str:
     return json.dumps(session.engine.channels.of(session))
 
 
+def _cursors(session: Session) -> str:
+    return json.dumps(cursors.rows(session))
+
+
+def _prepared(session: Session) -> str:
+    """Rows of pg_prepared_statements."""
+    found = []
+    for name, statement in session.statements.items():
+        if name:
+            types = ",".join(format_type(oid, -1) for oid in statement.plan.param_types)
+            found.append([name, statement.sql, session.started_us, f"{{{types}}}", 0, 0, 0])
+    return json.dumps(found)
+
+
 _ACTIONS: Final[dict[str, Callable[..., Any]]] = {
     "lock": _lock,
     "unlock": _unlock,
     "unlock_all": _unlock_all,
     "notify": _notify,
     "listening": _listening,
+    "pg_cursors": _cursors,
+    "pg_prepared_statements": _prepared,
 }

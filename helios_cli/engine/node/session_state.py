@@ -25,6 +25,7 @@ from helios_cli.engine.wire import backend
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.consistency import ReadGate
+    from helios_cli.engine.node.cursors import Cursor
     from helios_cli.engine.node.fastpath import Shortcut
     from helios_cli.engine.node.forward_server import Forwarded
     from helios_cli.engine.node.planning import PlannedApart
@@ -91,7 +92,7 @@ class SessionState:
         self.shortcuts: dict[bytes, Shortcut] = {}
         """By the beginning of the Bind up to its parameters; see :mod:`.fastpath`."""
         self.portals: dict[str, Portal] = {}
-        self.cursors: dict[str, Portal] = {}
+        self.cursors: dict[str, Cursor] = {}
         self.variables: dict[str, str] = {}
         """Values that differ from the default, by lower-case name."""
         self.changed, self.told = {}, {}

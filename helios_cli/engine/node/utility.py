@@ -295,6 +295,7 @@ def _discard(session: Session, action: actions.Discard, portal: Portal, _rows_ma
             session.forwarded.deallocated(None)
         session.engine.channels.unlisten(None, session)
         session.engine.advisory.unlock_all(session)
+        session.cursors.clear()
         for name in list(session.variables):
             session.set_variable(name, None)
     if action.what.lower() in ("all", "temp", "temporary"):

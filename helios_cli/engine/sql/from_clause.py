@@ -15,6 +15,7 @@ from helios_cli.engine.sql.privileges import SELECT
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.routines import UserFunction
 from helios_cli.engine.sql.scope import RangeItem, Scope, ScopeColumn
+from helios_cli.engine.sql.session_relations import SESSION_RELATIONS, session_rows
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.typed import Node, TypedSql, derived
 from helios_cli.engine.sql.user_calls import arranged
@@ -138,6 +139,8 @@ def _range_var(fields: dict[str, Any], scope: Scope) -> Source:
     sqlite_alias = scope.ctx.unique_alias(name)
     columns = renamed(table_columns(relation, sqlite_alias), alias, name, scope, fields.get("location", 0))
     item = RangeItem(name, columns, relation, None if alias else relation.schema, alias=sqlite_alias)
+    if relation.kind == "c" and relation.name in SESSION_RELATIONS:
+        return single(f"{session_rows(relation, scope.ctx)} AS {_quote(sqlite_alias)}", item)
     snapshots = scope.ctx.snapshots
     if snapshots is not None and snapshots.is_changed_by_others(relation):
         return single(f"{snapshots.read(relation)} AS {_quote(sqlite_alias)}", item)

@@ -57,8 +57,10 @@ def translate_merge(fields: dict[str, Any], ctx: Any) -> Merge:
         raise ctx.unsupported("RETURNING of MERGE", hint="Read the rows afterwards.")
     with_clause = translate_with(fields.get("withClause"), scope)
     commands = {node["MergeWhenClause"].get("commandType", "") for node in fields["mergeWhenClauses"]} & _ORDER.keys()
-    for command in sorted(commands) or ["CMD_UPDATE"]:
-        relation = dml.target_relation(fields["relation"], scope, command.removeprefix("CMD_"))
+    words = [command.removeprefix("CMD_") for command in sorted(commands)] or ["UPDATE"]
+    relation = dml.target_relation(fields["relation"], scope, words[0])
+    for word in words[1:]:
+        dml.target_relation(fields["relation"], scope, word)
     refuse_triggers(relation, "MERGE", ctx)
     item, table = dml.target_item(fields["relation"], relation, scope)
     source = from_item(fields["sourceRelation"], scope)

@@ -70,6 +70,14 @@ def _declare(planner: Planner, statement: Statement, ctx: Context) -> Plan:
     query = planner.query(fields["query"], ctx)
     if query.program is not None:
         raise SqlError("DECLARE CURSOR must not contain data-modifying statements in WITH", sqlstate="0A000")
+    for bit, word in ((_HOLD, "CURSOR WITH HOLD"), (_SCROLL, "SCROLL CURSOR")):
+        if options & bit and query.locks_rows:
+            what = "Holdable" if bit == _HOLD else "Scrollable"
+            raise SqlError(
+                f"DECLARE {word} ... FOR UPDATE is not supported",
+                sqlstate="0A000",
+                detail=f"{what} cursors must be READ ONLY.",
+            )
     text = _inner_text(_DECLARE, statement)
     action = actions.DeclareCursor(
         fields["portalname"],
