@@ -8,7 +8,17 @@ from struct import Struct
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import calendar as cal
-from helios_cli.engine.datatypes import datetimes, floats, geometric, integers, interval, jsons, numeric, strings
+from helios_cli.engine.datatypes import (
+    datetimes,
+    floats,
+    geometric,
+    integers,
+    interval,
+    jsons,
+    network,
+    numeric,
+    strings,
+)
 from helios_cli.engine.datatypes.arrays import BOX, ArrayCodec
 from helios_cli.engine.datatypes.hstore import format_hstore_binary, parse_hstore, parse_hstore_binary
 from helios_cli.engine.datatypes.lsn import format_lsn_binary, parse_lsn, parse_lsn_binary
@@ -63,6 +73,14 @@ _NUMERIC: Final = Codec(
 )
 _BYTEA: Final = Codec(strings.parse_bytea, strings.format_bytea, strings.parse_bytea_binary, strings.to_bytes)
 _LSN: Final = Codec(parse_lsn, strings.format_string, parse_lsn_binary, format_lsn_binary)
+_INET: Final = Codec(network.parse_inet, strings.format_string, network.parse_inet_binary, network.format_inet_binary)
+_CIDR: Final = Codec(network.parse_cidr, strings.format_string, network.parse_cidr_binary, network.format_cidr_binary)
+_MACADDR: Final = Codec(
+    network.parse_macaddr, strings.format_string, network.parse_macaddr_binary, network.format_mac_binary
+)
+_MACADDR8: Final = Codec(
+    network.parse_macaddr8, strings.format_string, network.parse_macaddr8_binary, network.format_mac_binary
+)
 _UUID: Final = Codec(strings.parse_uuid, strings.format_string, strings.parse_uuid_binary, strings.format_uuid_binary)
 _JSON: Final = _opaque(jsons.parse_json)
 _JSONB: Final = Codec(jsons.parse_jsonb, strings.format_string, jsons.parse_jsonb_binary, jsons.format_jsonb_binary)
@@ -163,14 +181,14 @@ _BASE: Final[tuple[tuple[int, str, str, int, int, str, str, Codec], ...]] = (
     (603, "box", "box", 32, 1020, "G", "box_text", _BOX),
     (604, "polygon", "polygon", -1, 1027, "G", "polygon_text", _POLYGON),
     (628, "line", "line", 24, 629, "G", "line_text", _LINE),
-    (650, "cidr", "cidr", -1, 651, "I", "cidr_text", _TEXT),
+    (650, "cidr", "cidr", -1, 651, "I", "cidr_text", _CIDR),
     (700, "float4", "real", 4, 1021, "N", "float4", _FLOAT4),
     (701, "float8", "double precision", 8, 1022, "N", "float8", _FLOAT8),
     (718, "circle", "circle", 24, 719, "G", "circle_text", _CIRCLE),
-    (774, "macaddr8", "macaddr8", 8, 775, "U", "macaddr8_text", _TEXT),
+    (774, "macaddr8", "macaddr8", 8, 775, "U", "macaddr8_text", _MACADDR8),
     (790, "money", "money", 8, 791, "N", "money_text", _TEXT),
-    (829, "macaddr", "macaddr", 6, 1040, "U", "macaddr_text", _TEXT),
-    (869, "inet", "inet", -1, 1041, "I", "inet_text", _TEXT),
+    (829, "macaddr", "macaddr", 6, 1040, "U", "macaddr_text", _MACADDR),
+    (869, "inet", "inet", -1, 1041, "I", "inet_text", _INET),
     (1033, "aclitem", "aclitem", 12, 1034, "U", "aclitem_text", _TEXT),
     (1042, "bpchar", "character", -1, 1014, "S", "bpchar", _TEXT),
     (1043, "varchar", "character varying", -1, 1015, "S", "varchar", _TEXT),

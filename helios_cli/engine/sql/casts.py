@@ -18,11 +18,13 @@ from helios_cli.engine.sql.oids import (
     BPCHAR,
     BYTEA,
     CHAR,
+    CIDR,
     CITEXT,
     DATE,
     FLOAT4,
     FLOAT8,
     HSTORE,
+    INET,
     INT2,
     INT4,
     INT8,
@@ -30,6 +32,8 @@ from helios_cli.engine.sql.oids import (
     INTERVAL,
     JSON,
     JSONB,
+    MACADDR,
+    MACADDR8,
     NAME,
     NUMERIC,
     OID,
@@ -84,6 +88,10 @@ _TEMPLATES: Final[dict[tuple[int, int], str]] = {
     (FLOAT4, FLOAT8): "{0}",
     (FLOAT8, NUMERIC): "pg_float_numeric({0}, 15)",
     (FLOAT4, NUMERIC): "pg_float_numeric({0}, 6)",
+    (CIDR, INET): "pg_in(869, {0})",
+    (INET, CIDR): "pg_inet_cidr({0})",
+    **{(INET, target): "pg_inet_text({0})" for target in (TEXT, VARCHAR, BPCHAR)},
+    (MACADDR, MACADDR8): "pg_in(774, {0})",
 }
 
 
@@ -417,6 +425,8 @@ _COLLATED: Final = {
     JSONB: "pg_jsonb",
     PG_LSN: "pg_lsn",
     CITEXT: "pg_citext",
+    INET: "pg_inet",
+    CIDR: "pg_inet",
 }
 
 
@@ -440,7 +450,7 @@ def _user_collation(type_oid: int) -> str:
     return f"pg_enum_array_{type_oid - 1}" if type_oid & 1 else f"pg_enum_{type_oid}"
 
 
-_COLLATED_ELEMENTS: Final = frozenset((INT2, INT4, INT8, FLOAT8, NUMERIC, PG_LSN))
+_COLLATED_ELEMENTS: Final = frozenset((INT2, INT4, INT8, FLOAT8, NUMERIC, PG_LSN, INET, CIDR))
 
 
 def neutral(sql: str, *types: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -12,6 +11,7 @@ from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import element_of, type_name
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.extension_operators import extension_operators
+from helios_cli.engine.sql.network_operators import network_operators
 from helios_cli.engine.sql.oids import (
     ANYARRAY,
     ANYCOMPATIBLE,
@@ -25,12 +25,15 @@ from helios_cli.engine.sql.oids import (
     DATE,
     FLOAT4,
     FLOAT8,
+    INET,
     INT2,
     INT4,
     INT8,
     INTERVAL,
     JSON,
     JSONB,
+    MACADDR,
+    MACADDR8,
     NAME,
     NUMERIC,
     OID,
@@ -44,29 +47,16 @@ from helios_cli.engine.sql.oids import (
     UUID,
     XID,
 )
+from helios_cli.engine.sql.operator_spec import Operator
 from helios_cli.engine.sql.resolution import Ambiguous, bind_polymorphic, choose
 from helios_cli.engine.sql.typed import TypedSql
 
 TEXT_ARRAY: Final = 1009
 
 
-@dataclass(frozen=True, slots=True)
-class Operator:
-    """One operator. ``args`` has one type for a prefix operator, two for an infix one."""
-
-    name: str
-    args: tuple[int, ...]
-    result: int
-    template: str
-    """SQLite text with {0} and {1}."""
-    style: str = ""
-    """'compare': operands take the type's collation; 'int'/'float': the result's range is checked lazily;
-    'divide': as 'int' and 'float', and a zero divisor raises; '' nothing."""
-
-
 _COMPARED: Final = (
     BOOL, BYTEA, CHAR, NAME, TEXT, OID, BPCHAR, DATE, TIME, TIMETZ, TIMESTAMP, TIMESTAMPTZ,
-    INTERVAL, NUMERIC, UUID, JSONB, ANYARRAY, ANYENUM, XID, PG_LSN,
+    INTERVAL, NUMERIC, UUID, JSONB, ANYARRAY, ANYENUM, XID, PG_LSN, INET, MACADDR, MACADDR8,
 )  # fmt: skip
 _ORDER: Final = {"=": "=", "<>": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _BITS: Final = {INT2: 16, INT4: 32, INT8: 64}
@@ -228,7 +218,7 @@ def _documents() -> Iterator[Operator]:
 
 def _table() -> dict[tuple[str, int], list[tuple[Operator, tuple[int, ...]]]]:
     table: dict[tuple[str, int], list[tuple[Operator, tuple[int, ...]]]] = {}
-    for source in (_comparisons, _arithmetic, _times, _strings, _documents):
+    for source in (network_operators, _comparisons, _arithmetic, _times, _strings, _documents):
         for operator in source():
             table.setdefault((operator.name, len(operator.args)), []).append((operator, operator.args))
     for name, args, result, template, style in extension_operators():

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from decimal import Decimal
-from functools import lru_cache
+from functools import cmp_to_key, lru_cache
 from typing import Any, Final
 
 from helios_cli.engine.datatypes.arrays import read_array
 from helios_cli.engine.datatypes.datetimes import split_timetz
 from helios_cli.engine.datatypes.interval import split_interval
+from helios_cli.engine.datatypes.network import compare_addresses
 from helios_cli.engine.sql.function_spec import CollationTable
 from helios_cli.engine.types import Lsn
 
@@ -179,6 +180,9 @@ COLLATIONS: Final[CollationTable] = {
     "pg_jsonb": compare_jsonb,
     "pg_lsn": compare_lsn,
     "pg_citext": compare_citext,
+    "pg_inet": compare_addresses,
+    "pg_array_869": array_comparison(cmp_to_key(compare_addresses)),
+    "pg_array_650": array_comparison(cmp_to_key(compare_addresses)),
     "pg_array": array_comparison(str),
     "pg_array_21": array_comparison(_integer_key),
     "pg_array_23": array_comparison(_integer_key),
