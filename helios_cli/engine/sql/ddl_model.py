@@ -234,6 +234,7 @@ class DdlCatalog(CatalogReader, Protocol):
 
     def all_routines(self) -> tuple[Routine, ...]:
         """Every function and procedure that users made."""
+
     def column_of_type(self, types: tuple[str, ...]) -> tuple[str, str, str] | None:
         """(table, column, type) of a column that has one of these types or an array of one; None when there is none."""
 
