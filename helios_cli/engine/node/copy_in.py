@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import apsw
 
 from helios_cli.engine.errors import HeliosError, ProtocolViolation, QueryCanceled
+from helios_cli.engine.node.routine_programs import TriggeredCopy
 from helios_cli.engine.sql.actions import CopyIn
 from helios_cli.engine.storage.io_errors import is_no_room, note_errno
 from helios_cli.engine.wire.copy import CopyParser
@@ -64,6 +65,7 @@ class CopyReceiver:
         self._session = session
         self._connection = connection
         self._insert = action.insert.steps[0]
+        self._triggered = TriggeredCopy(connection, action.insert) if action.insert.routine is not None else None
         self._constants = tuple(session.values_for(action.insert))
         self._parser = parser
         self._done = done
@@ -143,6 +145,8 @@ class CopyReceiver:
                 self._insert_rows(self._parser.feed(b"".join(chunks)))
             if over:
                 self._insert_rows(self._parser.finish())
+                if self._triggered is not None:
+                    self._triggered.end()
         except Exception as error:
             raise CopyStopped(error, data[at:]) from error
         return over, data[at:]
@@ -153,6 +157,9 @@ class CopyReceiver:
                 rows = [(*row, *self._constants) for row in rows]
             before = self._connection.total_changes()
             try:
+                if self._triggered is not None:
+                    self.rows += self._triggered.rows(rows)
+                    return
                 self._connection.executemany(self._insert, rows)
             except apsw.ConstraintError:
                 done = self._connection.total_changes() - before

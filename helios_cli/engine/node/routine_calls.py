@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import weakref
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import apsw
 
@@ -31,6 +32,8 @@ from helios_cli.engine.sql.routines import CALL, Routine
 if TYPE_CHECKING:
     from helios_cli.engine.node.catalog_hooks import CatalogHooks
     from helios_cli.engine.node.session import Session
+
+Outcome = TypeVar("Outcome")
 
 DEPTH_MAX: Final = 100
 """Functions that may be under way inside one another."""
@@ -91,6 +94,8 @@ class RoutineCalls:
         self._prepared: dict[tuple[int, tuple[int, ...]], Prepared] = {}
         self.host: RoutineHost | None = None
         self.depth = 0
+        self.conditions: dict[int, Inner] = {}
+        """Plans of triggers' WHEN conditions, by OID."""
 
     def host_for(self, session: Session) -> RoutineHost:
         """What functions of a session run with; kept while the schema and the session stay the same."""
@@ -102,6 +107,7 @@ class RoutineCalls:
             self._prepared.clear()
         if not self.depth and host.refresh():
             self._prepared.clear()
+            self.conditions.clear()
         return host
 
     def call(self, pid: int, oid: int, types: str, *arguments: Any) -> Any:
@@ -127,6 +133,15 @@ class RoutineCalls:
             raise SqlError("functions need a session", sqlstate="55000")
         return session
 
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """A statement is under way whose own functions and triggers are nested in it."""
+        self.depth += 1
+        try:
+            yield
+        finally:
+            self.depth -= 1
+
     def do(self, host: RoutineHost, body: str) -> None:
         """Run an anonymous block. Raises HeliosError."""
         program = parse_program("DO", body, "inline_code_block", [], host.is_row)
@@ -143,6 +158,7 @@ class RoutineCalls:
         if host.changed:
             host.changed = False
             self._prepared.clear()
+            self.conditions.clear()
         found = self._prepared.get((oid, types))
         if found is None:
             routine = host.catalog.routine(oid)
@@ -157,15 +173,22 @@ class RoutineCalls:
         Raises:
             HeliosError: what its statements raise; 54001, calls are nested too deeply.
         """
+        work = self._run_plpgsql if prepared.program is not None else self._run_sql
+        return self.guarded(host, prepared.routine, lambda: work(host, prepared, arguments))
+
+    def guarded(self, host: RoutineHost, routine: Routine, work: Callable[[], Outcome]) -> Outcome:
+        """Run a function's body with its settings.
+
+        Raises:
+            HeliosError: what its statements raise; 54001, calls are nested too deeply.
+        """
         if self.depth >= DEPTH_MAX:
             raise too_deep()
         self.depth += 1
-        restore = host.enter(prepared.routine)
-        become = identity.as_definer(host.session, prepared.routine, host.catalog.privileges)
+        restore = host.enter(routine)
+        become = identity.as_definer(host.session, routine, host.catalog.privileges)
         try:
-            if prepared.program is not None:
-                return self._run_plpgsql(host, prepared, arguments)
-            return self._run_sql(host, prepared, arguments)
+            return work()
         except RecursionError:
             raise too_deep() from None
         finally:

@@ -15,6 +15,7 @@ from helios_cli.engine.datatypes.zoned import ZONED, zoned_writer
 from helios_cli.engine.errors import FeatureNotSupported, HeliosError, ReadOnlyError, SqlError
 from helios_cli.engine.node.catalog_hooks import on_loop
 from helios_cli.engine.node.channels import Notification
+from helios_cli.engine.node.constraint_errors import with_detail
 from helios_cli.engine.node.session_values import session_value
 from helios_cli.engine.node.steps import run_steps
 from helios_cli.engine.sql import actions
@@ -27,8 +28,8 @@ from helios_cli.engine.sql.planner import parse
 from helios_cli.engine.sql.plpgsql.frame import Outcome, Record
 from helios_cli.engine.sql.routines import Routine, result_columns
 from helios_cli.engine.sql.sqlite_errors import to_helios
+from helios_cli.engine.sql.triggered import highest_parameter
 from helios_cli.engine.sql.typenames import resolve_type
-from helios_cli.engine.storage.access import bind_count
 from helios_cli.engine.storage.catalog import SqliteCatalog
 from helios_cli.engine.wire import backend
 
@@ -103,13 +104,13 @@ class RoutineHost:
         """A function begins: its settings hold. Returns what puts back those from before."""
         before = self.volatility
         self.volatility = routine.volatility if before == "v" else before
+        session = self.session
         if not routine.settings:
 
             def leave() -> None:
                 self.volatility = before
 
             return leave
-        session = self.session
         kept = {name.lower(): session.variables.get(name.lower()) for name in routine.settings}
         for name, value in routine.settings.items():
             session.put_variable(name.lower(), value)
@@ -210,21 +211,21 @@ class RoutineHost:
         """As many values as the only step has parameters: it may not name the last ones."""
         count = plan.cache.get(_BINDS)
         if count is None:
-            count = plan.cache[_BINDS] = bind_count(plan) if plan.steps else 0
+            count = plan.cache[_BINDS] = highest_parameter(plan.steps[0]) if plan.steps else 0
         return values[:count]
 
     def _query(self, plan: Plan, binds: Sequence[Any]) -> Outcome:
         try:
             rows = self.connection.execute(plan.steps[0], binds).fetchall()
         except apsw.Error as error:
-            raise self.translated(error, plan) from error
+            raise self.translated(error, plan, binds) from error
         return Outcome(rows, plan.columns, len(rows), plan.tag)
 
     def _write(self, plan: Plan, binds: Sequence[Any]) -> Outcome:
         try:
             result = run_steps(self.connection, plan, binds)
         except apsw.Error as error:
-            raise self.translated(error, plan) from error
+            raise self.translated(error, plan, binds) from error
         return Outcome(result.rows or [], plan.columns, result.changes, plan.tag)
 
     def _define(self, plan: Plan) -> Outcome:
@@ -353,7 +354,7 @@ class RoutineHost:
             return None
         return self.translated(error, None)
 
-    def translated(self, error: apsw.Error, plan: Plan | None) -> HeliosError:
+    def translated(self, error: apsw.Error, plan: Plan | None, binds: Sequence[Any] = ()) -> HeliosError:
         """The PostgreSQL error for one of SQLite's.
 
         Raises:
@@ -363,9 +364,11 @@ class RoutineHost:
             raise error
         text = str(error)
         code = getattr(error, "extendedresult", apsw.SQLITE_CONSTRAINT)
-        if text.startswith("FOREIGN KEY") and plan is not None:
-            return foreign_key_error(plan, self.catalog) or to_helios(text, code, self.catalog)
-        return to_helios(text, code, self.catalog)
+        if plan is None:
+            return to_helios(text, code, self.catalog)
+        named = foreign_key_error(plan, self.catalog) if text.startswith("FOREIGN KEY") else None
+        told = named or to_helios(text, code, self.catalog)
+        return with_detail(told, plan, binds, self.connection, self.catalog, self.session.times.zone)
 
     # -- subtransactions ----------------------------------------------------------------------------
 

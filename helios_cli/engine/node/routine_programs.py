@@ -1,17 +1,23 @@
-"""Runs the statements that are more than one SQLite statement: DO and CALL."""
+"""Runs the statements that are more than one SQLite statement: DO, CALL, writes that triggers see."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import apsw
 
 from helios_cli.engine.errors import SqlError
+from helios_cli.engine.node.triggered_writes import TriggeredRun
 from helios_cli.engine.sql.oids import VOID
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.routine_programs import CallProcedure, DoBlock
+from helios_cli.engine.sql.triggered import TriggeredWrite
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.routine_calls import RoutineCalls
+    from helios_cli.engine.node.routine_host import RoutineHost
 
 
 @dataclass(slots=True)
@@ -29,22 +35,66 @@ def run(connection: apsw.Connection, plan: Plan, binds: Sequence[Any]) -> StepsR
     Raises:
         HeliosError, apsw.Error: what its statements raise.
     """
-    from helios_cli.engine.node.routine_calls import of_connection
-
-    calls = of_connection(connection)
-    own = len(binds) - len(plan.session_values)
-    session = calls.session(binds[own + plan.session_values.index("pid")])
-    host = calls.host_for(session)
+    calls, host = _place(connection, plan, binds)
     program = plan.routine
     if isinstance(program, DoBlock):
         calls.do(host, program.body)
         return StepsResult(None, 0)
     if isinstance(program, CallProcedure):
         return _call(calls, host, program, plan, binds)
+    if isinstance(program, TriggeredWrite):
+        with calls.inside():
+            rows, changes = TriggeredRun(calls, host, plan, program, binds).run()
+        return StepsResult(rows if plan.columns is not None else None, changes)
     raise SqlError(f"internal error: no way to run {type(program).__name__}", sqlstate="XX000")
 
 
-def _call(calls: Any, host: Any, program: CallProcedure, plan: Plan, binds: Sequence[Any]) -> StepsResult:
+def _place(connection: apsw.Connection, plan: Plan, binds: Sequence[Any]) -> tuple[RoutineCalls, RoutineHost]:
+    """Where a program runs; its session is the one whose number is among the values."""
+    from helios_cli.engine.node.routine_calls import of_connection
+
+    calls = of_connection(connection)
+    own = len(binds) - len(plan.session_values)
+    session = calls.session(binds[own + plan.session_values.index("pid")])
+    return calls, calls.host_for(session)
+
+
+class TriggeredCopy:
+    """COPY into a table whose triggers see the rows."""
+
+    def __init__(self, connection: apsw.Connection, plan: Plan) -> None:
+        self._connection = connection
+        self._plan = plan
+        self._run: TriggeredRun | None = None
+        self._calls: RoutineCalls | None = None
+
+    def rows(self, rows: Sequence[Sequence[Any]]) -> int:
+        """Take in rows with the values of the session behind them; how many were stored."""
+        if not rows:
+            return 0
+        if self._run is None:
+            calls, host = _place(self._connection, self._plan, rows[0])
+            assert isinstance(self._plan.routine, TriggeredWrite)
+            self._calls, self._run = calls, TriggeredRun(calls, host, self._plan, self._plan.routine, rows[0])
+            with calls.inside():
+                self._run.begin()
+        assert self._calls is not None
+        before = self._run.changes
+        with self._calls.inside():
+            for row in rows:
+                self._run.rows(row)
+        return self._run.changes - before
+
+    def end(self) -> None:
+        """The data is over: fire what comes behind it."""
+        if self._run is not None and self._calls is not None:
+            with self._calls.inside():
+                self._run.end()
+
+
+def _call(
+    calls: RoutineCalls, host: RoutineHost, program: CallProcedure, plan: Plan, binds: Sequence[Any]
+) -> StepsResult:
     arguments: Sequence[Any] = ()
     if plan.steps:
         step = plan.steps[0]

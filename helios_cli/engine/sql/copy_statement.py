@@ -170,10 +170,14 @@ def _column_value(number: int, column: ColumnInfo, scope: Scope) -> str:
 
 def copy_insert(relation: Relation, columns: list[ColumnInfo], scope: Scope) -> str:
     """INSERT of one row: ?1 .. ?n are the data's columns, the others get their defaults."""
+    filled, values = copy_row(relation, columns, scope)
+    names = ", ".join(quote_identifier(name) for name in filled)
+    return f"INSERT INTO {quote_identifier(relation.sqlite_name or relation.name)} ({names}) {values}"
+
+
+def copy_row(relation: Relation, columns: list[ColumnInfo], scope: Scope) -> tuple[tuple[str, ...], str]:
+    """The columns that a row of the data fills, and VALUES for them."""
     others = [column for column in relation.columns if column not in columns and needs_default(column)]
     values = [_column_value(number, column, scope) for number, column in enumerate(columns, 1)]
     values += [column_default(column, scope).sql for column in others]
-    names = ", ".join(quote_identifier(column.name) for column in [*columns, *others])
-    return (
-        f"INSERT INTO {quote_identifier(relation.sqlite_name or relation.name)} ({names}) VALUES ({', '.join(values)})"
-    )
+    return tuple(column.name for column in [*columns, *others]), f"VALUES ({', '.join(values)})"

@@ -21,8 +21,10 @@ from helios_cli.engine.sql.ddl_owned import drop_owned, own_schema, reassign_own
 from helios_cli.engine.sql.ddl_ownership import check
 from helios_cli.engine.sql.ddl_rename import rename
 from helios_cli.engine.sql.ddl_roles import alter_role, create_role, drop_role, grant_role
+from helios_cli.engine.sql.ddl_routine import WORDS, alter_routine, own_routine
 from helios_cli.engine.sql.ddl_schema import SYSTEM_SCHEMA
 from helios_cli.engine.sql.ddl_sequence import alter_sequence, create_sequence
+from helios_cli.engine.sql.ddl_trigger import create_trigger
 from helios_cli.engine.sql.ddl_types import alter_enum, create_composite, create_enum, own_type
 from helios_cli.engine.sql.ddl_view import create_table_as, create_view, select_into
 from helios_cli.engine.sql.function_spec import FunctionRegistry
@@ -43,6 +45,8 @@ def alter_owner(builder: Builder, fields: dict[str, Any]) -> Plan:
         return own_type(builder, fields)
     if fields["objectType"] == "OBJECT_SCHEMA":
         return own_schema(builder, fields)
+    if fields["objectType"] in WORDS:
+        return own_routine(builder, fields)
     raise unsupported("ALTER ... OWNER TO for this kind of object")
 
 
@@ -77,6 +81,8 @@ _HANDLERS: Final[dict[str, Handler]] = {
     "AlterDefaultPrivilegesStmt": alter_default_privileges,
     "ReassignOwnedStmt": reassign_owned,
     "DropOwnedStmt": drop_owned,
+    "AlterFunctionStmt": alter_routine,
+    "CreateTrigStmt": create_trigger,
 }
 
 _REFUSED: Final = {
@@ -85,7 +91,6 @@ _REFUSED: Final = {
     "AlterDatabaseStmt": ("ALTER DATABASE", "Use ALTER SYSTEM or SET."),
     "AlterDatabaseSetStmt": ("ALTER DATABASE SET", "Use ALTER SYSTEM or SET."),
     "AlterRoleSetStmt": ("ALTER ROLE SET", "Use SET in the session."),
-    "CreateTrigStmt": ("CREATE TRIGGER", "Use constraints or the application."),
     "CreateRangeStmt": ("CREATE TYPE ... AS RANGE", "Use two columns with a CHECK constraint."),
     "DefineStmt": ("CREATE of this kind of object", None),
     "RuleStmt": ("CREATE RULE", "Use a view or the application."),

@@ -28,6 +28,7 @@ from helios_cli.engine.sql.ddl_model import ConstraintDef
 from helios_cli.engine.sql.ddl_ownership import give_away
 from helios_cli.engine.sql.ddl_rebuild import rebuild_table
 from helios_cli.engine.sql.ddl_render import check_clause, constraint_row, delete, index_rows, qualified, update
+from helios_cli.engine.sql.ddl_trigger import SWITCHES, switch_triggers
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.sqltext import quote_identifier
 
@@ -254,6 +255,10 @@ def _row_security(_alteration: Alteration, fields: dict[str, Any]) -> None:
         raise unsupported("row level security")
 
 
+def _switch(alteration: Alteration, fields: dict[str, Any]) -> None:
+    switch_triggers(alteration.builder, alteration.table.oid, alteration.table.name, fields)
+
+
 def _not_null(alteration: Alteration, fields: dict[str, Any]) -> None:
     set_not_null(alteration, fields, wanted=fields["subtype"] == "AT_SetNotNull")
 
@@ -287,4 +292,5 @@ _COMMANDS: Final[dict[str, Command]] = {
     "AT_ForceRowSecurity": _row_security,
     "AT_DisableRowSecurity": _row_security,
     "AT_NoForceRowSecurity": _row_security,
+    **dict.fromkeys(SWITCHES, _switch),
 }

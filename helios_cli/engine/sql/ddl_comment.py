@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from helios_cli.engine.sql.ddl_build import Builder, list_names, range_var_of, role_name, unsupported
 from helios_cli.engine.sql.ddl_render import database_of, delete, insert
+from helios_cli.engine.sql.ddl_routine import PG_PROC_OID, WORDS, find_routine, move_routine
+from helios_cli.engine.sql.ddl_trigger import PG_TRIGGER_OID, find_trigger
 from helios_cli.engine.sql.ddl_types import find_type, move_type, type_names
 from helios_cli.engine.sql.plan import Plan
 
@@ -47,6 +49,22 @@ def _relation(builder: Builder, node: dict[str, Any]) -> Target:
     relation = builder.find_relation(range_var_of(list_names(node)))
     assert relation is not None
     return relation.oid >= 0x8000_0000, relation.oid, PG_CLASS, 0
+
+
+def _routine(builder: Builder, node: dict[str, Any]) -> Target:
+    routine = find_routine(builder, node["ObjectWithArgs"], "OBJECT_ROUTINE")
+    assert routine is not None
+    return False, routine.oid, PG_PROC_OID, 0
+
+
+def _trigger(builder: Builder, node: dict[str, Any]) -> Target:
+    names = list_names(node)
+    relation = builder.find_relation(range_var_of(names[:-1]))
+    assert relation is not None
+    trigger = find_trigger(builder, relation, names[-1])
+    if trigger is None:
+        raise builder.error("42704", f'trigger "{names[-1]}" for table "{relation.name}" does not exist')
+    return False, trigger.oid, PG_TRIGGER_OID, 0
 
 
 def _column(builder: Builder, node: dict[str, Any]) -> Target:
@@ -103,6 +121,10 @@ def _type(builder: Builder, node: dict[str, Any]) -> Target:
 
 
 _FINDERS: Final[dict[str, Callable[[Builder, dict[str, Any]], Target]]] = {
+    "OBJECT_FUNCTION": _routine,
+    "OBJECT_PROCEDURE": _routine,
+    "OBJECT_ROUTINE": _routine,
+    "OBJECT_TRIGGER": _trigger,
     **dict.fromkeys(_RELATIONS, _relation),
     "OBJECT_COLUMN": _column,
     "OBJECT_INDEX": _index,
@@ -147,6 +169,8 @@ def set_schema(builder: Builder, fields: dict[str, Any]) -> Plan:
     kind = fields["objectType"]
     if kind in ("OBJECT_TYPE", "OBJECT_DOMAIN"):
         return move_type(builder, fields)
+    if kind in WORDS:
+        return move_routine(builder, fields)
     tag = f"ALTER {kind.removeprefix('OBJECT_')}"
     if kind not in _RELATIONS:
         raise unsupported(f"{tag} SET SCHEMA")

@@ -12,9 +12,12 @@ from helios_cli.engine.sql.ddl_index import drop_index_steps
 from helios_cli.engine.sql.ddl_model import ConstraintDef, IndexDef, TableDef
 from helios_cli.engine.sql.ddl_rebuild import rebuild_table
 from helios_cli.engine.sql.ddl_render import delete, qualified, update
+from helios_cli.engine.sql.ddl_routine import WORDS, drop_routine, forget_routine
 from helios_cli.engine.sql.ddl_schema import INFORMATION_SCHEMA_OID, PG_CATALOG_OID, PUBLIC_OID
+from helios_cli.engine.sql.ddl_trigger import drop_trigger
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.relation import Relation
+from helios_cli.engine.sql.routine_text import shown_signature
 
 _KINDS: Final = {
     "OBJECT_TABLE": ("table", ("r", "t")),
@@ -26,13 +29,11 @@ _TAGS: Final = {
     "OBJECT_INDEX": "DROP INDEX", "OBJECT_SCHEMA": "DROP SCHEMA",
 }  # fmt: skip
 _NOTHING_TO_DROP: Final = {
-    "OBJECT_FUNCTION": "function", "OBJECT_PROCEDURE": "procedure",
-    "OBJECT_TRIGGER": "trigger",
     "OBJECT_MATVIEW": "materialized view", "OBJECT_AGGREGATE": "aggregate", "OBJECT_OPERATOR": "operator",
     "OBJECT_RULE": "rule", "OBJECT_POLICY": "policy", "OBJECT_COLLATION": "collation", "OBJECT_CAST": "cast",
     "OBJECT_FDW": "foreign-data wrapper", "OBJECT_FOREIGN_SERVER": "server", "OBJECT_FOREIGN_TABLE": "foreign table",
     "OBJECT_LANGUAGE": "language", "OBJECT_EVENT_TRIGGER": "event trigger", "OBJECT_STATISTIC_EXT": "statistics object",
-    "OBJECT_PUBLICATION": "publication", "OBJECT_ROUTINE": "routine",
+    "OBJECT_PUBLICATION": "publication",
 }  # fmt: skip
 """Kinds of objects that can never exist here, as notices and errors name them."""
 
@@ -49,6 +50,10 @@ def drop(builder: Builder, fields: dict[str, Any]) -> Plan:
         from helios_cli.engine.sql.ddl_types import drop_types
 
         return drop_types(builder, fields)
+    if kind in WORDS:
+        return drop_routine(builder, fields)
+    if kind == "OBJECT_TRIGGER":
+        return drop_trigger(builder, fields)
     if kind in _NOTHING_TO_DROP:
         return _drop_nothing(builder, fields, _NOTHING_TO_DROP[kind])
     if kind == "OBJECT_EXTENSION":
@@ -198,6 +203,8 @@ class Dropping:
         elif relation.kind in ("r", "t"):
             self._drop_table_parts(relation, temp)
         builder.add(*_forget(temp, relation.oid))
+        if builder.catalog.triggers(relation.oid):
+            builder.add(delete(False, "helios_trigger", relid=relation.oid))
 
     def _drop_table_parts(self, relation: Relation, temp: bool) -> None:
         builder = self.builder
@@ -312,6 +319,18 @@ def _drop_schema(dropping: Dropping, name: list[str], _kind: str, missing_ok: bo
             raise unsupported("dropping the schema public", "Drop its objects one by one.")
         raise SqlError(f"cannot drop schema {name[0]} because it is required by the database system", sqlstate="2BP01")
     inside = builder.catalog.schema_objects(name[0])
+    routines = [routine for routine in builder.catalog.all_routines() if routine.schema == name[0]]
+    if routines and not inside and not dropping.cascade:
+        raise SqlError(
+            f"cannot drop schema {name[0]} because other objects depend on it",
+            sqlstate="2BP01",
+            detail="\n".join(
+                f"function {name[0]}.{shown_signature(routine)} depends on schema {name[0]}" for routine in routines
+            ),
+            hint="Use DROP ... CASCADE to drop the dependent objects too.",
+        )
+    for routine in routines:
+        forget_routine(builder, routine, cascade=True)
     if inside and not dropping.cascade:
         shown = "\n".join(
             f"{kind_name(found.kind)} {name[0]}.{found.name} depends on schema {name[0]}" for found in inside

@@ -8,7 +8,7 @@ from typing import Protocol
 from helios_cli.engine.sql.authority import Acting
 from helios_cli.engine.sql.relation import CatalogReader, Relation, UserType
 from helios_cli.engine.sql.rights import Facts
-from helios_cli.engine.sql.routines import Routine
+from helios_cli.engine.sql.routines import Routine, Trigger
 
 
 @dataclass(slots=True)
@@ -237,6 +237,9 @@ class DdlCatalog(CatalogReader, Protocol):
 
     def column_of_type(self, types: tuple[str, ...]) -> tuple[str, str, str] | None:
         """(table, column, type) of a column that has one of these types or an array of one; None when there is none."""
+
+    def all_triggers(self) -> tuple[Trigger, ...]:
+        """Every trigger."""
 
     def role(self, name: str) -> RoleDef | None:
         """A role by name."""

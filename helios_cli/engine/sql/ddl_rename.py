@@ -12,6 +12,8 @@ from helios_cli.engine.sql.ddl_deparse import rename_column
 from helios_cli.engine.sql.ddl_domains import rename_domain_constraint
 from helios_cli.engine.sql.ddl_model import ConstraintDef, TableDef
 from helios_cli.engine.sql.ddl_render import check_clause, keys_json, qualified, update
+from helios_cli.engine.sql.ddl_routine import WORDS, rename_routine
+from helios_cli.engine.sql.ddl_trigger import rename_trigger
 from helios_cli.engine.sql.ddl_types import rename_type
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.sqltext import quote_identifier
@@ -26,6 +28,10 @@ def rename(builder: Builder, fields: dict[str, Any]) -> Plan:
         SqlError: 42P01 and its like for missing objects, 42P07, 42701 and 42710 for names taken.
     """
     kind = fields["renameType"]
+    if kind in WORDS:
+        return rename_routine(builder, fields)
+    if kind == "OBJECT_TRIGGER":
+        return rename_trigger(builder, fields)
     handler = _HANDLERS.get(kind)
     if handler is None:
         raise unsupported(f"renaming {kind.removeprefix('OBJECT_').replace('_', ' ').lower()}")

@@ -16,11 +16,11 @@ from helios_cli.engine.sql.oids import UNKNOWN
 from helios_cli.engine.sql.privileges import DELETE, INSERT, TRUNCATE, UPDATE
 from helios_cli.engine.sql.query import Output, Query, Select, Values, type_in
 from helios_cli.engine.sql.relation import ColumnInfo, Relation
-from helios_cli.engine.sql.row_order import gives_one_row
 from helios_cli.engine.sql.scope import RangeItem, Scope
 from helios_cli.engine.sql.select import translate_query, translate_with
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.stored import stored_default
+from helios_cli.engine.sql.triggered import Parts, are_seen, replaced_by_triggers, rows_to_change
 from helios_cli.engine.sql.typed import Node, TypedSql
 from helios_cli.engine.sql.user_casts import assigned_domain
 
@@ -36,6 +36,8 @@ class Write:
     outputs: list[Output] = field(default_factory=list)
     """RETURNING's columns."""
     returning: bool = False
+    parts: Parts | None = None
+    """What the write is made of, when triggers have to see it."""
 
 
 def target_relation(fields: dict[str, Any], scope: Scope, word: str) -> Relation:
@@ -48,7 +50,7 @@ def target_relation(fields: dict[str, Any], scope: Scope, word: str) -> Relation
     at = fields.get("location", 0)
     if relation.kind == "c":
         raise scope.ctx.error("42501", f"permission denied for table {relation.name}", at)
-    if relation.kind == "v":
+    if relation.kind == "v" and not replaced_by_triggers(relation, word, scope):
         raise scope.ctx.unsupported(f'{word} on view "{relation.name}"', at, hint="Change the table under it.")
     if relation.kind == "S":
         raise scope.ctx.error("42809", f'cannot change sequence "{relation.name}"', at)
@@ -127,11 +129,11 @@ def translate_insert(fields: dict[str, Any], scope: Scope) -> Write:
     with_clause = translate_with(fields.get("withClause"), scope)
     relation = target_relation(fields["relation"], scope, "INSERT")
     item, into = _target(fields["relation"], relation, scope)
-    named = [_named_column(node["ResTarget"], relation, scope) for node in fields.get("cols", [])]
+    named = [named_column(node["ResTarget"], relation, scope) for node in fields.get("cols", [])]
     _check_twice(named, fields.get("cols", []), scope)
     override = fields.get("override", "OVERRIDING_NOT_SET")
     source, columns = _insert_source(fields, relation, named, override, scope)
-    from helios_cli.engine.sql.on_conflict import on_conflict
+    from helios_cli.engine.sql.on_conflict import on_conflict, upsert_of
 
     conflict = on_conflict(fields["onConflictClause"], item, scope) if "onConflictClause" in fields else ""
     if conflict and source.startswith("SELECT"):
@@ -141,10 +143,16 @@ def translate_insert(fields: dict[str, Any], scope: Scope) -> Write:
     listed = ", ".join(quote_identifier(column.name) for column in columns)
     body = f"({listed}) {source}" if columns else "DEFAULT VALUES"
     sql = f"{with_clause}INSERT INTO {into} {body}{conflict}{returning}"
-    return Write(sql, outputs, bool(returning))
+    parts = None
+    if are_seen(relation, ("INSERT", "UPDATE") if "onConflictClause" in fields else ("INSERT",), scope):
+        upsert = upsert_of(fields.get("onConflictClause"), item, scope)
+        names = tuple(column.name for column in columns)
+        parts = Parts("INSERT", relation, f"{with_clause}{source}" if columns else "", names, outputs, conflict, upsert)
+    return Write(sql, outputs, bool(returning), parts)
 
 
-def _named_column(target: dict[str, Any], relation: Relation, scope: Scope) -> ColumnInfo:
+def named_column(target: dict[str, Any], relation: Relation, scope: Scope) -> ColumnInfo:
+    """The column that a target names. Raises SqlError 42703."""
     return find_column(relation, target["name"], scope, target.get("location", 0))
 
 
@@ -245,7 +253,7 @@ def _insert_values(
                 texts.append(column_default(column, scope).sql)
                 continue
             _check_identity(column, override, scope)
-            texts.append(_assigned(translate(node, inner), column, scope).sql)
+            texts.append(assigned(translate(node, inner), column, scope).sql)
         texts += [column_default(column, scope).sql for column in defaults]
         rows.append(f"({', '.join(texts)})")
     return f"VALUES {', '.join(rows)}", given + defaults
@@ -271,12 +279,13 @@ def _insert_folded(
             continue
         _check_identity(column, override, scope)
         values = rows.constants(number, inner)
-        texts.append(rows.converted(number, values, partial(_assigned, column=column, scope=scope), scope.ctx).sql)
+        texts.append(rows.converted(number, values, partial(assigned, column=column, scope=scope), scope.ctx).sql)
     texts += [column_default(column, scope).sql for column in defaults]
     return f"SELECT {', '.join(texts)} FROM {source}", given + defaults
 
 
-def _assigned(value: TypedSql, column: ColumnInfo, scope: Scope) -> TypedSql:
+def assigned(value: TypedSql, column: ColumnInfo, scope: Scope) -> TypedSql:
+    """A value converted as an assignment to a column does. Raises SqlError 42804."""
     value = casts.assign(value, column.name, column.type_oid, column.typmod, scope.ctx)
     return assigned_domain(value, column, scope.ctx) if column.domain else value
 
@@ -288,14 +297,14 @@ def _insert_query(query: Query, given: list[ColumnInfo], defaults: list[TypedSql
         if type_in(output.value, scope.ctx) == UNKNOWN or isinstance(query, Select | Values):
             if isinstance(query, Values):
                 query.rows = [
-                    [_assigned(value, column, scope) if n == position else value for n, value in enumerate(row)]
+                    [assigned(value, column, scope) if n == position else value for n, value in enumerate(row)]
                     for row in query.rows
                 ]
             else:
-                _assigned(replace(output.value), column, scope)
+                assigned(replace(output.value), column, scope)
                 query.coerce(position, column.domain or column.type_oid, column.typmod, How.ASSIGNMENT, scope.ctx)
         else:
-            _assigned(replace(output.value, sql="NULL", param=0, literal=-1, value=None), column, scope)
+            assigned(replace(output.value, sql="NULL", param=0, literal=-1, value=None), column, scope)
             query.coerce(position, column.domain or column.type_oid, column.typmod, How.ASSIGNMENT, scope.ctx)
     if not defaults:
         return query.render()
@@ -319,73 +328,10 @@ def column_default(column: ColumnInfo, scope: Scope) -> TypedSql:
 # -- UPDATE and DELETE ----------------------------------------------------------------------------
 
 
-def assignments_of(nodes: list[Node], relation: Relation, scope: Scope) -> str:
-    """The SET list of an UPDATE.
-
-    Raises:
-        SqlError: 42601 a column twice, 428C9 a column that is always generated; what assigning raises.
-    """
-    from helios_cli.engine.sql.dml_parts import names_part, update_parts
-
-    in_parts = [node for node in nodes if names_part(node)]
-    parts = update_parts(in_parts, relation, scope)
-    nodes = [node for node in nodes if not names_part(node)]
-    columns = [_named_column(node["ResTarget"], relation, scope) for node in nodes]
-    scope.ctx.rights.updates(relation.oid, (column.attnum for column in columns))
-    seen = {node["ResTarget"]["name"] for node in in_parts}
-    for column in columns:
-        if column.name in seen:
-            raise scope.ctx.error("42601", f'multiple assignments to same column "{column.name}"')
-        seen.add(column.name)
-    texts: list[str] = []
-    for position, (node, column) in enumerate(zip(nodes, columns, strict=True)):
-        value = node["ResTarget"]["val"]
-        multi = value.get("MultiAssignRef")
-        if multi is None:
-            texts.append(_assignment(value, column, scope))
-        elif "RowExpr" in multi["source"]:
-            items = multi["source"]["RowExpr"].get("args", [])
-            if len(items) != multi["ncolumns"]:
-                raise scope.ctx.error("42601", "number of columns does not match number of values")
-            texts.append(_assignment(items[multi["colno"] - 1], column, scope))
-        elif multi["colno"] == 1:
-            texts.append(_assign_subquery(multi, columns[position : position + multi["ncolumns"]], scope))
-    return ", ".join(texts + parts)
-
-
-def _assignment(node: Node, column: ColumnInfo, scope: Scope) -> str:
-    name = quote_identifier(column.name)
-    if "SetToDefault" in node:
-        return f"{name} = {column_default(column, scope).sql}"
-    if column.identity == "a":
-        message = f'column "{column.name}" can only be updated to DEFAULT'
-        detail = f'Column "{column.name}" is an identity column defined as GENERATED ALWAYS.'
-        raise scope.ctx.error("428C9", message, detail=detail)
-    return f"{name} = {_assigned(translate(node, scope), column, scope).sql}"
-
-
-def _assign_subquery(multi: dict[str, Any], columns: list[ColumnInfo], scope: Scope) -> str:
-    """``SET (a, b) = (SELECT ...)``."""
-    sublink = multi["source"].get("SubLink")
-    if sublink is None:
-        raise scope.ctx.error(
-            "0A000", "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression"
-        )
-    query = translate_query(sublink["subselect"]["SelectStmt"], scope.child())
-    if len(query.outputs) != len(columns):
-        raise scope.ctx.error("42601", "number of columns does not match number of values")
-    if not gives_one_row(query, scope):
-        hint = "Add LIMIT 1, or assign the columns one by one."
-        raise scope.ctx.unsupported("assigning a row of a subquery that may give several rows", hint=hint)
-    for position, column in enumerate(columns):
-        _assigned(replace(query.outputs[position].value), column, scope)
-        query.coerce(position, column.domain or column.type_oid, column.typmod, How.ASSIGNMENT, scope.ctx)
-    names = ", ".join(quote_identifier(column.name) for column in columns)
-    return f"({names}) = ({query.render()})"
-
-
 def translate_update(fields: dict[str, Any], scope: Scope) -> Write:
     """Translate an UpdateStmt."""
+    from helios_cli.engine.sql.assignments import assignment_pairs, assignments_of
+
     with_clause = translate_with(fields.get("withClause"), scope)
     relation = target_relation(fields["relation"], scope, "UPDATE")
     item, table = _target(fields["relation"], relation, scope)
@@ -398,9 +344,14 @@ def translate_update(fields: dict[str, Any], scope: Scope) -> Write:
     where = _where(fields, conditions, scope)
     returning, outputs = _returning(fields.get("returningList", []), item, scope)
     from_text = f" FROM {source}" if source else ""
-    return Write(
-        f"{with_clause}UPDATE {table} SET {assignments}{from_text}{where}{returning}", outputs, bool(returning)
-    )
+    sql = f"{with_clause}UPDATE {table} SET {assignments}{from_text}{where}{returning}"
+    parts = None
+    if are_seen(relation, ("UPDATE",), scope):
+        pairs = assignment_pairs(fields["targetList"], relation, scope)
+        rows = rows_to_change(relation, item, [value for _, value in pairs])
+        found = f"{with_clause}SELECT {rows} FROM {table}{', ' + source if source else ''}{where}"
+        parts = Parts("UPDATE", relation, found, tuple(name for name, _ in pairs), outputs)
+    return Write(sql, outputs, bool(returning), parts)
 
 
 def _untouched(relation: Relation, item: RangeItem, scope: Scope) -> list[str]:
@@ -430,7 +381,11 @@ def translate_delete(fields: dict[str, Any], scope: Scope) -> Write:
     if source:
         where = f" WHERE EXISTS (SELECT 1 FROM {source}{where})"
     returning, outputs = _returning(fields.get("returningList", []), item, scope)
-    return Write(f"{with_clause}DELETE FROM {table}{where}{returning}", outputs, bool(returning))
+    parts = None
+    if are_seen(relation, ("DELETE",), scope):
+        found = f"{with_clause}SELECT {rows_to_change(relation, item, [])} FROM {table}{where}"
+        parts = Parts("DELETE", relation, found, (), outputs)
+    return Write(f"{with_clause}DELETE FROM {table}{where}{returning}", outputs, bool(returning), parts)
 
 
 def translate_truncate(fields: dict[str, Any], scope: Scope) -> list[str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from helios_cli.engine.sql import dml
+from helios_cli.engine.sql.assignments import assignment_pairs, assignments_of
 from helios_cli.engine.sql.expressions import expect_boolean, translate
 from helios_cli.engine.sql.from_clause import table_columns
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.scope import RangeItem, Scope
 from helios_cli.engine.sql.sqltext import quote_identifier
+from helios_cli.engine.sql.triggered import Upsert
 
 
 def on_conflict(clause: dict[str, Any], item: RangeItem, scope: Scope) -> str:
@@ -32,7 +34,7 @@ def on_conflict(clause: dict[str, Any], item: RangeItem, scope: Scope) -> str:
     excluded = RangeItem("excluded", table_columns(relation, "excluded"), None)
     inner.items = [item, excluded]
     inner.columns = [*item.columns, *excluded.columns]
-    assignments = dml.assignments_of(clause["targetList"], relation, inner)
+    assignments = assignments_of(clause["targetList"], relation, inner)
     where = f" WHERE {expect_boolean(clause['whereClause'], inner, 'WHERE').sql}" if "whereClause" in clause else ""
     return f" ON CONFLICT{target} DO UPDATE SET {assignments}{where}"
 
@@ -76,3 +78,30 @@ def _check_arbiter(names: set[str], partial: bool, relation: Relation, scope: Sc
             return
     message = "there is no unique or exclusion constraint matching the ON CONFLICT specification"
     raise scope.ctx.error("42P10", message)
+
+
+def upsert_of(clause: dict[str, Any] | None, item: RangeItem, scope: Scope) -> Upsert | None:
+    """DO UPDATE in parts, for triggers to see; None for a statement without.
+
+    Raises:
+        SqlError: 0A000 over an expression or a partial index.
+    """
+    if clause is None or clause["action"] != "ONCONFLICT_UPDATE":
+        return None
+    relation = item.relation
+    assert relation is not None
+    inner = Scope(ctx=scope.ctx, ctes=scope.ctes, clause="UPDATE")
+    excluded = RangeItem("excluded", table_columns(relation, "excluded"), None)
+    inner.items = [item, excluded]
+    inner.columns = [*item.columns, *excluded.columns]
+    infer = clause.get("infer", {})
+    if "conname" in infer:
+        index = next((index for index in relation.indexes if index.name == infer["conname"]), None)
+        names = tuple(name for name in index.columns if name is not None) if index is not None else ()
+    else:
+        names = tuple(node["IndexElem"].get("name", "") for node in infer.get("indexElems", []))
+    if not all(names) or "whereClause" in infer:
+        raise scope.ctx.unsupported("ON CONFLICT over an expression or partial index of a table with triggers")
+    pairs = assignment_pairs(clause["targetList"], relation, inner)
+    where = expect_boolean(clause["whereClause"], inner, "WHERE").sql if "whereClause" in clause else ""
+    return Upsert(names, item.alias, pairs, where)

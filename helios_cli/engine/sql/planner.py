@@ -25,6 +25,7 @@ from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.select import translate_query
 from helios_cli.engine.sql.shape import Literal
 from helios_cli.engine.sql.translators import MODULES
+from helios_cli.engine.sql.triggered import plan_triggered
 from helios_cli.engine.sql.type_pins import name_types
 from helios_cli.engine.sql.typed import Node
 
@@ -300,6 +301,8 @@ class Planner:
     def _write(self, kind: str, fields: dict[str, Any], ctx: Context) -> Plan:
         translator, tag = _WRITES[kind]
         write = translator(fields, Scope(ctx=ctx))
+        if write.parts is not None:
+            return plan_triggered(write.parts, write.sql, tag, ctx)
         plan = finish_plan(Kind.WRITE, tag, [write.sql], ctx)
         plan.columns = result_columns(write.outputs) if write.returning else None
         plan.groupable = not ctx.calls

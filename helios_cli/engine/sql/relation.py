@@ -25,6 +25,8 @@ class ColumnInfo:
     """1-based position, as in pg_attribute."""
     domain: int = 0
     """The domain's OID when the column has one; ``type_oid`` is then the base type's."""
+    generated: bool = False
+    """SQLite computes it from the others."""
 
 
 @dataclass(frozen=True, slots=True)

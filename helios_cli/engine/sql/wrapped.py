@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.sql import actions, dml, tree, utility
 from helios_cli.engine.sql.context import Context
-from helios_cli.engine.sql.copy_statement import copy_columns, copy_insert, read_options, refuse_files
+from helios_cli.engine.sql.copy_statement import copy_columns, copy_insert, copy_row, read_options, refuse_files
 from helios_cli.engine.sql.finishing import QUERIES, finish_plan
 from helios_cli.engine.sql.merge import translate_merge
 from helios_cli.engine.sql.oids import TEXT
 from helios_cli.engine.sql.plan import Column, Kind, Plan
 from helios_cli.engine.sql.procedures import plan_call, plan_do
 from helios_cli.engine.sql.scope import Scope
+from helios_cli.engine.sql.triggered import Parts, are_seen, plan_triggered
 from helios_cli.engine.sql.typenames import resolve_type
 
 if TYPE_CHECKING:
@@ -151,7 +152,12 @@ def _copy_from(fields: dict[str, Any], options: actions.CopyOptions, ctx: Contex
     scope = Scope(ctx=ctx)
     relation, columns = copy_columns(fields, scope)
     ctx.params = [column.type_oid for column in columns]
-    insert = finish_plan(Kind.WRITE, "INSERT 0", [copy_insert(relation, columns, scope)], ctx)
+    sql = copy_insert(relation, columns, scope)
+    if are_seen(relation, ("INSERT",), scope):
+        filled, values = copy_row(relation, columns, scope)
+        insert = plan_triggered(Parts("INSERT", relation, values, filled, []), sql, "INSERT 0", ctx)
+    else:
+        insert = finish_plan(Kind.WRITE, "INSERT 0", [sql], ctx)
     action = actions.CopyIn(
         relation.name,
         tuple(column.name for column in columns),

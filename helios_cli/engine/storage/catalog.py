@@ -165,7 +165,7 @@ class SqliteCatalog(RoutineCatalog, RoleCatalog, ExtensionCatalog):
             columns = tuple(
                 ColumnInfo(
                     column.name, column.type_oid, column.typmod, column.not_null, self._default(oid, column),
-                    column.identity, column.attnum, column.domain,
+                    column.identity, column.attnum, column.domain, bool(column.generated),
                 )
                 for column in self._columns(oid, temp)
             )  # fmt: skip

@@ -13,7 +13,9 @@ from helios_cli.engine.datatypes.usertypes import kind_of
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions import REGISTRY
 from helios_cli.engine.sql.functions.strings import quote_ident
+from helios_cli.engine.storage import routine_definitions
 from helios_cli.engine.storage.privilege_functions import register as register_privileges
+from helios_cli.engine.storage.routine_definitions import routine_of
 from helios_cli.engine.storage.sequences import split_name
 from helios_cli.engine.storage.system_definitions import constraintdef, indexdef
 from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 _CLASS_OIDS = {
     "pg_class": 1259, "pg_constraint": 2606, "pg_namespace": 2615, "pg_database": 1262, "pg_authid": 1260,
     "pg_type": 1247,
-    "pg_proc": 1255,
+    "pg_proc": 1255, "pg_trigger": 2620,
 }  # fmt: skip
 _SYSTEM_BY_OID = {relation.oid: relation for relation in SYSTEM_RELATIONS.values()}
 
@@ -166,13 +168,38 @@ class _Functions:
 
     def regproc_in(self, text: str) -> int:
         """A function's OID by name. Raises 42883."""
-        name = split_name(text.partition("(")[0])[1]
+        schema, name = split_name(text.partition("(")[0])
+        found = self._users_proc(schema, name, text)
+        if found is not None:
+            return found
         if name not in self._procs:
             raise SqlError(f'function "{text}" does not exist', sqlstate="42883")
         return FIRST_PROC_OID + self._procs.index(name)
 
+    def _users_proc(self, schema: str | None, name: str, text: str) -> int | None:
+        """The OID of a user's function by name, and by arguments where they are given; None when there is none."""
+        found = [r for r in self.system.snapshot().routines if r.name == name and schema in (None, r.schema)]
+        if "(" in text:
+            inside = text[text.index("(") + 1 :].rstrip().removesuffix(")")
+            wanted = tuple(self.regtype_in(part.strip()) for part in inside.split(",") if part.strip())
+            found = [routine for routine in found if routine.signature() == wanted]
+        if len(found) > 1:
+            raise SqlError(f'more than one function named "{text}"', sqlstate="42725")
+        return found[0].oid if found else None
+
+    def regprocedure_out(self, oid: Any) -> str:
+        """A function's name with its argument types."""
+        routine = routine_of(self.system.snapshot(), oid) if isinstance(oid, int) else None
+        if routine is not None:
+            types = ",".join(registry.format_type(argument) for argument in routine.signature())
+            return f"{routine_definitions.routine_name(routine, ('public',))}({types})"
+        return self.regproc_out(oid)
+
     def regproc_out(self, oid: Any) -> str:
         """A function's name."""
+        routine = routine_of(self.system.snapshot(), oid) if isinstance(oid, int) else None
+        if routine is not None:
+            return routine_definitions.routine_name(routine, ("public",))
         at = oid - FIRST_PROC_OID if isinstance(oid, int) else -1
         return self._procs[at] if 0 <= at < len(self._procs) else str(oid or "-")
 
@@ -243,16 +270,27 @@ class _Functions:
         )
         return int(first == relation.schema)
 
+    def function_visible(self, oid: int, path: str) -> int:
+        """pg_function_is_visible, by the session's search path (a JSON array)."""
+        routine = routine_of(self.system.snapshot(), oid)
+        return int(routine is None or routine.schema in (json.loads(path) if path else ["public"]))
+
     def function_result(self, oid: int) -> str | None:
         """pg_get_function_result."""
+        routine = routine_of(self.system.snapshot(), oid)
+        if routine is not None:
+            return routine_definitions.result(self.system.snapshot(), routine)
         found = self._function(oid)
         if found is None:
             return None
         text = registry.format_type(found.result)
         return f"SETOF {text}" if found.set_returning else text
 
-    def function_arguments(self, oid: int) -> str | None:
-        """pg_get_function_arguments."""
+    def function_arguments(self, oid: int, identity: int) -> str | None:
+        """pg_get_function_arguments, or pg_get_function_identity_arguments."""
+        routine = routine_of(self.system.snapshot(), oid)
+        if routine is not None:
+            return routine_definitions.arguments(routine, identity=bool(identity))
         found = self._function(oid)
         if found is None:
             return None
@@ -260,6 +298,15 @@ class _Functions:
         if found.variadic:
             shown[-1] = f"VARIADIC {shown[-1]}"
         return ", ".join(shown)
+
+    def functiondef(self, oid: int) -> str | None:
+        """pg_get_functiondef."""
+        return routine_definitions.functiondef(self.system.snapshot(), oid)
+
+    def triggerdef(self, oid: int, pretty: int, path: str) -> str | None:
+        """pg_get_triggerdef, by the session's search path (a JSON array)."""
+        schemas = json.loads(path) if path else ["public"]
+        return routine_definitions.triggerdef(self.system.snapshot(), oid, bool(pretty), schemas)
 
     def _function(self, oid: int) -> Any:
         for number, function in enumerate(REGISTRY):
@@ -320,15 +367,17 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
         "pg_regnamespace_in": (functions.regnamespace_in, 1), "pg_regnamespace_out": (functions.regnamespace_out, 1),
         "pg_regrole_in": (functions.regrole_in, 1), "pg_regrole_out": (functions.regrole_out, 1),
         "pg_regproc_in": (functions.regproc_in, 1), "pg_regproc_out": (functions.regproc_out, 1),
-        "pg_regprocedure_in": (functions.regproc_in, 1), "pg_regprocedure_out": (functions.regproc_out, 1),
+        "pg_regprocedure_in": (functions.regproc_in, 1),
+        "pg_regprocedure_out": (functions.regprocedure_out, 1),
         "cat_to_regclass": (functions.to_regclass, 1), "cat_to_regtype": (functions.to_regtype, 1),
         "cat_indexdef": (functions.indexdef, 3), "cat_constraintdef": (functions.constraintdef, 2),
         "cat_viewdef": (functions.viewdef, 1), "cat_userbyid": (functions.userbyid, 1),
         "cat_serial_sequence": (functions.serial_sequence, 2), "cat_description": (functions.description, 3),
         "cat_visible": (functions.visible, 2), "cat_size": (functions.size, 2),
         "cat_database_size": (functions.database_size, 0),
-        "cat_function_result": (functions.function_result, 1), "cat_function_arguments": (functions.function_arguments,
-        1),
+        "cat_function_result": (functions.function_result, 1), "cat_functiondef": (functions.functiondef, 1),
+        "cat_function_visible": (functions.function_visible, 2),
+        "cat_function_arguments": (functions.function_arguments, 2), "cat_triggerdef": (functions.triggerdef, 3),
         "cat_sequence_last_value": (functions.sequence_last_value, 1),
     }  # fmt: skip
     for kind in ("regoper", "regoperator", "regconfig", "regdictionary", "regcollation"):

@@ -9,7 +9,7 @@ from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.typmods import numeric_parts, typmod_args
 from helios_cli.engine.sql.ddl_model import ColumnDef
 from helios_cli.engine.sql.relation import ColumnInfo
-from helios_cli.engine.storage import type_rows
+from helios_cli.engine.storage import routine_rows, type_rows
 from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
 from helios_cli.engine.storage.system_rows import DATABASE_NAME, Maker, Row, Rows
 from helios_cli.engine.storage.system_snapshot import RelationRow, Snapshot
@@ -236,6 +236,9 @@ MAKERS: Final[dict[str, Maker]] = {
     "tables": tables, "columns": columns, "schemata": schemata, "views": views, "table_constraints": table_constraints,
     "key_column_usage": key_column_usage, "constraint_column_usage": constraint_column_usage,
     "referential_constraints": referential_constraints, "check_constraints": check_constraints, "sequences": sequences,
+    "routines": lambda snapshot: iter(routine_rows.routines(snapshot)),
+    "parameters": lambda snapshot: iter(routine_rows.parameters(snapshot)),
+    "triggers": lambda snapshot: iter(routine_rows.triggers(snapshot)),
     "information_schema_catalog_name": information_schema_catalog_name,
 }  # fmt: skip
 """Views of information_schema that have rows; the others are empty."""

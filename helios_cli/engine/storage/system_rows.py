@@ -11,7 +11,7 @@ from helios_cli.engine.sql.ddl_model import IndexDef
 from helios_cli.engine.sql.functions import REGISTRY
 from helios_cli.engine.sql.privileges import DEFAULT_KINDS, PG_DATABASE, PG_DEFAULT_ACL, PG_NAMESPACE
 from helios_cli.engine.sql.rights import CLOSED_RELATIONS
-from helios_cli.engine.storage import type_rows
+from helios_cli.engine.storage import routine_rows, type_rows
 from helios_cli.engine.storage.system_definitions import indexdef
 from helios_cli.engine.storage.system_extensions import (
     extension_comments,
@@ -58,7 +58,10 @@ def pg_class(snapshot: Snapshot) -> Rows:
             checks[constraint.table_oid] = checks.get(constraint.table_oid, 0) + 1
     indexed = {index.table_oid for index in snapshot.indexes.values()}
     foreign = [constraint for constraint in snapshot.constraints.values() if constraint.kind == "f"]
-    linked = {constraint.table_oid for constraint in foreign} | {constraint.ref_oid for constraint in foreign}
+    triggered = {trigger.relation for trigger in snapshot.triggers}
+    linked = (
+        triggered | {constraint.table_oid for constraint in foreign} | {constraint.ref_oid for constraint in foreign}
+    )
     for relation in snapshot.relations.values():
         kind = relation.kind
         natts = len(snapshot.indexes[relation.oid].keys) if kind == "i" else len(snapshot.columns.get(relation.oid, ()))
@@ -378,13 +381,20 @@ def pg_tablespace(_snapshot: Snapshot) -> Rows:
 
 
 def pg_language(_snapshot: Snapshot) -> Rows:
-    """Languages of the built-in functions."""
-    yield {"oid": 12, "lanname": "internal", "lanowner": 10}
-    yield {"oid": 14, "lanname": "sql", "lanowner": 10, "lanpltrusted": 1}
+    """Languages of functions."""
+    yield from routine_rows.languages()
 
 
-def pg_proc(_snapshot: Snapshot) -> Rows:
-    """The functions of the library."""
+def pg_trigger(snapshot: Snapshot) -> Rows:
+    """Triggers of users."""
+    for trigger in snapshot.triggers:
+        yield routine_rows.trigger_row(snapshot, trigger)
+
+
+def pg_proc(snapshot: Snapshot) -> Rows:
+    """The functions of the library, and users' own."""
+    for routine in snapshot.routines:
+        yield routine_rows.proc_row(snapshot, routine)
     for number, function in enumerate(REGISTRY):
         volatility = "v" if function.volatile else "s" if function.stable else "i"
         yield {
@@ -437,6 +447,7 @@ MAKERS: Final[dict[str, Maker]] = {
     "pg_group": pg_group, "pg_auth_members": pg_auth_members, "pg_tables": pg_tables, "pg_views": pg_views,
     "pg_indexes": pg_indexes, "pg_sequences": pg_sequences, "pg_am": pg_am, "pg_collation": pg_collation,
     "pg_tablespace": pg_tablespace, "pg_language": pg_language, "pg_proc": pg_proc, "pg_rewrite": pg_rewrite,
+    "pg_trigger": pg_trigger,
     "pg_extension": pg_extension, "pg_available_extensions": pg_available_extensions,
     "pg_available_extension_versions": pg_available_extension_versions,
     "pg_stat_user_tables": _table_stats, "pg_stat_all_tables": _table_stats, "pg_stat_user_indexes": _index_stats,

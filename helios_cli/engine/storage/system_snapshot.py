@@ -14,6 +14,7 @@ from helios_cli.engine.sql.ddl_render import keys_from_json
 from helios_cli.engine.sql.ddl_schema import PUBLIC_OID
 from helios_cli.engine.sql.privileges import PG_NAMESPACE, Acl, text_of
 from helios_cli.engine.sql.relation import UserType
+from helios_cli.engine.sql.routines import Routine, Trigger
 from helios_cli.engine.storage.catalog import SqliteCatalog
 from helios_cli.engine.storage.catalog_privileges import birth_acl, read_acls
 
@@ -70,6 +71,9 @@ class Snapshot:
         names = {int(role["oid"]): str(role["rolname"]) for role in self.roles}
         return text_of(acl, lambda role: names.get(role, str(role))) if acl is not None else None
 
+    routines: tuple[Routine, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
+
     def schema_oid(self, name: str) -> int:
         """The OID of a schema, 0 when there is none."""
         return next((oid for oid, known, _owner in self.namespaces if known == name), 0)
@@ -115,6 +119,8 @@ def read_snapshot(catalog: SqliteCatalog) -> Snapshot:
     for db in ("main", "temp") if catalog.has_temp_tables() else ("main",):
         snapshot.acls.update(read_acls(catalog, db))
     snapshot.extensions = dict(catalog.extensions())
+    snapshot.routines = catalog.all_routines()
+    snapshot.triggers = catalog.all_triggers()
     return snapshot
 
 

@@ -1,0 +1,159 @@
+"""Firing triggers: which ones, with what they see, and what they make of a row."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from helios_cli.engine.errors import SqlError
+from helios_cli.engine.sql.inner import Inner
+from helios_cli.engine.sql.oids import BOOL, INT4, NAME, OID, TEXT, TRIGGER
+from helios_cli.engine.sql.plpgsql.frame import Record
+from helios_cli.engine.sql.plpgsql.interpreter import Interpreter
+from helios_cli.engine.sql.relation import Relation
+from helios_cli.engine.sql.routines import Trigger
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.routine_calls import RoutineCalls
+    from helios_cli.engine.node.routine_host import RoutineHost
+
+Row = tuple[Any, ...]
+_TEXT_ARRAY = 1009
+_TIMINGS = {"b": "BEFORE", "a": "AFTER", "i": "INSTEAD OF"}
+
+
+class Firing:
+    """The triggers of one table, during one write."""
+
+    def __init__(self, calls: RoutineCalls, host: RoutineHost, relation: Relation) -> None:
+        self.calls = calls
+        self.host = host
+        self.relation = relation
+        self.triggers = [trigger for trigger in host.catalog.triggers(relation.oid) if trigger.fires]
+        self._names = tuple(column.name for column in relation.columns)
+        self._types = tuple(column.type_oid for column in relation.columns)
+
+    def statement(self, timing: str, event: str, columns: tuple[str, ...]) -> None:
+        """Fire the triggers that see the statement as a whole."""
+        for trigger in self.triggers:
+            if not trigger.row and self._concerns(trigger, timing, event, columns):
+                if trigger.when and not self._holds(trigger, None, None):
+                    continue
+                self._fire(trigger, event, None, None)
+
+    def row(self, timing: str, event: str, old: Row | None, new: Row | None, columns: tuple[str, ...]) -> Row | None:
+        """Fire the triggers of a row.
+
+        Returns the row as triggers before or instead of the write have made it (the old one of a DELETE); None when
+        one of them says to leave it.
+        """
+        current = new if new is not None else old
+        for trigger in self.triggers:
+            if not trigger.row or not self._concerns(trigger, timing, event, columns):
+                continue
+            old_record, new_record = self._record(old), self._record(current if new is not None else None)
+            if trigger.when and not self._holds(trigger, old_record, new_record):
+                continue
+            made = self._fire(trigger, event, old_record, new_record)
+            if timing == "a":
+                continue
+            if made is None:
+                return None
+            if new is not None:
+                current = self._returned(made)
+        return current
+
+    def _concerns(self, trigger: Trigger, timing: str, event: str, columns: tuple[str, ...]) -> bool:
+        if trigger.timing != timing or event not in trigger.events:
+            return False
+        return event != "UPDATE" or not trigger.columns or not set(trigger.columns).isdisjoint(columns)
+
+    def _record(self, row: Row | None) -> Record | None:
+        return Record(self._names, self._types, list(row)) if row is not None else None
+
+    def _returned(self, record: Record) -> Row:
+        if len(record.names) != len(self._names):
+            raise SqlError(
+                "returned row structure does not match the structure of the triggering table",
+                sqlstate="42804",
+                detail=f"Number of returned columns ({len(record.names)}) does not match expected column count "
+                f"({len(self._names)}).",
+            )
+        return tuple(
+            value if value is None or source == target else self.host.cast(value, source, (target, -1))
+            for value, source, target in zip(record.values, record.types, self._types, strict=True)
+        )
+
+    def _holds(self, trigger: Trigger, old: Record | None, new: Record | None) -> bool:
+        records = Records({"old": old, "new": new})
+        known: dict[int, Inner] = self.calls.conditions
+        inner = known.get(trigger.oid)
+        if inner is None or not self.host.is_current(inner):
+            inner = known[trigger.oid] = self.host.plan(trigger.when, records, whole=False, target=(BOOL, -1))
+        rows = self.host.run(inner, [records.read(key) for key in inner.keys]).rows
+        return bool(rows and rows[0][0])
+
+    def _fire(self, trigger: Trigger, event: str, old: Record | None, new: Record | None) -> Record | None:
+        prepared = self.calls.prepared(self.host, trigger.function, ())
+        program = prepared.program
+        if program is None:
+            raise SqlError(f"internal error: trigger function {trigger.function} is not PL/pgSQL", sqlstate="XX000")
+        interpreter = Interpreter(
+            program, self.host, prepared.name, result=(TRIGGER, -1), returns_set=False, columns=(),
+        )  # fmt: skip
+        frame = interpreter.frame
+        for name, record in (("new", new), ("old", old)):
+            number = program.root.entries.get(name)
+            if number is not None:
+                frame.values[number] = record
+        frame.specials.update(self._specials(trigger, event))
+        value = self.calls.guarded(self.host, prepared.routine, interpreter.call).value
+        return value if isinstance(value, Record) else None
+
+    def _specials(self, trigger: Trigger, event: str) -> dict[str, tuple[int, Any]]:
+        relation = self.relation
+        return {
+            "tg_name": (NAME, trigger.name),
+            "tg_when": (TEXT, _TIMINGS[trigger.timing]),
+            "tg_level": (TEXT, "ROW" if trigger.row else "STATEMENT"),
+            "tg_op": (TEXT, event),
+            "tg_relid": (OID, relation.oid),
+            "tg_relname": (NAME, relation.name),
+            "tg_table_name": (NAME, relation.name),
+            "tg_table_schema": (NAME, relation.schema),
+            "tg_nargs": (INT4, len(trigger.arguments)),
+            "tg_argv": (_TEXT_ARRAY, _array(trigger.arguments)),
+            "tg_event": (TEXT, event),
+        }
+
+
+def _array(items: Sequence[str]) -> str:
+    """A text array whose first subscript is 0."""
+    quoted = ['"' + item.replace("\\", "\\\\").replace('"', '\\"') + '"' for item in items]
+    return f"[0:{len(items) - 1}]={{{','.join(quoted)}}}" if items else "{}"
+
+
+class Records:
+    """OLD and NEW as the names of a WHEN condition. Implements ``inner.Variables``."""
+
+    column_wins: bool | None = False
+
+    def __init__(self, records: dict[str, Record | None]) -> None:
+        self._records = records
+
+    def find(self, names: Sequence[str]) -> tuple[Hashable, int] | None:
+        """See :class:`~helios_cli.engine.sql.inner.Variables`."""
+        record = self._records.get(names[0])
+        if len(names) != 2 or record is None or names[1] not in record.names:
+            return None
+        return (names[0], names[1]), record.types[record.names.index(names[1])]
+
+    def fields(self, names: Sequence[str]) -> tuple[str, ...] | None:
+        """See :class:`~helios_cli.engine.sql.inner.Variables`."""
+        record = self._records.get(names[0]) if len(names) == 1 else None
+        return record.names if record is not None else None
+
+    def read(self, key: Any) -> Any:
+        """The value behind a plan's parameter."""
+        record = self._records[key[0]]
+        return record.values[record.names.index(key[1])] if record is not None else None

@@ -1,0 +1,110 @@
+"""The SET list of UPDATE and of ON CONFLICT DO UPDATE."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from helios_cli.engine.sql import dml
+from helios_cli.engine.sql.coercion import Context as How
+from helios_cli.engine.sql.dml_parts import names_part, update_parts
+from helios_cli.engine.sql.expressions import translate
+from helios_cli.engine.sql.query import Query
+from helios_cli.engine.sql.relation import ColumnInfo, Relation
+from helios_cli.engine.sql.row_order import gives_one_row
+from helios_cli.engine.sql.scope import Scope
+from helios_cli.engine.sql.select import translate_query
+from helios_cli.engine.sql.sqltext import quote_identifier
+from helios_cli.engine.sql.typed import Node
+
+Assigned = str | tuple[list[ColumnInfo], Query]
+"""``"a" = value``, or the columns that a subquery's row is for."""
+
+
+def assignments_of(nodes: list[Node], relation: Relation, scope: Scope) -> str:
+    """The SET list of an UPDATE.
+
+    Raises:
+        SqlError: 42601 a column twice, 428C9 a column that is always generated; what assigning raises.
+    """
+    return ", ".join(item if isinstance(item, str) else _row(*item) for item in _listed(nodes, relation, scope))
+
+
+def assignment_pairs(nodes: list[Node], relation: Relation, scope: Scope) -> list[tuple[str, str]]:
+    """The SET list as columns and the expressions that they are set to, for triggers to see."""
+    found: list[tuple[str, str]] = []
+    for item in _listed(nodes, relation, scope):
+        if isinstance(item, str):
+            name, _, value = item.partition(" = ")
+            found.append((name[1:-1].replace('""', '"'), value))
+            continue
+        columns, query = item
+        inner = query.render(named=True)
+        found += [
+            (column.name, f"(SELECT {quote_identifier(name)} FROM ({inner}))")
+            for column, name in zip(columns, query.names(), strict=True)
+        ]
+    return found
+
+
+def _row(columns: list[ColumnInfo], query: Query) -> str:
+    names = ", ".join(quote_identifier(column.name) for column in columns)
+    return f"({names}) = ({query.render()})"
+
+
+def _listed(nodes: list[Node], relation: Relation, scope: Scope) -> list[Assigned]:
+    in_parts = [node for node in nodes if names_part(node)]
+    parts = update_parts(in_parts, relation, scope)
+    nodes = [node for node in nodes if not names_part(node)]
+    columns = [dml.named_column(node["ResTarget"], relation, scope) for node in nodes]
+    scope.ctx.rights.updates(relation.oid, (column.attnum for column in columns))
+    seen = {node["ResTarget"]["name"] for node in in_parts}
+    for column in columns:
+        if column.name in seen:
+            raise scope.ctx.error("42601", f'multiple assignments to same column "{column.name}"')
+        seen.add(column.name)
+    found: list[Assigned] = []
+    for position, (node, column) in enumerate(zip(nodes, columns, strict=True)):
+        value = node["ResTarget"]["val"]
+        multi = value.get("MultiAssignRef")
+        if multi is None:
+            found.append(_assignment(value, column, scope))
+        elif "RowExpr" in multi["source"]:
+            items = multi["source"]["RowExpr"].get("args", [])
+            if len(items) != multi["ncolumns"]:
+                raise scope.ctx.error("42601", "number of columns does not match number of values")
+            found.append(_assignment(items[multi["colno"] - 1], column, scope))
+        elif multi["colno"] == 1:
+            assigned = columns[position : position + multi["ncolumns"]]
+            found.append((assigned, _assign_subquery(multi, assigned, scope)))
+    return [*found, *parts]
+
+
+def _assignment(node: Node, column: ColumnInfo, scope: Scope) -> str:
+    name = quote_identifier(column.name)
+    if "SetToDefault" in node:
+        return f"{name} = {dml.column_default(column, scope).sql}"
+    if column.identity == "a":
+        message = f'column "{column.name}" can only be updated to DEFAULT'
+        detail = f'Column "{column.name}" is an identity column defined as GENERATED ALWAYS.'
+        raise scope.ctx.error("428C9", message, detail=detail)
+    return f"{name} = {dml.assigned(translate(node, scope), column, scope).sql}"
+
+
+def _assign_subquery(multi: dict[str, Any], columns: list[ColumnInfo], scope: Scope) -> Query:
+    """``SET (a, b) = (SELECT ...)``."""
+    sublink = multi["source"].get("SubLink")
+    if sublink is None:
+        raise scope.ctx.error(
+            "0A000", "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression"
+        )
+    query = translate_query(sublink["subselect"]["SelectStmt"], scope.child())
+    if len(query.outputs) != len(columns):
+        raise scope.ctx.error("42601", "number of columns does not match number of values")
+    if not gives_one_row(query, scope):
+        hint = "Add LIMIT 1, or assign the columns one by one."
+        raise scope.ctx.unsupported("assigning a row of a subquery that may give several rows", hint=hint)
+    for position, column in enumerate(columns):
+        dml.assigned(replace(query.outputs[position].value), column, scope)
+        query.coerce(position, column.domain or column.type_oid, column.typmod, How.ASSIGNMENT, scope.ctx)
+    return query

@@ -1,0 +1,195 @@
+"""DROP and ALTER of functions and procedures."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any, Final
+
+from helios_cli.engine.errors import SqlError
+from helios_cli.engine.sql import tree
+from helios_cli.engine.sql.coercion import type_name
+from helios_cli.engine.sql.ddl_build import Builder, role_name
+from helios_cli.engine.sql.ddl_function import argument_type, find_same, set_option, store
+from helios_cli.engine.sql.ddl_render import delete
+from helios_cli.engine.sql.plan import Plan
+from helios_cli.engine.sql.rights import not_owner
+from helios_cli.engine.sql.routine_text import shown_signature
+from helios_cli.engine.sql.routines import Routine, Trigger
+
+WORDS: Final = {"OBJECT_FUNCTION": "function", "OBJECT_PROCEDURE": "procedure", "OBJECT_ROUTINE": "routine"}
+_KINDS: Final = {"OBJECT_FUNCTION": "f", "OBJECT_PROCEDURE": "p"}
+PG_PROC_OID: Final = 1255
+
+
+def drop_routine(builder: Builder, fields: dict[str, Any]) -> Plan:
+    """Plan DROP FUNCTION, PROCEDURE or ROUTINE.
+
+    Raises:
+        SqlError: 42883 missing, 42725 several, 42809 another kind, 2BP01 triggers need it.
+    """
+    kind = fields["removeType"]
+    cascade = fields.get("behavior") == "DROP_CASCADE"
+    for node in fields["objects"]:
+        routine = find_routine(builder, node["ObjectWithArgs"], kind, missing_ok=bool(fields.get("missing_ok")))
+        if routine is not None:
+            _owned(builder, routine)
+            forget_routine(builder, routine, cascade=cascade)
+    return builder.finish(f"DROP {WORDS[kind].upper()}")
+
+
+def forget_routine(builder: Builder, routine: Routine, *, cascade: bool) -> None:
+    """The steps that remove a routine and, with ``cascade``, the triggers that call it."""
+    users: list[Trigger] = [found for found in builder.catalog.all_triggers() if found.function == routine.oid]
+    shown = f"function {shown_signature(routine)}"
+    described = []
+    for trigger in users:
+        relation = builder.catalog.relation_by_oid(trigger.relation)
+        kind = "view" if relation is not None and relation.kind == "v" else "table"
+        described.append(f"trigger {trigger.name} on {kind} {relation.name if relation else trigger.relation}")
+    if users and not cascade:
+        raise SqlError(
+            f"cannot drop {shown} because other objects depend on it",
+            sqlstate="2BP01",
+            detail="\n".join(f"{text} depends on {shown}" for text in described),
+            hint="Use DROP ... CASCADE to drop the dependent objects too.",
+        )
+    if len(users) == 1:
+        builder.notices.append(f"drop cascades to {described[0]}")
+    elif users:
+        builder.notices.append(f"drop cascades to {len(users)} other objects")
+    builder.touch(False)
+    builder.add(
+        delete(False, "helios_function", oid=routine.oid),
+        *(delete(False, "helios_trigger", oid=trigger.oid) for trigger in users),
+        delete(False, "helios_description", objoid=routine.oid),
+        delete(False, "helios_privilege", objid=routine.oid),
+    )
+
+
+def find_routine(builder: Builder, fields: dict[str, Any], kind: str, *, missing_ok: bool = False) -> Routine | None:
+    """The routine that an ObjectWithArgs names; None only with ``missing_ok``, after a notice.
+
+    Raises:
+        SqlError: 42883, 42725, 42809.
+    """
+    names = tree.strings(fields["objname"])
+    schema = names[-2] if len(names) > 1 else None
+    found = [builder.catalog.routine(function.oid) for function in builder.catalog.functions(schema, names[-1])]
+    routines = [routine for routine in found if routine is not None]
+    word = WORDS[kind]
+    if fields.get("args_unspecified"):
+        routines = [routine for routine in routines if routine.kind == _KINDS.get(kind, routine.kind)]
+        if len(routines) > 1:
+            hint = f"Specify the argument list to select the {word} unambiguously."
+            raise builder.error("42725", f'{word} name "{".".join(names)}" is not unique', hint=hint)
+        if not routines:
+            if missing_ok:
+                builder.notices.append(f"{word} {'.'.join(names)}() does not exist, skipping")
+                return None
+            raise builder.error("42883", f'could not find a {word} named "{".".join(names)}"')
+        return routines[0]
+    nodes = [node["TypeName"] for node in fields.get("objargs", [])]
+    wanted = _types(builder, nodes, missing_ok=missing_ok)
+    if wanted is None:
+        return None
+    routine = next((routine for routine in routines if _is_meant(routine, wanted)), None)
+    shown = f"{'.'.join(names)}({', '.join(type_name(oid) for oid in wanted)})"
+    if routine is None:
+        if missing_ok:
+            written = ",".join(".".join(tree.strings(node["names"])) for node in nodes)
+            builder.notices.append(f"{word} {'.'.join(names)}({written}) does not exist, skipping")
+            return None
+        raise builder.error("42883", f"{word} {shown} does not exist")
+    if routine.kind != _KINDS.get(kind, routine.kind):
+        raise builder.error("42809", f"{shown} is not a {word}")
+    return routine
+
+
+def _owned(builder: Builder, routine: Routine) -> None:
+    """Raise SqlError 42501 unless the role owns a routine."""
+    if not builder.rightful().owns(routine.owner):
+        raise not_owner("procedure" if routine.kind == "p" else "function", routine.name)
+
+
+def _is_meant(routine: Routine, types: tuple[int, ...]) -> bool:
+    if routine.signature() == types:
+        return True
+    if routine.kind != "p":
+        return False
+    return tuple(argument.type_oid for argument in routine.arguments) == types
+
+
+def _types(builder: Builder, nodes: list[dict[str, Any]], *, missing_ok: bool) -> tuple[int, ...] | None:
+    try:
+        return tuple(argument_type(builder, node) for node in nodes)
+    except SqlError as error:
+        if not missing_ok or error.sqlstate != "42704":
+            raise
+        builder.notices.append(f"{error.message}, skipping")
+        return None
+
+
+def alter_routine(builder: Builder, fields: dict[str, Any]) -> Plan:
+    """Plan ALTER FUNCTION or PROCEDURE with new characteristics."""
+    kind = fields.get("objtype", "OBJECT_FUNCTION")
+    routine = find_routine(builder, fields["func"], kind)
+    assert routine is not None
+    _owned(builder, routine)
+    changed = deepcopy(routine)
+    for node in fields["actions"]:
+        set_option(builder, changed, node["DefElem"])
+    return _changed(builder, changed, kind)
+
+
+def _changed(builder: Builder, routine: Routine, kind: str) -> Plan:
+    builder.touch(False)
+    builder.add(store(routine))
+    return builder.finish(f"ALTER {WORDS[kind].upper()}")
+
+
+def rename_routine(builder: Builder, fields: dict[str, Any]) -> Plan:
+    """Plan ALTER FUNCTION ... RENAME TO. Raises SqlError 42723."""
+    kind = fields["renameType"]
+    routine = find_routine(builder, fields["object"]["ObjectWithArgs"], kind)
+    assert routine is not None
+    _owned(builder, routine)
+    changed = deepcopy(routine)
+    changed.name = fields["newname"]
+    _refuse_same(builder, changed)
+    return _changed(builder, changed, kind)
+
+
+def move_routine(builder: Builder, fields: dict[str, Any]) -> Plan:
+    """Plan ALTER FUNCTION ... SET SCHEMA. Raises SqlError 3F000, 42723."""
+    kind = fields["objectType"]
+    routine = find_routine(builder, fields["object"]["ObjectWithArgs"], kind)
+    assert routine is not None
+    _owned(builder, routine)
+    if builder.catalog.schema_oid(fields["newschema"]) is None:
+        raise builder.error("3F000", f'schema "{fields["newschema"]}" does not exist')
+    changed = deepcopy(routine)
+    changed.schema = fields["newschema"]
+    if changed.schema != routine.schema:
+        _refuse_same(builder, changed)
+    return _changed(builder, changed, kind)
+
+
+def own_routine(builder: Builder, fields: dict[str, Any]) -> Plan:
+    """Plan ALTER FUNCTION ... OWNER TO. Raises SqlError 42704."""
+    name = role_name(fields["newowner"])
+    role = builder.catalog.role(name)
+    if role is None:
+        raise builder.error("42704", f'role "{name}" does not exist')
+    kind = fields["objectType"]
+    routine = find_routine(builder, fields["object"]["ObjectWithArgs"], kind)
+    assert routine is not None
+    _owned(builder, routine)
+    changed = deepcopy(routine)
+    changed.owner = role.oid
+    return _changed(builder, changed, kind)
+
+
+def _refuse_same(builder: Builder, routine: Routine) -> None:
+    if find_same(builder, routine) is not None:
+        shown = f"{routine.name}({', '.join(type_name(oid) for oid in routine.signature())})"
+        raise builder.error("42723", f'function {shown} already exists in schema "{routine.schema}"')

@@ -1,0 +1,219 @@
+"""CREATE TRIGGER, DROP TRIGGER, ALTER TRIGGER, and switching triggers on and off."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from helios_cli.engine.sql import tree
+from helios_cli.engine.sql.ddl_build import Builder, list_names, range_var_of, unsupported
+from helios_cli.engine.sql.ddl_deparse import deparse
+from helios_cli.engine.sql.ddl_function import TABLES
+from helios_cli.engine.sql.ddl_render import delete
+from helios_cli.engine.sql.oids import TRIGGER
+from helios_cli.engine.sql.plan import Plan
+from helios_cli.engine.sql.privileges import TRIGGER as TRIGGER_RIGHT
+from helios_cli.engine.sql.relation import Relation
+from helios_cli.engine.sql.rights import denied
+from helios_cli.engine.sql.routines import Routine, Trigger
+from helios_cli.engine.sql.sqltext import constant, pg_identifier
+
+_EVENTS: Final = ((4, "INSERT"), (8, "DELETE"), (16, "UPDATE"), (32, "TRUNCATE"))
+PG_TRIGGER_OID: Final = 2620
+_BEFORE, _INSTEAD = 2, 64
+"""Bits of the parser (trigger.h TRIGGER_TYPE_*)."""
+
+
+def create_trigger(builder: Builder, fields: dict[str, Any]) -> Plan:
+    """Plan CREATE [OR REPLACE] TRIGGER.
+
+    Raises:
+        SqlError: 42P01, 42883, 42P17, 42710, 42809; 0A000 for deferrable ones and transition tables.
+    """
+    relation = _relation(builder, fields["relation"])
+    if fields.get("deferrable") or fields.get("initdeferred"):
+        raise unsupported("a deferrable trigger", "Leave out DEFERRABLE: the trigger fires behind the statement.")
+    if fields.get("transitionRels"):
+        raise unsupported("a trigger with transition tables", "Use a trigger FOR EACH ROW.")
+    if not builder.rightful().relation_held(relation.oid, relation.kind, relation.name, TRIGGER_RIGHT):
+        raise denied("view" if relation.kind == "v" else "table", relation.name)
+    timing = fields.get("timing", 0)
+    trigger = Trigger(
+        0,
+        relation.oid,
+        fields["trigname"],
+        _function(builder, fields["funcname"]).oid,
+        bool(fields.get("row")),
+        "b" if timing & _BEFORE else "i" if timing & _INSTEAD else "a",
+        [word for bit, word in _EVENTS if fields.get("events", 0) & bit],
+        tree.strings(fields.get("columns", [])),
+        [node["String"].get("sval", "") for node in fields.get("args", [])],
+        is_constraint=bool(fields.get("isconstraint")),
+    )
+    _check_kind(builder, relation, trigger)
+    for name in trigger.columns:
+        if not any(column.name == name for column in relation.columns):
+            raise builder.error("42703", f'column "{name}" of relation "{relation.name}" does not exist')
+    if "whenClause" in fields:
+        trigger.when = _condition(builder, fields["whenClause"], trigger)
+    existing = next((known for known in builder.catalog.triggers(relation.oid) if known.name == trigger.name), None)
+    if existing is not None:
+        if not fields.get("replace"):
+            shown = f'trigger "{trigger.name}" for relation "{relation.name}" already exists'
+            raise builder.error("42710", shown)
+        trigger.oid = existing.oid
+    else:
+        trigger.oid = builder.oid(temp=False)
+    builder.touch(False)
+    builder.add(*TABLES, store(trigger))
+    return builder.finish("CREATE TRIGGER")
+
+
+def store(trigger: Trigger) -> str:
+    """The statement that keeps a trigger."""
+    return (
+        f"INSERT OR REPLACE INTO main.helios_trigger VALUES ({trigger.oid}, {trigger.relation}, "
+        f"{constant(trigger.name)}, {constant(trigger.to_json())})"
+    )
+
+
+def _relation(builder: Builder, fields: dict[str, Any]) -> Relation:
+    relation = builder.find_relation(fields)
+    assert relation is not None
+    if relation.kind == "c":
+        raise builder.error("42501", f'permission denied: "{relation.name}" is a system catalog')
+    if relation.kind == "t":
+        raise unsupported("a trigger of a temporary table", "Use a permanent table.")
+    if relation.kind == "S":
+        message = f'relation "{relation.name}" cannot have triggers'
+        raise builder.error("42809", message, detail="This operation is not supported for sequences.")
+    return relation
+
+
+def _function(builder: Builder, nodes: list[Any]) -> Routine:
+    names = tree.strings(nodes)
+    found = builder.catalog.functions(names[-2] if len(names) > 1 else None, names[-1])
+    function = next((function for function in found if not function.args), None)
+    routine = builder.catalog.routine(function.oid) if function is not None else None
+    if routine is None:
+        raise builder.error("42883", f"function {'.'.join(names)}() does not exist")
+    if routine.result != TRIGGER:
+        raise builder.error("42P17", f"function {'.'.join(names)} must return type trigger")
+    return routine
+
+
+def _check_kind(builder: Builder, relation: Relation, trigger: Trigger) -> None:
+    is_view = relation.kind == "v"
+    if not is_view and trigger.timing == "i":
+        raise builder.error("42809", f'"{relation.name}" is a table', detail="Tables cannot have INSTEAD OF triggers.")
+    if is_view and trigger.row and trigger.timing != "i":
+        detail = "Views cannot have row-level BEFORE or AFTER triggers."
+        raise builder.error("42809", f'"{relation.name}" is a view', detail=detail)
+    if is_view and "TRUNCATE" in trigger.events:
+        raise builder.error("42809", f'"{relation.name}" is a view', detail="Views cannot have TRUNCATE triggers.")
+    if trigger.timing == "i":
+        if not trigger.row:
+            raise builder.error("0A000", "INSTEAD OF triggers must be FOR EACH ROW")
+        if trigger.columns:
+            raise builder.error("0A000", "INSTEAD OF triggers cannot have column lists")
+    if trigger.row and "TRUNCATE" in trigger.events:
+        raise builder.error("0A000", "TRUNCATE FOR EACH ROW triggers are not supported")
+
+
+def _condition(builder: Builder, node: dict[str, Any], trigger: Trigger) -> str:
+    if trigger.timing == "i":
+        raise builder.error("0A000", "INSTEAD OF triggers cannot have WHEN conditions")
+    for part in tree.walk(node):
+        reference = part.get("ColumnRef")
+        names = [item["String"]["sval"] for item in reference["fields"] if "String" in item] if reference else []
+        word = names[0] if names and names[0] in ("old", "new") else ""
+        if word and not trigger.row:
+            raise builder.error("42P17", "statement trigger's WHEN condition cannot reference column values")
+        if (word, "INSERT" in trigger.events) == ("old", True):
+            raise builder.error("42P17", "INSERT trigger's WHEN condition cannot reference OLD values")
+        if (word, "DELETE" in trigger.events) == ("new", True):
+            raise builder.error("42P17", "DELETE trigger's WHEN condition cannot reference NEW values")
+    return _UNQUOTED.sub(lambda match: match[1].replace('""', '"'), deparse(_marked(node)))
+
+
+_MARK: Final = "\x05"
+_UNQUOTED: Final = re.compile('"\x05((?:[^"]|"")*)"')
+
+
+def _marked(node: Any) -> Any:
+    """A copy of a tree whose ``old.x`` and ``new.*`` are single names, which the printing of expressions keeps."""
+    if isinstance(node, list):
+        return [_marked(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    reference = node.get("ColumnRef")
+    if reference is None:
+        return {key: _marked(value) for key, value in node.items()}
+    parts = [pg_identifier(item["String"]["sval"]) if "String" in item else "*" for item in reference["fields"]]
+    return {"ColumnRef": {**reference, "fields": [{"String": {"sval": f"{_MARK}{'.'.join(parts)}"}}]}}
+
+
+def drop_trigger(builder: Builder, fields: dict[str, Any]) -> Plan:
+    """Plan DROP TRIGGER. Raises SqlError 42P01, 42704."""
+    names = list_names(fields["objects"][0])
+    missing_ok = bool(fields.get("missing_ok"))
+    range_var = range_var_of(names[:-1])
+    relation = builder.catalog.relation(range_var.get("schemaname"), names[-2])
+    if relation is None:
+        if not missing_ok:
+            raise builder.error("42P01", f'relation "{".".join(names[:-1])}" does not exist')
+        builder.notices.append(f'relation "{".".join(names[:-1])}" does not exist, skipping')
+        return builder.finish("DROP TRIGGER")
+    trigger = find_trigger(builder, relation, names[-1])
+    shown = f'trigger "{names[-1]}" for '
+    if trigger is None:
+        if not missing_ok:
+            raise builder.error("42704", f'{shown}table "{relation.name}" does not exist')
+        builder.notices.append(f'{shown}relation "{".".join(names[:-1])}" does not exist, skipping')
+        return builder.finish("DROP TRIGGER")
+    builder.touch(False)
+    builder.add(delete(False, "helios_trigger", oid=trigger.oid))
+    return builder.finish("DROP TRIGGER")
+
+
+def find_trigger(builder: Builder, relation: Relation, name: str) -> Trigger | None:
+    """A trigger of a table; None when it has none of the name."""
+    return next((trigger for trigger in builder.catalog.triggers(relation.oid) if trigger.name == name), None)
+
+
+def rename_trigger(builder: Builder, fields: dict[str, Any]) -> Plan:
+    """Plan ALTER TRIGGER ... RENAME TO. Raises SqlError 42704, 42710."""
+    relation = _relation(builder, fields["relation"])
+    trigger = find_trigger(builder, relation, fields["subname"])
+    if trigger is None:
+        raise builder.error("42704", f'trigger "{fields["subname"]}" for table "{relation.name}" does not exist')
+    if find_trigger(builder, relation, fields["newname"]) is not None:
+        shown = f'trigger "{fields["newname"]}" for relation "{relation.name}" already exists'
+        raise builder.error("42710", shown)
+    trigger.name = fields["newname"]
+    builder.touch(False)
+    builder.add(store(trigger))
+    return builder.finish("ALTER TRIGGER")
+
+
+SWITCHES: Final = {
+    "AT_EnableTrig": "O", "AT_DisableTrig": "D", "AT_EnableAlwaysTrig": "A", "AT_EnableReplicaTrig": "R",
+    "AT_EnableTrigAll": "O", "AT_DisableTrigAll": "D", "AT_EnableTrigUser": "O", "AT_DisableTrigUser": "D",
+}  # fmt: skip
+"""Subcommands of ALTER TABLE, and what tgenabled becomes."""
+
+
+def switch_triggers(builder: Builder, relation_oid: int, shown: str, command: dict[str, Any]) -> None:
+    """Plan ALTER TABLE ... ENABLE or DISABLE TRIGGER. Raises SqlError 42704."""
+    word = command["subtype"]
+    triggers = builder.catalog.triggers(relation_oid)
+    if word.endswith("Trig"):
+        triggers = tuple(trigger for trigger in triggers if trigger.name == command["name"])
+        if not triggers:
+            raise builder.error("42704", f'trigger "{command["name"]}" for table "{shown}" does not exist')
+    for trigger in triggers:
+        trigger.enabled = SWITCHES[word]
+        builder.add(store(trigger))
+    if not triggers:
+        # A step that changes nothing: the statement is still one that changes definitions.
+        builder.add("SELECT 1")

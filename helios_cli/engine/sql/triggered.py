@@ -1,0 +1,163 @@
+"""Writes that triggers see: the rows are found first, then changed one by one, each between its triggers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from helios_cli.engine.sql.context import Context
+from helios_cli.engine.sql.finishing import finish_plan, result_columns
+from helios_cli.engine.sql.plan import Kind, Plan
+from helios_cli.engine.sql.relation import Relation
+from helios_cli.engine.sql.snapshots import row_id
+from helios_cli.engine.sql.sqltext import quote_identifier
+
+if TYPE_CHECKING:
+    from helios_cli.engine.sql.query import Output
+    from helios_cli.engine.sql.scope import RangeItem, Scope
+
+_PARAMETER: Final = re.compile(r"\?([0-9]+)")
+_QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
+_ROW: Final = "\x04{}\x04"
+"""Stands for a value of the row in hand until it is known how many parameters come before."""
+_ROW_FOUND: Final = re.compile("\x04([0-9]+)\x04")
+
+
+@dataclass(slots=True)
+class Upsert:
+    """ON CONFLICT DO UPDATE."""
+
+    keys: tuple[str, ...]
+    """The columns that a row must agree in to be the one in conflict."""
+    alias: str
+    """Under which its expressions name the table."""
+    pairs: list[tuple[str, str]]
+    where: str
+
+
+@dataclass(slots=True)
+class Parts:
+    """What a write is made of, before placeholders are numbered."""
+
+    event: str
+    relation: Relation
+    source: str
+    """The query of the rows: for INSERT the values of ``columns``; else the row's number, all its columns, and the new
+    values of ``columns``. Empty for INSERT of defaults that are all NULL."""
+    columns: tuple[str, ...]
+    outputs: list[Output]
+    """RETURNING."""
+    conflict: str = ""
+    upsert: Upsert | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TriggeredWrite:
+    """A write with its texts ready to run."""
+
+    event: str
+    relation: Relation
+    source: str
+    columns: tuple[str, ...]
+    returning: tuple[str, ...]
+    """Texts of RETURNING's columns; over a view they name its columns by its name."""
+    given: int
+    """How many parameters come before those of the row in hand."""
+    conflict: str = ""
+    """ON CONFLICT ... DO NOTHING; empty for none."""
+    upsert_keys: tuple[str, ...] = ()
+    upsert_columns: tuple[str, ...] = ()
+    upsert_source: str = ""
+    """As ``source`` of an UPDATE, for the row in conflict; its parameters behind the given ones are the new row."""
+
+
+def are_seen(relation: Relation, events: tuple[str, ...], scope: Scope) -> bool:
+    """Whether triggers of a table have to see a write.
+
+    Raises:
+        SqlError: 0A000, the write is part of a WITH clause.
+    """
+    triggers = scope.ctx.catalog.triggers(relation.oid)
+    if not any(trigger.fires and not set(events).isdisjoint(trigger.events) for trigger in triggers):
+        return False
+    if scope.ctx.snapshots is not None:
+        raise scope.ctx.unsupported(
+            f'changing "{relation.name}", which has triggers, in a WITH query', hint="Send the change on its own."
+        )
+    return True
+
+
+def replaced_by_triggers(relation: Relation, event: str, scope: Scope) -> bool:
+    """Whether a view has a trigger that does the write instead."""
+    return any(
+        trigger.timing == "i" and trigger.fires and event in trigger.events
+        for trigger in scope.ctx.catalog.triggers(relation.oid)
+    )
+
+
+def rows_to_change(relation: Relation, item: RangeItem, values: list[str]) -> str:
+    """The select list that finds rows to change."""
+    alias = quote_identifier(item.alias)
+    number = "NULL" if relation.kind == "v" else f"{alias}.{row_id(relation)}"
+    return ", ".join([number, *(f"{alias}.{quote_identifier(column.name)}" for column in relation.columns), *values])
+
+
+def plan_triggered(parts: Parts, sql: str, tag: str, ctx: Context) -> Plan:
+    """The plan of a write that triggers see; ``sql`` is the write without them."""
+    ctx.session_value("pid")
+    returning = [output.value.sql for output in parts.outputs]
+    upsert = _upsert_source(parts) if parts.upsert is not None else ""
+    plan = finish_plan(Kind.WRITE, tag, [sql, parts.source, upsert, *returning], ctx)
+    converted = plan.literal_in or ()
+    given = len(plan.param_types) + max(len(converted), _literals(ctx)) + len(plan.session_values)
+    texts = [_ROW_FOUND.sub(lambda match: f"?{given + 1 + int(match[1])}", text) for text in plan.steps]
+    plan.routine = TriggeredWrite(
+        parts.event,
+        parts.relation,
+        texts[1],
+        parts.columns,
+        tuple(texts[3:]),
+        given,
+        _do_nothing(parts.conflict),
+        parts.upsert.keys if parts.upsert is not None else (),
+        tuple(name for name, _ in parts.upsert.pairs) if parts.upsert is not None else (),
+        texts[2],
+    )
+    plan.steps = plan.steps[:1]
+    plan.columns = result_columns(parts.outputs) if parts.outputs else None
+    plan.volatile = True
+    return plan
+
+
+def _literals(ctx: Context) -> int:
+    """Literals of the statement that are parameters."""
+    return sum(1 for index in ctx.lifted if index not in ctx.bound)
+
+
+def _do_nothing(conflict: str) -> str:
+    found = conflict.partition(" DO UPDATE SET ")
+    return f"{found[0]} DO NOTHING" if found[1] else conflict
+
+
+def _upsert_source(parts: Parts) -> str:
+    """The query of the row that an INSERT is in conflict with, and of its new values."""
+    upsert, relation = parts.upsert, parts.relation
+    assert upsert is not None
+    alias = quote_identifier(upsert.alias)
+    names = [quote_identifier(column.name) for column in relation.columns]
+    row = ", ".join(f"{_ROW.format(position)} AS {name}" for position, name in enumerate(names))
+    selected = [f"{alias}.{row_id(relation)}", *(f"{alias}.{name}" for name in names)]
+    selected += [value for _, value in upsert.pairs]
+    same = [f"{alias}.{quote_identifier(key)} = excluded.{quote_identifier(key)}" for key in upsert.keys]
+    conditions = same + ([upsert.where] if upsert.where else [])
+    table = quote_identifier(relation.sqlite_name or relation.name)
+    return (
+        f"SELECT {', '.join(selected)} FROM {table} AS {alias}, (SELECT {row}) AS excluded "
+        f"WHERE {' AND '.join(conditions)}"
+    )
+
+
+def highest_parameter(text: str) -> int:
+    """How many parameters a text takes."""
+    return max((int(number) for number in _PARAMETER.findall(_QUOTED.sub("", text))), default=0)

@@ -1,0 +1,98 @@
+"""What pg_get_functiondef, pg_get_triggerdef and their kin print for what users define (ruleutils.c)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from helios_cli.engine.sql.functions.strings import quote_ident
+from helios_cli.engine.sql.routine_text import function_arguments, function_definition, function_result
+from helios_cli.engine.sql.routines import Routine, Trigger
+from helios_cli.engine.storage.system_snapshot import Snapshot
+
+_TIMINGS: Final = {"b": "BEFORE", "a": "AFTER", "i": "INSTEAD OF"}
+_ORDER: Final = ("INSERT", "DELETE", "UPDATE", "TRUNCATE")
+
+
+def routine_of(snapshot: Snapshot, oid: int) -> Routine | None:
+    """A user's routine; None when there is none of the OID."""
+    return next((routine for routine in snapshot.routines if routine.oid == oid), None)
+
+
+def relation_name(snapshot: Snapshot, oid: int, path: Sequence[str] | None) -> str:
+    """A relation's name, with its schema unless ``path`` has that; None always has it."""
+    relation = snapshot.relations.get(oid)
+    if relation is None:
+        return "???"
+    name = quote_ident(relation.name)
+    return name if path is not None and relation.schema in path else f"{quote_ident(relation.schema)}.{name}"
+
+
+def routine_name(routine: Routine, path: Sequence[str] | None) -> str:
+    """A routine's name, with its schema unless ``path`` has that."""
+    name = quote_ident(routine.name)
+    return name if path is not None and routine.schema in path else f"{quote_ident(routine.schema)}.{name}"
+
+
+def functiondef(snapshot: Snapshot, oid: int) -> str | None:
+    """pg_get_functiondef."""
+    routine = routine_of(snapshot, oid)
+    if routine is None:
+        return None
+    return function_definition(routine, _row_type(snapshot, routine))
+
+
+def _row_type(snapshot: Snapshot, routine: Routine) -> str:
+    return relation_name(snapshot, routine.relation, ("public",)) if routine.relation else ""
+
+
+def result(snapshot: Snapshot, routine: Routine) -> str | None:
+    """pg_get_function_result."""
+    return function_result(routine, _row_type(snapshot, routine))
+
+
+def arguments(routine: Routine, *, identity: bool) -> str:
+    """pg_get_function_arguments, or _identity_arguments."""
+    return function_arguments(routine, defaults=not identity)
+
+
+def action_statement(snapshot: Snapshot, trigger: Trigger, path: Sequence[str] | None = ("public",)) -> str:
+    """What a trigger does: ``EXECUTE FUNCTION f('x')``."""
+    routine = routine_of(snapshot, trigger.function)
+    name = routine_name(routine, path) if routine is not None else str(trigger.function)
+    given = ", ".join("'" + argument.replace("'", "''") + "'" for argument in trigger.arguments)
+    return f"EXECUTE FUNCTION {name}({given})"
+
+
+def triggerdef(snapshot: Snapshot, oid: int, pretty: bool, path: Sequence[str]) -> str | None:
+    """pg_get_triggerdef."""
+    trigger = next((trigger for trigger in snapshot.triggers if trigger.oid == oid), None)
+    if trigger is None:
+        return None
+    events = []
+    for event in _ORDER:
+        if event in trigger.events:
+            named = event == "UPDATE" and trigger.columns
+            events.append(f"UPDATE OF {', '.join(map(quote_ident, trigger.columns))}" if named else event)
+    relation = relation_name(snapshot, trigger.relation, path if pretty else None)
+    word = "CONSTRAINT TRIGGER" if trigger.is_constraint else "TRIGGER"
+    text = f"CREATE {word} {quote_ident(trigger.name)} {_TIMINGS[trigger.timing]} {' OR '.join(events)} ON {relation}"
+    if trigger.is_constraint:
+        text += " NOT DEFERRABLE INITIALLY IMMEDIATE"
+    text += f" FOR EACH {'ROW' if trigger.row else 'STATEMENT'}"
+    if trigger.when:
+        condition = trigger.when
+        if pretty and condition.startswith("(") and _encloses(condition):
+            condition = condition[1:-1]
+        text += f" WHEN ({condition})"
+    return f"{text} {action_statement(snapshot, trigger, path)}"
+
+
+def _encloses(text: str) -> bool:
+    """Whether the first parenthesis is closed by the last character."""
+    depth = 0
+    for position, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if depth == 0:
+            return position == len(text) - 1
+    return False

@@ -1,0 +1,159 @@
+"""The rows of pg_proc, pg_trigger and their views for what users define."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from helios_cli.engine.datatypes import registry
+from helios_cli.engine.sql.coercion import element_of
+from helios_cli.engine.sql.oids import VOID
+from helios_cli.engine.sql.routines import Argument, Routine, Trigger
+from helios_cli.engine.storage.routine_definitions import action_statement
+from helios_cli.engine.storage.system_snapshot import Snapshot
+
+Row = dict[str, Any]
+DATABASE: Final = "heliosdb"
+LANGUAGES: Final = {"internal": 12, "c": 13, "sql": 14, "plpgsql": 13500}
+"""OIDs in pg_language; the last is not fixed in PostgreSQL."""
+_MODES: Final = {"i": "IN", "o": "OUT", "b": "INOUT", "v": "IN", "t": "OUT"}
+_TIMINGS: Final = {"b": "BEFORE", "a": "AFTER", "i": "INSTEAD OF"}
+
+
+def _array(values: list[Any]) -> str:
+    return "{" + ",".join(str(value) for value in values) + "}"
+
+
+def _texts(values: list[str]) -> str:
+    quoted = ['"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values]
+    return "{" + ",".join(quoted) + "}"
+
+
+def languages() -> list[Row]:
+    """Rows of pg_language."""
+    trusted = {"sql", "plpgsql"}
+    return [
+        {"oid": oid, "lanname": name, "lanowner": 10, "lanispl": int(name == "plpgsql"),
+         "lanpltrusted": int(name in trusted)}
+        for name, oid in LANGUAGES.items()
+    ]  # fmt: skip
+
+
+def proc_row(snapshot: Snapshot, routine: Routine) -> Row:
+    """A row of pg_proc."""
+    inputs, arguments = routine.inputs, routine.arguments
+    plain = all(argument.mode == "i" for argument in arguments)
+    defaults = [argument.default for argument in inputs if argument.default is not None]
+    last = inputs[-1] if inputs else None
+    return {
+        "oid": routine.oid, "proname": routine.name, "pronamespace": snapshot.schema_oid(routine.schema),
+        "proowner": routine.owner, "prolang": LANGUAGES[routine.language], "procost": routine.cost,
+        "prorows": routine.rows, "prokind": routine.kind, "prosecdef": int(routine.security_definer),
+        "proleakproof": int(routine.leakproof), "proisstrict": int(routine.strict),
+        "proretset": int(routine.returns_set), "provolatile": routine.volatility, "proparallel": routine.parallel,
+        "pronargs": len(inputs), "pronargdefaults": len(defaults), "prorettype": routine.result,
+        "proargtypes": " ".join(str(argument.type_oid) for argument in inputs), "prosrc": routine.body,
+        "provariadic": element_of(last.type_oid) if last is not None and last.mode == "v" else 0,
+        "proallargtypes": None if plain else _array([argument.type_oid for argument in arguments]),
+        "proargmodes": None if plain else _array([argument.mode for argument in arguments]),
+        "proargnames": _texts([a.name for a in arguments]) if any(a.name for a in arguments) else None,
+        "proacl": snapshot.acl_text(1255, routine.oid), "proargdefaults": ", ".join(defaults) or None, "prosqlbody": routine.sql_body or None,
+        "proconfig": _texts([f"{name}={value}" for name, value in routine.settings.items()])
+        if routine.settings else None,
+    }  # fmt: skip
+
+
+def trigger_row(snapshot: Snapshot, trigger: Trigger) -> Row:
+    """A row of pg_trigger."""
+    numbers = [snapshot.attnum(trigger.relation, name) for name in trigger.columns]
+    return {
+        "oid": trigger.oid, "tgrelid": trigger.relation, "tgname": trigger.name, "tgfoid": trigger.function,
+        "tgtype": trigger.type_bits, "tgenabled": trigger.enabled, "tgnargs": len(trigger.arguments),
+        "tgattr": " ".join(map(str, numbers)), "tgargs": b"".join(a.encode() + b"\0" for a in trigger.arguments),
+        "tgqual": trigger.when or None,
+    }  # fmt: skip
+
+
+def routines(snapshot: Snapshot) -> list[Row]:
+    """Rows of information_schema.routines."""
+    return [_routine(routine) for routine in snapshot.routines]
+
+
+def _routine(routine: Routine) -> Row:
+    function = routine.kind == "f"
+    return {
+        "specific_catalog": DATABASE, "specific_schema": routine.schema, "specific_name": _specific(routine),
+        "routine_catalog": DATABASE, "routine_schema": routine.schema, "routine_name": routine.name,
+        "routine_type": "FUNCTION" if function else "PROCEDURE", "routine_body": "SQL" if routine.language == "sql"
+        else "EXTERNAL", "routine_definition": routine.body or routine.sql_body, "external_language":
+        routine.language.upper(), "parameter_style": "GENERAL", "is_deterministic":
+        "YES" if routine.volatility == "i" else "NO", "sql_data_access": "MODIFIES",
+        "is_null_call": ("YES" if routine.strict else "NO") if function else None, "schema_level_routine": "YES",
+        "max_dynamic_result_sets": 0, "security_type": "DEFINER" if routine.security_definer else "INVOKER",
+        "as_locator": "NO", "is_udt_dependent": "NO",
+        **(_type(routine.result) if function else {}),
+    }  # fmt: skip
+
+
+def _specific(routine: Routine) -> str:
+    return f"{routine.name}_{routine.oid}"
+
+
+def _type(type_oid: int) -> Row:
+    found = registry.find_oid(type_oid)
+    is_array = bool(found and found.elem_oid)
+    shown = "ARRAY" if is_array else registry.sql_type_name(type_oid) if found else "USER-DEFINED"
+    return {
+        "data_type": "void" if type_oid == VOID else shown, "udt_catalog": DATABASE, "udt_schema": "pg_catalog",
+        "udt_name": found.name if found else str(type_oid), "dtd_identifier": "0",
+    }  # fmt: skip
+
+
+def parameters(snapshot: Snapshot) -> list[Row]:
+    """Rows of information_schema.parameters."""
+    return [
+        _parameter(routine, number, argument)
+        for routine in snapshot.routines
+        for number, argument in enumerate(routine.arguments, 1)
+    ]
+
+
+def _parameter(routine: Routine, number: int, argument: Argument) -> Row:
+    return {
+        **_type(argument.type_oid), "specific_catalog": DATABASE, "specific_schema": routine.schema,
+        "specific_name": _specific(routine), "ordinal_position": number, "parameter_mode": _MODES[argument.mode],
+        "is_result": "NO", "as_locator": "NO", "parameter_name": argument.name or None,
+        "dtd_identifier": str(number), "parameter_default": argument.default,
+    }  # fmt: skip
+
+
+def triggers(snapshot: Snapshot) -> list[Row]:
+    """Rows of information_schema.triggers: one for each event of each trigger."""
+    rows = []
+    orders: dict[tuple[Any, ...], int] = {}
+    for trigger in snapshot.triggers:
+        relation = snapshot.relations.get(trigger.relation)
+        if relation is None:
+            continue
+        for event in trigger.events:
+            if event == "TRUNCATE":
+                continue
+            key = (trigger.relation, event, trigger.row, trigger.timing)
+            orders[key] = orders.get(key, 0) + 1
+            rows.append(
+                {
+                    "trigger_catalog": DATABASE, "trigger_schema": relation.schema, "trigger_name": trigger.name,
+                    "event_manipulation": event, "event_object_catalog": DATABASE,
+                    "event_object_schema": relation.schema, "event_object_table": relation.name,
+                    "action_order": orders[key], "action_condition": trigger.when or None,
+                    "action_statement": action_statement(snapshot, trigger), "action_orientation":
+                    "ROW" if trigger.row else "STATEMENT", "action_timing": _TIMINGS[trigger.timing],
+                }
+            )  # fmt: skip
+    return rows
+
+
+def path_of(text: str | None) -> list[str]:
+    """A session's search path from its JSON."""
+    found: list[str] = json.loads(text) if text else ["public"]
+    return found
