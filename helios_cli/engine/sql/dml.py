@@ -398,7 +398,7 @@ def translate_truncate(fields: dict[str, Any], scope: Scope) -> list[str]:
 
 
 # What MERGE does alike.
-target_item, named_column, given_columns = _target, _named_column, _given_columns
-check_identity, assigned, check_twice = _check_identity, _assigned, _check_twice
+target_item, given_columns = _target, _given_columns
+check_identity, check_twice = _check_identity, _check_twice
 
 __all__ = ["Write", "translate_delete", "translate_insert", "translate_truncate", "translate_update"]

@@ -57,7 +57,8 @@ def proc_row(snapshot: Snapshot, routine: Routine) -> Row:
         "proallargtypes": None if plain else _array([argument.type_oid for argument in arguments]),
         "proargmodes": None if plain else _array([argument.mode for argument in arguments]),
         "proargnames": _texts([a.name for a in arguments]) if any(a.name for a in arguments) else None,
-        "proacl": snapshot.acl_text(1255, routine.oid), "proargdefaults": ", ".join(defaults) or None, "prosqlbody": routine.sql_body or None,
+        "proacl": snapshot.acl_text(1255, routine.oid),
+        "proargdefaults": ", ".join(defaults) or None, "prosqlbody": routine.sql_body or None,
         "proconfig": _texts([f"{name}={value}" for name, value in routine.settings.items()])
         if routine.settings else None,
     }  # fmt: skip
