@@ -64,6 +64,7 @@ def install(lib: Library) -> None:
     """Declare the system functions."""
     _install_session(lib)
     _install_catalog(lib)
+    _install_routines(lib)
     _install_node(lib)
     _install_sequences(lib)
     d = lib.define
@@ -180,6 +181,23 @@ def _schemas(implicit: int, path: str) -> str:
     return schemas_array(path, implicit)
 
 
+def _install_routines(lib: Library) -> None:
+    path: dict[str, Any] = {"session_values": ("search_path",)}
+    for name, signature, sql in (
+        ("pg_get_functiondef", "oid -> text", "cat_functiondef({0})"),
+        ("pg_get_function_result", "oid -> text", "cat_function_result({0})"),
+        ("pg_get_function_arguments", "oid -> text", "cat_function_arguments({0}, 0)"),
+        ("pg_get_function_identity_arguments", "oid -> text", "cat_function_arguments({0}, 1)"),
+    ):
+        lib.define(name, signature, sql=sql, stable=True)
+    for name, signature, sql in (
+        ("pg_get_triggerdef", "oid -> text", "cat_triggerdef({0}, 0, {session})"),
+        ("pg_get_triggerdef", "oid bool -> text", "cat_triggerdef({0}, {1}, {session})"),
+        ("pg_function_is_visible", "oid -> bool", "cat_function_visible({0}, {session})"),
+    ):
+        lib.define(name, signature, sql=sql, stable=True, **path)
+
+
 def _install_catalog(lib: Library) -> None:
     d = lib.define
     stable: dict[str, Any] = {"stable": True}
@@ -194,20 +212,13 @@ def _install_catalog(lib: Library) -> None:
         ("pg_get_viewdef", "text -> text", "cat_viewdef(pg_regclass_in({0}))"),
         ("pg_get_userbyid", "oid -> name", "cat_userbyid({0})"),
         ("pg_get_serial_sequence", "text text -> text", "cat_serial_sequence({0}, {1})"),
-        ("pg_get_functiondef", "oid -> text", "cat_functiondef({0})"),
-        ("pg_get_triggerdef", "oid -> text", "cat_triggerdef({0}, 0, {session})"), ("pg_get_triggerdef",
-        "oid bool -> text", "cat_triggerdef({0}, {1}, {session})"),
         ("pg_get_ruledef", "oid -> text", "NULL"), ("pg_get_ruledef", "oid bool -> text", "NULL"),
         ("pg_get_partkeydef", "oid -> text", "NULL"),
         ("pg_get_statisticsobjdef_columns", "oid -> text", "NULL"),
-        ("pg_get_function_result", "oid -> text", "cat_function_result({0})"),
-        ("pg_get_function_arguments", "oid -> text", "cat_function_arguments({0}, 0)"),
-        ("pg_get_function_identity_arguments", "oid -> text", "cat_function_arguments({0}, 1)"),
         ("obj_description", "oid name -> text", "cat_description({0}, {1}, 0)"),
         ("obj_description", "oid -> text", "cat_description({0}, NULL, 0)"),
         ("col_description", "oid int4 -> text", "cat_description({0}, 'pg_class', {1})"),
         ("shobj_description", "oid name -> text", "cat_description({0}, {1}, 0)"),
-        ("pg_function_is_visible", "oid -> bool", "cat_function_visible({0}, {session})"),
         ("pg_table_is_visible", "oid -> bool", "cat_visible({0}, {session})"),
         ("pg_type_is_visible", "oid -> bool", "cat_type_visible({0}, {session})"),
         ("to_regclass", "text -> regclass", "cat_to_regclass({0})"),
