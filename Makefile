@@ -9,7 +9,7 @@ WORKERS ?= 2
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install deps check test mutants demo bench bench-replicas soak docs lock clean
+.PHONY: help install deps check test mutants demo bench bench-replicas compare-sql soak docs lock clean
 
 help:
 	@echo 'make install   the product in $(VENV) (commands heliosdb-nano, heliosdb-cli, heliosdb-proxy)'
@@ -20,6 +20,7 @@ help:
 	@echo 'make deps      the Debian packages some tests use (PostgreSQL 15, tmux, iproute2, nftables); needs root'
 	@echo 'make bench     the benchmarks; ARGS=... is handed on'
 	@echo 'make bench-replicas  the figures of replication beside what is promised'
+	@echo 'make compare-sql  random SQL on a PostgreSQL and on a node; ARGS=... is handed on (--seed, --count, --json)'
 	@echo 'make soak      hours of load, kills and verification; ARGS=... is handed on'
 	@echo 'make docs      docs/CLI.md and completions/, generated from the commands'
 	@echo 'make lock      the lock files again, after a change of dependencies in pyproject.toml'
@@ -67,6 +68,9 @@ bench: $(VENV)/.dev
 
 bench-replicas: $(VENV)/.dev
 	$(BIN)/python -m bench.replicas $(ARGS)
+
+compare-sql: $(VENV)/.dev
+	$(BIN)/python -m bench.comparesql $(ARGS)
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m bench.soak $(ARGS)

@@ -180,6 +180,8 @@ class PostgresServer(Server):
     name = "postgresql"
     database = "postgres"
     stop_signal = signal.SIGINT
+    locale = "--no-locale"
+    """initdb's option for the locale of the cluster."""
 
     def __init__(self, binaries: Path, base: Path | None = None) -> None:
         super().__init__(base)
@@ -190,7 +192,7 @@ class PostgresServer(Server):
 
     def prepare(self) -> None:
         """initdb with data synced to disk."""
-        arguments = ["-D", str(self.directory / "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale"]
+        arguments = ["-D", str(self.directory / "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8", self.locale]
         done = subprocess.run(
             [str(self._binaries / "initdb"), *arguments],
             capture_output=True, text=True, timeout=120, cwd=self.directory, **self.account(),

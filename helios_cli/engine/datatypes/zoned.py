@@ -75,6 +75,29 @@ def zone_named(name: str) -> tzinfo:
     return zone
 
 
+def zone_of(name: str) -> tzinfo:
+    """A zone as AT TIME ZONE takes it: an abbreviation, else as :func:`zone_named`. Raises SqlError 22023."""
+    return _abbreviated(name.strip().upper()) or zone_named(name)
+
+
+@lru_cache(maxsize=64)
+def _abbreviated(name: str) -> tzinfo | None:
+    hours = ABBREVIATIONS.get(name)
+    return None if hours is None else timezone(timedelta(hours=hours))
+
+
+ABBREVIATIONS: Final = {
+    "ACDT": 10.5, "ACST": 9.5, "ADT": -3, "AEDT": 11, "AEST": 10, "AKDT": -8, "AKST": -9, "AST": -4, "AWST": 8,
+    "BST": 1, "CADT": 10.5, "CAST": 9.5, "CDT": -5, "CEST": 2, "CET": 1, "CETDST": 2, "CST": -6, "EADT": 11,
+    "EAT": 3, "EDT": -4, "EEST": 3, "EET": 2, "EST": -5, "FNST": -1, "FNT": -2, "GFT": -3, "HKT": 8, "HST": -10,
+    "ICT": 7, "IDT": 3, "IST": 2, "JST": 9, "KDT": 10, "KST": 9, "MDT": -6, "MEST": 2, "MESZ": 2, "MET": 1,
+    "METDST": 2, "MEZ": 1, "MST": -7, "MUT": 4, "NDT": -2.5, "NFT": -3.5, "NPT": 5.75, "NST": -3.5, "NZDT": 13,
+    "NZST": 12, "NZT": 12, "PDT": -7, "PHT": 8, "PKT": 5, "PST": -8, "SAST": 2, "SCT": 4, "UYST": -2, "WADT": 8,
+    "WAST": 7, "WAT": 1, "WDT": 9, "WETDST": 1, "WEST": 1, "WET": 0, "YEKST": 6,
+}  # fmt: skip
+"""Hours east of UTC that an abbreviation stands for the whole year round (PostgreSQL's "Default" set)."""
+
+
 def spelling_of(name: str) -> str | None:
     """A name as the time zone database spells it; None when it has no such name."""
     folded = name.lower()

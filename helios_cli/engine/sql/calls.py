@@ -12,7 +12,20 @@ from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import can_coerce, element_of, type_name
 from helios_cli.engine.sql.expressions import TRANSLATORS, expect_boolean, translate
 from helios_cli.engine.sql.function_spec import Function
-from helios_cli.engine.sql.oids import DATE, INT8, NAME, POLYMORPHIC, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ, UNKNOWN
+from helios_cli.engine.sql.oids import (
+    ANYARRAY,
+    ANYELEMENT,
+    ANYNONARRAY,
+    DATE,
+    INT8,
+    NAME,
+    POLYMORPHIC,
+    TIME,
+    TIMESTAMP,
+    TIMESTAMPTZ,
+    TIMETZ,
+    UNKNOWN,
+)
 from helios_cli.engine.sql.ordering import sort_terms
 from helios_cli.engine.sql.resolution import Ambiguous, bind_polymorphic, choose_function, expand
 from helios_cli.engine.sql.routines import UserFunction
@@ -80,7 +93,7 @@ def call_function(
 def _set_returning(function: Function, arguments: list[TypedSql], scope: Scope, at: int) -> TypedSql:
     """A set-returning function in the select list becomes one more FROM item."""
     ctx = scope.ctx
-    if scope.pending_srf is None or function.columns:
+    if scope.pending_srf is None or len(function.columns) > 1:
         where = f" in {scope.clause}" if scope.clause else " here"
         raise ctx.error("0A000", f"set-returning functions are not allowed{where}", at)
     values, result = coerce_arguments(function, arguments, scope, at)
@@ -139,6 +152,9 @@ def coerce_arguments(
     assert declared is not None
     given = argument_types(arguments, scope)
     bindings = bind_polymorphic(declared, given) or {}
+    if _open_type(declared, given):
+        message = "could not determine polymorphic type because input has type unknown"
+        raise scope.ctx.error("42804", message, at)
     values = []
     for value, target in zip(arguments, declared, strict=True):
         actual = bindings.get(target, target)
@@ -153,6 +169,15 @@ def coerce_arguments(
     if function.result in POLYMORPHIC and not result:
         raise scope.ctx.error("42804", "could not determine polymorphic type", at)
     return values, result
+
+
+_ONE_FAMILY: Final = (ANYELEMENT, ANYARRAY, ANYNONARRAY)
+
+
+def _open_type(declared: tuple[int, ...], given: tuple[int, ...]) -> bool:
+    """Whether the arguments that say what anyelement stands for are all untyped literals."""
+    sources = [source for target, source in zip(declared, given, strict=True) if target in _ONE_FAMILY]
+    return bool(sources) and all(source == UNKNOWN for source in sources)
 
 
 def render_call(function: Function, values: list[TypedSql], scope: Scope) -> str:
@@ -228,10 +253,10 @@ def _aggregate_sql(
 ) -> str:
     texts = [casts.collated(value) if function.aggregate else value.sql for value in values]
     if distinct:
+        if not order and function.name in _IN_ORDER:
+            order = f"{texts[0]} NULLS LAST"
         if len(texts) > 1 and function.name == "string_agg":
-            if order:
-                raise scope.ctx.unsupported("string_agg with DISTINCT and ORDER BY", at)
-            return f"pg_json_join(json_group_array(DISTINCT {texts[0]}){tail}, {values[1].sql})"
+            return f"pg_json_join(json_group_array(DISTINCT {texts[0]} ORDER BY {order}){tail}, {values[1].sql})"
         if len(texts) > 1:
             raise scope.ctx.unsupported(f"DISTINCT in {function.name} with several arguments", at)
         texts[0] = f"DISTINCT {texts[0]}"
@@ -250,6 +275,8 @@ def _aggregate_sql(
     return casts.neutral(text, *(value.type_oid for value in values)) if function.aggregate else text
 
 
+_IN_ORDER: Final = ("array_agg", "json_agg", "jsonb_agg", "string_agg")
+"""Aggregates that show the order of their input, which DISTINCT sorts."""
 _AGGREGATE_CLAUSES: Final = {"WHERE": "WHERE", "JOIN/ON": "JOIN conditions", "GROUP BY": "GROUP BY"}
 
 

@@ -14,6 +14,7 @@ from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import can_coerce, category, element_of, type_name, type_of
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.oids import (
+    BIT,
     BOOL,
     BPCHAR,
     BYTEA,
@@ -48,6 +49,7 @@ from helios_cli.engine.sql.oids import (
     TIMESTAMPTZ,
     TIMETZ,
     UNKNOWN,
+    VARBIT,
     VARCHAR,
 )
 from helios_cli.engine.sql.typed import TypedSql
@@ -69,6 +71,10 @@ _TEMPLATES: Final[dict[tuple[int, int], str]] = {
     (TIMESTAMP, TIMESTAMPTZ): "pg_local_timestamptz({0}, {zone})",
     (TIMESTAMPTZ, TIMESTAMP): "pg_timestamptz_local({0}, {zone})",
     (TIMESTAMPTZ, DATE): "pg_timestamp_date(pg_timestamptz_local({0}, {zone}))",
+    (TIME, TIMETZ): "pg_time_zoned({0}, {zone}, {now})",
+    (TIMETZ, TIME): "pg_timetz_time({0})",
+    (TIMESTAMPTZ, TIMETZ): "pg_zoned_time({0}, {zone})",
+    (OID, INT4): "pg_oid_int({0})",
     (TIMESTAMPTZ, TIME): "pg_timestamp_time(pg_timestamptz_local({0}, {zone}))",
     (TIME, INTERVAL): "pg_time_interval({0})",
     (INTERVAL, TIME): "pg_interval_time({0})",
@@ -92,6 +98,8 @@ _TEMPLATES: Final[dict[tuple[int, int], str]] = {
     (INET, CIDR): "pg_inet_cidr({0})",
     **{(INET, target): "pg_inet_text({0})" for target in (TEXT, VARCHAR, BPCHAR)},
     (MACADDR, MACADDR8): "pg_in(774, {0})",
+    **{(BIT, target): f"pg_integer_of_bits({{0}}, {size})" for target, size in ((INT4, 32), (INT8, 64))},
+    **dict.fromkeys(((BIT, VARBIT), (VARBIT, BIT)), "{0}"),
 }
 
 
@@ -270,7 +278,8 @@ def _cast_text(value: TypedSql, target: int, ctx: Context) -> str:
     template = _TEMPLATES.get((source, target))
     if template is not None:
         zone = ctx.session_value("timezone") if "{zone}" in template else ""
-        return template.format(sql, zone=zone)
+        now = ctx.session_value("now") if "{now}" in template else ""
+        return template.format(sql, zone=zone, now=now)
     if source in REG_TYPES or target in REG_TYPES:
         return _reg_cast(source, target, sql, ctx)
     if target in INTEGERS or target == OID:
@@ -308,7 +317,9 @@ def _array_cast(source: int, target: int, sql: str, ctx: Context) -> str:
 
 def _to_integer(source: int, target: int, sql: str) -> str:
     if source in INTEGERS or source == OID:
-        if target == OID or (source in INTEGERS and _INT_RANGE[target] >= _INT_RANGE[source]):
+        if target == OID:
+            return f"pg_oid({sql})" if source == INT8 else f"({sql} & 4294967295)"
+        if source in INTEGERS and _INT_RANGE[target] >= _INT_RANGE[source]:
             return sql
         return f"pg_int{_INT_RANGE[target]}({sql})"
     if source in (FLOAT4, FLOAT8):
@@ -373,6 +384,9 @@ def explicit_cast(value: TypedSql, target: int, typmod: int, ctx: Context, at: i
         return to_domain(value, target, How.EXPLICIT, ctx, at)
     if not can_coerce(value.type_oid, target, How.EXPLICIT):
         raise ctx.error("42846", f"cannot cast type {type_name(value.type_oid)} to {type_name(target)}", at)
+    if target == BIT and value.type_oid in (INT4, INT8):
+        sql = f"pg_bits_of_integer({value.sql}, {max(typmod, 1)}, {_INT_RANGE[value.type_oid]})"
+        return TypedSql(sql, BIT, typmod, not_null=value.not_null, location=value.location)
     return replace(coerce(value, target, typmod, How.EXPLICIT, ctx), typmod=typmod, table_oid=0, attnum=0)
 
 

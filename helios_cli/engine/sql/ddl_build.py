@@ -36,6 +36,9 @@ _WRONG_KIND_HINTS: Final = {
     "i": "Use DROP INDEX to remove an index.",
     "S": "Use DROP SEQUENCE to remove a sequence.",
 }
+_STEP: Final = "1 + (random() & 16777215)"
+"""What a definition adds to the catalog's version. Were it always 1, a definition after a rollback would give the
+version that was rolled back, under which plans and rows of the catalogs are still kept."""
 
 
 @dataclass(slots=True)
@@ -91,7 +94,7 @@ class Builder:
                 steps.append(f"UPDATE {database_of(temp)}.helios_meta SET value = {number} WHERE key = 'next_oid'")
             for temp in sorted(self._touched or {self.temp}):
                 steps.append(
-                    f"UPDATE {database_of(temp)}.helios_meta SET value = value + 1 WHERE key = 'catalog_version'"
+                    f"UPDATE {database_of(temp)}.helios_meta SET value = value + {_STEP} WHERE key = 'catalog_version'"
                 )
         return Plan(
             kind=Kind.DDL,

@@ -18,7 +18,7 @@ from helios_cli.engine.sql.function_spec import FunctionRegistry
 from helios_cli.engine.sql.oids import BIT, BOOL, INT4, INT8, INTERVAL, NUMERIC, TEXT, UNKNOWN
 from helios_cli.engine.sql.relation import CatalogReader, Relation
 from helios_cli.engine.sql.scope import Scope
-from helios_cli.engine.sql.typed import Node, TypedSql
+from helios_cli.engine.sql.typed import Node, TypedSql, common_typmod
 from helios_cli.engine.sql.typenames import resolve_type
 
 Translator = Callable[[dict[str, Any], Scope], TypedSql]
@@ -320,7 +320,8 @@ def _case(fields: dict[str, Any], scope: Scope) -> TypedSql:
     branches = [f"WHEN {test} THEN {value.sql}" for test, value in zip(conditions, unified[1:], strict=True)]
     sql = f"CASE {' '.join(branches)} ELSE {unified[0].sql} END"
     not_null = all(value.not_null for value in unified)
-    return TypedSql(sql, target, not_null=not_null, location=fields.get("location", 0))
+    typmod = common_typmod(unified)
+    return TypedSql(sql, target, typmod, not_null=not_null, location=fields.get("location", 0))
 
 
 def _coalesce(fields: dict[str, Any], scope: Scope) -> TypedSql:
@@ -328,7 +329,7 @@ def _coalesce(fields: dict[str, Any], scope: Scope) -> TypedSql:
     texts = [value.sql for value in values]
     sql = f"coalesce({', '.join(texts)})" if len(texts) > 1 else texts[0]
     not_null = any(value.not_null for value in values)
-    return TypedSql(sql, target, not_null=not_null, location=fields.get("location", 0))
+    return TypedSql(sql, target, common_typmod(values), not_null=not_null, location=fields.get("location", 0))
 
 
 def _min_max(fields: dict[str, Any], scope: Scope) -> TypedSql:
@@ -343,7 +344,7 @@ def _min_max(fields: dict[str, Any], scope: Scope) -> TypedSql:
     else:
         direction = "ASC" if least else "DESC"
         sql = f"(SELECT v FROM ({rows}) WHERE v IS NOT NULL ORDER BY {order} {direction} LIMIT 1)"
-    return TypedSql(sql, target, location=fields.get("location", 0))
+    return TypedSql(sql, target, common_typmod(values), location=fields.get("location", 0))
 
 
 def array_constructor(fields: dict[str, Any], scope: Scope, element: int = UNKNOWN) -> TypedSql:
@@ -385,6 +386,9 @@ def _collate(fields: dict[str, Any], scope: Scope) -> TypedSql:
     if category(value.type_oid) != "S":
         raise scope.ctx.error("42804", f"collations are not supported by type {type_name(value.type_oid)}", at)
     if name not in ("C", "POSIX", "default", "C.UTF-8", "ucs_basic", "C.utf8"):
+        if not sqltext.known_collation(name):
+            message = f'collation "{name}" for encoding "UTF8" does not exist'
+            raise scope.ctx.error("42704", message, at)
         raise scope.ctx.unsupported(f'collation "{name}"', at, hint='Text is ordered by code point: use "C".')
     return replace(value, table_oid=0, attnum=0)
 

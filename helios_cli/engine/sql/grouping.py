@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.typed import Node, TypedSql
 
@@ -77,9 +78,11 @@ def canonical(node: Any, scope: Scope) -> Any:
     reference = node.get("ColumnRef")
     if reference is not None and "A_Star" not in reference["fields"][-1]:
         grouping, scope.grouping = scope.grouping, None
+        names = tree.strings(reference["fields"])
         try:
-            names = tree.strings(reference["fields"])
             found = scope.find_column(names[0], -1) if len(names) == 1 else scope.qualified(names[:-1], names[-1], -1)
+        except SqlError:
+            return names  # A subquery's own column.
         finally:
             scope.grouping = grouping
         return found.sql if found is not None else names

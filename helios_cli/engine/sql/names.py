@@ -93,7 +93,8 @@ def _sublink(fields: dict[str, Any]) -> tuple[str, int]:
             select = select["larg"]
         if "targetList" in select:
             target = select["targetList"][0]["ResTarget"]
-            return (target["name"], 2) if "name" in target else _figure(target["val"])
+            # By now PostgreSQL has given the column a name, whatever it comes from.
+            return target.get("name") or _figure(target["val"])[0] or "?column?", 2
         return "column1", 2
     return "", 0
 

@@ -18,6 +18,7 @@ from helios_cli.engine.sql.oids import (
     ANYCOMPATIBLEARRAY,
     ANYENUM,
     ANYNONARRAY,
+    BIT,
     BOOL,
     BPCHAR,
     BYTEA,
@@ -45,6 +46,7 @@ from helios_cli.engine.sql.oids import (
     TIMETZ,
     UNKNOWN,
     UUID,
+    VARBIT,
     XID,
 )
 from helios_cli.engine.sql.operator_spec import Operator
@@ -56,7 +58,7 @@ TEXT_ARRAY: Final = 1009
 
 _COMPARED: Final = (
     BOOL, BYTEA, CHAR, NAME, TEXT, OID, BPCHAR, DATE, TIME, TIMETZ, TIMESTAMP, TIMESTAMPTZ,
-    INTERVAL, NUMERIC, UUID, JSONB, ANYARRAY, ANYENUM, XID, PG_LSN, INET, MACADDR, MACADDR8,
+    INTERVAL, NUMERIC, UUID, JSONB, ANYARRAY, ANYENUM, XID, PG_LSN, INET, MACADDR, MACADDR8, BIT, VARBIT,
 )  # fmt: skip
 _ORDER: Final = {"=": "=", "<>": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _BITS: Final = {INT2: 16, INT4: 32, INT8: 64}
@@ -110,7 +112,7 @@ def _arithmetic() -> Iterator[Operator]:
         yield Operator("|", (oid, oid), oid, "({0} | {1})")
         yield Operator("#", (oid, oid), oid, "pg_int_xor({0}, {1})")
         yield Operator("<<", (oid, INT4), oid, f"pg_int_shift({{0}}, {{1}}, {_BITS[oid]})")
-        yield Operator(">>", (oid, INT4), oid, f"pg_int_shift({{0}}, -{{1}}, {_BITS[oid]})")
+        yield Operator(">>", (oid, INT4), oid, f"pg_int_shift_right({{0}}, {{1}}, {_BITS[oid]})")
         yield Operator("-", (oid,), oid, "(-{0})", "int")
         yield Operator("+", (oid,), oid, "{0}")
         yield Operator("~", (oid,), oid, "(~{0})")
@@ -162,11 +164,15 @@ def _times() -> Iterator[Operator]:
             sign, (DATE, INTERVAL), TIMESTAMP, f"pg_timestamp_add(pg_date_timestamp({{0}}), {{1}}, {factor})"
         )
         yield Operator(sign, (TIME, INTERVAL), TIME, f"pg_time_add({{0}}, {{1}}, {factor})")
+        yield Operator(sign, (TIMETZ, INTERVAL), TIMETZ, f"pg_timetz_add({{0}}, {{1}}, {factor})")
         yield Operator(sign, (INTERVAL, INTERVAL), INTERVAL, f"pg_interval_add({{0}}, {{1}}, {factor})")
     yield Operator("+", (INTERVAL, TIMESTAMP), TIMESTAMP, "pg_timestamp_add({1}, {0}, 1)")
     yield Operator("+", (INTERVAL, TIMESTAMPTZ), TIMESTAMPTZ, "pg_timestamptz_add({1}, {0}, 1, {zone})")
     yield Operator("+", (INTERVAL, DATE), TIMESTAMP, "pg_timestamp_add(pg_date_timestamp({1}), {0}, 1)")
     yield Operator("+", (INTERVAL, TIME), TIME, "pg_time_add({1}, {0}, 1)")
+    yield Operator("+", (INTERVAL, TIMETZ), TIMETZ, "pg_timetz_add({1}, {0}, 1)")
+    yield Operator("+", (DATE, TIMETZ), TIMESTAMPTZ, "pg_date_timetz({0}, {1})")
+    yield Operator("+", (TIMETZ, DATE), TIMESTAMPTZ, "pg_date_timetz({1}, {0})")
     yield Operator("+", (DATE, TIME), TIMESTAMP, "(pg_date_timestamp({0}) + {1})")
     yield Operator("+", (TIME, DATE), TIMESTAMP, "(pg_date_timestamp({1}) + {0})")
     yield Operator("*", (INTERVAL, FLOAT8), INTERVAL, "pg_interval_multiply({0}, {1})")
@@ -193,7 +199,25 @@ def _strings() -> Iterator[Operator]:
         yield Operator("!~", (left, TEXT), BOOL, "(NOT pg_regex({0}, {1}, ''))")
         yield Operator("~*", (left, TEXT), BOOL, "pg_regex({0}, {1}, 'i')")
         yield Operator("!~*", (left, TEXT), BOOL, "(NOT pg_regex({0}, {1}, 'i'))")
+    yield Operator("~~", (BYTEA, BYTEA), BOOL, "pg_bytes_like({0}, {1})")
+    yield Operator("!~~", (BYTEA, BYTEA), BOOL, "(NOT pg_bytes_like({0}, {1}))")
     yield Operator("^@", (TEXT, TEXT), BOOL, "(substr({0}, 1, length({1})) = {1})")
+
+
+def _bit_strings() -> Iterator[Operator]:
+    for name, word in {"&": "and", "|": "or", "#": "xor"}.items():
+        yield Operator(name, (BIT, BIT), BIT, f"pg_bits_{word}({{0}}, {{1}})")
+    yield Operator("~", (BIT,), BIT, "pg_bits_not({0})")
+    yield Operator("<<", (BIT, INT4), BIT, "pg_bits_shift({0}, {1})")
+    yield Operator(">>", (BIT, INT4), BIT, "pg_bits_shift({0}, -{1})")
+    yield Operator("||", (VARBIT, VARBIT), VARBIT, "({0} || {1})")
+
+
+def _pattern_order() -> Iterator[Operator]:
+    """Comparisons by code points whatever the collation, which is how all text compares here."""
+    for oid in (TEXT, BPCHAR):
+        for sign in ("<", "<=", ">=", ">"):
+            yield Operator(f"~{sign}~", (oid, oid), BOOL, "({0} " + sign + " {1})", "compare")
 
 
 def _documents() -> Iterator[Operator]:
@@ -218,7 +242,8 @@ def _documents() -> Iterator[Operator]:
 
 def _table() -> dict[tuple[str, int], list[tuple[Operator, tuple[int, ...]]]]:
     table: dict[tuple[str, int], list[tuple[Operator, tuple[int, ...]]]] = {}
-    for source in (network_operators, _comparisons, _arithmetic, _times, _strings, _documents):
+    others = (_bit_strings, _pattern_order, network_operators)
+    for source in (_comparisons, _arithmetic, _times, _strings, _documents, *others):
         for operator in source():
             table.setdefault((operator.name, len(operator.args)), []).append((operator, operator.args))
     for name, args, result, template, style in extension_operators():

@@ -13,7 +13,7 @@ from helios_cli.engine.sql.coercion import array_of, can_coerce, element_of, typ
 from helios_cli.engine.sql.context import Unfoldable
 from helios_cli.engine.sql.expressions import TRANSLATORS, translate, unify
 from helios_cli.engine.sql.folded import KEY, FoldedRows
-from helios_cli.engine.sql.oids import BOOL, RECORD, TEXT, UNKNOWN
+from helios_cli.engine.sql.oids import BOOL, RECORD, TEXT, UNKNOWN, VARCHAR
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.stars import starred
 from helios_cli.engine.sql.typed import Node, TypedSql
@@ -258,7 +258,9 @@ def _nullif(fields: dict[str, Any], scope: Scope) -> TypedSql:
     if left.type_oid == UNKNOWN:
         target = right.type_oid if right.type_oid != UNKNOWN else TEXT
         left = casts.coerce(left, target, -1, How.IMPLICIT, scope.ctx)
-    return TypedSql(f"CASE WHEN {test.sql} THEN NULL ELSE {left.sql} END", left.type_oid, location=at)
+    elif left.type_oid == VARCHAR:
+        left = replace(left, type_oid=TEXT, typmod=-1)  # It is compared as text, and that is what is given back.
+    return TypedSql(f"CASE WHEN {test.sql} THEN NULL ELSE {left.sql} END", left.type_oid, left.typmod, location=at)
 
 
 # -- ANY and ALL over arrays ----------------------------------------------------------------------

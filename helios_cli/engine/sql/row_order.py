@@ -158,7 +158,7 @@ def distinct_on(query: Select, nodes: list[Node], select: dict[str, Any], scope:
         position = output_position(node, query.outputs, scope)
         value = query.outputs[position].value if position is not None else translate(node, scope)
         keys.append(casts.to_text_if_unknown(value, ctx))
-    orders, order_values = [], []
+    orders, order_values, order_forms = [], [], []
     for node in select.get("sortClause", []):
         sort = node["SortBy"]
         position = output_position(sort["node"], query.outputs, scope)
@@ -166,11 +166,16 @@ def distinct_on(query: Select, nodes: list[Node], select: dict[str, Any], scope:
         value = casts.to_text_if_unknown(value, ctx)
         check_sortable(value, scope)
         order_values.append(value)
+        order_forms.append(canonical(sort["node"], scope))
         orders.append((value, sort))
-    key_texts = {key.sql for key in keys}
-    if not {value.sql for value in order_values[: len(key_texts)]} <= key_texts:
-        message = "SELECT DISTINCT ON expressions must match initial ORDER BY expressions"
-        raise ctx.error("42P10", message, keys[0].location)
+    key_texts, forms = {key.sql for key in keys}, [canonical(node, scope) for node in nodes]
+    for value, form in list(zip(order_values, order_forms, strict=True))[: len(key_texts)]:
+        if value.sql in key_texts:
+            continue
+        if form not in forms:
+            message = "SELECT DISTINCT ON expressions must match initial ORDER BY expressions"
+            raise ctx.error("42P10", message, keys[0].location)
+        ctx.bind_all()
     query.resolve_unknowns(ctx)
     return _first_of_each(query, keys, orders, select, scope)
 

@@ -89,14 +89,16 @@ def pg_int_xor(left: int | None, right: int | None) -> int | None:
 
 
 def pg_int_shift(value: int | None, count: int | None, bits: int) -> int | None:
-    """Shift left (right for a negative count) by the count modulo the width, as the C operators do."""
+    """Shift left by the count modulo the width, as the C operator does."""
     if value is None or count is None:
         return None
-    width = max(bits, 32)
-    if count < 0:
-        return value >> (-count % width)
-    shifted = (value << count % width) & ((1 << bits) - 1)
+    shifted = (value << count % max(bits, 32)) & ((1 << bits) - 1)
     return shifted - (1 << bits) if shifted >> bits - 1 else shifted
+
+
+def pg_int_shift_right(value: int | None, count: int | None, bits: int) -> int | None:
+    """Shift right by the count modulo the width, as the C operator does."""
+    return None if value is None or count is None else value >> count % max(bits, 32)
 
 
 # -- floats ---------------------------------------------------------------------------------------
@@ -345,47 +347,66 @@ def pg_numeric_abs(value: Any) -> str | None:
 
 
 def pg_numeric_power(base: Any, exponent: Any) -> str | None:
-    """Power (numeric_power, numeric.c). Raises 2201F, 22003."""
+    """Power (numeric_power, numeric.c). Raises 2201F, 22003, 22012."""
     if base is None or exponent is None:
         return None
     a, b = Decimal(base), Decimal(exponent)
-    if a == 1 or not b:
-        return "1" if not (a.is_finite() and b.is_finite()) else _fixed(Decimal(1), _power_scale(a, b, 0.0))
     if a.is_nan() or b.is_nan():
-        return "NaN"
+        return "1" if b == 0 or a == 1 else "NaN"
     if not a and b < 0:
         raise _power_fault("zero raised to a negative power is undefined")
     whole = b.is_infinite() or b == b.to_integral_value()
     if a < 0 and not whole:
         raise _power_fault("a negative number raised to a non-integer power yields a complex result")
     if a.is_infinite() or b.is_infinite():
-        return from_decimal(EXACT.power(a, b)) if not a.is_infinite() else _infinite_power(a, b)
-    if not a:
-        return _fixed(Decimal(0), _power_scale(a, b, 0.0))
-    return _finite_power(a, b, whole)
+        return _infinite_power(a, b)
+    if whole and -(2**31) <= b < 2**31:
+        return _whole_power(a, int(b))
+    return _finite_power(a, b) if a else _fixed(Decimal(0), _MIN_SIGNIFICANT)
 
 
 def _infinite_power(base: Decimal, exponent: Decimal) -> str:
+    """A power where the base, the exponent or both are infinite."""
+    if base == 1 or exponent == 0 or (exponent.is_infinite() and base == -1):
+        return "1"
+    if exponent.is_infinite():
+        grows = (abs(base) > 1) == (exponent > 0)
+        return "Infinity" if grows and base != 0 else "0"
     if exponent < 0:
         return "0"
-    odd = exponent.is_finite() and exponent % 2 == 1
+    odd = exponent % 2 == 1
     return "-Infinity" if base < 0 and odd else "Infinity"
 
 
-def _finite_power(base: Decimal, exponent: Decimal, whole: bool) -> str:
-    magnitude = float(exponent) * float(abs(base).log10(Context(prec=30)))
+def _whole_power(base: Decimal, exponent: int) -> str:
+    """power_var_int: sixteen digits after the point, or the base's scale when that is more."""
+    scale = min(max(_MIN_SIGNIFICANT, scale_of(base)), _MAX_DISPLAY_SCALE)
+    if not base or exponent == 0:
+        return _fixed(Decimal(int(exponent == 0)), scale)
+    magnitude = exponent * float(abs(base).log10(Context(prec=30)))
     if magnitude > 131072:
         raise SqlError("value overflows numeric format", sqlstate="22003")
-    small = whole and abs(exponent) < 2**31
-    scale = _power_scale(base, exponent, 0.0 if small else magnitude)
-    precision = max(int(abs(magnitude)) + scale + 30, 40)
-    context = Context(prec=precision, Emax=MAX_EMAX, Emin=MIN_EMIN, rounding=ROUND_HALF_EVEN, traps=[])
-    return _fixed(context.power(base, exponent), scale)
+    if magnitude + 1 < -scale:
+        return _fixed(Decimal(0), scale)
+    return _fixed(_power_context(magnitude, scale).power(base, exponent), scale)
 
 
-def _power_scale(base: Decimal, exponent: Decimal, magnitude: float) -> int:
+def _power_context(magnitude: float, scale: int) -> Context:
+    precision = max(int(magnitude) + scale + 30, 40)
+    return Context(prec=precision, Emax=MAX_EMAX, Emin=MIN_EMIN, rounding=ROUND_HALF_EVEN, traps=[])
+
+
+def _finite_power(base: Decimal, exponent: Decimal) -> str:
+    """power_var by logarithm: sixteen significant digits, or the scale of either operand when that is more."""
+    value = float(exponent) * float(abs(base).ln(Context(prec=30)))
+    if abs(value) > 6020:
+        if value > 0:
+            raise SqlError("value overflows numeric format", sqlstate="22003")
+        return _fixed(Decimal(0), _MAX_DISPLAY_SCALE)
+    magnitude = value * 0.434294481903252
     scale = max(_MIN_SIGNIFICANT - int(magnitude), scale_of(base), scale_of(exponent), 0)
-    return min(scale, _MAX_DISPLAY_SCALE)
+    scale = min(scale, _MAX_DISPLAY_SCALE)
+    return _fixed(_power_context(magnitude, scale).power(base, exponent), scale)
 
 
 def _fixed(value: Decimal, scale: int) -> str:
@@ -411,6 +432,7 @@ SCALARS: Final[ScalarTable] = {
     "pg_int_divide": (pg_int_divide, 3, True),
     "pg_int_modulo": (pg_int_modulo, 3, True),
     "pg_int_xor": (pg_int_xor, 2, True),
+    "pg_int_shift_right": (pg_int_shift_right, 3, True),
     "pg_int_shift": (pg_int_shift, 3, True),
     "pg_float_add": (pg_float_add, -1, True),
     "pg_float_subtract": (pg_float_subtract, -1, True),

@@ -29,7 +29,7 @@ def pg_like_escape(pattern: Any, escape: Any) -> str | None:
     if pattern is None or escape is None:
         return None
     if len(escape) > 1:
-        raise SqlError("invalid escape string", sqlstate="22019", hint="Escape string must be empty or one character.")
+        raise SqlError("invalid escape string", sqlstate="22025", hint="Escape string must be empty or one character.")
     if escape == "\\":
         return str(pattern)
     out: list[str] = []
@@ -193,8 +193,28 @@ def pg_similar(text: Any, pattern: Any, escape: Any = "\\") -> int | None:
     if text is None or pattern is None or escape is None:
         return None
     if len(escape) > 1:
-        raise SqlError("invalid escape string", sqlstate="22019", hint="Escape string must be empty or one character.")
+        raise SqlError("invalid escape string", sqlstate="22025", hint="Escape string must be empty or one character.")
     return int(similar_regex(str(pattern), escape).fullmatch(str(text)) is not None)
+
+
+def pg_similar_substring(text: Any, pattern: Any, escape: Any) -> str | None:
+    """SUBSTRING(text SIMILAR pattern ESCAPE escape): what the pattern between two escape-double-quotes matches."""
+    if text is None or pattern is None or escape is None:
+        return None
+    if len(escape) > 1:
+        hint = "Escape string must be empty or one character."
+        raise SqlError("invalid escape string", sqlstate="22025", hint=hint)
+    parts = str(pattern).split(f'{escape}"') if escape else [str(pattern)]
+    if len(parts) > 3:
+        message = "SQL regular expression may not contain more than two escape-double-quote separators"
+        raise SqlError(message, sqlstate="2200C")
+    pieces = [similar_regex(part, escape).pattern for part in parts]
+    if len(parts) == 1:
+        match = re.fullmatch(pieces[0], str(text), re.DOTALL)
+        return match[0] if match else None
+    first, middle, last = (*pieces, "")[:3]
+    match = re.fullmatch(f"(?:{first})(?P<wanted>{middle})(?:{last})", str(text), re.DOTALL)
+    return match["wanted"] if match else None
 
 
 SCALARS: Final[ScalarTable] = {
@@ -202,5 +222,6 @@ SCALARS: Final[ScalarTable] = {
     "pg_like_escape": (pg_like_escape, 2, True),
     "pg_ilike": (pg_ilike, 2, True),
     "pg_regex": (pg_regex, 3, True),
+    "pg_similar_substring": (pg_similar_substring, 3, True),
     "pg_similar": (pg_similar, -1, True),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from helios_cli.engine.datatypes.datetimes import (
     parse_timestamp,
     parse_timestamptz,
     parse_timetz,
+    split_timetz,
     timetz_text,
 )
 from helios_cli.engine.datatypes.interval import Interval, interval_text, split_interval
@@ -145,10 +147,20 @@ def pg_local_timestamptz(us: Any, zone: str) -> int | None:
 
 def pg_zoned_time(us: Any, zone: str) -> str | None:
     """The time of day with the zone's offset (timetz)."""
-    if us is None:
+    if us is None or is_infinite(us):
         return None
     offset = cal.utc_offset_s(us, zone_named(zone))
     return timetz_text((int(us) + offset * cal.SECOND_US) % cal.DAY_US, offset)
+
+
+def pg_time_zoned(us: Any, zone: str, now_us: int) -> str | None:
+    """A time of day with the offset that the zone has now (timetz)."""
+    return None if us is None else timetz_text(int(us), cal.utc_offset_s(now_us, zone_named(zone)))
+
+
+def pg_timetz_time(text: Any) -> int | None:
+    """The time of day of a time with zone."""
+    return None if text is None else split_timetz(str(text))[0]
 
 
 def pg_time_interval(us: Any) -> str | None:
@@ -250,6 +262,25 @@ def pg_time_add(us: Any, span: Any, factor: int) -> int | None:
     return (int(us) + split_interval(span).us * factor) % cal.DAY_US
 
 
+def pg_timetz_add(text: Any, span: Any, factor: int) -> str | None:
+    """A time with zone plus an interval's time, around the clock; the offset stays."""
+    if text is None or span is None:
+        return None
+    us, offset = split_timetz(str(text))
+    return timetz_text((us + split_interval(span).us * factor) % cal.DAY_US, offset)
+
+
+def pg_date_timetz(days: Any, text: Any) -> int | None:
+    """The instant of a date and a time with zone. Raises 22008."""
+    if days is None or text is None:
+        return None
+    start = pg_date_timestamp(days)
+    if start is None or is_infinite(start):
+        return start
+    us, offset = split_timetz(str(text))
+    return _check(start + us - offset * cal.SECOND_US)
+
+
 def _fits(value: int, bits: int) -> int:
     if not -(1 << bits - 1) <= value < 1 << bits - 1:
         raise _out_of_range("interval")
@@ -269,6 +300,8 @@ def pg_interval_add(left: Any, right: Any, factor: int) -> str | None:
 def _scaled(span: Interval, factor: float) -> str:
     """Each field times a factor; what a field loses goes down to the next (interval_mul, timestamp.c)."""
     months, days = span.months * factor, span.days * factor
+    if not (math.isfinite(months) and math.isfinite(days) and math.isfinite(span.us * factor)):
+        raise _out_of_range("interval")
     whole_months, whole_days = _fits(int(months), 32), _fits(int(days), 32)
     month_days = _six((months - whole_months) * _DAYS_PER_MONTH)
     seconds = _six((days - whole_days + month_days - int(month_days)) * 86400.0)
@@ -332,6 +365,8 @@ SCALARS: Final[ScalarTable] = {
     "pg_timestamptz_local": (pg_timestamptz_local, 2, True),
     "pg_local_timestamptz": (pg_local_timestamptz, 2, True),
     "pg_zoned_time": (pg_zoned_time, 2, True),
+    "pg_time_zoned": (pg_time_zoned, 3, True),
+    "pg_timetz_time": (pg_timetz_time, 1, True),
     "pg_time_interval": (pg_time_interval, 1, True),
     "pg_interval_time": (pg_interval_time, 1, True),
     "pg_us_interval": (pg_us_interval, 2, True),
@@ -341,6 +376,8 @@ SCALARS: Final[ScalarTable] = {
     "pg_timestamp_add": (pg_timestamp_add, 3, True),
     "pg_timestamptz_add": (pg_timestamptz_add, 4, True),
     "pg_time_add": (pg_time_add, 3, True),
+    "pg_timetz_add": (pg_timetz_add, 3, True),
+    "pg_date_timetz": (pg_date_timetz, 2, True),
     "pg_interval_add": (pg_interval_add, 3, True),
     "pg_interval_multiply": (pg_interval_multiply, 2, True),
     "pg_interval_divide": (pg_interval_divide, 2, True),

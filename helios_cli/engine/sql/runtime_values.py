@@ -119,9 +119,16 @@ def pg_oid(value: Any) -> int | None:
     """An OID from an integer. Raises 22003."""
     if value is None:
         return None
-    if not -(2**31) <= value < 2**32:
+    if not 0 <= value < 2**32:
         raise SqlError("OID out of range", sqlstate="22003")
-    return int(value) % 2**32
+    return int(value)
+
+
+def pg_oid_int(value: Any) -> int | None:
+    """An OID's bits as an integer."""
+    if value is None:
+        return None
+    return int(value) - 2**32 if value >= 2**31 else int(value)
 
 
 SCALARS: Final[ScalarTable] = {
@@ -135,5 +142,6 @@ SCALARS: Final[ScalarTable] = {
     "pg_series_step": (pg_series_step, 1, True),
     "pg_char_int": (pg_char_int, 1, True),
     "pg_int_char": (pg_int_char, 1, True),
+    "pg_oid_int": (pg_oid_int, 1, True),
     "pg_oid": (pg_oid, 1, True),
 }

@@ -321,7 +321,7 @@ def _clauses(source: str, conditions: list[str], keys: list[str], having: str) -
 
 def _ordered(query: Select, select: dict[str, Any], targets: list[dict[str, Any]], scope: Scope) -> Select:
     """DISTINCT, ORDER BY and LIMIT."""
-    if query.distinct:
+    if query.distinct and not select["distinctClause"][0]:
         for output in query.outputs:
             _check_equality(output.value, scope)
             if output.value.type_oid == UNKNOWN:
@@ -353,7 +353,7 @@ def _grouping(select: dict[str, Any], targets: list[dict[str, Any]], scope: Scop
     for node in (key for item in nodes if "GroupingSet" not in item for key in flat_keys(item)):
         value = _group_key(node, grouping, targets, scope)
         text = casts.collated(value)
-        texts.append(f"+{text}" if text.isdigit() else text)
+        texts.append(f"coalesce({text}, NULL)" if text.isdigit() or value.literal >= 0 else text)
     scope.grouping = grouping
     return texts
 

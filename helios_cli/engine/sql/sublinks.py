@@ -134,7 +134,7 @@ def _array(fields: dict[str, Any], query: Query, scope: Scope) -> TypedSql:
         raise scope.ctx.error("42704", f"could not find array type for data type {type_name(element)}", at)
     name = quote_identifier(query.names()[0])
     sql = f"(SELECT pg_array_collect({element}, {name}) FROM ({query.render(named=True)}))"
-    return TypedSql(sql, array_of(element), not_null=True, location=at)
+    return TypedSql(sql, array_of(element), query.outputs[0].value.typmod, not_null=True, location=at)
 
 
 _KINDS: Final = {

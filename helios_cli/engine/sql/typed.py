@@ -48,3 +48,8 @@ class TypedSql:
 def derived(value: TypedSql, sql: str) -> TypedSql:
     """The same value read from a column of a subquery."""
     return replace(value, sql=sql, simple=True, raw="", param=0, literal=-1, value=None, row=())
+
+
+def common_typmod(values: list[TypedSql]) -> int:
+    """The modifier that all of some values of one type have, -1 when they differ."""
+    return values[0].typmod if len({value.typmod for value in values}) == 1 else -1

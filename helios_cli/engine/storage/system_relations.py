@@ -41,7 +41,16 @@ def _column(text: str, number: int) -> ColumnInfo:
     name, type_name = text.split(" ")
     nullable = type_name.endswith("?")
     found = registry.by_internal_name(type_name.removesuffix("?"))
-    return ColumnInfo(name, found.oid if found else 25, -1, not nullable, None, "", number)
+    typmod = _YES_OR_NO_TYPMOD if type_name.startswith("varchar") and _is_yes_or_no(name) else -1
+    return ColumnInfo(name, found.oid if found else 25, typmod, not nullable, None, "", number)
+
+
+_YES_OR_NO_TYPMOD: Final = 7
+"""information_schema.yes_or_no is a varchar(3)."""
+
+
+def _is_yes_or_no(name: str) -> bool:
+    return (name.startswith("is_") and name != "is_generated") or name in ("identity_cycle", "with_hierarchy")
 
 
 def _blank(column: ColumnInfo) -> Any:

@@ -27,8 +27,10 @@ from helios_cli.engine.sql.functions.numbers import (
     to_decimal,
 )
 from helios_cli.engine.sql.functions.strings import text_of
+from helios_cli.engine.sql.runtime_numbers import to_single
 
 _RECORD: Final = 2249
+_DOCUMENTS: Final = (114, 3802)
 _SPECIAL: Final = ("NaN", "Infinity", "-Infinity")
 
 
@@ -134,6 +136,47 @@ class FloatMoments:
         return count, squares
 
 
+class FloatSum:
+    """sum of floats in the order they come, as float8pl does; not compensated. Raises 22003."""
+
+    single = False
+    mean = False
+
+    def __init__(self) -> None:
+        self.values: list[float] = []
+
+    def step(self, value: Any) -> None:
+        """Add a value; NULL counts for nothing."""
+        if value is not None:
+            self.values.append(float(value))
+
+    def inverse(self, value: Any) -> None:
+        """Take a value out."""
+        if value is not None:
+            self.values.remove(float(value))
+
+    def value(self) -> Any:
+        """The sum or mean; NULL of nothing."""
+        if not self.values:
+            return None
+        total = self.values[0]
+        for value in self.values[1:]:
+            added = total + value
+            if self.single:
+                added = to_single(added)
+            if math.isinf(added) and not (math.isinf(total) or math.isinf(value)):
+                raise SqlError("value out of range: overflow", sqlstate="22003")
+            total = added
+        result = total / len(self.values) if self.mean else total
+        return "NaN" if result != result else result
+
+    final = value
+
+
+_SINGLE_SUM: Final = type("SingleSum", (FloatSum,), {"single": True})
+_FLOAT_MEAN: Final = type("FloatMean", (FloatSum,), {"mean": True})
+
+
 class FloatSpread(FloatMoments):
     """stddev and variance of floats."""
 
@@ -165,6 +208,7 @@ class NumericSpread:
         self.total = Decimal(0)
         self.squares = Decimal(0)
         self.scale = 0
+        self.specials = 0
 
     def step(self, value: Any) -> None:
         """Add a value."""
@@ -179,6 +223,9 @@ class NumericSpread:
             return
         number = to_decimal(value)
         self.count += sign
+        if not number.is_finite():
+            self.specials += sign
+            return
         self.scale = max(self.scale, scale_of(number))
         square = EXACT.multiply(number, number)
         self.total = EXACT.add(self.total, number if sign > 0 else -number)
@@ -188,6 +235,8 @@ class NumericSpread:
         """The spread; NULL of too few values."""
         if self.count == 0 or (self.count == 1 and not self.population):
             return None
+        if self.specials:
+            return "NaN"
         count = Decimal(self.count)
         numerator = EXACT.subtract(EXACT.multiply(count, self.squares), EXACT.multiply(self.total, self.total))
         if numerator <= 0:
@@ -318,7 +367,12 @@ class ObjectAggregate:
         if key is None:
             raise SqlError("field name must not be null", sqlstate="22023")
         key_type, value_type = (int(part) for part in types.split(","))
-        self.parts.append(f"{to_json(25, text_of(key_type, key))} : {to_json(value_type, value)}")
+        shown = to_json(key_type, key)
+        if shown[:1] in "[{" or key_type in _DOCUMENTS:
+            raise SqlError("key value must be scalar, not array, composite, or json", sqlstate="22023")
+        if not shown.startswith('"'):
+            shown = f'"{shown}"'
+        self.parts.append(f"{shown} : {to_json(value_type, value)}")
 
     def inverse(self, _types: str, _key: Any, _value: Any) -> None:
         """Take the oldest pair out."""
@@ -353,9 +407,11 @@ def install(lib: Library) -> None:
     for name in ("int8", "numeric"):
         d("sum", f"{name} -> numeric", sql="agg_numeric_sum({0})", aggregate=True, strict_collation=True)
         d("avg", f"{name} -> numeric", sql="agg_numeric_avg({0})", aggregate=True, strict_collation=True)
-    for name in ("float4", "float8"):
-        d("sum", f"{name} -> {name}", sql="sum({0})", aggregate=True)
-        d("avg", f"{name} -> float8", sql="avg({0})", aggregate=True)
+    for name, summed in (("float4", _SINGLE_SUM), ("float8", FloatSum)):
+        lib.aggregates[f"agg_{name}_sum"] = (summed, 1)
+        d("sum", f"{name} -> {name}", sql=f"agg_{name}_sum({{0}})", aggregate=True)
+        d("avg", f"{name} -> float8", sql="agg_float_avg({0})", aggregate=True)
+    lib.aggregates["agg_float_avg"] = (_FLOAT_MEAN, 1)
     d("sum", "interval -> interval", sql="agg_interval_sum({0})", aggregate=True)
     d("avg", "interval -> interval", sql="agg_interval_avg({0})", aggregate=True)
     _install_spread(lib)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import math
+from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.arrays import PgArray, read_array, write_array
+from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.define import Library
 from helios_cli.engine.sql.functions.strings import text_of
+
+MAX_ELEMENTS: Final = 134_217_727
+"""MaxArraySize (arrayutils.c)."""
 
 
 def _array(text: str) -> PgArray:
@@ -55,24 +60,38 @@ def array_dims(text: str) -> str | None:
     return shown or None
 
 
-def array_position(text: str | None, wanted: Any, types: str, start: int = 1) -> int | None:
+def _searched(text: str) -> PgArray:
+    array = _array(text)
+    if len(array.dims) > 1:
+        message = "searching for elements in multidimensional arrays is not supported"
+        raise SqlError(message, sqlstate="0A000")
+    return array
+
+
+def array_position(text: str | None, wanted: Any, types: str, start: int | None = -(2**31)) -> int | None:
     """The index of the first equal element; NULL is found as NULL."""
     if text is None:
         return None
     element = int(types.split(",")[1])
     shown = None if wanted is None else text_of(element, wanted)
-    array = _array(text)
+    array = _searched(text)
     low = array.bounds[0] if array.bounds else 1
+    if start is None:
+        raise SqlError("initial position must not be null", sqlstate="22004")
     for index, item in enumerate(array.items):
         if index + low >= start and item == shown:
             return index + low
     return None
 
 
-def array_positions(text: str, wanted: Any, types: str) -> str:
+def array_positions(text: str | None, wanted: Any, types: str) -> str | None:
     """All indexes of equal elements."""
-    shown = text_of(int(types.split(",")[1]), wanted)
-    return _write([str(index) for index, item in enumerate(_array(text).items, 1) if item == shown])
+    if text is None:
+        return None
+    shown = None if wanted is None else text_of(int(types.split(",")[1]), wanted)
+    array = _searched(text)
+    low = array.bounds[0] if array.bounds else 1
+    return _write([str(index) for index, item in enumerate(array.items, low) if item == shown])
 
 
 def array_to_string(types: str, text: str | None, separator: str | None, null: str | None = None) -> str | None:
@@ -84,29 +103,61 @@ def array_to_string(types: str, text: str | None, separator: str | None, null: s
     return separator.join(leaf for leaf in leaves if leaf is not None)
 
 
-def array_remove(text: str, wanted: Any, types: str) -> str:
+def array_remove(text: str | None, wanted: Any, types: str) -> str | None:
     """Without the elements that equal a value."""
+    if text is None:
+        return None
+    if len(_array(text).dims) > 1:
+        raise SqlError("removing elements from multidimensional arrays is not supported", sqlstate="0A000")
     shown = None if wanted is None else text_of(int(types.split(",")[1]), wanted)
     return _write([item for item in _array(text).items if item != shown])
 
 
-def array_replace(text: str, old: Any, new: Any, types: str) -> str:
+def array_replace(text: str | None, old: Any, new: Any, types: str) -> str | None:
     """Elements that equal a value replaced."""
+    if text is None:
+        return None
     element = int(types.split(",")[1])
     before = None if old is None else text_of(element, old)
     after = None if new is None else text_of(element, new)
-    return _write([after if item == before else item for item in _array(text).items])
+
+    def changed(item: Any) -> Any:
+        if isinstance(item, list):
+            return [changed(part) for part in item]
+        return after if item == before else item
+
+    array = _array(text)
+    return write_array(PgArray([changed(item) for item in array.items], array.dims, array.bounds), str)
 
 
-def array_fill(value: Any, dims: str, types: str) -> str:
-    """An array of one value."""
-    sizes = [int(size) for size in _array(dims).items]
+def array_fill(value: Any, dims: str | None, types: str, bounds: str | None = "{}") -> str:
+    """An array of one value, with lower bounds of 1 or those given. Raises 22004, 2202E, 54000."""
+    if dims is None or bounds is None:
+        raise SqlError("dimension array or low bound array cannot be null", sqlstate="22004")
+    sizes, lows = _whole(dims), _whole(bounds) or [1] * len(_whole(dims))
+    if len(lows) != len(sizes):
+        detail = "Low bound array has different size than dimensions array."
+        raise SqlError("wrong number of array subscripts", sqlstate="2202E", detail=detail)
+    if any(size < 0 for size in sizes) or math.prod(sizes) > MAX_ELEMENTS:
+        raise SqlError(f"array size exceeds the maximum allowed ({MAX_ELEMENTS})", sqlstate="54000")
+    if 0 in sizes:
+        return "{}"
     shown = None if value is None else text_of(int(types.split(",")[0]), value)
 
     def fill(rest: list[int]) -> list[Any]:
         return [fill(rest[1:]) if len(rest) > 1 else shown for _ in range(rest[0])] if rest else []
 
-    return write_array(PgArray(fill(sizes), tuple(sizes), (1,) * len(sizes)), str)
+    return write_array(PgArray(fill(sizes), tuple(sizes), tuple(lows)), str)
+
+
+def _whole(text: str) -> list[int]:
+    array = _array(text)
+    if len(array.dims) > 1:
+        detail = "Dimension array must be one dimensional."
+        raise SqlError("wrong number of array subscripts", sqlstate="2202E", detail=detail)
+    if None in array.items:
+        raise SqlError("dimension values cannot be null", sqlstate="22004")
+    return [int(item) for item in array.items]
 
 
 def unnest(text: str, element: int) -> str:
@@ -115,13 +166,40 @@ def unnest(text: str, element: int) -> str:
     return json.dumps([None if item is None else parse(item) for item in _flat(_array(text).items)], ensure_ascii=False)
 
 
-def generate_subscripts(text: str, dimension: int) -> str:
-    """The indexes of a dimension as rows."""
+def generate_subscripts(text: str, dimension: int, backwards: int = 0) -> str:
+    """The indexes of a dimension as rows, the last first when ``backwards``."""
     array = _array(text)
     if not 1 <= dimension <= len(array.dims):
         return "[]"
     low = array.bounds[dimension - 1]
-    return json.dumps(list(range(low, low + array.dims[dimension - 1])))
+    found = list(range(low, low + array.dims[dimension - 1]))
+    return json.dumps(found[::-1] if backwards else found)
+
+
+def trim_array(text: str, count: int) -> str:
+    """Without the last n elements of the first dimension. Raises 2202E."""
+    array = _array(text)
+    size = array.dims[0] if array.dims else 0
+    if not 0 <= count <= size:
+        message = f"number of elements to trim must be between 0 and {size}"
+        raise SqlError(message, sqlstate="2202E")
+    items = array.items[: size - count]
+    return write_array(PgArray(items, (len(items), *array.dims[1:]), array.bounds), str) if items else "{}"
+
+
+def nest_arrays(parts: list[Any]) -> str | None:
+    """array_agg of arrays: one dimension more. Raises 22004, 2202E."""
+    if not parts:
+        return None
+    if None in parts:
+        raise SqlError("cannot accumulate null arrays", sqlstate="22004")
+    arrays = [_array(part) for part in parts]
+    if not arrays[0].dims:
+        raise SqlError("cannot accumulate empty arrays", sqlstate="2202E")
+    if any(array.dims != arrays[0].dims for array in arrays):
+        raise SqlError("cannot accumulate arrays of different dimensionality", sqlstate="2202E")
+    dims = (len(arrays), *arrays[0].dims)
+    return write_array(PgArray([array.items for array in arrays], dims, (1, *arrays[0].bounds)), str)
 
 
 def install(lib: Library) -> None:
@@ -143,7 +221,7 @@ def install(lib: Library) -> None:
         sql="{udf}({0}, {1}, '{types}', {2})",
         strict=False,
     )
-    d("array_positions", "anycompatiblearray anycompatible -> int4[]", array_positions, sql=position)
+    d("array_positions", "anycompatiblearray anycompatible -> int4[]", array_positions, sql=position, strict=False)
     d("array_to_string", "anyarray text -> text", array_to_string, sql="{udf}('{types}', {0}, {1})", strict=False)
     d("array_to_string", "anyarray text text -> text", _to_string3, sql="{udf}('{types}', {0}, {1}, {2})", strict=False)
     d(
@@ -160,9 +238,16 @@ def install(lib: Library) -> None:
         sql="{udf}({0}, {1}, {2}, '{types}')",
         strict=False,
     )
+    fill = "{udf}({0}, {1}, '{types}', {2})"
     d("array_fill", "anyelement int4[] -> anyarray", array_fill, sql="{udf}({0}, {1}, '{types}')", strict=False)
+    d("array_fill", "anyelement int4[] int4[] -> anyarray", array_fill, sql=fill, strict=False)
     d("unnest", "anyarray -> anyelement", unnest, sql="{udf}({0}, {elem})", set_returning=True)
-    d("generate_subscripts", "anyarray int4 -> int4", generate_subscripts, set_returning=True)
+    d("generate_subscripts", "anyarray int4 -> int4", _subscripts2, set_returning=True)
+    d("generate_subscripts", "anyarray int4 bool -> int4", generate_subscripts, set_returning=True)
+    d("trim_array", "anyarray int4 -> anyarray", trim_array)
+    lib.helper("fn_nest_arrays", lambda text: nest_arrays(json.loads(text)), 1)
+    group = "json_group_array({0}){over}"
+    d("array_agg", "anyarray -> anyarray", sql=f"fn_nest_arrays({group})", aggregate=True)
     d("array_append", "anycompatiblearray anycompatible -> anycompatiblearray", sql="pg_array_append({elem}, {0}, {1})")
     d(
         "array_prepend",
@@ -192,7 +277,11 @@ def _vector_subscripts(text: str, dimension: int) -> str:
     return json.dumps(list(range(len(text.split()))) if dimension == 1 else [])
 
 
-def _position_from(text: str | None, wanted: Any, types: str, start: int) -> int | None:
+def _subscripts2(text: str, dimension: int) -> str:
+    return generate_subscripts(text, dimension)
+
+
+def _position_from(text: str | None, wanted: Any, types: str, start: int | None) -> int | None:
     return array_position(text, wanted, types, start)
 
 

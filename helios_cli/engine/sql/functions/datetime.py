@@ -6,12 +6,14 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import calendar as cal
+from helios_cli.engine.datatypes.datetimes import split_timetz, timetz_text
 from helios_cli.engine.datatypes.interval import Interval, interval_text, split_interval
-from helios_cli.engine.datatypes.zoned import zone_named
+from helios_cli.engine.datatypes.zoned import zone_named, zone_of
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.datetime_fields import INFINITE, UNIX_US, unit_error, unit_of
 from helios_cli.engine.sql.functions.define import Library
-from helios_cli.engine.sql.functions.templates import parse_template, render_interval, render_template
+from helios_cli.engine.sql.functions.template_input import parse_template
+from helios_cli.engine.sql.functions.templates import render_interval, render_template
 
 # -- date_trunc ---------------------------------------------------------------------------------------------------
 
@@ -76,6 +78,10 @@ def truncate_interval(field: str, text: str) -> str:
 def date_bin(stride: str, us: int, origin: int) -> int:
     """date_bin."""
     months, days, size = split_interval(stride)
+    if us in INFINITE:
+        return us
+    if origin in INFINITE:
+        raise SqlError("origin out of range", sqlstate="22008")
     if months:
         raise SqlError("timestamps cannot be binned into intervals containing months or years", sqlstate="0A000")
     step = days * cal.DAY_US + size
@@ -109,13 +115,17 @@ def make_date(year: int, month: int, day: int) -> int:
     """make_date; a negative year is BC."""
     real = year + 1 if year < 0 else year
     if year == 0 or not 1 <= month <= 12 or not 1 <= day <= cal.days_in_month(real, month):
-        raise SqlError(f"date field value out of range: {year}-{month:02d}-{day:02d}", sqlstate="22008")
-    return cal.days_from_civil(real, month, day)
+        raise SqlError(f"date field value out of range: {real}-{month:02d}-{day:02d}", sqlstate="22008")
+    days = cal.days_from_civil(real, month, day)
+    if not cal.DATE_MIN <= days < cal.DATE_END:
+        raise SqlError(f"date out of range: {real}-{month:02d}-{day:02d}", sqlstate="22008")
+    return days
 
 
 def make_time(hour: int, minute: int, second: float) -> int:
     """make_time."""
-    if not (0 <= hour <= 24 and 0 <= minute < 60 and 0 <= second <= 60):
+    whole = 0 <= hour <= 24 and 0 <= minute < 60 and 0 <= second <= 60
+    if not whole or (hour == 24 and (minute or second)):
         raise SqlError(f"time field value out of range: {hour}:{minute:02d}:{second:g}", sqlstate="22008")
     return hour * cal.HOUR_US + minute * cal.MINUTE_US + round(second * 1_000_000)
 
@@ -185,6 +195,14 @@ def local_to_zoned(zone_name: str, us: int) -> int:
     return us if us in INFINITE else us - cal.local_offset_s(us, zone_named(zone_name)) * cal.SECOND_US
 
 
+def _zoned_at(zone_name: str, us: int) -> int:
+    return us if us in INFINITE else us + cal.utc_offset_s(us, zone_of(zone_name)) * cal.SECOND_US
+
+
+def _local_at(zone_name: str, us: int) -> int:
+    return us if us in INFINITE else us - cal.local_offset_s(us, zone_of(zone_name)) * cal.SECOND_US
+
+
 def to_timestamp(seconds: float) -> int:
     """to_timestamp(double precision)."""
     if seconds in (float("inf"), float("-inf")):
@@ -197,12 +215,12 @@ def to_timestamp(seconds: float) -> int:
 
 def to_char_timestamp(us: int, template: str) -> str | None:
     """to_char of a timestamp."""
-    return None if us in INFINITE else render_template(us, template, 0, "")
+    return None if us in INFINITE or not template else render_template(us, template, 0, "")
 
 
 def to_char_zoned(us: int, template: str, zone_name: str) -> str | None:
     """to_char of a timestamptz in the session's zone."""
-    if us in INFINITE:
+    if us in INFINITE or not template:
         return None
     zone = zone_named(zone_name)
     offset = cal.utc_offset_s(us, zone)
@@ -212,20 +230,28 @@ def to_char_zoned(us: int, template: str, zone_name: str) -> str | None:
     return render_template(us + offset * cal.SECOND_US, template, offset, moment.tzname() or "")
 
 
-def to_char_interval(text: str, template: str) -> str:
+def to_char_interval(text: str, template: str) -> str | None:
     """to_char of an interval, by its fields."""
+    if not template:
+        return None
     months, days, us = split_interval(text)
     return render_interval(months, days, us, template)
 
 
 def to_date(text: str, template: str) -> int:
-    """to_date."""
-    return parse_template(text, template)[0] // cal.DAY_US
+    """to_date. Raises 22007, 22008."""
+    days = parse_template(text, template)[0]
+    if not cal.DATE_MIN <= days < cal.DATE_END:
+        raise SqlError(f'date out of range: "{text}"', sqlstate="22008")
+    return days
 
 
 def to_timestamp_text(text: str, template: str, zone_name: str) -> int:
     """to_timestamp(text, template) in the session's zone."""
-    us, offset = parse_template(text, template)
+    days, clock, offset = parse_template(text, template)
+    us = days * cal.DAY_US + clock
+    if not cal.TIMESTAMP_MIN <= us < cal.TIMESTAMP_END:
+        raise SqlError("timestamp out of range", sqlstate="22008")
     if offset is not None:
         return us - offset * cal.SECOND_US
     return us - cal.local_offset_s(us, zone_named(zone_name)) * cal.SECOND_US
@@ -251,14 +277,76 @@ def install(lib: Library) -> None:
     for kind in ("timestamp", "timestamptz"):
         d("isfinite", f"{kind} -> bool", sql="({0} NOT IN (9223372036854775807, -9223372036854775808))")
     d("isfinite", "interval -> bool", sql="({0} IS NOT NULL)")
-    d("timezone", "text timestamptz -> timestamp", zoned_to_local)
-    d("timezone", "text timestamp -> timestamptz", local_to_zoned)
+    d("timezone", "text timestamptz -> timestamp", _zoned_at)
+    d("timezone", "text timestamp -> timestamptz", _local_at)
+    d("timezone", "interval timestamptz -> timestamp", lambda span, us: us if us in INFINITE else us + _offset(span))
+    d("timezone", "interval timestamp -> timestamptz", lambda span, us: us if us in INFINITE else us - _offset(span))
+    d("timezone", "interval timetz -> timetz", lambda span, text: _moved(text, _offset(span) // cal.SECOND_US))
+    d("timezone", "text timetz -> timetz", _timetz_in_zone, session_values=("now",), stable=True)
+    _install_overlaps(lib)
     d("to_char", "timestamp text -> text", to_char_timestamp)
     d("to_char", "timestamptz text -> text", to_char_zoned, **zone)
     d("to_char", "interval text -> text", to_char_interval)
     d("to_date", "text text -> date", to_date)
     d("to_timestamp", "text text -> timestamptz", to_timestamp_text, **zone)
     d("to_timestamp", "float8 -> timestamptz", to_timestamp)
+
+
+def _offset(span: str) -> int:
+    """The offset from UTC that an interval stands for, in microseconds. Raises 22023."""
+    months, days, us = split_interval(span)
+    if months or days:
+        message = f'interval time zone "{span}" must not include months or days'
+        raise SqlError(message, sqlstate="22023")
+    return us - us % cal.SECOND_US if us >= 0 else -(-us - -us % cal.SECOND_US)
+
+
+def _moved(text: str, offset_s: int) -> str:
+    """The same moment of the day with another offset from UTC."""
+    us, before_s = split_timetz(text)
+    return timetz_text((us + (offset_s - before_s) * cal.SECOND_US) % cal.DAY_US, offset_s)
+
+
+def _timetz_in_zone(zone_name: str, text: str, now: int) -> str:
+    return _moved(text, cal.utc_offset_s(now, zone_of(zone_name)))
+
+
+def _overlap(start: Any, end: Any, other: Any, other_end: Any) -> int | None:
+    """OVERLAPS of two periods, each with its ends in any order; an end that is NULL may be anything (SQL99)."""
+    if start is None or (end is not None and start > end):
+        start, end = end, start
+    if other is None or (other_end is not None and other > other_end):
+        other, other_end = other_end, other
+    if start is None or other is None:
+        return None
+    if start == other:
+        return None if end is None or other_end is None else 1
+    if start < other:
+        return (1 if other < end else None if other_end is None else 0) if end is not None else None
+    return (1 if start < other_end else None if end is None else 0) if other_end is not None else None
+
+
+def _install_overlaps(lib: Library) -> None:
+    for kind in ("timestamp", "timestamptz", "time", "timetz"):
+        lib.define("overlaps", f"{kind} {kind} {kind} {kind} -> bool", _overlap, strict=False)
+    spans = {"timestamp": "pg_timestamp_add({0}, {1}, 1)", "time": "pg_time_add({0}, {1}, 1)"}
+    _install_zoned_overlaps(lib)
+    for kind, plus in spans.items():
+        call = "fn_overlaps({0}, " + plus + ", {2}, " + plus.replace("{0}", "{2}").replace("{1}", "{3}") + ")"
+        lib.define("overlaps", f"{kind} interval {kind} interval -> bool", sql=call)
+        call = "fn_overlaps({0}, {1}, {2}, " + plus.replace("{0}", "{2}").replace("{1}", "{3}") + ")"
+        lib.define("overlaps", f"{kind} {kind} {kind} interval -> bool", sql=call)
+        lib.define("overlaps", f"{kind} interval {kind} {kind} -> bool", sql="fn_overlaps({0}, " + plus + ", {2}, {3})")
+
+
+def _install_zoned_overlaps(lib: Library) -> None:
+    zone: dict[str, Any] = {"session_values": ("timezone",), "stable": True}
+    plus = "pg_timestamptz_add({%d}, {%d}, 1, {session})"
+    one, other = plus % (0, 1), plus % (2, 3)
+    for second, fourth in (("interval", "interval"), ("timestamptz", "interval"), ("interval", "timestamptz")):
+        ends = (one if second == "interval" else "{1}"), (other if fourth == "interval" else "{3}")
+        call = f"fn_overlaps({{0}}, {ends[0]}, {{2}}, {ends[1]})"
+        lib.define("overlaps", f"timestamptz {second} timestamptz {fourth} -> bool", sql=call, **zone)
 
 
 def _age_zoned(later: int, earlier: int, zone_name: str) -> str:

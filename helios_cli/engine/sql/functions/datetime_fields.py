@@ -48,6 +48,12 @@ def iso_year_week(days: int) -> tuple[int, int]:
     return year, (days - monday) // 7 + 1
 
 
+def iso_monday(year: int) -> int:
+    """The day on which the first week of an ISO year begins."""
+    first = cal.days_from_civil(year, 1, 4)
+    return first - (first + 5) % 7
+
+
 def unit_error(unit: str, type_name: str) -> SqlError:
     """0A000: the unit makes no sense for the type."""
     return SqlError(f'unit "{unit}" not supported for type {type_name}', sqlstate="0A000")
@@ -205,6 +211,12 @@ def as_part(call: Callable[..., str | None]) -> Callable[..., float | None]:
     return part
 
 
+def _part_of_date(field: str, days: int) -> str | None:
+    """date_part knows a date as the timestamp of its midnight, EXTRACT does not."""
+    infinite = {cal.DATE_INFINITY: cal.TIMESTAMP_INFINITY, cal.DATE_MINUS_INFINITY: cal.TIMESTAMP_MINUS_INFINITY}
+    return extract_timestamp(field, infinite.get(days, days * cal.DAY_US))
+
+
 def install(lib: Library) -> None:
     """Declare extract and date_part."""
     zone: dict[str, Any] = {"session_values": ("timezone",), "stable": True}
@@ -213,7 +225,7 @@ def install(lib: Library) -> None:
         wrap: Callable[[Callable[..., str | None]], Callable[..., Any]] = as_part if part else _same
         lib.define(name, f"text timestamp -> {result}", wrap(extract_timestamp))
         lib.define(name, f"text timestamptz -> {result}", wrap(extract_timestamptz), **zone)
-        lib.define(name, f"text date -> {result}", wrap(extract_date))
+        lib.define(name, f"text date -> {result}", as_part(_part_of_date) if part else wrap(extract_date))
         lib.define(name, f"text time -> {result}", wrap(extract_time))
         lib.define(name, f"text timetz -> {result}", wrap(extract_timetz))
         lib.define(name, f"text interval -> {result}", wrap(extract_interval))

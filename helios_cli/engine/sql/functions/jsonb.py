@@ -6,7 +6,7 @@ import json
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
-from helios_cli.engine.datatypes.arrays import read_array
+from helios_cli.engine.datatypes.arrays import PgArray, read_array, write_array
 from helios_cli.engine.datatypes.jsons import parse_json, parse_jsonb, quote_json
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.define import Library
@@ -199,6 +199,8 @@ def insert_path(text: str, path: str, new: str, after: int = 0) -> str:
     """jsonb_insert."""
     keys = [str(key) for key in read_array(path, str).items]
     root = load(text)
+    if not isinstance(root, dict | list):
+        raise SqlError("cannot set path in scalar", sqlstate="22023")
     _set(root, keys, load(new), True, insert=bool(after))
     return dump(root)
 
@@ -273,12 +275,24 @@ def extract_path(text: str, as_text: bool, binary: bool, *path: str) -> str | No
     return dump(value) if binary else _plain(value)
 
 
-def json_object(text: str) -> str:
-    """json_object(text[]): pairs of keys and values."""
-    items = read_array(text, str).items
-    if items and isinstance(items[0], list):
+def json_object(text: str, values: str | None = None) -> str:
+    """json_object(text[]): pairs of keys and values, or those of two arrays. Raises 2202E, 22004."""
+    array = read_array(text, str)
+    items, dims = array.items, array.dims
+    if values is not None:
+        other = read_array(values, str)
+        if len(dims) > 1 or len(other.dims) > 1:
+            raise SqlError("wrong number of array subscripts", sqlstate="2202E")
+        if dims != other.dims:
+            raise SqlError("mismatched array dimensions", sqlstate="2202E")
+        items = [part for pair in zip(items, other.items, strict=True) for part in pair]
+    elif len(dims) == 2 and dims[1] == 2:
         items = [part for pair in items for part in pair]
-    if len(items) % 2:
+    elif len(dims) == 2:
+        raise SqlError("array must have two columns", sqlstate="2202E")
+    elif len(dims) > 2:
+        raise SqlError("wrong number of array subscripts", sqlstate="2202E")
+    elif len(items) % 2:
         raise SqlError("array must have even number of elements", sqlstate="2202E")
     pairs = []
     for at in range(0, len(items), 2):
@@ -295,6 +309,7 @@ def install(lib: Library) -> None:
     d("to_json", "anyelement -> json", _to_json, sql="{udf}({types}, {0})")
     d("to_jsonb", "anyelement -> jsonb", _to_jsonb, sql="{udf}({types}, {0})")
     d("array_to_json", "anyarray -> json", _to_json, sql="{udf}({types}, {0})")
+    d("array_to_json", "anyarray bool -> json", _array_to_json, sql="{udf}('{types}', {0}, {1})")
     for prefix, kind in (("json", "json"), ("jsonb", "jsonb")):
         binary = kind == "jsonb"
         build = _binary(build_object) if binary else build_object
@@ -306,7 +321,9 @@ def install(lib: Library) -> None:
         d(f"{prefix}_typeof", f"{kind} -> text", type_of_json)
         d(f"{prefix}_array_length", f"{kind} -> int4", array_length)
         d(f"{prefix}_strip_nulls", f"{kind} -> {kind}", lambda text, binary=binary: strip_nulls(text, binary))
-        d(f"{prefix}_object", f"text[] -> {kind}", _binary(json_object) if binary else json_object)
+        pairs = _binary(json_object) if binary else json_object
+        d(f"{prefix}_object", f"text[] -> {kind}", lambda text, pairs=pairs: pairs(text))
+        d(f"{prefix}_object", f"text[] text[] -> {kind}", lambda text, values, pairs=pairs: pairs(text, values))
         _install_rows(lib, prefix, kind, binary)
     d("jsonb_set", "jsonb text[] jsonb -> jsonb", set_path)
     d("jsonb_set", "jsonb text[] jsonb bool -> jsonb", _set4)
@@ -323,12 +340,14 @@ def _install_rows(lib: Library, prefix: str, kind: str, binary: bool) -> None:
         f"{kind} -> {kind}",
         lambda text: array_elements(text, False, binary),
         set_returning=True,
+        columns=(("value", 3802 if binary else 114),),
     )
     d(
         f"{prefix}_array_elements_text",
         f"{kind} -> text",
         lambda text: array_elements(text, True, binary),
         set_returning=True,
+        columns=(("value", 25),),
     )
     d(f"{prefix}_each", f"{kind} -> record", lambda text: each(text, False, binary), set_returning=True, columns=pairs)
     text_pairs = (("key", 25), ("value", 25))
@@ -358,6 +377,17 @@ def _binary(call: Any) -> Any:
 
 def _to_json(oid: int, value: Any) -> str:
     return to_json(_known(oid), value)
+
+
+def _array_to_json(types: str, text: str, pretty: int) -> str:
+    """With ``pretty`` there is a line for each element of the first dimension."""
+    oid = int(types.partition(",")[0])
+    array = read_array(text, str)
+    if not pretty or not array.items:
+        return to_json(oid, text)
+    dims, bounds = (1, *array.dims[1:]), (1,) * len(array.dims)
+    parts = [to_json(oid, write_array(PgArray([item], dims, bounds), str))[1:-1] for item in array.items]
+    return "[" + ",\n ".join(parts) + "]"
 
 
 def _to_jsonb(oid: int, value: Any) -> str:

@@ -8,6 +8,7 @@ from helios_cli.engine.sql.function_spec import AggregateTable, CollationTable, 
 from helios_cli.engine.sql.functions import (
     aggregates,
     arrays,
+    bits,
     datetime,
     datetime_fields,
     enums,
@@ -24,6 +25,8 @@ from helios_cli.engine.sql.functions import (
     strings,
     system,
     to_char,
+    to_number,
+    trigonometry,
     uuids,
 )
 from helios_cli.engine.sql.functions.collations import COLLATIONS as _COLLATIONS
@@ -34,10 +37,13 @@ def _build() -> Library:
     library = Library()
     for module in (
         strings,
+        bits,
         regexps,
         numbers,
         privileges,
+        trigonometry,
         to_char,
+        to_number,
         aggregates,
         regression,
         ordered_sets,

@@ -10,6 +10,7 @@ from typing import Any, Final
 from helios_cli.engine.datatypes.numeric import EXACT, from_decimal
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.define import Library
+from helios_cli.engine.sql.runtime_numbers import in_range
 
 _SPECIAL: Final = ("NaN", "Infinity", "-Infinity")
 MIN_SIGNIFICANT_DIGITS: Final = 16
@@ -140,56 +141,37 @@ def _display_scale(weight: int, *values: Decimal) -> int:
     return min(max(MIN_SIGNIFICANT_DIGITS - weight, *(scale_of(value) for value in values), 0), 1000)
 
 
-def power_float(base: Any, exponent: Any) -> Any:
-    """base ** exponent."""
-    left, right = _as_float(base), _as_float(exponent)
-    if left == 0 and right < 0:
-        raise _domain("zero raised to a negative power is undefined", "2201F")
-    if left < 0 and right != math.floor(right):
-        raise _domain("a negative number raised to a non-integer power yields a complex result", "2201F")
-    try:
-        return show_float(math.pow(left, right))
-    except OverflowError:
-        raise _domain("value out of range: overflow", "22003") from None
-
-
-def power_numeric(base: str, exponent: str) -> str:
-    """base ** exponent with numeric's scale (power_var, numeric.c)."""
-    left, right = to_decimal(base), to_decimal(exponent)
-    if left.is_nan() or right.is_nan():
-        return "NaN" if not (left == 1 or right == 0) else "1"
-    if left == 0 and right < 0:
-        raise _domain("zero raised to a negative power is undefined", "2201F")
-    if left < 0 and right != right.to_integral_value():
-        raise _domain("a negative number raised to a non-integer power yields a complex result", "2201F")
-    estimate = float(right) * math.log10(abs(float(left))) if left else 0.0
-    if estimate > 131_072:
-        raise _domain("value overflows numeric format", "22003")
-    if right == right.to_integral_value():
-        scale = max(MIN_SIGNIFICANT_DIGITS, scale_of(left))
-    else:
-        scale = _display_scale(int(estimate), left, right)
-    result = Context(prec=max(int(estimate), 0) + scale + 20, Emax=999_999, Emin=-999_999).power(left, right)
-    return show_decimal(result.quantize(Decimal(1).scaleb(-min(scale, 1000)), ROUND_HALF_UP, EXACT))
-
-
 def exp_float(value: Any) -> Any:
-    """e ** value."""
+    """e ** value. Raises 22003 when it overflows or underflows."""
+    number = _as_float(value)
+    if not math.isfinite(number):
+        return 0.0 if number < 0 else show_float(number)
     try:
-        return show_float(math.exp(_as_float(value)))
+        result = math.exp(number)
     except OverflowError:
         raise _domain("value out of range: overflow", "22003") from None
+    if result == 0.0:
+        raise _domain("value out of range: underflow", "22003")
+    return result
 
 
 def exp_numeric(text: str) -> str:
-    """e ** value with numeric's scale."""
+    """e ** value with numeric's scale (numeric_exp, exp_var). Raises 22003."""
+    if text in _SPECIAL:
+        return "0" if text == "-Infinity" else text
     value = to_decimal(text)
-    scale = max(MIN_SIGNIFICANT_DIGITS - int(float(value) * 0.434294481903252), scale_of(value), 0)
-    result = Context(prec=max(scale + int(abs(float(value))) + 20, 40)).exp(value)
-    return show_decimal(result.quantize(Decimal(1).scaleb(-min(scale, 1000)), ROUND_HALF_UP, EXACT))
+    size = float(value)
+    weight = int(min(max(size * 0.434294481903252, -2000.0), 2000.0))
+    scale = min(max(MIN_SIGNIFICANT_DIGITS - weight, scale_of(value), 0), 1000)
+    if abs(size) >= 6000:
+        if size > 0:
+            raise _domain("value overflows numeric format", "22003")
+        return show_decimal(Decimal(0).scaleb(-scale, EXACT))
+    result = Context(prec=max(scale + max(weight, 0) + 30, 40), Emax=999_999, Emin=-999_999).exp(value)
+    return show_decimal(result.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP, EXACT))
 
 
-def _check_log(number: float) -> None:
+def _check_log(number: float | Decimal) -> None:
     if number == 0:
         raise _domain("cannot take logarithm of zero", "2201E")
     if number < 0:
@@ -198,14 +180,16 @@ def _check_log(number: float) -> None:
 
 def ln_float(value: Any) -> Any:
     """Natural logarithm."""
-    _check_log(_as_float(value))
-    return show_float(math.log(_as_float(value)))
+    number = _as_float(value)
+    _check_log(number)
+    return show_float(math.log(number))
 
 
 def log10_float(value: Any) -> Any:
     """Logarithm to base 10."""
-    _check_log(_as_float(value))
-    return show_float(math.log10(_as_float(value)))
+    number = _as_float(value)
+    _check_log(number)
+    return show_float(math.log10(number))
 
 
 def _ln_weight(value: Decimal) -> int:
@@ -216,9 +200,11 @@ def _ln_weight(value: Decimal) -> int:
 
 
 def _log_numeric(text: str, ten: bool) -> str:
+    if text in ("NaN", "Infinity"):
+        return text
     value = to_decimal(text)
-    _check_log(float(value))
-    context = Context(prec=60 + scale_of(value))
+    _check_log(value)
+    context = Context(prec=60 + scale_of(value) + abs(value.adjusted()))
     result = context.log10(value) if ten else context.ln(value)
     scale = _display_scale(_ln_weight(value), value)
     return show_decimal(result.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP, EXACT))
@@ -227,9 +213,15 @@ def _log_numeric(text: str, ten: bool) -> str:
 def log_base(base: str, text: str) -> str:
     """Logarithm to any base, of numerics."""
     left, right = to_decimal(base), to_decimal(text)
-    _check_log(float(left))
-    _check_log(float(right))
-    context = Context(prec=80)
+    if left.is_nan() or right.is_nan():
+        return "NaN"
+    _check_log(left)
+    _check_log(right)
+    if left.is_infinite():
+        return "NaN" if right.is_infinite() else "0"
+    if right.is_infinite():
+        return text
+    context = Context(prec=80 + scale_of(left) + scale_of(right))
     divisor = context.ln(left)
     if divisor == 0:
         raise _domain("division by zero", "22012")
@@ -262,30 +254,31 @@ def modulo(left: int, right: int) -> int:
     return -rest if left < 0 else rest
 
 
-def modulo_numeric(left: str, right: str) -> str:
-    """Remainder of numerics."""
-    divisor = to_decimal(right)
-    if divisor == 0:
-        raise _domain("division by zero", "22012")
-    value = to_decimal(left)
-    result = EXACT.remainder(value, divisor)
-    places = max(scale_of(value), scale_of(divisor))
-    return show_decimal(result.quantize(Decimal(1).scaleb(-places), context=EXACT))
-
-
 def _div_numeric(left: str, right: str) -> str:
-    divisor = to_decimal(right)
+    """The quotient cut to a whole number (numeric_div_trunc). Raises 22012."""
+    value, divisor = to_decimal(left), to_decimal(right)
+    if value.is_nan() or divisor.is_nan() or (value.is_infinite() and divisor.is_infinite()):
+        return "NaN"
     if divisor == 0:
         raise _domain("division by zero", "22012")
-    return show_decimal(EXACT.divide_int(to_decimal(left), divisor))
+    if value.is_infinite():
+        return "Infinity" if (value > 0) == (divisor > 0) else "-Infinity"
+    return "0" if divisor.is_infinite() else show_decimal(EXACT.divide_int(value, divisor))
 
 
-def _gcd(left: int, right: int) -> int:
-    return math.gcd(left, right)
+def _sign_numeric(text: str) -> str:
+    number = to_decimal(text)
+    return "NaN" if number.is_nan() else str((number > 0) - (number < 0))
 
 
-def _lcm(left: int, right: int) -> int:
-    return math.lcm(left, right)
+def _common(left: str, right: str, call: Callable[[int, int], int]) -> str:
+    """gcd or lcm of numerics, by way of whole numbers of their finer scale; NaN for NaN and infinities."""
+    one, other = to_decimal(left), to_decimal(right)
+    if not (one.is_finite() and other.is_finite()):
+        return "NaN"
+    scale = max(scale_of(one), scale_of(other))
+    found = call(int(one.scaleb(scale, EXACT)), int(other.scaleb(scale, EXACT)))
+    return show_decimal(Decimal(found).scaleb(-scale, EXACT))
 
 
 def _factorial(number: int) -> str:
@@ -307,17 +300,13 @@ def install(lib: Library) -> None:
     """Declare the mathematical functions."""
     lib.helper("pg_sample_share", sample_share, 1)
     d = lib.define
-    for name in ("int2", "int4", "int8"):
-        d("abs", f"{name} -> {name}", sql="abs({0})")
-        d("sign", f"{name} -> float8", sql="CAST(sign({0}) AS REAL)")
-    d("abs", "float8 -> float8", sql="abs({0})")
+    for name, bits in (("int2", 16), ("int4", 32), ("int8", 64)):
+        d("abs", f"{name} -> {name}", lambda number, bits=bits: in_range(abs(number), bits))
+    d("abs", "float4 -> float4", lambda value: show_float(abs(float(value))))
+    d("abs", "float8 -> float8", lambda value: show_float(abs(float(value))))
     d("abs", "numeric -> numeric", lambda text: text.removeprefix("-"))
-    d("sign", "float8 -> float8", sql="CAST(sign({0}) AS REAL)")
-    d(
-        "sign",
-        "numeric -> numeric",
-        lambda text: "NaN" if text == "NaN" else str(int(to_decimal(text).compare(Decimal(0)))),
-    )
+    d("sign", "float8 -> float8", lambda value: value if value == "NaN" else float((value > 0) - (value < 0)))
+    d("sign", "numeric -> numeric", _sign_numeric)
     for name, rounding in (("ceil", ROUND_CEILING), ("floor", ROUND_FLOOR)):
         call = _numeric(rounding)
         for alias in (name, "ceiling") if name == "ceil" else (name,):
@@ -331,14 +320,14 @@ def install(lib: Library) -> None:
     d("trunc", "float8 -> float8", _float("trunc"))
     for name in ("int2", "int4", "int8"):
         d("mod", f"{name} {name} -> {name}", modulo)
-    d("mod", "numeric numeric -> numeric", modulo_numeric)
+    d("mod", "numeric numeric -> numeric", sql="pg_numeric_modulo({0}, {1})")
     d("div", "numeric numeric -> numeric", _div_numeric)
     d("sqrt", "float8 -> float8", sqrt_float)
     d("sqrt", "numeric -> numeric", lambda text: sqrt_numeric(text))
     d("cbrt", "float8 -> float8", lambda value: show_float(math.cbrt(_as_float(value))))
     for name in ("power", "pow"):
-        d(name, "float8 float8 -> float8", power_float)
-        d(name, "numeric numeric -> numeric", power_numeric)
+        d(name, "float8 float8 -> float8", sql="pg_float_power({0}, {1})")
+        d(name, "numeric numeric -> numeric", sql="pg_numeric_power({0}, {1})")
     d("exp", "float8 -> float8", exp_float)
     d("exp", "numeric -> numeric", exp_numeric)
     d("ln", "float8 -> float8", ln_float)
@@ -350,19 +339,16 @@ def install(lib: Library) -> None:
     d("random", "-> float8", sql="((random() & 9007199254740991) / 9007199254740992.0)", volatile=True)
     d("setseed", "float8 -> void", sql="iif({0} IS NULL, NULL, '')", volatile=True)
     d("pi", "-> float8", sql="3.141592653589793")
-    for name in ("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "degrees", "radians"):
-        d(name, "float8 -> float8", sql=f"{name}({{0}})")
-    d("atan2", "float8 float8 -> float8", sql="atan2({0}, {1})")
-    d("cot", "float8 -> float8", sql="(1.0 / tan({0}))")
-    d("gcd", "int8 int8 -> int8", _gcd)
-    d("gcd", "int4 int4 -> int4", _gcd)
-    d("lcm", "int8 int8 -> int8", _lcm)
-    d("lcm", "int4 int4 -> int4", _lcm)
+    for name, bits in (("int4", 32), ("int8", 64)):
+        d("gcd", f"{name} {name} -> {name}", lambda left, right, bits=bits: in_range(math.gcd(left, right), bits))
+        d("lcm", f"{name} {name} -> {name}", lambda left, right, bits=bits: in_range(math.lcm(left, right), bits))
+    d("gcd", "numeric numeric -> numeric", lambda left, right: _common(left, right, math.gcd))
+    d("lcm", "numeric numeric -> numeric", lambda left, right: _common(left, right, math.lcm))
     d("factorial", "int8 -> numeric", _factorial)
-    d("width_bucket", "float8 float8 float8 int4 -> int4", width_bucket)
+    d("width_bucket", "float8 float8 float8 int4 -> int4", _width_bucket_float)
     d("width_bucket", "numeric numeric numeric int4 -> int4", _width_bucket_numeric)
     d("scale", "numeric -> int4", lambda text: None if text in _SPECIAL else scale_of(to_decimal(text)))
-    d("min_scale", "numeric -> int4", lambda text: scale_of(Decimal(_trimmed(text))))
+    d("min_scale", "numeric -> int4", lambda text: None if text in _SPECIAL else scale_of(Decimal(_trimmed(text))))
     d("trim_scale", "numeric -> numeric", lambda text: text if text in _SPECIAL else _trimmed(text))
 
 
@@ -375,4 +361,16 @@ def _trimmed(text: str) -> str:
 
 
 def _width_bucket_numeric(operand: str, low: str, high: str, count: int) -> int:
+    if count > 0 and "NaN" in (operand, low, high):
+        raise _domain("operand, lower bound, and upper bound cannot be NaN", "2201G")
+    if count > 0 and (low in _SPECIAL or high in _SPECIAL):
+        raise _domain("lower and upper bounds must be finite", "2201G")
     return width_bucket(Decimal(operand), Decimal(low), Decimal(high), count)
+
+
+def _width_bucket_float(operand: Any, low: Any, high: Any, count: int) -> int:
+    if count > 0 and "NaN" in (operand, low, high):
+        raise _domain("operand, lower bound, and upper bound cannot be NaN", "2201G")
+    if count > 0 and (math.isinf(low) or math.isinf(high)):
+        raise _domain("lower and upper bounds must be finite", "2201G")
+    return width_bucket(operand, low, high, count)

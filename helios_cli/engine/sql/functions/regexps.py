@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Final
+from itertools import islice
+from typing import Any, Final
 
 from helios_cli.engine.datatypes.arrays import PgArray, write_array
 from helios_cli.engine.errors import SqlError
@@ -46,18 +48,18 @@ def compiled(pattern: str, flags: str) -> re.Pattern[str]:
     Raises:
         SqlError: 2201B for a malformed one, 22023 for an unknown flag.
     """
-    options = re.DOTALL if "n" not in flags else re.MULTILINE
+    options, literal = re.DOTALL if "n" not in flags and "m" not in flags else re.MULTILINE, False
     for letter in flags:
-        if letter in "gc":
+        if letter in "gcbetp":
             options = options & ~re.IGNORECASE if letter == "c" else options
         elif letter in _FLAGS:
             options |= _FLAGS[letter]
-        elif letter == "q":
-            return re.compile(re.escape(pattern), options)
+        elif letter in "qw":
+            literal = literal or letter == "q"
         else:
             raise SqlError(f'invalid regular expression option: "{letter}"', sqlstate="22023")
     try:
-        return re.compile(translate_pattern(pattern), options)
+        return re.compile(re.escape(pattern) if literal else translate_pattern(pattern), options)
     except re.error as error:
         raise SqlError(f"invalid regular expression: {_reason(error.msg)}", sqlstate="2201B") from None
 
@@ -119,17 +121,75 @@ def regexp_split(text: str, pattern: str, flags: str = "") -> list[str]:
     return [*pieces, text[last:]]
 
 
+def _positive(**parameters: int) -> None:
+    for name, value in parameters.items():
+        if value < (0 if name in ("endoption", "subexpr") else 1) or (name == "endoption" and value > 1):
+            raise SqlError(f'invalid value for parameter "{name}": {value}', sqlstate="22023")
+
+
+def _no_global(name: str, flags: str) -> None:
+    if "g" in flags:
+        raise SqlError(f'{name}() does not support the "global" option', sqlstate="22023")
+
+
+def _nth(text: str, pattern: str, start: int, count: int, flags: str) -> re.Match[str] | None:
+    """The match of that number from a character position on, None when there are fewer."""
+    found = compiled(pattern, flags).finditer(text, min(start - 1, len(text)))
+    return next(islice(found, count - 1, None), None)
+
+
 def regexp_count(text: str, pattern: str, start: int = 1, flags: str = "") -> int:
     """How often the expression matches from a character position on."""
-    if start < 1:
-        raise SqlError(f'invalid value for parameter "start": {start}', sqlstate="22023")
-    return sum(1 for _ in compiled(pattern, flags).finditer(text, start - 1))
+    _positive(start=start)
+    expression = compiled(pattern, flags)
+    _no_global("regexp_count", flags)
+    return sum(1 for _ in expression.finditer(text, start - 1)) if start - 1 <= len(text) else 0
 
 
-def regexp_substr(text: str, pattern: str) -> str | None:
-    """The first match, or NULL."""
-    match = compiled(pattern, "").search(text)
-    return match[0] if match is not None else None
+def regexp_substr(
+    text: str, pattern: str, start: int = 1, count: int = 1, flags: str = "", subexpr: int = 0
+) -> str | None:
+    """The n-th match or one of its groups, or NULL."""
+    _positive(start=start, n=count, subexpr=subexpr)
+    expression = compiled(pattern, flags)
+    _no_global("regexp_substr", flags)
+    match = _nth(text, pattern, start, count, flags)
+    return match[subexpr] if match is not None and subexpr <= expression.groups else None
+
+
+def regexp_like(text: str, pattern: str, flags: str = "") -> int:
+    """Whether the expression matches anywhere."""
+    expression = compiled(pattern, flags)
+    _no_global("regexp_like", flags)
+    return int(expression.search(text) is not None)
+
+
+def regexp_replace_nth(text: str, pattern: str, new: str, start: int, count: int | None = None, flags: str = "") -> str:
+    """Replace the n-th match from a character position on; all of them when ``count`` is 0."""
+    _positive(start=start)
+    if count is None:
+        count = 0 if "g" in flags else 1
+    elif count < 0:
+        raise SqlError(f'invalid value for parameter "n": {count}', sqlstate="22023")
+    expression, seen = compiled(pattern, flags), 0
+    replacement = _replacement(new)
+
+    def one(match: re.Match[str]) -> str:
+        nonlocal seen
+        seen += 1
+        return match.expand(replacement) if count in (0, seen) else match[0]
+
+    if start - 1 > len(text):
+        return text
+    return text[: start - 1] + "".join(_pieces(expression, text, start - 1, one))
+
+
+def _pieces(expression: re.Pattern[str], text: str, at: int, change: Callable[[re.Match[str]], str]) -> Iterator[str]:
+    for match in expression.finditer(text, at):
+        yield text[at : match.start()]
+        yield change(match)
+        at = match.end()
+    yield text[at:]
 
 
 def regexp_substring(text: str, pattern: str) -> str | None:
@@ -140,10 +200,17 @@ def regexp_substring(text: str, pattern: str) -> str | None:
     return match[1] if match.re.groups else match[0]
 
 
-def regexp_instr(text: str, pattern: str) -> int:
-    """The 1-based position of the first match, 0 without one."""
-    match = compiled(pattern, "").search(text)
-    return match.start() + 1 if match is not None else 0
+def regexp_instr(
+    text: str, pattern: str, start: int = 1, count: int = 1, endoption: int = 0, flags: str = "", subexpr: int = 0
+) -> int:
+    """The 1-based position of the n-th match or one of its groups, or of what follows it; 0 without one."""
+    _positive(start=start, n=count, endoption=endoption, subexpr=subexpr)
+    expression = compiled(pattern, flags)
+    _no_global("regexp_instr", flags)
+    match = _nth(text, pattern, start, count, flags)
+    if match is None or subexpr > expression.groups or match.start(subexpr) < 0:
+        return 0
+    return (match.end(subexpr) if endoption else match.start(subexpr)) + 1
 
 
 def _array(pieces: list[str]) -> str:
@@ -170,11 +237,34 @@ def install(lib: Library) -> None:
         lambda text, pattern: _json(regexp_split(text, pattern)),
         set_returning=True,
     )
-    d("regexp_count", "text text -> int4", regexp_count)
-    d("regexp_substr", "text text -> text", regexp_substr)
-    d("regexp_instr", "text text -> int4", regexp_instr)
-    d("regexp_like", "text text -> bool", lambda text, pattern: int(compiled(pattern, "").search(text) is not None))
+    d("regexp_split_to_array", "text text text -> text[]", _split3)
+    d("regexp_split_to_table", "text text text -> text", _rows3, set_returning=True)
+    for more in ("int4", "int4 int4", "int4 int4 text"):
+        d("regexp_replace", f"text text text {more} -> text", _call(regexp_replace_nth))
+    for more in ("", "int4", "int4 text"):
+        d("regexp_count", f"text text {more} -> int4", _call(regexp_count))
+    for more in ("", "int4", "int4 int4", "int4 int4 text", "int4 int4 text int4"):
+        d("regexp_substr", f"text text {more} -> text", _call(regexp_substr))
+    for more in ("", "int4", "int4 int4", "int4 int4 int4", "int4 int4 int4 text", "int4 int4 int4 text int4"):
+        d("regexp_instr", f"text text {more} -> int4", _call(regexp_instr))
+    for more in ("", "text"):
+        d("regexp_like", f"text text {more} -> bool", _call(regexp_like))
     lib.helper("fn_regexp_substring", regexp_substring, 2)
+
+
+def _call(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as one that takes what it is given: SQLite counts the arguments of the call."""
+    return lambda *arguments: function(*arguments)
+
+
+def _split3(text: str, pattern: str, flags: str) -> str:
+    _no_global("regexp_split_to_array", flags)
+    return _array(regexp_split(text, pattern, flags))
+
+
+def _rows3(text: str, pattern: str, flags: str) -> str:
+    _no_global("regexp_split_to_table", flags)
+    return _json(regexp_split(text, pattern, flags))
 
 
 def _replace4(text: str, pattern: str, new: str, flags: str) -> str:

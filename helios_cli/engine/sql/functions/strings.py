@@ -142,6 +142,7 @@ def quote_literal(text: str) -> str:
     return "E'" + doubled.replace("\\", "\\\\") + "'" if "\\" in text else f"'{doubled}'"
 
 
+BOOL: Final = 16
 _RESERVED: Final = frozenset(
     (
         "all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric", "authorization", "between",
@@ -330,6 +331,7 @@ def install(lib: Library) -> None:
         d(name, "bytea int4 -> bytea", substring_bytes)
         d(name, "bytea int4 int4 -> bytea", _substring_bytes3)
     d("substring", "text text -> text", sql="fn_regexp_substring({0}, {1})")
+    d("substring", "text text text -> text", sql="pg_similar_substring({0}, {1}, {2})")
     d("overlay", "text text int4 -> text", overlay)
     d("overlay", "text text int4 int4 -> text", _overlay4)
     d("position", "text text -> int4", sql="instr({0}, {1})")
@@ -366,14 +368,40 @@ def install(lib: Library) -> None:
     d("quote_literal", "text -> text", quote_literal)
     d("quote_literal", "anyelement -> text", _quote_any, sql="{udf}({types}, {0})", strict=True)
     d("quote_nullable", "text -> text", lambda text: "NULL" if text is None else quote_literal(text), strict=False)
+    d("quote_nullable", "anyelement -> text", _quote_any_nullable, sql="{udf}({types}, {0})", strict=False)
     d("concat", "any... -> text", concat, sql="{udf}('{types}', {args})", strict=False)
     d("concat_ws", "text any... -> text", concat_ws, sql="{udf}('{types}', {args})", strict=False)
     d("format", "text -> text", format_text, sql="{udf}('{types}', {args})", strict=False)
     d("format", "text any... -> text", format_text, sql="{udf}('{types}', {args})", strict=False)
     d("string_to_array", "text text -> text[]", lambda text, cut: string_to_array(text, cut, None), strict=False)
     d("string_to_array", "text text text -> text[]", string_to_array, strict=False)
-    d("unistr", "text -> text", lambda text: re.sub(r"\\([0-9a-fA-F]{4})", lambda m: chr(int(m[1], 16)), text))
+    d("unistr", "text -> text", unistr)
     d("textlen", "text -> int4", sql="length({0})")
+
+
+_UNICODE: Final = re.compile(
+    r"\\(?:([0-9a-fA-F]{4})|\+([0-9a-fA-F]{6})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(\\)|)", re.ASCII
+)
+
+
+def unistr(text: str) -> str:
+    """Escapes of code points, in any of the four forms, as their characters. Raises 42601."""
+
+    def one(match: re.Match[str]) -> str:
+        if match[5]:
+            return "\\"
+        digits = next((part for part in match.groups()[:4] if part), None)
+        if digits is None:
+            hint = "Unicode escapes must be \\XXXX, \\+XXXXXX, \\uXXXX, or \\UXXXXXXXX."
+            raise SqlError("invalid Unicode escape", sqlstate="42601", hint=hint)
+        code = int(digits, 16)
+        if not 0 < code <= 0x10FFFF:
+            raise SqlError(f"invalid Unicode code point: {code:04X}", sqlstate="22023")
+        if 0xDC00 <= code < 0xE000 or 0xD800 <= code < 0xDC00:
+            raise SqlError("invalid Unicode surrogate pair", sqlstate="42601")
+        return chr(code)
+
+    return _UNICODE.sub(one, text)
 
 
 def _substring3(text: str, start: int, length: int) -> str:
@@ -389,7 +417,11 @@ def _overlay4(text: str, new: str, start: int, length: int) -> str:
 
 
 def _quote_any(oid: int, value: Any) -> str:
-    return quote_literal(text_of(oid, value))
+    return quote_literal(("true" if value else "false") if oid == BOOL else text_of(oid, value))
+
+
+def _quote_any_nullable(oid: int, value: Any) -> str:
+    return "NULL" if value is None else _quote_any(oid, value)
 
 
 def _convert_from(data: bytes, encoding: str) -> str:

@@ -1,9 +1,10 @@
-"""to_char, to_date and to_timestamp templates of dates and times (formatting.c), the common patterns."""
+"""Templates of dates, times and intervals, and to_char by them (formatting.c)."""
 
 from __future__ import annotations
 
-import re
-from typing import Final
+import math
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from helios_cli.engine.datatypes import calendar as cal
 from helios_cli.engine.errors import SqlError
@@ -14,49 +15,86 @@ MONTHS: Final = (
     "December",
 )  # fmt: skip
 DAYS: Final = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
-_ROMAN: Final = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII")
+ROMAN: Final = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII")
 
-_PATTERN: Final = re.compile(
-    r'"((?:[^"\\]|\\.)*)"|(FM|TM|FX)|(HH24|HH12|SSSSS|SSSS|Y,YYY|IYYY|IDDD|YYYY|MONTH|MON|'
-    r"A\.M\.|P\.M\.|B\.C\.|A\.D\.|DAY|DDD|IYY|YYY|TZH|TZM|FF[1-6]|HH|MI|SS|MS|US|AM|PM|BC|AD|YY|IY|MM|DY|DD|ID|"
-    r"IW|WW|CC|RM|TZ|OF|D|Y|I|W|Q|J)(TH)?|(.)",
-    re.DOTALL | re.IGNORECASE,
-)
+_WORDS: Final = (
+    "A.D.", "A.M.", "AD", "AM", "B.C.", "BC", "CC", "DAY", "DDD", "DD", "DY", "Day", "Dy", "D", "FF1", "FF2", "FF3",
+    "FF4", "FF5", "FF6", "FX", "HH24", "HH12", "HH", "IDDD", "ID", "IW", "IYYY", "IYY", "IY", "I", "J", "MI", "MM",
+    "MONTH", "MON", "MS", "Month", "Mon", "OF", "P.M.", "PM", "Q", "RM", "SSSSS", "SSSS", "SS", "TZH", "TZM", "TZ",
+    "US", "WW", "W", "Y,YYY", "YYYY", "YYY", "YY", "Y",
+)  # fmt: skip
+FIELDS: Final = tuple(sorted({*_WORDS, *(word.lower() for word in _WORDS)}, key=len, reverse=True))
+"""Fields as they may be spelled; another mixture of cases is text."""
+_PREFIXES: Final = ("FM", "fm", "TM", "tm")
+_SUFFIXES: Final = ("TH", "th", "SP", "sp")
 
 
-def tokens(template: str) -> list[tuple[str, str, bool, str]]:
-    """(kind, text, fill mode, ordinal suffix) of each piece; kind is 'field' or 'text'."""
-    found: list[tuple[str, str, bool, str]] = []
-    fill = False
-    for match in _PATTERN.finditer(template):
-        quoted, modifier, field, ordinal, other = match.groups()
-        if quoted is not None:
-            found.append(("text", re.sub(r"\\(.)", r"\1", quoted), False, ""))
-        elif modifier:
-            fill = modifier.upper() == "FM" or fill
-            continue
-        elif field:
-            found.append(("field", field, fill, ordinal or ""))
-        else:
-            found.append(("text", other, False, ""))
-        fill = False
-    return found
+class Piece(NamedTuple):
+    """A piece of a template: a field with its modifiers, or a character of text."""
+
+    kind: str
+    """'field', 'space', 'separator' (punctuation outside quotes) or 'text'."""
+    text: str
+    fill: bool = False
+    ordinal: str = ""
+
+
+@lru_cache(maxsize=256)
+def tokens(template: str) -> tuple[Piece, ...]:
+    """The pieces of a template, in order (parse_format)."""
+    found: list[Piece] = []
+    at = 0
+    while at < len(template):
+        prefix = next((word for word in _PREFIXES if template.startswith(word, at)), "")
+        at += len(prefix)
+        word = next((word for word in FIELDS if template.startswith(word, at)), "")
+        if word:
+            at += len(word)
+            suffix = next((word for word in _SUFFIXES if template.startswith(word, at)), "")
+            at += len(suffix)
+            found.append(Piece("field", word, prefix.upper() == "FM", suffix if suffix.upper() == "TH" else ""))
+        elif template[at : at + 1] == '"':
+            at = _quoted(template, at + 1, found)
+        elif at < len(template):
+            at += template[at] == "\\" and template[at + 1 : at + 2] == '"'
+            letter = template[at]
+            kind = "space" if letter.isspace() else "separator" if is_separator(letter) else "text"
+            found.append(Piece(kind, letter))
+            at += 1
+    return tuple(found)
+
+
+def _quoted(template: str, at: int, found: list[Piece]) -> int:
+    """The characters up to the closing quote; gives the place after it."""
+    while at < len(template) and template[at] != '"':
+        at += template[at] == "\\" and at + 1 < len(template)
+        found.append(Piece("text", template[at]))
+        at += 1
+    return at + 1
+
+
+def is_separator(letter: str) -> bool:
+    """ASCII punctuation."""
+    return "!" <= letter <= "~" and not letter.isalnum()
 
 
 def render_template(us: int, template: str, offset_s: int, zone: str) -> str:
-    """A local timestamp by a template."""
+    """A local timestamp by a template (DCH_to_char)."""
     days, clock = divmod(us, cal.DAY_US)
     year, month, day = cal.civil_from_days(days)
     shown_year = year if year > 0 else 1 - year
     numbers = _numbers(days, clock, year, shown_year, month, day)
     out: list[str] = []
     for kind, text, fill, ordinal in tokens(template):
-        if kind == "text":
+        if kind != "field":
             out.append(text)
+            continue
+        if text.upper() == "FX":
             continue
         piece = _number_piece(text.upper(), numbers, fill)
         if piece is None:
-            piece = _word_piece(text, days, clock, year, month, fill, offset_s, zone)
+            out.append(_word_piece(text, days, clock, year, month, fill, offset_s, zone))
+            continue
         if ordinal:
             suffix = _ordinal(piece)
             piece += suffix if ordinal == "th" else suffix.upper()
@@ -67,6 +105,8 @@ def render_template(us: int, template: str, offset_s: int, zone: str) -> str:
 def _numbers(days: int, clock: int, year: int, shown: int, month: int, day: int) -> dict[str, tuple[int, int]]:
     """Field -> (value, width)."""
     iso_year, iso_week = iso_year_week(days)
+    iso_shown = iso_year if iso_year > 0 else 1 - iso_year
+    century = (year - 1) // 100 + 1 if year > 0 else int(year / 100) - 1
     hour = clock // cal.HOUR_US
     of_year = days - cal.days_from_civil(year, 1, 1) + 1
     micro = clock % cal.SECOND_US
@@ -77,10 +117,10 @@ def _numbers(days: int, clock: int, year: int, shown: int, month: int, day: int)
         "MI": (clock // cal.MINUTE_US % 60, 2), "SS": (clock // cal.SECOND_US % 60, 2), "MS": (micro // 1000, 3),
         "US": (micro, 6), "SSSS": (clock // cal.SECOND_US, 0), "SSSSS": (clock // cal.SECOND_US, 0),
         "YYYY": (shown, 4), "YYY": (shown % 1000, 3), "YY": (shown % 100, 2), "Y": (shown % 10, 1),
-        "IYYY": (iso_year, 4), "IYY": (iso_year % 1000, 3), "IY": (iso_year % 100, 2), "I": (iso_year % 10, 1),
+        "IYYY": (iso_shown, 4), "IYY": (iso_shown % 1000, 3), "IY": (iso_shown % 100, 2), "I": (iso_shown % 10, 1),
         "MM": (month, 2), "DD": (day, 2), "DDD": (of_year, 3), "IDDD": (iso_day, 3), "D": ((days + 6) % 7 + 1, 1),
         "ID": ((days + 5) % 7 + 1, 1), "W": ((day - 1) // 7 + 1, 1), "WW": ((of_year - 1) // 7 + 1, 2),
-        "IW": (iso_week, 2), "CC": ((shown + 99) // 100, 2), "J": (days + cal.EPOCH_JDATE, 0),
+        "IW": (iso_week, 2), "CC": (century, 2), "J": (days + cal.EPOCH_JDATE, 0),
         "Q": ((month - 1) // 3 + 1, 1), **{f"FF{n}": (micro // 10 ** (6 - n), n) for n in range(1, 7)},
     }  # fmt: skip
 
@@ -90,7 +130,9 @@ def _number_piece(field: str, numbers: dict[str, tuple[int, int]], fill: bool) -
     if found is None:
         return None
     value, width = found
-    return str(value) if fill and field not in ("MS", "US") else f"{value:0{width}d}"
+    if fill and field not in ("MS", "US") and not field.startswith("FF"):
+        return str(value)
+    return f"{value:0{width}d}" if value >= 0 else f"-{-value:0{width}d}"
 
 
 def _word_piece(field: str, days: int, clock: int, year: int, month: int, fill: bool, offset_s: int, zone: str) -> str:
@@ -110,14 +152,15 @@ def _word_piece(field: str, days: int, clock: int, year: int, month: int, fill: 
     if folded in ("BC", "AD", "B.C.", "A.D."):
         return _marked(field, "AD" if year > 0 else "BC")
     if folded == "RM":
-        text = _ROMAN[month - 1] if fill else _ROMAN[month - 1].ljust(4)
+        text = ROMAN[month - 1] if fill else ROMAN[month - 1].ljust(4)
         return text if field.isupper() else text.lower()
     if folded == "Y,YYY":
-        return f"{year // 1000},{year % 1000:03d}"
-    return _zone_piece(field, offset_s, zone)
+        shown = year if year > 0 else 1 - year
+        return f"{shown // 1000},{shown % 1000:03d}"
+    return _zone_piece(field, offset_s, zone, fill)
 
 
-def _zone_piece(field: str, offset_s: int, zone: str) -> str:
+def _zone_piece(field: str, offset_s: int, zone: str, fill: bool) -> str:
     sign, minutes = "-" if offset_s < 0 else "+", abs(offset_s) // 60
     if field in ("TZ", "tz"):
         return zone.upper() if field == "TZ" else zone.lower()
@@ -125,7 +168,7 @@ def _zone_piece(field: str, offset_s: int, zone: str) -> str:
         return f"{sign}{minutes // 60:02d}"
     if field.upper() == "TZM":
         return f"{minutes % 60:02d}"
-    return f"{sign}{minutes // 60:02d}" + (f":{minutes % 60:02d}" if minutes % 60 else "")
+    return f"{sign}{minutes // 60:0{1 if fill else 2}d}" + (f":{minutes % 60:02d}" if minutes % 60 else "")
 
 
 def _cased(field: str, name: str, width: int, fill: bool) -> str:
@@ -139,154 +182,66 @@ def _marked(field: str, mark: str) -> str:
 
 
 def _ordinal(piece: str) -> str:
-    digits = re.sub(r"\D", "", piece)
-    if not digits:
-        return ""
-    number = int(digits)
-    if 11 <= number % 100 <= 13:
+    if piece[-2:-1] == "1":
         return "th"
-    return {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return {"1": "st", "2": "nd", "3": "rd"}.get(piece[-1:], "th")
+
+
+_NOT_OF_INTERVALS: Final = frozenset(
+    ("A.D.", "AD", "B.C.", "BC", "DAY", "DY", "D", "ID", "MONTH", "MON", "OF", "TZ", "TZH", "TZM")
+)
+"""Fields that name a place in the calendar or the world."""
 
 
 def render_interval(months: int, days: int, us: int, template: str) -> str:
-    """An interval's fields by a template."""
+    """An interval's fields by a template. Raises 22007 for fields of the calendar."""
     years = int(months / 12)
-    values = {
-        "YYYY": (years, 4), "YYY": (years % 1000, 3), "YY": (years % 100, 2), "Y": (years % 10, 1),
-        "MM": (months - years * 12, 2), "DD": (days, 2), "DDD": (months * 30 + days, 3),
-        "HH24": (int(us / cal.HOUR_US), 2),
-        "HH": (int(us / cal.HOUR_US) % 12 or 12, 2), "HH12": (int(us / cal.HOUR_US) % 12 or 12, 2),
-        "MI": (int(us / cal.MINUTE_US) % 60, 2), "SS": (int(us / cal.SECOND_US) % 60, 2),
-        "MS": (us % cal.SECOND_US // 1000, 3), "US": (us % cal.SECOND_US, 6),
+    month = months - years * 12
+    hour, rest = int(us / cal.HOUR_US), us - int(us / cal.HOUR_US) * cal.HOUR_US
+    minute, micro = int(rest / cal.MINUTE_US), int(math.fmod(rest, cal.SECOND_US))
+    second = int((rest - minute * cal.MINUTE_US) / cal.SECOND_US)
+    of_year = months * 30 + days
+    twelve = int(math.fmod(hour, 12)) or 12
+    numbers = {
+        "YYYY": (years, 4), "YYY": (int(math.fmod(years, 1000)), 3), "YY": (int(math.fmod(years, 100)), 2),
+        "Y": (int(math.fmod(years, 10)), 1), "MM": (month, 2), "DD": (days, 2), "DDD": (of_year, 3), "HH24": (hour, 2),
+        "HH": (twelve, 2), "HH12": (twelve, 2), "MI": (minute, 2), "SS": (second, 2), "MS": (int(micro / 1000), 3),
+        "US": (micro, 6), "CC": (int(years / 100), 2), "W": (int((days - 1) / 7) + 1, 0),
+        "WW": (int((of_year - 1) / 7) + 1, 2),
+        "SSSS": (int(us / cal.SECOND_US), 0), "SSSSS": (int(us / cal.SECOND_US), 0),
+        **{f"FF{n}": (int(micro / 10 ** (6 - n)), n) for n in range(1, 7)},
     }  # fmt: skip
     pieces = []
-    for kind, text, fill, _ordinal_suffix in tokens(template):
-        if kind == "text":
+    for kind, text, fill, ordinal in tokens(template):
+        folded = text.upper()
+        if kind != "field":
             pieces.append(text)
-        else:
-            piece = _number_piece(text.upper(), values, fill)
-            pieces.append(text if piece is None else piece)
+        elif folded in _NOT_OF_INTERVALS:
+            hint = "Intervals are not tied to specific calendar dates."
+            raise SqlError("invalid format specification for an interval value", sqlstate="22007", hint=hint)
+        elif folded != "FX":
+            pieces.append(_interval_piece(text, numbers, fill, ordinal, hour, years, month))
     return "".join(pieces)
 
 
-# -- reading ------------------------------------------------------------------------------------------------------
-
-
-def parse_template(text: str, template: str) -> tuple[int, int | None]:
-    """(local microseconds, zone offset in seconds or None) of a text read by a template.
-
-    Raises:
-        SqlError: 22007 the text does not fit, 22008 a value out of range.
-    """
-    values: dict[str, int] = {}
-    at = 0
-    pieces = tokens(template)
-    for position, (kind, piece, _fill, _ordinal_suffix) in enumerate(pieces):
-        if kind == "text":
-            if at < len(text) and (piece.isalnum() or not text[at].isalnum()):
-                at += 1
-            continue
-        while at < len(text) and text[at].isspace():
-            at += 1
-        following_digits = position + 1 < len(pieces) and pieces[position + 1][0] == "field"
-        at = _read_field(text, at, piece, values, following_digits)
-    return _assemble(values, text)
-
-
-def _read_field(text: str, at: int, field: str, values: dict[str, int], tight: bool) -> int:
-    folded = field.upper()
-    names = {"MONTH": MONTHS, "MON": MONTHS, "DAY": DAYS, "DY": DAYS}.get(folded)
-    if names is not None:
-        return _read_name(text, at, folded, names, values)
-    if folded in ("AM", "PM", "A.M.", "P.M.", "BC", "AD", "B.C.", "A.D."):
-        width = 4 if "." in folded else 2
-        mark = text[at : at + width].upper().replace(".", "")
-        if mark not in ("AM", "PM", "BC", "AD"):
-            raise SqlError(f'invalid value "{text[at : at + width]}" for "{field}"', sqlstate="22007")
-        values[mark] = 1
-        return at + width
-    widths = {
-        "YYYY": 4,
-        "IYYY": 4,
-        "YYY": 3,
-        "DDD": 3,
-        "MS": 3,
-        "US": 6,
-        "J": 7,
-        "SSSS": 5,
-        "SSSSS": 5,
-        "Y": 1,
-        "D": 1,
-        "Q": 1,
-    }
-    width = int(folded[2]) if folded.startswith("FF") else widths.get(folded, 2)
-    if not tight and folded in ("YYYY", "J"):
-        width = 9
-    match = re.compile(rf"[+-]?\d{{1,{width}}}").match(text, at)
-    if match is None:
-        shown = text[at : at + width]
-        detail = "Value must be an integer."
-        raise SqlError(f'invalid value "{shown}" for "{field}"', sqlstate="22007", detail=detail)
-    digits = match[0]
-    if folded in ("MS", "US") or folded.startswith("FF"):
-        values["US"] = int(digits.ljust(6, "0"))
-    else:
-        values[folded] = int(digits)
-        if folded in ("YY", "Y", "YYY") and len(digits) < 4:
-            values[folded] = _full_year(int(digits))
-    return match.end()
-
-
-def _read_name(text: str, at: int, field: str, names: tuple[str, ...], values: dict[str, int]) -> int:
-    rest = text[at:].lower()
-    for number, name in enumerate(names):
-        full = name.lower()
-        wanted = full if field in ("MONTH", "DAY") else full[:3]
-        if rest.startswith(wanted):
-            if names is MONTHS:
-                values["MM"] = number + 1
-            return at + len(wanted)
-    raise SqlError(
-        f'invalid value "{text[at : at + 3]}" for "{field}"',
-        sqlstate="22007",
-        detail="The given value did not match any of the allowed values for this field.",
-    )
-
-
-def _full_year(year: int) -> int:
-    """The year nearest to 2020 with these last digits (adjust_partial_year_to_2020)."""
-    if year < 70:
-        return year + 2000
-    if year < 100:
-        return year + 1900
-    return year + 2000 if year < 520 else year + 1000
-
-
-def _assemble(values: dict[str, int], text: str) -> tuple[int, int | None]:
-    year = next((values[key] for key in ("YYYY", "YYY", "YY", "Y", "IYYY") if key in values), 0)
-    if "BC" in values:
-        year = 1 - year
-    elif year == 0 and not any(key in values for key in ("YYYY", "YYY", "YY", "Y")):
-        year = 0
-    month, day = values.get("MM", 1), values.get("DD", 1)
-    if not 1 <= month <= 12 or not 1 <= day <= cal.days_in_month(year, month):
-        raise SqlError(f'date/time field value out of range: "{text}"', sqlstate="22008")
-    if "J" in values:
-        days = values["J"] - cal.EPOCH_JDATE
-    elif "DDD" in values:
-        days = cal.days_from_civil(year, 1, 1) + values["DDD"] - 1
-    else:
-        days = cal.days_from_civil(year, month, day)
-    hour = values.get("HH24", values.get("HH12", values.get("HH", 0)))
-    if "PM" in values and hour < 12:
-        hour += 12
-    elif "AM" in values and hour == 12:
-        hour = 0
-    clock = hour * cal.HOUR_US + values.get("MI", 0) * cal.MINUTE_US + values.get("SS", 0) * cal.SECOND_US
-    clock += values.get("SSSS", values.get("SSSSS", 0)) * cal.SECOND_US + values.get("US", 0)
-    if hour > 23 or values.get("MI", 0) > 59 or values.get("SS", 0) > 59:
-        raise SqlError(f'date/time field value out of range: "{text}"', sqlstate="22008")
-    offset = None
-    if "TZH" in values:
-        offset = values["TZH"] * 3600 + (values.get("TZM", 0) * 60) * (1 if values["TZH"] >= 0 else -1)
-    return days * cal.DAY_US + clock, offset
+def _interval_piece(
+    text: str, numbers: dict[str, tuple[int, int]], fill: bool, ordinal: str, hour: int, years: int, month: int
+) -> str:
+    folded = text.upper()
+    if folded in ("AM", "PM", "A.M.", "P.M."):
+        return _marked(text, "PM" if hour % 24 >= 12 else "AM")
+    if folded == "Y,YYY":
+        return f"{int(years / 1000)},{years - int(years / 1000) * 1000:03d}"
+    if folded == "Q":
+        return str((month - 1) // 3 + 1) if month else ""
+    if folded == "RM":
+        if not month and not years:
+            return ""
+        name = ROMAN[month - 1 if month else (11 if years >= 0 else 0)]
+        name = name if fill else name.ljust(4)
+        return name if text.isupper() else name.lower()
+    piece = _number_piece(folded, numbers, fill)
+    if piece is None:
+        return ""
+    suffix = _ordinal(piece) if ordinal else ""
+    return piece + (suffix.upper() if ordinal == "TH" else suffix)

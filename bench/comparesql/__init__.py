@@ -1,0 +1,1 @@
+"""Random SQL, answered by a PostgreSQL and by a node, and compared."""
