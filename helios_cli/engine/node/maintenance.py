@@ -13,8 +13,6 @@ from helios_cli.engine.node.portal import Portal
 from helios_cli.engine.node.steps import StepsResult
 from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.authority import CHECKPOINT
-from helios_cli.engine.sql.plan import Kind
-from helios_cli.engine.storage.access import bind_count
 from helios_cli.engine.wire import backend
 from helios_cli.engine.wire.copy import copy_formatter, copy_parser
 from helios_cli.engine.wire.copy_options import CopyColumn, CopyOptions
@@ -24,27 +22,6 @@ if TYPE_CHECKING:
 
 NOTIFY_PAYLOAD_MAX: Final = 8000
 """PostgreSQL's NOTIFY_PAYLOAD_MAX_LENGTH, in bytes: a payload is shorter."""
-
-
-def explain(session: Session, action: actions.Explain, portal: Portal, _rows_max: int) -> bool:
-    """EXPLAIN: SQLite's query plan, a line a step."""
-    plan = action.plan
-    if action.analyze:
-        raise SqlError("EXPLAIN ANALYZE is not supported", sqlstate="0A000", hint="Use EXPLAIN, and \\timing in psql.")
-    lines: list[tuple[str, ...]] = []
-    if plan.kind in (Kind.READ, Kind.WRITE):
-        reader = session.engine.database.ring.current
-        depth: dict[Any, int] = {0: -1}
-        for node, parent, _unused, detail in reader.execute(
-            f"EXPLAIN QUERY PLAN {plan.steps[0]}", [None] * bind_count(plan), can_cache=False
-        ).fetchall():
-            depth[node] = depth.get(parent, -1) + 1
-            indent = "  " * depth[node]
-            lines.append((f"{indent}->  {detail}" if depth[node] else str(detail),))
-        where = "event loop" if session.engine.is_inline(plan) else "worker thread"
-        lines.append((f"Runs on: {where}",))
-    utility.send_text_rows(session, portal, ("QUERY PLAN",), lines or [(plan.tag,)])
-    return True
 
 
 def vacuum(session: Session, action: actions.Vacuum, portal: Portal, _rows_max: int) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
-from helios_cli.engine.node import claims, consistency, cursors, identity, maintenance, prepared
+from helios_cli.engine.node import claims, consistency, cursors, explain, identity, maintenance, prepared
 from helios_cli.engine.replication import relations
 from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.plan import Column, Plan
@@ -346,7 +346,7 @@ _HANDLERS: dict[type, Handler] = {
     actions.DeclareCursor: cursors.declare,
     actions.Fetch: cursors.fetch,
     actions.CloseCursor: cursors.close,
-    actions.Explain: maintenance.explain,
+    actions.Explain: explain.explain,
     actions.Vacuum: maintenance.vacuum,
     actions.Checkpoint: maintenance.checkpoint,
     actions.AlterSystem: maintenance.alter_system,

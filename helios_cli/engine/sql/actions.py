@@ -231,6 +231,10 @@ class Explain:
     plan: Plan
     analyze: bool = False
     verbose: bool = False
+    timing: bool = True
+    """Whether ANALYZE tells times."""
+    summary: bool = True
+    """Whether ANALYZE tells the whole time behind the plan."""
     format: str = "text"
 
 

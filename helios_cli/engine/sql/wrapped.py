@@ -11,7 +11,7 @@ from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.copy_statement import copy_columns, copy_insert, copy_row, read_options, refuse_files
 from helios_cli.engine.sql.finishing import QUERIES, finish_plan
 from helios_cli.engine.sql.merge import translate_merge
-from helios_cli.engine.sql.oids import TEXT
+from helios_cli.engine.sql.oids import JSON, TEXT, XML
 from helios_cli.engine.sql.plan import Column, Kind, Plan
 from helios_cli.engine.sql.procedures import plan_call, plan_do
 from helios_cli.engine.sql.scope import Scope
@@ -94,6 +94,9 @@ def _declare(planner: Planner, statement: Statement, ctx: Context) -> Plan:
     return plan
 
 
+_EXPLAIN_TYPES: Final = {"json": JSON, "xml": XML}
+
+
 def _explain(planner: Planner, statement: Statement, ctx: Context) -> Plan:
     fields = statement.node["ExplainStmt"]
     options = {node["DefElem"]["defname"]: node["DefElem"] for node in fields.get("options", [])}
@@ -108,13 +111,20 @@ def _explain(planner: Planner, statement: Statement, ctx: Context) -> Plan:
     if tree.tag(inner) not in QUERIES:
         raise FeatureNotSupported(f"EXPLAIN of {shown_statement(tree.tag(inner))} is not supported")
     query = planner.query(inner, ctx)
+    flags = {name: utility.flag(option) for name, option in options.items() if name != "format"}
+    analyze = flags.get("analyze", False)
+    for name in ("wal", "timing"):
+        if flags.get(name) and not analyze:
+            raise SqlError(f"EXPLAIN option {name.upper()} requires ANALYZE", sqlstate="22023")
     action = actions.Explain(
         query,
-        analyze="analyze" in options and utility.flag(options["analyze"]),
-        verbose="verbose" in options and utility.flag(options["verbose"]),
+        analyze=analyze,
+        verbose=flags.get("verbose", False),
+        timing=flags.get("timing", True),
+        summary=flags.get("summary", True),
         format=form,
     )
-    plan = utility.utility_plan("EXPLAIN", action, (Column("QUERY PLAN", TEXT),))
+    plan = utility.utility_plan("EXPLAIN", action, (Column("QUERY PLAN", _EXPLAIN_TYPES.get(form, TEXT)),))
     plan.param_types, plan.session_values = query.param_types, query.session_values
     plan.catalog_version, plan.rights, plan.guarded = ctx.catalog.version, query.rights, query.guarded
     return plan
