@@ -23,6 +23,7 @@ from helios_cli.engine.datatypes.arrays import BOX, ArrayCodec
 from helios_cli.engine.datatypes.hstore import format_hstore_binary, parse_hstore, parse_hstore_binary
 from helios_cli.engine.datatypes.lsn import format_lsn_binary, parse_lsn, parse_lsn_binary
 from helios_cli.engine.datatypes.pgtype import PgType
+from helios_cli.engine.datatypes.ranges import KINDS, RangeCodec
 from helios_cli.engine.datatypes.utf8 import decode_utf8
 
 
@@ -235,6 +236,8 @@ _PSEUDO: Final[tuple[tuple[int, str, str, int, int, str], ...]] = (
     (2283, "anyelement", "anyelement", 4, 0, "P"),
     (2776, "anynonarray", "anynonarray", 4, 0, "P"),
     (3500, "anyenum", "anyenum", 4, 0, "P"),
+    (3831, "anyrange", "anyrange", -1, 0, "P"),
+    (4537, "anymultirange", "anymultirange", -1, 0, "P"),
     (3838, "event_trigger", "event_trigger", 4, 0, "P"),
 )
 
@@ -280,8 +283,30 @@ def _array_of(element: PgType) -> PgType:
     )  # fmt: skip
 
 
+RANGE_CODECS: Final[dict[int, RangeCodec]] = {}
+"""By the OID of the range type and by that of its multirange."""
+
+
+def _range_types(known: list[PgType]) -> list[PgType]:
+    """Ranges and multiranges over the base types that have them."""
+    by_oid = {found.oid: found for found in known}
+    types = []
+    for oid, name, array_oid, subtype, multi_oid, multi_name, multi_array, stem in KINDS:
+        codec = RANGE_CODECS[oid] = RANGE_CODECS[multi_oid] = RangeCodec(by_oid[subtype], name)
+        types.append(PgType(
+            oid, name, name, -1, array_oid, "R", f"{stem}_range_text", codec.parse_text, strings.format_string,
+            codec.parse_binary, codec.format_binary, kind="r",
+        ))  # fmt: skip
+        types.append(PgType(
+            multi_oid, multi_name, multi_name, -1, multi_array, "R", f"{stem}_multirange_text", codec.parse_many,
+            strings.format_string, codec.parse_many_binary, codec.format_many_binary, kind="m",
+        ))  # fmt: skip
+    return types
+
+
 def build_types() -> dict[int, PgType]:
     """Every type by oid, arrays included."""
     types = _base_types() + _pseudo_types()
+    types += _range_types(types)
     types += [_array_of(element) for element in types if element.array_oid]
     return {pg_type.oid: pg_type for pg_type in types}

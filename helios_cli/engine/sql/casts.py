@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.ranges import MULTIRANGES, RANGES
 from helios_cli.engine.datatypes.usertypes import RECORD_ARRAY, is_row, is_row_array, kind_of
 from helios_cli.engine.datatypes.zoned import TIME_ARRAYS, ZONED
 from helios_cli.engine.errors import SqlError
@@ -97,6 +98,7 @@ _TEMPLATES: Final[dict[tuple[int, int], str]] = {
     (CIDR, INET): "pg_in(869, {0})",
     (INET, CIDR): "pg_inet_cidr({0})",
     **{(INET, target): "pg_inet_text({0})" for target in (TEXT, VARCHAR, BPCHAR)},
+    **{(found, many): f"pg_multirange({many}, {{0}})" for many, found in MULTIRANGES.items()},
     (MACADDR, MACADDR8): "pg_in(774, {0})",
     **{(BIT, target): f"pg_integer_of_bits({{0}}, {size})" for target, size in ((INT4, 32), (INT8, 64))},
     **dict.fromkeys(((BIT, VARBIT), (VARBIT, BIT)), "{0}"),
@@ -347,6 +349,8 @@ def _to_text(source: int, sql: str, ctx: Context) -> str:
         return sql
     if source in ZONED:
         return f"pg_out_zoned({source}, {sql}, {ctx.session_value('timezone')})"
+    if source in ZONED_RANGES:
+        return f"pg_range_zoned({source}, {sql}, {ctx.session_value('timezone')})"
     return f"pg_out({source}, {sql})"
 
 
@@ -438,6 +442,7 @@ _COLLATED: Final = {
     TIMETZ: "pg_timetz",
     JSONB: "pg_jsonb",
     PG_LSN: "pg_lsn",
+    **{oid: f"pg_range_{oid}" for oid in (*RANGES, *MULTIRANGES)},
     CITEXT: "pg_citext",
     INET: "pg_inet",
     CIDR: "pg_inet",

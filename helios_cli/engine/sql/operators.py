@@ -50,6 +50,7 @@ from helios_cli.engine.sql.oids import (
     XID,
 )
 from helios_cli.engine.sql.operator_spec import Operator
+from helios_cli.engine.sql.range_operators import range_operators
 from helios_cli.engine.sql.resolution import Ambiguous, bind_polymorphic, choose
 from helios_cli.engine.sql.typed import TypedSql
 
@@ -242,7 +243,7 @@ def _documents() -> Iterator[Operator]:
 
 def _table() -> dict[tuple[str, int], list[tuple[Operator, tuple[int, ...]]]]:
     table: dict[tuple[str, int], list[tuple[Operator, tuple[int, ...]]]] = {}
-    others = (_bit_strings, _pattern_order, network_operators)
+    others = (_bit_strings, _pattern_order, network_operators, range_operators)
     for source in (_comparisons, _arithmetic, _times, _strings, _documents, *others):
         for operator in source():
             table.setdefault((operator.name, len(operator.args)), []).append((operator, operator.args))

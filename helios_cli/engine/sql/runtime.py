@@ -16,6 +16,7 @@ from helios_cli.engine.sql import (
     runtime_values,
 )
 from helios_cli.engine.sql.function_spec import AggregateTable, CollationTable, ScalarTable
+from helios_cli.engine.sql.functions import ranges
 from helios_cli.engine.sql.functions.collations import COLLATIONS as _COLLATIONS
 
 SCALARS: Final[ScalarTable] = {
@@ -30,4 +31,4 @@ SCALARS: Final[ScalarTable] = {
     **runtime_values.SCALARS,
 }
 AGGREGATES: Final[AggregateTable] = {**runtime_arrays.AGGREGATES}
-COLLATIONS: Final[CollationTable] = {**_COLLATIONS, **runtime_rows.COLLATIONS}
+COLLATIONS: Final[CollationTable] = {**_COLLATIONS, **runtime_rows.COLLATIONS, **ranges.COLLATIONS}

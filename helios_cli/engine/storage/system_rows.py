@@ -438,7 +438,7 @@ def _index_stats(snapshot: Snapshot) -> Rows:
 
 MAKERS: Final[dict[str, Maker]] = {
     "pg_class": pg_class, "pg_attribute": pg_attribute, "pg_namespace": pg_namespace, "pg_type": type_rows.pg_type,
-    "pg_enum": type_rows.pg_enum,
+    "pg_enum": type_rows.pg_enum, "pg_range": type_rows.pg_range,
     "pg_index": pg_index, "pg_constraint": pg_constraint, "pg_attrdef": pg_attrdef, "pg_sequence": pg_sequence,
     "pg_depend": pg_depend, "pg_description": pg_description, "pg_shdescription": pg_shdescription,
     "pg_database": pg_database, "pg_authid": pg_authid, "pg_roles": pg_roles, "pg_user": pg_user,

@@ -8,6 +8,7 @@ from typing import Any, Final
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.arrays import BOX, BOX_DELIMITER
 from helios_cli.engine.datatypes.pgtype import PgType
+from helios_cli.engine.datatypes.ranges import KINDS
 from helios_cli.engine.datatypes.usertypes import kind_of, named, number_of
 from helios_cli.engine.sql.functions.strings import quote_ident
 from helios_cli.engine.sql.relation import ColumnInfo, UserType
@@ -100,6 +101,12 @@ def pg_enum(snapshot: Snapshot) -> Rows:
     """Labels of enums."""
     for oid, type_oid, place, label in snapshot.labels:
         yield {"oid": oid, "enumtypid": type_oid, "enumsortorder": place, "enumlabel": label}
+
+
+def pg_range(_snapshot: Snapshot) -> Rows:
+    """Range types with their subtypes and multiranges."""
+    for kind in KINDS:
+        yield {"rngtypid": kind[0], "rngsubtype": kind[3], "rngmultitypid": kind[4]}
 
 
 def composite_types(snapshot: Snapshot) -> Iterator[UserType]:

@@ -17,6 +17,7 @@ from helios_cli.engine.datatypes.registry import find_oid, row_codec
 from helios_cli.engine.datatypes.strings import format_string
 from helios_cli.engine.datatypes.usertypes import is_row, is_row_array
 from helios_cli.engine.datatypes.zoned import ZONED, zoned_writer
+from helios_cli.engine.datatypes.zoned_ranges import ZONED_RANGES, zoned_range_writer
 from helios_cli.engine.errors import HeliosError
 
 RowEncoder = Callable[[Sequence[Any]], bytes]
@@ -74,6 +75,8 @@ def field_encoder(type_oid: int, code: int, zone: tzinfo = UTC) -> FieldEncoder:
         return zoned_writer(type_oid, zone)
     if zone is not UTC and (is_row(type_oid) or is_row_array(type_oid)):
         return partial(row_codec(type_oid).format_zoned, zone=zone)
+    if zone is not UTC and type_oid in ZONED_RANGES:
+        return zoned_range_writer(type_oid, zone)
     return known.format_text
 
 

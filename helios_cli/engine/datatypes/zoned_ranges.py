@@ -1,0 +1,25 @@
+"""tstzrange and tstzmultirange as a session shows them: their bounds in its time zone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import tzinfo
+from typing import Any, Final
+
+from helios_cli.engine.datatypes.catalog import RANGE_CODECS
+from helios_cli.engine.datatypes.datetimes import format_timestamptz
+from helios_cli.engine.datatypes.ranges import MULTIRANGES
+
+ZONED_RANGES: Final = frozenset((3910, 4534))
+
+
+def zoned_range_writer(oid: int, zone: tzinfo) -> Callable[[Any], bytes]:
+    """From a stored value of one of :data:`ZONED_RANGES` to its text in ``zone``."""
+    codec = RANGE_CODECS[oid]
+
+    def leaf(us: Any) -> str:
+        return format_timestamptz(us, zone).decode()
+
+    if oid in MULTIRANGES:
+        return lambda value: codec.write_many(codec.read_many(value), leaf).encode()
+    return lambda value: codec.write(codec.read(value), leaf).encode()
