@@ -98,7 +98,7 @@ class RangeCodec:
     def compare(self, one: Any, other: Any) -> int:
         """Order of two values of the subtype."""
         left, right = self._key(one), self._key(other)
-        return (left > right) - (left < right)
+        return int(left > right) - int(left < right)
 
     # -- text -------------------------------------------------------------------------------------
 

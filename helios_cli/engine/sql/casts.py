@@ -9,6 +9,7 @@ from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.ranges import MULTIRANGES, RANGES
 from helios_cli.engine.datatypes.usertypes import RECORD_ARRAY, is_row, is_row_array, kind_of
 from helios_cli.engine.datatypes.zoned import TIME_ARRAYS, ZONED
+from helios_cli.engine.datatypes.zoned_ranges import ZONED_RANGES
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import sqltext
 from helios_cli.engine.sql.coercion import Context as How
