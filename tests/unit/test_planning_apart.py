@@ -54,6 +54,7 @@ def test_an_error_is_handed_over_without_what_was_planned(monkeypatch: pytest.Mo
     monkeypatch.setattr(planning, "SqliteCatalog", lambda *_, **__: SimpleNamespace(version=1))
     monkeypatch.setattr(planning, "PlanCache", lambda planner: SimpleNamespace(get=work))
     engine: Any = SimpleNamespace(database=database, planner=None)
-    result = planning._plan(engine, "x" * (planning.SHALLOW_MAX + 1), None, ("public",))
+    acting: Any = None
+    result = planning._plan(engine, "x" * (planning.SHALLOW_MAX + 1), None, ("public",), acting)
     assert result.error is not None and result.error.sqlstate == "54000"
     assert work.tree is not None and work.tree() is None
