@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from helios_cli.engine.datatypes import registry
-from helios_cli.engine.datatypes.ranges import MULTIRANGES, RANGES
+from helios_cli.engine.datatypes.ranges import MULTIRANGES
 from helios_cli.engine.datatypes.usertypes import RECORD_ARRAY, is_row, is_row_array, kind_of
 from helios_cli.engine.datatypes.zoned import TIME_ARRAYS, ZONED
 from helios_cli.engine.datatypes.zoned_ranges import ZONED_RANGES
@@ -14,6 +14,7 @@ from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import sqltext
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import can_coerce, category, element_of, type_name, type_of
+from helios_cli.engine.sql.collating import collation_of
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.oids import (
     BIT,
@@ -40,7 +41,6 @@ from helios_cli.engine.sql.oids import (
     NAME,
     NUMERIC,
     OID,
-    PG_LSN,
     RECORD,
     REG_TYPES,
     REGCLASS,
@@ -434,43 +434,6 @@ def to_text_if_unknown(value: TypedSql, ctx: Context) -> TypedSql:
     if value.type_oid == UNKNOWN:
         return coerce(value, TEXT, -1, How.IMPLICIT, ctx)
     return value
-
-
-_COLLATED: Final = {
-    NUMERIC: "pg_numeric",
-    INTERVAL: "pg_interval",
-    BPCHAR: "RTRIM",
-    TIMETZ: "pg_timetz",
-    JSONB: "pg_jsonb",
-    PG_LSN: "pg_lsn",
-    **{oid: f"pg_range_{oid}" for oid in (*RANGES, *MULTIRANGES)},
-    CITEXT: "pg_citext",
-    INET: "pg_inet",
-    CIDR: "pg_inet",
-}
-
-
-def collation_of(type_oid: int) -> str:
-    """SQLite's collation under which values of a type compare as in PostgreSQL; '' when plain comparison does.
-
-    Tables are created with it on the column, so that their indexes serve these comparisons.
-    """
-    if kind_of(type_oid) or type_oid == RECORD:
-        return _user_collation(type_oid)
-    if element_of(type_oid):
-        return f"pg_array_{element_of(type_oid)}" if element_of(type_oid) in _COLLATED_ELEMENTS else "pg_array"
-    return _COLLATED.get(type_oid, "")
-
-
-def _user_collation(type_oid: int) -> str:
-    if is_row(type_oid):
-        return "pg_record"
-    if is_row_array(type_oid):
-        return "pg_array"
-    return f"pg_enum_array_{type_oid - 1}" if type_oid & 1 else f"pg_enum_{type_oid}"
-
-
-_COLLATED_ELEMENTS: Final = frozenset((INT2, INT4, INT8, FLOAT8, NUMERIC, PG_LSN, INET, CIDR))
 
 
 def neutral(sql: str, *types: int) -> str:

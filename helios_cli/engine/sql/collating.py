@@ -1,0 +1,60 @@
+"""SQLite's collations under which values of PostgreSQL's types compare."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from helios_cli.engine.datatypes.ranges import MULTIRANGES, RANGES
+from helios_cli.engine.datatypes.usertypes import RECORD, is_row, is_row_array, kind_of
+from helios_cli.engine.sql.coercion import element_of
+from helios_cli.engine.sql.oids import (
+    BPCHAR,
+    CIDR,
+    CITEXT,
+    FLOAT8,
+    INET,
+    INT2,
+    INT4,
+    INT8,
+    INTERVAL,
+    JSONB,
+    NUMERIC,
+    PG_LSN,
+    TIMETZ,
+)
+
+_COLLATED: Final = {
+    NUMERIC: "pg_numeric",
+    INTERVAL: "pg_interval",
+    BPCHAR: "RTRIM",
+    TIMETZ: "pg_timetz",
+    JSONB: "pg_jsonb",
+    PG_LSN: "pg_lsn",
+    **{oid: f"pg_range_{oid}" for oid in (*RANGES, *MULTIRANGES)},
+    CITEXT: "pg_citext",
+    INET: "pg_inet",
+    CIDR: "pg_inet",
+}
+
+
+def collation_of(type_oid: int) -> str:
+    """SQLite's collation under which values of a type compare as in PostgreSQL; '' when plain comparison does.
+
+    Tables are created with it on the column, so that their indexes serve these comparisons.
+    """
+    if kind_of(type_oid) or type_oid == RECORD:
+        return _user_collation(type_oid)
+    if element_of(type_oid):
+        return f"pg_array_{element_of(type_oid)}" if element_of(type_oid) in _COLLATED_ELEMENTS else "pg_array"
+    return _COLLATED.get(type_oid, "")
+
+
+def _user_collation(type_oid: int) -> str:
+    if is_row(type_oid):
+        return "pg_record"
+    if is_row_array(type_oid):
+        return "pg_array"
+    return f"pg_enum_array_{type_oid - 1}" if type_oid & 1 else f"pg_enum_{type_oid}"
+
+
+_COLLATED_ELEMENTS: Final = frozenset((INT2, INT4, INT8, FLOAT8, NUMERIC, PG_LSN, INET, CIDR))
