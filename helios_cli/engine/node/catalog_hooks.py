@@ -15,7 +15,8 @@ from helios_cli.engine.errors import NotServing, SqlError
 from helios_cli.engine.node import report, session_calls
 from helios_cli.engine.node.roles import DATABASE
 from helios_cli.engine.replication import relations
-from helios_cli.engine.sql.variables import BY_NAME
+from helios_cli.engine.sql.setting_values import in_unit
+from helios_cli.engine.sql.variables import BY_NAME, Variable
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.engine import Engine
@@ -119,17 +120,27 @@ def _set(session: Session, name: str, value: str, local: bool) -> str:
     return session.show(name)
 
 
+_CONTEXTS: Final = {"u": "user", "c": "backend", "h": "sighup", "p": "postmaster", "n": "internal"}
+_KINDS: Final = {"b": "bool", "i": "integer", "r": "real", "e": "enum", "s": "string"}
+
+
+def _bare(variable: Variable, shown: str) -> str:
+    """The number of a parameter in its own unit."""
+    return in_unit(shown, variable.unit) if variable.unit else shown
+
+
 def _settings(engine: Engine) -> list[dict[str, Any]]:
     rows = [
         {
             "name": variable.name,
-            "setting": engine.default_variable(variable),
+            "setting": _bare(variable, engine.default_variable(variable)),
             "short_desc": variable.description,
-            "context": "user",
-            "vartype": "string",
+            "context": _CONTEXTS[variable.context],
+            "vartype": _KINDS[variable.kind],
+            "unit": variable.unit or None,
             "source": "default",
-            "boot_val": variable.default,
-            "reset_val": engine.default_variable(variable),
+            "boot_val": _bare(variable, variable.default),
+            "reset_val": _bare(variable, engine.default_variable(variable)),
             "pending_restart": 0,
         }
         for variable in BY_NAME.values()

@@ -18,7 +18,7 @@ from helios_cli.engine.node import identity
 from helios_cli.engine.node.engine import Engine
 from helios_cli.engine.node.frontend import Frontend
 from helios_cli.engine.node.session import Session
-from helios_cli.engine.sql.variables import BY_NAME
+from helios_cli.engine.sql.variables import CORE
 from helios_cli.engine.wire import backend, scram, startup
 
 log = logging.getLogger(__name__)
@@ -222,7 +222,7 @@ class Connection(asyncio.Protocol):
         self.transport.set_protocol(frontend)
 
     def _apply_parameters(self, session: Session) -> None:
-        for name, variable in BY_NAME.items():
+        for name, variable in CORE.items():
             if variable.reported and name not in self._parameters:
                 session.changed[variable.name] = None
         options = _parse_options(self._parameters.get("options", ""))

@@ -11,7 +11,7 @@ import apsw
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.engine import PG_EPOCH_US
 from helios_cli.engine.node.roles import DATABASE
-from helios_cli.engine.sql.variables import BY_NAME
+from helios_cli.engine.sql.variables import CORE
 from helios_cli.engine.types import Lsn
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def _timezone(session: Session) -> str:
 
 def _settings(session: Session) -> str:
     """Every parameter as a JSON object, for current_setting()."""
-    values = {variable.name.lower(): session.show(variable.name) for variable in BY_NAME.values()}
+    values = {variable.name.lower(): session.show(variable.name) for variable in CORE.values()}
     return json.dumps(values | session.variables)
 
 

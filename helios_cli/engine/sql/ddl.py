@@ -79,6 +79,7 @@ _HANDLERS: Final[dict[str, Handler]] = {
     "GrantStmt": grant,
     "CreateFunctionStmt": create_function,
     "AlterDefaultPrivilegesStmt": alter_default_privileges,
+    "AlterOwnerStmt": alter_owner,
     "ReassignOwnedStmt": reassign_owned,
     "DropOwnedStmt": drop_owned,
     "AlterFunctionStmt": alter_routine,

@@ -66,7 +66,7 @@ def alter_table(builder: Builder, fields: dict[str, Any]) -> Plan:
     commands = sorted(
         (node["AlterTableCmd"] for node in fields["cmds"]), key=lambda item: _PASSES.get(item["subtype"], 5)
     )
-    if tag != "ALTER TABLE":
+    if tag != "ALTER TABLE" or _changes_only_the_owner_of_another_kind(builder, fields, commands):
         return _alter_other(builder, fields, commands, tag)
     table = builder.find_table(fields["relation"], bool(fields.get("missing_ok")))
     if table is None:
@@ -76,6 +76,16 @@ def alter_table(builder: Builder, fields: dict[str, Any]) -> Plan:
         _run(alteration, command)
     alteration.finish()
     return builder.finish(tag)
+
+
+def _changes_only_the_owner_of_another_kind(
+    builder: Builder, fields: dict[str, Any], commands: list[dict[str, Any]]
+) -> bool:
+    """ALTER TABLE ... OWNER TO takes views and sequences too, which is how pg_dump writes it."""
+    if any(command["subtype"] != "AT_ChangeOwner" for command in commands):
+        return False
+    relation = builder.find_relation(fields["relation"], bool(fields.get("missing_ok")))
+    return relation is not None and relation.kind in ("v", "S")
 
 
 def _alter_other(builder: Builder, fields: dict[str, Any], commands: list[dict[str, Any]], tag: str) -> Plan:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from helios_cli.engine.datatypes.usertypes import is_row
 from helios_cli.engine.sql import calls, casts, json_records, operators, row_values, tree
+from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID
 from helios_cli.engine.sql.expressions import expect_boolean, translate, unify
 from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.names import column_name
@@ -144,8 +145,17 @@ def _range_var(fields: dict[str, Any], scope: Scope) -> Source:
     snapshots = scope.ctx.snapshots
     if snapshots is not None and snapshots.is_changed_by_others(relation):
         return single(f"{snapshots.read(relation)} AS {_quote(sqlite_alias)}", item)
+    if relation.kind == "S":
+        return single(f"{_sequence_row(relation)} AS {_quote(sqlite_alias)}", item)
     table = _quote(relation.sqlite_name or relation.name)
     return single(table if sqlite_alias == relation.sqlite_name else f"{table} AS {_quote(sqlite_alias)}", item)
+
+
+def _sequence_row(relation: Relation) -> str:
+    """The one row of a sequence that is read like a table, as pg_dump does."""
+    database = "temp" if relation.oid >= FIRST_TEMP_OID else "main"
+    columns = "last_value, 0 AS log_cnt, is_called"
+    return f"(SELECT {columns} FROM {database}.helios_sequence WHERE oid = {relation.oid})"
 
 
 def single(sql: str, item: RangeItem) -> Source:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from helios_cli.engine.datatypes.usertypes import is_row
-from helios_cli.engine.sql import casts, row_values
+from helios_cli.engine.sql import casts, row_values, vectors
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import can_coerce, element_of, type_name
 from helios_cli.engine.sql.expressions import TRANSLATORS, translate
@@ -36,6 +36,8 @@ def _indirection(fields: dict[str, Any], scope: Scope) -> TypedSql:
 def _subscripted(value: TypedSql, steps: list[Node], scope: Scope) -> TypedSql:
     """``value[1][2:3]``."""
     if not element_of(value.type_oid):
+        if vectors.has_elements(value.type_oid):
+            return vectors.element(value, steps, scope)
         if value.type_oid == JSONB:
             return TypedSql(
                 f"pg_json_path({value.sql}, {_path(steps, scope)}, {JSONB})", JSONB, location=value.location

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from helios_cli.engine.datatypes.usertypes import is_row
-from helios_cli.engine.sql import casts, operators, tree
+from helios_cli.engine.sql import casts, operators, tree, vectors
 from helios_cli.engine.sql import row_values as whole_rows
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import array_of, can_coerce, element_of, type_name
@@ -304,6 +304,8 @@ def _typed_array(subject: TypedSql, array: TypedSql, scope: Scope, at: int) -> T
         if not can_coerce(oid, wanted) or not wanted:
             raise ctx.error("42883", f"operator does not exist: {type_name(subject.type_oid)} = ANY (unknown)", at)
         return casts.coerce(array, wanted, -1, How.IMPLICIT, ctx)
+    if vectors.is_vector(oid):
+        return vectors.as_array(array)
     if not element_of(oid):
         raise ctx.error("42809", "op ANY/ALL (array) requires array on right side", at)
     return casts.coerce(array, oid, -1, How.IMPLICIT, ctx)

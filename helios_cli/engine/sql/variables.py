@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from helios_cli.engine.errors import SqlError
+from helios_cli.engine.sql.postgres_settings import TABLE
+from helios_cli.engine.sql.setting_values import integer_check, real_check, unchangeable, with_unit
 from helios_cli.engine.types import Token, WriteId
 
 _DURATION: Final = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d)?\s*")
@@ -120,7 +122,10 @@ def _one_of(*choices: str) -> Check:
 
 def _encoding(name: str, value: str) -> str:
     # PostgreSQL looks at letters and digits alone, and asyncpg sends the name in quotes.
-    if "".join(letter for letter in value.lower() if letter.isalnum()) not in ("utf8", "unicode", "sqlascii"):
+    folded = "".join(letter for letter in value.lower() if letter.isalnum())
+    if folded == "sqlascii":
+        return "SQL_ASCII"
+    if folded not in ("utf8", "unicode"):
         raise SqlError(
             f'invalid value for parameter "{name}": "{value}"', sqlstate="22023", hint="Only UTF8 is supported."
         )
@@ -199,6 +204,11 @@ class Variable:
     check: Check = _any
     reported: bool = False
     description: str = ""
+    unit: str = ""
+    kind: str = "s"
+    """'b' boolean, 'i' integer, 'r' real, 'e' enumerated, 's' string."""
+    context: str = "u"
+    """Who may change it: 'u' any session, 'c' at its start, 'h' the configuration, 'p' a restart, 'n' nobody."""
 
 
 _VARIABLES: Final = (
@@ -250,11 +260,42 @@ _VARIABLES: Final = (
     Variable("transaction_deferrable", "off", _boolean),
     Variable("transaction_isolation", "read committed", _isolation),
     Variable("transaction_read_only", "off", _boolean),
-    Variable("work_mem", "4MB"),
+    Variable("work_mem", "4MB", integer_check("kB", "64", "2147483647"), unit="kB", kind="i"),
     Variable("xmloption", "content", _one_of("content", "document")),
 )
 
-BY_NAME: Final[Mapping[str, Variable]] = {variable.name.lower(): variable for variable in _VARIABLES}
+_REFUSALS: Final = {
+    "n": unchangeable("cannot be changed"),
+    "p": unchangeable("cannot be changed without restarting the server"),
+    "h": unchangeable("cannot be changed now"),
+    "c": unchangeable("cannot be set after connection start"),
+}
+
+
+def _without_effect() -> list[Variable]:
+    """PostgreSQL's other parameters."""
+    found = []
+    for line in TABLE.strip().splitlines():
+        name, kind, unit, default, low, high, words = (*line.split("|"), *[""] * 6)[:7]
+        checks: dict[str, Callable[[], Check]] = {
+            "b": lambda: _boolean,
+            "i": lambda unit=unit, low=low, high=high: integer_check(unit, low, high),  # type: ignore[misc]
+            "r": lambda unit=unit, low=low, high=high: real_check(unit, low, high),  # type: ignore[misc]
+            "e": lambda words=words: _one_of(*words.split(",")),  # type: ignore[misc]
+        }
+        check = _REFUSALS.get(kind[1]) or checks.get(kind[0], lambda: _any)()
+        shown = with_unit(int(default), unit) if kind[0] == "i" and default else default
+        found.append(Variable(name, shown, check, unit=unit, kind=kind[0], context=kind[1]))
+    return found
+
+
+CORE: Final[Mapping[str, Variable]] = {variable.name.lower(): variable for variable in _VARIABLES}
+"""The parameters that a session keeps; of the others most are never asked for."""
+
+BY_NAME: Final[Mapping[str, Variable]] = {
+    **CORE,
+    **{variable.name.lower(): variable for variable in _without_effect()},
+}
 
 
 def canonical(name: str) -> str:

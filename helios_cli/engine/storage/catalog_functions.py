@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 
 from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.io_functions import IO_FUNCTIONS
 from helios_cli.engine.datatypes.usertypes import kind_of
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions import REGISTRY
 from helios_cli.engine.sql.functions.strings import quote_ident
 from helios_cli.engine.storage import routine_definitions
 from helios_cli.engine.storage.privilege_functions import register as register_privileges
+from helios_cli.engine.storage.qualified_text import expression_text, path_of, view_text
 from helios_cli.engine.storage.routine_definitions import routine_of
 from helios_cli.engine.storage.sequences import split_name
 from helios_cli.engine.storage.system_definitions import constraintdef, indexdef
@@ -172,6 +174,8 @@ class _Functions:
         found = self._users_proc(schema, name, text)
         if found is not None:
             return found
+        if name in IO_FUNCTIONS:
+            return IO_FUNCTIONS[name]
         if name not in self._procs:
             raise SqlError(f'function "{text}" does not exist', sqlstate="42883")
         return FIRST_PROC_OID + self._procs.index(name)
@@ -197,11 +201,25 @@ class _Functions:
 
     def regproc_out(self, oid: Any) -> str:
         """A function's name."""
+        if oid in _IO_NAMES:
+            return _IO_NAMES[oid]
         routine = routine_of(self.system.snapshot(), oid) if isinstance(oid, int) else None
         if routine is not None:
             return routine_definitions.routine_name(routine, ("public",))
         at = oid - FIRST_PROC_OID if isinstance(oid, int) else -1
         return self._procs[at] if 0 <= at < len(self._procs) else str(oid or "-")
+
+    @staticmethod
+    def or_null(read: Callable[[str], int]) -> Callable[[str], int | None]:
+        """As ``read``, NULL for a missing name; numbers are no names."""
+
+        def call(text: str) -> int | None:
+            try:
+                return read(text)
+            except SqlError:
+                return None
+
+        return call
 
     def plain_in(self, text: str) -> int:
         """OIDs of kinds whose names are not known."""
@@ -230,8 +248,28 @@ class _Functions:
 
     def viewdef(self, oid: int) -> str | None:
         """pg_get_viewdef."""
-        relation = self.system.snapshot().relations.get(oid)
-        return f" {relation.definition};" if relation is not None and relation.kind == "v" else None
+        snapshot = self.system.snapshot()
+        relation = snapshot.relations.get(oid)
+        if relation is None or relation.kind != "v":
+            return None
+        return f" {view_text(snapshot, oid, relation.definition or '')};"
+
+    def expr(self, text: str, table_oid: int | None, pretty: int) -> str:
+        """pg_get_expr."""
+        return expression_text(self.system.snapshot(), table_oid or 0, text, bool(pretty))
+
+    def along_path(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """As ``call``; the last argument is the session's search path, which decides where schemas are printed."""
+
+        def along(*arguments: Any) -> Any:
+            snapshot = self.system.snapshot()
+            before, snapshot.path = snapshot.path, path_of(arguments[-1])
+            try:
+                return call(*arguments[:-1])
+            finally:
+                snapshot.path = before
+
+        return along
 
     def serial_sequence(self, table: str, column: str) -> str | None:
         """pg_get_serial_sequence. Raises 42P01 and 42703."""
@@ -346,6 +384,9 @@ class _Functions:
         return int(pages[0])
 
 
+_IO_NAMES: Final = {oid: name for name, oid in IO_FUNCTIONS.items()}
+
+
 def _named(snapshot: Any, schema: str, name: str) -> bool:
     return any(found.schema == schema and found.name == name for found in snapshot.relations.values())
 
@@ -363,15 +404,18 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
     table: dict[str, tuple[Callable[..., Any], int]] = {
         "pg_regclass_in": (functions.regclass_in, 1), "pg_regclass_out": (functions.regclass_out, 1),
         "pg_regtype_in": (functions.regtype_in, 1), "pg_regtype_out": (functions.regtype_out, 1),
-        "cat_format_type": (functions.format_type, 2), "cat_type_visible": (functions.type_visible, 2),
+        "cat_format_type": (functions.along_path(functions.format_type), 3),
+        "cat_expr": (functions.along_path(functions.expr), 4),
+        "cat_type_visible": (functions.type_visible, 2),
         "pg_regnamespace_in": (functions.regnamespace_in, 1), "pg_regnamespace_out": (functions.regnamespace_out, 1),
         "pg_regrole_in": (functions.regrole_in, 1), "pg_regrole_out": (functions.regrole_out, 1),
         "pg_regproc_in": (functions.regproc_in, 1), "pg_regproc_out": (functions.regproc_out, 1),
         "pg_regprocedure_in": (functions.regproc_in, 1),
         "pg_regprocedure_out": (functions.regprocedure_out, 1),
         "cat_to_regclass": (functions.to_regclass, 1), "cat_to_regtype": (functions.to_regtype, 1),
-        "cat_indexdef": (functions.indexdef, 3), "cat_constraintdef": (functions.constraintdef, 2),
-        "cat_viewdef": (functions.viewdef, 1), "cat_userbyid": (functions.userbyid, 1),
+        "cat_indexdef": (functions.along_path(functions.indexdef), 4),
+        "cat_constraintdef": (functions.along_path(functions.constraintdef), 3),
+        "cat_viewdef": (functions.along_path(functions.viewdef), 2), "cat_userbyid": (functions.userbyid, 1),
         "cat_serial_sequence": (functions.serial_sequence, 2), "cat_description": (functions.description, 3),
         "cat_visible": (functions.visible, 2), "cat_size": (functions.size, 2),
         "cat_database_size": (functions.database_size, 0),
@@ -379,6 +423,8 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
         "cat_function_visible": (functions.function_visible, 2),
         "cat_function_arguments": (functions.function_arguments, 2), "cat_triggerdef": (functions.triggerdef, 3),
         "cat_sequence_last_value": (functions.sequence_last_value, 1),
+        **{f"cat_to_{kind}": (functions.or_null(getattr(functions, f"{kind}_in")), 1)
+           for kind in ("regnamespace", "regrole", "regproc")},
     }  # fmt: skip
     for kind in ("regoper", "regoperator", "regconfig", "regdictionary", "regcollation"):
         table[f"pg_{kind}_in"] = (functions.plain_in, 1)

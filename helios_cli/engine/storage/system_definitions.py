@@ -19,7 +19,7 @@ def qualified_name(snapshot: Snapshot, oid: int, always: bool = True) -> str:
     if relation is None:
         return "?"
     name = quote_ident(relation.name)
-    return f"{quote_ident(relation.schema)}.{name}" if always or relation.schema not in ("public", "pg_temp") else name
+    return f"{quote_ident(relation.schema)}.{name}" if always or relation.schema not in snapshot.path else name
 
 
 def index_key(key: IndexKey, pretty: bool = False) -> str:

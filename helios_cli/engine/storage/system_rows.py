@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.io_functions import IO_FUNCTIONS
 from helios_cli.engine.datatypes.usertypes import number_of, row_oid
 from helios_cli.engine.sql.ddl_model import IndexDef
 from helios_cli.engine.sql.functions import REGISTRY
 from helios_cli.engine.sql.privileges import DEFAULT_KINDS, PG_DATABASE, PG_DEFAULT_ACL, PG_NAMESPACE
-from helios_cli.engine.sql.rights import CLOSED_RELATIONS
 from helios_cli.engine.storage import routine_rows, type_rows
+from helios_cli.engine.storage.dump_rows import default_depends, default_oid, pg_init_privs, system_acl
 from helios_cli.engine.storage.system_definitions import indexdef
 from helios_cli.engine.storage.system_extensions import (
     extension_comments,
@@ -28,7 +29,7 @@ Rows = Iterator[Row]
 Maker = Callable[[Snapshot], Rows]
 
 DATABASE_NAME: Final = "heliosdb"
-PG_CLASS, PG_CONSTRAINT, PG_ATTRDEF = 1259, 2606, 2604
+PG_CLASS, PG_CONSTRAINT = 1259, 2606
 FIRST_PROC_OID: Final = 90_000
 """OIDs of the functions in pg_proc: the library's order. They are not PostgreSQL's."""
 
@@ -82,12 +83,7 @@ def pg_class(snapshot: Snapshot) -> Rows:
         yield {**row, "reltype": composite.oid}
     for system in SYSTEM_RELATIONS.values():
         row = _class_base(system.oid, system.name, _catalog_schema(system.schema), system.kind, 10, len(system.columns))
-        yield {**row, "relhasrules": int(system.kind == "v"), "relacl": _system_acl(system.name)}
-
-
-def _system_acl(name: str) -> str:
-    """What everybody may do with a relation of the catalog: read it, but for a few."""
-    return "{helios=arwdDxt/helios" + ("}" if name in CLOSED_RELATIONS else ",=r/helios}")
+        yield {**row, "relhasrules": int(system.kind == "v"), "relacl": system_acl(system.name)}
 
 
 def _attribute(relation: int, name: str, type_oid: int, typmod: int, attnum: int) -> Row:
@@ -188,7 +184,7 @@ def pg_attrdef(snapshot: Snapshot) -> Rows:
     for relation, columns in snapshot.columns.items():
         for column in columns:
             if column.default is not None:
-                oid = (relation << 11 | column.attnum) & 0x7FFF_FFFF
+                oid = default_oid(relation, column.attnum)
                 shown = type_rows.shown_text(snapshot, column.default)
                 yield {"oid": oid, "adrelid": relation, "adnum": column.attnum, "adbin": shown}
 
@@ -219,6 +215,7 @@ def pg_depend(snapshot: Snapshot) -> Rows:
                 "deptype": "i",
             }  # fmt: skip
     yield from extension_members(snapshot)
+    yield from default_depends(snapshot)
     for view, target in snapshot.depends:
         yield {"classid": PG_CLASS, "objid": view, "refclassid": PG_CLASS, "refobjid": target, "deptype": "n"}
 
@@ -226,6 +223,9 @@ def pg_depend(snapshot: Snapshot) -> Rows:
 def pg_description(snapshot: Snapshot) -> Rows:
     """Comments."""
     yield from extension_comments(snapshot)
+    public = snapshot.schema_oid("public")
+    if not any(oid == public and class_oid == PG_NAMESPACE for oid, class_oid, _column, _text in snapshot.descriptions):
+        yield {"objoid": public, "classoid": PG_NAMESPACE, "objsubid": 0, "description": "standard public schema"}
     for oid, class_oid, column, text in snapshot.descriptions:
         if class_oid not in (1262, 1260):
             yield {"objoid": oid, "classoid": class_oid, "objsubid": column, "description": text}
@@ -405,6 +405,12 @@ def pg_proc(snapshot: Snapshot) -> Rows:
             "proargtypes": " ".join(map(str, function.args)), "prosrc": function.name,
             "provariadic": function.args[-1] if function.variadic else 0,
         }  # fmt: skip
+    for name, oid in IO_FUNCTIONS.items():
+        yield {
+            "oid": oid, "proname": name, "pronamespace": 11, "proowner": 10, "prolang": 12, "procost": 1.0,
+            "prokind": "f", "proisstrict": 1, "provolatile": "i", "proparallel": "s", "pronargs": 1,
+            "prorettype": 2275, "proargtypes": "2281", "prosrc": name,
+        }  # fmt: skip
 
 
 def pg_rewrite(snapshot: Snapshot) -> Rows:
@@ -440,7 +446,8 @@ MAKERS: Final[dict[str, Maker]] = {
     "pg_class": pg_class, "pg_attribute": pg_attribute, "pg_namespace": pg_namespace, "pg_type": type_rows.pg_type,
     "pg_enum": type_rows.pg_enum, "pg_range": type_rows.pg_range,
     "pg_index": pg_index, "pg_constraint": pg_constraint, "pg_attrdef": pg_attrdef, "pg_sequence": pg_sequence,
-    "pg_depend": pg_depend, "pg_description": pg_description, "pg_shdescription": pg_shdescription,
+    "pg_init_privs": pg_init_privs, "pg_depend": pg_depend, "pg_description": pg_description,
+    "pg_shdescription": pg_shdescription,
     "pg_database": pg_database, "pg_authid": pg_authid, "pg_roles": pg_roles, "pg_user": pg_user,
     "pg_default_acl": pg_default_acl,
     "pg_shadow": pg_shadow,

@@ -54,6 +54,8 @@ class Snapshot:
     types: dict[int, UserType] = field(default_factory=dict)
     labels: list[tuple[int, int, float, str]] = field(default_factory=list)
     """(the label's own OID, the enum's, its place, the label)."""
+    path: tuple[str, ...] = ("public", "pg_temp")
+    """Schemas whose names are left out where a name is printed."""
 
     def row_types(self) -> dict[int, RelationRow]:
         """Relations by the OID of their row type."""

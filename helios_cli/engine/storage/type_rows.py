@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.arrays import BOX, BOX_DELIMITER
+from helios_cli.engine.datatypes.io_functions import layout_of
 from helios_cli.engine.datatypes.pgtype import PgType
 from helios_cli.engine.datatypes.ranges import KINDS
 from helios_cli.engine.datatypes.usertypes import kind_of, named, number_of
@@ -27,7 +28,7 @@ def shown_name(snapshot: Snapshot, oid: int) -> str:
     schema, name = type_name(snapshot, oid & ~1)
     if not name:
         return "???"
-    text = quote_ident(name) if schema in ("public", "pg_temp") else f"{quote_ident(schema)}.{quote_ident(name)}"
+    text = quote_ident(name) if schema in snapshot.path else f"{quote_ident(schema)}.{quote_ident(name)}"
     return text + "[]" * (oid & 1)
 
 
@@ -51,12 +52,16 @@ def format_type(snapshot: Snapshot, oid: int, typmod: int = -1) -> str:
 
 
 def _pg_type(found: PgType, **more: Any) -> Row:
+    kind = more.get("typtype", "c" if more.get("typrelid") else found.kind)
+    layout = layout_of(found.oid, kind, array=bool(found.elem_oid), base=more.get("typbasetype", 0))
+    names = ("typinput", "typoutput", "typreceive", "typsend")
     return {
+        **{name: oid for name, (_, oid) in zip(names, layout.functions, strict=True)},
         "oid": found.oid, "typname": found.name, "typnamespace": 11, "typowner": 10, "typlen": found.typlen,
-        "typbyval": int(found.typlen in (1, 2, 4, 8)), "typtype": found.kind, "typcategory": found.category,
+        "typbyval": layout.by_value, "typtype": found.kind, "typcategory": found.category,
         "typispreferred": int(found.preferred), "typisdefined": 1,
         "typdelim": BOX_DELIMITER if BOX in (found.oid, found.elem_oid) else ",", "typelem": found.elem_oid,
-        "typarray": found.array_oid, "typalign": "i", "typstorage": "p" if found.typlen > 0 else "x",
+        "typarray": found.array_oid, "typalign": layout.align, "typstorage": layout.storage,
         "typtypmod": -1,
         "typcollation": 950 if found.oid == 19 else 100 if found.category == "S" else 0,
         **more,

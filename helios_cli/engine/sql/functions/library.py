@@ -13,6 +13,7 @@ from helios_cli.engine.sql.functions import (
     datetime_fields,
     enums,
     hstore,
+    introspection,
     jsonb,
     network,
     numbers,
@@ -60,6 +61,7 @@ def _build() -> Library:
         series,
         sessions,
         system,
+        introspection,
     ):
         module.install(library)
     return library

@@ -14,6 +14,7 @@ from helios_cli.engine.datatypes.arrays import PgArray, write_array
 from helios_cli.engine.datatypes.interval import split_interval
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.define import Library
+from helios_cli.engine.sql.variables import BY_NAME
 
 
 def encoding_name(number: int) -> str:
@@ -28,9 +29,15 @@ def current_setting(name: str, missing_ok: int, settings: str) -> str | None:
     for known, value in values.items():
         if known.lower() == folded:
             return str(value)
+    if folded in BY_NAME:
+        return BY_NAME[folded].default
     if missing_ok:
         return None
     raise SqlError(f'unrecognized configuration parameter "{name}"', sqlstate="42704")
+
+
+def _client_encoding(settings: str) -> str:
+    return current_setting("client_encoding", 1, settings) or "UTF8"
 
 
 def schemas_array(path: str, implicit: int) -> str:
@@ -68,7 +75,8 @@ def install(lib: Library) -> None:
     _install_node(lib)
     _install_sequences(lib)
     d = lib.define
-    d("format_type", "oid int4 -> text", sql="cat_format_type({0}, {1})", stable=True)
+    d("format_type", "oid int4 -> text", sql="cat_format_type({0}, {1}, {session})", stable=True,
+      session_values=("search_path",))  # fmt: skip
     d("pg_encoding_to_char", "int4 -> name", encoding_name)
     d(
         "pg_char_to_encoding",
@@ -115,7 +123,7 @@ def _install_session(lib: Library) -> None:
         value(name, result, session)
     _install_log_positions(lib)
     d("current_schemas", "bool -> name[]", _schemas, session_values=("search_path",), stable=True)
-    d("pg_client_encoding", "-> name", sql="'UTF8'")
+    d("pg_client_encoding", "-> name", _client_encoding, session_values=("settings",), stable=True)
     d("getdatabaseencoding", "-> name", sql="'UTF8'")
     d("pg_my_temp_schema", "-> oid", sql="0")
     d("pg_is_other_temp_schema", "oid -> bool", sql="0")
@@ -202,14 +210,15 @@ def _install_catalog(lib: Library) -> None:
     d = lib.define
     stable: dict[str, Any] = {"stable": True}
     for name, signature, sql in (
-        ("pg_get_expr", "pg_node_tree oid -> text", "{0}"), ("pg_get_expr", "pg_node_tree oid bool -> text", "{0}"),
-        ("pg_get_indexdef", "oid -> text", "cat_indexdef({0}, 0, 0)"),
-        ("pg_get_indexdef", "oid int4 bool -> text", "cat_indexdef({0}, {1}, {2})"),
-        ("pg_get_constraintdef", "oid -> text", "cat_constraintdef({0}, 0)"),
-        ("pg_get_constraintdef", "oid bool -> text", "cat_constraintdef({0}, {1})"),
-        ("pg_get_viewdef", "oid -> text", "cat_viewdef({0})"), ("pg_get_viewdef", "oid bool -> text",
-        "cat_viewdef({0})"),
-        ("pg_get_viewdef", "text -> text", "cat_viewdef(pg_regclass_in({0}))"),
+        ("pg_get_expr", "pg_node_tree oid -> text", "cat_expr({0}, {1}, 0, {session})"),
+        ("pg_get_expr", "pg_node_tree oid bool -> text", "cat_expr({0}, {1}, {2}, {session})"),
+        ("pg_get_indexdef", "oid -> text", "cat_indexdef({0}, 0, 0, {session})"),
+        ("pg_get_indexdef", "oid int4 bool -> text", "cat_indexdef({0}, {1}, {2}, {session})"),
+        ("pg_get_constraintdef", "oid -> text", "cat_constraintdef({0}, 0, {session})"),
+        ("pg_get_constraintdef", "oid bool -> text", "cat_constraintdef({0}, {1}, {session})"),
+        ("pg_get_viewdef", "oid -> text", "cat_viewdef({0}, {session})"), ("pg_get_viewdef", "oid bool -> text",
+        "cat_viewdef({0}, {session})"),
+        ("pg_get_viewdef", "text -> text", "cat_viewdef(pg_regclass_in({0}), {session})"),
         ("pg_get_userbyid", "oid -> name", "cat_userbyid({0})"),
         ("pg_get_serial_sequence", "text text -> text", "cat_serial_sequence({0}, {1})"),
         ("pg_get_ruledef", "oid -> text", "NULL"), ("pg_get_ruledef", "oid bool -> text", "NULL"),

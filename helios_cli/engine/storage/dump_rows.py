@@ -1,0 +1,55 @@
+"""Rows that pg_dump goes by: what defaults depend on, and the rights that were there from the start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from helios_cli.engine.sql.privileges import PG_NAMESPACE
+from helios_cli.engine.sql.rights import CLOSED_RELATIONS
+from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
+from helios_cli.engine.storage.system_snapshot import Snapshot
+
+Rows = Iterator[dict[str, Any]]
+PG_CLASS, PG_ATTRDEF = 1259, 2604
+
+
+def system_acl(name: str) -> str:
+    """What everybody may do with a relation of the catalog: read it, but for a few."""
+    return "{helios=arwdDxt/helios" + ("}" if name in CLOSED_RELATIONS else ",=r/helios}")
+
+
+def default_depends(snapshot: Snapshot) -> Rows:
+    """Defaults go with their columns, and one that takes a sequence's values needs the sequence."""
+    owned = {
+        (found.owner_oid, found.owner_attnum): found for found in snapshot.sequences.values() if not found.internal
+    }
+    for relation, columns in snapshot.columns.items():
+        for column in columns:
+            if column.default is None:
+                continue
+            of_default = {"classid": PG_ATTRDEF, "objid": default_oid(relation, column.attnum), "refclassid": PG_CLASS}
+            yield {**of_default, "refobjid": relation, "refobjsubid": column.attnum, "deptype": "a"}
+            sequence = owned.get((relation, column.attnum))
+            if sequence is not None and column.default.startswith("nextval("):
+                yield {**of_default, "refobjid": sequence.oid, "deptype": "n"}
+
+
+def default_oid(relation: int, attnum: int) -> int:
+    """The OID of a column's default in pg_attrdef."""
+    return (relation << 11 | attnum) & 0x7FFF_FFFF
+
+
+def pg_init_privs(snapshot: Snapshot) -> Rows:
+    """The rights that the system's own schemas and relations have from the start, which a dump leaves out."""
+    for oid, name, _owner in snapshot.namespaces:
+        if name in ("pg_catalog", "information_schema"):
+            yield {
+                "objoid": oid, "classoid": PG_NAMESPACE, "objsubid": 0, "privtype": "i",
+                "initprivs": snapshot.acl_text(PG_NAMESPACE, oid),
+            }  # fmt: skip
+    for system in SYSTEM_RELATIONS.values():
+        yield {
+            "objoid": system.oid, "classoid": PG_CLASS, "objsubid": 0, "privtype": "i",
+            "initprivs": system_acl(system.name),
+        }  # fmt: skip

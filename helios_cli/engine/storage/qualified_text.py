@@ -1,0 +1,70 @@
+"""Texts of definitions with the schemas that a search path makes necessary (what pg_dump relies on)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from helios_cli.engine.errors import SqlError
+from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression
+from helios_cli.engine.sql.functions.strings import quote_ident
+from helios_cli.engine.sql.planner import parse
+from helios_cli.engine.storage.system_snapshot import Snapshot
+
+_NAME: Final = r"""(?:"(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)"""
+_SEQUENCE: Final = re.compile(rf"'({_NAME})'::regclass")
+
+
+def path_of(search_path: str) -> tuple[str, ...]:
+    """The schemas whose names are left out, from a session's search path (a JSON array)."""
+    return ("pg_temp", "pg_catalog", *json.loads(search_path))
+
+
+def expression_text(snapshot: Snapshot, table_oid: int, text: str, pretty: bool) -> str:
+    """A stored expression for pg_get_expr: sequences with their schemas, without needless parentheses if ``pretty``."""
+    if pretty:
+        types = {column.name: column.type_oid for column in snapshot.columns.get(table_oid, ())}
+        try:
+            text = deparse(parse_expression(text), types, pretty=True)
+        except SqlError:
+            return text
+    if "public" in snapshot.path or "::regclass" not in text:
+        return text
+    return _SEQUENCE.sub(lambda match: f"'public.{match[1]}'::regclass", text)
+
+
+def view_text(snapshot: Snapshot, view_oid: int, text: str) -> str:
+    """A view's query, each table that the search path does not show with its schema."""
+    hidden: dict[str, str] = {}
+    for view, target in snapshot.depends:
+        relation = snapshot.relations.get(target) if view == view_oid else None
+        if relation is not None and relation.schema not in snapshot.path:
+            hidden[relation.name] = relation.schema
+    if not hidden:
+        return text
+    trees = [statement.node for statement in parse(text)]
+    local = {fields["ctename"] for kind, fields in _nodes(trees) if kind == "CommonTableExpr"}
+    places = {
+        fields["location"]: hidden[fields["relname"]]
+        for kind, fields in _nodes(trees)
+        if kind == "RangeVar" and "schemaname" not in fields and fields["relname"] in hidden
+        and fields["relname"] not in local and "location" in fields
+    }  # fmt: skip
+    data = text.encode()
+    for at in sorted(places, reverse=True):
+        data = data[:at] + f"{quote_ident(places[at])}.".encode() + data[at:]
+    return data.decode()
+
+
+def _nodes(tree: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every node of a parse tree with its kind."""
+    waiting = [tree]
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, dict):
+            yield from ((kind, fields) for kind, fields in found.items() if isinstance(fields, dict))
+            waiting.extend(found.values())
+        elif isinstance(found, list):
+            waiting.extend(found)

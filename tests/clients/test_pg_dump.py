@@ -1,0 +1,60 @@
+"""pg_dump of a node, restored into another one, gives the same dump; psql and pg_restore read it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+from conftest import find_program
+from support.node_process import MakeNode, NodeProcess
+
+SCHEMA = """
+CREATE SCHEMA app;
+CREATE TABLE app.customer (id serial PRIMARY KEY, name varchar(40) NOT NULL DEFAULT 'x', email text UNIQUE,
+    balance numeric(10,2) DEFAULT 0 CHECK (balance >= -100), tags text[], place point);
+CREATE TABLE app.orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    customer_id int NOT NULL REFERENCES app.customer(id) ON DELETE CASCADE, total numeric(12,2));
+CREATE INDEX orders_total ON app.orders (lower(total::text)) WHERE total > 10;
+CREATE SEQUENCE app.s INCREMENT 5 START 10 CYCLE;
+CREATE TABLE pub (id serial PRIMARY KEY, b text DEFAULT 'q', g int GENERATED ALWAYS AS (id * 2) STORED);
+CREATE TABLE child (y int REFERENCES pub(id) DEFERRABLE INITIALLY DEFERRED);
+CREATE VIEW seen AS WITH child AS (SELECT 1 AS y) SELECT pub.id, child.y FROM pub, child;
+COMMENT ON TABLE pub IS 'a public table';
+INSERT INTO app.customer (name, tags, place) VALUES ('a', '{x,"y z"}', '(1,2)'), (E'tab\\t', NULL, NULL);
+INSERT INTO pub (b) VALUES ('one'), ('two');
+"""
+
+
+def program(name: str) -> str:
+    found = find_program(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def run(node: NodeProcess, *command: str, given: str = "") -> str:
+    done = subprocess.run(
+        command, env=node.environment(), input=given, text=True, capture_output=True, timeout=60, check=False
+    )
+    assert not done.stderr, done.stderr
+    assert done.returncode == 0
+    return done.stdout
+
+
+def dump(node: NodeProcess) -> str:
+    text = run(node, program("pg_dump"))
+    return re.sub(r"(?m)^(--.*|\\(un)?restrict .*)?\n", "", text)
+
+
+def test_a_restored_dump_is_dumped_the_same(make_node: MakeNode) -> None:
+    first, second = make_node(), make_node()
+    psql = program("psql")
+    run(first, psql, "-Xq", "-f", "-", given=SCHEMA)
+    dumped = dump(first)
+    run(second, psql, "-Xq", "-v", "ON_ERROR_STOP=1", "-f", "-", given=dumped)
+    assert dump(second) == dumped
+    assert "FROM public.pub, child" in dumped
+    assert "REFERENCES public.pub(id) DEFERRABLE" in dumped
+    assert "SET DEFAULT nextval('public.pub_id_seq'::regclass)" in dumped
+    assert run(second, psql, "-XAt", "-c", "SELECT nextval('pub_id_seq'), currval('pub_id_seq')") == "3|3\n"
