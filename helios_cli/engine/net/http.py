@@ -12,16 +12,24 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from ssl import SSLContext
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import httptools
 
-from helios_cli.engine.net.http_message import HttpLimits, Request, Response, encode_response, error_response
+from helios_cli.engine.net.http_message import (
+    HttpLimits,
+    Request,
+    Response,
+    Streaming,
+    encode_response,
+    error_response,
+)
+from helios_cli.engine.net.http_stream import Stream
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[[Request], Response | Awaitable[Response]]
-"""Answers a request at once, or hands back an awaitable when the answer takes time."""
+Handler = Callable[[Request], Response | Awaitable[Response] | Streaming]
+"""Answers a request at once, or hands back an awaitable when that takes time, or what makes the answer as it goes."""
 
 _SLICE: Final = 4096
 """Bytes parsed at a time, so that an endless header line is noticed: the parser reports a header only when it ends."""
@@ -34,7 +42,7 @@ class HttpServer:
         self.handler = handler
         self.limits = limits or HttpLimits()
         self.connections: set[HttpConnection] = set()
-        self.tasks: set[asyncio.Future[Response]] = set()
+        self.tasks: set[asyncio.Future[Any]] = set()
         self.requests = 0
         """Requests answered since the start, errors included."""
         self._server: asyncio.Server | None = None
@@ -87,6 +95,8 @@ class HttpConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._queue: deque[Request | Response] = deque()
         self._busy = False
+        self._stream: Stream | None = None
+        """The answer that is being made while it is sent."""
         self._write_paused = False
         self._read_paused = False
         self._deaf = False
@@ -114,6 +124,8 @@ class HttpConnection(asyncio.Protocol):
         """Forget the client. A verb that is running goes on to its end; its answer is dropped."""
         self._server.connections.discard(self)
         self._transport = None
+        if self._stream is not None:
+            self._stream.cancel()
         self._queue.clear()
         self.deadline = None
 
@@ -129,6 +141,10 @@ class HttpConnection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The client sends no more: answer what came whole, then close."""
         self._deaf = self._ended = True
+        if self._stream is not None:
+            # Nobody waits for it any more: what it runs is not run for nothing.
+            self._stream.cancel()
+            return False
         if not self._busy and not self._queue:
             return False
         return self._transport is not None and self._transport.get_extra_info("ssl_object") is None
@@ -136,12 +152,17 @@ class HttpConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client does not read: stop answering, and start the clock."""
         self._write_paused = True
+        if self._stream is not None:
+            self._stream.pause()
         self._set_deadline(self._limits.write_s)
 
     def resume_writing(self) -> None:
         """The client reads again."""
         self._write_paused = False
         self._set_deadline(self._limits.linger_s if self._closing else self._limits.idle_s)
+        if self._stream is not None:
+            self.deadline = None
+            self._stream.resume()
         self._pump()
 
     # ---- parsing (called by httptools)
@@ -189,7 +210,14 @@ class HttpConnection(asyncio.Protocol):
         except httptools.HttpParserError:
             path = b""
         method = self._parser.get_method().decode("latin-1")
-        self._queue.append(Request(method, path.decode("latin-1"), self._headers, bytes(self._body), keep_alive))
+        self._queue.append(self._request(method, path.decode("latin-1"), keep_alive))
+
+    def _request(self, method: str, path: str, keep_alive: bool) -> Request:
+        name: Any = self._transport.get_extra_info("peername") if self._transport is not None else None
+        peer = (str(name[0]), int(name[1])) if isinstance(name, tuple) and len(name) >= 2 else ("", 0)
+        encrypted = self._transport is not None and self._transport.get_extra_info("ssl_object") is not None
+        version = self._parser.get_http_version()
+        return Request(method, path, self._headers, bytes(self._body), keep_alive, peer, encrypted, version)
 
     def _feed(self, piece: memoryview) -> None:
         try:
@@ -252,9 +280,36 @@ class HttpConnection(asyncio.Protocol):
             return
         self._busy = True
         self.deadline = None
+        if isinstance(result, Streaming):
+            self._stream = Stream(self, request, self._streamed)
+            running = self._stream.start(result)
+            self._server.tasks.add(running)
+            running.add_done_callback(self._server.tasks.discard)
+            return
         task = asyncio.ensure_future(result)
         self._server.tasks.add(task)
         task.add_done_callback(lambda done: self._answered(request, done))
+
+    def send_raw(self, data: bytes) -> None:
+        """Bytes of an answer that is made while it is sent."""
+        self._write(data)
+
+    def send_response(self, response: Response, request: Request) -> None:
+        """A whole answer after all."""
+        self._send(response, request)
+
+    def _streamed(self, goes_on: bool) -> None:
+        """A streamed answer has ended; ``goes_on``: the connection can take another request."""
+        self._stream = None
+        self._busy = False
+        self._server.requests += 1
+        if self._closing or self._transport is None:
+            return
+        if goes_on:
+            self._set_deadline(self._limits.request_s if self._in_message else self._limits.idle_s)
+            self._pump()
+        else:
+            self._finish(drain=False)
 
     def _answered(self, request: Request, task: asyncio.Future[Response]) -> None:
         """A verb ended: its answer goes out, then those of the requests behind it."""

@@ -5,10 +5,10 @@ Nothing here knows a socket or a route; :mod:`.http` moves the bytes and :mod:`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -49,6 +49,12 @@ class Request:
     headers: Mapping[str, str]
     body: bytes
     keep_alive: bool
+    peer: tuple[str, int] = ("", 0)
+    """Address and port of the client."""
+    is_encrypted: bool = False
+    """Whether it came over TLS."""
+    version: str = "1.1"
+    """HTTP's: 1.0 knows no chunks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,29 @@ class Response:
     """Whether the connection ends after this answer whatever the client asked for."""
 
 
+class Outlet(Protocol):
+    """Where a long answer goes, piece by piece: either :meth:`respond`, or :meth:`begin` and :meth:`write`."""
+
+    def begin(self, status: int, content_type: str) -> None:
+        """The head; a body of unknown length follows."""
+
+    async def write(self, data: bytes) -> None:
+        """A piece of the body; comes back when the client has room for more."""
+
+    def respond(self, response: Response) -> None:
+        """The whole answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Streaming:
+    """An answer that is made while it is sent. ``run`` is cancelled when the client goes away.
+
+    When it raises, or comes back without an answer, the client gets a 500, or a cut connection behind :meth:`begin`.
+    """
+
+    run: Callable[[Outlet], Coroutine[Any, Any, None]]
+
+
 def json_response(status: int, value: object, **headers: str) -> Response:
     """An answer holding ``value`` as JSON; keyword names become header names, ``_`` standing for ``-``."""
     named = {name.replace("_", "-"): text for name, text in headers.items()}
@@ -73,6 +102,23 @@ def error_response(status: int, message: str, *, hint: str | None = None, close:
     """A refusal as JSON: ``error`` and, when there is one, ``hint``."""
     value = {"error": message} if hint is None else {"error": message, "hint": hint}
     return Response(status, msgspec.json.encode(value) + b"\n", close=close)
+
+
+def streamed_head(status: int, content_type: str, *, chunked: bool, keep_alive: bool) -> bytes:
+    """The head of an answer whose length is not known: in chunks, or up to the end of the connection."""
+    lines = [
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+        f"Content-Type: {content_type}",
+        f"Connection: {'keep-alive' if keep_alive and chunked else 'close'}",
+        "Cache-Control: no-store",
+        *(["Transfer-Encoding: chunked"] if chunked else []),
+    ]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def chunk(data: bytes) -> bytes:
+    """One chunk (RFC 9112, 7.1); the empty one ends the body."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def encode_response(response: Response, *, head_only: bool, keep_alive: bool) -> bytes:

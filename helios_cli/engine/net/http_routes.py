@@ -10,7 +10,8 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from helios_cli.engine.errors import ConfigError, HeliosError, NotServing, ReadOnlyError, SqlError
-from helios_cli.engine.net.http_message import Request, Response, error_response, json_response
+from helios_cli.engine.net import openapi
+from helios_cli.engine.net.http_message import Request, Response, Streaming, error_response, json_response
 
 log = logging.getLogger(__name__)
 
@@ -48,11 +49,17 @@ class Routes:
     """The handler of a node's :class:`~.http.HttpServer`.
 
     ``token`` is what ``Authorization: Bearer`` must carry for the admin verbs, never empty; ``cluster_token`` is taken
-    too, where there is one. ``alarms`` gives what somebody has to look after although the node serves.
+    too, where there is one. ``sql`` answers ``/sql``. ``alarms`` gives what somebody has to look
+    after although the node serves.
     """
 
     def __init__(
-        self, backend: HttpBackend, token: str, cluster_token: str = "", alarms: Callable[[], Sequence[str]] = tuple
+        self,
+        backend: HttpBackend,
+        token: str,
+        cluster_token: str = "",
+        alarms: Callable[[], Sequence[str]] = tuple,
+        sql: Callable[[Request], Streaming] | None = None,
     ) -> None:
         if not token:
             raise ValueError("the admin token is empty")
@@ -66,15 +73,20 @@ class Routes:
             "/standby": lambda: _state_response(self._backend.serves_as("standby")),
             "/status": self._status,
             "/metrics": self._metrics,
+            "/openapi.json": lambda: self._document,
         }
+        self._sql = sql
+        self._document = json_response(200, openapi.document())
 
-    def __call__(self, request: Request) -> Response | Awaitable[Response]:
-        """Answer one request; only an admin verb takes time."""
+    def __call__(self, request: Request) -> Response | Awaitable[Response] | Streaming:
+        """Answer one request; only an admin verb and SQL take time."""
+        if request.path == openapi.SQL.path and self._sql is not None:
+            return self._sql(request) if request.method == "POST" else _not_allowed(request, "POST")
         if request.path.startswith(ADMIN_PREFIX):
             return self._admin(request)
         page = self._pages.get(request.path)
         if page is None:
-            return error_response(404, "no such path", hint="Paths are " + ", ".join(self._pages) + ", /admin/<verb>.")
+            return error_response(404, "no such path", hint=f"Paths are {', '.join(self._pages)}, /sql, /admin/<verb>.")
         if request.method not in ("GET", "HEAD"):
             return _not_allowed(request, "GET, HEAD")
         return page()

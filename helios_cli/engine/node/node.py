@@ -23,6 +23,7 @@ from helios_cli.engine.node.binding import bind
 from helios_cli.engine.node.checkpointer import Checkpointer
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.engine import Engine
+from helios_cli.engine.node.http_sql import SqlOverHttp
 from helios_cli.engine.node.join import Beginning, find_beginning
 from helios_cli.engine.node.listener import Listener
 from helios_cli.engine.node.pipeline import CommitPipeline
@@ -40,10 +41,10 @@ from helios_cli.engine.storage.catalog_privileges import missing_privileges
 from helios_cli.engine.storage.connection import check_library
 from helios_cli.engine.storage.database import GROUP_RESERVE, Commit, Database
 from helios_cli.engine.storage.dirlock import DirectoryLock
+from helios_cli.engine.storage.later_tables import missing_tables
 from helios_cli.engine.storage.secret import create_secret
 from helios_cli.engine.storage.store import Store
 from helios_cli.engine.storage.uring import open_uring
-from helios_cli.engine.storage.write_ids import missing_tables
 from helios_cli.engine.types import PAGE_SIZE, Term
 
 log = logging.getLogger(__name__)
@@ -296,7 +297,9 @@ class Node:
         await bind("native_port", settings.native_port, lambda port: self.replication.listen(port))
         token = load_or_create_token(Path(settings.data_dir))
         report.register_metrics(self)
-        self._http = HttpServer(Routes(self, token, cluster_token(self.secret), self.scrub.alarms))
+        self._http = HttpServer(
+            Routes(self, token, cluster_token(self.secret), self.scrub.alarms, SqlOverHttp(self.engine))
+        )
         http = self._http
         await bind("http_port", settings.http_port, lambda port: http.start(host, port, tls))
         # Last: who reaches a node by SQL finds its other ports open too.

@@ -185,6 +185,16 @@ TYPE_TABLES: Final = (
 )
 """Types that users made (``sql/ddl_types.py``). A database that was born without them gets them with its first type."""
 
+TOKEN_TABLE: Final = """CREATE TABLE main.helios_token(
+  id TEXT PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  role TEXT NOT NULL,
+  hash BLOB NOT NULL,
+  created_us INTEGER NOT NULL,
+  expires_us INTEGER
+) WITHOUT ROWID"""
+"""Tokens for the HTTP API (``engine.storage.api_tokens``); older directories get it when their node next begins a term."""
+
 _BIRTH_ROWS: Final = (
     f"INSERT INTO main.helios_meta VALUES ('next_oid', {FIRST_OID}), ('catalog_version', 1)",
     "INSERT INTO main.helios_namespace(oid, nspname) VALUES "
@@ -198,6 +208,7 @@ SYSTEM_SCHEMA: Final[tuple[str, ...]] = (
     + _CLUSTER_TABLES
     + (WRITE_TABLE,)
     + TYPE_TABLES
+    + (WRITE_TABLE, TOKEN_TABLE)
     + _BIRTH_ROWS
 )
 """Statements that make a database's system tables at its birth, in order, in one transaction."""

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 import apsw
 
-from helios_cli.engine.storage import information_rows, system_rows
+from helios_cli.engine.storage import api_tokens, information_rows, system_rows
 from helios_cli.engine.storage.catalog import SqliteCatalog
 from helios_cli.engine.storage.catalog_functions import register_functions
 from helios_cli.engine.storage.sequences import Sequences
@@ -79,6 +79,7 @@ class SystemCatalog:
     def __init__(self, connection: apsw.Connection, hooks: Hooks) -> None:
         self.catalog = SqliteCatalog(connection, system_relations=PLANNER_RELATIONS)
         self.hooks = hooks
+        self._connection = connection
         self._snapshot: Snapshot | None = None
         self._rows: dict[str, Rows] = {}
         self._lookups: dict[tuple[str, int], dict[Any, Rows]] = {}
@@ -97,6 +98,8 @@ class SystemCatalog:
         snapshot = self.snapshot()
         makers = system_rows.MAKERS if relation.schema == "pg_catalog" else information_rows.MAKERS
         maker = makers.get(relation.name)
+        if relation.name == "helios_tokens":
+            return [relation.row(row) for row in api_tokens.listed(self._connection)]
         if maker is None:
             return (
                 [relation.row(row) for row in self.hooks.rows(relation.name)] if relation.schema == "pg_catalog" else []
@@ -207,4 +210,5 @@ def register(
     register_user_functions(connection)
     register_sequences(connection, sequences or Sequences(), system.catalog)
     register_write_ids(connection, write_ids or WriteIds())
+    api_tokens.register(connection)
     return system

@@ -34,6 +34,7 @@ helios_events 15108 v: id int8?, occurred_at timestamptz?, node_id text?, severi
 helios_scrub 15110 v: node_id text?, is_running bool?, started_at timestamptz?, finished_at timestamptz?, next_at
   timestamptz?, pages int8?, pages_checked int8?, pages_bad int8?, pages_repaired int8?, bad_pages jsonb?, seconds
   float8?, last_error text?
+helios_tokens 15111 v: name text, role_name text, created_at timestamptz, expires_at timestamptz?
 helios_topology 15109 v: node_id text?, role text?, mode text?, state text?, pg_address text?, native_address text?,
   http_address text?, follows text?, term int8?, lsn pg_lsn?, in_sync bool?, is_local bool?
 """

@@ -285,6 +285,12 @@ def _install_node(lib: Library) -> None:
     d("helios_write_outcome", "text bool -> text", sql="node_write_outcome({0}, {1}, {session})", **outcome)
     restore = "node_write_restore({0}, {1}, {2}, {3})"
     d("helios_write_restore", "text text text text -> text", sql=restore, volatile=True, writes=True)
+    user: dict[str, Any] = {"session_values": ("current_user",), "volatile": True, "writes": True}
+    d("helios_token_create", "text -> text", sql="node_token_create({0}, NULL, NULL, {session})", **user)
+    d("helios_token_create", "text text -> text", sql="node_token_create({0}, {1}, NULL, {session})", **user)
+    lifetime = "node_token_create({0}, {1}, fn_extract_seconds({2}), {session})"
+    d("helios_token_create", "text text interval -> text", sql=lifetime, **user)
+    d("helios_token_revoke", "text -> bool", sql="node_token_revoke({0}, {session})", **user)
     d("pg_reload_conf", "-> bool", sql="node_signal(0, 'reload')", volatile=True)
     lib.helper("fn_extract_seconds", _seconds, 1)
 
