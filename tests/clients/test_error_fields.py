@@ -184,3 +184,12 @@ def test_portals_of_utility_statements(server: NodeProcess, reference: int) -> N
         parse("select $1::int, $2::int8") + bind([b"\0\0\0\1", bytes(9)], formats=[1]) + SYNC,
         "select 1; vacuum", "notify a, '" + "x" * 8000 + "'",
     )  # fmt: skip
+
+
+def test_who_may_not_read_a_table_is_shown_nothing_of_it(server: NodeProcess, reference: int) -> None:
+    compare(
+        server, reference,
+        "drop role if exists blind", "create role blind", "grant usage on schema e to blind",
+        "grant insert on p, ch to blind", "set role blind", "insert into p values (1, 'x', 1)", "insert into ch values (9, 99)",
+        "reset role", "drop owned by blind", "drop role blind",
+    )  # fmt: skip

@@ -6,7 +6,7 @@ by one, on the connection that it ran on or on the newest committed state. What 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, tzinfo
 from itertools import islice
 from typing import Any, Final
@@ -27,6 +27,7 @@ SHOWN_MAX: Final = 64
 """Bytes of a value in "Failing row contains", as in PostgreSQL's ExecBuildSlotValueDescription."""
 
 Row = Sequence[Any]
+MayRead = Callable[[TableDef], bool]
 
 
 class Culprit:
@@ -183,9 +184,13 @@ def with_detail(
     binds: Sequence[Any],
     connection: apsw.Connection,
     catalog: DdlCatalog,
+    may_read: MayRead,
     zone: tzinfo = UTC,
 ) -> HeliosError:
-    """What PostgreSQL would say of a broken constraint; ``error`` itself when no more can be told."""
+    """What PostgreSQL would say of a broken constraint; ``error`` itself when no more can be told.
+
+    Who may not read the table is shown no row and no key of it (CVE-2014-8161).
+    """
     if not error.sqlstate.startswith("23") or len(plan.steps) != 1:
         return error
     try:
@@ -194,13 +199,18 @@ def with_detail(
             return error
         given = binds[: _parameters(wanted.sql)]
         rows = list(islice(connection.execute(wanted.sql, given), ROWS_MAX))
-        return Culprit(connection, catalog, wanted, rows, zone).improve(error, plan)
+        told = Culprit(connection, catalog, wanted, rows, zone).improve(error, plan)
+        if not may_read(wanted.table):
+            told.detail = None
+        return told
     except (apsw.Error, HeliosError, ValueError, TypeError):
         # The detail is a courtesy: what keeps it from being told must not hide the error itself.
         return error
 
 
-def left_orphan(connection: apsw.Connection, catalog: DdlCatalog, zone: tzinfo = UTC) -> HeliosError | None:
+def left_orphan(
+    connection: apsw.Connection, catalog: DdlCatalog, may_read: MayRead, zone: tzinfo = UTC
+) -> HeliosError | None:
     """The row without a parent that keeps an open transaction from being committed; None when none is found."""
     query = "SELECT oid FROM helios_constraint WHERE contype = 'f' AND condeferrable ORDER BY oid"
     try:
@@ -214,7 +224,10 @@ def left_orphan(connection: apsw.Connection, catalog: DdlCatalog, zone: tzinfo =
             rows = connection.execute(sql).fetchall()
             if rows:
                 culprit = Culprit(connection, catalog, Proposed(child, sql, names, False), rows, zone)
-                return culprit.orphan(rows[0], constraint)
+                told = culprit.orphan(rows[0], constraint)
+                if told is not None and not may_read(child):
+                    told.detail = None
+                return told
     except (apsw.Error, HeliosError):
         # As for with_detail().
         return None

@@ -35,8 +35,8 @@ class NotAllowed(HeliosError):
     sqlstate = "28000"
 
 
-async def login(engine: Engine, request: Request) -> str:
-    """The role that a request runs as.
+async def login(engine: Engine, request: Request) -> tuple[str, bool]:
+    """The role that a request runs as, and whether that was proved.
 
     Raises:
         NoCredentials, NotAllowed: nobody that may log in.
@@ -44,7 +44,7 @@ async def login(engine: Engine, request: Request) -> str:
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     given = given.strip()
     if not given:
-        return _anybody(engine, request)
+        return _anybody(engine, request), False
     if not request.is_encrypted and not _is_loopback(request.peer[0]):
         raise NotAllowed(
             "credentials are not taken in the clear from another machine",
@@ -53,7 +53,7 @@ async def login(engine: Engine, request: Request) -> str:
     if scheme.lower() == "basic":
         return await _by_password(engine, given)
     if scheme.lower() == "bearer":
-        return _by_token(engine, given)
+        return _by_token(engine, given), True
     raise NoCredentials("the Authorization header is neither Basic nor Bearer")
 
 
@@ -74,7 +74,7 @@ def _anybody(engine: Engine, request: Request) -> str:
     return ANYBODY
 
 
-async def _by_password(engine: Engine, given: str) -> str:
+async def _by_password(engine: Engine, given: str) -> tuple[str, bool]:
     try:
         user, colon, password = base64.b64decode(given, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
@@ -82,13 +82,13 @@ async def _by_password(engine: Engine, given: str) -> str:
     if not colon or not user or "\0" in user or "\0" in password:
         raise NoCredentials("the Basic credentials cannot be read")
     if not engine.roles.scram_required():
-        return user
+        return user, False
     verifier, made_up = engine.roles.verifier(user)
     # Thousands of rounds of hashing: not on the event loop. They are done for unknown roles too.
     right = await asyncio.get_running_loop().run_in_executor(None, scram.verify_password, verifier, password)
     if not right or made_up:
         raise NoCredentials(f'password authentication failed for user "{user}"')
-    return user
+    return user, True
 
 
 def _by_token(engine: Engine, given: str) -> str:

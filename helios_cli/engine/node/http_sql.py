@@ -59,22 +59,22 @@ class SqlOverHttp:
 
     async def _run(self, request: Request, outlet: Outlet) -> None:
         """Raises HeliosError while nothing has been answered."""
-        user = await login(self._engine, request)
+        user, proved = await login(self._engine, request)
         form = wanted_form(request.headers.get("accept", ""))
         wanted = read_request(request.headers, request.body)
         if form is None or (form == CSV and wanted.statements is not None):
             outlet.respond(json_response(406, {"error": {"message": f"the answer can be {', '.join(FORMS)}"}}))
             return
-        client = self._open(user, request, wanted)
+        client = self._open(user, proved, request, wanted)
         try:
             answer = Answer(outlet, form, several=wanted.statements is not None)
             await Work(client, wanted, answer).run()
         finally:
             client.close()
 
-    def _open(self, user: str, request: Request, wanted: SqlRequest) -> InnerClient:
+    def _open(self, user: str, proved: bool, request: Request, wanted: SqlRequest) -> InnerClient:
         name = request.headers.get("user-agent", "http")[:63]
-        client = InnerClient(self._engine, user=user, database=DATABASE, address=request.peer, name=name)
+        client = InnerClient(self._engine, user=user, proved=proved, database=DATABASE, address=request.peer, name=name)
         session = client.session
         try:
             timeout = wanted.timeout_ms or self._engine.settings.statement_timeout or TIMEOUT_MS

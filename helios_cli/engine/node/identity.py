@@ -9,7 +9,6 @@ from helios_cli.engine.errors import HeliosError, SqlError
 from helios_cli.engine.sql.authority import BOOTSTRAP, Acting, RoleFacts
 from helios_cli.engine.sql.rights import Facts, Rightful
 from helios_cli.engine.sql.routines import Routine
-from helios_cli.engine.wire import backend
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.engine import Engine
@@ -38,7 +37,6 @@ def log_in(session: Session, *, proved: bool, limited: bool = True) -> None:
         if others >= facts.connection_limit:
             raise _refused(f'too many connections for role "{session.user}"', "53300")
     refresh(session, engine.catalog.privileges)
-    session.notices.clear()
 
 
 def check_login(engine: Engine, user: str, *, proved: bool) -> RoleFacts | None:
@@ -66,7 +64,6 @@ def refresh(session: Session, facts: Facts | None = None) -> None:
 
     ``facts`` None: as its own transaction sees the roles.
     """
-    told = session.out.append if facts is None else session.notify
     authority = (facts or session.schema_view().catalog.privileges).authority()
     variables = session.variables
     name = variables.get("session_authorization", session.user)
@@ -85,12 +82,11 @@ def refresh(session: Session, facts: Facts | None = None) -> None:
         oid = other.oid if other is not None else NOBODY
         acting = Acting(oid, role, other is not None and other.superuser, session_oid, session_unrestricted)
     if acting != session.acting or name != session.session_name:
-        for message in _become(session, acting, name):
-            told(message)
+        _become(session, acting, name)
 
 
-def _become(session: Session, acting: Acting, name: str) -> list[bytes]:
-    """Change the session; gives what its client is told."""
+def _become(session: Session, acting: Acting, name: str) -> None:
+    """Change the session, and have its client told."""
     before, session.acting = session.acting, acting
     renamed, session.session_name = (session.session_name or session.user) != name, name
     session.restricted = not acting.unrestricted
@@ -102,12 +98,10 @@ def _become(session: Session, acting: Acting, name: str) -> list[bytes]:
         guards.pop(session.pid, None)
     if acting.oid != before.oid:
         session.forget_ddl_plans()
-    told = []
     if acting.unrestricted != before.unrestricted:
-        told.append(backend.parameter_status("is_superuser", "on" if acting.unrestricted else "off"))
+        session.changes("is_superuser")
     if renamed:
-        told.append(backend.parameter_status("session_authorization", name))
-    return told
+        session.changes("session_authorization")
 
 
 def checked(session: Session, folded: str, value: str | None) -> str | None:

@@ -11,6 +11,7 @@ import os
 from typing import Any, Final
 
 from helios_cli.engine.errors import HeliosError, NotServing, TooManyConnections
+from helios_cli.engine.node import identity
 from helios_cli.engine.node.engine import Engine
 from helios_cli.engine.node.frontend import Frontend
 
@@ -110,11 +111,14 @@ class InnerTransport(asyncio.Transport):
 class InnerClient:
     """One session of this node, driven by a coroutine on its loop."""
 
-    def __init__(self, engine: Engine, *, user: str, database: str, address: tuple[str, int], name: str) -> None:
-        """``name`` is its application_name.
+    def __init__(
+        self, engine: Engine, *, user: str, proved: bool, database: str, address: tuple[str, int], name: str
+    ) -> None:
+        """``proved``: the user has shown who it is; ``name`` is its application_name.
 
         Raises:
             NotServing: the node is stopping. TooManyConnections: max_connections is reached.
+            HeliosError: the role may not log in.
         """
         if engine.stopping:
             raise NotServing("the database system is shutting down")
@@ -129,6 +133,7 @@ class InnerClient:
         self._engine = engine
         self.session = session = frontend.session
         session.client_address = address
+        identity.log_in(session, proved=proved)
         engine.sessions[pid] = session
         session.set_variable("application_name", name)
         session.was_told()

@@ -37,7 +37,6 @@ from helios_cli.engine.observe.logs import configure_logging, set_level
 from helios_cli.engine.observe.loop_monitor import LoopMonitor
 from helios_cli.engine.observe.metrics import Registry
 from helios_cli.engine.sql.ddl_schema import SYSTEM_SCHEMA
-from helios_cli.engine.storage.catalog_privileges import missing_privileges
 from helios_cli.engine.storage.connection import check_library
 from helios_cli.engine.storage.database import GROUP_RESERVE, Commit, Database
 from helios_cli.engine.storage.dirlock import DirectoryLock
@@ -254,8 +253,7 @@ class Node:
     def term_start(self, *, born: bool = False) -> Commit:
         """The record that opens the term; with it, at birth, the system tables, and later those that are missing."""
         database = self.database
-        writer = database.writer
-        tables = SYSTEM_SCHEMA if born else (*missing_tables(writer), *missing_privileges(writer))
+        tables = SYSTEM_SCHEMA if born else missing_tables(database.writer)
         database.reserve(GROUP_RESERVE if tables else PAGE_SIZE)
         self.store.timeline.begins(database.records.term, database.records.lsn)
         data = database.records.term_start(SystemClock.wall_us())

@@ -225,10 +225,14 @@ class SessionState:
             self.forwarded.variable_set(folded, value)
         variable = BY_NAME.get(folded)
         if variable is not None and variable.reported:
-            if not self.changed:
-                # set_config() may be called on a worker thread.
-                self.engine.loop.call_soon_threadsafe(self.deliver_notices)
-            self.changed[variable.name] = None
+            self.changes(variable.name)
+
+    def changes(self, name: str) -> None:
+        """A parameter that the client follows has another value: it is told before the next ReadyForQuery."""
+        if not self.changed:
+            # set_config() may be called on a worker thread.
+            self.engine.loop.call_soon_threadsafe(self.deliver_notices)
+        self.changed[name] = None
 
     def deliver_notices(self) -> None:
         """Send what waits for the end of a statement, if there is none in hand."""

@@ -10,11 +10,14 @@ import apsw
 from helios_cli.engine.errors import DiskFull, HeliosError, IoFailed, QueryCanceled, SerializationFailure
 from helios_cli.engine.node.constraint_errors import left_orphan, with_detail
 from helios_cli.engine.node.engine import INLINE_READ_SECONDS, Engine
+from helios_cli.engine.node.identity import rightful
 from helios_cli.engine.node.readers import ReadJob
 from helios_cli.engine.node.writer import GroupWrite
+from helios_cli.engine.sql.ddl_model import TableDef
 from helios_cli.engine.sql.foreign_key_errors import foreign_key_error
 from helios_cli.engine.sql.literal_positions import point_at_time
 from helios_cli.engine.sql.plan import Plan
+from helios_cli.engine.sql.privileges import SELECT
 from helios_cli.engine.sql.sqlite_errors import to_helios
 from helios_cli.engine.storage.catalog import SqliteCatalog
 from helios_cli.engine.storage.io_errors import is_no_room, note_errno
@@ -117,16 +120,21 @@ class Threads:
         reader = own or self.session.private or self.engine.database.ring.current.connection
         self.engine.guard.arm(INLINE_READ_SECONDS)
         try:
-            return with_detail(error, plan, binds, reader, catalog, self.session.times.zone)
+            return with_detail(error, plan, binds, reader, catalog, self._may_read, self.session.times.zone)
         finally:
             self.engine.guard.disarm()
+
+    def _may_read(self, table: TableDef) -> bool:
+        """Whether the session may be shown rows of a table."""
+        session = self.session
+        return not session.restricted or bool(rightful(session).relation_held(table.oid, "r", table.name, SELECT))
 
     def left_orphan(self, connection: apsw.Connection) -> HeliosError | None:
         """The error of the deferred foreign key that a COMMIT would leave violated; None when it is not found."""
         catalog = self.session.schema_view().catalog
         self.engine.guard.arm(INLINE_READ_SECONDS)
         try:
-            return left_orphan(connection, catalog, self.session.times.zone)
+            return left_orphan(connection, catalog, self._may_read, self.session.times.zone)
         finally:
             self.engine.guard.disarm()
 

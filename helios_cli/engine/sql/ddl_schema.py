@@ -193,7 +193,7 @@ TOKEN_TABLE: Final = """CREATE TABLE main.helios_token(
   created_us INTEGER NOT NULL,
   expires_us INTEGER
 ) WITHOUT ROWID"""
-"""Tokens for the HTTP API (``engine.storage.api_tokens``); older directories get it when their node next begins a term."""
+"""Tokens for the HTTP API (``engine.storage.api_tokens``); it comes to older directories as ``helios_write`` does."""
 
 _BIRTH_ROWS: Final = (
     f"INSERT INTO main.helios_meta VALUES ('next_oid', {FIRST_OID}), ('catalog_version', 1)",
@@ -206,7 +206,6 @@ _BIRTH_ROWS: Final = (
 SYSTEM_SCHEMA: Final[tuple[str, ...]] = (
     tuple(statement.format(db="main") for statement in _OBJECT_TABLES)
     + _CLUSTER_TABLES
-    + (WRITE_TABLE,)
     + TYPE_TABLES
     + (WRITE_TABLE, TOKEN_TABLE)
     + _BIRTH_ROWS
