@@ -190,6 +190,6 @@ def test_who_may_not_read_a_table_is_shown_nothing_of_it(server: NodeProcess, re
     compare(
         server, reference,
         "drop role if exists blind", "create role blind", "grant usage on schema e to blind",
-        "grant insert on p, ch to blind", "set role blind", "insert into p values (1, 'x', 1)", "insert into ch values (9, 99)",
-        "reset role", "drop owned by blind", "drop role blind",
+        "grant insert on p, ch to blind", "set role blind", "insert into p values (1, 'x', 1)",
+        "insert into ch values (9, 99)", "reset role", "drop owned by blind", "drop role blind",
     )  # fmt: skip

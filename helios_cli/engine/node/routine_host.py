@@ -368,7 +368,10 @@ class RoutineHost:
             return to_helios(text, code, self.catalog)
         named = foreign_key_error(plan, self.catalog) if text.startswith("FOREIGN KEY") else None
         told = named or to_helios(text, code, self.catalog)
-        return with_detail(told, plan, binds, self.connection, self.catalog, self.session.times.zone)
+        session = self.session
+        return with_detail(
+            told, plan, binds, self.connection, self.catalog, session.runner.may_read, session.times.zone
+        )
 
     # -- subtransactions ----------------------------------------------------------------------------
 

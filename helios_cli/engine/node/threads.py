@@ -120,11 +120,11 @@ class Threads:
         reader = own or self.session.private or self.engine.database.ring.current.connection
         self.engine.guard.arm(INLINE_READ_SECONDS)
         try:
-            return with_detail(error, plan, binds, reader, catalog, self._may_read, self.session.times.zone)
+            return with_detail(error, plan, binds, reader, catalog, self.may_read, self.session.times.zone)
         finally:
             self.engine.guard.disarm()
 
-    def _may_read(self, table: TableDef) -> bool:
+    def may_read(self, table: TableDef) -> bool:
         """Whether the session may be shown rows of a table."""
         session = self.session
         return not session.restricted or bool(rightful(session).relation_held(table.oid, "r", table.name, SELECT))
@@ -134,7 +134,7 @@ class Threads:
         catalog = self.session.schema_view().catalog
         self.engine.guard.arm(INLINE_READ_SECONDS)
         try:
-            return left_orphan(connection, catalog, self._may_read, self.session.times.zone)
+            return left_orphan(connection, catalog, self.may_read, self.session.times.zone)
         finally:
             self.engine.guard.disarm()
 
