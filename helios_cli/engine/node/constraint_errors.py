@@ -6,6 +6,7 @@ by one, on the connection that it ran on or on the newest committed state. What 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, tzinfo
 from itertools import islice
@@ -25,6 +26,8 @@ ROWS_MAX: Final = 1000
 
 SHOWN_MAX: Final = 64
 """Bytes of a value in "Failing row contains", as in PostgreSQL's ExecBuildSlotValueDescription."""
+
+_KEY: Final = re.compile(r"\AKey \(.*\)=\(.*\) ", re.DOTALL)
 
 Row = Sequence[Any]
 MayRead = Callable[[TableDef], bool]
@@ -200,9 +203,7 @@ def with_detail(
         given = binds[: _parameters(wanted.sql)]
         rows = list(islice(connection.execute(wanted.sql, given), ROWS_MAX))
         told = Culprit(connection, catalog, wanted, rows, zone).improve(error, plan)
-        if not may_read(wanted.table):
-            told.detail = None
-        return told
+        return told if may_read(wanted.table) else _without_values(told)
     except (apsw.Error, HeliosError, ValueError, TypeError):
         # The detail is a courtesy: what keeps it from being told must not hide the error itself.
         return error
@@ -225,13 +226,18 @@ def left_orphan(
             if rows:
                 culprit = Culprit(connection, catalog, Proposed(child, sql, names, False), rows, zone)
                 told = culprit.orphan(rows[0], constraint)
-                if told is not None and not may_read(child):
-                    told.detail = None
-                return told
+                return told if told is None or may_read(child) else _without_values(told)
     except (apsw.Error, HeliosError):
         # As for with_detail().
         return None
     return None
+
+
+def _without_values(error: HeliosError) -> HeliosError:
+    """The error for somebody who may not see the row."""
+    keyless = error.sqlstate == "23503" and error.detail
+    error.detail = _KEY.sub("Key ", keyless) if keyless else None
+    return error
 
 
 def _orphans(child: TableDef, parent: TableDef, constraint: ConstraintDef) -> str:
