@@ -65,6 +65,7 @@ class CopyReceiver:
         self._session = session
         self._connection = connection
         self._insert = action.insert.steps[0]
+        self._filtered = action.filtered
         self._triggered = TriggeredCopy(connection, action.insert) if action.insert.routine is not None else None
         self._constants = tuple(session.values_for(action.insert))
         self._parser = parser
@@ -166,7 +167,7 @@ class CopyReceiver:
                 self.rows += done
                 self.culprit = rows[done] if done < len(rows) else ()
                 raise
-            self.rows += len(rows)
+            self.rows += self._connection.total_changes() - before if self._filtered else len(rows)
 
     def _consumed(self, outcome: tuple[bool, bytes]) -> None:
         over, self._rest = outcome

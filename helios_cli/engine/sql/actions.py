@@ -279,6 +279,8 @@ class CopyIn:
     """(type OID, typmod) of each column."""
     insert: Plan
     options: CopyOptions
+    filtered: bool = False
+    """With WHERE: a row may be left out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,10 @@ from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.sql import casts, tree
 from helios_cli.engine.sql.actions import CopyOptions
 from helios_cli.engine.sql.dml import column_default, find_column, needs_default, target_relation
+from helios_cli.engine.sql.expressions import expect_boolean
+from helios_cli.engine.sql.from_clause import table_columns
 from helios_cli.engine.sql.relation import ColumnInfo, Relation
-from helios_cli.engine.sql.scope import Scope
+from helios_cli.engine.sql.scope import RangeItem, Scope
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.typed import Node
 from helios_cli.engine.sql.user_casts import assigned_domain
@@ -31,8 +33,6 @@ def refuse_files(fields: dict[str, Any]) -> None:
             "COPY with a file or program is not supported",
             hint="Use COPY ... FROM STDIN or TO STDOUT; psql's \\copy does.",
         )
-    if "whereClause" in fields:
-        raise FeatureNotSupported("COPY FROM with WHERE is not supported", hint="Copy into a temporary table.")
 
 
 def read_options(nodes: list[Node], *, is_from: bool) -> CopyOptions:
@@ -168,16 +168,30 @@ def _column_value(number: int, column: ColumnInfo, scope: Scope) -> str:
     return assigned_domain(value, column, scope.ctx).sql
 
 
-def copy_insert(relation: Relation, columns: list[ColumnInfo], scope: Scope) -> str:
-    """INSERT of one row: ?1 .. ?n are the data's columns, the others get their defaults."""
-    filled, values = copy_row(relation, columns, scope)
+def copy_insert(relation: Relation, columns: list[ColumnInfo], scope: Scope, where: Node | None = None) -> str:
+    """INSERT of one row: ?1 .. ?n are the data's columns, the others get their defaults. ``where`` may leave it out."""
+    filled, values = copy_values(relation, columns, scope)
+    table = quote_identifier(relation.sqlite_name or relation.name)
     names = ", ".join(quote_identifier(name) for name in filled)
-    return f"INSERT INTO {quote_identifier(relation.sqlite_name or relation.name)} ({names}) {values}"
+    if where is None:
+        return f"INSERT INTO {table} ({names}) VALUES ({', '.join(values)})"
+    own = table_columns(relation, "")
+    inner = Scope(ctx=scope.ctx, items=[RangeItem(relation.name, own, relation)], columns=own, clause="COPY FROM WHERE")
+    condition = expect_boolean(where, inner, "WHERE").sql
+    row = [f"{value} AS {quote_identifier(name)}" for name, value in zip(filled, values, strict=True)]
+    row += [f"NULL AS {quote_identifier(column.name)}" for column in relation.columns if column.name not in filled]
+    return f"INSERT INTO {table} ({names}) SELECT {names} FROM (SELECT {', '.join(row)}) WHERE {condition}"
 
 
 def copy_row(relation: Relation, columns: list[ColumnInfo], scope: Scope) -> tuple[tuple[str, ...], str]:
     """The columns that a row of the data fills, and VALUES for them."""
+    filled, values = copy_values(relation, columns, scope)
+    return filled, f"VALUES ({', '.join(values)})"
+
+
+def copy_values(relation: Relation, columns: list[ColumnInfo], scope: Scope) -> tuple[tuple[str, ...], list[str]]:
+    """The columns that a row of the data fills, and what with."""
     others = [column for column in relation.columns if column not in columns and needs_default(column)]
     values = [_column_value(number, column, scope) for number, column in enumerate(columns, 1)]
     values += [column_default(column, scope).sql for column in others]
-    return tuple(column.name for column in [*columns, *others]), f"VALUES ({', '.join(values)})"
+    return tuple(column.name for column in [*columns, *others]), values

@@ -16,6 +16,7 @@ from helios_cli.engine.sql.ddl_extension import alter_extension, create_extensio
 from helios_cli.engine.sql.ddl_function import create_function
 from helios_cli.engine.sql.ddl_grant import alter_default_privileges, grant
 from helios_cli.engine.sql.ddl_index import create_index, reindex
+from helios_cli.engine.sql.ddl_matview import refresh_matview
 from helios_cli.engine.sql.ddl_model import DdlCatalog
 from helios_cli.engine.sql.ddl_owned import drop_owned, own_schema, reassign_owned
 from helios_cli.engine.sql.ddl_ownership import check
@@ -59,6 +60,7 @@ _HANDLERS: Final[dict[str, Handler]] = {
     "CreateSeqStmt": create_sequence,
     "AlterSeqStmt": alter_sequence,
     "CreateTableAsStmt": create_table_as,
+    "RefreshMatViewStmt": refresh_matview,
     "SelectStmt": select_into,
     "ViewStmt": create_view,
     "RenameStmt": rename,

@@ -28,7 +28,15 @@ MAX_IDENTIFIER_BYTES: Final = 63
 TEMP_SCHEMA_NAME: Final = "pg_temp"
 """The name under which a session's temporary objects are found; PostgreSQL numbers its own."""
 
-_KIND_NAMES: Final = {"r": "table", "t": "table", "v": "view", "i": "index", "S": "sequence"}
+_KIND_NAMES: Final = {
+    "r": "table",
+    "t": "table",
+    "v": "view",
+    "m": "materialized view",
+    "M": "materialized view",
+    "i": "index",
+    "S": "sequence",
+}
 _WRONG_KIND_HINTS: Final = {
     "r": "Use DROP TABLE to remove a table.",
     "t": "Use DROP TABLE to remove a table.",

@@ -18,7 +18,7 @@ PG_NAMESPACE: Final = 2615
 PG_DATABASE: Final = 1262
 PG_AUTHID: Final = 1260
 PG_TYPE: Final = 1247
-_RELATIONS: Final = ("OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_SEQUENCE")
+_RELATIONS: Final = ("OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_SEQUENCE", "OBJECT_MATVIEW")
 
 Target = tuple[bool, int, int, int]
 """(temporary, object OID, class OID, column number or 0)."""

@@ -18,7 +18,14 @@ from helios_cli.engine.sql.ddl_columns import (
 from helios_cli.engine.sql.ddl_constraints import add_constraint
 from helios_cli.engine.sql.ddl_deparse import parse_expression
 from helios_cli.engine.sql.ddl_model import IndexDef, SequenceDef, TableDef
-from helios_cli.engine.sql.ddl_render import attribute_row, constraint_row, index_rows, relation_row, sequence_rows
+from helios_cli.engine.sql.ddl_render import (
+    attribute_row,
+    constraint_row,
+    index_rows,
+    on_commit_option,
+    relation_row,
+    sequence_rows,
+)
 from helios_cli.engine.sql.plan import Plan
 
 _HARMLESS_OPTIONS: Final = frozenset(
@@ -50,7 +57,7 @@ def create_table(builder: Builder, fields: dict[str, Any]) -> Plan:
         add_constraint(builder, table, constraint)
     for like, options in likes:
         _copy_like(builder, table, like, options)
-    write_table(builder, table, sequences)
+    write_table(builder, table, sequences, fields.get("oncommit", "ONCOMMIT_NOOP"))
     return builder.finish("CREATE TABLE")
 
 
@@ -63,8 +70,6 @@ def _refuse_unsupported(fields: dict[str, Any]) -> None:
         raise unsupported("a typed table")
     if fields.get("accessMethod", "heap") != "heap":
         raise unsupported(f'access method "{fields["accessMethod"]}"')
-    if fields.get("oncommit", "ONCOMMIT_NOOP") not in ("ONCOMMIT_NOOP", "ONCOMMIT_PRESERVE_ROWS"):
-        raise unsupported("ON COMMIT DROP or DELETE ROWS", "Use ON COMMIT PRESERVE ROWS.")
     check_storage(fields)
 
 
@@ -139,12 +144,22 @@ def _in_order(specs: list[ColumnSpec], table_constraints: list[dict[str, Any]]) 
     return sorted(everything, key=lambda constraint: rank.get(constraint["contype"], 4))
 
 
-def write_table(builder: Builder, table: TableDef, sequences: list[SequenceDef]) -> None:
-    """The steps that make a table and everything that came with it."""
+def check_on_commit(builder: Builder, word: str) -> None:
+    """Raise SqlError 42P16 for ON COMMIT of a table that is not temporary; its schema has been chosen."""
+    if word != "ONCOMMIT_NOOP" and not builder.temp:
+        raise builder.error("42P16", "ON COMMIT can only be used on temporary tables")
+
+
+def write_table(
+    builder: Builder, table: TableDef, sequences: list[SequenceDef], on_commit: str = "ONCOMMIT_NOOP"
+) -> None:
+    """The steps that make a table and everything that came with it. ``on_commit`` is the parser's word."""
+    check_on_commit(builder, on_commit)
     for sequence in sequences:
         builder.add(*sequence_rows(sequence))
     builder.add(builder.table_sql(table))
-    builder.add(relation_row(table.temp, table.oid, table.schema, table.name, "r", table.sqlite_name))
+    options = on_commit_option(on_commit)
+    builder.add(relation_row(table.temp, table.oid, table.schema, table.name, "r", table.sqlite_name, options=options))
     builder.add(*(attribute_row(table.temp, table.oid, column) for column in table.columns))
     for position, index in enumerate(table.indexes):
         builder.add(builder.index_sql(table, position), *index_rows(table.temp, index))

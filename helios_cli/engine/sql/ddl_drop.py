@@ -22,14 +22,15 @@ from helios_cli.engine.sql.routine_text import shown_signature
 _KINDS: Final = {
     "OBJECT_TABLE": ("table", ("r", "t")),
     "OBJECT_VIEW": ("view", ("v",)),
+    "OBJECT_MATVIEW": ("materialized view", ("m", "M")),
     "OBJECT_SEQUENCE": ("sequence", ("S",)),
 }
 _TAGS: Final = {
     "OBJECT_TABLE": "DROP TABLE", "OBJECT_VIEW": "DROP VIEW", "OBJECT_SEQUENCE": "DROP SEQUENCE",
-    "OBJECT_INDEX": "DROP INDEX", "OBJECT_SCHEMA": "DROP SCHEMA",
+    "OBJECT_MATVIEW": "DROP MATERIALIZED VIEW", "OBJECT_INDEX": "DROP INDEX", "OBJECT_SCHEMA": "DROP SCHEMA",
 }  # fmt: skip
 _NOTHING_TO_DROP: Final = {
-    "OBJECT_MATVIEW": "materialized view", "OBJECT_AGGREGATE": "aggregate", "OBJECT_OPERATOR": "operator",
+    "OBJECT_AGGREGATE": "aggregate", "OBJECT_OPERATOR": "operator",
     "OBJECT_RULE": "rule", "OBJECT_POLICY": "policy", "OBJECT_COLLATION": "collation", "OBJECT_CAST": "cast",
     "OBJECT_FDW": "foreign-data wrapper", "OBJECT_FOREIGN_SERVER": "server", "OBJECT_FOREIGN_TABLE": "foreign table",
     "OBJECT_LANGUAGE": "language", "OBJECT_EVENT_TRIGGER": "event trigger", "OBJECT_STATISTIC_EXT": "statistics object",
@@ -200,7 +201,7 @@ class Dropping:
         builder.touch(temp)
         if relation.kind == "v":
             builder.add(f"DROP VIEW {qualified(relation.sqlite_name, temp)}")
-        elif relation.kind in ("r", "t"):
+        elif relation.kind in ("r", "t", "m", "M"):
             self._drop_table_parts(relation, temp)
         builder.add(*_forget(temp, relation.oid))
         if builder.catalog.triggers(relation.oid):

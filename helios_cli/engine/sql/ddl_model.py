@@ -203,7 +203,7 @@ class DdlCatalog(CatalogReader, Protocol):
         """A constraint of any table, or None."""
 
     def view_def(self, oid: int) -> ViewDef | None:
-        """The definition of a view, or None."""
+        """The definition of a view, materialized ones too, or None."""
 
     def index_def(self, schema: str | None, name: str) -> IndexDef | None:
         """Find an index by name; with schema None along the search path."""

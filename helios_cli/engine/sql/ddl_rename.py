@@ -18,7 +18,12 @@ from helios_cli.engine.sql.ddl_types import rename_type
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.sqltext import quote_identifier
 
-_RELATION_KINDS: Final = {"OBJECT_TABLE": "TABLE", "OBJECT_VIEW": "VIEW", "OBJECT_SEQUENCE": "SEQUENCE"}
+_RELATION_KINDS: Final = {
+    "OBJECT_TABLE": "TABLE",
+    "OBJECT_VIEW": "VIEW",
+    "OBJECT_SEQUENCE": "SEQUENCE",
+    "OBJECT_MATVIEW": "MATERIALIZED VIEW",
+}
 
 
 def rename(builder: Builder, fields: dict[str, Any]) -> Plan:
@@ -50,7 +55,7 @@ def _relation(builder: Builder, fields: dict[str, Any]) -> Plan:
     new = fields["newname"]
     builder.claim_name(relation.schema, new)
     changes: dict[str, object] = {"relname": new}
-    if relation.kind in ("r", "t"):
+    if relation.kind in ("r", "t", "m", "M"):
         changes["sqlite_name"] = builder.sqlite_name(relation.schema, new, temp)
         target = quote_identifier(str(changes["sqlite_name"]))
         builder.add(f"ALTER TABLE {qualified(relation.sqlite_name, temp)} RENAME TO {target}")

@@ -138,6 +138,16 @@ def _conditions(where: dict[str, object]) -> str:
     return " AND ".join(f"{name} = {constant(value)}" for name, value in where.items())
 
 
+DELETE_ROWS: Final = "on_commit=delete_rows"
+DROP: Final = "on_commit=drop"
+"""What ``helios_relation.options`` says of temporary tables that do not keep their rows, or themselves."""
+
+
+def on_commit_option(word: str) -> str | None:
+    """The option for the parser's word, None for tables that stay as they are."""
+    return {"ONCOMMIT_DROP": DROP, "ONCOMMIT_DELETE_ROWS": DELETE_ROWS}.get(word)
+
+
 def relation_row(
     temp: bool, oid: int, schema: str, name: str, kind: str, sqlite_name: str, *,
     definition: str | None = None, options: str | None = None, owner: int = 10,

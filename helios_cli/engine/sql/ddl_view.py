@@ -52,6 +52,11 @@ def _translate(
 # -- views --------------------------------------------------------------------------------------------------------
 
 
+def translate_stored(builder: Builder, query: Node, names: list[str]) -> tuple[str, list[ColumnDef]]:
+    """A query that is run without a session's values: SQLite's text and the columns under the given names."""
+    return _translate(builder, query, names, session=False)
+
+
 def create_view(builder: Builder, fields: dict[str, Any]) -> Plan:
     """Plan CREATE [OR REPLACE] VIEW.
 
@@ -80,7 +85,7 @@ def create_view(builder: Builder, fields: dict[str, Any]) -> Plan:
     text = view_text(builder.source, range_var.get("location", 0))
     builder.add(relation_row(builder.temp, oid, schema, name, "v", sqlite_name, definition=text))
     builder.add(*(attribute_row(builder.temp, oid, column) for column in columns))
-    _record_dependencies(builder, oid, query)
+    record_dependencies(builder, oid, query)
     return builder.finish("CREATE VIEW")
 
 
@@ -90,7 +95,7 @@ def _check_view_columns(builder: Builder, columns: list[ColumnDef]) -> None:
 
 def _replace(builder: Builder, oid: int, columns: list[ColumnDef]) -> int:
     view, relation = builder.catalog.view_def(oid), builder.catalog.relation_by_oid(oid)
-    if view is None or relation is None:
+    if view is None or relation is None or relation.kind != "v":
         shown = relation.name if relation is not None else "?"
         raise builder.error("42809", f'"{shown}" is not a view')
     if len(columns) < len(relation.columns):
@@ -152,7 +157,7 @@ def _first_statement(text: str) -> str:
     return whole.rstrip("; \n\t")
 
 
-def _record_dependencies(builder: Builder, oid: int, query: Node) -> None:
+def record_dependencies(builder: Builder, oid: int, query: Node) -> None:
     """Rows that say which relations, and which of their columns, the view reads; column names alone decide."""
     named = {
         part["ColumnRef"]["fields"][-1]["String"]["sval"]
@@ -185,8 +190,10 @@ def create_table_as(builder: Builder, fields: dict[str, Any]) -> Plan:
     Raises:
         SqlError: 42P07 exists already; 0A000 a materialized view or EXECUTE.
     """
-    if fields.get("objtype", "OBJECT_TABLE") != "OBJECT_TABLE":
-        raise unsupported("a materialized view", "Use CREATE VIEW, or CREATE TABLE AS and refresh it yourself.")
+    if fields.get("objtype", "OBJECT_TABLE") == "OBJECT_MATVIEW":
+        from helios_cli.engine.sql.ddl_matview import create_matview
+
+        return create_matview(builder, fields)
     if "SelectStmt" not in fields["query"]:
         raise unsupported("CREATE TABLE AS EXECUTE")
     into = fields["into"]
@@ -201,8 +208,6 @@ def select_into(builder: Builder, fields: dict[str, Any]) -> Plan:
 
 
 def _create_from(builder: Builder, into: dict[str, Any], query: Node, if_not_exists: bool) -> Plan:
-    if into.get("onCommit", "ONCOMMIT_NOOP") not in ("ONCOMMIT_NOOP", "ONCOMMIT_PRESERVE_ROWS"):
-        raise unsupported("ON COMMIT DROP or DELETE ROWS", "Use ON COMMIT PRESERVE ROWS.")
     check_storage({"options": into.get("options", []), "tablespacename": into.get("tableSpaceName", "pg_default")})
     range_var = into["rel"]
     schema, name = builder.creation_schema(range_var), range_var["relname"]
@@ -214,7 +219,7 @@ def _create_from(builder: Builder, into: dict[str, Any], query: Node, if_not_exi
     sql, columns = _translate(builder, query, tree.strings(into.get("colNames", [])), session=False, reads_now=True)
     table = TableDef(builder.oid(), schema, name, builder.sqlite_name(schema, name), builder.temp, columns)
     check_columns(builder, table)
-    write_table(builder, table, [])
+    write_table(builder, table, [], into.get("onCommit", "ONCOMMIT_NOOP"))
     plan = builder.finish("SELECT")
     if not into.get("skipData"):
         listed = ", ".join(quote_identifier(column.name) for column in columns)

@@ -52,6 +52,8 @@ def target_relation(fields: dict[str, Any], scope: Scope, word: str) -> Relation
         raise scope.ctx.error("42501", f"permission denied for table {relation.name}", at)
     if relation.kind == "v" and not replaced_by_triggers(relation, word, scope):
         raise scope.ctx.unsupported(f'{word} on view "{relation.name}"', at, hint="Change the table under it.")
+    if relation.kind in ("m", "M"):
+        raise scope.ctx.error("42809", f'cannot change materialized view "{relation.name}"', at)
     if relation.kind == "S":
         raise scope.ctx.error("42809", f'cannot change sequence "{relation.name}"', at)
     scope.ctx.rights.relation(relation, RIGHTS[word], qualified="schemaname" in fields)

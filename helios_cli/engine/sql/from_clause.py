@@ -137,6 +137,10 @@ def _range_var(fields: dict[str, Any], scope: Scope) -> Source:
         return single(f"{_quote(cte.alias)} AS {_quote(sqlite_alias)}", item)
     relation = find_relation(fields, scope)
     scope.ctx.rights.relation(relation, SELECT, qualified="schemaname" in fields)
+    if relation.kind == "M":
+        message = f'materialized view "{relation.name}" has not been populated'
+        hint = "Use the REFRESH MATERIALIZED VIEW command."
+        raise scope.ctx.error("55000", message, hint=hint)
     sqlite_alias = scope.ctx.unique_alias(name)
     columns = renamed(table_columns(relation, sqlite_alias), alias, name, scope, fields.get("location", 0))
     item = RangeItem(name, columns, relation, None if alias else relation.schema, alias=sqlite_alias)

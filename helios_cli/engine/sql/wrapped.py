@@ -162,8 +162,11 @@ def _copy_from(fields: dict[str, Any], options: actions.CopyOptions, ctx: Contex
     scope = Scope(ctx=ctx)
     relation, columns = copy_columns(fields, scope)
     ctx.params = [column.type_oid for column in columns]
-    sql = copy_insert(relation, columns, scope)
+    where = fields.get("whereClause")
+    sql = copy_insert(relation, columns, scope, where)
     if are_seen(relation, ("INSERT",), scope):
+        if where is not None:
+            raise ctx.unsupported("COPY FROM with WHERE into a table with triggers", hint="Filter the data first.")
         filled, values = copy_row(relation, columns, scope)
         insert = plan_triggered(Parts("INSERT", relation, values, filled, []), sql, "INSERT 0", ctx)
     else:
@@ -174,6 +177,7 @@ def _copy_from(fields: dict[str, Any], options: actions.CopyOptions, ctx: Contex
         tuple((column.type_oid, column.typmod) for column in columns),
         insert,
         options,
+        where is not None,
     )
     plan = Plan(Kind.COPY, "COPY", action=action, catalog_version=ctx.catalog.version)
     plan.session_values, plan.rights = insert.session_values, insert.rights

@@ -38,7 +38,7 @@ DEFAULT_PATH: Final = ("public",)
 FOREIGN_OID_BASE: Final = 0x7000_0000
 """Tables of the file that no system table knows get this plus their root page as OID."""
 
-_RELATIONS: Final = ("r", "v", "S")
+_RELATIONS: Final = ("r", "v", "S", "m", "M")
 
 SystemRelations = dict[tuple[str, str], Relation]
 """(schema, name) -> the relation of each system view (``engine.storage.system_catalog``)."""
@@ -169,7 +169,7 @@ class SqliteCatalog(RoutineCatalog, RoleCatalog, ExtensionCatalog):
                 )
                 for column in self._columns(oid, temp)
             )  # fmt: skip
-        indexes = tuple(_index_info(index) for index in self._indexes(oid, temp)) if kind == "r" else ()
+        indexes = tuple(_index_info(index) for index in self._indexes(oid, temp)) if kind in ("r", "m", "M") else ()
         relation = Relation(oid, schema, name, shown, columns, indexes, sqlite_name, owner)
         self._by_oid[oid] = relation
         return relation
@@ -229,8 +229,8 @@ class SqliteCatalog(RoutineCatalog, RoleCatalog, ExtensionCatalog):
     def schema_objects(self, name: str) -> tuple[Relation, ...]:
         """Every table, view and sequence of a schema, by OID; sequences that go with a column's table left out."""
         rows = self._all(
-            "SELECT relname FROM main.helios_relation WHERE nspname = ? AND relkind IN ('r', 'v', 'S') AND oid NOT IN "
-            "(SELECT oid FROM main.helios_sequence WHERE owner_relid <> 0) ORDER BY oid",
+            "SELECT relname FROM main.helios_relation WHERE nspname = ? AND relkind IN ('r', 'v', 'S', 'm', 'M') "
+            "AND oid NOT IN (SELECT oid FROM main.helios_sequence WHERE owner_relid <> 0) ORDER BY oid",
             name,
         )
         return tuple(found for (relname,) in rows if (found := self._in_schema(name, relname)) is not None)
@@ -256,7 +256,8 @@ class SqliteCatalog(RoutineCatalog, RoleCatalog, ExtensionCatalog):
         if temp and not self.has_temp_tables():
             return None
         row = self._one(
-            f"SELECT nspname, relname, sqlite_name FROM {_db(temp)}.helios_relation WHERE oid = ? AND relkind = 'r'",
+            f"SELECT nspname, relname, sqlite_name FROM {_db(temp)}.helios_relation "
+            "WHERE oid = ? AND relkind IN ('r', 'm', 'M')",
             oid,
         )
         if row is None:
@@ -282,11 +283,11 @@ class SqliteCatalog(RoutineCatalog, RoleCatalog, ExtensionCatalog):
         return found[0] if found else None
 
     def view_def(self, oid: int) -> ViewDef | None:
-        """The definition of a view, or None."""
+        """The definition of a view, materialized ones too, or None."""
         temp = oid >= FIRST_TEMP_OID
         row = self._one(
             f"SELECT nspname, relname, sqlite_name, definition FROM {_db(temp)}.helios_relation "
-            "WHERE oid = ? AND relkind = 'v'",
+            "WHERE oid = ? AND relkind IN ('v', 'm', 'M')",
             oid,
         )
         return ViewDef(oid, row[0], row[1], row[2], temp, row[3] or "") if row else None

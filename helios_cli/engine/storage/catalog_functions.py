@@ -250,7 +250,7 @@ class _Functions:
         """pg_get_viewdef."""
         snapshot = self.system.snapshot()
         relation = snapshot.relations.get(oid)
-        if relation is None or relation.kind != "v":
+        if relation is None or relation.kind not in "vmM":
             return None
         return f" {view_text(snapshot, oid, relation.definition or '')};"
 

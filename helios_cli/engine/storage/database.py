@@ -13,6 +13,7 @@ import apsw
 from helios_cli.engine.log.checksum import ChecksumTable
 from helios_cli.engine.log.encoder import RecordEncoder
 from helios_cli.engine.ports import Clock
+from helios_cli.engine.storage import on_commit
 from helios_cli.engine.storage.capture import SMALL_FRAMES, WalCapture
 from helios_cli.engine.storage.connection import CACHE_KIB, READER_CACHE_KIB, Setup, open_connection
 from helios_cli.engine.storage.io_errors import note_errno
@@ -155,6 +156,8 @@ class Database:
         Raises whatever COMMIT raises, with the transaction still open or rolled back by SQLite. An error after
         COMMIT is fatal to the process: SQLite then holds what the log does not.
         """
+        if connection is not self.writer:
+            on_commit.settle(connection)
         self.before_commit()
         try:
             commit = self._commit(connection, schema_changed)

@@ -97,7 +97,8 @@ def _tables(connection: apsw.Connection) -> list[_Table]:
     }
     found = []
     rows = (
-        "SELECT oid, nspname, relname, sqlite_name FROM helios_relation WHERE relkind = 'r' ORDER BY nspname, relname"
+        "SELECT oid, nspname, relname, sqlite_name FROM helios_relation WHERE relkind IN ('r', 'm', 'M') "
+        "ORDER BY nspname, relname"
     )
     listed: list[tuple[Any, ...]] = connection.execute(rows).fetchall()
     for oid, schema, name, sqlite_name in listed:

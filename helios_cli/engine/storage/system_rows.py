@@ -45,7 +45,7 @@ def _catalog_schema(schema: str) -> int:
 def _class_base(oid: int, name: str, namespace: int, kind: str, owner: int, natts: int) -> Row:
     return {
         "oid": oid, "relname": name, "relnamespace": namespace, "relowner": owner,
-        "relam": 403 if kind == "i" else 2 if kind == "r" else 0,
+        "relam": 403 if kind == "i" else 2 if kind in "rm" else 0,
         "relfilenode": oid, "reltuples": -1.0, "relkind": kind, "relpersistence": "p", "relnatts": natts,
         "relispopulated": 1, "relreplident": "d" if kind == "r" else "n", "relfrozenxid": 3, "relminmxid": 1,
     }  # fmt: skip
@@ -64,7 +64,7 @@ def pg_class(snapshot: Snapshot) -> Rows:
         triggered | {constraint.table_oid for constraint in foreign} | {constraint.ref_oid for constraint in foreign}
     )
     for relation in snapshot.relations.values():
-        kind = relation.kind
+        kind = relation.kind.lower() if relation.kind == "M" else relation.kind
         natts = len(snapshot.indexes[relation.oid].keys) if kind == "i" else len(snapshot.columns.get(relation.oid, ()))
         row = _class_base(
             relation.oid, relation.name, snapshot.schema_oid(relation.schema), kind, relation.owner, natts
@@ -73,7 +73,8 @@ def pg_class(snapshot: Snapshot) -> Rows:
         row["relpersistence"] = "t" if relation.temp else "p"
         row["relhasindex"] = int(relation.oid in indexed)
         row["relchecks"] = checks.get(relation.oid, 0)
-        row["relhasrules"] = int(kind == "v")
+        row["relhasrules"] = int(kind in "vm")
+        row["relispopulated"] = int(relation.kind != "M")
         row["relhastriggers"] = int(relation.oid in linked)
         row["reltype"] = row_oid(relation.oid) if kind in ("r", "v") else 0
         yield row
@@ -335,6 +336,18 @@ def pg_views(snapshot: Snapshot) -> Rows:
         }  # fmt: skip
 
 
+def pg_matviews(snapshot: Snapshot) -> Rows:
+    """Materialized views with their queries."""
+    indexed = {index.table_oid for index in snapshot.indexes.values()}
+    for kind in "mM":
+        for relation in _of_kind(snapshot, kind):
+            yield {
+                "schemaname": relation.schema, "matviewname": relation.name,
+                "matviewowner": _role_name(snapshot, relation.owner), "hasindexes": int(relation.oid in indexed),
+                "ispopulated": int(kind == "m"), "definition": f" {relation.definition};",
+            }  # fmt: skip
+
+
 def pg_indexes(snapshot: Snapshot) -> Rows:
     """Indexes with their definitions."""
     for index in snapshot.indexes.values():
@@ -452,6 +465,7 @@ MAKERS: Final[dict[str, Maker]] = {
     "pg_default_acl": pg_default_acl,
     "pg_shadow": pg_shadow,
     "pg_group": pg_group, "pg_auth_members": pg_auth_members, "pg_tables": pg_tables, "pg_views": pg_views,
+    "pg_matviews": pg_matviews,
     "pg_indexes": pg_indexes, "pg_sequences": pg_sequences, "pg_am": pg_am, "pg_collation": pg_collation,
     "pg_tablespace": pg_tablespace, "pg_language": pg_language, "pg_proc": pg_proc, "pg_rewrite": pg_rewrite,
     "pg_trigger": pg_trigger,
