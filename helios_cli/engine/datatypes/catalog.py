@@ -14,6 +14,7 @@ from helios_cli.engine.datatypes import (
     geometric,
     integers,
     interval,
+    jsonpath,
     jsons,
     network,
     numeric,
@@ -81,6 +82,12 @@ _MACADDR: Final = Codec(
 )
 _MACADDR8: Final = Codec(
     network.parse_macaddr8, strings.format_string, network.parse_macaddr8_binary, network.format_mac_binary
+)
+_JSONPATH: Final = Codec(
+    jsonpath.parse_jsonpath,
+    strings.format_string,
+    jsonpath.parse_jsonpath_binary,
+    jsonpath.format_jsonpath_binary,
 )
 _UUID: Final = Codec(strings.parse_uuid, strings.format_string, strings.parse_uuid_binary, strings.format_uuid_binary)
 _JSON: Final = _opaque(jsons.parse_json)
@@ -215,7 +222,7 @@ _BASE: Final[tuple[tuple[int, str, str, int, int, str, str, Codec], ...]] = (
     (3734, "regconfig", "regconfig", 4, 3735, "N", "regconfig", _TEXT),
     (3769, "regdictionary", "regdictionary", 4, 3770, "N", "regdictionary", _TEXT),
     (3802, "jsonb", "jsonb", -1, 3807, "U", "jsonb_text", _JSONB),
-    (4072, "jsonpath", "jsonpath", -1, 4073, "U", "jsonpath_text", _TEXT),
+    (4072, "jsonpath", "jsonpath", -1, 4073, "U", "jsonpath_text", _JSONPATH),
     (4089, "regnamespace", "regnamespace", 4, 4090, "N", "regnamespace", _TEXT),
     (4096, "regrole", "regrole", 4, 4097, "N", "regrole", _TEXT),
     # Types of extensions, whose OIDs differ from server to server: below those of user objects.

@@ -55,6 +55,7 @@ PG_LSN: Final = 3220
 CITEXT: Final = 15801
 HSTORE: Final = 15803
 JSONB: Final = 3802
+JSONPATH: Final = 4072
 RECORD: Final = 2249
 VOID: Final = 2278
 TRIGGER: Final = 2279

@@ -33,6 +33,7 @@ from helios_cli.engine.sql.oids import (
     INTERVAL,
     JSON,
     JSONB,
+    JSONPATH,
     MACADDR,
     MACADDR8,
     NAME,
@@ -233,6 +234,8 @@ def _documents() -> Iterator[Operator]:
     yield Operator("#-", (JSONB, TEXT_ARRAY), JSONB, "pg_jsonb_delete_path({0}, {1})")
     yield Operator("@>", (JSONB, JSONB), BOOL, "pg_jsonb_contains({0}, {1})")
     yield Operator("<@", (JSONB, JSONB), BOOL, "pg_jsonb_contains({1}, {0})")
+    yield Operator("@?", (JSONB, JSONPATH), BOOL, "pg_jsonpath_exists({0}, {1})")
+    yield Operator("@@", (JSONB, JSONPATH), BOOL, "pg_jsonpath_match({0}, {1})")
     yield Operator("?", (JSONB, TEXT), BOOL, "pg_jsonb_exists({0}, {1})")
     yield Operator("?|", (JSONB, TEXT_ARRAY), BOOL, "pg_jsonb_exists_any({0}, {1})")
     yield Operator("?&", (JSONB, TEXT_ARRAY), BOOL, "pg_jsonb_exists_all({0}, {1})")
