@@ -11,8 +11,8 @@ class HeliosError(Exception):
     """An error with everything a PostgreSQL ErrorResponse can say about it.
 
     ``position`` is the 1-based character index in the query text, or None. ``context`` is where it happened
-    ('COPY t, line 3'). ``retryable`` tells a client that the same statement may succeed when sent again
-    unchanged.
+    ('COPY t, line 3'). ``routine`` is PostgreSQL's function that would have raised it, where drivers look at it.
+    ``retryable`` tells a client that the same statement may succeed when sent again unchanged.
     """
 
     sqlstate = "XX000"
@@ -33,6 +33,7 @@ class HeliosError(Exception):
         datatype: str | None = None,
         constraint: str | None = None,
         context: str | None = None,
+        routine: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -47,6 +48,7 @@ class HeliosError(Exception):
         self.datatype = datatype
         self.constraint = constraint
         self.context = context
+        self.routine = routine
 
 
 class SqlError(HeliosError):

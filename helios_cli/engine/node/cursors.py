@@ -98,9 +98,23 @@ def run(session: Session, name: str, rows_max: int) -> bool:
 
 
 def _find(session: Session, name: str) -> Cursor:
-    cursor = session.cursors.get(name)
+    """A cursor, or a portal of the extended protocol: PostgreSQL has one name space for both."""
+    cursor = session.cursors.get(name) or _of_portal(session, name)
     if cursor is None:
         raise SqlError(f'cursor "{name}" does not exist', sqlstate="34000")
+    return cursor
+
+
+def _of_portal(session: Session, name: str) -> Cursor | None:
+    """A named portal of a query, which is a cursor from now on, with what was read of it; None when there is none."""
+    portal = session.portals.get(name)
+    if portal is None or not name or portal.plan.kind is not Kind.READ:
+        return None
+    cursor = Cursor(session, name, portal.plan, portal.binds, portal.formats, False)
+    cursor.hold, cursor.scroll, cursor.binary, cursor.created_us = False, False, False, session.engine.now_us()
+    cursor.text, cursor.job, cursor.done, cursor.completes = portal.text, portal.job, portal.done, False
+    session.cursors[name] = cursor
+    del session.portals[name]
     return cursor
 
 

@@ -245,7 +245,9 @@ def _control(frontend: Frontend, plan: Plan, head: bytes) -> bool:
     if type(action) is actions.Begin:
         if transaction is not None or plan.tag != "BEGIN":
             return False
-        session.begin(explicit=True, isolation=action.isolation, read_only=action.read_only)
+        session.begin(
+            explicit=True, isolation=action.isolation, read_only=action.read_only, deferrable=action.deferrable
+        )
         frontend.answer(head + _BEGUN)
         return True
     if type(action) is not actions.Commit or action.chain or transaction is None or session.unusual or session.undo:

@@ -199,19 +199,28 @@ class Session(SessionPlans):
 
     # Transactions ----------------------------------------------------------------------------------------------
 
-    def begin(self, *, explicit: bool, isolation: str | None = None, read_only: bool | None = None) -> Transaction:
+    def begin(
+        self,
+        *,
+        explicit: bool,
+        isolation: str | None = None,
+        read_only: bool | None = None,
+        deferrable: bool | None = None,
+    ) -> Transaction:
         """Open a transaction block; characteristics left None are the session's defaults."""
         variables = self.variables
         level = isolation or variables.get("default_transaction_isolation", "read committed")
         if read_only is None:
             read_only = variables.get("default_transaction_read_only") == "on"
+        if deferrable is None:
+            deferrable = variables.get("default_transaction_deferrable") == "on"
         if self.conflicted and level == "repeatable read" and not read_only:
             level = "serializable"
         self.transaction = transaction = Transaction(
             explicit=explicit,
             isolation=level,
             read_only=read_only,
-            deferrable=False,
+            deferrable=deferrable,
             now_us=self.statement_now_us or self.engine.now_us(),
         )
         return transaction

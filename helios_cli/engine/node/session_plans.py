@@ -161,7 +161,7 @@ class SessionPlans(SessionState):
             return plan
         again = self.prepare(prepared.name, prepared.sql, prepared.oids)
         if plan.catalog_version != PLAN_ELSEWHERE and _shape_of(again.plan) != _shape_of(plan):
-            raise SqlError("cached plan must not change result type", sqlstate="0A000")
+            raise SqlError("cached plan must not change result type", sqlstate="0A000", routine="RevalidateCachedQuery")
         prepared.plan, prepared.literals, prepared.search_path = again.plan, again.literals, again.search_path
         return prepared.plan
 

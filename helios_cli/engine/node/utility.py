@@ -6,7 +6,16 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
-from helios_cli.engine.node import claims, consistency, cursors, explain, identity, maintenance, prepared
+from helios_cli.engine.node import (
+    claims,
+    consistency,
+    constraint_times,
+    cursors,
+    explain,
+    identity,
+    maintenance,
+    prepared,
+)
 from helios_cli.engine.replication import relations
 from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.plan import Column, Plan
@@ -91,7 +100,9 @@ def _begin(session: Session, action: actions.Begin, portal: Portal, _rows_max: i
             transaction.isolation = action.isolation or transaction.isolation
             transaction.read_only = transaction.read_only if action.read_only is None else action.read_only
     else:
-        session.begin(explicit=True, isolation=action.isolation, read_only=action.read_only)
+        session.begin(
+            explicit=True, isolation=action.isolation, read_only=action.read_only, deferrable=action.deferrable
+        )
     return complete(session, portal)
 
 
@@ -205,6 +216,8 @@ def _set_transaction(session: Session, action: actions.SetTransaction, portal: P
             session.set_variable("default_transaction_isolation", action.isolation)
         if action.read_only is not None:
             session.set_variable("default_transaction_read_only", "on" if action.read_only else "off")
+        if action.deferrable is not None:
+            session.set_variable("default_transaction_deferrable", "on" if action.deferrable else "off")
         return complete(session, portal)
     transaction = session.transaction
     if transaction is None:
@@ -218,6 +231,8 @@ def _set_transaction(session: Session, action: actions.SetTransaction, portal: P
         if not action.read_only and transaction.read_only and transaction.started:
             raise SqlError("transaction read-write mode must be set before any query", sqlstate="25001")
         transaction.read_only = action.read_only
+    if action.deferrable is not None:
+        transaction.deferrable = action.deferrable
     return complete(session, portal)
 
 
@@ -227,6 +242,9 @@ def _set_transaction(session: Session, action: actions.SetTransaction, portal: P
 def computed_variable(session: Session, folded: str) -> str | None:
     """Parameters whose value is the session's state; None for all others."""
     transaction = session.transaction
+    if folded == "transaction_deferrable":
+        deferrable = transaction.deferrable if transaction else session.show("default_transaction_deferrable") == "on"
+        return "on" if deferrable else "off"
     if folded == "transaction_isolation":
         return transaction.isolation if transaction else session.show("default_transaction_isolation")
     if folded == "transaction_read_only":
@@ -246,6 +264,9 @@ def computed_variable(session: Session, folded: str) -> str | None:
 
 def _set(session: Session, action: actions.SetVariable, portal: Portal, _rows_max: int) -> bool:
     folded = action.name.lower()
+    if folded == "transaction_deferrable" and action.value is not None:
+        deferrable = action.value.lower() in ("on", "true", "yes", "1")
+        return _set_transaction(session, actions.SetTransaction(deferrable=deferrable), portal, 0)
     if folded in ("transaction_isolation", "transaction_read_only") and action.value is not None:
         isolation = action.value if folded.endswith("isolation") else None
         read_only = None if isolation else action.value.lower() in ("on", "true", "yes", "1")
@@ -338,7 +359,7 @@ _HANDLERS: dict[type, Handler] = {
     actions.Show: _show,
     actions.ShowTopology: _show_topology,
     actions.Discard: _discard,
-    actions.SetConstraints: _nothing,
+    actions.SetConstraints: constraint_times.set_constraints,
     actions.LockTable: _lock_table,
     actions.Prepare: prepared.prepare,
     actions.Execute: prepared.execute,

@@ -247,6 +247,7 @@ _VARIABLES: Final = (
     Variable("lock_timeout", "0", _duration),
     Variable("max_identifier_length", "63", _read_only),
     Variable("role", "none"),
+    Variable("password_encryption", "scram-sha-256", _one_of("scram-sha-256")),
     Variable("row_security", "on", _boolean),
     Variable("search_path", '"$user", public'),
     Variable("server_encoding", "UTF8", _read_only, True),

@@ -23,6 +23,20 @@ READER_CACHE_KIB: Final = 2_048
 MINIMUM_SQLITE: Final = (3, 51, 3)
 """The first version without the WAL-reset corruption bug (sqlite.org/changes.html)."""
 
+
+def _scan_tables_in_order() -> None:
+    """Have SQLite read a whole table in the order of its rows, as PostgreSQL does, not of an index that covers it.
+
+    Programs rely on that order where they ask for none. It is a setting of the library, made before its first use.
+    """
+    if not apsw.connections():
+        apsw.shutdown()
+        apsw.config(apsw.SQLITE_CONFIG_COVERING_INDEX_SCAN, 0)
+        apsw.initialize()
+
+
+_scan_tables_in_order()
+
 Setup = Callable[[apsw.Connection], None]
 """Registers functions, collations and virtual tables on a new connection."""
 

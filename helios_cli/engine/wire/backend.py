@@ -111,6 +111,7 @@ def _fields(error: HeliosError, severity: str) -> bytes:
         (b"c", error.column),
         (b"d", error.datatype),
         (b"n", error.constraint),
+        (b"R", error.routine),
     )
     return b"".join(code + _cstring(text) for code, text in fields if text is not None) + b"\0"
 
