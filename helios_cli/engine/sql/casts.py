@@ -12,8 +12,8 @@ from helios_cli.engine.datatypes.zoned import TIME_ARRAYS, ZONED
 from helios_cli.engine.datatypes.zoned_ranges import ZONED_RANGES
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import sqltext
+from helios_cli.engine.sql.coercion import VECTORS, can_coerce, category, element_of, type_name, type_of
 from helios_cli.engine.sql.coercion import Context as How
-from helios_cli.engine.sql.coercion import can_coerce, category, element_of, type_name, type_of
 from helios_cli.engine.sql.collating import collation_of
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.oids import (
@@ -291,6 +291,8 @@ def _cast_text(value: TypedSql, target: int, ctx: Context) -> str:
         return _from_integer(source, target, sql)
     if source in _SAME_TEXT and target in (TEXT, VARCHAR, BPCHAR, CITEXT):
         return sql
+    if source in VECTORS and element_of(target):
+        return _vector_cast(VECTORS[source], element_of(target), sql, ctx)
     if element_of(source) and element_of(target):
         return _array_cast(element_of(source), element_of(target), sql, ctx)
     if category(target) == "S":
@@ -307,6 +309,17 @@ def _cast_text(value: TypedSql, target: int, ctx: Context) -> str:
     if source == JSONB:
         return f"pg_jsonb_scalar({target}, {sql})"
     raise ctx.unsupported(f"cast from {type_name(source)} to {type_name(target)}", value.location)
+
+
+def _vector_cast(source: int, target: int, sql: str, ctx: Context) -> str:
+    """An int2vector or oidvector as an array, whose first subscript is 0; one of regtype holds names."""
+    bounds = f"iif({sql} = '', '', '[0:' || (length({sql}) - length(replace({sql}, ' ', ''))) || ']=')"
+    if target == REGTYPE:
+        items = f"json_each('[' || replace({sql}, ' ', ',') || ']')"
+        named = f"(SELECT pg_array_collect({TEXT}, pg_regtype_out(value)) FROM {items})"
+        return f"CASE WHEN {sql} IS NOT NULL THEN {bounds} || {named} END"
+    array = f"({bounds} || '{{' || replace({sql}, ' ', ',') || '}}')"
+    return array if source == target else _array_cast(source, target, array, ctx)
 
 
 def _array_cast(source: int, target: int, sql: str, ctx: Context) -> str:

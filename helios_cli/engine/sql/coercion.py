@@ -25,6 +25,9 @@ from helios_cli.engine.sql.oids import (
     VOID,
 )
 
+VECTORS: Final = {22: 21, 30: 26}
+"""int2vector and oidvector, with the type of their elements: arrays written with spaces."""
+
 
 class Context(IntEnum):
     """How willingly a conversion may be made; each includes the ones before it."""
@@ -126,7 +129,7 @@ def can_coerce(source: int, target: int, how: Context = Context.IMPLICIT) -> boo
         return level <= how
     if is_row_array(source) and is_row_array(target):
         return True
-    source_element, target_element = element_of(source), element_of(target)
+    source_element, target_element = VECTORS.get(source) or element_of(source), element_of(target)
     if source_element and target_element:
         return can_coerce(source_element, target_element, how)
     if is_row(source) and is_row(target):
