@@ -171,12 +171,12 @@ def test_sqlalchemy_orm(server: NodeProcess) -> None:
     base = orm.declarative_base()
     engine = engine_of(server)
 
-    author = type("Author", (base,), {
+    author: Any = type("Author", (base,), {
         "__tablename__": "author", "id": sa.Column(sa.Integer, primary_key=True),
         "name": sa.Column(sa.String(40), unique=True),
         "data": sa.Column(postgresql.JSONB), "books": orm.relationship("Volume", back_populates="author"),
     })  # fmt: skip
-    volume = type("Volume", (base,), {
+    volume: Any = type("Volume", (base,), {
         "__tablename__": "volume", "id": sa.Column(sa.Integer, sa.Identity(), primary_key=True),
         "title": sa.Column(sa.Text, nullable=False), "author_id": sa.Column(sa.ForeignKey("author.id")),
         "author": orm.relationship("Author", back_populates="books"),
