@@ -62,7 +62,7 @@ class Bench:
         for name, compare in runtime.COLLATIONS.items():
             self.connection.create_collation(name, compare)
         self.connection.create_scalar_function("pg_regtype_out", _regtype_out, 1, deterministic=True)
-        self.connection.create_scalar_function("cat_format_type", _format_type, 2)
+        self.connection.create_scalar_function("cat_format_type", _format_type, 3)
         user_functions.register(self.connection)
         self.connection.execute("PRAGMA foreign_keys = ON")
         for statement in SYSTEM_SCHEMA:
@@ -119,7 +119,7 @@ class Bench:
 
 
 def _format_type(*given: Any) -> str | None:
-    oid, typmod = given
+    oid, typmod, _ = given
     return None if oid is None else registry.format_type(oid, -1 if typmod is None else typmod)
 
 

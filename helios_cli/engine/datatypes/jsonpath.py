@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+from helios_cli.engine.datatypes.integers import show
 from helios_cli.engine.datatypes.jsons import quote_json
 from helios_cli.engine.errors import SqlError
 
@@ -328,7 +329,7 @@ def parse_jsonpath_binary(data: bytes) -> str:
 
 def format_jsonpath_binary(value: Any) -> bytes:
     """jsonpath_send."""
-    return b"\x01" + str(value).encode()
+    return b"\x01" + show(value).encode("utf-8", "replace")
 
 
 # -- writing --------------------------------------------------------------------------------------

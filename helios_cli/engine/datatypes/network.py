@@ -220,5 +220,8 @@ def parse_macaddr8_binary(data: bytes) -> str:
 
 
 def format_mac_binary(value: Any) -> bytes:
-    """The bytes of either type."""
-    return bytes.fromhex(show(value).replace(":", ""))
+    """The bytes of either type. Raises SqlError 22P02 when the value is no such address."""
+    try:
+        return bytes.fromhex(show(value).replace(":", ""))
+    except ValueError:
+        raise _bad("macaddr", show(value)) from None

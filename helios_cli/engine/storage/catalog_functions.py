@@ -22,7 +22,7 @@ from helios_cli.engine.storage.sequences import split_name
 from helios_cli.engine.storage.system_definitions import constraintdef, indexdef
 from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
 from helios_cli.engine.storage.system_rows import FIRST_PROC_OID
-from helios_cli.engine.storage.type_rows import format_type, type_name
+from helios_cli.engine.storage.type_rows import format_type, shown_text, type_name
 
 if TYPE_CHECKING:
     from helios_cli.engine.storage.system_catalog import SystemCatalog
@@ -337,6 +337,14 @@ class _Functions:
             shown[-1] = f"VARIADIC {shown[-1]}"
         return ", ".join(shown)
 
+    def with_type_names(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """As ``call``, the users' types in its text by their names."""
+
+        def named(*arguments: Any) -> Any:
+            return shown_text(self.system.snapshot(), call(*arguments))
+
+        return named
+
     def functiondef(self, oid: int) -> str | None:
         """pg_get_functiondef."""
         return routine_definitions.functiondef(self.system.snapshot(), oid)
@@ -411,7 +419,7 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
         "pg_regrole_in": (functions.regrole_in, 1), "pg_regrole_out": (functions.regrole_out, 1),
         "pg_regproc_in": (functions.regproc_in, 1), "pg_regproc_out": (functions.regproc_out, 1),
         "pg_regprocedure_in": (functions.regproc_in, 1),
-        "pg_regprocedure_out": (functions.regprocedure_out, 1),
+        "pg_regprocedure_out": (functions.with_type_names(functions.regprocedure_out), 1),
         "cat_to_regclass": (functions.to_regclass, 1), "cat_to_regtype": (functions.to_regtype, 1),
         "cat_indexdef": (functions.along_path(functions.indexdef), 4),
         "cat_constraintdef": (functions.along_path(functions.constraintdef), 3),
@@ -419,9 +427,11 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
         "cat_serial_sequence": (functions.serial_sequence, 2), "cat_description": (functions.description, 3),
         "cat_visible": (functions.visible, 2), "cat_size": (functions.size, 2),
         "cat_database_size": (functions.database_size, 0),
-        "cat_function_result": (functions.function_result, 1), "cat_functiondef": (functions.functiondef, 1),
+        "cat_function_result": (functions.with_type_names(functions.function_result), 1),
+        "cat_functiondef": (functions.with_type_names(functions.functiondef), 1),
         "cat_function_visible": (functions.function_visible, 2),
-        "cat_function_arguments": (functions.function_arguments, 2), "cat_triggerdef": (functions.triggerdef, 3),
+        "cat_function_arguments": (functions.with_type_names(functions.function_arguments), 2),
+        "cat_triggerdef": (functions.triggerdef, 3),
         "cat_sequence_last_value": (functions.sequence_last_value, 1),
         **{f"cat_to_{kind}": (functions.or_null(getattr(functions, f"{kind}_in")), 1)
            for kind in ("regnamespace", "regrole", "regproc")},

@@ -12,6 +12,7 @@ from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression
 from helios_cli.engine.sql.functions.strings import quote_ident
 from helios_cli.engine.sql.planner import parse
 from helios_cli.engine.storage.system_snapshot import Snapshot
+from helios_cli.engine.storage.type_rows import shown_text
 
 _NAME: Final = r"""(?:"(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)"""
 _SEQUENCE: Final = re.compile(rf"'({_NAME})'::regclass")
@@ -29,7 +30,8 @@ def expression_text(snapshot: Snapshot, table_oid: int, text: str, pretty: bool)
         try:
             text = deparse(parse_expression(text), types, pretty=True)
         except SqlError:
-            return text
+            return shown_text(snapshot, text) or ""
+    text = shown_text(snapshot, text) or ""
     if "public" in snapshot.path or "::regclass" not in text:
         return text
     return _SEQUENCE.sub(lambda match: f"'public.{match[1]}'::regclass", text)

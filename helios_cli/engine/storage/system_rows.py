@@ -186,8 +186,7 @@ def pg_attrdef(snapshot: Snapshot) -> Rows:
         for column in columns:
             if column.default is not None:
                 oid = default_oid(relation, column.attnum)
-                shown = type_rows.shown_text(snapshot, column.default)
-                yield {"oid": oid, "adrelid": relation, "adnum": column.attnum, "adbin": shown}
+                yield {"oid": oid, "adrelid": relation, "adnum": column.attnum, "adbin": column.default}
 
 
 def pg_sequence(snapshot: Snapshot) -> Rows:
