@@ -37,6 +37,7 @@ COMMANDS: Final = {
         "Cluster",
     ),
     "sql": ("helios_cli.commands.sql", "A SQL shell, interactive or for scripts.", "Data"),
+    "user": ("helios_cli.commands.user", "Make, list, change and drop roles.", "Data"),
     "log": ("helios_cli.commands.log", "Look into the page log and verify it.", "Data"),
     "scrub": ("helios_cli.commands.scrub", "Read every page on the disk again, and repair what is damaged.", "Data"),
     "salvage": ("helios_cli.commands.salvage", "Commits that a node had and the cluster went on without.", "Data"),

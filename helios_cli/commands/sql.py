@@ -138,6 +138,11 @@ def _open(target: Target, form: str, expanded: bool, timing: bool, *, batch: boo
     return Shell(connect, look, sys.stdout, interactive=interactive, edit=edit)
 
 
+def connect_asking(target: Target) -> PgClient:
+    """Connect; a password that is wanted and not given is asked for."""
+    return _log_in(target)[0]
+
+
 def _log_in(target: Target) -> tuple[PgClient, Target]:
     """Connect, and ask for the password once when the server wants one and somebody is there to ask."""
     from helios_cli.engine.net.pgclient import PgClient

@@ -51,6 +51,8 @@ def _tls(settings: Settings) -> list[Problem]:
     if bool(settings.tls_cert) != bool(settings.tls_key):
         given, missing = ("tls_cert", "tls_key") if settings.tls_cert else ("tls_key", "tls_cert")
         problems.append(_problem(settings, given, f'parameter "{given}" needs "{missing}"'))
+    if settings.tls_client_ca and not (settings.tls_cert or settings.tls == "self-signed"):
+        problems.append(_problem(settings, "tls_client_ca", '"tls_client_ca" needs "tls_cert"'))
     if settings.peer_tls.startswith("verify") and not settings.tls_ca:
         problems.append(_problem(settings, "peer_tls", f'"peer_tls" = {settings.peer_tls} needs "tls_ca"'))
     if settings.peer_auth == "certificate":

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Final
 
+from helios_cli.engine.config.hba import HBA_SETTINGS
 from helios_cli.engine.config.recorded import RECORDED
 from helios_cli.engine.config.settings import declared
 from helios_cli.engine.config.spec import Setting
@@ -14,7 +15,7 @@ from helios_cli.engine.errors import ConfigError
 NODE_SETTINGS: Final = declared()
 """The settings that are fields of ``Settings``."""
 
-ALL_SETTINGS: Final = (*NODE_SETTINGS, *RECORDED)
+ALL_SETTINGS: Final = (*NODE_SETTINGS, *HBA_SETTINGS, *RECORDED)
 
 OTHER_ENVIRONMENT: Final = (
     "HELIOSDB_CONFIG",

@@ -119,6 +119,19 @@ class Settings:
     allow_insecure_network: bool = _bool(
         False, "security", "Serve beyond loopback although no client has to prove who it is.", auto=False
     )
+    tls: str = _word(
+        "auto",
+        "security",
+        "TLS for clients: auto is on with tls_cert; self-signed makes a certificate in the data directory for the "
+        "PostgreSQL port when there is no tls_cert.",
+        "auto",
+        "off",
+        "self-signed",
+    )
+    tls_min_version: str = _word("1.2", "security", "Oldest TLS that clients may speak.", "1.2", "1.3")
+    tls_client_ca: str = _text(
+        "", "security", "PEM file with the certificates that sign those of clients; empty: none is asked for."
+    )
     tls_cert: str = _text("", "security", "PEM file with the server's certificate chain; empty: no TLS.")
     tls_key: str = _text("", "security", "PEM file with the private key of tls_cert.")
     tls_ca: str = _text(
@@ -146,6 +159,18 @@ class Settings:
         "security",
         "File with the secret that nodes of a cluster prove to each other; HELIOSDB_CLUSTER_SECRET holds the secret "
         "itself. Empty: control/cluster.secret of the data directory.",
+    )
+    auth_failures_max: int = _number(
+        10,
+        "security",
+        "Failed logins of a user from an address of another machine after which more are refused for auth_lockout; "
+        "three times as many of all users from one address. 0: none is.",
+        0,
+        1_000_000,
+        reload=True,
+    )
+    auth_lockout: int = _duration(
+        60_000, "security", "How long logins are refused after auth_failures_max have failed.", reload=True
     )
     authentication_timeout: int = _duration(
         60_000, "security", "Longest time a client may take to log in.", reload=True

@@ -22,6 +22,8 @@ def listen_address(node: Node) -> str:
     address: str = settings.listen_address
     if address in LOOPBACK or settings.allow_insecure_network or settings.auth == "scram":
         return address
+    if node.engine.hba_rules:
+        return address
     if node.engine.roles.password_set():
         return address
     node.event(

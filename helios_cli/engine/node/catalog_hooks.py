@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from helios_cli.engine.config.hba import shown
 from helios_cli.engine.config.registry import NODE_SETTINGS
 from helios_cli.engine.datatypes.jsons import parse_jsonb
 from helios_cli.engine.errors import NotServing, SqlError
@@ -49,6 +51,10 @@ class CatalogHooks:
             return [_activity(session) for session in tuple(engine.sessions.values())]
         if relation == "pg_locks":
             return on_loop(engine, engine.advisory.rows)
+        if relation == "pg_stat_ssl":
+            return [_ssl(session) for session in tuple(engine.sessions.values())]
+        if relation == "pg_hba_file_rules":
+            return [shown(rule) for rule in engine.hba_rules]
         if relation == "helios_events":
             return _events(engine)
         if relation == "helios_scrub":
@@ -199,6 +205,42 @@ def _scrub(engine: Engine) -> list[dict[str, Any]]:
     ]
 
 
+def _ssl(session: Session) -> dict[str, Any]:
+    """A row of pg_stat_ssl."""
+    tls = session.tls
+    if tls is None:
+        return {"pid": session.pid, "ssl": 0}
+    cipher: Any = tls.cipher() or ("", "", 0)
+    certificate: Any = tls.getpeercert() or {}
+    serial = certificate.get("serialNumber")
+    return {
+        "pid": session.pid, "ssl": 1, "version": tls.version(), "cipher": cipher[0], "bits": cipher[2],
+        "client_dn": _distinguished(certificate.get("subject")),
+        "client_serial": str(int(serial, 16)) if serial else None,
+        "issuer_dn": _distinguished(certificate.get("issuer")),
+    }  # fmt: skip
+
+
+_SHORT: Final = {"commonName": "CN", "organizationName": "O", "organizationalUnitName": "OU", "countryName": "C"}
+
+
+def _distinguished(name: Any) -> str | None:
+    """A name of a certificate as PostgreSQL shows it: /CN=app."""
+    if not name:
+        return None
+    return "".join(f"/{_SHORT.get(key, key)}={value}" for part in name for key, value in part)
+
+
+_PASSWORD: Final = re.compile(
+    r"(\bPASSWORD\s+)(?:[eEuU]?&?'(?:[^'\\]|\\.|'')*(?:'|\Z)|\$(\w*)\$.*?(?:\$\2\$|\Z))", re.IGNORECASE | re.DOTALL
+)
+
+
+def without_passwords(sql: str) -> str:
+    """A statement's text to be shown to others: what stands behind PASSWORD is left out."""
+    return _PASSWORD.sub(r"\1'********'", sql) if "assword" in sql or "ASSWORD" in sql else sql
+
+
 def _activity(session: Session) -> dict[str, Any]:
     transaction = session.transaction
     if session.runner.is_busy():
@@ -220,6 +262,6 @@ def _activity(session: Session) -> dict[str, Any]:
         "wait_event_type": "Lock" if waits else None,
         "wait_event": "writer" if waits else None,
         "state": state,
-        "query": session.query,
+        "query": without_passwords(session.query),
         "backend_type": "client backend",
     }

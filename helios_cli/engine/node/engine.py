@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 
+from helios_cli.engine.config.hba import HbaRule, rules_of
 from helios_cli.engine.config.settings import Settings
 from helios_cli.engine.errors import DiskFull, HeliosError, IoFailed, NotServing, ReadOnlyError, SerializationFailure
 from helios_cli.engine.log.history import History
 from helios_cli.engine.node.advisory import AdvisoryLocks
+from helios_cli.engine.node.audit import Audit
 from helios_cli.engine.node.channels import Channels
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.cluster_settings import CLUSTER_SETTINGS, cluster_setting
 from helios_cli.engine.node.guard import InlineGuard
+from helios_cli.engine.node.login_limits import LoginLimiter
 from helios_cli.engine.node.pipeline import CommitPipeline
 from helios_cli.engine.node.readers import ReadPool, Workers
 from helios_cli.engine.node.roles import Roles
@@ -117,6 +120,8 @@ class Engine:
         self.read_pool = ReadPool(database, self.read_workers, jobs_max=max(16, settings.reader_threads * 8))
         self.channels, self.advisory = Channels(), AdvisoryLocks()
         self.roles = Roles(self)
+        self.login_limits = LoginLimiter()
+        self.audit = Audit(self)
         self.checkpointer: Checkpointer | None = None
         self.loop_thread = threading.get_ident()
         self.started_us = self.now_us()
@@ -155,6 +160,11 @@ class Engine:
         self.catalog = self._catalog(self._current_reader, DEFAULT_PATH)
         self._pids = itertools.count(1)
         pipeline.on_schema_change = self._schema_changed
+
+    @property
+    def hba_rules(self) -> tuple[HbaRule, ...]:
+        """Who may connect how, by the settings in force; empty: by ``auth``."""
+        return rules_of(self.settings.recorded)
 
     def now_us(self) -> int:
         """Wall clock in microseconds since 2000-01-01 UTC."""

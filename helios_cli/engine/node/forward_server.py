@@ -132,7 +132,7 @@ class SessionServer:
         engine.roles.check_database(wanted.user, wanted.database)
         pid, key = engine.next_pid(), os.urandom(4)
         try:
-            proved = engine.roles.scram_required()
+            proved = bool(engine.hba_rules) or engine.roles.scram_required()
             identity.check_login(engine, wanted.user, proved=proved)
         except HeliosError as error:
             raise _refused(error) from None

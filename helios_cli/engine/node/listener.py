@@ -15,11 +15,13 @@ from typing import Any, Final
 
 from helios_cli.engine.errors import FeatureNotSupported, HeliosError, NotServing, ProtocolViolation, TooManyConnections
 from helios_cli.engine.node import identity
+from helios_cli.engine.node.authentication import Authentication
 from helios_cli.engine.node.engine import Engine
 from helios_cli.engine.node.frontend import Frontend
+from helios_cli.engine.node.server_tls import ServerTls
 from helios_cli.engine.node.session import Session
 from helios_cli.engine.sql.variables import CORE
-from helios_cli.engine.wire import backend, scram, startup
+from helios_cli.engine.wire import backend, startup
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +40,7 @@ class Connection(asyncio.Protocol):
         self.frontend: Frontend | None = None
         self._buffer = b""
         self._parameters: dict[str, str] = {}
-        self._scram: scram.ScramServer | None = None
-        self._scram_started = False
+        self._proof: Authentication | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._tls = False
         self._upgrading = False
@@ -63,7 +64,7 @@ class Connection(asyncio.Protocol):
             while self._buffer and self.frontend is None and not self._upgrading and self._step():
                 pass
         except HeliosError as error:
-            self._refuse(error)
+            self._refuse_late(error)
         except Exception as error:
             self._refuse(self.engine.unexpected(error))
         if self.frontend is not None and self._buffer:
@@ -162,10 +163,18 @@ class Connection(asyncio.Protocol):
             raise TooManyConnections(
                 "sorry, too many clients already", hint="Raise max_connections or pool connections."
             )
-        if self.listener.require_password or self.engine.roles.scram_required():
-            self.transport.write(backend.auth_sasl([scram.MECHANISM]))
-        else:
+        tls = self.transport.get_extra_info("ssl_object") if self._tls else None
+        user = request.parameters["user"]
+        self._proof = Authentication(
+            self.engine, user=user, database=request.parameters.get("database") or user,
+            address=_address(self.transport.get_extra_info("peername"))[0], tls=tls,
+            binding=self.listener.binding,
+        )  # fmt: skip
+        first = self._proof.begin(require_password=self.listener.require_password)
+        if first is None:
             self._authenticated()
+        else:
+            self.transport.write(first)
 
     def _authentication_message(self) -> bool:
         data = self._buffer
@@ -177,22 +186,10 @@ class Connection(asyncio.Protocol):
         if len(data) < end:
             return False
         self._buffer = data[end:]
-        if self._scram is None:
-            mechanism, first = startup.parse_sasl_initial(data, 5, end)
-            if mechanism != scram.MECHANISM:
-                raise ProtocolViolation("client selected an invalid SASL authentication mechanism")
-            verifier, doomed = self.engine.roles.verifier(self._parameters["user"])
-            self._scram = scram.ScramServer(verifier, os.urandom(18), doomed=doomed, user=self._parameters["user"])
-            if first is None:
-                self.transport.write(backend.auth_sasl_continue(b""))
-                return True
-            self.transport.write(backend.auth_sasl_continue(self._scram.first(first)))
-            self._scram_started = True
-        elif not self._scram_started:
-            self.transport.write(backend.auth_sasl_continue(self._scram.first(data[5:end])))
-            self._scram_started = True
-        else:
-            self.transport.write(backend.auth_sasl_final(self._scram.final(data[5:end])))
+        assert self._proof is not None
+        answer, believed = self._proof.message(data, end)
+        self.transport.write(answer)
+        if believed:
             self._authenticated()
         return True
 
@@ -211,7 +208,8 @@ class Connection(asyncio.Protocol):
         session = frontend.session
         session.client_address = _address(self.transport.get_extra_info("peername"))
         session.server_address = _address(self.transport.get_extra_info("sockname"))
-        identity.log_in(session, proved=self._scram is not None)
+        identity.log_in(session, proved=self._proof is not None and self._proof.proved)
+        session.tls = self.transport.get_extra_info("ssl_object") if self._tls else None
         session.out.append(backend.AUTH_OK)
         self._apply_parameters(session)
         engine.sessions[pid] = session
@@ -243,6 +241,16 @@ class Connection(asyncio.Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _refuse_late(self, error: HeliosError) -> None:
+        """A client that has failed to prove itself hears of it after a while, and nothing else meanwhile."""
+        delay = self._proof.delay_s if self._proof is not None else 0.0
+        if not delay:
+            self._refuse(error)
+            return
+        self._buffer, self._upgrading = b"", True
+        self.transport.pause_reading()
+        self.engine.loop.call_later(delay, self._refuse, error)
 
     def _refuse(self, error: HeliosError) -> None:
         error.severity = "FATAL"
@@ -286,9 +294,10 @@ def _parse_options(text: str) -> dict[str, str]:
 class Listener:
     """The PostgreSQL port of a node."""
 
-    def __init__(self, engine: Engine, *, tls: ssl.SSLContext | None = None, require_password: bool = False) -> None:
+    def __init__(self, engine: Engine, *, tls: ServerTls | None = None, require_password: bool = False) -> None:
         self.engine = engine
-        self.tls = tls
+        self.tls = tls.context if tls is not None else None
+        self.binding = tls.binding if tls is not None else None
         self.require_password = require_password
         self.connections: dict[Connection, None] = {}
         self.cancel_requests = 0

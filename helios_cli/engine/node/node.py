@@ -31,6 +31,7 @@ from helios_cli.engine.node.rejoin import finish_last_life
 from helios_cli.engine.node.replication import Replication
 from helios_cli.engine.node.scrub import Scrub
 from helios_cli.engine.node.sealing import seal_when_idle
+from helios_cli.engine.node.server_tls import server_tls
 from helios_cli.engine.node.setup import ConnectionSetup
 from helios_cli.engine.observe.events import EventLog
 from helios_cli.engine.observe.logs import configure_logging, set_level
@@ -301,7 +302,7 @@ class Node:
         http = self._http
         await bind("http_port", settings.http_port, lambda port: http.start(host, port, tls))
         # Last: who reaches a node by SQL finds its other ports open too.
-        self.listener = listener = Listener(self.engine, tls=tls)
+        self.listener = listener = Listener(self.engine, tls=server_tls(settings))
         await bind("pg_port", settings.pg_port, lambda port: listener.start(host, port))
         self.loop_monitor.start()
         loop = self.engine.loop

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.errors import HeliosError
-from helios_cli.engine.sql.authority import Acting
+from helios_cli.engine.sql.authority import EVERYTHING, Acting
 from helios_cli.engine.sql.plan_cache import PlanCache, Planned
 from helios_cli.engine.sql.planner import too_deep
 from helios_cli.engine.sql.rows import Rows
@@ -80,7 +80,11 @@ def plan_apart(frontend: Frontend, sql: str, oids: tuple[int, ...] | None, again
 
 
 def _plan(
-    engine: Engine, sql: str, oids: tuple[int, ...] | None, search_path: tuple[str, ...], acting: Acting
+    engine: Engine,
+    sql: str,
+    oids: tuple[int, ...] | None,
+    search_path: tuple[str, ...],
+    acting: Acting = EVERYTHING,
 ) -> PlannedApart:
     """On a worker thread, with nothing that the loop uses."""
     database = engine.database

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from helios_cli.engine.datatypes.zoned import ZONED
 from helios_cli.engine.errors import HeliosError, SqlError
+from helios_cli.engine.node.audit import AUDITED
 from helios_cli.engine.node.readers import ReadJob, RowsEncoder
 from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.plan import Kind, Plan
@@ -129,6 +130,8 @@ class Portal:
         """The whole answer of a write."""
         self.done = True
         plan = self.plan
+        if plan.kind is Kind.DDL and plan.tag in AUDITED:
+            self.session.engine.audit.statement(self.session, plan.tag, plan.subject)
         out = self.session.out
         if rows is not None and plan.columns is not None:
             self.send_description()

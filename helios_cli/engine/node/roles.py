@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 
-from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.errors import FeatureNotSupported, HeliosError, SqlError
+from helios_cli.engine.sql.authority import valid_until
 from helios_cli.engine.sql.ddl_roles import SetRolePassword
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.wire import scram
@@ -45,9 +47,10 @@ class Roles:
 
     def verifier(self, user: str) -> tuple[scram.Verifier, bool]:
         """The user's verifier, or one made up from a stable secret, and whether it is made up."""
-        rows = self._query("SELECT rolpassword FROM helios_role WHERE rolname = ?1 AND rolcanlogin", user)
+        rows = self._query("SELECT rolpassword, rolvaliduntil FROM helios_role WHERE rolname = ?1", user)
         if rows and rows[0][0]:
-            return scram.Verifier.parse(rows[0][0]), False
+            ends_us = valid_until(rows[0][1])
+            return scram.Verifier.parse(rows[0][0]), ends_us is not None and ends_us < self._engine.now_us()
         return scram.fake_verifier(user, self._fake_secret), True
 
     def check_database(self, user: str, database: str) -> None:
@@ -66,5 +69,22 @@ class Roles:
         assert isinstance(action, SetRolePassword)
         verifier = None
         if action.password is not None:
-            verifier = str(scram.build_verifier(action.password, os.urandom(16)))
+            verifier = stored_password(action.password)
         return [verifier]
+
+
+def stored_password(password: str) -> str:
+    """What is kept of a password: its verifier, or what a client has made of it already, as psql does when asked to.
+
+    Raises:
+        FeatureNotSupported: it is an MD5 hash, by which nobody could log in here.
+    """
+    if _MD5.fullmatch(password):
+        raise FeatureNotSupported("MD5 passwords are not supported", hint="Set password_encryption to scram-sha-256.")
+    try:
+        return str(scram.Verifier.parse(password))
+    except SqlError:
+        return str(scram.build_verifier(password, os.urandom(scram.SALT_BYTES)))
+
+
+_MD5: Final = re.compile("md5[0-9a-f]{32}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, cast
 
@@ -70,6 +71,8 @@ class SessionState:
     """It may not do everything: each statement is checked before it runs."""
     session_name = ""
     """What SET SESSION AUTHORIZATION has put in the place of its user; empty before it is known."""
+    tls: ssl.SSLObject | None = None
+    """What its connection is encrypted with; None: it is not."""
     definers = 0
     """Functions in hand that run as their owners."""
     roles_stale = False

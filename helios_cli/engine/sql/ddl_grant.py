@@ -81,9 +81,13 @@ def grant(builder: Builder, fields: dict[str, Any]) -> Plan:
         raise unsupported("GRANT on this kind of object", "Grant on tables, sequences, schemas or the database.")
     _check_grantor(builder, fields)
     wish = _wish(builder, fields, kind)
+    names = []
     for target in _targets(builder, fields, kind):
         _change(builder, target, wish)
-    return builder.finish("GRANT" if wish.grants else "REVOKE")
+        names.append(f"{target.word} {target.name}")
+    plan = builder.finish("GRANT" if wish.grants else "REVOKE")
+    plan.subject = f"{', '.join(names[:10])}: {', '.join(role_name(spec) for spec in fields['grantees'])}"
+    return plan
 
 
 def _check_grantor(builder: Builder, fields: dict[str, Any]) -> None:

@@ -130,9 +130,12 @@ def _check_may_alter(builder: Builder, oid: int, changes: dict[str, object], nam
 
 def _finish(builder: Builder, tag: str, name: str, oid: int, password: tuple[str | None] | None) -> Plan:
     if password is None:
-        return builder.finish(tag)
+        plan = builder.finish(tag)
+        plan.subject = name
+        return plan
     builder.add(f"UPDATE main.helios_role SET rolpassword = ?1 WHERE oid = {oid}")
     plan = builder.finish(tag, action=SetRolePassword(name, password[0]))
+    plan.subject = name
     return plan
 
 
@@ -216,7 +219,9 @@ def drop_role(builder: Builder, fields: dict[str, Any]) -> Plan:
             delete(False, "helios_role", oid=role.oid),
             f"DELETE FROM main.helios_auth_member WHERE roleid = {role.oid} OR member = {role.oid}",
         )
-    return builder.finish("DROP ROLE")
+    plan = builder.finish("DROP ROLE")
+    plan.subject = ", ".join(role_name(spec) for spec in fields["roles"])
+    return plan
 
 
 def _check_unused(builder: Builder, role: RoleDef) -> None:
@@ -286,7 +291,10 @@ def grant_role(builder: Builder, fields: dict[str, Any]) -> Plan:
                 builder.add(update(False, "helios_auth_member", {"admin_option": 0}, roleid=role.oid, member=member))
             else:
                 builder.add(delete(False, "helios_auth_member", roleid=role.oid, member=member))
-    return builder.finish("GRANT ROLE" if granted else "REVOKE ROLE")
+    plan = builder.finish("GRANT ROLE" if granted else "REVOKE ROLE")
+    given = [privilege["AccessPriv"]["priv_name"] for privilege in fields["granted_roles"]]
+    plan.subject = f"{', '.join(given)}: {', '.join(role_name(spec) for spec in fields['grantee_roles'])}"
+    return plan
 
 
 def _check_may_give(builder: Builder, role: RoleDef) -> None:

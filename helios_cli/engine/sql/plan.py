@@ -130,6 +130,8 @@ class Plan:
     """Which of the text's literals are bound, in order, where ``literal_in`` has any."""
     rights: tuple[Right, ...] = ()
     """What a role has to be allowed to do; asked once for each role, when the statement first runs as it."""
+    subject: str = ""
+    """What a change of roles or rights is about, for the record of it; never a secret."""
     guarded: bool = False
     """Even a superuser may be refused: it reads a view of somebody who is none."""
     nowait: str = ""

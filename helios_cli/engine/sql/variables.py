@@ -246,6 +246,7 @@ _VARIABLES: Final = (
     Variable("lc_time", "C"),
     Variable("lock_timeout", "0", _duration),
     Variable("max_identifier_length", "63", _read_only),
+    Variable("password_encryption", "scram-sha-256", _one_of("scram-sha-256")),
     Variable("role", "none"),
     Variable("password_encryption", "scram-sha-256", _one_of("scram-sha-256")),
     Variable("row_security", "on", _boolean),
