@@ -138,7 +138,7 @@ def test_a_password_is_seen_nowhere(make_node: Callable[..., NodeProcess]) -> No
     texts: dict[str, str] = {}
     with node.connect(user="helios") as admin, node.connect(user="helios") as watcher:
         admin.execute(f"create role admin superuser login password '{CANARY}'")
-        admin.execute(f"alter role admin with encrypted password $q${CANARY}$q$ valid until 'infinity'")
+        admin.execute(f"alter role admin with encrypted password $q${CANARY}$q$")
         admin.execute(f"prepare p as select 1; create user second password '{CANARY}'", prepare=False)
         admin.execute(f"create user third password '{CANARY}'", prepare=True)
         for number, wrong in enumerate(
