@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import apsw
@@ -120,8 +121,6 @@ class Engine:
         self.read_pool = ReadPool(database, self.read_workers, jobs_max=max(16, settings.reader_threads * 8))
         self.channels, self.advisory = Channels(), AdvisoryLocks()
         self.roles = Roles(self)
-        self.login_limits = LoginLimiter()
-        self.audit = Audit(self)
         self.checkpointer: Checkpointer | None = None
         self.loop_thread = threading.get_ident()
         self.started_us = self.now_us()
@@ -160,6 +159,16 @@ class Engine:
         self.catalog = self._catalog(self._current_reader, DEFAULT_PATH)
         self._pids = itertools.count(1)
         pipeline.on_schema_change = self._schema_changed
+
+    @cached_property
+    def login_limits(self) -> LoginLimiter:
+        """What is remembered of failed logins."""
+        return LoginLimiter()
+
+    @cached_property
+    def audit(self) -> Audit:
+        """Where events about security are put down."""
+        return Audit(self)
 
     @property
     def hba_rules(self) -> tuple[HbaRule, ...]:
