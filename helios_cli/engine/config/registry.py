@@ -69,5 +69,5 @@ def did_you_mean(name: str, names: Iterable[str], *, cutoff: float = 0.6) -> str
     if not near:  # a right name at a wrong place: compare the last parts
         tail = name.rpartition(".")[2]
         tails = {one.rpartition(".")[2]: one for one in reversed(known)}
-        near = [tails[one] for one in difflib.get_close_matches(tail, list(tails), n=1, cutoff=0.75)]
+        near = [tails[one] for one in difflib.get_close_matches(tail, list(tails), n=1, cutoff=max(cutoff, 0.75))]
     return f'Did you mean "{near[0]}"?' if near else None
