@@ -242,7 +242,8 @@ class _Reader:
     def _take_zone(self, token: str) -> None:
         if self.fields.offset_s is not None or self.fields.zone is not None:
             raise self.fields.invalid()
-        if self.clock is None and (token[0] == "+" or not self.numbers):
+        follows_date = self.date is not None and (token[0] == "+" or f" {token}" in self.fields.text)
+        if self.clock is None and not follows_date and (token[0] == "+" or not self.numbers):
             raise self.fields.invalid()
         self.fields.offset_s = offset_of(self.fields, token)
 

@@ -215,7 +215,7 @@ class SessionState:
         elif folded == "timezone":
             self.times = time_context(current)
         elif folded == "search_path":
-            self.search_path = parse_search_path(current)
+            self.search_path = parse_search_path(current, self.own_schema())
         elif folded in identity.NAMES:
             identity.refresh(cast("Session", self))
         elif folded == "application_name":
@@ -253,6 +253,11 @@ class SessionState:
             if self.told.get(name) != current:
                 self.told[name] = current
                 self.out.append(backend.parameter_status(name, current))
+
+    def own_schema(self) -> str | None:
+        """The schema with the user's name, which ``"$user"`` in the search path stands for; None: there is none."""
+        catalog = cast("Session", self).schema_view().catalog
+        return self.user if catalog.schema_oid(self.user) is not None else None
 
     def arm_timeouts(self, *, lock: bool = False) -> None:
         """The statement in hand waits: start the clocks the session asked for."""

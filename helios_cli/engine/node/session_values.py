@@ -12,6 +12,7 @@ from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.engine import PG_EPOCH_US
 from helios_cli.engine.node.roles import DATABASE
 from helios_cli.engine.sql.variables import CORE
+from helios_cli.engine.storage.catalog import DEFAULT_PATH
 from helios_cli.engine.types import Lsn
 
 if TYPE_CHECKING:
@@ -75,6 +76,16 @@ def _replayed_time(session: Session) -> int | None:
     return committed_us - PG_EPOCH_US if committed_us else None
 
 
+def _current_schema(session: Session) -> str | None:
+    """The first schema of the search path that is there; None: no one is."""
+    path = session.search_path
+    if path is DEFAULT_PATH:
+        return path[0]
+    known = ("public", "pg_catalog", "information_schema")
+    catalog = session.schema_view().catalog
+    return next((name for name in path if name in known or catalog.schema_oid(name) is not None), None)
+
+
 _VALUES: Final[dict[str, Callable[[Any], Any]]] = {
     "now": _now,
     "statement_now": _statement_now,
@@ -83,7 +94,7 @@ _VALUES: Final[dict[str, Callable[[Any], Any]]] = {
     "acting_role": lambda session: -1 if session.acting.unrestricted else session.acting.oid,
     "session_user": lambda session: session.session_name or session.user,
     "current_database": lambda session: DATABASE,
-    "current_schema": lambda session: session.search_path[0] if session.search_path else None,
+    "current_schema": _current_schema,
     "search_path": lambda session: json.dumps(session.search_path),
     "settings": _settings,
     "version": lambda session: f"PostgreSQL {session.show('server_version')} on SQLite {apsw.sqlite_lib_version()}",

@@ -25,6 +25,7 @@ from helios_cli.engine.sql.oids import (
     TIMESTAMPTZ,
     TIMETZ,
     UNKNOWN,
+    VOID,
 )
 from helios_cli.engine.sql.ordering import sort_terms
 from helios_cli.engine.sql.resolution import Ambiguous, bind_polymorphic, choose_function, expand
@@ -45,13 +46,23 @@ def _call(fields: dict[str, Any], scope: Scope) -> TypedSql:
         at = fields.get("location", 0)
         message = f"OVER specified, but {names[-1]} is not a window function nor an aggregate function"
         raise scope.ctx.error("42809", message, at)
-    arguments = [translate(node, scope) for node in fields.get("args", [])]
+    arguments = call_arguments(fields, scope)
     at = fields.get("location", 0)
     if names[-1] in json_records.SCALARS:
         return json_records.translate_row(names[-1], arguments, scope, at)
     if names[-1] in ("row_to_json", "array_to_json") and arguments and row_values.is_made_of_rows(arguments[0]):
         return row_values.row_to_json(arguments, scope.ctx, at)
     return call_function(names, overloads, row_values.for_json(names[-1], arguments, scope.ctx), scope, at)
+
+
+def call_arguments(fields: dict[str, Any], scope: Scope) -> list[TypedSql]:
+    """The arguments of a call, without parameters of type void: with those JDBC marks its OUT parameters."""
+    type_of = scope.ctx.parameter_type
+    return [
+        translate(node, scope)
+        for node in fields.get("args", [])
+        if "ParamRef" not in node or type_of(node["ParamRef"].get("number", 0)) != VOID
+    ]
 
 
 def notated_call(fields: dict[str, Any], names: list[str], scope: Scope) -> TypedSql:

@@ -134,8 +134,8 @@ def can_coerce(source: int, target: int, how: Context = Context.IMPLICIT) -> boo
         return can_coerce(source_element, target_element, how)
     if is_row(source) and is_row(target):
         return True
-    if category(target) == "S" and target != 18 and source != VOID:
-        return how >= Context.ASSIGNMENT
+    if category(target) == "S" and target != 18:
+        return how >= (Context.ASSIGNMENT if source != VOID else Context.EXPLICIT)
     return category(source) == "S" and how == Context.EXPLICIT
 
 

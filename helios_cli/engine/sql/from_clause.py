@@ -235,7 +235,7 @@ def _function(fields: dict[str, Any], scope: Scope) -> Source:
     if call.get("func_variadic") or any("NamedArgExpr" in argument for argument in call.get("args", ())):
         function, arguments = arranged(call, names, inner, translate)
     else:
-        arguments = [translate(argument, inner) for argument in call.get("args", [])]
+        arguments = calls.call_arguments(call, inner)
         overloads = calls.visible_overloads(names, scope)
         function = calls.resolve(names, overloads, arguments, scope, at)
     if function is None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from helios_cli.engine.datatypes.interval import split_interval
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.sql import actions, tree
+from helios_cli.engine.sql.functions.strings import quote_ident
 from helios_cli.engine.sql.oids import BOOL, INT8, PG_LSN, TEXT
 from helios_cli.engine.sql.plan import Column, Kind, Plan
 from helios_cli.engine.sql.privileges import DELETE, INSERT, SELECT, TRUNCATE, UPDATE
@@ -63,7 +64,7 @@ def _set(fields: dict[str, Any], _catalog: CatalogReader) -> Plan:
     if kind == "VAR_SET_MULTI":
         return utility_plan("SET", _set_transaction(fields, name))
     if kind == "VAR_SET_VALUE":
-        value = setting_text(fields.get("args", []))
+        value = setting_text(fields.get("args", []), quoted=name.lower() in _NAME_LISTS)
         return utility_plan("SET", actions.SetVariable(name, value, bool(fields.get("is_local"))))
     if kind == "VAR_SET_DEFAULT":
         return utility_plan("SET", actions.SetVariable(name, None, bool(fields.get("is_local"))))
@@ -82,8 +83,12 @@ def _set_transaction(fields: dict[str, Any], name: str) -> actions.SetTransactio
     return actions.SetTransaction(**_options(nodes), session=name == "SESSION CHARACTERISTICS")
 
 
-def setting_text(nodes: list[dict[str, Any]]) -> str:
-    """The value of SET as PostgreSQL keeps it: list members joined by ', '."""
+_NAME_LISTS: Final = frozenset(("search_path", "temp_tablespaces"))
+"""Parameters that are lists of identifiers (GUC_LIST_QUOTE)."""
+
+
+def setting_text(nodes: list[dict[str, Any]], *, quoted: bool = False) -> str:
+    """The value of SET as PostgreSQL keeps it: list members joined by ', ', as identifiers when ``quoted``."""
     parts = []
     for node in nodes:
         constant = node.get("A_Const") or node.get("TypeCast", {}).get("arg", {}).get("A_Const")
@@ -95,7 +100,7 @@ def setting_text(nodes: list[dict[str, Any]]) -> str:
         elif "TypeCast" in node and node["TypeCast"]["typeName"]["names"][-1]["String"]["sval"] == "interval":
             # SET TIME ZONE INTERVAL '+02:00': hours east of UTC.
             value = str(split_interval(str(value)).us / 3_600_000_000)
-        parts.append(str(value))
+        parts.append(quote_ident(str(value)) if quoted else str(value))
     return ", ".join(parts)
 
 

@@ -60,17 +60,18 @@ def format_duration(milliseconds: int) -> str:
     return f"{milliseconds}ms"
 
 
-def parse_search_path(value: str) -> tuple[str, ...]:
+def parse_search_path(value: str, own: str | None = None) -> tuple[str, ...]:
     """The schemas of a ``search_path`` setting; empty when it names none.
 
-    ``"$user"`` is left out, since no schema has a user's name.
+    ``own`` is the schema with the user's name, which ``"$user"`` stands for; None: there is none.
     """
     schemas = []
     for quoted, plain in re.findall(r'"((?:[^"]|"")*)"|([^\s,"]+)', value):
         name = quoted.replace('""', '"') if quoted else plain.lower()
         if name == "$user":
-            continue
-        schemas.append(name)
+            name = own or ""
+        if name and name not in schemas:
+            schemas.append(name)
     return tuple(schemas)
 
 

@@ -25,6 +25,7 @@ from helios_cli.engine.storage.write_ids import register as register_write_ids
 Rows = list[tuple[Any, ...]]
 _EQ: Final = apsw.SQLITE_INDEX_CONSTRAINT_EQ
 _SCAN_COST: Final = 10_000.0
+_COARSE_COST: Final = 2_000.0
 _LOOKUP_COST: Final = 10.0
 
 
@@ -94,8 +95,8 @@ class SystemCatalog:
         return self._snapshot
 
     def rows(self, relation: SystemRelation) -> Rows:
-        """All rows of a relation."""
-        snapshot = self.snapshot()
+        """All rows of a relation, as of the last :meth:`snapshot`: a statement takes it when it opens its cursors."""
+        snapshot = self._snapshot or self.snapshot()
         makers = system_rows.MAKERS if relation.schema == "pg_catalog" else information_rows.MAKERS
         maker = makers.get(relation.name)
         if relation.name == "helios_tokens":
@@ -137,6 +138,17 @@ class _Module:
     Create = Connect
 
 
+_SHARED: Final = (
+    "classid refclassid objsubid refobjsubid deptype classoid privtype relkind relnamespace relpersistence relam "
+    "reloftype relispartition relowner attisdropped attnum atthasdef attidentity atttypid typnamespace typtype "
+    "typowner typcategory typisdefined pronamespace prokind prolang proowner contype connamespace indisprimary "
+    "indisunique indisvalid nspname table_schema table_catalog table_type constraint_schema constraint_catalog "
+    "constraint_type specific_schema schemaname trigger_schema sequence_schema udt_schema"
+)
+_COARSE: Final = frozenset(_SHARED.split())
+"""Columns whose values many rows share: another one finds its rows faster."""
+
+
 class _Table:
     """One connection's use of a system relation."""
 
@@ -144,14 +156,21 @@ class _Table:
         self.system, self.relation = system, relation
 
     def BestIndex(self, constraints: Sequence[tuple[int, int]], _orders: Any) -> Any:
+        chosen: tuple[float, int, int] | None = None
         for position, (column, operation) in enumerate(constraints):
             if operation == _EQ and column >= 0:
-                used: list[Any] = [None] * len(constraints)
-                used[position] = (0, False)
-                return used, column + 1, None, False, _LOOKUP_COST
-        return [None] * len(constraints), 0, None, False, _SCAN_COST
+                coarse = self.relation.columns[column].name in _COARSE
+                found = (_COARSE_COST if coarse else _LOOKUP_COST, position, column)
+                chosen = found if chosen is None else min(chosen, found)
+        used: list[Any] = [None] * len(constraints)
+        if chosen is None:
+            return used, 0, None, False, _SCAN_COST
+        cost, position, column = chosen
+        used[position] = (0, False)
+        return used, column + 1, None, False, cost
 
     def Open(self) -> _Cursor:
+        self.system.snapshot()
         return _Cursor(self.system, self.relation)
 
     def Disconnect(self) -> None:

@@ -56,10 +56,15 @@ class Snapshot:
     """(the label's own OID, the enum's, its place, the label)."""
     path: tuple[str, ...] = ("public", "pg_temp")
     """Schemas whose names are left out where a name is printed."""
+    _row_types: dict[int, RelationRow] | None = None
 
     def row_types(self) -> dict[int, RelationRow]:
         """Relations by the OID of their row type."""
-        return {row_oid(found.oid): found for found in self.relations.values() if found.kind in ("r", "v")}
+        known = self._row_types
+        if known is None:
+            relations = self.relations.values()
+            known = self._row_types = {row_oid(found.oid): found for found in relations if found.kind in ("r", "v")}
+        return known
 
     acls: dict[tuple[int, int, int], Acl] = field(default_factory=dict)
     """Rights that somebody has changed, by (class, object, column)."""
