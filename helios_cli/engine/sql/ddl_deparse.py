@@ -287,6 +287,8 @@ class _Deparser:
 
     def _coalesce(self, fields: dict[str, Any]) -> str:
         first: Node = fields["args"][0]
+        if all(self.type_of(node) == VARCHAR for node in fields["args"]):
+            return f"COALESCE({', '.join(self.expression(node) for node in fields['args'])})"
         return f"COALESCE({', '.join(self._operand(node, first) for node in fields['args'])})"
 
     def _min_max(self, fields: dict[str, Any]) -> str:

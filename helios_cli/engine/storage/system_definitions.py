@@ -22,14 +22,21 @@ def qualified_name(snapshot: Snapshot, oid: int, always: bool = True) -> str:
     return f"{quote_ident(relation.schema)}.{name}" if always or relation.schema not in snapshot.path else name
 
 
-def index_key(key: IndexKey, pretty: bool = False) -> str:
-    """One key, without its order: a column, a function call, or an expression in parentheses."""
+_CALLS: Final = ("FuncCall", "CoalesceExpr", "MinMaxExpr", "SQLValueFunction")
+"""What stands in an index without parentheses (looks_like_function, ruleutils.c)."""
+
+
+def index_element(snapshot: Snapshot, table_oid: int, key: IndexKey, pretty: bool) -> str:
+    """A key's column, function call, or expression in parentheses, and nothing besides."""
     if key.column is not None:
-        text = quote_ident(key.column)
-    else:
-        text = key.expression or ""
-        if "FuncCall" not in parse_expression(text):
-            text = f"({text.removeprefix('(').removesuffix(')')})" if pretty else f"({text})"
+        return quote_ident(key.column)
+    text = _pretty(snapshot, table_oid, key.expression or "", pretty)
+    return text if any(call in parse_expression(text) for call in _CALLS) else f"({text})"
+
+
+def index_key(snapshot: Snapshot, table_oid: int, key: IndexKey, pretty: bool = False) -> str:
+    """One key, without its order: as :func:`index_element`, with its collation and operator class."""
+    text = index_element(snapshot, table_oid, key, pretty)
     if key.collation not in (None, "default"):
         text += f' COLLATE "{key.collation}"'
     return f"{text} {key.opclass}" if key.opclass else text
@@ -68,14 +75,14 @@ def indexdef(snapshot: Snapshot, oid: int, column: int = 0, pretty: bool = False
         return None
     if column:
         if column <= len(index.keys):
-            return index_key(index.keys[column - 1])
+            return index_element(snapshot, index.table_oid, index.keys[column - 1], pretty)
         rest = column - len(index.keys) - 1
         return quote_ident(index.include[rest]) if rest < len(index.include) else ""
     return _whole(snapshot, index, pretty)
 
 
 def _whole(snapshot: Snapshot, index: IndexDef, pretty: bool) -> str:
-    keys = ", ".join(index_key(key, pretty) + _order(key) for key in index.keys)
+    keys = ", ".join(index_key(snapshot, index.table_oid, key, pretty) + _order(key) for key in index.keys)
     unique = "UNIQUE " if index.unique else ""
     table = qualified_name(snapshot, index.table_oid, always=not pretty)
     text = f"CREATE {unique}INDEX {quote_ident(index.name)} ON {table} USING {index.method} ({keys})"

@@ -21,6 +21,7 @@ from helios_cli.engine.storage.system_extensions import (
     pg_available_extensions,
     pg_extension,
 )
+from helios_cli.engine.storage.system_opclasses import key_class, key_collation, key_name, pg_opclass
 from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
 from helios_cli.engine.storage.system_snapshot import RelationRow, Snapshot
 
@@ -129,9 +130,10 @@ def pg_attribute(snapshot: Snapshot) -> Rows:
 
 def _index_attributes(snapshot: Snapshot, index: IndexDef) -> Rows:
     types = {column.name: column for column in snapshot.columns.get(index.table_oid, ())}
+    taken: set[str] = set()
     for position, key in enumerate(index.keys, 1):
         column = types.get(key.column or "")
-        name = key.column or ("expr" if position == 1 else f"expr{position - 1}")
+        name = key_name(key, taken)
         yield _attribute(index.oid, name, column.type_oid if column else 25, column.typmod if column else -1, position)
 
 
@@ -154,7 +156,8 @@ def pg_index(snapshot: Snapshot) -> Rows:
             "indisunique": int(index.unique), "indisprimary": int(index.primary), "indimmediate": 1, "indisvalid": 1,
             "indisready": 1, "indislive": 1, "indkey": " ".join(map(str, numbers)), "indoption": " ".join(map(str,
             options)),
-            "indcollation": " ".join("0" for _ in index.keys), "indclass": " ".join("0" for _ in index.keys),
+            "indcollation": " ".join(str(key_collation(snapshot, index, key)) for key in index.keys),
+            "indclass": " ".join(str(key_class(snapshot, index, key)) for key in index.keys),
             "indexprs": ", ".join(expressions) or None, "indpred": index.predicate,
         }  # fmt: skip
 
@@ -468,7 +471,7 @@ MAKERS: Final[dict[str, Maker]] = {
     "pg_indexes": pg_indexes, "pg_sequences": pg_sequences, "pg_am": pg_am, "pg_collation": pg_collation,
     "pg_tablespace": pg_tablespace, "pg_language": pg_language, "pg_proc": pg_proc, "pg_rewrite": pg_rewrite,
     "pg_trigger": pg_trigger,
-    "pg_extension": pg_extension, "pg_available_extensions": pg_available_extensions,
+    "pg_extension": pg_extension, "pg_opclass": pg_opclass, "pg_available_extensions": pg_available_extensions,
     "pg_available_extension_versions": pg_available_extension_versions,
     "pg_stat_user_tables": _table_stats, "pg_stat_all_tables": _table_stats, "pg_stat_user_indexes": _index_stats,
     "pg_stat_all_indexes": _index_stats,

@@ -1,0 +1,71 @@
+"""Operator classes of B-trees: which one a key of an index has (pg_opclass.dat of PostgreSQL 15)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from helios_cli.engine.sql.ddl_deparse import parse_expression
+from helios_cli.engine.sql.ddl_model import IndexDef, IndexKey
+from helios_cli.engine.sql.names import NONE, column_name
+from helios_cli.engine.storage.system_snapshot import Snapshot
+
+_LISTED: Final = (
+    "1978 int4_ops 23, 1979 int2_ops 21, 1981 oid_ops 26, 3122 date_ops 1082, 3123 float8_ops 701, 3124 int8_ops 20, "
+    "3125 numeric_ops 1700, 3126 text_ops 25, 3127 timestamptz_ops 1184, 3128 timestamp_ops 1114, "
+    "4217 text_pattern_ops -25, 4218 varchar_pattern_ops -25, 4219 bpchar_pattern_ops -1042, 10000 array_ops 2277, "
+    "10002 bit_ops 1560, 10003 bool_ops 16, 10004 bpchar_ops 1042, 10006 bytea_ops 17, 10007 char_ops 18, "
+    "10009 cidr_ops -869, 10012 float4_ops 700, 10015 inet_ops 869, 10022 interval_ops 1186, 10024 macaddr_ops 829, "
+    "10026 macaddr8_ops 774, 10028 name_ops 19, 10032 oidvector_ops 30, 10034 record_ops 2249, "
+    "10036 record_image_ops -2249, 10038 time_ops 1083, 10041 timetz_ops 1266, 10043 varbit_ops 1562, "
+    "10044 varchar_ops -25, 10047 money_ops 790, 10065 uuid_ops 2950, 10067 pg_lsn_ops 3220, 10069 enum_ops 3500, "
+    "10071 tsvector_ops 3614, 10074 tsquery_ops 3615, 10076 range_ops 3831, 10080 multirange_ops 4537, "
+    "10088 jsonb_ops 3802"
+)
+"""OID, name and type of each; a type with a minus has another class by default."""
+
+_BTREE, _TEXT_OPS, _ARRAY_OPS = 403, 3126, 10000
+_CLASSES: Final = [(int(oid), name, int(on)) for oid, name, on in (entry.split() for entry in _LISTED.split(", "))]
+_BY_NAME: Final = {name: oid for oid, name, _on in _CLASSES}
+_DEFAULTS: Final = {on: oid for oid, _name, on in _CLASSES if on > 0} | {1043: _TEXT_OPS, 650: 10015}
+_COLLATED: Final = frozenset((25, 1042, 1043, 15801))
+
+
+def pg_opclass(_snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+    """The operator classes."""
+    for oid, name, on in _CLASSES:
+        yield {
+            "oid": oid, "opcmethod": _BTREE, "opcname": name, "opcnamespace": 11, "opcowner": 10, "opcfamily": oid,
+            "opcintype": abs(on), "opcdefault": int(on > 0), "opckeytype": 0,
+        }  # fmt: skip
+
+
+def _key_type(snapshot: Snapshot, index: IndexDef, key: IndexKey) -> int:
+    """The type of a key; text for an expression, whose type the catalog does not hold."""
+    columns = snapshot.columns.get(index.table_oid, ())
+    return next((column.type_oid for column in columns if column.name == key.column), 25)
+
+
+def key_class(snapshot: Snapshot, index: IndexDef, key: IndexKey) -> int:
+    """The OID of a key's operator class."""
+    if key.opclass is not None:
+        return _BY_NAME.get(key.opclass, 0)
+    on = _key_type(snapshot, index, key)
+    return _DEFAULTS.get(on) or (_ARRAY_OPS if on else 0)
+
+
+def key_collation(snapshot: Snapshot, index: IndexDef, key: IndexKey) -> int:
+    """The OID of a key's collation; 0 for a type that has none."""
+    return 100 if key.column is not None and _key_type(snapshot, index, key) in _COLLATED else 0
+
+
+def key_name(key: IndexKey, taken: set[str]) -> str:
+    """The name of a key in pg_attribute: the column's, or what an expression would be called, told apart by numbers."""
+    name = key.column or column_name(parse_expression(key.expression or ""))
+    stem = name = "expr" if name == NONE else name
+    number = 0
+    while name in taken:
+        number += 1
+        name = f"{stem}{number}"
+    taken.add(name)
+    return name
