@@ -110,6 +110,19 @@ def reseed(directory: Path, first: int, count: int) -> Counts:
     return asdict(run_reseed(directory, count, seed=first))
 
 
+def mutations(directory: Path, first: int, count: int) -> Counts:
+    """Mutated messages by the thousand beside a client that checks every row it has written."""
+    from support.fuzz_drill import run_fuzz
+    from support.node_process import NodeProcess
+
+    node = NodeProcess(directory)
+    try:
+        outcome = run_fuzz(node.start(), count * 1000, seed=first)
+    finally:
+        node.kill()
+    return asdict(outcome)
+
+
 def simulations(_directory: Path, first: int, count: int) -> Counts:
     """Clusters in simulated time, with everything that can go wrong."""
     from helios_cli.engine.replication.rule import SyncMode
@@ -128,6 +141,7 @@ SCENARIOS = (
     Scenario("kills", "kills", 100, 10, 6, kills),
     Scenario("power-cuts", "seeds", 1000, 50, 20, power_cuts),
     Scenario("endless-reader", "seconds", 3600, 3600, 15, endless_reader),
+    Scenario("mutated-messages", "thousands", 1000, 100, 20, mutations),
     Scenario("simulated-clusters", "seeds", 20_000, 500, 200, simulations),
     Scenario("failover-sync", "kills", 50, 10, 2, failovers("sync")),
     Scenario("failover-semi-sync", "kills", 50, 10, 2, failovers("semi-sync")),
