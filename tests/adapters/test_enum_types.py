@@ -72,6 +72,18 @@ def test_a_renamed_value_is_renamed_wherever_it_stands(db: LocalDatabase) -> Non
     assert db.connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
+def test_a_renamed_value_is_renamed_inside_rows(db: LocalDatabase) -> None:
+    db.run("CREATE TYPE inner_row AS (m mood, ms mood[])")
+    db.run("CREATE TYPE outer_row AS (i inner_row, t text)")
+    db.run("CREATE TABLE rows (o outer_row, os outer_row[])")
+    db.run(
+        """INSERT INTO rows VALUES (ROW(ROW('ok', '{ok,sad}'), 'ok'), ARRAY[ROW(ROW('ok', NULL), NULL)::outer_row])"""
+    )
+    db.run("ALTER TYPE mood RENAME VALUE 'ok' TO 'fine'")
+    wanted = [('("(fine,""{fine,sad}"")",ok)', '{"(\\"(fine,)\\",)"}')]
+    assert db.run("SELECT o, os FROM rows") == wanted
+
+
 def test_a_renamed_type_goes_on_in_defaults_and_checks(db: LocalDatabase) -> None:
     db.run("ALTER TABLE person ADD CHECK (m <> 'sad'::mood OR id < 5)")
     db.run("ALTER TYPE mood RENAME TO feeling")

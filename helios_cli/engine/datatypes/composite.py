@@ -52,6 +52,8 @@ class Field:
     typmod: int = -1
     shape: Shape | None = None
     """Of a field that is itself a row or an array of rows."""
+    domain: int = 0
+    """The domain's OID when the field has one, which the binary form names; ``type_oid`` is the base type's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class Shape:
 
 def _listed(shape: Shape) -> list[Any]:
     fields = [
-        [field.name, field.type_oid, field.typmod, _listed(field.shape) if field.shape else None]
+        [field.name, field.type_oid, field.typmod, _listed(field.shape) if field.shape else None, field.domain]
         for field in shape.fields
     ]
     return [shape.type_oid, fields, _listed(shape.element) if shape.element else None]
@@ -86,7 +88,8 @@ def read_shape(text: str) -> Shape:
 
 def _unlisted(parts: list[Any]) -> Shape:
     fields = tuple(
-        Field(name, oid, typmod, _unlisted(shape) if shape else None) for name, oid, typmod, shape in parts[1]
+        Field(name, oid, typmod, _unlisted(shape) if shape else None, domain)
+        for name, oid, typmod, shape, domain in parts[1]
     )
     return Shape(parts[0], fields, _unlisted(parts[2]) if parts[2] else None)
 
@@ -297,10 +300,10 @@ class RowCodec:
         out = [_WORD.pack(len(parts))]
         for field, part in zip(shape.fields, parts, strict=True):
             if part is None:
-                out.append(_FIELD.pack(field.type_oid, -1))
+                out.append(_FIELD.pack(field.domain or field.type_oid, -1))
                 continue
             body = self._field_binary(field, part)
-            out += (_FIELD.pack(field.type_oid, len(body)), body)
+            out += (_FIELD.pack(field.domain or field.type_oid, len(body)), body)
         return b"".join(out)
 
     def _field_binary(self, field: Field, text: str) -> bytes:

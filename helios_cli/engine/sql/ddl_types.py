@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from helios_cli.engine.datatypes.composite import Shape, has_type
 from helios_cli.engine.datatypes.usertypes import composite_oid, enum_oid, pinned_name
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.ddl_alter_columns import Alteration, drop_column
@@ -13,6 +14,7 @@ from helios_cli.engine.sql.ddl_render import delete, insert, update
 from helios_cli.engine.sql.ddl_schema import TYPE_TABLES
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.relation import Relation, UserType
+from helios_cli.engine.sql.row_values import type_shape
 from helios_cli.engine.sql.sqltext import constant, quote_identifier
 from helios_cli.engine.sql.typenames import resolve_type
 
@@ -168,7 +170,6 @@ def _rename_value(builder: Builder, found: UserType, old: str, new: str) -> Plan
         raise builder.error("22023", f'"{old}" is not an existing enum label')
     if new in found.labels:
         raise builder.error("42710", f'enum label "{new}" already exists')
-    _refuse_inside_rows(builder, found)
     # While tables are rewritten both labels are there, side by side: an index finds the old and takes the new.
     twin = "SELECT enumtypid, enumsortorder, {}, oid FROM main.helios_enum WHERE enumtypid = {} AND enumlabel = {}"
     builder.add(
@@ -187,6 +188,7 @@ def _rename_value(builder: Builder, found: UserType, old: str, new: str) -> Plan
                 f"UPDATE {table} SET {name} = pg_array_relabel({name}, {constant(old)}, {constant(new)}) "
                 f"WHERE {name} IS NOT NULL"
             )
+    _relabel_rows(builder, found, old, new)
     builder.add(delete(False, "helios_enum", enumtypid=found.oid, enumlabel=old), CHANGED)
     for table_name, column in (("attribute", "default_text"), ("constraint", "expression"), ("index", "predicate")):
         texts = [constant(f"{constant(label)}::{pinned_name(found.oid)}") for label in (old, new)]
@@ -197,11 +199,20 @@ def _rename_value(builder: Builder, found: UserType, old: str, new: str) -> Plan
     return builder.finish("ALTER TYPE")
 
 
-def _refuse_inside_rows(builder: Builder, found: UserType) -> None:
+def _relabel_rows(builder: Builder, found: UserType, old: str, new: str) -> None:
+    """The same inside columns of row types that hold the enum at any depth."""
+    wanted = frozenset((found.oid, found.oid + 1))
     for other in builder.catalog.all_types():
-        if any(field.type_oid & ~1 == found.oid for field in other.fields) and users_of(builder, other.oid):
-            message = f'renaming a value of an enum that columns of type "{other.name}" hold'
-            raise unsupported(message, "Add the new value and update the rows.")
+        row = type_shape(other.oid, builder.context()) if other.kind == "c" else None
+        if row is None or not has_type(row, wanted):
+            continue
+        for relation, column, type_oid in users_of(builder, other.oid):
+            shape = row if type_oid == other.oid else Shape(type_oid, element=row)
+            name, text = quote_identifier(column), constant(shape.text())
+            builder.add(
+                f"UPDATE {quote_identifier(relation.sqlite_name)} SET {name} = pg_row_relabel({text}, {name}, "
+                f"{found.oid}, {constant(old)}, {constant(new)}) WHERE {name} IS NOT NULL"
+            )
 
 
 # -- composite types ------------------------------------------------------------------------------

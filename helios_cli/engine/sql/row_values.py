@@ -40,7 +40,7 @@ def _named_shape(found: UserType, ctx: Context) -> Shape:
 
 def field_of(column: ColumnInfo, ctx: Context) -> Field:
     """A column of a row type as a field."""
-    return Field(column.name, column.type_oid, column.typmod, type_shape(column.type_oid, ctx))
+    return Field(column.name, column.type_oid, column.typmod, type_shape(column.type_oid, ctx), column.domain)
 
 
 def shape_of(value: TypedSql, ctx: Context) -> Shape | None:
@@ -86,6 +86,10 @@ def whole_row(scope: Scope, item: RangeItem, at: int) -> TypedSql:
     oid = row_oid(item.relation.oid) if item.relation is not None else 0
     row = make_row(values, [column.name for column in item.columns], ctx, oid or RECORD)
     row.location = at
+    if item.relation is not None and oid and any(column.domain for column in item.relation.columns):
+        assert row.shape is not None
+        pairs = zip(row.shape.fields, item.relation.columns, strict=True)
+        row.shape = Shape(oid, tuple(replace(found, domain=column.domain) for found, column in pairs))
     if item.nullable and values:
         absent = " AND ".join(f"{value.sql} IS NULL" for value in values)
         row.sql, row.not_null = f"CASE WHEN {absent} THEN NULL ELSE {row.sql} END", False

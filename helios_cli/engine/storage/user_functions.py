@@ -115,6 +115,18 @@ class UserFunctions:
             return None
         return write_array(read_array(str(array), lambda item: new if item == old else item), str)
 
+    def row_relabel(self, shape: str, row: Any, oid: int, old: str, new: str) -> str | None:
+        """A row, or an array of rows, with a label of the enum renamed wherever it stands."""
+        if row is None:
+            return None
+
+        def leaf(type_oid: int, _typmod: int, text: str) -> str:
+            if type_oid == oid + 1:
+                return str(self.array_relabel(text, old, new))
+            return new if type_oid == oid and text == old else text
+
+        return rewritten(read_shape(shape), literal_of(row), leaf)
+
     # -- comparisons ------------------------------------------------------------------------------
 
     def enum_compare(self, oid: int) -> Compare:
@@ -226,6 +238,7 @@ def register(connection: apsw.Connection) -> UserFunctions:
         "pg_row_compare": (functions.row_compare, 3, True),
         "pg_enum_edge": (functions.enum_edge, 2, True),
         "pg_enum_range": (functions.enum_range, 3, True),
+        "pg_row_relabel": (functions.row_relabel, 5, True),
         "pg_array_relabel": (functions.array_relabel, 3, True),
         "pg_enum_changed": (functions.labels.changed, 0, False),
     }
