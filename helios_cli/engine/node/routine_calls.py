@@ -17,9 +17,11 @@ import apsw
 from helios_cli.engine.errors import HeliosError, SqlError
 from helios_cli.engine.node import identity
 from helios_cli.engine.node.routine_host import RoutineHost
-from helios_cli.engine.sql.coercion import type_name
 from helios_cli.engine.sql.inner import Inner
 from helios_cli.engine.sql.oids import POLYMORPHIC, RECORD, VOID
+from helios_cli.engine.sql.plan import Column
+from helios_cli.engine.sql.plpgsql.composites import read_row, write_row
+from helios_cli.engine.sql.plpgsql.frame import Outcome as SqlOutcome
 from helios_cli.engine.sql.plpgsql.frame import Record
 from helios_cli.engine.sql.plpgsql.interpreter import Interpreter
 from helios_cli.engine.sql.plpgsql.program import Program, parse_program
@@ -28,6 +30,7 @@ from helios_cli.engine.sql.routine_bodies import statements_of
 from helios_cli.engine.sql.routine_text import header_of, shown_signature
 from helios_cli.engine.sql.routine_variables import ArgumentNames
 from helios_cli.engine.sql.routines import CALL, Routine
+from helios_cli.engine.sql.user_calls import ROW
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.catalog_hooks import CatalogHooks
@@ -80,7 +83,7 @@ class Prepared:
                 datum = self.program.datums[number]
                 oid = next(resolved, argument.type_oid) if argument.mode in "ibv" else argument.type_oid
                 oid = bindings.get(oid, oid)
-                datum.type_text = type_name(oid)
+                datum.type_oid = oid
         else:
             self.statements = statements_of(routine)
 
@@ -113,6 +116,8 @@ class RoutineCalls:
     def call(self, pid: int, oid: int, types: str, *arguments: Any) -> Any:
         """The SQLite function: a value, or the rows of a set as JSON."""
         host = self.host_for(self.session(pid))
+        as_row = types.startswith(ROW)
+        types = types.removeprefix(ROW)
         prepared = self.prepared(host, oid, tuple(map(int, types.split(","))) if types else ())
         routine = prepared.routine
         is_table = routine.returns_set or len(prepared.columns) > 1
@@ -121,6 +126,8 @@ class RoutineCalls:
         rows, value = self.run(host, prepared, arguments)
         if not is_table:
             return value
+        if as_row:
+            return write_row([oid for _, oid in prepared.columns], value) if value is not None else None
         if not routine.returns_set:
             rows = [value if value is not None else (None,) * len(prepared.columns)]
         return encode_rows(rows)
@@ -215,8 +222,8 @@ class RoutineCalls:
         if interpreter.outputs:
             values = tuple(interpreter.frame.values[number] for number in interpreter.outputs)
             return [], values if len(values) > 1 else values[0]
-        if isinstance(result.value, Record):
-            return [], interpreter.fitted(result.value)
+        if prepared.columns:
+            return [], interpreter.fitted(result.value) if isinstance(result.value, Record) else None
         return [], result.value
 
     def _run_sql(self, host: RoutineHost, prepared: Prepared, arguments: Sequence[Any]) -> tuple[list[Any], Any]:
@@ -236,6 +243,9 @@ class RoutineCalls:
                 raise
         if outcome is None or prepared.result == VOID or outcome.columns is None:
             return [], None
+        if len(outcome.columns) == 1 and len(prepared.columns) > 1:
+            outcome = _spread(outcome, prepared.columns)
+        assert outcome.columns is not None
         wanted = [oid for _, oid in prepared.columns] or [prepared.result]
         given = [column.type_oid for column in outcome.columns]
         rows = outcome.rows if routine.returns_set else outcome.rows[:1]
@@ -251,6 +261,16 @@ class RoutineCalls:
         if routine.returns_set:
             return values, None
         return [], values[0] if values else None
+
+
+def _spread(outcome: SqlOutcome, columns: tuple[tuple[str, int], ...]) -> SqlOutcome:
+    """A result of one column of rows as their columns."""
+    template = Record(tuple(name for name, _ in columns), tuple(oid for _, oid in columns), [])
+    records = [read_row(row[0], template) for row in outcome.rows]
+    types = next((record.types for record in records if record is not None), template.types)
+    shown = tuple(Column(name, oid) for (name, _), oid in zip(columns, types, strict=False))
+    rows = [tuple(record.values) if record is not None else (None,) * len(shown) for record in records]
+    return SqlOutcome(rows, shown, outcome.changes, outcome.tag)
 
 
 def too_deep() -> SqlError:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import apsw
 
 from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.usertypes import is_row
 from helios_cli.engine.datatypes.zoned import ZONED, zoned_writer
 from helios_cli.engine.errors import FeatureNotSupported, HeliosError, ReadOnlyError, SqlError
 from helios_cli.engine.node.catalog_hooks import on_loop
@@ -129,6 +130,9 @@ class RoutineHost:
         if routine.relation:
             relation = self.catalog.relation_by_oid(routine.relation)
             return tuple((column.name, column.type_oid) for column in relation.columns) if relation else ()
+        if is_row(routine.result) and routine.result != RECORD:
+            found = self.catalog.type_by_oid(routine.result)
+            return tuple((field.name, field.type_oid) for field in found.fields) if found is not None else ()
         columns = result_columns(routine)
         return columns if len(columns) > 1 or routine.returns_set else ()
 
@@ -141,10 +145,15 @@ class RoutineHost:
         if not re.fullmatch(r'[\w$"]+(\.[\w$"]+)?', text):
             return None
         parts = [part.strip('"') if part.startswith('"') else part.lower() for part in text.split(".")]
-        relation = self.catalog.relation(parts[-2] if len(parts) > 1 else None, parts[-1])
-        if relation is None:
-            return None
-        columns = relation.columns
+        schema = parts[-2] if len(parts) > 1 else None
+        relation = self.catalog.relation(schema, parts[-1])
+        if relation is not None:
+            columns = relation.columns
+        else:
+            made = self.catalog.user_type(schema, parts[-1])
+            if made is None or made.kind != "c":
+                return None
+            columns = made.fields
         return Record(tuple(c.name for c in columns), tuple(c.type_oid for c in columns), [None] * len(columns))
 
     def type_of(self, text: str) -> tuple[int, int]:

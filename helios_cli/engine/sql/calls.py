@@ -32,7 +32,7 @@ from helios_cli.engine.sql.resolution import Ambiguous, bind_polymorphic, choose
 from helios_cli.engine.sql.routines import UserFunction
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.typed import Node, TypedSql
-from helios_cli.engine.sql.user_calls import arranged, check_callable, user_call
+from helios_cli.engine.sql.user_calls import arranged, check_callable, user_call, user_row
 
 
 def _call(fields: dict[str, Any], scope: Scope) -> TypedSql:
@@ -104,6 +104,9 @@ def call_function(
 def _set_returning(function: Function, arguments: list[TypedSql], scope: Scope, at: int) -> TypedSql:
     """A set-returning function in the select list becomes one more FROM item."""
     ctx = scope.ctx
+    if isinstance(function, UserFunction) and not function.returns_set:
+        values, result = coerce_arguments(function, arguments, scope, at)
+        return user_row(function, values, result, scope, at)
     if scope.pending_srf is None or len(function.columns) > 1:
         where = f" in {scope.clause}" if scope.clause else " here"
         raise ctx.error("0A000", f"set-returning functions are not allowed{where}", at)
@@ -432,7 +435,10 @@ def is_set_returning(node: Node, scope: Scope) -> bool:
     call = node.get("FuncCall")
     if not isinstance(call, dict) or "funcname" not in call:
         return False
-    return any(function.set_returning for function in visible_overloads(tree.strings(call["funcname"]), scope))
+    return any(
+        function.set_returning and not (isinstance(function, UserFunction) and not function.returns_set)
+        for function in visible_overloads(tree.strings(call["funcname"]), scope)
+    )
 
 
 TRANSLATORS["FuncCall"] = _call

@@ -18,6 +18,7 @@ from helios_cli.engine.sql.ddl_trigger import drop_trigger
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.routine_text import shown_signature
+from helios_cli.engine.sql.routines import Routine
 
 _KINDS: Final = {
     "OBJECT_TABLE": ("table", ("r", "t")),
@@ -107,6 +108,10 @@ class Dropping:
         self._implied: list[str] = []
         self._lost_keys: dict[int, tuple[TableDef, list[ConstraintDef]]] = {}
 
+    def imply(self, what: str) -> None:
+        """Something goes that the statement does not name."""
+        self._implied.append(what)
+
     def run(self) -> None:
         """Find what depends on the named objects, then write the steps.
 
@@ -140,10 +145,25 @@ class Dropping:
                     self._depends(relation, f"view {view.name}")
                     self.relations[view.oid] = view
                     waiting.append(view)
+            for routine in catalog.all_routines():
+                if routine.relation == relation.oid:
+                    self._lose_routine(relation, routine)
             for constraint in catalog.referencing(relation.oid):
                 if constraint.table_oid not in self.relations:
                     self._lose_key(relation, constraint)
             self._check_sequence(relation)
+
+    def _lose_routine(self, relation: Relation, routine: Routine) -> None:
+        shown = f"function {shown_signature(routine)}"
+        if not self.cascade:
+            what = kind_name(relation.kind)
+            raise SqlError(
+                f"cannot drop {what} {relation.name} because other objects depend on it", sqlstate="2BP01",
+                detail=f"{shown} depends on type {relation.name}",
+                hint="Use DROP ... CASCADE to drop the dependent objects too.",
+            )  # fmt: skip
+        self._implied.append(shown)
+        forget_routine(self.builder, routine, cascade=True)
 
     def _lose_key(self, relation: Relation, constraint: ConstraintDef) -> None:
         table = self.builder.catalog.table_def(constraint.table_oid)
@@ -331,6 +351,7 @@ def _drop_schema(dropping: Dropping, name: list[str], _kind: str, missing_ok: bo
             hint="Use DROP ... CASCADE to drop the dependent objects too.",
         )
     for routine in routines:
+        dropping.imply(f"function {name[0]}.{shown_signature(routine)}")
         forget_routine(builder, routine, cascade=True)
     if inside and not dropping.cascade:
         shown = "\n".join(

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pgparse
 
-from helios_cli.engine.errors import SqlError
+from helios_cli.engine.datatypes.usertypes import relation_of
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.coercion import element_of, type_name
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
@@ -105,7 +105,7 @@ def creation_schema(builder: Builder, names: list[str]) -> str:
 def _argument(builder: Builder, fields: dict[str, Any]) -> Argument:
     mode = _MODES[fields.get("mode", "FUNC_PARAM_DEFAULT")]
     type_oid = argument_type(builder, fields["argType"])
-    default = deparse(fields["defexpr"]) if "defexpr" in fields else None
+    default = deparse(fields["defexpr"], None, type_oid) if "defexpr" in fields else None
     return Argument(fields.get("name", ""), type_oid, mode, default)
 
 
@@ -167,14 +167,10 @@ def _result(builder: Builder, routine: Routine, fields: dict[str, Any] | None) -
         return
     routine.returns_set = bool(fields.get("setof"))
     table = any(argument.mode == "t" for argument in routine.arguments)
-    try:
-        routine.result = implied if table else argument_type(builder, fields)
-    except SqlError as error:
-        names = tree.strings(fields["names"])
-        relation = builder.catalog.relation(names[-2] if len(names) > 1 else None, names[-1])
-        if relation is None or fields.get("arrayBounds") or error.sqlstate != "42704":
-            raise
-        routine.result, routine.relation = RECORD, relation.oid
+    routine.result = implied if table else argument_type(builder, fields)
+    if not fields.get("arrayBounds"):
+        # The row type of a table: what depends on the table is found by its OID.
+        routine.relation = relation_of(routine.result)
     if outputs and not table and routine.result != implied:
         shown = type_name(implied)
         raise builder.error("42P13", f"function result type must be {shown} because of OUT parameters")
@@ -250,8 +246,7 @@ def _body(builder: Builder, routine: Routine, fields: dict[str, Any]) -> None:
         if routine.language in ("c", "internal"):
             raise unsupported(f"language {routine.language}", "Write the function in SQL or PL/pgSQL.")
         message = f'language "{routine.language}" does not exist'
-        hint = "Use CREATE EXTENSION to load the language into the database."
-        raise builder.error("42704", message, hint=hint if routine.language.startswith("pl") else None)
+        raise builder.error("42704", message)
     if texts is None:
         raise builder.error("42P13", "no function body specified")
     if len(texts) > 1:

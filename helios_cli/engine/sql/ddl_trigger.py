@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.ddl_build import Builder, list_names, range_var_of, unsupported
-from helios_cli.engine.sql.ddl_deparse import deparse
+from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression
 from helios_cli.engine.sql.ddl_function import TABLES
 from helios_cli.engine.sql.ddl_render import delete
 from helios_cli.engine.sql.oids import TRIGGER
@@ -133,11 +133,20 @@ def _condition(builder: Builder, node: dict[str, Any], trigger: Trigger) -> str:
             raise builder.error("42P17", "INSERT trigger's WHEN condition cannot reference OLD values")
         if (word, "DELETE" in trigger.events) == ("new", True):
             raise builder.error("42P17", "DELETE trigger's WHEN condition cannot reference NEW values")
-    return _UNQUOTED.sub(lambda match: match[1].replace('""', '"'), deparse(_marked(node)))
+    return _printed(node)
 
 
 _MARK: Final = "\x05"
 _UNQUOTED: Final = re.compile('"\x05((?:[^"]|"")*)"')
+
+
+def pretty_condition(text: str) -> str:
+    """A stored condition as pg_get_triggerdef prints it with ``pretty``."""
+    return _printed(parse_expression(text), pretty=True)
+
+
+def _printed(node: Any, *, pretty: bool = False) -> str:
+    return _UNQUOTED.sub(lambda match: match[1].replace('""', '"'), deparse(_marked(node), pretty=pretty))
 
 
 def _marked(node: Any) -> Any:

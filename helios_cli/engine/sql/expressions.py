@@ -140,7 +140,10 @@ def _variable(names: list[str], scope: Scope, at: int) -> TypedSql | None:
     ctx = scope.ctx
     found = ctx.variable(names)
     if found is None:
-        return None
+        whole = ctx.variable(names[:-1]) if len(names) > 1 else None
+        if whole is None or not is_row(whole[1]) or scope.has_column(names, at):
+            return None
+        return row_values.field(casts.typed_parameter(*whole, at, ctx), names[-1], ctx, at)
     wins = ctx.variables.column_wins
     if wins is not False and scope.has_column(names, at):
         if wins:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from helios_cli.engine.datatypes.usertypes import is_row
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import can_coerce, type_name
 from helios_cli.engine.sql.ddl_build import Builder
 from helios_cli.engine.sql.inner import InnerPlanner
-from helios_cli.engine.sql.oids import RECORD, UNKNOWN, VOID
+from helios_cli.engine.sql.oids import POLYMORPHIC, RECORD, UNKNOWN, VOID
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.planner import Planner, parse
 from helios_cli.engine.sql.plpgsql.program import parse_program
@@ -44,6 +45,10 @@ def _is_row(builder: Builder, text: str) -> bool:
 
 
 def _check_sql(builder: Builder, routine: Routine) -> None:
+    if any(argument.type_oid in POLYMORPHIC for argument in routine.arguments):
+        # What its types are is known when it is called.
+        statements_of(routine)
+        return
     base = Planner(builder.functions)
     context = f'SQL function "{routine.name}"'
     try:
@@ -82,7 +87,10 @@ def statements_of(routine: Routine) -> list[str]:
 def _check_result(builder: Builder, routine: Routine, last: Plan | None) -> None:
     wanted = [oid for _, oid in result_columns(routine)] or [routine.result]
     relation = builder.catalog.relation_by_oid(routine.relation) if routine.relation else None
-    if routine.relation:
+    made = builder.catalog.type_by_oid(routine.result) if is_row(routine.result) else None
+    if made is not None:
+        wanted = [field.type_oid for field in made.fields]
+    elif routine.relation:
         wanted = [column.type_oid for column in relation.columns] if relation is not None else wanted
     if routine.result == VOID:
         return
@@ -94,7 +102,9 @@ def _check_result(builder: Builder, routine: Routine, last: Plan | None) -> None
         detail = "Function's final statement must be SELECT or INSERT/UPDATE/DELETE RETURNING."
         raise builder.error("42P13", message, detail=detail)
     columns = last.columns
-    if routine.result == RECORD and not routine.relation and not routine.outputs:
+    if routine.result == RECORD and not routine.outputs:
+        return
+    if is_row(routine.result) and len(columns) == 1 and is_row(columns[0].type_oid):
         return
     if len(columns) != len(wanted):
         if len(wanted) == 1:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from helios_cli.engine.datatypes.usertypes import is_row
 from helios_cli.engine.sql.coercion import type_name
-from helios_cli.engine.sql.oids import RECORD
 from helios_cli.engine.sql.routines import Argument, Routine
 from helios_cli.engine.sql.sqltext import pg_identifier
 
@@ -16,7 +16,7 @@ def header_of(routine: Routine) -> str:
     """The beginning of a CREATE FUNCTION statement, up to its body, for the parser of PL/pgSQL."""
     result = ""
     if routine.kind == "f" and not (routine.outputs and not routine.returns_set):
-        kind = "record" if routine.result == RECORD else type_name(routine.result)
+        kind = "record" if is_row(routine.result) else type_name(routine.result)
         result = f" RETURNS {'SETOF ' * routine.returns_set}{kind}"
     if any(argument.mode == "t" for argument in routine.arguments):
         table = ", ".join(_named(argument) for argument in routine.arguments if argument.mode == "t")

@@ -113,6 +113,7 @@ class UserFunction(Function):
     is_trigger: bool = False
     strict_args: bool = False
     owner: int = 10
+    returns_set: bool = False
 
 
 def as_function(
@@ -150,6 +151,7 @@ def as_function(
         is_trigger=routine.is_trigger,
         strict_args=routine.strict,
         owner=routine.owner,
+        returns_set=routine.returns_set,
     )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
-from helios_cli.engine.sql import casts
+from helios_cli.engine.datatypes.composite import Field, Shape
+from helios_cli.engine.sql import casts, row_values
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import array_of, can_coerce, type_name
 from helios_cli.engine.sql.oids import UNKNOWN
@@ -125,7 +126,20 @@ def default_value(function: UserFunction, position: int, scope: Scope) -> TypedS
         ctx.lifted_at, ctx.source, ctx.encoded = lifted, source, encoded
 
 
-def user_call(function: UserFunction, values: list[TypedSql], scope: Scope) -> str:
+ROW: Final = "row:"
+"""Before the types of the arguments: the result is wanted as the literal of a row."""
+
+
+def user_row(function: UserFunction, values: list[TypedSql], result: int, scope: Scope, at: int) -> TypedSql:
+    """A call, in an expression, of a function whose result is one row."""
+    sql = user_call(function, values, scope, ROW)
+    fields = tuple(
+        Field(name, type_oid, -1, row_values.type_shape(type_oid, scope.ctx)) for name, type_oid in function.columns
+    )
+    return TypedSql(sql, result, location=at, shape=Shape(result, fields))
+
+
+def user_call(function: UserFunction, values: list[TypedSql], scope: Scope, form: str = "") -> str:
     """The SQLite text of a call with converted arguments; a variadic one's last come one by one."""
     ctx = scope.ctx
     ctx.volatile = True
@@ -146,5 +160,5 @@ def user_call(function: UserFunction, values: list[TypedSql], scope: Scope) -> s
         args=", ".join(texts),
         comma=", " if texts else "",
         session=", ".join(ctx.session_value(name) for name in function.session_values),
-        types=",".join(str(oid) for oid in types),
+        types=form + ",".join(str(oid) for oid in types),
     )

@@ -328,7 +328,7 @@ class _Functions:
         """pg_get_function_arguments, or pg_get_function_identity_arguments."""
         routine = routine_of(self.system.snapshot(), oid)
         if routine is not None:
-            return routine_definitions.arguments(routine, identity=bool(identity))
+            return routine_definitions.arguments(self.system.snapshot(), routine, identity=bool(identity))
         found = self._function(oid)
         if found is None:
             return None
@@ -348,6 +348,11 @@ class _Functions:
     def functiondef(self, oid: int) -> str | None:
         """pg_get_functiondef."""
         return routine_definitions.functiondef(self.system.snapshot(), oid)
+
+    def function_sqlbody(self, oid: int) -> str | None:
+        """pg_get_function_sqlbody."""
+        routine = routine_of(self.system.snapshot(), oid)
+        return routine.sql_body or None if routine is not None else None
 
     def triggerdef(self, oid: int, pretty: int, path: str) -> str | None:
         """pg_get_triggerdef, by the session's search path (a JSON array)."""
@@ -429,6 +434,7 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
         "cat_database_size": (functions.database_size, 0),
         "cat_function_result": (functions.with_type_names(functions.function_result), 1),
         "cat_functiondef": (functions.with_type_names(functions.functiondef), 1),
+        "cat_function_sqlbody": (functions.function_sqlbody, 1),
         "cat_function_visible": (functions.function_visible, 2),
         "cat_function_arguments": (functions.with_type_names(functions.function_arguments), 2),
         "cat_triggerdef": (functions.triggerdef, 3),

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import apsw
 
+from helios_cli.engine.datatypes.usertypes import is_row
 from helios_cli.engine.sql.functions import REGISTRY
-from helios_cli.engine.sql.relation import Relation
+from helios_cli.engine.sql.relation import Relation, UserType
 from helios_cli.engine.sql.routines import (
     Routine,
     Trigger,
@@ -45,6 +46,10 @@ class RoutineCatalog:
         """A relation by OID."""
         raise NotImplementedError
 
+    def type_by_oid(self, oid: int) -> UserType | None:
+        """A user's type by OID."""
+        raise NotImplementedError
+
     def functions(self, schema: str | None, name: str) -> tuple[UserFunction, ...]:
         """The functions and procedures of a name that users made, as overloads; with schema None along the path.
 
@@ -57,6 +62,9 @@ class RoutineCatalog:
                 if routine.relation:
                     relation = self.relation_by_oid(routine.relation)
                     columns = tuple((column.name, column.type_oid) for column in relation.columns) if relation else ()
+                elif is_row(routine.result) and not columns:
+                    made = self.type_by_oid(routine.result)
+                    columns = tuple((field.name, field.type_oid) for field in made.fields) if made else ()
                 function = as_function(routine, columns, _LIBRARY)
                 found.setdefault(function.args, function)
         return tuple(found.values())

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from helios_cli.engine.sql.ddl_trigger import pretty_condition
 from helios_cli.engine.sql.functions.strings import quote_ident
 from helios_cli.engine.sql.routine_text import function_arguments, function_definition, function_result
 from helios_cli.engine.sql.routines import Routine, Trigger
 from helios_cli.engine.storage.system_snapshot import Snapshot
+from helios_cli.engine.storage.type_rows import shown_text
 
 _TIMINGS: Final = {"b": "BEFORE", "a": "AFTER", "i": "INSTEAD OF"}
 _ORDER: Final = ("INSERT", "DELETE", "UPDATE", "TRUNCATE")
@@ -39,7 +41,7 @@ def functiondef(snapshot: Snapshot, oid: int) -> str | None:
     routine = routine_of(snapshot, oid)
     if routine is None:
         return None
-    return function_definition(routine, _row_type(snapshot, routine))
+    return shown_text(snapshot, function_definition(routine, _row_type(snapshot, routine)))
 
 
 def _row_type(snapshot: Snapshot, routine: Routine) -> str:
@@ -48,12 +50,12 @@ def _row_type(snapshot: Snapshot, routine: Routine) -> str:
 
 def result(snapshot: Snapshot, routine: Routine) -> str | None:
     """pg_get_function_result."""
-    return function_result(routine, _row_type(snapshot, routine))
+    return shown_text(snapshot, function_result(routine, _row_type(snapshot, routine)))
 
 
-def arguments(routine: Routine, *, identity: bool) -> str:
+def arguments(snapshot: Snapshot, routine: Routine, *, identity: bool) -> str | None:
     """pg_get_function_arguments, or _identity_arguments."""
-    return function_arguments(routine, defaults=not identity)
+    return shown_text(snapshot, function_arguments(routine, defaults=not identity))
 
 
 def action_statement(snapshot: Snapshot, trigger: Trigger, path: Sequence[str] | None = ("public",)) -> str:
@@ -81,18 +83,6 @@ def triggerdef(snapshot: Snapshot, oid: int, pretty: bool, path: Sequence[str]) 
         text += " NOT DEFERRABLE INITIALLY IMMEDIATE"
     text += f" FOR EACH {'ROW' if trigger.row else 'STATEMENT'}"
     if trigger.when:
-        condition = trigger.when
-        if pretty and condition.startswith("(") and _encloses(condition):
-            condition = condition[1:-1]
+        condition = pretty_condition(trigger.when) if pretty else trigger.when
         text += f" WHEN ({condition})"
     return f"{text} {action_statement(snapshot, trigger, path)}"
-
-
-def _encloses(text: str) -> bool:
-    """Whether the first parenthesis is closed by the last character."""
-    depth = 0
-    for position, letter in enumerate(text):
-        depth += (letter == "(") - (letter == ")")
-        if depth == 0:
-            return position == len(text) - 1
-    return False

@@ -34,6 +34,7 @@ def languages() -> list[Row]:
     trusted = {"sql", "plpgsql"}
     return [
         {"oid": oid, "lanname": name, "lanowner": 10, "lanispl": int(name == "plpgsql"),
+         "lanplcallfoid": oid - 2 if name == "plpgsql" else 0, "laninline": oid - 1 if name == "plpgsql" else 0,
          "lanpltrusted": int(name in trusted)}
         for name, oid in LANGUAGES.items()
     ]  # fmt: skip

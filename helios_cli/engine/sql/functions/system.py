@@ -194,6 +194,7 @@ def _install_routines(lib: Library) -> None:
     for name, signature, sql in (
         ("pg_get_functiondef", "oid -> text", "cat_functiondef({0})"),
         ("pg_get_function_result", "oid -> text", "cat_function_result({0})"),
+        ("pg_get_function_sqlbody", "oid -> text", "cat_function_sqlbody({0})"),
         ("pg_get_function_arguments", "oid -> text", "cat_function_arguments({0}, 0)"),
         ("pg_get_function_identity_arguments", "oid -> text", "cat_function_arguments({0}, 1)"),
     ):

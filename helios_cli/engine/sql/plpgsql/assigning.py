@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from helios_cli.engine.datatypes.usertypes import is_row
 from helios_cli.engine.errors import FeatureNotSupported, HeliosError, SqlError
-from helios_cli.engine.sql.oids import RECORD, TEXT
+from helios_cli.engine.sql.oids import TEXT
+from helios_cli.engine.sql.plpgsql.composites import read_row
 from helios_cli.engine.sql.plpgsql.frame import Outcome, Record
 from helios_cli.engine.sql.plpgsql.machine import Machine
 from helios_cli.engine.sql.plpgsql.program import Expression, Statement
@@ -61,6 +63,9 @@ class Assigning(Machine):
         if datum.kind != "rec":
             self.store(target, row[0] if row else None, columns[0].type_oid if columns else TEXT)
             return
+        if len(columns) == 1 and is_row(columns[0].type_oid):
+            self._assign_row(target, row[0] if row else None)
+            return
         declared = self.frame.empty_row(target)
         names = tuple(column.name for column in columns)
         types = tuple(column.type_oid for column in columns)
@@ -112,11 +117,23 @@ class Assigning(Machine):
             return
         outcome = self.outcome(expression, None, text)
         columns = outcome.columns or ()
-        if len(columns) == 1 and (columns[0].type_oid == RECORD or (outcome.rows and outcome.rows[0][0] is not None)):
-            raise FeatureNotSupported(
-                "assigning a composite value to a record is not supported", hint="Use SELECT ... INTO."
-            )
+        if len(columns) == 1 and is_row(columns[0].type_oid):
+            self._assign_row(number, outcome.rows[0][0] if outcome.rows else None)
+            return
+        if len(columns) == 1 and outcome.rows and outcome.rows[0][0] is not None:
+            raise SqlError("cannot assign non-composite value to a record variable", sqlstate="42804")
         self.frame.values[number] = self.frame.empty_row(number)
+
+    def _assign_row(self, number: int, value: Any) -> None:
+        """Assign a value of a row type to a record."""
+        declared = self.frame.empty_row(number)
+        record = read_row(value, declared)
+        if record is None:
+            self.frame.values[number] = declared
+        elif declared is None:
+            self.frame.values[number] = record
+        else:
+            self._copy_record(number, record)
 
     def record_named(self, expression: Expression, text: str | None = None) -> Record | None:
         """The record that an expression consists of; None when it is another expression."""

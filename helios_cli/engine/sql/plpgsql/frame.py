@@ -113,7 +113,7 @@ class Frame:
         if self.program.types_known:
             return
         for datum in self.datums:
-            if datum.kind == "var":
+            if datum.kind == "var" and not datum.type_oid:
                 datum.type_oid, datum.typmod = self._declared(datum.type_text)
         self.program.types_known = True
 

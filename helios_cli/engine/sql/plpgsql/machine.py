@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from helios_cli.engine.datatypes.usertypes import is_row
 from helios_cli.engine.errors import FeatureNotSupported, HeliosError, SqlError
 from helios_cli.engine.sql.inner import Inner
 from helios_cli.engine.sql.oids import BOOL, TEXT, VOID
+from helios_cli.engine.sql.plpgsql.composites import bare
 from helios_cli.engine.sql.plpgsql.frame import Frame, Host, Outcome, Result, Visible
 from helios_cli.engine.sql.plpgsql.naming import shown_kind
 from helios_cli.engine.sql.plpgsql.program import Expression, Program, Statement
@@ -169,7 +171,8 @@ class Machine:
             raise SqlError(f"query returned {len(columns)} columns", sqlstate="42601")
         if len(outcome.rows) > 1:
             raise SqlError("query returned more than one row", sqlstate="21000")
-        return outcome.rows[0][0] if outcome.rows else None
+        value = outcome.rows[0][0] if outcome.rows else None
+        return bare(value) if is_row(columns[0].type_oid) else value
 
     def typed_value(self, expression: Expression) -> tuple[Any, int]:
         """The value of an expression and its type."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from helios_cli.engine.errors import FeatureNotSupported, SqlError
+from helios_cli.engine.datatypes.usertypes import is_row
+from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.coercion import type_name
 from helios_cli.engine.sql.oids import INT8, RECORD, TRIGGER
 from helios_cli.engine.sql.plpgsql.assigning import Assigning
+from helios_cli.engine.sql.plpgsql.composites import read_row
 from helios_cli.engine.sql.plpgsql.frame import Record
 from helios_cli.engine.sql.plpgsql.machine import RETURN
 from helios_cli.engine.sql.plpgsql.program import Expression, Statement
@@ -36,6 +39,11 @@ class Returning(Assigning):
         text = expression.text.strip()
         if text.lower() == "null":
             return None
+        first = re.fullmatch(r"coalesce\s*\(\s*(\w+)\s*,\s*(\w+)\s*\)", text, re.IGNORECASE)
+        if first is not None:
+            records = [self.record_named(expression, name) for name in first.groups()]
+            if all(record is not None for record in records):
+                return next((record.copy() for record in records if record is not None and record.names), None)
         if text.lower().startswith("row"):
             text = text[3:].strip()
         if text.startswith("(") and text.endswith(")"):
@@ -43,7 +51,11 @@ class Returning(Assigning):
             columns = outcome.columns or ()
             row = outcome.rows[0] if outcome.rows else [None] * len(columns)
             return Record(tuple(c.name for c in columns), tuple(c.type_oid for c in columns), list(row))
-        raise FeatureNotSupported("this RETURN of a composite value is not supported", hint="Return a record variable.")
+        outcome = self.outcome(expression)
+        columns = outcome.columns or ()
+        if len(columns) != 1 or not is_row(columns[0].type_oid):
+            raise SqlError("cannot return non-composite value from function returning composite type", sqlstate="42804")
+        return read_row(outcome.rows[0][0] if outcome.rows else None)
 
     def _run_return_next(self, statement: Statement) -> None:
         if not self.returns_set:
