@@ -16,6 +16,8 @@ from typing import Any
 import psycopg
 
 SCHEMA = "plf"
+FIRST_OID = 16384
+"""Types that users make have OIDs of their own on every server."""
 
 
 def answers(dsn: str, statements: list[str]) -> list[tuple[Any, list[str]]]:
@@ -50,7 +52,8 @@ def _answer(connection: psycopg.Connection[Any], statement: str) -> Any:
         if cursor.description is not None:
             rows = [[None if value is None else str(value) for value in row] for row in cursor.fetchall()]
             columns = cursor.description
-            results.append([[column.name for column in columns], [column.type_code for column in columns], rows])
+            types = [column.type_code if column.type_code < FIRST_OID else 0 for column in columns]
+            results.append([[column.name for column in columns], types, rows])
         else:
             results.append(cursor.statusmessage)
         if not cursor.nextset():

@@ -30,7 +30,7 @@ from helios_cli.engine.sql.routine_bodies import statements_of
 from helios_cli.engine.sql.routine_text import header_of, shown_signature
 from helios_cli.engine.sql.routine_variables import ArgumentNames
 from helios_cli.engine.sql.routines import CALL, Routine
-from helios_cli.engine.sql.user_calls import ROW
+from helios_cli.engine.sql.user_calls import COLUMNS, ROW
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.catalog_hooks import CatalogHooks
@@ -94,7 +94,7 @@ class RoutineCalls:
     def __init__(self, connection: apsw.Connection, hooks: CatalogHooks) -> None:
         self._connection = weakref.ref(connection)
         self._hooks = hooks
-        self._prepared: dict[tuple[int, tuple[int, ...]], Prepared] = {}
+        self._prepared: dict[tuple[int, tuple[int, ...], tuple[int, ...]], Prepared] = {}
         self.host: RoutineHost | None = None
         self.depth = 0
         self.conditions: dict[int, Inner] = {}
@@ -118,9 +118,13 @@ class RoutineCalls:
         host = self.host_for(self.session(pid))
         as_row = types.startswith(ROW)
         types = types.removeprefix(ROW)
-        prepared = self.prepared(host, oid, tuple(map(int, types.split(","))) if types else ())
+        given: tuple[int, ...] = ()
+        if types.startswith(COLUMNS):
+            listed, _, types = types.removeprefix(COLUMNS).partition(";")
+            given = tuple(map(int, listed.split(",")))
+        prepared = self.prepared(host, oid, tuple(map(int, types.split(","))) if types else (), given)
         routine = prepared.routine
-        is_table = routine.returns_set or len(prepared.columns) > 1
+        is_table = routine.returns_set or len(prepared.columns) > 1 or bool(given)
         if routine.strict and any(argument is None for argument in arguments):
             return None
         rows, value = self.run(host, prepared, arguments)
@@ -160,18 +164,21 @@ class RoutineCalls:
         finally:
             self.depth -= 1
 
-    def prepared(self, host: RoutineHost, oid: int, types: tuple[int, ...]) -> Prepared:
+    def prepared(self, host: RoutineHost, oid: int, types: tuple[int, ...], given: tuple[int, ...] = ()) -> Prepared:
         """A function made ready. Raises SqlError 42883 when it is gone, and errors of its body."""
         if host.changed:
             host.changed = False
             self._prepared.clear()
             self.conditions.clear()
-        found = self._prepared.get((oid, types))
+        found = self._prepared.get((oid, types, given))
         if found is None:
             routine = host.catalog.routine(oid)
             if routine is None:
                 raise SqlError(f"cache lookup failed for function {oid}", sqlstate="42883")
-            found = self._prepared[oid, types] = Prepared(routine, types, host)
+            found = self._prepared[oid, types, given] = Prepared(routine, types, host)
+            if given:
+                # The statement says what the records are made of.
+                found.columns = tuple((f"f{number}", column) for number, column in enumerate(given, 1))
         return found
 
     def run(self, host: RoutineHost, prepared: Prepared, arguments: Sequence[Any]) -> tuple[list[Any], Any]:

@@ -154,7 +154,10 @@ class RoutineHost:
             if made is None or made.kind != "c":
                 return None
             columns = made.fields
-        return Record(tuple(c.name for c in columns), tuple(c.type_oid for c in columns), [None] * len(columns))
+        return Record(
+            tuple(c.name for c in columns), tuple(c.type_oid for c in columns), [None] * len(columns),
+            tuple(c.typmod for c in columns),
+        )  # fmt: skip
 
     def type_of(self, text: str) -> tuple[int, int]:
         """A type by its SQL text. Raises SqlError 42704."""
@@ -181,8 +184,8 @@ class RoutineHost:
                 return planner.statement(text, self.catalog)
             return planner.expression(text, self.catalog, target)
         except SqlError as error:
+            error.planning = error.position is not None  # type: ignore[attr-defined]
             error.position = None
-            error.planning = True  # type: ignore[attr-defined]
             raise
 
     def is_current(self, inner: Inner) -> bool:
@@ -326,7 +329,8 @@ class RoutineHost:
         inner = self._casts.get((source, target))
         if inner is None:
             inner = self._casts[source, target] = self.plan("$1", Positional([source]), whole=False, target=target)
-        return self._query(inner.plan, self.binds(inner.plan, [value])).rows[0][0]
+        result = self._query(inner.plan, self.binds(inner.plan, [value])).rows[0][0]
+        return registry.apply_typmod(target[0], target[1], result)
 
     def show(self, type_oid: int, value: Any) -> str:
         """A value as its type's output function prints it."""
@@ -435,6 +439,9 @@ class Positional:
             position = int(name[1:]) - 1
             return position, self.types[position]
         return None
+
+    def table(self, name: str) -> None:
+        """There are no tables of its own."""
 
     def fields(self, names: Sequence[str]) -> tuple[str, ...] | None:
         """No parameter is a record."""

@@ -13,7 +13,7 @@ from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.relation import ColumnInfo
 from helios_cli.engine.sql.snapshots import row_id
 from helios_cli.engine.sql.sqltext import quote_identifier
-from helios_cli.engine.sql.triggered import TriggeredWrite, highest_parameter
+from helios_cli.engine.sql.triggered import TriggeredWrite, cascades, highest_parameter
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.routine_calls import RoutineCalls
@@ -74,6 +74,7 @@ class TriggeredRun:
 
     def end(self) -> None:
         """Fire the triggers behind the rows, then those behind the statement."""
+        self.firing.seen = [(event, old, new) for event, old, new, _ in self.after]
         for event, old, new, columns in self.after:
             self.firing.row("a", event, old, new, columns)
         for event in reversed(self._events()):
@@ -168,12 +169,30 @@ class TriggeredRun:
         if self.is_view:
             self._counted(self._view_outputs(old))
             return
+        self._cascade(old)
         first = self.write.given + 1
         sql = f"DELETE FROM {self.table} WHERE {self.row_id} = ?{first}{self._returning()}"
         done = self._execute(sql, [*self._padded(), number])
         if done:
             self._counted(done[0])
             self.after.append(("DELETE", old, None, ()))
+
+    def _cascade(self, old: Row) -> None:
+        """Do what foreign keys do to rows that triggers see, which SQLite would do unseen."""
+        values = dict(zip((column.name for column in self.columns), old, strict=True))
+        types = {column.name: column.type_oid for column in self.columns}
+        for constraint, child in cascades(self.relation, self.host.catalog):
+            key = [values[name] for name in constraint.ref_columns]
+            if None in key:
+                continue
+            table = f"{quote_identifier(child.schema)}.{quote_identifier(child.name)}"
+            same = " AND ".join(f"{quote_identifier(name)} = ${at}" for at, name in enumerate(constraint.columns, 1))
+            text = f"DELETE FROM {table} WHERE {same}"
+            if constraint.on_delete != "c":
+                word = "NULL" if constraint.on_delete == "n" else "DEFAULT"
+                assigned = ", ".join(f"{quote_identifier(name)} = {word}" for name in constraint.columns)
+                text = f"UPDATE {table} SET {assigned} WHERE {same}"
+            self.host.run_text(text, [types[name] for name in constraint.ref_columns], key)
 
     # -- results ----------------------------------------------------------------------------------
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.inner import Inner
 from helios_cli.engine.sql.oids import BOOL, INT4, NAME, OID, TEXT, TRIGGER
-from helios_cli.engine.sql.plpgsql.frame import Record
+from helios_cli.engine.sql.plpgsql.frame import Frame, Record
 from helios_cli.engine.sql.plpgsql.interpreter import Interpreter
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.routines import Trigger
+from helios_cli.engine.storage.programs import as_json
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.routine_calls import RoutineCalls
@@ -31,6 +32,8 @@ class Firing:
         self.relation = relation
         self.triggers = [trigger for trigger in host.catalog.triggers(relation.oid) if trigger.fires]
         self._names = tuple(column.name for column in relation.columns)
+        self.seen: list[tuple[str, Row | None, Row | None]] = []
+        """The rows that were changed: event, old and new row; for triggers with transition tables."""
         self._types = tuple(column.type_oid for column in relation.columns)
 
     def statement(self, timing: str, event: str, columns: tuple[str, ...]) -> None:
@@ -107,8 +110,18 @@ class Firing:
             if number is not None:
                 frame.values[number] = record
         frame.specials.update(self._specials(trigger, event))
+        if trigger.old_table or trigger.new_table:
+            self._give_tables(frame, trigger, event)
         value = self.calls.guarded(self.host, prepared.routine, interpreter.call).value
         return value if isinstance(value, Record) else None
+
+    def _give_tables(self, frame: Frame, trigger: Trigger, event: str) -> None:
+        """Let a trigger see the rows of its transition tables."""
+        columns = tuple(zip(self._names, self._types, strict=True))
+        for name, position in ((trigger.old_table, 1), (trigger.new_table, 2)):
+            if name:
+                rows = [change[position] for change in self.seen if change[0] == event]
+                frame.tables[name] = (columns, as_json([row for row in rows if row is not None]))
 
     def _specials(self, trigger: Trigger, event: str) -> dict[str, tuple[int, Any]]:
         relation = self.relation
@@ -147,6 +160,9 @@ class Records:
         if len(names) != 2 or record is None or names[1] not in record.names:
             return None
         return (names[0], names[1]), record.types[record.names.index(names[1])]
+
+    def table(self, name: str) -> None:
+        """There are no tables of its own."""
 
     def fields(self, names: Sequence[str]) -> tuple[str, ...] | None:
         """See :class:`~helios_cli.engine.sql.inner.Variables`."""

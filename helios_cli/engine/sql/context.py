@@ -140,11 +140,14 @@ class Context:
         if found is None:
             return None
         key, type_oid = found
-        if key in self.variable_keys:
-            return self.variable_keys.index(key) + 1, type_oid
-        self.variable_keys.append(key)
-        self.params.append(type_oid)
-        return len(self.params), type_oid
+        return self.variable_number(key, type_oid), type_oid
+
+    def variable_number(self, key: Hashable, type_oid: int) -> int:
+        """The number of the parameter that stands for a variable."""
+        if key not in self.variable_keys:
+            self.variable_keys.append(key)
+            self.params.append(type_oid)
+        return self.variable_keys.index(key) + 1
 
     def session_value(self, name: str) -> str:
         """SQL text for a per-session value.

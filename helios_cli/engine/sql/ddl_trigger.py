@@ -33,8 +33,6 @@ def create_trigger(builder: Builder, fields: dict[str, Any]) -> Plan:
     relation = _relation(builder, fields["relation"])
     if fields.get("deferrable") or fields.get("initdeferred"):
         raise unsupported("a deferrable trigger", "Leave out DEFERRABLE: the trigger fires behind the statement.")
-    if fields.get("transitionRels"):
-        raise unsupported("a trigger with transition tables", "Use a trigger FOR EACH ROW.")
     if not builder.rightful().relation_held(relation.oid, relation.kind, relation.name, TRIGGER_RIGHT):
         raise denied("view" if relation.kind == "v" else "table", relation.name)
     timing = fields.get("timing", 0)
@@ -51,6 +49,10 @@ def create_trigger(builder: Builder, fields: dict[str, Any]) -> Plan:
         is_constraint=bool(fields.get("isconstraint")),
     )
     _check_kind(builder, relation, trigger)
+    if "TRUNCATE" in trigger.events:
+        raise unsupported("a TRUNCATE trigger", "Use a trigger ON DELETE, and DELETE.")
+    for node in fields.get("transitionRels", []):
+        _transition(builder, relation, trigger, node["TriggerTransition"])
     for name in trigger.columns:
         if not any(column.name == name for column in relation.columns):
             raise builder.error("42703", f'column "{name}" of relation "{relation.name}" does not exist')
@@ -67,6 +69,32 @@ def create_trigger(builder: Builder, fields: dict[str, Any]) -> Plan:
     builder.touch(False)
     builder.add(*TABLES, store(trigger))
     return builder.finish("CREATE TRIGGER")
+
+
+def _transition(builder: Builder, relation: Relation, trigger: Trigger, fields: dict[str, Any]) -> None:
+    """REFERENCING OLD TABLE or NEW TABLE (CreateTriggerFiringOn, trigger.c)."""
+    if not fields.get("isTable"):
+        message = "ROW variable naming in the REFERENCING clause is not supported"
+        raise builder.error("0A000", message, hint="Use OLD TABLE or NEW TABLE for naming transition tables.")
+    if relation.kind == "v":
+        detail = "Triggers on views cannot have transition tables."
+        raise builder.error("42809", f'"{relation.name}" is a view', detail=detail)
+    if trigger.timing != "a":
+        raise builder.error("42P17", "transition table name can only be specified for an AFTER trigger")
+    if "TRUNCATE" in trigger.events:
+        raise builder.error("42P17", "TRUNCATE triggers with transition tables are not supported")
+    if len(trigger.events) != 1:
+        raise builder.error("0A000", "transition tables cannot be specified for triggers with more than one event")
+    if trigger.columns:
+        raise builder.error("0A000", "transition tables cannot be specified for triggers with column lists")
+    word, lacking = ("NEW", "DELETE") if fields.get("isNew") else ("OLD", "INSERT")
+    if lacking in trigger.events:
+        others = "an INSERT or UPDATE" if word == "NEW" else "a DELETE or UPDATE"
+        raise builder.error("42P17", f"{word} TABLE can only be specified for {others} trigger")
+    if word == "NEW":
+        trigger.new_table = fields["name"]
+    else:
+        trigger.old_table = fields["name"]
 
 
 def store(trigger: Trigger) -> str:

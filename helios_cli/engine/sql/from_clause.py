@@ -11,7 +11,7 @@ from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID
 from helios_cli.engine.sql.expressions import expect_boolean, translate, unify
 from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.names import column_name
-from helios_cli.engine.sql.oids import BYTEA, INT4, INT8
+from helios_cli.engine.sql.oids import BYTEA, INT4, INT8, TEXT
 from helios_cli.engine.sql.privileges import SELECT
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.routines import UserFunction
@@ -19,7 +19,7 @@ from helios_cli.engine.sql.scope import RangeItem, Scope, ScopeColumn
 from helios_cli.engine.sql.session_relations import SESSION_RELATIONS, session_rows
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.typed import Node, TypedSql, derived
-from helios_cli.engine.sql.user_calls import arranged
+from helios_cli.engine.sql.user_calls import arranged, with_columns
 
 _quote = quote_identifier
 AS_ROWS: Final = "as rows"
@@ -135,6 +135,10 @@ def _range_var(fields: dict[str, Any], scope: Scope) -> Source:
         columns = derived_columns(cte.columns, sqlite_alias)
         item = RangeItem(name, renamed(columns, alias, name, scope, fields.get("location", 0)), alias=sqlite_alias)
         return single(f"{_quote(cte.alias)} AS {_quote(sqlite_alias)}", item)
+    if scope.ctx.variables is not None and "schemaname" not in fields:
+        own = _own_table(fields["relname"], alias, name, scope)
+        if own is not None:
+            return own
     relation = find_relation(fields, scope)
     scope.ctx.rights.relation(relation, SELECT, qualified="schemaname" in fields)
     if relation.kind == "M":
@@ -160,6 +164,25 @@ def _sequence_row(relation: Relation) -> str:
     database = "temp" if relation.oid >= FIRST_TEMP_OID else "main"
     columns = "last_value, 0 AS log_cnt, is_called"
     return f"(SELECT {columns} FROM {database}.helios_sequence WHERE oid = {relation.oid})"
+
+
+def _own_table(relname: str, alias: dict[str, Any], name: str, scope: Scope) -> Source | None:
+    """A table that only the function around the statement sees; None when it has none of the name."""
+    found = scope.ctx.variables.table(relname)
+    if found is None:
+        return None
+    key, described = found
+    rows = f"?{scope.ctx.variable_number(key, TEXT)}"
+    sqlite_alias = scope.ctx.unique_alias(name)
+    texts = []
+    columns = []
+    for position, (column, type_oid) in enumerate(described):
+        read = f"value ->> {position}"
+        texts.append(f"{f'unhex({read})' if type_oid == BYTEA else read} AS {_quote(column)}")
+        value = TypedSql(f"{_quote(sqlite_alias)}.{_quote(column)}", type_oid, simple=True)
+        columns.append(ScopeColumn(column, value))
+    item = RangeItem(name, renamed(columns, alias, name, scope, 0), alias=sqlite_alias)
+    return single(f"(SELECT {', '.join(texts)} FROM json_each({rows})) AS {_quote(sqlite_alias)}", item)
 
 
 def single(sql: str, item: RangeItem) -> Source:
@@ -224,7 +247,7 @@ def _function(fields: dict[str, Any], scope: Scope) -> Source:
     call = node.get("FuncCall")
     if call is not None and tree.strings(call["funcname"])[-1] in json_records.FUNCTIONS:
         return _json_records(fields, call, scope)
-    if fields.get("coldeflist"):
+    if fields.get("coldeflist") and call is None:
         raise ctx.unsupported("a column definition list for this function")
     if call is None:
         return _scalar_item(node, alias, scope)
@@ -240,6 +263,7 @@ def _function(fields: dict[str, Any], scope: Scope) -> Source:
         function = calls.resolve(names, overloads, arguments, scope, at)
     if function is None:
         raise calls.missing_function(names, calls.argument_types(arguments, scope), scope, at)
+    function = with_columns(function, fields.get("coldeflist", []), ctx, at)
     if not function.set_returning:
         return _scalar_item(node, alias, scope, names[-1])
     values, result = calls.coerce_arguments(function, arguments, scope, at)

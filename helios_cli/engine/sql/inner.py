@@ -33,6 +33,9 @@ class Variables(Protocol):
     def fields(self, names: Sequence[str]) -> tuple[str, ...] | None:
         """The fields of a record of that name; None when it is no record."""
 
+    def table(self, name: str) -> tuple[Hashable, tuple[tuple[str, int], ...]] | None:
+        """What identifies a table that only the function sees, and its columns. Its rows are a JSON array of arrays."""
+
 
 @dataclass(slots=True)
 class Inner:

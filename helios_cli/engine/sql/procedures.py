@@ -105,8 +105,9 @@ def _chosen(call: dict[str, Any], names: list[str], scope: Scope) -> tuple[UserF
         if routine is not None and any(argument.mode == "o" for argument in routine.arguments):
             # Arguments are given for output parameters too, and not used.
             everything = [a for a in routine.arguments if a.mode != "t"]
-            if len(everything) == len(nodes):
-                kept = [node for node, a in zip(nodes, everything, strict=True) if a.mode != "o"]
+            left_out = everything[len(nodes) :]
+            if len(nodes) <= len(everything) and all(a.default is not None for a in left_out if a.mode != "o"):
+                kept = [node for node, a in zip(nodes, everything, strict=False) if a.mode != "o"]
                 return procedure, [translate(node, scope) for node in kept]
     arguments = [translate(node, scope) for node in nodes]
     found = calls.resolve(names, made, arguments, scope, at)

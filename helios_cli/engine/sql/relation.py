@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from helios_cli.engine.sql.ddl_model import ConstraintDef
     from helios_cli.engine.sql.routines import Routine, Trigger, UserFunction
 
 
@@ -123,6 +124,9 @@ class CatalogReader(Protocol):
 
     def relation_by_oid(self, oid: int) -> Relation | None:
         """The table, view or sequence of that OID."""
+
+    def referencing(self, table_oid: int) -> tuple[ConstraintDef, ...]:
+        """Foreign keys of other tables, and of itself, that point to the table."""
 
     def triggers(self, relation_oid: int) -> tuple[Trigger, ...]:
         """The triggers of a table or view, by name, which is the order they fire in."""

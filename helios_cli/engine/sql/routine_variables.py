@@ -30,6 +30,9 @@ class ArgumentNames:
             return None
         return position, self._types[position]
 
+    def table(self, name: str) -> None:
+        """There are no tables of its own."""
+
     def fields(self, names: Sequence[str]) -> tuple[str, ...] | None:
         """No parameter is a record."""
         return None

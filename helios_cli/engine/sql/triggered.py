@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Final
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.finishing import finish_plan, result_columns
 from helios_cli.engine.sql.plan import Kind, Plan
-from helios_cli.engine.sql.relation import Relation
+from helios_cli.engine.sql.relation import CatalogReader, Relation
 from helios_cli.engine.sql.snapshots import row_id
 from helios_cli.engine.sql.sqltext import quote_identifier
 
 if TYPE_CHECKING:
+    from helios_cli.engine.sql.ddl_model import ConstraintDef
     from helios_cli.engine.sql.query import Output
     from helios_cli.engine.sql.scope import RangeItem, Scope
 
@@ -79,13 +80,38 @@ def are_seen(relation: Relation, events: tuple[str, ...], scope: Scope) -> bool:
         SqlError: 0A000, the write is part of a WITH clause.
     """
     triggers = scope.ctx.catalog.triggers(relation.oid)
-    if not any(trigger.fires and not set(events).isdisjoint(trigger.events) for trigger in triggers):
+    if not any(trigger.fires and not set(events).isdisjoint(trigger.events) for trigger in triggers) and not (
+        events == ("DELETE",) and cascades(relation, scope.ctx.catalog)
+    ):
         return False
     if scope.ctx.snapshots is not None:
         raise scope.ctx.unsupported(
             f'changing "{relation.name}", which has triggers, in a WITH query', hint="Send the change on its own."
         )
     return True
+
+
+def cascades(relation: Relation, catalog: CatalogReader) -> list[tuple[ConstraintDef, Relation]]:
+    """The foreign keys through which a DELETE changes other tables where triggers see it, at once or further on."""
+    return [pair for pair in _children(relation, catalog) if _is_watched(pair[1], catalog, {relation.oid})]
+
+
+def _children(relation: Relation, catalog: CatalogReader) -> list[tuple[ConstraintDef, Relation]]:
+    found = []
+    for constraint in catalog.referencing(relation.oid):
+        child = catalog.relation_by_oid(constraint.table_oid) if constraint.on_delete in "cnd" else None
+        if child is not None:
+            found.append((constraint, child))
+    return found
+
+
+def _is_watched(relation: Relation, catalog: CatalogReader, known: set[int]) -> bool:
+    if any(trigger.fires for trigger in catalog.triggers(relation.oid)):
+        return True
+    if relation.oid in known:
+        return False
+    known.add(relation.oid)
+    return any(_is_watched(child, catalog, known) for _, child in _children(relation, catalog))
 
 
 def replaced_by_triggers(relation: Relation, event: str, scope: Scope) -> bool:

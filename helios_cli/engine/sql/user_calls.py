@@ -10,11 +10,14 @@ from helios_cli.engine.datatypes.composite import Field, Shape
 from helios_cli.engine.sql import casts, row_values
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import array_of, can_coerce, type_name
-from helios_cli.engine.sql.oids import UNKNOWN
+from helios_cli.engine.sql.context import Context
+from helios_cli.engine.sql.function_spec import Function
+from helios_cli.engine.sql.oids import RECORD, UNKNOWN
 from helios_cli.engine.sql.resolution import choose
 from helios_cli.engine.sql.routines import UserFunction
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.typed import Node, TypedSql
+from helios_cli.engine.sql.typenames import resolve_type
 
 Translate = Callable[[Node, Scope], TypedSql]
 
@@ -128,6 +131,33 @@ def default_value(function: UserFunction, position: int, scope: Scope) -> TypedS
 
 ROW: Final = "row:"
 """Before the types of the arguments: the result is wanted as the literal of a row."""
+
+
+COLUMNS: Final = "as:"
+"""Before the types of the result's columns, where the statement gives them, and a semicolon."""
+
+
+def with_columns(function: Function, nodes: list[Node], ctx: Context, at: int) -> Function:
+    """A function in FROM with the columns that ``AS t(a int, b text)`` gives its records.
+
+    Raises:
+        SqlError: 42601, a record without a list of columns, or a list without a record.
+    """
+    is_record = isinstance(function, UserFunction) and function.result == RECORD and not function.columns
+    if not nodes:
+        if is_record:
+            message = 'a column definition list is required for functions returning "record"'
+            raise ctx.error("42601", message, at)
+        return function
+    if not is_record:
+        message = 'a column definition list is only allowed for functions returning "record"'
+        raise ctx.error("42601", message, at)
+    columns = tuple(
+        (node["ColumnDef"]["colname"], resolve_type(node["ColumnDef"]["typeName"], ctx)[0]) for node in nodes
+    )
+    listed = ",".join(str(oid) for _, oid in columns)
+    sql = function.sql.replace("'{types}'", f"'{COLUMNS}{listed};{{types}}'")
+    return replace(function, columns=columns, set_returning=True, sql=sql)
 
 
 def user_row(function: UserFunction, values: list[TypedSql], result: int, scope: Scope, at: int) -> TypedSql:

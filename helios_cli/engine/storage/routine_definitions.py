@@ -81,6 +81,9 @@ def triggerdef(snapshot: Snapshot, oid: int, pretty: bool, path: Sequence[str]) 
     text = f"CREATE {word} {quote_ident(trigger.name)} {_TIMINGS[trigger.timing]} {' OR '.join(events)} ON {relation}"
     if trigger.is_constraint:
         text += " NOT DEFERRABLE INITIALLY IMMEDIATE"
+    if trigger.old_table or trigger.new_table:
+        tables = (("OLD", trigger.old_table), ("NEW", trigger.new_table))
+        text += " REFERENCING" + "".join(f" {word} TABLE AS {quote_ident(name)}" for word, name in tables if name)
     text += f" FOR EACH {'ROW' if trigger.row else 'STATEMENT'}"
     if trigger.when:
         condition = pretty_condition(trigger.when) if pretty else trigger.when

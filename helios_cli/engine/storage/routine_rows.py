@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from helios_cli.engine.datatypes import registry
 from helios_cli.engine.sql.coercion import element_of
-from helios_cli.engine.sql.oids import VOID
+from helios_cli.engine.sql.oids import RECORD, TRIGGER, VOID
 from helios_cli.engine.sql.routines import Argument, Routine, Trigger
 from helios_cli.engine.storage.routine_definitions import action_statement
 from helios_cli.engine.storage.system_snapshot import Snapshot
+from helios_cli.engine.storage.type_rows import udt_facts
 
 Row = dict[str, Any]
 DATABASE: Final = "heliosdb"
 LANGUAGES: Final = {"internal": 12, "c": 13, "sql": 14, "plpgsql": 13500}
 """OIDs in pg_language; the last is not fixed in PostgreSQL."""
+_PSEUDO: Final = {VOID: "void", RECORD: "record", TRIGGER: "trigger"}
 _MODES: Final = {"i": "IN", "o": "OUT", "b": "INOUT", "v": "IN", "t": "OUT"}
 _TIMINGS: Final = {"b": "BEFORE", "a": "AFTER", "i": "INSTEAD OF"}
 
@@ -72,16 +73,17 @@ def trigger_row(snapshot: Snapshot, trigger: Trigger) -> Row:
         "oid": trigger.oid, "tgrelid": trigger.relation, "tgname": trigger.name, "tgfoid": trigger.function,
         "tgtype": trigger.type_bits, "tgenabled": trigger.enabled, "tgnargs": len(trigger.arguments),
         "tgattr": " ".join(map(str, numbers)), "tgargs": b"".join(a.encode() + b"\0" for a in trigger.arguments),
-        "tgqual": trigger.when or None,
+        "tgqual": trigger.when or None, "tgoldtable": trigger.old_table or None,
+        "tgnewtable": trigger.new_table or None,
     }  # fmt: skip
 
 
 def routines(snapshot: Snapshot) -> list[Row]:
     """Rows of information_schema.routines."""
-    return [_routine(routine) for routine in snapshot.routines]
+    return [_routine(snapshot, routine) for routine in snapshot.routines]
 
 
-def _routine(routine: Routine) -> Row:
+def _routine(snapshot: Snapshot, routine: Routine) -> Row:
     function = routine.kind == "f"
     return {
         "specific_catalog": DATABASE, "specific_schema": routine.schema, "specific_name": _specific(routine),
@@ -93,7 +95,7 @@ def _routine(routine: Routine) -> Row:
         "is_null_call": ("YES" if routine.strict else "NO") if function else None, "schema_level_routine": "YES",
         "max_dynamic_result_sets": 0, "security_type": "DEFINER" if routine.security_definer else "INVOKER",
         "as_locator": "NO", "is_udt_dependent": "NO",
-        **(_type(routine.result) if function else {}),
+        **(_type(snapshot, routine.result) if function else {}),
     }  # fmt: skip
 
 
@@ -101,28 +103,27 @@ def _specific(routine: Routine) -> str:
     return f"{routine.name}_{routine.oid}"
 
 
-def _type(type_oid: int) -> Row:
-    found = registry.find_oid(type_oid)
-    is_array = bool(found and found.elem_oid)
-    shown = "ARRAY" if is_array else registry.sql_type_name(type_oid) if found else "USER-DEFINED"
-    return {
-        "data_type": "void" if type_oid == VOID else shown, "udt_catalog": DATABASE, "udt_schema": "pg_catalog",
-        "udt_name": found.name if found else str(type_oid), "dtd_identifier": "0",
-    }  # fmt: skip
+def _type(snapshot: Snapshot, type_oid: int) -> Row:
+    if type_oid in _PSEUDO:
+        return {
+            "data_type": _PSEUDO[type_oid], "udt_catalog": DATABASE, "udt_schema": "pg_catalog",
+            "udt_name": _PSEUDO[type_oid], "dtd_identifier": "0",
+        }  # fmt: skip
+    return {**udt_facts(snapshot, type_oid), "dtd_identifier": "0"}
 
 
 def parameters(snapshot: Snapshot) -> list[Row]:
     """Rows of information_schema.parameters."""
     return [
-        _parameter(routine, number, argument)
+        _parameter(snapshot, routine, number, argument)
         for routine in snapshot.routines
         for number, argument in enumerate(routine.arguments, 1)
     ]
 
 
-def _parameter(routine: Routine, number: int, argument: Argument) -> Row:
+def _parameter(snapshot: Snapshot, routine: Routine, number: int, argument: Argument) -> Row:
     return {
-        **_type(argument.type_oid), "specific_catalog": DATABASE, "specific_schema": routine.schema,
+        **_type(snapshot, argument.type_oid), "specific_catalog": DATABASE, "specific_schema": routine.schema,
         "specific_name": _specific(routine), "ordinal_position": number, "parameter_mode": _MODES[argument.mode],
         "is_result": "NO", "as_locator": "NO", "parameter_name": argument.name or None,
         "dtd_identifier": str(number), "parameter_default": argument.default,

@@ -46,8 +46,8 @@ class Assigning(Machine):
         if name not in record.names:
             raise SqlError(f'record "{self.frame.datums[parent].name}" has no field "{name}"', sqlstate="42703")
         position = record.names.index(name)
-        if value is not None and record.types[position] != type_oid:
-            value = self.host.cast(value, type_oid, (record.types[position], -1))
+        if value is not None and (type_oid, -1) != record.target(position):
+            value = self.host.cast(value, type_oid, record.target(position))
         record.values[position] = value
 
     def store_row(self, target: int | list[int], row: Sequence[Any] | None, outcome: Outcome) -> None:
@@ -76,7 +76,7 @@ class Assigning(Machine):
         for position in range(min(len(declared.names), len(values))):
             value = values[position]
             if value is not None and types[position] != declared.types[position]:
-                value = self.host.cast(value, types[position], (declared.types[position], -1))
+                value = self.host.cast(value, types[position], declared.target(position))
             declared.values[position] = value
         self.frame.values[target] = declared
 
@@ -108,7 +108,7 @@ class Assigning(Machine):
             self._store_field(parent, name, None, TEXT)
             return
         position = record.names.index(name)
-        record.values[position] = self.value(expression, (record.types[position], -1), text)
+        record.values[position] = self.value(expression, record.target(position), text)
 
     def _assign_record(self, number: int, expression: Expression, text: str) -> None:
         source = self.record_named(expression, text)

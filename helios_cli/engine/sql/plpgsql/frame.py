@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from helios_cli.engine.errors import HeliosError, SqlError
 from helios_cli.engine.sql.inner import Inner, Variables
 from helios_cli.engine.sql.oids import RECORD
 from helios_cli.engine.sql.plan import Column
 from helios_cli.engine.sql.plpgsql.program import Datum, Names, Program
+
+TABLE: Final = "table"
+"""The first part of what identifies a transition table."""
 
 
 @dataclass(slots=True)
@@ -20,10 +23,16 @@ class Record:
     names: tuple[str, ...]
     types: tuple[int, ...]
     values: list[Any]
+    typmods: tuple[int, ...] = ()
+    """Of the fields; empty when they have none."""
 
     def copy(self) -> Record:
         """Another record with the same values."""
-        return Record(self.names, self.types, list(self.values))
+        return Record(self.names, self.types, list(self.values), self.typmods)
+
+    def target(self, position: int) -> tuple[int, int]:
+        """Type and modifier of a field."""
+        return self.types[position], self.typmods[position] if self.typmods else -1
 
 
 @dataclass(slots=True)
@@ -106,6 +115,8 @@ class Frame:
         self.specials: dict[str, tuple[int, Any]] = {}
         """tg_op and its kin, sqlstate, sqlerrm: type and value."""
         self.case_types: dict[int, int] = {}
+        self.tables: dict[str, tuple[tuple[tuple[str, int], ...], str]] = {}
+        """Transition tables: columns, and rows as JSON."""
         self._rows: dict[int, Record] = {}
 
     def resolve_types(self) -> None:
@@ -186,6 +197,8 @@ class Frame:
         if isinstance(key, str):
             return self.specials[key][1]
         assert isinstance(key, tuple)
+        if key[0] == TABLE:
+            return self.tables[key[1]][1]
         record = self.values[key[0]]
         return record.values[record.names.index(key[1])] if record is not None else None
 
@@ -228,6 +241,11 @@ class Visible:
             name = self.frame.datums[number].name
             raise SqlError(f'record "{name}" has no field "{rest[0]}"', sqlstate="42703")
         return (number, rest[0]), record.types[record.names.index(rest[0])]
+
+    def table(self, name: str) -> tuple[Hashable, tuple[tuple[str, int], ...]] | None:
+        """See :class:`~helios_cli.engine.sql.inner.Variables`."""
+        found = self.frame.tables.get(name)
+        return ((TABLE, name), found[0]) if found is not None else None
 
     def fields(self, names: Sequence[str]) -> tuple[str, ...] | None:
         """See :class:`~helios_cli.engine.sql.inner.Variables`."""

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.usertypes import is_row
 from helios_cli.engine.errors import FeatureNotSupported, HeliosError, SqlError
 from helios_cli.engine.sql.inner import Inner
 from helios_cli.engine.sql.oids import BOOL, TEXT, VOID
 from helios_cli.engine.sql.plpgsql.composites import bare
-from helios_cli.engine.sql.plpgsql.frame import Frame, Host, Outcome, Result, Visible
+from helios_cli.engine.sql.plpgsql.frame import TABLE, Frame, Host, Outcome, Result, Visible
 from helios_cli.engine.sql.plpgsql.naming import shown_kind
 from helios_cli.engine.sql.plpgsql.program import Expression, Program, Statement
+from helios_cli.engine.sql.plpgsql.source import assigned_expression
 
 EXIT, CONTINUE, RETURN = 1, 2, 3
 """What a statement does to the flow; 0 goes on."""
+_NOT_SIMPLE: Final = re.compile(r"\bselect\b|\bfrom\b", re.IGNORECASE)
+"""Expressions that are more than an expression run as queries."""
 PLANS_MAX: Final = 8
 """Plans kept for one expression over records of different shapes."""
 
@@ -132,11 +137,17 @@ class Machine:
             ):
                 found: Inner = inner
                 return found
-        inner = host.plan(
-            text if text is not None else expression.text, self.visible(expression), whole=expression.whole,
-            target=target,
-        )  # fmt: skip
+        try:
+            inner = host.plan(
+                text if text is not None else expression.text, self.visible(expression), whole=expression.whole,
+                target=target,
+            )  # fmt: skip
+        except HeliosError as error:
+            if not getattr(error, "planning", False):
+                self.told(expression, error)
+            raise
         numbers = {key[0] if isinstance(key, tuple) else key for key in inner.keys if not isinstance(key, str)}
+        numbers.discard(TABLE)
         guards = [(number, frame.shape(number)) for number in numbers if frame.shape(number) is not None]
         if len(expression.plans) >= PLANS_MAX:
             expression.plans.clear()
@@ -152,12 +163,23 @@ class Machine:
         try:
             return self.host.run(inner, [read(key) for key in inner.keys])
         except HeliosError as error:
+            if not expression.whole and (not inner.keys or _NOT_SIMPLE.search(expression.text)):
+                self.told(expression, error)
             if expression.whole and getattr(error, "told_sql", None) is not expression:
                 shown = f'SQL statement "{expression.text}"'
                 if not getattr(error, "planning", False):
                     error.context = f"{error.context}\n{shown}" if error.context else shown
                 error.told_sql = expression  # type: ignore[attr-defined]
             raise
+
+    def told(self, expression: Expression, error: HeliosError) -> None:
+        """Say in an error's CONTEXT which expression it comes from: one that PostgreSQL runs as a query of its own."""
+        if expression.whole or getattr(error, "told_sql", None) is not None:
+            return
+        target = assigned_expression(expression.text)[0]
+        shown = f'PL/pgSQL assignment "{expression.text}"' if target else f'SQL expression "{expression.text}"'
+        error.context = f"{error.context}\n{shown}" if error.context else shown
+        error.told_sql = expression  # type: ignore[attr-defined]
 
     def value(self, expression: Expression, target: tuple[int, int] | None = None, text: str | None = None) -> Any:
         """The value of an expression; NULL when it gives no row.
@@ -172,6 +194,12 @@ class Machine:
         if len(outcome.rows) > 1:
             raise SqlError("query returned more than one row", sqlstate="21000")
         value = outcome.rows[0][0] if outcome.rows else None
+        if target is not None and target[1] >= 0 and value is not None:
+            try:
+                value = registry.apply_typmod(target[0], target[1], value)
+            except HeliosError as error:
+                self.told(expression, error)
+                raise
         return bare(value) if is_row(columns[0].type_oid) else value
 
     def typed_value(self, expression: Expression) -> tuple[Any, int]:

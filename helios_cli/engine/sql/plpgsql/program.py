@@ -235,6 +235,9 @@ class _Compiler:
                 return Statement(kind, line, {"expr": Expression(text, names)})
         if kind == "fors" or kind == "dynfors" or kind == "forc" or kind == "loop" or kind == "while":
             names = Names(names, fields.get("label", ""))
+            loop_record = fields.get("var", {}).get("PLpgSQL_rec") if kind == "forc" else None
+            if loop_record is not None:
+                names.entries[loop_record["refname"]] = loop_record.get("dno", 0)
         if kind in _UNKNOWN_STATEMENTS:
             return Statement(kind, line, {})
         return Statement(kind, line, {name: self._convert(value, names) for name, value in fields.items()})
