@@ -178,6 +178,7 @@ def test_a_cursor_is_a_portal(server: NodeProcess, reference: int) -> None:
 def test_portals_of_utility_statements(server: NodeProcess, reference: int) -> None:
     compare(
         server, reference,
+        parse("select $1", oids=[99999]) + SYNC,
         parse("show search_path") + bind() + execute() + execute() + SYNC,
         parse("show search_path") + bind() + execute("", 1) + execute("", 1) + SYNC,
         parse("select $1::int") + bind([struct.pack("!q", 1)], formats=[1]) + SYNC,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import apsw
 
+from helios_cli.engine.datatypes.registry import by_oid
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.node import identity
 from helios_cli.engine.node.engine import SchemaView
@@ -22,6 +23,9 @@ from helios_cli.engine.storage.catalog import DEFAULT_PATH
 if TYPE_CHECKING:
     from helios_cli.engine.node.session import Session
 
+
+FIRST_OID: Final = 10_000
+"""PostgreSQL's own types are below it (transam.h, FirstGenbkiObjectId)."""
 
 RIGHTS: Final = "rights"
 """Key in a plan's cache, with a role: that role may run it."""
@@ -123,6 +127,9 @@ class SessionPlans(SessionState):
         ):
             # Drivers that know only the unnamed statement send the same Parse again and again.
             return same
+        for oid in oids:
+            if oid >= FIRST_OID:
+                _check_type(oid)
         planned = self._planned(sql, oids)
         if len(planned) > 1:
             raise SqlError("cannot insert multiple commands into a prepared statement", sqlstate="42601")
@@ -206,6 +213,13 @@ class SessionPlans(SessionState):
             cursor = self.cursors.get(action.cursor)
             return cursor.plan.columns if cursor is not None else None
         return plan.columns
+
+
+def _check_type(oid: int) -> None:
+    try:
+        by_oid(oid)
+    except KeyError:
+        raise SqlError(f"cache lookup failed for type {oid}", sqlstate="XX000") from None
 
 
 def _shape_of(plan: Plan) -> tuple[Any, ...]:

@@ -20,7 +20,13 @@ def pg_in(type_oid: int, text: Any) -> Any:
 
 def pg_out(type_oid: int, value: Any) -> str | None:
     """A type's output form."""
-    return None if value is None else registry.by_oid(type_oid).format_text(value).decode("utf-8", "replace")
+    if value is None:
+        return None
+    try:
+        return registry.by_oid(type_oid).format_text(value).decode("utf-8", "replace")
+    except KeyError:
+        # A parameter may be declared of any type that PostgreSQL has: those without a form of their own are text.
+        return str(value)
 
 
 def pg_typmod(type_oid: int, typmod: int, value: Any, explicit: int) -> Any:
