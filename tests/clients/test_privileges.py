@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from support.inner_node import InnerNode
+from support.node_process import MakeNode, wait_until
 
 RECORDED = Path(__file__).parent / "privileges"
 Connection = psycopg.Connection[tuple[object, ...]]
@@ -110,3 +111,44 @@ def test_too_many_connections_of_a_role(node: InnerNode) -> None:
         owner.execute("create role lone login connection limit 1")
         with node.connect(user="lone"), pytest.raises(psycopg.OperationalError, match="too many connections for role"):
             node.connect(user="lone")
+
+
+def test_functions_and_views_of_the_node_are_not_everybodys(node: InnerNode) -> None:
+    with node.connect(user="helios") as owner, node.connect(user="helios") as other:
+        owner.execute("create role few login; create role few_too login; create role sees login")
+        owner.execute("grant pg_monitor to sees; grant pg_signal_backend to sees")
+        victim = other.info.backend_pid
+        other.execute("set session authorization few_too")
+        owner.execute("set session authorization few")
+        denied = "42501 permission denied for"
+        assert answer(owner, "select pg_reload_conf()") == f"{denied} function pg_reload_conf"
+        assert answer(owner, "select * from helios_events") == f"{denied} table helios_events"
+        member = "42501 must be a member of the role whose query is being canceled or member of pg_signal_backend"
+        assert answer(owner, f"select pg_cancel_backend({victim})") == member
+        assert answer(other, f"select pg_terminate_backend({victim})") != member
+    with node.connect(user="sees") as sees, node.connect(user="helios") as admin:
+        assert answer(sees, "select count(*) > 0 from helios_events") == "[(True,)]"
+        message = "42501 must be a superuser to terminate superuser process"
+        assert answer(sees, f"select pg_terminate_backend({admin.info.backend_pid})") == message
+
+
+def test_rights_hold_through_a_standby(make_node: MakeNode) -> None:
+    mode = ("--replication-mode", "sync")
+    primary = make_node(*mode, "--node-id", "p", "--replication-role", "primary")
+    address = ("--primary-host", "127.0.0.1", "--primary-port", str(primary.native_port))
+    standby = make_node(*mode, "--node-id", "s", "--replication-role", "standby", *address)
+    with standby.connect(user="helios") as admin:
+        admin.execute("create role app login; create table kept(a int); create table given(a int)")
+        admin.execute("alter table given owner to app; grant select on kept to app")
+        with standby.connect(user="app") as app:
+            assert answer(app, "insert into given values (1)") == "INSERT 0 1"
+            assert answer(app, "insert into kept values (1)") == "42501 permission denied for table kept"
+            assert answer(app, "select * from given") == "[(1,)]"
+            assert answer(app, "select * from kept") == "[]"
+            admin.execute("revoke select on kept from app")
+            wait_until(lambda: answer(app, "select * from kept").startswith("42501"), "the standby knows of the REVOKE")
+        admin.execute("set role app")
+        assert answer(admin, "insert into kept values (1)") == "42501 permission denied for table kept"
+        assert answer(admin, "insert into given values (2)") == "INSERT 0 1"
+        admin.execute("reset role")
+        assert answer(admin, "insert into kept values (1)") == "INSERT 0 1"

@@ -17,6 +17,7 @@ from helios_cli.engine.errors import NotServing, SqlError
 from helios_cli.engine.node import report, session_calls
 from helios_cli.engine.node.roles import DATABASE
 from helios_cli.engine.replication import relations
+from helios_cli.engine.sql.authority import SIGNAL_BACKEND
 from helios_cli.engine.sql.setting_values import in_unit
 from helios_cli.engine.sql.variables import BY_NAME, Variable
 
@@ -83,8 +84,8 @@ class CatalogHooks:
         engine = self.engine
         return None if engine is None else session_calls.call(engine, pid, what, arguments, interrupted)
 
-    def signal(self, pid: int, what: str) -> bool:
-        """pg_cancel_backend and pg_terminate_backend; whether the session is there."""
+    def signal(self, pid: int, what: str, caller: int) -> bool:
+        """pg_cancel_backend and pg_terminate_backend; whether the session is there. Raises SqlError 42501."""
         engine = self.engine
         if engine is None:
             return False
@@ -94,8 +95,25 @@ class CatalogHooks:
         session = engine.sessions.get(pid)
         if session is None:
             return False
+        _check_signal(engine, session, what, engine.sessions.get(caller))
         engine.loop.call_soon_threadsafe(session.cancel if what == "cancel" else session.terminate)
         return True
+
+
+def _check_signal(engine: Engine, target: Session, what: str, caller: Session | None) -> None:
+    """Raise SqlError 42501 unless a session may end another's statement, or another (pg_signal_backend)."""
+    if caller is None or not caller.restricted:
+        return
+    word = "terminate" if what == "terminate" else "cancel"
+    if target.acting.session_unrestricted:
+        message = f"must be a superuser to {word} superuser {'process' if word == 'terminate' else 'query'}"
+        raise SqlError(message, sqlstate="42501")
+    role, other = caller.acting.oid, target.acting.session_oid
+    authority = on_loop(engine, engine.catalog.privileges.authority)
+    if not (authority.has_privileges_of(role, other) or authority.has_privileges_of(role, SIGNAL_BACKEND)):
+        what_is = "process is being terminated" if word == "terminate" else "query is being canceled"
+        message = f"must be a member of the role whose {what_is} or member of pg_signal_backend"
+        raise SqlError(message, sqlstate="42501")
 
 
 def on_loop(engine: Engine, action: Callable[[], Result]) -> Result:

@@ -201,6 +201,7 @@ def render_call(function: Function, values: list[TypedSql], scope: Scope) -> str
         return user_call(function, values, scope)
     ctx.volatile |= function.volatile
     ctx.writes |= function.writes
+    ctx.rights.calls(function.name)
     texts = [value.sql for value in values] + ["NULL"] * (len(function.args) - len(values))
     session = [ctx.session_value(name) for name in function.session_values]
     if not function.sql:

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import privileges
-from helios_cli.engine.sql.authority import BOOTSTRAP, READ_ALL_DATA, WRITE_ALL_DATA, Authority
+from helios_cli.engine.sql.authority import BOOTSTRAP, MONITOR, READ_ALL_DATA, READ_ALL_STATS, WRITE_ALL_DATA, Authority
 from helios_cli.engine.sql.privileges import (
     COLUMN_RIGHTS,
     EXECUTE,
@@ -37,6 +37,12 @@ CLOSED_RELATIONS: Final = frozenset(
      "pg_shmem_allocations", "pg_statistic_ext_data", "pg_replication_origin_status")
 )  # fmt: skip
 """Relations of pg_catalog that PostgreSQL shows to superusers only."""
+
+
+MONITORS_RELATIONS: Final = frozenset(("helios_events",))
+"""Relations that members of pg_monitor see, besides superusers."""
+CLOSED_FUNCTIONS: Final = frozenset(("pg_reload_conf", "helios_write_restore"))
+"""Functions of the library that are not everybody's."""
 
 
 @dataclass(slots=True)
@@ -71,7 +77,14 @@ class FunctionRight:
     word: str = "function"
 
 
-Right = RelationRight | FunctionRight
+@dataclass(frozen=True, slots=True)
+class ClosedFunction:
+    """A call of a function that is for superusers."""
+
+    name: str
+
+
+Right = RelationRight | FunctionRight | ClosedFunction
 
 
 @dataclass(slots=True)
@@ -80,6 +93,7 @@ class Rights:
 
     relations: dict[int, RelationRight] = field(default_factory=dict)
     functions: dict[int, FunctionRight] = field(default_factory=dict)
+    closed: dict[str, ClosedFunction] = field(default_factory=dict)
 
     def relation(self, relation: Relation, wanted: int, *, qualified: bool = False) -> None:
         """The statement reads or changes a relation."""
@@ -115,17 +129,23 @@ class Rights:
         """A function of somebody's is called; those of the library are everybody's."""
         self.functions.setdefault(oid, FunctionRight(oid, shown, owner, schema, word))
 
+    def calls(self, name: str) -> None:
+        """A function of the library is called."""
+        if name in CLOSED_FUNCTIONS:
+            self.closed.setdefault(name, ClosedFunction(name))
+
     def guarded(self) -> bool:
         """Whether even a superuser may be refused: a view reads with the rights of its owner."""
         return any(right.kind == "v" and right.owner != BOOTSTRAP for right in self.relations.values())
 
     def listed(self) -> tuple[Right, ...]:
         """What a plan keeps; what everybody may read is left out."""
-        return (*(right for right in self.relations.values() if not _is_open(right)), *self.functions.values())
+        relations = (right for right in self.relations.values() if not _is_open(right))
+        return (*relations, *self.functions.values(), *self.closed.values())
 
 
 def _is_open(right: RelationRight) -> bool:
-    return right.kind == "c" and right.wanted == SELECT and right.name not in CLOSED_RELATIONS
+    return right.kind == "c" and right.wanted == SELECT and right.name not in CLOSED_RELATIONS | MONITORS_RELATIONS
 
 
 class Facts(Protocol):
@@ -227,6 +247,8 @@ class Rightful:
         if self.unrestricted:
             return wanted
         if kind == "c":
+            if name in MONITORS_RELATIONS:
+                return wanted & SELECT if self.roles & {MONITOR, READ_ALL_STATS} else 0
             closed = name in CLOSED_RELATIONS
             return wanted & SELECT if not closed or READ_ALL_DATA in self.roles else 0
         owner = self.facts.relation_owner(oid)
@@ -274,6 +296,9 @@ class Rightful:
         for right in rights:
             if isinstance(right, FunctionRight):
                 self.check_function(right)
+            elif isinstance(right, ClosedFunction):
+                if not self.unrestricted:
+                    raise denied("function", right.name)
             else:
                 self._check_relation(right)
 

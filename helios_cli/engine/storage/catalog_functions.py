@@ -458,14 +458,14 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
         # The text of a void.
         return ""
 
-    def signal(pid: int, what: str) -> int:
-        return int(hooks.signal(pid, what))
+    def signal(pid: int, what: str, caller: int) -> int:
+        return int(hooks.signal(pid, what, caller))
 
     def session_call(pid: int, what: str, *arguments: Any) -> Any:
         return hooks.session_call(pid, what, arguments, lambda: connection.is_interrupted)
 
     node: dict[str, tuple[Callable[..., Any], int]] = {
-        "node_set_config": (set_config, 4), "node_sleep": (_strict(sleep), 1), "node_signal": (signal, 2),
+        "node_set_config": (set_config, 4), "node_sleep": (_strict(sleep), 1), "node_signal": (signal, 3),
         "node_session": (session_call, -1),
     }  # fmt: skip
     for name, (call, count) in node.items():

@@ -47,7 +47,7 @@ class Hooks(Protocol):
     def session_call(self, pid: int, what: str, arguments: tuple[Any, ...], interrupted: Callable[[], bool]) -> Any:
         """A function that acts on the session that calls it: advisory locks, pg_notify()."""
 
-    def signal(self, pid: int, what: str) -> bool:
+    def signal(self, pid: int, what: str, caller: int) -> bool:
         """'cancel' or 'terminate' a session, or 'reload' the configuration; whether it was there."""
 
 
@@ -69,7 +69,7 @@ class NoHooks:
         """Nothing."""
         return None
 
-    def signal(self, pid: int, what: str) -> bool:
+    def signal(self, pid: int, what: str, caller: int) -> bool:
         """Nobody is there."""
         return False
 

@@ -278,9 +278,10 @@ def _install_node(lib: Library) -> None:
     d = lib.define
     d("pg_sleep", "float8 -> void", sql="node_sleep({0})", volatile=True)
     d("pg_sleep_for", "interval -> void", sql="node_sleep(fn_extract_seconds({0}))", volatile=True)
-    d("pg_cancel_backend", "int4 -> bool", sql="node_signal({0}, 'cancel')", volatile=True)
-    d("pg_terminate_backend", "int4 -> bool", sql="node_signal({0}, 'terminate')", volatile=True)
-    d("pg_terminate_backend", "int4 int8 -> bool", sql="node_signal({0}, 'terminate')", volatile=True)
+    caller: dict[str, Any] = {"session_values": ("pid",), "volatile": True}
+    d("pg_cancel_backend", "int4 -> bool", sql="node_signal({0}, 'cancel', {session})", **caller)
+    d("pg_terminate_backend", "int4 -> bool", sql="node_signal({0}, 'terminate', {session})", **caller)
+    d("pg_terminate_backend", "int4 int8 -> bool", sql="node_signal({0}, 'terminate', {session})", **caller)
     outcome: dict[str, Any] = {"session_values": ("in_block",), "volatile": True, "writes": True}
     d("helios_write_outcome", "text -> text", sql="node_write_outcome({0}, 1, {session})", **outcome)
     d("helios_write_outcome", "text bool -> text", sql="node_write_outcome({0}, {1}, {session})", **outcome)
@@ -292,7 +293,7 @@ def _install_node(lib: Library) -> None:
     lifetime = "node_token_create({0}, {1}, fn_extract_seconds({2}), {session})"
     d("helios_token_create", "text text interval -> text", sql=lifetime, **user)
     d("helios_token_revoke", "text -> bool", sql="node_token_revoke({0}, {session})", **user)
-    d("pg_reload_conf", "-> bool", sql="node_signal(0, 'reload')", volatile=True)
+    d("pg_reload_conf", "-> bool", sql="node_signal(0, 'reload', 0)", volatile=True)
     lib.helper("fn_extract_seconds", _seconds, 1)
 
 
