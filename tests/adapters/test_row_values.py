@@ -90,6 +90,24 @@ def test_errors_are_postgresqls(db: LocalDatabase, sql: str, sqlstate: str, mess
     assert (caught.value.sqlstate, str(caught.value)) == (sqlstate, message)
 
 
+def test_attributes_come_and_go(db: LocalDatabase) -> None:
+    db.run("ALTER TYPE addr ADD ATTRIBUTE city text, DROP ATTRIBUTE street")
+    assert db.run("SELECT home, others, (home).city FROM person WHERE id = 1") == [("(123,)", '{"(1,)","(2,)"}', None)]
+    db.run("UPDATE person SET home.city = 'Bonn' WHERE id = 1")
+    db.run("ALTER TYPE addr RENAME ATTRIBUTE city TO town")
+    assert db.value("SELECT (home).town FROM person WHERE id = 1") == "Bonn"
+    db.run("ALTER TYPE addr DROP ATTRIBUTE IF EXISTS city")
+    assert db.notices == ['column "city" of relation "addr" does not exist, skipping']
+    for sql, sqlstate, message in (
+        ("ADD ATTRIBUTE zip int", "42701", 'column "zip" of relation "addr" already exists'),
+        ("DROP ATTRIBUTE city", "42703", 'column "city" of relation "addr" does not exist'),
+        ("ALTER ATTRIBUTE zip TYPE text", "0A000", 'cannot alter type "addr" because column "person.home" uses it'),
+    ):
+        with pytest.raises(HeliosError) as caught:
+            db.run(f"ALTER TYPE addr {sql}")
+        assert (caught.value.sqlstate, str(caught.value)) == (sqlstate, message)
+
+
 def test_catalogs_describe_row_types(db: LocalDatabase) -> None:
     fields = (
         "SELECT a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a "

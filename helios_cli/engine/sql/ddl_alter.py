@@ -60,6 +60,11 @@ def alter_table(builder: Builder, fields: dict[str, Any]) -> Plan:
     Raises:
         SqlError: what the subcommands raise.
     """
+    if fields.get("objtype") == "OBJECT_TYPE":
+        # Composite types know of the columns that hold them, which this module drops for them.
+        from helios_cli.engine.sql.ddl_attributes import alter_attributes
+
+        return alter_attributes(builder, fields)
     tag = _TAGS.get(fields.get("objtype", "OBJECT_TABLE"))
     if tag is None:
         raise unsupported(f"ALTER {fields['objtype'].removeprefix('OBJECT_').replace('_', ' ')}")

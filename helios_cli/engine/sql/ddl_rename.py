@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
+from helios_cli.engine.sql.ddl_attributes import rename_attribute
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_checks import user_check_name
 from helios_cli.engine.sql.ddl_deparse import rename_column
@@ -190,7 +191,7 @@ _HANDLERS: Final[dict[str, Callable[[Builder, dict[str, Any]], Plan]]] = {
     **dict.fromkeys(_RELATION_KINDS, _relation),
     "OBJECT_INDEX": _index,
     "OBJECT_COLUMN": _column,
-    "OBJECT_ATTRIBUTE": _column,
+    "OBJECT_ATTRIBUTE": rename_attribute,
     "OBJECT_TABCONSTRAINT": _constraint,
     "OBJECT_SCHEMA": _schema,
     "OBJECT_ROLE": _role,

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
-from helios_cli.engine.datatypes.arrays import read_array
-from helios_cli.engine.datatypes.composite import RowCodec, Shape, literal_of, read_shape, sealed, split_record
+from helios_cli.engine.datatypes.arrays import read_array, write_array
+from helios_cli.engine.datatypes.composite import (
+    RowCodec,
+    Shape,
+    join_record,
+    literal_of,
+    read_shape,
+    sealed,
+    split_record,
+)
 from helios_cli.engine.datatypes.jsons import quote_json
 from helios_cli.engine.datatypes.zoned import find_zone
 from helios_cli.engine.sql.function_spec import CollationTable, ScalarTable
@@ -84,6 +93,20 @@ def pg_row_is_null(row: Any, wanted: int) -> int:
     return int(all((field is None) == bool(wanted) for field in fields))
 
 
+def pg_row_reshape(row: Any, kept: str, is_array: int) -> str | None:
+    """A row, or an array of rows, with its fields in new places; ``kept`` lists the old ones, null for a new field."""
+    if row is None:
+        return None
+    places = json.loads(kept)
+
+    def reshaped(text: str) -> str:
+        fields = split_record(text)
+        return join_record(None if place is None or place >= len(fields) else fields[place] for place in places)
+
+    text = literal_of(row)
+    return write_array(read_array(text, reshaped), str) if is_array else reshaped(text)
+
+
 def _compare_records(one: str, other: str) -> int:
     """Rows whose types are not known here: numbers by value, everything else as text, NULL last."""
     try:
@@ -112,6 +135,7 @@ def _compare_fields(mine: str | None, theirs: str | None) -> int:
 SCALARS: Final[ScalarTable] = {
     "pg_row_get": (pg_row_get, 4, True),
     "pg_row_zoned": (pg_row_zoned, 3, True),
+    "pg_row_reshape": (pg_row_reshape, 3, True),
     "pg_row_seal": (pg_row_seal, 2, True),
     "pg_row_json": (pg_row_json, 2, True),
     "pg_row_json_pretty": (pg_row_json_pretty, 2, True),
