@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
-from helios_cli.engine.sql import casts, json_records, row_values, tree
+from helios_cli.engine.sql import builtin_arguments, casts, json_records, row_values, tree
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import can_coerce, element_of, type_name
 from helios_cli.engine.sql.expressions import TRANSLATORS, expect_boolean, translate
@@ -38,7 +38,10 @@ from helios_cli.engine.sql.user_calls import arranged, check_callable, user_call
 def _call(fields: dict[str, Any], scope: Scope) -> TypedSql:
     names = tree.strings(fields["funcname"])
     if fields.get("func_variadic") or any("NamedArgExpr" in node for node in fields.get("args", ())):
-        return notated_call(fields, names, scope)
+        positional = builtin_arguments.in_order(names[-1], fields)
+        if positional is None:
+            return notated_call(fields, names, scope)
+        fields = positional
     overloads = visible_overloads(names, scope)
     if any(function.aggregate or function.window for function in overloads):
         return _aggregate_call(fields, names, overloads, scope)

@@ -361,7 +361,7 @@ def array_constructor(fields: dict[str, Any], scope: Scope, element: int = UNKNO
         hint = "Explicitly cast to the desired type, for example ARRAY[]::integer[]."
         raise scope.ctx.error("42P18", "cannot determine type of empty array", at, hint=hint)
     if any("A_ArrayExpr" in node for node in nodes):
-        values = [array_constructor(node["A_ArrayExpr"], scope, element) for node in nodes]
+        values = _rows_of_array(nodes, scope, element)
         inner = values[0].type_oid
         return TypedSql(f"pg_array_nest({', '.join(value.sql for value in values)})", inner, not_null=True, location=at)
     values = [translate(node, scope) for node in nodes]
@@ -380,6 +380,16 @@ def array_constructor(fields: dict[str, Any], scope: Scope, element: int = UNKNO
     arguments = "".join(f", {value.sql}" for value in values)
     made = TypedSql(f"pg_array({target}{arguments})", array_of(target), not_null=True, location=at)
     return row_values.carry_shape(made, values, scope.ctx)
+
+
+def _rows_of_array(nodes: list[Node], scope: Scope, element: int) -> list[TypedSql]:
+    """The elements of an ARRAY of which one is an ARRAY itself: the others are read as arrays of its type."""
+    made = [array_constructor(node["A_ArrayExpr"], scope, element) if "A_ArrayExpr" in node else None for node in nodes]
+    target = next(value.type_oid for value in made if value is not None)
+    return [
+        value if value is not None else casts.explicit_cast(translate(node, scope), target, -1, scope.ctx, -1)
+        for node, value in zip(nodes, made, strict=True)
+    ]
 
 
 def _collate(fields: dict[str, Any], scope: Scope) -> TypedSql:
