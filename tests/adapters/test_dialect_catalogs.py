@@ -24,3 +24,16 @@ def test_materialized_views_are_in_the_catalogs() -> None:
     assert database.run("select count(*) from information_schema.tables where table_name = 'mv'") == [("0",)]
     database.run("comment on materialized view mv is 'counted'")
     assert database.value("select obj_description('mv'::regclass, 'pg_class')") == "counted"
+
+
+def test_deferrable_keys_are_recorded_and_shown() -> None:
+    database = LocalDatabase()
+    database.run("create table d (a int primary key deferrable, b int, unique (b) deferrable initially deferred)")
+    shown = "select pg_get_constraintdef(oid), condeferrable, condeferred from pg_constraint where conname like 'd_%'"
+    assert database.run(f"{shown} order by 1") == [
+        ("PRIMARY KEY (a) DEFERRABLE", "t", "f"),
+        ("UNIQUE (b) DEFERRABLE INITIALLY DEFERRED", "t", "t"),
+    ]
+    database.run("insert into d values (1, 1), (2, 2)")
+    database.run("alter table d add constraint d_both unique (a, b) deferrable")
+    assert len(database.run(shown)) == 3

@@ -56,10 +56,16 @@ def _add_key(builder: Builder, table: TableDef, fields: dict[str, Any]) -> Const
     if primary and table.primary_key() is not None:
         message = f'multiple primary keys for table "{table.name}" are not allowed'
         raise builder.error("42P16", message, fields.get("location", -1))
-    if fields.get("deferrable"):
-        raise unsupported("a DEFERRABLE unique constraint", "Leave DEFERRABLE out; foreign keys may be deferrable.")
     if fields.get("nulls_not_distinct"):
         raise unsupported("NULLS NOT DISTINCT")
+    constraint = _keyed(builder, table, fields, primary)
+    # Recorded and shown; it is checked with every row all the same.
+    constraint.deferrable = bool(fields.get("deferrable") or fields.get("initdeferred"))
+    constraint.deferred = bool(fields.get("initdeferred"))
+    return constraint
+
+
+def _keyed(builder: Builder, table: TableDef, fields: dict[str, Any], primary: bool) -> ConstraintDef:
     if "indexname" in fields:
         return _adopt_index(builder, table, fields, primary)
     names = tree.strings(fields["keys"])

@@ -93,6 +93,12 @@ def _whole(snapshot: Snapshot, index: IndexDef, pretty: bool) -> str:
     return f"{text} WHERE {_pretty(snapshot, index.table_oid, index.predicate, pretty)}"
 
 
+def _deferral(constraint: ConstraintDef) -> str:
+    if not constraint.deferrable:
+        return ""
+    return " DEFERRABLE INITIALLY DEFERRED" if constraint.deferred else " DEFERRABLE"
+
+
 def constraintdef(snapshot: Snapshot, oid: int, pretty: bool = False) -> str | None:
     """A constraint as ALTER TABLE ADD would take it; None for an unknown OID."""
     constraint = snapshot.constraints.get(oid)
@@ -105,7 +111,7 @@ def constraintdef(snapshot: Snapshot, oid: int, pretty: bool = False) -> str | N
         include = (
             f" INCLUDE ({', '.join(quote_ident(name) for name in index.include)})" if index and index.include else ""
         )
-        return f"{word} ({columns}){include}"
+        return f"{word} ({columns}){include}{_deferral(constraint)}"
     if constraint.kind == "c":
         return f"CHECK ({_pretty(snapshot, constraint.table_oid, constraint.expression or '', pretty)})"
     return _foreign_key(snapshot, constraint, columns)
