@@ -60,6 +60,18 @@ def target_relation(fields: dict[str, Any], scope: Scope, word: str) -> Relation
     return relation
 
 
+def _through_views(word: str, fields: dict[str, Any], scope: Scope) -> dict[str, Any]:
+    """The statement on the table under a simple view; the same when it names a table."""
+    relation = find_relation(fields["relation"], scope)
+    while relation.kind == "v" and not replaced_by_triggers(relation, word, scope):
+        from helios_cli.engine.sql.updatable_views import through_view
+
+        scope.ctx.rights.relation(relation, RIGHTS[word], qualified="schemaname" in fields["relation"])
+        fields = through_view(word, fields, relation, scope)
+        relation = find_relation(fields["relation"], scope)
+    return fields
+
+
 def find_column(relation: Relation, name: str, scope: Scope, at: int) -> ColumnInfo:
     """A column of the target.
 
@@ -129,6 +141,7 @@ def _refuse_others(node: Node, others: set[str], scope: Scope) -> None:
 def translate_insert(fields: dict[str, Any], scope: Scope) -> Write:
     """Translate an InsertStmt."""
     with_clause = translate_with(fields.get("withClause"), scope)
+    fields = _through_views("INSERT", fields, scope)
     relation = target_relation(fields["relation"], scope, "INSERT")
     item, into = _target(fields["relation"], relation, scope)
     named = [named_column(node["ResTarget"], relation, scope) for node in fields.get("cols", [])]
@@ -335,6 +348,7 @@ def translate_update(fields: dict[str, Any], scope: Scope) -> Write:
     from helios_cli.engine.sql.assignments import assignment_pairs, assignments_of
 
     with_clause = translate_with(fields.get("withClause"), scope)
+    fields = _through_views("UPDATE", fields, scope)
     relation = target_relation(fields["relation"], scope, "UPDATE")
     item, table = _target(fields["relation"], relation, scope)
     scope.items.append(item)
@@ -373,6 +387,7 @@ def _where(fields: dict[str, Any], conditions: list[str], scope: Scope) -> str:
 def translate_delete(fields: dict[str, Any], scope: Scope) -> Write:
     """Translate a DeleteStmt. USING becomes EXISTS over the other tables."""
     with_clause = translate_with(fields.get("withClause"), scope)
+    fields = _through_views("DELETE", fields, scope)
     relation = target_relation(fields["relation"], scope, "DELETE")
     item, table = _target(fields["relation"], relation, scope)
     scope.items.append(item)

@@ -128,6 +128,9 @@ class CatalogReader(Protocol):
     def referencing(self, table_oid: int) -> tuple[ConstraintDef, ...]:
         """Foreign keys of other tables, and of itself, that point to the table."""
 
+    def view_query(self, oid: int) -> str | None:
+        """The query of a view as PostgreSQL's SQL, or None."""
+
     def triggers(self, relation_oid: int) -> tuple[Trigger, ...]:
         """The triggers of a table or view, by name, which is the order they fire in."""
 

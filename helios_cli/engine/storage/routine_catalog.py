@@ -8,6 +8,7 @@ from typing import Any, Final
 import apsw
 
 from helios_cli.engine.datatypes.usertypes import is_row
+from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID
 from helios_cli.engine.sql.functions import REGISTRY
 from helios_cli.engine.sql.relation import Relation, UserType
 from helios_cli.engine.sql.routines import (
@@ -49,6 +50,14 @@ class RoutineCatalog:
     def type_by_oid(self, oid: int) -> UserType | None:
         """A user's type by OID."""
         raise NotImplementedError
+
+    def view_query(self, oid: int) -> str | None:
+        """The query of a view as PostgreSQL's SQL, or None."""
+        for database in ("main", "temp") if oid >= FIRST_TEMP_OID else ("main",):
+            found = self._all(f"SELECT definition FROM {database}.helios_relation WHERE oid = ?", oid)
+            if found:
+                return str(found[0][0])
+        return None
 
     def functions(self, schema: str | None, name: str) -> tuple[UserFunction, ...]:
         """The functions and procedures of a name that users made, as overloads; with schema None along the path.
