@@ -282,7 +282,7 @@ def _spread(outcome: SqlOutcome, columns: tuple[tuple[str, int], ...]) -> SqlOut
 
 def too_deep() -> SqlError:
     """The error for functions nested too deeply."""
-    hint = "Functions may call one another some hundred deep."
+    hint = "Functions may call one another some fifty deep."
     return SqlError("stack depth limit exceeded", sqlstate="54001", hint=hint)
 
 

@@ -61,6 +61,9 @@ def _call(fields: dict[str, Any], scope: Scope) -> TypedSql:
 def call_arguments(fields: dict[str, Any], scope: Scope) -> list[TypedSql]:
     """The arguments of a call, without parameters of type void: with those JDBC marks its OUT parameters."""
     type_of = scope.ctx.parameter_type
+    if scope.ctx.variables is not None:
+        # Inside a function $1 is one of its own parameters.
+        return [translate(node, scope) for node in fields.get("args", [])]
     return [
         translate(node, scope)
         for node in fields.get("args", [])
