@@ -292,7 +292,6 @@ class Node:
             # Who comes first finds the system tables.
             await self._until_over(self.pipeline.quiesce())
         self.address = host = binding.listen_address(self)
-        tls = binding.tls_context(settings)
         await bind("native_port", settings.native_port, lambda port: self.replication.listen(port))
         token = load_or_create_token(Path(settings.data_dir))
         report.register_metrics(self)
@@ -300,7 +299,7 @@ class Node:
             Routes(self, token, cluster_token(self.secret), self.scrub.alarms, SqlOverHttp(self.engine))
         )
         http = self._http
-        await bind("http_port", settings.http_port, lambda port: http.start(host, port, tls))
+        await bind("http_port", settings.http_port, lambda port: http.start(host, port, binding.tls_context(settings)))
         # Last: who reaches a node by SQL finds its other ports open too.
         self.listener = listener = Listener(self.engine, tls=server_tls(settings))
         await bind("pg_port", settings.pg_port, lambda port: listener.start(host, port))
