@@ -215,9 +215,9 @@ class HttpConnection(asyncio.Protocol):
     def _request(self, method: str, path: str, keep_alive: bool) -> Request:
         name: Any = self._transport.get_extra_info("peername") if self._transport is not None else None
         peer = (str(name[0]), int(name[1])) if isinstance(name, tuple) and len(name) >= 2 else ("", 0)
-        encrypted = self._transport is not None and self._transport.get_extra_info("ssl_object") is not None
+        tls: Any = self._transport.get_extra_info("ssl_object") if self._transport is not None else None
         version = self._parser.get_http_version()
-        return Request(method, path, self._headers, bytes(self._body), keep_alive, peer, encrypted, version)
+        return Request(method, path, self._headers, bytes(self._body), keep_alive, peer, tls, version)
 
     def _feed(self, piece: memoryview) -> None:
         try:

@@ -51,8 +51,8 @@ class Request:
     keep_alive: bool
     peer: tuple[str, int] = ("", 0)
     """Address and port of the client."""
-    is_encrypted: bool = False
-    """Whether it came over TLS."""
+    tls: Any = None
+    """The ``ssl.SSLObject`` of its connection; None in the clear."""
     version: str = "1.1"
     """HTTP's: 1.0 knows no chunks."""
 

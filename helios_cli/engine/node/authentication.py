@@ -115,7 +115,7 @@ class Authentication:
             raise Refused("connection requires a valid client certificate", sqlstate="28000")
         name = common_name(certificate.get("subject", ()))
         if wanted == "verify-full" and name != self.user:
-            self._failed()
+            self.failed()
             if rule.method == "cert":
                 raise Refused(f'certificate authentication failed for user "{self.user}"', sqlstate="28000")
             raise Refused(f'password authentication failed for user "{self.user}"', sqlstate="28P01")
@@ -136,7 +136,7 @@ class Authentication:
         try:
             answer = backend.auth_sasl_final(self._scram.final(data[5:end]))
         except scram.AuthenticationFailed:
-            self._failed()
+            self.failed()
             raise
         self.engine.login_limits.succeeded(self.user, self.address)
         return answer, True
@@ -156,7 +156,7 @@ class Authentication:
         self._scram_started = True
         return backend.auth_sasl_continue(self._scram.first(first))
 
-    def _failed(self) -> None:
+    def failed(self) -> None:
         """Remember a login that has failed, and how long its client is to wait for the answer."""
         engine = self.engine
         engine.audit.record(

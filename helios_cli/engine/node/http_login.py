@@ -11,16 +11,20 @@ import binascii
 import ipaddress
 from typing import Final
 
+from helios_cli.engine.config.hba import is_loopback
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.net.http_message import Request
+from helios_cli.engine.node.authentication import Authentication
 from helios_cli.engine.node.engine import Engine
+from helios_cli.engine.node.roles import DATABASE
 from helios_cli.engine.storage import api_tokens
 from helios_cli.engine.wire import scram
 
 ANYBODY: Final = "helios"
 """The role of a request without credentials."""
 
-CHALLENGE: Final = 'Basic realm="heliosdb", charset="UTF-8", Bearer'
+TOKEN: Final = "a token"
+"""As whom wrong tokens are counted among failed logins."""
 
 
 class NoCredentials(HeliosError):
@@ -44,26 +48,31 @@ async def login(engine: Engine, request: Request) -> tuple[str, bool]:
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     given = given.strip()
     if not given:
-        return _anybody(engine, request), False
-    if not request.is_encrypted and not _is_loopback(request.peer[0]):
+        return _anybody(engine, request)
+    if request.tls is None and not is_loopback(request.peer[0]):
         raise NotAllowed(
             "credentials are not taken in the clear from another machine",
             hint="Set tls_cert and tls_key at the node, and use https. Whoever was on the way may know them now.",
         )
     if scheme.lower() == "basic":
-        return await _by_password(engine, given)
+        return await _by_password(engine, request, given)
     if scheme.lower() == "bearer":
-        return _by_token(engine, given), True
+        return await _by_token(engine, request, given)
     raise NoCredentials("the Authorization header is neither Basic nor Bearer")
 
 
-def _anybody(engine: Engine, request: Request) -> str:
-    if engine.roles.scram_required():
+def _proof(engine: Engine, request: Request, user: str) -> Authentication:
+    return Authentication(engine, user=user, database=DATABASE, address=request.peer[0], tls=request.tls)
+
+
+def _anybody(engine: Engine, request: Request) -> tuple[str, bool]:
+    proof = _proof(engine, request, ANYBODY)
+    if proof.begin() is not None:
         raise NoCredentials(
             "no password or token supplied",
             hint="Send a role's name and password with HTTP Basic, or a token of helios_token_create() as Bearer.",
         )
-    if not _is_loopback(request.peer[0]) and not engine.settings.allow_insecure_network:
+    if not is_loopback(request.peer[0]) and not engine.settings.allow_insecure_network and not proof.proved:
         raise NotAllowed("requests without credentials are taken from this machine alone")
     if not _names_this_machine(request.headers.get("host", "")):
         # A page from elsewhere whose name leads here must not speak for the user who looks at it (DNS rebinding).
@@ -71,44 +80,44 @@ def _anybody(engine: Engine, request: Request) -> str:
             "requests without credentials must ask for localhost or an address",
             hint="Use http://localhost or http://127.0.0.1, or give the roles passwords.",
         )
-    return ANYBODY
+    return ANYBODY, proof.proved
 
 
-async def _by_password(engine: Engine, given: str) -> tuple[str, bool]:
+async def _by_password(engine: Engine, request: Request, given: str) -> tuple[str, bool]:
     try:
         user, colon, password = base64.b64decode(given, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
         raise NoCredentials("the Basic credentials cannot be read") from None
     if not colon or not user or "\0" in user or "\0" in password:
         raise NoCredentials("the Basic credentials cannot be read")
-    if not engine.roles.scram_required():
-        return user, False
+    proof = _proof(engine, request, user)
+    if proof.begin() is None:
+        return user, proof.proved
     verifier, made_up = engine.roles.verifier(user)
     # Thousands of rounds of hashing: not on the event loop. They are done for unknown roles too.
     right = await asyncio.get_running_loop().run_in_executor(None, scram.verify_password, verifier, password)
     if not right or made_up:
+        proof.failed()
+        await asyncio.sleep(proof.delay_s)
         raise NoCredentials(f'password authentication failed for user "{user}"')
+    engine.login_limits.succeeded(user, request.peer[0])
     return user, True
 
 
-def _by_token(engine: Engine, given: str) -> str:
+async def _by_token(engine: Engine, request: Request, given: str) -> tuple[str, bool]:
     connection = engine.database.borrow()
     try:
         role = api_tokens.role_of(connection, given, engine.now_us())
     finally:
         engine.database.give_back(connection)
+    proof = _proof(engine, request, role or TOKEN)
     if role is None:
+        proof.failed()
+        await asyncio.sleep(proof.delay_s)
         raise NoCredentials("the token is unknown, revoked or expired", hint="helios_tokens lists those that are not.")
-    return role
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
+    # The rules say who may come from where; the token stands for the password that they ask for.
+    proof.begin()
+    return role, True
 
 
 def _names_this_machine(host: str) -> bool:
