@@ -48,3 +48,32 @@ def test_endless_recursion_is_an_error(node: NodeProcess) -> None:
         with pytest.raises(psycopg.errors.StatementTooComplex):
             connection.execute("SELECT deep(1)")
         assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_the_first_temporary_table_is_not_made_where_others_would_see_it(node: NodeProcess) -> None:
+    make = "DO $$ BEGIN CREATE TEMP TABLE scratch (a int); END $$"
+    with node.connect(autocommit=True) as connection:
+        with pytest.raises(psycopg.errors.FeatureNotSupported):
+            connection.execute(make)
+        connection.execute("CREATE TEMP TABLE first (a int)")
+        connection.execute(make)
+        assert connection.execute("SELECT count(*) FROM scratch").fetchone() == (0,)
+        with node.connect(autocommit=True) as other, pytest.raises(psycopg.errors.UndefinedTable):
+            other.execute("SELECT * FROM scratch")
+
+
+def test_what_a_function_wrote_is_undone_with_its_transaction(node: NodeProcess) -> None:
+    with node.connect() as connection:
+        connection.execute("CREATE TABLE k (a int)")
+        connection.execute(
+            "CREATE FUNCTION addk(x int) RETURNS int LANGUAGE plpgsql AS "
+            "$$ BEGIN INSERT INTO k VALUES (x); RETURN x; END $$"
+        )
+        connection.commit()
+        connection.execute("SELECT addk(%s)", (1,))
+        connection.execute("SAVEPOINT s")
+        connection.execute("SELECT addk(2)")
+        connection.execute("ROLLBACK TO s")
+        assert connection.execute("SELECT a FROM k").fetchall() == [(1,)]
+        connection.rollback()
+        assert connection.execute("SELECT a FROM k").fetchall() == []

@@ -243,6 +243,12 @@ class RoutineHost:
     def _define(self, plan: Plan) -> Outcome:
         if plan.action is not None:
             raise FeatureNotSupported(f"{plan.tag} with a password inside a function is not supported")
+        if self.connection is not self.session.private and any("temp.helios_meta" in step for step in plan.steps):
+            # The connection is everybody's, and so would the table be.
+            raise FeatureNotSupported(
+                "creating temporary objects inside a function is not supported before the session has some",
+                hint="Create a temporary table before the function is called.",
+            )
         for notice in plan.notices:
             self.notice(SqlError(notice, sqlstate="00000"), "NOTICE")
         try:
