@@ -98,3 +98,17 @@ def test_a_parameter_of_type_void_is_no_argument(server: NodeProcess) -> None:
             answer[0] for answer in client.ask(parse("select lower($1, $2)", oids=(2278, 25)), describe("S"), SYNC)
         ]
     assert "E" not in kinds
+
+
+def test_functions_of_several_columns_stand_in_the_select_list(
+    connection: psycopg.Connection[tuple[object, ...]],
+) -> None:
+    """What PostgreSQL 15 answers, recorded; the JDBC driver finds the columns of keys so."""
+    query = """SELECT x, (json_each(x)).key, json_each(x) FROM (VALUES ('{"a":1,"b":2}'::json)) t(x)"""
+    cursor = connection.execute(query.replace("SELECT x,", "SELECT"))
+    assert [column.name for column in cursor.description or ()] == ["key", "json_each"]
+    assert cursor.fetchall() == [("a", ("a", "1")), ("b", ("b", "2"))]
+    with pytest.raises(psycopg.errors.FeatureNotSupported):
+        connection.execute("SELECT generate_series(1, 2), (json_each('{}')).key")
+    query = "SELECT (q.keys).n FROM (SELECT information_schema._pg_expandarray('3 1'::int2vector) AS keys) q"
+    assert connection.execute(query).fetchall() == [(1,), (2,)]

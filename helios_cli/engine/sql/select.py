@@ -26,6 +26,7 @@ from helios_cli.engine.sql.row_order import (
     output_position,
     with_ties,
 )
+from helios_cli.engine.sql.row_series import with_rows_named
 from helios_cli.engine.sql.scope import Cte, Scope
 from helios_cli.engine.sql.select_list import flat_targets, select_outputs
 from helios_cli.engine.sql.series_items import with_series
@@ -278,6 +279,7 @@ def _finish(query: Query, select: dict[str, Any], scope: Scope) -> None:
 
 
 def _select(select: dict[str, Any], scope: Scope) -> Query:
+    select = with_rows_named(select, scope)
     source, conditions = translate_from(select.get("fromClause", []), scope)
     if "whereClause" in select:
         conditions.append(expect_boolean(select["whereClause"], scope, "WHERE").sql)
