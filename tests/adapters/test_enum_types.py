@@ -62,6 +62,19 @@ def test_a_rolled_back_type_leaves_no_order_behind(db: LocalDatabase) -> None:
         connection.execute("ROLLBACK")
 
 
+def test_labels_swapped_and_rolled_back_keep_their_order(db: LocalDatabase) -> None:
+    connection = db.connection
+    ordered = "SELECT m FROM person ORDER BY m"
+    connection.execute("BEGIN")
+    for old, new in (("sad", "x"), ("happy", "sad"), ("x", "happy")):
+        for step in db.plan(f"ALTER TYPE mood RENAME VALUE '{old}' TO '{new}'")[0].steps:
+            connection.execute(step)
+    swapped = connection.execute(db.plan(ordered)[0].steps[0]).fetchall()
+    assert [row[0] for row in swapped] == ["happy", "ok", "sad"]
+    connection.execute("ROLLBACK")
+    assert db.run(ordered) == [("sad",), ("ok",), ("happy",)]
+
+
 def test_a_renamed_value_is_renamed_wherever_it_stands(db: LocalDatabase) -> None:
     db.run("CREATE UNIQUE INDEX person_m ON person (m)")
     db.run("ALTER TYPE mood RENAME VALUE 'happy' TO 'a'")

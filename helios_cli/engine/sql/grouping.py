@@ -26,6 +26,8 @@ class Grouping:
         """Take a key. Literals in it become part of the plan, because keys are compared with other expressions."""
         if "ColumnRef" in node:
             self.columns.add(value.sql)
+            # A whole row as a key is all its columns.
+            self.columns.update(part.sql for part in value.row)
             return
         if not self.expressions:
             scope.ctx.bind_all()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
+from helios_cli.engine.datatypes.usertypes import is_row
 from helios_cli.engine.sql import casts
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import element_of, type_name
@@ -283,6 +284,12 @@ def apply_operator(name: str, operands: list[TypedSql], ctx: Context, at: int) -
         SqlError: 42883 no such operator, 42725 several.
     """
     given = tuple(_known_type(operand, ctx) for operand in operands)
+    if len(given) == 2 and all(map(is_row, given)):
+        # Rows are compared by what they are made of, which operands tell and types alone do not.
+        from helios_cli.engine.sql import row_values
+
+        if name in row_values.COMPARISONS:
+            return row_values.compare(name, operands[0], operands[1], ctx, at)
     try:
         operator = find_operator(name, given)
     except Ambiguous:

@@ -56,7 +56,7 @@ class EnumLabels:
         SQLite's data version moves with a commit and not with a rollback, which must not leave labels behind.
         """
         self._known.clear()
-        self._unsettled = True
+        self._version, self._unsettled = self._connection.data_version(), True
         return 0
 
     def _read(self, oid: int) -> dict[str, int]:
