@@ -68,7 +68,8 @@ def _through_views(word: str, fields: dict[str, Any], scope: Scope) -> dict[str,
 
         scope.ctx.rights.relation(relation, RIGHTS[word], qualified="schemaname" in fields["relation"])
         fields = through_view(word, fields, relation, scope)
-        relation = find_relation(fields["relation"], scope)
+        view, relation = relation, find_relation(fields["relation"], scope)
+        scope.ctx.rights.through(view, relation)
     return fields
 
 

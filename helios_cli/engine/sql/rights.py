@@ -27,7 +27,8 @@ from helios_cli.engine.sql.privileges import (
 )
 from helios_cli.engine.sql.relation import Relation
 
-KIND_WORDS: Final = {"r": "table", "t": "table", "v": "view", "m": "materialized view", "S": "sequence", "i": "index",
+KIND_WORDS: Final = {"r": "table", "t": "table", "v": "view", "m": "materialized view", "M": "materialized view",
+                     "S": "sequence", "i": "index",
                      "c": "table", "p": "table", "f": "foreign table"}  # fmt: skip
 OPEN_SCHEMAS: Final = frozenset(("pg_catalog", "information_schema", "pg_temp"))
 """Schemas that everybody may look into."""
@@ -61,6 +62,8 @@ class RelationRight:
     """Numbers of the columns that are read; empty with SELECT wanted: any column's right is enough (``count(*)``)."""
     inserted: set[int] = field(default_factory=set)
     updated: set[int] = field(default_factory=set)
+    view: RelationRight | None = None
+    """The view through which it is changed: with the rights of the view's owner."""
     any_of: int = 0
     """At least one of these has to be there as well, on the whole relation; 0: nothing."""
 
@@ -94,15 +97,28 @@ class Rights:
     relations: dict[int, RelationRight] = field(default_factory=dict)
     functions: dict[int, FunctionRight] = field(default_factory=dict)
     closed: dict[str, ClosedFunction] = field(default_factory=dict)
+    views: dict[int, RelationRight] = field(default_factory=dict)
+    """The table that a view's change comes to next, and the view."""
 
     def relation(self, relation: Relation, wanted: int, *, qualified: bool = False) -> None:
         """The statement reads or changes a relation."""
         known = self.relations.get(relation.oid)
-        if known is None:
+        view = self.views.pop(relation.oid, None)
+        if known is not None:
+            # Named besides the view: then the role itself needs the rights.
+            known.view = None
+        else:
             known = RelationRight(relation.oid, relation.name, relation.kind, relation.schema, relation.owner)
+            known.view = view
             self.relations[relation.oid] = known
         known.wanted |= wanted
         known.qualified |= qualified
+
+    def through(self, view: Relation, base: Relation) -> None:
+        """A change of a view becomes one of what is under it."""
+        known = self.relations.get(view.oid)
+        if known is not None:
+            self.views[base.oid] = known
 
     def reads(self, oid: int, attnum: int) -> None:
         """A column is read. Nothing for what the statement does not name as a relation."""
@@ -310,15 +326,27 @@ class Rightful:
             raise denied(right.word, right.shown)
 
     def _check_relation(self, right: RelationRight) -> None:
-        if not self.schema_held(right.schema, USAGE):
+        if right.view is None and not self.schema_held(right.schema, USAGE):
             if right.qualified:
                 raise denied("schema", right.schema)
             # A schema that it may not look into is not in its search path.
             raise SqlError(f'relation "{right.name}" does not exist', sqlstate="42P01")
+        if right.view is not None:
+            self._check_through(right, right.view)
+            return
         if not self.may(right):
             raise denied(KIND_WORDS.get(right.kind, "table"), right.name)
-        if right.kind == "v":
+        if right.kind == "v" and right.wanted & SELECT:
             self._check_view(right.oid, right.owner)
+
+    def _check_through(self, right: RelationRight, view: RelationRight) -> None:
+        """What is under a view is changed as its owner; what the statement reads, the role has to see in the view."""
+        if right.wanted & SELECT and not self.unrestricted:
+            read = RelationRight(view.oid, view.name, view.kind, view.schema, view.owner, wanted=SELECT)
+            if not self.may(read):
+                raise denied(KIND_WORDS.get(view.kind, "view"), view.name)
+        if not self.authority.is_superuser(view.owner) and not Rightful(self.facts, view.owner).may(right):
+            raise denied(KIND_WORDS.get(right.kind, "table"), right.name)
 
     def _check_view(self, oid: int, owner: int) -> None:
         """A view reads with the rights of its owner, whoever asks it."""
