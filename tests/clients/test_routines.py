@@ -63,7 +63,7 @@ def test_the_first_temporary_table_is_not_made_where_others_would_see_it(node: N
 
 
 def test_what_a_function_wrote_is_undone_with_its_transaction(node: NodeProcess) -> None:
-    with node.connect() as connection:
+    with node.connect(autocommit=False) as connection:
         connection.execute("CREATE TABLE k (a int)")
         connection.execute(
             "CREATE FUNCTION addk(x int) RETURNS int LANGUAGE plpgsql AS "
