@@ -10,6 +10,7 @@ from pathlib import Path
 from bench.comparesql import surface, tables
 from bench.comparesql.answers import Asker
 from bench.comparesql.comparison import Run, compare
+from bench.comparesql.recording import record
 from bench.servers import NodeServer, PostgresServer
 
 
@@ -39,6 +40,9 @@ def main() -> int:
                     answer = asker.run(statement)
                     if answer.sqlstate:
                         raise SystemExit(f"{statement}: {answer.message}")
+            if arguments.record:
+                record(arguments.record, *askers, callable_here, arguments.seed, arguments.count)
+                return 0
             run = Run(arguments.seed, arguments.count, arguments.first, arguments.seconds, arguments.shrink)
             tally = compare(*askers, callable_here, run)
     finally:
@@ -65,6 +69,7 @@ def _arguments() -> argparse.Namespace:
         "--shrink", type=int, default=4, metavar="N", help="shrink N of differences that look alike (4)"
     )
     parser.add_argument("--postgres", type=Path, default=Path("/usr/lib/postgresql/15/bin"), help="its binaries")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="write the cases with PostgreSQL's answers instead")
     parser.add_argument("--json", action="store_true", help="JSON instead of the table")
     parser.add_argument("--short", action="store_true", help="no figures for each construct")
     parser.add_argument(

@@ -10,6 +10,7 @@ from typing import Final
 
 from bench.comparesql import generator
 from bench.comparesql.answers import Answer, Asker, Difference, NoAnswer, difference, failures
+from bench.comparesql.classes import classify
 from bench.comparesql.report import Tally, root
 from bench.comparesql.shrink import shrunk
 from bench.comparesql.surface import Surface
@@ -45,7 +46,7 @@ def compare(ours: Asker, theirs: Asker, callable_here: Surface, run: Run) -> Tal
     def one(number: int) -> None:
         case = generator.case(callable_here, run.seed, number)
         expected = theirs.ask(case)
-        if _gave_up(expected):
+        if gave_up(expected):
             tally.skipped += 1
             return
         given = ours.ask(case)
@@ -56,6 +57,7 @@ def compare(ours: Asker, theirs: Asker, callable_here: Surface, run: Run) -> Tal
             if both is not None:
                 tally.failed_both(case.text, *both)
             return
+        tally.classes[classify(case, found, theirs)] += 1
         known = _ABSENT.search(found.ours)
         look = (found.kind, found.detail, root(case), found.ours if found.kind == "sqlstate" else "")
         alike[look] += 1
@@ -75,5 +77,6 @@ def compare(ours: Asker, theirs: Asker, callable_here: Surface, run: Run) -> Tal
     return tally
 
 
-def _gave_up(answers: tuple[Answer, ...]) -> bool:
+def gave_up(answers: tuple[Answer, ...]) -> bool:
+    """Whether a server did not finish in time."""
     return answers[-1].sqlstate == _TIMEOUT

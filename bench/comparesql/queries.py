@@ -70,7 +70,11 @@ class Queries:
     def _where(self, chance: float = 0.6) -> Node:
         if self.rng.random() > chance:
             return node("", "clause")
-        return node("clause:WHERE", "clause", " WHERE ", self.expressions.make("bool", self.rng.randint(1, 2)))
+        made = self.expressions.make("bool", self.rng.randint(1, 2))
+        keys = [name for name, _ in self.expressions.scope if name.rpartition(".")[2] == "id"]
+        if keys and self.rng.random() < 0.92:  # A condition that leaves no row leaves nothing to compare.
+            made = node("operator:OR", "expr:bool", "(", made, f" OR {keys[0]} < 5)")
+        return node("clause:WHERE", "clause", " WHERE ", made)
 
     def ordered(self) -> Case:
         """ORDER BY with directions and NULLS, LIMIT, OFFSET, FETCH; the key comes last, so the order is certain."""

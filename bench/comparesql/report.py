@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.comparesql.answers import Answer, Difference
+from bench.comparesql.classes import CLASSES
 from bench.comparesql.tree import Case
 
 
@@ -40,6 +41,7 @@ class Tally:
     wrong: Counter[str] = field(default_factory=Counter)
     families: Counter[str] = field(default_factory=Counter)
     families_wrong: Counter[str] = field(default_factory=Counter)
+    classes: Counter[str] = field(default_factory=Counter)
     groups: dict[tuple[str, str, str], Group] = field(default_factory=dict)
     inexact: Counter[str] = field(default_factory=Counter)
     messages: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -89,7 +91,8 @@ class Tally:
         return {
             "cases": self.cases, "statements": self.statements, "agreed": self.agreed, "agreement": self.agreement,
             "skipped": self.skipped, "stopped": self.stopped, "errors": self.errors, "errors_exact": self.errors_exact,
-            "messages_same": self.messages_same, "constructs": dict(sorted(self.constructs.items())),
+            "messages_same": self.messages_same, "classes": dict(sorted(self.classes.items())),
+            "constructs": dict(sorted(self.constructs.items())),
             "groups": [vars(group) for group in self.sorted_groups()],
         }  # fmt: skip
 
@@ -111,6 +114,7 @@ class Tally:
                 f"       {group.example}", f"       ours   {group.ours}", f"       theirs {group.theirs}",
             ]  # fmt: skip
         lines += [
+            "", *(f"{count:>5}  {name}: {CLASSES[name]}" for name, count in sorted(self.classes.items())),
             "", f"{self.cases} cases, {self.statements} statements, {self.skipped} skipped",
             f"agree in rows, columns, types, tag and SQLSTATE class: {self.agreed} ({self.agreement:.2%})",
             f"errors on both sides: {self.errors}, of them the same SQLSTATE {self.errors_exact},"

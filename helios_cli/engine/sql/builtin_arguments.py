@@ -16,7 +16,9 @@ _PARAMETERS: Final = {
     "jsonb_insert": ("jsonb_in", "path", "replacement", "insert_after"),
 }
 _ALL_DEFAULT: Final = frozenset(("make_interval",))
-"""Functions that take NULL for a parameter that was left out in the middle."""
+"""Functions that take 0 for a parameter that was left out in the middle."""
+
+_ZERO: Final[Node] = {"A_Const": {"ival": {}, "location": -1}}
 
 
 def in_order(name: str, fields: dict[str, Any]) -> dict[str, Any] | None:
@@ -35,4 +37,4 @@ def in_order(name: str, fields: dict[str, Any]) -> dict[str, Any] | None:
     wanted = parameters[: last + 1]
     if any(key not in given for key in wanted) and name not in _ALL_DEFAULT:
         return None
-    return {**fields, "args": [given.get(key, {"A_Const": {"isnull": True}}) for key in wanted]}
+    return {**fields, "args": [given.get(key, _ZERO) for key in wanted]}

@@ -12,6 +12,7 @@ from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import can_coerce, element_of, type_name
 from helios_cli.engine.sql.expressions import TRANSLATORS, expect_boolean, translate
 from helios_cli.engine.sql.function_spec import Function
+from helios_cli.engine.sql.grouping import canonical
 from helios_cli.engine.sql.oids import (
     ANYARRAY,
     ANYELEMENT,
@@ -27,12 +28,15 @@ from helios_cli.engine.sql.oids import (
     UNKNOWN,
     VOID,
 )
+from helios_cli.engine.sql.operators import never
 from helios_cli.engine.sql.ordering import sort_terms
 from helios_cli.engine.sql.resolution import Ambiguous, bind_polymorphic, choose_function, expand
 from helios_cli.engine.sql.routines import UserFunction
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.typed import Node, TypedSql
 from helios_cli.engine.sql.user_calls import arranged, check_callable, user_call, user_row
+
+_AGGREGATES_ONLY: Final = (("agg_distinct", "DISTINCT"), ("agg_order", "ORDER BY"), ("agg_filter", "FILTER"))
 
 
 def _call(fields: dict[str, Any], scope: Scope) -> TypedSql:
@@ -49,8 +53,11 @@ def _call(fields: dict[str, Any], scope: Scope) -> TypedSql:
         at = fields.get("location", 0)
         message = f"OVER specified, but {names[-1]} is not a window function nor an aggregate function"
         raise scope.ctx.error("42809", message, at)
-    arguments = call_arguments(fields, scope)
     at = fields.get("location", 0)
+    for key, words in _AGGREGATES_ONLY:
+        if fields.get(key) and overloads:
+            raise scope.ctx.error("42809", f"{words} specified, but {names[-1]} is not an aggregate function", at)
+    arguments = call_arguments(fields, scope)
     if names[-1] in json_records.SCALARS:
         return json_records.translate_row(names[-1], arguments, scope, at)
     if names[-1] in ("row_to_json", "array_to_json") and arguments and row_values.is_made_of_rows(arguments[0]):
@@ -103,8 +110,14 @@ def call_function(
     if function.set_returning:
         return _set_returning(function, arguments, scope, at)
     values, result = coerce_arguments(function, arguments, scope, at)
-    value = TypedSql(render_call(function, values, scope), result, location=at)
+    text = render_call(function, values, scope)
+    value = TypedSql(never(text) if function.strict and _some_null(values) else text, result, location=at)
     return row_values.carry_shape(value, values, scope.ctx)
+
+
+def _some_null(values: list[TypedSql]) -> bool:
+    """Whether an argument is NULL whatever the row: PostgreSQL then plans no call of a strict function."""
+    return any(value.sql == "NULL" for value in values)
 
 
 def _set_returning(function: Function, arguments: list[TypedSql], scope: Scope, at: int) -> TypedSql:
@@ -208,7 +221,7 @@ def render_call(function: Function, values: list[TypedSql], scope: Scope) -> str
     ctx.volatile |= function.volatile
     ctx.writes |= function.writes
     ctx.rights.calls(function.name)
-    texts = [value.sql for value in values] + ["NULL"] * (len(function.args) - len(values))
+    texts = [value.sql for value in values] + [function.default_sql] * (len(function.args) - len(values))
     session = [ctx.session_value(name) for name in function.session_values]
     if not function.sql:
         return f"{function.name}({', '.join(texts + session)})"
@@ -249,6 +262,8 @@ def _aggregate_value(
     try:
         arguments = [translate(node, scope) for node in fields.get("args", [])]
         arguments = row_values.for_json(names[-1], arguments, ctx)
+        if fields.get("agg_distinct"):
+            _check_distinct_order(fields, scope, at)
         order = sort_terms(fields.get("agg_order", []), scope)
         test = expect_boolean(fields["agg_filter"], scope, "FILTER") if "agg_filter" in fields else None
     finally:
@@ -294,6 +309,16 @@ def _aggregate_sql(
     )
     text = text if placed else text + tail
     return casts.neutral(text, *(value.type_oid for value in values)) if function.aggregate else text
+
+
+def _check_distinct_order(fields: dict[str, Any], scope: Scope, at: int) -> None:
+    """An aggregate with DISTINCT is ordered by its arguments only."""
+    if any("A_Const" in part for part in tree.walk(fields.get("agg_order", []))):
+        scope.ctx.bind_all()
+    known = [canonical(node, scope) for node in fields.get("args", [])]
+    if any(canonical(sort["SortBy"]["node"], scope) not in known for sort in fields.get("agg_order", [])):
+        message = "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list"
+        raise scope.ctx.error("42P10", message, at)
 
 
 _IN_ORDER: Final = ("array_agg", "json_agg", "jsonb_agg", "string_agg")

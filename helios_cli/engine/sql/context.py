@@ -193,6 +193,8 @@ class Context:
         Literals that stand in no text, or are wanted as two different types, become part of the plan
         (``bound`` grows); the converters are those of the others, in order.
         """
+        # What was translated and then not used leaves values behind that nothing would take.
+        self.session[:] = [name for name in self.session if any(f"\x02S{name}\x03" in text for text in texts)]
         wanted: dict[int, set[str]] = {}
         for text in texts:
             for match in _PLACEHOLDER.finditer(text):

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pgparse
 
 from helios_cli.engine.datatypes import registry
-from helios_cli.engine.errors import FeatureNotSupported
+from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.oids import BPCHAR, INT4, NUMERIC, TEXT, UNKNOWN, VARCHAR
 from helios_cli.engine.sql.sqltext import pg_identifier, quote_string
@@ -359,6 +359,26 @@ def _constant_type(fields: dict[str, Any]) -> int:
     return NUMERIC if "fval" in fields else 0
 
 
+_SESSION_TIMES: Final = (1082, 1083, 1114, 1184, 1266)
+"""Types whose input may name the present."""
+
+
+def _known_constant(text: str, target: int) -> tuple[str, str]:
+    """A string constant read as its type: (how it is written without quotes, else ''; its canonical text)."""
+    if not target or (target in _SESSION_TIMES and not text[:1].isdigit()) or target == 1184:
+        return "", text
+    try:
+        known = registry.by_oid(target)
+        shown = known.format_text(known.parse_text(text)).decode()
+    except (KeyError, SqlError):
+        return "", text
+    if target == 16:
+        return ("true" if shown == "t" else "false"), shown
+    if (target == INT4 and shown.isdigit()) or (target == NUMERIC and "." in shown and shown[:1].isdigit()):
+        return shown, shown
+    return "", shown
+
+
 def _constant(fields: dict[str, Any], target: int) -> str:
     value = tree.const_value(fields)
     if value is None:
@@ -368,6 +388,9 @@ def _constant(fields: dict[str, Any], target: int) -> str:
     if isinstance(value, int):
         return str(value) if value >= 0 else f"'{value}'::integer"
     if "sval" in fields:
+        plain, value = _known_constant(str(value), target)
+        if plain:
+            return plain
         quoted = quote_string(value) if "\\" not in value else "E" + quote_string(value.replace("\\", "\\\\"))
         return f"{quoted}::{type_text(target)}" if target else quoted
     if "bsval" in fields:

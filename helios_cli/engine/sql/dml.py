@@ -1,4 +1,4 @@
-"""INSERT, UPDATE, DELETE with RETURNING, and TRUNCATE."""
+"""INSERT, UPDATE and DELETE with RETURNING."""
 
 from __future__ import annotations
 
@@ -127,6 +127,11 @@ def _returning(nodes: list[Node], item: RangeItem, scope: Scope) -> tuple[str, l
 def _refuse_others(node: Node, others: set[str], scope: Scope) -> None:
     for part in tree.walk(node):
         reference = part.get("ColumnRef")
+        if reference and others and len(reference["fields"]) == 1 and "String" in reference["fields"][0]:
+            name = tree.strings(reference["fields"])[0]
+            if sum(any(column.name == name for column in item.columns) for item in scope.items) > 1:
+                message = f'column reference "{name}" is ambiguous'
+                raise scope.ctx.error("42702", message, reference.get("location", 0))
         if (
             reference
             and len(reference["fields"]) > 1
@@ -406,17 +411,8 @@ def translate_delete(fields: dict[str, Any], scope: Scope) -> Write:
     return Write(f"{with_clause}DELETE FROM {table}{where}{returning}", outputs, bool(returning), parts)
 
 
-def translate_truncate(fields: dict[str, Any], scope: Scope) -> list[str]:
-    """One DELETE for each table of a TruncateStmt."""
-    steps = []
-    for node in fields["relations"]:
-        relation = target_relation(node["RangeVar"], scope, "TRUNCATE")
-        steps.append(f"DELETE FROM {quote_identifier(relation.sqlite_name or relation.name)}")
-    return steps
-
-
 # What MERGE does alike.
 target_item, given_columns = _target, _given_columns
 check_identity, check_twice = _check_identity, _check_twice
 
-__all__ = ["Write", "translate_delete", "translate_insert", "translate_truncate", "translate_update"]
+__all__ = ["Write", "translate_delete", "translate_insert", "translate_update"]

@@ -61,8 +61,7 @@ def _constant(fields: dict[str, Any], scope: Scope) -> TypedSql:
     if isinstance(value, bool):
         return TypedSql("1" if value else "0", BOOL, not_null=True, simple=True, location=at)
     if "bsval" in fields:
-        digits = str(value)
-        text = digits[1:] if digits[0] == "b" else "".join(f"{int(digit, 16):04b}" for digit in digits[1:])
+        text = str(registry.by_oid(BIT).parse_text(str(value)))
         return TypedSql(sqltext.quote_string(text), BIT, not_null=True, simple=True, location=at)
     if isinstance(value, str) and "sval" in fields:
         return _string(value, ctx, at)
@@ -378,7 +377,8 @@ def array_constructor(fields: dict[str, Any], scope: Scope, element: int = UNKNO
     if not array_of(target):
         raise scope.ctx.error("42704", f"could not find array type for data type {type_name(target)}", at)
     arguments = "".join(f", {value.sql}" for value in values)
-    made = TypedSql(f"pg_array({target}{arguments})", array_of(target), not_null=True, location=at)
+    typmod = common_typmod(values) if values else -1
+    made = TypedSql(f"pg_array({target}{arguments})", array_of(target), typmod, not_null=True, location=at)
     return row_values.carry_shape(made, values, scope.ctx)
 
 

@@ -35,7 +35,8 @@ class Function:
     variadic: bool = False
     """The last entry of ``args`` is the element type of any number (one or more) of further arguments."""
     defaults: int = 0
-    """How many trailing arguments may be left out; the template sees NULL for them."""
+    """How many trailing arguments may be left out; the template sees ``default_sql`` for them."""
+    default_sql: str = "NULL"
     aggregate: bool = False
     """May be called as an aggregate, and over a window: ``sql`` names the SQLite aggregate
     (``sum({0})``); DISTINCT, ORDER BY and FILTER are put in by the planner."""
@@ -46,6 +47,8 @@ class Function:
     of ``result``, or, with several ``columns``, an array of them. NULL is no rows."""
     columns: tuple[tuple[str, int], ...] = ()
     """Names and types of the columns of a set-returning function with OUT parameters; a single one only names it."""
+    strict: bool = False
+    """NULL for a NULL argument; with one that is written as NULL the others are not computed."""
     volatile: bool = False
     """Two calls in one statement may differ, or the call has a side effect."""
     stable: bool = False

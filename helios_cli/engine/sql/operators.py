@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
@@ -299,7 +300,15 @@ def apply_operator(name: str, operands: list[TypedSql], ctx: Context, at: int) -
         raise _missing(name, given, ctx, at)
     bindings = bind_polymorphic(operator.args, given) or {}
     targets = [bindings.get(target, target) for target in operator.args]
-    return _emit(operator, operands, targets, bindings, ctx, at)
+    value = _emit(operator, operands, targets, bindings, ctx, at)
+    if name != "||" and any(operand.sql == "NULL" for operand in operands):
+        return replace(value, sql=never(value.sql), raw="", simple=False, not_null=False)
+    return value
+
+
+def never(text: str) -> str:
+    """An expression that has a NULL for a strict operand: it is NULL, and what it calls is not called."""
+    return f"CASE WHEN 1 THEN NULL ELSE {text} END"
 
 
 def _known_type(operand: TypedSql, ctx: Context) -> int:

@@ -48,9 +48,13 @@ def _subscripted(value: TypedSql, steps: list[Node], scope: Scope) -> TypedSql:
     element = element_of(value.type_oid)
     if slices:
         return TypedSql(
-            f"pg_array_slice({element}, {value.sql}, {', '.join(texts)})", value.type_oid, shape=value.shape
+            f"pg_array_slice({element}, {value.sql}, {', '.join(texts)})",
+            value.type_oid,
+            value.typmod,
+            shape=value.shape,
         )
-    got = TypedSql(f"pg_array_get({element}, {value.sql}, {', '.join(texts)})", element, location=value.location)
+    text = f"pg_array_get({element}, {value.sql}, {', '.join(texts)})"
+    got = TypedSql(text, element, value.typmod, location=value.location)
     return row_values.carry_shape(got, [value], scope.ctx)
 
 

@@ -13,7 +13,7 @@ from helios_cli.engine.sql.coercion import array_of, can_coerce, element_of, typ
 from helios_cli.engine.sql.context import Unfoldable
 from helios_cli.engine.sql.expressions import TRANSLATORS, translate, unify
 from helios_cli.engine.sql.folded import KEY, FoldedRows
-from helios_cli.engine.sql.oids import BOOL, RECORD, TEXT, UNKNOWN, VARCHAR
+from helios_cli.engine.sql.oids import BOOL, BPCHAR, RECORD, TEXT, UNKNOWN, VARCHAR
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.stars import starred
 from helios_cli.engine.sql.typed import Node, TypedSql
@@ -221,7 +221,9 @@ def _like(fields: dict[str, Any], scope: Scope) -> TypedSql:
 
 
 def _similar(fields: dict[str, Any], scope: Scope) -> TypedSql:
-    subject = casts.coerce(translate(fields["lexpr"], scope), TEXT, -1, How.IMPLICIT, scope.ctx)
+    subject = translate(fields["lexpr"], scope)
+    if subject.type_oid != BPCHAR:  # Its padding counts for a regular expression.
+        subject = casts.coerce(subject, TEXT, -1, How.IMPLICIT, scope.ctx)
     arguments = [
         casts.coerce(translate(node, scope), TEXT, -1, How.IMPLICIT, scope.ctx).sql
         for node in fields["rexpr"]["FuncCall"]["args"]

@@ -12,6 +12,7 @@ from helios_cli.engine.datatypes.integers import WHITESPACE
 from helios_cli.engine.datatypes.jsons import parse_jsonb, quote_json
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.function_spec import ScalarTable
+from helios_cli.engine.sql.oids import JSONB
 from helios_cli.engine.sql.runtime_arrays import flat
 
 _DECODER: Final = json.JSONDecoder(parse_float=Decimal)
@@ -80,12 +81,19 @@ def as_text(raw: str | None) -> str | None:
 
 def pg_json_get(text: Any, key: Any, _type: int) -> str | None:
     """``->``."""
-    return None if text is None or key is None else get(text, key)
+    return None if text is None or key is None else _get(text, key, _type)
 
 
 def pg_json_get_text(text: Any, key: Any, _type: int) -> str | None:
     """``->>``."""
-    return None if text is None or key is None else as_text(get(text, key))
+    return None if text is None or key is None else as_text(_get(text, key, _type))
+
+
+def _get(text: str, key: Any, kind: int) -> str | None:
+    """A member; a scalar jsonb is an array of one element to its subscripts."""
+    if kind == JSONB and key in (0, -1) and not isinstance(key, str) and text[:1] not in "[{":
+        return text
+    return get(text, key)
 
 
 def _walk(text: str, path: Any) -> str | None:
@@ -159,7 +167,7 @@ def pg_jsonb_delete_path(text: Any, path: Any) -> str | None:
     steps = list(flat(read_array(str(path), str).items))
     if text[0] not in "[{":
         raise SqlError("cannot delete path in scalar", sqlstate="22023")
-    return _delete_path(text, steps) if steps else str(text)
+    return _delete_path(text, steps) if steps and text not in ("{}", "[]") else str(text)
 
 
 def _delete_path(text: str, steps: list[Any]) -> str:

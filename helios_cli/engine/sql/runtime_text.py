@@ -86,12 +86,12 @@ def compile_regex(pattern: str, flags: str) -> re.Pattern[str]:
     if pattern.startswith("***:"):
         pattern = pattern[4:]
     try:
-        return re.compile(_python_regex(pattern, "$" if options & re.MULTILINE else r"\Z"), options)
+        return re.compile(python_regex(pattern, "$" if options & re.MULTILINE else r"\Z"), options)
     except re.error as error:
         raise SqlError(f"invalid regular expression: {error.msg}", sqlstate="2201B") from None
 
 
-def _python_regex(pattern: str, end: str) -> str:
+def python_regex(pattern: str, end: str) -> str:
     """Rewrite what differs: bracket classes, word boundaries, ``$`` that ends the text only."""
     out: list[str] = []
     at = 0

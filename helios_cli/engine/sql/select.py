@@ -355,7 +355,8 @@ def _grouping(select: dict[str, Any], targets: list[dict[str, Any]], scope: Scop
     for node in (key for item in nodes if "GroupingSet" not in item for key in flat_keys(item)):
         value = _group_key(node, grouping, targets, scope)
         text = casts.collated(value)
-        texts.append(f"coalesce({text}, NULL)" if text.isdigit() or value.literal >= 0 else text)
+        # A bare number would be the number of a result column to SQLite.
+        texts.append(f"coalesce({text}, NULL)" if value.simple and '"' not in text else text)
     scope.grouping = grouping
     return texts
 

@@ -256,10 +256,19 @@ def _other_key(catalog: DdlCatalog, table: TableDef, constraint: ConstraintDef) 
 # -- everything else ----------------------------------------------------------------------------------------------
 
 
+_WINDOW_ARGUMENTS: Final = {
+    "argument of ntile must be a positive integer": ("ntile", "22014"),
+    "second argument to nth_value must be a positive integer": ("nth_value", "22016"),
+}
+
+
 def _generic(message: str) -> HeliosError:
     raised = _RAISED.match(message)
     if raised is not None:
         return SqlError(raised[2].strip(), sqlstate=raised[1])
+    if message in _WINDOW_ARGUMENTS:
+        name, state = _WINDOW_ARGUMENTS[message]
+        return SqlError(f"argument of {name} must be greater than zero", sqlstate=state)
     missing = _NO_TABLE.fullmatch(message)
     if missing is not None:
         return SqlError(f'relation "{missing[1]}" does not exist', sqlstate="42P01")

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
-from helios_cli.engine.sql import actions, dml, tree, utility
+from helios_cli.engine.sql import actions, tree, utility
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.copy_statement import copy_columns, copy_insert, copy_row, read_options, refuse_files
 from helios_cli.engine.sql.finishing import QUERIES, finish_plan
@@ -16,6 +16,7 @@ from helios_cli.engine.sql.plan import Column, Kind, Plan
 from helios_cli.engine.sql.procedures import plan_call, plan_do
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.triggered import Parts, are_seen, plan_triggered
+from helios_cli.engine.sql.truncate import translate_truncate
 from helios_cli.engine.sql.typenames import resolve_type
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ def _copy_from(fields: dict[str, Any], options: actions.CopyOptions, ctx: Contex
 
 def _truncate(_planner: Planner, statement: Statement, ctx: Context) -> Plan:
     fields = statement.node["TruncateStmt"]
-    steps = dml.translate_truncate(fields, Scope(ctx=ctx))
+    steps = translate_truncate(fields, Scope(ctx=ctx))
     plan = finish_plan(Kind.WRITE, "TRUNCATE TABLE", steps, ctx)
     plan.counts_rows = False
     return plan

@@ -17,7 +17,7 @@ from helios_cli.engine.datatypes.jsons import parse_jsonb
 from helios_cli.engine.datatypes.numeric import EXACT
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.define import Library
-from helios_cli.engine.sql.functions.jsonb import to_json
+from helios_cli.engine.sql.functions.jsonb import json_key, to_json
 from helios_cli.engine.sql.functions.numbers import (
     divide,
     division_scale,
@@ -30,7 +30,6 @@ from helios_cli.engine.sql.functions.strings import text_of
 from helios_cli.engine.sql.runtime_numbers import to_single
 
 _RECORD: Final = 2249
-_DOCUMENTS: Final = (114, 3802)
 _SPECIAL: Final = ("NaN", "Infinity", "-Infinity")
 
 
@@ -133,6 +132,8 @@ class FloatMoments:
             if count > 1:
                 deviation = value * count - total
                 squares += deviation * deviation / (count * (count - 1))
+        if not all(math.isfinite(value) for value in self.values):
+            squares = math.nan
         return count, squares
 
 
@@ -367,12 +368,7 @@ class ObjectAggregate:
         if key is None:
             raise SqlError("field name must not be null", sqlstate="22023")
         key_type, value_type = (int(part) for part in types.split(","))
-        shown = to_json(key_type, key)
-        if shown[:1] in "[{" or key_type in _DOCUMENTS:
-            raise SqlError("key value must be scalar, not array, composite, or json", sqlstate="22023")
-        if not shown.startswith('"'):
-            shown = f'"{shown}"'
-        self.parts.append(f"{shown} : {to_json(value_type, value)}")
+        self.parts.append(f"{json_key(key_type, key)} : {to_json(value_type, value)}")
 
     def inverse(self, _types: str, _key: Any, _value: Any) -> None:
         """Take the oldest pair out."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.arrays import PgArray, read_array, write_array
+from helios_cli.engine.datatypes.interval import split_interval
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.define import Library
 from helios_cli.engine.sql.functions.strings import text_of
@@ -60,6 +63,29 @@ def array_dims(text: str) -> str | None:
     return shown or None
 
 
+_BY_VALUE: Final[dict[int, Callable[[str], Any]]] = {
+    700: float, 701: float, 1700: Decimal, 1042: lambda text: text.rstrip(" "), 1186: lambda text: span_us(text),
+}  # fmt: skip
+"""Types whose equal values may be written in several ways: what to compare in place of the text."""
+
+
+def span_us(text: str) -> int:
+    """An interval as PostgreSQL compares it: months of 30 days, days of 24 hours."""
+    months, days, us = split_interval(text)
+    return (months * 30 + days) * 86_400_000_000 + us
+
+
+def _equals(element: int, wanted: Any) -> Callable[[Any], bool]:
+    """Whether an element's text equals a stored value; NULL equals NULL."""
+    if wanted is None:
+        return lambda item: item is None
+    shown, key = text_of(element, wanted), _BY_VALUE.get(element)
+    if key is None or shown == "NaN":
+        return lambda item: bool(item == shown)
+    value = key(shown)
+    return lambda item: item is not None and (item == shown or bool(key(item) == value))
+
+
 def _searched(text: str) -> PgArray:
     array = _array(text)
     if len(array.dims) > 1:
@@ -72,14 +98,13 @@ def array_position(text: str | None, wanted: Any, types: str, start: int | None 
     """The index of the first equal element; NULL is found as NULL."""
     if text is None:
         return None
-    element = int(types.split(",")[1])
-    shown = None if wanted is None else text_of(element, wanted)
+    same = _equals(int(types.split(",")[1]), wanted)
     array = _searched(text)
     low = array.bounds[0] if array.bounds else 1
     if start is None:
         raise SqlError("initial position must not be null", sqlstate="22004")
     for index, item in enumerate(array.items):
-        if index + low >= start and item == shown:
+        if index + low >= start and same(item):
             return index + low
     return None
 
@@ -88,10 +113,10 @@ def array_positions(text: str | None, wanted: Any, types: str) -> str | None:
     """All indexes of equal elements."""
     if text is None:
         return None
-    shown = None if wanted is None else text_of(int(types.split(",")[1]), wanted)
+    same = _equals(int(types.split(",")[1]), wanted)
     array = _searched(text)
     low = array.bounds[0] if array.bounds else 1
-    return _write([str(index) for index, item in enumerate(array.items, low) if item == shown])
+    return _write([str(index) for index, item in enumerate(array.items, low) if same(item)])
 
 
 def array_to_string(types: str, text: str | None, separator: str | None, null: str | None = None) -> str | None:
@@ -109,8 +134,9 @@ def array_remove(text: str | None, wanted: Any, types: str) -> str | None:
         return None
     if len(_array(text).dims) > 1:
         raise SqlError("removing elements from multidimensional arrays is not supported", sqlstate="0A000")
-    shown = None if wanted is None else text_of(int(types.split(",")[1]), wanted)
-    return _write([item for item in _array(text).items if item != shown])
+    same, array = _equals(int(types.split(",")[1]), wanted), _array(text)
+    kept = [item for item in array.items if not same(item)]
+    return write_array(PgArray(kept, (len(kept),) if kept else (), array.bounds if kept else ()), str)
 
 
 def array_replace(text: str | None, old: Any, new: Any, types: str) -> str | None:
@@ -118,13 +144,13 @@ def array_replace(text: str | None, old: Any, new: Any, types: str) -> str | Non
     if text is None:
         return None
     element = int(types.split(",")[1])
-    before = None if old is None else text_of(element, old)
+    same = _equals(element, old)
     after = None if new is None else text_of(element, new)
 
     def changed(item: Any) -> Any:
         if isinstance(item, list):
             return [changed(part) for part in item]
-        return after if item == before else item
+        return after if same(item) else item
 
     array = _array(text)
     return write_array(PgArray([changed(item) for item in array.items], array.dims, array.bounds), str)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import calendar as cal
@@ -48,11 +48,11 @@ def truncate(field: str, us: int, type_name: str = "timestamp without time zone"
     return cal.days_from_civil((year - 1) // span * span + 1, 1, 1) * cal.DAY_US
 
 
-def truncate_zoned(field: str, us: int, zone_name: str) -> int:
+def truncate_zoned(field: str, us: int, zone_name: str | tzinfo) -> int:
     """date_trunc of a timestamptz in a zone."""
     if us in INFINITE:
         return us
-    zone = zone_named(zone_name)
+    zone = zone_named(zone_name) if isinstance(zone_name, str) else zone_name
     unit = unit_of(field, "timestamp with time zone")
     local = us + cal.utc_offset_s(us, zone) * cal.SECOND_US
     cut = truncate(field, local, "timestamp with time zone")
@@ -122,11 +122,16 @@ def make_date(year: int, month: int, day: int) -> int:
     return days
 
 
+def _shown_time(minute: int, second: float) -> str:
+    whole = f"{second:02.0f}" if second == int(second) else f"{second:g}"
+    return f":{minute:02d}:{whole}"
+
+
 def make_time(hour: int, minute: int, second: float) -> int:
     """make_time."""
     whole = 0 <= hour <= 24 and 0 <= minute < 60 and 0 <= second <= 60
     if not whole or (hour == 24 and (minute or second)):
-        raise SqlError(f"time field value out of range: {hour}:{minute:02d}:{second:g}", sqlstate="22008")
+        raise SqlError(f"time field value out of range: {hour}{_shown_time(minute, second)}", sqlstate="22008")
     return hour * cal.HOUR_US + minute * cal.MINUTE_US + round(second * 1_000_000)
 
 
@@ -135,10 +140,13 @@ def make_timestamp(year: int, month: int, day: int, hour: int, minute: int, seco
     return make_date(year, month, day) * cal.DAY_US + make_time(hour, minute, second)
 
 
-def make_timestamptz(year: int, month: int, day: int, hour: int, minute: int, second: float, zone_name: str) -> int:
+def make_timestamptz(
+    year: int, month: int, day: int, hour: int, minute: int, second: float, zone_name: str | tzinfo
+) -> int:
     """make_timestamptz in a zone."""
     local = make_timestamp(year, month, day, hour, minute, second)
-    return local - cal.local_offset_s(local, zone_named(zone_name)) * cal.SECOND_US
+    zone = zone_named(zone_name) if isinstance(zone_name, str) else zone_name
+    return local - cal.local_offset_s(local, zone) * cal.SECOND_US
 
 
 def make_interval(years: int, months: int, weeks: int, days: int, hours: int, minutes: int, seconds: float) -> str:
@@ -263,7 +271,11 @@ def install(lib: Library) -> None:
     zone: dict[str, Any] = {"session_values": ("timezone",), "stable": True}
     d("date_trunc", "text timestamp -> timestamp", truncate)
     d("date_trunc", "text timestamptz -> timestamptz", truncate_zoned, **zone)
-    d("date_trunc", "text timestamptz text -> timestamptz", lambda field, us, name: truncate_zoned(field, us, name))
+    d(
+        "date_trunc",
+        "text timestamptz text -> timestamptz",
+        _truncate_at,
+    )
     d("date_trunc", "text interval -> interval", truncate_interval)
     d("date_bin", "interval timestamp timestamp -> timestamp", date_bin)
     d("date_bin", "interval timestamptz timestamptz -> timestamptz", date_bin)
@@ -276,7 +288,7 @@ def install(lib: Library) -> None:
     d("isfinite", "date -> bool", sql="({0} NOT IN (2147483647, -2147483648))")
     for kind in ("timestamp", "timestamptz"):
         d("isfinite", f"{kind} -> bool", sql="({0} NOT IN (9223372036854775807, -9223372036854775808))")
-    d("isfinite", "interval -> bool", sql="({0} IS NOT NULL)")
+    d("isfinite", "interval -> bool", sql="iif({0} IS NULL, NULL, 1)")
     d("timezone", "text timestamptz -> timestamp", _zoned_at)
     d("timezone", "text timestamp -> timestamptz", _local_at)
     d("timezone", "interval timestamptz -> timestamp", lambda span, us: us if us in INFINITE else us + _offset(span))
@@ -349,6 +361,10 @@ def _install_zoned_overlaps(lib: Library) -> None:
         lib.define("overlaps", f"timestamptz {second} timestamptz {fourth} -> bool", sql=call, **zone)
 
 
+def _truncate_at(field: str, us: int, zone_name: str) -> int:
+    return truncate_zoned(field, us, zone_of(zone_name))
+
+
 def _age_zoned(later: int, earlier: int, zone_name: str) -> str:
     return age(zoned_to_local(zone_name, later), zoned_to_local(zone_name, earlier))
 
@@ -383,11 +399,11 @@ def _install_makers(lib: Library) -> None:
         session_values=("timezone",), stable=True,
     )  # fmt: skip
     d("make_timestamptz", "int4 int4 int4 int4 int4 float8 text -> timestamptz", _make_timestamptz7)
-    d("make_interval", "int4 int4 int4 int4 int4 int4 float8 -> interval", make_interval, strict=False, defaults=7)
+    d("make_interval", "int4 int4 int4 int4 int4 int4 float8 -> interval", make_interval, defaults=7, default_sql="0")
     d("justify_hours", "interval -> interval", justify_hours)
     d("justify_days", "interval -> interval", justify_days)
     d("justify_interval", "interval -> interval", justify_interval)
 
 
 def _make_timestamptz7(year: int, month: int, day: int, hour: int, minute: int, second: float, zone: str) -> int:
-    return make_timestamptz(year, month, day, hour, minute, second, zone)
+    return make_timestamptz(year, month, day, hour, minute, second, zone_of(zone))

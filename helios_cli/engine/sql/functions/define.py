@@ -65,6 +65,8 @@ class Library:
             sql = (
                 sql.replace("{udf}", udf) if sql else f"{udf}({', '.join([placeholders, *extra] if words else extra)})"
             )
+        if call is not None and strict and not marks.get("aggregate") and not marks.get("set_returning"):
+            marks.setdefault("strict", True)
         self.functions.append(Function(name, arguments, type_oid(right.strip()), sql=sql, variadic=variadic, **marks))
 
     def _register(self, name: str, call: Callable[..., Any], count: int, strict: bool, volatile: bool) -> str:

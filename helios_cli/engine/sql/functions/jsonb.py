@@ -59,9 +59,16 @@ def build_object(types: str, *values: Any) -> str:
     for at in range(0, len(values), 2):
         if values[at] is None:
             raise SqlError(f"argument {at + 1}: key must not be null", sqlstate="22023")
-        key = registry.by_oid(oids[at] if oids[at] != 705 else 25).format_text(values[at]).decode()
-        pairs.append(f"{quote_json(key)} : {to_json(_known(oids[at + 1]), values[at + 1])}")
+        pairs.append(f"{json_key(_known(oids[at]), values[at])} : {to_json(_known(oids[at + 1]), values[at + 1])}")
     return "{" + ", ".join(pairs) + "}"
+
+
+def json_key(oid: int, value: Any) -> str:
+    """A value as the key of an object, in quotes. Raises 22023 for one that is no scalar."""
+    shown = to_json(oid, value)
+    if shown[:1] in "[{" or oid in (_JSON, _JSONB):
+        raise SqlError("key value must be scalar, not array, composite, or json", sqlstate="22023")
+    return shown if shown.startswith('"') else f'"{shown}"'
 
 
 def build_array(types: str, *values: Any) -> str:
@@ -162,7 +169,7 @@ def object_keys(text: str) -> str:
     if not isinstance(value, dict):
         what = "an array" if isinstance(value, list) else "a scalar"
         raise SqlError(f"cannot call json_object_keys on {what}", sqlstate="22023")
-    return json.dumps(list(value), ensure_ascii=False)
+    return json.dumps([key for key, _ in json.loads(text, object_pairs_hook=list)], ensure_ascii=False)
 
 
 def strip_nulls(text: str, binary: bool) -> str:

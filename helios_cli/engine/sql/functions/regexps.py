@@ -12,12 +12,8 @@ from typing import Any, Final
 from helios_cli.engine.datatypes.arrays import PgArray, write_array
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.define import Library
+from helios_cli.engine.sql.runtime_text import python_regex
 
-_CLASSES: Final = {
-    "alpha": "a-zA-Z", "digit": "0-9", "alnum": "a-zA-Z0-9", "upper": "A-Z", "lower": "a-z", "space": r"\s",
-    "punct": r"!-/:-@\[-`{-~", "blank": r" \t", "xdigit": "0-9A-Fa-f", "cntrl": r"\x00-\x1f", "print": r"\x20-\x7e",
-    "graph": r"\x21-\x7e", "word": r"\w",
-}  # fmt: skip
 _REASONS: Final = (
     ("subpattern", "parentheses () not balanced"), ("unbalanced parenthesis", "parentheses () not balanced"),
     ("character set", "brackets [] not balanced"), ("repeat", "quantifier operand invalid"),
@@ -27,18 +23,13 @@ _REASONS: Final = (
 _FLAGS: Final = {"i": re.IGNORECASE, "s": re.DOTALL, "n": re.MULTILINE, "m": re.MULTILINE, "x": re.VERBOSE}
 
 
-def translate_pattern(pattern: str) -> str:
+def translate_pattern(pattern: str, lines: bool = False) -> str:
     """PostgreSQL's escapes and bracket classes in Python's syntax."""
     if pattern.startswith("***"):
         if pattern.startswith("***="):
             return re.escape(pattern[4:])
         pattern = pattern[4:]
-    out = re.sub(r"\[:(\w+):\]", lambda match: _CLASSES.get(match[1], match[0]), pattern)
-    out = out.replace(r"[[:<:]]", r"\b(?=\w)").replace(r"[[:>:]]", r"\b(?<=\w)")
-    return re.sub(r"\\([mMyYAZ])", lambda match: _ESCAPES[match[1]], out)
-
-
-_ESCAPES: Final = {"m": r"\b(?=\w)", "M": r"\b(?<=\w)", "y": r"\b", "Y": r"\B", "A": r"\A", "Z": r"\Z"}
+    return python_regex(pattern, "$" if lines else r"\Z")
 
 
 @lru_cache(maxsize=512)
@@ -59,7 +50,8 @@ def compiled(pattern: str, flags: str) -> re.Pattern[str]:
         else:
             raise SqlError(f'invalid regular expression option: "{letter}"', sqlstate="22023")
     try:
-        return re.compile(re.escape(pattern) if literal else translate_pattern(pattern), options)
+        lines = bool(options & re.MULTILINE)
+        return re.compile(re.escape(pattern) if literal else translate_pattern(pattern, lines), options)
     except re.error as error:
         raise SqlError(f"invalid regular expression: {_reason(error.msg)}", sqlstate="2201B") from None
 

@@ -41,7 +41,11 @@ def integers(start: int, stop: int, step: int = 1) -> str:
 
 
 def numerics(start: str, stop: str, step: str = "1") -> str:
-    """As :func:`integers`, of numerics."""
+    """As :func:`integers`, of numerics. Raises 22023 for NaN and infinities."""
+    for what, text in (("start", start), ("stop", stop), ("step size", step)):
+        if text in ("NaN", "Infinity", "-Infinity"):
+            name = "NaN" if text == "NaN" else "infinity"
+            raise SqlError(f"{what}{' value' if what != 'step size' else ''} cannot be {name}", sqlstate="22023")
     low, high, by = to_decimal(start), to_decimal(stop), to_decimal(step)
     if by == 0:
         raise _zero_step()

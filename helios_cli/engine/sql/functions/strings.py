@@ -317,6 +317,7 @@ def install(lib: Library) -> None:
         d(name, "text -> int4", sql="length({0})")
         d(name, "bpchar -> int4", sql="length(rtrim({0}, ' '))")
     d("length", "bytea -> int4", sql="length({0})")
+    d("length", "bytea name -> int4", lambda data, encoding: len(_convert_from(data, encoding)))
     d("octet_length", "text -> int4", sql="octet_length({0})")
     d("octet_length", "bpchar -> int4", sql="octet_length({0})")
     d("octet_length", "bytea -> int4", sql="length({0})")
@@ -427,6 +428,9 @@ def _quote_any_nullable(oid: int, value: Any) -> str:
 def _convert_from(data: bytes, encoding: str) -> str:
     if encoding.upper().replace("-", "") not in ("UTF8", "SQL_ASCII", "LATIN1"):
         raise SqlError(f'invalid source encoding name "{encoding}"', sqlstate="22023")
+    if b"\0" in data:
+        name = "LATIN1" if encoding.upper() == "LATIN1" else "UTF8"
+        raise SqlError(f'invalid byte sequence for encoding "{name}": 0x00', sqlstate="22021")
     try:
         return data.decode("latin-1" if encoding.upper() == "LATIN1" else "utf-8")
     except UnicodeDecodeError as error:
