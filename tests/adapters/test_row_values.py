@@ -55,6 +55,7 @@ def db() -> Iterator[LocalDatabase]:
         ("SELECT t IS NOT NULL FROM t ORDER BY id", ["t", "f"]),
         ("SELECT count(b) FROM t a LEFT JOIN t b ON b.id = a.id + 1", ["1"]),
         ("SELECT t FROM t GROUP BY t ORDER BY id LIMIT 1", ['(1,"a b","2020-01-01 00:00:00+00",1.50)']),
+        ("SELECT a.id FROM t a WHERE a IN (SELECT b FROM t b WHERE id = 2)", ["2"]),
         ("SELECT pg_typeof(home) FROM person LIMIT 1", ["addr"]),
         ("SELECT pg_typeof(t) FROM t LIMIT 1", ["t"]),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
+from helios_cli.engine.datatypes.usertypes import is_row
 from helios_cli.engine.sql import casts, operators, tree
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import array_of, common_type, type_name
@@ -89,6 +90,8 @@ def _match_columns(subjects: list[TypedSql], query: Query, scope: Scope) -> bool
     targets = []
     for subject, output in zip(subjects, query.outputs, strict=True):
         left = scope.ctx.parameter_type(subject.param) if subject.param else subject.type_oid
+        if is_row(left) and is_row(output.value.type_oid):
+            return False
         found = operators.find_operator("=", (left, output.value.type_oid))
         if found is None:
             message = f"operator does not exist: {type_name(left)} = {type_name(output.value.type_oid)}"
