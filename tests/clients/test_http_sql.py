@@ -10,7 +10,7 @@ import re
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
@@ -460,3 +460,32 @@ def test_the_examples_of_the_guide(server: NodeProcess) -> None:
         told = subprocess.run(["sh", "-c", there], capture_output=True, text=True, timeout=20, check=True).stdout
         pattern = re.escape(expected.strip()).replace(re.escape("..."), '[^"]+')
         assert re.fullmatch(pattern, told.strip().replace("\r\n", "\n")), (command, told)
+
+
+RULES = """
+[security]
+[[hba]]
+user = "mallory"
+method = "reject"
+[[hba]]
+user = "helios"
+address = "127.0.0.0/8"
+method = "trust"
+[[hba]]
+method = "scram-sha-256"
+"""
+
+
+def test_the_rules_of_the_postgresql_port_hold(make_node: Callable[..., NodeProcess], tmp_path: Path) -> None:
+    (tmp_path / "rules.conf").write_text(RULES)
+    node = make_node("--config", str(tmp_path / "rules.conf"))
+    created = "CREATE ROLE mallory LOGIN PASSWORD 'm'", "CREATE ROLE sue LOGIN PASSWORD 's'"
+    assert [sql(node, statement)[0] for statement in created] == [200, 200]
+    token = value(node, "helios_token_create('m', 'mallory')")
+    assert asked(node, "") == (200, "helios")
+    assert asked(node, basic("sue", "s")) == (200, "sue")
+    assert asked(node, basic("sue", "x")) == (401, "28P01")
+    assert asked(node, basic("mallory", "m")) == (403, "28000")
+    assert asked(node, f"Bearer {token}") == (403, "28000")
+    kinds = {row[0] for row in sql(node, "SELECT kind FROM helios_events")[1]["rows"]}
+    assert {"login_failed", "hba_refused"} <= kinds
