@@ -47,7 +47,7 @@ def create_domain(builder: Builder, fields: dict[str, Any]) -> Plan:
     )  # fmt: skip
     for node in fields.get("constraints", []):
         domain = _constrained(builder, domain, node["Constraint"])
-    builder.add(*type_row(domain.oid, schema, name, "d", _definition(domain)))
+    builder.add(*type_row(builder, domain.oid, schema, name, "d", _definition(domain)))
     return builder.finish("CREATE DOMAIN")
 
 

@@ -143,6 +143,12 @@ class Guard:
         if index is not None and not self.rightful.owns(self.catalog.privileges.relation_owner(index.oid)):
             raise not_owner("index", name)
 
+    def owns_type(self, names: list[str]) -> None:
+        """Raise SqlError 42501 unless the role owns a type or domain."""
+        found = self.catalog.user_type(names[-2] if len(names) > 1 else None, names[-1])
+        if found is not None and not found.relation and not self.rightful.owns(found.owner):
+            raise not_owner("type", found.name)
+
     def owns_schema(self, name: str) -> None:
         """Raise SqlError 42501 unless the role owns a schema."""
         found = self.catalog.privileges.schema_owner(name)
@@ -248,6 +254,8 @@ def _drop(guard: Guard, fields: dict[str, Any]) -> None:
                 guard.owns_index(schema, names[-1])
             else:
                 _owns_or_schema(guard, guard.catalog.relation(schema, names[-1]))
+        elif kind in ("OBJECT_TYPE", "OBJECT_DOMAIN"):
+            guard.owns_type(tree.strings(node["TypeName"]["names"]))
         elif kind in ("OBJECT_TRIGGER", "OBJECT_RULE", "OBJECT_POLICY"):
             names = tree.strings(node["List"]["items"])
             schema = names[-3] if len(names) > 2 else None
@@ -344,6 +352,8 @@ _CHECKS: Final[dict[str, Callable[[Guard, dict[str, Any]], None]]] = {
     "CreateTrigStmt": _create_trigger,
     "CreateFunctionStmt": _named("funcname"),
     "CreateEnumStmt": _named("typeName"),
+    "AlterEnumStmt": lambda guard, fields: guard.owns_type(tree.strings(fields["typeName"])),
+    "AlterDomainStmt": lambda guard, fields: guard.owns_type(tree.strings(fields["typeName"])),
     "CreateDomainStmt": _named("domainname"),
     "CompositeTypeStmt": lambda guard, fields: guard.creates_in(fields["typevar"]),
 }

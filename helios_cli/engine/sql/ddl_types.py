@@ -48,11 +48,12 @@ def check_free(builder: Builder, schema: str, name: str) -> None:
         raise builder.error("42710", f'type "{name}" already exists')
 
 
-def type_row(oid: int, schema: str, name: str, kind: str, definition: dict[str, Any]) -> list[str]:
+def type_row(builder: Builder, oid: int, schema: str, name: str, kind: str, definition: dict[str, Any]) -> list[str]:
     """The steps that write a type down."""
     text = definition_text(definition)
     return [*TYPE_TABLES, insert(
-        False, "helios_type", oid=oid, nspname=schema, typname=name, typtype=kind, definition=text
+        False, "helios_type", oid=oid, nspname=schema, typname=name, typtype=kind, definition=text,
+        typowner=builder.catalog.acting.oid,
     )]  # fmt: skip
 
 
@@ -96,7 +97,7 @@ def create_enum(builder: Builder, fields: dict[str, Any]) -> Plan:
     schema, name = new_name(builder, tree.strings(fields["typeName"]))
     labels = tree.strings(fields.get("vals", []))
     oid = enum_oid(builder.oid(False))
-    builder.add(*type_row(oid, schema, name, "e", {}))
+    builder.add(*type_row(builder, oid, schema, name, "e", {}))
     for place, label in enumerate(labels, 1):
         _check_label(builder, label)
         if label in labels[: place - 1]:
@@ -235,7 +236,7 @@ def create_composite(builder: Builder, fields: dict[str, Any]) -> Plan:
         type_oid, typmod = resolve_type(column["typeName"], builder.context())
         listed.append([column["colname"], type_oid, typmod])
     oid = composite_oid(builder.oid(False))
-    builder.add(*type_row(oid, schema, name, "c", {"fields": listed}))
+    builder.add(*type_row(builder, oid, schema, name, "c", {"fields": listed}))
     return builder.finish("CREATE TYPE")
 
 
