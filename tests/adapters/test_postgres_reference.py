@@ -602,10 +602,16 @@ def test_binary_forms_are_postgresql_s(pg: PgClient, type_name: str) -> None:
     assert compared
 
 
+EXTENSIONS_FROM = 15_000
+"""Types of extensions, to which PostgreSQL gives OIDs when the extension is created."""
+
+
 def test_format_type_and_oids_are_postgresql_s(pg: PgClient) -> None:
     rows = pg.execute("select oid, typname, typlen, typarray, typcategory, format_type(oid, null) from pg_type")[0].rows
     known = {row[0]: row[1:] for row in rows}
     for pg_type in TYPES.values():
+        if pg_type.oid >= EXTENSIONS_FROM:
+            continue
         name, size, array_oid, category, sql_name = known[str(pg_type.oid)]
         mine = (pg_type.name, str(pg_type.typlen), str(pg_type.array_oid), pg_type.category, pg_type.sql_name)
         assert mine == (name, size, array_oid, category, sql_name)

@@ -116,14 +116,14 @@ def test_without_a_secret_the_network_cannot_call(
         assert "other nodes are served on 127.0.0.1 instead of 0.0.0.0" in node.log_tail()
 
 
-async def open_session(port: int, secret: bytes) -> int:
-    """The pid of a session that is opened at a native port of this machine as the superuser."""
+async def open_session(port: int, secret: bytes, user: str = "postgres") -> int:
+    """The pid of a session that is opened at a native port of this machine."""
     link = PeerLink(lambda: Term(0))
     try:
         await reach(link, "127.0.0.1", port)
         own = Identity("n9", "", "", "standby", "sync", "127.0.0.1", 1, 2, 3)
         await introduce(link, own, secret)
-        link.send(Kind.SESSION, OpenSession("postgres", "heliosdb", "", 0, 0).to_body())
+        link.send(Kind.SESSION, OpenSession(user, "heliosdb", "", 0, 0).to_body())
         return SessionOpen.from_body((await link.receive(Kind.SESSION_OPEN)).body).pid
     finally:
         link.close()
@@ -137,4 +137,4 @@ def test_the_native_port_is_no_way_around_passwords(make_node: MakeNode) -> None
         connection.execute("CREATE ROLE app LOGIN PASSWORD 'secret'")
     with pytest.raises(PeerRefused, match="so has a node that speaks for them"):
         asyncio.run(open_session(primary.native_port, b""))
-    assert asyncio.run(open_session(primary.native_port, secret)) > 0
+    assert asyncio.run(open_session(primary.native_port, secret, "app")) > 0

@@ -77,6 +77,8 @@ class Context:
     """What the statement needs to be allowed to do."""
     nowait: str = ""
     session: list[str] = field(default_factory=list)
+    kept: set[str] = field(default_factory=set)
+    """Session values that the plan's program takes, whatever the texts do."""
     aliases: set[str] = field(default_factory=set)
     """Lower-case SQLite aliases in use; SQLite's names ignore case, PostgreSQL's do not."""
     notices: list[str] = field(default_factory=list)
@@ -161,6 +163,11 @@ class Context:
             self.session.append(name)
         return f"\x02S{name}\x03"
 
+    def keep_session_value(self, name: str) -> None:
+        """Have a per-session value among the plan's parameters although no text needs it."""
+        self.session_value(name)
+        self.kept.add(name)
+
     # -- literals ---------------------------------------------------------------------------------
 
     def literal_at(self, offset: int, value: Any) -> int:
@@ -194,7 +201,9 @@ class Context:
         (``bound`` grows); the converters are those of the others, in order.
         """
         # What was translated and then not used leaves values behind that nothing would take.
-        self.session[:] = [name for name in self.session if any(f"\x02S{name}\x03" in text for text in texts)]
+        self.session[:] = [
+            name for name in self.session if name in self.kept or any(f"\x02S{name}\x03" in text for text in texts)
+        ]
         wanted: dict[int, set[str]] = {}
         for text in texts:
             for match in _PLACEHOLDER.finditer(text):

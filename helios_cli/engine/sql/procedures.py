@@ -55,7 +55,7 @@ def plan_call(fields: dict[str, Any], ctx: Context) -> Plan:
         values.append(default_value(procedure, position, scope))
     ctx.calls = True
     ctx.rights.executes(procedure.oid, procedure.name, procedure.owner, procedure.schema, "procedure")
-    ctx.session_value("pid")
+    ctx.keep_session_value("pid")
     texts = [f"SELECT {', '.join(value.sql for value in values)}"] if values else []
     plan = finish_plan(Kind.WRITE, "CALL", texts, ctx)
     plan.routine = CallProcedure(procedure.oid, tuple(value.type_oid for value in values))

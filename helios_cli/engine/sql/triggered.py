@@ -131,7 +131,7 @@ def rows_to_change(relation: Relation, item: RangeItem, values: list[str]) -> st
 
 def plan_triggered(parts: Parts, sql: str, tag: str, ctx: Context) -> Plan:
     """The plan of a write that triggers see; ``sql`` is the write without them."""
-    ctx.session_value("pid")
+    ctx.keep_session_value("pid")
     returning = [output.value.sql for output in parts.outputs]
     upsert = _upsert_source(parts) if parts.upsert is not None else ""
     plan = finish_plan(Kind.WRITE, tag, [sql, parts.source, upsert, *returning], ctx)

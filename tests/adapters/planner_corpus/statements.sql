@@ -159,7 +159,7 @@ select * from kv natural join (values ('a', 5), ('z', 6)) as x(k, w);
 select * from kv join (values ('a', 5)) as x(k, w) using (k);
 select k, kv.k, x.k from kv full join (values ('a', 5), ('z', 6)) as x(k, w) using (k) order by k;
 select a.id, b.id from node_ a join node_ b on b.parent = a.id order by 1, 2;
-select id from item, ord;
+select id from item, ord order by id;
 select name from item i, kv i;
 select oid_ from ord where item_id in (select id from item where kind = 'fruit') order by 1;
 select oid_ from ord where item_id not in (select id from item where kind = 'fruit') order by 1;

@@ -41,7 +41,7 @@ SAMPLES = [
     ("interval", "90 min", "01:30:00"), ("json", "[ 1 ]", "[ 1 ]"), ("jsonb", "[ 1 ]", "[1]"),
     ("uuid", "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
     ("int4[]", "{ 1,2}", "{1,2}"),
-    ("bit varying", "12"[:1] + "0", "10"), ("inet", "10", "10"), ("xid8", str(2**64 - 1), -1),
+    ("bit varying", "12"[:1] + "0", "10"), ("xml", "10", "10"), ("xid8", str(2**64 - 1), -1),
 ]  # fmt: skip
 
 
