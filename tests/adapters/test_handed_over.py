@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -107,6 +108,14 @@ def test_nothing_is_said_of_a_commit_that_is_not_on_disk(node: InnerNode, statem
         assert [code for code, _ in client.to_the_end()] == ["E"]
 
 
+def break_functions(connection: Any, named: str, broken: Callable[..., None]) -> None:
+    """Put ``broken`` in the place of every function of one argument whose name holds ``named``."""
+    found = connection.execute("SELECT DISTINCT name FROM pragma_function_list WHERE narg = 1").fetchall()
+    for (name,) in found:
+        if named in name:
+            connection.create_scalar_function(name, broken, 1)
+
+
 @pytest.mark.parametrize("waits", [False, True])
 @pytest.mark.parametrize("begin", ["extended", "simple"])
 def test_an_error_nobody_foresaw_is_the_clients_own(node: InnerNode, waits: bool, begin: str) -> None:
@@ -120,11 +129,7 @@ def test_an_error_nobody_foresaw_is_the_clients_own(node: InnerNode, waits: bool
         if waits:
             holder.ask(BEGIN)
             holder.ask(add(1, 0))
-        writer = node.node.database.writer
-        named = "select distinct name from pragma_function_list where name like '%abs%' and narg = 1"
-        node.on_loop(
-            lambda: [writer.create_scalar_function(name, unforeseen, 1) for (name,) in writer.execute(named).fetchall()]
-        )
+        node.on_loop(lambda: break_functions(node.node.database.writer, "abs", unforeseen))
         client.ask(BEGIN)
         client.send(write)
         if waits:
