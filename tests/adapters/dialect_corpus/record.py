@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import psycopg
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from support.recorded_answers import answer
 
 HERE = Path(__file__).parent
 SCHEMA = HERE.parent / "planner_corpus" / "schema.sql"
@@ -21,21 +24,6 @@ DATABASE = "dialect_corpus"
 def lines(path: Path) -> list[str]:
     """The statements of a file, one a line."""
     return [line for line in path.read_text().splitlines() if line.strip() and not line.startswith("--")]
-
-
-def answer(connection: psycopg.Connection[Any], sql: str) -> dict[str, Any]:
-    """One statement's answer in text format."""
-    result = connection.pgconn.exec_(sql.encode())
-    if result.status not in (psycopg.pq.ExecStatus.COMMAND_OK, psycopg.pq.ExecStatus.TUPLES_OK):
-        state = result.error_field(psycopg.pq.DiagnosticField.SQLSTATE) or b""
-        message = result.error_message.decode().splitlines()[0].removeprefix("ERROR:  ")
-        return {"sqlstate": state.decode(), "message": message}
-    columns = [((result.fname(at) or b"").decode(), result.ftype(at)) for at in range(result.nfields)]
-    rows = []
-    for row in range(result.ntuples):
-        values = [result.get_value(row, column) for column in range(result.nfields)]
-        rows.append([None if value is None else value.decode() for value in values])
-    return {"columns": columns, "rows": rows, "tag": (result.command_status or b"").decode()}
 
 
 def record(server: str, topic: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from array import array
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final
@@ -106,21 +107,25 @@ def average_of(total: int | None, count: int) -> str | None:
     return None if not count or total is None else average(Decimal(total), count)
 
 
-class FloatMoments:
-    """Count, mean and squared deviations of floats (Youngs and Cramer, as float8_accum)."""
+class _Floats:
+    """The values of a frame, 8 bytes each: floats are summed anew, because taking one out of a sum is not exact."""
 
     def __init__(self) -> None:
-        self.values: list[float] = []
+        self.values = array("d")
 
     def step(self, value: Any) -> None:
-        """Add a value."""
+        """Add a value; NULL counts for nothing."""
         if value is not None:
             self.values.append(float(value))
 
     def inverse(self, value: Any) -> None:
-        """Take a value out."""
+        """Take the oldest value out: a frame never loses another one. It may be NaN, which equals nothing."""
         if value is not None:
-            self.values.remove(float(value))
+            del self.values[0]
+
+
+class FloatMoments(_Floats):
+    """Count, mean and squared deviations of floats (Youngs and Cramer, as float8_accum)."""
 
     def squares(self) -> tuple[int, float]:
         """(count, sum of squared deviations)."""
@@ -137,24 +142,11 @@ class FloatMoments:
         return count, squares
 
 
-class FloatSum:
+class FloatSum(_Floats):
     """sum of floats in the order they come, as float8pl does; not compensated. Raises 22003."""
 
     single = False
     mean = False
-
-    def __init__(self) -> None:
-        self.values: list[float] = []
-
-    def step(self, value: Any) -> None:
-        """Add a value; NULL counts for nothing."""
-        if value is not None:
-            self.values.append(float(value))
-
-    def inverse(self, value: Any) -> None:
-        """Take a value out."""
-        if value is not None:
-            self.values.remove(float(value))
 
     def value(self) -> Any:
         """The sum or mean; NULL of nothing."""
