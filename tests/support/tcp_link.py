@@ -27,6 +27,8 @@ class TcpLink:
         self._answers_later_s = answers_later_s
         self.delay_s = 0.0
         """How much later than it could be everything arrives, in both directions; may change at any time."""
+        self.sent: list[bytes] | None = None
+        """Set to a list, it gets everything that goes to the target."""
         self.target = (target_host, target_port)
         self._listener = socket.create_server((address, 0))
         self.port = int(self._listener.getsockname()[1])
@@ -83,14 +85,16 @@ class TcpLink:
             far.settimeout(None)
             with self._lock:
                 self._open.update((near, far))
-            self._start(self._forward, near, far, 0.0)
-            self._start(self._forward, far, near, self._answers_later_s)
+            self._start(self._forward, near, far, far, 0.0)
+            self._start(self._forward, far, near, far, self._answers_later_s)
 
-    def _forward(self, source: socket.socket, target: socket.socket, later_s: float) -> None:
+    def _forward(self, source: socket.socket, target: socket.socket, far: socket.socket, later_s: float) -> None:
         waiting: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
         self._start(self._deliver, waiting, target)
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
+                if self.sent is not None and target is far:
+                    self.sent.append(data)
                 waiting.put((time.monotonic() + later_s + self.delay_s, data))
         waiting.put((0.0, b""))
         _shut(source)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from helios_cli.engine.config.hba import Caller, first_match, rules_of, shown
 from helios_cli.engine.config.load import load_settings
 from helios_cli.engine.config.problems import ConfigProblems
-from helios_cli.engine.node.catalog_hooks import without_passwords
 from helios_cli.engine.node.login_limits import ENTRIES_MAX, LoginLimiter
+from helios_cli.engine.node.passwords import with_verifiers, without_passwords
+from helios_cli.engine.wire import scram
 
 RULES = rules_of(
     {
@@ -106,8 +109,41 @@ def test_an_address_of_this_machine_waits_half_a_second_at_most() -> None:
         ("alter user a with password E'x\\'y'", "alter user a with password '********'"),
         ("create role a password $q$secret$q$ login", "create role a password '********' login"),
         ("create role a password 'unfinished", "create role a password '********'"),
-        ("select 'password'", "select 'password'"),
+        ("create role a password/* so */'secret'", "create role a password/* so */'********'"),
+        ("create role a pAssWord -- so\n 'sec'\n 'ret' login", "create role a pAssWord -- so\n '********' login"),
+        ("create role a password'C:\\' login", "create role a password'********' login"),
+        ("select 'password', $a$password 'x'$a$, \"password 'y\", E'\\'', 'z'", None),
+        ("alter role \"it's\" password 'x'", "alter role \"it's\" password '********'"),
     ],
 )
-def test_what_stands_behind_password_is_not_shown(sql: str, seen: str) -> None:
-    assert without_passwords(sql) == seen
+def test_what_stands_behind_password_is_not_shown(sql: str, seen: str | None) -> None:
+    assert without_passwords(sql) == (seen or sql)
+
+
+VERIFIER = r"'SCRAM-SHA-256\$4096:[^']+'"
+
+
+@pytest.mark.parametrize(
+    ("sql", "sent"),
+    [
+        ("ALTER ROLE a PASSWORD 'x''y' LOGIN", f"ALTER ROLE a PASSWORD {VERIFIER} LOGIN"),
+        (
+            "SELECT 'é'; CREATE ROLE \"ü\" ENCRYPTED PASSWORD E'\\u00fc'; ALTER USER b password $q$p$q$ NOLOGIN",
+            f"SELECT 'é'; CREATE ROLE \"ü\" ENCRYPTED PASSWORD {VERIFIER}; ALTER USER b password {VERIFIER} NOLOGIN",
+        ),
+        ("CREATE ROLE a PASSWORD/* 'so' */'sec'\n'ret'", rf"CREATE ROLE a PASSWORD/\* 'so' \*/{VERIFIER}"),
+        ("ALTER ROLE a PASSWORD NULL; SELECT 'password', $$ PASSWORD 'x' $$", None),
+        ("ALTER ROLE a PASSWORD ''", None),
+        ("ALTER ROLE a PASSWORD 'md5" + "0" * 32 + "'", None),
+        ("ALTER ROLE a PASSWORD 'x' LOGAN", r"ALTER ROLE a PASSWORD '\*{8}' LOGAN"),
+    ],
+)
+def test_passwords_are_verifiers_when_a_statement_goes_to_another_node(sql: str, sent: str | None) -> None:
+    pattern = re.escape(sql) if sent is None else sent
+    assert re.fullmatch(pattern, with_verifiers(sql))
+
+
+def test_the_verifier_is_that_of_the_password() -> None:
+    text = with_verifiers("ALTER ROLE a PASSWORD U&'x\\0079'")
+    verifier = scram.Verifier.parse(text.split("'")[1])
+    assert verifier.stored_key == scram.build_verifier("xy", verifier.salt, verifier.iterations).stored_key

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -15,6 +14,7 @@ from helios_cli.engine.config.registry import NODE_SETTINGS
 from helios_cli.engine.datatypes.jsons import parse_jsonb
 from helios_cli.engine.errors import NotServing, SqlError
 from helios_cli.engine.node import report, session_calls
+from helios_cli.engine.node.passwords import without_passwords
 from helios_cli.engine.node.roles import DATABASE
 from helios_cli.engine.replication import relations
 from helios_cli.engine.sql.authority import SIGNAL_BACKEND
@@ -247,16 +247,6 @@ def _distinguished(name: Any) -> str | None:
     if not name:
         return None
     return "".join(f"/{_SHORT.get(key, key)}={value}" for part in name for key, value in part)
-
-
-_PASSWORD: Final = re.compile(
-    r"(\bPASSWORD\s+)(?:[eEuU]?&?'(?:[^'\\]|\\.|'')*(?:'|\Z)|\$(\w*)\$.*?(?:\$\2\$|\Z))", re.IGNORECASE | re.DOTALL
-)
-
-
-def without_passwords(sql: str) -> str:
-    """A statement's text to be shown to others: what stands behind PASSWORD is left out."""
-    return _PASSWORD.sub(r"\1'********'", sql) if "assword" in sql or "ASSWORD" in sql else sql
 
 
 def _activity(session: Session) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from helios_cli.engine.errors import HeliosError, ProtocolViolation
 from helios_cli.engine.node import claims, relay_start
 from helios_cli.engine.node.forward_link import ForwardLink
+from helios_cli.engine.node.passwords import with_verifiers
 from helios_cli.engine.types import WriteId
 from helios_cli.engine.wire import backend, client, messages
 from helios_cli.engine.wire.limits import LIMITS
@@ -123,8 +124,10 @@ class RelayRequests(ABC):
             if self.link is not None:
                 self.link.statements.pop("", None)
             self._ends = self._ends or self.start.commits(text)
+            if (sealed := with_verifiers(text)) is not text:
+                message = client.query(sealed)
         elif code == PARSE:
-            self._parse(message, out)
+            message = self._parse(message, out)
         elif code == BIND:
             portal, statement = relay_start.bound_names(message)
             self.start.portals.pop(portal, None)
@@ -145,7 +148,8 @@ class RelayRequests(ABC):
             self._is_query = code == QUERY
         out.append(message)
 
-    def _parse(self, message: bytes, out: list[bytes]) -> None:
+    def _parse(self, message: bytes, out: list[bytes]) -> bytes:
+        """What is to be sent for a Parse."""
         name, sql, oids = messages.parse_parse(message, 5, len(message))
         if name:
             # Should it exist here already, the primary is to say so.
@@ -161,6 +165,8 @@ class RelayRequests(ABC):
             session.prepared_elsewhere(name, sql, oids)
 
         self._acknowledgements.append(_ForClient(parsed))
+        sealed = with_verifiers(sql)
+        return message if sealed is sql else client.parse(sealed, name, oids)
 
     def _target(self, code: int, kind: str, name: str, out: list[bytes]) -> None:
         if code == DESCRIBE:
@@ -189,7 +195,7 @@ class RelayRequests(ABC):
         if name and name in link.statements:
             out.append(client.close("S", name))
             self._acknowledgements.append(unasked)
-        out.append(client.parse(known.sql, name, known.oids))
+        out.append(client.parse(with_verifiers(known.sql), name, known.oids))
         self._acknowledgements.append(unasked)
         link.statements[name] = (known.sql, known.oids)
         self._ends = self._ends or self.start.commits(known.sql)
@@ -214,7 +220,7 @@ class RelayRequests(ABC):
             if prepared.name and prepared.name in self.link.statements:
                 out.append(client.close("S", prepared.name))
                 self._acknowledgements.append(unasked)
-            out.append(client.parse(prepared.sql, prepared.name, prepared.oids))
+            out.append(client.parse(with_verifiers(prepared.sql), prepared.name, prepared.oids))
             self._acknowledgements.append(unasked)
             self.link.statements[prepared.name] = (prepared.sql, prepared.oids)
         out.append(backend.message(b"B", body))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 
-from helios_cli.engine.errors import FeatureNotSupported, HeliosError, SqlError
+from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.node.passwords import stored_password
 from helios_cli.engine.sql.authority import valid_until
 from helios_cli.engine.sql.ddl_roles import SetRolePassword
 from helios_cli.engine.sql.plan import Plan
@@ -71,20 +71,3 @@ class Roles:
         if action.password is not None:
             verifier = stored_password(action.password)
         return [verifier]
-
-
-def stored_password(password: str) -> str:
-    """What is kept of a password: its verifier, or what a client has made of it already, as psql does when asked to.
-
-    Raises:
-        FeatureNotSupported: it is an MD5 hash, by which nobody could log in here.
-    """
-    if _MD5.fullmatch(password):
-        raise FeatureNotSupported("MD5 passwords are not supported", hint="Set password_encryption to scram-sha-256.")
-    try:
-        return str(scram.Verifier.parse(password))
-    except SqlError:
-        return str(scram.build_verifier(password, os.urandom(scram.SALT_BYTES)))
-
-
-_MD5: Final = re.compile("md5[0-9a-f]{32}")
