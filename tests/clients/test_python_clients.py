@@ -78,6 +78,9 @@ def test_psycopg2_cursors_notices_and_states(psycopg2_connection: Any) -> None:
     )
     cursor.execute("DROP TABLE IF EXISTS nothing")
     assert psycopg2_connection.notices == ['NOTICE:  table "nothing" does not exist, skipping\n']
+    cursor.execute("SET client_min_messages = warning; DROP TABLE IF EXISTS nothing; ROLLBACK")
+    cursor.execute("SET client_min_messages = error; ROLLBACK")
+    assert psycopg2_connection.notices[1:] == ["WARNING:  there is no transaction in progress\n"]
     cursor.execute("LISTEN news; NOTIFY news, 'hello'")
     psycopg2_connection.poll()
     assert [(one.channel, one.payload) for one in psycopg2_connection.notifies] == [("news", "hello")]

@@ -17,6 +17,7 @@ from helios_cli.engine.errors import FeatureNotSupported, HeliosError, ReadOnlyE
 from helios_cli.engine.node.catalog_hooks import on_loop
 from helios_cli.engine.node.channels import Notification
 from helios_cli.engine.node.constraint_errors import with_detail
+from helios_cli.engine.node.message_levels import is_wanted
 from helios_cli.engine.node.session_values import session_value
 from helios_cli.engine.node.steps import run_steps
 from helios_cli.engine.sql import actions
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     from helios_cli.engine.node.routine_calls import RoutineCalls
     from helios_cli.engine.node.session import Session
 
-_LEVELS: Final = ("debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error")
-_OF_SEVERITY: Final = {"DEBUG": 4, "LOG": 5, "NOTICE": 6, "WARNING": 7}
 _BINDS: Final = "bind count"
 TEXTS_MAX: Final = 256
 """Plans kept of texts that EXECUTE ran."""
@@ -350,9 +349,7 @@ class RoutineHost:
     def notice(self, error: HeliosError, severity: str) -> None:
         """Send a message to the client."""
         session = self.session
-        wanted = session.variables.get("client_min_messages", "notice").lower()
-        least = _LEVELS.index(wanted) if wanted in _LEVELS else 4 if wanted == "debug" else 6
-        if severity != "INFO" and _OF_SEVERITY.get(severity, 6) < least:
+        if not is_wanted(session, severity):
             return
         message = backend.notice_response(error, severity=severity)
         if threading.get_ident() == self.engine.loop_thread:

@@ -12,6 +12,7 @@ import apsw
 
 from helios_cli.engine.errors import HeliosError, QueryCanceled, ReadOnlyError, SqlError
 from helios_cli.engine.node import utility
+from helios_cli.engine.node.message_levels import is_wanted
 from helios_cli.engine.node.portal import Portal, aborted, notice_state
 from helios_cli.engine.node.runner import read_only_error
 from helios_cli.engine.node.session_plans import SessionPlans
@@ -53,7 +54,8 @@ class Session(SessionPlans):
                 state, severity = notice_state(notice), "NOTICE"
                 if isinstance(notice, Warned):
                     state, severity = notice.sqlstate, "WARNING"
-                self.out.append(backend.notice_response(SqlError(notice, sqlstate=state), severity=severity))
+                if is_wanted(self, severity):
+                    self.out.append(backend.notice_response(SqlError(notice, sqlstate=state), severity=severity))
         portal.sent_before = portal.sent
         kind = plan.kind
         if kind is Kind.READ:

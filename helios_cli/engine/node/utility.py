@@ -16,6 +16,7 @@ from helios_cli.engine.node import (
     maintenance,
     prepared,
 )
+from helios_cli.engine.node.message_levels import is_wanted
 from helios_cli.engine.replication import relations
 from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.plan import Column, Plan
@@ -82,8 +83,9 @@ def complete(session: Session, portal: Portal, tag: str | None = None) -> bool:
 
 
 def warn(session: Session, message: str, sqlstate: str) -> None:
-    """Send a WARNING."""
-    session.out.append(backend.notice_response(SqlError(message, sqlstate=sqlstate), severity="WARNING"))
+    """Send a WARNING, unless the client wants errors alone."""
+    if is_wanted(session, "WARNING"):
+        session.out.append(backend.notice_response(SqlError(message, sqlstate=sqlstate), severity="WARNING"))
 
 
 # Transaction control ---------------------------------------------------------------------------------------------
