@@ -54,6 +54,7 @@ from helios_cli.engine.sql.oids import (
     VARBIT,
     VARCHAR,
 )
+from helios_cli.engine.sql.text_collations import sqlite_collation
 from helios_cli.engine.sql.typed import TypedSql
 
 _SAME_TEXT: Final = frozenset((TEXT, VARCHAR, NAME, CITEXT))
@@ -137,8 +138,9 @@ def coerce(value: TypedSql, target: int, typmod: int, how: How, ctx: Context) ->
         return fit(value, target, typmod, how)
     sql = cast_sql(value, target, ctx)
     result = TypedSql(
-        sql, target, not_null=value.not_null, simple=value.simple and sql == value.sql, location=value.location
-    )
+        sql, target, not_null=value.not_null, simple=value.simple and sql == value.sql, location=value.location,
+        collation=value.collation, explicit=value.explicit,
+    )  # fmt: skip
     return fit(result, target, typmod, how)
 
 
@@ -189,6 +191,7 @@ def _coerce_literal(value: TypedSql, target: int, typmod: int, how: How, ctx: Co
             value = replace(value, value=_without_excess_spaces(value.value, target, typmod))
         sql = _read_constant(value, target, ctx)
     result = TypedSql(sql, target, not_null=True, simple=True, location=value.location)
+    result.collation, result.explicit = value.collation, value.explicit
     if source != UNKNOWN:
         result.literal, result.value = value.literal, value.value
     return fit(result, target, typmod, how)
@@ -262,7 +265,10 @@ def fit(value: TypedSql, target: int, typmod: int, how: How) -> TypedSql:
         return value
     explicit = 1 if how == How.EXPLICIT else 0
     sql = f"pg_typmod({target}, {typmod}, {value.sql}, {explicit})"
-    return TypedSql(sql, target, typmod, not_null=value.not_null, location=value.location)
+    return TypedSql(
+        sql, target, typmod, not_null=value.not_null, location=value.location, collation=value.collation,
+        explicit=value.explicit,
+    )  # fmt: skip
 
 
 def cast_sql(value: TypedSql, target: int, ctx: Context) -> str:
@@ -460,8 +466,15 @@ def neutral(sql: str, *types: int) -> str:
 
 def collated(value: TypedSql) -> str:
     """The text of a value where its order or equality matters; see :func:`neutral` for what it is part of."""
-    name = collation_of(value.type_oid)
+    name = collation_of_value(value)
     return f"{value.sql} COLLATE {name}" if name else value.sql
+
+
+def collation_of_value(value: TypedSql) -> str:
+    """SQLite's collation under which a value compares; '' when plain comparison does. Raises SqlError 42P22."""
+    if value.collation and category(value.type_oid) == "S":
+        return sqlite_collation(value.collation, value.type_oid)
+    return collation_of(value.type_oid)
 
 
 __all__ = [
@@ -471,6 +484,7 @@ __all__ = [
     "coerce",
     "collated",
     "collation_of",
+    "collation_of_value",
     "constant_text",
     "explicit_cast",
     "fit",

@@ -24,6 +24,7 @@ from helios_cli.engine.sql.shape import Literal
 
 if TYPE_CHECKING:
     from helios_cli.engine.sql.snapshots import Snapshots
+    from helios_cli.engine.sql.typed import TypedSql
 
 Converter = Callable[[Any], SqliteValue]
 
@@ -90,6 +91,8 @@ class Context:
     """The ``inner.Variables`` that names may mean, inside a function; None elsewhere."""
     variable_keys: list[Hashable] = field(default_factory=list)
     """What identifies the variable behind each of :attr:`params`."""
+    made_from: list[TypedSql] = field(default_factory=list)
+    """Texts with a collation of their own that the expression being translated is made from."""
     calls: bool = False
     """Calls a user's function, which may run statements of its own."""
     free: tuple[int, ...] = ()

@@ -8,6 +8,7 @@ from typing import Any, Final
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.ddl_alter import alter_table
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
+from helios_cli.engine.sql.ddl_collation import create_collation, own_collation, refresh_collation
 from helios_cli.engine.sql.ddl_comment import comment, create_schema, set_schema
 from helios_cli.engine.sql.ddl_create import create_table
 from helios_cli.engine.sql.ddl_domains import alter_domain, create_domain
@@ -46,9 +47,18 @@ def alter_owner(builder: Builder, fields: dict[str, Any]) -> Plan:
         return own_type(builder, fields)
     if fields["objectType"] == "OBJECT_SCHEMA":
         return own_schema(builder, fields)
+    if fields["objectType"] == "OBJECT_COLLATION":
+        return own_collation(builder, fields)
     if fields["objectType"] in WORDS:
         return own_routine(builder, fields)
     raise unsupported("ALTER ... OWNER TO for this kind of object")
+
+
+def define(builder: Builder, fields: dict[str, Any]) -> Plan:
+    """Plan CREATE COLLATION; the other kinds that share its form are 0A000."""
+    if fields["kind"] == "OBJECT_COLLATION":
+        return create_collation(builder, fields)
+    raise unsupported(f"CREATE {fields['kind'].removeprefix('OBJECT_').replace('_', ' ')}")
 
 
 _HANDLERS: Final[dict[str, Handler]] = {
@@ -86,6 +96,8 @@ _HANDLERS: Final[dict[str, Handler]] = {
     "DropOwnedStmt": drop_owned,
     "AlterFunctionStmt": alter_routine,
     "CreateTrigStmt": create_trigger,
+    "DefineStmt": define,
+    "AlterCollationStmt": refresh_collation,
 }
 
 _REFUSED: Final = {
@@ -95,7 +107,6 @@ _REFUSED: Final = {
     "AlterDatabaseSetStmt": ("ALTER DATABASE SET", "Use ALTER SYSTEM or SET."),
     "AlterRoleSetStmt": ("ALTER ROLE SET", "Use SET in the session."),
     "CreateRangeStmt": ("CREATE TYPE ... AS RANGE", "Use two columns with a CHECK constraint."),
-    "DefineStmt": ("CREATE of this kind of object", None),
     "RuleStmt": ("CREATE RULE", "Use a view or the application."),
     "CreatePolicyStmt": ("CREATE POLICY", "Row level security is not available."),
     "CreateForeignTableStmt": ("CREATE FOREIGN TABLE", None),

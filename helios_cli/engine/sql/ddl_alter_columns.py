@@ -12,6 +12,7 @@ from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.ddl_build import Builder, as_relation, unsupported
 from helios_cli.engine.sql.ddl_columns import (
     ColumnSpec,
+    apply_collation,
     column_sequence,
     constant_default,
     default_text,
@@ -23,7 +24,15 @@ from helios_cli.engine.sql.ddl_deparse import column_names, deparse, parse_expre
 from helios_cli.engine.sql.ddl_index import drop_index_steps
 from helios_cli.engine.sql.ddl_model import ColumnDef, IndexDef, TableDef
 from helios_cli.engine.sql.ddl_rebuild import rebuild_table
-from helios_cli.engine.sql.ddl_render import attribute_row, column_clause, delete, qualified, sequence_rows, update
+from helios_cli.engine.sql.ddl_render import (
+    attribute_row,
+    column_clause,
+    declared_type,
+    delete,
+    qualified,
+    sequence_rows,
+    update,
+)
 from helios_cli.engine.sql.ddl_sequence import sequence_changes
 from helios_cli.engine.sql.ddl_sequence_options import apply_options
 from helios_cli.engine.sql.sqltext import constant, quote_identifier, quote_string
@@ -312,12 +321,13 @@ def alter_type(alteration: Alteration, fields: dict[str, Any]) -> None:
             hint=f'You might need to specify "USING {column.name}::{registry.format_type(type_oid, typmod)}".',
         ) from None  # fmt: skip
     alteration.conversions[column.name] = typed.sql
-    column.type_oid, column.typmod, column.domain = type_oid, typmod, 0
+    column.type_oid, column.typmod, column.domain, column.collation = type_oid, typmod, 0, ""
+    apply_collation(builder, column, definition.get("collClause"))
     if column.default is not None and not column.generated:
         column.default = _retyped_default(builder, column)
     alteration.rebuild = True
     alteration.attribute(
-        column, atttypid=type_oid, atttypmod=typmod, typname=registry.decl_of(type_oid, typmod),
+        column, atttypid=type_oid, atttypmod=typmod, typname=declared_type(column),
         default_text=column.default,
     )  # fmt: skip
 

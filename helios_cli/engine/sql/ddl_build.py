@@ -361,7 +361,14 @@ def as_relation(table: TableDef) -> Relation:
     """A definition as the planner sees tables."""
     columns = tuple(
         ColumnInfo(
-            column.name, column.type_oid, column.typmod, column.not_null, column.default, column.identity, column.attnum
+            column.name,
+            column.type_oid,
+            column.typmod,
+            column.not_null,
+            column.default,
+            column.identity,
+            column.attnum,
+            collation=column.collation,
         )
         for column in table.columns
     )

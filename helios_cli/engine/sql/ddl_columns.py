@@ -9,12 +9,15 @@ from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.usertypes import is_enum, kind_of
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.sql import tree
+from helios_cli.engine.sql.coercion import category, type_name
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_deparse import deparse
 from helios_cli.engine.sql.ddl_model import ColumnDef, SequenceDef, TableDef
 from helios_cli.engine.sql.ddl_sequence_options import new_sequence
+from helios_cli.engine.sql.expressions import find_collation
 from helios_cli.engine.sql.oids import INT2, INT4, INT8
 from helios_cli.engine.sql.sqltext import pg_identifier, quote_string
+from helios_cli.engine.sql.text_collations import DEFAULT_OID
 from helios_cli.engine.sql.typed import Node
 from helios_cli.engine.sql.typenames import resolve_type
 
@@ -65,7 +68,7 @@ def read_column(builder: Builder, fields: dict[str, Any], attnum: int, table_nam
         _check_column_type(builder, name, type_oid)
         spec = ColumnSpec(ColumnDef(name, type_oid, typmod, attnum))
         _apply_domain(builder, spec.column)
-    _check_collation(fields)
+    apply_collation(builder, spec.column, fields.get("collClause"))
     _read_constraints(builder, spec, fields.get("constraints", []), table_name)
     return spec
 
@@ -86,13 +89,19 @@ def _apply_domain(builder: Builder, column: ColumnDef) -> None:
     column.domain, column.type_oid, column.typmod = domain.oid, domain.base_oid, domain.base_typmod
 
 
-def _check_collation(fields: dict[str, Any]) -> None:
-    clause = fields.get("collClause")
+def apply_collation(builder: Builder, column: ColumnDef, clause: dict[str, Any] | None) -> None:
+    """Give a column the collation of a COLLATE clause, None for none.
+
+    Raises:
+        SqlError: 42704 there is no such collation; 42804 the type has none.
+    """
     if clause is None:
         return
-    name = tree.strings(clause["collname"])[-1]
-    if name not in ("C", "POSIX", "default", "ucs_basic"):
-        raise unsupported(f'collation "{name}"', 'Text is compared by code points; use COLLATE "C".')
+    at = clause.get("location", -1)
+    found = find_collation(tree.strings(clause["collname"]), builder.context(), at)
+    if category(column.type_oid) != "S":
+        raise builder.error("42804", f"collations are not supported by type {type_name(column.type_oid)}", at)
+    column.collation = "" if found.oid == DEFAULT_OID else found.word
 
 
 def _read_constraints(builder: Builder, spec: ColumnSpec, nodes: list[Node], table_name: str) -> None:

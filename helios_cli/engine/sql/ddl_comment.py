@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from helios_cli.engine.sql.ddl_build import Builder, list_names, range_var_of, role_name, unsupported
+from helios_cli.engine.sql.ddl_collation import PG_COLLATION, move_collation
 from helios_cli.engine.sql.ddl_render import database_of, delete, insert
 from helios_cli.engine.sql.ddl_routine import PG_PROC_OID, WORDS, find_routine, move_routine
 from helios_cli.engine.sql.ddl_trigger import PG_TRIGGER_OID, find_trigger
 from helios_cli.engine.sql.ddl_types import find_type, move_type, type_names
+from helios_cli.engine.sql.expressions import find_collation
 from helios_cli.engine.sql.plan import Plan
 
 PG_CLASS: Final = 1259
@@ -65,6 +67,10 @@ def _trigger(builder: Builder, node: dict[str, Any]) -> Target:
     if trigger is None:
         raise builder.error("42704", f'trigger "{names[-1]}" for table "{relation.name}" does not exist')
     return False, trigger.oid, PG_TRIGGER_OID, 0
+
+
+def _collation(builder: Builder, node: dict[str, Any]) -> Target:
+    return False, find_collation(list_names(node), builder.context()).oid, PG_COLLATION, 0
 
 
 def _column(builder: Builder, node: dict[str, Any]) -> Target:
@@ -134,6 +140,7 @@ _FINDERS: Final[dict[str, Callable[[Builder, dict[str, Any]], Target]]] = {
     "OBJECT_ROLE": _role,
     "OBJECT_TYPE": _type,
     "OBJECT_DOMAIN": _type,
+    "OBJECT_COLLATION": _collation,
 }
 
 
@@ -169,6 +176,8 @@ def set_schema(builder: Builder, fields: dict[str, Any]) -> Plan:
     kind = fields["objectType"]
     if kind in ("OBJECT_TYPE", "OBJECT_DOMAIN"):
         return move_type(builder, fields)
+    if kind == "OBJECT_COLLATION":
+        return move_collation(builder, fields)
     if kind in WORDS:
         return move_routine(builder, fields)
     tag = f"ALTER {kind.removeprefix('OBJECT_')}"

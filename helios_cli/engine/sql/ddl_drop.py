@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from helios_cli.engine.errors import HeliosError, SqlError
 from helios_cli.engine.sql.ddl_build import Builder, kind_name, list_names, range_var_of, unsupported, wrong_kind_hint
+from helios_cli.engine.sql.ddl_collation import drop_collations
 from helios_cli.engine.sql.ddl_extension import drop_extension
 from helios_cli.engine.sql.ddl_index import drop_index_steps
 from helios_cli.engine.sql.ddl_model import ConstraintDef, IndexDef, TableDef
@@ -32,7 +33,7 @@ _TAGS: Final = {
 }  # fmt: skip
 _NOTHING_TO_DROP: Final = {
     "OBJECT_AGGREGATE": "aggregate", "OBJECT_OPERATOR": "operator",
-    "OBJECT_RULE": "rule", "OBJECT_POLICY": "policy", "OBJECT_COLLATION": "collation", "OBJECT_CAST": "cast",
+    "OBJECT_RULE": "rule", "OBJECT_POLICY": "policy", "OBJECT_CAST": "cast",
     "OBJECT_FDW": "foreign-data wrapper", "OBJECT_FOREIGN_SERVER": "server", "OBJECT_FOREIGN_TABLE": "foreign table",
     "OBJECT_LANGUAGE": "language", "OBJECT_EVENT_TRIGGER": "event trigger", "OBJECT_STATISTIC_EXT": "statistics object",
     "OBJECT_PUBLICATION": "publication",
@@ -58,6 +59,8 @@ def drop(builder: Builder, fields: dict[str, Any]) -> Plan:
         return drop_trigger(builder, fields)
     if kind in _NOTHING_TO_DROP:
         return _drop_nothing(builder, fields, _NOTHING_TO_DROP[kind])
+    if kind == "OBJECT_COLLATION":
+        return drop_collations(builder, fields)
     if kind == "OBJECT_EXTENSION":
         return drop_extension(builder, fields)
     if kind not in _TAGS:

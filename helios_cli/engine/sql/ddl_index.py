@@ -9,7 +9,9 @@ from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_deparse import deparse
 from helios_cli.engine.sql.ddl_model import IndexDef, IndexKey, TableDef
 from helios_cli.engine.sql.ddl_render import delete, index_rows, qualified
+from helios_cli.engine.sql.expressions import find_collation
 from helios_cli.engine.sql.plan import Plan
+from helios_cli.engine.sql.text_collations import BUILTIN
 
 _SAME_ANSWERS: Final = frozenset(("btree", "hash"))
 """Access methods whose every search an ordinary index answers alike."""
@@ -77,9 +79,7 @@ def _key(builder: Builder, table: TableDef, fields: dict[str, Any]) -> IndexKey:
     nulls = fields.get("nulls_ordering", "SORTBY_NULLS_DEFAULT")
     nulls_first = descending if nulls == "SORTBY_NULLS_DEFAULT" else nulls == "SORTBY_NULLS_FIRST"
     opclass = tree.strings(fields["opclass"])[-1] if fields.get("opclass") else None
-    collation = tree.strings(fields["collation"])[-1] if fields.get("collation") else None
-    if collation not in (None, "C", "POSIX", "default", "ucs_basic"):
-        raise unsupported(f'collation "{collation}"', 'Text is compared by code points; use COLLATE "C".')
+    collation = _collation(builder, fields)
     if "name" in fields:
         if table.column(fields["name"]) is None:
             raise builder.error("42703", f'column "{fields["name"]}" does not exist')
@@ -87,6 +87,13 @@ def _key(builder: Builder, table: TableDef, fields: dict[str, Any]) -> IndexKey:
     builder.translate_node(table, fields["expr"], "INDEX")
     types = {column.name: column.type_oid for column in table.columns}
     return IndexKey(None, deparse(fields["expr"], types), descending, nulls_first, opclass, collation)
+
+
+def _collation(builder: Builder, fields: dict[str, Any]) -> str | None:
+    if not fields.get("collation"):
+        return None
+    found = find_collation(tree.strings(fields["collation"]), builder.context())
+    return found.name if found.name in BUILTIN and found.schema == "pg_catalog" else found.word
 
 
 def _include(builder: Builder, table: TableDef, element: dict[str, Any]) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from helios_cli.engine.sql.authority import Acting
 from helios_cli.engine.sql.relation import CatalogReader, Relation, UserType
 from helios_cli.engine.sql.rights import Facts
 from helios_cli.engine.sql.routines import Routine, Trigger
+from helios_cli.engine.sql.text_collations import Collation
+
+_COLLATE: Final = " COLLATE "
 
 
 @dataclass(slots=True)
@@ -20,7 +23,7 @@ class ColumnDef:
     typmod: int
     attnum: int
     type_name: str = ""
-    """The declared type of the SQLite column (``engine.datatypes``)."""
+    """The declared type of the SQLite column (``engine.datatypes``), with ``COLLATE`` and a collation's word."""
     not_null: bool = False
     default: str | None = None
     """The default, or the generation expression, as PostgreSQL text."""
@@ -32,6 +35,15 @@ class ColumnDef:
     """SQLite's own column has a DEFAULT clause: the value that rows older than the column show."""
     domain: int = 0
     """The domain's OID when the column has one; ``type_oid`` and ``typmod`` are then the base type's."""
+
+    @property
+    def collation(self) -> str:
+        """The word of its collation (``text_collations``), '' for the database's."""
+        return self.type_name.partition(_COLLATE)[2]
+
+    @collation.setter
+    def collation(self, word: str) -> None:
+        self.type_name = f"{self.type_name.partition(_COLLATE)[0]}{_COLLATE}{word}" if word else ""
 
     @property
     def shown_oid(self) -> int:
@@ -49,6 +61,7 @@ class IndexKey:
     nulls_first: bool = False
     opclass: str | None = None
     collation: str | None = None
+    """The name of a collation that every database has, else the collation's word; None for the column's own."""
 
 
 @dataclass(slots=True)
@@ -234,6 +247,9 @@ class DdlCatalog(CatalogReader, Protocol):
 
     def all_routines(self) -> tuple[Routine, ...]:
         """Every function and procedure that users made."""
+
+    def collated_column(self, collation: Collation) -> tuple[str, str] | None:
+        """(table, column) of a column that has a collation; None when none has."""
 
     def column_of_type(self, types: tuple[str, ...]) -> tuple[str, str, str] | None:
         """(table, column, type) of a column that has one of these types or an array of one; None when there is none."""

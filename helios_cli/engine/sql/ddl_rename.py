@@ -9,6 +9,7 @@ from typing import Any, Final
 from helios_cli.engine.sql.ddl_attributes import rename_attribute
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_checks import user_check_name
+from helios_cli.engine.sql.ddl_collation import rename_collation
 from helios_cli.engine.sql.ddl_deparse import rename_column
 from helios_cli.engine.sql.ddl_domains import rename_domain_constraint
 from helios_cli.engine.sql.ddl_model import ConstraintDef, TableDef
@@ -198,4 +199,5 @@ _HANDLERS: Final[dict[str, Callable[[Builder, dict[str, Any]], Plan]]] = {
     "OBJECT_TYPE": rename_type,
     "OBJECT_DOMAIN": rename_type,
     "OBJECT_DOMCONSTRAINT": rename_domain_constraint,
+    "OBJECT_COLLATION": rename_collation,
 }

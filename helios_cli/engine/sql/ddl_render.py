@@ -11,6 +11,7 @@ from helios_cli.engine.sql.casts import collation_of
 from helios_cli.engine.sql.ddl_checks import type_check, user_check_name
 from helios_cli.engine.sql.ddl_model import ColumnDef, ConstraintDef, IndexDef, IndexKey, SequenceDef, TableDef
 from helios_cli.engine.sql.sqltext import constant, quote_identifier
+from helios_cli.engine.sql.text_collations import sqlite_collation, stored_word
 
 Translate = Callable[[TableDef, str, str], str]
 """(table, PostgreSQL text, purpose) to SQLite text; purpose as in ``translate_for_column``."""
@@ -34,7 +35,8 @@ def column_clause(table: TableDef, column: ColumnDef, translate: Translate, sqli
     ``sqlite_default`` is a SQLite constant, or None for no DEFAULT clause.
     """
     parts = [quote_identifier(column.name), registry.decl_of(column.type_oid, column.typmod)]
-    collation = collation_of(column.type_oid)
+    collation = sqlite_collation(column.collation, column.type_oid) if column.collation else ""
+    collation = collation or collation_of(column.type_oid)
     if collation:
         parts.append(f"COLLATE {collation}")
     if column.not_null:
@@ -102,11 +104,18 @@ def create_index_sql(table: TableDef, index: IndexDef, translate: Translate) -> 
     return text
 
 
+def _type_of(table: TableDef, key: IndexKey) -> int:
+    column = table.column(key.column) if key.column is not None else None
+    return column.type_oid if column is not None else 0
+
+
 def _index_key(table: TableDef, key: IndexKey, translate: Translate) -> str:
     if key.column is not None:
         text = quote_identifier(key.column)
     else:
         text = f"({translate(table, key.expression or '', 'INDEX')})"
+    if key.collation:
+        text += f" COLLATE {sqlite_collation(stored_word(key.collation), _type_of(table, key))}"
     return f"{text} DESC" if key.descending else text
 
 
@@ -159,11 +168,17 @@ def relation_row(
     )  # fmt: skip
 
 
+def declared_type(column: ColumnDef) -> str:
+    """The type of SQLite's column, and the word of its collation, as the system table keeps them."""
+    declared = registry.decl_of(column.type_oid, column.typmod)
+    return f"{declared} COLLATE {column.collation}" if column.collation else declared
+
+
 def attribute_row(temp: bool, oid: int, column: ColumnDef) -> str:
     """The row of ``helios_attribute`` for one column."""
     return insert(
         temp, "helios_attribute", relid=oid, attnum=column.attnum, attname=column.name,
-        typname=registry.decl_of(column.type_oid, column.typmod), atttypid=column.shown_oid,
+        typname=declared_type(column), atttypid=column.shown_oid,
         atttypmod=-1 if column.domain else column.typmod, attnotnull=int(column.not_null), default_text=column.default,
         attidentity=column.identity, attgenerated=column.generated, sqlite_default=int(column.sqlite_default),
     )  # fmt: skip

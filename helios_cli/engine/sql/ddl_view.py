@@ -18,6 +18,7 @@ from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.select import translate_query
 from helios_cli.engine.sql.sqltext import quote_identifier
+from helios_cli.engine.sql.text_collations import UNDECIDED
 from helios_cli.engine.sql.typed import Node
 
 
@@ -42,7 +43,9 @@ def _translate(
         if position < len(names):
             output.name = names[position]
         value = output.value
-        columns.append(ColumnDef(output.name, value.type_oid, value.typmod, position + 1))
+        column = ColumnDef(output.name, value.type_oid, value.typmod, position + 1)
+        column.collation = "" if value.collation == UNDECIDED else value.collation
+        columns.append(column)
     if reads_now:
         builder.rightful().check(ctx.rights.listed())
     texts, _converters = ctx.finish([translated.render(named=True)])

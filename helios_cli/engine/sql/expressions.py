@@ -18,6 +18,7 @@ from helios_cli.engine.sql.function_spec import FunctionRegistry
 from helios_cli.engine.sql.oids import BIT, BOOL, INT4, INT8, INTERVAL, NUMERIC, TEXT, UNKNOWN
 from helios_cli.engine.sql.relation import CatalogReader, Relation
 from helios_cli.engine.sql.scope import Scope
+from helios_cli.engine.sql.text_collations import Collation, check_available, joint
 from helios_cli.engine.sql.typed import Node, TypedSql, common_typmod
 from helios_cli.engine.sql.typenames import resolve_type
 
@@ -38,7 +39,22 @@ def translate(node: Node, scope: Scope) -> TypedSql:
     translator = TRANSLATORS.get(kind)
     if translator is None:
         raise scope.ctx.unsupported(_SHOWN.get(kind, kind), tree.location(node))
-    return translator(node[kind], scope)
+    return _with_collation(translator, kind, node[kind], scope)
+
+
+def _with_collation(translator: Translator, kind: str, fields: dict[str, Any], scope: Scope) -> TypedSql:
+    """A text has the collation of what it is made from, unless it says its own."""
+    outer, made_from = scope.ctx.made_from, list[TypedSql]()
+    scope.ctx.made_from = made_from
+    try:
+        value = translator(fields, scope)
+    finally:
+        scope.ctx.made_from = outer
+    if made_from and kind != "SubLink" and not value.collation and category(value.type_oid) == "S":
+        value.collation, value.explicit = joint(made_from)
+    if value.collation:
+        outer.append(value)
+    return value
 
 
 _SHOWN: Final = {
@@ -339,9 +355,10 @@ def _min_max(fields: dict[str, Any], scope: Scope) -> TypedSql:
     values, target = unify([translate(node, scope) for node in fields["args"]], "LEAST" if least else "GREATEST", scope)
     # SQLite's scalar min() and max() give NULL if any argument is; PostgreSQL's skip NULLs.
     rows = " UNION ALL ".join(f"SELECT {casts.collated(value)} AS v" for value in values)
-    collation = casts.collation_of(target)
-    order = f"v COLLATE {collation}" if collation else "v"
-    if all(value.not_null for value in values) and not collation and len(values) > 1:
+    made = TypedSql("v", target)
+    made.collation, made.explicit = joint(values)
+    order = casts.collated(made)
+    if all(value.not_null for value in values) and order == "v" and len(values) > 1:
         sql = f"{'min' if least else 'max'}({', '.join(value.sql for value in values)})"
     else:
         direction = "ASC" if least else "DESC"
@@ -394,16 +411,24 @@ def _rows_of_array(nodes: list[Node], scope: Scope, element: int) -> list[TypedS
 
 def _collate(fields: dict[str, Any], scope: Scope) -> TypedSql:
     value = casts.to_text_if_unknown(translate(fields["arg"], scope), scope.ctx)
-    name = tree.strings(fields["collname"])[-1]
     at = fields.get("location", 0)
     if category(value.type_oid) != "S":
         raise scope.ctx.error("42804", f"collations are not supported by type {type_name(value.type_oid)}", at)
-    if name not in ("C", "POSIX", "default", "C.UTF-8", "ucs_basic", "C.utf8"):
-        if not sqltext.known_collation(name):
-            message = f'collation "{name}" for encoding "UTF8" does not exist'
-            raise scope.ctx.error("42704", message, at)
-        raise scope.ctx.unsupported(f'collation "{name}"', at, hint='Text is ordered by code point: use "C".')
-    return replace(value, table_oid=0, attnum=0)
+    word = find_collation(tree.strings(fields["collname"]), scope.ctx, at).word
+    return replace(value, table_oid=0, attnum=0, collation=word, explicit=True)
+
+
+def find_collation(names: list[str], ctx: Context, at: int = -1) -> Collation:
+    """The collation that a COLLATE clause names.
+
+    Raises:
+        SqlError: 42704 there is none; 0A000 it needs a package that is not installed.
+    """
+    found = ctx.catalog.collation(names[-2] if len(names) > 1 else None, names[-1])
+    if found is None:
+        raise ctx.error("42704", f'collation "{".".join(names)}" for encoding "UTF8" does not exist', at)
+    check_available(found)
+    return found
 
 
 def expect_boolean(node: Node, scope: Scope, clause: str) -> TypedSql:

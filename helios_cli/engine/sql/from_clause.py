@@ -117,6 +117,7 @@ def table_columns(relation: Relation, alias: str) -> list[ScopeColumn]:
                 simple=True,
                 table_oid=relation.oid,
                 attnum=column.attnum,
+                collation=column.collation,
             ),
         )
         for column in relation.columns

@@ -55,6 +55,7 @@ from helios_cli.engine.sql.oids import (
 from helios_cli.engine.sql.operator_spec import Operator
 from helios_cli.engine.sql.range_operators import range_operators
 from helios_cli.engine.sql.resolution import Ambiguous, bind_polymorphic, choose
+from helios_cli.engine.sql.text_collations import check_searchable, joint, sqlite_collation
 from helios_cli.engine.sql.typed import TypedSql
 
 TEXT_ARRAY: Final = 1009
@@ -340,31 +341,44 @@ def _emit(
     if operator.style == "like":
         return like(operator, operands, targets, ctx, at)
     texts = _operand_texts(operator, operands, targets, ctx)
+    collated = operator.style == "compare" and any(operand.collation for operand in operands)
+    if operator.template.startswith(("pg_ilike", "pg_regex", "(NOT pg_ilike", "(NOT pg_regex")):
+        check_searchable(operands, "ILIKE" if operator.name.endswith("~~*") else "regular expressions")
     result = bindings.get(operator.result, operator.result)
     not_null = all(operand.not_null for operand in operands)
     zone = ctx.session_value("timezone") if "{zone}" in operator.template else ""
     element = element_of(targets[0]) or (element_of(targets[1]) if len(targets) > 1 else 0)
     text = operator.template.format(*texts, zone=zone, elem=element)
     if operator.style == "compare":
-        text = casts.neutral(text, *targets)
+        text = f"({text} COLLATE BINARY)" if collated else casts.neutral(text, *targets)
     return TypedSql(text, result, not_null=not_null, location=at)
 
 
 def _operand_texts(operator: Operator, operands: list[TypedSql], targets: list[int], ctx: Context) -> list[str]:
-    texts = []
+    values = []
     for operand, target in zip(operands, targets, strict=True):
         how = How.ASSIGNMENT if operator.name == "||" else How.IMPLICIT
         if operator.name == "||" and target != TEXT and operator.result == TEXT:
             target = TEXT
-        value = casts.coerce(operand, target, -1, how, ctx)
-        texts.append(casts.collated(value) if operator.style == "compare" else value.sql)
-    return texts
+        values.append(casts.coerce(operand, target, -1, how, ctx))
+    if operator.style != "compare":
+        return [value.sql for value in values]
+    if any(value.collation for value in values):
+        return _under_one_collation(operator, values)
+    return [casts.collated(value) for value in values]
+
+
+def _under_one_collation(operator: Operator, values: list[TypedSql]) -> list[str]:
+    """The operands of a comparison, of which the left says the collation of both: SQLite looks no further."""
+    word = "" if operator.name.startswith("~") else joint(values)[0]
+    return [f"{values[0].sql} COLLATE {sqlite_collation(word, values[0].type_oid)}", *(one.sql for one in values[1:])]
 
 
 def like(operator: Operator, operands: list[TypedSql], targets: list[int], ctx: Context, at: int) -> TypedSql:
     """LIKE by GLOB, which is case sensitive and can use an index; the pattern is rewritten when it is bound."""
     subject = casts.coerce(operands[0], targets[0], -1, How.IMPLICIT, ctx)
     pattern = operands[1]
+    check_searchable([subject, pattern], "ILIKE" if "~~*" in operator.name else "LIKE")
     if pattern.type_oid == UNKNOWN and pattern.literal >= 0:
         glob = ctx.literal_sql(pattern.literal, 1)
     else:

@@ -57,7 +57,7 @@ def _using(sort: dict[str, Any], value: TypedSql, scope: Scope) -> str:
 def _collated(value: TypedSql, text: str) -> str:
     if not text:
         return casts.collated(value)
-    collation = casts.collation_of(value.type_oid)
+    collation = casts.collation_of_value(value)
     return f"{text} COLLATE {collation}" if collation else text
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from helios_cli.engine.sql.ddl_model import ConstraintDef
     from helios_cli.engine.sql.routines import Routine, Trigger, UserFunction
+    from helios_cli.engine.sql.text_collations import Collation
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class ColumnInfo:
     """1-based position, as in pg_attribute."""
     domain: int = 0
     """The domain's OID when the column has one; ``type_oid`` is then the base type's."""
+    collation: str = ""
+    """The word of a text column's collation (``text_collations``), '' for the database's."""
     generated: bool = False
     """SQLite computes it from the others."""
 
@@ -109,6 +112,9 @@ class CatalogReader(Protocol):
 
     def extensions(self) -> dict[str, tuple[int, str]]:
         """The extensions that were created, with the OID and the schema of each."""
+
+    def collation(self, schema: str | None, name: str) -> Collation | None:
+        """Find a collation; with schema None in pg_catalog and then along the search path. None when absent."""
 
     def relation(self, schema: str | None, name: str) -> Relation | None:
         """Find a relation by name; with schema None along the search path. None when absent."""

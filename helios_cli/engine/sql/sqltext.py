@@ -82,8 +82,3 @@ def split_name(text: str) -> list[str]:
 def pg_identifier(name: str) -> str:
     """An identifier as PostgreSQL prints it: quoted only where it must be."""
     return name if _PLAIN.fullmatch(name) else quote_identifier(name)
-
-
-def known_collation(name: str) -> bool:
-    """Whether a name has the form of a collation that PostgreSQL brings: a locale's, ``en_US`` or ``de-x-icu``."""
-    return name in ("default", "unicode", "ucs_basic") or re.fullmatch(r"[a-z]{2,3}([-_.@].*)?", name) is not None

@@ -41,13 +41,17 @@ class TypedSql:
     """Byte offset in the statement, -1 when unknown."""
     shape: Shape | None = None
     """What a row, or an array of rows, is made of; None where the type's OID tells (``row_values.shape_of``)."""
+    collation: str = ""
+    """The word of a text's collation (``text_collations``), '' for the database's."""
+    explicit: bool = False
+    """A COLLATE clause said the collation."""
     row: tuple[TypedSql, ...] = ()
     """The fields of a row that is put together here, in the order of the shape's; empty for any other value."""
 
 
 def derived(value: TypedSql, sql: str) -> TypedSql:
     """The same value read from a column of a subquery."""
-    return replace(value, sql=sql, simple=True, raw="", param=0, literal=-1, value=None, row=())
+    return replace(value, sql=sql, simple=True, raw="", param=0, literal=-1, value=None, explicit=False, row=())
 
 
 def common_typmod(values: list[TypedSql]) -> int:

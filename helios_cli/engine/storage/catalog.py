@@ -27,7 +27,7 @@ from helios_cli.engine.sql.ddl_render import keys_from_json
 from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID
 from helios_cli.engine.sql.relation import ColumnInfo, IndexInfo, Relation, UserType
 from helios_cli.engine.storage.catalog_privileges import RoleCatalog
-from helios_cli.engine.storage.extension_catalog import ExtensionCatalog
+from helios_cli.engine.storage.collation_catalog import CollationCatalog
 from helios_cli.engine.storage.routine_catalog import RoutineCatalog
 from helios_cli.engine.storage.system_relations import PLANNER_RELATIONS
 from helios_cli.engine.storage.type_catalog import TypeCatalog, row_type
@@ -44,7 +44,7 @@ SystemRelations = dict[tuple[str, str], Relation]
 """(schema, name) -> the relation of each system view (``engine.storage.system_catalog``)."""
 
 
-class SqliteCatalog(RoutineCatalog, RoleCatalog, ExtensionCatalog):
+class SqliteCatalog(RoutineCatalog, RoleCatalog, CollationCatalog):
     """Implements ``CatalogReader`` and ``DdlCatalog`` over one connection's snapshot.
 
     Not for use from two threads at once. ``refresh`` must be called when the connection may have moved to
@@ -165,7 +165,7 @@ class SqliteCatalog(RoutineCatalog, RoleCatalog, ExtensionCatalog):
             columns = tuple(
                 ColumnInfo(
                     column.name, column.type_oid, column.typmod, column.not_null, self._default(oid, column),
-                    column.identity, column.attnum, column.domain, bool(column.generated),
+                    column.identity, column.attnum, column.domain, column.collation, bool(column.generated),
                 )
                 for column in self._columns(oid, temp)
             )  # fmt: skip

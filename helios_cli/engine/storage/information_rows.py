@@ -9,7 +9,7 @@ from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.typmods import numeric_parts, typmod_args
 from helios_cli.engine.sql.ddl_model import ColumnDef
 from helios_cli.engine.sql.relation import ColumnInfo
-from helios_cli.engine.storage import routine_rows, type_rows
+from helios_cli.engine.storage import collation_rows, routine_rows, type_rows
 from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
 from helios_cli.engine.storage.system_rows import DATABASE_NAME, Maker, Row, Rows
 from helios_cli.engine.storage.system_snapshot import RelationRow, Snapshot
@@ -65,6 +65,7 @@ def _column(snapshot: Snapshot, relation: RelationRow, column: ColumnDef) -> Row
         "is_updatable": _yes(relation.kind == "r"),
     }  # fmt: skip
     row.update(_type_facts(column))
+    row.update(collation_rows.column_facts(snapshot, column.collation))
     if column.identity:
         row.update(_identity(snapshot, relation.oid, column))
     return row
@@ -229,6 +230,8 @@ def information_schema_catalog_name(_snapshot: Snapshot) -> Rows:
 
 
 MAKERS: Final[dict[str, Maker]] = {
+    "collations": collation_rows.collations,
+    "collation_character_set_applicability": collation_rows.applicability,
     "domains": lambda snapshot: type_rows.domains(snapshot, _type_facts),
     "domain_constraints": type_rows.domain_constraint_rows,
     "attributes": lambda snapshot: type_rows.attributes(snapshot, _type_facts),

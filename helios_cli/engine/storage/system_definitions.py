@@ -7,6 +7,8 @@ from typing import Final
 from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression
 from helios_cli.engine.sql.ddl_model import ConstraintDef, IndexDef, IndexKey
 from helios_cli.engine.sql.functions.strings import quote_ident
+from helios_cli.engine.sql.text_collations import oid_of, stored_word
+from helios_cli.engine.storage import collation_rows
 from helios_cli.engine.storage.system_snapshot import Snapshot
 from helios_cli.engine.storage.type_rows import shown_text
 
@@ -37,9 +39,23 @@ def index_element(snapshot: Snapshot, table_oid: int, key: IndexKey, pretty: boo
 def index_key(snapshot: Snapshot, table_oid: int, key: IndexKey, pretty: bool = False) -> str:
     """One key, without its order: as :func:`index_element`, with its collation and operator class."""
     text = index_element(snapshot, table_oid, key, pretty)
-    if key.collation not in (None, "default"):
-        text += f' COLLATE "{key.collation}"'
+    text += _collate(snapshot, table_oid, key)
     return f"{text} {key.opclass}" if key.opclass else text
+
+
+def _collate(snapshot: Snapshot, table_oid: int, key: IndexKey) -> str:
+    """The COLLATE clause of a key whose collation is not its column's."""
+    if key.collation is None:
+        return ""
+    word = stored_word(key.collation)
+    columns = snapshot.columns.get(table_oid, ())
+    own = next((column.collation for column in columns if column.name == key.column), "")
+    found = collation_rows.find(snapshot, word)
+    if found is None or oid_of(word) == oid_of(own):
+        return ""
+    name = quote_ident(found.name)
+    visible = found.schema in ("pg_catalog", *snapshot.path)
+    return f" COLLATE {name}" if visible else f" COLLATE {quote_ident(found.schema)}.{name}"
 
 
 def _order(key: IndexKey) -> str:

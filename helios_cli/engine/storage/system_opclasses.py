@@ -8,6 +8,7 @@ from typing import Any, Final
 from helios_cli.engine.sql.ddl_deparse import parse_expression
 from helios_cli.engine.sql.ddl_model import IndexDef, IndexKey
 from helios_cli.engine.sql.names import NONE, column_name
+from helios_cli.engine.sql.text_collations import oid_of, stored_word
 from helios_cli.engine.storage.system_snapshot import Snapshot
 
 _LISTED: Final = (
@@ -56,7 +57,12 @@ def key_class(snapshot: Snapshot, index: IndexDef, key: IndexKey) -> int:
 
 def key_collation(snapshot: Snapshot, index: IndexDef, key: IndexKey) -> int:
     """The OID of a key's collation; 0 for a type that has none."""
-    return 100 if key.column is not None and _key_type(snapshot, index, key) in _COLLATED else 0
+    if key.collation is not None:
+        return oid_of(stored_word(key.collation))
+    if key.column is None or _key_type(snapshot, index, key) not in _COLLATED:
+        return 0
+    columns = snapshot.columns.get(index.table_oid, ())
+    return next((oid_of(column.collation) for column in columns if column.name == key.column), 100)
 
 
 def key_name(key: IndexKey, taken: set[str]) -> str:

@@ -11,7 +11,8 @@ from helios_cli.engine.datatypes.usertypes import number_of, row_oid
 from helios_cli.engine.sql.ddl_model import IndexDef
 from helios_cli.engine.sql.functions import REGISTRY
 from helios_cli.engine.sql.privileges import DEFAULT_KINDS, PG_DATABASE, PG_DEFAULT_ACL, PG_NAMESPACE
-from helios_cli.engine.storage import routine_rows, type_rows
+from helios_cli.engine.sql.text_collations import oid_of
+from helios_cli.engine.storage import collation_rows, routine_rows, type_rows
 from helios_cli.engine.storage.dump_rows import default_depends, default_oid, pg_init_privs, system_acl
 from helios_cli.engine.storage.system_definitions import indexdef
 from helios_cli.engine.storage.system_extensions import (
@@ -110,7 +111,9 @@ def pg_attribute(snapshot: Snapshot) -> Rows:
             row = _attribute(oid, column.name, column.shown_oid, typmod, column.attnum)
             row.update(
                 attnotnull=int(column.not_null), atthasdef=int(column.default is not None), attidentity=column.identity,
-                attgenerated=column.generated, attacl=snapshot.acl_text(PG_CLASS, oid, column.attnum)
+                attgenerated=column.generated,
+                attcollation=oid_of(column.collation) if column.collation else row["attcollation"],
+                attacl=snapshot.acl_text(PG_CLASS, oid, column.attnum)
                 if (PG_CLASS, oid, column.attnum) in snapshot.acls else None,
             )  # fmt: skip
             yield row
@@ -379,16 +382,6 @@ def pg_am(_snapshot: Snapshot) -> Rows:
         yield {"oid": oid, "amname": name, "amtype": kind}
 
 
-def pg_collation(_snapshot: Snapshot) -> Rows:
-    """Collations."""
-    for oid, name, provider in ((100, "default", "d"), (950, "C", "c"), (951, "POSIX", "c"), (962, "ucs_basic", "c")):
-        yield {
-            "oid": oid, "collname": name, "collnamespace": 11, "collowner": 10, "collprovider": provider,
-            "collisdeterministic": 1, "collencoding": -1 if name in ("default", "C", "POSIX") else 6,
-            "collcollate": "C", "collctype": "C",
-        }  # fmt: skip
-
-
 def pg_tablespace(_snapshot: Snapshot) -> Rows:
     """The two tablespaces every server has."""
     yield {"oid": 1663, "spcname": "pg_default", "spcowner": 10}
@@ -468,7 +461,7 @@ MAKERS: Final[dict[str, Maker]] = {
     "pg_shadow": pg_shadow,
     "pg_group": pg_group, "pg_auth_members": pg_auth_members, "pg_tables": pg_tables, "pg_views": pg_views,
     "pg_matviews": pg_matviews,
-    "pg_indexes": pg_indexes, "pg_sequences": pg_sequences, "pg_am": pg_am, "pg_collation": pg_collation,
+    "pg_indexes": pg_indexes, "pg_sequences": pg_sequences, "pg_am": pg_am, "pg_collation": collation_rows.pg_collation,
     "pg_tablespace": pg_tablespace, "pg_language": pg_language, "pg_proc": pg_proc, "pg_rewrite": pg_rewrite,
     "pg_trigger": pg_trigger,
     "pg_extension": pg_extension, "pg_opclass": pg_opclass, "pg_available_extensions": pg_available_extensions,

@@ -15,6 +15,7 @@ from helios_cli.engine.sql.ddl_schema import PUBLIC_OID
 from helios_cli.engine.sql.privileges import PG_NAMESPACE, Acl, text_of
 from helios_cli.engine.sql.relation import UserType
 from helios_cli.engine.sql.routines import Routine, Trigger
+from helios_cli.engine.sql.text_collations import Collation
 from helios_cli.engine.storage.catalog import SqliteCatalog
 from helios_cli.engine.storage.catalog_privileges import birth_acl, read_acls
 
@@ -50,6 +51,8 @@ class Snapshot:
     descriptions: list[tuple[int, int, int, str]] = field(default_factory=list)
     depends: list[tuple[int, int]] = field(default_factory=list)
     extensions: dict[str, tuple[int, str]] = field(default_factory=dict)
+    collations: list[Collation] = field(default_factory=list)
+    """Those that users made."""
     """Name -> (OID, schema)."""
     types: dict[int, UserType] = field(default_factory=dict)
     labels: list[tuple[int, int, float, str]] = field(default_factory=list)
@@ -126,6 +129,7 @@ def read_snapshot(catalog: SqliteCatalog) -> Snapshot:
     for db in ("main", "temp") if catalog.has_temp_tables() else ("main",):
         snapshot.acls.update(read_acls(catalog, db))
     snapshot.extensions = dict(catalog.extensions())
+    snapshot.collations = catalog.user_collations()
     snapshot.routines = catalog.all_routines()
     snapshot.triggers = catalog.all_triggers()
     return snapshot

@@ -20,6 +20,8 @@ from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import casts
 from helios_cli.engine.sql.function_spec import ScalarTable
 from helios_cli.engine.sql.functions.collations import COLLATIONS
+from helios_cli.engine.sql.functions.icu import available, comparison
+from helios_cli.engine.sql.text_collations import parts_of
 from helios_cli.engine.storage.json_rows import Members, object_of, rows_of
 
 _PREFIX: Final = "pg_enum_"
@@ -191,6 +193,10 @@ class UserFunctions:
         for prefix, make in ((_ARRAY_PREFIX, self.enum_array_compare), (_PREFIX, self.enum_compare)):
             if name.startswith(prefix) and name[len(prefix) :].isdigit():
                 return make(int(name[len(prefix) :]))
+        parts = parts_of(name)
+        if parts is not None and available():
+            locale, deterministic, padded = parts
+            return comparison(locale, deterministic=deterministic, padded=padded)
         return None
 
     # -- enum_first and its kin -------------------------------------------------------------------
