@@ -123,6 +123,16 @@ class ClientLink(asyncio.Protocol, ABC):
         """The client takes its answers slower than they come."""
         self._paused_writing = True
 
+    def resume_writing(self) -> None:
+        """There is room again."""
+        self._paused_writing = False
+        callback, self._on_drain = self._on_drain, None
+        if callback is not None:
+            self.session.woke_up()
+            callback()
+        elif self._buffer or self._paused_reading:
+            self._go_on()
+
     def eof_received(self) -> bool:
         """The client will send no more: close."""
         return False

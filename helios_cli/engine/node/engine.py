@@ -40,6 +40,7 @@ from helios_cli.engine.storage.access import is_short, reads_data
 from helios_cli.engine.storage.catalog import DEFAULT_PATH, SqliteCatalog
 from helios_cli.engine.storage.database import Database
 from helios_cli.engine.storage.io_errors import errno_of, is_no_room
+from helios_cli.engine.storage.large_object_functions import LargeObjects
 from helios_cli.engine.storage.sequences import Sequences
 from helios_cli.engine.storage.system_relations import PLANNER_RELATIONS
 from helios_cli.engine.storage.write_ids import WriteIds
@@ -124,8 +125,8 @@ class Engine:
         self.checkpointer: Checkpointer | None = None
         self.loop_thread = threading.get_ident()
         self.started_us = self.now_us()
-        self.sequences = Sequences()
-        self.write_ids = WriteIds()
+        self.sequences, self.write_ids = Sequences(), WriteIds()
+        self.large_objects = LargeObjects()
         self.on_reload: Callable[[], None] = lambda: None
         self.alter_cluster: Callable[[str, Any], None] = _no_cluster
         """Changes a field of the cluster's configuration. Raises HeliosError on a node that does not lead."""

@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from helios_cli.engine.errors import FeatureNotSupported, HeliosError, ProtocolViolation, SqlError
-from helios_cli.engine.node import claims, consistency, cursors, fastpath, routing, utility
+from helios_cli.engine.errors import HeliosError, ProtocolViolation, SqlError
+from helios_cli.engine.node import claims, consistency, cursors, fastpath, function_calls, routing, utility
 from helios_cli.engine.node.client_link import ClientLink
 from helios_cli.engine.node.engine import INLINE
 from helios_cli.engine.node.planning import LOOP_MAX, plan_apart
@@ -68,16 +68,6 @@ class Frontend(ClientLink):
                 self.transport.pause_reading()
             return
         self._process()
-
-    def resume_writing(self) -> None:
-        """There is room again."""
-        self._paused_writing = False
-        callback, self._on_drain = self._on_drain, None
-        if callback is not None:
-            self.session.woke_up()
-            callback()
-        elif self._buffer or self._paused_reading:
-            self._go_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
@@ -227,8 +217,7 @@ class Frontend(ClientLink):
                 self.flush()
                 self.transport.close()
             elif code == FUNCTION_CALL:
-                self._simple = deque()
-                raise FeatureNotSupported("the function call protocol is not supported", hint="Use SELECT.")
+                self.call_function(data[start:end])
         except Exception as error:
             self._on_exception(error)
 
@@ -372,6 +361,13 @@ class Frontend(ClientLink):
                 return
         if self._end_implicit(failed=False):
             self._ready()
+
+    def call_function(self, body: bytes) -> None:
+        """A FunctionCall."""
+        self._simple = deque()
+        portal = function_calls.portal_of(self, body)
+        if portal is not None and self._run_portal(portal, 0):
+            self._run_simple()
 
     def _end_implicit(self, *, failed: bool) -> bool:
         """End an implicit transaction; False when its commit has to be waited for."""

@@ -209,8 +209,7 @@ class Node:
         )
         self.database.before_chain = self.pipeline.drain_log
         self.engine = Engine(settings, loop, self.database, self.pipeline, on_fatal=self.panic)
-        self.engine.sequences = self.setup.sequences
-        self.engine.write_ids = self.setup.write_ids
+        self.setup.share_with(self.engine)
         self.engine.on_reload = self.reload
         self.setup.hooks.engine = self.engine
         self.replication = Replication(self, role)

@@ -143,7 +143,8 @@ class Portal:
             out.append(self.encoder()(rows))
             if plan.tag == "SELECT":
                 changes = len(rows)
-        out.append(backend.command_complete(f"{plan.tag} {changes}" if plan.counts_rows else plan.tag))
+        if self.completes:
+            out.append(backend.command_complete(f"{plan.tag} {changes}" if plan.counts_rows else plan.tag))
 
 
 class Sink(Protocol):

@@ -41,6 +41,7 @@ _CONTROLS: Final = frozenset(
 """First words of statements that see no tables."""
 
 _TEMPORARY: Final = "temp.helios_meta"
+_OPENS: Final = "pg_lo_open("
 _ASKS_SEQUENCE: Final = ("pg_currval(", "pg_lastval(")
 
 
@@ -100,6 +101,15 @@ def execute(frontend: Frontend, portal: Portal, rows_max: int, again: Again) -> 
     if session.engine.forwarder is not None and _wants_primary(session, portal.plan, rows_max):
         is_single = not rows_max and frontend.sync_follows() and _commits_by_itself(session, portal.plan)
         forward(frontend, client.execute(portal.name, rows_max), again, is_single=is_single)
+        return True
+    return _sees_state(session, portal.plan) and consistency.held(frontend, again)
+
+
+def call(frontend: Frontend, portal: Portal, message: bytes, again: Again) -> bool:
+    """A FunctionCall, whose statement is the portal's. True: it is on its way, or held up."""
+    session = frontend.session
+    if session.engine.forwarder is not None and _wants_primary(session, portal.plan, 0):
+        forward(frontend, message, again)
         return True
     return _sees_state(session, portal.plan) and consistency.held(frontend, again)
 
@@ -218,6 +228,9 @@ def _reads_at_primary(session: Session, plan: Plan) -> bool:
     if asks is None:
         asks = plan.cache[_ASKS_SEQUENCE] = any(word in step for step in plan.steps for word in _ASKS_SEQUENCE)
     forwarder = session.engine.forwarder
+    if transaction is not None and not transaction.read_only and any(_OPENS in step for step in plan.steps):
+        # What is opened to be written has to be open where it is written.
+        return True
     return bool(asks) and forwarder is not None and forwarder.has_own(session)
 
 

@@ -233,6 +233,8 @@ class Session(SessionPlans):
         self.channel_actions = []
         if self.has_advisory:
             self.engine.advisory.end_transaction(self)
+        if self.engine.large_objects.opened:
+            self.engine.large_objects.forget(self.pid)
         self.close_portals()
         for name, cursor in list(self.cursors.items()):
             cursor.outlives |= committed and cursor.hold
@@ -361,6 +363,7 @@ class Session(SessionPlans):
             self.end_transaction_state()
         runner.drop_token()
         self.engine.sequences.forget_session(self.pid)
+        self.engine.large_objects.forget(self.pid)
         self.engine.sequences.guards.pop(self.pid, None)
         if self.has_advisory:
             self.engine.advisory.forget(self)

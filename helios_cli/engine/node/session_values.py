@@ -91,6 +91,8 @@ _VALUES: Final[dict[str, Callable[[Any], Any]]] = {
     "statement_now": _statement_now,
     "clock": lambda session: session.engine.now_us(),
     "current_user": lambda session: session.acting.name,
+    "acting_oid": lambda session: session.acting.oid,
+    "transaction_scope": _now,
     "acting_role": lambda session: -1 if session.acting.unrestricted else session.acting.oid,
     "session_user": lambda session: session.session_name or session.user,
     "current_database": lambda session: DATABASE,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import apsw
 
@@ -11,8 +11,12 @@ from helios_cli.engine.node import routine_calls
 from helios_cli.engine.node.catalog_hooks import CatalogHooks
 from helios_cli.engine.sql import functions, runtime
 from helios_cli.engine.storage import system_catalog
+from helios_cli.engine.storage.large_object_functions import LargeObjects
 from helios_cli.engine.storage.sequences import Sequences
 from helios_cli.engine.storage.write_ids import WriteIds
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.engine import Engine
 
 
 def _register_aggregate(connection: apsw.Connection, name: str, factory: Callable[[], Any], count: int) -> None:
@@ -30,6 +34,7 @@ class ConnectionSetup:
         self.hooks = CatalogHooks()
         self.sequences = Sequences()
         self.write_ids = WriteIds()
+        self.large_objects = LargeObjects()
 
     def __call__(self, connection: apsw.Connection) -> None:
         """Make the library, the operators and the system relations known to a connection."""
@@ -41,4 +46,16 @@ class ConnectionSetup:
             for name, compare in library.COLLATIONS.items():
                 connection.create_collation(name, compare)
         routine_calls.register(connection, self.hooks)
-        system_catalog.register(connection, hooks=self.hooks, sequences=self.sequences, write_ids=self.write_ids)
+        system_catalog.register(
+            connection,
+            hooks=self.hooks,
+            sequences=self.sequences,
+            write_ids=self.write_ids,
+            large_objects=self.large_objects,
+        )
+
+    def share_with(self, engine: Engine) -> None:
+        """Have the node's engine use the memory that its connections use."""
+        engine.sequences = self.sequences
+        engine.write_ids = self.write_ids
+        engine.large_objects = self.large_objects

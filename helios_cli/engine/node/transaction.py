@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 SNAPSHOT_LEVELS: Final = ("repeatable read", "serializable")
 
 
-Undo = tuple[int, int, frozenset[str], int]
+Undo = tuple[int, int, frozenset[str], int, int]
 """At a savepoint: the number of SETs and of channel actions of the transaction, the cursors that are open, and the
-number of advisory locks that the transaction has taken."""
+numbers of advisory locks and of descriptors of large objects that the transaction has taken."""
 
-NO_UNDO: Final[Undo] = (0, 0, frozenset(), 0)
+NO_UNDO: Final[Undo] = (0, 0, frozenset(), 0, 0)
 
 
 class Transaction:

@@ -187,6 +187,7 @@ def _savepoint(session: Session, action: actions.Savepoint, portal: Portal, _row
             len(session.channel_actions),
             frozenset(session.cursors),
             session.engine.advisory.count_in_transaction(session),
+            session.engine.large_objects.count(session.pid),
         ),
     )
     return complete(session, portal)
@@ -198,10 +199,13 @@ def _release(session: Session, action: actions.Release, portal: Portal, _rows_ma
 
 
 def _rollback_to(session: Session, action: actions.RollbackTo, portal: Portal, _rows_max: int) -> bool:
-    sets, channel_actions, names, locks = _needs_block(session, "ROLLBACK TO SAVEPOINT").rollback_to(action.name)
+    sets, channel_actions, names, locks, opened = _needs_block(session, "ROLLBACK TO SAVEPOINT").rollback_to(
+        action.name
+    )
     session.undo_variables(committed=False, since=sets)
     del session.channel_actions[channel_actions:]
     session.engine.advisory.end_transaction(session, since=locks)
+    session.engine.large_objects.close_since(session.pid, opened)
     for name in [name for name in session.cursors if name not in names]:
         session.runner.close_portal(session.cursors.pop(name))
     if session.transaction is not None and session.transaction.schema is not None:

@@ -17,6 +17,7 @@ from helios_cli.engine.sql.ddl_extension import alter_extension, create_extensio
 from helios_cli.engine.sql.ddl_function import create_function
 from helios_cli.engine.sql.ddl_grant import alter_default_privileges, grant
 from helios_cli.engine.sql.ddl_index import create_index, reindex
+from helios_cli.engine.sql.ddl_large_objects import own_large_object
 from helios_cli.engine.sql.ddl_matview import refresh_matview
 from helios_cli.engine.sql.ddl_model import DdlCatalog
 from helios_cli.engine.sql.ddl_owned import drop_owned, own_schema, reassign_owned
@@ -49,6 +50,8 @@ def alter_owner(builder: Builder, fields: dict[str, Any]) -> Plan:
         return own_schema(builder, fields)
     if fields["objectType"] == "OBJECT_COLLATION":
         return own_collation(builder, fields)
+    if fields["objectType"] == "OBJECT_LARGEOBJECT":
+        return own_large_object(builder, fields)
     if fields["objectType"] in WORDS:
         return own_routine(builder, fields)
     raise unsupported("ALTER ... OWNER TO for this kind of object")

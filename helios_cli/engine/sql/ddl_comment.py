@@ -7,12 +7,14 @@ from typing import Any, Final
 
 from helios_cli.engine.sql.ddl_build import Builder, list_names, range_var_of, role_name, unsupported
 from helios_cli.engine.sql.ddl_collation import PG_COLLATION, move_collation
+from helios_cli.engine.sql.ddl_large_objects import commented
 from helios_cli.engine.sql.ddl_render import database_of, delete, insert
 from helios_cli.engine.sql.ddl_routine import PG_PROC_OID, WORDS, find_routine, move_routine
 from helios_cli.engine.sql.ddl_trigger import PG_TRIGGER_OID, find_trigger
 from helios_cli.engine.sql.ddl_types import find_type, move_type, type_names
 from helios_cli.engine.sql.expressions import find_collation
 from helios_cli.engine.sql.plan import Plan
+from helios_cli.engine.sql.privileges import PG_LARGEOBJECT
 
 PG_CLASS: Final = 1259
 PG_CONSTRAINT: Final = 2606
@@ -126,6 +128,10 @@ def _type(builder: Builder, node: dict[str, Any]) -> Target:
     return False, found.oid, PG_TYPE, 0
 
 
+def _large_object(builder: Builder, node: dict[str, Any]) -> Target:
+    return False, commented(builder, node), PG_LARGEOBJECT, 0
+
+
 _FINDERS: Final[dict[str, Callable[[Builder, dict[str, Any]], Target]]] = {
     "OBJECT_FUNCTION": _routine,
     "OBJECT_PROCEDURE": _routine,
@@ -141,6 +147,7 @@ _FINDERS: Final[dict[str, Callable[[Builder, dict[str, Any]], Target]]] = {
     "OBJECT_TYPE": _type,
     "OBJECT_DOMAIN": _type,
     "OBJECT_COLLATION": _collation,
+    "OBJECT_LARGEOBJECT": _large_object,
 }
 
 

@@ -10,6 +10,7 @@ from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import privileges
 from helios_cli.engine.sql.coercion import type_name
 from helios_cli.engine.sql.ddl_build import Builder, list_names, range_var_of, role_name, unsupported
+from helios_cli.engine.sql.ddl_large_objects import grant_large_objects
 from helios_cli.engine.sql.ddl_render import database_of
 from helios_cli.engine.sql.ddl_schema import DATABASE_OID, FIRST_TEMP_OID
 from helios_cli.engine.sql.plan import Plan, Warned
@@ -34,6 +35,7 @@ _KINDS: Final = {
     "OBJECT_TABLE": privileges.TABLE, "OBJECT_SEQUENCE": privileges.SEQUENCE, "OBJECT_SCHEMA": privileges.SCHEMA,
     "OBJECT_DATABASE": privileges.DATABASE, "OBJECT_FUNCTION": privileges.FUNCTION,
     "OBJECT_PROCEDURE": privileges.FUNCTION, "OBJECT_ROUTINE": privileges.FUNCTION,
+    "OBJECT_LARGEOBJECT": privileges.LARGE_OBJECT,
 }  # fmt: skip
 _SHOWN: Final = {"table": "relation"}
 _DEFAULTS: Final = {"OBJECT_TABLE": ("r", privileges.TABLE), "OBJECT_SEQUENCE": ("S", privileges.SEQUENCE),
@@ -82,7 +84,10 @@ def grant(builder: Builder, fields: dict[str, Any]) -> Plan:
     _check_grantor(builder, fields)
     wish = _wish(builder, fields, kind)
     names = []
-    for target in _targets(builder, fields, kind):
+    if kind == privileges.LARGE_OBJECT:
+        parts = (wish.grants, wish.rights, wish.grantees, wish.option, wish.cascade)
+        names = grant_large_objects(builder, fields["objects"], parts)
+    for target in _targets(builder, fields, kind) if not names else ():
         _change(builder, target, wish)
         names.append(f"{target.word} {target.name}")
     plan = builder.finish("GRANT" if wish.grants else "REVOKE")

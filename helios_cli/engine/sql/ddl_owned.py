@@ -10,6 +10,7 @@ from helios_cli.engine.sql.authority import BOOTSTRAP
 from helios_cli.engine.sql.ddl_build import Builder
 from helios_cli.engine.sql.ddl_drop import Dropping
 from helios_cli.engine.sql.ddl_grant import store
+from helios_cli.engine.sql.ddl_large_objects import drop_all, reassign
 from helios_cli.engine.sql.ddl_ownership import Guard, check_new_owner, give_away
 from helios_cli.engine.sql.ddl_render import update
 from helios_cli.engine.sql.plan import Plan
@@ -90,6 +91,7 @@ def reassign_owned(builder: Builder, fields: dict[str, Any]) -> Plan:
             give_away(builder, relation, new)
         for oid in facts.owned(PG_NAMESPACE, role):
             _give_schema(builder, (oid, role), new)
+        reassign(builder, role, new)
     return builder.finish("REASSIGN OWNED")
 
 
@@ -118,6 +120,7 @@ def drop_owned(builder: Builder, fields: dict[str, Any]) -> Plan:
             dropping.schemas.append(name)
     dropping.run()
     for role in roles:
+        drop_all(builder, role)
         _take_back(builder, role, set(dropping.relations))
     return builder.finish("DROP OWNED")
 

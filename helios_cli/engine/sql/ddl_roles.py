@@ -15,7 +15,7 @@ from helios_cli.engine.sql.ddl_model import RoleDef
 from helios_cli.engine.sql.ddl_render import delete, update
 from helios_cli.engine.sql.ddl_schema import BOOTSTRAP_ROLE_OID
 from helios_cli.engine.sql.plan import Plan, Warned
-from helios_cli.engine.sql.privileges import PG_CLASS, PG_DATABASE, PG_NAMESPACE
+from helios_cli.engine.sql.privileges import PG_CLASS, PG_DATABASE, PG_LARGEOBJECT, PG_NAMESPACE
 from helios_cli.engine.sql.rights import KIND_WORDS
 from helios_cli.engine.sql.sqltext import constant
 
@@ -232,7 +232,11 @@ def _check_unused(builder: Builder, role: RoleDef) -> None:
         relation = builder.catalog.relation_by_oid(oid)
         if relation is not None:
             uses.append(f"owner of {_object(builder, PG_CLASS, oid)}")
+    objects = facts.owned(PG_LARGEOBJECT, role.oid)
+    uses += [f"owner of large object {oid}" for oid in objects]
     for (class_oid, oid, column), acl in facts.lists_naming(role.oid):
+        if class_oid == PG_LARGEOBJECT and oid in objects:
+            continue
         owner = facts.relation_owner(oid) if class_oid == PG_CLASS else -1
         if owner != role.oid and any(role.oid in (item.grantee, item.grantor) for item in acl):
             prefix = f"column {_column(builder, oid, column)} of " if column else ""
@@ -246,6 +250,8 @@ def _check_unused(builder: Builder, role: RoleDef) -> None:
 
 
 def _object(builder: Builder, class_oid: int, oid: int) -> str:
+    if class_oid == PG_LARGEOBJECT:
+        return f"large object {oid}"
     if class_oid == PG_CLASS:
         relation = builder.catalog.relation_by_oid(oid)
         if relation is None:

@@ -195,6 +195,20 @@ TOKEN_TABLE: Final = """CREATE TABLE main.helios_token(
 ) WITHOUT ROWID"""
 """Tokens for the HTTP API (``engine.storage.api_tokens``); it comes to older directories as ``helios_write`` does."""
 
+LARGE_OBJECT_TABLES: Final = (
+    """CREATE TABLE main.helios_largeobject(
+  loid INTEGER NOT NULL,
+  pageno INTEGER NOT NULL,
+  data BLOB NOT NULL,
+  PRIMARY KEY(loid, pageno)
+) WITHOUT ROWID""",
+    """CREATE TABLE main.helios_largeobject_metadata(
+  oid INTEGER PRIMARY KEY,
+  lomowner INTEGER NOT NULL
+)""",
+)
+"""Large objects (``engine.storage.large_objects``); they come to older directories as ``helios_write`` does."""
+
 _BIRTH_ROWS: Final = (
     f"INSERT INTO main.helios_meta VALUES ('next_oid', {FIRST_OID}), ('catalog_version', 1)",
     "INSERT INTO main.helios_namespace(oid, nspname) VALUES "
@@ -208,6 +222,7 @@ SYSTEM_SCHEMA: Final[tuple[str, ...]] = (
     + _CLUSTER_TABLES
     + TYPE_TABLES
     + (WRITE_TABLE, TOKEN_TABLE)
+    + LARGE_OBJECT_TABLES
     + _BIRTH_ROWS
 )
 """Statements that make a database's system tables at its birth, in order, in one transaction."""

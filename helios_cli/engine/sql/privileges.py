@@ -32,14 +32,14 @@ NAMES: Final = {
 }  # fmt: skip
 COLUMN_RIGHTS: Final = INSERT | SELECT | UPDATE | REFERENCES
 
-TABLE, COLUMN, SEQUENCE, DATABASE, FUNCTION, SCHEMA, TYPE = (
-    "table", "column", "sequence", "database", "function", "schema", "type",
+TABLE, COLUMN, SEQUENCE, DATABASE, FUNCTION, SCHEMA, TYPE, LARGE_OBJECT = (
+    "table", "column", "sequence", "database", "function", "schema", "type", "large object",
 )  # fmt: skip
 """Kinds of objects that have rights, as has_..._privilege() names them."""
 ALL: Final = {
     TABLE: INSERT | SELECT | UPDATE | DELETE | TRUNCATE | REFERENCES | TRIGGER, COLUMN: COLUMN_RIGHTS,
     SEQUENCE: USAGE | SELECT | UPDATE, DATABASE: CREATE | TEMPORARY | CONNECT, FUNCTION: EXECUTE,
-    SCHEMA: USAGE | CREATE, TYPE: USAGE,
+    SCHEMA: USAGE | CREATE, TYPE: USAGE, LARGE_OBJECT: SELECT | UPDATE,
 }  # fmt: skip
 """What ALL PRIVILEGES stands for."""
 _WORLD: Final = {DATABASE: TEMPORARY | CONNECT, FUNCTION: EXECUTE, TYPE: USAGE}
@@ -48,6 +48,7 @@ PUBLIC: Final = 0
 
 PG_CLASS, PG_NAMESPACE, PG_DATABASE, PG_PROC, PG_TYPE = 1259, 2615, 1262, 1255, 1247
 PG_DEFAULT_ACL: Final = 826
+PG_LARGEOBJECT: Final = 2613
 DEFAULT_KINDS: Final = {"r": 1, "S": 2, "f": 3, "T": 4, "n": 5}
 """Kinds of objects that have default privileges (``defaclobjtype``), and their number in the system table."""
 

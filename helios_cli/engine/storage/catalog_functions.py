@@ -12,7 +12,7 @@ from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.io_functions import IO_FUNCTIONS
 from helios_cli.engine.datatypes.usertypes import kind_of
 from helios_cli.engine.errors import SqlError
-from helios_cli.engine.sql.functions import REGISTRY
+from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS, OIDS
 from helios_cli.engine.sql.functions.strings import quote_ident
 from helios_cli.engine.storage import routine_definitions
 from helios_cli.engine.storage.privilege_functions import register as register_privileges
@@ -21,7 +21,6 @@ from helios_cli.engine.storage.routine_definitions import routine_of
 from helios_cli.engine.storage.sequences import split_name
 from helios_cli.engine.storage.system_definitions import constraintdef, indexdef
 from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
-from helios_cli.engine.storage.system_rows import FIRST_PROC_OID
 from helios_cli.engine.storage.type_rows import format_type, shown_text, type_name
 
 if TYPE_CHECKING:
@@ -40,7 +39,6 @@ class _Functions:
 
     def __init__(self, connection: apsw.Connection, system: SystemCatalog) -> None:
         self.connection, self.system = connection, system
-        self._procs = [function.name for function in REGISTRY]
 
     # -- names and OIDs ---------------------------------------------------------------------------
 
@@ -176,9 +174,9 @@ class _Functions:
             return found
         if name in IO_FUNCTIONS:
             return IO_FUNCTIONS[name]
-        if name not in self._procs:
+        if name not in OIDS:
             raise SqlError(f'function "{text}" does not exist', sqlstate="42883")
-        return FIRST_PROC_OID + self._procs.index(name)
+        return OIDS[name]
 
     def _users_proc(self, schema: str | None, name: str, text: str) -> int | None:
         """The OID of a user's function by name, and by arguments where they are given; None when there is none."""
@@ -206,8 +204,8 @@ class _Functions:
         routine = routine_of(self.system.snapshot(), oid) if isinstance(oid, int) else None
         if routine is not None:
             return routine_definitions.routine_name(routine, ("public",))
-        at = oid - FIRST_PROC_OID if isinstance(oid, int) else -1
-        return self._procs[at] if 0 <= at < len(self._procs) else str(oid or "-")
+        function = FUNCTIONS.get(oid) if isinstance(oid, int) else None
+        return function.name if function is not None else str(oid or "-")
 
     @staticmethod
     def or_null(read: Callable[[str], int]) -> Callable[[str], int | None]:
@@ -360,10 +358,7 @@ class _Functions:
         return routine_definitions.triggerdef(self.system.snapshot(), oid, bool(pretty), schemas)
 
     def _function(self, oid: int) -> Any:
-        for number, function in enumerate(REGISTRY):
-            if FIRST_PROC_OID + number == oid:
-                return function
-        return None
+        return FUNCTIONS.get(oid)
 
     def sequence_last_value(self, oid: int) -> int | None:
         """pg_sequence_last_value."""

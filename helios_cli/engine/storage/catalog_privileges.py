@@ -108,9 +108,12 @@ class CatalogPrivileges:
         return self._schemas
 
     def owned(self, class_oid: int, role: int) -> tuple[int, ...]:
-        """OIDs of the relations or schemas that a role owns."""
+        """OIDs of the relations, schemas or large objects that a role owns."""
         if class_oid == PG_NAMESPACE:
             return tuple(oid for oid, owner in self.schemas().values() if owner == role)
+        if class_oid == privileges.PG_LARGEOBJECT:
+            rows = self._catalog.rows(f"SELECT oid FROM main.helios_largeobject_metadata WHERE lomowner = {role}")
+            return tuple(oid for (oid,) in rows)
         rows = self._catalog.rows(f"SELECT oid FROM main.helios_relation WHERE relowner = {role} ORDER BY oid")
         return tuple(oid for (oid,) in rows)
 

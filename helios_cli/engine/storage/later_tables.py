@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import apsw
 
-from helios_cli.engine.storage import api_tokens, write_ids
+from helios_cli.engine.storage import api_tokens, large_objects, write_ids
 from helios_cli.engine.storage.catalog_privileges import missing_privileges
 
 
@@ -14,4 +14,5 @@ def missing_tables(connection: apsw.Connection) -> tuple[str, ...]:
         *write_ids.missing_tables(connection),
         *api_tokens.missing_tables(connection),
         *missing_privileges(connection),
+        *large_objects.missing_tables(connection),
     )

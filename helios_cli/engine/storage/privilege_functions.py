@@ -13,6 +13,7 @@ from helios_cli.engine.sql import privileges
 from helios_cli.engine.sql.authority import BOOTSTRAP
 from helios_cli.engine.sql.ddl_schema import DATABASE_OID
 from helios_cli.engine.sql.functions import REGISTRY
+from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS
 from helios_cli.engine.sql.privileges import PG_CLASS, PG_DATABASE, PG_NAMESPACE, PG_PROC
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.rights import CLOSED_RELATIONS, Rightful
@@ -22,8 +23,6 @@ from helios_cli.engine.storage.sequences import split_name
 if TYPE_CHECKING:
     from helios_cli.engine.storage.system_catalog import SystemCatalog
 
-FIRST_PROC_OID: Final = 90_000
-"""As ``system_rows`` numbers the library's functions."""
 _LIBRARY: Final = frozenset(function.name for function in REGISTRY)
 UNRESTRICTED: Final = -1
 """The role of a session that may do everything."""
@@ -133,7 +132,7 @@ class PrivilegeFunctions:
         """Those of the library are everybody's."""
         if isinstance(thing, int):
             routine = self._catalog.routine(thing)
-            if routine is None and not thing >= FIRST_PROC_OID:
+            if routine is None and thing not in FUNCTIONS:
                 return None
         else:
             routine = self._routine(thing)

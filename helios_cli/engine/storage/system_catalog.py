@@ -14,6 +14,9 @@ import apsw
 from helios_cli.engine.storage import api_tokens, information_rows, system_rows
 from helios_cli.engine.storage.catalog import SqliteCatalog
 from helios_cli.engine.storage.catalog_functions import register_functions
+from helios_cli.engine.storage.large_object_functions import LargeObjects
+from helios_cli.engine.storage.large_object_functions import register as register_large_objects
+from helios_cli.engine.storage.large_objects import listed as listed_large_objects
 from helios_cli.engine.storage.sequences import Sequences
 from helios_cli.engine.storage.sequences import register as register_sequences
 from helios_cli.engine.storage.system_relations import PLANNER_RELATIONS, SYSTEM_RELATIONS, SystemRelation, declaration
@@ -101,6 +104,11 @@ class SystemCatalog:
         maker = makers.get(relation.name)
         if relation.name == "helios_tokens":
             return [relation.row(row) for row in api_tokens.listed(self._connection)]
+        if relation.name == "pg_largeobject_metadata":
+            return [
+                relation.row({"oid": oid, "lomowner": owner, "lomacl": snapshot.text_of_acl(acl)})
+                for oid, owner, acl in listed_large_objects(self._connection)
+            ]
         if maker is None:
             return (
                 [relation.row(row) for row in self.hooks.rows(relation.name)] if relation.schema == "pg_catalog" else []
@@ -215,11 +223,12 @@ def register(
     hooks: Hooks | None = None,
     sequences: Sequences | None = None,
     write_ids: WriteIds | None = None,
+    large_objects: LargeObjects | None = None,
 ) -> SystemCatalog:
     """Make the system relations and the functions over them known to a connection.
 
-    ``sequences`` and ``write_ids`` are the node's; a connection given none has its own, which is only right for a
-    single connection.
+    ``sequences``, ``write_ids`` and ``large_objects`` are the node's; a connection given none has its own, which is
+    only right for a single connection.
     """
     system = SystemCatalog(connection, hooks or NoHooks())
     for relation in SYSTEM_RELATIONS.values():
@@ -230,4 +239,5 @@ def register(
     register_sequences(connection, sequences or Sequences(), system.catalog)
     register_write_ids(connection, write_ids or WriteIds())
     api_tokens.register(connection)
+    register_large_objects(connection, large_objects or LargeObjects(), system.catalog)
     return system

@@ -83,6 +83,7 @@ pg_inherits 2611 r: inhrelid oid, inhparent oid, inhseqno int4, inhdetachpending
 pg_init_privs 3394 r: objoid oid, classoid oid, objsubid int4, privtype char, initprivs _aclitem
 pg_language 2612 r: oid oid, lanname name, lanowner oid, lanispl bool, lanpltrusted bool, lanplcallfoid oid, laninline
   oid, lanvalidator oid, lanacl _aclitem?
+pg_largeobject 2613 r: loid oid, pageno int4, data bytea
 pg_largeobject_metadata 2995 r: oid oid, lomowner oid, lomacl _aclitem?
 pg_locks 12073 v: locktype text?, database oid?, relation oid?, page int4?, tuple int2?, virtualxid text?,
   transactionid xid?, classid oid?, objid oid?, objsubid int2?, virtualtransaction text?, pid int4?, mode text?,

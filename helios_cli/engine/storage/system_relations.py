@@ -83,8 +83,19 @@ SYSTEM_RELATIONS: Final[dict[tuple[str, str], SystemRelation]] = {
 }
 """(schema, name) -> its shape."""
 
+_STORED: Final = {"pg_largeobject": "helios_largeobject"}
+"""Relations that are read from the table that holds them, which may be large."""
+
 PLANNER_RELATIONS: Final[dict[tuple[str, str], Relation]] = {
-    key: Relation(relation.oid, relation.schema, relation.name, "c", relation.columns, (), relation.module)
+    key: Relation(
+        relation.oid,
+        relation.schema,
+        relation.name,
+        "c",
+        relation.columns,
+        (),
+        _STORED.get(relation.name, relation.module),
+    )
     for key, relation in SYSTEM_RELATIONS.items()
 }
 """The same as the planner sees them."""

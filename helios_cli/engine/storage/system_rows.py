@@ -9,7 +9,7 @@ from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.io_functions import IO_FUNCTIONS
 from helios_cli.engine.datatypes.usertypes import number_of, row_oid
 from helios_cli.engine.sql.ddl_model import IndexDef
-from helios_cli.engine.sql.functions import REGISTRY
+from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS
 from helios_cli.engine.sql.privileges import DEFAULT_KINDS, PG_DATABASE, PG_DEFAULT_ACL, PG_NAMESPACE
 from helios_cli.engine.sql.text_collations import oid_of
 from helios_cli.engine.storage import collation_rows, routine_rows, type_rows
@@ -32,8 +32,6 @@ Maker = Callable[[Snapshot], Rows]
 
 DATABASE_NAME: Final = "heliosdb"
 PG_CLASS, PG_CONSTRAINT = 1259, 2606
-FIRST_PROC_OID: Final = 90_000
-"""OIDs of the functions in pg_proc: the library's order. They are not PostgreSQL's."""
 
 
 def _array(values: list[Any]) -> str:
@@ -403,10 +401,10 @@ def pg_proc(snapshot: Snapshot) -> Rows:
     """The functions of the library, and users' own."""
     for routine in snapshot.routines:
         yield routine_rows.proc_row(snapshot, routine)
-    for number, function in enumerate(REGISTRY):
+    for oid, function in FUNCTIONS.items():
         volatility = "v" if function.volatile else "s" if function.stable else "i"
         yield {
-            "oid": FIRST_PROC_OID + number, "proname": function.name, "pronamespace": 11, "proowner": 10, "prolang": 12,
+            "oid": oid, "proname": function.name, "pronamespace": 11, "proowner": 10, "prolang": 12,
             "procost": 1.0, "prokind": "a" if function.aggregate else "w" if function.window else "f",
             "proretset": int(function.set_returning), "provolatile": volatility, "proparallel": "s",
             "pronargs": len(function.args), "pronargdefaults": function.defaults, "prorettype": function.result,

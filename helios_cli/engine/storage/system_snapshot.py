@@ -78,6 +78,10 @@ class Snapshot:
         if acl is None and class_oid == PG_NAMESPACE:
             owner = next((owner for known, _name, owner in self.namespaces if known == oid), 10)
             acl = birth_acl(class_oid, oid, owner)
+        return self.text_of_acl(acl)
+
+    def text_of_acl(self, acl: Acl | None) -> str | None:
+        """Rights as ``aclitem[]`` text; None for None."""
         names = {int(role["oid"]): str(role["rolname"]) for role in self.roles}
         return text_of(acl, lambda role: names.get(role, str(role))) if acl is not None else None
 

@@ -268,3 +268,41 @@ def parse_copy_fail(data: bytes, start: int, end: int) -> str:
     if at != end:
         raise _leftover()
     return text
+
+
+def parse_function_call(
+    data: bytes, start: int, end: int
+) -> tuple[int, tuple[int, ...], list[bytes | None], tuple[int, ...]]:
+    """FunctionCall: (the function's oid, argument format codes, arguments, the result's format code)."""
+    if start + 4 > end:
+        raise _too_short()
+    oid = int.from_bytes(data[start : start + 4], "big")
+    at = start + 4
+    formats, at = parse_formats(data, at, end)
+    if at + 2 > end:
+        raise _too_short()
+    count = data[at] << 8 | data[at + 1]
+    at += 2
+    if len(formats) > 1 and len(formats) != count:
+        raise ProtocolViolation(f"function call message contains {len(formats)} argument formats but {count} arguments")
+    arguments: list[bytes | None] = []
+    for _ in range(count):
+        if at + 4 > end:
+            raise _too_short()
+        size = _unpack_size(data, at)
+        at += 4
+        if size < -1:
+            raise ProtocolViolation(f"invalid argument size {size} in function call message")
+        if size < 0:
+            arguments.append(None)
+            continue
+        if at + size > end:
+            raise _too_short()
+        arguments.append(data[at : at + size])
+        at += size
+    if at + 2 != end:
+        raise _too_short() if at + 2 > end else _leftover()
+    code = data[at] << 8 | data[at + 1]
+    if code not in (0, 1):
+        raise HeliosError(f"unsupported format code: {code}", sqlstate="22023")
+    return oid, formats, arguments, (code,)

@@ -16,6 +16,7 @@ from helios_cli.engine.sql.functions import (
     introspection,
     jsonb,
     jsonpath,
+    large_objects,
     network,
     numbers,
     ordered_sets,
@@ -62,6 +63,7 @@ def _build() -> Library:
         arrays,
         series,
         sessions,
+        large_objects,
         system,
         introspection,
     ):
