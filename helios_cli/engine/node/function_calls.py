@@ -42,7 +42,8 @@ def portal_of(frontend: Frontend, body: bytes) -> Portal | None:
     """What a FunctionCall runs, with its own kind of answer; None: it is on its way to the primary, or held up.
 
     Raises:
-        SqlError: 42883 no such function, 0A000 it is no function that returns one value, 25P02 the transaction failed; what the call raises.
+        SqlError: 42883 no such function, 0A000 it is no function of one value, 25P02 the transaction failed; what the
+            call raises.
         ProtocolViolation: the message is malformed, or has another number of arguments.
     """
     session = frontend.session
