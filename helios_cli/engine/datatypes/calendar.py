@@ -64,7 +64,7 @@ def days_in_month(year: int, month: int) -> int:
     return 30 if month in (4, 6, 9, 11) else 31
 
 
-def _near(us: int) -> datetime:
+def near(us: int) -> datetime:
     """A naive datetime for a timestamp; far years move by whole 400-year cycles, ancient ones to year 1."""
     days, rest = divmod(us, DAY_US)
     year = civil_from_days(days)[0]
@@ -79,7 +79,7 @@ def utc_offset_s(us: int, zone: tzinfo) -> int:
     """Seconds east of UTC that ``zone`` observes at the UTC instant ``us``."""
     if zone is UTC:
         return 0
-    offset = _near(us).replace(tzinfo=UTC).astimezone(zone).utcoffset()
+    offset = near(us).replace(tzinfo=UTC).astimezone(zone).utcoffset()
     return 0 if offset is None else offset.days * 86400 + offset.seconds
 
 
@@ -90,6 +90,6 @@ def local_offset_s(us: int, zone: tzinfo) -> int:
     """
     if zone is UTC:
         return 0
-    wall = _near(us)
+    wall = near(us)
     found = [wall.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1)]
     return min(0 if offset is None else offset.days * 86400 + offset.seconds for offset in found)

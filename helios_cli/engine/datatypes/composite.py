@@ -18,9 +18,9 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.datatypes.arrays import PgArray, quote_element, read_array, write_array
-from helios_cli.engine.datatypes.datetimes import format_timestamptz
 from helios_cli.engine.datatypes.faults import incorrect_binary, insufficient_data
 from helios_cli.engine.datatypes.integers import show
+from helios_cli.engine.datatypes.styled import STYLED, USUAL, StyledZone, styled_writer
 from helios_cli.engine.errors import SqlError
 
 if TYPE_CHECKING:
@@ -252,7 +252,7 @@ def has_type(shape: Shape, oids: frozenset[int]) -> bool:
     )
 
 
-_ZONED: Final = frozenset((TIMESTAMPTZ,))
+_ZONED: Final = frozenset((TIMESTAMPTZ, 1185))
 
 
 class RowCodec:
@@ -273,14 +273,19 @@ class RowCodec:
         return literal_of(value).encode("utf-8", "replace")
 
     def format_zoned(self, value: Any, zone: tzinfo) -> bytes:
-        """The literal with each timestamptz in a zone."""
+        """The literal with each timestamptz in a zone, and all as its style has it."""
         shape, text = unsealed(value)
-        if shape is None or zone is UTC or not has_type(shape, _ZONED):
+        shown = STYLED if isinstance(zone, StyledZone) else _ZONED
+        if shape is None or zone is UTC or not has_type(shape, shown):
             return text.encode("utf-8", "replace")
-        parse = self._lookup(TIMESTAMPTZ).parse_text
 
         def leaf(type_oid: int, _typmod: int, part: str) -> str:
-            return format_timestamptz(parse(part), zone).decode() if type_oid == TIMESTAMPTZ else part
+            if type_oid not in shown:
+                return part
+            stored = self._lookup(type_oid).parse_text(part)
+            write = styled_writer(type_oid, zone if isinstance(zone, StyledZone) else StyledZone(zone, USUAL))
+            assert write is not None
+            return write(stored).decode()
 
         return rewritten(shape, text, leaf).encode("utf-8", "replace")
 

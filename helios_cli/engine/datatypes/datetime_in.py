@@ -1,4 +1,4 @@
-"""Reading of dates, times and timestamps as PostgreSQL's input functions do (DateStyle ISO, MDY)."""
+"""Reading of dates, times and timestamps as PostgreSQL's input functions do (DecodeDateTime)."""
 
 from __future__ import annotations
 
@@ -26,6 +26,12 @@ class TimeContext:
     """Microseconds since 2000-01-01 UTC for 'now' and 'today'; None makes those words an error."""
     find_zone: Callable[[str], tzinfo | None] = _no_zone
     """Looks up 'Europe/Berlin'; None when there is no such zone."""
+
+    @property
+    def order(self) -> str:
+        """'MDY', 'DMY' or 'YMD': what the first of three short numbers is. It comes with the zone (:mod:`.styled`)."""
+        style = getattr(self.zone, "style", None)
+        return "MDY" if style is None else style.order
 
 
 UTC_CONTEXT: Final = TimeContext()
@@ -217,18 +223,21 @@ class _Reader:
         self.date = self._order(parts)
 
     def _order(self, parts: list[str]) -> tuple[int, int, int]:
-        """(year, month, day) from three parts: a month name anywhere, a long first part is the year, else MDY."""
+        """(year, month, day) from three parts: a month name anywhere, a long first part is the year, else DateStyle."""
+        order = self.context.order
         for index, part in enumerate(parts):
             if part.isalpha():
                 month = _MONTHS.get(part.lower())
                 if month is None:
                     raise self.fields.invalid()
                 first, last = parts[:index] + parts[index + 1 :]
-                year, day = (first, last) if len(first) >= 3 else (last, first)
+                leads = len(first) >= 3 or (order == "YMD" and len(last) < 3)
+                year, day = (first, last) if leads else (last, first)
                 return self._year(year), month, int(day)
-        if len(parts[0]) >= 3:
+        if len(parts[0]) >= 3 or order == "YMD":
             return self._year(parts[0]), int(parts[1]), int(parts[2])
-        return self._year(parts[2]), int(parts[0]), int(parts[1])
+        month_at, day_at = (1, 0) if order == "DMY" else (0, 1)
+        return self._year(parts[2]), int(parts[month_at]), int(parts[day_at])
 
     def _year(self, digits: str) -> int:
         """A year; two digits mean 1970 .. 2069."""

@@ -16,6 +16,7 @@ from helios_cli.engine.datatypes.arrays import read_array, write_array
 from helios_cli.engine.datatypes.datetime_in import TimeContext
 from helios_cli.engine.datatypes.datetimes import format_timestamptz, parse_timestamptz
 from helios_cli.engine.datatypes.integers import show
+from helios_cli.engine.datatypes.styled import STYLED, StyledZone, split_name, styled_parser, styled_writer
 from helios_cli.engine.errors import SqlError
 
 TIMESTAMPTZ: Final = 1184
@@ -58,6 +59,10 @@ def posix_zone(name: str) -> tzinfo | None:
 @lru_cache(maxsize=256)
 def find_zone(name: str) -> tzinfo | None:
     """A time zone by its name in the time zone database, in any case, or POSIX's way; None when unknown."""
+    plain, style = split_name(name)
+    if style is not None:
+        zone = find_zone(plain)
+        return None if zone is None else StyledZone(zone, style)
     if name.upper() in _UTC_NAMES:
         return UTC
     try:
@@ -104,6 +109,13 @@ def spelling_of(name: str) -> str | None:
     return next((known for known in available_timezones() if known.lower() == folded), None)
 
 
+def session_parser(oid: int, times: TimeContext) -> Callable[[str], Any] | None:
+    """From a text as the session reads it to the stored value; None for a type whose text has one meaning."""
+    if oid in ZONED:
+        return zoned_parser(oid, times)
+    return styled_parser(oid, times) if isinstance(times.zone, StyledZone) else None
+
+
 def zoned_parser(oid: int, times: TimeContext) -> Callable[[str], Any]:
     """From the text of a type in :data:`ZONED` to its stored value; what names no zone is in the session's."""
     parse = partial(parse_timestamptz, context=times)
@@ -112,8 +124,21 @@ def zoned_parser(oid: int, times: TimeContext) -> Callable[[str], Any]:
     return lambda text: write_array(read_array(text, parse), _in_utc)
 
 
+def is_styled(zone: tzinfo) -> bool:
+    """Whether a zone brings a style along."""
+    return zone.__class__ is StyledZone
+
+
+def is_shown_by(zone: tzinfo, oid: int) -> bool:
+    """Whether the text of a type depends on a zone, or on the style that it brings along."""
+    return zone is not UTC and (oid in ZONED or (oid in STYLED and isinstance(zone, StyledZone)))
+
+
 def zoned_writer(oid: int, zone: tzinfo) -> Callable[[Any], bytes]:
-    """From a stored value of a type in :data:`ZONED` to its text in ``zone``."""
+    """From a stored value of a type in :data:`ZONED` to its text in ``zone``; of any type when that has a style."""
+    styled = styled_writer(oid, zone) if isinstance(zone, StyledZone) else None
+    if styled is not None:
+        return styled
     if oid == TIMESTAMPTZ:
         return partial(format_timestamptz, zone=zone)
 

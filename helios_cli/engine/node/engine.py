@@ -32,6 +32,7 @@ from helios_cli.engine.node.writer import WriterQueue
 from helios_cli.engine.observe.events import EventLog
 from helios_cli.engine.replication.rule import SyncMode
 from helios_cli.engine.replication.view import ClusterView
+from helios_cli.engine.sql.escapes import plan_cache_for
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.plan_cache import PlanCache
 from helios_cli.engine.sql.planner import Planner
@@ -213,7 +214,9 @@ class Engine:
 
         Its plans are its own: another transaction may give the same version to another schema.
         """
-        return SchemaView(self._catalog(connection, search_path), PlanCache(self.planner, shapes_max=256))
+        return SchemaView(
+            self._catalog(connection, search_path), plan_cache_for(search_path, PlanCache(self.planner, shapes_max=256))
+        )
 
     def schema_view(self, search_path: tuple[str, ...]) -> SchemaView:
         """The committed schema along a search path, read through the ring's current reader when need be."""
@@ -223,7 +226,8 @@ class Engine:
                 self._views.clear()
             default = search_path == DEFAULT_PATH
             catalog = self.catalog if default else self._catalog(self._current_reader, search_path)
-            view = SchemaView(catalog, self.plans if default else PlanCache(self.planner, shapes_max=1024))
+            own = self.plans if default else PlanCache(self.planner, shapes_max=1024)
+            view = SchemaView(catalog, plan_cache_for(search_path, own))
             self._views[search_path] = view
         return view
 

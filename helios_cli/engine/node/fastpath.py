@@ -104,7 +104,7 @@ def answer_of(frontend: Frontend, plan: Plan, result_formats: tuple[int, ...]) -
         answer = None
         kind_fits = plan.kind is Kind.READ or (plan.kind is Kind.WRITE and plan.groupable and not plan.locks_rows)
         plain = not plan.notices and not plan.guarded and plan.action is None and not plan.literal_in
-        if kind_fits and plain and frontend.engine.is_inline(plan):
+        if kind_fits and plain and frontend.session.styled_zone is None and frontend.engine.is_inline(plan):
             answer = Answer(plan, messages.formats_for(result_formats, len(plan.columns or ())))
         plan.cache[key] = answer
     return answer  # type: ignore[no-any-return]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.sql.authority import EVERYTHING, Acting
+from helios_cli.engine.sql.escapes import plan_cache_for
 from helios_cli.engine.sql.plan_cache import PlanCache, Planned
 from helios_cli.engine.sql.planner import too_deep
 from helios_cli.engine.sql.rows import Rows
@@ -93,7 +94,7 @@ def _plan(
         database.pin(connection)
         catalog = SqliteCatalog(connection, search_path=search_path, system_relations=PLANNER_RELATIONS)
         catalog.acting = acting
-        cache = PlanCache(engine.planner)
+        cache = plan_cache_for(search_path, PlanCache(engine.planner))
         result = PlannedApart(sql, oids, catalog.version, (), cache=cache)
         try:
             result.planned = with_room_to_nest(sql, lambda: cache.get(sql, catalog, oids))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from helios_cli.engine.datatypes.zoned import ZONED
+from helios_cli.engine.datatypes.zoned import ZONED, is_styled
 from helios_cli.engine.errors import HeliosError, SqlError
 from helios_cli.engine.node.audit import AUDITED
 from helios_cli.engine.node.readers import ReadJob, RowsEncoder
@@ -103,7 +103,7 @@ class Portal:
     def encoder_for(self, formats: tuple[int, ...]) -> RowsEncoder:
         """The same for other formats than the portal's own."""
         zone = self.session.times.zone
-        if zone is not UTC and any(column.type_oid in ZONED for column in self.plan.columns or ()):
+        if is_styled(zone) or (zone is not UTC and any(column.type_oid in ZONED for column in self.plan.columns or ())):
             return rows_encoder(self._types(), formats, zone)
         cache = self.plan.cache
         encode = cache.get(formats)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from helios_cli.engine.datatypes.registry import by_oid
-from helios_cli.engine.datatypes.zoned import ZONED, zoned_parser
+from helios_cli.engine.datatypes.zoned import session_parser
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.planner import bind
@@ -66,7 +66,8 @@ def _argument(session: Session, action: actions.Execute, index: int, oid: int) -
 
 
 def _parse(session: Session, oid: int, text: str) -> Any:
-    return zoned_parser(oid, session.times)(text) if oid in ZONED else by_oid(oid).parse_text(text)
+    parse = session_parser(oid, session.times) or by_oid(oid).parse_text
+    return parse(text)
 
 
 def deallocate(session: Session, action: actions.Deallocate, portal: Portal, _rows_max: int) -> bool:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Hashable, Sequence
-from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.usertypes import is_row
-from helios_cli.engine.datatypes.zoned import ZONED, zoned_writer
+from helios_cli.engine.datatypes.zoned import is_shown_by, zoned_writer
 from helios_cli.engine.errors import FeatureNotSupported, HeliosError, ReadOnlyError, SqlError
 from helios_cli.engine.node.catalog_hooks import on_loop
 from helios_cli.engine.node.channels import Notification
@@ -339,7 +338,7 @@ class RoutineHost:
 
     def show(self, type_oid: int, value: Any) -> str:
         """A value as its type's output function prints it."""
-        if type_oid in ZONED and self.session.times.zone is not UTC:
+        if is_shown_by(self.session.times.zone, type_oid):
             return zoned_writer(type_oid, self.session.times.zone)(value).decode()
         found = registry.find_oid(type_oid)
         return found.format_text(value).decode() if found is not None else str(value)

@@ -55,7 +55,9 @@ class Session(SessionPlans):
                 if isinstance(notice, Warned):
                     state, severity = notice.sqlstate, "WARNING"
                 if is_wanted(self, severity):
-                    self.out.append(backend.notice_response(SqlError(notice, sqlstate=state), severity=severity))
+                    hint = notice.hint if isinstance(notice, Warned) else None
+                    told = SqlError(notice, sqlstate=state, hint=hint)
+                    self.out.append(backend.notice_response(told, severity=severity))
         portal.sent_before = portal.sent
         kind = plan.kind
         if kind is Kind.READ:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, cast
 import apsw
 
 from helios_cli.engine.errors import HeliosError, QueryCanceled, SqlError
-from helios_cli.engine.node import consistency, identity, utility
+from helios_cli.engine.node import consistency, identity, presentation, utility
 from helios_cli.engine.node.copy_in import TakesBytes
 from helios_cli.engine.node.engine import Engine, SchemaView
 from helios_cli.engine.node.portal import Portal, Prepared, Sink
@@ -19,7 +19,7 @@ from helios_cli.engine.node.timezone import check_timezone, time_context
 from helios_cli.engine.node.transaction import Transaction
 from helios_cli.engine.node.writer import TokenRequest
 from helios_cli.engine.sql.authority import EVERYTHING
-from helios_cli.engine.sql.variables import BY_NAME, canonical, find, parse_duration_ms, parse_search_path
+from helios_cli.engine.sql.variables import BY_NAME, canonical, find, parse_duration_ms
 from helios_cli.engine.storage.catalog import DEFAULT_PATH
 from helios_cli.engine.types import Lsn, Token, WriteId
 from helios_cli.engine.wire import backend
@@ -126,6 +126,8 @@ class SessionState:
         self.idle_transaction_ms = engine.settings.idle_in_transaction_session_timeout
         self.times = time_context("UTC")
         """The session's zone, for texts of timestamps that name none."""
+        self.styled_zone: str | None = None
+        """The zone's name with the style that values are written in; None: the usual one."""
         self.query = ""
         self.application_name = ""
         self.statement_now_us = 0
@@ -173,6 +175,9 @@ class SessionState:
         checked = None if value is None else variable.check(variable.name, value)
         if folded == "timezone" and checked is not None:
             checked = check_timezone(checked)
+        elif folded == "datestyle" and checked is not None:
+            usual = self.engine.default_variable(variable)
+            checked = presentation.check_datestyle(checked, self.show(folded), usual)
         elif folded in identity.NAMES:
             checked = identity.checked(cast("Session", self), folded, checked)
         if self.transaction is not None:
@@ -212,10 +217,8 @@ class SessionState:
             self.lock_timeout_ms = parse_duration_ms(folded, current)
         elif folded == "idle_in_transaction_session_timeout":
             self.idle_transaction_ms = parse_duration_ms(folded, current)
-        elif folded == "timezone":
-            self.times = time_context(current)
-        elif folded == "search_path":
-            self.search_path = parse_search_path(current, self.own_schema())
+        elif folded in presentation.NAMES:
+            presentation.refresh(self, folded)
         elif folded in identity.NAMES:
             identity.refresh(cast("Session", self))
         elif folded == "application_name":

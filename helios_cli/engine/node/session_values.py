@@ -46,7 +46,7 @@ def _statement_now(session: Session) -> int:
 
 
 def _timezone(session: Session) -> str:
-    return session.variables.get("timezone") or session.show("TimeZone")
+    return session.styled_zone or session.variables.get("timezone") or session.show("TimeZone")
 
 
 def _settings(session: Session) -> str:

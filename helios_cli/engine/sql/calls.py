@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
-from helios_cli.engine.sql import builtin_arguments, casts, json_records, row_values, tree
+from helios_cli.engine.sql import builtin_arguments, casts, json_records, row_values, session_texts, tree
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import can_coerce, element_of, type_name
 from helios_cli.engine.sql.expressions import TRANSLATORS, expect_boolean, translate
@@ -62,7 +62,7 @@ def _call(fields: dict[str, Any], scope: Scope) -> TypedSql:
         return json_records.translate_row(names[-1], arguments, scope, at)
     if names[-1] in ("row_to_json", "array_to_json") and arguments and row_values.is_made_of_rows(arguments[0]):
         return row_values.row_to_json(arguments, scope.ctx, at)
-    return call_function(names, overloads, row_values.for_json(names[-1], arguments, scope.ctx), scope, at)
+    return call_function(names, overloads, session_texts.for_call(names[-1], arguments, scope.ctx), scope, at)
 
 
 def call_arguments(fields: dict[str, Any], scope: Scope) -> list[TypedSql]:
@@ -261,7 +261,7 @@ def _aggregate_value(
     inside, scope.in_aggregate = scope.in_aggregate, over is None or scope.in_aggregate
     try:
         arguments = [translate(node, scope) for node in fields.get("args", [])]
-        arguments = row_values.for_json(names[-1], arguments, ctx)
+        arguments = session_texts.for_call(names[-1], arguments, ctx)
         if fields.get("agg_distinct"):
             _check_distinct_order(fields, scope, at)
         order = sort_terms(fields.get("agg_order", []), scope)

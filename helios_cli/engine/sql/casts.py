@@ -7,6 +7,7 @@ from typing import Final
 
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.ranges import MULTIRANGES
+from helios_cli.engine.datatypes.styled import STYLED
 from helios_cli.engine.datatypes.usertypes import RECORD_ARRAY, is_row, is_row_array, kind_of
 from helios_cli.engine.datatypes.zoned import TIME_ARRAYS, ZONED
 from helios_cli.engine.datatypes.zoned_ranges import ZONED_RANGES
@@ -61,6 +62,7 @@ _SAME_TEXT: Final = frozenset((TEXT, VARCHAR, NAME, CITEXT))
 _INT_RANGE: Final = {INT2: 16, INT4: 32, INT8: 64}
 _NEEDS_SESSION: Final = frozenset((DATE, TIME, TIMESTAMP, TIMETZ, *ZONED, *TIME_ARRAYS))
 """Types whose text form may read the clock or the time zone ('now', 'today', a time without zone)."""
+_INTERVAL_ARRAY: Final = 1187
 _ASSIGN_UNCHECKED: Final = frozenset((VARCHAR,))
 """Types whose modifier a CHECK of the table's own DDL enforces on assignment."""
 
@@ -171,7 +173,8 @@ def _coerce_literal(value: TypedSql, target: int, typmod: int, how: How, ctx: Co
     if source == UNKNOWN:
         if value.sql == "NULL":
             return TypedSql("NULL", target, location=value.location)
-        if target in _NEEDS_SESSION and ctx.session_allowed:
+        needs = target in _NEEDS_SESSION or (target in (INTERVAL, _INTERVAL_ARRAY) and ctx.style is not None)
+        if needs and ctx.session_allowed:
             return fit(_session_input(value, target, ctx), target, typmod, how)
         if target in REG_TYPES:
             known = _object_oid(value, target, ctx)
@@ -331,7 +334,8 @@ def _vector_cast(source: int, target: int, sql: str, ctx: Context) -> str:
 def _array_cast(source: int, target: int, sql: str, ctx: Context) -> str:
     """An array with another element type. Elements that meet the zone or the clock are read in the session's."""
     template = _TEMPLATES.get((source, target), "")
-    if "{zone}" in template or source in ZONED or (target in _NEEDS_SESSION and category(source) == "S"):
+    styled = ctx.style is not None and (source in STYLED or target == INTERVAL)
+    if styled or "{zone}" in template or source in ZONED or (target in _NEEDS_SESSION and category(source) == "S"):
         zone, now = ctx.session_value("timezone"), ctx.session_value("now")
         return f"pg_array_time_cast({source}, {target}, {sql}, {zone}, {now})"
     return f"pg_array_cast({source}, {target}, {sql})"
@@ -367,7 +371,7 @@ def _to_text(source: int, sql: str, ctx: Context) -> str:
         return f"CASE {sql} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END"
     if source in (NUMERIC, JSON, JSONB) or category(source) == "S":
         return sql
-    if source in ZONED:
+    if source in ZONED or (source in STYLED and ctx.style is not None):
         return f"pg_out_zoned({source}, {sql}, {ctx.session_value('timezone')})"
     if source in ZONED_RANGES:
         return f"pg_range_zoned({source}, {sql}, {ctx.session_value('timezone')})"
@@ -375,7 +379,7 @@ def _to_text(source: int, sql: str, ctx: Context) -> str:
 
 
 def _from_text(target: int, sql: str, ctx: Context) -> str:
-    if target in _NEEDS_SESSION:
+    if target in _NEEDS_SESSION or (target in (INTERVAL, _INTERVAL_ARRAY) and ctx.style is not None):
         zone, now = ctx.session_value("timezone"), ctx.session_value("now")
         return f"pg_time_in({target}, {sql}, {zone}, {now})"
     return f"pg_in({target}, {sql})"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.styled import Style
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.sql import sqltext
 from helios_cli.engine.sql.function_spec import FunctionRegistry
@@ -153,6 +154,11 @@ class Context:
             self.variable_keys.append(key)
             self.params.append(type_oid)
         return self.variable_keys.index(key) + 1
+
+    @property
+    def style(self) -> Style | None:
+        """How the session writes and reads values; None: the usual way, as stored expressions always have it."""
+        return getattr(self.catalog.search_path, "style", None) if self.session_allowed else None
 
     def session_value(self, name: str) -> str:
         """SQL text for a per-session value.

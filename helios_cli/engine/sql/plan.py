@@ -71,13 +71,14 @@ class Program:
 class Warned(str):
     """A notice of a plan that is a WARNING with an SQLSTATE of its own."""
 
-    __slots__ = ("sqlstate",)
+    __slots__ = ("hint", "sqlstate")
     sqlstate: str
+    hint: str | None
 
-    def __new__(cls, text: str, sqlstate: str = "01000") -> Warned:
+    def __new__(cls, text: str, sqlstate: str = "01000", hint: str | None = None) -> Warned:
         """The text with its SQLSTATE."""
         made = super().__new__(cls, text)
-        made.sqlstate = sqlstate
+        made.sqlstate, made.hint = sqlstate, hint
         return made
 
 

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from helios_cli.engine.datatypes.composite import Field, Shape
+from helios_cli.engine.datatypes.composite import Field, Shape, has_type
+from helios_cli.engine.datatypes.styled import STYLED
 from helios_cli.engine.datatypes.usertypes import RECORD, is_row, is_row_array, kind_of, row_oid
+from helios_cli.engine.datatypes.zoned import ZONED
 from helios_cli.engine.sql import casts
 from helios_cli.engine.sql.coercion import type_name
 from helios_cli.engine.sql.context import Context
-from helios_cli.engine.sql.oids import BOOL, JSON, TIMESTAMPTZ, UNKNOWN
+from helios_cli.engine.sql.oids import BOOL, JSON, UNKNOWN
 from helios_cli.engine.sql.relation import ColumnInfo, UserType
 from helios_cli.engine.sql.scope import RangeItem, Scope
 from helios_cli.engine.sql.sqltext import quote_string
@@ -144,15 +146,10 @@ def fields_of(value: TypedSql, ctx: Context, at: int) -> list[tuple[str, TypedSq
 def row_text(value: TypedSql, ctx: Context) -> str:
     """SQLite text for the text of a row, or of an array of rows, as the session shows it."""
     shape = shape_of(value, ctx)
-    if shape is None or not _has_zoned(shape) or not ctx.session_allowed:
+    shown = ZONED if ctx.style is None else STYLED
+    if shape is None or not has_type(shape, shown) or not ctx.session_allowed:
         return value.sql
     return f"pg_row_zoned({_quoted(shape)}, {value.sql}, {ctx.session_value('timezone')})"
-
-
-def _has_zoned(shape: Shape) -> bool:
-    if shape.element is not None:
-        return _has_zoned(shape.element)
-    return any(found.type_oid == TIMESTAMPTZ or (found.shape and _has_zoned(found.shape)) for found in shape.fields)
 
 
 def _quoted(shape: Shape) -> str:
@@ -175,17 +172,20 @@ def as_json(value: TypedSql, ctx: Context) -> TypedSql:
     if shape is None:
         raise ctx.error("0A000", "record type has not been registered", value.location)
     sql = f"pg_row_json({_quoted(shape)}, {value.sql})"
+    if ctx.session_allowed and has_type(shape, ZONED if ctx.style is None else STYLED):
+        sql = f"pg_row_json_zoned({_quoted(shape)}, {value.sql}, {ctx.session_value('timezone')}, 0)"
     return replace(value, sql=sql, type_oid=RECORD, shape=None, row=())
 
 
-_JSON_TAKERS: Final = frozenset(
+JSON_TAKERS: Final = frozenset(
     f"{prefix}_{name}" for prefix in ("json", "jsonb") for name in ("agg", "build_object", "build_array", "object_agg")
 ) | {"to_json", "to_jsonb"}
+"""Functions that make JSON of values of any type."""
 
 
 def for_json(function: str, arguments: list[TypedSql], ctx: Context) -> list[TypedSql]:
     """The arguments of a function that makes JSON of them, rows among them as JSON; those of others as they are."""
-    if function not in _JSON_TAKERS:
+    if function not in JSON_TAKERS:
         return arguments
     return [as_json(argument, ctx) for argument in arguments]
 
@@ -202,6 +202,8 @@ def row_to_json(arguments: list[TypedSql], ctx: Context, at: int) -> TypedSql:
         return TypedSql(plain.sql, JSON, location=at)
     pretty = casts.to_boolean(arguments[1], "row_to_json", ctx).sql
     spread = plain.sql.replace("pg_row_json(", "pg_row_json_pretty(", 1)
+    if plain.sql.startswith("pg_row_json_zoned("):
+        spread = plain.sql.removesuffix("0)") + "1)"
     return TypedSql(f"CASE WHEN {pretty} THEN {spread} ELSE {plain.sql} END", JSON, location=at)
 
 

@@ -17,8 +17,10 @@ from helios_cli.engine.datatypes.composite import (
     sealed,
     split_record,
 )
+from helios_cli.engine.datatypes.datetimes import format_timestamptz
 from helios_cli.engine.datatypes.jsons import quote_json
-from helios_cli.engine.datatypes.zoned import find_zone
+from helios_cli.engine.datatypes.styled import DATE, STYLED, TIMESTAMP, TIMESTAMPTZ
+from helios_cli.engine.datatypes.zoned import find_zone, zoned_writer
 from helios_cli.engine.sql.function_spec import CollationTable, ScalarTable
 from helios_cli.engine.sql.functions.jsonb import to_json
 
@@ -52,12 +54,43 @@ def pg_row_json(shape: str, row: Any) -> str | None:
     return None if row is None else json_of(read_shape(shape), literal_of(row))
 
 
-def json_of(shape: Shape, text: str, between: str = ",") -> str:
-    """The same of a literal; ``between`` stands between the members of the outermost object."""
+def pg_row_json_zoned(shape: str, row: Any, zone: str, pretty: int) -> str | None:
+    """A row as a JSON object in the session's zone, with ``pretty`` a line for each member."""
+    if row is None:
+        return None
+    return json_of(read_shape(shape), literal_of(row), ",\n " if pretty else ",", zone)
+
+
+def pg_json_text(type_oid: int, value: Any, zone: str) -> str | None:
+    """A value, or an array of values, as the texts that JSON has for them in the session's zone."""
+    if value is None:
+        return None
+    element = registry.by_oid(type_oid).elem_oid
+    if not element:
+        return _json_text(type_oid, value, zone)
+    array = read_array(str(value), registry.by_oid(element).parse_text)
+    return write_array(array, lambda item: _json_text(element, item, zone))
+
+
+def _json_text(type_oid: int, value: Any, zone: str) -> str:
+    """Moments are ISO 8601's, ``2020-06-01T14:00:00+02:00``; other types have the style that the zone brings along."""
+    place = find_zone(zone) or UTC
+    if type_oid != TIMESTAMPTZ:
+        if type_oid in (DATE, TIMESTAMP):
+            return str(json.loads(to_json(type_oid, value)))
+        return zoned_writer(type_oid, place)(value).decode()
+    text = format_timestamptz(value, place).decode()
+    if " " not in text:
+        return text
+    text = text.replace(" ", "T", 1)
+    clock = text.removesuffix(" BC")
+    return clock + ":00" + text[len(clock) :] if clock[-3] in "+-" else text
+
+
+def json_of(shape: Shape, text: str, between: str = ",", zone: str = "") -> str:
+    """The same of a literal; ``between`` stands between the members of the outermost object. '' is no zone: UTC."""
     if shape.element is not None:
-        element = shape.element
-        items = _array_items(read_array(text, str).items, element)
-        return items
+        return _array_items(read_array(text, str).items, shape.element, zone)
     pairs = []
     fields = split_record(text)
     for position, field in enumerate(shape.fields):
@@ -65,16 +98,24 @@ def json_of(shape: Shape, text: str, between: str = ",") -> str:
         if part is None:
             shown = "null"
         elif field.shape is not None:
-            shown = json_of(field.shape, part)
+            shown = json_of(field.shape, part, zone=zone)
+        elif zone and field.type_oid in STYLED:
+            stored = registry.by_oid(field.type_oid).parse_text(part)
+            array = registry.by_oid(field.type_oid).elem_oid
+            shown = to_json(1009 if array else 25, pg_json_text(field.type_oid, stored, zone))
         else:
             shown = to_json(field.type_oid, registry.by_oid(field.type_oid).parse_text(part))
         pairs.append(f"{quote_json(field.name)}:{shown}")
     return "{" + between.join(pairs) + "}"
 
 
-def _array_items(items: list[Any], element: Shape) -> str:
+def _array_items(items: list[Any], element: Shape, zone: str) -> str:
     parts = [
-        _array_items(item, element) if isinstance(item, list) else "null" if item is None else json_of(element, item)
+        _array_items(item, element, zone)
+        if isinstance(item, list)
+        else "null"
+        if item is None
+        else json_of(element, item, zone=zone)
         for item in items
     ]
     return "[" + ",".join(parts) + "]"
@@ -138,6 +179,8 @@ SCALARS: Final[ScalarTable] = {
     "pg_row_reshape": (pg_row_reshape, 3, True),
     "pg_row_seal": (pg_row_seal, 2, True),
     "pg_row_json": (pg_row_json, 2, True),
+    "pg_row_json_zoned": (pg_row_json_zoned, 4, True),
+    "pg_json_text": (pg_json_text, 3, True),
     "pg_row_json_pretty": (pg_row_json_pretty, 2, True),
     "pg_row_is_null": (pg_row_is_null, 2, True),
 }

@@ -23,8 +23,9 @@ from helios_cli.engine.datatypes.interval import Interval, interval_text, split_
 from helios_cli.engine.datatypes.zoned import (
     TIME_ARRAYS,
     TIMESTAMPTZ_ARRAY,
-    ZONED,
     find_zone,
+    is_shown_by,
+    session_parser,
     zone_named,
     zoned_parser,
     zoned_writer,
@@ -35,6 +36,7 @@ from helios_cli.engine.sql.oids import DATE, TIME, TIMESTAMP, TIMESTAMPTZ, TIMET
 from helios_cli.engine.sql.runtime_arrays import element_writer
 
 _DAYS_PER_MONTH: Final = 30
+_INTERVALS: Final = (1186, 1187)
 _READERS: Final[dict[int, Callable[[str, TimeContext], Any]]] = {
     DATE: parse_date,
     TIME: parse_time,
@@ -69,6 +71,8 @@ def pg_time_in(type_oid: int, text: Any, zone: str, now_us: int) -> Any:
         return None
     times = TimeContext(zone_named(zone), now_us, find_zone)
     element = TIME_ARRAYS.get(type_oid)
+    if type_oid in _INTERVALS:
+        return (session_parser(type_oid, times) or registry.by_oid(type_oid).parse_text)(str(text))
     if element is None:
         return _READERS[type_oid](str(text), times)
     read = _READERS[element]
@@ -89,12 +93,13 @@ def pg_array_time_cast(source: int, target: int, array: Any, zone: str, now_us: 
     def leaf(value: Any) -> str:
         if convert is not None:
             return write(convert(value, zone))
-        text = zoned_writer(source, zone_named(zone))(value).decode() if source in ZONED else str(value)
+        place = zone_named(zone)
+        text = zoned_writer(source, place)(value).decode() if is_shown_by(place, source) else usual(value).decode()
         if target in _READERS:
             return write(pg_time_in(target, text, zone, now_us))
         return write(registry.by_oid(target).parse_text(text))
 
-    write = element_writer(target)
+    write, usual = element_writer(target), registry.by_oid(source).format_text
     return write_array(read_array(str(array), registry.by_oid(source).parse_text), leaf)
 
 

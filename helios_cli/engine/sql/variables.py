@@ -183,13 +183,8 @@ def _fixed(expected: str) -> Check:
     return check
 
 
-def _datestyle(_name: str, value: str) -> str:
-    parts = {part.strip().lower() for part in value.split(",")}
-    if not parts <= {"iso", "mdy", "dmy", "ymd", "default", "us", "european"}:
-        raise SqlError(
-            f'parameter "DateStyle" cannot be set to "{value}"', sqlstate="0A000", hint="Only ISO is supported."
-        )
-    return "ISO, MDY"
+def _interval_style(_name: str, value: str) -> str:
+    return _one_of("postgres", "postgres_verbose", "sql_standard", "iso_8601")("intervalstyle", value)
 
 
 def _read_only(name: str, value: str) -> str:
@@ -214,12 +209,12 @@ class Variable:
 
 _VARIABLES: Final = (
     Variable("application_name", "", _any, True, "Name of the application, shown in pg_stat_activity."),
-    Variable("bytea_output", "hex", _one_of("hex", "escape")),
+    Variable("bytea_output", "hex", _one_of("escape", "hex")),
     Variable("check_function_bodies", "on", _boolean),
     Variable("client_encoding", "UTF8", _encoding, True),
     Variable("client_min_messages", "notice", _any),
     Variable("cursor_tuple_fraction", "0.1"),
-    Variable("DateStyle", "ISO, MDY", _datestyle, True),
+    Variable("DateStyle", "ISO, MDY", _any, True),
     Variable("default_table_access_method", "heap", _fixed("heap")),
     Variable("default_tablespace", ""),
     Variable("default_transaction_deferrable", "off", _boolean),
@@ -238,7 +233,7 @@ _VARIABLES: Final = (
     Variable("idle_session_timeout", "0", _duration),
     Variable("in_hot_standby", "off", _read_only, True),
     Variable("integer_datetimes", "on", _read_only, True),
-    Variable("IntervalStyle", "postgres", _one_of("postgres", "postgres_verbose", "sql_standard", "iso_8601"), True),
+    Variable("IntervalStyle", "postgres", _interval_style, True),
     Variable("is_superuser", "on", _read_only, True),
     Variable("jit", "off", _boolean),
     Variable("lc_messages", "C"),
@@ -256,7 +251,7 @@ _VARIABLES: Final = (
     Variable("server_version", "15.0", _read_only, True),
     Variable("server_version_num", "150000", _read_only),
     Variable("session_authorization", "", _any, True),
-    Variable("standard_conforming_strings", "on", _fixed("on"), True),
+    Variable("standard_conforming_strings", "on", _boolean, True),
     Variable("statement_timeout", "0", _duration),
     Variable("synchronous_commit", "on", _synchronous_commit),
     Variable("TimeZone", "UTC", _any, True),

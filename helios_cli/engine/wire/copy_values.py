@@ -10,7 +10,7 @@ import msgspec
 from helios_cli.engine.datatypes.registry import apply_typmod, find_oid
 from helios_cli.engine.datatypes.strings import parse_string
 from helios_cli.engine.datatypes.typmods import VARHDRSZ
-from helios_cli.engine.datatypes.zoned import ZONED, zoned_parser
+from helios_cli.engine.datatypes.zoned import session_parser
 from helios_cli.engine.wire.copy_options import CopyColumn
 
 FieldParser = Callable[[str], Any]
@@ -34,9 +34,8 @@ class NotPlain(Exception):
 def field_parser(column: CopyColumn) -> FieldParser:
     """One field's conversion, the column's modifier applied. Raises SqlError."""
     known = find_oid(column.type_oid)
-    parse = parse_string if known is None else known.parse_text
-    if column.type_oid in ZONED:
-        parse = zoned_parser(column.type_oid, column.times)
+    usual = parse_string if known is None else known.parse_text
+    parse = session_parser(column.type_oid, column.times) or usual
     if column.typmod < 0 or known is None:
         return parse
     oid, typmod = column.type_oid, column.typmod

@@ -9,7 +9,7 @@ from typing import Any, Final
 from helios_cli.engine.datatypes.datetime_in import UTC_CONTEXT, TimeContext
 from helios_cli.engine.datatypes.registry import by_oid, find_oid
 from helios_cli.engine.datatypes.utf8 import decode_utf8
-from helios_cli.engine.datatypes.zoned import ZONED, zoned_parser
+from helios_cli.engine.datatypes.zoned import session_parser
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.wire.messages import formats_for
 
@@ -74,7 +74,7 @@ def _decoder(oid: int, code: int, times: TimeContext) -> Decoder:
     pg_type = find_oid(oid) or by_oid(_TEXT_OID)
     if code == 1:
         return pg_type.parse_binary
-    parse = zoned_parser(oid, times) if oid in ZONED else pg_type.parse_text
+    parse = session_parser(oid, times) or pg_type.parse_text
     if oid in _SMALL_INTEGERS:
 
         def integer(data: bytes) -> Any:

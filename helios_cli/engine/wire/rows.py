@@ -16,7 +16,7 @@ from typing import Any, Final
 from helios_cli.engine.datatypes.registry import find_oid, row_codec
 from helios_cli.engine.datatypes.strings import format_string
 from helios_cli.engine.datatypes.usertypes import is_row, is_row_array
-from helios_cli.engine.datatypes.zoned import ZONED, zoned_writer
+from helios_cli.engine.datatypes.zoned import is_shown_by, zoned_writer
 from helios_cli.engine.datatypes.zoned_ranges import ZONED_RANGES, zoned_range_writer
 from helios_cli.engine.errors import HeliosError
 
@@ -47,7 +47,7 @@ def row_encoder(type_oids: tuple[int, ...], formats: tuple[int, ...], zone: tzin
 
     ``formats`` has one code per column: 0 text, 1 binary. Types nobody knows are sent as text.
     """
-    source = ["def encode(row):", " try:", *_fields(len(type_oids), type_oids, formats, "  ")]
+    source = ["def encode(row):", " try:", *_fields(type_oids, formats, zone, "  ")]
     source += [f"  return {_message(len(type_oids))}.encode('latin-1')", " except FALLBACK:", "  return slow(row)"]
     encoder: RowEncoder = _compile(source, type_oids, formats, zone)
     return encoder
@@ -57,7 +57,7 @@ def row_encoder(type_oids: tuple[int, ...], formats: tuple[int, ...], zone: tzin
 def rows_encoder(type_oids: tuple[int, ...], formats: tuple[int, ...], zone: tzinfo = UTC) -> RowsEncoder:
     """A function from many rows to their DataRow messages, joined; empty for no rows."""
     source = ["def encode(rows):", " out = []", " append = out.append", " for row in rows:", "  try:"]
-    source += _fields(len(type_oids), type_oids, formats, "   ")
+    source += _fields(type_oids, formats, zone, "   ")
     source += [f"   append({_message(len(type_oids))})", "  except FALLBACK:", "   append(slow(row).decode('latin-1'))"]
     source += [" return ''.join(out).encode('latin-1')"]
     encoder: RowsEncoder = _compile(source, type_oids, formats, zone)
@@ -71,7 +71,7 @@ def field_encoder(type_oid: int, code: int, zone: tzinfo = UTC) -> FieldEncoder:
         return format_string
     if code == 1:
         return known.format_binary
-    if zone is not UTC and type_oid in ZONED:
+    if is_shown_by(zone, type_oid):
         return zoned_writer(type_oid, zone)
     if zone is not UTC and (is_row(type_oid) or is_row_array(type_oid)):
         return partial(row_codec(type_oid).format_zoned, zone=zone)
@@ -119,21 +119,21 @@ def _wide(text: str) -> str:
     return text.encode("utf-8", "replace").decode("latin-1")
 
 
-def _fields(count: int, type_oids: tuple[int, ...], formats: tuple[int, ...], pad: str) -> list[str]:
+def _fields(type_oids: tuple[int, ...], formats: tuple[int, ...], zone: tzinfo, pad: str) -> list[str]:
     """Code that leaves each field's characters in ``v<i>`` and its length word in ``l<i>``."""
-    if not count:
+    if not type_oids:
         return []
-    lines = [pad + "".join(f"v{index}, " for index in range(count)) + "= row"]
+    lines = [pad + "".join(f"v{index}, " for index in range(len(type_oids))) + "= row"]
     for index, (oid, code) in enumerate(zip(type_oids, formats, strict=True)):
-        lines += [pad + line.replace("@", str(index)) for line in _field(oid, code)]
+        lines += [pad + line.replace("@", str(index)) for line in _field(oid, code, zone)]
     return lines
 
 
-def _field(oid: int, code: int) -> list[str]:
+def _field(oid: int, code: int, zone: tzinfo) -> list[str]:
     null = "if v@ is None: v@ = ''; l@ = N"
     if code == 0 and oid in _INTEGERS:
         return ["if v@.__class__ is int: v@ = str(v@); l@ = S[len(v@)]", "el" + null, *_other()]
-    if code == 0 and oid in _TEXTS:
+    if code == 0 and oid in _TEXTS and not is_shown_by(zone, oid):
         return [
             "if v@.__class__ is str:",
             " if not v@.isascii(): v@ = wide(v@)",

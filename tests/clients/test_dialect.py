@@ -1,0 +1,48 @@
+"""Statements of the dialect answer as PostgreSQL 15 does: rows, types, tags, every field of errors, notices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.dialect_cases import differences
+from support.node_process import NodeProcess
+
+CORPUS = Path(__file__).parent / "dialect_corpus"
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in CORPUS.glob("*.json")))
+def test_answers_are_those_of_postgresql(server: NodeProcess, name: str) -> None:
+    dsn = f"host=127.0.0.1 port={server.pg_port} user=helios dbname=heliosdb"
+    assert differences(dsn, CORPUS / f"{name}.json") == []
+
+
+def test_styles_reach_parameters_copy_and_prepared_statements(server: NodeProcess) -> None:
+    with server.connect(autocommit=True) as connection:
+        raw = connection.pgconn
+        connection.execute("CREATE TEMP TABLE styled (d date, i interval, b bytea)")
+        raw.prepare(b"show", b"SELECT $1::date, $1::date::text", None)
+
+        def show() -> list[bytes | None]:
+            result = raw.exec_prepared(b"show", [b"02/01/2020"])
+            return [result.get_value(0, column) for column in range(2)]
+
+        assert show() == [b"2020-02-01", b"2020-02-01"]
+        connection.execute("SET datestyle = 'German, DMY'")
+        assert raw.parameter_status(b"DateStyle") == b"German, DMY"
+        assert show() == [b"02.01.2020", b"02.01.2020"]
+        connection.execute("SET intervalstyle = 'iso_8601'; SET bytea_output = 'escape'")
+        with connection.cursor().copy("COPY styled FROM STDIN") as copy:
+            copy.write(b"3.4.2020\tP1D\t\\\\x00ff\n")
+        with connection.cursor().copy("COPY styled TO STDOUT") as copy:
+            assert b"".join(copy) == b"03.04.2020\tP1D\t\\\\000\\\\377\n"
+        connection.execute("RESET ALL")
+        assert show() == [b"2020-02-01", b"2020-02-01"]
+
+
+def test_a_backslash_does_not_end_up_in_another_sessions_plan(server: NodeProcess) -> None:
+    with server.connect(autocommit=True) as one, server.connect(autocommit=True) as other:
+        one.execute("SET standard_conforming_strings = off; SET escape_string_warning = off")
+        for _ in range(2):
+            assert one.execute(rb"SELECT 'a\nb'").fetchone() == ("a\nb",)
+            assert other.execute(rb"SELECT 'a\nb'").fetchone() == (r"a\nb",)
