@@ -29,12 +29,13 @@ from helios_cli.engine.sql.oids import (
     VOID,
 )
 from helios_cli.engine.sql.operators import never
-from helios_cli.engine.sql.ordering import sort_terms
+from helios_cli.engine.sql.ordering import sort_terms, sort_values
 from helios_cli.engine.sql.resolution import Ambiguous, bind_polymorphic, choose_function, expand
 from helios_cli.engine.sql.routines import UserFunction
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.typed import Node, TypedSql
 from helios_cli.engine.sql.user_calls import arranged, check_callable, user_call, user_row
+from helios_cli.engine.sql.window_frames import frame_of
 
 _AGGREGATES_ONLY: Final = (("agg_distinct", "DISTINCT"), ("agg_order", "ORDER BY"), ("agg_filter", "FILTER"))
 
@@ -361,45 +362,15 @@ def window(over: dict[str, Any], scope: Scope) -> str:
         if definition.get("partitionClause"):
             values = [translate(node, scope) for node in definition["partitionClause"]]
             parts.append("PARTITION BY " + ", ".join(casts.collated(value) for value in values))
-        if definition.get("orderClause"):
-            parts.append("ORDER BY " + sort_terms(definition["orderClause"], scope))
-        frame = _frame(definition, scope)
+        order, sorts = sort_values(definition.get("orderClause", []), scope)
+        frame = frame_of(definition, order, sorts, scope)
     finally:
         scope.windows_allowed = windows_before
-    if frame:
-        parts.append(frame)
+    if frame.order:
+        parts.append(f"ORDER BY {frame.order}")
+    if frame.text:
+        parts.append(frame.text)
     return f"({' '.join(parts)})"
-
-
-_NONDEFAULT, _RANGE, _ROWS, _GROUPS, _BETWEEN = 0x1, 0x2, 0x4, 0x8, 0x10
-_BOUNDS: Final = (
-    (0x00020, 0x00040, "UNBOUNDED PRECEDING"),
-    (0x00080, 0x00100, "UNBOUNDED FOLLOWING"),
-    (0x00200, 0x00400, "CURRENT ROW"),
-    (0x00800, 0x01000, "{} PRECEDING"),
-    (0x02000, 0x04000, "{} FOLLOWING"),
-)
-_EXCLUDE: Final = ((0x08000, "CURRENT ROW"), (0x10000, "GROUP"), (0x20000, "TIES"))
-
-
-def _frame(definition: dict[str, Any], scope: Scope) -> str:
-    """The frame clause from the parser's option bits (parsenodes.h FRAMEOPTION_*)."""
-    options = definition.get("frameOptions", 0)
-    if not options & _NONDEFAULT:
-        return ""
-    unit = "ROWS" if options & _ROWS else "GROUPS" if options & _GROUPS else "RANGE"
-    if unit == "RANGE" and ("startOffset" in definition or "endOffset" in definition):
-        raise scope.ctx.unsupported("RANGE with an offset", definition.get("location", 0), hint="Use ROWS or GROUPS.")
-    ends = []
-    for side, key in ((0, "startOffset"), (1, "endOffset")):
-        text = next(words for *bits, words in _BOUNDS if options & bits[side])
-        offset = definition.get(key)
-        if offset is not None:
-            value = casts.coerce(translate(offset, scope), INT8, -1, How.IMPLICIT, scope.ctx)
-            text = text.format(value.sql)
-        ends.append(text)
-    exclude = next((f" EXCLUDE {words}" for bit, words in _EXCLUDE if options & bit), "")
-    return f"{unit} BETWEEN {ends[0]} AND {ends[1]}{exclude}"
 
 
 # -- functions without parentheses ----------------------------------------------------------------

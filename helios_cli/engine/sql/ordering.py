@@ -14,12 +14,18 @@ from helios_cli.engine.sql.typed import Node, TypedSql
 
 def sort_terms(nodes: list[Node], scope: Scope) -> str:
     """The terms of an ORDER BY inside an aggregate or a window, where names are input columns."""
-    terms = []
+    return sort_values(nodes, scope)[0]
+
+
+def sort_values(nodes: list[Node], scope: Scope) -> tuple[str, list[TypedSql]]:
+    """The same, and the values that are sorted by."""
+    terms, values = [], []
     for node in nodes:
         sort = node["SortBy"]
         value = casts.to_text_if_unknown(translate(sort["node"], scope), scope.ctx)
         terms.append(sort_term(value, sort, scope))
-    return ", ".join(terms)
+        values.append(value)
+    return ", ".join(terms), values
 
 
 def sort_term(value: TypedSql, sort: dict[str, object], scope: Scope, text: str = "") -> str:

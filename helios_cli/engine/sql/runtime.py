@@ -6,6 +6,7 @@ from typing import Final
 
 from helios_cli.engine.sql import (
     runtime_arrays,
+    runtime_frames,
     runtime_json,
     runtime_lsn,
     runtime_numbers,
@@ -27,6 +28,7 @@ SCALARS: Final[ScalarTable] = {
     **runtime_json.SCALARS,
     **runtime_lsn.SCALARS,
     **runtime_parts.SCALARS,
+    **runtime_frames.SCALARS,
     **runtime_rows.SCALARS,
     **runtime_values.SCALARS,
 }

@@ -33,6 +33,7 @@ _NO_COLUMN: Final = re.compile(r"no such column: (.*)", re.DOTALL)
 _REBUILT: Final = re.compile(r"helios_rebuild_(\d+)")
 _GENERATED: Final = re.compile(r'cannot (INSERT into|UPDATE) generated column "(.*)"', re.DOTALL)
 _RAISED: Final = re.compile(r"\s*([0-9A-Z]{5}):(.*)", re.DOTALL)
+_FRAME: Final = re.compile(r"frame (starting|ending) offset must be a non-negative")
 _OUT_OF_RANGE: Final = frozenset(("smallint", "integer", "bigint", "oid", "date", "time without time zone"))
 
 
@@ -263,6 +264,9 @@ _WINDOW_ARGUMENTS: Final = {
 
 
 def _generic(message: str) -> HeliosError:
+    frame = _FRAME.match(message)
+    if frame is not None:
+        return SqlError(f"frame {frame[1]} offset must not be negative", sqlstate="22013")
     raised = _RAISED.match(message)
     if raised is not None:
         return SqlError(raised[2].strip(), sqlstate=raised[1])
