@@ -14,6 +14,7 @@ from helios_cli.engine.sql.planner import Planner
 from helios_cli.engine.sql.sqlite_errors import to_helios
 from helios_cli.engine.storage import system_catalog
 from helios_cli.engine.storage.catalog import SqliteCatalog
+from helios_cli.engine.storage.programs import parameter_counts
 from helios_cli.engine.storage.sequences import Sequences
 
 NOW_US = 845_000_000_000_000
@@ -78,6 +79,8 @@ class LocalDatabase:
     def _transaction(self, plan: Plan) -> list[tuple[str | None, ...]]:
         self.notices = list(plan.notices)
         self.tag = plan.tag
+        if self.connection.in_transaction:
+            return self._steps(plan)
         self.connection.execute("BEGIN")
         if plan.fk_off:
             self.connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 0)
@@ -103,8 +106,9 @@ class LocalDatabase:
     def _steps(self, plan: Plan) -> list[tuple[str | None, ...]]:
         binds = [SESSION[name] for name in plan.session_values]
         found: list[Any] = []
-        for step in plan.steps:
-            found = self.connection.execute(step, binds if plan.kind is not Kind.DDL else ()).fetchall()
+        for step, count in zip(plan.steps, parameter_counts(plan), strict=True):
+            given = binds[:count] if plan.kind is Kind.DDL else binds
+            found = self.connection.execute(step, given).fetchall()
         if plan.columns is None:
             return []
         types = [registry.find_oid(column.type_oid) or registry.by_oid(25) for column in plan.columns]

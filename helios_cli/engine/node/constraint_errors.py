@@ -16,7 +16,9 @@ import apsw
 
 from helios_cli.engine.errors import HeliosError, SqlError
 from helios_cli.engine.sql.ddl_model import ConstraintDef, DdlCatalog, IndexDef, TableDef
+from helios_cli.engine.sql.ddl_unique import LISTS
 from helios_cli.engine.sql.failing_rows import Proposed, proposed
+from helios_cli.engine.sql.foreign_key_errors import late_duplicate
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.wire.rows import field_encoder
@@ -57,7 +59,7 @@ class Culprit:
         if error.sqlstate == "23505":
             return self._duplicate(error) if plan.tag != "DELETE" else error
         if error.sqlstate == "23503":
-            return self._foreign_key(plan) or error
+            return self._foreign_key(plan) or self._late_duplicate(plan) or error
         if error.sqlstate == "23502" and error.column in self._at and error.table == self._table.name:
             at = self._at[error.column]
             error.detail = self._failing(next((row for row in self._rows if row[at] is None), None))
@@ -85,7 +87,8 @@ class Culprit:
         return f"Failing row contains ({', '.join(texts)})."
 
     def _key(self, own: Sequence[str], row: Row, shown: Sequence[str] | None = None) -> str:
-        values = ", ".join(self._shown(name, row[self._at[name]]) for name in own)
+        cells = [(name, row[self._at[name]]) for name in own]
+        values = ", ".join("null" if value is None else self._shown(name, value) for name, value in cells)
         return f"Key ({', '.join(shown or own)})=({values})"
 
     def _values(self, row: Row, names: Sequence[str], offset: int = 0) -> tuple[Any, ...] | None:
@@ -121,6 +124,15 @@ class Culprit:
             # It was there then, and is gone by now.
             error.detail = f"{self._key([key.column or '' for key in named.keys], self._rows[0])} already exists."
         return error
+
+    def _late_duplicate(self, plan: Plan) -> HeliosError | None:
+        """The error of a unique key that is checked late, when none of the foreign keys is broken."""
+        error = late_duplicate(self._table) if plan.tag != "DELETE" else None
+        return self._duplicate(error) if error is not None else None
+
+    def duplicate_of(self, index: IndexDef) -> HeliosError:
+        """The error of the first row, whose key in an index another row has."""
+        return self._duplicate_of(index, self._key([key.column or "" for key in index.keys], self._rows[0]))
 
     def _duplicate_of(self, index: IndexDef, key: str) -> HeliosError:
         return SqlError(
@@ -215,6 +227,9 @@ def left_orphan(
     """The row without a parent that keeps an open transaction from being committed; None when none is found."""
     query = "SELECT oid FROM helios_constraint WHERE contype = 'f' AND condeferrable ORDER BY oid"
     try:
+        duplicate = left_duplicate(connection, catalog, may_read, zone)
+        if duplicate is not None:
+            return duplicate
         for (oid,) in connection.execute(query).fetchall():
             constraint = catalog.constraint_by_oid(int(str(oid)))
             child = catalog.table_def(constraint.table_oid) if constraint is not None else None
@@ -231,6 +246,39 @@ def left_orphan(
         # As for with_detail().
         return None
     return None
+
+
+def left_duplicate(
+    connection: apsw.Connection, catalog: DdlCatalog, may_read: MayRead, zone: tzinfo = UTC
+) -> HeliosError | None:
+    """The error of a unique key that an open transaction leaves broken; None when there is none."""
+    for db in ("main", "temp"):
+        for name in LISTS.values():
+            there = connection.execute(f"SELECT 1 FROM {db}.sqlite_schema WHERE name = ?", (name,)).fetchone()
+            query = f"SELECT i.relid, i.oid, d.row FROM {db}.{name} d JOIN {db}.helios_index i ON i.oid = d.key LIMIT 1"
+            found: Any = connection.execute(query).fetchone() if there else None
+            if found is not None:
+                return _duplicate_row(connection, catalog, found, may_read, zone)
+    return None
+
+
+def _duplicate_row(
+    connection: apsw.Connection, catalog: DdlCatalog, found: Row, may_read: MayRead, zone: tzinfo
+) -> HeliosError | None:
+    """The error of a listed duplicate: the OIDs of table and index, and the row's number."""
+    table = catalog.table_def(found[0])
+    index = next((one for one in table.indexes if one.oid == found[1]), None) if table is not None else None
+    if table is None or index is None:
+        return None
+    names = tuple(column.name for column in table.columns)
+    row_id = next(one for one in ("rowid", "_rowid_", "oid") if one not in {name.lower() for name in names})
+    query = (
+        f"SELECT {', '.join(map(quote_identifier, names))} FROM {quote_identifier(table.sqlite_name)} "
+        f"WHERE {row_id} = {found[2]}"
+    )
+    rows = connection.execute(query).fetchall()
+    told = Culprit(connection, catalog, Proposed(table, query, names, False), rows, zone).duplicate_of(index)
+    return told if may_read(table) else _without_values(told)
 
 
 def _without_values(error: HeliosError) -> HeliosError:

@@ -1,4 +1,4 @@
-"""SET CONSTRAINTS: when the foreign keys of a transaction are checked."""
+"""SET CONSTRAINTS: when the foreign keys and the late unique keys of a transaction are checked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from helios_cli.engine.node.portal import Portal
     from helios_cli.engine.node.session import Session
 
-_KEYS: Final = "SELECT conname, condeferrable, condeferred FROM {}.helios_constraint WHERE contype = 'f'"
+_KEYS: Final = "SELECT conname, condeferrable, condeferred FROM {}.helios_constraint WHERE contype IN ('f', 'p', 'u')"
 
 
 def set_constraints(session: Session, action: actions.SetConstraints, portal: Portal, rows_max: int) -> bool:

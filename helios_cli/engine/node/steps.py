@@ -10,8 +10,8 @@ import apsw
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.node import routine_programs
 from helios_cli.engine.node.routine_programs import StepsResult
-from helios_cli.engine.sql.plan import Plan
-from helios_cli.engine.storage.programs import run_program
+from helios_cli.engine.sql.plan import Kind, Plan
+from helios_cli.engine.storage.programs import parameter_counts, run_program
 
 
 def run_steps(connection: apsw.Connection, plan: Plan, binds: Sequence[Any]) -> StepsResult:
@@ -39,8 +39,10 @@ def run_steps(connection: apsw.Connection, plan: Plan, binds: Sequence[Any]) -> 
 def _run(connection: apsw.Connection, plan: Plan, binds: Sequence[Any]) -> StepsResult:
     rows: list[Any] | None = None
     changes = 0
-    for step in plan.steps:
-        cursor = connection.execute(step, binds if "?" in step else ())
+    counts = parameter_counts(plan) if plan.kind is Kind.DDL else None
+    for number, step in enumerate(plan.steps):
+        given = binds if counts is None else binds[: counts[number]]
+        cursor = connection.execute(step, given if "?" in step else ())
         rows = cursor.fetchall()
         changes = connection.changes()
     return StepsResult(rows if plan.columns is not None else None, changes)

@@ -55,7 +55,7 @@ from helios_cli.engine.sql.oids import (
     VARBIT,
     VARCHAR,
 )
-from helios_cli.engine.sql.text_collations import sqlite_collation
+from helios_cli.engine.sql.text_collations import is_collatable, sqlite_collation
 from helios_cli.engine.sql.typed import TypedSql
 
 _SAME_TEXT: Final = frozenset((TEXT, VARCHAR, NAME, CITEXT))
@@ -476,7 +476,7 @@ def collated(value: TypedSql) -> str:
 
 def collation_of_value(value: TypedSql) -> str:
     """SQLite's collation under which a value compares; '' when plain comparison does. Raises SqlError 42P22."""
-    if value.collation and category(value.type_oid) == "S":
+    if value.collation and is_collatable(value.type_oid):
         return sqlite_collation(value.collation, value.type_oid)
     return collation_of(value.type_oid)
 

@@ -158,14 +158,11 @@ def _fill_text(alteration: Alteration, spec: ColumnSpec) -> str | None:
 
 
 def default_sql(builder: Builder, column: ColumnDef) -> str:
-    """A default as SQLite text of the column's type.
-
-    Raises:
-        FeatureNotSupported: it needs a value of the session (now(), current_user).
-    """
+    """A default as SQLite text of the column's type, to be run once."""
     typed = translate_for_column(
         parse_expression(column.default or "NULL"), None, catalog=builder.catalog, functions=builder.functions,
         type_oid=column.type_oid, typmod=column.typmod, purpose="DEFAULT", source=builder.source,
+        session=builder.session,
     )  # fmt: skip
     return typed.sql
 
@@ -308,7 +305,7 @@ def alter_type(alteration: Alteration, fields: dict[str, Any]) -> None:
     try:
         typed = translate_for_column(
             node, as_relation(table), catalog=builder.catalog, functions=builder.functions, type_oid=type_oid,
-            typmod=typmod, purpose="USING", source=builder.source,
+            typmod=typmod, purpose="USING", source=builder.source, session=builder.session,
         )  # fmt: skip
     except SqlError as error:
         if error.sqlstate not in ("42804", "42846"):

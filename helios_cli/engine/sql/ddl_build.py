@@ -61,6 +61,8 @@ class Builder:
     fk_off: bool = False
     temp: bool = False
     """Objects made by the statement are temporary."""
+    session: list[str] = field(default_factory=list)
+    """Values of the session that steps take as parameters."""
     acls: dict[tuple[int, int, int], Acl] = field(default_factory=dict)
     """Rights that the statement has changed so far, by (class, object, column)."""
     _first_oid: dict[bool, int] = field(default_factory=dict)
@@ -108,6 +110,7 @@ class Builder:
             kind=Kind.DDL,
             tag=tag,
             steps=tuple(steps),
+            session_values=tuple(self.session),
             action=action,
             counts_rows=False,
             fk_off=self.fk_off,

@@ -9,7 +9,7 @@ from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.usertypes import is_enum, kind_of
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.sql import tree
-from helios_cli.engine.sql.coercion import category, type_name
+from helios_cli.engine.sql.coercion import type_name
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_deparse import deparse
 from helios_cli.engine.sql.ddl_model import ColumnDef, SequenceDef, TableDef
@@ -17,7 +17,7 @@ from helios_cli.engine.sql.ddl_sequence_options import new_sequence
 from helios_cli.engine.sql.expressions import find_collation
 from helios_cli.engine.sql.oids import INT2, INT4, INT8
 from helios_cli.engine.sql.sqltext import pg_identifier, quote_string
-from helios_cli.engine.sql.text_collations import DEFAULT_OID
+from helios_cli.engine.sql.text_collations import DEFAULT_OID, is_collatable
 from helios_cli.engine.sql.typed import Node
 from helios_cli.engine.sql.typenames import resolve_type
 
@@ -99,7 +99,7 @@ def apply_collation(builder: Builder, column: ColumnDef, clause: dict[str, Any] 
         return
     at = clause.get("location", -1)
     found = find_collation(tree.strings(clause["collname"]), builder.context(), at)
-    if category(column.type_oid) != "S":
+    if not is_collatable(column.type_oid):
         raise builder.error("42804", f"collations are not supported by type {type_name(column.type_oid)}", at)
     column.collation = "" if found.oid == DEFAULT_OID else found.word
 

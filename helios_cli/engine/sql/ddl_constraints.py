@@ -10,7 +10,15 @@ from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import can_coerce
 from helios_cli.engine.sql.ddl_build import Builder, make_object_name, unsupported
 from helios_cli.engine.sql.ddl_deparse import column_names, deparse
-from helios_cli.engine.sql.ddl_model import ConstraintDef, IndexDef, IndexKey, TableDef
+from helios_cli.engine.sql.ddl_model import (
+    DEFERRABLE,
+    DEFERRED,
+    NULLS_ALIKE,
+    ConstraintDef,
+    IndexDef,
+    IndexKey,
+    TableDef,
+)
 
 _JSON_LIKE = frozenset((114, 142, 600))
 """json, xml, point: types without an order, so without unique constraints."""
@@ -56,12 +64,18 @@ def _add_key(builder: Builder, table: TableDef, fields: dict[str, Any]) -> Const
     if primary and table.primary_key() is not None:
         message = f'multiple primary keys for table "{table.name}" are not allowed'
         raise builder.error("42P16", message, fields.get("location", -1))
-    if fields.get("nulls_not_distinct"):
-        raise unsupported("NULLS NOT DISTINCT")
     constraint = _keyed(builder, table, fields, primary)
-    # Recorded and shown; it is checked with every row all the same.
     constraint.deferrable = bool(fields.get("deferrable") or fields.get("initdeferred"))
     constraint.deferred = bool(fields.get("initdeferred"))
+    index = next(found for found in table.indexes if found.oid == constraint.index_oid)
+    if "indexname" not in fields:
+        index.rules = (
+            (NULLS_ALIKE if fields.get("nulls_not_distinct") else 0)
+            | (DEFERRABLE if constraint.deferrable else 0)
+            | (DEFERRED if constraint.deferred else 0)
+        )
+    elif constraint.deferrable:
+        raise unsupported("ADD CONSTRAINT ... USING INDEX ... DEFERRABLE", "Add the constraint without the index.")
     return constraint
 
 
@@ -170,10 +184,13 @@ def _add_foreign_key(builder: Builder, table: TableDef, fields: dict[str, Any]) 
     for name in own:
         if table.column(name) is None:
             raise builder.error("42703", f'column "{name}" referenced in foreign key constraint does not exist')
-    _check_options(builder, fields, own)
+    _check_options(fields)
     target = _referenced_table(builder, table, fields["pktable"])
     named = tree.strings(fields.get("pk_attrs", []))
     index, referenced = _referenced_key(builder, target, named)
+    if index.deferrable:
+        message = f'cannot use a deferrable unique constraint for referenced table "{target.name}"'
+        raise builder.error("55000", message)
     if len(own) != len(referenced):
         raise builder.error("42830", "number of referencing and referenced columns for foreign key disagree")
     name = fields.get("conname") or _free_name(table, table.name, "_".join(own), "fkey")
@@ -191,11 +208,9 @@ def _add_foreign_key(builder: Builder, table: TableDef, fields: dict[str, Any]) 
     return constraint
 
 
-def _check_options(builder: Builder, fields: dict[str, Any], own: list[str]) -> None:
+def _check_options(fields: dict[str, Any]) -> None:
     if fields.get("fk_matchtype") == "p":
         raise unsupported("MATCH PARTIAL")
-    if fields.get("fk_matchtype") == "f" and len(own) > 1:
-        raise unsupported("MATCH FULL over several columns", "Use MATCH SIMPLE with NOT NULL columns.")
     if fields.get("fk_del_set_cols"):
         raise unsupported("ON DELETE SET NULL (columns)")
 

@@ -14,7 +14,9 @@ import pgparse
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.sql import tree
-from helios_cli.engine.sql.oids import BPCHAR, INT4, NUMERIC, TEXT, UNKNOWN, VARCHAR
+from helios_cli.engine.sql.oids import BPCHAR, INT4, NUMERIC, POLYMORPHIC, TEXT, UNKNOWN, VARCHAR
+from helios_cli.engine.sql.operator_spec import Operator
+from helios_cli.engine.sql.resolution import Ambiguous
 from helios_cli.engine.sql.sqltext import pg_identifier, quote_string
 from helios_cli.engine.sql.typed import Node
 
@@ -90,6 +92,17 @@ def type_text(type_oid: int, typmod: int = -1) -> str:
     return registry.format_type(type_oid, typmod)
 
 
+def _operator(symbol: str, given: tuple[int, int]) -> Operator | None:
+    """The operator that is meant, as far as types are plain to see; None when they are not."""
+    # Operators are translated by modules that need this one.
+    from helios_cli.engine.sql.operators import find_operator
+
+    try:
+        return find_operator(symbol, given) if 0 not in given else None
+    except Ambiguous:
+        return None
+
+
 class _Deparser:
     """Walks one expression; one method a node type."""
 
@@ -148,7 +161,14 @@ class _Deparser:
         if name == "TypeCast":
             found = registry.by_name(tree.strings(node[name]["typeName"]["names"])[-1])
             return found.oid if found else 0
+        if name == "A_Expr" and node[name]["kind"] == "AEXPR_OP" and "lexpr" in node[name]:
+            return self._result_type(node[name])
         return 0
+
+    def _result_type(self, fields: dict[str, Any]) -> int:
+        given = self.type_of(fields["lexpr"]), self.type_of(fields["rexpr"])
+        found = _operator(tree.strings(fields["name"])[-1], given)
+        return found.result if found is not None and found.result not in POLYMORPHIC else 0
 
     def _column(self, fields: dict[str, Any]) -> str:
         last = fields["fields"][-1]
@@ -156,11 +176,14 @@ class _Deparser:
             raise FeatureNotSupported("a stored expression cannot contain *")
         return pg_identifier(last["String"]["sval"])
 
-    def _operand(self, node: Node, beside: Node, parent: str = "=") -> str:
+    def _operand(self, node: Node, beside: Node, parent: str = "=", *, right: bool = False) -> str:
         """One side of an operator, with the casts its other side calls for."""
         own, other = self.type_of(node), self.type_of(beside)
         if own == UNKNOWN:
             known = TEXT if other in (VARCHAR, TEXT, 0, UNKNOWN) else other
+            found = _operator(parent, (other, own)) if right and known != TEXT else None
+            if found is not None and found.args[1] not in POLYMORPHIC:
+                known = found.args[1]
             return self.expression(node, known)
         if own == VARCHAR and tree.tag(node) == "ColumnRef":
             return f"{self._cast_of(node)}::text"
@@ -185,7 +208,8 @@ class _Deparser:
             return self._whole(f"{symbol} {self._inside(right, symbol)}")
         left: Node = fields["lexpr"]
         word = {"AEXPR_DISTINCT": "IS DISTINCT FROM", "AEXPR_NOT_DISTINCT": "IS NOT DISTINCT FROM"}.get(kind, symbol)
-        return self._whole(f"{self._operand(left, right, symbol)} {word} {self._operand(right, left, symbol)}")
+        second = self._operand(right, left, symbol, right=True)
+        return self._whole(f"{self._operand(left, right, symbol)} {word} {second}")
 
     def _in(self, fields: dict[str, Any]) -> str:
         left: Node = fields["lexpr"]

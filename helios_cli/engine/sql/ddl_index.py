@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from helios_cli.engine.sql import tree
+from helios_cli.engine.sql import ddl_unique, tree
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_deparse import deparse
-from helios_cli.engine.sql.ddl_model import IndexDef, IndexKey, TableDef
-from helios_cli.engine.sql.ddl_render import delete, index_rows, qualified
+from helios_cli.engine.sql.ddl_model import NULLS_ALIKE, IndexDef, IndexKey, TableDef
+from helios_cli.engine.sql.ddl_render import database_of, delete, index_rows, qualified
 from helios_cli.engine.sql.expressions import find_collation
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.text_collations import BUILTIN
@@ -49,6 +49,7 @@ def create_index(builder: Builder, fields: dict[str, Any]) -> Plan:
         table_oid=table.oid, unique=bool(fields.get("unique")), primary=False, method=method, keys=keys,
         include=tuple(_include(builder, table, element) for element in fields.get("indexIncludingParams", [])),
         predicate=_predicate(builder, table, fields.get("whereClause")),
+        rules=NULLS_ALIKE if fields.get("nulls_not_distinct") else 0,
     )  # fmt: skip
     table.indexes.append(index)
     builder.add(builder.index_sql(table, len(table.indexes) - 1), *index_rows(table.temp, index))
@@ -56,8 +57,8 @@ def create_index(builder: Builder, fields: dict[str, Any]) -> Plan:
 
 
 def _check(builder: Builder, table: TableDef, fields: dict[str, Any], method: str, keys: tuple[IndexKey, ...]) -> None:
-    if fields.get("nulls_not_distinct"):
-        raise unsupported("NULLS NOT DISTINCT")
+    if fields.get("nulls_not_distinct") and any(key.column is None for key in keys):
+        raise unsupported("NULLS NOT DISTINCT over an expression", "Add a generated column and index it.")
     if len(keys) > _MAX_KEYS:
         raise builder.error("54011", f"cannot use more than {_MAX_KEYS} columns in an index")
     if method in _SAME_ANSWERS:
@@ -132,8 +133,10 @@ def _default_name(builder: Builder, table: TableDef, elements: list[dict[str, An
 
 def drop_index_steps(temp: bool, index: IndexDef) -> list[str]:
     """The steps that remove an index and its rows."""
+    db = database_of(temp)
     return [
-        f"DROP INDEX {qualified(index.sqlite_name, temp)}",
+        *(ddl_unique.drop_triggers(index, db) if index.deferrable else ()),
+        *ddl_unique.drop_index(index, db),
         delete(temp, "helios_index", oid=index.oid),
         delete(temp, "helios_relation", oid=index.oid),
         delete(temp, "helios_description", objoid=index.oid),

@@ -64,6 +64,11 @@ class IndexKey:
     """The name of a collation that every database has, else the collation's word; None for the column's own."""
 
 
+NULLS_ALIKE: Final = 1
+DEFERRABLE: Final = 2
+DEFERRED: Final = 4
+
+
 @dataclass(slots=True)
 class IndexDef:
     """One index, explicit or behind a primary key or unique constraint."""
@@ -79,6 +84,23 @@ class IndexDef:
     keys: tuple[IndexKey, ...]
     include: tuple[str, ...] = ()
     predicate: str | None = None
+    rules: int = 0
+    """Bits of :data:`NULLS_ALIKE`, :data:`DEFERRABLE` and :data:`DEFERRED`, for a unique one."""
+
+    @property
+    def nulls_alike(self) -> bool:
+        """NULLS NOT DISTINCT."""
+        return bool(self.rules & NULLS_ALIKE)
+
+    @property
+    def deferrable(self) -> bool:
+        """Checked behind the statement, or at COMMIT."""
+        return bool(self.rules & DEFERRABLE)
+
+    @property
+    def deferred(self) -> bool:
+        """Checked at COMMIT unless SET CONSTRAINTS says otherwise."""
+        return bool(self.rules & DEFERRED)
 
 
 @dataclass(slots=True)

@@ -18,7 +18,8 @@ def rebuild_table(builder: Builder, table: TableDef, conversions: Mapping[str, s
     key points to the table, since only then does dropping the old one delete elsewhere.
     """
     conversions = conversions or {}
-    if builder.catalog.referencing(table.oid):
+    of_itself = any(constraint.ref_oid == table.oid for constraint in table.constraints if constraint.kind == "f")
+    if of_itself or builder.catalog.referencing(table.oid):
         builder.fk_off = True
     working = f"helios_rebuild_{table.oid}"
     new, old = qualified(working, table.temp), qualified(table.sqlite_name, table.temp)

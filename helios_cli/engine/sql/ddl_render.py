@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from helios_cli.engine.datatypes import registry
+from helios_cli.engine.sql import ddl_unique
 from helios_cli.engine.sql.casts import collation_of
 from helios_cli.engine.sql.ddl_checks import type_check, user_check_name
 from helios_cli.engine.sql.ddl_model import ColumnDef, ConstraintDef, IndexDef, IndexKey, SequenceDef, TableDef
@@ -71,6 +72,14 @@ def foreign_key_clause(constraint: ConstraintDef, ref_sqlite_name: str) -> str:
     return text
 
 
+def _match_full_clause(constraint: ConstraintDef) -> str:
+    """A CHECK that the columns of a MATCH FULL key are all NULL or none is, which SQLite does not look at."""
+    first, *others = (quote_identifier(name) for name in constraint.columns)
+    same = " AND ".join(f"({first} IS NULL) = ({other} IS NULL)" for other in others)
+    name = quote_identifier(f"23503:{constraint.oid}:{constraint.name}")
+    return f"CONSTRAINT {name} CHECK ({same})"
+
+
 def create_table_sql(
     table: TableDef,
     translate: Translate,
@@ -87,18 +96,37 @@ def create_table_sql(
             parts.append(check_clause(table, constraint, translate))
         elif constraint.kind == "f":
             parts.append(foreign_key_clause(constraint, ref_name(constraint.ref_oid)))
+            if constraint.match == "f" and len(constraint.columns) > 1:
+                parts.append(_match_full_clause(constraint))
     name = qualified(sqlite_name or table.sqlite_name, table.temp)
     return f"CREATE TABLE {name} (\n  " + ",\n  ".join(parts or ['"" blob']) + "\n)"
 
 
 def create_index_sql(table: TableDef, index: IndexDef, translate: Translate) -> str:
-    """CREATE INDEX for a definition. INCLUDE columns follow the keys only where uniqueness is not at stake."""
+    """CREATE INDEX for a definition. INCLUDE columns follow the keys only where uniqueness is not at stake.
+
+    A unique key that is checked late, or in which NULLs are alike, takes several statements (``ddl_unique``).
+    """
+    text = _create_index(table, index, translate, unique=index.unique)
+    db = database_of(table.temp)
+    if index.nulls_alike:
+        where = translate(table, index.predicate, "INDEX") if index.predicate is not None else ""
+        text += ";\n" + ddl_unique.nulls_index(table, index, db, where)
+    if not index.deferrable:
+        return text
+    # The rows that are there must be unique already.
+    drops = ddl_unique.drop_index(index, db)
+    anew = _create_index(table, index, translate, unique=False)
+    return ";\n".join([text, *drops, anew, *ddl_unique.triggers(table, index, db)])
+
+
+def _create_index(table: TableDef, index: IndexDef, translate: Translate, *, unique: bool) -> str:
     keys = [_index_key(table, key, translate) for key in index.keys]
     if not index.unique:
         keys += [quote_identifier(name) for name in index.include]
-    unique = "UNIQUE " if index.unique else ""
+    word = "UNIQUE " if unique else ""
     name = qualified(index.sqlite_name, table.temp)
-    text = f"CREATE {unique}INDEX {name} ON {quote_identifier(table.sqlite_name)} ({', '.join(keys)})"
+    text = f"CREATE {word}INDEX {name} ON {quote_identifier(table.sqlite_name)} ({', '.join(keys)})"
     if index.predicate is not None:
         text += f" WHERE {translate(table, index.predicate, 'INDEX')}"
     return text
@@ -189,7 +217,8 @@ def index_rows(temp: bool, index: IndexDef) -> list[str]:
     return [
         relation_row(temp, index.oid, index.schema, index.name, "i", index.sqlite_name),
         insert(
-            temp, "helios_index", oid=index.oid, relid=index.table_oid, indisunique=int(index.unique),
+            temp, "helios_index", oid=index.oid, relid=index.table_oid,
+            indisunique=int(index.unique) | index.rules << 1,
             indisprimary=int(index.primary), method=index.method, keys=keys_json(index.keys),
             include=json.dumps(index.include), predicate=index.predicate,
         ),

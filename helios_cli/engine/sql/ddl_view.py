@@ -83,7 +83,7 @@ def create_view(builder: Builder, fields: dict[str, Any]) -> Plan:
         builder.claim_name(schema, name)
         oid, sqlite_name = builder.oid(), builder.sqlite_name(schema, name)
     _check_view_columns(builder, columns)
-    listed = ", ".join(quote_identifier(column.name) for column in columns)
+    listed = ", ".join(quote_identifier(column.name) for column in columns) or '""'
     builder.add(f"CREATE VIEW {qualified(sqlite_name, builder.temp)} ({listed}) AS {sql}")
     text = view_text(builder.source, range_var.get("location", 0))
     builder.add(relation_row(builder.temp, oid, schema, name, "v", sqlite_name, definition=text))

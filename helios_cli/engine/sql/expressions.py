@@ -12,13 +12,13 @@ from helios_cli.engine.datatypes.usertypes import is_row
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import casts, operators, row_values, sqltext, tree
 from helios_cli.engine.sql.coercion import Context as How
-from helios_cli.engine.sql.coercion import array_of, can_coerce, category, common_type, element_of, type_name
+from helios_cli.engine.sql.coercion import array_of, can_coerce, common_type, element_of, type_name
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.function_spec import FunctionRegistry
 from helios_cli.engine.sql.oids import BIT, BOOL, INT4, INT8, INTERVAL, NUMERIC, TEXT, UNKNOWN
 from helios_cli.engine.sql.relation import CatalogReader, Relation
 from helios_cli.engine.sql.scope import Scope
-from helios_cli.engine.sql.text_collations import Collation, check_available, joint
+from helios_cli.engine.sql.text_collations import Collation, check_available, is_collatable, joint
 from helios_cli.engine.sql.typed import Node, TypedSql, common_typmod
 from helios_cli.engine.sql.typenames import resolve_type
 
@@ -50,7 +50,7 @@ def _with_collation(translator: Translator, kind: str, fields: dict[str, Any], s
         value = translator(fields, scope)
     finally:
         scope.ctx.made_from = outer
-    if made_from and kind != "SubLink" and not value.collation and category(value.type_oid) == "S":
+    if made_from and kind != "SubLink" and not value.collation and is_collatable(value.type_oid):
         value.collation, value.explicit = joint(made_from)
     if value.collation:
         outer.append(value)
@@ -412,7 +412,7 @@ def _rows_of_array(nodes: list[Node], scope: Scope, element: int) -> list[TypedS
 def _collate(fields: dict[str, Any], scope: Scope) -> TypedSql:
     value = casts.to_text_if_unknown(translate(fields["arg"], scope), scope.ctx)
     at = fields.get("location", 0)
-    if category(value.type_oid) != "S":
+    if not is_collatable(value.type_oid):
         raise scope.ctx.error("42804", f"collations are not supported by type {type_name(value.type_oid)}", at)
     word = find_collation(tree.strings(fields["collname"]), scope.ctx, at).word
     return replace(value, table_oid=0, attnum=0, collation=word, explicit=True)
@@ -467,6 +467,7 @@ def translate_for_column(
     typmod: int = -1,
     purpose: str = "CHECK",
     source: str = "",
+    session: list[str] | None = None,
 ) -> TypedSql:
     """Translate an expression for use inside SQLite's own DDL; see ``stored.translate_for_column``."""
     # The modules that translate calls and subqueries need this one first.
@@ -475,7 +476,7 @@ def translate_for_column(
     assert translators.MODULES
     return stored.translate_for_column(
         node, relation, catalog=catalog, functions=functions, type_oid=type_oid, typmod=typmod, purpose=purpose,
-        source=source,
+        source=source, session=session,
     )  # fmt: skip
 
 

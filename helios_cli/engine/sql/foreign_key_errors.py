@@ -24,9 +24,22 @@ def foreign_key_error(plan: Plan, catalog: DdlCatalog) -> HeliosError | None:
         return None
     own = [] if plan.tag == "DELETE" else [found for found in table.constraints if found.kind == "f"]
     others = [] if plan.tag == "INSERT 0" else list(catalog.referencing(table.oid))
+    if not own and not others and plan.tag != "DELETE":
+        return late_duplicate(table)
     if len(own) + len(others) != 1:
         return _unnamed(table, plan)
     return _own(table, own[0]) if own else _other(catalog, table, others[0])
+
+
+def late_duplicate(table: TableDef) -> HeliosError | None:
+    """The 23505 error of a unique key that is checked late, counted with the foreign keys; None: the table has none."""
+    late = [index for index in table.indexes if index.deferrable]
+    if not late:
+        return None
+    return SqlError(
+        f'duplicate key value violates unique constraint "{late[0].name}"', sqlstate="23505",
+        schema=table.schema, table=table.name, constraint=late[0].name,
+    )  # fmt: skip
 
 
 def _unnamed(table: TableDef, plan: Plan) -> HeliosError:

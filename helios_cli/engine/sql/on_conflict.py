@@ -6,9 +6,10 @@ from typing import Any
 
 from helios_cli.engine.sql import dml
 from helios_cli.engine.sql.assignments import assignment_pairs, assignments_of
+from helios_cli.engine.sql.ddl_model import DEFERRABLE, NULLS_ALIKE
 from helios_cli.engine.sql.expressions import expect_boolean, translate
 from helios_cli.engine.sql.from_clause import table_columns
-from helios_cli.engine.sql.relation import Relation
+from helios_cli.engine.sql.relation import IndexInfo, Relation
 from helios_cli.engine.sql.scope import RangeItem, Scope
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.triggered import Upsert
@@ -46,6 +47,8 @@ def _conflict_target(infer: dict[str, Any] | None, item: RangeItem, scope: Scope
         return ""
     if "conname" in infer:
         index = next((index for index in relation.indexes if index.name == infer["conname"] and index.unique), None)
+        if index is not None:
+            _check_kind(index, scope)
         if index is None or None in index.columns:
             message = f'constraint "{infer["conname"]}" for table "{relation.name}" does not exist'
             raise scope.ctx.error("42704", message, infer.get("location", -1))
@@ -72,9 +75,19 @@ def _conflict_target(infer: dict[str, Any] | None, item: RangeItem, scope: Scope
     return f" ({', '.join(texts)}){where}"
 
 
+def _check_kind(index: IndexInfo, scope: Scope) -> None:
+    """Refuse keys that SQLite's ON CONFLICT cannot be told of. Raises SqlError 55000, FeatureNotSupported."""
+    if index.rules & DEFERRABLE:
+        message = "ON CONFLICT does not support deferrable unique constraints/exclusion constraints as arbiters"
+        raise scope.ctx.error("55000", message)
+    if index.rules & NULLS_ALIKE:
+        raise scope.ctx.unsupported("ON CONFLICT with a key whose NULLs are not distinct", hint="Use MERGE.")
+
+
 def _check_arbiter(names: set[str], partial: bool, relation: Relation, scope: Scope) -> None:
     for index in relation.indexes:
         if index.unique and set(index.columns) == names and (not index.partial or partial):
+            _check_kind(index, scope)
             return
     message = "there is no unique or exclusion constraint matching the ON CONFLICT specification"
     raise scope.ctx.error("42P10", message)

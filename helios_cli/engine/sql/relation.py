@@ -42,6 +42,8 @@ class IndexInfo:
     primary: bool
     columns: tuple[str | None, ...]
     partial: bool = False
+    rules: int = 0
+    """Of a unique one: how NULLs count and when it is checked (``ddl_model.IndexDef.rules``)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,6 +177,8 @@ def distinct_on(query: Select, nodes: list[Node], select: dict[str, Any], scope:
             raise ctx.error("42P10", message, keys[0].location)
         ctx.bind_all()
     query.resolve_unknowns(ctx)
+    # PostgreSQL finds the groups by sorting: what ORDER BY leaves out comes behind it.
+    orders += [(key, {}) for key in keys if key.sql not in {value.sql for value, _ in orders}]
     return _first_of_each(query, keys, orders, select, scope)
 
 

@@ -22,6 +22,7 @@ from helios_cli.engine.errors import (
     SqlError,
 )
 from helios_cli.engine.sql.ddl_model import ConstraintDef, DdlCatalog, TableDef
+from helios_cli.engine.sql.ddl_unique import NULLS
 
 _BUSY, _LOCKED, _NOMEM, _READONLY, _INTERRUPT, _IOERR, _CORRUPT = 5, 6, 7, 8, 9, 10, 11
 _FULL, _TOOBIG, _CONSTRAINT, _MISMATCH = 13, 18, 19, 20
@@ -125,6 +126,8 @@ def _check(name: str, catalog: DdlCatalog | None) -> HeliosError:
     state, _, rest = name.partition(":")
     if state == "23514":
         return _user_check(rest, catalog)
+    if state == "23503":
+        return _mixed_nulls(rest, catalog)
     if state == "22001":
         return SqlError(f"value too long for type {rest}", sqlstate=state)
     if state == "22003":
@@ -133,6 +136,18 @@ def _check(name: str, catalog: DdlCatalog | None) -> HeliosError:
     if state == "22P02":
         return SqlError(f"invalid value for type {rest}", sqlstate=state)
     return SqlError(f'new row violates check constraint "{name}"', sqlstate="23514", constraint=name)
+
+
+def _mixed_nulls(rest: str, catalog: DdlCatalog | None) -> HeliosError:
+    oid_text, _, name = rest.partition(":")
+    constraint = catalog.constraint_by_oid(int(oid_text)) if catalog is not None else None
+    table = catalog.table_def(constraint.table_oid) if catalog is not None and constraint is not None else None
+    shown = constraint.name if constraint is not None else name
+    return SqlError(
+        f'insert or update on table "{table.name if table else "?"}" violates foreign key constraint "{shown}"',
+        sqlstate="23503", detail="MATCH FULL does not allow mixing of null and nonnull key values.",
+        schema=table.schema if table else None, table=table.name if table else None, constraint=shown,
+    )  # fmt: skip
 
 
 def _user_check(rest: str, catalog: DdlCatalog | None) -> HeliosError:
@@ -196,12 +211,12 @@ def _index_owner(sqlite_name: str, catalog: DdlCatalog | None) -> tuple[TableDef
     if catalog is None:
         return None, None
     schema, _, name = sqlite_name.rpartition(".")
-    index = catalog.index_def(schema or None, name)
+    index = catalog.index_def(schema or None, name.removesuffix(NULLS))
     return (catalog.table_def(index.table_oid), index.name) if index is not None else (None, None)
 
 
 def _duplicate(sqlite_name: str, table: TableDef | None, name: str | None) -> HeliosError:
-    shown = name or sqlite_name
+    shown = name or sqlite_name.removesuffix(NULLS)
     return SqlError(
         f'duplicate key value violates unique constraint "{shown}"', sqlstate="23505",
         schema=table.schema if table else None, table=table.name if table else None, constraint=shown,

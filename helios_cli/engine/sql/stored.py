@@ -49,13 +49,15 @@ def translate_for_column(
     typmod: int = -1,
     purpose: str = "CHECK",
     source: str = "",
+    session: list[str] | None = None,
 ) -> TypedSql:
     """Translate an expression for use inside SQLite's own DDL.
 
     Column names refer to ``relation`` (None: none may be named) and come out unqualified. Literals are
     written in place, nothing is a parameter. With ``type_oid`` the result is coerced to it by
     PostgreSQL's assignment rules. ``purpose`` is 'CHECK', 'DEFAULT', 'INDEX' or 'GENERATED' and decides
-    which functions are allowed.
+    which functions are allowed. With ``session`` the text is run once and not kept: it may take values of the
+    session, whose names are added to that list and whose numbers are their places in it.
 
     Raises:
         SqlError: as ``translate``; 42P17 for a volatile or stable function in an index or generated column;
@@ -67,7 +69,9 @@ def translate_for_column(
         source=source,
         encoded=source.encode(),
         parameters_allowed=False,
-        session_allowed=False,
+        session_allowed=session is not None,
+        session=session if session is not None else [],
+        kept=set(session or ()),
     )
     _refuse_subqueries(node, ctx, purpose)
     scope = Scope(ctx=ctx, clause=_CLAUSES.get(purpose, purpose), bare_columns=True)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from helios_cli.engine.errors import SqlError
+from helios_cli.engine.sql.coercion import category, element_of
+from helios_cli.engine.sql.collating import collation_of
 from helios_cli.engine.sql.collation_names import ICU_LOCALES
 from helios_cli.engine.sql.functions.icu import available
 from helios_cli.engine.sql.oids import BPCHAR
@@ -25,6 +27,8 @@ DEFAULT_OID: Final = 100
 _FIRST_ICU_OID: Final = 12_342
 _ENDED: Final = "_without_padding"
 """What SQLite's name of a collation ends with where the values are of type char(n)."""
+_ARRAYS: Final = "_in_arrays"
+"""What it ends with where the values are arrays of texts."""
 META_KEY: Final = "collation "
 """helios_meta holds a user's collation under this, its word, and a JSON list of its other facts."""
 
@@ -99,19 +103,38 @@ def sqlite_collation(word: str, type_oid: int) -> str:
             sqlstate="42P22",
             hint="Use the COLLATE clause to set the collation explicitly.",
         )
+    inside = element_of(type_oid)
     if not word or word.split("_", 3)[3] == C:
-        return "RTRIM" if type_oid == BPCHAR else "BINARY"
+        return collation_of(type_oid) or "BINARY"
     quoted = word.replace('"', '""')
-    return f'"{quoted}{_ENDED if type_oid == BPCHAR else ""}"'
+    return f'"{quoted}{_ENDED if BPCHAR in (type_oid, inside) else ""}{_ARRAYS if inside else ""}"'
 
 
-def parts_of(sqlite_name: str) -> tuple[str, bool, bool] | None:
-    """(locale, whether deterministic, whether padding is left out) of SQLite's name; None for another's name."""
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What SQLite's name of a collation says."""
+
+    locale: str
+    deterministic: bool
+    padded: bool
+    """The spaces at the ends of texts do not count."""
+    arrays: bool
+    """The values are arrays."""
+
+
+def order_of(sqlite_name: str) -> Order | None:
+    """What SQLite's name of a collation says; None for a name that is not ours."""
     if not sqlite_name.startswith(PREFIX):
         return None
-    name = sqlite_name.removesuffix(_ENDED)
+    of_elements = sqlite_name.removesuffix(_ARRAYS)
+    name = of_elements.removesuffix(_ENDED)
     _, _oid, kind, locale = name.split("_", 3)
-    return locale, kind == "d", name != sqlite_name
+    return Order(locale, kind == "d", name != of_elements, of_elements != sqlite_name)
+
+
+def is_collatable(type_oid: int) -> bool:
+    """Whether a type takes a COLLATE clause: text types and arrays of them."""
+    return category(element_of(type_oid) or type_oid) == "S"
 
 
 def joint(values: list[TypedSql]) -> tuple[str, bool]:

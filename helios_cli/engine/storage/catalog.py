@@ -182,7 +182,7 @@ class SqliteCatalog(RoutineCatalog, RoleCatalog, CollationCatalog):
             return None
         if column.identity:
             owned = [found for found in self.owned_sequences(oid) if found.owner_attnum == column.attnum]
-            return nextval_text(owned[0]) if owned else None
+            return nextval_text(next((one for one in owned if one.internal), owned[0])) if owned else None
         if column.default is None and column.domain:
             domain = self.types.by_oid(column.domain)
             return domain.default if domain is not None else None
@@ -391,7 +391,7 @@ class SqliteCatalog(RoutineCatalog, RoleCatalog, CollationCatalog):
         return [
             IndexDef(
                 oid, schema, name, sqlite_name, table_oid, bool(unique), bool(primary), method, keys_from_json(keys),
-                tuple(json.loads(include)), predicate,
+                tuple(json.loads(include)), predicate, unique >> 1,
             )
             for oid, schema, name, sqlite_name, unique, primary, method, keys, include, predicate in rows
         ]  # fmt: skip
@@ -494,4 +494,4 @@ def _db(temp: bool) -> str:
 
 def _index_info(index: IndexDef) -> IndexInfo:
     columns = tuple(key.column for key in index.keys)
-    return IndexInfo(index.name, index.unique, index.primary, columns, index.predicate is not None)
+    return IndexInfo(index.name, index.unique, index.primary, columns, index.predicate is not None, index.rules)

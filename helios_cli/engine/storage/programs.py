@@ -37,7 +37,7 @@ def run_program(
     rows: list[Any] = []
     changes = 0
     with _deferred_keys(connection, check), _watching(connection, program.watched) as seen:
-        for number, (step, count) in enumerate(zip(plan.steps, _counts(plan), strict=True)):
+        for number, (step, count) in enumerate(zip(plan.steps, parameter_counts(plan), strict=True)):
             # Cached, DELETE without WHERE might be one that empties the table without telling of its rows.
             found = connection.execute(step, values[:count], can_cache=not seen).fetchall()
             if number in program.answers:
@@ -63,7 +63,7 @@ def _hexadecimal(value: Any) -> str:
     return text
 
 
-def _counts(plan: Plan) -> list[int]:
+def parameter_counts(plan: Plan) -> list[int]:
     """How many parameters each step takes: the highest number it names."""
     counts: list[int] | None = plan.cache.get(_COUNTS)
     if counts is None:

@@ -104,6 +104,8 @@ def _whole(snapshot: Snapshot, index: IndexDef, pretty: bool) -> str:
     text = f"CREATE {unique}INDEX {quote_ident(index.name)} ON {table} USING {index.method} ({keys})"
     if index.include:
         text += f" INCLUDE ({', '.join(quote_ident(name) for name in index.include)})"
+    if index.nulls_alike:
+        text += " NULLS NOT DISTINCT"
     if index.predicate is None:
         return text
     return f"{text} WHERE {_pretty(snapshot, index.table_oid, index.predicate, pretty)}"
@@ -124,6 +126,8 @@ def constraintdef(snapshot: Snapshot, oid: int, pretty: bool = False) -> str | N
     if constraint.kind in "pu":
         index = snapshot.indexes.get(constraint.index_oid)
         word = "PRIMARY KEY" if constraint.kind == "p" else "UNIQUE"
+        if index is not None and index.nulls_alike:
+            word += " NULLS NOT DISTINCT"
         include = (
             f" INCLUDE ({', '.join(quote_ident(name) for name in index.include)})" if index and index.include else ""
         )

@@ -154,7 +154,9 @@ def pg_index(snapshot: Snapshot) -> Rows:
         yield {
             "indexrelid": index.oid, "indrelid": index.table_oid, "indnatts": len(numbers),
             "indnkeyatts": len(index.keys),
-            "indisunique": int(index.unique), "indisprimary": int(index.primary), "indimmediate": 1, "indisvalid": 1,
+            "indisunique": int(index.unique), "indisprimary": int(index.primary),
+            "indimmediate": int(not index.deferrable),
+            "indnullsnotdistinct": int(index.nulls_alike), "indisvalid": 1,
             "indisready": 1, "indislive": 1, "indkey": " ".join(map(str, numbers)), "indoption": " ".join(map(str,
             options)),
             "indcollation": " ".join(str(key_collation(snapshot, index, key)) for key in index.keys),

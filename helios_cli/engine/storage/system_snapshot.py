@@ -182,7 +182,7 @@ def _read_indexes(catalog: SqliteCatalog, snapshot: Snapshot, db: str) -> None:
         relation = snapshot.relations[oid]
         snapshot.indexes[oid] = IndexDef(
             oid, relation.schema, relation.name, relation.sqlite_name, relid, bool(unique), bool(primary), method,
-            keys_from_json(keys), tuple(json.loads(include)), predicate,
+            keys_from_json(keys), tuple(json.loads(include)), predicate, unique >> 1,
         )  # fmt: skip
 
 

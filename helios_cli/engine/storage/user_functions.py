@@ -21,7 +21,7 @@ from helios_cli.engine.sql import casts
 from helios_cli.engine.sql.function_spec import ScalarTable
 from helios_cli.engine.sql.functions.collations import COLLATIONS
 from helios_cli.engine.sql.functions.icu import available, comparison
-from helios_cli.engine.sql.text_collations import parts_of
+from helios_cli.engine.sql.text_collations import order_of
 from helios_cli.engine.storage.json_rows import Members, object_of, rows_of
 
 _PREFIX: Final = "pg_enum_"
@@ -145,19 +145,7 @@ class UserFunctions:
 
     def enum_array_compare(self, oid: int) -> Compare:
         """The collation of arrays of an enum (array_cmp)."""
-        element = self.enum_compare(oid)
-
-        def compare(one: str, other: str) -> int:
-            if one == other:
-                return 0
-            left, right = _flat(read_array(one, str).items), _flat(read_array(other, str).items)
-            for mine, theirs in zip(left, right, strict=False):
-                order = _nulls_last(mine, theirs, element)
-                if order:
-                    return order
-            return len(left) - len(right)
-
-        return compare
+        return array_comparison(self.enum_compare(oid))
 
     def row_compare(self, shape: str, one: Any, other: Any) -> int | None:
         """record_cmp: field by field, NULL last and equal to NULL; NULL when a row is."""
@@ -193,11 +181,11 @@ class UserFunctions:
         for prefix, make in ((_ARRAY_PREFIX, self.enum_array_compare), (_PREFIX, self.enum_compare)):
             if name.startswith(prefix) and name[len(prefix) :].isdigit():
                 return make(int(name[len(prefix) :]))
-        parts = parts_of(name)
-        if parts is not None and available():
-            locale, deterministic, padded = parts
-            return comparison(locale, deterministic=deterministic, padded=padded)
-        return None
+        order = order_of(name)
+        if order is None or not available():
+            return None
+        texts = comparison(order.locale, deterministic=order.deterministic, padded=order.padded)
+        return array_comparison(texts) if order.arrays else texts
 
     # -- enum_first and its kin -------------------------------------------------------------------
 
@@ -226,6 +214,22 @@ def _flat(items: list[Any]) -> list[Any]:
     for item in items:
         out += _flat(item) if isinstance(item, list) else [item]
     return out
+
+
+def array_comparison(element: Compare) -> Compare:
+    """The order of arrays whose elements have one (array_cmp)."""
+
+    def compare(one: str, other: str) -> int:
+        if one == other:
+            return 0
+        left, right = _flat(read_array(one, str).items), _flat(read_array(other, str).items)
+        for mine, theirs in zip(left, right, strict=False):
+            order = _nulls_last(mine, theirs, element)
+            if order:
+                return order
+        return len(left) - len(right)
+
+    return compare
 
 
 def _nulls_last(mine: str | None, theirs: str | None, compare: Compare) -> int:
