@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from struct import Struct
@@ -179,8 +180,17 @@ def too_many_dimensions(count: int) -> SqlError:
     )
 
 
+_PLAIN_ARRAY: Final = re.compile(r"""\{(?:[^\s"\\{},]+(?:,[^\s"\\{},]+)*)?\}""")
+"""Of one dimension, nothing quoted, no blanks: what most literals are."""
+_NULLS: Final = frozenset("".join(letters) for letters in itertools.product("nN", "uU", "lL", "lL"))
+
+
 def read_array(text: str, element: Callable[[str], Any], delimiter: str = _DELIMITER) -> PgArray:
     """Read a literal; ``element`` converts each element's text. Raises 22P02."""
+    if delimiter == _DELIMITER and _PLAIN_ARRAY.fullmatch(text):
+        inside = text[1:-1]
+        plain = [None if item in _NULLS else element(item) for item in inside.split(_DELIMITER)] if inside else []
+        return PgArray(plain, (len(plain),) if plain else (), (1,) if plain else ())
     scanner = _Scanner(text, element, delimiter)
     declared = scanner.bounds()
     scanner.skip()

@@ -101,12 +101,20 @@ def _malformed(text: str, detail: str) -> SqlError:
     return SqlError(f'malformed record literal: "{text}"', sqlstate="22P02", detail=detail)
 
 
+_PLAIN_ROW: Final = re.compile(r"""\([^\\"()]+\)""")
+"""Nothing quoted, and not the one form that may mean no field."""
+
+
 def split_record(text: str, count: int = -1) -> list[str | None]:
     """The fields of a row literal as texts, None for NULL. ``count`` is how many there must be, -1: any number.
 
     Raises:
         SqlError: 22P02 ``malformed record literal`` with PostgreSQL's detail.
     """
+    if _PLAIN_ROW.fullmatch(text):
+        plain: list[str | None] = [field or None for field in text[1:-1].split(",")]
+        if count in (-1, len(plain)):
+            return plain
     start = text.lstrip(_SPACES)
     if not start.startswith("("):
         raise _malformed(text, "Missing left parenthesis.")

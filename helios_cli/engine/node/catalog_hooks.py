@@ -34,12 +34,21 @@ SLEEP_SLICE_S: Final = 0.02
 """How long pg_sleep may overlook that its statement was cancelled."""
 
 
+_OF_NODE: Final = frozenset(
+    ("pg_settings", "pg_stat_activity", "pg_locks", "pg_stat_ssl", "pg_hba_file_rules", "helios_events", "helios_scrub")
+)
+
+
 class CatalogHooks:
     """Called by SQLite on whichever thread runs the statement; everything here is short and takes no lock for long."""
 
     def __init__(self) -> None:
         self.engine: Engine | None = None
         """The node's engine, once there is one."""
+
+    def shows(self, relation: str) -> bool:
+        """Whether a relation tells of the running node."""
+        return relation in _OF_NODE or relation in relations.MAKERS
 
     def rows(self, relation: str) -> Iterable[dict[str, Any]]:
         """Rows of pg_settings, pg_stat_activity and the views about the cluster; nothing for other relations."""

@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 import apsw
 
 from helios_cli.engine.node.advisory import LockWait
+from helios_cli.engine.storage import catalog_tables
 from helios_cli.engine.storage.database import Database
 
 BATCH_BYTES: Final = 128 * 1024
@@ -99,6 +100,7 @@ class ReadJob:
         self.borrowed = False
         self.shows_data = True
         """What it reads is of the database, so that it may be sent when that is committed, and no earlier."""
+        self._reads_catalog = catalog_tables.reads_catalog(sql)
         self._cursor: apsw.Cursor | None = None
         self._batch_rows = BATCH_ROWS_FIRST
         self._error: Exception | None = None
@@ -115,7 +117,7 @@ class ReadJob:
         started = time.perf_counter()
         rows: list[Any] = []
         try:
-            rows.extend(itertools.islice(self._cursor, wanted))
+            self._take(rows, wanted)
         except apsw.InterruptError:
             raise
         except Exception as error:
@@ -135,6 +137,15 @@ class ReadJob:
             self._batch_rows = max(1, self._batch_rows // 4)
         return data
 
+    def _take(self, rows: list[Any], wanted: int) -> None:
+        assert self._cursor is not None
+        if not self._reads_catalog:
+            rows.extend(itertools.islice(self._cursor, wanted))
+            return
+        assert self.connection is not None
+        with catalog_tables.held(self.connection):
+            rows.extend(itertools.islice(self._cursor, wanted))
+
     def _start(self, database: Database) -> None:
         if self.connection is None:
             self.connection = database.borrow()
@@ -144,7 +155,11 @@ class ReadJob:
             self.pins = not self.connection.in_transaction
             self.seq = database.pin(self.connection) if self.pins else database.commit_seq
         self._cursor = self.connection.cursor()
-        self._cursor.execute(self.sql, self.binds)
+        if not self._reads_catalog:
+            self._cursor.execute(self.sql, self.binds)
+            return
+        with catalog_tables.held(self.connection):
+            self._cursor.execute(catalog_tables.ready(self.connection, self.sql), self.binds)
 
     def close(self, database: Database) -> None:
         """Give up the cursor, and the snapshot when it was borrowed. Not while a thread is fetching."""

@@ -11,7 +11,7 @@ from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID
 from helios_cli.engine.sql.expressions import expect_boolean, translate, unify
 from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.names import column_name
-from helios_cli.engine.sql.oids import BYTEA, INT4, INT8, TEXT
+from helios_cli.engine.sql.oids import BYTEA, INT4, INT8, INTEGERS, OID, TEXT
 from helios_cli.engine.sql.privileges import SELECT
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.routines import UserFunction
@@ -271,12 +271,13 @@ def _function(fields: dict[str, Any], scope: Scope) -> Source:
     name = alias.get("aliasname", names[-1])
     sqlite_alias = ctx.unique_alias(name)
     is_series = names[-1] == "generate_series" and result in (INT4, INT8)
-    if is_series and not any("ColumnRef" in part for part in tree.walk(call.get("args", []))):
-        sql = _series(values, scope)
-        value_sql = f"{_quote(sqlite_alias)}.value"
-    else:
+    value_sql = f"{_quote(sqlite_alias)}.value"
+    if any("ColumnRef" in part or "SubLink" in part for part in tree.walk(call.get("args", []))):
         sql = f"json_each({calls.render_call(function, values, scope)})"
-        value_sql = f"{_quote(sqlite_alias)}.value"
+    elif is_series:
+        sql = _series(values, scope)
+    else:
+        sql = _kept_rows(calls.render_call(function, values, scope), 0 if function.columns else result)
     columns = _function_columns(function, result, value_sql, name)
     if is_row(result) and not function.columns:
         row = row_values.carry_shape(TypedSql(value_sql, result, simple=True), values, ctx)
@@ -287,6 +288,17 @@ def _function(fields: dict[str, Any], scope: Scope) -> Source:
         columns.append(ScopeColumn("ordinality", TypedSql(f"({_quote(sqlite_alias)}.key + 1)", INT8, not_null=True)))
     item = RangeItem(name, renamed(columns, alias, name, scope, at), alias=sqlite_alias)
     return single(f"{sql} AS {_quote(sqlite_alias)}", item)
+
+
+def _kept_rows(rows: str, type_oid: int) -> str:
+    """A function's rows, which are the same for every row that they are joined to.
+
+    SQLite would walk json_each() anew for each of those. Behind a LIMIT the rows are made once, and an index is made
+    over them where they are searched, which takes values of a declared kind.
+    """
+    kind = "INTEGER" if type_oid in (*INTEGERS, OID) else "TEXT" if type_oid == TEXT else ""
+    value = f"CAST(value AS {kind}) AS value" if kind else "value"
+    return f"(SELECT key, {value} FROM json_each({rows}) LIMIT -1)"
 
 
 def _json_records(fields: dict[str, Any], call: dict[str, Any], scope: Scope) -> Source:

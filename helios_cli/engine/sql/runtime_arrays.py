@@ -11,6 +11,7 @@ from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.arrays import PgArray, quote_element, read_array, write_array
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.function_spec import AggregateTable, ScalarTable
+from helios_cli.engine.sql.remembered import remembered
 
 
 def element_writer(element: int) -> Callable[[Any], str]:
@@ -62,11 +63,14 @@ def pg_array_json(array: Any, element: int = 0) -> str | None:
     return _json_of(str(array), registry.by_oid(element).parse_text if element else str)
 
 
+_read: Final = remembered(read_array)
+
+
 def pg_array_get(element: int, array: Any, *subscripts: Any) -> Any:
     """One element; NULL outside the bounds or for another number of subscripts."""
     if array is None or None in subscripts:
         return None
-    value = read_array(str(array), registry.by_oid(element).parse_text)
+    value = _read(str(array), registry.by_oid(element).parse_text)
     if len(subscripts) != len(value.dims):
         return None
     items: Any = value.items
@@ -186,9 +190,14 @@ def pg_array_cast(source: int, target: int, array: Any) -> str | None:
     """An array with its elements converted by way of text, numbers by value."""
     if array is None:
         return None
+    return str(_converted(str(array), source, target))
+
+
+@remembered
+def _converted(array: str, source: int, target: int) -> str:
     from helios_cli.engine.sql.runtime_values import convert
 
-    value = read_array(str(array), registry.by_oid(source).parse_text)
+    value = read_array(array, registry.by_oid(source).parse_text)
     write = element_writer(target)
     return write_array(value, lambda item: write(convert(source, target, item)))
 

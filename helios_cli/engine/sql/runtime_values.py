@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
@@ -61,6 +62,9 @@ def convert(source: int, target: int, value: Any) -> Any:
     return registry.by_oid(target).parse_text(text)
 
 
+_QUOTED: Final = re.compile(r'[(),"\\\s\x1c-\x1f\x85]')
+
+
 def pg_row(_count: int, *fields: Any) -> str:
     """The text of a row value; ``fields`` are pairs of type and value (record_out, rowtypes.c)."""
     parts = []
@@ -69,7 +73,7 @@ def pg_row(_count: int, *fields: Any) -> str:
             parts.append("")
             continue
         text = registry.by_oid(type_oid).format_text(value).decode("utf-8", "replace")
-        quoted = not text or any(character in '(),"\\' or character.isspace() for character in text)
+        quoted = not text or _QUOTED.search(text) is not None
         parts.append('"' + text.replace("\\", "\\\\").replace('"', '""') + '"' if quoted else text)
     return f"({','.join(parts)})"
 

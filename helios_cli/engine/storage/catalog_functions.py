@@ -16,7 +16,8 @@ from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS, OIDS
 from helios_cli.engine.sql.functions.strings import quote_ident
 from helios_cli.engine.storage import routine_definitions
 from helios_cli.engine.storage.privilege_functions import register as register_privileges
-from helios_cli.engine.storage.qualified_text import expression_text, path_of, view_text
+from helios_cli.engine.storage.qualified_text import expression_text, path_of, schemas_of, view_text
+from helios_cli.engine.storage.relation_sizes import RelationSizes
 from helios_cli.engine.storage.routine_definitions import routine_of
 from helios_cli.engine.storage.sequences import split_name
 from helios_cli.engine.storage.system_definitions import constraintdef, indexdef
@@ -39,6 +40,7 @@ class _Functions:
 
     def __init__(self, connection: apsw.Connection, system: SystemCatalog) -> None:
         self.connection, self.system = connection, system
+        self._sizes = RelationSizes(connection, system)
 
     # -- names and OIDs ---------------------------------------------------------------------------
 
@@ -115,7 +117,7 @@ class _Functions:
         if not kind_of(oid):
             return 1
         schema, name = type_name(self.system.snapshot(), oid & ~1)
-        schemas = ["pg_temp", *json.loads(path)] if path else ["pg_temp", "public"]
+        schemas = schemas_of(path)
         if schema not in schemas:
             return 0
         return int(all(not self._has_type(earlier, name) for earlier in schemas[: schemas.index(schema)]))
@@ -161,10 +163,8 @@ class _Functions:
 
     def regrole_out(self, oid: Any) -> str:
         """A role's name."""
-        for role in self.system.snapshot().roles:
-            if role["oid"] == oid:
-                return quote_ident(role["rolname"])
-        return str(oid or "-")
+        name = self.system.snapshot().role_names.get(oid)
+        return quote_ident(name) if name is not None else str(oid or "-")
 
     def regproc_in(self, text: str) -> int:
         """A function's OID by name. Raises 42883."""
@@ -229,10 +229,7 @@ class _Functions:
 
     def userbyid(self, oid: int) -> str:
         """pg_get_userbyid."""
-        for role in self.system.snapshot().roles:
-            if role["oid"] == oid:
-                return str(role["rolname"])
-        return f"unknown (OID={oid})"
+        return self.system.snapshot().role_names.get(oid, f"unknown (OID={oid})")
 
     # -- definitions ------------------------------------------------------------------------------
 
@@ -276,22 +273,20 @@ class _Functions:
         number = snapshot.attnum(oid, column)
         if not number:
             raise SqlError(f'column "{column}" of relation "{table}" does not exist', sqlstate="42703")
-        for sequence in snapshot.sequences.values():
-            if sequence.owner_oid == oid and sequence.owner_attnum == number:
-                return f"{quote_ident(sequence.schema)}.{quote_ident(sequence.name)}"
-        return None
+        sequence = snapshot.owned_sequences.get((oid, number))
+        return None if sequence is None else f"{quote_ident(sequence.schema)}.{quote_ident(sequence.name)}"
 
     def description(self, oid: int, catalog: str | None, column: int) -> str | None:
         """obj_description and its kin."""
         class_oid = _CLASS_OIDS.get(catalog or "")
-        for known, kind, number, text in self.system.snapshot().descriptions:
-            if known == oid and number == column and (class_oid is None or kind == class_oid):
+        for kind, text in self.system.snapshot().comments.get((oid, column), ()):
+            if class_oid is None or kind == class_oid:
                 return text
         return None
 
     def visible(self, oid: int, path: str) -> int | None:
         """pg_table_is_visible, by the session's search path (a JSON array)."""
-        schemas = ["pg_temp", *json.loads(path)] if path else ["pg_temp", "public"]
+        schemas = schemas_of(path)
         system = _SYSTEM_BY_OID.get(oid)
         if system is not None:
             return int(system.schema == "pg_catalog" or system.schema in schemas)
@@ -302,7 +297,7 @@ class _Functions:
         if relation.schema not in schemas:
             return 0
         first = next(
-            schema for schema in schemas if schema == relation.schema or _named(snapshot, schema, relation.name)
+            schema for schema in schemas if schema == relation.schema or (schema, relation.name) in snapshot.names
         )
         return int(first == relation.schema)
 
@@ -376,13 +371,7 @@ class _Functions:
         if relation is None:
             return None
         names = [index.sqlite_name for index in snapshot.indexes_of(oid)] if of_indexes else [relation.sqlite_name]
-        total = 0
-        for name in names:
-            row = self.connection.execute(
-                "SELECT pgsize FROM dbstat WHERE name = ? AND aggregate = 1", (name,)
-            ).fetchone()
-            total += row[0] if row else 0
-        return total
+        return sum(map(self._sizes.of, names))
 
     def database_size(self) -> int:
         """Bytes of the database file."""
@@ -393,10 +382,6 @@ class _Functions:
 
 
 _IO_NAMES: Final = {oid: name for name, oid in IO_FUNCTIONS.items()}
-
-
-def _named(snapshot: Any, schema: str, name: str) -> bool:
-    return any(found.schema == schema and found.name == name for found in snapshot.relations.values())
 
 
 def _strict(call: Callable[..., Any]) -> Callable[..., Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, Final
 
 from helios_cli.engine.errors import SqlError
@@ -18,6 +19,17 @@ _NAME: Final = r"""(?:"(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)"""
 _SEQUENCE: Final = re.compile(rf"'({_NAME})'::regclass")
 
 
+_GROUP: Final = re.compile(r"(?<![a-z0-9_$\"])\(", re.IGNORECASE)
+"""A parenthesis that is not a call's: without any, none is needless."""
+
+
+@lru_cache(maxsize=256)
+def schemas_of(search_path: str) -> tuple[str, ...]:
+    """The schemas that are searched for users' objects, from a session's search path (a JSON array)."""
+    return ("pg_temp", *json.loads(search_path)) if search_path else ("pg_temp", "public")
+
+
+@lru_cache(maxsize=256)
 def path_of(search_path: str) -> tuple[str, ...]:
     """The schemas whose names are left out, from a session's search path (a JSON array)."""
     return ("pg_temp", "pg_catalog", *json.loads(search_path))
@@ -25,7 +37,7 @@ def path_of(search_path: str) -> tuple[str, ...]:
 
 def expression_text(snapshot: Snapshot, table_oid: int, text: str, pretty: bool) -> str:
     """A stored expression for pg_get_expr: sequences with their schemas, without needless parentheses if ``pretty``."""
-    if pretty:
+    if pretty and _GROUP.search(text):
         types = {column.name: column.type_oid for column in snapshot.columns.get(table_oid, ())}
         try:
             text = deparse(parse_expression(text), types, pretty=True)

@@ -18,7 +18,7 @@ _ORDER: Final = ("INSERT", "DELETE", "UPDATE", "TRUNCATE")
 
 def routine_of(snapshot: Snapshot, oid: int) -> Routine | None:
     """A user's routine; None when there is none of the OID."""
-    return next((routine for routine in snapshot.routines if routine.oid == oid), None)
+    return snapshot.routines_by_oid.get(oid)
 
 
 def relation_name(snapshot: Snapshot, oid: int, path: Sequence[str] | None) -> str:

@@ -6,7 +6,8 @@ equality on any column goes through a dictionary made on demand, so joins over m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
 import apsw
@@ -14,13 +15,14 @@ import apsw
 from helios_cli.engine.storage import api_tokens, information_rows, system_rows
 from helios_cli.engine.storage.catalog import SqliteCatalog
 from helios_cli.engine.storage.catalog_functions import register_functions
+from helios_cli.engine.storage.catalog_tables import CatalogTables, remember
 from helios_cli.engine.storage.large_object_functions import LargeObjects
 from helios_cli.engine.storage.large_object_functions import register as register_large_objects
 from helios_cli.engine.storage.large_objects import listed as listed_large_objects
 from helios_cli.engine.storage.sequences import Sequences
 from helios_cli.engine.storage.sequences import register as register_sequences
 from helios_cli.engine.storage.system_relations import PLANNER_RELATIONS, SYSTEM_RELATIONS, SystemRelation, declaration
-from helios_cli.engine.storage.system_snapshot import Snapshot, read_snapshot
+from helios_cli.engine.storage.system_snapshot import Snapshot, read_sequence_values, read_snapshot
 from helios_cli.engine.storage.user_functions import register as register_user_functions
 from helios_cli.engine.storage.write_ids import WriteIds
 from helios_cli.engine.storage.write_ids import register as register_write_ids
@@ -34,6 +36,9 @@ _LOOKUP_COST: Final = 10.0
 
 class Hooks(Protocol):
     """What the node knows and the database does not."""
+
+    def shows(self, relation: str) -> bool:
+        """Whether :meth:`rows` may have rows for a relation."""
 
     def rows(self, relation: str) -> Iterable[dict[str, Any]]:
         """Rows of pg_settings, pg_stat_activity, pg_locks ...: column name -> stored value, missing ones are blank.
@@ -57,6 +62,10 @@ class Hooks(Protocol):
 class NoHooks:
     """A database without a node: settings and sessions are empty."""
 
+    def shows(self, relation: str) -> bool:
+        """Nothing is shown."""
+        return False
+
     def rows(self, relation: str) -> Iterable[dict[str, Any]]:
         """Nothing."""
         return ()
@@ -77,6 +86,28 @@ class NoHooks:
         return False
 
 
+def _tokens(connection: apsw.Connection, _catalog: SqliteCatalog, _snapshot: Snapshot) -> Iterable[dict[str, Any]]:
+    return api_tokens.listed(connection)
+
+
+def _large_objects(connection: apsw.Connection, _catalog: SqliteCatalog, snapshot: Snapshot) -> Iterator[Any]:
+    for oid, owner, acl in listed_large_objects(connection):
+        yield {"oid": oid, "lomowner": owner, "lomacl": snapshot.text_of_acl(acl)}
+
+
+def _sequences(_connection: apsw.Connection, catalog: SqliteCatalog, snapshot: Snapshot) -> Iterable[dict[str, Any]]:
+    read_sequence_values(catalog, snapshot)
+    return system_rows.pg_sequences(snapshot)
+
+
+_LIVE: Final[dict[str, Callable[[apsw.Connection, SqliteCatalog, Snapshot], Iterable[dict[str, Any]]]]] = {
+    "helios_tokens": _tokens,
+    "pg_largeobject_metadata": _large_objects,
+    "pg_sequences": _sequences,
+}
+"""Relations of pg_catalog that show what changes without the schema, read anew by every scan."""
+
+
 class SystemCatalog:
     """The system relations of one connection."""
 
@@ -87,9 +118,27 @@ class SystemCatalog:
         self._snapshot: Snapshot | None = None
         self._rows: dict[str, Rows] = {}
         self._lookups: dict[tuple[str, int], dict[Any, Rows]] = {}
+        self.tables = CatalogTables(self, connection)
+        self._held = 0
+        self.memo: dict[str, Any] = {}
+        """What functions remember within a statement that holds the schema; empty outside of one."""
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Meanwhile the schema stays as it is: nobody need look whether it has changed."""
+        self.snapshot()
+        self._held += 1
+        try:
+            yield
+        finally:
+            self._held -= 1
+            self.memo.clear()
 
     def snapshot(self) -> Snapshot:
         """The catalog as this connection's transaction sees it."""
+        if self._held and self._snapshot is not None:
+            return self._snapshot
+        self.memo.clear()
         self.catalog.refresh()
         if self._snapshot is None or self._snapshot.version != self.catalog.version:
             self._snapshot = read_snapshot(self.catalog)
@@ -97,24 +146,26 @@ class SystemCatalog:
             self._lookups.clear()
         return self._snapshot
 
+    def is_kept(self, relation: SystemRelation) -> bool:
+        """Whether a relation's rows change with the schema alone."""
+        if relation.schema == "information_schema":
+            return True
+        return relation.name not in _LIVE and (
+            relation.name in system_rows.MAKERS or not self.hooks.shows(relation.name)
+        )
+
     def rows(self, relation: SystemRelation) -> Rows:
         """All rows of a relation, as of the last :meth:`snapshot`: a statement takes it when it opens its cursors."""
         snapshot = self._snapshot or self.snapshot()
+        live = _LIVE.get(relation.name)
+        if live is not None and relation.schema == "pg_catalog":
+            return [relation.row(row) for row in live(self._connection, self.catalog, snapshot)]
         makers = system_rows.MAKERS if relation.schema == "pg_catalog" else information_rows.MAKERS
         maker = makers.get(relation.name)
-        if relation.name == "helios_tokens":
-            return [relation.row(row) for row in api_tokens.listed(self._connection)]
-        if relation.name == "pg_largeobject_metadata":
-            return [
-                relation.row({"oid": oid, "lomowner": owner, "lomacl": snapshot.text_of_acl(acl)})
-                for oid, owner, acl in listed_large_objects(self._connection)
-            ]
         if maker is None:
             return (
                 [relation.row(row) for row in self.hooks.rows(relation.name)] if relation.schema == "pg_catalog" else []
             )
-        if relation.name in ("pg_sequences",):
-            return [relation.row(row) for row in maker(read_snapshot(self.catalog))]
         found = self._rows.get(relation.module)
         if found is None:
             found = self._rows[relation.module] = [relation.row(row) for row in maker(snapshot)]
@@ -234,6 +285,7 @@ def register(
     for relation in SYSTEM_RELATIONS.values():
         module: Any = _Module(system, relation)
         connection.create_module(relation.module, module, eponymous=True, eponymous_only=True, read_only=True)
+    remember(connection, system)
     register_functions(connection, system)
     register_user_functions(connection)
     register_sequences(connection, sequences or Sequences(), system.catalog)

@@ -101,7 +101,11 @@ PLANNER_RELATIONS: Final[dict[tuple[str, str], Relation]] = {
 """The same as the planner sees them."""
 
 
+def declared_columns(relation: SystemRelation) -> str:
+    """The columns as CREATE TABLE takes them."""
+    return ", ".join(f'"{column.name}" {registry.decl_of(column.type_oid)}' for column in relation.columns)
+
+
 def declaration(relation: SystemRelation) -> str:
     """The CREATE TABLE a virtual table module declares itself with."""
-    columns = ", ".join(f'"{column.name}" {registry.decl_of(column.type_oid)}' for column in relation.columns)
-    return f"CREATE TABLE x({columns})"
+    return f"CREATE TABLE x({declared_columns(relation)})"

@@ -308,7 +308,7 @@ def pg_auth_members(snapshot: Snapshot) -> Rows:
 
 
 def _role_name(snapshot: Snapshot, oid: int) -> str:
-    return next((role["rolname"] for role in snapshot.roles if role["oid"] == oid), f"unknown (OID={oid})")
+    return snapshot.role_names.get(oid, f"unknown (OID={oid})")
 
 
 def pg_tables(snapshot: Snapshot) -> Rows:
@@ -461,7 +461,7 @@ MAKERS: Final[dict[str, Maker]] = {
     "pg_shadow": pg_shadow,
     "pg_group": pg_group, "pg_auth_members": pg_auth_members, "pg_tables": pg_tables, "pg_views": pg_views,
     "pg_matviews": pg_matviews,
-    "pg_indexes": pg_indexes, "pg_sequences": pg_sequences, "pg_am": pg_am, "pg_collation": collation_rows.pg_collation,
+    "pg_indexes": pg_indexes, "pg_am": pg_am, "pg_collation": collation_rows.pg_collation,
     "pg_tablespace": pg_tablespace, "pg_language": pg_language, "pg_proc": pg_proc, "pg_rewrite": pg_rewrite,
     "pg_trigger": pg_trigger,
     "pg_extension": pg_extension, "pg_opclass": pg_opclass, "pg_available_extensions": pg_available_extensions,

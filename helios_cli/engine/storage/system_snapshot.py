@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from helios_cli.engine.datatypes.usertypes import row_oid
@@ -34,7 +35,7 @@ class RelationRow:
     temp: bool
 
 
-@dataclass(slots=True)
+@dataclass
 class Snapshot:
     """Everything the system tables hold, by OID."""
 
@@ -59,15 +60,52 @@ class Snapshot:
     """(the label's own OID, the enum's, its place, the label)."""
     path: tuple[str, ...] = ("public", "pg_temp")
     """Schemas whose names are left out where a name is printed."""
-    _row_types: dict[int, RelationRow] | None = None
 
+    @cached_property
     def row_types(self) -> dict[int, RelationRow]:
         """Relations by the OID of their row type."""
-        known = self._row_types
-        if known is None:
-            relations = self.relations.values()
-            known = self._row_types = {row_oid(found.oid): found for found in relations if found.kind in ("r", "v")}
-        return known
+        return {row_oid(found.oid): found for found in self.relations.values() if found.kind in ("r", "v")}
+
+    @cached_property
+    def names(self) -> frozenset[tuple[str, str]]:
+        """Schema and name of every relation."""
+        return frozenset((found.schema, found.name) for found in self.relations.values())
+
+    @cached_property
+    def role_names(self) -> dict[int, str]:
+        """The name of each role."""
+        return {int(role["oid"]): str(role["rolname"]) for role in self.roles}
+
+    @cached_property
+    def schema_oids(self) -> dict[str, int]:
+        """The OID of each schema."""
+        return {name: oid for oid, name, _owner in self.namespaces}
+
+    @cached_property
+    def comments(self) -> dict[tuple[int, int], list[tuple[int, str]]]:
+        """By object and column: the class of the object, and the comment."""
+        found: dict[tuple[int, int], list[tuple[int, str]]] = {}
+        for oid, class_oid, column, text in self.descriptions:
+            found.setdefault((oid, column), []).append((class_oid, text))
+        return found
+
+    @cached_property
+    def owned_sequences(self) -> dict[tuple[int, int], SequenceDef]:
+        """The sequence that belongs to a column, by table and number."""
+        return {(found.owner_oid, found.owner_attnum): found for found in reversed(self.sequences.values())}
+
+    @cached_property
+    def table_indexes(self) -> dict[int, list[IndexDef]]:
+        """The indexes of each table, by OID."""
+        found: dict[int, list[IndexDef]] = {}
+        for index in self.indexes.values():
+            found.setdefault(index.table_oid, []).append(index)
+        return found
+
+    @cached_property
+    def routines_by_oid(self) -> dict[int, Routine]:
+        """Users' functions."""
+        return {routine.oid: routine for routine in self.routines}
 
     acls: dict[tuple[int, int, int], Acl] = field(default_factory=dict)
     """Rights that somebody has changed, by (class, object, column)."""
@@ -82,15 +120,14 @@ class Snapshot:
 
     def text_of_acl(self, acl: Acl | None) -> str | None:
         """Rights as ``aclitem[]`` text; None for None."""
-        names = {int(role["oid"]): str(role["rolname"]) for role in self.roles}
-        return text_of(acl, lambda role: names.get(role, str(role))) if acl is not None else None
+        return text_of(acl, lambda role: self.role_names.get(role, str(role))) if acl is not None else None
 
     routines: tuple[Routine, ...] = ()
     triggers: tuple[Trigger, ...] = ()
 
     def schema_oid(self, name: str) -> int:
         """The OID of a schema, 0 when there is none."""
-        return next((oid for oid, known, _owner in self.namespaces if known == name), 0)
+        return self.schema_oids.get(name, 0)
 
     def attnum(self, relation: int, column: str) -> int:
         """A column's number, 0 when there is none."""
@@ -98,7 +135,7 @@ class Snapshot:
 
     def indexes_of(self, relation: int) -> list[IndexDef]:
         """The indexes of a table, by OID."""
-        return [index for index in self.indexes.values() if index.table_oid == relation]
+        return self.table_indexes.get(relation, [])
 
 
 def read_snapshot(catalog: SqliteCatalog) -> Snapshot:
@@ -159,18 +196,24 @@ def _read_objects(catalog: SqliteCatalog, snapshot: Snapshot, temp: bool) -> Non
     _read_constraints(catalog, snapshot, db)
     for row in catalog.rows(
         "SELECT oid, seqtypid, seqstart, seqincrement, seqmin, seqmax, seqcache, seqcycle, owner_relid, owner_attnum, "
-        f"owner_internal, last_value, is_called FROM {db}.helios_sequence"
+        f"owner_internal FROM {db}.helios_sequence"
     ):
         relation = snapshot.relations[row[0]]
         snapshot.sequences[row[0]] = SequenceDef(
             row[0], relation.schema, relation.name, temp, row[1], row[2], row[3], row[4], row[5], row[6], bool(row[7]),
             row[8], row[9], bool(row[10]),
         )  # fmt: skip
-        snapshot.sequence_values[row[0]] = (row[11], bool(row[12]))
     snapshot.descriptions += catalog.rows(
         f"SELECT objoid, classoid, objsubid, description FROM {db}.helios_description"
     )
     snapshot.depends += catalog.rows(f"SELECT DISTINCT objid, refobjid FROM {db}.helios_depend")
+
+
+def read_sequence_values(catalog: SqliteCatalog, snapshot: Snapshot) -> None:
+    """Where the sequences are now, which changes without the schema."""
+    for db in ("main", "temp") if catalog.has_temp_tables() else ("main",):
+        for oid, value, called in catalog.rows(f"SELECT oid, last_value, is_called FROM {db}.helios_sequence"):
+            snapshot.sequence_values[oid] = (value, bool(called))
 
 
 def _read_indexes(catalog: SqliteCatalog, snapshot: Snapshot, db: str) -> None:

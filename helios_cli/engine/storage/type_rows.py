@@ -37,7 +37,7 @@ def type_name(snapshot: Snapshot, oid: int) -> tuple[str, str]:
     found = snapshot.types.get(oid)
     if found is not None:
         return found.schema, found.name
-    relation = snapshot.row_types().get(oid)
+    relation = snapshot.row_types.get(oid)
     return (relation.schema, relation.name) if relation is not None else ("", "")
 
 
@@ -76,7 +76,7 @@ def pg_type(snapshot: Snapshot) -> Rows:
             yield _pg_type(known, typnamespace=namespace)
     for found in snapshot.types.values():
         yield from _pair(snapshot, found.oid, found.schema, found.name, found.owner, **_facts(found))
-    for oid, relation in snapshot.row_types().items():
+    for oid, relation in snapshot.row_types.items():
         yield from _pair(snapshot, oid, relation.schema, relation.name, relation.owner, typrelid=relation.oid)
 
 

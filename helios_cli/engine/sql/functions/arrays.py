@@ -14,6 +14,7 @@ from helios_cli.engine.datatypes.interval import split_interval
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.define import Library
 from helios_cli.engine.sql.functions.strings import text_of
+from helios_cli.engine.sql.remembered import remembered
 
 MAX_ELEMENTS: Final = 134_217_727
 """MaxArraySize (arrayutils.c)."""
@@ -186,12 +187,14 @@ def _whole(text: str) -> list[int]:
     return [int(item) for item in array.items]
 
 
+@remembered
 def unnest(text: str, element: int) -> str:
     """The elements as a JSON array of stored values."""
     parse = registry.by_oid(element).parse_text
     return json.dumps([None if item is None else parse(item) for item in _flat(_array(text).items)], ensure_ascii=False)
 
 
+@remembered
 def generate_subscripts(text: str, dimension: int, backwards: int = 0) -> str:
     """The indexes of a dimension as rows, the last first when ``backwards``."""
     array = _array(text)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from helios_cli.engine.datatypes.arrays import read_array
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.define import Library
+from helios_cli.engine.sql.remembered import remembered
 
 _DEFAULT_RIGHTS: Final = {
     "r": ("arwdDxt", ""), "s": ("rwU", ""), "d": ("CTc", "Tc"), "f": ("X", "X"), "l": ("U", "U"), "n": ("UC", ""),
@@ -59,6 +60,7 @@ def size_bytes(text: str) -> int:
     return round(float(match[1]) * _UNITS[match[2].lower()])
 
 
+@remembered
 def expand_array(array: str) -> str:
     """_pg_expandarray: every element with its number; int2vector and oidvector are written with spaces."""
     values = array.split() if not array.startswith("{") else list(read_array(array, str).items)
