@@ -15,6 +15,7 @@ import apsw
 import pytest
 from support.planner_bench import SESSION
 
+from helios_cli.engine.node.readers import ReadJob
 from helios_cli.engine.node.setup import ConnectionSetup
 from helios_cli.engine.sql.ddl import SYSTEM_SCHEMA
 from helios_cli.engine.sql.functions import REGISTRY
@@ -163,3 +164,33 @@ def test_a_name_in_a_text_is_no_relation() -> None:
     schema = Schema(0)
     text = """SELECT '"pg_catalog.pg_class"' FROM "pg_catalog.pg_namespace" WHERE "nspname" = 'public'"""
     assert read(schema.connection, text, []) == [('"pg_catalog.pg_class"',)]
+
+
+class OneReader:
+    """A database that lends its only connection, and takes it back as the node's does."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self.connection = connection
+
+    def borrow(self) -> apsw.Connection:
+        return self.connection
+
+    def pin(self, connection: apsw.Connection) -> int:
+        connection.execute("BEGIN")
+        return 1
+
+    def give_back(self, connection: apsw.Connection) -> None:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def test_copies_outlive_the_query_that_made_them() -> None:
+    schema = Schema(1)
+    text, values = schema.plan(NAMES)
+    lender: Any = OneReader(schema.connection)
+    job = ReadJob(text, values, lambda rows: repr(list(rows)).encode(), None)
+    assert job.fetch(lender, 0) == b"[('t0',)]"
+    job.close(lender)
+    assert not schema.connection.in_transaction
+    filled = schema.connection.execute("SELECT relation FROM catalog_rows.filled").fetchall()
+    assert filled == [("pg_catalog.pg_class",)]

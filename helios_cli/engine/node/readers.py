@@ -170,6 +170,9 @@ class ReadJob:
             if self.pins and self.connection is not None and self.connection.in_transaction:
                 self.connection.execute("COMMIT")
         if self.borrowed and self.connection is not None:
+            if self._reads_catalog and self.connection.in_transaction:
+                # It has written nothing but the copies of the catalog, which the next query need not make again.
+                self.connection.execute("COMMIT")
             database.give_back(self.connection)
             self.connection = None
             self.borrowed = False
