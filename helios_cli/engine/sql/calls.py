@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
 
@@ -410,27 +409,35 @@ def _value_function(fields: dict[str, Any], scope: Scope) -> TypedSql:
 
 def has_aggregate(node: Any, scope: Scope) -> bool:
     """Whether a tree calls an aggregate of its own query level, or GROUPING()."""
-    for part in own_parts(node):
-        if "GroupingFunc" in part:
-            return True
+    for part in own_calls(node):
         call = part.get("FuncCall")
-        if call is not None and "over" not in call:
+        if call is None:
+            return True
+        if "over" not in call:
             overloads = visible_overloads(tree.strings(call["funcname"]), scope)
             if any(function.aggregate for function in overloads) or call.get("agg_within_group"):
                 return True
     return False
 
 
-def own_parts(node: Any) -> Iterator[Node]:
-    """The nodes of a tree that belong to its own query level, itself included."""
-    pending = [node]
+def own_calls(node: Any) -> list[Node]:
+    """The FuncCall and GroupingFunc nodes of a tree that belong to its own query level, itself included."""
+    pending, found = [node], []
     while pending:
         item = pending.pop()
-        if isinstance(item, list):
-            pending.extend(item)
-        elif isinstance(item, dict) and "SubLink" not in item and "SelectStmt" not in item:
-            yield item
-            pending.extend(value for value in item.values() if isinstance(value, dict | list))
+        if type(item) is list:
+            pending += item
+        elif type(item) is dict and _ENDS.isdisjoint(item):
+            if "FuncCall" in item or "GroupingFunc" in item:
+                found.append(item)
+            for value in item.values():
+                if type(value) is dict or type(value) is list:
+                    pending.append(value)
+    return found
+
+
+_ENDS: Final = frozenset(("SubLink", "SelectStmt", "ColumnRef", "A_Const", "String", "TypeName", "ParamRef"))
+"""Nodes of another query level, and those without a call in them."""
 
 
 def is_set_returning(node: Node, scope: Scope) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from helios_cli.engine.sql import tree
-from helios_cli.engine.sql.calls import has_aggregate, is_set_returning, own_parts, visible_overloads
+from helios_cli.engine.sql.calls import has_aggregate, is_set_returning, own_calls, visible_overloads
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.typed import Node
 
@@ -18,7 +18,7 @@ _ALIAS = "rows of "
 def with_rows_named(select: dict[str, Any], scope: Scope) -> dict[str, Any]:
     """The same SELECT with such a function in FROM; unchanged without one, beside another, or in a grouped query."""
     targets = select.get("targetList", [])
-    parts = [part for part in own_parts(targets) if "FuncCall" in part]
+    parts = [part for part in own_calls(targets) if "FuncCall" in part]
     calls = [part["FuncCall"] for part in parts if _gives_rows(part, scope)]
     if not calls or "groupClause" in select or any(_bare(call) != _bare(calls[0]) for call in calls[1:]):
         return select

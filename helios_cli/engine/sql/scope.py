@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.relation import Relation
-from helios_cli.engine.sql.typed import Node, TypedSql
+from helios_cli.engine.sql.typed import Node, TypedSql, relocated, weakened
 
 if TYPE_CHECKING:
     from helios_cli.engine.sql.grouping import Grouping
@@ -23,7 +23,7 @@ class ScopeColumn:
 
     def nullable(self) -> ScopeColumn:
         """The same column on the side of an outer join that may be filled with NULLs."""
-        return ScopeColumn(self.name, replace(self.value, not_null=False))
+        return ScopeColumn(self.name, weakened(self.value)) if self.value.not_null else self
 
 
 @dataclass(slots=True)
@@ -134,7 +134,7 @@ class Scope:
             raise self.ctx.error("42702", f'column reference "{name}" is ambiguous', at)
         value = matches[0].value
         if item.nullable and value.not_null:
-            value = replace(value, not_null=False)
+            value = weakened(value)
         return scope.checked(value, f"{item.name}.{name}", at)
 
     def find_item(self, qualifier: list[str], at: int) -> tuple[Scope, RangeItem]:
@@ -178,7 +178,7 @@ class Scope:
             self.ctx.rights.reads(value.table_oid, value.attnum)
         if self.grouping is not None and not self.in_aggregate:
             value = self.grouping.check_column(self, value, shown, at)
-        return replace(value, location=at)
+        return relocated(value, at)
 
     def _missing_item(self, qualifier: list[str], at: int) -> SqlError:
         name = qualifier[-1]

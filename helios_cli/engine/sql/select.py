@@ -347,7 +347,7 @@ def _grouping(select: dict[str, Any], targets: list[dict[str, Any]], scope: Scop
         return None
     scope.clause = "GROUP BY"
     # A set-returning function of the select list is called for each group: above the grouped query.
-    series = any(calls.is_set_returning(part, scope) for node in values for part in calls.own_parts(node))
+    series = any(calls.is_set_returning(part, scope) for node in values for part in calls.own_calls(node))
     if has_sets(nodes) or select.get("groupDistinct") or series:
         _grouping_sets(nodes, bool(select.get("groupDistinct")), targets, scope)
         return []
