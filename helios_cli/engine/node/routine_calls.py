@@ -27,7 +27,7 @@ from helios_cli.engine.sql.plpgsql.interpreter import Interpreter
 from helios_cli.engine.sql.plpgsql.program import Program, parse_program
 from helios_cli.engine.sql.resolution import bind_polymorphic
 from helios_cli.engine.sql.routine_bodies import statements_of
-from helios_cli.engine.sql.routine_text import header_of, shown_signature
+from helios_cli.engine.sql.routine_text import cursor_arguments, header_of, shown_signature
 from helios_cli.engine.sql.routine_variables import ArgumentNames
 from helios_cli.engine.sql.routines import CALL, Routine
 from helios_cli.engine.sql.user_calls import COLUMNS, ROW
@@ -76,11 +76,16 @@ class Prepared:
         if routine.language == "plpgsql":
             names = [argument.name for argument in routine.arguments]
             self.program = parse_program(
-                header_of(routine), routine.body, routine.name, names, lambda text: host.is_row(text)
+                header_of(routine),
+                routine.body,
+                routine.name,
+                names,
+                lambda text: host.is_row(text),
+                cursor_arguments(routine),
             )
             resolved = iter(types)
             for number, argument in enumerate(routine.arguments):
-                datum = self.program.datums[number]
+                datum = self.program.datums[self.program.place(number)]
                 oid = next(resolved, argument.type_oid) if argument.mode in "ibv" else argument.type_oid
                 oid = bindings.get(oid, oid)
                 datum.type_oid = oid
@@ -220,9 +225,9 @@ class RoutineCalls:
         given = iter(arguments)
         for number, argument in enumerate(routine.arguments):
             if argument.mode in "ibv":
-                interpreter.frame.values[number] = next(given, None)
+                interpreter.frame.values[program.place(number)] = next(given, None)
             if argument.mode in "obt":
-                interpreter.outputs.append(number)
+                interpreter.outputs.append(program.place(number))
         result = interpreter.call()
         if routine.returns_set:
             return result.rows, None

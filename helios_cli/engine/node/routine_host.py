@@ -16,6 +16,7 @@ from helios_cli.engine.errors import FeatureNotSupported, HeliosError, ReadOnlyE
 from helios_cli.engine.node.catalog_hooks import on_loop
 from helios_cli.engine.node.channels import Notification
 from helios_cli.engine.node.constraint_errors import with_detail
+from helios_cli.engine.node.function_cursors import FunctionCursors
 from helios_cli.engine.node.message_levels import is_wanted
 from helios_cli.engine.node.session_values import session_value
 from helios_cli.engine.node.steps import run_steps
@@ -50,6 +51,7 @@ class RoutineHost:
         self.connection = connection
         self.session = session
         self.calls = calls
+        self.cursors = FunctionCursors(connection, session)
         self.engine = session.engine
         self._token: object = None
         self._catalogs: dict[tuple[str, ...], SqliteCatalog] = {}

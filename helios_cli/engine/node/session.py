@@ -129,9 +129,16 @@ class Session(SessionPlans):
                     action()
             if self.has_advisory:
                 self.engine.advisory.end_transaction(self)
+            if self.cursors:
+                self.drop_loose_cursors()
         if self.notices and self.transaction is None:
             self.out.extend(self.notices)
             self.notices.clear()
+
+    def drop_loose_cursors(self) -> None:
+        """Forget what a function has opened outside a transaction block; what is held stays."""
+        for name in [name for name, cursor in self.cursors.items() if not cursor.outlives]:
+            self.runner.close_portal(self.cursors.pop(name))
 
     def at_commit(self, action: Callable[[], None]) -> None:
         """Do something with channels when the transaction in hand is committed; at once without one."""

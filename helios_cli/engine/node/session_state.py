@@ -96,6 +96,8 @@ class SessionState:
         """By the beginning of the Bind up to its parameters; see :mod:`.fastpath`."""
         self.portals: dict[str, Portal] = {}
         self.cursors: dict[str, Cursor] = {}
+        self.unnamed_cursors = 0
+        """How many cursors of functions have got a name of the server's."""
         self.variables: dict[str, str] = {}
         """Values that differ from the default, by lower-case name."""
         self.changed, self.told = {}, {}

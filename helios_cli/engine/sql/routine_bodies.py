@@ -13,7 +13,7 @@ from helios_cli.engine.sql.oids import POLYMORPHIC, RECORD, UNKNOWN, VOID
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.planner import Planner, parse
 from helios_cli.engine.sql.plpgsql.program import parse_program
-from helios_cli.engine.sql.routine_text import header_of
+from helios_cli.engine.sql.routine_text import cursor_arguments, header_of
 from helios_cli.engine.sql.routine_variables import ArgumentNames
 from helios_cli.engine.sql.routines import Routine, result_columns
 
@@ -30,7 +30,7 @@ def check_body(builder: Builder, routine: Routine) -> None:
         def is_row(text: str) -> bool:
             return _is_row(builder, text)
 
-        parse_program(header_of(routine), routine.body, routine.name, names, is_row)
+        parse_program(header_of(routine), routine.body, routine.name, names, is_row, cursor_arguments(routine))
         return
     if routine.is_trigger:
         raise builder.error("42P13", "SQL functions cannot return type trigger")

@@ -6,6 +6,7 @@ from typing import Final
 
 from helios_cli.engine.datatypes.usertypes import is_row
 from helios_cli.engine.sql.coercion import type_name
+from helios_cli.engine.sql.oids import REFCURSOR
 from helios_cli.engine.sql.routines import Argument, Routine
 from helios_cli.engine.sql.sqltext import pg_identifier
 
@@ -30,6 +31,11 @@ def header_of(routine: Routine) -> str:
 
 def _named(argument: Argument) -> str:
     return f"{quoted(argument.name)} {type_name(argument.type_oid)}".strip()
+
+
+def cursor_arguments(routine: Routine) -> list[str]:
+    """The names of the arguments that are cursors."""
+    return [one.name for one in routine.arguments if one.type_oid == REFCURSOR and one.name]
 
 
 def quoted(name: str) -> str:

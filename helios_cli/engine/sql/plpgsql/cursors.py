@@ -1,34 +1,19 @@
-"""Cursors of PL/pgSQL: their rows are read when they are opened."""
+"""Cursors of PL/pgSQL: their rows are read when they are opened, and are the session's then."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.sql.oids import INT8
 from helios_cli.engine.sql.plpgsql.flow import Flow
-from helios_cli.engine.sql.plpgsql.frame import Outcome
+from helios_cli.engine.sql.plpgsql.frame import Opened, Outcome, Rows
 from helios_cli.engine.sql.plpgsql.program import Statement
 
 _FORWARD, _BACKWARD, _ABSOLUTE, _RELATIVE = range(4)
 _ALL = 2**31
 
 
-@dataclass(slots=True)
-class Opened:
-    """An open cursor."""
-
-    outcome: Outcome
-    at: int = 0
-    """Rows before its position; the current row is the one before."""
-
-
 class Cursors(Flow):
     """The part of the interpreter that is about cursors."""
-
-    def _cursors(self) -> dict[str, Opened]:
-        opened: dict[str, Opened] = self.__dict__.setdefault("opened", {})
-        return opened
 
     def _open(self, statement: Statement) -> Outcome:
         fields = statement.fields
@@ -48,18 +33,16 @@ class Cursors(Flow):
 
     def _run_open(self, statement: Statement) -> None:
         number = statement.fields.get("curvar", 0)
-        name = self.frame.values[number] or f"<unnamed portal {len(self._cursors()) + 1}>"
-        if name in self._cursors():
-            raise SqlError(f'cursor "{name}" already in use', sqlstate="42P03")
-        self._cursors()[name] = Opened(self._open(statement))
-        self.frame.values[number] = name
+        if self.frame.values[number] is not None and self.host.cursors.find(self.frame.values[number]) is not None:
+            raise SqlError(f'cursor "{self.frame.values[number]}" already in use', sqlstate="42P03")
+        self.frame.values[number] = self.host.cursors.open(self.frame.values[number], self._open(statement))
 
     def _opened(self, statement: Statement) -> Opened:
         number = statement.fields.get("curvar", 0)
         name = self.frame.values[number]
         if name is None:
             raise SqlError(f'cursor variable "{self.frame.datums[number].name}" is null', sqlstate="22004")
-        opened = self._cursors().get(name)
+        opened = self.host.cursors.find(name)
         if opened is None:
             raise SqlError(f'cursor "{name}" does not exist', sqlstate="34000")
         return opened
@@ -67,27 +50,27 @@ class Cursors(Flow):
     def _run_fetch(self, statement: Statement) -> None:
         fields = statement.fields
         opened = self._opened(statement)
-        rows = opened.outcome.rows
+        kept = opened.kept
         count = fields.get("how_many", 1)
         if "expr" in fields:
             count = self.value(fields["expr"], (INT8, -1))
             if count is None:
                 raise SqlError("relative or absolute cursor position is null", sqlstate="22004")
         if fields.get("is_move"):
-            before = opened.at
-            _move(opened, fields.get("direction", _FORWARD), count)
-            self.row_count = abs(opened.at - before)
+            before = kept.place
+            _move(kept, fields.get("direction", _FORWARD), count)
+            self.row_count = abs(kept.place - before)
             self.set_found(self.row_count > 0)
             return
-        _move(opened, fields.get("direction", _FORWARD), count)
-        row = rows[opened.at - 1] if 0 < opened.at <= len(rows) else None
-        self.store_row(fields["target"], row, opened.outcome)
+        _move(kept, fields.get("direction", _FORWARD), count)
+        row = kept.rows[kept.place - 1] if 0 < kept.place <= len(kept.rows) else None
+        self.store_row(fields["target"], row, Outcome([], opened.columns, 0, ""))
         self.row_count = int(row is not None)
         self.set_found(row is not None)
 
     def _run_close(self, statement: Statement) -> None:
         self._opened(statement)
-        del self._cursors()[self.frame.values[statement.fields.get("curvar", 0)]]
+        self.host.cursors.close(self.frame.values[statement.fields.get("curvar", 0)])
 
     def _run_forc(self, statement: Statement) -> int:
         number = statement.fields.get("curvar", 0)
@@ -96,13 +79,13 @@ class Cursors(Flow):
         return self.over_rows(statement, self._open(statement))
 
 
-def _move(opened: Opened, direction: int, count: int) -> None:
+def _move(kept: Rows, direction: int, count: int) -> None:
     """Move to a row; one past the end or before the beginning when there is none."""
-    last = len(opened.outcome.rows) + 1
+    last = len(kept.rows) + 1
     if direction == _ABSOLUTE:
         to = count if count >= 0 else last + count
     elif direction == _BACKWARD:
-        to = opened.at - min(count, _ALL)
+        to = kept.place - min(count, _ALL)
     else:
-        to = opened.at + min(count, _ALL)
-    opened.at = max(0, min(to, last))
+        to = kept.place + min(count, _ALL)
+    kept.place = max(0, min(to, last))

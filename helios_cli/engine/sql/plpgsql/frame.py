@@ -46,8 +46,41 @@ class Outcome:
     tag: str
 
 
+class Rows(Protocol):
+    """The rows of a cursor, and its place among them."""
+
+    rows: list[Any]
+    place: int
+    """0: before the first row; n: on the n-th; one more than there are: behind the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open cursor."""
+
+    kept: Rows
+    columns: tuple[Column, ...]
+
+
+class Cursors(Protocol):
+    """The session's cursors, which outlive the function that has opened them."""
+
+    def open(self, name: str | None, outcome: Outcome) -> str:
+        """Keep the rows of a query; without a name it gets one. Returns the name. Raises SqlError 42P03."""
+
+    def find(self, name: str) -> Opened | None:
+        """An open one; None: there is none of that name."""
+
+    def close(self, name: str) -> None:
+        """Forget it."""
+
+
 class Host(Protocol):
     """What a function asks of the connection that it runs on."""
+
+    @property
+    def cursors(self) -> Cursors:
+        """Those of the session."""
 
     def plan(
         self, text: str, variables: Variables | None, *, whole: bool, target: tuple[int, int] | None = None

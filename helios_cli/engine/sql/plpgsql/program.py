@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pgparse
 
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
+from helios_cli.engine.sql.plpgsql.cursor_arguments import unwrapped, wrapped
 from helios_cli.engine.sql.plpgsql.source import Declaration, read_source
 
 Json = dict[str, Any]
@@ -104,26 +105,42 @@ class Program:
     root: Names
     column_wins: bool | None
     types_known: bool = False
+    moved: dict[int, int] = field(default_factory=dict)
+    """Arguments for which another datum stands: by number."""
+
+    def place(self, argument: int) -> int:
+        """The datum that holds an argument."""
+        return self.moved.get(argument, argument)
 
 
-def parse_program(header: str, body: str, name: str, arguments: list[str], is_row: Callable[[str], bool]) -> Program:
+def parse_program(
+    header: str,
+    body: str,
+    name: str,
+    arguments: list[str],
+    is_row: Callable[[str], bool],
+    cursors: Sequence[str] = (),
+) -> Program:
     """Parse a body.
 
     ``header`` is the statement up to its body, such as ``CREATE FUNCTION f(a int) RETURNS int LANGUAGE plpgsql AS``.
+    ``cursors`` are the names of those arguments that are cursors.
 
     Raises:
         SqlError: PostgreSQL's own, mostly 42601.
     """
     source = read_source(body, is_row)
+    text = wrapped(source.text, cursors)
     tag = "$body$"
-    while tag in source.text:
+    while tag in text:
         tag = f"{tag[:-1]}_$"
     try:
-        parsed: Any = pgparse.parse_pgsql(f"{header} {tag}{source.text}{tag}")
+        parsed: Any = pgparse.parse_pgsql(f"{header} {tag}{text}{tag}")
     except pgparse.PGQueryError as error:
         raise SqlError(str(error.args[0]), sqlstate=_state_of(str(error.args[0]))) from None
     function = parsed[0]["PLpgSQL_function"]
-    return _Compiler(function, source.blocks, source.returns, name, arguments).program(source.column_wins)
+    moved = unwrapped(function, arguments, cursors)
+    return _Compiler(function, source.blocks, source.returns, name, arguments).program(source.column_wins, moved)
 
 
 def _state_of(message: str) -> str:
@@ -151,19 +168,19 @@ class _Compiler:
         self.arguments = arguments
         self.datums: list[Datum] = []
 
-    def program(self, column_wins: bool | None) -> Program:
+    def program(self, column_wins: bool | None, moved: dict[int, int]) -> Program:
         self.datums = [self._datum(node) for node in self.raw]
         for number, argument in enumerate(self.arguments):
-            self.root.entries[f"${number + 1}"] = number
+            self.root.entries[f"${number + 1}"] = moved.get(number, number)
             if argument:
-                self.root.entries[argument] = number
+                self.root.entries[argument] = moved.get(number, number)
         for number, datum in enumerate(self.datums):
             special = datum.name in ("found", "new", "old") and datum.name not in self.root.entries
             if (special and number <= len(self.arguments) + 2) or datum.name.startswith("__Case__Variable"):
                 self.root.entries[datum.name] = number
-        self.at = len(self.arguments)
+        self.at = max((len(self.arguments), *(number + 1 for number in moved.values())))
         body = self._statement(self.function["action"], self.root)
-        return Program(self.datums, body, self.root, column_wins)
+        return Program(self.datums, body, self.root, column_wins, moved=moved)
 
     def _datum(self, node: Json) -> Datum:
         kind, fields = next(iter(node.items()))
