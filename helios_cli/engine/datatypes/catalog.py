@@ -19,6 +19,7 @@ from helios_cli.engine.datatypes import (
     network,
     numeric,
     strings,
+    system_types,
 )
 from helios_cli.engine.datatypes.arrays import BOX, ArrayCodec
 from helios_cli.engine.datatypes.hstore import format_hstore_binary, parse_hstore, parse_hstore_binary
@@ -129,7 +130,13 @@ _TIMESTAMPTZ: Final = Codec(
 _INTERVAL: Final = Codec(
     interval.parse_interval, strings.format_string, interval.parse_interval_binary, interval.format_interval_binary
 )
-_CHAR: Final = Codec(strings.parse_char, strings.format_string, strings.parse_char_binary, strings.format_char_binary)
+_CHAR: Final = Codec(
+    system_types.parse_char, strings.format_string, system_types.parse_char_binary, system_types.format_char_binary
+)
+_TID: Final = Codec(
+    system_types.parse_tid, strings.format_string, system_types.parse_tid_binary, system_types.format_tid_binary
+)
+_XML: Final = Codec(_TEXT.parse_text, system_types.format_xml, _TEXT.parse_binary, system_types.format_xml)
 _BIT: Final = Codec(
     strings.bits_parser("bit"), strings.format_string, strings.parse_bits_binary, strings.format_bits_binary
 )
@@ -176,12 +183,12 @@ _BASE: Final[tuple[tuple[int, str, str, int, int, str, str, Codec], ...]] = (
     (24, "regproc", "regproc", 4, 1008, "N", "regproc", _TEXT),
     (25, "text", "text", -1, 1009, "S", "text", _TEXT),
     (26, "oid", "oid", 4, 1028, "N", "oid", _OID),
-    (27, "tid", "tid", 6, 1010, "U", "tid_text", _TEXT),
+    (27, "tid", "tid", 6, 1010, "U", "tid_text", _TID),
     (28, "xid", "xid", 4, 1011, "U", "xid", _unsigned("xid", integers.parse_oid)),
     (29, "cid", "cid", 4, 1012, "U", "cid", _unsigned("cid", integers.parse_oid)),
     (30, "oidvector", "oidvector", -1, 1013, "A", "oidvector_text", _TEXT),
     (114, "json", "json", -1, 199, "U", "json_text", _JSON),
-    (142, "xml", "xml", -1, 143, "U", "xml_text", _TEXT),
+    (142, "xml", "xml", -1, 143, "U", "xml_text", _XML),
     (194, "pg_node_tree", "pg_node_tree", -1, 0, "Z", "pg_node_tree_text", _TEXT),
     (600, "point", "point", 16, 1017, "G", "coordinates_text", _POINT),
     (601, "lseg", "lseg", 32, 1018, "G", "lseg_text", _SEGMENT),

@@ -21,7 +21,7 @@ _MAX_SCALE = 16383
 _SPECIAL: Final = {"nan": "NaN"} | {
     sign + word: ("-" if sign == "-" else "") + "Infinity" for sign in ("", "+", "-") for word in ("inf", "infinity")
 }
-_HEAD = Struct("!hhHH")
+_HEAD = Struct("!HhHH")
 _INFINITE_SCALE: Final = 0x20
 """What PostgreSQL writes as the scale of an infinity."""
 _SIGNS: Final = {0xC000: "NaN", 0xD000: "Infinity", 0xF000: "-Infinity"}
@@ -150,7 +150,7 @@ def parse_numeric_binary(data: bytes) -> str:
     if len(data) < _HEAD.size:
         raise insufficient_data()
     count, weight, sign, scale = _HEAD.unpack_from(data)
-    if count < 0 or len(data) < _HEAD.size + 2 * count:
+    if len(data) < _HEAD.size + 2 * count:
         raise insufficient_data()
     if len(data) > _HEAD.size + 2 * count:
         raise incorrect_binary()

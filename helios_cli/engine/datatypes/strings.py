@@ -42,24 +42,6 @@ def parse_name(text: str) -> str:
     return cut_utf8(text, NAME_BYTES)
 
 
-def parse_char(text: str) -> str:
-    """The one-byte type "char": the first byte of the text."""
-    return cut_utf8(text, 1)
-
-
-def parse_char_binary(data: bytes) -> str:
-    """One byte; zero is the empty value."""
-    error = bad_binary(data, 1)
-    if error is not None:
-        raise error
-    return "" if data == b"\0" else data.decode("utf-8", "replace")
-
-
-def format_char_binary(value: Any) -> bytes:
-    """One byte; zero for the empty value."""
-    return format_string(value)[:1] or b"\0"
-
-
 def format_binary_string(value: Any) -> bytes:
     """Text has the same bytes in both formats."""
     return format_string(value)

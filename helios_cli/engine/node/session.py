@@ -267,6 +267,10 @@ class Session(SessionPlans):
         if transaction is None:
             return
         transaction.failed = True
+        if self.undo:
+            self.undo_variables(
+                committed=False, since=transaction.savepoint_undo[-1][0] if transaction.savepoints else 0
+            )
         if transaction.writing and not transaction.savepoints and transaction.connection is not None:
             if transaction.connection.in_transaction:
                 transaction.connection.execute("ROLLBACK")

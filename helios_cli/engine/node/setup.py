@@ -10,6 +10,7 @@ import apsw
 from helios_cli.engine.node import routine_calls
 from helios_cli.engine.node.catalog_hooks import CatalogHooks
 from helios_cli.engine.sql import functions, runtime
+from helios_cli.engine.sql.many_parameters import Spilled
 from helios_cli.engine.storage import system_catalog
 from helios_cli.engine.storage.large_object_functions import LargeObjects
 from helios_cli.engine.storage.sequences import Sequences
@@ -27,6 +28,11 @@ def _register_aggregate(connection: apsw.Connection, name: str, factory: Callabl
         connection.create_aggregate_function(name, factory, count)
 
 
+def _object_binding(_cursor: apsw.Cursor, _number: int, value: Any) -> Any:
+    """What a statement binds that SQLite has no type for; asked for such values only."""
+    return apsw.pyobject(value) if isinstance(value, Spilled) else value
+
+
 class ConnectionSetup:
     """Registers everything that plans may use on a new connection; the node's one memory of sequences with it."""
 
@@ -38,6 +44,7 @@ class ConnectionSetup:
 
     def __call__(self, connection: apsw.Connection) -> None:
         """Make the library, the operators and the system relations known to a connection."""
+        connection.convert_binding = _object_binding
         for library in (functions, runtime):
             for name, (scalar, count, deterministic) in library.SCALARS.items():
                 connection.create_scalar_function(name, scalar, count, deterministic=deterministic)

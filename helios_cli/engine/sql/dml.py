@@ -23,6 +23,7 @@ from helios_cli.engine.sql.stored import stored_default
 from helios_cli.engine.sql.triggered import Parts, are_seen, replaced_by_triggers, rows_to_change
 from helios_cli.engine.sql.typed import Node, TypedSql
 from helios_cli.engine.sql.user_casts import assigned_domain
+from helios_cli.engine.sql.value_rows import value_rows
 
 RIGHTS: Final = {"INSERT": INSERT, "COPY": INSERT, "UPDATE": UPDATE, "DELETE": DELETE, "TRUNCATE": TRUNCATE}
 """What a statement needs on the table that it changes, by its word."""
@@ -276,8 +277,8 @@ def _insert_values(
             _check_identity(column, override, scope)
             texts.append(assigned(translate(node, inner), column, scope).sql)
         texts += [column_default(column, scope).sql for column in defaults]
-        rows.append(f"({', '.join(texts)})")
-    return f"VALUES {', '.join(rows)}", given + defaults
+        rows.append(texts)
+    return f"VALUES {value_rows(rows)}", given + defaults
 
 
 def _insert_folded(

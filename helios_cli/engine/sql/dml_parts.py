@@ -14,6 +14,7 @@ from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.typed import Node, TypedSql
 from helios_cli.engine.sql.user_casts import assigned_domain
+from helios_cli.engine.sql.value_rows import value_rows
 
 
 def names_part(node: Node) -> bool:
@@ -70,8 +71,8 @@ def insert_parts(
             raise scope.ctx.error("42601", f"INSERT has more {much}")
         targets = gathered(list(zip(columns, ways, items, strict=True)), scope)
         texts = [_inserted(target, inner, scope).sql for target in targets]
-        rows.append(f"({', '.join(texts + [dml.column_default(column, scope).sql for column in others])})")
-    return f"VALUES {', '.join(rows)}", filled + others
+        rows.append(texts + [dml.column_default(column, scope).sql for column in others])
+    return f"VALUES {value_rows(rows)}", filled + others
 
 
 def _inserted(target: Target, inner: Scope, scope: Scope) -> TypedSql:

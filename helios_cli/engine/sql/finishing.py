@@ -8,6 +8,7 @@ from typing import Final
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.context import Context
+from helios_cli.engine.sql.many_parameters import LAST, MOST, spilled_text
 from helios_cli.engine.sql.oids import REG_TYPES
 from helios_cli.engine.sql.plan import Column, Kind, Plan
 from helios_cli.engine.sql.query import Output
@@ -15,8 +16,6 @@ from helios_cli.engine.sql.row_values import sealed
 
 QUERIES: Final = frozenset(("SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt"))
 """Statements that are planned as queries."""
-_MAX_PARAMETERS: Final = 32766
-"""SQLITE_MAX_VARIABLE_NUMBER of the SQLite that APSW carries."""
 
 
 def finish_plan(kind: Kind, tag: str, texts: list[str], ctx: Context) -> Plan:
@@ -28,9 +27,12 @@ def finish_plan(kind: Kind, tag: str, texts: list[str], ctx: Context) -> Plan:
     for number, oid in enumerate(ctx.params, 1):
         if not oid:
             raise SqlError(f"could not determine data type of parameter ${number}", sqlstate="42P18")
-    if len(ctx.params) > _MAX_PARAMETERS:
-        raise SqlError("too many parameters", sqlstate="54000")
     steps, converters = ctx.finish(texts)
+    spills = len(ctx.params) + len(ctx.free) + len(ctx.session) > LAST
+    if spills:
+        if len(steps) > 1 or len(ctx.params) > MOST:
+            raise SqlError("too many parameters", sqlstate="54000")
+        steps = (spilled_text(steps[0]),)
     return Plan(
         kind,
         tag,
@@ -46,6 +48,7 @@ def finish_plan(kind: Kind, tag: str, texts: list[str], ctx: Context) -> Plan:
         catalog_version=ctx.catalog.version,
         notices=tuple(ctx.notices),
         literal_numbers=ctx.free,
+        spills=spills,
     )
 
 

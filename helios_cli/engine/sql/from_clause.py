@@ -19,7 +19,7 @@ from helios_cli.engine.sql.scope import RangeItem, Scope, ScopeColumn
 from helios_cli.engine.sql.session_relations import SESSION_RELATIONS, session_rows
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.typed import Node, TypedSql, derived
-from helios_cli.engine.sql.user_calls import arranged, with_columns
+from helios_cli.engine.sql.user_calls import arranged, check_callable, with_columns
 
 _quote = quote_identifier
 AS_ROWS: Final = "as rows"
@@ -264,6 +264,8 @@ def _function(fields: dict[str, Any], scope: Scope) -> Source:
         function = calls.resolve(names, overloads, arguments, scope, at)
     if function is None:
         raise calls.missing_function(names, calls.argument_types(arguments, scope), scope, at)
+    if isinstance(function, UserFunction):
+        check_callable(function, calls.argument_types(arguments, scope), scope, at)
     function = with_columns(function, fields.get("coldeflist", []), ctx, at)
     if not function.set_returning:
         return _scalar_item(node, alias, scope, names[-1])

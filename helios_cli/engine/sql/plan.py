@@ -137,5 +137,7 @@ class Plan:
     """Even a superuser may be refused: it reads a view of somebody who is none."""
     nowait: str = ""
     """With NOWAIT a table whose rows it would lock: it does not wait for the writer. '' without."""
+    spills: bool = False
+    """It has more parameters than SQLite can bind (``engine.sql.many_parameters``)."""
     cache: dict[Any, Any] = field(default_factory=dict)
     """Derived facts kept by higher layers (row encoders, access path), keyed by them."""

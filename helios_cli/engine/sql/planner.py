@@ -16,6 +16,7 @@ from helios_cli.engine.sql.ddl import STATEMENTS as DDL_STATEMENTS
 from helios_cli.engine.sql.ddl import plan_ddl
 from helios_cli.engine.sql.finishing import QUERIES, finish_plan, name_objects, result_columns
 from helios_cli.engine.sql.function_spec import FunctionRegistry
+from helios_cli.engine.sql.many_parameters import spilled_values
 from helios_cli.engine.sql.modifying_with import modifies, translate_modifying
 from helios_cli.engine.sql.oids import UNKNOWN
 from helios_cli.engine.sql.plan import Kind, Plan, SqliteValue
@@ -121,8 +122,8 @@ def bind(
             error.position = error.position or literal_positions.of_bound(plan, literals, text)
             raise
     if params or session:
-        return (*params, *values, *session)
-    return values
+        values = (*params, *values, *session)
+    return spilled_values(values) if plan.spills else values
 
 
 class Planner:

@@ -107,6 +107,9 @@ def _chosen(call: dict[str, Any], names: list[str], scope: Scope) -> tuple[UserF
             everything = [a for a in routine.arguments if a.mode != "t"]
             left_out = everything[len(nodes) :]
             if len(nodes) <= len(everything) and all(a.default is not None for a in left_out if a.mode != "o"):
+                if procedure.kind != "p":
+                    given = calls.argument_types([translate(node, scope) for node in nodes], scope)
+                    raise _not_procedure(scope, calls.shown_call(names, given), at)
                 kept = [node for node, a in zip(nodes, everything, strict=False) if a.mode != "o"]
                 return procedure, [translate(node, scope) for node in kept]
     arguments = [translate(node, scope) for node in nodes]

@@ -10,6 +10,7 @@ from helios_cli.engine.sql.coercion import can_coerce, common_type, type_name
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.oids import UNKNOWN
 from helios_cli.engine.sql.typed import Node, TypedSql
+from helios_cli.engine.sql.value_rows import value_rows
 
 
 @dataclass(slots=True)
@@ -128,7 +129,7 @@ class Values(Query):
 
     def body(self, named: bool) -> str:
         """The VALUES lists; SQLite calls the columns column1, column2, ... as PostgreSQL does."""
-        rows = ", ".join(f"({', '.join(value.sql for value in row)})" for row in self.rows)
+        rows = value_rows([[value.sql for value in row] for row in self.rows])
         if named and [output.name for output in self.outputs] != [f"column{n + 1}" for n in range(len(self.outputs))]:
             columns = ", ".join(
                 f"column{n + 1} AS {sqltext.quote_identifier(name)}" for n, name in enumerate(self.names())

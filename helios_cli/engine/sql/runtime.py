@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from helios_cli.engine.sql import (
+    many_parameters,
     runtime_arrays,
     runtime_frames,
     runtime_json,
@@ -31,6 +32,7 @@ SCALARS: Final[ScalarTable] = {
     **runtime_frames.SCALARS,
     **runtime_rows.SCALARS,
     **runtime_values.SCALARS,
+    **many_parameters.SCALARS,
 }
 AGGREGATES: Final[AggregateTable] = {**runtime_arrays.AGGREGATES}
 COLLATIONS: Final[CollationTable] = {**_COLLATIONS, **runtime_rows.COLLATIONS, **ranges.COLLATIONS}
