@@ -181,3 +181,31 @@ def test_an_answer_does_not_wait_for_the_statement_behind_it(server: NodeProcess
         assert value(client.until("Z")) in (b"1", b"10")
         holder.run("commit")
         assert ("C", "UPDATE 1") in client.until("Z")
+
+
+def test_settings_go_back_when_their_transaction_fails(server: NodeProcess) -> None:
+    with RawClient(server.pg_port) as wire:
+        wire.run("SET application_name = 'before'")
+        wire.run("BEGIN")
+        wire.run("SET application_name = 'within'")
+        answers = wire.run("SELECT 1 / 0")
+        assert [answer for answer in answers if answer[0] in "SZ"] == [("S", "application_name\0before"), ("Z", "E")]
+        wire.run("ROLLBACK")
+        wire.run("BEGIN")
+        wire.run("SET application_name = 'kept'")
+        wire.run("SAVEPOINT a")
+        wire.run("SET application_name = 'inner'")
+        answers = wire.run("SELECT 1 / 0")
+        assert [answer for answer in answers if answer[0] in "SZ"] == [("S", "application_name\0kept"), ("Z", "E")]
+        wire.run("ROLLBACK TO a")
+        assert wire.run("SHOW application_name")[1] == ("D", (b"kept",))
+
+
+def test_a_procedure_is_no_table(server: NodeProcess) -> None:
+    with RawClient(server.pg_port) as wire:
+        wire.run("CREATE PROCEDURE nothing(a int) LANGUAGE sql AS ''")
+        error = wire.run("SELECT * FROM nothing(1)")[0][1]
+        assert (error["C"], error["M"]) == ("42809", "nothing(integer) is a procedure")
+        wire.run("CREATE FUNCTION something(a int, OUT b int) LANGUAGE sql AS 'SELECT 1'")
+        error = wire.run("CALL something(1, 2)")[0][1]
+        assert (error["C"], error["M"]) == ("42809", "something(integer, integer) is not a procedure")
