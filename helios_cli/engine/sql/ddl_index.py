@@ -20,6 +20,7 @@ _NEEDS_OWN_STRUCTURE: Final = {
     "gist": "Leave the index out: the same queries run as a scan.",
     "spgist": "Leave the index out: the same queries run as a scan.",
     "brin": "Create a btree index instead.",
+    "bloom": "Create a btree index instead.",
 }
 _GIN_AS_BTREE: Final = frozenset((3802, 3614))
 _MAX_KEYS: Final = 32
@@ -65,7 +66,7 @@ def _check(builder: Builder, table: TableDef, fields: dict[str, Any], method: st
         if method == "hash" and fields.get("unique"):
             raise builder.error("0A000", 'access method "hash" does not support unique indexes')
         return
-    if method not in _NEEDS_OWN_STRUCTURE:
+    if method not in _NEEDS_OWN_STRUCTURE or (method == "bloom" and method not in builder.catalog.extensions()):
         raise builder.error("42704", f'access method "{method}" does not exist')
     if fields.get("unique"):
         raise builder.error("0A000", f'access method "{method}" does not support unique indexes')

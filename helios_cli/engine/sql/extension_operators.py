@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from helios_cli.engine.sql.oids import BOOL, CITEXT, HSTORE, TEXT
+from helios_cli.engine.sql.functions.trigrams import SIMILARITY_LIMIT, STRICT_WORD_LIMIT, WORD_LIMIT
+from helios_cli.engine.sql.oids import BOOL, CITEXT, FLOAT4, HSTORE, TEXT
 
 TEXT_ARRAY: Final = 1009
 Row = tuple[str, tuple[int, ...], int, str, str]
@@ -24,6 +25,19 @@ _HSTORE: Final[tuple[tuple[str, int, int, str], ...]] = (
     ("-", TEXT_ARRAY, HSTORE, "pg_hstore_delete_keys({0}, {1})"),
     ("-", HSTORE, HSTORE, "pg_hstore_delete_pairs({0}, {1})"),
 )
+_TRIGRAMS: Final = (
+    ("%", f"(fn_similarity({{0}}, {{1}}) >= {SIMILARITY_LIMIT})"),
+    ("<%", f"(fn_word_similarity({{0}}, {{1}}) >= {WORD_LIMIT})"),
+    ("%>", f"(fn_word_similarity({{1}}, {{0}}) >= {WORD_LIMIT})"),
+    ("<<%", f"(fn_strict_word_similarity({{0}}, {{1}}) >= {STRICT_WORD_LIMIT})"),
+    ("%>>", f"(fn_strict_word_similarity({{1}}, {{0}}) >= {STRICT_WORD_LIMIT})"),
+    ("<->", "fn_trigram_distance(fn_similarity({0}, {1}))"),
+    ("<<->", "fn_trigram_distance(fn_word_similarity({0}, {1}))"),
+    ("<->>", "fn_trigram_distance(fn_word_similarity({1}, {0}))"),
+    ("<<<->", "fn_trigram_distance(fn_strict_word_similarity({0}, {1}))"),
+    ("<->>>", "fn_trigram_distance(fn_strict_word_similarity({1}, {0}))"),
+)
+"""pg_trgm's. A limit is compared with a real number, which may lie a little above its decimal digits."""
 _MATCHES: Final = (
     ("~~", "pg_ilike({0}, {1})"),
     ("~~*", "pg_ilike({0}, {1})"),
@@ -43,6 +57,8 @@ def extension_operators() -> Iterator[Row]:
     for name, template in _MATCHES:
         for right in (CITEXT, TEXT):
             yield name, (CITEXT, right), BOOL, template, ""
+    for name, template in _TRIGRAMS:
+        yield name, (TEXT, TEXT), BOOL if ">=" in template else FLOAT4, template, ""
     for sign in ("=", "<>"):
         yield sign, (HSTORE, HSTORE), BOOL, "({0} " + sign + " {1})", "compare"
     for name, right, result, template in _HSTORE:

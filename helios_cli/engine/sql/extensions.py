@@ -25,6 +25,12 @@ _LISTED: Final = (
     Extension("citext", "1.6", "data type for case-insensitive character strings", ("citext",)),
     Extension("hstore", "1.8", "data type for storing sets of (key, value) pairs", ("hstore",)),
     Extension("uuid-ossp", "1.1", "generate universally unique identifiers (UUIDs)"),
+    Extension("bloom", "1.0", "bloom access method - signature file based index"),
+    Extension("btree_gin", "1.3", "support for indexing common datatypes in GIN"),
+    Extension("btree_gist", "1.7", "support for indexing common datatypes in GiST"),
+    Extension("pg_trgm", "1.6", "text similarity measurement and index searching based on trigrams"),
+    Extension("pgcrypto", "1.3", "cryptographic functions"),
+    Extension("unaccent", "1.1", "text search dictionary that removes accents"),
 )
 EXTENSIONS: Final = {extension.name: extension for extension in _LISTED}
 """By name."""

@@ -11,6 +11,7 @@ from helios_cli.engine.sql.functions import (
     bits,
     datetime,
     datetime_fields,
+    digests,
     enums,
     hstore,
     introspection,
@@ -31,6 +32,8 @@ from helios_cli.engine.sql.functions import (
     to_char,
     to_number,
     trigonometry,
+    trigrams,
+    unaccent,
     uuids,
 )
 from helios_cli.engine.sql.functions.collations import COLLATIONS as _COLLATIONS
@@ -57,6 +60,9 @@ def _build() -> Library:
         jsonb,
         hstore,
         uuids,
+        digests,
+        trigrams,
+        unaccent,
         jsonpath,
         network,
         ranges,
