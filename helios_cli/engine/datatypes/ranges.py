@@ -106,8 +106,8 @@ class RangeCodec:
         """A stored range."""
         return self.read_text(show(value))
 
-    def read_text(self, text: str) -> Range:
-        """A literal. Raises 22P02."""
+    def read_text(self, text: str, bound: Callable[[str], Any] | None = None) -> Range:
+        """A literal; ``bound`` reads a bound where the subtype's own form is not meant. Raises 22P02."""
         body = text.strip()
         if body.lower() == "empty":
             return NOTHING
@@ -123,7 +123,7 @@ class RangeCodec:
             raise _malformed(text, "Too many commas." if body[at : at + 1] == "," else "Unexpected end of input.")
         if at + 1 != len(body):
             raise _malformed(text, "Junk after right parenthesis or bracket.")
-        parse = self.subtype.parse_text
+        parse = bound or self.subtype.parse_text
         values = [None if part is None else parse(part) for part in (lower, upper)]
         return self.make(values[0], values[1], body[0] == "[", body[at] == "]")
 
@@ -288,15 +288,15 @@ class RangeCodec:
 
     # -- multiranges ------------------------------------------------------------------------------
 
-    def read_many(self, value: Any) -> list[Range]:
-        """A multirange literal. Raises 22P02."""
+    def read_many(self, value: Any, bound: Callable[[str], Any] | None = None) -> list[Range]:
+        """A multirange literal, as :meth:`read_text`. Raises 22P02."""
         text = show(value)
         body = text.strip()
         if body[:1] != "{":
             raise _malformed_many(text, "Missing left brace.")
         if body[-1:] != "}" or len(body) < 2:
             raise _malformed_many(text, "Unexpected end of input.")
-        return self.merged(self.read_text(part) for part in _split_ranges(text, body[1:-1]))
+        return self.merged(self.read_text(part, bound) for part in _split_ranges(text, body[1:-1]))
 
     def write_many(self, ranges: Iterable[Range], leaf: Callable[[Any], str] | None = None) -> str:
         """The literal."""

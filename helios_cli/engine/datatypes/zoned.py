@@ -23,6 +23,7 @@ TIMESTAMPTZ: Final = 1184
 TIMESTAMPTZ_ARRAY: Final = 1185
 ZONED: Final = frozenset((TIMESTAMPTZ, TIMESTAMPTZ_ARRAY))
 """The types whose text depends on the zone."""
+_RANGES: Final = frozenset((3910, 4534))
 TIME_ARRAYS: Final = {1182: 1082, 1183: 1083, 1115: 1114, 1270: 1266}
 """Arrays of the other types whose text may name the clock or lack a zone, with their element types."""
 _UTC_NAMES: Final = ("UTC", "GMT", "Z", "ETC/UTC", "UCT", "ZULU")
@@ -113,6 +114,11 @@ def session_parser(oid: int, times: TimeContext) -> Callable[[str], Any] | None:
     """From a text as the session reads it to the stored value; None for a type whose text has one meaning."""
     if oid in ZONED:
         return zoned_parser(oid, times)
+    if oid in _RANGES:
+        # The types of ranges stand on all others, this module among them.
+        from helios_cli.engine.datatypes.zoned_ranges import read_zoned_range
+
+        return partial(read_zoned_range, oid, bound=partial(parse_timestamptz, context=times))
     return styled_parser(oid, times) if isinstance(times.zone, StyledZone) else None
 
 

@@ -23,3 +23,11 @@ def zoned_range_writer(oid: int, zone: tzinfo) -> Callable[[Any], bytes]:
     if oid in MULTIRANGES:
         return lambda value: codec.write_many(codec.read_many(value), leaf).encode()
     return lambda value: codec.write(codec.read(value), leaf).encode()
+
+
+def read_zoned_range(oid: int, text: str, bound: Callable[[str], Any]) -> str:
+    """One of :data:`ZONED_RANGES` to be stored; ``bound`` reads a bound in the session's zone. Raises 22P02."""
+    codec = RANGE_CODECS[oid]
+    if oid in MULTIRANGES:
+        return codec.write_many(codec.read_many(text, bound))
+    return codec.write(codec.read_text(text, bound))

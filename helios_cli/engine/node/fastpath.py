@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import apsw
 
 from helios_cli.engine.datatypes.zoned import ZONED
+from helios_cli.engine.datatypes.zoned_ranges import ZONED_RANGES
 from helios_cli.engine.node.engine import INLINE, INLINE_READ_SECONDS
 from helios_cli.engine.node.planning import LOOP_MAX
 from helios_cli.engine.node.portal import Portal
@@ -64,13 +65,14 @@ def _heads(described: bytes) -> tuple[bytes, bytes, bytes]:
 _WITHOUT_DATA: Final = _heads(backend.NO_DATA)
 _SELECT_ONE: Final = backend.command_complete("SELECT 1")
 _KEY: Final = "fast"
+_OF_ZONE: Final = ZONED | ZONED_RANGES
 
 Execute = Callable[..., apsw.Cursor]
 
 
 def _is_zoned(plan: Plan) -> bool:
     """Whether parameters or columns have a text that depends on the session's time zone."""
-    return not ZONED.isdisjoint((*plan.param_types, *(column.type_oid for column in plan.columns or ())))
+    return not _OF_ZONE.isdisjoint((*plan.param_types, *(column.type_oid for column in plan.columns or ())))
 
 
 class Answer:

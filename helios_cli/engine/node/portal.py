@@ -7,6 +7,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from helios_cli.engine.datatypes.zoned import ZONED, is_styled
+from helios_cli.engine.datatypes.zoned_ranges import ZONED_RANGES
 from helios_cli.engine.errors import HeliosError, SqlError
 from helios_cli.engine.node.audit import AUDITED
 from helios_cli.engine.node.readers import ReadJob, RowsEncoder
@@ -18,6 +19,9 @@ from helios_cli.engine.wire.rows import rows_encoder
 if TYPE_CHECKING:
     from helios_cli.engine.node.claims import Claim
     from helios_cli.engine.node.session import Session
+
+
+_SHOWN_BY_ZONE: Final = ZONED | ZONED_RANGES
 
 
 class Prepared:
@@ -103,7 +107,9 @@ class Portal:
     def encoder_for(self, formats: tuple[int, ...]) -> RowsEncoder:
         """The same for other formats than the portal's own."""
         zone = self.session.times.zone
-        if is_styled(zone) or (zone is not UTC and any(column.type_oid in ZONED for column in self.plan.columns or ())):
+        if is_styled(zone) or (
+            zone is not UTC and any(column.type_oid in _SHOWN_BY_ZONE for column in self.plan.columns or ())
+        ):
             return rows_encoder(self._types(), formats, zone)
         cache = self.plan.cache
         encode = cache.get(formats)

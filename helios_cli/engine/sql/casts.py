@@ -60,7 +60,7 @@ from helios_cli.engine.sql.typed import TypedSql
 
 _SAME_TEXT: Final = frozenset((TEXT, VARCHAR, NAME, CITEXT))
 _INT_RANGE: Final = {INT2: 16, INT4: 32, INT8: 64}
-_NEEDS_SESSION: Final = frozenset((DATE, TIME, TIMESTAMP, TIMETZ, *ZONED, *TIME_ARRAYS))
+_NEEDS_SESSION: Final = frozenset((DATE, TIME, TIMESTAMP, TIMETZ, *ZONED, *TIME_ARRAYS, *ZONED_RANGES))
 """Types whose text form may read the clock or the time zone ('now', 'today', a time without zone)."""
 _INTERVAL_ARRAY: Final = 1187
 _ASSIGN_UNCHECKED: Final = frozenset((VARCHAR,))

@@ -87,6 +87,9 @@ class IndexDef:
     rules: int = 0
     """Bits of :data:`NULLS_ALIKE`, :data:`DEFERRABLE` and :data:`DEFERRED`, for a unique one."""
 
+    options: str | None = None
+    """Storage parameters of a new one, as pg_class.reloptions shows them."""
+
     @property
     def nulls_alike(self) -> bool:
         """NULLS NOT DISTINCT."""

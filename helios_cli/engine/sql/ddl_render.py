@@ -215,7 +215,7 @@ def attribute_row(temp: bool, oid: int, column: ColumnDef) -> str:
 def index_rows(temp: bool, index: IndexDef) -> list[str]:
     """The rows of ``helios_relation`` and ``helios_index`` for one index."""
     return [
-        relation_row(temp, index.oid, index.schema, index.name, "i", index.sqlite_name),
+        relation_row(temp, index.oid, index.schema, index.name, "i", index.sqlite_name, options=index.options),
         insert(
             temp, "helios_index", oid=index.oid, relid=index.table_oid,
             indisunique=int(index.unique) | index.rules << 1,

@@ -382,6 +382,8 @@ def array_constructor(fields: dict[str, Any], scope: Scope, element: int = UNKNO
         return TypedSql(f"pg_array_nest({', '.join(value.sql for value in values)})", inner, not_null=True, location=at)
     values = [translate(node, scope) for node in nodes]
     if element != UNKNOWN:
+        if array_of(element) and any(element_of(value.type_oid) for value in values):
+            element = array_of(element)
         values = [casts.explicit_cast(value, element, -1, scope.ctx, at) for value in values]
         target = element
     else:

@@ -219,6 +219,27 @@ class Collect:
         return make_array(self._items, self._element)
 
 
+class CollectArrays:
+    """ARRAY(subquery) of arrays: the rows of one column as an array of one dimension more."""
+
+    def __init__(self) -> None:
+        self._arrays: list[Any] = []
+
+    def step(self, array: Any) -> None:
+        """Take one row. Raises SqlError 22004 for NULL."""
+        if array is None:
+            raise SqlError("cannot accumulate null arrays", sqlstate="22004")
+        if self._arrays and read_array(array, str).dims != read_array(self._arrays[0], str).dims:
+            raise SqlError("cannot accumulate arrays of different dimensionality", sqlstate="2202E")
+        if not read_array(array, str).dims:
+            raise SqlError("cannot accumulate empty arrays", sqlstate="2202E")
+        self._arrays.append(array)
+
+    def final(self) -> str:
+        """The array's text."""
+        return pg_array_nest(*self._arrays) if self._arrays else "{}"
+
+
 SCALARS: Final[ScalarTable] = {
     "pg_array": (pg_array, -1, True),
     "pg_array_nest": (pg_array_nest, -1, True),
@@ -232,4 +253,4 @@ SCALARS: Final[ScalarTable] = {
     "pg_array_overlaps": (pg_array_overlaps, 3, True),
     "pg_array_cast": (pg_array_cast, 3, True),
 }
-AGGREGATES: Final[AggregateTable] = {"pg_array_collect": (Collect, 2)}
+AGGREGATES: Final[AggregateTable] = {"pg_array_collect": (Collect, 2), "pg_array_of_arrays": (CollectArrays, 1)}

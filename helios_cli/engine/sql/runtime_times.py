@@ -30,6 +30,7 @@ from helios_cli.engine.datatypes.zoned import (
     zoned_parser,
     zoned_writer,
 )
+from helios_cli.engine.datatypes.zoned_ranges import read_zoned_range
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.function_spec import ScalarTable
 from helios_cli.engine.sql.oids import DATE, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ
@@ -37,12 +38,17 @@ from helios_cli.engine.sql.runtime_arrays import element_writer
 
 _DAYS_PER_MONTH: Final = 30
 _INTERVALS: Final = (1186, 1187)
+TSTZRANGE, TSTZMULTIRANGE = 3910, 4534
 _READERS: Final[dict[int, Callable[[str, TimeContext], Any]]] = {
     DATE: parse_date,
     TIME: parse_time,
     TIMESTAMP: parse_timestamp,
     TIMESTAMPTZ: parse_timestamptz,
     TIMETZ: parse_timetz,
+    TSTZRANGE: lambda text, times: read_zoned_range(TSTZRANGE, text, lambda part: parse_timestamptz(part, times)),
+    TSTZMULTIRANGE: lambda text, times: read_zoned_range(
+        TSTZMULTIRANGE, text, lambda part: parse_timestamptz(part, times)
+    ),
     TIMESTAMPTZ_ARRAY: lambda text, times: zoned_parser(TIMESTAMPTZ_ARRAY, times)(text),
 }
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from helios_cli.engine.datatypes.usertypes import is_row
 from helios_cli.engine.sql import casts, operators, tree
 from helios_cli.engine.sql.coercion import Context as How
-from helios_cli.engine.sql.coercion import array_of, common_type, type_name
+from helios_cli.engine.sql.coercion import array_of, common_type, element_of, type_name
 from helios_cli.engine.sql.expressions import TRANSLATORS, translate
 from helios_cli.engine.sql.oids import BOOL, UNKNOWN
 from helios_cli.engine.sql.predicates import compare_rows, row_values
@@ -133,6 +133,10 @@ def _array(fields: dict[str, Any], query: Query, scope: Scope) -> TypedSql:
     query.resolve_unknowns(scope.ctx)
     _one_column(query, scope, at)
     element = query.outputs[0].value.type_oid
+    if element_of(element):
+        name = quote_identifier(query.names()[0])
+        sql = f"(SELECT pg_array_of_arrays({name}) FROM ({query.render(named=True)}))"
+        return TypedSql(sql, element, query.outputs[0].value.typmod, not_null=True, location=at)
     if not array_of(element):
         raise scope.ctx.error("42704", f"could not find array type for data type {type_name(element)}", at)
     name = quote_identifier(query.names()[0])

@@ -7,6 +7,7 @@ from typing import Final
 from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression
 from helios_cli.engine.sql.ddl_model import ConstraintDef, IndexDef, IndexKey
 from helios_cli.engine.sql.functions.strings import quote_ident
+from helios_cli.engine.sql.sqltext import quote_string
 from helios_cli.engine.sql.text_collations import oid_of, stored_word
 from helios_cli.engine.storage import collation_rows
 from helios_cli.engine.storage.system_snapshot import Snapshot
@@ -106,9 +107,19 @@ def _whole(snapshot: Snapshot, index: IndexDef, pretty: bool) -> str:
         text += f" INCLUDE ({', '.join(quote_ident(name) for name in index.include)})"
     if index.nulls_alike:
         text += " NULLS NOT DISTINCT"
+    text += _storage_options(snapshot, index)
     if index.predicate is None:
         return text
     return f"{text} WHERE {_pretty(snapshot, index.table_oid, index.predicate, pretty)}"
+
+
+def _storage_options(snapshot: Snapshot, index: IndexDef) -> str:
+    relation = snapshot.relations.get(index.oid)
+    if relation is None or not relation.options:
+        return ""
+    pairs = (option.partition("=") for option in relation.options[1:-1].split(","))
+    shown = (f"{name}={value if quote_ident(value) == value else quote_string(value)}" for name, _, value in pairs)
+    return f" WITH ({', '.join(shown)})"
 
 
 def _deferral(constraint: ConstraintDef) -> str:

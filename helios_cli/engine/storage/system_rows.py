@@ -22,7 +22,7 @@ from helios_cli.engine.storage.system_extensions import (
     pg_available_extensions,
     pg_extension,
 )
-from helios_cli.engine.storage.system_opclasses import key_class, key_collation, key_name, pg_opclass
+from helios_cli.engine.storage.system_opclasses import ACCESS_METHODS, key_class, key_collation, key_name, pg_opclass
 from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
 from helios_cli.engine.storage.system_snapshot import RelationRow, Snapshot
 
@@ -69,6 +69,9 @@ def pg_class(snapshot: Snapshot) -> Rows:
         row = _class_base(
             relation.oid, relation.name, snapshot.schema_oid(relation.schema), kind, relation.owner, natts
         )
+        if kind == "i":
+            row["relam"] = ACCESS_METHODS.get(snapshot.indexes[relation.oid].method, 403)
+            row["reloptions"] = relation.options
         row["relacl"] = snapshot.acl_text(PG_CLASS, relation.oid)
         row["relpersistence"] = "t" if relation.temp else "p"
         row["relhasindex"] = int(relation.oid in indexed)
@@ -376,10 +379,12 @@ def pg_sequences(snapshot: Snapshot) -> Rows:
         }  # fmt: skip
 
 
-def pg_am(_snapshot: Snapshot) -> Rows:
+def pg_am(snapshot: Snapshot) -> Rows:
     """Access methods."""
-    for oid, name, kind in ((2, "heap", "t"), (403, "btree", "i"), (405, "hash", "i"), (2742, "gin", "i")):
-        yield {"oid": oid, "amname": name, "amtype": kind}
+    yield {"oid": 2, "amname": "heap", "amtype": "t"}
+    for name, oid in ACCESS_METHODS.items():
+        if name != "bloom" or name in snapshot.extensions:
+            yield {"oid": oid, "amname": name, "amtype": "i"}
 
 
 def pg_tablespace(_snapshot: Snapshot) -> Rows:

@@ -33,6 +33,8 @@ class RelationRow:
     sqlite_name: str
     definition: str | None
     temp: bool
+    options: str | None = None
+    """Storage parameters of an index, as pg_class.reloptions shows them."""
 
 
 @dataclass
@@ -179,11 +181,11 @@ def read_snapshot(catalog: SqliteCatalog) -> Snapshot:
 def _read_objects(catalog: SqliteCatalog, snapshot: Snapshot, temp: bool) -> None:
     db = "temp" if temp else "main"
     for row in catalog.rows(
-        "SELECT oid, nspname, relname, relkind, relowner, sqlite_name, definition "
+        "SELECT oid, nspname, relname, relkind, relowner, sqlite_name, definition, options "
         f"FROM {db}.helios_relation ORDER BY oid"
     ):
-        oid, schema, name, kind, owner, sqlite_name, definition = row
-        snapshot.relations[oid] = RelationRow(oid, schema, name, kind, owner, sqlite_name, definition, temp)
+        oid, schema, name, kind, owner, sqlite_name, definition, options = row
+        snapshot.relations[oid] = RelationRow(oid, schema, name, kind, owner, sqlite_name, definition, temp, options)
     for relid, *row in catalog.rows(
         "SELECT relid, attname, atttypid, atttypmod, attnum, typname, attnotnull, default_text, attidentity, "
         "attgenerated "

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import interval, registry
-from helios_cli.engine.datatypes.arrays import PgArray, write_array
+from helios_cli.engine.datatypes.arrays import PgArray, read_array, write_array
 from helios_cli.engine.datatypes.jsons import parse_jsonb
 from helios_cli.engine.datatypes.numeric import EXACT
 from helios_cli.engine.errors import SqlError
@@ -329,6 +329,23 @@ def array_of_json(oid: int, text: str) -> str | None:
     return write_array(PgArray(items, (len(items),), (1,)), str)
 
 
+def array_of_arrays(text: str) -> str | None:
+    """array_agg of arrays: a JSON array of them as one of a dimension more; NULL of no rows. Raises 22004, 2202E."""
+    arrays = json.loads(text)
+    if not arrays:
+        return None
+    parts = [None if array is None else read_array(array, str) for array in arrays]
+    first = parts[0]
+    if None in parts or first is None:
+        raise SqlError("cannot accumulate null arrays", sqlstate="22004")
+    if not first.dims:
+        raise SqlError("cannot accumulate empty arrays", sqlstate="2202E")
+    if any(part is not None and part.dims != first.dims for part in parts):
+        raise SqlError("cannot accumulate arrays of different dimensionality", sqlstate="2202E")
+    dims = (len(parts), *first.dims)
+    return write_array(PgArray([part.items for part in parts if part is not None], dims, (1,) * len(dims)), str)
+
+
 def json_of_json(oid: int, text: str) -> str | None:
     """json_agg: a JSON array of stored values as json."""
     values = json.loads(text)
@@ -447,9 +464,11 @@ def _install_collections(lib: Library) -> None:
     d = lib.define
     d("string_agg", "text text -> text", sql="group_concat({0}, {1})", aggregate=True)
     lib.helper("fn_array_of_json", array_of_json, 2)
+    lib.helper("fn_array_of_arrays", array_of_arrays, 1)
     lib.helper("fn_json_of_json", json_of_json, 2)
     lib.helper("fn_jsonb_of_json", jsonb_of_json, 2)
     group = "json_group_array({0}){over}"
+    d("array_agg", "anyarray -> anyarray", sql=f"fn_array_of_arrays({group})", aggregate=True)
     d("array_agg", "anynonarray -> anyarray", sql=f"fn_array_of_json({{types}}, {group})", aggregate=True)
     d("json_agg", "anyelement -> json", sql=f"fn_json_of_json({{types}}, {group})", aggregate=True)
     d("jsonb_agg", "anyelement -> jsonb", sql=f"fn_jsonb_of_json({{types}}, {group})", aggregate=True)
