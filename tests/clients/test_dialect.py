@@ -46,3 +46,25 @@ def test_a_backslash_does_not_end_up_in_another_sessions_plan(server: NodeProces
         for _ in range(2):
             assert one.execute(rb"SELECT 'a\nb'").fetchone() == ("a\nb",)
             assert other.execute(rb"SELECT 'a\nb'").fetchone() == (r"a\nb",)
+
+
+def test_a_session_begins_with_the_settings_of_its_role(node: NodeProcess) -> None:
+    with node.connect(autocommit=True) as connection:
+        connection.execute("CREATE ROLE clerk LOGIN; ALTER ROLE ALL SET work_mem = '7MB'")
+        connection.execute("ALTER ROLE clerk SET work_mem = '8MB'")
+        connection.execute("ALTER DATABASE heliosdb SET datestyle = 'German'")
+        connection.execute("ALTER ROLE clerk SET timezone = 'Asia/Tokyo'")
+        connection.execute("ALTER ROLE clerk IN DATABASE heliosdb SET search_path = pg_catalog")
+
+    def shown(options: str = "") -> list[tuple[str, ...]]:
+        with node.connect(user="clerk", options=options, autocommit=True) as connection:
+            names = ("work_mem", "datestyle", "timezone", "search_path")
+            query = b"SELECT " + ", ".join(f"current_setting('{name}')" for name in names).encode()
+            begun = connection.execute(query).fetchall()
+            connection.execute("SET work_mem = '9MB'; SET timezone = 'UTC'; RESET ALL")
+            return [*begun, *connection.execute(query).fetchall()]
+
+    assert shown() == [("8MB", "German, DMY", "Asia/Tokyo", "pg_catalog")] * 2
+    assert shown("-c work_mem=6MB") == [("6MB", "German, DMY", "Asia/Tokyo", "pg_catalog")] * 2
+    node.restart()
+    assert shown() == [("8MB", "German, DMY", "Asia/Tokyo", "pg_catalog")] * 2

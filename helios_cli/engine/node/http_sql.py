@@ -12,6 +12,7 @@ from helios_cli.engine.errors import FeatureNotSupported, HeliosError, TooManyCo
 from helios_cli.engine.net.http_message import Outlet, Request, Streaming, json_response
 from helios_cli.engine.net.sql_answer import Answer, refusal
 from helios_cli.engine.net.sql_request import CSV, FORMS, Malformed, SqlRequest, Statement, read_request, wanted_form
+from helios_cli.engine.node import role_settings
 from helios_cli.engine.node.engine import Engine
 from helios_cli.engine.node.http_login import login
 from helios_cli.engine.node.inner_client import InnerClient, failure
@@ -76,6 +77,7 @@ class SqlOverHttp:
         name = request.headers.get("user-agent", "http")[:63]
         client = InnerClient(self._engine, user=user, proved=proved, database=DATABASE, address=request.peer, name=name)
         session = client.session
+        role_settings.apply(session)
         try:
             timeout = wanted.timeout_ms or self._engine.settings.statement_timeout or TIMEOUT_MS
             session.set_variable("statement_timeout", str(timeout))

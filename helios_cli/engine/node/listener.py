@@ -14,7 +14,7 @@ import ssl
 from typing import Any, Final
 
 from helios_cli.engine.errors import FeatureNotSupported, HeliosError, NotServing, ProtocolViolation, TooManyConnections
-from helios_cli.engine.node import identity
+from helios_cli.engine.node import identity, role_settings
 from helios_cli.engine.node.authentication import Authentication
 from helios_cli.engine.node.engine import Engine
 from helios_cli.engine.node.frontend import Frontend
@@ -223,10 +223,11 @@ class Connection(asyncio.Protocol):
         for name, variable in CORE.items():
             if variable.reported and name not in self._parameters:
                 session.changed[variable.name] = None
+        role_settings.apply(session)
         options = _parse_options(self._parameters.get("options", ""))
         for name, value in {**options, **self._parameters}.items():
             if name not in ("user", "database", "options", "replication"):
-                session.set_variable(name, value)
+                session.set_default(name, value)
         session.report_changes()
 
     # Ends ---------------------------------------------------------------------------------------------

@@ -100,6 +100,8 @@ class SessionState:
         """How many cursors of functions have got a name of the server's."""
         self.variables: dict[str, str] = {}
         """Values that differ from the default, by lower-case name."""
+        self.defaults: dict[str, str] = {}
+        """What the client, its role and the database want at the start, by lower-case name: RESET comes back to it."""
         self.changed, self.told = {}, {}
         self.undo: list[tuple[str, str | None, bool]] = []
         """Name, value before and whether LOCAL of each SET in the transaction in hand, oldest first."""
@@ -193,6 +195,13 @@ class SessionState:
             return
         self._store(folded, checked)
 
+    def set_default(self, name: str, value: str) -> None:
+        """Begin with a value that RESET comes back to. Raises SqlError as :meth:`set_variable`."""
+        self.set_variable(name, value)
+        folded = canonical(name)
+        if folded in self.variables:
+            self.defaults[folded] = self.variables[folded]
+
     def undo_variables(self, *, committed: bool, since: int = 0) -> None:
         """Put back what SET LOCAL, or any SET that is rolled back, had replaced from the ``since``-th on."""
         undo, self.undo = self.undo[since:], self.undo[:since]
@@ -208,6 +217,7 @@ class SessionState:
         if folded == "helios.write_id":
             value = value or None
             self.write_id = WriteId.parse(value) if value is not None else None
+        value = self.defaults.get(folded) if value is None else value
         if value is None:
             self.variables.pop(folded, None)
         else:

@@ -218,6 +218,7 @@ def drop_role(builder: Builder, fields: dict[str, Any]) -> Plan:
         builder.add(
             delete(False, "helios_role", oid=role.oid),
             f"DELETE FROM main.helios_auth_member WHERE roleid = {role.oid} OR member = {role.oid}",
+            f"DELETE FROM main.helios_db_role_setting WHERE setrole = {role.oid}",
         )
     plan = builder.finish("DROP ROLE")
     plan.subject = ", ".join(role_name(spec) for spec in fields["roles"])

@@ -209,6 +209,17 @@ LARGE_OBJECT_TABLES: Final = (
 )
 """Large objects (``engine.storage.large_objects``); they come to older directories as ``helios_write`` does."""
 
+ROLE_SETTING_TABLE: Final = """CREATE TABLE main.helios_db_role_setting(
+  setdatabase INTEGER NOT NULL,
+  setrole INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  shown TEXT NOT NULL,
+  value TEXT NOT NULL,
+  PRIMARY KEY(setdatabase, setrole, name)
+)"""
+"""What ALTER ROLE and ALTER DATABASE have set; 0 is every role or database. ``name`` is in lower case. It comes to
+older directories as ``helios_write`` does."""
+
 _BIRTH_ROWS: Final = (
     f"INSERT INTO main.helios_meta VALUES ('next_oid', {FIRST_OID}), ('catalog_version', 1)",
     "INSERT INTO main.helios_namespace(oid, nspname) VALUES "
@@ -223,6 +234,7 @@ SYSTEM_SCHEMA: Final[tuple[str, ...]] = (
     + TYPE_TABLES
     + (WRITE_TABLE, TOKEN_TABLE)
     + LARGE_OBJECT_TABLES
+    + (ROLE_SETTING_TABLE,)
     + _BIRTH_ROWS
 )
 """Statements that make a database's system tables at its birth, in order, in one transaction."""

@@ -64,7 +64,7 @@ def _set(fields: dict[str, Any], _catalog: CatalogReader) -> Plan:
     if kind == "VAR_SET_MULTI":
         return utility_plan("SET", _set_transaction(fields, name))
     if kind == "VAR_SET_VALUE":
-        value = setting_text(fields.get("args", []), quoted=name.lower() in _NAME_LISTS)
+        value = setting_text(fields.get("args", []), quoted=name.lower() in NAME_LISTS)
         return utility_plan("SET", actions.SetVariable(name, value, bool(fields.get("is_local"))))
     if kind == "VAR_SET_DEFAULT":
         return utility_plan("SET", actions.SetVariable(name, None, bool(fields.get("is_local"))))
@@ -83,7 +83,7 @@ def _set_transaction(fields: dict[str, Any], name: str) -> actions.SetTransactio
     return actions.SetTransaction(**_options(nodes), session=name == "SESSION CHARACTERISTICS")
 
 
-_NAME_LISTS: Final = frozenset(("search_path", "temp_tablespaces"))
+NAME_LISTS: Final = frozenset(("search_path", "temp_tablespaces"))
 """Parameters that are lists of identifiers (GUC_LIST_QUOTE)."""
 
 

@@ -38,7 +38,9 @@ def parse_duration_ms(name: str, value: str) -> int:
         raise SqlError(
             f'invalid value for parameter "{name}": "{value}"',
             sqlstate="22023",
-            hint='Valid units for this parameter are "us", "ms", "s", "min", "h", and "d".',
+            hint='Valid units for this parameter are "us", "ms", "s", "min", "h", and "d".'
+            if value.strip()[:1].isdigit()
+            else None,
         )
     milliseconds = round(float(match[1]) * _DURATION_MS[match[2] or "ms"])
     if not 0 <= milliseconds <= 2_147_483_647:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import apsw
 
-from helios_cli.engine.storage import api_tokens, large_objects, write_ids
+from helios_cli.engine.storage import api_tokens, large_objects, role_settings, write_ids
 from helios_cli.engine.storage.catalog_privileges import missing_privileges
 
 
@@ -15,4 +15,5 @@ def missing_tables(connection: apsw.Connection) -> tuple[str, ...]:
         *api_tokens.missing_tables(connection),
         *missing_privileges(connection),
         *large_objects.missing_tables(connection),
+        *role_settings.missing_tables(connection),
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.arrays import quote_element
 from helios_cli.engine.datatypes.io_functions import IO_FUNCTIONS
 from helios_cli.engine.datatypes.usertypes import number_of, row_oid
 from helios_cli.engine.sql.ddl_model import IndexDef
@@ -272,10 +273,21 @@ def pg_authid(snapshot: Snapshot) -> Rows:
     yield from snapshot.roles
 
 
+def _config(snapshot: Snapshot, database: int, role: int) -> str | None:
+    found = snapshot.settings.get((database, role))
+    return None if found is None else _array([quote_element(text) for text in found])
+
+
+def pg_db_role_setting(snapshot: Snapshot) -> Rows:
+    """Settings of roles and of the database."""
+    for database, role in sorted(snapshot.settings):
+        yield {"setdatabase": database, "setrole": role, "setconfig": _config(snapshot, database, role)}
+
+
 def pg_roles(snapshot: Snapshot) -> Rows:
     """Roles, passwords hidden."""
     for role in snapshot.roles:
-        yield {**role, "rolpassword": "********"}
+        yield {**role, "rolpassword": "********", "rolconfig": _config(snapshot, 0, role["oid"])}
 
 
 def pg_user(snapshot: Snapshot) -> Rows:
@@ -286,6 +298,7 @@ def pg_user(snapshot: Snapshot) -> Rows:
                 "usename": role["rolname"], "usesysid": role["oid"], "usecreatedb": role["rolcreatedb"],
                 "usesuper": role["rolsuper"], "userepl": role["rolreplication"], "usebypassrls": role["rolbypassrls"],
                 "passwd": "********", "valuntil": role["rolvaliduntil"],
+                "useconfig": _config(snapshot, 0, role["oid"]),
             }  # fmt: skip
 
 
@@ -464,7 +477,8 @@ MAKERS: Final[dict[str, Maker]] = {
     "pg_database": pg_database, "pg_authid": pg_authid, "pg_roles": pg_roles, "pg_user": pg_user,
     "pg_default_acl": pg_default_acl,
     "pg_shadow": pg_shadow,
-    "pg_group": pg_group, "pg_auth_members": pg_auth_members, "pg_tables": pg_tables, "pg_views": pg_views,
+    "pg_group": pg_group, "pg_auth_members": pg_auth_members, "pg_db_role_setting": pg_db_role_setting,
+    "pg_tables": pg_tables, "pg_views": pg_views,
     "pg_matviews": pg_matviews,
     "pg_indexes": pg_indexes, "pg_am": pg_am, "pg_collation": collation_rows.pg_collation,
     "pg_tablespace": pg_tablespace, "pg_language": pg_language, "pg_proc": pg_proc, "pg_rewrite": pg_rewrite,

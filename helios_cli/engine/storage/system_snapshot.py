@@ -19,6 +19,7 @@ from helios_cli.engine.sql.routines import Routine, Trigger
 from helios_cli.engine.sql.text_collations import Collation
 from helios_cli.engine.storage.catalog import SqliteCatalog
 from helios_cli.engine.storage.catalog_privileges import birth_acl, read_acls
+from helios_cli.engine.storage.role_settings import settings_of
 
 
 @dataclass(slots=True)
@@ -50,6 +51,8 @@ class Snapshot:
     sequences: dict[int, SequenceDef] = field(default_factory=dict)
     sequence_values: dict[int, tuple[int, bool]] = field(default_factory=dict)
     roles: list[dict[str, Any]] = field(default_factory=list)
+    settings: dict[tuple[int, int], list[str]] = field(default_factory=dict)
+    """What ALTER ROLE and ALTER DATABASE have set, by database and role."""
     members: list[tuple[int, int, int]] = field(default_factory=list)
     descriptions: list[tuple[int, int, int, str]] = field(default_factory=list)
     depends: list[tuple[int, int]] = field(default_factory=list)
@@ -165,6 +168,7 @@ def read_snapshot(catalog: SqliteCatalog) -> Snapshot:
     snapshot.roles.sort(key=lambda role: int(role["oid"]))
     for role in snapshot.roles:
         role["rolvaliduntil"] = valid_until(role["rolvaliduntil"])
+    snapshot.settings = settings_of(catalog)
     snapshot.members = catalog.rows("SELECT roleid, member, admin_option FROM main.helios_auth_member")
     snapshot.types = {found.oid: found for found in catalog.types.all()}
     snapshot.labels = catalog.types.labels()
