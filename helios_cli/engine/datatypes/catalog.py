@@ -20,6 +20,8 @@ from helios_cli.engine.datatypes import (
     numeric,
     strings,
     system_types,
+    tsquery,
+    tsvector,
 )
 from helios_cli.engine.datatypes.arrays import BOX, ArrayCodec
 from helios_cli.engine.datatypes.hstore import format_hstore_binary, parse_hstore, parse_hstore_binary
@@ -127,6 +129,12 @@ _TIMESTAMPTZ: Final = Codec(
     _TIMESTAMP_READER,
     integers.binary_writer(_INT8, 64, "timestamp with time zone"),
 )
+_TSVECTOR: Final = Codec(
+    tsvector.parse_tsvector, strings.format_string, tsvector.parse_tsvector_binary, tsvector.format_tsvector_binary
+)
+_TSQUERY: Final = Codec(
+    tsquery.parse_tsquery, strings.format_string, tsquery.parse_tsquery_binary, tsquery.format_tsquery_binary
+)
 _INTERVAL: Final = Codec(
     interval.parse_interval, strings.format_string, interval.parse_interval_binary, interval.format_interval_binary
 )
@@ -224,8 +232,8 @@ _BASE: Final[tuple[tuple[int, str, str, int, int, str, str, Codec], ...]] = (
     (2206, "regtype", "regtype", 4, 2211, "N", "regtype", _TEXT),
     (2950, "uuid", "uuid", 16, 2951, "U", "uuid_text", _UUID),
     (3220, "pg_lsn", "pg_lsn", 8, 3221, "U", "pg_lsn_text", _LSN),
-    (3614, "tsvector", "tsvector", -1, 3643, "U", "tsvector_text", _TEXT),
-    (3615, "tsquery", "tsquery", -1, 3645, "U", "tsquery_text", _TEXT),
+    (3614, "tsvector", "tsvector", -1, 3643, "U", "tsvector_text", _TSVECTOR),
+    (3615, "tsquery", "tsquery", -1, 3645, "U", "tsquery_text", _TSQUERY),
     (3734, "regconfig", "regconfig", 4, 3735, "N", "regconfig", _TEXT),
     (3769, "regdictionary", "regdictionary", 4, 3770, "N", "regdictionary", _TEXT),
     (3802, "jsonb", "jsonb", -1, 3807, "U", "jsonb_text", _JSONB),

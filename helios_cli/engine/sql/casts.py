@@ -45,6 +45,8 @@ from helios_cli.engine.sql.oids import (
     RECORD,
     REG_TYPES,
     REGCLASS,
+    REGCONFIG,
+    REGDICTIONARY,
     REGTYPE,
     TEXT,
     TIME,
@@ -387,6 +389,10 @@ def _from_text(target: int, sql: str, ctx: Context) -> str:
 
 def _reg_cast(source: int, target: int, sql: str, ctx: Context) -> str:
     """regclass and its kin are OIDs with names looked up in the catalog, by functions of the function library."""
+    if REGCONFIG in (source, target):
+        return f"pg_regconfig({sql})" if target == REGCONFIG else sql
+    if REGDICTIONARY in (source, target):
+        return sql
     source_type, target_type = type_of(source), type_of(target)
     if source in REG_TYPES and category(target) == "S":
         assert source_type is not None

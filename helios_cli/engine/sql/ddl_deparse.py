@@ -103,6 +103,12 @@ def _operator(symbol: str, given: tuple[int, int]) -> Operator | None:
         return None
 
 
+_CONFIGURED: Final = frozenset(
+    ("to_tsvector", "to_tsquery", "plainto_tsquery", "phraseto_tsquery", "websearch_to_tsquery", "ts_headline")
+)
+"""Functions whose first argument of several is a text search configuration."""
+
+
 class _Deparser:
     """Walks one expression; one method a node type."""
 
@@ -262,6 +268,8 @@ class _Deparser:
             raise FeatureNotSupported("a stored expression cannot contain an aggregate or window function")
         names = tree.strings(fields["funcname"])
         arguments = [self._argument(names[-1], node) for node in fields.get("args", [])]
+        if names[-1] in _CONFIGURED and len(arguments) > 1 and self.type_of(fields["args"][0]) == UNKNOWN:
+            arguments[0] = f"{quote_string(_plain_string(fields['args'][0]))}::regconfig"
         if fields.get("funcformat") == "COERCE_SQL_SYNTAX" and names[-1] == "extract":
             return f"EXTRACT({_plain_string(fields['args'][0])} FROM {arguments[1]})"
         shown = names[-1:] if names[0] == "pg_catalog" else names

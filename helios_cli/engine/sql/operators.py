@@ -56,6 +56,7 @@ from helios_cli.engine.sql.operator_spec import Operator
 from helios_cli.engine.sql.range_operators import range_operators
 from helios_cli.engine.sql.resolution import Ambiguous, bind_polymorphic, choose
 from helios_cli.engine.sql.text_collations import check_searchable, joint, sqlite_collation
+from helios_cli.engine.sql.text_search_operators import text_search_operators
 from helios_cli.engine.sql.typed import TypedSql
 
 TEXT_ARRAY: Final = 1009
@@ -249,7 +250,7 @@ def _documents() -> Iterator[Operator]:
 
 def _table() -> dict[tuple[str, int], list[tuple[Operator, tuple[int, ...]]]]:
     table: dict[tuple[str, int], list[tuple[Operator, tuple[int, ...]]]] = {}
-    others = (_bit_strings, _pattern_order, network_operators, range_operators)
+    others = (_bit_strings, _pattern_order, network_operators, range_operators, text_search_operators)
     for source in (_comparisons, _arithmetic, _times, _strings, _documents, *others):
         for operator in source():
             table.setdefault((operator.name, len(operator.args)), []).append((operator, operator.args))
@@ -348,7 +349,8 @@ def _emit(
     not_null = all(operand.not_null for operand in operands)
     zone = ctx.session_value("timezone") if "{zone}" in operator.template else ""
     element = element_of(targets[0]) or (element_of(targets[1]) if len(targets) > 1 else 0)
-    text = operator.template.format(*texts, zone=zone, elem=element)
+    settings = ctx.session_value("settings") if "{settings}" in operator.template else ""
+    text = operator.template.format(*texts, zone=zone, elem=element, settings=settings)
     if operator.style == "compare":
         text = f"({text} COLLATE BINARY)" if collated else casts.neutral(text, *targets)
     return TypedSql(text, result, not_null=not_null, location=at)

@@ -63,7 +63,7 @@ debug_print_parse|bu||off
 debug_print_plan|bu||off
 debug_print_rewritten|bu||off
 default_statistics_target|iu||100|1|10000
-default_text_search_config|su||pg_catalog.simple
+default_text_search_config|su||pg_catalog.english
 default_toast_compression|eu||pglz|||pglz,lz4
 dynamic_library_path|su||$libdir
 dynamic_shared_memory_type|ep||posix|||posix,sysv,mmap

@@ -278,6 +278,12 @@ def _config(snapshot: Snapshot, database: int, role: int) -> str | None:
     return None if found is None else _array([quote_element(text) for text in found])
 
 
+def pg_ts_config(_snapshot: Snapshot) -> Rows:
+    """The configurations of text search."""
+    for oid, name in ((3748, "simple"), (12773, "english")):
+        yield {"oid": oid, "cfgname": name, "cfgnamespace": 11, "cfgowner": 10, "cfgparser": 3722}
+
+
 def pg_db_role_setting(snapshot: Snapshot) -> Rows:
     """Settings of roles and of the database."""
     for database, role in sorted(snapshot.settings):
@@ -478,6 +484,7 @@ MAKERS: Final[dict[str, Maker]] = {
     "pg_default_acl": pg_default_acl,
     "pg_shadow": pg_shadow,
     "pg_group": pg_group, "pg_auth_members": pg_auth_members, "pg_db_role_setting": pg_db_role_setting,
+    "pg_ts_config": pg_ts_config,
     "pg_tables": pg_tables, "pg_views": pg_views,
     "pg_matviews": pg_matviews,
     "pg_indexes": pg_indexes, "pg_am": pg_am, "pg_collation": collation_rows.pg_collation,

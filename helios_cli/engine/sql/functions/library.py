@@ -29,6 +29,7 @@ from helios_cli.engine.sql.functions import (
     sessions,
     strings,
     system,
+    text_search,
     to_char,
     to_number,
     trigonometry,
@@ -71,6 +72,7 @@ def _build() -> Library:
         sessions,
         large_objects,
         system,
+        text_search,
         introspection,
     ):
         module.install(library)
