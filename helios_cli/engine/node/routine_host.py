@@ -450,3 +450,7 @@ class Positional:
     def fields(self, names: Sequence[str]) -> tuple[str, ...] | None:
         """No parameter is a record."""
         return None
+
+    def absent(self, _names: Sequence[str]) -> bool:
+        """No parameter is a record."""
+        return False

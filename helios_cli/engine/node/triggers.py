@@ -108,12 +108,15 @@ class Firing:
         for name, record in (("new", new), ("old", old)):
             number = program.root.entries.get(name)
             if number is not None:
-                frame.values[number] = record
+                frame.values[number] = record if record is not None else self._absent()
         frame.specials.update(self._specials(trigger, event))
         if trigger.old_table or trigger.new_table:
             self._give_tables(frame, trigger, event)
         value = self.calls.guarded(self.host, prepared.routine, interpreter.call).value
-        return value if isinstance(value, Record) else None
+        return value if isinstance(value, Record) and not value.absent else None
+
+    def _absent(self) -> Record:
+        return Record(self._names, self._types, [None] * len(self._names), absent=True)
 
     def _give_tables(self, frame: Frame, trigger: Trigger, event: str) -> None:
         """Let a trigger see the rows of its transition tables."""
@@ -163,6 +166,10 @@ class Records:
 
     def table(self, name: str) -> None:
         """There are no tables of its own."""
+
+    def absent(self, _names: Sequence[str]) -> bool:
+        """A condition names only what is there."""
+        return False
 
     def fields(self, names: Sequence[str]) -> tuple[str, ...] | None:
         """See :class:`~helios_cli.engine.sql.inner.Variables`."""

@@ -488,18 +488,6 @@ def collation_of_value(value: TypedSql) -> str:
 
 
 __all__ = [
-    "BYTEA",
-    "assign",
-    "cast_sql",
-    "coerce",
-    "collated",
-    "collation_of",
-    "collation_of_value",
-    "constant_text",
-    "explicit_cast",
-    "fit",
-    "neutral",
-    "to_boolean",
-    "to_text_if_unknown",
-    "unchecked",
-]
+    "BYTEA", "assign", "cast_sql", "coerce", "collated", "collation_of", "collation_of_value", "constant_text",
+    "explicit_cast", "fit", "neutral", "to_boolean", "to_text_if_unknown", "unchecked",
+]  # fmt: skip

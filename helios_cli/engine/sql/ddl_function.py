@@ -13,7 +13,7 @@ from helios_cli.engine.sql.coercion import element_of, type_name
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_deparse import deparse
 from helios_cli.engine.sql.ddl_ownership import function_defaults
-from helios_cli.engine.sql.oids import RECORD, TRIGGER, VOID
+from helios_cli.engine.sql.oids import ANYARRAY, ANYCOMPATIBLEARRAY, RECORD, TRIGGER, VOID
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.rights import not_owner
 from helios_cli.engine.sql.routines import Argument, Routine, result_columns
@@ -28,6 +28,7 @@ _MODES: Final = {
 _VOLATILITY: Final = {"volatile": "v", "stable": "s", "immutable": "i"}
 PSEUDO: Final = {"void": VOID, "record": RECORD, "trigger": TRIGGER}
 ARGUMENTS_MAX: Final = 100
+_ANY_ARRAYS: Final = (ANYARRAY, ANYCOMPATIBLEARRAY)
 
 TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS main.helios_function(
@@ -138,7 +139,7 @@ def _check_arguments(builder: Builder, arguments: list[Argument]) -> None:
             with_default |= argument.default is not None
         elif argument.default is not None:
             raise builder.error("42P13", "only input parameters can have default values")
-        if argument.mode == "v" and not element_of(argument.type_oid):
+        if argument.mode == "v" and not element_of(argument.type_oid) and argument.type_oid not in _ANY_ARRAYS:
             raise builder.error("42P13", "VARIADIC parameter must be an array")
         if argument.type_oid in (TRIGGER, VOID):
             what = type_name(argument.type_oid)

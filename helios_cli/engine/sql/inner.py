@@ -33,6 +33,9 @@ class Variables(Protocol):
     def fields(self, names: Sequence[str]) -> tuple[str, ...] | None:
         """The fields of a record of that name; None when it is no record."""
 
+    def absent(self, names: Sequence[str]) -> bool:
+        """Whether a record, which :meth:`fields` knows, is NULL as a whole."""
+
     def table(self, name: str) -> tuple[Hashable, tuple[tuple[str, int], ...]] | None:
         """What identifies a table that only the function sees, and its columns. Its rows are a JSON array of arrays."""
 
@@ -176,6 +179,8 @@ def _spread_reference(node: Node, variables: Variables) -> Node:
     if found is None:
         return node
     names, fields = found
+    if variables.absent(names):
+        return {"A_Const": {"isnull": True, "location": -1}}
     arguments = [_field(names, name) for name in fields]
     return {"RowExpr": {"args": arguments, "row_format": "COERCE_IMPLICIT_CAST", "location": -1}}
 

@@ -33,6 +33,10 @@ class ArgumentNames:
     def table(self, name: str) -> None:
         """There are no tables of its own."""
 
+    def absent(self, _names: Sequence[str]) -> bool:
+        """There are no records."""
+        return False
+
     def fields(self, names: Sequence[str]) -> tuple[str, ...] | None:
         """No parameter is a record."""
         return None

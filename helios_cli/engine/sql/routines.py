@@ -9,13 +9,15 @@ from typing import Any, Final
 
 from helios_cli.engine.sql.coercion import element_of
 from helios_cli.engine.sql.function_spec import Function
-from helios_cli.engine.sql.oids import RECORD, TRIGGER, VOID
+from helios_cli.engine.sql.oids import ANYARRAY, ANYCOMPATIBLE, ANYCOMPATIBLEARRAY, ANYELEMENT, RECORD, TRIGGER, VOID
 
 CALL: Final = "pg_routine_call"
 """The SQLite function that runs a user's function: session, OID, arguments. Its name marks a plan as not short."""
 
 INPUT_MODES: Final = ("i", "b", "v")
 OUTPUT_MODES: Final = ("o", "b", "t")
+_ELEMENTS: Final = {ANYARRAY: ANYELEMENT, ANYCOMPATIBLEARRAY: ANYCOMPATIBLE}
+"""What VARIADIC arrays of any type are made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ def as_function(
     variadic = routine.variadic
     types = tuple(argument.type_oid for argument in inputs)
     if variadic:
-        types = (*types[:-1], element_of(types[-1]) or types[-1])
+        types = (*types[:-1], _ELEMENTS.get(types[-1]) or element_of(types[-1]) or types[-1])
     volatile = routine.volatility == "v"
     return UserFunction(
         routine.name,

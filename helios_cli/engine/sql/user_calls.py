@@ -12,7 +12,15 @@ from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import array_of, can_coerce, type_name
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.function_spec import Function
-from helios_cli.engine.sql.oids import RECORD, UNKNOWN
+from helios_cli.engine.sql.oids import (
+    ANYARRAY,
+    ANYCOMPATIBLE,
+    ANYCOMPATIBLEARRAY,
+    ANYELEMENT,
+    POLYMORPHIC,
+    RECORD,
+    UNKNOWN,
+)
 from helios_cli.engine.sql.resolution import choose
 from helios_cli.engine.sql.routines import UserFunction
 from helios_cli.engine.sql.scope import Scope
@@ -67,7 +75,7 @@ def arranged(
         if arguments is not None:
             whole = function
             if fields.get("func_variadic") and function.variadic:
-                whole = replace(function, args=(*function.args[:-1], array_of(function.args[-1])), variadic=False)
+                whole = replace(function, args=(*function.args[:-1], _array_of(function.args[-1])), variadic=False)
             candidates.append((whole, arguments))
     given = [_given(value, scope) for value in positional] + [
         f"{name} => {_given(value, scope)}" for name, value in named.items()
@@ -129,6 +137,11 @@ def default_value(function: UserFunction, position: int, scope: Scope) -> TypedS
         ctx.lifted_at, ctx.source, ctx.encoded = lifted, source, encoded
 
 
+def _array_of(element: int) -> int:
+    """The type of a VARIADIC parameter by that of its elements."""
+    return {ANYELEMENT: ANYARRAY, ANYCOMPATIBLE: ANYCOMPATIBLEARRAY}.get(element) or array_of(element)
+
+
 ROW: Final = "row:"
 """Before the types of the arguments: the result is wanted as the literal of a row."""
 
@@ -184,8 +197,9 @@ def user_call(function: UserFunction, values: list[TypedSql], scope: Scope, form
     types = [value.type_oid for value in values]
     if function.variadic:
         fixed = len(function.args) - 1
-        texts = [*texts[:fixed], f"pg_array({', '.join([str(function.args[-1]), *texts[fixed:]])})"]
-        types = [*types[:fixed], array_of(function.args[-1])]
+        element = types[fixed] if function.args[-1] in POLYMORPHIC and len(types) > fixed else function.args[-1]
+        texts = [*texts[:fixed], f"pg_array({', '.join([str(element), *texts[fixed:]])})"]
+        types = [*types[:fixed], array_of(element)]
     return function.sql.format(
         args=", ".join(texts),
         comma=", " if texts else "",

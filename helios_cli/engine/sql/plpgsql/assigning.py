@@ -49,6 +49,7 @@ class Assigning(Machine):
         if value is not None and (type_oid, -1) != record.target(position):
             value = self.host.cast(value, type_oid, record.target(position))
         record.values[position] = value
+        record.absent = False
 
     def store_row(self, target: int | list[int], row: Sequence[Any] | None, outcome: Outcome) -> None:
         """Assign a row of a result, None for no row, to a record or a list of variables."""

@@ -25,10 +25,12 @@ class Record:
     values: list[Any]
     typmods: tuple[int, ...] = ()
     """Of the fields; empty when they have none."""
+    absent: bool = False
+    """As a whole it is NULL: OLD of an INSERT, NEW of a DELETE, both where the trigger sees no row."""
 
     def copy(self) -> Record:
         """Another record with the same values."""
-        return Record(self.names, self.types, list(self.values), self.typmods)
+        return Record(self.names, self.types, list(self.values), self.typmods, self.absent)
 
     def target(self, position: int) -> tuple[int, int]:
         """Type and modifier of a field."""
@@ -220,7 +222,7 @@ class Frame:
         """What a plan depends on of a variable: the fields of a record, the type of a CASE's variable."""
         value = self.values[number]
         if self.datums[number].kind == "rec":
-            return (value.names, value.types) if value is not None else None
+            return (value.names, value.types, value.absent) if value is not None else None
         return self.case_types.get(number)
 
     def read(self, key: Hashable) -> Any:
@@ -243,6 +245,8 @@ class Visible:
         self.frame = frame
         self.names = names
         self.column_wins = frame.program.column_wins
+        self.asked: set[int] = set()
+        """Records that were asked whether they are absent, by number: a plan depends on the answer."""
 
     def _record(self, names: Sequence[str]) -> tuple[int, Sequence[str]] | None:
         """The datum that a name begins with, and the rest of the name."""
@@ -279,6 +283,14 @@ class Visible:
         """See :class:`~helios_cli.engine.sql.inner.Variables`."""
         found = self.frame.tables.get(name)
         return ((TABLE, name), found[0]) if found is not None else None
+
+    def absent(self, names: Sequence[str]) -> bool:
+        """See :class:`~helios_cli.engine.sql.inner.Variables`."""
+        found = self._record(names)
+        if found is None:
+            return False
+        self.asked.add(found[0])
+        return self.frame.record(found[0]).absent
 
     def fields(self, names: Sequence[str]) -> tuple[str, ...] | None:
         """See :class:`~helios_cli.engine.sql.inner.Variables`."""

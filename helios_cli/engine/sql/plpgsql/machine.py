@@ -137,9 +137,11 @@ class Machine:
             ):
                 found: Inner = inner
                 return found
+        visible = self.visible(expression)
+        visible.asked.clear()
         try:
             inner = host.plan(
-                text if text is not None else expression.text, self.visible(expression), whole=expression.whole,
+                text if text is not None else expression.text, visible, whole=expression.whole,
                 target=target,
             )  # fmt: skip
         except HeliosError as error:
@@ -148,6 +150,7 @@ class Machine:
             raise
         numbers = {key[0] if isinstance(key, tuple) else key for key in inner.keys if not isinstance(key, str)}
         numbers.discard(TABLE)
+        numbers |= visible.asked
         guards = [(number, frame.shape(number)) for number in numbers if frame.shape(number) is not None]
         if len(expression.plans) >= PLANS_MAX:
             expression.plans.clear()
