@@ -48,6 +48,8 @@ class SessionState:
     """Parameters that the client follows and that were set since it was told of them last."""
     told: dict[str, str]
     """What the client was told of them."""
+    styled_zone: str | None = None
+    """The zone's name with the style that values are written in; None: the usual one."""
     report_lsn = False
     """The client is told of the LSN with every commit."""
     conflicted = False
@@ -130,8 +132,6 @@ class SessionState:
         self.idle_transaction_ms = engine.settings.idle_in_transaction_session_timeout
         self.times = time_context("UTC")
         """The session's zone, for texts of timestamps that name none."""
-        self.styled_zone: str | None = None
-        """The zone's name with the style that values are written in; None: the usual one."""
         self.query = ""
         self.application_name = ""
         self.statement_now_us = 0
