@@ -224,3 +224,6 @@ def test_a_standby_reads_them_and_the_primary_writes(make_node: MakeNode) -> Non
             assert wire.ask(call(ABS, (b"-1",))) == [field(b"1"), ("Z", "T")]
             wire.run("COMMIT")
         assert value(there, "SELECT count(*) FROM pg_largeobject_metadata") == 2
+    with standby.connect(client_encoding="LATIN1") as here:
+        assert value(here, "SELECT '\u00e9'") == "\u00e9"
+        assert state(here, "SELECT lo_create(44)")[0] == "0A000"

@@ -9,7 +9,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from helios_cli.engine.datatypes.encodings import Encoding
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.node import client_encoding
 from helios_cli.engine.node.copy_in import TakesBytes
 from helios_cli.engine.node.doubt import last_word
 from helios_cli.engine.node.engine import Engine
@@ -23,6 +25,7 @@ SYNC: Final = b"S"[0]
 
 
 if TYPE_CHECKING:
+    from helios_cli.engine.node.frontend import Frontend
     from helios_cli.engine.node.portal import Sink
 
 
@@ -118,6 +121,10 @@ class ClientLink(asyncio.Protocol, ABC):
         else:
             self._on_drain = callback
             self.session.went_idle(within=True)
+
+    def speak(self, encoding: Encoding | None) -> None:
+        """The client's text is in an encoding from now on; None: in UTF-8."""
+        client_encoding.speak(cast("Frontend", self), encoding)
 
     def pause_writing(self) -> None:
         """The client takes its answers slower than they come."""

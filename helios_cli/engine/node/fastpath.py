@@ -276,6 +276,8 @@ def query(frontend: Frontend, plan: Plan, literals: Sequence[Any]) -> bool:
     answer = answer_of(frontend, plan, ()) if frontend.session.private is None else None
     if answer is None or not plan.cache[INLINE] or (answer.zoned and frontend.session.times.zone is not UTC):
         return False
+    if frontend.session.encoding is not None:
+        return False
     if frontend.session.restricted and not frontend.session.may_run(plan):
         return False
     binds = literals

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.errors import ReadOnlyError, SqlError
-from helios_cli.engine.node import identity, utility
+from helios_cli.engine.node import client_encoding, identity, utility
 from helios_cli.engine.node.channels import Notification
 from helios_cli.engine.node.copy_in import CopyReceiver
 from helios_cli.engine.node.portal import Portal
@@ -89,7 +89,8 @@ def copy_out(session: Session, action: actions.CopyOut, portal: Portal, _rows_ma
     columns = query.columns or ()
     binary = action.options.format == "binary"
     described = [CopyColumn(column.name, column.type_oid, column.typmod, session.times) for column in columns]
-    formatter = copy_formatter(described, _wire_options(action.options))
+    encoding = client_encoding.copied(session, action.options)
+    formatter = client_encoding.formatter_for(copy_formatter(described, _wire_options(action.options)), encoding)
     head, tail = formatter.begin(), formatter.end()
     session.out.append(backend.copy_out_response(len(columns), binary=binary))
     if head and not binary:
@@ -168,7 +169,8 @@ def copy_in(session: Session, action: actions.CopyIn, portal: Portal, rows_max: 
         CopyColumn(name, oid, typmod, session.times)
         for name, (oid, typmod) in zip(action.columns, action.types, strict=True)
     ]
-    parser = copy_parser(action.table, columns, _wire_options(action.options))
+    encoding = client_encoding.copied(session, action.options)
+    parser = client_encoding.parser_for(copy_parser(action.table, columns, _wire_options(action.options)), encoding)
 
     def done(count: int, rest: bytes) -> None:
         if claim is not None and done_before:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from helios_cli.engine.datatypes.encodings import Encoding
 from helios_cli.engine.datatypes.zoned import ZONED, is_styled
 from helios_cli.engine.datatypes.zoned_ranges import ZONED_RANGES
 from helios_cli.engine.errors import HeliosError, SqlError
@@ -14,6 +15,7 @@ from helios_cli.engine.node.readers import ReadJob, RowsEncoder
 from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.plan import Kind, Plan
 from helios_cli.engine.wire import backend
+from helios_cli.engine.wire.recoding import rows_recoder
 from helios_cli.engine.wire.rows import rows_encoder
 
 if TYPE_CHECKING:
@@ -106,6 +108,12 @@ class Portal:
 
     def encoder_for(self, formats: tuple[int, ...]) -> RowsEncoder:
         """The same for other formats than the portal's own."""
+        encoding = self.session.encoding
+        if encoding is not None:
+            return rows_recoder(self._utf8_encoder(formats), self._types(), formats, encoding)
+        return self._utf8_encoder(formats)
+
+    def _utf8_encoder(self, formats: tuple[int, ...]) -> RowsEncoder:
         zone = self.session.times.zone
         if is_styled(zone) or (
             zone is not UTC and any(column.type_oid in _SHOWN_BY_ZONE for column in self.plan.columns or ())
@@ -185,6 +193,9 @@ class Sink(Protocol):
 
     def flush(self) -> None:
         """Send what is in ``out``."""
+
+    def speak(self, encoding: Encoding | None) -> None:
+        """The client's text is in an encoding from now on; None: in UTF-8."""
 
 
 def aborted() -> SqlError:

@@ -129,6 +129,11 @@ def forward(frontend: Frontend, message: bytes, again: Again, *, is_single: bool
     session = frontend.session
     forwarder = session.engine.forwarder
     assert forwarder is not None
+    if session.encoding is not None:
+        raise FeatureNotSupported(
+            f"a standby cannot send on what is in the encoding {session.encoding.name}",
+            hint="Set client_encoding to UTF8, or connect to the primary.",
+        )
     if any(cursor.kept is None for cursor in session.cursors.values()) or any(
         portal.sent and not portal.done for portal in session.portals.values()
     ):

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final, cast
 
 import apsw
 
+from helios_cli.engine.datatypes.encodings import Encoding
 from helios_cli.engine.errors import HeliosError, QueryCanceled, SqlError
-from helios_cli.engine.node import consistency, identity, presentation, utility
+from helios_cli.engine.node import client_encoding, consistency, identity, presentation, utility
 from helios_cli.engine.node.copy_in import TakesBytes
 from helios_cli.engine.node.engine import Engine, SchemaView
 from helios_cli.engine.node.portal import Portal, Prepared, Sink
@@ -132,6 +133,8 @@ class SessionState:
         self.idle_transaction_ms = engine.settings.idle_in_transaction_session_timeout
         self.times = time_context("UTC")
         """The session's zone, for texts of timestamps that name none."""
+        self.encoding: Encoding | None = None
+        """In which the client's text is; None: UTF-8."""
         self.query = ""
         self.application_name = ""
         self.statement_now_us = 0
@@ -233,6 +236,8 @@ class SessionState:
             presentation.refresh(self, folded)
         elif folded in identity.NAMES:
             identity.refresh(cast("Session", self))
+        elif folded == "client_encoding":
+            client_encoding.changed(self, current)
         elif folded == "application_name":
             self.application_name = current
         elif folded.startswith("helios."):

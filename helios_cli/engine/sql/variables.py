@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from helios_cli.engine.datatypes.encodings import encoding_name
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.postgres_settings import TABLE
 from helios_cli.engine.sql.setting_values import integer_check, real_check, unchangeable, with_unit
@@ -124,15 +125,10 @@ def _one_of(*choices: str) -> Check:
 
 
 def _encoding(name: str, value: str) -> str:
-    # PostgreSQL looks at letters and digits alone, and asyncpg sends the name in quotes.
-    folded = "".join(letter for letter in value.lower() if letter.isalnum())
-    if folded == "sqlascii":
-        return "SQL_ASCII"
-    if folded not in ("utf8", "unicode"):
-        raise SqlError(
-            f'invalid value for parameter "{name}": "{value}"', sqlstate="22023", hint="Only UTF8 is supported."
-        )
-    return "UTF8"
+    found = encoding_name(value)
+    if found is None:
+        raise SqlError(f'invalid value for parameter "{name}": "{value}"', sqlstate="22023")
+    return found
 
 
 def _isolation(name: str, value: str) -> str:

@@ -10,6 +10,7 @@ import json
 from decimal import Decimal
 from typing import Any
 
+from helios_cli.engine.datatypes import encodings
 from helios_cli.engine.datatypes.arrays import PgArray, write_array
 from helios_cli.engine.datatypes.interval import split_interval
 from helios_cli.engine.errors import SqlError
@@ -19,7 +20,7 @@ from helios_cli.engine.sql.variables import BY_NAME
 
 def encoding_name(number: int) -> str:
     """pg_encoding_to_char."""
-    return {6: "UTF8", 0: "SQL_ASCII"}.get(number, "")
+    return encodings.NAMES.get(number, "")
 
 
 def current_setting(name: str, missing_ok: int, settings: str) -> str | None:
@@ -81,7 +82,9 @@ def install(lib: Library) -> None:
     d(
         "pg_char_to_encoding",
         "name -> int4",
-        lambda name: {"UTF8": 6, "SQL_ASCII": 0}.get(name.upper().replace("-", ""), -1),
+        lambda name: {known: number for number, known in encodings.NAMES.items()}.get(
+            encodings.encoding_name(name) or "", -1
+        ),
     )
     d("pg_size_pretty", "int8 -> text", size_pretty)
     d("pg_size_pretty", "numeric -> text", lambda size: numeric_size_pretty(str(size)))
