@@ -61,6 +61,8 @@ class SessionState:
     """The statement in hand has waited for all that it had to see."""
     repeating = False
     """The statement in hand was lost with a primary before: it may be done already."""
+    encoding: Encoding | None = None
+    """In which the client's text is; None: UTF-8."""
     has_advisory = False
     """It has taken an advisory lock, now or earlier."""
     write_id: WriteId | None = None
@@ -133,8 +135,6 @@ class SessionState:
         self.idle_transaction_ms = engine.settings.idle_in_transaction_session_timeout
         self.times = time_context("UTC")
         """The session's zone, for texts of timestamps that name none."""
-        self.encoding: Encoding | None = None
-        """In which the client's text is; None: UTF-8."""
         self.query = ""
         self.application_name = ""
         self.statement_now_us = 0
