@@ -10,6 +10,7 @@ import pytest
 from support.local_database import LocalDatabase
 
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.sql.plan import Debugged
 
 
 @pytest.fixture
@@ -152,3 +153,52 @@ def test_groups_of_distinct_on_come_in_their_order(database: LocalDatabase) -> N
     assert database.run("SELECT DISTINCT ON (x) x FROM (VALUES (2), (NULL), (1), (2)) v(x)") == [
         ("1",), ("2",), (None,)
     ]  # fmt: skip
+
+
+def test_what_a_definition_makes_besides_is_told_to_who_asks(database: LocalDatabase) -> None:
+    database.run("CREATE TABLE made (id serial PRIMARY KEY)")
+    told = list(database.notices)
+    database.run("ALTER TABLE made ADD a int UNIQUE")
+    assert [*told, *database.notices] == [
+        'CREATE TABLE will create implicit sequence "made_id_seq" for serial column "made.id"',
+        'CREATE TABLE / PRIMARY KEY will create implicit index "made_pkey" for table "made"',
+        'building index "made_pkey" on table "made" serially',
+        'ALTER TABLE / ADD UNIQUE will create implicit index "made_a_key" for table "made"',
+        'building index "made_a_key" on table "made" serially',
+    ]
+    assert all(isinstance(notice, Debugged) for notice in (*told, *database.notices))
+
+
+def test_defaults_follow_their_sequences(database: LocalDatabase) -> None:
+    database.run("CREATE SCHEMA s; CREATE TABLE n (id serial PRIMARY KEY, v int); INSERT INTO n (v) VALUES (1)")
+    database.run('ALTER SEQUENCE n_id_seq RENAME TO "Other"; INSERT INTO n (v) VALUES (2)')
+    default = "SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = '{}'::regclass"
+    assert database.value(default.format("n")) == "nextval('\"Other\"'::regclass)"
+    assert error(database, 'ALTER SEQUENCE "Other" SET SCHEMA s')[0] == "0A000"
+    database.run("ALTER TABLE n SET SCHEMA s; INSERT INTO s.n (v) VALUES (3); ALTER SCHEMA s RENAME TO r")
+    database.run("INSERT INTO r.n (v) VALUES (4)")
+    assert database.run("SELECT id, v FROM r.n ORDER BY v") == [(str(one), str(one)) for one in (1, 2, 3, 4)]
+    assert database.value(default.format("r.n")) == "nextval('r.\"Other\"'::regclass)"
+
+
+def test_what_is_shown_of_storage_and_of_keys_with_more_columns(database: LocalDatabase) -> None:
+    database.run(
+        "CREATE TABLE w (id int, n text, UNIQUE (id) INCLUDE (n)) WITH (fillfactor = 70, autovacuum_enabled = false)"
+    )
+    assert database.value("SELECT conname FROM pg_constraint WHERE conrelid = 'w'::regclass") == "w_id_n_key"
+    options = "SELECT reloptions FROM pg_class WHERE relname = '{}'"
+    assert database.value(options.format("w")) == "{fillfactor=70,autovacuum_enabled=false}"
+    database.run("ALTER TABLE w SET (fillfactor = 60); ALTER TABLE w RESET (autovacuum_enabled)")
+    database.run(
+        "CREATE INDEX wi ON w (n); ALTER INDEX wi SET (fillfactor = 50); CREATE MATERIALIZED VIEW m AS TABLE w"
+    )
+    assert [database.value(options.format(name)) for name in ("w", "wi")] == ["{fillfactor=60}", "{fillfactor=50}"]
+    assert database.run("SELECT typtype FROM pg_type WHERE typname = 'm'") == [("c",)]
+
+
+def test_a_conflict_with_what_is_no_constraint(database: LocalDatabase) -> None:
+    database.run("CREATE TABLE o (id int, n text); CREATE UNIQUE INDEX oi ON o (n) WHERE n <> ''")
+    database.run("CREATE UNIQUE INDEX ol ON o (lower(n))")
+    assert error(database, "INSERT INTO o VALUES (1, 'a') ON CONFLICT ON CONSTRAINT oi DO NOTHING")[0] == "42704"
+    assert error(database, "INSERT INTO o VALUES (1, 'a') ON CONFLICT (upper(n)) DO NOTHING")[0] == "42P10"
+    assert error(database, 'CREATE DOMAIN d AS text COLLATE "sv-x-icu"')[0] == "0A000"

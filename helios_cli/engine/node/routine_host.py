@@ -25,7 +25,7 @@ from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.foreign_key_errors import foreign_key_error
 from helios_cli.engine.sql.inner import Inner, InnerPlanner, Variables
 from helios_cli.engine.sql.oids import RECORD
-from helios_cli.engine.sql.plan import Kind, Plan
+from helios_cli.engine.sql.plan import Debugged, Kind, Plan
 from helios_cli.engine.sql.planner import parse
 from helios_cli.engine.sql.plpgsql.frame import Outcome, Record
 from helios_cli.engine.sql.routines import Routine, result_columns
@@ -250,7 +250,7 @@ class RoutineHost:
                 hint="Create a temporary table before the function is called.",
             )
         for notice in plan.notices:
-            self.notice(SqlError(notice, sqlstate="00000"), "NOTICE")
+            self.notice(SqlError(notice, sqlstate="00000"), "DEBUG" if isinstance(notice, Debugged) else "NOTICE")
         try:
             result = run_steps(self.connection, plan, ())
         except apsw.Error as error:

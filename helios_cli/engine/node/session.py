@@ -19,7 +19,7 @@ from helios_cli.engine.node.session_plans import SessionPlans
 from helios_cli.engine.node.session_values import session_value
 from helios_cli.engine.node.transaction import Transaction
 from helios_cli.engine.sql.actions import LockTable
-from helios_cli.engine.sql.plan import Kind, Plan, Warned
+from helios_cli.engine.sql.plan import Debugged, Kind, Plan, Warned
 from helios_cli.engine.wire import backend
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class Session(SessionPlans):
                 state, severity = notice_state(notice), "NOTICE"
                 if isinstance(notice, Warned):
                     state, severity = notice.sqlstate, "WARNING"
+                elif isinstance(notice, Debugged):
+                    state, severity = "00000", "DEBUG"
                 if is_wanted(self, severity):
                     hint = notice.hint if isinstance(notice, Warned) else None
                     told = SqlError(notice, sqlstate=state, hint=hint)

@@ -28,8 +28,10 @@ from helios_cli.engine.sql.ddl_model import ConstraintDef
 from helios_cli.engine.sql.ddl_ownership import give_away
 from helios_cli.engine.sql.ddl_rebuild import rebuild_table
 from helios_cli.engine.sql.ddl_render import check_clause, constraint_row, delete, index_rows, qualified, update
+from helios_cli.engine.sql.ddl_storage import change_options
 from helios_cli.engine.sql.ddl_trigger import SWITCHES, switch_triggers
 from helios_cli.engine.sql.plan import Plan
+from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.sqltext import quote_identifier
 
 Command = Callable[[Alteration, dict[str, Any]], None]
@@ -47,7 +49,7 @@ _TAGS: Final = {
 _NO_EFFECT: Final = frozenset(
     (
         "AT_SetStatistics", "AT_SetStorage", "AT_SetCompression", "AT_SetOptions", "AT_ResetOptions", "AT_ClusterOn",
-        "AT_DropCluster", "AT_SetLogged", "AT_ResetRelOptions", "AT_ReplicaIdentity", "AT_ValidateConstraint",
+        "AT_DropCluster", "AT_SetLogged", "AT_ReplicaIdentity", "AT_ValidateConstraint",
         "AT_DropOids",
     )
 )  # fmt: skip
@@ -76,6 +78,7 @@ def alter_table(builder: Builder, fields: dict[str, Any]) -> Plan:
     table = builder.find_table(fields["relation"], bool(fields.get("missing_ok")))
     if table is None:
         return builder.finish(tag)
+    builder.altering = True
     alteration = Alteration(builder, table)
     for command in commands:
         _run(alteration, command)
@@ -100,9 +103,22 @@ def _alter_other(builder: Builder, fields: dict[str, Any], commands: list[dict[s
     for command in commands:
         if command["subtype"] == "AT_ChangeOwner" and relation is not None:
             _record_owner(builder, relation.oid, command)
-        elif command["subtype"] not in ("AT_SetRelOptions", *_NO_EFFECT):
+        elif command["subtype"] in ("AT_SetRelOptions", "AT_ResetRelOptions"):
+            _other_options(builder, fields, command, relation)
+        elif command["subtype"] not in _NO_EFFECT:
             raise unsupported(f"{tag} {_shown(command['subtype'])}")
     return builder.finish(tag)
+
+
+def _other_options(
+    builder: Builder, fields: dict[str, Any], command: dict[str, Any], relation: Relation | None
+) -> None:
+    """Storage parameters of an index; those of views are not kept."""
+    named = fields["relation"]
+    index = builder.catalog.index_def(named.get("schemaname"), named["relname"]) if relation is None else None
+    if index is not None:
+        reset = command["subtype"] == "AT_ResetRelOptions"
+        change_options(builder, index.oid, command["def"]["List"]["items"], reset=reset)
 
 
 def _shown(subtype: str) -> str:
@@ -257,8 +273,10 @@ def _record_owner(builder: Builder, oid: int, fields: dict[str, Any]) -> None:
     give_away(builder, relation, builder.role_oid(fields["newowner"]))
 
 
-def _set_options(_alteration: Alteration, fields: dict[str, Any]) -> None:
-    check_storage({"options": fields["def"]["List"]["items"]})
+def _set_options(alteration: Alteration, fields: dict[str, Any]) -> None:
+    nodes, reset = fields["def"]["List"]["items"], fields["subtype"] == "AT_ResetRelOptions"
+    check_storage({"options": nodes})
+    change_options(alteration.builder, alteration.table.oid, nodes, reset=reset)
 
 
 def _set_tablespace(_alteration: Alteration, fields: dict[str, Any]) -> None:
@@ -302,6 +320,7 @@ _COMMANDS: Final[dict[str, Command]] = {
     "AT_AlterConstraint": _alter_constraint,
     "AT_ChangeOwner": _change_owner,
     "AT_SetRelOptions": _set_options,
+    "AT_ResetRelOptions": _set_options,
     "AT_SetTableSpace": _set_tablespace,
     "AT_EnableRowSecurity": _row_security,
     "AT_ForceRowSecurity": _row_security,

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
+from helios_cli.engine.sql.ddl_columns import refuse_collation
 from helios_cli.engine.sql.ddl_render import update
 from helios_cli.engine.sql.ddl_types import check_own, definition_text, find_type, users_of
 from helios_cli.engine.sql.plan import Plan
@@ -75,6 +76,7 @@ def _change(
     kind = command["subtype"]
     if kind == "AT_AddColumn":
         column = command["def"]["ColumnDef"]
+        refuse_collation(builder, column.get("collClause"), "an attribute")
         if any(known[0] == column["colname"] for known in attributes):
             raise builder.error("42701", f'column "{column["colname"]}" of relation "{found.name}" already exists')
         attributes.append([column["colname"], *resolve_type(column["typeName"], builder.context())])

@@ -61,6 +61,8 @@ class Builder:
     fk_off: bool = False
     temp: bool = False
     """Objects made by the statement are temporary."""
+    altering: bool = False
+    """It is an ALTER TABLE."""
     session: list[str] = field(default_factory=list)
     """Values of the session that steps take as parameters."""
     acls: dict[tuple[int, int, int], Acl] = field(default_factory=dict)

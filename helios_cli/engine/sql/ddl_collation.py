@@ -187,6 +187,29 @@ def drop_collations(builder: Builder, fields: dict[str, Any]) -> Plan:
     return builder.finish("DROP COLLATION")
 
 
+def drop_collations_of(builder: Builder, schema: str, *, cascade: bool) -> None:
+    """Drop the collations of a schema that is dropped. Raises SqlError 2BP01 without CASCADE."""
+    for found in builder.catalog.user_collations():
+        if found.schema != schema:
+            continue
+        if not cascade:
+            raise SqlError(
+                f"cannot drop schema {schema} because other objects depend on it", sqlstate="2BP01",
+                detail=f"collation {schema}.{found.name} depends on schema {schema}",
+                hint="Use DROP ... CASCADE to drop the dependent objects too.",
+            )  # fmt: skip
+        _check_unused(builder, found, cascade=True)
+        builder.add(f"DELETE FROM main.helios_meta WHERE key = {_key(found)}")
+
+
+def move_collations_of(builder: Builder, old: str, new: str) -> None:
+    """Keep the collations of a schema that gets another name."""
+    for found in builder.catalog.user_collations():
+        if found.schema == old:
+            changed = replace(found, schema=new)
+            builder.add(f"UPDATE main.helios_meta SET key = {_key(changed)} WHERE key = {_key(found)}")
+
+
 def _check_unused(builder: Builder, found: Collation, *, cascade: bool) -> None:
     used = builder.catalog.collated_column(found)
     if used is None:

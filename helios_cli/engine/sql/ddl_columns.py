@@ -16,8 +16,9 @@ from helios_cli.engine.sql.ddl_model import ColumnDef, SequenceDef, TableDef
 from helios_cli.engine.sql.ddl_sequence_options import new_sequence
 from helios_cli.engine.sql.expressions import find_collation
 from helios_cli.engine.sql.oids import INT2, INT4, INT8
+from helios_cli.engine.sql.plan import Debugged
 from helios_cli.engine.sql.sqltext import pg_identifier, quote_string
-from helios_cli.engine.sql.text_collations import DEFAULT_OID, is_collatable
+from helios_cli.engine.sql.text_collations import DEFAULT_OID, C, is_collatable
 from helios_cli.engine.sql.typed import Node
 from helios_cli.engine.sql.typenames import resolve_type
 
@@ -102,6 +103,12 @@ def apply_collation(builder: Builder, column: ColumnDef, clause: dict[str, Any] 
     if not is_collatable(column.type_oid):
         raise builder.error("42804", f"collations are not supported by type {type_name(column.type_oid)}", at)
     column.collation = "" if found.oid == DEFAULT_OID else found.word
+
+
+def refuse_collation(builder: Builder, clause: dict[str, Any] | None, what: str) -> None:
+    """Refuse a COLLATE clause of what keeps none, unless its order is the database's. Raises FeatureNotSupported."""
+    if clause is not None and find_collation(tree.strings(clause["collname"]), builder.context()).locale != C:
+        raise unsupported(f"{what} with a collation of its own", "Give the column the collation.")
 
 
 def _read_constraints(builder: Builder, spec: ColumnSpec, nodes: list[Node], table_name: str) -> None:
@@ -254,6 +261,9 @@ def column_sequence(builder: Builder, table: TableDef, spec: ColumnSpec) -> Sequ
     sequence.internal = bool(column.identity)
     if spec.serial:
         column.default = nextval_text(sequence)
+        word, place = "ALTER" if builder.altering else "CREATE", f"{table.name}.{column.name}"
+        message = f'{word} TABLE will create implicit sequence "{name}" for serial column "{place}"'
+        builder.notices.append(Debugged(message))
     return sequence
 
 

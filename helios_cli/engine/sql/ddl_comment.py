@@ -10,6 +10,7 @@ from helios_cli.engine.sql.ddl_collation import PG_COLLATION, move_collation
 from helios_cli.engine.sql.ddl_large_objects import commented
 from helios_cli.engine.sql.ddl_render import database_of, delete, insert
 from helios_cli.engine.sql.ddl_routine import PG_PROC_OID, WORDS, find_routine, move_routine
+from helios_cli.engine.sql.ddl_sequence_names import follow
 from helios_cli.engine.sql.ddl_trigger import PG_TRIGGER_OID, find_trigger
 from helios_cli.engine.sql.ddl_types import find_type, move_type, type_names
 from helios_cli.engine.sql.expressions import find_collation
@@ -174,6 +175,19 @@ def create_schema(builder: Builder, fields: dict[str, Any]) -> Plan:
     return builder.finish("CREATE SCHEMA")
 
 
+def _move_sequence(builder: Builder, oid: int, schema: str) -> None:
+    """Defaults follow a sequence to another schema. Raises SqlError 0A000 for one that goes with its table."""
+    sequence = builder.catalog.sequence_def(oid)
+    assert sequence is not None
+    owner = builder.catalog.relation_by_oid(sequence.owner_oid) if sequence.owner_oid else None
+    if owner is not None:
+        raise builder.error(
+            "0A000", "cannot move an owned sequence into another schema",
+            detail=f'Sequence "{sequence.name}" is linked to table "{owner.name}".',
+        )  # fmt: skip
+    follow(builder, (sequence.schema, sequence.name), (schema, sequence.name))
+
+
 def set_schema(builder: Builder, fields: dict[str, Any]) -> Plan:
     """Plan ALTER ... SET SCHEMA of a table, view or sequence; a table takes its indexes and sequences along.
 
@@ -201,10 +215,14 @@ def set_schema(builder: Builder, fields: dict[str, Any]) -> Plan:
     if not builder.name_is_free(schema, relation.name):
         raise builder.error("42P07", f'relation "{relation.name}" already exists in schema "{schema}"')
     oids = [relation.oid]
+    if relation.kind == "S":
+        _move_sequence(builder, relation.oid, schema)
     table = builder.catalog.table_def(relation.oid)
     if table is not None:
         oids += [index.oid for index in table.indexes]
-        oids += [sequence.oid for sequence in builder.catalog.owned_sequences(table.oid)]
+        for sequence in builder.catalog.owned_sequences(table.oid):
+            oids.append(sequence.oid)
+            follow(builder, (sequence.schema, sequence.name), (schema, sequence.name))
     listed = ", ".join(map(str, oids))
     new = "'" + schema.replace("'", "''") + "'"
     builder.add(f"UPDATE {database_of(False)}.helios_relation SET nspname = {new} WHERE oid IN ({listed})")

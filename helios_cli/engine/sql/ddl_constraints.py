@@ -19,6 +19,7 @@ from helios_cli.engine.sql.ddl_model import (
     IndexKey,
     TableDef,
 )
+from helios_cli.engine.sql.plan import Debugged
 
 _JSON_LIKE = frozenset((114, 142, 600))
 """json, xml, point: types without an order, so without unique constraints."""
@@ -98,7 +99,7 @@ def _make_key(
     elif primary:
         name = builder.choose_relation_name(table.schema, table.name, "pkey")
     else:
-        name = builder.choose_relation_name(table.schema, table.name, "_".join(names), "key")
+        name = builder.choose_relation_name(table.schema, table.name, "_".join((*names, *include)), "key")
     index = IndexDef(
         oid=builder.oid(table.temp), schema=table.schema, name=name,
         sqlite_name=builder.sqlite_name(table.schema, name, table.temp), table_oid=table.oid, unique=True,
@@ -110,6 +111,9 @@ def _make_key(
     )  # fmt: skip
     table.indexes.append(index)
     table.constraints.append(constraint)
+    head = f"{'ALTER TABLE / ADD' if builder.altering else 'CREATE TABLE /'} {'PRIMARY KEY' if primary else 'UNIQUE'}"
+    builder.notices.append(Debugged(f'{head} will create implicit index "{name}" for table "{table.name}"'))
+    builder.notices.append(Debugged(f'building index "{name}" on table "{table.name}" serially'))
     return constraint
 
 

@@ -26,6 +26,7 @@ from helios_cli.engine.sql.ddl_render import (
     relation_row,
     sequence_rows,
 )
+from helios_cli.engine.sql.ddl_storage import storage_options
 from helios_cli.engine.sql.plan import Plan
 
 _HARMLESS_OPTIONS: Final = frozenset(
@@ -57,7 +58,8 @@ def create_table(builder: Builder, fields: dict[str, Any]) -> Plan:
         add_constraint(builder, table, constraint)
     for like, options in likes:
         _copy_like(builder, table, like, options)
-    write_table(builder, table, sequences, fields.get("oncommit", "ONCOMMIT_NOOP"))
+    storage = storage_options(fields.get("options", []))
+    write_table(builder, table, sequences, fields.get("oncommit", "ONCOMMIT_NOOP"), storage)
     return builder.finish("CREATE TABLE")
 
 
@@ -151,14 +153,20 @@ def check_on_commit(builder: Builder, word: str) -> None:
 
 
 def write_table(
-    builder: Builder, table: TableDef, sequences: list[SequenceDef], on_commit: str = "ONCOMMIT_NOOP"
+    builder: Builder,
+    table: TableDef,
+    sequences: list[SequenceDef],
+    on_commit: str = "ONCOMMIT_NOOP",
+    storage: str | None = None,
 ) -> None:
-    """The steps that make a table and everything that came with it. ``on_commit`` is the parser's word."""
+    """The steps that make a table and everything that came with it. ``on_commit`` is the parser's word; ``storage``
+    are storage parameters as pg_class shows them.
+    """
     check_on_commit(builder, on_commit)
     for sequence in sequences:
         builder.add(*sequence_rows(sequence))
     builder.add(builder.table_sql(table))
-    options = on_commit_option(on_commit)
+    options = on_commit_option(on_commit) or (None if table.temp else storage)
     builder.add(relation_row(table.temp, table.oid, table.schema, table.name, "r", table.sqlite_name, options=options))
     builder.add(*(attribute_row(table.temp, table.oid, column) for column in table.columns))
     for position, index in enumerate(table.indexes):

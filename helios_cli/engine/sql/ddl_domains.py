@@ -13,7 +13,7 @@ from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.usertypes import domain_oid, kind_of
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
-from helios_cli.engine.sql.ddl_columns import default_text
+from helios_cli.engine.sql.ddl_columns import default_text, refuse_collation
 from helios_cli.engine.sql.ddl_deparse import deparse
 from helios_cli.engine.sql.ddl_model import ColumnDef
 from helios_cli.engine.sql.ddl_render import update
@@ -35,6 +35,7 @@ def create_domain(builder: Builder, fields: dict[str, Any]) -> Plan:
     Raises:
         SqlError: 42710 the name is taken, 42704 an unknown base type, 42601 conflicting constraints.
     """
+    refuse_collation(builder, fields.get("collClause"), "a domain")
     schema, name = new_name(builder, tree.strings(fields["domainname"]))
     given, typmod = resolve_type(fields["typeName"], builder.context())
     parent = builder.catalog.type_by_oid(given) if kind_of(given) == "d" else None

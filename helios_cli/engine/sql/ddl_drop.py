@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from helios_cli.engine.errors import HeliosError, SqlError
 from helios_cli.engine.sql.ddl_build import Builder, kind_name, list_names, range_var_of, unsupported, wrong_kind_hint
-from helios_cli.engine.sql.ddl_collation import drop_collations
+from helios_cli.engine.sql.ddl_collation import drop_collations, drop_collations_of
 from helios_cli.engine.sql.ddl_extension import drop_extension
 from helios_cli.engine.sql.ddl_index import drop_index_steps
 from helios_cli.engine.sql.ddl_model import ConstraintDef, IndexDef, TableDef
@@ -342,6 +342,7 @@ def _drop_schema(dropping: Dropping, name: list[str], _kind: str, missing_ok: bo
         if oid == PUBLIC_OID:
             raise unsupported("dropping the schema public", "Drop its objects one by one.")
         raise SqlError(f"cannot drop schema {name[0]} because it is required by the database system", sqlstate="2BP01")
+    drop_collations_of(builder, name[0], cascade=dropping.cascade)
     inside = builder.catalog.schema_objects(name[0])
     routines = [routine for routine in builder.catalog.all_routines() if routine.schema == name[0]]
     if routines and not inside and not dropping.cascade:

@@ -9,6 +9,7 @@ from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_deparse import deparse
 from helios_cli.engine.sql.ddl_model import NULLS_ALIKE, IndexDef, IndexKey, TableDef
 from helios_cli.engine.sql.ddl_render import database_of, delete, index_rows, qualified
+from helios_cli.engine.sql.ddl_storage import storage_options
 from helios_cli.engine.sql.expressions import find_collation
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.text_collations import BUILTIN
@@ -50,7 +51,8 @@ def create_index(builder: Builder, fields: dict[str, Any]) -> Plan:
         table_oid=table.oid, unique=bool(fields.get("unique")), primary=False, method=method, keys=keys,
         include=tuple(_include(builder, table, element) for element in fields.get("indexIncludingParams", [])),
         predicate=_predicate(builder, table, fields.get("whereClause")),
-        options=_options(fields.get("options", [])), rules=NULLS_ALIKE if fields.get("nulls_not_distinct") else 0,
+        options=storage_options(fields.get("options", [])),
+        rules=NULLS_ALIKE if fields.get("nulls_not_distinct") else 0,
     )  # fmt: skip
     table.indexes.append(index)
     builder.add(builder.index_sql(table, len(table.indexes) - 1), *index_rows(table.temp, index))
@@ -89,16 +91,6 @@ def _key(builder: Builder, table: TableDef, fields: dict[str, Any]) -> IndexKey:
     builder.translate_node(table, fields["expr"], "INDEX")
     types = {column.name: column.type_oid for column in table.columns}
     return IndexKey(None, deparse(fields["expr"], types), descending, nulls_first, opclass, collation)
-
-
-def _options(nodes: list[dict[str, Any]]) -> str | None:
-    """Storage parameters, which change no answer, as an array's text; None for none."""
-    pairs = []
-    for node in nodes:
-        value = next(iter(node["DefElem"].get("arg", {"String": {"sval": "true"}}).values()))
-        shown = tree.strings(value["names"])[-1] if "names" in value else next(iter(value.values()), 0)
-        pairs.append(f"{node['DefElem']['defname']}={str(shown).lower()}")
-    return "{" + ",".join(pairs) + "}" if pairs else None
 
 
 def _collation(builder: Builder, fields: dict[str, Any]) -> str | None:

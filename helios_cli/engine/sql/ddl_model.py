@@ -219,6 +219,12 @@ class DdlCatalog(CatalogReader, Protocol):
     def schema_oid(self, name: str) -> int | None:
         """The OID of a schema, or None."""
 
+    def options(self, oid: int) -> str | None:
+        """The storage parameters of a permanent relation, as pg_class shows them; None for none."""
+
+    def schema_sequences(self, name: str) -> tuple[str, ...]:
+        """The names of every sequence of a schema."""
+
     def schema_objects(self, name: str) -> tuple[Relation, ...]:
         """Every table, view and sequence of a schema, by OID."""
 
@@ -272,6 +278,9 @@ class DdlCatalog(CatalogReader, Protocol):
 
     def all_routines(self) -> tuple[Routine, ...]:
         """Every function and procedure that users made."""
+
+    def user_collations(self) -> list[Collation]:
+        """The collations that users made, by OID."""
 
     def collated_column(self, collation: Collation) -> tuple[str, str] | None:
         """(table, column) of a column that has a collation; None when none has."""

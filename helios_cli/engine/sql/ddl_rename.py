@@ -9,12 +9,13 @@ from typing import Any, Final
 from helios_cli.engine.sql.ddl_attributes import rename_attribute
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_checks import user_check_name
-from helios_cli.engine.sql.ddl_collation import rename_collation
+from helios_cli.engine.sql.ddl_collation import move_collations_of, rename_collation
 from helios_cli.engine.sql.ddl_deparse import rename_column
 from helios_cli.engine.sql.ddl_domains import rename_domain_constraint
 from helios_cli.engine.sql.ddl_model import ConstraintDef, TableDef
 from helios_cli.engine.sql.ddl_render import check_clause, keys_json, qualified, update
 from helios_cli.engine.sql.ddl_routine import WORDS, rename_routine
+from helios_cli.engine.sql.ddl_sequence_names import follow
 from helios_cli.engine.sql.ddl_trigger import rename_trigger
 from helios_cli.engine.sql.ddl_types import rename_type
 from helios_cli.engine.sql.plan import Plan
@@ -61,6 +62,8 @@ def _relation(builder: Builder, fields: dict[str, Any]) -> Plan:
         changes["sqlite_name"] = builder.sqlite_name(relation.schema, new, temp)
         target = quote_identifier(str(changes["sqlite_name"]))
         builder.add(f"ALTER TABLE {qualified(relation.sqlite_name, temp)} RENAME TO {target}")
+    if relation.kind == "S":
+        follow(builder, (relation.schema, relation.name), (relation.schema, new))
     builder.add(update(temp, "helios_relation", changes, oid=relation.oid))
     return builder.finish(tag)
 
@@ -91,6 +94,11 @@ def _schema(builder: Builder, fields: dict[str, Any]) -> Plan:
         raise builder.error("42P06", f'schema "{new}" already exists')
     if new.startswith("pg_") or old in ("pg_catalog", "information_schema", "public"):
         raise builder.error("42939", f'unacceptable schema name "{new}"')
+    for found in builder.catalog.schema_sequences(old):
+        follow(builder, (old, found), (new, found))
+    move_collations_of(builder, old, new)
+    if any(found.schema == old for found in builder.catalog.all_types()):
+        builder.add(update(False, "helios_type", {"nspname": new}, nspname=old))
     builder.add(
         update(False, "helios_namespace", {"nspname": new}, nspname=old),
         update(False, "helios_relation", {"nspname": new}, nspname=old),

@@ -10,6 +10,7 @@ from helios_cli.engine.datatypes.usertypes import composite_oid, enum_oid, pinne
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.ddl_alter_columns import Alteration, drop_column
 from helios_cli.engine.sql.ddl_build import Builder, list_names, role_name, unsupported
+from helios_cli.engine.sql.ddl_columns import refuse_collation
 from helios_cli.engine.sql.ddl_render import delete, insert, update
 from helios_cli.engine.sql.ddl_schema import TYPE_TABLES
 from helios_cli.engine.sql.plan import Plan
@@ -231,6 +232,7 @@ def create_composite(builder: Builder, fields: dict[str, Any]) -> Plan:
     listed: list[list[Any]] = []
     for node in fields.get("coldeflist", []):
         column = node["ColumnDef"]
+        refuse_collation(builder, column.get("collClause"), "an attribute")
         if any(known[0] == column["colname"] for known in listed):
             raise builder.error("42701", f'column "{column["colname"]}" specified more than once')
         type_oid, typmod = resolve_type(column["typeName"], builder.context())

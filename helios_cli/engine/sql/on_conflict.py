@@ -49,7 +49,7 @@ def _conflict_target(infer: dict[str, Any] | None, item: RangeItem, scope: Scope
         index = next((index for index in relation.indexes if index.name == infer["conname"] and index.unique), None)
         if index is not None:
             _check_kind(index, scope)
-        if index is None or None in index.columns:
+        if index is None or None in index.columns or index.partial:
             message = f'constraint "{infer["conname"]}" for table "{relation.name}" does not exist'
             raise scope.ctx.error("42704", message, infer.get("location", -1))
         return f" ({', '.join(quote_identifier(name or '') for name in index.columns)})"

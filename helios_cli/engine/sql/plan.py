@@ -82,6 +82,12 @@ class Warned(str):
         return made
 
 
+class Debugged(str):
+    """A notice of a plan that is a DEBUG message, which few clients ask for."""
+
+    __slots__ = ()
+
+
 @dataclass(slots=True, eq=False)
 class Plan:
     """One planned statement. Shared by all sessions, so nothing in it belongs to one execution.

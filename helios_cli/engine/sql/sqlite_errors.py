@@ -48,6 +48,9 @@ def to_helios(message: str, extended_code: int, catalog: DdlCatalog | None = Non
     handler = _BY_CODE.get(code)
     if handler is not None:
         return handler(message)
+    if message.startswith("ON CONFLICT clause does not match"):
+        text = "there is no unique or exclusion constraint matching the ON CONFLICT specification"
+        return SqlError(text, sqlstate="42P10")
     if code == _CONSTRAINT:
         return _constraint(message, catalog, table_oid)
     return _generic(message)

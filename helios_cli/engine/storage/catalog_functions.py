@@ -301,6 +301,11 @@ class _Functions:
         )
         return int(first == relation.schema)
 
+    def collation_visible(self, oid: int, path: str) -> int:
+        """pg_collation_is_visible, by the session's search path (a JSON array)."""
+        found = next((one for one in self.system.snapshot().collations if one.oid == oid), None)
+        return int(found is None or found.schema in schemas_of(path))
+
     def function_visible(self, oid: int, path: str) -> int:
         """pg_function_is_visible, by the session's search path (a JSON array)."""
         routine = routine_of(self.system.snapshot(), oid)
@@ -400,6 +405,7 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
         "cat_format_type": (functions.along_path(functions.format_type), 3),
         "cat_expr": (functions.along_path(functions.expr), 4),
         "cat_type_visible": (functions.type_visible, 2),
+        "cat_collation_visible": (functions.collation_visible, 2),
         "pg_regnamespace_in": (functions.regnamespace_in, 1), "pg_regnamespace_out": (functions.regnamespace_out, 1),
         "pg_regrole_in": (functions.regrole_in, 1), "pg_regrole_out": (functions.regrole_out, 1),
         "pg_regproc_in": (functions.regproc_in, 1), "pg_regproc_out": (functions.regproc_out, 1),

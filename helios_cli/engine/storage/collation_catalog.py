@@ -40,6 +40,16 @@ class CollationCatalog(ExtensionCatalog):
                     return found
         return None
 
+    def options(self, oid: int) -> str | None:
+        """The storage parameters of a permanent relation, as pg_class shows them; None for none."""
+        rows = self._all("SELECT options FROM main.helios_relation WHERE oid = ?", oid)
+        return rows[0][0] if rows else None
+
+    def schema_sequences(self, name: str) -> tuple[str, ...]:
+        """The names of every sequence of a schema."""
+        query = "SELECT relname FROM main.helios_relation WHERE nspname = ? AND relkind = 'S' ORDER BY oid"
+        return tuple(found for (found,) in self._all(query, name))
+
     def collated_column(self, collation: Collation) -> tuple[str, str] | None:
         """(table, column) of a column that has a collation; None when none has."""
         rows = self._all(

@@ -72,7 +72,7 @@ def pg_class(snapshot: Snapshot) -> Rows:
         )
         if kind == "i":
             row["relam"] = ACCESS_METHODS.get(snapshot.indexes[relation.oid].method, 403)
-            row["reloptions"] = relation.options
+        row["reloptions"] = None if relation.temp else relation.options
         row["relacl"] = snapshot.acl_text(PG_CLASS, relation.oid)
         row["relpersistence"] = "t" if relation.temp else "p"
         row["relhasindex"] = int(relation.oid in indexed)
@@ -80,7 +80,7 @@ def pg_class(snapshot: Snapshot) -> Rows:
         row["relhasrules"] = int(kind in "vm")
         row["relispopulated"] = int(relation.kind != "M")
         row["relhastriggers"] = int(relation.oid in linked)
-        row["reltype"] = row_oid(relation.oid) if kind in ("r", "v") else 0
+        row["reltype"] = row_oid(relation.oid) if kind in ("r", "v", "m") else 0
         yield row
     for composite in type_rows.composite_types(snapshot):
         namespace, number = snapshot.schema_oid(composite.schema), number_of(composite.oid)

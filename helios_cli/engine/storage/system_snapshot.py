@@ -69,7 +69,7 @@ class Snapshot:
     @cached_property
     def row_types(self) -> dict[int, RelationRow]:
         """Relations by the OID of their row type."""
-        return {row_oid(found.oid): found for found in self.relations.values() if found.kind in ("r", "v")}
+        return {row_oid(found.oid): found for found in self.relations.values() if found.kind in ("r", "v", "m", "M")}
 
     @cached_property
     def names(self) -> frozenset[tuple[str, str]]:
