@@ -132,3 +132,26 @@ def test_what_the_catalogs_say_of_columns_and_indexes(database: LocalDatabase) -
         "SELECT attname, collname FROM pg_attribute JOIN pg_collation c ON c.oid = attcollation "
         "WHERE attrelid = 't'::regclass ORDER BY attnum"
     ) == [("a", "default"), ("b", "sv-x-icu"), ("c", "C"), ("d", "sv-x-icu")]
+
+
+def test_types_go_with_their_schema(database: LocalDatabase) -> None:
+    database.run(
+        "CREATE SCHEMA z; CREATE TYPE z.e AS ENUM ('a'); CREATE DOMAIN z.d AS int; CREATE TABLE z.own (a z.e); "
+        "CREATE TABLE other (a z.e, b z.d, c int)"
+    )
+    assert error(database, "DROP SCHEMA z")[0] == "2BP01"
+    database.run("DROP SCHEMA z CASCADE")
+    assert database.run("SELECT typname FROM pg_type WHERE typname IN ('e', '_e', 'd')") == []
+    facts = "SELECT attname FROM pg_attribute WHERE attrelid = 'other'::regclass ORDER BY attnum"
+    assert column(database, facts) == ["c"]
+
+
+def test_collations_go_with_their_schema(database: LocalDatabase) -> None:
+    database.run("CREATE SCHEMA s; CREATE COLLATION s.x FROM \"sv-x-icu\"; CREATE TYPE s.e AS ENUM ('a')")
+    assert database.run("SELECT pg_collation_is_visible(oid) FROM pg_collation WHERE collname = 'x'") == [("f",)]
+    assert error(database, "DROP SCHEMA s")[0] == "2BP01"
+    database.run("ALTER SCHEMA s RENAME TO r")
+    assert column(database, "SELECT a FROM t ORDER BY a COLLATE r.x") == ["apa", "Apa", "Zeta", "ärta"]
+    assert column(database, "SELECT 'a'::r.e") == ["a"]
+    database.run("DROP TYPE r.e; DROP SCHEMA r CASCADE")
+    assert column(database, "SELECT count(*) FROM pg_collation WHERE oid >= 16384") == ["0"]

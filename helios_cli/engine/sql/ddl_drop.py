@@ -357,13 +357,24 @@ def _drop_schema(dropping: Dropping, name: list[str], _kind: str, missing_ok: bo
     for routine in routines:
         dropping.imply(f"function {name[0]}.{shown_signature(routine)}")
         forget_routine(builder, routine, cascade=True)
-    if inside and not dropping.cascade:
+    # Dropping a type drops columns, and ALTER TABLE's modules need this one.
+    from helios_cli.engine.sql.ddl_types import drop_types_in, types_in
+
+    types = types_in(builder, name[0])
+    if (inside or types) and not dropping.cascade:
         shown = "\n".join(
-            f"{kind_name(found.kind)} {name[0]}.{found.name} depends on schema {name[0]}" for found in inside
-        )
+            f"{kind} {name[0]}.{found} depends on schema {name[0]}"
+            for kind, found in [
+                *(("type", one.name) for one in types), *((kind_name(one.kind), one.name) for one in inside),
+            ]
+        )  # fmt: skip
         raise SqlError(
             f"cannot drop schema {name[0]} because other objects depend on it", sqlstate="2BP01", detail=shown,
             hint="Use DROP ... CASCADE to drop the dependent objects too.",
         )  # fmt: skip
     dropping.relations.update({found.oid: found for found in inside})
+    for found in types:
+        dropping.imply(f"type {found.name}")
+    if types:
+        drop_types_in(builder, name[0], frozenset(dropping.relations))
     dropping.schemas.append(name[0])

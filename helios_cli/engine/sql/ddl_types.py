@@ -325,13 +325,27 @@ def drop_types(builder: Builder, fields: dict[str, Any]) -> Plan:
             message = f"cannot drop type {found.name} because table {found.name} requires it"
             raise builder.error("2BP01", message, hint=hint)
         dropping.append(found)
+    _drop(builder, dropping, cascade, frozenset())
+    return builder.finish(tag)
+
+
+def types_in(builder: Builder, schema: str) -> list[UserType]:
+    """The types of a schema, row types of relations apart."""
+    return [found for found in builder.catalog.all_types() if found.schema == schema and not found.relation]
+
+
+def drop_types_in(builder: Builder, schema: str, relations: frozenset[int]) -> None:
+    """Write the steps that drop the types of a schema, and columns that have them but for those of ``relations``."""
+    _drop(builder, types_in(builder, schema), True, relations)
+
+
+def _drop(builder: Builder, dropping: list[UserType], cascade: bool, relations: frozenset[int]) -> None:
     gone = _with_dependents(builder, dropping, cascade)
-    columns = [user for found in gone for user in users_of(builder, found.oid)]
+    columns = [user for found in gone for user in users_of(builder, found.oid) if user[0].oid not in relations]
     _drop_columns(builder, columns, gone, cascade)
     for found in gone:
         builder.add(delete(False, "helios_type", oid=found.oid), delete(False, "helios_enum", enumtypid=found.oid))
         builder.add(delete(False, "helios_description", objoid=found.oid), CHANGED)
-    return builder.finish(tag)
 
 
 def _with_dependents(builder: Builder, dropping: list[UserType], cascade: bool) -> list[UserType]:
