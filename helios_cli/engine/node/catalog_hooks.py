@@ -13,13 +13,14 @@ from helios_cli.engine.config.hba import shown
 from helios_cli.engine.config.registry import NODE_SETTINGS
 from helios_cli.engine.datatypes.jsons import parse_jsonb
 from helios_cli.engine.errors import NotServing, SqlError
-from helios_cli.engine.node import report, session_calls
+from helios_cli.engine.node import report, session_calls, zone_rows
 from helios_cli.engine.node.passwords import without_passwords
 from helios_cli.engine.node.roles import DATABASE
 from helios_cli.engine.replication import relations
 from helios_cli.engine.sql.authority import SIGNAL_BACKEND
 from helios_cli.engine.sql.setting_values import in_unit
 from helios_cli.engine.sql.variables import BY_NAME, Variable
+from helios_cli.engine.storage.statistics_rows import zeros
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.engine import Engine
@@ -34,9 +35,10 @@ SLEEP_SLICE_S: Final = 0.02
 """How long pg_sleep may overlook that its statement was cancelled."""
 
 
-_OF_NODE: Final = frozenset(
-    ("pg_settings", "pg_stat_activity", "pg_locks", "pg_stat_ssl", "pg_hba_file_rules", "helios_events", "helios_scrub")
-)
+_OF_NODE: Final = {
+    "pg_settings", "pg_stat_activity", "pg_stat_database", "pg_locks", "pg_stat_ssl", "pg_hba_file_rules",
+    "pg_timezone_names", "pg_timezone_abbrevs", "helios_events", "helios_scrub",
+}  # fmt: skip
 
 
 class CatalogHooks:
@@ -59,6 +61,12 @@ class CatalogHooks:
             return _settings(engine)
         if relation == "pg_stat_activity":
             return [_activity(session) for session in tuple(engine.sessions.values())]
+        if relation == "pg_stat_database":
+            return [{**zeros(relation), "datid": 5, "datname": DATABASE, "numbackends": len(engine.sessions)}]
+        if relation == "pg_timezone_names":
+            return zone_rows.names()
+        if relation == "pg_timezone_abbrevs":
+            return zone_rows.abbreviations()
         if relation == "pg_locks":
             return on_loop(engine, engine.advisory.rows)
         if relation == "pg_stat_ssl":

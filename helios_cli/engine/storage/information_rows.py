@@ -9,7 +9,7 @@ from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.typmods import numeric_parts, typmod_args
 from helios_cli.engine.sql.ddl_model import ColumnDef
 from helios_cli.engine.sql.relation import ColumnInfo
-from helios_cli.engine.storage import collation_rows, routine_rows, type_rows
+from helios_cli.engine.storage import collation_rows, information_grants, information_usage, routine_rows, type_rows
 from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
 from helios_cli.engine.storage.system_rows import DATABASE_NAME, Maker, Row, Rows
 from helios_cli.engine.storage.system_snapshot import RelationRow, Snapshot
@@ -243,5 +243,17 @@ MAKERS: Final[dict[str, Maker]] = {
     "parameters": lambda snapshot: iter(routine_rows.parameters(snapshot)),
     "triggers": lambda snapshot: iter(routine_rows.triggers(snapshot)),
     "information_schema_catalog_name": information_schema_catalog_name,
+    "table_privileges": information_grants.table_privileges,
+    "role_table_grants": information_grants.table_privileges,
+    "column_privileges": information_grants.column_privileges,
+    "role_column_grants": information_grants.column_privileges,
+    "routine_privileges": information_grants.routine_privileges,
+    "role_routine_grants": information_grants.routine_privileges,
+    "enabled_roles": information_grants.enabled_roles, "applicable_roles": information_grants.applicable_roles,
+    "constraint_table_usage": information_usage.constraint_table_usage,
+    "view_table_usage": information_usage.view_table_usage,
+    "column_udt_usage": information_usage.column_udt_usage,
+    "column_domain_usage": information_usage.column_domain_usage,
+    "element_types": information_usage.element_types, "character_sets": information_usage.character_sets,
 }  # fmt: skip
 """Views of information_schema that have rows; the others are empty."""

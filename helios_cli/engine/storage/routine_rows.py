@@ -86,7 +86,7 @@ def routines(snapshot: Snapshot) -> list[Row]:
 def _routine(snapshot: Snapshot, routine: Routine) -> Row:
     function = routine.kind == "f"
     return {
-        "specific_catalog": DATABASE, "specific_schema": routine.schema, "specific_name": _specific(routine),
+        "specific_catalog": DATABASE, "specific_schema": routine.schema, "specific_name": specific_name(routine),
         "routine_catalog": DATABASE, "routine_schema": routine.schema, "routine_name": routine.name,
         "routine_type": "FUNCTION" if function else "PROCEDURE", "routine_body": "SQL" if routine.language == "sql"
         else "EXTERNAL", "routine_definition": routine.body or routine.sql_body, "external_language":
@@ -95,12 +95,19 @@ def _routine(snapshot: Snapshot, routine: Routine) -> Row:
         "is_null_call": ("YES" if routine.strict else "NO") if function else None, "schema_level_routine": "YES",
         "max_dynamic_result_sets": 0, "security_type": "DEFINER" if routine.security_definer else "INVOKER",
         "as_locator": "NO", "is_udt_dependent": "NO",
-        **(_type(snapshot, routine.result) if function else {}),
+        **(_result(snapshot, routine) if function else {}),
     }  # fmt: skip
 
 
-def _specific(routine: Routine) -> str:
+def specific_name(routine: Routine) -> str:
+    """The name that tells it from others of its name."""
     return f"{routine.name}_{routine.oid}"
+
+
+def _result(snapshot: Snapshot, routine: Routine) -> Row:
+    """The type of the result, in columns whose names are not those of other views."""
+    found = _type(snapshot, routine.result)
+    return {f"type_{key}" if key.startswith("udt_") else key: value for key, value in found.items()}
 
 
 def _type(snapshot: Snapshot, type_oid: int) -> Row:
@@ -124,7 +131,7 @@ def parameters(snapshot: Snapshot) -> list[Row]:
 def _parameter(snapshot: Snapshot, routine: Routine, number: int, argument: Argument) -> Row:
     return {
         **_type(snapshot, argument.type_oid), "specific_catalog": DATABASE, "specific_schema": routine.schema,
-        "specific_name": _specific(routine), "ordinal_position": number, "parameter_mode": _MODES[argument.mode],
+        "specific_name": specific_name(routine), "ordinal_position": number, "parameter_mode": _MODES[argument.mode],
         "is_result": "NO", "as_locator": "NO", "parameter_name": argument.name or None,
         "dtd_identifier": str(number), "parameter_default": argument.default,
     }  # fmt: skip

@@ -13,8 +13,10 @@ from helios_cli.engine.sql.ddl_model import IndexDef
 from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS
 from helios_cli.engine.sql.privileges import DEFAULT_KINDS, PG_DATABASE, PG_DEFAULT_ACL, PG_NAMESPACE
 from helios_cli.engine.sql.text_collations import oid_of
-from helios_cli.engine.storage import collation_rows, routine_rows, type_rows
+from helios_cli.engine.storage import collation_rows, routine_rows, statistics_rows, type_rows
 from helios_cli.engine.storage.dump_rows import default_depends, default_oid, pg_init_privs, system_acl
+from helios_cli.engine.storage.system_aggregates import pg_aggregate
+from helios_cli.engine.storage.system_casts import pg_cast
 from helios_cli.engine.storage.system_definitions import indexdef
 from helios_cli.engine.storage.system_extensions import (
     extension_comments,
@@ -24,6 +26,7 @@ from helios_cli.engine.storage.system_extensions import (
     pg_extension,
 )
 from helios_cli.engine.storage.system_opclasses import ACCESS_METHODS, key_class, key_collation, key_name, pg_opclass
+from helios_cli.engine.storage.system_operators import pg_operator
 from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
 from helios_cli.engine.storage.system_snapshot import RelationRow, Snapshot
 
@@ -454,26 +457,6 @@ def pg_rewrite(snapshot: Snapshot) -> Rows:
         }  # fmt: skip
 
 
-def _table_stats(snapshot: Snapshot) -> Rows:
-    for relation in _of_kind(snapshot, "r"):
-        yield {
-            "relid": relation.oid,
-            "schemaname": relation.schema,
-            "relname": relation.name,
-            "n_live_tup": 0,
-            "n_dead_tup": 0,
-        }
-
-
-def _index_stats(snapshot: Snapshot) -> Rows:
-    for index in snapshot.indexes.values():
-        table = snapshot.relations[index.table_oid]
-        yield {
-            "relid": table.oid, "indexrelid": index.oid, "schemaname": table.schema, "relname": table.name,
-            "indexrelname": index.name, "idx_scan": 0, "idx_tup_read": 0, "idx_tup_fetch": 0,
-        }  # fmt: skip
-
-
 MAKERS: Final[dict[str, Maker]] = {
     "pg_class": pg_class, "pg_attribute": pg_attribute, "pg_namespace": pg_namespace, "pg_type": type_rows.pg_type,
     "pg_enum": type_rows.pg_enum, "pg_range": type_rows.pg_range,
@@ -492,7 +475,7 @@ MAKERS: Final[dict[str, Maker]] = {
     "pg_trigger": pg_trigger,
     "pg_extension": pg_extension, "pg_opclass": pg_opclass, "pg_available_extensions": pg_available_extensions,
     "pg_available_extension_versions": pg_available_extension_versions,
-    "pg_stat_user_tables": _table_stats, "pg_stat_all_tables": _table_stats, "pg_stat_user_indexes": _index_stats,
-    "pg_stat_all_indexes": _index_stats,
+    "pg_operator": pg_operator, "pg_cast": pg_cast, "pg_aggregate": pg_aggregate,
+    **statistics_rows.MAKERS,
 }  # fmt: skip
 """Relations of pg_catalog that have rows. The others are empty, or the node's (``Hooks``)."""
