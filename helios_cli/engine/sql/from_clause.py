@@ -358,7 +358,10 @@ def _scalar_item(node: Node, alias: dict[str, Any], scope: Scope, function: str 
     """A function that gives one value is a table of one row."""
     name = alias.get("aliasname") or function or column_name(node)
     inner = Scope(ctx=scope.ctx, parent=scope, clause="functions in FROM")
+    before, scope.ctx.volatile = scope.ctx.volatile, False
     value = casts.to_text_if_unknown(translate(node, inner), scope.ctx)
+    # A function with an effect is called once: SQLite leaves nothing out of a DISTINCT, and moves nothing into a LIMIT.
+    once, scope.ctx.volatile = scope.ctx.volatile, scope.ctx.volatile or before
     sqlite_alias = scope.ctx.unique_alias(name)
     if is_row(value.type_oid) and row_values.shape_of(value, scope.ctx) is not None:
         return _row_item(value, name, alias, sqlite_alias, scope)
@@ -368,7 +371,8 @@ def _scalar_item(node: Node, alias: dict[str, Any], scope: Scope, function: str 
         return Source("", [item], list(item.columns), [])
     column = TypedSql(f"{_quote(sqlite_alias)}.value", value.type_oid, value.typmod, simple=True)
     item = RangeItem(name, renamed([ScopeColumn(name, column)], alias, name, scope, 0), alias=sqlite_alias)
-    return single(f"(SELECT {value.sql} AS value) AS {_quote(sqlite_alias)}", item)
+    sql = f"SELECT DISTINCT {value.sql} AS value LIMIT 1" if once else f"SELECT {value.sql} AS value"
+    return single(f"({sql}) AS {_quote(sqlite_alias)}", item)
 
 
 def _row_item(value: TypedSql, name: str, alias: dict[str, Any], sqlite_alias: str, scope: Scope) -> Source:
