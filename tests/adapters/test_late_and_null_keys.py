@@ -202,3 +202,25 @@ def test_a_conflict_with_what_is_no_constraint(database: LocalDatabase) -> None:
     assert error(database, "INSERT INTO o VALUES (1, 'a') ON CONFLICT ON CONSTRAINT oi DO NOTHING")[0] == "42704"
     assert error(database, "INSERT INTO o VALUES (1, 'a') ON CONFLICT (upper(n)) DO NOTHING")[0] == "42P10"
     assert error(database, 'CREATE DOMAIN d AS text COLLATE "sv-x-icu"')[0] == "0A000"
+
+
+def test_expressions_of_indexes_are_written_as_postgresql_does(database: LocalDatabase) -> None:
+    database.run(
+        "CREATE TABLE e (n int, id int, aa int[], jb jsonb, t text, CHECK (greatest(n, id) < 100)); "
+        "CREATE INDEX e1 ON e ((aa[1]), (jb['a'])); CREATE INDEX e2 ON e (left(t, 2), (t COLLATE \"C\")); "
+        "CREATE INDEX e3 ON e (greatest(n, id), least(n, id, 3)); INSERT INTO e (n) VALUES (7)"
+    )
+    assert database.run("SELECT indexdef FROM pg_indexes WHERE tablename = 'e' ORDER BY 1") == [
+        ("CREATE INDEX e1 ON public.e USING btree ((aa[1]), (jb['a'::text]))",),
+        ('CREATE INDEX e2 ON public.e USING btree ("left"(t, 2), t COLLATE "C")',),
+        ("CREATE INDEX e3 ON public.e USING btree (GREATEST(n, id), LEAST(n, id, 3))",),
+    ]
+    assert error(database, "INSERT INTO e (id) VALUES (200)")[0] == "23514"
+    assert database.run("SELECT n FROM e WHERE greatest(n, id) = 7 AND least(n, id, 3) = 3") == [("7",)]
+
+
+def test_names_of_objects_are_ordered_by_oid(database: LocalDatabase) -> None:
+    database.run("CREATE TABLE zz (a int); CREATE TABLE aa (a int)")
+    names = "SELECT oid::regclass{} FROM pg_class WHERE relname IN ('zz', 'aa') ORDER BY {}"
+    for alias, order in (("", "1"), ("", "oid"), (" AS x", "x")):
+        assert database.run(names.format(alias, order)) == [("zz",), ("aa",)]

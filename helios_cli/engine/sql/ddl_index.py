@@ -88,6 +88,11 @@ def _key(builder: Builder, table: TableDef, fields: dict[str, Any]) -> IndexKey:
         if table.column(fields["name"]) is None:
             raise builder.error("42703", f'column "{fields["name"]}" does not exist')
         return IndexKey(fields["name"], None, descending, nulls_first, opclass, collation)
+    collated = fields["expr"].get("CollateClause", {})
+    named = collated.get("arg", {}).get("ColumnRef", {}).get("fields", [])
+    if len(named) == 1 and "collation" not in fields:
+        inner = {**fields, "name": tree.strings(named)[-1], "collation": collated["collname"]}
+        return _key(builder, table, {key: value for key, value in inner.items() if key != "expr"})
     builder.translate_node(table, fields["expr"], "INDEX")
     types = {column.name: column.type_oid for column in table.columns}
     return IndexKey(None, deparse(fields["expr"], types), descending, nulls_first, opclass, collation)

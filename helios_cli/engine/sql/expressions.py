@@ -350,6 +350,19 @@ def _coalesce(fields: dict[str, Any], scope: Scope) -> TypedSql:
     return TypedSql(sql, target, common_typmod(values), not_null=not_null, location=fields.get("location", 0))
 
 
+_STORED_MAX: Final = 6
+
+
+def _min_max_without_query(name: str, values: list[TypedSql]) -> str:
+    """LEAST or GREATEST where SQLite takes no subquery: CHECK, indexes, generated columns."""
+    first, *rest = values
+    sql = first.sql
+    for value in rest:
+        left = casts.collated(replace(first, sql=sql))
+        sql = f"coalesce({name}({left}, {value.sql}), {sql}, {value.sql})"
+    return sql
+
+
 def _min_max(fields: dict[str, Any], scope: Scope) -> TypedSql:
     least = fields.get("op") == "IS_LEAST"
     values, target = unify([translate(node, scope) for node in fields["args"]], "LEAST" if least else "GREATEST", scope)
@@ -360,6 +373,8 @@ def _min_max(fields: dict[str, Any], scope: Scope) -> TypedSql:
     order = casts.collated(made)
     if all(value.not_null for value in values) and order == "v" and len(values) > 1:
         sql = f"{'min' if least else 'max'}({', '.join(value.sql for value in values)})"
+    elif not scope.ctx.session_allowed and len(values) <= _STORED_MAX:
+        sql = _min_max_without_query("min" if least else "max", values)
     else:
         direction = "ASC" if least else "DESC"
         sql = f"(SELECT v FROM ({rows}) WHERE v IS NOT NULL ORDER BY {order} {direction} LIMIT 1)"
