@@ -33,6 +33,7 @@ from helios_cli.engine.sql.ddl_trigger import SWITCHES, switch_triggers
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.sqltext import quote_identifier
+from helios_cli.engine.sql.view_checks import SET_OPTIONS, set_check_option
 
 Command = Callable[[Alteration, dict[str, Any]], None]
 
@@ -103,7 +104,9 @@ def _alter_other(builder: Builder, fields: dict[str, Any], commands: list[dict[s
     for command in commands:
         if command["subtype"] == "AT_ChangeOwner" and relation is not None:
             _record_owner(builder, relation.oid, command)
-        elif command["subtype"] in ("AT_SetRelOptions", "AT_ResetRelOptions"):
+        elif relation is not None and relation.kind == "v" and command["subtype"] in SET_OPTIONS:
+            set_check_option(builder, relation, command)
+        elif command["subtype"] in SET_OPTIONS:
             _other_options(builder, fields, command, relation)
         elif command["subtype"] not in _NO_EFFECT:
             raise unsupported(f"{tag} {_shown(command['subtype'])}")

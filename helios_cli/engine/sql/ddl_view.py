@@ -20,6 +20,7 @@ from helios_cli.engine.sql.select import translate_query
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.text_collations import UNDECIDED
 from helios_cli.engine.sql.typed import Node
+from helios_cli.engine.sql.view_checks import check_option_of, check_takes_option, without_option
 
 
 def _translate(
@@ -66,8 +67,7 @@ def create_view(builder: Builder, fields: dict[str, Any]) -> Plan:
     Raises:
         SqlError: 42P07 the name is taken, 42P16 a replacement that drops or changes columns.
     """
-    if fields.get("withCheckOption", "NO_CHECK_OPTION") != "NO_CHECK_OPTION":
-        raise unsupported("WITH CHECK OPTION", "Views cannot be written to; check in the table's constraints.")
+    option = check_option_of(fields)
     range_var = fields["view"]
     schema, name = builder.creation_schema(range_var), range_var["relname"]
     query: Node = fields["query"]
@@ -86,7 +86,11 @@ def create_view(builder: Builder, fields: dict[str, Any]) -> Plan:
     listed = ", ".join(quote_identifier(column.name) for column in columns) or '""'
     builder.add(f"CREATE VIEW {qualified(sqlite_name, builder.temp)} ({listed}) AS {sql}")
     text = view_text(builder.source, range_var.get("location", 0))
-    builder.add(relation_row(builder.temp, oid, schema, name, "v", sqlite_name, definition=text))
+    if option:
+        check_takes_option(builder, query["SelectStmt"])
+        text = without_option(text)
+    options = f"{{check_option={option}}}" if option else None
+    builder.add(relation_row(builder.temp, oid, schema, name, "v", sqlite_name, definition=text, options=options))
     builder.add(*(attribute_row(builder.temp, oid, column) for column in columns))
     record_dependencies(builder, oid, query)
     return builder.finish("CREATE VIEW")

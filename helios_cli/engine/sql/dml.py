@@ -24,6 +24,7 @@ from helios_cli.engine.sql.triggered import Parts, are_seen, replaced_by_trigger
 from helios_cli.engine.sql.typed import Node, TypedSql
 from helios_cli.engine.sql.user_casts import assigned_domain
 from helios_cli.engine.sql.value_rows import value_rows
+from helios_cli.engine.sql.view_checks import refuse_checks, view_checks, with_checks
 
 RIGHTS: Final = {"INSERT": INSERT, "COPY": INSERT, "UPDATE": UPDATE, "DELETE": DELETE, "TRUNCATE": TRUNCATE}
 """What a statement needs on the table that it changes, by its word."""
@@ -39,6 +40,8 @@ class Write:
     returning: bool = False
     parts: Parts | None = None
     """What the write is made of, when triggers have to see it."""
+    checked: bool = False
+    """A view's check option looks at each row."""
 
 
 def target_relation(fields: dict[str, Any], scope: Scope, word: str) -> Relation:
@@ -162,15 +165,17 @@ def translate_insert(fields: dict[str, Any], scope: Scope) -> Write:
         # Without WHERE, SQLite would take ON CONFLICT for a join condition.
         source = f"SELECT * FROM ({source}) WHERE 1"
     returning, outputs = _returning(fields.get("returningList", []), item, scope)
+    checks = view_checks(fields, item, scope)
     listed = ", ".join(quote_identifier(column.name) for column in columns)
     body = f"({listed}) {source}" if columns else "DEFAULT VALUES"
-    sql = f"{with_clause}INSERT INTO {into} {body}{conflict}{returning}"
+    sql = f"{with_clause}INSERT INTO {into} {body}{conflict}{with_checks(returning, outputs, checks)}"
     parts = None
     if are_seen(relation, ("INSERT", "UPDATE") if "onConflictClause" in fields else ("INSERT",), scope):
+        refuse_checks(checks, relation, scope)
         upsert = upsert_of(fields.get("onConflictClause"), item, scope)
         names = tuple(column.name for column in columns)
         parts = Parts("INSERT", relation, f"{with_clause}{source}" if columns else "", names, outputs, conflict, upsert)
-    return Write(sql, outputs, bool(returning), parts)
+    return Write(sql, outputs, bool(returning), parts, checked=bool(checks))
 
 
 def named_column(target: dict[str, Any], relation: Relation, scope: Scope) -> ColumnInfo:
@@ -366,15 +371,17 @@ def translate_update(fields: dict[str, Any], scope: Scope) -> Write:
     assignments = assignments_of(fields["targetList"], relation, scope)
     where = _where(fields, conditions, scope)
     returning, outputs = _returning(fields.get("returningList", []), item, scope)
+    checks = view_checks(fields, item, scope)
     from_text = f" FROM {source}" if source else ""
-    sql = f"{with_clause}UPDATE {table} SET {assignments}{from_text}{where}{returning}"
+    sql = f"{with_clause}UPDATE {table} SET {assignments}{from_text}{where}{with_checks(returning, outputs, checks)}"
     parts = None
     if are_seen(relation, ("UPDATE",), scope):
+        refuse_checks(checks, relation, scope)
         pairs = assignment_pairs(fields["targetList"], relation, scope)
         rows = rows_to_change(relation, item, [value for _, value in pairs])
         found = f"{with_clause}SELECT {rows} FROM {table}{', ' + source if source else ''}{where}"
         parts = Parts("UPDATE", relation, found, tuple(name for name, _ in pairs), outputs)
-    return Write(sql, outputs, bool(returning), parts)
+    return Write(sql, outputs, bool(returning), parts, checked=bool(checks))
 
 
 def _untouched(relation: Relation, item: RangeItem, scope: Scope) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from helios_cli.engine.sql import dml
 from helios_cli.engine.sql.expressions import expect_boolean, translate
-from helios_cli.engine.sql.from_clause import Source, from_item
+from helios_cli.engine.sql.from_clause import Source, find_relation, from_item
 from helios_cli.engine.sql.oids import BYTEA
 from helios_cli.engine.sql.plan import Program
 from helios_cli.engine.sql.relation import ColumnInfo, Relation
@@ -58,6 +58,10 @@ def translate_merge(fields: dict[str, Any], ctx: Any) -> Merge:
     with_clause = translate_with(fields.get("withClause"), scope)
     commands = {node["MergeWhenClause"].get("commandType", "") for node in fields["mergeWhenClauses"]} & _ORDER.keys()
     words = [command.removeprefix("CMD_") for command in sorted(commands)] or ["UPDATE"]
+    found = find_relation(fields["relation"], scope)
+    if found.kind == "v":
+        detail = "This operation is not supported for views."
+        raise ctx.error("0A000", f'cannot execute MERGE on relation "{found.name}"', detail=detail)
     relation = dml.target_relation(fields["relation"], scope, words[0])
     for word in words[1:]:
         dml.target_relation(fields["relation"], scope, word)

@@ -306,7 +306,7 @@ class Planner:
             return plan_triggered(write.parts, write.sql, tag, ctx)
         plan = finish_plan(Kind.WRITE, tag, [write.sql], ctx)
         plan.columns = result_columns(write.outputs) if write.returning else None
-        plan.groupable = not ctx.calls
+        plan.groupable = not ctx.calls and not write.checked
         return plan
 
 

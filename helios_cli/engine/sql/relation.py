@@ -139,6 +139,10 @@ class CatalogReader(Protocol):
     def view_query(self, oid: int) -> str | None:
         """The query of a view as PostgreSQL's SQL, or None."""
 
+    def view_check_option(self, oid: int) -> str:
+        """The check option of a view, 'local' or 'cascaded'; '' for one that has none."""
+        ...
+
     def triggers(self, relation_oid: int) -> tuple[Trigger, ...]:
         """The triggers of a table or view, by name, which is the order they fire in."""
 

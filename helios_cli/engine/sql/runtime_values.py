@@ -19,6 +19,23 @@ def pg_in(type_oid: int, text: Any) -> Any:
     return None if text is None else registry.by_oid(type_oid).parse_text(str(text))
 
 
+_SHOWN_MAX: Final = 64
+"""Characters of a value that an error shows."""
+
+
+def pg_check_option(holds: Any, view: str, *row: str | None) -> int:
+    """1 for a new row that a view shows. Raises SqlError 44000 with the row's texts."""
+    if holds:
+        return 1
+    shown = ", ".join("null" if text is None else _shortened(text) for text in row)
+    detail = f"Failing row contains ({shown})." if row else None
+    raise SqlError(f'new row violates check option for view "{view}"', sqlstate="44000", detail=detail)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN_MAX else text[:_SHOWN_MAX] + "..."
+
+
 def pg_out(type_oid: int, value: Any) -> str | None:
     """A type's output form."""
     if value is None:
@@ -144,6 +161,7 @@ def pg_oid_int(value: Any) -> int | None:
 SCALARS: Final[ScalarTable] = {
     "pg_in": (pg_in, 2, True),
     "pg_out": (pg_out, 2, True),
+    "pg_check_option": (pg_check_option, -1, True),
     "pg_typmod": (pg_typmod, 4, True),
     "pg_row": (pg_row, -1, True),
     "pg_domain_raise": (pg_domain_raise, 5, True),

@@ -6,6 +6,7 @@ the statement names is a column of the table.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any, Final
 
@@ -47,10 +48,13 @@ def through_view(word: str, fields: dict[str, Any], view: Relation, scope: Scope
     else:
         _check_names(fields, columns, scope)
     base = select["fromClause"][0]["RangeVar"]
-    changed = deepcopy({key: value for key, value in fields.items() if key not in ("relation", "returningList")})
+    changed = deepcopy(
+        {key: value for key, value in fields.items() if key not in ("relation", "returningList", CHECKS)}
+    )
     changed["relation"] = {**base, "alias": {"aliasname": alias}, "location": fields["relation"].get("location", 0)}
     _rename_targets(word, changed, columns, view, scope)
     computed = _computed(select, view, alias)
+    checks = [(name, _renamed(node, alias, columns, computed)) for name, node in fields.get(CHECKS, ())]
     for key in ("whereClause", "targetList", "onConflictClause"):
         _rename(changed.get(key), alias, columns, computed)
     if word != "INSERT" and "whereClause" in select:
@@ -58,9 +62,36 @@ def through_view(word: str, fields: dict[str, Any], view: Relation, scope: Scope
         given = changed.get("whereClause")
         both = {"BoolExpr": {"boolop": "AND_EXPR", "args": [own, given], "location": -1}}
         changed["whereClause"] = own if given is None else both
+    if word != "DELETE":
+        _add_checks(changed, checks, fields, select, view, alias, scope)
     if "returningList" in fields:
         changed["returningList"] = _returning(fields["returningList"], alias, columns, computed)
     return changed
+
+
+CHECKS: Final = "checkOptions"
+"""The field that a rewritten statement has for the conditions of WITH CHECK OPTION: pairs of view and condition."""
+_CASCADES: Final = "checkCascades"
+
+
+def _renamed(node: Node, alias: str, columns: dict[str, str], computed: dict[str, Node]) -> Node:
+    holder = {"node": deepcopy(node)}
+    _rename(holder, alias, columns, computed)
+    return holder["node"]
+
+
+def _add_checks(
+    changed: dict[str, Any], checks: list[tuple[str, Node]], fields: dict[str, Any], select: dict[str, Any],
+    view: Relation, alias: str, scope: Scope,
+) -> None:  # fmt: skip
+    """The conditions that new rows have to meet: a view's own, if it checks or one above it does so for all below."""
+    option = scope.ctx.catalog.view_check_option(view.oid)
+    changed[_CASCADES] = bool(fields.get(_CASCADES)) or option == "cascaded"
+    if "whereClause" in select and (option or fields.get(_CASCADES)):
+        # The conditions of what lies below come first, as PostgreSQL checks them.
+        checks = [*checks, (view.name, _of_base(deepcopy(select["whereClause"]), alias))]
+    if checks:
+        changed[CHECKS] = checks
 
 
 def _definition(view: Relation, scope: Scope) -> dict[str, Any]:
@@ -70,15 +101,31 @@ def _definition(view: Relation, scope: Scope) -> dict[str, Any]:
     return select
 
 
-def _check_simple(select: dict[str, Any], word: str, view: Relation, scope: Scope) -> None:
+def why_not_simple(select: dict[str, Any], scope: Scope) -> str | None:
+    """Why a view over a query is not automatically updatable; None: it is."""
+    candidates = scope.ctx.functions.candidates
+
+    def folds(name: str) -> bool:
+        return any(function.aggregate or function.set_returning for function in candidates(name))
+
+    return reason_of_form(select, folds)
+
+
+def reason_of_form(select: dict[str, Any], folds: Callable[[str], bool]) -> str | None:
+    """The same; ``folds`` says of a function's name whether it is that of an aggregate or returns a set."""
     detail = next((text for key, text in _NOT_SIMPLE if key in select), None)
     source = select.get("fromClause", [])
     if select.get("op", "SETOP_NONE") != "SETOP_NONE":
         detail = "Views containing UNION, INTERSECT, or EXCEPT are not automatically updatable."
     elif detail is None and (len(source) != 1 or "RangeVar" not in source[0]):
         detail = _ONE_TABLE
-    elif detail is None and any("FuncCall" in part and _folds(part["FuncCall"], scope) for part in _targets(select)):
+    elif detail is None and any("FuncCall" in part and _folds(part["FuncCall"], folds) for part in _targets(select)):
         detail = "Views that return aggregate functions are not automatically updatable."
+    return detail
+
+
+def _check_simple(select: dict[str, Any], word: str, view: Relation, scope: Scope) -> None:
+    detail = why_not_simple(select, scope)
     if detail is None:
         return
     hint = (
@@ -92,9 +139,8 @@ def _targets(select: dict[str, Any]) -> list[Node]:
     return [part for target in select.get("targetList", []) for part in tree.walk(target["ResTarget"]["val"])]
 
 
-def _folds(call: dict[str, Any], scope: Scope) -> bool:
-    functions = scope.ctx.functions.candidates(tree.strings(call["funcname"])[-1])
-    return "over" in call or any(function.aggregate or function.set_returning for function in functions)
+def _folds(call: dict[str, Any], folds: Callable[[str], bool]) -> bool:
+    return "over" in call or folds(tree.strings(call["funcname"])[-1])
 
 
 def _columns(select: dict[str, Any], view: Relation, scope: Scope) -> dict[str, str]:
@@ -141,7 +187,8 @@ def _rename_targets(word: str, changed: dict[str, Any], columns: dict[str, str],
     if word == "INSERT" and key not in changed and "selectStmt" in changed:
         count = _width(changed["selectStmt"]["SelectStmt"], len(columns))
         changed["cols"] = [{"ResTarget": {"name": name}} for name in list(columns)[:count]]
-    for node in changed.get(key, []):
+    conflicting = changed.get("onConflictClause", {}).get("targetList", []) if word == "INSERT" else []
+    for node in [*changed.get(key, []), *conflicting]:
         target = node["ResTarget"]
         name = target["name"]
         if name not in columns:

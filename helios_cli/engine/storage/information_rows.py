@@ -9,6 +9,7 @@ from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.typmods import numeric_parts, typmod_args
 from helios_cli.engine.sql.ddl_model import ColumnDef
 from helios_cli.engine.sql.relation import ColumnInfo
+from helios_cli.engine.sql.view_checks import is_simple
 from helios_cli.engine.storage import collation_rows, information_grants, information_usage, routine_rows, type_rows
 from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
 from helios_cli.engine.storage.system_rows import DATABASE_NAME, Maker, Row, Rows
@@ -112,15 +113,20 @@ def schemata(snapshot: Snapshot) -> Rows:
         yield {"catalog_name": DATABASE_NAME, "schema_name": name, "schema_owner": owners.get(owner)}
 
 
+def _check_option(options: str | None) -> str:
+    return "NONE" if not options else "LOCAL" if "=local" in options else "CASCADED"
+
+
 def views(snapshot: Snapshot) -> Rows:
     """Views with their queries."""
     for relation in snapshot.relations.values():
         if relation.kind == "v":
+            simple = "YES" if is_simple(relation.definition or "") else "NO"
             yield {
                 "table_catalog": DATABASE_NAME, "table_schema": relation.schema, "table_name": relation.name,
-                "view_definition": f" {relation.definition};", "check_option": "NONE", "is_updatable": "NO",
-                "is_insertable_into": "NO", "is_trigger_updatable": "NO", "is_trigger_deletable": "NO",
-                "is_trigger_insertable_into": "NO",
+                "view_definition": f" {relation.definition};", "check_option": _check_option(relation.options),
+                "is_updatable": simple, "is_insertable_into": simple, "is_trigger_updatable": "NO",
+                "is_trigger_deletable": "NO", "is_trigger_insertable_into": "NO",
             }  # fmt: skip
 
 

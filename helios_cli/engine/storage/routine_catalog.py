@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -58,6 +59,13 @@ class RoutineCatalog:
             if found:
                 return str(found[0][0])
         return None
+
+    def view_check_option(self, oid: int) -> str:
+        """The check option of a view, 'local' or 'cascaded'; '' for one that has none."""
+        database = "temp" if oid >= FIRST_TEMP_OID else "main"
+        found = self._all(f"SELECT options FROM {database}.helios_relation WHERE oid = ?", oid)
+        match = re.search(r"check_option=(local|cascaded)", str(found[0][0] or "")) if found else None
+        return match[1] if match is not None else ""
 
     def functions(self, schema: str | None, name: str) -> tuple[UserFunction, ...]:
         """The functions and procedures of a name that users made, as overloads; with schema None along the path.

@@ -73,6 +73,8 @@ def pg_class(snapshot: Snapshot) -> Rows:
         row = _class_base(
             relation.oid, relation.name, snapshot.schema_oid(relation.schema), kind, relation.owner, natts
         )
+        if kind == "v":
+            row["reloptions"] = relation.options
         if kind == "i":
             row["relam"] = ACCESS_METHODS.get(snapshot.indexes[relation.oid].method, 403)
         row["reloptions"] = None if relation.temp else relation.options
