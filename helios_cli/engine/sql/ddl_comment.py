@@ -14,7 +14,8 @@ from helios_cli.engine.sql.ddl_sequence_names import follow
 from helios_cli.engine.sql.ddl_trigger import PG_TRIGGER_OID, find_trigger
 from helios_cli.engine.sql.ddl_types import find_type, move_type, type_names
 from helios_cli.engine.sql.expressions import find_collation
-from helios_cli.engine.sql.plan import Plan
+from helios_cli.engine.sql.extensions import EXTENSIONS
+from helios_cli.engine.sql.plan import Plan, Warned
 from helios_cli.engine.sql.privileges import PG_LARGEOBJECT
 
 PG_CLASS: Final = 1259
@@ -36,10 +37,16 @@ def comment(builder: Builder, fields: dict[str, Any]) -> Plan:
         SqlError: 42P01, 42703, 42704 for missing objects; 0A000 for kinds that do not exist here.
     """
     kind = fields["objtype"]
+    if kind == "OBJECT_EXTENSION":
+        _extension(builder, fields)
+        return builder.finish("COMMENT")
     finder = _FINDERS.get(kind)
     if finder is None:
         raise unsupported(f"COMMENT ON {kind.removeprefix('OBJECT_').replace('_', ' ')}")
-    temp, oid, class_oid, column = finder(builder, fields["object"])
+    target = finder(builder, fields["object"])
+    if target is None:
+        return builder.finish("COMMENT")
+    temp, oid, class_oid, column = target
     builder.touch(temp)
     builder.add(delete(temp, "helios_description", objoid=oid, classoid=class_oid, objsubid=column))
     text = fields.get("comment")
@@ -50,16 +57,24 @@ def comment(builder: Builder, fields: dict[str, Any]) -> Plan:
     return builder.finish("COMMENT")
 
 
-def _relation(builder: Builder, node: dict[str, Any]) -> Target:
-    relation = builder.find_relation(range_var_of(list_names(node)))
-    assert relation is not None
-    return relation.oid >= 0x8000_0000, relation.oid, PG_CLASS, 0
+def _relation(kinds: str, word: str) -> Callable[[Builder, dict[str, Any]], Target]:
+    def find(builder: Builder, node: dict[str, Any]) -> Target:
+        relation = builder.find_relation(range_var_of(list_names(node)))
+        assert relation is not None
+        if relation.kind not in kinds:
+            raise builder.error("42809", f'"{relation.name}" is not a {word}')
+        return relation.oid >= 0x8000_0000, relation.oid, PG_CLASS, 0
+
+    return find
 
 
-def _routine(builder: Builder, node: dict[str, Any]) -> Target:
-    routine = find_routine(builder, node["ObjectWithArgs"], "OBJECT_ROUTINE")
-    assert routine is not None
-    return False, routine.oid, PG_PROC_OID, 0
+def _routine(kind: str) -> Callable[[Builder, dict[str, Any]], Target]:
+    def find(builder: Builder, node: dict[str, Any]) -> Target:
+        routine = find_routine(builder, node["ObjectWithArgs"], kind)
+        assert routine is not None
+        return False, routine.oid, PG_PROC_OID, 0
+
+    return find
 
 
 def _trigger(builder: Builder, node: dict[str, Any]) -> Target:
@@ -112,8 +127,22 @@ def _schema(builder: Builder, node: dict[str, Any]) -> Target:
     return False, oid, PG_NAMESPACE, 0
 
 
-def _database(_builder: Builder, _node: dict[str, Any]) -> Target:
-    return False, 5, PG_DATABASE, 0
+def _database(builder: Builder, node: dict[str, Any]) -> Target | None:
+    name = node["String"]["sval"]
+    if name == "heliosdb":
+        return False, 5, PG_DATABASE, 0
+    # A dump of another database says so much, and is not to fail over it.
+    builder.notices.append(Warned(f'database "{name}" does not exist', "3D000"))
+    return None
+
+
+def _extension(builder: Builder, fields: dict[str, Any]) -> None:
+    """COMMENT ON EXTENSION, which dumps say of each. Raises SqlError 42704, and 0A000 for another text than its own."""
+    name = fields["object"]["String"]["sval"]
+    if name not in builder.catalog.extensions():
+        raise builder.error("42704", f'extension "{name}" does not exist')
+    if fields.get("comment") != EXTENSIONS[name].comment:
+        raise unsupported("another comment on an extension than its own")
 
 
 def _role(builder: Builder, node: dict[str, Any]) -> Target:
@@ -133,12 +162,13 @@ def _large_object(builder: Builder, node: dict[str, Any]) -> Target:
     return False, commented(builder, node), PG_LARGEOBJECT, 0
 
 
-_FINDERS: Final[dict[str, Callable[[Builder, dict[str, Any]], Target]]] = {
-    "OBJECT_FUNCTION": _routine,
-    "OBJECT_PROCEDURE": _routine,
-    "OBJECT_ROUTINE": _routine,
+_FINDERS: Final[dict[str, Callable[[Builder, dict[str, Any]], Target | None]]] = {
+    **{kind: _routine(kind) for kind in ("OBJECT_FUNCTION", "OBJECT_PROCEDURE", "OBJECT_ROUTINE")},
     "OBJECT_TRIGGER": _trigger,
-    **dict.fromkeys(_RELATIONS, _relation),
+    "OBJECT_TABLE": _relation("r", "table"),
+    "OBJECT_VIEW": _relation("v", "view"),
+    "OBJECT_SEQUENCE": _relation("S", "sequence"),
+    "OBJECT_MATVIEW": _relation("mM", "materialized view"),
     "OBJECT_COLUMN": _column,
     "OBJECT_INDEX": _index,
     "OBJECT_TABCONSTRAINT": _constraint,

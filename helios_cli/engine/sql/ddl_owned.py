@@ -7,7 +7,7 @@ from typing import Any, Final
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import privileges
 from helios_cli.engine.sql.authority import BOOTSTRAP
-from helios_cli.engine.sql.ddl_build import Builder
+from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_drop import Dropping
 from helios_cli.engine.sql.ddl_grant import store
 from helios_cli.engine.sql.ddl_large_objects import drop_all, reassign
@@ -75,6 +75,13 @@ def owned_relations(builder: Builder, role: int) -> list[Relation]:
     return found
 
 
+_OTHERS: Final = (
+    (privileges.PG_PROC, "helios_function", "proowner"),
+    (privileges.PG_TYPE, "helios_type", "typowner"),
+)
+"""Objects whose owner is a column of their own table."""
+
+
 def reassign_owned(builder: Builder, fields: dict[str, Any]) -> Plan:
     """Plan REASSIGN OWNED BY roles TO role.
 
@@ -91,6 +98,9 @@ def reassign_owned(builder: Builder, fields: dict[str, Any]) -> Plan:
             give_away(builder, relation, new)
         for oid in facts.owned(PG_NAMESPACE, role):
             _give_schema(builder, (oid, role), new)
+        for class_oid, table, column in _OTHERS:
+            for oid in facts.owned(class_oid, role):
+                builder.add(update(False, table, {column: new}, oid=oid))
         reassign(builder, role, new)
     return builder.finish("REASSIGN OWNED")
 
@@ -104,6 +114,8 @@ def drop_owned(builder: Builder, fields: dict[str, Any]) -> Plan:
     roles = _roles(builder, fields, "drop")
     dropping = Dropping(builder, cascade=fields.get("behavior") == "DROP_CASCADE")
     facts = builder.catalog.privileges
+    if any(facts.owned(class_oid, role) for role in roles for class_oid, _, _ in _OTHERS):
+        raise unsupported("DROP OWNED of functions and types", "Drop them, or give them to another role, first.")
     for role in roles:
         for relation in owned_relations(builder, role):
             dropping.relations[relation.oid] = relation

@@ -15,8 +15,9 @@ from helios_cli.engine.sql.ddl_model import RoleDef
 from helios_cli.engine.sql.ddl_render import delete, update
 from helios_cli.engine.sql.ddl_schema import BOOTSTRAP_ROLE_OID
 from helios_cli.engine.sql.plan import Plan, Warned
-from helios_cli.engine.sql.privileges import PG_CLASS, PG_DATABASE, PG_LARGEOBJECT, PG_NAMESPACE
+from helios_cli.engine.sql.privileges import PG_CLASS, PG_DATABASE, PG_LARGEOBJECT, PG_NAMESPACE, PG_PROC, PG_TYPE
 from helios_cli.engine.sql.rights import KIND_WORDS
+from helios_cli.engine.sql.routine_text import shown_signature
 from helios_cli.engine.sql.sqltext import constant
 
 
@@ -233,6 +234,8 @@ def _check_unused(builder: Builder, role: RoleDef) -> None:
         relation = builder.catalog.relation_by_oid(oid)
         if relation is not None:
             uses.append(f"owner of {_object(builder, PG_CLASS, oid)}")
+    for class_oid in (PG_PROC, PG_TYPE):
+        uses += [f"owner of {_object(builder, class_oid, oid)}" for oid in facts.owned(class_oid, role.oid)]
     objects = facts.owned(PG_LARGEOBJECT, role.oid)
     uses += [f"owner of large object {oid}" for oid in objects]
     for (class_oid, oid, column), acl in facts.lists_naming(role.oid):
@@ -253,6 +256,13 @@ def _check_unused(builder: Builder, role: RoleDef) -> None:
 def _object(builder: Builder, class_oid: int, oid: int) -> str:
     if class_oid == PG_LARGEOBJECT:
         return f"large object {oid}"
+    if class_oid == PG_PROC:
+        routine = builder.catalog.routine(oid)
+        word = "procedure" if routine is not None and routine.kind == "p" else "function"
+        return f"object {oid}" if routine is None else f"{word} {shown_signature(routine)}"
+    if class_oid == PG_TYPE:
+        found = builder.catalog.type_by_oid(oid)
+        return f"object {oid}" if found is None else f"type {found.name}"
     if class_oid == PG_CLASS:
         relation = builder.catalog.relation_by_oid(oid)
         if relation is None:

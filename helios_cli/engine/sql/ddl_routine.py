@@ -8,7 +8,7 @@ from typing import Any, Final
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.coercion import type_name
-from helios_cli.engine.sql.ddl_build import Builder, role_name
+from helios_cli.engine.sql.ddl_build import Builder
 from helios_cli.engine.sql.ddl_function import argument_type, find_same, set_option, store
 from helios_cli.engine.sql.ddl_render import delete
 from helios_cli.engine.sql.plan import Plan
@@ -176,16 +176,13 @@ def move_routine(builder: Builder, fields: dict[str, Any]) -> Plan:
 
 def own_routine(builder: Builder, fields: dict[str, Any]) -> Plan:
     """Plan ALTER FUNCTION ... OWNER TO. Raises SqlError 42704."""
-    name = role_name(fields["newowner"])
-    role = builder.catalog.role(name)
-    if role is None:
-        raise builder.error("42704", f'role "{name}" does not exist')
+    owner = builder.role_oid(fields["newowner"])
     kind = fields["objectType"]
     routine = find_routine(builder, fields["object"]["ObjectWithArgs"], kind)
     assert routine is not None
     _owned(builder, routine)
     changed = deepcopy(routine)
-    changed.owner = role.oid
+    changed.owner = owner
     return _changed(builder, changed, kind)
 
 

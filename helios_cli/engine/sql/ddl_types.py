@@ -9,7 +9,7 @@ from helios_cli.engine.datatypes.composite import Shape, has_type
 from helios_cli.engine.datatypes.usertypes import composite_oid, enum_oid, pinned_name
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.ddl_alter_columns import Alteration, drop_column
-from helios_cli.engine.sql.ddl_build import Builder, list_names, role_name, unsupported
+from helios_cli.engine.sql.ddl_build import Builder, list_names, unsupported
 from helios_cli.engine.sql.ddl_columns import refuse_collation
 from helios_cli.engine.sql.ddl_render import delete, insert, update
 from helios_cli.engine.sql.ddl_schema import TYPE_TABLES
@@ -284,11 +284,8 @@ def own_type(builder: Builder, fields: dict[str, Any]) -> Plan:
     found = find_type(builder, type_names(fields["object"]))
     assert found is not None
     check_own(builder, found)
-    name = role_name(fields["newowner"])
-    role = builder.catalog.role("helios" if name in ("current_user", "session_user") else name)
-    if role is None:
-        raise builder.error("42704", f'role "{name}" does not exist')
-    builder.add(update(False, "helios_type", {"typowner": role.oid}, oid=found.oid))
+    owner = builder.role_oid(fields["newowner"])
+    builder.add(update(False, "helios_type", {"typowner": owner}, oid=found.oid))
     return builder.finish(tag)
 
 

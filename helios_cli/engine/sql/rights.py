@@ -186,7 +186,7 @@ class Facts(Protocol):
         """OID and owner of every schema, by name."""
 
     def owned(self, class_oid: int, role: int) -> tuple[int, ...]:
-        """OIDs of the relations or schemas that a role owns."""
+        """OIDs of the relations, schemas, functions, types or large objects that a role owns."""
 
     def lists_naming(self, role: int) -> tuple[tuple[tuple[int, int, int], Acl], ...]:
         """The rights in which a role stands: (class, object, column) and the list; default privileges left out."""

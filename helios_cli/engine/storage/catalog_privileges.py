@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import apsw
 
@@ -22,6 +22,14 @@ def birth_acl(class_oid: int, oid: int, owner: int) -> Acl | None:
     if class_oid != PG_NAMESPACE or oid >= 16384:
         return None
     return (AclItem(owner, owner, USAGE | CREATE), AclItem(privileges.PUBLIC, owner, USAGE))
+
+
+_OWNERS: Final = {
+    privileges.PG_CLASS: ("helios_relation", "relowner"),
+    privileges.PG_PROC: ("helios_function", "proowner"),
+    privileges.PG_TYPE: ("helios_type", "typowner"),
+}
+"""Where the owners of a class of objects are written."""
 
 
 class CatalogPrivileges:
@@ -108,13 +116,16 @@ class CatalogPrivileges:
         return self._schemas
 
     def owned(self, class_oid: int, role: int) -> tuple[int, ...]:
-        """OIDs of the relations, schemas or large objects that a role owns."""
+        """OIDs of the relations, schemas, functions, types or large objects that a role owns."""
         if class_oid == PG_NAMESPACE:
             return tuple(oid for oid, owner in self.schemas().values() if owner == role)
         if class_oid == privileges.PG_LARGEOBJECT:
             rows = self._catalog.rows(f"SELECT oid FROM main.helios_largeobject_metadata WHERE lomowner = {role}")
             return tuple(oid for (oid,) in rows)
-        rows = self._catalog.rows(f"SELECT oid FROM main.helios_relation WHERE relowner = {role} ORDER BY oid")
+        table, column = _OWNERS[class_oid]
+        if not self._catalog.rows(f"SELECT 1 FROM main.sqlite_schema WHERE name = '{table}'"):
+            return ()  # It is made with the first object of its kind.
+        rows = self._catalog.rows(f"SELECT oid FROM main.{table} WHERE {column} = {role} ORDER BY oid")
         return tuple(oid for (oid,) in rows)
 
     def lists_naming(self, role: int) -> tuple[tuple[tuple[int, int, int], Acl], ...]:
