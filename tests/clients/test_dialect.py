@@ -68,3 +68,23 @@ def test_a_session_begins_with_the_settings_of_its_role(node: NodeProcess) -> No
     assert shown("-c work_mem=6MB") == [("6MB", "German, DMY", "Asia/Tokyo", "pg_catalog")] * 2
     node.restart()
     assert shown() == [("8MB", "German, DMY", "Asia/Tokyo", "pg_catalog")] * 2
+
+
+def test_statements_of_others_are_shown_to_few(node: NodeProcess) -> None:
+    query = "SELECT query, state, client_port FROM pg_stat_activity WHERE usename = 'worker'"
+    with node.connect(autocommit=True) as connection:
+        connection.execute("CREATE ROLE worker LOGIN; CREATE ROLE spy LOGIN; CREATE ROLE monitor LOGIN")
+        connection.execute("CREATE ROLE boss LOGIN; GRANT worker TO boss; GRANT pg_read_all_stats TO monitor")
+        connection.execute("CREATE VIEW everything AS SELECT query FROM pg_stat_activity")
+        connection.execute("GRANT SELECT ON everything TO spy")
+    with node.connect(user="worker", autocommit=True) as worker:
+        worker.execute("SELECT 'secret'")
+
+        def seen_by(user: str, what: str = query) -> list[tuple[object, ...]]:
+            with node.connect(user=user, autocommit=True) as connection:
+                return connection.execute(what.encode()).fetchall()
+
+        assert seen_by("spy") == [("<insufficient privilege>", None, None)]
+        assert all(row[0] == "SELECT 'secret'" for user in ("boss", "monitor", "worker") for row in seen_by(user)[:1])
+        assert "SELECT 'secret'" not in {row[0] for row in seen_by("spy", "SELECT query FROM everything")}
+        assert seen_by("spy", "SELECT usename FROM pg_stat_activity WHERE usename = 'worker'") == [("worker",)]

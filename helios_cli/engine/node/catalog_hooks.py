@@ -275,9 +275,11 @@ def _activity(session: Session) -> dict[str, Any]:
     else:
         state = "idle in transaction (aborted)" if transaction.failed else "idle in transaction"
     waits = session.token is not None and session.engine.queue.holder is not session.token
+    role = session.engine.catalog.privileges.authority().by_name.get(session.user)
     return {
         "datname": DATABASE,
         "pid": session.pid,
+        "usesysid": role.oid if role is not None else None,
         "usename": session.user,
         "application_name": session.application_name,
         "client_addr": session.client_address[0] or None,

@@ -8,12 +8,41 @@ from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.sqltext import quote_identifier
 
-SESSION_RELATIONS: Final = frozenset(("pg_cursors", "pg_prepared_statements"))
+_ACTIVITY: Final = "pg_stat_activity"
+SESSION_RELATIONS: Final = frozenset(("pg_cursors", "pg_prepared_statements", _ACTIVITY))
+_SHOWN_TO_ALL: Final = frozenset((
+    "datid", "datname", "pid", "leader_pid", "usesysid", "usename", "application_name", "backend_xid", "backend_xmin"
+))  # fmt: skip
+"""Columns of pg_stat_activity that everybody sees of every session (pg_stat_get_activity in pgstatfuncs.c)."""
 
 
 def session_rows(relation: Relation, ctx: Context) -> str:
     """Such a relation as a FROM item."""
+    if relation.name == _ACTIVITY:
+        return _activity(relation, ctx)
     ctx.volatile = True
     columns = [f"value ->> {place} AS {quote_identifier(column.name)}" for place, column in enumerate(relation.columns)]
     rows = f"json_each(node_session({ctx.session_value('pid')}, '{relation.name}'))"
     return f"(SELECT {', '.join(columns)} FROM {rows})"
+
+
+def _activity(relation: Relation, ctx: Context) -> str:
+    """Sessions of other roles without what they do, but for superusers and members of pg_read_all_stats.
+
+    A view stores no session's values: through it nobody sees more than the least.
+    """
+    sees = "0"
+    if ctx.session_allowed:
+        role = ctx.session_value("acting_role")
+        own = f"usesysid IS NOT NULL AND cat_has_role(NULL, usesysid, 'USAGE', {role})"
+        every = f"cat_has_role(NULL, 'pg_read_all_stats', 'USAGE', {role})"
+        sees = f"({role} = -1 OR ({own}) OR {every})"
+    columns = []
+    for column in relation.columns:
+        name = quote_identifier(column.name)
+        if column.name in _SHOWN_TO_ALL:
+            columns.append(name)
+            continue
+        hidden = "'<insufficient privilege>'" if column.name == "query" else "NULL"
+        columns.append(f"CASE WHEN {sees} THEN {name} ELSE {hidden} END AS {name}")
+    return f"(SELECT {', '.join(columns)} FROM {quote_identifier(relation.sqlite_name or relation.name)})"
