@@ -21,3 +21,5 @@ def tune() -> None:
     """Set up the process of a node."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.set_threshold(YOUNG_MAX, *OLDER)
+    # What is there by now, modules above all, stays to the end: no search for cycles need walk it again.
+    gc.freeze()

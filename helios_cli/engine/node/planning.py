@@ -57,11 +57,11 @@ def plan_apart(frontend: Frontend, sql: str, oids: tuple[int, ...] | None, again
     if session.planned_apart is not None or session.committed_catalog() is None:
         return False
     view = session.schema_view()
-    if len(sql) <= LOOKUP_MAX:
-        found = view.plans.find(sql, view.catalog, oids)
-        if found is not None:
-            session.planned_apart = PlannedApart(sql, oids, view.catalog.version, found)
-            return False
+    find = view.plans.find if len(sql) <= LOOKUP_MAX else view.plans.of_text
+    found = find(sql, view.catalog, oids)
+    if found is not None:
+        session.planned_apart = PlannedApart(sql, oids, view.catalog.version, found)
+        return False
     search_path, acting = session.search_path, session.acting
 
     def done(result: PlannedApart) -> None:

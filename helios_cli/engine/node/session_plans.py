@@ -11,7 +11,7 @@ from helios_cli.engine.datatypes.registry import by_oid
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.node import identity
 from helios_cli.engine.node.engine import SchemaView
-from helios_cli.engine.node.planning import SHALLOW_MAX, with_room_to_nest
+from helios_cli.engine.node.planning import LOOKUP_MAX, SHALLOW_MAX, with_room_to_nest
 from helios_cli.engine.node.portal import Prepared, aborted
 from helios_cli.engine.node.session_state import PLAN_ELSEWHERE, PLAN_UNDONE, SessionState
 from helios_cli.engine.sql import actions
@@ -88,6 +88,8 @@ class SessionPlans(SessionState):
                 if apart.version == view.catalog.version:
                     if apart.cache is not None:
                         view.plans.adopt(apart.cache)
+                        if len(sql) > LOOKUP_MAX:
+                            view.plans.keep_text(sql, view.catalog, oids, apart.planned)
                     return apart.planned
             if len(sql) <= SHALLOW_MAX:
                 return view.plans.get(sql, view.catalog, oids)

@@ -18,6 +18,8 @@ Planned = Sequence[tuple[Plan, Sequence[Literal]]]
 
 SHAPE_MAX: Final = 256 * 1024
 """Longest shape that is kept, in characters."""
+TEXTS_MAX: Final = 8
+"""Long texts that are kept whole."""
 _PUBLIC: Final = ("public",)
 
 _ONCE: Final = (
@@ -76,6 +78,8 @@ class PlanCache:
         self.hits = 0
         self.misses = 0
         self._entries: dict[Any, _Entry] = {}
+        self._texts: dict[Any, tuple[int, Planned]] = {}
+        """Plans of whole texts too long to take apart for every use, with the version they are for."""
 
     def __len__(self) -> int:
         """The number of shapes."""
@@ -84,6 +88,7 @@ class PlanCache:
     def clear(self) -> None:
         """Forget every plan."""
         self._entries.clear()
+        self._texts.clear()
         self._characters = 0
 
     def get(self, sql: str, catalog: CatalogReader, param_oids: tuple[int, ...] | None = None) -> Planned:
@@ -123,6 +128,22 @@ class PlanCache:
                 return planned
         shape, literals = lift(sql)
         return self._known(_key(shape, catalog, param_oids), literals, catalog)
+
+    def of_text(self, sql: str, catalog: CatalogReader, param_oids: tuple[int, ...] | None) -> Planned | None:
+        """What :meth:`keep_text` was given for exactly this text; None when nothing, or under another schema."""
+        version, planned = self._texts.get((sql, param_oids, catalog.search_path), (-1, None))
+        return planned if version == catalog.version else None
+
+    def keep_text(self, sql: str, catalog: CatalogReader, param_oids: tuple[int, ...] | None, planned: Planned) -> None:
+        """Keep the plans of a long query, literals and all; the oldest goes when there are too many.
+
+        Long texts that write are rows, and so never the same again.
+        """
+        if len(sql) > SHAPE_MAX or any(plan.kind is not Kind.READ for plan, _literals in planned):
+            return
+        if len(self._texts) >= TEXTS_MAX:
+            self._texts.pop(next(iter(self._texts)))
+        self._texts[sql, param_oids, catalog.search_path] = (catalog.version, planned)
 
     def adopt(self, other: PlanCache) -> None:
         """Take over what another cache knows, which is not used any more."""

@@ -149,3 +149,22 @@ def test_error_positions_count_characters(bench: Bench, sql: str, position: int)
     with pytest.raises(SqlError) as caught:
         Planner().plan(sql, catalog=bench.catalog)
     assert caught.value.position == position
+
+
+def test_long_queries_are_kept_by_their_text_until_the_schema_changes(bench: Bench) -> None:
+    sql = f"SELECT a FROM t WHERE b IN ({', '.join(repr(str(number)) for number in range(9000))})"
+    cache, catalog = PlanCache(Planner(bench.cache.planner.functions)), bench.catalog
+    planned = cache.get(sql, catalog)
+    assert cache.of_text(sql, catalog, None) is None
+    cache.keep_text(sql, catalog, None, planned)
+    assert cache.of_text(sql, catalog, None) is planned
+    assert cache.of_text(sql, catalog, ()) is None
+    assert cache.of_text(sql + " ", catalog, None) is None
+    bench.run("CREATE TABLE later (a int)")
+    assert cache.of_text(sql, catalog, None) is None
+
+
+def test_long_writes_are_not_kept_by_their_text(bench: Bench) -> None:
+    sql = "INSERT INTO t (a) VALUES (1)"
+    bench.cache.keep_text(sql, bench.catalog, None, bench.cache.get(sql, bench.catalog))
+    assert bench.cache.of_text(sql, bench.catalog, None) is None
