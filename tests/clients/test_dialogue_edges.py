@@ -209,3 +209,12 @@ def test_a_procedure_is_no_table(server: NodeProcess) -> None:
         wire.run("CREATE FUNCTION something(a int, OUT b int) LANGUAGE sql AS 'SELECT 1'")
         error = wire.run("CALL something(1, 2)")[0][1]
         assert (error["C"], error["M"]) == ("42809", "something(integer, integer) is not a procedure")
+
+
+def test_a_query_that_fails_has_described_its_rows(server: NodeProcess) -> None:
+    """A driver tells by that which statement of a query string has failed."""
+    with RawClient(server.pg_port) as wire:
+        sql = "SELECT 1; SELECT 2 / n FROM generate_series(0, 3) n; SELECT 3"
+        assert "".join(code for code, _ in wire.run(sql)) == "TDCTEZ"
+        assert "".join(code for code, _ in wire.run("SELECT 6 / (n - 2) FROM generate_series(1, 3) n")) == "TDEZ"
+        assert "".join(code for code, _ in wire.run("SELECT 1 / 0")) == "EZ"

@@ -87,8 +87,9 @@ class Reads(Commits):
         with contextlib.suppress(HeliosError, apsw.Error):
             for row in execute(portal.plan.steps[0], portal.binds):
                 rows.append(row)
-        if rows:
+        if rows or _begins(portal):
             portal.send_description()
+        if rows:
             self.session.out.append(portal.encoder()(rows))
 
     def send_kept_rows(self, portal: Portal, rows_max: int) -> None:
@@ -242,6 +243,8 @@ class Reads(Commits):
                 return
             except SqlError as deadlock:
                 error = deadlock
+        if _begins(portal):
+            portal.send_description()
         self.read_failed(error)
 
     def read_failed(self, error: BaseException) -> None:
@@ -263,3 +266,8 @@ class Reads(Commits):
         portal.rows = None
         if portal.job is not None and portal.job is not self.job:
             self._end_job(portal)
+
+
+def _begins(portal: Portal) -> bool:
+    """Whether a query that fails has begun: PostgreSQL computes what reads nothing before it describes the result."""
+    return portal.plan.kind is Kind.READ and " FROM " in portal.plan.steps[0]
