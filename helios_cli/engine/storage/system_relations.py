@@ -33,8 +33,7 @@ class SystemRelation:
 
     def row(self, values: dict[str, Any]) -> tuple[Any, ...]:
         """A row in column order; missing values are blank."""
-        merged = {**self.blank, **values}
-        return tuple(merged[column.name] for column in self.columns)
+        return tuple(map({**self.blank, **values}.__getitem__, self.blank))
 
 
 def _column(text: str, number: int) -> ColumnInfo:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
@@ -130,12 +131,17 @@ def pg_attribute(snapshot: Snapshot) -> Rows:
         for field in composite.fields:
             number = number_of(composite.oid)
             yield _attribute(number, field.name, field.domain or field.type_oid, field.typmod, field.attnum)
-    for system in SYSTEM_RELATIONS.values():
-        for info in system.columns:
-            yield {
-                **_attribute(system.oid, info.name, info.type_oid, -1, info.attnum),
-                "attnotnull": int(info.not_null),
-            }
+    yield from _system_attributes()
+
+
+@cache
+def _system_attributes() -> tuple[Row, ...]:
+    """Columns of the system relations, which are the same in every database. Nobody may change them."""
+    return tuple(
+        {**_attribute(system.oid, info.name, info.type_oid, -1, info.attnum), "attnotnull": int(info.not_null)}
+        for system in SYSTEM_RELATIONS.values()
+        for info in system.columns
+    )
 
 
 def _index_attributes(snapshot: Snapshot, index: IndexDef) -> Rows:
