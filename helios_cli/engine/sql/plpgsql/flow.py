@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from helios_cli.engine.errors import FeatureNotSupported, HeliosError, SqlError
+from helios_cli.engine.errors import HeliosError, SqlError
 from helios_cli.engine.sql.oids import INT4, TEXT
 from helios_cli.engine.sql.plpgsql import conditions
 from helios_cli.engine.sql.plpgsql.assigning import Assigning
 from helios_cli.engine.sql.plpgsql.frame import Outcome
 from helios_cli.engine.sql.plpgsql.machine import CONTINUE, EXIT, RETURN
 from helios_cli.engine.sql.plpgsql.program import Expression, Statement
+from helios_cli.engine.sql.plpgsql.slicing import slices
 
 
 class Flow(Assigning):
@@ -111,12 +112,12 @@ class Flow(Assigning):
 
     def _run_foreach_a(self, statement: Statement) -> int:
         fields = statement.fields
-        if fields.get("slice"):
-            raise FeatureNotSupported("FOREACH ... SLICE is not supported", hint="Loop over generate_subscripts().")
         expression: Expression = fields["expr"]
         value, type_oid = self.typed_value(expression)
         if value is None:
             raise SqlError("FOREACH expression must not be null", sqlstate="22004")
+        if fields.get("slice"):
+            return self._over_slices(statement, slices(str(value), int(fields["slice"])), type_oid)
         outcome = self.host.run_text("SELECT unnest($1)", [type_oid], [value])
         number = fields.get("varno", 0)
         signal = 0
@@ -126,6 +127,18 @@ class Flow(Assigning):
             if ends:
                 break
         self.set_found(bool(outcome.rows))
+        return signal
+
+    def _over_slices(self, statement: Statement, found: list[str], type_oid: int) -> int:
+        """Run a loop's body for each slice of an array."""
+        fields = statement.fields
+        signal = 0
+        for item in found:
+            self.store(fields.get("varno", 0), item, type_oid)
+            ends, signal = self._loop_signal(self._run_all(fields.get("body", ())), fields.get("label", ""))
+            if ends:
+                break
+        self.set_found(bool(found))
         return signal
 
     def _run_exit(self, statement: Statement) -> int:
