@@ -1,0 +1,37 @@
+"""Keys that are checked late, collations, and values of the session in definitions, at a node as at PostgreSQL 15."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from support.node_process import NodeProcess
+
+
+def test_late_keys_and_collations_at_work(server: NodeProcess) -> None:
+    with server.connect() as connection:
+        connection.execute(
+            "CREATE TABLE late (id int, a int, CONSTRAINT late_a UNIQUE (a) DEFERRABLE INITIALLY DEFERRED)"
+        )
+        connection.execute("CREATE TABLE behind (id int, a int UNIQUE DEFERRABLE)")
+        connection.execute("INSERT INTO late VALUES (1, 1), (2, 2)")
+        connection.execute("INSERT INTO behind VALUES (1, 1), (2, 2)")
+        connection.execute("UPDATE behind SET a = a + 1")
+        with pytest.raises(psycopg.errors.UniqueViolation) as caught:
+            connection.execute("UPDATE behind SET a = 3")
+        assert (caught.value.diag.constraint_name, caught.value.diag.table_name) == ("behind_a_key", "behind")
+        for statements in (
+            ["INSERT INTO late VALUES (3, 1)"],
+            ["INSERT INTO late VALUES (3, 1)", "SET CONSTRAINTS late_a IMMEDIATE"],
+        ):
+            with pytest.raises(psycopg.errors.UniqueViolation) as caught, connection.transaction():
+                for statement in statements:
+                    connection.execute(statement)
+            assert caught.value.diag.constraint_name == "late_a"
+            assert caught.value.diag.message_detail == "Key (a)=(1) already exists."
+        with connection.transaction():
+            connection.execute("INSERT INTO late VALUES (3, 1)")
+            connection.execute("DELETE FROM late WHERE id = 1")
+        connection.execute('ALTER TABLE late ADD t text COLLATE "sv-x-icu" DEFAULT to_char(now(), \'"ä"\')')
+        connection.execute("INSERT INTO late VALUES (4, 4, 'z'), (5, 5, 'A')")
+        assert connection.execute("SELECT t FROM late ORDER BY t, id").fetchall() == [("A",), ("z",), ("ä",), ("ä",)]
+        connection.execute("DROP TABLE late, behind")
