@@ -224,3 +224,11 @@ def test_names_of_objects_are_ordered_by_oid(database: LocalDatabase) -> None:
     names = "SELECT oid::regclass{} FROM pg_class WHERE relname IN ('zz', 'aa') ORDER BY {}"
     for alias, order in (("", "1"), ("", "oid"), (" AS x", "x")):
         assert database.run(names.format(alias, order)) == [("zz",), ("aa",)]
+
+
+def test_checks_of_domains_are_written_prettily_when_asked(database: LocalDatabase) -> None:
+    database.run("CREATE DOMAIN d AS int CHECK (VALUE > 1 AND VALUE < 9)")
+    assert database.run("SELECT pg_get_constraintdef(oid, true), pg_get_constraintdef(oid) FROM pg_constraint "
+                        "WHERE contypid <> 0") == [
+        ("CHECK (VALUE > 1 AND VALUE < 9)", "CHECK (((VALUE > 1) AND (VALUE < 9)))")
+    ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression
+from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression, rename_column
 from helios_cli.engine.sql.ddl_model import ConstraintDef, IndexDef, IndexKey
 from helios_cli.engine.sql.functions.strings import quote_ident
 from helios_cli.engine.sql.sqltext import quote_string
@@ -65,12 +65,17 @@ def _order(key: IndexKey) -> str:
     return " NULLS FIRST" if key.nulls_first else ""
 
 
-def _domain_check(snapshot: Snapshot, oid: int) -> str | None:
+_VALUE: Final = "helios_domain_value"
+"""Stands for VALUE while a CHECK of a domain is written out."""
+
+
+def _domain_check(snapshot: Snapshot, oid: int, pretty: bool) -> str | None:
     """A domain's CHECK; None for an unknown OID."""
     for found in snapshot.types.values():
         for check in found.checks:
             if check.oid == oid:
-                return f"CHECK ({shown_text(snapshot, check.expression)})"
+                text = rename_column(check.expression, "value", _VALUE, {}) if pretty else check.expression
+                return f"CHECK ({_pretty(snapshot, 0, text, pretty).replace(_VALUE, 'VALUE')})"
     return None
 
 
@@ -132,7 +137,7 @@ def constraintdef(snapshot: Snapshot, oid: int, pretty: bool = False) -> str | N
     """A constraint as ALTER TABLE ADD would take it; None for an unknown OID."""
     constraint = snapshot.constraints.get(oid)
     if constraint is None:
-        return _domain_check(snapshot, oid)
+        return _domain_check(snapshot, oid, pretty)
     columns = ", ".join(quote_ident(name) for name in constraint.columns)
     if constraint.kind in "pu":
         index = snapshot.indexes.get(constraint.index_oid)
