@@ -16,8 +16,8 @@ NAME_MAX: Final = 255
 def check_timezone(value: str) -> str:
     """The zone's name as the time zone database spells it; case does not matter. Raises SqlError 22023.
 
-    A number is hours east of UTC and gets the name that PostgreSQL gives it: 3 is ``<+03>-03``. Rules are in upper case,
-    which drivers rely on: ``gmt-3`` is ``GMT-3``.
+    A number is hours east of UTC and gets the name that PostgreSQL gives it: 3 is ``<+03>-03``. Rules are in upper
+    case, which drivers rely on: ``gmt-3`` is ``GMT-3``.
     """
     found = _zone(value.strip()) if len(value) <= NAME_MAX else None
     if found is None:
