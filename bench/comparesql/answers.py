@@ -62,12 +62,12 @@ class Asker:
             last = _read(result)
 
     def ask(self, case: Case) -> tuple[Answer, ...]:
-        """The answers up to the first error."""
+        """The answers up to the first error, or all of them."""
         self.run("BEGIN")
         found: list[Answer] = []
         for step in case.steps:
             found.append(self.run(step.text, case.binary))
-            if found[-1].sqlstate:
+            if found[-1].sqlstate and not case.proceed:
                 break
         self.run("ROLLBACK")
         return tuple(found)

@@ -15,7 +15,7 @@ from bench.comparesql.tree import Node, node, separated
 
 _COMPARISONS: Final = ("=", "<>", "<", "<=", ">", ">=", "!=")
 _TRIMS: Final = ("both", "leading", "trailing")
-_NO_EQUALITY: Final = ("json",)
+_NO_EQUALITY: Final = ("json", "jsonpath")
 
 
 @dataclass
@@ -118,7 +118,9 @@ class Expressions:
 
     def _pick(self, table: dict[str, list[Call]], kind: str) -> Call | None:
         found = list(table.get(kind, ()))
-        poly = [call for name in POLYMORPHIC for call in table.get(name, ()) if _fits(name, kind)]
+        poly = [
+            call for name in POLYMORPHIC for call in table.get(name, ()) if _fits(name, kind) and _gives(call, kind)
+        ]
         names = sorted({call.name for call in found + poly})
         if not names:
             return None
@@ -127,16 +129,12 @@ class Expressions:
 
     def bound(self, call: Call, kind: str) -> list[str]:
         """The argument types of a call that is to give ``kind``."""
-        element = self.rng.choice(values.ARRAY_ELEMENTS)
-        if call.result in ("anyarray", "anycompatiblearray"):
-            element = kind[1:]
-        elif call.result in POLYMORPHIC:
-            element = kind
-        args = [
-            f"_{element}" if arg in ("anyarray", "anycompatiblearray") else self.any_type() if arg == "any"
-            else element if arg in POLYMORPHIC else arg
-            for arg in call.args
-        ]  # fmt: skip
+        ranges = any("range" in arg for arg in call.args)
+        element = self.rng.choice(tuple(values.RANGES) if ranges else values.ARRAY_ELEMENTS)
+        if call.result in POLYMORPHIC:
+            array = call.result in ("anyarray", "anycompatiblearray")
+            element = kind[1:] if array else _element_of_range(kind) or kind
+        args = [self.any_type() if arg == "any" else _bound(arg, element) for arg in call.args]
         if call.variadic and args:
             last = args.pop()
             args += [self.any_type() if last == "any" else last.removeprefix("_")] * self.rng.randint(1, 3)
@@ -144,7 +142,7 @@ class Expressions:
 
     def _function(self, kind: str, depth: int) -> Node | None:
         call = self._pick(self.surface.functions, kind)
-        if call is None or (call.result in POLYMORPHIC and f"_{kind.lstrip('_')}" not in values.ARRAYS):
+        if call is None or (call.result in POLYMORPHIC and not _fits(call.result, kind)):
             return None
         return self.call(call, kind, depth)
 
@@ -157,7 +155,7 @@ class Expressions:
 
     def _operator(self, kind: str, depth: int) -> Node | None:
         call = self._pick(self.surface.operators, kind)
-        if call is None or (call.result in POLYMORPHIC and f"_{kind.lstrip('_')}" not in values.ARRAYS):
+        if call is None or (call.result in POLYMORPHIC and not _fits(call.result, kind)):
             return None
         types = self.bound(call, kind)
         if len(types) == 1:
@@ -308,9 +306,33 @@ class Expressions:
         return node("operator:OVERLAPS", "expr:bool", "((", made[0], ", ", made[1], ") OVERLAPS (", made[2], ", ", made[3], "))")  # fmt: skip
 
 
+def _bound(arg: str, element: str) -> str:
+    """The type of a polymorphic argument whose elements are of this type; any other is itself."""
+    if arg not in POLYMORPHIC:
+        return arg
+    if "array" in arg and "non" not in arg:
+        return f"_{element}"
+    if "range" in arg:
+        found = values.RANGES.get(element, "int4range")
+        return found.replace("range", "multirange") if "multi" in arg else found
+    return element
+
+
+def _gives(call: Call, kind: str) -> bool:
+    """Whether a call over ranges can give a type: an element is one of those that ranges are made of."""
+    return kind in values.RANGES or bool(_element_of_range(kind)) or not any("range" in arg for arg in call.args)
+
+
+def _element_of_range(kind: str) -> str:
+    """The element type of a range or multirange, '' of another type."""
+    return next((element for element, found in values.RANGES.items() if kind.replace("multi", "") == found), "")
+
+
 def _fits(polymorphic: str, kind: str) -> bool:
     if polymorphic in ("anyarray", "anycompatiblearray"):
         return kind.startswith("_")
+    if "range" in polymorphic:
+        return bool(_element_of_range(kind)) and ("multi" in kind) == ("multi" in polymorphic)
     return f"_{kind.removeprefix('_')}" in values.ARRAYS and polymorphic != "any" and not kind.startswith("_")
 
 

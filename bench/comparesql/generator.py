@@ -5,13 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from random import Random
+from typing import Final
 
-from bench.comparesql import faults, queries, writes
+from bench.comparesql import advanced, definitions, faults, matrices, programs, queries, sessions, writes
 from bench.comparesql.faults import Faults
+from bench.comparesql.grammar import Grammar, chosen
+from bench.comparesql.matrices import Matrices
 from bench.comparesql.queries import Queries
 from bench.comparesql.surface import Surface
 from bench.comparesql.tree import Case
 from bench.comparesql.writes import Writes
+
+_ROOMS: Final = {
+    "construct": advanced, "definition": definitions, "program": programs, "session": sessions, "form": matrices,
+}  # fmt: skip
+SCRIPTED: Final = {"construct": 12, "definition": 12, "program": 8, "session": 6, "form": 18}
+"""How often a case is made of each room's scripts."""
+
+
+def _scripted(made: Queries, room: str) -> Case:
+    return chosen(Grammar(made.expressions, _ROOMS[room].RULES), room, _ROOMS[room].SCRIPTS)
 
 
 def cases(surface: Surface, seed: int, count: int) -> Iterator[Case]:
@@ -31,5 +44,7 @@ def case(surface: Surface, seed: int, number: int) -> Case:
         *((weight, partial(make, made)) for weight, make in queries.FAMILIES),
         *((weight, partial(make, Writes(made))) for weight, make in writes.FAMILIES),
         *((weight, partial(make, Faults(made))) for weight, make in faults.FAMILIES),
+        *((weight, partial(make, Matrices(made))) for weight, make in matrices.FAMILIES),
+        *((weight, partial(_scripted, made, room)) for room, weight in SCRIPTED.items()),
     ]
     return rng.choices([make for _, make in rooms], [weight for weight, _ in rooms])[0]()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ def record(path: Path, ours: Asker, theirs: Asker, callable_here: Surface, seed:
     entries: list[dict[str, Any]] = []
     for number in range(count):
         made = generator.case(callable_here, seed, number)
-        case = Case(made.family, made.steps, made.ordered)
+        case = replace(made, binary=False)
         expected = theirs.ask(case)
         if gave_up(expected):
             continue
@@ -39,6 +39,8 @@ def record(path: Path, ours: Asker, theirs: Asker, callable_here: Surface, seed:
         entry["answers"] = [_plain(answer) for answer in expected]
         if case.ordered:
             entry["ordered"] = True
+        if case.proceed:
+            entry["proceed"] = True
         if found is not None:
             entry["deviation"] = classify(case, found, theirs)
         entries.append(entry)
@@ -64,7 +66,8 @@ def _cases(entries: list[dict[str, Any]]) -> Iterator[Recorded]:
     for entry in entries:
         steps = tuple(node("", "statement", text) for text in entry["steps"])
         answers = tuple(_answer(fields) for fields in entry["answers"])
-        yield Recorded(Case(entry["family"], steps, entry.get("ordered", False)), answers, entry.get("deviation", ""))
+        case = Case(entry["family"], steps, entry.get("ordered", False), proceed=entry.get("proceed", False))
+        yield Recorded(case, answers, entry.get("deviation", ""))
 
 
 def _answer(fields: dict[str, Any]) -> Answer:

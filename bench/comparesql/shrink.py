@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from bench.comparesql.answers import Difference
@@ -40,11 +41,11 @@ def shrunk(case: Case, found: Difference, differs: Callable[[Case], Difference |
 def _candidates(case: Case) -> Iterator[Case]:
     for at, step in enumerate(case.steps):
         if len(case.steps) > 1:
-            yield Case(case.family, case.steps[:at] + case.steps[at + 1 :], case.ordered, case.binary)
+            yield replace(case, steps=case.steps[:at] + case.steps[at + 1 :])
         for changed in _smaller(step):
-            yield Case(case.family, (*case.steps[:at], changed, *case.steps[at + 1 :]), case.ordered, case.binary)
+            yield replace(case, steps=(*case.steps[:at], changed, *case.steps[at + 1 :]))
     if case.binary:
-        yield Case(case.family, case.steps, case.ordered)
+        yield replace(case, binary=False)
 
 
 def _smaller(step: Node) -> Iterator[Node]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from bench.comparesql.values import TYPES
 from helios_cli.engine.sql.functions import REGISTRY
 
-POLYMORPHIC: Final = ("anyelement", "anyarray", "anynonarray", "anycompatible", "anycompatiblearray", "anycompatiblenonarray", "any")  # fmt: skip
+POLYMORPHIC: Final = ("anyelement", "anyarray", "anynonarray", "anycompatible", "anycompatiblearray", "anycompatiblenonarray", "anyrange", "anymultirange", "anycompatiblerange", "anycompatiblemultirange", "any")  # fmt: skip
 NOT_COMPARED: Final = frozenset(
     (
         "random", "setseed", "clock_timestamp", "statement_timestamp", "transaction_timestamp", "now", "pg_sleep",
@@ -47,8 +47,7 @@ class Surface:
     """Source types of the casts to a type, beside those through text."""
 
 
-_OTHER_OPERATORS: Final = ("@@", "@@@", "@?")
-"""Text search and JSON paths: their functions take types that no values are made of yet."""
+_OTHER_OPERATORS: Final = ("@@@",)
 _ABOUT_THE_SERVER: Final = ("has_", "pg_", "txid_", "inet_", "xid")
 _COMPARED_TOO: Final = frozenset(("pg_size_pretty", "pg_size_bytes"))
 
@@ -95,6 +94,8 @@ def read(connection: Any) -> Surface:
         {"f": surface.functions, "a": surface.aggregates, "w": surface.windows}[kind][result].append(call)
     for name, left, right, result in connection.execute(_OPERATORS).fetchall():
         args = tuple(word for word in (left, right) if word)
+        if name == "@@" and left == "text":
+            continue
         if known.issuperset(args) and result in known and name not in _OTHER_OPERATORS:
             surface.operators[result].append(Call(name, args, result))
     for source, target in connection.execute(_CASTS).fetchall():

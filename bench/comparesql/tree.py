@@ -55,6 +55,8 @@ class Case:
     """The rows of queries come in an order that the statement determines; they are compared sorted otherwise."""
     binary: bool = False
     """Rows are asked for in the binary format."""
+    proceed: bool = False
+    """The statements after one that fails are run too."""
 
     @property
     def text(self) -> str:

@@ -6,6 +6,8 @@ from __future__ import annotations
 from random import Random
 from typing import Final
 
+from bench.comparesql import othertypes
+
 COMMON: Final[dict[str, tuple[str, ...]]] = {
     "bool": ("true", "false"),
     "int2": ("0", "1", "2", "3", "-1", "7", "42", "100"),
@@ -32,6 +34,7 @@ COMMON: Final[dict[str, tuple[str, ...]]] = {
     "varbit": ("101", "", "0", "1100", "11110000"),
     "oid": ("0", "1", "23", "1259"),
     "pg_lsn": ("0/0", "0/16B3748", "1/A"),
+    **othertypes.COMMON,
 }  # fmt: skip
 """Values that most expressions take without an error, by type."""
 
@@ -64,6 +67,7 @@ EDGES: Final[dict[str, tuple[str, ...]]] = {
     "varbit": ("1111111111111111111111111111111111111111",),
     "oid": ("4294967295",),
     "pg_lsn": ("FFFFFFFF/FFFFFFFF",),
+    **othertypes.EDGES,
 }  # fmt: skip
 """Values at the ends of the range or of the notation."""
 
@@ -72,7 +76,14 @@ INTEGERS: Final = ("int2", "int4", "int8")
 TEXTS: Final = ("text", "varchar", "bpchar")
 TIMES: Final = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")
 SCALARS: Final = tuple(COMMON)
-ARRAY_ELEMENTS: Final = ("int4", "text", "numeric", "bool", "int8", "float8", "date", "timestamp", "varchar", "uuid")
+ARRAY_ELEMENTS: Final = (
+    "int4", "text", "numeric", "bool", "int8", "float8", "date", "timestamp", "varchar", "uuid", "int4range", "inet", "interval",
+)  # fmt: skip
+RANGES: Final = {
+    "int4": "int4range", "int8": "int8range", "numeric": "numrange", "date": "daterange", "timestamp": "tsrange",
+    "timestamptz": "tstzrange",
+}  # fmt: skip
+"""Range type by element."""
 ARRAYS: Final = tuple(f"_{element}" for element in ARRAY_ELEMENTS)
 TYPES: Final = SCALARS + ARRAYS
 

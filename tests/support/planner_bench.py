@@ -88,8 +88,8 @@ class Bench:
             return answer
         except HeliosError as error:
             return Answer(sqlstate=error.sqlstate, message=error.message)
-        except apsw.ConstraintError as error:
-            code: int = error.extendedresult  # type: ignore[attr-defined]
+        except (apsw.ConstraintError, apsw.SQLError) as error:
+            code = int(getattr(error, "extendedresult", 0))
             found = to_helios(str(error), code, self.catalog)
             return Answer(sqlstate=found.sqlstate, message=found.message)
 

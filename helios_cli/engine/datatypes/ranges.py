@@ -10,6 +10,7 @@ from functools import cmp_to_key
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
+from helios_cli.engine.datatypes.calendar import DATE_INFINITY, DATE_MINUS_INFINITY
 from helios_cli.engine.datatypes.faults import insufficient_data
 from helios_cli.engine.datatypes.integers import show
 from helios_cli.engine.errors import SqlError
@@ -81,13 +82,17 @@ class RangeCodec:
             if order == 0 and not (lower_inc and upper_inc):
                 return NOTHING
         if self._bits:
-            if lower is not None and not lower_inc:
+            if lower is not None and not lower_inc and not self._endless(lower):
                 lower, lower_inc = self._next(lower), True
-            if upper is not None and upper_inc:
+            if upper is not None and upper_inc and not self._endless(upper):
                 upper, upper_inc = self._next(upper), False
             if lower is not None and upper is not None and lower >= upper:
                 return NOTHING
         return Range(lower, upper, lower_inc, upper_inc)
+
+    def _endless(self, value: int) -> bool:
+        """Whether a bound is a date's infinity, which has no next day."""
+        return self.subtype.oid == 1082 and value in (DATE_INFINITY, DATE_MINUS_INFINITY)
 
     def _next(self, value: int) -> int:
         if value >= (1 << self._bits) - 1:

@@ -39,9 +39,11 @@ from helios_cli.engine.sql.planner import Planner
 from helios_cli.engine.sql.variables import Variable, format_duration
 from helios_cli.engine.storage.access import is_short, reads_data
 from helios_cli.engine.storage.catalog import DEFAULT_PATH, SqliteCatalog
+from helios_cli.engine.storage.constants import ConstantEvaluator
 from helios_cli.engine.storage.database import Database
 from helios_cli.engine.storage.io_errors import errno_of, is_no_room
 from helios_cli.engine.storage.large_object_functions import LargeObjects
+from helios_cli.engine.storage.library import register_library
 from helios_cli.engine.storage.sequences import Sequences
 from helios_cli.engine.storage.system_relations import PLANNER_RELATIONS
 from helios_cli.engine.storage.write_ids import WriteIds
@@ -155,7 +157,7 @@ class Engine:
         """Statements and transactions of this node's clients that were taken to the primary."""
         self.errors_unexpected = 0
         self._io_failure_told = float("-inf")
-        self.planner = Planner()
+        self.planner = Planner(evaluate=ConstantEvaluator(register_library))
         self._views: dict[tuple[str, ...], SchemaView] = {}
         self.plans = PlanCache(self.planner)
         self.catalog = self._catalog(self._current_reader, DEFAULT_PATH)

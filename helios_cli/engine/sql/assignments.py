@@ -64,7 +64,16 @@ def _listed(nodes: list[Node], relation: Relation, scope: Scope) -> list[Assigne
             raise scope.ctx.error("42601", f'multiple assignments to same column "{column.name}"')
         seen.add(column.name)
     found: list[Assigned] = []
+    computed = [number for number, column in enumerate(columns) if column.generated and _to_default(nodes[number])]
+    if len(computed) == len(columns) and not parts and columns:
+        # All that is asked for happens by itself; SQLite wants some column set.
+        other = next((column for column in relation.columns if not column.generated), None)
+        if other is not None:
+            name = quote_identifier(other.name)
+            found.append(f"{name} = {name}")
     for position, (node, column) in enumerate(zip(nodes, columns, strict=True)):
+        if position in computed:
+            continue
         value = node["ResTarget"]["val"]
         multi = value.get("MultiAssignRef")
         if multi is None:
@@ -78,6 +87,10 @@ def _listed(nodes: list[Node], relation: Relation, scope: Scope) -> list[Assigne
             assigned = columns[position : position + multi["ncolumns"]]
             found.append((assigned, _assign_subquery(multi, assigned, scope)))
     return [*found, *parts]
+
+
+def _to_default(node: Node) -> bool:
+    return "SetToDefault" in node["ResTarget"]["val"]
 
 
 def _assignment(node: Node, column: ColumnInfo, scope: Scope) -> str:

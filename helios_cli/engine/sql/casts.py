@@ -106,6 +106,7 @@ _TEMPLATES: Final[dict[tuple[int, int], str]] = {
     **{(INET, target): "pg_inet_text({0})" for target in (TEXT, VARCHAR, BPCHAR)},
     **{(found, many): f"pg_multirange({many}, {{0}})" for many, found in MULTIRANGES.items()},
     (MACADDR, MACADDR8): "pg_in(774, {0})",
+    (MACADDR8, MACADDR): "pg_macaddr_of({0})",
     **{(BIT, target): f"pg_integer_of_bits({{0}}, {size})" for target, size in ((INT4, 32), (INT8, 64))},
     **dict.fromkeys(((BIT, VARBIT), (VARBIT, BIT)), "{0}"),
 }

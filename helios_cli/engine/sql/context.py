@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -96,8 +97,25 @@ class Context:
     """Texts with a collation of their own that the expression being translated is made from."""
     calls: bool = False
     """Calls a user's function, which may run statements of its own."""
+    evaluate: Callable[[str], Any] | None = None
+    """Computes a constant expression now (``constants``); None leaves it to run time."""
+    constant_error: Exception | None = None
+    """The first error that a constant gave: raised when the whole statement was found to be right otherwise."""
+    impure: int = 0
+    """How many nodes were translated so far that are no constants."""
+    lazy: bool = False
+    """Within what is computed only under a condition."""
     free: tuple[int, ...] = ()
     """After :meth:`finish`: the indexes of the literals that are SQLite parameters."""
+
+    @contextmanager
+    def not_asked_for(self) -> Iterator[None]:
+        """Leave constants to run time: what is translated may be dropped, as a column that nobody asks for is."""
+        before, self.lazy = self.lazy, True
+        try:
+            yield
+        finally:
+            self.lazy = before
 
     # -- errors -----------------------------------------------------------------------------------
 
@@ -270,6 +288,10 @@ class Context:
         type_oid, typmod = map(int, target.split(":"))
         return literal_converter(self.lifted[index].letter, type_oid, typmod)
 
+    def inlined(self, text: str) -> str:
+        """A text over constants with the values of its literals in place. Raises as reading them does."""
+        return _PLACEHOLDER.sub(lambda match: self._inline(int(match[1]), match[2], bool(match[3])), text)
+
     def _inline(self, index: int, target: str, negative: bool) -> str:
         value = self.lifted[index].value
         converter = self._converter(index, target)
@@ -278,6 +300,9 @@ class Context:
         except SqlError as error:
             error.position = error.position or self.position(self.lifted[index].start)
             raise
+        if isinstance(plain, bytes):
+            # EXPLAIN shows a blob's bytes as text, which they need not be.
+            return f"unhex('{plain.hex()}')"
         return f"(-{sqltext.constant(plain)})" if negative else sqltext.constant(plain)
 
 

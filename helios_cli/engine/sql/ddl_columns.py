@@ -14,6 +14,7 @@ from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_deparse import deparse
 from helios_cli.engine.sql.ddl_model import ColumnDef, SequenceDef, TableDef
 from helios_cli.engine.sql.ddl_sequence_options import new_sequence
+from helios_cli.engine.sql.ddl_values import check_default, check_generated
 from helios_cli.engine.sql.expressions import find_collation
 from helios_cli.engine.sql.oids import INT2, INT4, INT8
 from helios_cli.engine.sql.plan import Debugged
@@ -188,6 +189,7 @@ def settle_default(builder: Builder, table: TableDef, spec: ColumnSpec) -> None:
     if column.generated:
         types = {known.name: known.type_oid for known in table.columns}
         column.default = deparse(node, types)
+        check_generated(builder, table, node, column)
         return
     column.default = default_text(builder, node, column)
 
@@ -209,7 +211,8 @@ def default_text(builder: Builder, node: Node, column: ColumnDef) -> str | None:
             raise builder.error("0A000", message, part["SubLink"].get("location", -1))
     if is_enum(column.type_oid) and "A_Const" in node:
         _check_label(builder, column.type_oid, tree.const_value(node["A_Const"]), node["A_Const"].get("location", -1))
-    constant_default(column, node)
+    if constant_default(column, node) is None:
+        check_default(builder, node, column)
     return deparse(node, target=column.type_oid)
 
 

@@ -19,6 +19,7 @@ from helios_cli.engine.sql.ddl_model import (
     IndexKey,
     TableDef,
 )
+from helios_cli.engine.sql.oids import INTEGERS
 from helios_cli.engine.sql.plan import Debugged
 
 _JSON_LIKE = frozenset((114, 142, 600))
@@ -259,6 +260,8 @@ def _check_types(
         if one is None or other is None:
             continue
         if one.type_oid == other.type_oid or can_coerce(one.type_oid, other.type_oid, How.IMPLICIT):
+            continue
+        if one.type_oid in INTEGERS and other.type_oid in INTEGERS:
             continue
         shown = registry.sql_type_name(one.type_oid), registry.sql_type_name(other.type_oid)
         raise builder.error(

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.typmods import typmod_args
 from helios_cli.engine.sql import ddl_unique
 from helios_cli.engine.sql.casts import collation_of
 from helios_cli.engine.sql.ddl_checks import type_check, user_check_name
 from helios_cli.engine.sql.ddl_model import ColumnDef, ConstraintDef, IndexDef, IndexKey, SequenceDef, TableDef
+from helios_cli.engine.sql.oids import NUMERIC, TIME, TIMESTAMP, TIMESTAMPTZ
 from helios_cli.engine.sql.sqltext import constant, quote_identifier
 from helios_cli.engine.sql.text_collations import sqlite_collation, stored_word
 
@@ -30,6 +32,20 @@ def qualified(sqlite_name: str, temp: bool) -> str:
     return f"{database_of(temp)}.{quote_identifier(sqlite_name)}"
 
 
+_ROUNDED: Final = (NUMERIC, TIME, TIMESTAMP, TIMESTAMPTZ)
+"""Types whose modifier changes a value rather than refuse it."""
+
+
+def _generation(column: ColumnDef) -> str:
+    """A generation expression as it is computed: rounded to the column's modifier where it has one."""
+    text = column.default or ""
+    if column.type_oid not in _ROUNDED or column.typmod < 0:
+        return text
+    arguments = ",".join(map(str, typmod_args(column.type_oid, column.typmod)))
+    name = {NUMERIC: "numeric", TIME: "time", TIMESTAMP: "timestamp", TIMESTAMPTZ: "timestamptz"}[column.type_oid]
+    return f"CAST({text} AS {name}({arguments}))"
+
+
 def column_clause(table: TableDef, column: ColumnDef, translate: Translate, sqlite_default: str | None = None) -> str:
     """One column of CREATE TABLE, or of ADD COLUMN.
 
@@ -45,7 +61,7 @@ def column_clause(table: TableDef, column: ColumnDef, translate: Translate, sqli
     if sqlite_default is not None:
         parts.append(f"DEFAULT {sqlite_default}")
     if column.generated and column.default is not None:
-        parts.append(f"GENERATED ALWAYS AS ({translate(table, column.default, 'GENERATED')}) STORED")
+        parts.append(f"GENERATED ALWAYS AS ({translate(table, _generation(column), 'GENERATED')}) STORED")
     check = type_check(column.name, column.type_oid, column.typmod)
     if check is not None:
         parts.append(f"CONSTRAINT {quote_identifier(check[0])} CHECK ({check[1]})")

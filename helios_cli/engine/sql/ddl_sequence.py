@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.ddl_build import Builder, list_names, range_var_of, unsupported
 from helios_cli.engine.sql.ddl_model import SequenceDef
 from helios_cli.engine.sql.ddl_render import NEW_EPOCH, sequence_rows, update
@@ -63,7 +64,14 @@ def sequence_changes(sequence: SequenceDef, options: dict[str, Any]) -> str:
     }  # fmt: skip
     if "restart" in options:
         node = options["restart"]
-        changes["last_value"] = number(node) if node is not None else sequence.start
+        value = number(node) if node is not None else sequence.start
+        if value < sequence.minimum:
+            message = f"RESTART value ({value}) cannot be less than MINVALUE ({sequence.minimum})"
+            raise SqlError(message, sqlstate="22023")
+        if value > sequence.maximum:
+            message = f"RESTART value ({value}) cannot be greater than MAXVALUE ({sequence.maximum})"
+            raise SqlError(message, sqlstate="22023")
+        changes["last_value"] = value
         changes["is_called"] = 0
     step = update(sequence.temp, "helios_sequence", changes, oid=sequence.oid)
     if "restart" in options:

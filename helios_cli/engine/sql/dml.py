@@ -212,6 +212,8 @@ def _insert_source(
         query = translate_query(select, Scope(ctx=scope.ctx, ctes=scope.ctes))
         given = _given_columns(relation, named, len(query.outputs), fields, scope)
         for column in given:
+            if _overridden(column, override):
+                raise scope.ctx.unsupported("OVERRIDING USER VALUE with a query", hint="Leave the column out.")
             _check_identity(column, override, scope)
     defaults = [column for column in relation.columns if column not in given and needs_default(column)]
     default_values = [column_default(column, scope) for column in defaults]
@@ -248,6 +250,11 @@ def _expression_location(select: dict[str, Any], number: int) -> int:
     return tree.location(nodes[number]) if number < len(nodes) else -1
 
 
+def _overridden(column: ColumnInfo, override: str) -> bool:
+    """Whether a value that is given for a column is to be left aside for its sequence's."""
+    return bool(column.identity) and override == "OVERRIDING_USER_VALUE"
+
+
 def _check_identity(column: ColumnInfo, override: str, scope: Scope) -> None:
     if column.identity == "a" and override != "OVERRIDING_SYSTEM_VALUE":
         message = f'cannot insert a non-DEFAULT value into column "{column.name}"'
@@ -273,17 +280,30 @@ def _insert_values(
     defaults = [column for column in relation.columns if column not in given and needs_default(column)]
     rows = []
     inner = Scope(ctx=scope.ctx, ctes=scope.ctes, clause="VALUES")
+    computed = _left_to_default(given, lists)
     for items in lists:
         texts = []
         for column, node in zip(given, items, strict=True):
-            if "SetToDefault" in node:
+            if column.name in computed:
+                continue
+            if "SetToDefault" in node or _overridden(column, override):
                 texts.append(column_default(column, scope).sql)
                 continue
             _check_identity(column, override, scope)
             texts.append(assigned(translate(node, inner), column, scope).sql)
         texts += [column_default(column, scope).sql for column in defaults]
         rows.append(texts)
+    given = [column for column in given if column.name not in computed]
     return f"VALUES {value_rows(rows)}", given + defaults
+
+
+def _left_to_default(given: list[ColumnInfo], lists: list[list[Node]]) -> set[str]:
+    """The generated columns for which every row says DEFAULT."""
+    return {
+        column.name
+        for position, column in enumerate(given)
+        if column.generated and all("SetToDefault" in items[position] for items in lists)
+    }
 
 
 def _insert_folded(
@@ -301,7 +321,7 @@ def _insert_folded(
     inner = Scope(ctx=scope.ctx, ctes=scope.ctes, clause="VALUES")
     texts = []
     for number, column in enumerate(given):
-        if rows.is_default(number):
+        if rows.is_default(number) or _overridden(column, override):
             texts.append(column_default(column, scope).sql)
             continue
         _check_identity(column, override, scope)

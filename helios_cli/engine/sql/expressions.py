@@ -10,7 +10,7 @@ from typing import Any, Final
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.usertypes import is_row
 from helios_cli.engine.errors import SqlError
-from helios_cli.engine.sql import casts, operators, row_values, sqltext, tree
+from helios_cli.engine.sql import casts, constants, operators, row_values, sqltext, tree
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import array_of, can_coerce, common_type, element_of, type_name
 from helios_cli.engine.sql.context import Context
@@ -47,7 +47,7 @@ def _with_collation(translator: Translator, kind: str, fields: dict[str, Any], s
     outer, made_from = scope.ctx.made_from, list[TypedSql]()
     scope.ctx.made_from = made_from
     try:
-        value = translator(fields, scope)
+        value = constants.folded(kind, fields, scope, translator)
     finally:
         scope.ctx.made_from = outer
     if made_from and kind != "SubLink" and not value.collation and is_collatable(value.type_oid):

@@ -217,7 +217,7 @@ def query_columns(names: list[str], query: Any) -> list[tuple[str, TypedSql]]:
 
 
 def _subselect(fields: dict[str, Any], scope: Scope) -> Source:
-    from helios_cli.engine.sql.select import translate_query
+    from helios_cli.engine.sql.select import translate_subquery
 
     ctx, alias = scope.ctx, fields.get("alias", {})
     select = fields["subquery"]["SelectStmt"]
@@ -227,7 +227,7 @@ def _subselect(fields: dict[str, Any], scope: Scope) -> Source:
 
         return lateral_subquery(fields, scope)
     inner = Scope(ctx=ctx, parent=scope.parent, ctes=scope.ctes, lateral_only=[])
-    query = translate_query(select, inner)
+    query = translate_subquery(select, inner)
     query.resolve_unknowns(ctx)
     sqlite_alias = ctx.unique_alias(name or "subquery")
     columns = derived_columns(query_columns(query.names(), query), sqlite_alias)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -97,6 +97,7 @@ def _syntax_error(error: Any) -> SqlError:
     message = str(error.args[0])
     position = error.args[1] if len(error.args) > 1 and error.args[1] else None
     sqlstate = "22P05" if message.startswith("invalid Unicode") else "42601"
+    sqlstate = "22021" if message.startswith("invalid byte sequence") else sqlstate
     return SqlError(message, sqlstate=sqlstate, position=position)
 
 
@@ -129,13 +130,17 @@ def bind(
 class Planner:
     """Plans statements. Holds no state of sessions or statements."""
 
-    def __init__(self, functions: FunctionRegistry | None = None) -> None:
-        """``functions`` is what statements may call; None takes the whole library."""
+    def __init__(self, functions: FunctionRegistry | None = None, evaluate: Callable[[str], Any] | None = None) -> None:
+        """``functions`` is what statements may call; None takes the whole library.
+
+        ``evaluate`` computes constants while statements are planned; None leaves them to run time.
+        """
         if functions is None:
             from helios_cli.engine.sql.functions import REGISTRY
 
             functions = REGISTRY
         self.functions = functions
+        self.evaluate = evaluate
 
     def plan(self, sql: str, param_oids: tuple[int, ...] | None = None, *, catalog: CatalogReader) -> list[Plan]:
         """Plan every statement of a query string, constants written in place.
@@ -213,7 +218,7 @@ class Planner:
         if not folded.attach(statements[0].node, fold):
             return None
         ctx = self.context(fold.reduced, param_oids, catalog)
-        ctx.fold = fold
+        ctx.fold, ctx.evaluate = fold, None
         try:
             return self.query(statements[0].node, ctx)
         except Unfoldable:
@@ -271,6 +276,7 @@ class Planner:
             encoded=source.encode(),
             params=[0 if oid == UNKNOWN else oid for oid in param_oids or ()],
             parameters_allowed=param_oids is not None,
+            evaluate=self.evaluate,
         )
 
     def query(self, node: Node, ctx: Context) -> Plan:
@@ -278,10 +284,14 @@ class Planner:
         kind = tree.tag(node)
         try:
             if modifies(node[kind]):
-                return _modifying(kind, node[kind], ctx)
-            if kind == "SelectStmt":
-                return self.select(node[kind], ctx)
-            return self._write(kind, node[kind], ctx)
+                plan = _modifying(kind, node[kind], ctx)
+            elif kind == "SelectStmt":
+                plan = self.select(node[kind], ctx)
+            else:
+                plan = self._write(kind, node[kind], ctx)
+            if ctx.constant_error is not None:
+                raise ctx.constant_error
+            return plan
         except RecursionError:
             raise too_deep() from None
         except SqlError as error:

@@ -13,7 +13,7 @@ from helios_cli.engine.sql.coercion import array_of, can_coerce, element_of, typ
 from helios_cli.engine.sql.context import Unfoldable
 from helios_cli.engine.sql.expressions import TRANSLATORS, translate, unify
 from helios_cli.engine.sql.folded import KEY, FoldedRows
-from helios_cli.engine.sql.oids import BOOL, BPCHAR, RECORD, TEXT, UNKNOWN, VARCHAR
+from helios_cli.engine.sql.oids import BOOL, BPCHAR, POLYMORPHIC, RECORD, TEXT, UNKNOWN, VARCHAR
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.stars import starred
 from helios_cli.engine.sql.typed import Node, TypedSql
@@ -262,6 +262,11 @@ def _nullif(fields: dict[str, Any], scope: Scope) -> TypedSql:
         left = casts.coerce(left, target, -1, How.IMPLICIT, scope.ctx)
     elif left.type_oid == VARCHAR:
         left = replace(left, type_oid=TEXT, typmod=-1)  # It is compared as text, and that is what is given back.
+    elif right.type_oid != UNKNOWN:
+        # What is given back is what was compared.
+        found = operators.find_operator("=", (left.type_oid, right.type_oid))
+        if found is not None and found.args[0] not in (left.type_oid, *POLYMORPHIC):
+            left = casts.coerce(left, found.args[0], -1, How.IMPLICIT, scope.ctx)
     return TypedSql(f"CASE WHEN {test.sql} THEN NULL ELSE {left.sql} END", left.type_oid, left.typmod, location=at)
 
 

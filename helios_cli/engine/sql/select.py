@@ -34,6 +34,12 @@ from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.typed import Node, TypedSql
 
 
+def translate_subquery(fields: dict[str, Any], scope: Scope) -> Query:
+    """Translate a query in FROM, whose columns nobody may ask for. Raises what :func:`translate_query` raises."""
+    with scope.ctx.not_asked_for():
+        return translate_query(fields, scope)
+
+
 def translate_query(select: dict[str, Any], scope: Scope) -> Query:
     """Translate a SelectStmt's fields. ``scope`` is new, with the outer query's as its parent.
 

@@ -281,6 +281,10 @@ _WINDOW_ARGUMENTS: Final = {
 }
 
 
+_OFFSET: Final = re.compile(r"(frame (?:starting|ending) offset must )be a non-negative (number|integer)")
+"""What SQLite says of an offset of ROWS and GROUPS (an integer) or RANGE (a number)."""
+
+
 def _generic(message: str) -> HeliosError:
     frame = _FRAME.match(message)
     if frame is not None:
@@ -291,6 +295,10 @@ def _generic(message: str) -> HeliosError:
     if message in _WINDOW_ARGUMENTS:
         name, state = _WINDOW_ARGUMENTS[message]
         return SqlError(f"argument of {name} must be greater than zero", sqlstate=state)
+    offset = _OFFSET.fullmatch(message)
+    if offset is not None:
+        ranged = "invalid preceding or following size in window function"
+        return SqlError(ranged if offset[2] == "number" else f"{offset[1]}not be negative", sqlstate="22013")
     missing = _NO_TABLE.fullmatch(message)
     if missing is not None:
         return SqlError(f'relation "{missing[1]}" does not exist', sqlstate="42P01")
@@ -305,6 +313,9 @@ def _generic(message: str) -> HeliosError:
             sqlstate="428C9",
             detail=f'Column "{generated[2]}" is a generated column.',
         )
+    if message.startswith("ON CONFLICT clause does not match"):
+        message = "there is no unique or exclusion constraint matching the ON CONFLICT specification"
+        return SqlError(message, sqlstate="42P10")
     if message == "integer overflow":
         return SqlError("bigint out of range", sqlstate="22003")
     if message.startswith(("too many", "Expression tree is too large", "parser stack overflow", "at most")):

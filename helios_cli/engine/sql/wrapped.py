@@ -43,7 +43,8 @@ def _prepare(planner: Planner, statement: Statement, ctx: Context) -> Plan:
     fields = statement.node["PrepareStmt"]
     types = tuple(resolve_type(node["TypeName"], ctx)[0] for node in fields.get("argtypes", []))
     text = _inner_text(_PREPARE, statement)
-    plan = planner.plan(text, types, catalog=ctx.catalog)[0]
+    # Constants are computed when the statement is executed, not when it is prepared.
+    plan = type(planner)(planner.functions).plan(text, types, catalog=ctx.catalog)[0]
     return utility.utility_plan("PREPARE", actions.Prepare(fields["name"], types, text, plan))
 
 

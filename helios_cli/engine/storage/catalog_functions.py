@@ -34,6 +34,9 @@ _CLASS_OIDS = {
 }  # fmt: skip
 _SYSTEM_BY_OID = {relation.oid: relation for relation in SYSTEM_RELATIONS.values()}
 
+_CHARACTER: Final = {1042: "character", 1014: "character[]"}
+"""Types that are called bpchar only where somebody says that they have no modifier."""
+
 
 class _Functions:
     """The functions of one connection; each sees the catalog of the transaction it runs in."""
@@ -110,6 +113,8 @@ class _Functions:
 
     def format_type(self, oid: int, typmod: int | None) -> str:
         """format_type()."""
+        if typmod is None and oid in _CHARACTER:
+            return _CHARACTER[oid]
         return format_type(self.system.snapshot(), oid, -1 if typmod is None else typmod)
 
     def type_visible(self, oid: int, path: str) -> int:
@@ -136,7 +141,7 @@ class _Functions:
         """A type's name."""
         if not isinstance(oid, int) or registry.find_oid(oid) is None:
             return str(oid or "-")
-        return format_type(self.system.snapshot(), oid)
+        return _CHARACTER.get(oid) or format_type(self.system.snapshot(), oid)
 
     def regnamespace_in(self, text: str) -> int:
         """A schema's OID by name. Raises 3F000."""

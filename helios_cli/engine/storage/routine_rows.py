@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from helios_cli.engine.datatypes.arrays import PgArray, write_array
 from helios_cli.engine.sql.coercion import element_of
 from helios_cli.engine.sql.oids import RECORD, TRIGGER, VOID
 from helios_cli.engine.sql.routines import Argument, Routine, Trigger
@@ -26,8 +27,7 @@ def _array(values: list[Any]) -> str:
 
 
 def _texts(values: list[str]) -> str:
-    quoted = ['"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values]
-    return "{" + ",".join(quoted) + "}"
+    return write_array(PgArray(list(values), (len(values),), (1,)), str)
 
 
 def languages() -> list[Row]:

@@ -16,6 +16,7 @@ from helios_cli.engine.sql.privileges import DEFAULT_KINDS, PG_DATABASE, PG_DEFA
 from helios_cli.engine.sql.text_collations import oid_of
 from helios_cli.engine.storage import collation_rows, routine_rows, statistics_rows, type_rows
 from helios_cli.engine.storage.dump_rows import default_depends, default_oid, pg_init_privs, system_acl
+from helios_cli.engine.storage.strictness import is_strict
 from helios_cli.engine.storage.system_aggregates import pg_aggregate
 from helios_cli.engine.storage.system_casts import pg_cast
 from helios_cli.engine.storage.system_definitions import indexdef
@@ -444,6 +445,7 @@ def pg_proc(snapshot: Snapshot) -> Rows:
             "oid": oid, "proname": function.name, "pronamespace": 11, "proowner": 10, "prolang": 12,
             "procost": 1.0, "prokind": "a" if function.aggregate else "w" if function.window else "f",
             "proretset": int(function.set_returning), "provolatile": volatility, "proparallel": "s",
+            "proisstrict": is_strict(function),
             "pronargs": len(function.args), "pronargdefaults": function.defaults, "prorettype": function.result,
             "proargtypes": " ".join(map(str, function.args)), "prosrc": function.name,
             "provariadic": function.args[-1] if function.variadic else 0,

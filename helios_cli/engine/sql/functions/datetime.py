@@ -10,7 +10,7 @@ from helios_cli.engine.datatypes.datetimes import split_timetz, timetz_text
 from helios_cli.engine.datatypes.interval import Interval, interval_text, split_interval
 from helios_cli.engine.datatypes.zoned import zone_named, zone_of
 from helios_cli.engine.errors import SqlError
-from helios_cli.engine.sql.functions.datetime_fields import INFINITE, UNIX_US, unit_error, unit_of
+from helios_cli.engine.sql.functions.datetime_fields import INFINITE, UNIX_US, trunc_error, unit_of
 from helios_cli.engine.sql.functions.define import Library
 from helios_cli.engine.sql.functions.template_input import parse_template
 from helios_cli.engine.sql.functions.templates import render_interval, render_template
@@ -44,7 +44,7 @@ def truncate(field: str, us: int, type_name: str = "timestamp without time zone"
         return cal.days_from_civil(year // 10 * 10, 1, 1) * cal.DAY_US
     span = {"century": 100, "millennium": 1000}.get(unit)
     if span is None:
-        raise unit_error(field, type_name)
+        raise trunc_error(field, type_name)
     return cal.days_from_civil((year - 1) // span * span + 1, 1, 1) * cal.DAY_US
 
 
@@ -71,7 +71,7 @@ def truncate_interval(field: str, text: str) -> str:
     if unit == "day":
         return interval_text(Interval(months, days, 0))
     if unit not in _STEPS:
-        raise unit_error(field, "interval")
+        raise trunc_error(field, "interval")
     return interval_text(Interval(months, days, int(us / _STEPS[unit]) * _STEPS[unit]))
 
 
@@ -149,8 +149,12 @@ def make_timestamptz(
     return local - cal.local_offset_s(local, zone) * cal.SECOND_US
 
 
-def make_interval(years: int, months: int, weeks: int, days: int, hours: int, minutes: int, seconds: float) -> str:
-    """make_interval."""
+def make_interval(
+    years: int, months: int, weeks: int, days: int, hours: int, minutes: int, seconds: float | str
+) -> str:
+    """make_interval. Raises 22008 for seconds that are no number."""
+    if isinstance(seconds, str) or (seconds or 0) in (float("inf"), float("-inf")):
+        raise SqlError("interval out of range", sqlstate="22008")
     us = (hours or 0) * cal.HOUR_US + (minutes or 0) * cal.MINUTE_US + round((seconds or 0) * 1_000_000)
     return interval_text(Interval((years or 0) * 12 + (months or 0), (weeks or 0) * 7 + (days or 0), us))
 
@@ -215,7 +219,13 @@ def to_timestamp(seconds: float) -> int:
     """to_timestamp(double precision)."""
     if seconds in (float("inf"), float("-inf")):
         return cal.TIMESTAMP_INFINITY if seconds > 0 else cal.TIMESTAMP_MINUS_INFINITY
-    return round(float(seconds) * 1_000_000) - UNIX_US
+    seconds = float(seconds)
+    if seconds != seconds:
+        raise SqlError("timestamp cannot be NaN", sqlstate="22008")
+    made = round(seconds * 1_000_000) - UNIX_US
+    if not cal.TIMESTAMP_MIN <= made < cal.TIMESTAMP_END:
+        raise SqlError(f'timestamp out of range: "{seconds:g}"', sqlstate="22008")
+    return made
 
 
 # -- templates ----------------------------------------------------------------------------------------------------
@@ -406,4 +416,7 @@ def _install_makers(lib: Library) -> None:
 
 
 def _make_timestamptz7(year: int, month: int, day: int, hour: int, minute: int, second: float, zone: str) -> int:
+    if zone[:1] in ("+", "-"):
+        # Unlike AT TIME ZONE, east is positive here.
+        zone = ("-" if zone[0] == "+" else "+") + zone[1:]
     return make_timestamptz(year, month, day, hour, minute, second, zone_of(zone))

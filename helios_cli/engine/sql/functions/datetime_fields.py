@@ -54,6 +54,16 @@ def iso_monday(year: int) -> int:
     return first - (first + 5) % 7
 
 
+_EXTRACTED_ONLY: Final = frozenset(("dow", "doy", "isodow", "isoyear", "epoch", "julian"))
+
+
+def trunc_error(unit: str, type_name: str) -> SqlError:
+    """22023 for what is a unit of extract alone, 0A000 for one that the type has not."""
+    if unit.lower() in _EXTRACTED_ONLY:
+        return SqlError(f'unit "{unit}" not recognized for type {type_name}', sqlstate="22023")
+    return unit_error(unit, type_name)
+
+
 def unit_error(unit: str, type_name: str) -> SqlError:
     """0A000: the unit makes no sense for the type."""
     return SqlError(f'unit "{unit}" not supported for type {type_name}', sqlstate="0A000")

@@ -23,6 +23,19 @@ def host(text: str) -> str:
     return address_of(text).host()
 
 
+def macaddr_of(text: str) -> str:
+    """A macaddr8 as a macaddr. Raises 22003 when it was none before."""
+    parts = text.split(":")
+    if parts[3:5] != ["ff", "fe"]:
+        message = "macaddr8 data out of range to convert to macaddr"
+        hint = (
+            "Only addresses that have FF and FE as values in the 4th and 5th bytes from the left, for example"
+            " xx:xx:xx:ff:fe:xx:xx:xx, are eligible to be converted from macaddr8 to macaddr."
+        )
+        raise SqlError(message, sqlstate="22003", hint=hint)
+    return ":".join(parts[:3] + parts[5:])
+
+
 def full_text(text: str) -> str:
     """The address with its prefix, always."""
     return address_of(text).full()
@@ -90,7 +103,8 @@ def abbrev_cidr(text: str) -> str:
     """A cidr without the octets that the prefix leaves out."""
     found = address_of(text)
     if found.is_v6:
-        return found.full()
+        shown = found.host()
+        return f"{shown.removesuffix('::')}/{found.bits}" if shown != "::" and found.bits % 16 == 0 else found.full()
     octets = found.host().split(".")[: max((found.bits + 7) // 8, 1)]
     return f"{'.'.join(octets)}/{found.bits}"
 
@@ -195,6 +209,7 @@ def install(lib: Library) -> None:
     d("macaddr8_set7bit", "macaddr8 -> macaddr8", set7bit)
     lib.helper("pg_mac_combine", combine_macs, 3, strict=False)
     lib.helper("pg_inet_text", full_text, 1)
+    lib.helper("pg_macaddr_of", macaddr_of, 1)
     lib.helper("pg_inet_cidr", network, 1)
     lib.helper("pg_inet_inside", inside, 3)
     lib.helper("pg_inet_overlap", overlap, 2)

@@ -125,9 +125,11 @@ def merge_many(oid: int, text: str) -> str:
     return codec.write(codec.hull(found[0], found[-1]) if found else NOTHING)
 
 
-def multirange(oid: int, *texts: Any) -> str:
-    """A multirange of ranges. Raises 22004 for NULL."""
+def multirange(oid: int, *texts: Any) -> str | None:
+    """A multirange of ranges, NULL of one NULL. Raises 22004 for a NULL among several."""
     codec = RANGE_CODECS[oid]
+    if len(texts) == 1 and texts[0] is None:
+        return None
     if None in texts:
         raise SqlError("multirange values cannot contain null members", sqlstate="22004")
     return codec.write_many(codec.merged(codec.read_text(text) for text in texts))
@@ -147,6 +149,12 @@ def aggregate(oid: int, rows: str, word: str) -> str | None:
         return None
     if word == "agg":
         return codec.write_many(codec.merged(found for text in texts for found in _many(codec, text)))
+    if word == "intersect_many":
+        shared = codec.read_many(texts[0])
+        for text in texts[1:]:
+            others = codec.read_many(text)
+            shared = [codec.intersection(one, other) for one in shared for other in others]
+        return codec.write_many(codec.merged(shared))
     one = codec.read_text(texts[0])
     for text in texts[1:]:
         one = codec.intersection(one, codec.read_text(text))
@@ -192,6 +200,8 @@ def _install_kind(lib: Library, oid: int, name: str, subtype: int, many_oid: int
         d("range_agg", f"{type_name} -> {many}", sql=group.replace("{word}", "agg"), aggregate=True)
     d("range_intersect_agg", f"{name} -> {name}", aggregate=True,
       sql=f"pg_range_aggregate({oid}, json_group_array({{0}}){{over}}, 'intersect')")  # fmt: skip
+    d("range_intersect_agg", f"{many} -> {many}", aggregate=True,
+      sql=f"pg_range_aggregate({many_oid}, json_group_array({{0}}){{over}}, 'intersect_many')")  # fmt: skip
     d("range_merge", f"{name} {name} -> {name}", sql=f"pg_range_merge({oid}, {{0}}, {{1}})")
     d("range_merge", f"{many} -> {name}", sql=f"pg_range_merge_many({many_oid}, {{0}})")
     d("unnest", f"{many} -> {name}", sql=f"pg_range_unnest({many_oid}, {{0}})", set_returning=True)

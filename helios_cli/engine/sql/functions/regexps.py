@@ -64,13 +64,13 @@ def _reason(message: str) -> str:
     return message
 
 
-def _replacement(text: str) -> str:
-    """PostgreSQL's references to groups in Python's form."""
+def _replacement(text: str, groups: int) -> str:
+    """PostgreSQL's references to groups in Python's form; one to a group that is not there is nothing."""
 
     def one(match: re.Match[str]) -> str:
         letter = match[1]
         if letter.isdigit():
-            return f"\\g<{letter}>"
+            return f"\\g<{letter}>" if int(letter) <= groups else ""
         return "\\g<0>" if letter == "&" else "\\\\" if letter == "\\" else "\\\\" + letter
 
     return re.sub(r"\\(.)", one, text, flags=re.DOTALL)
@@ -78,7 +78,8 @@ def _replacement(text: str) -> str:
 
 def regexp_replace(text: str, pattern: str, new: str, flags: str = "") -> str:
     """Replace the first match, or all with the flag g."""
-    return compiled(pattern, flags).sub(_replacement(new), text, count=0 if "g" in flags else 1)
+    expression = compiled(pattern, flags)
+    return expression.sub(_replacement(new, expression.groups), text, count=0 if "g" in flags else 1)
 
 
 def regexp_match(text: str, pattern: str, flags: str = "") -> str | None:
@@ -164,7 +165,7 @@ def regexp_replace_nth(text: str, pattern: str, new: str, start: int, count: int
     elif count < 0:
         raise SqlError(f'invalid value for parameter "n": {count}', sqlstate="22023")
     expression, seen = compiled(pattern, flags), 0
-    replacement = _replacement(new)
+    replacement = _replacement(new, expression.groups)
 
     def one(match: re.Match[str]) -> str:
         nonlocal seen

@@ -53,6 +53,9 @@ def numerics(start: str, stop: str, step: str = "1") -> str:
 
     def rows() -> Iterator[str]:
         value = low
+        if (value <= high) if by > 0 else (value >= high):
+            yield show_decimal(value)
+            value = EXACT.add(value, by)
         while (value <= high) if by > 0 else (value >= high):
             yield show_decimal(value.quantize(Decimal(1).scaleb(-places), context=EXACT))
             value = EXACT.add(value, by)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
-from helios_cli.engine.datatypes.arrays import PgArray, write_array
+from helios_cli.engine.datatypes.arrays import PgArray, read_array, write_array
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.define import Library
 from helios_cli.engine.sql.sqltext import pg_identifier
@@ -124,6 +125,8 @@ def translate(text: str, source: str, target: str) -> str:
 
 def chr_of(code: int) -> str:
     """The character of a code point."""
+    if code < 0:
+        raise SqlError("character number must be positive", sqlstate="22023")
     if code == 0:
         raise SqlError("null character not permitted", sqlstate="54000")
     if not 0 < code <= 0x10FFFF or 0xD800 <= code <= 0xDFFF:
@@ -299,6 +302,12 @@ def _directive(letter: str, oid: int, value: Any) -> str:
     return quote_ident(text_of(oid, value)) if letter == "I" else text_of(oid, value)
 
 
+def _to_rows(text: str | None, delimiter: str | None, null: str | None = None) -> str | None:
+    """The pieces of string_to_array as a JSON array."""
+    found = string_to_array(text, delimiter, null)
+    return None if found is None else json.dumps(read_array(found, str).items, ensure_ascii=False)
+
+
 def string_to_array(text: str | None, delimiter: str | None, null: str | None) -> str | None:
     """Split into an array; a NULL delimiter splits into characters, ``null`` fields become NULL."""
     if text is None:
@@ -317,7 +326,6 @@ def install(lib: Library) -> None:
         d(name, "text -> int4", sql="length({0})")
         d(name, "bpchar -> int4", sql="length(rtrim({0}, ' '))")
     d("length", "bytea -> int4", sql="length({0})")
-    d("length", "bytea name -> int4", lambda data, encoding: len(_convert_from(data, encoding)))
     d("octet_length", "text -> int4", sql="octet_length({0})")
     d("octet_length", "bpchar -> int4", sql="octet_length({0})")
     d("octet_length", "bytea -> int4", sql="length({0})")
@@ -363,8 +371,6 @@ def install(lib: Library) -> None:
     d("to_hex", "int8 -> text", lambda number: to_hex(number, 64))
     d("encode", "bytea text -> text", encode)
     d("decode", "text text -> bytea", decode)
-    d("convert_from", "bytea name -> text", _convert_from)
-    d("convert_to", "text name -> bytea", lambda text, _encoding: text.encode())
     d("quote_ident", "text -> text", quote_ident)
     d("quote_literal", "text -> text", quote_literal)
     d("quote_literal", "anyelement -> text", _quote_any, sql="{udf}({types}, {0})", strict=True)
@@ -376,6 +382,8 @@ def install(lib: Library) -> None:
     d("format", "text any... -> text", format_text, sql="{udf}('{types}', {args})", strict=False)
     d("string_to_array", "text text -> text[]", lambda text, cut: string_to_array(text, cut, None), strict=False)
     d("string_to_array", "text text text -> text[]", string_to_array, strict=False)
+    d("string_to_table", "text text -> text", lambda text, cut: _to_rows(text, cut), set_returning=True, strict=False)
+    d("string_to_table", "text text text -> text", _to_rows, set_returning=True, strict=False)
     d("unistr", "text -> text", unistr)
     d("textlen", "text -> int4", sql="length({0})")
 
@@ -423,16 +431,3 @@ def _quote_any(oid: int, value: Any) -> str:
 
 def _quote_any_nullable(oid: int, value: Any) -> str:
     return "NULL" if value is None else _quote_any(oid, value)
-
-
-def _convert_from(data: bytes, encoding: str) -> str:
-    if encoding.upper().replace("-", "") not in ("UTF8", "SQL_ASCII", "LATIN1"):
-        raise SqlError(f'invalid source encoding name "{encoding}"', sqlstate="22023")
-    if b"\0" in data:
-        name = "LATIN1" if encoding.upper() == "LATIN1" else "UTF8"
-        raise SqlError(f'invalid byte sequence for encoding "{name}": 0x00', sqlstate="22021")
-    try:
-        return data.decode("latin-1" if encoding.upper() == "LATIN1" else "utf-8")
-    except UnicodeDecodeError as error:
-        shown = f"0x{data[error.start]:02x}"
-        raise SqlError(f'invalid byte sequence for encoding "UTF8": {shown}', sqlstate="22021") from None

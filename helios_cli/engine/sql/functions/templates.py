@@ -204,7 +204,8 @@ def render_interval(months: int, days: int, us: int, template: str) -> str:
     twelve = int(math.fmod(hour, 12)) or 12
     numbers = {
         "YYYY": (years, 4), "YYY": (int(math.fmod(years, 1000)), 3), "YY": (int(math.fmod(years, 100)), 2),
-        "Y": (int(math.fmod(years, 10)), 1), "MM": (month, 2), "DD": (days, 2), "DDD": (of_year, 3), "HH24": (hour, 2),
+        "Y": (int(math.fmod(years, 10)), 1), "MM": (month, 2),
+        "DD": (days, 2 if days >= 0 else 1), "DDD": (of_year, 3), "HH24": (hour, 2),
         "HH": (twelve, 2), "HH12": (twelve, 2), "MI": (minute, 2), "SS": (second, 2), "MS": (int(micro / 1000), 3),
         "US": (micro, 6), "CC": (int(years / 100), 2), "W": (int((days - 1) / 7) + 1, 0),
         "WW": (int((of_year - 1) / 7) + 1, 2),

@@ -110,7 +110,7 @@ def cotangent_degrees(degrees: float) -> float:
     """Exact at multiples of 45 degrees; infinite at 0."""
     sine, cosine = sine_degrees(degrees), cosine_degrees(degrees)
     if sine == 0:
-        return math.copysign(math.inf, cosine)
+        return math.copysign(math.inf, degrees if degrees == 0 else cosine)
     return (cosine / sine) / (_first_cosine(45.0) / _first_sine(45.0)) + 0.0
 
 
