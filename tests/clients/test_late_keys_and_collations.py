@@ -31,6 +31,21 @@ def test_late_keys_and_collations_at_work(server: NodeProcess) -> None:
         with connection.transaction():
             connection.execute("INSERT INTO late VALUES (3, 1)")
             connection.execute("DELETE FROM late WHERE id = 1")
+        # IMMEDIATE lasts: each statement that follows is checked, until DEFERRED.
+        for statement in ("INSERT INTO late VALUES (6, 2)", "INSERT INTO late SELECT 6, 2 FROM generate_series(1, 1)"):
+            connection.execute("BEGIN")
+            connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            connection.execute("INSERT INTO late VALUES (5, 5)")
+            with pytest.raises(psycopg.errors.UniqueViolation) as caught:
+                connection.execute(statement)
+            assert caught.value.diag.message_detail == "Key (a)=(2) already exists."
+            connection.execute("ROLLBACK")
+        connection.execute("BEGIN")
+        connection.execute("SET CONSTRAINTS late_a, behind_a_key IMMEDIATE")
+        connection.execute("SET CONSTRAINTS ALL DEFERRED")
+        connection.execute("INSERT INTO late VALUES (6, 2)")
+        connection.execute("DELETE FROM late WHERE id = 6")
+        connection.execute("COMMIT")
         connection.execute('ALTER TABLE late ADD t text COLLATE "sv-x-icu" DEFAULT to_char(now(), \'"ä"\')')
         connection.execute("INSERT INTO late VALUES (4, 4, 'z'), (5, 5, 'A')")
         assert connection.execute("SELECT t FROM late ORDER BY t, id").fetchall() == [("A",), ("z",), ("ä",), ("ä",)]

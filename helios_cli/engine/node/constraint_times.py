@@ -21,6 +21,7 @@ def set_constraints(session: Session, action: actions.SetConstraints, portal: Po
 
     SQLite puts off all foreign keys of a transaction or none, besides those declared INITIALLY DEFERRED. It is only
     told to where that makes a difference; the writer is taken for it, since SQLite forgets it with the transaction.
+    Those declared so are checked behind each statement from then on, when nothing at all is deferred any more.
 
     Raises:
         SqlError: 42704 no such constraint, 42809 it is not deferrable, 23503 a foreign key is violated.
@@ -34,22 +35,34 @@ def set_constraints(session: Session, action: actions.SetConstraints, portal: Po
     to_defer = _declared_immediate(session, action.names)
     if action.deferred and to_defer and not transaction.writing and not transaction.read_only:
         return session.runner.with_writer(lambda: session.retry(portal, rows_max))
+    transaction.checks_keys = not action.deferred and _all_named(session, action.names)
     connection = transaction.connection
     if connection is not None and transaction.writing:
         if action.deferred and to_defer:
             connection.execute("PRAGMA defer_foreign_keys=ON")
         elif not action.deferred:
-            _check(session, connection)
+            check_keys(session, connection)
             connection.execute("PRAGMA defer_foreign_keys=OFF")
     return utility.complete(session, portal)
 
 
-def _declared_immediate(session: Session, names: tuple[str, ...]) -> bool:
-    """Whether a named key, or any one for no names, is deferrable and not deferred by its declaration."""
+def _keys(session: Session) -> list[tuple[str, bool, bool]]:
+    """Every key: its name, whether it is deferrable, and whether it is declared deferred."""
     catalog = session.schema_view().catalog
     found = catalog.rows(_KEYS.format("main"))
     if catalog.has_temp_tables():
         found += catalog.rows(_KEYS.format("temp"))
+    return [(str(name), bool(deferrable), bool(deferred)) for name, deferrable, deferred in found]
+
+
+def _all_named(session: Session, names: tuple[str, ...]) -> bool:
+    """Whether no key stays deferred when these, or all for no names, are not."""
+    return not names or {name for name, deferrable, _deferred in _keys(session) if deferrable} <= set(names)
+
+
+def _declared_immediate(session: Session, names: tuple[str, ...]) -> bool:
+    """Whether a named key, or any one for no names, is deferrable and not deferred by its declaration."""
+    found = _keys(session)
     for name in names:
         same = [deferrable for known, deferrable, _deferred in found if known == name]
         if not same:
@@ -59,7 +72,8 @@ def _declared_immediate(session: Session, names: tuple[str, ...]) -> bool:
     return any(deferrable and not deferred for known, deferrable, deferred in found if not names or known in names)
 
 
-def _check(session: Session, connection: apsw.Connection) -> None:
+def check_keys(session: Session, connection: apsw.Connection) -> None:
+    """Raise SqlError 23503 or 23505 when a key that was put off is violated now."""
     if connection.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0]:
         named = session.runner.left_orphan(connection)
         raise named or SqlError("a deferred foreign key constraint is violated", sqlstate="23503")

@@ -13,6 +13,7 @@ import apsw
 
 from helios_cli.engine.errors import HeliosError, ReadOnlyError, SqlError
 from helios_cli.engine.node import claims
+from helios_cli.engine.node.constraint_times import check_keys
 from helios_cli.engine.node.engine import INLINE, INLINE_READ_SECONDS
 from helios_cli.engine.node.reads import Reads
 from helios_cli.engine.node.steps import StepsResult
@@ -151,6 +152,8 @@ class Runner(Reads):
             cursor = connection.execute(plan.steps[0], portal.binds)
             rows = cursor.fetchall() if plan.columns is not None else None
             changes = connection.changes()
+            if transaction.checks_keys:
+                check_keys(self.session, connection)
         except apsw.InterruptError:
             plan.cache[INLINE] = False
             self._check_stands(transaction)
@@ -175,6 +178,12 @@ class Runner(Reads):
             transaction.schema_changed = True
 
         def done(result: StepsResult) -> None:
+            if transaction.checks_keys:
+                try:
+                    check_keys(self.session, connection)
+                except HeliosError as error:
+                    self.fail_after_base(error)
+                    return
             if plan.kind is Kind.DDL or self.session.take_nested_definitions():
                 transaction.schema_changed = True
                 self.session.schema_changed_in_transaction()

@@ -30,9 +30,9 @@ class Transaction:
     """
 
     __slots__ = (
-        "borrowed", "claim", "connection", "deferrable", "explicit", "failed", "isolation", "lost", "now_us",
-        "read_only", "repeated", "savepoint_undo", "savepoints", "schema", "schema_changed", "slow", "snapshot_seq",
-        "started", "token", "writing",
+        "borrowed", "checks_keys", "claim", "connection", "deferrable", "explicit", "failed", "isolation", "lost",
+        "now_us", "read_only", "repeated", "savepoint_undo", "savepoints", "schema", "schema_changed", "slow",
+        "snapshot_seq", "started", "token", "writing",
     )  # fmt: skip
 
     def __init__(self, *, explicit: bool, isolation: str, read_only: bool, deferrable: bool, now_us: int) -> None:
@@ -50,6 +50,8 @@ class Transaction:
         self.connection: apsw.Connection | None = None
         """Where statements run once it writes or holds a snapshot; None: on the ring or a borrowed reader."""
         self.borrowed = False
+        self.checks_keys = False
+        """SET CONSTRAINTS ALL IMMEDIATE: keys that are declared INITIALLY DEFERRED are checked by every statement."""
         self.claim: Claim | None = None
         """The name under which it is committed only once; None before its COMMIT, and when it has none."""
         self.repeated = False
