@@ -15,7 +15,8 @@ from helios_cli.commands.scrub import bar
 from helios_cli.engine.node import page_repair
 from helios_cli.engine.types import PAGE_SIZE
 
-ROTTEN = 30
+ROTTEN = 100
+"""One of the pages with rows."""
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -43,7 +44,7 @@ def test_the_outcome_is_the_exit_code(
             code, out, err = run(capsys, "scrub", *where, "--wait", "--rate-mb", "0")
             assert code == 6 and f"1 damaged ({ROTTEN})" in out and "does not reach back" in out
             code, out, _ = run(capsys, "health", *where)
-            assert code == 0 and out.startswith("ok\nalarm: page 30 of the database file is damaged")
+            assert code == 0 and out.startswith(f"ok\nalarm: page {ROTTEN} of the database file is damaged")
         code, out, err = run(capsys, "scrub", *where, "--wait", "--json")
         (record,) = json.loads(out)["scrubs"]
         assert (code, record["pages_bad"], record["pages_repaired"], err) == (0, 0, 1, "")

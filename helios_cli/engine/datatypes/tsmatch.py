@@ -119,7 +119,7 @@ def _single(number: float) -> float:
 def _operands(query: Query) -> list[Value]:
     """The different values of a query, in the order of their lexemes."""
     found = {node.lexeme: node for node in nodes(query) if isinstance(node, Value)}
-    return [found[lexeme] for lexeme in sorted(found, key=lambda lexeme: lexeme.encode())]
+    return [found[lexeme] for lexeme in sorted(found)]
 
 
 def rank(weights: tuple[float, ...], lexemes: Lexemes, query: Query | None, normalization: int) -> float:

@@ -179,7 +179,7 @@ class Parser:
 
     def _value(self) -> Value:
         lexeme = self._quoted() if self.text[self.at] == "'" else self._bare()
-        if len(lexeme.encode()) > LEXEME_MAX:
+        if len(lexeme.encode("utf-8", "replace")) > LEXEME_MAX:
             raise SqlError(f'word is too long in tsquery: "{self.text}"', sqlstate="54000")
         weights, prefix = 0, False
         if self.text[self.at : self.at + 1] == ":":
@@ -258,7 +258,7 @@ def format_tsquery_binary(value: Any) -> bytes:
     parts = [_COUNT.pack(len(found))]
     for node in found:
         if isinstance(node, Value):
-            parts.append(bytes((1, node.weights, node.prefix)) + node.lexeme.encode() + b"\0")
+            parts.append(bytes((1, node.weights, node.prefix)) + node.lexeme.encode("utf-8", "replace") + b"\0")
         else:
             parts.append(bytes((2, node.kind)) + (_SHORT.pack(node.distance) if node.kind == PHRASE else b""))
     return b"".join(parts)

@@ -27,7 +27,7 @@ _SHORT: Final = Struct("!H")
 def ordered(found: dict[str, Iterable[Position]]) -> Lexemes:
     """Lexemes in order, each position once with its greatest weight, no more positions than are kept."""
     result: Lexemes = {}
-    for lexeme in sorted(found, key=str.encode):
+    for lexeme in sorted(found):
         weights: dict[int, int] = {}
         for place, weight in found[lexeme]:
             place = min(place, POSITION_MAX)
@@ -79,8 +79,9 @@ class _Reader:
             if self.at >= len(text):
                 return dict(found)
             lexeme = self._quoted() if text[self.at] == "'" else self._bare()
-            if len(lexeme.encode()) > LEXEME_MAX:
-                message = f"word is too long ({len(lexeme.encode())} bytes, max {LEXEME_MAX} bytes)"
+            size = len(lexeme.encode("utf-8", "replace"))
+            if size > LEXEME_MAX:
+                message = f"word is too long ({size} bytes, max {LEXEME_MAX} bytes)"
                 raise SqlError(message, sqlstate="54000")
             found.setdefault(lexeme, []).extend(self._places())
 
@@ -157,7 +158,7 @@ def format_tsvector_binary(value: Any) -> bytes:
     lexemes = read(show(value))
     parts = [_COUNT.pack(len(lexemes))]
     for lexeme, places in lexemes.items():
-        parts += (lexeme.encode(), b"\0", _SHORT.pack(len(places)))
+        parts += (lexeme.encode("utf-8", "replace"), b"\0", _SHORT.pack(len(places)))
         parts += (_SHORT.pack(weight << 14 | place) for place, weight in places)
     return b"".join(parts)
 
