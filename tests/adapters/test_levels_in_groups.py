@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -10,8 +12,20 @@ import pytest
 from support.inner_node import InnerNode
 
 
+@contextmanager
+def releasing_disk(node: InnerNode) -> Iterator[None]:
+    """Whatever comes, the disk takes everything again at the end: nobody hangs who waits for it."""
+    try:
+        yield
+    finally:
+        node.release_disk()
+
+
 def test_who_waits_for_nothing_is_answered_before_the_group_is_on_disk(tmp_path: Path) -> None:
-    with InnerNode(tmp_path) as node, ThreadPoolExecutor() as threads, node.connect() as hasty, node.connect() as other:
+    with (
+        InnerNode(tmp_path) as node, ThreadPoolExecutor() as threads, node.connect() as hasty, node.connect() as other,
+        releasing_disk(node),
+    ):  # fmt: skip
         hasty.execute("CREATE TABLE t (a int PRIMARY KEY)")
         hasty.execute("SET synchronous_commit = off")
         queue = node.node.engine.queue
@@ -24,7 +38,8 @@ def test_who_waits_for_nothing_is_answered_before_the_group_is_on_disk(tmp_path:
         refused = threads.submit(hasty.execute, "INSERT INTO t VALUES (1)")
         node.wait_in_flight(2)
         assert not answered.done() and not refused.done()
-        assert node.on_loop(lambda: queue.write_count) == written + 2, "both went into groups"
+        # The third may have been tried in a group already.
+        assert node.on_loop(lambda: queue.write_count) >= written + 2, "both went into groups"
         node.release_disk()
         answered.result(20)
         with pytest.raises(psycopg.errors.UniqueViolation):
@@ -33,7 +48,9 @@ def test_who_waits_for_nothing_is_answered_before_the_group_is_on_disk(tmp_path:
 
 
 def test_a_session_sees_its_own_write_that_it_did_not_wait_for(tmp_path: Path) -> None:
-    with InnerNode(tmp_path) as node, ThreadPoolExecutor() as threads, node.connect() as hasty:
+    with (
+        InnerNode(tmp_path) as node, ThreadPoolExecutor() as threads, node.connect() as hasty, releasing_disk(node),
+    ):  # fmt: skip
         hasty.execute("CREATE TABLE t (a int PRIMARY KEY)")
         hasty.execute("SET synchronous_commit = off")
         node.hold_disk()
