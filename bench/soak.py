@@ -125,7 +125,7 @@ def mutations(directory: Path, first: int, count: int) -> Counts:
 
 def simulations(_directory: Path, first: int, count: int) -> Counts:
     """Clusters in simulated time, with everything that can go wrong."""
-    from helios_cli.engine.replication.rule import SyncMode
+    from helios_cli.engine.consensus.rule import SyncMode
     from helios_cli.engine.sim.world import run_seed
 
     total: Counts = {}

@@ -11,8 +11,8 @@ import typer
 from helios_cli.commands import _options
 from helios_cli.commands._errors import ExitCode
 from helios_cli.commands._output import print_json
+from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.errors import HeliosError
-from helios_cli.engine.replication.rule import SyncMode
 from helios_cli.engine.sim.cores import BUGS
 from helios_cli.engine.sim.world import Result, run_seed
 

@@ -1,6 +1,6 @@
 """Managing the replicas of a running cluster from Python: choose, watch, fail over (docs/REPLICAS.md)."""
 
-from helios_cli.engine.replication.rule import SyncMode
+from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.replication.async_replicator import (
     AsyncReplicator,
     ReopenableSink,

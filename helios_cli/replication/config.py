@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, NamedTuple, Self
 
+from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.errors import ConfigError
-from helios_cli.engine.replication.rule import SyncMode
 
 ReplicationMode = SyncMode
 """The same modes under the name that :class:`ReplicaConfig` has for them."""

@@ -3,10 +3,10 @@
 Nobody makes these by hand: a node does, on its event loop. They are here to be read, typed against and tested.
 """
 
+from helios_cli.engine.consensus.lsns import LsnManager
 from helios_cli.engine.node.applicator import WalApplicator
 from helios_cli.engine.node.forwarder import QueryForwarder
 from helios_cli.engine.node.receiver import WalReceiver
 from helios_cli.engine.node.streamer import WalReplicator, WalStreamer
-from helios_cli.engine.replication.lsns import LsnManager
 
 __all__ = ["LsnManager", "QueryForwarder", "WalApplicator", "WalReceiver", "WalReplicator", "WalStreamer"]

@@ -124,7 +124,7 @@ class LogFollower:
             self._handed_on, data = self._waiting.popleft()
             self._on_committed(data)
 
-    def heartbeat(self) -> None:
+    def heartbeat(self, _lease_ms: int | None) -> None:
         """The other side wants to hear how far this one is."""
         self._acknowledge(self._sent_us)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from helios_cli.engine.replication.config import ClusterConfig, Member
-from helios_cli.engine.replication.rule import SyncMode
+from helios_cli.engine.consensus.config import ClusterConfig, Member
+from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.storage.configlog import ConfigLog
 from helios_cli.engine.storage.files import OsFiles
 from helios_cli.engine.types import Lsn

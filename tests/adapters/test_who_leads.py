@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from helios_cli.engine.consensus.config import ClusterConfig, Member
+from helios_cli.engine.consensus.lsns import LsnManager
+from helios_cli.engine.consensus.rule import Progress, SyncMode
 from helios_cli.engine.node import promotion, receiver
 from helios_cli.engine.node.lead_check import LeadCheck
 from helios_cli.engine.node.visitors import Visitors
 from helios_cli.engine.replication import messages
-from helios_cli.engine.replication.config import ClusterConfig, Member
-from helios_cli.engine.replication.lsns import LsnManager
-from helios_cli.engine.replication.rule import Progress, SyncMode
 from helios_cli.engine.types import Lsn, Term
 from helios_cli.engine.wire.peer import Kind
 
@@ -104,7 +104,7 @@ async def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_primary_that_is_cut_off_is_not_alone() -> None:
     """Its log says that it goes on without the others, who never agreed and may have gone on without it."""
     members = tuple(Member(name, "", "", 0, 0, 0, "") for name in ("n1", "n2", "n3"))
-    config = ClusterConfig(1, SyncMode.QUORUM, members, ("n1", "n2", "n3"))
+    config = ClusterConfig(1, SyncMode.QUORUM, members, ("n1", "n2", "n3"), voting=("n1", "n2", "n3"))
     lsns = LsnManager("n1", config, OLD, Lsn(100))
     lsns.propose(config.with_in_sync(["n1"]), Lsn(200))
     lsns.own_flushed(Lsn(200))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helios_cli.engine.replication.rule import Progress, SyncMode, reached
+from helios_cli.engine.consensus.rule import Progress, SyncMode, reached
 from helios_cli.engine.types import Lsn, Term
 
 TERM = Term(4, 1)

@@ -1,13 +1,11 @@
 """Clusters in simulated time: no seed breaks a promise, and every planted bug is found by some."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from helios_cli.engine.replication.config import ClusterConfig, Member
-from helios_cli.engine.replication.rule import SyncMode
+from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.sim.checkers import Violation
 from helios_cli.engine.sim.cores import BUGS, Cores
 from helios_cli.engine.sim.schedule import Schedule
@@ -74,7 +72,7 @@ def test_a_story_is_the_same_in_another_process(tmp_path: Path) -> None:
     import sys
 
     code = (
-        "from helios_cli.engine.sim.world import run_seed; from helios_cli.engine.replication.rule import SyncMode;"
+        "from helios_cli.engine.sim.world import run_seed; from helios_cli.engine.consensus.rule import SyncMode;"
         "print(run_seed(21, nodes=5, mode=SyncMode.SYNC, steps=60).digest)"
     )
     root = str(Path(__file__).resolve().parents[2])
@@ -125,11 +123,3 @@ def test_the_command_tells_what_it_found(capsys: pytest.CaptureFixture[str]) -> 
     assert main(["sim", "run", "--seeds", "9..2"]) == 2
     assert main(["sim", "run", "--mode", "perhaps"]) == 2
     assert main(["sim", "run", "--bug", "nonesuch"]) == 1
-
-
-def test_a_configuration_asks_for_half_of_its_members() -> None:
-    """In sync mode one answer meets every set that acknowledged, but not the majority that may have ejected it."""
-    names = ("n1", "n2", "n3", "n4")
-    members = tuple(Member(name, f"disk of {name}", "h", 1, 2, 3, "") for name in names)
-    config = ClusterConfig(1, SyncMode.SYNC, members, names)
-    assert [replace(config, in_sync=names[:size]).answers for size in (1, 2, 3, 4)] == [1, 1, 2, 2]

@@ -21,7 +21,7 @@ RANKS: dict[str, float] = {
     "helios_cli.engine.datatypes": 1,
     "helios_cli.engine.wire": 2,
     "helios_cli.engine.sql": 2,
-    "helios_cli.engine.consensus": 2.5,
+    "helios_cli.engine.consensus": 2.4,
     "helios_cli.engine.replication": 2.5,
     "helios_cli.engine.proxy": 2.5,
     "helios_cli.engine.multimaster": 2.5,

@@ -69,7 +69,10 @@ def test_the_beat_goes_on_after_an_error_nobody_foresaw(monkeypatch: pytest.Monk
             raise ZeroDivisionError("a bug")
 
         node._beat_once = beat_once
+        node.watcher = SimpleNamespace(beat=beat_once)
+        node.now = lambda: 0.0
         monkeypatch.setattr(replication, "HEARTBEAT_S", 0)
+        monkeypatch.setattr(replication, "WATCH_S", 0)
         task = asyncio.ensure_future(node._beat())
         try:
             await asyncio.wait_for(again.wait(), WAIT_S)

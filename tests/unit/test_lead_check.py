@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from helios_cli.engine.consensus.config import ClusterConfig, Member
+from helios_cli.engine.consensus.lsns import LsnManager
+from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.node.lead_check import LeadCheck
-from helios_cli.engine.replication.config import ClusterConfig, Member
-from helios_cli.engine.replication.lsns import LsnManager
-from helios_cli.engine.replication.rule import SyncMode
 from helios_cli.engine.types import Lsn, Term
 
 NAMES = ("n1", "n2", "n3")
@@ -23,7 +23,7 @@ class Primary:
 
     def __init__(self, mode: SyncMode = SyncMode.QUORUM) -> None:
         members = tuple(Member(name, "", "h", 1, 2, 3, mode.value) for name in NAMES)
-        self.lsns = LsnManager("n1", ClusterConfig(1, mode, members, NAMES), TERM)
+        self.lsns = LsnManager("n1", ClusterConfig(1, mode, members, NAMES, voting=NAMES), TERM)
         self.node_id = "n1"
         self.is_leading = True
         self.leading = self

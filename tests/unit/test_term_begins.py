@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from helios_cli.engine.replication.config import ClusterConfig, Member
-from helios_cli.engine.replication.lsns import LsnManager
-from helios_cli.engine.replication.rule import Progress, SyncMode
+from helios_cli.engine.consensus.config import ClusterConfig, Member
+from helios_cli.engine.consensus.lsns import LsnManager
+from helios_cli.engine.consensus.rule import Progress, SyncMode
 from helios_cli.engine.types import Lsn, Term
 
 NAMES = ("n1", "n2", "n3")
@@ -17,7 +17,7 @@ FIRST = Lsn(1128)
 
 def leader(mode: SyncMode) -> LsnManager:
     members = tuple(Member(name, "", "h", 1, 2, 3, mode.value) for name in NAMES)
-    return LsnManager("n1", ClusterConfig(1, mode, members, NAMES), TERM, BEGINS, BEGINS)
+    return LsnManager("n1", ClusterConfig(1, mode, members, NAMES, voting=NAMES), TERM, BEGINS, BEGINS)
 
 
 def has(lsn: Lsn) -> Progress:

@@ -16,6 +16,7 @@ from functools import partial
 from itertools import chain, islice
 from typing import Any, Final, TypeVar
 
+from helios_cli.engine.consensus.config import ClusterConfig
 from helios_cli.engine.errors import DiskFull, HeliosError, LogDamaged
 from helios_cli.engine.log.batch import Batch, Change
 from helios_cli.engine.log.chain import ChainTracker
@@ -30,7 +31,6 @@ from helios_cli.engine.log.record import (
 )
 from helios_cli.engine.node.apply_queue import BATCH_BYTES, ApplyQueue, GivenUp
 from helios_cli.engine.node.divergence import Diverged, check, diverged_at
-from helios_cli.engine.replication.config import ClusterConfig
 from helios_cli.engine.storage.applier import WalApplier
 from helios_cli.engine.storage.configlog import ConfigLog
 from helios_cli.engine.storage.database import Commit, Database

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from helios_cli.engine.config.registry import find
 from helios_cli.engine.config.spec import BadSetting
+from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.errors import SqlError
-from helios_cli.engine.replication.rule import SyncMode
 
 CLUSTER_SETTINGS: Final = {
     "replication_mode": "mode",

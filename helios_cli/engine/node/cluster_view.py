@@ -6,10 +6,10 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypedDict
 
+from helios_cli.engine.consensus.config import ClusterConfig, Member
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.peer_link import Identity
 from helios_cli.engine.replication import messages
-from helios_cli.engine.replication.config import ClusterConfig, Member
 from helios_cli.engine.replication.lag import lag_cause
 from helios_cli.engine.replication.view import (
     CATCHING_UP,

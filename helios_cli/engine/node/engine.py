@@ -16,6 +16,7 @@ import apsw
 
 from helios_cli.engine.config.hba import HbaRule, rules_of
 from helios_cli.engine.config.settings import Settings
+from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.errors import DiskFull, HeliosError, IoFailed, NotServing, ReadOnlyError, SerializationFailure
 from helios_cli.engine.log.history import History
 from helios_cli.engine.node.advisory import AdvisoryLocks
@@ -30,7 +31,6 @@ from helios_cli.engine.node.readers import ReadPool, Workers
 from helios_cli.engine.node.roles import Roles
 from helios_cli.engine.node.writer import WriterQueue
 from helios_cli.engine.observe.events import EventLog
-from helios_cli.engine.replication.rule import SyncMode
 from helios_cli.engine.replication.view import ClusterView
 from helios_cli.engine.sql.escapes import plan_cache_for
 from helios_cli.engine.sql.plan import Plan

@@ -8,6 +8,9 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Final
 
+from helios_cli.engine.consensus.acceptance import may_follow
+from helios_cli.engine.consensus.config import ClusterConfig
+from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.errors import DiskFull, HeliosError, ReadOnlyError, SerializationFailure
 from helios_cli.engine.log.checksum import ChecksumTable
 from helios_cli.engine.log.history import History
@@ -20,10 +23,7 @@ from helios_cli.engine.node.peer_link import Identity, PeerRefused
 from helios_cli.engine.node.receiver import WalReceiver
 from helios_cli.engine.node.self_repair import find_pages
 from helios_cli.engine.replication import messages
-from helios_cli.engine.replication.acceptance import may_follow
-from helios_cli.engine.replication.config import ClusterConfig
 from helios_cli.engine.replication.lag import ClockOffset
-from helios_cli.engine.replication.rule import SyncMode
 from helios_cli.engine.storage import copytarget
 from helios_cli.engine.storage.database import Commit
 from helios_cli.engine.types import Lsn, Term
@@ -224,8 +224,9 @@ class Following:
         self._replication.log_clock.sample(end, self._offset.local_us(sent_us, upstream.heard_us))
         self._advance()
 
-    def heartbeat(self) -> None:
-        """The node that is followed wants to hear of this one."""
+    def heartbeat(self, lease_ms: int | None) -> None:
+        """The node that is followed wants to hear of this one, and asks for its vote for so long."""
+        self._replication.watcher.heard(lease_ms)
         self._replication.meter.heartbeats_received += 1
         self._acknowledge(self.upstream.sent_us)
 

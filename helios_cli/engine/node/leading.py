@@ -12,14 +12,15 @@ from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from helios_cli.engine.consensus import steps
+from helios_cli.engine.consensus.config import ClusterConfig, Member
+from helios_cli.engine.consensus.lsns import LsnManager
+from helios_cli.engine.consensus.rule import Progress, SyncMode
+from helios_cli.engine.consensus.silence import Attention
 from helios_cli.engine.errors import HeliosError, OutcomeUnknown
 from helios_cli.engine.node.clock import SystemClock
+from helios_cli.engine.node.lease_keeper import LeaseKeeper
 from helios_cli.engine.node.promotion import PromotionRefused
-from helios_cli.engine.replication import steps
-from helios_cli.engine.replication.config import ClusterConfig, Member
-from helios_cli.engine.replication.lsns import LsnManager
-from helios_cli.engine.replication.rule import Progress, SyncMode
-from helios_cli.engine.replication.silence import Attention
 from helios_cli.engine.types import Lsn
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Leading:
         """Commits whose clients wait for another rule than the cluster's."""
         self.unwanted: set[str] = set()
         """Members that the operator has removed, until a configuration without them is in force."""
+        self.lease = LeaseKeeper(replication, self)
         self._told = ""
         """Why the configuration could not be changed last: told once."""
 
@@ -150,6 +152,8 @@ class Leading:
         self._loop.call_soon(self._answer)
 
     def _answer(self) -> None:
+        if not self.lease.holds():
+            return
         waiting, self._answers = self._answers, []
         lsns = self.lsns
         reached = {mode: lsns.reached_by(mode) for mode in {entry[0] for entry in waiting}}
@@ -166,7 +170,7 @@ class Leading:
             self._answer()
         if self._untold is not None:
             self._tell_agreed()
-        return committed
+        return committed if self.lease.holds() else self._node.pipeline.committed_lsn
 
     def _recorded(self, data: bytes) -> None:
         replicator = self._replication.replicator
@@ -179,7 +183,9 @@ class Leading:
     def acknowledged(self, streamer: WalStreamer) -> None:
         """A follower has come further."""
         lsns = self.lsns
-        self._node.pipeline.advance(lsns.acknowledged(streamer.node_id, streamer.progress))
+        committed = lsns.acknowledged(streamer.node_id, streamer.progress)
+        self.lease.confirmed(streamer)
+        self._advance(committed)
         if self._answers:
             self._answer()
         if self._untold is not None:
@@ -187,8 +193,16 @@ class Leading:
         if streamer.node_id not in lsns.config.in_sync:
             self.reconcile()
 
+    def _advance(self, committed: Lsn) -> None:
+        """So far the log is committed by the rule: shown and answered only while nobody else can have been elected."""
+        if self.lease.holds():
+            self._node.pipeline.advance(committed)
+
     def joined(self, streamer: WalStreamer) -> None:
         """A follower has asked for what comes behind its log's end."""
+        if self.lsns.disks.get(streamer.node_id, streamer.hello.incarnation) != streamer.hello.incarnation:
+            self.lease.forget(streamer.node_id)
+        self.lsns.came(streamer.node_id, streamer.hello.incarnation)
         self.lsns.follows_from(streamer.node_id, streamer.sent)
         self.reconcile()
 
@@ -233,7 +247,7 @@ class Leading:
     def reconcile(self) -> None:
         """Propose the next step from the configuration in force to the one that is wanted, if there is one."""
         self.beat(self._loop.time())
-        if self._proposing or self._holding or self._closed or self.lsns.pending is not None:
+        if self._proposing or self._holding or self._closed:
             return
         step = self._step()
         if step is not None:
@@ -242,6 +256,8 @@ class Leading:
 
     def _step(self) -> steps.Step | None:
         config = self.lsns.config
+        if self.lsns.pending is not None:
+            return steps.next_step(self.lsns, {}, (), lambda node: self._is_alive(node, config), SystemClock.wall_us())
         for node_id in sorted(self.unwanted):
             if config.member(node_id) is not None:
                 return steps.removal(config, node_id)
@@ -309,7 +325,7 @@ class Leading:
             return
         self._proposing, self._told = False, ""
         self._untold = lambda: self._node.event(kind, text, severity="warning" if kind == "ejected" else "info")
-        self._node.pipeline.advance(self.lsns.propose(config, end))
+        self._advance(self.lsns.propose(config, end))
         self._tell_agreed()
 
     def _tell_agreed(self) -> None:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from helios_cli.engine.consensus.acceptance import may_lead, may_promise
+from helios_cli.engine.consensus.config import Member, address
+from helios_cli.engine.consensus.election import TAKES_LEAD, Candidate, Verdict, judge_all, led_by_another, still_led
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.peer_address import reachable
 from helios_cli.engine.node.peer_link import PeerLink, introduce, reach
 from helios_cli.engine.replication import messages
-from helios_cli.engine.replication.acceptance import may_lead, may_promise
-from helios_cli.engine.replication.config import Member
-from helios_cli.engine.replication.election import TAKES_LEAD, Candidate, Verdict, judge_all, led_by_another, still_led
 from helios_cli.engine.replication.messages import Answer
-from helios_cli.engine.replication.relations import address
 from helios_cli.engine.types import Term
 from helios_cli.engine.wire.peer import Kind
 
@@ -32,8 +31,8 @@ ASK_S: Final = 1.5
 BEGUN_S: Final = 5.0
 """How long the answer to a promotion waits for the term's first record to be committed."""
 
-HEARD_S: Final = 1.0
-"""A primary that was heard of within this time is there."""
+GRACE_S: Final = 0.1
+"""How long those are waited for who have not answered when enough others have."""
 
 
 class PromotionRefused(HeliosError):
@@ -42,18 +41,37 @@ class PromotionRefused(HeliosError):
     sqlstate = "55000"
 
 
-async def survey(replication: Replication, *, promise: bool) -> list[Answer]:
-    """What the other members answer, those that are reached; in this node's own term."""
-    others = [member for member in replication.config.members if member.node_id != replication.node_id]
-    found = await asyncio.gather(*(_ask(replication, member, promise) for member in others), return_exceptions=True)
-    return [answer for answer in found if isinstance(answer, Answer)]
+async def survey(
+    replication: Replication, *, promise: bool, giver: str = "", enough: Callable[[list[Answer]], bool] | None = None
+) -> list[Answer]:
+    """What the other members answer, those that are reached; in this node's own term.
+
+    With ``enough``, whoever has not answered when it is true is waited for only a little longer.
+    """
+    config = replication.config
+    others = [one for one in (*config.members, *config.observers) if one.node_id != replication.node_id]
+    ask = messages.Ask(replication.node_id, promise, giver)
+    waiting = {asyncio.ensure_future(_ask(replication, member, ask)) for member in others}
+    answers: list[Answer] = []
+    deadline: float | None = None
+    try:
+        while waiting and (deadline is None or replication.now() < deadline):
+            left = None if deadline is None else deadline - replication.now()
+            done, waiting = await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            answers += [task.result() for task in done if task.exception() is None]
+            if enough is not None and deadline is None and enough(answers):
+                deadline = replication.now() + GRACE_S
+    finally:
+        for task in waiting:
+            task.cancel()
+    return answers
 
 
-async def _ask(replication: Replication, member: Member, promise: bool) -> Answer:
+async def _ask(replication: Replication, member: Member, ask: messages.Ask) -> Answer:
     async with asyncio.timeout(ASK_S):
         link = await _dial(replication, member)
         try:
-            link.send(Kind.ASK, messages.Ask(replication.node_id, promise).to_body())
+            link.send(Kind.ASK, ask.to_body())
             answer = Answer.from_body((await link.receive(Kind.ANSWER)).body)
             return replace(answer, primary_host=reachable(link, answer.primary_host) if answer.primary_host else "")
         finally:
@@ -101,17 +119,14 @@ def candidate(replication: Replication) -> Candidate:
 
 def answer(replication: Replication, ask: messages.Ask, term: Term) -> Answer:
     """What this node says to a candidate. A promise is on disk before it is given."""
-    promised = ask.promise and may_promise(
-        replication.term(), term, leads=replication.is_leading or replication.takes_lead
-    )
+    is_loyal = not replication.watcher.may_vote_for(ask.node_id, ask.giver)
+    leads = replication.is_leading or replication.takes_lead
+    promised = ask.promise and may_promise(replication.term(), term, leads=leads, is_loyal=is_loyal)
     if promised:
         replication.node.store.promise(term)
     own_position = candidate(replication)
     following = replication.following
     upstream = following.upstream if following is not None else None
-    reaches = (
-        not promised and upstream is not None and upstream.connected and replication.now() - upstream.heard_at < HEARD_S
-    )
     identity = replication.identity()
     return Answer(
         node_id=identity.node_id,
@@ -124,7 +139,7 @@ def answer(replication: Replication, ask: messages.Ask, term: Term) -> Answer:
         last_term_id=own_position.last_term.term_id,
         flushed=own_position.flushed,
         config_version=max(replication.config.version, own_position.config_version),
-        reaches_primary=reaches,
+        reaches_primary=not promised and replication.watcher.reaches_primary,
         primary_id=upstream.node_id if upstream is not None else identity.node_id,
         primary_host=replication.role.primary_host if not replication.is_leading else identity.host,
         primary_native_port=replication.role.primary_port if not replication.is_leading else identity.native_port,
@@ -140,13 +155,11 @@ async def promote(replication: Replication, *, allow_data_loss: bool, dry_run: b
     if replication.is_leading:
         raise PromotionRefused(f"node {replication.node_id} is the primary already")
     following = replication.following
-    if following is not None and following.upstream.connected:
-        heard = replication.now() - following.upstream.heard_at
-        if heard < HEARD_S and following.upstream.role != "standby":
-            raise PromotionRefused(
-                f"node {replication.node_id} still reaches the primary {following.upstream.node_id}",
-                hint=f"Use heliosdb-nano switchover --to {replication.node_id} to move its place to this node.",
-            )
+    if following is not None and replication.watcher.reaches_primary:
+        raise PromotionRefused(
+            f"node {replication.node_id} still reaches the primary {following.upstream.node_id}",
+            hint=f"Use heliosdb-nano switchover --to {replication.node_id} to move its place to this node.",
+        )
     if following is not None and following.has_no_room:
         raise PromotionRefused(
             f"the disk of node {replication.node_id} is full: what its log holds cannot be applied",
@@ -164,6 +177,7 @@ async def promote(replication: Replication, *, allow_data_loss: bool, dry_run: b
     }
     if dry_run:
         return plan | {"result": f"node {replication.node_id} can be promoted", "dry_run": True}
+    await replication.watcher.released()
     term = await take_lead(
         replication, allow_data_loss=allow_data_loss, floor=max((a.term for a in answers), default=0)
     )
@@ -183,19 +197,30 @@ async def _has_begun(replication: Replication) -> bool:
 
 
 async def take_lead(
-    replication: Replication, *, allow_data_loss: bool = False, floor: int = 0, giver: str = "", within_s: float = 0
+    replication: Replication,
+    *,
+    allow_data_loss: bool = False,
+    floor: int = 0,
+    giver: str = "",
+    within_s: float = 0,
+    unasked: bool = False,
 ) -> Term:
     """Take a new term, get the promises that it needs, and lead.
 
     Where ``giver`` gives the lead to this node it must promise too, and that ``within_s`` seconds: later it may lead on
-    itself. Of two members it could, without asking this one.
+    itself. Of two members it could, without asking this one. ``unasked``: no operator wants it, so a majority has to.
 
     Raises:
         PromotionRefused: too few promised, or one that did has more of the log; or another node leads.
     """
     before, began = replication.term().number, replication.now()
     term = replication.node.store.new_term(floor)
-    asked = await survey(replication, promise=True)
+
+    def enough(heard: list[Answer]) -> bool:
+        promised = [answer for answer in heard if answer.promised]
+        return judge_all(replication.open_configs, candidate(replication), promised, unasked=unasked).is_safe
+
+    asked = await survey(replication, promise=True, giver=giver, enough=enough if unasked else None)
     _refuse(led_by_another(asked, before), allow_data_loss=False)
     answers = [answer for answer in asked if answer.promised]
     if giver and (giver not in {one.node_id for one in answers} or replication.now() - began > within_s):
@@ -207,9 +232,10 @@ async def take_lead(
             f"another node has taken term {replication.term()} meanwhile",
             hint="Ask again: two nodes were being promoted at once.",
         )
-    verdict = judge_all(replication.open_configs, candidate(replication), answers)
+    verdict = judge_all(replication.open_configs, candidate(replication), answers, unasked=unasked)
     _refuse(verdict, allow_data_loss=allow_data_loss)
-    others = {member.node_id for member in replication.config.members} - {replication.node_id}
+    config = replication.config
+    others = {one.node_id for one in (*config.members, *config.observers)} - {replication.node_id}
     lost = others - {answer.node_id for answer in answers}
     await replication.lead(term, lost, by_force=not verdict.is_safe)
     return term

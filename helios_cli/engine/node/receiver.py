@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Protocol
 
+from helios_cli.engine.consensus.acceptance import may_follow
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.log.history import History
 from helios_cli.engine.log.record import peek_lsn
@@ -16,7 +17,6 @@ from helios_cli.engine.node.peer_address import reachable
 from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused, introduce, reach
 from helios_cli.engine.node.peer_tls import NO_TLS, PeerTls
 from helios_cli.engine.replication import messages
-from helios_cli.engine.replication.acceptance import may_follow
 from helios_cli.engine.types import Lsn, Term
 from helios_cli.engine.wire.peer import Frame, Kind, PeerProtocolError
 
@@ -55,7 +55,7 @@ class Follower(Protocol):
     def committed(self, lsn: Lsn, end: Lsn, sent_us: int) -> None:
         """What the node that is followed knows to be committed, where its log ends, and its clock."""
 
-    def heartbeat(self) -> None:
+    def heartbeat(self, lease_ms: int | None) -> None:
         """The node that is followed wants to hear of this one."""
 
     def queued_bytes(self) -> int:
@@ -243,7 +243,7 @@ class WalReceiver:
             beat = messages.Heartbeat.from_body(frame.body)
             self.streaming = True
             follower.committed(beat.committed, beat.end, beat.sent_us)
-            follower.heartbeat()
+            follower.heartbeat(beat.lease_ms)
         elif frame.kind is Kind.FORK:
             fork = messages.Fork.from_body(frame.body)
             follower.must_rewind(Lsn(fork.lsn), fork.terms())

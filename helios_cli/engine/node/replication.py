@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.config.roles import Role
+from helios_cli.engine.consensus.config import ClusterConfig, Member
+from helios_cli.engine.consensus.rule import SyncMode
+from helios_cli.engine.consensus.steps import config_by_force, config_of_term, first_config
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.log.history import History
 from helios_cli.engine.node import binding, handover, promotion, report
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.cluster_meter import ClusterMeter
 from helios_cli.engine.node.cluster_view import cluster_view
+from helios_cli.engine.node.failover_watcher import FailoverWatcher
 from helios_cli.engine.node.following import Following
 from helios_cli.engine.node.forward_server import SessionServer
 from helios_cli.engine.node.lead_check import LeadCheck
@@ -28,10 +32,7 @@ from helios_cli.engine.node.slot_keeper import SlotKeeper
 from helios_cli.engine.node.streamer import WalReplicator, WalStreamer
 from helios_cli.engine.node.visitors import Visitors
 from helios_cli.engine.replication import messages
-from helios_cli.engine.replication.config import ClusterConfig, Member
 from helios_cli.engine.replication.lag import LogClock
-from helios_cli.engine.replication.rule import SyncMode
-from helios_cli.engine.replication.steps import config_by_force, config_of_term, first_config
 from helios_cli.engine.replication.view import ClusterView
 from helios_cli.engine.storage import copytarget, rewind
 from helios_cli.engine.storage.membership import save_role
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HEARTBEAT_S: Final = 0.1
+WATCH_S: Final = 0.025
+"""Between two looks at whether the primary's lease is over."""
+
 LEAD_AGAIN_S: Final = 3.0
 """After so long a primary that was restarted and may not lead again yet serves what it has."""
 
@@ -93,6 +97,8 @@ class Replication:
         self._others: set[asyncio.Task[Any]] = set()
         self.changing = asyncio.Lock()
         """Held while the role changes."""
+        self.watcher = FailoverWatcher(self)
+        self.replicator.lease_ms = self._lease_ms
         self.takes_lead = False
         """Its promotion is decided: no other candidate gets a promise of it any more."""
 
@@ -248,6 +254,10 @@ class Replication:
         else:
             async with self.following.nothing_applied():
                 yield
+
+    def _lease_ms(self) -> int | None:
+        """What is asked of whoever follows this node; None while it is not known who leads."""
+        return self.leading.lease.lease_ms if self.leading is not None else self.watcher.lease_ms()
 
     def later(self, work: Any) -> None:
         """Run a coroutine to its end, or to the end of this life."""
@@ -458,21 +468,29 @@ class Replication:
 
     async def _beat(self) -> None:
         """Until cancelled. An error that nobody foresaw is told of, and the next beat comes."""
+        beat_at = self.now()
         while True:
-            await asyncio.sleep(HEARTBEAT_S)
-            try:
-                self._beat_once()
-            except Exception as error:
-                self.node.engine.unexpected(error)
+            await asyncio.sleep(WATCH_S)
+            if self.now() >= beat_at:
+                beat_at = max(beat_at + HEARTBEAT_S, self.now())
+                self._guarded(self._beat_once)
+            self._guarded(self.watcher.beat)
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except Exception as error:
+            self.node.engine.unexpected(error)
 
     def _beat_once(self) -> None:
-        self.replicator.heartbeat()
+        self.replicator.heartbeat(asks=True)
         self.meter.sample()
         now = self.now()
         if self.leading is not None:
             self.log_clock.sample(self.replicator.recent.end, SystemClock.wall_us())
             self.leading.reconcile()
             self.leading.tell_missing()
+            self.leading.lease.tell()
             if now - self._announced_at > ANNOUNCE_S:
                 self._announced_at = now
                 promotion.announce_to_missing(self)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from helios_cli import __version__
 from helios_cli.engine.config.settings import Settings
+from helios_cli.engine.consensus.config import address
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.cluster_metrics import register_cluster_metrics
 from helios_cli.engine.observe.process import register_process_metrics
-from helios_cli.engine.replication.relations import address
 from helios_cli.engine.replication.view import ClusterView
 from helios_cli.engine.replication.viewrecord import view_record
 

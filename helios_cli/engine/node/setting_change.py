@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from helios_cli.engine.config.spec import BadSetting, Setting
 from helios_cli.engine.config.write import check_auto
+from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.errors import ConfigError
 from helios_cli.engine.node.cluster_settings import CLUSTER_SETTINGS, cluster_setting
-from helios_cli.engine.replication.rule import SyncMode
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.node import Node

@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from helios_cli.engine.consensus.acceptance import may_send_back
+from helios_cli.engine.consensus.rule import Progress
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.log.history import History
 from helios_cli.engine.log.record import peek_length, peek_lsn
@@ -18,8 +20,6 @@ from helios_cli.engine.node.peer_link import PeerLink, PeerRefused
 from helios_cli.engine.node.readers import Workers
 from helios_cli.engine.ports import Clock
 from helios_cli.engine.replication import messages
-from helios_cli.engine.replication.acceptance import may_send_back
-from helios_cli.engine.replication.rule import Progress
 from helios_cli.engine.storage.pagelog import LogRemoved, PageLog
 from helios_cli.engine.types import Lsn, Term
 from helios_cli.engine.wire import peer
@@ -36,6 +36,9 @@ CHUNK_BYTES: Final = 1 << 20
 
 ALIVE_S: Final = 3.0
 """A follower that was heard of within this time is there: no other takes its name."""
+
+ASKED_MAX: Final = 128
+"""Heartbeats of the last seconds: the echo of an older one grants no lease any more."""
 
 SILENCE_S: Final = 60.0
 """A follower that says nothing for so long is cut off, before TCP gives up: it connects again when it can."""
@@ -256,6 +259,10 @@ class WalReplicator:
         """Of records, to all followers together."""
         self.records_sent = 0
         self.heartbeats_sent = 0
+        self.lease_ms: Callable[[], int | None] = lambda: None
+        """What is asked of whoever hears a heartbeat."""
+        self._asked: dict[int, float] = {}
+        """By the wall clock that they bear, when the last heartbeats were sent by the loop's."""
         self._told = Lsn(0)
         self._telling = False
 
@@ -290,10 +297,15 @@ class WalReplicator:
         if self.committed() != self._told:
             self.heartbeat()
 
-    def heartbeat(self) -> None:
-        """Tell every follower how far this node is."""
+    def heartbeat(self, *, asks: bool = False) -> None:
+        """Tell every follower how far this node is. One that ``asks`` is remembered until it is echoed."""
         self._told = self.committed()
-        body = messages.Heartbeat(self._told, self.recent.end, self.clock.wall_us()).to_body()
+        sent_us = self.clock.wall_us()
+        if asks:
+            self._asked[sent_us] = self.now()
+            if len(self._asked) > ASKED_MAX:
+                del self._asked[next(iter(self._asked))]
+        body = messages.Heartbeat(self._told, self.recent.end, sent_us, self.lease_ms()).to_body()
         frame = peer.encode_frame(Kind.HEARTBEAT, self.term(), body, compress=False)
         for streamer in tuple(self.streamers.values()):
             if streamer.link.writable:
@@ -301,6 +313,10 @@ class WalReplicator:
                 self.heartbeats_sent += 1
             if self.now() - streamer.heard_at > SILENCE_S:
                 streamer.link.drop(PeerProtocolError(f"nothing was heard of {streamer.node_id} for {SILENCE_S:.0f} s"))
+
+    def asked_at(self, sent_us: int) -> float | None:
+        """When the heartbeat was sent that bears this time of the wall clock, by the loop's; None: too long ago."""
+        return self._asked.get(sent_us)
 
     def follow(self, link: PeerLink, hello: messages.Hello, frame: Frame) -> None:
         """A node wants what comes behind its log's end: begin, or say why not."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from helios_cli.engine.consensus.acceptance import may_follow
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node import promotion
 from helios_cli.engine.node.copy_source import give_copy
@@ -12,7 +13,6 @@ from helios_cli.engine.node.page_repair import give_pages
 from helios_cli.engine.node.peer_address import reachable
 from helios_cli.engine.node.peer_link import PeerLink, PeerRefused, admit
 from helios_cli.engine.replication import messages
-from helios_cli.engine.replication.acceptance import may_follow
 from helios_cli.engine.types import Term
 from helios_cli.engine.wire.peer import Frame, Kind
 

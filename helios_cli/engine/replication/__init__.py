@@ -1,1 +1,1 @@
-"""The pure cores of replication: what counts as committed, who has what, where two logs part. No clock, no socket."""
+"""The pure cores of replication: what nodes say to each other, and what a cluster looks like. No clock, no socket."""

@@ -14,6 +14,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+from helios_cli.engine.consensus import election
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.log.history import History
 from helios_cli.engine.types import Lsn
@@ -31,7 +32,7 @@ TEXT_MAX: Final = 512
 NONCE_BYTES: Final = 16
 _RECORDS: Final = struct.Struct("<QQ")
 RECORDS_HEAD: Final = _RECORDS.size
-_HEARTBEAT: Final = struct.Struct("<QQQ")
+_HEARTBEAT: Final = struct.Struct("<QQQI")
 _ACKNOWLEDGE: Final = struct.Struct("<QQQQQI")
 _MOST_MS: Final = 0xFFFFFFFF
 
@@ -179,28 +180,13 @@ class Ask(_Json):
 
     node_id: str
     promise: bool
+    giver: str
+    """The primary that gives its place to the caller; empty: nobody does."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer(_Json):
-    """ANSWER: the position of a node. It counts for a promotion only when ``promised``."""
-
-    node_id: str
-    role: str
-    incarnation: str
-    promised: bool
-    term: int
-    """The newest that it knows."""
-    last_term: int
-    """Of the last record in its log."""
-    last_term_id: int
-    flushed: int
-    config_version: int
-    reaches_primary: bool
-    """It has heard from a primary just now."""
-    primary_id: str
-    primary_host: str
-    primary_native_port: int
+@dataclass(frozen=True)
+class Answer(election.Answer, _Json):
+    """ANSWER: the position of a node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,17 +216,22 @@ class Heartbeat:
     sent_us: int
     """Its wall clock, microseconds since 1970-01-01 UTC; the acknowledgement gives it back."""
 
+    lease_ms: int | None = None
+    """For how long whoever hears it votes for nobody but the primary; 0: for nobody any more. None: it says nothing of
+    that, as a node that passes the log on and has not heard of a primary."""
+
     def to_body(self) -> bytes:
         """The bytes of the frame's body."""
-        return _HEARTBEAT.pack(self.committed, self.end, self.sent_us)
+        lease_ms = _MOST_MS if self.lease_ms is None else min(self.lease_ms, _MOST_MS - 1)
+        return _HEARTBEAT.pack(self.committed, self.end, self.sent_us, lease_ms)
 
     @classmethod
     def from_body(cls, body: bytes) -> Heartbeat:
         """Read a body. Raises PeerProtocolError."""
         if len(body) != _HEARTBEAT.size:
             raise PeerProtocolError("damaged message: a heartbeat of another length")
-        committed, end, sent_us = _HEARTBEAT.unpack(body)
-        return cls(Lsn(committed), Lsn(end), sent_us)
+        committed, end, sent_us, lease_ms = _HEARTBEAT.unpack(body)
+        return cls(Lsn(committed), Lsn(end), sent_us, None if lease_ms == _MOST_MS else lease_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +311,7 @@ def _sound(name: str, value: Any) -> bool:
     """Whether a field can be worked with: numbers of 64 bits, ports of 16, short printable texts."""
     if isinstance(value, int):
         return 0 <= value < (1 << 16 if name.endswith("_port") else 1 << 64)
-    if name == "history":
+    if name in ("history", "config"):
         return bool(value.isascii())
     return len(value) <= TEXT_MAX and bool(value.isprintable())
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from helios_cli.engine.consensus.config import address
 from helios_cli.engine.replication.view import (
     CATCHING_UP,
     SILENT,
@@ -27,13 +28,6 @@ PG_EPOCH_US: Final = 946_684_800_000_000
 """Microseconds from 1970-01-01 to 2000-01-01."""
 
 PRIMARY_ROLES: Final = ("primary", "standalone")
-
-
-def address(host: str, port: int) -> str:
-    """``host:port``, an IPv6 address in brackets; empty when the host is not known."""
-    if not host:
-        return ""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def timestamp(us: int) -> int | None:

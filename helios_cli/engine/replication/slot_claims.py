@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from helios_cli.engine.replication.config import ClusterConfig
+from helios_cli.engine.consensus.config import ClusterConfig
 
 COUNTS_S: Final = 10.0
 """A member whose copies count follows the primary; so long after it was heard of here, that is where it is."""

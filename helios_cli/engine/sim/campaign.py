@@ -9,14 +9,16 @@ from collections.abc import Callable, Container
 from functools import partial
 from typing import TYPE_CHECKING
 
-from helios_cli.engine.replication.election import Candidate, still_led
+from helios_cli.engine.consensus.candidacy import rank
+from helios_cli.engine.consensus.election import Candidate, still_led
+from helios_cli.engine.consensus.steps import config_by_force
 from helios_cli.engine.replication.messages import Answer
-from helios_cli.engine.replication.steps import config_by_force
 from helios_cli.engine.sim.primary import Primary
 from helios_cli.engine.types import Lsn, Term
 
 if TYPE_CHECKING:
     from helios_cli.engine.sim.node import SimNode
+    from helios_cli.engine.sim.observer import SimObserver
 
 Answered = Callable[[list[Answer]], None]
 
@@ -33,10 +35,10 @@ class Campaign:
 
     # Asking and answering --------------------------------------------------------------------------------------------
 
-    def survey(self, promise: bool, done: Answered) -> None:
+    def survey(self, promise: bool, done: Answered, giver: str = "") -> None:
         """What the other members answer in this node's term; ``done`` hears it once, of those that did in time."""
         node, world = self.node, self.node.world
-        others = [member.node_id for member in node.log.config.members if member.node_id != node.name]
+        others = self._others()
         answers: list[Answer] = []
         over: list[bool] = []
         term = node.term
@@ -52,22 +54,28 @@ class Campaign:
                 if len(answers) == len(others):
                     end()
 
-        for name in others:
-            other = world.nodes[name]
-            world.network.ask(node, other, partial(other.campaign_answer, term, promise), answered)
+        for other in others:
+            world.network.ask(node, other, partial(other.campaign_answer, term, promise, giver), answered)
         node.after(world.timing.ask_us if others else 0, end)
 
-    def answer(self, term: Term, promise: bool) -> Answer:
-        """What this node says to a candidate."""
+    def _others(self) -> list[SimNode | SimObserver]:
+        """The other members and the observers."""
+        config = self.node.log.config
+        world = self.node.world
+        names = {one.node_id for one in (*config.members, *config.observers)} - {self.node.name}
+        return [host for host in world.hosts if host.name in names]
+
+    def answer(self, term: Term, promise: bool, giver: str) -> Answer:
+        """What this node says to a candidate, to whom ``giver`` gives the lead."""
         node, world = self.node, self.node.world
         leads = node.primary is not None or self.takes_lead
+        is_loyal = node.is_loyal and giver != node.upstream_id
         is_primary = node.primary is not None or (node.role == "primary" and not world.cores.leads_to_answer)
-        promised = promise and world.cores.may_promise(node.term, term, leads=leads)
+        promised = promise and world.cores.may_promise(node.term, term, leads=leads, is_loyal=is_loyal)
         if promised:
             node.promise(term)
             world.checkers.promised(node, term)
         own = self.candidate()
-        heard = world.clock.now_us - node.upstream_heard_us < world.timing.heard_us
         return Answer(
             node_id=node.name,
             role="primary" if is_primary else "standby",
@@ -78,7 +86,7 @@ class Campaign:
             last_term_id=own.last_term.term_id,
             flushed=own.flushed,
             config_version=own.config_version,
-            reaches_primary=not promised and bool(node.upstream_id) and heard,
+            reaches_primary=not promised and is_loyal,
             primary_id=node.upstream_id or node.name,
             primary_host=node.follows,
             primary_native_port=1,
@@ -94,9 +102,8 @@ class Campaign:
         """Tell the members who leads."""
         node = self.node
         term = node.term
-        for member in node.log.config.members:
-            if member.node_id != node.name and member.node_id not in but:
-                other = node.world.nodes[member.node_id]
+        for other in self._others():
+            if other.name not in but:
                 node.world.network.ask(node, other, partial(other.announced, term, node.name), lambda _answer: None)
 
     # Taking the lead -------------------------------------------------------------------------------------------------
@@ -106,7 +113,7 @@ class Campaign:
         node, world = self.node, self.node.world
         if node.primary is not None or self._changing:
             return
-        if node.upstream_id and world.clock.now_us - node.upstream_heard_us < world.timing.heard_us:
+        if node.is_loyal:
             node.tell("is not promoted: it still reaches the primary")
             return
         self._changing = True
@@ -123,11 +130,34 @@ class Campaign:
 
         self.survey(False, surveyed)
 
+    def watch(self) -> None:
+        """Nobody has asked, and no primary is heard of: be elected, if it is this node's turn."""
+        node, world = self.node, self.node.world
+        config = node.log.config
+        place = rank(config, node.name)
+        if place is None or config.paused or self._changing or node.primary is not None or node.role == "primary":
+            return
+        if not node.candidacy.due(node.now, place, is_loyal=node.is_loyal):
+            return
+        self._changing = True
+
+        def surveyed(answers: list[Answer]) -> None:
+            verdict = still_led(answers, node.term.number)
+            if verdict.is_safe:
+                verdict = world.cores.judge_all(node.open_configs, self.candidate(), answers, unasked=True)
+            if verdict.is_safe and not node.is_loyal:
+                world.elections += 1
+                self._take_lead(False, max((one.term for one in answers), default=0), unasked=True)
+            else:
+                self._changing = False
+
+        self.survey(False, surveyed)
+
     def _refused(self, reason: str) -> None:
         self._changing = False
         self.node.tell(f"is not promoted: {reason}")
 
-    def _take_lead(self, allow_data_loss: bool, floor: int) -> None:
+    def _take_lead(self, allow_data_loss: bool, floor: int, *, unasked: bool = False, giver: str = "") -> None:
         node, world = self.node, self.node.world
         self._changing = True
         term = Term(max(node.term.number, floor) + 1, world.rng.getrandbits(64))
@@ -139,18 +169,18 @@ class Campaign:
                 return
             answers = [answer for answer in found if answer.promised]
             config = node.log.config
-            verdict = world.cores.judge_all(node.open_configs, self.candidate(), answers)
+            verdict = world.cores.judge_all(node.open_configs, self.candidate(), answers, unasked=unasked)
             if not verdict.is_safe and not (allow_data_loss and verdict.loses_data):
                 self._refused(verdict.reason)
                 return
             heard = {answer.node_id for answer in answers}
-            lost = {member.node_id for member in config.members} - {node.name} - heard
+            lost = {one.node_id for one in (*config.members, *config.observers)} - {node.name} - heard
             self.takes_lead = True
             node.leave()
             forced = not verdict.is_safe
             node.after(world.rng.randrange(500, 20_000), self._lead, term, lost, forced, heard)
 
-        self.survey(True, surveyed)
+        self.survey(True, surveyed, giver)
 
     def _lead(self, term: Term, lost: set[str], forced: bool, heard: set[str]) -> None:
         node = self.node
@@ -251,4 +281,4 @@ class Campaign:
         if self.node.applied != end:
             self.node.tell(f"is not at {end}, and does not take over")
             return
-        self._take_lead(False, 0)
+        self._take_lead(False, 0, giver=self.node.upstream_id)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from itertools import chain, combinations
 from typing import TYPE_CHECKING
 
-from helios_cli.engine.replication.config import ClusterConfig
-from helios_cli.engine.replication.election import Candidate, Verdict
+from helios_cli.engine.consensus.config import ClusterConfig
+from helios_cli.engine.consensus.election import Candidate, Verdict
+from helios_cli.engine.consensus.rule import Progress, SyncMode
 from helios_cli.engine.replication.messages import Answer
-from helios_cli.engine.replication.rule import Progress, SyncMode
 from helios_cli.engine.sim.primary import Waiting
 from helios_cli.engine.sim.records import SimRecord
 from helios_cli.engine.types import Lsn, Term
@@ -52,6 +52,8 @@ class Leader:
     """One of two data nodes, promoted without having heard of the other."""
     outsider: bool = False
     """It was promoted at any price although its copies did not count: its term promises nothing."""
+    elected: bool = False
+    """By a majority of voters whose word to others was over."""
     terms: frozenset[Term] = frozenset()
     """Of its log when it began, and its own."""
 
@@ -123,19 +125,24 @@ class Checkers:
                 )
             del self._kept[at]
         self.lost_count += len(lost)
-        alone = len(config.in_sync) == 2 and not any(name in heard for name in config.in_sync)
+        alone = self._is_alone(config, heard)
         self.leaders[term] = Leader(
             node, node.life, term, dict(node.log.checksums), excused, configs, alone=alone,
             outsider=excused and any(node.name not in one.in_sync for one in node.open_configs),
-            terms=_terms(node) | {term},
+            terms=_terms(node) | {term}, elected=not forced,
         )  # fmt: skip
 
     def _is_split(self, node: SimNode, config: ClusterConfig, heard: Collection[str]) -> bool:
         """One of two data nodes, ejected by the other without a third to agree: the limit of two nodes."""
-        if len(config.in_sync) != 2 or any(name in heard for name in config.in_sync):
+        if not self._is_alone(config, heard):
             return False
         newer = (log.config for log in (other.log for other in self._nodes()) if log.configs)
         return any(one.version > config.version and node.name not in one.in_sync for one in newer)
+
+    def _is_alone(self, config: ClusterConfig, heard: Collection[str]) -> bool:
+        """One of two data nodes, with nobody else who votes, and without the other."""
+        size = len(config.in_sync)
+        return size == 2 and len(config.voters("")) == 1 and not any(name in heard for name in config.in_sync)
 
     def _parted_alone(self, leader: Leader, terms: frozenset[Term]) -> bool:
         """Whether two logs part where a node was promoted at any price, or one of two without the other.
@@ -150,7 +157,10 @@ class Checkers:
         leader = self._leader(node)
         self._settle(leader)
         if leader.pending is not None:
-            self.fail("one change at a time", f"{node.name} changes the configuration before the last is agreed")
+            before = leader.pending[0]
+            if set(before.in_sync) <= set(config.in_sync):
+                self.fail("one change at a time", f"{node.name} changes the configuration before the last is agreed")
+            leader.in_force = (*leader.in_force, before)
         leader.pending = (config, end)
 
     def exposed(self, node: SimNode) -> None:
@@ -175,8 +185,22 @@ class Checkers:
     def acknowledged(self, node: SimNode, one: Waiting) -> None:
         """A client hears that its commit is done."""
         self.acknowledged_count += 1
+        self._check_deposed(node, one)
         self.world.tell(node.name, f"acknowledges commit {one.number} at {one.end}")
         self._check_kept(node, one.end, one.level)
+
+    def _check_deposed(self, node: SimNode, one: Waiting) -> None:
+        """By then nobody had been elected in a later term, but at any price, or where nobody else votes."""
+        leader = self._leader(node)
+        for later in self.leaders.values():
+            if later.term > leader.term and later.elected and not self._alone_votes(leader):
+                self.fail(
+                    "a deposed primary acknowledges nothing",
+                    f"{node.name} acknowledges {one.number} in term {leader.term} after term {later.term} began",
+                )
+
+    def _alone_votes(self, leader: Leader) -> bool:
+        return any(len(one.voters(leader.node.name)) == 1 for one in self._required(leader))
 
     def counted(self, node: SimNode, name: str, said: Progress) -> None:
         """A follower's acknowledgement has reached a primary: in its own term, or it is not counted."""
@@ -237,7 +261,9 @@ class Checkers:
                     "as many copies as the mode promises",
                     f"{node.name} commits {end} with {having} copies of {copies}, D is {', '.join(config.in_sync)}",
                 )
-            if config.mode is SyncMode.ASYNC or config.copies < 2 or copies < config.copies:
+            # One of two nodes that goes on alone has nobody to agree with: then nothing is promised.
+            alone = config.copies < 2 and len(config.voters(node.name)) == 1
+            if config.mode is SyncMode.ASYNC or alone or copies < config.copies:
                 return
         if leader.outsider or self._is_past(leader.term) or (end, checksum) in self._kept:
             return
@@ -276,6 +302,7 @@ class Checkers:
             if self._parted_alone(leader, _terms(node)):
                 continue
             others = [self._answer(other) for other in self._nodes() if other is not node]
+            others += [observer.campaign_answer(Term(0), False, "") for observer in self.world.observers.values()]
             for heard in _subsets(others):
                 if self._is_split(node, configs[-1], [answer.node_id for answer in heard]):
                     continue
@@ -322,11 +349,18 @@ class Checkers:
             counted = {*names, leader.node.name}
             return sum(1 for node in self._nodes() if node.name in counted and node.log.has(end, checksum))
 
-        if any(config.loosens(one) for one in before):
-            boards = [one.in_sync if len(one.in_sync) > 2 else (leader.node.name,) for one in before]
-            agreed = all(having(board) * 2 > len(board) for board in boards)
-        else:
-            agreed = all(having(one.in_sync) >= one.copies for one in (*before, config))
+        def electorate(one: ClusterConfig) -> tuple[str, ...]:
+            return one.voters(leader.node.name)
+
+        def is_majority(names: tuple[str, ...]) -> bool:
+            return sum(1 for name in names if name in (leader.node.name, *holders)) * 2 > len(names)
+
+        holders = [node.name for node in self._nodes() if node.log.has(end, checksum)]
+        holders += [one.name for one in self.world.observers.values() if one.has(config, leader.term)]
+        agreed = all(is_majority(electorate(one)) for one in (*before, config))
+        if not any(config.loosens(one) for one in before):
+            alike = all(electorate(one) == electorate(config) for one in before)
+            agreed = all(having(one.in_sync) >= one.copies for one in (*before, config)) and (alike or agreed)
         if agreed:
             leader.in_force, leader.pending = (config,), None
 

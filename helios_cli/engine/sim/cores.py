@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
+from helios_cli.engine.consensus.acceptance import may_follow, may_lead, may_promise, may_send_back
+from helios_cli.engine.consensus.config import ClusterConfig
+from helios_cli.engine.consensus.election import Candidate, Verdict, judge, judge_all
+from helios_cli.engine.consensus.lease import Lease, Loyalty
+from helios_cli.engine.consensus.lsns import LsnManager, Pending
+from helios_cli.engine.consensus.rule import Progress, SyncMode, reached
 from helios_cli.engine.log.history import History
-from helios_cli.engine.replication.acceptance import may_follow, may_lead, may_promise, may_send_back
-from helios_cli.engine.replication.config import ClusterConfig
-from helios_cli.engine.replication.election import Candidate, Verdict, judge, judge_all
-from helios_cli.engine.replication.lsns import LsnManager
 from helios_cli.engine.replication.messages import Answer
-from helios_cli.engine.replication.rule import Progress
 from helios_cli.engine.types import Lsn, Term
 
-Judge = Callable[[Sequence[ClusterConfig], Candidate, Iterable[Answer]], Verdict]
+Judge = Callable[..., Verdict]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,8 @@ class Cores:
     """What the nodes run: the real cores, and the real order of their effects."""
 
     lsns: type[LsnManager] = LsnManager
+    lease: type[Lease] = Lease
+    loyalty: type[Loyalty] = Loyalty
     judge_all: Judge = judge_all
     may_follow: Callable[[Term, Term], bool] = may_follow
     may_promise: Callable[..., bool] = may_promise
@@ -32,6 +36,8 @@ class Cores:
     """Only a node that leads answers that it is the primary."""
     saves_promise: bool = True
     """A promise is on disk before it is given."""
+    waits_after_start: bool = True
+    """A node that starts votes for nobody until every lease is over that it may have granted."""
     checks_fork: bool = True
     """A node whose log parts from the primary's goes back to where it does."""
     acknowledges_written: bool = False
@@ -64,7 +70,7 @@ class _OwnFlushForgotten(LsnManager):
 
 
 class _EjectsUnagreed(LsnManager):
-    def _agreed(self, end: Lsn) -> bool:
+    def _agreed(self, pending: Pending) -> bool:
         return True
 
 
@@ -83,7 +89,7 @@ class _TailAtOnce(LsnManager):
 
 class _NotJoint(LsnManager):
     def propose(self, config: ClusterConfig, end: Lsn) -> Lsn:
-        if config.loosens(self.config):
+        if config.loosens(self.config) or self.pending is not None:
             return super().propose(config, end)
         self._in_force(config)
         return self.advance()
@@ -92,7 +98,7 @@ class _NotJoint(LsnManager):
 class _OldRuleAlone(LsnManager):
     def advance(self) -> Lsn:
         pending = self.pending
-        if pending is not None and pending.config.loosens(self.config) and not self._agreed(pending.end):
+        if pending is not None and pending.config.loosens(self.config) and not self._agreed(pending):
             lsn = self._reached(self.config)
             self.committed = max(self.committed, lsn if lsn > self._begins else Lsn(0))
             return self.committed
@@ -105,29 +111,67 @@ class _Falling(LsnManager):
         return super().advance()
 
 
-def _without_terms(configs: Sequence[ClusterConfig], own: Candidate, answers: Iterable[Answer]) -> Verdict:
+class _Endless(Lease):
+    def until(self, voters: Iterable[str]) -> float:
+        return math.inf
+
+
+class _ObserverCounts(LsnManager):
+    def observes(self, node_id: str, incarnation: str, term: Term, version: int) -> Lsn:
+        if term == self.term:
+            self.heard[node_id] = Progress(term, self.flushed, self.flushed, self.flushed)
+        return super().observes(node_id, incarnation, term, version)
+
+    def _reached_in(self, mode: SyncMode, config: ClusterConfig) -> Lsn:
+        watching = tuple(one.node_id for one in config.observers)
+        copies = reached(mode, (*config.in_sync, *watching), self.node_id, self.flushed, self.heard, self.term)
+        return max(copies, super()._reached_in(mode, config)) if watching else super()._reached_in(mode, config)
+
+
+def _observers_unheeded(
+    configs: Sequence[ClusterConfig], own: Candidate, answers: Iterable[Answer], *, unasked: bool = False
+) -> Verdict:
+    return judge_all(configs, own, [replace(answer, config="") for answer in answers], unasked=unasked)
+
+
+class _Fickle(Loyalty):
+    def holds(self, now: float) -> bool:
+        return False
+
+
+def _without_terms(
+    configs: Sequence[ClusterConfig], own: Candidate, answers: Iterable[Answer], *, unasked: bool = False
+) -> Verdict:
     plain = [replace(answer, last_term=1, last_term_id=0, config_version=0) for answer in answers]
-    return judge_all(configs, replace(own, last_term=Term(1), config_version=0), plain)
+    return judge_all(configs, replace(own, last_term=Term(1), config_version=0), plain, unasked=unasked)
 
 
-def _anybody(configs: Sequence[ClusterConfig], own: Candidate, answers: Iterable[Answer]) -> Verdict:
-    verdict = judge_all(configs, own, answers)
-    return Verdict() if "must be heard" in verdict.reason else verdict
+def _anybody(
+    configs: Sequence[ClusterConfig], own: Candidate, answers: Iterable[Answer], *, unasked: bool = False
+) -> Verdict:
+    verdict = judge_all(configs, own, answers, unasked=unasked)
+    return Verdict() if "must be heard" in verdict.reason or "must agree" in verdict.reason else verdict
 
 
-def _by_copies_alone(configs: Sequence[ClusterConfig], own: Candidate, answers: Iterable[Answer]) -> Verdict:
-    verdict = judge_all(configs, own, heard := list(answers))
+def _by_copies_alone(
+    configs: Sequence[ClusterConfig], own: Candidate, answers: Iterable[Answer], *, unasked: bool = False
+) -> Verdict:
+    verdict = judge_all(configs, own, heard := list(answers), unasked=unasked)
     names = {own.node_id, *(answer.node_id for answer in heard)}
     enough = all(len(names & set(one.in_sync)) >= one.mode.answers(len(one.in_sync)) for one in configs)
-    return Verdict() if enough and "must be heard" in verdict.reason else verdict
+    return Verdict() if enough and "must agree" in verdict.reason else verdict
 
 
-def _knowing_nothing_newer(configs: Sequence[ClusterConfig], own: Candidate, answers: Iterable[Answer]) -> Verdict:
-    return judge_all(configs, replace(own, config_version=0), answers)
+def _knowing_nothing_newer(
+    configs: Sequence[ClusterConfig], own: Candidate, answers: Iterable[Answer], *, unasked: bool = False
+) -> Verdict:
+    return judge_all(configs, replace(own, config_version=0), answers, unasked=unasked)
 
 
-def _newest_alone(configs: Sequence[ClusterConfig], own: Candidate, answers: Iterable[Answer]) -> Verdict:
-    return judge(configs[-1], own, answers)
+def _newest_alone(
+    configs: Sequence[ClusterConfig], own: Candidate, answers: Iterable[Answer], *, unasked: bool = False
+) -> Verdict:
+    return judge(configs[-1], own, answers, unasked=unasked)
 
 
 def _follow_always(own: Term, theirs: Term) -> bool:
@@ -178,6 +222,13 @@ BUGS: Final[Mapping[str, Bug]] = {
     ),
     "not-joint": Bug("a new member's copies count before the change is committed", Cores(lsns=_NotJoint)),
     "written-acknowledged": Bug("what is not on disk is acknowledged as flushed", Cores(acknowledges_written=True)),
+    "endless-lease": Bug("a primary acknowledges although its lease is over", Cores(lease=_Endless)),
+    "fickle-voters": Bug("voters vote although the primary's lease is not over", Cores(loyalty=_Fickle)),
+    "votes-at-start": Bug("a voter that has just started votes at once", Cores(waits_after_start=False)),
+    "observer-counts": Bug("an observer's word counts as a copy", Cores(lsns=_ObserverCounts)),
+    "observer-unheeded": Bug(
+        "a candidate does not go by the configuration that an observer knows", Cores(judge_all=_observers_unheeded)
+    ),
     "committed-falls": Bug("the committed LSN follows what was heard last", Cores(lsns=_Falling)),
 }
 """By name. Each is found by the checkers within a few seeds, as the tests show."""

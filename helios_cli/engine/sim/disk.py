@@ -10,8 +10,8 @@ from helios_cli.engine.sim.files import SimFiles
 from helios_cli.engine.sim.records import SimRecord, decode_all, encode
 from helios_cli.engine.types import Lsn, Term
 
-SLOT_BYTES: Final = 512
-"""One sector: it is written whole or not at all."""
+SLOT_BYTES: Final = 16 << 10
+"""Of the control file: room for a configuration with its gaps."""
 
 
 class SimDisk:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
+from helios_cli.engine.consensus.config import ClusterConfig
 from helios_cli.engine.log.history import History
-from helios_cli.engine.replication.config import ClusterConfig
 from helios_cli.engine.sim.records import CONFIG, TERM_START, SimRecord, chained
 from helios_cli.engine.types import Lsn, Term
 

@@ -5,14 +5,15 @@ It does what ``engine/node`` does with them, in the same order: where that await
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from helios_cli.engine.replication.config import ClusterConfig, Member
+from helios_cli.engine.consensus.candidacy import Candidacy
+from helios_cli.engine.consensus.config import ClusterConfig, Member
+from helios_cli.engine.consensus.rule import Progress
 from helios_cli.engine.replication.messages import Acknowledge, Answer, Follow, Fork, Heartbeat
-from helios_cli.engine.replication.rule import Progress
 from helios_cli.engine.sim.campaign import Campaign
 from helios_cli.engine.sim.disk import SimDisk
+from helios_cli.engine.sim.host import SimHost
 from helios_cli.engine.sim.log import Diverged, SimLog
 from helios_cli.engine.sim.network import Link
 from helios_cli.engine.sim.primary import Primary
@@ -33,25 +34,22 @@ class Stream:
         self.heard_us = now_us
 
 
-class SimNode:
+class SimNode(SimHost):
     """One node through all its lives."""
 
     def __init__(self, world: World, name: str) -> None:
-        self.world = world
-        self.name = name
+        super().__init__(world, name)
         self.disk = SimDisk()
-        self.life = 0
-        self.up = False
-        self.frozen = False
         self.log = SimLog()
         self.term = Term(0)
         """The newest that it has promised to, as far as it remembers."""
-        self._deferred: list[tuple[int, Callable[..., None], tuple[Any, ...]]] = []
         self._reset()
 
     def _reset(self) -> None:
         self.primary: Primary | None = None
         self.campaign = Campaign(self)
+        self.loyalty = self.world.cores.loyalty(self.now, 0.0)
+        self.candidacy = Candidacy(self.world.rng.random)
         self.role = "standby"
         self.follows = ""
         self.upstream: Link | None = None
@@ -60,6 +58,8 @@ class SimNode:
         self.upstream_committed = Lsn(0)
         self.upstream_heard_us = -(1 << 60)
         self.streams: dict[str, Stream] = {}
+        self.watchers: dict[str, Link] = {}
+        """Observers that are connected."""
         self.heard_us: dict[str, int] = {}
         self.applied = Lsn(0)
         self.exposed = Lsn(0)
@@ -67,6 +67,7 @@ class SimNode:
         self._flushing = False
         self._streamed = Lsn(0)
         self._announced_us = 0
+        self._echo_us = 0
 
     # Lives -----------------------------------------------------------------------------------------------------------
 
@@ -75,15 +76,13 @@ class SimNode:
         for record in records:
             self.disk.append(record)
         self.disk.sync()
-        self.disk.save(term=(term.number, term.term_id), role=role, follows=follows, rewind=None)
+        self.disk.save(term=(term.number, term.term_id), role=role, follows=follows, rewind=None, lease=0)
 
     def start(self) -> None:
         """Begin a life with what the disk holds."""
         if self.up:
             return
-        self.life += 1
-        self.up, self.frozen = True, False
-        self._deferred.clear()
+        self.begin_life()
         self._reset()
         records = self.disk.recover()
         if self.disk.control["rewind"] is not None:
@@ -95,6 +94,8 @@ class SimNode:
         self.term = self.disk.term
         self.role, self.follows = self.disk.control["role"], self.disk.control["follows"]
         self.applied = self._streamed = self.log.end
+        if self.world.cores.waits_after_start:
+            self.loyalty = self.world.cores.loyalty(self.now, self.disk.control["lease"] / 1000)
         self.world.checkers.started(self)
         if records:
             self.expose(records[-1].committed)
@@ -112,8 +113,8 @@ class SimNode:
             return
         if self.upstream is not None:
             self.upstream.close(0)
-        for stream in self.streams.values():
-            stream.link.close(1)
+        for link in (*(stream.link for stream in self.streams.values()), *self.watchers.values()):
+            link.close(1)
 
     def begin_again(self) -> None:
         """End this life and begin the next in a moment."""
@@ -121,34 +122,6 @@ class SimNode:
         life = self.life
         delay = self.world.rng.randrange(20_000, 150_000)
         self.world.clock.after(delay, lambda: self.start() if self.life == life else None)
-
-    def freeze(self) -> None:
-        """Let nothing happen in it."""
-        self.frozen = self.up
-
-    def thaw(self) -> None:
-        """Let happen all that has waited."""
-        self.frozen = False
-        waiting, self._deferred = self._deferred, []
-        for life, action, arguments in waiting:
-            self.run(life, action, *arguments)
-
-    def run(self, life: int, action: Callable[..., None], *arguments: Any) -> None:
-        """Do something, if that life lasts; later, if it is frozen."""
-        if not self.up or life != self.life:
-            return
-        if self.frozen:
-            self._deferred.append((life, action, arguments))
-        else:
-            action(*arguments)
-
-    def after(self, delay_us: int, action: Callable[..., None], *arguments: Any) -> None:
-        """Do something in a while, in this life."""
-        self.world.clock.after(delay_us, self.run, self.life, action, *arguments)
-
-    def tell(self, text: str) -> None:
-        """Put a line into the story of the run."""
-        self.world.tell(self.name, text)
 
     @property
     def open_configs(self) -> tuple[ClusterConfig, ...]:
@@ -170,7 +143,7 @@ class SimNode:
             self.primary.reconcile()
             if now - self._announced_us > timing.announce_us:
                 self._announced_us = now
-                self.campaign.announce(but=self.streams)
+                self.campaign.announce(but={*self.streams, *self.watchers})
         elif self.role == "primary":
             self.campaign.lead_again()
         if self.primary is not None or self.campaign.takes_lead:
@@ -179,11 +152,22 @@ class SimNode:
             self._drop_upstream()
         if self.upstream is None and self.follows:
             self._connect()
+        self.campaign.watch()
+
+    @property
+    def is_loyal(self) -> bool:
+        """Whether it may vote for nobody but the primary that it has heard of."""
+        return self.loyalty.holds(self.now)
+
+    def _lease_ms(self) -> int | None:
+        if self.primary is not None:
+            return self.primary.lease_ms
+        return int(self.loyalty.remaining(self.now) * 1000) if self.is_loyal else None
 
     def _heartbeat(self) -> None:
-        body = Heartbeat(self.exposed, self._streamed, self.world.clock.now_us).to_body()
-        for stream in self.streams.values():
-            stream.link.send(1, self.term, "heartbeat", body)
+        body = Heartbeat(self.exposed, self._streamed, self.now_us, self._lease_ms()).to_body()
+        for link in (*(stream.link for stream in self.streams.values()), *self.watchers.values()):
+            link.send(1, self.term, "heartbeat", body)
 
     # Its log ---------------------------------------------------------------------------------------------------------
 
@@ -262,6 +246,12 @@ class SimNode:
                 self.campaign.renew(term)
             else:
                 self._follow(link, name, Follow.from_body(body))
+        elif kind == "observe":
+            self._observe(link, name)
+        elif kind == "observed" and self.primary is not None and self.watchers.get(name) is link:
+            version, echo_us = body
+            self.primary.confirmed(name, term, echo_us)
+            self.primary.observed(name, term, version)
         elif kind == "ack":
             stream = self.streams.get(name)
             if stream is not None and stream.link is link:
@@ -286,6 +276,28 @@ class SimNode:
         if self.primary is not None:
             self.primary.reconcile()
 
+    def _observe(self, link: Link, name: str) -> None:
+        before = self.watchers.pop(name, None)
+        if before is not None:
+            before.close(1)
+        if self.primary is None:
+            link.close(1)
+            return
+        self.watchers[name] = link
+        link.on_closed[1] = lambda: self._unobserved(name, link)
+        self.show_config()
+        self._heartbeat()
+        self.primary.reconcile()
+
+    def _unobserved(self, name: str, link: Link) -> None:
+        if self.watchers.get(name) is link:
+            del self.watchers[name]
+
+    def show_config(self) -> None:
+        """Tell the observers of the newest configuration."""
+        for link in self.watchers.values():
+            link.send(1, self.term, "config", self.log.config.to_bytes())
+
     def _left(self, name: str, stream: Stream) -> None:
         if self.streams.get(name) is stream:
             del self.streams[name]
@@ -305,11 +317,12 @@ class SimNode:
         stream.heard_us = self.world.clock.now_us
         stream.progress = Progress(term, said.written, said.flushed, said.applied)
         if self.primary is not None:
+            self.primary.confirmed(name, term, said.echo_us)
             self.primary.acknowledged(name, stream.progress)
 
-    def campaign_answer(self, term: Term, promise: bool) -> Answer:
+    def campaign_answer(self, term: Term, promise: bool, giver: str) -> Answer:
         """A candidate asks."""
-        return self.campaign.answer(term, promise)
+        return self.campaign.answer(term, promise, giver)
 
     def announced(self, term: Term, name: str) -> None:
         """Somebody says that it leads."""
@@ -321,6 +334,7 @@ class SimNode:
     # Whom it follows -------------------------------------------------------------------------------------------------
 
     def _connect(self) -> None:
+        self._echo_us = 0
         target = self.world.nodes[self.follows]
         link = self.world.network.connect(self, target)
         if link is None:
@@ -362,13 +376,24 @@ class SimNode:
             self.world.checkers.taken(self, term)
             self._records(*body)
         elif kind == "heartbeat":
-            self.upstream_committed = Heartbeat.from_body(body).committed
+            heartbeat = Heartbeat.from_body(body)
+            self.upstream_committed = heartbeat.committed
+            self._echo_us = heartbeat.sent_us
+            self.heard_lease(heartbeat.lease_ms)
             self._show()
             self._acknowledge()
         elif kind == "fork":
             self._rewind(Lsn(Fork.from_body(body).lsn))
         elif kind == "take_over":
             self.campaign.take_over(Lsn(body))
+
+    def heard_lease(self, lease_ms: int | None) -> None:
+        """Whoever is followed asks for this node's vote for so long."""
+        if lease_ms is None:
+            return
+        if lease_ms > self.disk.control["lease"]:
+            self.disk.save(lease=lease_ms)
+        self.loyalty.heard(self.now, lease_ms / 1000)
 
     def _follow_body(self) -> bytes:
         return Follow(self.log.history.to_bytes().hex(), self.log.end).to_body()
@@ -391,7 +416,7 @@ class SimNode:
         if link is None or not self.upstream_id:
             return
         flushed = self.log.end if self.world.cores.acknowledges_written else self.log.flushed
-        said = Acknowledge(self.log.end, flushed, min(self.applied, self.log.flushed), 0, 0)
+        said = Acknowledge(self.log.end, flushed, min(self.applied, self.log.flushed), self._echo_us, 0)
         link.send(0, self.term, "ack", said.to_body())
 
     def _rewind(self, fork: Lsn) -> None:

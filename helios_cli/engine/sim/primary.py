@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from helios_cli.engine.replication import steps
-from helios_cli.engine.replication.config import ClusterConfig
-from helios_cli.engine.replication.rule import Progress, SyncMode
+from helios_cli.engine.consensus import steps
+from helios_cli.engine.consensus.config import ClusterConfig
+from helios_cli.engine.consensus.rule import Progress, SyncMode
 from helios_cli.engine.sim.records import CONFIG, DATA, TERM_START
 from helios_cli.engine.types import Lsn, Term
 
@@ -37,6 +37,7 @@ class Primary:
         self.began_us = node.world.clock.now_us
         self.wanted: dict[str, Any] = {}
         """What the operator has asked for."""
+        self.lease = node.world.cores.lease(node.name)
         self.waiting: list[Waiting] = []
         self.holding = False
         """Writes are held: a switchover is on its way."""
@@ -60,6 +61,26 @@ class Primary:
         """The node's own log is on disk up to there."""
         self._moved(self.lsns.own_flushed(lsn))
 
+    @property
+    def lease_ms(self) -> int:
+        """What it asks of whoever hears it."""
+        return min(config.lease_ms for config in self.lsns.counting)
+
+    def holds(self) -> bool:
+        """Whether nobody else can have been elected."""
+        now = self.node.now
+        return all(self.lease.until(config.voters(self.node.name)) > now for config in self.lsns.counting)
+
+    def confirmed(self, name: str, term: Term, echo_us: int) -> None:
+        """A voter has heard what was sent then, in this term."""
+        if term == self.term and echo_us:
+            self.lease.confirmed(name, echo_us / 1e6, self.lease_ms / 1000)
+
+    def observed(self, name: str, term: Term, version: int) -> None:
+        """An observer has a configuration on its disk."""
+        disk = self.node.world.observers[name].member().incarnation
+        self._moved(self.lsns.observes(name, disk, term, version))
+
     def acknowledged(self, name: str, progress: Progress) -> None:
         """A follower has come further."""
         committed = self.lsns.acknowledged(name, progress)
@@ -71,6 +92,8 @@ class Primary:
     def _moved(self, committed: Lsn) -> None:
         node = self.node
         node.world.checkers.moved(node, committed)
+        if not self.holds():
+            return
         shown = node.log.flushed if node.world.cores.shows_flushed else committed
         node.expose(shown)
         left: list[Waiting] = []
@@ -83,10 +106,12 @@ class Primary:
 
     def reconcile(self) -> None:
         """Propose the next step towards the configuration that is wanted."""
-        if self.lsns.pending is not None:
-            return
-        wanted, self.wanted = self.wanted, {}
-        step = steps.next_step(self.lsns, wanted, self._followers(), self._is_alive, self.node.world.clock.now_us)
+        wanted = self.wanted
+        if self.lsns.pending is None:
+            self.wanted = {}
+        observers = [self.node.world.observers[name].member() for name in self.node.watchers]
+        now_us = self.node.world.clock.now_us
+        step = steps.next_step(self.lsns, wanted, self._followers(), self._is_alive, now_us, observers)
         if step is not None:
             self.node.tell(step.text)
             self._propose(step.config)
@@ -95,6 +120,7 @@ class Primary:
         node = self.node
         record = node.make(CONFIG, config.to_bytes())
         node.world.checkers.proposed(node, config, record.end)
+        node.show_config()
         self._moved(self.lsns.propose(config, record.end))
 
     def _followers(self) -> Iterator[steps.Follower]:

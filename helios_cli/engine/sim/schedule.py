@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from helios_cli.engine.replication.config import EJECT, WAIT
-from helios_cli.engine.replication.rule import SyncMode
+from helios_cli.engine.consensus.config import EJECT, WAIT
+from helios_cli.engine.consensus.rule import SyncMode
 
 if TYPE_CHECKING:
     from helios_cli.engine.sim.node import SimNode
+    from helios_cli.engine.sim.observer import SimObserver
     from helios_cli.engine.sim.world import World
 
 MODES = (SyncMode.SEMI_SYNC, SyncMode.QUORUM, SyncMode.SYNC)
@@ -26,14 +27,16 @@ class Schedule:
         self._number = 0
         self._trouble = self._rng.choice((0.3, 1.0, 2.0))
         """How much goes wrong beside what is done on purpose."""
+        self._unattended = self._rng.random() < 0.5
+        """No operator promotes: what is cut off stays so for longer, and the cluster helps itself."""
         actions: list[tuple[float, Callable[[], None]]] = [
             (30.0, self.write),
             (4.0, self.read),
             (3.0 * self._trouble, self.crash),
             (2.0 * self._trouble, self.freeze),
             (3.0 * self._trouble, self.cut),
-            (3.0 * self._trouble, self.heal),
-            (4.0 * self._trouble, self.promote),
+            (1.5 * self._trouble if self._unattended else 3.0 * self._trouble, self.heal),
+            (0.0 if self._unattended else 4.0 * self._trouble, self.promote),
             (1.0, self.switchover),
             (0.7, self.configure),
         ]
@@ -54,9 +57,9 @@ class Schedule:
         """Take everything out of the way, and see where it leads."""
         world = self._world
         world.network.heal()
-        for node in world.nodes.values():
-            node.thaw()
-            node.start()
+        for host in world.hosts:
+            host.thaw()
+            host.start()
         world.clock.run_until(world.clock.now_us + time_us)
         world.checkers.converged()
 
@@ -123,7 +126,7 @@ class Schedule:
 
     def crash(self) -> None:
         """A process, or its machine, dies, and comes back after a while."""
-        up = self._up()
+        up = self._hosts_up()
         if not up:
             return
         node = self._victim(up)
@@ -137,7 +140,7 @@ class Schedule:
 
     def freeze(self) -> None:
         """A node stands still for a while."""
-        up = [node for node in self._up() if not node.frozen]
+        up = [host for host in self._hosts_up() if not host.frozen]
         if up:
             node = self._victim(up)
             node.tell("freezes")
@@ -149,13 +152,13 @@ class Schedule:
 
     def cut(self) -> None:
         """The network between two nodes, or around one, is cut; in both directions or one."""
-        names = list(self._world.nodes)
-        up = self._up()
+        names = [host.name for host in self._world.hosts]
+        up = self._hosts_up()
         alone = self._victim(up).name if up else self._rng.choice(names)
         others = [name for name in names if name != alone]
         if not others:
             return
-        if self._rng.random() < 0.5:
+        if self._rng.random() < (0.2 if self._unattended else 0.5):
             others = [self._rng.choice(others)]
         ways = self._rng.choice((1, 2, 3, 3))
         for other in others:
@@ -171,9 +174,12 @@ class Schedule:
         self._world.network.heal()
         self.counts["heals"] += 1
 
-    def _victim(self, up: list[SimNode]) -> SimNode:
-        leading = [node for node in up if node.primary is not None or node.campaign.takes_lead]
-        return self._rng.choice(leading if leading and self._rng.random() < 0.4 else up)
+    def _victim(self, up: list[SimNode | SimObserver]) -> SimNode | SimObserver:
+        leading = [one for one in self._up() if one in up and (one.primary is not None or one.campaign.takes_lead)]
+        return self._rng.choice(leading) if leading and self._rng.random() < 0.4 else self._rng.choice(up)
+
+    def _hosts_up(self) -> list[SimNode | SimObserver]:
+        return [host for host in self._world.hosts if host.up]
 
     def _up(self) -> list[SimNode]:
         return [node for node in self._world.nodes.values() if node.up]

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from random import Random
 from typing import Final
 
+from helios_cli.engine.consensus.config import EJECT
+from helios_cli.engine.consensus.rule import SyncMode
+from helios_cli.engine.consensus.steps import first_config
 from helios_cli.engine.errors import HeliosError
-from helios_cli.engine.replication.config import EJECT
-from helios_cli.engine.replication.rule import SyncMode
-from helios_cli.engine.replication.steps import first_config
 from helios_cli.engine.sim.checkers import Checkers, Violation
 from helios_cli.engine.sim.clock import SimClock
 from helios_cli.engine.sim.cores import BUGS, Cores
 from helios_cli.engine.sim.network import SimNetwork
 from helios_cli.engine.sim.node import SimNode
+from helios_cli.engine.sim.observer import SimObserver
 from helios_cli.engine.sim.records import CONFIG, TERM_START, SimRecord, make_record
 from helios_cli.engine.sim.schedule import Schedule
 from helios_cli.engine.types import Lsn, Term
@@ -30,7 +32,6 @@ class Timing:
 
     heartbeat_us: int = 100_000
     ask_us: int = 300_000
-    heard_us: int = 400_000
     silence_us: int = 800_000
     again_us: int = 300_000
     announce_us: int = 400_000
@@ -60,26 +61,36 @@ class Result:
 class World:
     """Everything of one run."""
 
-    def __init__(self, seed: int, *, nodes: int, mode: SyncMode, cores: Cores) -> None:
+    def __init__(self, seed: int, *, nodes: int, mode: SyncMode, cores: Cores, observers: int = 0) -> None:
         self.rng = Random(seed)
         self.cores = cores
         self.timing = Timing()
         self.clock = SimClock()
         self.network = SimNetwork(self.clock, self.rng)
         self.checkers = Checkers(self)
+        self.elections = 0
+        """Promotions that nobody asked for, begun."""
         self._story: list[tuple[int, str, str]] = []
         self.nodes: dict[str, SimNode] = {}
         for number in range(nodes):
             name = f"n{number + 1}"
             self.nodes[name] = SimNode(self, name)
-        self._found(mode)
+        self.observers: dict[str, SimObserver] = {}
+        self._found(mode, observers)
 
-    def _found(self, mode: SyncMode) -> None:
+    @property
+    def hosts(self) -> Iterator[SimNode | SimObserver]:
+        """Every process."""
+        yield from self.nodes.values()
+        yield from self.observers.values()
+
+    def _found(self, mode: SyncMode, observers: int) -> None:
         """The birth of the cluster: the first node leads, the others have a copy of it."""
         first = next(iter(self.nodes.values()))
         term = Term(1, self.rng.getrandbits(64))
         loss = EJECT if self.rng.random() < 0.7 else "wait"
         config = first_config(first.member(), mode, loss, self.rng.randrange(300, 1200))
+        config = replace(config, lease_ms=self.rng.randrange(250, 900))
         begun = make_record(Lsn(0), 0, term, TERM_START, Lsn(0), b"")
         records: list[SimRecord] = [
             begun, make_record(begun.end, begun.checksum, term, CONFIG, Lsn(0), config.to_bytes())
@@ -88,6 +99,9 @@ class World:
             leads = node is first
             node.found(config, records, "primary" if leads else "standby", "" if leads else first.name, term)
             node.start()
+        for number in range(observers):
+            observer = self.observers[f"o{number + 1}"] = SimObserver(self, f"o{number + 1}", first.name, term)
+            observer.start()
 
     def sync_time(self) -> int:
         """How long the next sync takes, microseconds; a few take much longer."""
@@ -113,6 +127,7 @@ def run_seed(
     mode: SyncMode = SyncMode.SEMI_SYNC,
     steps: int = 120,
     bug: str = "",
+    observers: int = 0,
 ) -> Result:
     """One run, the same for the same arguments.
 
@@ -123,7 +138,7 @@ def run_seed(
     Raises:
         KeyError: there is no such bug.
     """
-    world = World(seed, nodes=nodes, mode=mode, cores=BUGS[bug].cores if bug else Cores())
+    world = World(seed, nodes=nodes, mode=mode, cores=BUGS[bug].cores if bug else Cores(), observers=observers)
     schedule = Schedule(world)
     violation = None
     try:
@@ -143,6 +158,7 @@ def run_seed(
         "kept": checkers.kept_count,
         "lost": checkers.lost_count,
         "terms": len(checkers.leaders),
+        "elections": world.elections,
         **schedule.counts,
     }
     return world.result(seed, violation, counts)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Final
 
+from helios_cli.engine.consensus.config import ClusterConfig
 from helios_cli.engine.errors import LogDamaged
 from helios_cli.engine.ports import Files
-from helios_cli.engine.replication.config import ClusterConfig
 from helios_cli.engine.storage.twoslots import TwoSlots
 from helios_cli.engine.types import Lsn
 
@@ -33,6 +33,10 @@ class ConfigLog:
     def newest(self) -> ClusterConfig | None:
         """The one that the node acts by; None before the first."""
         return self._entries[-1][1] if self._entries else None
+
+    def all(self) -> tuple[ClusterConfig, ...]:
+        """Those that it still knows, the oldest first."""
+        return tuple(config for _, config in self._entries)
 
     def before(self, lsn: Lsn) -> tuple[Lsn, ClusterConfig] | None:
         """The newest whose record ends at ``lsn`` or before, and where it ends; None when there is none, or no more."""

@@ -12,11 +12,11 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
+from helios_cli.engine.consensus.config import ClusterConfig
 from helios_cli.engine.log.checksum import ChecksumTable
 from helios_cli.engine.log.record import Kind, peek_lsn
 from helios_cli.engine.log.segment import parse_segment_name
 from helios_cli.engine.ports import File
-from helios_cli.engine.replication.config import ClusterConfig
 from helios_cli.engine.replication.copying import Snapshot
 from helios_cli.engine.storage.configlog import ConfigLog
 from helios_cli.engine.storage.control import ControlFile

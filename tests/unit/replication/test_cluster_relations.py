@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from helios_cli.engine.replication.relations import MAKERS, PG_EPOCH_US, address, interval
+from helios_cli.engine.consensus.config import address
+from helios_cli.engine.replication.relations import MAKERS, PG_EPOCH_US, interval
 from helios_cli.engine.replication.view import (
     CATCHING_UP,
     DISCONNECTED,

@@ -9,21 +9,21 @@ from typing import Any
 
 import pytest
 
+from helios_cli.engine.consensus.config import ClusterConfig, Member
+from helios_cli.engine.consensus.rule import Progress, SyncMode
 from helios_cli.engine.errors import DiskFull, HeliosError, OutcomeUnknown
 from helios_cli.engine.log.encoder import RecordEncoder
 from helios_cli.engine.node import handover
 from helios_cli.engine.node.leading import Leading
 from helios_cli.engine.node.promotion import PromotionRefused
 from helios_cli.engine.node.relay import Relay
-from helios_cli.engine.replication.config import ClusterConfig, Member
-from helios_cli.engine.replication.rule import Progress, SyncMode
 from helios_cli.engine.types import Lsn, Term
 
 TERM = Term(3, 3)
 END = Lsn(500)
 NAMES = ("n1", "n2", "n3")
 MEMBERS = tuple(Member(name, f"disk of {name}", "h", 1, 2, 3, "") for name in NAMES)
-CONFIG = ClusterConfig(4, SyncMode.SEMI_SYNC, MEMBERS, NAMES)
+CONFIG = ClusterConfig(4, SyncMode.SEMI_SYNC, MEMBERS, NAMES, voting=NAMES)
 
 
 class Client:
@@ -76,6 +76,8 @@ class Primary:
         self.replicator = SimpleNamespace(streamers={})
         this: Any = self
         self.leading: Any = Leading(this, (CONFIG,))
+        lease: Any = SimpleNamespace(holds=lambda: True, confirmed=lambda streamer: None)
+        self.leading.lease = lease
         self.put_config = self.leading.put_config
         self.leading.put_config = self._config_put  # type: ignore[method-assign]
 

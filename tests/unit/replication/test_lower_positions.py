@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+from helios_cli.engine.consensus.config import ClusterConfig, Member
+from helios_cli.engine.consensus.lsns import LsnManager
+from helios_cli.engine.consensus.rule import Progress, SyncMode
 from helios_cli.engine.node.leading import Leading
-from helios_cli.engine.replication.config import ClusterConfig, Member
-from helios_cli.engine.replication.lsns import LsnManager
-from helios_cli.engine.replication.rule import Progress, SyncMode
 from helios_cli.engine.types import Lsn, Term
 
 NAMES = ("n1", "n2", "n3")
@@ -24,8 +24,9 @@ def leader() -> Leading:
     """Two of three make a commit; n2 has said that it is at 500."""
     members = tuple(Member(name, "", "h", 1, 2, 3, MODE.value) for name in NAMES)
     made: Any = object.__new__(Leading)
-    made.lsns = LsnManager("n1", ClusterConfig(1, MODE, members, NAMES), TERM, Lsn(200), Lsn(0))
+    made.lsns = LsnManager("n1", ClusterConfig(1, MODE, members, NAMES, voting=NAMES), TERM, Lsn(200), Lsn(0))
     made.reconcile = lambda: None
+    made.lease = SimpleNamespace(forget=lambda voter: None)
     made.lsns.own_flushed(Lsn(200))
     made.lsns.acknowledged("n2", has(500))
     assert made.lsns.committed == 200
@@ -33,7 +34,7 @@ def leader() -> Leading:
 
 
 def streamer(node_id: str, end: int) -> Any:
-    return SimpleNamespace(node_id=node_id, sent=Lsn(end))
+    return SimpleNamespace(node_id=node_id, sent=Lsn(end), hello=SimpleNamespace(incarnation=""))
 
 
 def test_one_that_follows_with_less_has_no_more() -> None:

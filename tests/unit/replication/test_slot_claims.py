@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from helios_cli.engine.replication.config import ClusterConfig, Member
-from helios_cli.engine.replication.rule import SyncMode
+from helios_cli.engine.consensus.config import ClusterConfig, Member
+from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.replication.slot_claims import COUNTS_S, MEMBER_S, elsewhere
 
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
+from helios_cli.engine.consensus.config import ClusterConfig, Member
+from helios_cli.engine.consensus.election import TAKES_LEAD, still_led
+from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.log.history import History
 from helios_cli.engine.node import promotion
 from helios_cli.engine.node.handover import TAKE_OVER_S
 from helios_cli.engine.node.promotion import PromotionRefused, take_lead
-from helios_cli.engine.replication.config import ClusterConfig, Member
-from helios_cli.engine.replication.election import TAKES_LEAD, still_led
 from helios_cli.engine.replication.messages import Answer
-from helios_cli.engine.replication.rule import SyncMode
 from helios_cli.engine.types import Lsn, Term
 
 MEMBERS = tuple(Member(name, f"disk of {name}", "h", 1, 2, 3, "") for name in ("n1", "n2"))
@@ -41,7 +41,7 @@ class Node:
         self.config = PAIR
         self.open_configs = (PAIR,)
 
-        async def survey(_replication: object, *, promise: bool) -> list[Answer]:
+        async def survey(_replication: object, *, promise: bool, **_options: object) -> list[Answer]:
             assert promise
             return answers
 

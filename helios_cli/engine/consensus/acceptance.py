@@ -14,9 +14,13 @@ def may_follow(own: Term, theirs: Term) -> bool:
     return theirs >= own
 
 
-def may_promise(own: Term, asked: Term, *, leads: bool) -> bool:
-    """Whether a candidate gets the promise of ``asked``. One that leads, or is about to, gives none."""
-    return not leads and asked > own
+def may_promise(own: Term, asked: Term, *, leads: bool, is_loyal: bool = False) -> bool:
+    """Whether a candidate gets the promise of ``asked``.
+
+    One that leads, or is about to, gives none, nor does one that ``is_loyal``: it has heard from a primary whose lease
+    is not over, and that one did not give the lead away.
+    """
+    return not leads and not is_loyal and asked > own
 
 
 def may_lead(own: Term, taken: Term, log: History) -> bool:

@@ -4,19 +4,19 @@ from dataclasses import replace
 
 import pytest
 
+from helios_cli.engine.consensus.acceptance import may_follow, may_lead, may_promise, may_send_back
+from helios_cli.engine.consensus.config import EJECT, WAIT, ClusterConfig, Member
+from helios_cli.engine.consensus.election import Candidate, judge, judge_all
+from helios_cli.engine.consensus.lsns import LsnManager
+from helios_cli.engine.consensus.rule import Progress, SyncMode
+from helios_cli.engine.consensus.steps import config_of_term
 from helios_cli.engine.log.history import History, TermStart
-from helios_cli.engine.replication.acceptance import may_follow, may_lead, may_promise, may_send_back
-from helios_cli.engine.replication.config import EJECT, WAIT, ClusterConfig, Member
-from helios_cli.engine.replication.election import Candidate, judge, judge_all
-from helios_cli.engine.replication.lsns import LsnManager
 from helios_cli.engine.replication.messages import Answer
-from helios_cli.engine.replication.rule import Progress, SyncMode
-from helios_cli.engine.replication.steps import config_of_term
 from helios_cli.engine.types import Lsn, Term
 
 NAMES = ("n1", "n2", "n3")
 MEMBERS = tuple(Member(name, f"disk of {name}", "h", 1, 2, 3, "") for name in NAMES)
-ALL = ClusterConfig(3, SyncMode.QUORUM, MEMBERS, NAMES)
+ALL = ClusterConfig(3, SyncMode.QUORUM, MEMBERS, NAMES, voting=NAMES)
 ALONE = replace(ALL, version=4, in_sync=("n1",))
 TERM = Term(2, 5)
 
@@ -65,7 +65,8 @@ def test_only_a_log_of_a_later_term_sends_others_back(own: History, theirs: Hist
 
 def test_an_ejection_that_nobody_agreed_to_does_not_make_a_candidate_enough() -> None:
     own = Candidate("n1", TERM, Lsn(100), "disk of n1")
-    assert judge(ALONE, own, []).is_safe
+    assert "2 of the voters n1, n2, n3 must agree, and 1 do; missing: n2, n3" in judge(ALONE, own, []).reason
+    assert judge(ALONE, own, [answer("n2", TERM, 90, 3)]).is_safe
     assert "must be heard" in judge_all([ALL, ALONE], own, []).reason
     assert judge_all([ALL, ALONE], own, [answer("n2", TERM, 90, 3)]).is_safe
 

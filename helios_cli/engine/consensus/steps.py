@@ -1,7 +1,7 @@
 """How a primary brings the configuration towards what is wanted: one small step, and one record, at a time.
 
 Decided from who follows, who has been heard of and what the operator asked for; whoever calls puts the step into the
-log and proposes it to :class:`~helios_cli.engine.replication.lsns.LsnManager`.
+log and proposes it to :class:`~helios_cli.engine.consensus.lsns.LsnManager`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from helios_cli.engine.replication.config import EJECT, WAIT, ClusterConfig, Member
-from helios_cli.engine.replication.lsns import LsnManager
-from helios_cli.engine.replication.relations import address
-from helios_cli.engine.replication.rule import Progress, SyncMode
+from helios_cli.engine.consensus.config import EJECT, WAIT, ClusterConfig, Member, address
+from helios_cli.engine.consensus.lsns import LsnManager
+from helios_cli.engine.consensus.rule import Progress, SyncMode
 from helios_cli.engine.types import Lsn
 
 
@@ -45,18 +44,23 @@ def next_step(
     followers: Iterable[Follower],
     is_alive: Callable[[str], bool],
     now_us: int,
+    observers: Iterable[Member] = (),
 ) -> Step | None:
-    """The step from the configuration in force; None when it is as it should be.
+    """The step from the newest configuration; None when it is as it should be, or the last step is not agreed yet.
+
+    Members that are lost are ejected all the same: perhaps they are those who had to agree.
 
     ``wanted`` are the fields that the operator asked for; ``is_alive`` tells whether a member has been heard of within
-    the time after which it is given up.
+    the time after which it is given up; ``observers`` are connected.
     """
+    if lsns.pending is not None:
+        return _eject(lsns, is_alive, now_us)
     config = lsns.config
     changed = with_fields(config, wanted, lsns.node_id)
     if changed != config:
         told = ", ".join(f"{name} = {getattr(value, 'value', value)}" for name, value in sorted(wanted.items()))
         return Step(changed, "configured", f"the cluster's configuration has changed: {told}")
-    return _eject(lsns, is_alive, now_us) or _admit(lsns, followers, now_us)
+    return _eject(lsns, is_alive, now_us) or _admit(lsns, followers, now_us) or _observe(config, observers)
 
 
 def with_fields(config: ClusterConfig, wanted: Mapping[str, Any], primary: str) -> ClusterConfig:
@@ -70,7 +74,8 @@ def with_fields(config: ClusterConfig, wanted: Mapping[str, Any], primary: str) 
 
 def first_config(member: Member, mode: SyncMode, on_sync_loss: str, eject_after_ms: int) -> ClusterConfig:
     """The configuration that a cluster is born with."""
-    return ClusterConfig(1, mode, (member,), (member.node_id,), on_sync_loss, eject_after_ms, primary=member.node_id)
+    own = (member.node_id,)
+    return ClusterConfig(1, mode, (member,), own, on_sync_loss, eject_after_ms, primary=member.node_id, voting=own)
 
 
 def config_by_force(config: ClusterConfig, own: Member, lost: set[str]) -> ClusterConfig:
@@ -78,8 +83,19 @@ def config_by_force(config: ClusterConfig, own: Member, lost: set[str]) -> Clust
 
     The others might never agree: they may be gone for good, which is why the operator has said so.
     """
-    changed = config if config.member(own.node_id) == own else config.with_member(own)
-    return changed.with_in_sync({*changed.in_sync, own.node_id} - (lost - {own.node_id}))
+    gone = lost - {own.node_id}
+    return replace(
+        with_own(config, own),
+        in_sync=tuple(sorted({*config.in_sync, own.node_id} - gone)),
+        voting=tuple(sorted({*config.voting, own.node_id} - gone)),
+        observers=tuple(observer for observer in config.observers if observer.node_id not in gone),
+        version=config.version + 1,
+    )
+
+
+def with_own(config: ClusterConfig, own: Member) -> ClusterConfig:
+    """The configuration with a new primary's particulars as they are."""
+    return config if config.member(own.node_id) == own else config.with_member(own)
 
 
 def config_of_term(
@@ -92,7 +108,12 @@ def config_of_term(
     """
     if config.on_sync_loss == WAIT and not by_force:
         lost = set()
-    changed = config_by_force(config, own, lost)
+    if by_force:
+        changed = config_by_force(config, own, lost)
+    else:
+        changed = with_own(config, own)
+        changed = changed.with_in_sync({*changed.in_sync, own.node_id} - (lost - {own.node_id}))
+        changed = changed.with_voters(own.node_id)
     gone = lost & set(config.in_sync) - {own.node_id}
     if gone and config.mode is not SyncMode.ASYNC:
         changed = changed.with_gap(gone, lsn, now_us, "lost when the primary changed")
@@ -100,7 +121,7 @@ def config_of_term(
 
 
 def _eject(lsns: LsnManager, is_alive: Callable[[str], bool], now_us: int) -> Step | None:
-    config = lsns.config
+    config = lsns.newest
     if config.on_sync_loss != EJECT:
         return None
     lost = lsns.lost({node for node in config.in_sync if is_alive(node)})
@@ -125,9 +146,20 @@ def _admit(lsns: LsnManager, followers: Iterable[Follower], now_us: int) -> Step
             told = f"node {member.node_id} is at {where}, disk {member.incarnation[:8]}, mode {member.mode or 'any'}"
             return Step(config.with_member(member), "member_changed", told)
         if member.node_id not in config.in_sync and config.wants(member) and caught_up(lsns, follower):
-            changed = config.with_in_sync((*config.in_sync, member.node_id))
+            changed = config.with_in_sync((*config.in_sync, member.node_id)).with_voters(member.node_id)
             changed = changed.with_gap_closed(member.node_id, lsns.committed, now_us)
             return Step(changed, "in_sync", f"the copies of {member.node_id} count, mode {config.mode.value}")
+        if member.node_id not in config.voting and caught_up(lsns, follower):
+            return Step(config.with_voters(member.node_id), "voter", f"node {member.node_id} has a vote")
+    return None
+
+
+def _observe(config: ClusterConfig, observers: Iterable[Member]) -> Step | None:
+    known = {observer.node_id: observer for observer in config.observers}
+    for observer in observers:
+        if known.get(observer.node_id) != observer:
+            where = address(observer.host, observer.native_port)
+            return Step(config.with_observer(observer), "observer", f"node {observer.node_id} at {where} observes")
     return None
 
 

@@ -11,13 +11,14 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
+from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.errors import LogDamaged
-from helios_cli.engine.replication.rule import SyncMode
 from helios_cli.engine.types import Lsn
 
 GAPS_MAX: Final = 200
 """Gaps that are remembered; the oldest that are over are forgotten first."""
 
+LEASE_MS: Final = 750
 EJECT: Final = "eject"
 WAIT: Final = "wait"
 
@@ -35,6 +36,8 @@ class Member:
     http_port: int
     mode: str
     """Its class: the mode in which its copies are wanted; empty: whatever the cluster's is."""
+    priority: int = 1
+    """Of those that could be elected the one with the highest tries first; one with 0 never does by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,16 @@ class ClusterConfig:
     gaps: tuple[Gap, ...] = ()
     primary: str = ""
     """The node whose term it is of; empty in records of before this was told."""
+    voting: tuple[str, ...] = ()
+    """The data nodes that have a vote, by name: those that have been caught up since they joined with this disk."""
+    observers: tuple[Member, ...] = ()
+    """Nodes that vote and hold no data, by name."""
+    lease_ms: int = LEASE_MS
+    """How long a voter that has heard from the primary votes for nobody else."""
+    progress_timeout_ms: int = 3000
+    """After so long without a write that its disk took, a primary gives its lease up."""
+    max_failover_lag_bytes: int = 16 << 20
+    """How much of the log may be lost by a failover that nobody asked for, in async mode."""
 
     @property
     def copies(self) -> int:
@@ -77,11 +90,26 @@ class ClusterConfig:
     def answers(self) -> int:
         """R: members of D that must answer a candidate, itself among them.
 
-        At least half of D too: a majority that this candidate has not heard of may have agreed to go on without it, or
-        with fewer copies. Of two the primary alone may have, which cannot be asked for when it is gone.
+        So that every set of W holds one of them. Whether others have agreed to go on without this candidate, or with
+        fewer copies, the voters tell: see :mod:`~helios_cli.engine.consensus.election`.
         """
-        members = len(self.in_sync)
-        return max(self.mode.answers(members), members - members // 2)
+        return self.mode.answers(len(self.in_sync))
+
+    def voters(self, leader: str) -> tuple[str, ...]:
+        """Who decides who leads, and on changes of the configuration, by name.
+
+        An observer's vote counts where it makes their number odd: one more voter of an even number would have to be
+        heard as well. Of two, one alone can never be a majority: there ``leader`` decides, and nobody is elected.
+        """
+        spare = (len(self.voting) + len(self.observers)) % 2 == 0
+        observers = self.observers[: len(self.observers) - spare] if self.observers else ()
+        names = sorted((*self.voting, *(observer.node_id for observer in observers)))
+        return tuple(names) if len(names) > 2 else (leader,)
+
+    def incarnation(self, node_id: str) -> str | None:
+        """The disk by which a member or an observer is known; None for somebody else."""
+        known = next((one for one in (*self.members, *self.observers) if one.node_id == node_id), None)
+        return known.incarnation if known is not None else None
 
     def member(self, node_id: str) -> Member | None:
         """A member by name; None when there is none."""
@@ -92,14 +120,17 @@ class ClusterConfig:
         return self.mode is SyncMode.ASYNC or member.mode in ("", self.mode.value)
 
     def with_member(self, member: Member) -> ClusterConfig:
-        """The next version, with a member added or its particulars changed. One with another disk counts no more."""
+        """The next version, with a member added or its particulars changed.
+
+        One with another disk counts no more, and has no vote: it does not know what it has acknowledged and promised.
+        """
         before = self.member(member.node_id)
         others = [other for other in self.members if other.node_id != member.node_id]
-        in_sync = self.in_sync
+        in_sync, voting = self.in_sync, self.voting
         if before is not None and before.incarnation != member.incarnation:
-            in_sync = tuple(node for node in in_sync if node != member.node_id)
+            in_sync, voting = _without(in_sync, member.node_id), _without(voting, member.node_id)
         members = tuple(sorted((*others, member), key=lambda one: one.node_id))
-        return replace(self, version=self.version + 1, members=members, in_sync=in_sync)
+        return replace(self, version=self.version + 1, members=members, in_sync=in_sync, voting=voting)
 
     def without_member(self, node_id: str) -> ClusterConfig:
         """The next version, without a member."""
@@ -107,8 +138,20 @@ class ClusterConfig:
             self,
             version=self.version + 1,
             members=tuple(member for member in self.members if member.node_id != node_id),
-            in_sync=tuple(node for node in self.in_sync if node != node_id),
+            in_sync=_without(self.in_sync, node_id),
+            voting=_without(self.voting, node_id),
+            observers=tuple(observer for observer in self.observers if observer.node_id != node_id),
         )
+
+    def with_voters(self, *node_ids: str) -> ClusterConfig:
+        """The next version, in which these data nodes have a vote too."""
+        return replace(self, version=self.version + 1, voting=tuple(sorted({*self.voting, *node_ids})))
+
+    def with_observer(self, observer: Member) -> ClusterConfig:
+        """The next version, with an observer added or its particulars changed."""
+        others = (other for other in self.observers if other.node_id != observer.node_id)
+        observers = tuple(sorted((*others, observer), key=lambda one: one.node_id))
+        return replace(self, version=self.version + 1, observers=observers)
 
     def with_in_sync(self, in_sync: Iterable[str]) -> ClusterConfig:
         """The next version, with another D."""
@@ -157,6 +200,22 @@ class ClusterConfig:
                 paused=bool(content["paused"]),
                 gaps=tuple(Gap(**gap) for gap in content["gaps"]),
                 primary=str(content.get("primary", "")),
+                voting=tuple(str(node) for node in content.get("voting", content["in_sync"])),
+                observers=tuple(Member(**observer) for observer in content.get("observers", ())),
+                lease_ms=int(content.get("lease_ms", LEASE_MS)),
+                progress_timeout_ms=int(content.get("progress_timeout_ms", 3000)),
+                max_failover_lag_bytes=int(content.get("max_failover_lag_bytes", 16 << 20)),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise LogDamaged(f"a record of the cluster's configuration cannot be read: {error}") from error
+
+
+def _without(names: tuple[str, ...], name: str) -> tuple[str, ...]:
+    return tuple(other for other in names if other != name)
+
+
+def address(host: str, port: int) -> str:
+    """``host:port``, an IPv6 address in brackets; empty when the host is not known."""
+    if not host:
+        return ""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from helios_cli.engine.replication.config import ClusterConfig
-from helios_cli.engine.replication.messages import Answer
-from helios_cli.engine.replication.relations import address
-from helios_cli.engine.replication.rule import SyncMode
+from helios_cli.engine.consensus.config import ClusterConfig, address
+from helios_cli.engine.consensus.lease import majority
+from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.types import Lsn, Term
 
 TAKES_LEAD: Final = "candidate"
 """The role that a node answers whose promotion is decided, and who does not lead yet."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What another node has said of itself. It counts for a promotion only when ``promised``."""
+
+    node_id: str
+    role: str
+    incarnation: str
+    promised: bool
+    term: int
+    """The newest that it knows."""
+    last_term: int
+    """Of the last record in its log."""
+    last_term_id: int
+    flushed: int
+    config_version: int
+    reaches_primary: bool
+    """It has heard from a primary just now."""
+    primary_id: str
+    primary_host: str
+    primary_native_port: int
+    config: str = ""
+    """Of an observer, which has no log: the newest configuration that it knows, as text; empty otherwise."""
+    config_term: int = 0
+    """In which term it was told of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +102,15 @@ def led_by_another(answers: Iterable[Answer], term: int) -> Verdict:
     return Verdict()
 
 
-def judge_all(configs: Iterable[ClusterConfig], own: Candidate, answers: Iterable[Answer]) -> Verdict:
+def judge_all(
+    configs: Iterable[ClusterConfig], own: Candidate, answers: Iterable[Answer], *, unasked: bool = False
+) -> Verdict:
     """The verdict by every configuration that the candidate has seen since the last that it knows to be committed.
 
     Any of them may be in force, or none but the oldest: a primary that was cut off has a configuration without the
-    others in its log, which they never agreed to.
+    others in its log, which they never agreed to. One that an observer has agreed to may be in force as well.
+
+    ``unasked``: nobody has asked for the promotion, so that a majority of the voters has to.
     """
     heard, known = list(answers), list(configs)
     newest = max((config.version for config in known), default=0)
@@ -91,19 +120,38 @@ def judge_all(configs: Iterable[ClusterConfig], own: Candidate, answers: Iterabl
             "Promote the node that led last, or give --allow-data-loss.",
             loses_data=True,
         )
-    verdicts = (judge(config, own, heard) for config in known)
+    known += _observed(own, newest, heard)
+    verdicts = (judge(config, own, heard, unasked=unasked) for config in known)
     return next((verdict for verdict in verdicts if not verdict.is_safe), Verdict())
 
 
-def judge(config: ClusterConfig, own: Candidate, answers: Iterable[Answer]) -> Verdict:
+def _observed(own: Candidate, newest: int, heard: Iterable[Answer]) -> list[ClusterConfig]:
+    """Configurations that observers know, and the candidate's log does not hold."""
+    later = (
+        one for one in heard if one.config and (one.config_term, one.config_version) > (own.last_term.number, newest)
+    )
+    return [ClusterConfig.from_bytes(one.config.encode()) for one in later]
+
+
+def judge(config: ClusterConfig, own: Candidate, answers: Iterable[Answer], *, unasked: bool = False) -> Verdict:
     """Whether ``own`` has every commit that may have been acknowledged, going by those who answered.
 
-    A member whose data directory is another than the configuration knows has lost what it had acknowledged: it does not
-    count, under its old name or not.
+    Two conditions: enough members of D answer for every set of W to hold one of them, none of which is ahead; and
+    enough voters do for every majority to hold one of them, which may have agreed to another configuration.
+
+    A node whose data directory is another than the configuration knows has lost what it had acknowledged and promised:
+    it does not count, under its old name or not.
     """
     heard = {answer.node_id: answer for answer in answers if answer.node_id != own.node_id}
+    verdict = _is_ahead(config, own, heard.values())
+    if verdict.is_safe and config.mode is not SyncMode.ASYNC:
+        verdict = _has_copies(config, own, heard)
+    return _has_votes(config, own, heard, unasked=unasked) if verdict.is_safe else verdict
+
+
+def _is_ahead(config: ClusterConfig, own: Candidate, heard: Iterable[Answer]) -> Verdict:
     mine = (own.last_term, own.flushed)
-    for answer in heard.values():
+    for answer in heard:
         theirs = (Term(answer.last_term, answer.last_term_id), Lsn(answer.flushed))
         # Whoever knows of a later term or configuration may know of commits that needed no member of this one.
         knows_later = theirs[0] > mine[0] or answer.config_version > config.version
@@ -113,8 +161,10 @@ def judge(config: ClusterConfig, own: Candidate, answers: Iterable[Answer]) -> V
                 f"Promote {_named(config, answer.node_id)}, or give --allow-data-loss.",
                 loses_data=True,
             )
-    if config.mode is SyncMode.ASYNC:
-        return Verdict()
+    return Verdict()
+
+
+def _has_copies(config: ClusterConfig, own: Candidate, heard: Mapping[str, Answer]) -> Verdict:
     if not _counts(config, own.node_id, own.incarnation):
         return Verdict(
             f"the copies of node {own.node_id} do not count: it may lack acknowledged commits",
@@ -122,15 +172,40 @@ def judge(config: ClusterConfig, own: Candidate, answers: Iterable[Answer]) -> V
             loses_data=True,
         )
     counting = {own.node_id, *(node for node, one in heard.items() if _counts(config, node, one.incarnation))}
-    counted = len(counting)
-    if counted < config.answers:
-        missing = ", ".join(node for node in config.in_sync if node not in counting)
-        return Verdict(
-            f"{config.answers} of {', '.join(config.in_sync)} must be heard, and {counted} are; missing: {missing}",
-            "Start one of the missing nodes, or give --allow-data-loss.",
-            loses_data=True,
-        )
-    return Verdict()
+    if len(counting) >= config.answers:
+        return Verdict()
+    missing = ", ".join(node for node in config.in_sync if node not in counting)
+    return Verdict(
+        f"{config.answers} of {', '.join(config.in_sync)} must be heard, and {len(counting)} are; missing: {missing}",
+        "Start one of the missing nodes, or give --allow-data-loss.",
+        loses_data=True,
+    )
+
+
+def _has_votes(config: ClusterConfig, own: Candidate, heard: Mapping[str, Answer], *, unasked: bool) -> Verdict:
+    """Half of the voters hold one of every majority; a majority of them leaves none for somebody else.
+
+    Of one voter, the primary, that cannot be asked for: it is gone. Then the operator has to know that it is.
+    """
+    voters = config.voters(config.primary)
+    given = {own.node_id: own.incarnation, **{node: answer.incarnation for node, answer in heard.items()}}
+    votes = [voter for voter in voters if given.get(voter, "") == config.incarnation(voter)]
+    missing = ", ".join(voter for voter in voters if voter not in votes)
+    if len(voters) == 1:
+        if unasked and not votes:
+            return Verdict(
+                f"only {voters[0]} votes: of two nodes none can know whether the other is gone",
+                "Promote by hand, or start an observer: heliosdb-nano start --replication-role observer.",
+            )
+        return Verdict()
+    needed = majority(len(voters)) if unasked else len(voters) - len(voters) // 2
+    if len(votes) >= needed:
+        return Verdict()
+    return Verdict(
+        f"{needed} of the voters {', '.join(voters)} must agree, and {len(votes)} do; missing: {missing}",
+        "Start one of the missing nodes, or give --allow-data-loss.",
+        loses_data=True,
+    )
 
 
 def _counts(config: ClusterConfig, node_id: str, incarnation: str) -> bool:

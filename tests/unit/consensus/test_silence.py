@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from helios_cli.engine.consensus.silence import Attention
 from helios_cli.engine.node.leading import Leading
-from helios_cli.engine.replication.silence import Attention
 
 
 def beating(until: float) -> Attention:

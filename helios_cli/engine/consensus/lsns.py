@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from helios_cli.engine.replication.config import ClusterConfig
-from helios_cli.engine.replication.rule import Progress, SyncMode, reached
+from helios_cli.engine.consensus.config import ClusterConfig
+from helios_cli.engine.consensus.lease import majority
+from helios_cli.engine.consensus.rule import Progress, SyncMode, reached
 from helios_cli.engine.types import Lsn, Term
 
 
@@ -24,8 +25,9 @@ class LsnManager:
     Pure: the owner tells it what happened and asks what follows.
 
     A configuration counts from when it is proposed, together with the one before: a candidate may act by either. One
-    that tightens the rule counts alone once its record is committed by both, one that loosens it once a majority of
-    the voters have its record: nobody is acknowledged with fewer copies before that is agreed.
+    that tightens the rule counts alone once its record is committed by both, one that loosens it or has other voters
+    once a majority of the voters, those of before and those of then, have it: nobody is acknowledged with fewer copies
+    before that is agreed.
     """
 
     def __init__(
@@ -53,19 +55,15 @@ class LsnManager:
         self._begins = begins
         self.heard: dict[str, Progress] = {}
         """The newest acknowledgement of each following node."""
+        self.disks: dict[str, str] = {}
+        """The incarnation with which each following node came last."""
+        self.observed: dict[str, tuple[str, int]] = {}
+        """Incarnation and configuration's version of each observer, as it said in this term."""
 
     @property
     def newest(self) -> ClusterConfig:
         """The configuration that the next change starts from."""
         return self.pending.config if self.pending is not None else self.config
-
-    @property
-    def voters(self) -> tuple[str, ...]:
-        """Who must agree to fewer copies. With two data nodes only the primary votes."""
-        return self._voters(self.config)
-
-    def _voters(self, config: ClusterConfig) -> tuple[str, ...]:
-        return config.in_sync if len(config.in_sync) > 2 else (self.node_id,)
 
     def own_flushed(self, lsn: Lsn) -> Lsn:
         """This node has everything up to ``lsn`` on disk; returns the committed LSN."""
@@ -85,6 +83,19 @@ class LsnManager:
             self.heard[node_id] = progress
         return self.advance()
 
+    def observes(self, node_id: str, incarnation: str, term: Term, version: int) -> Lsn:
+        """An observer has a configuration on its disk; returns the committed LSN."""
+        before = self.observed.get(node_id)
+        if term == self.term and (before is None or before[0] != incarnation or before[1] < version):
+            self.observed[node_id] = (incarnation, version)
+        return self.advance()
+
+    def came(self, node_id: str, incarnation: str) -> None:
+        """A node follows, with that disk. By a configuration that knows another one its word counts for nothing."""
+        if self.disks.get(node_id, incarnation) != incarnation:
+            self.forget(node_id)
+        self.disks[node_id] = incarnation
+
     def forget(self, node_id: str) -> None:
         """A node has given up what it had: that counts no more until it says so again."""
         self.heard.pop(node_id, None)
@@ -98,44 +109,35 @@ class LsnManager:
     def propose(self, config: ClusterConfig, end: Lsn) -> Lsn:
         """A configuration has been put into the log up to ``end``; returns the committed LSN.
 
-        Raises:
-            ValueError: the one before is not in force yet.
+        One that is not in force yet goes on to count beside it: perhaps whoever must agree to that is gone.
         """
         if self.pending is not None:
-            raise ValueError("a configuration is pending already")
+            self.inherited = (*self.inherited, self.pending.config)
         self.pending = Pending(config, end)
         return self.advance()
 
     def lost(self, alive: set[str]) -> tuple[str, ...]:
         """The members of D to go on without, when only ``alive`` ones are there: none while the rule can be met."""
-        present = [node for node in self.config.in_sync if node == self.node_id or node in alive]
-        if len(present) >= self.config.copies:
+        config = self.newest
+        present = [node for node in config.in_sync if node == self.node_id or node in alive]
+        if len(present) >= config.copies:
             return ()
-        return tuple(node for node in self.config.in_sync if node not in present)
+        return tuple(node for node in config.in_sync if node not in present)
 
     def advance(self) -> Lsn:
         """The committed LSN, by what has been heard."""
         pending = self.pending
-        if pending is not None and any(pending.config.loosens(one) for one in (self.config, *self.inherited)):
-            lsn = self._reached_by_all()
-            if self._agreed(pending.end):
-                self._in_force(pending.config)
-                lsn = self._reached(self.config)
-        elif pending is not None:
-            lsn = self._reached_by_all()
-            if lsn >= pending.end:
-                self._in_force(pending.config)
-        else:
-            lsn = self._reached_by_all() if self.inherited else self._reached(self.config)
+        lsn = self._reached_by_all() if pending is not None or self.inherited else self._reached(self.config)
+        if pending is not None and self._is_due(pending, lsn):
+            self._in_force(pending.config)
+            lsn = self._reached(self.config)
         if lsn > self._begins:
             self.committed = max(self.committed, lsn)
         return self.committed
 
     def reached_by(self, mode: SyncMode) -> Lsn:
         """Up to where another mode would have it, with the same members."""
-        return min(
-            reached(mode, config.in_sync, self.node_id, self.flushed, self.heard, self.term) for config in self.counting
-        )
+        return min(self._reached_in(mode, config) for config in self.counting)
 
     @property
     def counting(self) -> tuple[ClusterConfig, ...]:
@@ -150,19 +152,47 @@ class LsnManager:
         return min(self._reached(config) for config in self.counting)
 
     def _reached(self, config: ClusterConfig) -> Lsn:
-        return reached(config.mode, config.in_sync, self.node_id, self.flushed, self.heard, self.term)
+        return self._reached_in(config.mode, config)
 
-    def _agreed(self, end: Lsn) -> bool:
-        return self.flushed >= end and all(self._is_majority(config, end) for config in (self.config, *self.inherited))
+    def _reached_in(self, mode: SyncMode, config: ClusterConfig) -> Lsn:
+        heard = self.heard
+        if any(not self._is_known(config, node) for node in config.in_sync if node in heard):
+            heard = {node: progress for node, progress in heard.items() if self._is_known(config, node)}
+        return reached(mode, config.in_sync, self.node_id, self.flushed, heard, self.term)
 
-    def _is_majority(self, config: ClusterConfig, end: Lsn) -> bool:
-        voters = self._voters(config)
-        having = sum(1 for node in voters if node != self.node_id and self._has(node, end))
-        return (having + 1) * 2 > len(voters)
+    def _is_known(self, config: ClusterConfig, node: str) -> bool:
+        """Whether a node has come with the disk that a configuration knows."""
+        disk = self.disks.get(node)
+        return disk is None or disk == config.incarnation(node)
 
-    def _has(self, node: str, end: Lsn) -> bool:
+    def _is_due(self, pending: Pending, lsn: Lsn) -> bool:
+        before = (self.config, *self.inherited)
+        if any(pending.config.loosens(one) for one in before):
+            return self._agreed(pending)
+        if lsn < pending.end:
+            return False
+        voters = self._electorate(pending.config)
+        return all(self._electorate(one) == voters for one in before) or self._agreed(pending)
+
+    def _electorate(self, config: ClusterConfig) -> list[tuple[str, str | None]]:
+        """The voters, and the disks on which their votes are."""
+        return [(voter, config.incarnation(voter)) for voter in config.voters(self.node_id)]
+
+    def _agreed(self, pending: Pending) -> bool:
+        return self.flushed >= pending.end and all(self._is_majority(config, pending) for config in self.counting)
+
+    def _is_majority(self, config: ClusterConfig, pending: Pending) -> bool:
+        voters = config.voters(self.node_id)
+        having = sum(1 for node in voters if node == self.node_id or self._has(config, node, pending))
+        return having >= majority(len(voters))
+
+    def _has(self, config: ClusterConfig, node: str, pending: Pending) -> bool:
+        disk, version = self.observed.get(node, ("", 0))
+        if version >= pending.config.version and disk == config.incarnation(node):
+            return True
         progress = self.heard.get(node)
-        return progress is not None and progress.term == self.term and progress.flushed >= end
+        has = progress is not None and progress.term == self.term and progress.flushed >= pending.end
+        return has and self._is_known(config, node)
 
 
 def _falls(before: Progress, after: Progress) -> bool:

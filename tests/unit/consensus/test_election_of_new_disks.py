@@ -6,15 +6,19 @@ from dataclasses import replace
 
 import pytest
 
-from helios_cli.engine.replication.config import ClusterConfig, Member
-from helios_cli.engine.replication.election import Candidate, judge, judge_all
+from helios_cli.engine.consensus.config import ClusterConfig, Member
+from helios_cli.engine.consensus.election import Candidate, judge, judge_all
+from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.replication.messages import Answer
-from helios_cli.engine.replication.rule import SyncMode
 from helios_cli.engine.types import Lsn, Term
 
 NAMES = ("n1", "n2", "n3")
 CONFIG = ClusterConfig(
-    1, SyncMode.QUORUM, tuple(Member(name, f"disk of {name}", "h", 1, 2, 3, "quorum") for name in NAMES), NAMES
+    1,
+    SyncMode.QUORUM,
+    tuple(Member(name, f"disk of {name}", "h", 1, 2, 3, "quorum") for name in NAMES),
+    NAMES,
+    voting=NAMES,
 )
 
 

@@ -1,0 +1,52 @@
+"""When a node that hears of no primary asks to be elected: by rank, so that they do not ask all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from helios_cli.engine.consensus.config import ClusterConfig
+
+RANK_S: Final = 0.05
+"""Between the first attempts of two candidates: a vote and its answers take less on one site."""
+JITTER_S: Final = 0.03
+RETRY_S: Final = 0.1
+"""After the first refusal; twice as long after each further one."""
+RETRY_MAX_S: Final = 1.0
+
+
+def rank(config: ClusterConfig, node_id: str) -> int | None:
+    """How many others try before this node; None when it does not try at all.
+
+    That is one whose copies do not count, or whose priority is 0. The primary that is gone is left out.
+    """
+    fit = [
+        member
+        for member in config.members
+        if member.priority > 0 and member.node_id in config.in_sync and member.node_id != config.primary
+    ]
+    fit.sort(key=lambda member: (-member.priority, member.node_id))
+    return next((place for place, member in enumerate(fit) if member.node_id == node_id), None)
+
+
+class Candidacy:
+    """Of one node. Times are seconds of its steady clock; ``draw`` gives random numbers from 0 to 1."""
+
+    def __init__(self, draw: Callable[[], float]) -> None:
+        self._draw = draw
+        self._next_at: float | None = None
+        self._refused = 0
+
+    def due(self, now: float, place: int, *, is_loyal: bool) -> bool:
+        """Whether to ask now. To be called often; each time that it is true counts as an attempt."""
+        if is_loyal:
+            self._next_at, self._refused = None, 0
+            return False
+        if self._next_at is None:
+            self._next_at = now + place * RANK_S + self._draw() * JITTER_S
+        if now < self._next_at:
+            return False
+        pause = min(RETRY_MAX_S, RETRY_S * 2**self._refused)
+        self._next_at = now + pause * (0.5 + self._draw())
+        self._refused = min(self._refused + 1, 10)
+        return True

@@ -1,0 +1,151 @@
+"""A standby's watch over the primary: whom it is loyal to, and when it asks to be elected in its place."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Final
+
+from helios_cli.engine.consensus.candidacy import Candidacy, rank
+from helios_cli.engine.consensus.config import LEASE_MS, ClusterConfig
+from helios_cli.engine.consensus.election import Verdict, judge_all, still_led
+from helios_cli.engine.consensus.lease import Loyalty
+from helios_cli.engine.consensus.rule import SyncMode
+from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.node import promotion
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.replication import Replication
+
+HEARD_S: Final = 1.0
+"""Of two nodes the one that heard of the primary within this time takes it to be there."""
+
+
+class FailoverWatcher:
+    """One per life of a node. Nobody has to ask for what it does; ``heliosdb-nano pause`` suspends it."""
+
+    def __init__(self, replication: Replication) -> None:
+        self._replication = replication
+        longest_ms = max((config.lease_ms for config in replication.node.store.configs.all()), default=LEASE_MS)
+        self._loyalty = Loyalty(replication.now(), longest_ms / 1000)
+        self._candidacy = Candidacy(random.random)
+        self._electing = False
+        self._told = ""
+        """Why it was not elected last: told once."""
+
+    def heard(self, lease_ms: int | None) -> None:
+        """The primary asks for this node's vote for so long; None: it was not the primary that was heard."""
+        if lease_ms is not None:
+            self._loyalty.heard(self._replication.now(), lease_ms / 1000)
+            self._told = ""
+
+    @property
+    def is_loyal(self) -> bool:
+        """Whether a primary has been heard of whose lease is not over. Where it alone votes it needs none."""
+        return self._is_one_of_many and self._loyalty.holds(self._replication.now())
+
+    @property
+    def _is_one_of_many(self) -> bool:
+        config = self._replication.config
+        return len(config.voters(config.primary)) > 1
+
+    @property
+    def reaches_primary(self) -> bool:
+        """Whether a primary is connected, and has been heard of just now."""
+        following = self._replication.following
+        if following is None or not following.upstream.connected:
+            return False
+        if self._is_one_of_many:
+            return self.is_loyal
+        upstream = following.upstream
+        return upstream.role != "standby" and self._replication.now() - upstream.heard_at < HEARD_S
+
+    async def released(self) -> None:
+        """Wait until this node may vote for somebody else."""
+        if self._is_one_of_many:
+            await asyncio.sleep(self._loyalty.remaining(self._replication.now()))
+
+    def may_vote_for(self, asker: str, giver: str) -> bool:
+        """Whether nobody else has this node's word: the primary itself may ask, or give its place to ``asker``."""
+        following = self._replication.following
+        primary = following.upstream.node_id if following is not None else ""
+        return not self.is_loyal or primary in (asker, giver)
+
+    def lease_ms(self) -> int | None:
+        """What this node, while it follows, passes on to those that follow it."""
+        remaining = self._loyalty.remaining(self._replication.now())
+        return int(remaining * 1000) if remaining else None
+
+    def beat(self) -> None:
+        """Look whether it is this node's turn to be elected; to be called often."""
+        own = self._replication
+        config = own.config
+        place = rank(config, own.node_id)
+        if place is None or not self._may_stand(config):
+            return
+        if self._candidacy.due(own.now(), place, is_loyal=self.is_loyal):
+            self._electing = True
+            own.later(self._elect())
+
+    def _may_stand(self, config: ClusterConfig) -> bool:
+        own = self._replication
+        is_free = not (self._electing or own.takes_lead or own.changing.locked())
+        follows = own.following is not None and own.role.name == "standby" and own.has_state.is_set()
+        return is_free and follows and self._is_one_of_many and not config.paused and not own.has_no_room
+
+    async def _elect(self) -> None:
+        own = self._replication
+        try:
+            async with own.changing:
+                if own.following is None or self.is_loyal:
+                    return
+                verdict, floor = await self._sounded()
+                if not verdict.is_safe:
+                    self._tell(verdict.reason)
+                    return
+                if self.is_loyal:
+                    return
+                silent_s = own.now() - self._loyalty.heard_at
+                own.node.event(
+                    "election", f"nothing is heard of the primary {own.config.primary}: this node asks to lead",
+                    severity="warning", silent_ms=round(silent_s * 1000), primary=own.config.primary,
+                )  # fmt: skip
+                await promotion.take_lead(own, floor=floor, unasked=True)
+        except HeliosError as error:
+            self._tell(error.message)
+        finally:
+            self._electing = False
+
+    async def _sounded(self) -> tuple[Verdict, int]:
+        """Whether this node would be elected, and the newest term that was heard of. Nobody promises anything yet."""
+        own = self._replication
+        answers = await promotion.survey(
+            own, promise=False, enough=lambda heard: judge_all(
+                own.open_configs, promotion.candidate(own), heard, unasked=True
+            ).is_safe,
+        )  # fmt: skip
+        floor = max((answer.term for answer in answers), default=0)
+        verdict = still_led(answers, own.term().number)
+        if verdict.is_safe:
+            verdict = judge_all(own.open_configs, promotion.candidate(own), answers, unasked=True)
+        return (verdict if not verdict.is_safe else self._within_bounds()), floor
+
+    def _within_bounds(self) -> Verdict:
+        """In async mode: whether no more is lost than the cluster allows a failover that nobody asked for."""
+        own = self._replication
+        config, following = own.config, own.following
+        if config.mode is not SyncMode.ASYNC or following is None:
+            return Verdict()
+        lag = following.upstream.end - own.node.store.log.flushed
+        if lag <= config.max_failover_lag_bytes:
+            return Verdict()
+        return Verdict(
+            f"{lag} bytes of the log are missing here, and max_failover_lag_bytes is {config.max_failover_lag_bytes}",
+            "Promote by hand, with --allow-data-loss.",
+            loses_data=True,
+        )
+
+    def _tell(self, reason: str) -> None:
+        if reason != self._told:
+            self._told = reason
+            self._replication.node.event("not_elected", f"this node is not elected: {reason}", severity="warning")
