@@ -111,7 +111,7 @@ def _run(loaded: Loaded, dry_run: bool, as_json: bool) -> int:
     for warning in loaded.warnings:
         typer.echo(f"warning: {warning}", err=True)
     if not dry_run:
-        from helios_cli.engine.node.node import run  # SQLite, the parser and the event loop, for a node alone
+        from helios_cli.engine.node.launch import run
 
         return run(loaded.settings)
     if as_json:

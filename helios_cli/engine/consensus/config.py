@@ -23,6 +23,10 @@ EJECT: Final = "eject"
 WAIT: Final = "wait"
 
 
+Voter = tuple[str, str]
+"""The name of a node and the disk on which its votes are: with another one it does not know what it has promised."""
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """One data node of the cluster."""
@@ -105,6 +109,10 @@ class ClusterConfig:
         observers = self.observers[: len(self.observers) - spare] if self.observers else ()
         names = sorted((*self.voting, *(observer.node_id for observer in observers)))
         return tuple(names) if len(names) > 2 else (leader,)
+
+    def electorate(self, leader: str) -> tuple[Voter, ...]:
+        """The voters with the disks by which they are known."""
+        return tuple((voter, self.incarnation(voter) or "") for voter in self.voters(leader))
 
     def incarnation(self, node_id: str) -> str | None:
         """The disk by which a member or an observer is known; None for somebody else."""

@@ -13,6 +13,8 @@ import math
 from collections.abc import Iterable
 from typing import Final
 
+from helios_cli.engine.consensus.config import Voter
+
 MARGIN: Final = 1 / 8
 """The part of a lease that a primary does not use."""
 
@@ -25,31 +27,27 @@ def majority(voters: int) -> int:
 class Lease:
     """The primary's side, for one term. Times are seconds of its steady clock."""
 
-    def __init__(self, node_id: str) -> None:
-        self._node_id = node_id
-        self._until: dict[str, float] = {}
+    def __init__(self, own: Voter) -> None:
+        self._own = own
+        self._until: dict[Voter, float] = {}
 
-    def confirmed(self, voter: str, asked_at: float, seconds: float) -> None:
+    def confirmed(self, voter: Voter, asked_at: float, seconds: float) -> None:
         """A voter has heard what was sent at ``asked_at``: it votes for nobody else for ``seconds`` from then on."""
         until = asked_at + seconds * (1 - MARGIN)
         if until > self._until.get(voter, -math.inf):
             self._until[voter] = until
 
-    def forget(self, voter: str) -> None:
-        """A voter that has lost its disk does not know what it has promised."""
-        self._until.pop(voter, None)
-
-    def until(self, voters: Iterable[str]) -> float:
+    def until(self, voters: Iterable[Voter]) -> float:
         """When the lease ends that a majority of ``voters`` has granted; infinite where this node alone decides."""
         ends = sorted((self._end_of(voter) for voter in voters), reverse=True)
         return ends[majority(len(ends)) - 1] if ends else -math.inf
 
-    def missing(self, voters: Iterable[str], now: float) -> list[str]:
-        """The voters whose word has run out, by name."""
-        return sorted(voter for voter in voters if self._end_of(voter) <= now)
+    def missing(self, voters: Iterable[Voter], now: float) -> list[str]:
+        """The names of the voters whose word has run out."""
+        return sorted(voter[0] for voter in voters if self._end_of(voter) <= now)
 
-    def _end_of(self, voter: str) -> float:
-        return math.inf if voter == self._node_id else self._until.get(voter, -math.inf)
+    def _end_of(self, voter: Voter) -> float:
+        return math.inf if voter == self._own else self._until.get(voter, -math.inf)
 
 
 class Loyalty:

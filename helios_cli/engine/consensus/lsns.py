@@ -171,12 +171,8 @@ class LsnManager:
             return self._agreed(pending)
         if lsn < pending.end:
             return False
-        voters = self._electorate(pending.config)
-        return all(self._electorate(one) == voters for one in before) or self._agreed(pending)
-
-    def _electorate(self, config: ClusterConfig) -> list[tuple[str, str | None]]:
-        """The voters, and the disks on which their votes are."""
-        return [(voter, config.incarnation(voter)) for voter in config.voters(self.node_id)]
+        voters = pending.config.electorate(self.node_id)
+        return all(one.electorate(self.node_id) == voters for one in before) or self._agreed(pending)
 
     def _agreed(self, pending: Pending) -> bool:
         return self.flushed >= pending.end and all(self._is_majority(config, pending) for config in self.counting)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from helios_cli.engine.config.settings import Settings
 from helios_cli.engine.errors import ConfigError, HeliosError
 from helios_cli.engine.node import report
+from helios_cli.engine.node.peer_tls import PeerTls
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.node import Node
@@ -35,14 +36,13 @@ def listen_address(node: Node) -> str:
     return "127.0.0.1"
 
 
-def peer_address(node: Node) -> str:
+def peer_address(settings: Settings, tls: PeerTls, secret: bytes, event: Callable[..., None]) -> str:
     """The address of the native port: narrowed to loopback when nodes of other machines could prove nothing."""
-    settings, tls = node.settings, node.replication.tls
     address: str = settings.listen_address
-    guarded = bool(node.secret) or (tls.server is not None and tls.certificates)
+    guarded = bool(secret) or (tls.server is not None and tls.certificates)
     if address in LOOPBACK or guarded or settings.allow_insecure_network:
         return address
-    node.event(
+    event(
         "narrowed",
         f"other nodes are served on 127.0.0.1 instead of {address}: there is no cluster secret. Set "
         "HELIOSDB_CLUSTER_SECRET or cluster_secret_file, or use peer_auth = certificate",

@@ -24,7 +24,7 @@ from helios_cli.engine.node.receiver import WalReceiver
 from helios_cli.engine.node.self_repair import find_pages
 from helios_cli.engine.replication import messages
 from helios_cli.engine.replication.lag import ClockOffset
-from helios_cli.engine.storage import copytarget
+from helios_cli.engine.storage import copytarget, rewind
 from helios_cli.engine.storage.database import Commit
 from helios_cli.engine.types import Lsn, Term
 from helios_cli.engine.wire.peer import Kind
@@ -235,12 +235,19 @@ class Following:
         return self.applicator.queue.bytes
 
     def must_rewind(self, fork: Lsn, history: History) -> None:
-        """The own log has records behind ``fork`` that the other has not."""
-        self._replication.must_rewind(fork, history)
+        """The own log has records behind ``fork`` that the other has not: the next life begins by going back."""
+        node = self._replication.node
+        node.event("forked", f"the log of this node and the primary's part at {fork}", severity="warning")
+        node.store.control.update(state=f"{rewind.PARTED}{fork}")
+        node.begin_again(f"it has to go back to {fork}")
+        raise PeerRefused(f"this node has records behind {fork} that the primary has not")
 
     def must_reseed(self, reason: str) -> None:
-        """The records that come next are gone there."""
-        self._replication.must_reseed(reason)
+        """The records that come next are gone there: the next life begins with a copy."""
+        node = self._replication.node
+        node.store.control.update(state=copytarget.STATE)
+        node.begin_again(f"it needs a copy of the database: {reason}")
+        raise PeerRefused(f"the primary has no longer what this node needs: {reason}")
 
     def take_over(self, body: bytes) -> None:
         """The primary gives its place to this node."""

@@ -21,7 +21,8 @@ from helios_cli.engine.errors import HeliosError, OutcomeUnknown
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.lease_keeper import LeaseKeeper
 from helios_cli.engine.node.promotion import PromotionRefused
-from helios_cli.engine.types import Lsn
+from helios_cli.engine.replication import messages
+from helios_cli.engine.types import Lsn, Term
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.replication import Replication
@@ -184,7 +185,8 @@ class Leading:
         """A follower has come further."""
         lsns = self.lsns
         committed = lsns.acknowledged(streamer.node_id, streamer.progress)
-        self.lease.confirmed(streamer)
+        voter = (streamer.node_id, streamer.hello.incarnation)
+        self.lease.confirmed(voter, streamer.progress.term, streamer.confirmed_us)
         self._advance(committed)
         if self._answers:
             self._answer()
@@ -193,6 +195,17 @@ class Leading:
         if streamer.node_id not in lsns.config.in_sync:
             self.reconcile()
 
+    def observed(self, hello: messages.Hello, term: Term, said: messages.Observed) -> None:
+        """An observer has heard this node, and has a configuration on its disk."""
+        lsns = self.lsns
+        committed = lsns.observes(hello.node_id, hello.incarnation, term, said.version)
+        self.lease.confirmed((hello.node_id, hello.incarnation), term, said.echo_us)
+        self._advance(committed)
+        if self._answers:
+            self._answer()
+        if self._untold is not None:
+            self._tell_agreed()
+
     def _advance(self, committed: Lsn) -> None:
         """So far the log is committed by the rule: shown and answered only while nobody else can have been elected."""
         if self.lease.holds():
@@ -200,8 +213,6 @@ class Leading:
 
     def joined(self, streamer: WalStreamer) -> None:
         """A follower has asked for what comes behind its log's end."""
-        if self.lsns.disks.get(streamer.node_id, streamer.hello.incarnation) != streamer.hello.incarnation:
-            self.lease.forget(streamer.node_id)
         self.lsns.came(streamer.node_id, streamer.hello.incarnation)
         self.lsns.follows_from(streamer.node_id, streamer.sent)
         self.reconcile()
@@ -259,14 +270,15 @@ class Leading:
         if self.lsns.pending is not None:
             return steps.next_step(self.lsns, {}, (), lambda node: self._is_alive(node, config), SystemClock.wall_us())
         for node_id in sorted(self.unwanted):
-            if config.member(node_id) is not None:
+            if config.incarnation(node_id) is not None:
                 return steps.removal(config, node_id)
             self.unwanted.discard(node_id)
         if self.wanted and steps.with_fields(config, self.wanted, self.lsns.node_id) == config:
             self.wanted = {}
         return steps.next_step(
-            self.lsns, self.wanted, self._followers(), lambda node: self._is_alive(node, config), SystemClock.wall_us()
-        )
+            self.lsns, self.wanted, self._followers(), lambda node: self._is_alive(node, config), SystemClock.wall_us(),
+            [watcher.member for watcher in self._replication.watchers.all()],
+        )  # fmt: skip
 
     def _is_alive(self, node_id: str, config: ClusterConfig) -> bool:
         return self._absence(node_id) < config.eject_after_ms / 1000
@@ -325,6 +337,7 @@ class Leading:
             return
         self._proposing, self._told = False, ""
         self._untold = lambda: self._node.event(kind, text, severity="warning" if kind == "ejected" else "info")
+        self._replication.watchers.show(config)
         self._advance(self.lsns.propose(config, end))
         self._tell_agreed()
 

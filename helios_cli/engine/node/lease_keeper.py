@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from helios_cli.engine.consensus.config import ClusterConfig
+from helios_cli.engine.consensus.config import ClusterConfig, Voter
 from helios_cli.engine.consensus.lease import Lease
+from helios_cli.engine.types import Term
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.leading import Leading
     from helios_cli.engine.node.replication import Replication
-    from helios_cli.engine.node.streamer import WalStreamer
 
 
 class LeaseKeeper:
@@ -19,9 +19,9 @@ class LeaseKeeper:
     def __init__(self, replication: Replication, leading: Leading) -> None:
         self._replication = replication
         self._leading = leading
-        self._lease = Lease(replication.node_id)
+        self._lease = Lease((replication.node_id, replication.identity().incarnation))
         self._configs: tuple[ClusterConfig, ...] = ()
-        self._boards: tuple[tuple[str, ...], ...] = ()
+        self._boards: tuple[tuple[Voter, ...], ...] = ()
         """The voters of every configuration that counts."""
         self._until = 0.0
         self._told_over = False
@@ -36,23 +36,18 @@ class LeaseKeeper:
         configs = self._leading.lsns.counting
         if configs != self._configs:
             self._configs = configs
-            self._boards = tuple(config.voters(self._replication.node_id) for config in configs)
+            self._boards = tuple(config.electorate(self._replication.node_id) for config in configs)
             self._extend()
         return self._replication.now() < self._until
 
-    def confirmed(self, streamer: WalStreamer) -> None:
-        """A follower has echoed a heartbeat: if it is of this term, its vote is this node's for a while."""
-        if streamer.progress.term != self._leading.lsns.term:
+    def confirmed(self, voter: Voter, term: Term, echo_us: int) -> None:
+        """A voter has echoed a heartbeat: if it is of this term, its vote is this node's for a while."""
+        if term != self._leading.lsns.term:
             return
-        asked_at = self._replication.replicator.asked_at(streamer.confirmed_us)
+        asked_at = self._replication.replicator.asked_at(echo_us)
         if asked_at is not None:
-            self._lease.confirmed(streamer.node_id, asked_at, self.lease_ms / 1000)
+            self._lease.confirmed(voter, asked_at, self.lease_ms / 1000)
             self._extend()
-
-    def forget(self, voter: str) -> None:
-        """A voter has come back with another disk."""
-        self._lease.forget(voter)
-        self._extend()
 
     def _extend(self) -> None:
         self._until = min((self._lease.until(board) for board in self._boards), default=0.0)

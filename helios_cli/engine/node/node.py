@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from helios_cli.engine.config.settings import Settings
-from helios_cli.engine.errors import ConfigError, HeliosError, OutcomeUnknown
+from helios_cli.engine.errors import HeliosError, OutcomeUnknown
 from helios_cli.engine.net.http import HttpServer
 from helios_cli.engine.net.http_routes import AdminVerb, Routes
 from helios_cli.engine.net.http_token import cluster_token, load_or_create_token
@@ -466,23 +466,9 @@ class Node:
         self.store.close()
 
 
-def check_role(settings: Settings) -> None:
-    """Refuse roles that this version cannot take, instead of running as something else under their name.
-
-    Raises:
-        ConfigError: observer.
-    """
-    if settings.replication_role == "observer":
-        raise ConfigError(
-            "this version has no observers",
-            hint="Start the node with --replication-role standalone, primary or standby.",
-        )
-
-
 def run(settings: Settings) -> int:
     """Run a node to its end; gives the exit code. Raises HeliosError when it cannot start."""
     check_library()
-    check_role(settings)
     configure_logging(settings.log_level, settings.log_format)  # type: ignore[arg-type]
     interpreter.tune()
     try:

@@ -93,9 +93,11 @@ async def announce(replication: Replication, member: Member) -> None:
 
 
 def announce_to_missing(replication: Replication) -> None:
-    """Tell the members that do not follow this primary."""
-    for member in replication.config.members:
-        if member.node_id != replication.node_id and member.node_id not in replication.replicator.streamers:
+    """Tell the members and observers that are not connected with this primary."""
+    config, watchers = replication.config, replication.watchers
+    connected = {replication.node_id, *replication.replicator.streamers, *watchers.names}
+    for member in (*config.members, *config.observers):
+        if member.node_id not in connected:
             replication.later(announce(replication, member))
 
 

@@ -13,7 +13,6 @@ from helios_cli.engine.consensus.config import ClusterConfig, Member
 from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.consensus.steps import config_by_force, config_of_term, first_config
 from helios_cli.engine.errors import HeliosError
-from helios_cli.engine.log.history import History
 from helios_cli.engine.node import binding, handover, promotion, report
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.cluster_meter import ClusterMeter
@@ -25,16 +24,16 @@ from helios_cli.engine.node.lead_check import LeadCheck
 from helios_cli.engine.node.leading import Leading
 from helios_cli.engine.node.peer_address import OwnAddress
 from helios_cli.engine.node.peer_door import Door
-from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused
+from helios_cli.engine.node.peer_link import Identity, PeerLink
 from helios_cli.engine.node.peer_tls import peer_tls
 from helios_cli.engine.node.promotion import PromotionRefused
 from helios_cli.engine.node.slot_keeper import SlotKeeper
 from helios_cli.engine.node.streamer import WalReplicator, WalStreamer
 from helios_cli.engine.node.visitors import Visitors
+from helios_cli.engine.node.watchers import Watchers
 from helios_cli.engine.replication import messages
 from helios_cli.engine.replication.lag import LogClock
 from helios_cli.engine.replication.view import ClusterView
-from helios_cli.engine.storage import copytarget, rewind
 from helios_cli.engine.storage.membership import save_role
 from helios_cli.engine.types import Lsn, Term
 
@@ -99,6 +98,8 @@ class Replication:
         """Held while the role changes."""
         self.watcher = FailoverWatcher(self)
         self.replicator.lease_ms = self._lease_ms
+        self.watchers = Watchers(self)
+        self.replicator.on_heartbeat = self.watchers.beat
         self.takes_lead = False
         """Its promotion is decided: no other candidate gets a promise of it any more."""
 
@@ -214,7 +215,7 @@ class Replication:
         loop = self.node.engine.loop
         self._server = await loop.create_server(
             lambda: PeerLink(self.term, serve=self.visitors.visited, tls=self.tls, door=self.door),
-            binding.peer_address(self.node),
+            binding.peer_address(self.node.settings, self.tls, self.secret(), self.node.event),
             port,
             backlog=128,
         )
@@ -235,6 +236,7 @@ class Replication:
             self.leading.close()
         self.sessions.close()
         self.replicator.close()
+        self.watchers.close()
         with contextlib.suppress(HeliosError):
             self.node.store.slots.save()
         if self.following is not None:
@@ -363,7 +365,7 @@ class Replication:
             if member.node_id != self.node_id:
                 # One that has not followed this node yet may lack what was committed last.
                 self.slots.hold(member.node_id, node.pipeline.committed_lsn)
-                self.later(promotion.announce(self, member))
+        promotion.announce_to_missing(self)
 
     def _shows_what_it_found(self) -> None:
         if self.is_leading:
@@ -399,6 +401,7 @@ class Replication:
                 # Nobody hears from it in the newer term as if it led that.
                 self.leading.close()
                 self.replicator.close()
+                self.watchers.close()
             self.node.begin_again("another node leads")
             return
         self.become(Role("standby", host, port))
@@ -418,19 +421,6 @@ class Replication:
     def take_over(self, message: messages.TakeOver) -> None:
         """The primary gives its place to this node."""
         self.later(handover.take_over(self, message))
-
-    def must_rewind(self, fork: Lsn, history: History) -> None:
-        """The own log has records behind ``fork`` that the primary has not: the next life begins by going back."""
-        self.node.event("forked", f"the log of this node and the primary's part at {fork}", severity="warning")
-        self.node.store.control.update(state=f"{rewind.PARTED}{fork}")
-        self.node.begin_again(f"it has to go back to {fork}")
-        raise PeerRefused(f"this node has records behind {fork} that the primary has not")
-
-    def must_reseed(self, reason: str) -> None:
-        """The records that come next are gone at the node that is followed: the next life begins with a copy."""
-        self.node.store.control.update(state=copytarget.STATE)
-        self.node.begin_again(f"it needs a copy of the database: {reason}")
-        raise PeerRefused(f"the primary has no longer what this node needs: {reason}")
 
     # Followers -------------------------------------------------------------------------------------------------------
 

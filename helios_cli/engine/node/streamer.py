@@ -261,6 +261,8 @@ class WalReplicator:
         self.heartbeats_sent = 0
         self.lease_ms: Callable[[], int | None] = lambda: None
         """What is asked of whoever hears a heartbeat."""
+        self.on_heartbeat: Callable[[bytes], None] = lambda frame: None
+        """Sends it to those who do not follow."""
         self._asked: dict[int, float] = {}
         """By the wall clock that they bear, when the last heartbeats were sent by the loop's."""
         self._told = Lsn(0)
@@ -307,6 +309,7 @@ class WalReplicator:
                 del self._asked[next(iter(self._asked))]
         body = messages.Heartbeat(self._told, self.recent.end, sent_us, self.lease_ms()).to_body()
         frame = peer.encode_frame(Kind.HEARTBEAT, self.term(), body, compress=False)
+        self.on_heartbeat(frame)
         for streamer in tuple(self.streamers.values()):
             if streamer.link.writable:
                 streamer.link.write(frame)

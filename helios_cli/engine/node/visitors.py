@@ -35,8 +35,9 @@ class Visitors:
             hello = await admit(link, self._replication.identity(), self._replication.secret(), self._welcome)
             self._replication.address.met(link)
             frame = await link.receive(
-                Kind.FOLLOW, Kind.SNAPSHOT, Kind.ASK, Kind.ANNOUNCE, Kind.SESSION, Kind.CANCEL, Kind.WANT_PAGES
-            )
+                Kind.FOLLOW, Kind.SNAPSHOT, Kind.ASK, Kind.ANNOUNCE, Kind.SESSION, Kind.CANCEL, Kind.WANT_PAGES,
+                Kind.OBSERVE,
+            )  # fmt: skip
             await self._serve(link, replace(hello, host=reachable(link, hello.host)), frame)
         except PeerRefused as error:
             self._replication.door.tell(f"node at {link.address} refused: {error.message}")
@@ -53,6 +54,9 @@ class Visitors:
         if frame.kind is Kind.FOLLOW:
             self._check_term(frame.term)
             self._replication.replicator.follow(link, hello, frame)
+        elif frame.kind is Kind.OBSERVE:
+            self._check_term(frame.term)
+            self._replication.watchers.observe(link, hello)
         elif frame.kind is Kind.SNAPSHOT:
             self._check_term(frame.term)
             await give_copy(self._replication.node, link, hello)

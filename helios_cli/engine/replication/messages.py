@@ -34,6 +34,7 @@ _RECORDS: Final = struct.Struct("<QQ")
 RECORDS_HEAD: Final = _RECORDS.size
 _HEARTBEAT: Final = struct.Struct("<QQQI")
 _ACKNOWLEDGE: Final = struct.Struct("<QQQQQI")
+_OBSERVED: Final = struct.Struct("<QQ")
 _MOST_MS: Final = 0xFFFFFFFF
 
 
@@ -266,6 +267,27 @@ class Acknowledge:
         if not applied <= flushed <= written:
             raise PeerProtocolError("damaged message: applied, flushed and written do not rise in this order")
         return cls(Lsn(written), Lsn(flushed), Lsn(applied), echo_us, db_checksum, blocked_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """OBSERVED: an observer answers whatever it hears. The frame's term is the one in which it does."""
+
+    version: int
+    """Of the newest configuration that it was told of in this term and has on its disk; 0: of none."""
+    echo_us: int
+    """``sent_us`` of the heartbeat that it answers; 0: of none."""
+
+    def to_body(self) -> bytes:
+        """The bytes of the frame's body."""
+        return _OBSERVED.pack(self.version, self.echo_us)
+
+    @classmethod
+    def from_body(cls, body: bytes) -> Observed:
+        """Read a body. Raises PeerProtocolError."""
+        if len(body) != _OBSERVED.size:
+            raise PeerProtocolError("damaged message: an observer's word of another length")
+        return cls(*_OBSERVED.unpack(body))
 
 
 def records_body(committed: int, sent_us: int, records: bytes) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from helios_cli.engine.consensus.acceptance import may_follow, may_lead, may_promise, may_send_back
-from helios_cli.engine.consensus.config import ClusterConfig
+from helios_cli.engine.consensus.config import ClusterConfig, Voter
 from helios_cli.engine.consensus.election import Candidate, Verdict, judge, judge_all
 from helios_cli.engine.consensus.lease import Lease, Loyalty
 from helios_cli.engine.consensus.lsns import LsnManager, Pending
@@ -112,7 +112,7 @@ class _Falling(LsnManager):
 
 
 class _Endless(Lease):
-    def until(self, voters: Iterable[str]) -> float:
+    def until(self, voters: Iterable[Voter]) -> float:
         return math.inf
 
 

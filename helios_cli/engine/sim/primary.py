@@ -37,7 +37,7 @@ class Primary:
         self.began_us = node.world.clock.now_us
         self.wanted: dict[str, Any] = {}
         """What the operator has asked for."""
-        self.lease = node.world.cores.lease(node.name)
+        self.lease = node.world.cores.lease((node.name, node.member().incarnation))
         self.waiting: list[Waiting] = []
         self.holding = False
         """Writes are held: a switchover is on its way."""
@@ -69,12 +69,14 @@ class Primary:
     def holds(self) -> bool:
         """Whether nobody else can have been elected."""
         now = self.node.now
-        return all(self.lease.until(config.voters(self.node.name)) > now for config in self.lsns.counting)
+        return all(self.lease.until(config.electorate(self.node.name)) > now for config in self.lsns.counting)
 
     def confirmed(self, name: str, term: Term, echo_us: int) -> None:
         """A voter has heard what was sent then, in this term."""
         if term == self.term and echo_us:
-            self.lease.confirmed(name, echo_us / 1e6, self.lease_ms / 1000)
+            self.lease.confirmed(
+                (name, self.node.world.host(name).member().incarnation), echo_us / 1e6, self.lease_ms / 1000
+            )
 
     def observed(self, name: str, term: Term, version: int) -> None:
         """An observer has a configuration on its disk."""

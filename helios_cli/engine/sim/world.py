@@ -84,6 +84,10 @@ class World:
         yield from self.nodes.values()
         yield from self.observers.values()
 
+    def host(self, name: str) -> SimNode | SimObserver:
+        """A process by name."""
+        return self.nodes[name] if name in self.nodes else self.observers[name]
+
     def _found(self, mode: SyncMode, observers: int) -> None:
         """The birth of the cluster: the first node leads, the others have a copy of it."""
         first = next(iter(self.nodes.values()))

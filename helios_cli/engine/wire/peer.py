@@ -62,6 +62,9 @@ class Kind(enum.IntEnum):
     ACKNOWLEDGE = 13
     FORK = 14
     RESEED = 15
+    OBSERVE = 16
+    CONFIG = 17
+    OBSERVED = 18
     SNAPSHOT = 20
     PAGES = 21
     SNAPSHOT_END = 22
