@@ -18,7 +18,7 @@ from helios_cli.engine.wire import peer
 from helios_cli.engine.wire.peer import FrameReader, Kind, PeerProtocolError, encode_frame
 
 JSON_MESSAGES: list[Any] = sorted(messages._Json.__subclasses__(), key=lambda one: one.__name__)
-PACKED_MESSAGES: list[Any] = [messages.Heartbeat, messages.Acknowledge]
+PACKED_MESSAGES: list[Any] = [messages.Heartbeat, messages.Acknowledge, messages.Observed]
 BIG = st.integers(0, 2**64 - 1)
 LSNS = st.builds(Lsn, BIG)
 SHORT = st.text(st.characters(categories=("L", "N", "P", "S")), max_size=messages.TEXT_MAX)
@@ -36,6 +36,8 @@ def histories(draw: st.DrawFn) -> History:
 def field_values(field: dataclasses.Field[Any]) -> st.SearchStrategy[Any]:
     if field.name == "history":
         return histories().map(lambda history: history.to_bytes().hex())
+    if field.name == "config":
+        return st.text(st.characters(codec="ascii"), max_size=2 * messages.TEXT_MAX)
     if field.type == "int":
         return st.integers(0, 65535) if field.name.endswith("_port") else BIG
     return st.booleans() if field.type == "bool" else SHORT
@@ -55,7 +57,9 @@ def acknowledgement(lsns: list[Lsn], echo_us: int, checksum: int, blocked_ms: in
 ACKNOWLEDGEMENTS = st.builds(
     acknowledgement, st.lists(LSNS, min_size=3, max_size=3), BIG, BIG, st.integers(0, 0xFFFFFFFF)
 )
-PACKED = st.one_of(st.builds(messages.Heartbeat, LSNS, LSNS, BIG), ACKNOWLEDGEMENTS)
+LEASES = st.none() | st.integers(0, 0xFFFFFFFE)
+HEARTBEATS = st.builds(messages.Heartbeat, LSNS, LSNS, BIG, LEASES)
+PACKED = st.one_of(HEARTBEATS, ACKNOWLEDGEMENTS, st.builds(messages.Observed, BIG, BIG))
 ANY = st.one_of(json_messages(), PACKED)
 
 

@@ -270,6 +270,42 @@ class Settings:
         "replication",
         "Silence after which a standby is lost. Seeds a new cluster; later ALTER SYSTEM changes it for all nodes.",
     )
+    lease: int = _duration(
+        750,
+        "replication",
+        "How long a voter that has heard from the primary votes for nobody else: so long a lost one is waited for. "
+        "Seeds a new cluster; later ALTER SYSTEM changes it for all nodes.",
+    )
+    progress_timeout: int = _duration(
+        3000,
+        "replication",
+        "After so long without a write that its disk took, a primary gives the lead up; 0: never. Seeds a new cluster; "
+        "later ALTER SYSTEM changes it for all nodes.",
+    )
+    max_failover_lag_mb: int = _megabytes(
+        16,
+        "replication",
+        "How much of the log an automatic failover may lose in async mode. Seeds a new cluster; later ALTER SYSTEM "
+        "changes it for all nodes.",
+        0,
+        1 << 20,
+    )
+    failover_priority: int = _number(
+        1,
+        "replication",
+        "Of the standbys that could be elected the one with the highest tries first; 0: never by itself.",
+        0,
+        1000,
+    )
+    failover_hook: str = _text(
+        "",
+        "replication",
+        "Shell command that is run when the lead changes or is in danger, with the event as JSON on its input.",
+        reload=True,
+    )
+    failover_webhook: str = _text(
+        "", "replication", "Address to which the same events are sent, as JSON in a POST request.", reload=True
+    )
     primary_host: str = _text(
         "", "replication", "Address of the primary that an empty standby joins.", pattern=HOST, auto=False
     )

@@ -72,10 +72,10 @@ def with_fields(config: ClusterConfig, wanted: Mapping[str, Any], primary: str) 
     return replace(config, version=config.version + 1, **plain) if plain else config
 
 
-def first_config(member: Member, mode: SyncMode, on_sync_loss: str, eject_after_ms: int) -> ClusterConfig:
-    """The configuration that a cluster is born with."""
+def first_config(member: Member, *, mode: SyncMode, **fields: Any) -> ClusterConfig:
+    """The configuration that a cluster is born with; ``fields`` are others than the defaults."""
     own = (member.node_id,)
-    return ClusterConfig(1, mode, (member,), own, on_sync_loss, eject_after_ms, primary=member.node_id, voting=own)
+    return ClusterConfig(1, mode, (member,), own, primary=member.node_id, voting=own, **fields)
 
 
 def config_by_force(config: ClusterConfig, own: Member, lost: set[str]) -> ClusterConfig:

@@ -107,7 +107,7 @@ class FailoverWatcher:
                     return
                 silent_s = own.now() - self._loyalty.heard_at
                 own.node.event(
-                    "election", f"nothing is heard of the primary {own.config.primary}: this node asks to lead",
+                    "primary_silent", f"nothing is heard of the primary {own.config.primary}: this node asks to lead",
                     severity="warning", silent_ms=round(silent_s * 1000), primary=own.config.primary,
                 )  # fmt: skip
                 await promotion.take_lead(own, floor=floor, unasked=True)

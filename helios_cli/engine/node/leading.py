@@ -304,13 +304,14 @@ class Leading:
         own = self.lsns.config.member(self.lsns.node_id)
         if own is not None:
             # Where it is reached is learned from the first that comes.
-            yield steps.Follower(replace(own, host=self._replication.member().host), Progress(self.lsns.term), True)
+            now = self._replication.member()
+            yield steps.Follower(replace(own, host=now.host, priority=now.priority), Progress(self.lsns.term), True)
         for streamer in self._replication.replicator.streamers.values():
             hello = streamer.hello
             if hello.incarnation:
                 member = Member(
                     hello.node_id, hello.incarnation, hello.host, hello.pg_port, hello.native_port, hello.http_port,
-                    hello.mode,
+                    hello.mode, hello.priority,
                 )  # fmt: skip
                 yield steps.Follower(member, streamer.progress, streamer.live)
 

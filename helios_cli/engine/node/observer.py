@@ -30,6 +30,7 @@ from helios_cli.engine.node.peer_address import OwnAddress, reachable
 from helios_cli.engine.node.peer_door import Door
 from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused, admit
 from helios_cli.engine.node.peer_tls import peer_tls
+from helios_cli.engine.node.votes import tell_vote
 from helios_cli.engine.observe.events import EventLog
 from helios_cli.engine.observe.logs import configure_logging
 from helios_cli.engine.observe.loop_monitor import LoopMonitor
@@ -244,10 +245,7 @@ class Observer:
         promised = ask.promise and may_promise(self.term(), term, leads=False, is_loyal=is_loyal)
         if promised:
             self.disk.promise(term)
-            self.event("vote", f"votes for {ask.node_id} in term {term}", term=term.number, candidate=ask.node_id)
-        elif ask.promise:
-            why = f"the primary {primary} is still heard" if is_loyal else f"term {self.term()} is promised already"
-            self.event("no_vote", f"does not vote for {ask.node_id} in term {term}: {why}", term=term.number)
+        tell_vote(self.event, ask, term, self.term(), primary, promised=promised, loyal=is_loyal)
         observed, role, own = self.disk.observed, self.disk.role, self.identity()
         return Answer(
             node_id=own.node_id,

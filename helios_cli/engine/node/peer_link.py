@@ -68,6 +68,7 @@ class Identity:
     pg_port: int
     native_port: int
     http_port: int
+    priority: int = 1
 
 
 class PeerLink(asyncio.Protocol):
@@ -446,7 +447,7 @@ async def introduce(link: PeerLink, own: Identity, secret: bytes) -> messages.We
         )
     hello = messages.Hello(
         own.node_id, own.cluster_id, own.incarnation, own.role, own.host, own.pg_port, own.native_port, own.http_port,
-        own.mode, os.urandom(messages.NONCE_BYTES).hex(), bool(secret),
+        own.mode, os.urandom(messages.NONCE_BYTES).hex(), bool(secret), own.priority,
     ).to_body()  # fmt: skip
     link.send(Kind.HELLO, hello, compress=False)
     body = (await link.receive(Kind.CHALLENGE)).body

@@ -15,6 +15,7 @@ from helios_cli.engine.consensus.election import TAKES_LEAD, Candidate, Verdict,
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.peer_address import reachable
 from helios_cli.engine.node.peer_link import PeerLink, introduce, reach
+from helios_cli.engine.node.votes import tell_election, tell_vote
 from helios_cli.engine.replication import messages
 from helios_cli.engine.replication.messages import Answer
 from helios_cli.engine.types import Term
@@ -129,6 +130,10 @@ def answer(replication: Replication, ask: messages.Ask, term: Term) -> Answer:
     own_position = candidate(replication)
     following = replication.following
     upstream = following.upstream if following is not None else None
+    primary = upstream.node_id if upstream is not None else replication.node_id
+    tell_vote(
+        replication.node.event, ask, term, replication.term(), primary, promised=promised, loyal=is_loyal or leads
+    )
     identity = replication.identity()
     return Answer(
         node_id=identity.node_id,
@@ -142,7 +147,7 @@ def answer(replication: Replication, ask: messages.Ask, term: Term) -> Answer:
         flushed=own_position.flushed,
         config_version=max(replication.config.version, own_position.config_version),
         reaches_primary=not promised and replication.watcher.reaches_primary,
-        primary_id=upstream.node_id if upstream is not None else identity.node_id,
+        primary_id=primary,
         primary_host=replication.role.primary_host if not replication.is_leading else identity.host,
         primary_native_port=replication.role.primary_port if not replication.is_leading else identity.native_port,
     )
@@ -234,9 +239,10 @@ async def take_lead(
             f"another node has taken term {replication.term()} meanwhile",
             hint="Ask again: two nodes were being promoted at once.",
         )
-    verdict = judge_all(replication.open_configs, candidate(replication), answers, unasked=unasked)
+    own, config = candidate(replication), replication.config
+    verdict = judge_all(replication.open_configs, own, answers, unasked=unasked)
+    tell_election(replication.node.event, config, own, term, asked, verdict, unasked=unasked)
     _refuse(verdict, allow_data_loss=allow_data_loss)
-    config = replication.config
     others = {one.node_id for one in (*config.members, *config.observers)} - {replication.node_id}
     lost = others - {answer.node_id for answer in answers}
     await replication.lead(term, lost, by_force=not verdict.is_safe)

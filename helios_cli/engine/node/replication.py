@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.config.roles import Role
 from helios_cli.engine.consensus.config import ClusterConfig, Member
-from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.consensus.steps import config_by_force, config_of_term, first_config
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node import binding, handover, promotion, report
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.cluster_meter import ClusterMeter
+from helios_cli.engine.node.cluster_settings import first_fields
 from helios_cli.engine.node.cluster_view import cluster_view
 from helios_cli.engine.node.failover_watcher import FailoverWatcher
 from helios_cli.engine.node.following import Following
@@ -131,10 +131,7 @@ class Replication:
         found = self.node.store.configs.newest
         if found is not None:
             return found
-        settings = self.node.settings
-        return first_config(
-            self.member(), SyncMode(settings.replication_mode), settings.on_sync_loss, settings.eject_after
-        )
+        return first_config(self.member(), **first_fields(self.node.settings))
 
     @property
     def open_configs(self) -> tuple[ClusterConfig, ...]:
@@ -179,6 +176,7 @@ class Replication:
             settings.pg_port,
             settings.native_port,
             settings.http_port,
+            settings.failover_priority,
         )
 
     def _own_host(self) -> str:
@@ -189,7 +187,9 @@ class Replication:
     def member(self) -> Member:
         """This node, as a member of the configuration."""
         own = self.identity()
-        return Member(own.node_id, own.incarnation, own.host, own.pg_port, own.native_port, own.http_port, own.mode)
+        return Member(
+            own.node_id, own.incarnation, own.host, own.pg_port, own.native_port, own.http_port, own.mode, own.priority
+        )
 
     def view(self) -> ClusterView:
         """What it knows of the cluster now."""

@@ -88,6 +88,8 @@ class Hello(_Json):
     """32 hexadecimal digits, new with each connection."""
     can_prove: bool
     """Whether it has the cluster's secret."""
+    priority: int = 1
+    """Its ``failover_priority``."""
 
 
 @dataclass(frozen=True, slots=True)

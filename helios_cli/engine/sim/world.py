@@ -93,7 +93,9 @@ class World:
         first = next(iter(self.nodes.values()))
         term = Term(1, self.rng.getrandbits(64))
         loss = EJECT if self.rng.random() < 0.7 else "wait"
-        config = first_config(first.member(), mode, loss, self.rng.randrange(300, 1200))
+        config = first_config(
+            first.member(), mode=mode, on_sync_loss=loss, eject_after_ms=self.rng.randrange(300, 1200)
+        )
         config = replace(config, lease_ms=self.rng.randrange(250, 900))
         begun = make_record(Lsn(0), 0, term, TERM_START, Lsn(0), b"")
         records: list[SimRecord] = [

@@ -76,13 +76,18 @@ class Primary:
         self.replicator = SimpleNamespace(streamers={})
         this: Any = self
         self.leading: Any = Leading(this, (CONFIG,))
-        lease: Any = SimpleNamespace(holds=lambda: True, confirmed=lambda streamer: None)
+        lease: Any = SimpleNamespace(holds=lambda: True, confirmed=lambda voter, term, echo_us: None)
         self.leading.lease = lease
         self.put_config = self.leading.put_config
         self.leading.put_config = self._config_put  # type: ignore[method-assign]
 
+        self.watchers = SimpleNamespace(all=lambda: (), show=lambda config: None)
+
     def member(self) -> Member:
         return MEMBERS[0]
+
+    def identity(self) -> Any:
+        return SimpleNamespace(incarnation=MEMBERS[0].incarnation)
 
     def _keep(self, callback: Callable[..., None], *args: Any) -> None:
         self.later.append(lambda: callback(*args))
