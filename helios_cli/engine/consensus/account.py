@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from helios_cli.engine.consensus.config import ClusterConfig
-from helios_cli.engine.consensus.election import Answer, Candidate, Verdict
+from helios_cli.engine.consensus.election import SICK, Answer, Candidate, Verdict
 from helios_cli.engine.consensus.lease import majority
 from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.types import Lsn, Term
@@ -108,6 +108,8 @@ def _ballot(config: ClusterConfig, own: Candidate, name: str, votes: bool, answe
 
 
 def _refusal(answer: Answer) -> str:
+    if answer.role == SICK:
+        return "it is the primary, and its disk takes nothing"
     if answer.role == "primary":
         return f"it is the primary of term {answer.term}"
     if answer.reaches_primary:

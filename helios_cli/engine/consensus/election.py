@@ -15,6 +15,10 @@ TAKES_LEAD: Final = "candidate"
 """The role that a node answers whose promotion is decided, and who does not lead yet."""
 
 
+SICK: Final = "sick"
+"""The role that a primary answers whose disk takes nothing: it can promise nothing, and does not count as heard."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """What another node has said of itself. It counts for a promotion only when ``promised``."""
@@ -112,7 +116,7 @@ def judge_all(
 
     ``unasked``: nobody has asked for the promotion, so that a majority of the voters has to.
     """
-    heard, known = list(answers), list(configs)
+    heard, known = [answer for answer in answers if answer.role != SICK], list(configs)
     newest = max((config.version for config in known), default=0)
     if own.config_version > newest:
         return Verdict(

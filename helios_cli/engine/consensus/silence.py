@@ -35,3 +35,18 @@ class Attention:
         """For how long somebody has been silent who was heard at ``heard``, without what this node stood still."""
         stood = sum(min(length, end - heard) for end, length in self._stalls if end > heard)
         return now - heard - stood
+
+
+class Stall:
+    """For how long something has not moved although it was wanted to."""
+
+    def __init__(self, attention: Attention, now: float) -> None:
+        self._attention = attention
+        self._since = now
+        self._done = 0
+
+    def seconds(self, now: float, done: int, wanted: int) -> float:
+        """To be called often: ``done`` rises to ``wanted``, which rises too; 0.0 while it does or need not."""
+        if done != self._done or done >= wanted:
+            self._done, self._since = done, now
+        return self._attention.silence(self._since, now)

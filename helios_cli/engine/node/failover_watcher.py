@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 HEARD_S: Final = 1.0
 """Of two nodes the one that heard of the primary within this time takes it to be there."""
 
+BLOCKED_S: Final = 0.25
+"""A node whose disk has taken nothing for so long does not ask to lead."""
+
 
 class FailoverWatcher:
     """One per life of a node. Nobody has to ask for what it does; ``heliosdb-nano pause`` suspends it."""
@@ -90,8 +93,11 @@ class FailoverWatcher:
     def _may_stand(self, config: ClusterConfig) -> bool:
         own = self._replication
         is_free = not (self._electing or own.takes_lead or own.changing.locked())
-        follows = own.following is not None and own.role.name == "standby" and own.has_state.is_set()
-        return is_free and follows and self._is_one_of_many and not config.paused and not own.has_no_room
+        following = own.following
+        if following is None or following.has_no_room or following.blocked_s > BLOCKED_S:
+            return False
+        follows = own.role.name == "standby" and own.has_state.is_set()
+        return is_free and follows and self._is_one_of_many and not config.paused
 
     async def _elect(self) -> None:
         own = self._replication

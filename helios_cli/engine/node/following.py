@@ -302,7 +302,8 @@ class Following:
         """Whether a full disk keeps records from being taken or applied."""
         return self._no_room_since > 0
 
-    def _blocked_s(self) -> float:
+    @property
+    def blocked_s(self) -> float:
         """For how long the disk has taken nothing."""
         since = min(filter(None, (self._no_room_since, self.applicator.writing_since)), default=0.0)
         return self._node.engine.loop.time() - since if since else 0.0
@@ -320,7 +321,7 @@ class Following:
             min(applied, flushed),
             echo_us,
             checksum if applied <= flushed else 0,
-            int(self._blocked_s() * 1000),
+            int(self.blocked_s * 1000),
         ).to_body()
         link.send(Kind.ACKNOWLEDGE, body, compress=False)
 

@@ -16,7 +16,7 @@ from helios_cli.engine.consensus import steps
 from helios_cli.engine.consensus.config import ClusterConfig, Member
 from helios_cli.engine.consensus.lsns import LsnManager
 from helios_cli.engine.consensus.rule import Progress, SyncMode
-from helios_cli.engine.consensus.silence import Attention
+from helios_cli.engine.consensus.silence import Attention, Stall
 from helios_cli.engine.errors import HeliosError, OutcomeUnknown
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.lease_keeper import LeaseKeeper
@@ -57,6 +57,7 @@ class Leading:
         )
         self._began = self._loop.time()
         self._attention = Attention(self._began)
+        self._stall = Stall(self._attention, self._began)
         self._proposing = False
         self._untold: Callable[[], None] | None = None
         """Tells of the configuration that waits to be agreed on."""
@@ -252,6 +253,15 @@ class Leading:
     def beat(self, now: float) -> None:
         """The node's loop runs. Others are not ejected for what it did not hear while it stood still."""
         self._attention.beat(now)
+
+    def look(self) -> None:
+        """Look after the cluster; to be called a few times a second."""
+        node = self._node
+        self.reconcile()
+        stalled_s = self._stall.seconds(self._loop.time(), node.store.log.flushed, node.pipeline.submitted_lsn)
+        self.lease.progress(stalled_s)
+        self.tell_missing()
+        self.lease.tell()
 
     # The configuration -----------------------------------------------------------------------------------------------
 

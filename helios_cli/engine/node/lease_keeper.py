@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from helios_cli.engine.consensus.config import ClusterConfig, Voter
@@ -19,17 +20,22 @@ class LeaseKeeper:
     def __init__(self, replication: Replication, leading: Leading) -> None:
         self._replication = replication
         self._leading = leading
-        self._lease = Lease((replication.node_id, replication.identity().incarnation))
+        self._own: Voter = (replication.node_id, replication.identity().incarnation)
+        self._lease = Lease(self._own)
         self._configs: tuple[ClusterConfig, ...] = ()
         self._boards: tuple[tuple[Voter, ...], ...] = ()
         """The voters of every configuration that counts."""
         self._until = 0.0
+        self._since = -math.inf
+        """What was asked before counts no more."""
         self._told_over = False
+        self.is_sick = False
+        """The disk takes nothing: the voters are released, so that one whose disk does can lead."""
 
     @property
     def lease_ms(self) -> int:
-        """What this primary asks of whoever hears it."""
-        return min(config.lease_ms for config in self._leading.lsns.counting)
+        """What this primary asks of whoever hears it; 0: nothing more."""
+        return 0 if self.is_sick else min(config.lease_ms for config in self._leading.lsns.counting)
 
     def holds(self) -> bool:
         """Whether nobody else can have been elected."""
@@ -44,10 +50,32 @@ class LeaseKeeper:
         """A voter has echoed a heartbeat: if it is of this term, its vote is this node's for a while."""
         if term != self._leading.lsns.term:
             return
-        asked_at = self._replication.replicator.asked_at(echo_us)
-        if asked_at is not None:
-            self._lease.confirmed(voter, asked_at, self.lease_ms / 1000)
+        asked = self._replication.replicator.asked(echo_us)
+        if asked is not None and asked[0] >= self._since and not self.is_sick:
+            self._lease.confirmed(voter, asked[0], asked[1] / 1000)
             self._extend()
+
+    def progress(self, stalled_s: float) -> None:
+        """For so long the disk has taken nothing of what it should. Too long: somebody else had better lead."""
+        now = self._replication.now()
+        timeout_ms = min(config.progress_timeout_ms for config in self._leading.lsns.counting)
+        sick = 0 < timeout_ms < stalled_s * 1000 and self._has_others
+        if sick == self.is_sick:
+            return
+        self.is_sick, self._since = sick, now
+        event = self._replication.node.event
+        if sick:
+            self._lease = Lease(self._own)
+            self._extend()
+            text = f"the disk has taken nothing for {stalled_s:.1f} s: this primary gives its lease up"
+            event("primary_sick", text, severity="error", stalled_ms=round(stalled_s * 1000))
+        else:
+            event("primary_well", "the disk takes writes again: this primary asks for its lease")
+        self._replication.replicator.heartbeat(asks=not sick)
+
+    @property
+    def _has_others(self) -> bool:
+        return all(board != (self._own,) for board in self._boards)
 
     def _extend(self) -> None:
         self._until = min((self._lease.until(board) for board in self._boards), default=0.0)

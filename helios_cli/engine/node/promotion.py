@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.consensus.acceptance import may_lead, may_promise
 from helios_cli.engine.consensus.config import Member, address
-from helios_cli.engine.consensus.election import TAKES_LEAD, Candidate, Verdict, judge_all, led_by_another, still_led
+from helios_cli.engine.consensus.election import (
+    SICK,
+    TAKES_LEAD,
+    Candidate,
+    Verdict,
+    judge_all,
+    led_by_another,
+    still_led,
+)
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.peer_address import reachable
 from helios_cli.engine.node.peer_link import PeerLink, introduce, reach
@@ -124,6 +132,7 @@ def answer(replication: Replication, ask: messages.Ask, term: Term) -> Answer:
     """What this node says to a candidate. A promise is on disk before it is given."""
     is_loyal = not replication.watcher.may_vote_for(ask.node_id, ask.giver)
     leads = replication.is_leading or replication.takes_lead
+    sick = replication.leading is not None and replication.leading.lease.is_sick
     promised = ask.promise and may_promise(replication.term(), term, leads=leads, is_loyal=is_loyal)
     if promised:
         replication.node.store.promise(term)
@@ -138,7 +147,13 @@ def answer(replication: Replication, ask: messages.Ask, term: Term) -> Answer:
     return Answer(
         node_id=identity.node_id,
         # One that was restarted and does not lead yet is no primary that others could follow.
-        role="primary" if replication.is_leading else TAKES_LEAD if replication.takes_lead else "standby",
+        role=SICK
+        if sick
+        else "primary"
+        if replication.is_leading
+        else TAKES_LEAD
+        if replication.takes_lead
+        else "standby",
         incarnation=identity.incarnation,
         promised=promised,
         term=replication.term().number,

@@ -478,9 +478,7 @@ class Replication:
         now = self.now()
         if self.leading is not None:
             self.log_clock.sample(self.replicator.recent.end, SystemClock.wall_us())
-            self.leading.reconcile()
-            self.leading.tell_missing()
-            self.leading.lease.tell()
+            self.leading.look()
             if now - self._announced_at > ANNOUNCE_S:
                 self._announced_at = now
                 promotion.announce_to_missing(self)

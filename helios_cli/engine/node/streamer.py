@@ -263,8 +263,8 @@ class WalReplicator:
         """What is asked of whoever hears a heartbeat."""
         self.on_heartbeat: Callable[[bytes], None] = lambda frame: None
         """Sends it to those who do not follow."""
-        self._asked: dict[int, float] = {}
-        """By the wall clock that they bear, when the last heartbeats were sent by the loop's."""
+        self._asked: dict[int, tuple[float, int]] = {}
+        """By the wall clock that they bear, when the last heartbeats were sent by the loop's, and for which lease."""
         self._told = Lsn(0)
         self._telling = False
 
@@ -303,8 +303,11 @@ class WalReplicator:
         """Tell every follower how far this node is. One that ``asks`` is remembered until it is echoed."""
         self._told = self.committed()
         sent_us = self.clock.wall_us()
+        while sent_us in self._asked:
+            # A clock that was set back: each has a time of its own.
+            sent_us += 1
         if asks:
-            self._asked[sent_us] = self.now()
+            self._asked[sent_us] = (self.now(), self.lease_ms() or 0)
             if len(self._asked) > ASKED_MAX:
                 del self._asked[next(iter(self._asked))]
         body = messages.Heartbeat(self._told, self.recent.end, sent_us, self.lease_ms()).to_body()
@@ -317,8 +320,11 @@ class WalReplicator:
             if self.now() - streamer.heard_at > SILENCE_S:
                 streamer.link.drop(PeerProtocolError(f"nothing was heard of {streamer.node_id} for {SILENCE_S:.0f} s"))
 
-    def asked_at(self, sent_us: int) -> float | None:
-        """When the heartbeat was sent that bears this time of the wall clock, by the loop's; None: too long ago."""
+    def asked(self, sent_us: int) -> tuple[float, int] | None:
+        """When the heartbeat was sent that bears this time of the wall clock, by the loop's, and the lease in ms.
+
+        None: it asked for none, or too long ago.
+        """
         return self._asked.get(sent_us)
 
     def follow(self, link: PeerLink, hello: messages.Hello, frame: Frame) -> None:
