@@ -71,6 +71,7 @@ def test_the_beat_goes_on_after_an_error_nobody_foresaw(monkeypatch: pytest.Monk
         node._beat_once = beat_once
         node.watcher = SimpleNamespace(beat=beat_once)
         node.now = lambda: 0.0
+        node._pulse_node = SimpleNamespace(beat_at=0.0)
         monkeypatch.setattr(replication, "HEARTBEAT_S", 0)
         monkeypatch.setattr(replication, "WATCH_S", 0)
         task = asyncio.ensure_future(node._beat())
@@ -92,10 +93,11 @@ def test_what_the_node_before_called_committed_is_forgotten() -> None:
     control = SimpleNamespace(record=SimpleNamespace(cluster_id=cluster))
     following._node = SimpleNamespace(
         store=SimpleNamespace(control=control, promise=lambda term: None),
-        engine=SimpleNamespace(loop=SimpleNamespace(time=lambda: 1.0)),
         event=lambda *_, **__: None,
     )
-    following._replication = SimpleNamespace(term=lambda: Term(1, 1), meter=SimpleNamespace(joined=lambda name: None))
+    following._replication = SimpleNamespace(
+        term=lambda: Term(1, 1), meter=SimpleNamespace(joined=lambda name: None), now=lambda: 1.0
+    )
     following.applicator = SimpleNamespace(queue=SimpleNamespace(written=Lsn(1000)))
     welcome: Any = SimpleNamespace(
         cluster_id=cluster.hex(), role="primary", node_id="n3", mode="sync", host="h", pg_port=1, http_port=2,

@@ -13,6 +13,8 @@ from helios_cli.engine.consensus.lease import Loyalty
 from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node import promotion
+from helios_cli.engine.node.vote import Vote
+from helios_cli.engine.types import Term
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.replication import Replication
@@ -30,22 +32,36 @@ class FailoverWatcher:
     def __init__(self, replication: Replication) -> None:
         self._replication = replication
         longest_ms = max((config.lease_ms for config in replication.node.store.configs.all()), default=LEASE_MS)
-        self._loyalty = Loyalty(replication.now(), longest_ms / 1000)
+        self.vote = Vote(Loyalty(replication.now(), longest_ms / 1000))
         self._candidacy = Candidacy(random.random)
         self._electing = False
         self._told = ""
         """Why it was not elected last: told once."""
 
-    def heard(self, lease_ms: int | None) -> None:
-        """The primary asks for this node's vote for so long; None: it was not the primary that was heard."""
-        if lease_ms is not None:
-            self._loyalty.heard(self._replication.now(), lease_ms / 1000)
-            self._told = ""
+    def heard(self, lease_ms: int | None) -> bool:
+        """The node that is followed is heard, and the primary asks for this node's vote for so long; whether it has it.
+
+        None: it does not ask.
+        """
+        if lease_ms is None:
+            return True
+        self._told = ""
+        return self.grants(self._replication.term(), lease_ms)
+
+    def grants(self, term: Term, lease_ms: int) -> bool:
+        """Give the vote to the primary of a term; False: it is a candidate's. From any thread.
+
+        A longer lease than this node's log knows of is not granted: after a start nobody would wait for its end.
+        """
+        own = self._replication
+        if term != own.term() or lease_ms > own.config.lease_ms:
+            return False
+        return self.vote.heard(own.now(), lease_ms / 1000, term)
 
     @property
     def is_loyal(self) -> bool:
         """Whether a primary has been heard of whose lease is not over. Where it alone votes it needs none."""
-        return self._is_one_of_many and self._loyalty.holds(self._replication.now())
+        return self._is_one_of_many and self.vote.holds(self._replication.now())
 
     @property
     def _is_one_of_many(self) -> bool:
@@ -66,17 +82,24 @@ class FailoverWatcher:
     async def released(self) -> None:
         """Wait until this node may vote for somebody else."""
         if self._is_one_of_many:
-            await asyncio.sleep(self._loyalty.remaining(self._replication.now()))
+            await asyncio.sleep(self.vote.remaining(self._replication.now()))
 
     def may_vote_for(self, asker: str, giver: str) -> bool:
         """Whether nobody else has this node's word: the primary itself may ask, or give its place to ``asker``."""
+        return not self.is_loyal or self.is_primary(asker, giver)
+
+    def is_primary(self, *names: str) -> bool:
+        """Whether one of them is the primary that this node follows."""
         following = self._replication.following
-        primary = following.upstream.node_id if following is not None else ""
-        return not self.is_loyal or primary in (asker, giver)
+        return (following.upstream.node_id if following is not None else "") in names
+
+    def pledge(self, term: int, *, excused: bool = False) -> bool:
+        """Keep the vote for a candidate of that term; False: it is the primary's, who has not given it away."""
+        return self.vote.pledge(self._replication.now(), term, excused=excused or not self._is_one_of_many)
 
     def lease_ms(self) -> int | None:
         """What this node, while it follows, passes on to those that follow it."""
-        remaining = self._loyalty.remaining(self._replication.now())
+        remaining = self.vote.remaining(self._replication.now())
         return int(remaining * 1000) if remaining else None
 
     def beat(self) -> None:
@@ -111,7 +134,7 @@ class FailoverWatcher:
                     return
                 if self.is_loyal:
                     return
-                silent_s = own.now() - self._loyalty.heard_at
+                silent_s = own.now() - self.vote.heard_at
                 own.node.event(
                     "primary_silent", f"nothing is heard of the primary {own.config.primary}: this node asks to lead",
                     severity="warning", silent_ms=round(silent_s * 1000), primary=own.config.primary,

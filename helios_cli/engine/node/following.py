@@ -201,7 +201,7 @@ class Following:
         upstream.connected_since_us = SystemClock.wall_us()
         upstream.started_at = self.applicator.queue.written
         self._replication.meter.joined(welcome.node_id)
-        upstream.heard_at = self._node.engine.loop.time()
+        upstream.heard_at = self._replication.now()
         upstream.error = ""
         self._node.event("following", f"following {welcome.node_id} in term {term}", primary=welcome.node_id)
 
@@ -220,15 +220,15 @@ class Following:
         upstream = self.upstream
         upstream.committed, upstream.end, upstream.sent_us = lsn, end, sent_us
         upstream.heard_us = SystemClock.wall_us()
-        upstream.heard_at = self._node.engine.loop.time()
+        upstream.heard_at = self._replication.now()
         self._replication.log_clock.sample(end, self._offset.local_us(sent_us, upstream.heard_us))
         self._advance()
 
     def heartbeat(self, lease_ms: int | None) -> None:
         """The node that is followed wants to hear of this one, and asks for its vote for so long."""
-        self._replication.watcher.heard(lease_ms)
+        heard = self._replication.watcher.heard(lease_ms)
         self._replication.meter.heartbeats_received += 1
-        self._acknowledge(self.upstream.sent_us)
+        self._acknowledge(self.upstream.sent_us if heard else 0)
 
     def queued_bytes(self) -> int:
         """Bytes taken and not on disk yet."""
@@ -306,7 +306,7 @@ class Following:
     def blocked_s(self) -> float:
         """For how long the disk has taken nothing."""
         since = min(filter(None, (self._no_room_since, self.applicator.writing_since)), default=0.0)
-        return self._node.engine.loop.time() - since if since else 0.0
+        return self._replication.now() - since if since else 0.0
 
     def _acknowledge(self, echo_us: int = 0) -> None:
         link = self.receiver.link
@@ -350,7 +350,7 @@ class Following:
     def _no_room(self, error: DiskFull) -> None:
         """A checkpoint may let old parts of the log go; it is asked for until there is room."""
         if not self.has_no_room:
-            self._no_room_since = self._node.engine.loop.time()
+            self._no_room_since = self._replication.now()
             self._node.event("disk_full", f"no more records are taken: {error.message}", severity="error")
         wanted = self._node.checkpointer.request()
         wanted.add_done_callback(lambda future: future.cancelled() or future.exception())

@@ -55,7 +55,7 @@ class Leading:
             begins=node.store.log.end,
             inherited=configs[1:],
         )
-        self._began = self._loop.time()
+        self._began = self._replication.now()
         self._attention = Attention(self._began)
         self._stall = Stall(self._attention, self._began)
         self._proposing = False
@@ -258,7 +258,7 @@ class Leading:
         """Look after the cluster; to be called a few times a second."""
         node = self._node
         self.reconcile()
-        stalled_s = self._stall.seconds(self._loop.time(), node.store.log.flushed, node.pipeline.submitted_lsn)
+        stalled_s = self._stall.seconds(self._replication.now(), node.store.log.flushed, node.pipeline.submitted_lsn)
         self.lease.progress(stalled_s)
         self.tell_missing()
         self.lease.tell()
@@ -267,7 +267,7 @@ class Leading:
 
     def reconcile(self) -> None:
         """Propose the next step from the configuration in force to the one that is wanted, if there is one."""
-        self.beat(self._loop.time())
+        self.beat(self._replication.now())
         if self._proposing or self._holding or self._closed:
             return
         step = self._step()
@@ -307,7 +307,7 @@ class Leading:
             return 0.0
         streamer = self._replication.replicator.streamers.get(node_id)
         heard = streamer.heard_at if streamer is not None else self._replication.heard_at.get(node_id, self._began)
-        return self._attention.silence(heard, self._loop.time())
+        return self._attention.silence(heard, self._replication.now())
 
     def _followers(self) -> Iterator[steps.Follower]:
         """Those who keep a copy, this node first; a reader of the log, which has no data directory, does not."""

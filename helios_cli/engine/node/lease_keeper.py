@@ -47,12 +47,15 @@ class LeaseKeeper:
         return self._replication.now() < self._until
 
     def confirmed(self, voter: Voter, term: Term, echo_us: int) -> None:
-        """A voter has echoed a heartbeat: if it is of this term, its vote is this node's for a while."""
-        if term != self._leading.lsns.term:
-            return
+        """A voter has echoed a heartbeat that was sent at ``echo_us`` by the wall clock."""
         asked = self._replication.replicator.asked(echo_us)
-        if asked is not None and asked[0] >= self._since and not self.is_sick:
-            self._lease.confirmed(voter, asked[0], asked[1] / 1000)
+        if asked is not None:
+            self.granted(voter, term, *asked)
+
+    def granted(self, voter: Voter, term: Term, asked_at: float, lease_ms: int) -> None:
+        """A voter was asked then, for so long: if it was in this term, its vote is this node's for that time."""
+        if term == self._leading.lsns.term and asked_at >= self._since and not self.is_sick:
+            self._lease.confirmed(voter, asked_at, lease_ms / 1000)
             self._extend()
 
     def progress(self, stalled_s: float) -> None:

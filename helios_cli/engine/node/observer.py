@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import time
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +31,8 @@ from helios_cli.engine.node.peer_address import OwnAddress, reachable
 from helios_cli.engine.node.peer_door import Door
 from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused, admit
 from helios_cli.engine.node.peer_tls import peer_tls
+from helios_cli.engine.node.pulse import Pulse
+from helios_cli.engine.node.vote import Vote
 from helios_cli.engine.node.votes import tell_vote
 from helios_cli.engine.observe.events import EventLog
 from helios_cli.engine.observe.logs import configure_logging
@@ -66,7 +69,7 @@ class Observer:
         self.tls = peer_tls(settings)
         self.secret = b""
         self.disk: ObserverDisk
-        self.loyalty: Loyalty
+        self.vote: Vote
         self.observing: Observing
         self.address = OwnAddress(settings.advertise_address, settings.listen_address)
         self.exit_code = 0
@@ -119,7 +122,8 @@ class Observer:
 
     async def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         settings = self.settings
-        self.loyalty = Loyalty(loop.time(), self.disk.observed.lease_ms / 1000)
+        self.vote = Vote(Loyalty(self.now(), self.disk.observed.lease_ms / 1000))
+        pulse = Pulse(_ObserverPulse(self), lambda *_: None)
         self.observing = Observing(self, loop)
         host = binding.peer_address(settings, self.tls, self.secret, self.event)
         server: asyncio.Server | None = None
@@ -142,6 +146,7 @@ class Observer:
             self.events.start()
             self.loop_monitor.start()
             self.later(self.observing.run())
+            pulse.start()
             log.info(
                 "ready: observer %s, native port %s, http port %s, data in %s, pid %s",
                 self.node_id, settings.native_port, settings.http_port, settings.data_dir, os.getpid(),
@@ -152,6 +157,7 @@ class Observer:
             if server is not None:
                 server.close()
             self._door.close()
+            await loop.run_in_executor(None, pulse.stop)
             for task in (ending := tuple(self._tasks)):
                 task.cancel()
             await asyncio.gather(*ending, return_exceptions=True)
@@ -189,8 +195,8 @@ class Observer:
         return self.disk.term
 
     def now(self) -> float:
-        """The loop's clock."""
-        return asyncio.get_running_loop().time()
+        """The steady clock as it is now."""
+        return time.monotonic()
 
     def identity(self) -> Identity:
         """What it says of itself to other nodes."""
@@ -213,7 +219,7 @@ class Observer:
 
     async def _receive(self, link: PeerLink) -> None:
         try:
-            await admit(link, self.identity(), self.secret, self._welcome)
+            await admit(link, self.identity(), self.secret, self.welcome)
             self.address.met(link)
             frame = await link.receive(
                 Kind.ASK, Kind.ANNOUNCE, Kind.FOLLOW, Kind.SNAPSHOT, Kind.SESSION, Kind.CANCEL, Kind.WANT_PAGES,
@@ -241,8 +247,12 @@ class Observer:
     def answer(self, ask: messages.Ask, term: Term) -> Answer:
         """What this observer says to a candidate. A promise is on disk before it is given."""
         primary = self.observing.primary_id
-        is_loyal = self.loyalty.holds(self.now()) and primary not in (ask.node_id, ask.giver)
-        promised = ask.promise and may_promise(self.term(), term, leads=False, is_loyal=is_loyal)
+        is_loyal = self.vote.holds(self.now()) and primary not in (ask.node_id, ask.giver)
+        promised = (
+            ask.promise
+            and may_promise(self.term(), term, leads=False, is_loyal=is_loyal)
+            and self.vote.pledge(self.now(), term.number, excused=primary in (ask.node_id, ask.giver))
+        )
         if promised:
             self.disk.promise(term)
         tell_vote(self.event, ask, term, self.term(), primary, promised=promised, loyal=is_loyal)
@@ -271,7 +281,8 @@ class Observer:
             self.disk.promise(term)
             self.observing.retarget(announced.node_id, reachable(link, announced.host), announced.native_port)
 
-    def _welcome(self, proof: str) -> messages.Welcome:
+    def welcome(self, proof: str) -> messages.Welcome:
+        """What a node is told that has shown who it is."""
         own, config = self.identity(), self.disk.observed.parsed
         mode = config.mode.value if config is not None else ""
         return messages.Welcome(proof, own.node_id, own.cluster_id, own.role, mode, own.host, 0, own.http_port, 0, 0)
@@ -293,7 +304,7 @@ class Observer:
     def status(self) -> Mapping[str, Any]:
         """What /status answers."""
         observed, role, config = self.disk.observed, self.disk.role, self.disk.observed.parsed
-        lease_ms = round(self.loyalty.remaining(self.now()) * 1000)
+        lease_ms = round(self.vote.remaining(self.now()) * 1000)
         return {
             "node_id": self.node_id,
             "version": __version__,
@@ -336,6 +347,39 @@ class Observer:
         }
         for name, (text, read) in gauges.items():
             self.registry.observe("gauge", name, text, read)
+
+
+class _ObserverPulse:
+    """What an observer's pulse knows of it."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self.tls = observer.tls
+
+    def term(self) -> Term:
+        return self._observer.term()
+
+    def identity(self) -> Identity:
+        return self._observer.identity()
+
+    def secret(self) -> bytes:
+        return self._observer.secret
+
+    def welcome(self, proof: str) -> messages.Welcome:
+        return self._observer.welcome(proof)
+
+    def asks(self) -> None:
+        return None
+
+    def primary_address(self) -> tuple[str, int] | None:
+        role = self._observer.disk.role
+        return (role.primary_host, role.primary_port) if self._observer.observing.connected else None
+
+    def vote_heard(self, term: Term, lease_ms: int) -> bool:
+        own = self._observer
+        # A longer one than ever before is put down first, by the loop, when it is heard of there.
+        known = lease_ms <= own.disk.observed.lease_ms
+        return known and term == own.term() and own.vote.heard(own.now(), lease_ms / 1000, term)
 
 
 def run(settings: Settings) -> int:

@@ -170,5 +170,5 @@ class Observing:
         beat = messages.Heartbeat.from_body(frame.body)
         if beat.lease_ms is not None:
             observer.disk.granted(beat.lease_ms)
-            observer.loyalty.heard(self._loop.time(), beat.lease_ms / 1000)
+            observer.vote.heard(observer.now(), beat.lease_ms / 1000, frame.term)
         return beat.sent_us

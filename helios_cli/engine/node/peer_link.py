@@ -81,9 +81,11 @@ class PeerLink(asyncio.Protocol):
         serve: Callable[[PeerLink], None] | None = None,
         tls: PeerTls = NO_TLS,
         door: Door | None = None,
+        pulse: Callable[[int], None] | None = None,
     ) -> None:
         """``term`` goes into every frame once the peer is trusted. ``serve`` makes it the answering side, and ``door``
-        bounds how many there are before they are trusted.
+        bounds how many there are before they are trusted. ``pulse`` takes the connections that are for heartbeats
+        alone, as descriptors.
         """
         self.transport: asyncio.Transport = None  # type: ignore[assignment]
         self.term = term
@@ -105,6 +107,7 @@ class PeerLink(asyncio.Protocol):
         self._serve = serve
         self._tls = tls
         self._door = door
+        self._pulse = pulse
         self._trusted = False
         self._preface = b""
         self._greeted = False
@@ -296,6 +299,10 @@ class PeerLink(asyncio.Protocol):
         self._preface = b""
         if self._serve is None:
             self._take_answer(preface, rest)
+        elif preface == peer.PULSE_WANTED and self._pulse is not None and not rest:
+            self._pulse(os.dup(self.transport.get_extra_info("socket").fileno()))
+            self.close()
+            self.transport.abort()
         elif preface == peer.TLS_WANTED:
             self._begin_tls(self._tls.server, rest)
         else:

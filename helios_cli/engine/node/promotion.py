@@ -133,7 +133,11 @@ def answer(replication: Replication, ask: messages.Ask, term: Term) -> Answer:
     is_loyal = not replication.watcher.may_vote_for(ask.node_id, ask.giver)
     leads = replication.is_leading or replication.takes_lead
     sick = replication.leading is not None and replication.leading.lease.is_sick
-    promised = ask.promise and may_promise(replication.term(), term, leads=leads, is_loyal=is_loyal)
+    promised = (
+        ask.promise
+        and may_promise(replication.term(), term, leads=leads, is_loyal=is_loyal)
+        and replication.watcher.pledge(term.number, excused=replication.watcher.is_primary(ask.node_id, ask.giver))
+    )
     if promised:
         replication.node.store.promise(term)
     own_position = candidate(replication)
@@ -236,6 +240,8 @@ async def take_lead(
         PromotionRefused: too few promised, or one that did has more of the log; or another node leads.
     """
     before, began = replication.term().number, replication.now()
+    if not replication.watcher.pledge(max(before, floor) + 1, excused=not unasked):
+        raise PromotionRefused("the primary is heard of again")
     term = replication.node.store.new_term(floor)
 
     def enough(heard: list[Answer]) -> bool:

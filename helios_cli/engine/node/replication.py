@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +28,8 @@ from helios_cli.engine.node.peer_door import Door
 from helios_cli.engine.node.peer_link import Identity, PeerLink
 from helios_cli.engine.node.peer_tls import peer_tls
 from helios_cli.engine.node.promotion import PromotionRefused
+from helios_cli.engine.node.pulse import Pulse
+from helios_cli.engine.node.pulse_node import DataNodePulse
 from helios_cli.engine.node.slot_keeper import SlotKeeper
 from helios_cli.engine.node.streamer import WalReplicator, WalStreamer
 from helios_cli.engine.node.visitors import Visitors
@@ -98,6 +101,8 @@ class Replication:
         """Held while the role changes."""
         self.watcher = FailoverWatcher(self)
         self.replicator.lease_ms = self._lease_ms
+        self._pulse_node = DataNodePulse(self)
+        self._pulse = Pulse(self._pulse_node, self._pulse_node.granted)
         self.watchers = Watchers(self)
         self.replicator.on_heartbeat = self.watchers.beat
         self.takes_lead = False
@@ -151,8 +156,8 @@ class Replication:
         return settings.replication_mode if explicit and not self.is_leading else ""
 
     def now(self) -> float:
-        """The loop's clock."""
-        return self.node.engine.loop.time()
+        """The steady clock as it is now: the loop's own stands still while it works."""
+        return time.monotonic()
 
     def term(self) -> Term:
         """The newest term that this node has promised to."""
@@ -214,12 +219,15 @@ class Replication:
         """Serve other nodes; gives the port. Raises OSError when the address is taken."""
         loop = self.node.engine.loop
         self._server = await loop.create_server(
-            lambda: PeerLink(self.term, serve=self.visitors.visited, tls=self.tls, door=self.door),
+            lambda: PeerLink(
+                self.term, serve=self.visitors.visited, tls=self.tls, door=self.door, pulse=self._pulse.take
+            ),
             binding.peer_address(self.node.settings, self.tls, self.secret(), self.node.event),
             port,
             backlog=128,
         )
         self._tasks.append(loop.create_task(self._beat()))
+        self._pulse.start()
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
@@ -227,6 +235,7 @@ class Replication:
         if self._server is not None:
             self._server.close()
         self.door.close()
+        await self.node.engine.loop.run_in_executor(None, self._pulse.stop)
         ending = [*self._tasks, *self._others]
         for task in ending:
             task.cancel()
@@ -461,6 +470,7 @@ class Replication:
         beat_at = self.now()
         while True:
             await asyncio.sleep(WATCH_S)
+            self._pulse_node.beat_at = self.now()
             if self.now() >= beat_at:
                 beat_at = max(beat_at + HEARTBEAT_S, self.now())
                 self._guarded(self._beat_once)

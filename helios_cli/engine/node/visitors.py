@@ -32,7 +32,7 @@ class Visitors:
 
     async def _receive(self, link: PeerLink) -> None:
         try:
-            hello = await admit(link, self._replication.identity(), self._replication.secret(), self._welcome)
+            hello = await admit(link, self._replication.identity(), self._replication.secret(), self.welcome)
             self._replication.address.met(link)
             frame = await link.receive(
                 Kind.FOLLOW, Kind.SNAPSHOT, Kind.ASK, Kind.ANNOUNCE, Kind.SESSION, Kind.CANCEL, Kind.WANT_PAGES,
@@ -102,7 +102,8 @@ class Visitors:
                 )
                 self._replication.node.begin_again("its term is over")
 
-    def _welcome(self, proof: str) -> messages.Welcome:
+    def welcome(self, proof: str) -> messages.Welcome:
+        """What a node is told that has shown who it is."""
         settings = self._replication.node.settings
         page_log = self._replication.node.store.log
         return messages.Welcome(

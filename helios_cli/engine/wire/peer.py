@@ -28,6 +28,8 @@ TLS_WANTED: Final = b"HELIOTLS"
 """Instead of a preface: let this be TLS, and the preface come inside it. The same bytes come back for a yes."""
 TLS_UNKNOWN: Final = b"HELIOCLR"
 """The answer of a node that has no certificate."""
+PULSE_WANTED: Final = b"HELIOPLS"
+"""Instead of a preface: the connection is for heartbeats alone. The same bytes come back, then the preface goes."""
 
 HEADER_BYTES: Final = 28
 BODY_MAX: Final = 16 << 20
@@ -65,6 +67,7 @@ class Kind(enum.IntEnum):
     OBSERVE = 16
     CONFIG = 17
     OBSERVED = 18
+    PULSE = 19
     SNAPSHOT = 20
     PAGES = 21
     SNAPSHOT_END = 22

@@ -48,7 +48,6 @@ def test_a_dead_follower_is_found_by_a_node_that_stumbles() -> None:
 def test_a_follower_is_not_lost_to_a_primary_that_stood_still() -> None:
     at = [10.0]
     leading: Any = object.__new__(Leading)
-    leading._loop = SimpleNamespace(time=lambda: at[0])
     leading._attention = Attention(9.9)
     leading._began = 0.0
     leading._proposing = leading._holding = True
@@ -56,6 +55,7 @@ def test_a_follower_is_not_lost_to_a_primary_that_stood_still() -> None:
         node_id="n1",
         replicator=SimpleNamespace(streamers={"n2": SimpleNamespace(heard_at=9.95, blocked_s=0.0)}),
         heard_at={},
+        now=lambda: at[0],
     )
     config: Any = SimpleNamespace(eject_after_ms=2000)
     assert leading._is_alive("n2", config)
@@ -72,10 +72,9 @@ def test_a_follower_is_not_lost_to_a_primary_that_stood_still() -> None:
 def test_a_follower_whose_disk_takes_nothing_is_lost_though_it_is_heard_of() -> None:
     follower = SimpleNamespace(heard_at=10.0, blocked_s=1.9)
     leading: Any = object.__new__(Leading)
-    leading._loop = SimpleNamespace(time=lambda: 10.1)
     leading._attention = Attention(10.0)
     leading._replication = SimpleNamespace(
-        node_id="n1", replicator=SimpleNamespace(streamers={"n2": follower}), heard_at={}
+        node_id="n1", replicator=SimpleNamespace(streamers={"n2": follower}), heard_at={}, now=lambda: 10.1
     )
     config: Any = SimpleNamespace(eject_after_ms=2000)
     assert leading._is_alive("n2", config)

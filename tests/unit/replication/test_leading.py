@@ -129,13 +129,17 @@ class Primary:
         return self.at
 
 
+AT_ONCE = 4
+"""So often the clock is looked at when nobody is waited for."""
+
+
 def test_a_client_that_waits_for_more_copies_is_waited_for_half_of_the_time() -> None:
     """The next primary has its commit, and it may have its answer here."""
     primary, client = Primary(), Client()
-    assert primary.drained() == (primary.streamers["n2"], END) and primary.asked == 1
+    assert primary.drained() == (primary.streamers["n2"], END) and primary.asked == AT_ONCE
     primary.leading.after(SyncMode.SYNC, END, client.done, client)
     assert primary.drained()[1] == END
-    assert primary.asked == 4 and client.told is None
+    assert primary.asked > AT_ONCE and client.told is None
     primary.leading.close()
     assert isinstance(client.told, OutcomeUnknown)
 
@@ -150,7 +154,7 @@ def test_a_client_that_has_its_answer_is_not_waited_for() -> None:
         primary.leading.lsns.acknowledged(node_id, said)
     primary.turn()
     assert client.answered == 1
-    assert primary.drained()[1] == END and primary.asked == 1
+    assert primary.drained()[1] == END and primary.asked == AT_ONCE
 
 
 def test_a_client_that_waits_for_more_copies_is_told_when_the_term_ends() -> None:

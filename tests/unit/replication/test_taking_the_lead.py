@@ -39,6 +39,7 @@ class Node:
             event=lambda kind, text, **fields: self.events.append((kind, text)),
         )
         self.following = None
+        self.watcher = SimpleNamespace(pledge=lambda term, *, excused: excused)
         self.node_id = "n2"
         self.config = PAIR
         self.open_configs = (PAIR,)
