@@ -149,6 +149,7 @@ def test_the_example_reads_back() -> None:
         ("records", messages._RECORDS, []),
         ("heartbeat", messages._HEARTBEAT, []),
         ("acknowledge", messages._ACKNOWLEDGE, []),
+        ("observed", messages._OBSERVED, []),
         ("preface", struct.Struct("<6sBB"), []),
     ],
 )
@@ -217,7 +218,7 @@ def test_the_limits_between_nodes_are_those_of_the_code() -> None:
     assert f"at most {copying.HASHES_MAX}. WANT_PAGES are at most {copying.PAGES_MAX} page numbers" in text
     assert f"This page describes version {peer.VERSION_MAX}" in text
     assert peer.VERSION_MIN == peer.VERSION_MAX
-    for bare in (peer.MAGIC, peer.TLS_WANTED, peer.TLS_UNKNOWN):
+    for bare in (peer.MAGIC, peer.TLS_WANTED, peer.TLS_UNKNOWN, peer.PULSE_WANTED):
         assert f"`{bare.decode()}`" in text
 
 

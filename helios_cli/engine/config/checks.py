@@ -14,7 +14,8 @@ def is_loopback(address: str) -> bool:
     if address == "localhost":
         return True
     try:
-        return ipaddress.ip_address(address.strip("[]").partition("%")[0]).is_loopback
+        found = ipaddress.ip_address(address.strip("[]").partition("%")[0])
+        return (getattr(found, "ipv4_mapped", None) or found).is_loopback
     except ValueError:
         return False
 

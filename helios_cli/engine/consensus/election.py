@@ -162,7 +162,7 @@ def _is_ahead(config: ClusterConfig, own: Candidate, heard: Iterable[Answer]) ->
         if theirs > mine and (answer.node_id in config.in_sync or config.mode is SyncMode.ASYNC or knows_later):
             return Verdict(
                 f"node {answer.node_id} has more of the log: it ends at {theirs[1]}, here at {own.flushed}",
-                f"Promote {_named(config, answer.node_id)}, or give --allow-data-loss.",
+                f"Promote {named(config, answer.node_id)}, or give --allow-data-loss.",
                 loses_data=True,
             )
     return Verdict()
@@ -172,7 +172,7 @@ def _has_copies(config: ClusterConfig, own: Candidate, heard: Mapping[str, Answe
     if not _counts(config, own.node_id, own.incarnation):
         return Verdict(
             f"the copies of node {own.node_id} do not count: it may lack acknowledged commits",
-            f"Promote one of {', '.join(_named(config, name) for name in config.in_sync)}, or give --allow-data-loss.",
+            f"Promote one of {', '.join(named(config, name) for name in config.in_sync)}, or give --allow-data-loss.",
             loses_data=True,
         )
     counting = {own.node_id, *(node for node, one in heard.items() if _counts(config, node, one.incarnation))}
@@ -217,7 +217,7 @@ def _counts(config: ClusterConfig, node_id: str, incarnation: str) -> bool:
     return node_id in config.in_sync and member is not None and member.incarnation == incarnation
 
 
-def _named(config: ClusterConfig, node_id: str) -> str:
+def named(config: ClusterConfig, node_id: str) -> str:
     """A node, and how ``promote`` is told to ask it."""
     member = config.member(node_id)
     return node_id if member is None else f"{node_id} (--node {address(member.host, member.http_port)})"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from helios_cli.engine.consensus.candidacy import rank
 from helios_cli.engine.consensus.config import EJECT, ClusterConfig
-from helios_cli.engine.consensus.election import Answer, Candidate, Verdict, judge
+from helios_cli.engine.consensus.election import Answer, Candidate, Verdict, judge, named
 from helios_cli.engine.consensus.lease import majority
 from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.types import Lsn, Term
@@ -115,9 +115,9 @@ def _by_hand(config: ClusterConfig, alive: set[str], verdict: Verdict | None) ->
     why = "automatic failover is paused" if config.paused else verdict.reason if verdict is not None else "nobody may"
     safe = [name for name in members if _elected(config, name, alive, unasked=False).is_safe]
     if safe:
-        hint = f"heliosdb-nano promote {safe[0]}, once {primary} is known to be gone."
+        hint = f"Promote {named(config, safe[0])}, once {primary} is known to be gone."
         return Outcome(BY_HAND, "", f"{primary} is lost, and nobody is elected: {why}", hint)
-    hint = (verdict.hint if verdict is not None else "") or f"Start {primary}, or promote with --allow-data-loss."
+    hint = (verdict.hint if verdict is not None else "") or f"Start {primary}, or give --allow-data-loss."
     return Outcome(WAITS, "", f"{primary} is lost, and nobody is elected: {why}", hint)
 
 

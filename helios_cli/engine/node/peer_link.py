@@ -7,7 +7,6 @@ large is taken from it.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import os
 import ssl
@@ -16,10 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from helios_cli.engine.config.checks import is_loopback
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.peer_door import Door
 from helios_cli.engine.node.peer_tls import NO_TLS, PeerTls, certificate_digest
 from helios_cli.engine.replication import messages
+from helios_cli.engine.storage.secret import SECRET_HINT
 from helios_cli.engine.types import Term
 from helios_cli.engine.wire import peer
 from helios_cli.engine.wire.peer import Frame, Kind, PeerProtocolError
@@ -42,11 +43,6 @@ TERM_STEP_MAX: Final = 1 << 32
 
 GOODBYE_S: Final = 5.0
 """How long a peer may take to read the last words before the connection is cut."""
-
-SECRET_HINT: Final = (
-    "Give every node the same HELIOSDB_CLUSTER_SECRET (or cluster_secret_file); the first primary's is in "
-    "control/cluster.secret of its data directory."
-)
 
 
 class PeerRefused(HeliosError):
@@ -171,11 +167,7 @@ class PeerLink(asyncio.Protocol):
     @property
     def is_loopback(self) -> bool:
         """Whether the other side is on this machine."""
-        try:
-            address = ipaddress.ip_address(self.address.partition("%")[0])
-        except ValueError:
-            return False
-        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+        return is_loopback(self.address)
 
     @property
     def trusted(self) -> bool:

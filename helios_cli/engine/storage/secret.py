@@ -14,6 +14,11 @@ from helios_cli.engine.storage.files import OsFiles
 VARIABLE: Final = "HELIOSDB_CLUSTER_SECRET"
 NAME: Final = "cluster.secret"
 
+SECRET_HINT: Final = (
+    "Give every node the same HELIOSDB_CLUSTER_SECRET (or cluster_secret_file); the first primary's is in "
+    "control/cluster.secret of its data directory."
+)
+
 
 def load_secret(control_dir: str, file: str, environment: Mapping[str, str] = os.environ) -> bytes:
     """The secret from the environment, else from ``file``, else from the data directory; empty when there is none.

@@ -76,7 +76,7 @@ def test_what_is_paused_or_waits_says_so() -> None:
     config = cluster(SEMI, "ab", "o")
     paused = what_if(replace(config, paused=True), "a")
     assert (paused.kind, paused.sentence) == (BY_HAND, "a is lost, and nobody is elected: automatic failover is paused")
-    assert paused.hint == "heliosdb-nano promote b, once a is known to be gone."
+    assert paused.hint == "Promote b (--node b.example.com:8080), once a is known to be gone."
     waits = what_if(replace(config, on_sync_loss=WAIT), "b")
     assert (waits.kind, waits.hint) == (WAITS, "Start one of b, or set on_sync_loss to eject.")
 
