@@ -92,14 +92,6 @@ def test_hints_name_flags_that_exist() -> None:
     assert [(where, flag) for where, flag in named if flag not in known] == []
 
 
-def test_hints_send_nobody_to_nodes_that_cannot_be() -> None:
-    """This version runs single nodes: there is no peer to seed from and no other node to repair from."""
-    found = list(hints())
-    assert len(found) > 60
-    words = re.compile(r"\bpeers?\b|\bseed|another node to|from another node|\bpromote\b|\bstandby again\b", re.I)
-    assert [(where, text) for where, text in found if words.search(text)] == []
-
-
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_documents_name_commands_that_exist(document: Path) -> None:
     known = commands()
