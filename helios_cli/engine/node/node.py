@@ -23,6 +23,7 @@ from helios_cli.engine.node.binding import bind
 from helios_cli.engine.node.checkpointer import Checkpointer
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.engine import Engine
+from helios_cli.engine.node.failover_hooks import FailoverHooks
 from helios_cli.engine.node.http_sql import SqlOverHttp
 from helios_cli.engine.node.join import Beginning, find_beginning
 from helios_cli.engine.node.listener import Listener
@@ -69,6 +70,7 @@ class Node:
         self.started_us = SystemClock.wall_us()
         self.registry: Registry
         self.events = EventLog(Path(settings.data_dir) / "state.db")
+        self.hooks = FailoverHooks(report.node_id(settings), lambda: self.settings, self.event)
         self.stop_requested = asyncio.Event()
         self.life_over = asyncio.Event()
         self.serving = False
@@ -100,8 +102,10 @@ class Node:
         lock = self._lock()
         try:
             self._install_signals(loop)
+            hooks = loop.create_task(self.hooks.run())
             while await self._live(loop):
                 pass
+            hooks.cancel()
             await loop.run_in_executor(None, self.events.stop)
         finally:
             lock.release()
@@ -332,6 +336,7 @@ class Node:
         """Put down what happened, in the log and in state.db."""
         log.log({"info": 20, "warning": 30}.get(severity, 40), "%s", message)
         self.events.record(kind, severity, message, **fields)
+        self.hooks.tell(kind, message, severity, fields)
 
     def _callback_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Something that the loop called has failed, and nobody else will hear of it."""
