@@ -30,6 +30,8 @@ COMMANDS: Final = {
     "promote": ("helios_cli.commands.ha", "Make a standby the primary when the old one is gone.", "Cluster"),
     "pause": ("helios_cli.commands.ha", "Suspend what the cluster does by itself, for maintenance.", "Cluster"),
     "resume": ("helios_cli.commands.ha", "End what pause began.", "Cluster"),
+    "explain": ("helios_cli.commands.failover", "Why the lead is where it is, and how it was decided.", "Cluster"),
+    "whatif": ("helios_cli.commands.failover", "What would become of the cluster without some nodes.", "Cluster"),
     "standby": ("helios_cli.commands.standby", "List, add and remove the standbys of a cluster.", "Cluster"),
     "workload": (
         "helios_cli.commands.workload",

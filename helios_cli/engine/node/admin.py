@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from helios_cli.engine.config.registry import find
 from helios_cli.engine.errors import HeliosError, SqlError
 from helios_cli.engine.net.http_routes import AdminVerb
+from helios_cli.engine.node import explanation
 from helios_cli.engine.node.cluster_settings import CLUSTER_SETTINGS
 from helios_cli.engine.node.promotion import not_the_primary
 from helios_cli.engine.node.setting_change import change_setting
@@ -38,7 +39,21 @@ class Admin:
             "config": self._config,
             "standby/remove": self._remove,
             "scrub": self._scrub,
+            "explain/failover": self._explain_failover,
+            "whatif": self._what_if,
         }
+
+    async def _explain_failover(self, arguments: Arguments) -> Answer:
+        limit = arguments.get("limit", 20)
+        if type(limit) is not int or not 1 <= limit <= 1000:
+            raise HeliosError(f"limit is a number from 1 to 1000, not {limit!r}", sqlstate="22023")
+        return await explanation.explain(self._node.replication, limit)
+
+    async def _what_if(self, arguments: Arguments) -> Answer:
+        lost = arguments.get("lose")
+        if not isinstance(lost, list) or not lost or not all(isinstance(name, str) for name in lost):
+            raise HeliosError("lose is a list of names of nodes", sqlstate="22023")
+        return explanation.foresee(self._node.replication, lost)
 
     async def _checkpoint(self, _arguments: Arguments) -> Answer:
         await self._node.checkpointer.request()

@@ -1,0 +1,105 @@
+"""Why the lead is where it is, where it would go, and how it went before: in sentences, with the facts beside them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from helios_cli.engine.consensus.config import ClusterConfig
+from helios_cli.engine.consensus.whatif import Outcome, what_if
+from helios_cli.engine.errors import SqlError
+from helios_cli.engine.observe.events import Event
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.replication import Replication
+
+KINDS: Final = frozenset(
+    ("primary_silent", "primary_sick", "primary_well", "elected", "not_elected", "promoted", "deposed", "retargeted",
+     "vote", "no_vote", "lease_over", "lease_held", "ejected", "in_sync", "observer", "voter", "forked", "salvaged")
+)  # fmt: skip
+"""Events that say how the lead, and who decides about it, came about."""
+
+
+async def explain(replication: Replication, limit: int) -> dict[str, Any]:
+    """What ``explain failover`` answers: the present, what would happen next, and the newest ``limit`` decisions."""
+    loop = asyncio.get_running_loop()
+    config = named(replication)
+    happened = await loop.run_in_executor(None, replication.node.events.whole)
+    chosen = [event for _number, event in happened if event.kind in KINDS][-limit:]
+    names = [one.node_id for one in (*config.members, *config.observers)]
+    return {
+        "node_id": replication.node_id,
+        "term": replication.term().number,
+        "primary_id": config.primary,
+        "mode": config.mode.value,
+        "voters": list(config.voters(config.primary)),
+        "observers": [one.node_id for one in config.observers],
+        "in_sync": list(config.in_sync),
+        "paused": config.paused,
+        "now": present(replication, config),
+        "losses": [{"lost": [name], **record(what_if(config, (name,)))} for name in names],
+        "decisions": [decision(event) for event in chosen],
+    }
+
+
+def foresee(replication: Replication, lost: Collection[str]) -> dict[str, Any]:
+    """What ``whatif lose`` answers. Raises SqlError 42704 for a name that nobody has."""
+    config = named(replication)
+    known = {one.node_id for one in (*config.members, *config.observers)}
+    for name in lost:
+        if name not in known:
+            raise SqlError(
+                f'"{name}" is no node of this cluster',
+                sqlstate="42704",
+                hint=f"Its nodes are {', '.join(sorted(known))}.",
+            )
+    return {"lost": sorted(lost), **record(what_if(config, lost))}
+
+
+def named(replication: Replication) -> ClusterConfig:
+    """The configuration in force, with its primary as this node knows it."""
+    config = replication.agreed_config
+    return replace(config, primary=replication.view().primary_id or config.primary)
+
+
+def record(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as JSON."""
+    return {
+        "kind": outcome.kind, "automatic": outcome.is_automatic, "primary": outcome.primary or None,
+        "sentence": outcome.sentence, "hint": outcome.hint or None,
+    }  # fmt: skip
+
+
+def decision(event: Event) -> dict[str, Any]:
+    """One event as JSON."""
+    return {"time_us": event.time_us, "kind": event.kind, "sentence": event.message, **event.fields}
+
+
+def present(replication: Replication, config: ClusterConfig) -> list[str]:
+    """One sentence for each thing that is so now."""
+    voters = config.voters(config.primary)
+    told = [f"{config.primary or 'nobody'} leads in term {replication.term()}, mode {config.mode.value}"]
+    if len(voters) == 1:
+        told.append(f"{voters[0]} alone votes: nobody is elected without an operator; an observer would change that")
+    else:
+        told.append(f"{', '.join(voters)} vote, {len(voters) // 2 + 1} of them elect")
+    idle = [one.node_id for one in config.observers if one.node_id not in voters]
+    if idle:
+        told.append(f"{', '.join(idle)} observes without a vote: it would make the number of voters even")
+    if config.paused:
+        told.append("automatic failover is paused; heliosdb-nano resume ends that")
+    return [*told, _own_side(replication)]
+
+
+def _own_side(replication: Replication) -> str:
+    leading = replication.leading
+    if leading is not None and replication.is_leading:
+        if leading.lease.is_sick:
+            return "the disk of this primary takes nothing: it has given its lease up"
+        return f"this primary's lease {'holds' if leading.lease.holds() else 'is over: it acknowledges nothing'}"
+    remaining_ms = round(replication.watcher.vote.remaining(replication.now()) * 1000)
+    if remaining_ms:
+        return f"this node's vote is the primary's for {remaining_ms} ms more"
+    return "this node has heard no primary for longer than a lease: its vote is free"
