@@ -296,6 +296,7 @@ def test_a_log_whose_beginning_is_gone(make_node: MakeNode) -> None:
 def primary_is_back(primary: NodeProcess, streamer: WalStreamer, writer: Any) -> Any:
     """Restart the primary and write; whether the streamer has got that."""
     writer.close()
+    assert primary.http("/admin/pause", body={})[0] == 200, "no standby takes its place meanwhile"
     primary.restart()
     with primary.connect() as again:
         again.execute("INSERT INTO logged VALUES (1000, 'after')")

@@ -41,6 +41,7 @@ def cluster(network: Network, directory: Path, mode: str, link: TcpLink | None =
         node.wait_healthy()
     for node in nodes:
         wait_view(node, {name: (..., ..., True) for name in ("n1", "n2", "n3")})
+    assert first.http("/admin/pause", body={})[0] == 200, "nobody is elected: an operator promotes"
     return nodes
 
 

@@ -16,6 +16,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from helios_cli.engine.errors import HeliosError
@@ -36,6 +37,15 @@ VOTERS_MAX: Final = 64
 
 Granted = Callable[[str, str, Term, float, int], None]
 """Voter, its disk, the term, when it was asked by the steady clock, and for which lease in milliseconds."""
+
+
+@dataclass(slots=True)
+class _Voter:
+    """Who has connected to be asked for its vote."""
+
+    link: PeerLink
+    hello: messages.Hello
+    heard_at: float
 
 
 class PulseNode(Protocol):
@@ -74,7 +84,7 @@ class Pulse:
         self._granted = granted
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
-        self._voters: dict[str, tuple[PeerLink, messages.Hello]] = {}
+        self._voters: dict[str, _Voter] = {}
         self._asked: dict[int, tuple[float, int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._sequence = 0
@@ -115,8 +125,8 @@ class Pulse:
     def _end(self) -> None:
         for task in self._tasks:
             task.cancel()
-        for link, _hello in self._voters.values():
-            link.close()
+        for voter in self._voters.values():
+            voter.link.close()
         self._loop.stop()
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
@@ -150,14 +160,14 @@ class Pulse:
             return
         before = self._voters.get(hello.node_id)
         if before is not None:
-            before[0].close()
-        self._voters[hello.node_id] = (link, hello)
-        link.on_lost = lambda: self._left(link, hello)
-        link.begin(lambda frame: self._echo(hello, frame))
+            before.link.close()
+        self._voters[hello.node_id] = voter = _Voter(link, hello, time.monotonic())
+        link.on_lost = lambda: self._left(voter)
+        link.begin(lambda frame: self._echo(voter, frame))
 
-    def _left(self, link: PeerLink, hello: messages.Hello) -> None:
-        if self._voters.get(hello.node_id, (None,))[0] is link:
-            del self._voters[hello.node_id]
+    def _left(self, voter: _Voter) -> None:
+        if self._voters.get(voter.hello.node_id) is voter:
+            del self._voters[voter.hello.node_id]
 
     async def _ask(self) -> None:
         """Ask every voter, again and again."""
@@ -168,19 +178,21 @@ class Pulse:
                 self._sequence += 1
                 self._asked[self._sequence] = (time.monotonic(), lease_ms)
                 self._asked.pop(self._sequence - 100, None)
-                body = messages.Heartbeat(Lsn(0), Lsn(0), self._sequence, lease_ms).to_body()
-                frame = peer.encode_frame(Kind.HEARTBEAT, term, body, compress=False)
-                for link, _hello in tuple(self._voters.values()):
-                    if link.writable:
-                        link.write(frame)
+                # The echo of what asks for nothing grants nothing: it bears no number.
+                asking, releasing = _heartbeat(term, self._sequence, lease_ms), _heartbeat(term, 0, 0)
+                now = time.monotonic()
+                for voter in tuple(self._voters.values()):
+                    if voter.link.writable:
+                        voter.link.write(asking if now - voter.heard_at < SILENCE_S else releasing)
             await asyncio.sleep(BEAT_S)
 
-    def _echo(self, hello: messages.Hello, frame: Frame) -> None:
+    def _echo(self, voter: _Voter, frame: Frame) -> None:
+        voter.heard_at = time.monotonic()
         if frame.kind is not Kind.OBSERVED:
             raise PeerProtocolError(f"a voter sent {frame.kind.name} out of turn")
         asked = self._asked.get(messages.Observed.from_body(frame.body).echo_us)
         if asked is not None:
-            self._granted(hello.node_id, hello.incarnation, frame.term, *asked)
+            self._granted(voter.hello.node_id, voter.hello.incarnation, frame.term, *asked)
 
     # As a voter ------------------------------------------------------------------------------------------------------
 
@@ -248,3 +260,8 @@ class Pulse:
         if beat.lease_ms is not None and self._node.vote_heard(frame.term, beat.lease_ms):
             body = messages.Observed(0, beat.sent_us).to_body()
             link.write(peer.encode_frame(Kind.OBSERVED, frame.term, body, compress=False))
+
+
+def _heartbeat(term: Term, sequence: int, lease_ms: int) -> bytes:
+    body = messages.Heartbeat(Lsn(0), Lsn(0), sequence, lease_ms).to_body()
+    return peer.encode_frame(Kind.HEARTBEAT, term, body, compress=False)

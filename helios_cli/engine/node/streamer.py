@@ -40,6 +40,9 @@ ALIVE_S: Final = 3.0
 ASKED_MAX: Final = 128
 """Heartbeats of the last seconds: the echo of an older one grants no lease any more."""
 
+RELEASE_S: Final = 1.0
+"""Who has said nothing for so long is not asked for its vote: perhaps it hears this node, and is not heard itself."""
+
 SILENCE_S: Final = 60.0
 """A follower that says nothing for so long is cut off, before TCP gives up: it connects again when it can."""
 
@@ -261,8 +264,8 @@ class WalReplicator:
         self.heartbeats_sent = 0
         self.lease_ms: Callable[[], int | None] = lambda: None
         """What is asked of whoever hears a heartbeat."""
-        self.on_heartbeat: Callable[[bytes], None] = lambda frame: None
-        """Sends it to those who do not follow."""
+        self.on_heartbeat: Callable[[bytes, bytes], None] = lambda asking, releasing: None
+        """Sends it to those who do not follow: the first to who is heard of, the other to the rest."""
         self._asked: dict[int, tuple[float, int]] = {}
         """By the wall clock that they bear, when the last heartbeats were sent by the loop's, and for which lease."""
         self._told = Lsn(0)
@@ -302,23 +305,29 @@ class WalReplicator:
     def heartbeat(self, *, asks: bool = False) -> None:
         """Tell every follower how far this node is. One that ``asks`` is remembered until it is echoed."""
         self._told = self.committed()
-        sent_us = self.clock.wall_us()
+        # Even where it asks for votes, odd where it does not: the echo of such a one grants nothing.
+        sent_us = self.clock.wall_us() & ~1
         while sent_us in self._asked:
             # A clock that was set back: each has a time of its own.
-            sent_us += 1
+            sent_us += 2
         if asks:
             self._asked[sent_us] = (self.now(), self.lease_ms() or 0)
             if len(self._asked) > ASKED_MAX:
                 del self._asked[next(iter(self._asked))]
-        body = messages.Heartbeat(self._told, self.recent.end, sent_us, self.lease_ms()).to_body()
-        frame = peer.encode_frame(Kind.HEARTBEAT, self.term(), body, compress=False)
-        self.on_heartbeat(frame)
+        frame = self._heartbeat(sent_us, self.lease_ms())
+        releasing = self._heartbeat(sent_us | 1, 0)
+        self.on_heartbeat(frame, releasing)
+        now = self.now()
         for streamer in tuple(self.streamers.values()):
             if streamer.link.writable:
-                streamer.link.write(frame)
+                streamer.link.write(frame if now - streamer.heard_at < RELEASE_S else releasing)
                 self.heartbeats_sent += 1
-            if self.now() - streamer.heard_at > SILENCE_S:
+            if now - streamer.heard_at > SILENCE_S:
                 streamer.link.drop(PeerProtocolError(f"nothing was heard of {streamer.node_id} for {SILENCE_S:.0f} s"))
+
+    def _heartbeat(self, sent_us: int, lease_ms: int | None) -> bytes:
+        body = messages.Heartbeat(self._told, self.recent.end, sent_us, lease_ms).to_body()
+        return peer.encode_frame(Kind.HEARTBEAT, self.term(), body, compress=False)
 
     def asked(self, sent_us: int) -> tuple[float, int] | None:
         """When the heartbeat was sent that bears this time of the wall clock, by the loop's, and the lease in ms.

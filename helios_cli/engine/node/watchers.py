@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from helios_cli.engine.consensus.config import ClusterConfig, Member
 from helios_cli.engine.node.peer_link import PeerLink, PeerRefused
+from helios_cli.engine.node.streamer import RELEASE_S
 from helios_cli.engine.replication import messages
 from helios_cli.engine.wire.peer import Frame, Kind, PeerProtocolError
 
@@ -86,11 +87,12 @@ class Watchers:
         for watcher in self.all():
             watcher.tell(config)
 
-    def beat(self, frame: bytes) -> None:
-        """Send a heartbeat."""
+    def beat(self, asking: bytes, releasing: bytes) -> None:
+        """Send a heartbeat: one that asks for the vote to whom this primary hears too."""
+        now = self._replication.now()
         for watcher in self.all():
             if watcher.link.writable:
-                watcher.link.write(frame)
+                watcher.link.write(asking if now - watcher.heard_at < RELEASE_S else releasing)
 
     def _frame(self, watcher: Watcher, frame: Frame) -> None:
         if frame.kind is not Kind.OBSERVED:
