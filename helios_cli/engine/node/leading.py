@@ -229,7 +229,7 @@ class Leading:
     def missing(self) -> tuple[str, ...]:
         """Members that are silent, or cannot write, while commits wait for them; empty: commits do not wait."""
         lsns = self.lsns
-        return lsns.lost({node for node in lsns.config.in_sync if self._absence(node) < MISSING_S})
+        return lsns.lost({node for node in lsns.newest.in_sync if self._absence(node) < MISSING_S})
 
     def why_commits_wait(self) -> str | None:
         """For whom, and what is the matter with them; None when commits do not wait."""

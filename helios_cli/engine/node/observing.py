@@ -62,8 +62,8 @@ class Observing:
                 if self._hurry.is_set():
                     break
                 try:
-                    await self._observe(host, port)
-                    told, pause = set(), RETRY_FIRST_S
+                    if await self._observe(host, port):
+                        told, pause = set(), RETRY_FIRST_S
                 except IoFailed as error:
                     self._observer.panic(error)
                     return
@@ -86,7 +86,8 @@ class Observing:
         first = (disk.role.primary_host, disk.role.primary_port)
         return [first, *(where for where in members if where[0] and where != first)]
 
-    async def _observe(self, host: str, port: int) -> None:
+    async def _observe(self, host: str, port: int) -> bool:
+        """Stay with a primary while the connection lasts; False: the node there has only said who leads."""
         observer = self._observer
         link = PeerLink(observer.term, tls=observer.tls)
         ended = self._loop.create_future()
@@ -94,7 +95,7 @@ class Observing:
             welcome = await self._call(link, host, port)
             if welcome.role in ("standby", "observer"):
                 await self._ask(host, port)
-                return
+                return False
             link.on_lost = lambda: None if ended.done() else ended.set_result(None)
             self._heard_at = self._loop.time()
             self.primary_id = welcome.node_id
@@ -111,6 +112,7 @@ class Observing:
             link.close()
         if link.error is not None:
             raise link.error
+        return True
 
     async def _ask(self, host: str, port: int) -> None:
         """Learn from another node who leads."""

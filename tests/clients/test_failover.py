@@ -1,0 +1,184 @@
+"""Clusters of real processes that elect by themselves: after a kill and a freeze, with an observer, and not without."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from support.node_process import MakeNode, NodeProcess, wait_until
+
+ELECTED_S = 20.0
+"""About a second when the machine is free."""
+
+
+def status(node: NodeProcess) -> dict[str, Any]:
+    return dict(node.http("/status")[1])
+
+
+def leads(node: NodeProcess) -> bool:
+    try:
+        return node.http("/primary")[0] == 200
+    except OSError:
+        return False
+
+
+def start(make_node: MakeNode, mode: str, standbys: int, observers: int = 0) -> list[NodeProcess]:
+    """A primary, its standbys and observers, once all of them are what they are to be."""
+    primary = make_node("--node-id", "n1", "--replication-role", "primary", "--replication-mode", mode)
+    upstream = ("--primary-host", "127.0.0.1", "--primary-port", str(primary.native_port))
+    nodes = [primary]
+    for number in range(2, 2 + standbys):
+        flags = ("--node-id", f"n{number}", "--replication-role", "standby", "--replication-mode", mode, *upstream)
+        nodes.append(make_node(*flags, start=False).start(wait=False))
+    for number in range(1, 1 + observers):
+        nodes.append(make_node("--node-id", f"o{number}", "--replication-role", "observer", *upstream))
+    with primary.connect() as connection:
+        connection.execute("CREATE TABLE t (a int PRIMARY KEY)")
+    for node in nodes[1 : 1 + standbys]:
+        node.wait_healthy()
+    wait_until(lambda: voters(primary) == len(nodes), "all vote", ELECTED_S)
+    wait_until(lambda: len(counting(primary)) == 1 + standbys, "all copies count", ELECTED_S)
+    return nodes
+
+
+def explained(node: NodeProcess) -> dict[str, Any]:
+    code, found = node.http("/admin/explain/failover", body={"limit": 100})
+    assert code == 200, found
+    return dict(found)
+
+
+def voters(node: NodeProcess) -> int:
+    return len(explained(node)["voters"])
+
+
+def counting(node: NodeProcess) -> list[str]:
+    return [one["node_id"] for one in status(node)["cluster"]["nodes"] if one["in_sync"]]
+
+
+def write_until(node: NodeProcess, count: int) -> None:
+    with node.connect() as connection:
+        for number in range(count):
+            connection.execute("INSERT INTO t VALUES (%s)", (number,))
+
+
+def rows(node: NodeProcess) -> int:
+    with node.connect() as connection:
+        row = connection.execute("SELECT count(*) FROM t").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def elected(nodes: list[NodeProcess]) -> NodeProcess:
+    """Who leads now, once somebody does."""
+    wait_until(lambda: any(map(leads, nodes)), "somebody is elected", ELECTED_S)
+    return next(node for node in nodes if leads(node))
+
+
+def test_a_killed_primary_is_replaced_and_comes_back_as_a_standby(make_node: MakeNode) -> None:
+    nodes = first, *others = start(make_node, "quorum", standbys=2)
+    write_until(first, 50)
+    first.kill()
+    leader = elected(others)
+    with leader.connect() as connection:
+        connection.execute("INSERT INTO t VALUES (1000)")
+    assert rows(leader) == 51
+    told = explained(leader)
+    won = next(one for one in told["decisions"] if one["kind"] == "elected")
+    assert (won["automatic"], won["won"], won["votes"], won["votes_needed"], won["deposed"]) == (True, True, 2, 2, "n1")
+    assert {one["node_id"]: one["outcome"] for one in won["ballots"]}["n1"] == "silent"
+    first.start()
+    wait_until(lambda: len(counting(leader)) == 3, "all copies count again", ELECTED_S)
+    assert status(first)["role"] == "standby"
+    wait_until(lambda: rows(first) == 51, "it has what came meanwhile", ELECTED_S)
+    assert sum(map(leads, nodes)) == 1
+
+
+def test_a_frozen_primary_acknowledges_nothing_when_it_thaws(make_node: MakeNode) -> None:
+    first, *others = start(make_node, "semi-sync", standbys=2)
+    with first.connect() as session:
+        session.execute("INSERT INTO t VALUES (1)")
+        first.send(signal.SIGSTOP)
+        try:
+            leader = elected(others)
+            with leader.connect() as connection:
+                connection.execute("INSERT INTO t VALUES (2)")
+        finally:
+            first.send(signal.SIGCONT)
+        with pytest.raises(psycopg.Error) as failed:
+            session.execute("INSERT INTO t VALUES (3)")
+        assert failed.value.sqlstate in ("57P01", "08007", "40001", None), failed.value
+    wait_until(lambda: status(first)["role"] == "standby", "it follows", ELECTED_S)
+    wait_until(lambda: len(counting(leader)) == 3, "all copies count again", ELECTED_S)
+    assert rows(leader) == 2
+    assert status(leader)["term"] == 2, "one election was enough"
+
+
+@pytest.fixture
+def pair_with_observer(make_node: MakeNode) -> Iterator[list[NodeProcess]]:
+    """A primary, a standby and an observer."""
+    yield start(make_node, "semi-sync", standbys=1, observers=1)
+
+
+def test_two_data_nodes_and_an_observer_elect(pair_with_observer: list[NodeProcess]) -> None:
+    first, second, observer = pair_with_observer
+    found = status(observer)
+    assert (found["role"], found["votes"], found["voters"]) == ("observer", True, ["n1", "n2", "o1"])
+    assert observer.http("/ready")[0] == 503 and observer.http("/primary")[0] == observer.http("/standby")[0] == 503
+    code, foreseen = first.http("/admin/whatif", body={"lose": ["n1"]})
+    assert (code, foreseen["kind"], foreseen["primary"]) == (200, "elects", "n2")
+    write_until(first, 20)
+    first.kill()
+    assert elected([second]) is second
+    assert rows(second) == 20
+    wait_until(lambda: status(observer)["primary_id"] == "n2", "the observer follows", ELECTED_S)
+    with second.connect() as connection:
+        connection.execute("INSERT INTO t VALUES (1000)")
+    # A restart with what is on its disk, and then with an empty one, under the same name.
+    observer.restart()
+    wait_until(lambda: status(observer)["reaches_primary"], "it is back", ELECTED_S)
+    assert status(observer)["term"] == status(second)["term"]
+    observer.kill()
+    shutil.rmtree(observer.data_dir)
+    # Of three voters two are gone: without the observer's word nothing is acknowledged.
+    wait_until(lambda: explained(second)["now"][-1].endswith("it acknowledges nothing"), "its lease is over", ELECTED_S)
+    first.start()
+    observer.flags[-1] = str(second.native_port)
+    observer.start()
+    wait_until(lambda: bool(status(observer)["votes"]), "it has a vote again, with its new disk", ELECTED_S)
+    assert voters(second) == 3
+
+
+def test_without_an_observer_two_data_nodes_do_not_elect(make_node: MakeNode) -> None:
+    first = make_node("--node-id", "n1", "--replication-role", "primary", "--replication-mode", "semi-sync")
+    second = make_node(
+        "--node-id", "n2", "--replication-role", "standby", "--replication-mode", "semi-sync", "--primary-host",
+        "127.0.0.1", "--primary-port", str(first.native_port),
+    )  # fmt: skip
+    wait_until(lambda: len(counting(first)) == 2, "both copies count", ELECTED_S)
+    first.kill()
+    wait_until(lambda: explained(second)["now"][-1].endswith("its vote is free"), "it has heard nothing", ELECTED_S)
+    found = explained(second)
+    assert found["now"][1] == "n1 alone votes: nobody is elected without an operator; an observer would change that"
+    (lost,) = [one for one in found["losses"] if one["lost"] == ["n1"]]
+    assert (lost["kind"], lost["primary"]) == ("by hand", None)
+    assert not leads(second)
+    code, answer = second.http("/admin/promote", body={}, timeout=30)
+    assert code == 200, answer
+    assert leads(second)
+
+
+def test_what_is_no_loss_is_refused(make_node: MakeNode) -> None:
+    node = make_node("--replication-role", "primary")
+    for body, expected in (
+        ({"lose": ["zz"]}, "no node of this cluster"),
+        ({"lose": []}, "lose is a list"),
+        ({}, "lose is"),
+    ):
+        code, answer = node.http("/admin/whatif", body=body)
+        assert code != 200 and expected in answer["error"], answer
+    code, answer = node.http("/admin/explain/failover", body={"limit": 0})
+    assert code != 200 and "limit is a number" in answer["error"]
