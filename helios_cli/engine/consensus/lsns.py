@@ -118,11 +118,15 @@ class LsnManager:
 
     def lost(self, alive: set[str]) -> tuple[str, ...]:
         """The members of D to go on without, when only ``alive`` ones are there: none while the rule can be met."""
-        config = self.newest
+        return self._lost(self.newest, alive)
+
+    def missing(self, alive: set[str]) -> tuple[str, ...]:
+        """The members for whom commits wait, when only ``alive`` ones are there; by every rule that counts, by name."""
+        return tuple(sorted({node for config in self.counting for node in self._lost(config, alive)}))
+
+    def _lost(self, config: ClusterConfig, alive: set[str]) -> tuple[str, ...]:
         present = [node for node in config.in_sync if node == self.node_id or node in alive]
-        if len(present) >= config.copies:
-            return ()
-        return tuple(node for node in config.in_sync if node not in present)
+        return () if len(present) >= config.copies else tuple(node for node in config.in_sync if node not in present)
 
     def advance(self) -> Lsn:
         """The committed LSN, by what has been heard."""

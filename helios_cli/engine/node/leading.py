@@ -228,8 +228,8 @@ class Leading:
 
     def missing(self) -> tuple[str, ...]:
         """Members that are silent, or cannot write, while commits wait for them; empty: commits do not wait."""
-        lsns = self.lsns
-        return lsns.lost({node for node in lsns.newest.in_sync if self._absence(node) < MISSING_S})
+        members = {node for config in self.lsns.counting for node in config.in_sync}
+        return self.lsns.missing({node for node in members if self._absence(node) < MISSING_S})
 
     def why_commits_wait(self) -> str | None:
         """For whom, and what is the matter with them; None when commits do not wait."""
