@@ -34,6 +34,8 @@ SILENCE_S: Final = 1.0
 """Without a word for so long, a connection is made anew."""
 RETRY_S: Final = 0.5
 VOTERS_MAX: Final = 64
+STRANGERS_MAX: Final = 32
+"""Connections that have not shown yet whose they are; a voter that is turned away comes again."""
 
 Granted = Callable[[str, str, Term, float, int], None]
 """Voter, its disk, the term, when it was asked by the steady clock, and for which lease in milliseconds."""
@@ -137,7 +139,11 @@ class Pulse:
     # As a primary ----------------------------------------------------------------------------------------------------
 
     def _take(self, descriptor: int) -> None:
-        self._later(self._admit(socket.socket(fileno=descriptor)))
+        sock = socket.socket(fileno=descriptor)
+        if len(self._tasks) > STRANGERS_MAX:
+            sock.close()
+            return
+        self._later(self._admit(sock))
 
     async def _admit(self, sock: socket.socket) -> None:
         node = self._node
