@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from helios_cli.engine.consensus.acceptance import may_follow, may_lead, may_promise, may_send_back
 from helios_cli.engine.consensus.config import ClusterConfig, Voter
-from helios_cli.engine.consensus.election import Candidate, Verdict, judge, judge_all
+from helios_cli.engine.consensus.election import Candidate, Verdict, judge_all
 from helios_cli.engine.consensus.lease import Lease, Loyalty
 from helios_cli.engine.consensus.lsns import LsnManager, Pending
 from helios_cli.engine.consensus.rule import Progress, SyncMode, reached
@@ -36,8 +36,6 @@ class Cores:
     """Only a node that leads answers that it is the primary."""
     saves_promise: bool = True
     """A promise is on disk before it is given."""
-    waits_after_start: bool = True
-    """A node that starts votes for nobody until every lease is over that it may have granted."""
     checks_fork: bool = True
     """A node whose log parts from the primary's goes back to where it does."""
     acknowledges_written: bool = False
@@ -162,18 +160,6 @@ def _by_copies_alone(
     return Verdict() if enough and "must agree" in verdict.reason else verdict
 
 
-def _knowing_nothing_newer(
-    configs: Sequence[ClusterConfig], own: Candidate, answers: Iterable[Answer], *, unasked: bool = False
-) -> Verdict:
-    return judge_all(configs, replace(own, config_version=0), answers, unasked=unasked)
-
-
-def _newest_alone(
-    configs: Sequence[ClusterConfig], own: Candidate, answers: Iterable[Answer], *, unasked: bool = False
-) -> Verdict:
-    return judge(configs[-1], own, answers, unasked=unasked)
-
-
 def _follow_always(own: Term, theirs: Term) -> bool:
     return True
 
@@ -205,11 +191,6 @@ BUGS: Final[Mapping[str, Bug]] = {
     "lsns-without-terms": Bug("a candidate compares LSNs without their terms", Cores(judge_all=_without_terms)),
     "nobody-heard": Bug("a candidate leads whoever answers", Cores(judge_all=_anybody)),
     "minority-elects": Bug("members that may have been ejected are enough to elect", Cores(judge_all=_by_copies_alone)),
-    "newest-alone": Bug("a candidate goes by its newest configuration, agreed or not", Cores(judge_all=_newest_alone)),
-    "config-lacking": Bug(
-        "a candidate goes by older configurations than its log's last record does",
-        Cores(judge_all=_knowing_nothing_newer),
-    ),
     "ejection-unagreed": Bug("a member is ejected before that is agreed", Cores(lsns=_EjectsUnagreed)),
     "tail-at-once": Bug("an inherited tail is committed before the term's first record", Cores(lsns=_TailAtOnce)),
     "fork-not-cut": Bug("a node that comes back keeps records that the primary has not", Cores(checks_fork=False)),
@@ -224,7 +205,6 @@ BUGS: Final[Mapping[str, Bug]] = {
     "written-acknowledged": Bug("what is not on disk is acknowledged as flushed", Cores(acknowledges_written=True)),
     "endless-lease": Bug("a primary acknowledges although its lease is over", Cores(lease=_Endless)),
     "fickle-voters": Bug("voters vote although the primary's lease is not over", Cores(loyalty=_Fickle)),
-    "votes-at-start": Bug("a voter that has just started votes at once", Cores(waits_after_start=False)),
     "observer-counts": Bug("an observer's word counts as a copy", Cores(lsns=_ObserverCounts)),
     "observer-unheeded": Bug(
         "a candidate does not go by the configuration that an observer knows", Cores(judge_all=_observers_unheeded)

@@ -94,8 +94,7 @@ class SimNode(SimHost):
         self.term = self.disk.term
         self.role, self.follows = self.disk.control["role"], self.disk.control["follows"]
         self.applied = self._streamed = self.log.end
-        if self.world.cores.waits_after_start:
-            self.loyalty = self.world.cores.loyalty(self.now, self.disk.control["lease"] / 1000)
+        self.loyalty = self.world.cores.loyalty(self.now, self.disk.control["lease"] / 1000)
         self.world.checkers.started(self)
         if records:
             self.expose(records[-1].committed)

@@ -29,7 +29,7 @@ class SimObserver(SimHost):
         self.follows: str = self.disk.control["follows"]
         self.upstream: Link | None = None
         self._heard_us = -(1 << 60)
-        longest_ms = self.disk.control["lease"] if self.world.cores.waits_after_start else 0
+        longest_ms = self.disk.control["lease"]
         self.loyalty = self.world.cores.loyalty(self.now, longest_ms / 1000)
 
     @property
