@@ -140,6 +140,25 @@ class ClusterConfig:
         members = tuple(sorted((*others, member), key=lambda one: one.node_id))
         return replace(self, version=self.version + 1, members=members, in_sync=in_sync, voting=voting)
 
+    def known_as(self, node_id: str, incarnation: str) -> ClusterConfig:
+        """The same, were the node with that disk called so: a node that was given another name is no other node."""
+        former = {one.node_id for one in self.members if incarnation and one.incarnation == incarnation} - {node_id}
+        if not former:
+            return self
+
+        def renamed(names: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(sorted({node_id if name in former else name for name in names}))
+
+        own = self.member(node_id) or next(one for one in self.members if one.node_id in former)
+        others = (one for one in self.members if one.node_id not in former and one.node_id != node_id)
+        return replace(
+            self,
+            members=tuple(sorted((*others, replace(own, node_id=node_id)), key=lambda one: one.node_id)),
+            in_sync=renamed(self.in_sync),
+            voting=renamed(self.voting),
+            primary=node_id if self.primary in former else self.primary,
+        )
+
     def without_member(self, node_id: str) -> ClusterConfig:
         """The next version, without a member."""
         return replace(

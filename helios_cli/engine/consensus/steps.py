@@ -136,9 +136,17 @@ def _eject(lsns: LsnManager, is_alive: Callable[[str], bool], now_us: int) -> St
 
 def _admit(lsns: LsnManager, followers: Iterable[Follower], now_us: int) -> Step | None:
     config = lsns.config
-    for follower in followers:
+    present = list(followers)
+    for follower in present:
         member = follower.member
         before = config.member(member.node_id)
+        former = _former_name(config, member)
+        if former and any(other.member.node_id == former for other in present):
+            # Two nodes on copies of one disk: only the one that came first is a member.
+            continue
+        if former:
+            changed = config.known_as(member.node_id, member.incarnation).with_member(member)
+            return Step(changed, "member_renamed", f"node {former} is called {member.node_id} now")
         if before is None:
             return Step(config.with_member(member), "member_added", f"node {member.node_id} is a member of the cluster")
         if before != member:
@@ -152,6 +160,12 @@ def _admit(lsns: LsnManager, followers: Iterable[Follower], now_us: int) -> Step
         if member.node_id not in config.voting and caught_up(lsns, follower):
             return Step(config.with_voters(member.node_id), "voter", f"node {member.node_id} has a vote")
     return None
+
+
+def _former_name(config: ClusterConfig, member: Member) -> str:
+    """Under which other name a node's disk is known; empty: under none."""
+    same = (one.node_id for one in config.members if one.incarnation == member.incarnation)
+    return next((name for name in same if name != member.node_id), "")
 
 
 def _observe(config: ClusterConfig, observers: Iterable[Member]) -> Step | None:

@@ -174,6 +174,14 @@ ADMIN: Final[dict[str, tuple[str, Schema]]] = {
         "Read every page again and compare it with its checksum",
         _object(rate_mb={"type": ["integer", "null"], "minimum": 0, "maximum": 1 << 20}),
     ),
+    "explain/failover": (
+        "Tell who leads and why, and what would happen next",
+        _object(limit={"type": "integer", "minimum": 1, "maximum": 1000}),
+    ),
+    "whatif": (
+        "Tell what would become of the cluster without some nodes",
+        _object(("lose",), lose={"type": "array", "items": _TEXT, "minItems": 1}),
+    ),
 }
 """The verbs below ``/admin/``: what they do, and their arguments."""
 

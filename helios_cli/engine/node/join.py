@@ -68,15 +68,19 @@ async def find_beginning(settings: Settings) -> Beginning:
         cluster_id = bytes.fromhex(welcome.cluster_id)
     if empty and known is None:
         save_role(files, control_dir, role)
-    follows = role.name == "standby" or (not empty and _has_others(files, control_dir, report.node_id(settings)))
+    follows = role.name == "standby" or (not empty and _has_others(files, control_dir))
     return Beginning(role, cluster_id, secret, follows)
 
 
-def _has_others(files: OsFiles, control_dir: str, node_id: str) -> bool:
+def _has_others(files: OsFiles, control_dir: str) -> bool:
+    """Whether there are members on other disks than this one, whatever they are called."""
+    control = ControlFile.open(files, control_dir)
+    own = control.record.incarnation.hex()
+    control.close()
     configs = ConfigLog(files, control_dir, LSN_MAX)
     try:
         config = configs.newest
-        return config is not None and any(member.node_id != node_id for member in config.members)
+        return config is not None and any(member.incarnation != own for member in config.members)
     finally:
         configs.close()
 

@@ -314,8 +314,8 @@ class Leading:
         own = self.lsns.config.member(self.lsns.node_id)
         if own is not None:
             # Where it is reached is learned from the first that comes.
-            now = self._replication.member()
-            yield steps.Follower(replace(own, host=now.host, priority=now.priority), Progress(self.lsns.term), True)
+            now = replace(self._replication.member(), mode=own.mode)
+            yield steps.Follower(now, Progress(self.lsns.term), True)
         for streamer in self._replication.replicator.streamers.values():
             hello = streamer.hello
             if hello.incarnation:

@@ -135,13 +135,17 @@ class Replication:
         """The newest configuration in this node's log; before the first, what this node alone would be."""
         found = self.node.store.configs.newest
         if found is not None:
-            return found
+            return self._by_own_name(found)
         return first_config(self.member(), **first_fields(self.node.settings))
 
     @property
     def open_configs(self) -> tuple[ClusterConfig, ...]:
         """Those that may be in force, the oldest first: the newest that is known to be committed, and all behind it."""
-        return self.node.store.configs.open(self.node.pipeline.committed_lsn) or (self.config,)
+        found = self.node.store.configs.open(self.node.pipeline.committed_lsn)
+        return tuple(self._by_own_name(config) for config in found) or (self.config,)
+
+    def _by_own_name(self, config: ClusterConfig) -> ClusterConfig:
+        return config.known_as(self.node_id, self.node.store.control.record.incarnation.hex())
 
     @property
     def agreed_config(self) -> ClusterConfig:
