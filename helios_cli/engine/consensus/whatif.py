@@ -112,7 +112,11 @@ def _by_hand(config: ClusterConfig, alive: set[str], verdict: Verdict | None) ->
     members = [member.node_id for member in config.members if member.node_id in alive]
     if not members:
         return Outcome(WAITS, "", f"{primary} is lost, and nobody is left who holds the data", f"Start {primary}.")
-    why = "automatic failover is paused" if config.paused else verdict.reason if verdict is not None else "nobody may"
+    why = f"the copies of {', '.join(members)} do not count, or failover_priority is 0"
+    if config.paused:
+        why = "automatic failover is paused"
+    elif verdict is not None:
+        why = verdict.reason
     safe = [name for name in members if _elected(config, name, alive, unasked=False).is_safe]
     if safe:
         hint = f"Promote {named(config, safe[0])}, once {primary} is known to be gone."

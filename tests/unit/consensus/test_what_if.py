@@ -85,6 +85,10 @@ def test_one_that_does_not_count_is_not_elected() -> None:
     config = replace(cluster(SEMI, "abc"), in_sync=("a", "b"))
     assert what_if(config, "ab").kind == WAITS
     assert what_if(config, "a").primary == "b"
+    alone = what_if(replace(config, in_sync=("a",)), "a")
+    assert alone.sentence == (
+        "a is lost, and nobody is elected: the copies of b, c do not count, or failover_priority is 0"
+    )
 
 
 def test_the_table_has_every_loss_of_one_and_two() -> None:
