@@ -49,6 +49,7 @@ KINDS: Final = {
 RECORD: Final = 2249
 RECORD_ARRAY: Final = 2287
 _NAME: Final = re.compile(r'"pg_type#(\d+)"')
+_FUNCTION: Final = re.compile(r'"pg_proc#(\d+)"')
 
 
 def kind_of(oid: int) -> str:
@@ -114,6 +115,21 @@ def pinned_name(oid: int) -> str:
 def pinned_oid(name: str) -> int:
     """The OID of such a name without its quotes; 0 for any other name."""
     return int(name[8:]) if name.startswith("pg_type#") and name[8:].isdigit() else 0
+
+
+def pinned_function(oid: int) -> str:
+    """What stands for the name of a user's function in stored expressions, without its quotes."""
+    return f"pg_proc#{oid}"
+
+
+def pinned_function_oid(name: str) -> int:
+    """The OID of such a name; 0 for any other name."""
+    return int(name[8:]) if name.startswith("pg_proc#") and name[8:].isdigit() else 0
+
+
+def functions_named(text: str, name_of: Callable[[int], str]) -> str:
+    """A text with the names of users' functions, where it has what stands for them."""
+    return _FUNCTION.sub(lambda match: name_of(int(match[1])), text) if "pg_proc#" in text else text
 
 
 def named(text: str, name_of: Callable[[int], str]) -> str:

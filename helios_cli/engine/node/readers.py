@@ -98,6 +98,8 @@ class ReadJob:
         self.pins = pins
         """Opens a snapshot of its own on ``connection`` and ends it, unless a transaction is open there."""
         self.borrowed = False
+        self.on_start: Callable[[apsw.Connection], None] = lambda _connection: None
+        """Called on the thread with the connection, before the query begins."""
         self.shows_data = True
         """What it reads is of the database, so that it may be sent when that is committed, and no earlier."""
         self._reads_catalog = catalog_tables.reads_catalog(sql)
@@ -154,6 +156,7 @@ class ReadJob:
         elif self.pins:
             self.pins = not self.connection.in_transaction
             self.seq = database.pin(self.connection) if self.pins else database.commit_seq
+        self.on_start(self.connection)
         self._cursor = self.connection.cursor()
         if not self._reads_catalog:
             self._cursor.execute(self.sql, self.binds)

@@ -14,6 +14,7 @@ from helios_cli.engine.node.advisory import LockWait
 from helios_cli.engine.node.commits import Commits
 from helios_cli.engine.node.engine import INLINE, INLINE_READ_SECONDS
 from helios_cli.engine.node.readers import ReadJob, RowsEncoder
+from helios_cli.engine.node.routine_calls import runs_for
 from helios_cli.engine.node.threads import Binds
 from helios_cli.engine.node.transaction import Transaction
 from helios_cli.engine.sql.plan import Kind, Plan
@@ -173,9 +174,13 @@ class Reads(Commits):
 
     def new_job(self, sql: str, binds: Binds, encode: RowsEncoder, connection: apsw.Connection | None) -> ReadJob:
         """A query on ``connection``; None: on the session's own, else on a borrowed one, with a snapshot of its own."""
-        if connection is None and self.session.private is not None:
-            return ReadJob(sql, binds, encode, self.session.private, pins=True)
-        return ReadJob(sql, binds, encode, connection)
+        pins = connection is None and self.session.private is not None
+        job = ReadJob(sql, binds, encode, self.session.private if pins else connection, pins=pins)
+        job.on_start = self._job_starts
+        return job
+
+    def _job_starts(self, connection: apsw.Connection) -> None:
+        runs_for(connection, self.session)
 
     def _is_inline(self, plan: Plan) -> bool:
         """Whether a statement may run on the loop. What a session with temporary tables does is planned elsewhere."""

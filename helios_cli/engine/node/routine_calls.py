@@ -17,6 +17,8 @@ import apsw
 from helios_cli.engine.errors import HeliosError, SqlError
 from helios_cli.engine.node import identity
 from helios_cli.engine.node.routine_host import RoutineHost
+from helios_cli.engine.node.session_values import session_value
+from helios_cli.engine.sql.context import SESSION_CALL
 from helios_cli.engine.sql.inner import Inner
 from helios_cli.engine.sql.oids import POLYMORPHIC, RECORD, VOID
 from helios_cli.engine.sql.plan import Column
@@ -29,7 +31,7 @@ from helios_cli.engine.sql.resolution import bind_polymorphic
 from helios_cli.engine.sql.routine_bodies import statements_of
 from helios_cli.engine.sql.routine_text import cursor_arguments, header_of, shown_signature
 from helios_cli.engine.sql.routine_variables import ArgumentNames
-from helios_cli.engine.sql.routines import CALL, Routine
+from helios_cli.engine.sql.routines import CALL, PURE, Routine
 from helios_cli.engine.sql.user_calls import COLUMNS, ROW
 
 if TYPE_CHECKING:
@@ -50,11 +52,20 @@ def of_connection(connection: apsw.Connection) -> RoutineCalls:
 
 
 def register(connection: apsw.Connection, hooks: CatalogHooks) -> None:
-    """Make users' functions callable on a connection."""
+    """Make users' functions, and the values of sessions, known to a connection."""
     calls = RoutineCalls(connection, hooks)
     _ALL[connection] = calls
     call: Any = calls.call
+    pure: Any = calls.pure_call
     connection.create_scalar_function(CALL, call, -1, deterministic=False)
+    connection.create_scalar_function(PURE, pure, -1, deterministic=True)
+    value: Any = calls.session_value
+    connection.create_scalar_function(SESSION_CALL, value, 1, deterministic=False)
+
+
+def runs_for(connection: apsw.Connection, session: Session) -> None:
+    """Whose statements a connection runs from now on: what views and constraints ask for is this session's."""
+    _ALL[connection].pid = session.pid
 
 
 class Prepared:
@@ -102,6 +113,8 @@ class RoutineCalls:
         self._prepared: dict[tuple[int, tuple[int, ...], tuple[int, ...]], Prepared] = {}
         self.host: RoutineHost | None = None
         self.depth = 0
+        self.pid = 0
+        """The session whose statement is under way; 0 before the first."""
         self.conditions: dict[int, Inner] = {}
         """Plans of triggers' WHEN conditions, by OID."""
 
@@ -140,6 +153,14 @@ class RoutineCalls:
         if not routine.returns_set:
             rows = [value if value is not None else (None,) * len(prepared.columns)]
         return encode_rows(rows)
+
+    def pure_call(self, oid: int, types: str, *arguments: Any) -> Any:
+        """The SQLite function for an IMMUTABLE function: its value."""
+        return self.call(self.pid, oid, types, *arguments)
+
+    def session_value(self, name: str) -> Any:
+        """The SQLite function for what a view or a constraint asks of the session."""
+        return session_value(self.session(self.pid), name)
 
     def session(self, pid: int) -> Session:
         """The session of a statement. Raises SqlError 55000."""

@@ -12,6 +12,7 @@ from helios_cli.engine.node.constraint_errors import left_orphan, with_detail
 from helios_cli.engine.node.engine import INLINE_READ_SECONDS, Engine
 from helios_cli.engine.node.identity import rightful
 from helios_cli.engine.node.readers import ReadJob
+from helios_cli.engine.node.routine_calls import runs_for
 from helios_cli.engine.node.writer import GroupWrite
 from helios_cli.engine.sql.ddl_model import TableDef
 from helios_cli.engine.sql.foreign_key_errors import foreign_key_error
@@ -63,6 +64,7 @@ class Threads:
         self.engine.pipeline.settle()
         self.engine.pipeline.keep_readable()
         self.busy_connection = connection
+        runs_for(connection, self.session)
         self.session.arm_timeouts()
         session = self.session
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.usertypes import pinned_function_oid
 from helios_cli.engine.sql import builtin_arguments, casts, json_records, row_values, session_texts, tree
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import can_coerce, element_of, type_name
@@ -32,6 +33,7 @@ from helios_cli.engine.sql.ordering import sort_terms, sort_values
 from helios_cli.engine.sql.resolution import Ambiguous, bind_polymorphic, choose_function, expand
 from helios_cli.engine.sql.routines import UserFunction
 from helios_cli.engine.sql.scope import Scope
+from helios_cli.engine.sql.type_pins import unpinned
 from helios_cli.engine.sql.typed import Node, TypedSql
 from helios_cli.engine.sql.user_calls import arranged, check_callable, user_call, user_row
 from helios_cli.engine.sql.window_frames import frame_of
@@ -47,6 +49,7 @@ def _call(fields: dict[str, Any], scope: Scope) -> TypedSql:
             return notated_call(fields, names, scope)
         fields = positional
     overloads = visible_overloads(names, scope)
+    names = unpinned(names, scope.ctx.catalog)
     if any(function.aggregate or function.window for function in overloads):
         return _aggregate_call(fields, names, overloads, scope)
     if "over" in fields:
@@ -91,6 +94,11 @@ def notated_call(fields: dict[str, Any], names: list[str], scope: Scope) -> Type
 def visible_overloads(names: list[str], scope: Scope) -> tuple[Function, ...]:
     """The overloads a possibly qualified name reaches."""
     found = scope.ctx.functions.candidates(names[-1])
+    pinned = pinned_function_oid(names[-1])
+    if pinned:
+        routine = scope.ctx.catalog.routine(pinned)
+        known = scope.ctx.catalog.functions(routine.schema, routine.name) if routine is not None else ()
+        return tuple(function for function in known if function.oid == pinned)
     if len(names) == 1:
         made: tuple[Function, ...] = scope.ctx.catalog.functions(None, names[-1])
         return (*found, *made) if made else found

@@ -32,6 +32,12 @@ Converter = Callable[[Any], SqliteValue]
 
 _PLACEHOLDER: Final = re.compile("\x02(?:L([0-9]+):([0-9]+:-?[0-9]+):(-?)|S([A-Za-z_.0-9]+)|(F))\x03")
 _NATURAL: Final = {CLASS_INT4: INT4, CLASS_INT8: INT8, CLASS_NUMERIC: NUMERIC, CLASS_STRING: UNKNOWN}
+SESSION_CALL: Final = "pg_session"
+"""The SQLite function that gives a value of the session whose statement runs, by its name."""
+IN_QUERY: Final = "(SELECT {})"
+"""As ``session_form``, where SQLite allows a subquery: the value is asked for once, not for each row."""
+IN_EXPRESSION: Final = "{}"
+"""As ``session_form``, where it allows none."""
 GLOB_PATTERN: Final = 1
 """Pseudo-type of a literal that is a LIKE pattern, rewritten for GLOB when it is bound."""
 
@@ -73,6 +79,11 @@ class Context:
     """SQLite's alias of the FROM item that gives them, quoted."""
     parameters_allowed: bool = True
     session_allowed: bool = True
+    session_form: str = ""
+    """How SQL that SQLite stores asks for a value of the session that runs it, with {} for its name; empty: it is a
+    parameter of the plan."""
+    asks_session: bool = False
+    """A stored text asks for a value of the session."""
     volatile: bool = False
     writes: bool = False
     locks_rows: bool = False
@@ -97,6 +108,8 @@ class Context:
     """Texts with a collation of their own that the expression being translated is made from."""
     calls: bool = False
     """Calls a user's function, which may run statements of its own."""
+    row_by_row: bool = False
+    """The rows that a write changes are found by a query of its own, which runs what a writing statement cannot."""
     evaluate: Callable[[str], Any] | None = None
     """Computes a constant expression now (``constants``); None leaves it to run time."""
     constant_error: Exception | None = None
@@ -176,7 +189,9 @@ class Context:
     @property
     def style(self) -> Style | None:
         """How the session writes and reads values; None: the usual way, as stored expressions always have it."""
-        return getattr(self.catalog.search_path, "style", None) if self.session_allowed else None
+        if not self.session_allowed or self.session_form:
+            return None
+        return getattr(self.catalog.search_path, "style", None)
 
     def session_value(self, name: str) -> str:
         """SQL text for a per-session value.
@@ -186,6 +201,9 @@ class Context:
         """
         if not self.session_allowed:
             raise FeatureNotSupported(f'the session\'s "{name}" is not available in a stored expression')
+        if self.session_form:
+            self.asks_session = True
+            return self.session_form.format(f"{SESSION_CALL}('{name}')")
         if name not in self.session:
             self.session.append(name)
         return f"\x02S{name}\x03"

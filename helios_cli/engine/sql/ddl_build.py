@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.sql import tree
-from helios_cli.engine.sql.context import Context
+from helios_cli.engine.sql.context import SESSION_CALL, Context
 from helios_cli.engine.sql.ddl_deparse import parse_expression
 from helios_cli.engine.sql.ddl_model import DdlCatalog, TableDef
 from helios_cli.engine.sql.ddl_ownership import owner_steps
@@ -44,6 +44,8 @@ _WRONG_KIND_HINTS: Final = {
     "i": "Use DROP INDEX to remove an index.",
     "S": "Use DROP SEQUENCE to remove a sequence.",
 }
+_CALLS: Final = "pg_routine_"
+"""How the names of the functions begin that run users' functions."""
 _STEP: Final = "1 + (random() & 16777215)"
 """What a definition adds to the catalog's version. Were it always 1, a definition after a rollback would give the
 version that was rolled back, under which plans and rows of the catalogs are still kept."""
@@ -101,6 +103,9 @@ class Builder:
         """The plan; one without steps or action (IF EXISTS found nothing) still sends its tag and notices."""
         steps = list(self.steps)
         if steps:
+            if any(f"{SESSION_CALL}(" in step or _CALLS in step for step in steps):
+                database = database_of(self.temp)
+                steps.append(f"INSERT OR IGNORE INTO {database}.helios_meta VALUES ('stored_calls', 1)")
             for temp, number in sorted(self._next_oid.items()):
                 steps += owner_steps(self, temp, self._first_oid[temp], number)
                 steps.append(f"UPDATE {database_of(temp)}.helios_meta SET value = {number} WHERE key = 'next_oid'")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from helios_cli.engine.errors import HeliosError, SqlError
@@ -115,12 +115,13 @@ class Dropping:
         """Something goes that the statement does not name."""
         self._implied.append(what)
 
-    def run(self) -> None:
-        """Find what depends on the named objects, then write the steps.
+    def run(self, implied: Sequence[str] = ()) -> None:
+        """Find what depends on the named objects, then write the steps; ``implied`` goes besides.
 
         Raises:
             SqlError: 2BP01 without CASCADE.
         """
+        self._implied += implied
         self._follow()
         if self._implied:
             message = f"drop cascades to {self._implied[0]}"
@@ -356,7 +357,7 @@ def _drop_schema(dropping: Dropping, name: list[str], _kind: str, missing_ok: bo
         )
     for routine in routines:
         dropping.imply(f"function {name[0]}.{shown_signature(routine)}")
-        forget_routine(builder, routine, cascade=True)
+        forget_routine(builder, routine, cascade=True, gone=frozenset(found.oid for found in inside))
     # Dropping a type drops columns, and ALTER TABLE's modules need this one.
     from helios_cli.engine.sql.ddl_types import drop_types_in, types_in
 

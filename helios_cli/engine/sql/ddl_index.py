@@ -13,6 +13,7 @@ from helios_cli.engine.sql.ddl_storage import storage_options
 from helios_cli.engine.sql.expressions import find_collation
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.text_collations import BUILTIN
+from helios_cli.engine.sql.type_pins import unpinned
 
 _SAME_ANSWERS: Final = frozenset(("btree", "hash"))
 """Access methods whose every search an ordinary index answers alike."""
@@ -130,7 +131,7 @@ def _default_name(builder: Builder, table: TableDef, elements: list[dict[str, An
         part = key.column
         if part is None:
             call = element["IndexElem"]["expr"].get("FuncCall")
-            part = tree.strings(call["funcname"])[-1] if call else "expr"
+            part = unpinned(tree.strings(call["funcname"]), builder.catalog)[-1] if call else "expr"
         count, base = 0, part
         while part in parts:
             count += 1

@@ -219,6 +219,12 @@ class DdlCatalog(CatalogReader, Protocol):
     def schema_oid(self, name: str) -> int | None:
         """The OID of a schema, or None."""
 
+    def stored_calls(self) -> dict[str, tuple[int, ...]]:
+        """The functions that definitions call, by SQLite's name of the table or view."""
+
+    def relation_by_sqlite_name(self, sqlite_name: str) -> Relation | None:
+        """The table or view that SQLite knows by that name."""
+
     def options(self, oid: int) -> str | None:
         """The storage parameters of a permanent relation, as pg_class shows them; None for none."""
 

@@ -9,7 +9,7 @@ import pgparse
 
 from helios_cli.engine.datatypes.registry import format_type
 from helios_cli.engine.sql import tree
-from helios_cli.engine.sql.context import Context
+from helios_cli.engine.sql.context import IN_QUERY, Context
 from helios_cli.engine.sql.ddl_build import TEMP_SCHEMA_NAME, Builder, unsupported
 from helios_cli.engine.sql.ddl_create import check_columns, check_storage, write_table
 from helios_cli.engine.sql.ddl_model import ColumnDef, TableDef
@@ -24,16 +24,18 @@ from helios_cli.engine.sql.view_checks import check_option_of, check_takes_optio
 
 
 def _translate(
-    builder: Builder, query: Node, names: list[str], *, session: bool, reads_now: bool = False
+    builder: Builder, query: Node, names: list[str], *, reads_now: bool = False
 ) -> tuple[str, list[ColumnDef]]:
     """A query as SQLite text with every constant in place, and its columns under the given names.
 
+    What it needs of the session the text asks for where it runs.
+
     Raises:
-        SqlError: 42601 more names than columns; 0A000 a value of the session where SQLite stores the text.
+        SqlError: 42601 more names than columns.
     """
     ctx = Context(
         catalog=builder.catalog, functions=builder.functions, source=builder.source, encoded=builder.source.encode(),
-        parameters_allowed=False, session_allowed=session,
+        parameters_allowed=False, session_form=IN_QUERY,
     )  # fmt: skip
     translated = translate_query(query["SelectStmt"], Scope(ctx=ctx))
     translated.resolve_unknowns(ctx)
@@ -57,8 +59,8 @@ def _translate(
 
 
 def translate_stored(builder: Builder, query: Node, names: list[str]) -> tuple[str, list[ColumnDef]]:
-    """A query that is run without a session's values: SQLite's text and the columns under the given names."""
-    return _translate(builder, query, names, session=False)
+    """A query that is kept: SQLite's text and the columns under the given names."""
+    return _translate(builder, query, names)
 
 
 def create_view(builder: Builder, fields: dict[str, Any]) -> Plan:
@@ -75,7 +77,7 @@ def create_view(builder: Builder, fields: dict[str, Any]) -> Plan:
         if isinstance(part.get("ParamRef"), dict):
             raise builder.error("42P02", "there is no parameter $1", part["ParamRef"].get("location", -1))
     names = tree.strings(fields.get("aliases", []))
-    sql, columns = _translate(builder, query, names, session=False)
+    sql, columns = _translate(builder, query, names)
     old = builder.catalog.relation(schema, name)
     if old is not None and fields.get("replace"):
         oid, sqlite_name = _replace(builder, old.oid, columns), old.sqlite_name
@@ -223,7 +225,7 @@ def _create_from(builder: Builder, into: dict[str, Any], query: Node, if_not_exi
         builder.steps.clear()
         return builder.finish("CREATE TABLE AS")
     builder.claim_name(schema, name)
-    sql, columns = _translate(builder, query, tree.strings(into.get("colNames", [])), session=False, reads_now=True)
+    sql, columns = _translate(builder, query, tree.strings(into.get("colNames", [])), reads_now=True)
     table = TableDef(builder.oid(), schema, name, builder.sqlite_name(schema, name), builder.temp, columns)
     check_columns(builder, table)
     write_table(builder, table, [], into.get("onCommit", "ONCOMMIT_NOOP"))

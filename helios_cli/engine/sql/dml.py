@@ -20,6 +20,7 @@ from helios_cli.engine.sql.scope import RangeItem, Scope
 from helios_cli.engine.sql.select import translate_query, translate_with
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.stored import stored_default
+from helios_cli.engine.sql.stored_calls import note_calls
 from helios_cli.engine.sql.triggered import Parts, are_seen, replaced_by_triggers, rows_to_change
 from helios_cli.engine.sql.typed import Node, TypedSql
 from helios_cli.engine.sql.user_casts import assigned_domain
@@ -61,6 +62,7 @@ def target_relation(fields: dict[str, Any], scope: Scope, word: str) -> Relation
     if relation.kind == "S":
         raise scope.ctx.error("42809", f'cannot change sequence "{relation.name}"', at)
     scope.ctx.rights.relation(relation, RIGHTS[word], qualified="schemaname" in fields)
+    note_calls(relation, scope.ctx)
     return relation
 
 

@@ -40,7 +40,7 @@ def finish_plan(kind: Kind, tag: str, texts: list[str], ctx: Context) -> Plan:
         param_types=tuple(ctx.params),
         literal_in=converters,
         session_values=tuple(ctx.session),
-        volatile=ctx.volatile or ctx.writes,
+        volatile=ctx.volatile or ctx.writes or ctx.calls,
         locks_rows=ctx.locks_rows,
         rights=ctx.rights.listed(),
         guarded=ctx.rights.guarded(),

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from helios_cli.engine.datatypes.usertypes import is_row
 from helios_cli.engine.sql import calls, casts, json_records, operators, row_values, tree
-from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID
 from helios_cli.engine.sql.expressions import expect_boolean, translate, unify
 from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.names import column_name
@@ -16,8 +15,10 @@ from helios_cli.engine.sql.privileges import SELECT
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.routines import UserFunction
 from helios_cli.engine.sql.scope import RangeItem, Scope, ScopeColumn
+from helios_cli.engine.sql.sequence_rows import sequence_row
 from helios_cli.engine.sql.session_relations import SESSION_RELATIONS, session_rows
 from helios_cli.engine.sql.sqltext import quote_identifier
+from helios_cli.engine.sql.stored_calls import note_calls
 from helios_cli.engine.sql.typed import Node, TypedSql, derived
 from helios_cli.engine.sql.user_calls import arranged, check_callable, with_columns
 
@@ -142,6 +143,8 @@ def _range_var(fields: dict[str, Any], scope: Scope) -> Source:
             return own
     relation = find_relation(fields, scope)
     scope.ctx.rights.relation(relation, SELECT, qualified="schemaname" in fields)
+    if relation.kind == "v":
+        note_calls(relation, scope.ctx)
     if relation.kind == "M":
         message = f'materialized view "{relation.name}" has not been populated'
         hint = "Use the REFRESH MATERIALIZED VIEW command."
@@ -155,16 +158,9 @@ def _range_var(fields: dict[str, Any], scope: Scope) -> Source:
     if snapshots is not None and snapshots.is_changed_by_others(relation):
         return single(f"{snapshots.read(relation)} AS {_quote(sqlite_alias)}", item)
     if relation.kind == "S":
-        return single(f"{_sequence_row(relation)} AS {_quote(sqlite_alias)}", item)
+        return single(f"{sequence_row(relation)} AS {_quote(sqlite_alias)}", item)
     table = _quote(relation.sqlite_name or relation.name)
     return single(table if sqlite_alias == relation.sqlite_name else f"{table} AS {_quote(sqlite_alias)}", item)
-
-
-def _sequence_row(relation: Relation) -> str:
-    """The one row of a sequence that is read like a table, as pg_dump does."""
-    database = "temp" if relation.oid >= FIRST_TEMP_OID else "main"
-    columns = "last_value, 0 AS log_cnt, is_called"
-    return f"(SELECT {columns} FROM {database}.helios_sequence WHERE oid = {relation.oid})"
 
 
 def _own_table(relname: str, alias: dict[str, Any], name: str, scope: Scope) -> Source | None:

@@ -16,6 +16,7 @@ from helios_cli.engine.sql.ddl import STATEMENTS as DDL_STATEMENTS
 from helios_cli.engine.sql.ddl import plan_ddl
 from helios_cli.engine.sql.finishing import QUERIES, finish_plan, name_objects, result_columns
 from helios_cli.engine.sql.function_spec import FunctionRegistry
+from helios_cli.engine.sql.handlers import calls_handlers
 from helios_cli.engine.sql.many_parameters import spilled_values
 from helios_cli.engine.sql.modifying_with import modifies, translate_modifying
 from helios_cli.engine.sql.oids import UNKNOWN
@@ -195,7 +196,7 @@ class Planner:
         parameters. Anything but a single query depends on all of them.
         """
         statements = parse(sql)
-        is_query = len(statements) == 1 and tree.tag(statements[0].node) in QUERIES
+        is_query = len(statements) == 1 and _is_query(statements[0].node)
         if not is_query or not 0 < len(literals) <= _LIFTED_MAX:
             return self.plan(sql, param_oids, catalog=catalog), frozenset(range(len(literals)))
         ctx = self.context(sql, param_oids, catalog)
@@ -213,7 +214,7 @@ class Planner:
             statements = parse(fold.reduced)
         except SqlError:
             return None
-        if len(statements) != 1 or tree.tag(statements[0].node) not in QUERIES:
+        if len(statements) != 1 or not _is_query(statements[0].node):
             return None
         if not folded.attach(statements[0].node, fold):
             return None
@@ -233,7 +234,7 @@ class Planner:
     ) -> Plan:
         """Plan one parsed statement; ``source`` is the text its tree's offsets count."""
         kind = tree.tag(statement.node)
-        if kind in QUERIES:
+        if _is_query(statement.node):
             return self.query(statement.node, self.context(source, param_oids, catalog))
         try:
             return self._plan_utility(kind, statement, source, param_oids, catalog)
@@ -251,7 +252,7 @@ class Planner:
             plan = handler(statement.node[kind], catalog)
             plan.catalog_version = catalog.version
             return plan
-        if kind in DDL_STATEMENTS:
+        if kind in DDL_STATEMENTS or kind == "SelectStmt":
             try:
                 return plan_ddl(statement.node, catalog, self.functions, source=source)  # type: ignore[arg-type]
             except SqlError as error:
@@ -311,6 +312,7 @@ class Planner:
 
     def _write(self, kind: str, fields: dict[str, Any], ctx: Context) -> Plan:
         translator, tag = _WRITES[kind]
+        ctx.row_by_row = calls_handlers(fields, ctx.catalog)
         write = translator(fields, Scope(ctx=ctx))
         if write.parts is not None:
             return plan_triggered(write.parts, write.sql, tag, ctx)
@@ -318,6 +320,12 @@ class Planner:
         plan.columns = result_columns(write.outputs) if write.returning else None
         plan.groupable = not ctx.calls and not write.checked
         return plan
+
+
+def _is_query(node: Node) -> bool:
+    """Whether a statement is planned as a query: SELECT INTO makes a table."""
+    kind = tree.tag(node)
+    return kind in QUERIES and "intoClause" not in node[kind]
 
 
 _WRITES: Final = {

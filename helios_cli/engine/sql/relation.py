@@ -61,6 +61,9 @@ class Relation:
     """The unquoted name of the SQLite object that holds it."""
     owner: int = 10
     """OID of the role that owns it."""
+    calls: tuple[int, ...] | None = None
+    """The users' functions that a view, or what keeps a table's rows right, calls; None: it asks nothing of the session
+    that uses it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,9 @@ class CatalogReader(Protocol):
 
     def routine(self, oid: int) -> Routine | None:
         """A function or procedure by OID."""
+
+    def made_function(self, oid: int) -> UserFunction | None:
+        """A function by OID as the planner sees it, without the columns of its result."""
 
     def relation_by_oid(self, oid: int) -> Relation | None:
         """The table, view or sequence of that OID."""

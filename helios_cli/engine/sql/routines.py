@@ -13,6 +13,8 @@ from helios_cli.engine.sql.oids import ANYARRAY, ANYCOMPATIBLE, ANYCOMPATIBLEARR
 
 CALL: Final = "pg_routine_call"
 """The SQLite function that runs a user's function: session, OID, arguments. Its name marks a plan as not short."""
+PURE: Final = "pg_routine_pure"
+"""The same for a function that is IMMUTABLE and gives one value: OID, arguments. Indexes may be made of it."""
 
 INPUT_MODES: Final = ("i", "b", "v")
 OUTPUT_MODES: Final = ("o", "b", "t")
@@ -132,19 +134,21 @@ def as_function(
     if variadic:
         types = (*types[:-1], _ELEMENTS.get(types[-1]) or element_of(types[-1]) or types[-1])
     volatile = routine.volatility == "v"
+    pure = routine.volatility == "i" and not routine.returns_set and len(columns) < 2
+    call = f"{PURE}({routine.oid}" if pure else f"{CALL}({{session}}, {routine.oid}"
     return UserFunction(
         routine.name,
         types,
         routine.result,
-        sql=f"{CALL}({{session}}, {routine.oid}, '{{types}}'{{comma}}{{args}})",
+        sql=f"{call}, '{{types}}'{{comma}}{{args}})",
         variadic=variadic,
         defaults=len(defaults),
         set_returning=routine.returns_set or len(columns) > 1,
         columns=columns,
-        volatile=True,
+        volatile=not pure,
         stable=routine.volatility != "i",
         writes=volatile and may_write(routine, library),
-        session_values=("pid",),
+        session_values=() if pure else ("pid",),
         schema=routine.schema,
         oid=routine.oid,
         kind=routine.kind,

@@ -9,7 +9,7 @@ import pgparse
 
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import casts, tree
-from helios_cli.engine.sql.context import Context
+from helios_cli.engine.sql.context import IN_EXPRESSION, Context
 from helios_cli.engine.sql.expressions import translate
 from helios_cli.engine.sql.from_clause import table_columns
 from helios_cli.engine.sql.function_spec import FunctionRegistry
@@ -61,7 +61,7 @@ def translate_for_column(
 
     Raises:
         SqlError: as ``translate``; 42P17 for a volatile or stable function in an index or generated column;
-            0A000 when the expression needs a value of the session (now(), current_user) or a subquery.
+            0A000 for a subquery.
     """
     ctx = Context(
         catalog=catalog,
@@ -69,7 +69,8 @@ def translate_for_column(
         source=source,
         encoded=source.encode(),
         parameters_allowed=False,
-        session_allowed=session is not None,
+        session_allowed=session is not None or purpose != "DEFAULT",
+        session_form=IN_EXPRESSION if session is None else "",
         session=session if session is not None else [],
         kept=set(session or ()),
     )
@@ -79,9 +80,11 @@ def translate_for_column(
         scope.items = [RangeItem(relation.name, table_columns(relation, ""), relation, relation.schema)]
         scope.columns = scope.items[0].columns
     value = translate(node, scope)
-    if ctx.volatile and purpose in ("INDEX", "GENERATED"):
-        what = "index expression" if purpose == "INDEX" else "generation expression"
-        raise ctx.error("42P17", f"functions in {what} must be marked IMMUTABLE", tree.location(node))
+    if (ctx.volatile or ctx.asks_session) and purpose in ("INDEX", "GENERATED"):
+        message = "functions in index expression must be marked IMMUTABLE"
+        if purpose == "GENERATED":
+            raise ctx.error("42P17", "generation expression is not immutable")
+        raise ctx.error("42P17", message, tree.location(node))
     if type_oid is None:
         value = casts.to_text_if_unknown(value, ctx)
     elif purpose == "CHECK":

@@ -74,12 +74,14 @@ class TriggeredWrite:
 
 
 def are_seen(relation: Relation, events: tuple[str, ...], scope: Scope) -> bool:
-    """Whether triggers of a table have to see a write.
+    """Whether triggers of a table have to see a write, or its rows are found before any is changed.
 
     Raises:
         SqlError: 0A000, the write is part of a WITH clause.
     """
     triggers = scope.ctx.catalog.triggers(relation.oid)
+    if scope.ctx.row_by_row and scope.ctx.snapshots is None:
+        return True
     if not any(trigger.fires and not set(events).isdisjoint(trigger.events) for trigger in triggers) and not (
         events == ("DELETE",) and cascades(relation, scope.ctx.catalog)
     ):

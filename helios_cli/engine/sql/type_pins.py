@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 from helios_cli.engine.datatypes import registry
-from helios_cli.engine.datatypes.usertypes import named, pinned_name
+from helios_cli.engine.datatypes.usertypes import named, pinned_function, pinned_function_oid, pinned_name
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.sql import tree
+from helios_cli.engine.sql.functions import REGISTRY
 from helios_cli.engine.sql.relation import CatalogReader
 from helios_cli.engine.sql.sqltext import pg_identifier
 from helios_cli.engine.sql.typed import Node
 
+_KEEP_EXPRESSIONS: Final = frozenset(
+    ("CreateStmt", "AlterTableStmt", "IndexStmt", "CreateDomainStmt", "AlterDomainStmt")
+)
+"""Definitions whose expressions are kept; others keep their text as it was written."""
+
 
 def pin_types(node: Node, catalog: CatalogReader) -> None:
-    """Name users' types in the casts of a definition by their OIDs, which a later RENAME leaves as they are."""
+    """Name users' types and functions in a definition by their OIDs, which a later RENAME leaves as they are."""
+    keeps = tree.tag(node) in _KEEP_EXPRESSIONS
     for part in tree.walk(node):
+        if keeps and isinstance(part.get("FuncCall"), dict):
+            _pin_function(part["FuncCall"], catalog)
         cast = part.get("TypeCast")
         if not isinstance(cast, dict):
             continue
@@ -23,6 +34,23 @@ def pin_types(node: Node, catalog: CatalogReader) -> None:
         found = catalog.user_type(names[-2] if len(names) > 1 else None, names[-1])
         if found is not None:
             cast["typeName"]["names"] = [{"String": {"sval": pinned_name(found.oid).strip('"')}}]
+
+
+def _pin_function(call: dict[str, Any], catalog: CatalogReader) -> None:
+    """Name the function of a call by its OID where nothing else has the name."""
+    names = tree.strings(call["funcname"])
+    if call.get("func_variadic") or any("NamedArgExpr" in part for part in call.get("args", ())):
+        return
+    found = catalog.functions(names[-2] if len(names) > 1 else None, names[-1])
+    if len(found) == 1 and not REGISTRY.candidates(names[-1]):
+        call["funcname"] = [{"String": {"sval": pinned_function(found[0].oid)}}]
+
+
+def unpinned(names: list[str], catalog: CatalogReader) -> list[str]:
+    """A function's name as messages and new objects show it."""
+    oid = pinned_function_oid(names[-1])
+    routine = catalog.routine(oid) if oid else None
+    return [routine.name] if routine is not None else names
 
 
 def name_types(error: HeliosError, catalog: CatalogReader) -> None:

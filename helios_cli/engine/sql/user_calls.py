@@ -185,7 +185,7 @@ def user_row(function: UserFunction, values: list[TypedSql], result: int, scope:
 def user_call(function: UserFunction, values: list[TypedSql], scope: Scope, form: str = "") -> str:
     """The SQLite text of a call with converted arguments; a variadic one's last come one by one."""
     ctx = scope.ctx
-    ctx.volatile = True
+    ctx.volatile |= function.volatile
     ctx.writes |= function.writes
     ctx.calls = True
     ctx.rights.executes(function.oid, function.name, function.owner, function.schema)

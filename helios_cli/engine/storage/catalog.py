@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import apsw
 
-from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.usertypes import relation_of
 from helios_cli.engine.sql.ddl_columns import nextval_text
 from helios_cli.engine.sql.ddl_model import (
@@ -28,6 +27,7 @@ from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID
 from helios_cli.engine.sql.relation import ColumnInfo, IndexInfo, Relation, UserType
 from helios_cli.engine.storage.catalog_privileges import RoleCatalog
 from helios_cli.engine.storage.collation_catalog import CollationCatalog
+from helios_cli.engine.storage.foreign_relations import ForeignCatalog
 from helios_cli.engine.storage.routine_catalog import RoutineCatalog
 from helios_cli.engine.storage.system_relations import PLANNER_RELATIONS
 from helios_cli.engine.storage.type_catalog import TypeCatalog, row_type
@@ -35,16 +35,13 @@ from helios_cli.engine.storage.type_catalog import TypeCatalog, row_type
 DEFAULT_PATH: Final = ("public",)
 """The search path of a session that has not set its own; pg_catalog and pg_temp are implied before it."""
 
-FOREIGN_OID_BASE: Final = 0x7000_0000
-"""Tables of the file that no system table knows get this plus their root page as OID."""
-
 _RELATIONS: Final = ("r", "v", "S", "m", "M")
 
 SystemRelations = dict[tuple[str, str], Relation]
 """(schema, name) -> the relation of each system view (``engine.storage.system_catalog``)."""
 
 
-class SqliteCatalog(RoutineCatalog, RoleCatalog, CollationCatalog):
+class SqliteCatalog(RoutineCatalog, RoleCatalog, CollationCatalog, ForeignCatalog):
     """Implements ``CatalogReader`` and ``DdlCatalog`` over one connection's snapshot.
 
     Not for use from two threads at once. ``refresh`` must be called when the connection may have moved to
@@ -170,7 +167,8 @@ class SqliteCatalog(RoutineCatalog, RoleCatalog, CollationCatalog):
                 for column in self._columns(oid, temp)
             )  # fmt: skip
         indexes = tuple(_index_info(index) for index in self._indexes(oid, temp)) if kind in ("r", "m", "M") else ()
-        relation = Relation(oid, schema, name, shown, columns, indexes, sqlite_name, owner)
+        called = self.calls_of(oid, kind, sqlite_name, temp)
+        relation = Relation(oid, schema, name, shown, columns, indexes, sqlite_name, owner, called)
         self._by_oid[oid] = relation
         return relation
 
@@ -429,42 +427,6 @@ class SqliteCatalog(RoutineCatalog, RoleCatalog, CollationCatalog):
             )
             for row in rows
         ]  # fmt: skip
-
-    # -- tables of other programs -----------------------------------------------------------------
-
-    def _foreign(self, name: str) -> Relation | None:
-        """A table or view of the file that the system tables do not know, as SQLite describes it."""
-        if name.startswith(("helios_", "sqlite_")):
-            return None
-        row = self._one(
-            "SELECT type, rootpage, rowid FROM main.sqlite_schema WHERE name = ? AND type IN ('table', 'view')", name
-        )
-        if row is None:
-            return None
-        described = self._all(
-            "SELECT cid, name, type, \"notnull\", pk FROM pragma_table_xinfo(?, 'main') WHERE hidden <> 1", name
-        )
-        columns = tuple(
-            ColumnInfo(column, *registry.from_decl(decl), bool(not_null or key), None, "", cid + 1)
-            for cid, column, decl, not_null, key in described
-        )
-        kind = "r" if row[0] == "table" else "v"
-        oid = FOREIGN_OID_BASE + (row[1] or 0x0800_0000 + row[2])
-        relation = Relation(oid, "public", name, kind, columns, self._foreign_indexes(name), name)
-        self._by_oid[oid] = relation
-        return relation
-
-    def _foreign_indexes(self, name: str) -> tuple[IndexInfo, ...]:
-        found = []
-        for index, unique, origin, partial in self._all(
-            "SELECT name, \"unique\", origin, partial FROM pragma_index_list(?, 'main')", name
-        ):
-            keys = self._all("SELECT name FROM pragma_index_info(?, 'main') ORDER BY seqno", index)
-            found.append(IndexInfo(index, bool(unique), origin == "pk", tuple(key for (key,) in keys), bool(partial)))
-        rowid = self._all("SELECT name FROM pragma_table_xinfo(?, 'main') WHERE pk > 0 ORDER BY pk", name)
-        if rowid and not any(index.primary for index in found):
-            found.append(IndexInfo(f"{name}_pkey", True, True, tuple(key for (key,) in rowid)))
-        return tuple(found)
 
     # -- SQL --------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from helios_cli.engine.sql.routines import (
     read_trigger,
     result_columns,
 )
+from helios_cli.engine.storage.stored_calls import read_stored_calls
 
 _LIBRARY: Final = frozenset(function.name for function in REGISTRY if not function.writes)
 """Functions that change nothing."""
@@ -32,16 +33,22 @@ class RoutineCatalog:
     def __init__(self) -> None:
         self._functions: dict[str, tuple[Routine, ...]] = {}
         self._triggers: dict[int, tuple[Trigger, ...]] = {}
+        self._stored_calls: dict[str, tuple[int, ...]] | None = None
 
     def forget_routines(self) -> None:
         """The schema version has moved."""
         self._functions.clear()
         self._triggers.clear()
+        self._stored_calls = None
 
     def _schemas(self, schema: str | None) -> Iterable[str]:
         raise NotImplementedError
 
     def _all(self, sql: str, *values: Any) -> list[Any]:
+        raise NotImplementedError
+
+    def has_temp_tables(self, fresh: bool = False) -> bool:
+        """Whether the session's temporary system tables exist."""
         raise NotImplementedError
 
     def relation_by_oid(self, oid: int) -> Relation | None:
@@ -97,6 +104,40 @@ class RoutineCatalog:
         """A function or procedure by OID."""
         found = self._routines("oid = ?", oid)
         return found[0] if found else None
+
+    def made_function(self, oid: int) -> UserFunction | None:
+        """A function by OID as the planner sees it, without the columns of its result."""
+        routine = self.routine(oid)
+        return as_function(routine, (), _LIBRARY) if routine is not None else None
+
+    def stored_calls(self) -> dict[str, tuple[int, ...]]:
+        """The functions that definitions call, by SQLite's name of the table or view."""
+        if self._stored_calls is None:
+            databases = ("main", "temp") if self.has_temp_tables() else ("main",)
+            self._stored_calls = read_stored_calls(self._all, databases)
+        return self._stored_calls
+
+    def relation_by_sqlite_name(self, sqlite_name: str) -> Relation | None:
+        """The table or view that SQLite knows by that name."""
+        for db in ("main", "temp") if self.has_temp_tables() else ("main",):
+            for (oid,) in self._all(f"SELECT oid FROM {db}.helios_relation WHERE sqlite_name = ?", sqlite_name):
+                return self.relation_by_oid(oid)
+        return None
+
+    def calls_of(self, oid: int, kind: str, sqlite_name: str, temp: bool) -> tuple[int, ...] | None:
+        """See ``Relation.calls``; a view also does what the views do that it reads."""
+        known = self.stored_calls()
+        if not known:
+            return None
+        called = known.get(sqlite_name)
+        if kind != "v":
+            return called
+        db = "temp" if temp else "main"
+        for (target,) in self._all(f"SELECT DISTINCT refobjid FROM {db}.helios_depend WHERE objid = ?", oid):
+            read = self.relation_by_oid(target)
+            if read is not None and read.kind == "v" and read.calls is not None:
+                called = tuple(sorted({*(called or ()), *read.calls}))
+        return called
 
     def all_routines(self) -> tuple[Routine, ...]:
         """Every function and procedure that users made."""

@@ -240,6 +240,9 @@ def pg_depend(snapshot: Snapshot) -> Rows:
     yield from default_depends(snapshot)
     for view, target in snapshot.depends:
         yield {"classid": PG_CLASS, "objid": view, "refclassid": PG_CLASS, "refobjid": target, "deptype": "n"}
+    for relation in snapshot.relations.values():
+        for function in snapshot.calls.get(relation.sqlite_name, ()):
+            yield {"classid": PG_CLASS, "objid": relation.oid, "refclassid": 1255, "refobjid": function, "deptype": "n"}
 
 
 def pg_description(snapshot: Snapshot) -> Rows:

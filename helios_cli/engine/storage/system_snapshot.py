@@ -127,6 +127,8 @@ class Snapshot:
         """Rights as ``aclitem[]`` text; None for None."""
         return text_of(acl, lambda role: self.role_names.get(role, str(role))) if acl is not None else None
 
+    calls: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """The users' functions that definitions call, by SQLite's name of the table or view."""
     routines: tuple[Routine, ...] = ()
     triggers: tuple[Trigger, ...] = ()
 
@@ -177,6 +179,7 @@ def read_snapshot(catalog: SqliteCatalog) -> Snapshot:
         snapshot.acls.update(read_acls(catalog, db))
     snapshot.extensions = dict(catalog.extensions())
     snapshot.collations = catalog.user_collations()
+    snapshot.calls = catalog.stored_calls()
     snapshot.routines = catalog.all_routines()
     snapshot.triggers = catalog.all_triggers()
     return snapshot

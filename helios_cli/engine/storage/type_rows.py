@@ -10,7 +10,7 @@ from helios_cli.engine.datatypes.arrays import BOX, BOX_DELIMITER
 from helios_cli.engine.datatypes.io_functions import layout_of
 from helios_cli.engine.datatypes.pgtype import PgType
 from helios_cli.engine.datatypes.ranges import KINDS
-from helios_cli.engine.datatypes.usertypes import kind_of, named, number_of
+from helios_cli.engine.datatypes.usertypes import functions_named, kind_of, named, number_of
 from helios_cli.engine.sql.functions.strings import quote_ident
 from helios_cli.engine.sql.relation import ColumnInfo, UserType
 from helios_cli.engine.storage.system_extensions import type_namespace
@@ -42,8 +42,20 @@ def type_name(snapshot: Snapshot, oid: int) -> tuple[str, str]:
 
 
 def shown_text(snapshot: Snapshot, text: str | None) -> str | None:
-    """A stored expression with the names of types as they are now."""
-    return None if text is None else named(text, lambda oid: shown_name(snapshot, oid))
+    """A stored expression with the names of types and functions as they are now."""
+    if text is None:
+        return None
+    text = functions_named(text, lambda oid: _function_name(snapshot, oid))
+    return named(text, lambda oid: shown_name(snapshot, oid))
+
+
+def _function_name(snapshot: Snapshot, oid: int) -> str:
+    """A user's function; with its schema unless the search path shows it."""
+    found = snapshot.routines_by_oid.get(oid)
+    if found is None:
+        return "???"
+    name = quote_ident(found.name)
+    return name if found.schema in snapshot.path else f"{quote_ident(found.schema)}.{name}"
 
 
 def format_type(snapshot: Snapshot, oid: int, typmod: int = -1) -> str:

@@ -1,2 +1,1 @@
 select (1, 'a') = (select 1, 'a');
-select * into newt from kv;
