@@ -10,9 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import apsw
+
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.node.portal import Portal
 from helios_cli.engine.node.scrolling import KeptRows, goes_back
+from helios_cli.engine.node.threads import OVERLOOKED
 from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.plan import Kind, Plan
 from helios_cli.engine.wire import backend
@@ -174,7 +177,7 @@ def _load(session: Session, cursor: Cursor, done: Callable[[], None]) -> None:
     session.arm_timeouts()
 
     def step() -> None:
-        runner.fetching = True
+        runner.fetching, runner.cancel_reason = True, None
         engine.read_workers.run(lambda: job.fetch(engine.database, 0), took, failed)
 
     def over() -> None:
@@ -187,6 +190,8 @@ def _load(session: Session, cursor: Cursor, done: Callable[[], None]) -> None:
         if session.closed:
             over()
             session.clean_up()
+        elif runner.cancel_reason is not None:
+            failed(apsw.InterruptError(OVERLOOKED))
         elif not job.finished:
             step()
         elif job.seq > engine.pipeline.committed_seq:
@@ -221,7 +226,7 @@ def _fetch_rows(session: Session, action: actions.Fetch, portal: Portal, cursor:
     def step() -> None:
         left = wanted - state["sent"] if wanted else 0
         before = job.rows_sent
-        session.runner.fetching = True
+        session.runner.fetching, session.runner.cancel_reason = True, None
         engine.read_workers.run(
             lambda: job.fetch(engine.database, left), lambda data: took(data, job.rows_sent - before), failed
         )
@@ -232,6 +237,9 @@ def _fetch_rows(session: Session, action: actions.Fetch, portal: Portal, cursor:
             session.runner.job = None
             session.runner.close_portal(cursor)
             session.clean_up()
+            return
+        if session.runner.cancel_reason is not None:
+            failed(apsw.InterruptError(OVERLOOKED))
             return
         if job.seq > engine.pipeline.committed_seq:
             engine.pipeline.after_seq(job.seq, lambda: took(data, count))

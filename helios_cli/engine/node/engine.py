@@ -155,6 +155,7 @@ class Engine:
         primary until its term's first record is committed."""
         self.forwarded_count = 0
         """Statements and transactions of this node's clients that were taken to the primary."""
+        self._last_transaction_id = 0
         self.errors_unexpected = 0
         self._io_failure_told = float("-inf")
         self.planner = Planner(evaluate=ConstantEvaluator(register_library))
@@ -186,6 +187,11 @@ class Engine:
     def next_pid(self) -> int:
         """A number for a new session, unique in this process."""
         return next(self._pids)
+
+    def next_transaction_id(self) -> int:
+        """A number that no transaction had before. It starts from the log's end, so that it grows through restarts."""
+        self._last_transaction_id = max(self._last_transaction_id + 1, self.database.records.lsn)
+        return self._last_transaction_id
 
     # Plans -----------------------------------------------------------------------------------------------------
 

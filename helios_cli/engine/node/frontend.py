@@ -26,8 +26,11 @@ from helios_cli.engine.wire.params import decode_params
 
 log = logging.getLogger(__name__)
 
-READ_AHEAD_MAX: Final = 1 << 20
-"""Bytes of further messages taken in while a statement waits; then reading pauses."""
+READ_AHEAD_MAX: Final = 1 << 17
+"""Bytes taken in while a statement waits; then reading pauses: few, so that a pipeline's sender hears of errors early."""
+
+DATA_MAX: Final = 1 << 20
+"""Bytes of a message in hand or of COPY data beyond which nothing is kept back for it."""
 
 ANSWERS_HELD: Final = 64
 """Messages for the client kept back while more of its own are at hand; then they are sent."""
@@ -99,7 +102,7 @@ class Frontend(ClientLink):
                     messages.check_length(code, length)
                 end = at + 1 + length
                 if end > size:
-                    if self.session.copy is not None and code == COPY_DATA and size - at > READ_AHEAD_MAX:
+                    if self.session.copy is not None and code == COPY_DATA and size - at > DATA_MAX:
                         raise ProtocolViolation("COPY data message is too long")
                     break
                 start = at + 5
@@ -127,7 +130,7 @@ class Frontend(ClientLink):
                 self._taken = False
             else:
                 self._buffer = data[at:] if at < size else b""
-        if self._out and (self._answered or not self._waiting or size > READ_AHEAD_MAX):
+        if self._out and (self._answered or not self._waiting or size > DATA_MAX):
             self.flush()
         self._await_client()
         if self._paused_reading and not self._waiting and not self._paused_writing and not self._closing:

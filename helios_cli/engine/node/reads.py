@@ -15,7 +15,7 @@ from helios_cli.engine.node.commits import Commits
 from helios_cli.engine.node.engine import INLINE, INLINE_READ_SECONDS
 from helios_cli.engine.node.readers import ReadJob, RowsEncoder
 from helios_cli.engine.node.routine_calls import runs_for
-from helios_cli.engine.node.threads import Binds
+from helios_cli.engine.node.threads import OVERLOOKED, Binds
 from helios_cli.engine.node.transaction import Transaction
 from helios_cli.engine.sql.plan import Kind, Plan
 from helios_cli.engine.wire import backend
@@ -198,6 +198,7 @@ class Reads(Commits):
         self.job = job
         self.session.reading = portal
         self.fetching = True
+        self.cancel_reason = None
         before = job.rows_sent
         self.engine.read_workers.run(
             lambda: job.fetch(self.engine.database, rows_left),
@@ -210,6 +211,9 @@ class Reads(Commits):
         job = portal.job
         if job is None:
             # Cancelled while it waited for what it has read to be committed.
+            return
+        if self.cancel_reason is not None:
+            self._fetch_failed(portal, apsw.InterruptError(OVERLOOKED))
             return
         if self.session.closed:
             self.job = None

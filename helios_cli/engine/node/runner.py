@@ -17,6 +17,7 @@ from helios_cli.engine.node.constraint_times import check_keys
 from helios_cli.engine.node.engine import INLINE, INLINE_READ_SECONDS
 from helios_cli.engine.node.reads import Reads
 from helios_cli.engine.node.steps import StepsResult
+from helios_cli.engine.node.threads import OVERLOOKED
 from helios_cli.engine.node.transaction import Transaction
 from helios_cli.engine.node.writer import GroupWrite
 from helios_cli.engine.sql.plan import Kind, Plan
@@ -178,6 +179,9 @@ class Runner(Reads):
             transaction.schema_changed = True
 
         def done(result: StepsResult) -> None:
+            if self.cancel_reason is not None:
+                self.fail_after_base(self.translate(apsw.InterruptError(OVERLOOKED)))
+                return
             if transaction.checks_keys:
                 try:
                     check_keys(self.session, connection)

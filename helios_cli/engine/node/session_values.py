@@ -76,6 +76,16 @@ def _replayed_time(session: Session) -> int | None:
     return committed_us - PG_EPOCH_US if committed_us else None
 
 
+def _transaction_id(session: Session) -> int:
+    """txid_current(): one number for a transaction, another for every other. A statement without a block has its own."""
+    transaction = session.transaction
+    if transaction is None:
+        return session.engine.next_transaction_id()
+    if not transaction.number:
+        transaction.number = session.engine.next_transaction_id()
+    return transaction.number
+
+
 def _current_schema(session: Session) -> str | None:
     """The first schema of the search path that is there; None: no one is."""
     path = session.search_path
@@ -107,7 +117,7 @@ _VALUES: Final[dict[str, Callable[[Any], Any]]] = {
     "in_block": lambda session: int(session.transaction is not None),
     "in_recovery": lambda session: int(session.engine.standby_refusal is not None),
     "start_time": lambda session: session.engine.started_us,
-    "txid": lambda session: session.engine.database.commit_seq + 1,
+    "txid": _transaction_id,
     "pid": lambda session: session.pid,
     "timezone": _timezone,
     "TimeZone": _timezone,

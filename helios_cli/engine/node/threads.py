@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from helios_cli.engine.node.session import Session
 
 Binds = Sequence[Any]
+
+OVERLOOKED: Final = "the statement was over before SQLite looked whether it was interrupted"
 
 
 class Threads:
@@ -65,6 +67,7 @@ class Threads:
         self.engine.pipeline.keep_readable()
         self.busy_connection = connection
         runs_for(connection, self.session)
+        self.cancel_reason = None
         self.session.arm_timeouts()
         session = self.session
 

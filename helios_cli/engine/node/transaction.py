@@ -31,7 +31,7 @@ class Transaction:
 
     __slots__ = (
         "borrowed", "checks_keys", "claim", "connection", "deferrable", "explicit", "failed", "isolation", "lost",
-        "now_us", "read_only", "repeated", "savepoint_undo", "savepoints", "schema", "schema_changed", "slow",
+        "now_us", "number", "read_only", "repeated", "savepoint_undo", "savepoints", "schema", "schema_changed", "slow",
         "snapshot_seq", "started", "token", "writing",
     )  # fmt: skip
 
@@ -42,6 +42,8 @@ class Transaction:
         self.deferrable = deferrable
         self.now_us = now_us
         """now() of every statement in it: microseconds since 2000-01-01 UTC."""
+        self.number = 0
+        """txid_current(), once it was asked for; 0 before."""
         self.failed = False
         self.lost: HeliosError | None = None
         """Why its snapshot was taken away; its next statement fails with it."""

@@ -96,7 +96,12 @@ def notice(text: str, *, severity: str = "NOTICE", sqlstate: str = "00000", hint
     return notice_response(HeliosError(text, sqlstate=sqlstate, hint=hint), severity)
 
 
+_SOURCES: Final = {"exec_stmt_raise": ("pl_exec.c", "3907"), "RevalidateCachedQuery": ("plancache.c", "730")}
+"""File and line of the routines that errors name: PostgreSQL never sends one of the three without the others."""
+
+
 def _fields(error: HeliosError, severity: str) -> bytes:
+    source = _SOURCES.get(error.routine or "", (None, None))
     fields = (
         (b"S", severity),
         (b"V", severity),
@@ -111,6 +116,8 @@ def _fields(error: HeliosError, severity: str) -> bytes:
         (b"c", error.column),
         (b"d", error.datatype),
         (b"n", error.constraint),
+        (b"F", source[0]),
+        (b"L", source[1]),
         (b"R", error.routine),
     )
     return b"".join(code + _cstring(text) for code, text in fields if text is not None) + b"\0"

@@ -50,9 +50,9 @@ class Raising(Machine):
         if message is None:
             message = fields.get("condname") or sqlstate or "P0001"
         if level >= _ERROR_LEVEL:
-            raise SqlError(message, sqlstate=sqlstate or "P0001", **parts)
+            raise SqlError(message, sqlstate=sqlstate or "P0001", routine="exec_stmt_raise", **parts)
         state = sqlstate or ("01000" if level == 19 else "00000")
-        notice = SqlError(message, sqlstate=state, **parts)
+        notice = SqlError(message, sqlstate=state, routine="exec_stmt_raise", **parts)
         notice.context = f"PL/pgSQL function {self.name} line {statement.line} at RAISE"
         self.host.notice(notice, _SEVERITIES.get(level, "NOTICE"))
 
