@@ -230,3 +230,14 @@ def test_every_template_calls_a_function_that_sqlite_has(database: LocalDatabase
     missing = {name for function in REGISTRY for name in _called(function) if name not in known}
     assert missing == set()
     assert len(SCALARS) > 150 and len(AGGREGATES) > 15
+
+
+def test_columns_named_as_keywords_are_quoted_where_expressions_are_kept(database: LocalDatabase) -> None:
+    database.run('CREATE TABLE "end" ("order" int, "true" int CHECK ("true" <> 1), "user" text CHECK ("user" > \'a\'))')
+    database.run('ALTER TABLE "end" ADD "limit" int GENERATED ALWAYS AS ("order" + 1) STORED')
+    database.run('CREATE INDEX i ON "end" (("order" + 1)) WHERE "true" > 3')
+    database.run('INSERT INTO "end" ("order", "true", "user") VALUES (1, 4, \'b\')')
+    assert database.run('SELECT "limit" FROM "end"') == [("2",)]
+    shown = database.run("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'c' ORDER BY conname")
+    assert shown == [('CHECK (("true" <> 1))',), ("CHECK ((\"user\" > 'a'::text))",)]
+    assert refused(database, 'INSERT INTO "end" ("true") VALUES (1)').constraint == "end_true_check"

@@ -1,4 +1,4 @@
-"""A statement that is told to end while it does its last step fails, as in PostgreSQL; txid_current(); RAISE's source."""
+"""A statement told to end in its last step fails, as in PostgreSQL; txid_current(); where RAISE comes from."""
 
 from __future__ import annotations
 
@@ -22,7 +22,13 @@ def connection(server: NodeProcess) -> Iterator[psycopg.Connection]:
 
 @pytest.mark.parametrize(
     "statement",
-    ["SELECT pg_sleep(20)", "FETCH c", "FETCH ALL IN c", "INSERT INTO late VALUES (pg_sleep(20)::text)", "FETCH LAST IN d"],
+    [
+        "SELECT pg_sleep(20)",
+        "FETCH c",
+        "FETCH ALL IN c",
+        "INSERT INTO late VALUES (pg_sleep(20)::text)",
+        "FETCH LAST IN d",
+    ],
 )
 def test_whoever_sleeps_when_the_time_is_up_has_not_succeeded(connection: psycopg.Connection, statement: str) -> None:
     connection.execute("BEGIN")

@@ -93,6 +93,9 @@ class SchemaView:
 class Engine:
     """The database, the queues in front of it, the planner, and everybody who is connected."""
 
+    _last_transaction_id = 0
+    """The newest that :meth:`next_transaction_id` gave."""
+
     def __init__(
         self,
         settings: Settings,
@@ -155,7 +158,6 @@ class Engine:
         primary until its term's first record is committed."""
         self.forwarded_count = 0
         """Statements and transactions of this node's clients that were taken to the primary."""
-        self._last_transaction_id = 0
         self.errors_unexpected = 0
         self._io_failure_told = float("-inf")
         self.planner = Planner(evaluate=ConstantEvaluator(register_library))

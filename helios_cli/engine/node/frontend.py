@@ -27,7 +27,7 @@ from helios_cli.engine.wire.params import decode_params
 log = logging.getLogger(__name__)
 
 READ_AHEAD_MAX: Final = 1 << 17
-"""Bytes taken in while a statement waits; then reading pauses: few, so that a pipeline's sender hears of errors early."""
+"""Bytes taken in while a statement waits; then reading pauses: few, so that who sends a pipeline hears of errors."""
 
 DATA_MAX: Final = 1 << 20
 """Bytes of a message in hand or of COPY data beyond which nothing is kept back for it."""

@@ -13,10 +13,10 @@ from helios_cli.engine.node.portal import Portal, aborted
 from helios_cli.engine.node.readers import RowsEncoder
 from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS
-from helios_cli.engine.sql.functions.strings import quote_ident
 from helios_cli.engine.sql.oids import POLYMORPHIC
 from helios_cli.engine.sql.planner import bind
 from helios_cli.engine.sql.routines import Routine
+from helios_cli.engine.sql.sqltext import pg_identifier
 from helios_cli.engine.wire import backend, messages
 from helios_cli.engine.wire.params import decode_params
 
@@ -93,7 +93,7 @@ def _portal(
     session: Session, callee: _Callee, formats: tuple[int, ...], arguments: list[bytes | None], result: tuple[int, ...]
 ) -> Portal:
     numbers = ", ".join(f"${number}" for number in range(1, len(callee.types) + 1))
-    text = f"SELECT {quote_ident(callee.schema)}.{quote_ident(callee.name)}({numbers})"
+    text = f"SELECT {pg_identifier(callee.schema)}.{pg_identifier(callee.name)}({numbers})"
     prepared = session.prepare("", text, callee.types)
     plan = prepared.plan
     values = decode_params(plan.param_types, formats, arguments, session.times)

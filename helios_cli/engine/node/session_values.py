@@ -77,7 +77,7 @@ def _replayed_time(session: Session) -> int | None:
 
 
 def _transaction_id(session: Session) -> int:
-    """txid_current(): one number for a transaction, another for every other. A statement without a block has its own."""
+    """txid_current(): the number of the transaction, or else of the statement."""
     transaction = session.transaction
     if transaction is None:
         return session.engine.next_transaction_id()

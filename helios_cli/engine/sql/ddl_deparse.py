@@ -14,7 +14,6 @@ import pgparse
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.sql import tree
-from helios_cli.engine.sql.functions.strings import quote_ident
 from helios_cli.engine.sql.oids import BPCHAR, INT4, NUMERIC, POLYMORPHIC, TEXT, UNKNOWN, VARCHAR
 from helios_cli.engine.sql.operator_spec import Operator
 from helios_cli.engine.sql.resolution import Ambiguous
@@ -274,7 +273,7 @@ class _Deparser:
         if fields.get("funcformat") == "COERCE_SQL_SYNTAX" and names[-1] == "extract":
             return f"EXTRACT({_plain_string(fields['args'][0])} FROM {arguments[1]})"
         shown = names[-1:] if names[0] == "pg_catalog" else names
-        return f"{'.'.join(quote_ident(part) for part in shown)}({', '.join(arguments)})"
+        return f"{'.'.join(pg_identifier(part) for part in shown)}({', '.join(arguments)})"
 
     def _argument(self, function: str, node: Node) -> str:
         if function in ("nextval", "currval", "setval") and self.type_of(node) == UNKNOWN:

@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Final
 
 from helios_cli.engine.errors import SqlError
 
 _NAME_PART = re.compile(r'(?:("(?:[^"]|"")+")|([^".]+))(?:\.|$)')
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
+_RESERVED: Final = frozenset(
+    (
+        "all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric", "authorization", "between",
+        "bigint", "binary", "bit", "boolean", "both", "case", "cast", "char", "character", "check", "coalesce",
+        "collate", "collation", "column", "concurrently", "constraint", "create", "cross", "current_catalog",
+        "current_date", "current_role", "current_schema", "current_time", "current_timestamp", "current_user",
+        "dec", "decimal", "default", "deferrable", "desc", "distinct", "do", "else", "end", "except", "exists",
+        "extract", "false", "fetch", "float", "for", "foreign", "freeze", "from", "full", "grant", "greatest",
+        "group", "grouping", "having", "ilike", "in", "initially", "inner", "inout", "int", "integer", "intersect",
+        "interval", "into", "is", "isnull", "join", "lateral", "leading", "least", "left", "like", "limit",
+        "localtime", "localtimestamp", "national", "natural", "nchar", "none", "normalize", "not", "notnull",
+        "null", "nullif", "numeric", "offset", "on", "only", "or", "order", "out", "outer", "overlaps", "overlay",
+        "placing", "position", "precision", "primary", "real", "references", "returning", "right", "row", "select",
+        "session_user", "setof", "similar", "smallint", "some", "substring", "symmetric", "table", "tablesample",
+        "then", "time", "timestamp", "to", "trailing", "treat", "trim", "true", "union", "unique", "user", "using",
+        "values", "varchar", "variadic", "verbose", "when", "where", "window", "with", "xmlattributes", "xmlconcat",
+        "xmlelement", "xmlexists", "xmlforest", "xmlnamespaces", "xmlparse", "xmlpi", "xmlroot", "xmlserialize",
+        "xmltable", "system_user",
+    )
+)  # fmt: skip
+"""Keywords that are not free as column names (kwlist.h), which are quoted; of version 17 the last one."""
 
 
 def quote_identifier(name: str) -> str:
@@ -81,4 +102,4 @@ def split_name(text: str) -> list[str]:
 
 def pg_identifier(name: str) -> str:
     """An identifier as PostgreSQL prints it: quoted only where it must be."""
-    return name if _PLAIN.fullmatch(name) else quote_identifier(name)
+    return name if _PLAIN.fullmatch(name) and name not in _RESERVED else quote_identifier(name)

@@ -8,12 +8,12 @@ from typing import Any, Final
 from helios_cli.engine.datatypes.interval import split_interval
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.sql import actions, tree
-from helios_cli.engine.sql.functions.strings import quote_ident
 from helios_cli.engine.sql.oids import BOOL, INT8, PG_LSN, TEXT
 from helios_cli.engine.sql.plan import Column, Kind, Plan
 from helios_cli.engine.sql.privileges import DELETE, INSERT, SELECT, TRUNCATE, UPDATE
 from helios_cli.engine.sql.relation import CatalogReader
 from helios_cli.engine.sql.rights import RelationRight
+from helios_cli.engine.sql.sqltext import pg_identifier
 
 Handler = Callable[[dict[str, Any], CatalogReader], Plan]
 
@@ -100,7 +100,7 @@ def setting_text(nodes: list[dict[str, Any]], *, quoted: bool = False) -> str:
         elif "TypeCast" in node and node["TypeCast"]["typeName"]["names"][-1]["String"]["sval"] == "interval":
             # SET TIME ZONE INTERVAL '+02:00': hours east of UTC.
             value = str(split_interval(str(value)).us / 3_600_000_000)
-        parts.append(quote_ident(str(value)) if quoted else str(value))
+        parts.append(pg_identifier(str(value)) if quoted else str(value))
     return ", ".join(parts)
 
 

@@ -13,7 +13,7 @@ from helios_cli.engine.datatypes.io_functions import IO_FUNCTIONS
 from helios_cli.engine.datatypes.usertypes import kind_of
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS, OIDS
-from helios_cli.engine.sql.functions.strings import quote_ident
+from helios_cli.engine.sql.sqltext import pg_identifier
 from helios_cli.engine.storage import routine_definitions
 from helios_cli.engine.storage.privilege_functions import register as register_privileges
 from helios_cli.engine.storage.qualified_text import expression_text, path_of, schemas_of, view_text
@@ -77,8 +77,8 @@ class _Functions:
             return "-"
         relation = self.system.snapshot().relations.get(oid)
         if relation is not None:
-            name = quote_ident(relation.name)
-            return name if relation.schema in ("public", "pg_temp") else f"{quote_ident(relation.schema)}.{name}"
+            name = pg_identifier(relation.name)
+            return name if relation.schema in ("public", "pg_temp") else f"{pg_identifier(relation.schema)}.{name}"
         known = _SYSTEM_BY_OID.get(oid)
         if known is None:
             return str(oid)
@@ -155,7 +155,7 @@ class _Functions:
         """A schema's name."""
         for known, name, _owner in self.system.snapshot().namespaces:
             if known == oid:
-                return quote_ident(name)
+                return pg_identifier(name)
         return str(oid or "-")
 
     def regrole_in(self, text: str) -> int:
@@ -169,7 +169,7 @@ class _Functions:
     def regrole_out(self, oid: Any) -> str:
         """A role's name."""
         name = self.system.snapshot().role_names.get(oid)
-        return quote_ident(name) if name is not None else str(oid or "-")
+        return pg_identifier(name) if name is not None else str(oid or "-")
 
     def regproc_in(self, text: str) -> int:
         """A function's OID by name. Raises 42883."""
@@ -279,7 +279,7 @@ class _Functions:
         if not number:
             raise SqlError(f'column "{column}" of relation "{table}" does not exist', sqlstate="42703")
         sequence = snapshot.owned_sequences.get((oid, number))
-        return None if sequence is None else f"{quote_ident(sequence.schema)}.{quote_ident(sequence.name)}"
+        return None if sequence is None else f"{pg_identifier(sequence.schema)}.{pg_identifier(sequence.name)}"
 
     def description(self, oid: int, catalog: str | None, column: int) -> str | None:
         """obj_description and its kin."""

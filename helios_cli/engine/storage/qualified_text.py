@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression
-from helios_cli.engine.sql.functions.strings import quote_ident
 from helios_cli.engine.sql.planner import parse
+from helios_cli.engine.sql.sqltext import pg_identifier
 from helios_cli.engine.storage.system_snapshot import Snapshot
 from helios_cli.engine.storage.type_rows import shown_text
 
@@ -68,7 +68,7 @@ def view_text(snapshot: Snapshot, view_oid: int, text: str) -> str:
     }  # fmt: skip
     data = text.encode()
     for at in sorted(places, reverse=True):
-        data = data[:at] + f"{quote_ident(places[at])}.".encode() + data[at:]
+        data = data[:at] + f"{pg_identifier(places[at])}.".encode() + data[at:]
     return data.decode()
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from helios_cli.engine.sql.ddl_trigger import pretty_condition
-from helios_cli.engine.sql.functions.strings import quote_ident
 from helios_cli.engine.sql.routine_text import function_arguments, function_definition, function_result
 from helios_cli.engine.sql.routines import Routine, Trigger
+from helios_cli.engine.sql.sqltext import pg_identifier
 from helios_cli.engine.storage.system_snapshot import Snapshot
 from helios_cli.engine.storage.type_rows import shown_text
 
@@ -26,14 +26,14 @@ def relation_name(snapshot: Snapshot, oid: int, path: Sequence[str] | None) -> s
     relation = snapshot.relations.get(oid)
     if relation is None:
         return "???"
-    name = quote_ident(relation.name)
-    return name if path is not None and relation.schema in path else f"{quote_ident(relation.schema)}.{name}"
+    name = pg_identifier(relation.name)
+    return name if path is not None and relation.schema in path else f"{pg_identifier(relation.schema)}.{name}"
 
 
 def routine_name(routine: Routine, path: Sequence[str] | None) -> str:
     """A routine's name, with its schema unless ``path`` has that."""
-    name = quote_ident(routine.name)
-    return name if path is not None and routine.schema in path else f"{quote_ident(routine.schema)}.{name}"
+    name = pg_identifier(routine.name)
+    return name if path is not None and routine.schema in path else f"{pg_identifier(routine.schema)}.{name}"
 
 
 def functiondef(snapshot: Snapshot, oid: int) -> str | None:
@@ -75,15 +75,15 @@ def triggerdef(snapshot: Snapshot, oid: int, pretty: bool, path: Sequence[str]) 
     for event in _ORDER:
         if event in trigger.events:
             named = event == "UPDATE" and trigger.columns
-            events.append(f"UPDATE OF {', '.join(map(quote_ident, trigger.columns))}" if named else event)
+            events.append(f"UPDATE OF {', '.join(map(pg_identifier, trigger.columns))}" if named else event)
     relation = relation_name(snapshot, trigger.relation, path if pretty else None)
     word = "CONSTRAINT TRIGGER" if trigger.is_constraint else "TRIGGER"
-    text = f"CREATE {word} {quote_ident(trigger.name)} {_TIMINGS[trigger.timing]} {' OR '.join(events)} ON {relation}"
+    text = f"CREATE {word} {pg_identifier(trigger.name)} {_TIMINGS[trigger.timing]} {' OR '.join(events)} ON {relation}"
     if trigger.is_constraint:
         text += " NOT DEFERRABLE INITIALLY IMMEDIATE"
     if trigger.old_table or trigger.new_table:
         tables = (("OLD", trigger.old_table), ("NEW", trigger.new_table))
-        text += " REFERENCING" + "".join(f" {word} TABLE AS {quote_ident(name)}" for word, name in tables if name)
+        text += " REFERENCING" + "".join(f" {word} TABLE AS {pg_identifier(name)}" for word, name in tables if name)
     text += f" FOR EACH {'ROW' if trigger.row else 'STATEMENT'}"
     if trigger.when:
         condition = pretty_condition(trigger.when) if pretty else trigger.when

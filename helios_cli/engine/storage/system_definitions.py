@@ -6,8 +6,7 @@ from typing import Final
 
 from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression, rename_column
 from helios_cli.engine.sql.ddl_model import ConstraintDef, IndexDef, IndexKey
-from helios_cli.engine.sql.functions.strings import quote_ident
-from helios_cli.engine.sql.sqltext import quote_string
+from helios_cli.engine.sql.sqltext import pg_identifier, quote_string
 from helios_cli.engine.sql.text_collations import oid_of, stored_word
 from helios_cli.engine.storage import collation_rows
 from helios_cli.engine.storage.system_snapshot import Snapshot
@@ -21,8 +20,8 @@ def qualified_name(snapshot: Snapshot, oid: int, always: bool = True) -> str:
     relation = snapshot.relations.get(oid)
     if relation is None:
         return "?"
-    name = quote_ident(relation.name)
-    return f"{quote_ident(relation.schema)}.{name}" if always or relation.schema not in snapshot.path else name
+    name = pg_identifier(relation.name)
+    return f"{pg_identifier(relation.schema)}.{name}" if always or relation.schema not in snapshot.path else name
 
 
 _CALLS: Final = ("FuncCall", "CoalesceExpr", "MinMaxExpr", "SQLValueFunction")
@@ -32,7 +31,7 @@ _CALLS: Final = ("FuncCall", "CoalesceExpr", "MinMaxExpr", "SQLValueFunction")
 def index_element(snapshot: Snapshot, table_oid: int, key: IndexKey, pretty: bool) -> str:
     """A key's column, function call, or expression in parentheses, and nothing besides."""
     if key.column is not None:
-        return quote_ident(key.column)
+        return pg_identifier(key.column)
     text = _pretty(snapshot, table_oid, key.expression or "", pretty)
     return text if any(call in parse_expression(text) for call in _CALLS) else f"({text})"
 
@@ -54,9 +53,9 @@ def _collate(snapshot: Snapshot, table_oid: int, key: IndexKey) -> str:
     found = collation_rows.find(snapshot, word)
     if found is None or oid_of(word) == oid_of(own):
         return ""
-    name = quote_ident(found.name)
+    name = pg_identifier(found.name)
     visible = found.schema in ("pg_catalog", *snapshot.path)
-    return f" COLLATE {name}" if visible else f" COLLATE {quote_ident(found.schema)}.{name}"
+    return f" COLLATE {name}" if visible else f" COLLATE {pg_identifier(found.schema)}.{name}"
 
 
 def _order(key: IndexKey) -> str:
@@ -99,7 +98,7 @@ def indexdef(snapshot: Snapshot, oid: int, column: int = 0, pretty: bool = False
         if column <= len(index.keys):
             return index_element(snapshot, index.table_oid, index.keys[column - 1], pretty)
         rest = column - len(index.keys) - 1
-        return quote_ident(index.include[rest]) if rest < len(index.include) else ""
+        return pg_identifier(index.include[rest]) if rest < len(index.include) else ""
     return _whole(snapshot, index, pretty)
 
 
@@ -107,9 +106,9 @@ def _whole(snapshot: Snapshot, index: IndexDef, pretty: bool) -> str:
     keys = ", ".join(index_key(snapshot, index.table_oid, key, pretty) + _order(key) for key in index.keys)
     unique = "UNIQUE " if index.unique else ""
     table = qualified_name(snapshot, index.table_oid, always=not pretty)
-    text = f"CREATE {unique}INDEX {quote_ident(index.name)} ON {table} USING {index.method} ({keys})"
+    text = f"CREATE {unique}INDEX {pg_identifier(index.name)} ON {table} USING {index.method} ({keys})"
     if index.include:
-        text += f" INCLUDE ({', '.join(quote_ident(name) for name in index.include)})"
+        text += f" INCLUDE ({', '.join(pg_identifier(name) for name in index.include)})"
     if index.nulls_alike:
         text += " NULLS NOT DISTINCT"
     text += _storage_options(snapshot, index)
@@ -123,7 +122,7 @@ def _storage_options(snapshot: Snapshot, index: IndexDef) -> str:
     if relation is None or not relation.options:
         return ""
     pairs = (option.partition("=") for option in relation.options[1:-1].split(","))
-    shown = (f"{name}={value if quote_ident(value) == value else quote_string(value)}" for name, _, value in pairs)
+    shown = (f"{name}={value if pg_identifier(value) == value else quote_string(value)}" for name, _, value in pairs)
     return f" WITH ({', '.join(shown)})"
 
 
@@ -138,14 +137,14 @@ def constraintdef(snapshot: Snapshot, oid: int, pretty: bool = False) -> str | N
     constraint = snapshot.constraints.get(oid)
     if constraint is None:
         return _domain_check(snapshot, oid, pretty)
-    columns = ", ".join(quote_ident(name) for name in constraint.columns)
+    columns = ", ".join(pg_identifier(name) for name in constraint.columns)
     if constraint.kind in "pu":
         index = snapshot.indexes.get(constraint.index_oid)
         word = "PRIMARY KEY" if constraint.kind == "p" else "UNIQUE"
         if index is not None and index.nulls_alike:
             word += " NULLS NOT DISTINCT"
         include = (
-            f" INCLUDE ({', '.join(quote_ident(name) for name in index.include)})" if index and index.include else ""
+            f" INCLUDE ({', '.join(pg_identifier(name) for name in index.include)})" if index and index.include else ""
         )
         return f"{word} ({columns}){include}{_deferral(constraint)}"
     if constraint.kind == "c":
@@ -155,9 +154,8 @@ def constraintdef(snapshot: Snapshot, oid: int, pretty: bool = False) -> str | N
 
 def _foreign_key(snapshot: Snapshot, constraint: ConstraintDef, columns: str) -> str:
     table = qualified_name(snapshot, constraint.ref_oid, always=False)
-    text = (
-        f"FOREIGN KEY ({columns}) REFERENCES {table}({', '.join(quote_ident(name) for name in constraint.ref_columns)})"
-    )
+    referenced = ", ".join(pg_identifier(name) for name in constraint.ref_columns)
+    text = f"FOREIGN KEY ({columns}) REFERENCES {table}({referenced})"
     if constraint.match == "f":
         text += " MATCH FULL"
     if constraint.on_update in _ACTIONS:

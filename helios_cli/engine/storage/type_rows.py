@@ -11,8 +11,8 @@ from helios_cli.engine.datatypes.io_functions import layout_of
 from helios_cli.engine.datatypes.pgtype import PgType
 from helios_cli.engine.datatypes.ranges import KINDS
 from helios_cli.engine.datatypes.usertypes import functions_named, kind_of, named, number_of
-from helios_cli.engine.sql.functions.strings import quote_ident
 from helios_cli.engine.sql.relation import ColumnInfo, UserType
+from helios_cli.engine.sql.sqltext import pg_identifier
 from helios_cli.engine.storage.system_extensions import type_namespace
 from helios_cli.engine.storage.system_snapshot import Snapshot
 
@@ -28,7 +28,7 @@ def shown_name(snapshot: Snapshot, oid: int) -> str:
     schema, name = type_name(snapshot, oid & ~1)
     if not name:
         return "???"
-    text = quote_ident(name) if schema in snapshot.path else f"{quote_ident(schema)}.{quote_ident(name)}"
+    text = pg_identifier(name) if schema in snapshot.path else f"{pg_identifier(schema)}.{pg_identifier(name)}"
     return text + "[]" * (oid & 1)
 
 

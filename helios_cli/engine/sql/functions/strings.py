@@ -146,32 +146,6 @@ def quote_literal(text: str) -> str:
 
 
 BOOL: Final = 16
-_RESERVED: Final = frozenset(
-    (
-        "all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric", "authorization", "between",
-        "bigint", "binary", "bit", "boolean", "both", "case", "cast", "char", "character", "check", "coalesce",
-        "collate", "collation", "column", "concurrently", "constraint", "create", "cross", "current_catalog",
-        "current_date", "current_role", "current_schema", "current_time", "current_timestamp", "current_user",
-        "dec", "decimal", "default", "deferrable", "desc", "distinct", "do", "else", "end", "except", "exists",
-        "extract", "false", "fetch", "float", "for", "foreign", "freeze", "from", "full", "grant", "greatest",
-        "group", "grouping", "having", "ilike", "in", "initially", "inner", "inout", "int", "integer", "intersect",
-        "interval", "into", "is", "isnull", "join", "lateral", "leading", "least", "left", "like", "limit",
-        "localtime", "localtimestamp", "national", "natural", "nchar", "none", "normalize", "not", "notnull",
-        "null", "nullif", "numeric", "offset", "on", "only", "or", "order", "out", "outer", "overlaps", "overlay",
-        "placing", "position", "precision", "primary", "real", "references", "returning", "right", "row", "select",
-        "session_user", "setof", "similar", "smallint", "some", "substring", "symmetric", "table", "tablesample",
-        "then", "time", "timestamp", "to", "trailing", "treat", "trim", "true", "union", "unique", "user", "using",
-        "values", "varchar", "variadic", "verbose", "when", "where", "window", "with", "xmlattributes", "xmlconcat",
-        "xmlelement", "xmlexists", "xmlforest", "xmlnamespaces", "xmlparse", "xmlpi", "xmlroot", "xmlserialize",
-        "xmltable",
-    )
-)  # fmt: skip
-"""Keywords that are not free as column names (kwlist.h), which quote_ident quotes."""
-
-
-def quote_ident(text: str) -> str:
-    """An identifier, quoted where it must be."""
-    return f'"{text}"' if text in _RESERVED else pg_identifier(text)
 
 
 def encode(data: bytes, form: str) -> str:
@@ -299,7 +273,7 @@ def _directive(letter: str, oid: int, value: Any) -> str:
         if letter == "I":
             raise SqlError("null values cannot be formatted as an SQL identifier", sqlstate="22004")
         return ""
-    return quote_ident(text_of(oid, value)) if letter == "I" else text_of(oid, value)
+    return pg_identifier(text_of(oid, value)) if letter == "I" else text_of(oid, value)
 
 
 def _to_rows(text: str | None, delimiter: str | None, null: str | None = None) -> str | None:
@@ -371,7 +345,7 @@ def install(lib: Library) -> None:
     d("to_hex", "int8 -> text", lambda number: to_hex(number, 64))
     d("encode", "bytea text -> text", encode)
     d("decode", "text text -> bytea", decode)
-    d("quote_ident", "text -> text", quote_ident)
+    d("quote_ident", "text -> text", pg_identifier)
     d("quote_literal", "text -> text", quote_literal)
     d("quote_literal", "anyelement -> text", _quote_any, sql="{udf}({types}, {0})", strict=True)
     d("quote_nullable", "text -> text", lambda text: "NULL" if text is None else quote_literal(text), strict=False)
