@@ -13,12 +13,12 @@ from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_function import argument_type, find_same, set_option, store
 from helios_cli.engine.sql.ddl_model import TableDef
 from helios_cli.engine.sql.ddl_render import delete
-from helios_cli.engine.sql.functions.strings import quote_ident
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.rights import not_owner
 from helios_cli.engine.sql.routine_text import shown_signature
 from helios_cli.engine.sql.routines import Routine, Trigger
+from helios_cli.engine.sql.sqltext import pg_identifier
 
 WORDS: Final = {"OBJECT_FUNCTION": "function", "OBJECT_PROCEDURE": "procedure", "OBJECT_ROUTINE": "routine"}
 _KINDS: Final = {"OBJECT_FUNCTION": "f", "OBJECT_PROCEDURE": "p"}
@@ -51,7 +51,7 @@ def forget_routine(builder: Builder, routine: Routine, *, cascade: bool, gone: f
     """
     users: list[Trigger] = [found for found in builder.catalog.all_triggers() if found.function == routine.oid]
     hidden = routine.schema not in builder.catalog.search_path
-    shown = f"function {f'{quote_ident(routine.schema)}.' * hidden}{shown_signature(routine)}"
+    shown = f"function {f'{pg_identifier(routine.schema)}.' * hidden}{shown_signature(routine)}"
     described, views = _callers(builder, routine, gone, cascade=cascade)
     for trigger in users:
         relation = builder.catalog.relation_by_oid(trigger.relation)

@@ -54,8 +54,8 @@ def _function_name(snapshot: Snapshot, oid: int) -> str:
     found = snapshot.routines_by_oid.get(oid)
     if found is None:
         return "???"
-    name = quote_ident(found.name)
-    return name if found.schema in snapshot.path else f"{quote_ident(found.schema)}.{name}"
+    name = pg_identifier(found.name)
+    return name if found.schema in snapshot.path else f"{pg_identifier(found.schema)}.{name}"
 
 
 def format_type(snapshot: Snapshot, oid: int, typmod: int = -1) -> str:
