@@ -14,8 +14,8 @@ import apsw
 
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.node.portal import Portal
+from helios_cli.engine.node.readers import OVERLOOKED
 from helios_cli.engine.node.scrolling import KeptRows, goes_back
-from helios_cli.engine.node.threads import OVERLOOKED
 from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.plan import Kind, Plan
 from helios_cli.engine.wire import backend

@@ -31,6 +31,8 @@ BATCH_SECONDS: Final = 0.02
 Result = TypeVar("Result")
 RowsEncoder = Callable[[Iterable[Sequence[Any]]], bytes]
 
+OVERLOOKED: Final = "the statement was over before SQLite looked whether it was interrupted"
+
 
 class Workers:
     """A thread pool whose results come back to the loop."""

@@ -13,9 +13,9 @@ from helios_cli.engine.errors import HeliosError, SqlError
 from helios_cli.engine.node.advisory import LockWait
 from helios_cli.engine.node.commits import Commits
 from helios_cli.engine.node.engine import INLINE, INLINE_READ_SECONDS
-from helios_cli.engine.node.readers import ReadJob, RowsEncoder
+from helios_cli.engine.node.readers import OVERLOOKED, ReadJob, RowsEncoder
 from helios_cli.engine.node.routine_calls import runs_for
-from helios_cli.engine.node.threads import OVERLOOKED, Binds
+from helios_cli.engine.node.threads import Binds
 from helios_cli.engine.node.transaction import Transaction
 from helios_cli.engine.sql.plan import Kind, Plan
 from helios_cli.engine.wire import backend

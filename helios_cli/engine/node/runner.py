@@ -15,9 +15,9 @@ from helios_cli.engine.errors import HeliosError, ReadOnlyError, SqlError
 from helios_cli.engine.node import claims
 from helios_cli.engine.node.constraint_times import check_keys
 from helios_cli.engine.node.engine import INLINE, INLINE_READ_SECONDS
+from helios_cli.engine.node.readers import OVERLOOKED
 from helios_cli.engine.node.reads import Reads
 from helios_cli.engine.node.steps import StepsResult
-from helios_cli.engine.node.threads import OVERLOOKED
 from helios_cli.engine.node.transaction import Transaction
 from helios_cli.engine.node.writer import GroupWrite
 from helios_cli.engine.sql.plan import Kind, Plan

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import apsw
 
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from helios_cli.engine.node.session import Session
 
 Binds = Sequence[Any]
-
-OVERLOOKED: Final = "the statement was over before SQLite looked whether it was interrupted"
 
 
 class Threads:
