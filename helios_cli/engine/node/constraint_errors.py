@@ -20,6 +20,7 @@ from helios_cli.engine.sql.ddl_unique import LISTS
 from helios_cli.engine.sql.failing_rows import Proposed, proposed
 from helios_cli.engine.sql.foreign_key_errors import late_duplicate
 from helios_cli.engine.sql.plan import Plan
+from helios_cli.engine.sql.sqlite_errors import exclusion_error
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.wire.rows import field_encoder
 
@@ -128,10 +129,12 @@ class Culprit:
     def _late_duplicate(self, plan: Plan) -> HeliosError | None:
         """The error of a unique key that is checked late, when none of the foreign keys is broken."""
         error = late_duplicate(self._table) if plan.tag != "DELETE" else None
-        return self._duplicate(error) if error is not None else None
+        return self._duplicate(error) if error is not None and error.sqlstate == "23505" else error
 
     def duplicate_of(self, index: IndexDef) -> HeliosError:
         """The error of the first row, whose key in an index another row has."""
+        if index.excludes:
+            return exclusion_error(index.name, self._table, None)
         return self._duplicate_of(index, self._key([key.column or "" for key in index.keys], self._rows[0]))
 
     def _duplicate_of(self, index: IndexDef, key: str) -> HeliosError:
@@ -225,7 +228,7 @@ def left_orphan(
     connection: apsw.Connection, catalog: DdlCatalog, may_read: MayRead, zone: tzinfo = UTC
 ) -> HeliosError | None:
     """The row without a parent that keeps an open transaction from being committed; None when none is found."""
-    query = "SELECT oid FROM helios_constraint WHERE contype = 'f' AND condeferrable ORDER BY oid"
+    query = "SELECT oid FROM helios_constraint WHERE contype = 'f' AND condeferrable & 1 ORDER BY oid"
     try:
         duplicate = left_duplicate(connection, catalog, may_read, zone)
         if duplicate is not None:

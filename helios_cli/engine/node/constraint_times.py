@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from helios_cli.engine.node.portal import Portal
     from helios_cli.engine.node.session import Session
 
-_KEYS: Final = "SELECT conname, condeferrable, condeferred FROM {}.helios_constraint WHERE contype IN ('f', 'p', 'u')"
+_KEYS: Final = (
+    "SELECT conname, condeferrable & 1, condeferred FROM {}.helios_constraint WHERE contype IN ('f', 'p', 'u')"
+)
 
 
 def set_constraints(session: Session, action: actions.SetConstraints, portal: Portal, rows_max: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ import apsw
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.node import routine_programs
 from helios_cli.engine.node.routine_programs import StepsResult
+from helios_cli.engine.sql.ddl_rebuild import CHECKED, UNCHECKED
+from helios_cli.engine.sql.ddl_render import NOT_VALID
 from helios_cli.engine.sql.plan import Kind, Plan
 from helios_cli.engine.storage.programs import parameter_counts, run_program
 
@@ -34,6 +37,8 @@ def run_steps(connection: apsw.Connection, plan: Plan, binds: Sequence[Any]) -> 
     finally:
         if plan.fk_off:
             connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 1)
+        if UNCHECKED in plan.steps:
+            connection.execute(CHECKED)
 
 
 def _run(connection: apsw.Connection, plan: Plan, binds: Sequence[Any]) -> StepsResult:
@@ -50,13 +55,27 @@ def _run(connection: apsw.Connection, plan: Plan, binds: Sequence[Any]) -> Steps
 
 def check_foreign_keys(connection: apsw.Connection) -> None:
     """Look at every row's parents. Raises SqlError 23503 for the first row without one."""
-    for table, _rowid, parent, _index in connection.execute("PRAGMA foreign_key_check"):
+    for table, _rowid, parent, index in connection.execute("PRAGMA foreign_key_check"):
+        if _is_not_valid(connection, str(table), index):
+            continue
         raise SqlError(
             f'insert or update on table "{table}" violates foreign key constraint',
             sqlstate="23503",
             detail=f'A row has no counterpart in table "{parent}".',
             table=str(table),
         )
+
+
+def _is_not_valid(connection: apsw.Connection, table: str, index: Any) -> bool:
+    """Whether a foreign key, by its place in SQLite's list of a table's, was added NOT VALID."""
+    query = 'SELECT "from" FROM pragma_foreign_key_list(?) WHERE id = ? ORDER BY seq'
+    columns = [name for (name,) in connection.execute(query, (table, index))]
+    found = connection.execute(
+        "SELECT c.columns FROM helios_constraint c JOIN helios_relation r ON r.oid = c.relid "
+        "WHERE r.sqlite_name = ? AND c.contype = 'f' AND c.condeferrable & ?",
+        (table, NOT_VALID),
+    )
+    return any(json.loads(str(text)) == columns for (text,) in found.fetchall())
 
 
 __all__ = ["StepsResult", "run_steps"]

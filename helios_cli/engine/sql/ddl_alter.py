@@ -23,13 +23,23 @@ from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_checks import user_check_name
 from helios_cli.engine.sql.ddl_constraints import add_constraint
 from helios_cli.engine.sql.ddl_create import check_storage
+from helios_cli.engine.sql.ddl_exclusion import existing_conflict_sql
 from helios_cli.engine.sql.ddl_index import drop_index_steps
 from helios_cli.engine.sql.ddl_model import ConstraintDef
 from helios_cli.engine.sql.ddl_ownership import give_away
 from helios_cli.engine.sql.ddl_rebuild import rebuild_table
-from helios_cli.engine.sql.ddl_render import check_clause, constraint_row, delete, index_rows, qualified, update
+from helios_cli.engine.sql.ddl_render import (
+    check_clause,
+    constraint_row,
+    delete,
+    index_rows,
+    qualified,
+    stored_deferral,
+    update,
+)
 from helios_cli.engine.sql.ddl_storage import change_options
 from helios_cli.engine.sql.ddl_trigger import SWITCHES, switch_triggers
+from helios_cli.engine.sql.ddl_validation import mark_not_valid, validate_constraint
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.sqltext import quote_identifier
@@ -50,8 +60,7 @@ _TAGS: Final = {
 _NO_EFFECT: Final = frozenset(
     (
         "AT_SetStatistics", "AT_SetStorage", "AT_SetCompression", "AT_SetOptions", "AT_ResetOptions", "AT_ClusterOn",
-        "AT_DropCluster", "AT_SetLogged", "AT_ReplicaIdentity", "AT_ValidateConstraint",
-        "AT_DropOids",
+        "AT_DropCluster", "AT_SetLogged", "AT_ReplicaIdentity", "AT_DropOids",
     )
 )  # fmt: skip
 """Subcommands about storage or planning that change no answer here."""
@@ -152,6 +161,7 @@ def install_constraint(alteration: Alteration, fields: dict[str, Any]) -> None:
     known = {index.oid for index in table.indexes}
     old_names = {index.oid: index.name for index in table.indexes}
     constraint = add_constraint(builder, table, fields)
+    mark_not_valid(alteration, constraint, fields)
     for column in table.columns:
         if column.not_null and column.name not in before:
             column.not_null = False
@@ -170,6 +180,8 @@ def install_constraint(alteration: Alteration, fields: dict[str, Any]) -> None:
     else:
         position = next(at for at, index in enumerate(table.indexes) if index.oid == constraint.index_oid)
         alteration.native(lambda: builder.index_sql(table, position))
+        if constraint.kind == "x":
+            builder.add(existing_conflict_sql(builder, table, table.indexes[position]))
         builder.add(*index_rows(table.temp, table.indexes[position]))
 
 
@@ -206,7 +218,7 @@ def remove_constraint(alteration: Alteration, constraint: ConstraintDef, *, casc
         SqlError: 2BP01, a foreign key needs the index and ``cascade`` is false.
     """
     builder, table = alteration.builder, alteration.table
-    if constraint.kind in "pu":
+    if constraint.kind in "pux":
         users = [
             found for found in builder.catalog.referencing(table.oid) if found.ref_index_oid == constraint.index_oid
         ]
@@ -258,7 +270,7 @@ def _alter_constraint(alteration: Alteration, fields: dict[str, Any]) -> None:
         raise alteration.builder.error("42809", message)
     constraint.deferrable = bool(wanted.get("deferrable") or wanted.get("initdeferred"))
     constraint.deferred = bool(wanted.get("initdeferred"))
-    changes: dict[str, object] = {"condeferrable": int(constraint.deferrable), "condeferred": int(constraint.deferred)}
+    changes: dict[str, object] = {"condeferrable": stored_deferral(constraint), "condeferred": int(constraint.deferred)}
     alteration.builder.add(update(alteration.table.temp, "helios_constraint", changes, oid=constraint.oid))
     alteration.rebuild = True
 
@@ -321,6 +333,7 @@ _COMMANDS: Final[dict[str, Command]] = {
     "AT_AddConstraint": _add_constraint,
     "AT_DropConstraint": _drop_constraint,
     "AT_AlterConstraint": _alter_constraint,
+    "AT_ValidateConstraint": validate_constraint,
     "AT_ChangeOwner": _change_owner,
     "AT_SetRelOptions": _set_options,
     "AT_ResetRelOptions": _set_options,

@@ -197,7 +197,13 @@ class Builder:
 
     def index_sql(self, table: TableDef, position: int) -> str:
         """CREATE INDEX for the index at a position of ``table.indexes``."""
-        return create_index_sql(table, table.indexes[position], self.translate)
+        index = table.indexes[position]
+        if index.excludes:
+            # The module that writes them needs this one.
+            from helios_cli.engine.sql.ddl_exclusion import exclusion_sql
+
+            return exclusion_sql(self, table, index)
+        return create_index_sql(table, index, self.translate)
 
     # -- names ------------------------------------------------------------------------------------
 

@@ -40,7 +40,12 @@ def add_constraint(builder: Builder, table: TableDef, fields: dict[str, Any]) ->
     if kind == "CONSTR_FOREIGN":
         return _add_foreign_key(builder, table, fields)
     if kind == "CONSTR_EXCLUSION":
-        raise unsupported("EXCLUDE")
+        # The module that reads them needs that of indexes, which needs this one's neighbors.
+        from helios_cli.engine.sql.ddl_exclusion import add_exclusion
+
+        if fields.get("conname") is not None:
+            _claim(builder, table, fields["conname"])
+        return add_exclusion(builder, table, fields)
     raise unsupported(f"table constraint {kind}")
 
 

@@ -142,8 +142,8 @@ def _settle(builder: Builder, table: TableDef, specs: list[ColumnSpec]) -> list[
 def _in_order(specs: list[ColumnSpec], table_constraints: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Constraints in the order PostgreSQL makes them: checks, then keys (the primary key first), then foreign keys."""
     everything = [constraint for spec in specs for constraint in spec.constraints] + table_constraints
-    rank = {"CONSTR_CHECK": 0, "CONSTR_PRIMARY": 1, "CONSTR_UNIQUE": 2, "CONSTR_FOREIGN": 3}
-    return sorted(everything, key=lambda constraint: rank.get(constraint["contype"], 4))
+    rank = {"CONSTR_CHECK": 0, "CONSTR_PRIMARY": 1, "CONSTR_UNIQUE": 2, "CONSTR_FOREIGN": 4, "CONSTR_EXCLUSION": 3}
+    return sorted(everything, key=lambda constraint: rank.get(constraint["contype"], 5))
 
 
 def check_on_commit(builder: Builder, word: str) -> None:
@@ -231,6 +231,8 @@ def _copy_like(builder: Builder, table: TableDef, source: TableDef, options: int
     if not options & _LIKE_INDEXES:
         return
     for index in source.indexes:
+        if index.excludes:
+            raise unsupported("LIKE INCLUDING INDEXES of a table with EXCLUDE constraints")
         _copy_index(builder, table, source, index)
 
 

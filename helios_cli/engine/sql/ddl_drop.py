@@ -315,7 +315,7 @@ def _drop_index(dropping: Dropping, name: list[str], _kind: str, missing_ok: boo
     table = builder.catalog.table_def(index.table_oid)
     if table is None:
         return
-    owner = next((found for found in table.constraints if found.index_oid == index.oid and found.kind in "pu"), None)
+    owner = next((found for found in table.constraints if found.index_oid == index.oid and found.kind in "pux"), None)
     if owner is not None:
         raise SqlError(
             f"cannot drop index {index.name} because constraint {owner.name} on table {table.name} requires it",

@@ -41,7 +41,7 @@ def create_index(builder: Builder, fields: dict[str, Any]) -> Plan:
         builder.notices.append(f'relation "{name}" already exists, skipping')
         return builder.finish("CREATE INDEX")
     method = fields.get("accessMethod", "btree")
-    keys = tuple(_key(builder, table, element["IndexElem"]) for element in fields["indexParams"])
+    keys = tuple(index_key(builder, table, element["IndexElem"]) for element in fields["indexParams"])
     _check(builder, table, fields, method, keys)
     if name is None:
         name = _default_name(builder, table, fields["indexParams"], keys)
@@ -79,7 +79,8 @@ def _check(builder: Builder, table: TableDef, fields: dict[str, Any], method: st
         raise unsupported(f"a {method} index over an expression", _NEEDS_OWN_STRUCTURE[method])
 
 
-def _key(builder: Builder, table: TableDef, fields: dict[str, Any]) -> IndexKey:
+def index_key(builder: Builder, table: TableDef, fields: dict[str, Any]) -> IndexKey:
+    """A key by its IndexElem. Raises SqlError 42703, 42P17."""
     descending = fields.get("ordering") == "SORTBY_DESC"
     nulls = fields.get("nulls_ordering", "SORTBY_NULLS_DEFAULT")
     nulls_first = descending if nulls == "SORTBY_NULLS_DEFAULT" else nulls == "SORTBY_NULLS_FIRST"
@@ -93,7 +94,7 @@ def _key(builder: Builder, table: TableDef, fields: dict[str, Any]) -> IndexKey:
     named = collated.get("arg", {}).get("ColumnRef", {}).get("fields", [])
     if len(named) == 1 and "collation" not in fields:
         inner = {**fields, "name": tree.strings(named)[-1], "collation": collated["collname"]}
-        return _key(builder, table, {key: value for key, value in inner.items() if key != "expr"})
+        return index_key(builder, table, {key: value for key, value in inner.items() if key != "expr"})
     builder.translate_node(table, fields["expr"], "INDEX")
     types = {column.name: column.type_oid for column in table.columns}
     return IndexKey(None, deparse(fields["expr"], types), descending, nulls_first, opclass, collation)
@@ -125,7 +126,11 @@ def _predicate(builder: Builder, table: TableDef, node: dict[str, Any] | None) -
 
 
 def _default_name(builder: Builder, table: TableDef, elements: list[dict[str, Any]], keys: tuple[IndexKey, ...]) -> str:
-    """As ChooseIndexName: the columns' names, a function's name for an expression, else 'expr'."""
+    return builder.choose_relation_name(table.schema, table.name, "_".join(key_names(builder, elements, keys)), "idx")
+
+
+def key_names(builder: Builder, elements: list[dict[str, Any]], keys: tuple[IndexKey, ...]) -> list[str]:
+    """As ChooseIndexColumnNames: the columns' names, a function's name for an expression, else 'expr'."""
     parts: list[str] = []
     for element, key in zip(elements, keys, strict=True):
         part = key.column
@@ -137,19 +142,28 @@ def _default_name(builder: Builder, table: TableDef, elements: list[dict[str, An
             count += 1
             part = f"{base}{count}"
         parts.append(part)
-    return builder.choose_relation_name(table.schema, table.name, "_".join(parts), "idx")
+    return parts
 
 
 def drop_index_steps(temp: bool, index: IndexDef) -> list[str]:
     """The steps that remove an index and its rows."""
     db = database_of(temp)
     return [
-        *(ddl_unique.drop_triggers(index, db) if index.deferrable else ()),
+        *_drop_triggers(index, db),
         *ddl_unique.drop_index(index, db),
         delete(temp, "helios_index", oid=index.oid),
         delete(temp, "helios_relation", oid=index.oid),
         delete(temp, "helios_description", objoid=index.oid),
     ]
+
+
+def _drop_triggers(index: IndexDef, db: str) -> list[str]:
+    if index.excludes:
+        # The module that writes them needs this one.
+        from helios_cli.engine.sql.ddl_exclusion import drop_steps
+
+        return drop_steps(index, db)
+    return ddl_unique.drop_triggers(index, db) if index.deferrable else []
 
 
 def reindex(builder: Builder, fields: dict[str, Any]) -> Plan:

@@ -62,11 +62,14 @@ class IndexKey:
     opclass: str | None = None
     collation: str | None = None
     """The name of a collation that every database has, else the collation's word; None for the column's own."""
+    operator: str | None = None
+    """Of an EXCLUDE constraint: what two rows are compared by."""
 
 
 NULLS_ALIKE: Final = 1
 DEFERRABLE: Final = 2
 DEFERRED: Final = 4
+EXCLUSION: Final = 8
 
 
 @dataclass(slots=True)
@@ -85,7 +88,7 @@ class IndexDef:
     include: tuple[str, ...] = ()
     predicate: str | None = None
     rules: int = 0
-    """Bits of :data:`NULLS_ALIKE`, :data:`DEFERRABLE` and :data:`DEFERRED`, for a unique one."""
+    """Bits of :data:`NULLS_ALIKE`, :data:`DEFERRABLE` and :data:`DEFERRED`, for a unique one, and :data:`EXCLUSION`."""
 
     options: str | None = None
     """Storage parameters of a new one, as pg_class.reloptions shows them."""
@@ -94,6 +97,11 @@ class IndexDef:
     def nulls_alike(self) -> bool:
         """NULLS NOT DISTINCT."""
         return bool(self.rules & NULLS_ALIKE)
+
+    @property
+    def excludes(self) -> bool:
+        """Behind an EXCLUDE constraint."""
+        return bool(self.rules & EXCLUSION)
 
     @property
     def deferrable(self) -> bool:
@@ -114,7 +122,7 @@ class ConstraintDef:
     table_oid: int
     name: str
     kind: str
-    """'p' primary key, 'u' unique, 'c' check, 'f' foreign key."""
+    """'p' primary key, 'u' unique, 'c' check, 'f' foreign key, 'x' exclusion."""
     columns: tuple[str, ...] = ()
     """For a check: the columns its expression names, in order of first mention."""
     index_oid: int = 0
@@ -129,6 +137,8 @@ class ConstraintDef:
     match: str = "s"
     deferrable: bool = False
     deferred: bool = False
+    validated: bool = True
+    """False: it was added NOT VALID, and rows from before need not meet it."""
 
 
 @dataclass(slots=True)
@@ -218,6 +228,9 @@ class DdlCatalog(CatalogReader, Protocol):
 
     def schema_oid(self, name: str) -> int | None:
         """The OID of a schema, or None."""
+
+    def constraint_of_index(self, oid: int) -> ConstraintDef | None:
+        """The constraint that an index stands behind, or None."""
 
     def stored_calls(self) -> dict[str, tuple[int, ...]]:
         """The functions that definitions call, by SQLite's name of the table or view."""

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from helios_cli.engine.sql.ddl_build import Builder
 from helios_cli.engine.sql.ddl_model import TableDef
 from helios_cli.engine.sql.ddl_render import database_of, qualified
 from helios_cli.engine.sql.sqltext import quote_identifier
+
+UNCHECKED: Final = "PRAGMA ignore_check_constraints=ON"
+"""Rows are copied that need not meet a constraint which is NOT VALID."""
+CHECKED: Final = "PRAGMA ignore_check_constraints=OFF"
 
 
 def rebuild_table(builder: Builder, table: TableDef, conversions: Mapping[str, str] | None = None) -> None:
@@ -15,11 +20,12 @@ def rebuild_table(builder: Builder, table: TableDef, conversions: Mapping[str, s
 
     ``conversions`` maps a column to SQLite text over the old row; other columns are copied as they are.
     The old table must have every column it reads. Enforcement of foreign keys is switched off only when some
-    key points to the table, since only then does dropping the old one delete elsewhere.
+    key points to the table, since only then does dropping the old one delete elsewhere, or one is NOT VALID.
     """
     conversions = conversions or {}
     of_itself = any(constraint.ref_oid == table.oid for constraint in table.constraints if constraint.kind == "f")
-    if of_itself or builder.catalog.referencing(table.oid):
+    not_valid = any(constraint.kind == "f" and not constraint.validated for constraint in table.constraints)
+    if of_itself or not_valid or builder.catalog.referencing(table.oid):
         builder.fk_off = True
     working = f"helios_rebuild_{table.oid}"
     new, old = qualified(working, table.temp), qualified(table.sqlite_name, table.temp)
@@ -28,7 +34,9 @@ def rebuild_table(builder: Builder, table: TableDef, conversions: Mapping[str, s
     values = ", ".join(conversions.get(column.name, quote_identifier(column.name)) for column in stored)
     builder.add(builder.table_sql(table, sqlite_name=working))
     if stored:
-        builder.add(f"INSERT INTO {new} ({names}) SELECT {values} FROM {old}")
+        copy = f"INSERT INTO {new} ({names}) SELECT {values} FROM {old}"
+        lax = any(constraint.kind == "c" and not constraint.validated for constraint in table.constraints)
+        builder.add(*((UNCHECKED, copy, CHECKED) if lax else (copy,)))
     builder.add(
         f"DROP TABLE {old}",
         # The modern rename reads every view again and fails on those that name the table just dropped.

@@ -125,7 +125,7 @@ def _constraint(builder: Builder, fields: dict[str, Any]) -> Plan:
         raise builder.error("42704", f'constraint "{fields["subname"]}" for table "{table.name}" does not exist')
     if table.constraint(new) is not None:
         raise builder.error("42710", f'constraint "{new}" for relation "{table.name}" already exists')
-    if constraint.kind in "pu":
+    if constraint.kind in "pux":
         builder.claim_name(table.schema, new)
         builder.add(update(table.temp, "helios_relation", {"relname": new}, oid=constraint.index_oid))
     elif constraint.kind == "c":

@@ -242,10 +242,11 @@ def index_rows(temp: bool, index: IndexDef) -> list[str]:
 
 
 def keys_json(keys: Iterable[IndexKey]) -> str:
-    """Index keys as the system table stores them: a list of six-element lists in the record's field order."""
+    """Index keys as the system table stores them: lists in the record's field order, without an operator of None."""
     return json.dumps(
         [
             [key.column, key.expression, int(key.descending), int(key.nulls_first), key.opclass, key.collation]
+            + ([key.operator] if key.operator is not None else [])
             for key in keys
         ]
     )
@@ -254,9 +255,18 @@ def keys_json(keys: Iterable[IndexKey]) -> str:
 def keys_from_json(text: str) -> tuple[IndexKey, ...]:
     """The reverse of :func:`keys_json`."""
     return tuple(
-        IndexKey(column, expression, bool(descending), bool(nulls_first), opclass, collation)
-        for column, expression, descending, nulls_first, opclass, collation in json.loads(text)
+        IndexKey(column, expression, bool(descending), bool(nulls_first), opclass, collation, *operator)
+        for column, expression, descending, nulls_first, opclass, collation, *operator in json.loads(text)
     )
+
+
+NOT_VALID: Final = 2
+"""The bit of ``helios_constraint.condeferrable`` for NOT VALID; the lowest is for DEFERRABLE."""
+
+
+def stored_deferral(constraint: ConstraintDef) -> int:
+    """``helios_constraint.condeferrable``."""
+    return int(constraint.deferrable) | (0 if constraint.validated else NOT_VALID)
 
 
 def constraint_row(temp: bool, constraint: ConstraintDef) -> str:
@@ -266,7 +276,7 @@ def constraint_row(temp: bool, constraint: ConstraintDef) -> str:
         contype=constraint.kind, conindid=constraint.index_oid, columns=json.dumps(constraint.columns),
         confrelid=constraint.ref_oid, confcolumns=json.dumps(constraint.ref_columns),
         confindid=constraint.ref_index_oid, confupdtype=constraint.on_update, confdeltype=constraint.on_delete,
-        confmatchtype=constraint.match, condeferrable=int(constraint.deferrable),
+        confmatchtype=constraint.match, condeferrable=stored_deferral(constraint),
         condeferred=int(constraint.deferred), expression=constraint.expression,
     )  # fmt: skip
 

@@ -39,13 +39,13 @@ def tables(db: str) -> list[str]:
 
 def triggers(table: TableDef, index: IndexDef, db: str) -> list[str]:
     """The steps that make the triggers of a late key."""
-    late = _Late(table, index, db)
+    late = Late(table, index, db)
     return [*tables(db), late.on_insert(), late.on_update(), late.on_delete()]
 
 
 def drop_triggers(index: IndexDef, db: str) -> list[str]:
     """The steps that remove what :func:`triggers` has made."""
-    steps = [f"DROP TRIGGER IF EXISTS {db}.{_name(index, event)}" for event in _EVENTS]
+    steps = [f"DROP TRIGGER IF EXISTS {db}.{trigger_name(index, event)}" for event in _EVENTS]
     return [*steps, f"DELETE FROM {db}.{LISTS[index.deferred]} WHERE key = {index.oid}"]
 
 
@@ -75,16 +75,22 @@ def drop_index(index: IndexDef, db: str) -> list[str]:
     return steps
 
 
-def _name(index: IndexDef, event: str) -> str:
+def row_id_of(table: TableDef) -> str:
+    """A name of SQLite's row number that no column has taken."""
+    taken = {column.name.lower() for column in table.columns}
+    return next(name for name in _ROW_IDS if name not in taken)
+
+
+def trigger_name(index: IndexDef, event: str) -> str:
+    """SQLite's name of a trigger, quoted."""
     return quote_identifier(f"{index.sqlite_name} {event}")
 
 
-class _Late:
+class Late:
     """The texts of one late key's triggers."""
 
     def __init__(self, table: TableDef, index: IndexDef, db: str) -> None:
-        taken = {column.name.lower() for column in table.columns}
-        self.row = next(name for name in _ROW_IDS if name not in taken)
+        self.row = row_id_of(table)
         self.table, self.index, self.db = quote_identifier(table.sqlite_name), index, db
         self.list = LISTS[index.deferred]
         self.columns = [quote_identifier(key.column or "") for key in index.keys]
@@ -94,7 +100,7 @@ class _Late:
         return " AND ".join(f"{alias}.{column} {word} {other}.{column}" for column in self.columns)
 
     def _create(self, event: str, head: str, body: list[str]) -> str:
-        name = f"{self.db}.{_name(self.index, event)}"
+        name = f"{self.db}.{trigger_name(self.index, event)}"
         return f"CREATE TRIGGER {name} AFTER {head} BEGIN {' '.join(f'{step};' for step in body)} END"
 
     def _taken(self) -> str:

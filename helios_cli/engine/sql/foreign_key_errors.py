@@ -36,6 +36,11 @@ def late_duplicate(table: TableDef) -> HeliosError | None:
     late = [index for index in table.indexes if index.deferrable]
     if not late:
         return None
+    if late[0].excludes:
+        return SqlError(
+            f'conflicting key value violates exclusion constraint "{late[0].name}"', sqlstate="23P01",
+            schema=table.schema, table=table.name, constraint=late[0].name,
+        )  # fmt: skip
     return SqlError(
         f'duplicate key value violates unique constraint "{late[0].name}"', sqlstate="23505",
         schema=table.schema, table=table.name, constraint=late[0].name,

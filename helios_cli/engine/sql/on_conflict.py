@@ -6,7 +6,7 @@ from typing import Any
 
 from helios_cli.engine.sql import dml
 from helios_cli.engine.sql.assignments import assignment_pairs, assignments_of
-from helios_cli.engine.sql.ddl_model import DEFERRABLE, NULLS_ALIKE
+from helios_cli.engine.sql.ddl_model import DEFERRABLE, EXCLUSION, NULLS_ALIKE
 from helios_cli.engine.sql.expressions import expect_boolean, translate
 from helios_cli.engine.sql.from_clause import table_columns
 from helios_cli.engine.sql.relation import IndexInfo, Relation
@@ -43,8 +43,14 @@ def on_conflict(clause: dict[str, Any], item: RangeItem, scope: Scope) -> str:
 def _conflict_target(infer: dict[str, Any] | None, item: RangeItem, scope: Scope) -> str:
     relation = item.relation
     assert relation is not None
+    excluding = any(index.rules & EXCLUSION for index in relation.indexes)
     if infer is None:
+        if excluding:
+            hint = "Name the columns of the unique key that the rows may be in conflict by."
+            raise scope.ctx.unsupported("ON CONFLICT DO NOTHING over EXCLUDE constraints", hint=hint)
         return ""
+    if excluding and any(index.name == infer.get("conname") and index.rules & EXCLUSION for index in relation.indexes):
+        raise scope.ctx.unsupported("ON CONFLICT ON CONSTRAINT of an EXCLUDE constraint")
     if "conname" in infer:
         index = next((index for index in relation.indexes if index.name == infer["conname"] and index.unique), None)
         if index is not None:

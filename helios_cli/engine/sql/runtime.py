@@ -7,6 +7,7 @@ from typing import Final
 from helios_cli.engine.sql import (
     many_parameters,
     runtime_arrays,
+    runtime_exclusion,
     runtime_frames,
     runtime_json,
     runtime_lsn,
@@ -29,6 +30,7 @@ SCALARS: Final[ScalarTable] = {
     **runtime_json.SCALARS,
     **runtime_lsn.SCALARS,
     **runtime_parts.SCALARS,
+    **runtime_exclusion.SCALARS,
     **runtime_frames.SCALARS,
     **runtime_rows.SCALARS,
     **runtime_values.SCALARS,

@@ -25,9 +25,9 @@ def division_by_zero() -> SqlError:
     return SqlError("division by zero", sqlstate="22012")
 
 
-def pg_raise(sqlstate: str, message: str) -> None:
+def pg_raise(sqlstate: str, message: str, detail: str | None = None) -> None:
     """Raise an error from within SQL."""
-    raise SqlError(message, sqlstate=sqlstate)
+    raise SqlError(message, sqlstate=sqlstate, detail=detail)
 
 
 # -- integers -------------------------------------------------------------------------------------
@@ -425,7 +425,7 @@ def pg_numeric_int(value: Any, bits: int) -> int | None:
 
 
 SCALARS: Final[ScalarTable] = {
-    "pg_raise": (pg_raise, 2, False),
+    "pg_raise": (pg_raise, -1, False),
     "pg_int16": (pg_int16, 1, True),
     "pg_int32": (pg_int32, 1, True),
     "pg_int64": (pg_int64, 1, True),

@@ -111,6 +111,8 @@ _BY_CODE: Final[dict[int, Callable[[str], HeliosError]]] = {
 def _constraint(message: str, catalog: DdlCatalog | None, table_oid: int) -> HeliosError:
     match = _FAILED.fullmatch(message)
     if match is None:
+        if message.startswith(_EXCLUSION):
+            return _excluded(message, catalog)
         if message.startswith("FOREIGN KEY"):
             return _foreign_key(catalog, table_oid)
         return SqlError("existing rows violate the new constraint", sqlstate="23514")
@@ -120,6 +122,26 @@ def _constraint(message: str, catalog: DdlCatalog | None, table_oid: int) -> Hel
     if kind == "UNIQUE":
         return _unique(what, catalog)
     return _not_null(what, catalog)
+
+
+_EXCLUSION: Final = "23P01:"
+"""What the triggers of EXCLUDE constraints raise: this, the OID of the index, and the DETAIL (``ddl_exclusion``)."""
+
+
+def _excluded(message: str, catalog: DdlCatalog | None) -> HeliosError:
+    oid_text, _, detail = message.removeprefix(_EXCLUSION).partition(":")
+    found = catalog.constraint_of_index(int(oid_text)) if catalog is not None else None
+    table = catalog.table_def(found.table_oid) if catalog is not None and found is not None else None
+    name = found.name if found is not None else "?"
+    return exclusion_error(name, table, detail)
+
+
+def exclusion_error(name: str, table: TableDef | None, detail: str | None) -> SqlError:
+    """23P01 for a row that another one excludes."""
+    return SqlError(
+        f'conflicting key value violates exclusion constraint "{name}"', sqlstate="23P01", detail=detail,
+        schema=table.schema if table else None, table=table.name if table else None, constraint=name,
+    )  # fmt: skip
 
 
 # -- CHECK --------------------------------------------------------------------------------------------------------

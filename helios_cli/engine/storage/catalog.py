@@ -22,7 +22,7 @@ from helios_cli.engine.sql.ddl_model import (
     TableDef,
     ViewDef,
 )
-from helios_cli.engine.sql.ddl_render import keys_from_json
+from helios_cli.engine.sql.ddl_render import NOT_VALID, keys_from_json
 from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID
 from helios_cli.engine.sql.relation import ColumnInfo, IndexInfo, Relation, UserType
 from helios_cli.engine.storage.catalog_privileges import RoleCatalog
@@ -280,6 +280,11 @@ class SqliteCatalog(RoutineCatalog, RoleCatalog, CollationCatalog, ForeignCatalo
         found = self._constraints("oid", oid, temp) if not temp or self.has_temp_tables() else []
         return found[0] if found else None
 
+    def constraint_of_index(self, oid: int) -> ConstraintDef | None:
+        """The constraint that an index stands behind, or None."""
+        found = self._constraints("conindid", oid, oid >= FIRST_TEMP_OID)
+        return found[0] if found else None
+
     def view_def(self, oid: int) -> ViewDef | None:
         """The definition of a view, materialized ones too, or None."""
         temp = oid >= FIRST_TEMP_OID
@@ -388,8 +393,8 @@ class SqliteCatalog(RoutineCatalog, RoleCatalog, CollationCatalog, ForeignCatalo
         )
         return [
             IndexDef(
-                oid, schema, name, sqlite_name, table_oid, bool(unique), bool(primary), method, keys_from_json(keys),
-                tuple(json.loads(include)), predicate, unique >> 1,
+                oid, schema, name, sqlite_name, table_oid, bool(unique & 1), bool(primary), method,
+                keys_from_json(keys), tuple(json.loads(include)), predicate, unique >> 1,
             )
             for oid, schema, name, sqlite_name, unique, primary, method, keys, include, predicate in rows
         ]  # fmt: skip
@@ -404,7 +409,8 @@ class SqliteCatalog(RoutineCatalog, RoleCatalog, CollationCatalog, ForeignCatalo
         return [
             ConstraintDef(
                 row[0], row[1], row[2], row[3], tuple(json.loads(row[4])), row[5], row[6], row[7],
-                tuple(json.loads(row[8])), row[9], row[10], row[11], row[12], bool(row[13]), bool(row[14]),
+                tuple(json.loads(row[8])), row[9], row[10], row[11], row[12], bool(row[13] & 1), bool(row[14]),
+                not row[13] & NOT_VALID,
             )
             for row in rows
         ]  # fmt: skip

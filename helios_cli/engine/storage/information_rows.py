@@ -132,6 +132,8 @@ def views(snapshot: Snapshot) -> Rows:
 
 def _constraints(snapshot: Snapshot) -> Iterator[tuple[Any, RelationRow]]:
     for constraint in snapshot.constraints.values():
+        if constraint.kind == "x":
+            continue  # The SQL standard does not know them.
         yield constraint, snapshot.relations[constraint.table_oid]
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression
+from helios_cli.engine.sql.functions import REGISTRY
 from helios_cli.engine.sql.planner import parse
 from helios_cli.engine.sql.sqltext import pg_identifier
 from helios_cli.engine.storage.system_snapshot import Snapshot
@@ -50,13 +51,18 @@ def expression_text(snapshot: Snapshot, table_oid: int, text: str, pretty: bool)
 
 
 def view_text(snapshot: Snapshot, view_oid: int, text: str) -> str:
-    """A view's query, each table that the search path does not show with its schema."""
+    """A view's query, each table and function that the search path does not show with its schema."""
     hidden: dict[str, str] = {}
     for view, target in snapshot.depends:
         relation = snapshot.relations.get(target) if view == view_oid else None
         if relation is not None and relation.schema not in snapshot.path:
             hidden[relation.name] = relation.schema
-    if not hidden:
+    functions = {
+        routine.name: routine.schema
+        for routine in snapshot.routines
+        if routine.schema not in snapshot.path and not REGISTRY.candidates(routine.name)
+    }
+    if not hidden and not any(name in text for name in functions):
         return text
     trees = [statement.node for statement in parse(text)]
     local = {fields["ctename"] for kind, fields in _nodes(trees) if kind == "CommonTableExpr"}
@@ -66,6 +72,10 @@ def view_text(snapshot: Snapshot, view_oid: int, text: str) -> str:
         if kind == "RangeVar" and "schemaname" not in fields and fields["relname"] in hidden
         and fields["relname"] not in local and "location" in fields
     }  # fmt: skip
+    for kind, fields in _nodes(trees):
+        named: list[Any] = fields.get("funcname", []) if kind == "FuncCall" else []
+        if len(named) == 1 and named[0]["String"]["sval"] in functions and "location" in fields:
+            places[fields["location"]] = functions[named[0]["String"]["sval"]]
     data = text.encode()
     for at in sorted(places, reverse=True):
         data = data[:at] + f"{pg_identifier(places[at])}.".encode() + data[at:]

@@ -137,7 +137,13 @@ def constraintdef(snapshot: Snapshot, oid: int, pretty: bool = False) -> str | N
     constraint = snapshot.constraints.get(oid)
     if constraint is None:
         return _domain_check(snapshot, oid, pretty)
+    return _constraint(snapshot, constraint, pretty) + ("" if constraint.validated else " NOT VALID")
+
+
+def _constraint(snapshot: Snapshot, constraint: ConstraintDef, pretty: bool) -> str:
     columns = ", ".join(pg_identifier(name) for name in constraint.columns)
+    if constraint.kind == "x":
+        return _exclusion(snapshot, constraint, pretty)
     if constraint.kind in "pu":
         index = snapshot.indexes.get(constraint.index_oid)
         word = "PRIMARY KEY" if constraint.kind == "p" else "UNIQUE"
@@ -150,6 +156,19 @@ def constraintdef(snapshot: Snapshot, oid: int, pretty: bool = False) -> str | N
     if constraint.kind == "c":
         return f"CHECK ({_pretty(snapshot, constraint.table_oid, constraint.expression or '', pretty)})"
     return _foreign_key(snapshot, constraint, columns)
+
+
+def _exclusion(snapshot: Snapshot, constraint: ConstraintDef, pretty: bool) -> str:
+    index = snapshot.indexes[constraint.index_oid]
+    keys = ", ".join(
+        f"{index_key(snapshot, index.table_oid, key, pretty)}{_order(key)} WITH {key.operator}" for key in index.keys
+    )
+    text = f"EXCLUDE USING {index.method} ({keys})"
+    if index.include:
+        text += f" INCLUDE ({', '.join(pg_identifier(name) for name in index.include)})"
+    if index.predicate is not None:
+        text += f" WHERE ({_pretty(snapshot, index.table_oid, index.predicate, pretty)})"
+    return text + _deferral(constraint)
 
 
 def _foreign_key(snapshot: Snapshot, constraint: ConstraintDef, columns: str) -> str:

@@ -8,9 +8,10 @@ from typing import Any, Final
 from helios_cli.engine.datatypes.ranges import RANGES
 from helios_cli.engine.sql.coercion import element_of
 from helios_cli.engine.sql.ddl_deparse import parse_expression
-from helios_cli.engine.sql.ddl_model import IndexDef, IndexKey
+from helios_cli.engine.sql.ddl_model import ConstraintDef, IndexDef, IndexKey
 from helios_cli.engine.sql.names import NONE, column_name
 from helios_cli.engine.sql.text_collations import oid_of, stored_word
+from helios_cli.engine.storage.system_operators import operator_oid
 from helios_cli.engine.storage.system_snapshot import Snapshot
 
 _LISTED: Final = (
@@ -104,3 +105,11 @@ def key_name(key: IndexKey, taken: set[str]) -> str:
         name = f"{stem}{number}"
     taken.add(name)
     return name
+
+
+def exclusion_operators(snapshot: Snapshot, constraint: ConstraintDef) -> list[int]:
+    """The OIDs of the operators of an EXCLUDE constraint; empty for another."""
+    if constraint.kind != "x":
+        return []
+    index = snapshot.indexes[constraint.index_oid]
+    return [operator_oid(key.operator or "=", _key_type(snapshot, index, key)) for key in index.keys]

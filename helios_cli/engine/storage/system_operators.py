@@ -289,6 +289,18 @@ the function, and its estimators for a restriction and for a join. 0 is none."""
 _NAMES: Final = ("oprleft", "oprright", "oprresult", "oprcom", "oprnegate", "oprcode", "oprrest", "oprjoin")
 
 
+def operator_oid(name: str, type_oid: int) -> int:
+    """The operator of a name over two values of a type; of ranges for a type that is not listed, 0 for none."""
+    anyrange, found = 3831, 0
+    for entry in _LISTED.split(";"):
+        oid, symbol, _marks, left, right, *_rest = entry.split()
+        if symbol == name and left == right and int(left) in (type_oid, anyrange):
+            found = int(oid)
+            if int(left) == type_oid:
+                break
+    return found
+
+
 def pg_operator(_snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     """The operators."""
     for entry in _LISTED.split(";"):

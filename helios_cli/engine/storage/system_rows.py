@@ -27,7 +27,14 @@ from helios_cli.engine.storage.system_extensions import (
     pg_available_extensions,
     pg_extension,
 )
-from helios_cli.engine.storage.system_opclasses import ACCESS_METHODS, key_class, key_collation, key_name, pg_opclass
+from helios_cli.engine.storage.system_opclasses import (
+    ACCESS_METHODS,
+    exclusion_operators,
+    key_class,
+    key_collation,
+    key_name,
+    pg_opclass,
+)
 from helios_cli.engine.storage.system_operators import pg_operator
 from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
 from helios_cli.engine.storage.system_snapshot import RelationRow, Snapshot
@@ -171,7 +178,7 @@ def pg_index(snapshot: Snapshot) -> Rows:
             "indexrelid": index.oid, "indrelid": index.table_oid, "indnatts": len(numbers),
             "indnkeyatts": len(index.keys),
             "indisunique": int(index.unique), "indisprimary": int(index.primary),
-            "indimmediate": int(not index.deferrable),
+            "indimmediate": int(not index.deferrable), "indisexclusion": int(index.excludes),
             "indnullsnotdistinct": int(index.nulls_alike), "indisvalid": 1,
             "indisready": 1, "indislive": 1, "indkey": " ".join(map(str, numbers)), "indoption": " ".join(map(str,
             options)),
@@ -185,18 +192,19 @@ def pg_constraint(snapshot: Snapshot) -> Rows:
     """Constraints."""
     for constraint in snapshot.constraints.values():
         relation = snapshot.relations[constraint.table_oid]
-        numbers = [snapshot.attnum(constraint.table_oid, name) for name in constraint.columns]
+        numbers = [snapshot.attnum(constraint.table_oid, name) if name else 0 for name in constraint.columns]
         foreign = [snapshot.attnum(constraint.ref_oid, name) for name in constraint.ref_columns]
         yield {
             "oid": constraint.oid, "conname": constraint.name, "connamespace": snapshot.schema_oid(relation.schema),
             "contype": constraint.kind, "condeferrable": int(constraint.deferrable),
             "condeferred": int(constraint.deferred),
-            "convalidated": 1, "conrelid": constraint.table_oid,
+            "convalidated": int(constraint.validated), "conrelid": constraint.table_oid,
             "conindid": constraint.index_oid or constraint.ref_index_oid,
             "confrelid": constraint.ref_oid, "confupdtype": constraint.on_update if constraint.kind == "f" else " ",
             "confdeltype": constraint.on_delete if constraint.kind == "f" else " ",
             "confmatchtype": constraint.match if constraint.kind == "f" else " ", "conislocal": 1,
             "connoinherit": int(constraint.kind != "c"),
+            "conexclop": _array(operators) if (operators := exclusion_operators(snapshot, constraint)) else None,
             "conkey": _array(numbers), "confkey": _array(foreign) if foreign else None, "conbin": constraint.expression,
         }  # fmt: skip
     yield from type_rows.domain_constraints(snapshot)

@@ -11,7 +11,7 @@ from typing import Any
 from helios_cli.engine.datatypes.usertypes import row_oid
 from helios_cli.engine.sql.authority import BOOTSTRAP, DATABASE_OWNER, PREDEFINED, PREDEFINED_MEMBERS, valid_until
 from helios_cli.engine.sql.ddl_model import ColumnDef, ConstraintDef, IndexDef, SequenceDef
-from helios_cli.engine.sql.ddl_render import keys_from_json
+from helios_cli.engine.sql.ddl_render import NOT_VALID, keys_from_json
 from helios_cli.engine.sql.ddl_schema import PUBLIC_OID
 from helios_cli.engine.sql.privileges import PG_NAMESPACE, Acl, text_of
 from helios_cli.engine.sql.relation import UserType
@@ -233,7 +233,7 @@ def _read_indexes(catalog: SqliteCatalog, snapshot: Snapshot, db: str) -> None:
         oid, relid, unique, primary, method, keys, include, predicate = row
         relation = snapshot.relations[oid]
         snapshot.indexes[oid] = IndexDef(
-            oid, relation.schema, relation.name, relation.sqlite_name, relid, bool(unique), bool(primary), method,
+            oid, relation.schema, relation.name, relation.sqlite_name, relid, bool(unique & 1), bool(primary), method,
             keys_from_json(keys), tuple(json.loads(include)), predicate, unique >> 1,
         )  # fmt: skip
 
@@ -245,5 +245,6 @@ def _read_constraints(catalog: SqliteCatalog, snapshot: Snapshot, db: str) -> No
     ):
         snapshot.constraints[row[0]] = ConstraintDef(
             row[0], row[1], row[2], row[3], tuple(json.loads(row[4])), row[5], row[6], row[7],
-            tuple(json.loads(row[8])), row[9], row[10], row[11], row[12], bool(row[13]), bool(row[14]),
+            tuple(json.loads(row[8])), row[9], row[10], row[11], row[12], bool(row[13] & 1), bool(row[14]),
+            not row[13] & NOT_VALID,
         )  # fmt: skip
