@@ -15,13 +15,13 @@ from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS
 from helios_cli.engine.sql.privileges import DEFAULT_KINDS, PG_DATABASE, PG_DEFAULT_ACL, PG_NAMESPACE
 from helios_cli.engine.sql.text_collations import oid_of
 from helios_cli.engine.storage import collation_rows, routine_rows, statistics_rows, type_rows
+from helios_cli.engine.storage.description_rows import pg_description, pg_shdescription
 from helios_cli.engine.storage.dump_rows import default_depends, default_oid, pg_init_privs, system_acl
 from helios_cli.engine.storage.strictness import is_strict
 from helios_cli.engine.storage.system_aggregates import pg_aggregate
 from helios_cli.engine.storage.system_casts import pg_cast
 from helios_cli.engine.storage.system_definitions import indexdef
 from helios_cli.engine.storage.system_extensions import (
-    extension_comments,
     extension_members,
     pg_available_extension_versions,
     pg_available_extensions,
@@ -251,24 +251,6 @@ def pg_depend(snapshot: Snapshot) -> Rows:
     for relation in snapshot.relations.values():
         for function in snapshot.calls.get(relation.sqlite_name, ()):
             yield {"classid": PG_CLASS, "objid": relation.oid, "refclassid": 1255, "refobjid": function, "deptype": "n"}
-
-
-def pg_description(snapshot: Snapshot) -> Rows:
-    """Comments."""
-    yield from extension_comments(snapshot)
-    public = snapshot.schema_oid("public")
-    if not any(oid == public and class_oid == PG_NAMESPACE for oid, class_oid, _column, _text in snapshot.descriptions):
-        yield {"objoid": public, "classoid": PG_NAMESPACE, "objsubid": 0, "description": "standard public schema"}
-    for oid, class_oid, column, text in snapshot.descriptions:
-        if class_oid not in (1262, 1260):
-            yield {"objoid": oid, "classoid": class_oid, "objsubid": column, "description": text}
-
-
-def pg_shdescription(snapshot: Snapshot) -> Rows:
-    """Comments on databases and roles."""
-    for oid, class_oid, _column, text in snapshot.descriptions:
-        if class_oid in (1262, 1260):
-            yield {"objoid": oid, "classoid": class_oid, "description": text}
 
 
 def pg_default_acl(snapshot: Snapshot) -> Rows:

@@ -1,0 +1,26 @@
+"""Comments, as pg_description and pg_shdescription list them."""
+
+from __future__ import annotations
+
+from helios_cli.engine.sql.privileges import PG_NAMESPACE
+from helios_cli.engine.storage.system_extensions import extension_comments
+from helios_cli.engine.storage.system_snapshot import Snapshot
+from helios_cli.engine.storage.type_rows import Rows
+
+
+def pg_description(snapshot: Snapshot) -> Rows:
+    """Comments."""
+    yield from extension_comments(snapshot)
+    public = snapshot.schema_oid("public")
+    if not any(oid == public and class_oid == PG_NAMESPACE for oid, class_oid, _column, _text in snapshot.descriptions):
+        yield {"objoid": public, "classoid": PG_NAMESPACE, "objsubid": 0, "description": "standard public schema"}
+    for oid, class_oid, column, text in snapshot.descriptions:
+        if class_oid not in (1262, 1260):
+            yield {"objoid": oid, "classoid": class_oid, "objsubid": column, "description": text}
+
+
+def pg_shdescription(snapshot: Snapshot) -> Rows:
+    """Comments on databases and roles."""
+    for oid, class_oid, _column, text in snapshot.descriptions:
+        if class_oid in (1262, 1260):
+            yield {"objoid": oid, "classoid": class_oid, "description": text}
