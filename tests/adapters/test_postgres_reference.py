@@ -29,6 +29,7 @@ from helios_cli.engine.datatypes.registry import (
     from_decl,
     parse_type_name,
 )
+from helios_cli.engine.datatypes.zoned import find_zone
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.net.pgclient import CannotConnect, PgClient, Target
 from helios_cli.engine.wire import scram
@@ -636,8 +637,7 @@ def test_modifiers_are_postgresql_s(pg: PgClient, type_name: str) -> None:
 @pytest.mark.parametrize(("text", "zone_name"), ZONED)
 def test_time_zones_are_postgresql_s(pg: PgClient, text: str, zone_name: str) -> None:
     zone = ZoneInfo(zone_name)
-    names = {"europe/berlin": "Europe/Berlin"}
-    context = TimeContext(zone, find_zone=lambda name: ZoneInfo(names.get(name, name)))
+    context = TimeContext(zone, find_zone=find_zone)
     pg.execute(f"set timezone = '{zone_name}'")
     try:
         expected = theirs(pg, "timestamptz", text)

@@ -31,7 +31,7 @@ def parse_date(text: str, context: TimeContext = UTC_CONTEXT) -> int:
     if fields.word is not None:
         if fields.word.endswith("infinity"):
             return cal.DATE_MINUS_INFINITY if fields.word[0] == "-" else cal.DATE_INFINITY
-        return _special_us(fields, context, context.zone) // cal.DAY_US
+        return cal.UNIX_EPOCH_DAYS
     if fields.date is None:
         raise fields.invalid()
     days = cal.days_from_civil(*fields.date)
@@ -44,7 +44,7 @@ def parse_timestamp(text: str, context: TimeContext = UTC_CONTEXT) -> int:
     """Microseconds since 2000-01-01 of the wall clock; a zone in the text is ignored, as PostgreSQL does."""
     fields = read_fields(text, _TIMESTAMP, context)
     if fields.word is not None:
-        return _special_us(fields, context, context.zone)
+        return _SPECIAL_US[fields.word]
     return _check_range(_wall_us(fields), text)
 
 
@@ -52,10 +52,7 @@ def parse_timestamptz(text: str, context: TimeContext = UTC_CONTEXT) -> int:
     """Microseconds since 2000-01-01 UTC; without a zone in the text the session's holds."""
     fields = read_fields(text, _TIMESTAMPTZ, context)
     if fields.word is not None:
-        us = _special_us(fields, context, context.zone)
-        if fields.word.endswith("infinity") or fields.word in ("now", "epoch"):
-            return us if fields.word != "now" else int(context.now_us or 0)
-        return us - cal.local_offset_s(us, context.zone) * cal.SECOND_US
+        return _SPECIAL_US[fields.word]
     wall = _wall_us(fields)
     offset = fields.offset_s
     if offset is None:
@@ -75,28 +72,16 @@ def _check_range(us: int, text: str) -> int:
     return us
 
 
-def _special_us(fields: Fields, context: TimeContext, zone: tzinfo) -> int:
-    """The wall clock time that a word stands for."""
-    if fields.word == "infinity":
-        return cal.TIMESTAMP_INFINITY
-    if fields.word == "-infinity":
-        return cal.TIMESTAMP_MINUS_INFINITY
-    if fields.word == "epoch":
-        return cal.UNIX_EPOCH_DAYS * cal.DAY_US
-    if context.now_us is None:
-        raise fields.invalid()
-    wall = context.now_us + cal.utc_offset_s(context.now_us, zone) * cal.SECOND_US
-    if fields.word == "now":
-        return wall
-    shift = {"today": 0, "tomorrow": 1, "yesterday": -1}[fields.word or "today"]
-    return (wall // cal.DAY_US + shift) * cal.DAY_US + (fields.time_us or 0)
+_SPECIAL_US: Final = {
+    "infinity": cal.TIMESTAMP_INFINITY, "-infinity": cal.TIMESTAMP_MINUS_INFINITY,
+    "epoch": cal.UNIX_EPOCH_DAYS * cal.DAY_US,
+}  # fmt: skip
+"""What the words stand for that name a moment by themselves."""
 
 
 def parse_time(text: str, context: TimeContext = UTC_CONTEXT) -> int:
     """Microseconds since midnight; 24:00:00 is allowed."""
     fields = read_fields(text, "time", context)
-    if fields.word == "now" and context.now_us is not None:
-        return _special_us(fields, context, context.zone) % cal.DAY_US
     if fields.time_us is None:
         raise fields.invalid()
     return _check_time(fields.time_us, text)

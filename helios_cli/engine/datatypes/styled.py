@@ -1,4 +1,6 @@
-"""How a session wants its values written and read: DateStyle, IntervalStyle, bytea_output (datetime.c, bytea.c).
+"""How a session wants its values written and read: DateStyle, IntervalStyle, bytea_output, extra_float_digits.
+
+As datetime.c, bytea.c and float.c have it.
 
 A session whose settings are not the usual ones has a :class:`StyledZone` in place of its time zone. So they reach
 every place that the zone reaches, and a session with the usual settings pays nothing for them.
@@ -6,6 +8,7 @@ every place that the zone reaches, and a session with the usual settings pays no
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -24,16 +27,21 @@ from helios_cli.engine.datatypes.datetimes import (
     parse_timestamp,
     parse_timestamptz,
 )
+from helios_cli.engine.datatypes.floats import format_float4, format_float8, parse_float4, parse_float8
 from helios_cli.engine.datatypes.integers import show
 from helios_cli.engine.datatypes.interval import parse_interval, split_interval
 from helios_cli.engine.datatypes.interval_styles import STYLES as INTERVAL_STYLES
 from helios_cli.engine.datatypes.interval_styles import read_standard
 from helios_cli.engine.datatypes.strings import parse_bytea
 
-BYTEA, DATE, TIMESTAMP, TIMESTAMPTZ, INTERVAL = 17, 1082, 1114, 1184, 1186
-ARRAYS: Final = {1001: BYTEA, 1182: DATE, 1115: TIMESTAMP, 1185: TIMESTAMPTZ, 1187: INTERVAL}
-STYLED: Final = frozenset((BYTEA, DATE, TIMESTAMP, TIMESTAMPTZ, INTERVAL, *ARRAYS))
+BYTEA, FLOAT4, FLOAT8, DATE, TIMESTAMP, TIMESTAMPTZ, INTERVAL = 17, 700, 701, 1082, 1114, 1184, 1186
+ARRAYS: Final = {
+    1001: BYTEA, 1021: FLOAT4, 1022: FLOAT8, 1182: DATE, 1115: TIMESTAMP, 1185: TIMESTAMPTZ, 1187: INTERVAL,
+}  # fmt: skip
+STYLED: Final = frozenset((*ARRAYS.values(), *ARRAYS))
 """The types whose text a style changes, and their arrays."""
+STYLED_IN_JSON: Final = STYLED - {FLOAT4, FLOAT8, 1021, 1022}
+"""Those that are strings in JSON."""
 _MARK: Final = "\x1f"
 _WEEKDAYS: Final = ("Sat", "Sun", "Mon", "Tue", "Wed", "Thu", "Fri")
 """2000-01-01, day 0, was a Saturday."""
@@ -48,10 +56,12 @@ class Style:
     order: str = "MDY"
     intervals: str = "postgres"
     bytea: str = "hex"
+    floats: str = "1"
+    """extra_float_digits; all that is above zero is the shortest text that reads back, and said as 1."""
 
     def text(self) -> str:
         """What :func:`style_of` reads."""
-        return " ".join((self.dates, self.order, self.intervals, self.bytea))
+        return " ".join((self.dates, self.order, self.intervals, self.bytea, self.floats))
 
 
 USUAL: Final = Style()
@@ -197,6 +207,14 @@ def _bytea(zone: StyledZone, value: Any) -> bytes:
     return b"".join(_ESCAPED[byte] for byte in data)
 
 
+def _float(exact: Callable[[Any], bytes], decimals: int, zone: StyledZone, value: Any) -> bytes:
+    """``decimals`` are the digits that the type holds for certain, to which the style adds."""
+    extra = int(zone.style.floats)
+    if extra > 0 or not isinstance(value, int | float) or not math.isfinite(value):
+        return exact(value)
+    return f"{value:.{max(decimals + extra, 1)}g}".encode()
+
+
 def _escaped(byte: int) -> bytes:
     if byte == 0x5C:
         return b"\\\\"
@@ -215,13 +233,14 @@ def _read_interval(text: str, context: TimeContext) -> str:
 
 _WRITERS: Final[dict[int, Callable[[StyledZone, Any], bytes]]] = {
     BYTEA: _bytea, DATE: _date, TIMESTAMP: _timestamp, TIMESTAMPTZ: _timestamptz, INTERVAL: _interval,
+    FLOAT4: partial(_float, format_float4, 6), FLOAT8: partial(_float, format_float8, 15),
 }  # fmt: skip
 _READERS: Final[dict[int, Callable[..., Any]]] = {
     DATE: parse_date, TIMESTAMP: parse_timestamp, TIMESTAMPTZ: parse_timestamptz, INTERVAL: _read_interval,
 }  # fmt: skip
 _STORED: Final[dict[int, Callable[[str], Any]]] = {
     BYTEA: parse_bytea, DATE: parse_date, TIMESTAMP: parse_timestamp, TIMESTAMPTZ: parse_timestamptz,
-    INTERVAL: parse_interval,
+    INTERVAL: parse_interval, FLOAT4: parse_float4, FLOAT8: parse_float8,
 }  # fmt: skip
 """From the text that an array keeps of an element."""
 _USUAL_TEXT: Final[dict[int, Callable[[Any], bytes]]] = {

@@ -17,6 +17,7 @@ from helios_cli.engine.datatypes.datetime_in import TimeContext
 from helios_cli.engine.datatypes.datetimes import format_timestamptz, parse_timestamptz
 from helios_cli.engine.datatypes.integers import show
 from helios_cli.engine.datatypes.styled import STYLED, StyledZone, split_name, styled_parser, styled_writer
+from helios_cli.engine.datatypes.zone_abbreviations import BY_ZONE, FIXED
 from helios_cli.engine.errors import SqlError
 
 TIMESTAMPTZ: Final = 1184
@@ -88,20 +89,10 @@ def zone_of(name: str) -> tzinfo:
 
 @lru_cache(maxsize=64)
 def _abbreviated(name: str) -> tzinfo | None:
-    hours = ABBREVIATIONS.get(name)
-    return None if hours is None else timezone(timedelta(hours=hours))
-
-
-ABBREVIATIONS: Final = {
-    "ACDT": 10.5, "ACST": 9.5, "ADT": -3, "AEDT": 11, "AEST": 10, "AKDT": -8, "AKST": -9, "AST": -4, "AWST": 8,
-    "BST": 1, "CADT": 10.5, "CAST": 9.5, "CDT": -5, "CEST": 2, "CET": 1, "CETDST": 2, "CST": -6, "EADT": 11,
-    "EAT": 3, "EDT": -4, "EEST": 3, "EET": 2, "EST": -5, "FNST": -1, "FNT": -2, "GFT": -3, "HKT": 8, "HST": -10,
-    "ICT": 7, "IDT": 3, "IST": 2, "JST": 9, "KDT": 10, "KST": 9, "MDT": -6, "MEST": 2, "MESZ": 2, "MET": 1,
-    "METDST": 2, "MEZ": 1, "MST": -7, "MUT": 4, "NDT": -2.5, "NFT": -3.5, "NPT": 5.75, "NST": -3.5, "NZDT": 13,
-    "NZST": 12, "NZT": 12, "PDT": -7, "PHT": 8, "PKT": 5, "PST": -8, "SAST": 2, "SCT": 4, "UYST": -2, "WADT": 8,
-    "WAST": 7, "WAT": 1, "WDT": 9, "WETDST": 1, "WEST": 1, "WET": 0, "YEKST": 6,
-}  # fmt: skip
-"""Hours east of UTC that an abbreviation stands for the whole year round (PostgreSQL's "Default" set)."""
+    if name in BY_ZONE:
+        return find_zone(BY_ZONE[name])
+    seconds = FIXED.get(name)
+    return None if seconds is None else timezone(timedelta(seconds=seconds))
 
 
 def spelling_of(name: str) -> str | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 NAMES: Final = frozenset((
     "timezone", "search_path", "datestyle", "intervalstyle", "bytea_output", "standard_conforming_strings",
-    "escape_string_warning",
+    "escape_string_warning", "extra_float_digits",
 ))  # fmt: skip
 """Parameters that :func:`refresh` looks at."""
 _STYLES: Final = {"iso": "ISO", "sql": "SQL", "german": "German"}
@@ -79,7 +79,8 @@ def refresh(session: SessionState, folded: str) -> None:
 
 def _style_of(session: SessionState) -> Style | None:
     dates, order = session.show("DateStyle").split(", ")
-    style = Style(dates, order, session.show("IntervalStyle"), session.show("bytea_output"))
+    floats = str(min(int(session.show("extra_float_digits")), 1))
+    style = Style(dates, order, session.show("IntervalStyle"), session.show("bytea_output"), floats)
     return None if style == USUAL else style
 
 

@@ -5,18 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from helios_cli.engine.datatypes.zoned import ABBREVIATIONS
+from helios_cli.engine.datatypes.zone_abbreviations import BY_ZONE, FIXED, SUMMER
 
 Row = dict[str, Any]
-
-_SUMMER: Final = {
-    "ACDT", "ADT", "AEDT", "AKDT", "BST", "CADT", "CDT", "CEST", "CETDST", "EDT", "EEST", "FNST", "IDT", "KDT", "MDT",
-    "MEST", "MESZ", "METDST", "NDT", "NZDT", "PDT", "UYST", "WADT", "WDT", "WETDST", "YEKST",
-}  # fmt: skip
-"""Abbreviations of daylight saving time."""
 
 
 def names() -> Iterator[Row]:
@@ -32,8 +26,13 @@ def names() -> Iterator[Row]:
 
 def abbreviations() -> Iterator[Row]:
     """The abbreviations that times may be written with."""
-    for name, hours in sorted(ABBREVIATIONS.items()):
-        yield {"abbrev": name, "utc_offset": _interval(timedelta(hours=hours)), "is_dst": int(name in _SUMMER)}
+    for name, seconds in FIXED.items():
+        yield {"abbrev": name, "utc_offset": _interval(timedelta(seconds=seconds)), "is_dst": int(name in SUMMER)}
+    now = datetime.fromtimestamp(time.time(), UTC)
+    for name, zone in BY_ZONE.items():
+        local = now.astimezone(ZoneInfo(zone))
+        offset = _interval(local.utcoffset() or timedelta())
+        yield {"abbrev": name, "utc_offset": offset, "is_dst": int(bool(local.dst()))}
 
 
 def _interval(offset: timedelta) -> str:

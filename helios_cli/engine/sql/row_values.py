@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from helios_cli.engine.datatypes.composite import Field, Shape, has_type
-from helios_cli.engine.datatypes.styled import STYLED
+from helios_cli.engine.datatypes.styled import STYLED, STYLED_IN_JSON
 from helios_cli.engine.datatypes.usertypes import RECORD, is_row, is_row_array, kind_of, row_oid
 from helios_cli.engine.datatypes.zoned import ZONED
 from helios_cli.engine.sql import casts
@@ -172,7 +172,7 @@ def as_json(value: TypedSql, ctx: Context) -> TypedSql:
     if shape is None:
         raise ctx.error("0A000", "record type has not been registered", value.location)
     sql = f"pg_row_json({_quoted(shape)}, {value.sql})"
-    if ctx.session_allowed and has_type(shape, ZONED if ctx.style is None else STYLED):
+    if ctx.session_allowed and has_type(shape, ZONED if ctx.style is None else STYLED_IN_JSON):
         sql = f"pg_row_json_zoned({_quoted(shape)}, {value.sql}, {ctx.session_value('timezone')}, 0)"
     return replace(value, sql=sql, type_oid=RECORD, shape=None, row=())
 

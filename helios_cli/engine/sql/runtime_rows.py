@@ -19,7 +19,7 @@ from helios_cli.engine.datatypes.composite import (
 )
 from helios_cli.engine.datatypes.datetimes import format_timestamptz
 from helios_cli.engine.datatypes.jsons import quote_json
-from helios_cli.engine.datatypes.styled import DATE, STYLED, TIMESTAMP, TIMESTAMPTZ
+from helios_cli.engine.datatypes.styled import DATE, STYLED_IN_JSON, TIMESTAMP, TIMESTAMPTZ
 from helios_cli.engine.datatypes.zoned import find_zone, zoned_writer
 from helios_cli.engine.sql.function_spec import CollationTable, ScalarTable
 from helios_cli.engine.sql.functions.jsonb import to_json
@@ -99,7 +99,7 @@ def json_of(shape: Shape, text: str, between: str = ",", zone: str = "") -> str:
             shown = "null"
         elif field.shape is not None:
             shown = json_of(field.shape, part, zone=zone)
-        elif zone and field.type_oid in STYLED:
+        elif zone and field.type_oid in STYLED_IN_JSON:
             stored = registry.by_oid(field.type_oid).parse_text(part)
             array = registry.by_oid(field.type_oid).elem_oid
             shown = to_json(1009 if array else 25, pg_json_text(field.type_oid, stored, zone))

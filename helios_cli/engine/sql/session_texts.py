@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from helios_cli.engine.datatypes.styled import STYLED
+from helios_cli.engine.datatypes.styled import STYLED, STYLED_IN_JSON
 from helios_cli.engine.datatypes.zoned import ZONED
 from helios_cli.engine.sql import casts
 from helios_cli.engine.sql.coercion import element_of
@@ -45,7 +45,7 @@ def _shown(value: TypedSql, ctx: Context) -> TypedSql:
 
 def _in_json(value: TypedSql, ctx: Context) -> TypedSql:
     """Dates are written as ISO 8601 in JSON, whatever the style; the zone is the session's."""
-    if not _depends(value, ctx):
+    if not _depends(value, ctx) or value.type_oid not in STYLED_IN_JSON:
         return value
     target = _TEXT_ARRAY if element_of(value.type_oid) else TEXT
     return _as_text(value, f"pg_json_text({value.type_oid}, {value.sql}, {ctx.session_value('timezone')})", target)
