@@ -10,9 +10,10 @@ from typing import Any
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.arrays import PgArray, write_array
 from helios_cli.engine.datatypes.composite import Field, Shape, join_record, read_shape
+from helios_cli.engine.datatypes.jsons import parse_jsonb
 from helios_cli.engine.datatypes.usertypes import is_enum
 from helios_cli.engine.errors import SqlError
-from helios_cli.engine.sql.functions.jsonb import Number, dump, load
+from helios_cli.engine.sql.runtime_json import as_text, items, members
 
 Leaf = Callable[[int, int, str], str]
 """(type OID, typmod, text) to the type's own text; raises for a text that the type refuses."""
@@ -20,8 +21,9 @@ _JSON, _JSONB = 114, 3802
 
 
 @lru_cache(maxsize=64)
-def _read(text: str) -> Any:
-    return load(text)
+def _read(text: str) -> dict[str, str] | None:
+    """The members of an object, each as it is written; None for another document."""
+    return dict(members(text)) if text.lstrip()[:1] == "{" else None
 
 
 def rows_of(name: str, text: Any, is_set: int) -> str | None:
@@ -30,35 +32,25 @@ def rows_of(name: str, text: Any, is_set: int) -> str | None:
         return None if is_set else "[null]"
     if not is_set:
         return json.dumps([object_of(name, text)])
-    value = _read(str(text))
-    if not isinstance(value, list):
-        what = "an object" if isinstance(value, dict) else "a scalar"
-        raise SqlError(f"cannot call {name} on {what}", sqlstate="22023")
-    if any(item is not None and not isinstance(item, dict) for item in value):
+    found = items(str(text))
+    if found is None:
+        raise SqlError(f"cannot call {name} on {_what(str(text))}", sqlstate="22023")
+    if any(item != "null" and item[0] != "{" for item in found):
         raise SqlError(f"argument of {name} must be an array of objects", sqlstate="22023")
-    return json.dumps([_text(item) for item in value], ensure_ascii=False)
+    return json.dumps(found, ensure_ascii=False)
 
 
 def object_of(name: str, text: Any) -> str | None:
     """An object's text as it is. Raises 22023 for another document."""
     if text is None:
         return None
-    value = _read(str(text))
-    if not isinstance(value, dict):
-        what = "an array" if isinstance(value, list) else "a scalar"
-        raise SqlError(f"cannot call populate_composite on {what}", sqlstate="22023")
+    if _read(str(text)) is None:
+        raise SqlError(f"cannot call populate_composite on {_what(str(text))}", sqlstate="22023")
     return str(text)
 
 
-def _text(value: Any) -> str:
-    """JSON text of a value as :func:`load` gives it."""
-    if isinstance(value, Number):
-        return str(value)
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{json.dumps(key)}:{_text(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(map(_text, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
+def _what(text: str) -> str:
+    return {"{": "an object", "[": "an array"}.get(text.lstrip()[:1], "a scalar")
 
 
 class Members:
@@ -72,44 +64,65 @@ class Members:
         if text is None:
             return default
         document = _read(str(text))
-        if not isinstance(document, dict) or name not in document:
+        if document is None or name not in document:
             return default
-        found = self._read_as(document[name], type_oid, typmod, read_shape(shape) if shape is not None else None)
+        known = read_shape(shape) if shape is not None else None
+        found = self._read_as(document[name], type_oid, typmod, known, name)
         if found is None or shape is not None or is_enum(type_oid):
             return found
         return registry.by_oid(type_oid).parse_text(found)
 
-    def _read_as(self, value: Any, type_oid: int, typmod: int, shape: Shape | None) -> str | None:
+    def _read_as(self, raw: str, type_oid: int, typmod: int, shape: Shape | None, key: str) -> str | None:
         """A JSON value as the text of a type."""
-        if value is None:
+        if raw == "null":
             return None
         if type_oid in (_JSON, _JSONB):
-            return dump(value) if type_oid == _JSONB else _text(value)
-        if shape is not None and shape.element is None and isinstance(value, dict):
-            return self._row(value, shape.fields)
+            return parse_jsonb(raw) if type_oid == _JSONB else raw
+        if shape is not None and shape.element is None and raw[0] == "{":
+            return self._row(raw, shape.fields)
         element = registry.by_oid(type_oid).elem_oid
-        if element and isinstance(value, list):
-            return self._array(value, element, typmod, shape.element if shape is not None else None)
-        if element and not isinstance(value, str | Number):
-            raise SqlError("expected JSON array", sqlstate="22P02")
-        text = ("true" if value else "false") if isinstance(value, bool) else str(value)
-        if not isinstance(value, bool | str):
-            text = _text(value)
+        if element and raw[0] != '"':
+            return self._array(raw, element, typmod, shape.element if shape is not None else None, key)
+        text = as_text(raw) or ""
         return text if shape is not None else self._leaf(type_oid, typmod, text)
 
-    def _row(self, value: dict[str, Any], fields: tuple[Field, ...]) -> str:
+    def _row(self, raw: str, fields: tuple[Field, ...]) -> str:
+        found = dict(members(raw))
         return join_record(
-            self._read_as(value.get(field.name), field.type_oid, field.typmod, field.shape) for field in fields
+            self._read_as(found.get(field.name, "null"), field.type_oid, field.typmod, field.shape, field.name)
+            for field in fields
         )
 
-    def _array(self, value: list[Any], element: int, typmod: int, shape: Shape | None) -> str:
-        def read(item: Any) -> Any:
-            return list(map(read, item)) if isinstance(item, list) else self._read_as(item, element, typmod, shape)
-
-        items = [read(item) for item in value]
+    def _array(self, raw: str, element: int, typmod: int, shape: Shape | None, key: str) -> str:
+        """An array of as many dimensions as its first elements show. Raises 22P02 for another document or shape."""
         dims: list[int] = []
-        level: Any = items
-        while isinstance(level, list) and level:
+        first = raw
+        while (level := items(first)) is not None and (not dims or element not in (_JSON, _JSONB)):
             dims.append(len(level))
-            level = level[0]
-        return write_array(PgArray(items, tuple(dims), (1,) * len(dims)), str)
+            if not level:
+                break
+            first = level[0]
+        if not dims:
+            raise SqlError("expected JSON array", sqlstate="22P02", hint=f'See the value of key "{key}".')
+
+        def read(part: str, depth: int) -> Any:
+            inner = items(part) if element not in (_JSON, _JSONB) or depth < len(dims) else None
+            if depth == len(dims):
+                if inner is not None:
+                    raise _malformed()
+                return self._read_as(part, element, typmod, shape, key)
+            if inner is None:
+                raise SqlError("expected JSON array", sqlstate="22P02", hint=f'See the array element of key "{key}".')
+            if len(inner) != dims[depth]:
+                raise _malformed()
+            return [read(item, depth + 1) for item in inner]
+
+        found = read(raw, 0)
+        if 0 in dims:
+            found, dims = [], []
+        return write_array(PgArray(found, tuple(dims), (1,) * len(dims)), str)
+
+
+def _malformed() -> SqlError:
+    detail = "Multidimensional arrays must have sub-arrays with matching dimensions."
+    return SqlError("malformed JSON array", sqlstate="22P02", detail=detail)

@@ -121,57 +121,6 @@ def type_of_json(text: str) -> str:
     return "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object"
 
 
-def array_length(text: str) -> int:
-    """json_array_length."""
-    value = load(text)
-    if not isinstance(value, list):
-        what = "a non-array" if isinstance(value, dict) else "a scalar"
-        raise SqlError(f"cannot get array length of {what}", sqlstate="22023")
-    return len(value)
-
-
-def _raw(value: Any) -> str:
-    return _plain(value) if not isinstance(value, Number) else str(value)
-
-
-def _scalar(value: Any) -> str | None:
-    if value is None:
-        return None
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, str) else _plain(value)
-
-
-def array_elements(text: str, as_text: bool, binary: bool) -> str:
-    """The rows of json_array_elements as a JSON array of texts."""
-    value = load(text)
-    if not isinstance(value, list):
-        what = "an object" if isinstance(value, dict) else "a scalar"
-        raise SqlError(f"cannot extract elements from {what}", sqlstate="22023")
-    shown = [_scalar(item) if as_text else (dump(item) if binary else _plain(item)) for item in value]
-    return json.dumps(shown, ensure_ascii=False)
-
-
-def each(text: str, as_text: bool, binary: bool) -> str:
-    """The rows of json_each: a JSON array of [key, value] texts."""
-    value = load(text)
-    if not isinstance(value, dict):
-        raise SqlError("cannot call json_each on a non-object", sqlstate="22023")
-    rows = [
-        [key, _scalar(item) if as_text else (dump(item) if binary else _plain(item))] for key, item in value.items()
-    ]
-    return json.dumps(rows, ensure_ascii=False)
-
-
-def object_keys(text: str) -> str:
-    """The rows of json_object_keys."""
-    value = load(text)
-    if not isinstance(value, dict):
-        what = "an array" if isinstance(value, list) else "a scalar"
-        raise SqlError(f"cannot call json_object_keys on {what}", sqlstate="22023")
-    return json.dumps([key for key, _ in json.loads(text, object_pairs_hook=list)], ensure_ascii=False)
-
-
 def strip_nulls(text: str, binary: bool) -> str:
     """Without object fields whose value is null."""
 
@@ -267,21 +216,6 @@ def pretty(text: str) -> str:
     return write(load(text), 0)
 
 
-def extract_path(text: str, as_text: bool, binary: bool, *path: str) -> str | None:
-    """json_extract_path."""
-    value = load(text)
-    for key in path:
-        if isinstance(value, dict) and key in value:
-            value = value[key]
-        elif isinstance(value, list) and key.lstrip("-").isdigit() and -len(value) <= int(key) < len(value):
-            value = value[int(key)]
-        else:
-            return None
-    if as_text:
-        return _scalar(value)
-    return dump(value) if binary else _plain(value)
-
-
 def json_object(text: str, values: str | None = None) -> str:
     """json_object(text[]): pairs of keys and values, or those of two arrays. Raises 2202E, 22004."""
     array = read_array(text, str)
@@ -326,56 +260,15 @@ def install(lib: Library) -> None:
         d(f"{prefix}_build_object", f"any... -> {kind}", build, sql="{udf}('{types}', {args})", strict=False)
         d(f"{prefix}_build_array", f"any... -> {kind}", listed, sql="{udf}('{types}', {args})", strict=False)
         d(f"{prefix}_typeof", f"{kind} -> text", type_of_json)
-        d(f"{prefix}_array_length", f"{kind} -> int4", array_length)
         d(f"{prefix}_strip_nulls", f"{kind} -> {kind}", lambda text, binary=binary: strip_nulls(text, binary))
         pairs = _binary(json_object) if binary else json_object
         d(f"{prefix}_object", f"text[] -> {kind}", lambda text, pairs=pairs: pairs(text))
         d(f"{prefix}_object", f"text[] text[] -> {kind}", lambda text, values, pairs=pairs: pairs(text, values))
-        _install_rows(lib, prefix, kind, binary)
     d("jsonb_set", "jsonb text[] jsonb -> jsonb", set_path)
     d("jsonb_set", "jsonb text[] jsonb bool -> jsonb", _set4)
     d("jsonb_insert", "jsonb text[] jsonb -> jsonb", insert_path)
     d("jsonb_insert", "jsonb text[] jsonb bool -> jsonb", _insert4)
     d("jsonb_pretty", "jsonb -> text", pretty)
-
-
-def _install_rows(lib: Library, prefix: str, kind: str, binary: bool) -> None:
-    d = lib.define
-    pairs = (("key", 25), ("value", 3802 if binary else 114))
-    d(
-        f"{prefix}_array_elements",
-        f"{kind} -> {kind}",
-        lambda text: array_elements(text, False, binary),
-        set_returning=True,
-        columns=(("value", 3802 if binary else 114),),
-    )
-    d(
-        f"{prefix}_array_elements_text",
-        f"{kind} -> text",
-        lambda text: array_elements(text, True, binary),
-        set_returning=True,
-        columns=(("value", 25),),
-    )
-    d(f"{prefix}_each", f"{kind} -> record", lambda text: each(text, False, binary), set_returning=True, columns=pairs)
-    text_pairs = (("key", 25), ("value", 25))
-    d(
-        f"{prefix}_each_text",
-        f"{kind} -> record",
-        lambda text: each(text, True, binary),
-        set_returning=True,
-        columns=text_pairs,
-    )
-    d(f"{prefix}_object_keys", f"{kind} -> text", object_keys, set_returning=True)
-    d(
-        f"{prefix}_extract_path",
-        f"{kind} text... -> {kind}",
-        lambda text, *path: extract_path(text, False, binary, *path),
-    )
-    d(
-        f"{prefix}_extract_path_text",
-        f"{kind} text... -> text",
-        lambda text, *path: extract_path(text, True, binary, *path),
-    )
 
 
 def _binary(call: Any) -> Any:
