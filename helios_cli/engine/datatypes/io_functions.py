@@ -1,6 +1,7 @@
 """How PostgreSQL lays values of its types out, and which functions of its read and write them (pg_type.dat).
 
-Clients find out what a type is by the names of these functions; nobody can call them here.
+Clients find out what a type is by the names of these functions. Of them only those that give the binary format can be
+called here (:data:`SENDERS`).
 """
 
 from __future__ import annotations
@@ -161,3 +162,16 @@ def _all_functions() -> dict[str, int]:
 
 IO_FUNCTIONS: Final = _all_functions()
 """OIDs of all of them by name."""
+
+
+def _senders() -> dict[str, int]:
+    found: dict[str, int] = {}
+    for type_oid, layout in _BY_OID.items():
+        name, function = layout.functions[3]
+        if function and name not in ("range_send", "multirange_send"):
+            found.setdefault(name, type_oid)
+    return found
+
+
+SENDERS: Final = _senders()
+"""The types whose binary format a function gives, by its name."""

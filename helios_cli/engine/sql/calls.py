@@ -7,7 +7,15 @@ from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.usertypes import pinned_function_oid
-from helios_cli.engine.sql import builtin_arguments, casts, json_records, row_values, session_texts, tree
+from helios_cli.engine.sql import (
+    builtin_arguments,
+    casts,
+    json_records,
+    operator_functions,
+    row_values,
+    session_texts,
+    tree,
+)
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import can_coerce, element_of, type_name
 from helios_cli.engine.sql.expressions import TRANSLATORS, expect_boolean, translate
@@ -182,7 +190,12 @@ def _type_call(names: list[str], arguments: list[TypedSql], scope: Scope, at: in
         source = arguments[0].type_oid
         if source == UNKNOWN or can_coerce(source, found.oid, How.EXPLICIT):
             return casts.explicit_cast(arguments[0], found.oid, -1, scope.ctx, at)
-    raise missing_function(names, argument_types(arguments, scope), scope, at)
+    given = argument_types(arguments, scope)
+    if len(names) == 1 or names[-2] == "pg_catalog":
+        behind = operator_functions.call(names[-1], arguments, given, scope.ctx, at)
+        if behind is not None:
+            return behind
+    raise missing_function(names, given, scope, at)
 
 
 def coerce_arguments(

@@ -158,7 +158,13 @@ def pg_oid_int(value: Any) -> int | None:
     return int(value) - 2**32 if value >= 2**31 else int(value)
 
 
+def pg_send(oid: int, value: Any) -> bytes | None:
+    """The binary format of a stored value; NULL for NULL."""
+    return None if value is None else registry.by_oid(oid).format_binary(value)
+
+
 SCALARS: Final[ScalarTable] = {
+    "pg_send": (pg_send, 2, True),
     "pg_in": (pg_in, 2, True),
     "pg_out": (pg_out, 2, True),
     "pg_check_option": (pg_check_option, -1, True),
