@@ -52,10 +52,9 @@ _AGGREGATES_ONLY: Final = (("agg_distinct", "DISTINCT"), ("agg_order", "ORDER BY
 def _call(fields: dict[str, Any], scope: Scope) -> TypedSql:
     names = tree.strings(fields["funcname"])
     if fields.get("func_variadic") or any("NamedArgExpr" in node for node in fields.get("args", ())):
-        positional = builtin_arguments.in_order(names[-1], fields)
-        if positional is None:
+        fields = builtin_arguments.positional(fields) or fields
+        if fields.get("func_variadic") or any("NamedArgExpr" in node for node in fields.get("args", ())):
             return notated_call(fields, names, scope)
-        fields = positional
     overloads = visible_overloads(names, scope)
     names = unpinned(names, scope.ctx.catalog)
     if any(function.aggregate or function.window for function in overloads):
@@ -91,6 +90,14 @@ def call_arguments(fields: dict[str, Any], scope: Scope) -> list[TypedSql]:
 
 def notated_call(fields: dict[str, Any], names: list[str], scope: Scope) -> TypedSql:
     """A call with named arguments, or with an array for a VARIADIC parameter."""
+    if fields.get("func_variadic") and not any("NamedArgExpr" in node for node in fields["args"]):
+        overloads = visible_overloads(names, scope)
+        if any(not isinstance(function, UserFunction) and function.variadic for function in overloads):
+            spread = builtin_arguments.with_array(
+                overloads, call_arguments(fields, scope), scope.ctx, fields.get("location", 0)
+            )
+            if spread is not None:
+                return spread
     function, arguments = arranged(fields, names, scope, translate)
     at = fields.get("location", 0)
     if function.set_returning:

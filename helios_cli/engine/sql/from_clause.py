@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from helios_cli.engine.datatypes.usertypes import is_row
-from helios_cli.engine.sql import calls, casts, json_records, operators, row_values, tree
+from helios_cli.engine.sql import builtin_arguments, calls, casts, json_records, operators, row_values, tree
 from helios_cli.engine.sql.expressions import expect_boolean, translate, unify
 from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.names import column_name
@@ -241,7 +241,7 @@ def _function(fields: dict[str, Any], scope: Scope) -> Source:
     if len(side_by_side(fields)) > 1:
         return rows_from(fields, scope)
     node = fields["functions"][0]["List"]["items"][0]
-    call = node.get("FuncCall")
+    call = builtin_arguments.positional(node.get("FuncCall"))
     if call is not None and tree.strings(call["funcname"])[-1] in json_records.FUNCTIONS:
         return _json_records(fields, call, scope)
     if fields.get("coldeflist") and call is None:

@@ -17,6 +17,7 @@ from helios_cli.engine.sql import (
     runtime_text,
     runtime_times,
     runtime_values,
+    runtime_variadic,
 )
 from helios_cli.engine.sql.function_spec import AggregateTable, CollationTable, ScalarTable
 from helios_cli.engine.sql.functions import ranges
@@ -34,6 +35,7 @@ SCALARS: Final[ScalarTable] = {
     **runtime_frames.SCALARS,
     **runtime_rows.SCALARS,
     **runtime_values.SCALARS,
+    **runtime_variadic.SCALARS,
     **many_parameters.SCALARS,
 }
 AGGREGATES: Final[AggregateTable] = {**runtime_arrays.AGGREGATES}
