@@ -22,7 +22,7 @@ from helios_cli.engine.sql.context import SESSION_CALL
 from helios_cli.engine.sql.inner import Inner
 from helios_cli.engine.sql.oids import POLYMORPHIC, RECORD, VOID
 from helios_cli.engine.sql.plan import Column
-from helios_cli.engine.sql.plpgsql.composites import read_row, write_row
+from helios_cli.engine.sql.plpgsql.composites import read_row, row_of, write_row
 from helios_cli.engine.sql.plpgsql.frame import Outcome as SqlOutcome
 from helios_cli.engine.sql.plpgsql.frame import Record
 from helios_cli.engine.sql.plpgsql.interpreter import Interpreter
@@ -257,7 +257,7 @@ class RoutineCalls:
             return [], values if len(values) > 1 else values[0]
         if prepared.columns:
             return [], interpreter.fitted(result.value) if isinstance(result.value, Record) else None
-        return [], result.value
+        return [], row_of(result.value) if isinstance(result.value, Record) else result.value
 
     def _run_sql(self, host: RoutineHost, prepared: Prepared, arguments: Sequence[Any]) -> tuple[list[Any], Any]:
         routine = prepared.routine

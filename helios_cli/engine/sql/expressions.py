@@ -269,7 +269,7 @@ def _null_test(fields: dict[str, Any], scope: Scope) -> TypedSql:
     if "RowExpr" in fields["arg"]:
         values = [translate(node, scope) for node in fields["arg"]["RowExpr"].get("args", [])]
         tests = [f"{casts.to_text_if_unknown(value, scope.ctx).sql} {word}" for value in values]
-        return TypedSql(f"({' AND '.join(tests)})", BOOL, not_null=True, location=fields.get("location", 0))
+        return TypedSql(f"({' AND '.join(tests) or '1'})", BOOL, not_null=True, location=fields.get("location", 0))
     value = casts.to_text_if_unknown(translate(fields["arg"], scope), scope.ctx)
     test = row_values.is_null(value, word) if is_row(value.type_oid) else f"({value.sql} {word})"
     return TypedSql(test, BOOL, not_null=True, location=fields.get("location", 0))

@@ -101,6 +101,8 @@ def compare_rows(name: str, left: list[TypedSql], right: list[TypedSql], scope: 
     if len(left) != len(right):
         raise scope.ctx.error("42601", "unequal number of entries in row expressions", at)
     pairs = list(zip(left, right, strict=True))
+    if not pairs:
+        raise scope.ctx.error("0A000", "cannot compare rows of zero length", at)
     if name in ("=", "<>", "!="):
         parts = [operators.apply_operator(name, [one, other], scope.ctx, at).sql for one, other in pairs]
         word = " AND " if name == "=" else " OR "

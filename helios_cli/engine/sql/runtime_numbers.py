@@ -193,7 +193,7 @@ def pg_float_power(base: Any, exponent: Any) -> float | str | None:
     a, b = float(base), float(exponent)
     if a == 0.0 and b < 0:
         raise _power_fault("zero raised to a negative power is undefined")
-    if a < 0 and math.isfinite(a) and math.isfinite(b) and b != math.floor(b):
+    if a < 0 and math.isfinite(b) and b != math.floor(b):
         raise _power_fault("a negative number raised to a non-integer power yields a complex result")
     try:
         value = math.pow(a, b)

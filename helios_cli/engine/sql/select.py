@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from helios_cli.engine.sql import calls, casts, tree
+from helios_cli.engine.sql import calls, casts, recursion_checks, tree
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import can_coerce, type_name
 from helios_cli.engine.sql.expressions import expect_boolean, translate
@@ -172,8 +172,9 @@ def _recursive(select: dict[str, Any], name: str, alias: str, renamed: list[str]
         raise ctx.error("42P19", f'recursive reference to query "{name}" must not appear within its non-recursive term')
     for key, word in _NOT_IN_RECURSION.items():
         if key in select:
-            at = tree.location(select[key][0] if key == "sortClause" else select[key])
+            at = tree.location(select[key][0] if isinstance(select[key], list) else select[key])
             raise ctx.error("0A000", f"{word} in a recursive query is not implemented", at)
+    recursion_checks.check(select["rarg"], name, ctx)
     left = translate_query(select["larg"], scope.child())
     left.resolve_unknowns(ctx)
     _rename(left, renamed, name, scope, 0)
@@ -212,6 +213,8 @@ def _compound(select: dict[str, Any], scope: Scope) -> Query:
     left = translate_query(select["larg"], Scope(ctx, scope.parent, ctes=scope.ctes))
     right = translate_query(select["rarg"], Scope(ctx, scope.parent, ctes=scope.ctes))
     outputs = unify_arms(left, right, word, ctx)
+    if not outputs and (word != "UNION" or not select.get("all")):
+        raise ctx.unsupported(f"{word} of queries without columns")
     query = Compound(outputs, left=left, right=right, operator=f"{word} ALL" if select.get("all") else word)
     if not select.get("all") or word != "UNION":
         for output in outputs:
@@ -306,7 +309,7 @@ def _select(select: dict[str, Any], scope: Scope) -> Query:
     if grouping is not None:
         query.source = _clauses(with_series(_SETS, series), [having] if having else [], [], "")
     else:
-        query.source = _clauses(with_series(source, series), conditions, group_texts or [], having)
+        query.source = _filtered(with_series(source, series), conditions, group_texts, having, select, scope)
         query.single_row = not series and (not source or group_texts == [])
     found = _ordered(query, select, targets, scope)
     if grouping is not None:
@@ -325,6 +328,17 @@ def _clauses(source: str, conditions: list[str], keys: list[str], having: str) -
     text += f" WHERE {' AND '.join(conditions)}" if conditions else ""
     text += f" GROUP BY {', '.join(keys)}" if keys else ""
     return text + (f" HAVING {having}" if having else "")
+
+
+def _filtered(
+    source: str, conditions: list[str], keys: list[str] | None, having: str, select: dict[str, Any], scope: Scope
+) -> str:
+    """As :func:`_clauses`; SQLite wants an aggregate beside HAVING where there are no keys."""
+    shown = [*select.get("targetList", []), *select.get("sortClause", [])]
+    if not having or keys or calls.has_aggregate(shown, scope):
+        return _clauses(source, conditions, keys or [], having)
+    # There is one group, whatever rows there are.
+    return f" FROM (SELECT 1) WHERE {having}"
 
 
 def _ordered(query: Select, select: dict[str, Any], targets: list[dict[str, Any]], scope: Scope) -> Select:

@@ -244,7 +244,8 @@ def to_char_zoned(us: int, template: str, zone_name: str) -> str | None:
     offset = cal.utc_offset_s(us, zone)
     days = us // cal.DAY_US
     year = min(max(cal.civil_from_days(days)[0], 2), 9998)
-    moment = datetime(year, 1, 1, tzinfo=zone) + timedelta(days=days - cal.days_from_civil(year, 1, 1))
+    shift = min(max(days, cal.days_from_civil(2, 1, 1)), cal.days_from_civil(9998, 12, 31))
+    moment = datetime(year, 1, 1, tzinfo=zone) + timedelta(days=shift - cal.days_from_civil(year, 1, 1))
     return render_template(us + offset * cal.SECOND_US, template, offset, moment.tzname() or "")
 
 

@@ -73,11 +73,21 @@ def round_numeric(text: str, places: int = 0) -> str:
     return _quantize(text, places, ROUND_HALF_UP)
 
 
+_PLACES_MAX: Final = 131_072 + 16_383
+_DIGITS_MAX: Final = 131_071
+"""The exponent of the largest numbers."""
+
+
 def _quantize(text: str, places: int, rounding: str) -> str:
     if text in _SPECIAL:
         return text
     value = to_decimal(text)
+    places = min(max(places, -_PLACES_MAX), _PLACES_MAX)
+    if places < -(value.adjusted() + 1):
+        return "0"
     rounded = value.quantize(Decimal(1).scaleb(-places), rounding=rounding, context=EXACT)
+    if places < 0 and rounded.adjusted() > _DIGITS_MAX:
+        raise SqlError("value overflows numeric format", sqlstate="22003")
     if places < 0:
         rounded = rounded.quantize(Decimal(1), context=EXACT)
     return show_decimal(rounded)

@@ -73,7 +73,9 @@ def _replacement(text: str, groups: int) -> str:
             return f"\\g<{letter}>" if int(letter) <= groups else ""
         return "\\g<0>" if letter == "&" else "\\\\" if letter == "\\" else "\\\\" + letter
 
-    return re.sub(r"\\(.)", one, text, flags=re.DOTALL)
+    written = re.sub(r"\\(.)", one, text, flags=re.DOTALL)
+    alone = len(text) - len(text.rstrip("\\"))
+    return written + "\\" if alone % 2 else written
 
 
 def regexp_replace(text: str, pattern: str, new: str, flags: str = "") -> str:

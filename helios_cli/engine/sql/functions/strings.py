@@ -220,7 +220,7 @@ def concat_ws(types: str, separator: str | None, *values: Any) -> str | None:
     )
 
 
-_DIRECTIVE: Final = re.compile(r"%(?:(%)|(\d+\$)?(-?)(\d+|\*(?:\d+\$)?)?([sIL])|(.?))", re.DOTALL)
+_DIRECTIVE: Final = re.compile(r"%(?:(%)|(\d+\$)?(-*)(\d+|\*(?:\d+\$)?)?(?:([sIL])|(.?)))", re.DOTALL)
 
 
 def format_text(types: str, template: str | None, *values: Any) -> str | None:
@@ -249,14 +249,14 @@ def format_text(types: str, template: str | None, *values: Any) -> str | None:
         width, minus = 0, bool(match[3])
         if match[4]:
             if match[4].startswith("*"):
+                if match[4] != "*":
+                    cursor = _numbered(match[4][1:])
                 width = int(argument(cursor)[1] or 0)
                 cursor += 1
             else:
                 width = int(match[4])
         if match[2]:
-            cursor = int(match[2][:-1]) - 1
-            if cursor < 0:
-                raise SqlError("format specifies argument 0, but arguments are numbered from 1", sqlstate="22023")
+            cursor = _numbered(match[2])
         oid, value = argument(cursor)
         cursor += 1
         shown = _directive(match[5], oid, value)
@@ -264,6 +264,14 @@ def format_text(types: str, template: str | None, *values: Any) -> str | None:
         return shown.ljust(abs(width)) if minus else shown.rjust(abs(width))
 
     return _DIRECTIVE.sub(expand, template)
+
+
+def _numbered(text: str) -> int:
+    """The place of the argument that ``3$`` names."""
+    number = int(text[:-1])
+    if number < 1:
+        raise SqlError("format specifies argument 0, but arguments are numbered from 1", sqlstate="22023")
+    return number - 1
 
 
 def _directive(letter: str, oid: int, value: Any) -> str:

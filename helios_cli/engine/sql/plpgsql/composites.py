@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from helios_cli.engine.datatypes import registry
-from helios_cli.engine.datatypes.composite import join_record, literal_of, split_record, unsealed
+from helios_cli.engine.datatypes.composite import Field, Shape, join_record, literal_of, sealed, split_record, unsealed
+from helios_cli.engine.datatypes.usertypes import RECORD
 from helios_cli.engine.sql.plpgsql.frame import Record
 
 
@@ -43,6 +44,14 @@ def write_row(types: Sequence[int], values: Sequence[Any]) -> str:
         None if value is None else registry.by_oid(type_oid).format_text(value).decode()
         for type_oid, value in zip(types, values, strict=True)
     )
+
+
+def row_of(record: Record) -> str | None:
+    """A record as the value of a row that tells its fields; None when it is NULL as a whole."""
+    if record.absent:
+        return None
+    fields = tuple(Field(name, type_oid, -1) for name, type_oid in zip(record.names, record.types, strict=True))
+    return sealed(Shape(RECORD, fields), write_row(record.types, record.values))
 
 
 def bare(value: Any) -> Any:
