@@ -337,6 +337,8 @@ def _filtered(
     shown = [*select.get("targetList", []), *select.get("sortClause", [])]
     if not having or keys or calls.has_aggregate(shown, scope):
         return _clauses(source, conditions, keys or [], having)
+    if calls.has_aggregate([select["havingClause"]], scope):
+        return f" FROM (SELECT count(*){_clauses(source, conditions, [], having)})"
     # There is one group, whatever rows there are.
     return f" FROM (SELECT 1) WHERE {having}"
 

@@ -83,7 +83,7 @@ def _quantize(text: str, places: int, rounding: str) -> str:
         return text
     value = to_decimal(text)
     places = min(max(places, -_PLACES_MAX), _PLACES_MAX)
-    if places < -(value.adjusted() + 1):
+    if places < min(0, -(value.adjusted() + 1)):
         return "0"
     rounded = value.quantize(Decimal(1).scaleb(-places), rounding=rounding, context=EXACT)
     if places < 0 and rounded.adjusted() > _DIGITS_MAX:

@@ -79,12 +79,9 @@ def _steps(start: int, stop: int, step: str, add: Callable[[int, int, int, int],
     sign = months * 30 * cal.DAY_US + days * cal.DAY_US + rest
     if sign == 0:
         raise _zero_step()
-    if (
-        stop in (cal.TIMESTAMP_INFINITY, cal.TIMESTAMP_MINUS_INFINITY)
-        and (stop > start) == (sign > 0)
-        and stop != start
-    ):
-        raise _too_many()
+    if stop != start and stop == (cal.TIMESTAMP_INFINITY if sign > 0 else cal.TIMESTAMP_MINUS_INFINITY):
+        # Whatever the step, the rows end where timestamps do.
+        raise SqlError("timestamp out of range", sqlstate="22008")
 
     def rows() -> Iterator[int]:
         value = start

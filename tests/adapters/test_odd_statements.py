@@ -1,0 +1,100 @@
+"""Statements that PostgreSQL's own tests ask, where a node once failed or answered otherwise."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+from support.local_database import LocalDatabase
+
+from helios_cli.engine.errors import HeliosError
+
+
+@pytest.fixture(scope="module")
+def db() -> LocalDatabase:
+    made = LocalDatabase()
+    made.run("CREATE TABLE t (a int)")
+    made.run("INSERT INTO t VALUES (0), (1)")
+    return made
+
+
+ANSWERS: Final[tuple[tuple[str, list[str | None]], ...]] = (
+    # The parts of json keep their text.
+    ("""SELECT value::text FROM json_each('{"a": [1,   2], "b":{"x" :1.00}}')""", ["[1,   2]", '{"x" :1.00}']),
+    ("""SELECT value::text FROM json_array_elements('[1.0,  {"a" : 2}, [1,2] ]')""", ["1.0", '{"a" : 2}', "[1,2]"]),
+    ("""SELECT json_extract_path('{"a": {"b" :  [1,  2]}}', 'a', 'b')::text""", ["[1,  2]"]),
+    ("""SELECT json_extract_path_text('[1,  "x\\ty"]', '-1')""", ["x\ty"]),
+    ("""SELECT a FROM json_to_record('{"a": {"x" :1}}') AS r(a text)""", ['{"x" :1}']),
+    ("""SELECT a FROM jsonb_to_record('{"a": {"x" :1}}') AS r(a text)""", ['{"x": 1}']),
+    ("""SELECT d::text FROM json_to_record('{"d": [[1,  2],[2, null]]}') AS r(d int[])""", ["{{1,2},{2,NULL}}"]),
+    # Built-in functions with arrays for VARIADIC parameters, and with named arguments.
+    ("SELECT concat(VARIADIC array[1,2,3])", ["123"]),
+    ("SELECT concat_ws(',', VARIADIC array['a',NULL,'c'])", ["a,c"]),
+    ("SELECT format('%s-%s', VARIADIC array[1,2])", ["1-2"]),
+    ("SELECT format('x', VARIADIC NULL::int[])", ["x"]),
+    ("SELECT concat(VARIADIC NULL::int[])", [None]),
+    ("SELECT num_nulls(VARIADIC array[1,NULL,NULL])::text", ["2"]),
+    ("SELECT jsonb_build_object(VARIADIC array['a','b'])::text", ['{"a": "b"}']),
+    ("SELECT int4multirange(VARIADIC array[int4range(1,2)])::text", ["{[1,2)}"]),
+    ("SELECT parse_ident('foo.boo[]', strict => false)::text", ["{foo,boo}"]),
+    ("""SELECT x::text FROM jsonb_path_query(target => '[1,2]', path => '$[*] ? (@ > $x)', vars => '{"x":1}') x""",
+     ["2"]),
+    ("""SELECT jsonb_path_query_array('[1]', 'strict $.a', silent => true)::text""", ["[]"]),
+    # The functions behind operators and types.
+    ("SELECT int4pl(1, 2)::text", ["3"]),
+    ("SELECT booleq(true, false)::text", ["false"]),
+    ("""SELECT jsonb_delete('{"a":1,"b":2}'::jsonb, 'a')::text""", ['{"b": 2}']),
+    ("SELECT range_adjacent(numrange(2.0, 3.0), numrange(3.0, 4.0))::text", ["true"]),
+    ("SELECT float4send('5e-20')::text", ["\\x1f6c1e4a"]),
+    ("SELECT numeric_send(1.5)::text", ["\\x000200000000000100011388"]),
+    # Groups without keys and aggregates.
+    ("SELECT 'one' FROM t WHERE 1/a = 1 HAVING 1 < 2", ["one"]),
+    ("SELECT 'one' FROM t HAVING 1 > 2", []),
+    ("SELECT 'one' FROM t WHERE false HAVING count(*) = 0", ["one"]),
+    ("SELECT (ROW() IS NULL)::text", ["true"]),
+    ("SELECT regexp_replace('foobarrbazz', '(.)\\1', 'X\\Y\\1Z\\')", ["fX\\YoZ\\barrbazz"]),
+    ("SELECT format('%2$*1$s|', 5, 'a')", ["    a|"]),
+    ("SELECT round(5.5e131071, -1000000)::text", ["0"]),
+    ("SELECT round(55, -2)::text", ["100"]),
+    ("SELECT round(0.0004, 2)::text", ["0.00"]),
+    ("SELECT to_char('4714-11-24 00:00+00 BC'::timestamptz, 'YYYY-MM-DD')", ["4714-11-24"]),
+    ("SELECT to_char('20000-01-01 00:00+00'::timestamptz, 'YYYY')", ["20000"]),
+)  # fmt: skip
+
+_RECURSIVE: Final = "WITH RECURSIVE x(n) AS (SELECT 1 UNION ALL "
+ERRORS: Final = (
+    ("SELECT concat_ws(',', VARIADIC 10)", "42804", "VARIADIC argument must be an array"),
+    ("SELECT int4eq(1)", "42883", "function int4eq(integer) does not exist"),
+    ("SELECT ROW() = ROW()", "0A000", "cannot compare rows of zero length"),
+    ("SELECT format('%1$', 1)", "22023", "unterminated format() type specifier"),
+    ("SELECT format('%*0$s', 'a')", "22023", "format specifies argument 0, but arguments are numbered from 1"),
+    ("SELECT round(5.5e131071, -131072)", "22003", "value overflows numeric format"),
+    ("SELECT power('-inf'::float8, 3.5)", "2201F",
+     "a negative number raised to a non-integer power yields a complex result"),
+    ("""SELECT json_each('[1]')""", "22023", "cannot deconstruct an array as an object"),
+    ("""SELECT jsonb_each_text('1')""", "22023", "cannot call jsonb_each_text on a non-object"),
+    ("""SELECT jsonb_object_keys('[]')""", "22023", "cannot call jsonb_object_keys on an array"),
+    ("""SELECT * FROM json_to_record('{"d": 123}') AS r(d int[])""", "22P02", "expected JSON array"),
+    ("""SELECT * FROM json_to_record('{"d": [[1],[2,3]]}') AS r(d int[])""", "22P02", "malformed JSON array"),
+    ("SELECT * FROM generate_series('2022-01-01'::timestamp, 'infinity', '1 s')", "22008", "timestamp out of range"),
+    (f"{_RECURSIVE}SELECT n + 1 FROM x WHERE n IN (SELECT n FROM x)) SELECT * FROM x", "42P19",
+     'recursive reference to query "x" must not appear within a subquery'),
+    (f"{_RECURSIVE}SELECT x.n FROM t LEFT JOIN x ON x.n = t.a) SELECT * FROM x", "42P19",
+     'recursive reference to query "x" must not appear within an outer join'),
+    (f"{_RECURSIVE}(SELECT n FROM x EXCEPT SELECT n FROM x)) SELECT * FROM x", "42P19",
+     'recursive reference to query "x" must not appear within EXCEPT'),
+    (f"{_RECURSIVE}SELECT x.n FROM x, x y) SELECT * FROM x", "42P19",
+     'recursive reference to query "x" must not appear more than once'),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("sql", "wanted"), ANSWERS)
+def test_answers_are_postgresql_s(db: LocalDatabase, sql: str, wanted: list[str | None]) -> None:
+    assert [row[0] for row in db.run(sql)] == wanted
+
+
+@pytest.mark.parametrize(("sql", "sqlstate", "message"), ERRORS)
+def test_errors_are_postgresql_s(db: LocalDatabase, sql: str, sqlstate: str, message: str) -> None:
+    with pytest.raises(HeliosError) as raised:
+        db.run(sql)
+    assert (raised.value.sqlstate, str(raised.value)) == (sqlstate, message)
