@@ -41,6 +41,10 @@ class TriggeredRun:
         self.firing = Firing(calls, host, self.relation)
         self.results: list[Row] = []
         self.changes = 0
+        self.first = write.given + write.others + 1
+        """The number of the first parameter that is a value of the row in hand."""
+        self.others: Sequence[Any] = ()
+        """The values of other tables that belong to it."""
         self.after: list[tuple[str, Row | None, Row | None, tuple[str, ...]]] = []
 
     def run(self) -> tuple[list[Row], int]:
@@ -114,7 +118,7 @@ class TriggeredRun:
             return
         listed = [(column.name, value) for column, value in zip(self.columns, new, strict=True) if not column.generated]
         names = ", ".join(quote_identifier(name) for name, _ in listed)
-        first = self.write.given + 1
+        first = self.first
         places = ", ".join(f"?{first + position}" for position in range(len(listed)))
         sql = f"INSERT INTO {self.table} ({names}) VALUES ({places}){self.write.conflict}{self._returning()}"
         done = self._execute(sql, [*self._padded(), *(value for _, value in listed)])
@@ -133,7 +137,9 @@ class TriggeredRun:
         """UPDATE or DELETE one row: its number, its values, and the new values of ``set_columns``."""
         width = len(self.columns)
         old: Row = tuple(row[1 : width + 1])
-        changed = dict(zip(set_columns, row[width + 1 :], strict=True))
+        end = width + 1 + len(set_columns)
+        changed = dict(zip(set_columns, row[width + 1 : end], strict=True))
+        self.others = row[end:]
         new: Row | None = None
         if event == "UPDATE":
             new = tuple(changed.get(c.name, value) for c, value in zip(self.columns, old, strict=True))
@@ -157,7 +163,7 @@ class TriggeredRun:
         ]
         if not assigned:
             assigned = [(c.name, v) for c, v in zip(self.columns, new, strict=True) if not c.generated][:1]
-        first = self.write.given + 1
+        first = self.first
         places = ", ".join(f"{quote_identifier(n)} = ?{first + at}" for at, (n, _) in enumerate(assigned))
         sql = f"UPDATE {self.table} SET {places} WHERE {self.row_id} = ?{first + len(assigned)}{self._returning()}"
         done = self._execute(sql, [*self._padded(), *(value for _, value in assigned), number])
@@ -170,7 +176,7 @@ class TriggeredRun:
             self._counted(self._view_outputs(old))
             return
         self._cascade(old)
-        first = self.write.given + 1
+        first = self.first
         sql = f"DELETE FROM {self.table} WHERE {self.row_id} = ?{first}{self._returning()}"
         done = self._execute(sql, [*self._padded(), number])
         if done:
@@ -197,7 +203,7 @@ class TriggeredRun:
     # -- results ----------------------------------------------------------------------------------
 
     def _padded(self) -> list[Any]:
-        return [*self.binds, *([None] * (self.write.given - len(self.binds)))]
+        return [*self.binds, *([None] * (self.write.given - len(self.binds))), *self.others]
 
     def _returning(self) -> str:
         """RETURNING of what the client wants, and of the whole row for the triggers behind."""
@@ -216,7 +222,7 @@ class TriggeredRun:
         """RETURNING over a row of a view."""
         if not self.write.returning:
             return row
-        first = self.write.given + 1
+        first = self.first
         values = ", ".join(f"?{first + at} AS {quote_identifier(c.name)}" for at, c in enumerate(self.columns))
         sql = f"SELECT {', '.join(self.write.returning)} FROM (SELECT {values}) AS {self.table}"
         found: Row = self._execute(sql, [*self._padded(), *row])[0]

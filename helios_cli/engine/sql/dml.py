@@ -6,16 +6,16 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
-from helios_cli.engine.sql import casts, row_values, tree
+from helios_cli.engine.sql import casts, tree
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.expressions import expect_boolean, translate
 from helios_cli.engine.sql.folded import KEY, FoldedRows
 from helios_cli.engine.sql.from_clause import find_relation, table_columns, translate_from
-from helios_cli.engine.sql.names import column_name
 from helios_cli.engine.sql.oids import UNKNOWN
 from helios_cli.engine.sql.privileges import DELETE, INSERT, TRUNCATE, UPDATE
 from helios_cli.engine.sql.query import Output, Query, Select, Values, type_in
 from helios_cli.engine.sql.relation import ColumnInfo, Relation
+from helios_cli.engine.sql.returning import returned
 from helios_cli.engine.sql.scope import RangeItem, Scope
 from helios_cli.engine.sql.select import translate_query, translate_with
 from helios_cli.engine.sql.sqltext import quote_identifier
@@ -100,53 +100,6 @@ def _target(fields: dict[str, Any], relation: Relation, scope: Scope) -> tuple[R
     return item, table if alias == relation.sqlite_name else f"{table} AS {quote_identifier(alias)}"
 
 
-def _returning(nodes: list[Node], item: RangeItem, scope: Scope) -> tuple[str, list[Output]]:
-    """RETURNING: SQLite lets it name the changed table only, by its own name."""
-    if not nodes:
-        return "", []
-    relation = item.relation
-    assert relation is not None
-    inner = Scope(ctx=scope.ctx, parent=scope.parent, ctes=scope.ctes, clause="RETURNING")
-    columns = table_columns(relation, relation.sqlite_name or relation.name)
-    inner.items = [RangeItem(item.name, columns, relation, relation.schema)]
-    inner.columns = columns
-    others = {other.name for other in scope.items if other is not item}
-    outputs: list[Output] = []
-    for node in nodes:
-        target = node["ResTarget"]
-        reference = target["val"].get("ColumnRef")
-        _refuse_others(target["val"], others, scope)
-        if reference is not None and "A_Star" in reference["fields"][-1]:
-            if others and len(reference["fields"]) == 1:
-                raise scope.ctx.unsupported("RETURNING * with FROM or USING", reference.get("location", 0))
-            qualifier = tree.strings(reference["fields"][:-1])
-            found = inner.find_item(qualifier, reference.get("location", 0))[1].columns if qualifier else columns
-            outputs += [Output(column.name, inner.checked(column.value, column.name, -1)) for column in found]
-            continue
-        value = casts.to_text_if_unknown(translate(target["val"], inner), scope.ctx)
-        outputs.append(Output(target.get("name") or column_name(target["val"]), value))
-    for output in outputs:
-        output.value = row_values.sealed(output.value, scope.ctx)
-    return f" RETURNING {', '.join(output.value.sql for output in outputs)}", outputs
-
-
-def _refuse_others(node: Node, others: set[str], scope: Scope) -> None:
-    for part in tree.walk(node):
-        reference = part.get("ColumnRef")
-        if reference and others and len(reference["fields"]) == 1 and "String" in reference["fields"][0]:
-            name = tree.strings(reference["fields"])[0]
-            if sum(any(column.name == name for column in item.columns) for item in scope.items) > 1:
-                message = f'column reference "{name}" is ambiguous'
-                raise scope.ctx.error("42702", message, reference.get("location", 0))
-        if (
-            reference
-            and len(reference["fields"]) > 1
-            and reference["fields"][-2].get("String", {}).get("sval") in others
-        ):
-            hint = "RETURNING may name the changed table only."
-            raise scope.ctx.unsupported("RETURNING a column of another table", reference.get("location", 0), hint=hint)
-
-
 # -- INSERT ---------------------------------------------------------------------------------------
 
 
@@ -166,7 +119,7 @@ def translate_insert(fields: dict[str, Any], scope: Scope) -> Write:
     if conflict and source.startswith("SELECT"):
         # Without WHERE, SQLite would take ON CONFLICT for a join condition.
         source = f"SELECT * FROM ({source}) WHERE 1"
-    returning, outputs = _returning(fields.get("returningList", []), item, scope)
+    returning, outputs, _ = returned(fields.get("returningList", []), item, scope)
     checks = view_checks(fields, item, scope)
     listed = ", ".join(quote_identifier(column.name) for column in columns)
     body = f"({listed}) {source}" if columns else "DEFAULT VALUES"
@@ -392,18 +345,18 @@ def translate_update(fields: dict[str, Any], scope: Scope) -> Write:
     scope.clause = "UPDATE"
     assignments = assignments_of(fields["targetList"], relation, scope)
     where = _where(fields, conditions, scope)
-    returning, outputs = _returning(fields.get("returningList", []), item, scope)
+    returning, outputs, others = returned(fields.get("returningList", []), item, scope)
     checks = view_checks(fields, item, scope)
     from_text = f" FROM {source}" if source else ""
     sql = f"{with_clause}UPDATE {table} SET {assignments}{from_text}{where}{with_checks(returning, outputs, checks)}"
     parts = None
-    if are_seen(relation, ("UPDATE",), scope):
+    if are_seen(relation, ("UPDATE",), scope) or others:
         refuse_checks(checks, relation, scope)
         pairs = assignment_pairs(fields["targetList"], relation, scope)
-        rows = rows_to_change(relation, item, [value for _, value in pairs])
+        rows = rows_to_change(relation, item, [*(value for _, value in pairs), *others])
         found = f"{with_clause}SELECT {rows} FROM {table}{', ' + source if source else ''}{where}"
-        parts = Parts("UPDATE", relation, found, tuple(name for name, _ in pairs), outputs)
-    return Write(sql, outputs, bool(returning), parts, checked=bool(checks))
+        parts = Parts("UPDATE", relation, found, tuple(name for name, _ in pairs), outputs, others=len(others))
+    return Write(sql, outputs, bool(outputs), parts, checked=bool(checks))
 
 
 def _untouched(relation: Relation, item: RangeItem, scope: Scope) -> list[str]:
@@ -431,14 +384,15 @@ def translate_delete(fields: dict[str, Any], scope: Scope) -> Write:
     source, conditions = translate_from(fields.get("usingClause", []), scope)
     conditions += _untouched(relation, item, scope)
     where = _where(fields, conditions, scope)
+    returning, outputs, others = returned(fields.get("returningList", []), item, scope)
+    parts = None
+    if are_seen(relation, ("DELETE",), scope) or others:
+        joined = f", {source}" if source else ""
+        found = f"{with_clause}SELECT {rows_to_change(relation, item, others)} FROM {table}{joined}{where}"
+        parts = Parts("DELETE", relation, found, (), outputs, others=len(others))
     if source:
         where = f" WHERE EXISTS (SELECT 1 FROM {source}{where})"
-    returning, outputs = _returning(fields.get("returningList", []), item, scope)
-    parts = None
-    if are_seen(relation, ("DELETE",), scope):
-        found = f"{with_clause}SELECT {rows_to_change(relation, item, [])} FROM {table}{where}"
-        parts = Parts("DELETE", relation, found, (), outputs)
-    return Write(f"{with_clause}DELETE FROM {table}{where}{returning}", outputs, bool(returning), parts)
+    return Write(f"{with_clause}DELETE FROM {table}{where}{returning}", outputs, bool(outputs), parts)
 
 
 # What MERGE does alike.

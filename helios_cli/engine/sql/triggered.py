@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _PARAMETER: Final = re.compile(r"\?([0-9]+)")
 _QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
-_ROW: Final = "\x04{}\x04"
+ROW: Final = "\x04{}\x04"
 """Stands for a value of the row in hand until it is known how many parameters come before."""
 _ROW_FOUND: Final = re.compile("\x04([0-9]+)\x04")
 
@@ -51,6 +51,8 @@ class Parts:
     """RETURNING."""
     conflict: str = ""
     upsert: Upsert | None = None
+    others: int = 0
+    """How many values of other tables ``source`` gives behind the rest, which RETURNING takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class TriggeredWrite:
     """ON CONFLICT ... DO NOTHING; empty for none."""
     upsert_keys: tuple[str, ...] = ()
     upsert_columns: tuple[str, ...] = ()
+    others: int = 0
+    """Values of other tables at the end of a row of ``source``: the first parameters of the row in hand."""
     upsert_source: str = ""
     """As ``source`` of an UPDATE, for the row in conflict; its parameters behind the given ones are the new row."""
 
@@ -150,6 +154,7 @@ def plan_triggered(parts: Parts, sql: str, tag: str, ctx: Context) -> Plan:
         _do_nothing(parts.conflict),
         parts.upsert.keys if parts.upsert is not None else (),
         tuple(name for name, _ in parts.upsert.pairs) if parts.upsert is not None else (),
+        parts.others,
         texts[2],
     )
     plan.steps = plan.steps[:1]
@@ -174,7 +179,7 @@ def _upsert_source(parts: Parts) -> str:
     assert upsert is not None
     alias = quote_identifier(upsert.alias)
     names = [quote_identifier(column.name) for column in relation.columns]
-    row = ", ".join(f"{_ROW.format(position)} AS {name}" for position, name in enumerate(names))
+    row = ", ".join(f"{ROW.format(position)} AS {name}" for position, name in enumerate(names))
     selected = [f"{alias}.{row_id(relation)}", *(f"{alias}.{name}" for name in names)]
     selected += [value for _, value in upsert.pairs]
     same = [f"{alias}.{quote_identifier(key)} = excluded.{quote_identifier(key)}" for key in upsert.keys]
