@@ -10,6 +10,7 @@ from helios_cli.engine.node import routine_calls
 from helios_cli.engine.node.catalog_hooks import CatalogHooks
 from helios_cli.engine.sql.many_parameters import Spilled
 from helios_cli.engine.storage import system_catalog
+from helios_cli.engine.storage.catalog_versions import CatalogVersions
 from helios_cli.engine.storage.large_object_functions import LargeObjects
 from helios_cli.engine.storage.library import register_library
 from helios_cli.engine.storage.sequences import Sequences
@@ -32,6 +33,7 @@ class ConnectionSetup:
         self.sequences = Sequences()
         self.write_ids = WriteIds()
         self.large_objects = LargeObjects()
+        self.catalog_versions = CatalogVersions()
 
     def __call__(self, connection: apsw.Connection) -> None:
         """Make the library, the operators and the system relations known to a connection."""
@@ -44,6 +46,7 @@ class ConnectionSetup:
             sequences=self.sequences,
             write_ids=self.write_ids,
             large_objects=self.large_objects,
+            versions=self.catalog_versions,
         )
 
     def share_with(self, engine: Engine) -> None:

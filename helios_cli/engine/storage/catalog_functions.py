@@ -262,12 +262,12 @@ class _Functions:
         """As ``call``; the last argument is the session's search path, which decides where schemas are printed."""
 
         def along(*arguments: Any) -> Any:
-            snapshot = self.system.snapshot()
-            before, snapshot.path = snapshot.path, path_of(arguments[-1])
+            system = self.system
+            before, system.path = system.path, path_of(arguments[-1])
             try:
                 return call(*arguments[:-1])
             finally:
-                snapshot.path = before
+                system.path = before
 
         return along
 
@@ -278,7 +278,7 @@ class _Functions:
         number = snapshot.attnum(oid, column)
         if not number:
             raise SqlError(f'column "{column}" of relation "{table}" does not exist', sqlstate="42703")
-        sequence = snapshot.owned_sequences.get((oid, number))
+        sequence = snapshot.owned_sequence(oid, number)
         return None if sequence is None else f"{pg_identifier(sequence.schema)}.{pg_identifier(sequence.name)}"
 
     def description(self, oid: int, catalog: str | None, column: int) -> str | None:

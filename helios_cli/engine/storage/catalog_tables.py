@@ -1,9 +1,10 @@
-"""The system relations as tables of a connection's own memory, filled once for each version of the schema.
+"""The system relations as tables of a connection's own memory, which follow the versions of the schema.
 
 A virtual table calls Python for every row and column it shows, and SQLite knows nothing of how many rows it has. So
 before a query over the catalog runs, the relations it names are copied into a database in memory that is attached to
-its connection, with PostgreSQL's indexes and statistics, and its text is made to name them. The copies are changed in
-the connection's transactions as any table is, so that a ROLLBACK undoes them with what they show. A text that has not
+its connection, with PostgreSQL's indexes and statistics, and its text is made to name them. Where the schema has
+changed since, only the rows of what changed are exchanged. The copies are changed in the connection's transactions as
+any table is, so that a ROLLBACK undoes them with what they show. A text that has not
 come by here reads the virtual tables, and sees the same rows.
 """
 
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import apsw
 
 from helios_cli.engine.storage.catalog_indexes import INDEXES
+from helios_cli.engine.storage.relation_rows import ROW_BITS, RelationRows, Tuples
 from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS, SystemRelation, declared_columns
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 _DATABASE: Final = "catalog_rows"
 _PIECE: Final = re.compile(r"""'(?:[^']|'')*'|"(pg_catalog|information_schema)\.(\w+)\"""")
 _CATALOG_CALL: Final = re.compile(r"\b(?:cat|pg_reg)\w*\(")
+_STATES_MAX: Final = 4
+"""States of a relation that a connection remembers, so that a copy that a ROLLBACK took back is known again."""
 _GROWN: Final = 2
 """Statistics are taken again when a relation has so many times the rows, or so much fewer."""
 
@@ -36,6 +40,8 @@ class CatalogTables:
     def __init__(self, system: SystemCatalog, connection: apsw.Connection) -> None:
         self._system = system
         self._connection = connection
+        self._states: dict[str, dict[int, RelationRows]] = {}
+        """By relation and serial number: what the copies show, or showed before."""
 
     def ready(self, sql: str) -> str:
         """A query with the names of the copies in place of the relations', and the copies filled."""
@@ -59,33 +65,57 @@ class CatalogTables:
             connection.execute(f"ATTACH ':memory:' AS {_DATABASE}")
         # A transaction that was rolled back took it along, and the copies, but left the database attached.
         connection.execute(
-            f"CREATE TABLE IF NOT EXISTS {_DATABASE}.filled(relation TEXT PRIMARY KEY, version TEXT, counted INTEGER)"
+            f"CREATE TABLE IF NOT EXISTS {_DATABASE}.filled(relation TEXT PRIMARY KEY, state INTEGER, counted INTEGER)"
         )
-        version = str(self._system.snapshot().version)
-        rows: list[Any] = connection.execute(f"SELECT relation, version, counted FROM {_DATABASE}.filled").fetchall()
-        filled = {module: (made, counted) for module, made, counted in rows}
+        self._system.version()
+        rows: list[Any] = connection.execute(f"SELECT relation, state, counted FROM {_DATABASE}.filled").fetchall()
+        filled = {module: (serial, counted) for module, serial, counted in rows}
         for module, relation in named.items():
-            made, counted = filled.get(module, (None, None))
-            if made != version:
-                self._fill_one(relation, version, counted)
+            serial, counted = filled.get(module, (None, None))
+            state = self._system.kept_rows(relation)
+            if serial != state.serial:
+                self._bring(relation, state, serial, counted)
 
-    def _fill_one(self, relation: SystemRelation, version: str, counted: int | None) -> None:
-        """Copy a relation; ``counted`` is how many rows it had for its statistics, None for one without a copy."""
+    def _bring(self, relation: SystemRelation, state: RelationRows, serial: int | None, counted: int | None) -> None:
+        """Make a copy show a state. ``serial`` is the state it shows, None for a relation without a copy, and
+        ``counted`` how many rows it had for its statistics.
+        """
         table = f'{_DATABASE}."{relation.module}"'
+        states = self._states.setdefault(relation.module, {})
+        before = None if serial is None else states.get(serial)
         with self._connection as connection:
-            if counted is None:
+            if serial is None:
                 for statement in _definition(relation):
                     connection.execute(statement)
-            else:
+            elif before is None:
                 connection.execute(f"DELETE FROM {table}")
-            rows = self._system.rows(relation)
-            places = ", ".join("?" * len(relation.columns))
-            connection.executemany(f"INSERT INTO {table} VALUES ({places})", rows)
-            if counted is None or not counted <= len(rows) * _GROWN <= max(counted, 1) * _GROWN * _GROWN:
-                counted = len(rows)
+            old, new = before.parts if before is not None else {}, state.parts
+            gone = [number for number, part in old.items() if part and new.get(number) is not part]
+            connection.executemany(
+                f"DELETE FROM {table} WHERE rowid BETWEEN ? AND ?",
+                [(number << ROW_BITS, ((number + 1) << ROW_BITS) - 1) for number in gone],
+            )
+            added = [(number, part) for number, part in new.items() if part and old.get(number) is not part]
+            self._insert(relation, added)
+            size = sum(map(len, new.values()))
+            if counted is None or not counted <= size * _GROWN <= max(counted, 1) * _GROWN * _GROWN:
+                counted = size
                 if relation.module in INDEXES:
                     connection.execute(f"ANALYZE {table}")
-            connection.execute(f"REPLACE INTO {_DATABASE}.filled VALUES (?, ?, ?)", (relation.module, version, counted))
+            connection.execute(
+                f"REPLACE INTO {_DATABASE}.filled VALUES (?, ?, ?)", (relation.module, state.serial, counted)
+            )
+        states[state.serial] = state
+        if len(states) > _STATES_MAX:
+            del states[next(iter(states))]
+
+    def _insert(self, relation: SystemRelation, parts: list[tuple[int, Tuples]]) -> None:
+        columns = "".join(f', "{column.name}"' for column in relation.columns)
+        places = ", ?" * len(relation.columns)
+        self._connection.executemany(
+            f'INSERT INTO {_DATABASE}."{relation.module}"(rowid{columns}) VALUES (?{places})',
+            ((row_id, *row) for number, part in parts for row_id, row in enumerate(part, number << ROW_BITS)),
+        )
 
 
 def _definition(relation: SystemRelation) -> Iterator[str]:
@@ -102,6 +132,11 @@ _KNOWN: Final[weakref.WeakKeyDictionary[apsw.Connection, SystemCatalog]] = weakr
 def remember(connection: apsw.Connection, system: SystemCatalog) -> None:
     """Say which system catalog a connection has."""
     _KNOWN[connection] = system
+
+
+def system_of(connection: apsw.Connection) -> SystemCatalog:
+    """The system catalog of a connection. Raises KeyError for one that has none."""
+    return _KNOWN[connection]
 
 
 def reads_catalog(sql: str) -> bool:

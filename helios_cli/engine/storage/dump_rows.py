@@ -19,19 +19,16 @@ def system_acl(name: str) -> str:
     return "{helios=arwdDxt/helios" + ("}" if name in CLOSED_RELATIONS else ",=r/helios}")
 
 
-def default_depends(snapshot: Snapshot) -> Rows:
+def default_depends(snapshot: Snapshot, relation: int) -> Rows:
     """Defaults go with their columns, and one that takes a sequence's values needs the sequence."""
-    owned = {
-        (found.owner_oid, found.owner_attnum): found for found in snapshot.sequences.values() if not found.internal
-    }
-    for relation, columns in snapshot.columns.items():
-        for column in columns:
-            if column.default is None:
-                continue
-            of_default = {"classid": PG_ATTRDEF, "objid": default_oid(relation, column.attnum), "refclassid": PG_CLASS}
-            yield {**of_default, "refobjid": relation, "refobjsubid": column.attnum, "deptype": "a"}
-            sequence = owned.get((relation, column.attnum))
-            if sequence is not None and column.default.startswith("nextval("):
+    for column in snapshot.columns[relation]:
+        if column.default is None:
+            continue
+        of_default = {"classid": PG_ATTRDEF, "objid": default_oid(relation, column.attnum), "refclassid": PG_CLASS}
+        yield {**of_default, "refobjid": relation, "refobjsubid": column.attnum, "deptype": "a"}
+        if column.default.startswith("nextval("):
+            sequence = snapshot.owned_sequence(relation, column.attnum)
+            if sequence is not None and not sequence.internal:
                 yield {**of_default, "refobjid": sequence.oid, "deptype": "n"}
 
 

@@ -38,30 +38,32 @@ def _acl(snapshot: Snapshot, kind: str, class_oid: int, oid: int, owner: int) ->
     return privileges.default_acl(kind, owner) if found is None else found
 
 
-def _tables(snapshot: Snapshot) -> Iterator[tuple[RelationRow, Acl, Row]]:
-    for relation in snapshot.relations.values():
-        if relation.kind in _KINDS:
-            acl = _acl(snapshot, privileges.TABLE, PG_CLASS, relation.oid, relation.owner)
-            names = {"table_schema": relation.schema, "table_name": relation.name}
-            yield relation, acl, {"table_catalog": DATABASE_NAME, **names}
+def _names(relation: RelationRow) -> Row:
+    return {"table_catalog": DATABASE_NAME, "table_schema": relation.schema, "table_name": relation.name}
 
 
-def table_privileges(snapshot: Snapshot) -> Rows:
-    """Rights on tables and views."""
-    for relation, acl, names in _tables(snapshot):
+def table_privileges(snapshot: Snapshot, oid: int) -> Rows:
+    """Rights on a table or view."""
+    relation = snapshot.relations[oid]
+    if relation.kind in _KINDS:
+        acl = _acl(snapshot, privileges.TABLE, PG_CLASS, oid, relation.owner)
         for row in _grants(snapshot, acl, relation.owner, _TABLE_RIGHTS):
-            yield {**names, **row, "with_hierarchy": "YES" if row["privilege_type"] == "SELECT" else "NO"}
+            hierarchy = "YES" if row["privilege_type"] == "SELECT" else "NO"
+            yield {**_names(relation), **row, "with_hierarchy": hierarchy}
 
 
-def column_privileges(snapshot: Snapshot) -> Rows:
-    """Rights on columns: the table's, and those of columns alone."""
-    for relation, acl, names in _tables(snapshot):
-        whole = list(_grants(snapshot, acl, relation.owner, _COLUMN_RIGHTS))
-        for column in snapshot.columns.get(relation.oid, ()):
-            own = snapshot.acls.get((PG_CLASS, relation.oid, column.attnum), ())
-            alone = _grants(snapshot, own, relation.owner, _COLUMN_RIGHTS)
-            for row in (*whole, *(found for found in alone if found not in whole)):
-                yield {**names, **row, "column_name": column.name}
+def column_privileges(snapshot: Snapshot, oid: int) -> Rows:
+    """Rights on the columns of a table or view: the table's, and those of columns alone."""
+    relation = snapshot.relations[oid]
+    if relation.kind not in _KINDS:
+        return
+    acl = _acl(snapshot, privileges.TABLE, PG_CLASS, oid, relation.owner)
+    whole = list(_grants(snapshot, acl, relation.owner, _COLUMN_RIGHTS))
+    for column in snapshot.columns.get(oid, ()):
+        own = snapshot.acls.get((PG_CLASS, oid, column.attnum), ())
+        alone = _grants(snapshot, own, relation.owner, _COLUMN_RIGHTS)
+        for row in (*whole, *(found for found in alone if found not in whole)):
+            yield {**_names(relation), **row, "column_name": column.name}
 
 
 def routine_privileges(snapshot: Snapshot) -> Rows:

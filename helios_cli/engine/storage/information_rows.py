@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.typmods import numeric_parts, typmod_args
-from helios_cli.engine.sql.ddl_model import ColumnDef
+from helios_cli.engine.sql.ddl_model import ColumnDef, ConstraintDef
 from helios_cli.engine.sql.relation import ColumnInfo
 from helios_cli.engine.sql.view_checks import is_simple
 from helios_cli.engine.storage import collation_rows, information_grants, information_usage, routine_rows, type_rows
+from helios_cli.engine.storage.relation_rows import Each, Fixed, Maker, Whole
 from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
-from helios_cli.engine.storage.system_rows import DATABASE_NAME, Maker, Row, Rows
+from helios_cli.engine.storage.system_rows import DATABASE_NAME, Row, Rows
 from helios_cli.engine.storage.system_snapshot import RelationRow, Snapshot
 
 _BITS: Final = {21: 16, 23: 32, 20: 64, 700: 24, 701: 53}
@@ -24,15 +25,18 @@ def _yes(flag: bool) -> str:
     return "YES" if flag else "NO"
 
 
-def tables(snapshot: Snapshot) -> Rows:
+def tables(snapshot: Snapshot, oid: int) -> Rows:
     """Tables and views."""
-    for relation in snapshot.relations.values():
-        if relation.kind in ("r", "v"):
-            kind = "VIEW" if relation.kind == "v" else "LOCAL TEMPORARY" if relation.temp else "BASE TABLE"
-            yield {
-                "table_catalog": DATABASE_NAME, "table_schema": relation.schema, "table_name": relation.name,
-                "table_type": kind, "is_insertable_into": _yes(relation.kind == "r"), "is_typed": "NO",
-            }  # fmt: skip
+    relation = snapshot.relations[oid]
+    if relation.kind in ("r", "v"):
+        kind = "VIEW" if relation.kind == "v" else "LOCAL TEMPORARY" if relation.temp else "BASE TABLE"
+        yield {
+            "table_catalog": DATABASE_NAME, "table_schema": relation.schema, "table_name": relation.name,
+            "table_type": kind, "is_insertable_into": _yes(relation.kind == "r"), "is_typed": "NO",
+        }  # fmt: skip
+
+
+def _system_tables() -> Rows:
     for system in SYSTEM_RELATIONS.values():
         yield {
             "table_catalog": DATABASE_NAME, "table_schema": system.schema, "table_name": system.name,
@@ -40,17 +44,20 @@ def tables(snapshot: Snapshot) -> Rows:
         }  # fmt: skip
 
 
-def columns(snapshot: Snapshot) -> Rows:
+def columns(snapshot: Snapshot, oid: int) -> Rows:
     """Columns of tables and views."""
-    for oid, found in snapshot.columns.items():
-        relation = snapshot.relations[oid]
-        for column in found:
-            yield _column(snapshot, relation, column)
+    relation = snapshot.relations[oid]
+    for column in snapshot.columns[oid]:
+        yield _column(snapshot, relation, column)
+
+
+def _system_columns() -> Rows:
+    nothing = Snapshot(0)
     for system in SYSTEM_RELATIONS.values():
         owner = RelationRow(system.oid, system.schema, system.name, system.kind, 10, "", None, False)
         for info in system.columns:
             column = ColumnDef(info.name, info.type_oid, -1, info.attnum, not_null=info.not_null)
-            yield _column(snapshot, owner, column)
+            yield _column(nothing, owner, column)
 
 
 def _column(snapshot: Snapshot, relation: RelationRow, column: ColumnDef) -> Row:
@@ -95,15 +102,15 @@ def _type_facts(column: ColumnDef | ColumnInfo) -> dict[str, Any]:
 
 
 def _identity(snapshot: Snapshot, relation: int, column: ColumnDef) -> dict[str, Any]:
-    for sequence in snapshot.sequences.values():
-        if sequence.owner_oid == relation and sequence.owner_attnum == column.attnum:
-            return {
-                "identity_generation": "ALWAYS" if column.identity == "a" else "BY DEFAULT",
-                "identity_start": str(sequence.start), "identity_increment": str(sequence.increment),
-                "identity_maximum": str(sequence.maximum), "identity_minimum": str(sequence.minimum),
-                "identity_cycle": _yes(sequence.cycle),
-            }  # fmt: skip
-    return {}
+    sequence = snapshot.owned_sequence(relation, column.attnum)
+    if sequence is None:
+        return {}
+    return {
+        "identity_generation": "ALWAYS" if column.identity == "a" else "BY DEFAULT",
+        "identity_start": str(sequence.start), "identity_increment": str(sequence.increment),
+        "identity_maximum": str(sequence.maximum), "identity_minimum": str(sequence.minimum),
+        "identity_cycle": _yes(sequence.cycle),
+    }  # fmt: skip
 
 
 def schemata(snapshot: Snapshot) -> Rows:
@@ -117,151 +124,164 @@ def _check_option(options: str | None) -> str:
     return "NONE" if not options else "LOCAL" if "=local" in options else "CASCADED"
 
 
-def views(snapshot: Snapshot) -> Rows:
+def views(snapshot: Snapshot, oid: int) -> Rows:
     """Views with their queries."""
-    for relation in snapshot.relations.values():
-        if relation.kind == "v":
-            simple = "YES" if is_simple(relation.definition or "") else "NO"
-            yield {
-                "table_catalog": DATABASE_NAME, "table_schema": relation.schema, "table_name": relation.name,
-                "view_definition": f" {relation.definition};", "check_option": _check_option(relation.options),
-                "is_updatable": simple, "is_insertable_into": simple, "is_trigger_updatable": "NO",
-                "is_trigger_deletable": "NO", "is_trigger_insertable_into": "NO",
-            }  # fmt: skip
+    relation = snapshot.views[oid]
+    simple = "YES" if is_simple(relation.definition or "") else "NO"
+    yield {
+        "table_catalog": DATABASE_NAME, "table_schema": relation.schema, "table_name": relation.name,
+        "view_definition": f" {relation.definition};", "check_option": _check_option(relation.options),
+        "is_updatable": simple, "is_insertable_into": simple, "is_trigger_updatable": "NO",
+        "is_trigger_deletable": "NO", "is_trigger_insertable_into": "NO",
+    }  # fmt: skip
 
 
-def _constraints(snapshot: Snapshot) -> Iterator[tuple[Any, RelationRow]]:
-    for constraint in snapshot.constraints.values():
-        if constraint.kind == "x":
-            continue  # The SQL standard does not know them.
-        yield constraint, snapshot.relations[constraint.table_oid]
+def _constraint(snapshot: Snapshot, oid: int) -> tuple[ConstraintDef, RelationRow]:
+    constraint = snapshot.standard_constraints[oid]
+    return constraint, snapshot.relations[constraint.table_oid]
 
 
-def table_constraints(snapshot: Snapshot) -> Rows:
+def table_constraints(snapshot: Snapshot, oid: int) -> Rows:
     """Constraints, NOT NULL among them as PostgreSQL lists it."""
-    for constraint, table in _constraints(snapshot):
-        yield {
-            "constraint_catalog": DATABASE_NAME, "constraint_schema": table.schema, "constraint_name": constraint.name,
-            "table_catalog": DATABASE_NAME, "table_schema": table.schema, "table_name": table.name,
-            "constraint_type": _KINDS[constraint.kind], "is_deferrable": _yes(constraint.deferrable),
-            "initially_deferred": _yes(constraint.deferred), "enforced": "YES",
-            "nulls_distinct": "YES" if constraint.kind == "u" else None,
-        }  # fmt: skip
-    for _name, row in _not_null(snapshot):
-        yield row
+    constraint, table = _constraint(snapshot, oid)
+    yield {
+        "constraint_catalog": DATABASE_NAME, "constraint_schema": table.schema, "constraint_name": constraint.name,
+        "table_catalog": DATABASE_NAME, "table_schema": table.schema, "table_name": table.name,
+        "constraint_type": _KINDS[constraint.kind], "is_deferrable": _yes(constraint.deferrable),
+        "initially_deferred": _yes(constraint.deferred), "enforced": "YES",
+        "nulls_distinct": "YES" if constraint.kind == "u" else None,
+    }  # fmt: skip
 
 
-def _not_null(snapshot: Snapshot) -> Iterator[tuple[str, Row]]:
-    for oid, found in snapshot.columns.items():
-        table = snapshot.relations[oid]
-        for column in found:
-            if column.not_null and table.kind == "r":
-                yield column.name, {
-                    "constraint_catalog": DATABASE_NAME, "constraint_schema": table.schema,
-                    "constraint_name": f"{snapshot.schema_oid(table.schema)}_{oid}_{column.attnum}_not_null",
-                    "table_catalog": DATABASE_NAME, "table_schema": table.schema, "table_name": table.name,
-                    "constraint_type": "CHECK", "is_deferrable": "NO", "initially_deferred": "NO", "enforced": "YES",
-                }  # fmt: skip
-
-
-def key_column_usage(snapshot: Snapshot) -> Rows:
-    """Columns of keys."""
-    for constraint, table in _constraints(snapshot):
-        if constraint.kind not in "puf":
-            continue
-        for position, name in enumerate(constraint.columns, 1):
-            yield {
+def _not_null(snapshot: Snapshot, oid: int) -> Iterator[tuple[str, Row]]:
+    table = snapshot.relations[oid]
+    for column in snapshot.columns[oid]:
+        if column.not_null and table.kind == "r":
+            yield column.name, {
                 "constraint_catalog": DATABASE_NAME, "constraint_schema": table.schema,
-                "constraint_name": constraint.name,
+                "constraint_name": f"{snapshot.schema_oid(table.schema)}_{oid}_{column.attnum}_not_null",
                 "table_catalog": DATABASE_NAME, "table_schema": table.schema, "table_name": table.name,
-                "column_name": name, "ordinal_position": position,
-                "position_in_unique_constraint": position if constraint.kind == "f" else None,
+                "constraint_type": "CHECK", "is_deferrable": "NO", "initially_deferred": "NO", "enforced": "YES",
             }  # fmt: skip
 
 
-def constraint_column_usage(snapshot: Snapshot) -> Rows:
-    """Columns a constraint is about; of a foreign key the referenced ones."""
-    for constraint, table in _constraints(snapshot):
-        target = snapshot.relations.get(constraint.ref_oid, table) if constraint.kind == "f" else table
-        for name in constraint.ref_columns if constraint.kind == "f" else constraint.columns:
-            yield {
-                "table_catalog": DATABASE_NAME, "table_schema": target.schema, "table_name": target.name,
-                "column_name": name, "constraint_catalog": DATABASE_NAME, "constraint_schema": table.schema,
-                "constraint_name": constraint.name,
-            }  # fmt: skip
+def _not_null_constraints(snapshot: Snapshot, oid: int) -> Rows:
+    return (row for _name, row in _not_null(snapshot, oid))
 
 
-def referential_constraints(snapshot: Snapshot) -> Rows:
-    """Foreign keys."""
-    for constraint, table in _constraints(snapshot):
-        if constraint.kind != "f":
-            continue
-        target = snapshot.relations.get(constraint.ref_index_oid)
+def key_column_usage(snapshot: Snapshot, oid: int) -> Rows:
+    """Columns of keys."""
+    constraint, table = _constraint(snapshot, oid)
+    if constraint.kind not in "puf":
+        return
+    for position, name in enumerate(constraint.columns, 1):
         yield {
-            "constraint_catalog": DATABASE_NAME, "constraint_schema": table.schema, "constraint_name": constraint.name,
-            "unique_constraint_catalog": DATABASE_NAME, "unique_constraint_schema": target.schema if target else None,
-            "unique_constraint_name": target.name if target else None,
-            "match_option": "FULL" if constraint.match == "f" else "NONE", "update_rule": _RULES[constraint.on_update],
-            "delete_rule": _RULES[constraint.on_delete],
+            "constraint_catalog": DATABASE_NAME, "constraint_schema": table.schema,
+            "constraint_name": constraint.name,
+            "table_catalog": DATABASE_NAME, "table_schema": table.schema, "table_name": table.name,
+            "column_name": name, "ordinal_position": position,
+            "position_in_unique_constraint": position if constraint.kind == "f" else None,
         }  # fmt: skip
 
 
-def check_constraints(snapshot: Snapshot) -> Rows:
-    """Checks, NOT NULL among them."""
-    for constraint, table in _constraints(snapshot):
-        if constraint.kind == "c":
-            yield {
-                "constraint_catalog": DATABASE_NAME, "constraint_schema": table.schema,
-                "constraint_name": constraint.name, "check_clause": f"({constraint.expression})",
-            }  # fmt: skip
-    for name, row in _not_null(snapshot):
-        kept = ("constraint_catalog", "constraint_schema", "constraint_name")
+def constraint_column_usage(snapshot: Snapshot, oid: int) -> Rows:
+    """Columns a constraint is about; of a foreign key the referenced ones."""
+    constraint, table = _constraint(snapshot, oid)
+    target = snapshot.relations.get(constraint.ref_oid, table) if constraint.kind == "f" else table
+    for name in constraint.ref_columns if constraint.kind == "f" else constraint.columns:
+        yield {
+            "table_catalog": DATABASE_NAME, "table_schema": target.schema, "table_name": target.name,
+            "column_name": name, "constraint_catalog": DATABASE_NAME, "constraint_schema": table.schema,
+            "constraint_name": constraint.name,
+        }  # fmt: skip
+
+
+def referential_constraints(snapshot: Snapshot, oid: int) -> Rows:
+    """Foreign keys."""
+    constraint, table = _constraint(snapshot, oid)
+    if constraint.kind != "f":
+        return
+    target = snapshot.relations.get(constraint.ref_index_oid)
+    yield {
+        "constraint_catalog": DATABASE_NAME, "constraint_schema": table.schema, "constraint_name": constraint.name,
+        "unique_constraint_catalog": DATABASE_NAME, "unique_constraint_schema": target.schema if target else None,
+        "unique_constraint_name": target.name if target else None,
+        "match_option": "FULL" if constraint.match == "f" else "NONE", "update_rule": _RULES[constraint.on_update],
+        "delete_rule": _RULES[constraint.on_delete],
+    }  # fmt: skip
+
+
+def check_constraints(snapshot: Snapshot, oid: int) -> Rows:
+    """Checks."""
+    constraint, table = _constraint(snapshot, oid)
+    if constraint.kind == "c":
+        yield {
+            "constraint_catalog": DATABASE_NAME, "constraint_schema": table.schema,
+            "constraint_name": constraint.name, "check_clause": f"({constraint.expression})",
+        }  # fmt: skip
+
+
+def _not_null_checks(snapshot: Snapshot, oid: int) -> Rows:
+    kept = ("constraint_catalog", "constraint_schema", "constraint_name")
+    for name, row in _not_null(snapshot, oid):
         yield {**{key: row[key] for key in kept}, "check_clause": f"{name} IS NOT NULL"}
 
 
-def sequences(snapshot: Snapshot) -> Rows:
+def sequences(snapshot: Snapshot, oid: int) -> Rows:
     """Sequences that belong to no identity column."""
-    for sequence in snapshot.sequences.values():
-        if not sequence.internal:
-            yield {
-                "sequence_catalog": DATABASE_NAME, "sequence_schema": sequence.schema, "sequence_name": sequence.name,
-                "data_type": registry.sql_type_name(sequence.type_oid), "numeric_precision": _BITS[sequence.type_oid],
-                "numeric_precision_radix": 2, "numeric_scale": 0, "start_value": str(sequence.start),
-                "minimum_value": str(sequence.minimum), "maximum_value": str(sequence.maximum),
-                "increment": str(sequence.increment), "cycle_option": _yes(sequence.cycle),
-            }  # fmt: skip
+    sequence = snapshot.sequences[oid]
+    if not sequence.internal:
+        yield {
+            "sequence_catalog": DATABASE_NAME, "sequence_schema": sequence.schema, "sequence_name": sequence.name,
+            "data_type": registry.sql_type_name(sequence.type_oid), "numeric_precision": _BITS[sequence.type_oid],
+            "numeric_precision_radix": 2, "numeric_scale": 0, "start_value": str(sequence.start),
+            "minimum_value": str(sequence.minimum), "maximum_value": str(sequence.maximum),
+            "increment": str(sequence.increment), "cycle_option": _yes(sequence.cycle),
+        }  # fmt: skip
 
 
-def information_schema_catalog_name(_snapshot: Snapshot) -> Rows:
+def information_schema_catalog_name() -> Rows:
     """The database's name."""
     yield {"catalog_name": DATABASE_NAME}
 
 
-MAKERS: Final[dict[str, Maker]] = {
+_WHOLE: Final[dict[str, Callable[[Snapshot], Rows]]] = {
     "collations": collation_rows.collations,
     "collation_character_set_applicability": collation_rows.applicability,
     "domains": lambda snapshot: type_rows.domains(snapshot, _type_facts),
     "domain_constraints": type_rows.domain_constraint_rows,
     "attributes": lambda snapshot: type_rows.attributes(snapshot, _type_facts),
     "user_defined_types": type_rows.user_defined_types,
-    "tables": tables, "columns": columns, "schemata": schemata, "views": views, "table_constraints": table_constraints,
-    "key_column_usage": key_column_usage, "constraint_column_usage": constraint_column_usage,
-    "referential_constraints": referential_constraints, "check_constraints": check_constraints, "sequences": sequences,
+    "schemata": schemata,
     "routines": lambda snapshot: iter(routine_rows.routines(snapshot)),
     "parameters": lambda snapshot: iter(routine_rows.parameters(snapshot)),
-    "triggers": lambda snapshot: iter(routine_rows.triggers(snapshot)),
-    "information_schema_catalog_name": information_schema_catalog_name,
-    "table_privileges": information_grants.table_privileges,
-    "role_table_grants": information_grants.table_privileges,
-    "column_privileges": information_grants.column_privileges,
-    "role_column_grants": information_grants.column_privileges,
     "routine_privileges": information_grants.routine_privileges,
     "role_routine_grants": information_grants.routine_privileges,
     "enabled_roles": information_grants.enabled_roles, "applicable_roles": information_grants.applicable_roles,
-    "constraint_table_usage": information_usage.constraint_table_usage,
-    "view_table_usage": information_usage.view_table_usage,
-    "column_udt_usage": information_usage.column_udt_usage,
-    "column_domain_usage": information_usage.column_domain_usage,
-    "element_types": information_usage.element_types, "character_sets": information_usage.character_sets,
+}  # fmt: skip
+_TABLE_PRIVILEGES: Final = (Each("relations", information_grants.table_privileges),)
+_COLUMN_PRIVILEGES: Final = (Each("relations", information_grants.column_privileges),)
+
+MAKERS: Final[dict[str, Maker]] = {
+    **{name: (Whole(make),) for name, make in _WHOLE.items()},
+    "tables": (Each("relations", tables), Fixed(_system_tables)),
+    "columns": (Each("columns", columns), Fixed(_system_columns)),
+    "views": (Each("views", views),),
+    "table_constraints": (Each("standard_constraints", table_constraints), Each("columns", _not_null_constraints)),
+    "key_column_usage": (Each("standard_constraints", key_column_usage),),
+    "constraint_column_usage": (Each("standard_constraints", constraint_column_usage),),
+    "referential_constraints": (Each("standard_constraints", referential_constraints),),
+    "check_constraints": (Each("standard_constraints", check_constraints), Each("columns", _not_null_checks)),
+    "sequences": (Each("sequences", sequences),),
+    "triggers": (Each("table_triggers", routine_rows.triggers),),
+    "information_schema_catalog_name": (Fixed(information_schema_catalog_name),),
+    "table_privileges": _TABLE_PRIVILEGES, "role_table_grants": _TABLE_PRIVILEGES,
+    "column_privileges": _COLUMN_PRIVILEGES, "role_column_grants": _COLUMN_PRIVILEGES,
+    "constraint_table_usage": (Each("constraints", information_usage.constraint_table_usage),),
+    "view_table_usage": (Each("depends_of", information_usage.view_table_usage),),
+    "column_udt_usage": (Each("columns", information_usage.column_udt_usage),),
+    "column_domain_usage": (Each("columns", information_usage.column_domain_usage),),
+    "element_types": (Each("columns", information_usage.element_types),),
+    "character_sets": (Fixed(information_usage.character_sets),),
 }  # fmt: skip
 """Views of information_schema that have rows; the others are empty."""

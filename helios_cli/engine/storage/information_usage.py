@@ -22,46 +22,45 @@ def _named(relation: RelationRow, prefix: str = "table") -> Row:
     }  # fmt: skip
 
 
-def constraint_table_usage(snapshot: Snapshot) -> Rows:
+def constraint_table_usage(snapshot: Snapshot, oid: int) -> Rows:
     """The table of each key; of a foreign key the one it refers to."""
-    for constraint in snapshot.constraints.values():
-        if constraint.kind not in "puf":
-            continue
-        table = snapshot.relations[constraint.table_oid]
-        used = snapshot.relations.get(constraint.ref_oid, table) if constraint.kind == "f" else table
-        yield {
-            **_named(used), "constraint_catalog": DATABASE_NAME, "constraint_schema": table.schema,
-            "constraint_name": constraint.name,
-        }  # fmt: skip
+    constraint = snapshot.constraints[oid]
+    if constraint.kind not in "puf":
+        return
+    table = snapshot.relations[constraint.table_oid]
+    used = snapshot.relations.get(constraint.ref_oid, table) if constraint.kind == "f" else table
+    yield {
+        **_named(used), "constraint_catalog": DATABASE_NAME, "constraint_schema": table.schema,
+        "constraint_name": constraint.name,
+    }  # fmt: skip
 
 
-def view_table_usage(snapshot: Snapshot) -> Rows:
-    """The tables that each view reads."""
-    for view, target in snapshot.depends:
+def view_table_usage(snapshot: Snapshot, view: int) -> Rows:
+    """The tables that a view reads."""
+    for target in snapshot.depends_of[view]:
         reader, read = snapshot.relations.get(view), snapshot.relations.get(target)
         if reader is not None and read is not None and reader.kind == "v" and read.kind in _READING:
             yield {**_named(reader, "view"), **_named(read)}
 
 
-def _columns(snapshot: Snapshot) -> Iterator[tuple[RelationRow, ColumnDef]]:
-    for oid, columns in snapshot.columns.items():
-        relation = snapshot.relations[oid]
-        if relation.kind in _READING:
-            for column in columns:
-                yield relation, column
+def _columns(snapshot: Snapshot, oid: int) -> Iterator[tuple[RelationRow, ColumnDef]]:
+    relation = snapshot.relations[oid]
+    if relation.kind in _READING:
+        for column in snapshot.columns[oid]:
+            yield relation, column
 
 
-def column_udt_usage(snapshot: Snapshot) -> Rows:
+def column_udt_usage(snapshot: Snapshot, oid: int) -> Rows:
     """The type of each column."""
-    for relation, column in _columns(snapshot):
+    for relation, column in _columns(snapshot, oid):
         facts = udt_facts(snapshot, column.type_oid)
         udt = {key: facts[key] for key in ("udt_catalog", "udt_schema", "udt_name")}
         yield {**_named(relation), "column_name": column.name, **udt}
 
 
-def column_domain_usage(snapshot: Snapshot) -> Rows:
+def column_domain_usage(snapshot: Snapshot, oid: int) -> Rows:
     """The domain of each column that has one."""
-    for relation, column in _columns(snapshot):
+    for relation, column in _columns(snapshot, oid):
         if column.domain:
             schema, name = type_name(snapshot, column.domain)
             yield {
@@ -70,9 +69,9 @@ def column_domain_usage(snapshot: Snapshot) -> Rows:
             }  # fmt: skip
 
 
-def element_types(snapshot: Snapshot) -> Rows:
+def element_types(snapshot: Snapshot, oid: int) -> Rows:
     """The elements of columns that are arrays. Their lengths and scales PostgreSQL does not tell either."""
-    for relation, column in _columns(snapshot):
+    for relation, column in _columns(snapshot, oid):
         known = registry.find_oid(column.type_oid)
         if known is not None and known.elem_oid:
             yield {
@@ -82,7 +81,7 @@ def element_types(snapshot: Snapshot) -> Rows:
             }  # fmt: skip
 
 
-def character_sets(_snapshot: Snapshot) -> Rows:
+def character_sets() -> Rows:
     """The one of the database, whose collation has no name."""
     yield {
         "character_set_name": "UTF8", "character_repertoire": "UCS", "form_of_use": "UTF8",

@@ -53,8 +53,8 @@ def expression_text(snapshot: Snapshot, table_oid: int, text: str, pretty: bool)
 def view_text(snapshot: Snapshot, view_oid: int, text: str) -> str:
     """A view's query, each table and function that the search path does not show with its schema."""
     hidden: dict[str, str] = {}
-    for view, target in snapshot.depends:
-        relation = snapshot.relations.get(target) if view == view_oid else None
+    for target in snapshot.depends_of.get(view_oid, ()):
+        relation = snapshot.relations.get(target)
         if relation is not None and relation.schema not in snapshot.path:
             hidden[relation.name] = relation.schema
     functions = {

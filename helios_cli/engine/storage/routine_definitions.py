@@ -68,7 +68,7 @@ def action_statement(snapshot: Snapshot, trigger: Trigger, path: Sequence[str] |
 
 def triggerdef(snapshot: Snapshot, oid: int, pretty: bool, path: Sequence[str]) -> str | None:
     """pg_get_triggerdef."""
-    trigger = next((trigger for trigger in snapshot.triggers if trigger.oid == oid), None)
+    trigger = snapshot.triggers_by_oid.get(oid)
     if trigger is None:
         return None
     events = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any, Final
 
 from helios_cli.engine.datatypes.arrays import PgArray, write_array
@@ -137,14 +138,14 @@ def _parameter(snapshot: Snapshot, routine: Routine, number: int, argument: Argu
     }  # fmt: skip
 
 
-def triggers(snapshot: Snapshot) -> list[Row]:
-    """Rows of information_schema.triggers: one for each event of each trigger."""
+def triggers(snapshot: Snapshot, oid: int) -> list[Row]:
+    """Rows of information_schema.triggers: one for each event of each trigger of a relation."""
+    relation = snapshot.relations.get(oid)
+    if relation is None:
+        return []
     rows = []
     orders: dict[tuple[Any, ...], int] = {}
-    for trigger in snapshot.triggers:
-        relation = snapshot.relations.get(trigger.relation)
-        if relation is None:
-            continue
+    for trigger in snapshot.table_triggers[oid]:
         for event in trigger.events:
             if event == "TRUNCATE":
                 continue
@@ -163,7 +164,7 @@ def triggers(snapshot: Snapshot) -> list[Row]:
     return rows
 
 
-def path_of(text: str | None) -> list[str]:
+@lru_cache(256)
+def path_of(text: str | None) -> tuple[str, ...]:
     """A session's search path from its JSON."""
-    found: list[str] = json.loads(text) if text else ["public"]
-    return found
+    return tuple(json.loads(text)) if text else ("public",)

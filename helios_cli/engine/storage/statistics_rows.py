@@ -5,15 +5,15 @@ A node counts what it does as a whole (``/metrics``), and not by table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
+from helios_cli.engine.storage.relation_rows import Each, Fixed, Maker
 from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
 from helios_cli.engine.storage.system_snapshot import Snapshot
 
 Row = dict[str, Any]
-Maker = Callable[[Snapshot], Iterator[Row]]
 
 
 def zeros(relation: str) -> Row:
@@ -27,42 +27,42 @@ _NUMERIC: Final = 1700
 
 
 def _tables(relation: str) -> Maker:
-    def rows(snapshot: Snapshot) -> Iterator[Row]:
-        blank = zeros(relation)
-        for found in snapshot.relations.values():
-            if found.kind in "rmM":
-                yield {**blank, "relid": found.oid, "schemaname": found.schema, "relname": found.name}
+    blank = zeros(relation)
 
-    return rows
+    def rows(snapshot: Snapshot, oid: int) -> Iterator[Row]:
+        found = snapshot.relations[oid]
+        if found.kind in "rmM":
+            yield {**blank, "relid": found.oid, "schemaname": found.schema, "relname": found.name}
+
+    return (Each("relations", rows),)
 
 
 def _indexes(relation: str) -> Maker:
-    def rows(snapshot: Snapshot) -> Iterator[Row]:
-        blank = zeros(relation)
-        for index in snapshot.indexes.values():
-            table = snapshot.relations[index.table_oid]
-            yield {
-                **blank, "relid": table.oid, "indexrelid": index.oid, "schemaname": table.schema,
-                "relname": table.name, "indexrelname": index.name,
-            }  # fmt: skip
+    blank = zeros(relation)
 
-    return rows
+    def rows(snapshot: Snapshot, oid: int) -> Iterator[Row]:
+        index = snapshot.indexes[oid]
+        table = snapshot.relations[index.table_oid]
+        yield {
+            **blank, "relid": table.oid, "indexrelid": index.oid, "schemaname": table.schema,
+            "relname": table.name, "indexrelname": index.name,
+        }  # fmt: skip
+
+    return (Each("indexes", rows),)
 
 
 def _sequences(relation: str) -> Maker:
-    def rows(snapshot: Snapshot) -> Iterator[Row]:
-        blank = zeros(relation)
-        for found in snapshot.sequences.values():
-            yield {**blank, "relid": found.oid, "schemaname": found.schema, "relname": found.name}
+    blank = zeros(relation)
 
-    return rows
+    def rows(snapshot: Snapshot, oid: int) -> Iterator[Row]:
+        found = snapshot.sequences[oid]
+        yield {**blank, "relid": found.oid, "schemaname": found.schema, "relname": found.name}
+
+    return (Each("sequences", rows),)
 
 
 def _whole(relation: str) -> Maker:
-    def rows(_snapshot: Snapshot) -> Iterator[Row]:
-        yield zeros(relation)
-
-    return rows
+    return (Fixed(lambda: [zeros(relation)]),)
 
 
 MAKERS: Final[dict[str, Maker]] = {

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS
-from helios_cli.engine.storage.system_snapshot import Snapshot
 
 _DIRECT: Final = {"percentile_cont": 1, "percentile_disc": 1, "mode": 0}
 """Ordered-set aggregates, and how many arguments each takes outside of WITHIN GROUP."""
 
 
-def pg_aggregate(_snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+def pg_aggregate() -> Iterator[dict[str, Any]]:
     """The aggregates, a row for each overload."""
     for oid, function in FUNCTIONS.items():
         if function.aggregate:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from helios_cli.engine.storage.system_snapshot import Snapshot
-
 _LISTED: Final = """
 16 23 2558 ef 10035; 16 25 2971 af 10191; 16 1042 2971 af 10201; 16 1043 2971 af 10196; 18 23 77 ef 10143; 18 25 946
 if 10131; 18 1042 860 af 10132; 18 1043 946 af 10133; 19 25 406 if 10134; 19 1042 408 af 10135; 19 1043 1401 af 10136;
@@ -54,7 +52,7 @@ ib 10119; 4096 20 1288 af 10116; 4096 23 0 ab 10117; 4096 26 0 ib 10112; 5069 28
 inout), and the OID."""
 
 
-def pg_cast(_snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+def pg_cast() -> Iterator[dict[str, Any]]:
     """The casts."""
     for entry in _LISTED.split(";"):
         source, target, function, how, oid = entry.split()

@@ -12,17 +12,19 @@ from typing import Any, Final, Protocol
 
 import apsw
 
-from helios_cli.engine.storage import api_tokens, information_rows, system_rows
+from helios_cli.engine.storage import api_tokens, system_rows
 from helios_cli.engine.storage.catalog import SqliteCatalog
 from helios_cli.engine.storage.catalog_functions import register_functions
 from helios_cli.engine.storage.catalog_tables import CatalogTables, remember
+from helios_cli.engine.storage.catalog_versions import CatalogVersions, Version, maker_of, next_version
 from helios_cli.engine.storage.large_object_functions import LargeObjects
 from helios_cli.engine.storage.large_object_functions import register as register_large_objects
 from helios_cli.engine.storage.large_objects import listed as listed_large_objects
+from helios_cli.engine.storage.relation_rows import NO_ROWS, RelationRows
 from helios_cli.engine.storage.sequences import Sequences
 from helios_cli.engine.storage.sequences import register as register_sequences
 from helios_cli.engine.storage.system_relations import PLANNER_RELATIONS, SYSTEM_RELATIONS, SystemRelation, declaration
-from helios_cli.engine.storage.system_snapshot import Snapshot, read_sequence_values, read_snapshot
+from helios_cli.engine.storage.system_snapshot import Snapshot
 from helios_cli.engine.storage.user_functions import register as register_user_functions
 from helios_cli.engine.storage.write_ids import WriteIds
 from helios_cli.engine.storage.write_ids import register as register_write_ids
@@ -96,8 +98,11 @@ def _large_objects(connection: apsw.Connection, _catalog: SqliteCatalog, snapsho
 
 
 def _sequences(_connection: apsw.Connection, catalog: SqliteCatalog, snapshot: Snapshot) -> Iterable[dict[str, Any]]:
-    read_sequence_values(catalog, snapshot)
-    return system_rows.pg_sequences(snapshot)
+    values = {}
+    for db in ("main", "temp") if catalog.has_temp_tables() else ("main",):
+        for oid, value, called in catalog.rows(f"SELECT oid, last_value, is_called FROM {db}.helios_sequence"):
+            values[oid] = (value, bool(called))
+    return system_rows.pg_sequences(snapshot, values)
 
 
 _LIVE: Final[dict[str, Callable[[apsw.Connection, SqliteCatalog, Snapshot], Iterable[dict[str, Any]]]]] = {
@@ -111,13 +116,14 @@ _LIVE: Final[dict[str, Callable[[apsw.Connection, SqliteCatalog, Snapshot], Iter
 class SystemCatalog:
     """The system relations of one connection."""
 
-    def __init__(self, connection: apsw.Connection, hooks: Hooks) -> None:
+    def __init__(self, connection: apsw.Connection, hooks: Hooks, versions: CatalogVersions) -> None:
         self.catalog = SqliteCatalog(connection, system_relations=PLANNER_RELATIONS)
         self.hooks = hooks
+        self.path: tuple[str, ...] | None = None
+        """The search path of the session that a function prints names for; None: that of the rows."""
         self._connection = connection
-        self._snapshot: Snapshot | None = None
-        self._rows: dict[str, Rows] = {}
-        self._lookups: dict[tuple[str, int], dict[Any, Rows]] = {}
+        self._versions = versions
+        self._version: Version | None = None
         self.tables = CatalogTables(self, connection)
         self._held = 0
         self.memo: dict[str, Any] = {}
@@ -126,7 +132,7 @@ class SystemCatalog:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Meanwhile the schema stays as it is: nobody need look whether it has changed."""
-        self.snapshot()
+        self.version()
         self._held += 1
         try:
             yield
@@ -134,17 +140,31 @@ class SystemCatalog:
             self._held -= 1
             self.memo.clear()
 
-    def snapshot(self) -> Snapshot:
-        """The catalog as this connection's transaction sees it."""
-        if self._held and self._snapshot is not None:
-            return self._snapshot
+    def version(self) -> Version:
+        """The version of the catalog that this connection's transaction sees."""
+        version = self._version
+        if self._held and version is not None:
+            return version
         self.memo.clear()
         self.catalog.refresh()
-        if self._snapshot is None or self._snapshot.version != self.catalog.version:
-            self._snapshot = read_snapshot(self.catalog)
-            self._rows.clear()
-            self._lookups.clear()
-        return self._snapshot
+        if version is None or version.snapshot.version != self.catalog.version:
+            version = self._version = self._find()
+        return version
+
+    def _find(self) -> Version:
+        catalog = self.catalog
+        if not catalog.has_temp_tables():
+            found = self._versions.find(catalog.version)
+            if found is not None:
+                return found
+            if self._connection.txn_state("main") != apsw.SQLITE_TXN_WRITE:
+                return self._versions.read(catalog)
+        return next_version(catalog, self._version or self._versions.latest())
+
+    def snapshot(self) -> Snapshot:
+        """What that version says."""
+        version = self.version()
+        return version.snapshot if self.path is None else version.along(self.path)
 
     def is_kept(self, relation: SystemRelation) -> bool:
         """Whether a relation's rows change with the schema alone."""
@@ -154,35 +174,28 @@ class SystemCatalog:
             relation.name in system_rows.MAKERS or not self.hooks.shows(relation.name)
         )
 
+    def kept_rows(self, relation: SystemRelation) -> RelationRows:
+        """The rows of a relation that :meth:`is_kept`, as of the last :meth:`version`: a statement takes it when it
+        opens its cursors.
+        """
+        maker = maker_of(relation)
+        return NO_ROWS if maker is None else (self._version or self.version()).rows(relation, maker)
+
     def rows(self, relation: SystemRelation) -> Rows:
-        """All rows of a relation, as of the last :meth:`snapshot`: a statement takes it when it opens its cursors."""
-        snapshot = self._snapshot or self.snapshot()
+        """All rows of a relation."""
+        if self.is_kept(relation):
+            return self.kept_rows(relation).rows
         live = _LIVE.get(relation.name)
-        if live is not None and relation.schema == "pg_catalog":
-            return [relation.row(row) for row in live(self._connection, self.catalog, snapshot)]
-        makers = system_rows.MAKERS if relation.schema == "pg_catalog" else information_rows.MAKERS
-        maker = makers.get(relation.name)
-        if maker is None:
-            return (
-                [relation.row(row) for row in self.hooks.rows(relation.name)] if relation.schema == "pg_catalog" else []
-            )
-        found = self._rows.get(relation.module)
-        if found is None:
-            found = self._rows[relation.module] = [relation.row(row) for row in maker(snapshot)]
-        return found
+        if live is not None:
+            version = self._version or self.version()
+            return [relation.row(row) for row in live(self._connection, self.catalog, version.snapshot)]
+        return [relation.row(row) for row in self.hooks.rows(relation.name)]
 
     def matching(self, relation: SystemRelation, column: int, value: Any) -> Rows:
         """The rows whose column equals a value."""
-        rows = self.rows(relation)
-        if relation.module not in self._rows:
-            return [row for row in rows if row[column] == value]
-        key = (relation.module, column)
-        lookup = self._lookups.get(key)
-        if lookup is None:
-            lookup = self._lookups[key] = {}
-            for row in rows:
-                lookup.setdefault(row[column], []).append(row)
-        return lookup.get(value, [])
+        if self.is_kept(relation):
+            return self.kept_rows(relation).matching(column, value)
+        return [row for row in self.rows(relation) if row[column] == value]
 
 
 class _Module:
@@ -229,7 +242,7 @@ class _Table:
         return used, column + 1, None, False, cost
 
     def Open(self) -> _Cursor:
-        self.system.snapshot()
+        self.system.version()
         return _Cursor(self.system, self.relation)
 
     def Disconnect(self) -> None:
@@ -275,13 +288,14 @@ def register(
     sequences: Sequences | None = None,
     write_ids: WriteIds | None = None,
     large_objects: LargeObjects | None = None,
+    versions: CatalogVersions | None = None,
 ) -> SystemCatalog:
     """Make the system relations and the functions over them known to a connection.
 
-    ``sequences``, ``write_ids`` and ``large_objects`` are the node's; a connection given none has its own, which is
-    only right for a single connection.
+    ``sequences``, ``write_ids``, ``large_objects`` and ``versions`` are the node's; a connection given none has its
+    own, which is only right for a single connection.
     """
-    system = SystemCatalog(connection, hooks or NoHooks())
+    system = SystemCatalog(connection, hooks or NoHooks(), versions or CatalogVersions())
     for relation in SYSTEM_RELATIONS.values():
         module: Any = _Module(system, relation)
         connection.create_module(relation.module, module, eponymous=True, eponymous_only=True, read_only=True)

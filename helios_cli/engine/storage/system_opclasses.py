@@ -50,7 +50,7 @@ _DEFAULTS: Final = {on: oid for oid, _name, on in _CLASSES if on > 0} | {1043: _
 _COLLATED: Final = frozenset((25, 1042, 1043, 15801))
 
 
-def pg_opclass(_snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+def pg_opclass() -> Iterator[dict[str, Any]]:
     """The operator classes."""
     for oid, name, on in _CLASSES:
         yield {

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from helios_cli.engine.storage.system_snapshot import Snapshot
-
 _LISTED: Final = r"""
 15 = mh- 23 20 16 416 36 852 101 105; 36 <> - 23 20 16 417 15 853 102 106; 37 < - 23 20 16 419 82 854 103 107; 58 < -
 16 16 16 59 1695 56 103 107; 59 > - 16 16 16 58 1694 57 104 108; 76 > - 23 20 16 418 80 855 104 108; 80 <= - 23 20 16
@@ -301,7 +299,7 @@ def operator_oid(name: str, type_oid: int) -> int:
     return found
 
 
-def pg_operator(_snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+def pg_operator() -> Iterator[dict[str, Any]]:
     """The operators."""
     for entry in _LISTED.split(";"):
         oid, name, marks, *numbers = entry.split()

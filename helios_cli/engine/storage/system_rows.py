@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cache
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
-from helios_cli.engine.datatypes.arrays import quote_element
 from helios_cli.engine.datatypes.io_functions import IO_FUNCTIONS
 from helios_cli.engine.datatypes.usertypes import number_of, row_oid
-from helios_cli.engine.sql.ddl_model import IndexDef
 from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS
 from helios_cli.engine.sql.privileges import DEFAULT_KINDS, PG_DATABASE, PG_DEFAULT_ACL, PG_NAMESPACE
 from helios_cli.engine.sql.text_collations import oid_of
-from helios_cli.engine.storage import collation_rows, routine_rows, statistics_rows, type_rows
+from helios_cli.engine.storage import collation_rows, role_rows, routine_rows, statistics_rows, type_rows
 from helios_cli.engine.storage.description_rows import pg_description, pg_shdescription
 from helios_cli.engine.storage.dump_rows import default_depends, default_oid, pg_init_privs, system_acl
+from helios_cli.engine.storage.relation_rows import Each, Fixed, Maker, Whole
 from helios_cli.engine.storage.strictness import is_strict
 from helios_cli.engine.storage.system_aggregates import pg_aggregate
 from helios_cli.engine.storage.system_casts import pg_cast
@@ -41,7 +39,6 @@ from helios_cli.engine.storage.system_snapshot import RelationRow, Snapshot
 
 Row = dict[str, Any]
 Rows = Iterator[Row]
-Maker = Callable[[Snapshot], Rows]
 
 DATABASE_NAME: Final = "heliosdb"
 PG_CLASS, PG_CONSTRAINT = 1259, 2606
@@ -64,42 +61,39 @@ def _class_base(oid: int, name: str, namespace: int, kind: str, owner: int, natt
     }  # fmt: skip
 
 
-def pg_class(snapshot: Snapshot) -> Rows:
-    """Tables, views, indexes and sequences, the system relations among them."""
-    checks: dict[int, int] = {}
-    for constraint in snapshot.constraints.values():
-        if constraint.kind == "c":
-            checks[constraint.table_oid] = checks.get(constraint.table_oid, 0) + 1
-    indexed = {index.table_oid for index in snapshot.indexes.values()}
-    foreign = [constraint for constraint in snapshot.constraints.values() if constraint.kind == "f"]
-    triggered = {trigger.relation for trigger in snapshot.triggers}
-    linked = (
-        triggered | {constraint.table_oid for constraint in foreign} | {constraint.ref_oid for constraint in foreign}
-    )
-    for relation in snapshot.relations.values():
-        kind = relation.kind.lower() if relation.kind == "M" else relation.kind
-        natts = len(snapshot.indexes[relation.oid].keys) if kind == "i" else len(snapshot.columns.get(relation.oid, ()))
-        row = _class_base(
-            relation.oid, relation.name, snapshot.schema_oid(relation.schema), kind, relation.owner, natts
-        )
-        if kind == "v":
-            row["reloptions"] = relation.options
-        if kind == "i":
-            row["relam"] = ACCESS_METHODS.get(snapshot.indexes[relation.oid].method, 403)
-        row["reloptions"] = None if relation.temp else relation.options
-        row["relacl"] = snapshot.acl_text(PG_CLASS, relation.oid)
-        row["relpersistence"] = "t" if relation.temp else "p"
-        row["relhasindex"] = int(relation.oid in indexed)
-        row["relchecks"] = checks.get(relation.oid, 0)
-        row["relhasrules"] = int(kind in "vm")
-        row["relispopulated"] = int(relation.kind != "M")
-        row["relhastriggers"] = int(relation.oid in linked)
-        row["reltype"] = row_oid(relation.oid) if kind in ("r", "v", "m") else 0
-        yield row
+def _relation_class(snapshot: Snapshot, oid: int) -> Rows:
+    """The row of a table, view, index or sequence in pg_class."""
+    relation = snapshot.relations[oid]
+    kind = relation.kind.lower() if relation.kind == "M" else relation.kind
+    natts = len(snapshot.indexes[oid].keys) if kind == "i" else len(snapshot.columns.get(oid, ()))
+    row = _class_base(oid, relation.name, snapshot.schema_oid(relation.schema), kind, relation.owner, natts)
+    if kind == "i":
+        row["relam"] = ACCESS_METHODS.get(snapshot.indexes[oid].method, 403)
+    row["reloptions"] = None if relation.temp else relation.options
+    row["relacl"] = snapshot.acl_text(PG_CLASS, oid)
+    row["relpersistence"] = "t" if relation.temp else "p"
+    row["relhasindex"] = int(oid in snapshot.table_indexes)
+    row["relchecks"] = sum(constraint.kind == "c" for constraint in snapshot.table_constraints.get(oid, ()))
+    row["relhasrules"] = int(kind in "vm")
+    row["relispopulated"] = int(relation.kind != "M")
+    row["relhastriggers"] = int(oid in snapshot.table_triggers or _has_foreign_key(snapshot, oid))
+    row["reltype"] = row_oid(oid) if kind in ("r", "v", "m") else 0
+    yield row
+
+
+def _has_foreign_key(snapshot: Snapshot, oid: int) -> bool:
+    """Whether a foreign key leads from a table or to it, which is a trigger in PostgreSQL."""
+    return oid in snapshot.referencing or any(found.kind == "f" for found in snapshot.table_constraints.get(oid, ()))
+
+
+def _composite_class(snapshot: Snapshot) -> Rows:
     for composite in type_rows.composite_types(snapshot):
         namespace, number = snapshot.schema_oid(composite.schema), number_of(composite.oid)
         row = _class_base(number, composite.name, namespace, "c", composite.owner, len(composite.fields))
         yield {**row, "reltype": composite.oid}
+
+
+def _system_class() -> Rows:
     for system in SYSTEM_RELATIONS.values():
         row = _class_base(system.oid, system.name, _catalog_schema(system.schema), system.kind, 10, len(system.columns))
         yield {**row, "relhasrules": int(system.kind == "v"), "relacl": system_acl(system.name)}
@@ -119,40 +113,37 @@ def _attribute(relation: int, name: str, type_oid: int, typmod: int, attnum: int
     }  # fmt: skip
 
 
-def pg_attribute(snapshot: Snapshot) -> Rows:
-    """Columns of every relation, and the keys of indexes."""
-    for oid, columns in snapshot.columns.items():
-        for column in columns:
-            typmod = -1 if column.domain else column.typmod
-            row = _attribute(oid, column.name, column.shown_oid, typmod, column.attnum)
-            row.update(
-                attnotnull=int(column.not_null), atthasdef=int(column.default is not None), attidentity=column.identity,
-                attgenerated=column.generated,
-                attcollation=oid_of(column.collation) if column.collation else row["attcollation"],
-                attacl=snapshot.acl_text(PG_CLASS, oid, column.attnum)
-                if (PG_CLASS, oid, column.attnum) in snapshot.acls else None,
-            )  # fmt: skip
-            yield row
-    for index in snapshot.indexes.values():
-        yield from _index_attributes(snapshot, index)
+def _column_attributes(snapshot: Snapshot, oid: int) -> Rows:
+    """The columns of a relation in pg_attribute."""
+    for column in snapshot.columns[oid]:
+        typmod = -1 if column.domain else column.typmod
+        row = _attribute(oid, column.name, column.shown_oid, typmod, column.attnum)
+        row.update(
+            attnotnull=int(column.not_null), atthasdef=int(column.default is not None), attidentity=column.identity,
+            attgenerated=column.generated,
+            attcollation=oid_of(column.collation) if column.collation else row["attcollation"],
+            attacl=snapshot.acl_text(PG_CLASS, oid, column.attnum)
+            if (PG_CLASS, oid, column.attnum) in snapshot.acls else None,
+        )  # fmt: skip
+        yield row
+
+
+def _composite_attributes(snapshot: Snapshot) -> Rows:
     for composite in type_rows.composite_types(snapshot):
         for field in composite.fields:
             number = number_of(composite.oid)
             yield _attribute(number, field.name, field.domain or field.type_oid, field.typmod, field.attnum)
-    yield from _system_attributes()
 
 
-@cache
-def _system_attributes() -> tuple[Row, ...]:
-    """Columns of the system relations, which are the same in every database. Nobody may change them."""
-    return tuple(
-        {**_attribute(system.oid, info.name, info.type_oid, -1, info.attnum), "attnotnull": int(info.not_null)}
-        for system in SYSTEM_RELATIONS.values()
-        for info in system.columns
-    )
+def _system_attributes() -> Rows:
+    for system in SYSTEM_RELATIONS.values():
+        for info in system.columns:
+            row = _attribute(system.oid, info.name, info.type_oid, -1, info.attnum)
+            yield {**row, "attnotnull": int(info.not_null)}
 
 
-def _index_attributes(snapshot: Snapshot, index: IndexDef) -> Rows:
+def _index_attributes(snapshot: Snapshot, oid: int) -> Rows:
+    index = snapshot.indexes[oid]
     types = {column.name: column for column in snapshot.columns.get(index.table_oid, ())}
     taken: set[str] = set()
     for position, key in enumerate(index.keys, 1):
@@ -167,90 +158,100 @@ def pg_namespace(snapshot: Snapshot) -> Rows:
         yield {"oid": oid, "nspname": name, "nspowner": owner, "nspacl": snapshot.acl_text(PG_NAMESPACE, oid)}
 
 
-def pg_index(snapshot: Snapshot) -> Rows:
+def pg_index(snapshot: Snapshot, oid: int) -> Rows:
     """Indexes."""
-    for index in snapshot.indexes.values():
-        numbers = [snapshot.attnum(index.table_oid, key.column) if key.column else 0 for key in index.keys]
-        numbers += [snapshot.attnum(index.table_oid, name) for name in index.include]
-        options = [int(key.descending) | (2 if key.nulls_first else 0) for key in index.keys]
-        expressions = [key.expression for key in index.keys if key.expression is not None]
-        yield {
-            "indexrelid": index.oid, "indrelid": index.table_oid, "indnatts": len(numbers),
-            "indnkeyatts": len(index.keys),
-            "indisunique": int(index.unique), "indisprimary": int(index.primary),
-            "indimmediate": int(not index.deferrable), "indisexclusion": int(index.excludes),
-            "indnullsnotdistinct": int(index.nulls_alike), "indisvalid": 1,
-            "indisready": 1, "indislive": 1, "indkey": " ".join(map(str, numbers)), "indoption": " ".join(map(str,
-            options)),
-            "indcollation": " ".join(str(key_collation(snapshot, index, key)) for key in index.keys),
-            "indclass": " ".join(str(key_class(snapshot, index, key)) for key in index.keys),
-            "indexprs": ", ".join(expressions) or None, "indpred": index.predicate,
-        }  # fmt: skip
+    index = snapshot.indexes[oid]
+    numbers = [snapshot.attnum(index.table_oid, key.column) if key.column else 0 for key in index.keys]
+    numbers += [snapshot.attnum(index.table_oid, name) for name in index.include]
+    options = [int(key.descending) | (2 if key.nulls_first else 0) for key in index.keys]
+    expressions = [key.expression for key in index.keys if key.expression is not None]
+    yield {
+        "indexrelid": index.oid, "indrelid": index.table_oid, "indnatts": len(numbers),
+        "indnkeyatts": len(index.keys),
+        "indisunique": int(index.unique), "indisprimary": int(index.primary),
+        "indimmediate": int(not index.deferrable), "indisexclusion": int(index.excludes),
+        "indnullsnotdistinct": int(index.nulls_alike), "indisvalid": 1,
+        "indisready": 1, "indislive": 1, "indkey": " ".join(map(str, numbers)), "indoption": " ".join(map(str,
+        options)),
+        "indcollation": " ".join(str(key_collation(snapshot, index, key)) for key in index.keys),
+        "indclass": " ".join(str(key_class(snapshot, index, key)) for key in index.keys),
+        "indexprs": ", ".join(expressions) or None, "indpred": index.predicate,
+    }  # fmt: skip
 
 
-def pg_constraint(snapshot: Snapshot) -> Rows:
+def pg_constraint(snapshot: Snapshot, oid: int) -> Rows:
     """Constraints."""
-    for constraint in snapshot.constraints.values():
-        relation = snapshot.relations[constraint.table_oid]
-        numbers = [snapshot.attnum(constraint.table_oid, name) if name else 0 for name in constraint.columns]
-        foreign = [snapshot.attnum(constraint.ref_oid, name) for name in constraint.ref_columns]
-        yield {
-            "oid": constraint.oid, "conname": constraint.name, "connamespace": snapshot.schema_oid(relation.schema),
-            "contype": constraint.kind, "condeferrable": int(constraint.deferrable),
-            "condeferred": int(constraint.deferred),
-            "convalidated": int(constraint.validated), "conrelid": constraint.table_oid,
-            "conindid": constraint.index_oid or constraint.ref_index_oid,
-            "confrelid": constraint.ref_oid, "confupdtype": constraint.on_update if constraint.kind == "f" else " ",
-            "confdeltype": constraint.on_delete if constraint.kind == "f" else " ",
-            "confmatchtype": constraint.match if constraint.kind == "f" else " ", "conislocal": 1,
-            "connoinherit": int(constraint.kind != "c"),
-            "conexclop": _array(operators) if (operators := exclusion_operators(snapshot, constraint)) else None,
-            "conkey": _array(numbers), "confkey": _array(foreign) if foreign else None, "conbin": constraint.expression,
-        }  # fmt: skip
-    yield from type_rows.domain_constraints(snapshot)
+    constraint = snapshot.constraints[oid]
+    relation = snapshot.relations[constraint.table_oid]
+    numbers = [snapshot.attnum(constraint.table_oid, name) if name else 0 for name in constraint.columns]
+    foreign = [snapshot.attnum(constraint.ref_oid, name) for name in constraint.ref_columns]
+    yield {
+        "oid": constraint.oid, "conname": constraint.name, "connamespace": snapshot.schema_oid(relation.schema),
+        "contype": constraint.kind, "condeferrable": int(constraint.deferrable),
+        "condeferred": int(constraint.deferred),
+        "convalidated": int(constraint.validated), "conrelid": constraint.table_oid,
+        "conindid": constraint.index_oid or constraint.ref_index_oid,
+        "confrelid": constraint.ref_oid, "confupdtype": constraint.on_update if constraint.kind == "f" else " ",
+        "confdeltype": constraint.on_delete if constraint.kind == "f" else " ",
+        "confmatchtype": constraint.match if constraint.kind == "f" else " ", "conislocal": 1,
+        "connoinherit": int(constraint.kind != "c"),
+        "conexclop": _array(operators) if (operators := exclusion_operators(snapshot, constraint)) else None,
+        "conkey": _array(numbers), "confkey": _array(foreign) if foreign else None, "conbin": constraint.expression,
+    }  # fmt: skip
 
 
-def pg_attrdef(snapshot: Snapshot) -> Rows:
-    """Defaults and generation expressions."""
-    for relation, columns in snapshot.columns.items():
-        for column in columns:
-            if column.default is not None:
-                oid = default_oid(relation, column.attnum)
-                yield {"oid": oid, "adrelid": relation, "adnum": column.attnum, "adbin": column.default}
+def pg_attrdef(snapshot: Snapshot, relation: int) -> Rows:
+    """Defaults and generation expressions of a relation."""
+    for column in snapshot.columns[relation]:
+        if column.default is not None:
+            oid = default_oid(relation, column.attnum)
+            yield {"oid": oid, "adrelid": relation, "adnum": column.attnum, "adbin": column.default}
 
 
-def pg_sequence(snapshot: Snapshot) -> Rows:
+def pg_sequence(snapshot: Snapshot, oid: int) -> Rows:
     """Parameters of sequences."""
-    for sequence in snapshot.sequences.values():
+    sequence = snapshot.sequences[oid]
+    yield {
+        "seqrelid": sequence.oid, "seqtypid": sequence.type_oid, "seqstart": sequence.start,
+        "seqincrement": sequence.increment, "seqmax": sequence.maximum, "seqmin": sequence.minimum,
+        "seqcache": sequence.cache, "seqcycle": int(sequence.cycle),
+    }  # fmt: skip
+
+
+def _sequence_depends(snapshot: Snapshot, oid: int) -> Rows:
+    """Sequences go with their columns."""
+    sequence = snapshot.sequences[oid]
+    if sequence.owner_oid:
         yield {
-            "seqrelid": sequence.oid, "seqtypid": sequence.type_oid, "seqstart": sequence.start,
-            "seqincrement": sequence.increment, "seqmax": sequence.maximum, "seqmin": sequence.minimum,
-            "seqcache": sequence.cache, "seqcycle": int(sequence.cycle),
+            "classid": PG_CLASS, "objid": sequence.oid, "refclassid": PG_CLASS, "refobjid": sequence.owner_oid,
+            "refobjsubid": sequence.owner_attnum, "deptype": "i" if sequence.internal else "a",
         }  # fmt: skip
 
 
-def pg_depend(snapshot: Snapshot) -> Rows:
-    """What goes with what: sequences with their columns, indexes with their constraints, views with their tables."""
-    for sequence in snapshot.sequences.values():
-        if sequence.owner_oid:
-            yield {
-                "classid": PG_CLASS, "objid": sequence.oid, "refclassid": PG_CLASS, "refobjid": sequence.owner_oid,
-                "refobjsubid": sequence.owner_attnum, "deptype": "i" if sequence.internal else "a",
-            }  # fmt: skip
-    for constraint in snapshot.constraints.values():
-        if constraint.index_oid:
-            yield {
-                "classid": PG_CLASS, "objid": constraint.index_oid, "refclassid": PG_CONSTRAINT,
-                "refobjid": constraint.oid,
-                "deptype": "i",
-            }  # fmt: skip
-    yield from extension_members(snapshot)
-    yield from default_depends(snapshot)
-    for view, target in snapshot.depends:
+def _constraint_depends(snapshot: Snapshot, oid: int) -> Rows:
+    """Indexes go with their constraints."""
+    constraint = snapshot.constraints[oid]
+    if constraint.index_oid:
+        yield {
+            "classid": PG_CLASS, "objid": constraint.index_oid, "refclassid": PG_CONSTRAINT,
+            "refobjid": constraint.oid,
+            "deptype": "i",
+        }  # fmt: skip
+
+
+def _view_depends(snapshot: Snapshot, view: int) -> Rows:
+    """Views go with what they read."""
+    for target in snapshot.depends_of[view]:
         yield {"classid": PG_CLASS, "objid": view, "refclassid": PG_CLASS, "refobjid": target, "deptype": "n"}
-    for relation in snapshot.relations.values():
-        for function in snapshot.calls.get(relation.sqlite_name, ()):
-            yield {"classid": PG_CLASS, "objid": relation.oid, "refclassid": 1255, "refobjid": function, "deptype": "n"}
+
+
+def _call_depends(snapshot: Snapshot) -> Rows:
+    """Tables and views need the functions that they call."""
+    for name, functions in snapshot.calls.items():
+        relation = snapshot.sqlite_names.get(name)
+        if relation is not None:
+            one = {"classid": PG_CLASS, "objid": relation.oid, "refclassid": 1255, "deptype": "n"}
+            yield from ({**one, "refobjid": function} for function in functions)
 
 
 def pg_default_acl(snapshot: Snapshot) -> Rows:
@@ -273,80 +274,26 @@ def pg_database(snapshot: Snapshot) -> Rows:
     }  # fmt: skip
 
 
-def pg_authid(snapshot: Snapshot) -> Rows:
-    """Roles with their verifiers."""
-    yield from snapshot.roles
-
-
-def _config(snapshot: Snapshot, database: int, role: int) -> str | None:
-    found = snapshot.settings.get((database, role))
-    return None if found is None else _array([quote_element(text) for text in found])
-
-
-def pg_ts_config(_snapshot: Snapshot) -> Rows:
+def pg_ts_config() -> Rows:
     """The configurations of text search."""
     for oid, name in ((3748, "simple"), (12773, "english")):
         yield {"oid": oid, "cfgname": name, "cfgnamespace": 11, "cfgowner": 10, "cfgparser": 3722}
-
-
-def pg_db_role_setting(snapshot: Snapshot) -> Rows:
-    """Settings of roles and of the database."""
-    for database, role in sorted(snapshot.settings):
-        yield {"setdatabase": database, "setrole": role, "setconfig": _config(snapshot, database, role)}
-
-
-def pg_roles(snapshot: Snapshot) -> Rows:
-    """Roles, passwords hidden."""
-    for role in snapshot.roles:
-        yield {**role, "rolpassword": "********", "rolconfig": _config(snapshot, 0, role["oid"])}
-
-
-def pg_user(snapshot: Snapshot) -> Rows:
-    """Roles that may log in."""
-    for role in snapshot.roles:
-        if role["rolcanlogin"]:
-            yield {
-                "usename": role["rolname"], "usesysid": role["oid"], "usecreatedb": role["rolcreatedb"],
-                "usesuper": role["rolsuper"], "userepl": role["rolreplication"], "usebypassrls": role["rolbypassrls"],
-                "passwd": "********", "valuntil": role["rolvaliduntil"],
-                "useconfig": _config(snapshot, 0, role["oid"]),
-            }  # fmt: skip
-
-
-def pg_shadow(snapshot: Snapshot) -> Rows:
-    """As pg_user, with verifiers."""
-    verifiers = {role["rolname"]: role["rolpassword"] for role in snapshot.roles}
-    for row in pg_user(snapshot):
-        yield {**row, "passwd": verifiers[row["usename"]]}
-
-
-def pg_group(snapshot: Snapshot) -> Rows:
-    """Roles that may not log in, with their members."""
-    for role in snapshot.roles:
-        if not role["rolcanlogin"]:
-            members = [member for group, member, _admin in snapshot.members if group == role["oid"]]
-            yield {"groname": role["rolname"], "grosysid": role["oid"], "grolist": _array(members)}
-
-
-def pg_auth_members(snapshot: Snapshot) -> Rows:
-    """Membership of roles."""
-    for group, member, admin in snapshot.members:
-        yield {"roleid": group, "member": member, "grantor": 10, "admin_option": admin}
 
 
 def _role_name(snapshot: Snapshot, oid: int) -> str:
     return snapshot.role_names.get(oid, f"unknown (OID={oid})")
 
 
-def pg_tables(snapshot: Snapshot) -> Rows:
+def pg_tables(snapshot: Snapshot, oid: int) -> Rows:
     """Tables."""
-    indexed = {index.table_oid for index in snapshot.indexes.values()}
-    for relation in _of_kind(snapshot, "r"):
-        yield {
-            "schemaname": relation.schema, "tablename": relation.name, "tableowner": _role_name(snapshot,
-            relation.owner),
-            "hasindexes": int(relation.oid in indexed), "hasrules": 0, "hastriggers": 0, "rowsecurity": 0,
-        }  # fmt: skip
+    relation = snapshot.tables[oid]
+    yield {
+        "schemaname": relation.schema, "tablename": relation.name, "tableowner": _role_name(snapshot, relation.owner),
+        "hasindexes": int(oid in snapshot.table_indexes), "hasrules": 0, "hastriggers": 0, "rowsecurity": 0,
+    }  # fmt: skip
+
+
+def _system_tables(snapshot: Snapshot) -> Rows:
     for system in SYSTEM_RELATIONS.values():
         if system.kind == "r":
             yield {
@@ -359,41 +306,41 @@ def _of_kind(snapshot: Snapshot, kind: str) -> Iterator[RelationRow]:
     return (relation for relation in snapshot.relations.values() if relation.kind == kind)
 
 
-def pg_views(snapshot: Snapshot) -> Rows:
+def pg_views(snapshot: Snapshot, oid: int) -> Rows:
     """Views with their queries."""
-    for relation in _of_kind(snapshot, "v"):
-        yield {
-            "schemaname": relation.schema, "viewname": relation.name, "viewowner": _role_name(snapshot, relation.owner),
-            "definition": f" {relation.definition};",
-        }  # fmt: skip
+    relation = snapshot.views[oid]
+    yield {
+        "schemaname": relation.schema, "viewname": relation.name, "viewowner": _role_name(snapshot, relation.owner),
+        "definition": f" {relation.definition};",
+    }  # fmt: skip
 
 
 def pg_matviews(snapshot: Snapshot) -> Rows:
     """Materialized views with their queries."""
-    indexed = {index.table_oid for index in snapshot.indexes.values()}
     for kind in "mM":
         for relation in _of_kind(snapshot, kind):
             yield {
                 "schemaname": relation.schema, "matviewname": relation.name,
-                "matviewowner": _role_name(snapshot, relation.owner), "hasindexes": int(relation.oid in indexed),
-                "ispopulated": int(kind == "m"), "definition": f" {relation.definition};",
+                "matviewowner": _role_name(snapshot, relation.owner),
+                "hasindexes": int(relation.oid in snapshot.table_indexes), "ispopulated": int(kind == "m"),
+                "definition": f" {relation.definition};",
             }  # fmt: skip
 
 
-def pg_indexes(snapshot: Snapshot) -> Rows:
+def pg_indexes(snapshot: Snapshot, oid: int) -> Rows:
     """Indexes with their definitions."""
-    for index in snapshot.indexes.values():
-        table = snapshot.relations[index.table_oid]
-        yield {
-            "schemaname": table.schema, "tablename": table.name, "indexname": index.name,
-            "indexdef": indexdef(snapshot, index.oid),
-        }  # fmt: skip
+    index = snapshot.indexes[oid]
+    table = snapshot.relations[index.table_oid]
+    yield {
+        "schemaname": table.schema, "tablename": table.name, "indexname": index.name,
+        "indexdef": indexdef(snapshot, index.oid),
+    }  # fmt: skip
 
 
-def pg_sequences(snapshot: Snapshot) -> Rows:
+def pg_sequences(snapshot: Snapshot, values: dict[int, tuple[int, bool]]) -> Rows:
     """Sequences with their values."""
     for sequence in snapshot.sequences.values():
-        value, called = snapshot.sequence_values[sequence.oid]
+        value, called = values[sequence.oid]
         yield {
             "schemaname": sequence.schema, "sequencename": sequence.name, "data_type": sequence.type_oid,
             "sequenceowner": _role_name(snapshot, snapshot.relations[sequence.oid].owner),
@@ -411,27 +358,28 @@ def pg_am(snapshot: Snapshot) -> Rows:
             yield {"oid": oid, "amname": name, "amtype": "i"}
 
 
-def pg_tablespace(_snapshot: Snapshot) -> Rows:
+def pg_tablespace() -> Rows:
     """The two tablespaces every server has."""
     yield {"oid": 1663, "spcname": "pg_default", "spcowner": 10}
     yield {"oid": 1664, "spcname": "pg_global", "spcowner": 10}
 
 
-def pg_language(_snapshot: Snapshot) -> Rows:
+def pg_language() -> Rows:
     """Languages of functions."""
     yield from routine_rows.languages()
 
 
-def pg_trigger(snapshot: Snapshot) -> Rows:
+def pg_trigger(snapshot: Snapshot, oid: int) -> Rows:
     """Triggers of users."""
-    for trigger in snapshot.triggers:
-        yield routine_rows.trigger_row(snapshot, trigger)
+    yield routine_rows.trigger_row(snapshot, snapshot.triggers_by_oid[oid])
 
 
-def pg_proc(snapshot: Snapshot) -> Rows:
-    """The functions of the library, and users' own."""
-    for routine in snapshot.routines:
-        yield routine_rows.proc_row(snapshot, routine)
+def _user_functions(snapshot: Snapshot, oid: int) -> Rows:
+    yield routine_rows.proc_row(snapshot, snapshot.routines_by_oid[oid])
+
+
+def _library_functions() -> Rows:
+    """The functions of the library in pg_proc."""
     for oid, function in FUNCTIONS.items():
         volatility = "v" if function.volatile else "s" if function.stable else "i"
         yield {
@@ -451,34 +399,55 @@ def pg_proc(snapshot: Snapshot) -> Rows:
         }  # fmt: skip
 
 
-def pg_rewrite(snapshot: Snapshot) -> Rows:
-    """The rule behind each view."""
-    for relation in _of_kind(snapshot, "v"):
-        yield {
-            "oid": relation.oid, "rulename": "_RETURN", "ev_class": relation.oid, "ev_type": "1", "ev_enabled": "O",
-            "is_instead": 1,
-        }  # fmt: skip
+def pg_rewrite(snapshot: Snapshot, oid: int) -> Rows:
+    """The rule behind a view."""
+    yield {
+        "oid": oid, "rulename": "_RETURN", "ev_class": snapshot.views[oid].oid, "ev_type": "1", "ev_enabled": "O",
+        "is_instead": 1,
+    }  # fmt: skip
 
+
+_WHOLE: Final[dict[str, Callable[[Snapshot], Rows]]] = {
+    **role_rows.WHOLE,
+    "pg_namespace": pg_namespace, "pg_enum": type_rows.pg_enum, "pg_description": pg_description,
+    "pg_shdescription": pg_shdescription, "pg_database": pg_database, "pg_default_acl": pg_default_acl,
+    "pg_matviews": pg_matviews,
+    "pg_am": pg_am, "pg_collation": collation_rows.pg_collation, "pg_init_privs": pg_init_privs,
+    "pg_extension": pg_extension, "pg_available_extensions": pg_available_extensions,
+    "pg_available_extension_versions": pg_available_extension_versions,
+}  # fmt: skip
+_FIXED: Final[dict[str, Callable[[], Rows]]] = {
+    "pg_range": type_rows.pg_range, "pg_ts_config": pg_ts_config, "pg_tablespace": pg_tablespace,
+    "pg_language": pg_language, "pg_opclass": pg_opclass, "pg_operator": pg_operator, "pg_cast": pg_cast,
+    "pg_aggregate": pg_aggregate,
+}  # fmt: skip
 
 MAKERS: Final[dict[str, Maker]] = {
-    "pg_class": pg_class, "pg_attribute": pg_attribute, "pg_namespace": pg_namespace, "pg_type": type_rows.pg_type,
-    "pg_enum": type_rows.pg_enum, "pg_range": type_rows.pg_range,
-    "pg_index": pg_index, "pg_constraint": pg_constraint, "pg_attrdef": pg_attrdef, "pg_sequence": pg_sequence,
-    "pg_init_privs": pg_init_privs, "pg_depend": pg_depend, "pg_description": pg_description,
-    "pg_shdescription": pg_shdescription,
-    "pg_database": pg_database, "pg_authid": pg_authid, "pg_roles": pg_roles, "pg_user": pg_user,
-    "pg_default_acl": pg_default_acl,
-    "pg_shadow": pg_shadow,
-    "pg_group": pg_group, "pg_auth_members": pg_auth_members, "pg_db_role_setting": pg_db_role_setting,
-    "pg_ts_config": pg_ts_config,
-    "pg_tables": pg_tables, "pg_views": pg_views,
-    "pg_matviews": pg_matviews,
-    "pg_indexes": pg_indexes, "pg_am": pg_am, "pg_collation": collation_rows.pg_collation,
-    "pg_tablespace": pg_tablespace, "pg_language": pg_language, "pg_proc": pg_proc, "pg_rewrite": pg_rewrite,
-    "pg_trigger": pg_trigger,
-    "pg_extension": pg_extension, "pg_opclass": pg_opclass, "pg_available_extensions": pg_available_extensions,
-    "pg_available_extension_versions": pg_available_extension_versions,
-    "pg_operator": pg_operator, "pg_cast": pg_cast, "pg_aggregate": pg_aggregate,
+    **{name: (Whole(make),) for name, make in _WHOLE.items()},
+    **{name: (Fixed(fixed),) for name, fixed in _FIXED.items()},
+    "pg_class": (Each("relations", _relation_class), Whole(_composite_class), Fixed(_system_class)),
+    "pg_attribute": (
+        Each("columns", _column_attributes), Each("indexes", _index_attributes), Whole(_composite_attributes),
+        Fixed(_system_attributes),
+    ),
+    "pg_type": (
+        Whole(type_rows.known_types), Each("types", type_rows.user_types), Each("row_types", type_rows.row_types),
+    ),
+    "pg_index": (Each("indexes", pg_index),),
+    "pg_constraint": (Each("constraints", pg_constraint), Each("types", type_rows.domain_constraints)),
+    "pg_attrdef": (Each("columns", pg_attrdef),),
+    "pg_sequence": (Each("sequences", pg_sequence),),
+    "pg_depend": (
+        Each("sequences", _sequence_depends), Each("constraints", _constraint_depends), Whole(extension_members),
+        Each("columns", default_depends), Each("depends_of", _view_depends),
+        Whole(_call_depends),
+    ),
+    "pg_tables": (Each("tables", pg_tables), Whole(_system_tables)),
+    "pg_views": (Each("views", pg_views),),
+    "pg_indexes": (Each("indexes", pg_indexes),),
+    "pg_proc": (Each("routines_by_oid", _user_functions), Fixed(_library_functions)),
+    "pg_rewrite": (Each("views", pg_rewrite),),
+    "pg_trigger": (Each("triggers_by_oid", pg_trigger),),
     **statistics_rows.MAKERS,
 }  # fmt: skip
 """Relations of pg_catalog that have rows. The others are empty, or the node's (``Hooks``)."""

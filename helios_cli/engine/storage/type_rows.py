@@ -80,16 +80,24 @@ def _pg_type(found: PgType, **more: Any) -> Row:
     }  # fmt: skip
 
 
-def pg_type(snapshot: Snapshot) -> Rows:
-    """Every type: PostgreSQL's own, those of created extensions, users', and the row types of tables and views."""
+def known_types(snapshot: Snapshot) -> Rows:
+    """PostgreSQL's own types, and those of created extensions."""
     for known in registry.TYPES.values():
         namespace = type_namespace(snapshot, known.name)
         if namespace:
             yield _pg_type(known, typnamespace=namespace)
-    for found in snapshot.types.values():
-        yield from _pair(snapshot, found.oid, found.schema, found.name, found.owner, **_facts(found))
-    for oid, relation in snapshot.row_types.items():
-        yield from _pair(snapshot, oid, relation.schema, relation.name, relation.owner, typrelid=relation.oid)
+
+
+def user_types(snapshot: Snapshot, oid: int) -> Rows:
+    """A type that a user made, and the array over it."""
+    found = snapshot.types[oid]
+    yield from _pair(snapshot, found.oid, found.schema, found.name, found.owner, **_facts(found))
+
+
+def row_types(snapshot: Snapshot, oid: int) -> Rows:
+    """The row type of a table or view, and the array over it."""
+    relation = snapshot.row_types[oid]
+    yield from _pair(snapshot, oid, relation.schema, relation.name, relation.owner, typrelid=relation.oid)
 
 
 def _pair(snapshot: Snapshot, oid: int, schema: str, name: str, owner: int, **more: Any) -> Rows:
@@ -120,7 +128,7 @@ def pg_enum(snapshot: Snapshot) -> Rows:
         yield {"oid": oid, "enumtypid": type_oid, "enumsortorder": place, "enumlabel": label}
 
 
-def pg_range(_snapshot: Snapshot) -> Rows:
+def pg_range() -> Rows:
     """Range types with their subtypes and multiranges."""
     for kind in KINDS:
         yield {"rngtypid": kind[0], "rngsubtype": kind[3], "rngmultitypid": kind[4]}
@@ -131,15 +139,15 @@ def composite_types(snapshot: Snapshot) -> Iterator[UserType]:
     return (found for found in snapshot.types.values() if found.kind == "c")
 
 
-def domain_constraints(snapshot: Snapshot) -> Rows:
+def domain_constraints(snapshot: Snapshot, oid: int) -> Rows:
     """CHECKs of domains in pg_constraint."""
-    for found in snapshot.types.values():
-        for check in found.checks[len(found.checks) - found.own_checks :]:
-            yield {
-                "oid": check.oid, "conname": check.name, "connamespace": snapshot.schema_oid(found.schema),
-                "contype": "c", "convalidated": 1, "contypid": found.oid, "conislocal": 1, "conkey": None,
-                "conbin": check.expression, "confupdtype": " ", "confdeltype": " ", "confmatchtype": " ",
-            }  # fmt: skip
+    found = snapshot.types[oid]
+    for check in found.checks[len(found.checks) - found.own_checks :]:
+        yield {
+            "oid": check.oid, "conname": check.name, "connamespace": snapshot.schema_oid(found.schema),
+            "contype": "c", "convalidated": 1, "contypid": found.oid, "conislocal": 1, "conkey": None,
+            "conbin": check.expression, "confupdtype": " ", "confdeltype": " ", "confmatchtype": " ",
+        }  # fmt: skip
 
 
 # -- information_schema ---------------------------------------------------------------------------

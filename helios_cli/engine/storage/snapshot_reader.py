@@ -1,0 +1,227 @@
+"""Reading the whole catalog of a database, by what differs from a version that was read before.
+
+The rows of each system table are read and compared with those of the version before; only of those that differ are
+new objects made. So what did not change is the very same object in both versions (``snapshot_changes``).
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from itertools import compress, count, groupby
+from operator import itemgetter, ne
+from typing import Any, Final, TypeVar
+
+from helios_cli.engine.sql.authority import BOOTSTRAP, DATABASE_OWNER, PREDEFINED, PREDEFINED_MEMBERS, valid_until
+from helios_cli.engine.sql.ddl_model import ColumnDef, ConstraintDef, IndexDef, SequenceDef
+from helios_cli.engine.sql.ddl_render import NOT_VALID, keys_from_json
+from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID, PUBLIC_OID
+from helios_cli.engine.storage.catalog import SqliteCatalog
+from helios_cli.engine.storage.catalog_privileges import read_acls
+from helios_cli.engine.storage.role_settings import settings_of
+from helios_cli.engine.storage.system_snapshot import RelationRow, Snapshot
+
+Known = TypeVar("Known")
+Row = Sequence[Any]
+
+_ROLE: Final = (
+    "oid", "rolname", "rolpassword", "rolsuper", "rolinherit", "rolcreaterole", "rolcreatedb", "rolcanlogin",
+    "rolreplication", "rolbypassrls", "rolconnlimit", "rolvaliduntil",
+)  # fmt: skip
+_RELATION: Final = (
+    "SELECT oid, nspname, relname, relkind, relowner, sqlite_name, definition, options "
+    "FROM {}.helios_relation ORDER BY oid"
+)
+_ATTRIBUTE: Final = (
+    "SELECT relid, attname, atttypid, atttypmod, attnum, typname, attnotnull, default_text, attidentity, attgenerated "
+    "FROM {}.helios_attribute ORDER BY relid, attnum"
+)
+_INDEX: Final = (
+    "SELECT oid, relid, indisunique, indisprimary, method, keys, include, predicate FROM {}.helios_index ORDER BY oid"
+)
+_CONSTRAINT: Final = (
+    "SELECT oid, relid, conname, contype, columns, conindid, expression, confrelid, confcolumns, confindid, "
+    "confupdtype, confdeltype, confmatchtype, condeferrable, condeferred FROM {}.helios_constraint ORDER BY oid"
+)
+_SEQUENCE: Final = (
+    "SELECT oid, seqtypid, seqstart, seqincrement, seqmin, seqmax, seqcache, seqcycle, owner_relid, owner_attnum, "
+    "owner_internal FROM {}.helios_sequence ORDER BY oid"
+)
+_DESCRIPTION: Final = "SELECT objoid, classoid, objsubid, description FROM {}.helios_description"
+_DEPEND: Final = "SELECT DISTINCT objid, refobjid FROM {}.helios_depend"
+
+
+def read_snapshot(catalog: SqliteCatalog, before: Snapshot | None = None) -> Snapshot:
+    """Read everything, a statement a table; what is as in ``before`` is taken over from there."""
+    return _Reading(catalog, before or Snapshot(0)).snapshot()
+
+
+class _Reading:
+    def __init__(self, catalog: SqliteCatalog, before: Snapshot) -> None:
+        self._catalog = catalog
+        self._before = before
+        self._databases = ("main", "temp") if catalog.has_temp_tables() else ("main",)
+        self._new = Snapshot(catalog.version)
+        self._others: set[int] = set()
+        """Relations that are not the objects that they were before."""
+
+    def snapshot(self) -> Snapshot:
+        """The version as the catalog's connection sees it."""
+        catalog, before, new = self._catalog, self._before, self._new
+        new.namespaces = [
+            (oid, name, DATABASE_OWNER if oid == PUBLIC_OID and owner == BOOTSTRAP else owner)
+            for oid, name, owner in catalog.rows(
+                "SELECT oid, nspname, nspowner FROM main.helios_namespace ORDER BY oid"
+            )
+        ]
+        if catalog.has_temp_tables():
+            new.namespaces.append((16000, "pg_temp", 10))
+        new.types = _kept(before.types, {found.oid: found for found in catalog.types.all()})
+        new.labels = catalog.types.labels()
+        self._objects()
+        self._roles()
+        new.acls = _kept(
+            before.acls, {key: acl for db in self._databases for key, acl in read_acls(catalog, db).items()}
+        )
+        new.extensions = dict(catalog.extensions())
+        new.collations = catalog.user_collations()
+        new.calls = catalog.stored_calls()
+        new.routines = catalog.all_routines()
+        new.triggers = catalog.all_triggers()
+        return new
+
+    def _roles(self) -> None:
+        catalog, new = self._catalog, self._new
+        rows = catalog.rows(f"SELECT {', '.join(_ROLE)} FROM main.helios_role ORDER BY oid")
+        new.roles = [dict(zip(_ROLE, row, strict=True)) for row in rows]
+        new.roles += [
+            {**dict.fromkeys(_ROLE, 0), "oid": oid, "rolname": name, "rolpassword": None, "rolinherit": 1,
+             "rolconnlimit": -1, "rolvaliduntil": None}
+            for oid, name in PREDEFINED.items()
+        ]  # fmt: skip
+        new.roles.sort(key=lambda role: int(role["oid"]))
+        for role in new.roles:
+            role["rolvaliduntil"] = valid_until(role["rolvaliduntil"])
+        new.settings = settings_of(catalog)
+        new.members = catalog.rows("SELECT roleid, member, admin_option FROM main.helios_auth_member")
+        new.members += PREDEFINED_MEMBERS
+
+    def _objects(self) -> None:
+        before, new = self._before, self._new
+        new.relations = self._made("relation", _RELATION, before.relations, _relation)
+        relations = new.relations
+        new.columns = self._columns()
+        new.constraints = self._made("constraint", _CONSTRAINT, before.constraints, _constraint)
+        new.indexes = self._made(
+            "index", _INDEX, before.indexes, lambda row: _index(relations[row[0]], row), named=True
+        )
+        new.sequences = self._made(
+            "sequence", _SEQUENCE, before.sequences, lambda row: _sequence(relations[row[0]], row), named=True
+        )
+        new.descriptions = self._rows("description", _DESCRIPTION)
+        new.depends = self._rows("depend", _DEPEND)
+
+    def _rows(self, table: str, query: str) -> list[Any]:
+        """The rows of a system table, those of temporary objects last; the very list of before when it is the same."""
+        rows = [row for db in self._databases for row in self._catalog.rows(query.format(db))]
+        known = self._before.source.get(table)
+        self._new.source[table] = rows = known if known == rows else rows
+        return rows
+
+    def _made(
+        self, table: str, query: str, known: dict[int, Known], make: Callable[[Row], Known], *, named: bool = False
+    ) -> dict[int, Known]:
+        """Objects by OID; those of ``known`` whose rows are the same are kept, and ``known`` itself when all are.
+
+        An object that is ``named`` is also made of the relation of its OID.
+        """
+        rows = self._rows(table, query)
+        gone, fresh = _differing(self._before.source.get(table, []), rows)
+        others = {oid for oid in self._others if oid in known} if named else set()
+        if not gone and not fresh and not others:
+            return known
+        found = dict(known)
+        was = {row[0]: row for row in gone}
+        for row in fresh:
+            if was.pop(row[0], None) != row:
+                found[row[0]] = make(row)
+        for oid in was:
+            del found[oid]
+        for row in rows if others else ():
+            if row[0] in others:
+                found[row[0]] = make(row)
+        if table == "relation":
+            self._others = {row[0] for row in fresh if found[row[0]] is not known.get(row[0])}
+        return found
+
+    def _columns(self) -> dict[int, list[ColumnDef]]:
+        before, rows = self._before, self._rows("attribute", _ATTRIBUTE)
+        if self._new.types is not before.types:
+            made = {oid: [self._column(row) for row in found] for oid, found in groupby(rows, itemgetter(0))}
+            return _kept(before.columns, made)
+        gone, fresh = _differing(before.source.get("attribute", []), rows)
+        if not gone and not fresh:
+            return before.columns
+        found = dict(before.columns)
+        for oid in {row[0] for row in (*gone, *fresh)}:
+            first, last = (bisect(rows, oid, key=itemgetter(0)) for bisect in (bisect_left, bisect_right))
+            if first < last:
+                found[oid] = [self._column(row) for row in rows[first:last]]
+            else:
+                del found[oid]
+        return found
+
+    def _column(self, row: Row) -> ColumnDef:
+        _relid, name, type_oid, typmod, attnum, decl, not_null, default, identity, generated = row
+        column = ColumnDef(name, type_oid, typmod, attnum, decl, bool(not_null), default, identity, generated)
+        return self._catalog.types.with_base(column)
+
+
+def _differing(before: list[Row], after: list[Row]) -> tuple[list[Row], list[Row]]:
+    """What is left of two lists without the rows at their beginning and at their end that are the same."""
+    if before is after:
+        return [], []
+    shorter = min(len(before), len(after))
+    first = next(compress(count(), map(ne, before, after)), shorter)
+    behind = map(ne, reversed(before), reversed(after))
+    same = min(next(compress(count(), behind), shorter), shorter - first)
+    return before[first : len(before) - same], after[first : len(after) - same]
+
+
+Key = TypeVar("Key")
+
+
+def _kept(known: dict[Key, Known], found: dict[Key, Known]) -> dict[Key, Known]:
+    """``found`` with the objects of ``known`` in place of equal ones; ``known`` itself when all are equal."""
+    if known == found and list(known) == list(found):
+        return known
+    return {key: known[key] if key in known and known[key] == value else value for key, value in found.items()}
+
+
+def _relation(row: Row) -> RelationRow:
+    oid, schema, name, kind, owner, sqlite_name, definition, options = row
+    return RelationRow(oid, schema, name, kind, owner, sqlite_name, definition, oid >= FIRST_TEMP_OID, options)
+
+
+def _index(relation: RelationRow, row: Row) -> IndexDef:
+    oid, relid, unique, primary, method, keys, include, predicate = row
+    return IndexDef(
+        oid, relation.schema, relation.name, relation.sqlite_name, relid, bool(unique & 1), bool(primary), method,
+        keys_from_json(keys), tuple(json.loads(include)), predicate, unique >> 1,
+    )  # fmt: skip
+
+
+def _constraint(row: Row) -> ConstraintDef:
+    return ConstraintDef(
+        row[0], row[1], row[2], row[3], tuple(json.loads(row[4])), row[5], row[6], row[7],
+        tuple(json.loads(row[8])), row[9], row[10], row[11], row[12], bool(row[13] & 1), bool(row[14]),
+        not row[13] & NOT_VALID,
+    )  # fmt: skip
+
+
+def _sequence(relation: RelationRow, row: Row) -> SequenceDef:
+    return SequenceDef(
+        row[0], relation.schema, relation.name, relation.temp, row[1], row[2], row[3], row[4], row[5], row[6],
+        bool(row[7]), row[8], row[9], bool(row[10]),
+    )  # fmt: skip
