@@ -105,16 +105,26 @@ def test_other_major_versions_are_refused(server: NodeProcess, version: int) -> 
 @pytest.mark.parametrize(
     "garbage",
     [
-        b"GET / HTTP/1.1\r\nHost: db\r\n\r\n", b"\0\0\0\0", b"\0\0\0\4", b"\x7f\xff\xff\xff\0\3\0\0", b"\xff" * 64,
-        struct.pack("!ii", 20, 196608) + b"user\0postgre", struct.pack("!ii", 9, 80877103) + b"x",
+        struct.pack("!ii", 20, 196608) + b"user\0postgre",
         startup({}), startup({"database": "heliosdb"}), struct.pack("!ii", 16, 196608) + b"user\0\xff\0\0",
-        b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03",
     ],
 )  # fmt: skip
 def test_garbage_is_refused_at_once(server: NodeProcess, garbage: bytes) -> None:
     heard = told(server.pg_port, garbage)
     assert heard.startswith(b"E")
     assert b"SFATAL\0" in heard
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"GET / HTTP/1.1\r\nHost: db\r\n\r\n", b"\0\0\0\0", b"\0\0\0\4", b"\x7f\xff\xff\xff\0\3\0\0", b"\xff" * 64,
+        b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03", b"X\0\0\0\4", struct.pack("!ii", 9, 80877103) + b"x",
+    ],
+)  # fmt: skip
+def test_what_is_no_startup_packet_is_not_answered(server: NodeProcess, garbage: bytes) -> None:
+    """A client that leaves before it has begun says Terminate first, and takes no answer."""
+    assert told(server.pg_port, garbage) == b""
 
 
 def test_message_lengths_are_bounded(server: NodeProcess) -> None:

@@ -29,6 +29,7 @@ from helios_cli.engine.datatypes.lsn import format_lsn_binary, parse_lsn, parse_
 from helios_cli.engine.datatypes.pgtype import PgType
 from helios_cli.engine.datatypes.ranges import KINDS, RangeCodec
 from helios_cli.engine.datatypes.utf8 import decode_utf8
+from helios_cli.engine.datatypes.vectors import VectorForm
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,13 @@ _PATH: Final = _geometric(geometric.parse_path, geometric.read_path, geometric.w
 _POLYGON: Final = _geometric(geometric.parse_polygon, geometric.read_polygon, geometric.write_counted)
 _LINE: Final = _geometric(geometric.parse_line, geometric.read_line, geometric.write_doubles)
 _CIRCLE: Final = _geometric(geometric.parse_circle, geometric.read_circle, geometric.write_doubles)
+
+
+def _vector(name: str, element_oid: int, number: Struct) -> Codec:
+    form = VectorForm(name, element_oid, number)
+    return Codec(strings.parse_string, strings.format_string, form.parse_binary, form.format_binary)
+
+
 _HSTORE: Final = Codec(parse_hstore, strings.format_string, parse_hstore_binary, format_hstore_binary)
 _XID8: Final = Codec(
     integers.parse_xid8,
@@ -186,7 +194,7 @@ _BASE: Final[tuple[tuple[int, str, str, int, int, str, str, Codec], ...]] = (
     (19, "name", "name", 64, 1003, "S", "name_text", _opaque(strings.parse_name)),
     (20, "int8", "bigint", 8, 1016, "N", "int8", _integer("bigint", 64, "!q")),
     (21, "int2", "smallint", 2, 1005, "N", "int2", _integer("smallint", 16, "!h")),
-    (22, "int2vector", "int2vector", -1, 1006, "A", "i2vector_text", _TEXT),
+    (22, "int2vector", "int2vector", -1, 1006, "A", "i2vector_text", _vector("int2vector", 21, Struct("!h"))),
     (23, "int4", "integer", 4, 1007, "N", "int4", _integer("integer", 32, "!i")),
     (24, "regproc", "regproc", 4, 1008, "N", "regproc", _TEXT),
     (25, "text", "text", -1, 1009, "S", "text", _TEXT),
@@ -194,7 +202,7 @@ _BASE: Final[tuple[tuple[int, str, str, int, int, str, str, Codec], ...]] = (
     (27, "tid", "tid", 6, 1010, "U", "tid_text", _TID),
     (28, "xid", "xid", 4, 1011, "U", "xid", _unsigned("xid", integers.parse_oid)),
     (29, "cid", "cid", 4, 1012, "U", "cid", _unsigned("cid", integers.parse_oid)),
-    (30, "oidvector", "oidvector", -1, 1013, "A", "oidvector_text", _TEXT),
+    (30, "oidvector", "oidvector", -1, 1013, "A", "oidvector_text", _vector("oidvector", 26, Struct("!I"))),
     (114, "json", "json", -1, 199, "U", "json_text", _JSON),
     (142, "xml", "xml", -1, 143, "U", "xml_text", _XML),
     (194, "pg_node_tree", "pg_node_tree", -1, 0, "Z", "pg_node_tree_text", _TEXT),

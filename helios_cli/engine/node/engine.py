@@ -131,6 +131,7 @@ class Engine:
         self.checkpointer: Checkpointer | None = None
         self.loop_thread = threading.get_ident()
         self.started_us = self.now_us()
+        self.last_txid = 0
         self.sequences, self.write_ids = Sequences(), WriteIds()
         self.large_objects = LargeObjects()
         self.on_reload: Callable[[], None] = lambda: None

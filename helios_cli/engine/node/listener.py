@@ -63,6 +63,10 @@ class Connection(asyncio.Protocol):
         try:
             while self._buffer and self.frontend is None and not self._upgrading and self._step():
                 pass
+        except startup.UnreadableStartup as error:
+            log.info("%s: %s", _address(self.transport.get_extra_info("peername"))[0], error)
+            self._buffer = b""
+            self.transport.close()
         except HeliosError as error:
             self._refuse_late(error)
         except Exception as error:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from helios_cli.engine.errors import ReadOnlyError, SqlError
+from helios_cli.engine.errors import SqlError
 from helios_cli.engine.node import client_encoding, identity, utility
 from helios_cli.engine.node.channels import Notification
 from helios_cli.engine.node.copy_in import CopyReceiver
 from helios_cli.engine.node.portal import Portal
+from helios_cli.engine.node.runner import check_read_only
 from helios_cli.engine.node.steps import StepsResult
 from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.authority import CHECKPOINT
@@ -152,7 +153,7 @@ def copy_in(session: Session, action: actions.CopyIn, portal: Portal, rows_max: 
     """COPY ... FROM STDIN, in the session's transaction or in one of its own."""
     transaction = session.transaction
     if transaction is not None and transaction.read_only:
-        raise ReadOnlyError("cannot execute COPY FROM in a read-only transaction")
+        check_read_only(portal.plan)
     session.check_may_write(portal.plan)
     if transaction is None:
         transaction = session.begin(explicit=False)

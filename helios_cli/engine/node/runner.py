@@ -21,6 +21,7 @@ from helios_cli.engine.node.steps import StepsResult
 from helios_cli.engine.node.transaction import Transaction
 from helios_cli.engine.node.writer import GroupWrite
 from helios_cli.engine.sql.plan import Kind, Plan
+from helios_cli.engine.sql.rights import changes_only_temporary
 from helios_cli.engine.storage.database import Commit, UnloggedCommit
 from helios_cli.engine.storage.io_errors import is_no_room, note_errno
 
@@ -130,7 +131,7 @@ class Runner(Reads):
 
     def _write_in_transaction(self, portal: Portal, transaction: Transaction) -> bool:
         if transaction.read_only:
-            raise read_only_error(portal.plan)
+            check_read_only(portal.plan)
         transaction.started = True
         self._check_stands(transaction)
         if _makes_temporary(portal.plan):
@@ -241,10 +242,20 @@ class Runner(Reads):
             session.failed(reason)
 
 
-def read_only_error(plan: Plan) -> ReadOnlyError:
-    """The refusal of a write in a read-only transaction."""
-    word = {"INSERT 0": "INSERT", "TRUNCATE": "TRUNCATE TABLE"}.get(plan.tag, plan.tag)
-    return ReadOnlyError(f"cannot execute {word}{' FOR UPDATE' * plan.locks_rows} in a read-only transaction")
+def check_read_only(plan: Plan) -> None:
+    """Refuse a write in a read-only transaction, unless it changes rows of temporary tables alone.
+
+    Raises:
+        ReadOnlyError: it changes something else.
+    """
+    if plan.kind in (Kind.WRITE, Kind.COPY) and plan.tag != "TRUNCATE TABLE" and changes_only_temporary(plan.rights):
+        return
+    word = (
+        "COPY FROM"
+        if plan.kind is Kind.COPY
+        else {"INSERT 0": "INSERT", "TRUNCATE": "TRUNCATE TABLE"}.get(plan.tag, plan.tag)
+    )
+    raise ReadOnlyError(f"cannot execute {word}{' FOR UPDATE' * plan.locks_rows} in a read-only transaction")
 
 
 def _makes_temporary(plan: Plan) -> bool:

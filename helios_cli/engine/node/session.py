@@ -14,7 +14,7 @@ from helios_cli.engine.errors import HeliosError, QueryCanceled, ReadOnlyError, 
 from helios_cli.engine.node import utility
 from helios_cli.engine.node.message_levels import is_wanted
 from helios_cli.engine.node.portal import Portal, aborted, notice_state
-from helios_cli.engine.node.runner import read_only_error
+from helios_cli.engine.node.runner import check_read_only
 from helios_cli.engine.node.session_plans import SessionPlans
 from helios_cli.engine.node.session_values import session_value
 from helios_cli.engine.node.transaction import Transaction
@@ -282,7 +282,7 @@ class Session(SessionPlans):
         """Refuse a write early that the node or the session cannot make."""
         self.engine.check_writable()
         if self.transaction is None and self.variables.get("default_transaction_read_only") == "on":
-            raise read_only_error(plan)
+            check_read_only(plan)
 
     def commit_level(self) -> str | None:
         """What its commits wait for, by ``synchronous_commit``; None: the cluster's mode."""

@@ -27,7 +27,7 @@ from helios_cli.engine.sql.ddl_roles import alter_role, create_role, drop_role, 
 from helios_cli.engine.sql.ddl_routine import WORDS, alter_routine, own_routine
 from helios_cli.engine.sql.ddl_schema import SYSTEM_SCHEMA
 from helios_cli.engine.sql.ddl_sequence import alter_sequence, create_sequence
-from helios_cli.engine.sql.ddl_settings import alter_database_set, alter_role_set
+from helios_cli.engine.sql.ddl_settings import alter_database_set, alter_role_set, drop_database
 from helios_cli.engine.sql.ddl_trigger import create_trigger
 from helios_cli.engine.sql.ddl_types import alter_enum, create_composite, create_enum, own_type
 from helios_cli.engine.sql.ddl_view import create_table_as, create_view, select_into
@@ -93,6 +93,7 @@ _HANDLERS: Final[dict[str, Handler]] = {
     "AlterRoleSetStmt": alter_role_set,
     "AlterDatabaseSetStmt": alter_database_set,
     "DropRoleStmt": drop_role,
+    "DropdbStmt": drop_database,
     "GrantRoleStmt": grant_role,
     "GrantStmt": grant,
     "CreateFunctionStmt": create_function,
@@ -108,7 +109,6 @@ _HANDLERS: Final[dict[str, Handler]] = {
 
 _REFUSED: Final = {
     "CreatedbStmt": ("CREATE DATABASE", 'A node has one database, "heliosdb"; use a schema.'),
-    "DropdbStmt": ("DROP DATABASE", 'A node has one database, "heliosdb".'),
     "AlterDatabaseStmt": ("ALTER DATABASE", "Use ALTER SYSTEM or SET."),
     "CreateRangeStmt": ("CREATE TYPE ... AS RANGE", "Use two columns with a CHECK constraint."),
     "RuleStmt": ("CREATE RULE", "Use a view or the application."),

@@ -58,6 +58,21 @@ def alter_database_set(builder: Builder, fields: dict[str, Any]) -> Plan:
     return _set(builder, "ALTER DATABASE", database, EVERYBODY, fields["setstmt"])
 
 
+def drop_database(builder: Builder, fields: dict[str, Any]) -> Plan:
+    """Plan DROP DATABASE: that of the node is always the one that is open, and there is no other.
+
+    Raises:
+        SqlError: 3D000 no such database, 55006 it is this one.
+    """
+    name = fields["dbname"]
+    if name == DATABASE:
+        raise builder.error("55006", "cannot drop the currently open database")
+    if not fields.get("missing_ok"):
+        _database(builder, name)
+    builder.notices.append(f'database "{name}" does not exist, skipping')
+    return builder.finish("DROP DATABASE")
+
+
 def _database(builder: Builder, name: str) -> int:
     if name != DATABASE:
         raise builder.error("3D000", f'database "{name}" does not exist')

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
@@ -10,11 +9,12 @@ from typing import Any, Final
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.usertypes import is_row
 from helios_cli.engine.errors import SqlError
-from helios_cli.engine.sql import casts, constants, operators, row_values, sqltext, tree
+from helios_cli.engine.sql import casts, constants, operators, row_values, sqltext, tree, vectors
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import array_of, can_coerce, common_type, element_of, type_name
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.function_spec import FunctionRegistry
+from helios_cli.engine.sql.interval_literals import counted_interval
 from helios_cli.engine.sql.oids import BIT, BOOL, INT4, INT8, INTERVAL, NUMERIC, TEXT, UNKNOWN
 from helios_cli.engine.sql.relation import CatalogReader, Relation
 from helios_cli.engine.sql.scope import Scope
@@ -212,39 +212,17 @@ def _cast(fields: dict[str, Any], scope: Scope) -> TypedSql:
     target, typmod = resolve_type(fields["typeName"], ctx)
     if "A_ArrayExpr" in fields["arg"] and element_of(target):
         value = array_constructor(fields["arg"]["A_ArrayExpr"], scope, element_of(target))
+    elif "A_ArrayExpr" in fields["arg"] and vectors.is_vector(target):
+        value = vectors.constructed(fields["arg"]["A_ArrayExpr"], target, scope)
     else:
         value = translate(fields["arg"], scope)
     if target == INTERVAL and typmod >= 0:
-        value = _interval_fields(value, typmod, ctx)
+        value = counted_interval(value, typmod, ctx)
     at = fields.get("location", value.location)
     return replace(casts.explicit_cast(value, target, typmod, ctx, at), location=value.location)
 
 
 _JOINED_MAX: Final = 100
-_INTERVAL_UNITS: Final = (
-    (1 << 12, "second"),
-    (1 << 11, "minute"),
-    (1 << 10, "hour"),
-    (1 << 3, "day"),
-    (1 << 1, "month"),
-    (1 << 2, "year"),
-)
-"""Bits of an interval's field mask, the smallest unit first."""
-
-
-def _interval_fields(value: TypedSql, typmod: int, ctx: Context) -> TypedSql:
-    """``interval '5' hour``: a bare number counts the last of the named fields."""
-    mask = (typmod >> 16) & 0x7FFF
-    text = casts.constant_text(value, ctx)
-    if text is None or mask == 0x7FFF:
-        return value
-    if re.fullmatch(r"\s*[+-]?\d+:\d+(\.\d+)?\s*", text) and mask == 0x1800:
-        raise ctx.unsupported("an interval of minutes and seconds without hours", value.location)
-    if re.fullmatch(r"\s*[+-]?\d+(\.\d*)?\s*", text):
-        text = f"{text} {next(unit for bit, unit in _INTERVAL_UNITS if mask & bit)}"
-    return TypedSql(
-        sqltext.quote_string(text), UNKNOWN, not_null=True, simple=True, value=text, location=value.location
-    )
 
 
 def _boolean(fields: dict[str, Any], scope: Scope) -> TypedSql:

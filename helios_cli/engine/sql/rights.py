@@ -15,6 +15,7 @@ from helios_cli.engine.sql import privileges
 from helios_cli.engine.sql.authority import BOOTSTRAP, MONITOR, READ_ALL_DATA, READ_ALL_STATS, WRITE_ALL_DATA, Authority
 from helios_cli.engine.sql.privileges import (
     COLUMN_RIGHTS,
+    DELETE,
     EXECUTE,
     INSERT,
     PG_CLASS,
@@ -88,6 +89,15 @@ class ClosedFunction:
 
 
 Right = RelationRight | FunctionRight | ClosedFunction
+
+
+def changes_only_temporary(needed: Iterable[Right]) -> bool:
+    """Whether a statement that needs these rights changes temporary tables and sequences and nothing else."""
+    changed = [
+        right for right in needed
+        if isinstance(right, RelationRight) and (right.wanted & (INSERT | UPDATE | DELETE) or right.kind == "S")
+    ]  # fmt: skip
+    return bool(changed) and all(right.schema == "pg_temp" for right in changed)
 
 
 @dataclass(slots=True)

@@ -257,7 +257,6 @@ UNSUPPORTED: Final = {
     "CreateTrigStmt": ("CREATE TRIGGER", None),
     "CreateExtensionStmt": ("CREATE EXTENSION", None),
     "CreatedbStmt": ("CREATE DATABASE", "A node has one database; start another node."),
-    "DropdbStmt": ("DROP DATABASE", "A node has one database."),
     "RuleStmt": ("CREATE RULE", None),
     "CreatePolicyStmt": ("CREATE POLICY", None),
     "CreatePublicationStmt": ("CREATE PUBLICATION", None),

@@ -32,6 +32,14 @@ def as_array(value: TypedSql) -> TypedSql:
     return replace(value, sql=f"('{{' || replace({value.sql}, ' ', ',') || '}}')", type_oid=_ARRAYS[value.type_oid])
 
 
+def constructed(fields: dict[str, Any], type_oid: int, scope: Scope) -> TypedSql:
+    """``ARRAY[1, 2]::int2vector``: only the constructor is read as a vector, as in PostgreSQL; arrays are not cast."""
+    from helios_cli.engine.sql.expressions import array_constructor
+
+    made = array_constructor(fields, scope, _ELEMENTS[type_oid])
+    return replace(made, sql=f"replace(trim({made.sql}, '{{}}'), ',', ' ')", type_oid=type_oid)
+
+
 def element(value: TypedSql, steps: list[dict[str, Any]], scope: Scope) -> TypedSql:
     """``relname[0]``, ``indkey[0]``; NULL behind the last."""
     from helios_cli.engine.sql.expressions import translate

@@ -48,17 +48,21 @@ class FatalStartup(HeliosError):
     severity = "FATAL"
 
 
+class UnreadableStartup(ProtocolViolation):
+    """What came first is no startup packet: its length is wrong. As in PostgreSQL nobody is answered, only the log."""
+
+
 def startup_length(data: bytes) -> int | None:
     """The whole length of the packet that ``data`` begins with; None when four bytes are not there yet.
 
     Raises:
-        ProtocolViolation: shorter than 8 or longer than PostgreSQL's limit. Never wait for such a packet.
+        UnreadableStartup: shorter than 8 or longer than PostgreSQL's limit. Never wait for such a packet.
     """
     if len(data) < 4:
         return None
     length = int.from_bytes(data[:4], "big")
     if not 8 <= length <= limits.MAX_STARTUP + 4:
-        raise ProtocolViolation("invalid length of startup packet")
+        raise UnreadableStartup("invalid length of startup packet")
     return length
 
 
@@ -69,7 +73,7 @@ def parse_startup(packet: bytes) -> Startup | Cancel | Request:
         ProtocolViolation: malformed. FeatureNotSupported: another major version. FatalStartup: no user name.
     """
     if startup_length(packet) != len(packet):
-        raise ProtocolViolation("invalid length of startup packet")
+        raise UnreadableStartup("invalid length of startup packet")
     code = int.from_bytes(packet[4:8], "big")
     if code == limits.CANCEL_REQUEST:
         if not 12 < len(packet) <= 12 + 256:
@@ -77,7 +81,7 @@ def parse_startup(packet: bytes) -> Startup | Cancel | Request:
         return Cancel(int.from_bytes(packet[8:12], "big"), packet[12:])
     if code in (limits.SSL_REQUEST, limits.GSSENC_REQUEST):
         if len(packet) != 8:
-            raise ProtocolViolation("invalid length of startup packet")
+            raise UnreadableStartup("invalid length of startup packet")
         return Request(code)
     if code >> 16 != 3:
         raise _unsupported_version(code)

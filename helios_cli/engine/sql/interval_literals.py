@@ -1,0 +1,36 @@
+"""Interval literals with fields: ``interval '5' hour``."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from helios_cli.engine.sql import casts, sqltext
+from helios_cli.engine.sql.context import Context
+from helios_cli.engine.sql.oids import UNKNOWN
+from helios_cli.engine.sql.typed import TypedSql
+
+_INTERVAL_UNITS: Final = (
+    (1 << 12, "second"),
+    (1 << 11, "minute"),
+    (1 << 10, "hour"),
+    (1 << 3, "day"),
+    (1 << 1, "month"),
+    (1 << 2, "year"),
+)
+"""Bits of an interval's field mask, the smallest unit first."""
+
+
+def counted_interval(value: TypedSql, typmod: int, ctx: Context) -> TypedSql:
+    """``interval '5' hour``: a bare number counts the last of the named fields."""
+    mask = (typmod >> 16) & 0x7FFF
+    text = casts.constant_text(value, ctx)
+    if text is None or mask == 0x7FFF:
+        return value
+    if re.fullmatch(r"\s*[+-]?\d+:\d+(\.\d+)?\s*", text) and mask == 0x1800:
+        raise ctx.unsupported("an interval of minutes and seconds without hours", value.location)
+    if re.fullmatch(r"\s*[+-]?\d+(\.\d*)?\s*", text):
+        text = f"{text} {next(unit for bit, unit in _INTERVAL_UNITS if mask & bit)}"
+    return TypedSql(
+        sqltext.quote_string(text), UNKNOWN, not_null=True, simple=True, value=text, location=value.location
+    )

@@ -1,0 +1,91 @@
+"""What the tests of public drivers ask of a server; expected is what PostgreSQL 15 answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from support.node_process import NodeProcess
+
+
+@pytest.fixture
+def connection(server: NodeProcess) -> Iterator[psycopg.Connection[Any]]:
+    with server.connect() as connection:
+        yield connection
+
+
+def state(connection: psycopg.Connection[Any], statement: str) -> str | None:
+    """The SQLSTATE of a statement that fails, undone with a savepoint."""
+    connection.execute("SAVEPOINT before")
+    with pytest.raises(psycopg.Error) as failed:
+        connection.execute(sql.SQL(statement))
+    connection.execute("ROLLBACK TO before")
+    return failed.value.sqlstate
+
+
+def test_a_read_only_transaction_changes_temporary_tables(connection: psycopg.Connection[Any]) -> None:
+    connection.execute("CREATE TABLE IF NOT EXISTS permanent (a int)")
+    connection.execute("CREATE TEMP TABLE passing (id serial, a int)")
+    connection.execute("BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE")
+    connection.execute("INSERT INTO passing (a) VALUES (1), (2)")
+    connection.execute("UPDATE passing SET a = a + 1 WHERE a = 1")
+    connection.execute("WITH gone AS (DELETE FROM passing WHERE id = 2 RETURNING a) SELECT * FROM gone")
+    with connection.cursor().copy("COPY passing (a) FROM STDIN") as copy:
+        copy.write_row((7,))
+    for statement in (
+        "INSERT INTO permanent VALUES (1)", "TRUNCATE passing", "CREATE TEMP TABLE other (a int)",
+        "COPY permanent FROM STDIN", "WITH x AS (INSERT INTO permanent VALUES (1) RETURNING a) SELECT * FROM x",
+    ):  # fmt: skip
+        assert state(connection, statement) == "25006", statement
+    connection.execute("COMMIT")
+    assert connection.execute("SELECT * FROM passing ORDER BY id").fetchall() == [(1, 2), (3, 7)]
+    connection.execute("SET default_transaction_read_only = on")
+    assert connection.execute("INSERT INTO passing (a) VALUES (8)").rowcount == 1
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        connection.execute("INSERT INTO permanent VALUES (1)")
+
+
+def test_every_transaction_has_a_number_of_its_own(connection: psycopg.Connection[Any]) -> None:
+    def number() -> int:
+        row = connection.execute("SELECT txid_current(), pg_current_xact_id()::text::bigint").fetchone()
+        assert row is not None
+        assert row[0] == row[1]
+        return int(row[0])
+
+    alone = [number(), number()]
+    with connection.transaction():
+        together = [number(), number()]
+    connection.execute("CREATE TABLE IF NOT EXISTS permanent (a int)")
+    assert alone[0] < alone[1] < together[0] == together[1] < number()
+
+
+def test_databases_that_are_not_there_can_be_dropped(connection: psycopg.Connection[Any]) -> None:
+    heard: list[str | None] = []
+    connection.add_notice_handler(lambda notice: heard.append(notice.message_primary))
+    assert connection.execute("DROP DATABASE IF EXISTS nowhere").statusmessage == "DROP DATABASE"
+    assert heard == ['database "nowhere" does not exist, skipping']
+    with pytest.raises(psycopg.errors.InvalidCatalogName):
+        connection.execute("DROP DATABASE nowhere")
+    with pytest.raises(psycopg.errors.ObjectInUse, match="cannot drop the currently open database"):
+        connection.execute("DROP DATABASE heliosdb")
+
+
+def test_vectors_of_numbers_in_binary(connection: psycopg.Connection[Any]) -> None:
+
+    head = bytes.fromhex("00000001 00000000")
+    two = head + bytes.fromhex("00000015 00000002 00000000 00000002 0001 00000002 fffe")
+    cursor = connection.cursor(binary=True)
+    cursor.execute("SELECT ARRAY[1, -2]::int2vector")
+    assert cursor.pgresult is not None
+    assert cursor.pgresult.get_value(0, 0) == two
+    cursor.execute("SELECT '7'::oidvector, ''::oidvector")
+    assert cursor.pgresult.get_value(0, 0) == head + bytes.fromhex("0000001a 00000001 00000000 00000004 00000007")
+    assert cursor.pgresult.get_value(0, 1) == head + bytes.fromhex("0000001a 00000000 00000000")
+    returned = connection.pgconn.exec_params(b"SELECT $1::int2vector::text", [two], [22], [1])
+    assert returned.get_value(0, 0) == b"1 -2"
+    for wrong in (two[:-1], two[:20], two + b"x", bytes.fromhex("00000000 00000000 00000015")):
+        failed = connection.pgconn.exec_params(b"SELECT $1::int2vector", [wrong], [22], [1])
+        assert failed.error_field(psycopg.pq.DiagnosticField.SQLSTATE) in (b"22P03", b"08P01")
