@@ -16,6 +16,7 @@ from helios_cli.engine.datatypes import (
     interval,
     jsonpath,
     jsons,
+    ltree,
     network,
     numeric,
     strings,
@@ -171,6 +172,10 @@ _LINE: Final = _geometric(geometric.parse_line, geometric.read_line, geometric.w
 _CIRCLE: Final = _geometric(geometric.parse_circle, geometric.read_circle, geometric.write_doubles)
 
 
+def _path(name: str, parse: Callable[[str], str]) -> Codec:
+    return Codec(parse, strings.format_string, ltree.binary_reader(name, parse), ltree.format_binary)
+
+
 def _vector(name: str, element_oid: int, number: Struct) -> Codec:
     form = VectorForm(name, element_oid, number)
     return Codec(strings.parse_string, strings.format_string, form.parse_binary, form.format_binary)
@@ -251,6 +256,9 @@ _BASE: Final[tuple[tuple[int, str, str, int, int, str, str, Codec], ...]] = (
     # Types of extensions, whose OIDs differ from server to server: below those of user objects.
     (15801, "citext", "citext", -1, 15802, "S", "citext", _TEXT),
     (15803, "hstore", "hstore", -1, 15804, "U", "hstore_text", _HSTORE),
+    (15805, "ltree", "ltree", -1, 15806, "U", "ltree_text", _path("ltree", ltree.parse_ltree)),
+    (15807, "lquery", "lquery", -1, 15808, "U", "lquery_text", _path("lquery", ltree.parse_lquery)),
+    (15809, "ltxtquery", "ltxtquery", -1, 15810, "U", "ltxtquery_text", _path("ltxtquery", ltree.parse_ltxtquery)),
     (5069, "xid8", "xid8", 8, 271, "U", "xid8", _XID8),
 )
 

@@ -268,13 +268,13 @@ def _distinguished(name: Any) -> str | None:
 
 def _activity(session: Session) -> dict[str, Any]:
     transaction = session.transaction
-    if session.runner.is_busy():
+    waits = session.token is not None and session.engine.queue.holder is not session.token
+    if waits or session.runner.is_busy():
         state = "active"
     elif transaction is None:
         state = "idle"
     else:
         state = "idle in transaction (aborted)" if transaction.failed else "idle in transaction"
-    waits = session.token is not None and session.engine.queue.holder is not session.token
     role = session.engine.catalog.privileges.authority().by_name.get(session.user)
     return {
         "datname": DATABASE,

@@ -127,7 +127,8 @@ class Commits(Threads):
                 return
             granted()
 
-        session.token = self.engine.queue.acquire(on_grant, is_short=is_short)
+        session.token = self.engine.queue.acquire(on_grant, first=self.goes_first, is_short=is_short)
+        self.goes_first = False
         if session.transaction is not None:
             session.transaction.token = session.token
         session.arm_timeouts(lock=True)

@@ -131,7 +131,6 @@ class Engine:
         self.checkpointer: Checkpointer | None = None
         self.loop_thread = threading.get_ident()
         self.started_us = self.now_us()
-        self.last_txid = 0
         self.sequences, self.write_ids = Sequences(), WriteIds()
         self.large_objects = LargeObjects()
         self.on_reload: Callable[[], None] = lambda: None
@@ -246,6 +245,7 @@ class Engine:
         self.catalog = self._catalog(self._current_reader, DEFAULT_PATH)
         self.plans.clear()
         self._views.clear()
+        self.queue.schema_changed()
         for session in tuple(self.sessions.values()):
             session.roles_changed()
 

@@ -360,8 +360,11 @@ def _first_write(frontend: Frontend, plan: Plan, answer: Answer, binds: Sequence
     extended = frontend.wait_for_writer(head)
 
     def granted() -> None:
-        if not _write(frontend, plan, answer, binds, head, frontend.group_done):
-            frontend.run_generally(Portal(session, "", plan, binds, answer.formats, not extended))
+        outdated = plan.catalog_version != session.schema_view().catalog.version
+        if outdated or not _write(frontend, plan, answer, binds, head, frontend.group_done):
+            portal = Portal(session, "", plan, binds, answer.formats, not extended)
+            portal.stale = outdated
+            frontend.run_generally(portal)
 
     session.runner.with_writer(granted, is_short=True)
     return True

@@ -99,6 +99,7 @@ def _portal(
     values = decode_params(plan.param_types, formats, arguments, session.times)
     binds = bind(plan, values, prepared.literals, session.values_for(plan), text)
     portal = Portal(session, "", plan, binds, result, False)
+    portal.text = text
     portal.completes = False
     portal.encode = _response(portal.encoder())
     return portal

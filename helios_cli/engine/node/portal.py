@@ -54,7 +54,7 @@ class Portal:
 
     __slots__ = (
         "binds", "claim", "completes", "describe", "done", "encode", "formats", "job", "name", "noticed", "origin",
-        "plan", "rows", "rows_max", "sent", "sent_before", "session", "text",
+        "plan", "renewed", "rows", "rows_max", "sent", "sent_before", "session", "stale", "text",
     )  # fmt: skip
 
     def __init__(
@@ -80,6 +80,10 @@ class Portal:
         self.done = False
         self.noticed = False
         """The plan's notices are on their way; a statement that waited for the writer starts again from the top."""
+        self.stale = False
+        """The schema has changed while it waited for the writer: it is planned again before it starts."""
+        self.renewed = -1
+        """The version of the schema for which it was planned again last."""
         self.claim: Claim | None = None
         """The name under which its write is done only once; None: it has none."""
         self.text = ""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import apsw
 
 from helios_cli.engine.errors import HeliosError, ReadOnlyError, SqlError
-from helios_cli.engine.node import claims
+from helios_cli.engine.node import claims, renewal
 from helios_cli.engine.node.constraint_times import check_keys
 from helios_cli.engine.node.engine import INLINE, INLINE_READ_SECONDS
 from helios_cli.engine.node.readers import OVERLOOKED
@@ -92,6 +92,12 @@ class Runner(Reads):
         return False
 
     def _alone_on_thread(self, portal: Portal) -> None:
+        if renewal.is_outdated(self.session, portal):
+            # It starts again from the top, before those who came later.
+            portal.stale = self.goes_first = True
+            self._give_token_back(None)
+            self.session.retry(portal, portal.rows_max)
+            return
         database = self.engine.database
         connection = self.session.private or database.writer
         plan = portal.plan
@@ -138,11 +144,16 @@ class Runner(Reads):
             self.session.own_connection()
         if not transaction.writing:
             self.session.check_may_write(portal.plan)
-            return self.with_writer(lambda: self.session.retry(portal, portal.rows_max))
+            return self.with_writer(lambda: self._resume(portal))
         assert transaction.connection is not None
         if portal.plan.kind is Kind.WRITE and portal.claim is None and self._is_inline(portal.plan):
             return self._write_inline(portal, transaction)
         return self._write_on_thread(portal, transaction)
+
+    def _resume(self, portal: Portal) -> None:
+        """The transaction has the writer, which its statement has waited for."""
+        portal.stale = renewal.is_outdated(self.session, portal)
+        self.session.retry(portal, portal.rows_max)
 
     def _write_inline(self, portal: Portal, transaction: Transaction) -> bool:
         connection = transaction.connection

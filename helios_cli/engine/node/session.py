@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from helios_cli.engine.errors import HeliosError, QueryCanceled, ReadOnlyError, SqlError
-from helios_cli.engine.node import utility
+from helios_cli.engine.node import renewal, utility
 from helios_cli.engine.node.message_levels import is_wanted
 from helios_cli.engine.node.portal import Portal, aborted, notice_state
 from helios_cli.engine.node.runner import check_read_only
@@ -33,6 +33,8 @@ class Session(SessionPlans):
 
     def start(self, portal: Portal, rows_max: int) -> bool:
         """Run a portal's statement, as :class:`Runner` says."""
+        if portal.stale:
+            renewal.renew(self, portal)
         plan = portal.plan
         transaction = self.transaction
         self.refuse_in_failed(plan)

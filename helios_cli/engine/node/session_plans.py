@@ -68,6 +68,10 @@ class SessionPlans(SessionState):
         """Plan a query string. Raises SqlError."""
         return self._planned(sql)
 
+    def plan_again(self, sql: str, oids: tuple[int, ...] | None) -> Planned:
+        """Plan a statement that was planned for an older schema. Raises SqlError."""
+        return self._planned(sql, oids)
+
     def plan_late(self, plan: Plan) -> tuple[Plan, Sequence[Any]]:
         """Plan one of several statements of a query string when its turn has come. Raises SqlError."""
         try:

@@ -39,6 +39,8 @@ class Threads:
         self.engine = engine
         self.queued: GroupWrite | None = None
         """The autocommit write that waits for its group or its commit."""
+        self.goes_first = False
+        """Its next wait for the writer is before all others: it has waited already."""
         self.job: ReadJob | None = None
         """The query that is being read on worker threads."""
         self.fetching = False

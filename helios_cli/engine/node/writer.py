@@ -85,6 +85,10 @@ class TokenRequest:
         self.cancelled = False
 
 
+class SchemaChanged(apsw.InterruptError):
+    """A write that waited in a group was planned for another schema: it runs alone, planned again."""
+
+
 class GroupTooLarge(Exception):
     """The log has no room for what a group wrote; it is rolled back."""
 
@@ -116,6 +120,8 @@ class WriterQueue:
         self.group_count = 0
         self.write_count = 0
         self._waiting: deque[GroupWrite | TokenRequest] = deque()
+        self._outdated: set[GroupWrite | TokenRequest] = set()
+        """Of the writes that wait those that were planned for another schema."""
         self._loop = loop
         self._scheduled = False
         self._handing = False
@@ -163,6 +169,7 @@ class WriterQueue:
     def withdraw(self, request: GroupWrite | TokenRequest) -> bool:
         """Leave the queue. False when it is too late: the write has run or the token is held."""
         request.cancelled = True
+        self._outdated.discard(request)
         try:
             self._waiting.remove(request)
         except ValueError:
@@ -179,6 +186,19 @@ class WriterQueue:
         """Give the token back."""
         self.holder = None
         self._schedule()
+
+    def schema_changed(self) -> None:
+        """Plans are made for another schema from now on: writes that wait are not run as they are."""
+        self._outdated.update(write for write in self._waiting if isinstance(write, GroupWrite))
+
+    def _turn_away(self, group: list[GroupWrite]) -> list[GroupWrite]:
+        """The members of a group whose plans hold; the others are told."""
+        outdated = [write for write in group if write in self._outdated]
+        self._outdated.difference_update(outdated)
+        for write in outdated:
+            write.error = SchemaChanged("the schema has changed")
+            write.done(write)
+        return [write for write in group if write not in outdated]
 
     def hand_over(self) -> None:
         """Give the token back, and to the next at once if that one is short."""
@@ -240,7 +260,10 @@ class WriterQueue:
             members_max = 1 if head.alone else self.group_max
             while waiting and isinstance(waiting[0], GroupWrite) and len(group) < members_max:
                 group.append(waiting.popleft())  # type: ignore[arg-type]
-            self._run_group(group)
+            if self._outdated:
+                group = self._turn_away(group)
+            if group:
+                self._run_group(group)
 
     def _run_group(self, group: list[GroupWrite]) -> None:
         try:

@@ -125,7 +125,7 @@ def call_function(
     names: list[str], overloads: tuple[Function, ...], arguments: list[TypedSql], scope: Scope, at: int
 ) -> TypedSql:
     """Translate a call of a scalar function over translated arguments."""
-    function = resolve(names, overloads, arguments, scope, at)
+    function = None if _reads_literal(names, arguments, scope) else resolve(names, overloads, arguments, scope, at)
     if function is None:
         return _type_call(names, arguments, scope, at)
     if isinstance(function, UserFunction):
@@ -136,6 +136,14 @@ def call_function(
     text = render_call(function, values, scope)
     value = TypedSql(never(text) if function.strict and _some_null(values) else text, result, location=at)
     return row_values.carry_shape(value, values, scope.ctx)
+
+
+def _reads_literal(names: list[str], arguments: list[TypedSql], scope: Scope) -> bool:
+    """Whether a call like ``point('1,2')`` is a literal of a type, which goes before functions of the same name."""
+    if len(arguments) != 1 or argument_types(arguments, scope) != (UNKNOWN,):
+        return False
+    found = registry.by_internal_name(names[-1])
+    return found is not None and found.kind == "b"
 
 
 def _some_null(values: list[TypedSql]) -> bool:

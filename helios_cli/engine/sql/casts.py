@@ -17,6 +17,7 @@ from helios_cli.engine.sql.coercion import VECTORS, can_coerce, category, elemen
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.collating import collation_of
 from helios_cli.engine.sql.context import Context
+from helios_cli.engine.sql.geometric_casts import geometric_casts
 from helios_cli.engine.sql.oids import (
     BIT,
     BOOL,
@@ -105,6 +106,7 @@ _TEMPLATES: Final[dict[tuple[int, int], str]] = {
     (INET, CIDR): "pg_inet_cidr({0})",
     **{(INET, target): "pg_inet_text({0})" for target in (TEXT, VARCHAR, BPCHAR)},
     **{(found, many): f"pg_multirange({many}, {{0}})" for many, found in MULTIRANGES.items()},
+    **geometric_casts(),
     (MACADDR, MACADDR8): "pg_in(774, {0})",
     (MACADDR8, MACADDR): "pg_macaddr_of({0})",
     **{(BIT, target): f"pg_integer_of_bits({{0}}, {size})" for target, size in ((INT4, 32), (INT8, 64))},

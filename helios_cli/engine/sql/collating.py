@@ -18,6 +18,7 @@ from helios_cli.engine.sql.oids import (
     INT8,
     INTERVAL,
     JSONB,
+    LTREE,
     NUMERIC,
     PG_LSN,
     TIMETZ,
@@ -32,6 +33,7 @@ _COLLATED: Final = {
     PG_LSN: "pg_lsn",
     **{oid: f"pg_range_{oid}" for oid in (*RANGES, *MULTIRANGES)},
     CITEXT: "pg_citext",
+    LTREE: "pg_ltree",
     INET: "pg_inet",
     CIDR: "pg_inet",
 }

@@ -24,6 +24,7 @@ _LISTED: Final = (
     PLPGSQL,
     Extension("citext", "1.6", "data type for case-insensitive character strings", ("citext",)),
     Extension("hstore", "1.8", "data type for storing sets of (key, value) pairs", ("hstore",)),
+    Extension("ltree", "1.2", "data type for hierarchical tree-like structures", ("ltree", "lquery", "ltxtquery")),
     Extension("uuid-ossp", "1.1", "generate universally unique identifiers (UUIDs)"),
     Extension("bloom", "1.0", "bloom access method - signature file based index"),
     Extension("btree_gin", "1.3", "support for indexing common datatypes in GIN"),

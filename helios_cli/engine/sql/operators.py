@@ -13,6 +13,7 @@ from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import element_of, type_name
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.extension_operators import extension_operators
+from helios_cli.engine.sql.ltree_operators import ltree_operators
 from helios_cli.engine.sql.network_operators import network_operators
 from helios_cli.engine.sql.oids import (
     ANYARRAY,
@@ -250,7 +251,7 @@ def _documents() -> Iterator[Operator]:
 
 def _table() -> dict[tuple[str, int], list[tuple[Operator, tuple[int, ...]]]]:
     table: dict[tuple[str, int], list[tuple[Operator, tuple[int, ...]]]] = {}
-    others = (_bit_strings, _pattern_order, network_operators, range_operators, text_search_operators)
+    others = (_bit_strings, _pattern_order, network_operators, range_operators, text_search_operators, ltree_operators)
     for source in (_comparisons, _arithmetic, _times, _strings, _documents, *others):
         for operator in source():
             table.setdefault((operator.name, len(operator.args)), []).append((operator, operator.args))

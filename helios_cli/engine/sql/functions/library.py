@@ -13,12 +13,14 @@ from helios_cli.engine.sql.functions import (
     datetime_fields,
     digests,
     enums,
+    geometry,
     hstore,
     introspection,
     json_parts,
     jsonb,
     jsonpath,
     large_objects,
+    ltrees,
     network,
     normalizing,
     numbers,
@@ -63,6 +65,8 @@ def _build() -> Library:
         jsonb,
         json_parts,
         hstore,
+        geometry,
+        ltrees,
         uuids,
         digests,
         trigrams,
@@ -91,5 +95,5 @@ SCALARS: Final[ScalarTable] = _LIBRARY.scalars
 """Functions to be registered on every connection."""
 AGGREGATES: Final[AggregateTable] = _LIBRARY.aggregates
 """Aggregates to be registered on every connection, as window functions."""
-COLLATIONS: Final[CollationTable] = _COLLATIONS
+COLLATIONS: Final[CollationTable] = {**_COLLATIONS, **ltrees.COLLATIONS}
 """Collations to be registered on every connection."""
