@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
@@ -13,7 +14,12 @@ from helios_cli.engine.datatypes.tsquery import Query, Value, nodes
 from helios_cli.engine.datatypes.tsvector import POSITION_MAX, Position
 from helios_cli.engine.errors import SqlError
 
-_OPTION: Final = re.compile(r'\s*(\w+)\s*=\s*(?:"((?:[^"]|"")*)"|([^,]*?))\s*(?:,|$)')
+_OPTION: Final = re.compile(
+    r"""\s*(\w+)\s*=\s*(?:(?P<quote>['"])(?P<quoted>(?:(?!(?P=quote)).|(?P=quote){2})*)(?P=quote)|([^\s'"][^,\s]*))"""
+    r"""\s*(?:,|$)""",
+    re.DOTALL,
+)
+"""As deserialize_deflist reads them: a value ends at a comma or space unless it is quoted."""
 _NUMBERS: Final = {"maxwords": "most", "minwords": "least", "shortword": "short", "maxfragments": "fragments"}
 _COVER_MAX: Final = 1000
 """Pieces that are looked at for one cover."""
@@ -35,8 +41,7 @@ class Options:
 def read_options(text: str) -> Options:
     """From ``StartSel=<, StopSel=>``. Raises SqlError 22023."""
     options = Options()
-    for name, quoted, plain in _OPTION.findall(text):
-        value = quoted.replace('""', '"') if quoted else plain
+    for name, value in _pairs(text):
         folded = name.lower()
         if folded in ("startsel", "stopsel"):
             setattr(options, folded.removesuffix("sel"), value)
@@ -54,6 +59,17 @@ def read_options(text: str) -> Options:
     if not options.everything:
         _check(options)
     return options
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    at = 0
+    while at < len(text.rstrip()):
+        found = _OPTION.match(text, at)
+        if found is None:
+            raise SqlError(f'invalid parameter list format: "{text}"', sqlstate="42601")
+        quote = found["quote"]
+        yield found[1], found[4] if quote is None else found["quoted"].replace(quote * 2, quote)
+        at = found.end()
 
 
 def _check(options: Options) -> None:

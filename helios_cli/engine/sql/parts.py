@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from helios_cli.engine.datatypes.usertypes import is_row
-from helios_cli.engine.sql import casts, row_values, vectors
+from helios_cli.engine.sql import casts, hstore_parts, row_values, vectors
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import can_coerce, element_of, type_name
 from helios_cli.engine.sql.expressions import TRANSLATORS, translate
-from helios_cli.engine.sql.oids import INT4, INTEGERS, JSONB, TEXT, UNKNOWN
+from helios_cli.engine.sql.oids import HSTORE, INT4, INTEGERS, JSONB, TEXT, UNKNOWN
 from helios_cli.engine.sql.relation import ColumnInfo
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.typed import Node, TypedSql
@@ -42,6 +42,8 @@ def _subscripted(value: TypedSql, steps: list[Node], scope: Scope) -> TypedSql:
             return TypedSql(
                 f"pg_json_path({value.sql}, {_path(steps, scope)}, {JSONB})", JSONB, location=value.location
             )
+        if value.type_oid == HSTORE:
+            return hstore_parts.member(value, steps, scope)
         message = f"cannot subscript type {type_name(value.type_oid)} because it does not support subscripting"
         raise scope.ctx.error("42804", message, value.location)
     texts, slices = _limits(steps, scope)
@@ -130,6 +132,8 @@ def _store(
         numbers = "".join(str(int(_is_number(step, scope))) for step in way)
         sql = f"pg_jsonb_store({current.sql}, {_path(way, scope)}, '{numbers}', {document})"
         return TypedSql(sql, JSONB, location=value.location)
+    if current.type_oid == HSTORE and taken == len(way):
+        return hstore_parts.stored(current, way, value, name, scope)
     element = element_of(current.type_oid)
     if not element:
         message = f"cannot subscript type {type_name(current.type_oid)} because it does not support subscripting"

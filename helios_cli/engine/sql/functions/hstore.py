@@ -89,6 +89,13 @@ def _pair(key: Any, value: Any) -> str | None:
     return None if key is None else write_hstore({key: value})
 
 
+def _store(text: Any, key: Any, value: Any) -> str:
+    """``h[key] = value``."""
+    if key is None:
+        raise SqlError("hstore subscript in assignment must not be null", sqlstate="22004")
+    return write_hstore((read_hstore(text) if text is not None else {}) | {key: value})
+
+
 def _of_keys_and_values(keys: Any, values: Any) -> str | None:
     if keys is None:
         return None
@@ -172,6 +179,7 @@ def install(lib: Library) -> None:
     d = lib.define
     for helper in _HELPERS:
         lib.helper(f"pg_hstore{helper.__name__}", helper, 2)
+    lib.helper("pg_hstore_store", _store, 3, strict=False)
     d("hstore", "text text -> hstore", _pair, strict=False)
     d("hstore", "text[] -> hstore", _of_array)
     d("hstore", "text[] text[] -> hstore", _of_keys_and_values, strict=False)
