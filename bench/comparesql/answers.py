@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import select
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from bench.comparesql.tree import Case
@@ -32,6 +32,17 @@ class Answer:
     tag: str = ""
     sqlstate: str = ""
     message: str = ""
+    fields: tuple[tuple[str, str], ...] = ()
+    """What else an error says, by the names of :data:`FIELDS`."""
+    notices: tuple[str, ...] = ()
+    """Severity, SQLSTATE and text of the notices and warnings on the way."""
+
+
+FIELDS: Final = {
+    "severity": "S", "detail": "D", "hint": "H", "position": "P", "context": "W", "schema": "s", "table": "t",
+    "column": "c", "type": "d", "constraint": "n",
+}  # fmt: skip
+"""Fields of an error beside its SQLSTATE and message, with their letters in the protocol."""
 
 
 class Asker:
@@ -39,6 +50,8 @@ class Asker:
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
+        self._notices: list[str] = []
+        connection.pgconn.notice_handler = self._noticed
         for setting in ("statement_timeout = '4s'", "timezone = 'UTC'", "lc_messages = 'C'"):
             self.run(f"SET {setting}")
 
@@ -50,6 +63,7 @@ class Asker:
         else:
             pgconn.send_query(sql.encode())
         until, last = time.monotonic() + PATIENCE_S, None
+        self._notices.clear()
         while True:
             pgconn.flush()
             while pgconn.is_busy():
@@ -58,8 +72,12 @@ class Asker:
                 pgconn.consume_input()
             result = pgconn.get_result()
             if result is None:
-                return last or Answer()
+                return replace(last or Answer(), notices=tuple(self._notices))
             last = _read(result)
+
+    def _noticed(self, result: Any) -> None:
+        parts = [(result.error_field(ord(letter)) or b"").decode("utf-8", "replace") for letter in "SCM"]
+        self._notices.append(" ".join(parts))
 
     def ask(self, case: Case) -> tuple[Answer, ...]:
         """The answers up to the first error, or all of them."""
@@ -76,7 +94,13 @@ class Asker:
 def _read(result: Any) -> Answer:
     if result.status == 7:
         code, text = result.error_field(ord("C")), result.error_field(ord("M"))
-        return Answer(sqlstate=(code or b"?????").decode(), message=(text or b"").decode("utf-8", "replace"))
+        fields = tuple(
+            (name, found.decode("utf-8", "replace"))
+            for name, letter in FIELDS.items()
+            if (found := result.error_field(ord(letter)))
+        )
+        message = (text or b"").decode("utf-8", "replace")
+        return Answer(sqlstate=(code or b"?????").decode(), message=message, fields=fields)
     columns = tuple(
         ((result.fname(at) or b"").decode(), result.ftype(at), result.fmod(at)) for at in range(result.nfields)
     )
@@ -143,3 +167,19 @@ def failures(ours: tuple[Answer, ...], theirs: tuple[Answer, ...]) -> tuple[Answ
     """The two errors where both ended in one, for counting exact SQLSTATEs and message texts."""
     mine, other = ours[-1], theirs[-1]
     return (mine, other) if len(ours) == len(theirs) and mine.sqlstate and other.sqlstate else None
+
+
+def unlike_texts(ours: tuple[Answer, ...], theirs: tuple[Answer, ...]) -> list[str]:
+    """What differs in the texts of answers that agree otherwise: names of an error's fields, 'notices'."""
+    found: set[str] = set()
+    for mine, other in zip(ours, theirs, strict=False):
+        if mine.sqlstate != other.sqlstate:
+            found.add("SQLSTATE")
+        elif mine.message != other.message:
+            found.add("message")
+        elif mine.sqlstate:
+            left, right = dict(mine.fields), dict(other.fields)
+            found |= {name for name in FIELDS if left.get(name) != right.get(name)}
+        if mine.notices != other.notices:
+            found.add("notices")
+    return sorted(found)

@@ -56,6 +56,7 @@ def compare(ours: Asker, theirs: Asker, callable_here: Surface, run: Run) -> Tal
         if found is None:
             if both is not None:
                 tally.failed_both(case.text, *both)
+            tally.texts(case.text, given, expected)
             return
         tally.classes[classify(case, found, theirs)] += 1
         known = _ABSENT.search(found.ours)

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.comparesql.answers import Answer, Difference
+from bench.comparesql.answers import Answer, Difference, unlike_texts
 from bench.comparesql.classes import CLASSES
 from bench.comparesql.tree import Case
 
@@ -37,6 +37,10 @@ class Tally:
     errors: int = 0
     errors_exact: int = 0
     messages_same: int = 0
+    with_texts: int = 0
+    """Agreeing cases with an error or a notice."""
+    texts_same: int = 0
+    unlike: Counter[str] = field(default_factory=Counter)
     constructs: Counter[str] = field(default_factory=Counter)
     wrong: Counter[str] = field(default_factory=Counter)
     families: Counter[str] = field(default_factory=Counter)
@@ -71,6 +75,28 @@ class Tally:
             )
         self.messages_same += mine.message == other.message
 
+    def texts(self, text: str, ours: tuple[Answer, ...], theirs: tuple[Answer, ...]) -> None:
+        """Count the texts that errors and notices of an agreeing case have, and what differs in them."""
+        if not any(answer.sqlstate or answer.notices for answer in (*ours, *theirs)):
+            return
+        self.with_texts += 1
+        different = unlike_texts(ours, theirs)
+        self.texts_same += not different
+        for name in different:
+            self.unlike[name] += 1
+            if name in ("SQLSTATE", "message"):
+                continue
+            shown = [
+                str([answer.notices for answer in side] if name == "notices" else dict(side[-1].fields).get(name))
+                for side in (ours, theirs)
+            ]
+            self.messages[f"field {name}"].append(f"{text}\n      ours   {shown[0]}\n      theirs {shown[1]}")
+
+    @property
+    def agreement_of_texts(self) -> float:
+        """Of the agreeing cases with errors or notices, the share whose every field is the same, 0 to 1."""
+        return self.texts_same / self.with_texts if self.with_texts else 1.0
+
     def group(self, small: Case, found: Difference, missing: str = "") -> None:
         """Put a shrunk difference with others like it; ``missing`` names a function or operator that is not there."""
         construct = missing or root(small)
@@ -91,7 +117,9 @@ class Tally:
         return {
             "cases": self.cases, "statements": self.statements, "agreed": self.agreed, "agreement": self.agreement,
             "skipped": self.skipped, "stopped": self.stopped, "errors": self.errors, "errors_exact": self.errors_exact,
-            "messages_same": self.messages_same, "classes": dict(sorted(self.classes.items())),
+            "messages_same": self.messages_same, "with_texts": self.with_texts, "texts_same": self.texts_same,
+            "agreement_of_texts": self.agreement_of_texts, "unlike": dict(sorted(self.unlike.items())),
+            "classes": dict(sorted(self.classes.items())),
             "constructs": dict(sorted(self.constructs.items())),
             "groups": [vars(group) for group in self.sorted_groups()],
         }  # fmt: skip
@@ -119,6 +147,9 @@ class Tally:
             f"agree in rows, columns, types, tag and SQLSTATE class: {self.agreed} ({self.agreement:.2%})",
             f"errors on both sides: {self.errors}, of them the same SQLSTATE {self.errors_exact},"
             f" the same message {self.messages_same}",
+            f"texts of errors and notices, in every field: {self.texts_same} of {self.with_texts}"
+            f" ({self.agreement_of_texts:.2%}); unlike: "
+            + (", ".join(f"{name} {count}" for name, count in self.unlike.most_common()) or "none"),
             *([f"STOPPED, no answer to: {self.stopped}"] if self.stopped else []),
         ]  # fmt: skip
         return "\n".join(lines)

@@ -15,6 +15,9 @@ def db() -> LocalDatabase:
     made = LocalDatabase()
     made.run("CREATE TABLE t (a int)")
     made.run("INSERT INTO t VALUES (0), (1)")
+    made.run("CREATE DOMAIN positive AS int CHECK (VALUE > 0)")
+    made.run("CREATE TABLE of_domain (v positive, g int GENERATED ALWAYS AS (1) STORED)")
+    made.run("INSERT INTO of_domain VALUES (1)")
     return made
 
 
@@ -57,6 +60,13 @@ ANSWERS: Final[tuple[tuple[str, list[str | None]], ...]] = (
     ("SELECT round(5.5e131071, -1000000)::text", ["0"]),
     ("SELECT round(55, -2)::text", ["100"]),
     ("SELECT round(0.0004, 2)::text", ["0.00"]),
+    ("SELECT width_bucket(5, array[1,3,5,10])::text", ["3"]),
+    ("SELECT width_bucket('0', '{\"0\",\"7\",\"7\"}')::text", ["1"]),
+    ("SELECT width_bucket('nan'::float8, array[1,3,'nan'::float8])::text", ["3"]),
+    ("SELECT ('24:00:00'::time + 'infinity'::date)::text", ["infinity"]),
+    ("SELECT (sum(1/a) FILTER (WHERE a > 0) OVER ())::text FROM t", ["1", "1"]),
+    ("SELECT pg_typeof(v)::text || pg_typeof(v + 1)::text || pg_typeof(5::positive)::text FROM of_domain",
+     ["positiveintegerpositive"]),
     ("SELECT to_char('4714-11-24 00:00+00 BC'::timestamptz, 'YYYY-MM-DD')", ["4714-11-24"]),
     ("SELECT to_char('20000-01-01 00:00+00'::timestamptz, 'YYYY')", ["20000"]),
 )  # fmt: skip
@@ -65,6 +75,12 @@ _RECURSIVE: Final = "WITH RECURSIVE x(n) AS (SELECT 1 UNION ALL "
 ERRORS: Final = (
     ("SELECT concat_ws(',', VARIADIC 10)", "42804", "VARIADIC argument must be an array"),
     ("SELECT int4eq(1)", "42883", "function int4eq(integer) does not exist"),
+    ("SELECT mode(a) FROM t", "42809", "WITHIN GROUP is required for ordered-set aggregate mode"),
+    ("SELECT rank(a) FROM t", "42809", "WITHIN GROUP is required for ordered-set aggregate rank"),
+    ("SELECT sum(a) OVER (ORDER BY a ROWS BETWEEN 2 FOLLOWING AND 1 PRECEDING) FROM t", "42P20",
+     "frame starting from following row cannot have preceding rows"),
+    ("SELECT 'a' SIMILAR TO '('", "2201B", "invalid regular expression: parentheses () not balanced"),
+    ("UPDATE of_domain SET g = 1", "428C9", 'column "g" can only be updated to DEFAULT'),
     ("SELECT ROW() = ROW()", "0A000", "cannot compare rows of zero length"),
     ("SELECT format('%1$', 1)", "22023", "unterminated format() type specifier"),
     ("SELECT format('%*0$s', 'a')", "22023", "format specifies argument 0, but arguments are numbered from 1"),

@@ -97,6 +97,10 @@ def _assignment(node: Node, column: ColumnInfo, scope: Scope) -> str:
     name = quote_identifier(column.name)
     if "SetToDefault" in node:
         return f"{name} = {dml.column_default(column, scope).sql}"
+    if column.generated:
+        message = f'column "{column.name}" can only be updated to DEFAULT'
+        detail = f'Column "{column.name}" is a generated column.'
+        raise scope.ctx.error("428C9", message, detail=detail)
     if column.identity == "a":
         message = f'column "{column.name}" can only be updated to DEFAULT'
         detail = f'Column "{column.name}" is an identity column defined as GENERATED ALWAYS.'

@@ -29,6 +29,7 @@ from helios_cli.engine.sql.oids import (
     INT8,
     NAME,
     POLYMORPHIC,
+    REGTYPE,
     TIME,
     TIMESTAMP,
     TIMESTAMPTZ,
@@ -44,6 +45,7 @@ from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.type_pins import unpinned
 from helios_cli.engine.sql.typed import Node, TypedSql
 from helios_cli.engine.sql.user_calls import arranged, check_callable, user_call, user_row
+from helios_cli.engine.sql.user_casts import domain_of
 from helios_cli.engine.sql.window_frames import frame_of
 
 _AGGREGATES_ONLY: Final = (("agg_distinct", "DISTINCT"), ("agg_order", "ORDER BY"), ("agg_filter", "FILTER"))
@@ -68,6 +70,10 @@ def _call(fields: dict[str, Any], scope: Scope) -> TypedSql:
         if fields.get(key) and overloads:
             raise scope.ctx.error("42809", f"{words} specified, but {names[-1]} is not an aggregate function", at)
     arguments = call_arguments(fields, scope)
+    if names[-1] == "pg_typeof" and len(arguments) == 1:
+        domain = domain_of(fields["args"][0], arguments[0], scope.ctx)
+        if domain:
+            return TypedSql(f"({domain} + 0 * ({arguments[0].sql} IS NULL))", REGTYPE, location=at)
     if names[-1] in json_records.SCALARS:
         return json_records.translate_row(names[-1], arguments, scope, at)
     if names[-1] in ("row_to_json", "array_to_json") and arguments and row_values.is_made_of_rows(arguments[0]):
@@ -291,9 +297,10 @@ def _aggregate_value(
         from helios_cli.engine.sql.within_group import within_group
 
         return within_group(fields, names, overloads, scope)
-    if overloads[0].ordered_set:
-        arguments = [translate(node, scope) for node in fields.get("args", [])]
-        raise missing_function(names, argument_types(arguments, scope), scope, at)
+    if overloads[0].ordered_set or (names[-1] in HYPOTHETICAL and fields.get("args")):
+        from helios_cli.engine.sql.within_group import refuse_without_group
+
+        refuse_without_group(fields, names, overloads, scope, at)
     inside, scope.in_aggregate = scope.in_aggregate, over is None or scope.in_aggregate
     try:
         arguments = [translate(node, scope) for node in fields.get("args", [])]
@@ -315,6 +322,12 @@ def _aggregate_value(
     if function.window and over is None:
         raise ctx.error("42809", f"window function {names[-1]} requires an OVER clause", at)
     values, result = coerce_arguments(function, arguments, scope, at)
+    if over is not None and test is not None:
+        # SQLite computes the arguments of a window function for rows, too, that FILTER leaves out.
+        values = [
+            value if value.simple else replace(value, sql=f"CASE WHEN {test.sql} THEN {value.sql} END")
+            for value in values
+        ]
     sql = _aggregate_sql(function, values, order, bool(fields.get("agg_distinct")), tail, scope, at)
     value = TypedSql(sql, result, not_null=function.name == "count", location=at)
     return row_values.carry_shape(value, values, ctx)
@@ -441,6 +454,10 @@ def _value_function(fields: dict[str, Any], scope: Scope) -> TypedSql:
     value = TypedSql(template.format(**names), oid, simple=template == "{now}", location=fields.get("location", 0))
     typmod = fields.get("typmod", -1)
     return casts.fit(value, oid, typmod, How.EXPLICIT)
+
+
+HYPOTHETICAL: Final = frozenset(("rank", "dense_rank", "percent_rank", "cume_dist"))
+"""Window functions that are aggregates too, WITHIN GROUP."""
 
 
 def has_aggregate(node: Any, scope: Scope) -> bool:

@@ -98,6 +98,7 @@ def _syntax_error(error: Any) -> SqlError:
     message = str(error.args[0])
     position = error.args[1] if len(error.args) > 1 and error.args[1] else None
     sqlstate = "22P05" if message.startswith("invalid Unicode") else "42601"
+    sqlstate = "42P20" if message.startswith(("frame start", "frame end")) else sqlstate
     sqlstate = "22021" if message.startswith("invalid byte sequence") else sqlstate
     return SqlError(message, sqlstate=sqlstate, position=position)
 

@@ -17,6 +17,19 @@ _CLASSES: Final = {
 }  # fmt: skip
 _ESCAPES: Final = {"m": r"\b(?=\w)", "M": r"\b(?<=\w)", "y": r"\b", "Y": r"\B", "A": r"\A", "Z": r"\Z", "e": "\x1b"}
 
+_REASONS: Final = (
+    ("subpattern", "parentheses () not balanced"), ("unbalanced parenthesis", "parentheses () not balanced"),
+    ("character set", "brackets [] not balanced"), ("repeat", "quantifier operand invalid"),
+    ("escape", "invalid escape \\ sequence"), ("group reference", "invalid backreference number"),
+    ("character range", "invalid character range"),
+)  # fmt: skip
+
+
+def malformed(error: re.error) -> SqlError:
+    """2201B: Python's complaint in PostgreSQL's words (regerrs.h)."""
+    words = next((words for part, words in _REASONS if part in error.msg), error.msg)
+    return SqlError(f"invalid regular expression: {words}", sqlstate="2201B")
+
 
 @lru_cache(maxsize=1024)
 def pg_like_glob(pattern: Any) -> str | None:
@@ -88,7 +101,7 @@ def compile_regex(pattern: str, flags: str) -> re.Pattern[str]:
     try:
         return re.compile(python_regex(pattern, "$" if options & re.MULTILINE else r"\Z"), options)
     except re.error as error:
-        raise SqlError(f"invalid regular expression: {error.msg}", sqlstate="2201B") from None
+        raise malformed(error) from None
 
 
 def python_regex(pattern: str, end: str) -> str:
@@ -185,7 +198,7 @@ def similar_regex(pattern: str, escape: str) -> re.Pattern[str]:
     try:
         return re.compile("".join(out), re.DOTALL)
     except re.error as error:
-        raise SqlError(f"invalid regular expression: {error.msg}", sqlstate="2201B") from None
+        raise malformed(error) from None
 
 
 def pg_similar(text: Any, pattern: Any, escape: Any = "\\") -> int | None:

@@ -126,6 +126,14 @@ def pg_date_timestamp(days: Any) -> int | None:
     return us
 
 
+def pg_date_time(days: Any, clock: Any) -> int | None:
+    """A date and a time of day; an infinite date stays so. Raises 22008."""
+    us = pg_date_timestamp(days)
+    if us is None or clock is None:
+        return None
+    return us if us in (cal.TIMESTAMP_INFINITY, cal.TIMESTAMP_MINUS_INFINITY) else us + int(clock)
+
+
 def pg_timestamp_date(us: Any) -> int | None:
     """The date of a timestamp."""
     if us is None:
@@ -370,6 +378,7 @@ SCALARS: Final[ScalarTable] = {
     "pg_time_in": (pg_time_in, 4, True),
     "pg_array_time_cast": (pg_array_time_cast, 5, True),
     "pg_out_zoned": (pg_out_zoned, 3, True),
+    "pg_date_time": (pg_date_time, 2, True),
     "pg_date_timestamp": (pg_date_timestamp, 1, True),
     "pg_timestamp_date": (pg_timestamp_date, 1, True),
     "pg_timestamp_time": (pg_timestamp_time, 1, True),

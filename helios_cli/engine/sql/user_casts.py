@@ -12,7 +12,8 @@ from helios_cli.engine.sql.coercion import can_coerce, category, element_of, typ
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.oids import TEXT, UNKNOWN
 from helios_cli.engine.sql.relation import ColumnInfo, UserType
-from helios_cli.engine.sql.typed import TypedSql
+from helios_cli.engine.sql.typed import Node, TypedSql
+from helios_cli.engine.sql.typenames import resolve_type
 
 
 def read_as(text: str, target: int, ctx: Context, at: int = -1) -> TypedSql:
@@ -30,6 +31,17 @@ def read_as(text: str, target: int, ctx: Context, at: int = -1) -> TypedSql:
     if shape is None:
         raise ctx.error("0A000", f"input of type {type_name(target)} is not supported", at)
     return TypedSql(f"pg_row_in({sqltext.quote_string(shape.text())}, {text})", target, location=at, shape=shape)
+
+
+def domain_of(node: Node, value: TypedSql, ctx: Context) -> int:
+    """The OID of the domain that an expression is of: a column or a cast; 0 for any other."""
+    if "TypeCast" in node:
+        target = resolve_type(node["TypeCast"]["typeName"], ctx)[0]
+        return target if kind_of(target) == "d" else 0
+    relation = ctx.catalog.relation_by_oid(value.table_oid) if "ColumnRef" in node and value.table_oid else None
+    if relation is None:
+        return 0
+    return next((column.domain for column in relation.columns if column.attnum == value.attnum), 0)
 
 
 def to_user_type(value: TypedSql, target: int, how: How, ctx: Context) -> TypedSql:

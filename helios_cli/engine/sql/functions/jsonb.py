@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
@@ -49,11 +50,11 @@ def _array_json(element: int, value: Any) -> str:
     return write(read_array(str(value), parse).items)
 
 
-def build_object(types: str, *values: Any) -> str:
+def build_object(types: str, *values: Any, kind: str = "json") -> str:
     """json_build_object."""
     oids = [int(oid) for oid in types.split(",")] if types else []
     if len(values) % 2:
-        hint = "The arguments of json_build_object() must consist of alternating keys and values."
+        hint = f"The arguments of {kind}_build_object() must consist of alternating keys and values."
         raise SqlError("argument list must have even number of elements", sqlstate="22023", hint=hint)
     pairs = []
     for at in range(0, len(values), 2):
@@ -253,7 +254,7 @@ def install(lib: Library) -> None:
     d("array_to_json", "anyarray bool -> json", _array_to_json, sql="{udf}('{types}', {0}, {1})")
     for prefix, kind in (("json", "json"), ("jsonb", "jsonb")):
         binary = kind == "jsonb"
-        build = _binary(build_object) if binary else build_object
+        build = _binary(partial(build_object, kind="jsonb")) if binary else build_object
         listed = _binary(build_array) if binary else build_array
         d(f"{prefix}_build_object", f"-> {kind}", sql="'{{}}'")
         d(f"{prefix}_build_array", f"-> {kind}", sql="'[]'")

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal
 from typing import Any, Final
 
+from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.arrays import read_array
 from helios_cli.engine.datatypes.numeric import EXACT, from_decimal
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.define import Library
@@ -256,6 +258,30 @@ def width_bucket(operand: Any, low: Any, high: Any, count: int) -> int:
     return count + 1 if operand <= high else int(count * (low - operand) / (low - high)) + 1
 
 
+def width_bucket_of(element: int, operand: Any, thresholds: str) -> int:
+    """width_bucket() over an array: how many of its ascending thresholds are not above a value."""
+    found = read_array(thresholds, registry.by_oid(element).parse_text)
+    if len(found.dims) > 1:
+        raise _domain("thresholds must be one-dimensional array", "2202E")
+    if any(item is None for item in found.items):
+        raise _domain("thresholds array must not contain NULLs", "22004")
+
+    def key(value: Any) -> tuple[int, Any]:
+        # NaN sorts behind every number; numerics are kept as text.
+        if value == "NaN":
+            return 1, 0
+        return 0, Decimal(value) if element == 1700 else value
+
+    low, high, wanted = 0, len(found.items), key(operand)
+    while low < high:
+        middle = (low + high) // 2
+        if wanted < key(found.items[middle]):
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
 def modulo(left: int, right: int) -> int:
     """Remainder with the dividend's sign."""
     if right == 0:
@@ -356,6 +382,7 @@ def install(lib: Library) -> None:
     d("lcm", "numeric numeric -> numeric", lambda left, right: _common(left, right, math.lcm))
     d("factorial", "int8 -> numeric", _factorial)
     d("width_bucket", "float8 float8 float8 int4 -> int4", _width_bucket_float)
+    d("width_bucket", "anycompatible anycompatiblearray -> int4", width_bucket_of, sql="{udf}({elem}, {args})")
     d("width_bucket", "numeric numeric numeric int4 -> int4", _width_bucket_numeric)
     d("scale", "numeric -> int4", lambda text: None if text in _SPECIAL else scale_of(to_decimal(text)))
     d("min_scale", "numeric -> int4", lambda text: None if text in _SPECIAL else scale_of(Decimal(_trimmed(text))))

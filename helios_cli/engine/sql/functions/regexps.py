@@ -12,14 +12,8 @@ from typing import Any, Final
 from helios_cli.engine.datatypes.arrays import PgArray, write_array
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.define import Library
-from helios_cli.engine.sql.runtime_text import python_regex
+from helios_cli.engine.sql.runtime_text import malformed, python_regex
 
-_REASONS: Final = (
-    ("subpattern", "parentheses () not balanced"), ("unbalanced parenthesis", "parentheses () not balanced"),
-    ("character set", "brackets [] not balanced"), ("repeat", "quantifier operand invalid"),
-    ("escape", "invalid escape \\ sequence"), ("group reference", "invalid backreference number"),
-    ("character range", "invalid character range"),
-)  # fmt: skip
 _FLAGS: Final = {"i": re.IGNORECASE, "s": re.DOTALL, "n": re.MULTILINE, "m": re.MULTILINE, "x": re.VERBOSE}
 
 
@@ -53,15 +47,7 @@ def compiled(pattern: str, flags: str) -> re.Pattern[str]:
         lines = bool(options & re.MULTILINE)
         return re.compile(re.escape(pattern) if literal else translate_pattern(pattern, lines), options)
     except re.error as error:
-        raise SqlError(f"invalid regular expression: {_reason(error.msg)}", sqlstate="2201B") from None
-
-
-def _reason(message: str) -> str:
-    """Python's complaint in PostgreSQL's words (regerrs.h)."""
-    for part, words in _REASONS:
-        if part in message:
-            return words
-    return message
+        raise malformed(error) from None
 
 
 def _replacement(text: str, groups: int) -> str:
