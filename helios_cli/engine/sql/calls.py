@@ -1,4 +1,4 @@
-"""Function calls: scalar functions, aggregates, window functions, and the functions without parentheses."""
+"""Function calls: scalar functions, aggregates and window functions."""
 
 from __future__ import annotations
 
@@ -25,15 +25,9 @@ from helios_cli.engine.sql.oids import (
     ANYARRAY,
     ANYELEMENT,
     ANYNONARRAY,
-    DATE,
     INT8,
-    NAME,
     POLYMORPHIC,
     REGTYPE,
-    TIME,
-    TIMESTAMP,
-    TIMESTAMPTZ,
-    TIMETZ,
     UNKNOWN,
     VOID,
 )
@@ -421,41 +415,6 @@ def window(over: dict[str, Any], scope: Scope) -> str:
     return f"({' '.join(parts)})"
 
 
-# -- functions without parentheses ----------------------------------------------------------------
-
-_LOCAL: Final = "pg_timestamptz_local({now}, {zone})"
-_VALUE_FUNCTIONS: Final = {
-    "CURRENT_DATE": (DATE, f"pg_timestamp_date({_LOCAL})"),
-    "CURRENT_TIME": (TIMETZ, "pg_zoned_time({now}, {zone})"),
-    "CURRENT_TIMESTAMP": (TIMESTAMPTZ, "{now}"),
-    "LOCALTIME": (TIME, f"pg_timestamp_time({_LOCAL})"),
-    "LOCALTIMESTAMP": (TIMESTAMP, _LOCAL),
-    "CURRENT_ROLE": (NAME, "{current_user}"),
-    "CURRENT_USER": (NAME, "{current_user}"),
-    "USER": (NAME, "{current_user}"),
-    "SESSION_USER": (NAME, "{session_user}"),
-    "CURRENT_CATALOG": (NAME, "{current_database}"),
-    "CURRENT_SCHEMA": (NAME, "{current_schema}"),
-}
-_SESSION_NAMES: Final = {
-    "now": "now",
-    "zone": "timezone",
-    "current_user": "current_user",
-    "session_user": "session_user",
-    "current_database": "current_database",
-    "current_schema": "current_schema",
-}
-
-
-def _value_function(fields: dict[str, Any], scope: Scope) -> TypedSql:
-    word = fields["op"].removeprefix("SVFOP_").removesuffix("_N")
-    oid, template = _VALUE_FUNCTIONS[word]
-    names = {key: scope.ctx.session_value(name) for key, name in _SESSION_NAMES.items() if f"{{{key}}}" in template}
-    value = TypedSql(template.format(**names), oid, simple=template == "{now}", location=fields.get("location", 0))
-    typmod = fields.get("typmod", -1)
-    return casts.fit(value, oid, typmod, How.EXPLICIT)
-
-
 HYPOTHETICAL: Final = frozenset(("rank", "dense_rank", "percent_rank", "cume_dist"))
 """Window functions that are aggregates too, WITHIN GROUP."""
 
@@ -505,4 +464,3 @@ def is_set_returning(node: Node, scope: Scope) -> bool:
 
 
 TRANSLATORS["FuncCall"] = _call
-TRANSLATORS["SQLValueFunction"] = _value_function

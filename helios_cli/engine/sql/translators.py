@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helios_cli.engine.sql import calls, expressions, parts, predicates, sublinks
+from helios_cli.engine.sql import calls, expressions, parts, predicates, sublinks, value_functions
 
-MODULES = (expressions, predicates, calls, sublinks, parts)
+MODULES = (expressions, predicates, calls, sublinks, parts, value_functions)
 """The modules that fill ``expressions.TRANSLATORS`` when they are imported."""
