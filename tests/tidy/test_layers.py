@@ -19,6 +19,7 @@ RANKS: dict[str, float] = {
     "helios_cli.engine.status": 0,
     "helios_cli.engine.log": 1,
     "helios_cli.engine.datatypes": 1,
+    "helios_cli.engine.histories": 1,
     "helios_cli.engine.wire": 2,
     "helios_cli.engine.sql": 2,
     "helios_cli.engine.consensus": 2.4,
