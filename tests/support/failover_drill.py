@@ -239,13 +239,18 @@ def salvaged_rows(node: NodeProcess, names: set[str]) -> set[int]:
     """The keys of the drill's rows that salvages hold; each is an insertion, exactly known."""
     found: set[int] = set()
     for name in names:
-        for line in _salvage("export", name, "--data-dir", str(node.data_dir), "--format", "jsonl").splitlines():
-            row = json.loads(line)
+        for row in exported(node, name):
             assert (row["table"], row["op"]) == ("drill", "insert"), row
             key = int(row["key"]["id"])
             assert key not in found, f"row {key} is salvaged twice"
             found.add(key)
     return found
+
+
+def exported(node: NodeProcess, name: str) -> list[dict[str, Any]]:
+    """The changes that a salvage holds."""
+    lines = _salvage("export", name, "--data-dir", str(node.data_dir), "--format", "jsonl").splitlines()
+    return [json.loads(line) for line in lines]
 
 
 def _salvage(*arguments: str) -> str:

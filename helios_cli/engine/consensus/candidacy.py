@@ -13,6 +13,8 @@ JITTER_S: Final = 0.03
 RETRY_S: Final = 0.1
 """After the first refusal; twice as long after each further one."""
 RETRY_MAX_S: Final = 1.0
+VOTED_S: Final = 0.4
+"""What a node that has voted for another leaves it, to lead and be heard of: a new term would end its own at once."""
 
 
 def rank(config: ClusterConfig, node_id: str) -> int | None:
@@ -50,3 +52,10 @@ class Candidacy:
         self._next_at = now + pause * (0.5 + self._draw())
         self._refused = min(self._refused + 1, 10)
         return True
+
+    def defer(self, now: float) -> None:
+        """A vote was given to another node: it is not this one's turn until that one has had the time to lead.
+
+        Raft's followers begin their election timeout anew for the same reason (Ongaro and Ousterhout, 2014, 5.2).
+        """
+        self._next_at = max(self._next_at or now, now + VOTED_S * (1 + self._draw()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.consensus.candidacy import Candidacy, rank
@@ -97,6 +98,10 @@ class FailoverWatcher:
         """Keep the vote for a candidate of that term; False: it is the primary's, who has not given it away."""
         return self.vote.pledge(self._replication.now(), term, excused=excused or not self._is_one_of_many)
 
+    def has_voted(self) -> None:
+        """Another node was promised: it has its time to lead before this one asks."""
+        self._candidacy.defer(self._replication.now())
+
     def lease_ms(self) -> int | None:
         """What this node, while it follows, passes on to those that follow it."""
         remaining = self.vote.remaining(self._replication.now())
@@ -128,11 +133,15 @@ class FailoverWatcher:
             async with own.changing:
                 if own.following is None or self.is_loyal:
                     return
+                term = own.term()
                 verdict, floor = await self._sounded()
                 if not verdict.is_safe:
                     self._tell(verdict.reason)
                     return
+                # Heard of again, or a vote was given meanwhile: what was sounded is not so any more.
                 if self.is_loyal:
+                    return
+                if own.term() != term:
                     return
                 silent_s = own.now() - self.vote.heard_at
                 own.node.event(
@@ -148,11 +157,7 @@ class FailoverWatcher:
     async def _sounded(self) -> tuple[Verdict, int]:
         """Whether this node would be elected, and the newest term that was heard of. Nobody promises anything yet."""
         own = self._replication
-        answers = await promotion.survey(
-            own, promise=False, enough=lambda heard: judge_all(
-                own.open_configs, promotion.candidate(own), heard, unasked=True
-            ).is_safe,
-        )  # fmt: skip
+        answers = await promotion.survey(own, promise=False, enough=partial(promotion.would_win, own))
         floor = max((answer.term for answer in answers), default=0)
         verdict = still_led(answers, own.term().number)
         if verdict.is_safe:

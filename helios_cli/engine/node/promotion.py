@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.consensus.acceptance import may_lead, may_promise
@@ -87,6 +88,11 @@ async def _ask(replication: Replication, member: Member, ask: messages.Ask) -> A
             link.close()
 
 
+def would_win(replication: Replication, heard: list[Answer]) -> bool:
+    """Whether a majority has answered, and this node would be elected if they promised."""
+    return judge_all(replication.open_configs, candidate(replication), heard, unasked=True).is_safe
+
+
 async def announce(replication: Replication, member: Member) -> None:
     """Tell a member that this node leads. Nothing is raised when it is not reached."""
     own, term = replication.identity(), replication.term()
@@ -140,6 +146,7 @@ def answer(replication: Replication, ask: messages.Ask, term: Term) -> Answer:
     )
     if promised:
         replication.node.store.promise(term)
+        replication.watcher.has_voted()
     own_position = candidate(replication)
     following = replication.following
     upstream = following.upstream if following is not None else None
@@ -191,7 +198,7 @@ async def promote(replication: Replication, *, allow_data_loss: bool, dry_run: b
             f"the disk of node {replication.node_id} is full: what its log holds cannot be applied",
             hint="Free disk space there; records are applied within a second of that, and then ask again.",
         )
-    answers = await survey(replication, promise=False)
+    answers = await survey(replication, promise=False, enough=partial(would_win, replication))
     _refuse(still_led(answers, replication.term().number), allow_data_loss=False)
     verdict = judge_all(replication.open_configs, candidate(replication), answers)
     _refuse(verdict, allow_data_loss=allow_data_loss)
@@ -245,10 +252,9 @@ async def take_lead(
     term = replication.node.store.new_term(floor)
 
     def enough(heard: list[Answer]) -> bool:
-        promised = [answer for answer in heard if answer.promised]
-        return judge_all(replication.open_configs, candidate(replication), promised, unasked=unasked).is_safe
+        return would_win(replication, [answer for answer in heard if answer.promised])
 
-    asked = await survey(replication, promise=True, giver=giver, enough=enough if unasked else None)
+    asked = await survey(replication, promise=True, giver=giver, enough=None if giver else enough)
     _refuse(led_by_another(asked, before), allow_data_loss=False)
     answers = [answer for answer in asked if answer.promised]
     if giver and (giver not in {one.node_id for one in answers} or replication.now() - began > within_s):

@@ -127,7 +127,8 @@ class Pulse:
     def _end(self) -> None:
         for task in self._tasks:
             task.cancel()
-        for voter in self._voters.values():
+        # Closing one may take it out of the table.
+        for voter in tuple(self._voters.values()):
             voter.link.close()
         self._loop.stop()
 

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.config.roles import Role
@@ -389,7 +390,7 @@ class Replication:
         told = ""
         while self.leading is None and self.role.name != "standby":
             try:
-                answers = await promotion.survey(self, promise=False)
+                answers = await promotion.survey(self, promise=False, enough=partial(promotion.would_win, self))
                 newer = [a for a in answers if a.role == "primary" and a.term >= self.term().number]
                 if newer:
                     leader = max(newer, key=lambda answer: answer.term)

@@ -74,6 +74,7 @@ class Campaign:
         promised = promise and world.cores.may_promise(node.term, term, leads=leads, is_loyal=is_loyal)
         if promised:
             node.promise(term)
+            node.candidacy.defer(node.now)
             world.checkers.promised(node, term)
         own = self.candidate()
         return Answer(
@@ -140,12 +141,13 @@ class Campaign:
         if not node.candidacy.due(node.now, place, is_loyal=node.is_loyal):
             return
         self._changing = True
+        before = node.term
 
         def surveyed(answers: list[Answer]) -> None:
             verdict = still_led(answers, node.term.number)
             if verdict.is_safe:
                 verdict = world.cores.judge_all(node.open_configs, self.candidate(), answers, unasked=True)
-            if verdict.is_safe and not node.is_loyal:
+            if verdict.is_safe and not node.is_loyal and node.term == before:
                 world.elections += 1
                 self._take_lead(False, max((one.term for one in answers), default=0), unasked=True)
             else:

@@ -1,0 +1,53 @@
+"""When a node asks to be elected: by rank, less and less often, and not while one that it has voted for begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import cycle
+
+from helios_cli.engine.consensus.candidacy import RANK_S, RETRY_MAX_S, VOTED_S, Candidacy
+
+
+def draws(*numbers: float) -> Candidacy:
+    given: Iterator[float] = cycle(numbers)
+    return Candidacy(lambda: next(given))
+
+
+def first_due(candidacy: Candidacy, since: float, place: int = 0) -> float:
+    """When it asks next, in steps of a millisecond."""
+    now = since
+    while not candidacy.due(now, place, is_loyal=False):
+        now = round(now + 0.001, 3)
+        assert now < since + 60
+    return round(now - since, 3)
+
+
+def test_by_rank_and_less_and_less_often() -> None:
+    assert first_due(draws(0.0), 10.0) == 0
+    assert first_due(draws(0.0), 10.0, place=2) == 2 * RANK_S
+    candidacy = draws(0.5)
+    pauses, now = [], 10.0
+    for _ in range(8):
+        pauses.append(first_due(candidacy, now))
+        now += pauses[-1] + 0.001
+    assert pauses[1:] == sorted(pauses[1:]) and pauses[-1] <= RETRY_MAX_S
+    assert not candidacy.due(now + 100, 0, is_loyal=True)
+    assert first_due(candidacy, now + 100) < pauses[1]
+
+
+def test_a_vote_for_another_leaves_it_time() -> None:
+    for candidacy in (draws(0.0), draws(0.9)):
+        candidacy.defer(10.0)
+        assert VOTED_S <= first_due(candidacy, 10.0) <= 2 * VOTED_S + 0.001
+    waiting = draws(0.5)
+    for _ in range(12):
+        first_due(waiting, 10.0)
+    later = first_due(waiting, 10.0)
+    again = draws(0.5)
+    for _ in range(12):
+        first_due(again, 10.0)
+    again.defer(10.0)
+    assert first_due(again, 10.0) >= min(later, VOTED_S)
+    # Heard of: the primary that was voted for leads, and what was put off is forgotten.
+    assert not again.due(11.0, 0, is_loyal=True)
+    assert first_due(again, 11.0) < VOTED_S
