@@ -9,7 +9,7 @@ WORKERS ?= 2
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install deps check test mutants demo bench bench-replicas compare-sql soak docs lock clean
+.PHONY: help install deps check test mutants demo bench bench-failover bench-replicas compare-sql soak docs lock clean
 
 help:
 	@echo 'make install   the product in $(VENV) (commands heliosdb-nano, heliosdb-cli, heliosdb-proxy)'
@@ -19,6 +19,7 @@ help:
 	@echo 'make check     format, lint, types and layers only'
 	@echo 'make deps      the Debian packages some tests use (PostgreSQL 15, tmux, iproute2, nftables); needs root'
 	@echo 'make bench     the benchmarks; ARGS=... is handed on'
+	@echo 'make bench-failover  seconds without a write after a kill, a freeze, a switchover; ARGS=... is handed on (--runs)'
 	@echo 'make bench-replicas  the figures of replication beside what is promised'
 	@echo 'make compare-sql  random SQL on a PostgreSQL and on a node; ARGS=... is handed on (--seed, --count, --json)'
 	@echo 'make soak      hours of load, kills and verification; ARGS=... is handed on'
@@ -65,6 +66,9 @@ demo: $(VENV)/.product
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench $(ARGS)
+
+bench-failover: $(VENV)/.dev
+	$(BIN)/python -m bench.failover $(ARGS)
 
 bench-replicas: $(VENV)/.dev
 	$(BIN)/python -m bench.replicas $(ARGS)

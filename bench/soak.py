@@ -103,6 +103,22 @@ def failovers(mode: str) -> RunSlice:
     return run
 
 
+def faults(mode: str) -> Callable[[Path, int, int], Counts]:
+    """Kills, freezes and cuts under load that the cluster decides by itself; the clients' histories are checked."""
+
+    def run(directory: Path, first: int, count: int) -> Counts:
+        from support.fault_drill import FAULTS, run_faults
+        from support.network import Network
+
+        network = Network()
+        try:
+            return asdict(run_faults(network, directory, mode, [*FAULTS] * count, seed=first))
+        finally:
+            network.close()
+
+    return run
+
+
 def reseed(directory: Path, first: int, count: int) -> Counts:
     """A standby that was away for too long copies so many megabytes, beside a paced writer."""
     from support.reseed_drill import run_reseed
@@ -137,6 +153,7 @@ def simulations(_directory: Path, first: int, count: int) -> Counts:
     return total
 
 
+MODES = ("quorum", "sync", "semi-sync", "async")
 SCENARIOS = (
     Scenario("kills", "kills", 100, 10, 6, kills),
     Scenario("power-cuts", "seeds", 1000, 50, 20, power_cuts),
@@ -147,6 +164,10 @@ SCENARIOS = (
     Scenario("failover-semi-sync", "kills", 50, 10, 2, failovers("semi-sync")),
     Scenario("failover-quorum", "kills", 50, 10, 2, failovers("quorum")),
     Scenario("failover-async", "kills", 50, 10, 2, failovers("async")),
+    *(
+        Scenario(f"faults-{mode}", "rounds", 100, 2, 1, faults(mode))
+        for mode in ("quorum", "sync", "semi-sync", "async")
+    ),
     Scenario("reseed", "megabytes", 1100, 1100, 60, reseed),
 )
 

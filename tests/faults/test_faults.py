@@ -1,0 +1,29 @@
+"""Clusters that decide by themselves, with faults under load: whoever is deposed is, nobody else; no answer was wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.fault_drill import DEPOSING, HARMLESS, run_faults
+from support.network import Network
+
+
+@pytest.mark.parametrize(
+    ("mode", "names"),
+    [
+        ("quorum", ("freeze", "isolate", "ring")),
+        ("sync", ("kill", "deaf", "freeze-standby")),
+        ("semi-sync", ("mute", "flap")),
+        ("async", ("isolate", "kill")),
+    ],
+)
+def test_what_clients_were_told_is_so(network: Network, tmp_path: Path, mode: str, names: tuple[str, ...]) -> None:
+    outcome = run_faults(network, tmp_path, mode, names, seed=len(names), writers=6)
+    assert outcome.faults == len(names)
+    assert outcome.elections == sum(1 for name in names if name in DEPOSING)
+    assert outcome.acknowledged > 100 * len(names) and outcome.operations > 100
+
+
+def test_every_fault_is_one_or_the_other() -> None:
+    assert not DEPOSING.keys() & HARMLESS.keys()
