@@ -79,7 +79,8 @@ class Seen:
 
     def first_after(self, moment: float) -> float | None:
         """Seconds from a moment to the first row that was sent after it and acknowledged; None when none was."""
-        answers = [returned for called, returned in self.rows.values() if called >= moment]
+        # Copied at once: clients add to it meanwhile.
+        answers = [returned for called, returned in tuple(self.rows.values()) if called >= moment]
         return min(answers) - moment if answers else None
 
     def judge(self, there: Sequence[int]) -> dict[str, Verdict]:

@@ -7,7 +7,7 @@ disks, and whether a commit is safe by trying every promotion that could happen 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, combinations
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,8 @@ class Leader:
     """A commit must satisfy them all."""
     pending: tuple[ClusterConfig, Lsn] | None = None
     committed: Lsn = Lsn(0)
+    rules: list[tuple[Lsn, list[ClusterConfig]]] = field(default_factory=list)
+    """How far its log was committed each time that came further, and what a commit had to satisfy then."""
     alone: bool = False
     """One of two data nodes, promoted without having heard of the other."""
     outsider: bool = False
@@ -221,6 +223,8 @@ class Checkers:
         leader = self._leader(node)
         if committed < leader.committed:
             self.fail("the committed LSN never falls", f"{node.name} had {leader.committed} and has {committed}")
+        if committed > leader.committed:
+            leader.rules.append((committed, self._required(leader)))
         leader.committed = committed
 
     def taken(self, node: SimNode, term: Term) -> None:
@@ -250,8 +254,7 @@ class Checkers:
         checksum = node.log.checksums[end]
         if not node.log.has(end, checksum):
             self.fail("the primary has what it acknowledges", f"{node.name} has not flushed {end}")
-        configs = self._required(leader)
-        for config in configs:
+        for config in self._required(leader) if level is not None else self._rule(leader, end):
             size = len(config.in_sync)
             copies = config.copies if level is None else level.copies(size)
             names = {*config.in_sync, node.name}
@@ -337,6 +340,10 @@ class Checkers:
         """What a commit must satisfy now: what is in force, and a change that is not agreed yet."""
         self._settle(leader)
         return [*leader.in_force, *(() if leader.pending is None else leader.pending[:1])]
+
+    def _rule(self, leader: Leader, end: Lsn) -> list[ClusterConfig]:
+        """What a commit had to satisfy when it was one: it may be shown later, when the next change is on its way."""
+        return next((configs for lsn, configs in leader.rules if lsn >= end), None) or self._required(leader)
 
     def _settle(self, leader: Leader) -> None:
         if leader.pending is None:
