@@ -1,4 +1,4 @@
-"""Clusters that decide by themselves, with faults under load: whoever is deposed is, nobody else; no answer was wrong."""
+"""Clusters that decide by themselves, with faults under load: who has to go goes, and no answer was wrong."""
 
 from __future__ import annotations
 

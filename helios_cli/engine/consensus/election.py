@@ -148,7 +148,7 @@ def judge(config: ClusterConfig, own: Candidate, answers: Iterable[Answer], *, u
     """
     heard = {answer.node_id: answer for answer in answers if answer.node_id != own.node_id}
     verdict = _is_ahead(config, own, heard.values())
-    if verdict.is_safe and config.mode is not SyncMode.ASYNC:
+    if verdict.is_safe:
         verdict = _has_copies(config, own, heard)
     return _has_votes(config, own, heard, unasked=unasked) if verdict.is_safe else verdict
 
@@ -176,7 +176,7 @@ def _has_copies(config: ClusterConfig, own: Candidate, heard: Mapping[str, Answe
             loses_data=True,
         )
     counting = {own.node_id, *(node for node, one in heard.items() if _counts(config, node, one.incarnation))}
-    if len(counting) >= config.answers:
+    if config.mode is SyncMode.ASYNC or len(counting) >= config.answers:
         return Verdict()
     missing = ", ".join(node for node in config.in_sync if node not in counting)
     return Verdict(

@@ -74,7 +74,8 @@ class Campaign:
         promised = promise and world.cores.may_promise(node.term, term, leads=leads, is_loyal=is_loyal)
         if promised:
             node.promise(term)
-            node.candidacy.defer(node.now)
+            if world.cores.gives_time:
+                node.candidacy.defer(node.now)
             world.checkers.promised(node, term)
         own = self.candidate()
         return Answer(

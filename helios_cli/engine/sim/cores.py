@@ -36,6 +36,8 @@ class Cores:
     """Only a node that leads answers that it is the primary."""
     saves_promise: bool = True
     """A promise is on disk before it is given."""
+    gives_time: bool = True
+    """Whoever has voted leaves that candidate time before it stands itself."""
     checks_fork: bool = True
     """A node whose log parts from the primary's goes back to where it does."""
     acknowledges_written: bool = False
@@ -184,7 +186,9 @@ BUGS: Final[Mapping[str, Bug]] = {
     "any-term": Bug("an acknowledgement counts in whatever term it was given", Cores(lsns=_AnyTerm)),
     "own-flush-forgotten": Bug("the primary's own flush is no condition", Cores(lsns=_OwnFlushForgotten)),
     "promise-in-memory": Bug("a promise is given before it is on disk", Cores(saves_promise=False)),
-    "promise-broken": Bug("a candidate leads although it has promised a newer term", Cores(may_lead=_lead_always)),
+    "promise-broken": Bug(
+        "a candidate leads although it has promised a newer term", Cores(may_lead=_lead_always, gives_time=False)
+    ),
     "old-term-followed": Bug("records of an ended term are taken", Cores(may_follow=_follow_always)),
     "primary-shows-flushed": Bug("the primary shows what only it has", Cores(shows_flushed=True)),
     "standby-shows-applied": Bug("a standby shows what is not committed", Cores(shows_applied=True)),

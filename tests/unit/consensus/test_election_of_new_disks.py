@@ -58,3 +58,12 @@ def test_who_lacks_the_configuration_that_its_log_goes_by_is_no_candidate() -> N
     verdict = judge_all((CONFIG,), ahead, heard)
     assert verdict.loses_data and "lacks configuration 2" in verdict.reason
     assert judge_all((CONFIG, replace(CONFIG, version=2)), ahead, heard).is_safe
+
+
+def test_in_async_mode_too_a_copy_that_does_not_count_is_none() -> None:
+    # The cluster went on without n3 before it was told to be asynchronous: commits of that time are promised.
+    config = replace(CONFIG, mode=SyncMode.ASYNC, in_sync=("n1", "n2"))
+    heard = [answer("n2", "disk of n2", 400)]
+    assert judge(replace(config, in_sync=NAMES), candidate(), heard).is_safe
+    verdict = judge(config, candidate(), heard)
+    assert verdict.loses_data and "the copies of node n3 do not count" in verdict.reason
