@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import apsw
 
 from helios_cli.engine.errors import HeliosError, SqlError
-from helios_cli.engine.node import identity
+from helios_cli.engine.node import identity, row_security_calls
 from helios_cli.engine.node.routine_host import RoutineHost
 from helios_cli.engine.node.session_values import session_value
 from helios_cli.engine.sql.context import SESSION_CALL
@@ -61,6 +61,7 @@ def register(connection: apsw.Connection, hooks: CatalogHooks) -> None:
     connection.create_scalar_function(PURE, pure, -1, deterministic=True)
     value: Any = calls.session_value
     connection.create_scalar_function(SESSION_CALL, value, 1, deterministic=False)
+    row_security_calls.register(connection, calls)
 
 
 def runs_for(connection: apsw.Connection, session: Session) -> None:

@@ -38,6 +38,8 @@ IN_QUERY: Final = "(SELECT {})"
 """As ``session_form``, where SQLite allows a subquery: the value is asked for once, not for each row."""
 IN_EXPRESSION: Final = "{}"
 """As ``session_form``, where it allows none."""
+BARRIER: Final = "\x02B\x03"
+"""Ends a subquery that nothing of the statement around may be moved into if it calls users' functions."""
 GLOB_PATTERN: Final = 1
 """Pseudo-type of a literal that is a LIKE pattern, rewritten for GLOB when it is bound."""
 
@@ -108,6 +110,12 @@ class Context:
     """Texts with a collation of their own that the expression being translated is made from."""
     calls: bool = False
     """Calls a user's function, which may run statements of its own."""
+    security_role: int = 0
+    """As whom tables with row level security are read: the owner of the view in hand; 0: whoever runs the statement."""
+    securing: list[int] = field(default_factory=list)
+    """The tables whose policies are being translated."""
+    unsecured: bool = False
+    """The text is that of a view, which is read by its query where policies count."""
     row_by_row: bool = False
     """The rows that a write changes are found by a query of its own, which runs what a writing statement cannot."""
     evaluate: Callable[[str], Any] | None = None
@@ -269,7 +277,8 @@ class Context:
                 return f"(-?{numbers[index]})" if match[3] else f"?{numbers[index]}"
             return self._inline(index, match[2], bool(match[3]))
 
-        done = tuple(_PLACEHOLDER.sub(number, text) for text in texts)
+        barrier = " LIMIT -1" if self.calls else ""
+        done = tuple(_PLACEHOLDER.sub(number, text).replace(BARRIER, barrier) for text in texts)
         converters = tuple(self._converter(index, next(iter(wanted[index]))) for index in free)
         return done, converters if any(converters) else ()
 
@@ -295,7 +304,8 @@ class Context:
             read = f"json_extract({self.fold_alias}.value, '$[{match[1]}]')"
             return f"unhex({read})" if int(match[1]) in hexed else read
 
-        done = tuple(_PLACEHOLDER.sub(number, text) for text in texts)
+        barrier = " LIMIT -1" if self.calls else ""
+        done = tuple(_PLACEHOLDER.sub(number, text).replace(BARRIER, barrier) for text in texts)
         readers = [
             {letter: _class_converter(letter, *targets[column]) for letter in classes} if column in targets else None
             for column, classes in enumerate(fold.classes)

@@ -13,6 +13,7 @@ from helios_cli.engine.sql.dml import column_default, find_column, needs_default
 from helios_cli.engine.sql.expressions import expect_boolean
 from helios_cli.engine.sql.from_clause import table_columns
 from helios_cli.engine.sql.relation import ColumnInfo, Relation
+from helios_cli.engine.sql.row_security import refuse_active
 from helios_cli.engine.sql.scope import RangeItem, Scope
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.typed import Node
@@ -151,6 +152,8 @@ _READERS: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
 def copy_columns(fields: dict[str, Any], scope: Scope) -> tuple[Relation, list[ColumnInfo]]:
     """The table of COPY FROM and the columns that the data holds, in order."""
     relation = target_relation(fields["relation"], scope, "COPY")
+    message = "COPY FROM not supported with row-level security"
+    refuse_active(relation, scope.ctx, message, "Use INSERT statements instead.")
     names = tree.strings(fields.get("attlist", []))
     columns = [find_column(relation, name, scope, -1) for name in names] or list(relation.columns)
     for position, column in enumerate(columns):

@@ -22,6 +22,7 @@ from helios_cli.engine.sql.ddl_matview import refresh_matview
 from helios_cli.engine.sql.ddl_model import DdlCatalog
 from helios_cli.engine.sql.ddl_owned import drop_owned, own_schema, reassign_owned
 from helios_cli.engine.sql.ddl_ownership import check
+from helios_cli.engine.sql.ddl_policy import alter_policy, create_policy
 from helios_cli.engine.sql.ddl_rename import rename
 from helios_cli.engine.sql.ddl_roles import alter_role, create_role, drop_role, grant_role
 from helios_cli.engine.sql.ddl_routine import WORDS, alter_routine, own_routine
@@ -103,6 +104,8 @@ _HANDLERS: Final[dict[str, Handler]] = {
     "DropOwnedStmt": drop_owned,
     "AlterFunctionStmt": alter_routine,
     "CreateTrigStmt": create_trigger,
+    "CreatePolicyStmt": create_policy,
+    "AlterPolicyStmt": alter_policy,
     "DefineStmt": define,
     "AlterCollationStmt": refresh_collation,
 }
@@ -112,7 +115,6 @@ _REFUSED: Final = {
     "AlterDatabaseStmt": ("ALTER DATABASE", "Use ALTER SYSTEM or SET."),
     "CreateRangeStmt": ("CREATE TYPE ... AS RANGE", "Use two columns with a CHECK constraint."),
     "RuleStmt": ("CREATE RULE", "Use a view or the application."),
-    "CreatePolicyStmt": ("CREATE POLICY", "Row level security is not available."),
     "CreateForeignTableStmt": ("CREATE FOREIGN TABLE", None),
     "CreateFdwStmt": ("CREATE FOREIGN DATA WRAPPER", None),
     "CreateForeignServerStmt": ("CREATE SERVER", None),

@@ -27,6 +27,7 @@ from helios_cli.engine.sql.ddl_exclusion import existing_conflict_sql
 from helios_cli.engine.sql.ddl_index import drop_index_steps
 from helios_cli.engine.sql.ddl_model import ConstraintDef
 from helios_cli.engine.sql.ddl_ownership import give_away
+from helios_cli.engine.sql.ddl_policy import switch_row_security
 from helios_cli.engine.sql.ddl_rebuild import rebuild_table
 from helios_cli.engine.sql.ddl_render import (
     check_clause,
@@ -298,9 +299,8 @@ def _set_tablespace(_alteration: Alteration, fields: dict[str, Any]) -> None:
     check_storage({"tablespacename": fields["name"]})
 
 
-def _row_security(_alteration: Alteration, fields: dict[str, Any]) -> None:
-    if fields["subtype"] in ("AT_EnableRowSecurity", "AT_ForceRowSecurity"):
-        raise unsupported("row level security")
+def _row_security(alteration: Alteration, fields: dict[str, Any]) -> None:
+    switch_row_security(alteration.builder, alteration.table, fields["subtype"])
 
 
 def _switch(alteration: Alteration, fields: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from helios_cli.engine.sql.ddl_build import Builder, list_names, range_var_of, role_name, unsupported
 from helios_cli.engine.sql.ddl_collation import PG_COLLATION, move_collation
 from helios_cli.engine.sql.ddl_large_objects import commented
+from helios_cli.engine.sql.ddl_policy import PG_POLICY
 from helios_cli.engine.sql.ddl_render import database_of, delete, insert
 from helios_cli.engine.sql.ddl_routine import PG_PROC_OID, WORDS, find_routine, move_routine
 from helios_cli.engine.sql.ddl_sequence_names import follow
@@ -75,6 +76,16 @@ def _routine(kind: str) -> Callable[[Builder, dict[str, Any]], Target]:
         return False, routine.oid, PG_PROC_OID, 0
 
     return find
+
+
+def _policy(builder: Builder, node: dict[str, Any]) -> Target:
+    *table, name = list_names(node)
+    relation = builder.find_relation(range_var_of(table))
+    assert relation is not None
+    for policy in builder.catalog.policies(relation.oid):
+        if policy.name == name:
+            return False, policy.oid, PG_POLICY, 0
+    raise builder.error("42704", f'policy "{name}" for table "{relation.name}" does not exist')
 
 
 def _trigger(builder: Builder, node: dict[str, Any]) -> Target:
@@ -164,6 +175,7 @@ def _large_object(builder: Builder, node: dict[str, Any]) -> Target:
 
 _FINDERS: Final[dict[str, Callable[[Builder, dict[str, Any]], Target | None]]] = {
     **{kind: _routine(kind) for kind in ("OBJECT_FUNCTION", "OBJECT_PROCEDURE", "OBJECT_ROUTINE")},
+    "OBJECT_POLICY": _policy,
     "OBJECT_TRIGGER": _trigger,
     "OBJECT_TABLE": _relation("r", "table"),
     "OBJECT_VIEW": _relation("v", "view"),

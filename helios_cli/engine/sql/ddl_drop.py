@@ -11,6 +11,7 @@ from helios_cli.engine.sql.ddl_collation import drop_collations, drop_collations
 from helios_cli.engine.sql.ddl_extension import drop_extension
 from helios_cli.engine.sql.ddl_index import drop_index_steps
 from helios_cli.engine.sql.ddl_model import ConstraintDef, IndexDef, TableDef
+from helios_cli.engine.sql.ddl_policy import drop_policy, forget_steps
 from helios_cli.engine.sql.ddl_rebuild import rebuild_table
 from helios_cli.engine.sql.ddl_render import delete, qualified, update
 from helios_cli.engine.sql.ddl_routine import WORDS, drop_routine, forget_routine
@@ -33,7 +34,7 @@ _TAGS: Final = {
 }  # fmt: skip
 _NOTHING_TO_DROP: Final = {
     "OBJECT_AGGREGATE": "aggregate", "OBJECT_OPERATOR": "operator",
-    "OBJECT_RULE": "rule", "OBJECT_POLICY": "policy", "OBJECT_CAST": "cast",
+    "OBJECT_RULE": "rule", "OBJECT_CAST": "cast",
     "OBJECT_FDW": "foreign-data wrapper", "OBJECT_FOREIGN_SERVER": "server", "OBJECT_FOREIGN_TABLE": "foreign table",
     "OBJECT_LANGUAGE": "language", "OBJECT_EVENT_TRIGGER": "event trigger", "OBJECT_STATISTIC_EXT": "statistics object",
     "OBJECT_PUBLICATION": "publication",
@@ -55,6 +56,8 @@ def drop(builder: Builder, fields: dict[str, Any]) -> Plan:
         return drop_types(builder, fields)
     if kind in WORDS:
         return drop_routine(builder, fields)
+    if kind == "OBJECT_POLICY":
+        return drop_policy(builder, fields)
     if kind == "OBJECT_TRIGGER":
         return drop_trigger(builder, fields)
     if kind in _NOTHING_TO_DROP:
@@ -242,6 +245,7 @@ class Dropping:
                 builder.add(*_forget(temp, sequence.oid))
         for index in table.indexes if table else ():
             builder.add(*_forget(temp, index.oid))
+        builder.add(*forget_steps(builder, relation.oid))
         builder.add(
             delete(temp, "helios_index", relid=relation.oid), delete(temp, "helios_constraint", relid=relation.oid)
         )

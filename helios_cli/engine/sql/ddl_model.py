@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from helios_cli.engine.sql.authority import Acting
+from helios_cli.engine.sql.policies import Policy, RowSecurity
 from helios_cli.engine.sql.relation import CatalogReader, Relation, UserType
 from helios_cli.engine.sql.rights import Facts
 from helios_cli.engine.sql.routines import Routine, Trigger
@@ -231,6 +232,12 @@ class DdlCatalog(CatalogReader, Protocol):
 
     def constraint_of_index(self, oid: int) -> ConstraintDef | None:
         """The constraint that an index stands behind, or None."""
+
+    def policies(self, oid: int) -> tuple[Policy, ...]:
+        """The policies of a table, by name."""
+
+    def row_security(self, oid: int) -> RowSecurity | None:
+        """What a table enforces; None: it has neither policies nor a switch that was ever touched."""
 
     def stored_calls(self) -> dict[str, tuple[int, ...]]:
         """The functions that definitions call, by SQLite's name of the table or view."""

@@ -350,6 +350,8 @@ _CHECKS: Final[dict[str, Callable[[Guard, dict[str, Any]], None]]] = {
     "CreateSchemaStmt": _create_schema,
     "CommentStmt": _comment,
     "CreateTrigStmt": _create_trigger,
+    "CreatePolicyStmt": lambda guard, fields: guard.owns(guard.find(fields["table"])),
+    "AlterPolicyStmt": lambda guard, fields: guard.owns(guard.find(fields["table"])),
     "CreateFunctionStmt": _named("funcname"),
     "CreateEnumStmt": _named("typeName"),
     "AlterEnumStmt": lambda guard, fields: guard.owns_type(tree.strings(fields["typeName"])),

@@ -13,6 +13,7 @@ from helios_cli.engine.sql.ddl_collation import move_collations_of, rename_colla
 from helios_cli.engine.sql.ddl_deparse import rename_column
 from helios_cli.engine.sql.ddl_domains import rename_domain_constraint
 from helios_cli.engine.sql.ddl_model import ConstraintDef, TableDef
+from helios_cli.engine.sql.ddl_policy import rename_policy
 from helios_cli.engine.sql.ddl_render import check_clause, keys_json, qualified, update
 from helios_cli.engine.sql.ddl_routine import WORDS, rename_routine
 from helios_cli.engine.sql.ddl_sequence_names import follow
@@ -38,6 +39,8 @@ def rename(builder: Builder, fields: dict[str, Any]) -> Plan:
     kind = fields["renameType"]
     if kind in WORDS:
         return rename_routine(builder, fields)
+    if kind == "OBJECT_POLICY":
+        return rename_policy(builder, fields)
     if kind == "OBJECT_TRIGGER":
         return rename_trigger(builder, fields)
     handler = _HANDLERS.get(kind)

@@ -24,7 +24,7 @@ from helios_cli.engine.sql.view_checks import check_option_of, check_takes_optio
 
 
 def _translate(
-    builder: Builder, query: Node, names: list[str], *, reads_now: bool = False
+    builder: Builder, query: Node, names: list[str], *, reads_now: bool = False, is_view: bool = False
 ) -> tuple[str, list[ColumnDef]]:
     """A query as SQLite text with every constant in place, and its columns under the given names.
 
@@ -35,7 +35,7 @@ def _translate(
     """
     ctx = Context(
         catalog=builder.catalog, functions=builder.functions, source=builder.source, encoded=builder.source.encode(),
-        parameters_allowed=False, session_form=IN_QUERY,
+        parameters_allowed=False, session_form=IN_QUERY, unsecured=is_view,
     )  # fmt: skip
     translated = translate_query(query["SelectStmt"], Scope(ctx=ctx))
     translated.resolve_unknowns(ctx)
@@ -77,7 +77,7 @@ def create_view(builder: Builder, fields: dict[str, Any]) -> Plan:
         if isinstance(part.get("ParamRef"), dict):
             raise builder.error("42P02", "there is no parameter $1", part["ParamRef"].get("location", -1))
     names = tree.strings(fields.get("aliases", []))
-    sql, columns = _translate(builder, query, names)
+    sql, columns = _translate(builder, query, names, is_view=True)
     old = builder.catalog.relation(schema, name)
     if old is not None and fields.get("replace"):
         oid, sqlite_name = _replace(builder, old.oid, columns), old.sqlite_name

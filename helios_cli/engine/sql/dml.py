@@ -17,6 +17,7 @@ from helios_cli.engine.sql.query import Output, Query, Select, Values, type_in
 from helios_cli.engine.sql.relation import ColumnInfo, Relation
 from helios_cli.engine.sql.returning import returned
 from helios_cli.engine.sql.scope import RangeItem, Scope
+from helios_cli.engine.sql.secured_writes import VIEW_OWNER, Secured
 from helios_cli.engine.sql.select import translate_query, translate_with
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.stored import stored_default
@@ -25,7 +26,7 @@ from helios_cli.engine.sql.triggered import Parts, are_seen, replaced_by_trigger
 from helios_cli.engine.sql.typed import Node, TypedSql
 from helios_cli.engine.sql.user_casts import assigned_domain
 from helios_cli.engine.sql.value_rows import value_rows
-from helios_cli.engine.sql.view_checks import refuse_checks, view_checks, with_checks
+from helios_cli.engine.sql.view_checks import view_checks, with_checks
 
 RIGHTS: Final = {"INSERT": INSERT, "COPY": INSERT, "UPDATE": UPDATE, "DELETE": DELETE, "TRUNCATE": TRUNCATE}
 """What a statement needs on the table that it changes, by its word."""
@@ -73,7 +74,7 @@ def _through_views(word: str, fields: dict[str, Any], scope: Scope) -> dict[str,
         from helios_cli.engine.sql.updatable_views import through_view
 
         scope.ctx.rights.relation(relation, RIGHTS[word], qualified="schemaname" in fields["relation"])
-        fields = through_view(word, fields, relation, scope)
+        fields = {**through_view(word, fields, relation, scope), VIEW_OWNER: relation.owner}
         view, relation = relation, find_relation(fields["relation"], scope)
         scope.ctx.rights.through(view, relation)
     return fields
@@ -115,21 +116,24 @@ def translate_insert(fields: dict[str, Any], scope: Scope) -> Write:
     source, columns = _insert_source(fields, relation, named, override, scope)
     from helios_cli.engine.sql.on_conflict import on_conflict, upsert_of
 
-    conflict = on_conflict(fields["onConflictClause"], item, scope) if "onConflictClause" in fields else ""
+    secured = Secured(relation, item, fields, scope.ctx)
+    conflict = ""
+    if "onConflictClause" in fields:
+        conflict = on_conflict(fields["onConflictClause"], item, scope, secured.on_conflict())
     if conflict and source.startswith("SELECT"):
         # Without WHERE, SQLite would take ON CONFLICT for a join condition.
         source = f"SELECT * FROM ({source}) WHERE 1"
     returning, outputs, _ = returned(fields.get("returningList", []), item, scope)
-    checks = view_checks(fields, item, scope)
+    checks = [*secured.inserted(), *view_checks(fields, item, scope)]
     listed = ", ".join(quote_identifier(column.name) for column in columns)
     body = f"({listed}) {source}" if columns else "DEFAULT VALUES"
     sql = f"{with_clause}INSERT INTO {into} {body}{conflict}{with_checks(returning, outputs, checks)}"
     parts = None
     if are_seen(relation, ("INSERT", "UPDATE") if "onConflictClause" in fields else ("INSERT",), scope):
-        refuse_checks(checks, relation, scope)
-        upsert = upsert_of(fields.get("onConflictClause"), item, scope)
+        upsert = upsert_of(fields.get("onConflictClause"), item, scope, secured.on_conflict())
         names = tuple(column.name for column in columns)
-        parts = Parts("INSERT", relation, f"{with_clause}{source}" if columns else "", names, outputs, conflict, upsert)
+        rows = f"{with_clause}{source}" if columns else ""
+        parts = Parts("INSERT", relation, rows, names, outputs, conflict, upsert, checks=checks)
     return Write(sql, outputs, bool(returning), parts, checked=bool(checks))
 
 
@@ -346,16 +350,18 @@ def translate_update(fields: dict[str, Any], scope: Scope) -> Write:
     assignments = assignments_of(fields["targetList"], relation, scope)
     where = _where(fields, conditions, scope)
     returning, outputs, others = returned(fields.get("returningList", []), item, scope)
-    checks = view_checks(fields, item, scope)
+    secured = Secured(relation, item, fields, scope.ctx)
+    where = secured.where(where, "w")
+    checks = [*secured.updated(), *view_checks(fields, item, scope)]
     from_text = f" FROM {source}" if source else ""
     sql = f"{with_clause}UPDATE {table} SET {assignments}{from_text}{where}{with_checks(returning, outputs, checks)}"
     parts = None
     if are_seen(relation, ("UPDATE",), scope) or others:
-        refuse_checks(checks, relation, scope)
         pairs = assignment_pairs(fields["targetList"], relation, scope)
         rows = rows_to_change(relation, item, [*(value for _, value in pairs), *others])
         found = f"{with_clause}SELECT {rows} FROM {table}{', ' + source if source else ''}{where}"
-        parts = Parts("UPDATE", relation, found, tuple(name for name, _ in pairs), outputs, others=len(others))
+        names = tuple(name for name, _ in pairs)
+        parts = Parts("UPDATE", relation, found, names, outputs, others=len(others), checks=checks)
     return Write(sql, outputs, bool(outputs), parts, checked=bool(checks))
 
 
@@ -385,13 +391,16 @@ def translate_delete(fields: dict[str, Any], scope: Scope) -> Write:
     conditions += _untouched(relation, item, scope)
     where = _where(fields, conditions, scope)
     returning, outputs, others = returned(fields.get("returningList", []), item, scope)
+    secured = Secured(relation, item, fields, scope.ctx)
+    where = where if source else secured.where(where, "d")
     parts = None
     if are_seen(relation, ("DELETE",), scope) or others:
         joined = f", {source}" if source else ""
-        found = f"{with_clause}SELECT {rows_to_change(relation, item, others)} FROM {table}{joined}{where}"
+        visible = secured.where(where, "d") if source else where
+        found = f"{with_clause}SELECT {rows_to_change(relation, item, others)} FROM {table}{joined}{visible}"
         parts = Parts("DELETE", relation, found, (), outputs, others=len(others))
     if source:
-        where = f" WHERE EXISTS (SELECT 1 FROM {source}{where})"
+        where = secured.where(f" WHERE EXISTS (SELECT 1 FROM {source}{where})", "d")
     return Write(f"{with_clause}DELETE FROM {table}{where}{returning}", outputs, bool(outputs), parts)
 
 

@@ -14,6 +14,7 @@ from helios_cli.engine.sql.from_clause import Source, find_relation, from_item
 from helios_cli.engine.sql.oids import BYTEA
 from helios_cli.engine.sql.plan import Program
 from helios_cli.engine.sql.relation import ColumnInfo, Relation
+from helios_cli.engine.sql.row_security import refuse_active
 from helios_cli.engine.sql.scope import RangeItem, Scope
 from helios_cli.engine.sql.select import translate_with
 from helios_cli.engine.sql.snapshots import refuse_triggers, row_id
@@ -66,6 +67,7 @@ def translate_merge(fields: dict[str, Any], ctx: Any) -> Merge:
     for word in words[1:]:
         dml.target_relation(fields["relation"], scope, word)
     refuse_triggers(relation, "MERGE", ctx)
+    refuse_active(relation, ctx, "MERGE is not supported with row-level security", "Use INSERT and UPDATE instead.")
     item, table = dml.target_item(fields["relation"], relation, scope)
     source = from_item(fields["sourceRelation"], scope)
     if any(known.visible and known.name == item.name for known in source.items):

@@ -15,8 +15,8 @@ from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.triggered import Upsert
 
 
-def on_conflict(clause: dict[str, Any], item: RangeItem, scope: Scope) -> str:
-    """The ON CONFLICT clause of an INSERT into ``item``, with a space before it.
+def on_conflict(clause: dict[str, Any], item: RangeItem, scope: Scope, secured: str = "") -> str:
+    """The ON CONFLICT clause of an INSERT into ``item``, with a space before it; ``secured`` is a further condition.
 
     Raises:
         SqlError: 42P10 no such constraint, 42601 DO UPDATE without one, 42704 an unknown name.
@@ -37,6 +37,8 @@ def on_conflict(clause: dict[str, Any], item: RangeItem, scope: Scope) -> str:
     inner.columns = [*item.columns, *excluded.columns]
     assignments = assignments_of(clause["targetList"], relation, inner)
     where = f" WHERE {expect_boolean(clause['whereClause'], inner, 'WHERE').sql}" if "whereClause" in clause else ""
+    if secured:
+        where = f"{where} AND {secured}" if where else f" WHERE {secured}"
     return f" ON CONFLICT{target} DO UPDATE SET {assignments}{where}"
 
 
@@ -99,7 +101,7 @@ def _check_arbiter(names: set[str], partial: bool, relation: Relation, scope: Sc
     raise scope.ctx.error("42P10", message)
 
 
-def upsert_of(clause: dict[str, Any] | None, item: RangeItem, scope: Scope) -> Upsert | None:
+def upsert_of(clause: dict[str, Any] | None, item: RangeItem, scope: Scope, secured: str = "") -> Upsert | None:
     """DO UPDATE in parts, for triggers to see; None for a statement without.
 
     Raises:
@@ -123,4 +125,5 @@ def upsert_of(clause: dict[str, Any] | None, item: RangeItem, scope: Scope) -> U
         raise scope.ctx.unsupported("ON CONFLICT over an expression or partial index of a table with triggers")
     pairs = assignment_pairs(clause["targetList"], relation, inner)
     where = expect_boolean(clause["whereClause"], inner, "WHERE").sql if "whereClause" in clause else ""
+    where = " AND ".join(text for text in (where, secured) if text)
     return Upsert(names, item.alias, pairs, where)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from helios_cli.engine.sql.ddl_model import ConstraintDef
+    from helios_cli.engine.sql.policies import RowSecurity
     from helios_cli.engine.sql.routines import Routine, Trigger, UserFunction
     from helios_cli.engine.sql.text_collations import Collation
 
@@ -61,6 +62,10 @@ class Relation:
     """The unquoted name of the SQLite object that holds it."""
     owner: int = 10
     """OID of the role that owns it."""
+    security: RowSecurity | None = None
+    """Row level security of a table; None: it has neither policies nor a switch that was ever touched."""
+    secures: bool = False
+    """A view that reads a table with row level security enabled, directly or through other views."""
     calls: tuple[int, ...] | None = None
     """The users' functions that a view, or what keeps a table's rows right, calls; None: it asks nothing of the session
     that uses it."""
@@ -148,6 +153,9 @@ class CatalogReader(Protocol):
     def view_check_option(self, oid: int) -> str:
         """The check option of a view, 'local' or 'cascaded'; '' for one that has none."""
         ...
+
+    def read_by_view(self, oid: int) -> tuple[Relation, ...]:
+        """What a view reads directly."""
 
     def triggers(self, relation_oid: int) -> tuple[Trigger, ...]:
         """The triggers of a table or view, by name, which is the order they fire in."""

@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from helios_cli.engine.errors import SqlError
+from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.sql import privileges
 from helios_cli.engine.sql.authority import BOOTSTRAP, MONITOR, READ_ALL_DATA, READ_ALL_STATS, WRITE_ALL_DATA, Authority
+from helios_cli.engine.sql.policies import RowSecurity
 from helios_cli.engine.sql.privileges import (
     COLUMN_RIGHTS,
     DELETE,
@@ -88,7 +89,16 @@ class ClosedFunction:
     name: str
 
 
-Right = RelationRight | FunctionRight | ClosedFunction
+@dataclass(frozen=True, slots=True)
+class Unsecured:
+    """What cannot be done with a table whose policies count for the role."""
+
+    security: RowSecurity
+    message: str
+    hint: str
+
+
+Right = RelationRight | FunctionRight | ClosedFunction | Unsecured
 
 
 def changes_only_temporary(needed: Iterable[Right]) -> bool:
@@ -107,6 +117,7 @@ class Rights:
     relations: dict[int, RelationRight] = field(default_factory=dict)
     functions: dict[int, FunctionRight] = field(default_factory=dict)
     closed: dict[str, ClosedFunction] = field(default_factory=dict)
+    not_secured: list[Unsecured] = field(default_factory=list)
     views: dict[int, RelationRight] = field(default_factory=dict)
     """The table that a view's change comes to next, and the view."""
 
@@ -160,6 +171,16 @@ class Rights:
         if name in CLOSED_FUNCTIONS:
             self.closed.setdefault(name, ClosedFunction(name))
 
+    def unsecured(self, relation: Relation, message: str, hint: str) -> None:
+        """The statement is not there for those that a table's policies count for."""
+        assert relation.security is not None
+        self.not_secured.append(Unsecured(relation.security, message, hint))
+
+    def sees(self, oid: int) -> bool:
+        """Whether the statement reads a relation."""
+        known = self.relations.get(oid)
+        return known is not None and bool(known.wanted & SELECT)
+
     def guarded(self) -> bool:
         """Whether even a superuser may be refused: a view reads with the rights of its owner."""
         return any(right.kind == "v" and right.owner != BOOTSTRAP for right in self.relations.values())
@@ -167,7 +188,7 @@ class Rights:
     def listed(self) -> tuple[Right, ...]:
         """What a plan keeps; what everybody may read is left out."""
         relations = (right for right in self.relations.values() if not _is_open(right))
-        return (*relations, *self.functions.values(), *self.closed.values())
+        return (*relations, *self.functions.values(), *self.closed.values(), *self.not_secured)
 
 
 def _is_open(right: RelationRight) -> bool:
@@ -322,11 +343,21 @@ class Rightful:
         for right in rights:
             if isinstance(right, FunctionRight):
                 self.check_function(right)
+            elif isinstance(right, Unsecured):
+                if self._is_secured(right.security):
+                    raise FeatureNotSupported(right.message, hint=right.hint)
             elif isinstance(right, ClosedFunction):
                 if not self.unrestricted:
                     raise denied("function", right.name)
             else:
                 self._check_relation(right)
+
+    def _is_secured(self, security: RowSecurity) -> bool:
+        """Whether a table's policies count for it."""
+        facts = self.authority.by_oid.get(self.role)
+        if self.unrestricted or (facts is not None and facts.bypass_rls):
+            return False
+        return security.forced or security.owner not in self.roles
 
     def check_function(self, right: FunctionRight) -> None:
         """Raise SqlError 42501 unless it may call a function."""

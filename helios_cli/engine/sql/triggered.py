@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.sql.context import Context
@@ -53,6 +53,8 @@ class Parts:
     upsert: Upsert | None = None
     others: int = 0
     """How many values of other tables ``source`` gives behind the rest, which RETURNING takes."""
+    checks: list[str] = field(default_factory=list)
+    """Calls that look at each new row, and raise what PostgreSQL says of one that may not be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,9 @@ def plan_triggered(parts: Parts, sql: str, tag: str, ctx: Context) -> Plan:
     """The plan of a write that triggers see; ``sql`` is the write without them."""
     ctx.keep_session_value("pid")
     returning = [output.value.sql for output in parts.outputs]
+    if parts.checks:
+        test = " AND ".join(parts.checks)
+        returning = [f"CASE WHEN {test} THEN {returning[0]} END", *returning[1:]] if returning else [test]
     upsert = _upsert_source(parts) if parts.upsert is not None else ""
     plan = finish_plan(Kind.WRITE, tag, [sql, parts.source, upsert, *returning], ctx)
     converted = plan.literal_in or ()

@@ -14,7 +14,15 @@ from helios_cli.engine.sql.sqltext import pg_identifier
 from helios_cli.engine.sql.typed import Node
 
 _KEEP_EXPRESSIONS: Final = frozenset(
-    ("CreateStmt", "AlterTableStmt", "IndexStmt", "CreateDomainStmt", "AlterDomainStmt")
+    (
+        "CreateStmt",
+        "AlterTableStmt",
+        "IndexStmt",
+        "CreateDomainStmt",
+        "AlterDomainStmt",
+        "CreatePolicyStmt",
+        "AlterPolicyStmt",
+    )
 )
 """Definitions whose expressions are kept; others keep their text as it was written."""
 

@@ -112,13 +112,6 @@ def with_checks(returning: str, outputs: list[Output], checks: list[str]) -> str
     return f" RETURNING {', '.join([f'CASE WHEN {test} THEN {values[0]} END', *values[1:]])}"
 
 
-def refuse_checks(checks: list[str], relation: Relation, scope: Scope) -> None:
-    """Raise SqlError 0A000 where triggers change what would have to be checked."""
-    if checks:
-        what = f'WITH CHECK OPTION over table "{relation.name}" with triggers'
-        raise scope.ctx.unsupported(what, hint="Check in the triggers.")
-
-
 @lru_cache(1024)
 def is_simple(text: str) -> bool:
     """Whether a view over a query is automatically updatable, as far as its text alone tells."""

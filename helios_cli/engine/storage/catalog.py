@@ -28,6 +28,7 @@ from helios_cli.engine.sql.relation import ColumnInfo, IndexInfo, Relation, User
 from helios_cli.engine.storage.catalog_privileges import RoleCatalog
 from helios_cli.engine.storage.collation_catalog import CollationCatalog
 from helios_cli.engine.storage.foreign_relations import ForeignCatalog
+from helios_cli.engine.storage.policy_catalog import PolicyCatalog
 from helios_cli.engine.storage.routine_catalog import RoutineCatalog
 from helios_cli.engine.storage.system_relations import PLANNER_RELATIONS
 from helios_cli.engine.storage.type_catalog import TypeCatalog, row_type
@@ -41,7 +42,7 @@ SystemRelations = dict[tuple[str, str], Relation]
 """(schema, name) -> the relation of each system view (``engine.storage.system_catalog``)."""
 
 
-class SqliteCatalog(RoutineCatalog, RoleCatalog, CollationCatalog, ForeignCatalog):
+class SqliteCatalog(RoutineCatalog, RoleCatalog, CollationCatalog, ForeignCatalog, PolicyCatalog):
     """Implements ``CatalogReader`` and ``DdlCatalog`` over one connection's snapshot.
 
     Not for use from two threads at once. ``refresh`` must be called when the connection may have moved to
@@ -78,6 +79,7 @@ class SqliteCatalog(RoutineCatalog, RoleCatalog, CollationCatalog, ForeignCatalo
         self._relations.clear()
         self._by_oid.clear()
         self.forget_routines()
+        self.forget_policies()
         self.types.clear()
         self._temp = None
         self._privileges = None
@@ -167,8 +169,10 @@ class SqliteCatalog(RoutineCatalog, RoleCatalog, CollationCatalog, ForeignCatalo
                 for column in self._columns(oid, temp)
             )  # fmt: skip
         indexes = tuple(_index_info(index) for index in self._indexes(oid, temp)) if kind in ("r", "m", "M") else ()
-        called = self.calls_of(oid, kind, sqlite_name, temp)
-        relation = Relation(oid, schema, name, shown, columns, indexes, sqlite_name, owner, called)
+        called = self.calls_of(oid, kind, sqlite_name)
+        security = self.security_of(oid, name, owner) if self.securities() else None
+        secures = kind == "v" and bool(self.securities()) and self._secures(oid)
+        relation = Relation(oid, schema, name, shown, columns, indexes, sqlite_name, owner, security, secures, called)
         self._by_oid[oid] = relation
         return relation
 

@@ -124,7 +124,19 @@ class RoutineCatalog:
                 return self.relation_by_oid(oid)
         return None
 
-    def calls_of(self, oid: int, kind: str, sqlite_name: str, temp: bool) -> tuple[int, ...] | None:
+    def read_by_view(self, oid: int) -> tuple[Relation, ...]:
+        """What a view reads directly."""
+        db = "temp" if oid >= FIRST_TEMP_OID else "main"
+        rows = self._all(f"SELECT DISTINCT refobjid FROM {db}.helios_depend WHERE objid = ?", oid)
+        return tuple(found for (target,) in rows if (found := self.relation_by_oid(target)) is not None)
+
+    def _secures(self, oid: int) -> bool:
+        """See ``Relation.secures``."""
+        return any(
+            found.secures or (found.security is not None and found.security.enabled) for found in self.read_by_view(oid)
+        )
+
+    def calls_of(self, oid: int, kind: str, sqlite_name: str) -> tuple[int, ...] | None:
         """See ``Relation.calls``; a view also does what the views do that it reads."""
         known = self.stored_calls()
         if not known:
@@ -132,10 +144,8 @@ class RoutineCatalog:
         called = known.get(sqlite_name)
         if kind != "v":
             return called
-        db = "temp" if temp else "main"
-        for (target,) in self._all(f"SELECT DISTINCT refobjid FROM {db}.helios_depend WHERE objid = ?", oid):
-            read = self.relation_by_oid(target)
-            if read is not None and read.kind == "v" and read.calls is not None:
+        for read in self.read_by_view(oid):
+            if read.kind == "v" and read.calls is not None:
                 called = tuple(sorted({*(called or ()), *read.calls}))
         return called
 

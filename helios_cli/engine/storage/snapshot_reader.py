@@ -86,6 +86,7 @@ class _Reading:
         )
         new.extensions = dict(catalog.extensions())
         new.collations = catalog.user_collations()
+        new.securities = _kept(before.securities, catalog.securities())
         new.calls = catalog.stored_calls()
         new.routines = catalog.all_routines()
         new.triggers = catalog.all_triggers()

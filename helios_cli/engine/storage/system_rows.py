@@ -14,6 +14,7 @@ from helios_cli.engine.sql.text_collations import oid_of
 from helios_cli.engine.storage import collation_rows, role_rows, routine_rows, statistics_rows, type_rows
 from helios_cli.engine.storage.description_rows import pg_description, pg_shdescription
 from helios_cli.engine.storage.dump_rows import default_depends, default_oid, pg_init_privs, system_acl
+from helios_cli.engine.storage.policy_rows import pg_policies, pg_policy
 from helios_cli.engine.storage.relation_rows import Each, Fixed, Maker, Whole
 from helios_cli.engine.storage.strictness import is_strict
 from helios_cli.engine.storage.system_aggregates import pg_aggregate
@@ -71,6 +72,7 @@ def _relation_class(snapshot: Snapshot, oid: int) -> Rows:
         row["relam"] = ACCESS_METHODS.get(snapshot.indexes[oid].method, 403)
     row["reloptions"] = None if relation.temp else relation.options
     row["relacl"] = snapshot.acl_text(PG_CLASS, oid)
+    row["relrowsecurity"], row["relforcerowsecurity"] = map(int, snapshot.securities.get(oid, (False, False, ()))[:2])
     row["relpersistence"] = "t" if relation.temp else "p"
     row["relhasindex"] = int(oid in snapshot.table_indexes)
     row["relchecks"] = sum(constraint.kind == "c" for constraint in snapshot.table_constraints.get(oid, ()))
@@ -411,7 +413,7 @@ _WHOLE: Final[dict[str, Callable[[Snapshot], Rows]]] = {
     **role_rows.WHOLE,
     "pg_namespace": pg_namespace, "pg_enum": type_rows.pg_enum, "pg_description": pg_description,
     "pg_shdescription": pg_shdescription, "pg_database": pg_database, "pg_default_acl": pg_default_acl,
-    "pg_matviews": pg_matviews,
+    "pg_matviews": pg_matviews, "pg_policy": pg_policy, "pg_policies": pg_policies,
     "pg_am": pg_am, "pg_collation": collation_rows.pg_collation, "pg_init_privs": pg_init_privs,
     "pg_extension": pg_extension, "pg_available_extensions": pg_available_extensions,
     "pg_available_extension_versions": pg_available_extension_versions,

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 from helios_cli.engine.datatypes.usertypes import row_oid
 from helios_cli.engine.sql.ddl_model import ColumnDef, ConstraintDef, IndexDef, SequenceDef
+from helios_cli.engine.sql.policies import Policy
 from helios_cli.engine.sql.privileges import PG_NAMESPACE, Acl, text_of
 from helios_cli.engine.sql.relation import UserType
 from helios_cli.engine.sql.routines import Routine, Trigger
@@ -210,6 +211,8 @@ class Snapshot:
         """Rights as ``aclitem[]`` text; None for None."""
         return text_of(acl, lambda role: self.role_names.get(role, str(role))) if acl is not None else None
 
+    securities: dict[int, tuple[bool, bool, tuple[Policy, ...]]] = field(default_factory=dict)
+    """By table: whether row level security is enabled, whether it is forced, and the policies."""
     calls: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """The users' functions that definitions call, by SQLite's name of the table or view."""
     routines: tuple[Routine, ...] = ()

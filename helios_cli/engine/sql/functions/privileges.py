@@ -30,5 +30,6 @@ def install(lib: Library) -> None:
         for user, given, at in users:
             sql = f"cat_has_role({given}, {{{at}}}, {{{at + 1}}}, {{session}})"
             lib.define("pg_has_role", f"{user}{role} text -> bool", sql=sql, **marks)
-    lib.define("row_security_active", "oid -> bool", sql="0")
-    lib.define("row_security_active", "text -> bool", sql="0")
+    for thing in ("oid", "text"):
+        sql = "pg_row_security_state({0})"
+        lib.define("row_security_active", f"{thing} -> bool", sql=sql, volatile=True, stable=True)

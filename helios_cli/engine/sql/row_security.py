@@ -1,0 +1,167 @@
+"""Row level security: the conditions that policies put on the rows a statement sees and writes (rowsecurity.c).
+
+Who the statement runs for is asked where it runs, so that one plan serves every role. A statement that calls users'
+functions computes nothing over a row before the row has passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from helios_cli.engine.sql.context import BARRIER, Context
+from helios_cli.engine.sql.policies import ALL, PUBLIC, Policy, RowSecurity
+from helios_cli.engine.sql.relation import Relation
+from helios_cli.engine.sql.scope import RangeItem, Scope
+from helios_cli.engine.sql.sqltext import quote_identifier, quote_string
+from helios_cli.engine.sql.typed import Node
+
+IS_ACTIVE: Final = "pg_row_security"
+"""The SQLite function that tells whether a table's policies count for whoever runs the statement: role or 0, table."""
+IS_FOR: Final = "pg_policy_is_for"
+"""Whether a policy's roles are those of whoever runs the statement: role or 0, OIDs."""
+CHECK: Final = "pg_row_security_check"
+"""Gives 1 for a condition that holds, and raises 42501 with a message otherwise."""
+
+
+def is_secured(relation: Relation) -> bool:
+    """Whether a table has row level security enabled."""
+    return relation.security is not None and relation.security.enabled
+
+
+def visible_rows(relation: Relation, table: str, scope: Scope) -> str:
+    """A table in FROM, without the rows that may not be seen; ``table`` is its SQLite name, quoted."""
+    condition = using(relation, relation.sqlite_name or relation.name, ("r",), scope.ctx)
+    return f"(SELECT * FROM {table} WHERE {condition}{BARRIER})"
+
+
+def using(relation: Relation, alias: str, commands: Iterable[str], ctx: Context) -> str:
+    """The condition on rows that are there, for every one of the commands."""
+    security = _of(relation, ctx)
+    parts = [_rows(security, command, relation, alias, ctx, lambda policy: policy.using) for command in commands]
+    return f"({_inactive(security, ctx)} OR ({' AND '.join(parts)}))"
+
+
+def checks(relation: Relation, alias: str, command: str, ctx: Context, *, sees: bool = False) -> list[str]:
+    """Calls that raise 42501 unless a new row meets the policies of INSERT ('a') or UPDATE ('w').
+
+    ``sees``: the statement reads the table, so that the new row has to be one that may be seen.
+    """
+    security = _of(relation, ctx)
+    found = _checks_of(security, command, relation, alias, ctx, _new)
+    if sees:
+        found += _checks_of(security, "r", relation, alias, ctx, lambda policy: policy.using)
+    return found
+
+
+def conflict_check(relation: Relation, alias: str, ctx: Context) -> str:
+    """For ON CONFLICT DO UPDATE: the row in conflict has to be one that may be changed."""
+    security = _of(relation, ctx)
+    condition = _rows(security, "w", relation, alias, ctx, lambda policy: policy.using)
+    seen = _rows(security, "r", relation, alias, ctx, lambda policy: policy.using)
+    message = f'new row violates row-level security policy (USING expression) for table "{relation.name}"'
+    return f"{CHECK}({_inactive(security, ctx)} OR ({condition} AND {seen}), {quote_string(message)})"
+
+
+def refuse_active(relation: Relation, ctx: Context, message: str, hint: str) -> None:
+    """The statement cannot be done where policies count: it is 0A000 for whoever they count for."""
+    if is_secured(relation):
+        ctx.rights.unsecured(relation, message, hint)
+
+
+def _of(relation: Relation, ctx: Context) -> RowSecurity:
+    assert relation.security is not None
+    ctx.volatile = True
+    return relation.security
+
+
+def _role(ctx: Context) -> int:
+    return ctx.security_role
+
+
+def _inactive(security: RowSecurity, ctx: Context) -> str:
+    return f"(SELECT {IS_ACTIVE}({_role(ctx)}, {security.relation})) = 0"
+
+
+def _new(policy: Policy) -> str | None:
+    return policy.check if policy.check is not None else policy.using
+
+
+def _applies(policy: Policy, ctx: Context) -> str:
+    if PUBLIC in policy.roles:
+        return ""
+    return f"(SELECT {IS_FOR}({_role(ctx)}, '{','.join(map(str, policy.roles))}'))"
+
+
+def _rows(
+    security: RowSecurity, command: str, relation: Relation, alias: str, ctx: Context,
+    text_of: Callable[[Policy], str | None],
+) -> str:  # fmt: skip
+    """One condition of all policies of a command: one of the permissive ones, and every restrictive one."""
+    allowed, required = [], []
+    for policy in security.policies:
+        if policy.command not in (ALL, command):
+            continue
+        condition = _condition(text_of(policy), relation, alias, ctx)
+        applies = _applies(policy, ctx)
+        if policy.permissive:
+            allowed.append(f"({applies} AND {condition})" if applies else condition)
+        else:
+            required.append(f"(NOT {applies} OR {condition})" if applies else condition)
+    either = f"({' OR '.join(allowed)})" if allowed else "0"
+    return f"({' AND '.join([either, *required])})"
+
+
+def _checks_of(
+    security: RowSecurity, command: str, relation: Relation, alias: str, ctx: Context,
+    text_of: Callable[[Policy], str | None],
+) -> list[str]:  # fmt: skip
+    plain = f'new row violates row-level security policy for table "{relation.name}"'
+    allowed = []
+    found = []
+    for policy in security.policies:
+        if policy.command not in (ALL, command):
+            continue
+        condition = _condition(text_of(policy), relation, alias, ctx)
+        applies = _applies(policy, ctx)
+        if policy.permissive:
+            allowed.append(f"({applies} AND {condition})" if applies else condition)
+            continue
+        named = f'new row violates row-level security policy "{policy.name}" for table "{relation.name}"'
+        condition = f"(NOT {applies} OR {condition})" if applies else condition
+        found.append(f"{CHECK}({_inactive(security, ctx)} OR {condition}, {quote_string(named)})")
+    first = f"{CHECK}({_inactive(security, ctx)} OR ({' OR '.join(allowed) or '0'}), {quote_string(plain)})"
+    return [first, *found]
+
+
+def _condition(text: str | None, relation: Relation, alias: str, ctx: Context) -> str:
+    """A policy's expression over the row under an alias; one that is not there holds for every row.
+
+    Raises:
+        SqlError: 42P17, it reads the table itself.
+    """
+    if text is None:
+        return "1"
+    from helios_cli.engine.sql.expressions import expect_boolean
+    from helios_cli.engine.sql.from_clause import table_columns
+    from helios_cli.engine.sql.stored import parse_expression
+
+    if relation.oid in ctx.securing:
+        raise ctx.error("42P17", f'infinite recursion detected in policy for relation "{relation.name}"')
+    columns = table_columns(relation, alias)
+    scope = Scope(ctx=ctx, clause="policy expressions")
+    scope.items, scope.columns = [RangeItem(relation.name, columns, relation, relation.schema)], columns
+    kept = ctx.lifted_at, ctx.source, ctx.encoded
+    ctx.lifted_at, ctx.source, ctx.encoded = {}, "", b""
+    ctx.securing.append(relation.oid)
+    try:
+        node: Node = parse_expression(text)
+        return f"({expect_boolean(node, scope, 'POLICY').sql})"
+    finally:
+        ctx.securing.pop()
+        ctx.lifted_at, ctx.source, ctx.encoded = kept
+
+
+def quoted(relation: Relation) -> str:
+    """SQLite's name of a table, quoted."""
+    return quote_identifier(relation.sqlite_name or relation.name)

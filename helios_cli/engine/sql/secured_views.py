@@ -1,0 +1,53 @@
+"""Views over tables with row level security: read by their query, with the policies of the view's owner."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import pgparse
+
+from helios_cli.engine.sql import tree
+from helios_cli.engine.sql.relation import Relation
+from helios_cli.engine.sql.rights import Rights
+from helios_cli.engine.sql.scope import Scope
+from helios_cli.engine.sql.sqltext import quote_identifier
+
+
+def secured_view(view: Relation, alias: str, scope: Scope) -> str:
+    """The view's query as a FROM item, its columns under the view's names."""
+    from helios_cli.engine.sql.select import translate_subquery
+
+    ctx = scope.ctx
+    parsed: Any = pgparse.parse(ctx.catalog.view_query(view.oid) or "")
+    select = deepcopy(parsed[0]["stmt"]["SelectStmt"])
+    _qualify(select, view, scope)
+    kept = ctx.lifted_at, ctx.source, ctx.encoded, ctx.rights, ctx.security_role
+    ctx.lifted_at, ctx.source, ctx.encoded, ctx.rights, ctx.security_role = {}, "", b"", Rights(), view.owner
+    try:
+        query = translate_subquery(select, Scope(ctx=ctx, lateral_only=[]))
+        query.resolve_unknowns(ctx)
+        for output, column in zip(query.outputs, view.columns, strict=True):
+            output.name = column.name
+        text = query.render(named=True)
+        functions = ctx.rights.functions
+    finally:
+        ctx.lifted_at, ctx.source, ctx.encoded, ctx.rights, ctx.security_role = kept
+    ctx.rights.functions.update(functions)
+    return f"({text}) AS {quote_identifier(alias)}"
+
+
+def _qualify(select: dict[str, Any], view: Relation, scope: Scope) -> None:
+    """Name the schemas of what the view reads, whatever the search path is now."""
+    schemas = {relation.name: relation.schema for relation in scope.ctx.catalog.read_by_view(view.oid)}
+    local = {
+        part["CommonTableExpr"]["ctename"]
+        for part in tree.walk(select)
+        if isinstance(part.get("CommonTableExpr"), dict)
+    }
+    for part in tree.walk(select):
+        fields = part.get("RangeVar")
+        if isinstance(fields, dict) and "schemaname" not in fields and fields["relname"] not in local:
+            schema = schemas.get(fields["relname"])
+            if schema is not None:
+                fields["schemaname"] = schema
