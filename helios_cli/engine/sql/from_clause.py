@@ -14,9 +14,8 @@ from helios_cli.engine.sql.oids import BYTEA, INT4, INT8, INTEGERS, OID, TEXT
 from helios_cli.engine.sql.privileges import SELECT
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.routines import UserFunction
-from helios_cli.engine.sql.row_security import is_secured, quoted, visible_rows
 from helios_cli.engine.sql.scope import RangeItem, Scope, ScopeColumn
-from helios_cli.engine.sql.secured_views import secured_view
+from helios_cli.engine.sql.secured_views import secured_source
 from helios_cli.engine.sql.sequence_rows import sequence_row
 from helios_cli.engine.sql.session_relations import SESSION_RELATIONS, session_rows
 from helios_cli.engine.sql.sqltext import quote_identifier
@@ -147,7 +146,6 @@ def _range_var(fields: dict[str, Any], scope: Scope) -> Source:
     scope.ctx.rights.relation(relation, SELECT, qualified="schemaname" in fields)
     if relation.kind == "v":
         note_calls(relation, scope.ctx)
-    secured = not scope.ctx.unsecured and (relation.secures or is_secured(relation))
     if relation.kind == "M":
         message = f'materialized view "{relation.name}" has not been populated'
         hint = "Use the REFRESH MATERIALIZED VIEW command."
@@ -157,15 +155,12 @@ def _range_var(fields: dict[str, Any], scope: Scope) -> Source:
     item = RangeItem(name, columns, relation, None if alias else relation.schema, alias=sqlite_alias)
     if relation.kind == "c" and relation.name in SESSION_RELATIONS:
         return single(f"{session_rows(relation, scope.ctx)} AS {_quote(sqlite_alias)}", item)
-    if secured and relation.secures:
-        return single(secured_view(relation, sqlite_alias, scope), item)
+    secured = secured_source(relation, sqlite_alias, scope)
+    if secured:
+        return single(secured, item)
     snapshots = scope.ctx.snapshots
     if snapshots is not None and snapshots.is_changed_by_others(relation):
-        rows = snapshots.read(relation)
-        rows = visible_rows(relation, f"{rows} AS {quoted(relation)}", scope) if secured else rows
-        return single(f"{rows} AS {_quote(sqlite_alias)}", item)
-    if secured:
-        return single(f"{visible_rows(relation, quoted(relation), scope)} AS {_quote(sqlite_alias)}", item)
+        return single(f"{snapshots.read(relation)} AS {_quote(sqlite_alias)}", item)
     if relation.kind == "S":
         return single(f"{sequence_row(relation)} AS {_quote(sqlite_alias)}", item)
     table = _quote(relation.sqlite_name or relation.name)

@@ -1,4 +1,7 @@
-"""Views over tables with row level security: read by their query, with the policies of the view's owner."""
+"""Tables with row level security as FROM items, and views over them.
+
+Such a view is read by its query, with the policies of the view's owner.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,25 @@ import pgparse
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.rights import Rights
+from helios_cli.engine.sql.row_security import is_secured, quoted, visible_rows
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.sqltext import quote_identifier
 
 
-def secured_view(view: Relation, alias: str, scope: Scope) -> str:
+def secured_source(relation: Relation, alias: str, scope: Scope) -> str:
+    """The FROM item of what shows some rows only; '' for a relation that shows all that it has."""
+    ctx = scope.ctx
+    if ctx.unsecured or not (relation.secures or is_secured(relation)):
+        return ""
+    if relation.secures:
+        return _secured_view(relation, alias, scope)
+    rows, snapshots = quoted(relation), ctx.snapshots
+    if snapshots is not None and snapshots.is_changed_by_others(relation):
+        rows = f"{snapshots.read(relation)} AS {rows}"
+    return f"{visible_rows(relation, rows, scope)} AS {quote_identifier(alias)}"
+
+
+def _secured_view(view: Relation, alias: str, scope: Scope) -> str:
     """The view's query as a FROM item, its columns under the view's names."""
     from helios_cli.engine.sql.select import translate_subquery
 
