@@ -231,6 +231,8 @@ def coerce_arguments(
             text = casts.to_text_if_unknown(value, scope.ctx)
             # "any" looks at the type that was given, and an untyped literal has none.
             bare = value.type_oid == UNKNOWN and not value.param
+            if value.type_oid == UNKNOWN and value.param:
+                scope.ctx.assumed.add(value.param)
             values.append(replace(text, type_oid=UNKNOWN) if bare else text)
         else:
             values.append(casts.coerce(value, actual, -1, How.IMPLICIT, scope.ctx))

@@ -167,6 +167,8 @@ def typed_parameter(number: int, type_oid: int, at: int, ctx: Context) -> TypedS
         from helios_cli.engine.sql.user_casts import read_as
 
         return read_as(sql, type_oid, ctx, at)
+    if type_oid == REGCONFIG:
+        return TypedSql(f"pg_regconfig({sql})", type_oid, location=at)
     if type_oid in REG_TYPES:
         return TypedSql(f"pg_{registry.by_oid(type_oid).name}_in({sql})", type_oid, location=at)
     return TypedSql(sql, type_oid, simple=True, location=at)

@@ -116,6 +116,8 @@ class Context:
     """The tables whose policies are being translated."""
     unsecured: bool = False
     """The text is that of a view, which is read by its query where policies count."""
+    assumed: set[int] = field(default_factory=set)
+    """Parameters that are taken for text where any type will do, and stand nowhere else so far."""
     row_by_row: bool = False
     """The rows that a write changes are found by a query of its own, which runs what a writing statement cannot."""
     evaluate: Callable[[str], Any] | None = None

@@ -137,6 +137,7 @@ def _parameter(fields: dict[str, Any], scope: Scope) -> TypedSql:
     if not ctx.parameters_allowed:
         return _no_parameter(number, ctx, at)
     oid = ctx.parameter_type(number)
+    ctx.assumed.discard(number)
     if oid == UNKNOWN:
         return TypedSql(f"?{number}", oid, simple=True, param=number, location=at)
     return casts.typed_parameter(number, oid, at, ctx)
@@ -246,9 +247,10 @@ def _null_test(fields: dict[str, Any], scope: Scope) -> TypedSql:
     word = "IS NULL" if fields.get("nulltesttype", "IS_NULL") == "IS_NULL" else "IS NOT NULL"
     if "RowExpr" in fields["arg"]:
         values = [translate(node, scope) for node in fields["arg"]["RowExpr"].get("args", [])]
-        tests = [f"{casts.to_text_if_unknown(value, scope.ctx).sql} {word}" for value in values]
+        tests = [f"{value.sql} {word}" for value in values]
         return TypedSql(f"({' AND '.join(tests) or '1'})", BOOL, not_null=True, location=fields.get("location", 0))
-    value = casts.to_text_if_unknown(translate(fields["arg"], scope), scope.ctx)
+    # What is compared with nothing takes no type: a parameter has that of its other places.
+    value = translate(fields["arg"], scope)
     test = row_values.is_null(value, word) if is_row(value.type_oid) else f"({value.sql} {word})"
     return TypedSql(test, BOOL, not_null=True, location=fields.get("location", 0))
 

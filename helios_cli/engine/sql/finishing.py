@@ -25,7 +25,7 @@ def finish_plan(kind: Kind, tag: str, texts: list[str], ctx: Context) -> Plan:
         SqlError: 42P18, nothing gave a parameter its type; 54000, too many parameters.
     """
     for number, oid in enumerate(ctx.params, 1):
-        if not oid:
+        if not oid or number in ctx.assumed:
             raise SqlError(f"could not determine data type of parameter ${number}", sqlstate="42P18")
     steps, converters = ctx.finish(texts)
     spills = len(ctx.params) + len(ctx.free) + len(ctx.session) > LAST
