@@ -89,3 +89,47 @@ def test_vectors_of_numbers_in_binary(connection: psycopg.Connection[Any]) -> No
     for wrong in (two[:-1], two[:20], two + b"x", bytes.fromhex("00000000 00000000 00000015")):
         failed = connection.pgconn.exec_params(b"SELECT $1::int2vector", [wrong], [22], [1])
         assert failed.error_field(psycopg.pq.DiagnosticField.SQLSTATE) in (b"22P03", b"08P01")
+
+
+def test_explain_of_a_prepared_statement(connection: psycopg.Connection[Any]) -> None:
+    connection.execute("CREATE TABLE IF NOT EXISTS permanent (a int)")
+    connection.execute("PREPARE one (int) AS SELECT a FROM permanent WHERE a = $1")
+    told = connection.execute("EXPLAIN (VERBOSE, FORMAT JSON) EXECUTE one(NULL)").fetchone()
+    assert told is not None
+    assert told[0][0]["Plan"]["Relation Name"] == "permanent"
+    lines = connection.execute("EXPLAIN (ANALYZE, TIMING off, SUMMARY off) EXECUTE one(1)").fetchall()
+    assert "rows=0" in lines[0][0]
+    connection.execute("BEGIN")
+    assert state(connection, "EXPLAIN EXECUTE nothing") == "26000"
+    assert state(connection, "EXPLAIN EXECUTE one") == "42601"
+    assert state(connection, "EXPLAIN EXECUTE one('x')") == "22P02"
+
+
+@pytest.mark.parametrize(
+    ("statement", "file", "routine"),
+    [
+        ("SELECT f", "parse_relation.c", "errorMissingColumn"),
+        ("SELECT * FROM nowhere", "parse_relation.c", "parserOpenTable"),
+        ("SELECT 1 FROM", "scan.l", "scanner_yyerror"),
+        ("SELECT nothing(1)", "parse_func.c", "ParseFuncOrColumn"),
+        ("SELECT 'x'::int", "numutils.c", "pg_strtoint32"),
+        ("CREATE TEMP TABLE c (a int NOT NULL); INSERT INTO c VALUES (NULL)", "execMain.c", "ExecConstraints"),
+        ("CREATE TEMP TABLE c (a int UNIQUE); INSERT INTO c VALUES (1), (1)", "nbtinsert.c", "_bt_check_unique"),
+    ],
+)
+def test_errors_name_the_routine(connection: psycopg.Connection[Any], statement: str, file: str, routine: str) -> None:
+    with pytest.raises(psycopg.Error) as failed:
+        connection.execute(sql.SQL(statement))
+    diag = failed.value.diag
+    assert (diag.source_file, diag.source_function) == (file, routine)
+    assert diag.source_line is not None
+
+
+def test_a_long_name_of_an_application_is_cut(server: NodeProcess) -> None:
+    heard: list[tuple[str | None, str | None]] = []
+    with server.connect() as connection:
+        connection.add_notice_handler(lambda notice: heard.append((notice.sqlstate, notice.message_primary)))
+        connection.execute(sql.SQL("SET application_name = '{}'".format("x" * 65)))
+        assert heard == [("42622", f'identifier "{"x" * 65}" will be truncated to "{"x" * 63}"')]
+        connection.execute("SET application_name = 'é'")
+        assert connection.execute("SHOW application_name").fetchone() == ("??",)

@@ -6,10 +6,11 @@ import json
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 from xml.sax.saxutils import escape
 
+from helios_cli.engine.node import prepared
 from helios_cli.engine.node.portal import Portal
 from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.plan import Kind, Plan
@@ -75,6 +76,10 @@ class Measured:
 def explain(session: Session, action: actions.Explain, portal: Portal, _rows_max: int) -> bool:
     """EXPLAIN [ANALYZE]. A statement that is analyzed is run, and its rows are counted and thrown away."""
     started = time.perf_counter()
+    if isinstance(action.plan.action, actions.Execute):
+        plan, portal.binds = prepared.named(session, action.plan.action)
+        session.check_rights(plan)
+        action = replace(action, plan=plan)
     steps = _steps(session, action.plan)
     planning_ms = (time.perf_counter() - started) * 1000
     if not action.analyze:

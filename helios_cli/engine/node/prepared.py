@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from helios_cli.engine.datatypes.registry import by_oid
 from helios_cli.engine.datatypes.zoned import session_parser
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import actions
+from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.planner import bind
 
 if TYPE_CHECKING:
@@ -29,6 +31,18 @@ def prepare(session: Session, action: actions.Prepare, portal: Portal, _rows_max
 
 def execute(session: Session, action: actions.Execute, portal: Portal, rows_max: int) -> bool:
     """EXECUTE name (arguments): run the prepared plan in this portal's place."""
+    portal.plan, portal.binds = named(session, action)
+    columns = len(portal.plan.columns or ())
+    portal.formats = portal.formats if len(portal.formats) == columns else (0,) * columns
+    return session.start(portal, rows_max)
+
+
+def named(session: Session, action: actions.Execute) -> tuple[Plan, Sequence[Any]]:
+    """The plan that an EXECUTE names, and what it binds.
+
+    Raises:
+        SqlError: 26000 no such statement, 42601 another number of arguments, and what its arguments raise.
+    """
     prepared = session.statements.get(action.name)
     if prepared is None:
         raise SqlError(f'prepared statement "{action.name}" does not exist', sqlstate="26000")
@@ -40,11 +54,7 @@ def execute(session: Session, action: actions.Execute, portal: Portal, rows_max:
             detail=f"Expected {len(plan.param_types)} parameters but got {len(action.arguments)}.",
         )
     values = [_argument(session, action, index, oid) for index, oid in enumerate(plan.param_types)]
-    portal.plan = plan
-    portal.binds = bind(plan, values, prepared.literals, session.values_for(plan))
-    columns = len(plan.columns or ())
-    portal.formats = portal.formats if len(portal.formats) == columns else (0,) * columns
-    return session.start(portal, rows_max)
+    return plan, bind(plan, values, prepared.literals, session.values_for(plan))
 
 
 def _argument(session: Session, action: actions.Execute, index: int, oid: int) -> Any:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 
 PLAN_UNDONE: Final = -2
+NAME_BYTES_MAX: Final = 63
+"""NAMEDATALEN, less its last byte."""
 PLAN_ELSEWHERE: Final = -3
 """Catalog version of a statement that the primary has planned for this session, and this node has not."""
 _UNUSUAL: Final = (
@@ -185,6 +187,8 @@ class SessionState:
         elif folded == "datestyle" and checked is not None:
             usual = self.engine.default_variable(variable)
             checked = presentation.check_datestyle(checked, self.show(folded), usual)
+        elif folded == "application_name" and checked is not None:
+            checked = self._short_name(checked)
         elif folded in identity.NAMES:
             checked = identity.checked(cast("Session", self), folded, checked)
         if self.transaction is not None:
@@ -197,6 +201,14 @@ class SessionState:
             )
             return
         self._store(folded, checked)
+
+    def _short_name(self, value: str) -> str:
+        """A name as PostgreSQL keeps it: of 63 bytes, question marks for what is not printable ASCII."""
+        clean = "".join(chr(byte) if 32 <= byte < 127 else "?" for byte in value.encode())
+        if len(clean) > NAME_BYTES_MAX:
+            message = f'identifier "{clean}" will be truncated to "{clean[:NAME_BYTES_MAX]}"'
+            self.out.append(backend.notice(message, sqlstate="42622"))
+        return clean[:NAME_BYTES_MAX]
 
     def set_default(self, name: str, value: str) -> None:
         """Begin with a value that RESET comes back to. Raises SqlError as :meth:`set_variable`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
@@ -110,9 +111,12 @@ def _explain(planner: Planner, statement: Statement, ctx: Context) -> Plan:
         if name not in known:
             raise SqlError(f'unrecognized EXPLAIN option "{name}"', sqlstate="42601")
     inner = fields["query"]
-    if tree.tag(inner) not in QUERIES:
+    if tree.tag(inner) == "ExecuteStmt":
+        query = _execute(planner, replace(statement, node=inner), ctx)
+    elif tree.tag(inner) in QUERIES:
+        query = planner.query(inner, ctx)
+    else:
         raise FeatureNotSupported(f"EXPLAIN of {shown_statement(tree.tag(inner))} is not supported")
-    query = planner.query(inner, ctx)
     flags = {name: utility.flag(option) for name, option in options.items() if name != "format"}
     analyze = flags.get("analyze", False)
     for name in ("wal", "timing"):

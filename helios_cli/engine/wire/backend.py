@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from helios_cli.engine.datatypes.registry import find_oid
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.wire.error_sources import source_of
 from helios_cli.engine.wire.limits import PROTOCOL_3
 
 READY_IDLE: Final = b"Z\0\0\0\x05I"
@@ -96,12 +97,8 @@ def notice(text: str, *, severity: str = "NOTICE", sqlstate: str = "00000", hint
     return notice_response(HeliosError(text, sqlstate=sqlstate, hint=hint), severity)
 
 
-_SOURCES: Final = {"exec_stmt_raise": ("pl_exec.c", "3907"), "RevalidateCachedQuery": ("plancache.c", "730")}
-"""File and line of the routines that errors name: PostgreSQL never sends one of the three without the others."""
-
-
 def _fields(error: HeliosError, severity: str) -> bytes:
-    source = _SOURCES.get(error.routine or "", (None, None))
+    file, line, routine = source_of(error)
     fields = (
         (b"S", severity),
         (b"V", severity),
@@ -116,9 +113,9 @@ def _fields(error: HeliosError, severity: str) -> bytes:
         (b"c", error.column),
         (b"d", error.datatype),
         (b"n", error.constraint),
-        (b"F", source[0]),
-        (b"L", source[1]),
-        (b"R", error.routine),
+        (b"F", file),
+        (b"L", line),
+        (b"R", routine),
     )
     return b"".join(code + _cstring(text) for code, text in fields if text is not None) + b"\0"
 
