@@ -150,10 +150,8 @@ def _in_list(fields: dict[str, Any], scope: Scope) -> TypedSql:
 def in_values(subject: TypedSql, values: list[TypedSql], negated: bool, scope: Scope, at: int) -> TypedSql:
     """``subject [NOT] IN (values)``: SQLite's own IN where one comparison type serves all."""
     ctx = scope.ctx
-    known = [value.type_oid for value in (subject, *values) if value.type_oid != UNKNOWN]
-    uniform = all(oid == known[0] or {oid, known[0]} <= {21, 23, 20} for oid in known)
-    if known and uniform and known[0] not in (BOOL, RECORD):
-        target = known[0] if len(set(known)) == 1 else 20
+    target = _compared_as(subject, values)
+    if target:
         everything = [casts.coerce(value, target, -1, How.IMPLICIT, ctx) for value in (subject, *values)]
         word = "NOT IN" if negated else "IN"
         listed = ", ".join(value.sql for value in everything[1:])
@@ -163,6 +161,28 @@ def in_values(subject: TypedSql, values: list[TypedSql], negated: bool, scope: S
     name, joint = ("<>", " AND ") if negated else ("=", " OR ")
     tests = [operators.apply_operator(name, [replace(subject), value], ctx, at).sql for value in values]
     return TypedSql(f"({joint.join(tests)})", BOOL, location=at)
+
+
+def _compared_as(subject: TypedSql, values: list[TypedSql]) -> int:
+    """The one type as which the subject and all values are compared; 0 when each has to be compared by itself."""
+    types = {value.type_oid for value in (subject, *values)}
+    known = types - {UNKNOWN}
+    if not known or known & {BOOL, RECORD}:
+        return 0
+    if len(known) == 1:
+        return known.pop()
+    if known <= {21, 23, 20}:
+        return 20
+    listed = {value.type_oid for value in values}
+    if len(listed) > 1 or UNKNOWN in types or any(value.collation for value in (subject, *values)):
+        return 0
+    operator = operators.find_operator("=", (subject.type_oid, listed.pop()))
+    if operator is None or operator.style != "compare" or operator.args[0] != operator.args[1]:
+        return 0
+    return operator.args[0] if operator.args[0] in _NUMBERS else 0
+
+
+_NUMBERS: Final = frozenset((20, 21, 23, 26, 700, 701, 1700))
 
 
 def _in_folded(subject: TypedSql, rows: FoldedRows, negated: bool, scope: Scope, at: int) -> TypedSql:
