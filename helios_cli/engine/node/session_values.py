@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 
+from helios_cli.engine.config.registry import NODE_SETTINGS
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.engine import PG_EPOCH_US
 from helios_cli.engine.node.roles import DATABASE
-from helios_cli.engine.sql.variables import CORE
+from helios_cli.engine.sql.variables import BY_NAME, CORE
 from helios_cli.engine.storage.catalog import DEFAULT_PATH
 from helios_cli.engine.types import Lsn
 
@@ -52,7 +53,13 @@ def _timezone(session: Session) -> str:
 def _settings(session: Session) -> str:
     """Every parameter as a JSON object, for current_setting()."""
     values = {variable.name.lower(): session.show(variable.name) for variable in CORE.values()}
+    settings = session.engine.settings
+    values |= {f"helios.{name}": str(getattr(settings, name)) for name in _OF_NODE if hasattr(settings, name)}
     return json.dumps(values | session.variables)
+
+
+_OF_NODE: Final = tuple(setting.name for setting in NODE_SETTINGS if setting.name not in BY_NAME)
+"""Settings of the node that are no parameters of sessions; pg_settings shows them under these names too."""
 
 
 def _of_primary(session: Session, read: Callable[[Engine], int]) -> str | None:

@@ -15,6 +15,7 @@ from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS, OIDS
 from helios_cli.engine.sql.sqltext import pg_identifier
 from helios_cli.engine.storage import routine_definitions
+from helios_cli.engine.storage.object_names import ObjectNames
 from helios_cli.engine.storage.privilege_functions import register as register_privileges
 from helios_cli.engine.storage.qualified_text import expression_text, path_of, schemas_of, view_text
 from helios_cli.engine.storage.relation_sizes import RelationSizes
@@ -433,7 +434,8 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
         **{f"cat_to_{kind}": (functions.or_null(getattr(functions, f"{kind}_in")), 1)
            for kind in ("regnamespace", "regrole", "regproc")},
     }  # fmt: skip
-    for kind in ("regoper", "regoperator", "regconfig", "regdictionary", "regcollation"):
+    table.update(ObjectNames(system, functions.regtype_in).functions())
+    for kind in ("regconfig", "regdictionary", "regcollation"):
         table[f"pg_{kind}_in"] = (functions.plain_in, 1)
         table[f"pg_{kind}_out"] = (functions.plain_out, 1)
     for name, (call, count) in table.items():

@@ -9,12 +9,12 @@ from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.typmods import numeric_parts, typmod_args
 from helios_cli.engine.sql.ddl_model import ColumnDef, ConstraintDef
 from helios_cli.engine.sql.relation import ColumnInfo
-from helios_cli.engine.sql.view_checks import is_simple
 from helios_cli.engine.storage import collation_rows, information_grants, information_usage, routine_rows, type_rows
 from helios_cli.engine.storage.relation_rows import Each, Fixed, Maker, Whole
 from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
 from helios_cli.engine.storage.system_rows import DATABASE_NAME, Row, Rows
 from helios_cli.engine.storage.system_snapshot import RelationRow, Snapshot
+from helios_cli.engine.storage.updatable_rows import INSERT, relation_events, updatable_columns, view_flags
 
 _BITS: Final = {21: 16, 23: 32, 20: 64, 700: 24, 701: 53}
 _RULES: Final = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
@@ -32,7 +32,8 @@ def tables(snapshot: Snapshot, oid: int) -> Rows:
         kind = "VIEW" if relation.kind == "v" else "LOCAL TEMPORARY" if relation.temp else "BASE TABLE"
         yield {
             "table_catalog": DATABASE_NAME, "table_schema": relation.schema, "table_name": relation.name,
-            "table_type": kind, "is_insertable_into": _yes(relation.kind == "r"), "is_typed": "NO",
+            "table_type": kind, "is_insertable_into": _yes(bool(relation_events(snapshot, oid) & INSERT)),
+            "is_typed": "NO",
         }  # fmt: skip
 
 
@@ -47,8 +48,9 @@ def _system_tables() -> Rows:
 def columns(snapshot: Snapshot, oid: int) -> Rows:
     """Columns of tables and views."""
     relation = snapshot.relations[oid]
+    updatable = updatable_columns(snapshot, oid)
     for column in snapshot.columns[oid]:
-        yield _column(snapshot, relation, column)
+        yield {**_column(snapshot, relation, column), "is_updatable": _yes(column.name in updatable)}
 
 
 def _system_columns() -> Rows:
@@ -127,12 +129,10 @@ def _check_option(options: str | None) -> str:
 def views(snapshot: Snapshot, oid: int) -> Rows:
     """Views with their queries."""
     relation = snapshot.views[oid]
-    simple = "YES" if is_simple(relation.definition or "") else "NO"
     yield {
         "table_catalog": DATABASE_NAME, "table_schema": relation.schema, "table_name": relation.name,
         "view_definition": f" {relation.definition};", "check_option": _check_option(relation.options),
-        "is_updatable": simple, "is_insertable_into": simple, "is_trigger_updatable": "NO",
-        "is_trigger_deletable": "NO", "is_trigger_insertable_into": "NO",
+        **view_flags(snapshot, oid),
     }  # fmt: skip
 
 

@@ -22,7 +22,7 @@ pg_attribute 1249 r: attrelid oid, attname name, atttypid oid, attstattarget int
   int4, attcacheoff int4, atttypmod int4, attbyval bool, attalign char, attstorage char, attcompression char,
   attnotnull bool, atthasdef bool, atthasmissing bool, attidentity char, attgenerated char, attisdropped bool,
   attislocal bool, attinhcount int4, attcollation oid, attacl _aclitem?, attoptions _text?, attfdwoptions _text?,
-  attmissingval text?
+  attmissingval anyarray?
 pg_auth_members 1261 r: roleid oid, member oid, grantor oid, admin_option bool
 pg_authid 1260 r: oid oid, rolname name, rolsuper bool, rolinherit bool, rolcreaterole bool, rolcreatedb bool,
   rolcanlogin bool, rolreplication bool, rolbypassrls bool, rolconnlimit int4, rolpassword text?, rolvaliduntil
@@ -115,7 +115,7 @@ pg_proc 1255 r: oid oid, proname name, pronamespace oid, proowner oid, prolang o
 pg_publication 6104 r: oid oid, pubname name, pubowner oid, puballtables bool, pubinsert bool, pubupdate bool,
   pubdelete bool, pubtruncate bool, pubviaroot bool
 pg_publication_namespace 6237 r: oid oid, pnpubid oid, pnnspid oid
-pg_publication_rel 6106 r: oid oid, prpubid oid, prrelid oid, prqual pg_node_tree?, prattrs _int2?
+pg_publication_rel 6106 r: oid oid, prpubid oid, prrelid oid, prqual pg_node_tree?, prattrs int2vector?
 pg_publication_tables 12068 v: pubname name?, schemaname name?, tablename name?, attnames _name?, rowfilter text?
 pg_range 3541 r: rngtypid oid, rngsubtype oid, rngmultitypid oid, rngcollation oid, rngsubopc oid, rngcanonical
   regproc, rngsubdiff regproc
@@ -268,6 +268,24 @@ pg_transform 3576 r: oid oid, trftype oid, trflang oid, trffromsql regproc, trft
 pg_trigger 2620 r: oid oid, tgrelid oid, tgparentid oid, tgname name, tgfoid oid, tgtype int2, tgenabled char,
   tgisinternal bool, tgconstrrelid oid, tgconstrindid oid, tgconstraint oid, tgdeferrable bool, tginitdeferred bool,
   tgnargs int2, tgattr int2vector, tgargs bytea, tgqual pg_node_tree?, tgoldtable name?, tgnewtable name?
+pg_statistic 2619 r: starelid oid, staattnum int2, stainherit bool, stanullfrac float4, stawidth int4, stadistinct
+  float4, stakind1 int2, stakind2 int2, stakind3 int2, stakind4 int2, stakind5 int2, staop1 oid, staop2 oid, staop3
+  oid, staop4 oid, staop5 oid, stacoll1 oid, stacoll2 oid, stacoll3 oid, stacoll4 oid, stacoll5 oid, stanumbers1
+  _float4?, stanumbers2 _float4?, stanumbers3 _float4?, stanumbers4 _float4?, stanumbers5 _float4?, stavalues1
+  anyarray?, stavalues2 anyarray?, stavalues3 anyarray?, stavalues4 anyarray?, stavalues5 anyarray?
+pg_statistic_ext_data 3429 r: stxoid oid, stxdinherit bool, stxdndistinct text?, stxddependencies text?, stxdmcv
+  text?, stxdexpr _text?
+pg_stats 12053 v: schemaname name?, tablename name?, attname name?, inherited bool?, null_frac float4?, avg_width
+  int4?, n_distinct float4?, most_common_vals anyarray?, most_common_freqs _float4?, histogram_bounds anyarray?,
+  correlation float4?, most_common_elems anyarray?, most_common_elem_freqs _float4?, elem_count_histogram _float4?
+pg_stats_ext 12058 v: schemaname name?, tablename name?, statistics_schemaname name?, statistics_name name?,
+  statistics_owner name?, attnames _name?, exprs _text?, kinds _char?, inherited bool?, n_distinct text?, dependencies
+  text?, most_common_vals _text?, most_common_val_nulls _bool?, most_common_freqs _float8?, most_common_base_freqs
+  _float8?
+pg_stats_ext_exprs 12063 v: schemaname name?, tablename name?, statistics_schemaname name?, statistics_name name?,
+  statistics_owner name?, expr text?, inherited bool?, null_frac float4?, avg_width int4?, n_distinct float4?,
+  most_common_vals anyarray?, most_common_freqs _float4?, histogram_bounds anyarray?, correlation float4?,
+  most_common_elems anyarray?, most_common_elem_freqs _float4?, elem_count_histogram _float4?
 pg_ts_config 3602 r: oid oid, cfgname name, cfgnamespace oid, cfgowner oid, cfgparser oid
 pg_ts_config_map 3603 r: mapcfg oid, maptokentype int4, mapseqno int4, mapdict oid
 pg_ts_dict 3600 r: oid oid, dictname name, dictnamespace oid, dictowner oid, dicttemplate oid, dictinitoption text?

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from helios_cli.engine.datatypes.ranges import RANGES
 from helios_cli.engine.sql.coercion import element_of
@@ -29,10 +28,10 @@ _LISTED: Final = (
 """OID, name and type of each; a type with a minus has another class by default."""
 
 _OTHERS: Final = (
-    "10020 gist inet_ops 869 -, 10061 gist range_ops 3831 +, 10089 gin jsonb_ops 3802 +, "
-    "10090 gin jsonb_path_ops 3802 -, 10058 gin array_ops 2277 +, 10072 gist tsvector_ops 3614 +, "
-    "10073 gin tsvector_ops 3614 +, 10077 spgist range_ops 3831 +, 10098 spgist text_ops 25 +, "
-    "10099 gist point_ops 600 +, 10100 gist box_ops 603 +, "
+    "10017 gist inet_ops 869 -, 10078 gist range_ops 3831 +, 10090 gin jsonb_ops 3802 +, "
+    "10091 gin jsonb_path_ops 3802 -, 10064 gin array_ops 2277 +, 10072 gist tsvector_ops 3614 +, "
+    "10073 gin tsvector_ops 3614 +, 10079 spgist range_ops 3831 +, 10086 spgist text_ops 25 +, "
+    "10061 gist point_ops 600 +, 10060 gist box_ops 603 +, "
     "13910 gin gin_trgm_ops 25 +, 13911 gist gist_trgm_ops 25 +"
 )
 """OID, access method, name, type, and whether it is the type's own class, of those for indexes that are no B-trees."""
@@ -41,28 +40,13 @@ ACCESS_METHODS: Final = {
 }  # fmt: skip
 """The OIDs of the access methods; bloom's is there with its extension."""
 
-_BTREE, _TEXT_OPS, _ARRAY_OPS = 403, 3126, 10000
+_TEXT_OPS, _ARRAY_OPS = 3126, 10000
 _CLASSES: Final = [(int(oid), name, int(on)) for oid, name, on in (entry.split() for entry in _LISTED.split(", "))]
-_OTHER_CLASSES: Final = [entry.split() for entry in _OTHERS.split(", ")]
-_BY_METHOD: Final = {(method, name): int(oid) for oid, method, name, _on, _own in _OTHER_CLASSES}
+OTHER_CLASSES: Final = [entry.split() for entry in _OTHERS.split(", ")]
+_BY_METHOD: Final = {(method, name): int(oid) for oid, method, name, _on, _own in OTHER_CLASSES}
 _BY_NAME: Final = {name: oid for oid, name, _on in _CLASSES}
 _DEFAULTS: Final = {on: oid for oid, _name, on in _CLASSES if on > 0} | {1043: _TEXT_OPS, 650: 10015}
 _COLLATED: Final = frozenset((25, 1042, 1043, 15801))
-
-
-def pg_opclass() -> Iterator[dict[str, Any]]:
-    """The operator classes."""
-    for oid, name, on in _CLASSES:
-        yield {
-            "oid": oid, "opcmethod": _BTREE, "opcname": name, "opcnamespace": 11, "opcowner": 10, "opcfamily": oid,
-            "opcintype": abs(on), "opcdefault": int(on > 0), "opckeytype": 0,
-        }  # fmt: skip
-    for number, method, name, kind, own in _OTHER_CLASSES:
-        yield {
-            "oid": int(number), "opcmethod": ACCESS_METHODS[method], "opcname": name, "opcnamespace": 11,
-            "opcowner": 10, "opcfamily": int(number), "opcintype": int(kind), "opcdefault": int(own == "+"),
-            "opckeytype": 0,
-        }  # fmt: skip
 
 
 def _key_type(snapshot: Snapshot, index: IndexDef, key: IndexKey) -> int:
@@ -78,7 +62,7 @@ def key_class(snapshot: Snapshot, index: IndexDef, key: IndexKey) -> int:
     on = _key_type(snapshot, index, key)
     if index.method not in ("btree", "hash"):
         name = "range_ops" if on in RANGES else "array_ops" if element_of(on) else ""
-        own = {(method, int(kind)): int(oid) for oid, method, _name, kind, default in _OTHER_CLASSES if default == "+"}
+        own = {(method, int(kind)): int(oid) for oid, method, _name, kind, default in OTHER_CLASSES if default == "+"}
         found = _BY_METHOD.get((index.method, name)) or own.get((index.method, on))
         if found:
             return found

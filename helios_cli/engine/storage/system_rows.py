@@ -18,6 +18,7 @@ from helios_cli.engine.storage.policy_rows import pg_policies, pg_policy
 from helios_cli.engine.storage.relation_rows import Each, Fixed, Maker, Whole
 from helios_cli.engine.storage.strictness import is_strict
 from helios_cli.engine.storage.system_aggregates import pg_aggregate
+from helios_cli.engine.storage.system_amop import pg_amop
 from helios_cli.engine.storage.system_casts import pg_cast
 from helios_cli.engine.storage.system_definitions import indexdef
 from helios_cli.engine.storage.system_extensions import (
@@ -32,9 +33,15 @@ from helios_cli.engine.storage.system_opclasses import (
     key_class,
     key_collation,
     key_name,
-    pg_opclass,
 )
 from helios_cli.engine.storage.system_operators import pg_operator
+from helios_cli.engine.storage.system_opfamilies import (
+    extension_classes,
+    extension_families,
+    pg_amproc,
+    pg_opclass,
+    pg_opfamily,
+)
 from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
 from helios_cli.engine.storage.system_snapshot import RelationRow, Snapshot
 
@@ -420,8 +427,8 @@ _WHOLE: Final[dict[str, Callable[[Snapshot], Rows]]] = {
 }  # fmt: skip
 _FIXED: Final[dict[str, Callable[[], Rows]]] = {
     "pg_range": type_rows.pg_range, "pg_ts_config": pg_ts_config, "pg_tablespace": pg_tablespace,
-    "pg_language": pg_language, "pg_opclass": pg_opclass, "pg_operator": pg_operator, "pg_cast": pg_cast,
-    "pg_aggregate": pg_aggregate,
+    "pg_language": pg_language, "pg_amop": pg_amop, "pg_amproc": pg_amproc, "pg_operator": pg_operator,
+    "pg_cast": pg_cast, "pg_aggregate": pg_aggregate,
 }  # fmt: skip
 
 MAKERS: Final[dict[str, Maker]] = {
@@ -450,6 +457,8 @@ MAKERS: Final[dict[str, Maker]] = {
     "pg_proc": (Each("routines_by_oid", _user_functions), Fixed(_library_functions)),
     "pg_rewrite": (Each("views", pg_rewrite),),
     "pg_trigger": (Each("triggers_by_oid", pg_trigger),),
+    "pg_opclass": (Fixed(pg_opclass), Whole(extension_classes)),
+    "pg_opfamily": (Fixed(pg_opfamily), Whole(extension_families)),
     **statistics_rows.MAKERS,
 }  # fmt: skip
 """Relations of pg_catalog that have rows. The others are empty, or the node's (``Hooks``)."""

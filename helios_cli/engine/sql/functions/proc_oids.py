@@ -131,7 +131,8 @@ pg_stat_get_numscans 1928:26; pg_stat_get_snapshot_timestamp 3788:; pg_stat_get_
 pg_stat_get_tuples_fetched 1930:26; pg_stat_get_tuples_hot_updated 1972:26; pg_stat_get_tuples_inserted 1931:26;
 pg_stat_get_tuples_returned 1929:26; pg_stat_get_tuples_updated 1932:26; pg_stat_get_vacuum_count 3054:26;
 pg_statistics_obj_is_visible 3403:26; pg_table_is_visible 2079:26; pg_table_size 2997:2205; pg_tablespace_location
-3778:26; pg_tablespace_size 2323:19; pg_terminate_backend 2096:23,20; pg_total_relation_size 2286:2205; pg_trigger_depth
+3778:26; pg_tablespace_size 2323:19 2322:26;
+pg_describe_object 3537:26,26,23; pg_terminate_backend 2096:23,20; pg_total_relation_size 2286:2205; pg_trigger_depth
 3163:; pg_try_advisory_lock 2882:20 2888:23,23; pg_try_advisory_lock_shared 2883:20 2889:23,23;
 pg_try_advisory_xact_lock 3091:20 3095:23,23; pg_try_advisory_xact_lock_shared 3092:20 3096:23,23;
 pg_ts_config_is_visible 3758:26; pg_ts_dict_is_visible 3757:26; pg_ts_parser_is_visible 3756:26;

@@ -245,6 +245,8 @@ def _install_catalog(lib: Library) -> None:
         ("pg_database_size", "name -> int8", "cat_database_size()"), ("pg_database_size", "oid -> int8",
         "cat_database_size()"),
         ("pg_tablespace_size", "name -> int8", "cat_database_size()"),
+        ("pg_tablespace_size", "oid -> int8", "iif({0} = 1663, cat_database_size(), 0)"),
+        ("pg_describe_object", "oid oid int4 -> text", "cat_describe({0}, {1}, {2})"),
         ("pg_relation_filenode", "regclass -> oid", "{0}"), ("pg_tablespace_location", "oid -> text", "''"),
         ("pg_relation_is_publishable", "regclass -> bool", "1"), ("pg_filenode_relation", "oid oid -> regclass", "{1}"),
         ("pg_stat_get_numscans", "oid -> int8", "0"), ("pg_options_to_table", "text[] -> text", "NULL"),
