@@ -17,7 +17,7 @@ help:
 	@echo 'make test      every check and test; what CI runs'
 	@echo 'make mutants   takes each care of the storage core out once and expects a test to fail (3 min)'
 	@echo 'make check     format, lint, types and layers only'
-	@echo 'make deps      the Debian packages some tests use (PostgreSQL 15, tmux, iproute2, nftables); needs root'
+	@echo 'make deps      the Debian packages and drivers some tests use (PostgreSQL 15, tmux, nftables ...); needs root'
 	@echo 'make bench     the benchmarks; ARGS=... is handed on'
 	@echo 'make bench-failover  seconds without a write after a kill, a freeze, a switchover; ARGS=... is handed on (--runs)'
 	@echo 'make bench-replicas  the figures of replication beside what is promised'
@@ -46,6 +46,7 @@ install: $(VENV)/.product
 
 deps:
 	@sh tools/debian_packages.sh
+	@sh tools/client_packages.sh
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check --quiet $(SOURCES)
@@ -55,6 +56,7 @@ check: $(VENV)/.dev
 
 test: $(VENV)/.dev
 	@sh tools/debian_packages.sh --if-possible
+	@sh tools/client_packages.sh
 	@$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest -q -n $(WORKERS) tests --ignore tests/tidy $(ARGS)
 

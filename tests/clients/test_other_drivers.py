@@ -1,6 +1,7 @@
 """node-postgres and the JDBC driver at work. They are skipped where the runtime or the driver is not installed.
 
-Debian has them as node-pg and libpostgresql-jdbc-java; NODE_PATH and JDBC_DRIVER name other places.
+tools/client_packages.sh installs both where it can; Debian has them as node-pg and libpostgresql-jdbc-java. NODE_PATH
+and JDBC_DRIVER name other places.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from support.node_process import NodeProcess
 
 PROGRAMS = Path(__file__).parent / "programs"
 DRIVER = Path(os.environ.get("JDBC_DRIVER", "/usr/share/java/postgresql.jar"))
-MODULES = os.environ.get("NODE_PATH", "/usr/share/nodejs")
+OWN_MODULES = Path(__file__).parent / "node" / "node_modules"
+MODULES = os.environ.get("NODE_PATH") or str(OWN_MODULES if OWN_MODULES.exists() else "/usr/share/nodejs")
 
 
 def run(server: NodeProcess, *command: str) -> str:
