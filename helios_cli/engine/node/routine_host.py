@@ -18,6 +18,7 @@ from helios_cli.engine.node.channels import Notification
 from helios_cli.engine.node.constraint_errors import with_detail
 from helios_cli.engine.node.function_cursors import FunctionCursors
 from helios_cli.engine.node.message_levels import is_wanted
+from helios_cli.engine.node.portal import notice_state
 from helios_cli.engine.node.session_values import session_value
 from helios_cli.engine.node.steps import run_steps
 from helios_cli.engine.sql import actions
@@ -207,7 +208,7 @@ class RoutineHost:
             return self._write(plan, self.binds(plan, values))
         if kind is Kind.DDL:
             self.check_may_write(plan)
-            return self._define(plan)
+            return self._define(plan, values)
         if kind is Kind.EMPTY:
             return Outcome([], None, 0, "")
         return self._utility(plan)
@@ -240,7 +241,7 @@ class RoutineHost:
             raise self.translated(error, plan, binds) from error
         return Outcome(result.rows or [], plan.columns, result.changes, plan.tag)
 
-    def _define(self, plan: Plan) -> Outcome:
+    def _define(self, plan: Plan, values: Sequence[Any]) -> Outcome:
         if plan.action is not None:
             raise FeatureNotSupported(f"{plan.tag} with a password inside a function is not supported")
         if self.connection is not self.session.private and any("temp.helios_meta" in step for step in plan.steps):
@@ -250,9 +251,13 @@ class RoutineHost:
                 hint="Create a temporary table before the function is called.",
             )
         for notice in plan.notices:
-            self.notice(SqlError(notice, sqlstate="00000"), "DEBUG" if isinstance(notice, Debugged) else "NOTICE")
+            told = SqlError(notice, sqlstate=notice_state(notice))
+            self.notice(told, "DEBUG" if isinstance(notice, Debugged) else "NOTICE")
         try:
-            result = run_steps(self.connection, plan, ())
+            result = run_steps(self.connection, plan, values)
+        except apsw.LockedError:
+            what = f"{plan.tag} in a function that a query calls"
+            raise FeatureNotSupported(f"{what} is not supported", hint="Call it by CALL, or from a DO block.") from None
         except apsw.Error as error:
             raise self.translated(error, plan) from error
         self.schema_changed()

@@ -10,9 +10,10 @@ import apsw
 
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.node.triggered_writes import TriggeredRun
+from helios_cli.engine.node.triggers import Firing
 from helios_cli.engine.sql.oids import VOID
 from helios_cli.engine.sql.plan import Plan
-from helios_cli.engine.sql.routine_programs import CallProcedure, DoBlock
+from helios_cli.engine.sql.routine_programs import CallProcedure, DoBlock, TriggeredTruncate
 from helios_cli.engine.sql.triggered import TriggeredWrite
 
 if TYPE_CHECKING:
@@ -46,6 +47,10 @@ def run(connection: apsw.Connection, plan: Plan, binds: Sequence[Any]) -> StepsR
         with calls.inside():
             rows, changes = TriggeredRun(calls, host, plan, program, binds).run()
         return StepsResult(rows if plan.columns is not None else None, changes)
+    if isinstance(program, TriggeredTruncate):
+        with calls.inside():
+            _truncate(calls, host, program, plan, binds)
+        return StepsResult(None, 0)
     raise SqlError(f"internal error: no way to run {type(program).__name__}", sqlstate="XX000")
 
 
@@ -90,6 +95,19 @@ class TriggeredCopy:
         if self._run is not None and self._calls is not None:
             with self._calls.inside():
                 self._run.end()
+
+
+def _truncate(
+    calls: RoutineCalls, host: RoutineHost, program: TriggeredTruncate, plan: Plan, binds: Sequence[Any]
+) -> None:
+    """Empty tables between the triggers that see it (ExecuteTruncateGuts, tablecmds.c)."""
+    firings = [Firing(calls, host, relation) for relation in program.relations]
+    for firing in firings:
+        firing.statement("b", "TRUNCATE", ())
+    for step in plan.steps:
+        host.connection.execute(step, binds if "?" in step else ()).fetchall()
+    for firing in firings:
+        firing.statement("a", "TRUNCATE", ())
 
 
 def _call(

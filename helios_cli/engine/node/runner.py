@@ -270,5 +270,5 @@ def check_read_only(plan: Plan) -> None:
 
 
 def _makes_temporary(plan: Plan) -> bool:
-    """Whether DDL makes temporary objects, which need a connection that no other session uses."""
-    return plan.kind is Kind.DDL and any("temp.helios_meta" in step for step in plan.steps)
+    """Whether it makes temporary objects, which need a connection that no other session uses."""
+    return plan.makes_temporary or (plan.kind is Kind.DDL and any("temp.helios_meta" in step for step in plan.steps))

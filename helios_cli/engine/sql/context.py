@@ -118,6 +118,8 @@ class Context:
     """The text is that of a view, which is read by its query where policies count."""
     assumed: set[int] = field(default_factory=set)
     """Parameters that are taken for text where any type will do, and stand nowhere else so far."""
+    makes_temporary: bool = False
+    """Calls a function that may make temporary tables."""
     row_by_row: bool = False
     """The rows that a write changes are found by a query of its own, which runs what a writing statement cannot."""
     evaluate: Callable[[str], Any] | None = None

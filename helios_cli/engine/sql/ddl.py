@@ -134,8 +134,16 @@ STATEMENTS: Final = (frozenset(_HANDLERS) - {"SelectStmt"}) | frozenset(_REFUSED
 """Node types that :func:`plan_ddl` answers for; besides, a SelectStmt with an ``intoClause``."""
 
 
-def plan_ddl(stmt: Node, catalog: DdlCatalog, functions: FunctionRegistry, *, source: str = "") -> Plan:
+VARIABLE_KEYS: Final = "variable keys"
+"""In a plan's cache: what identifies the variables whose values its steps take."""
+
+
+def plan_ddl(
+    stmt: Node, catalog: DdlCatalog, functions: FunctionRegistry, *, source: str = "", variables: Any = None
+) -> Plan:
     """Plan one DDL statement; ``stmt`` is the one-key node of libpg_query's tree, ``source`` the whole query string.
+
+    ``variables`` are the ``inner.Variables`` that the query of CREATE TABLE AS may name; None outside of functions.
 
     The plan holds for ``plan.catalog_version`` only: OIDs are given out while planning.
 
@@ -149,8 +157,12 @@ def plan_ddl(stmt: Node, catalog: DdlCatalog, functions: FunctionRegistry, *, so
         raise unsupported(what, hint)
     pin_types(stmt, catalog)
     builder = Builder(catalog, functions, source)
+    builder.variables = variables
     check(builder, kind, stmt[kind])
-    return handler(builder, stmt[kind])
+    plan = handler(builder, stmt[kind])
+    if builder.variable_keys:
+        plan.cache[VARIABLE_KEYS] = builder.variable_keys
+    return plan
 
 
 __all__ = ["STATEMENTS", "SYSTEM_SCHEMA", "plan_ddl"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -67,6 +67,10 @@ class Builder:
     """It is an ALTER TABLE."""
     session: list[str] = field(default_factory=list)
     """Values of the session that steps take as parameters."""
+    variables: Any = None
+    """The ``inner.Variables`` around the statement, inside a function."""
+    variable_keys: tuple[Hashable, ...] = ()
+    """What identifies those whose values the steps take, by their numbers."""
     acls: dict[tuple[int, int, int], Acl] = field(default_factory=dict)
     """Rights that the statement has changed so far, by (class, object, column)."""
     _first_oid: dict[bool, int] = field(default_factory=dict)

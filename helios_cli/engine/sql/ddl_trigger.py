@@ -49,8 +49,6 @@ def create_trigger(builder: Builder, fields: dict[str, Any]) -> Plan:
         is_constraint=bool(fields.get("isconstraint")),
     )
     _check_kind(builder, relation, trigger)
-    if "TRUNCATE" in trigger.events:
-        raise unsupported("a TRUNCATE trigger", "Use a trigger ON DELETE, and DELETE.")
     for node in fields.get("transitionRels", []):
         _transition(builder, relation, trigger, node["TriggerTransition"])
     for name in trigger.columns:

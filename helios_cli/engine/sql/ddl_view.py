@@ -37,6 +37,8 @@ def _translate(
         catalog=builder.catalog, functions=builder.functions, source=builder.source, encoded=builder.source.encode(),
         parameters_allowed=False, session_form=IN_QUERY, unsecured=is_view,
     )  # fmt: skip
+    if reads_now and builder.variables is not None:
+        ctx.variables, ctx.parameters_allowed = builder.variables, True
     translated = translate_query(query["SelectStmt"], Scope(ctx=ctx))
     translated.resolve_unknowns(ctx)
     if len(names) > len(translated.outputs):
@@ -52,6 +54,7 @@ def _translate(
     if reads_now:
         builder.rightful().check(ctx.rights.listed())
     texts, _converters = ctx.finish([translated.render(named=True)])
+    builder.variable_keys = tuple(ctx.variable_keys)
     return texts[0], columns
 
 

@@ -42,6 +42,7 @@ def finish_plan(kind: Kind, tag: str, texts: list[str], ctx: Context) -> Plan:
         session_values=tuple(ctx.session),
         volatile=ctx.volatile or ctx.writes or ctx.calls,
         locks_rows=ctx.locks_rows,
+        makes_temporary=ctx.makes_temporary,
         rights=ctx.rights.listed(),
         guarded=ctx.rights.guarded(),
         nowait=ctx.nowait,

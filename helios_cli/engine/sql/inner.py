@@ -10,6 +10,7 @@ from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import casts, tree
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.context import Context
+from helios_cli.engine.sql.ddl import VARIABLE_KEYS
 from helios_cli.engine.sql.finishing import finish_plan, name_objects, result_columns
 from helios_cli.engine.sql.oids import RECORD, TEXT, UNKNOWN, VOID
 from helios_cli.engine.sql.plan import Kind, Plan
@@ -81,7 +82,7 @@ class InnerPlanner(Planner):
         if self.variables is not None:
             statement = replace(statement, node=spread_records(statement.node, self.variables))
         plan = self.plan_statement(statement, text, () if self.variables is None else None, catalog)
-        return Inner(plan, self._keys())
+        return Inner(plan, plan.cache.get(VARIABLE_KEYS) or self._keys())
 
     def expression(self, text: str, catalog: CatalogReader, target: tuple[int, int] | None) -> Inner:
         """Plan an expression as a query of one row, its value converted to ``target``, a type and its modifier.

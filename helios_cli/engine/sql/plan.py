@@ -129,6 +129,8 @@ class Plan:
     """For a WRITE of several steps that depend on each other; None: each step stands alone."""
     source_offset: int = 0
     """Characters of the query string before ``source``, for the positions of errors."""
+    makes_temporary: bool = False
+    """What it calls may make temporary tables, so that it runs on a connection of the session's own."""
     locks_rows: bool = False
     """SELECT ... FOR UPDATE or FOR SHARE: it takes the writer, and changes nothing."""
     routine: object | None = None

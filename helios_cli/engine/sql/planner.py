@@ -132,6 +132,9 @@ def bind(
 class Planner:
     """Plans statements. Holds no state of sessions or statements."""
 
+    variables: Any = None
+    """The ``inner.Variables`` that statements inside a function may name."""
+
     def __init__(self, functions: FunctionRegistry | None = None, evaluate: Callable[[str], Any] | None = None) -> None:
         """``functions`` is what statements may call; None takes the whole library.
 
@@ -255,7 +258,13 @@ class Planner:
             return plan
         if kind in DDL_STATEMENTS or kind == "SelectStmt":
             try:
-                return plan_ddl(statement.node, catalog, self.functions, source=source)  # type: ignore[arg-type]
+                return plan_ddl(
+                    statement.node,
+                    catalog,  # type: ignore[arg-type]
+                    self.functions,
+                    source=source,
+                    variables=self.variables,
+                )
             except SqlError as error:
                 name_types(error, catalog)
                 raise

@@ -12,7 +12,7 @@ from helios_cli.engine.sql.finishing import finish_plan
 from helios_cli.engine.sql.oids import VOID
 from helios_cli.engine.sql.plan import Column, Kind, Plan
 from helios_cli.engine.sql.routine_programs import CallProcedure, DoBlock
-from helios_cli.engine.sql.routines import Routine, UserFunction
+from helios_cli.engine.sql.routines import Routine, UserFunction, text_makes_temporary
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.typed import TypedSql
 from helios_cli.engine.sql.user_calls import arranged, default_value
@@ -35,6 +35,7 @@ def plan_do(fields: dict[str, Any], ctx: Context) -> Plan:
     return Plan(
         Kind.WRITE, "DO", session_values=("pid",), volatile=True, counts_rows=False,
         catalog_version=ctx.catalog.version, routine=DoBlock(options["as"]),
+        makes_temporary=text_makes_temporary(options["as"]),
     )  # fmt: skip
 
 
@@ -54,6 +55,7 @@ def plan_call(fields: dict[str, Any], ctx: Context) -> Plan:
     for position in range(len(values), len(procedure.args)):
         values.append(default_value(procedure, position, scope))
     ctx.calls = True
+    ctx.makes_temporary |= procedure.makes_temporary
     ctx.rights.executes(procedure.oid, procedure.name, procedure.owner, procedure.schema, "procedure")
     ctx.keep_session_value("pid")
     texts = [f"SELECT {', '.join(value.sql for value in values)}"] if values else []

@@ -1,8 +1,10 @@
-"""Statements that are run step by step instead of as one SQLite statement: DO and CALL."""
+"""Statements that are run step by step instead of as one SQLite statement: DO, CALL, and TRUNCATE with triggers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from helios_cli.engine.sql.relation import Relation
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +24,11 @@ class CallProcedure:
     oid: int
     types: tuple[int, ...]
     """Of the input arguments."""
+
+
+@dataclass(frozen=True, slots=True)
+class TriggeredTruncate:
+    """TRUNCATE of tables, some of which have triggers for it; the plan's steps empty them."""
+
+    relations: tuple[Relation, ...]
+    """Every table that is emptied, in the order in which triggers fire."""

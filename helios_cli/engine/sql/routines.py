@@ -118,6 +118,7 @@ class UserFunction(Function):
     strict_args: bool = False
     owner: int = 10
     returns_set: bool = False
+    makes_temporary: bool = False
 
 
 def as_function(
@@ -158,7 +159,16 @@ def as_function(
         strict_args=routine.strict,
         owner=routine.owner,
         returns_set=routine.returns_set,
+        makes_temporary=text_makes_temporary(routine.body or routine.sql_body),
     )
+
+
+_TEMPORARY: Final = re.compile(r"\b(?:create\s+(?:local\s+|global\s+)?|into\s+)temp(?:orary)?\b", re.IGNORECASE)
+
+
+def text_makes_temporary(text: str) -> bool:
+    """Whether a body may make a temporary table, judged by its words."""
+    return _TEMPORARY.search(text) is not None
 
 
 _WRITING: Final = (

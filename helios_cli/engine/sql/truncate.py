@@ -12,8 +12,8 @@ from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.sqltext import quote_identifier
 
 
-def translate_truncate(fields: dict[str, Any], scope: Scope) -> list[str]:
-    """One DELETE for each table, those that refer to others first, and the restarts of their sequences.
+def translate_truncate(fields: dict[str, Any], scope: Scope) -> tuple[list[str], tuple[Relation, ...]]:
+    """One DELETE for each table, those that refer to others first, and the restarts of their sequences; the tables.
 
     Raises:
         FeatureNotSupported: 0A000 a table outside of the statement refers to one of its tables, without CASCADE.
@@ -33,7 +33,7 @@ def translate_truncate(fields: dict[str, Any], scope: Scope) -> list[str]:
         pid = scope.ctx.session_value("pid")
         calls = (f"pg_setval({sequence.oid}, {sequence.start}, 0, {pid})" for sequence in owned)
         steps.append(f"SELECT {', '.join(calls)}")
-    return steps
+    return steps, tuple(tables.values())
 
 
 def _place(oid: int, tables: dict[int, Relation], ordered: dict[int, Relation], catalog: DdlCatalog) -> None:

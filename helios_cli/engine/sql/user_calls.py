@@ -188,6 +188,7 @@ def user_call(function: UserFunction, values: list[TypedSql], scope: Scope, form
     ctx.volatile |= function.volatile
     ctx.writes |= function.writes
     ctx.calls = True
+    ctx.makes_temporary |= function.makes_temporary
     ctx.rights.executes(function.oid, function.name, function.owner, function.schema)
     values = list(values)
     if not function.variadic:

@@ -15,6 +15,7 @@ from helios_cli.engine.sql.merge import translate_merge
 from helios_cli.engine.sql.oids import JSON, TEXT, XML
 from helios_cli.engine.sql.plan import Column, Kind, Plan
 from helios_cli.engine.sql.procedures import plan_call, plan_do
+from helios_cli.engine.sql.routine_programs import TriggeredTruncate
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.triggered import Parts, are_seen, plan_triggered
 from helios_cli.engine.sql.truncate import translate_truncate
@@ -192,9 +193,14 @@ def _copy_from(fields: dict[str, Any], options: actions.CopyOptions, ctx: Contex
 
 def _truncate(_planner: Planner, statement: Statement, ctx: Context) -> Plan:
     fields = statement.node["TruncateStmt"]
-    steps = translate_truncate(fields, Scope(ctx=ctx))
+    steps, relations = translate_truncate(fields, Scope(ctx=ctx))
+    fires = any("TRUNCATE" in trigger.events for found in relations for trigger in ctx.catalog.triggers(found.oid))
+    if fires:
+        ctx.keep_session_value("pid")
     plan = finish_plan(Kind.WRITE, "TRUNCATE TABLE", steps, ctx)
     plan.counts_rows = False
+    if fires:
+        plan.routine, plan.volatile = TriggeredTruncate(relations), True
     return plan
 
 
