@@ -179,6 +179,10 @@ class _Compiler:
             if (special and number <= len(self.arguments) + 2) or datum.name.startswith("__Case__Variable"):
                 self.root.entries[datum.name] = number
         self.at = max((len(self.arguments), *(number + 1 for number in moved.values())))
+        own = self.root.entries.get("found", -1)
+        if own >= self.at and "lineno" not in self.raw[own].get("PLpgSQL_var", {}):
+            # A variable of that name is another one.
+            self.at = own + 1
         body = self._statement(self.function["action"], self.root)
         return Program(self.datums, body, self.root, column_wins, moved=moved)
 
