@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from support.node_process import NodeProcess
+from support.node_process import MakeNode, NodeProcess, wait_until
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -96,3 +96,32 @@ def test_a_materialized_view_keeps_what_its_maker_may_see(alice: Connection) -> 
         alice.execute("DROP TABLE copied")
         alice.execute("RESET ROLE")
         alice.execute("REVOKE CREATE ON SCHEMA public FROM alice")
+
+
+def test_a_standby_hides_the_same_rows_and_reads_views_with_functions(make_node: MakeNode) -> None:
+    primary = make_node("--replication-role", "primary", "--node-id", "n1")
+    follow = ("--primary-host", "127.0.0.1", "--primary-port", str(primary.native_port))
+    standby = make_node("--replication-role", "standby", *follow, "--node-id", "n2")
+    with primary.connect(autocommit=True) as writer, standby.connect(autocommit=True) as reader:
+        writer.execute(
+            """
+            CREATE ROLE alice;
+            CREATE TABLE note (id int, owner name);
+            INSERT INTO note VALUES (1, 'alice'), (2, 'bob');
+            CREATE FUNCTION twice(a int) RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN a * 2; END';
+            CREATE VIEW doubled AS SELECT twice(id) AS d, now() > '2000-01-01' AS late FROM note;
+            ALTER TABLE note ENABLE ROW LEVEL SECURITY;
+            CREATE POLICY own ON note USING (owner = current_user);
+            GRANT SELECT ON note, doubled TO alice;
+            """
+        )
+
+        def has_come() -> bool:
+            found = reader.execute("SELECT has_table_privilege(oid, 'SELECT') FROM pg_class WHERE relname = 'doubled'")
+            return found.fetchall() == [(True,)]
+
+        wait_until(has_come, "the standby has what was defined")
+        wait_until(lambda: reader.execute("SELECT 1 FROM pg_roles WHERE rolname = 'alice'").rowcount == 1, "the role")
+        assert reader.execute("SELECT d, late FROM doubled ORDER BY d").fetchall() == [(2, True), (4, True)]
+        reader.execute("SET ROLE alice")
+        wait_until(lambda: reader.execute("SELECT id FROM note").fetchall() == [(1,)], "the rows and the right")
