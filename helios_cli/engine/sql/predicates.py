@@ -50,7 +50,11 @@ def _one_operator(fields: dict[str, Any], left_value: TypedSql | None, scope: Sc
     left, right = fields.get("lexpr"), fields.get("rexpr")
     if right is None:
         raise scope.ctx.error("42601", "postfix operators are not supported", at)
-    if left_value is None and _is_row(left) and (_is_row(right) or "SubLink" in right):
+    if (
+        left_value is None
+        and _is_row(left)
+        and (_is_row(right) or right.get("SubLink", {}).get("subLinkType") == "EXPR_SUBLINK")
+    ):
         return _row_comparison(fields, scope)
     operands = [translate(left, scope)] if left_value is None and left is not None else []
     if left_value is not None:
@@ -86,9 +90,13 @@ def row_values(node: Node, scope: Scope) -> list[TypedSql]:
 
 def _row_comparison(fields: dict[str, Any], scope: Scope) -> TypedSql:
     name, at = _name(fields), fields.get("location", 0)
+    left = row_values(fields["lexpr"], scope)
     if not _is_row(fields["rexpr"]):
-        raise scope.ctx.unsupported("comparing a row with a subquery", at, hint="Use IN or EXISTS.")
-    left, right = row_values(fields["lexpr"], scope), row_values(fields["rexpr"], scope)
+        # Subqueries are translated by a module that needs this one.
+        from helios_cli.engine.sql.sublinks import compare_with_subquery
+
+        return compare_with_subquery(name, left, fields["rexpr"]["SubLink"], scope, at)
+    right = row_values(fields["rexpr"], scope)
     return compare_rows(name, left, right, scope, at)
 
 

@@ -44,12 +44,41 @@ def _scalar(fields: dict[str, Any], query: Query, scope: Scope) -> TypedSql:
         return TypedSql(f"({query.render()})", value.type_oid, value.typmod, location=at, shape=value.shape)
     inner = query.render(named=True)
     name = quote_identifier(query.names()[0])
-    # SQLite takes the first of several rows, PostgreSQL raises.
-    many = "pg_raise('21000', 'more than one row returned by a subquery used as an expression')"
-    sql = (
-        f"(SELECT CASE WHEN count(*) > 1 THEN {many} ELSE max({name}) END FROM (SELECT {name} FROM ({inner}) LIMIT 2))"
-    )
+    sql = _of_one_row(name, f"SELECT {name} FROM ({inner}) LIMIT 2")
     return TypedSql(sql, value.type_oid, value.typmod, location=at, shape=value.shape)
+
+
+def _of_one_row(column: str, source: str) -> str:
+    """The value of the only row; NULL without one. SQLite takes the first of several, PostgreSQL raises."""
+    many = "pg_raise('21000', 'more than one row returned by a subquery used as an expression')"
+    return f"(SELECT CASE WHEN count(*) > 1 THEN {many} ELSE max({column}) END FROM ({source}))"
+
+
+def compare_with_subquery(name: str, left: list[TypedSql], fields: dict[str, Any], scope: Scope, at: int) -> TypedSql:
+    """``(a, b) op (SELECT c, d ...)``: NULL when the subquery gives no row.
+
+    Raises:
+        SqlError: 42601 the subquery has another number of columns; at run time 21000, it gives several rows.
+    """
+    query = translate_query(fields["subselect"]["SelectStmt"], scope.child())
+    query.resolve_unknowns(scope.ctx)
+    if len(query.outputs) != len(left):
+        many = "few" if len(query.outputs) < len(left) else "many"
+        raise scope.ctx.error("42601", f"subquery has too {many} columns", at)
+    alias, columns = _columns_of(query, scope)
+    test = compare_rows(name, left, columns, scope, at).sql
+    source = f"SELECT {test} AS t FROM ({query.render(named=True)}) AS {quote_identifier(alias)} LIMIT 2"
+    return TypedSql(_of_one_row("t", source), BOOL, location=at)
+
+
+def _columns_of(query: Query, scope: Scope) -> tuple[str, list[TypedSql]]:
+    """A name for a query as a FROM item, and its columns under that."""
+    alias = scope.ctx.unique_alias("any_row")
+    columns = [
+        replace(output.value, sql=f"{quote_identifier(alias)}.{quote_identifier(column)}", raw="", simple=True)
+        for output, column in zip(query.outputs, query.names(), strict=True)
+    ]
+    return alias, columns
 
 
 def _one_column(query: Query, scope: Scope, at: int) -> None:
@@ -110,11 +139,7 @@ def _match_columns(subjects: list[TypedSql], query: Query, scope: Scope) -> bool
 
 def _fold(name: str, subjects: list[TypedSql], query: Query, scope: Scope, at: int, every: bool) -> TypedSql:
     """Three-valued OR (AND for ALL) of a comparison with every row."""
-    alias = scope.ctx.unique_alias("any_row")
-    columns = [
-        replace(output.value, sql=f"{quote_identifier(alias)}.{quote_identifier(column)}", raw="", simple=True)
-        for output, column in zip(query.outputs, query.names(), strict=True)
-    ]
+    alias, columns = _columns_of(query, scope)
     subjects = [replace(subject) for subject in subjects]
     if len(subjects) == 1:
         test = operators.apply_operator(name, [subjects[0], columns[0]], scope.ctx, at).sql
