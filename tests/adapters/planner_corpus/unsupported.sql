@@ -1,0 +1,1 @@
+select xmlelement(name a);
