@@ -43,7 +43,10 @@ def main() -> int:
             if arguments.record:
                 record(arguments.record, *askers, callable_here, arguments.seed, arguments.count)
                 return 0
-            run = Run(arguments.seed, arguments.count, arguments.first, arguments.seconds, arguments.shrink)
+            run = Run(
+                arguments.seed, arguments.count, arguments.first, arguments.seconds, tuple(arguments.family or ()),
+                arguments.shrink,
+            )  # fmt: skip
             tally = compare(*askers, callable_here, run)
     finally:
         postgres.remove()
@@ -67,6 +70,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so many")
     parser.add_argument(
         "--shrink", type=int, default=4, metavar="N", help="shrink N of differences that look alike (4)"
+    )
+    parser.add_argument(
+        "--family", action="append", metavar="NAME", help="only cases of this family, as the table names it"
     )
     parser.add_argument("--postgres", type=Path, default=Path("/usr/lib/postgresql/15/bin"), help="its binaries")
     parser.add_argument("--record", type=Path, metavar="FILE", help="write the cases with PostgreSQL's answers instead")

@@ -79,12 +79,26 @@ class Asker:
         parts = [(result.error_field(ord(letter)) or b"").decode("utf-8", "replace") for letter in "SCM"]
         self._notices.append(" ".join(parts))
 
+    def describe(self, sql: str) -> Answer:
+        """What Parse and Describe say of a statement: its columns, and one row with the types of its parameters."""
+        pgconn = self._connection.pgconn
+        self._notices.clear()
+        parsed = _read(pgconn.prepare(b"", sql.encode()))
+        if parsed.sqlstate:
+            return parsed
+        result = pgconn.describe_prepared(b"")
+        answer = _read(result)
+        if answer.sqlstate:
+            return answer
+        kinds = tuple(str(_known(result.param_type(at))).encode() for at in range(result.nparams))
+        return replace(answer, rows=(kinds,), tag="")
+
     def ask(self, case: Case) -> tuple[Answer, ...]:
         """The answers up to the first error, or all of them."""
         self.run("BEGIN")
         found: list[Answer] = []
         for step in case.steps:
-            found.append(self.run(step.text, case.binary))
+            found.append(self.describe(step.text) if case.described else self.run(step.text, case.binary))
             if found[-1].sqlstate and not case.proceed:
                 break
         self.run("ROLLBACK")

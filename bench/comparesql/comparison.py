@@ -29,6 +29,8 @@ class Run:
     count: int
     first: int = 0
     seconds: float = float("inf")
+    families: tuple[str, ...] = ()
+    """Only cases of these; empty: all."""
     shrink: int = 4
     """How many differences that look alike are shrunk; the rest are counted with the first of them."""
 
@@ -45,6 +47,8 @@ def compare(ours: Asker, theirs: Asker, callable_here: Surface, run: Run) -> Tal
 
     def one(number: int) -> None:
         case = generator.case(callable_here, run.seed, number)
+        if run.families and case.family not in run.families:
+            return
         expected = theirs.ask(case)
         if gave_up(expected):
             tally.skipped += 1

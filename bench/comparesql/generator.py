@@ -7,10 +7,22 @@ from functools import partial
 from random import Random
 from typing import Final
 
-from bench.comparesql import advanced, definitions, faults, matrices, programs, queries, sessions, writes
+from bench.comparesql import (
+    advanced,
+    definitions,
+    faults,
+    matrices,
+    partitions,
+    programs,
+    queries,
+    sessions,
+    texts,
+    writes,
+)
 from bench.comparesql.faults import Faults
 from bench.comparesql.grammar import Grammar, chosen
 from bench.comparesql.matrices import Matrices
+from bench.comparesql.partitions import Partitions
 from bench.comparesql.queries import Queries
 from bench.comparesql.surface import Surface
 from bench.comparesql.tree import Case
@@ -18,8 +30,9 @@ from bench.comparesql.writes import Writes
 
 _ROOMS: Final = {
     "construct": advanced, "definition": definitions, "program": programs, "session": sessions, "form": matrices,
+    "text": texts,
 }  # fmt: skip
-SCRIPTED: Final = {"construct": 12, "definition": 12, "program": 8, "session": 6, "form": 18}
+SCRIPTED: Final = {"construct": 12, "definition": 12, "program": 8, "session": 6, "form": 18, "text": 20}
 """How often a case is made of each room's scripts."""
 
 
@@ -45,6 +58,7 @@ def case(surface: Surface, seed: int, number: int) -> Case:
         *((weight, partial(make, Writes(made))) for weight, make in writes.FAMILIES),
         *((weight, partial(make, Faults(made))) for weight, make in faults.FAMILIES),
         *((weight, partial(make, Matrices(made))) for weight, make in matrices.FAMILIES),
+        *((weight, partial(make, Partitions(made))) for weight, make in partitions.FAMILIES),
         *((weight, partial(_scripted, made, room)) for room, weight in SCRIPTED.items()),
     ]
     return rng.choices([make for _, make in rooms], [weight for weight, _ in rooms])[0]()

@@ -41,6 +41,8 @@ def record(path: Path, ours: Asker, theirs: Asker, callable_here: Surface, seed:
             entry["ordered"] = True
         if case.proceed:
             entry["proceed"] = True
+        if case.described:
+            entry["described"] = True
         if found is not None:
             entry["deviation"] = classify(case, found, theirs)
         entries.append(entry)
@@ -66,7 +68,10 @@ def _cases(entries: list[dict[str, Any]]) -> Iterator[Recorded]:
     for entry in entries:
         steps = tuple(node("", "statement", text) for text in entry["steps"])
         answers = tuple(_answer(fields) for fields in entry["answers"])
-        case = Case(entry["family"], steps, entry.get("ordered", False), proceed=entry.get("proceed", False))
+        case = Case(
+            entry["family"], steps, entry.get("ordered", False), proceed=entry.get("proceed", False),
+            described=entry.get("described", False),
+        )  # fmt: skip
         yield Recorded(case, answers, entry.get("deviation", ""))
 
 

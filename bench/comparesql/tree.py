@@ -57,6 +57,8 @@ class Case:
     """Rows are asked for in the binary format."""
     proceed: bool = False
     """The statements after one that fails are run too."""
+    described: bool = False
+    """The statements are only prepared: their answer is the types of parameters and columns."""
 
     @property
     def text(self) -> str:

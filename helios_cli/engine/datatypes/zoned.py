@@ -29,7 +29,7 @@ TIME_ARRAYS: Final = {1182: 1082, 1183: 1083, 1115: 1114, 1270: 1266}
 """Arrays of the other types whose text may name the clock or lack a zone, with their element types."""
 _UTC_NAMES: Final = ("UTC", "GMT", "Z", "ETC/UTC", "UCT", "ZULU")
 _HOURS: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)", re.ASCII)
-_POSIX: Final = re.compile(r"(?:<[+-]?[\w:]{1,15}>|[A-Za-z]{3,15})?([+-]?)(\d{1,2})(?::(\d\d))?(?::(\d\d))?", re.ASCII)
+_POSIX: Final = re.compile(r"(?:<[+-]?[\w:]{1,15}>|[A-Za-z]{1,15})?([+-]?)(\d{1,2})(?::(\d\d))?(?::(\d\d))?", re.ASCII)
 
 
 def hours_east(text: str) -> float | None:

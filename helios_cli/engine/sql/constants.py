@@ -30,6 +30,13 @@ _FOLDED: Final = frozenset(
 )  # fmt: skip
 _OUTSIDE: Final = re.compile(r"\x02S|\?\d|\bSELECT\b")
 """What a text has that needs more than its constants: values of the session, parameters, tables."""
+_STABLE: Final = frozenset(
+    f"{prefix}{name}" for prefix in ("json_", "jsonb_") for name in ("agg", "build_array", "build_object", "object_agg")
+) | frozenset((
+    "array_to_json", "array_to_string", "concat", "concat_ws", "convert", "convert_from", "convert_to", "format",
+    "make_timestamptz", "to_char", "to_date", "to_json", "to_jsonb", "to_number",
+))  # fmt: skip
+"""Functions that PostgreSQL does not call while it plans, since the session may change what they give."""
 _RAISED: Final = ("22", "54", "0A", "21")
 """Classes of the errors that values cause; any other is left to run time."""
 
@@ -79,11 +86,13 @@ def _computed(value: TypedSql, scope: Scope) -> TypedSql:
 
 
 def _of_rows(fields: dict[str, Any], scope: Scope) -> bool:
-    """Whether a call is of an aggregate, a window function, one that gives rows, or one of the user's."""
+    """Whether a call is not to be made while planning: of an aggregate, a window function, one that gives rows or
+    that the session may change, or one of the user's.
+    """
     from helios_cli.engine.sql.calls import visible_overloads
     from helios_cli.engine.sql.routines import UserFunction
 
-    if "over" in fields or fields.get("agg_within_group"):
+    if "over" in fields or fields.get("agg_within_group") or tree.strings(fields["funcname"])[-1] in _STABLE:
         return True
     return any(
         found.aggregate or found.window or found.set_returning or isinstance(found, UserFunction)

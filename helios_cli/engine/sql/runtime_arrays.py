@@ -82,14 +82,14 @@ def pg_array_get(element: int, array: Any, *subscripts: Any) -> Any:
 
 
 def pg_array_slice(_element: int, array: Any, *limits: Any) -> str | None:
-    """A slice; ``limits`` are pairs of lower and upper bound, NULL for an open one. Empty outside the bounds."""
-    if array is None:
+    """A slice, empty outside the array; ``limits`` are pairs of lower and upper bound, '' for an open one."""
+    if array is None or None in limits:
         return None
     value = read_array(str(array), str)
     if len(limits) // 2 > len(value.dims):
         return "{}"
     items: list[Any] = value.items
-    sliced = _slice(items, value, list(limits), 0)
+    sliced = _slice(items, value, [None if limit == "" else limit for limit in limits], 0)
     dims: list[int] = []
     level: Any = sliced
     while isinstance(level, list):

@@ -213,8 +213,8 @@ def _compound(select: dict[str, Any], scope: Scope) -> Query:
     left = translate_query(select["larg"], Scope(ctx, scope.parent, ctes=scope.ctes))
     right = translate_query(select["rarg"], Scope(ctx, scope.parent, ctes=scope.ctes))
     outputs = unify_arms(left, right, word, ctx)
-    if not outputs and (word != "UNION" or not select.get("all")):
-        raise ctx.unsupported(f"{word} of queries without columns")
+    if not outputs and word != "UNION" and select.get("all"):
+        raise ctx.unsupported(f"{word} ALL of queries without columns")
     query = Compound(outputs, left=left, right=right, operator=f"{word} ALL" if select.get("all") else word)
     if not select.get("all") or word != "UNION":
         for output in outputs:

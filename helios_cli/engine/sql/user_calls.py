@@ -66,9 +66,6 @@ def arranged(
             raise ctx.error("42601", f'argument name "{part["name"]}" used more than once', at)
         named[part["name"]] = translate(part["arg"], scope)
     made = ctx.catalog.functions(names[-2] if len(names) > 1 else None, names[-1])
-    if not made and ctx.functions.candidates(names[-1]):
-        what = "a VARIADIC argument" if fields.get("func_variadic") else "a named argument"
-        raise ctx.unsupported(f"{what} of a built-in function", at)
     candidates = []
     for function in made:
         arguments = _in_order(function, positional, named, bool(fields.get("func_variadic")), scope)

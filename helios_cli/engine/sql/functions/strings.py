@@ -206,7 +206,7 @@ def text_of(oid: int, value: Any) -> str:
 
 def concat(types: str, *values: Any) -> str:
     """The texts of all values that are not NULL."""
-    oids = types.split(",")
+    oids = types.split(",") if types else []
     return "".join(text_of(int(oid), value) for oid, value in zip(oids, values, strict=True) if value is not None)
 
 
