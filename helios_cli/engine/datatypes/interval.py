@@ -17,7 +17,7 @@ from helios_cli.engine.errors import SqlError
 
 _LAYOUT = Struct("!qii")
 _TOKEN = re.compile(
-    r"\s*(?:(?P<time>[+-]?\d+:\d+(?::\d+)?(?:\.\d*)?)|(?P<ym>[+-]?\d+-\d+)|(?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)"
+    r"\s*(?:(?P<time>[+-]?\d+:\d+(?::\d+)?(?:\.\d*)?)|(?P<ym>[+-]?\d+-\d+)|(?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+))"
     r"|(?P<word>[A-Za-z]+)|(?P<at>@))\s*",
     re.ASCII,
 )

@@ -78,8 +78,6 @@ def _compare_whole_rows(name: str, operands: list[TypedSql], scope: Scope, at: i
     left, right = operands
     if not (is_row(left.type_oid) and is_row(right.type_oid)):
         return operators.apply_operator(name, operands, ctx, at)
-    if left.row and right.row and left.type_oid == right.type_oid == RECORD:
-        return compare_rows(name, list(left.row), list(right.row), scope, at)
     return whole_rows.compare(name, left, right, ctx, at)
 
 

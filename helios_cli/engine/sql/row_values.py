@@ -220,10 +220,10 @@ def compare(name: str, left: TypedSql, right: TypedSql, ctx: Context, at: int) -
     if one is None or other is None:
         raise ctx.error("0A000", "record type has not been registered", at)
     if len(one.fields) != len(other.fields):
-        raise ctx.error("42804", "cannot compare record types with different numbers of columns", at)
+        raise ctx.error("42804", "cannot compare record types with different numbers of columns")
     for position, (mine, theirs) in enumerate(zip(one.fields, other.fields, strict=True), 1):
         if mine.type_oid != theirs.type_oid and UNKNOWN not in (mine.type_oid, theirs.type_oid):
             shown = f"{type_name(mine.type_oid)} and {type_name(theirs.type_oid)}"
-            raise ctx.error("42804", f"cannot compare dissimilar column types {shown} at record column {position}", at)
+            raise ctx.error("42804", f"cannot compare dissimilar column types {shown} at record column {position}")
     sql = f"(pg_row_compare({_quoted(one)}, {left.sql}, {right.sql}) {COMPARISONS[name]})"
     return TypedSql(sql, BOOL, not_null=left.not_null and right.not_null, location=at)

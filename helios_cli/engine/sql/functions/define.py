@@ -44,14 +44,15 @@ class Library:
         *,
         sql: str = "",
         strict: bool = True,
+        null_for_null: bool = False,
         **marks: Any,
     ) -> None:
         """Declare one overload.
 
         ``signature`` is argument types, ``->``, result type; a last argument with ``...`` is variadic. With
         ``call`` SQLite gets a function ``fn_<name>``, which sees session values after its arguments and, when
-        ``strict``, is not called for NULLs. With ``sql`` alone the template is the whole translation. ``marks``
-        are fields of ``Function``.
+        ``strict``, is not called for NULLs. With ``sql`` alone the template is the whole translation, which is strict
+        when ``null_for_null`` says so. ``marks`` are fields of ``Function``.
         """
         left, _, right = signature.partition("->")
         words = left.split()
@@ -67,6 +68,8 @@ class Library:
             )
         if call is not None and strict and not marks.get("aggregate") and not marks.get("set_returning"):
             marks.setdefault("strict", True)
+        if null_for_null:
+            marks["strict"] = True
         self.functions.append(Function(name, arguments, type_oid(right.strip()), sql=sql, variadic=variadic, **marks))
 
     def _register(self, name: str, call: Callable[..., Any], count: int, strict: bool, volatile: bool) -> str:

@@ -422,4 +422,5 @@ def install(lib: Library) -> None:
                 lib.define(
                     f"jsonb_path_{name}{suffix}", f"jsonb jsonpath{extra} -> {result}",
                     sql=f"pg_jsonpath_{name}_all({{0}}, {{1}}, {given})", set_returning=name == "query",
+                    null_for_null=name != "query",
                 )  # fmt: skip
