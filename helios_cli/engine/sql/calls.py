@@ -143,7 +143,7 @@ def _reads_literal(names: list[str], arguments: list[TypedSql], scope: Scope) ->
     if len(arguments) != 1 or argument_types(arguments, scope) != (UNKNOWN,):
         return False
     found = registry.by_internal_name(names[-1])
-    return found is not None and found.kind == "b"
+    return found is not None and found.kind in ("b", "r", "m")
 
 
 def _some_null(values: list[TypedSql]) -> bool:
@@ -201,7 +201,7 @@ def missing_function(names: list[str], given: tuple[int, ...], scope: Scope, at:
 def _type_call(names: list[str], arguments: list[TypedSql], scope: Scope, at: int) -> TypedSql:
     """``typename(value)`` is a cast when no function of that name fits."""
     found = registry.by_internal_name(names[-1])
-    if found is not None and len(arguments) == 1 and found.kind == "b":
+    if found is not None and len(arguments) == 1 and found.kind in ("b", "r", "m"):
         source = arguments[0].type_oid
         if source == UNKNOWN or can_coerce(source, found.oid, How.EXPLICIT):
             return casts.explicit_cast(arguments[0], found.oid, -1, scope.ctx, at)

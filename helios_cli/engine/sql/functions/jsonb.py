@@ -11,6 +11,7 @@ from helios_cli.engine.datatypes.arrays import PgArray, read_array, write_array
 from helios_cli.engine.datatypes.jsons import parse_json, parse_jsonb, quote_json
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.define import Library
+from helios_cli.engine.sql.runtime_json import items, members
 
 _NUMBERS: Final = frozenset((20, 21, 23, 700, 701, 1700))
 _BOOL, _JSON, _JSONB, _TIMESTAMP, _TIMESTAMPTZ, _DATE, _RECORD = 16, 114, 3802, 1114, 1184, 1082, 2249
@@ -123,23 +124,19 @@ def type_of_json(text: str) -> str:
 
 
 def strip_nulls(text: str, binary: bool) -> str:
-    """Without object fields whose value is null."""
+    """Without object fields whose value is null; the other members stay as they are, also those of one name."""
 
-    def strip(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: strip(item) for key, item in value.items() if item is not None}
-        return [strip(item) for item in value] if isinstance(value, list) else value
+    def strip(raw: str) -> str:
+        elements = items(raw)
+        if elements is not None:
+            return "[" + ",".join(map(strip, elements)) + "]"
+        if raw[:1] != "{":
+            return raw
+        kept = (f"{quote_json(key)}:{strip(value)}" for key, value in members(raw) if value != "null")
+        return "{" + ",".join(kept) + "}"
 
-    stripped = strip(load(text))
-    return dump(stripped) if binary else json.dumps(stripped) if stripped is None else _compact(stripped)
-
-
-def _compact(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{quote_json(key)}:{_compact(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(_compact(item) for item in value) + "]"
-    return _plain(value)
+    stripped = strip(text.strip())
+    return parse_jsonb(stripped) if binary else stripped
 
 
 def set_path(text: str, path: str, new: str, create: int = 1) -> str:
