@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -153,6 +155,15 @@ def simulations(_directory: Path, first: int, count: int) -> Counts:
     return total
 
 
+def every_promotion(_directory: Path, _first: int, count: int) -> Counts:
+    """Every promotion against every set that can have acknowledged, in clusters of so many nodes."""
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "tests/property/test_every_promotion.py"]
+    inherited = os.environ | {"HELIOSDB_TEST_PROMOTION_NODES": str(count)}
+    ran = subprocess.run(command, cwd=ROOT, env=inherited, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout
+    return {"nodes": count}
+
+
 MODES = ("quorum", "sync", "semi-sync", "async")
 SCENARIOS = (
     Scenario("kills", "kills", 100, 10, 6, kills),
@@ -168,6 +179,7 @@ SCENARIOS = (
         Scenario(f"faults-{mode}", "rounds", 100, 2, 1, faults(mode))
         for mode in ("quorum", "sync", "semi-sync", "async")
     ),
+    Scenario("every-promotion", "nodes", 7, 7, 5, every_promotion),
     Scenario("reseed", "megabytes", 1100, 1100, 60, reseed),
 )
 
