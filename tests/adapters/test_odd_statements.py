@@ -18,6 +18,12 @@ def db() -> LocalDatabase:
     made.run("CREATE DOMAIN positive AS int CHECK (VALUE > 0)")
     made.run("CREATE TABLE of_domain (v positive, g int GENERATED ALWAYS AS (1) STORED)")
     made.run("INSERT INTO of_domain VALUES (1)")
+    made.run("CREATE TABLE spans (id int, v interval, n numeric(6,2))")
+    made.run(
+        "INSERT INTO spans VALUES (1, '1 day'), (2, '1 mon'), (3, '30 days'), (4, '-1 day'), (5, NULL),"
+        " (6, '1 day 10 hours'), (7, '1 year'), (8, '0')"
+    )
+    made.run("CREATE FUNCTION rows_of() RETURNS SETOF spans LANGUAGE sql AS 'SELECT * FROM spans'")
     return made
 
 
@@ -78,8 +84,22 @@ ANSWERS: Final[tuple[tuple[str, list[str | None]], ...]] = (
      ["positiveintegerpositive"]),
     ("SELECT to_char('4714-11-24 00:00+00 BC'::timestamptz, 'YYYY-MM-DD')", ["4714-11-24"]),
     ("SELECT to_char('20000-01-01 00:00+00'::timestamptz, 'YYYY')", ["20000"]),
+    # Frames measured in spans, with months of 30 days.
+    ("SELECT (sum(id) OVER (ORDER BY v RANGE BETWEEN '1 day' PRECEDING AND CURRENT ROW))::text FROM spans ORDER BY id",
+     ["9", "5", "5", "4", "5", "7", "7", "12"]),
+    ("SELECT (sum(id) OVER (ORDER BY v DESC RANGE BETWEEN '10 hours' PRECEDING AND '1 mon' FOLLOWING))::text"
+     " FROM spans ORDER BY id", ["19", "20", "20", "4", "5", "19", "7", "12"]),
+    # A pattern that ends in its escape fails where a text reaches that.
+    ("SELECT concat('a' ILIKE 'A\\', 'b' ILIKE 'a\\', '\u00e9' ILIKE '%_\u00c9_%\\', '' ILIKE '\\')",
+     ["ffff"]),
+    ("SELECT concat('ab' NOT ILIKE '%c\\', '\\' ILIKE '%\\\\', 'a\\' ILIKE 'A\\\\')", ["ttt"]),
+    # A row of a subquery, of which there may be several.
+    ("UPDATE spans SET (n, v) = (SELECT a + 1.5, '2 days' FROM t WHERE t.a = spans.id) WHERE id < 3"
+     " RETURNING concat_ws(' ', id, n, v)", ["1 2.50 2 days", "2"]),
 )  # fmt: skip
 
+_MANY: Final = "more than one row returned by a subquery used as an expression"
+_DANGLING: Final = "LIKE pattern must not end with escape character"
 _RECURSIVE: Final = "WITH RECURSIVE x(n) AS (SELECT 1 UNION ALL "
 ERRORS: Final = (
     ("SELECT concat_ws(',', VARIADIC 10)", "42804", "VARIADIC argument must be an array"),
@@ -114,6 +134,17 @@ ERRORS: Final = (
      'recursive reference to query "x" must not appear within EXCEPT'),
     (f"{_RECURSIVE}SELECT x.n FROM x, x y) SELECT * FROM x", "42P19",
      'recursive reference to query "x" must not appear more than once'),
+    ("UPDATE spans SET (n, id) = (SELECT a, a FROM t)", "21000", _MANY),
+    ("UPDATE spans SET (n, id) = (VALUES (1, 2), (3, 4))", "21000", _MANY),
+    ("SELECT sum(id) OVER (ORDER BY v RANGE '-1 day' PRECEDING) FROM spans", "22013",
+     "invalid preceding or following size in window function"),
+    ("SELECT 'ab' ILIKE 'A\\'", "22025", _DANGLING),
+    ("SELECT 'ab' ILIKE '%A%\\'", "22025", _DANGLING),
+    ("SELECT 'abc' ILIKE '%B\\'", "22025", _DANGLING),
+    # A parameter that becomes text in the select list, and something else behind it.
+    ("PREPARE p AS SELECT $1 FROM t WHERE $1 > 5", "42P08", "inconsistent types deduced for parameter $1"),
+    ("PREPARE p AS SELECT a, $1 FROM t ORDER BY a + $1", "42P08", "inconsistent types deduced for parameter $1"),
+    ("PREPARE p AS SELECT $1 LIMIT $1", "42P08", "inconsistent types deduced for parameter $1"),
 )  # fmt: skip
 
 
@@ -127,3 +158,17 @@ def test_errors_are_postgresql_s(db: LocalDatabase, sql: str, sqlstate: str, mes
     with pytest.raises(HeliosError) as raised:
         db.run(sql)
     assert (raised.value.sqlstate, str(raised.value)) == (sqlstate, message)
+
+
+@pytest.mark.parametrize(
+    "query", ["SELECT $1 FROM t WHERE $1 > 'a'", "SELECT $1 + 1, $1 FROM t", "SELECT $1 UNION SELECT $1 + 1"]
+)
+def test_parameters_that_agree_stand_alone(db: LocalDatabase, query: str) -> None:
+    db.run(f"PREPARE agreed AS {query}")
+    db.run("DEALLOCATE agreed")
+
+
+def test_rows_of_a_function_have_the_modifiers_of_their_table(db: LocalDatabase) -> None:
+    columns = db.plan("SELECT * FROM rows_of()")[0].columns
+    assert columns is not None
+    assert [column.typmod for column in columns] == [-1, -1, ((6 << 16) | 2) + 4]

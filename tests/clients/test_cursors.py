@@ -31,6 +31,20 @@ def moves(connection: psycopg.Connection[Any], declare: str) -> list[Any]:
     return found
 
 
+@pytest.mark.parametrize(
+    ("scroll", "move", "tag"),
+    [
+        ("", "FETCH BACKWARD 2", "FETCH 0"),
+        ("SCROLL", "MOVE -1", "MOVE 0"),
+        ("NO SCROLL", "MOVE BACKWARD ALL", "MOVE 0"),
+    ],
+)
+def test_going_back_from_the_start_reads_no_row(server: NodeProcess, scroll: str, move: str, tag: str) -> None:
+    with server.connect() as connection, connection.transaction():
+        connection.execute(f"DECLARE c {scroll} CURSOR FOR SELECT 1 / (a - 2) FROM (VALUES (1), (2)) v(a)")
+        assert connection.execute(f"{move} FROM c").statusmessage == tag
+
+
 @pytest.mark.parametrize("scroll", ["SCROLL", ""])
 def test_a_cursor_goes_where_postgresql_goes(server: NodeProcess, reference: int, scroll: str) -> None:
     declare = f"DECLARE c {scroll} CURSOR FOR SELECT * FROM (VALUES (1), (2), (3), (4), (5)) v(a)"

@@ -15,7 +15,7 @@ import apsw
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.node.portal import Portal
 from helios_cli.engine.node.readers import OVERLOOKED
-from helios_cli.engine.node.scrolling import KeptRows, goes_back
+from helios_cli.engine.node.scrolling import KeptRows, goes_back, stays_before
 from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.plan import Kind, Plan
 from helios_cli.engine.wire import backend
@@ -139,6 +139,8 @@ def fetch(session: Session, action: actions.Fetch, portal: Portal, _rows_max: in
     if cursor.kept is not None:
         return _take(session, action, portal, cursor)
     forward = action.direction is actions.Direction.FORWARD and (action.count is None or action.count > 0)
+    if cursor.job is None and cursor.place == 0 and not cursor.done and stays_before(action):
+        return _complete(session, action, portal, 0)
     if not forward or cursor.scroll:
 
         def loaded() -> None:

@@ -61,9 +61,17 @@ def goes_back(action: Fetch, place: int) -> bool:
     """Whether a FETCH from a place leaves the way forward."""
     count = action.count
     if action.direction is Direction.BACKWARD:
-        return count is None or count >= 0
+        rewinds = action.move and count is None
+        return (count is None and (place > 0 or not rewinds)) or (count is not None and count >= 0)
     if action.direction is Direction.ABSOLUTE:
         return count is None or count < 0 or (count <= place and place > 0)
     if action.direction is Direction.RELATIVE:
         return count is None or count <= 0
     return count is not None and (count < 0 or (count == 0 and place > 0))
+
+
+def stays_before(action: Fetch) -> bool:
+    """Whether a FETCH of a cursor that stands before its first row leaves it there, with no row read."""
+    if action.direction is Direction.BACKWARD:
+        return action.count is None or action.count >= 0
+    return action.count == 0 or (action.direction is Direction.FORWARD and (action.count or 0) < 0)

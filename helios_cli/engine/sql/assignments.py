@@ -15,6 +15,7 @@ from helios_cli.engine.sql.row_order import gives_one_row
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.select import translate_query
 from helios_cli.engine.sql.sqltext import quote_identifier
+from helios_cli.engine.sql.sublinks import of_one_row
 from helios_cli.engine.sql.typed import Node
 
 Assigned = str | tuple[list[ColumnInfo], Query]
@@ -39,7 +40,7 @@ def assignment_pairs(nodes: list[Node], relation: Relation, scope: Scope) -> lis
             found.append((name[1:-1].replace('""', '"'), value))
             continue
         columns, query = item
-        inner = query.render(named=True)
+        inner = query.render(named=True) if query.single_row else _only_row(query)
         found += [
             (column.name, f"(SELECT {quote_identifier(name)} FROM ({inner}))")
             for column, name in zip(columns, query.names(), strict=True)
@@ -49,7 +50,14 @@ def assignment_pairs(nodes: list[Node], relation: Relation, scope: Scope) -> lis
 
 def _row(columns: list[ColumnInfo], query: Query) -> str:
     names = ", ".join(quote_identifier(column.name) for column in columns)
-    return f"({names}) = ({query.render()})"
+    return f"({names}) = ({query.render() if query.single_row else _only_row(query)})"
+
+
+def _only_row(query: Query) -> str:
+    """A query's only row, NULLs without one. SQLite takes the first of several, PostgreSQL raises."""
+    first, *rest = [quote_identifier(name) for name in query.names()]
+    columns = [f"{of_one_row(first)} AS {first}", *(f"max({name}) AS {name}" for name in rest)]
+    return f"SELECT {', '.join(columns)} FROM (SELECT * FROM ({query.render(named=True)}) LIMIT 2)"
 
 
 def _listed(nodes: list[Node], relation: Relation, scope: Scope) -> list[Assigned]:
@@ -118,9 +126,7 @@ def _assign_subquery(multi: dict[str, Any], columns: list[ColumnInfo], scope: Sc
     query = translate_query(sublink["subselect"]["SelectStmt"], scope.child())
     if len(query.outputs) != len(columns):
         raise scope.ctx.error("42601", "number of columns does not match number of values")
-    if not gives_one_row(query, scope):
-        hint = "Add LIMIT 1, or assign the columns one by one."
-        raise scope.ctx.unsupported("assigning a row of a subquery that may give several rows", hint=hint)
+    query.single_row = gives_one_row(query, scope)
     for position, column in enumerate(columns):
         dml.assigned(replace(query.outputs[position].value), column, scope)
         query.coerce(position, column.domain or column.type_oid, column.typmod, How.ASSIGNMENT, scope.ctx)

@@ -8,6 +8,7 @@ from typing import Any, Final
 from helios_cli.engine.datatypes.usertypes import is_row
 from helios_cli.engine.sql import builtin_arguments, calls, casts, json_records, operators, row_values, tree
 from helios_cli.engine.sql.expressions import expect_boolean, translate, unify
+from helios_cli.engine.sql.function_columns import function_columns, with_modifiers
 from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.names import column_name
 from helios_cli.engine.sql.oids import BYTEA, INT4, INT8, INTEGERS, OID, TEXT
@@ -280,10 +281,12 @@ def _function(fields: dict[str, Any], scope: Scope) -> Source:
         sql = _series(values, scope)
     else:
         sql = _kept_rows(calls.render_call(function, values, scope), 0 if function.columns else result)
-    columns = _function_columns(function, result, value_sql, name)
+    columns = function_columns(function, result, value_sql, name)
     if is_row(result) and not function.columns:
         row = row_values.carry_shape(TypedSql(value_sql, result, simple=True), values, ctx)
         columns = [ScopeColumn(*pair) for pair in row_values.fields_of(row, ctx, at)]
+    elif is_row(result):
+        columns = with_modifiers(columns, result, ctx)
     if fields.get("ordinality"):
         if is_series:
             sql = f"(SELECT value, row_number() OVER () - 1 AS key FROM {sql})"
@@ -319,22 +322,6 @@ def _json_records(fields: dict[str, Any], call: dict[str, Any], scope: Scope) ->
         columns.append(ScopeColumn("ordinality", TypedSql(f"({_quote(sqlite_alias)}.key + 1)", INT8, not_null=True)))
     item = RangeItem(shown, renamed(columns, alias, shown, scope, at), alias=sqlite_alias)
     return single(f"{sql} AS {_quote(sqlite_alias)}", item)
-
-
-def _function_columns(function: Any, result: int, value_sql: str, name: str) -> list[ScopeColumn]:
-    if not function.columns:
-        return [ScopeColumn(name, TypedSql(value_sql, result, simple=True))]
-    if len(function.columns) == 1:
-        return [ScopeColumn(function.columns[0][0], TypedSql(value_sql, result, simple=True))]
-    return [
-        ScopeColumn(column, TypedSql(_extracted(f"({value_sql} ->> {position})", oid, function), oid))
-        for position, (column, oid) in enumerate(function.columns)
-    ]
-
-
-def _extracted(sql: str, type_oid: int, function: Function) -> str:
-    """A column out of a JSON array; bytes travel as digits in those that users' functions make."""
-    return f"unhex({sql})" if type_oid == BYTEA and isinstance(function, UserFunction) else sql
 
 
 def _series(values: list[TypedSql], scope: Scope) -> str:

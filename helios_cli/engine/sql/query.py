@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from helios_cli.engine.sql import casts, sqltext
+from helios_cli.engine.sql.bare_parameters import Untyped, check_untyped
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import can_coerce, common_type, type_name
 from helios_cli.engine.sql.context import Context
@@ -32,6 +33,8 @@ class Query:
     limit_node: Node | None = None
     """The expression of LIMIT."""
     single_row: bool = False
+    untyped: Untyped = ()
+    """Parameters alone in its select list that nothing had given a type there."""
     """Known to give at most one row."""
 
     def coerce(self, position: int, target: int, typmod: int, how: How, ctx: Context) -> None:
@@ -40,7 +43,8 @@ class Query:
         output.value = casts.coerce(output.value, target, typmod, how, ctx)
 
     def resolve_unknowns(self, ctx: Context) -> None:
-        """Columns that nothing gave a type are text."""
+        """Columns that nothing gave a type are text. Raises SqlError 42P08."""
+        check_untyped(self.untyped, ctx)
         for position, output in enumerate(self.outputs):
             if type_in(output.value, ctx) == UNKNOWN:
                 self.coerce(position, 25, -1, How.IMPLICIT, ctx)

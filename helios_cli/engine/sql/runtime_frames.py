@@ -11,13 +11,16 @@ from helios_cli.engine.datatypes.interval import split_interval
 from helios_cli.engine.datatypes.zoned import find_zone
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.function_spec import ScalarTable
-from helios_cli.engine.sql.oids import DATE, NUMERIC, TIME, TIMESTAMPTZ
+from helios_cli.engine.sql.functions.collations import interval_key
+from helios_cli.engine.sql.oids import DATE, INTERVAL, NUMERIC, TIME, TIMESTAMPTZ
 from helios_cli.engine.sql.runtime_times import pg_date_timestamp, pg_timestamptz_local
 
 _DIGITS: Final = 9
 """So many digits after the point of a numeric can be measured."""
 _DAYS_IN_MONTH: Final = 31
 _SHORTEST_MONTH: Final = 28
+_FARTHEST: Final = 1 << 61
+"""Spans up to here, some 70,000 years, can be measured: an offset as large added to one still fits in 64 bits."""
 
 
 def frame_offset(type_oid: int, unit: str, value: Any, word: str) -> Any:
@@ -38,6 +41,8 @@ def _distance(type_oid: int, unit: str, value: Any) -> Any:
         return value
     if value == "NaN":
         return math.nan
+    if type_oid == INTERVAL:
+        return min(interval_key(value), 2 * _FARTHEST)
     months, days, us = split_interval(value)
     if type_oid == TIME:
         return us
@@ -59,8 +64,8 @@ def pg_frame_key(type_oid: int, unit: str, value: Any, zone: str) -> Any:
     """A value as a number whose distances are those of RANGE; NULL as it is.
 
     Raises:
-        SqlError: 0A000 for what cannot be measured exactly: more than nine digits after the point, the last days of
-            long months where the offset is in months.
+        SqlError: 0A000 for what cannot be measured exactly: more than nine digits after the point, immense spans,
+            the last days of long months where the offset is in months.
     """
     if value is None:
         return None
@@ -68,6 +73,8 @@ def pg_frame_key(type_oid: int, unit: str, value: Any, zone: str) -> Any:
         return _measured(value)
     if type_oid == TIME:
         return value
+    if type_oid == INTERVAL:
+        return _measured_span(value)
     us = pg_date_timestamp(value) if type_oid == DATE else value
     if us == cal.TIMESTAMP_INFINITY:
         return math.inf
@@ -87,6 +94,17 @@ def pg_frame_key(type_oid: int, unit: str, value: Any, zone: str) -> Any:
         message = "RANGE with an offset of months is not supported for days that some months do not have"
         raise SqlError(message, sqlstate="0A000", hint=hint)
     return ((year * 12 + month) * _DAYS_IN_MONTH + day) * cal.DAY_US + rest
+
+
+def _measured_span(value: str) -> int:
+    """A span with months of 30 days, as spans compare (in_range_interval_interval). Raises 0A000 for an immense one."""
+    key = interval_key(value)
+    if not -_FARTHEST <= key <= _FARTHEST:
+        hint = "Order by the seconds: extract(epoch from ...)."
+        raise SqlError(
+            "RANGE with an offset is not supported for intervals over 70,000 years", sqlstate="0A000", hint=hint
+        )
+    return key
 
 
 def _measured(value: Any) -> Any:

@@ -55,26 +55,78 @@ def pg_like_escape(pattern: Any, escape: Any) -> str | None:
     return "".join(out)
 
 
+def ends_in_escape(pattern: str) -> bool:
+    """Whether nothing follows the last escape of a pattern."""
+    return (len(pattern) - len(pattern.rstrip("\\"))) % 2 == 1
+
+
+def match_dangling(text: str, pattern: str) -> bool | None:
+    """Whether a text is like a pattern that ends in an escape, None where no later start can match either.
+
+    Such a pattern matches nothing; what counts is whether the text reaches its end (MatchText, like_match.c).
+
+    Raises:
+        SqlError: 22025, it does.
+    """
+    at, where = 0, 0
+    while at < len(text) and where < len(pattern):
+        character = pattern[where]
+        if character == "%":
+            return _match_behind_percent(text, at, pattern, where + 1)
+        if character == "\\":
+            where += 1
+            if where == len(pattern):
+                raise _dangling()
+            character = pattern[where]
+        elif character == "_":
+            character = text[at]
+        if text[at] != character:
+            return False
+        at, where = at + 1, where + 1
+    return False if at < len(text) else None
+
+
+def _match_behind_percent(text: str, at: int, pattern: str, where: int) -> bool | None:
+    """The rest of :func:`match_dangling` behind a percent sign: every later start is tried."""
+    while pattern[where] in "%_":
+        if pattern[where] == "_":
+            if at == len(text):
+                return None
+            at += 1
+        where += 1
+    if pattern[where:] == "\\":
+        raise _dangling()
+    first = pattern[where + 1] if pattern[where] == "\\" else pattern[where]
+    for start in range(at, len(text)):
+        if text[start] == first and match_dangling(text[start:], pattern[where:]) is not False:
+            return None
+    return None
+
+
+def _dangling() -> SqlError:
+    return SqlError("LIKE pattern must not end with escape character", sqlstate="22025")
+
+
 @lru_cache(maxsize=1024)
 def _ilike(pattern: str) -> re.Pattern[str]:
     out: list[str] = []
     characters = iter(pattern)
     for character in characters:
         if character == "\\":
-            literal = next(characters, None)
-            if literal is None:
-                raise SqlError("LIKE pattern must not end with escape character", sqlstate="22025")
-            out.append(re.escape(literal))
+            out.append(re.escape(next(characters)))
         else:
             out.append({"%": ".*", "_": "."}.get(character) or re.escape(character))
     return re.compile("".join(out), re.IGNORECASE | re.DOTALL)
 
 
 def pg_ilike(text: Any, pattern: Any) -> int | None:
-    """ILIKE. Raises 22025."""
+    """ILIKE. Raises 22025 when it reaches an escape that nothing follows."""
     if text is None or pattern is None:
         return None
-    return int(_ilike(str(pattern)).fullmatch(str(text)) is not None)
+    text, pattern = str(text), str(pattern)
+    if pattern.endswith("\\") and ends_in_escape(pattern):
+        return int(match_dangling(text.lower(), pattern.lower()) is True)
+    return int(_ilike(pattern).fullmatch(text) is not None)
 
 
 @lru_cache(maxsize=1024)

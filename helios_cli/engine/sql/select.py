@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from helios_cli.engine.sql import calls, casts, recursion_checks, tree
+from helios_cli.engine.sql.bare_parameters import untyped_targets
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import can_coerce, type_name
 from helios_cli.engine.sql.expressions import expect_boolean, translate
@@ -290,11 +291,12 @@ def _finish(query: Query, select: dict[str, Any], scope: Scope) -> None:
 def _select(select: dict[str, Any], scope: Scope) -> Query:
     select = with_rows_named(select, scope)
     source, conditions = translate_from(select.get("fromClause", []), scope)
+    targets = [node["ResTarget"] for node in select.get("targetList", [])]
+    untyped = untyped_targets(targets, scope.ctx)
     if "whereClause" in select:
         conditions.append(expect_boolean(select["whereClause"], scope, "WHERE").sql)
     for node in select.get("windowClause", []):
         scope.windows[node["WindowDef"]["name"]] = node["WindowDef"]
-    targets = [node["ResTarget"] for node in select.get("targetList", [])]
     scope.pending_srf = []
     group_texts = _grouping(select, targets, scope)
     source = with_series(source, scope.pending_srf)
@@ -312,6 +314,7 @@ def _select(select: dict[str, Any], scope: Scope) -> Query:
         query.source = _filtered(with_series(source, series), conditions, group_texts, having, select, scope)
         query.single_row = not series and (not source or group_texts == [])
     found = _ordered(query, select, targets, scope)
+    found.untyped = untyped
     if grouping is not None:
         # Only now all aggregates that the sets have to give are known.
         found.source = found.source.replace(_SETS, grouping.source(source, conditions))

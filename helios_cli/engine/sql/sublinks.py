@@ -44,14 +44,19 @@ def _scalar(fields: dict[str, Any], query: Query, scope: Scope) -> TypedSql:
         return TypedSql(f"({query.render()})", value.type_oid, value.typmod, location=at, shape=value.shape)
     inner = query.render(named=True)
     name = quote_identifier(query.names()[0])
-    sql = _of_one_row(name, f"SELECT {name} FROM ({inner}) LIMIT 2")
+    sql = _value_of_one_row(name, f"SELECT {name} FROM ({inner}) LIMIT 2")
     return TypedSql(sql, value.type_oid, value.typmod, location=at, shape=value.shape)
 
 
-def _of_one_row(column: str, source: str) -> str:
-    """The value of the only row; NULL without one. SQLite takes the first of several, PostgreSQL raises."""
+def of_one_row(column: str) -> str:
+    """A column of the only row, over two rows at most; NULL without one. Several raise 21000 when it runs."""
     many = "pg_raise('21000', 'more than one row returned by a subquery used as an expression')"
-    return f"(SELECT CASE WHEN count(*) > 1 THEN {many} ELSE max({column}) END FROM ({source}))"
+    return f"CASE WHEN count(*) > 1 THEN {many} ELSE max({column}) END"
+
+
+def _value_of_one_row(column: str, source: str) -> str:
+    """The value of the only row. SQLite takes the first of several, PostgreSQL raises."""
+    return f"(SELECT {of_one_row(column)} FROM ({source}))"
 
 
 def compare_with_subquery(name: str, left: list[TypedSql], fields: dict[str, Any], scope: Scope, at: int) -> TypedSql:
@@ -68,7 +73,7 @@ def compare_with_subquery(name: str, left: list[TypedSql], fields: dict[str, Any
     alias, columns = _columns_of(query, scope)
     test = compare_rows(name, left, columns, scope, at).sql
     source = f"SELECT {test} AS t FROM ({query.render(named=True)}) AS {quote_identifier(alias)} LIMIT 2"
-    return TypedSql(_of_one_row("t", source), BOOL, location=at)
+    return TypedSql(_value_of_one_row("t", source), BOOL, location=at)
 
 
 def _columns_of(query: Query, scope: Scope) -> tuple[str, list[TypedSql]]:

@@ -1,7 +1,7 @@
 """The frame clause of a window (transformFrameOffset in parse_clause.c).
 
-SQLite adds an offset of RANGE to numbers only. So moments and numerics are ordered by an integer that stands for them
-(:mod:`.runtime_frames`), and their offsets become the distance between two such integers.
+SQLite adds an offset of RANGE to numbers only. So moments, spans and numerics are ordered by an integer that stands
+for them (:mod:`.runtime_frames`), and their offsets become the distance between two such integers.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ _SIDES: Final = ((0, "startOffset", "starting"), (1, "endOffset", "ending"))
 _MOMENTS: Final = (DATE, TIMESTAMP, TIMESTAMPTZ, TIME)
 _OFFSETS: Final[dict[int, tuple[int, ...]]] = {
     INT2: (INT2, INT4, INT8), INT4: (INT4, INT8, INT2), INT8: (INT8,), FLOAT4: (FLOAT8,), FLOAT8: (FLOAT8,),
-    NUMERIC: (NUMERIC,), **dict.fromkeys(_MOMENTS, (INTERVAL,)),
+    NUMERIC: (NUMERIC,), **dict.fromkeys((*_MOMENTS, INTERVAL), (INTERVAL,)),
 }  # fmt: skip
 """For each type that RANGE can be measured in the types of an offset, the one of an untyped literal first."""
-_UNTRANSLATED: Final = (1266, INTERVAL)
+_UNTRANSLATED: Final = (1266,)
 """Types that PostgreSQL can measure, and SQLite's numbers cannot."""
 
 
@@ -134,7 +134,7 @@ def _measured(definition: dict[str, Any], sorts: list[TypedSql], scope: Scope) -
     words = {key: word for _, key, word in _SIDES}
     offsets = {key: sqltext.constant(frame_offset(oid, unit, value, words[key])) for key, value in values.items()}
     key_sql = sorts[0].sql
-    if oid == NUMERIC or oid in _MOMENTS:
+    if oid in (NUMERIC, INTERVAL) or oid in _MOMENTS:
         zone = ctx.session_value("timezone") if oid == TIMESTAMPTZ else "''"
         days = any(split_interval(value).days for value in values.values()) if oid == TIMESTAMPTZ else False
         key_sql = f"pg_frame_key({oid}, '{'days' if days and unit == 'us' else unit}', {key_sql}, {zone})"

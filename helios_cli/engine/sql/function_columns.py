@@ -1,0 +1,42 @@
+"""The columns of a function in FROM."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from helios_cli.engine.sql import row_values
+from helios_cli.engine.sql.context import Context
+from helios_cli.engine.sql.function_spec import Function
+from helios_cli.engine.sql.oids import BYTEA
+from helios_cli.engine.sql.routines import UserFunction
+from helios_cli.engine.sql.scope import ScopeColumn
+from helios_cli.engine.sql.typed import TypedSql
+
+
+def function_columns(function: Any, result: int, value_sql: str, name: str) -> list[ScopeColumn]:
+    """Its columns over ``value_sql``: the value itself, or the items of the JSON array that it is."""
+    if not function.columns:
+        return [ScopeColumn(name, TypedSql(value_sql, result, simple=True))]
+    if len(function.columns) == 1:
+        return [ScopeColumn(function.columns[0][0], TypedSql(value_sql, result, simple=True))]
+    return [
+        ScopeColumn(column, TypedSql(_extracted(f"({value_sql} ->> {position})", oid, function), oid))
+        for position, (column, oid) in enumerate(function.columns)
+    ]
+
+
+def with_modifiers(columns: list[ScopeColumn], row_type: int, ctx: Context) -> list[ScopeColumn]:
+    """Columns of a function that returns rows of a table or of a named type, with the modifiers of its columns."""
+    shape = row_values.type_shape(row_type, ctx)
+    if shape is None or len(shape.fields) != len(columns):
+        return columns
+    return [
+        ScopeColumn(column.name, replace(column.value, typmod=field.typmod))
+        for column, field in zip(columns, shape.fields, strict=True)
+    ]
+
+
+def _extracted(sql: str, type_oid: int, function: Function) -> str:
+    """A column out of a JSON array; bytes travel as digits in those that users' functions make."""
+    return f"unhex({sql})" if type_oid == BYTEA and isinstance(function, UserFunction) else sql
