@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 
 from helios_cli.engine.errors import HeliosError, SerializationFailure
-from helios_cli.engine.node import claims
+from helios_cli.engine.node import claims, deferred_triggers
 from helios_cli.engine.node.cluster_settings import LEVELS
 from helios_cli.engine.node.steps import StepsResult
 from helios_cli.engine.node.threads import Threads
@@ -20,6 +20,8 @@ from helios_cli.engine.types import Lsn
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.claims import Claim
+
+_COMMAND_COMPLETE: Final = b"C"
 
 
 class Commits(Threads):
@@ -145,6 +147,11 @@ class Commits(Threads):
 
         True when nothing had to be waited for, and then ``done`` is not called.
         """
+        if self.session.deferred.events and transaction.writing:
+            self._fire_deferred(transaction, done)
+            return False
+        if self.session.undo:
+            self.session.undo_variables(committed=True)
         actions = self.session.take_channel_actions()
         self.session.end_transaction_state(committed=True)
         if not transaction.writing:
@@ -154,6 +161,43 @@ class Commits(Threads):
                 action()
             return True
         return self._commit(transaction, done, actions)
+
+    def end_implicit(self, transaction: Transaction, done: Callable[[], None], *, is_query: bool) -> bool:
+        """As :meth:`commit`, for a transaction without a block.
+
+        The last CommandComplete of a simple Query comes behind the commit: an error there is sent instead of it.
+        """
+        out = self.session.out
+        if not is_query or not out or not out[-1].startswith(_COMMAND_COMPLETE):
+            return self.commit(transaction, done)
+        held = out.pop()
+
+        def committed() -> None:
+            self.session.out.append(held)
+            done()
+
+        if self.commit(transaction, committed):
+            self.session.out.append(held)
+            return True
+        return False
+
+    def _fire_deferred(self, transaction: Transaction, done: Callable[[], None]) -> None:
+        """Fire the triggers that have waited for COMMIT, then commit; or undo everything when one of them fails."""
+        connection, session = transaction.connection, self.session
+        assert connection is not None
+
+        def fired(_: None) -> None:
+            transaction.slow = True
+            transaction.schema_changed |= session.take_nested_definitions()
+            self.commit(transaction, done)
+
+        def failed(error: BaseException) -> None:
+            told = self.translate(error)
+            session.undo_variables(committed=False)
+            self.rollback(transaction)
+            self.fail_after_base(told)
+
+        self.on_thread(connection, lambda: deferred_triggers.fire(session, connection), fired, failed)
 
     def _commit(
         self, transaction: Transaction, done: Callable[[], None], actions: Sequence[Callable[[], None]]

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Final
 import apsw
 
 from helios_cli.engine.errors import SqlError
+from helios_cli.engine.node.deferred_triggers import fire
 from helios_cli.engine.sql import actions
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.portal import Portal
     from helios_cli.engine.node.session import Session
+    from helios_cli.engine.sql.routines import Trigger
+    from helios_cli.engine.storage.catalog import SqliteCatalog
 
 _KEYS: Final = (
     "SELECT conname, condeferrable & 1, condeferred FROM {}.helios_constraint WHERE contype IN ('f', 'p', 'u')"
@@ -38,6 +41,7 @@ def set_constraints(session: Session, action: actions.SetConstraints, portal: Po
     if action.deferred and to_defer and not transaction.writing and not transaction.read_only:
         return session.runner.with_writer(lambda: session.retry(portal, rows_max))
     transaction.checks_keys = not action.deferred and _all_named(session, action.names)
+    declare_triggers(session, session.schema_view().catalog, action)
     connection = transaction.connection
     if connection is not None and transaction.writing:
         if action.deferred and to_defer:
@@ -45,7 +49,43 @@ def set_constraints(session: Session, action: actions.SetConstraints, portal: Po
         elif not action.deferred:
             check_keys(session, connection)
             connection.execute("PRAGMA defer_foreign_keys=OFF")
+        if not action.deferred and session.deferred.events:
+            return _fire(session, portal, connection)
     return utility.complete(session, portal)
+
+
+def _fire(session: Session, portal: Portal, connection: apsw.Connection) -> bool:
+    """Fire the triggers that wait no longer, then answer."""
+    from helios_cli.engine.node import utility
+
+    runner = session.runner
+
+    def fired(_: None) -> None:
+        if session.transaction is not None:
+            session.transaction.slow = True
+            if session.take_nested_definitions():
+                session.transaction.schema_changed = True
+                session.schema_changed_in_transaction()
+        utility.complete(session, portal)
+        session.finished()
+
+    runner.on_thread(
+        connection,
+        lambda: fire(session, connection, all_of_them=False),
+        fired,
+        lambda error: runner.fail_after_base(runner.translate(error)),
+    )
+    return False
+
+
+def declare_triggers(session: Session, catalog: SqliteCatalog, action: actions.SetConstraints) -> None:
+    """Note when constraint triggers are to fire from now on."""
+    named = [trigger.oid for trigger in _triggers(catalog) if trigger.name in action.names]
+    session.deferred.declare(named if action.names else None, deferred=action.deferred)
+
+
+def _triggers(catalog: SqliteCatalog) -> list[Trigger]:
+    return [trigger for trigger in catalog.all_triggers() if trigger.is_constraint]
 
 
 def _keys(session: Session) -> list[tuple[str, bool, bool]]:
@@ -65,8 +105,10 @@ def _all_named(session: Session, names: tuple[str, ...]) -> bool:
 def _declared_immediate(session: Session, names: tuple[str, ...]) -> bool:
     """Whether a named key, or any one for no names, is deferrable and not deferred by its declaration."""
     found = _keys(session)
+    triggers = [(trigger.name, trigger.deferrable) for trigger in _triggers(session.schema_view().catalog)]
     for name in names:
         same = [deferrable for known, deferrable, _deferred in found if known == name]
+        same += [deferrable for known, deferrable in triggers if known == name]
         if not same:
             raise SqlError(f'constraint "{name}" does not exist', sqlstate="42704")
         if not any(same):

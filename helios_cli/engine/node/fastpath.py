@@ -254,7 +254,7 @@ def _control(frontend: Frontend, plan: Plan, head: bytes) -> bool:
         return True
     if type(action) is not actions.Commit or action.chain or transaction is None or session.unusual or session.undo:
         return False
-    if not transaction.explicit or transaction.failed or transaction.lost is not None:
+    if not transaction.explicit or transaction.failed or transaction.lost is not None or session.deferred.events:
         return False
     if not transaction.writing:
         session.runner.commit(transaction, _nothing)

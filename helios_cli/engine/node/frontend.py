@@ -378,12 +378,12 @@ class Frontend(ClientLink):
         transaction = session.transaction
         if transaction is None or transaction.explicit:
             return True
-        session.undo_variables(committed=not failed)
         if failed or transaction.failed:
+            session.undo_variables(committed=not failed)
             session.runner.rollback(transaction)
             return True
         self._ends_implicit = True
-        if session.runner.commit(transaction, session.finished):
+        if session.runner.end_implicit(transaction, session.finished, is_query=self._simple is not None):
             self._ends_implicit = False
             return True
         self._waiting = True

@@ -16,6 +16,8 @@ from helios_cli.engine.errors import FeatureNotSupported, HeliosError, ReadOnlyE
 from helios_cli.engine.node.catalog_hooks import on_loop
 from helios_cli.engine.node.channels import Notification
 from helios_cli.engine.node.constraint_errors import with_detail
+from helios_cli.engine.node.constraint_times import declare_triggers
+from helios_cli.engine.node.deferred_triggers import Mark, fire
 from helios_cli.engine.node.function_cursors import FunctionCursors
 from helios_cli.engine.node.message_levels import is_wanted
 from helios_cli.engine.node.portal import notice_state
@@ -62,6 +64,8 @@ class RoutineHost:
         self.changed = False
         """A definition was changed by a function: what is prepared may be stale."""
         self._marks = 0
+        self._waiting: dict[str, Mark] = {}
+        """The triggers that waited when a subtransaction began, by its name."""
         self._casts: dict[tuple[int, tuple[int, int]], Inner] = {}
         self._texts: dict[tuple[Any, ...], Inner] = {}
 
@@ -287,7 +291,11 @@ class RoutineHost:
             notification = Notification(self.engine.channels, session.pid, action.channel, action.payload)
             if notification not in session.channel_actions:
                 on_loop(self.engine, lambda: session.at_commit(notification))
-        elif not isinstance(action, actions.SetConstraints | actions.LockTable | actions.Vacuum):
+        elif isinstance(action, actions.SetConstraints):
+            declare_triggers(session, self.catalog, action)
+            if session.deferred.events:
+                fire(session, self.connection, all_of_them=False)
+        elif not isinstance(action, actions.LockTable | actions.Vacuum):
             raise FeatureNotSupported(f"{plan.tag} inside a function is not supported")
         return Outcome([], None, 0, plan.tag)
 
@@ -405,6 +413,7 @@ class RoutineHost:
         """
         self._marks += 1
         name = f"helios_block_{self._marks}"
+        self._waiting[name] = self.session.deferred.mark()
         try:
             self.connection.execute(f"SAVEPOINT {name}")
         except apsw.BusyError:
@@ -423,6 +432,7 @@ class RoutineHost:
     def undo(self, mark: str) -> None:
         """End a subtransaction and undo what it did."""
         self._marks -= 1
+        self.session.deferred.restore(self._waiting[mark])
         if not self.connection.in_transaction:
             raise apsw.InterruptError("interrupted")
         self.connection.execute(f"ROLLBACK TO {mark}")

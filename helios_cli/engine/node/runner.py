@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import apsw
 
 from helios_cli.engine.errors import HeliosError, ReadOnlyError, SqlError
-from helios_cli.engine.node import claims, renewal
+from helios_cli.engine.node import claims, deferred_triggers, renewal
 from helios_cli.engine.node.constraint_times import check_keys
 from helios_cli.engine.node.engine import INLINE, INLINE_READ_SECONDS
 from helios_cli.engine.node.readers import OVERLOOKED
@@ -110,6 +110,8 @@ class Runner(Reads):
             connection.execute("BEGIN IMMEDIATE")
             try:
                 result = claims.run_claimed(connection, plan, portal.binds, portal.claim)
+                if session.deferred.events:
+                    deferred_triggers.fire(session, connection)
                 database.reserve(database.log_bytes_bound(connection))
                 changed = changes_schema or session.take_nested_definitions()
                 return result, database.commit(connection, schema_changed=changed)
@@ -119,6 +121,8 @@ class Runner(Reads):
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+            finally:
+                session.deferred.clear()
 
         self.session.end_own_snapshot()
         self.on_thread(
@@ -203,6 +207,8 @@ class Runner(Reads):
             if plan.kind is Kind.DDL or self.session.take_nested_definitions():
                 transaction.schema_changed = True
                 self.session.schema_changed_in_transaction()
+                if self.session.deferred.events and not self._left_alone(plan):
+                    return
             if portal.claim is not None and result is portal.claim.result:
                 transaction.repeated = True
             portal.send_result(result.rows, result.changes)
@@ -215,6 +221,15 @@ class Runner(Reads):
             lambda error: self.fail_after_base(self.translate(error, plan, portal.binds)),
         )
         return False
+
+    def _left_alone(self, plan: Plan) -> bool:
+        """Whether a change of definitions has left the tables alone whose triggers wait; else the statement fails."""
+        try:
+            deferred_triggers.check_untouched(self.session, self.session.schema_view().catalog, plan.tag)
+        except HeliosError as error:
+            self.fail_after_base(error)
+            return False
+        return True
 
     # The writer's token ------------------------------------------------------------------------------------------
 

@@ -244,6 +244,7 @@ class Session(SessionPlans):
         """The transaction is over for this session: portals and LOCAL settings end with it, cursors unless held."""
         self.transaction = None
         self.channel_actions = []
+        self.deferred.clear()
         if self.has_advisory:
             self.engine.advisory.end_transaction(self)
         if self.engine.large_objects.opened:

@@ -13,6 +13,7 @@ from helios_cli.engine.datatypes.encodings import Encoding
 from helios_cli.engine.errors import HeliosError, QueryCanceled, SqlError
 from helios_cli.engine.node import client_encoding, consistency, identity, presentation, utility
 from helios_cli.engine.node.copy_in import TakesBytes
+from helios_cli.engine.node.deferred_triggers import DeferredTriggers
 from helios_cli.engine.node.engine import Engine, SchemaView
 from helios_cli.engine.node.portal import Portal, Prepared, Sink
 from helios_cli.engine.node.runner import Runner
@@ -112,6 +113,7 @@ class SessionState:
         self.changed, self.told = {}, {}
         self.undo: list[tuple[str, str | None, bool]] = []
         """Name, value before and whether LOCAL of each SET in the transaction in hand, oldest first."""
+        self.deferred = DeferredTriggers()
         self.transaction: Transaction | None = None
         self.token: TokenRequest | None = None
         self.private: apsw.Connection | None = None

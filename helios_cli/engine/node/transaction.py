@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import apsw
 
 from helios_cli.engine.errors import HeliosError, SqlError
+from helios_cli.engine.node.deferred_triggers import NOTHING, Mark
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.claims import Claim
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
 SNAPSHOT_LEVELS: Final = ("repeatable read", "serializable")
 
 
-Undo = tuple[int, int, frozenset[str], int, int]
-"""At a savepoint: the number of SETs and of channel actions of the transaction, the cursors that are open, and the
-numbers of advisory locks and of descriptors of large objects that the transaction has taken."""
+Undo = tuple[int, int, frozenset[str], int, int, Mark]
+"""At a savepoint: the number of SETs and of channel actions of the transaction, the cursors that are open, the
+numbers of advisory locks and of descriptors of large objects that the transaction has taken, and the triggers that
+wait."""
 
-NO_UNDO: Final[Undo] = (0, 0, frozenset(), 0, 0)
+NO_UNDO: Final[Undo] = (0, 0, frozenset(), 0, 0, NOTHING)
 
 
 class Transaction:

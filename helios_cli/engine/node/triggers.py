@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from helios_cli.engine.errors import SqlError
+from helios_cli.engine.node.deferred_triggers import Event
 from helios_cli.engine.sql.inner import Inner
 from helios_cli.engine.sql.oids import BOOL, INT4, NAME, OID, TEXT, TRIGGER
 from helios_cli.engine.sql.plpgsql.frame import Frame, Record
@@ -51,11 +52,15 @@ class Firing:
         one of them says to leave it.
         """
         current = new if new is not None else old
+        deferred = self.host.session.deferred
         for trigger in self.triggers:
             if not trigger.row or not self._concerns(trigger, timing, event, columns):
                 continue
             old_record, new_record = self._record(old), self._record(current if new is not None else None)
             if trigger.when and not self._holds(trigger, old_record, new_record):
+                continue
+            if timing == "a" and trigger.deferrable and deferred.waits(trigger):
+                deferred.events.append(Event(trigger, self.relation, event, old, new))
                 continue
             made = self._fire(trigger, event, old_record, new_record)
             if timing == "a":
@@ -65,6 +70,10 @@ class Firing:
             if new is not None:
                 current = self._returned(made)
         return current
+
+    def event(self, event: Event) -> None:
+        """Fire a trigger of a row's change that has waited."""
+        self._fire(event.trigger, event.word, self._record(event.old), self._record(event.new))
 
     def _concerns(self, trigger: Trigger, timing: str, event: str, columns: tuple[str, ...]) -> bool:
         if trigger.timing != timing or event not in trigger.events:

@@ -135,7 +135,8 @@ def _commit(session: Session, action: actions.Commit, portal: Portal, _rows_max:
 
     if session.write_id is not None and transaction.explicit and (transaction.writing or failed):
         transaction.claim = claims.of_block(session)
-    session.undo_variables(committed=not failed)
+    if failed:
+        session.undo_variables(committed=False)
     end = session.runner.roll_back if failed else session.runner.commit
     if end(transaction, later):
         done()
@@ -188,6 +189,7 @@ def _savepoint(session: Session, action: actions.Savepoint, portal: Portal, _row
             frozenset(session.cursors),
             session.engine.advisory.count_in_transaction(session),
             session.engine.large_objects.count(session.pid),
+            session.deferred.mark(),
         ),
     )
     return complete(session, portal)
@@ -199,11 +201,12 @@ def _release(session: Session, action: actions.Release, portal: Portal, _rows_ma
 
 
 def _rollback_to(session: Session, action: actions.RollbackTo, portal: Portal, _rows_max: int) -> bool:
-    sets, channel_actions, names, locks, opened = _needs_block(session, "ROLLBACK TO SAVEPOINT").rollback_to(
+    sets, channel_actions, names, locks, opened, waiting = _needs_block(session, "ROLLBACK TO SAVEPOINT").rollback_to(
         action.name
     )
     session.undo_variables(committed=False, since=sets)
     del session.channel_actions[channel_actions:]
+    session.deferred.restore(waiting)
     session.engine.advisory.end_transaction(session, since=locks)
     session.engine.large_objects.close_since(session.pid, opened)
     for name in [name for name in session.cursors if name not in names]:

@@ -232,7 +232,7 @@ class Dropping:
             self._drop_table_parts(relation, temp)
         builder.add(*_forget(temp, relation.oid))
         if builder.catalog.triggers(relation.oid):
-            builder.add(delete(False, "helios_trigger", relid=relation.oid))
+            builder.add(delete(temp, "helios_trigger", relid=relation.oid))
 
     def _drop_table_parts(self, relation: Relation, temp: bool) -> None:
         builder = self.builder

@@ -30,6 +30,14 @@ PSEUDO: Final = {"void": VOID, "record": RECORD, "trigger": TRIGGER}
 ARGUMENTS_MAX: Final = 100
 _ANY_ARRAYS: Final = (ANYARRAY, ANYCOMPATIBLEARRAY)
 
+_TRIGGER_TABLE: Final = """CREATE TABLE IF NOT EXISTS {}.helios_trigger(
+  oid INTEGER PRIMARY KEY,
+  relid INTEGER NOT NULL,
+  tgname TEXT NOT NULL,
+  definition TEXT NOT NULL,
+  UNIQUE(relid, tgname)
+)"""
+
 TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS main.helios_function(
   oid INTEGER PRIMARY KEY,
@@ -39,15 +47,12 @@ TABLES: Final = (
   definition TEXT NOT NULL
 )""",
     "CREATE INDEX IF NOT EXISTS main.helios_function_name ON helios_function(proname)",
-    """CREATE TABLE IF NOT EXISTS main.helios_trigger(
-  oid INTEGER PRIMARY KEY,
-  relid INTEGER NOT NULL,
-  tgname TEXT NOT NULL,
-  definition TEXT NOT NULL,
-  UNIQUE(relid, tgname)
-)""",
+    _TRIGGER_TABLE.format("main"),
 )
 """What holds functions and triggers; a directory gets it with its first one."""
+
+TEMP_TRIGGERS: Final = _TRIGGER_TABLE.format("temp")
+"""What holds the triggers of a session's temporary tables."""
 
 
 def create_function(builder: Builder, fields: dict[str, Any]) -> Plan:

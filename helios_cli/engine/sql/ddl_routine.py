@@ -13,6 +13,7 @@ from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_function import argument_type, find_same, set_option, store
 from helios_cli.engine.sql.ddl_model import TableDef
 from helios_cli.engine.sql.ddl_render import delete
+from helios_cli.engine.sql.ddl_trigger import forget, is_temporary
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.rights import not_owner
@@ -78,9 +79,11 @@ def forget_routine(builder: Builder, routine: Routine, *, cascade: bool, gone: f
     elif described:
         builder.notices.append(f"drop cascades to {len(described)} other objects")
     builder.touch(False)
+    if any(is_temporary(trigger.oid) for trigger in users):
+        builder.touch(True)
     builder.add(
         delete(False, "helios_function", oid=routine.oid),
-        *(delete(False, "helios_trigger", oid=trigger.oid) for trigger in users),
+        *(forget(trigger) for trigger in users),
         delete(False, "helios_description", objoid=routine.oid),
         delete(False, "helios_privilege", objid=routine.oid),
     )

@@ -8,8 +8,9 @@ from typing import Any, Final
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.ddl_build import Builder, list_names, range_var_of, unsupported
 from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression
-from helios_cli.engine.sql.ddl_function import TABLES
-from helios_cli.engine.sql.ddl_render import delete
+from helios_cli.engine.sql.ddl_function import TABLES, TEMP_TRIGGERS
+from helios_cli.engine.sql.ddl_render import database_of, delete
+from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID
 from helios_cli.engine.sql.oids import TRIGGER
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.privileges import TRIGGER as TRIGGER_RIGHT
@@ -28,11 +29,9 @@ def create_trigger(builder: Builder, fields: dict[str, Any]) -> Plan:
     """Plan CREATE [OR REPLACE] TRIGGER.
 
     Raises:
-        SqlError: 42P01, 42883, 42P17, 42710, 42809; 0A000 for deferrable ones and transition tables.
+        SqlError: 42P01, 42883, 42P17, 42710, 42809; 0A000 for what no trigger can be.
     """
     relation = _relation(builder, fields["relation"])
-    if fields.get("deferrable") or fields.get("initdeferred"):
-        raise unsupported("a deferrable trigger", "Leave out DEFERRABLE: the trigger fires behind the statement.")
     if not builder.rightful().relation_held(relation.oid, relation.kind, relation.name, TRIGGER_RIGHT):
         raise denied("view" if relation.kind == "v" else "table", relation.name)
     timing = fields.get("timing", 0)
@@ -47,6 +46,9 @@ def create_trigger(builder: Builder, fields: dict[str, Any]) -> Plan:
         tree.strings(fields.get("columns", [])),
         [node["String"].get("sval", "") for node in fields.get("args", [])],
         is_constraint=bool(fields.get("isconstraint")),
+        deferrable=bool(fields.get("deferrable")),
+        deferred=bool(fields.get("initdeferred")),
+        from_oid=_referenced(builder, relation, fields),
     )
     _check_kind(builder, relation, trigger)
     for node in fields.get("transitionRels", []):
@@ -61,12 +63,32 @@ def create_trigger(builder: Builder, fields: dict[str, Any]) -> Plan:
         if not fields.get("replace"):
             shown = f'trigger "{trigger.name}" for relation "{relation.name}" already exists'
             raise builder.error("42710", shown)
+        if existing.is_constraint:
+            shown = f'trigger "{trigger.name}" for relation "{relation.name}" is a constraint trigger'
+            raise builder.error("42710", shown)
         trigger.oid = existing.oid
     else:
-        trigger.oid = builder.oid(temp=False)
-    builder.touch(False)
-    builder.add(*TABLES, store(trigger))
+        trigger.oid = builder.oid(is_temporary(relation.oid))
+        trigger.constraint_oid = builder.oid(is_temporary(relation.oid)) if trigger.is_constraint else 0
+    builder.touch(is_temporary(relation.oid))
+    builder.add(*(TABLES if not is_temporary(relation.oid) else (TEMP_TRIGGERS,)), store(trigger))
     return builder.finish("CREATE TRIGGER")
+
+
+def is_temporary(oid: int) -> bool:
+    """Whether a trigger or its table is the session's own."""
+    return oid >= FIRST_TEMP_OID
+
+
+def _referenced(builder: Builder, relation: Relation, fields: dict[str, Any]) -> int:
+    """The table that FROM names. Raises SqlError 42P01."""
+    if "constrrel" not in fields:
+        return 0
+    found = builder.find_relation(fields["constrrel"])
+    assert found is not None
+    if is_temporary(found.oid) and not is_temporary(relation.oid):
+        raise unsupported("a trigger of a table FROM a temporary one")
+    return found.oid
 
 
 def _transition(builder: Builder, relation: Relation, trigger: Trigger, fields: dict[str, Any]) -> None:
@@ -98,9 +120,15 @@ def _transition(builder: Builder, relation: Relation, trigger: Trigger, fields: 
 def store(trigger: Trigger) -> str:
     """The statement that keeps a trigger."""
     return (
-        f"INSERT OR REPLACE INTO main.helios_trigger VALUES ({trigger.oid}, {trigger.relation}, "
+        f"INSERT OR REPLACE INTO {database_of(is_temporary(trigger.oid))}.helios_trigger "
+        f"VALUES ({trigger.oid}, {trigger.relation}, "
         f"{constant(trigger.name)}, {constant(trigger.to_json())})"
     )
+
+
+def forget(trigger: Trigger) -> str:
+    """The statement that removes a trigger."""
+    return delete(is_temporary(trigger.oid), "helios_trigger", oid=trigger.oid)
 
 
 def _relation(builder: Builder, fields: dict[str, Any]) -> Relation:
@@ -108,8 +136,6 @@ def _relation(builder: Builder, fields: dict[str, Any]) -> Relation:
     assert relation is not None
     if relation.kind == "c":
         raise builder.error("42501", f'permission denied: "{relation.name}" is a system catalog')
-    if relation.kind == "t":
-        raise unsupported("a trigger of a temporary table", "Use a permanent table.")
     if relation.kind == "S":
         message = f'relation "{relation.name}" cannot have triggers'
         raise builder.error("42809", message, detail="This operation is not supported for sequences.")
@@ -206,8 +232,8 @@ def drop_trigger(builder: Builder, fields: dict[str, Any]) -> Plan:
             raise builder.error("42704", f'{shown}table "{relation.name}" does not exist')
         builder.notices.append(f'{shown}relation "{".".join(names[:-1])}" does not exist, skipping')
         return builder.finish("DROP TRIGGER")
-    builder.touch(False)
-    builder.add(delete(False, "helios_trigger", oid=trigger.oid))
+    builder.touch(is_temporary(trigger.oid))
+    builder.add(forget(trigger))
     return builder.finish("DROP TRIGGER")
 
 
@@ -226,7 +252,7 @@ def rename_trigger(builder: Builder, fields: dict[str, Any]) -> Plan:
         shown = f'trigger "{fields["newname"]}" for relation "{relation.name}" already exists'
         raise builder.error("42710", shown)
     trigger.name = fields["newname"]
-    builder.touch(False)
+    builder.touch(is_temporary(trigger.oid))
     builder.add(store(trigger))
     return builder.finish("ALTER TRIGGER")
 

@@ -94,12 +94,19 @@ def too_deep() -> SqlError:
     return SqlError("stack depth limit exceeded", sqlstate="54001", hint=hint)
 
 
+_NOT_SUPPORTED: Final = re.compile(
+    "(TRIGGER is not supported|not yet implemented|not supported on recursive views|constraints cannot be marked .*)$"
+)
+"""Messages of PostgreSQL's grammar that are no syntax errors (gram.y)."""
+
+
 def _syntax_error(error: Any) -> SqlError:
     message = str(error.args[0])
     position = error.args[1] if len(error.args) > 1 and error.args[1] else None
     sqlstate = "22P05" if message.startswith("invalid Unicode") else "42601"
     sqlstate = "42P20" if message.startswith(("frame start", "frame end")) else sqlstate
     sqlstate = "22021" if message.startswith("invalid byte sequence") else sqlstate
+    sqlstate = "0A000" if _NOT_SUPPORTED.search(message) else sqlstate
     return SqlError(message, sqlstate=sqlstate, position=position)
 
 

@@ -236,6 +236,13 @@ class Trigger:
     old_table: str = ""
     new_table: str = ""
     is_constraint: bool = False
+    deferrable: bool = False
+    deferred: bool = False
+    """INITIALLY DEFERRED."""
+    constraint_oid: int = 0
+    """Its row of pg_constraint; 0 for one that is no constraint."""
+    from_oid: int = 0
+    """The table that FROM names; 0 for none."""
 
     def to_json(self) -> str:
         """The definition column."""

@@ -169,17 +169,20 @@ class RoutineCatalog:
         """The triggers of a table or view, by name, which is the order they fire in."""
         known = self._triggers.get(relation_oid)
         if known is None:
-            known = self._triggers[relation_oid] = self._load_triggers("relid = ?", relation_oid)
+            database = "temp" if relation_oid >= FIRST_TEMP_OID else "main"
+            known = self._triggers[relation_oid] = self._load_triggers(database, "relid = ?", relation_oid)
         return known
 
     def all_triggers(self) -> tuple[Trigger, ...]:
         """Every trigger."""
-        return self._load_triggers("1")
+        own = self._load_triggers("temp", "1") if self.has_temp_tables() else ()
+        return (*self._load_triggers("main", "1"), *own)
 
-    def _load_triggers(self, condition: str, *values: Any) -> tuple[Trigger, ...]:
+    def _load_triggers(self, database: str, condition: str, *values: Any) -> tuple[Trigger, ...]:
         try:
             rows = self._all(
-                f"SELECT oid, relid, tgname, definition FROM main.helios_trigger WHERE {condition} ORDER BY tgname",
+                f"SELECT oid, relid, tgname, definition FROM {database}.helios_trigger "
+                f"WHERE {condition} ORDER BY tgname",
                 *values,
             )
         except apsw.SQLError:

@@ -80,7 +80,10 @@ def triggerdef(snapshot: Snapshot, oid: int, pretty: bool, path: Sequence[str]) 
     word = "CONSTRAINT TRIGGER" if trigger.is_constraint else "TRIGGER"
     text = f"CREATE {word} {pg_identifier(trigger.name)} {_TIMINGS[trigger.timing]} {' OR '.join(events)} ON {relation}"
     if trigger.is_constraint:
-        text += " NOT DEFERRABLE INITIALLY IMMEDIATE"
+        if trigger.from_oid:
+            text += f" FROM {relation_name(snapshot, trigger.from_oid, path)}"
+        text += f"{'' if trigger.deferrable else ' NOT'} DEFERRABLE INITIALLY "
+        text += "DEFERRED" if trigger.deferred else "IMMEDIATE"
     if trigger.old_table or trigger.new_table:
         tables = (("OLD", trigger.old_table), ("NEW", trigger.new_table))
         text += " REFERENCING" + "".join(f" {word} TABLE AS {pg_identifier(name)}" for word, name in tables if name)

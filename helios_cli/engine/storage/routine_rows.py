@@ -75,7 +75,22 @@ def trigger_row(snapshot: Snapshot, trigger: Trigger) -> Row:
         "tgtype": trigger.type_bits, "tgenabled": trigger.enabled, "tgnargs": len(trigger.arguments),
         "tgattr": " ".join(map(str, numbers)), "tgargs": b"".join(a.encode() + b"\0" for a in trigger.arguments),
         "tgqual": trigger.when or None, "tgoldtable": trigger.old_table or None,
-        "tgnewtable": trigger.new_table or None,
+        "tgnewtable": trigger.new_table or None, "tgconstraint": trigger.constraint_oid,
+        "tgconstrrelid": trigger.from_oid, "tgdeferrable": int(trigger.deferrable),
+        "tginitdeferred": int(trigger.deferred),
+    }  # fmt: skip
+
+
+def constraint_row(snapshot: Snapshot, trigger: Trigger) -> Row | None:
+    """The row of pg_constraint of a constraint trigger; None for another."""
+    relation = snapshot.relations.get(trigger.relation)
+    if not trigger.constraint_oid or relation is None:
+        return None
+    return {
+        "oid": trigger.constraint_oid, "conname": trigger.name, "connamespace": snapshot.schema_oid(relation.schema),
+        "contype": "t", "condeferrable": int(trigger.deferrable), "condeferred": int(trigger.deferred),
+        "convalidated": 1, "conrelid": trigger.relation, "confupdtype": " ", "confdeltype": " ",
+        "confmatchtype": " ", "conislocal": 1, "connoinherit": 1,
     }  # fmt: skip
 
 

@@ -383,6 +383,13 @@ def pg_trigger(snapshot: Snapshot, oid: int) -> Rows:
     yield routine_rows.trigger_row(snapshot, snapshot.triggers_by_oid[oid])
 
 
+def _trigger_constraint(snapshot: Snapshot, oid: int) -> Rows:
+    """Constraint triggers in pg_constraint."""
+    row = routine_rows.constraint_row(snapshot, snapshot.triggers_by_oid[oid])
+    if row is not None:
+        yield row
+
+
 def _user_functions(snapshot: Snapshot, oid: int) -> Rows:
     yield routine_rows.proc_row(snapshot, snapshot.routines_by_oid[oid])
 
@@ -443,7 +450,10 @@ MAKERS: Final[dict[str, Maker]] = {
         Whole(type_rows.known_types), Each("types", type_rows.user_types), Each("row_types", type_rows.row_types),
     ),
     "pg_index": (Each("indexes", pg_index),),
-    "pg_constraint": (Each("constraints", pg_constraint), Each("types", type_rows.domain_constraints)),
+    "pg_constraint": (
+        Each("constraints", pg_constraint), Each("types", type_rows.domain_constraints),
+        Each("triggers_by_oid", _trigger_constraint),
+    ),
     "pg_attrdef": (Each("columns", pg_attrdef),),
     "pg_sequence": (Each("sequences", pg_sequence),),
     "pg_depend": (
