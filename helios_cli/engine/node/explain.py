@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 from xml.sax.saxutils import escape
 
+from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.node import prepared
 from helios_cli.engine.node.portal import Portal
 from helios_cli.engine.sql import actions
+from helios_cli.engine.sql.inner import Inner
 from helios_cli.engine.sql.plan import Kind, Plan
+from helios_cli.engine.sql.plpgsql.frame import Outcome
 from helios_cli.engine.storage.access import bind_count
 from helios_cli.engine.wire import backend
 
 if TYPE_CHECKING:
+    from helios_cli.engine.node.routine_host import RoutineHost
     from helios_cli.engine.node.session import Session
 
 _SCAN: Final = re.compile(r"(?:SCAN|SEARCH) (?P<name>\S+)(?: USING (?:COVERING )?INDEX (?P<index>\S+))?")
@@ -28,6 +32,7 @@ _KINDS: Final = (
     ("RECURSIVE", "Recursive Union"), ("CO-ROUTINE", "Subquery Scan"), ("MATERIALIZE", "CTE Scan"),
 )  # fmt: skip
 """PostgreSQL's names for SQLite's steps, for programs that read the plan; the first that fits."""
+_THREAD: Final = "worker thread"
 _COMMANDS: Final = {"INSERT 0": "Insert", "UPDATE": "Update", "DELETE": "Delete"}
 
 
@@ -80,7 +85,7 @@ def explain(session: Session, action: actions.Explain, portal: Portal, _rows_max
         plan, portal.binds = prepared.named(session, action.plan.action)
         session.check_rights(plan)
         action = replace(action, plan=plan)
-    steps = _steps(session, action.plan)
+    steps = _steps(session.private or session.engine.database.ring.current, action.plan)
     planning_ms = (time.perf_counter() - started) * 1000
     if not action.analyze:
         return _answer(session, action, portal, steps, None)
@@ -91,10 +96,33 @@ def explain(session: Session, action: actions.Explain, portal: Portal, _rows_max
     return _analyze(session, action, portal, answer, planning_ms)
 
 
-def _steps(session: Session, plan: Plan) -> list[Step]:
+def explain_inside(host: RoutineHost, explained: Plan, values: Sequence[Any]) -> Outcome:
+    """EXPLAIN [ANALYZE] in a function, on the thread that runs it.
+
+    Raises:
+        HeliosError: what the statement raises when it is analyzed; 0A000 for EXECUTE, and in a function that is not
+            volatile.
+    """
+    if host.volatility != "v":
+        raise SqlError("EXPLAIN is not allowed in a non-volatile function", sqlstate="0A000")
+    action = explained.action
+    assert isinstance(action, actions.Explain)
+    plan = action.plan
+    if isinstance(plan.action, actions.Execute):
+        raise FeatureNotSupported("EXPLAIN EXECUTE inside a function is not supported")
+    steps = _steps(host.connection, plan)
+    measured = None
+    if action.analyze:
+        started = time.perf_counter()
+        done = host.run(Inner(plan, ()), values)
+        measured = Measured(len(done.rows), 0.0, (time.perf_counter() - started) * 1000)
+    rows = _rows(action, steps, measured, _THREAD)
+    return Outcome(rows, explained.columns, len(rows), "EXPLAIN")
+
+
+def _steps(reader: Any, plan: Plan) -> list[Step]:
     if plan.kind not in (Kind.READ, Kind.WRITE) or not plan.steps:
         return []
-    reader = session.private or session.engine.database.ring.current
     tables = {alias: table for table, alias in _ALIAS.findall(plan.steps[0])}
     roots: list[Step] = []
     found: dict[Any, Step] = {}
@@ -158,11 +186,7 @@ def _analyze(
 def _answer(
     session: Session, action: actions.Explain, portal: Portal, steps: list[Step], measured: Measured | None
 ) -> bool:
-    structured = {"json": _json, "yaml": _yaml, "xml": _xml}.get(action.format)
-    if structured is not None:
-        rows = [(structured(_document(session, action, steps, measured)),)]
-    else:
-        rows = [(line,) for line in _text(session, action, steps, measured)]
+    rows = _rows(action, steps, measured, _where(session, action.plan))
     portal.send_description()
     session.out.append(portal.encoder()(rows))
     session.out.append(backend.command_complete("EXPLAIN"))
@@ -170,23 +194,28 @@ def _answer(
     return True
 
 
-def _text(session: Session, action: actions.Explain, steps: list[Step], measured: Measured | None) -> list[str]:
+def _rows(action: actions.Explain, steps: list[Step], measured: Measured | None, where: str) -> list[tuple[str]]:
+    structured = {"json": _json, "yaml": _yaml, "xml": _xml}.get(action.format)
+    if structured is not None:
+        return [(structured(_document(action, steps, measured, where)),)]
+    return [(line,) for line in _text(action, steps, measured, where)]
+
+
+def _text(action: actions.Explain, steps: list[Step], measured: Measured | None, where: str) -> list[str]:
     lines = [line for step in steps for line in step.lines()] or [action.plan.tag]
     if measured is not None:
         lines[0] += measured.actual() if action.timing else f" (actual rows={measured.rows} loops=1)"
-    lines.append(f"Runs on: {_where(session, action.plan)}")
+    lines.append(f"Runs on: {where}")
     if measured is not None and action.summary:
         lines += [f"Planning Time: {measured.planning_ms:.3f} ms", f"Execution Time: {measured.execution_ms:.3f} ms"]
     return lines
 
 
 def _where(session: Session, plan: Plan) -> str:
-    return "event loop" if session.engine.is_inline(plan) else "worker thread"
+    return "event loop" if session.engine.is_inline(plan) else _THREAD
 
 
-def _document(
-    session: Session, action: actions.Explain, steps: list[Step], measured: Measured | None
-) -> dict[str, Any]:
+def _document(action: actions.Explain, steps: list[Step], measured: Measured | None, where: str) -> dict[str, Any]:
     records = [step.record() for step in steps] or [{"Node Type": "Result"}]
     top: dict[str, Any] = records[0] if len(records) == 1 else {"Node Type": "Nested Loop", "Plans": records}
     command = _COMMANDS.get(action.plan.tag)
@@ -196,7 +225,7 @@ def _document(
         top["Actual Rows"], top["Actual Loops"] = measured.rows, 1
         if action.timing:
             top["Actual Startup Time"] = top["Actual Total Time"] = round(measured.execution_ms, 3)
-    document: dict[str, Any] = {"Plan": top, "Runs On": _where(session, action.plan)}
+    document: dict[str, Any] = {"Plan": top, "Runs On": where}
     if measured is not None and action.summary:
         document["Planning Time"] = round(measured.planning_ms, 3)
         document["Triggers"] = []

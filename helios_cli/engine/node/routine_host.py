@@ -18,6 +18,7 @@ from helios_cli.engine.node.channels import Notification
 from helios_cli.engine.node.constraint_errors import with_detail
 from helios_cli.engine.node.constraint_times import declare_triggers
 from helios_cli.engine.node.deferred_triggers import Mark, fire
+from helios_cli.engine.node.explain import explain_inside
 from helios_cli.engine.node.function_cursors import FunctionCursors
 from helios_cli.engine.node.message_levels import is_wanted
 from helios_cli.engine.node.portal import notice_state
@@ -215,6 +216,8 @@ class RoutineHost:
             return self._define(plan, values)
         if kind is Kind.EMPTY:
             return Outcome([], None, 0, "")
+        if isinstance(plan.action, actions.Explain):
+            return explain_inside(self, plan, values)
         return self._utility(plan)
 
     def binds(self, plan: Plan, values: Sequence[Any]) -> Sequence[Any]:
