@@ -164,7 +164,11 @@ class Planner:
         Raises:
             SqlError: the statement is wrong.
         """
-        statements = parse(sql)
+        return self._plan_parsed(parse(sql), sql, param_oids, catalog)
+
+    def _plan_parsed(
+        self, statements: list[Statement], sql: str, param_oids: tuple[int, ...] | None, catalog: CatalogReader
+    ) -> list[Plan]:
         if len(statements) == 1:
             return [self.plan_statement(statements[0], sql, param_oids, catalog)]
         if param_oids and statements:
@@ -209,7 +213,7 @@ class Planner:
         statements = parse(sql)
         is_query = len(statements) == 1 and _is_query(statements[0].node)
         if not is_query or not 0 < len(literals) <= _LIFTED_MAX:
-            return self.plan(sql, param_oids, catalog=catalog), frozenset(range(len(literals)))
+            return self._plan_parsed(statements, sql, param_oids, catalog), frozenset(range(len(literals)))
         ctx = self.context(sql, param_oids, catalog)
         _attach(ctx, sql, literals)
         plan = self.query(statements[0].node, ctx)

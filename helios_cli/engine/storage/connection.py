@@ -24,18 +24,21 @@ MINIMUM_SQLITE: Final = (3, 51, 3)
 """The first version without the WAL-reset corruption bug (sqlite.org/changes.html)."""
 
 
-def _scan_tables_in_order() -> None:
-    """Have SQLite read a whole table in the order of its rows, as PostgreSQL does, not of an index that covers it.
+def _configure_library() -> None:
+    """Make the settings of the library, which it takes before its first use alone.
 
-    Programs rely on that order where they ask for none. It is a setting of the library, made before its first use.
+    A whole table is read in the order of its rows, as PostgreSQL does, not of an index that covers it: programs rely on
+    that order where they ask for none. And nobody counts the memory that SQLite has, which would take a lock of the
+    whole process for every block; reading a schema takes tens of thousands of them.
     """
     if not apsw.connections():
         apsw.shutdown()
         apsw.config(apsw.SQLITE_CONFIG_COVERING_INDEX_SCAN, 0)
+        apsw.config(apsw.SQLITE_CONFIG_MEMSTATUS, False)
         apsw.initialize()
 
 
-_scan_tables_in_order()
+_configure_library()
 
 Setup = Callable[[apsw.Connection], None]
 """Registers functions, collations and virtual tables on a new connection."""
