@@ -141,6 +141,11 @@ ERRORS: Final = (
     ("SELECT 'ab' ILIKE 'A\\'", "22025", _DANGLING),
     ("SELECT 'ab' ILIKE '%A%\\'", "22025", _DANGLING),
     ("SELECT 'abc' ILIKE '%B\\'", "22025", _DANGLING),
+    # A literal that is no value of its type, before what does not exist.
+    ("SELECT a FROM t WHERE (a, true) < ('x', 2.5)", "22P02", 'invalid input syntax for type integer: "x"'),
+    ("SELECT false + '[5,1]'::int4range", "22000",
+     "range lower bound must be less than or equal to range upper bound"),
+    ("SELECT false + '[1,5]'::int4range", "42883", "operator does not exist: boolean + int4range"),
     # A parameter that becomes text in the select list, and something else behind it.
     ("PREPARE p AS SELECT $1 FROM t WHERE $1 > 5", "42P08", "inconsistent types deduced for parameter $1"),
     ("PREPARE p AS SELECT a, $1 FROM t ORDER BY a + $1", "42P08", "inconsistent types deduced for parameter $1"),

@@ -116,6 +116,8 @@ class Context:
     """The tables whose policies are being translated."""
     unsecured: bool = False
     """The text is that of a view, which is read by its query where policies count."""
+    met: list[tuple[int, int]] = field(default_factory=list)
+    """Lifted literals and the types that they are wanted as, in the order of translation."""
     assumed: set[int] = field(default_factory=set)
     """Parameters that are taken for text where any type will do, and stand nowhere else so far."""
     makes_temporary: bool = False
@@ -238,7 +240,13 @@ class Context:
 
     def literal_sql(self, index: int, type_oid: int, negative: bool = False, typmod: int = -1) -> str:
         """Placeholder for a literal converted to a type and fitted to a modifier as an assignment does."""
+        self.met.append((index, type_oid))
         return f"\x02L{index}:{type_oid}:{typmod}:{'-' if negative else ''}\x03"
+
+    def read_met(self) -> None:
+        """Read the literals that were met so far, as PostgreSQL does at once. Raises SqlError for a bad one."""
+        for index, type_oid in self.met:
+            self._inline(index, f"{type_oid}:-1", False)
 
     def bind_constant(self, index: int) -> None:
         """Make the plan depend on a literal's value."""

@@ -317,6 +317,9 @@ class Planner:
         except RecursionError:
             raise too_deep() from None
         except SqlError as error:
+            if error.sqlstate == "42883" and kind != "InsertStmt":
+                # A literal before what does not exist is read first, and may be no value of its type.
+                ctx.read_met()
             name_types(error, ctx.catalog)
             raise
 

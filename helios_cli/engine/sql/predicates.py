@@ -116,11 +116,12 @@ def compare_rows(name: str, left: list[TypedSql], right: list[TypedSql], scope: 
     if name not in ("<", "<=", ">", ">="):
         raise scope.ctx.error("0A000", f"could not determine interpretation of row comparison operator {name}", at)
     # Lexicographic: the last pair decides with the operator itself, the ones before with its strict form.
-    strict = name[0]
+    firsts = [
+        [operators.apply_operator(word, list(pair), scope.ctx, at).sql for word in (name[0], "=")]
+        for pair in pairs[:-1]
+    ]
     last = operators.apply_operator(name, list(pairs[-1]), scope.ctx, at).sql
-    for one, other in reversed(pairs[:-1]):
-        less = operators.apply_operator(strict, [one, other], scope.ctx, at).sql
-        same = operators.apply_operator("=", [one, other], scope.ctx, at).sql
+    for less, same in reversed(firsts):
         last = f"({less} OR ({same} AND {last}))"
     return TypedSql(last, BOOL, location=at)
 

@@ -293,6 +293,7 @@ def _select(select: dict[str, Any], scope: Scope) -> Query:
     source, conditions = translate_from(select.get("fromClause", []), scope)
     targets = [node["ResTarget"] for node in select.get("targetList", [])]
     untyped = untyped_targets(targets, scope.ctx)
+    met = len(scope.ctx.met)
     if "whereClause" in select:
         conditions.append(expect_boolean(select["whereClause"], scope, "WHERE").sql)
     for node in select.get("windowClause", []):
@@ -304,7 +305,9 @@ def _select(select: dict[str, Any], scope: Scope) -> Query:
     scope.clause = ""
     scope.aggregates_allowed = scope.windows_allowed = True
     scope.pending_srf = []
+    behind, scope.ctx.met[met:] = scope.ctx.met[met:], []
     outputs = select_outputs(targets, scope)
+    scope.ctx.met += behind  # PostgreSQL reads the select list before WHERE.
     series, scope.pending_srf = scope.pending_srf, None
     having = expect_boolean(select["havingClause"], scope, "HAVING").sql if "havingClause" in select else ""
     query = Select(outputs, distinct="distinctClause" in select)
