@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 from support.local_database import LocalDatabase
+from support.planner_bench import Bench
 
 from helios_cli.engine.errors import HeliosError
 
@@ -177,3 +178,13 @@ def test_rows_of_a_function_have_the_modifiers_of_their_table(db: LocalDatabase)
     columns = db.plan("SELECT * FROM rows_of()")[0].columns
     assert columns is not None
     assert [column.typmod for column in columns] == [-1, -1, ((6 << 16) | 2) + 4]
+
+
+def test_lifted_literals_are_read_before_what_does_not_exist_and_not_behind_it() -> None:
+    bench = Bench()
+    try:
+        assert bench.run("SELECT false + '[5,1]'::int4range").sqlstate == "22000"
+        assert bench.run("SELECT false + '[1,5]'::int4range").sqlstate == "42883"
+        assert bench.run("SELECT nope(1) WHERE '[5,1]'::int4range IS NULL").sqlstate == "42883"
+    finally:
+        bench.close()
