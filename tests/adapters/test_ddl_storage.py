@@ -9,6 +9,7 @@ import pytest
 from support.local_database import LocalDatabase
 
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.node.setup import ConnectionSetup
 from helios_cli.engine.sql.ddl_roles import SetRolePassword
 from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.functions import AGGREGATES, REGISTRY, SCALARS
@@ -225,8 +226,10 @@ def _called(function: Function) -> list[str]:
     return [name for name in names if not name.startswith("{")]
 
 
-def test_every_template_calls_a_function_that_sqlite_has(database: LocalDatabase) -> None:
-    known = {row[0] for row in database.connection.execute("SELECT name FROM pragma_function_list")}
+def test_every_template_calls_a_function_that_a_connection_of_a_node_has() -> None:
+    connection = apsw.Connection(":memory:")
+    ConnectionSetup()(connection)
+    known = {row[0] for row in connection.execute("SELECT name FROM pragma_function_list")}
     missing = {name for function in REGISTRY for name in _called(function) if name not in known}
     assert missing == set()
     assert len(SCALARS) > 150 and len(AGGREGATES) > 15
