@@ -244,3 +244,15 @@ def test_columns_named_as_keywords_are_quoted_where_expressions_are_kept(databas
     shown = database.run("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'c' ORDER BY conname")
     assert shown == [('CHECK (("true" <> 1))',), ("CHECK ((\"user\" > 'a'::text))",)]
     assert refused(database, 'INSERT INTO "end" ("true") VALUES (1)').constraint == "end_true_check"
+
+
+def test_literals_in_stored_expressions_are_read_when_they_are_stored(database: LocalDatabase) -> None:
+    database.run("CREATE TABLE stamped (id int, ts timestamptz CHECK (ts > '2020-01-01'), d date, iv interval)")
+    for predicate in (
+        "ts > '2021-01-01 00:00:00+00'", "ts > '2021-01-01'::timestamptz", "d > '2020-01-01'", "iv > '1 day'",
+    ):  # fmt: skip
+        database.run(f"CREATE INDEX ON stamped (id) WHERE {predicate}")
+    database.run("ALTER TABLE stamped ADD late boolean GENERATED ALWAYS AS (d > '2020-01-01') STORED")
+    database.run("INSERT INTO stamped (id, d) VALUES (1, '2021-01-01'), (2, '2019-01-01')")
+    assert database.run("SELECT id, late FROM stamped ORDER BY id") == [("1", "t"), ("2", "f")]
+    assert refused(database, "CREATE INDEX ON stamped (id) WHERE ts > now()").sqlstate == "42P17"

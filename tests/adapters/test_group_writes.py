@@ -264,6 +264,9 @@ def test_rebuilding_a_parent_keeps_its_children(tmp_path: Path) -> None:
             await core.run(
                 "CREATE TABLE child (id INTEGER PRIMARY KEY, t INT REFERENCES t ON DELETE CASCADE)",
                 "INSERT INTO child VALUES (1, 1), (2, 2)",
+                # Whether a key was added NOT VALID is asked of the catalog.
+                "CREATE TABLE helios_relation (oid INTEGER, sqlite_name TEXT)",
+                "CREATE TABLE helios_constraint (relid INTEGER, contype TEXT, condeferrable INTEGER, columns TEXT)",
             )
             steps = (
                 "CREATE TABLE t_new (id INTEGER PRIMARY KEY, v TEXT)",

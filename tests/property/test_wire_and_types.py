@@ -167,6 +167,9 @@ def test_texts_are_read_or_refused_and_the_output_is_stable(oid: int, text: str)
             "22P05",
             "2202E",
             "54000",
+            # As ltree and hstore have it: the latter tells of its own syntax as PostgreSQL tells of what cannot be.
+            "42601",
+            *(["XX000"] if pg_type.name == "hstore" else []),
         }
         return
     shown = pg_type.format_text(value).decode()

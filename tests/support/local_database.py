@@ -30,6 +30,10 @@ SESSION: dict[str, Any] = {
 }  # fmt: skip
 
 
+def _never(*_arguments: Any) -> int:
+    return 0
+
+
 class LocalDatabase:
     """Runs PostgreSQL statements against SQLite in memory, each in a transaction of its own."""
 
@@ -49,6 +53,8 @@ class LocalDatabase:
                 create(name, factory, count)
             for name, compare in library.COLLATIONS.items():
                 self.connection.create_collation(name, compare)
+        # What only a running node answers; without one every role sees every row.
+        self.connection.create_scalar_function("pg_row_security_state", _never, 1)
         self.sequences = Sequences()
         self.system = system_catalog.register(self.connection, sequences=self.sequences)
         for statement in SYSTEM_SCHEMA:

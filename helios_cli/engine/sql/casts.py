@@ -181,7 +181,8 @@ def _coerce_literal(value: TypedSql, target: int, typmod: int, how: How, ctx: Co
         if value.sql == "NULL":
             return TypedSql("NULL", target, location=value.location)
         needs = target in _NEEDS_SESSION or (target in (INTERVAL, _INTERVAL_ARRAY) and ctx.style is not None)
-        if needs and ctx.session_allowed:
+        # What is stored keeps the value that the literal has now, as in PostgreSQL.
+        if needs and ctx.session_allowed and not ctx.session_form:
             return fit(_session_input(value, target, ctx), target, typmod, how)
         if target in REG_TYPES:
             known = _object_oid(value, target, ctx)

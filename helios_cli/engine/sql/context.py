@@ -207,6 +207,11 @@ class Context:
             return None
         return getattr(self.catalog.search_path, "style", None)
 
+    @property
+    def takes_no_query(self) -> bool:
+        """Whether the SQL goes where SQLite allows no subquery: CHECK, indexes, generated columns."""
+        return not self.session_allowed or self.session_form == IN_EXPRESSION
+
     def session_value(self, name: str) -> str:
         """SQL text for a per-session value.
 

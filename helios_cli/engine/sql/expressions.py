@@ -353,7 +353,7 @@ def _min_max(fields: dict[str, Any], scope: Scope) -> TypedSql:
     order = casts.collated(made)
     if all(value.not_null for value in values) and order == "v" and len(values) > 1:
         sql = f"{'min' if least else 'max'}({', '.join(value.sql for value in values)})"
-    elif not scope.ctx.session_allowed and len(values) <= _STORED_MAX:
+    elif scope.ctx.takes_no_query and len(values) <= _STORED_MAX:
         sql = _min_max_without_query("min" if least else "max", values)
     else:
         direction = "ASC" if least else "DESC"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Final
 
 import pgparse
@@ -15,6 +16,10 @@ UPDATE, INSERT, DELETE = 4, 8, 16
 """Bits of what may be done with the rows of a relation, as pg_relation_is_updatable() gives them."""
 
 _EVENTS: Final = {"updatable": "UPDATE", "deletable": "DELETE", "insertable_into": "INSERT"}
+
+
+_STAR: Final = "*"
+"""All columns of what is read."""
 
 
 def updatable_columns(snapshot: Snapshot, oid: int) -> frozenset[str]:
@@ -39,7 +44,8 @@ def _base(snapshot: Snapshot, view: RelationRow) -> tuple[int, tuple[str, ...]]:
     for target in snapshot.depends_of.get(view.oid, ()):
         found = snapshot.relations.get(target)
         if found is not None and found.name == name and schema in ("", found.schema):
-            return target, targets
+            whole = tuple(column.name for column in snapshot.columns.get(target, ()))
+            return target, tuple(chain.from_iterable(whole if one == _STAR else (one,) for one in targets))
     return 0, ()
 
 
@@ -52,7 +58,8 @@ def _read(text: str) -> tuple[str, str, tuple[str, ...]]:
     targets = []
     for target in select["targetList"]:
         fields = target["ResTarget"].get("val", {}).get("ColumnRef", {}).get("fields", [])
-        targets.append(fields[-1].get("String", {}).get("sval", "") if fields else "")
+        last = fields[-1] if fields else {}
+        targets.append(_STAR if "A_Star" in last else last.get("String", {}).get("sval", ""))
     return table.get("schemaname", ""), table["relname"], tuple(targets)
 
 
