@@ -58,7 +58,7 @@ test: $(VENV)/.dev
 	@sh tools/debian_packages.sh --if-possible
 	@sh tools/client_packages.sh
 	@$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest -q -n $(WORKERS) tests --ignore tests/tidy $(ARGS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal tests --ignore tests/tidy $(ARGS)
 
 mutants: $(VENV)/.dev
 	$(BIN)/python tests/support/mutants.py $(ARGS)
