@@ -25,6 +25,7 @@ class Visitors:
 
     def __init__(self, replication: Replication) -> None:
         self._replication = replication
+        self._renewing = False
 
     def visited(self, link: PeerLink) -> None:
         """A connection has come in."""
@@ -65,6 +66,7 @@ class Visitors:
         elif frame.kind is Kind.ASK:
             ask = messages.Ask.from_body(frame.body)
             link.send(Kind.ANSWER, promotion.answer(self._replication, ask, frame.term).to_body())
+            self._look_up(frame.term)
         elif frame.kind is Kind.SESSION or frame.kind is Kind.CANCEL:
             self._check_term(frame.term)
             await self._replication.sessions.serve(link, frame)
@@ -90,8 +92,27 @@ class Visitors:
                 f"term {term} is newer than this primary's {self._replication.term()}", hint="Ask again in a moment."
             )
 
+    def _look_up(self, term: Term) -> None:
+        """A candidate knows of a newer term, and this primary's lease is over: its own term is, then.
+
+        As a primary it has no vote to give, and the one that leads may have fallen silent before it was heard of here.
+        """
+        leading = self._replication.leading
+        over = leading is not None and term > self._replication.term() and not leading.lease.holds()
+        if over and not self._renewing:
+            self._renewing = True
+            self._replication.later(self._renew(term))
+
     async def _renew(self, term: Term) -> None:
+        try:
+            await self._renewed(term)
+        finally:
+            self._renewing = False
+
+    async def _renewed(self, term: Term) -> None:
         async with self._replication.changing:
+            if self._replication.leading is None:
+                return
             answers = await promotion.survey(self._replication, promise=False)
             newer = [answer for answer in answers if answer.role == "primary" and answer.term >= term.number]
             if newer:
