@@ -10,9 +10,10 @@ from helios_cli.engine.config.roles import Role
 from helios_cli.engine.consensus.config import ClusterConfig, Member
 from helios_cli.engine.consensus.lease import Loyalty
 from helios_cli.engine.consensus.rule import SyncMode
-from helios_cli.engine.errors import LogDamaged
+from helios_cli.engine.consensus.vote import Vote
+from helios_cli.engine.errors import IoFailed, LogDamaged
 from helios_cli.engine.node.observer_disk import NAME, ObserverDisk
-from helios_cli.engine.node.vote import Vote
+from helios_cli.engine.sim.files import SimFiles
 from helios_cli.engine.storage.files import OsFiles
 from helios_cli.engine.storage.membership import save_role
 from helios_cli.engine.types import Term
@@ -51,6 +52,28 @@ def test_what_it_says_is_on_disk_before_it_says_so(tmp_path: Path) -> None:
     assert (again.observed.config_term, again.observed.lease_ms) == (4, 750)
     assert again.role == Role("observer", "10.0.0.2", 5433)
     assert again.control.record.incarnation == disk.control.record.incarnation
+
+
+def test_a_promise_that_the_next_process_finds_is_on_disk_before_it_counts() -> None:
+    """A failed sync leaves in the cache what is not on the disk: a power cut must not take it back."""
+    files = SimFiles()
+    files.makedirs("/o")
+    disk = ObserverDisk.create(files, "/o/control", b"c" * 16, ROLE)
+    files.sync_dir("/o/control")
+    disk.promise(Term(4, 9))
+    disk.granted(500)
+    files.fail_sync_at = files.syncs + 1
+    with pytest.raises(IoFailed):
+        disk.promise(Term(5, 7))
+    files.fail_sync_at = files.syncs + 1
+    with pytest.raises(IoFailed):
+        disk.granted(750)
+    again = ObserverDisk.open(files, "/o/control")
+    promised, lease_ms = again.term, again.observed.lease_ms
+    assert (promised, lease_ms) == (Term(5, 7), 750), "the cache has it"
+    for seed in range(20):
+        left = ObserverDisk.open(files.power_cut(seed), "/o/control")
+        assert (left.term, left.observed.lease_ms) == (promised, lease_ms)
 
 
 def test_a_torn_write_leaves_what_was_before(tmp_path: Path) -> None:

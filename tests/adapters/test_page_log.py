@@ -420,6 +420,20 @@ class TestFailedSync:
             with pytest.raises(IoFailed, match="takes no more records"):
                 act()
 
+    def test_what_the_next_process_finds_is_on_disk_before_it_counts(self, files: SimFiles) -> None:
+        """The cache calls clean what a failed sync should have saved: the next sync alone saves nothing of it."""
+        log = reopen(files)
+        fill(log, 2)
+        log.write(encoder(log).seal(0))
+        files.fail_sync_at = files.syncs + 1
+        with pytest.raises(IoFailed):
+            log.sync()
+        restarted = reopen(files)
+        found = contents(restarted)
+        assert (len(found), restarted.flushed) == (3, restarted.end)
+        for seed in range(20):
+            assert contents(reopen(files.power_cut(seed), flushed_floor=restarted.flushed)) == found
+
     def test_a_sync_without_writes_costs_nothing(self, files: SimFiles) -> None:
         log = reopen(files)
         fill(log, 1)

@@ -13,11 +13,11 @@ import pytest
 from support.node_process import wait_until
 
 from helios_cli.engine.consensus.lease import Loyalty
+from helios_cli.engine.consensus.vote import Vote
 from helios_cli.engine.node import pulse as pulse_module
 from helios_cli.engine.node.peer_link import Identity
 from helios_cli.engine.node.peer_tls import NO_TLS
 from helios_cli.engine.node.pulse import STRANGERS_MAX, Pulse
-from helios_cli.engine.node.vote import Vote
 from helios_cli.engine.replication import messages
 from helios_cli.engine.types import Term
 from helios_cli.engine.wire import peer

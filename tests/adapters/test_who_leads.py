@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from helios_cli.engine.consensus.asked import Asked
 from helios_cli.engine.consensus.config import ClusterConfig, Member
 from helios_cli.engine.consensus.lsns import LsnManager
 from helios_cli.engine.consensus.rule import Progress, SyncMode
@@ -114,7 +115,8 @@ def test_a_primary_that_is_cut_off_is_not_alone() -> None:
         term=lambda: OLD,
         leading=SimpleNamespace(lsns=lsns),
         config=lsns.newest,
-        replicator=SimpleNamespace(streamers=streamers, heartbeat=lambda: None),
+        replicator=SimpleNamespace(streamers=streamers, heartbeat=lambda: None, asked=(asked := Asked())),
+        now=lambda: 100.0,
     )
     check = LeadCheck(replication)
     assert not check.is_alone
@@ -122,6 +124,8 @@ def test_a_primary_that_is_cut_off_is_not_alone() -> None:
     check.ask(lambda: answered.append(True))
     check.acknowledged()
     assert answered == []
-    streamers["n2"] = SimpleNamespace(node_id="n2", confirmed_us=1 << 62, progress=Progress(OLD))
+    streamers["n2"] = SimpleNamespace(
+        node_id="n2", confirmed_us=asked.sent(1000, 100.0, 0, asks=False), progress=Progress(OLD)
+    )
     check.acknowledged()
     assert answered == [True]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from helios_cli.engine.consensus.asked import Asked
 from helios_cli.engine.consensus.config import ClusterConfig, Member
 from helios_cli.engine.consensus.lsns import LsnManager
 from helios_cli.engine.consensus.rule import SyncMode
@@ -15,7 +16,6 @@ from helios_cli.engine.types import Lsn, Term
 
 NAMES = ("n1", "n2", "n3")
 TERM = Term(4, 4)
-FAR_US = 1 << 60
 
 
 class Primary:
@@ -28,8 +28,9 @@ class Primary:
         self.is_leading = True
         self.leading = self
         self.streamers: dict[str, Any] = {}
-        self.replicator: Any = SimpleNamespace(heartbeat=lambda: None, streamers=self.streamers)
-        self.heard = 0
+        self.asked = Asked()
+        self.replicator: Any = SimpleNamespace(heartbeat=self.beat, streamers=self.streamers, asked=self.asked)
+        self.at, self.wall_us = 100.0, 5_000_000
 
     @property
     def config(self) -> ClusterConfig:
@@ -38,10 +39,19 @@ class Primary:
     def term(self) -> Term:
         return TERM
 
+    def now(self) -> float:
+        return self.at
+
+    def beat(self) -> None:
+        """Send a heartbeat; those who are heard answer it at once."""
+        sent_us = self.asked.sent(self.wall_us, self.at, 0, asks=False)
+        for streamer in self.streamers.values():
+            streamer.confirmed_us = sent_us
+
     def hear(self, node_id: str) -> None:
-        """It answers every heartbeat, those that were not sent yet too."""
+        """It answers every heartbeat from now on."""
         progress = SimpleNamespace(term=TERM)
-        self.streamers[node_id] = SimpleNamespace(node_id=node_id, confirmed_us=FAR_US, progress=progress)
+        self.streamers[node_id] = SimpleNamespace(node_id=node_id, confirmed_us=0, progress=progress)
 
     def eject(self, *names: str) -> None:
         """Propose to go on with these alone."""
@@ -79,3 +89,21 @@ def test_an_ejection_that_nobody_agreed_to_changes_nothing(primary: Primary) -> 
 
 def test_nobody_is_asked_where_one_copy_makes_a_commit() -> None:
     assert LeadCheck(Primary(SyncMode.ASYNC)).is_alone  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("jump_us", [-3_000_000, 3_000_000])
+def test_an_answer_of_before_is_none_wherever_the_wall_clock_is_set(primary: Primary, jump_us: int) -> None:
+    primary.hear("n2")
+    primary.beat()
+    primary.at += 1.0
+    primary.wall_us += 1_000_000 + jump_us
+    n2 = primary.streamers.pop("n2")
+    check = LeadCheck(primary)  # type: ignore[arg-type]
+    heard: list[bool] = []
+    check.ask(lambda: heard.append(True))
+    primary.streamers["n2"] = n2
+    check.acknowledged()
+    assert heard == [], "what n2 has answered was sent before the read came"
+    primary.beat()
+    check.acknowledged()
+    assert heard == [True]

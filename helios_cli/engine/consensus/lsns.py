@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 from helios_cli.engine.consensus.config import ClusterConfig
@@ -142,6 +143,13 @@ class LsnManager:
     def reached_by(self, mode: SyncMode) -> Lsn:
         """Up to where another mode would have it, with the same members."""
         return min(self._reached_in(mode, config) for config in self.counting)
+
+    def is_led_by(self, heard: Container[str]) -> bool:
+        """Whether those who were heard in this term, this node among them, leave nobody another one to be led by.
+
+        A configuration that waits to be agreed on is never enough: the others may have gone on by the one before.
+        """
+        return all(sum(1 for node in one.in_sync if node in heard) >= one.copies for one in self.counting)
 
     @property
     def counting(self) -> tuple[ClusterConfig, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -12,9 +13,9 @@ from helios_cli.engine.consensus.config import LEASE_MS, ClusterConfig
 from helios_cli.engine.consensus.election import Verdict, judge_all, still_led
 from helios_cli.engine.consensus.lease import Loyalty
 from helios_cli.engine.consensus.rule import SyncMode
+from helios_cli.engine.consensus.vote import Vote
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node import promotion
-from helios_cli.engine.node.vote import Vote
 from helios_cli.engine.types import Term
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class FailoverWatcher:
     def __init__(self, replication: Replication) -> None:
         self._replication = replication
         longest_ms = max((config.lease_ms for config in replication.node.store.configs.all()), default=LEASE_MS)
-        self.vote = Vote(Loyalty(replication.now(), longest_ms / 1000))
+        self.vote = Vote(Loyalty(replication.now(), longest_ms / 1000), threading.Lock())
         self._candidacy = Candidacy(random.random)
         self._electing = False
         self._told = ""

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from helios_cli.engine.node.clock import SystemClock
-
 if TYPE_CHECKING:
     from helios_cli.engine.node.replication import Replication
 
@@ -23,8 +21,8 @@ class LeadCheck:
 
     def __init__(self, replication: Replication) -> None:
         self._replication = replication
-        self._waiting: list[tuple[int, Callback]] = []
-        """When each asked, by this node's wall clock in microseconds, and what to call."""
+        self._waiting: list[tuple[float, Callback]] = []
+        """When each asked, by the steady clock, and what to call: the wall clock may have been set back meanwhile."""
 
     @property
     def is_alone(self) -> bool:
@@ -37,7 +35,7 @@ class LeadCheck:
 
         What is returned gives the waiting up. Idempotent.
         """
-        entry = (SystemClock.wall_us(), callback)
+        entry = (self._replication.now(), callback)
         self._waiting.append(entry)
         self._replication.replicator.heartbeat()
 
@@ -55,16 +53,15 @@ class LeadCheck:
                 self._waiting.remove(entry)
                 entry[1]()
 
-    def _confirmed(self, since_us: int) -> bool:
+    def _confirmed(self, since: float) -> bool:
         replication = self._replication
         leading, term = replication.leading, replication.term()
         if leading is None or leading.lsns.term != term:
             return False
-        heard = {
-            streamer.node_id
-            for streamer in replication.replicator.streamers.values()
-            if streamer.confirmed_us >= since_us and streamer.progress.term == term
-        }
-        heard.add(replication.node_id)
-        # One that waits to be agreed on is never enough: the others may have gone on by the one before.
-        return all(len(heard & set(config.in_sync)) >= config.copies for config in leading.lsns.counting)
+        sent_at = replication.replicator.asked.sent_at
+        heard = {replication.node_id}
+        for streamer in replication.replicator.streamers.values():
+            asked_at = sent_at(streamer.confirmed_us)
+            if asked_at is not None and asked_at >= since and streamer.progress.term == term:
+                heard.add(streamer.node_id)
+        return leading.lsns.is_led_by(heard)

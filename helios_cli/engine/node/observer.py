@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from helios_cli.engine.config.settings import Settings
 from helios_cli.engine.consensus.acceptance import may_follow, may_promise
 from helios_cli.engine.consensus.config import address
 from helios_cli.engine.consensus.lease import Loyalty
+from helios_cli.engine.consensus.vote import Vote
 from helios_cli.engine.errors import HeliosError, IoFailed
 from helios_cli.engine.net.http import HttpServer
 from helios_cli.engine.net.http_routes import AdminVerb, Routes
@@ -32,7 +34,6 @@ from helios_cli.engine.node.peer_door import Door
 from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused, admit
 from helios_cli.engine.node.peer_tls import peer_tls
 from helios_cli.engine.node.pulse import Pulse
-from helios_cli.engine.node.vote import Vote
 from helios_cli.engine.node.votes import tell_vote
 from helios_cli.engine.observe.events import EventLog
 from helios_cli.engine.observe.logs import configure_logging
@@ -122,7 +123,7 @@ class Observer:
 
     async def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         settings = self.settings
-        self.vote = Vote(Loyalty(self.now(), self.disk.observed.lease_ms / 1000))
+        self.vote = Vote(Loyalty(self.now(), self.disk.observed.lease_ms / 1000), threading.Lock())
         pulse = Pulse(_ObserverPulse(self), lambda *_: None)
         self.observing = Observing(self, loop)
         host = binding.peer_address(settings, self.tls, self.secret, self.event)

@@ -79,14 +79,18 @@ class ObserverDisk:
 
         Raises:
             LogDamaged: a file cannot be understood.
-            IoFailed: a file cannot be read.
+            IoFailed: a file cannot be read, or not be put on disk once more.
         """
         role = load_role(files, directory)
         if role is None or role.name != "observer":
             raise LogDamaged(
                 f"{directory} is not that of an observer", hint="Start the observer with a data directory of its own."
             )
-        return cls(files, directory, ControlFile.open(files, directory), role)
+        disk = cls(files, directory, ControlFile.open(files, directory), role)
+        # A sync that failed in the life before may have left in the cache alone what is read here.
+        disk.control.update()
+        disk.keep(disk.observed)
+        return disk
 
     @property
     def term(self) -> Term:

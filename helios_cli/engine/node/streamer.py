@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from helios_cli.engine.consensus.acceptance import may_send_back
+from helios_cli.engine.consensus.asked import Asked
 from helios_cli.engine.consensus.rule import Progress
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.log.history import History
@@ -36,9 +37,6 @@ CHUNK_BYTES: Final = 1 << 20
 
 ALIVE_S: Final = 3.0
 """A follower that was heard of within this time is there: no other takes its name."""
-
-ASKED_MAX: Final = 128
-"""Heartbeats of the last seconds: the echo of an older one grants no lease any more."""
 
 RELEASE_S: Final = 1.0
 """Who has said nothing for so long is not asked for its vote: perhaps it hears this node, and is not heard itself."""
@@ -266,8 +264,7 @@ class WalReplicator:
         """What is asked of whoever hears a heartbeat."""
         self.on_heartbeat: Callable[[bytes, bytes], None] = lambda asking, releasing: None
         """Sends it to those who do not follow: the first to who is heard of, the other to the rest."""
-        self._asked: dict[int, tuple[float, int]] = {}
-        """By the wall clock that they bear, when the last heartbeats were sent by the loop's, and for which lease."""
+        self.asked = Asked()
         self._told = Lsn(0)
         self._telling = False
 
@@ -305,15 +302,7 @@ class WalReplicator:
     def heartbeat(self, *, asks: bool = False) -> None:
         """Tell every follower how far this node is. One that ``asks`` is remembered until it is echoed."""
         self._told = self.committed()
-        # Even where it asks for votes, odd where it does not: the echo of such a one grants nothing.
-        sent_us = self.clock.wall_us() & ~1
-        while sent_us in self._asked:
-            # A clock that was set back: each has a time of its own.
-            sent_us += 2
-        if asks:
-            self._asked[sent_us] = (self.now(), self.lease_ms() or 0)
-            if len(self._asked) > ASKED_MAX:
-                del self._asked[next(iter(self._asked))]
+        sent_us = self.asked.sent(self.clock.wall_us(), self.now(), self.lease_ms() or 0, asks=asks)
         frame = self._heartbeat(sent_us, self.lease_ms())
         releasing = self._heartbeat(sent_us | 1, 0)
         self.on_heartbeat(frame, releasing)
@@ -328,13 +317,6 @@ class WalReplicator:
     def _heartbeat(self, sent_us: int, lease_ms: int | None) -> bytes:
         body = messages.Heartbeat(self._told, self.recent.end, sent_us, lease_ms).to_body()
         return peer.encode_frame(Kind.HEARTBEAT, self.term(), body, compress=False)
-
-    def asked(self, sent_us: int) -> tuple[float, int] | None:
-        """When the heartbeat was sent that bears this time of the wall clock, by the loop's, and the lease in ms.
-
-        None: it asked for none, or too long ago.
-        """
-        return self._asked.get(sent_us)
 
     def follow(self, link: PeerLink, hello: messages.Hello, frame: Frame) -> None:
         """A node wants what comes behind its log's end: begin, or say why not."""

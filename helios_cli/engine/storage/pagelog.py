@@ -35,6 +35,7 @@ from helios_cli.engine.storage.segmentfile import (
     list_segments,
     read_whole,
     refuse_damage,
+    write_again,
 )
 from helios_cli.engine.storage.spare import RunBackground, SparePool, in_thread
 from helios_cli.engine.types import Lsn, Term
@@ -158,9 +159,12 @@ class PageLog:
             refuse_damage(file, segment.first_lsn, tail.damage, flushed_floor)
         if tail.end < flushed_floor:
             raise RecordDamaged(tail.end, f"the log ends there, but it was on disk up to {flushed_floor}")
-        self.dropped_bytes = clear_behind(file, SEGMENT_HEADER_BYTES + tail.end - segment.first_lsn)
+        shift = SEGMENT_HEADER_BYTES - segment.first_lsn
+        # What the last process wrote may still be in the cache alone; it counts as flushed from here on. After a sync
+        # that failed the cache calls it clean: only what is written again is taken to the disk by the next one.
+        write_again(file, max(segment.first_lsn, flushed_floor) + shift, tail.end + shift)
+        self.dropped_bytes = clear_behind(file, tail.end + shift)
         if not self.dropped_bytes:
-            # What the last process wrote may still be in the cache alone; it counts as flushed from here on.
             file.sync()
         self._resume(file, tail)
 

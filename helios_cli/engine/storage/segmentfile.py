@@ -206,6 +206,12 @@ def clear_behind(file: File, offset: int) -> int:
     return found
 
 
+def write_again(file: File, start: int, end: int) -> None:
+    """Write what a file holds from ``start`` to ``end`` once more, so that the next sync takes it to the disk."""
+    for at in range(start, end, READ_BYTES):
+        file.pwrite(file.pread(min(READ_BYTES, end - at), at), at)
+
+
 def make_spare(files: Files, path: str, size: int, *, zero_fill: bool) -> File:
     """A file of ``size`` bytes ready to become a segment, synced; removed again when that fails.
 

@@ -74,7 +74,9 @@ class Replication:
         self.beats: list[bool] = []
         self.asked: dict[int, tuple[float, int]] = {}
         self.node = SimpleNamespace(event=lambda kind, text, **_: self.events.append(kind))
-        self.replicator = SimpleNamespace(asked=self.asked.get, heartbeat=lambda *, asks=False: self.beats.append(asks))
+        self.replicator = SimpleNamespace(
+            asked=SimpleNamespace(asked=self.asked.get), heartbeat=lambda *, asks=False: self.beats.append(asks)
+        )
         members = tuple(Member(name, f"disk of {name}", "h", 1, 2, 3, "") for name in names)
         self.config = ClusterConfig(
             1, SyncMode.QUORUM, members, tuple(names), voting=tuple(names), progress_timeout_ms=progress_timeout_ms

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from contextlib import AbstractContextManager, nullcontext
 
 from helios_cli.engine.consensus.lease import Loyalty
 from helios_cli.engine.types import Term
@@ -11,9 +11,10 @@ from helios_cli.engine.types import Term
 class Vote:
     """Who hears the primary and who answers a candidate ask here first; times are seconds of the steady clock."""
 
-    def __init__(self, loyalty: Loyalty) -> None:
+    def __init__(self, loyalty: Loyalty, lock: AbstractContextManager[object] | None = None) -> None:
+        """``lock`` is held while the vote is given, where there are several threads."""
         self._loyalty = loyalty
-        self._lock = threading.Lock()
+        self._lock = nullcontext() if lock is None else lock
         self._pledged = 0
         """The newest term that a candidate was promised, or is about to be once that is on disk."""
 
