@@ -29,13 +29,12 @@ from helios_cli.engine.storage.files import as_helios_error
 from helios_cli.engine.storage.segmentfile import (
     Segment,
     Tail,
-    clear_behind,
     find_tail,
     iter_records,
     list_segments,
     read_whole,
     refuse_damage,
-    write_again,
+    settle,
 )
 from helios_cli.engine.storage.spare import RunBackground, SparePool, in_thread
 from helios_cli.engine.types import Lsn, Term
@@ -160,12 +159,7 @@ class PageLog:
         if tail.end < flushed_floor:
             raise RecordDamaged(tail.end, f"the log ends there, but it was on disk up to {flushed_floor}")
         shift = SEGMENT_HEADER_BYTES - segment.first_lsn
-        # What the last process wrote may still be in the cache alone; it counts as flushed from here on. After a sync
-        # that failed the cache calls it clean: only what is written again is taken to the disk by the next one.
-        write_again(file, max(segment.first_lsn, flushed_floor) + shift, tail.end + shift)
-        self.dropped_bytes = clear_behind(file, tail.end + shift)
-        if not self.dropped_bytes:
-            file.sync()
+        self.dropped_bytes = settle(file, max(segment.first_lsn, flushed_floor) + shift, tail.end + shift)
         self._resume(file, tail)
 
     def _resume(self, file: File, tail: Tail) -> None:
@@ -475,8 +469,7 @@ class PageLog:
             raise tail.damage
         if tail.end != lsn:
             raise RecordDamaged(lsn, f"no record starts there; one ends at {tail.end}")
-        clear_behind(file, SEGMENT_HEADER_BYTES + lsn - segment.first_lsn)
-        file.sync()
+        settle(file, SEGMENT_HEADER_BYTES, SEGMENT_HEADER_BYTES + lsn - segment.first_lsn)
         self._resume(file, tail)
 
     def reset(self, first_lsn: Lsn) -> None:

@@ -206,10 +206,18 @@ def clear_behind(file: File, offset: int) -> int:
     return found
 
 
-def write_again(file: File, start: int, end: int) -> None:
-    """Write what a file holds from ``start`` to ``end`` once more, so that the next sync takes it to the disk."""
+def settle(file: File, start: int, end: int) -> int:
+    """Make what a file is found to hold up to ``end`` survive, and nothing behind it; the bytes found there.
+
+    What the last process wrote from ``start`` on may be in the cache alone, and after a sync that failed the cache
+    calls it clean: only what is written once more is taken to the disk by the next one.
+    """
     for at in range(start, end, READ_BYTES):
         file.pwrite(file.pread(min(READ_BYTES, end - at), at), at)
+    dropped = clear_behind(file, end)
+    if not dropped:
+        file.sync()
+    return dropped
 
 
 def make_spare(files: Files, path: str, size: int, *, zero_fill: bool) -> File:
