@@ -183,3 +183,27 @@ def test_what_is_no_loss_is_refused(make_node: MakeNode) -> None:
         assert code != 200 and expected in answer["error"], answer
     code, answer = node.http("/admin/explain/failover", body={"limit": 0})
     assert code != 200 and "limit is a number" in answer["error"]
+
+
+def test_a_primary_that_thaws_votes_when_its_successor_is_frozen(make_node: MakeNode) -> None:
+    """It never heard of the one that took its place, and the third node alone is no majority."""
+    nodes = first, *others = start(make_node, "quorum", standbys=2)
+    first.send(signal.SIGSTOP)
+    second = elected(others)
+    third = next(node for node in others if node is not second)
+    wait_until(lambda: len(counting(second)) == 2, "the third follows it", ELECTED_S)
+    second.send(signal.SIGSTOP)
+    try:
+        first.send(signal.SIGCONT)
+        wait_until(lambda: leads(third), "the third is elected", ELECTED_S)
+        with third.connect() as connection:
+            connection.execute("INSERT INTO t VALUES (1)")
+        told = explained(third)["decisions"]
+        won = [one for one in told if one["kind"] == "elected"][-1]
+        assert {one["node_id"]: one["outcome"] for one in won["ballots"]}["n1"] == "granted", won
+        kinds = [one["kind"] for one in explained(first)["decisions"]]
+        assert "gave_way" in kinds, kinds
+    finally:
+        second.send(signal.SIGCONT)
+    wait_until(lambda: len(counting(third)) == 3, "all copies count again", ELECTED_S)
+    assert sum(map(leads, nodes)) == 1

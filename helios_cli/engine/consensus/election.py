@@ -75,14 +75,14 @@ class Verdict:
         return not self.reason
 
 
-def still_led(answers: Iterable[Answer], term: int) -> Verdict:
-    """Whether somebody leads, or has heard from a primary just now."""
+def still_led(answers: Iterable[Answer], term: int, own_id: str = "") -> Verdict:
+    """Whether somebody leads, or has heard just now from a primary that is not ``own_id``."""
     heard = list(answers)
     verdict = led_by_another(heard, term)
     if not verdict.is_safe:
         return verdict
     for answer in heard:
-        if answer.reaches_primary:
+        if answer.reaches_primary and answer.primary_id != own_id:
             return Verdict(
                 f"node {answer.node_id} still reaches the primary {answer.primary_id}",
                 "Use heliosdb-nano switchover to move its place to another node.",
@@ -147,13 +147,18 @@ def judge(config: ClusterConfig, own: Candidate, answers: Iterable[Answer], *, u
     it does not count, under its old name or not.
     """
     heard = {answer.node_id: answer for answer in answers if answer.node_id != own.node_id}
-    verdict = _is_ahead(config, own, heard.values())
+    verdict = _none_ahead(config, own, heard.values())
     if verdict.is_safe:
         verdict = _has_copies(config, own, heard)
     return _has_votes(config, own, heard, unasked=unasked) if verdict.is_safe else verdict
 
 
-def _is_ahead(config: ClusterConfig, own: Candidate, heard: Iterable[Answer]) -> Verdict:
+def is_behind(config: ClusterConfig, own: Candidate, heard: Iterable[Answer]) -> bool:
+    """Whether somebody who answered has more of the log, in a way that matters by this configuration."""
+    return not _none_ahead(config, own, heard).is_safe
+
+
+def _none_ahead(config: ClusterConfig, own: Candidate, heard: Iterable[Answer]) -> Verdict:
     mine = (own.last_term, own.flushed)
     for answer in heard:
         theirs = (Term(answer.last_term, answer.last_term_id), Lsn(answer.flushed))

@@ -24,8 +24,9 @@ class Counting(Protocol):
 class Tenure:
     """Of one primary in one term. Times are seconds of its steady clock; without a lease nothing is committed."""
 
-    def __init__(self, own: Voter, lsns: Counting) -> None:
+    def __init__(self, own: Voter, lsns: Counting, *, began: float = -math.inf) -> None:
         self._own = own
+        self._began = began
         self._lsns = lsns
         self._lease = Lease(own)
         self._configs: Sequence[ClusterConfig] = ()
@@ -55,6 +56,10 @@ class Tenure:
             self._boards = tuple(config.electorate(self._own[0]) for config in configs)
             self._extend()
         return not self._is_over and now < self._until
+
+    def has_lapsed(self, now: float) -> bool:
+        """Whether somebody else may have been elected; a new primary gets the time to be granted its first lease."""
+        return not self.holds(now) and now - self._began > self.lease_ms / 1000
 
     def granted(self, voter: Voter, term: Term, asked_at: float, lease_ms: int) -> None:
         """A voter was asked then, for so long: if it was in this term, its vote is this node's for that time."""

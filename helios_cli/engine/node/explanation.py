@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 KINDS: Final = frozenset(
     ("primary_silent", "primary_sick", "primary_well", "elected", "not_elected", "promoted", "deposed", "retargeted",
-     "vote", "no_vote", "lease_over", "lease_held", "ejected", "in_sync", "observer", "voter", "forked", "salvaged")
+     "gave_way", "renewed", "vote", "no_vote", "lease_over", "lease_held", "ejected", "in_sync", "observer", "voter",
+     "forked", "salvaged")
 )  # fmt: skip
 """Events that say how the lead, and who decides about it, came about."""
 

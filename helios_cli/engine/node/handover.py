@@ -5,11 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.config.roles import Role
 from helios_cli.engine.errors import HeliosError
-from helios_cli.engine.node.promotion import PromotionRefused, not_the_primary, survey, take_lead
+from helios_cli.engine.node.promotion import (
+    PromotionRefused,
+    is_decided,
+    leader,
+    not_the_primary,
+    survey,
+    take_lead,
+)
 from helios_cli.engine.node.streamer import WalStreamer
 from helios_cli.engine.replication import messages
 from helios_cli.engine.types import Lsn
@@ -199,11 +207,10 @@ def _is_forsaken(replication: Replication) -> bool:
 
 async def _take_back(replication: Replication) -> None:
     """Lead on in a new term, unless somebody leads; then follow that one."""
-    answers = await survey(replication, promise=False)
-    newer = [one for one in answers if one.role == "primary" and one.term >= replication.term().number]
-    if newer:
-        leader = max(newer, key=lambda one: one.term)
-        replication.retarget(leader.node_id, leader.primary_host, leader.primary_native_port)
+    answers = await survey(replication, promise=False, enough=partial(is_decided, replication))
+    found = leader(replication, answers)
+    if found is not None:
+        replication.retarget(found.node_id, found.primary_host, found.primary_native_port)
         return
     await take_lead(replication, floor=max((answer.term for answer in answers), default=0))
 

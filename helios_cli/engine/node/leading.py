@@ -85,6 +85,7 @@ class Leading:
     def close(self) -> None:
         """The term is over for this node. Whoever waits for more copies of a commit will not hear of them any more."""
         self._closed = True
+        self.lease.end()
         self._node.pipeline.on_record = None
         waiting, self._answers = self._answers, []
         for _mode, _lsn, _done, session in waiting:
@@ -94,6 +95,11 @@ class Leading:
                     hint="Look whether the change is there before you send it again.",
                 )
             )
+
+    @property
+    def is_over(self) -> bool:
+        """Whether this node leads no longer in that term."""
+        return self._closed
 
     @property
     def is_waited_for(self) -> bool:

@@ -18,7 +18,8 @@ class LeaseKeeper:
 
     def __init__(self, replication: Replication, leading: Leading) -> None:
         self._replication = replication
-        self._tenure = Tenure((replication.node_id, replication.identity().incarnation), leading.lsns)
+        own = (replication.node_id, replication.identity().incarnation)
+        self._tenure = Tenure(own, leading.lsns, began=replication.now())
         self._told_over = False
 
     @property
@@ -31,9 +32,18 @@ class LeaseKeeper:
         """What this primary asks of whoever hears it; 0: nothing more."""
         return self._tenure.lease_ms
 
+    def end(self) -> None:
+        """The term is over for this node, which may give its own vote away: whatever comes, no lease holds."""
+        self._tenure.end()
+
     def holds(self) -> bool:
         """Whether nobody else can have been elected."""
         return self._tenure.holds(self._replication.now())
+
+    @property
+    def has_lapsed(self) -> bool:
+        """Whether somebody else may have been elected; a new primary gets the time to be granted its first lease."""
+        return self._tenure.has_lapsed(self._replication.now())
 
     def confirmed(self, voter: Voter, term: Term, echo_us: int) -> None:
         """A voter has echoed a heartbeat that was sent at ``echo_us`` by the wall clock."""

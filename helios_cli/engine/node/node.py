@@ -444,7 +444,7 @@ class Node:
     async def _quiesce(self) -> None:
         """Let what is in flight be committed, if that is a matter of moments: followers may be needed for it."""
         if self.life_over.is_set() and self.replication.is_standby:
-            # What waits for another primary is still in the log when the next life begins.
+            # What waits for another term, of this node or another, is still in the log when the next life begins.
             return
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.pipeline.quiesce(), QUIESCE_SECONDS)

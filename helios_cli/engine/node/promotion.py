@@ -17,6 +17,7 @@ from helios_cli.engine.consensus.election import (
     TAKES_LEAD,
     Candidate,
     Verdict,
+    is_behind,
     judge_all,
     led_by_another,
     still_led,
@@ -93,6 +94,33 @@ def would_win(replication: Replication, heard: list[Answer]) -> bool:
     return judge_all(replication.open_configs, candidate(replication), heard, unasked=True).is_safe
 
 
+def leader(replication: Replication, heard: list[Answer]) -> Answer | None:
+    """Who leads, by what has been heard: in the newest term, which is none before the one that this node promised."""
+    leading = [one for one in heard if one.role == "primary" and one.term >= replication.term().number]
+    return max(leading, key=lambda one: one.term, default=None)
+
+
+def is_decided(replication: Replication, heard: list[Answer]) -> bool:
+    """Whether nothing that is still to be heard changes what comes of it: somebody leads or will, or is ahead."""
+    own = candidate(replication)
+    return (
+        leader(replication, heard) is not None
+        or any(one.role == TAKES_LEAD for one in heard)
+        or any(is_behind(config, own, heard) for config in replication.open_configs)
+        or would_win(replication, heard)
+    )
+
+
+def refuse_unless_wins(replication: Replication, heard: list[Answer]) -> None:
+    """Before a term is taken: whether this node would lead in it, going by what was heard.
+
+    Raises:
+        PromotionRefused: it would not; a term that comes to nothing only ends that of another.
+    """
+    _refuse(still_led(heard, replication.term().number, replication.node_id), allow_data_loss=False)
+    _refuse(judge_all(replication.open_configs, candidate(replication), heard), allow_data_loss=False)
+
+
 async def announce(replication: Replication, member: Member) -> None:
     """Tell a member that this node leads. Nothing is raised when it is not reached."""
     own, term = replication.identity(), replication.term()
@@ -136,6 +164,8 @@ def candidate(replication: Replication) -> Candidate:
 
 def answer(replication: Replication, ask: messages.Ask, term: Term) -> Answer:
     """What this node says to a candidate. A promise is on disk before it is given."""
+    if ask.promise:
+        replication.give_way(term, f"node {ask.node_id} asks to lead")
     is_loyal = not replication.watcher.may_vote_for(ask.node_id, ask.giver)
     leads = replication.is_leading or replication.takes_lead
     sick = replication.leading is not None and replication.leading.lease.is_sick

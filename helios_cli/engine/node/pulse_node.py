@@ -41,7 +41,7 @@ class DataNodePulse:
     def asks(self) -> tuple[Term, int] | None:
         """As a primary: its term and lease. One whose loop stands still for too long asks for none any more."""
         leading = self._replication.leading
-        if leading is None or self._replication.role.name == "standby":
+        if leading is None or leading.is_over or self._replication.role.name == "standby":
             return None
         config = leading.lsns.config
         stands_ms = (time.monotonic() - self.beat_at) * 1000

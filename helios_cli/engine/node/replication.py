@@ -7,7 +7,6 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.config.roles import Role
@@ -22,6 +21,7 @@ from helios_cli.engine.node.cluster_view import cluster_view
 from helios_cli.engine.node.failover_watcher import FailoverWatcher
 from helios_cli.engine.node.following import Following
 from helios_cli.engine.node.forward_server import SessionServer
+from helios_cli.engine.node.lead_again import LEAD_AGAIN_S, lead_again
 from helios_cli.engine.node.lead_check import LeadCheck
 from helios_cli.engine.node.leading import Leading
 from helios_cli.engine.node.peer_address import OwnAddress
@@ -49,9 +49,6 @@ log = logging.getLogger(__name__)
 HEARTBEAT_S: Final = 0.1
 WATCH_S: Final = 0.025
 """Between two looks at whether the primary's lease is over."""
-
-LEAD_AGAIN_S: Final = 3.0
-"""After so long a primary that was restarted and may not lead again yet serves what it has."""
 
 ANNOUNCE_S: Final = 1.0
 """How often members that do not follow are told of the primary."""
@@ -118,8 +115,8 @@ class Replication:
 
     @property
     def is_leading(self) -> bool:
-        """Whether it takes writes of its own; not while its life ends because another node leads."""
-        return self.leading is not None and self.role.name != "standby"
+        """Whether it takes writes of its own; not while its life ends because its term is over."""
+        return self.leading is not None and not self.leading.is_over and self.role.name != "standby"
 
     @property
     def has_no_room(self) -> bool:
@@ -215,7 +212,7 @@ class Replication:
         applied = self.node.store.recovery.applied
         self.follow(applied)
         if self.role.name != "standby":
-            self.later(self._lead_again())
+            self.later(lead_again(self))
             self.node.engine.loop.call_later(LEAD_AGAIN_S, self.has_state.set)
         elif applied:
             self.has_state.set()
@@ -385,25 +382,6 @@ class Replication:
         if self.is_leading:
             self.node.engine.settles_reads = False
 
-    async def _lead_again(self) -> None:
-        """A primary that was restarted leads on in a new term, unless another node has been promoted meanwhile."""
-        told = ""
-        while self.leading is None and self.role.name != "standby":
-            try:
-                answers = await promotion.survey(self, promise=False, enough=partial(promotion.would_win, self))
-                newer = [a for a in answers if a.role == "primary" and a.term >= self.term().number]
-                if newer:
-                    leader = max(newer, key=lambda answer: answer.term)
-                    self.retarget(leader.node_id, leader.primary_host, leader.primary_native_port)
-                    return
-                async with self.changing:
-                    await promotion.take_lead(self, floor=max((a.term for a in answers), default=0))
-            except HeliosError as error:
-                if error.message != told:
-                    log.warning("this node does not lead yet: %s", error.message)
-                    told = error.message
-                await asyncio.sleep(0.5)
-
     def retarget(self, node_id: str, host: str, port: int) -> None:
         """Another node leads: follow it."""
         if (self.role.primary_host, self.role.primary_port) == (host, port) and self.role.name == "standby":
@@ -411,16 +389,32 @@ class Replication:
         if self.following is None:
             self.node.event("deposed", f"node {node_id} is the primary now: this node follows it", severity="warning")
             self.become(Role("standby", host, port))
-            if self.leading is not None:
-                # Nobody hears from it in the newer term as if it led that.
-                self.leading.close()
-                self.replicator.close()
-                self.watchers.close()
+            self._lead_no_longer()
             self.node.begin_again("another node leads")
             return
         self.become(Role("standby", host, port))
         self.node.event("retargeted", f"following {node_id} at {host}:{port}", primary=node_id)
         self.following.receiver.hurry()
+
+    def _lead_no_longer(self) -> None:
+        """The term is over for this node; nobody hears from it in a newer term as if it led that."""
+        if self.leading is not None:
+            self.leading.close()
+            self.replicator.close()
+            self.watchers.close()
+
+    def give_way(self, term: Term, why: str) -> None:
+        """A primary whose lease is over knows of a newer term: it leads no longer, and begins again.
+
+        It may vote for the candidate of that term then, as its own vote counts for its own term no more. It begins
+        again as the primary that it was: nobody may come to lead in that term.
+        """
+        leading = self.leading
+        lapsed = leading is not None and leading.lease.has_lapsed and not self.changing.locked()
+        if lapsed and self.is_leading and term > self.term():
+            self._lead_no_longer()
+            self.node.event("gave_way", f"{why} in term {term}, and this primary's lease is over", severity="warning")
+            self.node.begin_again("its term is over")
 
     async def promote(self, *, allow_data_loss: bool = False, dry_run: bool = False) -> Any:
         """Make this node the primary, by hand; see :func:`promotion.promote`."""

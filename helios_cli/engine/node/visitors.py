@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.consensus.acceptance import may_follow
 from helios_cli.engine.errors import HeliosError
@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from helios_cli.engine.node.replication import Replication
 
 
+ASKED_S: Final = 0.3
+"""Between a candidate's look around and its request for a vote, at most."""
+
+
 class Visitors:
     """The answering side of every connection between nodes."""
 
     def __init__(self, replication: Replication) -> None:
         self._replication = replication
-        self._renewing = False
 
     def visited(self, link: PeerLink) -> None:
         """A connection has come in."""
@@ -87,37 +90,26 @@ class Visitors:
     def _check_term(self, term: Term) -> None:
         """A node of a newer term wants to follow: nobody leads it, so this one takes a term that does."""
         if term > self._replication.term() and self._replication.leading is not None:
+            self._replication.give_way(term, "a node that would follow is")
             self._replication.later(self._renew(term))
             raise PeerRefused(
                 f"term {term} is newer than this primary's {self._replication.term()}", hint="Ask again in a moment."
             )
 
     def _look_up(self, term: Term) -> None:
-        """A candidate knows of a newer term, and this primary's lease is over: its own term is, then.
+        """A candidate knows of a newer term. A primary whose lease is over waits for it to ask for the vote, not long.
 
-        As a primary it has no vote to give, and the one that leads may have fallen silent before it was heard of here.
+        It does not ask when this primary has more of the log: then nobody else may be able to lead.
         """
-        leading = self._replication.leading
-        over = leading is not None and term > self._replication.term() and not leading.lease.holds()
-        if over and not self._renewing:
-            self._renewing = True
-            self._replication.later(self._renew(term))
+        own = self._replication
+        if own.is_leading and term > own.term():
+            own.node.engine.loop.call_later(
+                ASKED_S, own.give_way, term, "a node has promised to another that it may lead"
+            )
 
     async def _renew(self, term: Term) -> None:
-        try:
-            await self._renewed(term)
-        finally:
-            self._renewing = False
-
-    async def _renewed(self, term: Term) -> None:
         async with self._replication.changing:
-            if self._replication.leading is None:
-                return
-            answers = await promotion.survey(self._replication, promise=False)
-            newer = [answer for answer in answers if answer.role == "primary" and answer.term >= term.number]
-            if newer:
-                self._replication.retarget(newer[0].node_id, newer[0].primary_host, newer[0].primary_native_port)
-            else:
+            if self._replication.is_leading and not self._replication.node.life_over.is_set():
                 self._replication.node.event(
                     "renewed", f"a node has promised term {term}: this primary starts over", severity="warning"
                 )

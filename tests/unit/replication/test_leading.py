@@ -76,7 +76,9 @@ class Primary:
         self.replicator = SimpleNamespace(streamers={})
         this: Any = self
         self.leading: Any = Leading(this, (CONFIG,))
-        lease: Any = SimpleNamespace(holds=lambda: True, confirmed=lambda *_: None, progress=lambda s: None)
+        lease: Any = SimpleNamespace(
+            holds=lambda: True, confirmed=lambda *_: None, progress=lambda s: None, end=lambda: None
+        )
         self.leading.lease = lease
         self.put_config = self.leading.put_config
         self.leading.put_config = self._config_put  # type: ignore[method-assign]

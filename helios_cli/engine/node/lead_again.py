@@ -1,0 +1,51 @@
+"""A primary that was restarted: it leads again, or follows whoever has come to lead meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from helios_cli.engine.consensus.candidacy import VOTED_S
+from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.node import promotion
+from helios_cli.engine.node.promotion import PromotionRefused
+
+if TYPE_CHECKING:
+    from helios_cli.engine.node.replication import Replication
+
+log = logging.getLogger(__name__)
+
+LEAD_AGAIN_S: Final = 3.0
+"""After so long such a node serves what it has, whether somebody leads or not."""
+
+LOOK_S: Final = 0.1
+"""Between two looks at who leads."""
+
+
+async def lead_again(replication: Replication) -> None:
+    """A primary that was restarted leads on in a new term, unless another node has been promoted meanwhile."""
+    told = ""
+    # Whoever was promised a term gets the time to lead in it.
+    has_voted = replication.term() > promotion.candidate(replication).last_term
+    own_turn = replication.now() + (VOTED_S if has_voted else 0.0)
+    while replication.leading is None and replication.role.name != "standby":
+        try:
+            answers = await promotion.survey(
+                replication, promise=False, enough=partial(promotion.is_decided, replication)
+            )
+            leader = promotion.leader(replication, answers)
+            if leader is not None:
+                replication.retarget(leader.node_id, leader.primary_host, leader.primary_native_port)
+                return
+            if replication.now() < own_turn:
+                raise PromotionRefused("another node was promised that it may")
+            promotion.refuse_unless_wins(replication, answers)
+            async with replication.changing:
+                await promotion.take_lead(replication, floor=max((a.term for a in answers), default=0))
+        except HeliosError as error:
+            if error.message != told:
+                log.warning("this node does not lead yet: %s", error.message)
+                told = error.message
+            await asyncio.sleep(LOOK_S)
