@@ -61,7 +61,7 @@ class Bench:
                     self.connection.create_aggregate_function(name, factory, count)
         for name, compare in runtime.COLLATIONS.items():
             self.connection.create_collation(name, compare)
-        self.connection.create_scalar_function("pg_regtype_out", _regtype_out, 1, deterministic=True)
+        self.connection.create_scalar_function("pg_regtype_out", _regtype_out, 2, deterministic=True)
         self.connection.create_scalar_function("cat_format_type", _format_type, 3)
         user_functions.register(self.connection)
         self.connection.execute("PRAGMA foreign_keys = ON")

@@ -27,8 +27,9 @@ from helios_cli.engine.datatypes import (
 from helios_cli.engine.datatypes.arrays import BOX, ArrayCodec
 from helios_cli.engine.datatypes.hstore import format_hstore_binary, parse_hstore, parse_hstore_binary
 from helios_cli.engine.datatypes.lsn import format_lsn_binary, parse_lsn, parse_lsn_binary
+from helios_cli.engine.datatypes.orders import comparison
 from helios_cli.engine.datatypes.pgtype import PgType
-from helios_cli.engine.datatypes.ranges import KINDS, RangeCodec
+from helios_cli.engine.datatypes.ranges import DISCRETE, KINDS, RangeCodec
 from helios_cli.engine.datatypes.utf8 import decode_utf8
 from helios_cli.engine.datatypes.vectors import VectorForm
 
@@ -276,6 +277,11 @@ _PSEUDO: Final[tuple[tuple[int, str, str, int, int, str], ...]] = (
     (3500, "anyenum", "anyenum", 4, 0, "P"),
     (3831, "anyrange", "anyrange", -1, 0, "P"),
     (4537, "anymultirange", "anymultirange", -1, 0, "P"),
+    (4538, "anycompatiblemultirange", "anycompatiblemultirange", -1, 0, "P"),
+    (5077, "anycompatible", "anycompatible", 4, 0, "P"),
+    (5078, "anycompatiblearray", "anycompatiblearray", -1, 0, "P"),
+    (5079, "anycompatiblenonarray", "anycompatiblenonarray", 4, 0, "P"),
+    (5080, "anycompatiblerange", "anycompatiblerange", -1, 0, "P"),
     (3838, "event_trigger", "event_trigger", 4, 0, "P"),
 )
 
@@ -325,12 +331,18 @@ RANGE_CODECS: Final[dict[int, RangeCodec]] = {}
 """By the OID of the range type and by that of its multirange."""
 
 
+def _codec(subtype: PgType) -> RangeCodec:
+    compare = comparison(subtype.oid)
+    assert compare is not None
+    return RangeCodec(subtype, compare, bits=DISCRETE.get(subtype.oid, 0))
+
+
 def _range_types(known: list[PgType]) -> list[PgType]:
     """Ranges and multiranges over the base types that have them."""
     by_oid = {found.oid: found for found in known}
     types = []
     for oid, name, array_oid, subtype, multi_oid, multi_name, multi_array, stem in KINDS:
-        codec = RANGE_CODECS[oid] = RANGE_CODECS[multi_oid] = RangeCodec(by_oid[subtype], name)
+        codec = RANGE_CODECS[oid] = RANGE_CODECS[multi_oid] = _codec(by_oid[subtype])
         types.append(PgType(
             oid, name, name, -1, array_oid, "R", f"{stem}_range_text", codec.parse_text, strings.format_string,
             codec.parse_binary, codec.format_binary, kind="r",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import cmp_to_key
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from helios_cli.engine.datatypes.calendar import DATE_INFINITY, DATE_MINUS_INFINITY
 from helios_cli.engine.datatypes.faults import insufficient_data
 from helios_cli.engine.datatypes.integers import show
+from helios_cli.engine.datatypes.orders import Comparison
 from helios_cli.engine.errors import SqlError
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ _SIZE: Final = Struct("!i")
 _QUOTED: Final = re.compile(r'[\s"\\()\[\],]')
 _DOUBLED: Final = re.compile(r'(["\\])')
 
-NUMERIC: Final = 1700
 KINDS: Final = (
     (3904, "int4range", 3905, 23, 4451, "int4multirange", 6150, "i4"),
     (3906, "numrange", 3907, 1700, 4532, "nummultirange", 6151, "num"),
@@ -56,18 +55,14 @@ class Range:
 NOTHING: Final = Range(empty=True)
 
 
-def _number_key(value: Any) -> Any:
-    return (1, 0) if value == "NaN" else (0, Decimal(value))
-
-
 class RangeCodec:
     """The conversions and the arithmetic of the ranges over one subtype."""
 
-    def __init__(self, subtype: PgType, name: str) -> None:
+    def __init__(self, subtype: PgType, compare: Comparison, *, bits: int = 0) -> None:
+        """``compare`` is the order of the subtype; ``bits`` are those of a discrete one's values, 0 of a continuous."""
         self.subtype = subtype
-        self.name = name
-        self._bits = DISCRETE.get(subtype.oid, 0)
-        self._key: Callable[[Any], Any] = _number_key if subtype.oid == NUMERIC else lambda value: value
+        self.compare = compare
+        self._bits = bits
 
     # -- making -----------------------------------------------------------------------------------
 
@@ -99,11 +94,6 @@ class RangeCodec:
             word = "date" if self.subtype.oid == 1082 else self.subtype.sql_name
             raise SqlError(f"{word} out of range", sqlstate="22008" if word == "date" else "22003")
         return value + 1
-
-    def compare(self, one: Any, other: Any) -> int:
-        """Order of two values of the subtype."""
-        left, right = self._key(one), self._key(other)
-        return int(left > right) - int(left < right)
 
     # -- text -------------------------------------------------------------------------------------
 

@@ -12,10 +12,15 @@ OIDs                   of
 0x2800_0000            composite types
 0x3000_0000            row types of tables and views
 0x3800_0000            domains
+0x4000_0000            ranges
 =====================  ==========================================
 
 Each range holds pairs: the type, and the array over it with the next higher OID. Half the distance from the start of
 the range is the number that the catalog gave out (for a row type: the relation's OID).
+
+The OID of a range also holds what its bounds are, since their conversions and their order are all that a range needs:
+0x4000_0000, 14 bits of the subtype's OID, 14 bits of a number, then 0 for the range, 1 for the array over it, 2 for its
+multirange, 3 for the array over that.
 """
 
 from __future__ import annotations
@@ -28,7 +33,9 @@ from typing import Final
 from helios_cli.engine.datatypes import strings
 from helios_cli.engine.datatypes.arrays import ArrayCodec
 from helios_cli.engine.datatypes.composite import Lookup, RowCodec
+from helios_cli.engine.datatypes.orders import comparison
 from helios_cli.engine.datatypes.pgtype import PgType
+from helios_cli.engine.datatypes.ranges import RangeCodec
 from helios_cli.engine.datatypes.utf8 import decode_utf8
 
 _TEMP_ROW_BASE: Final = 0x1800_0000
@@ -36,7 +43,8 @@ _ENUM_BASE: Final = 0x2000_0000
 _COMPOSITE_BASE: Final = 0x2800_0000
 _ROW_BASE: Final = 0x3000_0000
 _DOMAIN_BASE: Final = 0x3800_0000
-_END: Final = 0x4000_0000
+_RANGE_BASE: Final = 0x4000_0000
+_END: Final = 0x8000_0000
 _SIZE: Final = 0x0800_0000
 _FIRST_TEMP_OID: Final = 0x8000_0000
 _RELATION_MAX: Final = _SIZE // 2
@@ -46,6 +54,10 @@ KINDS: Final = {
 }  # fmt: skip
 """Start of a range -> pg_type.typtype."""
 
+RANGE_NUMBERS: Final = 1 << 14
+"""How many ranges over one type there may be."""
+SUBTYPE_MAX: Final = (1 << 14) - 1
+"""The highest OID of a subtype."""
 RECORD: Final = 2249
 RECORD_ARRAY: Final = 2287
 _NAME: Final = re.compile(r'"pg_type#(\d+)"')
@@ -53,8 +65,15 @@ _FUNCTION: Final = re.compile(r'"pg_proc#(\d+)"')
 
 
 def kind_of(oid: int) -> str:
-    """'e', 'c' or 'd' of a user's type, arrays included; '' for every other OID."""
-    return KINDS.get(oid // _SIZE * _SIZE, "") if _TEMP_ROW_BASE <= oid < _END else ""
+    """'e', 'c', 'd', 'r' or 'm' of a user's type, arrays included; '' for every other OID."""
+    if oid < _RANGE_BASE:
+        return KINDS.get(oid // _SIZE * _SIZE, "") if oid >= _TEMP_ROW_BASE else ""
+    return "" if oid >= _END else "m" if oid & 2 else "r"
+
+
+def needs_catalog(oid: int) -> bool:
+    """Whether reading values of the type takes what only the catalog knows: of an enum, a row type or a domain."""
+    return kind_of(oid) in ("e", "c", "d")
 
 
 def is_enum(oid: int) -> bool:
@@ -85,6 +104,11 @@ def composite_oid(number: int) -> int:
 def domain_oid(number: int) -> int:
     """The same of a domain."""
     return _DOMAIN_BASE + 2 * number
+
+
+def range_oid(number: int, subtype: int) -> int:
+    """The same of a range over a built-in type; its multirange has the OID behind the next. Numbers repeat."""
+    return _RANGE_BASE | subtype << 16 | number % RANGE_NUMBERS << 2
 
 
 def row_oid(relation: int) -> int:
@@ -146,6 +170,8 @@ def user_type(oid: int, lookup: Lookup) -> PgType | None:
     if not oid & 1:
         return _scalar(oid, kind, lookup)
     element = _scalar(oid - 1, kind, lookup)
+    if element is None:
+        return None
     if kind == "c":
         row = RowCodec(lookup, array=True)
         codec: ArrayCodec | RowCodec = row
@@ -158,17 +184,43 @@ def user_type(oid: int, lookup: Lookup) -> PgType | None:
     )  # fmt: skip
 
 
-_DECLS: Final = {"e": "enum_text", "c": "row_text", "d": "domain_text"}
+_DECLS: Final = {
+    "e": "enum_text", "c": "row_text", "d": "domain_text", "r": "range_text", "m": "multirange_text",
+}  # fmt: skip
 """SQLite's declared types."""
 
 
-def _scalar(oid: int, kind: str, lookup: Lookup) -> PgType:
+@lru_cache(maxsize=1024)
+def user_range_codec(oid: int, lookup: Lookup) -> RangeCodec | None:
+    """The conversions of a user's range or multirange; None for an OID that no range can have."""
+    try:
+        subtype = lookup(oid >> 16 & SUBTYPE_MAX)
+    except KeyError:
+        return None
+    order = comparison(subtype.oid, subtype.elem_oid)
+    return None if order is None else RangeCodec(subtype, order)
+
+
+def _scalar(oid: int, kind: str, lookup: Lookup) -> PgType | None:
     name = pinned_name(oid)
     if kind == "c":
         row = RowCodec(lookup)
         return PgType(
             oid, name, name, -1, oid + 1, "C", _DECLS[kind],
             row.parse_text, row.format_text, row.parse_binary, row.format_binary, kind=kind,
+        )  # fmt: skip
+    if kind in "rm":
+        codec = user_range_codec(oid, lookup)
+        if codec is None:
+            return None
+        parse, parse_binary, format_binary = (
+            (codec.parse_text, codec.parse_binary, codec.format_binary)
+            if kind == "r"
+            else (codec.parse_many, codec.parse_many_binary, codec.format_many_binary)
+        )
+        return PgType(
+            oid, name, name, -1, oid + 1, "R", _DECLS[kind],
+            parse, strings.format_string, parse_binary, format_binary, kind=kind,
         )  # fmt: skip
     category, typlen = ("E", 4) if kind == "e" else ("U", -1)
     return PgType(

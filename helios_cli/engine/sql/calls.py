@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.range_types import subtype_of
 from helios_cli.engine.datatypes.usertypes import pinned_function_oid
 from helios_cli.engine.sql import (
     builtin_arguments,
@@ -24,7 +24,9 @@ from helios_cli.engine.sql.grouping import canonical
 from helios_cli.engine.sql.oids import (
     ANYARRAY,
     ANYELEMENT,
+    ANYMULTIRANGE,
     ANYNONARRAY,
+    ANYRANGE,
     INT8,
     POLYMORPHIC,
     REGTYPE,
@@ -36,6 +38,7 @@ from helios_cli.engine.sql.ordering import sort_terms, sort_values
 from helios_cli.engine.sql.resolution import Ambiguous, bind_polymorphic, choose_function, expand
 from helios_cli.engine.sql.routines import UserFunction
 from helios_cli.engine.sql.scope import Scope
+from helios_cli.engine.sql.type_calls import constructors, named_type
 from helios_cli.engine.sql.type_pins import unpinned
 from helios_cli.engine.sql.typed import Node, TypedSql
 from helios_cli.engine.sql.user_calls import arranged, check_callable, user_call, user_row
@@ -114,11 +117,11 @@ def visible_overloads(names: list[str], scope: Scope) -> tuple[Function, ...]:
         routine = scope.ctx.catalog.routine(pinned)
         known = scope.ctx.catalog.functions(routine.schema, routine.name) if routine is not None else ()
         return tuple(function for function in known if function.oid == pinned)
-    if len(names) == 1:
-        made: tuple[Function, ...] = scope.ctx.catalog.functions(None, names[-1])
-        return (*found, *made) if made else found
-    found = tuple(function for function in found if function.schema == names[-2])
-    return (*found, *scope.ctx.catalog.functions(names[-2], names[-1]))
+    schema = names[-2] if len(names) > 1 else None
+    if schema is not None:
+        found = tuple(function for function in found if function.schema == schema)
+    made: tuple[Function, ...] = (*scope.ctx.catalog.functions(schema, names[-1]), *constructors(schema, names, scope))
+    return (*found, *made) if made else found
 
 
 def call_function(
@@ -142,8 +145,7 @@ def _reads_literal(names: list[str], arguments: list[TypedSql], scope: Scope) ->
     """Whether a call like ``point('1,2')`` is a literal of a type, which goes before functions of the same name."""
     if len(arguments) != 1 or argument_types(arguments, scope) != (UNKNOWN,):
         return False
-    found = registry.by_internal_name(names[-1])
-    return found is not None and found.kind in ("b", "r", "m")
+    return named_type(names, scope) != 0
 
 
 def _some_null(values: list[TypedSql]) -> bool:
@@ -200,11 +202,11 @@ def missing_function(names: list[str], given: tuple[int, ...], scope: Scope, at:
 
 def _type_call(names: list[str], arguments: list[TypedSql], scope: Scope, at: int) -> TypedSql:
     """``typename(value)`` is a cast when no function of that name fits."""
-    found = registry.by_internal_name(names[-1])
-    if found is not None and len(arguments) == 1 and found.kind in ("b", "r", "m"):
+    found = named_type(names, scope) if len(arguments) == 1 else 0
+    if found:
         source = arguments[0].type_oid
-        if source == UNKNOWN or can_coerce(source, found.oid, How.EXPLICIT):
-            return casts.explicit_cast(arguments[0], found.oid, -1, scope.ctx, at)
+        if source == UNKNOWN or can_coerce(source, found, How.EXPLICIT):
+            return casts.explicit_cast(arguments[0], found, -1, scope.ctx, at)
     given = argument_types(arguments, scope)
     if len(names) == 1 or names[-2] == "pg_catalog":
         behind = operator_functions.call(names[-1], arguments, given, scope.ctx, at)
@@ -223,7 +225,7 @@ def coerce_arguments(
     bindings = bind_polymorphic(declared, given) or {}
     if _open_type(declared, given):
         message = "could not determine polymorphic type because input has type unknown"
-        raise scope.ctx.error("42804", message, at)
+        raise scope.ctx.error("42804", message)
     values = []
     for value, target in zip(arguments, declared, strict=True):
         actual = bindings.get(target, target)
@@ -245,13 +247,18 @@ def coerce_arguments(
     return values, result
 
 
-_ONE_FAMILY: Final = (ANYELEMENT, ANYARRAY, ANYNONARRAY)
+_ONE_FAMILY: Final = (ANYELEMENT, ANYARRAY, ANYNONARRAY, ANYRANGE, ANYMULTIRANGE)
 
 
 def _open_type(declared: tuple[int, ...], given: tuple[int, ...]) -> bool:
     """Whether the arguments that say what anyelement stands for are all untyped literals."""
     sources = [source for target, source in zip(declared, given, strict=True) if target in _ONE_FAMILY]
     return bool(sources) and all(source == UNKNOWN for source in sources)
+
+
+def _range_type(values: list[TypedSql]) -> int:
+    """The type of the first argument that is a range or a multirange; 0 for none."""
+    return next((value.type_oid for value in values if subtype_of(value.type_oid)), 0)
 
 
 def render_call(function: Function, values: list[TypedSql], scope: Scope) -> str:
@@ -272,6 +279,7 @@ def render_call(function: Function, values: list[TypedSql], scope: Scope) -> str
         session=", ".join(session),
         elem=next((element_of(value.type_oid) for value in values if element_of(value.type_oid)), 0),
         types=", ".join(str(value.type_oid) for value in values),
+        range=_range_type(values),
         over="",
     )
 
@@ -353,8 +361,9 @@ def _aggregate_sql(
     placed = "{over}" in template
     types = ", ".join(str(value.type_oid) for value in values)
     text = template.format(
-        *texts, args=", ".join(texts), session=session, elem=element, types=types, over=tail if placed else ""
-    )
+        *texts, args=", ".join(texts), session=session, elem=element, types=types, over=tail if placed else "",
+        range=_range_type(values),
+    )  # fmt: skip
     text = text if placed else text + tail
     return casts.neutral(text, *(value.type_oid for value in values)) if function.aggregate else text
 

@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import Final
 
 from helios_cli.engine.datatypes import registry
-from helios_cli.engine.datatypes.ranges import MULTIRANGES
+from helios_cli.engine.datatypes.range_types import is_multirange, is_range
 from helios_cli.engine.datatypes.styled import STYLED
-from helios_cli.engine.datatypes.usertypes import RECORD_ARRAY, is_row, is_row_array, kind_of
+from helios_cli.engine.datatypes.usertypes import RECORD_ARRAY, is_row, is_row_array, kind_of, needs_catalog
 from helios_cli.engine.datatypes.zoned import TIME_ARRAYS, ZONED
 from helios_cli.engine.datatypes.zoned_ranges import ZONED_RANGES
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import sqltext
-from helios_cli.engine.sql.coercion import VECTORS, can_coerce, category, element_of, type_name, type_of
+from helios_cli.engine.sql.coercion import VECTORS, can_coerce, category, element_of, type_name
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.collating import collation_of
 from helios_cli.engine.sql.context import Context
@@ -47,7 +47,6 @@ from helios_cli.engine.sql.oids import (
     REG_TYPES,
     REGCLASS,
     REGCONFIG,
-    REGDICTIONARY,
     REGTYPE,
     TEXT,
     TIME,
@@ -58,6 +57,7 @@ from helios_cli.engine.sql.oids import (
     VARBIT,
     VARCHAR,
 )
+from helios_cli.engine.sql.reg_casts import reg_cast
 from helios_cli.engine.sql.text_collations import is_collatable, sqlite_collation
 from helios_cli.engine.sql.typed import TypedSql
 
@@ -105,7 +105,6 @@ _TEMPLATES: Final[dict[tuple[int, int], str]] = {
     (CIDR, INET): "pg_in(869, {0})",
     (INET, CIDR): "pg_inet_cidr({0})",
     **{(INET, target): "pg_inet_text({0})" for target in (TEXT, VARCHAR, BPCHAR)},
-    **{(found, many): f"pg_multirange({many}, {{0}})" for many, found in MULTIRANGES.items()},
     **geometric_casts(),
     (MACADDR, MACADDR8): "pg_in(774, {0})",
     (MACADDR8, MACADDR): "pg_macaddr_of({0})",
@@ -132,7 +131,7 @@ def coerce(value: TypedSql, target: int, typmod: int, how: How, ctx: Context) ->
     source = value.type_oid
     if value.param and source == UNKNOWN:
         return _coerce_parameter(value, target, typmod, how, ctx)
-    if source != target and (kind_of(target) or target in (RECORD, RECORD_ARRAY)):
+    if source != target and (needs_catalog(target) or target in (RECORD, RECORD_ARRAY)):
         # The conversions of users' types need this module.
         from helios_cli.engine.sql.user_casts import to_user_type
 
@@ -163,7 +162,7 @@ def _coerce_parameter(value: TypedSql, target: int, typmod: int, how: How, ctx: 
 def typed_parameter(number: int, type_oid: int, at: int, ctx: Context) -> TypedSql:
     """``$number`` of a known type. Names of objects arrive as text and become OIDs; users' types are checked."""
     sql = f"?{number}"
-    if kind_of(type_oid):
+    if needs_catalog(type_oid):
         from helios_cli.engine.sql.user_casts import read_as
 
         return read_as(sql, type_oid, ctx, at)
@@ -301,7 +300,7 @@ def _cast_text(value: TypedSql, target: int, ctx: Context) -> str:
         now = ctx.session_value("now") if "{now}" in template else ""
         return template.format(sql, zone=zone, now=now)
     if source in REG_TYPES or target in REG_TYPES:
-        return _reg_cast(source, target, sql, ctx)
+        return reg_cast(source, target, sql, ctx)
     if target in INTEGERS or target == OID:
         return _to_integer(source, target, sql)
     if source in INTEGERS or source == OID:
@@ -310,6 +309,8 @@ def _cast_text(value: TypedSql, target: int, ctx: Context) -> str:
         return sql
     if source in VECTORS and element_of(target):
         return _vector_cast(VECTORS[source], element_of(target), sql, ctx)
+    if is_range(source) and is_multirange(target):
+        return f"pg_multirange({target}, {sql})"
     if element_of(source) and element_of(target):
         return _array_cast(element_of(source), element_of(target), sql, ctx)
     if category(target) == "S":
@@ -391,22 +392,6 @@ def _from_text(target: int, sql: str, ctx: Context) -> str:
         zone, now = ctx.session_value("timezone"), ctx.session_value("now")
         return f"pg_time_in({target}, {sql}, {zone}, {now})"
     return f"pg_in({target}, {sql})"
-
-
-def _reg_cast(source: int, target: int, sql: str, ctx: Context) -> str:
-    """regclass and its kin are OIDs with names looked up in the catalog, by functions of the function library."""
-    if REGCONFIG in (source, target):
-        return f"pg_regconfig({sql})" if target == REGCONFIG else sql
-    if REGDICTIONARY in (source, target):
-        return sql
-    source_type, target_type = type_of(source), type_of(target)
-    if source in REG_TYPES and category(target) == "S":
-        assert source_type is not None
-        return f"pg_{source_type.name}_out({sql})"
-    if target in REG_TYPES and category(source) == "S":
-        assert target_type is not None
-        return f"pg_{target_type.name}_in({sql})"
-    return sql
 
 
 # -- coercions with their checks ------------------------------------------------------------------

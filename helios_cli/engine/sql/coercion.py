@@ -8,16 +8,21 @@ from typing import Final
 
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.pgtype import PgType
+from helios_cli.engine.datatypes.range_types import is_multirange, is_range, multirange_of
 from helios_cli.engine.datatypes.usertypes import is_row, is_row_array
 from helios_cli.engine.sql.oids import (
     ANY,
     ANYARRAY,
     ANYCOMPATIBLE,
     ANYCOMPATIBLEARRAY,
+    ANYCOMPATIBLEMULTIRANGE,
     ANYCOMPATIBLENONARRAY,
+    ANYCOMPATIBLERANGE,
     ANYELEMENT,
     ANYENUM,
+    ANYMULTIRANGE,
     ANYNONARRAY,
+    ANYRANGE,
     POLYMORPHIC,
     RECORD,
     TEXT,
@@ -137,6 +142,8 @@ def can_coerce(source: int, target: int, how: Context = Context.IMPLICIT) -> boo
         return can_coerce(source_element, target_element, how)
     if is_row(source) and is_row(target):
         return True
+    if is_range(source) and target == multirange_of(source):
+        return how == Context.EXPLICIT
     if category(target) == "S" and target != 18:
         return how >= (Context.ASSIGNMENT if source != VOID else Context.EXPLICIT)
     return category(source) == "S" and how == Context.EXPLICIT
@@ -149,6 +156,10 @@ def matches_polymorphic(source: int, target: int) -> bool:
         return is_array
     if target in (ANYNONARRAY, ANYCOMPATIBLENONARRAY):
         return not is_array
+    if target in (ANYRANGE, ANYCOMPATIBLERANGE):
+        return is_range(source)
+    if target in (ANYMULTIRANGE, ANYCOMPATIBLEMULTIRANGE):
+        return is_multirange(source)
     if target == ANYENUM:
         return category(source) == "E"
     return target in (ANYELEMENT, ANYCOMPATIBLE)

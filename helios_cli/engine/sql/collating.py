@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from helios_cli.engine.datatypes.ranges import MULTIRANGES, RANGES
+from helios_cli.engine.datatypes.range_types import is_multirange, is_range
 from helios_cli.engine.datatypes.usertypes import RECORD, is_row, is_row_array, kind_of
 from helios_cli.engine.sql.coercion import element_of
 from helios_cli.engine.sql.oids import (
@@ -31,7 +31,6 @@ _COLLATED: Final = {
     TIMETZ: "pg_timetz",
     JSONB: "pg_jsonb",
     PG_LSN: "pg_lsn",
-    **{oid: f"pg_range_{oid}" for oid in (*RANGES, *MULTIRANGES)},
     CITEXT: "pg_citext",
     LTREE: "pg_ltree",
     INET: "pg_inet",
@@ -48,13 +47,17 @@ def collation_of(type_oid: int) -> str:
         return _user_collation(type_oid)
     if element_of(type_oid):
         return f"pg_array_{element_of(type_oid)}" if element_of(type_oid) in _COLLATED_ELEMENTS else "pg_array"
+    if is_range(type_oid) or is_multirange(type_oid):
+        return f"pg_range_{type_oid}"
     return _COLLATED.get(type_oid, "")
 
 
 def _user_collation(type_oid: int) -> str:
     if is_row(type_oid):
         return "pg_record"
-    if is_row_array(type_oid):
+    if is_range(type_oid) or is_multirange(type_oid):
+        return f"pg_range_{type_oid}"
+    if is_row_array(type_oid) or kind_of(type_oid) in ("r", "m"):
         return "pg_array"
     return f"pg_enum_array_{type_oid - 1}" if type_oid & 1 else f"pg_enum_{type_oid}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from helios_cli.engine.datatypes.usertypes import kind_of
+from helios_cli.engine.datatypes.usertypes import needs_catalog
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.sql import casts, tree
 from helios_cli.engine.sql.actions import CopyOptions
@@ -165,7 +165,7 @@ def copy_columns(fields: dict[str, Any], scope: Scope) -> tuple[Relation, list[C
 
 def _column_value(number: int, column: ColumnInfo, scope: Scope) -> str:
     """The data's column as it is stored: values of users' types are checked here, others were when they were read."""
-    if not kind_of(column.type_oid) and not column.domain:
+    if not needs_catalog(column.type_oid) and not column.domain:
         return f"?{number}"
     value = casts.typed_parameter(number, column.type_oid, -1, scope.ctx)
     return assigned_domain(value, column, scope.ctx).sql

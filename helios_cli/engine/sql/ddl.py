@@ -23,6 +23,7 @@ from helios_cli.engine.sql.ddl_model import DdlCatalog
 from helios_cli.engine.sql.ddl_owned import drop_owned, own_schema, reassign_owned
 from helios_cli.engine.sql.ddl_ownership import check
 from helios_cli.engine.sql.ddl_policy import alter_policy, create_policy
+from helios_cli.engine.sql.ddl_ranges import create_range
 from helios_cli.engine.sql.ddl_rename import rename
 from helios_cli.engine.sql.ddl_roles import alter_role, create_role, drop_role, grant_role
 from helios_cli.engine.sql.ddl_routine import WORDS, alter_routine, own_routine
@@ -83,6 +84,7 @@ _HANDLERS: Final[dict[str, Handler]] = {
     "CreateSchemaStmt": create_schema,
     "CommentStmt": comment,
     "CreateEnumStmt": create_enum,
+    "CreateRangeStmt": create_range,
     "AlterEnumStmt": alter_enum,
     "CreateDomainStmt": create_domain,
     "AlterDomainStmt": alter_domain,
@@ -113,7 +115,6 @@ _HANDLERS: Final[dict[str, Handler]] = {
 _REFUSED: Final = {
     "CreatedbStmt": ("CREATE DATABASE", 'A node has one database, "heliosdb"; use a schema.'),
     "AlterDatabaseStmt": ("ALTER DATABASE", "Use ALTER SYSTEM or SET."),
-    "CreateRangeStmt": ("CREATE TYPE ... AS RANGE", "Use two columns with a CHECK constraint."),
     "RuleStmt": ("CREATE RULE", "Use a view or the application."),
     "CreateForeignTableStmt": ("CREATE FOREIGN TABLE", None),
     "CreateFdwStmt": ("CREATE FOREIGN DATA WRAPPER", None),

@@ -123,6 +123,9 @@ def alter_domain(builder: Builder, fields: dict[str, Any]) -> Plan:
     """
     domain = find_domain(builder, tree.strings(fields["typeName"]))
     kind = fields["subtype"]
+    users = [other for other in builder.catalog.all_types() if other.kind == "r" and other.parent == domain.oid]
+    if kind in ("O", "C") and users:
+        raise unsupported("a constraint of a domain that a range is over", "Use a range over the base type.")
     own = replace(domain, default=domain.default)
     if kind == "T":
         node = fields.get("def")

@@ -9,7 +9,7 @@ from copy import deepcopy
 from dataclasses import replace
 from typing import Any, Final
 
-from helios_cli.engine.datatypes.ranges import MULTIRANGES, RANGES
+from helios_cli.engine.datatypes.range_types import is_range, subtype_of
 from helios_cli.engine.sql import ddl_unique, tree
 from helios_cli.engine.sql.coercion import type_name
 from helios_cli.engine.sql.context import IN_EXPRESSION, Context
@@ -23,8 +23,8 @@ from helios_cli.engine.sql.sqltext import quote_identifier, quote_string
 from helios_cli.engine.sql.typed import Node
 
 _METHODS: Final = ("btree", "gist", "hash", "spgist")
-_GIST_TYPES: Final = frozenset((*RANGES, *MULTIRANGES, 600, 603, 604, 718, 3614, 3615))
-"""Types that GiST has operator classes for by itself."""
+_GIST_TYPES: Final = frozenset((600, 603, 604, 718, 3614, 3615))
+"""Types that GiST has operator classes for by itself, ranges apart."""
 
 
 def add_exclusion(builder: Builder, table: TableDef, fields: dict[str, Any]) -> ConstraintDef:
@@ -93,7 +93,11 @@ class Conditions:
 
     def _check_key(self, key: IndexKey, oid: int) -> None:
         if self.index.method in ("gist", "spgist") and key.opclass is None:
-            by_itself = oid in _GIST_TYPES or (self.index.method == "gist" and oid in (869, 650) and key.opclass)
+            by_itself = (
+                oid in _GIST_TYPES
+                or subtype_of(oid) != 0
+                or (self.index.method == "gist" and oid in (869, 650) and key.opclass)
+            )
             if not by_itself and "btree_gist" not in self.builder.catalog.extensions():
                 message = f"data type {type_name(oid)} has no default operator class for access method " + (
                     f'"{self.index.method}"'
@@ -104,10 +108,10 @@ class Conditions:
                 )
                 raise self.builder.error("42704", message, hint=hint)
         if self.index.method in ("btree", "hash") and key.operator != "=":
-            named = "anyrange" if oid in RANGES else type_name(oid)
+            named = "anyrange" if is_range(oid) else type_name(oid)
             shown = f"{key.operator}({named},{named})"
             detail = "The exclusion operator must be related to the index operator class for the constraint."
-            family = "range_ops" if oid in RANGES else f"{type_name(oid)}_ops"
+            family = "range_ops" if is_range(oid) else f"{type_name(oid)}_ops"
             message = f'operator {shown} is not a member of operator family "{family}"'
             raise self.builder.error("42809", message, detail=detail)
 

@@ -13,7 +13,7 @@ from helios_cli.engine.sql.coercion import element_of, type_name
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_deparse import deparse
 from helios_cli.engine.sql.ddl_ownership import function_defaults
-from helios_cli.engine.sql.oids import ANYARRAY, ANYCOMPATIBLEARRAY, RECORD, TRIGGER, VOID
+from helios_cli.engine.sql.oids import ANYARRAY, ANYCOMPATIBLEARRAY, POLYMORPHIC, RECORD, TRIGGER, VOID
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.rights import not_owner
 from helios_cli.engine.sql.routines import Argument, Routine, result_columns
@@ -128,7 +128,7 @@ def argument_type(builder: Builder, fields: dict[str, Any]) -> int:
         return column.type_oid
     if names[-1] in PSEUDO and (len(names) == 1 or names[0] == "pg_catalog"):
         return PSEUDO[names[-1]]
-    return resolve_type(fields, builder.context())[0]
+    return resolve_type({**fields, "location": -1}, builder.context())[0]
 
 
 def _check_arguments(builder: Builder, arguments: list[Argument]) -> None:
@@ -172,6 +172,7 @@ def _result(builder: Builder, routine: Routine, fields: dict[str, Any] | None) -
         routine.result = implied
         return
     routine.returns_set = bool(fields.get("setof"))
+    _check_polymorphic(builder, routine, argument_type(builder, fields))
     table = any(argument.mode == "t" for argument in routine.arguments)
     routine.result = implied if table else argument_type(builder, fields)
     if not fields.get("arrayBounds"):
@@ -180,6 +181,27 @@ def _result(builder: Builder, routine: Routine, fields: dict[str, Any] | None) -
     if outputs and not table and routine.result != implied:
         shown = type_name(implied)
         raise builder.error("42P13", f"function result type must be {shown} because of OUT parameters")
+
+
+_ELEMENTS: Final = "anyelement, anyarray, anynonarray, anyenum, anyrange, or anymultirange"
+_COMPATIBLE: Final = (
+    "anycompatible, anycompatiblearray, anycompatiblenonarray, anycompatiblerange, or anycompatiblemultirange"
+)
+
+
+def _check_polymorphic(builder: Builder, routine: Routine, result: int) -> None:
+    """Refuse a result whose type the arguments of a call would not tell (check_valid_polymorphic_signature). 42P13."""
+    name = type_name(result)
+    if result not in POLYMORPHIC:
+        return
+    listed = _COMPATIBLE if name.startswith("anycompatible") else _ELEMENTS
+    if name.endswith("range"):
+        stem = "anycompatible" if name.startswith("anycompatible") else "any"
+        listed = f"{stem}range or {stem}multirange"
+    words = listed.replace(" or ", " ").replace(",", "").split()
+    if not any(type_name(argument.type_oid) in words for argument in routine.inputs):
+        detail = f"A result of type {name} requires at least one input of type {listed}."
+        raise builder.error("42P13", "cannot determine result data type", detail=detail)
 
 
 def set_option(builder: Builder, routine: Routine, option: dict[str, Any]) -> None:

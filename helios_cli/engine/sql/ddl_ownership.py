@@ -354,6 +354,7 @@ _CHECKS: Final[dict[str, Callable[[Guard, dict[str, Any]], None]]] = {
     "AlterPolicyStmt": lambda guard, fields: guard.owns(guard.find(fields["table"])),
     "CreateFunctionStmt": _named("funcname"),
     "CreateEnumStmt": _named("typeName"),
+    "CreateRangeStmt": _named("typeName"),
     "AlterEnumStmt": lambda guard, fields: guard.owns_type(tree.strings(fields["typeName"])),
     "AlterDomainStmt": lambda guard, fields: guard.owns_type(tree.strings(fields["typeName"])),
     "CreateDomainStmt": _named("domainname"),

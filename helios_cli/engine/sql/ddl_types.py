@@ -16,7 +16,7 @@ from helios_cli.engine.sql.ddl_schema import TYPE_TABLES
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.relation import Relation, UserType
 from helios_cli.engine.sql.row_values import type_shape
-from helios_cli.engine.sql.sqltext import constant, quote_identifier
+from helios_cli.engine.sql.sqltext import constant, pg_identifier, quote_identifier
 from helios_cli.engine.sql.typenames import resolve_type
 
 LABEL_BYTES_MAX: Final = 63
@@ -235,7 +235,7 @@ def create_composite(builder: Builder, fields: dict[str, Any]) -> Plan:
         refuse_collation(builder, column.get("collClause"), "an attribute")
         if any(known[0] == column["colname"] for known in listed):
             raise builder.error("42701", f'column "{column["colname"]}" specified more than once')
-        type_oid, typmod = resolve_type(column["typeName"], builder.context())
+        type_oid, typmod = resolve_type({**column["typeName"], "location": -1}, builder.context())
         listed.append([column["colname"], type_oid, typmod])
     oid = composite_oid(builder.oid(False))
     builder.add(*type_row(builder, oid, schema, name, "c", {"fields": listed}))
@@ -317,6 +317,8 @@ def drop_types(builder: Builder, fields: dict[str, Any]) -> Plan:
             continue
         if tag == "DROP DOMAIN" and found.kind != "d":
             raise builder.error("42809", f'"{found.name}" is not a domain')
+        if found.kind == "m":
+            refuse_alone(builder, found, dropping)
         if found.relation:
             hint = f"You can drop table {found.name} instead."
             message = f"cannot drop type {found.name} because table {found.name} requires it"
@@ -324,6 +326,14 @@ def drop_types(builder: Builder, fields: dict[str, Any]) -> Plan:
         dropping.append(found)
     _drop(builder, dropping, cascade, frozenset())
     return builder.finish(tag)
+
+
+def refuse_alone(builder: Builder, found: UserType, dropping: list[UserType]) -> None:
+    """A multirange goes with its range alone. Raises 2BP01."""
+    one = builder.catalog.type_by_oid(found.parent)
+    if one is not None and all(known.oid != one.oid for known in dropping):
+        message = f"cannot drop type {found.name} because type {one.name} requires it"
+        raise builder.error("2BP01", message, hint=f"You can drop type {one.name} instead.")
 
 
 def types_in(builder: Builder, schema: str) -> list[UserType]:
@@ -337,17 +347,38 @@ def drop_types_in(builder: Builder, schema: str, relations: frozenset[int]) -> N
 
 
 def _drop(builder: Builder, dropping: list[UserType], cascade: bool, relations: frozenset[int]) -> None:
-    gone = _with_dependents(builder, dropping, cascade)
+    gone, reasons = _with_dependents(builder, dropping)
     columns = [user for found in gone for user in users_of(builder, found.oid) if user[0].oid not in relations]
-    _drop_columns(builder, columns, gone, cascade)
+    for relation, name, type_oid in columns:
+        owner = next(found for found in gone if found.oid == type_oid & ~1)
+        kind = "view" if relation.kind == "v" else "table"
+        reasons.append((f"column {name} of {kind} {relation.name}", shown_name(builder, owner) + "[]" * (type_oid & 1)))
+    if reasons and not cascade:
+        detail = "\n".join(f"{what} depends on type {name}" for what, name in reasons)
+        hint = "Use DROP ... CASCADE to drop the dependent objects too."
+        message = f"cannot drop type {shown_name(builder, gone[0])} because other objects depend on it"
+        raise builder.error("2BP01", message, detail=detail, hint=hint)
+    if any(found.kind == "c" and found not in dropping for found in gone):
+        raise unsupported("dropping a type that a composite type uses", "Drop the composite type first.")
+    _drop_columns(builder, columns)
+    if len(reasons) == 1:
+        builder.notices.append(f"drop cascades to {reasons[0][0]}")
+    elif reasons:
+        builder.notices.append(f"drop cascades to {len(reasons)} other objects")
     for found in gone:
         builder.add(delete(False, "helios_type", oid=found.oid), delete(False, "helios_enum", enumtypid=found.oid))
         builder.add(delete(False, "helios_description", objoid=found.oid), CHANGED)
 
 
-def _with_dependents(builder: Builder, dropping: list[UserType], cascade: bool) -> list[UserType]:
-    """The types that go: those named, and with CASCADE domains over them."""
-    gone = list(dropping)
+def shown_name(builder: Builder, found: UserType) -> str:
+    """A type's name in messages, with its schema where the search path does not find it."""
+    name = pg_identifier(found.name)
+    return name if found.schema in builder.catalog.search_path else f"{pg_identifier(found.schema)}.{name}"
+
+
+def _with_dependents(builder: Builder, dropping: list[UserType]) -> tuple[list[UserType], list[tuple[str, str]]]:
+    """The types that go: those named, multiranges with their ranges, and types over them with what they need."""
+    gone, reasons = list(dropping), []
     for found in gone:
         for other in builder.catalog.all_types():
             uses = other.parent == found.oid or any(
@@ -355,33 +386,15 @@ def _with_dependents(builder: Builder, dropping: list[UserType], cascade: bool) 
             )
             if other.oid == found.oid or not uses or any(known.oid == other.oid for known in gone):
                 continue
-            if not cascade:
-                raise _needed(builder, found, f"type {other.name}")
-            if other.kind == "c":
-                raise unsupported("dropping a type that a composite type uses", "Drop the composite type first.")
+            if other.kind != "m":
+                reasons.append((f"type {shown_name(builder, other)}", shown_name(builder, found)))
             gone.append(other)
-    return gone
+    return gone, reasons
 
 
-def _needed(builder: Builder, found: UserType, what: str) -> Exception:
-    detail = f"{what} depends on type {found.name}"
-    hint = "Use DROP ... CASCADE to drop the dependent objects too."
-    message = f"cannot drop type {found.name} because other objects depend on it"
-    return builder.error("2BP01", message, detail=detail, hint=hint)
-
-
-def _drop_columns(
-    builder: Builder, columns: list[tuple[Relation, str, int]], gone: list[UserType], cascade: bool
-) -> None:
+def _drop_columns(builder: Builder, columns: list[tuple[Relation, str, int]]) -> None:
     from helios_cli.engine.sql.ddl_alter import remove_constraint
 
-    if not columns:
-        return
-    if not cascade:
-        relation, name, type_oid = columns[0]
-        owner = next(found for found in gone if found.oid == type_oid & ~1)
-        kind = "view" if relation.kind == "v" else "table"
-        raise _needed(builder, owner, f"column {name} of {kind} {relation.name}")
     if any(relation.kind == "v" for relation, _, _ in columns):
         raise unsupported("dropping a type that a view uses", "Drop the view first.")
     alterations: dict[int, Alteration] = {}
@@ -393,6 +406,3 @@ def _drop_columns(
         drop_column(alterations[relation.oid], {"name": name, "behavior": "DROP_CASCADE"}, remove_constraint)
     for alteration in alterations.values():
         alteration.finish()
-    shown = [f"column {name} of table {relation.name}" for relation, name, _ in columns]
-    many = f"drop cascades to {len(shown)} other objects"
-    builder.notices.append(f"drop cascades to {shown[0]}" if len(shown) == 1 else many)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from helios_cli.engine.datatypes import registry
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.many_parameters import LAST, MOST, spilled_text
 from helios_cli.engine.sql.oids import REG_TYPES
 from helios_cli.engine.sql.plan import Column, Kind, Plan
 from helios_cli.engine.sql.query import Output
+from helios_cli.engine.sql.reg_casts import object_name
 from helios_cli.engine.sql.row_values import sealed
 
 QUERIES: Final = frozenset(("SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt"))
@@ -58,7 +58,7 @@ def name_objects(outputs: list[Output], ctx: Context) -> None:
     for output in outputs:
         output.value = sealed(output.value, ctx)
         if output.value.type_oid in REG_TYPES and output.value.sql:
-            text = f"pg_{registry.by_oid(output.value.type_oid).name}_out({output.value.sql})"
+            text = object_name(output.value.type_oid, output.value.sql, ctx)
             output.value = replace(output.value, sql=text)
 
 

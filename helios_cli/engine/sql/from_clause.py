@@ -8,7 +8,7 @@ from typing import Any, Final
 from helios_cli.engine.datatypes.usertypes import is_row
 from helios_cli.engine.sql import builtin_arguments, calls, casts, json_records, operators, row_values, tree
 from helios_cli.engine.sql.expressions import expect_boolean, translate, unify
-from helios_cli.engine.sql.function_columns import function_columns, with_modifiers
+from helios_cli.engine.sql.function_columns import function_columns, with_bound_columns, with_modifiers
 from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.names import column_name
 from helios_cli.engine.sql.oids import BYTEA, INT4, INT8, INTEGERS, OID, TEXT
@@ -271,6 +271,7 @@ def _function(fields: dict[str, Any], scope: Scope) -> Source:
     if not function.set_returning:
         return _scalar_item(node, alias, scope, names[-1])
     values, result = calls.coerce_arguments(function, arguments, scope, at)
+    function = with_bound_columns(function, [value.type_oid for value in values])
     name = alias.get("aliasname", names[-1])
     sqlite_alias = ctx.unique_alias(name)
     is_series = names[-1] == "generate_series" and result in (INT4, INT8)

@@ -8,7 +8,8 @@ from typing import Any
 from helios_cli.engine.sql import row_values
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.function_spec import Function
-from helios_cli.engine.sql.oids import BYTEA
+from helios_cli.engine.sql.oids import BYTEA, POLYMORPHIC
+from helios_cli.engine.sql.resolution import bind_polymorphic, expand
 from helios_cli.engine.sql.routines import UserFunction
 from helios_cli.engine.sql.scope import ScopeColumn
 from helios_cli.engine.sql.typed import TypedSql
@@ -24,6 +25,15 @@ def function_columns(function: Any, result: int, value_sql: str, name: str) -> l
         ScopeColumn(column, TypedSql(_extracted(f"({value_sql} ->> {position})", oid, function), oid))
         for position, (column, oid) in enumerate(function.columns)
     ]
+
+
+def with_bound_columns(function: Function, given: list[int]) -> Function:
+    """A function whose columns have the types that its polymorphic ones stand for in a call with arguments given."""
+    declared = expand(function, len(given))
+    if declared is None or not any(oid in POLYMORPHIC for _, oid in function.columns):
+        return function
+    bindings = bind_polymorphic(declared, given) or {}
+    return replace(function, columns=tuple((name, bindings.get(oid, oid)) for name, oid in function.columns))
 
 
 def with_modifiers(columns: list[ScopeColumn], row_type: int, ctx: Context) -> list[ScopeColumn]:

@@ -211,6 +211,17 @@ def call(name: str, arguments: list[TypedSql], given: tuple[int, ...], ctx: Cont
     return apply_operator(chosen.symbol, values, ctx, at)
 
 
+def is_difference(name: str, args: tuple[int, ...]) -> bool:
+    """Whether a function of this name tells the difference of two such values as double precision."""
+    return name in _DIFFERENCES.get(args[0], ()) and args[0] == args[1]
+
+
+_DIFFERENCES: Final = {
+    23: ("int4range_subdiff",), 20: ("int8range_subdiff",), 1700: ("numrange_subdiff",), 701: ("float8mi",),
+    1114: ("tsrange_subdiff",), 1082: ("daterange_subdiff",),
+}  # fmt: skip
+
+
 class _Listed:
     """An entry of the list, as :func:`choose` wants it."""
 

@@ -20,7 +20,9 @@ from helios_cli.engine.sql.oids import (
     ANYCOMPATIBLE,
     ANYCOMPATIBLEARRAY,
     ANYENUM,
+    ANYMULTIRANGE,
     ANYNONARRAY,
+    ANYRANGE,
     BIT,
     BOOL,
     BPCHAR,
@@ -351,7 +353,8 @@ def _emit(
     zone = ctx.session_value("timezone") if "{zone}" in operator.template else ""
     element = element_of(targets[0]) or (element_of(targets[1]) if len(targets) > 1 else 0)
     settings = ctx.session_value("settings") if "{settings}" in operator.template else ""
-    text = operator.template.format(*texts, zone=zone, elem=element, settings=settings)
+    found, many = bindings.get(ANYRANGE, 0), bindings.get(ANYMULTIRANGE, 0)
+    text = operator.template.format(*texts, zone=zone, elem=element, settings=settings, range=found, multirange=many)
     if operator.style == "compare":
         text = f"({text} COLLATE BINARY)" if collated else casts.neutral(text, *targets)
     return TypedSql(text, result, not_null=not_null, location=at)

@@ -1,12 +1,11 @@
-"""Operators of ranges and multiranges (PostgreSQL manual, 9.20), spelled out for each type."""
+"""Operators of ranges and multiranges (PostgreSQL manual, 9.20)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Final
 
-from helios_cli.engine.datatypes.ranges import KINDS
-from helios_cli.engine.sql.oids import BOOL
+from helios_cli.engine.sql.oids import ANYELEMENT, ANYMULTIRANGE, ANYRANGE, BOOL
 from helios_cli.engine.sql.operator_spec import Operator
 
 _TESTS: Final = {
@@ -17,16 +16,14 @@ _COMPARISONS: Final = ("=", "<>", "<", "<=", ">", ">=")
 
 
 def range_operators() -> Iterator[Operator]:
-    """All of them."""
-    for kind in KINDS:
-        one, subtype, many = kind[0], kind[3], kind[4]
-        for oid in (one, many):
-            for name in _COMPARISONS:
-                yield Operator(name, (oid, oid), BOOL, f"({{0}} {name} {{1}})", "compare")
-            for name in "+*-":
-                yield Operator(name, (oid, oid), oid, f"pg_range_compute({oid}, '{name}', {{0}}, {{1}})")
-            yield Operator("@>", (oid, subtype), BOOL, f"pg_range_holds({oid}, {{0}}, {{1}})")
-            yield Operator("<@", (subtype, oid), BOOL, f"pg_range_holds({oid}, {{1}}, {{0}})")
-        for left, right in ((one, one), (one, many), (many, one), (many, many)):
+    """All of them. In templates ``{range}`` is the OID of the range type, ``{multirange}`` that of its multirange."""
+    for some, key in ((ANYRANGE, "{range}"), (ANYMULTIRANGE, "{multirange}")):
+        for name in _COMPARISONS:
+            yield Operator(name, (some, some), BOOL, f"({{0}} {name} {{1}})", "compare")
+        for name in "+*-":
+            yield Operator(name, (some, some), some, f"pg_range_compute({key}, '{name}', {{0}}, {{1}})")
+        yield Operator("@>", (some, ANYELEMENT), BOOL, "pg_range_holds({range}, {0}, {1})")
+        yield Operator("<@", (ANYELEMENT, some), BOOL, "pg_range_holds({range}, {1}, {0})")
+        for other in (ANYRANGE, ANYMULTIRANGE):
             for name, word in _TESTS.items():
-                yield Operator(name, (left, right), BOOL, f"pg_range_test({one}, '{word}', {{0}}, {{1}})")
+                yield Operator(name, (some, other), BOOL, f"pg_range_test({{range}}, '{word}', {{0}}, {{1}})")

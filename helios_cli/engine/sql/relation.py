@@ -81,6 +81,20 @@ class DomainCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class RangeFacts:
+    """What a user's range is made of, beside its subtype, for the catalogs."""
+
+    opclass: int
+    """The OID of the operator class that orders its bounds."""
+    collation: int
+    """The OID of the collation of its bounds, 0 for none."""
+    diff_oid: int = 0
+    """The user's function for SUBTYPE_DIFF."""
+    diff_name: str = ""
+    """Its name, or that of a built-in one; '' for none."""
+
+
+@dataclass(frozen=True, slots=True)
 class UserType:
     """A type that a user made, or the row type of a relation."""
 
@@ -89,7 +103,7 @@ class UserType:
     schema: str
     name: str
     kind: str
-    """'e' enum, 'c' row, 'd' domain (pg_type.typtype)."""
+    """'e' enum, 'c' row, 'd' domain, 'r' range, 'm' multirange (pg_type.typtype)."""
     labels: tuple[str, ...] = ()
     """Of an enum, in order."""
     fields: tuple[ColumnInfo, ...] = ()
@@ -97,7 +111,7 @@ class UserType:
     relation: int = 0
     """The relation whose row type it is, 0 for a type of its own."""
     base_oid: int = 0
-    """Of a domain, never itself a domain."""
+    """Of a domain, never itself a domain; of a range the type that its bounds are kept as."""
     base_typmod: int = -1
     not_null: bool = False
     default: str | None = None
@@ -106,7 +120,9 @@ class UserType:
     own_checks: int = 0
     """How many of them are its own."""
     parent: int = 0
-    """The domain that a domain is over, 0 when it is over its base type."""
+    """The domain that a domain or a range is over, 0 when it is over its base type; the range of a multirange."""
+    made_of: RangeFacts | None = None
+    """Of a range."""
     owner: int = 10
 
 

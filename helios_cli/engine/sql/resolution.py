@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
+from helios_cli.engine.datatypes.range_types import multirange_of, range_of, subtype_of
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.coercion import array_of, can_coerce, category, common_type, element_of, is_preferred
 from helios_cli.engine.sql.function_spec import Function
@@ -12,10 +13,14 @@ from helios_cli.engine.sql.oids import (
     ANYARRAY,
     ANYCOMPATIBLE,
     ANYCOMPATIBLEARRAY,
+    ANYCOMPATIBLEMULTIRANGE,
     ANYCOMPATIBLENONARRAY,
+    ANYCOMPATIBLERANGE,
     ANYELEMENT,
     ANYENUM,
+    ANYMULTIRANGE,
     ANYNONARRAY,
+    ANYRANGE,
     POLYMORPHIC,
     TEXT,
     UNKNOWN,
@@ -162,8 +167,12 @@ def bind_polymorphic(declared: Sequence[int], given: Sequence[int]) -> dict[int,
     """What each polymorphic pseudo-type stands for in a call; None when the arguments disagree."""
     if not any(target in POLYMORPHIC for target in declared):
         return {}
-    element = _family(declared, given, (ANYELEMENT, ANYNONARRAY, ANYENUM), ANYARRAY, exact=True)
-    compatible = _family(declared, given, (ANYCOMPATIBLE, ANYCOMPATIBLENONARRAY), ANYCOMPATIBLEARRAY, exact=False)
+    exact = _ranges(declared, given, ANYRANGE, ANYMULTIRANGE)
+    wide = _ranges(declared, given, ANYCOMPATIBLERANGE, ANYCOMPATIBLEMULTIRANGE)
+    if exact is None or wide is None:
+        return None
+    element = _family(declared, given, (ANYELEMENT, ANYNONARRAY, ANYENUM), ANYARRAY, exact)
+    compatible = _family(declared, given, (ANYCOMPATIBLE, ANYCOMPATIBLENONARRAY), ANYCOMPATIBLEARRAY, wide, exact=False)
     if element is None or compatible is None:
         return None
     return {
@@ -171,16 +180,39 @@ def bind_polymorphic(declared: Sequence[int], given: Sequence[int]) -> dict[int,
         ANYNONARRAY: element,
         ANYENUM: element,
         ANYARRAY: array_of(element),
+        ANYRANGE: exact,
+        ANYMULTIRANGE: multirange_of(exact),
         ANYCOMPATIBLE: compatible,
         ANYCOMPATIBLENONARRAY: compatible,
         ANYCOMPATIBLEARRAY: array_of(compatible),
+        ANYCOMPATIBLERANGE: wide,
+        ANYCOMPATIBLEMULTIRANGE: multirange_of(wide),
     }
 
 
+def _ranges(declared: Sequence[int], given: Sequence[int], single: int, many: int) -> int | None:
+    """The range type that a pair of pseudo-types stands for, 0 when none is given; None when they disagree."""
+    found = {
+        source if target == single else range_of(source)
+        for target, source in zip(declared, given, strict=True)
+        if target in (single, many) and source != UNKNOWN
+    }
+    return None if len(found) > 1 else found.pop() if found else 0
+
+
 def _family(
-    declared: Sequence[int], given: Sequence[int], scalars: tuple[int, ...], array: int, *, exact: bool
+    declared: Sequence[int],
+    given: Sequence[int],
+    scalars: tuple[int, ...],
+    array: int,
+    found_range: int,
+    *,
+    exact: bool = True,
 ) -> int | None:
-    """The element type a family of pseudo-types stands for; text when all are unknown, None when they disagree."""
+    """The element type a family of pseudo-types stands for; text when all are unknown, None when they disagree.
+
+    With a range among the arguments it is the type of its bounds.
+    """
     types: list[int] = []
     for target, source in zip(declared, given, strict=True):
         if source == UNKNOWN:
@@ -189,11 +221,13 @@ def _family(
             types.append(source)
         elif target == array:
             types.append(element_of(source))
+    if found_range:
+        types.append(subtype_of(found_range))
     if not types:
         return TEXT
     if exact:
         return types[0] if len(set(types)) == 1 else None
-    common = common_type(types)
+    common = types[-1] if found_range else common_type(types)
     if common is None or not all(can_coerce(source, common) for source in types):
         return None
     return common

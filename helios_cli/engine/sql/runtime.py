@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from helios_cli.engine.datatypes.orders import NAMED
 from helios_cli.engine.sql import (
     many_parameters,
     runtime_arrays,
@@ -21,7 +22,6 @@ from helios_cli.engine.sql import (
 )
 from helios_cli.engine.sql.function_spec import AggregateTable, CollationTable, ScalarTable
 from helios_cli.engine.sql.functions import ranges
-from helios_cli.engine.sql.functions.collations import COLLATIONS as _COLLATIONS
 
 SCALARS: Final[ScalarTable] = {
     **runtime_numbers.SCALARS,
@@ -39,4 +39,4 @@ SCALARS: Final[ScalarTable] = {
     **many_parameters.SCALARS,
 }
 AGGREGATES: Final[AggregateTable] = {**runtime_arrays.AGGREGATES}
-COLLATIONS: Final[CollationTable] = {**_COLLATIONS, **runtime_rows.COLLATIONS, **ranges.COLLATIONS}
+COLLATIONS: Final[CollationTable] = {**NAMED, **runtime_rows.COLLATIONS, **ranges.COLLATIONS}

@@ -162,7 +162,7 @@ def _elements(element: int, array: Any) -> list[Any]:
 
 
 def _numeric_key(value: Any) -> Any:
-    from helios_cli.engine.sql.functions.collations import numeric_key
+    from helios_cli.engine.datatypes.orders import numeric_key
 
     return numeric_key(value)
 

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from helios_cli.engine.datatypes import calendar as cal
 from helios_cli.engine.datatypes.interval import split_interval
+from helios_cli.engine.datatypes.orders import interval_key
 from helios_cli.engine.datatypes.zoned import find_zone
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.function_spec import ScalarTable
-from helios_cli.engine.sql.functions.collations import interval_key
 from helios_cli.engine.sql.oids import DATE, INTERVAL, NUMERIC, TIME, TIMESTAMPTZ
 from helios_cli.engine.sql.runtime_times import pg_date_timestamp, pg_timestamptz_local
 

@@ -23,7 +23,7 @@ from helios_cli.engine.storage.routine_definitions import routine_of
 from helios_cli.engine.storage.sequences import split_name
 from helios_cli.engine.storage.system_definitions import constraintdef, indexdef
 from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
-from helios_cli.engine.storage.type_rows import format_type, shown_text, type_name
+from helios_cli.engine.storage.type_rows import SUPPORT_NAMES, format_type, shown_text, type_name
 
 if TYPE_CHECKING:
     from helios_cli.engine.storage.system_catalog import SystemCatalog
@@ -79,7 +79,8 @@ class _Functions:
         relation = self.system.snapshot().relations.get(oid)
         if relation is not None:
             name = pg_identifier(relation.name)
-            return name if relation.schema in ("public", "pg_temp") else f"{pg_identifier(relation.schema)}.{name}"
+            shown = relation.schema in (self.system.path or ("public", "pg_temp"))
+            return name if shown else f"{pg_identifier(relation.schema)}.{name}"
         known = _SYSTEM_BY_OID.get(oid)
         if known is None:
             return str(oid)
@@ -200,7 +201,7 @@ class _Functions:
         routine = routine_of(self.system.snapshot(), oid) if isinstance(oid, int) else None
         if routine is not None:
             types = ",".join(registry.format_type(argument) for argument in routine.signature())
-            return f"{routine_definitions.routine_name(routine, ('public',))}({types})"
+            return f"{routine_definitions.routine_name(routine, self.system.path or ('public',))}({types})"
         return self.regproc_out(oid)
 
     def regproc_out(self, oid: Any) -> str:
@@ -209,7 +210,9 @@ class _Functions:
             return _IO_NAMES[oid]
         routine = routine_of(self.system.snapshot(), oid) if isinstance(oid, int) else None
         if routine is not None:
-            return routine_definitions.routine_name(routine, ("public",))
+            return routine_definitions.routine_name(routine, self.system.path or ("public",))
+        if oid in SUPPORT_NAMES:
+            return SUPPORT_NAMES[oid]
         function = FUNCTIONS.get(oid) if isinstance(oid, int) else None
         return function.name if function is not None else str(oid or "-")
 
@@ -440,6 +443,9 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
         table[f"pg_{kind}_out"] = (functions.plain_out, 1)
     for name, (call, count) in table.items():
         connection.create_scalar_function(name, _strict(call), count)
+    for kind in ("regclass", "regtype", "regproc", "regprocedure"):
+        call = table[f"pg_{kind}_out"][0]
+        connection.create_scalar_function(f"pg_{kind}_out", _strict(functions.along_path(call)), 2)
     register_privileges(connection, system)
     hooks = system.hooks
 

@@ -433,7 +433,7 @@ _WHOLE: Final[dict[str, Callable[[Snapshot], Rows]]] = {
     "pg_available_extension_versions": pg_available_extension_versions,
 }  # fmt: skip
 _FIXED: Final[dict[str, Callable[[], Rows]]] = {
-    "pg_range": type_rows.pg_range, "pg_ts_config": pg_ts_config, "pg_tablespace": pg_tablespace,
+    "pg_ts_config": pg_ts_config, "pg_tablespace": pg_tablespace,
     "pg_language": pg_language, "pg_amop": pg_amop, "pg_amproc": pg_amproc, "pg_operator": pg_operator,
     "pg_cast": pg_cast, "pg_aggregate": pg_aggregate,
 }  # fmt: skip
@@ -449,6 +449,7 @@ MAKERS: Final[dict[str, Maker]] = {
     "pg_type": (
         Whole(type_rows.known_types), Each("types", type_rows.user_types), Each("row_types", type_rows.row_types),
     ),
+    "pg_range": (Fixed(type_rows.built_in_ranges), Each("types", type_rows.user_ranges)),
     "pg_index": (Each("indexes", pg_index),),
     "pg_constraint": (
         Each("constraints", pg_constraint), Each("types", type_rows.domain_constraints),
@@ -459,7 +460,7 @@ MAKERS: Final[dict[str, Maker]] = {
     "pg_depend": (
         Each("sequences", _sequence_depends), Each("constraints", _constraint_depends), Whole(extension_members),
         Each("columns", default_depends), Each("depends_of", _view_depends),
-        Whole(_call_depends),
+        Whole(_call_depends), Each("types", type_rows.range_depends),
     ),
     "pg_tables": (Each("tables", pg_tables), Whole(_system_tables)),
     "pg_views": (Each("views", pg_views),),

@@ -8,7 +8,7 @@ from typing import Any
 
 from helios_cli.engine.datatypes.usertypes import kind_of, row_oid
 from helios_cli.engine.sql.ddl_model import ColumnDef
-from helios_cli.engine.sql.relation import ColumnInfo, DomainCheck, Relation, UserType
+from helios_cli.engine.sql.relation import ColumnInfo, DomainCheck, RangeFacts, Relation, UserType
 
 Query = Callable[..., list[Any]]
 """Runs a statement with its values and gives all rows."""
@@ -107,6 +107,15 @@ class TypeCatalog:
                 for number, (field, type_oid, typmod) in enumerate(parts["fields"], 1)
             )
             return UserType(oid, schema, name, kind, fields=fields, owner=owner)
+        if kind == "m":
+            return UserType(oid, schema, name, kind, owner=owner, base_oid=parts["base"], parent=parts["range"])
+        if kind == "r":
+            diff = parts["diff"] or (0, "")
+            over = parts["subtype"] if parts["subtype"] != parts["base"] else 0
+            return UserType(
+                oid, schema, name, kind, owner=owner, base_oid=parts["base"], base_typmod=parts["typmod"], parent=over,
+                made_of=RangeFacts(parts["opclass"], parts["collation"], diff[0], diff[1]),
+            )  # fmt: skip
         checks = tuple(DomainCheck(*check) for check in parts["checks"])
         parent = self.by_oid(parts["parent"]) if parts["parent"] else None
         return UserType(

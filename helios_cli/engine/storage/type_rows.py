@@ -9,8 +9,10 @@ from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.arrays import BOX, BOX_DELIMITER
 from helios_cli.engine.datatypes.io_functions import layout_of
 from helios_cli.engine.datatypes.pgtype import PgType
+from helios_cli.engine.datatypes.range_types import multirange_of
 from helios_cli.engine.datatypes.ranges import KINDS
 from helios_cli.engine.datatypes.usertypes import functions_named, kind_of, named, number_of
+from helios_cli.engine.sql.opclasses import default_class
 from helios_cli.engine.sql.relation import ColumnInfo, UserType
 from helios_cli.engine.sql.sqltext import pg_identifier
 from helios_cli.engine.storage.system_extensions import type_namespace
@@ -20,7 +22,7 @@ Row = dict[str, Any]
 Rows = Iterator[Row]
 
 DATABASE_NAME: Final = "heliosdb"
-PG_CLASS, PG_TYPE = 1259, 1247
+PG_CLASS, PG_TYPE, PG_PROC = 1259, 1247, 1255
 
 
 def shown_name(snapshot: Snapshot, oid: int) -> str:
@@ -105,7 +107,8 @@ def _pair(snapshot: Snapshot, oid: int, schema: str, name: str, owner: int, **mo
     place = {"typnamespace": snapshot.schema_oid(schema), "typowner": owner}
     yield _pg_type(registry.by_oid(oid), **{**place, "typname": name, "typalign": "d" if "typrelid" in more else "i",
                                             **more})  # fmt: skip
-    yield _pg_type(registry.by_oid(oid + 1), **{**place, "typname": f"_{name}"[:63]})
+    align = {"typalign": "d"} if more.get("typalign") == "d" else {}
+    yield _pg_type(registry.by_oid(oid + 1), **{**place, "typname": f"_{name}"[:63], **align})
 
 
 def _facts(found: UserType) -> Row:
@@ -114,6 +117,8 @@ def _facts(found: UserType) -> Row:
     if found.kind == "e":
         return {"typbyval": 1, "typstorage": "p"}
     base = registry.by_oid(found.base_oid)
+    if found.kind in ("r", "m"):
+        return {"typalign": "d" if layout_of(base.oid, "b", array=bool(base.elem_oid)).align == "d" else "i"}
     return {
         "typbasetype": found.parent or found.base_oid, "typtypmod": found.base_typmod, "typlen": base.typlen,
         "typcategory": base.category, "typnotnull": int(found.not_null), "typdefault": found.default,
@@ -128,10 +133,60 @@ def pg_enum(snapshot: Snapshot) -> Rows:
         yield {"oid": oid, "enumtypid": type_oid, "enumsortorder": place, "enumlabel": label}
 
 
-def pg_range() -> Rows:
-    """Range types with their subtypes and multiranges."""
+def built_in_ranges() -> Rows:
+    """PostgreSQL's own range types with their subtypes and multiranges."""
     for kind in KINDS:
-        yield {"rngtypid": kind[0], "rngsubtype": kind[3], "rngmultitypid": kind[4]}
+        canonical, difference = _RANGE_FUNCTIONS[kind[0]]
+        yield {
+            "rngtypid": kind[0], "rngsubtype": kind[3], "rngmultitypid": kind[4], "rngcollation": 0,
+            "rngsubopc": default_class(kind[3]), "rngcanonical": canonical, "rngsubdiff": difference,
+        }  # fmt: skip
+
+
+def user_ranges(snapshot: Snapshot, oid: int) -> Rows:
+    """The row of a user's range type in pg_range."""
+    found = snapshot.types[oid]
+    if found.made_of is not None:
+        facts = found.made_of
+        yield {
+            "rngtypid": oid, "rngsubtype": found.parent or found.base_oid, "rngmultitypid": multirange_of(oid),
+            "rngcollation": facts.collation, "rngsubopc": facts.opclass, "rngcanonical": 0,
+            "rngsubdiff": facts.diff_oid or DIFFERENCES.get(facts.diff_name, 0),
+        }  # fmt: skip
+
+
+def range_depends(snapshot: Snapshot, oid: int) -> Rows:
+    """What a user's range and its multirange depend on: each other, a domain, a function."""
+    found = snapshot.types[oid]
+    if found.kind == "m":
+        yield _depends(oid, PG_TYPE, found.parent, "i")
+    elif found.made_of is not None:
+        if found.parent:
+            yield _depends(oid, PG_TYPE, found.parent, "n")
+        if found.made_of.diff_oid:
+            yield _depends(oid, PG_PROC, found.made_of.diff_oid, "n")
+
+
+def _depends(oid: int, catalog: int, on: int, kind: str) -> Row:
+    return {
+        "classid": PG_TYPE, "objid": oid, "objsubid": 0, "refclassid": catalog, "refobjid": on, "refobjsubid": 0,
+        "deptype": kind,
+    }  # fmt: skip
+
+
+_RANGE_FUNCTIONS: Final = {
+    3904: (3914, 3922), 3926: (3928, 3923), 3906: (0, 3924), 3912: (3915, 3925), 3908: (0, 3929), 3910: (0, 3930),
+}  # fmt: skip
+"""The functions that make ranges canonical and tell the difference of two bounds, by type."""
+DIFFERENCES: Final = {
+    "float8mi": 219, "int4range_subdiff": 3922, "int8range_subdiff": 3923, "numrange_subdiff": 3924,
+    "daterange_subdiff": 3925, "tsrange_subdiff": 3929, "tstzrange_subdiff": 3930,
+}  # fmt: skip
+SUPPORT_NAMES: Final = {
+    **{oid: name for name, oid in DIFFERENCES.items()},
+    3914: "int4range_canonical", 3915: "daterange_canonical", 3928: "int8range_canonical",
+}  # fmt: skip
+"""The names of the functions that pg_range shows."""
 
 
 def composite_types(snapshot: Snapshot) -> Iterator[UserType]:

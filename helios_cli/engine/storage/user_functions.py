@@ -15,17 +15,19 @@ import apsw
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.arrays import quote_element, read_array, write_array
 from helios_cli.engine.datatypes.composite import Field, literal_of, read_shape, rewritten, split_record
+from helios_cli.engine.datatypes.orders import NAMED
 from helios_cli.engine.datatypes.usertypes import is_enum
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import casts
 from helios_cli.engine.sql.function_spec import ScalarTable
-from helios_cli.engine.sql.functions.collations import COLLATIONS
+from helios_cli.engine.sql.functions import ranges
 from helios_cli.engine.sql.functions.icu import available, comparison
 from helios_cli.engine.sql.text_collations import order_of
 from helios_cli.engine.storage.json_rows import Members, object_of, rows_of
 
 _PREFIX: Final = "pg_enum_"
 _ARRAY_PREFIX: Final = "pg_enum_array_"
+_RANGE_PREFIX: Final = "pg_range_"
 
 Compare = Callable[[str, str], int]
 
@@ -166,7 +168,7 @@ class UserFunctions:
         oid = field.type_oid
         collation = casts.collation_of(oid)
         parse = registry.by_oid(oid).parse_text
-        call = COLLATIONS.get(collation) or (self.collation(collation) if collation else None)
+        call = NAMED.get(collation) or (self.collation(collation) if collation else None)
 
         def compare(one: str, other: str) -> int:
             left, right = parse(one), parse(other)
@@ -181,6 +183,8 @@ class UserFunctions:
         for prefix, make in ((_ARRAY_PREFIX, self.enum_array_compare), (_PREFIX, self.enum_compare)):
             if name.startswith(prefix) and name[len(prefix) :].isdigit():
                 return make(int(name[len(prefix) :]))
+        if name.startswith(_RANGE_PREFIX) and name[len(_RANGE_PREFIX) :].isdigit():
+            return ranges.comparison(int(name[len(_RANGE_PREFIX) :]))
         order = order_of(name)
         if order is None or not available():
             return None

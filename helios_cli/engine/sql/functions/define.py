@@ -10,7 +10,8 @@ from helios_cli.engine.sql.function_spec import AggregateTable, Function, Scalar
 
 _PSEUDO: Final = {
     "any": 2276, "anyelement": 2283, "anyarray": 2277, "anynonarray": 2776, "anycompatible": 5077,
-    "anycompatiblearray": 5078, "anyenum": 3500, "record": 2249, "void": 2278, "regclass": 2205, "regtype": 2206,
+    "anycompatiblearray": 5078, "anyenum": 3500, "anyrange": 3831, "anymultirange": 4537,
+    "record": 2249, "void": 2278, "regclass": 2205, "regtype": 2206,
 }  # fmt: skip
 
 

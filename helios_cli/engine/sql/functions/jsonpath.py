@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from helios_cli.engine.datatypes.jsonpath import Item, Path, read_path
+from helios_cli.engine.datatypes.orders import compare_numeric
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import runtime_numbers as numbers
-from helios_cli.engine.sql.functions.collations import compare_numeric
 from helios_cli.engine.sql.functions.define import Library
 from helios_cli.engine.sql.functions.jsonb import Number, dump, load
 

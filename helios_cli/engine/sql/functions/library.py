@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from helios_cli.engine.datatypes.orders import NAMED
 from helios_cli.engine.sql.function_spec import AggregateTable, CollationTable, Function, FunctionRegistry, ScalarTable
 from helios_cli.engine.sql.functions import (
     aggregates,
@@ -42,7 +43,6 @@ from helios_cli.engine.sql.functions import (
     unaccent,
     uuids,
 )
-from helios_cli.engine.sql.functions.collations import COLLATIONS as _COLLATIONS
 from helios_cli.engine.sql.functions.define import Library
 
 
@@ -114,5 +114,5 @@ SCALARS: Final[ScalarTable] = _LIBRARY.scalars
 """Functions to be registered on every connection."""
 AGGREGATES: Final[AggregateTable] = _LIBRARY.aggregates
 """Aggregates to be registered on every connection, as window functions."""
-COLLATIONS: Final[CollationTable] = {**_COLLATIONS, **ltrees.COLLATIONS}
+COLLATIONS: Final[CollationTable] = {**NAMED, **ltrees.COLLATIONS}
 """Collations to be registered on every connection."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from datetime import UTC
 from typing import Any, Final
 
-from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.catalog import RANGE_CODECS
-from helios_cli.engine.datatypes.ranges import KINDS, MULTIRANGES, NOTHING, Range, RangeCodec
+from helios_cli.engine.datatypes.range_types import codec_of, is_multirange
+from helios_cli.engine.datatypes.ranges import KINDS, NOTHING, Range, RangeCodec
 from helios_cli.engine.datatypes.zoned import find_zone
 from helios_cli.engine.datatypes.zoned_ranges import zoned_range_writer
 from helios_cli.engine.errors import SqlError
-from helios_cli.engine.sql.function_spec import CollationTable
+from helios_cli.engine.sql.function_spec import CollationTable, Function
 from helios_cli.engine.sql.functions.define import Library
+from helios_cli.engine.sql.oids import TEXT
 
 _FLAGS: Final = {"[]": (True, True), "[)": (True, False), "(]": (False, True), "()": (False, False)}
 
@@ -25,7 +27,7 @@ def make_range(oid: int, lower: Any, upper: Any, flags: Any) -> str:
     if flags not in _FLAGS:
         hint = 'Valid values are "[]", "[)", "(]", and "()".'
         raise SqlError("invalid range bound flags", sqlstate="42601", hint=hint)
-    codec = RANGE_CODECS[oid]
+    codec = codec_of(oid)
     return codec.write(codec.make(lower, upper, *_FLAGS[flags]))
 
 
@@ -38,7 +40,7 @@ def _many(codec: RangeCodec, text: str) -> list[Range]:
 
 def test(oid: int, word: str, one: str, other: str) -> int:
     """A boolean operator over ranges or multiranges."""
-    codec = RANGE_CODECS[oid]
+    codec = codec_of(oid)
     left, right = _many(codec, one), _many(codec, other)
     if word == "contains":
         return int(all(any(codec.contains(mine, theirs) for mine in left) for theirs in right))
@@ -66,14 +68,14 @@ def _ends(codec: RangeCodec, word: str, left: list[Range], right: list[Range]) -
 
 def holds(oid: int, one: str, value: Any) -> int:
     """``range @> element``."""
-    codec = RANGE_CODECS[oid]
+    codec = codec_of(oid)
     return int(any(codec.contains_value(found, value) for found in _many(codec, one)))
 
 
 def compute(oid: int, sign: str, one: str, other: str) -> str:
     """Union, intersection and difference. Raises 22000 when the result of ranges would not be one range."""
-    codec = RANGE_CODECS[oid]
-    if oid not in MULTIRANGES:
+    codec = codec_of(oid)
+    if not is_multirange(oid):
         return codec.write(_compute_one(codec, sign, codec.read_text(one), codec.read_text(other)))
     left, right = codec.read_many(one), codec.read_many(other)
     if sign == "+":
@@ -98,7 +100,7 @@ def _compute_one(codec: RangeCodec, sign: str, one: Range, other: Range) -> Rang
 
 def bound(oid: int, word: str, text: str) -> Any:
     """lower, upper and the tests of a range or multirange: ``lower_inc`` and its kin, ``isempty``."""
-    found = _many(RANGE_CODECS[oid], text)
+    found = _many(codec_of(oid), text)
     if word == "isempty":
         return int(not found)
     if not found:
@@ -114,20 +116,20 @@ def bound(oid: int, word: str, text: str) -> Any:
 
 def merge(oid: int, one: str, other: str) -> str:
     """range_merge(range, range)."""
-    codec = RANGE_CODECS[oid]
+    codec = codec_of(oid)
     return codec.write(codec.hull(codec.read_text(one), codec.read_text(other)))
 
 
 def merge_many(oid: int, text: str) -> str:
     """range_merge(multirange)."""
-    codec = RANGE_CODECS[oid]
+    codec = codec_of(oid)
     found = codec.read_many(text)
     return codec.write(codec.hull(found[0], found[-1]) if found else NOTHING)
 
 
 def multirange(oid: int, *texts: Any) -> str | None:
     """A multirange of ranges, NULL of one NULL. Raises 22004 for a NULL among several."""
-    codec = RANGE_CODECS[oid]
+    codec = codec_of(oid)
     if len(texts) == 1 and texts[0] is None:
         return None
     if None in texts:
@@ -137,13 +139,13 @@ def multirange(oid: int, *texts: Any) -> str | None:
 
 def unnest(oid: int, text: str) -> str:
     """The ranges of a multirange, as a JSON array."""
-    codec = RANGE_CODECS[oid]
+    codec = codec_of(oid)
     return json.dumps([codec.write(found) for found in codec.read_many(text)])
 
 
 def aggregate(oid: int, rows: str, word: str) -> str | None:
     """range_agg and range_intersect_agg over a JSON array of ranges."""
-    codec = RANGE_CODECS[oid]
+    codec = codec_of(oid)
     texts = [text for text in json.loads(rows) if text is not None]
     if not texts:
         return None
@@ -179,36 +181,41 @@ def install(lib: Library) -> None:
     lib.helper("pg_multirange", multirange, -1, strict=False)
     lib.helper("pg_range_unnest", unnest, 2)
     lib.helper("pg_range_aggregate", aggregate, 3)
-    for kind in KINDS:
-        _install_kind(lib, *kind[:2], kind[3], *kind[4:6])
-
-
-def _install_kind(lib: Library, oid: int, name: str, subtype: int, many_oid: int, many: str) -> None:
     d = lib.define
-    sub = registry.by_oid(subtype).name
-    d(name, f"{sub} {sub} -> {name}", sql=f"pg_range_make({oid}, {{0}}, {{1}}, '[)')")
-    d(name, f"{sub} {sub} text -> {name}", sql=f"pg_range_make({oid}, {{0}}, {{1}}, {{2}})")
-    d(many, f"-> {many}", sql="'{{}}'")
-    d(many, f"{name}... -> {many}", sql=f"pg_multirange({many_oid}, {{args}})")
-    d("multirange", f"{name} -> {many}", sql=f"CASE WHEN {{0}} IS NOT NULL THEN pg_multirange({many_oid}, {{0}}) END")
-    for type_oid, type_name in ((oid, name), (many_oid, many)):
+    for kind in KINDS:
+        for function in constructors(kind[0], kind[3], kind[1], kind[4], kind[5], "pg_catalog"):
+            lib.functions.append(function)
+    d("multirange", "anyrange -> anymultirange", sql=MULTIRANGE.replace("{oid}", "{range}"))
+    for some in ("anyrange", "anymultirange"):
         for word in ("lower", "upper"):
-            d(word, f"{type_name} -> {sub}", sql=f"pg_range_bound({type_oid}, '{word}', {{0}})")
+            d(word, f"{some} -> anyelement", sql=f"pg_range_bound({{range}}, '{word}', {{0}})")
         for word in ("isempty", "lower_inc", "upper_inc", "lower_inf", "upper_inf"):
-            d(word, f"{type_name} -> bool", sql=f"pg_range_bound({type_oid}, '{word}', {{0}})")
-        group = f"pg_range_aggregate({type_oid}, json_group_array({{0}}){{over}}, '{{word}}')"
-        d("range_agg", f"{type_name} -> {many}", sql=group.replace("{word}", "agg"), aggregate=True)
-    d("range_intersect_agg", f"{name} -> {name}", aggregate=True,
-      sql=f"pg_range_aggregate({oid}, json_group_array({{0}}){{over}}, 'intersect')")  # fmt: skip
-    d("range_intersect_agg", f"{many} -> {many}", aggregate=True,
-      sql=f"pg_range_aggregate({many_oid}, json_group_array({{0}}){{over}}, 'intersect_many')")  # fmt: skip
-    d("range_merge", f"{name} {name} -> {name}", sql=f"pg_range_merge({oid}, {{0}}, {{1}})")
-    d("range_merge", f"{many} -> {name}", sql=f"pg_range_merge_many({many_oid}, {{0}})")
-    d("unnest", f"{many} -> {name}", sql=f"pg_range_unnest({many_oid}, {{0}})", set_returning=True)
+            d(word, f"{some} -> bool", sql=f"pg_range_bound({{range}}, '{word}', {{0}})")
+        group = "pg_range_aggregate({range}, json_group_array({0}){over}, '{word}')"
+        d("range_agg", f"{some} -> anymultirange", sql=group.replace("{word}", "agg"), aggregate=True)
+        word = "intersect" if some == "anyrange" else "intersect_many"
+        d("range_intersect_agg", f"{some} -> {some}", sql=group.replace("{word}", word), aggregate=True)
+    d("range_merge", "anyrange anyrange -> anyrange", sql="pg_range_merge({range}, {0}, {1})")
+    d("range_merge", "anymultirange -> anyrange", sql="pg_range_merge_many({range}, {0})")
+    d("unnest", "anymultirange -> anyrange", sql="pg_range_unnest({range}, {0})", set_returning=True)
 
 
-def _comparison(oid: int) -> Any:
-    codec = RANGE_CODECS[oid]
+MULTIRANGE: Final = "CASE WHEN {0} IS NOT NULL THEN pg_multirange({oid}, {0}) END"
+"""A range as a multirange."""
+
+
+def constructors(oid: int, subtype: int, name: str, many_oid: int, many: str, schema: str) -> Iterator[Function]:
+    """The functions that are called like a range type and its multirange type."""
+    make = f"pg_range_make({oid}, {{0}}, {{1}}, "
+    yield Function(name, (subtype, subtype), oid, sql=f"{make}'[)')", schema=schema)
+    yield Function(name, (subtype, subtype, TEXT), oid, sql=f"{make}{{2}})", schema=schema)
+    yield Function(many, (), many_oid, sql="'{{}}'", schema=schema)
+    yield Function(many, (oid,), many_oid, sql=f"pg_multirange({many_oid}, {{args}})", variadic=True, schema=schema)
+
+
+def comparison(oid: int) -> Callable[[str, str], int]:
+    """The order of the texts of a range or multirange type."""
+    codec = codec_of(oid)
 
     def compare(one: str, other: str) -> int:
         if one == other:
@@ -226,5 +233,5 @@ def _comparison(oid: int) -> Any:
     return compare
 
 
-COLLATIONS: Final[CollationTable] = {f"pg_range_{oid}": _comparison(oid) for oid in RANGE_CODECS}
+COLLATIONS: Final[CollationTable] = {f"pg_range_{oid}": comparison(oid) for oid in RANGE_CODECS}
 """Ranges sort by their bounds, an empty one first."""

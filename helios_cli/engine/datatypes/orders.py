@@ -1,7 +1,7 @@
-"""Collations that make SQLite compare stored text as PostgreSQL compares the type's values.
+"""The order of stored values of PostgreSQL's types (its B-tree operator classes).
 
-Text itself needs none: SQLite's BINARY over UTF-8 is PostgreSQL's collation "C". Types whose equal values may
-be written differently, or whose order is not that of their text, carry one of these on every column and index.
+Text itself needs no function: code points are PostgreSQL's collation "C". Types whose equal values may be written
+differently, or whose order is not that of their text, have one of these.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from helios_cli.engine.datatypes.arrays import read_array
 from helios_cli.engine.datatypes.datetimes import split_timetz
 from helios_cli.engine.datatypes.interval import split_interval
 from helios_cli.engine.datatypes.network import compare_addresses
-from helios_cli.engine.sql.function_spec import CollationTable
 from helios_cli.engine.types import Lsn
 
 _DAY_US: Final = 86_400_000_000
 
 
-def _compare(left: object, right: object) -> int:
+def compare_values(left: object, right: object) -> int:
+    """The order of two values that Python orders."""
     if left == right:
         return 0
     return -1 if left < right else 1  # type: ignore[operator]
@@ -45,7 +45,7 @@ def numeric_key(text: str) -> tuple[int, Decimal]:
 
 def compare_numeric(left: str, right: str) -> int:
     """Numeric order of two decimal texts."""
-    return 0 if left == right else _compare(numeric_key(left), numeric_key(right))
+    return 0 if left == right else compare_values(numeric_key(left), numeric_key(right))
 
 
 @lru_cache(maxsize=4096)
@@ -60,7 +60,7 @@ def interval_key(text: str) -> int:
 
 def compare_interval(left: str, right: str) -> int:
     """PostgreSQL's order of two intervals."""
-    return 0 if left == right else _compare(interval_key(left), interval_key(right))
+    return 0 if left == right else compare_values(interval_key(left), interval_key(right))
 
 
 @lru_cache(maxsize=1024)
@@ -75,7 +75,7 @@ def timetz_key(text: str) -> tuple[int, int]:
 
 def compare_timetz(left: str, right: str) -> int:
     """PostgreSQL's order of two times with time zone."""
-    return 0 if left == right else _compare(timetz_key(left), timetz_key(right))
+    return 0 if left == right else compare_values(timetz_key(left), timetz_key(right))
 
 
 @lru_cache(maxsize=4096)
@@ -104,10 +104,10 @@ def array_comparison(key: Callable[[str], Any]) -> Callable[[str, str], int]:
                 if (one is None) != (other is None):
                     return 1 if one is None else -1
                 continue
-            order = _compare(key(one), key(other))
+            order = compare_values(key(one), key(other))
             if order:
                 return order
-        return _compare((len(ours), our_dims), (len(theirs), their_dims))
+        return compare_values((len(ours), our_dims), (len(theirs), their_dims))
 
     return compare
 
@@ -151,7 +151,7 @@ def _json_key(value: Any) -> Any:
 
 def compare_jsonb(left: str, right: str) -> int:
     """PostgreSQL's order of two jsonb texts."""
-    return 0 if left == right else _compare(jsonb_key(left), jsonb_key(right))
+    return 0 if left == right else compare_values(jsonb_key(left), jsonb_key(right))
 
 
 @lru_cache(maxsize=4096)
@@ -165,15 +165,18 @@ def lsn_key(text: str) -> int:
 
 def compare_lsn(left: str, right: str) -> int:
     """Order of two LSNs."""
-    return 0 if left == right else _compare(lsn_key(left), lsn_key(right))
+    return 0 if left == right else compare_values(lsn_key(left), lsn_key(right))
 
 
 def compare_citext(left: str, right: str) -> int:
     """Order without regard to case, by the lower-case forms (citext.c)."""
-    return 0 if left == right else _compare(left.lower(), right.lower())
+    return 0 if left == right else compare_values(left.lower(), right.lower())
 
 
-COLLATIONS: Final[CollationTable] = {
+Comparison = Callable[[Any, Any], int]
+"""Negative, zero or positive, for two stored values of one type."""
+
+NAMED: Final[dict[str, Callable[[str, str], int]]] = {
     "pg_numeric": compare_numeric,
     "pg_interval": compare_interval,
     "pg_timetz": compare_timetz,
@@ -191,4 +194,35 @@ COLLATIONS: Final[CollationTable] = {
     "pg_array_1700": array_comparison(numeric_key),
     "pg_array_3220": array_comparison(lsn_key),
 }
-"""To be registered on every connection, under the names of ``casts.collation_of``."""
+"""The orders of texts that SQLite's own does not give; as collations, on every connection, under these names."""
+
+
+def _compare_floats(left: Any, right: Any) -> int:
+    return compare_values(_float_key(str(left)), _float_key(str(right)))
+
+
+def _compare_decimals(left: Any, right: Any) -> int:
+    return compare_numeric(str(left), str(right))
+
+
+def _compare_padded(left: Any, right: Any) -> int:
+    return compare_values(left.rstrip(" "), right.rstrip(" "))
+
+
+_PLAIN: Final = frozenset(
+    (16, 17, 18, 19, 20, 21, 23, 25, 26, 774, 829, 1043, 1082, 1083, 1114, 1184, 1560, 1562, 2950)
+)
+_OTHERS: Final[dict[int, Comparison]] = {
+    650: compare_addresses, 700: _compare_floats, 701: _compare_floats, 869: compare_addresses,
+    1042: _compare_padded, 1186: compare_interval, 1266: compare_timetz, 1700: _compare_decimals,
+    3220: compare_lsn, 3802: compare_jsonb, 15801: compare_citext,
+}  # fmt: skip
+
+
+def comparison(oid: int, element_oid: int = 0) -> Comparison | None:
+    """The order of a built-in type, or of the arrays over ``element_oid``; None for a type without a known one."""
+    if element_oid:
+        if comparison(element_oid) is None:
+            return None
+        return NAMED.get(f"pg_array_{701 if element_oid == 700 else element_oid}", NAMED["pg_array"])
+    return compare_values if oid in _PLAIN else _OTHERS.get(oid)
