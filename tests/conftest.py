@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["support.node_process", "support.network"]
+pytest_plugins = ["support.node_process", "support.network", "support.etcd_server"]
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -16,6 +16,8 @@ missing=
 postgresql_has postgres || missing="$missing postgresql-15"
 postgresql_has pgbench || missing="$missing postgresql-contrib"
 postgresql_has psql || missing="$missing postgresql-client-15"
+command -v etcd >/dev/null 2>&1 || missing="$missing etcd-server"
+command -v etcdctl >/dev/null 2>&1 || missing="$missing etcd-client"
 command -v tmux >/dev/null 2>&1 || missing="$missing tmux"
 # Where they are not on the path of a plain user they may still be installed.
 PATH="$PATH:/usr/sbin:/sbin"
@@ -41,6 +43,15 @@ if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
     mkdir -p /etc/postgresql-common
     echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
 fi
+# Nor an etcd on its own ports: one that policy-rc.d forbids to start is only installed.
+policy=/usr/sbin/policy-rc.d
+forbids=
+if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\ncase "$1" in etcd*) exit 101 ;; esac\n' >"$policy"
+    chmod 755 "$policy"
+    forbids=yes
+fi
+trap '[ -z "$forbids" ] || rm -f "$policy"' EXIT
 apt-get update -q >/dev/null
 # shellcheck disable=SC2086 -- the list is meant to be split
 apt-get install -q -y --no-install-recommends $missing >/dev/null

@@ -56,6 +56,15 @@ def up(
     sets: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of every node; may be repeated.")
     ] = None,
+    authority: Annotated[
+        str | None,
+        typer.Option(
+            "--authority", metavar="embedded|etcd", help="Who decides who leads in a new cluster. \\[embedded]"
+        ),
+    ] = None,
+    etcd_endpoints: Annotated[
+        str | None, typer.Option("--etcd-endpoints", metavar="A,B", help="Members of the etcd cluster, host:port.")
+    ] = None,
     timeout: Timeout = 60.0,
     dry_run: DryRun = False,
     as_json: _options.Json = False,
@@ -71,10 +80,14 @@ def up(
 
         heliosdb-nano cluster up --nodes 5 --mode quorum --dir q --base-port 7000
 
+        heliosdb-nano cluster up --authority etcd --etcd-endpoints 127.0.0.1:2379
+
         heliosdb-nano cluster up --dir q --dry-run
     """  # fmt: skip
     from helios_cli.commands.local import clusterfile, launch, observation
 
+    given = {"authority": authority, "etcd_endpoints": etcd_endpoints}
+    sets = [*(sets or ()), *(f"{name}={value}" for name, value in given.items() if value is not None)]
     cluster, new = _made_or_found(directory, nodes, mode, base_port, sets)
     seen = observation.observe(cluster)
     steps = launch.plan(cluster, seen)

@@ -15,6 +15,7 @@ from helios_cli.commands._output import print_json, print_table
 from helios_cli.engine.config.checks import binding
 from helios_cli.engine.config.problems import ConfigProblems
 from helios_cli.engine.config.settings import Settings
+from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.observe import machine
 from helios_cli.engine.storage.dirlock import running_holder
 
@@ -85,7 +86,7 @@ def examine(data_dir: str | None, config: str | None) -> list[Finding]:
         settings = Settings(data_dir=data_dir or Settings().data_dir)
     checks: tuple[Callable[[Settings], Finding], ...] = (
         _directory, _permissions, _file_system, _space, _sync, _log_writer, _open_files, _file_size, _memory, _clock,
-        _network,
+        _network, _etcd,
     )  # fmt: skip
     return [*findings, *(check(settings) for check in checks), *_ports(settings)]
 
@@ -213,6 +214,20 @@ def _clock(settings: Settings) -> Finding:
     if abs(drift) > 20:
         return Finding("clock", "warning", f"jumped {drift:.0f} ms while watched", "Check the time service.")
     return Finding("clock", "ok", "steady")
+
+
+def _etcd(settings: Settings) -> Finding:
+    if settings.authority != "etcd":
+        return Finding("authority", "ok", settings.authority)
+    from helios_cli.engine.consensus.authority import Keys
+    from helios_cli.engine.net.etcd import Access, Etcd
+
+    try:
+        etcd = Etcd(Access.of(settings), Keys(settings.etcd_prefix.rstrip("/"), "doctor"))
+        etcd.read()
+    except HeliosError as error:
+        return Finding("authority", "failed", error.message, error.hint or "")
+    return Finding("authority", "ok", f"etcd answers at {etcd.endpoint}")
 
 
 def _network(settings: Settings) -> Finding:

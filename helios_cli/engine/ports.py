@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from helios_cli.engine.consensus.election import Answer
+from helios_cli.engine.types import Term
 
 
 class File(Protocol):
@@ -72,3 +76,40 @@ class Clock(Protocol):
 
     def wall_us(self) -> int:
         """Microseconds since 1970-01-01 UTC; may step."""
+
+
+class Authority(Protocol):
+    """Who decides, beside the data nodes' promises, which node leads in which term, and which configuration counts."""
+
+    def begin(self) -> None:
+        """From now on it may be asked."""
+
+    def stop(self) -> None:
+        """End; the lead is given back if this node has it. Waits for its threads. Idempotent."""
+
+    def hurry(self) -> None:
+        """This node leads now, or has put a configuration into its log."""
+
+    def may_stand(self) -> bool:
+        """Whether it is worthwhile to ask to be elected, as far as is known."""
+
+    async def consult(self, giver: str, *, promise: bool) -> Answer | None:
+        """What it says of the lead; None: nothing that would help a candidate, or nothing beside what nodes say."""
+
+    async def claim(self, term: Term, *, by_force: bool) -> None:
+        """Give the lead in ``term`` to this node, by what was told when it was last consulted.
+
+        ``by_force``: an authority that is not reached, or has forgotten the cluster, is done without.
+
+        Raises:
+            HeliosError: somebody else has it, or agreed to another configuration meanwhile.
+        """
+
+    async def demand(self) -> None:
+        """Raises HeliosError when it could not give the lead to another node now."""
+
+    def record(self) -> Mapping[str, Any]:
+        """What /status shows of it."""
+
+    def present(self) -> tuple[str, ...]:
+        """What is so now, in sentences."""

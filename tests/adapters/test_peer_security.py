@@ -39,7 +39,7 @@ def identity(name: str) -> Identity:
 
 
 def welcome(proof: str) -> messages.Welcome:
-    return messages.Welcome(proof, "answerer", CLUSTER, "primary", "async", "h", 1, 2, 0, 0)
+    return messages.Welcome(proof, "answerer", CLUSTER, "primary", "async", "h", 1, 2, 0, 0, "embedded")
 
 
 class Answerer:

@@ -73,7 +73,7 @@ class Host:
         return self._secret
 
     def welcome(self, proof: str) -> messages.Welcome:
-        return messages.Welcome(proof, self.name, CLUSTER, "primary", "quorum", "127.0.0.1", 1, 2, 0, 0)
+        return messages.Welcome(proof, self.name, CLUSTER, "primary", "quorum", "127.0.0.1", 1, 2, 0, 0, "embedded")
 
     def asks(self) -> tuple[Term, int] | None:
         return self.asking

@@ -71,7 +71,7 @@ def test_the_beat_goes_on_after_an_error_nobody_foresaw(monkeypatch: pytest.Monk
         node._beat_once = beat_once
         node.watcher = SimpleNamespace(beat=beat_once)
         node.now = lambda: 0.0
-        node._pulse_node = SimpleNamespace(beat_at=0.0)
+        node.pulse_node = SimpleNamespace(beat_at=0.0)
         monkeypatch.setattr(replication, "HEARTBEAT_S", 0)
         monkeypatch.setattr(replication, "WATCH_S", 0)
         task = asyncio.ensure_future(node._beat())

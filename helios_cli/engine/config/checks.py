@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from helios_cli.engine.config.problems import Problem
 from helios_cli.engine.config.settings import Settings
 
+ETCD_TTL_MIN_MS = 2000
+"""With etcd's own defaults: one and a half of its longest elections."""
+
 
 def is_loopback(address: str) -> bool:
     """Whether an address is reached from this machine alone; a name other than ``localhost`` is not."""
@@ -26,6 +29,7 @@ def cross_check(settings: Settings) -> list[Problem]:
         *_ports(settings),
         *_tls(settings),
         *_faults(settings),
+        *_etcd(settings),
         *_storage(settings),
         *_recorded(settings),
     ]
@@ -74,6 +78,22 @@ def _faults(settings: Settings) -> list[Problem]:
         return []
     message = f'parameter "allow_faults" refuses the network address "{settings.listen_address}"'
     return [_problem(settings, "allow_faults", message, "Set listen_address to 127.0.0.1.")]
+
+
+def _etcd(settings: Settings) -> list[Problem]:
+    problems = []
+    if settings.authority == "etcd" and not settings.etcd_endpoints:
+        hint = "Name the members of etcd: --etcd-endpoints host:2379,host:2379."
+        problems.append(_problem(settings, "authority", '"authority" = etcd needs "etcd_endpoints"', hint))
+    if settings.authority != "etcd" and settings.etcd_endpoints:
+        hint = "Set authority to etcd."
+        problems.append(_problem(settings, "etcd_endpoints", '"etcd_endpoints" needs "authority" = etcd', hint))
+    if bool(settings.etcd_cert) != bool(settings.etcd_key):
+        given, missing = ("etcd_cert", "etcd_key") if settings.etcd_cert else ("etcd_key", "etcd_cert")
+        problems.append(_problem(settings, given, f'parameter "{given}" needs "{missing}"'))
+    if settings.etcd_ttl < ETCD_TTL_MIN_MS:
+        problems.append(_problem(settings, "etcd_ttl", '"etcd_ttl" is at least 2 s: etcd keeps no lease for less'))
+    return problems
 
 
 def _storage(settings: Settings) -> list[Problem]:

@@ -14,6 +14,8 @@ T = TypeVar("T")
 HOST: Final = r"[A-Za-z0-9._:%\[\]-]{1,253}"
 ENDPOINT: Final = r"(?:\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]{1,253}):[0-9]{1,5}"
 ENDPOINT_HELP: Final = "An address is written host:port."
+ETCD_ENDPOINT: Final = rf"(?:https?://)?{ENDPOINT}"
+ETCD_ENDPOINT_HELP: Final = "An endpoint of etcd is written host:port, or https://host:port."
 NODE_ID: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
 NODE_ID_HELP: Final = "A node id has up to 63 letters, digits, dots, dashes or underscores."
 
@@ -72,6 +74,10 @@ def _megabytes(default: int, section: str, help: str, low: int, high: int, **mor
 
 def _text(default: str, section: str, help: str, **more: Any) -> str:
     return _setting(default, Kind.TEXT, section, help, **more)
+
+
+def _list(section: str, help: str, **more: Any) -> tuple[str, ...]:
+    return _setting((), Kind.LIST, section, help, **more)
 
 
 def _word(default: str, section: str, help: str, *choices: str, **more: Any) -> str:
@@ -312,6 +318,61 @@ class Settings:
     primary_port: int = _number(
         5433, "replication", "Port of the protocol between nodes at primary_host.", 1, 65535, auto=False
     )
+
+    authority: str = _word(
+        "embedded",
+        "replication",
+        "Who decides who leads: the nodes among themselves, or an etcd cluster. A cluster keeps the one that it "
+        "was born with, and every node is started with it.",
+        "embedded",
+        "etcd",
+        key_aliases=("authority",),
+        auto=False,
+    )
+    etcd_endpoints: tuple[str, ...] = _list(
+        "etcd",
+        "Members of the etcd cluster, host:port or https://host:port; one after the other is asked.",
+        key="etcd.endpoints",
+        pattern=ETCD_ENDPOINT,
+        pattern_help=ETCD_ENDPOINT_HELP,
+        auto=False,
+    )
+    etcd_prefix: str = _text(
+        "/heliosdb",
+        "etcd",
+        "Under which keys of etcd clusters are, each below its own id.",
+        key="etcd.prefix",
+        pattern=r"/[A-Za-z0-9._/-]{0,200}",
+        pattern_help="A prefix begins with a slash.",
+        auto=False,
+    )
+    etcd_ttl: int = _duration(
+        3000,
+        "etcd",
+        "For how long etcd keeps the lead for a primary that does not renew it, in whole seconds; etcd itself takes no "
+        "less than two.",
+        key="etcd.ttl",
+        auto=False,
+    )
+    etcd_user: str = _text("", "etcd", "User of etcd; empty: none.", key="etcd.user", auto=False)
+    etcd_password_file: str = _text(
+        "",
+        "etcd",
+        "File with the password of etcd_user; HELIOSDB_ETCD_PASSWORD holds the password itself.",
+        key="etcd.password_file",
+        auto=False,
+    )
+    etcd_ca: str = _text(
+        "",
+        "etcd",
+        "PEM file with the certificates that sign etcd's; empty: those that Python's certifi trusts.",
+        key="etcd.ca",
+        auto=False,
+    )
+    etcd_cert: str = _text(
+        "", "etcd", "PEM file with the certificate that is shown to etcd.", key="etcd.cert", auto=False
+    )
+    etcd_key: str = _text("", "etcd", "PEM file with the private key of etcd_cert.", key="etcd.key", auto=False)
 
     forward_timeout: int = _duration(
         30_000,

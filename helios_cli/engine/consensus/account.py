@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from helios_cli.engine.consensus.config import ClusterConfig
+from helios_cli.engine.consensus.config import ETCD, REFEREE, ClusterConfig
 from helios_cli.engine.consensus.election import SICK, Answer, Candidate, Verdict
 from helios_cli.engine.consensus.lease import majority
 from helios_cli.engine.consensus.rule import SyncMode
@@ -79,7 +79,7 @@ def account(
     given = [one for one in ballots if one.outcome == GRANTED]
     votes = sum(1 for one in given if one.votes)
     copies = sum(1 for one in given if one.copies)
-    alone = len(voters) == 1
+    alone = not config.elects
     needed = 0 if alone else majority(len(voters)) if unasked else len(voters) - len(voters) // 2
     wanted = 0 if config.mode is SyncMode.ASYNC else config.answers
     if verdict.is_safe:
@@ -95,6 +95,8 @@ def _ballot(config: ClusterConfig, own: Candidate, name: str, votes: bool, answe
     copies = name in config.in_sync
     if name == own.node_id:
         return Ballot(name, votes, copies, GRANTED, own.flushed, f"node {name} is the candidate: {_end(own.flushed)}")
+    if name == REFEREE:
+        return _etcd(answer)
     if answer is None:
         return Ballot(name, votes, copies, SILENT, None, f"nothing was heard of node {name}")
     lsn = None if answer.role == "observer" else Lsn(answer.flushed)
@@ -105,6 +107,15 @@ def _ballot(config: ClusterConfig, own: Candidate, name: str, votes: bool, answe
     if not answer.promised:
         return Ballot(name, votes, copies, REFUSED, lsn, f"node {name} did not promise: {_refusal(answer)}")
     return Ballot(name, votes, copies, GRANTED, lsn, f"node {name} promised: {_position(own, answer)}")
+
+
+def _etcd(answer: Answer | None) -> Ballot:
+    if answer is None:
+        told = "etcd was not reached, or does not know the cluster's configuration"
+        return Ballot(REFEREE, True, False, SILENT, None, told)
+    if not answer.promised:
+        return Ballot(REFEREE, True, False, REFUSED, None, f"etcd keeps the lead for {answer.primary_id}")
+    return Ballot(REFEREE, True, False, GRANTED, None, "etcd gives the lead to the candidate")
 
 
 def _refusal(answer: Answer) -> str:
@@ -134,7 +145,11 @@ def _end(lsn: Lsn) -> str:
 
 
 def _counts(votes: int, needed: int, voters: Sequence[str], copies: int, wanted: int, config: ClusterConfig) -> str:
-    told = f"{votes} of the {len(voters)} votes, {needed} needed" if needed else f"only {voters[0]} votes"
+    told = "etcd gives it the lead" if config.authority == ETCD else _votes(votes, needed, voters)
     if wanted:
         told += f"; {copies} of the {len(config.in_sync)} nodes whose copies count, {wanted} needed, none ahead of it"
     return told
+
+
+def _votes(votes: int, needed: int, voters: Sequence[str]) -> str:
+    return f"{votes} of the {len(voters)} votes, {needed} needed" if needed else f"only {voters[0]} votes"

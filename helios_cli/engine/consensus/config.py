@@ -23,6 +23,14 @@ EJECT: Final = "eject"
 WAIT: Final = "wait"
 
 
+EMBEDDED: Final = "embedded"
+"""The nodes of the cluster decide among themselves who leads."""
+ETCD: Final = "etcd"
+"""An etcd cluster has the one vote that decides; see :mod:`~helios_cli.engine.consensus.authority`."""
+REFEREE: Final = "@etcd"
+"""The name that etcd has among voters: no node can be called so."""
+REFEREE_DISK: Final = "etcd"
+
 Voter = tuple[str, str]
 """The name of a node and the disk on which its votes are: with another one it does not know what it has promised."""
 
@@ -84,6 +92,8 @@ class ClusterConfig:
     """After so long without a write that its disk took, a primary gives its lease up."""
     max_failover_lag_bytes: int = 16 << 20
     """How much of the log may be lost by a failover that nobody asked for, in async mode."""
+    authority: str = EMBEDDED
+    """Who decides who leads: ``embedded`` or ``etcd``; of the cluster from its birth."""
 
     @property
     def copies(self) -> int:
@@ -104,7 +114,10 @@ class ClusterConfig:
 
         An observer's vote counts where it makes their number odd: one more voter of an even number would have to be
         heard as well. Of two, one alone can never be a majority: there ``leader`` decides, and nobody is elected.
+        Where etcd has the authority its vote is the only one.
         """
+        if self.authority == ETCD:
+            return (REFEREE,)
         spare = (len(self.voting) + len(self.observers)) % 2 == 0
         observers = self.observers[: len(self.observers) - spare] if self.observers else ()
         names = sorted((*self.voting, *(observer.node_id for observer in observers)))
@@ -114,8 +127,20 @@ class ClusterConfig:
         """The voters with the disks by which they are known."""
         return tuple((voter, self.incarnation(voter) or "") for voter in self.voters(leader))
 
+    @property
+    def elects(self) -> bool:
+        """Whether somebody can be elected when the primary is lost: not where that one alone votes."""
+        return self.authority == ETCD or len(self.voters(self.primary)) > 1
+
+    @property
+    def everybody(self) -> tuple[Voter, ...]:
+        """Those whose copies count, with the disks by which they are known."""
+        return tuple((node, self.incarnation(node) or "") for node in self.in_sync)
+
     def incarnation(self, node_id: str) -> str | None:
         """The disk by which a member or an observer is known; None for somebody else."""
+        if node_id == REFEREE:
+            return REFEREE_DISK
         known = next((one for one in (*self.members, *self.observers) if one.node_id == node_id), None)
         return known.incarnation if known is not None else None
 
@@ -232,6 +257,7 @@ class ClusterConfig:
                 lease_ms=int(content.get("lease_ms", LEASE_MS)),
                 progress_timeout_ms=int(content.get("progress_timeout_ms", 3000)),
                 max_failover_lag_bytes=int(content.get("max_failover_lag_bytes", 16 << 20)),
+                authority=str(content.get("authority", EMBEDDED)),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise LogDamaged(f"a record of the cluster's configuration cannot be read: {error}") from error

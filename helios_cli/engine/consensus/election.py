@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from helios_cli.engine.consensus.config import ClusterConfig, address
+from helios_cli.engine.consensus.config import ETCD, REFEREE, ClusterConfig, address
 from helios_cli.engine.consensus.lease import majority
 from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.types import Lsn, Term
@@ -82,6 +82,11 @@ def still_led(answers: Iterable[Answer], term: int, own_id: str = "") -> Verdict
     if not verdict.is_safe:
         return verdict
     for answer in heard:
+        if answer.node_id == REFEREE and answer.reaches_primary:
+            return Verdict(
+                f"etcd keeps the lead for {answer.primary_id} until its lease is over",
+                "Ask again in a moment, or use heliosdb-nano switchover.",
+            )
         if answer.reaches_primary and answer.primary_id != own_id:
             return Verdict(
                 f"node {answer.node_id} still reaches the primary {answer.primary_id}",
@@ -196,6 +201,8 @@ def _has_votes(config: ClusterConfig, own: Candidate, heard: Mapping[str, Answer
 
     Of one voter, the primary, that cannot be asked for: it is gone. Then the operator has to know that it is.
     """
+    if config.authority == ETCD:
+        return _has_referee(heard)
     voters = config.voters(config.primary)
     given = {own.node_id: own.incarnation, **{node: answer.incarnation for node, answer in heard.items()}}
     votes = [voter for voter in voters if given.get(voter, "") == config.incarnation(voter)]
@@ -213,6 +220,17 @@ def _has_votes(config: ClusterConfig, own: Candidate, heard: Mapping[str, Answer
     return Verdict(
         f"{needed} of the voters {', '.join(voters)} must agree, and {len(votes)} do; missing: {missing}",
         "Start one of the missing nodes, or give --allow-data-loss.",
+        loses_data=True,
+    )
+
+
+def _has_referee(heard: Mapping[str, Answer]) -> Verdict:
+    """Etcd gives each term to one node, and tells which configuration was agreed last: nothing goes without it."""
+    if REFEREE in heard:
+        return Verdict()
+    return Verdict(
+        "etcd does not give the lead to this node: it is not reached, or does not know the cluster's configuration",
+        "heliosdb-nano explain failover says what etcd answers; --allow-data-loss promotes without it.",
         loses_data=True,
     )
 

@@ -42,6 +42,10 @@ class Lease:
         ends = sorted((self._end_of(voter) for voter in voters), reverse=True)
         return ends[majority(len(ends)) - 1] if ends else -math.inf
 
+    def until_all(self, voters: Iterable[Voter]) -> float:
+        """When the first of ``voters`` may listen to somebody else; infinite where there is none but this node."""
+        return min(map(self._end_of, voters), default=math.inf)
+
     def missing(self, voters: Iterable[Voter], now: float) -> list[str]:
         """The names of the voters whose word has run out."""
         return sorted(voter[0] for voter in voters if self._end_of(voter) <= now)

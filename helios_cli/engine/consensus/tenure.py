@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Protocol
 
-from helios_cli.engine.consensus.config import ClusterConfig, Voter
+from helios_cli.engine.consensus.config import ETCD, ClusterConfig, Voter
 from helios_cli.engine.consensus.lease import Lease
 from helios_cli.engine.types import Term
 
@@ -86,5 +86,26 @@ class Tenure:
         """The names of the voters whose word has run out."""
         return sorted({voter for board in self._boards for voter in self._lease.missing(board, now)})
 
+    @property
+    def has_etcd(self) -> bool:
+        """Whether the voter that counts is etcd."""
+        return any(config.authority == ETCD for config in self._configs)
+
+    def silent(self, now: float) -> list[str]:
+        """The names of those whose copies count, and who may promise something to another node."""
+        return sorted({name for config in self._configs for name in self._lease.missing(config.everybody, now)})
+
+    def hears_everybody(self, now: float) -> bool:
+        """Whether nobody whose copy counts, by any configuration, promises anything to another node now.
+
+        Then nobody else can be elected, whatever etcd says: each candidate is one of them, and promises itself too.
+        """
+        return not self._is_over and now < self._until_all(self._lsns.counting)
+
+    def _until_all(self, configs: Sequence[ClusterConfig]) -> float:
+        return min((self._lease.until_all(config.everybody) for config in configs), default=-math.inf)
+
     def _extend(self) -> None:
         self._until = min((self._lease.until(board) for board in self._boards), default=-math.inf)
+        if self.has_etcd:
+            self._until = max(self._until, self._until_all(self._configs))

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from helios_cli.engine.consensus.candidacy import rank
-from helios_cli.engine.consensus.config import EJECT, ClusterConfig
+from helios_cli.engine.consensus.config import EJECT, ETCD, REFEREE, ClusterConfig
 from helios_cli.engine.consensus.election import Answer, Candidate, Verdict, judge, named
 from helios_cli.engine.consensus.lease import majority
 from helios_cli.engine.consensus.rule import SyncMode
@@ -39,7 +39,7 @@ def what_if(config: ClusterConfig, lost: Collection[str]) -> Outcome:
     Every node is taken to have all of the log. ``config`` names its primary.
     """
     primary = config.primary
-    alive = {one.node_id for one in (*config.members, *config.observers)} - set(lost)
+    alive = set(deciding(config)) - set(lost)
     if primary in alive:
         return _led(config, alive)
     verdicts = {name: _elected(config, name, alive, unasked=True) for name in _candidates(config, alive)}
@@ -51,9 +51,15 @@ def what_if(config: ClusterConfig, lost: Collection[str]) -> Outcome:
     return _by_hand(config, alive, next(iter(verdicts.values()), None))
 
 
+def deciding(config: ClusterConfig) -> list[str]:
+    """Members, observers, and etcd where it has the authority: all that can be lost."""
+    names = [one.node_id for one in (*config.members, *config.observers)]
+    return [*names, REFEREE] if config.authority == ETCD else names
+
+
 def table(config: ClusterConfig) -> Iterator[tuple[tuple[str, ...], Outcome]]:
     """Every loss of one node or two, with what becomes of it."""
-    names = sorted(one.node_id for one in (*config.members, *config.observers))
+    names = sorted(deciding(config))
     for at, first in enumerate(names):
         yield (first,), what_if(config, (first,))
         for second in names[at + 1 :]:
@@ -62,6 +68,8 @@ def table(config: ClusterConfig) -> Iterator[tuple[tuple[str, ...], Outcome]]:
 
 def _led(config: ClusterConfig, alive: set[str]) -> Outcome:
     primary = config.primary
+    if config.authority == ETCD and REFEREE not in alive:
+        return _without_etcd(config, alive)
     voters = config.voters(primary)
     heard = [voter for voter in voters if voter in alive]
     missing = ", ".join(voter for voter in voters if voter not in alive)
@@ -84,6 +92,17 @@ def _led(config: ClusterConfig, alive: set[str]) -> Outcome:
     )  # fmt: skip
 
 
+def _without_etcd(config: ClusterConfig, alive: set[str]) -> Outcome:
+    gone = ", ".join(name for name in config.in_sync if name not in alive)
+    if not gone:
+        told = "it goes on while it hears every node whose copy counts, and nobody is elected meanwhile"
+        return Outcome(WRITES, config.primary, f"etcd is lost: {config.primary} leads on; {told}")
+    return Outcome(
+        WAITS, "", f"{config.primary} acknowledges nothing: etcd is lost, and so is {gone}, whose copy counts",
+        f"Start etcd or {gone}.",
+    )  # fmt: skip
+
+
 def _candidates(config: ClusterConfig, alive: set[str]) -> list[str]:
     """Those who would ask to be elected, in the order in which they do."""
     ranked = {name: rank(config, name) for name in sorted(alive)}
@@ -99,7 +118,7 @@ def _elected(config: ClusterConfig, name: str, alive: set[str], *, unasked: bool
 
 
 def _answer(config: ClusterConfig, name: str) -> Answer:
-    role = "standby" if config.member(name) is not None else "observer"
+    role = "observer" if config.member(name) is None else "standby"
     holds = role == "standby"
     return Answer(
         name, role, config.incarnation(name) or "", True, 1, int(holds), 0, int(holds), config.version, False, "", "", 0

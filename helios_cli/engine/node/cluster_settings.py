@@ -64,4 +64,5 @@ def in_config(name: str, value: Any) -> Any:
 def first_fields(settings: Settings) -> dict[str, Any]:
     """The fields of a new cluster's configuration that the first node's settings give."""
     fields = {field: in_config(name, getattr(settings, name)) for name, field in CLUSTER_SETTINGS.items()}
-    return fields | {"mode": SyncMode(settings.replication_mode), "lease_ms": max(settings.lease, LEAST_MS["lease"])}
+    own = {"mode": SyncMode(settings.replication_mode), "lease_ms": max(settings.lease, LEAST_MS["lease"])}
+    return fields | own | {"authority": settings.authority}

@@ -7,8 +7,8 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from helios_cli.engine.consensus.config import ClusterConfig
-from helios_cli.engine.consensus.whatif import Outcome, what_if
+from helios_cli.engine.consensus.config import ETCD, ClusterConfig
+from helios_cli.engine.consensus.whatif import Outcome, deciding, what_if
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.observe.events import Event
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 KINDS: Final = frozenset(
     ("primary_silent", "primary_sick", "primary_well", "elected", "not_elected", "promoted", "deposed", "retargeted",
      "gave_way", "renewed", "vote", "no_vote", "lease_over", "lease_held", "ejected", "in_sync", "observer", "voter",
-     "forked", "salvaged")
+     "forked", "salvaged", "etcd_lost", "etcd_back")
 )  # fmt: skip
 """Events that say how the lead, and who decides about it, came about."""
 
@@ -29,7 +29,6 @@ async def explain(replication: Replication, limit: int) -> dict[str, Any]:
     config = named(replication)
     happened = await loop.run_in_executor(None, replication.node.events.whole)
     chosen = [event for _number, event in happened if event.kind in KINDS][-limit:]
-    names = [one.node_id for one in (*config.members, *config.observers)]
     return {
         "node_id": replication.node_id,
         "term": replication.term().number,
@@ -39,8 +38,9 @@ async def explain(replication: Replication, limit: int) -> dict[str, Any]:
         "observers": [one.node_id for one in config.observers],
         "in_sync": list(config.in_sync),
         "paused": config.paused,
+        "authority": config.authority,
         "now": present(replication, config),
-        "losses": [{"lost": [name], **record(what_if(config, (name,)))} for name in names],
+        "losses": [{"lost": [name], **record(what_if(config, (name,)))} for name in deciding(config)],
         "decisions": [decision(event) for event in chosen],
     }
 
@@ -48,7 +48,7 @@ async def explain(replication: Replication, limit: int) -> dict[str, Any]:
 def foresee(replication: Replication, lost: Collection[str]) -> dict[str, Any]:
     """What ``whatif lose`` answers. Raises SqlError 42704 for a name that nobody has."""
     config = named(replication)
-    known = {one.node_id for one in (*config.members, *config.observers)}
+    known = set(deciding(config))
     for name in lost:
         if name not in known:
             raise SqlError(
@@ -82,7 +82,9 @@ def present(replication: Replication, config: ClusterConfig) -> list[str]:
     """One sentence for each thing that is so now."""
     voters = config.voters(config.primary)
     told = [f"{config.primary or 'nobody'} leads in term {replication.term()}, mode {config.mode.value}"]
-    if len(voters) == 1:
+    if config.authority == ETCD:
+        told += ["etcd gives the lead, with the promises of the data nodes", *replication.authority.present()]
+    elif len(voters) == 1:
         told.append(f"{voters[0]} alone votes: nobody is elected without an operator; an observer would change that")
     else:
         told.append(f"{', '.join(voters)} vote, {len(voters) // 2 + 1} of them elect")

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 HEARD_S: Final = 1.0
 """Of two nodes the one that heard of the primary within this time takes it to be there."""
 
+ROUNDED_S: Final = 0.005
+"""So much too early a loop may wake who sleeps."""
+
 BLOCKED_S: Final = 0.25
 """A node whose disk has taken nothing for so long does not ask to lead."""
 
@@ -67,8 +70,7 @@ class FailoverWatcher:
 
     @property
     def _is_one_of_many(self) -> bool:
-        config = self._replication.config
-        return len(config.voters(config.primary)) > 1
+        return self._replication.config.elects
 
     @property
     def reaches_primary(self) -> bool:
@@ -84,7 +86,7 @@ class FailoverWatcher:
     async def released(self) -> None:
         """Wait until this node may vote for somebody else."""
         if self._is_one_of_many:
-            await asyncio.sleep(self.vote.remaining(self._replication.now()))
+            await asyncio.sleep(self.vote.remaining(self._replication.now()) + ROUNDED_S)
 
     def may_vote_for(self, asker: str, giver: str) -> bool:
         """Whether nobody else has this node's word: the primary itself may ask, or give its place to ``asker``."""
@@ -114,6 +116,8 @@ class FailoverWatcher:
         config = own.config
         place = rank(config, own.node_id)
         if place is None or not self._may_stand(config):
+            return
+        if not self.is_loyal and not own.authority.may_stand():
             return
         if self._candidacy.due(own.now(), place, is_loyal=self.is_loyal):
             self._electing = True

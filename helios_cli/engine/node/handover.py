@@ -82,6 +82,8 @@ async def switchover(replication: Replication, *, to: str, timeout_s: float, dry
             f"{replication.node_id} follows {target}",
         ],
     }
+    # Once this node leads no more it needs the authority itself to lead again.
+    await replication.authority.demand()
     if dry_run:
         return plan | {"result": f"the lead can go from {replication.node_id} to {target}", "dry_run": True}
     began = replication.now()

@@ -9,8 +9,10 @@ from typing import Final
 
 from helios_cli.engine.config.roles import Role, decide_role
 from helios_cli.engine.config.settings import Settings
+from helios_cli.engine.consensus.config import ClusterConfig
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node import report
+from helios_cli.engine.node.authority import refuse_another
 from helios_cli.engine.node.peer_link import Identity, PeerLink, introduce, reach
 from helios_cli.engine.node.peer_tls import PeerTls, peer_tls
 from helios_cli.engine.replication import messages
@@ -45,7 +47,8 @@ async def find_beginning(settings: Settings) -> Beginning:
     """The role that the directory remembers or the settings give; an empty standby waits for somebody to answer.
 
     Raises:
-        ConfigError: a new standby has no primary to join, or the secret cannot be read.
+        ConfigError: a new standby has no primary to join, the secret cannot be read, or the cluster has another
+            authority than the settings.
         HeliosError: the directory cannot be read or written.
     """
     files = OsFiles()
@@ -65,22 +68,32 @@ async def find_beginning(settings: Settings) -> Beginning:
             settings.pg_port, settings.native_port, settings.http_port,
         )  # fmt: skip
         welcome = await find_cluster(own, secret, tls, role.primary_host, role.primary_port)
+        refuse_another(settings, welcome.authority)
         cluster_id = bytes.fromhex(welcome.cluster_id)
     if empty and known is None:
         save_role(files, control_dir, role)
-    follows = role.name == "standby" or (not empty and _has_others(files, control_dir))
+    has_others = False
+    if not empty:
+        config = _last_config(files, control_dir)
+        if config is not None:
+            refuse_another(settings, config.authority)
+            has_others = any(member.incarnation != _own_disk(files, control_dir) for member in config.members)
+    follows = role.name == "standby" or has_others
     return Beginning(role, cluster_id, secret, follows)
 
 
-def _has_others(files: OsFiles, control_dir: str) -> bool:
-    """Whether there are members on other disks than this one, whatever they are called."""
+def _own_disk(files: OsFiles, control_dir: str) -> str:
     control = ControlFile.open(files, control_dir)
-    own = control.record.incarnation.hex()
+    incarnation = control.record.incarnation.hex()
     control.close()
+    return incarnation
+
+
+def _last_config(files: OsFiles, control_dir: str) -> ClusterConfig | None:
+    """The newest configuration that the directory holds; None: there is none yet."""
     configs = ConfigLog(files, control_dir, LSN_MAX)
     try:
-        config = configs.newest
-        return config is not None and any(member.incarnation != own for member in config.members)
+        return configs.newest
     finally:
         configs.close()
 

@@ -21,7 +21,6 @@ from helios_cli.engine.errors import HeliosError, OutcomeUnknown
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.lease_keeper import LeaseKeeper
 from helios_cli.engine.node.promotion import PromotionRefused
-from helios_cli.engine.replication import messages
 from helios_cli.engine.types import Lsn, Term
 
 if TYPE_CHECKING:
@@ -81,6 +80,7 @@ class Leading:
         pipeline.rule = self._own_flushed
         self._node.engine.when_reached = self.after
         pipeline.on_record = self._recorded
+        self._replication.authority.hurry()
 
     def close(self) -> None:
         """The term is over for this node. Whoever waits for more copies of a commit will not hear of them any more."""
@@ -202,12 +202,9 @@ class Leading:
         if streamer.node_id not in lsns.config.in_sync:
             self.reconcile()
 
-    def observed(self, hello: messages.Hello, term: Term, said: messages.Observed) -> None:
-        """An observer has heard this node, and has a configuration on its disk."""
-        lsns = self.lsns
-        committed = lsns.observes(hello.node_id, hello.incarnation, term, said.version)
-        self.lease.confirmed((hello.node_id, hello.incarnation), term, said.echo_us)
-        self._advance(committed)
+    def observed(self, node_id: str, incarnation: str, term: Term, version: int) -> None:
+        """An observer, or etcd, has a configuration on its disk."""
+        self._advance(self.lsns.observes(node_id, incarnation, term, version))
         if self._answers:
             self._answer()
         if self._untold is not None:
@@ -355,6 +352,7 @@ class Leading:
         self._proposing, self._told = False, ""
         self._untold = lambda: self._node.event(kind, text, severity="warning" if kind == "ejected" else "info")
         self._replication.watchers.show(config)
+        self._replication.authority.hurry()
         self._advance(self.lsns.propose(config, end))
         self._tell_agreed()
 

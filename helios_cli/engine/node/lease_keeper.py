@@ -40,6 +40,10 @@ class LeaseKeeper:
         """Whether nobody else can have been elected."""
         return self._tenure.holds(self._replication.now())
 
+    def hears_everybody(self) -> bool:
+        """Whether nobody whose copy counts promises anything to another node now. From any thread."""
+        return self._tenure.hears_everybody(self._replication.now())
+
     @property
     def has_lapsed(self) -> bool:
         """Whether somebody else may have been elected; a new primary gets the time to be granted its first lease."""
@@ -74,9 +78,16 @@ class LeaseKeeper:
         if over == self._told_over:
             return
         self._told_over = over
-        if over:
+        has_etcd = self._tenure.has_etcd
+        if over and has_etcd:
+            missing = self._tenure.silent(self._replication.now())
+            whom = ", ".join(missing)
+            text = f"commits wait: etcd does not keep the lead for this primary, and nothing is heard of {whom}"
+            self._replication.node.event("lease_over", text, severity="error", missing=missing)
+        elif over:
             missing = self._tenure.missing(self._replication.now())
             text = f"commits wait: no majority of the voters is heard of, without {', '.join(missing)}"
             self._replication.node.event("lease_over", text, severity="error", missing=missing)
         else:
-            self._replication.node.event("lease_held", "a majority of the voters is heard of: commits go on")
+            who = "etcd, or everybody whose copy counts," if has_etcd else "a majority of the voters"
+            self._replication.node.event("lease_held", f"{who} is heard of: commits go on")

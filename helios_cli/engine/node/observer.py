@@ -16,10 +16,10 @@ from helios_cli import __version__
 from helios_cli.engine.config.roles import decide_role
 from helios_cli.engine.config.settings import Settings
 from helios_cli.engine.consensus.acceptance import may_follow, may_promise
-from helios_cli.engine.consensus.config import address
+from helios_cli.engine.consensus.config import EMBEDDED, ETCD, address
 from helios_cli.engine.consensus.lease import Loyalty
 from helios_cli.engine.consensus.vote import Vote
-from helios_cli.engine.errors import HeliosError, IoFailed
+from helios_cli.engine.errors import ConfigError, HeliosError, IoFailed
 from helios_cli.engine.net.http import HttpServer
 from helios_cli.engine.net.http_routes import AdminVerb, Routes
 from helios_cli.engine.net.http_token import cluster_token, load_or_create_token
@@ -116,6 +116,11 @@ class Observer:
         if not joining.done():
             joining.cancel()
             return False
+        if joining.result().authority == ETCD:
+            raise ConfigError(
+                "etcd decides who leads in this cluster: an observer has nothing to vote on",
+                hint="Two data nodes need no observer there.",
+            )
         cluster_id = bytes.fromhex(joining.result().cluster_id)
         self.disk = ObserverDisk.create(files, self._control_dir, cluster_id, role)
         self.event("born", f"observer of cluster {cluster_id.hex()[:8]} in {self.settings.data_dir}")
@@ -286,7 +291,10 @@ class Observer:
         """What a node is told that has shown who it is."""
         own, config = self.identity(), self.disk.observed.parsed
         mode = config.mode.value if config is not None else ""
-        return messages.Welcome(proof, own.node_id, own.cluster_id, own.role, mode, own.host, 0, own.http_port, 0, 0)
+        authority = config.authority if config is not None else EMBEDDED
+        return messages.Welcome(
+            proof, own.node_id, own.cluster_id, own.role, mode, own.host, 0, own.http_port, 0, 0, authority
+        )
 
     # HTTP ------------------------------------------------------------------------------------------------------------
 

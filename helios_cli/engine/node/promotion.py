@@ -22,6 +22,7 @@ from helios_cli.engine.consensus.election import (
     led_by_another,
     still_led,
 )
+from helios_cli.engine.consensus.election import Answer as Heard
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.peer_address import reachable
 from helios_cli.engine.node.peer_link import PeerLink, introduce, reach
@@ -53,23 +54,26 @@ class PromotionRefused(HeliosError):
 
 
 async def survey(
-    replication: Replication, *, promise: bool, giver: str = "", enough: Callable[[list[Answer]], bool] | None = None
-) -> list[Answer]:
-    """What the other members answer, those that are reached; in this node's own term.
+    replication: Replication, *, promise: bool, giver: str = "", enough: Callable[[list[Heard]], bool] | None = None
+) -> list[Heard]:
+    """What the other members answer, those that are reached, and the authority; in this node's own term.
 
     With ``enough``, whoever has not answered when it is true is waited for only a little longer.
     """
     config = replication.config
     others = [one for one in (*config.members, *config.observers) if one.node_id != replication.node_id]
     ask = messages.Ask(replication.node_id, promise, giver)
-    waiting = {asyncio.ensure_future(_ask(replication, member, ask)) for member in others}
-    answers: list[Answer] = []
+    waiting: set[asyncio.Task[Heard | None]] = {
+        asyncio.ensure_future(_ask(replication, member, ask)) for member in others
+    }
+    waiting.add(asyncio.ensure_future(replication.authority.consult(giver, promise=promise)))
+    answers: list[Heard] = []
     deadline: float | None = None
     try:
         while waiting and (deadline is None or replication.now() < deadline):
             left = None if deadline is None else deadline - replication.now()
             done, waiting = await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            answers += [task.result() for task in done if task.exception() is None]
+            answers += [told for task in done if task.exception() is None and (told := task.result()) is not None]
             if enough is not None and deadline is None and enough(answers):
                 deadline = replication.now() + GRACE_S
     finally:
@@ -89,18 +93,18 @@ async def _ask(replication: Replication, member: Member, ask: messages.Ask) -> A
             link.close()
 
 
-def would_win(replication: Replication, heard: list[Answer]) -> bool:
+def would_win(replication: Replication, heard: list[Heard]) -> bool:
     """Whether a majority has answered, and this node would be elected if they promised."""
     return judge_all(replication.open_configs, candidate(replication), heard, unasked=True).is_safe
 
 
-def leader(replication: Replication, heard: list[Answer]) -> Answer | None:
+def leader(replication: Replication, heard: list[Heard]) -> Heard | None:
     """Who leads, by what has been heard: in the newest term, which is none before the one that this node promised."""
     leading = [one for one in heard if one.role == "primary" and one.term >= replication.term().number]
     return max(leading, key=lambda one: one.term, default=None)
 
 
-def is_decided(replication: Replication, heard: list[Answer]) -> bool:
+def is_decided(replication: Replication, heard: list[Heard]) -> bool:
     """Whether nothing that is still to be heard changes what comes of it: somebody leads or will, or is ahead."""
     own = candidate(replication)
     return (
@@ -111,7 +115,7 @@ def is_decided(replication: Replication, heard: list[Answer]) -> bool:
     )
 
 
-def refuse_unless_wins(replication: Replication, heard: list[Answer]) -> None:
+def refuse_unless_wins(replication: Replication, heard: list[Heard]) -> None:
     """Before a term is taken: whether this node would lead in it, going by what was heard.
 
     Raises:
@@ -242,7 +246,7 @@ async def promote(replication: Replication, *, allow_data_loss: bool, dry_run: b
         return plan | {"result": f"node {replication.node_id} can be promoted", "dry_run": True}
     await replication.watcher.released()
     term = await take_lead(
-        replication, allow_data_loss=allow_data_loss, floor=max((a.term for a in answers), default=0)
+        replication, allow_data_loss=allow_data_loss, floor=max((a.term for a in answers), default=0), heeds=True
     )
     result = f"node {replication.node_id} is the primary of term {term}"
     if not await _has_begun(replication):
@@ -267,21 +271,23 @@ async def take_lead(
     giver: str = "",
     within_s: float = 0,
     unasked: bool = False,
+    heeds: bool = False,
 ) -> Term:
     """Take a new term, get the promises that it needs, and lead.
 
     Where ``giver`` gives the lead to this node it must promise too, and that ``within_s`` seconds: later it may lead on
     itself. Of two members it could, without asking this one. ``unasked``: no operator wants it, so a majority has to.
+    ``heeds``: this node's own vote has to be free, as it has where nobody asked.
 
     Raises:
         PromotionRefused: too few promised, or one that did has more of the log; or another node leads.
     """
     before, began = replication.term().number, replication.now()
-    if not replication.watcher.pledge(max(before, floor) + 1, excused=not unasked):
+    if not replication.watcher.pledge(max(before, floor) + 1, excused=not (unasked or heeds)):
         raise PromotionRefused("the primary is heard of again")
     term = replication.node.store.new_term(floor)
 
-    def enough(heard: list[Answer]) -> bool:
+    def enough(heard: list[Heard]) -> bool:
         return would_win(replication, [answer for answer in heard if answer.promised])
 
     asked = await survey(replication, promise=True, giver=giver, enough=None if giver else enough)
@@ -289,6 +295,21 @@ async def take_lead(
     answers = [answer for answer in asked if answer.promised]
     if giver and (giver not in {one.node_id for one in answers} or replication.now() - began > within_s):
         raise PromotionRefused(f"node {giver} did not promise in time to lead no more", hint="It leads on.")
+    _refuse_if_passed(replication, term)
+    own, config = candidate(replication), replication.config
+    verdict = judge_all(replication.open_configs, own, answers, unasked=unasked)
+    tell_election(replication.node.event, config, own, term, asked, verdict, unasked=unasked)
+    _refuse(verdict, allow_data_loss=allow_data_loss)
+    await replication.authority.claim(term, by_force=not verdict.is_safe)
+    _refuse_if_passed(replication, term)
+    others = {one.node_id for one in (*config.members, *config.observers)} - {replication.node_id}
+    lost = others - {answer.node_id for answer in answers}
+    await replication.lead(term, lost, by_force=not verdict.is_safe)
+    return term
+
+
+def _refuse_if_passed(replication: Replication, term: Term) -> None:
+    """Raises PromotionRefused when this node has promised a newer term than the one that it took."""
     following = replication.following
     log = following.log_end()[0] if following is not None else replication.node.store.timeline.history
     if not may_lead(replication.term(), term, log):
@@ -296,14 +317,6 @@ async def take_lead(
             f"another node has taken term {replication.term()} meanwhile",
             hint="Ask again: two nodes were being promoted at once.",
         )
-    own, config = candidate(replication), replication.config
-    verdict = judge_all(replication.open_configs, own, answers, unasked=unasked)
-    tell_election(replication.node.event, config, own, term, asked, verdict, unasked=unasked)
-    _refuse(verdict, allow_data_loss=allow_data_loss)
-    others = {one.node_id for one in (*config.members, *config.observers)} - {replication.node_id}
-    lost = others - {answer.node_id for answer in answers}
-    await replication.lead(term, lost, by_force=not verdict.is_safe)
-    return term
 
 
 def _refuse(verdict: Verdict, *, allow_data_loss: bool) -> None:

@@ -14,6 +14,7 @@ from helios_cli.engine.consensus.config import ClusterConfig, Member
 from helios_cli.engine.consensus.steps import config_by_force, config_of_term, first_config
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node import binding, handover, promotion, report
+from helios_cli.engine.node.authority import authority_of
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.cluster_meter import ClusterMeter
 from helios_cli.engine.node.cluster_settings import first_fields
@@ -99,8 +100,9 @@ class Replication:
         """Held while the role changes."""
         self.watcher = FailoverWatcher(self)
         self.replicator.lease_ms = self._lease_ms
-        self._pulse_node = DataNodePulse(self)
-        self._pulse = Pulse(self._pulse_node, self._pulse_node.granted)
+        self.authority = authority_of(self)
+        self.pulse_node = DataNodePulse(self)
+        self._pulse = Pulse(self.pulse_node, self.pulse_node.granted)
         self.watchers = Watchers(self)
         self.replicator.on_heartbeat = self.watchers.beat
         self.takes_lead = False
@@ -230,6 +232,7 @@ class Replication:
         )
         self._tasks.append(loop.create_task(self._beat()))
         self._pulse.start()
+        self.authority.begin()
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
@@ -248,6 +251,7 @@ class Replication:
         self.sessions.close()
         self.replicator.close()
         self.watchers.close()
+        await self.node.engine.loop.run_in_executor(None, self.authority.stop)
         with contextlib.suppress(HeliosError):
             self.node.store.slots.save()
         if self.following is not None:
@@ -469,7 +473,7 @@ class Replication:
         beat_at = self.now()
         while True:
             await asyncio.sleep(WATCH_S)
-            self._pulse_node.beat_at = self.now()
+            self.pulse_node.beat_at = self.now()
             if self.now() >= beat_at:
                 beat_at = max(beat_at + HEARTBEAT_S, self.now())
                 self._guarded(self._beat_once)

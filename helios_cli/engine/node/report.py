@@ -66,6 +66,7 @@ def status(node: Node) -> Mapping[str, Any]:
         "ports": {"pg": settings.pg_port, "native": settings.native_port, "http": settings.http_port},
         "data_dir": os.path.abspath(settings.data_dir),
         "scrub": node.scrub.record(),
+        "authority": node.replication.authority.record(),
         "cluster": view_record(node.replication.view()),
     }
 

@@ -107,6 +107,11 @@ class Visitors:
                 ASKED_S, own.give_way, term, "a node has promised to another that it may lead"
             )
 
+    def deposed(self, term: Term) -> None:
+        """Etcd has given a newer term to another node: this primary leads no more."""
+        if term > self._replication.term():
+            self._replication.later(self._renew(term))
+
     async def _renew(self, term: Term) -> None:
         async with self._replication.changing:
             if self._replication.is_leading and not self._replication.node.life_over.is_set():
@@ -130,4 +135,5 @@ class Visitors:
             settings.http_port,
             page_log.start,
             self._replication.replicator.recent.end,
+            self._replication.config.authority,
         )

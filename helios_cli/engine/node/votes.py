@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 
 from helios_cli.engine.consensus.account import account
 from helios_cli.engine.consensus.config import ClusterConfig
-from helios_cli.engine.consensus.election import Candidate, Verdict
-from helios_cli.engine.replication.messages import Answer, Ask
+from helios_cli.engine.consensus.election import Answer, Candidate, Verdict
+from helios_cli.engine.replication.messages import Ask
 from helios_cli.engine.types import Term
 
 Event = Callable[..., None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from helios_cli.engine.consensus.config import ClusterConfig, Member
+from helios_cli.engine.consensus.config import ETCD, ClusterConfig, Member
 from helios_cli.engine.node.peer_link import PeerLink, PeerRefused
 from helios_cli.engine.node.streamer import RELEASE_S
 from helios_cli.engine.replication import messages
@@ -71,6 +71,11 @@ class Watchers:
             raise PeerRefused(
                 f"node {hello.node_id} is a data node of this cluster", hint="Give each node its own --node-id."
             )
+        if own.config.authority == ETCD:
+            raise PeerRefused(
+                "etcd decides who leads in this cluster: an observer has nothing to vote on",
+                hint="Two data nodes need no observer here.",
+            )
         before = self._connected.get(hello.node_id)
         if before is not None:
             before.link.close()
@@ -101,7 +106,9 @@ class Watchers:
         watcher.heard_at = self._replication.now()
         leading = self._replication.leading
         if leading is not None:
-            leading.observed(watcher.hello, frame.term, observed)
+            hello = watcher.hello
+            leading.lease.confirmed((hello.node_id, hello.incarnation), frame.term, observed.echo_us)
+            leading.observed(hello.node_id, hello.incarnation, frame.term, observed.version)
 
     def _left(self, watcher: Watcher) -> None:
         name = watcher.hello.node_id

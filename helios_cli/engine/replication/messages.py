@@ -127,6 +127,8 @@ class Welcome(_Json):
     start_lsn: int
     """Where its log begins; older records are gone."""
     end_lsn: int
+    authority: str
+    """Who decides who leads in the cluster."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from helios_cli.engine.consensus.config import ClusterConfig, Member
+from helios_cli.engine.consensus.config import EMBEDDED, ETCD, REFEREE, REFEREE_DISK, ClusterConfig, Member
 from helios_cli.engine.consensus.lease import Lease, Loyalty
 from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.consensus.silence import Attention, Stall
@@ -67,7 +67,7 @@ def test_a_stall_is_what_was_wanted_and_not_done_while_the_process_ran() -> None
 class Replication:
     """The primary a of three, in term 3."""
 
-    def __init__(self, *, progress_timeout_ms: int = 3000, names: str = "abc") -> None:
+    def __init__(self, *, progress_timeout_ms: int = 3000, names: str = "abc", authority: str = EMBEDDED) -> None:
         self.at = 100.0
         self.node_id = "a"
         self.events: list[str] = []
@@ -79,10 +79,13 @@ class Replication:
         )
         members = tuple(Member(name, f"disk of {name}", "h", 1, 2, 3, "") for name in names)
         self.config = ClusterConfig(
-            1, SyncMode.QUORUM, members, tuple(names), voting=tuple(names), progress_timeout_ms=progress_timeout_ms
-        )
+            1, SyncMode.QUORUM, members, tuple(names), voting=tuple(names), progress_timeout_ms=progress_timeout_ms,
+            authority=authority,
+        )  # fmt: skip
         this: Any = self
-        leading: Any = SimpleNamespace(lsns=SimpleNamespace(term=Term(3), counting=(self.config,), newest=self.config))
+        lsns = SimpleNamespace(term=Term(3), counting=(self.config,), newest=self.config)
+        leading: Any = SimpleNamespace(lsns=lsns)
+        self.leading = leading
         self.lease = LeaseKeeper(this, leading)
         assert self.lease.holds() is (len(names) < 3)
 
@@ -157,3 +160,36 @@ def test_the_end_of_a_lease_is_told_once() -> None:
     own.lease.confirmed(B, Term(3), 1)
     own.lease.tell()
     assert own.events == ["lease_over", "lease_held"]
+
+
+def test_with_etcd_either_that_or_everybody_is_enough() -> None:
+    own = Replication(authority=ETCD)
+    etcd = (REFEREE, REFEREE_DISK)
+    own.lease.granted(etcd, Term(3), own.at, 3000)
+    assert own.lease.holds() and not own.lease.hears_everybody()
+    own.at += 3 * 7 / 8
+    assert not own.lease.holds(), "etcd may have given the lead to another node"
+    own.ask(1)
+    own.lease.confirmed(B, Term(3), 1)
+    assert not own.lease.holds(), "the other one could be elected by etcd, whatever a majority says"
+    own.lease.confirmed(("c", "a new disk"), Term(3), 1)
+    assert not own.lease.holds()
+    own.lease.confirmed(C, Term(3), 1)
+    assert own.lease.holds() and own.lease.hears_everybody()
+    own.at += 0.75 * 7 / 8
+    assert not own.lease.holds()
+    own.lease.tell()
+    assert own.events[-1] == "lease_over"
+    own.lease.granted(etcd, Term(2), own.at, 3000)
+    assert not own.lease.holds(), "what etcd gave in another term"
+
+
+def test_every_configuration_that_may_count_has_to_be_heard() -> None:
+    own = Replication(authority=ETCD)
+    small = own.config.with_in_sync("ab")
+    own.leading.lsns.counting = (own.config, small)
+    own.ask(1)
+    own.lease.confirmed(B, Term(3), 1)
+    assert not own.lease.holds(), "c may be elected by the configuration that has it"
+    own.leading.lsns.counting = (small,)
+    assert own.lease.holds()

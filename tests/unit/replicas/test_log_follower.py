@@ -23,7 +23,7 @@ def record(lsn: int, term: int = 1, kind: int = 1) -> bytes:
 def welcome(start: int = 0, end: int = 0, cluster: str = "c1") -> Welcome:
     return Welcome(
         proof="", node_id="n1", cluster_id=cluster, role="primary", mode="async", host="h", pg_port=1, http_port=1,
-        start_lsn=start, end_lsn=end,
+        start_lsn=start, end_lsn=end, authority="embedded",
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from helios_cli.engine.consensus.rule import Progress, SyncMode
 from helios_cli.engine.errors import DiskFull, HeliosError, OutcomeUnknown
 from helios_cli.engine.log.encoder import RecordEncoder
 from helios_cli.engine.node import handover
+from helios_cli.engine.node.authority import EmbeddedAuthority
 from helios_cli.engine.node.leading import Leading
 from helios_cli.engine.node.promotion import PromotionRefused
 from helios_cli.engine.node.relay import Relay
@@ -53,6 +54,7 @@ class Primary:
         self.refusal: HeliosError | None = None
         self.busy = False
         self.asked = 0
+        self.authority = EmbeddedAuthority()
         loop = SimpleNamespace(time=lambda: self.at, call_soon=self._keep, call_later=self._keep_later)
         streamer = SimpleNamespace(
             progress=Progress(TERM, END, END, END),

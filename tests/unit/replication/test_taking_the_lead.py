@@ -14,6 +14,7 @@ from helios_cli.engine.consensus.election import TAKES_LEAD, still_led
 from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.log.history import History
 from helios_cli.engine.node import promotion
+from helios_cli.engine.node.authority import EmbeddedAuthority
 from helios_cli.engine.node.handover import TAKE_OVER_S
 from helios_cli.engine.node.promotion import PromotionRefused, take_lead
 from helios_cli.engine.replication.messages import Answer
@@ -40,6 +41,7 @@ class Node:
         )
         self.following = None
         self.watcher = SimpleNamespace(pledge=lambda term, *, excused: excused)
+        self.authority = EmbeddedAuthority()
         self.node_id = "n2"
         self.config = PAIR
         self.open_configs = (PAIR,)
