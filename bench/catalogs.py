@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from helios_cli.engine.node.setup import ConnectionSetup
+from helios_cli.engine.node.steps import run_steps
 from helios_cli.engine.sql.ddl import SYSTEM_SCHEMA
 from helios_cli.engine.sql.functions import REGISTRY
 from helios_cli.engine.sql.plan_cache import PlanCache
@@ -59,7 +60,10 @@ class Catalogs:
         self.catalog = SqliteCatalog(self.writer)
         self.plans = PlanCache(Planner(REGISTRY))
         self._changes = 0
-        self._transaction(list(SYSTEM_SCHEMA))
+        self.writer.execute("BEGIN")
+        for statement in SYSTEM_SCHEMA:
+            self.writer.execute(statement)
+        self.writer.execute("COMMIT")
         for schema in _SCHEMAS[1:]:
             self.run(f"CREATE SCHEMA {schema}")
         for number in range(tables):
@@ -79,16 +83,14 @@ class Catalogs:
         if number % 10 == 0:
             self.run(f"CREATE VIEW {_SCHEMAS[number % 3]}.v{number} AS SELECT id, name FROM {name} WHERE amount > 5")
 
-    def _transaction(self, steps: Sequence[str]) -> None:
+    def run(self, sql: str) -> None:
+        """A change of the schema, as the node makes it."""
+        self.catalog.refresh()
+        plan = self.plans.get(sql, self.catalog)[-1][0]
         self.writer.execute("BEGIN")
-        for step in steps:
-            self.writer.execute(step)
+        run_steps(self.writer, plan, ())
         self.writer.execute("COMMIT")
         self.catalog.refresh()
-
-    def run(self, sql: str) -> None:
-        """A change of the schema."""
-        self._transaction(self.plans.get(sql, self.catalog)[-1][0].steps)
 
     def comment(self) -> None:
         """Change the comment of a table."""

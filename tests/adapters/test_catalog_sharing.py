@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import apsw
@@ -10,10 +11,12 @@ from support.catalog_schema import Schema, read
 
 from helios_cli.engine.node.setup import ConnectionSetup
 from helios_cli.engine.sql.ddl import SYSTEM_SCHEMA
+from helios_cli.engine.sql.ddl_schema import VERSIONS, new_version
 from helios_cli.engine.storage import catalog_versions
 from helios_cli.engine.storage.catalog import SqliteCatalog
 from helios_cli.engine.storage.catalog_tables import system_of
 from helios_cli.engine.storage.connection import create_database, open_connection
+from helios_cli.engine.storage.definition_log import Touched
 from helios_cli.engine.storage.snapshot_reader import read_snapshot
 from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
 from helios_cli.engine.storage.system_snapshot import Snapshot
@@ -72,9 +75,7 @@ class Shared:
             "VALUES (?, 'public', ?, 'r', 10, ?)",
             (oid, name, name),
         )
-        self.writer.execute(
-            "UPDATE helios_meta SET value = value + 1 + (random() & 16777215) WHERE key = 'catalog_version'"
-        )
+        self.writer.execute(new_version(False, random.randrange(VERSIONS)))
 
 
 def test_connections_share_what_one_has_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,9 +83,9 @@ def test_connections_share_what_one_has_read(tmp_path: Path, monkeypatch: pytest
     times: list[int] = []
     real = read_snapshot
 
-    def counted(catalog: SqliteCatalog, before: Snapshot | None = None) -> Snapshot:
+    def counted(catalog: SqliteCatalog, before: Snapshot | None, touched: Touched | None) -> Snapshot:
         times.append(catalog.version)
-        return real(catalog, before)
+        return real(catalog, before, touched)
 
     monkeypatch.setattr(catalog_versions, "read_snapshot", counted)
     readers = [shared.connect() for _ in range(3)]

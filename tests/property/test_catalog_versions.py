@@ -17,6 +17,7 @@ import pytest
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.setup import ConnectionSetup
+from helios_cli.engine.node.steps import run_steps
 from helios_cli.engine.sql.ddl import SYSTEM_SCHEMA
 from helios_cli.engine.sql.functions import REGISTRY
 from helios_cli.engine.sql.plan_cache import PlanCache
@@ -27,6 +28,7 @@ from helios_cli.engine.storage.catalog_versions import Version, maker_of
 from helios_cli.engine.storage.connection import create_database, open_connection
 from helios_cli.engine.storage.relation_rows import RelationRows
 from helios_cli.engine.storage.snapshot_reader import read_snapshot
+from helios_cli.engine.storage.system_copy import SystemCopy, is_copied, version_of
 from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
 
 STEPS = 120
@@ -143,6 +145,26 @@ class Pair:
         self.catalog = SqliteCatalog(self.writer)
         self.plans = PlanCache(Planner(REGISTRY))
         self.done = 0
+        self.definitions = setup.catalog_versions.definitions
+        self.copy: SystemCopy | None = None
+        self.followed = 0
+        """How often the copy for planners was brought to a new version."""
+
+    def compare_system_copy(self, after: str) -> None:
+        """The copy of the system tables that planners read has the rows that the tables have."""
+        if self.writer.in_transaction:
+            return
+        before = self.copy.version if self.copy is not None else 0
+        self.copy = self.definitions.planner_copy(self.copy, version_of(self.writer))
+        if self.copy is None or self.copy.version == before:
+            return
+        self.followed += before != 0
+        names = "SELECT name FROM main.sqlite_schema WHERE name LIKE 'helios%' AND type = 'table'"
+        for (name,) in self.writer.execute(names).fetchall():
+            if is_copied(str(name)):
+                query = f'SELECT * FROM main."{name}"'
+                kept, there = (Counter(found.execute(query)) for found in (self.copy.connection, self.writer))
+                assert kept == there, f"{name} after {after}"
 
     def run(self, sql: str) -> None:
         """A statement; one that fails changes nothing."""
@@ -159,8 +181,7 @@ class Pair:
         self.writer.execute("SAVEPOINT statement")
         try:
             for plan, _literals in self.plans.get(sql, self.catalog):
-                for step in plan.steps:
-                    self.writer.execute(step)
+                run_steps(self.writer, plan, ())
             self.done += 1
         except (HeliosError, apsw.Error):
             self.writer.execute("ROLLBACK TO statement")
@@ -216,11 +237,13 @@ def test_relations_follow_the_schema(tmp_path: Path, seed: int) -> None:
         statement = chance.choice(STATEMENTS).format(n=number, **names)
         pair.run(statement)
         compare(pair.writer, statement)
+        pair.compare_system_copy(statement)
         if number % 5 == 0:
             compare(pair.reader, statement)
         if number % 30 == 0:
             compare_copies(pair.writer, statement)
     assert pair.done > STEPS / 8
+    assert pair.followed > pair.done / 8
     for connection in (pair.writer, pair.reader):
         compare_copies(connection, "the end")
         connection.close()

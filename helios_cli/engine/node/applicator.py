@@ -51,9 +51,10 @@ REPAIRS_MAX: Final = 3
 NO_ROOM_S: Final = 1.0
 """How often a full disk is tried again."""
 
-_SCHEMA_COOKIE_BYTES: Final = 4
-_SCHEMA_COOKIE_AT: Final = 40
-"""In page 1: changed with every change of the schema (sqlite.org/fileformat2.html, 1.3)."""
+_SCHEMA_VERSION: Final = slice(40, 44)
+_CATALOG_VERSION: Final = slice(60, 64)
+"""In page 1: change with every change of SQLite's schema, and of the catalogs (sqlite.org/fileformat2.html, 1.3: the
+schema cookie, and the "user version")."""
 
 
 class WalApplicator:
@@ -93,9 +94,8 @@ class WalApplicator:
         self._on_applied = on_applied
         self._on_failed = on_failed
         self._applier = WalApplier(database.path, database.connect)
-        self._cookie = b""
-        self._version_page = 0
-        """Where the version of the catalogs is kept, which changes with every DDL; 0: not looked for yet."""
+        self._version = b""
+        """What page 1 said of the schema and of the catalogs when it was last applied."""
         self._tracker = ChainTracker()
         self._last: RecordHeader | None = None
         self.on_diverged: Callable[[tuple[Diverged, RecordHeader, ChecksumTable]], None] = lambda found: self.repaired(
@@ -359,9 +359,7 @@ class WalApplicator:
             for pages in parts:
                 counted += len(pages)
                 if 1 in pages:
-                    schema_changed = self._new_cookie(pages[1]) or schema_changed
-                if self._version_page in pages:
-                    schema_changed = True
+                    schema_changed = self._new_version(pages[1]) or schema_changed
                 yield pages
 
         try:
@@ -372,33 +370,21 @@ class WalApplicator:
                 if frames != before:
                     database.changed_seq = database.commit_seq
                     database.capture.note(frames, applier.salts())
-                if schema_changed:
-                    database.ring.wanted += 1
-                reader = database.ring.pin_boundary() if pins else None
+                reader = database.ring.pin_boundary(schema_changed=schema_changed) if pins else None
                 if pins and reader is None:
                     # Nobody reads.
                     self.queue.release(1)
                 commit = Commit(database.commit_seq, reader, header.end, schema_changed=schema_changed)
         finally:
             database.after_lock()
-        if schema_changed:
-            self._version_page = self._find_version_page()
         self.position = (header.end, header.db_checksum)
         self.applied_us = header.wall_us
         self.pages_applied += counted
         self._post(self._on_applied, commit)
 
-    def _find_version_page(self) -> int:
-        connection = self._database.borrow()
-        try:
-            row = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'helios_meta'").fetchone()
-        finally:
-            self._database.give_back(connection)
-        return int(row[0]) if row is not None else 0
-
-    def _new_cookie(self, page: Buffer) -> bool:
-        cookie = bytes(page[_SCHEMA_COOKIE_AT : _SCHEMA_COOKIE_AT + _SCHEMA_COOKIE_BYTES])
-        changed, self._cookie = cookie != self._cookie, cookie
+    def _new_version(self, page: Buffer) -> bool:
+        version = bytes(page[_SCHEMA_VERSION]) + bytes(page[_CATALOG_VERSION])
+        changed, self._version = version != self._version, version
         return changed
 
 

@@ -41,10 +41,12 @@ from helios_cli.engine.storage.access import is_short, reads_data
 from helios_cli.engine.storage.catalog import DEFAULT_PATH, SqliteCatalog
 from helios_cli.engine.storage.constants import ConstantEvaluator
 from helios_cli.engine.storage.database import Database
+from helios_cli.engine.storage.definition_log import DefinitionLog
 from helios_cli.engine.storage.io_errors import errno_of, is_no_room
 from helios_cli.engine.storage.large_object_functions import LargeObjects
 from helios_cli.engine.storage.library import register_library
 from helios_cli.engine.storage.sequences import Sequences
+from helios_cli.engine.storage.system_copy import SystemCopy, version_of
 from helios_cli.engine.storage.system_relations import PLANNER_RELATIONS
 from helios_cli.engine.storage.write_ids import WriteIds
 from helios_cli.engine.types import Lsn
@@ -93,6 +95,8 @@ class SchemaView:
 class Engine:
     """The database, the queues in front of it, the planner, and everybody who is connected."""
 
+    _system_copy: SystemCopy | None = None
+    """What plans are made with, of the version that the ring's current reader shows; None: that is read itself."""
     _last_transaction_id = 0
     """The newest that :meth:`next_transaction_id` gave."""
 
@@ -132,7 +136,7 @@ class Engine:
         self.loop_thread = threading.get_ident()
         self.started_us = self.now_us()
         self.sequences, self.write_ids = Sequences(), WriteIds()
-        self.large_objects = LargeObjects()
+        self.large_objects, self.definitions = LargeObjects(), DefinitionLog()
         self.on_reload: Callable[[], None] = lambda: None
         self.alter_cluster: Callable[[str, Any], None] = _no_cluster
         """Changes a field of the cluster's configuration. Raises HeliosError on a node that does not lead."""
@@ -163,7 +167,7 @@ class Engine:
         self.planner = Planner(evaluate=ConstantEvaluator(register_library))
         self._views: dict[tuple[str, ...], SchemaView] = {}
         self.plans = PlanCache(self.planner)
-        self.catalog = self._catalog(self._current_reader, DEFAULT_PATH)
+        self.catalog = self._committed_catalog(DEFAULT_PATH)
         self._pids = itertools.count(1)
         pipeline.on_schema_change = self._schema_changed
 
@@ -219,6 +223,12 @@ class Engine:
     ) -> SqliteCatalog:
         return SqliteCatalog(connection, search_path=search_path, system_relations=PLANNER_RELATIONS)
 
+    def _committed_catalog(self, search_path: tuple[str, ...]) -> SqliteCatalog:
+        return SqliteCatalog(
+            self._current_reader, search_path=search_path, system_relations=PLANNER_RELATIONS,
+            copy=lambda: self._system_copy,
+        )  # fmt: skip
+
     def view_of(self, connection: apsw.Connection, search_path: tuple[str, ...]) -> SchemaView:
         """The schema as one connection sees it, for a transaction with DDL or a session with temporary tables.
 
@@ -235,14 +245,15 @@ class Engine:
             if len(self._views) >= SEARCH_PATHS_MAX:
                 self._views.clear()
             default = search_path == DEFAULT_PATH
-            catalog = self.catalog if default else self._catalog(self._current_reader, search_path)
+            catalog = self.catalog if default else self._committed_catalog(search_path)
             own = self.plans if default else PlanCache(self.planner, shapes_max=1024)
             view = SchemaView(catalog, plan_cache_for(search_path, own))
             self._views[search_path] = view
         return view
 
     def _schema_changed(self) -> None:
-        self.catalog = self._catalog(self._current_reader, DEFAULT_PATH)
+        self._system_copy = self.definitions.planner_copy(self._system_copy, version_of(self._current_reader()))
+        self.catalog = self._committed_catalog(DEFAULT_PATH)
         self.plans.clear()
         self._views.clear()
         self.queue.schema_changed()

@@ -153,32 +153,44 @@ class CommitPipeline:
         self._syncer.drain()
 
     def reader(self) -> PinnedReader | None:
-        """The reader that shows the committed state. None: wait with :meth:`when_readable`, and ask again.
+        """The reader that shows the committed state. None: wait with :meth:`when_readable`, and ask again."""
+        ring = self.database.ring
+        ring.wanted = PINS_AFTER_READ
+        if ring.seq != self.committed_seq and not self._pin_current():
+            return None
+        current = ring.current
+        if current.outdated:
+            # Here, where no time limit of a statement stops it.
+            current.read_schema()
+        return current
+
+    def _pin_current(self) -> bool:
+        """Have the current reader show the committed state; whether it does.
 
         It can be pinned only when everything that SQLite has committed is committed here too. The lock is tried, not
         waited for: a thread holds it through the COMMIT of a large transaction, and the loop must not stand still.
         """
         database = self.database
-        ring = database.ring
-        ring.wanted = PINS_AFTER_READ
-        if ring.seq != self.committed_seq:
-            lock = database.commit_lock
-            if not lock.acquire(blocking=False):
-                return None
-            try:
-                if database.commit_seq != self.committed_seq:
-                    return None
-                ring.refresh(self.committed_seq)
-            finally:
-                lock.release()
-        return ring.current
+        lock = database.commit_lock
+        if not lock.acquire(blocking=False):
+            return False
+        try:
+            if database.commit_seq != self.committed_seq:
+                return False
+            database.ring.refresh(self.committed_seq)
+            return True
+        finally:
+            lock.release()
 
     def keep_readable(self) -> None:
         """A thread is about to write, and to COMMIT perhaps at length: have a reader that needs no pinning then."""
         self.after_latest(self._refresh_reader)
 
     def _refresh_reader(self) -> None:
-        self.reader()
+        ring = self.database.ring
+        ring.wanted = max(ring.wanted, 1)
+        if ring.seq != self.committed_seq:
+            self._pin_current()
 
     def when_readable(self, callback: Callback) -> None:
         """Call back, never at once, when it is worth asking for a :meth:`reader` again that could not be had."""

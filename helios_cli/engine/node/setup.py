@@ -54,3 +54,4 @@ class ConnectionSetup:
         engine.sequences = self.sequences
         engine.write_ids = self.write_ids
         engine.large_objects = self.large_objects
+        engine.definitions = self.catalog_versions.definitions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import apsw
@@ -14,6 +15,7 @@ from helios_cli.engine.node.routine_programs import StepsResult
 from helios_cli.engine.sql.ddl_rebuild import CHECKED, UNCHECKED
 from helios_cli.engine.sql.ddl_render import NOT_VALID
 from helios_cli.engine.sql.plan import Kind, Plan
+from helios_cli.engine.storage.definition_log import noted
 from helios_cli.engine.storage.programs import parameter_counts, run_program
 
 
@@ -45,11 +47,13 @@ def _run(connection: apsw.Connection, plan: Plan, binds: Sequence[Any]) -> Steps
     rows: list[Any] | None = None
     changes = 0
     counts = parameter_counts(plan) if plan.kind is Kind.DDL else None
-    for number, step in enumerate(plan.steps):
-        given = binds if counts is None else binds[: counts[number]]
-        cursor = connection.execute(step, given if "?" in step else ())
-        rows = cursor.fetchall()
-        changes = connection.changes()
+    with noted(connection) if plan.kind is Kind.DDL else nullcontext() as noting:
+        for number, step in enumerate(plan.steps):
+            given = binds if counts is None else binds[: counts[number]]
+            with noting.step(step) if noting is not None else nullcontext():
+                cursor = connection.execute(step, given if "?" in step else ())
+                rows = cursor.fetchall()
+            changes = connection.changes()
     return StepsResult(rows if plan.columns is not None else None, changes)
 
 

@@ -13,7 +13,7 @@ from helios_cli.engine.sql.ddl_deparse import parse_expression
 from helios_cli.engine.sql.ddl_model import DdlCatalog, TableDef
 from helios_cli.engine.sql.ddl_ownership import owner_steps
 from helios_cli.engine.sql.ddl_render import create_index_sql, create_table_sql, database_of
-from helios_cli.engine.sql.ddl_schema import TEMP_SCHEMA
+from helios_cli.engine.sql.ddl_schema import TEMP_SCHEMA, new_version
 from helios_cli.engine.sql.function_spec import FunctionRegistry
 from helios_cli.engine.sql.plan import Kind, Plan
 from helios_cli.engine.sql.privileges import Acl
@@ -46,9 +46,6 @@ _WRONG_KIND_HINTS: Final = {
 }
 _CALLS: Final = "pg_routine_"
 """How the names of the functions begin that run users' functions."""
-_STEP: Final = "1 + (random() & 16777215)"
-"""What a definition adds to the catalog's version. Were it always 1, a definition after a rollback would give the
-version that was rolled back, under which plans and rows of the catalogs are still kept."""
 
 
 @dataclass(slots=True)
@@ -114,9 +111,7 @@ class Builder:
                 steps += owner_steps(self, temp, self._first_oid[temp], number)
                 steps.append(f"UPDATE {database_of(temp)}.helios_meta SET value = {number} WHERE key = 'next_oid'")
             for temp in sorted(self._touched or {self.temp}):
-                steps.append(
-                    f"UPDATE {database_of(temp)}.helios_meta SET value = value + {_STEP} WHERE key = 'catalog_version'"
-                )
+                steps.append(new_version(temp, self.catalog.drawn_version()))
         return Plan(
             kind=Kind.DDL,
             tag=tag,

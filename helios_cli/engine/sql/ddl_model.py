@@ -227,6 +227,11 @@ class DdlCatalog(CatalogReader, Protocol):
     def next_oid(self, temp: bool) -> int:
         """The first free OID of the database, or of the session's temporary objects."""
 
+    def drawn_version(self) -> int:
+        """A number for the version of the schema that a change makes, drawn by lot: one that counted would give the
+        change behind a ROLLBACK the version that was rolled back, under which plans and rows are still kept.
+        """
+
     def schema_oid(self, name: str) -> int | None:
         """The OID of a schema, or None."""
 

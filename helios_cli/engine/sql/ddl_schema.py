@@ -221,7 +221,7 @@ ROLE_SETTING_TABLE: Final = """CREATE TABLE main.helios_db_role_setting(
 older directories as ``helios_write`` does."""
 
 _BIRTH_ROWS: Final = (
-    f"INSERT INTO main.helios_meta VALUES ('next_oid', {FIRST_OID}), ('catalog_version', 1)",
+    f"INSERT INTO main.helios_meta VALUES ('next_oid', {FIRST_OID})",
     "INSERT INTO main.helios_namespace(oid, nspname) VALUES "
     f"({PG_CATALOG_OID}, 'pg_catalog'), ({PUBLIC_OID}, 'public'), ({INFORMATION_SCHEMA_OID}, 'information_schema')",
     "INSERT INTO main.helios_role(oid, rolname, rolsuper, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, "
@@ -246,6 +246,18 @@ TEMP_SCHEMA: Final[tuple[str, ...]] = (
         .replace("CREATE INDEX", "CREATE INDEX IF NOT EXISTS")
         for statement in _OBJECT_TABLES
     ),
-    f"INSERT OR IGNORE INTO temp.helios_meta VALUES ('next_oid', {FIRST_TEMP_OID}), ('catalog_version', 1)",
+    f"INSERT OR IGNORE INTO temp.helios_meta VALUES ('next_oid', {FIRST_TEMP_OID})",
 )
 """Statements that make the same tables in a session's temporary schema; they change nothing the second time."""
+
+VERSIONS: Final = 1 << 31
+"""The version of a catalog is a number below this."""
+
+
+def new_version(temp: bool, number: int) -> str:
+    """The statement that gives the catalog of permanent or of temporary objects another version.
+
+    It stands where SQLite keeps it in a file's first page, so that a connection that has not read the schema of now
+    can read it without doing so.
+    """
+    return f"PRAGMA {'temp' if temp else 'main'}.user_version = {number}"

@@ -7,6 +7,7 @@ made in the file, which no system table knows, are read through SQLite's own pra
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -23,13 +24,14 @@ from helios_cli.engine.sql.ddl_model import (
     ViewDef,
 )
 from helios_cli.engine.sql.ddl_render import NOT_VALID, keys_from_json
-from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID
+from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID, VERSIONS
 from helios_cli.engine.sql.relation import ColumnInfo, IndexInfo, Relation, UserType
 from helios_cli.engine.storage.catalog_privileges import RoleCatalog
 from helios_cli.engine.storage.collation_catalog import CollationCatalog
 from helios_cli.engine.storage.foreign_relations import ForeignCatalog
 from helios_cli.engine.storage.policy_catalog import PolicyCatalog
 from helios_cli.engine.storage.routine_catalog import RoutineCatalog
+from helios_cli.engine.storage.system_copy import SystemCopy, version_of
 from helios_cli.engine.storage.system_relations import PLANNER_RELATIONS
 from helios_cli.engine.storage.type_catalog import TypeCatalog, row_type
 
@@ -55,8 +57,11 @@ class SqliteCatalog(RoutineCatalog, RoleCatalog, CollationCatalog, ForeignCatalo
         *,
         search_path: tuple[str, ...] = DEFAULT_PATH,
         system_relations: SystemRelations | None = None,
+        copy: Callable[[], SystemCopy | None] = lambda: None,
     ) -> None:
         self._connection: Callable[[], apsw.Connection] = connection if callable(connection) else lambda: connection
+        self._copy = copy
+        """Gives the copy of the system tables that is read in their place, where there is one of the same version."""
         self.search_path = search_path
         self.system_relations = PLANNER_RELATIONS if system_relations is None else system_relations
         self.version = 0
@@ -87,28 +92,39 @@ class SqliteCatalog(RoutineCatalog, RoleCatalog, CollationCatalog, ForeignCatalo
         return True
 
     def _read_version(self) -> int:
-        """Grows with every DDL of the node, and moves when another program changes the schema."""
-        try:
-            own = self._one("SELECT value FROM main.helios_meta WHERE key = 'catalog_version'")
-        except apsw.SQLError:
-            own = None
-        temp = 0
+        """Another number after every DDL of the node, and when another program changes the schema.
+
+        Reading it does not make SQLite read the schema, which takes as long as there are tables.
+        """
+        version = version_of(self._connection())
         if self.has_temp_tables(fresh=True):
-            temp = self._one("SELECT value FROM temp.helios_meta WHERE key = 'catalog_version'")[0]
-        schema = self._one("PRAGMA main.schema_version")[0]
-        return ((own[0] if own else 0) + temp << 32) + int(schema)
+            version += int(self.live_rows("PRAGMA temp.user_version")[0][0]) << 32
+        return version
 
     def has_temp_tables(self, fresh: bool = False) -> bool:
         """Whether the session's temporary system tables exist."""
         if self._temp is None or fresh:
-            self._temp = self._one("SELECT 1 FROM sqlite_temp_schema WHERE name = 'helios_meta'") is not None
+            self._temp = bool(self.live_rows("SELECT 1 FROM sqlite_temp_schema WHERE name = 'helios_meta'"))
         return self._temp
 
     def with_search_path(self, search_path: tuple[str, ...]) -> SqliteCatalog:
         """A catalog of the same connection for a session with another search path."""
         if search_path == self.search_path:
             return self
-        return SqliteCatalog(self._connection, search_path=search_path, system_relations=self.system_relations)
+        return SqliteCatalog(
+            self._connection, search_path=search_path, system_relations=self.system_relations, copy=self._copy
+        )
+
+    def over(self, copy: SystemCopy) -> SqliteCatalog:
+        """A catalog of the same connection that reads a copy of the system tables, of the same version."""
+        return SqliteCatalog(
+            self._connection, search_path=self.search_path, system_relations=self.system_relations, copy=lambda: copy
+        )
+
+    @property
+    def connection(self) -> apsw.Connection:
+        """What it reads."""
+        return self._connection()
 
     # -- CatalogReader ----------------------------------------------------------------------------
 
@@ -223,6 +239,10 @@ class SqliteCatalog(RoutineCatalog, RoleCatalog, CollationCatalog, ForeignCatalo
             return FIRST_TEMP_OID
         return int(self._one(f"SELECT value FROM {_db(temp)}.helios_meta WHERE key = 'next_oid'")[0])
 
+    def drawn_version(self) -> int:
+        """A number for the version after a change."""
+        return random.randrange(VERSIONS)
+
     def schema_oid(self, name: str) -> int | None:
         """The OID of a schema, or None."""
         row = self._one("SELECT oid FROM main.helios_namespace WHERE nspname = ?", name)
@@ -249,8 +269,11 @@ class SqliteCatalog(RoutineCatalog, RoleCatalog, CollationCatalog, ForeignCatalo
 
     def sqlite_name_taken(self, sqlite_name: str, temp: bool) -> bool:
         """Whether SQLite has a table, view or index whose name differs at most in case."""
+        copy = None if temp else self._copy()
+        if copy is not None:
+            return copy.has_name(sqlite_name)
         table = "sqlite_temp_schema" if temp else "main.sqlite_schema"
-        return self._one(f"SELECT 1 FROM {table} WHERE name = ? COLLATE NOCASE", sqlite_name) is not None
+        return bool(self.live_rows(f"SELECT 1 FROM {table} WHERE name = ? COLLATE NOCASE", sqlite_name))
 
     def table_def(self, oid: int) -> TableDef | None:
         """The whole definition of a table, None when the OID is no table's. The caller may change it."""
@@ -442,7 +465,7 @@ class SqliteCatalog(RoutineCatalog, RoleCatalog, CollationCatalog, ForeignCatalo
 
     def _one(self, sql: str, *values: Any) -> Any:
         """The first row or None. Read to the end, which resets the statement for APSW's cache to hand out again."""
-        rows = self._connection().execute(sql, values).fetchall()
+        rows = self._all(sql, *values)
         return rows[0] if rows else None
 
     def rows(self, sql: str) -> list[Any]:
@@ -450,6 +473,12 @@ class SqliteCatalog(RoutineCatalog, RoleCatalog, CollationCatalog, ForeignCatalo
         return self._all(sql)
 
     def _all(self, sql: str, *values: Any) -> list[Any]:
+        copy = self._copy()
+        connection = self._connection() if copy is None else copy.connection
+        return connection.execute(sql, values).fetchall()
+
+    def live_rows(self, sql: str, *values: Any) -> list[Any]:
+        """All rows of a statement over what a copy of the system tables does not have."""
         return self._connection().execute(sql, values).fetchall()
 
 

@@ -120,7 +120,7 @@ class CatalogPrivileges:
         if class_oid == PG_NAMESPACE:
             return tuple(oid for oid, owner in self.schemas().values() if owner == role)
         if class_oid == privileges.PG_LARGEOBJECT:
-            rows = self._catalog.rows(f"SELECT oid FROM main.helios_largeobject_metadata WHERE lomowner = {role}")
+            rows = self._catalog.live_rows(f"SELECT oid FROM main.helios_largeobject_metadata WHERE lomowner = {role}")
             return tuple(oid for (oid,) in rows)
         table, column = _OWNERS[class_oid]
         if not self._catalog.rows(f"SELECT 1 FROM main.sqlite_schema WHERE name = '{table}'"):
@@ -130,7 +130,8 @@ class CatalogPrivileges:
 
     def lists_naming(self, role: int) -> tuple[tuple[tuple[int, int, int], Acl], ...]:
         """The rights in which a role stands: (class, object, column) and the list; default privileges left out."""
-        rows = self._catalog.rows(
+        # Those of large objects change without the version of the catalog.
+        rows = self._catalog.live_rows(
             "SELECT classid, objid, objsubid, acl FROM main.helios_privilege "
             f"WHERE classid <> {privileges.PG_DEFAULT_ACL} ORDER BY 1, 2, 3"
         )

@@ -12,9 +12,11 @@ from typing import Final
 
 from helios_cli.engine.storage import information_rows, system_rows
 from helios_cli.engine.storage.catalog import SqliteCatalog
+from helios_cli.engine.storage.definition_log import DefinitionLog, Touched
 from helios_cli.engine.storage.relation_rows import Maker, RelationRows, rows_of
 from helios_cli.engine.storage.snapshot_changes import Read, changes
 from helios_cli.engine.storage.snapshot_reader import read_snapshot
+from helios_cli.engine.storage.system_copy import SystemCopy
 from helios_cli.engine.storage.system_relations import SystemRelation
 from helios_cli.engine.storage.system_snapshot import Snapshot
 
@@ -77,8 +79,11 @@ class CatalogVersions:
     """The versions that a node's connections have in common. Any thread may ask."""
 
     def __init__(self) -> None:
+        self.definitions = DefinitionLog()
+        """What the node's own definitions have changed."""
         self._reading = threading.Lock()
         self._versions: dict[int, Version] = {}
+        self._copy: SystemCopy | None = None
 
     def find(self, number: int) -> Version | None:
         """A version that somebody has read; None for another."""
@@ -93,14 +98,33 @@ class CatalogVersions:
         """The version that a catalog's connection sees, which must be a committed one."""
         with self._reading:
             while (found := self._versions.get(catalog.version)) is None:
-                made = next_version(catalog, self.latest())
+                made = self._from_log(catalog) or next_version(catalog, self.latest())
                 if catalog.refresh():
                     continue  # Somebody has changed the schema meanwhile, and no transaction holds what was read.
-                kept = list(self._versions.items())[1 - KEPT :]
-                self._versions = dict([*kept, (made.snapshot.version, made)])
+                self._keep(made)
             return found
 
+    def _keep(self, made: Version) -> None:
+        kept = list(self._versions.items())[1 - KEPT :]
+        self._versions = dict([*kept, (made.snapshot.version, made)])
 
-def next_version(catalog: SqliteCatalog, before: Version | None) -> Version:
-    """The version that a catalog's connection sees, made by what differs from another."""
-    return Version(read_snapshot(catalog, before.snapshot if before is not None else None), before)
+    def _from_log(self, catalog: SqliteCatalog) -> Version | None:
+        """The version as the log of definitions has it, which costs what they changed; None: it has to be read."""
+        number, log, latest = catalog.version, self.definitions, self.latest()
+        if not log.knows(number):
+            return None
+        copy = self._copy
+        if copy is None or not log.brought(copy, number):
+            copy = self._copy = SystemCopy(catalog.connection)
+            if copy.version != number:
+                return None
+        touched = None if latest is None else log.touched(latest.snapshot.version, number)
+        return next_version(catalog.over(copy), latest, touched)
+
+
+def next_version(catalog: SqliteCatalog, before: Version | None, touched: Touched | None = None) -> Version:
+    """The version that a catalog's connection sees, made by what differs from another.
+
+    ``touched`` has the keys of all rows of system tables that differ; None: that is not known.
+    """
+    return Version(read_snapshot(catalog, before.snapshot if before is not None else None, touched), before)

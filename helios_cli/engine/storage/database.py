@@ -18,7 +18,7 @@ from helios_cli.engine.storage.capture import SMALL_FRAMES, WalCapture
 from helios_cli.engine.storage.connection import CACHE_KIB, READER_CACHE_KIB, Setup, open_connection
 from helios_cli.engine.storage.io_errors import note_errno
 from helios_cli.engine.storage.pagelog import PageLog
-from helios_cli.engine.storage.ring import PinnedReader, Ring
+from helios_cli.engine.storage.ring import OPEN_SNAPSHOT, PinnedReader, Ring
 from helios_cli.engine.types import PAGE_SIZE, Lsn
 
 GROUP_RESERVE: Final = 4 << 20
@@ -137,7 +137,7 @@ class Database:
         try:
             with self.commit_lock:
                 connection.execute("BEGIN")
-                connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
+                connection.execute(OPEN_SNAPSHOT).fetchall()
                 return self.commit_seq
         finally:
             self.after_lock()
@@ -182,9 +182,8 @@ class Database:
             self.unrecorded = True
             self.commit_seq += 1
             self.changed_seq = self.commit_seq
-            if schema_changed:
-                self.ring.wanted += 1
-            return Commit(self.commit_seq, self.ring.pin_boundary(), schema_changed=schema_changed)
+            reader = self.ring.pin_boundary(schema_changed=schema_changed)
+            return Commit(self.commit_seq, reader, schema_changed=schema_changed)
 
     def record(self, commit: Commit) -> None:
         """Make the record of the newest commit. Raises UnloggedCommit."""

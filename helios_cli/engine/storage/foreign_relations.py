@@ -16,22 +16,21 @@ class ForeignCatalog:
 
     _by_oid: dict[int, Relation | None]
 
-    def _one(self, sql: str, *values: Any) -> Any:
-        raise NotImplementedError
-
-    def _all(self, sql: str, *values: Any) -> list[Any]:
+    def live_rows(self, sql: str, *values: Any) -> list[Any]:
+        """All rows of a statement over what a copy of the system tables does not have."""
         raise NotImplementedError
 
     def _foreign(self, name: str) -> Relation | None:
         """A table or view of the file that the system tables do not know, as SQLite describes it."""
         if name.startswith(("helios_", "sqlite_")):
             return None
-        row = self._one(
+        rows = self.live_rows(
             "SELECT type, rootpage, rowid FROM main.sqlite_schema WHERE name = ? AND type IN ('table', 'view')", name
         )
-        if row is None:
+        if not rows:
             return None
-        described = self._all(
+        row = rows[0]
+        described = self.live_rows(
             "SELECT cid, name, type, \"notnull\", pk FROM pragma_table_xinfo(?, 'main') WHERE hidden <> 1", name
         )
         columns = tuple(
@@ -46,12 +45,12 @@ class ForeignCatalog:
 
     def _foreign_indexes(self, name: str) -> tuple[IndexInfo, ...]:
         found = []
-        for index, unique, origin, partial in self._all(
+        for index, unique, origin, partial in self.live_rows(
             "SELECT name, \"unique\", origin, partial FROM pragma_index_list(?, 'main')", name
         ):
-            keys = self._all("SELECT name FROM pragma_index_info(?, 'main') ORDER BY seqno", index)
+            keys = self.live_rows("SELECT name FROM pragma_index_info(?, 'main') ORDER BY seqno", index)
             found.append(IndexInfo(index, bool(unique), origin == "pk", tuple(key for (key,) in keys), bool(partial)))
-        rowid = self._all("SELECT name FROM pragma_table_xinfo(?, 'main') WHERE pk > 0 ORDER BY pk", name)
+        rowid = self.live_rows("SELECT name FROM pragma_table_xinfo(?, 'main') WHERE pk > 0 ORDER BY pk", name)
         if rowid and not any(index.primary for index in found):
             found.append(IndexInfo(f"{name}_pkey", True, True, tuple(key for (key,) in rowid)))
         return tuple(found)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from typing import Final
 
 import apsw
 
 from helios_cli.engine.sql.ddl_render import DELETE_ROWS, DROP
+from helios_cli.engine.sql.ddl_schema import VERSIONS, new_version
 from helios_cli.engine.sql.sqltext import quote_identifier
 
 _FORGET: Final = (
@@ -18,9 +20,8 @@ _FORGET: Final = (
     "DELETE FROM temp.helios_attribute WHERE relid = ?1",
     "DELETE FROM temp.helios_depend WHERE objid = ?1 OR refobjid = ?1",
     "DELETE FROM temp.helios_description WHERE objoid = ?1",
-    "UPDATE temp.helios_meta SET value = value + 1 WHERE key = 'catalog_version'",
 )
-"""The rows of a temporary table's catalog, and the news that it has changed."""
+"""The rows of a temporary table's catalog."""
 
 
 def settle(connection: apsw.Connection) -> None:
@@ -37,4 +38,5 @@ def settle(connection: apsw.Connection) -> None:
             continue
         connection.execute(f"DROP TABLE {table}")
         for step in _FORGET:
-            connection.execute(step, (oid,) if "?1" in step else ())
+            connection.execute(step, (oid,))
+        connection.execute(new_version(True, random.randrange(VERSIONS)))

@@ -7,9 +7,12 @@ could take back, never waits for the writer, and never pays for opening a snapsh
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import apsw
+
+OPEN_SNAPSHOT: Final = "PRAGMA main.schema_version"
+"""Begins to read in a transaction that is open. Unlike a query it does not look whether the schema is a new one."""
 
 PINS_AFTER_READ: Final = 64
 """Boundaries pinned after a read, in case another one follows."""
@@ -18,7 +21,7 @@ PINS_AFTER_READ: Final = 64
 class PinnedReader:
     """One connection with an open read transaction, or idle."""
 
-    __slots__ = ("_execute", "connection", "cursor", "execute", "pinned")
+    __slots__ = ("_execute", "_schema", "connection", "cursor", "execute", "outdated", "pinned")
 
     def __init__(self, connection: apsw.Connection) -> None:
         self.connection = connection
@@ -26,6 +29,10 @@ class PinnedReader:
         self.execute = self.cursor.execute
         self._execute = connection.cursor().execute
         self.pinned = False
+        self.outdated = True
+        """The first statement over the snapshot has SQLite read the schema: :meth:`read_schema` first."""
+        self._schema: Any = None
+        """The number of the schema that SQLite has read."""
 
     def pin(self) -> None:
         """Open a snapshot of SQLite's newest commit, giving up the one held before."""
@@ -33,8 +40,14 @@ class PinnedReader:
         if self.pinned:
             execute("COMMIT")
         execute("BEGIN")
-        execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
+        self.outdated = execute(OPEN_SNAPSHOT).fetchall() != self._schema
         self.pinned = True
+
+    def read_schema(self) -> None:
+        """Have SQLite read the schema of the snapshot, which takes milliseconds for hundreds of tables."""
+        self._execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
+        self._schema = self._execute(OPEN_SNAPSHOT).fetchall()
+        self.outdated = False
 
     def unpin(self) -> None:
         """Give the snapshot up, so that checkpoints may pass it."""
@@ -61,14 +74,25 @@ class Ring:
         """The commit that the current reader shows."""
         self.wanted = PINS_AFTER_READ
         """How many more boundaries are to be pinned; every read sets it back."""
+        self._wanted_then = 0
+        """The same when the schema last changed."""
 
-    def pin_boundary(self) -> PinnedReader | None:
-        """Pin a spare at SQLite's newest commit; the caller holds the commit lock. None when nobody reads."""
-        if not self.wanted:
+    def pin_boundary(self, *, schema_changed: bool = False) -> PinnedReader | None:
+        """Pin a spare at SQLite's newest commit; the caller holds the commit lock. None when nobody reads.
+
+        One behind a change of the schema is always pinned. It reads the new schema here, mostly on a thread, when
+        somebody has read since the last such change, and is likely to read again.
+        """
+        if not self.wanted and not schema_changed:
             return None
-        self.wanted -= 1
         reader = self._spares.pop()
         reader.pin()
+        if not schema_changed:
+            self.wanted -= 1
+            return reader
+        if self.wanted > self._wanted_then:
+            reader.read_schema()
+        self._wanted_then = self.wanted = max(1, min(self.wanted, PINS_AFTER_READ - 1))
         return reader
 
     def turn(self, reader: PinnedReader, seq: int) -> None:

@@ -47,6 +47,10 @@ class RoutineCatalog:
     def _all(self, sql: str, *values: Any) -> list[Any]:
         raise NotImplementedError
 
+    def live_rows(self, sql: str, *values: Any) -> list[Any]:
+        """All rows of a statement over what a copy of the system tables does not have."""
+        raise NotImplementedError
+
     def has_temp_tables(self, fresh: bool = False) -> bool:
         """Whether the session's temporary system tables exist."""
         raise NotImplementedError
@@ -114,7 +118,7 @@ class RoutineCatalog:
         """The functions that definitions call, by SQLite's name of the table or view."""
         if self._stored_calls is None:
             databases = ("main", "temp") if self.has_temp_tables() else ("main",)
-            self._stored_calls = read_stored_calls(self._all, databases)
+            self._stored_calls = read_stored_calls(self._all, self.live_rows, databases)
         return self._stored_calls
 
     def relation_by_sqlite_name(self, sqlite_name: str) -> Relation | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import compress, count, groupby
 from operator import itemgetter, ne
 from typing import Any, Final, TypeVar
@@ -17,8 +18,10 @@ from helios_cli.engine.sql.authority import BOOTSTRAP, DATABASE_OWNER, PREDEFINE
 from helios_cli.engine.sql.ddl_model import ColumnDef, ConstraintDef, IndexDef, SequenceDef
 from helios_cli.engine.sql.ddl_render import NOT_VALID, keys_from_json
 from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID, PUBLIC_OID
+from helios_cli.engine.sql.privileges import PG_LARGEOBJECT
 from helios_cli.engine.storage.catalog import SqliteCatalog
 from helios_cli.engine.storage.catalog_privileges import read_acls
+from helios_cli.engine.storage.definition_log import Touched
 from helios_cli.engine.storage.role_settings import settings_of
 from helios_cli.engine.storage.system_snapshot import RelationRow, Snapshot
 
@@ -29,38 +32,67 @@ _ROLE: Final = (
     "oid", "rolname", "rolpassword", "rolsuper", "rolinherit", "rolcreaterole", "rolcreatedb", "rolcanlogin",
     "rolreplication", "rolbypassrls", "rolconnlimit", "rolvaliduntil",
 )  # fmt: skip
-_RELATION: Final = (
-    "SELECT oid, nspname, relname, relkind, relowner, sqlite_name, definition, options "
-    "FROM {}.helios_relation ORDER BY oid"
-)
-_ATTRIBUTE: Final = (
-    "SELECT relid, attname, atttypid, atttypmod, attnum, typname, attnotnull, default_text, attidentity, attgenerated "
-    "FROM {}.helios_attribute ORDER BY relid, attnum"
-)
-_INDEX: Final = (
-    "SELECT oid, relid, indisunique, indisprimary, method, keys, include, predicate FROM {}.helios_index ORDER BY oid"
-)
-_CONSTRAINT: Final = (
-    "SELECT oid, relid, conname, contype, columns, conindid, expression, confrelid, confcolumns, confindid, "
-    "confupdtype, confdeltype, confmatchtype, condeferrable, condeferred FROM {}.helios_constraint ORDER BY oid"
-)
-_SEQUENCE: Final = (
-    "SELECT oid, seqtypid, seqstart, seqincrement, seqmin, seqmax, seqcache, seqcycle, owner_relid, owner_attnum, "
-    "owner_internal FROM {}.helios_sequence ORDER BY oid"
-)
-_DESCRIPTION: Final = "SELECT objoid, classoid, objsubid, description FROM {}.helios_description"
-_DEPEND: Final = "SELECT DISTINCT objid, refobjid FROM {}.helios_depend"
 
 
-def read_snapshot(catalog: SqliteCatalog, before: Snapshot | None = None) -> Snapshot:
-    """Read everything, a statement a table; what is as in ``before`` is taken over from there."""
-    return _Reading(catalog, before or Snapshot(0)).snapshot()
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """How a system table is read."""
+
+    name: str
+    columns: str
+    """The first is the one that leads its primary key."""
+    order: str = "oid"
+
+    def query(self, db: str, condition: str = "") -> str:
+        """All rows, or those that meet a condition, in order."""
+        return f"SELECT DISTINCT {self.columns} FROM {db}.{self.name} {condition} ORDER BY {self.order}"
+
+    @property
+    def key(self) -> Callable[[Row], Any]:
+        """What rows are ordered by."""
+        columns = self.columns.split(", ")
+        return itemgetter(*(columns.index(name) for name in self.order.split(", ")))
+
+
+_RELATION: Final = _Table(
+    "helios_relation", "oid, nspname, relname, relkind, relowner, sqlite_name, definition, options"
+)
+_ATTRIBUTE: Final = _Table(
+    "helios_attribute",
+    "relid, attname, atttypid, atttypmod, attnum, typname, attnotnull, default_text, attidentity, attgenerated",
+    "relid, attnum",
+)
+_INDEX: Final = _Table("helios_index", "oid, relid, indisunique, indisprimary, method, keys, include, predicate")
+_CONSTRAINT: Final = _Table(
+    "helios_constraint",
+    "oid, relid, conname, contype, columns, conindid, expression, confrelid, confcolumns, confindid, "
+    "confupdtype, confdeltype, confmatchtype, condeferrable, condeferred",
+)
+_SEQUENCE: Final = _Table(
+    "helios_sequence",
+    "oid, seqtypid, seqstart, seqincrement, seqmin, seqmax, seqcache, seqcycle, owner_relid, owner_attnum, "
+    "owner_internal",
+)
+_DESCRIPTION: Final = _Table(
+    "helios_description", "objoid, classoid, objsubid, description", "objoid, classoid, objsubid"
+)
+_DEPEND: Final = _Table("helios_depend", "objid, refobjid", "objid, refobjid")
+
+
+def read_snapshot(catalog: SqliteCatalog, before: Snapshot | None = None, touched: Touched | None = None) -> Snapshot:
+    """Read everything, a statement a table; what is as in ``before`` is taken over from there.
+
+    With ``touched``, the primary keys of all rows of system tables that may differ from those of ``before``, the other
+    rows of long tables are not read.
+    """
+    return _Reading(catalog, before or Snapshot(0), touched).snapshot()
 
 
 class _Reading:
-    def __init__(self, catalog: SqliteCatalog, before: Snapshot) -> None:
+    def __init__(self, catalog: SqliteCatalog, before: Snapshot, touched: Touched | None) -> None:
         self._catalog = catalog
         self._before = before
+        self._touched = touched
         self._databases = ("main", "temp") if catalog.has_temp_tables() else ("main",)
         self._new = Snapshot(catalog.version)
         self._others: set[int] = set()
@@ -110,35 +142,60 @@ class _Reading:
 
     def _objects(self) -> None:
         before, new = self._before, self._new
-        new.relations = self._made("relation", _RELATION, before.relations, _relation)
+        new.relations = self._made(_RELATION, before.relations, _relation)
         relations = new.relations
         new.columns = self._columns()
-        new.constraints = self._made("constraint", _CONSTRAINT, before.constraints, _constraint)
-        new.indexes = self._made(
-            "index", _INDEX, before.indexes, lambda row: _index(relations[row[0]], row), named=True
-        )
+        new.constraints = self._made(_CONSTRAINT, before.constraints, _constraint)
+        new.indexes = self._made(_INDEX, before.indexes, lambda row: _index(relations[row[0]], row), named=True)
         new.sequences = self._made(
-            "sequence", _SEQUENCE, before.sequences, lambda row: _sequence(relations[row[0]], row), named=True
+            _SEQUENCE, before.sequences, lambda row: _sequence(relations[row[0]], row), named=True
         )
-        new.descriptions = self._rows("description", _DESCRIPTION)
-        new.depends = self._rows("depend", _DEPEND)
+        new.descriptions = self._descriptions()
+        new.depends = self._rows(_DEPEND)
 
-    def _rows(self, table: str, query: str) -> list[Any]:
+    def _rows(self, table: _Table) -> list[Any]:
         """The rows of a system table, those of temporary objects last; the very list of before when it is the same."""
-        rows = [row for db in self._databases for row in self._catalog.rows(query.format(db))]
-        known = self._before.source.get(table)
-        self._new.source[table] = rows = known if known == rows else rows
+        known = self._before.source.get(table.name)
+        if self._touched is not None and known is not None:
+            rows = self._patched(table, known, self._touched.get(table.name, set()))
+        else:
+            rows = [row for db in self._databases for row in self._catalog.rows(table.query(db))]
+            rows = known if known == rows else rows
+        self._new.source[table.name] = rows
+        return rows
+
+    def _descriptions(self) -> list[Any]:
+        """Comments. Those on large objects go with them, of which no definition tells."""
+        rows = self._rows(_DESCRIPTION)
+        if self._touched is None or not any(row[1] == PG_LARGEOBJECT for row in rows):
+            return rows
+        kept = [row for row in rows if row[1] != PG_LARGEOBJECT]
+        kept += self._catalog.live_rows(_DESCRIPTION.query("main", f"WHERE classoid = {PG_LARGEOBJECT}"))
+        kept.sort(key=_DESCRIPTION.key)
+        self._new.source[_DESCRIPTION.name] = kept
+        return kept
+
+    def _patched(self, table: _Table, known: list[Any], keys: set[tuple[Any, ...]]) -> list[Any]:
+        """The rows of before with those exchanged whose primary keys begin as one of ``keys``."""
+        if not keys:
+            return known
+        first = {key[0] for key in keys}
+        listed = ", ".join(map(str, first))
+        column = table.columns.partition(",")[0]
+        rows = [row for row in known if row[0] not in first]
+        rows += self._catalog.rows(table.query("main", f"WHERE {column} IN ({listed})"))
+        rows.sort(key=table.key)
         return rows
 
     def _made(
-        self, table: str, query: str, known: dict[int, Known], make: Callable[[Row], Known], *, named: bool = False
+        self, table: _Table, known: dict[int, Known], make: Callable[[Row], Known], *, named: bool = False
     ) -> dict[int, Known]:
         """Objects by OID; those of ``known`` whose rows are the same are kept, and ``known`` itself when all are.
 
         An object that is ``named`` is also made of the relation of its OID.
         """
-        rows = self._rows(table, query)
-        gone, fresh = _differing(self._before.source.get(table, []), rows)
+        rows = self._rows(table)
+        gone, fresh = _differing(self._before.source.get(table.name, []), rows)
         others = {oid for oid in self._others if oid in known} if named else set()
         if not gone and not fresh and not others:
             return known
@@ -152,16 +209,16 @@ class _Reading:
         for row in rows if others else ():
             if row[0] in others:
                 found[row[0]] = make(row)
-        if table == "relation":
+        if table is _RELATION:
             self._others = {row[0] for row in fresh if found[row[0]] is not known.get(row[0])}
         return found
 
     def _columns(self) -> dict[int, list[ColumnDef]]:
-        before, rows = self._before, self._rows("attribute", _ATTRIBUTE)
+        before, rows = self._before, self._rows(_ATTRIBUTE)
         if self._new.types is not before.types:
             made = {oid: [self._column(row) for row in found] for oid, found in groupby(rows, itemgetter(0))}
             return _kept(before.columns, made)
-        gone, fresh = _differing(before.source.get("attribute", []), rows)
+        gone, fresh = _differing(before.source.get(_ATTRIBUTE.name, []), rows)
         if not gone and not fresh:
             return before.columns
         found = dict(before.columns)

@@ -11,16 +11,19 @@ KEY: Final = "stored_calls"
 _FUNCTION: Final = re.compile(r"pg_routine_(?:pure\(|call\((?:\(SELECT )?pg_session\('pid'\)\)?, )(\d+)")
 
 
-def read_stored_calls(rows: Callable[[str], list[Any]], databases: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
+def read_stored_calls(
+    rows: Callable[[str], list[Any]], live_rows: Callable[[str], list[Any]], databases: tuple[str, ...]
+) -> dict[str, tuple[int, ...]]:
     """By SQLite's name of a table or view the OIDs of the functions; none for one that asks the session alone.
 
-    ``rows`` runs a query. Those of a table's indexes are the table's.
+    ``rows`` runs a query over the system tables, ``live_rows`` one over SQLite's. Those of a table's indexes are the
+    table's.
     """
     found: dict[str, set[int]] = {}
     for database in databases:
         if not rows(f"SELECT 1 FROM {database}.helios_meta WHERE key = '{KEY}'"):
             continue
-        for name, sql in rows(
+        for name, sql in live_rows(
             f"SELECT tbl_name, sql FROM {database}.sqlite_schema "
             "WHERE instr(sql, 'pg_session(') OR instr(sql, 'pg_routine_')"
         ):

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 import apsw
 
-from helios_cli.engine.storage import api_tokens, system_rows
+from helios_cli.engine.storage import api_tokens, definition_log, system_rows
 from helios_cli.engine.storage.catalog import SqliteCatalog
 from helios_cli.engine.storage.catalog_functions import register_functions
 from helios_cli.engine.storage.catalog_tables import CatalogTables, remember
@@ -122,7 +122,7 @@ class SystemCatalog:
         self.path: tuple[str, ...] | None = None
         """The search path of the session that a function prints names for; None: that of the rows."""
         self._connection = connection
-        self._versions = versions
+        self.versions = versions
         self._version: Version | None = None
         self.tables = CatalogTables(self, connection)
         self._held = 0
@@ -154,12 +154,12 @@ class SystemCatalog:
     def _find(self) -> Version:
         catalog = self.catalog
         if not catalog.has_temp_tables():
-            found = self._versions.find(catalog.version)
+            found = self.versions.find(catalog.version)
             if found is not None:
                 return found
             if self._connection.txn_state("main") != apsw.SQLITE_TXN_WRITE:
-                return self._versions.read(catalog)
-        return next_version(catalog, self._version or self._versions.latest())
+                return self.versions.read(catalog)
+        return next_version(catalog, self._version or self.versions.latest())
 
     def snapshot(self) -> Snapshot:
         """What that version says."""
@@ -300,6 +300,7 @@ def register(
         module: Any = _Module(system, relation)
         connection.create_module(relation.module, module, eponymous=True, eponymous_only=True, read_only=True)
     remember(connection, system)
+    definition_log.attach(connection, system.versions.definitions)
     register_functions(connection, system)
     register_user_functions(connection)
     register_sequences(connection, sequences or Sequences(), system.catalog)
