@@ -99,12 +99,17 @@ def test_pg_dump_writes_them(server: NodeProcess) -> None:
 
 def test_names_of_objects_are_qualified_where_the_path_does_not_find_them(server: NodeProcess) -> None:
     with server.connect() as connection:
-        ask = "SELECT 'spans.t'::regclass::text || ' ' || 'spans.words'::regtype::text || ' ' || pg_typeof(a)::text FROM spans.t"
+        names = "'spans.t'::regclass::text || ' ' || 'spans.words'::regtype::text || ' ' || pg_typeof(a)::text"
+        ask = f"SELECT {names} FROM spans.t"
         connection.execute("INSERT INTO spans.t (a) VALUES ('empty')")
         assert _text(connection, ask) == "spans.t spans.words spans.words"
         connection.execute("SET search_path = spans")
         assert _text(connection, ask) == "t words words"
         assert _text(connection, "SELECT 't'::regclass") == "t"
+        found = connection.execute("SELECT %s::regclass::oid = to_regclass('spans.t')", ("t",)).fetchone()
+        assert found == (True,)
+        found = connection.execute("SELECT %s::regtype::oid = to_regtype('spans.words')", ("words",)).fetchone()
+        assert found == (True,)
         connection.execute("SET search_path = ''")
         assert _text(connection, "SELECT 'spans.t'::regclass") == "spans.t"
 

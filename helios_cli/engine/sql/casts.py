@@ -57,7 +57,7 @@ from helios_cli.engine.sql.oids import (
     VARBIT,
     VARCHAR,
 )
-from helios_cli.engine.sql.reg_casts import reg_cast
+from helios_cli.engine.sql.reg_casts import object_oid, reg_cast
 from helios_cli.engine.sql.text_collations import is_collatable, sqlite_collation
 from helios_cli.engine.sql.typed import TypedSql
 
@@ -169,7 +169,7 @@ def typed_parameter(number: int, type_oid: int, at: int, ctx: Context) -> TypedS
     if type_oid == REGCONFIG:
         return TypedSql(f"pg_regconfig({sql})", type_oid, location=at)
     if type_oid in REG_TYPES:
-        return TypedSql(f"pg_{registry.by_oid(type_oid).name}_in({sql})", type_oid, location=at)
+        return TypedSql(object_oid(type_oid, sql, ctx), type_oid, location=at)
     return TypedSql(sql, type_oid, simple=True, location=at)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from helios_cli.engine.datatypes import registry
-from helios_cli.engine.sql.coercion import category, type_of
+from helios_cli.engine.sql.coercion import category
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.oids import REG_TYPES, REGCLASS, REGCONFIG, REGDICTIONARY, REGPROC, REGPROCEDURE, REGTYPE
 
@@ -14,8 +14,16 @@ _ALONG_PATH: Final = frozenset((REGCLASS, REGTYPE, REGPROC, REGPROCEDURE))
 
 def object_name(type_oid: int, sql: str, ctx: Context) -> str:
     """SQLite text for the name of the object whose OID an expression of type regclass and the like is."""
-    path = f", {ctx.session_value('search_path')}" if type_oid in _ALONG_PATH and ctx.session_allowed else ""
-    return f"pg_{registry.by_oid(type_oid).name}_out({sql}{path})"
+    return f"pg_{registry.by_oid(type_oid).name}_out({sql}{_path(type_oid, ctx)})"
+
+
+def object_oid(type_oid: int, sql: str, ctx: Context) -> str:
+    """SQLite text for a name as a value of such a type."""
+    return f"pg_{registry.by_oid(type_oid).name}_in({sql}{_path(type_oid, ctx)})"
+
+
+def _path(type_oid: int, ctx: Context) -> str:
+    return f", {ctx.session_value('search_path')}" if type_oid in _ALONG_PATH and ctx.session_allowed else ""
 
 
 def reg_cast(source: int, target: int, sql: str, ctx: Context) -> str:
@@ -24,10 +32,8 @@ def reg_cast(source: int, target: int, sql: str, ctx: Context) -> str:
         return f"pg_regconfig({sql})" if target == REGCONFIG else sql
     if REGDICTIONARY in (source, target):
         return sql
-    target_type = type_of(target)
     if source in REG_TYPES and category(target) == "S":
         return object_name(source, sql, ctx)
     if target in REG_TYPES and category(source) == "S":
-        assert target_type is not None
-        return f"pg_{target_type.name}_in({sql})"
+        return object_oid(target, sql, ctx)
     return sql

@@ -187,7 +187,8 @@ class _Functions:
 
     def _users_proc(self, schema: str | None, name: str, text: str) -> int | None:
         """The OID of a user's function by name, and by arguments where they are given; None when there is none."""
-        found = [r for r in self.system.snapshot().routines if r.name == name and schema in (None, r.schema)]
+        schemas = self.system.catalog.search_path if schema is None else (schema,)
+        found = [r for r in self.system.snapshot().routines if r.name == name and r.schema in schemas]
         if "(" in text:
             inside = text[text.index("(") + 1 :].rstrip().removesuffix(")")
             wanted = tuple(self.regtype_in(part.strip()) for part in inside.split(",") if part.strip())
@@ -272,6 +273,19 @@ class _Functions:
                 return call(*arguments[:-1])
             finally:
                 system.path = before
+
+        return along
+
+    def searching(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """As ``call``; the last argument is the session's search path, along which names are looked for."""
+
+        def along(*arguments: Any) -> Any:
+            catalog = self.system.catalog
+            before, catalog.search_path = catalog.search_path, tuple(json.loads(arguments[-1]))
+            try:
+                return call(*arguments[:-1])
+            finally:
+                catalog.search_path = before
 
         return along
 
@@ -444,8 +458,11 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
     for name, (call, count) in table.items():
         connection.create_scalar_function(name, _strict(call), count)
     for kind in ("regclass", "regtype", "regproc", "regprocedure"):
-        call = table[f"pg_{kind}_out"][0]
-        connection.create_scalar_function(f"pg_{kind}_out", _strict(functions.along_path(call)), 2)
+        shown, named = table[f"pg_{kind}_out"][0], table[f"pg_{kind}_in"][0]
+        connection.create_scalar_function(f"pg_{kind}_out", _strict(functions.along_path(shown)), 2)
+        connection.create_scalar_function(f"pg_{kind}_in", _strict(functions.searching(named)), 2)
+    for kind in ("regclass", "regtype", "regproc"):
+        connection.create_scalar_function(f"cat_to_{kind}", _strict(functions.searching(table[f"cat_to_{kind}"][0])), 2)
     register_privileges(connection, system)
     hooks = system.hooks
 

@@ -105,14 +105,15 @@ _CONSTANT: Final = (
     ("pg_relation_is_updatable", "regclass bool -> int4", "cat_relation_events({0}, {1})"),
     ("pg_column_is_updatable", "regclass int2 bool -> bool", "cat_column_updatable({0}, {1}, {2})"),
     ("pg_get_viewdef", "oid int4 -> text", "cat_viewdef({0}, {session})"), ("pg_get_viewdef", "text bool -> text",
-    "cat_viewdef(pg_regclass_in({0}), {session})"),
+    "cat_viewdef(pg_regclass_in({0}, {session}), {session})"),
     ("pg_indexam_has_property", "oid text -> bool", "(lower({1}) IN ('can_order', 'can_unique', 'can_multi_col'))"),
     ("pg_index_has_property", "regclass text -> bool", "(lower({1}) IN ('index_scan', 'backward_scan'))"),
     ("pg_index_column_has_property", "regclass int4 text -> bool",
      "(lower({2}) IN ('asc', 'orderable', 'returnable', 'nulls_last', 'search_nulls'))"),
     ("to_regnamespace", "text -> regnamespace", "cat_to_regnamespace({0})"),
-    ("to_regrole", "text -> regrole", "cat_to_regrole({0})"), ("to_regproc", "text -> regproc", "cat_to_regproc({0})"),
-    ("to_regprocedure", "text -> regprocedure", "cat_to_regproc({0})"),
+    ("to_regrole", "text -> regrole", "cat_to_regrole({0})"),
+    ("to_regproc", "text -> regproc", "cat_to_regproc({0}, {session})"),
+    ("to_regprocedure", "text -> regprocedure", "cat_to_regproc({0}, {session})"),
     ("pg_stat_get_snapshot_timestamp", "-> timestamptz", "NULL"),
 )  # fmt: skip
 
