@@ -105,16 +105,20 @@ def failovers(mode: str) -> RunSlice:
     return run
 
 
-def faults(mode: str) -> Callable[[Path, int, int], Counts]:
-    """Kills, freezes and cuts under load that the cluster decides by itself; the clients' histories are checked."""
+def faults(mode: str, *, with_etcd: bool = False) -> Callable[[Path, int, int], Counts]:
+    """Kills, freezes and cuts under load that the cluster decides by itself; the clients' histories are checked.
+
+    ``with_etcd``: that decides who leads, and is lost, killed, frozen and emptied too.
+    """
 
     def run(directory: Path, first: int, count: int) -> Counts:
-        from support.fault_drill import FAULTS, run_faults
+        from support.fault_drill import ETCD_FAULTS, FAULTS, run_faults
         from support.network import Network
 
         network = Network()
         try:
-            return asdict(run_faults(network, directory, mode, [*FAULTS] * count, seed=first))
+            names = [*FAULTS, *(ETCD_FAULTS if with_etcd else ())] * count
+            return asdict(run_faults(network, directory, mode, names, seed=first, with_etcd=with_etcd))
         finally:
             network.close()
 
@@ -177,6 +181,10 @@ SCENARIOS = (
     Scenario("failover-async", "kills", 50, 10, 2, failovers("async")),
     *(
         Scenario(f"faults-{mode}", "rounds", 100, 2, 1, faults(mode))
+        for mode in ("quorum", "sync", "semi-sync", "async")
+    ),
+    *(
+        Scenario(f"faults-etcd-{mode}", "rounds", 100, 2, 1, faults(mode, with_etcd=True))
         for mode in ("quorum", "sync", "semi-sync", "async")
     ),
     Scenario("every-promotion", "nodes", 7, 7, 5, every_promotion),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import threading
@@ -18,6 +19,8 @@ from support.node_process import MakeNode, NodeProcess, wait_until
 
 ELECTED_S = 30.0
 TTL_S = 2.0
+AWAY_S = float(os.environ.get("HELIOSDB_TEST_ETCD_AWAY_S", 3 * TTL_S))
+"""How long etcd is away under load."""
 
 
 def status(node: NodeProcess) -> dict[str, Any]:
@@ -127,7 +130,7 @@ def test_without_etcd_a_primary_leads_on_that_hears_everybody(
             etcd.kill()
         else:
             etcd.send(signal.SIGSTOP)
-        goes_on(written, 3 * TTL_S)
+        goes_on(written, AWAY_S)
         assert status(first)["authority"]["reached"] is False
         wait_until(lambda: "etcd_lost" in kinds(first), "it is told")
         if how == "killed":

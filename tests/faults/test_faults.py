@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.fault_drill import DEPOSING, HARMLESS, run_faults
+from support.etcd_server import need_etcd
+from support.fault_drill import DEPOSING, ETCD_FAULTS, HARMLESS, deposes, run_faults
 from support.network import Network
 
 
@@ -25,5 +26,27 @@ def test_what_clients_were_told_is_so(network: Network, tmp_path: Path, mode: st
     assert outcome.acknowledged > 100 * len(names) and outcome.operations > 100
 
 
+@pytest.mark.parametrize(
+    ("mode", "names"),
+    [
+        ("quorum", ("freeze", "lose-etcd", "isolate", "ring")),
+        ("sync", ("kill", "empty-etcd", "deaf", "freeze-standby")),
+        ("semi-sync", ("mute", "kill-etcd", "flap")),
+        ("async", ("isolate", "freeze-etcd", "kill", "mute")),
+    ],
+)
+@pytest.mark.timeout(240)
+def test_what_clients_were_told_is_so_with_etcd(
+    network: Network, tmp_path: Path, mode: str, names: tuple[str, ...]
+) -> None:
+    need_etcd()
+    outcome = run_faults(network, tmp_path, mode, names, seed=len(names), writers=6, with_etcd=True)
+    assert outcome.faults == len(names)
+    assert outcome.elections == sum(1 for name in names if deposes(name, mode, with_etcd=True))
+    assert outcome.acknowledged > 100 * len(names) and outcome.operations > 100
+    assert len(outcome.etcd_gaps_ms) > 1
+
+
 def test_every_fault_is_one_or_the_other() -> None:
     assert not DEPOSING.keys() & HARMLESS.keys()
+    assert not ETCD_FAULTS.keys() & (DEPOSING | HARMLESS).keys()

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from support.network import Host
 from support.node_process import free_port, wait_until
 
 START_S = 20.0
@@ -117,6 +118,18 @@ class EtcdProcess:
                 return bool(answer.status == 200)
         except (OSError, urllib.error.HTTPError):
             return False
+
+
+class HostedEtcd(EtcdProcess):
+    """One on a host of a network, which nodes reach by its address."""
+
+    def __init__(self, host: Host, directory: Path) -> None:
+        super().__init__(directory, address=host.address)
+        self.host = host
+
+    def entered(self) -> AbstractContextManager[None]:
+        """On its host."""
+        return self.host.entered()
 
 
 def missing_for_etcd() -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from support.etcd_server import HostedEtcd
 from support.failover_drill import exported, salvages
 from support.fault_clients import SCHEMA, Address, Clients, Seen, wrong
 from support.network import HostedNode, Network
@@ -27,6 +28,8 @@ FLAGS = ("--allow-insecure-network", "--wal-checkpoint-mb", "1", "--log-segment-
 Nodes = Sequence[HostedNode]
 Fault = Callable[["Network", HostedNode, "Nodes", random.Random], Callable[[], None]]
 """What it does to the primary (and its standbys); gives what undoes it."""
+EtcdFault = Callable[["Network", HostedEtcd, random.Random], Callable[[], None]]
+"""What it does to the etcd that has the authority."""
 
 
 @dataclass
@@ -40,6 +43,8 @@ class Outcome:
     elections: int = 0
     salvaged: int = 0
     """In async mode: acknowledged rows that a failover lost, each found in a salvage."""
+    etcd_gaps_ms: list[float] = field(default_factory=list)
+    """Without etcd: for each twenty rows of all clients together."""
     gaps_ms: list[float] = field(default_factory=list)
     """From each fault to the first acknowledged row that was sent after it."""
 
@@ -106,17 +111,62 @@ def freeze_standby(_network: Network, _primary: HostedNode, standbys: Nodes, rng
     return lambda: one.send(signal.SIGCONT)
 
 
+def lose_etcd(network: Network, etcd: HostedEtcd, _rng: random.Random) -> Callable[[], None]:
+    """Nobody reaches it."""
+    network.isolate(etcd.host)
+    return network.heal
+
+
+def kill_etcd(_network: Network, etcd: HostedEtcd, _rng: random.Random) -> Callable[[], None]:
+    """SIGKILL; it comes back with what was on its disk."""
+    etcd.kill()
+
+    def start() -> None:
+        etcd.start()
+
+    return start
+
+
+def freeze_etcd(_network: Network, etcd: HostedEtcd, _rng: random.Random) -> Callable[[], None]:
+    """SIGSTOP: its kernel goes on to take connections."""
+    etcd.send(signal.SIGSTOP)
+    return lambda: etcd.send(signal.SIGCONT)
+
+
+def empty_etcd(_network: Network, etcd: HostedEtcd, _rng: random.Random) -> Callable[[], None]:
+    """Its disk is lost, and it begins with an empty one."""
+    etcd.forget()
+
+    def start() -> None:
+        etcd.start()
+
+    return start
+
+
+ETCD_FAULTS: dict[str, EtcdFault] = {
+    "lose-etcd": lose_etcd, "kill-etcd": kill_etcd, "freeze-etcd": freeze_etcd, "empty-etcd": empty_etcd,
+}  # fmt: skip
+"""Where etcd has the authority; after these the same node leads, and no client has waited for long."""
 DEPOSING: dict[str, Fault] = {"kill": kill, "freeze": freeze, "isolate": isolate, "mute": mute, "deaf": deaf}
 """After these another node leads."""
 HARMLESS: dict[str, Fault] = {"ring": ring, "flap": flap, "freeze-standby": freeze_standby}
 """After these the same one does."""
 FAULTS = DEPOSING | HARMLESS
+KEEPS_ALONE: frozenset[str] = frozenset(("mute", "deaf"))
+"""In async mode with etcd these depose nobody: the primary acknowledges by itself, and renews its lease."""
 
 
-def make_cluster(network: Network, directory: Path, mode: str, count: int = 3) -> list[HostedNode]:
+def deposes(name: str, mode: str, *, with_etcd: bool) -> bool:
+    """Whether another node leads after a fault."""
+    return name in DEPOSING and not (with_etcd and mode == "async" and name in KEEPS_ALONE)
+
+
+def make_cluster(
+    network: Network, directory: Path, mode: str, count: int = 3, etcd: HostedEtcd | None = None
+) -> list[HostedNode]:
     """A primary and standbys, each on a host of its own, whose copies all count, with the clients' tables."""
     hosts = [network.host(f"n{number}") for number in range(1, count + 1)]
-    flags = ("--replication-mode", mode, *FLAGS)
+    flags = ("--replication-mode", mode, *FLAGS, *(etcd.node_flags if etcd is not None else ()))
     first = network.node(hosts[0], directory / "n1", ("--replication-role", "primary", *flags)).start()
     with first.connect() as connection:
         connection.execute(SCHEMA)
@@ -132,22 +182,86 @@ def make_cluster(network: Network, directory: Path, mode: str, count: int = 3) -
 
 
 def run_faults(
-    network: Network, directory: Path, mode: str, names: Sequence[str], seed: int, *, writers: int = 8
+    network: Network,
+    directory: Path,
+    mode: str,
+    names: Sequence[str],
+    seed: int,
+    *,
+    writers: int = 8,
+    with_etcd: bool = False,
 ) -> Outcome:
-    """The named faults one after the other. Raises AssertionError when the clients were told what cannot be."""
+    """The named faults one after the other. Raises AssertionError when the clients were told what cannot be.
+
+    ``with_etcd``: that decides who leads, on one more host.
+    """
+    etcd = HostedEtcd(network.host("etcd"), directory / "etcd") if with_etcd else None
+    try:
+        return _run_faults(network, directory, mode, names, seed, writers, etcd)
+    finally:
+        if etcd is not None:
+            etcd.kill()
+
+
+def _run_faults(
+    network: Network, directory: Path, mode: str, names: Sequence[str], seed: int, writers: int, etcd: HostedEtcd | None
+) -> Outcome:
     rng = random.Random(seed)
     outcome = Outcome()
-    nodes = make_cluster(network, directory, mode)
+    if etcd is not None:
+        etcd.start()
+    nodes = make_cluster(network, directory, mode, etcd=etcd)
     addresses = [Address(node.host.address, node.pg_port) for node in nodes]
     clients = Clients(addresses, network.switch.entered, seed, LOGIN, writers=writers)
     with clients:
         for name in names:
-            _one(network, nodes, clients, name, rng, outcome)
+            if etcd is not None and name in ETCD_FAULTS:
+                _without_etcd(network, etcd, nodes, clients, name, rng, outcome)
+            else:
+                _one(network, nodes, clients, name, rng, outcome, deposes(name, mode, with_etcd=etcd is not None))
     _judge(nodes, clients.seen, outcome, mode)
     return outcome
 
 
-def _one(network: Network, nodes: Nodes, clients: Clients, name: str, rng: random.Random, outcome: Outcome) -> None:
+def _without_etcd(
+    network: Network,
+    etcd: HostedEtcd,
+    nodes: Nodes,
+    clients: Clients,
+    name: str,
+    rng: random.Random,
+    outcome: Outcome,
+) -> None:
+    """The same node leads on, in the same term, and clients go on for longer than etcd keeps the lead for it."""
+    primary = leader(nodes)
+    goes_on(clients, 50)
+    before = elections(nodes, primary)
+    undo = ETCD_FAULTS[name](network, etcd, rng)
+    try:
+        end = time.monotonic() + 4.0
+        while time.monotonic() < end:
+            moment = time.monotonic()
+            goes_on(clients, 20)
+            outcome.etcd_gaps_ms.append(round((time.monotonic() - moment) * 1000, 1))
+    finally:
+        undo()
+    settle(nodes, name)
+    wait_until(lambda: has_lead(primary), f"{name}: it has the lead in etcd again", SETTLED_S)
+    goes_on(clients, 50)
+    assert leader(nodes) is primary and elections(nodes, primary) == before, f"{name}: somebody was elected"
+    outcome.faults += 1
+
+
+def has_lead(node: HostedNode) -> bool:
+    """Whether etcd keeps the lead for it, as it says, and knows the configuration."""
+    _, content = node.http("/status")
+    found = content["authority"]
+    return bool(found["reached"] and found["leader"] == node.host.name and found["knows_cluster"])
+
+
+def _one(
+    network: Network, nodes: Nodes, clients: Clients, name: str, rng: random.Random, outcome: Outcome, is_deposed: bool
+) -> None:
     primary = leader(nodes)
     standbys = [node for node in nodes if node is not primary]
     goes_on(clients, 50)
@@ -156,7 +270,7 @@ def _one(network: Network, nodes: Nodes, clients: Clients, name: str, rng: rando
     moment = time.monotonic()
     undo = FAULTS[name](network, primary, standbys, rng)
     try:
-        if name in DEPOSING:
+        if is_deposed:
             wait_until(lambda: any(leads(node) for node in standbys), f"{name}: another one leads", SETTLED_S)
         goes_on(clients, 50)
         time.sleep(rng.uniform(0.0, 1.0))
@@ -165,7 +279,7 @@ def _one(network: Network, nodes: Nodes, clients: Clients, name: str, rng: rando
     settle(nodes, name)
     goes_on(clients, 50)
     new = leader(nodes)
-    assert (new is not primary) == (name in DEPOSING), f"{name}: {new.host.name} leads, {primary.host.name} led"
+    assert (new is not primary) == is_deposed, f"{name}: {new.host.name} leads, {primary.host.name} led"
     outcome.faults += 1
     outcome.elections += len(elections(nodes, new) - before)
     gap = clients.seen.first_after(moment)

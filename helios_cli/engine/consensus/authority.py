@@ -209,6 +209,8 @@ def answer(seen: View, own: Voter, giver: str, *, promise: bool, protected: bool
     """What etcd says to a candidate, as a voter would that holds no data."""
     kept = is_kept(seen, own, giver, protected=protected)
     leader = seen.leader
+    if leader is not None and (leader.is_node(own) or leader.node_id == giver):
+        leader = None
     return Answer(
         node_id=REFEREE,
         role="observer",

@@ -185,7 +185,7 @@ def _has_copies(config: ClusterConfig, own: Candidate, heard: Mapping[str, Answe
             f"Promote one of {', '.join(named(config, name) for name in config.in_sync)}, or give --allow-data-loss.",
             loses_data=True,
         )
-    counting = {own.node_id, *(node for node, one in heard.items() if _counts(config, node, one.incarnation))}
+    counting = _counting(config, own, heard)
     if config.mode is SyncMode.ASYNC or len(counting) >= config.answers:
         return Verdict()
     missing = ", ".join(node for node in config.in_sync if node not in counting)
@@ -196,13 +196,18 @@ def _has_copies(config: ClusterConfig, own: Candidate, heard: Mapping[str, Answe
     )
 
 
+def _counting(config: ClusterConfig, own: Candidate, heard: Mapping[str, Answer]) -> set[str]:
+    """The candidate, and those of whom something was heard and whose copies count."""
+    return {own.node_id, *(node for node, one in heard.items() if _counts(config, node, one.incarnation))}
+
+
 def _has_votes(config: ClusterConfig, own: Candidate, heard: Mapping[str, Answer], *, unasked: bool) -> Verdict:
     """Half of the voters hold one of every majority; a majority of them leaves none for somebody else.
 
     Of one voter, the primary, that cannot be asked for: it is gone. Then the operator has to know that it is.
     """
     if config.authority == ETCD:
-        return _has_referee(heard)
+        return _has_referee(config, own, heard)
     voters = config.voters(config.primary)
     given = {own.node_id: own.incarnation, **{node: answer.incarnation for node, answer in heard.items()}}
     votes = [voter for voter in voters if given.get(voter, "") == config.incarnation(voter)]
@@ -224,10 +229,22 @@ def _has_votes(config: ClusterConfig, own: Candidate, heard: Mapping[str, Answer
     )
 
 
-def _has_referee(heard: Mapping[str, Answer]) -> Verdict:
-    """Etcd gives each term to one node, and tells which configuration was agreed last: nothing goes without it."""
+def _has_referee(config: ClusterConfig, own: Candidate, heard: Mapping[str, Answer]) -> Verdict:
+    """Etcd gives each term to one node, and tells which configuration was agreed last: nothing goes without it.
+
+    From a primary for whom etcd still keeps the lead it is not taken by a node that hears few others: that one may be
+    cut off from a cluster that is well, and would have to go on with fewer copies than the primary has.
+    """
     if REFEREE in heard:
-        return Verdict()
+        kept_for, counting = heard[REFEREE].primary_id, len(_counting(config, own, heard))
+        needed = len(config.in_sync) - len(config.in_sync) // 2
+        if not kept_for or counting >= needed:
+            return Verdict()
+        return Verdict(
+            f"etcd keeps the lead for {kept_for}, and {counting} of {', '.join(config.in_sync)} are heard: "
+            f"{needed} are needed to take it away",
+            "Ask again in a moment: etcd drops what a lost primary does not renew.",
+        )
     return Verdict(
         "etcd does not give the lead to this node: it is not reached, or does not know the cluster's configuration",
         "heliosdb-nano explain failover says what etcd answers; --allow-data-loss promotes without it.",

@@ -90,6 +90,17 @@ def test_nobody_leads_whom_etcd_does_not_let() -> None:
     assert not kept.promised and "etcd keeps the lead for n1" in still_led([kept], 5).reason
 
 
+def test_the_lead_is_not_taken_by_one_that_hears_nobody() -> None:
+    sync = replace(CONFIG, mode=SyncMode.SYNC)
+    told = answer(SEEN, TWO, "", promise=True, protected=True)
+    assert "etcd keeps the lead for n1, and 1 of n1, n2, n3 are heard" in judge_all((sync,), OWN, [told]).reason
+    assert judge_all((sync,), OWN, [told, OTHER], unasked=True).is_safe
+    for free in (replace(SEEN, leader=None), replace(SEEN, leader=replace(FIRST, node_id="n2", incarnation=TWO[1]))):
+        assert judge_all((sync,), OWN, [answer(free, TWO, "", promise=True, protected=True)], unasked=True).is_safe
+    assert judge_all((sync,), OWN, [answer(SEEN, TWO, "n1", promise=True, protected=True)]).is_safe, "it is given away"
+    assert judge_all((sync.with_in_sync(("n1", "n2")),), OWN, [told], unasked=True).is_safe, "of two one is half"
+
+
 def test_the_configuration_in_etcd_is_gone_by_too() -> None:
     later = replace(CONFIG.with_in_sync(("n1", "n3")), version=8)
     told = answer(replace(SEEN, sync=Sync.of(Term(4, 9), later)), TWO, "", promise=True, protected=True)
