@@ -18,6 +18,7 @@ from helios_cli.engine.storage.catalog_tables import system_of
 from helios_cli.engine.storage.connection import create_database, open_connection
 from helios_cli.engine.storage.definition_log import Touched
 from helios_cli.engine.storage.snapshot_reader import read_snapshot
+from helios_cli.engine.storage.system_copy import SystemCopy
 from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
 from helios_cli.engine.storage.system_snapshot import Snapshot
 
@@ -120,3 +121,15 @@ def test_an_older_snapshot_keeps_its_version(tmp_path: Path) -> None:
         assert read(older, QUERY, []) == [("shared",)]
     older.execute("COMMIT")
     assert read(older, QUERY, []) == read(reader, QUERY, [])
+
+
+def test_over_a_copy_tables_of_other_programs_are_found(tmp_path: Path) -> None:
+    shared = Shared(tmp_path)
+    shared.writer.execute("CREATE TABLE of_others (id INTEGER PRIMARY KEY, name VARCHAR(9))")
+    copy = SystemCopy(shared.writer)
+    catalog = SqliteCatalog(shared.writer).over(copy)
+    found = catalog.relation(None, "of_others")
+    assert found is not None
+    assert [column.name for column in found.columns] == ["id", "name"]
+    assert catalog.relation(None, "of_nobody") is None
+    assert [catalog.sqlite_name_taken(name, False) for name in ("OF_others", "SHARED", "free")] == [True, True, False]

@@ -166,7 +166,9 @@ class SqliteCatalog(RoutineCatalog, RoleCatalog, CollationCatalog, ForeignCatalo
             name,
         )
         if row is None:
-            return self._foreign(name) if schema == "public" else None
+            copy = self._copy()
+            known = schema == "public" and (copy is None or copy.has_name(name))
+            return self._foreign(name) if known else None
         oid, kind, sqlite_name, owner = row
         if kind not in _RELATIONS:
             return None
