@@ -17,7 +17,7 @@ from helios_cli.engine.sql.plan import Kind, Plan
 from helios_cli.engine.sql.plan_cache import PlanCache
 from helios_cli.engine.sql.planner import Planner, bind
 from helios_cli.engine.sql.sqlite_errors import to_helios
-from helios_cli.engine.storage import sequences, user_functions
+from helios_cli.engine.storage import sequences, upserts, user_functions
 from helios_cli.engine.storage.catalog import SqliteCatalog
 
 SESSION: dict[str, Any] = {
@@ -64,6 +64,8 @@ class Bench:
         self.connection.create_scalar_function("pg_regtype_out", _regtype_out, 2, deterministic=True)
         self.connection.create_scalar_function("cat_format_type", _format_type, 3)
         user_functions.register(self.connection)
+        upserts.register(self.connection)
+        upserts.register(self.connection)
         self.connection.execute("PRAGMA foreign_keys = ON")
         for statement in SYSTEM_SCHEMA:
             self.connection.execute(statement)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import Decimal
 from struct import Struct
 from typing import Any
 
@@ -85,7 +86,22 @@ def format_float8(value: Any) -> bytes:
     if 1e-4 <= size < 1e15:
         text = repr(value)
         return (text[:-2] if text.endswith(".0") else text).encode()
-    return _format(repr(value), value, 15)
+    return _format(_inside(repr(value), value, 53), value, 15)
+
+
+def _inside(text: str, value: float, bits: int) -> str:
+    """A text that reads back as ``value``, and is nearer to it than to the next number of so many bits.
+
+    PostgreSQL takes no text that lies midway (f2s.c, d2s.c), which can happen to whole numbers that fill their bits.
+    """
+    if math.isinf(value) or not math.isfinite(value) or abs(value) < float(1 << (bits - 4)):
+        return text
+    exponent = math.frexp(value)[1] - bits
+    for digits in range(len(_decompose(text)[1]), 18):
+        if abs(Decimal(text) - Decimal(value)) * 2 < Decimal(2) ** exponent:
+            return text
+        text = f"{value:.{digits}e}"
+    return text
 
 
 def format_float4(value: Any) -> bytes:
@@ -95,7 +111,7 @@ def format_float4(value: Any) -> bytes:
     if not isinstance(value, float):
         return show(value).encode("utf-8", "replace")
     value = _to_single(value)
-    return _format(_shortest_single(value), value, 6)
+    return _format(_inside(_shortest_single(value), value, 24), value, 6)
 
 
 def _from_int(value: int) -> float:

@@ -11,16 +11,20 @@ from struct import Struct
 from typing import Any, Final, NamedTuple
 
 from helios_cli.engine.datatypes import calendar as cal
+from helios_cli.engine.datatypes.datetime_tokens import TIME, WORD, ZONE, parts_of
 from helios_cli.engine.datatypes.faults import bad_binary, invalid_datetime
 from helios_cli.engine.datatypes.integers import show
 from helios_cli.engine.errors import SqlError
 
 _LAYOUT = Struct("!qii")
-_TOKEN = re.compile(
-    r"\s*(?:(?P<time>[+-]?\d+:\d+(?::\d+)?(?:\.\d*)?)|(?P<ym>[+-]?\d+-\d+)|(?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+))"
-    r"|(?P<word>[A-Za-z]+)|(?P<at>@))\s*",
+_STORED = re.compile(
+    r"(?:([+-]?\d+) years? ?)?(?:([+-]?\d+) mons? ?)?(?:([+-]?\d+) days? ?)?"
+    r"(?:([+-]?)(\d+):(\d\d):(\d\d)(?:\.(\d{1,6}))?)?",
     re.ASCII,
 )
+_NUMBER = re.compile(r"([+-]?)(\d*)(\.\d*)?", re.ASCII)
+_YEAR_MONTH = re.compile(r"([+-]?)(\d+)-(\d+)", re.ASCII)
+_CLOCK = re.compile(r"(\d+):(\d+)(?::(\d+))?(\.\d*)?", re.ASCII)
 _ISO_PART = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))([YMWDHS])", re.ASCII)
 
 _MONTHS: Final = {"year": 12, "decade": 120, "century": 1200, "millennium": 12000}
@@ -39,7 +43,9 @@ _SPELLINGS: Final = {
     "ms": "ms msec msecs msecond mseconds millisecond milliseconds",
     "us": "us usec usecs usecond useconds microsecond microseconds",
 }
-_UNITS: Final = {word: unit for unit, words in _SPELLINGS.items() for word in words.split()}
+_WORD_MAX: Final = 10
+"""So many letters of a word count (TOKMAXLEN)."""
+_UNITS: Final = {word[:_WORD_MAX]: unit for unit, words in _SPELLINGS.items() for word in words.split()}
 _ISO_DATE_UNITS: Final = {"Y": "year", "M": "month", "W": "week", "D": "day"}
 _ISO_TIME_UNITS: Final = {"H": "hour", "M": "minute", "S": "second"}
 
@@ -67,9 +73,10 @@ class _Sum:
 
     def add(self, number: str, unit: str) -> None:
         """Add ``number`` units; a unit given twice is an error."""
-        if unit in self.seen:
+        fields = {unit, "ms", "us"} if unit == "second" and "." in number else {unit}
+        if fields & self.seen:
             raise self.invalid()
-        self.seen.add(unit)
+        self.seen |= fields
         value = float(number)
         if abs(value) > 2**63:
             raise _overflow(self.text)
@@ -97,31 +104,31 @@ class _Sum:
         self.us += (rest > 0.5) - (rest < -0.5)
 
     def add_time(self, token: str) -> None:
-        """``[-]hh:mm[:ss[.f]]``; with a fraction and two parts ``mm:ss.f``."""
-        if self.seen & {"hour", "minute", "second"}:
+        """``[-]hh:mm[:ss[.f]]``; with a fraction and two parts ``mm:ss.f`` (DecodeTime)."""
+        if self.seen & {"hour", "minute", "second", "ms", "us"}:
             raise self.invalid()
-        self.seen |= {"hour", "minute", "second"}
-        sign = -1 if token[0] == "-" else 1
-        whole, _, fraction = token.lstrip("+-").partition(".")
-        parts = [int(part) for part in whole.split(":")]
-        if len(parts) == 2 and "." in token:
-            parts = [0, *parts]
-        hour, minute, second = (*parts, 0)[:3]
+        self.seen |= {"hour", "minute", "second", "ms", "us"}
+        match = _CLOCK.fullmatch(token.lstrip("+-"))
+        if match is None:
+            raise self.invalid()
+        hour, minute, second = int(match[1]), int(match[2]), int(match[3] or 0)
+        if match[3] is None and match[4] is not None:
+            hour, minute, second = 0, hour, minute
         if minute > 59 or second > 60:
             raise _overflow(self.text)
         us = hour * cal.HOUR_US + minute * cal.MINUTE_US + second * cal.SECOND_US
-        self.us += sign * (us + round(float(f"0.{fraction or 0}") * 1e6))
+        us += round(float(f"0{match[4] or ''}") * 1e6)
+        self.us += -us if token[0] == "-" else us
 
-    def add_year_month(self, token: str) -> None:
+    def add_year_month(self, sign: str, years: str, months: str) -> None:
         """``[-]y-m`` of the SQL standard."""
-        sign = -1 if token[0] == "-" else 1
-        years, months = (int(part) for part in token.lstrip("+-").split("-"))
-        if months > 11:
+        if int(months) > 11:
             raise _overflow(self.text)
-        if self.seen & {"year", "month"}:
+        if "month" in self.seen:
             raise self.invalid()
-        self.seen |= {"year", "month"}
-        self.months += sign * (years * 12 + months)
+        self.seen.add("month")
+        total = int(years) * 12 + int(months)
+        self.months += -total if sign == "-" else total
 
     def result(self, sign: int) -> Interval:
         """The checked sum."""
@@ -146,38 +153,43 @@ def read_interval(text: str) -> Interval:
 
 
 def _read_verbose(text: str, word: str) -> Interval:
-    """``1 year -2 mons 3 days 04:05:06 ago``; a bare number is seconds, or days before a time."""
+    """``1 year -2 mons 3 days 04:05:06 ago``, from its end as DecodeInterval reads it: a unit is that of the number
+    before it, a number without one is seconds, or days before a time.
+    """
     total = _Sum(text)
-    pending: str | None = None
-    sign, at, found = 1, 0, False
-    while at < len(word):
-        match = _TOKEN.match(word, at)
-        if match is None or sign < 0:
-            raise total.invalid()
-        kind, at = match.lastgroup, match.end()
-        token = match[kind or 0]
-        found = found or kind != "at"
-        if kind == "number" and pending is None:
-            pending = token
-        elif kind == "time":
-            if pending is not None:
-                total.add(pending, "day")
-            pending = None
-            total.add_time(token)
-        elif kind == "ym" and pending is None:
-            total.add_year_month(token)
-        elif kind == "word" and token.lower() == "ago" and pending is None:
-            sign = -1
-        elif kind == "word" and pending is not None and token.lower() in _UNITS:
-            total.add(pending, _UNITS[token.lower()])
-            pending = None
-        elif kind != "at":
-            raise total.invalid()
-    if pending is not None:
-        total.add(pending, "second")
-    if not found:
+    parts = parts_of(word)
+    if not parts:
+        raise total.invalid()
+    unit, sign = "", 1
+    for part in reversed(parts):
+        if part.kind == TIME or (part.kind == ZONE and ":" in part.text):
+            total.add_time(part.text)
+            unit = "day"
+        elif part.kind == WORD:
+            if part.text == "ago":
+                sign, unit = -1, "ago"
+            else:
+                unit = _UNITS.get(part.text[:_WORD_MAX], "")
+                if not unit:
+                    raise total.invalid()
+        else:
+            unit = _add_number(total, part.text, unit or "second")
+    if not total.seen:
         raise total.invalid()
     return total.result(sign)
+
+
+def _add_number(total: _Sum, text: str, unit: str) -> str:
+    """Add a number of a unit, or years and months; gives the unit of a number before it."""
+    both = _YEAR_MONTH.fullmatch(text)
+    if both is not None:
+        total.add_year_month(both[1], both[2], both[3])
+        return "month"
+    number = _NUMBER.fullmatch(text)
+    if number is None or unit == "ago" or not (number[2] or number[3]):
+        raise total.invalid()
+    total.add(f"{number[1]}{number[2] or 0}{number[3] or ''}", unit)
+    return "day" if unit == "hour" else unit
 
 
 def _read_iso(text: str, word: str) -> Interval:
@@ -226,7 +238,17 @@ def parse_interval(text: str) -> str:
 
 def split_interval(value: Any) -> Interval:
     """The fields of a stored interval. Raises 22007 when the value is none."""
-    return read_interval(show(value))
+    text = show(value)
+    match = _STORED.fullmatch(text)
+    if match is None:
+        return read_interval(text)
+    years, months, days, sign, hour, minute, second, part = match.groups()
+    us = 0
+    if hour is not None:
+        us = int(hour) * cal.HOUR_US + int(minute) * cal.MINUTE_US + int(second) * cal.SECOND_US
+        us = us + int(part.ljust(6, "0")) if part else us
+        us = -us if sign == "-" else us
+    return Interval(int(years or 0) * 12 + int(months or 0), int(days or 0), us)
 
 
 def parse_interval_binary(data: bytes) -> str:

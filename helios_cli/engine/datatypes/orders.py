@@ -176,6 +176,22 @@ def compare_citext(left: str, right: str) -> int:
 Comparison = Callable[[Any, Any], int]
 """Negative, zero or positive, for two stored values of one type."""
 
+
+def _moment_key(type_oid: int) -> Callable[[str], int]:
+    """Days or microseconds of the texts of a type; a collation cannot raise."""
+
+    def key(text: str) -> int:
+        # The types need this module.
+        from helios_cli.engine.datatypes import registry
+
+        try:
+            return int(registry.by_oid(type_oid).parse_text(text))
+        except Exception:
+            return 0
+
+    return key
+
+
 NAMED: Final[dict[str, Callable[[str, str], int]]] = {
     "pg_numeric": compare_numeric,
     "pg_interval": compare_interval,
@@ -193,6 +209,13 @@ NAMED: Final[dict[str, Callable[[str, str], int]]] = {
     "pg_array_701": array_comparison(_float_key),
     "pg_array_1700": array_comparison(numeric_key),
     "pg_array_3220": array_comparison(lsn_key),
+    "pg_array_26": array_comparison(_integer_key),
+    "pg_array_700": array_comparison(_float_key),
+    "pg_array_1042": array_comparison(lambda text: text.rstrip(" ")),
+    "pg_array_1186": array_comparison(interval_key),
+    "pg_array_1266": array_comparison(timetz_key),
+    "pg_array_3802": array_comparison(jsonb_key),
+    **{f"pg_array_{oid}": array_comparison(_moment_key(oid)) for oid in (1082, 1114, 1184)},
 }
 """The orders of texts that SQLite's own does not give; as collations, on every connection, under these names."""
 

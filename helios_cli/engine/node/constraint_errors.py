@@ -15,10 +15,15 @@ from typing import Any, Final
 import apsw
 
 from helios_cli.engine.errors import HeliosError, SqlError
+from helios_cli.engine.sql.ddl_build import as_relation
+from helios_cli.engine.sql.ddl_deparse import parse_expression
 from helios_cli.engine.sql.ddl_model import ConstraintDef, DdlCatalog, IndexDef, TableDef
+from helios_cli.engine.sql.ddl_render import generation
 from helios_cli.engine.sql.ddl_unique import LISTS
+from helios_cli.engine.sql.expressions import translate_for_column
 from helios_cli.engine.sql.failing_rows import Proposed, proposed
 from helios_cli.engine.sql.foreign_key_errors import late_duplicate
+from helios_cli.engine.sql.functions import REGISTRY
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.sqlite_errors import exclusion_error
 from helios_cli.engine.sql.sqltext import quote_identifier
@@ -76,8 +81,9 @@ class Culprit:
         return field_encoder(column.type_oid, 0, self._zone)(value).decode("utf-8", "replace")
 
     def _failing(self, row: Row | None) -> str | None:
-        if row is None or any(column.generated for column in self._table.columns):
+        if row is None:
             return None
+        row = self._generated(row[: len(self._at)])
         texts = []
         for name, at in self._at.items():
             text = "null" if row[at] is None else self._shown(name, row[at])
@@ -86,6 +92,24 @@ class Culprit:
                 text = encoded[:SHOWN_MAX].decode("utf-8", "ignore") + "..."
             texts.append(text)
         return f"Failing row contains ({', '.join(texts)})."
+
+    def _generated(self, row: Row) -> Row:
+        """A row with what its generated columns would have come to."""
+        generated = [column for column in self._table.columns if column.generated]
+        if not generated:
+            return row
+        relation = as_relation(self._table)
+        given = ", ".join(f"?{at + 1} AS {quote_identifier(name)}" for name, at in self._at.items())
+        texts = [
+            translate_for_column(
+                parse_expression(generation(column)), relation, catalog=self._catalog, functions=REGISTRY,
+                type_oid=column.type_oid, typmod=column.typmod, purpose="GENERATED",
+            ).sql
+            for column in generated
+        ]  # fmt: skip
+        found = self._connection.execute(f"SELECT {', '.join(texts)} FROM (SELECT {given})", row).fetchone()
+        computed = {self._at[column.name]: value for column, value in zip(generated, found or (), strict=True)}
+        return [computed.get(at, value) for at, value in enumerate(row)]
 
     def _key(self, own: Sequence[str], row: Row, shown: Sequence[str] | None = None) -> str:
         cells = [(name, row[self._at[name]]) for name in own]

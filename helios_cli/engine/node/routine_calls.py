@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import apsw
 
+from helios_cli.engine.datatypes.usertypes import is_row
 from helios_cli.engine.errors import HeliosError, SqlError
 from helios_cli.engine.node import identity, row_security_calls
 from helios_cli.engine.node.routine_host import RoutineHost
@@ -32,6 +33,7 @@ from helios_cli.engine.sql.routine_bodies import statements_of
 from helios_cli.engine.sql.routine_text import cursor_arguments, header_of, shown_signature
 from helios_cli.engine.sql.routine_variables import ArgumentNames
 from helios_cli.engine.sql.routines import CALL, PURE, Routine
+from helios_cli.engine.sql.runtime_values import pg_row
 from helios_cli.engine.sql.user_calls import COLUMNS, ROW
 
 if TYPE_CHECKING:
@@ -291,6 +293,10 @@ class RoutineCalls:
                 )
                 for row in rows
             ]
+        if prepared.result == RECORD and not prepared.columns and not (len(given) == 1 and is_row(given[0])):
+            # A record is what the last statement gives.
+            pairs = ((part for pair in zip(given, row, strict=True) for part in pair) for row in rows)
+            rows = [(pg_row(len(given), *parts),) for parts in pairs]
         values = [row if len(wanted) > 1 else row[0] for row in rows]
         if routine.returns_set:
             return values, None

@@ -14,6 +14,7 @@ from helios_cli.engine.sql.relation import ColumnInfo
 from helios_cli.engine.sql.snapshots import row_id
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.triggered import TriggeredWrite, cascades, highest_parameter
+from helios_cli.engine.storage.upserts import twice
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.routine_calls import RoutineCalls
@@ -46,6 +47,8 @@ class TriggeredRun:
         self.others: Sequence[Any] = ()
         """The values of other tables that belong to it."""
         self.after: list[tuple[str, Row | None, Row | None, tuple[str, ...]]] = []
+        self.written: set[Any] = set()
+        """The numbers of the rows that an INSERT has made or changed."""
 
     def run(self) -> tuple[list[Row], int]:
         """Do it: RETURNING's rows, and how many rows were changed.
@@ -123,6 +126,7 @@ class TriggeredRun:
         sql = f"INSERT INTO {self.table} ({names}) VALUES ({places}){self.write.conflict}{self._returning()}"
         done = self._execute(sql, [*self._padded(), *(value for _, value in listed)])
         if done:
+            self.written.add(self.host.connection.last_insert_rowid())
             stored = self._counted(done[0])
             self.after.append(("INSERT", None, stored, ()))
         elif self.write.upsert_source:
@@ -131,6 +135,9 @@ class TriggeredRun:
     def _upsert(self, new: Row) -> None:
         found = self._execute(self.write.upsert_source, [*self._padded(), *new])
         for row in found[:1]:
+            if row[0] in self.written:
+                raise twice()
+            self.written.add(row[0])
             self._change("UPDATE", row, self.write.upsert_columns)
 
     def _change(self, event: str, row: Sequence[Any], set_columns: tuple[str, ...]) -> None:

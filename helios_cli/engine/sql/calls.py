@@ -33,7 +33,7 @@ from helios_cli.engine.sql.oids import (
     UNKNOWN,
     VOID,
 )
-from helios_cli.engine.sql.operators import never
+from helios_cli.engine.sql.operators import NEVER, never
 from helios_cli.engine.sql.ordering import sort_terms, sort_values
 from helios_cli.engine.sql.resolution import Ambiguous, bind_polymorphic, choose_function, expand
 from helios_cli.engine.sql.routines import UserFunction
@@ -150,7 +150,7 @@ def _reads_literal(names: list[str], arguments: list[TypedSql], scope: Scope) ->
 
 def _some_null(values: list[TypedSql]) -> bool:
     """Whether an argument is NULL whatever the row: PostgreSQL then plans no call of a strict function."""
-    return any(value.sql == "NULL" for value in values)
+    return any(value.sql == "NULL" or value.sql.startswith(NEVER) for value in values)
 
 
 def _set_returning(function: Function, arguments: list[TypedSql], scope: Scope, at: int) -> TypedSql:
@@ -309,8 +309,14 @@ def _aggregate_value(
 
         refuse_without_group(fields, names, overloads, scope, at)
     inside, scope.in_aggregate = scope.in_aggregate, over is None or scope.in_aggregate
+    sets = len(scope.pending_srf or ())
     try:
         arguments = [translate(node, scope) for node in fields.get("args", [])]
+        if len(scope.pending_srf or ()) > sets:
+            kind = "aggregate" if over is None else "window"
+            message = f"{kind} function calls cannot contain set-returning function calls"
+            hint = "You might be able to move the set-returning function into a LATERAL FROM item."
+            raise ctx.error("0A000", message, arguments[0].location, hint=hint)
         arguments = session_texts.for_call(names[-1], arguments, ctx)
         if fields.get("agg_distinct"):
             _check_distinct_order(fields, scope, at)

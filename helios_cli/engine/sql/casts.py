@@ -59,6 +59,7 @@ from helios_cli.engine.sql.oids import (
 )
 from helios_cli.engine.sql.reg_casts import object_oid, reg_cast
 from helios_cli.engine.sql.text_collations import is_collatable, sqlite_collation
+from helios_cli.engine.sql.time_literals import as_text, session_input
 from helios_cli.engine.sql.typed import TypedSql
 
 _SAME_TEXT: Final = frozenset((TEXT, VARCHAR, NAME, CITEXT))
@@ -182,10 +183,10 @@ def _coerce_literal(value: TypedSql, target: int, typmod: int, how: How, ctx: Co
         needs = target in _NEEDS_SESSION or (target in (INTERVAL, _INTERVAL_ARRAY) and ctx.style is not None)
         # What is stored keeps the value that the literal has now, as in PostgreSQL.
         if needs and ctx.session_allowed and not ctx.session_form:
-            return fit(_session_input(value, target, ctx), target, typmod, how)
+            return fit(session_input(value, target, ctx), target, typmod, how)
         if target in REG_TYPES:
             known = _object_oid(value, target, ctx)
-            text = replace(value, sql=_as_text(value, ctx), type_oid=TEXT)
+            text = replace(value, sql=as_text(value, ctx), type_oid=TEXT)
             sql = str(known) if known is not None else cast_sql(text, target, ctx)
             return TypedSql(sql, target, simple=known is not None, location=value.location)
     elif not _widens(source, target):
@@ -233,19 +234,6 @@ def _object_oid(value: TypedSql, target: int, ctx: Context) -> int | None:
         return None
     found = ctx.catalog.relation(parts[0] if len(parts) == 2 else None, parts[-1])
     return found.oid if found is not None else None
-
-
-def _as_text(value: TypedSql, ctx: Context) -> str:
-    if value.literal >= 0:
-        return ctx.literal_sql(value.literal, TEXT)
-    return sqltext.constant(value.value)
-
-
-def _session_input(value: TypedSql, target: int, ctx: Context) -> TypedSql:
-    """A date or time literal is read where clock and zone are known: at execution."""
-    text = _as_text(value, ctx)
-    sql = f"pg_time_in({target}, {text}, {ctx.session_value('timezone')}, {ctx.session_value('now')})"
-    return TypedSql(sql, target, not_null=True, simple=True, location=value.location)
 
 
 def _read_constant(value: TypedSql, target: int, ctx: Context) -> str:
@@ -367,8 +355,10 @@ def _to_integer(source: int, target: int, sql: str) -> str:
 
 
 def _from_integer(source: int, target: int, sql: str) -> str:
-    if target in (FLOAT4, FLOAT8):
+    if target == FLOAT8:
         return f"CAST({sql} AS REAL)"
+    if target == FLOAT4:
+        return f"pg_int_float4({sql})"
     if target in (NUMERIC, TEXT, VARCHAR, BPCHAR):
         return f"CAST({sql} AS TEXT)"
     return f"pg_in({target}, CAST({sql} AS TEXT))"

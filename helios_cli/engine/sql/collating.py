@@ -11,6 +11,8 @@ from helios_cli.engine.sql.oids import (
     BPCHAR,
     CIDR,
     CITEXT,
+    DATE,
+    FLOAT4,
     FLOAT8,
     INET,
     INT2,
@@ -20,7 +22,10 @@ from helios_cli.engine.sql.oids import (
     JSONB,
     LTREE,
     NUMERIC,
+    OID,
     PG_LSN,
+    TIMESTAMP,
+    TIMESTAMPTZ,
     TIMETZ,
 )
 
@@ -62,4 +67,9 @@ def _user_collation(type_oid: int) -> str:
     return f"pg_enum_array_{type_oid - 1}" if type_oid & 1 else f"pg_enum_{type_oid}"
 
 
-_COLLATED_ELEMENTS: Final = frozenset((INT2, INT4, INT8, FLOAT8, NUMERIC, PG_LSN, INET, CIDR))
+_COLLATED_ELEMENTS: Final = frozenset(
+    (
+        INT2, INT4, INT8, OID, FLOAT4, FLOAT8, NUMERIC, PG_LSN, INET, CIDR, BPCHAR, INTERVAL, TIMETZ, JSONB,
+        DATE, TIMESTAMP, TIMESTAMPTZ, *RANGES, *MULTIRANGES,
+    )
+)  # fmt: skip

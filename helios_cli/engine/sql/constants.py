@@ -28,13 +28,17 @@ _FOLDED: Final = frozenset(
         "A_Indirection", "MinMaxExpr", "CollateClause",
     )
 )  # fmt: skip
-_OUTSIDE: Final = re.compile(r"\x02S|\?\d|\bSELECT\b")
-"""What a text has that needs more than its constants: values of the session, parameters, tables."""
+_OUTSIDE: Final = re.compile(r"\x02S|\?\d")
+"""What a text has that needs more than its constants: values of the session, parameters."""
+_TIME_LITERAL: Final = re.compile(
+    "(pg_time_in\\([0-9]+, (?:\x02L[^\x03]*\x03|'(?:[^']|'')*'), )\x02Stimezone\x03, \x02Snow\x03\\)"
+)
+"""A date or time, whose text says what it is but for the session's zone and clock."""
 _STABLE: Final = frozenset(
     f"{prefix}{name}" for prefix in ("json_", "jsonb_") for name in ("agg", "build_array", "build_object", "object_agg")
 ) | frozenset((
     "array_to_json", "array_to_string", "concat", "concat_ws", "convert", "convert_from", "convert_to", "format",
-    "make_timestamptz", "to_char", "to_date", "to_json", "to_jsonb", "to_number",
+    "length", "make_timestamptz", "to_char", "to_date", "to_json", "to_jsonb", "to_number",
 ))  # fmt: skip
 """Functions that PostgreSQL does not call while it plans, since the session may change what they give."""
 _RAISED: Final = ("22", "54", "0A", "21")
@@ -66,16 +70,18 @@ def folded(kind: str, fields: Any, scope: Scope, translator: Callable[[dict[str,
         ctx.volatile |= volatile
     if ctx.impure != before or lazy or (chosen and kind == "BoolExpr") or value.simple or value.sql == "NULL":
         return value
-    return _computed(value, scope)
+    return computed(value, scope)
 
 
-def _computed(value: TypedSql, scope: Scope) -> TypedSql:
+def computed(value: TypedSql, scope: Scope) -> TypedSql:
+    """A value that is made of constants, or NULL when that is what it comes to. What it raises is kept."""
     ctx = scope.ctx
-    if _OUTSIDE.search(value.sql) or value.param or value.row or value.type_oid in (UNKNOWN, RECORD):
+    text = _TIME_LITERAL.sub(r"\1'UTC', 0)", value.sql)
+    if _OUTSIDE.search(text) or value.param or value.row or value.type_oid in (UNKNOWN, RECORD):
         return value
     assert ctx.evaluate is not None
     try:
-        result = ctx.evaluate(ctx.inlined(value.sql))
+        result = ctx.evaluate(ctx.inlined(text))
     except HeliosError as error:
         if str(error.sqlstate).startswith(_RAISED) or error.sqlstate == "42601":
             ctx.constant_error = ctx.constant_error or error

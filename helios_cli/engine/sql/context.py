@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.datatypes import registry
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 Converter = Callable[[Any], SqliteValue]
 
 _PLACEHOLDER: Final = re.compile("\x02(?:L([0-9]+):([0-9]+:-?[0-9]+):(-?)|S([A-Za-z_.0-9]+)|(F))\x03")
+CHECKED: Final = -2
+"""As a literal's modifier: it stays a text, and is refused unless it could be read as the type."""
 _NATURAL: Final = {CLASS_INT4: INT4, CLASS_INT8: INT8, CLASS_NUMERIC: NUMERIC, CLASS_STRING: UNKNOWN}
 SESSION_CALL: Final = "pg_session"
 """The SQLite function that gives a value of the session whose statement runs, by its name."""
@@ -116,7 +119,7 @@ class Context:
     """The tables whose policies are being translated."""
     unsecured: bool = False
     """The text is that of a view, which is read by its query where policies count."""
-    met: list[tuple[int, int]] = field(default_factory=list)
+    met: list[tuple[int, int, int]] = field(default_factory=list)
     """Lifted literals and the types that they are wanted as, in the order of translation."""
     assumed: set[int] = field(default_factory=set)
     """Parameters that are taken for text where any type will do, and stand nowhere else so far."""
@@ -127,6 +130,8 @@ class Context:
     evaluate: Callable[[str], Any] | None = None
     """Computes a constant expression now (``constants``); None leaves it to run time."""
     constant_error: Exception | None = None
+    planning_error: Exception | None = None
+    """What PostgreSQL finds wrong only after the constants."""
     """The first error that a constant gave: raised when the whole statement was found to be right otherwise."""
     impure: int = 0
     """How many nodes were translated so far that are no constants."""
@@ -245,13 +250,13 @@ class Context:
 
     def literal_sql(self, index: int, type_oid: int, negative: bool = False, typmod: int = -1) -> str:
         """Placeholder for a literal converted to a type and fitted to a modifier as an assignment does."""
-        self.met.append((index, type_oid))
+        self.met.append((index, type_oid, typmod))
         return f"\x02L{index}:{type_oid}:{typmod}:{'-' if negative else ''}\x03"
 
     def read_met(self) -> None:
         """Read the literals that were met so far, as PostgreSQL does at once. Raises SqlError for a bad one."""
-        for index, type_oid in self.met:
-            self._inline(index, f"{type_oid}:-1", False)
+        for index, type_oid, typmod in self.met:
+            self._inline(index, f"{type_oid}:{typmod}", False)
 
     def bind_constant(self, index: int) -> None:
         """Make the plan depend on a literal's value."""
@@ -357,18 +362,31 @@ def _class_converter(letter: str, type_oid: int, typmod: int) -> Converter | Non
 
 def literal_converter(letter: str, type_oid: int, typmod: int = -1) -> Converter | None:
     """How a lifted literal of a class becomes a value of a type; None when it already is one."""
+    if typmod == CHECKED:
+        return partial(_checked, type_oid)
     if typmod >= 0:
         read = literal_converter(letter, type_oid) or _same
         return lambda value: registry.apply_typmod(type_oid, typmod, read(value))
     if type_oid == GLOB_PATTERN:
         return sqltext.like_to_glob
     if letter in (CLASS_INT4, CLASS_INT8):
-        if type_oid in (FLOAT4, FLOAT8):
+        if type_oid == FLOAT8:
             return float
+        if type_oid == FLOAT4:
+            return lambda value: registry.by_oid(FLOAT4).parse_text(str(value))
         return str if type_oid == NUMERIC else None
     if type_oid in (TEXT, UNKNOWN):
         return None
     return registry.by_oid(type_oid).parse_text
+
+
+@lru_cache(maxsize=2048)
+def _checked(type_oid: int, text: str) -> str:
+    """A text that is read as a date or time later, where the session is known. Raises as reading it does."""
+    from helios_cli.engine.sql.runtime_times import pg_time_in
+
+    pg_time_in(type_oid, text, "UTC", 0)
+    return text
 
 
 def _same(value: Any) -> SqliteValue:

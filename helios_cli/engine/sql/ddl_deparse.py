@@ -6,6 +6,7 @@ the column's type, a varchar column beside text with its cast.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ import pgparse
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.sql import tree
-from helios_cli.engine.sql.oids import BPCHAR, INT4, NUMERIC, POLYMORPHIC, TEXT, UNKNOWN, VARCHAR
+from helios_cli.engine.sql.oids import BPCHAR, FLOAT8, INT4, NUMERIC, POLYMORPHIC, TEXT, UNKNOWN, VARCHAR
 from helios_cli.engine.sql.operator_spec import Operator
 from helios_cli.engine.sql.resolution import Ambiguous
 from helios_cli.engine.sql.sqltext import pg_identifier, quote_string
@@ -55,7 +56,7 @@ def deparse(node: Node, columns: Columns | None = None, target: int = 0, *, pret
     Raises:
         FeatureNotSupported: the tree holds a node that may not stand in a stored expression here.
     """
-    return _Deparser(columns or {}, pretty).expression(node, target)
+    return Deparser(columns or {}, pretty).expression(node, target)
 
 
 def parse_expression(text: str) -> Node:
@@ -109,7 +110,7 @@ _CONFIGURED: Final = frozenset(
 """Functions whose first argument of several is a text search configuration."""
 
 
-class _Deparser:
+class Deparser:
     """Walks one expression; one method a node type."""
 
     def __init__(self, columns: Columns, pretty: bool = False) -> None:
@@ -195,6 +196,8 @@ class _Deparser:
             return f"{self._cast_of(node)}::text"
         if own == INT4 and tree.tag(node) == "A_Const" and other == NUMERIC:
             return f"{self._cast_of(node)}::numeric"
+        if own in (INT4, NUMERIC) and tree.tag(node) == "A_Const" and other == FLOAT8:
+            return f"{self._cast_of(node)}::double precision"
         return self._inside(node, parent)
 
     def _operator(self, fields: dict[str, Any]) -> str:
@@ -395,11 +398,12 @@ def _constant_type(fields: dict[str, Any]) -> int:
 
 _SESSION_TIMES: Final = (1082, 1083, 1114, 1184, 1266)
 """Types whose input may name the present."""
+_PRESENT: Final = re.compile("now|today|tomorrow|yesterday", re.IGNORECASE)
 
 
 def _known_constant(text: str, target: int) -> tuple[str, str]:
     """A string constant read as its type: (how it is written without quotes, else ''; its canonical text)."""
-    if not target or (target in _SESSION_TIMES and not text[:1].isdigit()) or target == 1184:
+    if not target or (target in _SESSION_TIMES and _PRESENT.search(text)) or target == 1184:
         return "", text
     try:
         known = registry.by_oid(target)
@@ -425,7 +429,7 @@ def _constant(fields: dict[str, Any], target: int) -> str:
         plain, value = _known_constant(str(value), target)
         if plain:
             return plain
-        quoted = quote_string(value) if "\\" not in value else "E" + quote_string(value.replace("\\", "\\\\"))
+        quoted = quote_string(value)
         return f"{quoted}::{type_text(target)}" if target else quoted
     if "bsval" in fields:
         return f"'{value[1:]}'::\"bit\"" if value[:1] == "b" else f"x'{value[1:]}'"

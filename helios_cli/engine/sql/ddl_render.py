@@ -36,7 +36,7 @@ _ROUNDED: Final = (NUMERIC, TIME, TIMESTAMP, TIMESTAMPTZ)
 """Types whose modifier changes a value rather than refuse it."""
 
 
-def _generation(column: ColumnDef) -> str:
+def generation(column: ColumnDef) -> str:
     """A generation expression as it is computed: rounded to the column's modifier where it has one."""
     text = column.default or ""
     if column.type_oid not in _ROUNDED or column.typmod < 0:
@@ -61,7 +61,7 @@ def column_clause(table: TableDef, column: ColumnDef, translate: Translate, sqli
     if sqlite_default is not None:
         parts.append(f"DEFAULT {sqlite_default}")
     if column.generated and column.default is not None:
-        parts.append(f"GENERATED ALWAYS AS ({translate(table, _generation(column), 'GENERATED')}) STORED")
+        parts.append(f"GENERATED ALWAYS AS ({translate(table, generation(column), 'GENERATED')}) STORED")
     check = type_check(column.name, column.type_oid, column.typmod)
     if check is not None:
         parts.append(f"CONSTRAINT {quote_identifier(check[0])} CHECK ({check[1]})")

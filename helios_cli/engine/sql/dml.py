@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
-from helios_cli.engine.sql import casts, tree
+from helios_cli.engine.sql import casts, constants, tree
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.expressions import expect_boolean, translate
 from helios_cli.engine.sql.folded import KEY, FoldedRows
@@ -119,10 +119,13 @@ def translate_insert(fields: dict[str, Any], scope: Scope) -> Write:
     secured = Secured(relation, item, fields, scope.ctx)
     conflict = ""
     if "onConflictClause" in fields:
-        conflict = on_conflict(fields["onConflictClause"], item, scope, secured.on_conflict())
-    if conflict and source.startswith("SELECT"):
-        # Without WHERE, SQLite would take ON CONFLICT for a join condition.
-        source = f"SELECT * FROM ({source}) WHERE 1"
+        several = not _is_one_row(fields)
+        conflict = on_conflict(fields["onConflictClause"], item, scope, secured.on_conflict(), several)
+        # Without WHERE, SQLite would take ON CONFLICT behind a SELECT for a join condition.
+        if several and "node_upsert_once(" in conflict:
+            source = f"SELECT * FROM ({source}) WHERE node_upsert_begin(1)"
+        elif source.startswith("SELECT"):
+            source = f"SELECT * FROM ({source}) WHERE 1"
     returning, outputs, _ = returned(fields.get("returningList", []), item, scope)
     checks = [*secured.inserted(), *view_checks(fields, item, scope)]
     listed = ", ".join(quote_identifier(column.name) for column in columns)
@@ -135,6 +138,12 @@ def translate_insert(fields: dict[str, Any], scope: Scope) -> Write:
         rows = f"{with_clause}{source}" if columns else ""
         parts = Parts("INSERT", relation, rows, names, outputs, conflict, upsert, checks=checks)
     return Write(sql, outputs, bool(returning), parts, checked=bool(checks))
+
+
+def _is_one_row(fields: dict[str, Any]) -> bool:
+    """Whether an INSERT proposes one row alone."""
+    select = fields.get("selectStmt", {}).get("SelectStmt")
+    return select is None or (len(select.get("valuesLists", ())) == 1 and KEY not in select)
 
 
 def named_column(target: dict[str, Any], relation: Relation, scope: Scope) -> ColumnInfo:
@@ -292,7 +301,10 @@ def _insert_folded(
 
 def assigned(value: TypedSql, column: ColumnInfo, scope: Scope) -> TypedSql:
     """A value converted as an assignment to a column does. Raises SqlError 42804."""
+    bare = value.literal >= 0 or value.value is not None
     value = casts.assign(value, column.name, column.type_oid, column.typmod, scope.ctx)
+    if bare and not value.simple and scope.ctx.evaluate is not None:
+        value = constants.computed(value, scope)
     return assigned_domain(value, column, scope.ctx) if column.domain else value
 
 

@@ -15,7 +15,7 @@ from helios_cli.engine.sql.coercion import array_of, can_coerce, common_type, el
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.function_spec import FunctionRegistry
 from helios_cli.engine.sql.interval_literals import counted_interval
-from helios_cli.engine.sql.oids import BIT, BOOL, INT4, INT8, INTERVAL, NUMERIC, TEXT, UNKNOWN
+from helios_cli.engine.sql.oids import BIT, BOOL, INT4, INT8, INTERVAL, JSON, NUMERIC, TEXT, UNKNOWN
 from helios_cli.engine.sql.relation import CatalogReader, Relation
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.text_collations import Collation, check_available, is_collatable, joint
@@ -37,6 +37,8 @@ def translate(node: Node, scope: Scope) -> TypedSql:
             return known
     kind = tree.tag(node)
     translator = TRANSLATORS.get(kind)
+    if kind == "SetToDefault":
+        raise scope.ctx.error("42601", "DEFAULT is not allowed in this context", tree.location(node))
     if translator is None:
         raise scope.ctx.unsupported(_SHOWN.get(kind, kind), tree.location(node))
     return _with_collation(translator, kind, node[kind], scope)
@@ -346,6 +348,8 @@ def _min_max_without_query(name: str, values: list[TypedSql]) -> str:
 def _min_max(fields: dict[str, Any], scope: Scope) -> TypedSql:
     least = fields.get("op") == "IS_LEAST"
     values, target = unify([translate(node, scope) for node in fields["args"]], "LEAST" if least else "GREATEST", scope)
+    if target == JSON:
+        raise scope.ctx.error("42883", "could not identify a comparison function for type json")
     # SQLite's scalar min() and max() give NULL if any argument is; PostgreSQL's skip NULLs.
     rows = " UNION ALL ".join(f"SELECT {casts.collated(value)} AS v" for value in values)
     made = TypedSql("v", target)

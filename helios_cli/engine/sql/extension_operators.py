@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from helios_cli.engine.sql.functions.trigrams import SIMILARITY_LIMIT, STRICT_WORD_LIMIT, WORD_LIMIT
-from helios_cli.engine.sql.oids import BOOL, CITEXT, FLOAT4, HSTORE, TEXT
+from helios_cli.engine.sql.oids import BOOL, CITEXT, FLOAT4, HSTORE, LTREE, TEXT
+from helios_cli.engine.sql.operator_spec import Operator
 
 TEXT_ARRAY: Final = 1009
 Row = tuple[str, tuple[int, ...], int, str, str]
@@ -48,6 +49,14 @@ _MATCHES: Final = (
     ("!~", "(NOT pg_regex({0}, {1}, 'i'))"),
     ("!~*", "(NOT pg_regex({0}, {1}, 'i'))"),
 )
+
+
+def extension_of(operator: Operator) -> str:
+    """The extension that an operator belongs to, '' for PostgreSQL's own."""
+    for oid, name in ((CITEXT, "citext"), (HSTORE, "hstore"), (LTREE, "ltree")):
+        if oid in operator.args:
+            return name
+    return "pg_trgm" if "similarity(" in operator.template else ""
 
 
 def extension_operators() -> Iterator[Row]:

@@ -11,12 +11,15 @@ from helios_cli.engine.sql.expressions import expect_boolean, translate
 from helios_cli.engine.sql.from_clause import table_columns
 from helios_cli.engine.sql.relation import IndexInfo, Relation
 from helios_cli.engine.sql.scope import RangeItem, Scope
-from helios_cli.engine.sql.sqltext import quote_identifier
+from helios_cli.engine.sql.snapshots import row_id
+from helios_cli.engine.sql.sqltext import quote_identifier, quote_string
 from helios_cli.engine.sql.triggered import Upsert
 
 
-def on_conflict(clause: dict[str, Any], item: RangeItem, scope: Scope, secured: str = "") -> str:
+def on_conflict(clause: dict[str, Any], item: RangeItem, scope: Scope, secured: str = "", several: bool = False) -> str:
     """The ON CONFLICT clause of an INSERT into ``item``, with a space before it; ``secured`` is a further condition.
+
+    With ``several`` rows it sees to it that none is changed twice.
 
     Raises:
         SqlError: 42P10 no such constraint, 42601 DO UPDATE without one, 42704 an unknown name.
@@ -39,6 +42,10 @@ def on_conflict(clause: dict[str, Any], item: RangeItem, scope: Scope, secured: 
     where = f" WHERE {expect_boolean(clause['whereClause'], inner, 'WHERE').sql}" if "whereClause" in clause else ""
     if secured:
         where = f"{where} AND {secured}" if where else f" WHERE {secured}"
+    if several:
+        row = f"{quote_identifier(item.alias)}.{row_id(relation)}"
+        once = f"node_upsert_once({quote_string(relation.sqlite_name or relation.name)}, {row})"
+        where = f" WHERE {once} AND ({where.removeprefix(' WHERE ')})" if where else f" WHERE {once}"
     return f" ON CONFLICT{target} DO UPDATE SET {assignments}{where}"
 
 
@@ -98,7 +105,8 @@ def _check_arbiter(names: set[str], partial: bool, relation: Relation, scope: Sc
             _check_kind(index, scope)
             return
     message = "there is no unique or exclusion constraint matching the ON CONFLICT specification"
-    raise scope.ctx.error("42P10", message)
+    # PostgreSQL looks for the index when all else is understood and its constants are computed.
+    scope.ctx.planning_error = scope.ctx.error("42P10", message)
 
 
 def upsert_of(clause: dict[str, Any] | None, item: RangeItem, scope: Scope, secured: str = "") -> Upsert | None:

@@ -12,7 +12,7 @@ from helios_cli.engine.sql import casts
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import element_of, type_name
 from helios_cli.engine.sql.context import Context
-from helios_cli.engine.sql.extension_operators import extension_operators
+from helios_cli.engine.sql.extension_operators import extension_of, extension_operators
 from helios_cli.engine.sql.ltree_operators import ltree_operators
 from helios_cli.engine.sql.network_operators import network_operators
 from helios_cli.engine.sql.oids import (
@@ -268,19 +268,33 @@ _SYNONYMS: Final = {"!=": "<>"}
 
 
 @lru_cache(maxsize=4096)
-def find_operator(name: str, given: tuple[int, ...]) -> Operator | None:
+def find_operator(name: str, given: tuple[int, ...], absent: frozenset[str] = frozenset()) -> Operator | None:
     """The operator PostgreSQL's rules choose for operand types; None when none fits.
+
+    ``absent`` are extensions whose operators do not count.
 
     Raises:
         Ambiguous: several fit equally well.
     """
     candidates = OPERATORS.get((_SYNONYMS.get(name, name), len(given)), [])
+    if absent:
+        candidates = [pair for pair in candidates if extension_of(pair[0]) not in absent]
     if len(given) == 2 and UNKNOWN in given and given[0] != given[1]:
         known = given[0] if given[1] == UNKNOWN else given[1]
         for operator, args in candidates:
             if args == (known, known):
                 return operator
     return choose(candidates, given)
+
+
+def _absent(given: tuple[int, ...], ctx: Context) -> frozenset[str]:
+    """The extensions that may not decide what an untyped literal is: those that were not created."""
+    if UNKNOWN not in given:
+        return frozenset()
+    return _WITH_OPERATORS.difference(ctx.catalog.extensions())
+
+
+_WITH_OPERATORS: Final = frozenset(("citext", "hstore", "ltree", "pg_trgm"))
 
 
 def apply_operator(name: str, operands: list[TypedSql], ctx: Context, at: int) -> TypedSql:
@@ -297,7 +311,7 @@ def apply_operator(name: str, operands: list[TypedSql], ctx: Context, at: int) -
         if name in row_values.COMPARISONS:
             return row_values.compare(name, operands[0], operands[1], ctx, at)
     try:
-        operator = find_operator(name, given)
+        operator = find_operator(name, given, _absent(given, ctx))
     except Ambiguous:
         hint = "Could not choose a best candidate operator. You might need to add explicit type casts."
         raise ctx.error("42725", f"operator is not unique: {_shown(name, given)}", at, hint=hint) from None
@@ -306,14 +320,17 @@ def apply_operator(name: str, operands: list[TypedSql], ctx: Context, at: int) -
     bindings = bind_polymorphic(operator.args, given) or {}
     targets = [bindings.get(target, target) for target in operator.args]
     value = _emit(operator, operands, targets, bindings, ctx, at)
-    if name != "||" and any(operand.sql == "NULL" for operand in operands):
+    if name != "||" and any(operand.sql == "NULL" or operand.sql.startswith(NEVER) for operand in operands):
         return replace(value, sql=never(value.sql), raw="", simple=False, not_null=False)
     return value
 
 
+NEVER: Final = "CASE WHEN 1 THEN NULL ELSE "
+
+
 def never(text: str) -> str:
     """An expression that has a NULL for a strict operand: it is NULL, and what it calls is not called."""
-    return f"CASE WHEN 1 THEN NULL ELSE {text} END"
+    return f"{NEVER}{text} END"
 
 
 def _known_type(operand: TypedSql, ctx: Context) -> int:

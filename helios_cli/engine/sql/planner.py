@@ -44,6 +44,8 @@ _OPAQUE: Final = re.compile(
     re.DOTALL,
 )
 """Strings, quoted names and comments; an unended one reaches to the end of the text, so that each is looked at once."""
+_READ_BEFORE: Final = ("42883", "42804", "42846", "42809", "42725", "42703")
+"""Errors of a place in the statement: the literals before it are read first."""
 _DEFERS: Final = frozenset(("SetVariable", "ResetVariable", "Rollback", "RollbackTo"))
 """Actions after which the next statement of the same query string must be planned anew."""
 
@@ -313,11 +315,14 @@ class Planner:
                 plan = self._write(kind, node[kind], ctx)
             if ctx.constant_error is not None:
                 raise ctx.constant_error
+            if ctx.planning_error is not None:
+                ctx.read_met()
+                raise ctx.planning_error
             return plan
         except RecursionError:
             raise too_deep() from None
         except SqlError as error:
-            if error.sqlstate == "42883" and kind != "InsertStmt":
+            if error.sqlstate in _READ_BEFORE and kind != "InsertStmt":
                 # A literal before what does not exist is read first, and may be no value of its type.
                 ctx.read_met()
             name_types(error, ctx.catalog)

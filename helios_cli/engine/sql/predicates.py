@@ -9,8 +9,8 @@ from helios_cli.engine.datatypes.usertypes import is_row
 from helios_cli.engine.sql import casts, operators, tree, vectors
 from helios_cli.engine.sql import row_values as whole_rows
 from helios_cli.engine.sql.coercion import Context as How
-from helios_cli.engine.sql.coercion import array_of, can_coerce, element_of, type_name
-from helios_cli.engine.sql.context import Unfoldable
+from helios_cli.engine.sql.coercion import array_of, can_coerce, common_type, element_of, type_name
+from helios_cli.engine.sql.context import Context, Unfoldable
 from helios_cli.engine.sql.expressions import TRANSLATORS, translate, unify
 from helios_cli.engine.sql.folded import KEY, FoldedRows
 from helios_cli.engine.sql.oids import BOOL, BPCHAR, POLYMORPHIC, RECORD, TEXT, UNKNOWN, VARCHAR
@@ -151,7 +151,25 @@ def _in_list(fields: dict[str, Any], scope: Scope) -> TypedSql:
     if KEY in fields:
         return _in_folded(subject, fields[KEY], negated, scope, at)
     values = [translate(item, scope) for item in items]
+    alike = [n for n, item in enumerate(items) if not any("ColumnRef" in part for part in tree.walk(item))]
+    _listed_alike(subject, values, alike, scope.ctx)
     return in_values(subject, values, negated, scope, at)
+
+
+def _listed_alike(subject: TypedSql, values: list[TypedSql], alike: list[int], ctx: Context) -> None:
+    """Give untyped literals beside several types the one that the subject and all of them have (transformAExprIn)."""
+    types = [subject.type_oid, *(values[n].type_oid for n in alike)]
+    if len(alike) < _FEWEST_ALIKE or UNKNOWN not in types[1:] or len(set(types) - {UNKNOWN}) < _FEWEST_ALIKE:
+        return
+    target = common_type(types)
+    if target is None or not all(can_coerce(oid, target) for oid in types):
+        return
+    for number in alike:
+        if values[number].type_oid == UNKNOWN:
+            values[number] = casts.coerce(values[number], target, -1, How.IMPLICIT, ctx)
+
+
+_FEWEST_ALIKE: Final = 2
 
 
 def in_values(subject: TypedSql, values: list[TypedSql], negated: bool, scope: Scope, at: int) -> TypedSql:
@@ -177,7 +195,8 @@ def _compared_as(subject: TypedSql, values: list[TypedSql]) -> int:
     if not known or known & {BOOL, RECORD}:
         return 0
     if len(known) == 1:
-        return known.pop()
+        only = known.pop()
+        return only if operators.find_operator("=", (only, only)) is not None else 0
     if known <= {21, 23, 20}:
         return 20
     listed = {value.type_oid for value in values}
@@ -287,11 +306,14 @@ def _nullif(fields: dict[str, Any], scope: Scope) -> TypedSql:
     left, right = translate(fields["lexpr"], scope), translate(fields["rexpr"], scope)
     test = operators.apply_operator("=", [replace(left), replace(right)], scope.ctx, at)
     if left.type_oid == UNKNOWN:
-        target = right.type_oid if right.type_oid != UNKNOWN else TEXT
+        found = operators.find_operator("=", (UNKNOWN, right.type_oid))
+        same = right.type_oid in (UNKNOWN, VARCHAR)
+        target = TEXT if same else found.args[0] if found is not None else right.type_oid
+        target = right.type_oid if target in POLYMORPHIC or is_row(right.type_oid) else target
         left = casts.coerce(left, target, -1, How.IMPLICIT, scope.ctx)
     elif left.type_oid == VARCHAR:
         left = replace(left, type_oid=TEXT, typmod=-1)  # It is compared as text, and that is what is given back.
-    elif right.type_oid != UNKNOWN:
+    else:
         # What is given back is what was compared.
         found = operators.find_operator("=", (left.type_oid, right.type_oid))
         if found is not None and found.args[0] not in (left.type_oid, *POLYMORPHIC):

@@ -211,7 +211,13 @@ def match_types(what: str, types: list[int], values: list[TypedSql], ctx: Contex
     target = common_type(types)
     if target is None or not all(can_coerce(oid, target) for oid in types):
         first = next(oid for oid in types if oid != UNKNOWN)
-        position = next(n for n, oid in enumerate(types) if oid != UNKNOWN and common_type([first, oid]) is None)
+        unlike = (n for n, oid in enumerate(types) if oid != UNKNOWN and common_type([first, oid]) is None)
+        position = next(unlike, None)
+        if position is None:
+            # Of one category, and still none becomes the other (coerce_to_common_type).
+            position = next(n for n, oid in enumerate(types) if not can_coerce(oid, target or first))
+            shown = f"{type_name(types[position])} to {type_name(target or first)}"
+            raise ctx.error("42846", f"{what} could not convert type {shown}", values[position].location)
         message = f"{what} types {type_name(first)} and {type_name(types[position])} cannot be matched"
         raise ctx.error("42804", message, values[position].location)
     return target

@@ -13,6 +13,7 @@ from helios_cli.engine.sql.oids import POLYMORPHIC, RECORD, UNKNOWN, VOID
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.planner import Planner, parse
 from helios_cli.engine.sql.plpgsql.program import parse_program
+from helios_cli.engine.sql.plpgsql.source import bare_return
 from helios_cli.engine.sql.routine_text import cursor_arguments, header_of
 from helios_cli.engine.sql.routine_variables import ArgumentNames
 from helios_cli.engine.sql.routines import Routine, result_columns
@@ -31,10 +32,21 @@ def check_body(builder: Builder, routine: Routine) -> None:
             return _is_row(builder, text)
 
         parse_program(header_of(routine), routine.body, routine.name, names, is_row, cursor_arguments(routine))
+        if not (routine.returns_set or routine.result == VOID or routine.kind == "p" or result_columns(routine)):
+            _check_returns(builder, routine.body)
         return
     if routine.is_trigger:
         raise builder.error("42P13", "SQL functions cannot return type trigger")
     _check_sql(builder, routine)
+
+
+def _check_returns(builder: Builder, body: str) -> None:
+    """Refuse a RETURN without a value. Raises SqlError 42601."""
+    at = bare_return(body)
+    if at is not None:
+        start = builder.source.find(body)
+        where = len(builder.source[: start + at].encode()) if start >= 0 else -1
+        raise builder.error("42601", 'missing expression at or near ";"', where)
 
 
 def _is_row(builder: Builder, text: str) -> bool:

@@ -176,7 +176,7 @@ def distinct_on(query: Select, nodes: list[Node], select: dict[str, Any], scope:
             continue
         if form not in forms:
             message = "SELECT DISTINCT ON expressions must match initial ORDER BY expressions"
-            raise ctx.error("42P10", message, keys[0].location)
+            raise ctx.error("42P10", message, tree.location(nodes[0]))
         ctx.bind_all()
     query.resolve_unknowns(ctx)
     # PostgreSQL finds the groups by sorting: what ORDER BY leaves out comes behind it.

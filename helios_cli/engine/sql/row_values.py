@@ -136,7 +136,7 @@ def fields_of(value: TypedSql, ctx: Context, at: int) -> list[tuple[str, TypedSq
         message = f"type {type_name(value.type_oid)} is not composite"
         raise ctx.error("42809", message, at)
     if shape is None:
-        raise ctx.error("0A000", "record type has not been registered", at)
+        raise ctx.error("42809", "record type has not been registered")
     return [(found.name, field_at(value, shape, position, at)) for position, found in enumerate(shape.fields)]
 
 
@@ -219,11 +219,19 @@ def compare(name: str, left: TypedSql, right: TypedSql, ctx: Context, at: int) -
     one, other = shape_of(left, ctx), shape_of(right, ctx)
     if one is None or other is None:
         raise ctx.error("0A000", "record type has not been registered", at)
-    if len(one.fields) != len(other.fields):
-        raise ctx.error("42804", "cannot compare record types with different numbers of columns")
-    for position, (mine, theirs) in enumerate(zip(one.fields, other.fields, strict=True), 1):
+    alike = len(one.fields) == len(other.fields)
+    unlike = "" if alike else "cannot compare record types with different numbers of columns"
+    same = min(len(one.fields), len(other.fields))
+    for position, (mine, theirs) in enumerate(zip(one.fields, other.fields, strict=False)):
         if mine.type_oid != theirs.type_oid and UNKNOWN not in (mine.type_oid, theirs.type_oid):
             shown = f"{type_name(mine.type_oid)} and {type_name(theirs.type_oid)}"
-            raise ctx.error("42804", f"cannot compare dissimilar column types {shown} at record column {position}")
+            unlike = f"cannot compare dissimilar column types {shown} at record column {position + 1}"
+            same = position
+            break
+    if unlike:
+        # It is found out with two rows in hand that are the same so far.
+        shape = quote_string(Shape(one.type_oid, one.fields[:same]).text())
+        order = f"pg_row_compare_unlike({shape}, {left.sql}, {right.sql}, {quote_string(unlike)})"
+        return TypedSql(f"({order} {COMPARISONS[name]})", BOOL, location=at)
     sql = f"(pg_row_compare({_quoted(one)}, {left.sql}, {right.sql}) {COMPARISONS[name]})"
     return TypedSql(sql, BOOL, not_null=left.not_null and right.not_null, location=at)

@@ -113,23 +113,31 @@ def _slice(items: list[Any], value: PgArray, limits: list[Any], depth: int) -> l
 
 
 def pg_array_concat(left: Any, right: Any) -> str | None:
-    """Two arrays one after the other. Raises 2202E for incompatible dimensions."""
+    """Two arrays one after the other (array_cat). Raises 2202E for incompatible dimensions."""
     if left is None or right is None:
         return right if left is None else left  # type: ignore[no-any-return]
     one, other = read_array(str(left), str), read_array(str(right), str)
     if not one.dims or not other.dims:
         return str(right) if not one.dims else str(left)
-    if len(one.dims) == len(other.dims) and one.dims[1:] == other.dims[1:]:
-        dims = (one.dims[0] + other.dims[0], *one.dims[1:])
-        return write_array(PgArray(one.items + other.items, dims, one.bounds), str)
-    if one.dims == other.dims[1:]:
-        return write_array(PgArray([one.items, *other.items], (other.dims[0] + 1, *one.dims), other.bounds), str)
-    if other.dims == one.dims[1:]:
-        return write_array(PgArray([*one.items, other.items], (one.dims[0] + 1, *other.dims), one.bounds), str)
+    ours, theirs = (list(zip(array.dims, array.bounds, strict=True)) for array in (one, other))
+    unlike = "Arrays with differing dimensions are"
+    if len(ours) == len(theirs):
+        if ours[1:] == theirs[1:]:
+            dims = (one.dims[0] + other.dims[0], *one.dims[1:])
+            return write_array(PgArray(one.items + other.items, dims, one.bounds), str)
+        unlike = "Arrays with differing element dimensions are"
+    elif len(ours) == len(theirs) - 1:
+        if ours == theirs[1:]:
+            return write_array(PgArray([one.items, *other.items], (other.dims[0] + 1, *one.dims), other.bounds), str)
+    elif len(theirs) == len(ours) - 1:
+        if theirs == ours[1:]:
+            return write_array(PgArray([*one.items, other.items], (one.dims[0] + 1, *other.dims), one.bounds), str)
+    else:
+        unlike = f"Arrays of {len(ours)} and {len(theirs)} dimensions are"
     raise SqlError(
         "cannot concatenate incompatible arrays",
         sqlstate="2202E",
-        detail="Arrays with differing element dimensions are not compatible for concatenation.",
+        detail=f"{unlike} not compatible for concatenation.",
     )
 
 

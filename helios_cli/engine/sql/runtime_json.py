@@ -152,9 +152,13 @@ def pg_jsonb_delete(text: Any, key: Any, key_type: int) -> str | None:
         if -len(array) <= key < len(array):
             del array[key]
         return _array(array)
-    names = (
-        {str(key)} if key_type == 25 else {name for name in flat(read_array(str(key), str).items) if name is not None}
-    )
+    if key_type == 25:
+        names = {str(key)}
+    else:
+        listed = read_array(str(key), str)
+        if len(listed.dims) > 1:
+            raise SqlError("wrong number of array subscripts", sqlstate="2202E")
+        names = {name for name in listed.items if name is not None}
     if array is not None:
         return _array([raw for raw in array if not (raw.startswith('"') and json.loads(raw) in names)])
     return _object({name: raw for name, raw in members(text) if name not in names})

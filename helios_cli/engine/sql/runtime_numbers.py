@@ -225,6 +225,22 @@ def pg_float4(value: Any) -> float | str | None:
     return _result(a, 1, infinite=math.isinf(a), zero=a == 0.0)
 
 
+_REAL_BITS: Final = 24
+"""Digits of a real, in bits."""
+
+
+def pg_int_float4(value: Any) -> float | None:
+    """An integer as the nearest real, in one step: by way of a double it would be rounded twice."""
+    if value is None:
+        return None
+    shift = max(abs(value).bit_length() - _REAL_BITS, 0)
+    whole, rest = divmod(abs(value), 1 << shift)
+    half = (1 << shift) >> 1
+    if half and (rest > half or (rest == half and whole & 1)):
+        whole += 1
+    return math.copysign(float(whole << shift), value)
+
+
 def pg_float_int(value: Any, bits: int) -> int | None:
     """A float rounded to the nearest integer, ties to even. Raises 22003."""
     if value is None:
@@ -444,6 +460,7 @@ SCALARS: Final[ScalarTable] = {
     "pg_float_sqrt": (pg_float_sqrt, 1, True),
     "pg_float_cbrt": (pg_float_cbrt, 1, True),
     "pg_float4": (pg_float4, 1, True),
+    "pg_int_float4": (pg_int_float4, 1, True),
     "pg_float_int": (pg_float_int, 2, True),
     "pg_float_numeric": (pg_float_numeric, 2, True),
     "pg_numeric_add": (pg_numeric_add, 2, True),

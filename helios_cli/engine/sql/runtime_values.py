@@ -9,7 +9,21 @@ from helios_cli.engine.datatypes import registry
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import runtime_numbers as numbers
 from helios_cli.engine.sql.function_spec import ScalarTable
-from helios_cli.engine.sql.oids import BOOL, BPCHAR, FLOAT4, FLOAT8, INT2, INT4, INT8, INTEGERS, NUMERIC
+from helios_cli.engine.sql.functions.network import full_text
+from helios_cli.engine.sql.oids import (
+    BOOL,
+    BPCHAR,
+    FLOAT4,
+    FLOAT8,
+    INET,
+    INT2,
+    INT4,
+    INT8,
+    INTEGERS,
+    NUMERIC,
+    TEXT,
+    VARCHAR,
+)
 
 _BITS: Final = {INT2: 16, INT4: 32, INT8: 64}
 
@@ -76,6 +90,8 @@ def convert(source: int, target: int, value: Any) -> Any:
         text = "true" if value else "false"
     elif source == BPCHAR:
         text = text.rstrip(" ")
+    elif source == INET and target in (TEXT, VARCHAR, BPCHAR):
+        text = full_text(text)
     return registry.by_oid(target).parse_text(text)
 
 

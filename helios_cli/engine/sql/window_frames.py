@@ -116,7 +116,7 @@ def _constant(node: Node, unit: str, scope: Scope) -> TypedSql:
 def _measured(definition: dict[str, Any], sorts: list[TypedSql], scope: Scope) -> tuple[str, dict[str, str]]:
     """What the window is ordered by, and the offsets of its RANGE in the same measure."""
     ctx = scope.ctx
-    if len(sorts) != 1:
+    if len({value.sql for value in sorts}) != 1:
         message = "RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY column"
         raise ctx.error("42P20", message, definition.get("location", 0))
     found = {key: definition[key] for _, key, _ in _SIDES if key in definition}

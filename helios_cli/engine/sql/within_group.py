@@ -82,8 +82,10 @@ def _ordered_set(
     sorted_by = values[-1]
     terms = sort_term(sorted_by, order[0][1], scope)
     texts = ", ".join(value.sql for value in values)
-    text = function.sql.format(type=sorted_by.type_oid, args=f"{texts} ORDER BY {terms}")
-    return TypedSql(f"{text}{_filter(condition)}", result, location=at)
+    text = function.sql.format(type=sorted_by.type_oid, args=f"{texts} ORDER BY {terms}") + _filter(condition)
+    if direct and values[0].type_oid == FLOAT8:
+        text = f"pg_percentile({values[0].sql}, {text})"  # A fraction is looked at without rows, too.
+    return TypedSql(text, result, location=at)
 
 
 def _filter(condition: str) -> str:

@@ -17,6 +17,7 @@ from helios_cli.engine.sql.plan import Column, Kind, Plan
 from helios_cli.engine.sql.procedures import plan_call, plan_do
 from helios_cli.engine.sql.routine_programs import TriggeredTruncate
 from helios_cli.engine.sql.scope import Scope
+from helios_cli.engine.sql.scrolling import goes_back
 from helios_cli.engine.sql.triggered import Parts, are_seen, plan_triggered
 from helios_cli.engine.sql.truncate import translate_truncate
 from helios_cli.engine.sql.typenames import resolve_type
@@ -84,12 +85,13 @@ def _declare(planner: Planner, statement: Statement, ctx: Context) -> Plan:
                 detail=f"{what} cursors must be READ ONLY.",
             )
     text = _inner_text(_DECLARE, statement)
+    back = "SelectStmt" not in fields["query"] or goes_back(fields["query"]["SelectStmt"], ctx)
     action = actions.DeclareCursor(
         fields["portalname"],
         query,
         text,
         hold=bool(options & _HOLD),
-        scroll=True if options & _SCROLL else False if options & _NO_SCROLL else None,
+        scroll=True if options & _SCROLL else False if options & _NO_SCROLL or not back else None,
         binary=bool(options & _BINARY),
     )
     plan = utility.utility_plan("DECLARE CURSOR", action)

@@ -10,6 +10,7 @@ from helios_cli.engine.datatypes.typmods import numeric_parts, typmod_args
 from helios_cli.engine.sql.ddl_model import ColumnDef, ConstraintDef
 from helios_cli.engine.sql.relation import ColumnInfo
 from helios_cli.engine.storage import collation_rows, information_grants, information_usage, routine_rows, type_rows
+from helios_cli.engine.storage.qualified_text import shown_view
 from helios_cli.engine.storage.relation_rows import Each, Fixed, Maker, Whole
 from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
 from helios_cli.engine.storage.system_rows import DATABASE_NAME, Row, Rows
@@ -131,7 +132,8 @@ def views(snapshot: Snapshot, oid: int) -> Rows:
     relation = snapshot.views[oid]
     yield {
         "table_catalog": DATABASE_NAME, "table_schema": relation.schema, "table_name": relation.name,
-        "view_definition": f" {relation.definition};", "check_option": _check_option(relation.options),
+        "view_definition": shown_view(snapshot, relation.oid, relation.definition or ""),
+        "check_option": _check_option(relation.options),
         **view_flags(snapshot, oid),
     }  # fmt: skip
 

@@ -13,6 +13,7 @@ from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression
 from helios_cli.engine.sql.functions import REGISTRY
 from helios_cli.engine.sql.planner import parse
 from helios_cli.engine.sql.sqltext import pg_identifier
+from helios_cli.engine.sql.view_definition import view_definition
 from helios_cli.engine.storage.system_snapshot import Snapshot
 from helios_cli.engine.storage.type_rows import shown_text
 
@@ -48,6 +49,34 @@ def expression_text(snapshot: Snapshot, table_oid: int, text: str, pretty: bool)
     if "public" in snapshot.path or "::regclass" not in text:
         return text
     return _SEQUENCE.sub(lambda match: f"'public.{match[1]}'::regclass", text)
+
+
+_USUAL_PATH: Final = ("pg_temp", "pg_catalog", "public")
+
+
+def shown_view(snapshot: Snapshot, view_oid: int, text: str) -> str:
+    """A view's query in the catalogs' relations, which are the same for every session."""
+    return plain_view(snapshot, view_oid, text, _USUAL_PATH) or f" {text};"
+
+
+def plain_view(
+    snapshot: Snapshot, view_oid: int, text: str, path: tuple[str, ...], *, pretty: bool = False
+) -> str | None:
+    """The query of a view over one table as PostgreSQL prints it; None for another one."""
+    select = parse(text)[0].node.get("SelectStmt", {})
+    sources = select.get("fromClause", [])
+    named = sources[0].get("RangeVar", {}).get("relname") if len(sources) == 1 else None
+    tables = [snapshot.relations.get(target) for target in snapshot.depends_of.get(view_oid, ())]
+    found = [table for table in tables if table is not None and table.name == named]
+    if len(found) != 1:
+        return None
+    table = found[0]
+    shown = pg_identifier(table.name)
+    if table.schema not in path:
+        shown = f"{pg_identifier(table.schema)}.{shown}"
+    columns = {column.name: column.type_oid for column in snapshot.columns.get(table.oid, ())}
+    names = [column.name for column in snapshot.columns.get(view_oid, ())]
+    return view_definition(select, shown, columns, names, pretty=pretty)
 
 
 def view_text(snapshot: Snapshot, view_oid: int, text: str) -> str:

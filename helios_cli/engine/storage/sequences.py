@@ -20,6 +20,7 @@ from helios_cli.engine.sql.privileges import SELECT, UPDATE, USAGE
 from helios_cli.engine.sql.rights import Rightful, denied
 from helios_cli.engine.storage.catalog import SqliteCatalog
 
+_EXISTS: Final = "SELECT 1 FROM {db}.helios_sequence WHERE oid = ?"
 _ROW: Final = (
     "SELECT s.last_value, s.is_called, s.seqincrement, s.seqmin, s.seqmax, s.seqcycle, r.relname, s.epoch "
     "FROM {db}.helios_sequence s JOIN {db}.helios_relation r ON r.oid = s.oid WHERE s.oid = ?"
@@ -111,14 +112,14 @@ class Sequences:
             raise SqlError(f'currval of sequence "{name}" is not yet defined in this session', sqlstate="55000")
         return value
 
-    def last_value(self, pid: int) -> int:
+    def last_value(self, connection: apsw.Connection, pid: int) -> int:
         """lastval.
 
         Raises:
-            SqlError: 55000, nextval was not yet called in the session.
+            SqlError: 55000, nextval was not yet called in the session, or its sequence is gone.
         """
         oid = self._last.get(pid)
-        if oid is None:
+        if oid is None or not connection.execute(_EXISTS.format(db=_db(oid)), (oid,)).fetchall():
             raise SqlError("lastval is not yet defined in this session", sqlstate="55000")
         return self._current[pid, oid]
 
@@ -200,9 +201,12 @@ def register(connection: apsw.Connection, sequences: Sequences, catalog: SqliteC
             else sequences.current_value(connection, allowed(resolve(what), pid, USAGE | SELECT), pid)
         )
 
+    def lastval(pid: int) -> int:
+        return sequences.last_value(connection, pid)
+
     table: dict[str, tuple[Any, int]] = {
         "pg_nextval": (nextval, 2), "pg_nextval_owned": (nextval_owned, 2), "pg_setval": (setval, 4),
-        "pg_currval": (currval, 2), "pg_lastval": (sequences.last_value, 1),
+        "pg_currval": (currval, 2), "pg_lastval": (lastval, 1),
     }  # fmt: skip
     for name, (call, count) in table.items():
         connection.create_scalar_function(name, call, count)

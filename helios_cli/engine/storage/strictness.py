@@ -12,7 +12,7 @@ NOT_STRICT: Final = frozenset(
         "array_remove", "array_replace", "array_position", "array_positions", "array_to_string", "string_to_array",
         "string_to_table", "json_build_object", "jsonb_build_object", "json_build_array", "jsonb_build_array",
         "jsonb_set_lax", "num_nulls", "num_nonnulls", "pg_typeof", "int4range", "int8range", "numrange", "daterange",
-        "tsrange", "tstzrange", "overlaps", "make_interval", "now", "random", "pg_notify", "enum_first", "enum_last",
+        "tsrange", "tstzrange", "overlaps", "pg_notify", "enum_first", "enum_last",
         "enum_range", "array_to_tsvector", "textanycat", "anytextcat",
     )
 )  # fmt: skip

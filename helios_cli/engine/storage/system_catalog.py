@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 import apsw
 
-from helios_cli.engine.storage import api_tokens, definition_log, system_rows
+from helios_cli.engine.storage import api_tokens, definition_log, system_rows, upserts
 from helios_cli.engine.storage.catalog import SqliteCatalog
 from helios_cli.engine.storage.catalog_functions import register_functions
 from helios_cli.engine.storage.catalog_tables import CatalogTables, remember
@@ -305,6 +305,7 @@ def register(
     register_user_functions(connection)
     register_sequences(connection, sequences or Sequences(), system.catalog)
     register_write_ids(connection, write_ids or WriteIds())
+    upserts.register(connection)
     api_tokens.register(connection)
     register_large_objects(connection, large_objects or LargeObjects(), system.catalog)
     return system

@@ -15,6 +15,7 @@ from helios_cli.engine.storage import collation_rows, role_rows, routine_rows, s
 from helios_cli.engine.storage.description_rows import pg_description, pg_shdescription
 from helios_cli.engine.storage.dump_rows import default_depends, default_oid, pg_init_privs, system_acl
 from helios_cli.engine.storage.policy_rows import pg_policies, pg_policy
+from helios_cli.engine.storage.qualified_text import shown_view
 from helios_cli.engine.storage.relation_rows import Each, Fixed, Maker, Whole
 from helios_cli.engine.storage.strictness import is_strict
 from helios_cli.engine.storage.system_aggregates import pg_aggregate
@@ -320,7 +321,7 @@ def pg_views(snapshot: Snapshot, oid: int) -> Rows:
     relation = snapshot.views[oid]
     yield {
         "schemaname": relation.schema, "viewname": relation.name, "viewowner": _role_name(snapshot, relation.owner),
-        "definition": f" {relation.definition};",
+        "definition": shown_view(snapshot, relation.oid, relation.definition or ""),
     }  # fmt: skip
 
 
@@ -332,7 +333,7 @@ def pg_matviews(snapshot: Snapshot) -> Rows:
                 "schemaname": relation.schema, "matviewname": relation.name,
                 "matviewowner": _role_name(snapshot, relation.owner),
                 "hasindexes": int(relation.oid in snapshot.table_indexes), "ispopulated": int(kind == "m"),
-                "definition": f" {relation.definition};",
+                "definition": shown_view(snapshot, relation.oid, relation.definition or ""),
             }  # fmt: skip
 
 

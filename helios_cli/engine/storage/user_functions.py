@@ -153,8 +153,20 @@ class UserFunctions:
         """record_cmp: field by field, NULL last and equal to NULL; NULL when a row is."""
         if one is None or other is None:
             return None
+        return self._order(shape, one, other)
+
+    def row_compare_unlike(self, shape: str, one: Any, other: Any, message: str) -> int | None:
+        """The same of rows that are alike in the fields of ``shape`` alone. Raises 42804 when these are equal."""
+        if one is None or other is None:
+            return None
+        order = self._order(shape, one, other)
+        if not order:
+            raise SqlError(message, sqlstate="42804")
+        return order
+
+    def _order(self, shape: str, one: Any, other: Any) -> int:
         fields = read_shape(shape).fields
-        pairs = zip(fields, split_record(literal_of(one)), split_record(literal_of(other)), strict=True)
+        pairs = zip(fields, split_record(literal_of(one)), split_record(literal_of(other)), strict=False)
         for field, mine, theirs in pairs:
             order = _nulls_last(mine, theirs, self._field_compare(field))
             if order:
@@ -250,6 +262,7 @@ def register(connection: apsw.Connection) -> UserFunctions:
         "pg_enum_array_in": (functions.enum_array_in, 2, True),
         "pg_row_in": (functions.row_in, 2, True),
         "pg_row_compare": (functions.row_compare, 3, True),
+        "pg_row_compare_unlike": (functions.row_compare_unlike, 4, True),
         "pg_enum_edge": (functions.enum_edge, 2, True),
         "pg_enum_range": (functions.enum_range, 3, True),
         "pg_row_relabel": (functions.row_relabel, 5, True),

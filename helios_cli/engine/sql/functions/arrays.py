@@ -213,7 +213,8 @@ def trim_array(text: str, count: int) -> str:
         message = f"number of elements to trim must be between 0 and {size}"
         raise SqlError(message, sqlstate="2202E")
     items = array.items[: size - count]
-    return write_array(PgArray(items, (len(items), *array.dims[1:]), array.bounds), str) if items else "{}"
+    # It is a slice (array_ops.c trim_array), which begins at 1.
+    return write_array(PgArray(items, (len(items), *array.dims[1:]), (1,) * len(array.dims)), str) if items else "{}"
 
 
 def nest_arrays(parts: list[Any]) -> str | None:

@@ -116,6 +116,8 @@ def overlay_bytes(data: bytes, new: bytes, start: int, length: int | None = None
     if start <= 0:
         raise SqlError("negative substring length not allowed", sqlstate="22011")
     count = len(new) if length is None else length
+    if not -(2**31) <= start + count < 2**31:
+        raise SqlError("integer out of range", sqlstate="22003")
     return data[: start - 1] + new + data[max(start - 1 + count, 0) :]
 
 

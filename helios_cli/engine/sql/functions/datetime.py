@@ -94,7 +94,9 @@ def date_bin(stride: str, us: int, origin: int) -> int:
 
 
 def age(later: int, earlier: int) -> str:
-    """The difference in years, months, days and time (timestamp_age)."""
+    """The difference in years, months, days and time (timestamp_age). Raises 22008 for the infinite past."""
+    if min(later, earlier) // cal.DAY_US + cal.EPOCH_JDATE < 0:
+        raise SqlError("timestamp out of range", sqlstate="22008")
     sign = 1
     if later < earlier:
         later, earlier, sign = earlier, later, -1
@@ -105,7 +107,7 @@ def age(later: int, earlier: int) -> str:
     if us < 0:
         us, days = us + cal.DAY_US, days - 1
     while days < 0:
-        days += cal.days_in_month(year0, month0) if sign > 0 else cal.days_in_month(year, month)
+        days += cal.days_in_month(year0, month0)
         months -= 1
     total = years * 12 + months
     return interval_text(Interval(sign * total, sign * days, sign * us))
@@ -113,7 +115,7 @@ def age(later: int, earlier: int) -> str:
 
 def make_date(year: int, month: int, day: int) -> int:
     """make_date; a negative year is BC."""
-    real = year + 1 if year < 0 else year
+    real = year + 1 if -(2**31) < year < 0 else year
     if year == 0 or not 1 <= month <= 12 or not 1 <= day <= cal.days_in_month(real, month):
         raise SqlError(f"date field value out of range: {real}-{month:02d}-{day:02d}", sqlstate="22008")
     days = cal.days_from_civil(real, month, day)
@@ -123,8 +125,7 @@ def make_date(year: int, month: int, day: int) -> int:
 
 
 def _shown_time(minute: int, second: float) -> str:
-    whole = f"{second:02.0f}" if second == int(second) else f"{second:g}"
-    return f":{minute:02d}:{whole}"
+    return f":{minute:02d}:{second:02g}"
 
 
 def make_time(hour: int, minute: int, second: float) -> int:
@@ -152,11 +153,19 @@ def make_timestamptz(
 def make_interval(
     years: int, months: int, weeks: int, days: int, hours: int, minutes: int, seconds: float | str
 ) -> str:
-    """make_interval. Raises 22008 for seconds that are no number."""
+    """make_interval, whose sums wrap around as PostgreSQL 15's do. Raises 22008 for seconds that are no number."""
     if isinstance(seconds, str) or (seconds or 0) in (float("inf"), float("-inf")):
         raise SqlError("interval out of range", sqlstate="22008")
-    us = (hours or 0) * cal.HOUR_US + (minutes or 0) * cal.MINUTE_US + round((seconds or 0) * 1_000_000)
-    return interval_text(Interval((years or 0) * 12 + (months or 0), (weeks or 0) * 7 + (days or 0), us))
+    shown = round((seconds or 0) * 1_000_000)
+    us = (hours or 0) * cal.HOUR_US + (minutes or 0) * cal.MINUTE_US
+    us += shown if -(2**63) <= shown < 2**63 else -(2**63)
+    months, days = (years or 0) * 12 + (months or 0), (weeks or 0) * 7 + (days or 0)
+    return interval_text(Interval(_wrapped(months, 32), _wrapped(days, 32), _wrapped(us, 64)))
+
+
+def _wrapped(value: int, bits: int) -> int:
+    """An integer as ``bits`` bits hold it."""
+    return (value + (1 << (bits - 1))) % (1 << bits) - (1 << (bits - 1))
 
 
 def justify_hours(text: str) -> str:

@@ -32,6 +32,12 @@ _UNITS: Final = {
 }  # fmt: skip
 
 
+_CLOCK_UNITS: Final = frozenset(
+    ("hour", "minute", "second", "milliseconds", "microseconds", "timezone", "timezone_hour", "timezone_minute")
+)
+"""Units that dates have not."""
+
+
 def unit_of(name: str, type_name: str) -> str:
     """The standard name of a unit. Raises 22023."""
     found = _UNITS.get(name.lower())
@@ -129,8 +135,8 @@ def extract_timestamp(field: str, us: int, type_name: str = "timestamp without t
     if value is None and unit == "epoch":
         value = Decimal(us + UNIX_US).scaleb(-6)
     if value is None and unit == "julian":
-        if not clock:
-            return str(days + cal.EPOCH_JDATE)
+        if not clock:  # numeric_div of zero gives twenty-eight digits here.
+            return f"{days + cal.EPOCH_JDATE}.{'0' * 28}"
         return show_decimal((Decimal(days + cal.EPOCH_JDATE) + Decimal(clock) / cal.DAY_US).quantize(Decimal("1e-20")))
     if value is None:
         raise unit_error(field, type_name)
@@ -159,6 +165,8 @@ def extract_date(field: str, days: int) -> str | None:
     """EXTRACT from a date."""
     unit = unit_of(field, "date")
     if days in (cal.DATE_INFINITY, cal.DATE_MINUS_INFINITY):
+        if unit in _CLOCK_UNITS:
+            raise unit_error(field, "date")
         return _special(unit, days > 0, "date")
     if unit == "epoch":
         return str((days - cal.UNIX_EPOCH_DAYS) * 86400)
@@ -170,9 +178,8 @@ def extract_date(field: str, days: int) -> str | None:
     return str(value)
 
 
-def extract_time(field: str, us: int) -> str:
+def extract_time(field: str, us: int, name: str = "time without time zone") -> str:
     """EXTRACT from a time."""
-    name = "time without time zone"
     unit = unit_of(field, name)
     value = Decimal(us).scaleb(-6) if unit == "epoch" else _clock_field(unit, us)
     if value is None:
@@ -183,11 +190,14 @@ def extract_time(field: str, us: int) -> str:
 def extract_timetz(field: str, text: str) -> str:
     """EXTRACT from a timetz."""
     us, offset = split_timetz(text)
-    unit = unit_of(field, "time with time zone")
+    name = "time with time zone"
+    unit = unit_of(field, name)
     zones = {"timezone": offset, "timezone_hour": int(offset / 3600), "timezone_minute": int(offset / 60) % 60}
     if unit in zones:
         return str(zones[unit])
-    return show_decimal(Decimal(us - offset * cal.SECOND_US).scaleb(-6)) if unit == "epoch" else extract_time(field, us)
+    if unit == "epoch":
+        return show_decimal(Decimal(us - offset * cal.SECOND_US).scaleb(-6))
+    return extract_time(field, us, name)
 
 
 def extract_interval(field: str, text: str) -> str:

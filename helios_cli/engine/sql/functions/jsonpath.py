@@ -70,7 +70,9 @@ class Evaluation:
         if kind == "string":
             return item.value
         if kind == "variable":
-            if not isinstance(self.variables, dict) or item.value not in self.variables:
+            if self.variables is None:  # The operators have none: every variable is null (getJsonPathVariable).
+                return None
+            if item.value not in self.variables:
                 raise SqlError(f'could not find jsonpath variable "{item.value}"', sqlstate="42704")
             return self.variables[item.value]
         if kind == "last":
@@ -356,8 +358,8 @@ def _ceiling(text: str) -> str:
 
 def items(document: str, path: str, variables: Any, silent: Any) -> list[Any] | None:
     """The items of a path; None for an error that is silent. Raises SqlError."""
-    known = load(str(variables)) if variables is not None else {}
-    if not isinstance(known, dict):
+    known = load(str(variables)) if variables is not None else None
+    if known is not None and not isinstance(known, dict):
         message = '"vars" argument is not an object'
         detail = 'Jsonpath parameters should be encoded as key-value pairs of "vars" object.'
         raise SqlError(message, sqlstate="22023", detail=detail)

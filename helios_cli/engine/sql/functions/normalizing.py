@@ -6,6 +6,7 @@ import unicodedata
 from typing import Final, Literal
 
 from helios_cli.engine.datatypes.arrays import PgArray, write_array
+from helios_cli.engine.datatypes.encodings import NAMES, encoding_name
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.define import Library
 
@@ -72,8 +73,18 @@ def convert_to(text: str, encoding: str) -> bytes:
         raise SqlError(f'{message} "{encoding.upper()}"', sqlstate="22P05") from None
 
 
+_ENCODINGS: Final = 42
+"""So many encodings PostgreSQL has (pg_wchar.h), those of clients alone included."""
+
+
 def to_ascii(text: str, encoding: str | int = "UTF8") -> str:
-    """to_ascii(text), which knows no UTF-8. Raises 0A000."""
+    """to_ascii(text), which knows no UTF-8. Raises 42704 for an unknown encoding, 0A000."""
+    if isinstance(encoding, int):
+        if not 0 <= encoding < _ENCODINGS:
+            raise SqlError(f"{encoding} is not a valid encoding code", sqlstate="42704")
+        encoding = NAMES.get(encoding, str(encoding))
+    elif encoding_name(encoding) is None:
+        raise SqlError(f"{encoding} is not a valid encoding name", sqlstate="42704")
     raise SqlError(f"encoding conversion from {encoding} to ASCII not supported", sqlstate="0A000")
 
 

@@ -29,6 +29,13 @@ def _checked(fraction: float) -> float:
     return fraction
 
 
+def checked(fraction: Any, result: Any) -> Any:
+    """The result of a percentile, whose fraction is looked at even where there are no rows. Raises 22003."""
+    if fraction is not None:
+        _checked(fraction)
+    return result
+
+
 def discrete(values: Sequence[Any], fraction: float, _oid: int) -> Any:
     """The first value whose place is at or behind the fraction."""
     return values[max(math.ceil(fraction * len(values)), 1) - 1]
@@ -119,6 +126,7 @@ def install(lib: Library) -> None:
     for name, pick in (("cont", continuous), ("disc", discrete)):
         for suffix, several in (("", False), ("s", True)):
             lib.aggregates[f"agg_percentile{suffix}_{name}"] = (partial(Percentile, pick, several), 3)
+    lib.helper("pg_percentile", checked, 2, strict=False)
     for kind in ("float8", "interval"):
         _define(lib, "percentile_cont", f"float8 {kind} -> {kind}", "agg_percentile_cont")
         _define(lib, "percentile_cont", f"float8[] {kind} -> {kind}[]", "agg_percentiles_cont")

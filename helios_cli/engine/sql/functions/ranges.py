@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC
+from functools import cmp_to_key
 from typing import Any, Final
 
 from helios_cli.engine.datatypes.catalog import RANGE_CODECS
+from helios_cli.engine.datatypes.orders import array_comparison
 from helios_cli.engine.datatypes.range_types import codec_of, is_multirange
 from helios_cli.engine.datatypes.ranges import KINDS, NOTHING, Range, RangeCodec
 from helios_cli.engine.datatypes.zoned import find_zone
@@ -233,5 +235,8 @@ def comparison(oid: int) -> Callable[[str, str], int]:
     return compare
 
 
-COLLATIONS: Final[CollationTable] = {f"pg_range_{oid}": comparison(oid) for oid in RANGE_CODECS}
-"""Ranges sort by their bounds, an empty one first."""
+COLLATIONS: Final[CollationTable] = {
+    **{f"pg_range_{oid}": comparison(oid) for oid in RANGE_CODECS},
+    **{f"pg_array_{oid}": array_comparison(cmp_to_key(comparison(oid))) for oid in RANGE_CODECS},
+}
+"""Ranges sort by their bounds, an empty one first; arrays of them element by element."""

@@ -135,6 +135,8 @@ def regexp_substr(
     expression = compiled(pattern, flags)
     _no_global("regexp_substr", flags)
     match = _nth(text, pattern, start, count, flags)
+    if expression.groups == 0 and subexpr == 1:
+        subexpr = 0
     return match[subexpr] if match is not None and subexpr <= expression.groups else None
 
 
@@ -189,7 +191,11 @@ def regexp_instr(
     expression = compiled(pattern, flags)
     _no_global("regexp_instr", flags)
     match = _nth(text, pattern, start, count, flags)
-    if match is None or subexpr > expression.groups or match.start(subexpr) < 0:
+    if match is None:
+        return 0
+    if expression.groups == 0 and subexpr == 1:
+        subexpr = 0  # Without groups the match is kept in the first one's place (setup_regexp_matches).
+    if subexpr > expression.groups or match.start(subexpr) < 0:
         return 0
     return (match.end(subexpr) if endoption else match.start(subexpr)) + 1
 

@@ -67,6 +67,8 @@ def overlay(text: str, new: str, start: int, length: int | None = None) -> str:
     if start <= 0:
         raise SqlError("negative substring length not allowed", sqlstate="22011")
     count = len(new) if length is None else length
+    if not -(2**31) <= start + count < 2**31:
+        raise SqlError("integer out of range", sqlstate="22003")
     return text[: start - 1] + new + text[max(start - 1 + count, 0) :]
 
 

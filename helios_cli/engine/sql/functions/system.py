@@ -64,6 +64,8 @@ def size_pretty(size: int) -> str:
 
 def numeric_size_pretty(size: str) -> str:
     """pg_size_pretty of a numeric: fractions show while it counts bytes."""
+    if not Decimal(size).is_finite():
+        return f"{size} PB"
     whole = int(Decimal(size))
     return f"{size} bytes" if abs(Decimal(size)) < 10 * 1024 else size_pretty(whole)
 
@@ -220,9 +222,9 @@ def _install_catalog(lib: Library) -> None:
         ("pg_get_indexdef", "oid int4 bool -> text", "cat_indexdef({0}, {1}, {2}, {session})"),
         ("pg_get_constraintdef", "oid -> text", "cat_constraintdef({0}, 0, {session})"),
         ("pg_get_constraintdef", "oid bool -> text", "cat_constraintdef({0}, {1}, {session})"),
-        ("pg_get_viewdef", "oid -> text", "cat_viewdef({0}, {session})"), ("pg_get_viewdef", "oid bool -> text",
-        "cat_viewdef({0}, {session})"),
-        ("pg_get_viewdef", "text -> text", "cat_viewdef(pg_regclass_in({0}, {session}), {session})"),
+        ("pg_get_viewdef", "oid -> text", "cat_viewdef({0}, 0, {session})"),
+        ("pg_get_viewdef", "oid bool -> text", "cat_viewdef({0}, {1}, {session})"),
+        ("pg_get_viewdef", "text -> text", "cat_viewdef(pg_regclass_in({0}, {session}), 0, {session})"),
         ("pg_get_userbyid", "oid -> name", "cat_userbyid({0})"),
         ("pg_get_serial_sequence", "text text -> text", "cat_serial_sequence({0}, {1})"),
         ("pg_get_ruledef", "oid -> text", "NULL"), ("pg_get_ruledef", "oid bool -> text", "NULL"),

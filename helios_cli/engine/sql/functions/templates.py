@@ -132,6 +132,8 @@ def _number_piece(field: str, numbers: dict[str, tuple[int, int]], fill: bool) -
     value, width = found
     if fill and field not in ("MS", "US") and not field.startswith("FF"):
         return str(value)
+    if value < 0 and field in ("IYYY", "IYY", "IY", "I"):
+        return f"{value:0{width}d}"
     return f"{value:0{width}d}" if value >= 0 else f"-{-value:0{width}d}"
 
 
@@ -193,6 +195,36 @@ _NOT_OF_INTERVALS: Final = frozenset(
 """Fields that name a place in the calendar or the world."""
 
 
+def _quotient(number: int, by: int) -> int:
+    return abs(number) // by * (-1 if number < 0 else 1)
+
+
+def _julian(year: int, month: int, day: int) -> int:
+    """date2j, which takes an interval's fields for those of a date."""
+    late = month > 2
+    month, year = (month + 1, year + 4800) if late else (month + 13, year + 4799)
+    century = _quotient(year, 100)
+    days = year * 365 - 32167 + _quotient(year, 4) - century + _quotient(century, 4)
+    return days + _quotient(7834 * month, 256) + day
+
+
+def _calendar_of(year: int, month: int, day: int) -> dict[str, tuple[int, int]]:
+    """The Julian day and the fields of the ISO week that to_char gives of an interval (date2isoweek and its kin)."""
+
+    def first_week(of: int) -> int:
+        fourth = _julian(of, 1, 4)
+        return fourth - (fourth - 1 + 1) % 7
+
+    today = _julian(year, month, day)
+    iso = year - 1 if today < first_week(year) else year
+    week = _quotient(today - first_week(iso), 7) + 1
+    if week >= 52 and today >= first_week(year + 1):
+        iso, week = iso + 1, _quotient(today - first_week(year + 1), 7) + 1
+    of_year, wider = today - first_week(iso) + 1, int(year < 0)  # Before year 0 the sign has a place of its own.
+    years = {"I" + "Y" * (width - 1): (int(math.fmod(iso, 10**width)), width + wider) for width in range(1, 5)}
+    return {**years, "IYYY": (iso, 4 + wider), "IW": (week, 2), "IDDD": (of_year, 3), "J": (today, 0)}
+
+
 def render_interval(months: int, days: int, us: int, template: str) -> str:
     """An interval's fields by a template. Raises 22007 for fields of the calendar."""
     years = int(months / 12)
@@ -211,6 +243,7 @@ def render_interval(months: int, days: int, us: int, template: str) -> str:
         "WW": (int((of_year - 1) / 7) + 1, 2),
         "SSSS": (int(us / cal.SECOND_US), 0), "SSSSS": (int(us / cal.SECOND_US), 0),
         **{f"FF{n}": (int(micro / 10 ** (6 - n)), n) for n in range(1, 7)},
+        **_calendar_of(years, month, days),
     }  # fmt: skip
     pieces = []
     for kind, text, fill, ordinal in tokens(template):
@@ -230,7 +263,7 @@ def _interval_piece(
 ) -> str:
     folded = text.upper()
     if folded in ("AM", "PM", "A.M.", "P.M."):
-        return _marked(text, "PM" if hour % 24 >= 12 else "AM")
+        return _marked(text, "PM" if math.fmod(hour, 24) >= 12 else "AM")
     if folded == "Y,YYY":
         return f"{int(years / 1000)},{years - int(years / 1000) * 1000:03d}"
     if folded == "Q":

@@ -103,6 +103,16 @@ def read_source(text: str, is_row: Callable[[str], bool]) -> Source:
     return source
 
 
+def bare_return(text: str) -> int | None:
+    """Where the semicolon of the first RETURN without an expression stands; None when each has one."""
+    tokens = tokens_of(text)
+    for at, token in enumerate(tokens):
+        following = tokens[at + 1] if at + 1 < len(tokens) else None
+        if token.word == "return" and following is not None and following.text == ";" and _starts_statement(tokens, at):
+            return following.start
+    return None
+
+
 def _conflict_option(text: str) -> bool | None:
     match = re.match(r"\s*#variable_conflict\s+(use_column|use_variable|error)", text)
     return {"use_column": True, "use_variable": False}.get(match[1]) if match else None
