@@ -75,11 +75,11 @@ def test_going_back_shows_the_rows_that_were_read(server: NodeProcess) -> None:
 
 def test_a_held_cursor_outlives_its_transaction(server: NodeProcess) -> None:
     with server.connect(autocommit=False) as connection:
-        connection.execute("DECLARE kept CURSOR WITH HOLD FOR SELECT generate_series(1, 3) AS n")
+        connection.execute("DECLARE kept CURSOR WITH HOLD FOR SELECT n FROM generate_series(1, 3) AS n")
         connection.execute("DECLARE gone CURSOR FOR SELECT 1")
         assert connection.execute("FETCH 1 FROM kept").fetchall() == [(1,)]
         sql = "SELECT name, is_holdable, is_scrollable, is_binary FROM pg_cursors ORDER BY name"
-        assert connection.execute(sql).fetchall() == [("gone", False, True, False), ("kept", True, True, False)]
+        assert connection.execute(sql).fetchall() == [("gone", False, False, False), ("kept", True, True, False)]
         connection.commit()
         assert connection.execute("FETCH ALL FROM kept").fetchall() == [(2,), (3,)]
         assert connection.execute("FETCH FIRST FROM kept").fetchall() == [(1,)]

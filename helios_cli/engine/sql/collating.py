@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from helios_cli.engine.datatypes.catalog import RANGE_CODECS
 from helios_cli.engine.datatypes.range_types import is_multirange, is_range
 from helios_cli.engine.datatypes.usertypes import RECORD, is_row, is_row_array, kind_of
 from helios_cli.engine.sql.coercion import element_of
@@ -70,6 +71,6 @@ def _user_collation(type_oid: int) -> str:
 _COLLATED_ELEMENTS: Final = frozenset(
     (
         INT2, INT4, INT8, OID, FLOAT4, FLOAT8, NUMERIC, PG_LSN, INET, CIDR, BPCHAR, INTERVAL, TIMETZ, JSONB,
-        DATE, TIMESTAMP, TIMESTAMPTZ, *RANGES, *MULTIRANGES,
+        DATE, TIMESTAMP, TIMESTAMPTZ, *RANGE_CODECS,
     )
 )  # fmt: skip
