@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from support.etcd_server import EtcdProcess, MakeEtcd
 from support.node_process import MakeNode, NodeProcess, wait_until
+from support.tcp_link import TcpLink
 
 ELECTED_S = 30.0
 TTL_S = 2.0
@@ -312,3 +313,35 @@ def test_a_node_that_etcd_refuses_says_so(make_node: MakeNode, make_etcd: MakeEt
     node.flags += ["--etcd-password-file", str(password)]
     node.start()
     wait_until(lambda: status(node)["authority"]["leader"] == "n1", "it has the lead in etcd", ELECTED_S)
+
+
+def test_a_primary_that_was_restarted_leads_again_when_etcd_is_back(make_node: MakeNode, etcd: EtcdProcess) -> None:
+    nodes = first, _second = cluster(make_node, etcd, "sync", standbys=1)
+    with first.connect() as connection:
+        connection.execute("INSERT INTO t VALUES (1)")
+    etcd.kill()
+    first.kill()
+    first.start(wait=False)
+    wait_until(lambda: "this node does not lead yet: etcd does not give the lead" in first.log_tail(), "it says so", 30)
+    assert not any(map(leads, nodes))
+    etcd.start()
+    wait_until(lambda: any(map(leads, nodes)), "one leads", ELECTED_S)
+    leader = next(node for node in nodes if leads(node))
+    wait_until(lambda: counting(leader) == ["n1", "n2"], "both copies count", ELECTED_S)
+    with leader.connect() as connection:
+        assert connection.execute("SELECT count(*) FROM t").fetchone() == (1,)
+
+
+def test_a_slow_etcd_is_no_lost_one(make_node: MakeNode, etcd: EtcdProcess) -> None:
+    with TcpLink(etcd.client_port) as link:
+        near = etcd.client_port
+        etcd.client_port = link.port
+        first, second = cluster(make_node, etcd, "async", standbys=1)
+        etcd.client_port = near
+        with writing(first) as written:
+            link.delay_s = 0.2
+            goes_on(written, 2 * TTL_S)
+        assert "etcd_lost" not in kinds(first) and status(first)["authority"]["reached"] is True
+        wait_until(lambda: status(second)["flushed_lsn"] == status(first)["flushed_lsn"], "it has everything")
+        first.kill()
+        wait_until(lambda: leads(second), "n2 is elected", ELECTED_S)

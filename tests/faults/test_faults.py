@@ -44,7 +44,8 @@ def test_what_clients_were_told_is_so_with_etcd(
     assert outcome.faults == len(names)
     assert outcome.elections == sum(1 for name in names if deposes(name, mode, with_etcd=True))
     assert outcome.acknowledged > 100 * len(names) and outcome.operations > 100
-    assert len(outcome.etcd_gaps_ms) > 1
+    (longest,) = outcome.etcd_gaps_ms
+    assert longest < 2000, "clients waited for an etcd"
 
 
 def test_every_fault_is_one_or_the_other() -> None:

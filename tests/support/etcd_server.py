@@ -96,12 +96,12 @@ class EtcdProcess:
         assert self._process is not None
         self._process.send_signal(number)
 
-    def control(self, *arguments: str, flags: Sequence[str] = ()) -> str:
-        """Run etcdctl; what it says."""
+    def control(self, *arguments: str, flags: Sequence[str] = (), given: str | None = None) -> str:
+        """Run etcdctl, with that on its input; what it says."""
         command = ["etcdctl", "--endpoints", self.endpoint, *flags, *arguments]
         with self.entered():
             ran = subprocess.run(
-                command, capture_output=True, text=True, timeout=20, env={**os.environ, "ETCDCTL_API": "3"}
+                command, input=given, capture_output=True, text=True, timeout=20, env={**os.environ, "ETCDCTL_API": "3"}
             )
         assert ran.returncode == 0, ran.stderr
         return ran.stdout

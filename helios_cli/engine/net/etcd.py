@@ -24,6 +24,9 @@ REQUEST_S: Final = 1.0
 
 PORT: Final = 2379
 
+TOKEN_OVER: Final = ("invalid auth token", "revision in header is old", "revision of auth store is old")
+"""What members say to a token that is too old, or was given before users or their rights were changed."""
+
 T = TypeVar("T")
 
 
@@ -180,7 +183,8 @@ class Etcd:
         try:
             return client.post(client.get_url(path), json=content)
         except self._refused as error:
-            if self._tokens[self._at] and "invalid auth token" in (getattr(error, "detail_text", None) or ""):
+            told = getattr(error, "detail_text", None) or ""
+            if self._tokens[self._at] and any(text in told for text in TOKEN_OVER):
                 self._tokens[self._at] = ""
                 raise _TokenOver from error
             raise
