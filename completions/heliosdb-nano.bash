@@ -66,7 +66,7 @@ _heliosdb_nano() {
         " config set") words="--node --data-dir --config --ca --token-file --cluster-secret-file --reset --timeout --dry-run --json --help" ;;
         " doctor") words="--data-dir --config --strict --json --help" ;;
         " sim") words="run --help" ;;
-        " sim run") words="--seed --seeds --nodes --mode --steps --bug --trace --json --help" ;;
+        " sim run") words="--seed --seeds --nodes --observers --mode --faults --steps --only --bug --shrink --trace --json --help" ;;
         " demo") words="--seconds --kills --writers --single --seed --keep --json --help" ;;
         " completion") words="--json --help" ;;
         " version") words="--json --help" ;;

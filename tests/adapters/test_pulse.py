@@ -31,10 +31,11 @@ class Host:
 
     tls = NO_TLS
 
-    def __init__(self, name: str, *, asks: tuple[Term, int] | None = None, secret: bytes = b"") -> None:
+    def __init__(self, name: str, *, asks: tuple[Term, int | None] | None = None, secret: bytes = b"") -> None:
         self.name = name
         self.own_term = TERM
         self.asking = asks
+        self.beats = 0
         self.vote = Vote(Loyalty(time.monotonic(), 0.0))
         self.target: tuple[str, int] | None = None
         self.granted: list[tuple[str, str, Term, int]] = []
@@ -75,7 +76,8 @@ class Host:
     def welcome(self, proof: str) -> messages.Welcome:
         return messages.Welcome(proof, self.name, CLUSTER, "primary", "quorum", "127.0.0.1", 1, 2, 0, 0, "embedded")
 
-    def asks(self) -> tuple[Term, int] | None:
+    def asks(self) -> tuple[Term, int | None] | None:
+        self.beats += 1
         return self.asking
 
     def primary_address(self) -> tuple[str, int] | None:
@@ -111,6 +113,23 @@ def test_votes_are_granted_though_nobody_else_runs() -> None:
         count = len(primary.granted)
         wait_until(lambda: not voter.vote.holds(time.monotonic()), "the lease is over")
         assert len(primary.granted) <= count + 1
+
+
+def test_a_primary_that_asks_no_more_takes_no_vote_back() -> None:
+    """It counts on what it was granted, perhaps by an echo that it has not read yet."""
+    primary, voter = Host("n1", asks=(TERM, 60_000)), Host("n2")
+    with hosts(primary, voter):
+        voter.target = ("127.0.0.1", primary.port)
+        wait_until(lambda: len(primary.granted) > 3, "votes are granted")
+        primary.asking = (TERM, None)
+        begun = primary.beats
+        wait_until(lambda: primary.beats > begun + 5, "nothing is asked for")
+        count = len(primary.granted)
+        wait_until(lambda: primary.beats > begun + 15, "nothing is asked for")
+        assert len(primary.granted) == count
+        assert voter.vote.holds(time.monotonic())
+        primary.asking = (TERM, 60_000)
+        wait_until(lambda: len(primary.granted) > count, "votes are granted again")
 
 
 def test_another_primary_is_gone_to() -> None:

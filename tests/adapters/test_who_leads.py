@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from helios_cli.engine.config.roles import Role
 from helios_cli.engine.consensus.asked import Asked
 from helios_cli.engine.consensus.config import ClusterConfig, Member
 from helios_cli.engine.consensus.lsns import LsnManager
@@ -64,12 +65,34 @@ def test_a_primary_gives_way_to_a_newer_term_alone(leads: bool, term: Term, give
         node_id="n1",
         term=lambda: NEW,
         is_leading=leads,
+        role=Role("primary" if leads else "standby"),
+        following=None,
         node=SimpleNamespace(store=SimpleNamespace(promise=lambda term: None)),
         retarget=lambda node_id, host, port: retargeted.append(node_id),
     )
     link: Any = SimpleNamespace(is_loopback=False, address="10.0.0.3")
     Visitors(replication)._announced(link, messages.Announce("n3", "10.0.0.3", 2), term)
     assert retargeted == (["n3"] if gives_way else [])
+
+
+@pytest.mark.parametrize("connected", [False, True])
+def test_a_node_that_nobody_leads_in_its_term_calls_whoever_leads_in_an_older_one(connected: bool) -> None:
+    """It took a term that came to nothing: asked for records, the primary hears of that term and takes a newer one."""
+    retargeted: list[str] = []
+    promised: list[Term] = []
+    replication: Any = SimpleNamespace(
+        takes_lead=False,
+        node_id="n1",
+        term=lambda: NEW,
+        is_leading=False,
+        role=Role("standby"),
+        following=SimpleNamespace(upstream=SimpleNamespace(connected=connected)),
+        node=SimpleNamespace(store=SimpleNamespace(promise=promised.append)),
+        retarget=lambda node_id, host, port: retargeted.append(node_id),
+    )
+    link: Any = SimpleNamespace(is_loopback=False, address="10.0.0.3")
+    Visitors(replication)._announced(link, messages.Announce("n3", "10.0.0.3", 2), OLD)
+    assert retargeted == ([] if connected else ["n3"]) and promised == []
 
 
 def test_a_call_that_a_dead_host_does_not_answer_is_hurried(monkeypatch: pytest.MonkeyPatch) -> None:

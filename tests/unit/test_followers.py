@@ -27,12 +27,13 @@ class Link:
         self.error: HeliosError | None = None
         self.on_room: Callable[[], None] = lambda: None
         self.on_lost: Callable[[], None] = lambda: None
+        self.written = b""
 
     def begin(self, on_frame: object) -> None:
         """The handshake is over."""
 
     def write(self, frame: bytes) -> None:
-        """Send."""
+        self.written = frame
 
     def drop(self, error: HeliosError) -> None:
         """End."""
@@ -43,6 +44,9 @@ class Link:
         """End."""
         self.closed = True
         self.on_lost()
+
+
+HEARTBEAT_BYTES = len(messages.Heartbeat(Lsn(0), Lsn(0), 0).to_body())
 
 
 class Leader:
@@ -83,6 +87,19 @@ def test_the_same_node_takes_its_own_place() -> None:
     assert first.closed
     assert not second.closed
     assert list(leader.replicator.streamers) == ["n2"]
+
+
+def test_who_is_not_heard_is_not_asked_and_keeps_what_it_has_granted() -> None:
+    """Its echo may be on its way, and the primary counts on it when it comes."""
+    leader = Leader()
+    leader.replicator.lease_ms = lambda: 750
+    link = leader.follow("one disk")
+    for later, lease_ms in ((0.5, 750), (1.0, None)):
+        leader.at += later
+        leader.replicator.heartbeat(asks=True)
+        beat = messages.Heartbeat.from_body(link.written[-HEARTBEAT_BYTES:])
+        assert beat.lease_ms == lease_ms
+        assert (leader.replicator.asked.asked(beat.sent_us) is None) == (lease_ms is None)
 
 
 def test_a_silent_follower_is_cut_off() -> None:

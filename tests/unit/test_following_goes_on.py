@@ -107,6 +107,32 @@ def test_what_the_node_before_called_committed_is_forgotten() -> None:
     assert (upstream.node_id, upstream.committed) == ("n3", 0)
 
 
+def test_a_primary_that_takes_a_newer_term_on_the_same_connection_is_followed() -> None:
+    """Its term had ended when it was called; it is the primary of whom a switchover, and a promotion, has to know."""
+    following: Any = object.__new__(Following)
+    following.upstream = upstream = Upstream()
+    following._awaited = None
+    terms = [Term(5, 1)]
+    control = SimpleNamespace(record=SimpleNamespace(cluster_id=b"c"))
+    following._node = SimpleNamespace(store=SimpleNamespace(control=control), event=lambda *_, **__: None)
+    following._replication = SimpleNamespace(
+        term=lambda: terms[0],
+        meter=SimpleNamespace(joined=lambda name: None),
+        now=lambda: 1.0,
+        log_clock=SimpleNamespace(sample=lambda *_: None),
+    )
+    following._offset = SimpleNamespace(local_us=lambda *_: 0)
+    following._advance = lambda: None
+    following.applicator = SimpleNamespace(queue=SimpleNamespace(written=Lsn(1000)))
+    welcome: Any = SimpleNamespace(
+        cluster_id=b"c".hex(), role="primary", node_id="n3", mode="sync", host="h", pg_port=1, http_port=2, end_lsn=800
+    )
+    following.joined(welcome, Term(4, 2))
+    assert not upstream.connected
+    following.committed(Lsn(700), Lsn(900), 1)
+    assert upstream.connected and (upstream.node_id, upstream.committed, upstream.end) == ("n3", 700, 900)
+
+
 class Enough(Exception):
     """The test has seen what it wants."""
 

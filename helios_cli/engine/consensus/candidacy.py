@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from helios_cli.engine.consensus.config import ClusterConfig
@@ -20,15 +20,17 @@ VOTED_S: Final = 0.4
 def rank(config: ClusterConfig, node_id: str) -> int | None:
     """How many others try before this node; None when it does not try at all.
 
-    That is one whose copies do not count, or whose priority is 0. The primary that is gone is left out.
+    That is one whose copies do not count, or whose priority is 0. The primary comes last: it is gone, or has given the
+    lead away to somebody who did not take it.
     """
-    fit = [
-        member
-        for member in config.members
-        if member.priority > 0 and member.node_id in config.in_sync and member.node_id != config.primary
-    ]
-    fit.sort(key=lambda member: (-member.priority, member.node_id))
+    fit = [member for member in config.members if member.priority > 0 and member.node_id in config.in_sync]
+    fit.sort(key=lambda member: (member.node_id == config.primary, -member.priority, member.node_id))
     return next((place for place, member in enumerate(fit) if member.node_id == node_id), None)
+
+
+def turn(configs: Sequence[ClusterConfig], node_id: str) -> int | None:
+    """The same by the newest of the configurations that may be in force by which it tries; None: by none."""
+    return next((place for one in reversed(configs) if (place := rank(one, node_id)) is not None), None)
 
 
 class Candidacy:

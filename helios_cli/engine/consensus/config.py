@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from typing import Any, Final
 
 from helios_cli.engine.consensus.rule import SyncMode
@@ -240,27 +241,32 @@ class ClusterConfig:
     @classmethod
     def from_bytes(cls, data: bytes) -> ClusterConfig:
         """The inverse of :meth:`to_bytes`. Raises LogDamaged for anything else."""
-        try:
-            content: dict[str, Any] = json.loads(data)
-            return cls(
-                version=int(content["version"]),
-                mode=SyncMode(content["mode"]),
-                members=tuple(Member(**member) for member in content["members"]),
-                in_sync=tuple(str(node) for node in content["in_sync"]),
-                on_sync_loss=str(content["on_sync_loss"]),
-                eject_after_ms=int(content["eject_after_ms"]),
-                paused=bool(content["paused"]),
-                gaps=tuple(Gap(**gap) for gap in content["gaps"]),
-                primary=str(content.get("primary", "")),
-                voting=tuple(str(node) for node in content.get("voting", content["in_sync"])),
-                observers=tuple(Member(**observer) for observer in content.get("observers", ())),
-                lease_ms=int(content.get("lease_ms", LEASE_MS)),
-                progress_timeout_ms=int(content.get("progress_timeout_ms", 3000)),
-                max_failover_lag_bytes=int(content.get("max_failover_lag_bytes", 16 << 20)),
-                authority=str(content.get("authority", EMBEDDED)),
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            raise LogDamaged(f"a record of the cluster's configuration cannot be read: {error}") from error
+        return _parsed(bytes(data))
+
+
+@lru_cache(maxsize=64)
+def _parsed(data: bytes) -> ClusterConfig:
+    try:
+        content: dict[str, Any] = json.loads(data)
+        return ClusterConfig(
+            version=int(content["version"]),
+            mode=SyncMode(content["mode"]),
+            members=tuple(Member(**member) for member in content["members"]),
+            in_sync=tuple(str(node) for node in content["in_sync"]),
+            on_sync_loss=str(content["on_sync_loss"]),
+            eject_after_ms=int(content["eject_after_ms"]),
+            paused=bool(content["paused"]),
+            gaps=tuple(Gap(**gap) for gap in content["gaps"]),
+            primary=str(content.get("primary", "")),
+            voting=tuple(str(node) for node in content.get("voting", content["in_sync"])),
+            observers=tuple(Member(**observer) for observer in content.get("observers", ())),
+            lease_ms=int(content.get("lease_ms", LEASE_MS)),
+            progress_timeout_ms=int(content.get("progress_timeout_ms", 3000)),
+            max_failover_lag_bytes=int(content.get("max_failover_lag_bytes", 16 << 20)),
+            authority=str(content.get("authority", EMBEDDED)),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise LogDamaged(f"a record of the cluster's configuration cannot be read: {error}") from error
 
 
 def _without(names: tuple[str, ...], name: str) -> tuple[str, ...]:

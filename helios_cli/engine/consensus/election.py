@@ -179,15 +179,21 @@ def _none_ahead(config: ClusterConfig, own: Candidate, heard: Iterable[Answer]) 
 
 
 def _has_copies(config: ClusterConfig, own: Candidate, heard: Mapping[str, Answer]) -> Verdict:
-    if not _counts(config, own.node_id, own.incarnation):
+    """R members of D leave no W of them that might have more than whoever of them has most.
+
+    The candidate may be none of them: that nobody of those is ahead of it makes its copy as good. In async mode D says
+    nothing of what a copy holds.
+    """
+    is_counted = _counts(config, own.node_id, own.incarnation)
+    counting = _counting(config, own, heard)
+    if is_counted if config.mode is SyncMode.ASYNC else len(counting) >= config.answers:
+        return Verdict()
+    if not is_counted:
         return Verdict(
             f"the copies of node {own.node_id} do not count: it may lack acknowledged commits",
             f"Promote one of {', '.join(named(config, name) for name in config.in_sync)}, or give --allow-data-loss.",
             loses_data=True,
         )
-    counting = _counting(config, own, heard)
-    if config.mode is SyncMode.ASYNC or len(counting) >= config.answers:
-        return Verdict()
     missing = ", ".join(node for node in config.in_sync if node not in counting)
     return Verdict(
         f"{config.answers} of {', '.join(config.in_sync)} must be heard, and {len(counting)} are; missing: {missing}",
@@ -197,8 +203,9 @@ def _has_copies(config: ClusterConfig, own: Candidate, heard: Mapping[str, Answe
 
 
 def _counting(config: ClusterConfig, own: Candidate, heard: Mapping[str, Answer]) -> set[str]:
-    """The candidate, and those of whom something was heard and whose copies count."""
-    return {own.node_id, *(node for node, one in heard.items() if _counts(config, node, one.incarnation))}
+    """Those of whom something was heard, and the candidate, whose copies count."""
+    known = {own.node_id: own.incarnation} | {node: one.incarnation for node, one in heard.items()}
+    return {node for node, incarnation in known.items() if _counts(config, node, incarnation)}
 
 
 def _has_votes(config: ClusterConfig, own: Candidate, heard: Mapping[str, Answer], *, unasked: bool) -> Verdict:

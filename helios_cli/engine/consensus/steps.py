@@ -48,13 +48,14 @@ def next_step(
 ) -> Step | None:
     """The step from the newest configuration; None when it is as it should be, or the last step is not agreed yet.
 
-    Members that are lost are ejected all the same: perhaps they are those who had to agree.
+    Members that are lost are ejected all the same, and those who came back with another disk counted no more: perhaps
+    they are those who had to agree.
 
     ``wanted`` are the fields that the operator asked for; ``is_alive`` tells whether a member has been heard of within
     the time after which it is given up; ``observers`` are connected.
     """
     if lsns.pending is not None:
-        return _eject(lsns, is_alive, now_us)
+        return _eject(lsns, is_alive, now_us) or _replaced(lsns.newest, followers)
     config = lsns.config
     changed = with_fields(config, wanted, lsns.node_id)
     if changed != config:
@@ -134,6 +135,21 @@ def _eject(lsns: LsnManager, is_alive: Callable[[str], bool], now_us: int) -> St
     )
 
 
+def _replaced(config: ClusterConfig, followers: Iterable[Follower]) -> Step | None:
+    for follower in followers:
+        member = follower.member
+        counts = member.node_id in config.in_sync or member.node_id in config.voting
+        if counts and config.incarnation(member.node_id) != member.incarnation:
+            return _changed(config, member)
+    return None
+
+
+def _changed(config: ClusterConfig, member: Member) -> Step:
+    where = address(member.host, member.pg_port)
+    told = f"node {member.node_id} is at {where}, disk {member.incarnation[:8]}, mode {member.mode or 'any'}"
+    return Step(config.with_member(member), "member_changed", told)
+
+
 def _admit(lsns: LsnManager, followers: Iterable[Follower], now_us: int) -> Step | None:
     config = lsns.config
     present = list(followers)
@@ -150,9 +166,7 @@ def _admit(lsns: LsnManager, followers: Iterable[Follower], now_us: int) -> Step
         if before is None:
             return Step(config.with_member(member), "member_added", f"node {member.node_id} is a member of the cluster")
         if before != member:
-            where = address(member.host, member.pg_port)
-            told = f"node {member.node_id} is at {where}, disk {member.incarnation[:8]}, mode {member.mode or 'any'}"
-            return Step(config.with_member(member), "member_changed", told)
+            return _changed(config, member)
         if member.node_id not in config.in_sync and config.wants(member) and caught_up(lsns, follower):
             changed = config.with_in_sync((*config.in_sync, member.node_id)).with_voters(member.node_id)
             changed = changed.with_gap_closed(member.node_id, lsns.committed, now_us)

@@ -8,7 +8,7 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from helios_cli.engine.consensus.candidacy import Candidacy, rank
+from helios_cli.engine.consensus.candidacy import Candidacy, turn
 from helios_cli.engine.consensus.config import LEASE_MS, ClusterConfig
 from helios_cli.engine.consensus.election import Verdict, judge_all, still_led
 from helios_cli.engine.consensus.lease import Loyalty
@@ -93,9 +93,9 @@ class FailoverWatcher:
         return not self.is_loyal or self.is_primary(asker, giver)
 
     def is_primary(self, *names: str) -> bool:
-        """Whether one of them is the primary that this node follows."""
+        """Whether one of them is the primary that this node follows; not one that it has followed before."""
         following = self._replication.following
-        return (following.upstream.node_id if following is not None else "") in names
+        return following is not None and following.upstream.connected and following.upstream.node_id in names
 
     def pledge(self, term: int, *, excused: bool = False) -> bool:
         """Keep the vote for a candidate of that term; False: it is the primary's, who has not given it away."""
@@ -114,7 +114,7 @@ class FailoverWatcher:
         """Look whether it is this node's turn to be elected; to be called often."""
         own = self._replication
         config = own.config
-        place = rank(config, own.node_id)
+        place = turn(own.open_configs, own.node_id)
         if place is None or not self._may_stand(config):
             return
         if not self.is_loyal and not own.authority.may_stand():

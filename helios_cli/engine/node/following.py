@@ -72,6 +72,8 @@ class Following:
         self._replication = replication
         self._node = node = replication.node
         self.upstream = Upstream()
+        self._awaited: messages.Welcome | None = None
+        """Of a primary whose term has ended, which is asked for records all the same."""
         self.bytes_received = 0
         self._offset = ClockOffset()
         self._no_room_since = 0.0
@@ -183,6 +185,7 @@ class Following:
         own = self.term()
         if term < own and welcome.role == "primary":
             # Asked for records in the newer term it hears of that, and refuses until it has one that is newer yet.
+            self._awaited = welcome
             return
         if not may_follow(own, term):
             raise PeerRefused(
@@ -191,6 +194,10 @@ class Following:
             )
         if term > own:
             self._node.store.promise(term)
+        self._joins(welcome, term)
+
+    def _joins(self, welcome: messages.Welcome, term: Term) -> None:
+        self._awaited = None
         upstream = self.upstream
         upstream.node_id, upstream.role, upstream.mode = welcome.node_id, welcome.role, welcome.mode
         upstream.host, upstream.pg_port, upstream.http_port = welcome.host, welcome.pg_port, welcome.http_port
@@ -217,6 +224,9 @@ class Following:
 
     def committed(self, lsn: Lsn, end: Lsn, sent_us: int) -> None:
         """What the node that is followed knows to be committed, where its log ends, and its clock."""
+        if self._awaited is not None:
+            # It has taken a term that is new enough, on this connection.
+            self._joins(self._awaited, self.term())
         upstream = self.upstream
         upstream.committed, upstream.end, upstream.sent_us = lsn, end, sent_us
         upstream.heard_us = SystemClock.wall_us()
@@ -255,6 +265,7 @@ class Following:
 
     def lost(self, error: BaseException | None) -> None:
         """The connection has ended."""
+        self._awaited = None
         if self.upstream.connected:
             if error is not None:
                 self.forwarder.primary_lost("the node that is followed is not heard of any more")

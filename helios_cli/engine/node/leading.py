@@ -76,6 +76,9 @@ class Leading:
 
     def begin(self) -> None:
         """From now on the mode's rule decides what is committed, and every record goes to the followers."""
+        for streamer in self._replication.replicator.streamers.values():
+            # Those who have followed this node before it led: with which disk decides whether their word counts.
+            self.lsns.came(streamer.node_id, streamer.hello.incarnation)
         pipeline = self._node.pipeline
         pipeline.rule = self._own_flushed
         self._node.engine.when_reached = self.after
@@ -281,7 +284,9 @@ class Leading:
     def _step(self) -> steps.Step | None:
         config = self.lsns.config
         if self.lsns.pending is not None:
-            return steps.next_step(self.lsns, {}, (), lambda node: self._is_alive(node, config), SystemClock.wall_us())
+            return steps.next_step(
+                self.lsns, {}, self._followers(), lambda node: self._is_alive(node, config), SystemClock.wall_us()
+            )
         for node_id in sorted(self.unwanted):
             if config.incarnation(node_id) is not None:
                 return steps.removal(config, node_id)

@@ -253,11 +253,12 @@ class Observer:
     def answer(self, ask: messages.Ask, term: Term) -> Answer:
         """What this observer says to a candidate. A promise is on disk before it is given."""
         primary = self.observing.primary_id
-        is_loyal = self.vote.holds(self.now()) and primary not in (ask.node_id, ask.giver)
+        is_primary = self.observing.heard_id in (ask.node_id, ask.giver)
+        is_loyal = self.vote.holds(self.now()) and not is_primary
         promised = (
             ask.promise
             and may_promise(self.term(), term, leads=False, is_loyal=is_loyal)
-            and self.vote.pledge(self.now(), term.number, excused=primary in (ask.node_id, ask.giver))
+            and self.vote.pledge(self.now(), term.number, excused=is_primary)
         )
         if promised:
             self.disk.promise(term)

@@ -36,6 +36,9 @@ class Observing:
         self._heard_at = 0.0
         self.primary_id = ""
         """Who was heard of last as the primary; empty: nobody yet."""
+        self.heard_id = ""
+        """Who was heard of last, and has this observer's vote: not one that only calls itself primary."""
+        self._called = ""
 
     @property
     def connected(self) -> bool:
@@ -98,7 +101,7 @@ class Observing:
                 return False
             link.on_lost = lambda: None if ended.done() else ended.set_result(None)
             self._heard_at = self._loop.time()
-            self.primary_id = welcome.node_id
+            self.primary_id = self._called = welcome.node_id
             self._link = link
             link.send(Kind.OBSERVE, b"")
             link.begin(self._frame)
@@ -147,6 +150,7 @@ class Observing:
             raise PeerRefused(refused.message, sqlstate=refused.sqlstate, hint=refused.hint or None)
         if not may_follow(disk.term, frame.term):
             raise PeerRefused(f"the primary is in term {frame.term}, which {disk.term} has ended")
+        self.heard_id = self._called
         try:
             disk.promise(frame.term)
             echo_us = self._heard(frame)
@@ -172,5 +176,6 @@ class Observing:
         beat = messages.Heartbeat.from_body(frame.body)
         if beat.lease_ms is not None:
             observer.disk.granted(beat.lease_ms)
-            observer.vote.heard(observer.now(), beat.lease_ms / 1000, frame.term)
+            if not observer.vote.heard(observer.now(), beat.lease_ms / 1000, frame.term):
+                return 0
         return beat.sent_us

@@ -67,8 +67,8 @@ class PulseNode(Protocol):
     def welcome(self, proof: str) -> messages.Welcome:
         """What it answers to a node that has shown who it is."""
 
-    def asks(self) -> tuple[Term, int] | None:
-        """As a primary: its term, and the lease in milliseconds that it asks for; None when it asks for none."""
+    def asks(self) -> tuple[Term, int | None] | None:
+        """As a primary: its term, and the lease in milliseconds that it asks for, None when it asks for none."""
 
     def primary_address(self) -> tuple[str, int] | None:
         """As a voter: where the primary is; None when it follows none, or has no vote."""
@@ -182,15 +182,18 @@ class Pulse:
             asks = self._node.asks()
             if asks is not None and self._voters:
                 term, lease_ms = asks
-                self._sequence += 1
-                self._asked[self._sequence] = (time.monotonic(), lease_ms)
-                self._asked.pop(self._sequence - 100, None)
-                # The echo of what asks for nothing grants nothing: it bears no number.
-                asking, releasing = _heartbeat(term, self._sequence, lease_ms), _heartbeat(term, 0, 0)
+                # The echo of what asks for nothing grants nothing: it bears no number. What was granted is not taken
+                # back by it: an echo may still be on its way.
+                asking = silent = _heartbeat(term, 0, None)
+                if lease_ms is not None:
+                    self._sequence += 1
+                    self._asked[self._sequence] = (time.monotonic(), lease_ms)
+                    self._asked.pop(self._sequence - 100, None)
+                    asking = _heartbeat(term, self._sequence, lease_ms)
                 now = time.monotonic()
                 for voter in tuple(self._voters.values()):
                     if voter.link.writable:
-                        voter.link.write(asking if now - voter.heard_at < SILENCE_S else releasing)
+                        voter.link.write(asking if now - voter.heard_at < SILENCE_S else silent)
             await asyncio.sleep(BEAT_S)
 
     def _echo(self, voter: _Voter, frame: Frame) -> None:
@@ -264,11 +267,11 @@ class Pulse:
         if frame.kind is not Kind.HEARTBEAT:
             raise PeerProtocolError(f"the primary sent {frame.kind.name} out of turn")
         beat = messages.Heartbeat.from_body(frame.body)
-        if beat.lease_ms is not None and self._node.vote_heard(frame.term, beat.lease_ms):
+        if beat.lease_ms is None or self._node.vote_heard(frame.term, beat.lease_ms):
             body = messages.Observed(0, beat.sent_us).to_body()
             link.write(peer.encode_frame(Kind.OBSERVED, frame.term, body, compress=False))
 
 
-def _heartbeat(term: Term, sequence: int, lease_ms: int) -> bytes:
+def _heartbeat(term: Term, sequence: int, lease_ms: int | None) -> bytes:
     body = messages.Heartbeat(Lsn(0), Lsn(0), sequence, lease_ms).to_body()
     return peer.encode_frame(Kind.HEARTBEAT, term, body, compress=False)

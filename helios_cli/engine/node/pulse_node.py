@@ -38,7 +38,7 @@ class DataNodePulse:
         """What it answers to a node that has shown who it is."""
         return self._replication.visitors.welcome(proof)
 
-    def asks(self) -> tuple[Term, int] | None:
+    def asks(self) -> tuple[Term, int | None] | None:
         """As a primary: its term and lease. One whose loop stands still for too long asks for none any more."""
         leading = self._replication.leading
         if leading is None or leading.is_over or self._replication.role.name == "standby":
@@ -46,7 +46,7 @@ class DataNodePulse:
         config = leading.lsns.config
         stands_ms = (time.monotonic() - self.beat_at) * 1000
         if stands_ms > (config.progress_timeout_ms or config.lease_ms):
-            return leading.lsns.term, 0
+            return leading.lsns.term, None
         return leading.lsns.term, leading.lease.lease_ms
 
     def primary_address(self) -> tuple[str, int] | None:

@@ -262,7 +262,7 @@ class WalReplicator:
         self.heartbeats_sent = 0
         self.lease_ms: Callable[[], int | None] = lambda: None
         """What is asked of whoever hears a heartbeat."""
-        self.on_heartbeat: Callable[[bytes, bytes], None] = lambda asking, releasing: None
+        self.on_heartbeat: Callable[[bytes, bytes], None] = lambda asking, silent: None
         """Sends it to those who do not follow: the first to who is heard of, the other to the rest."""
         self.asked = Asked()
         self._told = Lsn(0)
@@ -304,12 +304,13 @@ class WalReplicator:
         self._told = self.committed()
         sent_us = self.asked.sent(self.clock.wall_us(), self.now(), self.lease_ms() or 0, asks=asks)
         frame = self._heartbeat(sent_us, self.lease_ms())
-        releasing = self._heartbeat(sent_us | 1, 0)
-        self.on_heartbeat(frame, releasing)
+        # What was granted is never taken back: an echo may still be on its way, and this node counts on it.
+        silent = self._heartbeat(sent_us | 1, None)
+        self.on_heartbeat(frame, silent)
         now = self.now()
         for streamer in tuple(self.streamers.values()):
             if streamer.link.writable:
-                streamer.link.write(frame if now - streamer.heard_at < RELEASE_S else releasing)
+                streamer.link.write(frame if now - streamer.heard_at < RELEASE_S else silent)
                 self.heartbeats_sent += 1
             if now - streamer.heard_at > SILENCE_S:
                 streamer.link.drop(PeerProtocolError(f"nothing was heard of {streamer.node_id} for {SILENCE_S:.0f} s"))

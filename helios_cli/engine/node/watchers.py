@@ -92,12 +92,12 @@ class Watchers:
         for watcher in self.all():
             watcher.tell(config)
 
-    def beat(self, asking: bytes, releasing: bytes) -> None:
+    def beat(self, asking: bytes, silent: bytes) -> None:
         """Send a heartbeat: one that asks for the vote to whom this primary hears too."""
         now = self._replication.now()
         for watcher in self.all():
             if watcher.link.writable:
-                watcher.link.write(asking if now - watcher.heard_at < RELEASE_S else releasing)
+                watcher.link.write(asking if now - watcher.heard_at < RELEASE_S else silent)
 
     def _frame(self, watcher: Watcher, frame: Frame) -> None:
         if frame.kind is not Kind.OBSERVED:

@@ -1,6 +1,7 @@
 """How a simulated node comes to lead and gives the lead away; the decisions are the real ones.
 
-The steps and their order are those of ``engine/node/promotion.py`` and ``engine/node/replication.py``.
+The steps and their order are those of ``engine/node/promotion.py``, ``engine/node/handover.py`` and
+``engine/node/replication.py``.
 """
 
 from __future__ import annotations
@@ -9,8 +10,18 @@ from collections.abc import Callable, Container
 from functools import partial
 from typing import TYPE_CHECKING
 
-from helios_cli.engine.consensus.candidacy import rank
-from helios_cli.engine.consensus.election import Candidate, still_led
+from helios_cli.engine.consensus.acceptance import may_lead, may_promise
+from helios_cli.engine.consensus.candidacy import VOTED_S, turn
+from helios_cli.engine.consensus.election import (
+    SICK,
+    TAKES_LEAD,
+    Candidate,
+    Verdict,
+    judge_all,
+    led_by_another,
+    still_led,
+)
+from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.consensus.steps import config_by_force
 from helios_cli.engine.replication.messages import Answer
 from helios_cli.engine.sim.primary import Primary
@@ -30,13 +41,19 @@ class Campaign:
         self.node = node
         self.takes_lead = False
         """Its promotion is decided."""
-        self._changing = False
+        self.is_changing = False
         self._tried_us = 0
+        self._own_turn: float | None = None
 
     # Asking and answering --------------------------------------------------------------------------------------------
 
-    def survey(self, promise: bool, done: Answered, giver: str = "") -> None:
-        """What the other members answer in this node's term; ``done`` hears it once, of those that did in time."""
+    def survey(
+        self, promise: bool, done: Answered, giver: str = "", *, enough: Callable[[list[Answer]], bool] | None = None
+    ) -> None:
+        """What the other members answer in this node's term; ``done`` hears it once, of those that did in time.
+
+        With ``enough``, whoever has not answered when it is true is waited for only a little longer.
+        """
         node, world = self.node, self.node.world
         others = self._others()
         answers: list[Answer] = []
@@ -53,52 +70,81 @@ class Campaign:
                 answers.append(answer)
                 if len(answers) == len(others):
                     end()
+                elif enough is not None and enough(answers):
+                    node.after(world.timing.grace_us, end)
 
         for other in others:
-            world.network.ask(node, other, partial(other.campaign_answer, term, promise, giver), answered)
+            node.meet("before a question is sent")
+            world.network.ask(node, other, partial(other.campaign_answer, term, promise, node.name, giver), answered)
         node.after(world.timing.ask_us if others else 0, end)
+
+    def _wins(self, answers: list[Answer]) -> bool:
+        """Whether this node would be elected if they promised."""
+        return judge_all(self.node.open_configs, self.candidate(), answers, unasked=True).is_safe
 
     def _others(self) -> list[SimNode | SimObserver]:
         """The other members and the observers."""
-        config = self.node.log.config
-        world = self.node.world
+        config = self.node.config
+        if config is None:
+            return []
         names = {one.node_id for one in (*config.members, *config.observers)} - {self.node.name}
-        return [host for host in world.hosts if host.name in names]
+        return [host for host in self.node.world.hosts if host.name in names]
 
-    def answer(self, term: Term, promise: bool, giver: str) -> Answer:
+    def answer(self, term: Term, promise: bool, asker: str, giver: str) -> Answer:
         """What this node says to a candidate, to whom ``giver`` gives the lead."""
-        node, world = self.node, self.node.world
-        leads = node.primary is not None or self.takes_lead
-        is_loyal = node.is_loyal and giver != node.upstream_id
-        is_primary = node.primary is not None or (node.role == "primary" and not world.cores.leads_to_answer)
-        promised = promise and world.cores.may_promise(node.term, term, leads=leads, is_loyal=is_loyal)
+        node = self.node
+        if promise:
+            node.give_way(term)
+        elif node.is_leading and term > node.term:
+            # It is to ask for the vote in a moment; if it does not, then nobody else may be able to lead.
+            node.after(node.world.timing.ask_us, node.give_way, term)
+        leads = node.is_leading or self.takes_lead
+        is_primary = node.following.upstream_id in (asker, giver)
+        is_loyal = node.is_loyal and not is_primary
+        promised = (
+            promise
+            and may_promise(node.term, term, leads=leads, is_loyal=is_loyal)
+            and self._pledge(term.number, excused=is_primary)
+        )
         if promised:
             node.promise(term)
-            if world.cores.gives_time:
-                node.candidacy.defer(node.now)
-            world.checkers.promised(node, term)
+            node.candidacy.defer(node.now)
+            node.world.checkers.voted(node, term, asker)
+            node.tell(f"promises term {term} to {asker}")
         own = self.candidate()
+        config = node.config
         return Answer(
             node_id=node.name,
-            role="primary" if is_primary else "standby",
+            role=self._role(),
             incarnation=own.incarnation,
             promised=promised,
             term=node.term.number,
             last_term=own.last_term.number,
             last_term_id=own.last_term.term_id,
             flushed=own.flushed,
-            config_version=own.config_version,
-            reaches_primary=not promised and is_loyal,
-            primary_id=node.upstream_id or node.name,
+            config_version=max(own.config_version, config.version if config is not None else 0),
+            reaches_primary=not promised and node.reaches_primary,
+            primary_id=node.following.upstream_id or node.name,
             primary_host=node.follows,
             primary_native_port=1,
         )
 
+    def _role(self) -> str:
+        node = self.node
+        if node.primary is not None and node.primary.tenure.is_sick:
+            return SICK
+        if node.is_leading:
+            return "primary"
+        return TAKES_LEAD if self.takes_lead else "standby"
+
+    def _pledge(self, term: int, *, excused: bool) -> bool:
+        node = self.node
+        return node.vote.pledge(node.now, term, excused=excused or not node.is_one_of_many)
+
     def candidate(self) -> Candidate:
         """This node, as a candidate."""
         log = self.node.log
-        version = log.version(log.flushed)
-        return Candidate(self.node.name, log.last_term, log.flushed, self.node.member().incarnation, version)
+        return Candidate(self.node.name, log.last_term, log.flushed, self.node.incarnation, log.version(log.flushed))
 
     def announce(self, but: Container[str] = ()) -> None:
         """Tell the members who leads."""
@@ -112,127 +158,161 @@ class Campaign:
 
     def promote(self, *, allow_data_loss: bool) -> None:
         """The operator wants this node to lead."""
-        node, world = self.node, self.node.world
-        if node.primary is not None or self._changing:
+        node = self.node
+        if node.primary is not None or self.is_changing or node.is_ending or node.config is None:
             return
-        if node.is_loyal:
-            node.tell("is not promoted: it still reaches the primary")
+        if node.reaches_primary or node.following.has_no_room:
+            node.tell("is not promoted: it still reaches the primary, or has no room")
             return
-        self._changing = True
+        self.is_changing = True
 
         def surveyed(answers: list[Answer]) -> None:
             verdict = still_led(answers, node.term.number)
             if verdict.is_safe:
-                judged = world.cores.judge_all(node.open_configs, self.candidate(), answers)
-                if judged.is_safe or (allow_data_loss and judged.loses_data):
-                    self._take_lead(allow_data_loss, max((one.term for one in answers), default=0))
+                verdict = judge_all(node.open_configs, self.candidate(), answers)
+                if verdict.is_safe or (allow_data_loss and verdict.loses_data):
+                    # Its own vote is the primary's until the lease is over.
+                    wait_us = int(node.vote.remaining(node.now) * 1.2e6) if node.is_one_of_many else 0
+                    node.after(wait_us, self._take_lead, allow_data_loss, _newest(answers))
                     return
-                verdict = judged
             self._refused(verdict.reason)
 
-        self.survey(False, surveyed)
+        self.survey(False, surveyed, enough=self._wins)
 
     def watch(self) -> None:
         """Nobody has asked, and no primary is heard of: be elected, if it is this node's turn."""
-        node, world = self.node, self.node.world
-        config = node.log.config
-        place = rank(config, node.name)
-        if place is None or config.paused or self._changing or node.primary is not None or node.role == "primary":
+        node = self.node
+        config = node.config
+        if config is None or config.paused or self.is_changing or node.role == "primary" or node.is_ending:
+            return
+        place = turn(node.open_configs, node.name)
+        if place is None or not node.is_one_of_many or node.following.blocked_s > node.world.timing.blocked_us / 1e6:
             return
         if not node.candidacy.due(node.now, place, is_loyal=node.is_loyal):
             return
-        self._changing = True
+        self.is_changing = True
         before = node.term
 
         def surveyed(answers: list[Answer]) -> None:
             verdict = still_led(answers, node.term.number)
             if verdict.is_safe:
-                verdict = world.cores.judge_all(node.open_configs, self.candidate(), answers, unasked=True)
+                verdict = judge_all(node.open_configs, self.candidate(), answers, unasked=True)
+            if verdict.is_safe:
+                verdict = self._within_bounds()
             if verdict.is_safe and not node.is_loyal and node.term == before:
-                world.elections += 1
-                self._take_lead(False, max((one.term for one in answers), default=0), unasked=True)
+                node.world.elections += 1
+                self._take_lead(False, _newest(answers), unasked=True)
             else:
-                self._changing = False
+                self.is_changing = False
 
-        self.survey(False, surveyed)
+        self.survey(False, surveyed, enough=self._wins)
+
+    def _within_bounds(self) -> Verdict:
+        """In async mode: whether no more is lost than the cluster allows a failover that nobody asked for."""
+        config, node = self.node.log.config, self.node
+        lag = node.following.end - node.log.flushed
+        if config.mode is not SyncMode.ASYNC or lag <= config.max_failover_lag_bytes:
+            return Verdict()
+        return Verdict(f"{lag} bytes of the log are missing")
 
     def _refused(self, reason: str) -> None:
-        self._changing = False
+        self.is_changing = False
         self.node.tell(f"is not promoted: {reason}")
 
     def _take_lead(self, allow_data_loss: bool, floor: int, *, unasked: bool = False, giver: str = "") -> None:
         node, world = self.node, self.node.world
-        self._changing = True
-        term = Term(max(node.term.number, floor) + 1, world.rng.getrandbits(64))
+        self.is_changing = True
+        before = node.term.number
+        began = node.now
+        if not self._pledge(max(before, floor) + 1, excused=not unasked):
+            self._refused("the primary is heard of again")
+            return
+        term = Term(max(before, floor) + 1, world.rng.getrandbits(64))
         node.promise(term)
+        world.checkers.voted(node, term, node.name)
 
-        def surveyed(found: list[Answer]) -> None:
-            if not world.cores.may_lead(node.term, term, node.log.history):
-                self._refused(f"another node has taken term {node.term} meanwhile")
-                return
-            answers = [answer for answer in found if answer.promised]
+        def surveyed(asked: list[Answer]) -> None:
+            verdict = led_by_another(asked, before)
+            answers = [answer for answer in asked if answer.promised]
             config = node.log.config
-            verdict = world.cores.judge_all(node.open_configs, self.candidate(), answers, unasked=unasked)
+            late = node.now - began > world.timing.take_over_us / 1e6
+            if giver and (late or giver not in {answer.node_id for answer in answers}):
+                verdict = Verdict(f"node {giver} did not promise in time to lead no more")
+            if verdict.is_safe and not may_lead(node.term, term, node.log.history):
+                verdict = Verdict(f"another node has taken term {node.term} meanwhile")
+            if not verdict.is_safe:
+                self._refused(verdict.reason)
+                return
+            verdict = judge_all(node.open_configs, self.candidate(), answers, unasked=unasked)
             if not verdict.is_safe and not (allow_data_loss and verdict.loses_data):
                 self._refused(verdict.reason)
                 return
             heard = {answer.node_id for answer in answers}
             lost = {one.node_id for one in (*config.members, *config.observers)} - {node.name} - heard
             self.takes_lead = True
-            node.leave()
+            node.become("primary", "")
+            node.following.drop()
             forced = not verdict.is_safe
-            node.after(world.rng.randrange(500, 20_000), self._lead, term, lost, forced, heard)
+            node.after(node.rng.randrange(500, 20_000), self._lead, term, lost, forced, answers)
 
-        self.survey(True, surveyed, giver)
+        def enough(asked: list[Answer]) -> bool:
+            return self._wins([answer for answer in asked if answer.promised])
 
-    def _lead(self, term: Term, lost: set[str], forced: bool, heard: set[str]) -> None:
+        self.survey(True, surveyed, giver, enough=None if giver else enough)
+
+    def _lead(self, term: Term, lost: set[str], forced: bool, answers: list[Answer]) -> None:
         node = self.node
         node.finish()
-        node.become("primary", "")
-        how = ", forced" if forced else ""
-        node.tell(f"leads in term {term}, behind {node.log.end}, heard {len(heard)} others{how}")
+        how = ", at any price" if forced else ""
+        node.tell(f"leads in term {term}, behind {node.log.end}, heard {len(answers)} others{how}")
         configs = (config_by_force(node.log.config, node.member(), lost),) if forced else node.open_configs
-        node.world.checkers.leads(node, term, configs, forced=forced, heard=heard)
+        node.world.checkers.leads(node, term, configs, forced=forced, answers=answers)
         node.primary = Primary(node, term, configs)
-        self.takes_lead = self._changing = False
-        node.primary.begin(lost, by_force=forced)
+        self.takes_lead = self.is_changing = False
+        if not node.primary.begin(lost, by_force=forced):
+            node.tell("has no room for the term's first record")
+            node.begin_again()
+            return
         self.announce()
 
     def lead_again(self) -> None:
         """A primary that was restarted leads on in a new term, unless another has been promoted meanwhile."""
         node, world = self.node, self.node.world
-        if self._changing or self.takes_lead or world.clock.now_us - self._tried_us < world.timing.again_us:
+        if self.is_changing or self.takes_lead or world.clock.now_us - self._tried_us < world.timing.again_us:
             return
         self._tried_us = world.clock.now_us
-        self._changing = True
+        self.is_changing = True
+        if self._own_turn is None:
+            # Whoever was promised a term gets the time to lead in it.
+            has_voted = node.term > self.candidate().last_term
+            self._own_turn = node.now + (VOTED_S if has_voted else 0.0)
 
         def surveyed(answers: list[Answer]) -> None:
-            self._changing = False
-            newer = [one for one in answers if one.role == "primary" and one.term >= node.term.number]
-            if newer:
-                node.retarget(max(newer, key=lambda one: one.term).node_id)
-            elif node.role == "primary":
-                self._take_lead(False, max((one.term for one in answers), default=0))
+            self.is_changing = False
+            leader = self._leader(answers)
+            if leader is not None:
+                node.retarget(leader.node_id)
+            elif node.role == "primary" and node.now >= (self._own_turn or 0.0) and self._would_win(answers):
+                self._take_lead(False, _newest(answers))
 
-        self.survey(False, surveyed)
+        self.survey(False, surveyed, enough=self._wins)
+
+    def _leader(self, answers: list[Answer]) -> Answer | None:
+        leading = [one for one in answers if one.role == "primary" and one.term >= self.node.term.number]
+        return max(leading, key=lambda one: one.term, default=None)
+
+    def _would_win(self, answers: list[Answer]) -> bool:
+        """A term that comes to nothing only ends that of another."""
+        node = self.node
+        led = still_led(answers, node.term.number, node.name)
+        return led.is_safe and judge_all(node.open_configs, self.candidate(), answers).is_safe
 
     def renew(self, term: Term) -> None:
-        """A node of a newer term wants to follow: this primary starts over, unless another one leads."""
+        """A node of a newer term wants to follow: this primary starts over."""
         node = self.node
-        if self._changing:
-            return
-        self._changing = True
-
-        def surveyed(answers: list[Answer]) -> None:
-            self._changing = False
-            newer = [one for one in answers if one.role == "primary" and one.term >= term.number]
-            if newer:
-                node.retarget(newer[0].node_id)
-            else:
-                node.tell(f"starts over: a node has promised term {term}")
-                node.begin_again()
-
-        self.survey(False, surveyed)
+        if node.is_leading and not self.is_changing:
+            node.tell(f"starts over: a node has promised term {term}")
+            node.begin_again()
 
     # Giving the lead away --------------------------------------------------------------------------------------------
 
@@ -240,10 +320,12 @@ class Campaign:
         """Hold the writer, let ``target`` catch up, give it the lead."""
         node, world = self.node, self.node.world
         primary = node.primary
-        if primary is None or self._changing or target not in primary.lsns.config.in_sync:
+        if primary is None or self.is_changing or target not in primary.lsns.config.in_sync:
+            return
+        if primary.lsns.pending is not None:
             return
         node.tell(f"gives the lead to {target}")
-        self._changing = primary.holding = True
+        self.is_changing = primary.holding = True
         self._wait_for(target, world.clock.now_us + world.timing.switch_us)
 
     def _wait_for(self, target: str, deadline_us: int) -> None:
@@ -251,37 +333,47 @@ class Campaign:
         primary = node.primary
         if primary is None:
             return
-        stream = node.streams.get(target)
+        stream = node.serving.streams.get(target)
         if node.exposed == node.log.end and stream is not None and stream.progress.applied >= node.log.end:
-            node.primary = None
             node.become("standby", "")
-            stream.link.send(1, node.term, "take_over", int(node.log.end))
+            primary.tenure.end()
+            node.primary = None
+            stream.link.send(1, node.term, "take_over", (node.name, int(node.log.end)))
             node.after(world.timing.take_back_us, self._take_back, target)
         elif world.clock.now_us > deadline_us:
-            self._changing = primary.holding = False
+            self.is_changing = primary.holding = False
             node.tell(f"leads on: {target} did not catch up")
         else:
             node.after(5_000, self._wait_for, target, deadline_us)
 
     def _take_back(self, target: str) -> None:
+        """The standby did not take the lead in time: lead on, or follow it if it did; again until somebody leads."""
         node = self.node
-        self._changing = False
-        if node.follows or node.primary is not None:
+        self.is_changing = False
+        if node.follows or node.primary is not None or self.takes_lead:
             return
 
         def surveyed(answers: list[Answer]) -> None:
-            if any(one.node_id == target and one.role == "primary" for one in answers):
-                node.retarget(target)
-            elif not node.follows:
-                self._take_lead(False, max((one.term for one in answers), default=0))
+            if node.follows or node.primary is not None or self.is_changing:
+                return
+            leader = self._leader(answers)
+            if leader is not None:
+                node.retarget(leader.node_id)
+                return
+            self._take_lead(False, _newest(answers))
+            node.after(node.world.timing.take_back_us, self._take_back, target)
 
         self.survey(False, surveyed)
 
-    def take_over(self, end: Lsn) -> None:
+    def take_over(self, giver: str, end: Lsn) -> None:
         """The primary gives its place to this node."""
-        if self._changing:
+        if self.is_changing:
             return
         if self.node.applied != end:
             self.node.tell(f"is not at {end}, and does not take over")
             return
-        self._take_lead(False, 0, giver=self.node.upstream_id)
+        self._take_lead(False, 0, giver=giver)
+
+
+def _newest(answers: list[Answer]) -> int:
+    return max((one.term for one in answers), default=0)

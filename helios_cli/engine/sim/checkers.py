@@ -12,15 +12,17 @@ from itertools import chain, combinations
 from typing import TYPE_CHECKING
 
 from helios_cli.engine.consensus.config import ClusterConfig
-from helios_cli.engine.consensus.election import Candidate, Verdict
+from helios_cli.engine.consensus.election import Candidate, Verdict, judge_all
 from helios_cli.engine.consensus.rule import Progress, SyncMode
 from helios_cli.engine.replication.messages import Answer
+from helios_cli.engine.sim.log import SimLog
 from helios_cli.engine.sim.primary import Waiting
 from helios_cli.engine.sim.records import SimRecord
 from helios_cli.engine.types import Lsn, Term
 
 if TYPE_CHECKING:
     from helios_cli.engine.sim.node import SimNode
+    from helios_cli.engine.sim.observer import SimObserver
     from helios_cli.engine.sim.world import World
 
 
@@ -77,6 +79,19 @@ class Checkers:
         """What a primary called committed."""
         self._at: dict[tuple[Term, Lsn], int] = {}
         self._promised: dict[str, Term] = {}
+        """By disk, the newest term."""
+        self._votes: dict[tuple[str, Term], str] = {}
+        """For whom, by disk and term."""
+        self._flushed: dict[str, tuple[Lsn, int]] = {}
+        """By disk, what was flushed last, with its checksum."""
+        self._gone: list[tuple[str, str, SimLog]] = []
+        """What was on disks that were lost: by node and disk."""
+        self.numbers: dict[int, tuple[Lsn, int]] = {}
+        """Acknowledged commits, with end and checksum."""
+        self.current: list[tuple[Lsn, int]] = []
+        """Of those by the cluster's mode: reads have them from then on."""
+        self.salvaged: set[tuple[Lsn, int]] = set()
+        """Ends and checksums of records that a node has kept aside as it went back."""
         self._said: dict[tuple[Term, str], Lsn] = {}
         """The furthest that a follower has acknowledged in a term."""
         self._shown: dict[str, tuple[int, Lsn]] = {}
@@ -87,20 +102,48 @@ class Checkers:
 
     # What nodes do ---------------------------------------------------------------------------------------------------
 
-    def founded(self, node: SimNode, term: Term, config: ClusterConfig) -> None:
-        """The first primary of the cluster leads."""
-        self.leaders[term] = Leader(node, node.life, term, {Lsn(0): 0}, False, (config,))
+    def founded(self, node: SimNode, term: Term, config: ClusterConfig, *, leads: bool) -> None:
+        """The first primary of the cluster leads, and the others have a copy."""
+        if leads:
+            self.leaders[term] = Leader(node, node.life, term, {Lsn(0): 0}, False, (config,))
 
-    def started(self, node: SimNode) -> None:
+    def started(self, node: SimNode | SimObserver) -> None:
         """A node has read its disk."""
-        promised = self._promised.get(node.name, Term(0))
+        promised = self._promised.get(node.incarnation, Term(0))
         if node.term < promised:
             self.fail("promise kept", f"{node.name} promised term {promised} and wakes up in term {node.term}")
+        flushed = self._flushed.get(node.incarnation)
+        if flushed is not None and node.name in self.world.nodes:
+            end, checksum = flushed
+            if self.world.nodes[node.name].log.checksums.get(end) != checksum:
+                self.fail("what was flushed is there", f"{node.name} had flushed {end} and wakes up without it")
         self._shown[node.name] = (node.life, Lsn(0))
 
-    def promised(self, node: SimNode, term: Term) -> None:
-        """A candidate gets a promise."""
-        self._promised[node.name] = max(term, self._promised.get(node.name, term))
+    def flushed(self, node: SimNode) -> None:
+        """Everything up to there is on the disk, as the node takes it."""
+        end = node.log.boundary(node.log.flushed)
+        self._flushed[node.incarnation] = (end, node.log.checksums[end])
+
+    def disk_lost(self, node: SimNode | SimObserver) -> None:
+        """Its disk is gone, with what had counted."""
+        if node.name in self.world.nodes:
+            self._gone.append((node.name, node.incarnation, self.world.nodes[node.name].log))
+
+    def promised(self, node: SimNode | SimObserver, term: Term) -> None:
+        """A node says that it acts in no older term than this; it votes for nobody else in it."""
+        disk = node.incarnation
+        before = self._promised.get(disk, term)
+        if term < before:
+            self.fail("terms never fall", f"{node.name} promised term {before} and goes on in {term}")
+        if node.disk.kept_term() < term:
+            self.fail("promise kept", f"{node.name} promises term {term}, which is not on its disk")
+        self._promised[disk] = term
+
+    def voted(self, node: SimNode | SimObserver, term: Term, candidate: str) -> None:
+        """A node gives its vote, perhaps to itself."""
+        before = self._votes.setdefault((node.incarnation, term), candidate)
+        if before != candidate:
+            self.fail("one vote per term", f"{node.name} votes for {candidate} in term {term}, and did for {before}")
 
     def made(self, node: SimNode, record: SimRecord) -> None:
         """A primary has made a record: it alone, in one life, does so in its term."""
@@ -110,9 +153,12 @@ class Checkers:
             self.fail("one writer per term", f"{node.name} writes in term {record.term}, which is {whose}")
 
     def leads(
-        self, node: SimNode, term: Term, configs: tuple[ClusterConfig, ...], *, forced: bool, heard: Collection[str]
+        self, node: SimNode, term: Term, configs: tuple[ClusterConfig, ...], *, forced: bool, answers: list[Answer]
     ) -> None:
         """A node begins to lead by ``configs``: it must have everything that was promised to survive."""
+        heard = {answer.node_id for answer in answers}
+        if not forced:
+            self._check_heard(node, configs, answers)
         same = self.leaders.get(term)
         if same is not None:
             self.fail("one writer per term", f"{node.name} and {same.node.name} both lead in term {term}")
@@ -133,6 +179,18 @@ class Checkers:
             outsider=excused and any(node.name not in one.in_sync for one in node.open_configs),
             terms=_terms(node) | {term}, elected=not forced,
         )  # fmt: skip
+
+    def _check_heard(self, node: SimNode, configs: tuple[ClusterConfig, ...], answers: list[Answer]) -> None:
+        """R members of D, with the disks that the configuration knows, were heard: observers are none of them."""
+        disks = {node.name: node.incarnation} | {one.node_id: one.incarnation for one in answers}
+        for config in configs:
+            counted = [name for name in config.in_sync if disks.get(name, "") == config.incarnation(name)]
+            if config.mode is not SyncMode.ASYNC and len(counted) < config.answers:
+                self.fail(
+                    "a new primary has heard enough",
+                    f"{node.name} leads having heard {len(counted)} of {', '.join(config.in_sync)}, "
+                    f"and {config.answers} are needed",
+                )
 
     def _is_split(self, node: SimNode, config: ClusterConfig, heard: Collection[str]) -> bool:
         """One of two data nodes, ejected by the other without a third to agree: the limit of two nodes."""
@@ -160,7 +218,7 @@ class Checkers:
         self._settle(leader)
         if leader.pending is not None:
             before = leader.pending[0]
-            if set(before.in_sync) <= set(config.in_sync):
+            if set(before.in_sync) <= set(config.in_sync) and set(before.voting) <= set(config.voting):
                 self.fail("one change at a time", f"{node.name} changes the configuration before the last is agreed")
             leader.in_force = (*leader.in_force, before)
         leader.pending = (config, end)
@@ -187,6 +245,9 @@ class Checkers:
     def acknowledged(self, node: SimNode, one: Waiting) -> None:
         """A client hears that its commit is done."""
         self.acknowledged_count += 1
+        self.numbers[one.number] = (one.end, node.log.checksums[one.end])
+        if one.level is None:
+            self.current.append((one.end, node.log.checksums[one.end]))
         self._check_deposed(node, one)
         self.world.tell(node.name, f"acknowledges commit {one.number} at {one.end}")
         self._check_kept(node, one.end, one.level)
@@ -238,6 +299,29 @@ class Checkers:
         for (end, checksum), term in self._kept.items():
             if end > fork and node.log.checksums.get(end) == checksum and not self._may_lose(term):
                 self.fail("the committed LSN never falls", f"{node.name} goes back to {fork}, before {end}")
+        self.salvaged.update((record.end, record.checksum) for record in node.log.since(fork, node.log.end))
+        self._flushed[node.incarnation] = (fork, node.log.checksums[fork])
+
+    def read(self, node: SimNode, known: Collection[tuple[Lsn, int]]) -> None:
+        """A linearizable read is answered from what a node shows; ``known`` was acknowledged before it was sent."""
+        for end, checksum in known:
+            term = self._kept.get((end, checksum))
+            is_shown = end <= node.exposed and node.log.checksums.get(end) == checksum
+            if term is not None and not is_shown and not self._may_lose(term):
+                self.fail("linearizable reads are current", f"{node.name} answers a read without {end}")
+
+    def session_read(self, node: SimNode, written: tuple[Lsn, int]) -> None:
+        """A session reads at a node that says it has what the session's token stands for."""
+        if node.log.checksums.get(written[0]) != written[1]:
+            self.fail("a session sees what it has seen", f"{node.name} shows a session less than {written[0]}")
+
+    def told_of_losses(self, primary: SimNode) -> None:
+        """Whatever was acknowledged is in the log, or kept aside where it was lost, or was on a disk that is gone."""
+        for number, at in self.numbers.items():
+            if primary.log.checksums.get(at[0]) == at[1] or at in self.salvaged:
+                continue
+            if not any(log.checksums.get(at[0]) == at[1] for _, _, log in self._gone):
+                self.fail("what is lost is told of", f"commit {number} at {at[0]} is gone without a trace")
 
     def converged(self) -> None:
         """Checked where (term, LSN) are equal: the databases are too."""
@@ -258,7 +342,8 @@ class Checkers:
             size = len(config.in_sync)
             copies = config.copies if level is None else level.copies(size)
             names = {*config.in_sync, node.name}
-            having = sum(1 for other in self._nodes() if other.name in names and other.log.has(end, checksum))
+            found = {other.name for other in self._nodes() if other.name in names and other.log.has(end, checksum)}
+            having = len(found | {name for name, _, log in self._gone if name in names and log.has(end, checksum)})
             if having < copies and not self._may_lose(leader.term):
                 self.fail(
                     "as many copies as the mode promises",
@@ -305,7 +390,7 @@ class Checkers:
             if self._parted_alone(leader, _terms(node)):
                 continue
             others = [self._answer(other) for other in self._nodes() if other is not node]
-            others += [observer.campaign_answer(Term(0), False, "") for observer in self.world.observers.values()]
+            others += [one.campaign_answer(Term(0), False, "", "") for one in self.world.observers.values()]
             for heard in _subsets(others):
                 if self._is_split(node, configs[-1], [answer.node_id for answer in heard]):
                     continue
@@ -319,14 +404,14 @@ class Checkers:
     def _judge(self, configs: tuple[ClusterConfig, ...], node: SimNode, heard: tuple[Answer, ...]) -> Verdict:
         log = node.log
         version = log.version(log.flushed)
-        own = Candidate(node.name, log.durable_term(), log.flushed, node.member().incarnation, version)
-        return self.world.cores.judge_all(configs, own, heard)
+        own = Candidate(node.name, log.durable_term(), log.flushed, node.incarnation, version)
+        return judge_all(configs, own, heard)
 
     def _answer(self, node: SimNode) -> Answer:
         log = node.log
         last = log.durable_term()
         return Answer(
-            node.name, "standby", node.member().incarnation, True, last.number, last.number, last.term_id, log.flushed,
+            node.name, "standby", node.incarnation, True, last.number, last.number, last.term_id, log.flushed,
             log.version(log.flushed), False, "", "", 1,
         )  # fmt: skip
 
@@ -352,22 +437,27 @@ class Checkers:
         before = leader.in_force
         checksum = leader.node.log.checksums[end]
 
-        def having(names: tuple[str, ...]) -> int:
-            counted = {*names, leader.node.name}
-            return sum(1 for node in self._nodes() if node.name in counted and node.log.has(end, checksum))
+        def having(one: ClusterConfig) -> int:
+            counted = {*one.in_sync, leader.node.name}
+            return len({name for name, _, log in logs if name in counted and log.has(end, checksum)})
 
         def electorate(one: ClusterConfig) -> tuple[str, ...]:
             return one.voters(leader.node.name)
 
-        def is_majority(names: tuple[str, ...]) -> bool:
-            return sum(1 for name in names if name in (leader.node.name, *holders)) * 2 > len(names)
+        def is_majority(one: ClusterConfig) -> bool:
+            names = electorate(one)
+            own = leader.node.name
+            agree = sum(1 for name in names if name == own or (name, one.incarnation(name)) in holders)
+            return agree * 2 > len(names)
 
-        holders = [node.name for node in self._nodes() if node.log.has(end, checksum)]
-        holders += [one.name for one in self.world.observers.values() if one.has(config, leader.term)]
-        agreed = all(is_majority(electorate(one)) for one in (*before, config))
+        logs = [*((node.name, node.incarnation, node.log) for node in self._nodes()), *self._gone]
+        holders = {(name, disk) for name, disk, log in logs if log.has(end, checksum)}
+        holders |= {(o.name, o.incarnation) for o in self.world.observers.values() if o.has(config, leader.term)}
+        agreed = all(is_majority(one) for one in (*before, config))
         if not any(config.loosens(one) for one in before):
-            alike = all(electorate(one) == electorate(config) for one in before)
-            agreed = all(having(one.in_sync) >= one.copies for one in (*before, config)) and (alike or agreed)
+            voters = config.electorate(leader.node.name)
+            alike = all(one.electorate(leader.node.name) == voters for one in before)
+            agreed = all(having(one) >= one.copies for one in (*before, config)) and (alike or agreed)
         if agreed:
             leader.in_force, leader.pending = (config,), None
 

@@ -160,6 +160,10 @@ class SimFile:
         self._check_open()
         return len(self._inode.data)
 
+    def stable(self, size: int) -> bytes:
+        """The first ``size`` bytes as a power cut now would certainly leave them."""
+        return bytes(self._inode.stable[:size])
+
     def close(self) -> None:
         """Close; closing twice is harmless."""
         self._open = False

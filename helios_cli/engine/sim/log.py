@@ -92,7 +92,7 @@ class SimLog:
 
     def version(self, end: Lsn) -> int:
         """Of the configuration that the records up to ``end`` go by; 0 before the first."""
-        return max((version for at, version in self._versions if at <= end), default=0)
+        return max((version for at, version in reversed(self._versions) if at <= end), default=0)
 
     def durable_term(self) -> Term:
         """Of the last record that is on the disk."""

@@ -1,7 +1,8 @@
 """The simulated network: connections that keep their order, single questions, and cuts between nodes, also one way.
 
 As with TCP, nothing is lost within a connection that stands: what a cut holds up comes after it, or the connection
-ends. One end may learn of that long after the other, so a node may have two connections with the same other one.
+ends, with all that was under way in it. One end may learn of that long after the other, or never, so a node may have
+two connections with the same other one. Questions and their answers are lost, come twice and overtake each other.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ class Host(Protocol):
     """Counts its starts: what was meant for an earlier one does not arrive."""
     up: bool
 
+    def meet(self, point: str) -> None:
+        """May end the life there."""
+
     def run(self, life: int, action: Callable[..., None], *arguments: Any) -> None:
         """Do something in that life, when it is not frozen."""
 
@@ -34,16 +38,22 @@ class Link:
         self._network = network
         self.ends = (caller, called)
         self.lives = (caller.life, called.life)
+        self.member: Any = None
+        """Who calls, as it says itself."""
         self.open = [True, True]
         self.on_message: list[Callable[[Term, str, Any], None] | None] = [None, None]
         self.on_closed: list[Callable[[], None] | None] = [None, None]
         self._arrives = [0, 0]
         self._held: tuple[deque[Any], deque[Any]] = (deque(), deque())
+        self.is_broken = False
 
     def send(self, end: int, term: Term, kind: str, body: Any = None) -> None:
         """Send from one of the ends: 0 the caller's, 1 the other."""
         if self.open[end]:
+            host = self.ends[end]
+            host.meet("before a message is sent")
             self._post(end, (term, kind, body))
+            host.meet("after a message is sent")
 
     def close(self, end: int) -> None:
         """End it from one side; the other hears of it in its turn."""
@@ -59,6 +69,8 @@ class Link:
 
     def _arrive(self, end: int, message: Any) -> None:
         other = 1 - end
+        if self.is_broken:
+            return
         if self._held[end] or not self._network.passes(self.ends[end].name, self.ends[other].name):
             self._network.was_held(self)
             self._held[end].append(message)
@@ -96,11 +108,16 @@ class Link:
             for message in waiting:
                 self._post(end, message)
 
-    def break_off(self) -> None:
-        """The machines give the connection up: what was held is lost, and both ends hear of it when they can."""
+    def break_off(self, *, silently: bool = False) -> None:
+        """The machines give the connection up: what was under way is lost, and both ends hear of it when they can.
+
+        ``silently``: neither does; each finds out when it has heard nothing for too long.
+        """
+        self.is_broken = True
         for end in (0, 1):
             self._held[end].clear()
-            self._network.clock.after(self._network.delay(), self._ended, end)
+            if not silently:
+                self._network.clock.after(self._network.delay(), self._ended, end)
 
 
 class SimNetwork:
@@ -111,6 +128,10 @@ class SimNetwork:
         self._rng = rng
         self.delay_us = (100, 1500)
         """Of a message, between these."""
+        self.loss = self.twice = 0.0
+        """How many of the questions, and of the answers, are lost, and how many come twice."""
+        self.lost_count = self.twice_count = 0
+        self._links: list[Link] = []
         self._cuts: set[tuple[str, str]] = set()
         self._waiting: list[Link] = []
 
@@ -147,11 +168,21 @@ class SimNetwork:
         """A new connection; None when there is nobody, or no way."""
         if not called.up or not self.passes(caller.name, called.name) or not self.passes(called.name, caller.name):
             return None
-        return Link(self, caller, called)
+        self._links = [link for link in self._links if any(link.open) and not link.is_broken]
+        link = Link(self, caller, called)
+        self._links.append(link)
+        return link
+
+    def break_links(self, name: str, *, silently: bool) -> None:
+        """Every connection of a node ends, with all that was under way in it."""
+        for link in self._links:
+            if name in (link.ends[0].name, link.ends[1].name):
+                link.break_off(silently=silently)
 
     def ask(self, caller: Host, called: Host, question: Callable[[], Any], answered: Callable[[Any], None]) -> None:
         """A single question: ``question`` runs at the called node, its result comes back, or nothing does."""
         life = caller.life
+        heard: list[Any] = []
 
         def arrive() -> None:
             if called.up and self.passes(caller.name, called.name):
@@ -159,10 +190,23 @@ class SimNetwork:
 
         def reply() -> None:
             answer = question()
-            self.clock.after(self.delay(), back, answer)
+            called.meet("before an answer is sent")
+            self._deliver(lambda: back(answer))
+            called.meet("after an answer is sent")
 
         def back(answer: Any) -> None:
-            if self.passes(called.name, caller.name):
+            if self.passes(called.name, caller.name) and not heard:
+                heard.append(answer)
                 caller.run(life, answered, answer)
 
+        self._deliver(arrive)
+
+    def _deliver(self, arrive: Callable[[], None]) -> None:
+        drawn = self._rng.random()
+        if drawn < self.loss:
+            self.lost_count += 1
+            return
         self.clock.after(self.delay(), arrive)
+        if drawn > 1 - self.twice:
+            self.twice_count += 1
+            self.clock.after(3 * self.delay(), arrive)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from helios_cli.engine.consensus import steps
-from helios_cli.engine.consensus.config import ClusterConfig
+from helios_cli.engine.consensus.config import ClusterConfig, Member
+from helios_cli.engine.consensus.lsns import LsnManager
 from helios_cli.engine.consensus.rule import Progress, SyncMode
+from helios_cli.engine.consensus.tenure import Tenure
 from helios_cli.engine.sim.records import CONFIG, DATA, TERM_START
 from helios_cli.engine.types import Lsn, Term
 
 if TYPE_CHECKING:
     from helios_cli.engine.sim.node import SimNode
+    from helios_cli.engine.sim.serving import Stream
 
 
 class Waiting(NamedTuple):
@@ -31,107 +34,170 @@ class Primary:
         self.node = node
         self.term = term
         log = node.log
-        self.lsns = node.world.cores.lsns(
-            node.name, configs[0], term, log.flushed, begins=log.end, inherited=configs[1:]
-        )
-        self.began_us = node.world.clock.now_us
+        self.lsns = LsnManager(node.name, configs[0], term, log.flushed, begins=log.end, inherited=configs[1:])
+        self.tenure = Tenure((node.name, node.incarnation), self.lsns, began=node.now)
+        self._begins = log.end
+        for stream in node.serving.streams.values():
+            # Those who have followed this node before it led.
+            self.lsns.came(stream.member.node_id, stream.member.incarnation)
+        self._began = node.now
         self.wanted: dict[str, Any] = {}
         """What the operator has asked for."""
-        self.lease = node.world.cores.lease((node.name, node.member().incarnation))
+        self.unwanted: set[str] = set()
+        """Members that the operator has removed."""
         self.waiting: list[Waiting] = []
+        self._readers: list[tuple[float, Callable[[], None]]] = []
         self.holding = False
         """Writes are held: a switchover is on its way."""
 
-    def begin(self, lost: set[str], *, by_force: bool = False) -> None:
-        """Write the term's first records."""
+    def begin(self, lost: set[str], *, by_force: bool = False) -> bool:
+        """Write the term's first records; False: there is no room for them."""
         node = self.node
         version = node.log.config.version + 1
-        node.make(TERM_START, b"%d" % version if by_force else b"")
-        own = node.member()
+        if node.make(TERM_START, b"%d" % version if by_force else b"") is None:
+            return False
         now_us = node.world.clock.now_us
-        config = steps.config_of_term(node.log.config, own, lost, node.exposed, now_us, by_force=by_force)
+        config = steps.config_of_term(
+            node.log.config, node.member(), lost, node.exposed, now_us, by_force=by_force
+        )  # fmt: skip
         self._propose(config)
+        return True
 
-    def write(self, number: int, level: SyncMode | None) -> None:
-        """A client's commit."""
+    # Clients ---------------------------------------------------------------------------------------------------------
+
+    def write(self, number: int, level: SyncMode | None) -> bool:
+        """A client's commit; False: there is no room for it, and it is refused."""
         record = self.node.make(DATA, b"%d" % number)
+        if record is None:
+            return False
         self.waiting.append(Waiting(number, record.end, level))
+        return True
+
+    def read(self, done: Callable[[], None]) -> None:
+        """A linearizable read: call back once this node is known to have led after it came.
+
+        What the node found in its log is shown first.
+        """
+        self._readers.append((self.node.now, done))
+        self.node.serving.heartbeat(asks=False)
+
+    def _answer_readers(self) -> None:
+        if self.node.exposed <= self._begins:
+            return
+        sent_at = self.node.serving.asked.sent_at
+        left: list[tuple[float, Callable[[], None]]] = []
+        for since, done in self._readers:
+            heard = {self.node.name}
+            for name, stream in self.node.serving.streams.items():
+                asked_at = sent_at(stream.confirmed_us)
+                if asked_at is not None and asked_at >= since and stream.progress.term == self.term == self.node.term:
+                    heard.add(name)
+            if self.lsns.is_led_by(heard):
+                done()
+            else:
+                left.append((since, done))
+        self._readers = left
+
+    # What it hears ---------------------------------------------------------------------------------------------------
 
     def flushed(self, lsn: Lsn) -> None:
         """The node's own log is on disk up to there."""
         self._moved(self.lsns.own_flushed(lsn))
 
-    @property
-    def lease_ms(self) -> int:
-        """What it asks of whoever hears it."""
-        return min(config.lease_ms for config in self.lsns.counting)
+    def joined(self, member: Member, end: Lsn) -> None:
+        """A node follows from where its log ends."""
+        self.lsns.came(member.node_id, member.incarnation)
+        self.lsns.follows_from(member.node_id, end)
 
-    def holds(self) -> bool:
-        """Whether nobody else can have been elected."""
-        now = self.node.now
-        return all(self.lease.until(config.electorate(self.node.name)) > now for config in self.lsns.counting)
+    def confirmed(self, member: Member, term: Term, echo_us: int) -> None:
+        """A voter has heard what bore this time, in this term."""
+        asked = self.node.serving.asked.asked(echo_us)
+        if asked is not None:
+            self.tenure.granted((member.node_id, member.incarnation), term, *asked)
 
-    def confirmed(self, name: str, term: Term, echo_us: int) -> None:
-        """A voter has heard what was sent then, in this term."""
-        if term == self.term and echo_us:
-            self.lease.confirmed(
-                (name, self.node.world.host(name).member().incarnation), echo_us / 1e6, self.lease_ms / 1000
-            )
-
-    def observed(self, name: str, term: Term, version: int) -> None:
+    def observed(self, member: Member, term: Term, version: int) -> None:
         """An observer has a configuration on its disk."""
-        disk = self.node.world.observers[name].member().incarnation
-        self._moved(self.lsns.observes(name, disk, term, version))
+        self._moved(self.lsns.observes(member.node_id, member.incarnation, term, version))
 
-    def acknowledged(self, name: str, progress: Progress) -> None:
+    def acknowledged(self, stream: Stream) -> None:
         """A follower has come further."""
-        committed = self.lsns.acknowledged(name, progress)
-        self.node.world.checkers.counted(self.node, name, progress)
+        name = stream.member.node_id
+        committed = self.lsns.acknowledged(name, stream.progress)
+        self.node.world.checkers.counted(self.node, name, stream.progress)
         self._moved(committed)
+        if self._readers:
+            self._answer_readers()
         if name not in self.lsns.config.in_sync:
             self.reconcile()
 
     def _moved(self, committed: Lsn) -> None:
         node = self.node
         node.world.checkers.moved(node, committed)
-        if not self.holds():
+        if not self.tenure.holds(node.now):
             return
-        shown = node.log.flushed if node.world.cores.shows_flushed else committed
-        node.expose(shown)
+        node.expose(committed)
+        if not self.waiting:
+            return
         left: list[Waiting] = []
+        reached: dict[SyncMode | None, Lsn] = {None: node.exposed}
         for one in self.waiting:
-            if one.end <= (node.exposed if one.level is None else self.lsns.reached_by(one.level)):
+            level = one.level
+            if level not in reached:
+                assert level is not None
+                reached[level] = self.lsns.reached_by(level)
+            if one.end <= reached[level]:
+                node.meet("before a commit is acknowledged")
                 node.world.checkers.acknowledged(node, one)
             else:
                 left.append(one)
         self.waiting = left
 
+    # The configuration -----------------------------------------------------------------------------------------------
+
     def reconcile(self) -> None:
         """Propose the next step towards the configuration that is wanted."""
-        wanted = self.wanted
-        if self.lsns.pending is None:
-            self.wanted = {}
-        observers = [self.node.world.observers[name].member() for name in self.node.watchers]
-        now_us = self.node.world.clock.now_us
-        step = steps.next_step(self.lsns, wanted, self._followers(), self._is_alive, now_us, observers)
+        if self.holding or self.node.disk.is_full:
+            return
+        step = self._step()
         if step is not None:
             self.node.tell(step.text)
             self._propose(step.config)
 
+    def _step(self) -> steps.Step | None:
+        lsns, now_us = self.lsns, self.node.world.clock.now_us
+        if lsns.pending is not None:
+            return steps.next_step(lsns, {}, self._followers(), self._is_alive, now_us)
+        for name in sorted(self.unwanted):
+            if lsns.config.incarnation(name) is not None:
+                return steps.removal(lsns.config, name)
+            self.unwanted.discard(name)
+        if self.wanted and steps.with_fields(lsns.config, self.wanted, lsns.node_id) == lsns.config:
+            self.wanted = {}
+        observers = [watcher.member for watcher in self.node.serving.watchers.values()]
+        return steps.next_step(lsns, self.wanted, self._followers(), self._is_alive, now_us, observers)
+
     def _propose(self, config: ClusterConfig) -> None:
         node = self.node
         record = node.make(CONFIG, config.to_bytes())
+        if record is None:
+            return
         node.world.checkers.proposed(node, config, record.end)
-        node.show_config()
+        node.serving.show_config()
         self._moved(self.lsns.propose(config, record.end))
 
     def _followers(self) -> Iterator[steps.Follower]:
         node = self.node
-        for name, stream in node.streams.items():
-            yield steps.Follower(node.world.nodes[name].member(), stream.progress, stream.sent == node.log.end)
+        if self.lsns.config.member(node.name) is not None:
+            yield steps.Follower(node.member(), Progress(self.term), True)
+        for stream in node.serving.streams.values():
+            yield steps.Follower(stream.member, stream.progress, stream.sent == node.log.end)
 
     def _is_alive(self, name: str) -> bool:
         node = self.node
-        stream = node.streams.get(name)
-        heard = stream.heard_us if stream is not None else node.heard_us.get(name, self.began_us)
-        return node.world.clock.now_us - heard < self.lsns.config.eject_after_ms * 1000
+        if name == node.name:
+            return True
+        stream = node.serving.streams.get(name)
+        heard_at = stream.heard_at if stream is not None else node.heard_at.get(name, self._began)
+        silence = node.attention.silence(heard_at, node.now)
+        blocked_s = stream.blocked_s if stream is not None else 0.0
+        return max(silence, blocked_s) < self.lsns.config.eject_after_ms / 1000

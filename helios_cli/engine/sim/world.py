@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
@@ -14,12 +15,13 @@ from helios_cli.engine.consensus.steps import first_config
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.sim.checkers import Checkers, Violation
 from helios_cli.engine.sim.clock import SimClock
-from helios_cli.engine.sim.cores import BUGS, Cores
+from helios_cli.engine.sim.director import Director
+from helios_cli.engine.sim.liveness import Healing
 from helios_cli.engine.sim.network import SimNetwork
 from helios_cli.engine.sim.node import SimNode
 from helios_cli.engine.sim.observer import SimObserver
+from helios_cli.engine.sim.plan import Spec, draw
 from helios_cli.engine.sim.records import CONFIG, TERM_START, SimRecord, make_record
-from helios_cli.engine.sim.schedule import Schedule
 from helios_cli.engine.types import Lsn, Term
 
 SETTLE_US: Final = 1_500_000
@@ -31,11 +33,16 @@ class Timing:
     """Times of the nodes, microseconds: those of a real node, or shorter, so that more happens."""
 
     heartbeat_us: int = 100_000
+    heard_us: int = 500_000
+    release_us: int = 450_000
+    blocked_us: int = 250_000
     ask_us: int = 300_000
+    grace_us: int = 20_000
     silence_us: int = 800_000
     again_us: int = 300_000
     announce_us: int = 400_000
     switch_us: int = 600_000
+    take_over_us: int = 450_000
     take_back_us: int = 900_000
 
 
@@ -43,7 +50,7 @@ class Timing:
 class Result:
     """What a run came to."""
 
-    seed: int
+    spec: Spec
     rule: str
     """The rule that was broken; empty: none."""
     text: str
@@ -61,22 +68,24 @@ class Result:
 class World:
     """Everything of one run."""
 
-    def __init__(self, seed: int, *, nodes: int, mode: SyncMode, cores: Cores, observers: int = 0) -> None:
-        self.rng = Random(seed)
-        self.cores = cores
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.rng = Random(spec.seed)
         self.timing = Timing()
         self.clock = SimClock()
-        self.network = SimNetwork(self.clock, self.rng)
+        self.network = SimNetwork(self.clock, Random(f"network {spec.seed}"))
         self.checkers = Checkers(self)
         self.elections = 0
         """Promotions that nobody asked for, begun."""
+        self.points: Counter[str] = Counter()
+        """At which points a process has ended, and how often."""
         self._story: list[tuple[int, str, str]] = []
         self.nodes: dict[str, SimNode] = {}
-        for number in range(nodes):
+        for number in range(spec.nodes):
             name = f"n{number + 1}"
             self.nodes[name] = SimNode(self, name)
         self.observers: dict[str, SimObserver] = {}
-        self._found(mode, observers)
+        self._found(spec.mode, spec.observers)
 
     @property
     def hosts(self) -> Iterator[SimNode | SimObserver]:
@@ -96,75 +105,86 @@ class World:
         config = first_config(
             first.member(), mode=mode, on_sync_loss=loss, eject_after_ms=self.rng.randrange(300, 1200)
         )
-        config = replace(config, lease_ms=self.rng.randrange(250, 900))
+        config = replace(
+            config, lease_ms=self.rng.randrange(250, 900), progress_timeout_ms=self.rng.choice((0, 700, 1500)),
+            max_failover_lag_bytes=self.rng.choice((0, 500, 16 << 20)),
+        )  # fmt: skip
         begun = make_record(Lsn(0), 0, term, TERM_START, Lsn(0), b"")
         records: list[SimRecord] = [
             begun, make_record(begun.end, begun.checksum, term, CONFIG, Lsn(0), config.to_bytes())
         ]  # fmt: skip
         for node in self.nodes.values():
             leads = node is first
-            node.found(config, records, "primary" if leads else "standby", "" if leads else first.name, term)
+            node.found(records, "primary" if leads else "standby", "" if leads else first.name, term)
+            self.checkers.founded(node, term, config, leads=leads)
             node.start()
         for number in range(observers):
             observer = self.observers[f"o{number + 1}"] = SimObserver(self, f"o{number + 1}", first.name, term)
             observer.start()
 
-    def sync_time(self) -> int:
-        """How long the next sync takes, microseconds; a few take much longer."""
-        drawn = self.rng.random()
-        return int(300 + 2000 * drawn) * (30 if drawn > 0.98 else 1)
-
     def tell(self, who: str, text: str) -> None:
         """Put a line into the story."""
         self._story.append((self.clock.now_us, who, text))
 
-    def result(self, seed: int, violation: Violation | None, counts: dict[str, int]) -> Result:
+    def tell_state(self) -> None:
+        """Put down how every node is."""
+        for node in self.nodes.values():
+            state = "leads" if node.is_leading else f"follows {node.follows or 'nobody'}" if node.up else "is down"
+            log = node.log
+            known = f"configuration {log.config.version}" if log.configs else "no configuration"
+            told = f"= {state}, term {node.term}, log of {log.last_term} to {log.end}, flushed {log.flushed}"
+            node.tell(f"{told}, shows {node.exposed}, {known}")
+
+    def result(self, spec: Spec, violation: Violation | None, counts: dict[str, int]) -> Result:
         """What it came to."""
         story = tuple(f"{at / 1e6:10.6f} {who:4} {text}" for at, who, text in self._story)
         digest = blake2b("\n".join(story).encode(), digest_size=16).hexdigest()
         rule, text = (violation.rule, violation.text) if violation is not None else ("", "")
-        return Result(seed, rule, text, story, digest, counts)
+        return Result(spec, rule, text, story, digest, counts)
 
 
-def run_seed(
-    seed: int,
-    *,
-    nodes: int = 3,
-    mode: SyncMode = SyncMode.SEMI_SYNC,
-    steps: int = 120,
-    bug: str = "",
-    observers: int = 0,
-) -> Result:
-    """One run, the same for the same arguments.
-
-    Args:
-        steps: actions of the schedule; the simulated time grows with them.
-        bug: a name in :data:`~helios_cli.engine.sim.cores.BUGS`; empty: the cores as they are.
-
-    Raises:
-        KeyError: there is no such bug.
-    """
-    world = World(seed, nodes=nodes, mode=mode, cores=BUGS[bug].cores if bug else Cores(), observers=observers)
-    schedule = Schedule(world)
+def run(spec: Spec) -> Result:
+    """One run, the same for the same specification."""
+    world = World(spec)
+    kind = "what can be survived" if spec.survivable else "anything"
+    size = f"{spec.nodes} data nodes, {spec.observers} observers, mode {spec.mode.value}"
+    world.tell("", f"seed {spec.seed}: {size}, {spec.steps} actions, {kind} may happen")
+    director, healing = Director(world), Healing(world)
     violation = None
+    clock = world.clock
     try:
-        schedule.run(steps)
-        schedule.settle(SETTLE_US)
+        clock.run_until(600_000)
+        for action in draw(spec):
+            world.tell("", f"-- {action.number}: {action.kind}")
+            director.act(action)
+            clock.run_until(clock.now_us + action.pause_us)
+        world.checkers.converged()
+        world.tell("", "-- nothing is in the way any more")
+        healing.heal()
+        if spec.survivable:
+            healing.check()
+        else:
+            clock.run_until(clock.now_us + SETTLE_US)
+        world.checkers.converged()
     except Violation as found:
-        world.tell("", str(found))
         violation = found
-    except (HeliosError, ValueError) as error:
+    except (HeliosError, ValueError, KeyError, AssertionError) as error:
         violation = Violation("the cores raise nothing", f"{type(error).__name__}: {error}")
+    if violation is not None:
+        world.tell_state()
         world.tell("", str(violation))
     checkers = world.checkers
     counts = {
-        "events": world.clock.events,
-        "simulated_ms": world.clock.now_us // 1000,
+        "events": clock.events,
+        "simulated_ms": clock.now_us // 1000,
         "acknowledged": checkers.acknowledged_count,
         "kept": checkers.kept_count,
         "lost": checkers.lost_count,
         "terms": len(checkers.leaders),
         "elections": world.elections,
-        **schedule.counts,
+        "questions_lost": world.network.lost_count,
+        "questions_twice": world.network.twice_count,
+        "points": world.points.total(),
+        **director.counts,
     }
-    return world.result(seed, violation, counts)
+    return world.result(spec, violation, counts)

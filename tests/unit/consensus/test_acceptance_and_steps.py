@@ -9,7 +9,7 @@ from helios_cli.engine.consensus.config import EJECT, WAIT, ClusterConfig, Membe
 from helios_cli.engine.consensus.election import Candidate, judge, judge_all
 from helios_cli.engine.consensus.lsns import LsnManager
 from helios_cli.engine.consensus.rule import Progress, SyncMode
-from helios_cli.engine.consensus.steps import config_of_term
+from helios_cli.engine.consensus.steps import Follower, config_of_term, next_step
 from helios_cli.engine.log.history import History, TermStart
 from helios_cli.engine.replication.messages import Answer
 from helios_cli.engine.types import Lsn, Term
@@ -116,3 +116,28 @@ def test_a_new_primary_gives_up_a_lost_copy_only_where_that_is_wanted(
     assert config.in_sync == in_sync
     assert [gap.node_id for gap in config.gaps] == ([] if in_sync == NAMES else ["n1"])
     assert config.version > before.version
+
+
+def test_a_member_with_another_disk_leaves_also_while_a_change_waits_for_it() -> None:
+    """In sync mode the first configuration of a term waits for every copy, and that node's counts no more."""
+    config = replace(ALL, mode=SyncMode.SYNC, on_sync_loss=WAIT)
+    lsns = manager(config)
+    lsns.came("n2", "a new disk")
+    lsns.propose(config_of_term(config, MEMBERS[0], set(), Lsn(0), 0), Lsn(150))
+    followers = [
+        Follower(replace(MEMBERS[1], incarnation="a new disk"), flushed(200), True),
+        Follower(MEMBERS[2], flushed(200), True),
+    ]
+
+    def step() -> ClusterConfig | None:
+        found = next_step(lsns, {}, followers, lambda node: True, 0)
+        return None if found is None else found.config
+
+    proposed = step()
+    assert proposed is not None and proposed.in_sync == proposed.voting == ("n1", "n3")
+    lsns.propose(proposed, Lsn(180))
+    assert step() is None
+    lsns.own_flushed(Lsn(200))
+    assert lsns.committed == 0
+    lsns.acknowledged("n3", flushed(200))
+    assert lsns.committed == 200 and lsns.config == proposed

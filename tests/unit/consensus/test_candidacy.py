@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import cycle
 
-from helios_cli.engine.consensus.candidacy import RANK_S, RETRY_MAX_S, VOTED_S, Candidacy
+from helios_cli.engine.consensus.candidacy import RANK_S, RETRY_MAX_S, VOTED_S, Candidacy, rank, turn
+from helios_cli.engine.consensus.config import ClusterConfig, Member
+from helios_cli.engine.consensus.rule import SyncMode
 
 
 def draws(*numbers: float) -> Candidacy:
@@ -51,3 +53,20 @@ def test_a_vote_for_another_leaves_it_time() -> None:
     # Heard of: the primary that was voted for leads, and what was put off is forgotten.
     assert not again.due(11.0, 0, is_loyal=True)
     assert first_due(again, 11.0) < VOTED_S
+
+
+def test_one_that_a_newer_configuration_gives_up_tries_by_the_one_before() -> None:
+    """Perhaps nobody but this node has the newer one, and it is ahead of all others."""
+    names = ("a", "b", "c")
+    members = tuple(Member(name, name, "h", 1, 2, 3, "") for name in names)
+    before = ClusterConfig(4, SyncMode.QUORUM, members, names, primary="a", voting=names)
+    assert turn((before,), "c") == 1 and turn((before, before.with_in_sync(["a"])), "c") == 1
+    assert turn((before.with_in_sync(["a"]),), "c") is None
+
+
+def test_a_primary_that_gave_the_lead_away_tries_last() -> None:
+    """Perhaps nobody took it, and all others lack what it has."""
+    names = ("a", "b", "c")
+    members = tuple(Member(name, name, "h", 1, 2, 3, "") for name in names)
+    config = ClusterConfig(4, SyncMode.QUORUM, members, names, primary="a", voting=names)
+    assert [rank(config, name) for name in names] == [2, 0, 1]

@@ -67,3 +67,13 @@ def test_in_async_mode_too_a_copy_that_does_not_count_is_none() -> None:
     assert judge(replace(config, in_sync=NAMES), candidate(), heard).is_safe
     verdict = judge(config, candidate(), heard)
     assert verdict.loses_data and "the copies of node n3 do not count" in verdict.reason
+
+
+def test_one_that_does_not_count_leads_where_all_who_do_are_heard_and_none_is_ahead() -> None:
+    """A primary ejected everybody, sent that to one of them, lost power before its own disk had it, and came back."""
+    alone = CONFIG.with_in_sync(["n1"])
+    assert judge_all((CONFIG, alone), candidate(), [answer("n2", "disk of n2")]).loses_data
+    heard = [answer("n1", "disk of n1", 400), answer("n2", "disk of n2", 400)]
+    assert judge_all((CONFIG, alone), candidate(), heard, unasked=True).is_safe
+    assert not judge_all((CONFIG, alone), candidate(), [answer("n1", "disk of n1", 600), heard[1]]).is_safe
+    assert not judge_all((CONFIG, alone), candidate(), [answer("n1", "another disk", 400), heard[1]]).is_safe

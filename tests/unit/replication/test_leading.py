@@ -242,3 +242,20 @@ def test_a_configuration_that_is_refused_leaves_no_hole_in_the_log() -> None:
     primary.refusal = None
     record: Any = primary.put_config(CONFIG)
     assert kept == [records.lsn] == [len(record)]
+
+
+def test_who_followed_before_this_node_led_counts_by_its_disk() -> None:
+    """One that lost its disk has forgotten what it promised: it is none of those whom the configuration knows."""
+    primary = Primary()
+    primary.replicator = SimpleNamespace(
+        streamers={
+            name: SimpleNamespace(node_id=name, hello=SimpleNamespace(incarnation=disk))
+            for name, disk in (("n2", "a new disk of n2"), ("n3", "disk of n3"))
+        }
+    )
+    primary.node.pipeline.rule = None
+    primary.leading.begin()
+    lsns = primary.leading.lsns
+    lsns.own_flushed(Lsn(600))
+    assert lsns.acknowledged("n2", Progress(TERM, Lsn(600), Lsn(600), Lsn(600))) == 0
+    assert lsns.acknowledged("n3", Progress(TERM, Lsn(600), Lsn(600), Lsn(600))) == 600
