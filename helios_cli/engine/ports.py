@@ -96,6 +96,13 @@ class Authority(Protocol):
     async def consult(self, giver: str, *, promise: bool) -> Answer | None:
         """What it says of the lead; None: nothing that would help a candidate, or nothing beside what nodes say."""
 
+    async def reserve(self, floor: int, giver: str, *, by_force: bool) -> int:
+        """Before this node takes a term: the number that it has to be above, so that no other candidate has the same.
+
+        Raises:
+            HeliosError: another node has taken one, or leads, since this one looked around; or it is not reached.
+        """
+
     async def claim(self, term: Term, *, by_force: bool) -> None:
         """Give the lead in ``term`` to this node, by what was told when it was last consulted.
 

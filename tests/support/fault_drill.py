@@ -30,8 +30,8 @@ FLAGS = ("--allow-insecure-network", "--wal-checkpoint-mb", "1", "--log-segment-
 Nodes = Sequence[HostedNode]
 Fault = Callable[["Network", HostedNode, "Nodes", random.Random], Callable[[], None]]
 """What it does to the primary (and its standbys); gives what undoes it."""
-EtcdFault = Callable[["Network", HostedEtcd, random.Random], Callable[[], None]]
-"""What it does to the etcd that has the authority."""
+EtcdFault = Callable[["Network", HostedEtcd, HostedNode], Callable[[], None]]
+"""What it does to the etcd that has the authority, or between it and the primary."""
 
 
 @dataclass
@@ -113,13 +113,20 @@ def freeze_standby(_network: Network, _primary: HostedNode, standbys: Nodes, rng
     return lambda: one.send(signal.SIGCONT)
 
 
-def lose_etcd(network: Network, etcd: HostedEtcd, _rng: random.Random) -> Callable[[], None]:
+def blind(network: Network, etcd: HostedEtcd, primary: HostedNode) -> Callable[[], None]:
+    """The primary and etcd do not see each other; the standbys see both."""
+    network.cut(primary.host, etcd.host)
+    network.cut(etcd.host, primary.host)
+    return network.heal
+
+
+def lose_etcd(network: Network, etcd: HostedEtcd, _primary: HostedNode) -> Callable[[], None]:
     """Nobody reaches it."""
     network.isolate(etcd.host)
     return network.heal
 
 
-def kill_etcd(_network: Network, etcd: HostedEtcd, _rng: random.Random) -> Callable[[], None]:
+def kill_etcd(_network: Network, etcd: HostedEtcd, _primary: HostedNode) -> Callable[[], None]:
     """SIGKILL; it comes back with what was on its disk."""
     etcd.kill()
 
@@ -129,13 +136,13 @@ def kill_etcd(_network: Network, etcd: HostedEtcd, _rng: random.Random) -> Calla
     return start
 
 
-def freeze_etcd(_network: Network, etcd: HostedEtcd, _rng: random.Random) -> Callable[[], None]:
+def freeze_etcd(_network: Network, etcd: HostedEtcd, _primary: HostedNode) -> Callable[[], None]:
     """SIGSTOP: its kernel goes on to take connections."""
     etcd.send(signal.SIGSTOP)
     return lambda: etcd.send(signal.SIGCONT)
 
 
-def empty_etcd(_network: Network, etcd: HostedEtcd, _rng: random.Random) -> Callable[[], None]:
+def empty_etcd(_network: Network, etcd: HostedEtcd, _primary: HostedNode) -> Callable[[], None]:
     """Its disk is lost, and it begins with an empty one."""
     etcd.forget()
 
@@ -146,7 +153,8 @@ def empty_etcd(_network: Network, etcd: HostedEtcd, _rng: random.Random) -> Call
 
 
 ETCD_FAULTS: dict[str, EtcdFault] = {
-    "lose-etcd": lose_etcd, "kill-etcd": kill_etcd, "freeze-etcd": freeze_etcd, "empty-etcd": empty_etcd,
+    "blind": blind, "lose-etcd": lose_etcd, "kill-etcd": kill_etcd, "freeze-etcd": freeze_etcd,
+    "empty-etcd": empty_etcd,
 }  # fmt: skip
 """Where etcd has the authority; after these the same node leads, and no client has waited for long."""
 DEPOSING: dict[str, Fault] = {"kill": kill, "freeze": freeze, "isolate": isolate, "mute": mute, "deaf": deaf}
@@ -218,7 +226,7 @@ def _run_faults(
     with clients:
         for name in names:
             if etcd is not None and name in ETCD_FAULTS:
-                _without_etcd(network, etcd, nodes, clients, name, rng, outcome)
+                _without_etcd(network, etcd, nodes, clients, name, outcome)
             else:
                 _one(network, nodes, clients, name, rng, outcome, deposes(name, mode, with_etcd=etcd is not None))
     _judge(nodes, clients.seen, outcome, mode)
@@ -231,14 +239,13 @@ def _without_etcd(
     nodes: Nodes,
     clients: Clients,
     name: str,
-    rng: random.Random,
     outcome: Outcome,
 ) -> None:
     """The same node leads on, in the same term, and clients go on for longer than etcd keeps the lead for it."""
     primary = leader(nodes)
     goes_on(clients, 50)
     before = elections(nodes, primary)
-    undo = ETCD_FAULTS[name](network, etcd, rng)
+    undo = ETCD_FAULTS[name](network, etcd, primary)
     try:
         end, gaps = time.monotonic() + AWAY_S, []
         while time.monotonic() < end:

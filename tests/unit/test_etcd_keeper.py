@@ -108,6 +108,9 @@ class Primary:
         self.keeper = EtcdAuthority(this)
         self.keeper._renew_at = 0.0
 
+    def term(self) -> Term:
+        return TERM
+
     def identity(self) -> Any:
         return SimpleNamespace(host="h", native_port=2)
 
@@ -217,8 +220,16 @@ async def test_a_candidate_gets_the_term_if_nothing_has_changed(
         with pytest.raises(PromotionRefused, match="agreed to another configuration"):
             await other.keeper.claim(Term(5, 1), by_force=False)
         assert await other.keeper.consult("", promise=True) is not None
-        with pytest.raises(PromotionRefused, match="has given term 4 already"):
+        with pytest.raises(PromotionRefused, match="asked etcd for term 4 already"):
             await other.keeper.claim(Term(4, 10), by_force=False)
+        assert await other.keeper.reserve(0, "", by_force=False) == 4
+        with pytest.raises(PromotionRefused, match="another node asks etcd"):
+            await other.keeper.reserve(0, "", by_force=False)
+        with pytest.raises(PromotionRefused, match="meanwhile"):
+            await other.keeper.claim(Term(5, 1), by_force=False)
+        assert await other.keeper.consult("", promise=True) is not None
+        primary.look()
+        assert "deposed" not in primary.kinds(), "the term was asked for and not given"
         await other.keeper.claim(Term(5, 1), by_force=False)
         leader = etcd.read().leader
         assert leader is not None and (leader.node_id, leader.term) == ("n2", 5)
@@ -226,6 +237,9 @@ async def test_a_candidate_gets_the_term_if_nothing_has_changed(
         assert await other.keeper.consult("", promise=True) is None
         with pytest.raises(PromotionRefused, match="does not answer"):
             await other.keeper.claim(Term(6, 1), by_force=False)
+        with pytest.raises(PromotionRefused, match="does not answer"):
+            await other.keeper.reserve(5, "", by_force=False)
+        assert await other.keeper.reserve(5, "", by_force=True) == 5
         await other.keeper.claim(Term(6, 1), by_force=True)
         with pytest.raises(EtcdFailed):
             await other.keeper.demand()

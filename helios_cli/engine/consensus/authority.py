@@ -4,12 +4,13 @@ Three keys below ``<prefix>/<cluster id>/``, and one for each term:
 
 ========== ============================================================================================================
 leader     Who leads, and in which term; it goes when its lease is not renewed.
-term       The newest term that was given to anybody. It stays.
+term       The newest term that a candidate has asked for, and the newest that was given. It stays.
 sync       The newest configuration that the primary has put there: whose copies count. Changed by the leader alone.
 history/N  Who was given term N, when, and where its log ended then.
 ========== ============================================================================================================
 
-A term is given by one transaction, which changes ``leader`` and ``term`` only if neither they nor ``sync`` are other
+A candidate first has a term to itself, then takes it on its own disk, and asks the data nodes for promises. The term
+is given by one transaction, which changes ``leader`` and ``term`` only if neither they nor ``sync`` are other
 than when the candidate was judged by them. So etcd does what a voter without data does among the embedded ones
 (:mod:`~helios_cli.engine.consensus.election`): it gives each term once, agrees to configurations of the term that it
 gave last, and tells the newest of them to the next candidate. Whether that one has every commit the data nodes say.
@@ -107,7 +108,9 @@ class View:
     leader: Leader | None
     leader_revision: int
     term: int
-    """0: none was given yet."""
+    """The newest that a candidate has asked for; 0: none was yet."""
+    given: int
+    """The newest that was given."""
     term_revision: int
     sync: Sync | None
     sync_revision: int
@@ -127,6 +130,7 @@ def view_of(keys: Keys, found: dict[str, tuple[str, int]]) -> View:
             Leader(**json.loads(leader)) if leader else None,
             leader_revision,
             int(json.loads(term)["term"]) if term else 0,
+            int(json.loads(term)["given"]) if term else 0,
             term_revision,
             Sync(**json.loads(sync)) if sync else None,
             sync_revision,
@@ -157,14 +161,27 @@ class Transaction:
     forget_from: str = ""
 
 
+def ask_for_term(keys: Keys, seen: View, number: int) -> Transaction:
+    """A term for a candidate alone, if nobody has asked or was given the lead since it looked around.
+
+    Whoever asked before is not given its term any more. So no candidate has taken a term on its own disk that is newer
+    than that of whoever leads then.
+    """
+    asked = {"term": number, "given": seen.given}
+    return Transaction(
+        ((keys.leader, seen.leader_revision), (keys.term, seen.term_revision)), (Put(keys.term, _text(asked)),)
+    )
+
+
 def give_term(keys: Keys, seen: View, leader: Leader, log_end: Lsn, now_us: int) -> Transaction:
     """The lead and its term to a node, if all is as it was ``seen``."""
     told = {"term": leader.term, "term_id": leader.term_id, "node_id": leader.node_id}
+    given = {"term": max(seen.term, leader.term), "given": leader.term}
     return Transaction(
         ((keys.leader, seen.leader_revision), (keys.term, seen.term_revision), (keys.sync, seen.sync_revision)),
         (
             Put(keys.leader, _text(asdict(leader)), leased=True),
-            Put(keys.term, _text(told)),
+            Put(keys.term, _text(given)),
             Put(keys.history(leader.term), _text({**told, "log_end": str(log_end), "time_us": now_us})),
         ),
         keys.history(leader.term - HISTORY_MAX),

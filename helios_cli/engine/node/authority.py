@@ -36,6 +36,10 @@ class EmbeddedAuthority:
         """Nobody else is asked."""
         return None
 
+    async def reserve(self, floor: int, giver: str, *, by_force: bool) -> int:
+        """The others promise one term to one node."""
+        return floor
+
     async def claim(self, term: Term, *, by_force: bool) -> None:
         """The promises of the others are enough."""
 

@@ -115,6 +115,29 @@ class EtcdAuthority:
         self._learn(seen)
         return rules.answer(seen, self._own, giver, promise=promise, protected=self._is_protected(seen))
 
+    async def reserve(self, floor: int, giver: str, *, by_force: bool) -> int:
+        """Have a term to itself, if nobody has led or asked for one since this node looked around; it is above this.
+
+        Raises:
+            PromotionRefused: somebody has, or etcd is not reached.
+        """
+        own = self._replication
+
+        def work() -> int | None:
+            seen = self._consulted if self._consulted is not None and not giver else self._asker.read()
+            number = max(own.term().number, floor, seen.term) + 1
+            return number - 1 if self._asker.commit(rules.ask_for_term(self.keys, seen, number)) else None
+
+        try:
+            above = await self._ask(work)
+        except EtcdFailed as error:
+            if by_force:
+                return floor
+            raise PromotionRefused(error.message, hint=error.hint) from error
+        if above is None:
+            raise PromotionRefused("another node asks etcd for the lead at this moment", hint="Ask again.")
+        return int(above)
+
     async def claim(self, term: Term, *, by_force: bool) -> None:
         """Have etcd give ``term`` to this node, if the keys are as it was told when it asked for promises.
 
@@ -134,8 +157,8 @@ class EtcdAuthority:
         try:
             if seen is None:
                 raise EtcdFailed("etcd does not answer", hint="Look whether the members in etcd_endpoints run.")
-            if seen.term >= term.number:
-                raise EtcdFailed(f"etcd has given term {seen.term} already", hint="Ask again.")
+            if seen.term > term.number or seen.given >= term.number:
+                raise EtcdFailed(f"another node has asked etcd for term {seen.term} already", hint="Ask again.")
             done = await self._ask(work)
         except EtcdFailed as error:
             if by_force:
@@ -293,7 +316,7 @@ class EtcdAuthority:
         those hear this node whose promise that one would have needed.
         """
         leader, own = seen.leader, self._replication
-        later = max(seen.term, leader.term if leader is not None else 0)
+        later = max(seen.given, leader.term if leader is not None else 0)
         if later > term.number:
             own.node.engine.loop.call_soon_threadsafe(own.visitors.deposed, Term(later, 0))
             raise EtcdFailed(f"etcd has given term {later} to another node")

@@ -285,6 +285,7 @@ async def take_lead(
     before, began = replication.term().number, replication.now()
     if not replication.watcher.pledge(max(before, floor) + 1, excused=not (unasked or heeds)):
         raise PromotionRefused("the primary is heard of again")
+    floor = await replication.authority.reserve(floor, giver, by_force=allow_data_loss)
     term = replication.node.store.new_term(floor)
 
     def enough(heard: list[Heard]) -> bool:

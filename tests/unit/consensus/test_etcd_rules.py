@@ -14,6 +14,7 @@ from helios_cli.engine.consensus.authority import (
     View,
     agree,
     answer,
+    ask_for_term,
     give_term,
     has_forgotten,
     is_kept,
@@ -33,7 +34,7 @@ CONFIG = ClusterConfig(
     primary="n1", voting=NAMES, authority=ETCD,
 )  # fmt: skip
 FIRST = Leader("n1", "disk of n1", 4, 9, "h", 2)
-SEEN = View(FIRST, 11, 4, 11, Sync.of(Term(4, 9), CONFIG), 12)
+SEEN = View(FIRST, 11, 4, 4, 11, Sync.of(Term(4, 9), CONFIG), 12)
 OWN = Candidate("n2", Term(4, 9), Lsn(300), "disk of n2", 7)
 OTHER = Answer("n3", "standby", "disk of n3", True, 5, 4, 9, 200, 7, False, "n1", "h", 2)
 TWO, ONE = ("n2", "disk of n2"), ("n1", "disk of n1")
@@ -50,6 +51,17 @@ def test_a_term_is_given_only_if_nothing_has_changed() -> None:
     assert KEYS.history(5) < far.forget_before <= KEYS.history(6)
 
 
+def test_a_candidate_has_its_term_to_itself() -> None:
+    asked = ask_for_term(KEYS, SEEN, 6)
+    assert dict(asked.unchanged) == {"/p/c1/leader": 11, "/p/c1/term": 11}
+    (put,) = asked.puts
+    found = view_of(KEYS, {put.key: (put.value, 12)})
+    assert (found.term, found.given) == (6, 4)
+    again = give_term(KEYS, replace(SEEN, term=6), FIRST, Lsn(0), 1)
+    found = view_of(KEYS, {put.key: (put.value, 13) for put in again.puts})
+    assert (found.term, found.given) == (6, 4), "a primary whose lease was over leads on, and the number is used up"
+
+
 def test_a_configuration_is_agreed_to_while_the_leader_is_the_same() -> None:
     told = Sync.of(Term(4, 9), replace(CONFIG, version=8))
     agreed = agree(KEYS, SEEN, told)
@@ -62,7 +74,7 @@ def test_what_is_read_is_what_was_written() -> None:
     given = give_term(KEYS, SEEN, FIRST, Lsn(300), 1)
     found = view_of(KEYS, {put.key: (put.value, 30) for put in given.puts})
     assert (found.leader, found.leader_revision, found.term, found.sync_revision) == (FIRST, 30, 4, 0)
-    assert view_of(KEYS, {}) == View(None, 0, 0, 0, None, 0)
+    assert view_of(KEYS, {}) == View(None, 0, 0, 0, 0, None, 0)
     for damaged in ("{}", "[1]", "no JSON", '{"node_id": 1}'):
         with pytest.raises(ValueError):
             view_of(KEYS, {KEYS.leader: (damaged, 1)})
