@@ -181,12 +181,12 @@ def _none_ahead(config: ClusterConfig, own: Candidate, heard: Iterable[Answer]) 
 def _has_copies(config: ClusterConfig, own: Candidate, heard: Mapping[str, Answer]) -> Verdict:
     """R members of D leave no W of them that might have more than whoever of them has most.
 
-    The candidate may be none of them: that nobody of those is ahead of it makes its copy as good. In async mode D says
-    nothing of what a copy holds.
+    The candidate may be none of them: that nobody of those is ahead of it makes its copy as good. In async mode, where
+    that takes all of D, one of them needs to hear nobody.
     """
     is_counted = _counts(config, own.node_id, own.incarnation)
     counting = _counting(config, own, heard)
-    if is_counted if config.mode is SyncMode.ASYNC else len(counting) >= config.answers:
+    if len(counting) >= config.answers or (is_counted and config.mode is SyncMode.ASYNC):
         return Verdict()
     if not is_counted:
         return Verdict(

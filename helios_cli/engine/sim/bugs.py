@@ -73,7 +73,7 @@ BUGS: Final[Mapping[str, Bug]] = {
     ),
     "nobody-heard": Bug(
         "a candidate leads whoever answers",
-        ELECTION, "len(counting) >= config.answers:", "True:",
+        ELECTION, "len(counting) >= config.answers or (", "True or (",
     ),
     "minority-elects": Bug(
         "members that may have been ejected are enough to elect",

@@ -77,3 +77,10 @@ def test_one_that_does_not_count_leads_where_all_who_do_are_heard_and_none_is_ah
     assert judge_all((CONFIG, alone), candidate(), heard, unasked=True).is_safe
     assert not judge_all((CONFIG, alone), candidate(), [answer("n1", "disk of n1", 600), heard[1]]).is_safe
     assert not judge_all((CONFIG, alone), candidate(), [answer("n1", "another disk", 400), heard[1]]).is_safe
+
+
+def test_in_async_mode_it_leads_where_all_who_count_are_heard() -> None:
+    config = replace(CONFIG, mode=SyncMode.ASYNC).with_in_sync(["n1", "n2"])
+    heard = [answer("n1", "disk of n1", 400), answer("n2", "disk of n2", 400)]
+    assert judge_all((config,), candidate(), heard, unasked=True).is_safe
+    assert judge_all((config,), candidate(), heard[1:], unasked=True).loses_data
