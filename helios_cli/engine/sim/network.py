@@ -79,7 +79,7 @@ class Link:
         if not host.up or host.life != self.lives[other]:
             # Its life is over: the machine answers that nobody is there, unless it is down itself.
             if host.up:
-                self._network.clock.after(self._network.delay(), self._ended, end)
+                self._network.clock.after(self._network.delay(), self._hears_of_end, end)
             return
         host.run(self.lives[other], self._deliver, other, message)
 
@@ -90,6 +90,9 @@ class Link:
             handler = self.on_message[end]
             if handler is not None:
                 handler(*message)
+
+    def _hears_of_end(self, end: int) -> None:
+        self.ends[end].run(self.lives[end], self._ended, end)
 
     def _ended(self, end: int) -> None:
         host = self.ends[end]
@@ -117,7 +120,7 @@ class Link:
         for end in (0, 1):
             self._held[end].clear()
             if not silently:
-                self._network.clock.after(self._network.delay(), self._ended, end)
+                self._network.clock.after(self._network.delay(), self._hears_of_end, end)
 
 
 class SimNetwork:
