@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from helios_cli.engine.sql import dml
@@ -16,7 +15,7 @@ from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.select import translate_query
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.sublinks import of_one_row
-from helios_cli.engine.sql.typed import Node
+from helios_cli.engine.sql.typed import Node, changed
 
 Assigned = str | tuple[list[ColumnInfo], Query]
 """``"a" = value``, or the columns that a subquery's row is for."""
@@ -128,6 +127,6 @@ def _assign_subquery(multi: dict[str, Any], columns: list[ColumnInfo], scope: Sc
         raise scope.ctx.error("42601", "number of columns does not match number of values")
     query.single_row = gives_one_row(query, scope)
     for position, column in enumerate(columns):
-        dml.assigned(replace(query.outputs[position].value), column, scope)
+        dml.assigned(changed(query.outputs[position].value), column, scope)
         query.coerce(position, column.domain or column.type_oid, column.typmod, How.ASSIGNMENT, scope.ctx)
     return query

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Final
 
 from helios_cli.engine.datatypes.range_types import subtype_of
@@ -40,7 +39,7 @@ from helios_cli.engine.sql.routines import UserFunction
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.type_calls import constructors, named_type
 from helios_cli.engine.sql.type_pins import unpinned
-from helios_cli.engine.sql.typed import Node, TypedSql
+from helios_cli.engine.sql.typed import Node, TypedSql, changed
 from helios_cli.engine.sql.user_calls import arranged, check_callable, user_call, user_row
 from helios_cli.engine.sql.user_casts import domain_of
 from helios_cli.engine.sql.window_frames import frame_of
@@ -238,7 +237,7 @@ def coerce_arguments(
             bare = value.type_oid == UNKNOWN and not value.param
             if value.type_oid == UNKNOWN and value.param:
                 scope.ctx.assumed.add(value.param)
-            values.append(replace(text, type_oid=UNKNOWN) if bare else text)
+            values.append(changed(text, type_oid=UNKNOWN) if bare else text)
         else:
             values.append(casts.coerce(value, actual, -1, How.IMPLICIT, scope.ctx))
     result = bindings.get(function.result, function.result)
@@ -338,7 +337,7 @@ def _aggregate_value(
     if over is not None and test is not None:
         # SQLite computes the arguments of a window function for rows, too, that FILTER leaves out.
         values = [
-            value if value.simple else replace(value, sql=f"CASE WHEN {test.sql} THEN {value.sql} END")
+            value if value.simple else changed(value, sql=f"CASE WHEN {test.sql} THEN {value.sql} END")
             for value in values
         ]
     sql = _aggregate_sql(function, values, order, bool(fields.get("agg_distinct")), tail, scope, at)

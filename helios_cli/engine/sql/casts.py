@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from helios_cli.engine.datatypes import registry
@@ -60,7 +59,7 @@ from helios_cli.engine.sql.oids import (
 from helios_cli.engine.sql.reg_casts import object_oid, reg_cast
 from helios_cli.engine.sql.text_collations import is_collatable, sqlite_collation
 from helios_cli.engine.sql.time_literals import as_text, session_input
-from helios_cli.engine.sql.typed import TypedSql
+from helios_cli.engine.sql.typed import TypedSql, changed
 
 _SAME_TEXT: Final = frozenset((TEXT, VARCHAR, NAME, CITEXT))
 _INT_RANGE: Final = {INT2: 16, INT4: 32, INT8: 64}
@@ -186,7 +185,7 @@ def _coerce_literal(value: TypedSql, target: int, typmod: int, how: How, ctx: Co
             return fit(session_input(value, target, ctx), target, typmod, how)
         if target in REG_TYPES:
             known = _object_oid(value, target, ctx)
-            text = replace(value, sql=as_text(value, ctx), type_oid=TEXT)
+            text = changed(value, sql=as_text(value, ctx), type_oid=TEXT)
             sql = str(known) if known is not None else cast_sql(text, target, ctx)
             return TypedSql(sql, target, simple=known is not None, location=value.location)
     elif not _widens(source, target):
@@ -199,7 +198,7 @@ def _coerce_literal(value: TypedSql, target: int, typmod: int, how: How, ctx: Co
         sql = ctx.literal_sql(value.literal, target, negative)
     else:
         if how == How.ASSIGNMENT and target in _ASSIGN_UNCHECKED and isinstance(value.value, str):
-            value = replace(value, value=_without_excess_spaces(value.value, target, typmod))
+            value = changed(value, value=_without_excess_spaces(value.value, target, typmod))
         sql = _read_constant(value, target, ctx)
     result = TypedSql(sql, target, not_null=True, simple=True, location=value.location)
     result.collation, result.explicit = value.collation, value.explicit
@@ -402,7 +401,7 @@ def explicit_cast(value: TypedSql, target: int, typmod: int, ctx: Context, at: i
     if target == BIT and value.type_oid in (INT4, INT8):
         sql = f"pg_bits_of_integer({value.sql}, {max(typmod, 1)}, {_INT_RANGE[value.type_oid]})"
         return TypedSql(sql, BIT, typmod, not_null=value.not_null, location=value.location)
-    return replace(coerce(value, target, typmod, How.EXPLICIT, ctx), typmod=typmod, table_oid=0, attnum=0)
+    return changed(coerce(value, target, typmod, How.EXPLICIT, ctx), typmod=typmod, table_oid=0, attnum=0)
 
 
 def assign(value: TypedSql, column: str, target: int, typmod: int, ctx: Context) -> TypedSql:
@@ -423,7 +422,7 @@ def assign(value: TypedSql, column: str, target: int, typmod: int, ctx: Context)
 def unchecked(value: TypedSql, target: int) -> TypedSql:
     """Integer arithmetic stored in a column of its own type needs no range check: the column has one."""
     if value.raw and value.type_oid == target and target in INTEGERS:
-        return replace(value, sql=value.raw, raw="")
+        return changed(value, sql=value.raw, raw="")
     return value
 
 

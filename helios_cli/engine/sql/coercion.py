@@ -103,6 +103,7 @@ def is_preferred(oid: int) -> bool:
     return found is not None and found.preferred
 
 
+@lru_cache(1024)
 def element_of(oid: int) -> int:
     """The element type of an array type, 0 for other types."""
     found = type_of(oid)

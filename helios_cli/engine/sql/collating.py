@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from helios_cli.engine.datatypes.catalog import RANGE_CODECS
@@ -44,6 +45,7 @@ _COLLATED: Final = {
 }
 
 
+@lru_cache(1024)
 def collation_of(type_oid: int) -> str:
     """SQLite's collation under which values of a type compare as in PostgreSQL; '' when plain comparison does.
 

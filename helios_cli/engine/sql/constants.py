@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.oids import POLYMORPHIC, RECORD, UNKNOWN
 from helios_cli.engine.sql.scope import Scope
-from helios_cli.engine.sql.typed import Node, TypedSql
+from helios_cli.engine.sql.typed import Node, TypedSql, changed
 
 Evaluate = Callable[[str], Any]
 """Computes an SQLite expression that names nothing; raises what computing it raises."""
@@ -88,7 +87,7 @@ def computed(value: TypedSql, scope: Scope) -> TypedSql:
         return value
     if result is not None or value.type_oid in POLYMORPHIC or value.shape is not None:
         return value
-    return replace(value, sql="NULL", not_null=False, raw="", literal=-1, value=None)
+    return changed(value, sql="NULL", not_null=False, raw="", literal=-1, value=None)
 
 
 def _of_rows(fields: dict[str, Any], scope: Scope) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.stored import stored_default
 from helios_cli.engine.sql.stored_calls import note_calls
 from helios_cli.engine.sql.triggered import Parts, are_seen, replaced_by_triggers, rows_to_change
-from helios_cli.engine.sql.typed import Node, TypedSql
+from helios_cli.engine.sql.typed import Node, TypedSql, changed
 from helios_cli.engine.sql.user_casts import assigned_domain
 from helios_cli.engine.sql.value_rows import value_rows
 from helios_cli.engine.sql.view_checks import view_checks, with_checks
@@ -319,10 +319,10 @@ def _insert_query(query: Query, given: list[ColumnInfo], defaults: list[TypedSql
                     for row in query.rows
                 ]
             else:
-                assigned(replace(output.value), column, scope)
+                assigned(changed(output.value), column, scope)
                 query.coerce(position, column.domain or column.type_oid, column.typmod, How.ASSIGNMENT, scope.ctx)
         else:
-            assigned(replace(output.value, sql="NULL", param=0, literal=-1, value=None), column, scope)
+            assigned(changed(output.value, sql="NULL", param=0, literal=-1, value=None), column, scope)
             query.coerce(position, column.domain or column.type_oid, column.typmod, How.ASSIGNMENT, scope.ctx)
     if not defaults:
         return query.render()

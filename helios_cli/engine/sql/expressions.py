@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
@@ -19,7 +18,7 @@ from helios_cli.engine.sql.oids import BIT, BOOL, INT4, INT8, INTERVAL, JSON, NU
 from helios_cli.engine.sql.relation import CatalogReader, Relation
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.text_collations import Collation, check_available, is_collatable, joint
-from helios_cli.engine.sql.typed import Node, TypedSql, common_typmod
+from helios_cli.engine.sql.typed import Node, TypedSql, changed, common_typmod, relocated
 from helios_cli.engine.sql.typenames import resolve_type
 
 Translator = Callable[[dict[str, Any], Scope], TypedSql]
@@ -46,7 +45,8 @@ def translate(node: Node, scope: Scope) -> TypedSql:
 
 def _with_collation(translator: Translator, kind: str, fields: dict[str, Any], scope: Scope) -> TypedSql:
     """A text has the collation of what it is made from, unless it says its own."""
-    outer, made_from = scope.ctx.made_from, list[TypedSql]()
+    made_from: list[TypedSql] = []
+    outer = scope.ctx.made_from
     scope.ctx.made_from = made_from
     try:
         value = constants.folded(kind, fields, scope, translator)
@@ -222,7 +222,7 @@ def _cast(fields: dict[str, Any], scope: Scope) -> TypedSql:
     if target == INTERVAL and typmod >= 0:
         value = counted_interval(value, typmod, ctx)
     at = fields.get("location", value.location)
-    return replace(casts.explicit_cast(value, target, typmod, ctx, at), location=value.location)
+    return relocated(casts.explicit_cast(value, target, typmod, ctx, at), value.location)
 
 
 _JOINED_MAX: Final = 100
@@ -311,7 +311,7 @@ def _case(fields: dict[str, Any], scope: Scope) -> TypedSql:
         condition = translate(when["expr"], scope)
         if subject is not None:
             at = when.get("location", 0)
-            condition = operators.apply_operator("=", [replace(subject), condition], scope.ctx, at)
+            condition = operators.apply_operator("=", [changed(subject), condition], scope.ctx, at)
         conditions.append(casts.to_boolean(condition, "CASE/WHEN", scope.ctx).sql)
         results.append(translate(when["result"], scope))
     default = translate(fields["defresult"], scope) if "defresult" in fields else TypedSql("NULL", UNKNOWN)
@@ -340,7 +340,7 @@ def _min_max_without_query(name: str, values: list[TypedSql]) -> str:
     first, *rest = values
     sql = first.sql
     for value in rest:
-        left = casts.collated(replace(first, sql=sql))
+        left = casts.collated(changed(first, sql=sql))
         sql = f"coalesce({name}({left}, {value.sql}), {sql}, {value.sql})"
     return sql
 
@@ -416,7 +416,7 @@ def _collate(fields: dict[str, Any], scope: Scope) -> TypedSql:
     if not is_collatable(value.type_oid):
         raise scope.ctx.error("42804", f"collations are not supported by type {type_name(value.type_oid)}", at)
     word = find_collation(tree.strings(fields["collname"]), scope.ctx, at).word
-    return replace(value, table_oid=0, attnum=0, collation=word, explicit=True)
+    return changed(value, table_oid=0, attnum=0, collation=word, explicit=True)
 
 
 def find_collation(names: list[str], ctx: Context, at: int = -1) -> Collation:

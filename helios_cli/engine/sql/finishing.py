@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from helios_cli.engine.errors import SqlError
@@ -13,6 +12,7 @@ from helios_cli.engine.sql.plan import Column, Kind, Plan
 from helios_cli.engine.sql.query import Output
 from helios_cli.engine.sql.reg_casts import object_name
 from helios_cli.engine.sql.row_values import sealed
+from helios_cli.engine.sql.typed import changed
 
 QUERIES: Final = frozenset(("SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt"))
 """Statements that are planned as queries."""
@@ -59,7 +59,7 @@ def name_objects(outputs: list[Output], ctx: Context) -> None:
         output.value = sealed(output.value, ctx)
         if output.value.type_oid in REG_TYPES and output.value.sql:
             text = object_name(output.value.type_oid, output.value.sql, ctx)
-            output.value = replace(output.value, sql=text)
+            output.value = changed(output.value, sql=text)
 
 
 def result_columns(outputs: list[Output]) -> tuple[Column, ...]:

@@ -7,7 +7,6 @@ the rows are read from one JSON parameter; where not, :class:`Unfoldable` sends 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
 
 from helios_cli.engine.errors import SqlError
@@ -21,7 +20,7 @@ from helios_cli.engine.sql.rows import BOOL as CLASS_BOOL
 from helios_cli.engine.sql.rows import DEFAULT, INT4, INT8, NULL, NUMERIC, STRING, Fold
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.sqltext import quote_identifier
-from helios_cli.engine.sql.typed import Node, TypedSql
+from helios_cli.engine.sql.typed import Node, TypedSql, changed
 
 KEY: Final = "folded"
 """The field that a SelectStmt or an IN expression has when its rows were taken out."""
@@ -95,13 +94,13 @@ class FoldedRows:
             if letter == CLASS_BOOL:
                 if done.sql != "1":
                     raise Unfoldable
-                done = replace(done, sql=ctx.literal_sql(column, BOOL))
+                done = changed(done, sql=ctx.literal_sql(column, BOOL))
             if result is not None and result.sql != done.sql:
                 raise Unfoldable
             result = done
         if result is None:
             return self._convert(values[0], convert)
-        return replace(result, not_null=result.not_null and NULL not in classes, literal=-1, simple=False)
+        return changed(result, not_null=result.not_null and NULL not in classes, literal=-1, simple=False)
 
     def source(self, scope: Scope) -> str:
         """The rows as a FROM item."""
@@ -124,7 +123,7 @@ class FoldedRows:
                 return casts.coerce(value, target, -1, How.IMPLICIT, ctx)
 
             value = self.converted(column, values, convert, ctx)
-            outputs.append(Output(f"column{column + 1}", replace(value, type_oid=target, location=values[0].location)))
+            outputs.append(Output(f"column{column + 1}", changed(value, type_oid=target, location=values[0].location)))
         return Select(outputs, source=f" FROM {source}")
 
     def _common(self, column: int, types: list[int], values: list[TypedSql], ctx: Context) -> int:

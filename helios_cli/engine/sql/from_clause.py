@@ -113,18 +113,12 @@ def table_columns(relation: Relation, alias: str) -> list[ScopeColumn]:
         ScopeColumn(
             column.name,
             TypedSql(
-                prefix + _quote(column.name),
-                column.type_oid,
-                column.typmod,
-                not_null=column.not_null,
-                simple=True,
-                table_oid=relation.oid,
-                attnum=column.attnum,
-                collation=column.collation,
+                prefix + _quote(column.name), column.type_oid, column.typmod, column.not_null, True, relation.oid,
+                column.attnum, collation=column.collation,
             ),
         )
         for column in relation.columns
-    ]
+    ]  # fmt: skip
 
 
 def _range_var(fields: dict[str, Any], scope: Scope) -> Source:

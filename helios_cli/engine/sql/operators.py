@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
@@ -60,7 +59,7 @@ from helios_cli.engine.sql.range_operators import range_operators
 from helios_cli.engine.sql.resolution import Ambiguous, bind_polymorphic, choose
 from helios_cli.engine.sql.text_collations import check_searchable, joint, sqlite_collation
 from helios_cli.engine.sql.text_search_operators import text_search_operators
-from helios_cli.engine.sql.typed import TypedSql
+from helios_cli.engine.sql.typed import TypedSql, changed
 
 TEXT_ARRAY: Final = 1009
 
@@ -321,7 +320,7 @@ def apply_operator(name: str, operands: list[TypedSql], ctx: Context, at: int) -
     targets = [bindings.get(target, target) for target in operator.args]
     value = _emit(operator, operands, targets, bindings, ctx, at)
     if name != "||" and any(operand.sql == "NULL" or operand.sql.startswith(NEVER) for operand in operands):
-        return replace(value, sql=never(value.sql), raw="", simple=False, not_null=False)
+        return changed(value, sql=never(value.sql), raw="", simple=False, not_null=False)
     return value
 
 

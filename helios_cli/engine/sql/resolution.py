@@ -165,7 +165,7 @@ def expand(function: Function, count: int) -> tuple[int, ...] | None:
 
 def bind_polymorphic(declared: Sequence[int], given: Sequence[int]) -> dict[int, int] | None:
     """What each polymorphic pseudo-type stands for in a call; None when the arguments disagree."""
-    if not any(target in POLYMORPHIC for target in declared):
+    if POLYMORPHIC.isdisjoint(declared):
         return {}
     exact = _ranges(declared, given, ANYRANGE, ANYMULTIRANGE)
     wide = _ranges(declared, given, ANYCOMPATIBLERANGE, ANYCOMPATIBLEMULTIRANGE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, Final
 
 from helios_cli.engine.errors import SqlError
@@ -32,6 +33,7 @@ _RESERVED: Final = frozenset(
 """Keywords that are not free as column names (kwlist.h), which are quoted; of version 17 the last one."""
 
 
+@lru_cache(4096)
 def quote_identifier(name: str) -> str:
     """A SQLite identifier; always in double quotes, since SQLite's keywords are many and change."""
     return '"' + name.replace('"', '""') + '"'

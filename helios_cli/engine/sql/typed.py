@@ -59,11 +59,17 @@ def relocated(value: TypedSql, location: int) -> TypedSql:
     )  # fmt: skip
 
 
+def changed(value: TypedSql, /, **fields: Any) -> TypedSql:
+    """The same value but for some fields; ``dataclasses.replace()`` takes three times as long."""
+    made = relocated(value, value.location)
+    for name, field in fields.items():
+        setattr(made, name, field)
+    return made
+
+
 def weakened(value: TypedSql) -> TypedSql:
     """The same value where it may be NULL: on the side of an outer join that is filled."""
-    made = relocated(value, value.location)
-    made.not_null = False
-    return made
+    return changed(value, not_null=False)
 
 
 def derived(value: TypedSql, sql: str) -> TypedSql:
