@@ -14,7 +14,7 @@ import apsw
 
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.node.portal import Portal
-from helios_cli.engine.node.readers import OVERLOOKED
+from helios_cli.engine.node.readers import OVERLOOKED, RowsEncoder
 from helios_cli.engine.node.scrolling import KeptRows, goes_back, stays_before
 from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.plan import Kind, Plan
@@ -40,6 +40,7 @@ def declare(session: Session, action: actions.DeclareCursor, portal: Portal, row
     cursor = Cursor(session, action.name, plan, portal.binds, formats, False)
     cursor.completes = False
     cursor.hold, cursor.scroll, cursor.binary = action.hold, action.scroll, action.binary
+    cursor.keys, cursor.locked = action.keys, action.locked
     cursor.text = session.query.strip().rstrip(";")
     cursor.created_us = session.engine.now_us()
     session.cursors[action.name] = cursor
@@ -58,7 +59,7 @@ def declare(session: Session, action: actions.DeclareCursor, portal: Portal, row
 class Cursor(Portal):
     """What DECLARE has made."""
 
-    __slots__ = ("binary", "created_us", "hold", "kept", "outlives", "place", "scroll")
+    __slots__ = ("at", "binary", "created_us", "hold", "kept", "keys", "locked", "outlives", "place", "scroll")
 
     hold: bool
     scroll: bool | None
@@ -72,8 +73,60 @@ class Cursor(Portal):
         """All its rows; None while it has read forward only."""
         self.place = 0
         """Of the last row that was taken, while there is no :attr:`kept`."""
+        self.keys: tuple[int, ...] = ()
+        """The tables whose rows' numbers stand behind the columns of its rows."""
+        self.locked: tuple[int, ...] | None = None
+        """The tables that its FOR UPDATE or FOR SHARE names; None without such a clause."""
+        self.at: tuple[Any, ...] | None = None
+        """The numbers of the row that it stands on; None: it stands on none."""
         self.outlives = False
         """The transaction that has made it is committed, and it was to be held."""
+
+    def encoder_for(self, formats: tuple[int, ...]) -> RowsEncoder:
+        """As of any portal; the numbers of tables' rows, which no client sees, stay here."""
+        encode = super().encoder_for(formats)
+        if not self.keys:
+            return encode
+        width = len(self.plan.columns or ())
+
+        def without_numbers(found: Any) -> bytes:
+            if found:
+                self.at = found[-1][width:]
+            return encode([row[:width] for row in found])
+
+        return without_numbers
+
+    def stands_on(self, row: Any) -> None:
+        """Remember the row fetched last, None for none."""
+        self.at = row[len(self.plan.columns or ()) :] if row is not None and self.keys else None
+
+
+def current_row(session: Session, name: str, table: int, shown: str) -> int:
+    """The number of a table's row that a cursor stands on.
+
+    Raises:
+        SqlError: 34000 there is no such cursor; 24000 it stands on no row, or its rows are not rows of the table.
+    """
+    cursor = session.cursors.get(name)
+    if cursor is None and name not in session.portals:
+        raise SqlError(f'cursor "{name}" does not exist', sqlstate="34000")
+    if cursor is None:
+        raise SqlError(f'cursor "{name}" is not a simply updatable scan of table "{shown}"', sqlstate="24000")
+    if cursor.outlives:
+        raise SqlError(f'cursor "{name}" is held from a previous transaction', sqlstate="24000")
+    if cursor.locked is not None:
+        if table not in cursor.locked:
+            what = "does not have a FOR UPDATE/SHARE reference to"
+            raise SqlError(f'cursor "{name}" {what} table "{shown}"', sqlstate="24000")
+        if cursor.locked.count(table) > 1:
+            what = "has multiple FOR UPDATE/SHARE references to"
+            raise SqlError(f'cursor "{name}" {what} table "{shown}"', sqlstate="24000")
+    if table not in cursor.keys:
+        raise SqlError(f'cursor "{name}" is not a simply updatable scan of table "{shown}"', sqlstate="24000")
+    number = cursor.at[cursor.keys.index(table)] if cursor.at is not None else None
+    if number is None:
+        raise SqlError(f'cursor "{name}" is not positioned on a row', sqlstate="24000")
+    return int(number)
 
 
 def rows(session: Session) -> list[list[Any]]:
@@ -160,6 +213,8 @@ def _take(session: Session, action: actions.Fetch, portal: Portal, cursor: Curso
     found = cursor.kept.take(action)
     if not action.move:
         session.out.append(cursor.encoder_for(portal.formats)(found))
+    kept = cursor.kept
+    cursor.stands_on(kept.rows[kept.place - 1] if 1 <= kept.place <= len(kept.rows) else None)
     return _complete(session, action, portal, len(found))
 
 
@@ -255,6 +310,8 @@ def _fetch_rows(session: Session, action: actions.Fetch, portal: Portal, cursor:
         session.runner.job = None
         cursor.done = job.finished
         cursor.place += state["sent"] + job.finished
+        if job.finished:
+            cursor.at = None
         _complete(session, action, portal, state["sent"])
         session.finished()
 

@@ -51,7 +51,8 @@ class Step:
         kind = next((name for word, name in _KINDS if self.detail.startswith(word)), "Result")
         shown: dict[str, Any] = {"Node Type": kind, "Parallel Aware": False, "Async Capable": False}
         if found is not None and kind in ("Index Scan", "Seq Scan"):
-            shown |= {"Relation Name": self.tables.get(found["name"], found["name"]), "Alias": found["name"]}
+            table = self.tables.get(found["name"], found["name"])
+            shown |= {"Relation Name": table.removeprefix("pg_catalog."), "Alias": found["name"]}
             if found["index"]:
                 shown["Index Name"] = found["index"]
         shown["Detail"] = self.detail
@@ -85,7 +86,8 @@ def explain(session: Session, action: actions.Explain, portal: Portal, _rows_max
         plan, portal.binds = prepared.named(session, action.plan.action)
         session.check_rights(plan)
         action = replace(action, plan=plan)
-    steps = _steps(session.private or session.engine.database.ring.current, action.plan)
+    own = session.transaction.connection if session.transaction is not None else None
+    steps = _steps(own or session.private or session.engine.database.ring.current, action.plan)
     planning_ms = (time.perf_counter() - started) * 1000
     if not action.analyze:
         return _answer(session, action, portal, steps, None)

@@ -10,8 +10,10 @@ import apsw
 
 from helios_cli.engine.config.registry import NODE_SETTINGS
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.node.cursors import current_row
 from helios_cli.engine.node.engine import PG_EPOCH_US
 from helios_cli.engine.node.roles import DATABASE
+from helios_cli.engine.sql.current_rows import CURRENT_OF
 from helios_cli.engine.sql.variables import BY_NAME, CORE
 from helios_cli.engine.storage.catalog import DEFAULT_PATH
 from helios_cli.engine.types import Lsn
@@ -29,6 +31,8 @@ def session_value(session: Session, name: str) -> Any:
     """
     read = _VALUES.get(name)
     if read is None:
+        if name.startswith(CURRENT_OF):
+            return current_row(session, *json.loads(bytes.fromhex(name.removeprefix(CURRENT_OF))))
         if name.startswith("saved."):
             return None  # What an earlier step of the statement leaves, bound when that has run.
         raise HeliosError(f"internal error: the plan asks for the session value {name!r}")

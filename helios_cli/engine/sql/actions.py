@@ -142,6 +142,10 @@ class DeclareCursor:
     hold: bool = False
     scroll: bool | None = None
     binary: bool = False
+    keys: tuple[int, ...] = ()
+    """OIDs of the tables whose rows' numbers stand behind the columns of the plan, for WHERE CURRENT OF."""
+    locked: tuple[int, ...] | None = None
+    """OIDs of the tables that FOR UPDATE or FOR SHARE names, once for each time; None without such a clause."""
 
 
 class Direction(Enum):

@@ -83,10 +83,17 @@ def call_arguments(fields: dict[str, Any], scope: Scope) -> list[TypedSql]:
     if scope.ctx.variables is not None:
         # Inside a function $1 is one of its own parameters.
         return [translate(node, scope) for node in fields.get("args", [])]
+    for node in fields.get("args", []):
+        cast = node.get("TypeCast", {})
+        if "ParamRef" in cast.get("arg", {}) and tree.strings(cast["typeName"]["names"])[-1] == "void":
+            number = cast["arg"]["ParamRef"].get("number", 0)
+            if type_of(number) == UNKNOWN:
+                scope.ctx.set_parameter_type(number, VOID)
+    references = [(node, node.get("TypeCast", {}).get("arg", node)) for node in fields.get("args", [])]
     return [
         translate(node, scope)
-        for node in fields.get("args", [])
-        if "ParamRef" not in node or type_of(node["ParamRef"].get("number", 0)) != VOID
+        for node, inner in references
+        if "ParamRef" not in inner or type_of(inner["ParamRef"].get("number", 0)) != VOID
     ]
 
 

@@ -12,7 +12,7 @@ from helios_cli.engine.datatypes.zoned import TIME_ARRAYS, ZONED
 from helios_cli.engine.datatypes.zoned_ranges import ZONED_RANGES
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import sqltext
-from helios_cli.engine.sql.coercion import VECTORS, can_coerce, category, element_of, type_name
+from helios_cli.engine.sql.coercion import VECTORS, can_coerce, category, element_of, matches_polymorphic, type_name
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.collating import collation_of
 from helios_cli.engine.sql.context import Context
@@ -42,6 +42,7 @@ from helios_cli.engine.sql.oids import (
     NAME,
     NUMERIC,
     OID,
+    POLYMORPHIC,
     RECORD,
     REG_TYPES,
     REGCLASS,
@@ -396,6 +397,8 @@ def explicit_cast(value: TypedSql, target: int, typmod: int, ctx: Context, at: i
         from helios_cli.engine.sql.user_casts import to_domain
 
         return to_domain(value, target, How.EXPLICIT, ctx, at)
+    if target in POLYMORPHIC and value.type_oid != UNKNOWN and matches_polymorphic(value.type_oid, target):
+        return value  # A pseudo-type stands for the type that the value has.
     if not can_coerce(value.type_oid, target, How.EXPLICIT):
         raise ctx.error("42846", f"cannot cast type {type_name(value.type_oid)} to {type_name(target)}", at)
     if target == BIT and value.type_oid in (INT4, INT8):

@@ -130,7 +130,7 @@ def type_name(oid: int) -> str:
 def can_coerce(source: int, target: int, how: Context = Context.IMPLICIT) -> bool:
     """Whether a value of one type may become another in a context (parse_coerce.c can_coerce_type)."""
     if source in (target, UNKNOWN) or target == ANY:
-        return target != VOID or source == VOID
+        return target != VOID or source == VOID or how == Context.EXPLICIT
     if target in POLYMORPHIC:
         return matches_polymorphic(source, target)
     level = CASTS.get((source, target))

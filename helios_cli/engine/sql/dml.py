@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from helios_cli.engine.sql import casts, constants, tree
+from helios_cli.engine.sql import casts, constants, current_rows, tree
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.expressions import expect_boolean, translate
 from helios_cli.engine.sql.folded import KEY, FoldedRows
@@ -73,6 +73,8 @@ def _through_views(word: str, fields: dict[str, Any], scope: Scope) -> dict[str,
     while relation.kind == "v" and not replaced_by_triggers(relation, word, scope):
         from helios_cli.engine.sql.updatable_views import through_view
 
+        if "CurrentOfExpr" in fields.get("whereClause", {}):
+            raise scope.ctx.error("0A000", "WHERE CURRENT OF on a view is not implemented")
         scope.ctx.rights.relation(relation, RIGHTS[word], qualified="schemaname" in fields["relation"])
         fields = {**through_view(word, fields, relation, scope), VIEW_OWNER: relation.owner}
         view, relation = relation, find_relation(fields["relation"], scope)
@@ -386,8 +388,10 @@ def _untouched(relation: Relation, item: RangeItem, scope: Scope) -> list[str]:
 def _where(fields: dict[str, Any], conditions: list[str], scope: Scope) -> str:
     if "whereClause" in fields:
         if "CurrentOfExpr" in fields["whereClause"]:
-            raise scope.ctx.unsupported("WHERE CURRENT OF", hint="Use the primary key.")
-        conditions = [*conditions, expect_boolean(fields["whereClause"], scope, "WHERE").sql]
+            condition = current_rows.condition(fields["whereClause"]["CurrentOfExpr"], scope)
+        else:
+            condition = expect_boolean(fields["whereClause"], scope, "WHERE").sql
+        conditions = [*conditions, condition]
     return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 

@@ -192,7 +192,9 @@ def _column(fields: dict[str, Any], scope: Scope) -> TypedSql:
     return found if found is not None else scope.column(names[0], at)
 
 
-_SYSTEM_COLUMNS: Final = frozenset(("ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"))
+ROW_NUMBER: Final = "\x01row"
+"""Names the number of a table's row inside: no statement can be written with it."""
+_SYSTEM_COLUMNS: Final = frozenset(("ctid", "xmin", "xmax", "cmin", "cmax", "tableoid", ROW_NUMBER))
 
 
 def _system_column(name: str, qualifier: list[str], scope: Scope, at: int) -> TypedSql | None:
@@ -204,6 +206,8 @@ def _system_column(name: str, qualifier: list[str], scope: Scope, at: int) -> Ty
         return None
     if name == "tableoid" and len(relations) == 1 and relations[0].relation is not None:
         return TypedSql(str(relations[0].relation.oid), 26, not_null=True, simple=True, location=at)
+    if name == ROW_NUMBER and len(relations) == 1:
+        return TypedSql(f"{sqltext.quote_identifier(relations[0].alias)}.rowid", INT8, simple=True, location=at)
     raise scope.ctx.unsupported(f'the system column "{name}"', at, hint="Use the primary key to name a row.")
 
 

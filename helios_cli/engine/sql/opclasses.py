@@ -27,7 +27,7 @@ CLASSES: Final = [(int(oid), name, int(on)) for oid, name, on in (entry.split() 
 """OID, name, and type, with a minus where the type has another class by default."""
 BY_NAME: Final = {name: (oid, abs(on)) for oid, name, on in CLASSES}
 """The OID and the type of each class."""
-_DEFAULTS: Final = {on: oid for oid, _name, on in CLASSES if on > 0} | {1043: TEXT_OPS, 650: 10015}
+_DEFAULTS: Final = {on: oid for oid, _name, on in CLASSES if on > 0} | {1043: TEXT_OPS, 15801: TEXT_OPS, 650: 10015}
 
 
 def default_class(oid: int) -> int:

@@ -75,6 +75,10 @@ def _compare_whole_rows(name: str, operands: list[TypedSql], scope: Scope, at: i
         other = operands[1 - position]
         if value.type_oid == UNKNOWN and is_row(other.type_oid):
             operands[position] = casts.coerce(value, other.type_oid, -1, How.IMPLICIT, ctx)
+            if value.param and ctx.parameter_type(value.param) == RECORD:
+                # What a parameter of type record is made of nobody says: it is refused when it is read.
+                message = "input of anonymous composite types is not implemented"
+                return TypedSql(f"pg_raise('0A000', '{message}')", BOOL, location=at)
     left, right = operands
     if not (is_row(left.type_oid) and is_row(right.type_oid)):
         return operators.apply_operator(name, operands, ctx, at)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
-from helios_cli.engine.sql import actions, tree, utility
+from helios_cli.engine.sql import actions, current_rows, tree, utility
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.copy_statement import copy_columns, copy_insert, copy_row, read_options, refuse_files
 from helios_cli.engine.sql.finishing import QUERIES, finish_plan
@@ -73,7 +73,10 @@ _BINARY, _SCROLL, _NO_SCROLL, _HOLD = 0x1, 0x2, 0x4, 0x20
 def _declare(planner: Planner, statement: Statement, ctx: Context) -> Plan:
     fields = statement.node["DeclareCursorStmt"]
     options = fields.get("options", 0)
-    query = planner.query(fields["query"], ctx)
+    node, keys, locked = current_rows.with_keys(fields["query"], ctx)
+    query = planner.query(node, ctx)
+    if keys:
+        query.columns = (query.columns or ())[: -len(keys)]
     if query.program is not None:
         raise SqlError("DECLARE CURSOR must not contain data-modifying statements in WITH", sqlstate="0A000")
     for bit, word in ((_HOLD, "CURSOR WITH HOLD"), (_SCROLL, "SCROLL CURSOR")):
@@ -93,6 +96,8 @@ def _declare(planner: Planner, statement: Statement, ctx: Context) -> Plan:
         hold=bool(options & _HOLD),
         scroll=True if options & _SCROLL else False if options & _NO_SCROLL or not back else None,
         binary=bool(options & _BINARY),
+        keys=keys,
+        locked=locked,
     )
     plan = utility.utility_plan("DECLARE CURSOR", action)
     plan.param_types, plan.session_values = query.param_types, query.session_values
