@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
@@ -52,10 +53,18 @@ def small_node(disk: Path, make_node: MakeNode) -> NodeProcess:
 def fill_up(disk: Path, leave: int = 0) -> Path:
     """Take all the space but ``leave`` bytes; the file to remove to give it back."""
     path = disk / f"ballast{leave}"
-    free = os.statvfs(disk)
     with path.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize - leave)
-    return path
+        while True:
+            free = os.statvfs(disk)
+            try:
+                os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize - leave)
+            except OSError as error:
+                # The node has taken some of it meanwhile.
+                if error.errno != errno.ENOSPC:
+                    raise
+                file.truncate(0)
+            else:
+                return path
 
 
 def insert_until_full(connection: Connection, first: int, *, limit: int = 50_000) -> int:

@@ -128,6 +128,8 @@ def _steps(reader: Any, plan: Plan) -> list[Step]:
     tables = {alias: table for table, alias in _ALIAS.findall(plan.steps[0])}
     roots: list[Step] = []
     found: dict[Any, Step] = {}
+    # SQLite compiles an EXPLAIN with the schema that the connection read last; any other statement looks at it first.
+    reader.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
     for number, parent, _unused, detail in reader.execute(
         f"EXPLAIN QUERY PLAN {plan.steps[0]}", [None] * bind_count(plan), can_cache=False
     ).fetchall():
