@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import apsw
@@ -37,6 +38,7 @@ from helios_cli.engine.sql.sqlite_errors import to_helios
 from helios_cli.engine.sql.triggered import highest_parameter
 from helios_cli.engine.sql.typenames import resolve_type
 from helios_cli.engine.storage.catalog import SqliteCatalog
+from helios_cli.engine.storage.savepoints import roll_back_to
 from helios_cli.engine.wire import backend
 
 if TYPE_CHECKING:
@@ -46,6 +48,17 @@ if TYPE_CHECKING:
 _BINDS: Final = "bind count"
 TEXTS_MAX: Final = 256
 """Plans kept of texts that EXECUTE ran."""
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What there was when a subtransaction began."""
+
+    waiting: Mark
+    """The deferred triggers."""
+    changes: int
+    """Rows that the connection had changed."""
+    definitions: int
 
 
 class RoutineHost:
@@ -65,8 +78,10 @@ class RoutineHost:
         self.changed = False
         """A definition was changed by a function: what is prepared may be stale."""
         self._marks = 0
-        self._waiting: dict[str, Mark] = {}
-        """The triggers that waited when a subtransaction began, by its name."""
+        self._definitions = 0
+        """Changes of definitions so far, and their undoing."""
+        self._before: dict[str, Before] = {}
+        """By the name of a subtransaction what there was before it."""
         self._casts: dict[tuple[int, tuple[int, int]], Inner] = {}
         self._texts: dict[tuple[Any, ...], Inner] = {}
 
@@ -273,6 +288,7 @@ class RoutineHost:
     def schema_changed(self) -> None:
         """A definition was changed, or its change undone."""
         self.session.nested_definitions = True
+        self._definitions += 1
         self.changed = True
         self.catalog.refresh()
         self._forget()
@@ -416,7 +432,7 @@ class RoutineHost:
         """
         self._marks += 1
         name = f"helios_block_{self._marks}"
-        self._waiting[name] = self.session.deferred.mark()
+        self._before[name] = Before(self.session.deferred.mark(), self.connection.total_changes(), self._definitions)
         try:
             self.connection.execute(f"SAVEPOINT {name}")
         except apsw.BusyError:
@@ -435,12 +451,18 @@ class RoutineHost:
     def undo(self, mark: str) -> None:
         """End a subtransaction and undo what it did."""
         self._marks -= 1
-        self.session.deferred.restore(self._waiting[mark])
+        session, before = self.session, self._before[mark]
+        session.deferred.restore(before.waiting)
         if not self.connection.in_transaction:
             raise apsw.InterruptError("interrupted")
-        self.connection.execute(f"ROLLBACK TO {mark}")
+        defined = self._definitions != before.definitions
+        if defined or self.connection.total_changes() != before.changes:
+            transaction = session.transaction
+            changed = transaction is not None and transaction.schema_changed
+            changed = changed or session.nested_definitions
+            roll_back_to(self.connection, mark, schema_changed=changed)
         self.connection.execute(f"RELEASE {mark}")
-        if self.changed or self.session.nested_definitions:
+        if defined:
             self._catalogs.clear()
             self.catalog = self._catalog_now()
             self.schema_changed()

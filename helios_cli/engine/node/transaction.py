@@ -8,6 +8,7 @@ import apsw
 
 from helios_cli.engine.errors import HeliosError, SqlError
 from helios_cli.engine.node.deferred_triggers import NOTHING, Mark
+from helios_cli.engine.storage.savepoints import roll_back_to
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.claims import Claim
@@ -116,7 +117,7 @@ class Transaction:
                     detail="The interrupted statement undid the whole transaction, its savepoints with it.",
                     hint="Send ROLLBACK.",
                 )
-            self.run(f"ROLLBACK TO s{index}")
+            roll_back_to(self.connection, f"s{index}", schema_changed=self.schema_changed)
         del self.savepoints[index + 1 :], self.savepoint_undo[index + 1 :]
         self.failed = False
         return self.savepoint_undo[index]

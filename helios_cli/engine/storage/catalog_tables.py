@@ -42,6 +42,8 @@ class CatalogTables:
         self._connection = connection
         self._states: dict[str, dict[int, RelationRows]] = {}
         """By relation and serial number: what the copies show, or showed before."""
+        self.defined = False
+        """Copies were made since :func:`take_definitions` last asked."""
 
     def ready(self, sql: str) -> str:
         """A query with the names of the copies in place of the relations', and the copies filled."""
@@ -63,6 +65,7 @@ class CatalogTables:
         connection = self._connection
         if not any(name == _DATABASE for _number, name, _file in connection.execute("PRAGMA database_list").fetchall()):
             connection.execute(f"ATTACH ':memory:' AS {_DATABASE}")
+            self.defined = True
         # A transaction that was rolled back took it along, and the copies, but left the database attached.
         connection.execute(
             f"CREATE TABLE IF NOT EXISTS {_DATABASE}.filled(relation TEXT PRIMARY KEY, state INTEGER, counted INTEGER)"
@@ -85,6 +88,7 @@ class CatalogTables:
         before = None if serial is None else states.get(serial)
         with self._connection as connection:
             if serial is None:
+                self.defined = True
                 for statement in _definition(relation):
                     connection.execute(statement)
             elif before is None:
@@ -148,6 +152,15 @@ def ready(connection: apsw.Connection, sql: str) -> str:
     """The text to run in place of a query that :func:`reads_catalog`, the relations it names copied to tables."""
     system = _KNOWN.get(connection)
     return sql if system is None else system.tables.ready(sql)
+
+
+def take_definitions(connection: apsw.Connection) -> bool:
+    """Whether copies were made, maybe in the transaction that is open, since this was last asked."""
+    system = _KNOWN.get(connection)
+    if system is None or not system.tables.defined:
+        return False
+    system.tables.defined = False
+    return True
 
 
 @contextmanager
