@@ -267,7 +267,7 @@ def test_the_lead_moves_and_no_row_is_lost(capsys: pytest.CaptureFixture[str]) -
     wait_until(lambda: asked(capsys, "topology")["primary_id"] == "primary", "the old primary is elected")
     assert call(capsys, "promote", "--node", "primary")[0] == 5  # it leads already
     told = asked(capsys, "explain", "failover", "--node", "primary")
-    assert [one["deposed"] for one in told["decisions"] if one["kind"] == "elected"][-1] == "standby-sync"
+    assert [one["old_primary"] for one in told["decisions"] if one["kind"] == "elected"][-1] == "standby-sync"
     assert call(capsys, "whatif", "lose", "standby-async")[0] == 0
     asked(capsys, "cluster", "start", "standby-sync")
     assert asked(capsys, "topology")["primary_id"] == "primary"

@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 from support.etcd_server import EtcdProcess, need_etcd
 from support.node_process import MakeNode, NodeProcess, wait_until
 
@@ -89,6 +90,16 @@ def rows(node: NodeProcess) -> int:
     return int(row[0])
 
 
+def last_change(node: NodeProcess) -> dict[str, Any]:
+    """The newest row of the history, as the guide asks for it."""
+    with node.connect(row_factory=dict_row) as connection:
+        row = connection.execute(
+            "SELECT * FROM replicate.failover_history ORDER BY failover_time DESC LIMIT 1"
+        ).fetchone()
+    assert row is not None
+    return dict(row)
+
+
 def elected(nodes: list[NodeProcess]) -> NodeProcess:
     """Who leads now, once somebody does."""
     wait_until(lambda: any(map(leads, nodes)), "somebody is elected", ELECTED_S)
@@ -108,7 +119,7 @@ def test_a_killed_primary_is_replaced_and_comes_back_as_a_standby(
     told = explained(leader)
     won = next(one for one in told["decisions"] if one["kind"] == "elected")
     needed = 1 if authority else 2
-    assert (won["automatic"], won["won"], won["deposed"]) == (True, True, "n1")
+    assert (won["automatic"], won["won"], won["old_primary"]) == (True, True, "n1")
     assert won["votes"] == won["votes_needed"] == needed
     assert (won["copies"], won["copies_needed"]) == (2, 2)
     assert {one["node_id"]: one["outcome"] for one in won["ballots"]}["n1"] == "silent"
@@ -117,6 +128,12 @@ def test_a_killed_primary_is_replaced_and_comes_back_as_a_standby(
     assert status(first)["role"] == "standby"
     wait_until(lambda: rows(first) == 51, "it has what came meanwhile", ELECTED_S)
     assert sum(map(leads, nodes)) == 1
+    for node, decision in ((leader, "promoted"), (first, "retargeted"), (others[leader is others[0]], "retargeted")):
+        told = last_change(node)
+        facts = [told[name] for name in ("decision", "old_primary", "new_primary", "term")]
+        assert facts == [decision, "n1", leader.flags[1], status(leader)["term"]]
+        assert told["automatic"] == (True if node is leader else None)
+        assert "the primary n1" in told["reason"] or node is not leader
 
 
 def test_a_frozen_primary_acknowledges_nothing_when_it_thaws(make_node: MakeNode, authority: tuple[str, ...]) -> None:

@@ -14,8 +14,10 @@ from helios_cli.engine.config.registry import NODE_SETTINGS
 from helios_cli.engine.datatypes.jsons import parse_jsonb
 from helios_cli.engine.errors import NotServing, SqlError
 from helios_cli.engine.node import report, session_calls, zone_rows
+from helios_cli.engine.node.lead_changes import history
 from helios_cli.engine.node.passwords import without_passwords
 from helios_cli.engine.node.roles import DATABASE
+from helios_cli.engine.observe.events import Event
 from helios_cli.engine.replication import relations
 from helios_cli.engine.sql.authority import SIGNAL_BACKEND
 from helios_cli.engine.sql.setting_values import in_unit
@@ -38,6 +40,7 @@ SLEEP_SLICE_S: Final = 0.02
 _OF_NODE: Final = {
     "pg_settings", "pg_stat_activity", "pg_stat_database", "pg_locks", "pg_stat_ssl", "pg_hba_file_rules",
     "pg_timezone_names", "pg_timezone_abbrevs", "helios_events", "helios_scrub",
+    "helios_failover_history",
 }  # fmt: skip
 
 
@@ -75,6 +78,8 @@ class CatalogHooks:
             return [shown(rule) for rule in engine.hba_rules]
         if relation == "helios_events":
             return _events(engine)
+        if relation == "helios_failover_history":
+            return history(report.node_id(engine.settings), _kept(engine))
         if relation == "helios_scrub":
             return _scrub(engine)
         maker = relations.MAKERS.get(relation)
@@ -216,8 +221,12 @@ def _events(engine: Engine) -> list[dict[str, Any]]:
             "message": event.message,
             "details": parse_jsonb(json.dumps(event.fields)),
         }
-        for number, event in (engine.events.whole() if engine.events is not None else ())
+        for number, event in _kept(engine)
     ]
+
+
+def _kept(engine: Engine) -> list[tuple[int, Event]]:
+    return engine.events.whole() if engine.events is not None else []
 
 
 def _scrub(engine: Engine) -> list[dict[str, Any]]:

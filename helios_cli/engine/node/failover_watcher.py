@@ -16,6 +16,7 @@ from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.consensus.vote import Vote
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node import promotion
+from helios_cli.engine.node.lead_changes import Cause, facts
 from helios_cli.engine.types import Term
 
 if TYPE_CHECKING:
@@ -153,7 +154,11 @@ class FailoverWatcher:
                     "primary_silent", f"nothing is heard of the primary {own.config.primary}: this node asks to lead",
                     severity="warning", silent_ms=round(silent_s * 1000), primary=own.config.primary,
                 )  # fmt: skip
-                await promotion.take_lead(own, floor=floor, unasked=True)
+                cause = Cause(
+                    f"nothing was heard of the primary {own.config.primary} for {silent_s * 1000:.0f} ms",
+                    automatic=True,
+                )
+                await promotion.take_lead(own, cause, floor=floor, unasked=True)
         except HeliosError as error:
             self._tell(error.message)
         finally:
@@ -187,4 +192,6 @@ class FailoverWatcher:
     def _tell(self, reason: str) -> None:
         if reason != self._told:
             self._told = reason
-            self._replication.node.event("not_elected", f"this node is not elected: {reason}", severity="warning")
+            own = self._replication
+            told = facts(term=own.term().number, old=own.config.primary, new=None, reason=reason, automatic=True)
+            own.node.event("not_elected", f"this node is not elected: {reason}", severity="warning", **told)

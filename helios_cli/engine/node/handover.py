@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.config.roles import Role
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.node.lead_changes import Cause
 from helios_cli.engine.node.promotion import (
     PromotionRefused,
     is_decided,
@@ -212,9 +213,10 @@ async def _take_back(replication: Replication) -> None:
     answers = await survey(replication, promise=False, enough=partial(is_decided, replication))
     found = leader(replication, answers)
     if found is not None:
-        replication.retarget(found.node_id, found.primary_host, found.primary_native_port)
+        replication.retarget(found.node_id, found.primary_host, found.primary_native_port, found.term)
         return
-    await take_lead(replication, floor=max((answer.term for answer in answers), default=0))
+    cause = Cause("it gave the lead away, and nobody took it")
+    await take_lead(replication, cause, floor=max((answer.term for answer in answers), default=0))
 
 
 async def take_over(replication: Replication, message: messages.TakeOver) -> None:
@@ -225,6 +227,7 @@ async def take_over(replication: Replication, message: messages.TakeOver) -> Non
             log.warning("node %s gives the lead away, but this node is not at %s", message.node_id, message.end_lsn)
             return
         try:
-            await take_lead(replication, giver=message.node_id, within_s=TAKE_OVER_S)
+            cause = Cause(f"switchover: node {message.node_id} gave it the lead")
+            await take_lead(replication, cause, giver=message.node_id, within_s=TAKE_OVER_S)
         except HeliosError as error:
             log.warning("node %s gave the lead away, and this node cannot take it: %s", message.node_id, error)

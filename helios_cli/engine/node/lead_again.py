@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from helios_cli.engine.consensus.candidacy import VOTED_S
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node import promotion
+from helios_cli.engine.node.lead_changes import Cause
 from helios_cli.engine.node.promotion import PromotionRefused
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 
 LEAD_AGAIN_S: Final = 3.0
 """After so long such a node serves what it has, whether somebody leads or not."""
+
+RESTARTED: Final = Cause("it led before it was restarted", automatic=True)
 
 LOOK_S: Final = 0.1
 """Between two looks at who leads."""
@@ -37,13 +40,13 @@ async def lead_again(replication: Replication) -> None:
             )
             leader = promotion.leader(replication, answers)
             if leader is not None:
-                replication.retarget(leader.node_id, leader.primary_host, leader.primary_native_port)
+                replication.retarget(leader.node_id, leader.primary_host, leader.primary_native_port, leader.term)
                 return
             if replication.now() < own_turn:
                 raise PromotionRefused("another node was promised that it may")
             promotion.refuse_unless_wins(replication, answers)
             async with replication.changing:
-                await promotion.take_lead(replication, floor=max((a.term for a in answers), default=0))
+                await promotion.take_lead(replication, RESTARTED, floor=max((a.term for a in answers), default=0))
         except HeliosError as error:
             if error.message != told:
                 log.warning("this node does not lead yet: %s", error.message)

@@ -24,6 +24,7 @@ from helios_cli.engine.consensus.election import (
 )
 from helios_cli.engine.consensus.election import Answer as Heard
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.node.lead_changes import Cause
 from helios_cli.engine.node.peer_address import reachable
 from helios_cli.engine.node.peer_link import PeerLink, introduce, reach
 from helios_cli.engine.node.votes import tell_election, tell_vote
@@ -245,9 +246,9 @@ async def promote(replication: Replication, *, allow_data_loss: bool, dry_run: b
     if dry_run:
         return plan | {"result": f"node {replication.node_id} can be promoted", "dry_run": True}
     await replication.watcher.released()
-    term = await take_lead(
-        replication, allow_data_loss=allow_data_loss, floor=max((a.term for a in answers), default=0), heeds=True
-    )
+    cause = Cause("an operator promoted it" + (": commits may be lost" if allow_data_loss else ""))
+    floor = max((a.term for a in answers), default=0)
+    term = await take_lead(replication, cause, allow_data_loss=allow_data_loss, floor=floor, heeds=True)
     result = f"node {replication.node_id} is the primary of term {term}"
     if not await _has_begun(replication):
         result += ", and takes writes when enough copies have its first record"
@@ -265,6 +266,7 @@ async def _has_begun(replication: Replication) -> bool:
 
 async def take_lead(
     replication: Replication,
+    cause: Cause,
     *,
     allow_data_loss: bool = False,
     floor: int = 0,
@@ -299,13 +301,13 @@ async def take_lead(
     _refuse_if_passed(replication, term)
     own, config = candidate(replication), replication.config
     verdict = judge_all(replication.open_configs, own, answers, unasked=unasked)
-    tell_election(replication.node.event, config, own, term, asked, verdict, unasked=unasked)
+    tell_election(replication.node.event, config, own, term, asked, verdict, cause, unasked=unasked)
     _refuse(verdict, allow_data_loss=allow_data_loss)
     await replication.authority.claim(term, by_force=not verdict.is_safe)
     _refuse_if_passed(replication, term)
     others = {one.node_id for one in (*config.members, *config.observers)} - {replication.node_id}
     lost = others - {answer.node_id for answer in answers}
-    await replication.lead(term, lost, by_force=not verdict.is_safe)
+    await replication.lead(term, lost, cause, by_force=not verdict.is_safe)
     return term
 
 

@@ -13,7 +13,7 @@ from helios_cli.engine.config.roles import Role
 from helios_cli.engine.consensus.config import ClusterConfig, Member
 from helios_cli.engine.consensus.steps import config_by_force, config_of_term, first_config
 from helios_cli.engine.errors import HeliosError
-from helios_cli.engine.node import binding, handover, promotion, report
+from helios_cli.engine.node import binding, handover, lead_changes, promotion, report
 from helios_cli.engine.node.authority import authority_of
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.cluster_meter import ClusterMeter
@@ -23,6 +23,7 @@ from helios_cli.engine.node.failover_watcher import FailoverWatcher
 from helios_cli.engine.node.following import Following
 from helios_cli.engine.node.forward_server import SessionServer
 from helios_cli.engine.node.lead_again import LEAD_AGAIN_S, lead_again
+from helios_cli.engine.node.lead_changes import Cause
 from helios_cli.engine.node.lead_check import LeadCheck
 from helios_cli.engine.node.leading import Leading
 from helios_cli.engine.node.peer_address import OwnAddress
@@ -318,7 +319,7 @@ class Replication:
     def _save_role(self, role: Role) -> None:
         save_role(self.node.store.files, self.node.store.control_dir, role)
 
-    async def lead(self, term: Term, lost: set[str], *, by_force: bool = False) -> None:
+    async def lead(self, term: Term, lost: set[str], cause: Cause, *, by_force: bool = False) -> None:
         """Lead in a term that was taken and promised; ``lost`` members are not waited for, ``by_force`` not even asked.
 
         What this node holds and nobody has called committed is shown only once the term's first record is committed.
@@ -333,7 +334,7 @@ class Replication:
             self._save_role(Role("primary"))
             try:
                 await self._follow_no_longer()
-                self._lead_in(term, lost, by_force=by_force)
+                self._lead_in(term, lost, cause, by_force=by_force)
             except Exception:
                 self.node.begin_again("it could not take the lead")
                 raise
@@ -353,7 +354,7 @@ class Replication:
             following.close()
             self.following = None
 
-    def _lead_in(self, term: Term, lost: set[str], *, by_force: bool) -> None:
+    def _lead_in(self, term: Term, lost: set[str], cause: Cause, *, by_force: bool) -> None:
         node = self.node
         node.lead_term(term)
         config = self.config
@@ -375,7 +376,7 @@ class Replication:
             config_of_term(config, self.member(), lost, node.pipeline.committed_lsn, now_us, by_force=by_force)
         )
         node.engine.sequences.reset()
-        node.event("promoted", f"node {self.node_id} is the primary of term {term}", term=term.number)
+        lead_changes.tell_promoted(self, config.primary, cause)
         for member in config.members:
             if member.node_id != self.node_id:
                 # One that has not followed this node yet may lack what was committed last.
@@ -386,18 +387,18 @@ class Replication:
         if self.is_leading:
             self.node.engine.settles_reads = False
 
-    def retarget(self, node_id: str, host: str, port: int) -> None:
-        """Another node leads: follow it."""
+    def retarget(self, node_id: str, host: str, port: int, term: int) -> None:
+        """Another node leads in ``term``: follow it."""
         if (self.role.primary_host, self.role.primary_port) == (host, port) and self.role.name == "standby":
             return
         if self.following is None:
-            self.node.event("deposed", f"node {node_id} is the primary now: this node follows it", severity="warning")
+            lead_changes.tell_deposed(self, node_id, term)
             self.become(Role("standby", host, port))
             self._lead_no_longer()
             self.node.begin_again("another node leads")
             return
         self.become(Role("standby", host, port))
-        self.node.event("retargeted", f"following {node_id} at {host}:{port}", primary=node_id)
+        lead_changes.tell_retargeted(self, node_id, f"{host}:{port}", term)
         self.following.receiver.hurry()
 
     def _lead_no_longer(self) -> None:
@@ -417,7 +418,7 @@ class Replication:
         lapsed = leading is not None and leading.lease.has_lapsed and not self.changing.locked()
         if lapsed and self.is_leading and term > self.term():
             self._lead_no_longer()
-            self.node.event("gave_way", f"{why} in term {term}, and this primary's lease is over", severity="warning")
+            lead_changes.tell_gave_way(self, term.number, why)
             self.node.begin_again("its term is over")
 
     async def promote(self, *, allow_data_loss: bool = False, dry_run: bool = False) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from helios_cli.engine.consensus.account import account
 from helios_cli.engine.consensus.config import ClusterConfig
 from helios_cli.engine.consensus.election import Answer, Candidate, Verdict
+from helios_cli.engine.node.lead_changes import Cause
 from helios_cli.engine.replication.messages import Ask
 from helios_cli.engine.types import Term
 
@@ -33,6 +34,7 @@ def tell_election(
     term: Term,
     answers: Iterable[Answer],
     verdict: Verdict,
+    cause: Cause,
     *,
     unasked: bool,
 ) -> None:
@@ -40,6 +42,7 @@ def tell_election(
     told = account(config, own, term, answers, verdict, unasked=unasked)
     kind = "elected" if told.is_won else "not_elected"
     event(
-        kind, told.sentence, severity="info" if told.is_won else "warning", automatic=unasked,
-        deposed=config.primary, **told.record(),
+        kind, told.sentence, severity="info" if told.is_won else "warning", **told.record(),
+        old_primary=config.primary or None, new_primary=own.node_id if told.is_won else None,
+        reason=cause.reason if told.is_won else verdict.reason, automatic=cause.automatic,
     )  # fmt: skip

@@ -12,6 +12,7 @@ from helios_cli.engine.sql.function_columns import function_columns, with_bound_
 from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.names import column_name
 from helios_cli.engine.sql.oids import BYTEA, INT4, INT8, INTEGERS, OID, TEXT
+from helios_cli.engine.sql.other_names import other_name
 from helios_cli.engine.sql.privileges import SELECT
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.routines import UserFunction
@@ -99,7 +100,7 @@ def find_relation(fields: dict[str, Any], scope: Scope) -> Relation:
         SqlError: 42P01.
     """
     schema, name = fields.get("schemaname"), fields["relname"]
-    found = scope.ctx.catalog.relation(schema, name)
+    found = scope.ctx.catalog.relation(schema, name) or other_name(scope.ctx.catalog, schema, name)
     if found is None:
         shown = f"{schema}.{name}" if schema else name
         raise scope.ctx.error("42P01", f'relation "{shown}" does not exist', fields.get("location", 0))
@@ -147,7 +148,8 @@ def _range_var(fields: dict[str, Any], scope: Scope) -> Source:
         raise scope.ctx.error("55000", message, hint=hint)
     sqlite_alias = scope.ctx.unique_alias(name)
     columns = renamed(table_columns(relation, sqlite_alias), alias, name, scope, fields.get("location", 0))
-    item = RangeItem(name, columns, relation, None if alias else relation.schema, alias=sqlite_alias)
+    named = fields.get("schemaname", relation.schema)
+    item = RangeItem(name, columns, relation, None if alias else named, alias=sqlite_alias)
     if relation.kind == "c" and relation.name in SESSION_RELATIONS:
         return single(f"{session_rows(relation, scope.ctx)} AS {_quote(sqlite_alias)}", item)
     secured = secured_source(relation, sqlite_alias, scope)

@@ -31,6 +31,8 @@ helios_durability_gaps 15107 v: node_id text?, from_lsn pg_lsn?, to_lsn pg_lsn?,
   ended_at timestamptz?, seconds float8?, reason text?
 helios_events 15108 v: id int8?, occurred_at timestamptz?, node_id text?, severity text?, kind text?, message text?,
   details jsonb?
+helios_failover_history 15112 v: id int8?, failover_time timestamptz?, node_id text?, decision text?, term int8?,
+  old_primary text?, new_primary text?, automatic bool?, reason text?, details jsonb?
 helios_scrub 15110 v: node_id text?, is_running bool?, started_at timestamptz?, finished_at timestamptz?, next_at
   timestamptz?, pages int8?, pages_checked int8?, pages_bad int8?, pages_repaired int8?, bad_pages jsonb?, seconds
   float8?, last_error text?

@@ -16,6 +16,7 @@ from helios_cli.engine.log.history import History
 from helios_cli.engine.node import promotion
 from helios_cli.engine.node.authority import EmbeddedAuthority
 from helios_cli.engine.node.handover import TAKE_OVER_S
+from helios_cli.engine.node.lead_changes import Cause
 from helios_cli.engine.node.promotion import PromotionRefused, take_lead
 from helios_cli.engine.replication.messages import Answer
 from helios_cli.engine.types import Lsn, Term
@@ -66,12 +67,12 @@ class Node:
     def identity(self) -> Any:
         return SimpleNamespace(node_id="n2", incarnation="disk of n2")
 
-    async def lead(self, term: Term, lost: set[str], *, by_force: bool = False) -> None:
+    async def lead(self, term: Term, lost: set[str], cause: Cause, *, by_force: bool = False) -> None:
         self.led.append(term)
 
     def take(self, **options: Any) -> None:
         this: Any = self
-        asyncio.run(take_lead(this, **options))
+        asyncio.run(take_lead(this, Cause("a test"), **options))
 
 
 def test_a_candidate_that_was_promised_leads(monkeypatch: pytest.MonkeyPatch) -> None:
