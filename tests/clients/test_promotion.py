@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -203,6 +204,19 @@ def test_a_switchover_under_load_loses_nothing(make_node: MakeNode, mode: str) -
     with first.connect() as writer:
         writer.execute("INSERT INTO t VALUES (2, 'and back')")
     wait_equal(first, second)
+
+
+def test_who_has_just_been_given_the_lead_gives_it_on_at_once(make_node: MakeNode) -> None:
+    """Its own vote is free for the next: the primary that it was loyal to leads no more."""
+    nodes = cluster(make_node, 3, "quorum")
+    term = status(nodes[0])["term"]
+    with Writers(nodes[0]):
+        for turn in range(4):
+            giver, taker, name = nodes[turn % 3], nodes[(turn + 1) % 3], f"n{(turn + 1) % 3 + 1}"
+            wait_until(partial(reaches, giver, name), "the next one follows", SETTLED_S)
+            code, answer = giver.http("/admin/switchover", body={"to": name})
+            assert code == 200, answer
+            assert (answer["term"], status(taker)["role"]) == (term + turn + 1, "primary"), answer
 
 
 def test_a_switchover_that_cannot_be_leaves_the_primary(make_node: MakeNode) -> None:

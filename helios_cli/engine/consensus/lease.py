@@ -72,6 +72,10 @@ class Loyalty:
         self.heard_at = now
         self._until = now + lease_s
 
+    def end(self) -> None:
+        """The primary that was heard of leads no more."""
+        self._until = -math.inf
+
     def holds(self, now: float) -> bool:
         """Whether it may vote for nobody but the primary that it heard of."""
         return now < self._until

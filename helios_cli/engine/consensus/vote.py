@@ -39,6 +39,11 @@ class Vote:
             self._loyalty.heard(now, lease_s)
             return True
 
+    def leads(self) -> None:
+        """This node has come to lead itself: whom it heard before leads no more, and it may give its place away."""
+        with self._lock:
+            self._loyalty.end()
+
     def pledge(self, now: float, term: int, *, excused: bool = False) -> bool:
         """A candidate of that term asks for it, this node perhaps; whether it may be given, and is kept for that.
 

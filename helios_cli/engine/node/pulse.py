@@ -33,6 +33,8 @@ BEAT_S: Final = 0.1
 SILENCE_S: Final = 1.0
 """Without a word for so long, a connection is made anew."""
 RETRY_S: Final = 0.5
+LOOK_S: Final = SILENCE_S / 8
+"""Between two looks at who the primary is."""
 VOTERS_MAX: Final = 64
 STRANGERS_MAX: Final = 32
 """Connections that have not shown yet whose they are; a voter that is turned away comes again."""
@@ -210,12 +212,15 @@ class Pulse:
         """Stay with whoever is the primary."""
         while True:
             where = self._node.primary_address()
-            if where is not None:
-                try:
-                    await self._hear(*where)
-                except (OSError, HeliosError, TimeoutError) as error:
-                    log.debug("no votes are asked for by %s:%s: %s", *where, error)
-            await asyncio.sleep(RETRY_S)
+            if where is None:
+                await asyncio.sleep(LOOK_S)
+                continue
+            try:
+                await self._hear(*where)
+            except (OSError, HeliosError, TimeoutError) as error:
+                log.debug("no votes are asked for by %s:%s: %s", *where, error)
+            if self._node.primary_address() == where:
+                await asyncio.sleep(RETRY_S)
 
     async def _hear(self, host: str, port: int) -> None:
         node = self._node
@@ -235,7 +240,7 @@ class Pulse:
             while (
                 not link.closed and time.monotonic() - heard_at < SILENCE_S and node.primary_address() == (host, port)
             ):
-                await asyncio.sleep(SILENCE_S / 8)
+                await asyncio.sleep(LOOK_S)
         finally:
             link.close()
 

@@ -367,6 +367,7 @@ class Replication:
         self._lead((config_by_force(config, self.member(), lost),) if by_force else self.open_configs)
         leading = self.leading
         assert leading is not None
+        self.watcher.vote.leads()
         now_us = SystemClock.wall_us()
         node.pipeline.submit(first)
         # Of what this node found in its log somebody may have been acknowledged by the primary before.

@@ -352,7 +352,8 @@ class WalReplicator:
         link.on_lost = lambda: self._left(streamer)
         link.begin(streamer.frame)
         self.on_joined(streamer)
-        self.heartbeat()
+        # A new primary has no lease before those who follow it have granted it one.
+        self.heartbeat(asks=True)
         streamer.pump()
 
     def acknowledged(self, streamer: WalStreamer) -> None:

@@ -85,6 +85,7 @@ class Watchers:
         link.begin(lambda frame: self._frame(watcher, frame))
         own.node.event("observer_joined", f"observer {hello.node_id} is connected", observer=hello.node_id)
         watcher.tell(own.node.store.configs.newest)
+        own.replicator.heartbeat(asks=True)
         own.leading.reconcile()
 
     def show(self, config: ClusterConfig) -> None:

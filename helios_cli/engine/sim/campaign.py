@@ -268,6 +268,7 @@ class Campaign:
         configs = (config_by_force(node.log.config, node.member(), lost),) if forced else node.open_configs
         node.world.checkers.leads(node, term, configs, forced=forced, answers=answers)
         node.primary = Primary(node, term, configs)
+        node.vote.leads()
         self.takes_lead = self.is_changing = False
         if not node.primary.begin(lost, by_force=forced):
             node.tell("has no room for the term's first record")

@@ -128,7 +128,7 @@ class Serving:
         link.on_closed[1] = lambda: self._left(name, stream)
         if node.primary is not None:
             node.primary.joined(stream.member, stream.sent)
-        self.heartbeat(asks=False)
+        self.heartbeat(asks=True)
         self.stream(own_end)
         if node.primary is not None:
             node.primary.reconcile()
@@ -153,7 +153,7 @@ class Serving:
         watcher = self.watchers[name] = Stream(link, link.member, Lsn(0), node.now)
         link.on_closed[1] = lambda: self._unobserved(name, watcher)
         link.send(1, node.term, "config", node.log.config.to_bytes())
-        self.heartbeat(asks=False)
+        self.heartbeat(asks=True)
         node.primary.reconcile()
 
     def _unobserved(self, name: str, watcher: Stream) -> None:
