@@ -50,3 +50,22 @@ def test_late_keys_and_collations_at_work(server: NodeProcess) -> None:
         connection.execute("INSERT INTO late VALUES (4, 4, 'z'), (5, 5, 'A')")
         assert connection.execute("SELECT t FROM late ORDER BY t, id").fetchall() == [("A",), ("z",), ("ä",), ("ä",)]
         connection.execute("DROP TABLE late, behind")
+
+
+def test_exclusion_constraints_are_checked_when_the_session_says(server: NodeProcess) -> None:
+    with server.connect() as connection:
+        connection.execute(
+            "CREATE TABLE shifts (id int, span int4range, CONSTRAINT no_gap EXCLUDE USING gist (span WITH -|-) "
+            "DEFERRABLE INITIALLY DEFERRED)"
+        )
+        connection.execute("BEGIN")
+        connection.execute("INSERT INTO shifts VALUES (1, '[20,50)'), (2, '[10,20)')")
+        with pytest.raises(psycopg.errors.ExclusionViolation) as caught, connection.transaction():
+            connection.execute("SET CONSTRAINTS no_gap IMMEDIATE")
+        assert caught.value.diag.constraint_name == "no_gap"
+        connection.execute("DELETE FROM shifts WHERE id = 2")
+        connection.execute("SET CONSTRAINTS no_gap IMMEDIATE")
+        with pytest.raises(psycopg.errors.ExclusionViolation):
+            connection.execute("INSERT INTO shifts VALUES (3, '[50,60)')")
+        connection.execute("ROLLBACK")
+        connection.execute("DROP TABLE shifts")

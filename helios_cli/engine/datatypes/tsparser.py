@@ -1,4 +1,4 @@
-"""The default parser of text search, and the configurations ``simple`` and ``english`` (wparser_def.c, dict_simple.c).
+"""The default parser of text search, and the configurations: ``simple`` and one for each language (wparser_def.c).
 
 Words, numbers, hyphenated words, hosts, addresses and paths are told apart as PostgreSQL does, markup is passed over.
 """
@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from helios_cli.engine.datatypes.stemming import STOP_WORDS, stem
+from helios_cli.engine.datatypes.languages import LANGUAGES, dictionary_of, stem
 from helios_cli.engine.errors import SqlError
 
 _LETTER: Final = r"[^\W\d_]"
@@ -86,7 +86,33 @@ def _compound(text: str) -> Iterator[Token]:
         yield Token(part, "word" if part.isalpha() else "simple")
 
 
-CONFIGURATIONS: Final = ("simple", "english")
+KINDS: Final = (
+    ("asciiword", "Word, all ASCII"),
+    ("word", "Word, all letters"),
+    ("numword", "Word, letters and digits"),
+    ("email", "Email address"),
+    ("url", "URL"),
+    ("host", "Host"),
+    ("sfloat", "Scientific notation"),
+    ("version", "Version number"),
+    ("hword_numpart", "Hyphenated word part, letters and digits"),
+    ("hword_part", "Hyphenated word part, all letters"),
+    ("hword_asciipart", "Hyphenated word part, all ASCII"),
+    ("blank", "Space symbols"),
+    ("tag", "XML tag"),
+    ("protocol", "Protocol head"),
+    ("numhword", "Hyphenated word, letters and digits"),
+    ("asciihword", "Hyphenated word, all ASCII"),
+    ("hword", "Hyphenated word, all letters"),
+    ("url_path", "URL path"),
+    ("file", "File or path name"),
+    ("float", "Decimal notation"),
+    ("int", "Signed integer"),
+    ("uint", "Unsigned integer"),
+    ("entity", "XML entity"),
+)
+"""PostgreSQL's kinds of tokens, from number 1: name and description."""
+CONFIGURATIONS: Final = ("simple", *LANGUAGES)
 
 
 def configuration(name: str) -> str:
@@ -102,7 +128,7 @@ def lexeme(token: Token, chosen: str) -> str | None:
     word = token.text.lower()
     if chosen == "simple" or token.kind not in ("word", "compound") or not token.plain:
         return word
-    return None if word in STOP_WORDS else stem(word)
+    return stem(dictionary_of(chosen, word), word)
 
 
 def lexemes(text: str, chosen: str) -> list[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""SET CONSTRAINTS: when the foreign keys and the late unique keys of a transaction are checked."""
+"""SET CONSTRAINTS: when the foreign keys, late unique keys and EXCLUDE constraints of a transaction are checked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from helios_cli.engine.storage.catalog import SqliteCatalog
 
 _KEYS: Final = (
-    "SELECT conname, condeferrable & 1, condeferred FROM {}.helios_constraint WHERE contype IN ('f', 'p', 'u')"
+    "SELECT conname, condeferrable & 1, condeferred FROM {}.helios_constraint WHERE contype IN ('f', 'p', 'u', 'x')"
 )
 
 

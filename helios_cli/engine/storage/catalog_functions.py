@@ -14,7 +14,7 @@ from helios_cli.engine.datatypes.usertypes import kind_of
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS, OIDS
 from helios_cli.engine.sql.sqltext import pg_identifier
-from helios_cli.engine.storage import routine_definitions
+from helios_cli.engine.storage import routine_definitions, text_search_rows
 from helios_cli.engine.storage.object_names import ObjectNames
 from helios_cli.engine.storage.privilege_functions import register as register_privileges
 from helios_cli.engine.storage.qualified_text import expression_text, path_of, plain_view, schemas_of, view_text
@@ -309,7 +309,7 @@ class _Functions:
         for kind, text in self.system.snapshot().comments.get((oid, column), ()):
             if class_oid is None or kind == class_oid:
                 return text
-        return None
+        return text_search_rows.COMMENTS[oid][1] if oid in text_search_rows.COMMENTS and not column else None
 
     def visible(self, oid: int, path: str) -> int | None:
         """pg_table_is_visible, by the session's search path (a JSON array)."""

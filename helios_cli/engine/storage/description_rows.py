@@ -5,12 +5,14 @@ from __future__ import annotations
 from helios_cli.engine.sql.privileges import PG_NAMESPACE
 from helios_cli.engine.storage.system_extensions import extension_comments
 from helios_cli.engine.storage.system_snapshot import Snapshot
+from helios_cli.engine.storage.text_search_rows import text_search_comments
 from helios_cli.engine.storage.type_rows import Rows
 
 
 def pg_description(snapshot: Snapshot) -> Rows:
     """Comments."""
     yield from extension_comments(snapshot)
+    yield from text_search_comments()
     public = snapshot.schema_oid("public")
     if not any(oid == public and class_oid == PG_NAMESPACE for oid, class_oid, _column, _text in snapshot.descriptions):
         yield {"objoid": public, "classoid": PG_NAMESPACE, "objsubid": 0, "description": "standard public schema"}

@@ -11,7 +11,14 @@ from helios_cli.engine.datatypes.usertypes import number_of, row_oid
 from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS
 from helios_cli.engine.sql.privileges import DEFAULT_KINDS, PG_DATABASE, PG_DEFAULT_ACL, PG_NAMESPACE
 from helios_cli.engine.sql.text_collations import oid_of
-from helios_cli.engine.storage import collation_rows, role_rows, routine_rows, statistics_rows, type_rows
+from helios_cli.engine.storage import (
+    collation_rows,
+    role_rows,
+    routine_rows,
+    statistics_rows,
+    text_search_rows,
+    type_rows,
+)
 from helios_cli.engine.storage.description_rows import pg_description, pg_shdescription
 from helios_cli.engine.storage.dump_rows import default_depends, default_oid, pg_init_privs, system_acl
 from helios_cli.engine.storage.policy_rows import pg_policies, pg_policy
@@ -284,12 +291,6 @@ def pg_database(snapshot: Snapshot) -> Rows:
     }  # fmt: skip
 
 
-def pg_ts_config() -> Rows:
-    """The configurations of text search."""
-    for oid, name in ((3748, "simple"), (12773, "english")):
-        yield {"oid": oid, "cfgname": name, "cfgnamespace": 11, "cfgowner": 10, "cfgparser": 3722}
-
-
 def _role_name(snapshot: Snapshot, oid: int) -> str:
     return snapshot.role_names.get(oid, f"unknown (OID={oid})")
 
@@ -434,7 +435,7 @@ _WHOLE: Final[dict[str, Callable[[Snapshot], Rows]]] = {
     "pg_available_extension_versions": pg_available_extension_versions,
 }  # fmt: skip
 _FIXED: Final[dict[str, Callable[[], Rows]]] = {
-    "pg_ts_config": pg_ts_config, "pg_tablespace": pg_tablespace,
+    **text_search_rows.FIXED, "pg_tablespace": pg_tablespace,
     "pg_language": pg_language, "pg_amop": pg_amop, "pg_amproc": pg_amproc, "pg_operator": pg_operator,
     "pg_cast": pg_cast, "pg_aggregate": pg_aggregate,
 }  # fmt: skip

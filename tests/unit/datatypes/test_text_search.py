@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from helios_cli.engine.datatypes import tsparser, tsquery, tsvector
-from helios_cli.engine.datatypes.stemming import stem
+from helios_cli.engine.datatypes.languages import stem
+from helios_cli.engine.datatypes.tsheadline import headline, read_options
+from helios_cli.engine.errors import SqlError
 
 STEMS = {
     "running": "run", "flies": "fli", "dying": "die", "happily": "happili", "nationalization": "nation",
@@ -27,7 +29,47 @@ DOCUMENTS = {
 
 @pytest.mark.parametrize(("word", "expected"), STEMS.items())
 def test_stems(word: str, expected: str) -> None:
-    assert stem(word) == expected
+    assert stem("english", word) == expected
+
+
+@pytest.mark.parametrize(
+    ("language", "word", "expected"),
+    [
+        ("french", "continuellement", "continuel"),
+        ("french", "avec", None),
+        ("german", "häuser", "haus"),
+        ("spanish", "corriendo", "corr"),
+        ("russian", "красивая", "красив"),
+        ("turkish", "evlerinizden", "ev"),
+        ("greek", "ίομουνα", "ίομουνα"),
+        ("french", "a" * 1001, "a" * 1001),
+    ],
+)
+def test_languages(language: str, word: str, expected: str | None) -> None:
+    assert stem(language, word) == expected
+
+
+def test_russian_texts_have_english_words() -> None:
+    assert tsparser.lexemes("running кошки the", "russian") == [("run", 1), ("кошк", 2)]
+
+
+FRAGMENTS = {
+    "MaxFragments=2, MaxWords=4, MinWords=1": "[one] two three four ... more [one] word",
+    'MaxFragments=2, MaxWords=4, MinWords=1, FragmentDelimiter=" / "': "[one] two three four / more [one] word",
+    "MaxFragments=1, MaxWords=4, MinWords=1": "[one] two three four",
+}
+
+
+@pytest.mark.parametrize(("options", "expected"), FRAGMENTS.items())
+def test_fragments_of_headlines(options: str, expected: str) -> None:
+    text = "one two three four five six seven eight nine more one word"
+    marks = "StartSel=[, StopSel=], ShortWord=2, "
+    assert headline(text, tsquery.read("'one'"), "simple", read_options(marks + options)) == expected
+
+
+def test_fragments_are_not_negative() -> None:
+    with pytest.raises(SqlError, match="MaxFragments should be >= 0"):
+        read_options("MaxFragments=-1")
 
 
 @pytest.mark.parametrize(("document", "expected"), DOCUMENTS.items())

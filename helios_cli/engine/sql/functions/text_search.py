@@ -8,9 +8,10 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final
 
-from helios_cli.engine.datatypes import tsmatch, tsquery, tsvector
+from helios_cli.engine.datatypes import tsmatch, tsparser, tsquery, tsvector
 from helios_cli.engine.datatypes.arrays import PgArray, read_array, write_array
 from helios_cli.engine.datatypes.jsons import quote_json
+from helios_cli.engine.datatypes.languages import LANGUAGES, stem
 from helios_cli.engine.datatypes.tsheadline import headline, read_options
 from helios_cli.engine.datatypes.tsparser import configuration, lexemes
 from helios_cli.engine.datatypes.tsquery import AND, NOT, OR, PHRASE, Operation, Query, Value
@@ -322,13 +323,22 @@ def ts_headline(name: str, text: str, query: str, options: str = "") -> str:
 
 def ts_lexize(dictionary: str, word: str) -> str | None:
     """What a dictionary makes of a word. Raises SqlError 42704."""
-    plain = dictionary.removeprefix("pg_catalog.").removesuffix("_stem")
-    if plain not in ("simple", "english") or (plain == "english") != dictionary.endswith("_stem"):
+    plain = dictionary.removeprefix("pg_catalog.")
+    language = plain.removesuffix("_stem")
+    if plain == "simple":
+        found: str | None = word.lower()
+    elif language in LANGUAGES and language != plain:
+        found = stem(language, word.lower())
+    else:
         raise SqlError(f'text search dictionary "{dictionary}" does not exist', sqlstate="42704")
-    from helios_cli.engine.datatypes.tsparser import Token, lexeme
-
-    found = lexeme(Token(word, "word"), plain)
     return _text_array([] if found is None else [found])
+
+
+def ts_token_type(parser: Any) -> str:
+    """The kinds of tokens as JSON: number, name, description. Raises SqlError 42704."""
+    if str(parser).removeprefix("pg_catalog.") not in ("default", "3722"):
+        raise SqlError(f'text search parser "{parser}" does not exist', sqlstate="42704")
+    return json.dumps([[number, *kind] for number, kind in enumerate(tsparser.KINDS, 1)])
 
 
 def ts_unnest(vector: str) -> str:
@@ -383,6 +393,9 @@ def install(lib: Library) -> None:
     d("tsquery_phrase", "tsquery tsquery -> tsquery", tsquery_phrase, sql="{udf}({args})")
     d("tsquery_phrase", "tsquery tsquery int4 -> tsquery", tsquery_phrase, sql="{udf}({args})")
     d("ts_lexize", "regdictionary text -> text[]", ts_lexize)
+    for kind in ("text", "oid"):
+        d("ts_token_type", f"{kind} -> record", ts_token_type, set_returning=True,
+          columns=(("tokid", 23), ("alias", 25), ("description", 25)))  # fmt: skip
     d("get_current_ts_config", "-> regconfig", _usual, **usual)
     for helper in _OPERATORS:
         lib.helper(f"fn_{helper.__name__}", helper, -1)
