@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import apsw
@@ -103,7 +104,8 @@ class TriggeredRun:
         try:
             return self.host.connection.execute(sql, binds[:count]).fetchall()
         except apsw.Error as error:
-            raise self.host.translated(error, self.plan, self.binds) from error
+            # What SQLite ran is a plain write of one row.
+            raise self.host.translated(error, replace(self.plan, steps=(sql,)), binds[:count]) from error
 
     # -- rows -------------------------------------------------------------------------------------
 

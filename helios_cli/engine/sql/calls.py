@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from helios_cli.engine.datatypes.range_types import subtype_of
 from helios_cli.engine.datatypes.usertypes import pinned_function_oid
+from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import (
     builtin_arguments,
     casts,
@@ -17,23 +18,20 @@ from helios_cli.engine.sql import (
 )
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import can_coerce, element_of, type_name
-from helios_cli.engine.sql.expressions import TRANSLATORS, expect_boolean, translate
+from helios_cli.engine.sql.expressions import TRANSLATORS, translate
 from helios_cli.engine.sql.function_spec import Function
-from helios_cli.engine.sql.grouping import canonical
 from helios_cli.engine.sql.oids import (
     ANYARRAY,
     ANYELEMENT,
     ANYMULTIRANGE,
     ANYNONARRAY,
     ANYRANGE,
-    INT8,
     POLYMORPHIC,
     REGTYPE,
     UNKNOWN,
     VOID,
 )
 from helios_cli.engine.sql.operators import NEVER, never
-from helios_cli.engine.sql.ordering import sort_terms, sort_values
 from helios_cli.engine.sql.resolution import Ambiguous, bind_polymorphic, choose_function, expand
 from helios_cli.engine.sql.routines import UserFunction
 from helios_cli.engine.sql.scope import Scope
@@ -42,7 +40,6 @@ from helios_cli.engine.sql.type_pins import unpinned
 from helios_cli.engine.sql.typed import Node, TypedSql, changed
 from helios_cli.engine.sql.user_calls import arranged, check_callable, user_call, user_row
 from helios_cli.engine.sql.user_casts import domain_of
-from helios_cli.engine.sql.window_frames import frame_of
 
 _AGGREGATES_ONLY: Final = (("agg_distinct", "DISTINCT"), ("agg_order", "ORDER BY"), ("agg_filter", "FILTER"))
 
@@ -56,8 +53,10 @@ def _call(fields: dict[str, Any], scope: Scope) -> TypedSql:
     overloads = visible_overloads(names, scope)
     names = unpinned(names, scope.ctx.catalog)
     if any(function.aggregate or function.window for function in overloads):
-        return _aggregate_call(fields, names, overloads, scope)
-    if "over" in fields:
+        from helios_cli.engine.sql.aggregate_calls import aggregate_call
+
+        return aggregate_call(fields, names, overloads, scope)
+    if "over" in fields and overloads:
         at = fields.get("location", 0)
         message = f"OVER specified, but {names[-1]} is not a window function nor an aggregate function"
         raise scope.ctx.error("42809", message, at)
@@ -200,7 +199,7 @@ def shown_call(names: list[str], given: tuple[int, ...]) -> str:
     return f"{'.'.join(names)}({', '.join(type_name(oid) for oid in given)})"
 
 
-def missing_function(names: list[str], given: tuple[int, ...], scope: Scope, at: int) -> Exception:
+def missing_function(names: list[str], given: tuple[int, ...], scope: Scope, at: int) -> SqlError:
     """42883 for a call nothing fits."""
     hint = "No function matches the given name and argument types. You might need to add explicit type casts."
     return scope.ctx.error("42883", f"function {shown_call(names, given)} does not exist", at, hint=hint)
@@ -262,7 +261,7 @@ def _open_type(declared: tuple[int, ...], given: tuple[int, ...]) -> bool:
     return bool(sources) and all(source == UNKNOWN for source in sources)
 
 
-def _range_type(values: list[TypedSql]) -> int:
+def range_type(values: list[TypedSql]) -> int:
     """The type of the first argument that is a range or a multirange; 0 for none."""
     return next((value.type_oid for value in values if subtype_of(value.type_oid)), 0)
 
@@ -285,164 +284,9 @@ def render_call(function: Function, values: list[TypedSql], scope: Scope) -> str
         session=", ".join(session),
         elem=next((element_of(value.type_oid) for value in values if element_of(value.type_oid)), 0),
         types=", ".join(str(value.type_oid) for value in values),
-        range=_range_type(values),
+        range=range_type(values),
         over="",
     )
-
-
-# -- aggregates and window functions --------------------------------------------------------------
-
-
-def _aggregate_call(
-    fields: dict[str, Any], names: list[str], overloads: tuple[Function, ...], scope: Scope
-) -> TypedSql:
-    value = _aggregate_value(fields, names, overloads, scope)
-    return value if "over" in fields or scope.grouping is None else scope.grouping.save(value)
-
-
-def _aggregate_value(
-    fields: dict[str, Any], names: list[str], overloads: tuple[Function, ...], scope: Scope
-) -> TypedSql:
-    ctx, at = scope.ctx, fields.get("location", 0)
-    over = fields.get("over")
-    _check_place(fields, names, scope, at)
-    if fields.get("agg_within_group"):
-        from helios_cli.engine.sql.within_group import within_group
-
-        return within_group(fields, names, overloads, scope)
-    if overloads[0].ordered_set or (names[-1] in HYPOTHETICAL and fields.get("args")):
-        from helios_cli.engine.sql.within_group import refuse_without_group
-
-        refuse_without_group(fields, names, overloads, scope, at)
-    inside, scope.in_aggregate = scope.in_aggregate, over is None or scope.in_aggregate
-    sets = len(scope.pending_srf or ())
-    try:
-        arguments = [translate(node, scope) for node in fields.get("args", [])]
-        if len(scope.pending_srf or ()) > sets:
-            kind = "aggregate" if over is None else "window"
-            message = f"{kind} function calls cannot contain set-returning function calls"
-            hint = "You might be able to move the set-returning function into a LATERAL FROM item."
-            raise ctx.error("0A000", message, arguments[0].location, hint=hint)
-        arguments = session_texts.for_call(names[-1], arguments, ctx)
-        if fields.get("agg_distinct"):
-            _check_distinct_order(fields, scope, at)
-        order = sort_terms(fields.get("agg_order", []), scope)
-        test = expect_boolean(fields["agg_filter"], scope, "FILTER") if "agg_filter" in fields else None
-    finally:
-        scope.in_aggregate = inside
-    tail = f" FILTER (WHERE {test.sql})" if test is not None else ""
-    if over is not None:
-        tail += f" OVER {window(over, scope)}"
-    if fields.get("agg_star"):
-        return TypedSql(f"count(*){tail}", INT8, not_null=True, location=at)
-    function = resolve(names, overloads, arguments, scope, at)
-    if function is None:
-        raise missing_function(names, argument_types(arguments, scope), scope, at)
-    if function.window and over is None:
-        raise ctx.error("42809", f"window function {names[-1]} requires an OVER clause", at)
-    values, result = coerce_arguments(function, arguments, scope, at)
-    if over is not None and test is not None:
-        # SQLite computes the arguments of a window function for rows, too, that FILTER leaves out.
-        values = [
-            value if value.simple else changed(value, sql=f"CASE WHEN {test.sql} THEN {value.sql} END")
-            for value in values
-        ]
-    sql = _aggregate_sql(function, values, order, bool(fields.get("agg_distinct")), tail, scope, at)
-    value = TypedSql(sql, result, not_null=function.name == "count", location=at)
-    return row_values.carry_shape(value, values, ctx)
-
-
-def _aggregate_sql(
-    function: Function, values: list[TypedSql], order: str, distinct: bool, tail: str, scope: Scope, at: int
-) -> str:
-    texts = [casts.collated(value) if function.aggregate else value.sql for value in values]
-    if distinct:
-        if not order and function.name in _IN_ORDER:
-            order = f"{texts[0]} NULLS LAST"
-        if len(texts) > 1 and function.name == "string_agg":
-            return f"pg_json_join(json_group_array(DISTINCT {texts[0]} ORDER BY {order}){tail}, {values[1].sql})"
-        if len(texts) > 1:
-            raise scope.ctx.unsupported(f"DISTINCT in {function.name} with several arguments", at)
-        texts[0] = f"DISTINCT {texts[0]}"
-    if order and texts:
-        texts[-1] = f"{texts[-1]} ORDER BY {order}"
-    texts += ["NULL"] * (len(function.args) - len(values)) if not order else []
-    template = function.sql or f"{function.name}({{args}})"
-    session = ", ".join(scope.ctx.session_value(name) for name in function.session_values)
-    element = values[0].type_oid if values else 0
-    placed = "{over}" in template
-    types = ", ".join(str(value.type_oid) for value in values)
-    text = template.format(
-        *texts, args=", ".join(texts), session=session, elem=element, types=types, over=tail if placed else "",
-        range=_range_type(values),
-    )  # fmt: skip
-    text = text if placed else text + tail
-    return casts.neutral(text, *(value.type_oid for value in values)) if function.aggregate else text
-
-
-def _check_distinct_order(fields: dict[str, Any], scope: Scope, at: int) -> None:
-    """An aggregate with DISTINCT is ordered by its arguments only."""
-    if any("A_Const" in part for part in tree.walk(fields.get("agg_order", []))):
-        scope.ctx.bind_all()
-    known = [canonical(node, scope) for node in fields.get("args", [])]
-    if any(canonical(sort["SortBy"]["node"], scope) not in known for sort in fields.get("agg_order", [])):
-        message = "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list"
-        raise scope.ctx.error("42P10", message, at)
-
-
-_IN_ORDER: Final = ("array_agg", "json_agg", "jsonb_agg", "string_agg")
-"""Aggregates that show the order of their input, which DISTINCT sorts."""
-_AGGREGATE_CLAUSES: Final = {"WHERE": "WHERE", "JOIN/ON": "JOIN conditions", "GROUP BY": "GROUP BY"}
-
-
-def _check_place(fields: dict[str, Any], names: list[str], scope: Scope, at: int) -> None:
-    """Aggregates and window functions stand only in the select list, HAVING and ORDER BY."""
-    ctx = scope.ctx
-    if "over" in fields:
-        if not scope.windows_allowed:
-            place = _AGGREGATE_CLAUSES.get(scope.clause, scope.clause or "this context")
-            raise ctx.error("42P20", f"window functions are not allowed in {place}", at)
-        return
-    if scope.in_aggregate:
-        raise ctx.error("42803", "aggregate function calls cannot be nested", at)
-    if not scope.aggregates_allowed:
-        place = _AGGREGATE_CLAUSES.get(scope.clause, scope.clause or "this context")
-        raise ctx.error("42803", f"aggregate functions are not allowed in {place}", at)
-
-
-def window(over: dict[str, Any], scope: Scope) -> str:
-    """The text of a window, written out in full even when it is named."""
-    ctx = scope.ctx
-    definition = over
-    if "name" in over and "partitionClause" not in over and "orderClause" not in over:
-        found = scope.windows.get(over["name"])
-        if found is None:
-            raise ctx.error("42704", f'window "{over["name"]}" does not exist', over.get("location", 0))
-        return window(found, scope)
-    parts = []
-    if "refname" in over:
-        found = scope.windows.get(over["refname"])
-        if found is None:
-            raise ctx.error("42704", f'window "{over["refname"]}" does not exist', over.get("location", 0))
-        definition = {**found, **over}
-    windows_before, scope.windows_allowed = scope.windows_allowed, False
-    try:
-        if definition.get("partitionClause"):
-            values = [translate(node, scope) for node in definition["partitionClause"]]
-            parts.append("PARTITION BY " + ", ".join(casts.collated(value) for value in values))
-        order, sorts = sort_values(definition.get("orderClause", []), scope)
-        frame = frame_of(definition, order, sorts, scope)
-    finally:
-        scope.windows_allowed = windows_before
-    if frame.order:
-        parts.append(f"ORDER BY {frame.order}")
-    if frame.text:
-        parts.append(frame.text)
-    return f"({' '.join(parts)})"
-
-
-HYPOTHETICAL: Final = frozenset(("rank", "dense_rank", "percent_rank", "cume_dist"))
-"""Window functions that are aggregates too, WITHIN GROUP."""
 
 
 def has_aggregate(node: Any, scope: Scope) -> bool:

@@ -282,7 +282,9 @@ def constraint_row(temp: bool, constraint: ConstraintDef) -> str:
 
 
 NEW_EPOCH: Final = "random() >> 1"
-"""In the place of what a node remembers of a sequence: OIDs and counters come again after a rollback, this does not."""
+"""Of a new sequence, by which a node remembers it: OIDs and counters come again after a rollback, this does not."""
+RESTARTED: Final = f"(epoch & {-1 << 32}) | (random() & {(1 << 32) - 1})"
+"""Of one that was restarted: what the node remembers of its values counts no more, but that of its sessions does."""
 
 
 def sequence_rows(sequence: SequenceDef) -> list[str]:

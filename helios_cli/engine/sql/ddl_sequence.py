@@ -7,7 +7,7 @@ from typing import Any
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.ddl_build import Builder, list_names, range_var_of, unsupported
 from helios_cli.engine.sql.ddl_model import SequenceDef
-from helios_cli.engine.sql.ddl_render import NEW_EPOCH, sequence_rows, update
+from helios_cli.engine.sql.ddl_render import RESTARTED, sequence_rows, update
 from helios_cli.engine.sql.ddl_sequence_options import apply_options, new_sequence, number
 from helios_cli.engine.sql.plan import Plan
 
@@ -76,7 +76,7 @@ def sequence_changes(sequence: SequenceDef, options: dict[str, Any]) -> str:
     step = update(sequence.temp, "helios_sequence", changes, oid=sequence.oid)
     if "restart" in options:
         # A new epoch tells the node to forget which values it handed out.
-        step = step.replace(" SET ", f" SET epoch = {NEW_EPOCH}, ", 1)
+        step = step.replace(" SET ", f" SET epoch = {RESTARTED}, ", 1)
     return step
 
 

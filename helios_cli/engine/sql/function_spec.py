@@ -40,6 +40,8 @@ class Function:
     aggregate: bool = False
     """May be called as an aggregate, and over a window: ``sql`` names the SQLite aggregate
     (``sum({0})``); DISTINCT, ORDER BY and FILTER are put in by the planner."""
+    distinct_sql: str = ""
+    """The template under DISTINCT of several arguments, whose rows come in order. Empty: it has no such thing."""
     window: bool = False
     """Only callable with OVER (row_number, lag, ...)."""
     set_returning: bool = False

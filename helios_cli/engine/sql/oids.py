@@ -82,6 +82,8 @@ REG_TYPES: Final = frozenset(
 )
 INTEGERS: Final = frozenset((INT2, INT4, INT8))
 STRINGS: Final = frozenset((TEXT, VARCHAR, BPCHAR, NAME))
+GEOMETRIC: Final = frozenset((600, 601, 602, 603, 604, 628, 718))
+"""point, lseg, path, box, polygon, line, circle."""
 POLYMORPHIC: Final = frozenset(
     (
         ANYARRAY, ANYELEMENT, ANYNONARRAY, ANYENUM, ANYRANGE, ANYMULTIRANGE, ANYCOMPATIBLE, ANYCOMPATIBLEARRAY,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from helios_cli.engine.sql import casts, tree
-from helios_cli.engine.sql.coercion import type_name
+from helios_cli.engine.sql.coercion import element_of, type_name
 from helios_cli.engine.sql.expressions import translate
-from helios_cli.engine.sql.oids import JSON, POLYMORPHIC
+from helios_cli.engine.sql.oids import GEOMETRIC, JSON, JSONPATH, POLYMORPHIC, XID, XML
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.typed import Node, TypedSql
 
@@ -28,7 +28,7 @@ def sort_values(nodes: list[Node], scope: Scope) -> tuple[str, list[TypedSql]]:
     return ", ".join(terms), values
 
 
-def sort_term(value: TypedSql, sort: dict[str, object], scope: Scope, text: str = "") -> str:
+def sort_term(value: TypedSql, sort: dict[str, Any], scope: Scope, text: str = "") -> str:
     """One term. ``text`` stands for the value where an ordinal does.
 
     SQLite sorts NULLs lowest, PostgreSQL highest. Where a value cannot be NULL nothing is said about them, so
@@ -37,7 +37,7 @@ def sort_term(value: TypedSql, sort: dict[str, object], scope: Scope, text: str 
     Raises:
         FeatureNotSupported: USING with an operator.
     """
-    check_sortable(value, scope)
+    check_sortable(value, scope, tree.location(sort["node"]) if "node" in sort else None)
     direction = sort.get("sortby_dir", "SORTBY_DEFAULT")
     if direction == "SORTBY_USING":
         direction = _using(sort, value, scope)
@@ -67,13 +67,29 @@ def _collated(value: TypedSql, text: str) -> str:
     return f"{text} COLLATE {collation}" if collation else text
 
 
-def check_sortable(value: TypedSql, scope: Scope) -> None:
+_NOT_COMPARED: Final = frozenset((JSON, XML, JSONPATH, *GEOMETRIC)) | POLYMORPHIC
+"""Types without a class of btree or hash operators; so have their arrays none."""
+_NOT_SORTED: Final = _NOT_COMPARED | {XID}
+
+
+def check_comparable(value: TypedSql, scope: Scope, at: int | None = None) -> None:
+    """Refuse types without an equality for DISTINCT, GROUP BY, UNION and the like. ``at``: the place, if not its own.
+
+    Raises:
+        SqlError: 42883 ``could not identify an equality operator for type json``.
+    """
+    if value.type_oid in _NOT_COMPARED or element_of(value.type_oid) in _NOT_COMPARED:
+        message = f"could not identify an equality operator for type {type_name(value.type_oid)}"
+        raise scope.ctx.error("42883", message, value.location if at is None else at)
+
+
+def check_sortable(value: TypedSql, scope: Scope, at: int | None = None) -> None:
     """Refuse types without an order, as PostgreSQL does.
 
     Raises:
         SqlError: 42883 ``could not identify an ordering operator for type json``.
     """
-    if value.type_oid == JSON or value.type_oid in POLYMORPHIC:
+    if value.type_oid in _NOT_SORTED or element_of(value.type_oid) in _NOT_SORTED:
         message = f"could not identify an ordering operator for type {type_name(value.type_oid)}"
         hint = "Use an explicit ordering operator or modify the query."
-        raise scope.ctx.error("42883", message, value.location, hint=hint)
+        raise scope.ctx.error("42883", message, value.location if at is None else at, hint=hint)

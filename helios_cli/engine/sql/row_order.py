@@ -11,7 +11,7 @@ from helios_cli.engine.sql.coercion import can_coerce, type_name
 from helios_cli.engine.sql.expressions import translate
 from helios_cli.engine.sql.grouping import canonical
 from helios_cli.engine.sql.oids import INT8, REG_TYPES, UNKNOWN
-from helios_cli.engine.sql.ordering import check_sortable, sort_term
+from helios_cli.engine.sql.ordering import check_comparable, check_sortable, sort_term
 from helios_cli.engine.sql.query import Output, Query, Select, type_in
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.select_list import flat_targets
@@ -160,6 +160,7 @@ def distinct_on(query: Select, nodes: list[Node], select: dict[str, Any], scope:
         position = output_position(node, query.outputs, scope)
         value = query.outputs[position].value if position is not None else translate(node, scope)
         keys.append(casts.to_text_if_unknown(value, ctx))
+        check_comparable(keys[-1], scope, tree.location(node))
     orders, order_values, order_forms = [], [], []
     for node in select.get("sortClause", []):
         sort = node["SortBy"]

@@ -282,14 +282,6 @@ def pg_jsonb_scalar(target: int, text: Any) -> Any:
     raise SqlError(f"cannot cast jsonb {kind} to type {_SCALAR_NAMES[target]}", sqlstate="22023")
 
 
-def pg_json_join(array: Any, separator: Any) -> str | None:
-    """The elements of a JSON array but its nulls, joined: string_agg(DISTINCT ...). NULL when none is left."""
-    if array is None:
-        return None
-    parts = [str(part) for part in json.loads(array) if part is not None]
-    return (separator or "").join(sorted(parts)) if parts else None
-
-
 SCALARS: Final[ScalarTable] = {
     "pg_json_get": (pg_json_get, 3, True),
     "pg_json_get_text": (pg_json_get_text, 3, True),
@@ -303,5 +295,4 @@ SCALARS: Final[ScalarTable] = {
     "pg_jsonb_exists_any": (pg_jsonb_exists_any, 2, True),
     "pg_jsonb_exists_all": (pg_jsonb_exists_all, 2, True),
     "pg_jsonb_scalar": (pg_jsonb_scalar, 2, True),
-    "pg_json_join": (pg_json_join, 2, True),
 }

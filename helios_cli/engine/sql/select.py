@@ -15,7 +15,7 @@ from helios_cli.engine.sql.from_clause import translate_from
 from helios_cli.engine.sql.grouping import Grouping, canonical
 from helios_cli.engine.sql.grouping_sets import GroupingSets, expand, flat_keys, has_sets
 from helios_cli.engine.sql.oids import UNKNOWN
-from helios_cli.engine.sql.ordering import sort_term
+from helios_cli.engine.sql.ordering import check_comparable, sort_term
 from helios_cli.engine.sql.privileges import UPDATE
 from helios_cli.engine.sql.query import Compound, Output, Query, Select, Values, type_in, unify_arms
 from helios_cli.engine.sql.row_order import (
@@ -196,6 +196,9 @@ def _recursive(select: dict[str, Any], name: str, alias: str, renamed: list[str]
     outputs = unify_arms(left, right, "UNION", ctx)
     for output in outputs:
         output.value.not_null = False
+    if not select.get("all"):
+        for output in outputs:
+            check_comparable(output.value, scope)
     query = Compound(outputs, left=left, right=right, operator="UNION ALL" if select.get("all") else "UNION")
     _collate_arms(query)
     if not right.is_plain:
@@ -219,15 +222,10 @@ def _compound(select: dict[str, Any], scope: Scope) -> Query:
     query = Compound(outputs, left=left, right=right, operator=f"{word} ALL" if select.get("all") else word)
     if not select.get("all") or word != "UNION":
         for output in outputs:
-            _check_equality(output.value, scope)
+            check_comparable(output.value, scope)
         _collate_arms(query)
     _finish(query, select, scope)
     return query
-
-
-def _check_equality(value: TypedSql, scope: Scope) -> None:
-    if value.type_oid == 114:
-        raise scope.ctx.error("42883", "could not identify an equality operator for type json", value.location)
 
 
 def _collate_arms(query: Compound) -> None:
@@ -353,7 +351,7 @@ def _ordered(query: Select, select: dict[str, Any], targets: list[dict[str, Any]
     """DISTINCT, ORDER BY and LIMIT."""
     if query.distinct and not select["distinctClause"][0]:
         for output in query.outputs:
-            _check_equality(output.value, scope)
+            check_comparable(output.value, scope)
             if output.value.type_oid == UNKNOWN:
                 output.value = casts.to_text_if_unknown(output.value, scope.ctx)
     keys = select.get("distinctClause", [{}])
@@ -410,7 +408,7 @@ def _grouping_sets(nodes: list[Node], distinct: bool, targets: list[dict[str, An
 def _group_key(node: Node, grouping: Grouping, targets: list[dict[str, Any]], scope: Scope) -> TypedSql:
     actual = _group_target(node, targets, scope)
     value = casts.to_text_if_unknown(translate(actual, scope), scope.ctx)
-    _check_equality(value, scope)
+    check_comparable(value, scope, tree.location(node))
     grouping.add(actual, value, scope)
     return value
 

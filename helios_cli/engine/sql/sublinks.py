@@ -110,7 +110,7 @@ def _compare(fields: dict[str, Any], query: Query, scope: Scope, *, every: bool)
     if len(query.outputs) != len(subjects):
         many = "few" if len(query.outputs) < len(subjects) else "many"
         raise scope.ctx.error("42601", f"subquery has too {many} columns", at)
-    if name == ("<>" if every else "=") and _match_columns(subjects, query, scope):
+    if name == ("<>" if every else "=") and _match_columns(subjects, query, scope, at):
         texts = [casts.collated(value) for value in subjects]
         left = f"({', '.join(texts)})" if is_row else texts[0]
         word = "NOT IN" if every else "IN"
@@ -119,7 +119,7 @@ def _compare(fields: dict[str, Any], query: Query, scope: Scope, *, every: bool)
     return _fold(name, subjects, query, scope, at, every)
 
 
-def _match_columns(subjects: list[TypedSql], query: Query, scope: Scope) -> bool:
+def _match_columns(subjects: list[TypedSql], query: Query, scope: Scope, at: int) -> bool:
     """Give both sides of IN one type per column, when it is the one that "=" would compare."""
     targets = []
     for subject, output in zip(subjects, query.outputs, strict=True):
@@ -130,7 +130,7 @@ def _match_columns(subjects: list[TypedSql], query: Query, scope: Scope) -> bool
         if found is None:
             message = f"operator does not exist: {type_name(left)} = {type_name(output.value.type_oid)}"
             hint = "No operator matches the given name and argument types. You might need to add explicit type casts."
-            raise scope.ctx.error("42883", message, subject.location, hint=hint)
+            raise scope.ctx.error("42883", message, at, hint=hint)
         target = output.value.type_oid if left == UNKNOWN else common_type([left, output.value.type_oid])
         if target is None or found.style != "compare":
             return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from helios_cli.engine.sql import calls, casts, operators
+from helios_cli.engine.sql import aggregate_calls, calls, casts, operators
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import common_type, type_name
 from helios_cli.engine.sql.expressions import expect_boolean, translate
@@ -25,7 +25,7 @@ def refuse_without_group(
         SqlError: 42809; 42883 for a number of arguments that it never has.
     """
     count = len(fields.get("args", ()))
-    if names[-1] in calls.HYPOTHETICAL or any(len(function.args) == count for function in overloads):
+    if names[-1] in aggregate_calls.HYPOTHETICAL or any(len(function.args) == count for function in overloads):
         message = f"WITHIN GROUP is required for ordered-set aggregate {names[-1]}"
         raise scope.ctx.error("42809", message, at)
     arguments = [translate(node, scope) for node in fields.get("args", [])]
@@ -40,7 +40,7 @@ def within_group(fields: dict[str, Any], names: list[str], overloads: tuple[Func
     """
     ctx, at, name = scope.ctx, fields.get("location", 0), names[-1]
     fitting = tuple(function for function in overloads if function.ordered_set)
-    if "over" in fields and (fitting or name in calls.HYPOTHETICAL):
+    if "over" in fields and (fitting or name in aggregate_calls.HYPOTHETICAL):
         raise ctx.error("0A000", f"OVER is not supported for ordered-set aggregate {name}", at)
     direct = [translate(node, scope) for node in fields.get("args", [])]
     inside, scope.in_aggregate = scope.in_aggregate, True
@@ -51,7 +51,7 @@ def within_group(fields: dict[str, Any], names: list[str], overloads: tuple[Func
     finally:
         scope.in_aggregate = inside
     condition = test.sql if test is not None else ""
-    if not fitting and name not in calls.HYPOTHETICAL:
+    if not fitting and name not in aggregate_calls.HYPOTHETICAL:
         arguments = direct + values
         if calls.resolve(names, overloads, arguments, scope, at) is None:
             raise calls.missing_function(names, calls.argument_types(arguments, scope), scope, at)

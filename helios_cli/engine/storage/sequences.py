@@ -2,8 +2,11 @@
 
 Every value is taken by an UPDATE inside the statement's own transaction, so it is in the record that the commit
 waits for: an acknowledged commit's values are never given again, after any failover. A rollback undoes the
-UPDATE but not the memory here of what was handed out, so no value is given twice while the process lives;
+UPDATE but not the memory here of what was handed out or set, so no value is given twice while the process lives;
 after a crash only values of transactions that never committed can come again, as in PostgreSQL.
+
+OIDs come again when a CREATE SEQUENCE is rolled back, so what is remembered of a sequence goes by its epoch too: the
+upper half is drawn when the sequence is made, the lower half anew by each RESTART.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from helios_cli.engine.sql.privileges import SELECT, UPDATE, USAGE
 from helios_cli.engine.sql.rights import Rightful, denied
 from helios_cli.engine.storage.catalog import SqliteCatalog
 
-_EXISTS: Final = "SELECT 1 FROM {db}.helios_sequence WHERE oid = ?"
+_EPOCH: Final = "SELECT epoch FROM {db}.helios_sequence WHERE oid = ?"
 _ROW: Final = (
     "SELECT s.last_value, s.is_called, s.seqincrement, s.seqmin, s.seqmax, s.seqcycle, r.relname, s.epoch "
     "FROM {db}.helios_sequence s JOIN {db}.helios_relation r ON r.oid = s.oid WHERE s.oid = ?"
@@ -31,10 +34,10 @@ _ROW: Final = (
 class Sequences:
     """What a node remembers of sequences: one object for all its connections."""
 
-    _given: dict[tuple[int, int, int], int] = field(default_factory=dict)
-    """(sequence OID, epoch, the session of a temporary one or 0) -> the last value handed out."""
-    _current: dict[tuple[int, int], int] = field(default_factory=dict)
-    """(session, sequence OID) -> what currval answers."""
+    _given: dict[tuple[int, int, int], tuple[int, bool]] = field(default_factory=dict)
+    """(sequence OID, epoch, the session of a temporary one or 0) -> last_value and is_called, rolled back or not."""
+    _current: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
+    """(session, sequence OID) -> what currval answers, and which sequence of that OID it is of."""
     _last: dict[int, int] = field(default_factory=dict)
     """session -> OID of the sequence nextval was last called on."""
     guards: dict[int, int] = field(default_factory=dict)
@@ -67,13 +70,11 @@ class Sequences:
         last, called, step, low, high, cycle, name, epoch = row
         key = (oid, epoch, pid if oid >= FIRST_TEMP_OID else 0)
         with self._lock:
-            given = self._given.get(key)
-            # The row is behind what was handed out when the transaction that moved it was rolled back.
-            if given is not None and ((given - last) * step > 0 or (given == last and not called)):
-                last, called = given, 1
-            value = _advance(last, bool(called), step, low, high, bool(cycle), name)
-            self._given[key] = value
-            self._current[pid, oid] = value
+            # The row is not what it was when a transaction that moved it was rolled back.
+            last, called = self._given.get(key, (last, bool(called)))
+            value = _advance(last, called, step, low, high, bool(cycle), name)
+            self._given[key] = value, True
+            self._current[pid, oid] = value, _which(epoch)
             self._last[pid] = oid
         connection.execute(
             f"UPDATE {_db(oid)}.helios_sequence SET last_value = ?, is_called = 1 WHERE oid = ?", (value, oid)
@@ -91,13 +92,13 @@ class Sequences:
             message = f'setval: value {value} is out of bounds for sequence "{name}" ({low}..{high})'
             raise SqlError(message, sqlstate="22003")
         connection.execute(
-            f"UPDATE {_db(oid)}.helios_sequence SET last_value = ?, is_called = ?, epoch = ? WHERE oid = ?",
-            (value, int(called), epoch + 1, oid),
+            f"UPDATE {_db(oid)}.helios_sequence SET last_value = ?, is_called = ? WHERE oid = ?",
+            (value, int(called), oid),
         )
         with self._lock:
-            self._given.pop((oid, epoch + 1, pid if oid >= FIRST_TEMP_OID else 0), None)
+            self._given[oid, epoch, pid if oid >= FIRST_TEMP_OID else 0] = value, called
             if called:
-                self._current[pid, oid] = value
+                self._current[pid, oid] = value, _which(epoch)
         return value
 
     def current_value(self, connection: apsw.Connection, oid: int, pid: int) -> int:
@@ -106,11 +107,19 @@ class Sequences:
         Raises:
             SqlError: 55000, nextval was not yet called in the session.
         """
-        value = self._current.get((pid, oid))
+        value = self._known(connection, oid, pid)
         if value is None:
             name = _read(connection, oid)[6]
             raise SqlError(f'currval of sequence "{name}" is not yet defined in this session', sqlstate="55000")
         return value
+
+    def _known(self, connection: apsw.Connection, oid: int, pid: int) -> int | None:
+        """What a session had last of a sequence; None: nothing, or it was another one of that OID."""
+        value, which = self._current.get((pid, oid), (None, 0))
+        if value is None:
+            return None
+        rows: Any = connection.execute(_EPOCH.format(db=_db(oid)), (oid,)).fetchall()
+        return value if rows and _which(rows[0][0]) == which else None
 
     def last_value(self, connection: apsw.Connection, pid: int) -> int:
         """lastval.
@@ -119,9 +128,15 @@ class Sequences:
             SqlError: 55000, nextval was not yet called in the session, or its sequence is gone.
         """
         oid = self._last.get(pid)
-        if oid is None or not connection.execute(_EXISTS.format(db=_db(oid)), (oid,)).fetchall():
+        value = self._known(connection, oid, pid) if oid is not None else None
+        if value is None:
             raise SqlError("lastval is not yet defined in this session", sqlstate="55000")
-        return self._current[pid, oid]
+        return value
+
+
+def _which(epoch: int) -> int:
+    """What stays of an epoch while the sequence does."""
+    return epoch >> 32
 
 
 def _db(oid: int) -> str:

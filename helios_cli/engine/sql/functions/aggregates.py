@@ -18,6 +18,7 @@ from helios_cli.engine.datatypes.jsons import parse_jsonb
 from helios_cli.engine.datatypes.numeric import EXACT
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.define import Library
+from helios_cli.engine.sql.functions.distinct import install_distinct
 from helios_cli.engine.sql.functions.jsonb import json_key, to_json
 from helios_cli.engine.sql.functions.numbers import (
     divide,
@@ -462,7 +463,6 @@ def _install_spread(lib: Library) -> None:
 
 def _install_collections(lib: Library) -> None:
     d = lib.define
-    d("string_agg", "text text -> text", sql="group_concat({0}, {1})", aggregate=True)
     lib.helper("fn_array_of_json", array_of_json, 2)
     lib.helper("fn_array_of_arrays", array_of_arrays, 1)
     lib.helper("fn_json_of_json", json_of_json, 2)
@@ -474,8 +474,13 @@ def _install_collections(lib: Library) -> None:
     d("jsonb_agg", "anyelement -> jsonb", sql=f"fn_jsonb_of_json({{types}}, {group})", aggregate=True)
     lib.aggregates["agg_json_object"] = (ObjectAggregate, 3)
     lib.aggregates["agg_jsonb_object"] = (_JSONB_OBJECT, 3)
-    d("json_object_agg", "any any -> json", sql="agg_json_object('{types}', {0}, {1})", aggregate=True)
-    d("jsonb_object_agg", "any any -> jsonb", sql="agg_jsonb_object('{types}', {0}, {1})", aggregate=True)
+    for name in ("json", "jsonb"):
+        pairs = "('{types}', {0}, {1})"
+        distinct = install_distinct(lib, f"agg_{name}_object") + pairs
+        d(
+            f"{name}_object_agg", f"any any -> {name}", sql=f"agg_{name}_object{pairs}", aggregate=True,
+            distinct_sql=distinct,
+        )  # fmt: skip
     for name in ("row_number", "rank", "dense_rank"):
         d(name, "-> int8", sql=f"{name}()", window=True)
     for name in ("percent_rank", "cume_dist"):

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.define import Library
+from helios_cli.engine.sql.functions.distinct import install_distinct
 from helios_cli.engine.sql.functions.strings import overlay, substring
 
 _WORDS: Final = {"and": "AND", "or": "OR", "xor": "XOR"}
@@ -155,26 +156,31 @@ class BitStringFold:
 class JoinedBytes:
     """string_agg of bytea: each value after its separator, but for the first one's."""
 
+    nothing: Any = b""
+
     def __init__(self) -> None:
-        self._parts: list[tuple[bytes, bytes]] = []
+        self._parts: list[tuple[Any, Any]] = []
 
     def step(self, data: Any, separator: Any) -> None:
         """Add a value."""
         if data is not None:
-            self._parts.append((separator or b"", data))
+            self._parts.append((separator or self.nothing, data))
 
     def inverse(self, data: Any, _separator: Any) -> None:
         """Take the oldest value out."""
         if data is not None:
             self._parts.pop(0)
 
-    def value(self) -> bytes | None:
-        """The bytes; NULL of nothing."""
+    def value(self) -> Any:
+        """What was joined; NULL of nothing."""
         if not self._parts:
             return None
-        return b"".join(part for pair in self._parts for part in pair)[len(self._parts[0][0]) :]
+        return self.nothing.join(part for pair in self._parts for part in pair)[len(self._parts[0][0]) :]
 
     final = value
+
+
+_JOINED_TEXT: Final = type("JoinedText", (JoinedBytes,), {"nothing": ""})
 
 
 def bits_of_integer(value: int, width: int, size: int) -> str:
@@ -215,7 +221,13 @@ def install(lib: Library) -> None:
     d("ltrim", "bytea bytea -> bytea", lambda data, unwanted: trim_bytes(data, unwanted, right=False))
     d("rtrim", "bytea bytea -> bytea", lambda data, unwanted: trim_bytes(data, unwanted, left=False))
     lib.aggregates["agg_bytes_joined"] = (JoinedBytes, 2)
-    d("string_agg", "bytea bytea -> bytea", sql="agg_bytes_joined({0}, {1})", aggregate=True)
+    lib.aggregates["agg_text_joined"] = (_JOINED_TEXT, 2)
+    for name, kind, sql in (("bytea", "bytes", "agg_bytes_joined"), ("text", "text", "group_concat")):
+        distinct = install_distinct(lib, f"agg_{kind}_joined")
+        d(
+            "string_agg", f"{name} {name} -> {name}", sql=f"{sql}({{0}}, {{1}})", aggregate=True,
+            distinct_sql=f"{distinct}({{0}}, {{1}})",
+        )  # fmt: skip
     lib.helper("pg_bits_of_integer", bits_of_integer, 3)
     lib.helper("pg_integer_of_bits", integer_of_bits, 2)
     for word in _WORDS:

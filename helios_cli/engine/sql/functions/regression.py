@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Final
 
 from helios_cli.engine.sql.functions.define import Library
+from helios_cli.engine.sql.functions.distinct import install_distinct
 
 
 @dataclass(slots=True)
@@ -97,10 +98,37 @@ class PairAggregate:
     final = value
 
 
+class PairCount:
+    """regr_count: how many rows have both."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def step(self, y: Any, x: Any) -> None:
+        """Add a pair."""
+        self.count += y is not None and x is not None
+
+    def inverse(self, y: Any, x: Any) -> None:
+        """Take a pair out."""
+        self.count -= y is not None and x is not None
+
+    def value(self) -> int:
+        """How many there are."""
+        return self.count
+
+    final = value
+
+
 def install(lib: Library) -> None:
     """Declare them."""
     for name, result in _RESULTS.items():
         lib.aggregates[f"agg_{name}"] = (partial(PairAggregate, result), 2)
-        lib.define(name, "float8 float8 -> float8", sql=f"agg_{name}({{0}}, {{1}})", aggregate=True)
-    pairs = "count(CASE WHEN {0} IS NOT NULL THEN {1} END)"
-    lib.define("regr_count", "float8 float8 -> int8", sql=pairs, aggregate=True)
+        lib.define(
+            name, "float8 float8 -> float8", sql=f"agg_{name}({{0}}, {{1}})", aggregate=True,
+            distinct_sql=f"{install_distinct(lib, f'agg_{name}')}({{0}}, {{1}})",
+        )  # fmt: skip
+    lib.aggregates["agg_regr_count"] = (PairCount, 2)
+    lib.define(
+        "regr_count", "float8 float8 -> int8", sql="agg_regr_count({0}, {1})", aggregate=True,
+        distinct_sql=f"{install_distinct(lib, 'agg_regr_count')}({{0}}, {{1}})",
+    )  # fmt: skip

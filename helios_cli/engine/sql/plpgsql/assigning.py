@@ -110,6 +110,7 @@ class Assigning(Machine):
             return
         position = record.names.index(name)
         record.values[position] = self.value(expression, record.target(position), text)
+        record.absent = False
 
     def _assign_record(self, number: int, expression: Expression, text: str) -> None:
         source = self.record_named(expression, text)
