@@ -22,6 +22,7 @@ from helios_cli.replication.entries import WalEntry
 from helios_cli.replication.errors import (
     NodeUnreachable,
     NoHealthyReplicas,
+    NotProtected,
     PromotionRefused,
     ReplicaRefused,
     ReplicasBehind,
@@ -32,8 +33,10 @@ from helios_cli.replication.errors import (
 from helios_cli.replication.failover import FailoverEvent, FailoverManager
 from helios_cli.replication.feed import LogFeed, LogForked
 from helios_cli.replication.lag import LagMonitor, LagSample, LagSummary
+from helios_cli.replication.lead_watch import FailoverWatcher, LeadChange
 from helios_cli.replication.manager import ReplicaManager, ReplicationStats
 from helios_cli.replication.pool import ConnectionPool
+from helios_cli.replication.protection import ObserverConfig, Protection, SplitBrainProtector
 from helios_cli.replication.replica import ReplicaStatus
 from helios_cli.replication.sinks import EntryReceiver, SocketSink
 from helios_cli.replication.wal_streamer import EntryStream, WalStats, WalStreamer
@@ -47,9 +50,11 @@ __all__ = [
     "EntryStream",
     "FailoverEvent",
     "FailoverManager",
+    "FailoverWatcher",
     "LagMonitor",
     "LagSample",
     "LagSummary",
+    "LeadChange",
     "LoadBalancer",
     "LoadBalancingStrategy",
     "LogFeed",
@@ -57,7 +62,10 @@ __all__ = [
     "LsnManager",
     "NoHealthyReplicas",
     "NodeUnreachable",
+    "NotProtected",
+    "ObserverConfig",
     "PromotionRefused",
+    "Protection",
     "QueryForwarder",
     "ReopenableSink",
     "ReplicaConfig",
@@ -74,6 +82,7 @@ __all__ = [
     "ReplicationStats",
     "Sink",
     "SocketSink",
+    "SplitBrainProtector",
     "SyncMode",
     "UnknownReplica",
     "WalApplicator",

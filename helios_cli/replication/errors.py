@@ -52,6 +52,13 @@ class PromotionRefused(ReplicationError):
     sqlstate = "NH005"
 
 
+class NotProtected(ReplicationError):
+    """Too few observers stand behind one primary."""
+
+    sqlstate = "NH007"
+    retryable = True
+
+
 class NodeUnreachable(ReplicationError):
     """A node gives no answer, or none in time."""
 

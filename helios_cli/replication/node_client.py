@@ -120,6 +120,15 @@ class NodeClient:
             raise NodeUnreachable(f"{self.address}: /status was answered with {code}")
         return content
 
+    def rows(self, sql: str) -> list[tuple[str | None, ...]]:
+        """The rows of a query, as text.
+
+        Raises:
+            NodeUnreachable: no answer in time, or a refusal.
+        """
+        with self._sql_turn:
+            return self._query(self._connected(), sql)
+
     def native_endpoint(self) -> Endpoint:
         """Where the node speaks the native protocol: its host, and the port that its settings name.
 
