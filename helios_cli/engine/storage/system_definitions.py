@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression, rename_column
@@ -82,8 +83,14 @@ def _pretty(snapshot: Snapshot, table_oid: int, text: str, pretty: bool) -> str:
     """A stored expression as it is, or without the parentheses that precedence makes needless."""
     if not pretty:
         return shown_text(snapshot, text) or ""
-    types = {column.name: column.type_oid for column in snapshot.columns.get(table_oid, ())}
-    return shown_text(snapshot, deparse(parse_expression(text), types, pretty=True)) or ""
+    types = tuple((column.name, column.type_oid) for column in snapshot.columns.get(table_oid, ()))
+    return shown_text(snapshot, _pretty_text(text, types)) or ""
+
+
+@lru_cache(maxsize=4096)
+def _pretty_text(text: str, types: tuple[tuple[str, int], ...]) -> str:
+    """Tools ask for every index and check of a schema, again and again. ``types`` are those of the table's columns."""
+    return deparse(parse_expression(text), dict(types), pretty=True)
 
 
 def indexdef(snapshot: Snapshot, oid: int, column: int = 0, pretty: bool = False) -> str | None:

@@ -300,11 +300,11 @@ def _install_vectors(lib: Library) -> None:
 
 
 def _vector_items(text: str) -> str:
-    return json.dumps([int(item) for item in text.split()])
+    return f"[{','.join(text.split())}]"
 
 
 def _vector_subscripts(text: str, dimension: int) -> str:
-    return json.dumps(list(range(len(text.split()))) if dimension == 1 else [])
+    return str(list(range(len(text.split())))) if dimension == 1 else "[]"
 
 
 def _subscripts2(text: str, dimension: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from itertools import zip_longest
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import calendar as cal
@@ -111,6 +112,8 @@ def timestamps_zoned(start: int, stop: int, step: str, zone: str) -> str:
 def zip_rows(widths: str, *arrays: str | None) -> str:
     """Several sets of rows side by side, as a JSON array. ``widths`` are their numbers of columns; NULL is no rows."""
     sets = [json.loads(array) if array is not None else [] for array in arrays]
+    if widths.strip("1,") == "":
+        return json.dumps(list(zip_longest(*sets)))
     counts = [int(width) for width in widths.split(",")]
     found: list[list[Any]] = []
     for number in range(max(map(len, sets))):
