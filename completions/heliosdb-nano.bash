@@ -15,7 +15,7 @@ _heliosdb_nano() {
         " health") words="--node --data-dir --config --ca --timeout --quiet --json --help" ;;
         " status") words="--node --data-dir --config --ca --timeout --json --help" ;;
         " cluster") words="up status kill freeze thaw start down --help" ;;
-        " cluster up") words="--nodes --mode --dir --base-port --set --authority --etcd-endpoints --timeout --dry-run --json --help" ;;
+        " cluster up") words="--nodes --observers --mode --dir --base-port --set --authority --etcd-endpoints --timeout --dry-run --json --help" ;;
         " cluster status") words="--dir --watch --json --help" ;;
         " cluster kill") words="--dir --dry-run --json --help" ;;
         " cluster freeze") words="--dir --dry-run --json --help" ;;

@@ -242,10 +242,20 @@ def ask(reach: Reach, verb: str, body: Mapping[str, object], timeout_s: float) -
         hint += f"own token is in http.token of the data directory of {reach.name}: --token-file FILE."
         raise HeliosError(f"{reach.name}: {message}", sqlstate="28000", hint=hint)
     if answer.status == 404:
+        if _is_observer(reach):
+            hint = "Ask a data node; heliosdb-nano topology names them."
+            raise Refused(f"{reach.name} is an observer, which takes no orders", hint=hint)
         raise HeliosError(f"{reach.name} does not know {verb}", sqlstate="0A000", hint="Its version is another one.")
     kind = Refused if said.get("sqlstate") == NOT_PREPARED else HeliosError
     sqlstate = None if kind is Refused else str(said.get("sqlstate") or "XX000")
     raise kind(message, sqlstate=sqlstate, detail=said.get("detail"), hint=hint)
+
+
+def _is_observer(reach: Reach) -> bool:
+    try:
+        return status_of(reach).get("role") == "observer"
+    except HeliosError:
+        return False
 
 
 def _asked(reach: Reach, verb: str, body: Mapping[str, object], timeout_s: float) -> _http.Answer:

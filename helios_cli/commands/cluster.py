@@ -31,13 +31,25 @@ Directory = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and leave everything as it is.")]
 Node = Annotated[str, typer.Argument(metavar="NODE", help="Name of the node, or @primary for who leads now.")]
 Timeout = Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=0, help="Longest wait.")]
+Authority = Annotated[
+    str | None,
+    typer.Option("--authority", metavar="embedded|etcd", help="Who decides who leads in a new cluster. \\[embedded]"),
+]
+EtcdEndpoints = Annotated[
+    str | None, typer.Option("--etcd-endpoints", metavar="A,B", help="Members of the etcd cluster, host:port.")
+]
 
 LEADER: Final = "@primary"
 
 
 @app.command()
 def up(
-    nodes: Annotated[int | None, typer.Option("--nodes", min=1, max=64, help="Nodes of a new cluster. \\[3]")] = None,
+    nodes: Annotated[
+        int | None, typer.Option("--nodes", min=1, max=64, help="Data nodes of a new cluster. \\[3]")
+    ] = None,
+    observers: Annotated[
+        int | None, typer.Option("--observers", min=0, max=9, help="Observers of a new cluster, besides. \\[0]")
+    ] = None,
     mode: Annotated[
         str | None,
         typer.Option(
@@ -56,15 +68,8 @@ def up(
     sets: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of every node; may be repeated.")
     ] = None,
-    authority: Annotated[
-        str | None,
-        typer.Option(
-            "--authority", metavar="embedded|etcd", help="Who decides who leads in a new cluster. \\[embedded]"
-        ),
-    ] = None,
-    etcd_endpoints: Annotated[
-        str | None, typer.Option("--etcd-endpoints", metavar="A,B", help="Members of the etcd cluster, host:port.")
-    ] = None,
+    authority: Authority = None,
+    etcd_endpoints: EtcdEndpoints = None,
     timeout: Timeout = 60.0,
     dry_run: DryRun = False,
     as_json: _options.Json = False,
@@ -72,13 +77,16 @@ def up(
     """Start a cluster, or what is down of it, and wait until every standby streams.
 
     A new cluster is a primary and standbys on loopback, each with a data directory, a log and a record of its process
-    in DIR, described by DIR/cluster.toml. The processes go on when the command ends.
+    in DIR, described by DIR/cluster.toml. The processes go on when the command ends. Observers vote and hold no data:
+    two data nodes and an observer replace a lost primary by themselves.
 
     Examples:
 
         heliosdb-nano cluster up
 
         heliosdb-nano cluster up --nodes 5 --mode quorum --dir q --base-port 7000
+
+        heliosdb-nano cluster up --nodes 2 --mode semi-sync --observers 1
 
         heliosdb-nano cluster up --authority etcd --etcd-endpoints 127.0.0.1:2379
 
@@ -88,7 +96,7 @@ def up(
 
     given = {"authority": authority, "etcd_endpoints": etcd_endpoints}
     sets = [*(sets or ()), *(f"{name}={value}" for name, value in given.items() if value is not None)]
-    cluster, new = _made_or_found(directory, nodes, mode, base_port, sets)
+    cluster, new = _made_or_found(directory, nodes, observers, mode, base_port, sets)
     seen = observation.observe(cluster)
     steps = launch.plan(cluster, seen)
     if dry_run:
@@ -108,26 +116,34 @@ def up(
 
 
 def _made_or_found(
-    directory: str | None, count: int | None, mode: str | None, base: int | None, sets: list[str] | None
+    directory: str | None,
+    count: int | None,
+    observers: int | None,
+    mode: str | None,
+    base: int | None,
+    sets: list[str],
 ) -> tuple[LocalCluster, bool]:
     """The cluster of the file, or a new one and True. What was asked for must agree with the file."""
     from helios_cli.commands.local import clusterfile, layout
 
     if mode is not None and mode not in clusterfile.MODES:
         raise typer.BadParameter(f"--mode is one of {', '.join(clusterfile.MODES)}, not {mode!r}")
+    if observers and "authority=etcd" in sets:
+        raise typer.BadParameter("etcd decides who leads: an observer has nothing to vote on there")
     found = clusterfile.find(directory, os.environ) or Path(clusterfile.DIRECTORY)
-    wanted = layout.new_nodes(count or 3, mode, base)
+    wanted = layout.new_nodes(count or 3, mode, base, observers or 0)
     if not (found / clusterfile.NAME).exists():
         _options.load({}, None, sets)  # refuses what is no setting, before anything is written
-        return clusterfile.LocalCluster(found, wanted, tuple(sets or ())), True
+        return clusterfile.LocalCluster(found, wanted, tuple(sets)), True
     cluster = clusterfile.read(found)
-    differs = (count is not None and count != len(cluster.nodes)) or (
-        mode is not None and mode != cluster.nodes[0].mode
-    )
-    if differs or (base is not None and base != cluster.nodes[0].pg_port) or (sets and tuple(sets) != cluster.settings):
+    data, first = len(cluster.data_nodes), cluster.data_nodes[0]
+    others = len(cluster.nodes) - data
+    asked = ((count, data), (observers, others), (mode, first.mode), (base, first.pg_port))
+    if any(wish is not None and wish != there for wish, there in asked) or (sets and tuple(sets) != cluster.settings):
+        watched = f", {others} observer{'s' if others > 1 else ''}" if others else ""
         raise ConfigError(
-            f"{cluster.path} describes another cluster: {len(cluster.nodes)} nodes, mode {cluster.nodes[0].mode}, "
-            f"first port {cluster.nodes[0].pg_port}",
+            f"{cluster.path} describes another cluster: {data} nodes{watched}, mode {first.mode}, "
+            f"first port {first.pg_port}",
             hint="Name another directory with --dir, or start this one without further options.",
         )
     return cluster, False

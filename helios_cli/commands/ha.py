@@ -243,7 +243,11 @@ def topology(
         return ExitCode.OK
     mode, term, primary = (view.get(name) or "unknown" for name in ("mode", "term", "primary_id"))
     typer.echo(f"cluster {view.get('cluster_id')}, mode {mode}, term {term}, primary {primary}, as seen by {teller}")
-    print_table(COLUMNS, [row(one) for one in view["nodes"]], droppable=DROPPABLE)
+    rows = [row(one) for one in view["nodes"]] + [observer_row(one) for one in view.get("observers", ())]
+    print_table(COLUMNS, rows, droppable=DROPPABLE)
+    voters = view.get("voters") or ()
+    if len(voters) > 1:
+        typer.echo(f"{', '.join(voters)} vote, {len(voters) // 2 + 1} of them elect")
     for line in gap_lines(view):
         typer.echo(line)
     return ExitCode.OK
@@ -264,6 +268,12 @@ def row(one: Mapping[str, Any]) -> tuple[object, ...]:
         f"{one.get('host')}:{one.get('pg_port')}", one.get("http_port"), one.get("applied"),
         "" if lag is None else size(int(lag)), "" if lag_ms is None else f"{float(lag_ms):.0f}", checksum[:8],
     )  # fmt: skip
+
+
+def observer_row(one: Mapping[str, Any]) -> tuple[object, ...]:
+    """An observer as a row of the same table."""
+    where = f"{one.get('host')}:{one.get('native_port')}"
+    return (one.get("node_id"), "observer", "", one.get("state"), "no", where, one.get("http_port"), "", "", "", "")
 
 
 def gap_lines(view: Mapping[str, Any]) -> list[str]:

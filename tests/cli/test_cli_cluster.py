@@ -69,6 +69,24 @@ def test_the_ports_and_names_of_the_tutorial() -> None:
     assert nodes[3].ports == {"pg": 7030, "native": 7031, "http": 7032}
 
 
+def test_observers_lie_behind_the_data_nodes(tmp_path: Path) -> None:
+    nodes = layout.new_nodes(2, "semi-sync", None, 2)
+    assert [(one.name, one.role, one.ports) for one in nodes[2:]] == [
+        ("observer", "observer", {"native": 5453, "http": 8082}),
+        ("observer-2", "observer", {"native": 5463, "http": 8083}),
+    ]
+    cluster = clusterfile.LocalCluster(tmp_path, nodes)
+    clusterfile.write(cluster)
+    assert clusterfile.read(tmp_path) == cluster and cluster.data_nodes == nodes[:2]
+    assert layout.free_ports_after(layout.new_nodes(2, None, 7000, 1)) == (7030, 7031, 7032)
+    command = processes.command_line(cluster, nodes[2], nodes[0])
+    assert command[command.index("--replication-role") + 1] == "observer"
+    assert "--pg-port" not in command and "--replication-mode" not in command
+    cluster.path.write_text('[[nodes]]\nname = "o"\nrole = "observer"\nnative_port = 1\nhttp_port = 2\n')
+    with pytest.raises(ConfigError, match="names no node but observers"):
+        clusterfile.read(tmp_path)
+
+
 def test_the_file_is_read_back_and_keeps_what_people_wrote(tmp_path: Path) -> None:
     cluster = clusterfile.LocalCluster(tmp_path, layout.new_nodes(2, "async", 7000), ("max_connections=7",))
     clusterfile.write(cluster)
@@ -272,6 +290,42 @@ def test_the_lead_moves_and_no_row_is_lost(capsys: pytest.CaptureFixture[str]) -
     asked(capsys, "cluster", "start", "standby-sync")
     assert asked(capsys, "topology")["primary_id"] == "primary"
     assert asked(capsys, "workload", "ledger", "verify", "x.ledger")["passed"]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("end_clusters")
+def test_two_nodes_and_an_observer_replace_a_lost_primary(capsys: pytest.CaptureFixture[str]) -> None:
+    up = ("cluster", "up", "--nodes", 2, "--mode", "semi-sync", "--observers", 1)
+    found = asked(capsys, *up, "--base-port", base_port())
+    states_of = {one["name"]: (one["role"], one["state"], sorted(one["ports"])) for one in found["nodes"]}
+    faces = ["http", "native", "pg"]
+    assert states_of == {
+        "primary": ("primary", "serving", faces),
+        "standby-semi-sync": ("standby", "streaming", faces),
+        "observer": ("observer", "observing", ["http", "native"]),
+    }
+    wait_until(lambda: len(asked(capsys, "topology")["voters"]) == 3, "all of them vote")
+    (seen,) = asked(capsys, "topology")["observers"]
+    assert (seen["node_id"], seen["state"], seen["votes"]) == ("observer", "observing", True)
+    code, out, _ = call(capsys, "topology")
+    assert code == 0 and "observer, primary, standby-semi-sync vote, 2 of them elect" in out
+    assert [row.split()[:3] for row in out.splitlines() if row.startswith("observer ")] == [
+        ["observer", "observer", "observing"]
+    ]
+    code, out, err = call(capsys, "sql", "--port", found["nodes"][1]["ports"]["pg"], "-c", "SHOW TOPOLOGY")
+    assert code == 0 and "observer" in out, err
+
+    wait_until(lambda: counting(capsys) == ["primary", "standby-semi-sync"], "both copies count")
+    asked(capsys, "cluster", "kill", "@primary")
+    wait_until(lambda: asked(capsys, "topology")["primary_id"] == "standby-semi-sync", "the standby is elected")
+    assert call(capsys, "explain", "failover", "--node", "observer")[0] == 5
+    asked(capsys, "cluster", "kill", "observer")
+    assert states(capsys, 6)["observer"] == "down"
+    wait_until(lambda: asked(capsys, "topology")["observers"][0]["state"] == "disconnected", "it is missed")
+    again = asked(capsys, *up)
+    assert again["healthy"] and again["primary"] == "standby-semi-sync"
+    assert call(capsys, "cluster", "up", "--observers", 2)[0] == 2
+    assert asked(capsys, "workload", "run", "--duration", 0.2, "--rate", 0, "-c", 2)["failed"] == 0
 
 
 def counting(capsys: pytest.CaptureFixture[str]) -> list[str]:

@@ -34,17 +34,24 @@ class LocalNode:
     name: str
     """Its node_id, and the name of its data directory."""
     role: str
-    """``primary`` or ``standby``: what it was made as."""
+    """``primary``, ``standby`` or ``observer``: what it was made as."""
     mode: str
-    """The cluster's mode for the primary, its class for a standby."""
+    """The cluster's mode for the primary, its class for a standby; empty for an observer."""
     pg_port: int
+    """0 for an observer, which serves no SQL."""
     native_port: int
     http_port: int
 
     @property
     def ports(self) -> dict[str, int]:
-        """Ports by face."""
-        return {"pg": self.pg_port, "native": self.native_port, "http": self.http_port}
+        """Ports by face, those that it has."""
+        sql = {} if self.is_observer else {"pg": self.pg_port}
+        return sql | {"native": self.native_port, "http": self.http_port}
+
+    @property
+    def is_observer(self) -> bool:
+        """Whether it votes and holds no data."""
+        return self.role == "observer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,11 @@ class LocalCluster:
     nodes: tuple[LocalNode, ...]
     settings: tuple[str, ...] = ()
     """Further settings of every node, as NAME=VALUE."""
+
+    @property
+    def data_nodes(self) -> tuple[LocalNode, ...]:
+        """Those that hold data; all but the observers."""
+        return tuple(one for one in self.nodes if not one.is_observer)
 
     @property
     def path(self) -> Path:
@@ -145,12 +157,16 @@ def read(directory: Path) -> LocalCluster:
 
 
 def _node(entry: Mapping[str, Any]) -> LocalNode:
-    ports = [entry[name] for name in ("pg_port", "native_port", "http_port")]
+    name, role = str(entry["name"]), str(entry["role"])
+    is_observer = role == "observer"
+    ports = [entry[face] for face in ("pg_port", "native_port", "http_port")[is_observer:]]
     if not all(isinstance(port, int) and 0 < port < 65536 for port in ports):
-        raise ValueError(f"the ports of {entry['name']} are {ports}")
-    name, role, mode = str(entry["name"]), str(entry["role"]), str(entry["mode"])
+        raise ValueError(f"the ports of {name} are {ports}")
     if not name or "/" in name or name.startswith("."):
         raise ValueError(f"{name!r} cannot be the name of a node")
+    if is_observer:
+        return LocalNode(name, role, "", 0, *ports)
+    mode = str(entry["mode"])
     if role not in ("primary", "standby") or mode not in MODES:
         raise ValueError(f"{name} has role {role!r} and mode {mode!r}")
     return LocalNode(name, role, mode, *ports)
@@ -168,8 +184,8 @@ def check(cluster: LocalCluster) -> None:
         twice = sorted({one for one in values if values.count(one) > 1})
         if twice:
             raise ConfigError(f"{cluster.path} gives the {what} {twice[0]} twice")
-    if not names:
-        raise ConfigError(f"{cluster.path} names no node")
+    if not cluster.data_nodes:
+        raise ConfigError(f"{cluster.path} names no node" + (" but observers" if names else ""))
 
 
 def _reason(error: Exception) -> str:
@@ -194,7 +210,7 @@ def write(cluster: LocalCluster) -> None:
     for node in cluster.nodes:
         table = kept.get(node.name) or tomlkit.table()
         table["name"] = node.name
-        table.update({"role": node.role, "mode": node.mode})
+        table.update({"role": node.role} if node.is_observer else {"role": node.role, "mode": node.mode})
         table.update({f"{face}_port": port for face, port in node.ports.items()})
         tables.append(table)
     document["nodes"] = tables

@@ -30,11 +30,14 @@ def ports_of(number: int, base: int | None) -> tuple[int, int, int]:
     return base + STEP * number, base + STEP * number + 1, base + STEP * number + 2
 
 
-def new_nodes(count: int, mode: str | None, base: int | None) -> tuple[LocalNode, ...]:
-    """A primary and ``count - 1`` standbys."""
+def new_nodes(count: int, mode: str | None, base: int | None, observers: int = 0) -> tuple[LocalNode, ...]:
+    """A primary and ``count - 1`` standbys, and observers behind them."""
     nodes = [LocalNode("primary", "primary", mode or "sync", *ports_of(0, base))]
     for number, own in enumerate(standby_modes(count - 1, mode), 1):
         nodes.append(LocalNode(standby_name(own, nodes), "standby", own, *ports_of(number, base)))
+    for number in range(observers):
+        name = "observer" if number == 0 else f"observer-{number + 1}"
+        nodes.append(LocalNode(name, "observer", "", 0, *ports_of(count + number, base)[1:]))
     return tuple(nodes)
 
 
@@ -54,8 +57,8 @@ def free_ports_after(nodes: Sequence[LocalNode]) -> tuple[int, int, int]:
         HeliosError: there are none up to 65535.
     """
     taken = {port for one in nodes for port in one.ports.values()}
-    last = max(nodes, key=lambda one: one.pg_port)
-    pg, native, http = last.pg_port, last.native_port, last.http_port
+    last = max(nodes, key=lambda one: one.native_port)
+    pg, native, http = last.native_port - 1 if last.is_observer else last.pg_port, last.native_port, last.http_port
     beside = http == native + 1
     while True:
         pg, native, http = pg + STEP, native + STEP, http + (STEP if beside else 1)

@@ -14,7 +14,7 @@ from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.types import Lsn
 
 ASK_S: Final = 2.0
-STREAMING: Final = ("streaming", "catchup")
+STREAMING: Final = ("streaming", "catchup", "observing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,8 @@ class Observation:
     node: LocalNode
     process: processes.Process | None
     state: str
-    """``streaming``, ``catchup``, ``disconnected`` of a standby; ``serving`` of others; else ``starting`` (a process
+    """``streaming``, ``catchup``, ``disconnected`` of a standby; ``observing`` or ``disconnected`` of an observer;
+    ``serving`` of others; else ``starting`` (a process
     without an answer), ``frozen`` or ``down``."""
     status: Mapping[str, Any]
     """The answer of /status; empty without one."""
@@ -91,6 +92,8 @@ def observe_node(cluster: LocalCluster, node: LocalNode, timeout_s: float = ASK_
 
 
 def _state(status: Mapping[str, Any]) -> str:
+    if status.get("role") == "observer":
+        return "observing" if status.get("reaches_primary") else "disconnected"
     if status.get("role") != "standby":
         return "serving" if status.get("state") == "running" else str(status.get("state"))
     return str((local_view(status) or {}).get("state") or "disconnected")
@@ -109,8 +112,8 @@ def primary_of(seen: Sequence[Observation]) -> Observation | None:
 
 
 def lag_bytes(one: Observation, primary: Observation | None) -> int | None:
-    """Log that the primary has and a node does not show yet; None when one of them does not answer."""
-    if primary is None or not one.status:
+    """Log that the primary has and a node does not show yet; None when one of them does not answer, or holds none."""
+    if primary is None or not one.status or one.node.is_observer:
         return None
     return max(0, primary.flushed - one.committed)
 

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = ("node", "role", "mode", "state", "term", "ports", "pid", "shown up to", "lag", "checksum")
 DROPPABLE: Final = ("shown up to", "term", "checksum", "mode", "pid")
-COLOURS: Final = {"serving": "green", "streaming": "green", "catchup": "yellow", "starting": "yellow", "frozen": "cyan"}
+COLOURS: Final = {
+    "serving": "green",
+    "streaming": "green",
+    "observing": "green",
+    "catchup": "yellow",
+    "starting": "yellow",
+    "frozen": "cyan",
+}
 WATCH_S: Final = 1.0
 
 
@@ -49,10 +56,14 @@ def rows(seen: Sequence[Observation]) -> list[tuple[object, ...]]:
         (
             one.node.name, one.role, one.node.mode, one.state, one.term or "",
             "/".join(map(str, one.node.ports.values())), one.process.pid if one.process else "",
-            str(one.committed) if one.status else "", "" if one is primary else _lag(one, primary), one.checksum[:8],
+            _shown(one), "" if one is primary else _lag(one, primary), one.checksum[:8],
         )
         for one in seen
     ]  # fmt: skip
+
+
+def _shown(one: Observation) -> str:
+    return str(one.committed) if one.status and not one.node.is_observer else ""
 
 
 def _lag_ms(one: Observation) -> float | None:

@@ -125,11 +125,15 @@ def command_line(cluster: LocalCluster, node: LocalNode, join: LocalNode | None)
     """The arguments of ``heliosdb-nano`` that run a node; ``join`` is whom an empty directory follows."""
     arguments = [
         "start", "--data-dir", str(cluster.data_dir(node).resolve()), "--node-id", node.name, "--listen-address", HOST,
-        "--pg-port", str(node.pg_port), "--native-port", str(node.native_port), "--http-port", str(node.http_port),
-        "--replication-mode", node.mode, "--cluster-secret-file", str(cluster.secret_file.resolve()),
+        *(part for face, port in node.ports.items() for part in (f"--{face}-port", str(port))),
+        *(() if node.is_observer else ("--replication-mode", node.mode)),
+        "--cluster-secret-file", str(cluster.secret_file.resolve()),
     ]  # fmt: skip
     if not (cluster.data_dir(node) / "control").exists():  # a directory with a history knows its own role
-        arguments += ["--replication-role", "primary" if join is None else "standby"]
+        arguments += [
+            "--replication-role",
+            "primary" if join is None else "observer" if node.is_observer else "standby",
+        ]
         if join is not None:
             arguments += ["--primary-host", HOST, "--primary-port", str(join.native_port)]
     for setting in cluster.settings:

@@ -14,12 +14,14 @@ from helios_cli.engine.replication.lag import lag_cause
 from helios_cli.engine.replication.view import (
     CATCHING_UP,
     DISCONNECTED,
+    OBSERVING,
     SILENT,
     STREAMING,
     UNKNOWN,
     ClusterView,
     GapView,
     NodeView,
+    ObserverView,
     SlotView,
     UpstreamView,
 )
@@ -74,6 +76,8 @@ def cluster_view(replication: Replication) -> ClusterView:
         replayed_us=following.applicator.applied_us if following is not None else 0,
         upstream=_upstream_view(replication),
         slots=_slots(replication),
+        observers=_observers(replication, now),
+        voters=config.voters(primary_id),
         counters=replication.meter.counters(),
         now_us=now,
         pid=os.getpid(),
@@ -114,6 +118,24 @@ def _gaps(config: ClusterConfig) -> tuple[GapView, ...]:
         )
         for gap in config.gaps
     )
+
+
+def _observers(replication: Replication, now: int) -> tuple[ObserverView, ...]:
+    """Those of the configuration, and those that are connected and not in it yet."""
+    config, watchers = replication.agreed_config, replication.watchers
+    known = {one.node_id: one for one in config.observers} | {one.member.node_id: one.member for one in watchers.all()}
+    voters = config.voters(_primary_id(replication))
+    found = []
+    for name in sorted(known):
+        one, watcher = known[name], watchers.get(name)
+        heard_at = watcher.heard_at if watcher is not None else watchers.heard_at.get(name)
+        heard_us = now - round((replication.now() - heard_at) * 1e6) if heard_at is not None else 0
+        if watcher is not None:
+            state = SILENT if now - heard_us > SILENT_US else OBSERVING
+        else:
+            state = DISCONNECTED if replication.is_leading else UNKNOWN
+        found.append(ObserverView(name, one.host, one.native_port, one.http_port, name in voters, state, heard_us))
+    return tuple(found)
 
 
 def _slots(replication: Replication) -> tuple[SlotView, ...]:

@@ -267,7 +267,7 @@ def helios_durability_gaps(view: ClusterView) -> Iterator[Row]:
 
 
 def helios_topology(view: ClusterView) -> Iterator[Row]:
-    """The nodes of the cluster, the local one first: who they are, where they are, whom they follow."""
+    """The nodes of the cluster, the local one first, and its observers: who and where they are, whom they follow."""
     for node in view.nodes:
         yield {
             "node_id": node.node_id,
@@ -282,6 +282,23 @@ def helios_topology(view: ClusterView) -> Iterator[Row]:
             "lsn": current_lsn(node),
             "in_sync": int(node.in_sync),
             "is_local": int(node.is_local),
+            "votes": int(node.node_id in view.voters),
+        }
+    for observer in view.observers:
+        yield {
+            "node_id": observer.node_id,
+            "role": "observer",
+            "mode": None,
+            "state": observer.state,
+            "pg_address": None,
+            "native_address": address(observer.host, observer.native_port),
+            "http_address": address(observer.host, observer.http_port),
+            "follows": view.primary_id or None,
+            "term": None,
+            "lsn": None,
+            "in_sync": 0,
+            "is_local": 0,
+            "votes": int(observer.votes),
         }
 
 

@@ -10,6 +10,7 @@ from helios_cli.engine.types import Lsn
 STREAMING: Final = "streaming"
 CATCHING_UP: Final = "catchup"
 DISCONNECTED: Final = "disconnected"
+OBSERVING: Final = "observing"
 SILENT: Final = "silent"
 """A connection stands, and nothing has come over it for a second."""
 
@@ -69,6 +70,22 @@ class NodeView:
     """Where most of what it lacks is held up, as :func:`~helios_cli.engine.replication.lag.lag_cause` names it."""
     follows: str = ""
     """The name of the node that it follows, where that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObserverView:
+    """One observer: it votes, and holds no data."""
+
+    node_id: str
+    host: str
+    native_port: int
+    http_port: int
+    votes: bool
+    """Whether its vote counts now: only where it makes the number of voters odd."""
+    state: str
+    """``observing`` (it is connected with the primary that says so), ``silent``, ``disconnected``; else ``unknown``."""
+    heard_us: int = 0
+    """When it was last heard of; 0: never by this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +177,10 @@ class ClusterView:
     upstream: UpstreamView | None = None
     """None on a node that follows nobody."""
     slots: tuple[SlotView, ...] = ()
+    observers: tuple[ObserverView, ...] = ()
+    """By name."""
+    voters: tuple[str, ...] = ()
+    """Who elects."""
     counters: Counters = Counters()
     now_us: int = 0
     """When this was seen, microseconds since 1970-01-01 UTC."""

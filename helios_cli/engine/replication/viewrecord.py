@@ -9,7 +9,7 @@ from helios_cli.engine.replication.relations import checksum, identical
 from helios_cli.engine.replication.view import ClusterView, NodeView
 from helios_cli.engine.types import Lsn
 
-_RECORDS: Final = ("nodes", "gaps", "slots", "upstream", "counters")
+_RECORDS: Final = ("nodes", "observers", "gaps", "slots", "upstream", "counters")
 _LATENCIES: Final = ("lag_ms", "round_trip_ms", "write_lag_ms", "flush_lag_ms", "catch_up_s")
 
 
@@ -18,6 +18,7 @@ def view_record(view: ClusterView) -> dict[str, Any]:
     names = (field.name for field in fields(view) if field.name not in _RECORDS)
     record: dict[str, Any] = {name: getattr(view, name) for name in names}
     record["nodes"] = [node_record(node, view.local) for node in view.nodes]
+    record["observers"] = [_plain(one) for one in view.observers]
     record["gaps"] = [_plain(gap) for gap in view.gaps]
     record["slots"] = [_plain(slot) for slot in view.slots]
     record["upstream"] = None if view.upstream is None else _plain(view.upstream)
