@@ -228,9 +228,10 @@ class RangeCodec:
         """``one -|- other``: nothing lies between them and nothing in both."""
         if one.empty or other.empty:
             return False
-        return self._meets(one, other) or self._meets(other, one)
+        return self.meets(one, other) or self.meets(other, one)
 
-    def _meets(self, one: Range, other: Range) -> bool:
+    def meets(self, one: Range, other: Range) -> bool:
+        """Whether ``other`` begins where ``one`` ends; neither is empty."""
         if one.upper is None or other.lower is None or self.compare(one.upper, other.lower):
             return False
         return one.upper_inc != other.lower_inc

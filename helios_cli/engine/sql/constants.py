@@ -37,7 +37,8 @@ _STABLE: Final = frozenset(
     f"{prefix}{name}" for prefix in ("json_", "jsonb_") for name in ("agg", "build_array", "build_object", "object_agg")
 ) | frozenset((
     "array_to_json", "array_to_string", "concat", "concat_ws", "convert", "convert_from", "convert_to", "format",
-    "length", "make_timestamptz", "to_char", "to_date", "to_json", "to_jsonb", "to_number",
+    "length", "make_timestamptz", "to_char", "to_date", "to_json", "to_jsonb", "to_number", "jsonb_path_exists_tz",
+    "jsonb_path_match_tz", "jsonb_path_query_array_tz", "jsonb_path_query_first_tz", "jsonb_path_query_tz",
 ))  # fmt: skip
 """Functions that PostgreSQL does not call while it plans, since the session may change what they give."""
 _RAISED: Final = ("22", "54", "0A", "21")

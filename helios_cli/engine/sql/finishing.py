@@ -9,9 +9,10 @@ from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.many_parameters import LAST, MOST, spilled_text
 from helios_cli.engine.sql.oids import REG_TYPES
 from helios_cli.engine.sql.plan import Column, Kind, Plan
-from helios_cli.engine.sql.query import Output
+from helios_cli.engine.sql.query import Compound, Output, Query, Values
 from helios_cli.engine.sql.reg_casts import object_name
 from helios_cli.engine.sql.row_values import sealed
+from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.typed import changed
 
 QUERIES: Final = frozenset(("SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt"))
@@ -53,8 +54,23 @@ def finish_plan(kind: Kind, tag: str, texts: list[str], ctx: Context) -> Plan:
     )
 
 
-def name_objects(outputs: list[Output], ctx: Context) -> None:
+def name_objects(query: Query, ctx: Context) -> None:
     """OIDs of named objects (regclass and its kin) leave as names, rows with what they are made of."""
+    name_outputs(query.outputs, ctx)
+    for position, output in enumerate(query.outputs):
+        if output.value.type_oid not in REG_TYPES or output.value.sql:
+            continue
+        if isinstance(query, Compound):
+            known = query.converted.get(position)
+            column = known.sql if known is not None else quote_identifier(query.names()[position])
+            query.converted[position] = changed(output.value, sql=object_name(output.value.type_oid, column, ctx))
+        elif isinstance(query, Values):
+            for row in query.rows:
+                row[position] = changed(row[position], sql=object_name(output.value.type_oid, row[position].sql, ctx))
+
+
+def name_outputs(outputs: list[Output], ctx: Context) -> None:
+    """The same for the columns of a SELECT or of RETURNING."""
     for output in outputs:
         output.value = sealed(output.value, ctx)
         if output.value.type_oid in REG_TYPES and output.value.sql:

@@ -102,7 +102,7 @@ class InnerPlanner(Planner):
             _convert(query, target, ctx)
         query.resolve_unknowns(ctx)
         outputs = tuple(type_in(output.value, ctx) for output in query.outputs)
-        name_objects(query.outputs, ctx)
+        name_objects(query, ctx)
         takes_writer = ctx.writes or ctx.locks_rows
         plan = finish_plan(Kind.WRITE if takes_writer else Kind.READ, "SELECT", [query.render()], ctx)
         plan.columns = result_columns(query.outputs)

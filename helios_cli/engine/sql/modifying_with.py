@@ -10,6 +10,7 @@ from typing import Any, Final
 from helios_cli.engine.sql import dml, tree
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.dml import Write
+from helios_cli.engine.sql.finishing import name_objects
 from helios_cli.engine.sql.from_clause import find_relation
 from helios_cli.engine.sql.plan import Program
 from helios_cli.engine.sql.query import Output
@@ -101,7 +102,7 @@ def translate_modifying(kind: str, fields: dict[str, Any], ctx: Context) -> Modi
     for number, cte in enumerate(nodes):
         ctx.snapshots.part = number
         _with_query(cte, number, state)
-    ctx.snapshots.part = len(nodes)
+    ctx.snapshots.part, ctx.snapshots.is_main = len(nodes), True
     main = {key: value for key, value in fields.items() if key != "withClause"}
     depends = state.depends_on(main)
     write = _main(kind, main, scope)
@@ -120,6 +121,7 @@ def _main(kind: str, fields: dict[str, Any], scope: Scope) -> Write:
         return WRITES[kind](fields, scope)
     query = translate_query(fields, scope)
     query.resolve_unknowns(scope.ctx)
+    name_objects(query, scope.ctx)
     return Write(query.render(), query.outputs, True)
 
 

@@ -26,8 +26,6 @@ _LISTED: Final = r"""
 !~~* : bpcharicnlike 1042 25, nameicnlike 19 25, texticnlike 25 25;
 # : bitxor 1560 1560, int2xor 21 21, int4xor 23 23, int8xor 20 20;
 #- : jsonb_delete_path 3802 1009;
-#> : json_extract_path 114 1009, jsonb_extract_path 3802 1009;
-#>> : json_extract_path_text 114 1009, jsonb_extract_path_text 3802 1009;
 % : int2mod 21 21, int4mod 23 23, int8mod 20 20, numeric_mod 1700 1700;
 & : bitand 1560 1560, inetand 869 869, int2and 21 21, int4and 23 23, int8and 20 20, macaddr8_and 774 774, macaddr_and
 829 829;
@@ -167,7 +165,8 @@ macaddr_not 0 829, nameregexeq 19 25, textregexeq 25 25;
 ~~ : bpcharlike 1042 25, bytealike 17 17, namelike 19 25, textlike 25 25;
 ~~* : bpchariclike 1042 25, nameiclike 19 25, texticlike 25 25;
 """
-"""Operator : function, types of the left and the right operand (0: none)."""
+"""Operator : function, types of the left and the right operand (0: none); without those whose last parameter is
+VARIADIC, which take no array as it is."""
 _ANY_RANGE: Final = frozenset((3831, 4537, 2249))
 
 Behind = tuple[str, tuple[int, ...]]

@@ -333,7 +333,7 @@ class Planner:
         query = translate_query(fields, Scope(ctx=ctx))
         query.resolve_unknowns(ctx)
         takes_writer = ctx.writes or ctx.locks_rows
-        name_objects(query.outputs, ctx)
+        name_objects(query, ctx)
         plan = finish_plan(Kind.WRITE if takes_writer else Kind.READ, "SELECT", [query.render()], ctx)
         plan.columns = result_columns(query.outputs)
         plan.groupable = takes_writer and not ctx.calls
@@ -367,7 +367,6 @@ _WRITES: Final = {
 def _modifying(kind: str, fields: dict[str, Any], ctx: Context) -> Plan:
     """A statement whose WITH clause changes data."""
     found = translate_modifying(kind, fields, ctx)
-    name_objects(found.outputs, ctx)
     tag = "SELECT" if kind == "SelectStmt" else _WRITES[kind][1]
     plan = finish_plan(Kind.WRITE, tag, found.steps, ctx)
     plan.program = found.program

@@ -232,6 +232,9 @@ def unify_arms(left: Query, right: Query, word: str, ctx: Context) -> list[Outpu
     if len(left.outputs) != len(right.outputs):
         at = right.outputs[0].value.location if right.outputs else -1
         raise ctx.error("42601", f"each {word} query must have the same number of columns", at)
+    for arm in (left, right):
+        if isinstance(arm, Values):
+            arm.resolve_unknowns(ctx)
     outputs = []
     for position, (one, other) in enumerate(zip(left.outputs, right.outputs, strict=True)):
         types = [type_in(one.value, ctx), type_in(other.value, ctx)]

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from helios_cli.engine.sql import casts, row_values, tree
 from helios_cli.engine.sql.expressions import translate
+from helios_cli.engine.sql.finishing import name_outputs
 from helios_cli.engine.sql.from_clause import table_columns
 from helios_cli.engine.sql.names import column_name
 from helios_cli.engine.sql.query import Output
@@ -38,6 +39,8 @@ def returned(nodes: list[Node], item: RangeItem, scope: Scope) -> Returned:
     inner.columns = list(columns)
     others = _add_others(nodes, item, scope, inner) if len(scope.items) > 1 else []
     outputs = [output for node in nodes for output in _outputs(node["ResTarget"], inner)]
+    if scope.ctx.snapshots is None or scope.ctx.snapshots.is_main:
+        name_outputs(outputs, scope.ctx)
     for output in outputs:
         output.value = row_values.sealed(output.value, scope.ctx)
     text = "" if others else f" RETURNING {', '.join(output.value.sql for output in outputs)}"

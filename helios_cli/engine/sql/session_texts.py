@@ -14,26 +14,30 @@ from helios_cli.engine.datatypes.zoned import ZONED
 from helios_cli.engine.sql import casts
 from helios_cli.engine.sql.coercion import element_of
 from helios_cli.engine.sql.context import Context
-from helios_cli.engine.sql.oids import TEXT
+from helios_cli.engine.sql.oids import REG_TYPES, TEXT
 from helios_cli.engine.sql.row_values import JSON_TAKERS, for_json
 from helios_cli.engine.sql.typed import TypedSql
 
 _SHOWING: Final = frozenset(("concat", "concat_ws", "format", "quote_literal", "quote_nullable", "array_to_string"))
+_TEXT_FIRST: Final = frozenset(("concat_ws", "format"))
+"""Those whose first parameter is text, which no other value becomes by itself."""
 _TEXT_ARRAY: Final = 1009
 
 
 def for_call(function: str, arguments: list[TypedSql], ctx: Context) -> list[TypedSql]:
     """A call's arguments, those that depend on the session as text where the function shows them."""
     if function in _SHOWING:
-        return [_shown(argument, ctx) for argument in arguments]
+        first = arguments[:1] if function in _TEXT_FIRST else []
+        return first + [_shown(argument, ctx) for argument in arguments[len(first) :]]
     if function in JSON_TAKERS or function == "array_to_json":
         return for_json(function, [_in_json(argument, ctx) for argument in arguments], ctx)
     return arguments
 
 
 def _depends(value: TypedSql, ctx: Context) -> bool:
-    """Whether the text of a value depends on the session."""
-    return ctx.session_allowed and value.type_oid in (ZONED if ctx.style is None else STYLED)
+    """Whether the text of a value depends on the session, or on the catalog."""
+    styled = ZONED if ctx.style is None else STYLED
+    return value.type_oid in REG_TYPES or (ctx.session_allowed and value.type_oid in styled)
 
 
 def _shown(value: TypedSql, ctx: Context) -> TypedSql:
@@ -45,6 +49,8 @@ def _shown(value: TypedSql, ctx: Context) -> TypedSql:
 
 def _in_json(value: TypedSql, ctx: Context) -> TypedSql:
     """Dates are written as ISO 8601 in JSON, whatever the style; the zone is the session's."""
+    if value.type_oid in REG_TYPES:
+        return _shown(value, ctx)
     if not _depends(value, ctx) or value.type_oid not in STYLED_IN_JSON:
         return value
     target = _TEXT_ARRAY if element_of(value.type_oid) else TEXT

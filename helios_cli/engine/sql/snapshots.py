@@ -49,6 +49,8 @@ class Snapshots:
     """The numbers of the parts that change a table, by its oid."""
     part: int = 0
     """The part that is being translated."""
+    is_main: bool = False
+    """It is the main query, whose rows leave for the client."""
     watched: dict[int, Watch] = field(default_factory=dict)
 
     def is_changed_by_others(self, relation: Relation) -> bool:

@@ -9,6 +9,7 @@ from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.io_functions import IO_FUNCTIONS
 from helios_cli.engine.datatypes.usertypes import number_of, row_oid
 from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS
+from helios_cli.engine.sql.functions.strictness import is_strict
 from helios_cli.engine.sql.privileges import DEFAULT_KINDS, PG_DATABASE, PG_DEFAULT_ACL, PG_NAMESPACE
 from helios_cli.engine.sql.text_collations import oid_of
 from helios_cli.engine.storage import (
@@ -24,7 +25,6 @@ from helios_cli.engine.storage.dump_rows import default_depends, default_oid, pg
 from helios_cli.engine.storage.policy_rows import pg_policies, pg_policy
 from helios_cli.engine.storage.qualified_text import shown_view
 from helios_cli.engine.storage.relation_rows import Each, Fixed, Maker, Whole
-from helios_cli.engine.storage.strictness import is_strict
 from helios_cli.engine.storage.system_aggregates import pg_aggregate
 from helios_cli.engine.storage.system_amop import pg_amop
 from helios_cli.engine.storage.system_casts import pg_cast
@@ -404,7 +404,7 @@ def _library_functions() -> Rows:
             "oid": oid, "proname": function.name, "pronamespace": 11, "proowner": 10, "prolang": 12,
             "procost": 1.0, "prokind": "a" if function.aggregate else "w" if function.window else "f",
             "proretset": int(function.set_returning), "provolatile": volatility, "proparallel": "s",
-            "proisstrict": is_strict(function),
+            "proisstrict": int(is_strict(function)),
             "pronargs": len(function.args), "pronargdefaults": function.defaults, "prorettype": function.result,
             "proargtypes": " ".join(map(str, function.args)), "prosrc": function.name,
             "provariadic": function.args[-1] if function.variadic else 0,

@@ -44,6 +44,7 @@ from helios_cli.engine.sql.functions import (
     uuids,
 )
 from helios_cli.engine.sql.functions.define import Library
+from helios_cli.engine.sql.functions.strictness import takes_nulls
 
 
 def _build() -> Library:
@@ -89,21 +90,11 @@ def _build() -> Library:
 
 
 _LIBRARY: Final = _build()
-_NOT_STRICT: Final = frozenset((
-    "hstore", "array_append", "array_cat", "array_fill", "array_position", "array_positions", "array_prepend",
-    "array_remove", "array_replace", "array_to_string", "concat", "concat_ws", "daterange", "enum_first",
-    "enum_last", "enum_range", "format", "format_type", "helios_token_create", "helios_token_revoke",
-    "helios_write_outcome", "helios_write_restore", "inet_client_addr", "inet_client_port", "inet_server_addr",
-    "inet_server_port", "int4range", "int8range", "json_build_array", "json_build_object", "jsonb_build_array",
-    "jsonb_build_object", "num_nonnulls", "num_nulls", "numrange", "overlaps", "pg_current_logfile",
-    "pg_notify", "pg_typeof", "quote_nullable", "set_config", "string_to_array", "tsrange", "tstzrange",
-))  # fmt: skip
-"""Functions that PostgreSQL calls for NULLs too (pg_proc.proisstrict), aggregates and sets apart."""
 
 
 def _marked(function: Function) -> Function:
     special = function.aggregate or function.window or function.set_returning or function.ordered_set
-    if function.strict or special or function.name in _NOT_STRICT or function.writes:
+    if function.strict or special or takes_nulls(function) or function.writes:
         return function
     return replace(function, strict=True)
 

@@ -65,7 +65,7 @@ def _ends(codec: RangeCodec, word: str, left: list[Range], right: list[Range]) -
         return codec.compare_bounds(left[-1], True, right[-1], True) <= 0
     if word == "not_left":
         return codec.compare_bounds(left[0], False, right[0], False) >= 0
-    return codec.touches(left[-1], right[0]) or codec.touches(right[-1], left[0])
+    return codec.meets(left[-1], right[0]) or codec.meets(right[-1], left[0])
 
 
 def holds(oid: int, one: str, value: Any) -> int:
