@@ -133,3 +133,51 @@ def test_a_long_name_of_an_application_is_cut(server: NodeProcess) -> None:
         assert heard == [("42622", f'identifier "{"x" * 65}" will be truncated to "{"x" * 63}"')]
         connection.execute("SET application_name = 'é'")
         assert connection.execute("SHOW application_name").fetchone() == ("??",)
+
+
+@pytest.mark.parametrize(
+    ("statement", "detail"),
+    [
+        ("INSERT INTO people VALUES (2, 'ANN', -1)", "Key (lower(email), k)=(ann, -1) already exists."),
+        ("INSERT INTO people VALUES (6, 'x', 5)", "Key ((id + k))=(11) already exists."),
+        ("INSERT INTO people VALUES (7, 'x', 5), (8, 'y', 4)", "Key ((id + k))=(12) already exists."),
+        ("UPDATE people SET email = 'Ann', k = -1 WHERE id = 5", "Key (lower(email), k)=(ann, -1) already exists."),
+    ],
+)
+def test_keys_of_indexes_over_expressions_are_told(
+    connection: psycopg.Connection[Any], statement: str, detail: str
+) -> None:
+    connection.execute("CREATE TEMP TABLE people (id int, email text, k int)")
+    connection.execute("CREATE UNIQUE INDEX people_email ON people (lower(email), k)")
+    connection.execute("CREATE UNIQUE INDEX people_sum ON people ((id + k)) WHERE k > 0")
+    connection.execute("INSERT INTO people VALUES (1, 'ann', -1), (5, 'bob', 6), (12, 'eve', -1)")
+    with pytest.raises(psycopg.errors.UniqueViolation) as caught:
+        connection.execute(statement)
+    assert caught.value.diag.message_detail == detail
+
+
+def test_bodies_of_functions_are_looked_through_when_the_session_says(connection: psycopg.Connection[Any]) -> None:
+    text = "CREATE FUNCTION counted() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM restored_later $$"
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        connection.execute(text)
+    connection.execute("SET check_function_bodies = off")
+    connection.execute(text)
+    connection.execute("CREATE TABLE restored_later AS SELECT generate_series(1, 3) AS a")
+    assert connection.execute("SELECT counted()").fetchone() == (3,)
+    connection.execute("DROP FUNCTION counted()")
+    connection.execute(f"{text} -- {'x' * 5000}".encode())
+    connection.execute("RESET check_function_bodies")
+    connection.execute("DROP TABLE restored_later")
+    connection.execute("DROP FUNCTION counted()")
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        connection.execute(text)
+
+
+@pytest.mark.parametrize("kind", ["VIEW", "MATERIALIZED VIEW"])
+def test_views_are_not_copied_by_name(connection: psycopg.Connection[Any], kind: str) -> None:
+    connection.execute(f"CREATE {kind} copied AS SELECT 1 AS a")
+    with pytest.raises(psycopg.errors.WrongObjectType) as caught, connection.cursor().copy("COPY copied TO STDOUT"):
+        pass
+    assert caught.value.diag.message_primary == f'cannot copy from {kind.lower()} "copied"'
+    assert caught.value.diag.message_hint == "Try the COPY (SELECT ...) TO variant."
+    connection.execute(f"DROP {kind} copied")

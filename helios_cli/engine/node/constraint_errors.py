@@ -15,9 +15,10 @@ from typing import Any, Final
 import apsw
 
 from helios_cli.engine.errors import HeliosError, SqlError
+from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.ddl_build import as_relation
-from helios_cli.engine.sql.ddl_deparse import parse_expression
-from helios_cli.engine.sql.ddl_model import ConstraintDef, DdlCatalog, IndexDef, TableDef
+from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression
+from helios_cli.engine.sql.ddl_model import ConstraintDef, DdlCatalog, IndexDef, IndexKey, TableDef
 from helios_cli.engine.sql.ddl_render import generation
 from helios_cli.engine.sql.ddl_unique import LISTS
 from helios_cli.engine.sql.expressions import translate_for_column
@@ -27,6 +28,7 @@ from helios_cli.engine.sql.functions import REGISTRY
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.sqlite_errors import exclusion_error
 from helios_cli.engine.sql.sqltext import quote_identifier
+from helios_cli.engine.sql.typed import TypedSql
 from helios_cli.engine.wire.rows import field_encoder
 
 ROWS_MAX: Final = 1000
@@ -98,18 +100,23 @@ class Culprit:
         generated = [column for column in self._table.columns if column.generated]
         if not generated:
             return row
-        relation = as_relation(self._table)
-        given = ", ".join(f"?{at + 1} AS {quote_identifier(name)}" for name, at in self._at.items())
-        texts = [
-            translate_for_column(
-                parse_expression(generation(column)), relation, catalog=self._catalog, functions=REGISTRY,
-                type_oid=column.type_oid, typmod=column.typmod, purpose="GENERATED",
-            ).sql
-            for column in generated
-        ]  # fmt: skip
-        found = self._connection.execute(f"SELECT {', '.join(texts)} FROM (SELECT {given})", row).fetchone()
-        computed = {self._at[column.name]: value for column, value in zip(generated, found or (), strict=True)}
+        texts = [self._translated(generation(column), column.type_oid, column.typmod).sql for column in generated]
+        found = self._computed(texts, row)
+        computed = {self._at[column.name]: value for column, value in zip(generated, found, strict=True)}
         return [computed.get(at, value) for at, value in enumerate(row)]
+
+    def _translated(self, text: str, type_oid: int | None = None, typmod: int = -1) -> TypedSql:
+        """An expression over the table's columns, of its own type where none is named."""
+        return translate_for_column(
+            parse_expression(text), as_relation(self._table), catalog=self._catalog, functions=REGISTRY,
+            type_oid=type_oid, typmod=typmod, purpose="GENERATED",
+        )  # fmt: skip
+
+    def _computed(self, texts: Sequence[str], row: Row) -> Row:
+        """What expressions over the table's columns come to in a row."""
+        given = ", ".join(f"?{at + 1} AS {quote_identifier(name)}" for name, at in self._at.items())
+        query = f"SELECT {', '.join(texts)} FROM (SELECT {given})"
+        return self._connection.execute(query, row[: len(self._at)]).fetchone() or ()
 
     def _key(self, own: Sequence[str], row: Row, shown: Sequence[str] | None = None) -> str:
         cells = [(name, row[self._at[name]]) for name in own]
@@ -148,7 +155,43 @@ class Culprit:
         if named is not None and len(self._rows) == 1 and error.table == self._table.name:
             # It was there then, and is gone by now.
             error.detail = f"{self._key([key.column or '' for key in named.keys], self._rows[0])} already exists."
+        computed = next((index for index in self._table.indexes if index.name == error.constraint), None)
+        if error.detail is None and computed is not None and error.table == self._table.name:
+            error.detail = self._computed_duplicate(computed)
         return error
+
+    def _computed_duplicate(self, index: IndexDef) -> str | None:
+        """The key that is there twice in an index over expressions, or of some rows; None when it is gone by now."""
+        values = [
+            self._translated((key.expression or "") if key.column is None else quote_identifier(key.column))
+            for key in index.keys
+        ]
+        texts = [value.sql for value in values]
+        holds = "1" if index.predicate is None else self._translated(index.predicate).sql
+        same = " AND ".join(f"({text}) = ?" for text in texts)
+        there = f"SELECT 1 FROM {quote_identifier(self._table.sqlite_name)} WHERE ({holds}) AND {same} LIMIT 1"
+        seen: set[Row] = set()
+        for row in self._rows:
+            inside, *cells = self._computed([holds, *texts], row)
+            key = tuple(cells)
+            if not inside or None in key:
+                continue
+            if key in seen or len(self._rows) == 1 or self._connection.execute(there, key).fetchone() is not None:
+                encoded = [
+                    field_encoder(value.type_oid, 0, self._zone)(cell) for value, cell in zip(values, key, strict=True)
+                ]
+                shown = ", ".join(text.decode("utf-8", "replace") for text in encoded)
+                return f"Key ({', '.join(map(self._element, index.keys))})=({shown}) already exists."
+            seen.add(key)
+        return None
+
+    def _element(self, key: IndexKey) -> str:
+        """A key of an index as its definition shows it."""
+        if key.column is not None:
+            return key.column
+        node = parse_expression(key.expression or "")
+        text = deparse(node, {column.name: column.type_oid for column in self._table.columns}, pretty=True)
+        return text if tree.tag(node) == "FuncCall" else f"({text})"
 
     def _late_duplicate(self, plan: Plan) -> HeliosError | None:
         """The error of a unique key that is checked late, when none of the foreign keys is broken."""

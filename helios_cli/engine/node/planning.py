@@ -62,7 +62,7 @@ def plan_apart(frontend: Frontend, sql: str, oids: tuple[int, ...] | None, again
     if found is not None:
         session.planned_apart = PlannedApart(sql, oids, view.catalog.version, found)
         return False
-    search_path, acting = session.search_path, session.acting
+    search_path, acting, checks_bodies = session.search_path, session.acting, session.checks_bodies
 
     def done(result: PlannedApart) -> None:
         if session.closed:
@@ -76,7 +76,11 @@ def plan_apart(frontend: Frontend, sql: str, oids: tuple[int, ...] | None, again
         done(PlannedApart(sql, oids, -1, (), session.runner.translate(error)))
 
     frontend.wait()
-    session.engine.read_workers.run(lambda: _plan(session.engine, sql, oids, search_path, acting), done, failed)
+
+    def work() -> PlannedApart:
+        return _plan(session.engine, sql, oids, search_path, acting, checks_bodies=checks_bodies)
+
+    session.engine.read_workers.run(work, done, failed)
     return True
 
 
@@ -86,6 +90,8 @@ def _plan(
     oids: tuple[int, ...] | None,
     search_path: tuple[str, ...],
     acting: Acting = EVERYTHING,
+    *,
+    checks_bodies: bool = True,
 ) -> PlannedApart:
     """On a worker thread, with nothing that the loop uses."""
     database = engine.database
@@ -94,6 +100,7 @@ def _plan(
         database.pin(connection)
         catalog = SqliteCatalog(connection, search_path=search_path, system_relations=PLANNER_RELATIONS)
         catalog.acting = acting
+        catalog.checks_bodies = checks_bodies
         cache = plan_cache_for(search_path, PlanCache(engine.planner))
         result = PlannedApart(sql, oids, catalog.version, (), cache=cache)
         try:

@@ -200,6 +200,7 @@ class RoutineHost:
         """Plan a piece of SQL. Raises SqlError."""
         planner = InnerPlanner(self.engine.planner, variables)
         self.catalog.acting = self.session.acting
+        self.catalog.checks_bodies = self.session.checks_bodies
         try:
             if whole:
                 return planner.statement(text, self.catalog)

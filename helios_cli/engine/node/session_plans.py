@@ -84,6 +84,7 @@ class SessionPlans(SessionState):
     def _planned(self, sql: str, oids: tuple[int, ...] | None = None) -> Planned:
         view = self.schema_view()
         view.catalog.acting = self.acting
+        view.catalog.checks_bodies = self.checks_bodies
         apart, self.planned_apart = self.planned_apart, None
         try:
             if apart is not None and (apart.sql, apart.oids) == (sql, oids):

@@ -81,6 +81,8 @@ class SessionState:
     """What SET SESSION AUTHORIZATION has put in the place of its user; empty before it is known."""
     tls: ssl.SSLObject | None = None
     """What its connection is encrypted with; None: it is not."""
+    checks_bodies = True
+    """Bodies of functions are looked through when they are created."""
     definers = 0
     """Functions in hand that run as their owners."""
     roles_stale = False
@@ -254,6 +256,8 @@ class SessionState:
             client_encoding.changed(self, current)
         elif folded == "application_name":
             self.application_name = current
+        elif folded == "check_function_bodies":
+            self.checks_bodies = current == "on"
         elif folded.startswith("helios."):
             consistency.variable_set(cast("Session", self), folded, current)
         waits = bool(self.statement_timeout_ms or self.lock_timeout_ms or self.report_lsn)

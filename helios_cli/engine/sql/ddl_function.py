@@ -84,7 +84,8 @@ def create_function(builder: Builder, fields: dict[str, Any]) -> Plan:
         routine.oid = builder.oid(temp=False)
     from helios_cli.engine.sql.routine_bodies import check_body
 
-    check_body(builder, routine)
+    if builder.catalog.checks_bodies or routine.sql_body:
+        check_body(builder, routine)
     builder.touch(False)
     builder.add(*TABLES, store(routine))
     if existing is None:

@@ -216,6 +216,8 @@ class DdlCatalog(CatalogReader, Protocol):
 
     acting: Acting
     """As whom the statement is planned."""
+    checks_bodies: bool
+    """Whether the bodies of new functions are looked through."""
 
     @property
     def privileges(self) -> Facts:

@@ -20,11 +20,15 @@ from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.scrolling import goes_back
 from helios_cli.engine.sql.triggered import Parts, are_seen, plan_triggered
 from helios_cli.engine.sql.truncate import translate_truncate
+from helios_cli.engine.sql.typed import Node
 from helios_cli.engine.sql.typenames import resolve_type
 
 if TYPE_CHECKING:
     from helios_cli.engine.sql.planner import Planner, Statement
 
+_INSTEAD: Final = "Try the COPY (SELECT ...) TO variant."
+_NO_ROWS: Final = {"v": ("view", _INSTEAD), "m": ("materialized view", _INSTEAD), "S": ("sequence", None)}
+"""What COPY TO does not take by its name, and its hint."""
 _NAME: Final = r'(?:"(?:[^"]|"")*"|[\w$.]+)'
 _PREPARE: Final = re.compile(
     rf"\s*PREPARE\s+{_NAME}\s*(?:\((?:[^()]|\([^()]*\))*\))?\s*AS\s+(.*)", re.IGNORECASE | re.DOTALL
@@ -144,6 +148,15 @@ def _explain(planner: Planner, statement: Statement, ctx: Context) -> Plan:
     return plan
 
 
+def _check_source(node: Node, ctx: Context) -> None:
+    """Refuse to COPY what has no rows of its own. Raises SqlError 42809."""
+    relation = ctx.catalog.relation(node.get("schemaname"), node["relname"])
+    if relation is None or relation.kind not in _NO_ROWS:
+        return
+    word, hint = _NO_ROWS[relation.kind]
+    raise SqlError(f'cannot copy from {word} "{relation.name}"', sqlstate="42809", hint=hint)
+
+
 def _copy(planner: Planner, statement: Statement, ctx: Context) -> Plan:
     fields = statement.node["CopyStmt"]
     refuse_files(fields)
@@ -158,6 +171,7 @@ def _copy(planner: Planner, statement: Statement, ctx: Context) -> Plan:
         if query.columns is None:
             raise SqlError("COPY query must have a RETURNING clause", sqlstate="0A000")
     else:
+        _check_source(fields["relation"], ctx)
         query = planner.select(_table_query(fields), ctx)
     plan = Plan(Kind.COPY, "COPY", action=actions.CopyOut(query, options), catalog_version=ctx.catalog.version)
     plan.session_values, plan.rights, plan.guarded = query.session_values, query.rights, query.guarded

@@ -190,6 +190,8 @@ class RoleCatalog:
     def __init__(self) -> None:
         self.acting = EVERYTHING
         """As whom statements that change the schema are planned: set before each."""
+        self.checks_bodies = True
+        """Whether bodies of new functions are looked through, by ``check_function_bodies``: set before each, too."""
         self._privileges: CatalogPrivileges | None = None
 
     @property
