@@ -346,7 +346,7 @@ def _stop_nodes(cluster: LocalCluster, timeout: float, hard: bool, dry_run: bool
     if not dry_run:
         with progress:
             progress(f"stopping {', '.join(node.name for node, _ in running)}")
-            left = processes.end_all(leading, timeout)
+            left = processes.end_all(leading, timeout, signal.SIGINT)
             left += processes.end_all([process for _, process in running if process not in leading], timeout)
             _end_hard(left, hard, timeout)
         for node, _ in running:

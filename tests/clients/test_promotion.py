@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -217,6 +218,68 @@ def test_who_has_just_been_given_the_lead_gives_it_on_at_once(make_node: MakeNod
             code, answer = giver.http("/admin/switchover", body={"to": name})
             assert code == 200, answer
             assert (answer["term"], status(taker)["role"]) == (term + turn + 1, "primary"), answer
+
+
+@pytest.mark.parametrize(("how", "automatic"), [(signal.SIGTERM, False), (signal.SIGINT, True)])
+def test_a_primary_that_stops_gives_the_lead_away_first(
+    make_node: MakeNode, how: signal.Signals, automatic: bool
+) -> None:
+    """Not where that is not wanted: then the others find out."""
+    first, *others = cluster(make_node, 3, "quorum")
+    with Writers(first) as writers:
+        wait_until(lambda: len(writers.acknowledged) > 50, "there is load", SETTLED_S)
+        first.send(how)
+        assert first.wait() == 0
+        if not automatic:
+            assert any(leads(node) for node in others)
+        wait_until(lambda: any(leads(node) for node in others), "another leads", SETTLED_S)
+        (second,) = [node for node in others if leads(node)]
+    with second.connect() as connection:
+        connection.execute("INSERT INTO t VALUES (1, 'after')")
+        query = "SELECT old_primary, automatic FROM replicate.failover_history ORDER BY failover_time DESC LIMIT 1"
+        assert connection.execute(query).fetchone() == ("n1", automatic)
+    assert writers.acknowledged <= keys(second)
+    first.start()
+    wait_equal(first, second)
+
+
+def test_nodes_that_are_all_stopped_at_once_lead_again(make_node: MakeNode) -> None:
+    """Whoever is given the lead while it stops leaves it: the next start elects."""
+    nodes = cluster(make_node, 3, "quorum")
+    with nodes[0].connect() as connection:
+        connection.execute("INSERT INTO t VALUES (1, 'before')")
+    ends = [threading.Thread(target=node.stop) for node in nodes]
+    for end in ends:
+        end.start()
+    for end in ends:
+        end.join()
+    for node in nodes:
+        node.start(wait=False)
+    wait_until(lambda: any(leads(node) for node in nodes), "one leads", SETTLED_S)
+    (primary,) = [node for node in nodes if leads(node)]
+    with primary.connect() as connection:
+        connection.execute("INSERT INTO t VALUES (2, 'after')")
+        assert connection.execute("SELECT a FROM t ORDER BY a").fetchall() == [(1,), (2,)]
+
+
+def test_standbys_that_have_heard_no_primary_since_they_began_elect_one(make_node: MakeNode) -> None:
+    first, *others = cluster(make_node, 3, "quorum")
+    with first.connect() as connection:
+        connection.execute("INSERT INTO t VALUES (1, 'before')")
+    for node in (first, *others):
+        node.kill()
+    for node in others:
+        node.start(wait=False)
+    wait_until(lambda: any(leads(node) for node in others), "one of them leads", SETTLED_S)
+    (primary,) = [node for node in others if leads(node)]
+    assert keys(primary) == {1}
+
+
+def leads(node: NodeProcess) -> bool:
+    try:
+        return node.http("/primary", timeout=1)[0] == 200
+    except OSError:
+        return False
 
 
 def test_a_switchover_that_cannot_be_leaves_the_primary(make_node: MakeNode) -> None:

@@ -192,10 +192,13 @@ def last_words(cluster: LocalCluster, node: LocalNode, lines: int = 3) -> str:
     return " / ".join(line.strip() for line in said[-lines:] if line.strip())
 
 
-def end_all(processes: Sequence[Process], timeout_s: float) -> list[Process]:
-    """SIGTERM to each, frozen ones woken first; those that still run after the time."""
+def end_all(processes: Sequence[Process], timeout_s: float, how: signal.Signals = signal.SIGTERM) -> list[Process]:
+    """A signal to each, frozen ones woken first; those that still run after the time.
+
+    With SIGINT a primary gives its place to nobody.
+    """
     for one in processes:
-        if one.send(signal.SIGTERM):
+        if one.send(how):
             one.send(signal.SIGCONT)
     end = time.monotonic() + timeout_s
     return [one for one in processes if not one.wait_gone(max(0.0, end - time.monotonic()))]

@@ -64,8 +64,8 @@ class Loyalty:
     def __init__(self, now: float, longest_s: float) -> None:
         """``longest_s`` is the longest lease that it may have granted in the life before."""
         self._until = now + longest_s
-        self.heard_at = -math.inf
-        """When a primary was heard of last."""
+        self.heard_at = now
+        """When a primary was heard of last, or this life began."""
 
     def heard(self, now: float, lease_s: float) -> None:
         """The primary has been heard of; a lease of 0 releases this voter at once."""

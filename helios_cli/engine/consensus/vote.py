@@ -20,7 +20,7 @@ class Vote:
 
     @property
     def heard_at(self) -> float:
-        """When a primary was heard of last."""
+        """When a primary was heard of last, or this life began."""
         return self._loyalty.heard_at
 
     def holds(self, now: float) -> bool:

@@ -35,6 +35,9 @@ TAKE_BACK_S: Final = 5.0
 RETRY_S: Final = 0.5
 """Between two attempts of it."""
 
+LEAVE_S: Final = 3.0
+"""A primary that stops gives its place away in that time, or leaves it to the others to find out."""
+
 TAKE_OVER_S: Final = TAKE_BACK_S / 2
 """A node that is given the lead and has not been promised by then that it leads leaves it to the giver."""
 
@@ -94,6 +97,20 @@ async def switchover(replication: Replication, *, to: str, timeout_s: float, dry
         "took_ms": round((replication.now() - began) * 1000, 1),
         "term": replication.term().number,
     }
+
+
+async def leave(replication: Replication) -> None:
+    """This node stops: give the lead to a standby first, so that nobody has to wait until its lease is over.
+
+    Only where the others would elect one of themselves without it. Nothing is raised.
+    """
+    if not (replication.is_leading and replication.config.elects) or replication.config.paused:
+        return
+    try:
+        async with asyncio.timeout(LEAVE_S), replication.changing:
+            await hand_over(replication, choose_target(replication, ""), LEAVE_S / 3)
+    except (HeliosError, TimeoutError) as error:
+        log.info("the lead is given to nobody before this node stops: %s", str(error) or "no node took it in time")
 
 
 async def hand_over(replication: Replication, target: str, timeout_s: float) -> None:
@@ -223,6 +240,9 @@ async def take_over(replication: Replication, message: messages.TakeOver) -> Non
     """The primary gives its place to this node: take it."""
     async with replication.changing:
         following = replication.following
+        if replication.node.stop_requested.is_set():
+            log.warning("node %s gives the lead away, but this node stops", message.node_id)
+            return
         if following is None or following.applicator.applied != message.end_lsn:
             log.warning("node %s gives the lead away, but this node is not at %s", message.node_id, message.end_lsn)
             return

@@ -17,7 +17,7 @@ from helios_cli.engine.errors import HeliosError, OutcomeUnknown
 from helios_cli.engine.net.http import HttpServer
 from helios_cli.engine.net.http_routes import AdminVerb, Routes
 from helios_cli.engine.net.http_token import cluster_token, load_or_create_token
-from helios_cli.engine.node import binding, interpreter, report
+from helios_cli.engine.node import binding, handover, interpreter, report
 from helios_cli.engine.node.admin import Admin
 from helios_cli.engine.node.binding import bind
 from helios_cli.engine.node.checkpointer import Checkpointer
@@ -72,6 +72,8 @@ class Node:
         self.events = EventLog(Path(settings.data_dir) / "state.db")
         self.hooks = FailoverHooks(report.node_id(settings), lambda: self.settings, self.event)
         self.stop_requested = asyncio.Event()
+        self.keeps_lead = False
+        """Whether a primary that stops leaves it to the others to find out."""
         self.life_over = asyncio.Event()
         self.serving = False
         self.exit_code = EXIT_OK
@@ -313,9 +315,13 @@ class Node:
         return True
 
     def _install_signals(self, loop: asyncio.AbstractEventLoop) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop_requested.set)
+        loop.add_signal_handler(signal.SIGTERM, self.stop_requested.set)
+        loop.add_signal_handler(signal.SIGINT, self._interrupted)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
+
+    def _interrupted(self) -> None:
+        self.keeps_lead = True
+        self.stop_requested.set()
 
     def _announce(self) -> None:
         settings = self.settings
@@ -417,6 +423,8 @@ class Node:
         log.info("stopping")
         if self.listener is not None:
             self.listener.stop_accepting()
+            if not (self.keeps_lead or self.life_over.is_set()):
+                await handover.leave(self.replication)
             self.listener.close_sessions(
                 HeliosError("terminating connection due to administrator command", sqlstate="57P01")
             )
