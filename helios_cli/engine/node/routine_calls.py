@@ -35,6 +35,7 @@ from helios_cli.engine.sql.routine_variables import ArgumentNames
 from helios_cli.engine.sql.routines import CALL, PURE, Routine
 from helios_cli.engine.sql.runtime_values import pg_row
 from helios_cli.engine.sql.user_calls import COLUMNS, ROW
+from helios_cli.engine.storage.upserts import running_on
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.catalog_hooks import CatalogHooks
@@ -231,7 +232,8 @@ class RoutineCalls:
         restore = host.enter(routine)
         become = identity.as_definer(host.session, routine, host.catalog.privileges)
         try:
-            return work()
+            with running_on(host.connection).inside():
+                return work()
         except RecursionError:
             raise too_deep() from None
         finally:

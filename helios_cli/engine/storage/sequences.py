@@ -22,6 +22,7 @@ from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID
 from helios_cli.engine.sql.privileges import SELECT, UPDATE, USAGE
 from helios_cli.engine.sql.rights import Rightful, denied
 from helios_cli.engine.storage.catalog import SqliteCatalog
+from helios_cli.engine.storage.upserts import running_on
 
 _EPOCH: Final = "SELECT epoch FROM {db}.helios_sequence WHERE oid = ?"
 _ROW: Final = (
@@ -76,9 +77,8 @@ class Sequences:
             self._given[key] = value, True
             self._current[pid, oid] = value, _which(epoch)
             self._last[pid] = oid
-        connection.execute(
-            f"UPDATE {_db(oid)}.helios_sequence SET last_value = ?, is_called = 1 WHERE oid = ?", (value, oid)
-        )
+        sql = f"UPDATE {_db(oid)}.helios_sequence SET last_value = ?, is_called = 1 WHERE oid = ?"
+        running_on(connection).run_inside(connection, sql, (value, oid))
         return value
 
     def set_value(self, connection: apsw.Connection, oid: int, value: int, called: bool, pid: int) -> int:
@@ -91,10 +91,8 @@ class Sequences:
         if not low <= value <= high:
             message = f'setval: value {value} is out of bounds for sequence "{name}" ({low}..{high})'
             raise SqlError(message, sqlstate="22003")
-        connection.execute(
-            f"UPDATE {_db(oid)}.helios_sequence SET last_value = ?, is_called = ? WHERE oid = ?",
-            (value, int(called), oid),
-        )
+        sql = f"UPDATE {_db(oid)}.helios_sequence SET last_value = ?, is_called = ? WHERE oid = ?"
+        running_on(connection).run_inside(connection, sql, (value, int(called), oid))
         with self._lock:
             self._given[oid, epoch, pid if oid >= FIRST_TEMP_OID else 0] = value, called
             if called:

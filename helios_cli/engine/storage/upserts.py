@@ -1,7 +1,15 @@
-"""The rows that one INSERT ... ON CONFLICT DO UPDATE has written, none of which it may change again."""
+"""The rows that one INSERT ... ON CONFLICT DO UPDATE has written, none of which it may change again.
+
+SQLite tells of each row that is about to change, not of the statement that changes it. A statement may call functions
+that run others on the same connection, upserts among them: those are *inside* of it, and what they change is theirs.
+"""
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import apsw
@@ -9,6 +17,7 @@ import apsw
 from helios_cli.engine.errors import SqlError
 
 _HOOK: Final = "upserts"
+_ALL: Final[weakref.WeakKeyDictionary[apsw.Connection, Statements]] = weakref.WeakKeyDictionary()
 
 
 def twice() -> SqlError:
@@ -18,33 +27,81 @@ def twice() -> SqlError:
     return SqlError(message, sqlstate="21000", hint=hint)
 
 
-class _Rows:
-    """What the statement that began last on a connection has written: SQLite tells of each row."""
+@dataclass(slots=True)
+class _Upsert:
+    """One statement, while it runs."""
+
+    changes: int
+    """Rows that the connection had changed before it: SQLite counts when a statement ends."""
+    written: set[tuple[str, int]] = field(default_factory=set)
+
+
+class Statements:
+    """The upserts that are under way on a connection, by how many statements they are inside of."""
 
     def __init__(self, connection: apsw.Connection) -> None:
-        self._connection = connection
-        self._written: set[tuple[str, int]] = set()
-        self._changes = -1
+        self._connection = weakref.ref(connection)
+        self._depth = 0
+        self._inner_changes = 0
+        """Rows that were changed inside of statements."""
+        self._upserts: dict[int, _Upsert] = {}
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """What is run meanwhile is run by a function of the statement that is under way, if one is."""
+        before, inner = self._changes(), self._inner_changes
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._upserts.pop(self._depth, None)
+            self._depth -= 1
+            self._inner_changes = inner + self._changes() - before
+
+    def run_inside(self, connection: apsw.Connection, sql: str, binds: tuple[int, ...]) -> None:
+        """Run one statement so; a little cheaper where no upsert is under way."""
+        if not self._upserts:
+            connection.execute(sql, binds)
+            return
+        with self.inside():
+            connection.execute(sql, binds)
 
     def begin(self, *_constant: Any) -> int:
-        """A statement begins."""
-        self._written.clear()
-        self._changes = self._connection.total_changes()
-        self._connection.preupdate_hook(self._noted, id=_HOOK)
+        """An upsert begins."""
+        connection = self._connection()
+        assert connection is not None
+        self._upserts[self._depth] = _Upsert(self._changes() - self._inner_changes)
+        connection.preupdate_hook(self._noted, id=_HOOK)
         return 1
-
-    def _noted(self, change: Any) -> None:
-        if self._connection.total_changes() != self._changes:
-            # SQLite counts changes when a statement ends: this one is another.
-            self._connection.preupdate_hook(None, id=_HOOK)
-            return
-        self._written.add((change.table_name, change.rowid_new))
 
     def once(self, *row: Any) -> int:
         """1 for a row, given by its table and number, that was there before. Raises 21000."""
-        if row in self._written:
+        upsert = self._upserts.get(self._depth)
+        if upsert is not None and row in upsert.written:
             raise twice()
         return 1
+
+    def _noted(self, change: Any) -> None:
+        upsert = self._upserts.get(self._depth)
+        if upsert is not None and self._changes() - self._inner_changes == upsert.changes:
+            upsert.written.add((change.table_name, change.rowid_new))
+            return
+        self._upserts.pop(self._depth, None)
+        connection = self._connection()
+        if connection is not None and not self._upserts:
+            connection.preupdate_hook(None, id=_HOOK)
+
+    def _changes(self) -> int:
+        connection = self._connection()
+        return connection.total_changes() if connection is not None else 0
+
+
+def running_on(connection: apsw.Connection) -> Statements:
+    """Those of a connection."""
+    found = _ALL.get(connection)
+    if found is None:
+        found = _ALL[connection] = Statements(connection)
+    return found
 
 
 def register(connection: apsw.Connection) -> None:
@@ -52,6 +109,6 @@ def register(connection: apsw.Connection) -> None:
 
     The first has a constant argument, so that SQLite computes it once, before the first row.
     """
-    rows = _Rows(connection)
-    connection.create_scalar_function("node_upsert_begin", rows.begin, 1, deterministic=True)
-    connection.create_scalar_function("node_upsert_once", rows.once, 2)
+    statements = running_on(connection)
+    connection.create_scalar_function("node_upsert_begin", statements.begin, 1, deterministic=True)
+    connection.create_scalar_function("node_upsert_once", statements.once, 2)
