@@ -181,3 +181,35 @@ def test_views_are_not_copied_by_name(connection: psycopg.Connection[Any], kind:
     assert caught.value.diag.message_primary == f'cannot copy from {kind.lower()} "copied"'
     assert caught.value.diag.message_hint == "Try the COPY (SELECT ...) TO variant."
     connection.execute(f"DROP {kind} copied")
+
+
+def test_rows_are_named_by_their_place(connection: psycopg.Connection[Any]) -> None:
+    connection.execute("CREATE TEMP TABLE twice (a int)")
+    places = connection.execute("INSERT INTO twice VALUES (1), (2), (2), (3) RETURNING ctid").fetchall()
+    assert places == [("(0,1)",), ("(0,2)",), ("(0,3)",), ("(0,4)",)]
+    connection.execute("DELETE FROM twice x USING twice y WHERE x.a = y.a AND x.ctid < y.ctid")
+    connection.execute("DELETE FROM twice WHERE ctid IN (SELECT ctid FROM twice WHERE a = 3 LIMIT 1)")
+    connection.execute("UPDATE twice SET a = 20 WHERE ctid = '(0,3)'")
+    assert connection.execute("SELECT a, ctid FROM twice ORDER BY ctid", binary=True).fetchall() == [
+        (1, b"\0\0\0\0\0\1"),
+        (20, b"\0\0\0\0\0\3"),
+    ]
+    found = connection.execute("SELECT min(ctid), array_agg(a ORDER BY ctid DESC) FROM twice").fetchone()
+    assert found == ("(0,1)", [20, 1])
+    plan = connection.execute("EXPLAIN SELECT a FROM twice WHERE ctid = '(0,1)'").fetchone()
+    assert plan is not None and "rowid=?" in plan[0]
+
+
+@pytest.mark.parametrize(
+    ("statement", "sqlstate"),
+    [
+        ("CREATE TABLE wrong (a int, CHECK (ctid IS NOT NULL))", "42P10"),
+        ("CREATE TABLE wrong (a int, b tid GENERATED ALWAYS AS (ctid) STORED)", "42P10"),
+        ("SELECT ctid FROM (SELECT 1 AS a) AS derived", "42703"),
+        ("SELECT xmin FROM pg_class", "0A000"),
+        ("SELECT '(1,70000)'::tid", "22P02"),
+    ],
+)
+def test_system_columns_that_are_refused(connection: psycopg.Connection[Any], statement: str, sqlstate: str) -> None:
+    with connection.transaction(force_rollback=True):
+        assert state(connection, statement) == sqlstate

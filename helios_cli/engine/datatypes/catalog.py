@@ -145,7 +145,7 @@ _CHAR: Final = Codec(
     system_types.parse_char, strings.format_string, system_types.parse_char_binary, system_types.format_char_binary
 )
 _TID: Final = Codec(
-    system_types.parse_tid, strings.format_string, system_types.parse_tid_binary, system_types.format_tid_binary
+    system_types.parse_tid, system_types.format_tid, system_types.parse_tid_binary, system_types.format_tid_binary
 )
 _XML: Final = Codec(_TEXT.parse_text, system_types.format_xml, _TEXT.parse_binary, system_types.format_xml)
 _BIT: Final = Codec(
@@ -205,7 +205,7 @@ _BASE: Final[tuple[tuple[int, str, str, int, int, str, str, Codec], ...]] = (
     (24, "regproc", "regproc", 4, 1008, "N", "regproc", _TEXT),
     (25, "text", "text", -1, 1009, "S", "text", _TEXT),
     (26, "oid", "oid", 4, 1028, "N", "oid", _OID),
-    (27, "tid", "tid", 6, 1010, "U", "tid_text", _TID),
+    (27, "tid", "tid", 6, 1010, "U", "tid", _TID),
     (28, "xid", "xid", 4, 1011, "U", "xid", _unsigned("xid", integers.parse_oid)),
     (29, "cid", "cid", 4, 1012, "U", "cid", _unsigned("cid", integers.parse_oid)),
     (30, "oidvector", "oidvector", -1, 1013, "A", "oidvector_text", _vector("oidvector", 26, Struct("!I"))),

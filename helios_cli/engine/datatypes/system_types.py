@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from helios_cli.engine.datatypes.faults import bad_binary, invalid_text
 from helios_cli.engine.datatypes.integers import show
+from helios_cli.engine.errors import SqlError
 
 _OCTAL: Final = re.compile(r"\\([0-7])([0-7])([0-7])")
 _TID: Final = re.compile(r"\s*\(([0-9]+),([0-9]+)\)")
@@ -48,27 +49,40 @@ def format_char_binary(value: Any) -> bytes:
     )
 
 
-def parse_tid(text: str) -> str:
-    """The place of a row: ``(block,offset)``. Raises SqlError 22P02."""
+def parse_tid(text: str) -> int:
+    """The place of a row, ``(block,offset)``, as the number of the row. Raises SqlError 22P02."""
     match = _TID.fullmatch(text)
-    if match is None or int(match[1]) >= 1 << 32 or int(match[2]) >= 1 << 16:
+    if match is None or int(match[1]) >= 1 << 48 or int(match[2]) >= 1 << 16:
         raise invalid_text("tid", text)
-    return f"({int(match[1])},{int(match[2])})"
+    number = int(match[1]) << 16 | int(match[2])
+    return number - (1 << 64) if number >= 1 << 63 else number
 
 
-def parse_tid_binary(data: bytes) -> str:
+def format_tid(value: Any) -> bytes:
+    """``(block,offset)``: the lowest 16 bits are the offset."""
+    return b"(%d,%d)" % _place(value)
+
+
+def parse_tid_binary(data: bytes) -> int:
     """Six bytes. Raises SqlError 08P01 or 22P03."""
     error = bad_binary(data, _TID_BINARY.size)
     if error is not None:
         raise error
     block, offset = _TID_BINARY.unpack(data)
-    return f"({block},{offset})"
+    return int(block << 16 | offset)
 
 
 def format_tid_binary(value: Any) -> bytes:
-    """Six bytes. Raises SqlError 22P02 when the value is no tid."""
-    block, _, offset = parse_tid(show(value))[1:-1].partition(",")
-    return _TID_BINARY.pack(int(block), int(offset))
+    """Six bytes. Raises SqlError 22003 for the number of a row that does not fit."""
+    block, offset = _place(value)
+    if block >= 1 << 32:
+        raise SqlError("tid out of range", sqlstate="22003", hint="Ask for it as text.")
+    return _TID_BINARY.pack(block, offset)
+
+
+def _place(value: Any) -> tuple[int, int]:
+    number = int(value) & (1 << 64) - 1
+    return number >> 16, number & 0xFFFF
 
 
 def format_xml(value: Any) -> bytes:

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.context import Context
-from helios_cli.engine.sql.expressions import ROW_NUMBER
 from helios_cli.engine.sql.functions import REGISTRY
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.sqltext import quote_identifier
+from helios_cli.engine.sql.system_columns import ROW_NUMBER
 from helios_cli.engine.sql.typed import Node
 
 CURRENT_OF: Final = "current_of."

@@ -17,6 +17,7 @@ from helios_cli.engine.sql.interval_literals import counted_interval
 from helios_cli.engine.sql.oids import BIT, BOOL, INT4, INT8, INTERVAL, JSON, NUMERIC, TEXT, UNKNOWN
 from helios_cli.engine.sql.relation import CatalogReader, Relation
 from helios_cli.engine.sql.scope import Scope
+from helios_cli.engine.sql.system_columns import system_column
 from helios_cli.engine.sql.text_collations import Collation, check_available, is_collatable, joint
 from helios_cli.engine.sql.typed import Node, TypedSql, changed, common_typmod, relocated
 from helios_cli.engine.sql.typenames import resolve_type
@@ -183,32 +184,13 @@ def _column(fields: dict[str, Any], scope: Scope) -> TypedSql:
         if variable is not None:
             return variable
     if len(names) > 1:
-        return _system_column(names[-1], names[:-1], scope, at) or scope.qualified(names[:-1], names[-1], at)
+        return system_column(names[-1], names[:-1], scope, at) or scope.qualified(names[:-1], names[-1], at)
     found = scope.find_column(names[0], at)
     if found is None:
-        found = _system_column(names[0], [], scope, at)
+        found = system_column(names[0], [], scope, at)
         if found is None and scope.has_item(names[0]):
             return row_values.whole_row(*scope.find_item(names, at), at)
     return found if found is not None else scope.column(names[0], at)
-
-
-ROW_NUMBER: Final = "\x01row"
-"""Names the number of a table's row inside: no statement can be written with it."""
-_SYSTEM_COLUMNS: Final = frozenset(("ctid", "xmin", "xmax", "cmin", "cmax", "tableoid", ROW_NUMBER))
-
-
-def _system_column(name: str, qualifier: list[str], scope: Scope, at: int) -> TypedSql | None:
-    if name not in _SYSTEM_COLUMNS:
-        return None
-    items = [scope.find_item(qualifier, at)[1]] if qualifier else scope.items
-    relations = [item for item in items if item.relation is not None]
-    if not relations or any(column.name == name for item in items for column in item.columns):
-        return None
-    if name == "tableoid" and len(relations) == 1 and relations[0].relation is not None:
-        return TypedSql(str(relations[0].relation.oid), 26, not_null=True, simple=True, location=at)
-    if name == ROW_NUMBER and len(relations) == 1:
-        return TypedSql(f"{sqltext.quote_identifier(relations[0].alias)}.rowid", INT8, simple=True, location=at)
-    raise scope.ctx.unsupported(f'the system column "{name}"', at, hint="Use the primary key to name a row.")
 
 
 # -- casts, boolean logic, tests ------------------------------------------------------------------

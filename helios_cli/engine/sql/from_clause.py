@@ -152,14 +152,15 @@ def _range_var(fields: dict[str, Any], scope: Scope) -> Source:
     item = RangeItem(name, columns, relation, None if alias else named, alias=sqlite_alias)
     if relation.kind == "c" and relation.name in SESSION_RELATIONS:
         return single(f"{session_rows(relation, scope.ctx)} AS {_quote(sqlite_alias)}", item)
-    secured = secured_source(relation, sqlite_alias, scope)
-    if secured:
-        return single(secured, item)
+    instead = secured_source(relation, sqlite_alias, scope)
     snapshots = scope.ctx.snapshots
-    if snapshots is not None and snapshots.is_changed_by_others(relation):
-        return single(f"{snapshots.read(relation)} AS {_quote(sqlite_alias)}", item)
-    if relation.kind == "S":
-        return single(f"{sequence_row(relation)} AS {_quote(sqlite_alias)}", item)
+    if not instead and snapshots is not None and snapshots.is_changed_by_others(relation):
+        instead = f"{snapshots.read(relation)} AS {_quote(sqlite_alias)}"
+    elif not instead and relation.kind == "S":
+        instead = f"{sequence_row(relation)} AS {_quote(sqlite_alias)}"
+    item.derived = bool(instead) or relation.kind == "c"
+    if instead:
+        return single(instead, item)
     table = _quote(relation.sqlite_name or relation.name)
     return single(table if sqlite_alias == relation.sqlite_name else f"{table} AS {_quote(sqlite_alias)}", item)
 

@@ -42,6 +42,8 @@ class RangeItem:
     """False while only qualified names may not reach it (excluded by JOIN ... AS)."""
     alias: str = ""
     """SQLite's alias."""
+    derived: bool = False
+    """A query stands in SQLite for the table: its rows have no numbers."""
 
 
 @dataclass(slots=True)

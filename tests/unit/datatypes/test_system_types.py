@@ -7,6 +7,7 @@ import pytest
 from helios_cli.engine.datatypes.numeric import format_numeric_binary, parse_numeric_binary
 from helios_cli.engine.datatypes.system_types import (
     format_char_binary,
+    format_tid,
     format_tid_binary,
     format_xml,
     parse_char,
@@ -31,9 +32,15 @@ def test_every_byte_of_a_char_survives_the_binary_form() -> None:
 
 
 def test_the_place_of_a_row() -> None:
-    assert parse_tid("(42,43)") == "(42,43)"
-    assert format_tid_binary("(42,43)") == b"\0\0\0*\0+"
-    assert parse_tid_binary(b"\0\0\0*\0+") == "(42,43)"
+    place = 42 << 16 | 43
+    assert parse_tid("(42,43)") == place
+    assert format_tid(place) == b"(42,43)"
+    assert format_tid_binary(place) == b"\0\0\0*\0+"
+    assert parse_tid_binary(b"\0\0\0*\0+") == place
+    for number in (1, -1, 1 << 62, -(1 << 63)):
+        assert parse_tid(format_tid(number).decode()) == number
+    with pytest.raises(SqlError, match="out of range"):
+        format_tid_binary(-1)
     for text in ("( 3 , 4 )", "(1,70000)", "(1)", "1,2"):
         with pytest.raises(SqlError, match="invalid input syntax for type tid"):
             parse_tid(text)

@@ -1,0 +1,45 @@
+"""System columns: ``tableoid``, and ``ctid``, which is the number of a row."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from helios_cli.engine.sql.oids import INT8, OID, TID
+from helios_cli.engine.sql.scope import Scope
+from helios_cli.engine.sql.snapshots import row_id
+from helios_cli.engine.sql.sqltext import quote_identifier
+from helios_cli.engine.sql.typed import TypedSql
+
+ROW_NUMBER: Final = "\x01row"
+"""Names the number of a table's row inside: no statement can be written with it."""
+_NAMES: Final = frozenset(("ctid", "xmin", "xmax", "cmin", "cmax", "tableoid", ROW_NUMBER))
+_STORED: Final = {
+    "check constraints": 'system column "ctid" reference in check constraint is invalid',
+    "column generation expressions": 'cannot use system column "ctid" in column generation expression',
+}
+
+
+def system_column(name: str, qualifier: list[str], scope: Scope, at: int) -> TypedSql | None:
+    """A system column; None for a name that is none, or that a view has none of.
+
+    Raises:
+        SqlError: 42P10, a definition may not name it; 0A000, it is not there.
+    """
+    if name not in _NAMES:
+        return None
+    items = [scope.find_item(qualifier, at)[1]] if qualifier else scope.items
+    found = [(item, item.relation) for item in items if item.relation is not None]
+    if not found or any(column.name == name for item in items for column in item.columns):
+        return None
+    if len(found) == 1:
+        item, relation = found[0]
+        if name == "tableoid":
+            return TypedSql(str(relation.oid), OID, not_null=True, simple=True, location=at)
+        if relation.kind == "v":
+            return None
+        if name in ("ctid", ROW_NUMBER) and not item.derived:
+            if scope.clause in _STORED:
+                raise scope.ctx.error("42P10", _STORED[scope.clause], at)
+            number = f"{quote_identifier(item.alias)}.{row_id(relation)}" if item.alias else row_id(relation)
+            return TypedSql(number, TID if name == "ctid" else INT8, simple=True, location=at)
+    raise scope.ctx.unsupported(f'the system column "{name}"', at, hint="Use the primary key to name a row.")
