@@ -39,6 +39,7 @@ from helios_cli.engine.sql.oids import (
     JSONB,
     MACADDR,
     MACADDR8,
+    MONEY,
     NAME,
     NUMERIC,
     OID,
@@ -67,6 +68,8 @@ _INT_RANGE: Final = {INT2: 16, INT4: 32, INT8: 64}
 _NEEDS_SESSION: Final = frozenset((DATE, TIME, TIMESTAMP, TIMETZ, *ZONED, *TIME_ARRAYS, *ZONED_RANGES))
 """Types whose text form may read the clock or the time zone ('now', 'today', a time without zone)."""
 _INTERVAL_ARRAY: Final = 1187
+_SHOWN_BY_SESSION: Final = frozenset((DATE, TIMESTAMP, TIMESTAMPTZ, INTERVAL, MONEY))
+"""Types with a STABLE output function in PostgreSQL; so have arrays, enums and ranges."""
 _ASSIGN_UNCHECKED: Final = frozenset((VARCHAR,))
 """Types whose modifier a CHECK of the table's own DDL enforces on assignment."""
 
@@ -302,6 +305,7 @@ def _cast_text(value: TypedSql, target: int, ctx: Context) -> str:
     if element_of(source) and element_of(target):
         return _array_cast(element_of(source), element_of(target), sql, ctx)
     if category(target) == "S":
+        ctx.asks_session |= source in _SHOWN_BY_SESSION or bool(element_of(source)) or category(source) in ("E", "R")
         if is_row(source) or is_row_array(source):
             from helios_cli.engine.sql.row_values import row_text
 

@@ -33,14 +33,6 @@ _TIME_LITERAL: Final = re.compile(
     "(pg_time_in\\([0-9]+, (?:\x02L[^\x03]*\x03|'(?:[^']|'')*'), )\x02Stimezone\x03, \x02Snow\x03\\)"
 )
 """A date or time, whose text says what it is but for the session's zone and clock."""
-_STABLE: Final = frozenset(
-    f"{prefix}{name}" for prefix in ("json_", "jsonb_") for name in ("agg", "build_array", "build_object", "object_agg")
-) | frozenset((
-    "array_to_json", "array_to_string", "concat", "concat_ws", "convert", "convert_from", "convert_to", "format",
-    "length", "make_timestamptz", "to_char", "to_date", "to_json", "to_jsonb", "to_number", "jsonb_path_exists_tz",
-    "jsonb_path_match_tz", "jsonb_path_query_array_tz", "jsonb_path_query_first_tz", "jsonb_path_query_tz",
-))  # fmt: skip
-"""Functions that PostgreSQL does not call while it plans, since the session may change what they give."""
 _RAISED: Final = ("22", "54", "0A", "21")
 """Classes of the errors that values cause; any other is left to run time."""
 
@@ -98,11 +90,13 @@ def _of_rows(fields: dict[str, Any], scope: Scope) -> bool:
     from helios_cli.engine.sql.calls import visible_overloads
     from helios_cli.engine.sql.routines import UserFunction
 
-    if "over" in fields or fields.get("agg_within_group") or tree.strings(fields["funcname"])[-1] in _STABLE:
+    if "over" in fields or fields.get("agg_within_group"):
+        return True
+    overloads = visible_overloads(tree.strings(fields["funcname"]), scope)
+    if overloads and all(found.stable for found in overloads):
         return True
     return any(
-        found.aggregate or found.window or found.set_returning or isinstance(found, UserFunction)
-        for found in visible_overloads(tree.strings(fields["funcname"]), scope)
+        found.aggregate or found.window or found.set_returning or isinstance(found, UserFunction) for found in overloads
     )
 
 

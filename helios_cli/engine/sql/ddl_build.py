@@ -15,6 +15,7 @@ from helios_cli.engine.sql.ddl_ownership import owner_steps
 from helios_cli.engine.sql.ddl_render import create_index_sql, create_table_sql, database_of
 from helios_cli.engine.sql.ddl_schema import TEMP_SCHEMA, new_version
 from helios_cli.engine.sql.function_spec import FunctionRegistry
+from helios_cli.engine.sql.oids import BOOL
 from helios_cli.engine.sql.plan import Kind, Plan
 from helios_cli.engine.sql.privileges import Acl
 from helios_cli.engine.sql.relation import ColumnInfo, Relation
@@ -169,7 +170,7 @@ class Builder:
         """
         node = lists_for_arrays(node)
         relation = as_relation(table) if table is not None else None
-        type_oid = 16 if purpose == "CHECK" else None
+        type_oid = BOOL if purpose in ("CHECK", "PREDICATE") else None
         typed = translate_for_column(
             node, relation, catalog=self.catalog, functions=self.functions, type_oid=type_oid, purpose=purpose,
             source=self.source,

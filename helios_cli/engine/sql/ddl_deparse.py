@@ -15,7 +15,23 @@ import pgparse
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.sql import tree
-from helios_cli.engine.sql.oids import BPCHAR, FLOAT8, INT4, NUMERIC, POLYMORPHIC, TEXT, UNKNOWN, VARCHAR
+from helios_cli.engine.sql.function_spec import Function
+from helios_cli.engine.sql.oids import (
+    ANY,
+    BPCHAR,
+    DATE,
+    FLOAT8,
+    INT4,
+    NUMERIC,
+    POLYMORPHIC,
+    TEXT,
+    TIME,
+    TIMESTAMP,
+    TIMESTAMPTZ,
+    TIMETZ,
+    UNKNOWN,
+    VARCHAR,
+)
 from helios_cli.engine.sql.operator_spec import Operator
 from helios_cli.engine.sql.resolution import Ambiguous
 from helios_cli.engine.sql.sqltext import pg_identifier, quote_string
@@ -37,6 +53,10 @@ _VALUE_FUNCTIONS: Final = {
     "SVFOP_CURRENT_CATALOG": "CURRENT_CATALOG",
     "SVFOP_CURRENT_SCHEMA": "CURRENT_SCHEMA",
 }
+_VALUE_TYPES: Final = {
+    "SVFOP_CURRENT_DATE": DATE, "SVFOP_CURRENT_TIME": TIMETZ, "SVFOP_CURRENT_TIMESTAMP": TIMESTAMPTZ,
+    "SVFOP_LOCALTIME": TIME, "SVFOP_LOCALTIMESTAMP": TIMESTAMP,
+}  # fmt: skip
 _BOOLEAN_TESTS: Final = {
     "IS_TRUE": "IS TRUE",
     "IS_NOT_TRUE": "IS NOT TRUE",
@@ -170,7 +190,21 @@ class Deparser:
             return found.oid if found else 0
         if name == "A_Expr" and node[name]["kind"] == "AEXPR_OP" and "lexpr" in node[name]:
             return self._result_type(node[name])
-        return 0
+        if name == "FuncCall":
+            function = self._function(node[name])
+            return function.result if function is not None and function.result not in POLYMORPHIC else 0
+        return _VALUE_TYPES.get(node[name].get("op", "").removesuffix("_N"), 0) if name == "SQLValueFunction" else 0
+
+    def _function(self, fields: dict[str, Any]) -> Function | None:
+        """The built-in function that is called, as far as types are plain to see; None when they are not."""
+        # The library is made of modules that need this one.
+        from helios_cli.engine.sql.functions import REGISTRY
+
+        given = tuple(self.type_of(node) for node in fields.get("args", []))
+        try:
+            return REGISTRY.lookup(tree.strings(fields["funcname"])[-1], given) if 0 not in given else None
+        except SqlError:
+            return None
 
     def _result_type(self, fields: dict[str, Any]) -> int:
         given = self.type_of(fields["lexpr"]), self.type_of(fields["rexpr"])
@@ -270,7 +304,12 @@ class Deparser:
         if any(key in fields for key in ("agg_order", "agg_filter", "over", "agg_distinct", "agg_star")):
             raise FeatureNotSupported("a stored expression cannot contain an aggregate or window function")
         names = tree.strings(fields["funcname"])
-        arguments = [self._argument(names[-1], node) for node in fields.get("args", [])]
+        function = self._function(fields)
+        wanted = [*function.args, *([function.args[-1]] * 100 if function.variadic else [])] if function else []
+        arguments = [
+            self._argument(names[-1], node, wanted[at] if at < len(wanted) else TEXT)
+            for at, node in enumerate(fields.get("args", []))
+        ]
         if names[-1] in _CONFIGURED and len(arguments) > 1 and self.type_of(fields["args"][0]) == UNKNOWN:
             arguments[0] = f"{quote_string(_plain_string(fields['args'][0]))}::regconfig"
         if fields.get("funcformat") == "COERCE_SQL_SYNTAX" and names[-1] == "extract":
@@ -278,12 +317,12 @@ class Deparser:
         shown = names[-1:] if names[0] == "pg_catalog" else names
         return f"{'.'.join(pg_identifier(part) for part in shown)}({', '.join(arguments)})"
 
-    def _argument(self, function: str, node: Node) -> str:
+    def _argument(self, function: str, node: Node, target: int) -> str:
         if function in ("nextval", "currval", "setval") and self.type_of(node) == UNKNOWN:
             return f"{quote_string(_plain_string(node))}::regclass"
         if self.type_of(node) == VARCHAR and tree.tag(node) == "ColumnRef":
             return f"{self._cast_of(node)}::text"
-        return self.expression(node, TEXT)
+        return self.expression(node, TEXT if target in POLYMORPHIC or target == ANY else target)
 
     def _cast(self, fields: dict[str, Any]) -> str:
         names = tree.strings(fields["typeName"]["names"])

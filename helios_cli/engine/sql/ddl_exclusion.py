@@ -75,7 +75,7 @@ def add_exclusion(builder: Builder, table: TableDef, fields: dict[str, Any]) -> 
 def _predicate(builder: Builder, table: TableDef, node: Node | None) -> str | None:
     if node is None:
         return None
-    builder.translate_node(table, node, "CHECK")
+    builder.translate_node(table, node, "PREDICATE")
     return deparse(node, {column.name: column.type_oid for column in table.columns})
 
 

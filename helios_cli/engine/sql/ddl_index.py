@@ -11,6 +11,7 @@ from helios_cli.engine.sql.ddl_model import NULLS_ALIKE, IndexDef, IndexKey, Tab
 from helios_cli.engine.sql.ddl_render import database_of, delete, index_rows, qualified
 from helios_cli.engine.sql.ddl_storage import storage_options
 from helios_cli.engine.sql.expressions import find_collation
+from helios_cli.engine.sql.names import column_name
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.text_collations import BUILTIN
 from helios_cli.engine.sql.type_pins import unpinned
@@ -41,6 +42,7 @@ def create_index(builder: Builder, fields: dict[str, Any]) -> Plan:
         builder.notices.append(f'relation "{name}" already exists, skipping')
         return builder.finish("CREATE INDEX")
     method = fields.get("accessMethod", "btree")
+    predicate = _predicate(builder, table, fields.get("whereClause"))
     keys = tuple(index_key(builder, table, element["IndexElem"]) for element in fields["indexParams"])
     _check(builder, table, fields, method, keys)
     if name is None:
@@ -51,7 +53,7 @@ def create_index(builder: Builder, fields: dict[str, Any]) -> Plan:
         oid=builder.oid(), schema=table.schema, name=name, sqlite_name=builder.sqlite_name(table.schema, name),
         table_oid=table.oid, unique=bool(fields.get("unique")), primary=False, method=method, keys=keys,
         include=tuple(_include(builder, table, element) for element in fields.get("indexIncludingParams", [])),
-        predicate=_predicate(builder, table, fields.get("whereClause")),
+        predicate=predicate,
         options=storage_options(fields.get("options", [])),
         rules=NULLS_ALIKE if fields.get("nulls_not_distinct") else 0,
     )  # fmt: skip
@@ -119,9 +121,7 @@ def _include(builder: Builder, table: TableDef, element: dict[str, Any]) -> str:
 def _predicate(builder: Builder, table: TableDef, node: dict[str, Any] | None) -> str | None:
     if node is None:
         return None
-    for part in tree.walk(node):
-        if isinstance(part.get("SubLink"), dict):
-            raise builder.error("0A000", "cannot use subquery in index predicate", part["SubLink"].get("location", -1))
+    builder.translate_node(table, node, "PREDICATE")
     return deparse(node, {column.name: column.type_oid for column in table.columns})
 
 
@@ -130,13 +130,15 @@ def _default_name(builder: Builder, table: TableDef, elements: list[dict[str, An
 
 
 def key_names(builder: Builder, elements: list[dict[str, Any]], keys: tuple[IndexKey, ...]) -> list[str]:
-    """As ChooseIndexColumnNames: the columns' names, a function's name for an expression, else 'expr'."""
+    """As ChooseIndexColumnNames: what the expressions would be called as result columns, else 'expr'."""
     parts: list[str] = []
     for element, key in zip(elements, keys, strict=True):
         part = key.column
         if part is None:
-            call = element["IndexElem"]["expr"].get("FuncCall")
-            part = unpinned(tree.strings(call["funcname"]), builder.catalog)[-1] if call else "expr"
+            node = element["IndexElem"]["expr"]
+            call = node.get("FuncCall")
+            part = unpinned(tree.strings(call["funcname"]), builder.catalog)[-1] if call else column_name(node)
+            part = "expr" if part == "?column?" else part
         count, base = 0, part
         while part in parts:
             count += 1

@@ -126,7 +126,7 @@ def create_index_sql(table: TableDef, index: IndexDef, translate: Translate) -> 
     text = _create_index(table, index, translate, unique=index.unique)
     db = database_of(table.temp)
     if index.nulls_alike:
-        where = translate(table, index.predicate, "INDEX") if index.predicate is not None else ""
+        where = translate(table, index.predicate, "PREDICATE") if index.predicate is not None else ""
         text += ";\n" + ddl_unique.nulls_index(table, index, db, where)
     if not index.deferrable:
         return text
@@ -144,7 +144,7 @@ def _create_index(table: TableDef, index: IndexDef, translate: Translate, *, uni
     name = qualified(index.sqlite_name, table.temp)
     text = f"CREATE {word}INDEX {name} ON {quote_identifier(table.sqlite_name)} ({', '.join(keys)})"
     if index.predicate is not None:
-        text += f" WHERE {translate(table, index.predicate, 'INDEX')}"
+        text += f" WHERE {translate(table, index.predicate, 'PREDICATE')}"
     return text
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helios_cli.engine.errors import SqlError
+from helios_cli.engine.errors import FeatureNotSupported
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import can_coerce, type_name
@@ -15,11 +15,11 @@ from helios_cli.engine.sql.typed import Node
 
 
 def check_default(builder: Builder, node: Node, column: ColumnDef) -> None:
-    """Refuse a DEFAULT of a type that cannot be assigned to the column. Raises SqlError 42804."""
+    """Refuse a DEFAULT that cannot be computed, or not assigned to the column. Raises SqlError 42804 and others."""
     try:
         found = translate(node, Scope(ctx=builder.context(), clause="DEFAULT expressions"))
-    except SqlError:
-        # Whatever is wrong with it is told where it is used.
+    except FeatureNotSupported:
+        # It is told where the default is used.
         return
     _check(builder, column, found.type_oid)
 

@@ -13,6 +13,7 @@ from helios_cli.engine.sql.context import IN_EXPRESSION, Context
 from helios_cli.engine.sql.expressions import translate
 from helios_cli.engine.sql.from_clause import table_columns
 from helios_cli.engine.sql.function_spec import FunctionRegistry
+from helios_cli.engine.sql.oids import UNKNOWN
 from helios_cli.engine.sql.relation import CatalogReader, ColumnInfo, Relation
 from helios_cli.engine.sql.scope import RangeItem, Scope
 from helios_cli.engine.sql.typed import Node, TypedSql
@@ -55,9 +56,9 @@ def translate_for_column(
 
     Column names refer to ``relation`` (None: none may be named) and come out unqualified. Literals are
     written in place, nothing is a parameter. With ``type_oid`` the result is coerced to it by
-    PostgreSQL's assignment rules. ``purpose`` is 'CHECK', 'DEFAULT', 'INDEX' or 'GENERATED' and decides
-    which functions are allowed. With ``session`` the text is run once and not kept: it may take values of the
-    session, whose names are added to that list and whose numbers are their places in it.
+    PostgreSQL's assignment rules. ``purpose`` is 'CHECK', 'DEFAULT', 'INDEX', 'PREDICATE' (of an index)
+    or 'GENERATED' and decides which functions are allowed. With ``session`` the text is run once and not kept: it may
+    take values of the session, whose names are added to that list and whose numbers are their places in it.
 
     Raises:
         SqlError: as ``translate``; 42P17 for a volatile or stable function in an index or generated column;
@@ -80,29 +81,37 @@ def translate_for_column(
         scope.items = [RangeItem(relation.name, table_columns(relation, ""), relation, relation.schema)]
         scope.columns = scope.items[0].columns
     value = translate(node, scope)
-    if (ctx.volatile or ctx.asks_session) and purpose in ("INDEX", "GENERATED"):
-        message = "functions in index expression must be marked IMMUTABLE"
-        if purpose == "GENERATED":
-            raise ctx.error("42P17", "generation expression is not immutable")
-        raise ctx.error("42P17", message, tree.location(node))
+    if purpose in _CONDITIONS:
+        value = casts.to_boolean(value, _CONDITIONS[purpose], ctx)
+    if (ctx.volatile or ctx.asks_session) and purpose in _NOT_IMMUTABLE:
+        raise ctx.error("42P17", _NOT_IMMUTABLE[purpose])
+    if purpose == "INDEX" and value.type_oid == UNKNOWN:
+        message = 'data type unknown has no default operator class for access method "btree"'
+        hint = "You must specify an operator class for the index or define a default operator class for the data type."
+        raise ctx.error("42704", message, hint=hint)
     if type_oid is None:
         value = casts.to_text_if_unknown(value, ctx)
-    elif purpose == "CHECK":
-        value = casts.to_boolean(value, "CHECK", ctx)
-    else:
+    elif purpose not in _CONDITIONS:
         value = casts.assign(value, "", type_oid, typmod, ctx)
     (value.sql,), _ = ctx.finish([value.sql])
     return value
 
 
 _CLAUSES = {"CHECK": "check constraints", "DEFAULT": "DEFAULT expressions", "INDEX": "index expressions",
-            "GENERATED": "column generation expressions"}  # fmt: skip
+            "PREDICATE": "index predicates", "GENERATED": "column generation expressions"}  # fmt: skip
+_CONDITIONS = {"CHECK": "CHECK", "PREDICATE": "WHERE"}
+_NOT_IMMUTABLE = {
+    "INDEX": "functions in index expression must be marked IMMUTABLE",
+    "PREDICATE": "functions in index predicate must be marked IMMUTABLE",
+    "GENERATED": "generation expression is not immutable",
+}
 
 
 def _refuse_subqueries(node: Node, ctx: Context, purpose: str) -> None:
-    if any("SubLink" in part for part in tree.walk(node)):
-        message = f"cannot use subquery in {_CLAUSES.get(purpose, purpose).removesuffix('s')}"
-        raise ctx.error("0A000", message, tree.location(node))
+    for part in tree.walk(node):
+        if isinstance(part.get("SubLink"), dict):
+            message = f"cannot use subquery in {_CLAUSES.get(purpose, purpose).removesuffix('s')}"
+            raise ctx.error("0A000", message, tree.location(part))
 
 
 __all__ = ["SqlError", "parse_expression", "stored_default", "translate_for_column"]

@@ -45,6 +45,7 @@ from helios_cli.engine.sql.functions import (
 )
 from helios_cli.engine.sql.functions.define import Library
 from helios_cli.engine.sql.functions.strictness import takes_nulls
+from helios_cli.engine.sql.functions.volatility import is_stable
 
 
 def _build() -> Library:
@@ -93,6 +94,8 @@ _LIBRARY: Final = _build()
 
 
 def _marked(function: Function) -> Function:
+    if is_stable(function):
+        function = replace(function, stable=True)
     special = function.aggregate or function.window or function.set_returning or function.ordered_set
     if function.strict or special or takes_nulls(function) or function.writes:
         return function
