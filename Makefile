@@ -9,12 +9,13 @@ WORKERS ?= 2
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install deps check test mutants demo bench bench-failover bench-replicas compare-sql soak docs lock clean
+.PHONY: help install deps check test faults mutants demo bench bench-failover bench-replicas compare-sql soak docs lock clean
 
 help:
 	@echo 'make install   the product in $(VENV) (commands heliosdb-nano, heliosdb-cli, heliosdb-proxy)'
 	@echo 'make demo      a node killed under load, then a primary, and its standby promoted (about 40 s)'
 	@echo 'make test      every check and test; what CI runs'
+	@echo 'make faults    kills, freezes, cuts, full and stalled disks, clocks that jump; DRILL="freeze isolate" MODE=sync for some'
 	@echo 'make mutants   takes each care of the storage core out once and expects a test to fail (3 min)'
 	@echo 'make check     format, lint, types and layers only'
 	@echo 'make deps      the Debian packages and drivers some tests use (PostgreSQL 15, tmux, nftables ...); needs root'
@@ -59,6 +60,16 @@ test: $(VENV)/.dev
 	@sh tools/client_packages.sh
 	@$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal tests --ignore tests/tidy $(ARGS)
+
+DRILL ?=
+MODE ?= quorum
+faults: $(VENV)/.dev
+	@sh tools/debian_packages.sh --if-possible
+ifeq ($(DRILL),)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal tests/faults $(ARGS)
+else
+	$(BIN)/python -m bench.faults --mode $(MODE) $(ARGS) $(DRILL)
+endif
 
 mutants: $(VENV)/.dev
 	$(BIN)/python tests/support/mutants.py $(ARGS)

@@ -127,6 +127,18 @@ def faults(mode: str, *, with_etcd: bool = False) -> Callable[[Path, int, int], 
     return run
 
 
+def stalled_disks(directory: Path, first: int, count: int) -> Counts:
+    """Disks that stand still for a random time; only a long stall of the primary's moves the lead, and that once."""
+    import random
+
+    from support.stall_drill import LONG_S, run_stalls
+
+    rng = random.Random(first)
+    stalls = [("primary", LONG_S), *((whose, rng.uniform(0.2, 2.0)) for whose in ("primary", "primary"))]
+    stalls += [(whose, rng.uniform(0.2, 8.0)) for whose in ("standby", "observer")]
+    return asdict(run_stalls(directory, stalls * count, seed=first))
+
+
 def reseed(directory: Path, first: int, count: int) -> Counts:
     """A standby that was away for too long copies so many megabytes, beside a paced writer."""
     from support.reseed_drill import run_reseed
@@ -199,6 +211,7 @@ SCENARIOS = (
         Scenario(f"faults-etcd-{mode}", "rounds", 100, 2, 1, faults(mode, with_etcd=True))
         for mode in ("quorum", "sync", "semi-sync", "async")
     ),
+    Scenario("stalled-disks", "rounds", 100, 2, 1, stalled_disks),
     Scenario("every-promotion", "nodes", 7, 7, 5, every_promotion),
     Scenario("reseed", "megabytes", 1100, 1100, 60, reseed),
 )

@@ -23,6 +23,8 @@ command -v tmux >/dev/null 2>&1 || missing="$missing tmux"
 PATH="$PATH:/usr/sbin:/sbin"
 command -v ip >/dev/null 2>&1 || missing="$missing iproute2"
 command -v nft >/dev/null 2>&1 || missing="$missing nftables"
+command -v fsfreeze >/dev/null 2>&1 || missing="$missing util-linux"
+command -v mkfs.ext4 >/dev/null 2>&1 || missing="$missing e2fsprogs"
 
 if [ -z "$missing" ]; then
     [ -n "$if_possible" ] || echo "every Debian package the tests use is here"
