@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -241,6 +242,27 @@ def test_a_primary_that_stops_gives_the_lead_away_first(
     assert writers.acknowledged <= keys(second)
     first.start()
     wait_equal(first, second)
+
+
+def test_commits_do_not_wait_for_a_copy_whose_node_was_stopped(make_node: MakeNode) -> None:
+    """Nor for that of a primary that was: it says so, and is not missed for eject_after first."""
+    first, second = cluster(make_node, 2, "sync")
+    make_node("--node-id", "o1", "--replication-role", "observer", *standby_of(first)[2:])
+    wait_until(lambda: status(first)["cluster"]["voters"] == ["n1", "n2", "o1"], "the observer votes", SETTLED_S)
+    with first.connect() as writer:
+        writer.execute("ALTER SYSTEM SET eject_after = '60s'")
+        assert second.stop() == 0
+        began = time.monotonic()
+        writer.execute("INSERT INTO t VALUES (1, 'without the standby')")
+        assert time.monotonic() - began < 30
+    second.start()
+    wait_until(lambda: in_sync(first) == ["n1", "n2"], "its copy counts again", SETTLED_S)
+    assert first.stop() == 0
+    wait_until(lambda: leads(second), "it was given the lead", SETTLED_S)
+    with second.connect() as writer:
+        writer.execute("INSERT INTO t VALUES (2, 'without the primary')")
+        query = "SELECT reason FROM helios_durability_gaps WHERE to_lsn IS NULL"
+        assert writer.execute(query).fetchall() == [("lost when the primary changed",)]
 
 
 def test_nodes_that_are_all_stopped_at_once_lead_again(make_node: MakeNode) -> None:

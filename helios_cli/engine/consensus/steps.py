@@ -129,7 +129,7 @@ def _eject(lsns: LsnManager, is_alive: Callable[[str], bool], now_us: int) -> St
     if not lost:
         return None
     changed = config.with_in_sync(node for node in config.in_sync if node not in lost)
-    changed = changed.with_gap(lost, lsns.committed, now_us, "not heard of, or not writing, for eject_after")
+    changed = changed.with_gap(lost, lsns.committed, now_us, "stopped, or not heard of or not writing for eject_after")
     return Step(
         changed, "ejected", f"{', '.join(lost)} lost: commits are acknowledged without, mode {config.mode.value}"
     )

@@ -128,6 +128,8 @@ class Following:
 
     async def stop(self, *, finish: bool) -> None:
         """Follow no longer. With ``finish`` all that was received is flushed and applied first."""
+        if self._node.stop_requested.is_set():
+            self.receiver.leave()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

@@ -108,13 +108,13 @@ async def leave(replication: Replication) -> None:
         return
     try:
         async with asyncio.timeout(LEAVE_S), replication.changing:
-            await hand_over(replication, choose_target(replication, ""), LEAVE_S / 3)
+            await hand_over(replication, choose_target(replication, ""), LEAVE_S / 3, leaves=True)
     except (HeliosError, TimeoutError) as error:
         log.info("the lead is given to nobody before this node stops: %s", str(error) or "no node took it in time")
 
 
-async def hand_over(replication: Replication, target: str, timeout_s: float) -> None:
-    """Hold the writer, let ``target`` catch up, give it the lead, and follow it.
+async def hand_over(replication: Replication, target: str, timeout_s: float, *, leaves: bool = False) -> None:
+    """Hold the writer, let ``target`` catch up, give it the lead, and follow it, unless this node ``leaves`` then.
 
     Raises:
         PromotionRefused: a step took too long; this node leads on.
@@ -137,7 +137,8 @@ async def hand_over(replication: Replication, target: str, timeout_s: float) -> 
         # Before standbys are told that what they wait for was not done: a commit that waits for more copies was.
         leading.close()
         replication.follow(end)
-        streamer.link.send(Kind.TAKE_OVER, messages.TakeOver(replication.node_id, end).to_body())
+        message = messages.TakeOver(replication.node_id, end, leaves)
+        streamer.link.send(Kind.TAKE_OVER, message.to_body())
     finally:
         if replication.leading is not None:
             replication.leading.resume()
@@ -248,6 +249,7 @@ async def take_over(replication: Replication, message: messages.TakeOver) -> Non
             return
         try:
             cause = Cause(f"switchover: node {message.node_id} gave it the lead")
-            await take_lead(replication, cause, giver=message.node_id, within_s=TAKE_OVER_S)
+            leaving = {message.node_id} if message.leaves else set()
+            await take_lead(replication, cause, giver=message.node_id, within_s=TAKE_OVER_S, leaving=leaving)
         except HeliosError as error:
             log.warning("node %s gave the lead away, and this node cannot take it: %s", message.node_id, error)

@@ -7,6 +7,7 @@ looks at who is there and proposes the next step.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import replace
@@ -310,9 +311,14 @@ class Leading:
         return streamer.blocked_s if streamer is not None else 0.0
 
     def _silence(self, node_id: str) -> float:
-        """Seconds since a member was heard of, or since this node leads, while it ran; 0.0 for this node."""
+        """Seconds since a member was heard of, or since this node leads, while it ran; 0.0 for this node.
+
+        Infinite for one that has said that it stops.
+        """
         if node_id == self._replication.node_id:
             return 0.0
+        if node_id in self._replication.replicator.stopped:
+            return math.inf
         streamer = self._replication.replicator.streamers.get(node_id)
         heard = streamer.heard_at if streamer is not None else self._replication.heard_at.get(node_id, self._began)
         return self._attention.silence(heard, self._replication.now())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -272,13 +272,15 @@ async def take_lead(
     floor: int = 0,
     giver: str = "",
     within_s: float = 0,
+    leaving: Collection[str] = (),
     unasked: bool = False,
     heeds: bool = False,
 ) -> Term:
     """Take a new term, get the promises that it needs, and lead.
 
     Where ``giver`` gives the lead to this node it must promise too, and that ``within_s`` seconds: later it may lead on
-    itself. Of two members it could, without asking this one. ``unasked``: no operator wants it, so a majority has to.
+    itself. Of two members it could, without asking this one. ``leaving`` stop, whatever they promise: nobody waits for
+    their copies. ``unasked``: no operator wants it, so a majority has to.
     ``heeds``: this node's own vote has to be free, as it has where nobody asked.
 
     Raises:
@@ -306,7 +308,7 @@ async def take_lead(
     await replication.authority.claim(term, by_force=not verdict.is_safe)
     _refuse_if_passed(replication, term)
     others = {one.node_id for one in (*config.members, *config.observers)} - {replication.node_id}
-    lost = others - {answer.node_id for answer in answers}
+    lost = others - {answer.node_id for answer in answers} | set(leaving)
     await replication.lead(term, lost, cause, by_force=not verdict.is_safe)
     return term
 

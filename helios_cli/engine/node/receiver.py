@@ -113,6 +113,11 @@ class WalReceiver:
         if self.link is not None:
             self.link.close()
 
+    def leave(self) -> None:
+        """This node stops: the one that is followed need not wait until it is missed."""
+        if self.link is not None:
+            self.link.refuse(PeerRefused("this node stops", sqlstate="57P01"))
+
     async def run(self) -> None:
         """Connect, follow, and connect again, until cancelled."""
         pause = RETRY_FIRST_S

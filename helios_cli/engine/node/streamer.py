@@ -196,6 +196,11 @@ class WalStreamer:
 
     def frame(self, frame: Frame) -> None:
         """A frame of the following node."""
+        if frame.kind is Kind.REFUSED:
+            # It stops in order. Nobody is to wait until it is given up.
+            self.replicator.stopped.add(self.node_id)
+            self.link.close()
+            return
         if frame.kind is not Kind.ACKNOWLEDGE:
             raise PeerProtocolError(f"a following node sent {frame.kind.name} out of turn")
         acknowledge = messages.Acknowledge.from_body(frame.body)
@@ -253,6 +258,8 @@ class WalReplicator:
         self.now = now
         self.recent = RecentRecords(end)
         self.streamers: dict[str, WalStreamer] = {}
+        self.stopped: set[str] = set()
+        """Who has followed this node, and said that it stops."""
         self.on_acknowledged: Callable[[WalStreamer], None] = lambda streamer: None
         self.on_joined: Callable[[WalStreamer], None] = lambda streamer: None
         self.on_left: Callable[[WalStreamer], None] = lambda streamer: None
@@ -349,6 +356,7 @@ class WalReplicator:
             before.link.close()
         streamer = WalStreamer(self, link, hello, end)
         self.streamers[hello.node_id] = streamer
+        self.stopped.discard(hello.node_id)
         link.on_lost = lambda: self._left(streamer)
         link.begin(streamer.frame)
         self.on_joined(streamer)

@@ -209,6 +209,8 @@ class TakeOver(_Json):
 
     node_id: str
     end_lsn: int
+    leaves: bool
+    """The giver stops: nobody is to wait for its copy."""
 
 
 @dataclass(frozen=True, slots=True)

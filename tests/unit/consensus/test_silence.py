@@ -53,7 +53,7 @@ def test_a_follower_is_not_lost_to_a_primary_that_stood_still() -> None:
     leading._proposing = leading._holding = True
     leading._replication = SimpleNamespace(
         node_id="n1",
-        replicator=SimpleNamespace(streamers={"n2": SimpleNamespace(heard_at=9.95, blocked_s=0.0)}),
+        replicator=SimpleNamespace(stopped=set(), streamers={"n2": SimpleNamespace(heard_at=9.95, blocked_s=0.0)}),
         heard_at={},
         now=lambda: at[0],
     )
@@ -74,7 +74,10 @@ def test_a_follower_whose_disk_takes_nothing_is_lost_though_it_is_heard_of() -> 
     leading: Any = object.__new__(Leading)
     leading._attention = Attention(10.0)
     leading._replication = SimpleNamespace(
-        node_id="n1", replicator=SimpleNamespace(streamers={"n2": follower}), heard_at={}, now=lambda: 10.1
+        node_id="n1",
+        replicator=SimpleNamespace(stopped=set(), streamers={"n2": follower}),
+        heard_at={},
+        now=lambda: 10.1,
     )
     config: Any = SimpleNamespace(eject_after_ms=2000)
     assert leading._is_alive("n2", config)
