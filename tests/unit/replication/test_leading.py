@@ -75,7 +75,7 @@ class Primary:
         )
         self.node_id = "n1"
         self.heard_at: dict[str, float] = {"n3": self.at}
-        self.replicator = SimpleNamespace(streamers={})
+        self.replicator = SimpleNamespace(streamers={}, stopped=set())
         this: Any = self
         self.leading: Any = Leading(this, (CONFIG,))
         lease: Any = SimpleNamespace(
@@ -122,7 +122,7 @@ class Primary:
     def drained(self) -> tuple[Any, Lsn]:
         """The wait of a switchover to n2, at most a moment."""
         this: Any = self
-        self.replicator = SimpleNamespace(streamers=self.streamers)
+        self.replicator = SimpleNamespace(streamers=self.streamers, stopped=set())
         self.asked = 0
         return asyncio.run(handover._drained(this, "n2", 0.05))
 
