@@ -23,6 +23,17 @@ CREATE VIEW seen AS WITH child AS (SELECT 1 AS y) SELECT pub.id, child.y FROM pu
 COMMENT ON TABLE pub IS 'a public table';
 INSERT INTO app.customer (name, tags, place) VALUES ('a', '{x,"y z"}', '(1,2)'), (E'tab\\t', NULL, NULL);
 INSERT INTO pub (b) VALUES ('one'), ('two');
+CREATE SCHEMA hidden;
+SET search_path = hidden;
+CREATE TYPE mood AS ENUM ('a', 'b');
+CREATE FUNCTION above(i int) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN $1 > 0; END';
+CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
+CREATE SEQUENCE own;
+CREATE TABLE t (n int DEFAULT nextval('own') CHECK (above(n)), m mood DEFAULT 'b');
+CREATE INDEX ti ON t (above(n)) WHERE above(n);
+CREATE TRIGGER tg BEFORE INSERT ON t FOR EACH ROW WHEN (above(new.n)) EXECUTE FUNCTION noted();
+CREATE VIEW plain AS SELECT above(n) AS a, 'a'::mood AS m FROM t WHERE above(t.n);
+CREATE VIEW joined AS SELECT x.n, 'a'::mood AS m FROM t x JOIN t y ON x.n = y.n AND above(y.n);
 """
 
 
@@ -57,4 +68,6 @@ def test_a_restored_dump_is_dumped_the_same(make_node: MakeNode) -> None:
     assert "FROM public.pub, child" in dumped
     assert "REFERENCES public.pub(id) DEFERRABLE" in dumped
     assert "SET DEFAULT nextval('public.pub_id_seq'::regclass)" in dumped
+    assert "nextval('hidden.own'::regclass)" in dumped
+    assert "WHEN (hidden.above(new.n))" in dumped
     assert run(second, psql, "-XAt", "-c", "SELECT nextval('pub_id_seq'), currval('pub_id_seq')") == "3|3\n"

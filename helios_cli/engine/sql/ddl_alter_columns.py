@@ -257,7 +257,9 @@ def set_default(alteration: Alteration, fields: dict[str, Any]) -> None:
         message = f'column "{column.name}" of relation "{alteration.table.name}" is a generated column'
         raise alteration.builder.error("42601", message)
     node = fields.get("def")
-    column.default = default_text(alteration.builder, node, column) if node is not None else None
+    column.default = (
+        default_text(alteration.builder, node, column, temp=alteration.table.temp) if node is not None else None
+    )
     if column.default is None and column.sqlite_default:
         alteration.rebuild = True
     alteration.attribute(column, default_text=column.default)

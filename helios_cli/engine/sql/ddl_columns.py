@@ -13,6 +13,7 @@ from helios_cli.engine.sql.coercion import type_name
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_deparse import deparse
 from helios_cli.engine.sql.ddl_model import ColumnDef, SequenceDef, TableDef
+from helios_cli.engine.sql.ddl_sequence_names import named_sequences
 from helios_cli.engine.sql.ddl_sequence_options import new_sequence
 from helios_cli.engine.sql.ddl_values import check_default, check_generated
 from helios_cli.engine.sql.expressions import find_collation
@@ -191,10 +192,10 @@ def settle_default(builder: Builder, table: TableDef, spec: ColumnSpec) -> None:
         column.default = deparse(node, types)
         check_generated(builder, table, node, column)
         return
-    column.default = default_text(builder, node, column)
+    column.default = default_text(builder, node, column, temp=table.temp)
 
 
-def default_text(builder: Builder, node: Node, column: ColumnDef) -> str | None:
+def default_text(builder: Builder, node: Node, column: ColumnDef, *, temp: bool = False) -> str | None:
     """A DEFAULT as PostgreSQL text, checked; None for DEFAULT NULL.
 
     Raises:
@@ -213,7 +214,7 @@ def default_text(builder: Builder, node: Node, column: ColumnDef) -> str | None:
         _check_label(builder, column.type_oid, tree.const_value(node["A_Const"]), node["A_Const"].get("location", -1))
     if constant_default(column, node) is None:
         check_default(builder, node, column)
-    return deparse(node, target=column.type_oid)
+    return deparse(named_sequences(builder, node, temp=temp), target=column.type_oid)
 
 
 def _check_label(builder: Builder, oid: int, label: object, at: int) -> None:

@@ -22,6 +22,7 @@ _KEEP_EXPRESSIONS: Final = frozenset(
         "AlterDomainStmt",
         "CreatePolicyStmt",
         "AlterPolicyStmt",
+        "CreateTrigStmt",
     )
 )
 """Definitions whose expressions are kept; others keep their text as it was written."""

@@ -25,6 +25,7 @@ from helios_cli.engine.sql.ddl_model import (
 )
 from helios_cli.engine.sql.ddl_render import NOT_VALID, keys_from_json
 from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID, VERSIONS
+from helios_cli.engine.sql.ddl_sequence_names import planned_default
 from helios_cli.engine.sql.relation import ColumnInfo, IndexInfo, Relation, UserType
 from helios_cli.engine.storage.catalog_privileges import RoleCatalog
 from helios_cli.engine.storage.collation_catalog import CollationCatalog
@@ -195,18 +196,17 @@ class SqliteCatalog(RoutineCatalog, RoleCatalog, CollationCatalog, ForeignCatalo
         return relation
 
     def _default(self, oid: int, column: ColumnDef) -> str | None:
-        """What an INSERT without the column stores: an identity takes its sequence's next value, SQLite itself
-        computes a generated column.
-        """
+        """What an INSERT without the column stores; of an identity a sequence's number, of a generated one None."""
         if column.generated:
             return None
         if column.identity:
             owned = [found for found in self.owned_sequences(oid) if found.owner_attnum == column.attnum]
-            return nextval_text(next((one for one in owned if one.internal), owned[0])) if owned else None
+            one = next((one for one in owned if one.internal), owned[0] if owned else None)
+            return planned_default(nextval_text(one), oid) if one is not None else None
         if column.default is None and column.domain:
             domain = self.types.by_oid(column.domain)
-            return domain.default if domain is not None else None
-        return column.default
+            return planned_default(domain.default, 0) if domain is not None else None
+        return planned_default(column.default, oid)
 
     # -- types ------------------------------------------------------------------------------------
 

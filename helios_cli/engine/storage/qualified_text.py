@@ -10,16 +10,13 @@ from typing import Any, Final
 
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression
+from helios_cli.engine.sql.ddl_sequence_names import shown_default
 from helios_cli.engine.sql.functions import REGISTRY
 from helios_cli.engine.sql.planner import parse
 from helios_cli.engine.sql.sqltext import pg_identifier
 from helios_cli.engine.sql.view_definition import view_definition
 from helios_cli.engine.storage.system_snapshot import Snapshot
 from helios_cli.engine.storage.type_rows import shown_text
-
-_NAME: Final = r"""(?:"(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)"""
-_SEQUENCE: Final = re.compile(rf"'({_NAME})'::regclass")
-
 
 _GROUP: Final = re.compile(r"(?<![a-z0-9_$\"])\(", re.IGNORECASE)
 """A parenthesis that is not a call's: without any, none is needless."""
@@ -45,10 +42,7 @@ def expression_text(snapshot: Snapshot, table_oid: int, text: str, pretty: bool)
             text = deparse(parse_expression(text), types, pretty=True)
         except SqlError:
             return shown_text(snapshot, text) or ""
-    text = shown_text(snapshot, text) or ""
-    if "public" in snapshot.path or "::regclass" not in text:
-        return text
-    return _SEQUENCE.sub(lambda match: f"'public.{match[1]}'::regclass", text)
+    return shown_default(shown_text(snapshot, text) or "", table_oid, snapshot.path)
 
 
 _USUAL_PATH: Final = ("pg_temp", "pg_catalog", "public")
@@ -76,39 +70,49 @@ def plain_view(
         shown = f"{pg_identifier(table.schema)}.{shown}"
     columns = {column.name: column.type_oid for column in snapshot.columns.get(table.oid, ())}
     names = [column.name for column in snapshot.columns.get(view_oid, ())]
-    return view_definition(select, shown, columns, names, pretty=pretty)
+    made = view_definition(select, shown, columns, names, pretty=pretty)
+    return _with_schemas(snapshot, made, {}) if made is not None else None
 
 
 def view_text(snapshot: Snapshot, view_oid: int, text: str) -> str:
-    """A view's query, each table and function that the search path does not show with its schema."""
+    """A view's query, each table, function and type that the search path does not show with its schema."""
     hidden: dict[str, str] = {}
     for target in snapshot.depends_of.get(view_oid, ()):
         relation = snapshot.relations.get(target)
         if relation is not None and relation.schema not in snapshot.path:
             hidden[relation.name] = relation.schema
+    return _with_schemas(snapshot, text, hidden)
+
+
+def _with_schemas(snapshot: Snapshot, text: str, hidden: dict[str, str]) -> str:
+    """A query with the schemas of what has none and is not in the search path; ``hidden`` are such relations."""
     functions = {
         routine.name: routine.schema
         for routine in snapshot.routines
         if routine.schema not in snapshot.path and not REGISTRY.candidates(routine.name)
     }
-    if not hidden and not any(name in text for name in functions):
+    types = {found.name: found.schema for found in snapshot.types.values() if found.schema not in snapshot.path}
+    if not hidden and not any(name in text for name in (*functions, *types)):
         return text
     trees = [statement.node for statement in parse(text)]
     local = {fields["ctename"] for kind, fields in _nodes(trees) if kind == "CommonTableExpr"}
-    places = {
-        fields["location"]: hidden[fields["relname"]]
-        for kind, fields in _nodes(trees)
-        if kind == "RangeVar" and "schemaname" not in fields and fields["relname"] in hidden
-        and fields["relname"] not in local and "location" in fields
-    }  # fmt: skip
+    places: dict[int, str] = {}
     for kind, fields in _nodes(trees):
-        named: list[Any] = fields.get("funcname", []) if kind == "FuncCall" else []
-        if len(named) == 1 and named[0]["String"]["sval"] in functions and "location" in fields:
-            places[fields["location"]] = functions[named[0]["String"]["sval"]]
+        name, schemas = _bare_name(kind, fields, (hidden, functions, types))
+        if name in schemas and "location" in fields and not (kind == "RangeVar" and name in local):
+            places[fields["location"]] = schemas[name]
     data = text.encode()
     for at in sorted(places, reverse=True):
         data = data[:at] + f"{pg_identifier(places[at])}.".encode() + data[at:]
     return data.decode()
+
+
+def _bare_name(kind: str, fields: dict[str, Any], known: tuple[dict[str, str], ...]) -> tuple[str, dict[str, str]]:
+    """What a node names without a schema, and where such names are looked for; '' for another node."""
+    if kind == "RangeVar":
+        return ("" if "schemaname" in fields else fields["relname"]), known[0]
+    named: list[Any] = fields.get({"FuncCall": "funcname", "typeName": "names"}.get(kind, ""), [])
+    return (named[0]["String"]["sval"] if len(named) == 1 else ""), known[1 if kind == "FuncCall" else 2]
 
 
 def _nodes(tree: Any) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -90,5 +90,5 @@ def triggerdef(snapshot: Snapshot, oid: int, pretty: bool, path: Sequence[str]) 
     text += f" FOR EACH {'ROW' if trigger.row else 'STATEMENT'}"
     if trigger.when:
         condition = pretty_condition(trigger.when) if pretty else trigger.when
-        text += f" WHEN ({condition})"
+        text += f" WHEN ({shown_text(snapshot.along(tuple(path)), condition)})"
     return f"{text} {action_statement(snapshot, trigger, path)}"

@@ -12,7 +12,7 @@ from helios_cli.engine.sql.oids import RECORD, TRIGGER, VOID
 from helios_cli.engine.sql.routines import Argument, Routine, Trigger
 from helios_cli.engine.storage.routine_definitions import action_statement
 from helios_cli.engine.storage.system_snapshot import Snapshot
-from helios_cli.engine.storage.type_rows import udt_facts
+from helios_cli.engine.storage.type_rows import shown_text, udt_facts
 
 Row = dict[str, Any]
 DATABASE: Final = "heliosdb"
@@ -171,7 +171,7 @@ def triggers(snapshot: Snapshot, oid: int) -> list[Row]:
                     "trigger_catalog": DATABASE, "trigger_schema": relation.schema, "trigger_name": trigger.name,
                     "event_manipulation": event, "event_object_catalog": DATABASE,
                     "event_object_schema": relation.schema, "event_object_table": relation.name,
-                    "action_order": orders[key], "action_condition": trigger.when or None,
+                    "action_order": orders[key], "action_condition": shown_text(snapshot, trigger.when) or None,
                     "action_statement": action_statement(snapshot, trigger), "action_orientation":
                     "ROW" if trigger.row else "STATEMENT", "action_timing": _TIMINGS[trigger.timing],
                 }
