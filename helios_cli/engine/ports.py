@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Protocol
 
 from helios_cli.engine.consensus.election import Answer
 from helios_cli.engine.types import Term
+
+Measured = tuple[Literal["gauge", "counter"], str, Callable[[], float]]
+"""Its kind, what it says, and what to read."""
 
 
 class File(Protocol):
@@ -117,6 +120,9 @@ class Authority(Protocol):
 
     def record(self) -> Mapping[str, Any]:
         """What /status shows of it."""
+
+    def metrics(self) -> Mapping[str, Measured]:
+        """What /metrics shows of it, by name."""
 
     def present(self) -> tuple[str, ...]:
         """What is so now, in sentences."""

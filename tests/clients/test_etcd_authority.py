@@ -61,6 +61,13 @@ def agreed(etcd: EtcdProcess) -> dict[str, Any]:
     return dict(json.loads(found[0]["config"])) if found else {"in_sync": []}
 
 
+def metric(node: NodeProcess, name: str) -> float:
+    """One of etcd's among the metrics."""
+    text = node.http("/metrics")[1]
+    (line,) = [line for line in text.splitlines() if line.startswith(f"heliosdb_etcd_{name} ")]
+    return float(line.split()[1])
+
+
 def cluster(make_node: MakeNode, etcd: EtcdProcess, mode: str, standbys: int) -> list[NodeProcess]:
     """A primary and its standbys, once all copies count, as etcd knows."""
     flags = ("--replication-mode", mode, *etcd.node_flags)
@@ -133,6 +140,10 @@ def test_without_etcd_a_primary_leads_on_that_hears_everybody(
             etcd.send(signal.SIGSTOP)
         goes_on(written, AWAY_S)
         assert status(first)["authority"]["reached"] is False
+        assert metric(first, "reached") == metric(first, "leads") == 0 and metric(first, "failures_total") > 0
+        told = explained(first)["now"]
+        assert any("etcd has not answered for " in one for one in told), told
+        assert any("leads on without it while it hears n1, n2, n3" in one for one in told), told
         wait_until(lambda: "etcd_lost" in kinds(first), "it is told")
         if how == "killed":
             etcd.start()
@@ -141,6 +152,8 @@ def test_without_etcd_a_primary_leads_on_that_hears_everybody(
         wait_until(lambda: held(etcd) == "n1", "it has the lead in etcd again", ELECTED_S)
         etcd.control("compact", str(json.loads(etcd.control("get", "x", "--write-out=json"))["header"]["revision"]))
         goes_on(written, 1)
+        assert metric(first, "reached") == metric(first, "leads") == 1 and metric(first, "renewals_total") > 0
+        assert f"etcd keeps the lead for n1 in term {term}" in explained(first)["now"]
     assert (status(first)["term"], leads(first)) == (term, True)
     assert "lease_over" not in kinds(first)
     wait_until(lambda: status(first)["authority"]["reached"] is True, "etcd is back")

@@ -9,7 +9,7 @@ from helios_cli.engine.config.settings import Settings
 from helios_cli.engine.consensus.config import EMBEDDED, ETCD
 from helios_cli.engine.consensus.election import Answer
 from helios_cli.engine.errors import ConfigError
-from helios_cli.engine.ports import Authority
+from helios_cli.engine.ports import Authority, Measured
 from helios_cli.engine.types import Term
 
 if TYPE_CHECKING:
@@ -49,6 +49,10 @@ class EmbeddedAuthority:
     def record(self) -> Mapping[str, Any]:
         """What /status shows of it."""
         return {"kind": EMBEDDED}
+
+    def metrics(self) -> Mapping[str, Measured]:
+        """There is nothing else that could fail."""
+        return {}
 
     def present(self) -> tuple[str, ...]:
         """The voters tell it all."""

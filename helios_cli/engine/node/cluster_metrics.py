@@ -101,6 +101,8 @@ def register_cluster_metrics(registry: Registry, replication: Replication) -> No
         registry.observe("counter", name, text, _number(seen, read))
     for name, (text, read) in _GAUGES.items():
         registry.observe("gauge", name, text, _number(seen, read))
+    for name, (kind, text, measure) in replication.authority.metrics().items():
+        registry.observe(kind, name, text, measure)
     role = "1 for the role that the node has, 0 for the others."
     registry.observe("gauge", "heliosdb_role", role, lambda: _roles(seen()), ("role",))
     for name, (text, needs_lag, of_node) in _STANDBY_GAUGES.items():

@@ -21,7 +21,9 @@ from helios_cli.engine.consensus.election import Answer
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.net.etcd import Access, Etcd, EtcdFailed
 from helios_cli.engine.node.clock import SystemClock
+from helios_cli.engine.node.etcd_meter import EtcdMeter, measured, sentences
 from helios_cli.engine.node.promotion import PromotionRefused
+from helios_cli.engine.ports import Measured
 from helios_cli.engine.types import Term
 
 if TYPE_CHECKING:
@@ -73,6 +75,7 @@ class EtcdAuthority:
         self._consulted: View | None = None
         self._error = ""
         self._missed = False
+        self._meter = EtcdMeter()
 
     # For the loop ----------------------------------------------------------------------------------------------------
 
@@ -179,13 +182,12 @@ class EtcdAuthority:
         """What /status shows of it."""
         seen, own = self._seen, self._replication
         leader = seen.leader if seen is not None else None
-        reached = time.monotonic() - self._seen_at < FRESH_S and not self._error
         return {
             "kind": ETCD,
             "endpoints": list(own.node.settings.etcd_endpoints),
             "prefix": f"{self.keys.prefix}/{self.keys.cluster_id}",
             "ttl_ms": self._ttl_s * 1000,
-            "reached": reached,
+            "reached": self._is_reached(),
             "error": self._error or None,
             "leader": leader.node_id if leader is not None else None,
             "leader_term": leader.term if leader is not None else None,
@@ -195,13 +197,22 @@ class EtcdAuthority:
 
     def present(self) -> tuple[str, ...]:
         """What is so in etcd now, in sentences."""
-        seen = self._seen
-        if self._error or seen is None:
-            return (f"{self._error or 'etcd has not been reached yet'}: nobody is elected meanwhile",)
-        if rules.has_forgotten(seen, self._known):
-            return ("etcd does not know the configuration of this cluster: nobody is elected until a primary tells it",)
-        leader = seen.leader
-        return (f"etcd keeps the lead for {leader.node_id if leader is not None else 'nobody'}",)
+        seen, own = self._seen, self._replication
+        knows = seen is not None and not rules.has_forgotten(seen, self._known)
+        config = own.config
+        return sentences(self._meter, seen, self._error, knows=knows, version=config.version, counting=config.in_sync)
+
+    def metrics(self) -> Mapping[str, Measured]:
+        """How etcd does, for /metrics."""
+
+        def leads() -> bool:
+            leader = self._seen.leader if self._seen is not None else None
+            return self._is_reached() and leader is not None and leader.is_node(self._own)
+
+        return measured(self._meter, self._is_reached, leads)
+
+    def _is_reached(self) -> bool:
+        return time.monotonic() - self._seen_at < FRESH_S and not self._error
 
     async def _ask(self, work: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._asking, work)
@@ -245,7 +256,8 @@ class EtcdAuthority:
                 continue
             try:
                 self._due_at = math.inf
-                pause = self._look()
+                with self._meter.round():
+                    pause = self._look()
                 self._due_at = min(self._due_at, time.monotonic() + pause)
                 self._answered()
             except EtcdFailed as error:
@@ -281,6 +293,7 @@ class EtcdAuthority:
         asked_at = time.monotonic()
         if self._lease and asked_at >= self._renew_at:
             ttl_s = self._keeper.renew(self._lease)
+            self._meter.renewals += 1
             self._granted = (term, asked_at, min(ttl_s, self._ttl_s)) if ttl_s else None
             self._lease = self._lease if ttl_s else ""
             self._renew_at = asked_at + self._ttl_s / RENEWALS
