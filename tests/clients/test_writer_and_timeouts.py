@@ -124,7 +124,9 @@ def test_idle_writer_gives_way_to_those_who_wait(make_node: MakeNode) -> None:
         idle.run("INSERT INTO t VALUES (1)")
         connection.execute("INSERT INTO t VALUES (2)")
         assert connection.execute("SELECT a FROM t").fetchall() == [(2,)]
-        assert sqlstate(idle.to_the_end()) == "25P03"
+        answers = idle.to_the_end()
+        assert sqlstate(answers) == "25P03"
+        assert b"Write last in a transaction, or raise idle_writer_timeout." in answers[-1][1]
 
 
 @pytest.mark.parametrize(

@@ -339,7 +339,10 @@ class SessionState:
         elif transaction.token is not None and len(self.engine.queue):
             limit = self.engine.settings.idle_writer_timeout
             if limit and idle_ms > limit:
-                self._idle_timed_out()
+                self._idle_timed_out(
+                    detail="The transaction held the writer, for which another session waited.",
+                    hint="Write last in a transaction, or raise idle_writer_timeout.",
+                )
 
     def terminate(self) -> None:
         """pg_terminate_backend: end the session."""
@@ -372,5 +375,6 @@ class SessionState:
             )
         )
 
-    def _idle_timed_out(self) -> None:
-        self.sink.terminate(HeliosError("terminating connection due to idle-in-transaction timeout", sqlstate="25P03"))
+    def _idle_timed_out(self, detail: str | None = None, hint: str | None = None) -> None:
+        message = "terminating connection due to idle-in-transaction timeout"
+        self.sink.terminate(HeliosError(message, sqlstate="25P03", detail=detail, hint=hint))
