@@ -126,7 +126,7 @@ def test_idle_writer_gives_way_to_those_who_wait(make_node: MakeNode) -> None:
         assert connection.execute("SELECT a FROM t").fetchall() == [(2,)]
         answers = idle.to_the_end()
         assert sqlstate(answers) == "25P03"
-        assert b"Write last in a transaction, or raise idle_writer_timeout." in answers[-1][1]
+        assert answers[-1][1]["H"] == "Write last in a transaction, or raise idle_writer_timeout."
 
 
 @pytest.mark.parametrize(
