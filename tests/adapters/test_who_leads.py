@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,10 +14,14 @@ from helios_cli.engine.consensus.asked import Asked
 from helios_cli.engine.consensus.config import ClusterConfig, Member
 from helios_cli.engine.consensus.lsns import LsnManager
 from helios_cli.engine.consensus.rule import Progress, SyncMode
-from helios_cli.engine.node import promotion, receiver
+from helios_cli.engine.node import lead_again, promotion, receiver
+from helios_cli.engine.node.failover_watcher import FailoverWatcher
 from helios_cli.engine.node.lead_check import LeadCheck
+from helios_cli.engine.node.peer_link import PeerLink
 from helios_cli.engine.node.visitors import Visitors
+from helios_cli.engine.node.watchers import Watcher, Watchers
 from helios_cli.engine.replication import messages
+from helios_cli.engine.replication.messages import Answer
 from helios_cli.engine.types import Lsn, Term
 from helios_cli.engine.wire.peer import Kind
 
@@ -53,6 +58,81 @@ def test_a_primary_deposed_while_it_calls_announces_nothing(monkeypatch: pytest.
     replication: Any = SimpleNamespace(identity=lambda: own, term=lambda: terms[-1], is_leading=True)
     asyncio.run(promotion.announce(replication, MEMBER))
     assert link.sent == ([] if deposed else [Kind.ANNOUNCE])
+
+
+def test_one_that_nothing_is_heard_of_is_told_who_leads_though_its_connection_stands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The connection may be dead and not know it, and the other node follow somebody who leads no longer."""
+    called: list[str] = []
+
+    async def announce(_replication: Any, member: Member) -> None:
+        called.append(member.node_id)
+
+    monkeypatch.setattr(promotion, "announce", announce)
+    heard_at = {"n2": 99.9, "n3": 90.0}
+    members = tuple(Member(name, "", "", 0, 0, 0, "") for name in ("n1", "n2", "n3", "n4"))
+    replication: Any = SimpleNamespace(
+        node_id="n1",
+        config=ClusterConfig(1, SyncMode.QUORUM, members, ("n1",)).with_observer(replace(MEMBER, node_id="o1")),
+        replicator=SimpleNamespace(streamers={name: SimpleNamespace(heard_at=at) for name, at in heard_at.items()}),
+        now=lambda: 100.0,
+        later=asyncio.run,
+    )
+    replication.watchers = watchers = Watchers(replication)
+    promotion.announce_to_missing(replication)
+    assert called == ["n3", "n4", "o1"]
+    watchers._connected["o1"] = Watcher(
+        PeerLink(lambda: OLD), messages.Hello("o1", "", "", "observer", "", 0, 0, 0, "", "", False), 99.9
+    )
+    called.clear()
+    promotion.announce_to_missing(replication)
+    assert called == ["n3", "n4"]
+
+
+@pytest.mark.parametrize(("newest", "follows"), [(3, "n2"), (1, "")])
+def test_a_primary_whose_own_term_came_to_nothing_follows_who_leads_in_an_older_one(
+    monkeypatch: pytest.MonkeyPatch, newest: int, follows: str
+) -> None:
+    """It was restarted, and took a term that the others refused it; it waits on where its log knows of a later one."""
+    followed: list[str] = []
+    leads = Answer("n2", "primary", "", False, newest, newest, 1, 900, 1, False, "n2", "h", 1)
+
+    async def survey(_replication: Any, **_options: Any) -> list[Answer]:
+        return [leads]
+
+    async def sleep(_seconds: float) -> None:
+        replication.leading = object()
+
+    monkeypatch.setattr(promotion, "survey", survey)
+    monkeypatch.setattr("helios_cli.engine.node.lead_again.asyncio.sleep", sleep)
+    config = ClusterConfig(1, SyncMode.SEMI_SYNC, (), ("n1", "n2"))
+    page_log = SimpleNamespace(last=SimpleNamespace(term=Term(2, 22), config_version=1), flushed=Lsn(100))
+    replication: Any = SimpleNamespace(
+        node_id="n1",
+        leading=None,
+        role=Role("primary"),
+        term=lambda: Term(4),
+        now=iter((0.0, 9.0)).__next__,
+        config=config,
+        open_configs=(config,),
+        identity=lambda: SimpleNamespace(node_id="n1", incarnation=""),
+        node=SimpleNamespace(store=SimpleNamespace(log=page_log)),
+        retarget=lambda node_id, host, port: followed.append(node_id),
+    )
+    asyncio.run(lead_again.lead_again(replication))
+    assert followed == ([follows] if follows else [])
+
+
+def test_a_primary_that_gives_its_lead_away_has_its_vote_to_give() -> None:
+    """It may have begun a moment ago, and waits for the end of a lease that it could have granted before."""
+    config = ClusterConfig(1, SyncMode.QUORUM, (), (), voting=("n1", "n2", "n3"))
+    replication: Any = SimpleNamespace(node_id="n1", config=config, following=None, now=lambda: 0.0)
+    replication.node = SimpleNamespace(store=SimpleNamespace(configs=SimpleNamespace(all=lambda: (config,))))
+    watcher = FailoverWatcher(replication)
+    assert watcher.is_loyal and not watcher.may_vote_for("n2", "") and watcher.may_vote_for("n2", "n1")
+    replication.following = SimpleNamespace(upstream=SimpleNamespace(connected=True, node_id="n3"))
+    assert not watcher.may_vote_for("n2", "n1") and watcher.may_vote_for("n2", "n3")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,30 +36,63 @@ def test_no_seed_breaks_a_promise(first: int) -> None:
         assert result.is_clean, f"seed {seed}: {result.rule}: {result.text}"
         counts.update(result.counts)
     assert counts["kept"] > 200, "the runs acknowledge next to nothing: they prove nothing"
-    happened = ("crashes", "points", "freezes", "cuts", "resets", "disks_full", "disks_slow", "disks_stuck", "clocks")
+    happened = (
+        "crashes",
+        "points",
+        "freezes",
+        "cuts",
+        "resets",
+        "disasters",
+        "disks_full",
+        "disks_slow",
+        "disks_stuck",
+        "clocks",
+    )
     assert all(counts[kind] for kind in happened), counts
     assert counts["disks_failing"] and counts["configured"] and counts["promotions"]
 
 
 FOUND_AT: dict[str, int] = {
-    "one-copy-less": 0, "any-term": 7, "own-flush-forgotten": 0, "committed-falls": 3, "observer-counts": 11,
-    "tail-at-once": 0, "ejection-unagreed": 3, "not-joint": 0, "loosened-at-once": 14, "disks-unknown": 27,
-    "disks-before": 27, "lsns-without-terms": 37, "nobody-heard": 11, "minority-elects": 1, "newest-alone": 53,
-    "observer-unheeded": 37, "old-disks-copy": 108, "sent-back-by-anybody": 175, "endless-lease": 74,
-    "lease-from-the-echo": 120, "promise-in-memory": 0, "written-acknowledged": 0, "cache-believed": 44,
-    "sync-tried-again": 0, "primary-shows-flushed": 0, "standby-shows-applied": 0,
-    "reads-before-the-first-record": 60, "fork-not-cut": 20,
+    "one-copy-less": 0, "any-term": 4, "own-flush-forgotten": 0, "committed-falls": 7, "observer-counts": 11,
+    "tail-at-once": 0, "ejection-unagreed": 4, "not-joint": 0, "loosened-at-once": 3, "disks-unknown": 50,
+    "disks-before": 53, "lsns-without-terms": 74, "nobody-heard": 10, "minority-elects": 22, "newest-alone": 16,
+    "observer-unheeded": 22, "old-disks-vote": 1652, "old-disks-copy": 18, "promise-broken": 675,
+    "leader-promises": 135, "old-term-followed": 0, "sent-back-by-anybody": 176, "endless-lease": 20,
+    "lease-without-margin": 134, "vote-taken-back": 966, "lease-from-the-echo": 20, "lease-on-the-wall-clock": 20,
+    "fickle-voters": 37, "promise-in-memory": 0, "written-acknowledged": 0, "cache-believed": 22,
+    "sync-tried-again": 4, "primary-shows-flushed": 0, "standby-shows-applied": 0, "reads-unconfirmed": 74,
+    "reads-confirmed-before": 700, "reads-before-the-first-record": 147, "fork-not-cut": 1,
 }  # fmt: skip
 """A seed that meets each planted bug, all of them below 2,000."""
+
+DRAWN_SO: dict[str, dict[str, Any]] = {
+    "lease-without-margin": {"mode": SyncMode.ASYNC, "survivable": False},
+    "vote-taken-back": {"mode": SyncMode.ASYNC, "survivable": False},
+}
+"""What is told and not drawn, for bugs that show in few of the runs."""
+
+
+def where_found(bug: str) -> Spec:
+    return drawn(FOUND_AT[bug], **DRAWN_SO.get(bug, {}))
 
 
 @pytest.mark.parametrize("bug", BUGS)
 def test_a_planted_bug_is_found(bug: str) -> None:
-    spec = drawn(FOUND_AT[bug])
+    spec = where_found(bug)
     assert run(spec).is_clean
     result = run_with(BUGS[bug], spec)
     assert not result.is_clean and result.rule != "the cores raise nothing", result.text
     assert result.story[-1].endswith(f"{result.rule}: {result.text}")
+
+
+BROKEN_BEFORE = (1312, 1773, 2307, 2522, 3336, 9345, 10733, 11481)
+"""Seeds beyond those that are run anyway by which a mistake in the cores or in the simulator was found."""
+
+
+@pytest.mark.parametrize("seed", BROKEN_BEFORE)
+def test_what_was_broken_once_holds(seed: int) -> None:
+    result = run(drawn(seed))
+    assert result.is_clean, f"seed {seed}: {result.rule}: {result.text}"
 
 
 def test_every_seed_of_a_bug_is_among_the_first() -> None:

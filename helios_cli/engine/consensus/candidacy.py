@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from helios_cli.engine.consensus.config import ClusterConfig
+from helios_cli.engine.consensus.config import ClusterConfig, Member
 
 RANK_S: Final = 0.05
 """Between the first attempts of two candidates: a vote and its answers take less on one site."""
@@ -20,11 +20,16 @@ VOTED_S: Final = 0.4
 def rank(config: ClusterConfig, node_id: str) -> int | None:
     """How many others try before this node; None when it does not try at all.
 
-    That is one whose copies do not count, or whose priority is 0. The primary comes last: it is gone, or has given the
-    lead away to somebody who did not take it.
+    That is one whose priority is 0. The primary comes last of those whose copies count: it is gone, or has given the
+    lead away to somebody who did not take it. The others come behind it: where one of them is ahead of all whose copies
+    count, with records that the primary has lost since, nobody else can lead.
     """
-    fit = [member for member in config.members if member.priority > 0 and member.node_id in config.in_sync]
-    fit.sort(key=lambda member: (member.node_id == config.primary, -member.priority, member.node_id))
+
+    def order(member: Member) -> tuple[bool, bool, int, str]:
+        name = member.node_id
+        return name not in config.in_sync, name == config.primary, -member.priority, name
+
+    fit = sorted((member for member in config.members if member.priority > 0), key=order)
     return next((place for place, member in enumerate(fit) if member.node_id == node_id), None)
 
 

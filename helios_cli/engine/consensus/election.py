@@ -95,6 +95,12 @@ def still_led(answers: Iterable[Answer], term: int, own_id: str = "") -> Verdict
     return Verdict()
 
 
+def leading(answers: Iterable[Answer], since: int) -> Answer | None:
+    """Who leads, of those that answered: in the newest term, and in none before ``since``; None: nobody does."""
+    found = [answer for answer in answers if answer.role == "primary" and answer.term >= since]
+    return max(found, key=lambda answer: answer.term, default=None)
+
+
 def led_by_another(answers: Iterable[Answer], term: int) -> Verdict:
     """Whether somebody who answered leads in ``term`` or a later one, or is about to.
 
@@ -182,11 +188,14 @@ def _has_copies(config: ClusterConfig, own: Candidate, heard: Mapping[str, Answe
     """R members of D leave no W of them that might have more than whoever of them has most.
 
     The candidate may be none of them: that nobody of those is ahead of it makes its copy as good. In async mode, where
-    that takes all of D, one of them needs to hear nobody.
+    that takes all of D, one of them needs to hear nobody, and one that was with a disk that is lost all others.
     """
     is_counted = _counts(config, own.node_id, own.incarnation)
     counting = _counting(config, own, heard)
-    if len(counting) >= config.answers or (is_counted and config.mode is SyncMode.ASYNC):
+    needed = config.answers
+    if config.mode is SyncMode.ASYNC and own.node_id in config.in_sync:
+        needed = 0 if is_counted else needed - 1
+    if len(counting) >= needed:
         return Verdict()
     if not is_counted:
         return Verdict(

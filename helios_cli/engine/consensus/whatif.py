@@ -131,7 +131,7 @@ def _by_hand(config: ClusterConfig, alive: set[str], verdict: Verdict | None) ->
     members = [member.node_id for member in config.members if member.node_id in alive]
     if not members:
         return Outcome(WAITS, "", f"{primary} is lost, and nobody is left who holds the data", f"Start {primary}.")
-    why = f"the copies of {', '.join(members)} do not count, or failover_priority is 0"
+    why = f"the failover_priority of {', '.join(members)} is 0"
     if config.paused:
         why = "automatic failover is paused"
     elif verdict is not None:

@@ -94,9 +94,14 @@ class FailoverWatcher:
         return not self.is_loyal or self.is_primary(asker, giver)
 
     def is_primary(self, *names: str) -> bool:
-        """Whether one of them is the primary that this node follows; not one that it has followed before."""
+        """Whether one of them is the primary that this node follows, or this node itself, which gives its lead away.
+
+        Not one that it has followed before.
+        """
         following = self._replication.following
-        return following is not None and following.upstream.connected and following.upstream.node_id in names
+        if following is None:
+            return self._replication.node_id in names
+        return following.upstream.connected and following.upstream.node_id in names
 
     def pledge(self, term: int, *, excused: bool = False) -> bool:
         """Keep the vote for a candidate of that term; False: it is the primary's, who has not given it away."""

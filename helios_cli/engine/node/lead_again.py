@@ -44,7 +44,14 @@ async def lead_again(replication: Replication) -> None:
                 return
             if replication.now() < own_turn:
                 raise PromotionRefused("another node was promised that it may")
-            promotion.refuse_unless_wins(replication, answers)
+            try:
+                promotion.refuse_unless_wins(replication, answers)
+            except PromotionRefused:
+                leader = promotion.overtaken_by(replication, answers)
+                if leader is None:
+                    raise
+                replication.retarget(leader.node_id, leader.primary_host, leader.primary_native_port)
+                return
             async with replication.changing:
                 await promotion.take_lead(replication, RESTARTED, floor=max((a.term for a in answers), default=0))
         except HeliosError as error:

@@ -19,6 +19,7 @@ from helios_cli.engine.consensus.election import (
     Verdict,
     is_behind,
     judge_all,
+    leading,
     led_by_another,
     still_led,
 )
@@ -27,6 +28,7 @@ from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.lead_changes import Cause
 from helios_cli.engine.node.peer_address import reachable
 from helios_cli.engine.node.peer_link import PeerLink, introduce, reach
+from helios_cli.engine.node.streamer import RELEASE_S
 from helios_cli.engine.node.votes import tell_election, tell_vote
 from helios_cli.engine.replication import messages
 from helios_cli.engine.replication.messages import Answer
@@ -100,9 +102,16 @@ def would_win(replication: Replication, heard: list[Heard]) -> bool:
 
 
 def leader(replication: Replication, heard: list[Heard]) -> Heard | None:
-    """Who leads, by what has been heard: in the newest term, which is none before the one that this node promised."""
-    leading = [one for one in heard if one.role == "primary" and one.term >= replication.term().number]
-    return max(leading, key=lambda one: one.term, default=None)
+    """Who leads, by what has been heard, in no term before the one that this node promised."""
+    return leading(heard, replication.term().number)
+
+
+def overtaken_by(replication: Replication, heard: list[Heard]) -> Heard | None:
+    """Who leads in a term as new as the log, where this node has promised a newer one that came to nothing.
+
+    Asked for records in that one, it takes a term that is newer yet.
+    """
+    return leading(heard, candidate(replication).last_term.number)
 
 
 def is_decided(replication: Replication, heard: list[Heard]) -> bool:
@@ -141,11 +150,12 @@ async def announce(replication: Replication, member: Member) -> None:
 
 
 def announce_to_missing(replication: Replication) -> None:
-    """Tell the members and observers that are not connected with this primary."""
-    config, watchers = replication.config, replication.watchers
-    connected = {replication.node_id, *replication.replicator.streamers, *watchers.names}
+    """Tell the members and observers of whom this primary hears nothing; a connection may be dead and not know it."""
+    config, since = replication.config, replication.now() - RELEASE_S
+    following = (name for name, one in replication.replicator.streamers.items() if one.heard_at > since)
+    heard = {replication.node_id, *following, *replication.watchers.heard(since)}
     for member in (*config.members, *config.observers):
-        if member.node_id not in connected:
+        if member.node_id not in heard:
             replication.later(announce(replication, member))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from helios_cli.engine.consensus.config import ETCD, ClusterConfig, Member
@@ -49,10 +50,9 @@ class Watchers:
         """Those that are connected."""
         return tuple(self._connected.values())
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of those that are connected."""
-        return tuple(self._connected)
+    def heard(self, since: float) -> Iterator[str]:
+        """The names of those that were heard of after that."""
+        return (name for name, watcher in self._connected.items() if watcher.heard_at > since)
 
     def get(self, node_id: str) -> Watcher | None:
         """One by name; None when it is not connected."""

@@ -73,7 +73,7 @@ BUGS: Final[Mapping[str, Bug]] = {
     ),
     "nobody-heard": Bug(
         "a candidate leads whoever answers",
-        ELECTION, "len(counting) >= config.answers or (", "True or (",
+        ELECTION, "if len(counting) >= needed:", "if True:",
     ),
     "minority-elects": Bug(
         "members that may have been ejected are enough to elect",
@@ -88,9 +88,25 @@ BUGS: Final[Mapping[str, Bug]] = {
         "a candidate does not go by the configuration that an observer knows",
         ELECTION, "known += _observed(own, newest, heard)", "pass",
     ),
+    "old-disks-vote": Bug(
+        "a voter that has lost its disk has the vote that it had",
+        ELECTION, "if given.get(voter, \"\") == config.incarnation(voter)]", "if voter in given]",
+    ),
     "old-disks-copy": Bug(
         "a member that has lost its disk is heard as the one that it was",
         ELECTION, "member is not None and member.incarnation == incarnation", "member is not None",
+    ),
+    "promise-broken": Bug(
+        "a candidate leads although it has promised a newer term",
+        ACCEPTANCE, "return own == taken and (", "return (",
+    ),
+    "leader-promises": Bug(
+        "a primary promises another's term and leads on",
+        ACCEPTANCE, "return not leads and", "return",
+    ),
+    "old-term-followed": Bug(
+        "records of an ended term are taken",
+        ACCEPTANCE, "return theirs >= own", "return True",
     ),
     "sent-back-by-anybody": Bug(
         "a primary that was restarted makes those ahead of it go back",
@@ -100,9 +116,26 @@ BUGS: Final[Mapping[str, Bug]] = {
         "a primary acknowledges although its lease is over",
         TENURE, "and now < self._until\n", "\n",
     ),
+    "lease-without-margin": Bug(
+        "a primary uses all of its lease, whatever the clocks do",
+        LEASE, "MARGIN: Final = 1 / 8", "MARGIN: Final = -1 / 8",
+    ),
+    "vote-taken-back": Bug(
+        "a primary releases the voters that it does not hear, and counts on what they said before",
+        SERVING, "sent_us | 1, None)", "sent_us | 1, 0)",
+    ),
     "lease-from-the-echo": Bug(
         "a lease counts from when its echo came",
         PRIMARY, "member.incarnation), term, *asked)", "member.incarnation), term, self.node.now, asked[1])",
+    ),
+    "lease-on-the-wall-clock": Bug(
+        "a lease is reckoned by the wall clock",
+        PRIMARY, "member.incarnation), term, *asked)",
+        "member.incarnation), term, self.node.now - (self.node.wall_us - echo_us) / 1e6, asked[1])",
+    ),
+    "fickle-voters": Bug(
+        "voters vote although the primary's lease is not over",
+        LEASE, "        return now < self._until", "        return False",
     ),
     "promise-in-memory": Bug(
         "a promise is given before it is on disk",
@@ -128,6 +161,14 @@ BUGS: Final[Mapping[str, Bug]] = {
     "standby-shows-applied": Bug(
         "a standby shows what is not committed",
         NODE, "self.expose(min(self.following.committed, self.applied))", "self.expose(self.applied)",
+    ),
+    "reads-unconfirmed": Bug(
+        "a primary answers linearizable reads without hearing that it still leads",
+        LSNS, "if node in heard) >= one.copies for one", "if node in heard) >= 1 for one",
+    ),
+    "reads-confirmed-before": Bug(
+        "a primary takes whatever was confirmed for a word that it still leads",
+        PRIMARY, "asked_at is not None and asked_at >= since", "stream.confirmed_us",
     ),
     "reads-before-the-first-record": Bug(
         "a new primary answers linearizable reads before its term's first record is committed",

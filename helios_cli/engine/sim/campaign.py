@@ -18,9 +18,11 @@ from helios_cli.engine.consensus.election import (
     Candidate,
     Verdict,
     judge_all,
+    leading,
     led_by_another,
     still_led,
 )
+from helios_cli.engine.consensus.election import Answer as Heard
 from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.consensus.steps import config_by_force
 from helios_cli.engine.replication.messages import Answer
@@ -99,7 +101,7 @@ class Campaign:
             # It is to ask for the vote in a moment; if it does not, then nobody else may be able to lead.
             node.after(node.world.timing.ask_us, node.give_way, term)
         leads = node.is_leading or self.takes_lead
-        is_primary = node.following.upstream_id in (asker, giver)
+        is_primary = (node.following.upstream_id or node.name) in (asker, giver)
         is_loyal = node.is_loyal and not is_primary
         promised = (
             promise
@@ -173,7 +175,7 @@ class Campaign:
                 if verdict.is_safe or (allow_data_loss and verdict.loses_data):
                     # Its own vote is the primary's until the lease is over.
                     wait_us = int(node.vote.remaining(node.now) * 1.2e6) if node.is_one_of_many else 0
-                    node.after(wait_us, self._take_lead, allow_data_loss, _newest(answers))
+                    node.after(wait_us, partial(self._take_lead, allow_data_loss, _newest(answers), heeds=True))
                     return
             self._refused(verdict.reason)
 
@@ -219,12 +221,15 @@ class Campaign:
         self.is_changing = False
         self.node.tell(f"is not promoted: {reason}")
 
-    def _take_lead(self, allow_data_loss: bool, floor: int, *, unasked: bool = False, giver: str = "") -> None:
+    def _take_lead(
+        self, allow_data_loss: bool, floor: int, *, unasked: bool = False, giver: str = "", heeds: bool = False
+    ) -> None:
+        """``heeds``: this node's own vote has to be free, as it has where nobody asked."""
         node, world = self.node, self.node.world
         self.is_changing = True
         before = node.term.number
         began = node.now
-        if not self._pledge(max(before, floor) + 1, excused=not unasked):
+        if not self._pledge(max(before, floor) + 1, excused=not (unasked or heeds)):
             self._refused("the primary is heard of again")
             return
         term = Term(max(before, floor) + 1, world.rng.getrandbits(64))
@@ -291,16 +296,22 @@ class Campaign:
         def surveyed(answers: list[Answer]) -> None:
             self.is_changing = False
             leader = self._leader(answers)
+            if leader is None and (node.role != "primary" or node.now < (self._own_turn or 0.0)):
+                return
+            if leader is None and not self._would_win(answers):
+                # Its own term came to nothing, and who leads does so in an older one.
+                leader = leading(answers, self.candidate().last_term.number)
+                if leader is None:
+                    return
             if leader is not None:
                 node.retarget(leader.node_id)
-            elif node.role == "primary" and node.now >= (self._own_turn or 0.0) and self._would_win(answers):
+            else:
                 self._take_lead(False, _newest(answers))
 
         self.survey(False, surveyed, enough=self._wins)
 
-    def _leader(self, answers: list[Answer]) -> Answer | None:
-        leading = [one for one in answers if one.role == "primary" and one.term >= self.node.term.number]
-        return max(leading, key=lambda one: one.term, default=None)
+    def _leader(self, answers: list[Answer]) -> Heard | None:
+        return leading(answers, self.node.term.number)
 
     def _would_win(self, answers: list[Answer]) -> bool:
         """A term that comes to nothing only ends that of another."""

@@ -105,7 +105,9 @@ class Checkers:
     def founded(self, node: SimNode, term: Term, config: ClusterConfig, *, leads: bool) -> None:
         """The first primary of the cluster leads, and the others have a copy."""
         if leads:
-            self.leaders[term] = Leader(node, node.life, term, {Lsn(0): 0}, False, (config,))
+            self.leaders[term] = Leader(
+                node, node.life, term, {Lsn(0): 0}, False, (config,), elected=True, terms=frozenset({term})
+            )  # fmt: skip
 
     def started(self, node: SimNode | SimObserver) -> None:
         """A node has read its disk."""
@@ -125,7 +127,11 @@ class Checkers:
         self._flushed[node.incarnation] = (end, node.log.checksums[end])
 
     def disk_lost(self, node: SimNode | SimObserver) -> None:
-        """Its disk is gone, with what had counted."""
+        """Its disk is gone, with what had counted: what was agreed before stays so."""
+        for leader in self.leaders.values():
+            primary = leader.node.primary
+            if primary is not None and primary.term == leader.term:
+                self._settle(leader)
         if node.name in self.world.nodes:
             self._gone.append((node.name, node.incarnation, self.world.nodes[node.name].log))
 
@@ -253,10 +259,15 @@ class Checkers:
         self._check_kept(node, one.end, one.level)
 
     def _check_deposed(self, node: SimNode, one: Waiting) -> None:
-        """By then nobody had been elected in a later term, but at any price, or where nobody else votes."""
+        """By then nobody had been elected in a later term, but at any price or behind that, or where nobody else votes.
+
+        A node that was promoted at any price leads on a branch of its own, which the others need not have heard of.
+        """
         leader = self._leader(node)
         for later in self.leaders.values():
-            if later.term > leader.term and later.elected and not self._alone_votes(leader):
+            if later.term <= leader.term or self._alone_votes(leader):
+                continue
+            if all(self.leaders[term].elected for term in leader.terms ^ later.terms if term in self.leaders):
                 self.fail(
                     "a deposed primary acknowledges nothing",
                     f"{node.name} acknowledges {one.number} in term {leader.term} after term {later.term} began",
@@ -290,7 +301,7 @@ class Checkers:
 
     def taken(self, node: SimNode, term: Term) -> None:
         """A node takes records that were sent in a term."""
-        promised = self._promised.get(node.name, Term(0))
+        promised = self._promised.get(node.incarnation, Term(0))
         if term < promised:
             self.fail("promise kept", f"{node.name} takes records of term {term}, and has promised term {promised}")
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
+from itertools import product
 from random import Random
 from typing import TYPE_CHECKING, Final
 
@@ -92,15 +94,17 @@ class Director:
     # Operators -------------------------------------------------------------------------------------------------------
 
     def promote(self) -> None:
-        """Somebody wants a standby, sometimes two at once, to lead; now and then at any price."""
+        """Somebody wants a standby, sometimes two at once, to lead."""
         standbys = [node for node in self._up() if node.primary is None and not node.frozen]
         self._rng.shuffle(standbys)
         if self._rng.random() < 0.5:
             self.write()
-        any_price = self._rng.random() < 0.04 and not self._world.spec.survivable
         for node in standbys[: 1 if self._rng.random() < 0.6 else 2]:
-            node.run(node.life, partial(node.campaign.promote, allow_data_loss=any_price))
-            self.counts["promotions"] += 1
+            self._promote(node, False)
+
+    def _promote(self, node: SimNode, any_price: bool) -> None:
+        node.run(node.life, partial(node.campaign.promote, allow_data_loss=any_price))
+        self.counts["promotions"] += 1
 
     def switchover(self) -> None:
         """The lead is given to a standby."""
@@ -125,7 +129,7 @@ class Director:
         values = {
             "mode": self._rng.choice((*MODES, *MODES, SyncMode.ASYNC)),
             "on_sync_loss": self._rng.choice((EJECT, WAIT)),
-            "lease_ms": self._rng.randrange(250, 900),
+            "lease_ms": self._rng.randrange(250, self._rng.choice((900, 900, 2500))),
             "eject_after_ms": self._rng.randrange(300, 1200),
             "paused": self._rng.random() < 0.3,
         }
@@ -148,12 +152,27 @@ class Director:
     def crash(self) -> None:
         """A process, or its machine, dies, and comes back after a while."""
         host = self._victim()
-        if host is None:
-            return
+        if host is not None:
+            self._crash(host, self._rng.choice((100_000, 1_000_000, 4_000_000)))
+
+    def outage(self) -> None:
+        """A part of the cluster ends at once and comes back, one after the other; perhaps away from the others."""
+        hosts = list(self._world.hosts)
+        struck = self._rng.sample(hosts, self._rng.randrange(1, len(hosts) + 1))
+        others = [host.name for host in hosts if host not in struck]
+        if others and self._rng.random() < 0.5:
+            self._part([host.name for host in struck], others, self._rng.choice((1, 2, 3, 3)))
+        lasting_us = self._rng.choice((50_000, 300_000, 2_000_000))
+        for host in struck:
+            if host.up:
+                self._crash(host, lasting_us)
+        self.counts["outages"] += 1
+
+    def _crash(self, host: SimNode | SimObserver, longest_us: int) -> None:
         power = self._rng.random() < 0.5
         host.tell("loses its power" if power else "is killed")
         host.stop(power_cut=self._rng.getrandbits(32) if power else None)
-        host.restart(self._rng.randrange(self._rng.choice((100_000, 1_000_000, 4_000_000))))
+        host.restart(self._rng.randrange(longest_us))
         self.counts["crashes"] += 1
 
     def doom(self) -> None:
@@ -186,24 +205,44 @@ class Director:
     # Bad luck: the network -------------------------------------------------------------------------------------------
 
     def cut(self) -> None:
-        """The network between two nodes, or around one, is cut; in both directions or one."""
+        """The network between two nodes, around one, or between two groups is cut; in both directions or one."""
         names = [host.name for host in self._world.hosts]
         victim = self._victim()
-        alone = victim.name if victim is not None else self._rng.choice(names)
-        others = [name for name in names if name != alone]
+        some = [victim.name if victim is not None else self._rng.choice(names)]
+        others = [name for name in names if name not in some]
         if not others:
             return
-        if self._rng.random() < 0.4:
+        drawn = self._rng.random()
+        if drawn < 0.3:
             others = [self._rng.choice(others)]
-        ways = self._rng.choice((1, 2, 3, 3))
-        for other in others:
-            if ways & 1:
-                self._world.network.cut(alone, other)
-            if ways & 2:
-                self._world.network.cut(other, alone)
-        how = {1: ": nothing it sends arrives", 2: ": nothing arrives there", 3: ""}[ways]
-        self._world.tell(alone, f"is cut off from {', '.join(others)}{how}")
+        elif drawn < 0.6:
+            some += self._rng.sample(others, self._rng.randrange(len(others)))
+            others = [name for name in others if name not in some]
+        self._part(some, others, self._rng.choice((1, 2, 3, 3)))
         self.counts["cuts"] += 1
+
+    def _part(self, some: Sequence[str], others: Sequence[str], ways: int) -> None:
+        """Cut some off from others: 1 what they send to those, 2 what those send to them, 3 both."""
+        for one, other in product(some, others):
+            if ways & 1:
+                self._world.network.cut(one, other)
+            if ways & 2:
+                self._world.network.cut(other, one)
+        how = {1: ": nothing they send arrives", 2: ": nothing arrives there", 3: ""}[ways]
+        self._world.tell("", f"{', '.join(some)} cut off from {', '.join(others)}{how}")
+
+    def disaster(self) -> None:
+        """A part of the cluster is cut off, the primary perhaps, and an operator has another one lead at any price."""
+        if self._world.spec.survivable:
+            return
+        nodes = list(self._world.nodes)
+        left = self._rng.sample(nodes, self._rng.randrange(1, len(nodes) + 1))
+        others = [host.name for host in self._world.hosts if host.name not in left]
+        self._part(left, others, 3)
+        node = self._world.nodes[self._rng.choice(left)]
+        lasting_us = self._rng.randrange(self._rng.choice((100_000, 2_000_000)))
+        self._world.clock.after(lasting_us, self._promote, node, True)
+        self.counts["disasters"] += 1
 
     def ring(self) -> None:
         """Each hears its neighbours in a ring only: every one sees another part of the cluster."""

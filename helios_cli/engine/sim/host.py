@@ -45,7 +45,7 @@ class SimHost:
         """How much slower than usual its disk is."""
         self.stuck_until_us = 0
         """Until then, of true time, no sync of its disk ends."""
-        self._pace = 1 + DRIFT * self.rng.uniform(-1, 1)
+        self._pace = 1 + DRIFT * self.rng.choice((-1, self.rng.uniform(-1, 1), 1))
         self._wall_offset_us = self.rng.randrange(1 << 40)
         self._deferred: list[tuple[int, Callable[..., None], tuple[Any, ...]]] = []
 

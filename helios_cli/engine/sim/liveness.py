@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from helios_cli.engine.sim.checkers import Violation
+
 if TYPE_CHECKING:
     from helios_cli.engine.sim.node import SimNode
     from helios_cli.engine.sim.world import World
@@ -110,17 +112,20 @@ class Healing:
             return
         configs = [node.config for node in nodes]
         newest = max((config for config in configs if config is not None), key=lambda one: one.version)
-        if len(newest.voters(newest.primary)) > 1:
-            return
         for node in nodes:
-            if node.up and not node.campaign.is_changing:
+            # Also by a configuration of before that may still be in force, as far as the node knows.
+            in_force = (newest, *node.open_configs)
+            if node.up and not node.campaign.is_changing and any(len(one.voters(one.primary)) == 1 for one in in_force):
                 node.run(node.life, self._promote, node)
 
     def _promote(self, node: SimNode) -> None:
         node.campaign.promote(allow_data_loss=False)
 
     def _primary(self) -> SimNode:
-        return next(node for node in self._world.nodes.values() if node.is_leading)
+        for node in self._world.nodes.values():
+            if node.is_leading:
+                return node
+        raise Violation("a quiet cluster keeps its primary", "nobody leads")
 
     def missing(self) -> str:
         """What a whole cluster has, and this one has not; empty: it is whole."""

@@ -177,7 +177,7 @@ class SimNode(SimHost):
             self.primary.reconcile()
             if self.now - self._announced_at > timing.announce_us / 1e6:
                 self._announced_at = self.now
-                self.campaign.announce(but={*self.serving.streams, *self.serving.watchers})
+                self.campaign.announce(but=set(self.serving.heard()))
         elif self.role == "primary":
             self.campaign.lead_again()
         if self.primary is None and not self.campaign.takes_lead:

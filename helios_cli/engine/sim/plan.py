@@ -68,11 +68,12 @@ class Action(NamedTuple):
 
 WEIGHTS: Final = {
     "write": 30.0, "read": 5.0, "crash": 3.0, "doom": 3.0, "freeze": 2.0, "cut": 3.0, "ring": 0.4, "reset": 1.5,
-    "network": 1.0, "heal": 3.0, "disk": 2.0, "lose_disk": 0.4, "clock": 1.0, "promote": 4.0, "switchover": 1.0,
-    "configure": 0.9, "remove": 0.3,
+    "network": 1.0, "heal": 3.0, "disk": 2.0, "lose_disk": 0.5, "clock": 1.0, "promote": 4.0, "outage": 0.6,
+    "disaster": 0.4, "switchover": 1.0, "configure": 0.9, "remove": 0.3,
 }  # fmt: skip
 BAD_LUCK: Final = (
     "crash", "doom", "freeze", "cut", "ring", "reset", "network", "heal", "disk", "lose_disk", "clock", "promote",
+    "outage", "disaster",
 )  # fmt: skip
 
 

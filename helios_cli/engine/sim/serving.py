@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from helios_cli.engine.consensus.acceptance import may_send_back
@@ -58,9 +60,15 @@ class Serving:
         sent_us = self.asked.sent(node.wall_us, node.now, lease_ms or 0, asks=asks)
         body = Heartbeat(node.exposed, self.streamed, sent_us, lease_ms).to_body()
         silent = Heartbeat(node.exposed, self.streamed, sent_us | 1, None).to_body()
-        for stream in (*self.streams.values(), *self.watchers.values()):
-            is_heard = node.now - stream.heard_at < node.world.timing.release_us / 1e6
-            stream.link.send(1, node.term, "heartbeat", body if is_heard else silent)
+        heard = set(self.heard())
+        for name, stream in (*self.streams.items(), *self.watchers.items()):
+            stream.link.send(1, node.term, "heartbeat", body if name in heard else silent)
+
+    def heard(self) -> Iterator[str]:
+        """The names of those who follow or observe and have been heard of just now."""
+        since = self._node.now - self._node.world.timing.release_us / 1e6
+        both = chain(self.streams.items(), self.watchers.items())
+        return (name for name, stream in both if stream.heard_at > since)
 
     def _lease_ms(self) -> int | None:
         node = self._node

@@ -106,9 +106,11 @@ class World:
             first.member(), mode=mode, on_sync_loss=loss, eject_after_ms=self.rng.randrange(300, 1200)
         )
         config = replace(
-            config, lease_ms=self.rng.randrange(250, 900), progress_timeout_ms=self.rng.choice((0, 700, 1500)),
+            config,
+            lease_ms=self.rng.randrange(250, self.rng.choice((900, 900, 2500))),
+            progress_timeout_ms=self.rng.choice((0, 700, 1500)),
             max_failover_lag_bytes=self.rng.choice((0, 500, 16 << 20)),
-        )  # fmt: skip
+        )
         begun = make_record(Lsn(0), 0, term, TERM_START, Lsn(0), b"")
         records: list[SimRecord] = [
             begun, make_record(begun.end, begun.checksum, term, CONFIG, Lsn(0), config.to_bytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import cycle
 
 from helios_cli.engine.consensus.candidacy import RANK_S, RETRY_MAX_S, VOTED_S, Candidacy, rank, turn
@@ -55,13 +56,22 @@ def test_a_vote_for_another_leaves_it_time() -> None:
     assert first_due(again, 11.0) < VOTED_S
 
 
-def test_one_that_a_newer_configuration_gives_up_tries_by_the_one_before() -> None:
+def test_one_whose_copies_do_not_count_tries_behind_all_others() -> None:
+    """Perhaps it is ahead of them, with records that the primary has lost: then nobody else can lead."""
+    names = ("a", "b", "c")
+    members = tuple(Member(name, name, "h", 1, 2, 3, "", priority=9 - place) for place, name in enumerate(names))
+    before = ClusterConfig(4, SyncMode.QUORUM, members, names, primary="a", voting=names)
+    assert turn((before,), "b") == 0 and turn((before, before.with_in_sync(["a", "c"])), "b") == 2
+    never = replace(before, members=tuple(replace(member, priority=0) for member in members))
+    assert turn((never,), "b") is None and turn((before,), "d") is None
+
+
+def test_one_that_a_newer_configuration_does_not_know_tries_by_the_one_before() -> None:
     """Perhaps nobody but this node has the newer one, and it is ahead of all others."""
     names = ("a", "b", "c")
     members = tuple(Member(name, name, "h", 1, 2, 3, "") for name in names)
     before = ClusterConfig(4, SyncMode.QUORUM, members, names, primary="a", voting=names)
-    assert turn((before,), "c") == 1 and turn((before, before.with_in_sync(["a"])), "c") == 1
-    assert turn((before.with_in_sync(["a"]),), "c") is None
+    assert turn((before, before.without_member("c")), "c") == 1 and turn((before.without_member("c"),), "c") is None
 
 
 def test_a_primary_that_gave_the_lead_away_tries_last() -> None:

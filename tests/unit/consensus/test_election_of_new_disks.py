@@ -84,3 +84,13 @@ def test_in_async_mode_it_leads_where_all_who_count_are_heard() -> None:
     heard = [answer("n1", "disk of n1", 400), answer("n2", "disk of n2", 400)]
     assert judge_all((config,), candidate(), heard, unasked=True).is_safe
     assert judge_all((config,), candidate(), heard[1:], unasked=True).loses_data
+
+
+def test_in_async_mode_nobody_waits_for_the_disk_that_a_candidate_has_lost() -> None:
+    """It has more than the others: they cannot lead before it, and what it had before nobody will ever say."""
+    config = replace(CONFIG, mode=SyncMode.ASYNC)
+    heard = [answer("n1", "disk of n1", 400), answer("n2", "disk of n2", 400)]
+    assert judge_all((config,), candidate("another disk"), heard, unasked=True).is_safe
+    assert judge_all((config,), candidate("another disk"), heard[1:], unasked=True).loses_data
+    assert judge_all((replace(CONFIG, mode=SyncMode.SEMI_SYNC),), candidate("another disk"), heard).is_safe
+    assert judge_all((replace(CONFIG, mode=SyncMode.SEMI_SYNC),), candidate("another disk"), heard[1:]).loses_data

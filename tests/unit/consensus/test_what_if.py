@@ -87,8 +87,10 @@ def test_one_that_does_not_count_is_not_elected() -> None:
     assert what_if(config, "a").primary == "b"
     alone = what_if(replace(config, in_sync=("a",)), "a")
     assert alone.sentence == (
-        "a is lost, and nobody is elected: the copies of b, c do not count, or failover_priority is 0"
+        "a is lost, and nobody is elected: the copies of node b do not count: it may lack acknowledged commits"
     )
+    never = replace(config, members=tuple(replace(member, priority=0) for member in config.members))
+    assert what_if(never, "a").sentence == "a is lost, and nobody is elected: the failover_priority of b, c is 0"
 
 
 def test_the_table_has_every_loss_of_one_and_two() -> None:
