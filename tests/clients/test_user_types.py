@@ -136,3 +136,47 @@ def _count(connection: psycopg.Connection[Any]) -> int:
     except psycopg.Error:
         return -1
     return int(row[0]) if row else -1
+
+
+def test_types_of_one_session(server: NodeProcess) -> None:
+    with server.connect() as one, server.connect() as other:
+        one.execute("CREATE TYPE pg_temp.shade AS ENUM ('dark', 'light')")
+        one.execute("CREATE TYPE pg_temp.spot AS (at int, shade shade)")
+        one.execute("CREATE DOMAIN pg_temp.positive AS int CHECK (VALUE > 0)")
+        one.execute("CREATE TEMP TABLE spots (s shade, p spot, n positive)")
+        one.execute("INSERT INTO spots VALUES ('light', (2, 'dark'), 1), ('dark', NULL, 2)")
+        assert one.execute("SELECT s, (p).shade, n FROM spots ORDER BY s").fetchall() == [
+            ("dark", None, 2),
+            ("light", "dark", 1),
+        ]
+        with pytest.raises(psycopg.errors.CheckViolation):
+            one.execute("INSERT INTO spots (n) VALUES (0)")
+        one.execute("ALTER TYPE shade ADD VALUE 'grey' AFTER 'dark'")
+        one.execute("ALTER TYPE shade RENAME VALUE 'light' TO 'bright'")
+        shown = "SELECT enum_range(NULL::shade)::text, array_agg(s ORDER BY s DESC)::text FROM spots"
+        assert one.execute(shown).fetchone() == ("{dark,grey,bright}", "{bright,dark}")
+        labels = "SELECT enumlabel FROM pg_enum JOIN pg_type t ON t.oid = enumtypid WHERE typname = 'shade' ORDER BY 1"
+        assert one.execute(labels).fetchall() == [("bright",), ("dark",), ("grey",)]
+        assert other.execute(labels).fetchall() == []
+        with pytest.raises(psycopg.errors.UndefinedObject):
+            other.execute("SELECT 'dark'::shade")
+        other.execute("CREATE TYPE shade AS ENUM ('none')")
+        assert one.execute("SELECT 'grey'::shade::text, 'none'::public.shade::text").fetchone() == ("grey", "none")
+        for statement in (
+            "CREATE TABLE kept (s pg_temp.shade)",
+            "CREATE TYPE kept AS (s pg_temp.shade)",
+            "CREATE FUNCTION kept(s pg_temp.shade) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+            "CREATE TYPE pg_temp.extent AS RANGE (SUBTYPE = int4)",
+        ):
+            with pytest.raises(psycopg.errors.FeatureNotSupported):
+                one.execute(statement)
+        with pytest.raises(psycopg.errors.DependentObjectsStillExist):
+            one.execute("DROP TYPE pg_temp.shade")
+        one.execute("DROP TABLE spots")
+        one.execute("DROP TYPE spot")
+        one.execute("DROP TYPE pg_temp.shade")
+        assert one.execute("SELECT 'none'::shade::text").fetchone() == ("none",)
+        one.execute("DISCARD TEMP")
+        with pytest.raises(psycopg.errors.UndefinedObject):
+            one.execute("SELECT 1::positive")
+        other.execute("DROP TYPE shade")

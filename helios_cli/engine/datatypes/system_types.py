@@ -60,7 +60,7 @@ def parse_tid(text: str) -> int:
 
 def format_tid(value: Any) -> bytes:
     """``(block,offset)``: the lowest 16 bits are the offset."""
-    return b"(%d,%d)" % _place(value)
+    return b"(%d,%d)" % _place(value) if isinstance(value, int) else show(value).encode("utf-8", "replace")
 
 
 def parse_tid_binary(data: bytes) -> int:
@@ -74,14 +74,14 @@ def parse_tid_binary(data: bytes) -> int:
 
 def format_tid_binary(value: Any) -> bytes:
     """Six bytes. Raises SqlError 22003 for the number of a row that does not fit."""
-    block, offset = _place(value)
+    block, offset = _place(value if isinstance(value, int) else parse_tid(show(value)))
     if block >= 1 << 32:
         raise SqlError("tid out of range", sqlstate="22003", hint="Ask for it as text.")
     return _TID_BINARY.pack(block, offset)
 
 
-def _place(value: Any) -> tuple[int, int]:
-    number = int(value) & (1 << 64) - 1
+def _place(number: int) -> tuple[int, int]:
+    number &= (1 << 64) - 1
     return number >> 16, number & 0xFFFF
 
 

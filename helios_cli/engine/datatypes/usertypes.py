@@ -16,7 +16,8 @@ OIDs                   of
 =====================  ==========================================
 
 Each range holds pairs: the type, and the array over it with the next higher OID. Half the distance from the start of
-the range is the number that the catalog gave out (for a row type: the relation's OID).
+the range is the number that the catalog gave out (for a row type: the relation's OID). Of the enums, composite types
+and domains the second half are temporary.
 
 The OID of a range also holds what its bounds are, since their conversions and their order are all that a range needs:
 0x4000_0000, 14 bits of the subtype's OID, 14 bits of a number, then 0 for the range, 1 for the array over it, 2 for its
@@ -48,6 +49,7 @@ _END: Final = 0x8000_0000
 _SIZE: Final = 0x0800_0000
 _FIRST_TEMP_OID: Final = 0x8000_0000
 _RELATION_MAX: Final = _SIZE // 2
+_TEMP_NUMBER: Final = _SIZE // 4
 
 KINDS: Final = {
     _TEMP_ROW_BASE: "c", _ENUM_BASE: "e", _COMPOSITE_BASE: "c", _ROW_BASE: "c", _DOMAIN_BASE: "d",
@@ -93,17 +95,27 @@ def is_row_array(oid: int) -> bool:
 
 def enum_oid(number: int) -> int:
     """The OID of the enum to which the catalog gave this number."""
-    return _ENUM_BASE + 2 * number
+    return _numbered(_ENUM_BASE, number)
 
 
 def composite_oid(number: int) -> int:
     """The same of a composite type."""
-    return _COMPOSITE_BASE + 2 * number
+    return _numbered(_COMPOSITE_BASE, number)
 
 
 def domain_oid(number: int) -> int:
     """The same of a domain."""
-    return _DOMAIN_BASE + 2 * number
+    return _numbered(_DOMAIN_BASE, number)
+
+
+def _numbered(base: int, number: int) -> int:
+    return base + 2 * (number if number < _FIRST_TEMP_OID else number - _FIRST_TEMP_OID + _TEMP_NUMBER)
+
+
+def is_temporary(oid: int) -> bool:
+    """Whether an enum, a composite type, a domain or an array of them lives as long as its session."""
+    base = oid // _SIZE * _SIZE
+    return base in (_ENUM_BASE, _COMPOSITE_BASE, _DOMAIN_BASE) and (oid - base) >> 1 >= _TEMP_NUMBER
 
 
 def range_oid(number: int, subtype: int) -> int:

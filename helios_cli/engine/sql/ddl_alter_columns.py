@@ -30,6 +30,7 @@ from helios_cli.engine.sql.ddl_render import (
     declared_type,
     delete,
     qualified,
+    refuse_temporary,
     sequence_rows,
     update,
 )
@@ -96,6 +97,8 @@ class Alteration:
 
     def attribute(self, column: ColumnDef, **changes: object) -> None:
         """Record changes of a column in the system tables."""
+        if not self.table.temp:
+            refuse_temporary(column.shown_oid)
         step = update(self.table.temp, "helios_attribute", changes, relid=self.table.oid, attnum=column.attnum)
         self.builder.add(step)
 

@@ -8,7 +8,7 @@ from typing import Any
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_columns import refuse_collation
 from helios_cli.engine.sql.ddl_render import update
-from helios_cli.engine.sql.ddl_types import check_own, definition_text, find_type, users_of
+from helios_cli.engine.sql.ddl_types import check_own, definition_text, find_type, home_of, users_of
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.relation import UserType
 from helios_cli.engine.sql.sqltext import constant, quote_identifier
@@ -100,7 +100,7 @@ def _change(
 
 def _write(builder: Builder, found: UserType, attributes: Attributes) -> None:
     text = definition_text({"fields": attributes})
-    builder.add(update(False, "helios_type", {"definition": text}, oid=found.oid))
+    builder.add(update(home_of(builder, found.oid), "helios_type", {"definition": text}, oid=found.oid))
 
 
 def _reshape(builder: Builder, found: UserType, kept: list[int | None]) -> None:

@@ -17,7 +17,7 @@ from helios_cli.engine.sql.ddl_columns import default_text, refuse_collation
 from helios_cli.engine.sql.ddl_deparse import deparse
 from helios_cli.engine.sql.ddl_model import ColumnDef
 from helios_cli.engine.sql.ddl_render import update
-from helios_cli.engine.sql.ddl_types import definition_text, find_type, new_name, type_row, users_of
+from helios_cli.engine.sql.ddl_types import definition_text, find_type, home_of, new_name, type_row, users_of
 from helios_cli.engine.sql.domain_checks import condition_sql
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.relation import DomainCheck, UserType
@@ -43,7 +43,7 @@ def create_domain(builder: Builder, fields: dict[str, Any]) -> Plan:
     if registry.by_oid(base).kind == "p" or (parent is None and kind_of(given) == "d"):
         raise builder.error("42804", f'"{registry.sql_type_name(base)}" is not a valid base type for a domain')
     domain = UserType(
-        domain_oid(builder.oid(False)), schema, name, "d", base_oid=base,
+        domain_oid(builder.oid()), schema, name, "d", base_oid=base,
         base_typmod=parent.base_typmod if parent is not None else typmod, parent=parent.oid if parent else 0,
     )  # fmt: skip
     for node in fields.get("constraints", []):
@@ -105,7 +105,7 @@ def _check(builder: Builder, domain: UserType, fields: dict[str, Any]) -> Domain
     while name is None or (fields.get("conname") is None and name in taken):
         name = f"{domain.name}_check{count or ''}"
         count += 1
-    return DomainCheck(builder.oid(False), name, text)
+    return DomainCheck(builder.oid(), name, text)
 
 
 def _condition(builder: Builder, domain: UserType, text: str, value: str) -> str:
@@ -146,7 +146,8 @@ def alter_domain(builder: Builder, fields: dict[str, Any]) -> Plan:
         own = _without(builder, own, fields)
     elif kind != "V":
         raise unsupported("this form of ALTER DOMAIN")
-    builder.add(update(False, "helios_type", {"definition": definition_text(_definition(own))}, oid=own.oid))
+    text = definition_text(_definition(own))
+    builder.add(update(home_of(builder, own.oid), "helios_type", {"definition": text}, oid=own.oid))
     return builder.finish("ALTER DOMAIN")
 
 
@@ -194,5 +195,5 @@ def rename_domain_constraint(builder: Builder, fields: dict[str, Any]) -> Plan:
         raise builder.error("42710", f'constraint "{new}" for domain "{domain.name}" already exists')
     checks = tuple(replace(check, name=new) if check.name == old else check for check in domain.checks)
     text = definition_text(_definition(replace(domain, checks=checks)))
-    builder.add(update(False, "helios_type", {"definition": text}, oid=domain.oid))
+    builder.add(update(home_of(builder, domain.oid), "helios_type", {"definition": text}, oid=domain.oid))
     return builder.finish("ALTER DOMAIN")

@@ -13,6 +13,7 @@ from helios_cli.engine.sql.coercion import element_of, type_name
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_deparse import deparse
 from helios_cli.engine.sql.ddl_ownership import function_defaults
+from helios_cli.engine.sql.ddl_render import refuse_temporary
 from helios_cli.engine.sql.oids import ANYARRAY, ANYCOMPATIBLEARRAY, POLYMORPHIC, RECORD, TRIGGER, VOID
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.rights import not_owner
@@ -74,6 +75,7 @@ def create_function(builder: Builder, fields: dict[str, Any]) -> Plan:
         set_option(builder, routine, node["DefElem"])
     _body(builder, routine, fields)
     routine.rows = routine.rows or (1000 if routine.returns_set else 0)
+    refuse_temporary(routine.result, *(argument.type_oid for argument in routine.arguments))
     existing = find_same(builder, routine)
     if existing is not None:
         _check_replace(builder, routine, existing, bool(fields.get("replace")))

@@ -9,7 +9,7 @@ from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.orders import comparison
 from helios_cli.engine.datatypes.usertypes import RANGE_NUMBERS, SUBTYPE_MAX, kind_of, range_oid
 from helios_cli.engine.sql import operator_functions, tree
-from helios_cli.engine.sql.ddl_build import Builder, unsupported
+from helios_cli.engine.sql.ddl_build import TEMP_SCHEMA_NAME, Builder, unsupported
 from helios_cli.engine.sql.ddl_types import check_free, new_name, type_row
 from helios_cli.engine.sql.expressions import find_collation
 from helios_cli.engine.sql.oids import FLOAT8, TIMESTAMPTZ
@@ -42,6 +42,8 @@ def create_range(builder: Builder, fields: dict[str, Any]) -> Plan:
     """
     given = _attributes(builder, fields)
     schema, name = new_name(builder, tree.strings(fields["typeName"]))
+    if schema == TEMP_SCHEMA_NAME:
+        raise unsupported("a temporary range", "Create it in a schema.")
     if "canonical" in given:
         hint = "Create the type as a shell type, then create its canonicalization function, then do a full CREATE TYPE."
         message = "cannot specify a canonical function without a pre-created shell type"

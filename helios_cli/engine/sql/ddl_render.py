@@ -8,6 +8,8 @@ from typing import Final
 
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.typmods import typmod_args
+from helios_cli.engine.datatypes.usertypes import is_temporary
+from helios_cli.engine.errors import FeatureNotSupported
 from helios_cli.engine.sql import ddl_unique
 from helios_cli.engine.sql.casts import collation_of
 from helios_cli.engine.sql.ddl_checks import type_check, user_check_name
@@ -218,8 +220,18 @@ def declared_type(column: ColumnDef) -> str:
     return f"{declared} COLLATE {column.collation}" if column.collation else declared
 
 
+def refuse_temporary(*oids: int) -> None:
+    """Raise FeatureNotSupported when something that stays is made of a session's own type."""
+    if any(map(is_temporary, oids)):
+        raise FeatureNotSupported(
+            "a temporary type in a permanent object is not supported", hint="Create the type in a schema."
+        )
+
+
 def attribute_row(temp: bool, oid: int, column: ColumnDef) -> str:
-    """The row of ``helios_attribute`` for one column."""
+    """The row of ``helios_attribute`` for one column. Raises FeatureNotSupported for a type that others cannot see."""
+    if not temp:
+        refuse_temporary(column.shown_oid)
     return insert(
         temp, "helios_attribute", relid=oid, attnum=column.attnum, attname=column.name,
         typname=declared_type(column), atttypid=column.shown_oid,

@@ -246,6 +246,7 @@ TEMP_SCHEMA: Final[tuple[str, ...]] = (
         .replace("CREATE INDEX", "CREATE INDEX IF NOT EXISTS")
         for statement in _OBJECT_TABLES
     ),
+    *(statement.replace("main.", "temp.") for statement in TYPE_TABLES),
     f"INSERT OR IGNORE INTO temp.helios_meta VALUES ('next_oid', {FIRST_TEMP_OID})",
 )
 """Statements that make the same tables in a session's temporary schema; they change nothing the second time."""

@@ -6,12 +6,12 @@ import json
 from typing import Any, Final
 
 from helios_cli.engine.datatypes.composite import Shape, has_type
-from helios_cli.engine.datatypes.usertypes import composite_oid, enum_oid, pinned_name
+from helios_cli.engine.datatypes.usertypes import composite_oid, enum_oid, is_temporary, pinned_name
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.ddl_alter_columns import Alteration, drop_column
 from helios_cli.engine.sql.ddl_build import Builder, list_names, unsupported
 from helios_cli.engine.sql.ddl_columns import refuse_collation
-from helios_cli.engine.sql.ddl_render import delete, insert, update
+from helios_cli.engine.sql.ddl_render import database_of, delete, insert, refuse_temporary, update
 from helios_cli.engine.sql.ddl_schema import TYPE_TABLES
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.relation import Relation, UserType
@@ -37,8 +37,6 @@ def new_name(builder: Builder, names: list[str]) -> tuple[str, str]:
     if len(names) > 1:
         range_var["schemaname"] = names[-2]
     schema = builder.creation_schema(range_var)
-    if schema == "pg_temp":
-        raise unsupported("a temporary type", "Create it in a schema.")
     check_free(builder, schema, names[-1])
     return schema, names[-1]
 
@@ -51,11 +49,21 @@ def check_free(builder: Builder, schema: str, name: str) -> None:
 
 def type_row(builder: Builder, oid: int, schema: str, name: str, kind: str, definition: dict[str, Any]) -> list[str]:
     """The steps that write a type down."""
-    text = definition_text(definition)
-    return [*TYPE_TABLES, insert(
-        False, "helios_type", oid=oid, nspname=schema, typname=name, typtype=kind, definition=text,
+    text, temp = definition_text(definition), home_of(builder, oid)
+    if not temp:
+        fields = [type_oid for _, type_oid, _ in definition.get("fields", ())]
+        refuse_temporary(*fields, definition.get("base", 0), definition.get("parent", 0))
+    return [*([] if temp else TYPE_TABLES), insert(
+        temp, "helios_type", oid=oid, nspname=schema, typname=name, typtype=kind, definition=text,
         typowner=builder.catalog.acting.oid,
     )]  # fmt: skip
+
+
+def home_of(builder: Builder, oid: int) -> bool:
+    """Whether the system tables that hold a type are the session's, which then change."""
+    temp = is_temporary(oid)
+    builder.touch(temp)
+    return temp
 
 
 def definition_text(definition: dict[str, Any]) -> str:
@@ -97,7 +105,7 @@ def create_enum(builder: Builder, fields: dict[str, Any]) -> Plan:
     """
     schema, name = new_name(builder, tree.strings(fields["typeName"]))
     labels = tree.strings(fields.get("vals", []))
-    oid = enum_oid(builder.oid(False))
+    oid = enum_oid(builder.oid())
     builder.add(*type_row(builder, oid, schema, name, "e", {}))
     for place, label in enumerate(labels, 1):
         _check_label(builder, label)
@@ -116,7 +124,8 @@ def _check_label(builder: Builder, label: str) -> None:
 
 
 def _label_row(builder: Builder, oid: int, place: float, label: str) -> str:
-    return insert(False, "helios_enum", enumtypid=oid, enumsortorder=place, enumlabel=label, oid=builder.oid(False))
+    temp = home_of(builder, oid)
+    return insert(temp, "helios_enum", enumtypid=oid, enumsortorder=place, enumlabel=label, oid=builder.oid(temp))
 
 
 def alter_enum(builder: Builder, fields: dict[str, Any]) -> Plan:
@@ -152,17 +161,18 @@ def _add_value(builder: Builder, found: UserType, new: str, fields: dict[str, An
     if neighbor is not None:
         place = labels.index(neighbor) + (1 if fields.get("newValIsAfter") else 0)
     labels.insert(place, new)
-    number = builder.oid(False)
+    temp = home_of(builder, found.oid)
+    number = builder.oid(temp)
     # The real numbers of the old labels are not known here; whole ones in the new order serve as well.
     steps = [
-        f"UPDATE main.helios_enum SET enumsortorder = {float(at)} "
+        f"UPDATE {database_of(temp)}.helios_enum SET enumsortorder = {float(at)} "
         f"WHERE enumtypid = {found.oid} AND enumlabel = {constant(label)}"
         for at, label in enumerate(labels, 1)
         if label != new and at > place
     ]
     return [
         *steps,
-        insert(False, "helios_enum", enumtypid=found.oid, enumsortorder=float(place + 1), enumlabel=new, oid=number),
+        insert(temp, "helios_enum", enumtypid=found.oid, enumsortorder=float(place + 1), enumlabel=new, oid=number),
     ]
 
 
@@ -173,9 +183,11 @@ def _rename_value(builder: Builder, found: UserType, old: str, new: str) -> Plan
     if new in found.labels:
         raise builder.error("42710", f'enum label "{new}" already exists')
     # While tables are rewritten both labels are there, side by side: an index finds the old and takes the new.
-    twin = "SELECT enumtypid, enumsortorder, {}, oid FROM main.helios_enum WHERE enumtypid = {} AND enumlabel = {}"
+    temp = home_of(builder, found.oid)
+    labels = f"{database_of(temp)}.helios_enum"
+    twin = f"SELECT enumtypid, enumsortorder, {{}}, oid FROM {labels} WHERE enumtypid = {{}} AND enumlabel = {{}}"
     builder.add(
-        "INSERT INTO main.helios_enum(enumtypid, enumsortorder, enumlabel, oid) "
+        f"INSERT INTO {labels}(enumtypid, enumsortorder, enumlabel, oid) "
         + twin.format(constant(new), found.oid, constant(old)),
         CHANGED,
     )
@@ -191,11 +203,11 @@ def _rename_value(builder: Builder, found: UserType, old: str, new: str) -> Plan
                 f"WHERE {name} IS NOT NULL"
             )
     _relabel_rows(builder, found, old, new)
-    builder.add(delete(False, "helios_enum", enumtypid=found.oid, enumlabel=old), CHANGED)
+    builder.add(delete(temp, "helios_enum", enumtypid=found.oid, enumlabel=old), CHANGED)
     for table_name, column in (("attribute", "default_text"), ("constraint", "expression"), ("index", "predicate")):
         texts = [constant(f"{constant(label)}::{pinned_name(found.oid)}") for label in (old, new)]
         builder.add(
-            f"UPDATE main.helios_{table_name} SET {column} = replace({column}, {texts[0]}, {texts[1]}) "
+            f"UPDATE {database_of(temp)}.helios_{table_name} SET {column} = replace({column}, {texts[0]}, {texts[1]}) "
             f"WHERE instr({column}, {texts[0]})"
         )
     return builder.finish("ALTER TYPE")
@@ -237,7 +249,7 @@ def create_composite(builder: Builder, fields: dict[str, Any]) -> Plan:
             raise builder.error("42701", f'column "{column["colname"]}" specified more than once')
         type_oid, typmod = resolve_type({**column["typeName"], "location": -1}, builder.context())
         listed.append([column["colname"], type_oid, typmod])
-    oid = composite_oid(builder.oid(False))
+    oid = composite_oid(builder.oid())
     builder.add(*type_row(builder, oid, schema, name, "c", {"fields": listed}))
     return builder.finish("CREATE TYPE")
 
@@ -252,7 +264,7 @@ def rename_type(builder: Builder, fields: dict[str, Any]) -> Plan:
     assert found is not None
     check_own(builder, found)
     check_free(builder, found.schema, fields["newname"])
-    builder.add(update(False, "helios_type", {"typname": fields["newname"]}, oid=found.oid))
+    builder.add(update(home_of(builder, found.oid), "helios_type", {"typname": fields["newname"]}, oid=found.oid))
     return builder.finish(tag)
 
 
@@ -270,6 +282,8 @@ def move_type(builder: Builder, fields: dict[str, Any]) -> Plan:
     assert found is not None
     check_own(builder, found)
     schema = fields["newschema"]
+    if "pg_temp" in (schema, found.schema):
+        raise builder.error("0A000", "cannot move objects into or out of temporary schemas")
     if not builder.catalog.has_schema(schema):
         raise builder.error("3F000", f'schema "{schema}" does not exist')
     if builder.catalog.user_type(schema, found.name) is not None:
@@ -285,7 +299,7 @@ def own_type(builder: Builder, fields: dict[str, Any]) -> Plan:
     assert found is not None
     check_own(builder, found)
     owner = builder.role_oid(fields["newowner"])
-    builder.add(update(False, "helios_type", {"typowner": owner}, oid=found.oid))
+    builder.add(update(home_of(builder, found.oid), "helios_type", {"typowner": owner}, oid=found.oid))
     return builder.finish(tag)
 
 
@@ -366,14 +380,17 @@ def _drop(builder: Builder, dropping: list[UserType], cascade: bool, relations: 
     elif reasons:
         builder.notices.append(f"drop cascades to {len(reasons)} other objects")
     for found in gone:
-        builder.add(delete(False, "helios_type", oid=found.oid), delete(False, "helios_enum", enumtypid=found.oid))
-        builder.add(delete(False, "helios_description", objoid=found.oid), CHANGED)
+        temp = home_of(builder, found.oid)
+        builder.add(delete(temp, "helios_type", oid=found.oid), delete(temp, "helios_enum", enumtypid=found.oid))
+        builder.add(delete(temp, "helios_description", objoid=found.oid), CHANGED)
 
 
 def shown_name(builder: Builder, found: UserType) -> str:
     """A type's name in messages, with its schema where the search path does not find it."""
     name = pg_identifier(found.name)
-    return name if found.schema in builder.catalog.search_path else f"{pg_identifier(found.schema)}.{name}"
+    return (
+        name if found.schema in ("pg_temp", *builder.catalog.search_path) else f"{pg_identifier(found.schema)}.{name}"
+    )
 
 
 def _with_dependents(builder: Builder, dropping: list[UserType]) -> tuple[list[UserType], list[tuple[str, str]]]:

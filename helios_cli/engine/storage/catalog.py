@@ -71,7 +71,7 @@ class SqliteCatalog(RoutineCatalog, RoleCatalog, CollationCatalog, ForeignCatalo
         self._by_oid: dict[int, Relation | None] = {}
         self._temp: bool | None = None
         super().__init__()
-        self.types = TypeCatalog(self._all)
+        self.types = TypeCatalog(self._all, self.has_temp_tables)
         self.refresh()
 
     # -- versions ---------------------------------------------------------------------------------

@@ -6,12 +6,17 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from helios_cli.engine.datatypes.usertypes import kind_of, row_oid
+from helios_cli.engine.datatypes.usertypes import is_temporary, kind_of, row_oid
 from helios_cli.engine.sql.ddl_model import ColumnDef
 from helios_cli.engine.sql.relation import ColumnInfo, DomainCheck, RangeFacts, Relation, UserType
 
 Query = Callable[..., list[Any]]
 """Runs a statement with its values and gives all rows."""
+
+
+def _home(oid: int) -> str:
+    return "temp" if is_temporary(oid) else "main"
+
 
 _COLUMNS = "oid, nspname, typname, typtype, typowner, definition"
 
@@ -27,8 +32,9 @@ def row_type(relation: Relation) -> UserType | None:
 class TypeCatalog:
     """The types of one catalog's snapshot. A database without any costs one look per schema version."""
 
-    def __init__(self, query: Query) -> None:
+    def __init__(self, query: Query, has_temporary: Callable[[], bool]) -> None:
         self._query = query
+        self._has_temporary = has_temporary
         self._exists: bool | None = None
         self._named: dict[tuple[str, str], UserType | None] = {}
         self._by_oid: dict[int, UserType | None] = {}
@@ -41,6 +47,8 @@ class TypeCatalog:
 
     def exist(self) -> bool:
         """Whether the database has any."""
+        if self._has_temporary():
+            return True
         if self._exists is None:
             made = self._query("SELECT 1 FROM main.sqlite_schema WHERE name = 'helios_type'")
             self._exists = bool(made and self._query("SELECT 1 FROM main.helios_type LIMIT 1"))
@@ -52,9 +60,8 @@ class TypeCatalog:
             return None
         key = (schema, name)
         if key not in self._named:
-            rows = self._query(
-                f"SELECT {_COLUMNS} FROM main.helios_type WHERE nspname = ? AND typname = ?", schema, name
-            )
+            home = "temp" if schema == "pg_temp" else "main"
+            rows = self._rows(f"SELECT {_COLUMNS} FROM {{}}.helios_type WHERE nspname = ? AND typname = ?", home, key)
             self._named[key] = self._read(rows[0]) if rows else None
         return self._named[key]
 
@@ -63,7 +70,7 @@ class TypeCatalog:
         if not kind_of(oid) or not self.exist():
             return None
         if oid not in self._by_oid:
-            rows = self._query(f"SELECT {_COLUMNS} FROM main.helios_type WHERE oid = ?", oid)
+            rows = self._rows(f"SELECT {_COLUMNS} FROM {{}}.helios_type WHERE oid = ?", _home(oid), (oid,))
             self._by_oid[oid] = self._read(rows[0]) if rows else None
         return self._by_oid[oid]
 
@@ -71,15 +78,24 @@ class TypeCatalog:
         """Every type, by OID."""
         if not self.exist():
             return []
-        return [self._read(row) for row in self._query(f"SELECT {_COLUMNS} FROM main.helios_type ORDER BY oid")]
+        query = f"SELECT {_COLUMNS} FROM {{}}.helios_type ORDER BY oid"
+        return sorted(
+            (self._read(row) for home in ("main", "temp") for row in self._rows(query, home)), key=lambda one: one.oid
+        )
 
     def labels(self) -> list[tuple[int, int, float, str]]:
         """Every label of every enum: (its own OID, the enum's, its place, the label)."""
         if not self.exist():
             return []
-        return self._query(
-            "SELECT oid, enumtypid, enumsortorder, enumlabel FROM main.helios_enum ORDER BY enumtypid, enumsortorder"
-        )
+        query = "SELECT oid, enumtypid, enumsortorder, enumlabel FROM {}.helios_enum ORDER BY enumtypid, enumsortorder"
+        return [row for home in ("main", "temp") for row in self._rows(query, home)]
+
+    def _rows(self, query: str, home: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        """What the system tables of types hold; nothing where there are none."""
+        if home == "temp" and not self._has_temporary():
+            return []
+        made = home == "temp" or self._query("SELECT 1 FROM main.sqlite_schema WHERE name = 'helios_type'")
+        return self._query(query.format(home), *values) if made else []
 
     def columns_of(self, oid: int, databases: tuple[str, ...]) -> tuple[tuple[int, str, int], ...]:
         """Columns of the type or of the array over it: (relation's OID, name, the column's type)."""
@@ -98,7 +114,8 @@ class TypeCatalog:
     def _read(self, row: Any) -> UserType:
         oid, schema, name, kind, owner, definition = row
         if kind == "e":
-            rows = self._query("SELECT enumlabel FROM main.helios_enum WHERE enumtypid = ? ORDER BY enumsortorder", oid)
+            query = "SELECT enumlabel FROM {}.helios_enum WHERE enumtypid = ? ORDER BY enumsortorder"
+            rows = self._rows(query, _home(oid), (oid,))
             return UserType(oid, schema, name, kind, tuple(label for (label,) in rows), owner=owner)
         parts = json.loads(definition)
         if kind == "c":

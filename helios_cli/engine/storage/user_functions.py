@@ -16,7 +16,7 @@ from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.arrays import quote_element, read_array, write_array
 from helios_cli.engine.datatypes.composite import Field, literal_of, read_shape, rewritten, split_record
 from helios_cli.engine.datatypes.orders import NAMED
-from helios_cli.engine.datatypes.usertypes import is_enum
+from helios_cli.engine.datatypes.usertypes import is_enum, is_temporary
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import casts
 from helios_cli.engine.sql.function_spec import ScalarTable
@@ -64,13 +64,15 @@ class EnumLabels:
         return 0
 
     def _read(self, oid: int) -> dict[str, int]:
-        query = "SELECT enumlabel FROM main.helios_enum WHERE enumtypid = ? ORDER BY enumsortorder"
+        home = "temp" if is_temporary(oid) else "main"
+        query = f"SELECT enumlabel FROM {home}.helios_enum WHERE enumtypid = ? ORDER BY enumsortorder"
         rows: Any = self._connection.execute(query, (oid,)).fetchall()
         return {label: place for place, (label,) in enumerate(rows)}
 
     def name(self, oid: int) -> str:
         """A type's name for messages."""
-        query = "SELECT typname FROM main.helios_type WHERE oid = ?"
+        home = "temp" if is_temporary(oid) else "main"
+        query = f"SELECT typname FROM {home}.helios_type WHERE oid = ?"
         rows: Any = self._connection.execute(query, (oid & ~1,)).fetchall()
         return (str(rows[0][0]) if rows else str(oid)) + ("[]" if oid & 1 else "")
 
