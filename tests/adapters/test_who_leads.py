@@ -118,7 +118,7 @@ def test_a_primary_whose_own_term_came_to_nothing_follows_who_leads_in_an_older_
         open_configs=(config,),
         identity=lambda: SimpleNamespace(node_id="n1", incarnation=""),
         node=SimpleNamespace(store=SimpleNamespace(log=page_log)),
-        retarget=lambda node_id, host, port: followed.append(node_id),
+        retarget=lambda node_id, host, port, term: followed.append(node_id),
     )
     asyncio.run(lead_again.lead_again(replication))
     assert followed == ([follows] if follows else [])
@@ -148,7 +148,7 @@ def test_a_primary_gives_way_to_a_newer_term_alone(leads: bool, term: Term, give
         role=Role("primary" if leads else "standby"),
         following=None,
         node=SimpleNamespace(store=SimpleNamespace(promise=lambda term: None)),
-        retarget=lambda node_id, host, port: retargeted.append(node_id),
+        retarget=lambda node_id, host, port, term: retargeted.append(node_id),
     )
     link: Any = SimpleNamespace(is_loopback=False, address="10.0.0.3")
     Visitors(replication)._announced(link, messages.Announce("n3", "10.0.0.3", 2), term)
@@ -168,7 +168,7 @@ def test_a_node_that_nobody_leads_in_its_term_calls_whoever_leads_in_an_older_on
         role=Role("standby"),
         following=SimpleNamespace(upstream=SimpleNamespace(connected=connected)),
         node=SimpleNamespace(store=SimpleNamespace(promise=promised.append)),
-        retarget=lambda node_id, host, port: retargeted.append(node_id),
+        retarget=lambda node_id, host, port, term: retargeted.append(node_id),
     )
     link: Any = SimpleNamespace(is_loopback=False, address="10.0.0.3")
     Visitors(replication)._announced(link, messages.Announce("n3", "10.0.0.3", 2), OLD)

@@ -50,7 +50,7 @@ async def lead_again(replication: Replication) -> None:
                 leader = promotion.overtaken_by(replication, answers)
                 if leader is None:
                     raise
-                replication.retarget(leader.node_id, leader.primary_host, leader.primary_native_port)
+                replication.retarget(leader.node_id, leader.primary_host, leader.primary_native_port, leader.term)
                 return
             async with replication.changing:
                 await promotion.take_lead(replication, RESTARTED, floor=max((a.term for a in answers), default=0))
