@@ -213,3 +213,22 @@ def test_rows_are_named_by_their_place(connection: psycopg.Connection[Any]) -> N
 def test_system_columns_that_are_refused(connection: psycopg.Connection[Any], statement: str, sqlstate: str) -> None:
     with connection.transaction(force_rollback=True):
         assert state(connection, statement) == sqlstate
+
+
+def test_stars_in_views_are_shown_as_the_columns_that_were_there(connection: psycopg.Connection[Any]) -> None:
+    with connection.transaction(force_rollback=True):
+        connection.execute("CREATE TABLE starred (id int, data text)")
+        connection.execute("CREATE VIEW all_of_it AS SELECT * FROM starred")
+        connection.execute("CREATE MATERIALIZED VIEW some_of_it AS SELECT id AS k, s.* FROM starred s WHERE id > 1")
+        connection.execute("CREATE VIEW other_names(a, b) AS SELECT * FROM starred")
+        connection.execute("ALTER TABLE starred ADD later int")
+        connection.execute("ALTER TABLE starred RENAME data TO info")
+        shown = {
+            name: connection.execute("SELECT pg_get_viewdef(%s::regclass)", [name]).fetchone()
+            for name in ("all_of_it", "some_of_it", "other_names")
+        }
+    assert shown == {
+        "all_of_it": (" SELECT starred.id,\n    starred.info AS data\n   FROM starred;",),
+        "some_of_it": (" SELECT s.id AS k,\n    s.id,\n    s.info AS data\n   FROM starred s\n  WHERE (s.id > 1);",),
+        "other_names": (" SELECT starred.id AS a,\n    starred.info AS b\n   FROM starred;",),
+    }

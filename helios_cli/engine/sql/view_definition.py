@@ -40,20 +40,31 @@ def view_definition(
         return None
     relation = sources[0]["RangeVar"]
     alias = relation.get("alias", {})
-    if "colnames" in alias or len(select["targetList"]) != len(names):
+    targets = _expanded(select["targetList"], list(columns), len(names))
+    if "colnames" in alias or len(targets) != len(names):
         return None
     known = alias.get("aliasname", relation["relname"])
     writer = _Qualified(known, columns, pretty)
     try:
-        items = [
-            _item(writer, node["ResTarget"]["val"], name)
-            for node, name in zip(select["targetList"], names, strict=True)
-        ]
+        items = [_item(writer, node, name) for node, name in zip(targets, names, strict=True)]
         where = f"\n  WHERE {writer.expression(select['whereClause'])}" if "whereClause" in select else ""
     except FeatureNotSupported:
         return None
     shown = f"{table} {pg_identifier(known)}" if "aliasname" in alias else table
     return f" SELECT {f',{chr(10)}    '.join(items)}\n   FROM {shown}{where};"
+
+
+def _expanded(targets: Sequence[Node], columns: Sequence[str], count: int) -> list[Node]:
+    """What a view of so many columns selects: a ``*`` stands for those that the table had when the view was made."""
+    found: list[Node] = []
+    for target in targets:
+        node = target["ResTarget"]["val"]
+        if "ColumnRef" in node and "A_Star" in node["ColumnRef"]["fields"][-1]:
+            meant = columns[: count - len(targets) + 1]
+            found += [{"ColumnRef": {"fields": [{"String": {"sval": name}}], "location": -1}} for name in meant]
+        else:
+            found.append(node)
+    return found
 
 
 def _item(writer: _Qualified, node: Node, name: str) -> str:
