@@ -156,8 +156,12 @@ def test_a_primary_gives_way_to_a_newer_term_alone(leads: bool, term: Term, give
 
 
 @pytest.mark.parametrize("connected", [False, True])
-def test_a_node_that_nobody_leads_in_its_term_calls_whoever_leads_in_an_older_one(connected: bool) -> None:
-    """It took a term that came to nothing: asked for records, the primary hears of that term and takes a newer one."""
+@pytest.mark.parametrize("role", ["standby", "primary"])
+def test_a_node_that_nobody_leads_in_its_term_calls_whoever_leads_in_an_older_one(role: str, connected: bool) -> None:
+    """It took a term that came to nothing: asked for records, the primary hears of that term and takes a newer one.
+
+    A primary that was restarted, and tried to lead on, is such a node too.
+    """
     retargeted: list[str] = []
     promised: list[Term] = []
     replication: Any = SimpleNamespace(
@@ -165,7 +169,7 @@ def test_a_node_that_nobody_leads_in_its_term_calls_whoever_leads_in_an_older_on
         node_id="n1",
         term=lambda: NEW,
         is_leading=False,
-        role=Role("standby"),
+        role=Role(role),
         following=SimpleNamespace(upstream=SimpleNamespace(connected=connected)),
         node=SimpleNamespace(store=SimpleNamespace(promise=promised.append)),
         retarget=lambda node_id, host, port, term: retargeted.append(node_id),

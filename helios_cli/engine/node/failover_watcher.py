@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.consensus.candidacy import Candidacy, turn
 from helios_cli.engine.consensus.config import LEASE_MS, ClusterConfig
-from helios_cli.engine.consensus.election import Verdict, judge_all, still_led
+from helios_cli.engine.consensus.election import Answer, Verdict, judge_all, still_led
 from helios_cli.engine.consensus.lease import Loyalty
 from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.consensus.vote import Vote
@@ -145,7 +145,11 @@ class FailoverWatcher:
                 if own.following is None or self.is_loyal:
                     return
                 term = own.term()
-                verdict, floor = await self._sounded()
+                verdict, floor, leader = await self._sounded()
+                if leader is not None:
+                    # Nobody else tells a node that was removed, or whose address is another one.
+                    own.retarget(leader.node_id, leader.primary_host, leader.primary_native_port, leader.term)
+                    return
                 if not verdict.is_safe:
                     self._tell(verdict.reason)
                     return
@@ -169,15 +173,19 @@ class FailoverWatcher:
         finally:
             self._electing = False
 
-    async def _sounded(self) -> tuple[Verdict, int]:
-        """Whether this node would be elected, and the newest term that was heard of. Nobody promises anything yet."""
+    async def _sounded(self) -> tuple[Verdict, int, Answer | None]:
+        """Whether this node would be elected, the newest term that was heard of, and who leads, if somebody does.
+
+        Nobody promises anything yet.
+        """
         own = self._replication
         answers = await promotion.survey(own, promise=False, enough=partial(promotion.would_win, own))
         floor = max((answer.term for answer in answers), default=0)
         verdict = still_led(answers, own.term().number)
         if verdict.is_safe:
             verdict = judge_all(own.open_configs, promotion.candidate(own), answers, unasked=True)
-        return (verdict if not verdict.is_safe else self._within_bounds()), floor
+        leader = promotion.leader(own, answers)
+        return (verdict if not verdict.is_safe else self._within_bounds()), floor, leader
 
     def _within_bounds(self) -> Verdict:
         """In async mode: whether no more is lost than the cluster allows a failover that nobody asked for."""

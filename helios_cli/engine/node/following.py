@@ -119,12 +119,27 @@ class Following:
 
     def _choose_forwarding(self) -> None:
         """Whether writes go on to the primary: a matter of this node's class, or else of the cluster's mode."""
-        config = self._config = self._node.store.configs.newest
+        before, config = self._config, self._node.store.configs.newest
+        self._config = config
+        self._tell_if_removed(before)
         mode = self._replication.own_class or (config.mode.value if config is not None else "")
         engine = self._node.engine
         engine.forwarder = self.forwarder if mode in FORWARDING_MODES else None
         in_sync = config is not None and self._replication.node_id in config.in_sync
         engine.settles_reads = in_sync and config is not None and config.mode is SyncMode.SYNC
+
+    def _tell_if_removed(self, before: ClusterConfig | None) -> None:
+        """A node that was away hears only from the log that it was removed; it is taken in again as it follows."""
+        own = self._replication.node_id
+        if before is None or before.member(own) is None:
+            return
+        later = [config for config in self._node.store.configs.all() if config.version > before.version]
+        without = next((config for config in later if config.member(own) is None), None)
+        if without is not None:
+            self._node.event(
+                "removed", f"node {own} was removed from the cluster while it was away: it joins as a new member",
+                severity="warning", config_version=without.version,
+            )  # fmt: skip
 
     async def stop(self, *, finish: bool) -> None:
         """Follow no longer. With ``finish`` all that was received is flushed and applied first."""

@@ -85,7 +85,7 @@ class Visitors:
         # A primary gives way to a newer term alone: in its own there is no other.
         if may_follow(own.term(), term) and not (own.is_leading and term == own.term()):
             own.node.store.promise(term)
-        elif own.role.name != "standby" or own.following is None or own.following.upstream.connected:
+        elif own.following is None or own.following.upstream.connected:
             return
         # Of an older term, to one that nobody leads in the newer: when it is asked for records that one hears of it.
         own.retarget(announced.node_id, reachable(link, announced.host), announced.native_port, term.number)

@@ -95,7 +95,7 @@ class Following:
         if may_follow(node.term, term) and not (node.is_leading and term == node.term):
             if term > node.term:
                 node.promise(term)
-        elif node.role != "standby" or node.primary is not None or self.upstream_id:
+        elif node.primary is not None or self.upstream_id:
             return
         # Of an older term, to one that nobody leads in the newer: when it is asked for records that one hears of it.
         node.retarget(name)
