@@ -160,10 +160,10 @@ def mutations(directory: Path, first: int, count: int) -> Counts:
 
 
 def simulations(_directory: Path, first: int, count: int) -> Counts:
-    """Clusters in simulated time, with everything that can go wrong; a process for each processor."""
+    """Clusters in simulated time, with everything that can go wrong; a process for each processor it may use."""
     parts = [range(at, min(at + 25, first + count)) for at in range(first, first + count, 25)]
     total: Counts = {}
-    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), multiprocessing.get_context("spawn")) as pool:
         for counts in pool.map(_simulated, parts):
             total = add(total, counts)
     return total

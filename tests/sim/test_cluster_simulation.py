@@ -59,7 +59,7 @@ FOUND_AT: dict[str, int] = {
     "observer-unheeded": 22, "old-disks-vote": 1652, "old-disks-copy": 18, "promise-broken": 675,
     "leader-promises": 135, "old-term-followed": 0, "sent-back-by-anybody": 176, "endless-lease": 20,
     "lease-without-margin": 134, "vote-taken-back": 966, "lease-from-the-echo": 20, "lease-on-the-wall-clock": 20,
-    "fickle-voters": 37, "promise-in-memory": 0, "written-acknowledged": 0, "cache-believed": 22,
+    "fickle-voters": 37, "votes-at-start": 11, "promise-in-memory": 0, "written-acknowledged": 0, "cache-believed": 22,
     "sync-tried-again": 4, "primary-shows-flushed": 0, "standby-shows-applied": 0, "reads-unconfirmed": 74,
     "reads-confirmed-before": 700, "reads-before-the-first-record": 147, "fork-not-cut": 1,
 }  # fmt: skip
@@ -68,6 +68,7 @@ FOUND_AT: dict[str, int] = {
 DRAWN_SO: dict[str, dict[str, Any]] = {
     "lease-without-margin": {"mode": SyncMode.ASYNC, "survivable": False},
     "vote-taken-back": {"mode": SyncMode.ASYNC, "survivable": False},
+    "votes-at-start": {"nodes": 3, "mode": SyncMode.ASYNC, "survivable": False},
 }
 """What is told and not drawn, for bugs that show in few of the runs."""
 

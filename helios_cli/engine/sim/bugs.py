@@ -137,6 +137,10 @@ BUGS: Final[Mapping[str, Bug]] = {
         "voters vote although the primary's lease is not over",
         LEASE, "        return now < self._until", "        return False",
     ),
+    "votes-at-start": Bug(
+        "a voter that has just started votes at once",
+        LEASE, "self._until = now + longest_s", "self._until = now",
+    ),
     "promise-in-memory": Bug(
         "a promise is given before it is on disk",
         NODE, "self.disk.save(term=(term.number, term.term_id))",
