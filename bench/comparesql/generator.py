@@ -12,6 +12,7 @@ from bench.comparesql import (
     definitions,
     faults,
     matrices,
+    objects,
     partitions,
     programs,
     queries,
@@ -30,9 +31,9 @@ from bench.comparesql.writes import Writes
 
 _ROOMS: Final = {
     "construct": advanced, "definition": definitions, "program": programs, "session": sessions, "form": matrices,
-    "text": texts,
+    "text": texts, "object": objects,
 }  # fmt: skip
-SCRIPTED: Final = {"construct": 12, "definition": 12, "program": 8, "session": 6, "form": 18, "text": 20}
+SCRIPTED: Final = {"construct": 12, "definition": 12, "program": 8, "session": 6, "form": 18, "text": 20, "object": 14}
 """How often a case is made of each room's scripts."""
 
 

@@ -12,6 +12,7 @@ import apsw
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.node import routine_programs
 from helios_cli.engine.node.routine_programs import StepsResult
+from helios_cli.engine.node.unique_builds import unique_build_error
 from helios_cli.engine.sql.ddl_rebuild import CHECKED, UNCHECKED
 from helios_cli.engine.sql.ddl_render import NOT_VALID
 from helios_cli.engine.sql.plan import Kind, Plan
@@ -51,8 +52,11 @@ def _run(connection: apsw.Connection, plan: Plan, binds: Sequence[Any]) -> Steps
         for number, step in enumerate(plan.steps):
             given = binds if counts is None else binds[: counts[number]]
             with noting.step(step) if noting is not None else nullcontext():
-                cursor = connection.execute(step, given if "?" in step else ())
-                rows = cursor.fetchall()
+                try:
+                    rows = connection.execute(step, given if "?" in step else ()).fetchall()
+                except apsw.ConstraintError as error:
+                    told = unique_build_error(connection, step) if plan.kind is Kind.DDL else None
+                    raise (told or error) from None
             changes = connection.changes()
     return StepsResult(rows if plan.columns is not None else None, changes)
 

@@ -42,6 +42,7 @@ def create_index(builder: Builder, fields: dict[str, Any]) -> Plan:
         builder.notices.append(f'relation "{name}" already exists, skipping')
         return builder.finish("CREATE INDEX")
     method = fields.get("accessMethod", "btree")
+    _check_method(builder, fields, method)
     predicate = _predicate(builder, table, fields.get("whereClause"))
     keys = tuple(index_key(builder, table, element["IndexElem"]) for element in fields["indexParams"])
     _check(builder, table, fields, method, keys)
@@ -67,18 +68,18 @@ def _check(builder: Builder, table: TableDef, fields: dict[str, Any], method: st
         raise unsupported("NULLS NOT DISTINCT over an expression", "Add a generated column and index it.")
     if len(keys) > _MAX_KEYS:
         raise builder.error("54011", f"cannot use more than {_MAX_KEYS} columns in an index")
-    if method in _SAME_ANSWERS:
-        if method == "hash" and fields.get("unique"):
-            raise builder.error("0A000", 'access method "hash" does not support unique indexes')
-        return
-    if method not in _NEEDS_OWN_STRUCTURE or (method == "bloom" and method not in builder.catalog.extensions()):
-        raise builder.error("42704", f'access method "{method}" does not exist')
-    if fields.get("unique"):
-        raise builder.error("0A000", f'access method "{method}" does not support unique indexes')
     # An index never changes an answer, only its speed: these are kept as ordinary indexes so that migrations run.
     # One over an expression is worth its price for a unique key alone, but text search is declared so everywhere.
     if method == "brin" and any(key.column is None for key in keys):
         raise unsupported(f"a {method} index over an expression", _NEEDS_OWN_STRUCTURE[method])
+
+
+def _check_method(builder: Builder, fields: dict[str, Any], method: str) -> None:
+    own = method in _NEEDS_OWN_STRUCTURE and (method != "bloom" or method in builder.catalog.extensions())
+    if method not in _SAME_ANSWERS and not own:
+        raise builder.error("42704", f'access method "{method}" does not exist')
+    if fields.get("unique") and method != "btree":
+        raise builder.error("0A000", f'access method "{method}" does not support unique indexes')
 
 
 def index_key(builder: Builder, table: TableDef, fields: dict[str, Any]) -> IndexKey:
