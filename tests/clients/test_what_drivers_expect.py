@@ -232,3 +232,22 @@ def test_stars_in_views_are_shown_as_the_columns_that_were_there(connection: psy
         "some_of_it": (" SELECT s.id AS k,\n    s.id,\n    s.info AS data\n   FROM starred s\n  WHERE (s.id > 1);",),
         "other_names": (" SELECT starred.id AS a,\n    starred.info AS b\n   FROM starred;",),
     }
+
+
+def test_a_node_forgets_what_it_has_set(node: NodeProcess) -> None:
+    written = node.data_dir / "heliosdb.auto.conf"
+    with node.connect() as connection:
+        connection.execute("ALTER SYSTEM SET lock_timeout = '5s'")
+        connection.execute("ALTER SYSTEM SET statement_timeout = '1min'")
+        assert "lock_timeout" in written.read_text() and "statement_timeout" in written.read_text()
+        connection.execute("CREATE ROLE plain LOGIN")
+        connection.execute("SET ROLE plain")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="to perform ALTER SYSTEM RESET ALL"):
+            connection.execute("ALTER SYSTEM RESET ALL")
+        connection.execute("RESET ROLE")
+        connection.execute("ALTER SYSTEM RESET ALL")
+    assert [line for line in written.read_text().splitlines() if not line.startswith("#")] == []
+    node.kill()
+    node.start()
+    with node.connect() as connection:
+        assert connection.execute("SHOW lock_timeout").fetchone() == ("0",)

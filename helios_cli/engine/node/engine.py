@@ -389,11 +389,15 @@ class Engine:
                 session.lose_snapshot(reason)
 
     def alter_system(self, name: str | None, value: str | None) -> None:
-        """ALTER SYSTEM SET name = value: for the next start of this node, or for the whole cluster at once."""
-        from helios_cli.engine.config.write import write_auto
+        """ALTER SYSTEM SET name = value: for the next start of this node, or for the whole cluster at once.
+
+        Without a name it is RESET ALL, which leaves the cluster as it is.
+        """
+        from helios_cli.engine.config.write import reset_auto, write_auto
 
         if name is None:
-            raise HeliosError("ALTER SYSTEM RESET ALL is not supported", sqlstate="0A000")
+            reset_auto(self.settings.data_dir)
+            return
         if name.lower() in CLUSTER_SETTINGS:
             self.alter_cluster(*cluster_setting(name.lower(), value))
             return

@@ -54,7 +54,8 @@ def alter_system(session: Session, action: actions.AlterSystem, portal: Portal, 
     if session.transaction is not None and session.transaction.explicit:
         raise SqlError("ALTER SYSTEM cannot run inside a transaction block", sqlstate="25001")
     if session.restricted:
-        raise SqlError(f'permission denied to set parameter "{action.name}"', sqlstate="42501")
+        what = f'set parameter "{action.name}"' if action.name is not None else "perform ALTER SYSTEM RESET ALL"
+        raise SqlError(f"permission denied to {what}", sqlstate="42501")
     session.engine.alter_system(action.name, action.value)
     return utility.complete(session, portal)
 
