@@ -180,3 +180,22 @@ def test_types_of_one_session(server: NodeProcess) -> None:
         with pytest.raises(psycopg.errors.UndefinedObject):
             one.execute("SELECT 1::positive")
         other.execute("DROP TYPE shade")
+
+
+def test_domains_show_the_collation_that_they_were_made_with(server: NodeProcess) -> None:
+    with server.connect() as connection:
+        connection.execute('CREATE DOMAIN sorted_text AS text COLLATE "C"')
+        connection.execute("CREATE DOMAIN more_sorted AS sorted_text CHECK (VALUE <> '')")
+        connection.execute("CREATE DOMAIN any_text AS text")
+        shown = (
+            "SELECT typname, collname FROM pg_type t JOIN pg_collation c ON c.oid = typcollation "
+            "WHERE typname IN ('sorted_text', 'more_sorted', 'any_text') ORDER BY 1"
+        )
+        expected = [("any_text", "default"), ("more_sorted", "C"), ("sorted_text", "C")]
+        assert connection.execute(shown).fetchall() == expected
+        connection.execute("ALTER DOMAIN sorted_text SET DEFAULT 'x'")
+        assert connection.execute(shown).fetchall() == expected
+        with pytest.raises(errors.DatatypeMismatch, match="collations are not supported by type integer"):
+            connection.execute('CREATE DOMAIN wrong AS int COLLATE "C"')
+        connection.execute("DROP DOMAIN sorted_text CASCADE")
+        connection.execute("DROP DOMAIN any_text")

@@ -19,9 +19,11 @@ from helios_cli.engine.sql.ddl_model import ColumnDef
 from helios_cli.engine.sql.ddl_render import update
 from helios_cli.engine.sql.ddl_types import definition_text, find_type, home_of, new_name, type_row, users_of
 from helios_cli.engine.sql.domain_checks import condition_sql
+from helios_cli.engine.sql.expressions import find_collation
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.relation import DomainCheck, UserType
 from helios_cli.engine.sql.sqltext import quote_identifier, quote_string
+from helios_cli.engine.sql.text_collations import is_collatable
 from helios_cli.engine.sql.typed import Node, TypedSql
 from helios_cli.engine.sql.typenames import resolve_type
 
@@ -35,7 +37,6 @@ def create_domain(builder: Builder, fields: dict[str, Any]) -> Plan:
     Raises:
         SqlError: 42710 the name is taken, 42704 an unknown base type, 42601 conflicting constraints.
     """
-    refuse_collation(builder, fields.get("collClause"), "a domain")
     schema, name = new_name(builder, tree.strings(fields["domainname"]))
     given, typmod = resolve_type(fields["typeName"], builder.context())
     parent = builder.catalog.type_by_oid(given) if kind_of(given) == "d" else None
@@ -45,11 +46,27 @@ def create_domain(builder: Builder, fields: dict[str, Any]) -> Plan:
     domain = UserType(
         domain_oid(builder.oid()), schema, name, "d", base_oid=base,
         base_typmod=parent.base_typmod if parent is not None else typmod, parent=parent.oid if parent else 0,
+        collation=_collation(builder, base, fields.get("collClause")) or (parent.collation if parent else 0),
     )  # fmt: skip
     for node in fields.get("constraints", []):
         domain = _constrained(builder, domain, node["Constraint"])
     builder.add(*type_row(builder, domain.oid, schema, name, "d", _definition(domain)))
     return builder.finish("CREATE DOMAIN")
+
+
+def _collation(builder: Builder, base: int, clause: dict[str, Any] | None) -> int:
+    """The OID of the collation in a COLLATE clause, whose order is the database's; 0 without one.
+
+    Raises:
+        SqlError: 42804 the type has no collations, 0A000 another order.
+    """
+    if clause is None:
+        return 0
+    if not is_collatable(base):
+        message = f"collations are not supported by type {registry.sql_type_name(base)}"
+        raise builder.error("42804", message, clause.get("location", -1))
+    refuse_collation(builder, clause, "a domain")
+    return find_collation(tree.strings(clause["collname"]), builder.context()).oid
 
 
 def _definition(domain: UserType) -> dict[str, Any]:
@@ -58,7 +75,7 @@ def _definition(domain: UserType) -> dict[str, Any]:
     return {
         "base": domain.base_oid, "typmod": domain.base_typmod, "not_null": domain.not_null,
         "default": domain.default, "checks": [[check.oid, check.name, check.expression] for check in checks],
-        "parent": domain.parent,
+        "parent": domain.parent, "collation": domain.collation,
     }  # fmt: skip
 
 

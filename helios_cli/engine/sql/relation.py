@@ -117,6 +117,8 @@ class UserType:
     default: str | None = None
     checks: tuple[DomainCheck, ...] = ()
     """Of a domain, those of the domains below it first."""
+    collation: int = 0
+    """OID of the collation that a domain was made with; 0: its base type's."""
     own_checks: int = 0
     """How many of them are its own."""
     parent: int = 0

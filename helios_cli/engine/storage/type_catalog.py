@@ -140,7 +140,7 @@ class TypeCatalog:
             not_null=parts["not_null"] or (parent is not None and parent.not_null),
             default=parts["default"] if parts["default"] is not None or parent is None else parent.default,
             checks=(*(parent.checks if parent is not None else ()), *checks), parent=parts["parent"], owner=owner,
-            own_checks=len(checks),
+            own_checks=len(checks), collation=parts.get("collation", 0),
         )  # fmt: skip
 
     def _field(self, field: ColumnInfo) -> ColumnInfo:

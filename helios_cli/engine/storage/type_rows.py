@@ -122,7 +122,7 @@ def _facts(found: UserType) -> Row:
     return {
         "typbasetype": found.parent or found.base_oid, "typtypmod": found.base_typmod, "typlen": base.typlen,
         "typcategory": base.category, "typnotnull": int(found.not_null), "typdefault": found.default,
-        "typdefaultbin": found.default, "typcollation": 100 if base.category == "S" else 0,
+        "typdefaultbin": found.default, "typcollation": found.collation or (100 if base.category == "S" else 0),
         "typbyval": int(base.typlen in (1, 2, 4, 8)),
     }  # fmt: skip
 
