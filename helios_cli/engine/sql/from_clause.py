@@ -130,6 +130,7 @@ def _range_var(fields: dict[str, Any], scope: Scope) -> Source:
         if not cte.returns:
             message = f'WITH query "{cte.name}" does not have a RETURNING clause'
             raise scope.ctx.error("0A000", message, fields.get("location", 0))
+        scope.ctx.constant_error = scope.ctx.constant_error or cte.error
         sqlite_alias = scope.ctx.unique_alias(name)
         columns = derived_columns(cte.columns, sqlite_alias)
         item = RangeItem(name, renamed(columns, alias, name, scope, fields.get("location", 0)), alias=sqlite_alias)

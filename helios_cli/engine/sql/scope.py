@@ -55,6 +55,8 @@ class Cte:
     columns: list[tuple[str, TypedSql]]
     returns: bool = True
     """False for a change of data without RETURNING, which nothing may read."""
+    error: Exception | None = None
+    """What computing a constant in it raises: the statement's error once something reads it."""
 
 
 @dataclass(slots=True)

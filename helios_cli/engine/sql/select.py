@@ -116,6 +116,7 @@ def translate_cte(fields: dict[str, Any], recursive: bool, scope: Scope) -> str:
     alias = ctx.unique_alias(name)
     select = body["SelectStmt"]
     renamed = tree.strings(fields.get("aliascolnames", []))
+    error, ctx.constant_error = ctx.constant_error, None
     if recursive and _refers_to(select, name):
         query = _recursive(select, name, alias, renamed, scope)
     else:
@@ -124,6 +125,8 @@ def translate_cte(fields: dict[str, Any], recursive: bool, scope: Scope) -> str:
     _rename(query, renamed, name, scope, fields.get("location", 0))
     columns = query.names()
     scope.ctes[name] = _cte_of(name, alias, columns, query)
+    # Nobody plans a query that nobody reads.
+    scope.ctes[name].error, ctx.constant_error = ctx.constant_error, error
     hint_word = {"CTEMaterializeAlways": "MATERIALIZED ", "CTEMaterializeNever": "NOT MATERIALIZED "}
     word = hint_word.get(fields.get("ctematerialized", ""), "")
     shown = ", ".join(quote_identifier(column) for column in columns)
