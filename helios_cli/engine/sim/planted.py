@@ -35,7 +35,7 @@ class Bug(NamedTuple):
 
 def run_with(bug: Bug, spec: Spec) -> Result:
     """One run in which the bug is there. Raises ValueError: its text is not found exactly once."""
-    world, plan = _loaded(bug)
+    world, plan = loaded(bug)
     mode = world.SyncMode(spec.mode.value)
     found = world.run(plan.Spec(spec.seed, spec.nodes, mode, spec.steps, spec.observers, spec.survivable, spec.only))
     return Result(spec, found.rule, found.text, found.story, found.digest, found.counts)
@@ -47,7 +47,8 @@ def run_any(spec: Spec, bug: Bug | None) -> Result:
 
 
 @cache
-def _loaded(bug: Bug) -> tuple[Any, Any]:
+def loaded(bug: Bug) -> tuple[Any, Any]:
+    """The modules ``sim.world`` and ``sim.plan`` where the bug is there. Raises ValueError as :func:`run_with` does."""
     modules = _Modules(bug)
     return modules.load(f"{ENGINE}.sim.world"), modules.load(f"{ENGINE}.sim.plan")
 
