@@ -80,6 +80,8 @@ def _check_method(builder: Builder, fields: dict[str, Any], method: str) -> None
         raise builder.error("42704", f'access method "{method}" does not exist')
     if fields.get("unique") and method != "btree":
         raise builder.error("0A000", f'access method "{method}" does not support unique indexes')
+    if method in ("hash", "spgist") and len(fields["indexParams"]) > 1:
+        raise builder.error("0A000", f'access method "{method}" does not support multicolumn indexes')
 
 
 def index_key(builder: Builder, table: TableDef, fields: dict[str, Any]) -> IndexKey:
