@@ -1,16 +1,17 @@
 """``python -m bench.failover``: how long nobody can write when a primary dies, stands still or gives its place away.
 
 Three nodes in quorum mode with the settings of the product, on loopback, and sixteen writers; ``--authority etcd``
-has an etcd decide who leads. Every 20 ms a probe opens
-a connection to the three addresses as libpq does (``target_session_attrs=read-write``) and writes a row; the outage is
-the time from the fault to the answer of the first probe that began after it. No acknowledged row may be missing in the
-end.
+has an etcd decide who leads. Every 20 ms a probe opens a connection to the three addresses as libpq does
+(``target_session_attrs=read-write``) and writes a row; the outage is the longest time without an answer from the fault
+until a probe is answered that began when the fault was done. No acknowledged row may be missing in the end. Where
+Patroni, etcd and PostgreSQL are installed the same is done to three servers of theirs, a few times.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import os
 import signal
 import statistics
@@ -31,6 +32,7 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from bench import report
+from bench.patroni_cluster import PatroniCluster, is_installed
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"
@@ -41,6 +43,8 @@ PROBES_MAX: Final = 100
 """At once: those that wait for a node that stands still give up after libpq's shortest ``connect_timeout``, 2 s."""
 SETTLED_S: Final = 60.0
 WRITERS: Final = 16
+OURS: Final = "HeliosDB Nano"
+THEIRS: Final = "Patroni"
 USUAL: Final = ("quorum", "embedded")
 PROMISES: Final = {"kill": (1.0, 2.0), "freeze": (None, 2.5), "switchover": (0.25, None)}
 """Seconds of the median and of the 95th percentile, at most; None: nothing is promised."""
@@ -52,6 +56,7 @@ class Figure:
 
     name: str
     seconds: list[float] = field(default_factory=list)
+    stack: str = OURS
 
     @property
     def median(self) -> float:
@@ -68,14 +73,19 @@ class Figure:
     @property
     def is_met(self) -> bool:
         """Whether what is promised holds."""
-        found = zip((self.median, self.p95), PROMISES[self.name], strict=True)
+        found = zip((self.median, self.p95), self.promised, strict=True)
         return all(limit is None or value <= limit for value, limit in found)
+
+    @property
+    def promised(self) -> tuple[float | None, float | None]:
+        """Of median and 95th percentile; of the other stack nothing is."""
+        return PROMISES[self.name] if self.stack == OURS else (None, None)
 
     def record(self) -> dict[str, Any]:
         """JSON-able."""
-        median_max, p95_max = PROMISES[self.name]
+        median_max, p95_max = self.promised
         return {
-            "name": self.name, "seconds": self.seconds, "median": self.median, "p95": self.p95,
+            "name": self.name, "stack": self.stack, "seconds": self.seconds, "median": self.median, "p95": self.p95,
             "promised_median": median_max, "promised_p95": p95_max, "met": self.is_met,
         }  # fmt: skip
 
@@ -83,10 +93,10 @@ class Figure:
 class Prober:
     """Begins a probe every 20 ms, and remembers when each that was answered began and ended."""
 
-    def __init__(self, ports: Sequence[int]) -> None:
+    def __init__(self, ports: Sequence[int], database: str) -> None:
         self._where: dict[str, Any] = {
             "host": ",".join(["127.0.0.1"] * len(ports)), "port": ",".join(map(str, ports)), "user": "postgres",
-            "dbname": "heliosdb", "target_session_attrs": "read-write", "load_balance_hosts": "random",
+            "dbname": database, "target_session_attrs": "read-write", "load_balance_hosts": "random",
             "connect_timeout": 2,
         }  # fmt: skip
         self._lock = threading.Lock()
@@ -103,10 +113,16 @@ class Prober:
         self._ended.set()
         self._thread.join()
 
-    def outage(self, since: float) -> float | None:
-        """Seconds from a moment to the first answer to a probe that began after it; None: there is none yet."""
+    def has_answer(self, since: float) -> bool:
+        """Whether a probe was answered that began after a moment."""
         with self._lock:
-            return min((end - since for began, end in self._answered if began >= since), default=None)
+            return any(began >= since for began, _ in self._answered)
+
+    def longest_gap(self, since: float) -> float:
+        """Seconds, at most, from a moment to the first answer, and from each to the next, until the latest."""
+        with self._lock:
+            ends = sorted(end for _, end in self._answered if end >= since)
+        return max((after - before for before, after in itertools.pairwise([since, *ends])), default=0.0)
 
     def _run(self) -> None:
         due = time.monotonic()
@@ -129,12 +145,14 @@ class Prober:
 class Cluster:
     """Three nodes under load, and an etcd if that has the authority."""
 
+    database = "heliosdb"
+
     def __init__(self, directory: Path, mode: str, authority: str) -> None:
         from support.etcd_server import EtcdProcess
         from support.node_process import NodeProcess, wait_until
 
         self._wait_until = wait_until
-        self._etcd = EtcdProcess(directory / "etcd").start() if authority == "etcd" else None
+        self._etcd = EtcdProcess(directory / "etcd") if authority == "etcd" else None
         etcd = ["--authority", "etcd", "--etcd-endpoints", self._etcd.endpoint] if self._etcd is not None else []
         self.nodes: list[NodeProcess] = []
         for number in (1, 2, 3):
@@ -145,7 +163,15 @@ class Cluster:
             if self.nodes:
                 upstream = ["--primary-host", "127.0.0.1", "--primary-port", str(self.nodes[0].native_port)]
                 role = ["--replication-role", "standby", *upstream]
-            self.nodes.append(NodeProcess(place, [*flags, *role]).start())
+            self.nodes.append(NodeProcess(place, [*flags, *role]))
+
+    def start(self) -> None:
+        """Start them, the primary first."""
+        if self._etcd is not None:
+            self._etcd.start()
+        for node in self.nodes:
+            node.start()
+        self.settle()
 
     def settle(self) -> None:
         """Wait until one leads, and every copy counts."""
@@ -166,13 +192,6 @@ class Cluster:
     def primary(self) -> Any:
         """The one that leads."""
         return next(node for node in self.nodes if self.leads(node))
-
-    def wait_answered(self, prober: Prober, moment: float) -> float:
-        """Wait until a probe is answered that began after a moment; seconds from there."""
-        self._wait_until(lambda: prober.outage(moment) is not None, "a probe is answered", SETTLED_S)
-        seconds = prober.outage(moment)
-        assert seconds is not None
-        return seconds
 
     def close(self) -> None:
         """Kill them."""
@@ -208,46 +227,42 @@ class Cluster:
 
 
 @contextmanager
-def running(directory: Path, mode: str, authority: str) -> Iterator[tuple[Cluster, Prober]]:
-    """A cluster with its writers and its probes; every acknowledged row is looked for at the end, but in async mode."""
+def running(cluster: Cluster | PatroniCluster, *, may_lose: bool = False) -> Iterator[Prober]:
+    """A cluster with writers and probes; in the end every acknowledged row is looked for, unless it may lose."""
     from support.fault_clients import SCHEMA, Address, Clients
 
-    cluster = Cluster(directory, mode, authority)
     try:
+        cluster.start()
         with cluster.primary().connect() as connection:
             connection.execute(SCHEMA)
             connection.execute("CREATE TABLE probes (at timestamptz)")
         ports = [node.pg_port for node in cluster.nodes]
-        login = {"user": "postgres", "dbname": "heliosdb"}
+        login = {"user": "postgres", "dbname": cluster.database}
         addresses = [Address("127.0.0.1", port) for port in ports]
         clients = Clients(addresses, contextlib.nullcontext, 1, login, writers=WRITERS, others=0)
-        with Prober(ports) as prober, clients:
-            yield cluster, prober
+        with Prober(ports, cluster.database) as prober, clients:
+            yield prober
         cluster.settle()
         with cluster.primary().connect() as connection:
             there = {row[0] for row in connection.execute("SELECT id FROM rows").fetchall()}
         lost = clients.seen.rows.keys() - there
-        assert not lost or mode == "async", f"{len(lost)} acknowledged rows are lost"
+        assert not lost or may_lose, f"{len(lost)} acknowledged rows are lost"
     finally:
         cluster.close()
 
 
 def measure(
-    directory: Path,
-    name: str,
-    runs: int,
-    told: Callable[[], object],
-    *,
-    mode: str = "quorum",
-    authority: str = "embedded",
+    cluster: Cluster | PatroniCluster, figure: Figure, runs: int, told: Callable[[], object], *, may_lose: bool = False
 ) -> Figure:
     """So many outages of one kind. Raises AssertionError when a row is lost or nobody leads for long."""
-    figure = Figure(name)
-    with running(directory, mode, authority) as (cluster, prober):
+    from support.node_process import wait_until
+
+    with running(cluster, may_lose=may_lose) as prober:
         for _ in range(runs):
             cluster.settle()
-            moment, undo = getattr(cluster, name)()
-            figure.seconds.append(round(cluster.wait_answered(prober, moment), 4))
+            moment, undo = getattr(cluster, figure.name)()
+            wait_until(partial(prober.has_answer, time.monotonic()), "a probe is answered", SETTLED_S)
+            figure.seconds.append(round(prober.longest_gap(moment), 4))
             undo()
             told()
     return figure
@@ -258,15 +273,18 @@ def table(figures: Sequence[Figure], what: str) -> Table:
     load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
     view = Table(title=f"No write for so many seconds: three nodes, {what}, {WRITERS} writers; load {load}")
     view.add_column("fault", no_wrap=True)
+    view.add_column("stack", no_wrap=True)
     for title in ("runs", "median", "must", "p95", "must ", "longest"):
         view.add_column(title, justify="right", no_wrap=True)
     view.add_column("verdict", no_wrap=True)
     for figure in figures:
-        limits = [f"≤ {limit:g}" if limit is not None else "" for limit in PROMISES[figure.name]]
+        limits = [f"≤ {limit:g}" if limit is not None else "" for limit in figure.promised]
+        is_ours = figure.stack == OURS
         view.add_row(
-            figure.name, str(len(figure.seconds)), f"{figure.median:.3f}", limits[0], f"{figure.p95:.3f}", limits[1],
-            f"{max(figure.seconds):.3f}", "met" if figure.is_met else "missed",
-            style="green" if figure.is_met else "bold red",
+            figure.name, figure.stack, str(len(figure.seconds)), f"{figure.median:.3f}", limits[0],
+            f"{figure.p95:.3f}", limits[1], f"{max(figure.seconds):.3f}",
+            ("met" if figure.is_met else "missed") if is_ours else "",
+            style=("green" if figure.is_met else "bold red") if is_ours else "",
         )  # fmt: skip
     return view
 
@@ -275,6 +293,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m bench.failover", description=__doc__)
     made.add_argument("--runs", type=int, default=100, metavar="N", help="outages of each kind [100]")
     made.add_argument("--only", choices=tuple(PROMISES), help="only one kind")
+    made.add_argument("--patroni", type=int, default=3, metavar="N", help="outages of Patroni, if it is installed [3]")
     made.add_argument("--authority", choices=("embedded", "etcd"), default="embedded", help="who decides who leads")
     made.add_argument("--mode", choices=("quorum", "sync", "semi-sync", "async"), default="quorum", help="[quorum]")
     made.add_argument("--json", type=Path, metavar="FILE", help="where the figures go [docs/results/failover.json]")
@@ -291,9 +310,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in kinds:
             done = partial(progress.advance, progress.add_task(name, total=options.runs))
             with tempfile.TemporaryDirectory(prefix="failover-", dir=options.directory) as directory:
-                figures.append(
-                    measure(Path(directory), name, options.runs, done, mode=options.mode, authority=options.authority)
-                )
+                cluster = Cluster(Path(directory), options.mode, options.authority)
+                figures.append(measure(cluster, Figure(name), options.runs, done, may_lose=options.mode == "async"))
+        for name in kinds if options.patroni and is_installed() else ():
+            done = partial(progress.advance, progress.add_task(f"{name}, {THEIRS}", total=options.patroni))
+            with tempfile.TemporaryDirectory(prefix="patroni-", dir=options.directory) as directory:
+                patroni = PatroniCluster(Path(directory))
+                figures.append(measure(patroni, Figure(name, stack=THEIRS), options.patroni, done))
     Console(width=None if sys.stdout.isatty() else 160).print(table(figures, f"{options.mode}, {options.authority}"))
     is_whole = options.only is None and options.runs >= 100 and (options.mode, options.authority) == USUAL
     path = options.json or (RESULTS / "failover.json" if is_whole else None)

@@ -224,6 +224,21 @@ def test_what_is_no_loss_is_refused(make_node: MakeNode) -> None:
     assert code != 200 and "limit is a number" in answer["error"]
 
 
+def test_a_primary_whose_lease_is_over_is_none_for_load_balancers(make_node: MakeNode) -> None:
+    first, *others = start(make_node, "quorum", standbys=2)
+    assert leads(first) and first.http("/ready")[0] == 200
+    for node in others:
+        node.send(signal.SIGSTOP)
+    try:
+        wait_until(lambda: not leads(first), "it is no primary any more", ELECTED_S)
+        code, answer = first.http("/ready")
+        assert code == 503 and "its lease is over" in answer["reason"]
+    finally:
+        for node in others:
+            node.send(signal.SIGCONT)
+    wait_until(lambda: sum(map(leads, (first, *others))) == 1, "one leads again", ELECTED_S)
+
+
 def test_a_primary_that_thaws_votes_when_its_successor_is_frozen(make_node: MakeNode) -> None:
     """It never heard of the one that took its place, and the third node alone is no majority."""
     nodes = first, *others = start(make_node, "quorum", standbys=2)

@@ -145,7 +145,15 @@ def serves_as(node: Node, role: str) -> str | None:
     leads = node.engine.standby_refusal is None
     if role == "standby":
         return f"{node.replication.role.name}: it takes writes" if leads else None
-    return None if leads else standby_reason(node.replication.view())
+    return _without_lease(node) if leads else standby_reason(node.replication.view())
+
+
+def _without_lease(node: Node) -> str | None:
+    """Why a primary is none for who looks for one: somebody else may have been elected. None when it is."""
+    leading = node.replication.leading
+    if leading is None or not leading.lease.has_lapsed:
+        return None
+    return "primary: its lease is over, and commits wait until a majority of the voters is heard of"
 
 
 def refuses_writes(node: Node) -> str | None:
@@ -163,9 +171,9 @@ def refuses_writes(node: Node) -> str | None:
 
 
 def _waits(node: Node) -> str | None:
-    """Whose copies the commits of a primary wait for; None when they do not wait."""
+    """What the commits of a primary wait for; None when they do not wait."""
     leading = node.replication.leading
-    return leading.why_commits_wait() if leading is not None else None
+    return _without_lease(node) or (leading.why_commits_wait() if leading is not None else None)
 
 
 def standby_reason(view: ClusterView) -> str:
