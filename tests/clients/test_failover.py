@@ -231,8 +231,9 @@ def test_a_primary_whose_lease_is_over_is_none_for_load_balancers(make_node: Mak
         node.send(signal.SIGSTOP)
     try:
         wait_until(lambda: not leads(first), "it is no primary any more", ELECTED_S)
-        code, answer = first.http("/ready")
+        code, answer = first.http("/primary")
         assert code == 503 and "its lease is over" in answer["reason"]
+        assert first.http("/ready")[0] == 503
     finally:
         for node in others:
             node.send(signal.SIGCONT)

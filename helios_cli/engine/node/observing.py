@@ -32,6 +32,8 @@ class Observing:
         self._observer = observer
         self._loop = loop
         self._hurry = asyncio.Event()
+        self._calls: set[asyncio.Timeout] = set()
+        """Connections that are being made."""
         self._link: PeerLink | None = None
         self._heard_at = 0.0
         self.primary_id = ""
@@ -46,7 +48,7 @@ class Observing:
         return self._link is not None
 
     def retarget(self, node_id: str, host: str, port: int) -> None:
-        """Another node leads. Raises DiskFull, IoFailed."""
+        """Another node leads; a call that nobody answers, as a frozen one's, is given up. Raises DiskFull, IoFailed."""
         role = self._observer.disk.role
         if node_id == self.primary_id and (host, port) == (role.primary_host, role.primary_port):
             return
@@ -54,6 +56,9 @@ class Observing:
         self._observer.disk.follow(host, port)
         self.primary_id = node_id
         self._hurry.set()
+        for call in self._calls:
+            if not call.expired():
+                call.reschedule(self._loop.time())
         if self._link is not None:
             self._link.close()
 
@@ -133,8 +138,13 @@ class Observing:
 
     async def _call(self, link: PeerLink, host: str, port: int) -> messages.Welcome:
         observer = self._observer
-        await reach(link, host, port)
-        welcome = await introduce(link, observer.identity(), observer.secret)
+        async with asyncio.timeout(None) as call:
+            self._calls.add(call)
+            try:
+                await reach(link, host, port)
+                welcome = await introduce(link, observer.identity(), observer.secret)
+            finally:
+                self._calls.discard(call)
         observer.address.met(link)
         if bytes.fromhex(welcome.cluster_id) != observer.disk.control.record.cluster_id:
             raise PeerRefused(f"the node at {host}:{port} belongs to another cluster")

@@ -215,8 +215,17 @@ class Pulse:
             if where is None:
                 await asyncio.sleep(LOOK_S)
                 continue
+            hearing = self._loop.create_task(self._hear(*where))
             try:
-                await self._hear(*where)
+                # One that has taken the connection and does not answer is left too when another leads.
+                while self._node.primary_address() == where and not hearing.done():
+                    await asyncio.wait((hearing,), timeout=LOOK_S)
+            finally:
+                hearing.cancel()
+            await asyncio.wait((hearing,))
+            try:
+                if not hearing.cancelled():
+                    hearing.result()
             except (OSError, HeliosError, TimeoutError) as error:
                 log.debug("no votes are asked for by %s:%s: %s", *where, error)
             if self._node.primary_address() == where:
@@ -237,9 +246,7 @@ class Pulse:
             await introduce(link, node.identity(), node.secret())
             link.send(Kind.PULSE, b"")
             link.begin(frame_came)
-            while (
-                not link.closed and time.monotonic() - heard_at < SILENCE_S and node.primary_address() == (host, port)
-            ):
+            while not link.closed and time.monotonic() - heard_at < SILENCE_S:
                 await asyncio.sleep(LOOK_S)
         finally:
             link.close()

@@ -173,7 +173,7 @@ def refuses_writes(node: Node) -> str | None:
 def _waits(node: Node) -> str | None:
     """What the commits of a primary wait for; None when they do not wait."""
     leading = node.replication.leading
-    return _without_lease(node) or (leading.why_commits_wait() if leading is not None else None)
+    return (leading.why_commits_wait() if leading is not None else None) or _without_lease(node)
 
 
 def standby_reason(view: ClusterView) -> str:
