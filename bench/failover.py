@@ -315,8 +315,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in kinds if options.patroni and is_installed() else ():
             done = partial(progress.advance, progress.add_task(f"{name}, {THEIRS}", total=options.patroni))
             with tempfile.TemporaryDirectory(prefix="patroni-", dir=options.directory) as directory:
-                patroni = PatroniCluster(Path(directory))
-                figures.append(measure(patroni, Figure(name, stack=THEIRS), options.patroni, done))
+                theirs = _measure_theirs(Path(directory), name, options.patroni, done)
+            figures += [theirs] if theirs.seconds else []
     Console(width=None if sys.stdout.isatty() else 160).print(table(figures, f"{options.mode}, {options.authority}"))
     is_whole = options.only is None and options.runs >= 100 and (options.mode, options.authority) == USUAL
     path = options.json or (RESULTS / "failover.json" if is_whole else None)
@@ -331,6 +331,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         }
         report.write_json(path, report.document([], {}, how) | {"measurements": [one.record() for one in figures]})
     return int(not all(figure.is_met for figure in figures))
+
+
+def _measure_theirs(directory: Path, name: str, runs: int, told: Callable[[], object]) -> Figure:
+    """What came of the other stack: where nobody led for long the runs until then count, and ours are not lost."""
+    import pytest
+
+    figure = Figure(name, stack=THEIRS)
+    try:
+        measure(PatroniCluster(directory), figure, runs, told)
+    except (AssertionError, pytest.fail.Exception) as error:
+        print(f"{THEIRS}, {name}, after {len(figure.seconds)} runs: {error}", file=sys.stderr)
+    return figure
 
 
 if __name__ == "__main__":
