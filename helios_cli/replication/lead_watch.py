@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from helios_cli.engine.errors import HeliosError
+from helios_cli.replication.background import Background
 from helios_cli.replication.config import ReplicaConfig, ReplicationConfig
 from helios_cli.replication.errors import NodeUnreachable
 from helios_cli.replication.node_client import NodeClient
@@ -53,7 +51,7 @@ class _Told:
     term: int
 
 
-class FailoverWatcher:
+class FailoverWatcher(Background):
     """Asks the nodes of a cluster who leads, and calls back once for each change of it, in order.
 
     The cluster replaces a lost primary itself; this only tells of it, and may be stopped at any time. It needs the
@@ -62,14 +60,12 @@ class FailoverWatcher:
 
     def __init__(self, config: ReplicationConfig | ReplicaConfig, *, interval_s: float = INTERVAL_S) -> None:
         """Nothing runs before :meth:`start`. ``interval_s`` lies between two rounds of questions."""
+        super().__init__("failover-watcher", WORKERS_MAX)
         self._config = config.replica_config() if isinstance(config, ReplicationConfig) else config
         self._interval_s = interval_s
         self._callbacks: list[Callable[[LeadChange], object]] = []
         self._nodes: dict[str, NodeClient] = {}
         self._add((self._config.primary_address, *self._config.replica_addresses))
-        self._ended = threading.Event()
-        self._workers = ThreadPoolExecutor(WORKERS_MAX, thread_name_prefix="failover-watch")
-        self._thread = threading.Thread(target=self._run, name="failover-watcher", daemon=True)
         self._leader: _Told | None = None
         self._told_term = 0
         self.answering = 0
@@ -107,25 +103,13 @@ class FailoverWatcher:
                 f"none of {', '.join(self._nodes)} answers", hint="Give the PostgreSQL address of a node that runs."
             )
         self._told_term = max((told.term for told in found if told.leads), default=0)
-        self._thread.start()
+        super().start()
 
     def stop(self) -> None:
         """End the watching; returns when no callback runs any more. Idempotent."""
-        self._ended.set()
-        if self._thread.ident is not None and self._thread is not threading.current_thread():
-            self._thread.join()
-        self._workers.shutdown(wait=True, cancel_futures=True)
+        super().stop()
         for node in self._nodes.values():
             node.close()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     # The thread
 

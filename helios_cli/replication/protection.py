@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import ssl
-import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from helios_cli.engine.errors import ConfigError
+from helios_cli.replication.background import Background
 from helios_cli.replication.config import Endpoint
 from helios_cli.replication.errors import NotProtected
 
@@ -109,7 +107,7 @@ def judge(answers: Mapping[str, Mapping[str, Any]], quorum_size: int) -> Protect
     return Protection(name, term, tuple(most), answering)
 
 
-class SplitBrainProtector:
+class SplitBrainProtector(Background):
     """Watches the observers, and says at any time whether enough of them stand behind one primary.
 
     That no two nodes take writes at once is the nodes' own doing: a primary that a majority of the voters, observers
@@ -119,12 +117,10 @@ class SplitBrainProtector:
 
     def __init__(self, config: ObserverConfig) -> None:
         """Nothing runs before :meth:`start`."""
+        super().__init__("split-brain-protector", min(16, len(config.observers)))
         self.config = config
         self._latest = Protection(problem="nobody was asked yet")
         self._callbacks: list[Callable[[Protection], object]] = []
-        self._ended = threading.Event()
-        self._workers = ThreadPoolExecutor(min(16, len(config.observers)), thread_name_prefix="observer-check")
-        self._thread = threading.Thread(target=self._run, name="split-brain-protector", daemon=True)
 
     @property
     def latest(self) -> Protection:
@@ -161,23 +157,7 @@ class SplitBrainProtector:
                 hint="heliosdb-nano explain failover shows who votes; an observer is started with "
                 "--replication-role observer.",
             )
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the watching; returns when no callback runs any more. Idempotent."""
-        self._ended.set()
-        if self._thread.ident is not None and self._thread is not threading.current_thread():
-            self._thread.join()
-        self._workers.shutdown(wait=True, cancel_futures=True)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+        super().start()
 
     def _run(self) -> None:
         while not self._ended.wait(self.config.check_interval_s):
