@@ -127,6 +127,22 @@ def faults(mode: str, *, with_etcd: bool = False) -> Callable[[Path, int, int], 
     return run
 
 
+def chaos(mode: str, data: int, observers: int) -> RunSlice:
+    """Disturbances drawn from a seed, several at once, on a cluster of that shape; the histories are checked."""
+
+    def run(directory: Path, first: int, count: int) -> Counts:
+        from support.chaos_drill import Shape, run_chaos
+        from support.network import Network
+
+        network = Network()
+        try:
+            return asdict(run_chaos(network, directory, Shape(mode, data, observers), count, seed=first))
+        finally:
+            network.close()
+
+    return run
+
+
 def stalled_disks(directory: Path, first: int, count: int) -> Counts:
     """Disks that stand still for a random time; only a long stall of the primary's moves the lead, and that once."""
     import random
@@ -193,6 +209,8 @@ def every_promotion(_directory: Path, _first: int, count: int) -> Counts:
 
 
 MODES = ("quorum", "sync", "semi-sync", "async")
+SHAPES = (("quorum", 3, 0), ("sync", 2, 1), ("semi-sync", 3, 2), ("quorum", 5, 0), ("async", 3, 0))
+"""Of clusters that chaos comes over: mode, data nodes, observers."""
 SCENARIOS = (
     Scenario("kills", "kills", 100, 10, 6, kills),
     Scenario("power-cuts", "seeds", 1000, 50, 20, power_cuts),
@@ -203,13 +221,11 @@ SCENARIOS = (
     Scenario("failover-semi-sync", "kills", 50, 10, 2, failovers("semi-sync")),
     Scenario("failover-quorum", "kills", 50, 10, 2, failovers("quorum")),
     Scenario("failover-async", "kills", 50, 10, 2, failovers("async")),
+    *(Scenario(f"faults-{mode}", "rounds", 100, 2, 1, faults(mode)) for mode in MODES),
+    *(Scenario(f"faults-etcd-{mode}", "rounds", 100, 2, 1, faults(mode, with_etcd=True)) for mode in MODES),
     *(
-        Scenario(f"faults-{mode}", "rounds", 100, 2, 1, faults(mode))
-        for mode in ("quorum", "sync", "semi-sync", "async")
-    ),
-    *(
-        Scenario(f"faults-etcd-{mode}", "rounds", 100, 2, 1, faults(mode, with_etcd=True))
-        for mode in ("quorum", "sync", "semi-sync", "async")
+        Scenario(f"chaos-{mode}-{data}-{observers}", "rounds", 200, 20, 2, chaos(mode, data, observers))
+        for mode, data, observers in SHAPES
     ),
     Scenario("stalled-disks", "rounds", 100, 2, 1, stalled_disks),
     Scenario("every-promotion", "nodes", 7, 7, 5, every_promotion),
@@ -253,6 +269,8 @@ def add(total: Counts, part: Counts) -> Counts:
             joined[name] = value
         elif isinstance(value, list):
             joined[name] = [*old, *value]
+        elif isinstance(value, dict):
+            joined[name] = add(old, value)
         else:
             joined[name] = max(old, value) if name.endswith("_max") or name == "terms" else old + value
     return joined

@@ -229,7 +229,7 @@ def _run_faults(
                 _without_etcd(network, etcd, nodes, clients, name, outcome)
             else:
                 _one(network, nodes, clients, name, rng, outcome, deposes(name, mode, with_etcd=etcd is not None))
-    _judge(nodes, clients.seen, outcome, mode)
+    outcome.acknowledged, outcome.operations, outcome.salvaged = judge(nodes, clients.seen, mode)
     return outcome
 
 
@@ -297,19 +297,24 @@ def _one(
     outcome.gaps_ms.append(round(gap * 1000, 1))
 
 
-def _judge(nodes: Nodes, seen: Seen, outcome: Outcome, mode: str) -> None:
+def judge(nodes: Nodes, seen: Seen, mode: str) -> tuple[int, int, int]:
+    """What the clients were told, when all is over: counts of acknowledged rows, other operations, salvaged rows.
+
+    Raises AssertionError when something of it is not so.
+    """
     settle(nodes, "the end")
     wait_until(lambda: len({position(node) for node in nodes}) == 1, "all nodes are equal", SETTLED_S)
     with session(leader(nodes)) as connection:
         there = [row[0] for row in connection.execute("SELECT id FROM rows").fetchall()]
+    salvaged = 0
     if mode == "async":
-        outcome.salvaged = _judge_salvage(nodes, seen, set(there))
+        salvaged = _judge_salvage(nodes, seen, set(there))
     else:
         found = wrong(seen.judge(there))
         assert not found, "\n".join(found)
-    outcome.acknowledged = len(seen.rows)
-    outcome.operations = sum(map(len, seen.registers.values())) + len(seen.lists)
-    outcome.operations += len(seen.balances) + len(seen.additions) + len(seen.counts)
+    operations = sum(map(len, seen.registers.values())) + len(seen.lists)
+    operations += len(seen.balances) + len(seen.additions) + len(seen.counts)
+    return len(seen.rows), operations, salvaged
 
 
 def _judge_salvage(nodes: Nodes, seen: Seen, there: set[int]) -> int:
