@@ -17,6 +17,7 @@ from helios_cli.engine.datatypes import (
     jsonpath,
     jsons,
     ltree,
+    money,
     network,
     numeric,
     strings,
@@ -78,6 +79,12 @@ _FLOAT8: Final = Codec(
 )
 _NUMERIC: Final = Codec(
     numeric.parse_numeric, numeric.format_numeric, numeric.parse_numeric_binary, numeric.format_numeric_binary
+)
+_MONEY: Final = Codec(
+    money.parse_money,
+    money.format_money,
+    integers.binary_reader(_INT8),
+    integers.binary_writer(_INT8, 64, "money"),
 )
 _BYTEA: Final = Codec(strings.parse_bytea, strings.format_bytea, strings.parse_bytea_binary, strings.to_bytes)
 _LSN: Final = Codec(parse_lsn, strings.format_string, parse_lsn_binary, format_lsn_binary)
@@ -223,7 +230,7 @@ _BASE: Final[tuple[tuple[int, str, str, int, int, str, str, Codec], ...]] = (
     (701, "float8", "double precision", 8, 1022, "N", "float8", _FLOAT8),
     (718, "circle", "circle", 24, 719, "G", "circle_text", _CIRCLE),
     (774, "macaddr8", "macaddr8", 8, 775, "U", "macaddr8_text", _MACADDR8),
-    (790, "money", "money", 8, 791, "N", "money_text", _TEXT),
+    (790, "money", "money", 8, 791, "N", "money", _MONEY),
     (829, "macaddr", "macaddr", 6, 1040, "U", "macaddr_text", _MACADDR),
     (869, "inet", "inet", -1, 1041, "I", "inet_text", _INET),
     (1033, "aclitem", "aclitem", 12, 1034, "U", "aclitem_text", _TEXT),

@@ -177,8 +177,8 @@ Comparison = Callable[[Any, Any], int]
 """Negative, zero or positive, for two stored values of one type."""
 
 
-def _moment_key(type_oid: int) -> Callable[[str], int]:
-    """Days or microseconds of the texts of a type; a collation cannot raise."""
+def _number_key(type_oid: int) -> Callable[[str], int]:
+    """Days, microseconds or cents of the texts of a type; a collation cannot raise."""
 
     def key(text: str) -> int:
         # The types need this module.
@@ -215,7 +215,7 @@ NAMED: Final[dict[str, Callable[[str, str], int]]] = {
     "pg_array_1186": array_comparison(interval_key),
     "pg_array_1266": array_comparison(timetz_key),
     "pg_array_3802": array_comparison(jsonb_key),
-    **{f"pg_array_{oid}": array_comparison(_moment_key(oid)) for oid in (1082, 1114, 1184)},
+    **{f"pg_array_{oid}": array_comparison(_number_key(oid)) for oid in (790, 1082, 1114, 1184)},
 }
 """The orders of texts that SQLite's own does not give; as collations, on every connection, under these names."""
 
@@ -233,7 +233,7 @@ def _compare_padded(left: Any, right: Any) -> int:
 
 
 _PLAIN: Final = frozenset(
-    (16, 17, 18, 19, 20, 21, 23, 25, 26, 774, 829, 1043, 1082, 1083, 1114, 1184, 1560, 1562, 2950)
+    (16, 17, 18, 19, 20, 21, 23, 25, 26, 774, 790, 829, 1043, 1082, 1083, 1114, 1184, 1560, 1562, 2950)
 )
 _OTHERS: Final[dict[int, Comparison]] = {
     650: compare_addresses, 700: _compare_floats, 701: _compare_floats, 869: compare_addresses,

@@ -23,6 +23,7 @@ from helios_cli.engine.sql.oids import (
     INTERVAL,
     JSONB,
     LTREE,
+    MONEY,
     NUMERIC,
     OID,
     PG_LSN,
@@ -73,6 +74,6 @@ def _user_collation(type_oid: int) -> str:
 _COLLATED_ELEMENTS: Final = frozenset(
     (
         INT2, INT4, INT8, OID, FLOAT4, FLOAT8, NUMERIC, PG_LSN, INET, CIDR, BPCHAR, INTERVAL, TIMETZ, JSONB,
-        DATE, TIMESTAMP, TIMESTAMPTZ, *RANGE_CODECS,
+        MONEY, DATE, TIMESTAMP, TIMESTAMPTZ, *RANGE_CODECS,
     )
 )  # fmt: skip

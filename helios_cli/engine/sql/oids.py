@@ -21,6 +21,13 @@ OIDVECTOR: Final = 30
 JSON: Final = 114
 XML: Final = 142
 PG_NODE_TREE: Final = 194
+POINT: Final = 600
+LSEG: Final = 601
+PATH: Final = 602
+BOX: Final = 603
+POLYGON: Final = 604
+LINE: Final = 628
+CIRCLE: Final = 718
 FLOAT4: Final = 700
 FLOAT8: Final = 701
 UNKNOWN: Final = 705
@@ -82,8 +89,7 @@ REG_TYPES: Final = frozenset(
 )
 INTEGERS: Final = frozenset((INT2, INT4, INT8))
 STRINGS: Final = frozenset((TEXT, VARCHAR, BPCHAR, NAME))
-GEOMETRIC: Final = frozenset((600, 601, 602, 603, 604, 628, 718))
-"""point, lseg, path, box, polygon, line, circle."""
+GEOMETRIC: Final = frozenset((POINT, LSEG, PATH, BOX, POLYGON, LINE, CIRCLE))
 POLYMORPHIC: Final = frozenset(
     (
         ANYARRAY, ANYELEMENT, ANYNONARRAY, ANYENUM, ANYRANGE, ANYMULTIRANGE, ANYCOMPATIBLE, ANYCOMPATIBLEARRAY,

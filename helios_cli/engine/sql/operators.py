@@ -12,6 +12,7 @@ from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import element_of, type_name
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.extension_operators import extension_of, extension_operators
+from helios_cli.engine.sql.geometric_operators import geometric_operators
 from helios_cli.engine.sql.ltree_operators import ltree_operators
 from helios_cli.engine.sql.network_operators import network_operators
 from helios_cli.engine.sql.oids import (
@@ -40,6 +41,7 @@ from helios_cli.engine.sql.oids import (
     JSONPATH,
     MACADDR,
     MACADDR8,
+    MONEY,
     NAME,
     NUMERIC,
     OID,
@@ -68,6 +70,7 @@ TEXT_ARRAY: Final = 1009
 _COMPARED: Final = (
     BOOL, BYTEA, CHAR, NAME, TEXT, OID, BPCHAR, DATE, TIME, TIMETZ, TIMESTAMP, TIMESTAMPTZ,
     INTERVAL, NUMERIC, UUID, JSONB, ANYARRAY, ANYENUM, XID, PG_LSN, INET, MACADDR, MACADDR8, BIT, VARBIT, TID,
+    MONEY,
 )  # fmt: skip
 _ORDER: Final = {"=": "=", "<>": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _BITS: Final = {INT2: 16, INT4: 32, INT8: 64}
@@ -154,6 +157,16 @@ def _arithmetic() -> Iterator[Operator]:
     yield Operator("+", (NUMERIC, PG_LSN), PG_LSN, "pg_lsn_add({1}, {0}, 1)")
     yield Operator("+", (NUMERIC,), NUMERIC, "{0}")
     yield Operator("@", (NUMERIC,), NUMERIC, "pg_numeric_abs({0})")
+
+
+def _money() -> Iterator[Operator]:
+    yield Operator("+", (MONEY, MONEY), MONEY, "pg_money_add({0}, {1}, 1)")
+    yield Operator("-", (MONEY, MONEY), MONEY, "pg_money_add({0}, {1}, -1)")
+    yield Operator("/", (MONEY, MONEY), FLOAT8, "pg_money_ratio({0}, {1})")
+    for oid in (*_INTS, *_FLOATS):
+        yield Operator("*", (MONEY, oid), MONEY, "pg_money_multiply({0}, {1})")
+        yield Operator("*", (oid, MONEY), MONEY, "pg_money_multiply({1}, {0})")
+        yield Operator("/", (MONEY, oid), MONEY, "pg_money_divide({0}, {1})")
 
 
 def _times() -> Iterator[Operator]:
@@ -253,8 +266,11 @@ def _documents() -> Iterator[Operator]:
 
 def _table() -> dict[tuple[str, int], list[tuple[Operator, tuple[int, ...]]]]:
     table: dict[tuple[str, int], list[tuple[Operator, tuple[int, ...]]]] = {}
-    others = (_bit_strings, _pattern_order, network_operators, range_operators, text_search_operators, ltree_operators)
-    for source in (_comparisons, _arithmetic, _times, _strings, _documents, *others):
+    others = (
+        _bit_strings, _pattern_order, network_operators, range_operators, text_search_operators, ltree_operators,
+        geometric_operators,
+    )  # fmt: skip
+    for source in (_comparisons, _arithmetic, _money, _times, _strings, _documents, *others):
         for operator in source():
             table.setdefault((operator.name, len(operator.args)), []).append((operator, operator.args))
     for name, args, result, template, style in extension_operators():

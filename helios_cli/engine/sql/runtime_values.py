@@ -20,10 +20,12 @@ from helios_cli.engine.sql.oids import (
     INT4,
     INT8,
     INTEGERS,
+    MONEY,
     NUMERIC,
     TEXT,
     VARCHAR,
 )
+from helios_cli.engine.sql.runtime_money import pg_money_numeric
 
 _BITS: Final = {INT2: 16, INT4: 32, INT8: 64}
 
@@ -83,6 +85,8 @@ def convert(source: int, target: int, value: Any) -> Any:
         return numbers.pg_numeric_int(value, _BITS[target])
     if source in INTEGERS and target in _BITS:
         return numbers.in_range(value, _BITS[target])
+    if source == MONEY and target == NUMERIC:
+        return pg_money_numeric(value)
     if source == BOOL and target == INT4:
         return value
     text = registry.by_oid(source).format_text(value).decode("utf-8", "replace")

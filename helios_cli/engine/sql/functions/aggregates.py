@@ -418,6 +418,7 @@ def install(lib: Library) -> None:
         d("sum", f"{name} -> {name}", sql=f"agg_{name}_sum({{0}})", aggregate=True)
         d("avg", f"{name} -> float8", sql="agg_float_avg({0})", aggregate=True)
     lib.aggregates["agg_float_avg"] = (_FLOAT_MEAN, 1)
+    d("sum", "money -> money", sql="sum({0})", aggregate=True)
     d("sum", "interval -> interval", sql="agg_interval_sum({0})", aggregate=True)
     d("avg", "interval -> interval", sql="agg_interval_avg({0})", aggregate=True)
     _install_spread(lib)

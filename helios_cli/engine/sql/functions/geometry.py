@@ -19,6 +19,8 @@ from helios_cli.engine.sql.geometric_casts import CASTS
 EPSILON: Final = 1e-6
 """Numbers that are no further apart are the same in comparisons of figures (geo_decls.h)."""
 Point = tuple[float, float]
+Line = tuple[float, float, float]
+"""A, B and C of Ax + By + C = 0."""
 _NUMBER: Final = re.compile(r"[^()\[\]<>{},]+")
 
 
@@ -43,9 +45,18 @@ def same_point(one: Point, other: Point) -> bool:
     return same(one[0], other[0]) and same(one[1], other[1])
 
 
+def hypotenuse(x: float, y: float) -> float:
+    """As PostgreSQL computes it, to the last digit (pg_hypot)."""
+    short, long = sorted((abs(x), abs(y)))
+    if short == 0 or math.isinf(long):
+        return long
+    ratio = short / long
+    return long * math.sqrt(1.0 + ratio * ratio)
+
+
 def distance(one: Point, other: Point) -> float:
     """Between two points."""
-    return math.hypot(one[0] - other[0], one[1] - other[1])
+    return hypotenuse(one[0] - other[0], one[1] - other[1])
 
 
 def is_closed(text: str) -> bool:
@@ -175,7 +186,7 @@ def slope(one: Point, other: Point) -> float:
     return 0.0 if same(one[1], other[1]) else (one[1] - other[1]) / (one[0] - other[0])
 
 
-def _crossing_slope(one: Point, other: Point) -> float:
+def crossing_slope(one: Point, other: Point) -> float:
     """point_invsl: of a line at a right angle to that through two points."""
     if same(one[0], other[0]):
         return 0.0
@@ -184,7 +195,7 @@ def _crossing_slope(one: Point, other: Point) -> float:
 
 def perpendicular_segments(one: str, other: str) -> int:
     """``?-|`` of segments."""
-    return int(same(slope(*points(one)), _crossing_slope(*points(other))))
+    return int(same(slope(*points(one)), crossing_slope(*points(other))))
 
 
 def parallel_segments(one: str, other: str) -> int:
@@ -192,21 +203,29 @@ def parallel_segments(one: str, other: str) -> int:
     return int(same(slope(*points(one)), slope(*points(other))))
 
 
-def parallel_lines(one: str, other: str) -> int:
+def parallel(one: Line, other: Line) -> bool:
     """``?||`` of lines."""
-    (a, b, _), (c, d, _) = numbers(one), numbers(other)
+    (a, b, _), (c, d, _) = one, other
     if not same(b, 0):
-        return int(same(c, a * (d / b)))
-    return int(same(a, c * (b / d))) if not same(d, 0) else 1
+        return same(c, a * (d / b))
+    return same(a, c * (b / d)) if not same(d, 0) else True
 
 
-def perpendicular_lines(one: str, other: str) -> int:
+def perpendicular(one: Line, other: Line) -> bool:
     """``?-|`` of lines."""
-    (a, b, _), (c, d, _) = numbers(one), numbers(other)
+    (a, b, _), (c, d, _) = one, other
     for number, opposite in ((a, d), (c, b), (b, c), (d, a)):
         if same(number, 0):
-            return int(same(opposite, 0))
-    return int(same((a * c) / (b * d), -1.0))
+            return same(opposite, 0)
+    return same((a * c) / (b * d), -1.0)
+
+
+def _lines(compare: Callable[[Line, Line], bool]) -> Callable[[str, str], int]:
+    def compared(one: str, other: str) -> int:
+        (a, b, c), (d, e, f) = numbers(one), numbers(other)
+        return int(compare((a, b, c), (d, e, f)))
+
+    return compared
 
 
 # Declarations --------------------------------------------------------------------------------------------------------
@@ -275,7 +294,7 @@ _ANGLES: Final[tuple[_Entry, ...]] = (
     ("isvertical", "lseg -> bool", lambda text: int(same(numbers(text)[0], numbers(text)[2]))),
     ("isvertical", "line -> bool", lambda text: int(same(numbers(text)[1], 0))),
     ("isparallel", "lseg lseg -> bool", parallel_segments),
-    ("isparallel", "line line -> bool", parallel_lines),
+    ("isparallel", "line line -> bool", _lines(parallel)),
     ("isperp", "lseg lseg -> bool", perpendicular_segments),
-    ("isperp", "line line -> bool", perpendicular_lines),
+    ("isperp", "line line -> bool", _lines(perpendicular)),
 )

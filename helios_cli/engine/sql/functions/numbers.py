@@ -336,6 +336,7 @@ def install(lib: Library) -> None:
     """Declare the mathematical functions."""
     lib.helper("pg_sample_share", sample_share, 1)
     d = lib.define
+    d("cash_words", "money -> text", sql="pg_money_words({0})", null_for_null=True)
     for name, bits in (("int2", 16), ("int4", 32), ("int8", 64)):
         d("abs", f"{name} -> {name}", lambda number, bits=bits: in_range(abs(number), bits))
     d("abs", "float4 -> float4", lambda value: show_float(abs(float(value))))
