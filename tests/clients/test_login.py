@@ -134,7 +134,9 @@ def places(directory: Path, logged: Path, pid: int, texts: dict[str, str]) -> li
 
 
 def test_a_password_is_seen_nowhere(make_node: Callable[..., NodeProcess]) -> None:
-    node = make_node()
+    node = make_node(start=False)
+    node.program = True
+    node.start()
     texts: dict[str, str] = {}
     with node.connect(user="helios") as admin, node.connect(user="helios") as watcher:
         admin.execute(f"create role admin superuser login password '{CANARY}'")

@@ -1,11 +1,19 @@
-"""A node as a process: started, asked over HTTP, stopped, killed and started again."""
+"""A node as a program: started, asked over HTTP, stopped, killed and started again."""
 
 from __future__ import annotations
 
 import re
 import signal
 
+import pytest
 from support.node_process import MakeNode, NodeProcess, wait_until
+
+
+@pytest.fixture
+def node(make_node: MakeNode) -> NodeProcess:
+    made = make_node(start=False)
+    made.program = True
+    return made.start()
 
 
 def test_faces_of_a_running_node(node: NodeProcess) -> None:
@@ -53,6 +61,7 @@ def test_a_stopped_process_answers_after_it_continues(node: NodeProcess) -> None
 
 def test_second_node_on_the_same_directory_is_refused(node: NodeProcess, make_node: MakeNode) -> None:
     other = make_node(start=False)
+    other.program = True
     other.data_dir = node.data_dir
     other.start(wait=False)
     assert other.wait() != 0

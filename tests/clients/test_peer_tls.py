@@ -82,8 +82,11 @@ def test_a_stream_over_tls(make_node: MakeNode, authority: Path, auth: str) -> N
 
 def test_the_secret_is_shown_nowhere(make_node: MakeNode) -> None:
     environment = {"HELIOSDB_CLUSTER_SECRET": SECRET}
-    primary = make_node("--replication-role", "primary", "--log-level", "debug", environment=environment)
-    standby = make_node(*standby_of(primary), "--log-level", "debug", environment=environment)
+    primary = make_node("--replication-role", "primary", "--log-level", "debug", environment=environment, start=False)
+    standby = make_node(*standby_of(primary), "--log-level", "debug", environment=environment, start=False)
+    for node in (primary, standby):
+        node.program = True
+        node.start()
     for node in (primary, standby):
         seen = [json.dumps(node.http("/status")[1]), node.http("/metrics")[1], node.log_path.read_text()]
         seen += psutil.Process(node.pid).cmdline()

@@ -28,6 +28,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from support.node_forks import fork_server
 from support.node_process import NodeProcess
 
 CLONE_NEWNET = 0x40000000
@@ -177,6 +178,7 @@ class HostedNode(NodeProcess):
 
     def start(self, *, wait: bool = True) -> HostedNode:
         """As of any node, on its host."""
+        fork_server()  # not on the host, which it would keep
         with self.host.entered():
             super().start(wait=wait)
         return self

@@ -6,7 +6,8 @@
         node.kill()
         node.start()
 
-Every node is killed by pid at the end of its test; what it logged is shown when the test fails.
+Every node is killed by pid at the end of its test; what it logged is shown when the test fails. It is forked from a
+process that has imported the product (:mod:`support.node_forks`), unless ``program`` says otherwise.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import psycopg
 import pytest
+from support.node_forks import ForkedProcess, fork_server
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 30.0
@@ -82,7 +84,9 @@ class NodeProcess:
         self.pg_port, self.native_port, self.http_port = free_port(), free_port(), free_port()
         self.environment_of_start = dict(environment or {})
         """Variables of the process; a test may change them between two starts."""
-        self._process: subprocess.Popen[bytes] | None = None
+        self.program = False
+        """Whether it is started as a program of its own, as users do; to be set before the start."""
+        self._process: subprocess.Popen[bytes] | ForkedProcess | None = None
 
     @property
     def pid(self) -> int:
@@ -100,24 +104,29 @@ class NodeProcess:
         """The token of the admin verbs."""
         return (self.data_dir / "http.token").read_text().strip()
 
-    def command(self) -> list[str]:
-        """The command line of the node."""
+    def arguments(self) -> list[str]:
+        """What ``heliosdb-nano`` is given."""
         ports = ["--pg-port", str(self.pg_port), "--native-port", str(self.native_port)]
         ports += ["--http-port", str(self.http_port)]
-        return [sys.executable, "-m", "helios_cli", "start", "--data-dir", str(self.data_dir), *ports, *self.flags]
+        return ["start", "--data-dir", str(self.data_dir), *ports, *self.flags]
 
     def start(self, *, wait: bool = True) -> NodeProcess:
         """Start, and wait until /health is 200. Fails the test when the process ends or takes too long."""
         assert not self.running, "the node is running already"
-        inherited = {name: text for name, text in os.environ.items() if not name.startswith(("HELIOSDB_", "PG"))}
         with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(
-                self.command(), cwd=ROOT, env=inherited | self.environment_of_start, stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log,
-            )  # fmt: skip
+            self._process = self._start(log)
         if wait:
             self.wait_healthy()
         return self
+
+    def _start(self, log: IO[bytes]) -> subprocess.Popen[bytes] | ForkedProcess:
+        inherited = {name: text for name, text in os.environ.items() if not name.startswith(("HELIOSDB_", "PG"))}
+        environment = inherited | self.environment_of_start
+        # What is meant for the interpreter takes one of its own.
+        if not self.program and not any(name.startswith("PYTHON") for name in self.environment_of_start):
+            return fork_server().start(self.arguments(), environment, log.fileno())
+        command = [sys.executable, "-m", "helios_cli", *self.arguments()]
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def wait_healthy(self, seconds: float = START_S) -> None:
         """Wait until /health is 200; fails the test when the process ends first."""
