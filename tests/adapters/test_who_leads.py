@@ -15,7 +15,8 @@ from helios_cli.engine.consensus.config import ClusterConfig, Member
 from helios_cli.engine.consensus.lsns import LsnManager
 from helios_cli.engine.consensus.rule import Progress, SyncMode
 from helios_cli.engine.node import lead_again, promotion, receiver
-from helios_cli.engine.node.failover_watcher import FailoverWatcher
+from helios_cli.engine.node.failover_watcher import HEARD_S, FailoverWatcher
+from helios_cli.engine.node.following import Following, Upstream
 from helios_cli.engine.node.lead_check import LeadCheck
 from helios_cli.engine.node.peer_link import PeerLink
 from helios_cli.engine.node.visitors import Visitors
@@ -133,6 +134,42 @@ def test_a_primary_that_gives_its_lead_away_has_its_vote_to_give() -> None:
     assert watcher.is_loyal and not watcher.may_vote_for("n2", "") and watcher.may_vote_for("n2", "n1")
     replication.following = SimpleNamespace(upstream=SimpleNamespace(connected=True, node_id="n3"))
     assert not watcher.may_vote_for("n2", "n1") and watcher.may_vote_for("n2", "n3")
+
+
+def test_where_it_alone_votes_a_restarted_primary_that_does_not_lead_is_not_reached() -> None:
+    """It lets the other node in and says how far it is, waits for more answers, and nobody else could be promoted."""
+    config = ClusterConfig(1, SyncMode.SYNC, (), (), primary="n1", voting=("n1",))
+    clock = [0.0]
+    replication: Any = SimpleNamespace(node_id="n2", config=config, now=lambda: clock[0], term=lambda: OLD)
+    replication.node = SimpleNamespace(store=SimpleNamespace(configs=SimpleNamespace(all=lambda: (config,))))
+    replication.log_clock = SimpleNamespace(sample=lambda *_: None)
+    replication.meter = SimpleNamespace(heartbeats_received=0)
+    replication.watcher = watcher = FailoverWatcher(replication)
+    replication.following = following = object.__new__(Following)
+    for name, value in {
+        "upstream": Upstream(),
+        "_replication": replication,
+        "_awaited": None,
+        "_offset": SimpleNamespace(local_us=lambda *_: 0),
+        "_advance": lambda: None,
+        "_acknowledge": lambda echo_us: None,
+    }.items():
+        setattr(following, name, value)
+    following.upstream.role, following.upstream.connected = "primary", True
+
+    def reached_after(seconds: float, *lease_ms: int | None) -> bool:
+        clock[0] += seconds
+        for asked in lease_ms:
+            following.committed(Lsn(0), Lsn(0), 1)
+            following.heartbeat(asked)
+        return watcher.reaches_primary
+
+    assert not reached_after(2 * HEARD_S, None), "it says how far it is, and asks for nothing"
+    assert reached_after(0.1, config.lease_ms), "it leads"
+    assert not reached_after(HEARD_S), "nothing is heard of it"
+    assert reached_after(0.1, 0), "its disk takes nothing, and it leads all the same"
+    following.upstream.connected = False
+    assert not watcher.reaches_primary
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from helios_cli.engine.node.replication import Replication
 
 HEARD_S: Final = 1.0
-"""Of two nodes the one that heard of the primary within this time takes it to be there."""
+"""Where the primary alone votes, who was asked for its vote within this time takes it to be there."""
 
 ROUNDED_S: Final = 0.005
 """So much too early a loop may wake who sleeps."""
@@ -75,14 +75,16 @@ class FailoverWatcher:
 
     @property
     def reaches_primary(self) -> bool:
-        """Whether a primary is connected, and has been heard of just now."""
+        """Whether a primary is connected, and has asked for this node's vote just now.
+
+        One that was restarted and does not lead yet does not: where it alone votes, it may be waiting for an operator.
+        """
         following = self._replication.following
         if following is None or not following.upstream.connected:
             return False
         if self._is_one_of_many:
             return self.is_loyal
-        upstream = following.upstream
-        return upstream.role != "standby" and self._replication.now() - upstream.heard_at < HEARD_S
+        return following.upstream.role != "standby" and self._replication.now() - self.vote.heard_at < HEARD_S
 
     async def released(self) -> None:
         """Wait until this node may vote for somebody else."""

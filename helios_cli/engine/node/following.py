@@ -56,8 +56,6 @@ class Upstream:
         """Its clock in the newest message."""
         self.heard_us = 0
         """This node's clock then."""
-        self.heard_at = float("-inf")
-        """The loop's clock then."""
         self.connected_since_us = 0
         self.started_at = Lsn(0)
         """Where the stream began."""
@@ -225,7 +223,6 @@ class Following:
         upstream.connected_since_us = SystemClock.wall_us()
         upstream.started_at = self.applicator.queue.written
         self._replication.meter.joined(welcome.node_id)
-        upstream.heard_at = self._replication.now()
         upstream.error = ""
         self._node.event("following", f"following {welcome.node_id} in term {term}", primary=welcome.node_id)
 
@@ -247,7 +244,6 @@ class Following:
         upstream = self.upstream
         upstream.committed, upstream.end, upstream.sent_us = lsn, end, sent_us
         upstream.heard_us = SystemClock.wall_us()
-        upstream.heard_at = self._replication.now()
         self._replication.log_clock.sample(end, self._offset.local_us(sent_us, upstream.heard_us))
         self._advance()
 

@@ -152,12 +152,12 @@ class SimNode(SimHost):
 
     @property
     def reaches_primary(self) -> bool:
-        """Whether a primary is connected, and has been heard of just now."""
+        """Whether a primary is connected, and has asked for this node's vote just now."""
         if not self.following.upstream_id:
             return False
         if self.is_one_of_many:
             return self.is_loyal
-        recent = self.now - self.following.heard_at < self.world.timing.heard_us / 1e6
+        recent = self.now - self.vote.heard_at < self.world.timing.heard_us / 1e6
         return self.following.upstream_role == "primary" and recent
 
     # Time ------------------------------------------------------------------------------------------------------------
