@@ -169,3 +169,21 @@ def test_a_copy_begins_though_the_checkpoint_is_held_up(monkeypatch: pytest.Monk
         return sent
 
     assert asyncio.run(run()) == [Kind.SNAPSHOT]
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_who_shall_follow_another_node_and_is_stopped_meanwhile_stops(turns: int) -> None:
+    async def run() -> None:
+        told: Any = Told()
+        receiver = WalReceiver(told, asyncio.get_running_loop(), lambda: [])
+        task = asyncio.ensure_future(receiver.run())
+        await asyncio.sleep(0.01)
+        receiver.hurry()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        _, waiting = await asyncio.wait((task,), timeout=0.5)
+        task.cancel()
+        assert not waiting, "it goes on to follow, and a promotion waits for its end"
+
+    asyncio.run(run())

@@ -143,7 +143,8 @@ class Checkpointer:
         """Checkpoint whenever there is reason to. An error that nobody foresaw is told of, and the next one tried."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._woken.wait()
             self._woken.clear()
             try:
                 await self._step()
@@ -238,7 +239,8 @@ class Checkpointer:
             await work
             return True
         try:
-            await asyncio.wait_for(work, FOLLOWER_SECONDS)
+            async with asyncio.timeout(FOLLOWER_SECONDS):
+                await work
         except TimeoutError:
             return False
         return True

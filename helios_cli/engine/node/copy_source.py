@@ -76,7 +76,8 @@ async def _give(node: Node, link: PeerLink, hello: messages.Hello) -> Lsn:
     # What is in the database file need not be redone by whoever copies it. A writer that holds the checkpoint up, as a
     # long COPY does, does not hold up the copy: then it begins at the checkpoint before.
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(checkpointer.request(), CHECKPOINT_S)
+        async with asyncio.timeout(CHECKPOINT_S):
+            await checkpointer.request()
     checkpoint, table = await node.engine.read_workers.call(lambda: _table(node))
     start = _start(node, hello.node_id, checkpoint)
     config_end, config = node.store.configs.before(start) or (Lsn(0), None)
@@ -134,7 +135,8 @@ async def _room(link: PeerLink) -> None:
             while not link.writable and not link.closed:
                 room.clear()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(room.wait(), ROOM_POLL_S)
+                    async with asyncio.timeout(ROOM_POLL_S):
+                        await room.wait()
     except TimeoutError:
         raise PeerProtocolError(f"the node that copies has taken nothing for {ROOM_S:.0f} s") from None
     if link.closed:

@@ -436,7 +436,8 @@ class Node:
         await self._quiesce()
         try:
             if not self.pipeline.in_flight and not self.life_over.is_set():
-                await asyncio.wait_for(self._last_checkpoint(), STOP_SECONDS)
+                async with asyncio.timeout(STOP_SECONDS):
+                    await self._last_checkpoint()
         except (HeliosError, TimeoutError, OSError) as error:
             log.warning("the last checkpoint failed, the next start recovers from the log: %s", error)
         engine.stopping = True
@@ -455,7 +456,8 @@ class Node:
             # What waits for another term, of this node or another, is still in the log when the next life begins.
             return
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.pipeline.quiesce(), QUIESCE_SECONDS)
+            async with asyncio.timeout(QUIESCE_SECONDS):
+                await self.pipeline.quiesce()
 
     async def _last_checkpoint(self) -> None:
         """Everything into the database file; a query that is being interrupted may still hold a snapshot."""

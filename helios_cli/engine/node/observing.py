@@ -82,7 +82,8 @@ class Observing:
                         log.warning("%s", text)
                     told.add(text)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._hurry.wait()
             pause = RETRY_FIRST_S if self._hurry.is_set() else min(pause * 2, RETRY_MAX_S)
             self._hurry.clear()
 

@@ -137,7 +137,8 @@ async def give_pages(node: Node, link: PeerLink, frame: Frame) -> None:
         PeerProtocolError, TimeoutError: it keeps to no protocol, or has what it wanted.
     """
     with contextlib.suppress(HeliosError, TimeoutError):
-        await asyncio.wait_for(node.checkpointer.request(), CHECKPOINT_S)
+        async with asyncio.timeout(CHECKPOINT_S):
+            await node.checkpointer.request()
     while True:
         numbers = copying.read_want(frame.body)
         link.write(await node.engine.read_workers.call(lambda numbers=numbers: pages_frame(node, numbers)))  # type: ignore[misc]

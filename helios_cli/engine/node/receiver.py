@@ -138,7 +138,8 @@ class WalReceiver:
                     told = ""
                     pause = RETRY_FIRST_S
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._hurry.wait()
             if self._hurry.is_set():
                 self._hurry.clear()
                 pause = RETRY_FIRST_S

@@ -120,7 +120,8 @@ class Scrub:
             self._opened_applier()
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), POLL_S)
+                async with asyncio.timeout(POLL_S):
+                    await self._woken.wait()
             self._woken.clear()
             try:
                 await self._step()
@@ -280,7 +281,8 @@ class Scrub:
             await put_images(self._node, self._opened_applier(), found.images)
             # Readers find them now, and the disk has them behind the next checkpoint: now, or later by itself.
             with contextlib.suppress(HeliosError, apsw.Error, OSError, TimeoutError):
-                await asyncio.wait_for(self._node.checkpointer.request(), CHECKPOINT_S)
+                async with asyncio.timeout(CHECKPOINT_S):
+                    await self._node.checkpointer.request()
         return found.sources, found.problems
 
     def _opened_applier(self) -> WalApplier:
