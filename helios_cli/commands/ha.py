@@ -247,7 +247,7 @@ def topology(
     print_table(COLUMNS, rows, droppable=DROPPABLE)
     voters = view.get("voters") or ()
     if len(voters) > 1:
-        typer.echo(f"{', '.join(voters)} vote, {len(voters) // 2 + 1} of them elect")
+        typer.echo(f"{', '.join(voters)} vote, {len(voters) // 2 + 1} of them elect, lease {view.get('lease_ms')} ms")
     for line in gap_lines(view):
         typer.echo(line)
     return ExitCode.OK

@@ -22,6 +22,7 @@ from support.network import HostedNode, Network
 from support.node_process import wait_until
 
 DURABLE: Final = ("quorum", "sync", "semi-sync")
+SLOW_S: Final = 10.0
 
 
 @dataclass
@@ -36,6 +37,8 @@ class Outcome:
     """How often there was each."""
     longest_s_max: float = 0.0
     """The longest time from the end of a round's disturbances to an acknowledged row."""
+    slow: list[str] = field(default_factory=list)
+    """Rounds in which that was more than ten seconds."""
 
 
 @dataclass
@@ -261,6 +264,7 @@ def run_chaos(network: Network, directory: Path, shape: Shape, rounds: int, seed
             gap = clients.seen.first_after(at)
             assert gap is not None
             outcome.longest_s_max = max(outcome.longest_s_max, round(gap, 2))
+            outcome.slow += [f"{what}: {gap:.1f} s"] if gap > SLOW_S else []
             outcome.rounds += 1
     outcome.acknowledged, outcome.operations, outcome.salvaged = judge(chaos.data, clients.seen, shape.mode)
     return outcome

@@ -28,6 +28,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from support.delay_line import DelayLine, tap
 from support.node_forks import fork_server
 from support.node_process import NodeProcess
 
@@ -102,6 +103,8 @@ class Network:
     def __init__(self) -> None:
         self.cuts: list[Cut] = []
         """All that there were, in their order."""
+        self.lines: dict[str, DelayLine] = {}
+        """Of hosts that are far away, by name."""
         self._hosts: list[Host] = []
         self._nodes: list[HostedNode] = []
         self.switch = Host("switch", 254)
@@ -111,14 +114,19 @@ class Network:
             _run("ip", "address", "add", f"{self.switch.address}/24", "dev", "bridge")
             _run("ip", "link", "set", "bridge", "up")
 
-    def host(self, name: str) -> Host:
-        """Another host."""
+    def host(self, name: str, delay_s: float = 0.0) -> Host:
+        """Another host; what it sends is so long under way to the switch, and what it is sent as long from there."""
         made = Host(name, len(self._hosts) + 1)
         self._hosts.append(made)
         port = f"port{made.number}"
         with self.switch.entered():
-            _run("ip", "link", "add", port, "type", "veth", "peer", "name", "net", "netns", made.path)
+            far = tap(port) if delay_s else None
+            if far is None:
+                _run("ip", "link", "add", port, "type", "veth", "peer", "name", "net", "netns", made.path)
             _run("ip", "link", "set", port, "master", "bridge", "up")
+        if far is not None:
+            with made.entered():
+                self.lines[name] = DelayLine(tap("net"), far, delay_s)
         with made.entered():
             _run("ip", "address", "add", f"{made.address}/24", "dev", "net")
             _run("ip", "link", "set", "net", "up")
@@ -158,6 +166,9 @@ class Network:
         """Kill the nodes, and let go of the namespaces. Idempotent."""
         for node in self._nodes:
             node.kill()
+        for line in self.lines.values():
+            line.close()
+        self.lines.clear()
         for host in (*self._hosts, self.switch):
             host.close()
 

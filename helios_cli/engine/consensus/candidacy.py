@@ -9,6 +9,8 @@ from helios_cli.engine.consensus.config import ClusterConfig, Member
 
 RANK_S: Final = 0.05
 """Between the first attempts of two candidates: a vote and its answers take less on one site."""
+VOTE_TRIPS: Final = 8
+"""What it takes to dial, look around and be voted for, in round trips, with TLS."""
 JITTER_S: Final = 0.03
 RETRY_S: Final = 0.1
 """After the first refusal; twice as long after each further one."""
@@ -38,6 +40,11 @@ def turn(configs: Sequence[ClusterConfig], node_id: str) -> int | None:
     return next((place for one in reversed(configs) if (place := rank(one, node_id)) is not None), None)
 
 
+def voted_s(trip_s: float) -> float:
+    """:data:`VOTED_S` where a round trip takes so long."""
+    return max(VOTED_S, VOTE_TRIPS * trip_s)
+
+
 class Candidacy:
     """Of one node. Times are seconds of its steady clock; ``draw`` gives random numbers from 0 to 1."""
 
@@ -46,23 +53,26 @@ class Candidacy:
         self._next_at: float | None = None
         self._refused = 0
 
-    def due(self, now: float, place: int, *, is_loyal: bool) -> bool:
-        """Whether to ask now. To be called often; each time that it is true counts as an attempt."""
+    def due(self, now: float, place: int, *, is_loyal: bool, trip_s: float = 0.0) -> bool:
+        """Whether to ask now. To be called often; each time that it is true counts as an attempt.
+
+        ``trip_s`` is the time that a question and its answer are under way.
+        """
         if is_loyal:
             self._next_at, self._refused = None, 0
             return False
         if self._next_at is None:
-            self._next_at = now + place * RANK_S + self._draw() * JITTER_S
+            self._next_at = now + place * max(RANK_S, VOTE_TRIPS * trip_s) + self._draw() * JITTER_S
         if now < self._next_at:
             return False
-        pause = min(RETRY_MAX_S, RETRY_S * 2**self._refused)
+        pause = max(min(RETRY_MAX_S, RETRY_S * 2**self._refused), VOTE_TRIPS * trip_s)
         self._next_at = now + pause * (0.5 + self._draw())
         self._refused = min(self._refused + 1, 10)
         return True
 
-    def defer(self, now: float) -> None:
+    def defer(self, now: float, trip_s: float = 0.0) -> None:
         """A vote was given to another node: it is not this one's turn until that one has had the time to lead.
 
         Raft's followers begin their election timeout anew for the same reason (Ongaro and Ousterhout, 2014, 5.2).
         """
-        self._next_at = max(self._next_at or now, now + VOTED_S * (1 + self._draw()))
+        self._next_at = max(self._next_at or now, now + voted_s(trip_s) * (1 + self._draw()))

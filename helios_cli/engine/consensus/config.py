@@ -20,6 +20,8 @@ GAPS_MAX: Final = 200
 """Gaps that are remembered; the oldest that are over are forgotten first."""
 
 LEASE_MS: Final = 750
+LEASE_TRIPS: Final = 3
+"""A lease is at least so many round trips long: one passes before it is granted, and it is asked for in time again."""
 EJECT: Final = "eject"
 WAIT: Final = "wait"
 
@@ -88,13 +90,25 @@ class ClusterConfig:
     observers: tuple[Member, ...] = ()
     """Nodes that vote and hold no data, by name."""
     lease_ms: int = LEASE_MS
-    """How long a voter that has heard from the primary votes for nobody else."""
+    """How long a voter that has heard from the primary votes for nobody else, at least."""
     progress_timeout_ms: int = 3000
     """After so long without a write that its disk took, a primary gives its lease up."""
     max_failover_lag_bytes: int = 16 << 20
     """How much of the log may be lost by a failover that nobody asked for, in async mode."""
     authority: str = EMBEDDED
     """Who decides who leads: ``embedded`` or ``etcd``; of the cluster from its birth."""
+    round_trip_ms: int = 0
+    """How far apart the nodes are, as the primary has measured; 0: not so far that it matters."""
+
+    @property
+    def term_lease_ms(self) -> int:
+        """What a primary asks for: ``lease_ms``, or more where the nodes are far apart."""
+        return max(self.lease_ms, LEASE_TRIPS * self.round_trip_ms)
+
+    @property
+    def round_trip_s(self) -> float:
+        """The same in seconds."""
+        return self.round_trip_ms / 1000
 
     @property
     def copies(self) -> int:
@@ -264,6 +278,7 @@ def _parsed(data: bytes) -> ClusterConfig:
             progress_timeout_ms=int(content.get("progress_timeout_ms", 3000)),
             max_failover_lag_bytes=int(content.get("max_failover_lag_bytes", 16 << 20)),
             authority=str(content.get("authority", EMBEDDED)),
+            round_trip_ms=int(content.get("round_trip_ms", 0)),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise LogDamaged(f"a record of the cluster's configuration cannot be read: {error}") from error

@@ -45,6 +45,7 @@ def next_step(
     is_alive: Callable[[str], bool],
     now_us: int,
     observers: Iterable[Member] = (),
+    round_trip_ms: int | None = None,
 ) -> Step | None:
     """The step from the newest configuration; None when it is as it should be, or the last step is not agreed yet.
 
@@ -52,7 +53,7 @@ def next_step(
     they are those who had to agree.
 
     ``wanted`` are the fields that the operator asked for; ``is_alive`` tells whether a member has been heard of within
-    the time after which it is given up; ``observers`` are connected.
+    the time after which it is given up; ``observers`` are connected; ``round_trip_ms`` is how far apart the nodes are.
     """
     if lsns.pending is not None:
         return _eject(lsns, is_alive, now_us) or _replaced(lsns.newest, followers)
@@ -61,7 +62,12 @@ def next_step(
     if changed != config:
         told = ", ".join(f"{name} = {getattr(value, 'value', value)}" for name, value in sorted(wanted.items()))
         return Step(changed, "configured", f"the cluster's configuration has changed: {told}")
-    return _eject(lsns, is_alive, now_us) or _admit(lsns, followers, now_us) or _observe(config, observers)
+    return (
+        _eject(lsns, is_alive, now_us)
+        or _paced(config, round_trip_ms)
+        or _admit(lsns, followers, now_us)
+        or _observe(config, observers)
+    )
 
 
 def with_fields(config: ClusterConfig, wanted: Mapping[str, Any], primary: str) -> ClusterConfig:
@@ -133,6 +139,15 @@ def _eject(lsns: LsnManager, is_alive: Callable[[str], bool], now_us: int) -> St
     return Step(
         changed, "ejected", f"{', '.join(lost)} lost: commits are acknowledged without, mode {config.mode.value}"
     )
+
+
+def _paced(config: ClusterConfig, round_trip_ms: int | None) -> Step | None:
+    """Before anybody is admitted: one that is far away is waited for with the lease that this takes."""
+    if round_trip_ms is None or round_trip_ms == config.round_trip_ms:
+        return None
+    changed = replace(config, version=config.version + 1, round_trip_ms=round_trip_ms)
+    far = f"a round trip takes up to {round_trip_ms} ms" if round_trip_ms else "the nodes are near each other"
+    return Step(changed, "paced", f"{far}: the lease is {changed.term_lease_ms} ms")
 
 
 def _replaced(config: ClusterConfig, followers: Iterable[Follower]) -> Step | None:

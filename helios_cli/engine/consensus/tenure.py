@@ -42,7 +42,7 @@ class Tenure:
     @property
     def lease_ms(self) -> int:
         """What this primary asks of whoever hears it; 0: nothing more."""
-        return 0 if self.is_sick or self._is_over else min(config.lease_ms for config in self._lsns.counting)
+        return 0 if self.is_sick or self._is_over else min(config.term_lease_ms for config in self._lsns.counting)
 
     def end(self) -> None:
         """The term is over for this node, which may have given its own vote away: whatever comes, none is held."""

@@ -78,6 +78,7 @@ def cluster_view(replication: Replication) -> ClusterView:
         slots=_slots(replication),
         observers=_observers(replication, now),
         voters=config.voters(primary_id),
+        lease_ms=config.term_lease_ms,
         counters=replication.meter.counters(),
         now_us=now,
         pid=os.getpid(),

@@ -37,7 +37,7 @@ class FailoverWatcher:
 
     def __init__(self, replication: Replication) -> None:
         self._replication = replication
-        longest_ms = max((config.lease_ms for config in replication.node.store.configs.all()), default=LEASE_MS)
+        longest_ms = max((config.term_lease_ms for config in replication.node.store.configs.all()), default=LEASE_MS)
         self.vote = Vote(Loyalty(replication.now(), longest_ms / 1000), threading.Lock())
         self._candidacy = Candidacy(random.random)
         self._electing = False
@@ -60,7 +60,7 @@ class FailoverWatcher:
         A longer lease than this node's log knows of is not granted: after a start nobody would wait for its end.
         """
         own = self._replication
-        if term != own.term() or lease_ms > own.config.lease_ms:
+        if term != own.term() or lease_ms > own.config.term_lease_ms:
             return False
         return self.vote.heard(own.now(), lease_ms / 1000, term)
 
@@ -111,7 +111,7 @@ class FailoverWatcher:
 
     def has_voted(self) -> None:
         """Another node was promised: it has its time to lead before this one asks."""
-        self._candidacy.defer(self._replication.now())
+        self._candidacy.defer(self._replication.now(), self._replication.config.round_trip_s)
 
     def lease_ms(self) -> int | None:
         """What this node, while it follows, passes on to those that follow it."""
@@ -127,7 +127,7 @@ class FailoverWatcher:
             return
         if not self.is_loyal and not own.authority.may_stand():
             return
-        if self._candidacy.due(own.now(), place, is_loyal=self.is_loyal):
+        if self._candidacy.due(own.now(), place, is_loyal=self.is_loyal, trip_s=config.round_trip_s):
             self._electing = True
             own.later(self._elect())
 

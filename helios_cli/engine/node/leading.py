@@ -297,6 +297,7 @@ class Leading:
         return steps.next_step(
             self.lsns, self.wanted, self._followers(), lambda node: self._is_alive(node, config), SystemClock.wall_us(),
             [watcher.member for watcher in self._replication.watchers.all()],
+            self.lease.round_trip_ms(config.round_trip_ms),
         )  # fmt: skip
 
     def _is_alive(self, node_id: str, config: ClusterConfig) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from helios_cli.engine.consensus.config import Voter
+from helios_cli.engine.consensus.round_trips import RoundTrips
 from helios_cli.engine.consensus.tenure import Tenure
 from helios_cli.engine.types import Term
 
@@ -20,7 +21,12 @@ class LeaseKeeper:
         self._replication = replication
         own = (replication.node_id, replication.identity().incarnation)
         self._tenure = Tenure(own, leading.lsns, began=replication.now())
+        self._trips = RoundTrips(replication.now())
         self._told_over = False
+
+    def round_trip_ms(self, current_ms: int) -> int:
+        """What the configuration should say of how far apart the nodes are, where it says ``current_ms``."""
+        return self._trips.rounded_ms(self._replication.now(), current_ms)
 
     @property
     def is_sick(self) -> bool:
@@ -53,10 +59,11 @@ class LeaseKeeper:
         """A voter has echoed a heartbeat that was sent at ``echo_us`` by the wall clock."""
         asked = self._replication.replicator.asked.asked(echo_us)
         if asked is not None:
-            self._tenure.granted(voter, term, *asked)
+            self.granted(voter, term, *asked)
 
     def granted(self, voter: Voter, term: Term, asked_at: float, lease_ms: int) -> None:
         """A voter was asked then, for so long: if it was in this term, its vote is this node's for that time."""
+        self._trips.took(voter[0], asked_at, self._replication.now())
         self._tenure.granted(voter, term, asked_at, lease_ms)
 
     def progress(self, stalled_s: float) -> None:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.consensus.acceptance import may_lead, may_promise
+from helios_cli.engine.consensus.candidacy import VOTE_TRIPS
 from helios_cli.engine.consensus.config import Member, address
 from helios_cli.engine.consensus.election import (
     SICK,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ASK_S: Final = 1.5
-"""How long an answer of another node is waited for."""
+"""How long an answer of another node is waited for, on one site."""
 
 BEGUN_S: Final = 5.0
 """How long the answer to a promotion waits for the term's first record to be committed."""
@@ -86,7 +87,7 @@ async def survey(
 
 
 async def _ask(replication: Replication, member: Member, ask: messages.Ask) -> Answer:
-    async with asyncio.timeout(ASK_S):
+    async with asyncio.timeout(_patience_s(replication)):
         link = await _dial(replication, member)
         try:
             link.send(Kind.ASK, ask.to_body())
@@ -94,6 +95,10 @@ async def _ask(replication: Replication, member: Member, ask: messages.Ask) -> A
             return replace(answer, primary_host=reachable(link, answer.primary_host) if answer.primary_host else "")
         finally:
             link.close()
+
+
+def _patience_s(replication: Replication) -> float:
+    return max(ASK_S, VOTE_TRIPS * replication.config.round_trip_s)
 
 
 def would_win(replication: Replication, heard: list[Heard]) -> bool:
@@ -139,7 +144,7 @@ async def announce(replication: Replication, member: Member) -> None:
     """Tell a member that this node leads. Nothing is raised when it is not reached."""
     own, term = replication.identity(), replication.term()
     try:
-        async with asyncio.timeout(ASK_S):
+        async with asyncio.timeout(_patience_s(replication)):
             link = await _dial(replication, member)
             # It may have been deposed while it called: the newer primary's term must not be announced as its own.
             if replication.is_leading and replication.term() == term:
@@ -270,7 +275,8 @@ async def _has_begun(replication: Replication) -> bool:
     begun = asyncio.Event()
     replication.node.pipeline.after_latest(begun.set)
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(begun.wait(), BEGUN_S)
+        async with asyncio.timeout(BEGUN_S):
+            await begun.wait()
     return begun.is_set()
 
 

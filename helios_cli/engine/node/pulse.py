@@ -245,6 +245,8 @@ class Pulse:
             await self._connect(link, host, port)
             await introduce(link, node.identity(), node.secret())
             link.send(Kind.PULSE, b"")
+            # What went before takes several round trips, and is not silence.
+            heard_at = time.monotonic()
             link.begin(frame_came)
             while not link.closed and time.monotonic() - heard_at < SILENCE_S:
                 await asyncio.sleep(LOOK_S)

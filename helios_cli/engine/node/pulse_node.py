@@ -45,7 +45,7 @@ class DataNodePulse:
             return None
         config = leading.lsns.config
         stands_ms = (time.monotonic() - self.beat_at) * 1000
-        if stands_ms > (config.progress_timeout_ms or config.lease_ms):
+        if stands_ms > (config.progress_timeout_ms or config.term_lease_ms):
             return leading.lsns.term, None
         return leading.lsns.term, leading.lease.lease_ms
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.consensus.acceptance import may_follow
+from helios_cli.engine.consensus.candidacy import VOTE_TRIPS
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node import promotion
 from helios_cli.engine.node.copy_source import give_copy
@@ -107,7 +108,10 @@ class Visitors:
         own = self._replication
         if own.is_leading and term > own.term():
             own.node.engine.loop.call_later(
-                ASKED_S, own.give_way, term, "a node has promised to another that it may lead"
+                max(ASKED_S, VOTE_TRIPS * own.config.round_trip_s),
+                own.give_way,
+                term,
+                "a node has promised to another that it may lead",
             )
 
     def deposed(self, term: Term) -> None:

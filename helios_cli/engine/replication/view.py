@@ -181,6 +181,8 @@ class ClusterView:
     """By name."""
     voters: tuple[str, ...] = ()
     """Who elects."""
+    lease_ms: int = 0
+    """For how long who has heard the primary votes for nobody else."""
     counters: Counters = Counters()
     now_us: int = 0
     """When this was seen, microseconds since 1970-01-01 UTC."""

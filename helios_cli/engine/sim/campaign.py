@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from helios_cli.engine.consensus.acceptance import may_lead, may_promise
-from helios_cli.engine.consensus.candidacy import VOTED_S, turn
+from helios_cli.engine.consensus.candidacy import turn, voted_s
 from helios_cli.engine.consensus.election import (
     SICK,
     TAKES_LEAD,
@@ -110,7 +110,7 @@ class Campaign:
         )
         if promised:
             node.promise(term)
-            node.candidacy.defer(node.now)
+            node.candidacy.defer(node.now, _trip_s(node))
             node.world.checkers.voted(node, term, asker)
             node.tell(f"promises term {term} to {asker}")
         own = self.candidate()
@@ -190,7 +190,7 @@ class Campaign:
         place = turn(node.open_configs, node.name)
         if place is None or not node.is_one_of_many or node.following.blocked_s > node.world.timing.blocked_us / 1e6:
             return
-        if not node.candidacy.due(node.now, place, is_loyal=node.is_loyal):
+        if not node.candidacy.due(node.now, place, is_loyal=node.is_loyal, trip_s=config.round_trip_s):
             return
         self.is_changing = True
         before = node.term
@@ -291,7 +291,7 @@ class Campaign:
         if self._own_turn is None:
             # Whoever was promised a term gets the time to lead in it.
             has_voted = node.term > self.candidate().last_term
-            self._own_turn = node.now + (VOTED_S if has_voted else 0.0)
+            self._own_turn = node.now + (voted_s(_trip_s(node)) if has_voted else 0.0)
 
         def surveyed(answers: list[Answer]) -> None:
             self.is_changing = False
@@ -389,3 +389,7 @@ class Campaign:
 
 def _newest(answers: list[Answer]) -> int:
     return max((one.term for one in answers), default=0)
+
+
+def _trip_s(node: SimNode) -> float:
+    return node.config.round_trip_s if node.config is not None else 0.0

@@ -169,7 +169,7 @@ class Following:
             return True
         node = self._node
         config = node.config
-        if config is None or lease_ms > config.lease_ms:
+        if config is None or lease_ms > config.term_lease_ms:
             return False
         return node.vote.heard(node.now, lease_ms / 1000, node.term)
 

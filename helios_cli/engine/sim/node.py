@@ -83,7 +83,7 @@ class SimNode(SimHost):
         self.term = self.disk.term
         self.role, self.follows = control["role"], control["follows"]
         self.applied = self.serving.streamed = self.log.end
-        longest_ms = max((config.lease_ms for _, config in self.log.configs), default=LEASE_MS)
+        longest_ms = max((config.term_lease_ms for _, config in self.log.configs), default=LEASE_MS)
         self.vote = Vote(Loyalty(self.now, longest_ms / 1000))
         self.world.checkers.started(self)
         if records:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from helios_cli.engine.consensus import steps
 from helios_cli.engine.consensus.config import ClusterConfig, Member
 from helios_cli.engine.consensus.lsns import LsnManager
+from helios_cli.engine.consensus.round_trips import RoundTrips
 from helios_cli.engine.consensus.rule import Progress, SyncMode
 from helios_cli.engine.consensus.tenure import Tenure
 from helios_cli.engine.sim.records import CONFIG, DATA, TERM_START
@@ -36,6 +37,7 @@ class Primary:
         log = node.log
         self.lsns = LsnManager(node.name, configs[0], term, log.flushed, begins=log.end, inherited=configs[1:])
         self.tenure = Tenure((node.name, node.incarnation), self.lsns, began=node.now)
+        self._trips = RoundTrips(node.now)
         self._begins = log.end
         for stream in node.serving.streams.values():
             # Those who have followed this node before it led.
@@ -113,6 +115,7 @@ class Primary:
         """A voter has heard what bore this time, in this term."""
         asked = self.node.serving.asked.asked(echo_us)
         if asked is not None:
+            self._trips.took(member.node_id, asked[0], self.node.now)
             self.tenure.granted((member.node_id, member.incarnation), term, *asked)
 
     def observed(self, member: Member, term: Term, version: int) -> None:
@@ -174,7 +177,8 @@ class Primary:
         if self.wanted and steps.with_fields(lsns.config, self.wanted, lsns.node_id) == lsns.config:
             self.wanted = {}
         observers = [watcher.member for watcher in self.node.serving.watchers.values()]
-        return steps.next_step(lsns, self.wanted, self._followers(), self._is_alive, now_us, observers)
+        trip_ms = self._trips.rounded_ms(self.node.now, lsns.config.round_trip_ms)
+        return steps.next_step(lsns, self.wanted, self._followers(), self._is_alive, now_us, observers, trip_ms)
 
     def _propose(self, config: ClusterConfig) -> None:
         node = self.node

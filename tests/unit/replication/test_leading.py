@@ -79,7 +79,11 @@ class Primary:
         this: Any = self
         self.leading: Any = Leading(this, (CONFIG,))
         lease: Any = SimpleNamespace(
-            holds=lambda: True, confirmed=lambda *_: None, progress=lambda s: None, end=lambda: None
+            holds=lambda: True,
+            confirmed=lambda *_: None,
+            progress=lambda s: None,
+            end=lambda: None,
+            round_trip_ms=lambda current: current,
         )
         self.leading.lease = lease
         self.put_config = self.leading.put_config
