@@ -30,7 +30,7 @@ from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.foreign_key_errors import foreign_key_error
 from helios_cli.engine.sql.inner import Inner, InnerPlanner, Variables
 from helios_cli.engine.sql.oids import RECORD
-from helios_cli.engine.sql.plan import Debugged, Kind, Plan
+from helios_cli.engine.sql.plan import Debugged, Detailed, Kind, Plan
 from helios_cli.engine.sql.planner import parse
 from helios_cli.engine.sql.plpgsql.frame import Outcome, Record
 from helios_cli.engine.sql.routines import Routine, result_columns
@@ -274,7 +274,8 @@ class RoutineHost:
                 hint="Create a temporary table before the function is called.",
             )
         for notice in plan.notices:
-            told = SqlError(notice, sqlstate=notice_state(notice))
+            detail = notice.detail if isinstance(notice, Detailed) else None
+            told = SqlError(notice, sqlstate=notice_state(notice), detail=detail)
             self.notice(told, "DEBUG" if isinstance(notice, Debugged) else "NOTICE")
         try:
             result = run_steps(self.connection, plan, values)

@@ -19,7 +19,7 @@ from helios_cli.engine.node.session_plans import SessionPlans
 from helios_cli.engine.node.session_values import session_value
 from helios_cli.engine.node.transaction import Transaction
 from helios_cli.engine.sql.actions import LockTable
-from helios_cli.engine.sql.plan import Debugged, Kind, Plan, Warned
+from helios_cli.engine.sql.plan import Debugged, Detailed, Kind, Plan, Warned
 from helios_cli.engine.wire import backend
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ class Session(SessionPlans):
                     state, severity = "00000", "DEBUG"
                 if is_wanted(self, severity):
                     hint = notice.hint if isinstance(notice, Warned) else None
-                    told = SqlError(notice, sqlstate=state, hint=hint)
+                    detail = notice.detail if isinstance(notice, Detailed) else None
+                    told = SqlError(notice, sqlstate=state, detail=detail, hint=hint)
                     self.out.append(backend.notice_response(told, severity=severity))
         portal.sent_before = portal.sent
         kind = plan.kind

@@ -9,7 +9,7 @@ from typing import Final
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.pgtype import PgType
 from helios_cli.engine.datatypes.range_types import is_multirange, is_range, multirange_of
-from helios_cli.engine.datatypes.usertypes import is_row, is_row_array
+from helios_cli.engine.datatypes.usertypes import RECORD_ARRAY, is_row, is_row_array
 from helios_cli.engine.sql.oids import (
     ANY,
     ANYARRAY,
@@ -107,7 +107,7 @@ def is_preferred(oid: int) -> bool:
 def element_of(oid: int) -> int:
     """The element type of an array type, 0 for other types."""
     found = type_of(oid)
-    return found.elem_oid if found is not None and found.category == "A" else 0
+    return found.elem_oid if found is not None and (found.category == "A" or oid == RECORD_ARRAY) else 0
 
 
 def array_of(oid: int) -> int:

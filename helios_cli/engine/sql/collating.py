@@ -74,6 +74,6 @@ def _user_collation(type_oid: int) -> str:
 _COLLATED_ELEMENTS: Final = frozenset(
     (
         INT2, INT4, INT8, OID, FLOAT4, FLOAT8, NUMERIC, PG_LSN, INET, CIDR, BPCHAR, INTERVAL, TIMETZ, JSONB,
-        MONEY, DATE, TIMESTAMP, TIMESTAMPTZ, *RANGE_CODECS,
+        MONEY, DATE, TIMESTAMP, TIMESTAMPTZ, RECORD, *RANGE_CODECS,
     )
 )  # fmt: skip

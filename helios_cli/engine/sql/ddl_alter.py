@@ -9,41 +9,36 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.ddl_alter_columns import (
     Alteration,
     add_column,
     alter_type,
-    drop_column,
     set_default,
     set_identity,
     set_not_null,
 )
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
-from helios_cli.engine.sql.ddl_checks import user_check_name
 from helios_cli.engine.sql.ddl_constraints import add_constraint
 from helios_cli.engine.sql.ddl_create import check_storage
+from helios_cli.engine.sql.ddl_dropping import Dropping
 from helios_cli.engine.sql.ddl_exclusion import existing_conflict_sql
-from helios_cli.engine.sql.ddl_index import drop_index_steps
 from helios_cli.engine.sql.ddl_model import ConstraintDef
 from helios_cli.engine.sql.ddl_ownership import give_away
 from helios_cli.engine.sql.ddl_policy import switch_row_security
-from helios_cli.engine.sql.ddl_rebuild import rebuild_table
 from helios_cli.engine.sql.ddl_render import (
     check_clause,
     constraint_row,
-    delete,
     index_rows,
     qualified,
     stored_deferral,
     update,
 )
 from helios_cli.engine.sql.ddl_storage import change_options
+from helios_cli.engine.sql.ddl_things import COLUMN, CONSTRAINT, Thing
 from helios_cli.engine.sql.ddl_trigger import SWITCHES, switch_triggers
 from helios_cli.engine.sql.ddl_validation import mark_not_valid, validate_constraint
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.relation import Relation
-from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.view_checks import SET_OPTIONS, set_check_option
 
 Command = Callable[[Alteration, dict[str, Any]], None]
@@ -209,53 +204,22 @@ def _drop_constraint(alteration: Alteration, fields: dict[str, Any]) -> None:
             raise builder.error("42704", message)
         builder.notices.append(f"{message}, skipping")
         return
-    remove_constraint(alteration, constraint, cascade=fields.get("behavior") == "DROP_CASCADE")
+    _take(alteration, Thing(CONSTRAINT, constraint.oid), fields)
 
 
-def remove_constraint(alteration: Alteration, constraint: ConstraintDef, *, cascade: bool) -> None:
-    """Drop a constraint and what stands on it.
-
-    Raises:
-        SqlError: 2BP01, a foreign key needs the index and ``cascade`` is false.
-    """
+def _drop_column(alteration: Alteration, fields: dict[str, Any]) -> None:
+    """DROP COLUMN with what is made of it. Raises SqlError 42703, 2BP01."""
     builder, table = alteration.builder, alteration.table
-    if constraint.kind in "pux":
-        users = [
-            found for found in builder.catalog.referencing(table.oid) if found.ref_index_oid == constraint.index_oid
-        ]
-        _drop_users(alteration, constraint, users, cascade)
-        index = next(found for found in table.indexes if found.oid == constraint.index_oid)
-        table.indexes.remove(index)
-        builder.add(*drop_index_steps(table.temp, index))
-    elif constraint.kind == "c":
-        name = quote_identifier(user_check_name(constraint.oid, constraint.name))
-        alteration.native(lambda: f"ALTER TABLE {qualified(table.sqlite_name, table.temp)} DROP CONSTRAINT {name}")
-    else:
-        alteration.rebuild = True
-    table.constraints.remove(constraint)
-    builder.add(delete(table.temp, "helios_constraint", oid=constraint.oid))
+    if table.column(fields["name"]) is None and fields.get("missing_ok"):
+        builder.notices.append(f'column "{fields["name"]}" of relation "{table.name}" does not exist, skipping')
+        return
+    _take(alteration, Thing(COLUMN, table.oid, alteration.column(fields["name"]).attnum), fields)
 
 
-def _drop_users(alteration: Alteration, constraint: ConstraintDef, users: list[ConstraintDef], cascade: bool) -> None:
-    builder, own = alteration.builder, alteration.table
-    for user in users:
-        other = own if user.table_oid == own.oid else builder.catalog.table_def(user.table_oid)
-        if other is None:
-            continue
-        if not cascade:
-            raise SqlError(
-                f"cannot drop constraint {constraint.name} on table {own.name} because other objects depend on it",
-                sqlstate="2BP01",
-                detail=f"constraint {user.name} on table {other.name} depends on index {constraint.name}",
-                hint="Use DROP ... CASCADE to drop the dependent objects too.",
-            )
-        builder.notices.append(f"drop cascades to constraint {user.name} on table {other.name}")
-        builder.add(delete(other.temp, "helios_constraint", oid=user.oid))
-        other.constraints = [found for found in other.constraints if found.oid != user.oid]
-        if other is own:
-            alteration.rebuild = True
-        else:
-            rebuild_table(builder, other)
+def _take(alteration: Alteration, thing: Thing, fields: dict[str, Any]) -> None:
+    dropping = Dropping(alteration.builder, cascade=fields.get("behavior") == "DROP_CASCADE")
+    dropping.within(alteration)
+    dropping.run([thing])
 
 
 def _alter_constraint(alteration: Alteration, fields: dict[str, Any]) -> None:
@@ -314,10 +278,6 @@ def _not_null(alteration: Alteration, fields: dict[str, Any]) -> None:
 def _add_column(alteration: Alteration, fields: dict[str, Any]) -> None:
     for constraint in add_column(alteration, fields):
         install_constraint(alteration, constraint)
-
-
-def _drop_column(alteration: Alteration, fields: dict[str, Any]) -> None:
-    drop_column(alteration, fields, remove_constraint)
 
 
 _COMMANDS: Final[dict[str, Command]] = {

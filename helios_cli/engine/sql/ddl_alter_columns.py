@@ -10,6 +10,7 @@ from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.usertypes import kind_of
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.ddl_build import Builder, as_relation, unsupported
+from helios_cli.engine.sql.ddl_checks import user_check_name
 from helios_cli.engine.sql.ddl_columns import (
     ColumnSpec,
     apply_collation,
@@ -20,9 +21,9 @@ from helios_cli.engine.sql.ddl_columns import (
     settle_default,
 )
 from helios_cli.engine.sql.ddl_create import check_columns
-from helios_cli.engine.sql.ddl_deparse import column_names, deparse, parse_expression
+from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression
 from helios_cli.engine.sql.ddl_index import drop_index_steps
-from helios_cli.engine.sql.ddl_model import ColumnDef, IndexDef, TableDef
+from helios_cli.engine.sql.ddl_model import ColumnDef, TableDef
 from helios_cli.engine.sql.ddl_rebuild import rebuild_table
 from helios_cli.engine.sql.ddl_render import (
     attribute_row,
@@ -55,6 +56,11 @@ class Alteration:
     def native(self, step: Callable[[], str]) -> None:
         """Write a step at the end, unless a rebuild makes it needless: the rebuild follows the definition."""
         self._late.append(step)
+
+    @property
+    def waits(self) -> bool:
+        """Whether steps wait for the end."""
+        return bool(self._late)
 
     def now(self, step: str) -> None:
         """Write a step that changes the old table at once, before any rebuild."""
@@ -170,77 +176,49 @@ def default_sql(builder: Builder, column: ColumnDef) -> str:
     return typed.sql
 
 
-# -- DROP COLUMN --------------------------------------------------------------------------------------------------
+# -- DROP ---------------------------------------------------------------------------------------------------------
 
 
-def drop_column(alteration: Alteration, fields: dict[str, Any], remove_constraint: Callable[..., None]) -> None:
-    """DROP COLUMN with the indexes and constraints that use it.
-
-    Raises:
-        SqlError: 42703 missing, 2BP01 a view or another table's key depends on it.
-    """
+def take_column(alteration: Alteration, column: ColumnDef) -> None:
+    """Remove a column on which nothing depends any more."""
     builder, table = alteration.builder, alteration.table
-    name, cascade = fields["name"], fields.get("behavior") == "DROP_CASCADE"
-    if table.column(name) is None and fields.get("missing_ok"):
-        builder.notices.append(f'column "{name}" of relation "{table.name}" does not exist, skipping')
-        return
-    column = alteration.column(name)
-    _check_views(alteration, name)
-    users = [found for found in table.constraints if name in found.columns]
-    for constraint in users:
-        remove_constraint(alteration, constraint, cascade=cascade)
-    for index in [found for found in table.indexes if name in index_columns(found)]:
-        table.indexes.remove(index)
-        builder.add(*drop_index_steps(table.temp, index))
-    for other in table.columns:
-        if other is not column and other.generated and name in column_names(parse_expression(other.default or "NULL")):
-            message = f"cannot drop column {name} of table {table.name} because other objects depend on it"
-            raise SqlError(
-                message, sqlstate="2BP01", detail=f"column {other.name} of table {table.name} depends on column {name}",
-                hint="Use DROP ... CASCADE to drop the dependent objects too.",
-            )  # fmt: skip
     table.columns.remove(column)
-    if any(found.kind == "c" for found in users) or not table.columns:
+    if alteration.waits or not table.columns:
         # SQLite drops no column that a table constraint still names, and constraints go only at the end.
         alteration.rebuild = True
     elif not alteration.rebuild:
-        alteration.now(f"{alteration.alter()} DROP COLUMN {quote_identifier(name)}")
-    _forget_column(alteration, column)
-
-
-def _forget_column(alteration: Alteration, column: ColumnDef) -> None:
-    builder, table = alteration.builder, alteration.table
+        alteration.now(f"{alteration.alter()} DROP COLUMN {quote_identifier(column.name)}")
     builder.add(
         delete(table.temp, "helios_attribute", relid=table.oid, attnum=column.attnum),
         delete(table.temp, "helios_description", objoid=table.oid, objsubid=column.attnum),
     )
-    for sequence in builder.catalog.owned_sequences(table.oid):
-        if sequence.owner_attnum == column.attnum:
-            builder.add(
-                delete(table.temp, "helios_relation", oid=sequence.oid),
-                delete(table.temp, "helios_sequence", oid=sequence.oid),
-            )
 
 
-def _check_views(alteration: Alteration, column: str) -> None:
-    table, catalog = alteration.table, alteration.builder.catalog
-    for view in catalog.dependents(table.oid):
-        named = catalog.dependent_columns(view.oid, table.oid)
-        if not named or column in named:
-            raise SqlError(
-                f"cannot drop column {column} of table {table.name} because other objects depend on it",
-                sqlstate="2BP01", detail=f"view {view.name} depends on column {column} of table {table.name}",
-                hint=f"Drop the view first: DROP VIEW {view.name}.",
-            )  # fmt: skip
+def take_constraint(alteration: Alteration, oid: int) -> None:
+    """Remove a constraint on which nothing depends any more, with its index."""
+    builder, table = alteration.builder, alteration.table
+    constraint = next((found for found in table.constraints if found.oid == oid), None)
+    if constraint is None:
+        return
+    if constraint.kind in "pux":
+        index = next(found for found in table.indexes if found.oid == constraint.index_oid)
+        table.indexes.remove(index)
+        builder.add(*drop_index_steps(table.temp, index))
+    elif constraint.kind == "c":
+        name = quote_identifier(user_check_name(constraint.oid, constraint.name))
+        alteration.native(lambda: f"{alteration.alter()} DROP CONSTRAINT {name}")
+    else:
+        alteration.rebuild = True
+    table.constraints.remove(constraint)
+    builder.add(delete(table.temp, "helios_constraint", oid=oid), delete(table.temp, "helios_description", objoid=oid))
 
 
-def index_columns(index: IndexDef) -> set[str]:
-    """Every column an index reads: keys, expressions, INCLUDE and predicate."""
-    names = {key.column for key in index.keys if key.column is not None} | set(index.include)
-    for text in [key.expression for key in index.keys] + [index.predicate]:
-        if text is not None:
-            names.update(column_names(parse_expression(text)))
-    return names
+def take_default(alteration: Alteration, column: ColumnDef) -> None:
+    """Remove a column's default."""
+    column.default = None
+    if column.sqlite_default:
+        alteration.rebuild = True
+    alteration.attribute(column, default_text=None)
 
 
 # -- ALTER COLUMN -------------------------------------------------------------------------------------------------
@@ -259,12 +237,10 @@ def set_default(alteration: Alteration, fields: dict[str, Any]) -> None:
     if column.generated:
         message = f'column "{column.name}" of relation "{alteration.table.name}" is a generated column'
         raise alteration.builder.error("42601", message)
-    node = fields.get("def")
-    column.default = (
-        default_text(alteration.builder, node, column, temp=alteration.table.temp) if node is not None else None
-    )
-    if column.default is None and column.sqlite_default:
-        alteration.rebuild = True
+    if "def" not in fields:
+        take_default(alteration, column)
+        return
+    column.default = default_text(alteration.builder, fields["def"], column, temp=alteration.table.temp)
     alteration.attribute(column, default_text=column.default)
 
 
@@ -421,6 +397,6 @@ def _set_identity_options(alteration: Alteration, column: ColumnDef, items: list
 
 
 __all__ = [
-    "Alteration", "add_column", "alter_type", "default_sql", "drop_column", "index_columns", "set_default",
-    "set_identity", "set_not_null", "unsupported",
+    "Alteration", "add_column", "alter_type", "default_sql", "set_default", "set_identity", "set_not_null",
+    "take_column", "take_constraint", "take_default",
 ]  # fmt: skip

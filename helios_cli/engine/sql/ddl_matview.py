@@ -39,7 +39,8 @@ def create_matview(builder: Builder, fields: dict[str, Any]) -> Plan:
         return builder.finish("CREATE MATERIALIZED VIEW")
     builder.claim_name(schema, name)
     query = fields["query"]
-    sql, columns = translate_stored(builder, query, tree.strings(into.get("colNames", [])))
+    called: set[int] = set()
+    sql, columns = translate_stored(builder, query, tree.strings(into.get("colNames", [])), called)
     table = TableDef(builder.oid(), schema, name, builder.sqlite_name(schema, name), builder.temp, columns)
     check_columns(builder, table)
     populated = not into.get("skipData")
@@ -48,7 +49,7 @@ def create_matview(builder: Builder, fields: dict[str, Any]) -> Plan:
     kind = "m" if populated else "M"
     builder.add(relation_row(table.temp, table.oid, schema, name, kind, table.sqlite_name, definition=text))
     builder.add(*(attribute_row(table.temp, table.oid, column) for column in columns))
-    record_dependencies(builder, table.oid, query)
+    record_dependencies(builder, table.oid, query, called)
     plan = builder.finish("SELECT" if populated else "CREATE MATERIALIZED VIEW")
     if populated:
         plan.steps = (*plan.steps, _fill(table, sql))

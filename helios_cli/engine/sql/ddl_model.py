@@ -246,11 +246,14 @@ class DdlCatalog(CatalogReader, Protocol):
     def row_security(self, oid: int) -> RowSecurity | None:
         """What a table enforces; None: it has neither policies nor a switch that was ever touched."""
 
-    def stored_calls(self) -> dict[str, tuple[int, ...]]:
-        """The functions that definitions call, by SQLite's name of the table or view."""
+    def securities(self) -> dict[int, tuple[bool, bool, tuple[Policy, ...]]]:
+        """By table: whether row level security is enabled, whether it is forced, and the policies by name."""
 
-    def relation_by_sqlite_name(self, sqlite_name: str) -> Relation | None:
-        """The table or view that SQLite knows by that name."""
+    def tables_naming(self, word: str, *, in_defaults: bool = False) -> tuple[int, ...]:
+        """Tables with a default, a generated column, a CHECK or an index whose kept expression holds a text, by OID.
+
+        With ``in_defaults`` only the first two count.
+        """
 
     def options(self, oid: int) -> str | None:
         """The storage parameters of a permanent relation, as pg_class shows them; None for none."""
@@ -295,7 +298,7 @@ class DdlCatalog(CatalogReader, Protocol):
         """Foreign keys of other tables, and of itself, that point to the table."""
 
     def dependents(self, oid: int) -> tuple[Relation, ...]:
-        """Views that read the relation directly, by OID."""
+        """Views that read a relation, call a function or name a type directly, by OID."""
 
     def dependent_columns(self, view_oid: int, oid: int) -> tuple[str, ...]:
         """The columns of the relation that the view names; empty when that is not known."""

@@ -7,12 +7,13 @@ from typing import Any, Final
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import privileges
 from helios_cli.engine.sql.authority import BOOTSTRAP
-from helios_cli.engine.sql.ddl_build import Builder, unsupported
-from helios_cli.engine.sql.ddl_drop import Dropping
+from helios_cli.engine.sql.ddl_build import Builder
+from helios_cli.engine.sql.ddl_dropping import Dropping
 from helios_cli.engine.sql.ddl_grant import store
 from helios_cli.engine.sql.ddl_large_objects import drop_all, reassign
 from helios_cli.engine.sql.ddl_ownership import Guard, check_new_owner, give_away
 from helios_cli.engine.sql.ddl_render import update
+from helios_cli.engine.sql.ddl_things import RELATION, ROUTINE, SCHEMA, TYPE, Thing
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.privileges import PG_CLASS, PG_DATABASE, PG_NAMESPACE
 from helios_cli.engine.sql.relation import Relation
@@ -112,28 +113,17 @@ def drop_owned(builder: Builder, fields: dict[str, Any]) -> Plan:
         SqlError: 42501 another's role, 2BP01 something else depends on it.
     """
     roles = _roles(builder, fields, "drop")
-    dropping = Dropping(builder, cascade=fields.get("behavior") == "DROP_CASCADE")
     facts = builder.catalog.privileges
-    if any(facts.owned(class_oid, role) for role in roles for class_oid, _, _ in _OTHERS):
-        raise unsupported("DROP OWNED of functions and types", "Drop them, or give them to another role, first.")
+    named: list[Thing] = []
     for role in roles:
-        for relation in owned_relations(builder, role):
-            dropping.relations[relation.oid] = relation
-        for oid in facts.owned(PG_NAMESPACE, role):
-            name = next(name for name, found in facts.schemas().items() if found[0] == oid)
-            inside = builder.catalog.schema_objects(name)
-            strangers = [found for found in inside if found.oid not in dropping.relations]
-            if strangers and not dropping.cascade:
-                message = f"cannot drop schema {name} because other objects depend on it"
-                raise SqlError(
-                    message, sqlstate="2BP01", hint="Use DROP ... CASCADE to drop the dependent objects too."
-                )
-            dropping.relations.update({found.oid: found for found in inside})
-            dropping.schemas.append(name)
-    dropping.run()
+        named += [Thing(RELATION, relation.oid) for relation in owned_relations(builder, role)]
+        for class_oid, kind in ((PG_NAMESPACE, SCHEMA), (privileges.PG_PROC, ROUTINE), (privileges.PG_TYPE, TYPE)):
+            named += [Thing(kind, oid) for oid in facts.owned(class_oid, role)]
+    dropping = Dropping(builder, cascade=fields.get("behavior") == "DROP_CASCADE")
+    dropping.run(named)
     for role in roles:
         drop_all(builder, role)
-        _take_back(builder, role, set(dropping.relations))
+        _take_back(builder, role, dropping.relations())
     return builder.finish("DROP OWNED")
 
 

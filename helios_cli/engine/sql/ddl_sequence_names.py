@@ -40,6 +40,13 @@ def named_sequences(builder: Builder, node: Node, *, temp: bool) -> Node:
     return node
 
 
+def sequence_named(part: Any) -> tuple[str | None, str] | None:
+    """Schema and name of the sequence that a call of nextval and the like names by a constant; None for other nodes."""
+    literal = _sequence_of(part)
+    names = split_name(literal["sval"]["sval"]) if literal is not None else []
+    return (names[0] if len(names) > 1 else None, names[-1]) if 1 <= len(names) <= 2 else None
+
+
 def _sequence_of(part: Any) -> dict[str, Any] | None:
     """The string constant that names a sequence, of a call of nextval and the like; None for any other node."""
     call = part.get("FuncCall")

@@ -8,15 +8,16 @@ from typing import Any, Final
 from helios_cli.engine.datatypes.composite import Shape, has_type
 from helios_cli.engine.datatypes.usertypes import composite_oid, enum_oid, is_temporary, pinned_name
 from helios_cli.engine.sql import tree
-from helios_cli.engine.sql.ddl_alter_columns import Alteration, drop_column
-from helios_cli.engine.sql.ddl_build import Builder, list_names, unsupported
+from helios_cli.engine.sql.ddl_build import Builder, list_names
 from helios_cli.engine.sql.ddl_columns import refuse_collation
+from helios_cli.engine.sql.ddl_dropping import drop_things
 from helios_cli.engine.sql.ddl_render import database_of, delete, insert, refuse_temporary, update
 from helios_cli.engine.sql.ddl_schema import TYPE_TABLES
+from helios_cli.engine.sql.ddl_things import TYPE, Thing
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.relation import Relation, UserType
 from helios_cli.engine.sql.row_values import type_shape
-from helios_cli.engine.sql.sqltext import constant, pg_identifier, quote_identifier
+from helios_cli.engine.sql.sqltext import constant, quote_identifier
 from helios_cli.engine.sql.typenames import resolve_type
 
 LABEL_BYTES_MAX: Final = 63
@@ -323,7 +324,6 @@ def drop_types(builder: Builder, fields: dict[str, Any]) -> Plan:
         SqlError: 42704 missing, 2BP01 columns or types use it, without CASCADE.
     """
     tag = "DROP DOMAIN" if fields["removeType"] == "OBJECT_DOMAIN" else "DROP TYPE"
-    cascade = fields.get("behavior") == "DROP_CASCADE"
     dropping: list[UserType] = []
     for node in fields["objects"]:
         found = find_type(builder, type_names(node), missing_ok=bool(fields.get("missing_ok")))
@@ -338,7 +338,7 @@ def drop_types(builder: Builder, fields: dict[str, Any]) -> Plan:
             message = f"cannot drop type {found.name} because table {found.name} requires it"
             raise builder.error("2BP01", message, hint=hint)
         dropping.append(found)
-    _drop(builder, dropping, cascade, frozenset())
+    drop_things(builder, [Thing(TYPE, found.oid) for found in dropping], fields)
     return builder.finish(tag)
 
 
@@ -350,76 +350,10 @@ def refuse_alone(builder: Builder, found: UserType, dropping: list[UserType]) ->
         raise builder.error("2BP01", message, hint=f"You can drop type {one.name} instead.")
 
 
-def types_in(builder: Builder, schema: str) -> list[UserType]:
-    """The types of a schema, row types of relations apart."""
-    return [found for found in builder.catalog.all_types() if found.schema == schema and not found.relation]
-
-
-def drop_types_in(builder: Builder, schema: str, relations: frozenset[int]) -> None:
-    """Write the steps that drop the types of a schema, and columns that have them but for those of ``relations``."""
-    _drop(builder, types_in(builder, schema), True, relations)
-
-
-def _drop(builder: Builder, dropping: list[UserType], cascade: bool, relations: frozenset[int]) -> None:
-    gone, reasons = _with_dependents(builder, dropping)
-    columns = [user for found in gone for user in users_of(builder, found.oid) if user[0].oid not in relations]
-    for relation, name, type_oid in columns:
-        owner = next(found for found in gone if found.oid == type_oid & ~1)
-        kind = "view" if relation.kind == "v" else "table"
-        reasons.append((f"column {name} of {kind} {relation.name}", shown_name(builder, owner) + "[]" * (type_oid & 1)))
-    if reasons and not cascade:
-        detail = "\n".join(f"{what} depends on type {name}" for what, name in reasons)
-        hint = "Use DROP ... CASCADE to drop the dependent objects too."
-        message = f"cannot drop type {shown_name(builder, gone[0])} because other objects depend on it"
-        raise builder.error("2BP01", message, detail=detail, hint=hint)
-    if any(found.kind == "c" and found not in dropping for found in gone):
-        raise unsupported("dropping a type that a composite type uses", "Drop the composite type first.")
-    _drop_columns(builder, columns)
-    if len(reasons) == 1:
-        builder.notices.append(f"drop cascades to {reasons[0][0]}")
-    elif reasons:
-        builder.notices.append(f"drop cascades to {len(reasons)} other objects")
-    for found in gone:
-        temp = home_of(builder, found.oid)
-        builder.add(delete(temp, "helios_type", oid=found.oid), delete(temp, "helios_enum", enumtypid=found.oid))
-        builder.add(delete(temp, "helios_description", objoid=found.oid), CHANGED)
-
-
-def shown_name(builder: Builder, found: UserType) -> str:
-    """A type's name in messages, with its schema where the search path does not find it."""
-    name = pg_identifier(found.name)
-    return (
-        name if found.schema in ("pg_temp", *builder.catalog.search_path) else f"{pg_identifier(found.schema)}.{name}"
-    )
-
-
-def _with_dependents(builder: Builder, dropping: list[UserType]) -> tuple[list[UserType], list[tuple[str, str]]]:
-    """The types that go: those named, multiranges with their ranges, and types over them with what they need."""
-    gone, reasons = list(dropping), []
-    for found in gone:
-        for other in builder.catalog.all_types():
-            uses = other.parent == found.oid or any(
-                (field.domain or field.type_oid) & ~1 == found.oid for field in other.fields
-            )
-            if other.oid == found.oid or not uses or any(known.oid == other.oid for known in gone):
-                continue
-            if other.kind != "m":
-                reasons.append((f"type {shown_name(builder, other)}", shown_name(builder, found)))
-            gone.append(other)
-    return gone, reasons
-
-
-def _drop_columns(builder: Builder, columns: list[tuple[Relation, str, int]]) -> None:
-    from helios_cli.engine.sql.ddl_alter import remove_constraint
-
-    if any(relation.kind == "v" for relation, _, _ in columns):
-        raise unsupported("dropping a type that a view uses", "Drop the view first.")
-    alterations: dict[int, Alteration] = {}
-    for relation, name, _ in columns:
-        if relation.oid not in alterations:
-            table = builder.catalog.table_def(relation.oid)
-            assert table is not None
-            alterations[relation.oid] = Alteration(builder, table)
-        drop_column(alterations[relation.oid], {"name": name, "behavior": "DROP_CASCADE"}, remove_constraint)
-    for alteration in alterations.values():
-        alteration.finish()
+def forget_type(builder: Builder, oid: int) -> None:
+    """Write the steps that remove a type from the system tables."""
+    temp = home_of(builder, oid)
+    builder.add(
+        delete(temp, "helios_type", oid=oid), delete(temp, "helios_enum", enumtypid=oid),
+        delete(temp, "helios_description", objoid=oid), CHANGED,
+    )  # fmt: skip

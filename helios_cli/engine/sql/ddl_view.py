@@ -8,12 +8,14 @@ from typing import Any
 import pgparse
 
 from helios_cli.engine.datatypes.registry import format_type
+from helios_cli.engine.datatypes.usertypes import pinned_oid
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.context import IN_QUERY, Context
 from helios_cli.engine.sql.ddl_build import TEMP_SCHEMA_NAME, Builder, unsupported
 from helios_cli.engine.sql.ddl_create import check_columns, check_storage, write_table
 from helios_cli.engine.sql.ddl_model import ColumnDef, TableDef
 from helios_cli.engine.sql.ddl_render import attribute_row, delete, insert, qualified, relation_row
+from helios_cli.engine.sql.ddl_sequence_names import sequence_named
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.select import translate_query
@@ -24,11 +26,18 @@ from helios_cli.engine.sql.view_checks import check_option_of, check_takes_optio
 
 
 def _translate(
-    builder: Builder, query: Node, names: list[str], *, reads_now: bool = False, is_view: bool = False
+    builder: Builder,
+    query: Node,
+    names: list[str],
+    *,
+    reads_now: bool = False,
+    is_view: bool = False,
+    called: set[int] | None = None,
 ) -> tuple[str, list[ColumnDef]]:
     """A query as SQLite text with every constant in place, and its columns under the given names.
 
-    What it needs of the session the text asks for where it runs.
+    What it needs of the session the text asks for where it runs. ``called`` gets the OIDs of the users' functions that
+    it calls.
 
     Raises:
         SqlError: 42601 more names than columns.
@@ -51,6 +60,8 @@ def _translate(
         column = ColumnDef(output.name, value.type_oid, value.typmod, position + 1)
         column.collation = "" if value.collation == UNDECIDED else value.collation
         columns.append(column)
+    if called is not None:
+        called.update(ctx.rights.functions)
     if reads_now:
         builder.rightful().check(ctx.rights.listed())
     texts, _converters = ctx.finish([translated.render(named=True)])
@@ -61,9 +72,11 @@ def _translate(
 # -- views --------------------------------------------------------------------------------------------------------
 
 
-def translate_stored(builder: Builder, query: Node, names: list[str]) -> tuple[str, list[ColumnDef]]:
-    """A query that is kept: SQLite's text and the columns under the given names."""
-    return _translate(builder, query, names)
+def translate_stored(
+    builder: Builder, query: Node, names: list[str], called: set[int] | None = None
+) -> tuple[str, list[ColumnDef]]:
+    """A query that is kept: SQLite's text and the columns under the given names; ``called`` gets what it calls."""
+    return _translate(builder, query, names, called=called)
 
 
 def create_view(builder: Builder, fields: dict[str, Any]) -> Plan:
@@ -80,7 +93,8 @@ def create_view(builder: Builder, fields: dict[str, Any]) -> Plan:
         if isinstance(part.get("ParamRef"), dict):
             raise builder.error("42P02", "there is no parameter $1", part["ParamRef"].get("location", -1))
     names = tree.strings(fields.get("aliases", []))
-    sql, columns = _translate(builder, query, names, is_view=True)
+    called: set[int] = set()
+    sql, columns = _translate(builder, query, names, is_view=True, called=called)
     old = builder.catalog.relation(schema, name)
     if old is not None and fields.get("replace"):
         oid, sqlite_name = _replace(builder, old.oid, columns), old.sqlite_name
@@ -97,7 +111,7 @@ def create_view(builder: Builder, fields: dict[str, Any]) -> Plan:
     options = f"{{check_option={option}}}" if option else None
     builder.add(relation_row(builder.temp, oid, schema, name, "v", sqlite_name, definition=text, options=options))
     builder.add(*(attribute_row(builder.temp, oid, column) for column in columns))
-    record_dependencies(builder, oid, query)
+    record_dependencies(builder, oid, query, called)
     return builder.finish("CREATE VIEW")
 
 
@@ -169,8 +183,10 @@ def _first_statement(text: str) -> str:
     return whole.rstrip("; \n\t")
 
 
-def record_dependencies(builder: Builder, oid: int, query: Node) -> None:
-    """Rows that say which relations, and which of their columns, the view reads; column names alone decide."""
+def record_dependencies(builder: Builder, oid: int, query: Node, called: set[int]) -> None:
+    """Rows that say what the view needs: relations with columns, of which names alone decide, functions and types."""
+    for other in sorted(_named_functions(builder, query, called) | _types_of(query) | _sequences_of(builder, query)):
+        builder.add(insert(builder.temp, "helios_depend", objid=oid, refobjid=other, refcolumn=""))
     named = {
         part["ColumnRef"]["fields"][-1]["String"]["sval"]
         for part in tree.walk(query)
@@ -191,6 +207,35 @@ def record_dependencies(builder: Builder, oid: int, query: Node) -> None:
         used = [column.name for column in relation.columns if starred or column.name in named]
         for column in ["", *used]:
             builder.add(insert(builder.temp, "helios_depend", objid=oid, refobjid=relation.oid, refcolumn=column))
+
+
+def _named_functions(builder: Builder, query: Node, called: set[int]) -> set[int]:
+    """Those of the called functions that the query itself calls, and not a view that it reads."""
+    names = {
+        tree.strings(part["FuncCall"]["funcname"])[-1]
+        for part in tree.walk(query)
+        if isinstance(part.get("FuncCall"), dict)
+    }
+    found = (builder.catalog.routine(oid) for oid in called)
+    return {routine.oid for routine in found if routine is not None and routine.name in names}
+
+
+def _types_of(query: Node) -> set[int]:
+    """The users' types that casts name."""
+    found = set()
+    for part in tree.walk(query):
+        names = tree.strings(part["TypeCast"]["typeName"]["names"]) if isinstance(part.get("TypeCast"), dict) else []
+        oid = pinned_oid(names[-1]) if names else 0
+        if oid:
+            found.add(oid & ~1)
+    return found
+
+
+def _sequences_of(builder: Builder, query: Node) -> set[int]:
+    """The sequences whose names stand in calls of nextval and the like."""
+    named = (sequence_named(part) for part in tree.walk(query))
+    found = (builder.catalog.relation(*names) for names in named if names is not None)
+    return {relation.oid for relation in found if relation is not None and relation.kind == "S"}
 
 
 # -- CREATE TABLE AS ----------------------------------------------------------------------------------------------

@@ -134,7 +134,9 @@ def _range_var(fields: dict[str, Any], scope: Scope) -> Source:
         sqlite_alias = scope.ctx.unique_alias(name)
         columns = derived_columns(cte.columns, sqlite_alias)
         item = RangeItem(name, renamed(columns, alias, name, scope, fields.get("location", 0)), alias=sqlite_alias)
-        return single(f"{_quote(cte.alias)} AS {_quote(sqlite_alias)}", item)
+        source = single(f"{_quote(cte.alias)} AS {_quote(sqlite_alias)}", item)
+        source.conditions = cte.met(sqlite_alias) if cte.met is not None else []
+        return source
     if scope.ctx.variables is not None and "schemaname" not in fields:
         own = _own_table(fields["relname"], alias, name, scope)
         if own is not None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
-from helios_cli.engine.datatypes.usertypes import is_row
+from helios_cli.engine.datatypes.usertypes import is_row, is_row_array
 from helios_cli.engine.sql import casts
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import element_of, type_name
@@ -336,6 +336,10 @@ def apply_operator(name: str, operands: list[TypedSql], ctx: Context, at: int) -
     bindings = bind_polymorphic(operator.args, given) or {}
     targets = [bindings.get(target, target) for target in operator.args]
     value = _emit(operator, operands, targets, bindings, ctx, at)
+    if is_row_array(value.type_oid):
+        from helios_cli.engine.sql import row_values
+
+        row_values.carry_shape(value, operands, ctx)
     if name != "||" and any(operand.sql == "NULL" or operand.sql.startswith(NEVER) for operand in operands):
         return changed(value, sql=never(value.sql), raw="", simple=False, not_null=False)
     return value

@@ -88,6 +88,19 @@ class Debugged(str):
     __slots__ = ()
 
 
+class Detailed(str):
+    """A notice of a plan with a DETAIL."""
+
+    __slots__ = ("detail",)
+    detail: str
+
+    def __new__(cls, text: str, detail: str) -> Detailed:
+        """The text with what comes behind it."""
+        made = super().__new__(cls, text)
+        made.detail = detail
+        return made
+
+
 @dataclass(slots=True, eq=False)
 class Plan:
     """One planned statement. Shared by all sessions, so nothing in it belongs to one execution.

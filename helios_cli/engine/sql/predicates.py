@@ -339,7 +339,8 @@ def _quantified(fields: dict[str, Any], scope: Scope) -> TypedSql:
         subject = casts.coerce(subject, element, -1, How.IMPLICIT, ctx)
     # A NULL array makes the answer NULL, as an array of one NULL does.
     rows = f"json_each(coalesce(pg_array_json({array.sql}, {element}), '[null]'))"
-    item = TypedSql("value", element)
+    shape = whole_rows.shape_of(array, ctx)
+    item = TypedSql("value", element, shape=shape.element if shape is not None else None)
     test = operators.apply_operator(name, [replace(subject), item], ctx, at).sql
     plain = test == f"({casts.collated(subject)} {name} {casts.collated(item)})"
     if plain and name == ("<>" if every else "=") and not casts.collation_of(element):

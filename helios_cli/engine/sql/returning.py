@@ -39,6 +39,8 @@ def returned(nodes: list[Node], item: RangeItem, scope: Scope) -> Returned:
     inner.columns = list(columns)
     others = _add_others(nodes, item, scope, inner) if len(scope.items) > 1 else []
     outputs = [output for node in nodes for output in _outputs(node["ResTarget"], inner)]
+    if not outputs:
+        raise scope.ctx.error("42601", "RETURNING must have at least one column", tree.location(nodes[0]))
     if scope.ctx.snapshots is None or scope.ctx.snapshots.is_main:
         name_outputs(outputs, scope.ctx)
     for output in outputs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC
+from functools import cmp_to_key
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
@@ -19,7 +20,9 @@ from helios_cli.engine.datatypes.composite import (
 )
 from helios_cli.engine.datatypes.datetimes import format_timestamptz
 from helios_cli.engine.datatypes.jsons import quote_json
+from helios_cli.engine.datatypes.orders import array_comparison
 from helios_cli.engine.datatypes.styled import DATE, STYLED_IN_JSON, TIMESTAMP, TIMESTAMPTZ
+from helios_cli.engine.datatypes.usertypes import RECORD
 from helios_cli.engine.datatypes.zoned import find_zone, zoned_writer
 from helios_cli.engine.sql.function_spec import CollationTable, ScalarTable
 from helios_cli.engine.sql.functions.jsonb import to_json
@@ -151,7 +154,7 @@ def pg_row_reshape(row: Any, kept: str, is_array: int) -> str | None:
 def _compare_records(one: str, other: str) -> int:
     """Rows whose types are not known here: numbers by value, everything else as text, NULL last."""
     try:
-        left, right = split_record(one), split_record(other)
+        left, right = split_record(literal_of(one)), split_record(literal_of(other))
     except Exception:
         return (one > other) - (one < other)
     for mine, theirs in zip(left, right, strict=False):
@@ -184,4 +187,12 @@ SCALARS: Final[ScalarTable] = {
     "pg_row_json_pretty": (pg_row_json_pretty, 2, True),
     "pg_row_is_null": (pg_row_is_null, 2, True),
 }
-COLLATIONS: Final[CollationTable] = {"pg_record": _compare_records}
+_compare_lists = array_comparison(cmp_to_key(_compare_records))
+
+
+def _compare_arrays(one: str, other: str) -> int:
+    """Arrays of rows whose types are not known here, as :func:`_compare_records` does."""
+    return _compare_lists(literal_of(one), literal_of(other))
+
+
+COLLATIONS: Final[CollationTable] = {"pg_record": _compare_records, f"pg_array_{RECORD}": _compare_arrays}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,9 @@ class Cte:
     columns: list[tuple[str, TypedSql]]
     returns: bool = True
     """False for a change of data without RETURNING, which nothing may read."""
+    met: Callable[[str], list[str]] | None = None
+    """Told of each reference by SQLite's alias; gives conditions for WHERE. Of the recursive term of a query that has
+    SEARCH or CYCLE."""
     error: Exception | None = None
     """What computing a constant in it raises: the statement's error once something reads it."""
 

@@ -29,6 +29,7 @@ from helios_cli.engine.sql.row_order import (
 )
 from helios_cli.engine.sql.row_series import with_rows_named
 from helios_cli.engine.sql.scope import Cte, Scope
+from helios_cli.engine.sql.search_cycle import Added, Clauses, check_arms, check_clauses, read_clauses
 from helios_cli.engine.sql.select_list import flat_targets, select_outputs
 from helios_cli.engine.sql.series_items import with_series
 from helios_cli.engine.sql.sqltext import quote_identifier
@@ -111,15 +112,16 @@ def translate_cte(fields: dict[str, Any], recursive: bool, scope: Scope) -> str:
     if "SelectStmt" not in body:
         message = "WITH clause containing a data-modifying statement must be at the top level"
         raise ctx.error("0A000", message, fields.get("location", 0))
-    if "searchClause" in fields or "cycleClause" in fields or "search_clause" in fields or "cycle_clause" in fields:
-        raise ctx.unsupported("SEARCH or CYCLE", fields.get("location", 0))
+    clauses = read_clauses(fields)
     alias = ctx.unique_alias(name)
     select = body["SelectStmt"]
     renamed = tree.strings(fields.get("aliascolnames", []))
     error, ctx.constant_error = ctx.constant_error, None
     if recursive and _refers_to(select, name):
-        query = _recursive(select, name, alias, renamed, scope)
+        query = _recursive(select, name, alias, renamed, scope, clauses)
     else:
+        if clauses is not None:
+            raise ctx.error("42601", "WITH query is not recursive", fields.get("location", 0))
         query = translate_query(select, scope.child())
         query.resolve_unknowns(ctx)
     _rename(query, renamed, name, scope, fields.get("location", 0))
@@ -166,7 +168,9 @@ _NOT_IN_RECURSION: Final = {
 }  # fmt: skip
 
 
-def _recursive(select: dict[str, Any], name: str, alias: str, renamed: list[str], scope: Scope) -> Query:
+def _recursive(
+    select: dict[str, Any], name: str, alias: str, renamed: list[str], scope: Scope, clauses: Clauses | None
+) -> Query:
     """A recursive query: the types of the first arm hold for the whole."""
     ctx = scope.ctx
     if select.get("op") != "SETOP_UNION":
@@ -182,8 +186,16 @@ def _recursive(select: dict[str, Any], name: str, alias: str, renamed: list[str]
     left = translate_query(select["larg"], scope.child())
     left.resolve_unknowns(ctx)
     _rename(left, renamed, name, scope, 0)
+    names = left.names()
+    cte = _cte_of(name, alias, names, left)
+    added = Added(clauses, scope) if clauses is not None else None
+    if added is not None:
+        check_clauses(added.clauses, [output.name for output in left.outputs], ctx)
+        check_arms(select, name, ctx)
+        left = added.first(left)
+        cte.met = added.met
     inner = scope.child()
-    inner.ctes = {name: _cte_of(name, alias, left.names(), left)}
+    inner.ctes = {name: cte}
     for column in inner.ctes[name].columns:
         column[1].not_null = False
     right = translate_query(select["rarg"], inner)
@@ -196,9 +208,11 @@ def _recursive(select: dict[str, Any], name: str, alias: str, renamed: list[str]
             )
             hint = "Cast the output of the non-recursive term to the correct type."
             raise ctx.error("42804", message, one.value.location, hint=hint)
+    if added is not None and len(right.outputs) == len(names):
+        added.further(right, left, names)
     outputs = unify_arms(left, right, "UNION", ctx)
-    for output in outputs:
-        output.value.not_null = False
+    for output, one in zip(outputs, left.outputs, strict=True):
+        output.value.not_null, output.value.shape = False, one.value.shape
     if not select.get("all"):
         for output in outputs:
             check_comparable(output.value, scope)

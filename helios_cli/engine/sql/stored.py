@@ -51,6 +51,7 @@ def translate_for_column(
     purpose: str = "CHECK",
     source: str = "",
     session: list[str] | None = None,
+    called: set[int] | None = None,
 ) -> TypedSql:
     """Translate an expression for use inside SQLite's own DDL.
 
@@ -58,7 +59,8 @@ def translate_for_column(
     written in place, nothing is a parameter. With ``type_oid`` the result is coerced to it by
     PostgreSQL's assignment rules. ``purpose`` is 'CHECK', 'DEFAULT', 'INDEX', 'PREDICATE' (of an index)
     or 'GENERATED' and decides which functions are allowed. With ``session`` the text is run once and not kept: it may
-    take values of the session, whose names are added to that list and whose numbers are their places in it.
+    take values of the session, whose names are added to that list and whose numbers are their places in it. ``called``
+    gets the OIDs of the users' functions that it calls.
 
     Raises:
         SqlError: as ``translate``; 42P17 for a volatile or stable function in an index or generated column;
@@ -81,6 +83,8 @@ def translate_for_column(
         scope.items = [RangeItem(relation.name, table_columns(relation, ""), relation, relation.schema)]
         scope.columns = scope.items[0].columns
     value = translate(node, scope)
+    if called is not None:
+        called.update(ctx.rights.functions)
     if purpose in _CONDITIONS:
         value = casts.to_boolean(value, _CONDITIONS[purpose], ctx)
     if (ctx.volatile or ctx.asks_session) and purpose in _NOT_IMMUTABLE:
@@ -95,6 +99,18 @@ def translate_for_column(
         value = casts.assign(value, "", type_oid, typmod, ctx)
     (value.sql,), _ = ctx.finish([value.sql])
     return value
+
+
+def functions_called(
+    node: Node, relation: Relation, *, catalog: CatalogReader, functions: FunctionRegistry, purpose: str
+) -> set[int]:
+    """The OIDs of the users' functions that a kept expression calls."""
+    called: set[int] = set()
+    translate_for_column(
+        node, None if purpose == "DEFAULT" else relation, catalog=catalog, functions=functions, purpose=purpose,
+        session=[], called=called,
+    )  # fmt: skip
+    return called
 
 
 _CLAUSES = {"CHECK": "check constraints", "DEFAULT": "DEFAULT expressions", "INDEX": "index expressions",
@@ -114,4 +130,4 @@ def _refuse_subqueries(node: Node, ctx: Context, purpose: str) -> None:
             raise ctx.error("0A000", message, tree.location(part))
 
 
-__all__ = ["SqlError", "parse_expression", "stored_default", "translate_for_column"]
+__all__ = ["SqlError", "functions_called", "parse_expression", "stored_default", "translate_for_column"]

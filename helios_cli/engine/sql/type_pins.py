@@ -62,15 +62,20 @@ def unpinned(names: list[str], catalog: CatalogReader) -> list[str]:
     return [routine.name] if routine is not None else names
 
 
-def name_types(error: HeliosError, catalog: CatalogReader) -> None:
-    """Put the names of users' types into an error's texts."""
+def named_types(text: str, catalog: CatalogReader) -> str:
+    """A text with the names of users' types where it has what stands for them."""
 
     def name_of(oid: int) -> str:
         found = catalog.type_by_oid(oid & ~1)
         return (pg_identifier(found.name) if found is not None else str(oid)) + "[]" * (oid & 1)
 
-    error.args = tuple(named(part, name_of) if isinstance(part, str) else part for part in error.args)
+    return named(text, name_of)
+
+
+def name_types(error: HeliosError, catalog: CatalogReader) -> None:
+    """Put the names of users' types into an error's texts."""
+    error.args = tuple(named_types(part, catalog) if isinstance(part, str) else part for part in error.args)
     for name in ("message", "detail", "hint"):
         text = getattr(error, name, None)
         if isinstance(text, str):
-            setattr(error, name, named(text, name_of))
+            setattr(error, name, named_types(text, catalog))

@@ -29,6 +29,7 @@ from helios_cli.engine.sql.ddl_sequence_names import planned_default
 from helios_cli.engine.sql.relation import ColumnInfo, IndexInfo, Relation, UserType
 from helios_cli.engine.storage.catalog_privileges import RoleCatalog
 from helios_cli.engine.storage.collation_catalog import CollationCatalog
+from helios_cli.engine.storage.depend_catalog import DependCatalog
 from helios_cli.engine.storage.foreign_relations import ForeignCatalog
 from helios_cli.engine.storage.policy_catalog import PolicyCatalog
 from helios_cli.engine.storage.routine_catalog import RoutineCatalog
@@ -45,7 +46,7 @@ SystemRelations = dict[tuple[str, str], Relation]
 """(schema, name) -> the relation of each system view (``engine.storage.system_catalog``)."""
 
 
-class SqliteCatalog(RoutineCatalog, RoleCatalog, CollationCatalog, ForeignCatalog, PolicyCatalog):
+class SqliteCatalog(RoutineCatalog, RoleCatalog, CollationCatalog, ForeignCatalog, PolicyCatalog, DependCatalog):
     """Implements ``CatalogReader`` and ``DdlCatalog`` over one connection's snapshot.
 
     Not for use from two threads at once. ``refresh`` must be called when the connection may have moved to
@@ -351,26 +352,6 @@ class SqliteCatalog(RoutineCatalog, RoleCatalog, CollationCatalog, ForeignCatalo
     def referencing(self, table_oid: int) -> tuple[ConstraintDef, ...]:
         """Foreign keys of other tables, and of itself, that point to the table."""
         return tuple(self._constraints("confrelid", table_oid, table_oid >= FIRST_TEMP_OID))
-
-    def dependents(self, oid: int) -> tuple[Relation, ...]:
-        """Views that read the relation directly, by OID."""
-        found: list[Relation] = []
-        for temp in (False, True) if self.has_temp_tables() else (False,):
-            rows = self._all(
-                f"SELECT DISTINCT objid FROM {_db(temp)}.helios_depend WHERE refobjid = ? ORDER BY objid", oid
-            )
-            found += [relation for (view,) in rows if (relation := self.relation_by_oid(view)) is not None]
-        return tuple(found)
-
-    def dependent_columns(self, view_oid: int, oid: int) -> tuple[str, ...]:
-        """The columns of the relation that the view names; empty when that is not known."""
-        temp = view_oid >= FIRST_TEMP_OID
-        rows = self._all(
-            f"SELECT refcolumn FROM {_db(temp)}.helios_depend WHERE objid = ? AND refobjid = ? AND refcolumn <> ''",
-            view_oid,
-            oid,
-        )
-        return tuple(name for (name,) in rows)
 
     def relation_by_oid(self, oid: int) -> Relation | None:
         """The table, view, sequence or system relation of that OID."""

@@ -121,13 +121,6 @@ class RoutineCatalog:
             self._stored_calls = read_stored_calls(self._all, self.live_rows, databases)
         return self._stored_calls
 
-    def relation_by_sqlite_name(self, sqlite_name: str) -> Relation | None:
-        """The table or view that SQLite knows by that name."""
-        for db in ("main", "temp") if self.has_temp_tables() else ("main",):
-            for (oid,) in self._all(f"SELECT oid FROM {db}.helios_relation WHERE sqlite_name = ?", sqlite_name):
-                return self.relation_by_oid(oid)
-        return None
-
     def read_by_view(self, oid: int) -> tuple[Relation, ...]:
         """What a view reads directly."""
         db = "temp" if oid >= FIRST_TEMP_OID else "main"

@@ -75,6 +75,11 @@ class SystemCopy:
         connection.execute(f"CREATE TABLE {_NAMES}(name TEXT PRIMARY KEY COLLATE NOCASE) WITHOUT ROWID")
         connection.executemany(f"INSERT OR IGNORE INTO {_NAMES} VALUES (?)", others)
         connection.execute("CREATE INDEX relation_by_sqlite_name ON helios_relation(sqlite_name COLLATE NOCASE)")
+        # What a DROP asks for.
+        connection.execute("CREATE INDEX attribute_by_type ON helios_attribute(atttypid)")
+        connection.execute(
+            "CREATE INDEX default_texts ON helios_attribute(default_text) WHERE default_text IS NOT NULL"
+        )
         connection.execute("COMMIT")
 
     def _insert(self, table: str, rows: Any) -> None:

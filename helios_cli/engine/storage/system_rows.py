@@ -259,6 +259,8 @@ def _constraint_depends(snapshot: Snapshot, oid: int) -> Rows:
 def _view_depends(snapshot: Snapshot, view: int) -> Rows:
     """Views go with what they read."""
     for target in snapshot.depends_of[view]:
+        if target not in snapshot.relations:
+            continue
         yield {"classid": PG_CLASS, "objid": view, "refclassid": PG_CLASS, "refobjid": target, "deptype": "n"}
 
 
