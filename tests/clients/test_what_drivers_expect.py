@@ -251,3 +251,11 @@ def test_a_node_forgets_what_it_has_set(node: NodeProcess) -> None:
     node.start()
     with node.connect() as connection:
         assert connection.execute("SHOW lock_timeout").fetchone() == ("0",)
+
+
+def test_the_sequence_of_no_column_is_none(connection: psycopg.Connection[Any]) -> None:
+    connection.execute("CREATE TABLE counted (id serial, note text)")
+    found = connection.execute(
+        "SELECT pg_get_serial_sequence('counted', a) FROM (VALUES ('id'), ('note'), (NULL)) v(a)"
+    ).fetchall()
+    assert found == [("public.counted_id_seq",), (None,), (None,)]

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import errors
 from support.node_process import MakeNode, NodeProcess, wait_until
-from support.raw_wire import FLUSH, RawClient, bind, execute, parse, query
+from support.raw_wire import FLUSH, SYNC, RawClient, bind, describe, execute, parse, query
 
 LONG_READ = "SELECT count(*) FROM generate_series(1, 1000000000)"
 LONG_WRITE = "INSERT INTO big SELECT g FROM generate_series(1, 1000000000) AS g"
@@ -306,3 +306,17 @@ def _delete_in_transaction(connection: psycopg.Connection[tuple[int]], delete: s
         else:
             assert connection.execute("SELECT a FROM parent").fetchall() == [(2,)]
             return
+
+
+def test_the_time_of_a_statement_runs_while_the_client_is_silent(server: NodeProcess) -> None:
+    with raw(server, options="-c statement_timeout=100") as client, raw(server) as other:
+        client.send(parse("SELECT 1", "s"), FLUSH)
+        assert client.until("1E")[-1][0] == "1"
+        other.run("SELECT pg_sleep(0.2)")
+        assert sqlstate(client.ask(describe("S", "s"), SYNC)) == "57014"
+        for answered in (execute(), SYNC):
+            # It ends with Execute and with Sync.
+            client.send(parse("SELECT 1"), bind(), answered, FLUSH)
+            client.until("CZE")
+            other.run("SELECT pg_sleep(0.2)")
+            assert sqlstate(client.ask(parse("SELECT 2"), SYNC)) is None

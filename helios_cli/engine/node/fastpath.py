@@ -220,7 +220,7 @@ def _shortcut_for(frontend: Frontend, data: bytes, start: int, end: int, at: int
     portal, name, param_formats, params, result_formats = messages.parse_bind(data, start, end)
     session = frontend.session
     prepared = session.statements.get(name)
-    if prepared is None or portal or session.private is not None:
+    if prepared is None or portal or session.private is not None or prepared.plan.constant_error is not None:
         return None
     plan = prepared.plan
     catalog = session.schema_view().catalog

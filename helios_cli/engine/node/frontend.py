@@ -198,6 +198,8 @@ class Frontend(ClientLink):
 
     def _dispatch(self, code: int, data: bytes, start: int, end: int) -> None:
         try:
+            if self.session.statement_timeout_ms:
+                self.session.check_exchange(code)
             if code == QUERY:
                 self._simple = deque()
                 self._on_query(messages.parse_query(data, start, end))

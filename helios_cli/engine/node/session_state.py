@@ -40,6 +40,10 @@ NAME_BYTES_MAX: Final = 63
 """NAMEDATALEN, less its last byte."""
 PLAN_ELSEWHERE: Final = -3
 """Catalog version of a statement that the primary has planned for this session, and this node has not."""
+_STATEMENT: Final = b"PBDE"
+"""Messages that begin the time of a statement: Parse, Bind, Describe, Execute."""
+_END: Final = b"ESQ"
+"""Those that end it: Execute, Sync, Query."""
 _UNUSUAL: Final = (
     "synchronous_commit", "statement_timeout", "lock_timeout", "default_transaction_read_only", "helios.write_id"
 )  # fmt: skip
@@ -54,6 +58,8 @@ class SessionState:
     """What the client was told of them."""
     styled_zone: str | None = None
     """The zone's name with the style that values are written in; None: the usual one."""
+    exchange_began = 0.0
+    """When the client began with the statement that it tells of message by message; 0: it has begun none."""
     report_lsn = False
     """The client is told of the LSN with every commit."""
     conflicted = False
@@ -303,6 +309,20 @@ class SessionState:
             self._arm("statement", self.statement_timeout_ms, self._statement_timed_out)
         if lock and self.lock_timeout_ms:
             self._arm("lock", self.lock_timeout_ms, self._lock_timed_out)
+
+    def check_exchange(self, code: int) -> None:
+        """Before a message: the time of a statement runs from the first one about it, also while the client is silent.
+
+        Raises:
+            SqlError: 57014, it is over.
+        """
+        began, now = self.exchange_began, self.engine.loop.time()
+        if code in _END:
+            self.exchange_began = 0.0
+        elif code in _STATEMENT and not began:
+            self.exchange_began = now
+        if code in _STATEMENT and began and (now - began) * 1000 > self.statement_timeout_ms:
+            raise QueryCanceled("canceling statement due to statement timeout")
 
     def disarm_lock_timeout(self) -> None:
         """The writer's token has come."""

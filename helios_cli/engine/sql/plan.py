@@ -160,5 +160,7 @@ class Plan:
     """With NOWAIT a table whose rows it would lock: it does not wait for the writer. '' without."""
     spills: bool = False
     """It has more parameters than SQLite can bind (``engine.sql.many_parameters``)."""
+    constant_error: Exception | None = None
+    """What computing its constants raised, for whoever binds it: PostgreSQL plans a prepared statement only then."""
     cache: dict[Any, Any] = field(default_factory=dict)
     """Derived facts kept by higher layers (row encoders, access path), keyed by them."""

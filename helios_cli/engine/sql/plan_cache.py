@@ -262,6 +262,9 @@ def _nothing(_literals: Sequence[Literal]) -> tuple[()]:
 def _worth_keeping(plans: list[Plan]) -> bool:
     """Only plans that hold as long as the schema does, and whose text is likely to come again."""
     return all(
-        plan.kind is not Kind.DDL and plan.catalog_version != -1 and not isinstance(plan.action, _ONCE)
+        plan.kind is not Kind.DDL
+        and plan.catalog_version != -1
+        and plan.constant_error is None
+        and not isinstance(plan.action, _ONCE)
         for plan in plans
     )

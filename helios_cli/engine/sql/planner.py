@@ -120,8 +120,10 @@ def bind(
     ``text`` is the statement that the literals were taken out of, to find the position of a wrong one.
 
     Raises:
-        SqlError: 22P02 and its kin, a literal is no value of the type its place has.
+        SqlError: 22P02 and its kin, a literal is no value of the type its place has, or what a constant raises.
     """
+    if plan.constant_error is not None:
+        raise plan.constant_error.with_traceback(None)
     values: Sequence[SqliteValue] = literals
     converters = plan.literal_in
     if converters:
@@ -314,7 +316,7 @@ class Planner:
             else:
                 plan = self._write(kind, node[kind], ctx)
             if ctx.constant_error is not None:
-                raise ctx.constant_error
+                _met(ctx.constant_error, plan, ctx)
             if ctx.planning_error is not None:
                 ctx.read_met()
                 raise ctx.planning_error
@@ -349,6 +351,15 @@ class Planner:
         plan.columns = result_columns(write.outputs) if write.returning else None
         plan.groupable = not ctx.calls and not write.checked
         return plan
+
+
+def _met(error: Exception, plan: Plan, ctx: Context) -> None:
+    """What computing a constant raised: raise it, or keep it for who binds the statement, in a Parse or PREPARE."""
+    if not ctx.parameters_allowed or ctx.variables is not None:
+        raise error
+    if isinstance(error, SqlError):
+        name_types(error, ctx.catalog)
+    plan.constant_error = error
 
 
 def _is_query(node: Node) -> bool:

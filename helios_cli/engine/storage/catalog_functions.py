@@ -293,8 +293,10 @@ class _Functions:
 
         return along
 
-    def serial_sequence(self, table: str, column: str) -> str | None:
-        """pg_get_serial_sequence. Raises 42P01 and 42703."""
+    def serial_sequence(self, table: str, column: str | None) -> str | None:
+        """pg_get_serial_sequence; NULL for a NULL column. Raises 42P01 and 42703."""
+        if column is None:
+            return None
         oid = self.regclass_in(table)
         snapshot = self.system.snapshot()
         number = snapshot.attnum(oid, column)
