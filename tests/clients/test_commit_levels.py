@@ -120,8 +120,15 @@ def test_the_mode_changes_while_the_cluster_runs(pair: list[NodeProcess]) -> Non
         assert node.http("/status")[1]["cluster"]["mode"] == "async"
     code, answer = first.http("/admin/config", body={"name": "replication_mode", "value": "semi-sync"})
     assert code == 200, answer
+    gone = "in it the copies of n2 do not count, started with another --replication-mode: only n1 has every commit"
+    assert answer["result"] == f"replication_mode is semi-sync for the cluster; {gone}"
     for node in pair:
         wait_until(lambda node=node: node.http("/status")[1]["cluster"]["mode"] == "semi-sync", "the mode is told")  # type: ignore[misc]
+    assert in_sync(first) == ["n1"]
+    code, answer = first.http("/admin/config", body={"name": "replication_mode", "value": "sync"})
+    assert code == 200 and answer["result"] == "replication_mode is sync for the cluster", (
+        "nobody is left to be told of"
+    )
     code, answer = second.http("/admin/config", body={"name": "replication_mode", "value": "sync"})
     assert code == 409 and "n2 is not the primary" in answer["error"]
     code, answer = first.http("/admin/config", body={"name": "replication_mode", "value": "often"})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from helios_cli.engine.config.spec import BadSetting, Setting
 from helios_cli.engine.config.write import check_auto
+from helios_cli.engine.consensus.config import ClusterConfig
 from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.errors import ConfigError
 from helios_cli.engine.node.cluster_settings import CLUSTER_SETTINGS, cluster_setting
@@ -56,12 +57,25 @@ def _change_cluster(node: Node, setting: Setting, text: str | None, dry_run: boo
         setting.show(one.value if isinstance(one, SyncMode) else one)
         for one in (getattr(node.replication.config, field), value)
     )
+    told = f"{setting.name} is {shown} for the cluster{_not_counted(node.replication.config, field, value)}"
     if not dry_run:
         node.engine.alter_system(setting.name, text)
     return {
-        "result": _would(dry_run, f"{setting.name} is {shown} for the cluster"), "name": setting.name, "value": shown,
+        "result": _would(dry_run, told), "name": setting.name, "value": shown,
         "previous": previous, "scope": "cluster", "applies": "now", "dry_run": dry_run,
     }  # fmt: skip
+
+
+def _not_counted(config: ClusterConfig, field: str, value: Any) -> str:
+    """Whose copies count no more in another mode: a node that was started with a mode of its own is of that class."""
+    if field != "mode":
+        return ""
+    count = config.with_mode(value, config.primary).in_sync
+    gone = [name for name in config.in_sync if name not in count]
+    if not gone:
+        return ""
+    alone = f": only {config.primary} has every commit" if count == (config.primary,) else ""
+    return f"; in it the copies of {', '.join(gone)} do not count, started with another --replication-mode{alone}"
 
 
 def _would(dry_run: bool, told: str) -> str:
