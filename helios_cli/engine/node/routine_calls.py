@@ -38,6 +38,7 @@ from helios_cli.engine.sql.user_calls import COLUMNS, ROW
 from helios_cli.engine.storage.upserts import running_on
 
 if TYPE_CHECKING:
+    from helios_cli.engine.node.boundaries import Boundary
     from helios_cli.engine.node.catalog_hooks import CatalogHooks
     from helios_cli.engine.node.session import Session
 
@@ -119,6 +120,8 @@ class RoutineCalls:
         self.depth = 0
         self.pid = 0
         """The session whose statement is under way; 0 before the first."""
+        self.lent: Boundary | None = None
+        """For the body that runs next: it may end transactions. Whatever begins takes it away."""
         self.conditions: dict[int, Inner] = {}
         """Plans of triggers' WHEN conditions, by OID."""
 
@@ -174,6 +177,11 @@ class RoutineCalls:
             raise SqlError("functions need a session", sqlstate="55000")
         return session
 
+    def take_lent(self) -> Boundary | None:
+        """What was lent to the program that begins, and to no other."""
+        lent, self.lent = self.lent, None
+        return lent
+
     @contextmanager
     def inside(self) -> Iterator[None]:
         """A statement is under way whose own functions and triggers are nested in it."""
@@ -185,10 +193,15 @@ class RoutineCalls:
 
     def do(self, host: RoutineHost, body: str) -> None:
         """Run an anonymous block. Raises HeliosError."""
+        boundary = self.take_lent()
         program = parse_program("DO", body, "inline_code_block", [], host.is_row)
         self.depth += 1
         try:
-            Interpreter(program, host, "inline_code_block", result=(VOID, -1), returns_set=False, columns=()).call()
+            interpreter = Interpreter(
+                program, host, "inline_code_block", result=(VOID, -1), returns_set=False, columns=()
+            )
+            interpreter.boundary = boundary
+            interpreter.call()
         except RecursionError:
             raise too_deep() from None
         finally:
@@ -217,6 +230,9 @@ class RoutineCalls:
         Raises:
             HeliosError: what its statements raise; 54001, calls are nested too deeply.
         """
+        boundary = self.take_lent()
+        if prepared.routine.kind == "p" and not prepared.routine.settings and not prepared.routine.security_definer:
+            self.lent = boundary
         work = self._run_plpgsql if prepared.program is not None else self._run_sql
         return self.guarded(host, prepared.routine, lambda: work(host, prepared, arguments))
 
@@ -242,12 +258,14 @@ class RoutineCalls:
             restore()
 
     def _run_plpgsql(self, host: RoutineHost, prepared: Prepared, arguments: Sequence[Any]) -> tuple[list[Any], Any]:
+        boundary = self.take_lent()
         routine, program = prepared.routine, prepared.program
         assert program is not None
         interpreter = Interpreter(
             program, host, prepared.name, result=(prepared.result, -1), returns_set=routine.returns_set,
             columns=prepared.columns,
         )  # fmt: skip
+        interpreter.boundary = boundary
         given = iter(arguments)
         for number, argument in enumerate(routine.arguments):
             if argument.mode in "ibv":
@@ -265,6 +283,7 @@ class RoutineCalls:
         return [], row_of(result.value) if isinstance(result.value, Record) else result.value
 
     def _run_sql(self, host: RoutineHost, prepared: Prepared, arguments: Sequence[Any]) -> tuple[list[Any], Any]:
+        self.take_lent()
         routine = prepared.routine
         names = ArgumentNames(routine, prepared.types)
         outcome = None

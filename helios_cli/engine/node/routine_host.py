@@ -304,10 +304,8 @@ class RoutineHost:
             name = action.name
             on_loop(self.engine, lambda: session.set_variable(name, None))
             self.catalog = self._catalog_now()
-        elif isinstance(action, actions.Begin | actions.Savepoint | actions.RollbackTo | actions.Release):
+        elif isinstance(action, actions.TRANSACTION_COMMANDS):
             raise FeatureNotSupported("unsupported transaction command in PL/pgSQL")
-        elif isinstance(action, actions.Commit | actions.Rollback):
-            raise SqlError("invalid transaction termination", sqlstate="2D000")
         elif isinstance(action, actions.Notify):
             notification = Notification(self.engine.channels, session.pid, action.channel, action.payload)
             if notification not in session.channel_actions:
@@ -357,6 +355,10 @@ class RoutineHost:
             raise
         for statement in statements:
             inner = self.plan(statement.text, variables, whole=True)
+            if isinstance(inner.plan.action, actions.TRANSACTION_COMMANDS):
+                told = FeatureNotSupported("EXECUTE of transaction commands is not implemented")
+                told.planning = True  # type: ignore[attr-defined]
+                raise told
             outcome = self.run(inner, [values[key] for key in inner.keys])
         if len(statements) == 1 and inner is not None and inner.plan.kind <= Kind.WRITE:
             if len(self._texts) >= TEXTS_MAX:

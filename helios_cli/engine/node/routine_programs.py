@@ -38,6 +38,8 @@ def run(connection: apsw.Connection, plan: Plan, binds: Sequence[Any]) -> StepsR
     """
     calls, host = _place(connection, plan, binds)
     program = plan.routine
+    if host.session.boundary is not None and not calls.depth and isinstance(program, DoBlock | CallProcedure):
+        host.session.boundary.begins(host)
     if isinstance(program, DoBlock):
         calls.do(host, program.body)
         return StepsResult(None, 0)
@@ -113,12 +115,14 @@ def _truncate(
 def _call(
     calls: RoutineCalls, host: RoutineHost, program: CallProcedure, plan: Plan, binds: Sequence[Any]
 ) -> StepsResult:
+    boundary = calls.take_lent()
     arguments: Sequence[Any] = ()
     if plan.steps:
         step = plan.steps[0]
         rows = host.connection.execute(step, host.trimmed(plan, binds)).fetchall()
         arguments = rows[0]
     prepared = calls.prepared(host, program.oid, program.types)
+    calls.lent = boundary
     _, value = calls.run(host, prepared, arguments)
     if plan.columns is None or prepared.result == VOID:
         return StepsResult(None, 0)

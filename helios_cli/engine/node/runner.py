@@ -13,6 +13,7 @@ import apsw
 
 from helios_cli.engine.errors import HeliosError, ReadOnlyError, SqlError
 from helios_cli.engine.node import claims, deferred_triggers, renewal
+from helios_cli.engine.node.boundaries import Boundary
 from helios_cli.engine.node.constraint_times import check_keys
 from helios_cli.engine.node.engine import INLINE, INLINE_READ_SECONDS
 from helios_cli.engine.node.readers import OVERLOOKED
@@ -22,6 +23,7 @@ from helios_cli.engine.node.transaction import Transaction
 from helios_cli.engine.node.writer import GroupWrite
 from helios_cli.engine.sql.plan import Kind, Plan
 from helios_cli.engine.sql.rights import changes_only_temporary
+from helios_cli.engine.sql.routine_programs import CallProcedure, DoBlock
 from helios_cli.engine.storage.database import Commit, UnloggedCommit
 from helios_cli.engine.storage.io_errors import is_no_room, note_errno
 
@@ -109,6 +111,8 @@ class Runner(Reads):
             database.count_anew(connection)
             connection.execute("BEGIN IMMEDIATE")
             try:
+                if isinstance(plan.routine, DoBlock | CallProcedure) and portal.claim is None:
+                    session.boundary = Boundary(session, connection)
                 result = claims.run_claimed(connection, plan, portal.binds, portal.claim)
                 if session.deferred.events:
                     deferred_triggers.fire(session, connection)
@@ -122,17 +126,26 @@ class Runner(Reads):
                     connection.execute("ROLLBACK")
                 raise
             finally:
+                session.boundary = None
                 session.deferred.clear()
+
+        def failed(error: BaseException) -> None:
+            if session.undo:
+                session.undo_variables(committed=False)
+            self.release_and_fail(error, plan, portal.binds)
 
         self.session.end_own_snapshot()
         self.on_thread(
             connection,
             work,
             lambda outcome: self._alone_done(portal, *outcome),
-            lambda error: self.release_and_fail(error, plan, portal.binds),
+            failed,
         )
 
     def _alone_done(self, portal: Portal, result: StepsResult, commit: Commit | None) -> None:
+        if self.session.undo:
+            self.session.undo_variables(committed=True)
+
         def committed() -> None:
             portal.send_result(result.rows, result.changes)
             self.session.finished()

@@ -27,6 +27,7 @@ from helios_cli.engine.types import Lsn, Token, WriteId
 from helios_cli.engine.wire import backend
 
 if TYPE_CHECKING:
+    from helios_cli.engine.node.boundaries import Boundary
     from helios_cli.engine.node.consistency import ReadGate
     from helios_cli.engine.node.cursors import Cursor
     from helios_cli.engine.node.fastpath import Shortcut
@@ -51,6 +52,9 @@ _UNUSUAL: Final = (
 
 class SessionState:
     """The state of one authenticated client."""
+
+    boundary: Boundary | None = None
+    """What COMMIT of a procedure asks, while a statement runs whose transaction is its own."""
 
     changed: dict[str, None]
     """Parameters that the client follows and that were set since it was told of them last."""
@@ -201,7 +205,7 @@ class SessionState:
             checked = self._short_name(checked)
         elif folded in identity.NAMES:
             checked = identity.checked(cast("Session", self), folded, checked)
-        if self.transaction is not None:
+        if self.transaction is not None or self.boundary is not None:
             self.undo.append((folded, self.variables.get(folded), local))
         elif local:
             self.out.append(

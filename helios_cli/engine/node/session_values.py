@@ -41,6 +41,8 @@ def session_value(session: Session, name: str) -> Any:
 
 def _now(session: Session) -> int:
     transaction = session.transaction
+    if session.boundary is not None and session.boundary.now_us:
+        return session.boundary.now_us
     return transaction.now_us if transaction is not None else _statement_now(session)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from helios_cli.engine.sql.plan import Plan
 
@@ -293,3 +294,7 @@ class CopyOut:
 
     query: Plan
     options: CopyOptions
+
+
+TRANSACTION_COMMANDS: Final = (Begin, Commit, Rollback, Savepoint, RollbackTo, Release)
+"""What functions may not run as a statement."""

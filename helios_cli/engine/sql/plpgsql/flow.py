@@ -105,10 +105,21 @@ class Flow(Assigning):
         return signal
 
     def _run_fors(self, statement: Statement) -> int:
-        return self.over_rows(statement, self.outcome(statement.fields["query"]))
+        return self._over_outcome(statement, self.outcome(statement.fields["query"]))
 
     def _run_dynfors(self, statement: Statement) -> int:
-        return self.over_rows(statement, self.dynamic(statement.fields["query"], statement.fields.get("params", ())))
+        outcome = self.dynamic(statement.fields["query"], statement.fields.get("params", ()))
+        return self._over_outcome(statement, outcome)
+
+    def _over_outcome(self, statement: Statement, outcome: Outcome) -> int:
+        boundary = self.boundary
+        if boundary is None or outcome.tag in ("SELECT", "VALUES"):
+            return self.over_rows(statement, outcome)
+        boundary.writing_loops += 1
+        try:
+            return self.over_rows(statement, outcome)
+        finally:
+            boundary.writing_loops -= 1
 
     def _run_foreach_a(self, statement: Statement) -> int:
         fields = statement.fields
@@ -173,13 +184,23 @@ class Flow(Assigning):
     def _protected(self, statement: Statement) -> int:
         mark = self.host.savepoint()
         try:
-            signal = self._run_all(statement.fields["body"])
+            signal = self._run_inside(statement)
         except HeliosError as error:
             self.where = ""
             self.host.undo(mark)
             return self._handle(statement, error)
         self.host.release(mark)
         return signal
+
+    def _run_inside(self, statement: Statement) -> int:
+        boundary = self.boundary
+        if boundary is None:
+            return self._run_all(statement.fields["body"])
+        boundary.subtransactions += 1
+        try:
+            return self._run_all(statement.fields["body"])
+        finally:
+            boundary.subtransactions -= 1
 
     def _handle(self, statement: Statement, error: HeliosError) -> int:
         body = next(

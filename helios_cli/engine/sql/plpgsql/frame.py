@@ -77,6 +77,24 @@ class Cursors(Protocol):
         """Forget it."""
 
 
+class Boundary(Protocol):
+    """What ends the transaction that a procedure runs in."""
+
+    subtransactions: int
+    """Blocks with an EXCEPTION clause around the statement in hand."""
+    writing_loops: int
+    """Loops over rows of a write around it."""
+
+    def lend(self) -> None:
+        """The procedure that is called next may end transactions."""
+
+    def commit(self) -> None:
+        """Commit, and begin a transaction. Raises HeliosError."""
+
+    def rollback(self) -> None:
+        """Undo what was not committed, and begin a transaction."""
+
+
 class Host(Protocol):
     """What a function asks of the connection that it runs on."""
 

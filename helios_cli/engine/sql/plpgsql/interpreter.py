@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helios_cli.engine.errors import FeatureNotSupported, SqlError
+from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.oids import INT8, TEXT
 from helios_cli.engine.sql.plpgsql.cursors import Cursors
 from helios_cli.engine.sql.plpgsql.program import Expression, Statement
@@ -15,6 +15,9 @@ class Interpreter(Cursors, Returning, Raising):
 
     def _run_call(self, statement: Statement) -> None:
         expression: Expression = statement.fields["expr"]
+        self.planned(expression)
+        if self.boundary is not None:
+            self.boundary.lend()
         outcome = self.outcome(expression)
         if outcome.columns and outcome.rows:
             target = statement.fields.get("target")
@@ -49,7 +52,22 @@ class Interpreter(Cursors, Returning, Raising):
         raise SqlError(message or "assertion failed", sqlstate="P0004")
 
     def _run_commit(self, _statement: Statement) -> None:
-        raise FeatureNotSupported("COMMIT inside a procedure is not supported", hint="Commit after the CALL.")
+        self._end_transaction("commit")
 
     def _run_rollback(self, _statement: Statement) -> None:
-        raise FeatureNotSupported("ROLLBACK inside a procedure is not supported", hint="Roll back after the CALL.")
+        self._end_transaction("roll back")
+
+    def _end_transaction(self, what: str) -> None:
+        """End the transaction and begin the next (_SPI_commit, spi.c). Raises SqlError 2D000, 55000."""
+        boundary = self.boundary
+        if boundary is None:
+            raise SqlError("invalid transaction termination", sqlstate="2D000")
+        if boundary.subtransactions:
+            raise SqlError(f"cannot {what} while a subtransaction is active", sqlstate="2D000")
+        if boundary.writing_loops:
+            message = "cannot perform transaction commands inside a cursor loop that is not read-only"
+            raise SqlError(message, sqlstate="55000")
+        if what == "commit":
+            boundary.commit()
+        else:
+            boundary.rollback()

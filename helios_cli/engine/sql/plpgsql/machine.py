@@ -12,7 +12,7 @@ from helios_cli.engine.errors import FeatureNotSupported, HeliosError, SqlError
 from helios_cli.engine.sql.inner import Inner
 from helios_cli.engine.sql.oids import BOOL, TEXT, VOID
 from helios_cli.engine.sql.plpgsql.composites import bare
-from helios_cli.engine.sql.plpgsql.frame import TABLE, Frame, Host, Outcome, Result, Visible
+from helios_cli.engine.sql.plpgsql.frame import TABLE, Boundary, Frame, Host, Outcome, Result, Visible
 from helios_cli.engine.sql.plpgsql.naming import shown_kind
 from helios_cli.engine.sql.plpgsql.program import Expression, Program, Statement
 from helios_cli.engine.sql.plpgsql.source import assigned_expression
@@ -50,6 +50,8 @@ class Machine:
         self.result = Result()
         self.outputs: list[int] = []
         """Datums of OUT parameters."""
+        self.boundary: Boundary | None = None
+        """It may end transactions; None: it runs inside of somebody's."""
         self.label = ""
         self.handled: list[HeliosError] = []
         self.row_count = 0
