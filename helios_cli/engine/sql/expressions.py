@@ -8,7 +8,7 @@ from typing import Any, Final
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.usertypes import is_row
 from helios_cli.engine.errors import SqlError
-from helios_cli.engine.sql import casts, constants, operators, row_values, sqltext, tree, vectors
+from helios_cli.engine.sql import casts, constants, long_calls, operators, row_values, sqltext, tree, vectors
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import array_of, can_coerce, common_type, element_of, type_name
 from helios_cli.engine.sql.context import Context
@@ -312,8 +312,7 @@ def _case(fields: dict[str, Any], scope: Scope) -> TypedSql:
 
 def _coalesce(fields: dict[str, Any], scope: Scope) -> TypedSql:
     values, target = unify([translate(node, scope) for node in fields["args"]], "COALESCE", scope)
-    texts = [value.sql for value in values]
-    sql = f"coalesce({', '.join(texts)})" if len(texts) > 1 else texts[0]
+    sql = long_calls.coalesce([value.sql for value in values])
     not_null = any(value.not_null for value in values)
     return TypedSql(sql, target, common_typmod(values), not_null=not_null, location=fields.get("location", 0))
 
@@ -342,7 +341,7 @@ def _min_max(fields: dict[str, Any], scope: Scope) -> TypedSql:
     made.collation, made.explicit = joint(values)
     order = casts.collated(made)
     if all(value.not_null for value in values) and order == "v" and len(values) > 1:
-        sql = f"{'min' if least else 'max'}({', '.join(value.sql for value in values)})"
+        sql = long_calls.extreme("min" if least else "max", [value.sql for value in values])
     elif scope.ctx.takes_no_query and len(values) <= _STORED_MAX:
         sql = _min_max_without_query("min" if least else "max", values)
     else:
@@ -364,7 +363,8 @@ def array_constructor(fields: dict[str, Any], scope: Scope, element: int = UNKNO
     if any("A_ArrayExpr" in node for node in nodes):
         values = _rows_of_array(nodes, scope, element)
         inner = values[0].type_oid
-        return TypedSql(f"pg_array_nest({', '.join(value.sql for value in values)})", inner, not_null=True, location=at)
+        sql = long_calls.array_of_arrays([value.sql for value in values])
+        return TypedSql(sql, inner, not_null=True, location=at)
     values = [translate(node, scope) for node in nodes]
     if element != UNKNOWN:
         if array_of(element) and any(element_of(value.type_oid) for value in values):
@@ -374,15 +374,14 @@ def array_constructor(fields: dict[str, Any], scope: Scope, element: int = UNKNO
     else:
         values, target = unify(values, "ARRAY", scope)
     if element_of(target):
-        nested = TypedSql(
-            f"pg_array_nest({', '.join(value.sql for value in values)})", target, not_null=True, location=at
-        )
+        sql = long_calls.array_of_arrays([value.sql for value in values])
+        nested = TypedSql(sql, target, not_null=True, location=at)
         return row_values.carry_shape(nested, values, scope.ctx)
     if not array_of(target):
         raise scope.ctx.error("42704", f"could not find array type for data type {type_name(target)}", at)
-    arguments = "".join(f", {value.sql}" for value in values)
+    sql = long_calls.array(target, [value.sql for value in values])
     typmod = common_typmod(values) if values else -1
-    made = TypedSql(f"pg_array({target}{arguments})", array_of(target), typmod, not_null=True, location=at)
+    made = TypedSql(sql, array_of(target), typmod, not_null=True, location=at)
     return row_values.carry_shape(made, values, scope.ctx)
 
 
