@@ -12,6 +12,7 @@ import pytest
 from support.storage_core import StorageCore
 
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.types import Lsn
 
 WAIT_S = 10.0
 
@@ -143,6 +144,28 @@ def test_the_writer_is_had_before_others_are_held(tmp_path: Path) -> None:
             await asyncio.wait_for(core.checkpointer.checkpoint(), WAIT_S)
             assert held == [True]
             assert core.queue.holder is None
+        finally:
+            core.close()
+
+    asyncio.run(scenario())
+
+
+def test_nothing_is_recorded_of_a_state_that_is_not_known_to_be_committed(tmp_path: Path) -> None:
+    """On a standby the checksums may be ahead of what the loop has heard to be applied."""
+
+    async def scenario() -> None:
+        core = StorageCore(tmp_path)
+        try:
+            await core.run("CREATE TABLE t (a INTEGER PRIMARY KEY)")
+            before = core.store.control.record
+            core.pipeline.applied_lsn = lambda: Lsn(core.pipeline.committed_lsn + 8)
+            await core.checkpointer.checkpoint()
+            assert not core.checkpointer.complete
+            assert core.store.control.record == before
+            core.pipeline.applied_lsn = lambda: core.pipeline.committed_lsn
+            await core.checkpointer.checkpoint()
+            assert core.checkpointer.complete
+            assert core.store.control.record.checkpoint_lsn == core.pipeline.committed_lsn
         finally:
             core.close()
 

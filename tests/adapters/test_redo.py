@@ -13,7 +13,7 @@ import pytest
 from helios_cli.engine.errors import IoFailed, LogDamaged
 from helios_cli.engine.log.checksum import ChecksumTable
 from helios_cli.engine.log.encoder import RecordEncoder
-from helios_cli.engine.log.record import RecordDamaged, RecordHeader, decode_header
+from helios_cli.engine.log.record import RecordDamaged, decode_header
 from helios_cli.engine.log.wal import WAL_HEADER_BYTES, newest_pages
 from helios_cli.engine.sim.files import SimFile, SimFiles
 from helios_cli.engine.storage.pagelog import LogRemoved, PageLog
@@ -197,14 +197,23 @@ def test_nothing_to_redo(busy: Primary) -> None:
     assert read(file) == content
 
 
-def test_a_checksum_that_does_not_agree_names_the_lsn(busy: Primary) -> None:
-    lsn, content = busy.states[10]
-    wrong = table_of(content)
-    wrong.apply({1: b"other".ljust(PAGE_SIZE)}, wrong.pages)
-    wrong.total ^= 1
-    headers: list[RecordHeader] = [record.header for record in busy.log.records(lsn)]
-    with pytest.raises(RecordDamaged, match=f"record at {headers[0].lsn} is damaged: the database has checksum"):
-        redo(busy.log, database_of(content), lsn, wrong)
+def test_checksums_of_another_state_cost_time_and_nothing_else(busy: Primary) -> None:
+    """As those of a checkpoint that was put down for an LSN before its state."""
+    (lsn, before), (_, later), (end, after) = busy.states[10], busy.states[13], busy.states[-1]
+    file = database_of(later)
+    result = redo(busy.log, file, lsn, table_of(later))
+    assert (result.end, result.table.total, read(file)) == (end, busy.table.total, after)
+    assert redo(busy.log, database_of(before), lsn, table_of(later)).table.total == busy.table.total
+
+
+def test_a_database_that_the_log_does_not_lead_to_names_the_lsn(busy: Primary) -> None:
+    lsn, content = busy.states[30]
+    (record,) = busy.log.records(lsn, busy.states[31][0])
+    victim = next(n for n in range(1, record.header.db_pages + 1) if n not in record.page_numbers())
+    rotten = bytearray(content)
+    rotten[victim * PAGE_SIZE - 1] ^= 1
+    with pytest.raises(RecordDamaged, match=f"record at {lsn} is damaged: the database has checksum"):
+        redo(busy.log, database_of(bytes(rotten)), lsn, table_of(bytes(rotten)), end=record.end)
 
 
 def test_an_open_chain_has_no_effect_and_is_reported(primary: Primary) -> None:

@@ -33,3 +33,17 @@ def test_a_thread_that_is_to_finish_leaves_a_checkpoint_alone() -> None:
     thread.start()
     assert not asyncio.run(checkpoint())
     wait_until(taken.is_set, "it goes on behind the checkpoint")
+
+
+def test_a_checkpoint_begins_when_the_loop_has_heard_of_all_that_is_applied() -> None:
+    """The thread tells the loop, and stands still: who sees that first has not heard it yet."""
+
+    async def checkpoint(*, alive: bool) -> list[str]:
+        queue, heard = ApplyQueue(Lsn(0), 1), list[str]()
+        asyncio.get_running_loop().call_soon_threadsafe(heard.append, "applied")
+        queue._paused = alive
+        async with queue.paused(lambda: alive):
+            return list(heard)
+
+    assert asyncio.run(checkpoint(alive=True)) == ["applied"]
+    assert asyncio.run(checkpoint(alive=False)) == ["applied"]

@@ -81,13 +81,18 @@ class ApplyQueue:
 
     @contextlib.asynccontextmanager
     async def paused(self, is_alive: Callable[[], bool]) -> AsyncIterator[None]:
-        """While the thread applies nothing; at once when it is not ``is_alive``."""
+        """While the thread applies nothing; at once when it is not ``is_alive``.
+
+        The loop has heard of all that is applied then.
+        """
         with self._changed:
             self._pausing = True
             self._changed.notify_all()
         try:
             while not self._paused and is_alive():
                 await asyncio.sleep(_PAUSE_POLL_S)
+            # What the thread has told last may still wait for its turn.
+            await asyncio.sleep(0)
             yield
         finally:
             with self._changed:

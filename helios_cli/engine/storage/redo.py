@@ -7,6 +7,7 @@ to must be the state that its writer had.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Final, NamedTuple
@@ -19,6 +20,8 @@ from helios_cli.engine.ports import File
 from helios_cli.engine.storage.files import as_helios_error
 from helios_cli.engine.storage.pagelog import PageLog
 from helios_cli.engine.types import LOCK_BYTE_PAGE, PAGE_SIZE, Lsn
+
+_log = logging.getLogger(__name__)
 
 MAX_PENDING_PAGES: Final = 16384
 """Newest images held before they are written: 64 MiB."""
@@ -96,8 +99,8 @@ def redo(
     """Apply the records from ``checkpoint`` to ``end`` (None: all) to the file of a closed database, and sync it.
 
     ``table`` is the database's checksums at ``checkpoint``; it is changed in place and handed back. None when they
-    are lost: then nothing is compared on the way, and the whole file is read at the end and compared once.
-    ``progress`` is told the LSN after each record that took effect.
+    are lost: then nothing is compared on the way, and the whole file is read at the end and compared once. So it is
+    when they turn out not to be those of the file. ``progress`` is told the LSN after each record that took effect.
 
     Raises:
         LogDamaged: a record is unreadable, or leads to another state than its writer had; the message names its
@@ -105,6 +108,24 @@ def redo(
         LogRemoved: the log does not reach back to ``checkpoint``.
         DiskFull, IoFailed: the file system refused.
     """
+    try:
+        return _redo(log, database, checkpoint, table, end, progress, max_pending_pages)
+    except RecordDamaged as error:
+        if table is None:
+            raise
+        _log.warning("%s: the whole database is read", error.message)
+    return _redo(log, database, checkpoint, None, end, progress, max_pending_pages)
+
+
+def _redo(
+    log: PageLog,
+    database: File,
+    checkpoint: Lsn,
+    table: ChecksumTable | None,
+    end: Lsn | None,
+    progress: Callable[[Lsn], None] | None,
+    max_pending_pages: int,
+) -> RedoResult:
     writer = PageWriter(database, max_pending_pages)
     tracker = ChainTracker()
     last: RecordHeader | None = None
