@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 PAGE_SIZE: Final = 4096
 """Bytes of one SQLite page; fixed for every HeliosDB Nano database."""
@@ -45,8 +45,7 @@ class Lsn(int):
     __format__ = object.__format__
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Term:
+class Term(NamedTuple):
     """An election number with the random id that tells two elections of the same number apart."""
 
     number: int

@@ -9,9 +9,10 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support import planted_seeds
+from support.planted_seeds import BELOW, FOUND_AT, spec_for
 
 from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.sim.bugs import BUGS
@@ -52,34 +53,9 @@ def test_no_seed_breaks_a_promise(first: int) -> None:
     assert counts["disks_failing"] and counts["configured"] and counts["promotions"]
 
 
-FOUND_AT: dict[str, int] = {
-    "one-copy-less": 0, "any-term": 4, "own-flush-forgotten": 0, "committed-falls": 7, "observer-counts": 11,
-    "tail-at-once": 0, "ejection-unagreed": 4, "not-joint": 0, "loosened-at-once": 3, "disks-unknown": 50,
-    "disks-before": 53, "lsns-without-terms": 74, "nobody-heard": 10, "minority-elects": 22, "newest-alone": 16,
-    "observer-unheeded": 22, "old-disks-vote": 1652, "old-disks-copy": 18, "promise-broken": 675,
-    "leader-promises": 51, "old-term-followed": 0, "sent-back-by-anybody": 176, "endless-lease": 20,
-    "lease-without-margin": 134, "vote-taken-back": 966, "lease-from-the-echo": 20, "lease-on-the-wall-clock": 20,
-    "fickle-voters": 37, "votes-at-start": 11, "promise-in-memory": 0, "written-acknowledged": 0, "cache-believed": 22,
-    "sync-tried-again": 4, "primary-shows-flushed": 0, "standby-shows-applied": 0, "reads-unconfirmed": 74,
-    "reads-confirmed-before": 700, "reads-before-the-first-record": 147, "fork-not-cut": 1,
-}  # fmt: skip
-"""A seed that meets each planted bug, all of them below 2,000."""
-
-DRAWN_SO: dict[str, dict[str, Any]] = {
-    "lease-without-margin": {"mode": SyncMode.ASYNC, "survivable": False},
-    "vote-taken-back": {"mode": SyncMode.ASYNC, "survivable": False},
-    "votes-at-start": {"nodes": 3, "mode": SyncMode.ASYNC, "survivable": False},
-}
-"""What is told and not drawn, for bugs that show in few of the runs."""
-
-
-def where_found(bug: str) -> Spec:
-    return drawn(FOUND_AT[bug], **DRAWN_SO.get(bug, {}))
-
-
 @pytest.mark.parametrize("bug", BUGS)
 def test_a_planted_bug_is_found(bug: str) -> None:
-    spec = where_found(bug)
+    spec = spec_for(bug, FOUND_AT[bug])
     assert run(spec).is_clean
     result = run_with(BUGS[bug], spec)
     assert not result.is_clean and result.rule != "the cores raise nothing", result.text
@@ -98,7 +74,16 @@ def test_what_was_broken_once_holds(seed: int) -> None:
 
 def test_every_seed_of_a_bug_is_among_the_first() -> None:
     assert set(FOUND_AT) == set(BUGS) and len(BUGS) >= 20
-    assert max(FOUND_AT.values()) < 2000
+    assert max(FOUND_AT.values()) < BELOW
+
+
+def test_seeds_of_planted_bugs_can_be_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = FOUND_AT["committed-falls"]
+    assert planted_seeds.search("committed-falls") == (known, "the committed LSN never falls")
+    monkeypatch.setitem(FOUND_AT, "committed-falls", known - 1)
+    assert planted_seeds.search("committed-falls", below=known) == (-1, "")
+    seed, rule = planted_seeds.search("committed-falls", below=known + 1)
+    assert (seed, rule) == (known, "the committed LSN never falls")
 
 
 def test_a_bug_whose_place_is_gone_is_told() -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass, fields, replace
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from helios_cli.engine.consensus.rule import SyncMode
@@ -68,9 +68,9 @@ class Gap:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ClusterConfig:
-    """One version of the configuration."""
+    """One version of the configuration. What is derived from it is worked out once."""
 
     version: int
     mode: SyncMode
@@ -133,10 +133,15 @@ class ClusterConfig:
         """
         if self.authority == ETCD:
             return (REFEREE,)
+        return self._board or (leader,)
+
+    @cached_property
+    def _board(self) -> tuple[str, ...]:
+        """The voters where it is not for one of them alone to decide; else empty."""
         spare = (len(self.voting) + len(self.observers)) % 2 == 0
         observers = self.observers[: len(self.observers) - spare] if self.observers else ()
         names = sorted((*self.voting, *(observer.node_id for observer in observers)))
-        return tuple(names) if len(names) > 2 else (leader,)
+        return tuple(names) if len(names) > 2 else ()
 
     def electorate(self, leader: str) -> tuple[Voter, ...]:
         """The voters with the disks by which they are known."""
@@ -156,12 +161,19 @@ class ClusterConfig:
         """The disk by which a member or an observer is known; None for somebody else."""
         if node_id == REFEREE:
             return REFEREE_DISK
-        known = next((one for one in (*self.members, *self.observers) if one.node_id == node_id), None)
-        return known.incarnation if known is not None else None
+        return self._incarnations.get(node_id)
+
+    @cached_property
+    def _incarnations(self) -> dict[str, str]:
+        return {one.node_id: one.incarnation for one in reversed((*self.members, *self.observers))}
 
     def member(self, node_id: str) -> Member | None:
         """A member by name; None when there is none."""
-        return next((member for member in self.members if member.node_id == node_id), None)
+        return self._by_name.get(node_id)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Member]:
+        return {member.node_id: member for member in reversed(self.members)}
 
     def wants(self, member: Member) -> bool:
         """Whether a member's copies should count: every data node's in an async cluster, else those of its class."""
@@ -249,13 +261,23 @@ class ClusterConfig:
 
     def to_bytes(self) -> bytes:
         """A JSON object."""
-        content = asdict(self) | {"mode": self.mode.value}
-        return json.dumps(content, separators=(",", ":"), sort_keys=True).encode()
+        return _ENCODER.encode(self).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> ClusterConfig:
         """The inverse of :meth:`to_bytes`. Raises LogDamaged for anything else."""
         return _parsed(bytes(data))
+
+
+_NAMES: Final = {kind: tuple(field.name for field in fields(kind)) for kind in (ClusterConfig, Member, Gap)}
+
+
+def _plain(one: Any) -> object:
+    """What JSON has for a part of a configuration."""
+    return one.value if isinstance(one, SyncMode) else {name: getattr(one, name) for name in _NAMES[type(one)]}
+
+
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True, default=_plain)
 
 
 @lru_cache(maxsize=64)

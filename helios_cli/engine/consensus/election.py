@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from helios_cli.engine.consensus.config import ETCD, REFEREE, ClusterConfig, address
 from helios_cli.engine.consensus.lease import majority
@@ -45,8 +45,7 @@ class Answer:
     """In which term it was told of that."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """The node that would be the primary."""
 
     node_id: str
@@ -59,8 +58,7 @@ class Candidate:
     """Of the configuration that its log's last record goes by; the record of that one may still be missing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Whether a promotion loses nothing that was acknowledged, and if not, why."""
 
     reason: str = ""
@@ -73,6 +71,9 @@ class Verdict:
     def is_safe(self) -> bool:
         """Whether nothing stands in the way."""
         return not self.reason
+
+
+SAFE: Final = Verdict()
 
 
 def still_led(answers: Iterable[Answer], term: int, own_id: str = "") -> Verdict:
@@ -92,7 +93,7 @@ def still_led(answers: Iterable[Answer], term: int, own_id: str = "") -> Verdict
                 f"node {answer.node_id} still reaches the primary {answer.primary_id}",
                 "Use heliosdb-nano switchover to move its place to another node.",
             )
-    return Verdict()
+    return SAFE
 
 
 def leading(answers: Iterable[Answer], since: int) -> Answer | None:
@@ -114,7 +115,7 @@ def led_by_another(answers: Iterable[Answer], term: int) -> Verdict:
             )
         if answer.role == TAKES_LEAD:
             return Verdict(f"node {answer.node_id} is about to be the primary", "Ask again in a moment.")
-    return Verdict()
+    return SAFE
 
 
 def judge_all(
@@ -128,7 +129,7 @@ def judge_all(
     ``unasked``: nobody has asked for the promotion, so that a majority of the voters has to.
     """
     heard, known = [answer for answer in answers if answer.role != SICK], list(configs)
-    newest = max((config.version for config in known), default=0)
+    newest = max([config.version for config in known], default=0)
     if own.config_version > newest:
         return Verdict(
             f"node {own.node_id} lacks configuration {own.config_version}, by which its log goes: it knows {newest}",
@@ -136,16 +137,18 @@ def judge_all(
             loses_data=True,
         )
     known += _observed(own, newest, heard)
-    verdicts = (judge(config, own, heard, unasked=unasked) for config in known)
-    return next((verdict for verdict in verdicts if not verdict.is_safe), Verdict())
+    for config in known:
+        verdict = judge(config, own, heard, unasked=unasked)
+        if not verdict.is_safe:
+            return verdict
+    return SAFE
 
 
 def _observed(own: Candidate, newest: int, heard: Iterable[Answer]) -> list[ClusterConfig]:
     """Configurations that observers know, and the candidate's log does not hold."""
-    later = (
-        one for one in heard if one.config and (one.config_term, one.config_version) > (own.last_term.number, newest)
-    )
-    return [ClusterConfig.from_bytes(one.config.encode()) for one in later]
+    since = (own.last_term.number, newest)
+    later = [one.config for one in heard if one.config and (one.config_term, one.config_version) > since]
+    return [ClusterConfig.from_bytes(text.encode()) for text in later]
 
 
 def judge(config: ClusterConfig, own: Candidate, answers: Iterable[Answer], *, unasked: bool = False) -> Verdict:
@@ -170,18 +173,20 @@ def is_behind(config: ClusterConfig, own: Candidate, heard: Iterable[Answer]) ->
 
 
 def _none_ahead(config: ClusterConfig, own: Candidate, heard: Iterable[Answer]) -> Verdict:
-    mine = (own.last_term, own.flushed)
+    mine = (own.last_term.number, own.last_term.term_id, own.flushed)
     for answer in heard:
-        theirs = (Term(answer.last_term, answer.last_term_id), Lsn(answer.flushed))
+        theirs = (answer.last_term, answer.last_term_id, answer.flushed)
+        if theirs <= mine:
+            continue
         # Whoever knows of a later term or configuration may know of commits that needed no member of this one.
-        knows_later = theirs[0] > mine[0] or answer.config_version > config.version
-        if theirs > mine and (answer.node_id in config.in_sync or config.mode is SyncMode.ASYNC or knows_later):
+        knows_later = theirs[:2] > mine[:2] or answer.config_version > config.version
+        if answer.node_id in config.in_sync or config.mode is SyncMode.ASYNC or knows_later:
             return Verdict(
-                f"node {answer.node_id} has more of the log: it ends at {theirs[1]}, here at {own.flushed}",
+                f"node {answer.node_id} has more of the log: it ends at {Lsn(answer.flushed)}, here at {own.flushed}",
                 f"Promote {named(config, answer.node_id)}, or give --allow-data-loss.",
                 loses_data=True,
             )
-    return Verdict()
+    return SAFE
 
 
 def _has_copies(config: ClusterConfig, own: Candidate, heard: Mapping[str, Answer]) -> Verdict:
@@ -196,7 +201,7 @@ def _has_copies(config: ClusterConfig, own: Candidate, heard: Mapping[str, Answe
     if config.mode is SyncMode.ASYNC and own.node_id in config.in_sync:
         needed = 0 if is_counted else needed - 1
     if len(counting) >= needed:
-        return Verdict()
+        return SAFE
     if not is_counted:
         return Verdict(
             f"the copies of node {own.node_id} do not count: it may lack acknowledged commits",
@@ -227,17 +232,17 @@ def _has_votes(config: ClusterConfig, own: Candidate, heard: Mapping[str, Answer
     voters = config.voters(config.primary)
     given = {own.node_id: own.incarnation, **{node: answer.incarnation for node, answer in heard.items()}}
     votes = [voter for voter in voters if given.get(voter, "") == config.incarnation(voter)]
-    missing = ", ".join(voter for voter in voters if voter not in votes)
     if len(voters) == 1:
         if unasked and not votes:
             return Verdict(
                 f"only {voters[0]} votes: of two nodes none can know whether the other is gone",
                 "Promote by hand, or start an observer: heliosdb-nano start --replication-role observer.",
             )
-        return Verdict()
+        return SAFE
     needed = majority(len(voters)) if unasked else len(voters) - len(voters) // 2
     if len(votes) >= needed:
-        return Verdict()
+        return SAFE
+    missing = ", ".join(voter for voter in voters if voter not in votes)
     return Verdict(
         f"{needed} of the voters {', '.join(voters)} must agree, and {len(votes)} do; missing: {missing}",
         "Start one of the missing nodes, or give --allow-data-loss.",
@@ -255,7 +260,7 @@ def _has_referee(config: ClusterConfig, own: Candidate, heard: Mapping[str, Answ
         kept_for, counting = heard[REFEREE].primary_id, len(_counting(config, own, heard))
         needed = len(config.in_sync) - len(config.in_sync) // 2
         if not kept_for or counting >= needed:
-            return Verdict()
+            return SAFE
         return Verdict(
             f"etcd keeps the lead for {kept_for}, and {counting} of {', '.join(config.in_sync)} are heard: "
             f"{needed} are needed to take it away",

@@ -31,15 +31,20 @@ class Lease:
         self._own = own
         self._until: dict[Voter, float] = {}
 
-    def confirmed(self, voter: Voter, asked_at: float, seconds: float) -> None:
-        """A voter has heard what was sent at ``asked_at``: it votes for nobody else for ``seconds`` from then on."""
+    def confirmed(self, voter: Voter, asked_at: float, seconds: float) -> bool:
+        """A voter has heard what was sent at ``asked_at``: it votes for nobody else for ``seconds`` from then on.
+
+        Whether that is longer than was known.
+        """
         until = asked_at + seconds * (1 - MARGIN)
-        if until > self._until.get(voter, -math.inf):
-            self._until[voter] = until
+        if until <= self._until.get(voter, -math.inf):
+            return False
+        self._until[voter] = until
+        return True
 
     def until(self, voters: Iterable[Voter]) -> float:
         """When the lease ends that a majority of ``voters`` has granted; infinite where this node alone decides."""
-        ends = sorted((self._end_of(voter) for voter in voters), reverse=True)
+        ends = sorted([self._end_of(voter) for voter in voters], reverse=True)
         return ends[majority(len(ends)) - 1] if ends else -math.inf
 
     def until_all(self, voters: Iterable[Voter]) -> float:

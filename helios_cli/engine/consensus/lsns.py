@@ -168,8 +168,10 @@ class LsnManager:
 
     def _reached_in(self, mode: SyncMode, config: ClusterConfig) -> Lsn:
         heard = self.heard
-        if any(not self._is_known(config, node) for node in config.in_sync if node in heard):
-            heard = {node: progress for node, progress in heard.items() if self._is_known(config, node)}
+        for node in config.in_sync:
+            if node in heard and not self._is_known(config, node):
+                heard = {node: progress for node, progress in heard.items() if self._is_known(config, node)}
+                break
         return reached(mode, config.in_sync, self.node_id, self.flushed, heard, self.term)
 
     def _is_known(self, config: ClusterConfig, node: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from helios_cli.engine.types import Lsn, Term
 
@@ -49,8 +49,7 @@ class SyncMode(enum.Enum):
         return members - self.copies(members) + 1
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """How far one node has come, as it says itself."""
 
     term: Term
@@ -73,11 +72,11 @@ def reached(
     ``members`` is D; nodes outside it, and acknowledgements of another term, do not count. The primary's own flush is
     always one of the copies. 0 when the rule is met for nothing yet. The caller never lets its committed LSN fall.
     """
-    others = [
-        _counted(mode, heard[node])
-        for node in members
-        if node != primary and node in heard and heard[node].term == term
-    ]
+    others = []
+    for node in members:
+        progress = heard.get(node)
+        if progress is not None and node != primary and progress.term == term:
+            others.append(_counted(mode, progress))
     needed = mode.copies(len(members)) - 1
     if needed > len(others):
         return Lsn(0)

@@ -33,6 +33,8 @@ class Attention:
 
     def silence(self, heard: float, now: float) -> float:
         """For how long somebody has been silent who was heard at ``heard``, without what this node stood still."""
+        if not self._stalls:
+            return now - heard
         stood = sum(min(length, end - heard) for end, length in self._stalls if end > heard)
         return now - heard - stood
 

@@ -72,6 +72,8 @@ def next_step(
 
 def with_fields(config: ClusterConfig, wanted: Mapping[str, Any], primary: str) -> ClusterConfig:
     """The configuration with other fields; the same when they have these values already."""
+    if not wanted:
+        return config
     plain = {name: value for name, value in wanted.items() if name != "mode" and getattr(config, name) != value}
     mode = wanted.get("mode", config.mode)
     if mode is not config.mode:
@@ -193,8 +195,10 @@ def _admit(lsns: LsnManager, followers: Iterable[Follower], now_us: int) -> Step
 
 def _former_name(config: ClusterConfig, member: Member) -> str:
     """Under which other name a node's disk is known; empty: under none."""
-    same = (one.node_id for one in config.members if one.incarnation == member.incarnation)
-    return next((name for name in same if name != member.node_id), "")
+    for one in config.members:
+        if one.incarnation == member.incarnation and one.node_id != member.node_id:
+            return one.node_id
+    return ""
 
 
 def _observe(config: ClusterConfig, observers: Iterable[Member]) -> Step | None:

@@ -63,8 +63,8 @@ class Tenure:
 
     def granted(self, voter: Voter, term: Term, asked_at: float, lease_ms: int) -> None:
         """A voter was asked then, for so long: if it was in this term, its vote is this node's for that time."""
-        if term == self._lsns.term and asked_at >= self._since and not self.is_sick:
-            self._lease.confirmed(voter, asked_at, lease_ms / 1000)
+        counts = term == self._lsns.term and asked_at >= self._since and not self.is_sick
+        if counts and self._lease.confirmed(voter, asked_at, lease_ms / 1000):
             self._extend()
 
     def progress(self, stalled_s: float, now: float) -> bool:
@@ -106,6 +106,6 @@ class Tenure:
         return min((self._lease.until_all(config.everybody) for config in configs), default=-math.inf)
 
     def _extend(self) -> None:
-        self._until = min((self._lease.until(board) for board in self._boards), default=-math.inf)
+        self._until = min([self._lease.until(board) for board in self._boards], default=-math.inf)
         if self.has_etcd:
             self._until = max(self._until, self._until_all(self._configs))

@@ -12,7 +12,7 @@ import hmac
 import json
 import struct
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from helios_cli.engine.consensus import election
 from helios_cli.engine.errors import HeliosError
@@ -43,7 +43,8 @@ class _Json:
 
     def to_body(self) -> bytes:
         """The bytes of the frame's body."""
-        return json.dumps(dataclasses.asdict(self), separators=(",", ":")).encode()  # type: ignore[call-overload]
+        content = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+        return json.dumps(content, separators=(",", ":")).encode()
 
     @classmethod
     def from_body(cls, body: bytes) -> Self:
@@ -213,8 +214,7 @@ class TakeOver(_Json):
     """The giver stops: nobody is to wait for its copy."""
 
 
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
+class Heartbeat(NamedTuple):
     """HEARTBEAT: sent by whoever streams, a few times a second and whenever the committed LSN moved."""
 
     committed: Lsn
@@ -241,8 +241,7 @@ class Heartbeat:
         return cls(Lsn(committed), Lsn(end), sent_us, None if lease_ms == _MOST_MS else lease_ms)
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledge:
+class Acknowledge(NamedTuple):
     """ACKNOWLEDGE: how far the following node has come. The frame's term is the one whose records it follows."""
 
     written: Lsn
@@ -275,8 +274,7 @@ class Acknowledge:
         return cls(Lsn(written), Lsn(flushed), Lsn(applied), echo_us, db_checksum, blocked_ms)
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(NamedTuple):
     """OBSERVED: an observer answers whatever it hears. The frame's term is the one in which it does."""
 
     version: int

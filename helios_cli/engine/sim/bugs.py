@@ -68,8 +68,8 @@ BUGS: Final[Mapping[str, Bug]] = {
     ),
     "lsns-without-terms": Bug(
         "a candidate compares LSNs without their terms",
-        ELECTION, "theirs = (Term(answer.last_term, answer.last_term_id), Lsn(answer.flushed))",
-        "theirs = (own.last_term, Lsn(answer.flushed))",
+        ELECTION, "theirs = (answer.last_term, answer.last_term_id, answer.flushed)",
+        "theirs = (own.last_term.number, own.last_term.term_id, answer.flushed)",
     ),
     "nobody-heard": Bug(
         "a candidate leads whoever answers",
@@ -81,8 +81,7 @@ BUGS: Final[Mapping[str, Bug]] = {
     ),
     "newest-alone": Bug(
         "a candidate goes by its newest configuration, agreed or not",
-        ELECTION, "verdicts = (judge(config, own, heard, unasked=unasked) for config in known)",
-        "verdicts = (judge(config, own, heard, unasked=unasked) for config in known[-1:])",
+        ELECTION, "    for config in known:\n", "    for config in known[-1:]:\n",
     ),
     "observer-unheeded": Bug(
         "a candidate does not go by the configuration that an observer knows",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from helios_cli.engine.consensus.acceptance import may_lead, may_promise
 from helios_cli.engine.consensus.candidacy import turn, voted_s
+from helios_cli.engine.consensus.config import ClusterConfig
 from helios_cli.engine.consensus.election import (
     SICK,
     TAKES_LEAD,
@@ -46,6 +47,8 @@ class Campaign:
         self.is_changing = False
         self._tried_us = 0
         self._own_turn: float | None = None
+        self._turn: tuple[tuple[ClusterConfig, ...], int | None] = ((), None)
+        """Its turn by some configurations, which change seldom."""
 
     # Asking and answering --------------------------------------------------------------------------------------------
 
@@ -187,7 +190,7 @@ class Campaign:
         config = node.config
         if config is None or config.paused or self.is_changing or node.role == "primary" or node.is_ending:
             return
-        place = turn(node.open_configs, node.name)
+        place = self._place()
         if place is None or not node.is_one_of_many or node.following.blocked_s > node.world.timing.blocked_us / 1e6:
             return
         if not node.candidacy.due(node.now, place, is_loyal=node.is_loyal, trip_s=config.round_trip_s):
@@ -208,6 +211,12 @@ class Campaign:
                 self.is_changing = False
 
         self.survey(False, surveyed, enough=self._wins)
+
+    def _place(self) -> int | None:
+        configs = self.node.open_configs
+        if configs != self._turn[0]:
+            self._turn = configs, turn(configs, self.node.name)
+        return self._turn[1]
 
     def _within_bounds(self) -> Verdict:
         """In async mode: whether no more is lost than the cluster allows a failover that nobody asked for."""

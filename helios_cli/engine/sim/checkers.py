@@ -6,13 +6,15 @@ disks, and whether a commit is safe by trying every promotion that could happen 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, combinations
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from helios_cli.engine.consensus.config import ClusterConfig
-from helios_cli.engine.consensus.election import Candidate, Verdict, judge_all
+from helios_cli.engine.consensus.election import Candidate, judge_all
 from helios_cli.engine.consensus.rule import Progress, SyncMode
 from helios_cli.engine.replication.messages import Answer
 from helios_cli.engine.sim.log import SimLog
@@ -43,7 +45,9 @@ class Leader:
     life: int
     term: Term
     log: Mapping[Lsn, int]
-    """Checksums of what it began with, by LSN."""
+    """Checksums of what it began with, by LSN, which rise."""
+    begins: Lsn
+    """Where that ends."""
     excused: bool
     """It was promoted although commits might be lost, and the operator knew."""
     in_force: tuple[ClusterConfig, ...]
@@ -106,7 +110,7 @@ class Checkers:
         """The first primary of the cluster leads, and the others have a copy."""
         if leads:
             self.leaders[term] = Leader(
-                node, node.life, term, {Lsn(0): 0}, False, (config,), elected=True, terms=frozenset({term})
+                node, node.life, term, {Lsn(0): 0}, Lsn(0), False, (config,), elected=True, terms=frozenset({term})
             )  # fmt: skip
 
     def started(self, node: SimNode | SimObserver) -> None:
@@ -181,7 +185,7 @@ class Checkers:
         self.lost_count += len(lost)
         alone = self._is_alone(config, heard)
         self.leaders[term] = Leader(
-            node, node.life, term, dict(node.log.checksums), excused, configs, alone=alone,
+            node, node.life, term, dict(node.log.checksums), node.log.end, excused, configs, alone=alone,
             outsider=excused and any(node.name not in one.in_sync for one in node.open_configs),
             terms=_terms(node) | {term}, elected=not forced,
         )  # fmt: skip
@@ -238,7 +242,7 @@ class Checkers:
         self._shown[node.name] = (node.life, end)
         at = (end, node.log.checksums[end])
         if node.primary is not None:
-            if end <= max(self._leader(node).log):
+            if end <= self._leader(node).begins:
                 self.fail("a tail is committed with the term's first record", f"{node.name} shows {end} before that")
             for record in node.log.since(before, end):
                 self._committed.add((record.end, record.checksum))
@@ -394,29 +398,37 @@ class Checkers:
 
     def _check_candidates(self, leader: Leader, end: Lsn, checksum: int) -> None:
         """Nobody who lacks the commit could be promoted now, whoever is heard."""
-        for node in self._nodes():
+        lacking = [node for node in self._nodes() if not node.log.has(end, checksum)]
+        if not lacking:
+            return
+        answers = [self._answer(node) for node in self._nodes()]
+        answers += [one.campaign_answer(Term(0), False, "", "") for one in self.world.observers.values()]
+        for node in lacking:
             configs = node.log.durable_configs()
-            if not configs or configs[-1].mode is SyncMode.ASYNC or node.log.has(end, checksum):
+            if not configs or configs[-1].mode is SyncMode.ASYNC or self._parted_alone(leader, _terms(node)):
                 continue
-            if self._parted_alone(leader, _terms(node)):
-                continue
-            others = [self._answer(other) for other in self._nodes() if other is not node]
-            others += [one.campaign_answer(Term(0), False, "", "") for one in self.world.observers.values()]
-            for heard in _subsets(others):
-                if self._is_split(node, configs[-1], [answer.node_id for answer in heard]):
-                    continue
-                if self._judge(configs, node, heard).is_safe:
-                    names = ", ".join(answer.node_id for answer in heard) or "nobody"
-                    self.fail(
-                        "no promotion loses a commit",
-                        f"{leader.node.name} commits {end}, and {node.name} could lead without it, hearing {names}",
-                    )
+            heard = self._elected_by(node, configs, [answer for answer in answers if answer.node_id != node.name])
+            if heard is not None:
+                names = ", ".join(answer.node_id for answer in heard) or "nobody"
+                self.fail(
+                    "no promotion loses a commit",
+                    f"{leader.node.name} commits {end}, and {node.name} could lead without it, hearing {names}",
+                )
 
-    def _judge(self, configs: tuple[ClusterConfig, ...], node: SimNode, heard: tuple[Answer, ...]) -> Verdict:
+    def _elected_by(
+        self, node: SimNode, configs: tuple[ClusterConfig, ...], others: list[Answer]
+    ) -> tuple[Answer, ...] | None:
+        """The smallest set of answers with which a node could lead; None: with none of them."""
+        own = self._candidate(node)
+        for heard in _subsets(others):
+            is_split = self._is_split(node, configs[-1], [answer.node_id for answer in heard])
+            if not is_split and judge_all(configs, own, heard).is_safe:
+                return heard
+        return None
+
+    def _candidate(self, node: SimNode) -> Candidate:
         log = node.log
-        version = log.version(log.flushed)
-        own = Candidate(node.name, log.durable_term(), log.flushed, node.incarnation, version)
-        return judge_all(configs, own, heard)
+        return Candidate(node.name, log.durable_term(), log.flushed, node.incarnation, log.version(log.flushed))
 
     def _answer(self, node: SimNode) -> Answer:
         log = node.log
@@ -439,7 +451,8 @@ class Checkers:
 
     def _rule(self, leader: Leader, end: Lsn) -> list[ClusterConfig]:
         """What a commit had to satisfy when it was one: it may be shown later, when the next change is on its way."""
-        return next((configs for lsn, configs in leader.rules if lsn >= end), None) or self._required(leader)
+        at = bisect_left(leader.rules, end, key=itemgetter(0))
+        return leader.rules[at][1] if at < len(leader.rules) else self._required(leader)
 
     def _settle(self, leader: Leader) -> None:
         if leader.pending is None:

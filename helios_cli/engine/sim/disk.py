@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import zlib
 from typing import Any, Final, Protocol
 
@@ -12,6 +13,9 @@ from helios_cli.engine.types import Lsn, Term
 
 SLOT_BYTES: Final = 16 << 10
 """Of the control file: room for a configuration with its gaps."""
+
+_SLOT: Final = struct.Struct("<II")
+"""What a slot begins with: length and CRC-32 of its text."""
 
 
 class DiskFailed(Exception):
@@ -84,10 +88,11 @@ class SimDisk:
         self._owner.meet("before the control file is written")
         self.control = {**self.control, **fields}
         self._version += 1
-        text = json.dumps([self._version, self.control]).encode().ljust(SLOT_BYTES - 4)
-        data = text + zlib.crc32(text).to_bytes(4, "little")
+        text = json.dumps([self._version, self.control]).encode()
+        slot = _SLOT.pack(len(text), zlib.crc32(text)) + text
+        assert len(slot) <= SLOT_BYTES
         try:
-            self._control.pwrite_through(data, SLOT_BYTES * (self._version % 2))
+            self._control.pwrite_through(slot, SLOT_BYTES * (self._version % 2))
         except OSError as error:
             raise DiskFailed("a sync of the control file fails") from error
         self._owner.meet("after the control file is written")
@@ -128,7 +133,11 @@ class SimDisk:
 
 
 def _slot(data: bytes) -> tuple[int, dict[str, Any]] | None:
-    if len(data) < SLOT_BYTES or zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "little"):
+    if len(data) < _SLOT.size:
         return None
-    version, control = json.loads(data[:-4])
+    length, checksum = _SLOT.unpack_from(data)
+    text = data[_SLOT.size : _SLOT.size + length]
+    if not length or len(text) < length or zlib.crc32(text) != checksum:
+        return None
+    version, control = json.loads(text)
     return version, control

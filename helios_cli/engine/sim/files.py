@@ -67,8 +67,10 @@ def _apply(data: bytearray, change: _Write | _Resize) -> None:
         del data[change.size :]
         data.extend(bytes(change.size - len(data)))
         return
-    data.extend(bytes(max(0, change.offset - len(data))))
-    data[change.offset : change.offset + len(change.data)] = change.data
+    offset, new = change
+    if offset > len(data):
+        data.extend(bytes(offset - len(data)))
+    data[offset : offset + len(new)] = new
 
 
 def _sectors(change: _Write | _Resize) -> list[_Write | _Resize]:

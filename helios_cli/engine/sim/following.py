@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from helios_cli.engine.consensus.acceptance import may_follow
@@ -76,8 +77,8 @@ class Following:
         link.member = node.member()
         self.link, self.upstream_id, self._echo_us, self._has_asked = link, "", 0, False
         self.heard_at = node.now
-        link.on_message[1] = lambda *message: target.serving.visited(link, *message)
-        link.on_message[0] = lambda *message: self._received(link, *message)
+        link.on_message[1] = partial(target.serving.visited, link)
+        link.on_message[0] = partial(self._received, link)
         link.on_closed[0] = lambda: self.drop() if self.link is link else None
         link.send(0, node.term, "hello")
 

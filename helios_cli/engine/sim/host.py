@@ -40,6 +40,8 @@ class SimHost:
         self.frozen = False
         self.disk = SimDisk(self)
         self.disk_number = 1
+        self.incarnation = self._incarnation()
+        """Of what is on its disk."""
         self.doom: Doom | None = None
         self.sync_factor = 1
         """How much slower than usual its disk is."""
@@ -67,15 +69,14 @@ class SimHost:
 
     # Its disk --------------------------------------------------------------------------------------------------------
 
-    @property
-    def incarnation(self) -> str:
-        """Of what is on its disk."""
-        return f"disk {self.disk_number} of {self.name}"
-
     def replace_disk(self) -> None:
         """The disk is lost: another one takes its place, with nothing on it."""
         self.disk_number += 1
+        self.incarnation = self._incarnation()
         self.disk = SimDisk(self)
+
+    def _incarnation(self) -> str:
+        return f"disk {self.disk_number} of {self.name}"
 
     def sync_time(self) -> int:
         """How long the next sync takes, microseconds; a few take much longer."""

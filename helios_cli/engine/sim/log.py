@@ -25,17 +25,16 @@ class SimLog:
         self.history = History()
         self.configs: list[tuple[Lsn, ClusterConfig]] = []
         """With the LSN behind their records."""
-        self._versions: list[tuple[Lsn, int]] = []
-        """Of the configurations that records go by, with the LSN behind the first of them that does."""
+        self.end = Lsn(0)
+        """Behind the last record."""
+        self._config_ends: list[Lsn] = []
+        self._versions: list[int] = []
+        """The newest configuration's that records up to an LSN go by; and that LSN, where it may have changed."""
+        self._version_ends: list[Lsn] = []
         self._ends: list[Lsn] = []
         for record in records:
             self.append(record)
         self.flushed = self.end
-
-    @property
-    def end(self) -> Lsn:
-        """Behind the last record."""
-        return self._ends[-1] if self._ends else Lsn(0)
 
     @property
     def last_term(self) -> Term:
@@ -53,19 +52,26 @@ class SimLog:
         Raises:
             Diverged: what it leads to here is not what it says.
         """
+        end = record.end
         checksum = chained(self.checksums[self.end], record.term, record.lsn, record.body)
         if record.lsn != self.end or checksum != record.checksum:
             raise Diverged(f"the record of term {record.term} at {record.lsn} leads to another database here")
         if record.kind == TERM_START:
             self.history = self.history.followed_by(record.term, record.lsn)
             if record.body:
-                self._versions.append((record.end, int(record.body)))
+                self._goes_by(int(record.body), end)
         elif record.kind == CONFIG:
-            self.configs.append((record.end, ClusterConfig.from_bytes(record.body)))
-            self._versions.append((record.end, self.config.version))
+            self.configs.append((end, ClusterConfig.from_bytes(record.body)))
+            self._config_ends.append(end)
+            self._goes_by(self.config.version, end)
         self.records.append(record)
-        self._ends.append(record.end)
-        self.checksums[record.end] = checksum
+        self._ends.append(end)
+        self.checksums[end] = checksum
+        self.end = end
+
+    def _goes_by(self, version: int, end: Lsn) -> None:
+        self._versions.append(max(version, self._versions[-1]) if self._versions else version)
+        self._version_ends.append(end)
 
     def since(self, lsn: Lsn, end: Lsn) -> Sequence[SimRecord]:
         """The records from ``lsn``, where one begins, up to ``end``."""
@@ -82,8 +88,8 @@ class SimLog:
 
     def open_configs(self, committed: Lsn, end: Lsn) -> tuple[ClusterConfig, ...]:
         """The newest configuration up to ``committed``, and all behind it up to ``end``."""
-        known = sum(1 for at, _ in self.configs if at <= committed)
-        return tuple(config for at, config in self.configs[max(0, known - 1) :] if at <= end)
+        first = max(0, bisect_right(self._config_ends, committed) - 1)
+        return tuple(config for _, config in self.configs[first : bisect_right(self._config_ends, end)])
 
     def durable_configs(self) -> tuple[ClusterConfig, ...]:
         """Those that may be in force, by what is on the disk; empty before the first."""
@@ -92,7 +98,8 @@ class SimLog:
 
     def version(self, end: Lsn) -> int:
         """Of the configuration that the records up to ``end`` go by; 0 before the first."""
-        return max((version for at, version in reversed(self._versions) if at <= end), default=0)
+        at = bisect_right(self._version_ends, end)
+        return self._versions[at - 1] if at else 0
 
     def durable_term(self) -> Term:
         """Of the last record that is on the disk."""

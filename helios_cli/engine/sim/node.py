@@ -236,6 +236,8 @@ class SimNode(SimHost):
 
     def expose(self, lsn: Lsn) -> None:
         """Let readers see everything up to there, as far as it is in the log."""
+        if lsn <= self.exposed:
+            return
         lsn = self.log.boundary(lsn)
         if lsn > self.exposed:
             self.meet("before commits are shown")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from helios_cli.engine.consensus.acceptance import may_follow, may_promise
@@ -95,8 +96,8 @@ class SimObserver(SimHost):
             return
         link.member = self.member()
         self.upstream, self._heard_at = link, self.now
-        link.on_message[1] = lambda *message: target.serving.visited(link, *message)
-        link.on_message[0] = lambda *message: self._received(link, *message)
+        link.on_message[1] = partial(target.serving.visited, link)
+        link.on_message[0] = partial(self._received, link)
         link.on_closed[0] = lambda: self._drop() if self.upstream is link else None
         link.send(0, self.term, "observe")
 

@@ -60,15 +60,18 @@ class Serving:
         sent_us = self.asked.sent(node.wall_us, node.now, lease_ms or 0, asks=asks)
         body = Heartbeat(node.exposed, self.streamed, sent_us, lease_ms).to_body()
         silent = Heartbeat(node.exposed, self.streamed, sent_us | 1, None).to_body()
-        heard = set(self.heard())
-        for name, stream in (*self.streams.items(), *self.watchers.items()):
-            stream.link.send(1, node.term, "heartbeat", body if name in heard else silent)
+        since = self._heard_since()
+        for stream in (*self.streams.values(), *self.watchers.values()):
+            stream.link.send(1, node.term, "heartbeat", body if stream.heard_at > since else silent)
 
     def heard(self) -> Iterator[str]:
         """The names of those who follow or observe and have been heard of just now."""
-        since = self._node.now - self._node.world.timing.release_us / 1e6
+        since = self._heard_since()
         both = chain(self.streams.items(), self.watchers.items())
         return (name for name, stream in both if stream.heard_at > since)
+
+    def _heard_since(self) -> float:
+        return self._node.now - self._node.world.timing.release_us / 1e6
 
     def _lease_ms(self) -> int | None:
         node = self._node

@@ -54,7 +54,7 @@ def test_whoever_has_more_of_the_log_stands_in_the_way(incarnation: str) -> None
 def test_who_lacks_the_configuration_that_its_log_goes_by_is_no_candidate() -> None:
     heard = [answer("n2", "disk of n2", 400)]
     assert judge_all((CONFIG,), candidate(), heard).is_safe
-    ahead = replace(candidate(), config_version=2)
+    ahead = candidate()._replace(config_version=2)
     verdict = judge_all((CONFIG,), ahead, heard)
     assert verdict.loses_data and "lacks configuration 2" in verdict.reason
     assert judge_all((CONFIG, replace(CONFIG, version=2)), ahead, heard).is_safe
