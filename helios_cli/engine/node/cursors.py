@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 
-from helios_cli.engine.errors import SqlError
+from helios_cli.engine.errors import HeliosError, SqlError
 from helios_cli.engine.node.portal import Portal
 from helios_cli.engine.node.readers import OVERLOOKED, RowsEncoder
 from helios_cli.engine.node.scrolling import KeptRows, goes_back, stays_before
@@ -22,6 +22,10 @@ from helios_cli.engine.wire import backend
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.session import Session
+
+
+_TOLD: Final = (HeliosError, apsw.SQLError)
+"""Failures of a query itself, not of the disk or by a cancellation."""
 
 
 def declare(session: Session, action: actions.DeclareCursor, portal: Portal, rows_max: int) -> bool:
@@ -59,7 +63,19 @@ def declare(session: Session, action: actions.DeclareCursor, portal: Portal, row
 class Cursor(Portal):
     """What DECLARE has made."""
 
-    __slots__ = ("at", "binary", "created_us", "hold", "kept", "keys", "locked", "outlives", "place", "scroll")
+    __slots__ = (
+        "at",
+        "binary",
+        "created_us",
+        "failure",
+        "hold",
+        "kept",
+        "keys",
+        "locked",
+        "outlives",
+        "place",
+        "scroll",
+    )
 
     hold: bool
     scroll: bool | None
@@ -79,6 +95,8 @@ class Cursor(Portal):
         """The tables that its FOR UPDATE or FOR SHARE names; None without such a clause."""
         self.at: tuple[Any, ...] | None = None
         """The numbers of the row that it stands on; None: it stands on none."""
+        self.failure: HeliosError | None = None
+        """What reading beyond the rows in :attr:`kept` raises, as COMMIT does, which would keep them all."""
         self.outlives = False
         """The transaction that has made it is committed, and it was to be held."""
 
@@ -99,6 +117,11 @@ class Cursor(Portal):
     def stands_on(self, row: Any) -> None:
         """Remember the row fetched last, None for none."""
         self.at = row[len(self.plan.columns or ()) :] if row is not None and self.keys else None
+
+
+def failure_of_held(session: Session) -> HeliosError | None:
+    """What reading the rest of a cursor comes to that COMMIT is to hold; None: nothing is in the way."""
+    return next((cursor.failure for cursor in session.cursors.values() if cursor.hold and cursor.failure), None)
 
 
 def current_row(session: Session, name: str, table: int, shown: str) -> int:
@@ -211,6 +234,8 @@ def _take(session: Session, action: actions.Fetch, portal: Portal, cursor: Curso
     """Answer from the rows at hand."""
     assert cursor.kept is not None
     found = cursor.kept.take(action)
+    if cursor.failure is not None and cursor.kept.place > len(cursor.kept.rows):
+        raise cursor.failure
     if not action.move:
         session.out.append(cursor.encoder_for(portal.formats)(found))
     kept = cursor.kept
@@ -260,6 +285,11 @@ def _load(session: Session, cursor: Cursor, done: Callable[[], None]) -> None:
 
     def failed(error: BaseException) -> None:
         over()
+        if cursor.hold and transaction is not None and transaction.explicit and not first and isinstance(error, _TOLD):
+            # PostgreSQL has not run the query yet.
+            cursor.kept, cursor.failure = kept, runner.translate(error)
+            done()
+            return
         if cursor.hold:
             session.cursors.pop(cursor.name, None)
         runner.read_failed(error)

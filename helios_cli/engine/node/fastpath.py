@@ -252,7 +252,14 @@ def _control(frontend: Frontend, plan: Plan, head: bytes) -> bool:
         )
         frontend.answer(head + _BEGUN)
         return True
-    if type(action) is not actions.Commit or action.chain or transaction is None or session.unusual or session.undo:
+    if (
+        type(action) is not actions.Commit
+        or action.chain
+        or transaction is None
+        or session.unusual
+        or session.undo
+        or session.cursors
+    ):
         return False
     if not transaction.explicit or transaction.failed or transaction.lost is not None or session.deferred.events:
         return False

@@ -122,6 +122,11 @@ def _commit(session: Session, action: actions.Commit, portal: Portal, _rows_max:
         # It was lost with the primary while the client had the word, and hears of it only now.
         session.runner.rollback(transaction)
         raise transaction.lost
+    failure = cursors.failure_of_held(session) if not failed else None
+    if failure is not None:
+        session.undo_variables(committed=False)
+        session.runner.rollback(transaction)
+        raise failure
     chained = (transaction.isolation, transaction.read_only)
 
     def done() -> None:
