@@ -51,12 +51,13 @@ def _run(connection: apsw.Connection, plan: Plan, binds: Sequence[Any]) -> Steps
     with noted(connection) if plan.kind is Kind.DDL else nullcontext() as noting:
         for number, step in enumerate(plan.steps):
             given = binds if counts is None else binds[: counts[number]]
-            with noting.step(step) if noting is not None else nullcontext():
-                try:
-                    rows = connection.execute(step, given if "?" in step else ()).fetchall()
-                except apsw.ConstraintError as error:
-                    told = unique_build_error(connection, step) if plan.kind is Kind.DDL else None
-                    raise (told or error) from None
+            if noting is not None:
+                noting.watch(step)
+            try:
+                rows = connection.execute(step, given if "?" in step else ()).fetchall()
+            except apsw.ConstraintError as error:
+                told = unique_build_error(connection, step) if plan.kind is Kind.DDL else None
+                raise (told or error) from None
             changes = connection.changes()
     return StepsResult(rows if plan.columns is not None else None, changes)
 

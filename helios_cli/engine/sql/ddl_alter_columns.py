@@ -26,7 +26,7 @@ from helios_cli.engine.sql.ddl_index import drop_index_steps
 from helios_cli.engine.sql.ddl_model import ColumnDef, TableDef
 from helios_cli.engine.sql.ddl_rebuild import rebuild_table
 from helios_cli.engine.sql.ddl_render import (
-    attribute_row,
+    attribute_rows,
     column_clause,
     declared_type,
     delete,
@@ -153,7 +153,7 @@ def _write_column(alteration: Alteration, spec: ColumnSpec) -> None:
             alteration.verify_not_null(column.name)
             alteration.now(f"{alteration.alter()} ALTER COLUMN {quote_identifier(column.name)} SET NOT NULL")
             column.not_null = True
-    builder.add(attribute_row(table.temp, table.oid, column))
+    builder.add(*attribute_rows(table.temp, table.oid, [column]))
 
 
 def _fill_text(alteration: Alteration, spec: ColumnSpec) -> str | None:

@@ -19,7 +19,7 @@ from helios_cli.engine.sql.ddl_constraints import add_constraint
 from helios_cli.engine.sql.ddl_deparse import parse_expression
 from helios_cli.engine.sql.ddl_model import IndexDef, SequenceDef, TableDef
 from helios_cli.engine.sql.ddl_render import (
-    attribute_row,
+    attribute_rows,
     constraint_row,
     index_rows,
     on_commit_option,
@@ -168,7 +168,7 @@ def write_table(
     builder.add(builder.table_sql(table))
     options = on_commit_option(on_commit) or (None if table.temp else storage)
     builder.add(relation_row(table.temp, table.oid, table.schema, table.name, "r", table.sqlite_name, options=options))
-    builder.add(*(attribute_row(table.temp, table.oid, column) for column in table.columns))
+    builder.add(*attribute_rows(table.temp, table.oid, table.columns))
     for position, index in enumerate(table.indexes):
         builder.add(builder.index_sql(table, position), *index_rows(table.temp, index))
     builder.add(*(constraint_row(table.temp, constraint) for constraint in table.constraints))

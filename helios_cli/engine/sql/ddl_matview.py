@@ -15,7 +15,7 @@ from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.ddl_build import Builder
 from helios_cli.engine.sql.ddl_create import check_columns, check_storage
 from helios_cli.engine.sql.ddl_model import TableDef
-from helios_cli.engine.sql.ddl_render import attribute_row, qualified, relation_row, update
+from helios_cli.engine.sql.ddl_render import attribute_rows, qualified, relation_row, update
 from helios_cli.engine.sql.ddl_view import record_dependencies, translate_stored, view_text
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.sqltext import quote_identifier
@@ -48,7 +48,7 @@ def create_matview(builder: Builder, fields: dict[str, Any]) -> Plan:
     builder.add(builder.table_sql(table))
     kind = "m" if populated else "M"
     builder.add(relation_row(table.temp, table.oid, schema, name, kind, table.sqlite_name, definition=text))
-    builder.add(*(attribute_row(table.temp, table.oid, column) for column in columns))
+    builder.add(*attribute_rows(table.temp, table.oid, columns))
     record_dependencies(builder, table.oid, query, called)
     plan = builder.finish("SELECT" if populated else "CREATE MATERIALIZED VIEW")
     if populated:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from helios_cli.engine.datatypes import registry
@@ -170,8 +170,13 @@ def _index_key(table: TableDef, key: IndexKey, translate: Translate) -> str:
 
 def insert(temp: bool, table: str, **values: object) -> str:
     """An INSERT of one row into a system table."""
-    columns = ", ".join(values)
-    return f"INSERT INTO {database_of(temp)}.{table}({columns}) VALUES ({', '.join(_constants(values.values()))})"
+    return _insert(temp, table, [values])
+
+
+def _insert(temp: bool, table: str, rows: Sequence[dict[str, object]]) -> str:
+    """An INSERT of rows that name the same columns."""
+    lists = ", ".join(f"({', '.join(_constants(row.values()))})" for row in rows)
+    return f"INSERT INTO {database_of(temp)}.{table}({', '.join(rows[0])}) VALUES {lists}"
 
 
 def delete(temp: bool, table: str, **where: object) -> str:
@@ -228,16 +233,24 @@ def refuse_temporary(*oids: int) -> None:
         )
 
 
-def attribute_row(temp: bool, oid: int, column: ColumnDef) -> str:
-    """The row of ``helios_attribute`` for one column. Raises FeatureNotSupported for a type that others cannot see."""
+def attribute_rows(temp: bool, oid: int, columns: Sequence[ColumnDef]) -> list[str]:
+    """The rows of ``helios_attribute`` for some columns, all in one step; none for no columns.
+
+    Raises FeatureNotSupported for a type that others cannot see.
+    """
     if not temp:
-        refuse_temporary(column.shown_oid)
-    return insert(
-        temp, "helios_attribute", relid=oid, attnum=column.attnum, attname=column.name,
-        typname=declared_type(column), atttypid=column.shown_oid,
-        atttypmod=-1 if column.domain else column.typmod, attnotnull=int(column.not_null), default_text=column.default,
-        attidentity=column.identity, attgenerated=column.generated, sqlite_default=int(column.sqlite_default),
-    )  # fmt: skip
+        refuse_temporary(*(column.shown_oid for column in columns))
+    rows = [_attribute(oid, column) for column in columns]
+    return [_insert(temp, "helios_attribute", rows)] if rows else []
+
+
+def _attribute(oid: int, column: ColumnDef) -> dict[str, object]:
+    return {
+        "relid": oid, "attnum": column.attnum, "attname": column.name, "typname": declared_type(column),
+        "atttypid": column.shown_oid, "atttypmod": -1 if column.domain else column.typmod,
+        "attnotnull": int(column.not_null), "default_text": column.default, "attidentity": column.identity,
+        "attgenerated": column.generated, "sqlite_default": int(column.sqlite_default),
+    }  # fmt: skip
 
 
 def index_rows(temp: bool, index: IndexDef) -> list[str]:

@@ -14,7 +14,7 @@ from helios_cli.engine.sql.context import IN_QUERY, Context
 from helios_cli.engine.sql.ddl_build import TEMP_SCHEMA_NAME, Builder, unsupported
 from helios_cli.engine.sql.ddl_create import check_columns, check_storage, write_table
 from helios_cli.engine.sql.ddl_model import ColumnDef, TableDef
-from helios_cli.engine.sql.ddl_render import attribute_row, delete, insert, qualified, relation_row
+from helios_cli.engine.sql.ddl_render import attribute_rows, delete, insert, qualified, relation_row
 from helios_cli.engine.sql.ddl_sequence_names import sequence_named
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.scope import Scope
@@ -110,7 +110,7 @@ def create_view(builder: Builder, fields: dict[str, Any]) -> Plan:
         text = without_option(text)
     options = f"{{check_option={option}}}" if option else None
     builder.add(relation_row(builder.temp, oid, schema, name, "v", sqlite_name, definition=text, options=options))
-    builder.add(*(attribute_row(builder.temp, oid, column) for column in columns))
+    builder.add(*attribute_rows(builder.temp, oid, columns))
     record_dependencies(builder, oid, query, called)
     return builder.finish("CREATE VIEW")
 

@@ -17,10 +17,9 @@ import apsw
 
 from helios_cli.engine.storage.system_copy import (
     Definition,
+    Keys,
     SystemCopy,
     is_copied,
-    key_condition,
-    key_of,
     names_system_table,
     version_of,
 )
@@ -42,6 +41,7 @@ class DefinitionLog:
         self._base: SystemCopy | None = None
         """A copy that nobody has taken yet, from which the log goes on."""
         self._base_wanted = True
+        self.keys = Keys()
 
     def add(self, definition: Definition) -> None:
         """Remember a definition."""
@@ -129,15 +129,16 @@ def noted(connection: apsw.Connection) -> Iterator[Noting]:
     """While the steps of a definition run: note what they change in the system tables."""
     log = _LOGS.get(connection)
     noting = Noting(connection)
-    if log is None:
+    before = 0
+    if log is not None:
+        log.begin(connection)
+        before = version_of(connection)
+    try:
         yield noting
-        return
-    log.begin(connection)
-    before = version_of(connection)
-    yield noting
-    after = version_of(connection)
-    if after != before:
-        log.add(noting.definition(before, after))
+    finally:
+        noting.watch("")
+    if log is not None and (after := version_of(connection)) != before:
+        log.add(noting.definition(before, after, log.keys))
 
 
 class Noting:
@@ -146,33 +147,29 @@ class Noting:
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self._changed: dict[str, list[tuple[Any, ...]]] = {}
+        self._watches = False
 
-    @contextmanager
-    def step(self, sql: str) -> Iterator[None]:
-        """While a step runs. Those that name no system table may change millions of rows, which nobody looks at."""
-        if not names_system_table(sql):
-            yield
-            return
-        self._connection.preupdate_hook(self._note, id=_HOOK)
-        try:
-            yield
-        finally:
-            self._connection.preupdate_hook(None, id=_HOOK)
+    def watch(self, sql: str) -> None:
+        """Before a step. Those that name no system table may change millions of rows, which nobody looks at."""
+        watches = names_system_table(sql)
+        if watches is not self._watches:
+            self._connection.preupdate_hook(self._note if watches else None, id=_HOOK)
+            self._watches = watches
 
     def _note(self, update: apsw.PreUpdate) -> None:
         if update.database_name == "main" and is_copied(update.table_name):
             rows = self._changed.setdefault(update.table_name, [])
             rows += [row for row in (update.old, update.new) if row is not None]
 
-    def definition(self, before: int, after: int) -> Definition:
+    def definition(self, before: int, after: int, known: Keys) -> Definition:
         """All of it, with the rows as they are now."""
         connection = self._connection
         keys: dict[str, tuple[tuple[Any, ...], ...]] = {}
         rows: dict[str, tuple[tuple[Any, ...], ...]] = {}
         for table, changed in self._changed.items():
-            places = [number for number, _name in key_of(connection, table)]
-            keys[table] = tuple({tuple(row[place] for place in places): None for row in changed})
-            query = f'SELECT * FROM main."{table}" WHERE {key_condition(connection, table)}'
+            key_of = known.of(connection, table)
+            keys[table] = tuple({tuple(row[place] for place in key_of.places): None for row in changed})
+            query = f'SELECT * FROM main."{table}" WHERE {key_of.condition}'
             rows[table] = tuple(row for key in keys[table] for row in connection.execute(query, key).fetchall())
         return Definition(before, after, keys, rows)
 

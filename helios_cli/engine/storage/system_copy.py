@@ -58,6 +58,7 @@ class SystemCopy:
         self.version = version_of(source)
         self.connection = apsw.Connection(":memory:")
         self._tables: set[str] = set()
+        self._keys = Keys()
         connection = self.connection
         connection.execute("BEGIN")
         shapes: list[Any] = source.execute(
@@ -93,7 +94,7 @@ class SystemCopy:
             raise KeyError("a system table is new")
         with self.connection:
             for table, keys in definition.keys.items():
-                where = key_condition(self.connection, table)
+                where = self._keys.of(self.connection, table).condition
                 self.connection.executemany(f'DELETE FROM "{table}" WHERE {where}', keys)
                 self._insert(table, definition.rows.get(table, ()))
         self.version = definition.after
@@ -112,13 +113,28 @@ class SystemCopy:
         self.connection.close(True)
 
 
-def key_of(connection: apsw.Connection, table: str) -> tuple[tuple[int, str], ...]:
-    """Number, from 0, and name of each column of a system table's primary key."""
-    query = "SELECT cid, name FROM pragma_table_info(?, 'main') WHERE pk ORDER BY pk"
-    found: Any = connection.execute(query, (table,)).fetchall()
-    return tuple(found)
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The primary key of a system table."""
+
+    places: tuple[int, ...]
+    """The numbers of its columns, from 0."""
+    condition: str
+    """Finds a row by it."""
 
 
-def key_condition(connection: apsw.Connection, table: str) -> str:
-    """Finds a row of a system table by its primary key."""
-    return " AND ".join(f'"{name}" = ?' for _number, name in key_of(connection, table))
+class Keys:
+    """The primary keys of one database's system tables, each of which is asked for once: they never change."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Key] = {}
+
+    def of(self, connection: apsw.Connection, table: str) -> Key:
+        """That of a table, by a connection that has it."""
+        key = self._known.get(table)
+        if key is None:
+            query = "SELECT cid, name FROM pragma_table_info(?, 'main') WHERE pk ORDER BY pk"
+            columns: Any = connection.execute(query, (table,)).fetchall()
+            condition = " AND ".join(f'"{name}" = ?' for _number, name in columns)
+            key = self._known[table] = Key(tuple(number for number, _name in columns), condition)
+        return key
