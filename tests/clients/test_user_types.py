@@ -199,3 +199,32 @@ def test_domains_show_the_collation_that_they_were_made_with(server: NodeProcess
             connection.execute('CREATE DOMAIN wrong AS int COLLATE "C"')
         connection.execute("DROP DOMAIN sorted_text CASCADE")
         connection.execute("DROP DOMAIN any_text")
+
+
+def test_rows_with_fields_of_domains_in_binary(server: NodeProcess) -> None:
+    """A field of a domain is sent under the domain's own OID."""
+
+    async def dialogue() -> None:
+        connection = await asyncpg.connect(host="127.0.0.1", port=server.pg_port, user="postgres", database="postgres")
+        await connection.execute(
+            "CREATE DOMAIN share AS numeric(4,1) CHECK (VALUE <= 100);"
+            "CREATE TYPE shade AS ENUM ('light', 'dark'); CREATE DOMAIN tint AS shade;"
+            "CREATE TYPE part AS (amount share, look tint); CREATE TYPE whole AS (first part, others part[])"
+        )
+        part, other = (12.5, "dark"), (None, "light")
+        for sql, value, wanted in (
+            ("SELECT $1::part::text", part, "(12.5,dark)"),
+            ("SELECT $1::part[]::text", [part, other], '{"(12.5,dark)","(,light)"}'),
+            ("SELECT $1::whole::text", (part, [other]), '("(12.5,dark)","{""(,light)""}")'),
+        ):
+            assert await connection.fetchval(sql, value) == wanted
+        assert await connection.fetchval("SELECT ($1::whole).first", (part, [])) == part
+        for wrong in ((12.25, "blue"), (1e6, "dark")):
+            with pytest.raises((asyncpg.InvalidTextRepresentationError, asyncpg.NumericValueOutOfRangeError)):
+                await connection.fetchval("SELECT $1::part", wrong)
+        await connection.execute(
+            "DROP TYPE whole; DROP TYPE part; DROP DOMAIN tint; DROP TYPE shade; DROP DOMAIN share"
+        )
+        await connection.close()
+
+    asyncio.run(dialogue())

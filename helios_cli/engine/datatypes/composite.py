@@ -39,6 +39,8 @@ _WORD: Final = Struct("!i")
 _FIELD: Final = Struct("!Ii")
 _ARRAY_HEAD: Final = Struct("!iiI")
 _ARRAY_DIM: Final = Struct("!ii")
+KEPT_BINARY: Final = "\x03binary "
+"""Before the bytes, as hex digits, of a field of a domain: its OID does not tell what it is over, a shape does."""
 TEXT: Final = 25
 TIMESTAMPTZ: Final = 1184
 
@@ -367,6 +369,8 @@ class RowCodec:
             known = self._lookup(type_oid)
         except KeyError:
             raise SqlError(f"no binary input function available for type {type_oid}", sqlstate="42883") from None
+        if known.kind == "d":
+            return KEPT_BINARY + data.hex()
         return known.format_text(known.parse_binary(data)).decode("utf-8", "replace")
 
     def _read_array(self, data: bytes) -> str:

@@ -14,7 +14,7 @@ import apsw
 
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.arrays import quote_element, read_array, write_array
-from helios_cli.engine.datatypes.composite import Field, literal_of, read_shape, rewritten, split_record
+from helios_cli.engine.datatypes.composite import KEPT_BINARY, Field, literal_of, read_shape, rewritten, split_record
 from helios_cli.engine.datatypes.orders import NAMED
 from helios_cli.engine.datatypes.usertypes import is_enum, is_temporary
 from helios_cli.engine.errors import SqlError
@@ -107,6 +107,10 @@ class UserFunctions:
 
     def leaf(self, type_oid: int, typmod: int, text: str) -> str:
         """A text as its type's own text. Raises 22P02 and its kin."""
+        if text.startswith(KEPT_BINARY):
+            known = registry.by_oid(type_oid)
+            data = bytes.fromhex(text.removeprefix(KEPT_BINARY))
+            text = known.format_text(known.parse_binary(data)).decode("utf-8", "replace")
         if is_enum(type_oid):
             return str(self.enum_in(type_oid, text))
         if is_enum(type_oid - 1):
