@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SOURCES := helios_cli tests $(wildcard bench examples)
-WORKERS ?= 2
+# One more than two processors: many tests wait most of their time.
+WORKERS ?= 3
 ARGS ?=
 
 .DEFAULT_GOAL := help

@@ -20,8 +20,10 @@ from support.tcp_link import TcpLink
 
 ELECTED_S = 30.0
 TTL_S = 2.0
-AWAY_S = float(os.environ.get("HELIOSDB_TEST_ETCD_AWAY_S", 3 * TTL_S))
+AWAY_S = float(os.environ.get("HELIOSDB_TEST_ETCD_AWAY_S", 2 * TTL_S))
 """How long etcd is away under load."""
+PAUSE_S = 0.004
+"""What a client rests between two rows: others test on the same machine."""
 
 
 def status(node: NodeProcess) -> dict[str, Any]:
@@ -98,7 +100,7 @@ def writing(node: NodeProcess, clients: int = 4) -> Iterator[list[int]]:
         try:
             with node.connect() as connection:
                 key = first
-                while not ended.is_set():
+                while not ended.wait(PAUSE_S):
                     connection.execute("INSERT INTO t VALUES (%s)", (key,))
                     written.append(key)
                     key += clients

@@ -6,7 +6,7 @@ import pytest
 from support.bounds import FLAGS, check, figures, run_bounded
 from support.node_process import MakeNode
 
-SECONDS = 14.0
+SECONDS = 8.0
 
 
 @pytest.mark.slow

@@ -9,6 +9,10 @@ from support.etcd_server import need_etcd
 from support.fault_drill import DEPOSING, ETCD_FAULTS, HARMLESS, deposes, run_faults
 from support.network import Network
 
+WRITERS = 6
+PAUSE_S = 0.004
+"""The load leaves room for other tests; that of the soak does not."""
+
 
 @pytest.mark.parametrize(
     ("mode", "names"),
@@ -20,7 +24,7 @@ from support.network import Network
     ],
 )
 def test_what_clients_were_told_is_so(network: Network, tmp_path: Path, mode: str, names: tuple[str, ...]) -> None:
-    outcome = run_faults(network, tmp_path, mode, names, seed=len(names), writers=6)
+    outcome = run_faults(network, tmp_path, mode, names, len(names), writers=WRITERS, pause_s=PAUSE_S)
     assert outcome.faults == len(names)
     assert outcome.elections == sum(1 for name in names if name in DEPOSING)
     assert outcome.acknowledged > 100 * len(names) and outcome.operations > 100
@@ -40,7 +44,7 @@ def test_what_clients_were_told_is_so_with_etcd(
     network: Network, tmp_path: Path, mode: str, names: tuple[str, ...]
 ) -> None:
     need_etcd()
-    outcome = run_faults(network, tmp_path, mode, names, seed=len(names), writers=6, with_etcd=True)
+    outcome = run_faults(network, tmp_path, mode, names, len(names), writers=WRITERS, pause_s=PAUSE_S, with_etcd=True)
     assert outcome.faults == len(names)
     assert outcome.elections == sum(1 for name in names if deposes(name, mode, with_etcd=True))
     assert outcome.acknowledged > 100 * len(names) and outcome.operations > 100

@@ -130,14 +130,17 @@ def fill(node: NodeProcess) -> None:
 
 
 def run_bounded(node: NodeProcess, seconds: float) -> tuple[Peaks, Load]:
-    """Load a started node for so long, looking ten times a second."""
+    """Load a started node for so long, looking ten times a second; and until a reader was told 40001, up to thrice as
+    long, where the machine is slow.
+    """
     fill(node)
     process = psutil.Process(node.pid)
     peaks = Peaks()
     load = Load(node)
     begin = time.monotonic()
     with load:
-        while (elapsed := time.monotonic() - begin) < seconds and not load.wait(SAMPLE_S):
+        while (elapsed := time.monotonic() - begin) < seconds * (1 if load.conflicts else 3):
+            load.wait(SAMPLE_S)
             peaks.take(node, process, elapsed / seconds)
     return peaks, load
 

@@ -106,11 +106,15 @@ class Clients:
         *,
         writers: int = 8,
         others: int = 1,
+        pause_s: float = 0.0,
     ) -> None:
-        """``writers`` write rows; ``others`` do each other work, lists twice as many, registers thrice."""
+        """``writers`` write rows; ``others`` do each other work, lists twice as many, registers thrice. Each rests for
+        ``pause_s`` behind what it did, so that it need not take all of a machine that others work on.
+        """
         self.addresses = addresses
         self.entered = entered
         self.login = login
+        self.pause_s = pause_s
         self.seen = Seen()
         self.lock = threading.Lock()
         self.ended = threading.Event()
@@ -189,7 +193,7 @@ class Client:
             while not self.ended:
                 try:
                     self._connect()
-                    while not self.ended:
+                    while not self.clients.ended.wait(self.clients.pause_s):
                         work(self)
                 except (psycopg.Error, OSError) as error:
                     self._count(error)

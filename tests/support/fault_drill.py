@@ -199,22 +199,30 @@ def run_faults(
     seed: int,
     *,
     writers: int = 8,
+    pause_s: float = 0.0,
     with_etcd: bool = False,
 ) -> Outcome:
     """The named faults one after the other. Raises AssertionError when the clients were told what cannot be.
 
-    ``with_etcd``: that decides who leads, on one more host.
+    ``pause_s``: how long each client rests behind what it did. ``with_etcd``: that decides who leads, on one more host.
     """
     etcd = HostedEtcd(network.host("etcd"), directory / "etcd") if with_etcd else None
     try:
-        return _run_faults(network, directory, mode, names, seed, writers, etcd)
+        return _run_faults(network, directory, mode, names, seed, writers, pause_s, etcd)
     finally:
         if etcd is not None:
             etcd.kill()
 
 
 def _run_faults(
-    network: Network, directory: Path, mode: str, names: Sequence[str], seed: int, writers: int, etcd: HostedEtcd | None
+    network: Network,
+    directory: Path,
+    mode: str,
+    names: Sequence[str],
+    seed: int,
+    writers: int,
+    pause_s: float,
+    etcd: HostedEtcd | None,
 ) -> Outcome:
     rng = random.Random(seed)
     outcome = Outcome()
@@ -222,7 +230,7 @@ def _run_faults(
         etcd.start()
     nodes = make_cluster(network, directory, mode, etcd=etcd)
     addresses = [Address(node.host.address, node.pg_port) for node in nodes]
-    clients = Clients(addresses, network.switch.entered, seed, LOGIN, writers=writers)
+    clients = Clients(addresses, network.switch.entered, seed, LOGIN, writers=writers, pause_s=pause_s)
     with clients:
         for name in names:
             if etcd is not None and name in ETCD_FAULTS:

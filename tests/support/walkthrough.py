@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -81,10 +82,14 @@ class Walkthrough:
         return process
 
     def wait_healthy(self, http_port: int) -> None:
-        """Until the health check of a container passes."""
-        check = ["heliosdb-nano", "health", "--node", f"localhost:{self._ports[str(http_port)]}"]
+        """Until the health check of a container passes, which is not run before anybody listens."""
+        port = self._ports[str(http_port)]
+        check = ["heliosdb-nano", "health", "--node", f"localhost:{port}"]
 
         def healthy() -> bool:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", int(port))):
+                    return False
             return subprocess.run(check, capture_output=True, env=self.environment).returncode == 0
 
         wait_until(healthy, f"the node with HTTP port {http_port} is healthy", HEALTHY_S)
