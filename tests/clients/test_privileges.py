@@ -152,3 +152,22 @@ def test_rights_hold_through_a_standby(make_node: MakeNode) -> None:
         assert answer(admin, "insert into given values (2)") == "INSERT 0 1"
         admin.execute("reset role")
         assert answer(admin, "insert into kept values (1)") == "INSERT 0 1"
+
+
+def test_connections_need_the_right_to_connect(node: InnerNode) -> None:
+    with node.connect() as owner:
+        owner.execute("CREATE ROLE visitor LOGIN; CREATE ROLE chief LOGIN SUPERUSER")
+        owner.execute("REVOKE CONNECT ON DATABASE heliosdb FROM public")
+        try:
+            with pytest.raises(psycopg.OperationalError) as refused, node.connect(user="visitor"):
+                pass
+            text = str(refused.value)
+            assert 'FATAL:  permission denied for database "heliosdb"' in text
+            assert "User does not have CONNECT privilege." in text
+            with node.connect(user="chief") as connection:
+                assert connection.execute("SELECT 1").fetchone() == (1,)
+            owner.execute("GRANT CONNECT ON DATABASE heliosdb TO visitor")
+            with node.connect(user="visitor") as connection:
+                assert connection.execute("SELECT current_user").fetchone() == ("visitor",)
+        finally:
+            owner.execute("GRANT CONNECT ON DATABASE heliosdb TO public")

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.errors import HeliosError, SqlError
+from helios_cli.engine.node.roles import DATABASE
+from helios_cli.engine.sql import privileges
 from helios_cli.engine.sql.authority import BOOTSTRAP, Acting, RoleFacts
+from helios_cli.engine.sql.ddl_schema import DATABASE_OID
 from helios_cli.engine.sql.rights import Facts, Rightful
 from helios_cli.engine.sql.routines import Routine
 
@@ -50,6 +53,12 @@ def check_login(engine: Engine, user: str, *, proved: bool) -> RoleFacts | None:
         raise _refused(f'role "{user}" does not exist', "28000")
     if facts is not None and not facts.can_login:
         raise _refused(f'role "{user}" is not permitted to log in', "28000")
+    if facts is not None and not Rightful(engine.catalog.privileges, facts.oid).held(
+        privileges.DATABASE, privileges.PG_DATABASE, DATABASE_OID, BOOTSTRAP, privileges.CONNECT
+    ):
+        denied = _refused(f'permission denied for database "{DATABASE}"', "42501")
+        denied.detail = "User does not have CONNECT privilege."
+        raise denied
     return facts
 
 

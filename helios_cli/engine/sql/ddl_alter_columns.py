@@ -37,6 +37,7 @@ from helios_cli.engine.sql.ddl_render import (
 )
 from helios_cli.engine.sql.ddl_sequence import sequence_changes
 from helios_cli.engine.sql.ddl_sequence_options import apply_options
+from helios_cli.engine.sql.ddl_type_rights import check_types
 from helios_cli.engine.sql.sqltext import constant, quote_identifier, quote_string
 from helios_cli.engine.sql.stored import translate_for_column
 from helios_cli.engine.sql.typenames import resolve_type
@@ -277,6 +278,7 @@ def alter_type(alteration: Alteration, fields: dict[str, Any]) -> None:
     column = alteration.column(fields["name"])
     definition = fields["def"]["ColumnDef"]
     type_oid, typmod = resolve_type(definition["typeName"], builder.context())
+    check_types(builder, type_oid)
     if kind_of(type_oid) == "d":
         raise unsupported("changing a column's type to a domain", "Add a column of the domain and copy the values.")
     _refuse_view_users(alteration, column.name)

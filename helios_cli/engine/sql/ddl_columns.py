@@ -15,6 +15,7 @@ from helios_cli.engine.sql.ddl_deparse import deparse
 from helios_cli.engine.sql.ddl_model import ColumnDef, SequenceDef, TableDef
 from helios_cli.engine.sql.ddl_sequence_names import named_sequences
 from helios_cli.engine.sql.ddl_sequence_options import new_sequence
+from helios_cli.engine.sql.ddl_type_rights import check_types
 from helios_cli.engine.sql.ddl_values import check_default, check_generated
 from helios_cli.engine.sql.expressions import find_collation
 from helios_cli.engine.sql.oids import INT2, INT4, INT8
@@ -69,6 +70,7 @@ def read_column(builder: Builder, fields: dict[str, Any], attnum: int, table_nam
     else:
         type_oid, typmod = resolve_type(type_name, builder.context())
         _check_column_type(builder, name, type_oid)
+        check_types(builder, type_oid)
         spec = ColumnSpec(ColumnDef(name, type_oid, typmod, attnum))
         _apply_domain(builder, spec.column)
     apply_collation(builder, spec.column, fields.get("collClause"))

@@ -17,6 +17,7 @@ from helios_cli.engine.sql.ddl_columns import default_text, refuse_collation
 from helios_cli.engine.sql.ddl_deparse import deparse
 from helios_cli.engine.sql.ddl_model import ColumnDef
 from helios_cli.engine.sql.ddl_render import update
+from helios_cli.engine.sql.ddl_type_rights import check_types
 from helios_cli.engine.sql.ddl_types import definition_text, find_type, home_of, new_name, type_row, users_of
 from helios_cli.engine.sql.domain_checks import condition_sql
 from helios_cli.engine.sql.expressions import find_collation
@@ -39,6 +40,7 @@ def create_domain(builder: Builder, fields: dict[str, Any]) -> Plan:
     """
     schema, name = new_name(builder, tree.strings(fields["domainname"]))
     given, typmod = resolve_type(fields["typeName"], builder.context())
+    check_types(builder, given)
     parent = builder.catalog.type_by_oid(given) if kind_of(given) == "d" else None
     base = parent.base_oid if parent is not None else given
     if registry.by_oid(base).kind == "p" or (parent is None and kind_of(given) == "d"):

@@ -222,7 +222,7 @@ class Dropping:
             forget_type(builder, thing.oid)
         elif thing.kind == SCHEMA:
             builder.touch(False)
-            builder.add(delete(False, "helios_namespace", oid=thing.oid))
+            builder.add(delete(False, "helios_namespace", oid=thing.oid), *_described(False, thing.oid))
 
 
 def _described(temp: bool, oid: int) -> list[str]:

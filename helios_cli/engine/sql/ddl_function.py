@@ -14,6 +14,7 @@ from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_deparse import deparse
 from helios_cli.engine.sql.ddl_ownership import function_defaults
 from helios_cli.engine.sql.ddl_render import refuse_temporary
+from helios_cli.engine.sql.ddl_type_rights import TRUSTED, check_language, check_types
 from helios_cli.engine.sql.oids import ANYARRAY, ANYCOMPATIBLEARRAY, POLYMORPHIC, RECORD, TRIGGER, VOID
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.rights import not_owner
@@ -21,7 +22,6 @@ from helios_cli.engine.sql.routines import Argument, Routine, result_columns
 from helios_cli.engine.sql.sqltext import constant
 from helios_cli.engine.sql.typenames import resolve_type
 
-LANGUAGES: Final = ("sql", "plpgsql")
 _MODES: Final = {
     "FUNC_PARAM_DEFAULT": "i", "FUNC_PARAM_IN": "i", "FUNC_PARAM_OUT": "o", "FUNC_PARAM_INOUT": "b",
     "FUNC_PARAM_VARIADIC": "v", "FUNC_PARAM_TABLE": "t",
@@ -75,6 +75,8 @@ def create_function(builder: Builder, fields: dict[str, Any]) -> Plan:
         set_option(builder, routine, node["DefElem"])
     _body(builder, routine, fields)
     routine.rows = routine.rows or (1000 if routine.returns_set else 0)
+    check_language(builder, routine.language)
+    check_types(builder, *(argument.type_oid for argument in routine.arguments), routine.result)
     refuse_temporary(routine.result, *(argument.type_oid for argument in routine.arguments))
     existing = find_same(builder, routine)
     if existing is not None:
@@ -273,7 +275,7 @@ def _body(builder: Builder, routine: Routine, fields: dict[str, Any]) -> None:
         return
     if not routine.language:
         raise builder.error("42P13", "no language specified")
-    if routine.language not in LANGUAGES:
+    if routine.language not in TRUSTED:
         if routine.language in ("c", "internal"):
             raise unsupported(f"language {routine.language}", "Write the function in SQL or PL/pgSQL.")
         message = f'language "{routine.language}" does not exist'

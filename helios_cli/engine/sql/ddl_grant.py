@@ -13,6 +13,7 @@ from helios_cli.engine.sql.ddl_build import Builder, list_names, range_var_of, r
 from helios_cli.engine.sql.ddl_large_objects import grant_large_objects
 from helios_cli.engine.sql.ddl_render import database_of
 from helios_cli.engine.sql.ddl_schema import DATABASE_OID, FIRST_TEMP_OID
+from helios_cli.engine.sql.ddl_type_rights import granted_language, granted_type
 from helios_cli.engine.sql.plan import Plan, Warned
 from helios_cli.engine.sql.privileges import (
     COLUMN_RIGHTS,
@@ -20,8 +21,10 @@ from helios_cli.engine.sql.privileges import (
     PG_CLASS,
     PG_DATABASE,
     PG_DEFAULT_ACL,
+    PG_LANGUAGE,
     PG_NAMESPACE,
     PG_PROC,
+    PG_TYPE,
     PUBLIC,
     Acl,
     AclItem,
@@ -35,7 +38,8 @@ _KINDS: Final = {
     "OBJECT_TABLE": privileges.TABLE, "OBJECT_SEQUENCE": privileges.SEQUENCE, "OBJECT_SCHEMA": privileges.SCHEMA,
     "OBJECT_DATABASE": privileges.DATABASE, "OBJECT_FUNCTION": privileges.FUNCTION,
     "OBJECT_PROCEDURE": privileges.FUNCTION, "OBJECT_ROUTINE": privileges.FUNCTION,
-    "OBJECT_LARGEOBJECT": privileges.LARGE_OBJECT,
+    "OBJECT_LARGEOBJECT": privileges.LARGE_OBJECT, "OBJECT_TYPE": privileges.TYPE, "OBJECT_DOMAIN": privileges.TYPE,
+    "OBJECT_LANGUAGE": privileges.LANGUAGE,
 }  # fmt: skip
 _SHOWN: Final = {"table": "relation"}
 _DEFAULTS: Final = {"OBJECT_TABLE": ("r", privileges.TABLE), "OBJECT_SEQUENCE": ("S", privileges.SEQUENCE),
@@ -72,7 +76,7 @@ class Wish:
 
 
 def grant(builder: Builder, fields: dict[str, Any]) -> Plan:
-    """Plan GRANT and REVOKE of privileges on tables, columns, sequences, schemas and the database.
+    """Plan GRANT and REVOKE of privileges on tables, columns, sequences, functions, schemas, types, the database ...
 
     Raises:
         SqlError: 0A000 for other kinds of objects, 42704 and 42P01 for missing names, 0LP01 a right that the kind has
@@ -80,7 +84,10 @@ def grant(builder: Builder, fields: dict[str, Any]) -> Plan:
     """
     kind = _KINDS.get(fields["objtype"])
     if kind is None:
-        raise unsupported("GRANT on this kind of object", "Grant on tables, sequences, schemas or the database.")
+        raise unsupported(
+            "GRANT on this kind of object",
+            "Grant on tables, schemas, types or the database.",
+        )
     _check_grantor(builder, fields)
     wish = _wish(builder, fields, kind)
     names = []
@@ -168,6 +175,12 @@ def _targets(builder: Builder, fields: dict[str, Any], kind: str) -> Iterator[Ta
             if name not in ("heliosdb", "postgres", "template1", builder.catalog.acting.name):
                 raise builder.error("3D000", f'database "{name}" does not exist')
             yield Target(kind, PG_DATABASE, DATABASE_OID, 10, "database", name)
+        elif kind == privileges.TYPE:
+            oid, owner, name = granted_type(builder, node, domain=fields["objtype"] == "OBJECT_DOMAIN")
+            yield Target(kind, PG_TYPE, oid, owner, "type", name)
+        elif kind == privileges.LANGUAGE:
+            oid, owner, name = granted_language(builder, node["String"]["sval"])
+            yield Target(kind, PG_LANGUAGE, oid, owner, "language", name)
         else:
             found = builder.find_relation(node.get("RangeVar") or range_var_of(list_names(node)))
             assert found is not None

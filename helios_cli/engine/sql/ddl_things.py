@@ -19,7 +19,7 @@ from helios_cli.engine.sql.routine_text import shown_signature
 from helios_cli.engine.sql.routines import Routine, Trigger
 from helios_cli.engine.sql.sqltext import pg_identifier, split_name
 from helios_cli.engine.sql.stored import functions_called
-from helios_cli.engine.sql.type_pins import named_types
+from helios_cli.engine.sql.type_pins import named_types, shown_type
 
 RELATION: Final = "relation"
 COLUMN: Final = "column"
@@ -149,9 +149,7 @@ class Things:
         found = self.type(thing.oid)
         if found is None:
             return f"type {thing.oid}"
-        hidden = found.schema not in ("pg_temp", *self._catalog.search_path)
-        name = f"{f'{pg_identifier(found.schema)}.' * hidden}{pg_identifier(found.name)}"
-        return f"type {name}{'[]' * (thing.oid & 1)}"
+        return f"type {shown_type(found, self._catalog)}{'[]' * (thing.oid & 1)}"
 
     def _shown_trigger(self, thing: Thing) -> str:
         found = self.trigger(thing.oid)

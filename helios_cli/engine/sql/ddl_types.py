@@ -11,10 +11,13 @@ from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.ddl_build import Builder, list_names
 from helios_cli.engine.sql.ddl_columns import refuse_collation
 from helios_cli.engine.sql.ddl_dropping import drop_things
+from helios_cli.engine.sql.ddl_grant import store
 from helios_cli.engine.sql.ddl_render import database_of, delete, insert, refuse_temporary, update
 from helios_cli.engine.sql.ddl_schema import TYPE_TABLES
 from helios_cli.engine.sql.ddl_things import TYPE, Thing
+from helios_cli.engine.sql.ddl_type_rights import check_types
 from helios_cli.engine.sql.plan import Plan
+from helios_cli.engine.sql.privileges import PG_TYPE, with_owner
 from helios_cli.engine.sql.relation import Relation, UserType
 from helios_cli.engine.sql.row_values import type_shape
 from helios_cli.engine.sql.sqltext import constant, quote_identifier
@@ -249,6 +252,7 @@ def create_composite(builder: Builder, fields: dict[str, Any]) -> Plan:
         if any(known[0] == column["colname"] for known in listed):
             raise builder.error("42701", f'column "{column["colname"]}" specified more than once')
         type_oid, typmod = resolve_type({**column["typeName"], "location": -1}, builder.context())
+        check_types(builder, type_oid)
         listed.append([column["colname"], type_oid, typmod])
     oid = composite_oid(builder.oid())
     builder.add(*type_row(builder, oid, schema, name, "c", {"fields": listed}))
@@ -301,6 +305,9 @@ def own_type(builder: Builder, fields: dict[str, Any]) -> Plan:
     check_own(builder, found)
     owner = builder.role_oid(fields["newowner"])
     builder.add(update(home_of(builder, found.oid), "helios_type", {"typowner": owner}, oid=found.oid))
+    acl = builder.catalog.privileges.acl(PG_TYPE, found.oid)
+    if acl is not None:
+        store(builder, (PG_TYPE, found.oid, 0), with_owner(acl, found.owner, owner))
     return builder.finish(tag)
 
 
@@ -357,3 +364,5 @@ def forget_type(builder: Builder, oid: int) -> None:
         delete(temp, "helios_type", oid=oid), delete(temp, "helios_enum", enumtypid=oid),
         delete(temp, "helios_description", objoid=oid), CHANGED,
     )  # fmt: skip
+    if not temp:
+        builder.add(delete(False, "helios_privilege", objid=oid))

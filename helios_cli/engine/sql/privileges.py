@@ -32,22 +32,23 @@ NAMES: Final = {
 }  # fmt: skip
 COLUMN_RIGHTS: Final = INSERT | SELECT | UPDATE | REFERENCES
 
-TABLE, COLUMN, SEQUENCE, DATABASE, FUNCTION, SCHEMA, TYPE, LARGE_OBJECT = (
-    "table", "column", "sequence", "database", "function", "schema", "type", "large object",
+TABLE, COLUMN, SEQUENCE, DATABASE, FUNCTION, SCHEMA, TYPE, LARGE_OBJECT, LANGUAGE = (
+    "table", "column", "sequence", "database", "function", "schema", "type", "large object", "language",
 )  # fmt: skip
 """Kinds of objects that have rights, as has_..._privilege() names them."""
 ALL: Final = {
     TABLE: INSERT | SELECT | UPDATE | DELETE | TRUNCATE | REFERENCES | TRIGGER, COLUMN: COLUMN_RIGHTS,
     SEQUENCE: USAGE | SELECT | UPDATE, DATABASE: CREATE | TEMPORARY | CONNECT, FUNCTION: EXECUTE,
-    SCHEMA: USAGE | CREATE, TYPE: USAGE, LARGE_OBJECT: SELECT | UPDATE,
+    SCHEMA: USAGE | CREATE, TYPE: USAGE, LARGE_OBJECT: SELECT | UPDATE, LANGUAGE: USAGE,
 }  # fmt: skip
 """What ALL PRIVILEGES stands for."""
-_WORLD: Final = {DATABASE: TEMPORARY | CONNECT, FUNCTION: EXECUTE, TYPE: USAGE}
+_WORLD: Final = {DATABASE: TEMPORARY | CONNECT, FUNCTION: EXECUTE, TYPE: USAGE, LANGUAGE: USAGE}
 PUBLIC: Final = 0
 """The grantee that every role belongs to."""
 
 PG_CLASS, PG_NAMESPACE, PG_DATABASE, PG_PROC, PG_TYPE = 1259, 2615, 1262, 1255, 1247
 PG_DEFAULT_ACL: Final = 826
+PG_LANGUAGE: Final = 2612
 PG_LARGEOBJECT: Final = 2613
 DEFAULT_KINDS: Final = {"r": 1, "S": 2, "f": 3, "T": 4, "n": 5}
 """Kinds of objects that have default privileges (``defaclobjtype``), and their number in the system table."""

@@ -9,7 +9,7 @@ from helios_cli.engine.datatypes.usertypes import named, pinned_function, pinned
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.functions import REGISTRY
-from helios_cli.engine.sql.relation import CatalogReader
+from helios_cli.engine.sql.relation import CatalogReader, UserType
 from helios_cli.engine.sql.sqltext import pg_identifier
 from helios_cli.engine.sql.typed import Node
 
@@ -62,12 +62,19 @@ def unpinned(names: list[str], catalog: CatalogReader) -> list[str]:
     return [routine.name] if routine is not None else names
 
 
+def shown_type(found: UserType, catalog: CatalogReader) -> str:
+    """A type's name in messages, with its schema where the search path does not find it."""
+    visible = catalog.user_type(None, found.name)
+    hidden = visible is None or visible.oid != found.oid
+    return f"{f'{pg_identifier(found.schema)}.' * hidden}{pg_identifier(found.name)}"
+
+
 def named_types(text: str, catalog: CatalogReader) -> str:
     """A text with the names of users' types where it has what stands for them."""
 
     def name_of(oid: int) -> str:
         found = catalog.type_by_oid(oid & ~1)
-        return (pg_identifier(found.name) if found is not None else str(oid)) + "[]" * (oid & 1)
+        return (shown_type(found, catalog) if found is not None else str(oid)) + "[]" * (oid & 1)
 
     return named(text, name_of)
 

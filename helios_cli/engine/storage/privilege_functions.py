@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 import apsw
 
 from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.usertypes import kind_of
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import privileges
 from helios_cli.engine.sql.authority import BOOTSTRAP
 from helios_cli.engine.sql.ddl_schema import DATABASE_OID
+from helios_cli.engine.sql.ddl_type_rights import LANGUAGES
 from helios_cli.engine.sql.functions import REGISTRY
 from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS
-from helios_cli.engine.sql.privileges import PG_CLASS, PG_DATABASE, PG_NAMESPACE, PG_PROC
+from helios_cli.engine.sql.privileges import PG_CLASS, PG_DATABASE, PG_LANGUAGE, PG_NAMESPACE, PG_PROC, PG_TYPE
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.rights import CLOSED_RELATIONS, Rightful
 from helios_cli.engine.sql.routines import Routine
@@ -35,8 +37,6 @@ _KNOWN: Final = {
     "language": privileges.USAGE, "tablespace": privileges.CREATE, "server": privileges.USAGE,
     "foreign_data_wrapper": privileges.USAGE,
 }  # fmt: skip
-_EVERYBODYS: Final = frozenset(("type", "language"))
-"""Kinds of which nobody but superusers makes any, and which everybody may use."""
 
 
 class PrivilegeFunctions:
@@ -61,8 +61,10 @@ class PrivilegeFunctions:
         rights, options = _parsed(wanted, _KNOWN[kind])
         if kind == "function":
             return self._function(rightful, thing, rights, options)
-        if kind in _EVERYBODYS:
-            return int(bool(rights) or rightful.unrestricted)
+        if kind == "type":
+            return self._type(rightful, thing, rights, options)
+        if kind == "language":
+            return self._language(rightful, thing, rights, options)
         if kind in ("tablespace", "server", "foreign_data_wrapper"):
             return int(rightful.unrestricted)
         if kind == "schema":
@@ -127,6 +129,32 @@ class PrivilegeFunctions:
         if rights and rightful.held(privileges.DATABASE, PG_DATABASE, DATABASE_OID, BOOTSTRAP, rights):
             return 1
         return int(_passes_on(rightful, privileges.DATABASE, (PG_DATABASE, DATABASE_OID), BOOTSTRAP, options))
+
+    def _type(self, rightful: Rightful, thing: Any, rights: int, options: int) -> int | None:
+        """Those that are built in are everybody's."""
+        if isinstance(thing, int):
+            oid = thing
+        else:
+            schema, name = split_name(thing)
+            made = self._catalog.user_type(schema, name)
+            oid = made.oid if made is not None else registry.parse_type_name(thing)[0]
+        found = self._catalog.type_by_oid(oid & ~1) if kind_of(oid) else None
+        if found is None:
+            known = isinstance(thing, str) or registry.find_oid(oid) is not None
+            return int(bool(rights) or rightful.unrestricted) if known and not kind_of(oid) else None
+        if rights and rightful.held(privileges.TYPE, PG_TYPE, found.oid, found.owner, rights):
+            return 1
+        return int(_passes_on(rightful, privileges.TYPE, (PG_TYPE, found.oid), found.owner, options))
+
+    def _language(self, rightful: Rightful, thing: Any, rights: int, options: int) -> int | None:
+        oid = thing if isinstance(thing, int) else LANGUAGES.get(thing)
+        if oid is None:
+            raise SqlError(f'language "{thing}" does not exist', sqlstate="42704")
+        if oid not in LANGUAGES.values():
+            return None
+        if rights and rightful.held(privileges.LANGUAGE, PG_LANGUAGE, oid, BOOTSTRAP, rights):
+            return 1
+        return int(_passes_on(rightful, privileges.LANGUAGE, (PG_LANGUAGE, oid), BOOTSTRAP, options))
 
     def _function(self, rightful: Rightful, thing: Any, rights: int, options: int) -> int | None:
         """Those of the library are everybody's."""

@@ -8,7 +8,9 @@ from typing import Any, Final
 
 from helios_cli.engine.datatypes.arrays import PgArray, write_array
 from helios_cli.engine.sql.coercion import element_of
+from helios_cli.engine.sql.ddl_type_rights import LANGUAGES, TRUSTED
 from helios_cli.engine.sql.oids import RECORD, TRIGGER, VOID
+from helios_cli.engine.sql.privileges import PG_LANGUAGE
 from helios_cli.engine.sql.routines import Argument, Routine, Trigger
 from helios_cli.engine.storage.routine_definitions import action_statement
 from helios_cli.engine.storage.system_snapshot import Snapshot
@@ -16,8 +18,6 @@ from helios_cli.engine.storage.type_rows import shown_text, udt_facts
 
 Row = dict[str, Any]
 DATABASE: Final = "heliosdb"
-LANGUAGES: Final = {"internal": 12, "c": 13, "sql": 14, "plpgsql": 13500}
-"""OIDs in pg_language; the last is not fixed in PostgreSQL."""
 _PSEUDO: Final = {VOID: "void", RECORD: "record", TRIGGER: "trigger"}
 _MODES: Final = {"i": "IN", "o": "OUT", "b": "INOUT", "v": "IN", "t": "OUT"}
 _TIMINGS: Final = {"b": "BEFORE", "a": "AFTER", "i": "INSTEAD OF"}
@@ -31,13 +31,12 @@ def _texts(values: list[str]) -> str:
     return write_array(PgArray(list(values), (len(values),), (1,)), str)
 
 
-def languages() -> list[Row]:
+def languages(snapshot: Snapshot) -> list[Row]:
     """Rows of pg_language."""
-    trusted = {"sql", "plpgsql"}
     return [
         {"oid": oid, "lanname": name, "lanowner": 10, "lanispl": int(name == "plpgsql"),
          "lanplcallfoid": oid - 2 if name == "plpgsql" else 0, "laninline": oid - 1 if name == "plpgsql" else 0,
-         "lanpltrusted": int(name in trusted)}
+         "lanpltrusted": int(name in TRUSTED), "lanacl": snapshot.acl_text(PG_LANGUAGE, oid)}
         for name, oid in LANGUAGES.items()
     ]  # fmt: skip
 

@@ -377,9 +377,9 @@ def pg_tablespace() -> Rows:
     yield {"oid": 1664, "spcname": "pg_global", "spcowner": 10}
 
 
-def pg_language() -> Rows:
+def pg_language(snapshot: Snapshot) -> Rows:
     """Languages of functions."""
-    yield from routine_rows.languages()
+    yield from routine_rows.languages(snapshot)
 
 
 def pg_trigger(snapshot: Snapshot, oid: int) -> Rows:
@@ -438,7 +438,7 @@ _WHOLE: Final[dict[str, Callable[[Snapshot], Rows]]] = {
 }  # fmt: skip
 _FIXED: Final[dict[str, Callable[[], Rows]]] = {
     **text_search_rows.FIXED, "pg_tablespace": pg_tablespace,
-    "pg_language": pg_language, "pg_amop": pg_amop, "pg_amproc": pg_amproc, "pg_operator": pg_operator,
+    "pg_amop": pg_amop, "pg_amproc": pg_amproc, "pg_operator": pg_operator,
     "pg_cast": pg_cast, "pg_aggregate": pg_aggregate,
 }  # fmt: skip
 
@@ -461,6 +461,7 @@ MAKERS: Final[dict[str, Maker]] = {
     ),
     "pg_attrdef": (Each("columns", pg_attrdef),),
     "pg_sequence": (Each("sequences", pg_sequence),),
+    "pg_language": (Whole(pg_language),),
     "pg_depend": (
         Each("sequences", _sequence_depends), Each("constraints", _constraint_depends), Whole(extension_members),
         Each("columns", default_depends), Each("depends_of", _view_depends),

@@ -105,6 +105,7 @@ def row_types(snapshot: Snapshot, oid: int) -> Rows:
 def _pair(snapshot: Snapshot, oid: int, schema: str, name: str, owner: int, **more: Any) -> Rows:
     """A user's type and the array over it."""
     place = {"typnamespace": snapshot.schema_oid(schema), "typowner": owner}
+    more["typacl"] = snapshot.acl_text(PG_TYPE, oid)
     yield _pg_type(registry.by_oid(oid), **{**place, "typname": name, "typalign": "d" if "typrelid" in more else "i",
                                             **more})  # fmt: skip
     align = {"typalign": "d"} if more.get("typalign") == "d" else {}
