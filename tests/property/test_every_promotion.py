@@ -33,11 +33,16 @@ def member(name: str) -> Member:
     return Member(name, f"disk of {name}", "h", 1, 2, 3, "")
 
 
-def config(mode: SyncMode, in_sync: int, behind: int, observers: int, authority: str) -> ClusterConfig:
-    """So many whose copies count, and others that have a vote and nothing else; observers."""
-    names = tuple(f"n{number}" for number in range(1, in_sync + behind + 1))
+def config(
+    mode: SyncMode, in_sync: int, behind: int, observers: int, authority: str, *, outside: bool = False
+) -> ClusterConfig:
+    """So many whose copies count, and others that have a vote and nothing else; observers.
+
+    ``outside``: the primary is one more, whose copies have not counted before.
+    """
+    names = tuple(f"n{number}" for number in range(1, in_sync + behind + outside + 1))
     return ClusterConfig(
-        7, mode, tuple(map(member, names)), names[:in_sync], primary=PRIMARY, voting=names,
+        7, mode, tuple(map(member, names)), names[outside:][:in_sync], primary=PRIMARY, voting=names,
         observers=tuple(member(f"o{number}") for number in range(1, observers + 1)), authority=authority,
     )  # fmt: skip
 
@@ -61,6 +66,13 @@ def changes(before: ClusterConfig) -> Iterator[ClusterConfig]:
         yield before.with_observer(member(f"o{len(before.observers) + 1}"))
     for observer in before.observers:
         yield before.without_member(observer.node_id)
+
+
+def taken_over(before: ClusterConfig) -> Iterator[ClusterConfig]:
+    """Each first configuration of a primary whose copies have not counted."""
+    with_own = before.with_in_sync((*before.in_sync, PRIMARY))
+    yield with_own
+    yield with_own.with_in_sync(name for name in with_own.in_sync if name != before.in_sync[-1])
 
 
 @dataclass(frozen=True)
@@ -212,11 +224,11 @@ def test_no_promotion_misses_a_commit(mode: SyncMode, authority: str, monkeypatc
     # Each answer of an observer brings its configuration along; they are few.
     monkeypatch.setattr(ClusterConfig, "from_bytes", cache(ClusterConfig.from_bytes))
     tried = having = promoted = 0
-    for size, behind, observers in sizes(NODES_MAX):
+    for outside, (size, behind, observers) in product((False, True), sizes(NODES_MAX)):
         if observers and authority == ETCD:
             continue
-        before = config(mode, size, behind, observers, authority)
-        for after in changes(before):
+        before = config(mode, size, behind, observers, authority, outside=outside)
+        for after in taken_over(before) if outside else changes(before):
             if len(after.members) + len(after.observers) > NODES_MAX or is_alone(before) or is_alone(after):
                 continue
             for change_first, case in product((True, False), cases(before, after)):

@@ -18,9 +18,10 @@ def may_promise(own: Term, asked: Term, *, leads: bool, is_loyal: bool = False) 
     """Whether a candidate gets the promise of ``asked``.
 
     One that leads, or is about to, gives none, nor does one that ``is_loyal``: it has heard from a primary whose lease
-    is not over, and that one did not give the lead away.
+    is not over, and that one did not give the lead away. Of terms of one number, which several nodes have taken at the
+    same time, only one gets it: two of them must not be led, whose configurations have the same version.
     """
-    return not leads and not is_loyal and asked > own
+    return not leads and not is_loyal and asked.number > own.number
 
 
 def may_lead(own: Term, taken: Term, log: History) -> bool:

@@ -118,8 +118,9 @@ class LsnManager:
         return self.advance()
 
     def lost(self, alive: set[str]) -> tuple[str, ...]:
-        """The members of D to go on without, when only ``alive`` ones are there: none while the rule can be met."""
-        return self._lost(self.newest, alive)
+        """The members of D to go on without, when only ``alive`` ones are there: none while every rule can be met."""
+        missing = self.missing(alive)
+        return tuple(node for node in self.newest.in_sync if node in missing)
 
     def missing(self, alive: set[str]) -> tuple[str, ...]:
         """The members for whom commits wait, when only ``alive`` ones are there; by every rule that counts, by name."""

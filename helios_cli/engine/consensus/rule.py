@@ -70,14 +70,17 @@ def reached(
     """Up to which LSN the primary's log is committed by the rule of ``mode``.
 
     ``members`` is D; nodes outside it, and acknowledgements of another term, do not count. The primary's own flush is
-    always one of the copies. 0 when the rule is met for nothing yet. The caller never lets its committed LSN fall.
+    always a condition, and one of the copies if it is a member: a candidate needs to hear of members alone. In async
+    mode that is all. 0 when the rule is met for nothing yet. The caller never lets its committed LSN fall.
     """
     others = []
     for node in members:
         progress = heard.get(node)
         if progress is not None and node != primary and progress.term == term:
             others.append(_counted(mode, progress))
-    needed = mode.copies(len(members)) - 1
+    needed = mode.copies(len(members)) - (primary in members)
+    if mode is SyncMode.ASYNC:
+        return own_flushed
     if needed > len(others):
         return Lsn(0)
     if not needed:

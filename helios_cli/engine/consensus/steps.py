@@ -133,7 +133,7 @@ def _eject(lsns: LsnManager, is_alive: Callable[[str], bool], now_us: int) -> St
     config = lsns.newest
     if config.on_sync_loss != EJECT:
         return None
-    lost = lsns.lost({node for node in config.in_sync if is_alive(node)})
+    lost = lsns.lost({node for one in lsns.counting for node in one.in_sync if is_alive(node)})
     if not lost:
         return None
     changed = config.with_in_sync(node for node in config.in_sync if node not in lost)

@@ -16,7 +16,8 @@ NODE, DISK, SERVING, FOLLOWING, PRIMARY, CAMPAIGN, OBSERVER = (
 BUGS: Final[Mapping[str, Bug]] = {
     "one-copy-less": Bug(
         "a commit is acknowledged with one copy fewer than its mode wants",
-        RULE, "needed = mode.copies(len(members)) - 1", "needed = max(0, mode.copies(len(members)) - 2)",
+        RULE, "needed = mode.copies(len(members)) - (primary in members)",
+        "needed = max(0, mode.copies(len(members)) - 1 - (primary in members))",
     ),
     "any-term": Bug(
         "an acknowledgement counts in whatever term it was given",

@@ -7,8 +7,7 @@ disks, and whether a commit is safe by trying every promotion that could happen 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
 from itertools import chain, combinations
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from helios_cli.engine.consensus.config import ClusterConfig
 from helios_cli.engine.consensus.election import Candidate, judge_all
 from helios_cli.engine.consensus.rule import Progress, SyncMode
 from helios_cli.engine.replication.messages import Answer
+from helios_cli.engine.sim.leader import Leader
 from helios_cli.engine.sim.log import SimLog
 from helios_cli.engine.sim.primary import Waiting
 from helios_cli.engine.sim.records import SimRecord
@@ -35,35 +35,6 @@ class Violation(Exception):
         self.rule = rule
         self.text = text
         super().__init__(f"{rule}: {text}")
-
-
-@dataclass
-class Leader:
-    """One term that began."""
-
-    node: SimNode
-    life: int
-    term: Term
-    log: Mapping[Lsn, int]
-    """Checksums of what it began with, by LSN, which rise."""
-    begins: Lsn
-    """Where that ends."""
-    excused: bool
-    """It was promoted although commits might be lost, and the operator knew."""
-    in_force: tuple[ClusterConfig, ...]
-    """A commit must satisfy them all."""
-    pending: tuple[ClusterConfig, Lsn] | None = None
-    committed: Lsn = Lsn(0)
-    rules: list[tuple[Lsn, list[ClusterConfig]]] = field(default_factory=list)
-    """How far its log was committed each time that came further, and what a commit had to satisfy then."""
-    alone: bool = False
-    """One of two data nodes, promoted without having heard of the other."""
-    outsider: bool = False
-    """It was promoted at any price although its copies did not count: its term promises nothing."""
-    elected: bool = False
-    """By a majority of voters whose word to others was over."""
-    terms: frozenset[Term] = frozenset()
-    """Of its log when it began, and its own."""
 
 
 class Checkers:
@@ -90,6 +61,8 @@ class Checkers:
         """By disk, what was flushed last, with its checksum."""
         self._gone: list[tuple[str, str, SimLog]] = []
         """What was on disks that were lost: by node and disk."""
+        self._gone_observers: list[tuple[str, str, tuple[int, int]]] = []
+        """Of observers: which configuration was on each, whose vote no other disk has."""
         self.numbers: dict[int, tuple[Lsn, int]] = {}
         """Acknowledged commits, with end and checksum."""
         self.current: list[tuple[Lsn, int]] = []
@@ -138,6 +111,8 @@ class Checkers:
                 self._settle(leader)
         if node.name in self.world.nodes:
             self._gone.append((node.name, node.incarnation, self.world.nodes[node.name].log))
+        else:
+            self._gone_observers.append((node.name, node.incarnation, self.world.observers[node.name].told))
 
     def promised(self, node: SimNode | SimObserver, term: Term) -> None:
         """A node says that it acts in no older term than this; it votes for nobody else in it."""
@@ -356,7 +331,7 @@ class Checkers:
         for config in self._required(leader) if level is not None else self._rule(leader, end):
             size = len(config.in_sync)
             copies = config.copies if level is None else level.copies(size)
-            names = {*config.in_sync, node.name}
+            names = _copied_by(config, level or config.mode, node)
             found = {other.name for other in self._nodes() if other.name in names and other.log.has(end, checksum)}
             having = len(found | {name for name, _, log in self._gone if name in names and log.has(end, checksum)})
             if having < copies and not self._may_lose(leader.term):
@@ -462,7 +437,7 @@ class Checkers:
         checksum = leader.node.log.checksums[end]
 
         def having(one: ClusterConfig) -> int:
-            counted = {*one.in_sync, leader.node.name}
+            counted = _copied_by(one, one.mode, leader.node)
             return len({name for name, _, log in logs if name in counted and log.has(end, checksum)})
 
         def electorate(one: ClusterConfig) -> tuple[str, ...]:
@@ -476,7 +451,12 @@ class Checkers:
 
         logs = [*((node.name, node.incarnation, node.log) for node in self._nodes()), *self._gone]
         holders = {(name, disk) for name, disk, log in logs if log.has(end, checksum)}
-        holders |= {(o.name, o.incarnation) for o in self.world.observers.values() if o.has(config, leader.term)}
+        watching = [*((o.name, o.incarnation, o.told) for o in self.world.observers.values()), *self._gone_observers]
+        holders |= {
+            (name, disk)
+            for name, disk, (version, number) in watching
+            if version >= config.version and number == leader.term.number
+        }
         agreed = all(is_majority(one) for one in (*before, config))
         if not any(config.loosens(one) for one in before):
             voters = config.electorate(leader.node.name)
@@ -487,6 +467,11 @@ class Checkers:
 
     def _nodes(self) -> Iterator[SimNode]:
         return iter(self.world.nodes.values())
+
+
+def _copied_by(config: ClusterConfig, mode: SyncMode, primary: SimNode) -> set[str]:
+    """Whose copies make a commit in a mode: members of D, and of async mode the primary's own, member or not."""
+    return {*config.in_sync, primary.name} if mode is SyncMode.ASYNC else set(config.in_sync)
 
 
 def _terms(node: SimNode) -> frozenset[Term]:

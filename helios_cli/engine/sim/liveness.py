@@ -140,6 +140,10 @@ class Healing:
         assert primary.primary is not None
         if not primary.primary.tenure.holds(primary.now):
             return f"{primary.name} has no lease"
+        for host in world.hosts:
+            if host.term > primary.term:
+                # Two were asked to lead at the same time: the one that does not has yet to be told by the other.
+                return f"{host.name} has promised term {host.term}, and {primary.name} leads in term {primary.term}"
         if primary.primary.lsns.pending is not None or primary.primary.lsns.inherited:
             return f"{primary.name} has a configuration that is not agreed"
         config = primary.primary.lsns.config

@@ -45,10 +45,11 @@ class SimObserver(SimHost):
         text = self.disk.control["config"]
         return ClusterConfig.from_bytes(text.encode()) if text else None
 
-    def has(self, config: ClusterConfig, term: Term) -> bool:
-        """Whether a configuration of that term, or a later one, is on its disk."""
-        own = self.config
-        return own is not None and self.disk.control["config_term"] == term.number and own.version >= config.version
+    @property
+    def told(self) -> tuple[int, int]:
+        """The version of that, and the number of the term in which it was told; 0: never."""
+        config = self.config
+        return (config.version, self.disk.control["config_term"]) if config is not None else (0, 0)
 
     # Lives -----------------------------------------------------------------------------------------------------------
 

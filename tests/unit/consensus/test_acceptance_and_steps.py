@@ -44,6 +44,8 @@ def test_terms_decide_what_is_taken_promised_and_led() -> None:
     assert may_follow(Term(2), Term(2)) and may_follow(Term(2), Term(3)) and not may_follow(Term(3), Term(2))
     assert may_promise(Term(2), Term(3), leads=False)
     assert not may_promise(Term(2), Term(2), leads=False) and not may_promise(Term(2), Term(3), leads=True)
+    assert may_promise(Term(2, 9), Term(3, 1), leads=False)
+    assert not may_promise(Term(2, 1), Term(2, 9), leads=False), "another candidate has taken that number"
     log = history((1, 0), (2, 40))
     assert may_lead(Term(3, 1), Term(3, 1), log) and not may_lead(Term(3, 2), Term(3, 1), log)
     assert may_lead(Term(1), Term(1), history()) and not may_lead(Term(2, 9), Term(2, 9), log)
@@ -98,6 +100,29 @@ def test_a_smaller_configuration_counts_too_while_it_is_pending() -> None:
     assert lsns.acknowledged("n3", flushed(115)) == 0
     assert lsns.reached_by(SyncMode.QUORUM) == 0
     assert lsns.acknowledged("n2", flushed(118)) == 118
+
+
+def test_the_copy_of_a_primary_is_one_of_those_that_count_only_where_it_is_a_member_of_them() -> None:
+    """By the configuration of before, one of the two is enough to be promoted: both have to have what is committed."""
+    lsns = manager(replace(ALL, in_sync=("n2", "n3")))
+    lsns.own_flushed(Lsn(130))
+    assert lsns.propose(replace(ALL, version=4), Lsn(120)) == 0
+    assert lsns.acknowledged("n2", flushed(130)) == 0
+    assert lsns.acknowledged("n3", flushed(110)) == 110
+    assert lsns.acknowledged("n3", flushed(120)) == 130 and lsns.config.version == 4
+
+
+def test_whoever_a_configuration_waits_for_that_is_still_in_force_is_ejected() -> None:
+    before = replace(ALL, in_sync=("n2", "n3"))
+    lsns = manager(before)
+    lsns.own_flushed(Lsn(130))
+    lsns.propose(replace(ALL, version=4), Lsn(120))
+    assert next_step(lsns, {}, (), lambda name: True, 0) is None
+    step = next_step(lsns, {}, (), lambda name: name != "n3", 0)
+    assert step is not None and (step.kind, step.config.in_sync) == ("ejected", ("n1", "n2"))
+    lsns.propose(step.config, Lsn(130))
+    assert lsns.acknowledged("n2", flushed(130)) == 130 and lsns.config.in_sync == ("n1", "n2")
+    assert next_step(lsns, {}, (), lambda name: name != "n3", 0) is None
 
 
 @pytest.mark.parametrize(
