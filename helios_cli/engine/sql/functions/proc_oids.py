@@ -104,7 +104,8 @@ pg_database_size 2168:19 2324:26; pg_encoding_max_length 2319:23; pg_encoding_to
 3086:2205,25; pg_filenode_relation 3454:26,26; pg_function_is_visible 2081:26; pg_get_constraintdef 1387:26 2508:26,16;
 pg_get_expr 1716:194,26 2509:194,26,16; pg_get_function_arg_default 3808:26,23; pg_get_function_arguments 2162:26;
 pg_get_function_identity_arguments 2232:26; pg_get_function_result 2165:26; pg_get_function_sqlbody 6197:26;
-pg_get_functiondef 2098:26; pg_get_indexdef 1643:26 2507:26,23,16; pg_get_partition_constraintdef 3408:26;
+pg_get_functiondef 2098:26; pg_get_indexdef 1643:26 2507:26,23,16;
+pg_get_keywords 1686:; pg_get_partition_constraintdef 3408:26;
 pg_get_partkeydef 3352:26; pg_get_publication_tables 6119:25; pg_get_replica_identity_index 6120:2205; pg_get_ruledef
 1573:26 2504:26,16; pg_get_serial_sequence 1665:25,25; pg_get_statisticsobjdef 3415:26; pg_get_statisticsobjdef_columns
 6174:26; pg_get_statisticsobjdef_expressions 6173:26; pg_get_triggerdef 1662:26 2730:26,16; pg_get_userbyid 1642:26;
