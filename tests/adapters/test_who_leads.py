@@ -56,7 +56,8 @@ def test_a_primary_deposed_while_it_calls_announces_nothing(monkeypatch: pytest.
 
     monkeypatch.setattr(promotion, "_dial", dial)
     own = SimpleNamespace(node_id="n1", host="10.0.0.1", native_port=2)
-    replication: Any = SimpleNamespace(identity=lambda: own, term=lambda: terms[-1], is_leading=True)
+    config = ClusterConfig(1, SyncMode.QUORUM, (), ())
+    replication: Any = SimpleNamespace(identity=lambda: own, term=lambda: terms[-1], is_leading=True, config=config)
     asyncio.run(promotion.announce(replication, MEMBER))
     assert link.sent == ([] if deposed else [Kind.ANNOUNCE])
 
