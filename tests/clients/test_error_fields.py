@@ -194,3 +194,17 @@ def test_who_may_not_read_a_table_is_shown_nothing_of_it(server: NodeProcess, re
         "grant insert on p, ch to blind", "set role blind", "insert into p values (1, 'x', 1)",
         "insert into ch values (9, 99)", "reset role", "drop owned by blind", "drop role blind",
     )  # fmt: skip
+
+
+def test_constraints_that_are_added_name_themselves_and_the_row(server: NodeProcess, reference: int) -> None:
+    compare(
+        server, reference,
+        "create table parents (a int primary key, b int)", "create table children (x int, d date)",
+        "insert into parents values (1, 7)", "insert into children values (1, null), (99, null)",
+        "alter table children add constraint chk foreign key (x) references parents",
+        "alter table children add constraint chk foreign key (x) references parents not valid",
+        "alter table children validate constraint chk",
+        "alter table parents add constraint small check (b < 5)",
+        "alter table parents add constraint small check (b < 5) not valid",
+        "alter table parents validate constraint small", "drop table children, parents",
+    )  # fmt: skip

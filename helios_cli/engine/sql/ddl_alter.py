@@ -36,7 +36,7 @@ from helios_cli.engine.sql.ddl_render import (
 from helios_cli.engine.sql.ddl_storage import change_options
 from helios_cli.engine.sql.ddl_things import COLUMN, CONSTRAINT, Thing
 from helios_cli.engine.sql.ddl_trigger import SWITCHES, switch_triggers
-from helios_cli.engine.sql.ddl_validation import mark_not_valid, validate_constraint
+from helios_cli.engine.sql.ddl_validation import mark_not_valid, validate_constraint, verify_parents
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.view_checks import SET_OPTIONS, set_check_option
@@ -164,12 +164,14 @@ def install_constraint(alteration: Alteration, fields: dict[str, Any]) -> None:
             set_not_null(alteration, {"name": column.name}, wanted=True)
     builder.add(constraint_row(table.temp, constraint))
     if constraint.kind == "f":
+        if constraint.validated and not alteration.rebuild:
+            verify_parents(alteration, constraint)
         alteration.rebuild = True
     elif constraint.kind == "c":
         if not alteration.rebuild:
             condition = f"NOT ({builder.translate(table, constraint.expression or '', 'CHECK')})"
             message = f'check constraint "{constraint.name}" of relation "{table.name}" is violated by some row'
-            alteration.verify(condition, "23514", message)
+            alteration.verify(condition, "23514", message, constraint=constraint.name)
         alteration.native(lambda: _add_check_step(alteration, constraint))
     elif constraint.index_oid in known:
         _adopt(alteration, constraint, old_names[constraint.index_oid])

@@ -67,12 +67,17 @@ class Alteration:
         """Write a step that changes the old table at once, before any rebuild."""
         self.builder.add(step)
 
-    def verify(self, condition: str, sqlstate: str, message: str) -> None:
+    def verify(
+        self, condition: str, sqlstate: str, message: str, *, constraint: str | None = None, detail: str = "NULL"
+    ) -> None:
         """Write a step that fails with PostgreSQL's error when some row of the table meets a condition.
 
-        SQLite's own ALTER finds such rows too, but only says ``constraint failed``.
+        SQLite's own ALTER finds such rows too, but only says ``constraint failed``. ``detail`` is SQLite's text for one
+        that tells of the row.
         """
-        call = f"pg_raise({quote_string(sqlstate)}, {quote_string(message)})"
+        named = (self.table.schema, self.table.name, constraint)
+        fields = ", ".join(constant(name) for name in named)
+        call = f"pg_raise({quote_string(sqlstate)}, {quote_string(message)}, {detail}, {fields})"
         self.now(f"SELECT {call} FROM {qualified(self.table.sqlite_name, self.table.temp)} WHERE {condition} LIMIT 1")
 
     def verify_not_null(self, column: str) -> None:

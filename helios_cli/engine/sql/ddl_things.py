@@ -194,6 +194,9 @@ class Things:
         relation = self.relation(oid)
         for view in catalog.dependents(oid):
             yield Thing(RELATION, view.oid), False
+        table = self.table(oid) if relation is not None and relation.kind in ("r", "t") else None
+        for constraint in table.constraints if table is not None else ():
+            yield Thing(CONSTRAINT, constraint.oid), True
         for constraint in catalog.referencing(oid):
             yield Thing(CONSTRAINT, constraint.oid), constraint.table_oid == oid
         for sequence in catalog.owned_sequences(oid):

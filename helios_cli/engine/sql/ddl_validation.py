@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from helios_cli.engine.sql.ddl_alter_columns import Alteration
+from helios_cli.engine.sql.ddl_build import as_relation
 from helios_cli.engine.sql.ddl_model import ConstraintDef
 from helios_cli.engine.sql.ddl_render import stored_deferral, update
-from helios_cli.engine.sql.sqltext import quote_identifier
+from helios_cli.engine.sql.oids import TEXT
+from helios_cli.engine.sql.scope import column_node
+from helios_cli.engine.sql.sqltext import constant, quote_identifier
+from helios_cli.engine.sql.stored import translate_for_column
 
 
 def mark_not_valid(alteration: Alteration, constraint: ConstraintDef, fields: dict[str, Any]) -> None:
@@ -37,13 +41,37 @@ def validate_constraint(alteration: Alteration, fields: dict[str, Any]) -> None:
     if constraint.kind == "c":
         message = f'check constraint "{constraint.name}" of relation "{table.name}" is violated by some row'
         condition = f"NOT ({builder.translate(table, constraint.expression or '', 'CHECK')})"
-        alteration.verify(condition, "23514", message)
+        alteration.verify(condition, "23514", message, constraint=constraint.name)
     else:
-        message = f'insert or update on table "{table.name}" violates foreign key constraint "{constraint.name}"'
-        alteration.verify(_without_parent(alteration, constraint), "23503", message)
+        verify_parents(alteration, constraint)
     constraint.validated = True
     changes: dict[str, object] = {"condeferrable": stored_deferral(constraint)}
     builder.add(update(table.temp, "helios_constraint", changes, oid=constraint.oid))
+
+
+def verify_parents(alteration: Alteration, constraint: ConstraintDef) -> None:
+    """Write a step that fails when a row of the table refers to none, with the key that it has."""
+    table, parent = alteration.table, alteration.builder.catalog.table_def(constraint.ref_oid)
+    assert parent is not None
+    message = f'insert or update on table "{table.name}" violates foreign key constraint "{constraint.name}"'
+    names = ", ".join(constraint.columns)
+    values = " || ', ' || ".join(_as_text(alteration, name) for name in constraint.columns)
+    absent = constant(f') is not present in table "{parent.name}".')
+    detail = f"{constant(f'Key ({names})=(')} || {values} || {absent}"
+    if constraint.match == "f":
+        detail = f"coalesce({detail}, 'MATCH FULL does not allow mixing of null and nonnull key values.')"
+    condition = _without_parent(alteration, constraint)
+    alteration.verify(condition, "23503", message, constraint=constraint.name, detail=detail)
+
+
+def _as_text(alteration: Alteration, name: str) -> str:
+    """SQLite's text for a column's value as PostgreSQL prints it."""
+    builder = alteration.builder
+    typed = translate_for_column(
+        column_node(name), as_relation(alteration.table), catalog=builder.catalog, functions=builder.functions,
+        type_oid=TEXT, purpose="USING", source=builder.source, session=builder.session,
+    )  # fmt: skip
+    return typed.sql
 
 
 def _without_parent(alteration: Alteration, constraint: ConstraintDef) -> str:

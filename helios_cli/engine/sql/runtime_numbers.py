@@ -25,9 +25,16 @@ def division_by_zero() -> SqlError:
     return SqlError("division by zero", sqlstate="22012")
 
 
-def pg_raise(sqlstate: str, message: str, detail: str | None = None) -> None:
+def pg_raise(
+    sqlstate: str,
+    message: str,
+    detail: str | None = None,
+    schema: str | None = None,
+    table: str | None = None,
+    constraint: str | None = None,
+) -> None:
     """Raise an error from within SQL."""
-    raise SqlError(message, sqlstate=sqlstate, detail=detail)
+    raise SqlError(message, sqlstate=sqlstate, detail=detail, schema=schema, table=table, constraint=constraint)
 
 
 # -- integers -------------------------------------------------------------------------------------
