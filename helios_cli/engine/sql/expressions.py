@@ -62,7 +62,6 @@ def _with_collation(translator: Translator, kind: str, fields: dict[str, Any], s
 
 _SHOWN: Final = {
     "GroupingFunc": "GROUPING",
-    "XmlExpr": "XML",
     "CurrentOfExpr": "WHERE CURRENT OF",
     "JsonObjectConstructor": "JSON_OBJECT",
     "NamedArgExpr": "a named argument",

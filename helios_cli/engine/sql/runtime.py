@@ -20,6 +20,7 @@ from helios_cli.engine.sql import (
     runtime_times,
     runtime_values,
     runtime_variadic,
+    runtime_xml,
 )
 from helios_cli.engine.sql.function_spec import AggregateTable, CollationTable, ScalarTable
 from helios_cli.engine.sql.functions import ranges
@@ -38,6 +39,7 @@ SCALARS: Final[ScalarTable] = {
     **runtime_rows.SCALARS,
     **runtime_values.SCALARS,
     **runtime_variadic.SCALARS,
+    **runtime_xml.SCALARS,
     **many_parameters.SCALARS,
 }
 AGGREGATES: Final[AggregateTable] = {**runtime_arrays.AGGREGATES}
