@@ -121,13 +121,15 @@ def in_sync(node: NodeProcess) -> list[str]:
 
 
 def promote_one(nodes: Sequence[NodeProcess]) -> NodeProcess:
-    """Promote whichever standby says that it may be. Fails the test when none does in time."""
+    """Promote whichever standby says that it may be; the one that leads by then, where they have elected it before they
+    were asked, as on a slow machine. Fails the test when there is none in time.
+    """
     deadline = time.monotonic() + SETTLED_S
     refusals: list[Any] = []
     while time.monotonic() < deadline:
         for node in nodes:
             code, answer = node.http("/admin/promote", body={}, timeout=30)
-            if code == 200:
+            if code == 200 or node.http("/primary")[0] == 200:
                 return node
             refusals.append(answer)
     raise AssertionError(f"no standby may be promoted: {refusals[-3:]}")
