@@ -234,7 +234,8 @@ def _take(session: Session, action: actions.Fetch, portal: Portal, cursor: Curso
     """Answer from the rows at hand."""
     assert cursor.kept is not None
     found = cursor.kept.take(action)
-    if cursor.failure is not None and cursor.kept.place > len(cursor.kept.rows):
+    from_end = action.direction is actions.Direction.ABSOLUTE and (action.count or 0) < 0
+    if cursor.failure is not None and (from_end or cursor.kept.place > len(cursor.kept.rows)):
         raise cursor.failure
     if not action.move:
         session.out.append(cursor.encoder_for(portal.formats)(found))
