@@ -13,7 +13,7 @@ from helios_cli.engine.sql.oids import POLYMORPHIC, RECORD, UNKNOWN, VOID
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.planner import Planner, parse
 from helios_cli.engine.sql.plpgsql.program import parse_program
-from helios_cli.engine.sql.plpgsql.source import bare_return
+from helios_cli.engine.sql.plpgsql.source import bare_return, valued_return
 from helios_cli.engine.sql.routine_text import cursor_arguments, header_of
 from helios_cli.engine.sql.routine_variables import ArgumentNames
 from helios_cli.engine.sql.routines import Routine, result_columns
@@ -32,6 +32,7 @@ def check_body(builder: Builder, routine: Routine) -> None:
             return _is_row(builder, text)
 
         parse_program(header_of(routine), routine.body, routine.name, names, is_row, cursor_arguments(routine))
+        _check_parameters(builder, routine)
         if not (routine.returns_set or routine.result == VOID or routine.kind == "p" or result_columns(routine)):
             _check_returns(builder, routine.body)
         return
@@ -47,6 +48,26 @@ def _check_returns(builder: Builder, body: str) -> None:
         start = builder.source.find(body)
         where = len(builder.source[: start + at].encode()) if start >= 0 else -1
         raise builder.error("42601", 'missing expression at or near ";"', where)
+
+
+def _check_parameters(builder: Builder, routine: Routine) -> None:
+    """Refuse a RETURN with a value where none is returned so (make_return_stmt, pl_gram.y). Raises 42804, 42601."""
+    hint = None
+    if routine.kind == "p":
+        state, where = "42601", "a procedure"
+    elif routine.returns_set:
+        state, where, hint = "42804", "function returning set", "Use RETURN NEXT or RETURN QUERY."
+    elif routine.result == VOID:
+        state, where = "42804", "function returning void"
+    elif routine.outputs:
+        state, where = "42804", "function with OUT parameters"
+    else:
+        return
+    at = valued_return(routine.body)
+    if at is not None:
+        start = builder.source.find(routine.body)
+        place = len(builder.source[: start + at].encode()) if start >= 0 else -1
+        raise builder.error(state, f"RETURN cannot have a parameter in {where}", place, hint=hint)
 
 
 def _is_row(builder: Builder, text: str) -> bool:

@@ -113,6 +113,17 @@ def bare_return(text: str) -> int | None:
     return None
 
 
+def valued_return(text: str) -> int | None:
+    """Where the expression of the first RETURN that has one begins; RETURN NEXT and RETURN QUERY are no such."""
+    tokens = tokens_of(text)
+    for at, token in enumerate(tokens[:-1]):
+        following = tokens[at + 1]
+        is_plain = following.text != ";" and following.word not in ("next", "query")
+        if token.word == "return" and is_plain and _starts_statement(tokens, at):
+            return following.start
+    return None
+
+
 def _conflict_option(text: str) -> bool | None:
     match = re.match(r"\s*#variable_conflict\s+(use_column|use_variable|error)", text)
     return {"use_column": True, "use_variable": False}.get(match[1]) if match else None
