@@ -26,18 +26,28 @@ WAIT_S = 20.0
 
 
 def start(make_node: MakeNode) -> list[NodeProcess]:
-    """Two data nodes and an observer, once all of them vote."""
+    """Two data nodes and an observer, once all of them vote, and those that are left without the primary know it."""
     mode = ("--replication-mode", "semi-sync")
     first = make_node("--node-id", "n1", "--replication-role", "primary", *mode)
     upstream = ("--primary-host", "127.0.0.1", "--primary-port", str(first.native_port))
     second = make_node("--node-id", "n2", "--replication-role", "standby", *mode, *upstream)
     observer = make_node("--node-id", "o1", "--replication-role", "observer", *upstream)
     wait_until(lambda: len(observer.http("/status")[1]["voters"]) == 3, "all vote", WAIT_S)
+    wait_until(lambda: len(status(second)["voters"]) == 3, "the standby knows it", WAIT_S)
     return [first, second, observer]
+
+
+def status(node: NodeProcess) -> dict[str, Any]:
+    return dict(node.http("/status")[1]["cluster"])
 
 
 def explained(node: NodeProcess) -> dict[str, Any]:
     return dict(node.http("/admin/explain/failover", body={"limit": 1})[1])
+
+
+def counts(node: NodeProcess) -> bool:
+    """Whether its copies count, as it knows itself."""
+    return bool(status(node)["nodes"][0]["in_sync"])
 
 
 def config(node: NodeProcess) -> ReplicationConfig:
@@ -91,6 +101,7 @@ def test_a_primary_that_is_restarted_and_leads_on_is_no_change(make_node: MakeNo
         wait_until(lambda: watcher.term > term, "it leads again", WAIT_S)
         wait_until(lambda: first.http("/admin/resume", body={})[0] == 200, "failover is allowed again", WAIT_S)
         wait_until(lambda: not explained(second)["paused"], "the standby knows it", WAIT_S)
+        wait_until(lambda: counts(second), "its copies count again", WAIT_S)
         first.kill()
         change = changes.get(timeout=WAIT_S)
     assert (change.old_primary, change.new_primary, change.automatic) == ("n1", "n2", True)
