@@ -221,6 +221,18 @@ def test_who_has_just_been_given_the_lead_gives_it_on_at_once(make_node: MakeNod
             assert (answer["term"], status(taker)["role"]) == (term + turn + 1, "primary"), answer
 
 
+def test_who_has_just_begun_to_lead_gives_it_on_at_once(make_node: MakeNode) -> None:
+    """Whomever it may have heard in its life before: it has led since this one began."""
+    first = make_node("--replication-role", "primary", "--node-id", "n1", "--lease", "20s")
+    first.restart()
+    for name in ("n2", "n3"):
+        make_node(*standby_of(first), "--node-id", name)
+    wait_until(lambda: len(in_sync(first)) == 3, "every copy counts", SETTLED_S)
+    term = status(first)["term"]
+    code, answer = first.http("/admin/switchover", body={"to": "n2"}, timeout=30)
+    assert (code, answer.get("term")) == (200, term + 1), answer
+
+
 @pytest.mark.parametrize(("how", "automatic"), [(signal.SIGTERM, False), (signal.SIGINT, True)])
 def test_a_primary_that_stops_gives_the_lead_away_first(
     make_node: MakeNode, how: signal.Signals, automatic: bool

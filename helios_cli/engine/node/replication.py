@@ -297,6 +297,7 @@ class Replication:
     def _lead(self, configs: tuple[ClusterConfig, ...]) -> None:
         self.leading = Leading(self, configs)
         self.leading.begin()
+        self.watcher.vote.leads()
         self.node.engine.alter_cluster = self._alter
         self.node.engine.standby_refusal = None
         self.node.checkpointer.others_write = False
@@ -367,7 +368,6 @@ class Replication:
         self._lead((config_by_force(config, self.member(), lost),) if by_force else self.open_configs)
         leading = self.leading
         assert leading is not None
-        self.watcher.vote.leads()
         now_us = SystemClock.wall_us()
         node.pipeline.submit(first)
         # Of what this node found in its log somebody may have been acknowledged by the primary before.
