@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from helios_cli.engine.consensus.config import Voter
+from helios_cli.engine.consensus.config import REFEREE, Voter
 from helios_cli.engine.consensus.round_trips import RoundTrips
 from helios_cli.engine.consensus.tenure import Tenure
 from helios_cli.engine.types import Term
@@ -63,7 +63,9 @@ class LeaseKeeper:
 
     def granted(self, voter: Voter, term: Term, asked_at: float, lease_ms: int) -> None:
         """A voter was asked then, for so long: if it was in this term, its vote is this node's for that time."""
-        self._trips.took(voter[0], asked_at, self._replication.now())
+        # How long etcd takes says nothing of how far apart the nodes are.
+        if voter[0] != REFEREE:
+            self._trips.took(voter[0], asked_at, self._replication.now())
         self._tenure.granted(voter, term, asked_at, lease_ms)
 
     def progress(self, stalled_s: float) -> None:
