@@ -62,11 +62,20 @@ def free_port() -> int:
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 10.0) -> None:
-    """Come back when ``condition`` holds; fail the test by name of ``what`` when it does not in time."""
+    """Come back when ``condition`` holds; fail the test by name of ``what`` when it does not in time.
+
+    A node that cannot be asked now (it opens its database anew, say) is asked again.
+    """
     deadline = time.monotonic() + seconds
-    while not condition():
+    while True:
+        unreachable: OSError | None = None
+        try:
+            if condition():
+                return
+        except OSError as error:
+            unreachable = error
         if time.monotonic() > deadline:
-            pytest.fail(f"{what}: not within {seconds:.0f} s")
+            pytest.fail(f"{what}: not within {seconds:.0f} s" + (f" ({unreachable})" if unreachable else ""))
         time.sleep(0.01)
 
 
