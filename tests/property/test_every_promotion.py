@@ -16,7 +16,7 @@ from itertools import combinations_with_replacement, product
 
 import pytest
 
-from helios_cli.engine.consensus.config import EMBEDDED, ETCD, REFEREE, REFEREE_DISK, ClusterConfig, Member
+from helios_cli.engine.consensus.config import EMBEDDED, ETCD, REFEREE, ClusterConfig, Member
 from helios_cli.engine.consensus.election import Candidate, judge_all
 from helios_cli.engine.consensus.lsns import LsnManager
 from helios_cli.engine.consensus.rule import Progress, SyncMode
@@ -27,10 +27,11 @@ TERM = Term(2, 1)
 BEGINS, START, MIDDLE, END = Lsn(50), Lsn(100), Lsn(200), Lsn(300)
 """The term's first record ends at START, which everybody has; then come a change and a commit, in either order."""
 PRIMARY = "n1"
+NEW_DISK = "another disk"
 
 
-def member(name: str) -> Member:
-    return Member(name, f"disk of {name}", "h", 1, 2, 3, "")
+def member(name: str, disk: str = "disk") -> Member:
+    return Member(name, f"{disk} of {name}", "h", 1, 2, 3, "")
 
 
 def config(
@@ -66,6 +67,9 @@ def changes(before: ClusterConfig) -> Iterator[ClusterConfig]:
         yield before.with_observer(member(f"o{len(before.observers) + 1}"))
     for observer in before.observers:
         yield before.without_member(observer.node_id)
+    if len(before.in_sync) > 1 and before.authority == EMBEDDED:
+        # The member has lost its disk, is out of D, and in it again with the next: nobody knows that that was agreed.
+        yield before.with_member(member(last, NEW_DISK)).with_voters(last).with_in_sync(before.in_sync)
 
 
 def taken_over(before: ClusterConfig) -> Iterator[ClusterConfig]:
@@ -87,7 +91,8 @@ class Case:
 def kind(name: str, before: ClusterConfig, after: ClusterConfig) -> tuple[bool, ...]:
     """What the rules can tell of a node; nodes of one kind are alike."""
     both = (before, after)
-    return tuple(name in names for one in both for names in (one.in_sync, one.voting, [m.node_id for m in one.members]))
+    named = [name in names for one in both for names in (one.in_sync, one.voting, [m.node_id for m in one.members])]
+    return (*named, before.incarnation(name) == after.incarnation(name))
 
 
 def groups(names: Sequence[str], before: ClusterConfig, after: ClusterConfig) -> list[list[str]]:
@@ -104,8 +109,9 @@ def watching(before: ClusterConfig, after: ClusterConfig) -> list[str]:
     return sorted({one.node_id for part in (before, after) for one in part.observers})
 
 
-def disk(name: str) -> str:
-    return REFEREE_DISK if name == REFEREE else f"disk of {name}"
+def disk(name: str, before: ClusterConfig, after: ClusterConfig) -> str:
+    """The disk that somebody has; one that was replaced does not come back."""
+    return after.incarnation(name) or before.incarnation(name) or ""
 
 
 def cases(before: ClusterConfig, after: ClusterConfig) -> Iterator[Case]:
@@ -129,6 +135,8 @@ def cases(before: ClusterConfig, after: ClusterConfig) -> Iterator[Case]:
 def committed(before: ClusterConfig, after: ClusterConfig, case: Case, change_first: bool) -> tuple[bool, bool]:
     """Whether the primary calls the commit committed, and whether the change is in force, by everything it hears."""
     lsns = LsnManager(PRIMARY, before, TERM, START, begins=BEGINS)
+    for name in case.reached:
+        lsns.came(name, disk(name, before, after))
     commit_end = END if change_first else MIDDLE
     reached = Lsn(0)
 
@@ -145,7 +153,7 @@ def committed(before: ClusterConfig, after: ClusterConfig, case: Case, change_fi
         hear(MIDDLE)
     reached = max(reached, lsns.propose(after, MIDDLE if change_first else END))
     for name in sorted(case.knowing):
-        reached = max(reached, lsns.observes(name, disk(name), TERM, after.version))
+        reached = max(reached, lsns.observes(name, disk(name, before, after), TERM, after.version))
     reached = max(reached, lsns.own_flushed(END))
     hear(END)
     return reached >= commit_end, lsns.config is after
@@ -160,14 +168,15 @@ def answer(name: str, case: Case, before: ClusterConfig, after: ClusterConfig, c
     if name.startswith(("o", "@")):
         known = after if name in case.knowing else before
         return Answer(
-            name, "observer", disk(name), True, 3, 0, 0, 0, known.version, False, PRIMARY, "h", 2,
+            name, "observer", disk(name, before, after), True, 3, 0, 0, 0, known.version, False, PRIMARY, "h", 2,
             config=text(known), config_term=TERM.number,
         )  # fmt: skip
     end = case.reached[name]
     version = after.version if end >= change_end else before.version
     return Answer(
-        name, "standby", f"disk of {name}", True, 3, TERM.number, TERM.term_id, end, version, False, PRIMARY, "h", 2
-    )
+        name, "standby", disk(name, before, after), True, 3, TERM.number, TERM.term_id, end, version, False,
+        PRIMARY, "h", 2,
+    )  # fmt: skip
 
 
 def subsets(names: Sequence[str], before: ClusterConfig, after: ClusterConfig, case: Case) -> Iterator[list[str]]:
@@ -187,7 +196,7 @@ def may_be_promoted(
     end = case.reached[name]
     knows = end >= change_end
     version = after.version if knows else before.version
-    own = Candidate(name, TERM, end, f"disk of {name}", version)
+    own = Candidate(name, TERM, end, disk(name, before, after), version)
     known = [(before, after)] if knows else [(before,)]
     if knows and in_force:
         # It may have been told that the change is agreed: then it goes by that alone.

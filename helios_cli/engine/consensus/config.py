@@ -256,8 +256,8 @@ class ClusterConfig:
         return replace(self, gaps=gaps)
 
     def loosens(self, before: ClusterConfig) -> bool:
-        """Whether fewer copies, or other ones, suffice than by ``before``."""
-        return self.copies < before.copies or not set(before.in_sync) <= set(self.in_sync)
+        """Whether fewer copies, or other ones, suffice than by ``before``. One on another disk is another one."""
+        return self.copies < before.copies or not set(before.everybody) <= set(self.everybody)
 
     def to_bytes(self) -> bytes:
         """A JSON object."""

@@ -92,6 +92,22 @@ def test_inherited_configurations_all_count_until_the_next_is_agreed() -> None:
     assert lsns.own_flushed(Lsn(130)) == 130
 
 
+def test_a_configuration_that_names_a_lost_disk_is_replaced_once_that_is_agreed() -> None:
+    """By the one of before, the copies of all would count, and one of them is on a disk that is gone."""
+    everyone = replace(ALL, mode=SyncMode.SYNC)
+    lost = Member("n3", "another disk of n3", "h", 1, 2, 3, "")
+    lsns = manager(everyone, everyone.with_member(lost))
+    for name, disk in (("n2", "disk of n2"), ("n3", lost.incarnation)):
+        lsns.came(name, disk)
+    lsns.own_flushed(Lsn(120))
+    again = lsns.inherited[0].with_voters("n3").with_in_sync(NAMES)
+    assert again.loosens(everyone) and not again.loosens(lsns.inherited[0])
+    lsns.propose(again, Lsn(120))
+    assert lsns.acknowledged("n3", flushed(120)) == 0
+    assert lsns.acknowledged("n2", flushed(120)) == 120
+    assert lsns.config is again
+
+
 def test_a_smaller_configuration_counts_too_while_it_is_pending() -> None:
     """A candidate that has its record already needs only its members."""
     lsns = manager(ALL)
