@@ -10,7 +10,7 @@ WORKERS ?= 3
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install deps check test faults mutants planted demo bench bench-failover bench-replicas compare-sql soak docs lock clean
+.PHONY: help install deps packages check test faults mutants planted demo bench bench-failover bench-replicas compare-sql soak docs lock clean
 
 help:
 	@echo 'make install   the product in $(VENV) (commands heliosdb-nano, heliosdb-cli, heliosdb-proxy)'
@@ -42,7 +42,7 @@ $(VENV)/.product: pyproject.toml requirements.lock requirements-build.lock | $(B
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.product
 	@echo 'installing the development tools into $(VENV)'
-	@$(PIP) install --only-binary :all: --require-hashes -r requirements-dev.lock
+	@$(PIP) install --no-compile --only-binary :all: --require-hashes -r requirements-dev.lock
 	@touch $@
 
 install: $(VENV)/.product
@@ -51,17 +51,22 @@ deps:
 	@sh tools/debian_packages.sh
 	@sh tools/client_packages.sh
 
+packages:
+	@sh tools/debian_packages.sh --if-possible
+	@sh tools/client_packages.sh
+
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check --quiet $(SOURCES)
 	$(BIN)/ruff check --quiet $(SOURCES)
 	$(BIN)/mypy $(SOURCES)
 	$(BIN)/python -m pytest -q tests/tidy
 
-test: $(VENV)/.dev
-	@sh tools/debian_packages.sh --if-possible
-	@sh tools/client_packages.sh
-	@$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal tests --ignore tests/tidy $(ARGS)
+# What does not need another is done beside it: packages of the system beside those of Python, mypy beside the tests.
+test: | $(BIN)/python
+	@$(MAKE) --no-print-directory -j2 $(VENV)/.dev packages
+	$(BIN)/ruff format --check --quiet $(SOURCES)
+	$(BIN)/ruff check --quiet $(SOURCES)
+	@sh tools/beside.sh '$(BIN)/mypy $(SOURCES)' $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal tests $(ARGS)
 
 DRILL ?=
 MODE ?= quorum
