@@ -141,7 +141,7 @@ def test_a_lead_that_nobody_took_is_taken_back_however_often_that_is_refused(
 
         monkeypatch.setattr(handover, "take_lead", sometimes)
         with pytest.raises(PromotionRefused, match="n2 did not take the lead, and this node cannot yet: the first"):
-            run(first, lambda: replication(first).switchover(to="n2"))
+            run(first, lambda: handover.switchover(replication(first), to="n2"))
         wait_until(lambda: replication(first).is_leading, "it leads on", SETTLED_S)
         with first.connect() as writer:
             writer.execute("INSERT INTO t VALUES (1)")

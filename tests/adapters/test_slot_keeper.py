@@ -11,7 +11,7 @@ from support.inner_pair import SETTLED_S, pair, replication, run
 from support.node_process import wait_until
 
 from helios_cli.engine.errors import IoFailed
-from helios_cli.engine.node import slot_keeper
+from helios_cli.engine.node import handover, slot_keeper
 from helios_cli.engine.storage.slots import SlotStore
 from helios_cli.engine.types import Lsn, Term
 
@@ -41,7 +41,7 @@ def test_a_primary_that_gave_the_lead_away_keeps_no_log_for_the_new_one(tmp_path
         assert slots(first) == ["n2"]
         # One that follows standbys only is away: whoever leads, it comes back here.
         first.on_loop(lambda: replication(first).slots.hold("cascading", Lsn(0)))
-        run(first, replication(first).switchover)
+        run(first, lambda: handover.switchover(replication(first)))
         wait_until(lambda: slots(first) == ["cascading"], "the slot of the new primary is gone", SETTLED_S)
         wait_until(lambda: saved(first) == ["cascading"], "so it is on disk", SETTLED_S)
         wait_until(lambda: slots(second) == saved(second) == ["n1"], "the new primary keeps log", SETTLED_S)

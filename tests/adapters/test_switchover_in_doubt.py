@@ -9,6 +9,7 @@ from support.inner_pair import SETTLED_S, pair, replication, run
 from support.node_process import wait_until
 from support.raw_wire import RawClient, error_fields, query
 
+from helios_cli.engine.node import handover
 from helios_cli.engine.types import Lsn
 
 
@@ -32,7 +33,7 @@ def test_the_lead_goes_and_the_client_knows_that_nobody_knows(tmp_path: Path, mo
         here.send(query("INSERT INTO t VALUES (1)"))
         there.send(query("INSERT INTO t VALUES (2)"))
         wait_until(lambda: first.on_loop(lambda: len(leading._answers)) == 2, "both wait for more copies")
-        result = run(first, lambda: replication(first).switchover(timeout_s=2.0))
+        result = run(first, lambda: handover.switchover(replication(first), timeout_s=2.0))
         assert "n2 is the primary" in result["result"]
         assert (outcome(here), outcome(there)) == ("08007", "08007")
         wait_until(lambda: replication(second).is_leading, "it leads", SETTLED_S)

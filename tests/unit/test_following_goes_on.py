@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from helios_cli.engine.config.roles import Role
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node import copy_source, replication
+from helios_cli.engine.node import receiver as receiver_module
 from helios_cli.engine.node.following import Following, Upstream
 from helios_cli.engine.node.receiver import WalReceiver
 from helios_cli.engine.node.replication import Replication
@@ -53,6 +55,37 @@ def test_the_receiver_connects_again_after_an_error_nobody_foresaw(monkeypatch: 
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         assert [type(error) for error in told.errors] == [ZeroDivisionError]
+
+    asyncio.run(run())
+
+
+def test_a_node_that_leads_again_is_followed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says so itself; it may have been away for long, and the next try be due only in a while."""
+    monkeypatch.setattr(receiver_module, "RETRY_FIRST_S", 1000.0)
+
+    async def run() -> None:
+        failed, again = asyncio.Event(), asyncio.Event()
+        told: Any = SimpleNamespace(lost=lambda error: failed.set())
+        receiver = WalReceiver(told, asyncio.get_running_loop(), lambda: [("h", 1)])
+        node: Any = object.__new__(Replication)
+        node.role, node.following = Role("standby", "h", 1), SimpleNamespace(receiver=receiver)
+
+        async def follow(host: str, port: int) -> None:
+            if failed.is_set():
+                again.set()
+                await asyncio.Event().wait()
+            raise ConnectionRefusedError("nobody listens")
+
+        monkeypatch.setattr(receiver, "_follow", follow)
+        task = asyncio.ensure_future(receiver.run())
+        try:
+            async with asyncio.timeout(WAIT_S):
+                await failed.wait()
+                node.retarget("n1", "h", 1, 2)
+                await again.wait()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     asyncio.run(run())
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from helios_cli.engine.config.registry import find
 from helios_cli.engine.errors import HeliosError, SqlError
 from helios_cli.engine.net.http_routes import AdminVerb
-from helios_cli.engine.node import explanation
+from helios_cli.engine.node import explanation, handover
 from helios_cli.engine.node.cluster_settings import CLUSTER_SETTINGS
 from helios_cli.engine.node.promotion import not_the_primary
 from helios_cli.engine.node.setting_change import change_setting
@@ -72,12 +72,12 @@ class Admin:
         return answer
 
     async def _switchover(self, arguments: Arguments) -> Answer:
-        answer: Answer = await self._node.replication.switchover(
+        return await handover.switchover(
+            self._node.replication,
             to=str(arguments.get("to") or ""),
             timeout_s=_seconds(arguments, "timeout_s", 10.0),
             dry_run=_flag(arguments, "dry_run"),
         )
-        return answer
 
     async def _pause(self, _arguments: Arguments) -> Answer:
         return {"result": self._leading().pause(paused=True)}

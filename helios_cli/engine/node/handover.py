@@ -38,6 +38,9 @@ RETRY_S: Final = 0.5
 LEAVE_S: Final = 3.0
 """A primary that stops gives its place away in that time, or leaves it to the others to find out."""
 
+FOLLOW_S: Final = 2.0
+"""A standby that does not follow yet, since this node has just been elected, say, is waited for so long."""
+
 TAKE_OVER_S: Final = TAKE_BACK_S / 2
 """A node that is given the lead and has not been promised by then that it leads leaves it to the giver."""
 
@@ -50,6 +53,8 @@ def choose_target(replication: Replication, wanted: str) -> str:
     """
     streamers = replication.replicator.streamers
     config = replication.config
+    if wanted == replication.node_id:
+        raise PromotionRefused(f"node {wanted} leads already", hint="heliosdb-nano topology shows who follows it.")
     if wanted and wanted not in streamers:
         known = ", ".join(sorted(streamers)) or "nobody"
         raise PromotionRefused(
@@ -62,12 +67,31 @@ def choose_target(replication: Replication, wanted: str) -> str:
     return max(fit, key=lambda node: streamers[node].progress.applied)
 
 
-async def switchover(replication: Replication, *, to: str, timeout_s: float, dry_run: bool) -> Mapping[str, Any]:
+async def switchover(
+    replication: Replication, *, to: str = "", timeout_s: float = 10.0, dry_run: bool = False
+) -> Mapping[str, Any]:
     """Give the lead to a standby: drain, wait until it has everything, hand over, follow it.
 
     Raises:
         PromotionRefused: this node does not lead; no standby can; or a step failed, and this node leads on.
     """
+    deadline = replication.now() + min(FOLLOW_S, timeout_s)
+    while _is_awaited(replication, to) and replication.now() < deadline:
+        await asyncio.sleep(0.01)
+    async with replication.changing:
+        return await _switched_over(replication, to, timeout_s, dry_run=dry_run)
+
+
+def _is_awaited(replication: Replication, wanted: str) -> bool:
+    """Whether the standby that would get the lead belongs to the cluster, and does not follow yet."""
+    if not replication.is_leading:
+        return False
+    names = [wanted] if wanted else [one for one in replication.config.in_sync if one != replication.node_id]
+    known = [name for name in names if name != replication.node_id and replication.config.member(name) is not None]
+    return bool(known) and not any(name in replication.replicator.streamers for name in known)
+
+
+async def _switched_over(replication: Replication, to: str, timeout_s: float, *, dry_run: bool) -> Mapping[str, Any]:
     if not replication.is_leading:
         raise not_the_primary(replication)
     target = choose_target(replication, to)

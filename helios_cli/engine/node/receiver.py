@@ -113,6 +113,11 @@ class WalReceiver:
         if self.link is not None:
             self.link.close()
 
+    def wake(self) -> None:
+        """The node that is to be followed is there again: do not wait before the next try."""
+        if self.link is None and not self._calls:
+            self._hurry.set()
+
     def leave(self) -> None:
         """This node stops: the one that is followed need not wait until it is missed."""
         if self.link is not None:

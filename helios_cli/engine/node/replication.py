@@ -391,6 +391,8 @@ class Replication:
     def retarget(self, node_id: str, host: str, port: int, term: int) -> None:
         """Another node leads in ``term``: follow it."""
         if (self.role.primary_host, self.role.primary_port) == (host, port) and self.role.name == "standby":
+            if self.following is not None:
+                self.following.receiver.wake()
             return
         if self.following is None:
             lead_changes.tell_deposed(self, node_id, term)
@@ -426,11 +428,6 @@ class Replication:
         """Make this node the primary, by hand; see :func:`promotion.promote`."""
         async with self.changing:
             return await promotion.promote(self, allow_data_loss=allow_data_loss, dry_run=dry_run)
-
-    async def switchover(self, *, to: str = "", timeout_s: float = 10.0, dry_run: bool = False) -> Any:
-        """Give the lead to a standby; see :func:`handover.switchover`."""
-        async with self.changing:
-            return await handover.switchover(self, to=to, timeout_s=timeout_s, dry_run=dry_run)
 
     def take_over(self, message: messages.TakeOver) -> None:
         """The primary gives its place to this node."""
