@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -122,6 +123,26 @@ def test_a_checkpoint_sees_who_applies_until_everything_is(tmp_path: Path) -> No
         following.stop = stopping  # type: ignore[method-assign]
         promote(second)
         assert seen == [True, True] and own.following is None
+
+
+def test_a_switchover_waits_for_a_standby_that_does_not_follow_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As right after an election."""
+
+    async def asked() -> Any:
+        streamers = replication(first).replicator.streamers
+        streamers["n2"].link.close()
+        while streamers:
+            await asyncio.sleep(0)
+        return await handover.switchover(replication(first), dry_run=True)
+
+    with pair(tmp_path) as (first, _):
+        monkeypatch.setattr(handover, "FOLLOW_S", SETTLED_S)
+        assert run(first, asked)["to"] == "n2"
+        monkeypatch.setattr(handover, "FOLLOW_S", 0.0)
+        with pytest.raises(PromotionRefused, match="no standby's copies count"):
+            run(first, asked)
 
 
 def test_a_lead_that_nobody_took_is_taken_back_however_often_that_is_refused(

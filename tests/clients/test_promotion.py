@@ -221,20 +221,6 @@ def test_who_has_just_been_given_the_lead_gives_it_on_at_once(make_node: MakeNod
             assert (answer["term"], status(taker)["role"]) == (term + turn + 1, "primary"), answer
 
 
-def test_a_switchover_waits_for_a_standby_that_does_not_follow_yet(make_node: MakeNode) -> None:
-    """As right after an election; nobody is waited for whom the cluster does not know."""
-    first, second = cluster(make_node, 2, "quorum")
-    second.kill()
-    wait_until(lambda: not reaches(first, "n2"), "it is gone", SETTLED_S)
-    answers: list[tuple[int, Any]] = []
-    asking = threading.Thread(target=lambda: answers.append(first.http("/admin/switchover", body={"to": "n2"})))
-    asking.start()
-    second.start()
-    asking.join()
-    assert answers[0][0] == 200 and answers[0][1]["to"] == "n2", answers
-    assert leads(second)
-
-
 def test_who_has_just_begun_to_lead_gives_it_on_at_once(make_node: MakeNode) -> None:
     """Whomever it may have heard in its life before: it has led since this one began."""
     first = make_node("--replication-role", "primary", "--node-id", "n1", "--lease", "20s")
