@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -17,6 +17,7 @@ import apsw
 from helios_cli.engine.datatypes.usertypes import is_row
 from helios_cli.engine.errors import HeliosError, SqlError
 from helios_cli.engine.node import identity, row_security_calls
+from helios_cli.engine.node.folding import fold
 from helios_cli.engine.node.routine_host import RoutineHost
 from helios_cli.engine.node.session_values import session_value
 from helios_cli.engine.sql.context import SESSION_CALL
@@ -115,7 +116,7 @@ class RoutineCalls:
     def __init__(self, connection: apsw.Connection, hooks: CatalogHooks) -> None:
         self._connection = weakref.ref(connection)
         self._hooks = hooks
-        self._prepared: dict[tuple[int, tuple[int, ...], tuple[int, ...]], Prepared] = {}
+        self._prepared: dict[tuple[Hashable, ...], Prepared] = {}
         self.host: RoutineHost | None = None
         self.depth = 0
         self.pid = 0
@@ -141,6 +142,10 @@ class RoutineCalls:
     def call(self, pid: int, oid: int, types: str, *arguments: Any) -> Any:
         """The SQLite function: a value, or the rows of a set as JSON."""
         host = self.host_for(self.session(pid))
+        routine = host.catalog.routine(oid)
+        if routine is not None and routine.aggregate is not None:
+            signature = tuple(map(int, types.split(","))) if types else ()
+            return fold(self, host, routine, routine.aggregate, signature, arguments[0])
         as_row = types.startswith(ROW)
         types = types.removeprefix(ROW)
         given: tuple[int, ...] = ()
@@ -222,6 +227,13 @@ class RoutineCalls:
             if given:
                 # The statement says what the records are made of.
                 found.columns = tuple((f"f{number}", column) for number, column in enumerate(given, 1))
+        return found
+
+    def prepared_as(self, host: RoutineHost, key: tuple[str, tuple[int, ...]], make: Callable[[], Routine]) -> Prepared:
+        """A function that no catalog holds, made ready once for each key."""
+        found = self._prepared.get(key)
+        if found is None:
+            found = self._prepared[key] = Prepared(make(), key[1], host)
         return found
 
     def run(self, host: RoutineHost, prepared: Prepared, arguments: Sequence[Any]) -> tuple[list[Any], Any]:

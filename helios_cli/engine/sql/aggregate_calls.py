@@ -10,8 +10,10 @@ from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.grouping import canonical
 from helios_cli.engine.sql.oids import INT8
 from helios_cli.engine.sql.ordering import check_comparable, sort_terms, sort_values
+from helios_cli.engine.sql.routines import UserFunction
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.typed import TypedSql, changed
+from helios_cli.engine.sql.user_calls import note_call
 from helios_cli.engine.sql.window_frames import frame_of
 
 HYPOTHETICAL: Final = frozenset(("rank", "dense_rank", "percent_rank", "cume_dist"))
@@ -69,6 +71,8 @@ def _aggregate_value(
     if function is None:
         return TypedSql(f"count(*){tail}", INT8, not_null=True, location=at)
     values, result = calls.coerce_arguments(function, arguments, scope, at)
+    if isinstance(function, UserFunction):
+        note_call(function, ctx)
     if over is not None and test is not None:
         # SQLite computes the arguments of a window function for rows, too, that FILTER leaves out.
         values = [

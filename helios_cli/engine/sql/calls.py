@@ -183,7 +183,7 @@ def resolve(
     """
     given = argument_types(arguments, scope)
     try:
-        return choose_function(overloads, given)
+        return choose_function(overloads, given, scope.ctx.catalog.casts())
     except Ambiguous:
         hint = "Could not choose a best candidate function. You might need to add explicit type casts."
         raise scope.ctx.error("42725", f"function {shown_call(names, given)} is not unique", at, hint=hint) from None

@@ -138,6 +138,12 @@ def coerce(value: TypedSql, target: int, typmod: int, how: How, ctx: Context) ->
     source = value.type_oid
     if value.param and source == UNKNOWN:
         return _coerce_parameter(value, target, typmod, how, ctx)
+    made = ctx.catalog.casts().get((source, target))
+    if made is not None:
+        # The conversions of users need this module.
+        from helios_cli.engine.sql.user_casts import by_made_cast
+
+        return fit(by_made_cast(value, made, ctx), target, typmod, how)
     if source != target and (needs_catalog(target) or target in (RECORD, RECORD_ARRAY)):
         # The conversions of users' types need this module.
         from helios_cli.engine.sql.user_casts import to_user_type
@@ -406,7 +412,7 @@ def explicit_cast(value: TypedSql, target: int, typmod: int, ctx: Context, at: i
         return to_domain(value, target, How.EXPLICIT, ctx, at)
     if target in POLYMORPHIC and value.type_oid != UNKNOWN and matches_polymorphic(value.type_oid, target):
         return value  # A pseudo-type stands for the type that the value has.
-    if not can_coerce(value.type_oid, target, How.EXPLICIT):
+    if not can_coerce(value.type_oid, target, How.EXPLICIT, ctx.catalog.casts()):
         raise ctx.error("42846", f"cannot cast type {type_name(value.type_oid)} to {type_name(target)}", at)
     if target == BIT and value.type_oid in (INT4, INT8):
         sql = f"pg_bits_of_integer({value.sql}, {max(typmod, 1)}, {_INT_RANGE[value.type_oid]})"
@@ -420,7 +426,7 @@ def assign(value: TypedSql, column: str, target: int, typmod: int, ctx: Context)
     Raises:
         SqlError: 42804 ``column "x" is of type integer but expression is of type text``.
     """
-    if not can_coerce(value.type_oid, target, How.ASSIGNMENT):
+    if not can_coerce(value.type_oid, target, How.ASSIGNMENT, ctx.catalog.casts()):
         message = (
             f'column "{column}" is of type {type_name(target)} but expression is of type {type_name(value.type_oid)}'
         )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
 from functools import lru_cache
-from typing import Final
+from typing import Final, Protocol
 
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.pgtype import PgType
@@ -41,6 +42,14 @@ class Context(IntEnum):
     ASSIGNMENT = 1
     EXPLICIT = 2
 
+
+class _Made(Protocol):
+    @property
+    def how(self) -> Context: ...
+
+
+Made = Mapping[tuple[int, int], _Made]
+NOTHING_MADE: Final[Made] = {}
 
 _CASTS: Final = (
     "16>23:e 16>25:a 16>1042:a 16>1043:a 18>23:e 18>25:i 18>1042:a 18>1043:a 19>25:i 19>1042:a 19>1043:a 20>21:a "
@@ -126,9 +135,18 @@ def type_name(oid: int) -> str:
     return found.sql_name if found is not None else f"type {oid}"
 
 
+def can_coerce(source: int, target: int, how: Context = Context.IMPLICIT, made: Made = NOTHING_MADE) -> bool:
+    """Whether a value of one type may become another in a context (parse_coerce.c can_coerce_type).
+
+    ``made`` are the casts that users made, by source and target.
+    """
+    if made and (source, target) in made:
+        return made[source, target].how <= how
+    return _can_coerce(source, target, how)
+
+
 @lru_cache(maxsize=4096)
-def can_coerce(source: int, target: int, how: Context = Context.IMPLICIT) -> bool:
-    """Whether a value of one type may become another in a context (parse_coerce.c can_coerce_type)."""
+def _can_coerce(source: int, target: int, how: Context) -> bool:
     if source in (target, UNKNOWN) or target == ANY:
         return target != VOID or source == VOID or how == Context.EXPLICIT
     if target in POLYMORPHIC:

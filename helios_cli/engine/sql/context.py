@@ -111,6 +111,8 @@ class Context:
     """What identifies the variable behind each of :attr:`params`."""
     made_from: list[TypedSql] = field(default_factory=list)
     """Texts with a collation of their own that the expression being translated is made from."""
+    made: set[int] = field(default_factory=set)
+    """The operators and casts of users that it uses, by OID."""
     calls: bool = False
     """Calls a user's function, which may run statements of its own."""
     security_role: int = 0

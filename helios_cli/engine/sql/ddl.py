@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from helios_cli.engine.sql import tree
+from helios_cli.engine.sql.ddl_aggregate import create_aggregate
 from helios_cli.engine.sql.ddl_alter import alter_table
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
+from helios_cli.engine.sql.ddl_cast import create_cast
 from helios_cli.engine.sql.ddl_collation import create_collation, own_collation, refresh_collation
 from helios_cli.engine.sql.ddl_comment import comment, create_schema, set_schema
 from helios_cli.engine.sql.ddl_create import create_table
@@ -20,6 +22,7 @@ from helios_cli.engine.sql.ddl_index import create_index, reindex
 from helios_cli.engine.sql.ddl_large_objects import own_large_object
 from helios_cli.engine.sql.ddl_matview import refresh_matview
 from helios_cli.engine.sql.ddl_model import DdlCatalog
+from helios_cli.engine.sql.ddl_operator import alter_operator, create_operator, own_operator
 from helios_cli.engine.sql.ddl_owned import drop_owned, own_schema, reassign_owned
 from helios_cli.engine.sql.ddl_ownership import check
 from helios_cli.engine.sql.ddl_policy import alter_policy, create_policy
@@ -55,17 +58,24 @@ def alter_owner(builder: Builder, fields: dict[str, Any]) -> Plan:
         return own_collation(builder, fields)
     if fields["objectType"] == "OBJECT_LARGEOBJECT":
         return own_large_object(builder, fields)
+    if fields["objectType"] == "OBJECT_OPERATOR":
+        return own_operator(builder, fields)
     if fields["objectType"] in WORDS:
         return own_routine(builder, fields)
     raise unsupported("ALTER ... OWNER TO for this kind of object")
 
 
 def define(builder: Builder, fields: dict[str, Any]) -> Plan:
-    """Plan CREATE COLLATION; the other kinds that share its form are 0A000."""
-    if fields["kind"] == "OBJECT_COLLATION":
-        return create_collation(builder, fields)
+    """Plan CREATE COLLATION, OPERATOR, AGGREGATE; the other kinds that share its form are 0A000."""
+    handler = _DEFINED.get(fields["kind"])
+    if handler is not None:
+        return handler(builder, fields)
     raise unsupported(f"CREATE {fields['kind'].removeprefix('OBJECT_').replace('_', ' ')}")
 
+
+_DEFINED: Final[dict[str, Handler]] = {
+    "OBJECT_COLLATION": create_collation, "OBJECT_OPERATOR": create_operator, "OBJECT_AGGREGATE": create_aggregate,
+}  # fmt: skip
 
 _HANDLERS: Final[dict[str, Handler]] = {
     "CreateStmt": create_table,
@@ -109,6 +119,8 @@ _HANDLERS: Final[dict[str, Handler]] = {
     "CreatePolicyStmt": create_policy,
     "AlterPolicyStmt": alter_policy,
     "DefineStmt": define,
+    "AlterOperatorStmt": alter_operator,
+    "CreateCastStmt": create_cast,
     "AlterCollationStmt": refresh_collation,
 }
 
@@ -124,7 +136,6 @@ _REFUSED: Final = {
     "CreateSubscriptionStmt": ("CREATE SUBSCRIPTION", None),
     "CreateStatsStmt": ("CREATE STATISTICS", "Use ANALYZE."),
     "CreateEventTrigStmt": ("CREATE EVENT TRIGGER", None),
-    "CreateCastStmt": ("CREATE CAST", None),
     "CreateAmStmt": ("CREATE ACCESS METHOD", None),
     "RefreshMatViewStmt": ("REFRESH MATERIALIZED VIEW", "Use a view."),
     "SecLabelStmt": ("SECURITY LABEL", None),

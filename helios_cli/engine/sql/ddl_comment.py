@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from helios_cli.engine.sql.ddl_build import Builder, list_names, range_var_of, role_name, unsupported
+from helios_cli.engine.sql.ddl_cast import find_cast
 from helios_cli.engine.sql.ddl_collation import PG_COLLATION, move_collation
 from helios_cli.engine.sql.ddl_large_objects import commented
+from helios_cli.engine.sql.ddl_operator import find_operator, move_operator
 from helios_cli.engine.sql.ddl_policy import PG_POLICY
 from helios_cli.engine.sql.ddl_render import database_of, delete, insert
 from helios_cli.engine.sql.ddl_routine import PG_PROC_OID, WORDS, find_routine, move_routine
@@ -16,6 +18,7 @@ from helios_cli.engine.sql.ddl_trigger import PG_TRIGGER_OID, find_trigger
 from helios_cli.engine.sql.ddl_types import find_type, move_type, type_names
 from helios_cli.engine.sql.expressions import find_collation
 from helios_cli.engine.sql.extensions import EXTENSIONS
+from helios_cli.engine.sql.made_objects import PG_CAST, PG_OPERATOR
 from helios_cli.engine.sql.plan import Plan, Warned
 from helios_cli.engine.sql.privileges import PG_LARGEOBJECT
 
@@ -173,8 +176,22 @@ def _large_object(builder: Builder, node: dict[str, Any]) -> Target:
     return False, commented(builder, node), PG_LARGEOBJECT, 0
 
 
+def _operator(builder: Builder, node: dict[str, Any]) -> Target:
+    found = find_operator(builder, node["ObjectWithArgs"])
+    assert found is not None
+    return False, found.oid, PG_OPERATOR, 0
+
+
+def _cast(builder: Builder, node: dict[str, Any]) -> Target:
+    found = find_cast(builder, node["List"]["items"])
+    assert found is not None
+    return False, found.oid, PG_CAST, 0
+
+
 _FINDERS: Final[dict[str, Callable[[Builder, dict[str, Any]], Target | None]]] = {
-    **{kind: _routine(kind) for kind in ("OBJECT_FUNCTION", "OBJECT_PROCEDURE", "OBJECT_ROUTINE")},
+    **{kind: _routine(kind) for kind in WORDS},
+    "OBJECT_OPERATOR": _operator,
+    "OBJECT_CAST": _cast,
     "OBJECT_POLICY": _policy,
     "OBJECT_TRIGGER": _trigger,
     "OBJECT_TABLE": _relation("r", "table"),
@@ -241,6 +258,8 @@ def set_schema(builder: Builder, fields: dict[str, Any]) -> Plan:
         return move_type(builder, fields)
     if kind == "OBJECT_COLLATION":
         return move_collation(builder, fields)
+    if kind == "OBJECT_OPERATOR":
+        return move_operator(builder, fields)
     if kind in WORDS:
         return move_routine(builder, fields)
     tag = f"ALTER {kind.removeprefix('OBJECT_')}"

@@ -7,9 +7,11 @@ from typing import Any, Final
 
 from helios_cli.engine.errors import HeliosError, SqlError
 from helios_cli.engine.sql.ddl_build import Builder, list_names, range_var_of, unsupported, wrong_kind_hint
+from helios_cli.engine.sql.ddl_cast import drop_casts
 from helios_cli.engine.sql.ddl_collation import drop_collations, drop_collations_of
 from helios_cli.engine.sql.ddl_dropping import drop_things
 from helios_cli.engine.sql.ddl_extension import drop_extension
+from helios_cli.engine.sql.ddl_operator import drop_operators
 from helios_cli.engine.sql.ddl_policy import drop_policy
 from helios_cli.engine.sql.ddl_routine import WORDS, drop_routine
 from helios_cli.engine.sql.ddl_schema import INFORMATION_SCHEMA_OID, PG_CATALOG_OID, PUBLIC_OID
@@ -30,8 +32,7 @@ _TAGS: Final = {
     "OBJECT_MATVIEW": "DROP MATERIALIZED VIEW", "OBJECT_INDEX": "DROP INDEX", "OBJECT_SCHEMA": "DROP SCHEMA",
 }  # fmt: skip
 _NOTHING_TO_DROP: Final = {
-    "OBJECT_AGGREGATE": "aggregate", "OBJECT_OPERATOR": "operator",
-    "OBJECT_RULE": "rule", "OBJECT_CAST": "cast",
+    "OBJECT_RULE": "rule",
     "OBJECT_FDW": "foreign-data wrapper", "OBJECT_FOREIGN_SERVER": "server", "OBJECT_FOREIGN_TABLE": "foreign table",
     "OBJECT_LANGUAGE": "language", "OBJECT_EVENT_TRIGGER": "event trigger", "OBJECT_STATISTIC_EXT": "statistics object",
     "OBJECT_PUBLICATION": "publication",
@@ -50,6 +51,10 @@ def drop(builder: Builder, fields: dict[str, Any]) -> Plan:
         return drop_types(builder, fields)
     if kind in WORDS:
         return drop_routine(builder, fields)
+    if kind == "OBJECT_OPERATOR":
+        return drop_operators(builder, fields)
+    if kind == "OBJECT_CAST":
+        return drop_casts(builder, fields)
     if kind == "OBJECT_POLICY":
         return drop_policy(builder, fields)
     if kind == "OBJECT_TRIGGER":
@@ -84,14 +89,11 @@ def _drop_nothing(builder: Builder, fields: dict[str, Any], word: str) -> Plan:
     else:
         inner = next(iter(node.values()))
         shown = ".".join(part["String"]["sval"] for part in inner.get("objname", inner.get("names", [])))
-    if word in ("function", "procedure", "routine", "aggregate"):
-        shown += "()"
-    quoted = shown if shown.endswith("()") else f'"{shown}"'
+    quoted = f'"{shown}"'
     if fields.get("missing_ok"):
         builder.notices.append(f"{word} {quoted} does not exist, skipping")
         return builder.finish(tag.replace("MATVIEW", "MATERIALIZED VIEW"))
-    state = "42883" if shown.endswith("()") else "42704"
-    raise builder.error(state, f"{word} {quoted} does not exist")
+    raise builder.error("42704", f"{word} {quoted} does not exist")
 
 
 def _missing(

@@ -13,10 +13,12 @@ from helios_cli.engine.sql.ddl_index import drop_index_steps
 from helios_cli.engine.sql.ddl_policy import forget_steps
 from helios_cli.engine.sql.ddl_render import delete, qualified
 from helios_cli.engine.sql.ddl_things import (
+    CAST,
     COLUMN,
     CONSTRAINT,
     DEFAULT,
     INDEX,
+    OPERATOR,
     POLICY,
     RELATION,
     ROUTINE,
@@ -220,6 +222,9 @@ class Dropping:
             from helios_cli.engine.sql.ddl_types import forget_type
 
             forget_type(builder, thing.oid)
+        elif thing.kind in (OPERATOR, CAST):
+            builder.touch(False)
+            builder.add(delete(False, f"helios_{thing.kind}", oid=thing.oid), *_described(False, thing.oid))
         elif thing.kind == SCHEMA:
             builder.touch(False)
             builder.add(delete(False, "helios_namespace", oid=thing.oid), *_described(False, thing.oid))

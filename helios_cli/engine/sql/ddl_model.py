@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from helios_cli.engine.sql.authority import Acting
+from helios_cli.engine.sql.made_objects import UserOperator
 from helios_cli.engine.sql.policies import Policy, RowSecurity
 from helios_cli.engine.sql.relation import CatalogReader, Relation, UserType
 from helios_cli.engine.sql.rights import Facts
@@ -314,6 +315,9 @@ class DdlCatalog(CatalogReader, Protocol):
 
     def all_routines(self) -> tuple[Routine, ...]:
         """Every function and procedure that users made."""
+
+    def all_operators(self) -> list[UserOperator]:
+        """Every operator that users made, by OID."""
 
     def user_collations(self) -> list[Collation]:
         """The collations that users made, by OID."""

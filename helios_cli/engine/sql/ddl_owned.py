@@ -13,7 +13,8 @@ from helios_cli.engine.sql.ddl_grant import store
 from helios_cli.engine.sql.ddl_large_objects import drop_all, reassign
 from helios_cli.engine.sql.ddl_ownership import Guard, check_new_owner, give_away
 from helios_cli.engine.sql.ddl_render import update
-from helios_cli.engine.sql.ddl_things import RELATION, ROUTINE, SCHEMA, TYPE, Thing
+from helios_cli.engine.sql.ddl_things import OPERATOR, RELATION, ROUTINE, SCHEMA, TYPE, Thing
+from helios_cli.engine.sql.made_objects import PG_OPERATOR
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.privileges import PG_CLASS, PG_DATABASE, PG_NAMESPACE
 from helios_cli.engine.sql.relation import Relation
@@ -79,8 +80,14 @@ def owned_relations(builder: Builder, role: int) -> list[Relation]:
 _OTHERS: Final = (
     (privileges.PG_PROC, "helios_function", "proowner"),
     (privileges.PG_TYPE, "helios_type", "typowner"),
+    (PG_OPERATOR, "helios_operator", "oprowner"),
 )
 """Objects whose owner is a column of their own table."""
+
+
+_THINGS: Final = {
+    PG_NAMESPACE: SCHEMA, privileges.PG_PROC: ROUTINE, privileges.PG_TYPE: TYPE, PG_OPERATOR: OPERATOR,
+}  # fmt: skip
 
 
 def reassign_owned(builder: Builder, fields: dict[str, Any]) -> Plan:
@@ -117,7 +124,7 @@ def drop_owned(builder: Builder, fields: dict[str, Any]) -> Plan:
     named: list[Thing] = []
     for role in roles:
         named += [Thing(RELATION, relation.oid) for relation in owned_relations(builder, role)]
-        for class_oid, kind in ((PG_NAMESPACE, SCHEMA), (privileges.PG_PROC, ROUTINE), (privileges.PG_TYPE, TYPE)):
+        for class_oid, kind in _THINGS.items():
             named += [Thing(kind, oid) for oid in facts.owned(class_oid, role)]
     dropping = Dropping(builder, cascade=fields.get("behavior") == "DROP_CASCADE")
     dropping.run(named)

@@ -102,6 +102,10 @@ def _schema(builder: Builder, fields: dict[str, Any]) -> Plan:
     move_collations_of(builder, old, new)
     if any(found.schema == old for found in builder.catalog.all_types()):
         builder.add(update(False, "helios_type", {"nspname": new}, nspname=old))
+    if any(found.schema == old for found in builder.catalog.all_routines()):
+        builder.add(update(False, "helios_function", {"nspname": new}, nspname=old))
+    if any(found.schema == old for found in builder.catalog.all_operators()):
+        builder.add(update(False, "helios_operator", {"nspname": new}, nspname=old))
     builder.add(
         update(False, "helios_namespace", {"nspname": new}, nspname=old),
         update(False, "helios_relation", {"nspname": new}, nspname=old),

@@ -14,6 +14,8 @@ from helios_cli.engine.sql.ddl_build import Builder, role_name, unsupported
 from helios_cli.engine.sql.ddl_model import RoleDef
 from helios_cli.engine.sql.ddl_render import delete, update
 from helios_cli.engine.sql.ddl_schema import BOOTSTRAP_ROLE_OID
+from helios_cli.engine.sql.ddl_things import OPERATOR, Thing, Things
+from helios_cli.engine.sql.made_objects import PG_OPERATOR
 from helios_cli.engine.sql.plan import Plan, Warned
 from helios_cli.engine.sql.privileges import PG_CLASS, PG_DATABASE, PG_LARGEOBJECT, PG_NAMESPACE, PG_PROC, PG_TYPE
 from helios_cli.engine.sql.rights import KIND_WORDS
@@ -234,7 +236,7 @@ def _check_unused(builder: Builder, role: RoleDef) -> None:
         relation = builder.catalog.relation_by_oid(oid)
         if relation is not None:
             uses.append(f"owner of {_object(builder, PG_CLASS, oid)}")
-    for class_oid in (PG_PROC, PG_TYPE):
+    for class_oid in (PG_PROC, PG_TYPE, PG_OPERATOR):
         uses += [f"owner of {_object(builder, class_oid, oid)}" for oid in facts.owned(class_oid, role.oid)]
     objects = facts.owned(PG_LARGEOBJECT, role.oid)
     uses += [f"owner of large object {oid}" for oid in objects]
@@ -263,6 +265,8 @@ def _object(builder: Builder, class_oid: int, oid: int) -> str:
     if class_oid == PG_TYPE:
         found = builder.catalog.type_by_oid(oid)
         return f"object {oid}" if found is None else f"type {found.name}"
+    if class_oid == PG_OPERATOR:
+        return Things(builder).shown(Thing(OPERATOR, oid))
     if class_oid == PG_CLASS:
         relation = builder.catalog.relation_by_oid(oid)
         if relation is None:

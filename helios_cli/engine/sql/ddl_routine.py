@@ -16,8 +16,11 @@ from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.rights import not_owner
 from helios_cli.engine.sql.routines import Routine
 
-WORDS: Final = {"OBJECT_FUNCTION": "function", "OBJECT_PROCEDURE": "procedure", "OBJECT_ROUTINE": "routine"}
-_KINDS: Final = {"OBJECT_FUNCTION": "f", "OBJECT_PROCEDURE": "p"}
+WORDS: Final = {
+    "OBJECT_FUNCTION": "function", "OBJECT_PROCEDURE": "procedure", "OBJECT_ROUTINE": "routine",
+    "OBJECT_AGGREGATE": "aggregate",
+}  # fmt: skip
+_KINDS: Final = {"OBJECT_FUNCTION": "fa", "OBJECT_PROCEDURE": "p", "OBJECT_AGGREGATE": "a", "OBJECT_ROUTINE": "fpa"}
 PG_PROC_OID: Final = 1255
 
 
@@ -33,6 +36,9 @@ def drop_routine(builder: Builder, fields: dict[str, Any]) -> Plan:
         routine = find_routine(builder, node["ObjectWithArgs"], kind, missing_ok=bool(fields.get("missing_ok")))
         if routine is not None:
             _owned(builder, routine)
+            if kind == "OBJECT_FUNCTION" and routine.kind == "a":
+                hint = "Use DROP AGGREGATE to drop aggregate functions."
+                raise builder.error("42809", f'"{routine.name}" is an aggregate function', hint=hint)
             things.append(Thing(ROUTINE, routine.oid))
     drop_things(builder, things, fields)
     return builder.finish(f"DROP {WORDS[kind].upper()}")
@@ -50,7 +56,7 @@ def find_routine(builder: Builder, fields: dict[str, Any], kind: str, *, missing
     routines = [routine for routine in found if routine is not None]
     word = WORDS[kind]
     if fields.get("args_unspecified"):
-        routines = [routine for routine in routines if routine.kind == _KINDS.get(kind, routine.kind)]
+        routines = [routine for routine in routines if routine.kind in _KINDS[kind]]
         if len(routines) > 1:
             hint = f"Specify the argument list to select the {word} unambiguously."
             raise builder.error("42725", f'{word} name "{".".join(names)}" is not unique', hint=hint)
@@ -72,15 +78,16 @@ def find_routine(builder: Builder, fields: dict[str, Any], kind: str, *, missing
             builder.notices.append(f"{word} {'.'.join(names)}({written}) does not exist, skipping")
             return None
         raise builder.error("42883", f"{word} {shown} does not exist")
-    if routine.kind != _KINDS.get(kind, routine.kind):
-        raise builder.error("42809", f"{shown} is not a {word}")
+    if routine.kind not in _KINDS[kind]:
+        message = f"function {shown} is not an aggregate" if word == "aggregate" else f"{shown} is not a {word}"
+        raise builder.error("42809", message)
     return routine
 
 
 def _owned(builder: Builder, routine: Routine) -> None:
     """Raise SqlError 42501 unless the role owns a routine."""
     if not builder.rightful().owns(routine.owner):
-        raise not_owner("procedure" if routine.kind == "p" else "function", routine.name)
+        raise not_owner({"p": "procedure", "a": "aggregate"}.get(routine.kind, "function"), routine.name)
 
 
 def _is_meant(routine: Routine, types: tuple[int, ...]) -> bool:
@@ -107,6 +114,8 @@ def alter_routine(builder: Builder, fields: dict[str, Any]) -> Plan:
     routine = find_routine(builder, fields["func"], kind)
     assert routine is not None
     _owned(builder, routine)
+    if routine.kind == "a":
+        raise builder.error("42809", f'"{routine.name}" is an aggregate function')
     changed = deepcopy(routine)
     for node in fields["actions"]:
         set_option(builder, changed, node["DefElem"])

@@ -8,11 +8,13 @@ from typing import Final, NamedTuple
 from helios_cli.engine.datatypes.usertypes import RANGE_NUMBERS, kind_of, number_of, pinned_name, relation_of, row_oid
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import tree
+from helios_cli.engine.sql.coercion import type_name
 from helios_cli.engine.sql.ddl_build import Builder, as_relation, kind_name
 from helios_cli.engine.sql.ddl_deparse import column_names, parse_expression
 from helios_cli.engine.sql.ddl_model import ColumnDef, ConstraintDef, IndexDef, TableDef
 from helios_cli.engine.sql.ddl_schema import FIRST_OID
 from helios_cli.engine.sql.ddl_sequence_names import SEQUENCE, planned_default
+from helios_cli.engine.sql.made_objects import UserCast, UserOperator
 from helios_cli.engine.sql.policies import Policy
 from helios_cli.engine.sql.relation import Relation, UserType
 from helios_cli.engine.sql.routine_text import shown_signature
@@ -31,6 +33,8 @@ TYPE: Final = "type"
 TRIGGER: Final = "trigger"
 POLICY: Final = "policy"
 SCHEMA: Final = "schema"
+OPERATOR: Final = "operator"
+CAST: Final = "cast"
 
 
 class Thing(NamedTuple):
@@ -161,6 +165,31 @@ class Things:
         found = self.policy(thing)
         return f"policy {found.name if found else thing.sub} on {self._shown_relation(Thing(RELATION, thing.oid))}"
 
+    def operator(self, oid: int) -> UserOperator | None:
+        """An operator."""
+        return next((found for found in self._catalog.all_operators() if found.oid == oid), None)
+
+    def cast(self, oid: int) -> UserCast | None:
+        """A cast."""
+        return next((found for found in self._catalog.casts().values() if found.oid == oid), None)
+
+    def _type_name(self, oid: int) -> str:
+        return named_types(type_name(oid), self._catalog)
+
+    def _shown_operator(self, thing: Thing) -> str:
+        found = self.operator(thing.oid)
+        if found is None:
+            return f"operator {thing.oid}"
+        hidden = found.schema not in self._catalog.search_path
+        operands = f"{self._type_name(found.left) if found.left else 'NONE'},{self._type_name(found.right)}"
+        return f"operator {f'{pg_identifier(found.schema)}.' * hidden}{found.name}({operands})"
+
+    def _shown_cast(self, thing: Thing) -> str:
+        found = self.cast(thing.oid)
+        if found is None:
+            return f"cast {thing.oid}"
+        return f"cast from {self._type_name(found.source)} to {self._type_name(found.target)}"
+
     def _shown_schema(self, thing: Thing) -> str:
         return f"schema {self.schema_name(thing.oid)}"
 
@@ -185,6 +214,9 @@ class Things:
         for routine in self._catalog.all_routines():
             if routine.schema == name:
                 yield Thing(ROUTINE, routine.oid), False
+        for operator in self._catalog.all_operators():
+            if operator.schema == name:
+                yield Thing(OPERATOR, operator.oid), False
         for found in self._catalog.all_types():
             if found.schema == name and not found.relation and found.kind != "m":
                 yield Thing(TYPE, found.oid), False
@@ -280,6 +312,15 @@ class Things:
         for found in self._catalog.all_types():
             if found.kind == "r" and found.made_of is not None and found.made_of.diff_oid == thing.oid:
                 yield Thing(TYPE, found.oid), False
+        for operator in self._catalog.all_operators():
+            if operator.function == thing.oid:
+                yield Thing(OPERATOR, operator.oid), False
+        for cast in self._catalog.casts().values():
+            if cast.function == thing.oid:
+                yield Thing(CAST, cast.oid), False
+        for other in self._catalog.all_routines():
+            if other.aggregate is not None and thing.oid in (other.aggregate.step, other.aggregate.final):
+                yield Thing(ROUTINE, other.oid), False
         for policy in self._policies():
             if any(text and _names_function(text, routine) for text in (policy.using, policy.check)):
                 yield Thing(POLICY, policy.relation, policy.oid), False
@@ -298,6 +339,28 @@ class Things:
 
         for word in (f"pg_proc#{thing.oid}", routine.name):
             yield from self._expressions(word, calls)
+
+    def _on_operator(self, thing: Thing) -> Iterator[Found]:
+        operator = self.operator(thing.oid)
+        if operator is not None:
+            yield from self._users_of(thing.oid, operator.name)
+
+    def _on_cast(self, thing: Thing) -> Iterator[Found]:
+        yield from self._users_of(thing.oid, "")
+
+    def _users_of(self, oid: int, word: str) -> Iterator[Found]:
+        """Views and expressions that use an operator or a cast; ``word`` stands in the latter, '' when none does."""
+        builder = self._builder
+        for view in self._catalog.dependents(oid):
+            yield Thing(RELATION, view.oid), False
+
+        def uses(text: str, table: TableDef, purpose: str) -> bool:
+            return oid in functions_called(
+                parse_expression(text), as_relation(table), catalog=builder.catalog, functions=builder.functions,
+                purpose=purpose,
+            )  # fmt: skip
+
+        yield from self._expressions(word, uses)
 
     def _policies(self) -> Iterator[Policy]:
         for _, _, policies in self._catalog.securities().values():
@@ -319,6 +382,12 @@ class Things:
         for routine in catalog.all_routines():
             if oid in (routine.result, *(argument.type_oid for argument in routine.arguments)):
                 yield Thing(ROUTINE, routine.oid), False
+        for operator in catalog.all_operators():
+            if oid in (operator.left, operator.right, operator.result):
+                yield Thing(OPERATOR, operator.oid), False
+        for cast in catalog.casts().values():
+            if oid in (cast.source, cast.target):
+                yield Thing(CAST, cast.oid), False
         for found in catalog.all_types():
             over = found.parent or (found.base_oid if found.kind == "d" else 0)
             if found.oid != oid and over == oid:
@@ -395,11 +464,11 @@ _SHOWN: Final[dict[str, Callable[[Things, Thing], str]]] = {
     RELATION: Things._shown_relation, COLUMN: Things._shown_column, DEFAULT: Things._shown_default,
     CONSTRAINT: Things._shown_constraint, INDEX: Things._shown_index, ROUTINE: Things._shown_routine,
     TYPE: Things._shown_type, TRIGGER: Things._shown_trigger, POLICY: Things._shown_policy,
-    SCHEMA: Things._shown_schema,
+    SCHEMA: Things._shown_schema, OPERATOR: Things._shown_operator, CAST: Things._shown_cast,
 }  # fmt: skip
 _ON: Final[dict[str, Callable[[Things, Thing], Iterator[Found]]]] = {
     RELATION: Things._on_relation, COLUMN: Things._on_column, DEFAULT: _nothing,
     CONSTRAINT: Things._on_constraint, INDEX: Things._on_index, ROUTINE: Things._on_routine,
     TYPE: Things._on_type, TRIGGER: _nothing, POLICY: _nothing,
-    SCHEMA: Things._on_schema,
+    SCHEMA: Things._on_schema, OPERATOR: Things._on_operator, CAST: Things._on_cast,
 }  # fmt: skip

@@ -61,7 +61,7 @@ def _translate(
         column.collation = "" if value.collation == UNDECIDED else value.collation
         columns.append(column)
     if called is not None:
-        called.update(ctx.rights.functions)
+        called.update(ctx.rights.functions, ctx.made)
     if reads_now:
         builder.rightful().check(ctx.rights.listed())
     texts, _converters = ctx.finish([translated.render(named=True)])
@@ -210,14 +210,14 @@ def record_dependencies(builder: Builder, oid: int, query: Node, called: set[int
 
 
 def _named_functions(builder: Builder, query: Node, called: set[int]) -> set[int]:
-    """Those of the called functions that the query itself calls, and not a view that it reads."""
+    """The operators and casts that it uses, and the functions that it calls itself, not through a view."""
     names = {
         tree.strings(part["FuncCall"]["funcname"])[-1]
         for part in tree.walk(query)
         if isinstance(part.get("FuncCall"), dict)
     }
-    found = (builder.catalog.routine(oid) for oid in called)
-    return {routine.oid for routine in found if routine is not None and routine.name in names}
+    found = {oid: builder.catalog.routine(oid) for oid in called}
+    return {oid for oid, routine in found.items() if routine is None or routine.name in names}
 
 
 def _types_of(query: Node) -> set[int]:

@@ -6,6 +6,7 @@ pg_type.dat of PostgreSQL 15).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -185,6 +186,12 @@ def _by_function() -> dict[str, list[Behind]]:
             args = (int(right),) if left == "0" else (int(left), int(right))
             found.setdefault(name, []).append((symbol, args))
     return found
+
+
+def functions_of_operators() -> Iterator[tuple[str, str, tuple[int, ...]]]:
+    """(function, operator, types of its operands) of each."""
+    for name, behind in _by_function().items():
+        yield from ((name, symbol, args) for symbol, args in behind)
 
 
 def call(name: str, arguments: list[TypedSql], given: tuple[int, ...], ctx: Context, at: int) -> TypedSql | None:

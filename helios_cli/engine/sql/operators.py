@@ -7,13 +7,15 @@ from functools import lru_cache
 from typing import Final
 
 from helios_cli.engine.datatypes.usertypes import is_row, is_row_array
-from helios_cli.engine.sql import casts
+from helios_cli.engine.sql import casts, user_operators
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import element_of, type_name
 from helios_cli.engine.sql.context import Context
+from helios_cli.engine.sql.document_operators import document_operators
 from helios_cli.engine.sql.extension_operators import extension_of, extension_operators
 from helios_cli.engine.sql.geometric_operators import geometric_operators
 from helios_cli.engine.sql.ltree_operators import ltree_operators
+from helios_cli.engine.sql.made_objects import UserOperator
 from helios_cli.engine.sql.network_operators import network_operators
 from helios_cli.engine.sql.oids import (
     ANYARRAY,
@@ -36,9 +38,7 @@ from helios_cli.engine.sql.oids import (
     INT4,
     INT8,
     INTERVAL,
-    JSON,
     JSONB,
-    JSONPATH,
     MACADDR,
     MACADDR8,
     MONEY,
@@ -242,35 +242,13 @@ def _pattern_order() -> Iterator[Operator]:
             yield Operator(f"~{sign}~", (oid, oid), BOOL, "({0} " + sign + " {1})", "compare")
 
 
-def _documents() -> Iterator[Operator]:
-    for oid in (JSON, JSONB):
-        for key in (INT4, TEXT):
-            yield Operator("->", (oid, key), oid, f"pg_json_get({{0}}, {{1}}, {oid})")
-            yield Operator("->>", (oid, key), TEXT, f"pg_json_get_text({{0}}, {{1}}, {oid})")
-        yield Operator("#>", (oid, TEXT_ARRAY), oid, f"pg_json_path({{0}}, {{1}}, {oid})")
-        yield Operator("#>>", (oid, TEXT_ARRAY), TEXT, f"pg_json_path_text({{0}}, {{1}}, {oid})")
-    for key in (INT4, TEXT, TEXT_ARRAY):
-        yield Operator("-", (JSONB, key), JSONB, f"pg_jsonb_delete({{0}}, {{1}}, {key})")
-    yield Operator("#-", (JSONB, TEXT_ARRAY), JSONB, "pg_jsonb_delete_path({0}, {1})")
-    yield Operator("@>", (JSONB, JSONB), BOOL, "pg_jsonb_contains({0}, {1})")
-    yield Operator("<@", (JSONB, JSONB), BOOL, "pg_jsonb_contains({1}, {0})")
-    yield Operator("@?", (JSONB, JSONPATH), BOOL, "pg_jsonpath_exists({0}, {1})")
-    yield Operator("@@", (JSONB, JSONPATH), BOOL, "pg_jsonpath_match({0}, {1})")
-    yield Operator("?", (JSONB, TEXT), BOOL, "pg_jsonb_exists({0}, {1})")
-    yield Operator("?|", (JSONB, TEXT_ARRAY), BOOL, "pg_jsonb_exists_any({0}, {1})")
-    yield Operator("?&", (JSONB, TEXT_ARRAY), BOOL, "pg_jsonb_exists_all({0}, {1})")
-    yield Operator("@>", (ANYARRAY, ANYARRAY), BOOL, "pg_array_contains({elem}, {0}, {1})")
-    yield Operator("<@", (ANYARRAY, ANYARRAY), BOOL, "pg_array_contains({elem}, {1}, {0})")
-    yield Operator("&&", (ANYARRAY, ANYARRAY), BOOL, "pg_array_overlaps({elem}, {0}, {1})")
-
-
 def _table() -> dict[tuple[str, int], list[tuple[Operator, tuple[int, ...]]]]:
     table: dict[tuple[str, int], list[tuple[Operator, tuple[int, ...]]]] = {}
     others = (
         _bit_strings, _pattern_order, network_operators, range_operators, text_search_operators, ltree_operators,
-        geometric_operators,
+        geometric_operators, document_operators,
     )  # fmt: skip
-    for source in (_comparisons, _arithmetic, _money, _times, _strings, _documents, *others):
+    for source in (_comparisons, _arithmetic, _money, _times, _strings, *others):
         for operator in source():
             table.setdefault((operator.name, len(operator.args)), []).append((operator, operator.args))
     for name, args, result, template, style in extension_operators():
@@ -313,8 +291,8 @@ def _absent(given: tuple[int, ...], ctx: Context) -> frozenset[str]:
 _WITH_OPERATORS: Final = frozenset(("citext", "hstore", "ltree", "pg_trgm"))
 
 
-def apply_operator(name: str, operands: list[TypedSql], ctx: Context, at: int) -> TypedSql:
-    """Translate an operator over translated operands.
+def apply_operator(name: str, operands: list[TypedSql], ctx: Context, at: int, schema: str | None = None) -> TypedSql:
+    """Translate an operator over translated operands; ``schema`` is the one that OPERATOR() names.
 
     Raises:
         SqlError: 42883 no such operator, 42725 several.
@@ -326,13 +304,21 @@ def apply_operator(name: str, operands: list[TypedSql], ctx: Context, at: int) -
 
         if name in row_values.COMPARISONS:
             return row_values.compare(name, operands[0], operands[1], ctx, at)
+    name = _SYNONYMS.get(name, name)
+    made = user_operators.visible(name, len(given), schema, ctx) if ctx.catalog.operators(name) else []
+    foreign = schema not in (None, "pg_catalog")
     try:
-        operator = find_operator(name, given, _absent(given, ctx))
+        if made or foreign or ctx.catalog.casts():
+            operator = user_operators.find(_candidates(name, given, foreign, ctx), made, given, ctx)
+        else:
+            operator = find_operator(name, given, _absent(given, ctx))
     except Ambiguous:
         hint = "Could not choose a best candidate operator. You might need to add explicit type casts."
-        raise ctx.error("42725", f"operator is not unique: {_shown(name, given)}", at, hint=hint) from None
+        raise ctx.error("42725", f"operator is not unique: {_shown(name, given, schema)}", at, hint=hint) from None
     if operator is None:
-        raise _missing(name, given, ctx, at)
+        raise _missing(name, given, ctx, at, schema)
+    if isinstance(operator, UserOperator):
+        return user_operators.apply(operator, operands, ctx, at)
     bindings = bind_polymorphic(operator.args, given) or {}
     targets = [bindings.get(target, target) for target in operator.args]
     value = _emit(operator, operands, targets, bindings, ctx, at)
@@ -359,17 +345,28 @@ def _known_type(operand: TypedSql, ctx: Context) -> int:
     return operand.type_oid
 
 
-def _shown(name: str, given: tuple[int, ...]) -> str:
+def _candidates(
+    name: str, given: tuple[int, ...], foreign: bool, ctx: Context
+) -> list[tuple[Operator, tuple[int, ...]]]:
+    """The operators of a name that come with the node; ``foreign``: those of extensions alone."""
+    known = OPERATORS.get((name, len(given)), [])
+    absent = _absent(given, ctx)
+    extensions = {pair[0]: extension_of(pair[0]) for pair in known}
+    return [pair for pair in known if extensions[pair[0]] not in absent and (extensions[pair[0]] or not foreign)]
+
+
+def _shown(name: str, given: tuple[int, ...], schema: str | None) -> str:
+    name = f"{schema}.{name}" if schema is not None else name
     names = [type_name(oid) for oid in given]
     return f"{name} {names[0]}" if len(names) == 1 else f"{names[0]} {name} {names[1]}"
 
 
-def _missing(name: str, given: tuple[int, ...], ctx: Context, at: int) -> Exception:
-    kind = "type" if len(given) == 1 else "types"
-    hint = f"No operator matches the given name and argument {kind}. You might need to add explicit type casts."
+def _missing(name: str, given: tuple[int, ...], ctx: Context, at: int, schema: str | None) -> Exception:
+    kind, add = ("type", "an explicit type cast") if len(given) == 1 else ("types", "explicit type casts")
+    hint = f"No operator matches the given name and argument {kind}. You might need to add {add}."
     if len(given) == 2 and element_of(given[0]) != 0 and name in ("@@",):
         hint = "Use the array operators @>, <@ or &&."
-    return ctx.error("42883", f"operator does not exist: {_shown(name, given)}", at, hint=hint)
+    return ctx.error("42883", f"operator does not exist: {_shown(name, given, schema)}", at, hint=hint)
 
 
 def _emit(

@@ -62,7 +62,8 @@ def _one_operator(fields: dict[str, Any], left_value: TypedSql | None, scope: Sc
     operands.append(translate(right, scope))
     if name in whole_rows.COMPARISONS and len(operands) == 2 and any(is_row(value.type_oid) for value in operands):
         return _compare_whole_rows(name, operands, scope, at)
-    return operators.apply_operator(name, operands, scope.ctx, at)
+    names = tree.strings(fields["name"])
+    return operators.apply_operator(name, operands, scope.ctx, at, names[-2] if len(names) > 1 else None)
 
 
 # -- rows -----------------------------------------------------------------------------------------
@@ -341,7 +342,10 @@ def _quantified(fields: dict[str, Any], scope: Scope) -> TypedSql:
     rows = f"json_each(coalesce(pg_array_json({array.sql}, {element}), '[null]'))"
     shape = whole_rows.shape_of(array, ctx)
     item = TypedSql("value", element, shape=shape.element if shape is not None else None)
-    test = operators.apply_operator(name, [replace(subject), item], ctx, at).sql
+    found = operators.apply_operator(name, [replace(subject), item], ctx, at)
+    if found.type_oid != BOOL:
+        raise ctx.error("42809", "op ANY/ALL (array) requires operator to yield boolean", at)
+    test = found.sql
     plain = test == f"({casts.collated(subject)} {name} {casts.collated(item)})"
     if plain and name == ("<>" if every else "=") and not casts.collation_of(element):
         word = "NOT IN" if every else "IN"

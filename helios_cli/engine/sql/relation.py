@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from helios_cli.engine.sql.ddl_model import ConstraintDef
+    from helios_cli.engine.sql.made_objects import Casts, UserOperator
     from helios_cli.engine.sql.policies import RowSecurity
     from helios_cli.engine.sql.routines import Routine, Trigger, UserFunction
     from helios_cli.engine.sql.text_collations import Collation
@@ -158,6 +159,12 @@ class CatalogReader(Protocol):
 
     def made_function(self, oid: int) -> UserFunction | None:
         """A function by OID as the planner sees it, without the columns of its result."""
+
+    def operators(self, name: str) -> list[UserOperator]:
+        """The operators of a name that users made, by OID."""
+
+    def casts(self) -> Casts:
+        """Every cast that users made, by source and target."""
 
     def relation_by_oid(self, oid: int) -> Relation | None:
         """The table, view or sequence of that OID."""

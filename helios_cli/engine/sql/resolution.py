@@ -7,7 +7,17 @@ from typing import Protocol, TypeVar
 
 from helios_cli.engine.datatypes.range_types import multirange_of, range_of, subtype_of
 from helios_cli.engine.errors import SqlError
-from helios_cli.engine.sql.coercion import array_of, can_coerce, category, common_type, element_of, is_preferred
+from helios_cli.engine.sql.coercion import (
+    NOTHING_MADE,
+    Made,
+    array_of,
+    can_coerce,
+    category,
+    common_type,
+    element_of,
+    is_preferred,
+)
+from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.oids import (
     ANYARRAY,
@@ -44,8 +54,10 @@ class Ambiguous(SqlError):
     sqlstate = "42725"
 
 
-def choose(candidates: Sequence[tuple[C, tuple[int, ...]]], given: tuple[int, ...]) -> C | None:
-    """The candidate PostgreSQL would choose. Each comes with its argument types as declared.
+def choose(
+    candidates: Sequence[tuple[C, tuple[int, ...]]], given: tuple[int, ...], made: Made = NOTHING_MADE
+) -> C | None:
+    """The candidate PostgreSQL would choose. Each comes with its argument types as declared; ``made`` are users' casts.
 
     None: none fits.
 
@@ -55,7 +67,7 @@ def choose(candidates: Sequence[tuple[C, tuple[int, ...]]], given: tuple[int, ..
     for candidate, declared in candidates:
         if declared == given:
             return candidate
-    fitting = [pair for pair in candidates if _fits(pair[1], given)]
+    fitting = [pair for pair in candidates if _fits(pair[1], given, made)]
     if len(fitting) <= 1:
         return fitting[0][0] if fitting else None
     fitting = _best(fitting, given)
@@ -64,8 +76,8 @@ def choose(candidates: Sequence[tuple[C, tuple[int, ...]]], given: tuple[int, ..
     raise Ambiguous("could not choose a best candidate")
 
 
-def _fits(declared: tuple[int, ...], given: tuple[int, ...]) -> bool:
-    if not all(can_coerce(source, target) for source, target in zip(given, declared, strict=True)):
+def _fits(declared: tuple[int, ...], given: tuple[int, ...], made: Made = NOTHING_MADE) -> bool:
+    if not all(can_coerce(source, target, How.IMPLICIT, made) for source, target in zip(given, declared, strict=True)):
         return False
     return bind_polymorphic(declared, given) is not None
 
@@ -133,7 +145,9 @@ def _assume_same(pairs: list[tuple[C, tuple[int, ...]]], given: tuple[int, ...])
 # -- functions ------------------------------------------------------------------------------------
 
 
-def choose_function(candidates: Sequence[Function], given: tuple[int, ...]) -> Function | None:
+def choose_function(
+    candidates: Sequence[Function], given: tuple[int, ...], made: Made = NOTHING_MADE
+) -> Function | None:
     """Choose among overloads; variadic ones and defaults are expanded to the number of arguments given.
 
     None: none fits.
@@ -144,12 +158,12 @@ def choose_function(candidates: Sequence[Function], given: tuple[int, ...]) -> F
     expanded = [(function, args) for function in candidates if (args := expand(function, len(given))) is not None]
     plain = [pair for pair in expanded if not pair[0].variadic]
     try:
-        chosen = choose(plain, given)
+        chosen = choose(plain, given, made)
     except Ambiguous:
         if len({pair[1] for pair in plain}) > 1:
             raise
         chosen = plain[0][0]
-    return chosen if chosen is not None else choose([pair for pair in expanded if pair[0].variadic], given)
+    return chosen if chosen is not None else choose([pair for pair in expanded if pair[0].variadic], given, made)
 
 
 def expand(function: Function, count: int) -> tuple[int, ...] | None:

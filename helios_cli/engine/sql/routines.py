@@ -16,6 +16,11 @@ CALL: Final = "pg_routine_call"
 PURE: Final = "pg_routine_pure"
 """The same for a function that is IMMUTABLE and gives one value: OID, arguments. Indexes may be made of it."""
 
+COLLECT: Final = "agg_collect"
+"""The SQLite aggregate that keeps the arguments of every row, for a user's aggregate to fold."""
+
+_FOLD: Final = CALL + "({{session}}, {}, '{{types}}', {}({{args}}){{over}})"
+
 INPUT_MODES: Final = ("i", "b", "v")
 OUTPUT_MODES: Final = ("o", "b", "t")
 _ELEMENTS: Final = {ANYARRAY: ANYELEMENT, ANYCOMPATIBLEARRAY: ANYCOMPATIBLE}
@@ -36,6 +41,33 @@ class Argument:
 
 
 @dataclass(slots=True)
+class AggregateParts:
+    """What an aggregate is made of. Names are those of functions of the library, '' for users'; then OIDs tell."""
+
+    state: int
+    """The type of the state."""
+    step: int
+    step_name: str
+    step_args: list[int]
+    step_strict: bool
+    initial: str | None
+    """The text of the first state; None for NULL."""
+    final: int = 0
+    final_name: str = ""
+    final_args: list[int] = field(default_factory=list)
+    final_strict: bool = False
+    final_extra: bool = False
+    """The final function is also given the types of the inputs, as NULLs."""
+    final_modify: str = "r"
+    space: int = 0
+
+    @property
+    def has_final(self) -> bool:
+        """Whether there is a final function."""
+        return bool(self.final_args)
+
+
+@dataclass(slots=True)
 class Routine:
     """One function or procedure, as ``helios_function`` holds it."""
 
@@ -44,7 +76,7 @@ class Routine:
     name: str
     owner: int
     kind: str
-    """'f' function, 'p' procedure."""
+    """'f' function, 'p' procedure, 'a' aggregate."""
     language: str
     arguments: list[Argument]
     result: int
@@ -64,6 +96,8 @@ class Routine:
     rows: float = 0
     settings: dict[str, str] = field(default_factory=dict)
     """SET clauses: parameter -> value."""
+    aggregate: AggregateParts | None = None
+    """Of kind 'a' alone."""
 
     @property
     def inputs(self) -> list[Argument]:
@@ -101,6 +135,8 @@ def read_routine(oid: int, schema: str, name: str, owner: int, definition: str) 
     """A row of ``helios_function``."""
     fields: dict[str, Any] = json.loads(definition)
     fields["arguments"] = [Argument(**argument) for argument in fields["arguments"]]
+    if fields.get("aggregate") is not None:
+        fields["aggregate"] = AggregateParts(**fields["aggregate"])
     return Routine(oid=oid, schema=schema, name=name, owner=owner, **fields)
 
 
@@ -128,6 +164,8 @@ def as_function(
 
     ``library`` names the functions that are known to change nothing.
     """
+    if routine.aggregate is not None:
+        return _as_aggregate(routine)
     inputs = routine.inputs
     defaults = tuple(argument.default for argument in inputs if argument.default is not None)
     variadic = routine.variadic
@@ -160,6 +198,26 @@ def as_function(
         owner=routine.owner,
         returns_set=routine.returns_set,
         makes_temporary=text_makes_temporary(routine.body or routine.sql_body),
+    )
+
+
+def _as_aggregate(routine: Routine) -> UserFunction:
+    """An aggregate: its rows are collected, in the order and of the frame that the call wants, and then folded."""
+    return UserFunction(
+        routine.name,
+        routine.signature(),
+        routine.result,
+        sql=_FOLD.format(routine.oid, COLLECT),
+        distinct_sql=_FOLD.format(routine.oid, f"{COLLECT}_distinct"),
+        aggregate=True,
+        volatile=True,
+        stable=True,
+        session_values=("pid",),
+        schema=routine.schema,
+        oid=routine.oid,
+        kind="a",
+        names=tuple(argument.name for argument in routine.inputs),
+        owner=routine.owner,
     )
 
 

@@ -84,7 +84,7 @@ def translate_for_column(
         scope.columns = scope.items[0].columns
     value = translate(node, scope)
     if called is not None:
-        called.update(ctx.rights.functions)
+        called.update(ctx.rights.functions, ctx.made)
     if purpose in _CONDITIONS:
         value = casts.to_boolean(value, _CONDITIONS[purpose], ctx)
     if (ctx.volatile or ctx.asks_session) and purpose in _NOT_IMMUTABLE:

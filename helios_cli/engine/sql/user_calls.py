@@ -81,7 +81,8 @@ def arranged(
     if len(candidates) == 1:
         function, arguments = candidates[0]
         types = [scope.ctx.parameter_type(v.param) if v.param else v.type_oid for v in arguments]
-        if all(source == UNKNOWN or can_coerce(source, to) for source, to in zip(types, function.args, strict=True)):
+        pairs, known = zip(types, function.args, strict=True), scope.ctx.catalog.casts()
+        if all(source == UNKNOWN or can_coerce(source, target, How.IMPLICIT, known) for source, target in pairs):
             chosen = function
     elif candidates:
         by_types = [(found, found.args) for found, _ in candidates]
@@ -179,14 +180,19 @@ def user_row(function: UserFunction, values: list[TypedSql], result: int, scope:
     return TypedSql(sql, result, location=at, shape=Shape(result, fields))
 
 
-def user_call(function: UserFunction, values: list[TypedSql], scope: Scope, form: str = "") -> str:
-    """The SQLite text of a call with converted arguments; a variadic one's last come one by one."""
-    ctx = scope.ctx
+def note_call(function: UserFunction, ctx: Context) -> None:
+    """The statement calls a user's function: what the function may do, the statement may do."""
     ctx.volatile |= function.volatile
     ctx.writes |= function.writes
     ctx.calls = True
     ctx.makes_temporary |= function.makes_temporary
     ctx.rights.executes(function.oid, function.name, function.owner, function.schema)
+
+
+def user_call(function: UserFunction, values: list[TypedSql], scope: Scope, form: str = "") -> str:
+    """The SQLite text of a call with converted arguments; a variadic one's last come one by one."""
+    ctx = scope.ctx
+    note_call(function, ctx)
     values = list(values)
     if not function.variadic:
         for position in range(len(values), len(function.args)):

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from helios_cli.engine.datatypes.composite import Shape
-from helios_cli.engine.datatypes.usertypes import RECORD, RECORD_ARRAY, is_row, is_row_array, kind_of
+from helios_cli.engine.datatypes.usertypes import RECORD, RECORD_ARRAY, is_row, is_row_array, kind_of, needs_catalog
 from helios_cli.engine.sql import casts, row_values, sqltext
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import can_coerce, category, element_of, type_name
 from helios_cli.engine.sql.context import Context
+from helios_cli.engine.sql.made_objects import UserCast
 from helios_cli.engine.sql.oids import TEXT, UNKNOWN
 from helios_cli.engine.sql.relation import ColumnInfo, UserType
+from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.typed import Node, TypedSql
 from helios_cli.engine.sql.typenames import resolve_type
 
@@ -31,6 +33,39 @@ def read_as(text: str, target: int, ctx: Context, at: int = -1) -> TypedSql:
     if shape is None:
         raise ctx.error("0A000", f"input of type {type_name(target)} is not supported", at)
     return TypedSql(f"pg_row_in({sqltext.quote_string(shape.text())}, {text})", target, location=at, shape=shape)
+
+
+def by_made_cast(value: TypedSql, cast: UserCast, ctx: Context) -> TypedSql:
+    """A value by a cast that a user made: its function, the very same value, or by its text."""
+    ctx.made.add(cast.oid)
+    if cast.method == "f":
+        made = call_function_of(cast.function, cast.function_name, [value], ctx, value.location)
+        return replace(made, type_oid=cast.target, shape=row_values.type_shape(cast.target, ctx) or made.shape)
+    if cast.method == "b":
+        return replace(value, type_oid=cast.target, literal=-1, value=None)
+    text = value if value.type_oid == TEXT else replace(value, sql=casts.cast_sql(value, TEXT, ctx), type_oid=TEXT)
+    if category(cast.target) == "S":
+        return replace(text, type_oid=cast.target, literal=-1, value=None)
+    if needs_catalog(cast.target):
+        return read_as(text.sql, cast.target, ctx, value.location)
+    plain = replace(text, literal=-1, value=None)
+    return replace(plain, sql=casts.cast_sql(plain, cast.target, ctx), type_oid=cast.target)
+
+
+def call_function_of(oid: int, name: str, values: list[TypedSql], ctx: Context, at: int) -> TypedSql:
+    """The call of a function that another object is made of; ``name`` is that of one of the library, '' of a user's."""
+    # Calls of functions are translated by a module that needs the casts.
+    from helios_cli.engine.sql.calls import call_function
+
+    scope = Scope(ctx=ctx)
+    if name:
+        found = tuple(one for one in ctx.functions.candidates(name) if one.schema == "pg_catalog")
+        return call_function(["pg_catalog", name], found, values, scope, at)
+    routine = ctx.catalog.routine(oid)
+    if routine is None:
+        raise ctx.error("42883", f"cache lookup failed for function {oid}", at)
+    made = tuple(one for one in ctx.catalog.functions(routine.schema, routine.name) if one.oid == oid)
+    return call_function([routine.schema, routine.name], made, values, scope, at)
 
 
 def domain_of(node: Node, value: TypedSql, ctx: Context) -> int:

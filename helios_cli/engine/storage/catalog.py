@@ -31,6 +31,7 @@ from helios_cli.engine.storage.catalog_privileges import RoleCatalog
 from helios_cli.engine.storage.collation_catalog import CollationCatalog
 from helios_cli.engine.storage.depend_catalog import DependCatalog
 from helios_cli.engine.storage.foreign_relations import ForeignCatalog
+from helios_cli.engine.storage.made_catalog import MadeCatalog
 from helios_cli.engine.storage.policy_catalog import PolicyCatalog
 from helios_cli.engine.storage.routine_catalog import RoutineCatalog
 from helios_cli.engine.storage.system_copy import SystemCopy, version_of
@@ -46,7 +47,9 @@ SystemRelations = dict[tuple[str, str], Relation]
 """(schema, name) -> the relation of each system view (``engine.storage.system_catalog``)."""
 
 
-class SqliteCatalog(RoutineCatalog, RoleCatalog, CollationCatalog, ForeignCatalog, PolicyCatalog, DependCatalog):
+class SqliteCatalog(
+    RoutineCatalog, RoleCatalog, CollationCatalog, ForeignCatalog, PolicyCatalog, DependCatalog, MadeCatalog
+):
     """Implements ``CatalogReader`` and ``DdlCatalog`` over one connection's snapshot.
 
     Not for use from two threads at once. ``refresh`` must be called when the connection may have moved to
@@ -87,6 +90,7 @@ class SqliteCatalog(RoutineCatalog, RoleCatalog, CollationCatalog, ForeignCatalo
         self._by_oid.clear()
         self.forget_routines()
         self.forget_policies()
+        self.forget_made()
         self.types.clear()
         self._temp = None
         self._privileges = None

@@ -15,6 +15,7 @@ from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS, OIDS
 from helios_cli.engine.sql.sqltext import pg_identifier
 from helios_cli.engine.storage import routine_definitions, text_search_rows
+from helios_cli.engine.storage.made_rows import function_of_operators, operator_functions_by_oid
 from helios_cli.engine.storage.object_names import ObjectNames
 from helios_cli.engine.storage.privilege_functions import register as register_privileges
 from helios_cli.engine.storage.qualified_text import expression_text, path_of, plain_view, schemas_of, view_text
@@ -182,6 +183,8 @@ class _Functions:
         if name in IO_FUNCTIONS:
             return IO_FUNCTIONS[name]
         if name not in OIDS:
+            if (behind := function_of_operators(name)) is not None:
+                return behind
             raise SqlError(f'function "{text}" does not exist', sqlstate="42883")
         return OIDS[name]
 
@@ -214,6 +217,8 @@ class _Functions:
             return routine_definitions.routine_name(routine, self.system.path or ("public",))
         if oid in SUPPORT_NAMES:
             return SUPPORT_NAMES[oid]
+        if oid in operator_functions_by_oid():
+            return operator_functions_by_oid()[oid][0]
         function = FUNCTIONS.get(oid) if isinstance(oid, int) else None
         return function.name if function is not None else str(oid or "-")
 

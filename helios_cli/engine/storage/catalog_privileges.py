@@ -10,6 +10,7 @@ from helios_cli.engine.sql import privileges
 from helios_cli.engine.sql.authority import BOOTSTRAP, DATABASE_OWNER, EVERYTHING, Authority, RoleFacts
 from helios_cli.engine.sql.ddl_model import RoleDef
 from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID, PRIVILEGE_TABLE, PUBLIC_OID
+from helios_cli.engine.sql.made_objects import PG_OPERATOR
 from helios_cli.engine.sql.privileges import CREATE, DEFAULT_KINDS, PG_NAMESPACE, USAGE, Acl, AclItem
 from helios_cli.engine.sql.relation import Relation
 
@@ -28,6 +29,7 @@ _OWNERS: Final = {
     privileges.PG_CLASS: ("helios_relation", "relowner"),
     privileges.PG_PROC: ("helios_function", "proowner"),
     privileges.PG_TYPE: ("helios_type", "typowner"),
+    PG_OPERATOR: ("helios_operator", "oprowner"),
 }
 """Where the owners of a class of objects are written."""
 

@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.usertypes import kind_of
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS
 from helios_cli.engine.sql.sqltext import pg_identifier
@@ -25,42 +26,35 @@ _KINDS: Final = {"r": "table", "v": "view", "m": "materialized view", "M": "mate
 
 
 @cache
-def _operators() -> dict[int, tuple[str, int, int]]:
+def _built_in() -> dict[int, tuple[str, int, int]]:
     return {row["oid"]: (row["oprname"], row["oprleft"], row["oprright"]) for row in pg_operator()}
 
 
 @cache
-def _named(name: str) -> tuple[int, ...]:
-    return tuple(oid for oid, operator in _operators().items() if operator[0] == name)
+def _built_in_named(name: str) -> tuple[int, ...]:
+    return tuple(oid for oid, operator in _built_in().items() if operator[0] == name)
 
 
-def operator_out(oid: Any) -> str:
-    """A regoper's text: the name, with its schema where several operators have it."""
-    found = _operators().get(oid)
-    if found is None:
-        return str(oid) if oid else "0"
-    return found[0] if len(_named(found[0])) == 1 else f"pg_catalog.{found[0]}"
+def _operator_parts(snapshot: Snapshot, oid: Any) -> tuple[str, int, int] | None:
+    made = snapshot.operators.get(oid)
+    return (made.name, made.left, made.right) if made is not None else _built_in().get(oid)
 
 
-def operator_in(text: str) -> int:
-    """A regoper by name or number. Raises 42883 and 42725."""
-    if text.isdigit():
-        return int(text)
-    found = _named(text.removeprefix("pg_catalog.")) if text != "-" else (0,)
-    if len(found) > 1:
-        raise SqlError(f"more than one operator named {text}", sqlstate="42725")
-    if not found:
-        raise SqlError(f"operator does not exist: {text}", sqlstate="42883")
-    return found[0]
-
-
-def signature_out(oid: Any) -> str:
-    """A regoperator's text: the name with the types of its operands."""
-    found = _operators().get(oid)
+def signature_out(snapshot: Snapshot, oid: Any, path: tuple[str, ...] | None = None) -> str:
+    """A regoperator's text: the name, with a schema that is not in the path, with the types of its operands."""
+    found = _operator_parts(snapshot, oid)
     if found is None:
         return str(oid) if oid else "0"
     name, *types = found
-    return f"{name}({','.join(registry.sql_type_name(kind) if kind else 'NONE' for kind in types)})"
+    made = snapshot.operators.get(oid)
+    prefix = f"{pg_identifier(made.schema)}." if made is not None and made.schema not in (path or ("public",)) else ""
+    return f"{prefix}{name}({','.join(_operand(snapshot, kind) for kind in types)})"
+
+
+def _operand(snapshot: Snapshot, kind: int) -> str:
+    if kind_of(kind):
+        return format_type(snapshot, kind)
+    return registry.sql_type_name(kind) if kind else "NONE"
 
 
 class ObjectNames:
@@ -73,14 +67,47 @@ class ObjectNames:
     def functions(self) -> dict[str, tuple[Callable[..., Any], int]]:
         """By name, with the number of arguments."""
         return {
-            "pg_regoper_in": (operator_in, 1), "pg_regoper_out": (operator_out, 1),
-            "pg_regoperator_in": (self._signature_in, 1), "pg_regoperator_out": (signature_out, 1),
+            "pg_regoper_in": (self._operator_in, 1), "pg_regoper_out": (self._operator_out, 1),
+            "pg_regoperator_in": (self._signature_in, 1), "pg_regoperator_out": (self._signature_out, 1),
             "cat_describe": (self._describe, 3),
             "cat_relation_events": (lambda oid, all_: relation_events(self._system.snapshot(), oid, bool(all_)), 2),
             "cat_column_updatable": (
                 lambda oid, number, all_: int(column_is_updatable(self._system.snapshot(), oid, number, bool(all_))), 3,
             ),
         }  # fmt: skip
+
+    def _named(self, text: str) -> tuple[int, ...]:
+        """The OIDs of the operators of a name, PostgreSQL's first; one with a schema is looked for there alone."""
+        schema, dot, rest = text.partition(".")
+        name = rest if dot and schema.replace("_", "").isalnum() else text
+        places = (schema,) if name != text else ("pg_catalog", *(self._system.path or self._system.catalog.search_path))
+        made = self._system.snapshot().operators.values()
+        found = [one.oid for place in places for one in made if one.name == name and one.schema == place]
+        return (*(_built_in_named(name) if "pg_catalog" in places else ()), *found)
+
+    def _operator_in(self, text: str) -> int:
+        """A regoper by name or number. Raises 42883 and 42725."""
+        if text.isdigit():
+            return int(text)
+        found = self._named(text) if text != "-" else (0,)
+        if len(found) > 1:
+            raise SqlError(f"more than one operator named {text}", sqlstate="42725")
+        if not found:
+            raise SqlError(f"operator does not exist: {text}", sqlstate="42883")
+        return found[0]
+
+    def _operator_out(self, oid: Any) -> str:
+        """A regoper's text: the name, with its schema where several operators have it."""
+        snapshot = self._system.snapshot()
+        found = _operator_parts(snapshot, oid)
+        if found is None:
+            return str(oid) if oid else "0"
+        made = snapshot.operators.get(oid)
+        schema = made.schema if made is not None else "pg_catalog"
+        return found[0] if len(self._named(found[0])) == 1 else f"{pg_identifier(schema)}.{found[0]}"
+
+    def _signature_out(self, oid: Any) -> str:
+        return signature_out(self._system.snapshot(), oid, self._system.path)
 
     def _signature_in(self, text: str) -> int:
         """A regoperator by name and types, or number. Raises 42883 and 22P02."""
@@ -94,8 +121,10 @@ class ObjectNames:
             hint = "Use NONE to denote the missing argument of a unary operator."
             raise SqlError("missing argument" if len(words) < 2 else "too many arguments", sqlstate="42P02", hint=hint)
         left, right = (0 if word.strip().lower() == "none" else self._type_in(word.strip()) for word in words)
-        for oid in _named(name.strip().removeprefix("pg_catalog.")):
-            if _operators()[oid][1:] == (left, right):
+        snapshot = self._system.snapshot()
+        for oid in self._named(name.strip()):
+            found = _operator_parts(snapshot, oid)
+            if found is not None and found[1:] == (left, right):
                 return oid
         raise SqlError(f"operator does not exist: {text}", sqlstate="42883")
 
@@ -149,8 +178,15 @@ def _trigger(snapshot: Snapshot, oid: int, _column: int) -> str | None:
     return f"trigger {pg_identifier(found.name)} on {_relation(snapshot, found.relation, 0)}" if found else None
 
 
-def _operator(_snapshot: Snapshot, oid: int, _column: int) -> str | None:
-    return f"operator {signature_out(oid)}" if oid in _operators() else None
+def _operator(snapshot: Snapshot, oid: int, _column: int) -> str | None:
+    return f"operator {signature_out(snapshot, oid)}" if _operator_parts(snapshot, oid) is not None else None
+
+
+def _cast(snapshot: Snapshot, oid: int, _column: int) -> str | None:
+    found = snapshot.casts.get(oid)
+    if found is None:
+        return None
+    return f"cast from {format_type(snapshot, found.source)} to {format_type(snapshot, found.target)}"
 
 
 def _schema(snapshot: Snapshot, oid: int, _column: int) -> str | None:
@@ -168,7 +204,7 @@ def _role(snapshot: Snapshot, oid: int, _column: int) -> str | None:
 
 
 _DESCRIBED: Final[dict[int, Callable[[Snapshot, int, int], str | None]]] = {
-    1247: _type, 1255: _function, 1259: _relation, 1260: _role, 2606: _constraint, 2615: _schema, 2617: _operator,
-    2620: _trigger, 3079: _extension,
+    1247: _type, 1255: _function, 1259: _relation, 1260: _role, 2605: _cast, 2606: _constraint, 2615: _schema,
+    2617: _operator, 2620: _trigger, 3079: _extension,
 }  # fmt: skip
 """By the class of an object."""

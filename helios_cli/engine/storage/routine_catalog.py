@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Final
 
 import apsw
@@ -13,6 +14,7 @@ from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID
 from helios_cli.engine.sql.functions import REGISTRY
 from helios_cli.engine.sql.relation import Relation, UserType
 from helios_cli.engine.sql.routines import (
+    AggregateParts,
     Routine,
     Trigger,
     UserFunction,
@@ -94,8 +96,15 @@ class RoutineCatalog:
                     made = self.type_by_oid(routine.result)
                     columns = tuple((field.name, field.type_oid) for field in made.fields) if made else ()
                 function = as_function(routine, columns, _LIBRARY)
+                if routine.aggregate is not None:
+                    function = replace(function, writes=self._folding_writes(routine.aggregate))
                 found.setdefault(function.args, function)
         return tuple(found.values())
+
+    def _folding_writes(self, parts: AggregateParts) -> bool:
+        """Whether one of the functions that an aggregate is made of could change something."""
+        behind = (self.routine(oid) for oid in (parts.step, parts.final))
+        return any(routine is not None and as_function(routine, (), _LIBRARY).writes for routine in behind)
 
     def routines(self, schema: str, name: str) -> tuple[Routine, ...]:
         """The functions and procedures of a name in one schema."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.ddl_trigger import pretty_condition
 from helios_cli.engine.sql.routine_text import function_arguments, function_definition, function_result
 from helios_cli.engine.sql.routines import Routine, Trigger
@@ -41,6 +42,8 @@ def functiondef(snapshot: Snapshot, oid: int) -> str | None:
     routine = routine_of(snapshot, oid)
     if routine is None:
         return None
+    if routine.kind == "a":
+        raise SqlError(f'"{routine.name}" is an aggregate function', sqlstate="42809")
     return shown_text(snapshot, function_definition(routine, _row_type(snapshot, routine)))
 
 

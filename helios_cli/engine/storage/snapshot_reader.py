@@ -121,6 +121,8 @@ class _Reading:
         new.securities = _kept(before.securities, catalog.securities())
         new.calls = catalog.stored_calls()
         new.routines = catalog.all_routines()
+        new.operators = _kept(before.operators, {found.oid: found for found in catalog.all_operators()})
+        new.casts = _kept(before.casts, {found.oid: found for found in catalog.casts().values()})
         new.triggers = catalog.all_triggers()
         return new
 

@@ -10,10 +10,12 @@ from helios_cli.engine.datatypes.io_functions import IO_FUNCTIONS
 from helios_cli.engine.datatypes.usertypes import number_of, row_oid
 from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS
 from helios_cli.engine.sql.functions.strictness import is_strict
+from helios_cli.engine.sql.made_objects import PG_CAST, PG_OPERATOR
 from helios_cli.engine.sql.privileges import DEFAULT_KINDS, PG_DATABASE, PG_DEFAULT_ACL, PG_NAMESPACE
 from helios_cli.engine.sql.text_collations import oid_of
 from helios_cli.engine.storage import (
     collation_rows,
+    made_rows,
     role_rows,
     routine_rows,
     statistics_rows,
@@ -259,9 +261,10 @@ def _constraint_depends(snapshot: Snapshot, oid: int) -> Rows:
 def _view_depends(snapshot: Snapshot, view: int) -> Rows:
     """Views go with what they read."""
     for target in snapshot.depends_of[view]:
-        if target not in snapshot.relations:
-            continue
-        yield {"classid": PG_CLASS, "objid": view, "refclassid": PG_CLASS, "refobjid": target, "deptype": "n"}
+        kinds = ((PG_CLASS, snapshot.relations), (PG_OPERATOR, snapshot.operators), (PG_CAST, snapshot.casts))
+        for class_oid, known in kinds:
+            if target in known:
+                yield {"classid": PG_CLASS, "objid": view, "refclassid": class_oid, "refobjid": target, "deptype": "n"}
 
 
 def _call_depends(snapshot: Snapshot) -> Rows:
@@ -438,8 +441,7 @@ _WHOLE: Final[dict[str, Callable[[Snapshot], Rows]]] = {
 }  # fmt: skip
 _FIXED: Final[dict[str, Callable[[], Rows]]] = {
     **text_search_rows.FIXED, "pg_tablespace": pg_tablespace,
-    "pg_amop": pg_amop, "pg_amproc": pg_amproc, "pg_operator": pg_operator,
-    "pg_cast": pg_cast, "pg_aggregate": pg_aggregate,
+    "pg_amop": pg_amop, "pg_amproc": pg_amproc,
 }  # fmt: skip
 
 MAKERS: Final[dict[str, Maker]] = {
@@ -465,12 +467,16 @@ MAKERS: Final[dict[str, Maker]] = {
     "pg_depend": (
         Each("sequences", _sequence_depends), Each("constraints", _constraint_depends), Whole(extension_members),
         Each("columns", default_depends), Each("depends_of", _view_depends),
-        Whole(_call_depends), Each("types", type_rows.range_depends),
+        Whole(_call_depends), Each("types", type_rows.range_depends), Each("operators", made_rows.operator_depends),
+        Each("casts", made_rows.cast_depends), Each("routines_by_oid", made_rows.aggregate_depends),
     ),
     "pg_tables": (Each("tables", pg_tables), Whole(_system_tables)),
     "pg_views": (Each("views", pg_views),),
     "pg_indexes": (Each("indexes", pg_indexes),),
     "pg_proc": (Each("routines_by_oid", _user_functions), Fixed(_library_functions)),
+    "pg_operator": (Each("operators", made_rows.operator_row), Fixed(pg_operator)),
+    "pg_cast": (Each("casts", made_rows.cast_row), Fixed(pg_cast)),
+    "pg_aggregate": (Each("routines_by_oid", made_rows.aggregate_row), Fixed(pg_aggregate)),
     "pg_rewrite": (Each("views", pg_rewrite),),
     "pg_trigger": (Each("triggers_by_oid", pg_trigger),),
     "pg_opclass": (Fixed(pg_opclass), Whole(extension_classes)),

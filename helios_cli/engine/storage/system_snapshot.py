@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 from helios_cli.engine.datatypes.usertypes import row_oid
 from helios_cli.engine.sql.ddl_model import ColumnDef, ConstraintDef, IndexDef, SequenceDef
+from helios_cli.engine.sql.made_objects import UserCast, UserOperator
 from helios_cli.engine.sql.policies import Policy
 from helios_cli.engine.sql.privileges import PG_NAMESPACE, Acl, text_of
 from helios_cli.engine.sql.relation import UserType
@@ -95,6 +96,9 @@ class Snapshot:
     collations: list[Collation] = field(default_factory=list)
     """Those that users made."""
     """Name -> (OID, schema)."""
+    operators: dict[int, UserOperator] = field(default_factory=dict)
+    """Those that users made, as are the casts."""
+    casts: dict[int, UserCast] = field(default_factory=dict)
     types: dict[int, UserType] = field(default_factory=dict)
     labels: list[tuple[int, int, float, str]] = field(default_factory=list)
     """(the label's own OID, the enum's, its place, the label)."""

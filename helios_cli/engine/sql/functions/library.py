@@ -11,6 +11,7 @@ from helios_cli.engine.sql.functions import (
     aggregates,
     arrays,
     bits,
+    collecting,
     datetime,
     datetime_fields,
     digests,
@@ -55,6 +56,7 @@ def _build() -> Library:
     for module in (
         strings,
         bits,
+        collecting,
         regexps,
         numbers,
         privileges,
