@@ -77,6 +77,7 @@ class Leading:
 
     def begin(self) -> None:
         """From now on the mode's rule decides what is committed, and every record goes to the followers."""
+        self._replication.replicator.stopped.clear()
         for streamer in self._replication.replicator.streamers.values():
             # Those who have followed this node before it led: with which disk decides whether their word counts.
             self.lsns.came(streamer.node_id, streamer.hello.incarnation)
@@ -322,7 +323,8 @@ class Leading:
             return math.inf
         streamer = self._replication.replicator.streamers.get(node_id)
         heard = streamer.heard_at if streamer is not None else self._replication.heard_at.get(node_id, self._began)
-        return self._attention.silence(heard, self._replication.now())
+        # What it was like when this node led before says nothing of who has just promised to follow it.
+        return self._attention.silence(max(heard, self._began), self._replication.now())
 
     def _followers(self) -> Iterator[steps.Follower]:
         """Those who keep a copy, this node first; a reader of the log, which has no data directory, does not."""

@@ -82,8 +82,8 @@ class LeaseKeeper:
         self._replication.replicator.heartbeat(asks=not tenure.is_sick)
 
     def tell(self) -> None:
-        """Put down when the lease is over, and when it is there again."""
-        over = not self.holds()
+        """Put down when the lease is over, and when it is there again; not that the first one is still to come."""
+        over = not self.holds() if self._told_over else self.has_lapsed
         if over == self._told_over:
             return
         self._told_over = over

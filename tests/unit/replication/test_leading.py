@@ -255,7 +255,8 @@ def test_who_followed_before_this_node_led_counts_by_its_disk() -> None:
         streamers={
             name: SimpleNamespace(node_id=name, hello=SimpleNamespace(incarnation=disk))
             for name, disk in (("n2", "a new disk of n2"), ("n3", "disk of n3"))
-        }
+        },
+        stopped=set(),
     )
     primary.node.pipeline.rule = None
     primary.leading.begin()
@@ -263,3 +264,32 @@ def test_who_followed_before_this_node_led_counts_by_its_disk() -> None:
     lsns.own_flushed(Lsn(600))
     assert lsns.acknowledged("n2", Progress(TERM, Lsn(600), Lsn(600), Lsn(600))) == 0
     assert lsns.acknowledged("n3", Progress(TERM, Lsn(600), Lsn(600), Lsn(600))) == 600
+
+
+def test_who_was_heard_of_when_this_node_led_before_is_not_lost_as_soon_as_it_leads_again() -> None:
+    """They followed another primary meanwhile, and come when they have heard of this one."""
+    primary = Primary()
+    primary.heard_at = {"n2": primary.at - 60, "n3": primary.at - 60}
+    leading = primary.leading
+    assert leading.missing() == () and leading.why_commits_wait() is None
+    leading.reconcile()
+    assert primary.put == []
+    for _ in range(30):
+        primary.at += 0.1
+        leading.beat(primary.at)
+    leading.reconcile()
+    assert [config.in_sync for config in primary.put] == [("n1",)], "they have not come"
+
+
+def test_who_had_stopped_when_this_node_led_before_may_be_there_again() -> None:
+    primary = Primary()
+    primary.replicator.stopped = {"n2", "n3"}
+    primary.node.pipeline.rule = None
+    primary.authority = SimpleNamespace(hurry=lambda: None)  # type: ignore[assignment]
+    primary.leading.begin()
+    primary.leading.reconcile()
+    assert primary.put == []
+    primary.replicator.stopped.add("n2")
+    primary.replicator.stopped.add("n3")
+    primary.leading.reconcile()
+    assert [config.in_sync for config in primary.put] == [("n1",)]
