@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import socket
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -92,6 +95,37 @@ def test_a_web_address_is_told_and_asked_again() -> None:
     assert heard == [EVENT, EVENT] and told == []
     told = run_hooks(bool, webhook=f"http://127.0.0.1:{server.server_port}/x")
     assert len(told) == 1 and "Connection refused" in told[0]
+
+
+def test_a_web_address_that_never_ends_its_answer_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the events behind it, nor the end of the process, which has nobody to wait for."""
+    monkeypatch.setattr(failover_hooks, "HOOK_S", 0.3)
+    over = threading.Event()
+
+    def drip(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                calling, _ = listener.accept()
+                threading.Thread(target=trickle, args=(calling,), daemon=True).start()
+
+    def trickle(calling: socket.socket) -> None:
+        with calling, contextlib.suppress(OSError):
+            calling.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+            while not over.wait(0.05):
+                calling.sendall(b"a")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=drip, args=(listener,), daemon=True).start()
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        began, events = time.monotonic(), failover_hooks.HANGING_MAX + 2
+        told = run_hooks(lambda told: len(told) == events, webhook=address, tell=events)
+        took = time.monotonic() - began
+        over.set()
+        listener.shutdown(socket.SHUT_RDWR)
+    late = f"hook_failed: {address} was not told of an event: it took longer than 0 s"
+    full = f"hook_failed: {address} was not told of an event: {failover_hooks.HANGING_MAX} calls of before"
+    assert told == [late] * failover_hooks.HANGING_MAX + [f"{full} have not come back"] * 2
+    assert took < 15
 
 
 def test_callbacks_come_in_order_and_one_that_fails_stops_nothing() -> None:

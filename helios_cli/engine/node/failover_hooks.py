@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import os
+import threading
 import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -22,9 +23,12 @@ KINDS: Final = frozenset(
 """Events that are handed on."""
 
 HOOK_S: Final = 10.0
-"""A command that takes longer is killed."""
-WEBHOOK_S: Final = 5.0
+"""A command that takes longer is killed; a callback or a web address is not waited for any longer."""
+WEBHOOK_S: Final = 3.0
+"""Of each attempt; a server that sends a byte now and then may keep it for longer."""
 ATTEMPTS: Final = 3
+HANGING_MAX: Final = 4
+"""So many calls may hang; nothing is called while there are as many."""
 WAITING_MAX: Final = 256
 """Events that wait for a slow hook; further ones are dropped, and that is told."""
 
@@ -43,6 +47,7 @@ class FailoverHooks:
         self._waiting: asyncio.Queue[Happened] = asyncio.Queue(WAITING_MAX)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._dropping = False
+        self._calling = 0
 
     def on_failover(self, callback: Callable[[Happened], object]) -> None:
         """Call back, on a thread, with every such event."""
@@ -86,10 +91,46 @@ class FailoverHooks:
             await self._try(settings.failover_webhook, lambda: _post(settings.failover_webhook, happened))
 
     async def _try(self, what: str, work: Callable[[], object]) -> None:
+        if self._calling >= HANGING_MAX:
+            self._failed(what, f"{self._calling} calls of before have not come back")
+            return
         try:
-            await asyncio.get_running_loop().run_in_executor(None, work)
+            async with asyncio.timeout(HOOK_S):
+                await self._apart(work)
+        except TimeoutError:
+            self._failed(what, f"it took longer than {HOOK_S:.0f} s")
         except Exception as error:
             self._failed(what, str(error) or type(error).__name__)
+
+    async def _apart(self, work: Callable[[], object]) -> None:
+        """Call on a thread that nobody waits for when the process ends: there is no other way out of a call that hangs.
+
+        Raises whatever it raises, but for its TimeoutError: OSError.
+        """
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+
+        def came_back(error: Exception | None) -> None:
+            self._calling -= 1
+            if done.done():
+                return
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(OSError("it timed out") if isinstance(error, TimeoutError) else error)
+
+        def call() -> None:
+            problem: Exception | None = None
+            try:
+                work()
+            except Exception as error:
+                problem = error
+            with contextlib.suppress(RuntimeError):  # The loop is closed: nobody asks any more.
+                loop.call_soon_threadsafe(came_back, problem)
+
+        self._calling += 1
+        threading.Thread(target=call, name="failover hook", daemon=True).start()
+        await done
 
     async def _run_command(self, command: str, happened: Happened) -> None:
         """The command has the event as JSON on its input, and its name in the environment."""

@@ -50,6 +50,7 @@ def test_a_follower_is_not_lost_to_a_primary_that_stood_still() -> None:
     leading: Any = object.__new__(Leading)
     leading._attention = Attention(9.9)
     leading._began = 0.0
+    leading._began = 0.0
     leading._proposing = leading._holding = True
     leading._replication = SimpleNamespace(
         node_id="n1",
@@ -73,6 +74,7 @@ def test_a_follower_whose_disk_takes_nothing_is_lost_though_it_is_heard_of() -> 
     follower = SimpleNamespace(heard_at=10.0, blocked_s=1.9)
     leading: Any = object.__new__(Leading)
     leading._attention = Attention(10.0)
+    leading._began = 0.0
     leading._replication = SimpleNamespace(
         node_id="n1",
         replicator=SimpleNamespace(stopped=set(), streamers={"n2": follower}),
