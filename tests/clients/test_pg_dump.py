@@ -21,6 +21,14 @@ CREATE TABLE pub (id serial PRIMARY KEY, b text DEFAULT 'q', g int GENERATED ALW
 CREATE TABLE child (y int REFERENCES pub(id) DEFERRABLE INITIALLY DEFERRED);
 CREATE VIEW seen AS WITH child AS (SELECT 1 AS y) SELECT pub.id, child.y FROM pub, child;
 COMMENT ON TABLE pub IS 'a public table';
+CREATE TABLE base (id int, name text DEFAULT 'n' NOT NULL, CONSTRAINT long CHECK (length(name) < 50),
+    CONSTRAINT own CHECK (id > 0) NO INHERIT);
+CREATE TABLE heir (extra numeric(4,1) DEFAULT 1.5) INHERITS (base);
+CREATE TABLE late (id int, name text NOT NULL, CONSTRAINT long CHECK (length(name) < 50));
+ALTER TABLE late INHERIT base;
+ALTER TABLE heir ALTER COLUMN id SET DEFAULT 5;
+CREATE VIEW without AS SELECT name FROM ONLY base;
+INSERT INTO base VALUES (1); INSERT INTO heir DEFAULT VALUES; INSERT INTO late VALUES (3, 'x');
 INSERT INTO app.customer (name, tags, place) VALUES ('a', '{x,"y z"}', '(1,2)'), (E'tab\\t', NULL, NULL);
 INSERT INTO pub (b) VALUES ('one'), ('two');
 CREATE SCHEMA hidden;

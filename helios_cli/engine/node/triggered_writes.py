@@ -10,8 +10,9 @@ import apsw
 
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.node.triggers import Firing
+from helios_cli.engine.sql.inheritance import of_member
 from helios_cli.engine.sql.plan import Plan
-from helios_cli.engine.sql.relation import ColumnInfo
+from helios_cli.engine.sql.relation import ColumnInfo, Relation
 from helios_cli.engine.sql.snapshots import row_id
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.triggered import TriggeredWrite, cascades, highest_parameter
@@ -35,19 +36,19 @@ class TriggeredRun:
         self.plan = plan
         self.write = write
         self.binds = list(binds)
-        self.relation = write.relation
-        self.columns = write.relation.columns
-        self.table = quote_identifier(self.relation.sqlite_name or self.relation.name)
-        self.is_view = self.relation.kind == "v"
-        self.row_id = "rowid" if self.is_view else row_id(self.relation)
-        self.firing = Firing(calls, host, self.relation)
+        self.is_view = write.relation.kind == "v"
+        self.named = _Target(calls, host, write.relation)
+        """The table of the statement."""
+        self.heirs = {heir.oid: _Target(calls, host, heir) for heir in write.heirs}
+        self.target = self.named
+        """Where the row in hand is."""
         self.results: list[Row] = []
         self.changes = 0
         self.first = write.given + write.others + 1
         """The number of the first parameter that is a value of the row in hand."""
         self.others: Sequence[Any] = ()
         """The values of other tables that belong to it."""
-        self.after: list[tuple[str, Row | None, Row | None, tuple[str, ...]]] = []
+        self.after: list[tuple[_Target, str, Row | None, Row | None, tuple[str, ...]]] = []
         self.written: set[Any] = set()
         """The numbers of the rows that an INSERT has made or changed."""
 
@@ -65,7 +66,7 @@ class TriggeredRun:
     def begin(self) -> None:
         """Fire the triggers before the statement."""
         for event in self._events():
-            self.firing.statement("b", event, self._set_columns(event))
+            self.named.firing.statement("b", event, self._set_columns(event))
 
     def rows(self, binds: Sequence[Any]) -> None:
         """Find rows and change them. A COPY does so for each row of its data."""
@@ -76,17 +77,24 @@ class TriggeredRun:
         for row in found:
             if write.event == "INSERT":
                 self._insert(row)
+            elif write.heirs:
+                if row[:2] not in seen:
+                    seen.add(row[:2])
+                    self._change_in(row)
             elif self.is_view or row[0] not in seen:
                 seen.add(row[0])
                 self._change(write.event, row, write.columns)
 
     def end(self) -> None:
         """Fire the triggers behind the rows, then those behind the statement."""
-        self.firing.seen = [(event, old, new) for event, old, new, _ in self.after]
-        for event, old, new, columns in self.after:
-            self.firing.row("a", event, old, new, columns)
+        for target, event, old, new, _ in self.after:
+            self.named.firing.seen.append((event, target.as_of(self.named, old), target.as_of(self.named, new)))
+            if target is not self.named:
+                target.firing.seen.append((event, old, new))
+        for target, event, old, new, columns in self.after:
+            target.firing.row("a", event, old, new, columns)
         for event in reversed(self._events()):
-            self.firing.statement("a", event, self._set_columns(event))
+            self.named.firing.statement("a", event, self._set_columns(event))
 
     def _events(self) -> tuple[str, ...]:
         return ("INSERT", "UPDATE") if self.write.upsert_source else (self.write.event,)
@@ -111,26 +119,27 @@ class TriggeredRun:
 
     def _insert(self, values: Sequence[Any]) -> None:
         given = dict(zip(self.write.columns, values, strict=True))
-        new: Row | None = tuple(given.get(column.name) for column in self.columns)
+        columns, table = self.target.relation.columns, self.target.table
+        new: Row | None = tuple(given.get(column.name) for column in columns)
         assert new is not None
         timing = "i" if self.is_view else "b"
-        new = self.firing.row(timing, "INSERT", None, new, ())
+        new = self.target.firing.row(timing, "INSERT", None, new, ())
         if new is None:
             return
         new = self._fitted(new)
         if self.is_view:
             self._counted(self._view_outputs(new))
             return
-        listed = [(column.name, value) for column, value in zip(self.columns, new, strict=True) if not column.generated]
+        listed = [(column.name, value) for column, value in zip(columns, new, strict=True) if not column.generated]
         names = ", ".join(quote_identifier(name) for name, _ in listed)
         first = self.first
         places = ", ".join(f"?{first + position}" for position in range(len(listed)))
-        sql = f"INSERT INTO {self.table} ({names}) VALUES ({places}){self.write.conflict}{self._returning()}"
+        sql = f"INSERT INTO {table} ({names}) VALUES ({places}){self.write.conflict}{self._returning()}"
         done = self._execute(sql, [*self._padded(), *(value for _, value in listed)])
         if done:
             self.written.add(self.host.connection.last_insert_rowid())
             stored = self._counted(done[0])
-            self.after.append(("INSERT", None, stored, ()))
+            self.after.append((self.target, "INSERT", None, stored, ()))
         elif self.write.upsert_source:
             self._upsert(new)
 
@@ -142,17 +151,29 @@ class TriggeredRun:
             self.written.add(row[0])
             self._change("UPDATE", row, self.write.upsert_columns)
 
+    def _change_in(self, found: Sequence[Any]) -> None:
+        """UPDATE or DELETE one row of the table or of an heir: the table, the row's number, and the new values."""
+        table, number, *values = found
+        self.target = target = self.heirs.get(table, self.named)
+        names = ", ".join(quote_identifier(column.name) for column in target.relation.columns)
+        query = f"SELECT {names or 'NULL'} FROM {target.table} WHERE {target.row_id} = ?1"
+        old = self.host.connection.execute(query, (number,)).fetchall()
+        if old:
+            whole = old[0] if names else ()
+            self._change(self.write.event, (number, *whole, *values), self.write.columns)
+
     def _change(self, event: str, row: Sequence[Any], set_columns: tuple[str, ...]) -> None:
         """UPDATE or DELETE one row: its number, its values, and the new values of ``set_columns``."""
-        width = len(self.columns)
+        columns, firing = self.target.relation.columns, self.target.firing
+        width = len(columns)
         old: Row = tuple(row[1 : width + 1])
         end = width + 1 + len(set_columns)
         changed = dict(zip(set_columns, row[width + 1 : end], strict=True))
         self.others = row[end:]
         new: Row | None = None
         if event == "UPDATE":
-            new = tuple(changed.get(c.name, value) for c, value in zip(self.columns, old, strict=True))
-        made = self.firing.row("i" if self.is_view else "b", event, old, new, set_columns)
+            new = tuple(changed.get(c.name, value) for c, value in zip(columns, old, strict=True))
+        made = firing.row("i" if self.is_view else "b", event, old, new, set_columns)
         if made is None:
             return
         if event == "DELETE":
@@ -167,18 +188,20 @@ class TriggeredRun:
     def _update(self, number: Any, old: Row, new: Row, set_columns: tuple[str, ...]) -> None:
         assigned = [
             (column.name, value)
-            for column, before, value in zip(self.columns, old, new, strict=True)
+            for column, before, value in zip(self.target.relation.columns, old, new, strict=True)
             if not column.generated and (column.name in set_columns or not _same(before, value))
         ]
         if not assigned:
-            assigned = [(c.name, v) for c, v in zip(self.columns, new, strict=True) if not c.generated][:1]
+            columns = self.target.relation.columns
+            assigned = [(c.name, v) for c, v in zip(columns, new, strict=True) if not c.generated][:1]
         first = self.first
         places = ", ".join(f"{quote_identifier(n)} = ?{first + at}" for at, (n, _) in enumerate(assigned))
-        sql = f"UPDATE {self.table} SET {places} WHERE {self.row_id} = ?{first + len(assigned)}{self._returning()}"
+        where = f"{self.target.row_id} = ?{first + len(assigned)}"
+        sql = f"UPDATE {self.target.table} SET {places} WHERE {where}{self._returning()}"
         done = self._execute(sql, [*self._padded(), *(value for _, value in assigned), number])
         if done:
             stored = self._counted(done[0])
-            self.after.append(("UPDATE", old, stored, set_columns))
+            self.after.append((self.target, "UPDATE", old, stored, set_columns))
 
     def _delete(self, number: Any, old: Row) -> None:
         if self.is_view:
@@ -186,17 +209,18 @@ class TriggeredRun:
             return
         self._cascade(old)
         first = self.first
-        sql = f"DELETE FROM {self.table} WHERE {self.row_id} = ?{first}{self._returning()}"
+        sql = f"DELETE FROM {self.target.table} WHERE {self.target.row_id} = ?{first}{self._returning()}"
         done = self._execute(sql, [*self._padded(), number])
         if done:
             self._counted(done[0])
-            self.after.append(("DELETE", old, None, ()))
+            self.after.append((self.target, "DELETE", old, None, ()))
 
     def _cascade(self, old: Row) -> None:
         """Do what foreign keys do to rows that triggers see, which SQLite would do unseen."""
-        values = dict(zip((column.name for column in self.columns), old, strict=True))
-        types = {column.name: column.type_oid for column in self.columns}
-        for constraint, child in cascades(self.relation, self.host.catalog):
+        relation = self.target.relation
+        values = dict(zip((column.name for column in relation.columns), old, strict=True))
+        types = {column.name: column.type_oid for column in relation.columns}
+        for constraint, child in cascades(relation, self.host.catalog):
             key = [values[name] for name in constraint.ref_columns]
             if None in key:
                 continue
@@ -216,8 +240,9 @@ class TriggeredRun:
 
     def _returning(self) -> str:
         """RETURNING of what the client wants, and of the whole row for the triggers behind."""
-        whole = [quote_identifier(column.name) for column in self.columns]
-        return f" RETURNING {', '.join([*self.write.returning, *whole])}" if whole or self.write.returning else ""
+        whole = [quote_identifier(column.name) for column in self.target.relation.columns]
+        wanted = [of_member(text, self.target.relation) for text in self.write.returning]
+        return f" RETURNING {', '.join([*wanted, *whole])}" if whole or wanted else ""
 
     def _counted(self, row: Sequence[Any]) -> Row:
         """Note a row that was changed; gives it without RETURNING's columns."""
@@ -232,14 +257,33 @@ class TriggeredRun:
         if not self.write.returning:
             return row
         first = self.first
-        values = ", ".join(f"?{first + at} AS {quote_identifier(c.name)}" for at, c in enumerate(self.columns))
-        sql = f"SELECT {', '.join(self.write.returning)} FROM (SELECT {values}) AS {self.table}"
+        values = ", ".join(
+            f"?{first + at} AS {quote_identifier(c.name)}" for at, c in enumerate(self.write.relation.columns)
+        )
+        sql = f"SELECT {', '.join(self.write.returning)} FROM (SELECT {values}) AS {self.target.table}"
         found: Row = self._execute(sql, [*self._padded(), *row])[0]
         return (*found, *row)
 
     def _fitted(self, row: Row) -> Row:
         """Values that triggers have given, cut and rounded as the columns' types want them."""
-        return tuple(_fit(value, column) for value, column in zip(row, self.columns, strict=True))
+        return tuple(_fit(value, column) for value, column in zip(row, self.target.relation.columns, strict=True))
+
+
+class _Target:
+    """A table or view whose rows are written, with its triggers."""
+
+    def __init__(self, calls: RoutineCalls, host: RoutineHost, relation: Relation) -> None:
+        self.relation = relation
+        self.table = quote_identifier(relation.sqlite_name or relation.name)
+        self.row_id = "rowid" if relation.kind == "v" else row_id(relation)
+        self.firing = Firing(calls, host, relation)
+
+    def as_of(self, other: _Target, row: Row | None) -> Row | None:
+        """A row with the columns of a table that this one inherits from."""
+        if row is None or other is self:
+            return row
+        values = dict(zip((column.name for column in self.relation.columns), row, strict=True))
+        return tuple(values[column.name] for column in other.relation.columns)
 
 
 def _fit(value: Any, column: ColumnInfo) -> Any:

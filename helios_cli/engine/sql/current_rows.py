@@ -12,6 +12,7 @@ from typing import Any, Final
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.functions import REGISTRY
+from helios_cli.engine.sql.inheritance import is_expanded
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.sqltext import quote_identifier
@@ -58,7 +59,7 @@ def _tables(item: Node, ctx: Context) -> list[tuple[str, Relation]]:
     if fields is None:
         return []
     relation = ctx.catalog.relation(fields.get("schemaname"), fields["relname"])
-    if relation is None or relation.kind != "r" or not relation.sqlite_name:
+    if relation is None or relation.kind != "r" or not relation.sqlite_name or is_expanded(relation, fields, ctx):
         return []
     return [(fields.get("alias", {}).get("aliasname", fields["relname"]), relation)]
 
@@ -90,5 +91,8 @@ def condition(fields: dict[str, Any], scope: Scope) -> str:
     if scope.ctx.variables is not None:
         raise scope.ctx.unsupported("WHERE CURRENT OF in a function", hint="Use the primary key.")
     words = json.dumps([fields.get("cursor_name", ""), relation.oid, relation.name])
+    if item.expanded:
+        what = f'WHERE CURRENT OF on "{relation.name}" with the tables that inherit from it'
+        raise scope.ctx.unsupported(what, hint="Use ONLY, or the primary key.")
     value = scope.ctx.session_value(CURRENT_OF + words.encode().hex())
     return f"{quote_identifier(item.alias)}.rowid = {value}"

@@ -22,8 +22,10 @@ from helios_cli.engine.sql.ddl_constraints import add_constraint
 from helios_cli.engine.sql.ddl_create import check_storage
 from helios_cli.engine.sql.ddl_dropping import Dropping
 from helios_cli.engine.sql.ddl_exclusion import existing_conflict_sql
+from helios_cli.engine.sql.ddl_family import Family
 from helios_cli.engine.sql.ddl_model import ConstraintDef
 from helios_cli.engine.sql.ddl_ownership import give_away
+from helios_cli.engine.sql.ddl_parents import add_parent, take_parent
 from helios_cli.engine.sql.ddl_policy import switch_row_security
 from helios_cli.engine.sql.ddl_render import (
     check_clause,
@@ -85,10 +87,11 @@ def alter_table(builder: Builder, fields: dict[str, Any]) -> Plan:
     if table is None:
         return builder.finish(tag)
     builder.altering = True
-    alteration = Alteration(builder, table)
+    family = Family(builder, bool(fields["relation"].get("inh")), install_constraint)
+    alteration = family.of(table)
     for command in commands:
-        _run(alteration, command)
-    alteration.finish()
+        _run(family, alteration, command)
+    family.finish()
     return builder.finish(tag)
 
 
@@ -134,11 +137,11 @@ def _shown(subtype: str) -> str:
     return words.strip().upper()
 
 
-def _run(alteration: Alteration, fields: dict[str, Any]) -> None:
+def _run(family: Family, alteration: Alteration, fields: dict[str, Any]) -> None:
     subtype = fields["subtype"]
     command = _COMMANDS.get(subtype)
     if command is not None:
-        command(alteration, fields)
+        family.run(alteration, fields, command)
     elif subtype not in _NO_EFFECT:
         raise unsupported(f"ALTER TABLE {_shown(subtype)}")
 
@@ -150,7 +153,7 @@ def _add_constraint(alteration: Alteration, fields: dict[str, Any]) -> None:
     install_constraint(alteration, fields["def"]["Constraint"])
 
 
-def install_constraint(alteration: Alteration, fields: dict[str, Any]) -> None:
+def install_constraint(alteration: Alteration, fields: dict[str, Any]) -> ConstraintDef:
     """Add one constraint to an existing table."""
     builder, table = alteration.builder, alteration.table
     before = {column.name for column in table.columns if column.not_null}
@@ -181,6 +184,7 @@ def install_constraint(alteration: Alteration, fields: dict[str, Any]) -> None:
         if constraint.kind == "x":
             builder.add(existing_conflict_sql(builder, table, table.indexes[position]))
         builder.add(*index_rows(table.temp, table.indexes[position]))
+    return constraint
 
 
 def _add_check_step(alteration: Alteration, constraint: ConstraintDef) -> str:
@@ -278,7 +282,8 @@ def _not_null(alteration: Alteration, fields: dict[str, Any]) -> None:
 
 
 def _add_column(alteration: Alteration, fields: dict[str, Any]) -> None:
-    for constraint in add_column(alteration, fields):
+    spec = add_column(alteration, fields)
+    for constraint in spec.constraints if spec is not None else ():
         install_constraint(alteration, constraint)
 
 
@@ -296,6 +301,8 @@ _COMMANDS: Final[dict[str, Command]] = {
     "AT_DropConstraint": _drop_constraint,
     "AT_AlterConstraint": _alter_constraint,
     "AT_ValidateConstraint": validate_constraint,
+    "AT_AddInherit": add_parent,
+    "AT_DropInherit": take_parent,
     "AT_ChangeOwner": _change_owner,
     "AT_SetRelOptions": _set_options,
     "AT_ResetRelOptions": _set_options,

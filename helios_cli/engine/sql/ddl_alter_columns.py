@@ -33,6 +33,7 @@ from helios_cli.engine.sql.ddl_render import (
     qualified,
     refuse_temporary,
     sequence_rows,
+    stored_not_null,
     update,
 )
 from helios_cli.engine.sql.ddl_sequence import sequence_changes
@@ -118,8 +119,8 @@ class Alteration:
 # -- ADD COLUMN ---------------------------------------------------------------------------------------------------
 
 
-def add_column(alteration: Alteration, fields: dict[str, Any]) -> list[dict[str, Any]]:
-    """ADD COLUMN without its constraints, which are returned for the caller to add."""
+def add_column(alteration: Alteration, fields: dict[str, Any]) -> ColumnSpec | None:
+    """ADD COLUMN without its constraints, which are the caller's to add; None: the column was there already."""
     builder, table = alteration.builder, alteration.table
     definition = fields["def"]["ColumnDef"]
     if table.column(definition["colname"]) is not None:
@@ -127,7 +128,7 @@ def add_column(alteration: Alteration, fields: dict[str, Any]) -> list[dict[str,
         if not fields.get("missing_ok"):
             raise builder.error("42701", message)
         builder.notices.append(f"{message}, skipping")
-        return []
+        return None
     attnum = max((column.attnum for column in table.columns), default=0) + 1
     spec = read_column(builder, definition, attnum, table.name)
     table.columns.append(spec.column)
@@ -136,11 +137,12 @@ def add_column(alteration: Alteration, fields: dict[str, Any]) -> list[dict[str,
     if sequence is not None:
         builder.add(*sequence_rows(sequence))
     settle_default(builder, table, spec)
-    _write_column(alteration, spec)
-    return spec.constraints
+    write_column(alteration, spec)
+    return spec
 
 
-def _write_column(alteration: Alteration, spec: ColumnSpec) -> None:
+def write_column(alteration: Alteration, spec: ColumnSpec) -> None:
+    """Write the steps that add a column, with the values of the rows that are there."""
     builder, table, column = alteration.builder, alteration.table, spec.column
     value = constant_default(column, spec.default_node) if spec.default_node is not None else None
     if column.generated:
@@ -165,8 +167,9 @@ def _write_column(alteration: Alteration, spec: ColumnSpec) -> None:
 def _fill_text(alteration: Alteration, spec: ColumnSpec) -> str | None:
     """The value of existing rows when the default is no constant: evaluated for each row."""
     column = spec.column
-    if spec.sequence_options is not None:
-        return f"pg_nextval_owned({alteration.table.oid}, {column.attnum})"
+    if spec.sequence_options is not None or spec.sequence_owner is not None:
+        table, attnum = spec.sequence_owner or (alteration.table.oid, column.attnum)
+        return f"pg_nextval_owned({table}, {attnum})"
     if column.default is None:
         return None
     return default_sql(alteration.builder, column)
@@ -270,7 +273,7 @@ def set_not_null(alteration: Alteration, fields: dict[str, Any], *, wanted: bool
         alteration.verify_not_null(column.name)
     word = "SET" if wanted else "DROP"
     alteration.native(lambda: f"{alteration.alter()} ALTER COLUMN {quote_identifier(column.name)} {word} NOT NULL")
-    alteration.attribute(column, attnotnull=int(wanted))
+    alteration.attribute(column, attnotnull=stored_not_null(column))
 
 
 def alter_type(alteration: Alteration, fields: dict[str, Any]) -> None:
@@ -405,5 +408,5 @@ def _set_identity_options(alteration: Alteration, column: ColumnDef, items: list
 
 __all__ = [
     "Alteration", "add_column", "alter_type", "default_sql", "set_default", "set_identity", "set_not_null",
-    "take_column", "take_constraint", "take_default",
+    "take_column", "take_constraint", "take_default", "write_column",
 ]  # fmt: skip

@@ -51,6 +51,8 @@ class ColumnSpec:
     """Constraints that belong to the table, with ``keys`` or ``fk_attrs`` filled in."""
     default_node: Node | None = None
     """The DEFAULT's tree; None for none and for serial."""
+    sequence_owner: tuple[int, int] | None = None
+    """The table and column with the new sequence that gives an heir's rows their values; None: there is none."""
 
 
 def read_column(builder: Builder, fields: dict[str, Any], attnum: int, table_name: str) -> ColumnSpec:

@@ -180,7 +180,8 @@ def _add_check(builder: Builder, table: TableDef, fields: dict[str, Any]) -> Con
     types = {column.name: column.type_oid for column in table.columns}
     constraint = ConstraintDef(
         oid=builder.oid(table.temp), table_oid=table.oid, name=name, kind="c", columns=named,
-        expression=deparse(node, types),
+        expression=deparse(node, types), no_inherit=bool(fields.get("is_no_inherit")),
+        local=not fields.get("inherited"),
     )  # fmt: skip
     table.constraints.append(constraint)
     return constraint

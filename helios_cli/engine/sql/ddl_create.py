@@ -17,6 +17,7 @@ from helios_cli.engine.sql.ddl_columns import (
 )
 from helios_cli.engine.sql.ddl_constraints import add_constraint
 from helios_cli.engine.sql.ddl_deparse import parse_expression
+from helios_cli.engine.sql.ddl_inherit import inherit_checks, inherit_columns, merge_check, parent_rows
 from helios_cli.engine.sql.ddl_model import IndexDef, SequenceDef, TableDef
 from helios_cli.engine.sql.ddl_render import (
     attribute_rows,
@@ -53,21 +54,25 @@ def create_table(builder: Builder, fields: dict[str, Any]) -> Plan:
     table = TableDef(builder.oid(), schema, name, builder.sqlite_name(schema, name), builder.temp, [])
     specs, table_constraints, likes = _read_elements(builder, table, fields.get("tableElts", []))
     check_columns(builder, table)
+    parents = inherit_columns(builder, table, specs, fields.get("inhRelations", []))
+    if parents:
+        check_columns(builder, table)
     sequences = _settle(builder, table, specs)
+    inherit_checks(builder, table, parents)
     for constraint in _in_order(specs, table_constraints):
-        add_constraint(builder, table, constraint)
+        if merge_check(builder, table, constraint) is None:
+            add_constraint(builder, table, constraint)
     for like, options in likes:
         _copy_like(builder, table, like, options)
     storage = storage_options(fields.get("options", []))
     write_table(builder, table, sequences, fields.get("oncommit", "ONCOMMIT_NOOP"), storage)
+    builder.add(*parent_rows(table, parents))
     return builder.finish("CREATE TABLE")
 
 
 def _refuse_unsupported(fields: dict[str, Any]) -> None:
     if "partspec" in fields or "partbound" in fields:
         raise unsupported("a partitioned table", "Create one table and index the partition key.")
-    if fields.get("inhRelations"):
-        raise unsupported("table inheritance")
     if "ofTypename" in fields:
         raise unsupported("a typed table")
     if fields.get("accessMethod", "heap") != "heap":

@@ -189,7 +189,7 @@ class Dropping:
             builder.add(f"DROP VIEW {qualified(relation.sqlite_name, temp)}")
         elif relation.kind != "S":
             self._drop_table_parts(relation, temp)
-        builder.add(*_forget(temp, relation.oid))
+        builder.add(*_forget(temp, relation.oid), *_forget_parents(builder, relation.oid, temp))
 
     def _drop_table_parts(self, relation: Relation, temp: bool) -> None:
         builder = self.builder
@@ -246,6 +246,11 @@ def _forget(temp: bool, oid: int) -> list[str]:
         delete(temp, "helios_depend", objid=oid),
         *_described(temp, oid),
     ]
+
+
+def _forget_parents(builder: Builder, oid: int, temp: bool) -> list[str]:
+    """Remove what is known of the tables that a table inherits from; heirs go before it."""
+    return [delete(temp, "helios_inherits", inhrelid=oid)] if builder.catalog.parents(oid) else []
 
 
 def drop_things(builder: Builder, named: Sequence[Thing], fields: dict[str, Any]) -> None:

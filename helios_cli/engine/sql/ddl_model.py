@@ -37,6 +37,8 @@ class ColumnDef:
     """SQLite's own column has a DEFAULT clause: the value that rows older than the column show."""
     domain: int = 0
     """The domain's OID when the column has one; ``type_oid`` and ``typmod`` are then the base type's."""
+    local: bool = True
+    """It was defined for the table itself, not only inherited."""
 
     @property
     def collation(self) -> str:
@@ -141,6 +143,10 @@ class ConstraintDef:
     deferred: bool = False
     validated: bool = True
     """False: it was added NOT VALID, and rows from before need not meet it."""
+    local: bool = True
+    """It was defined for the table itself, not only inherited."""
+    no_inherit: bool = False
+    """A CHECK with NO INHERIT, which tables that inherit do not get."""
 
 
 @dataclass(slots=True)
@@ -297,6 +303,15 @@ class DdlCatalog(CatalogReader, Protocol):
 
     def referencing(self, table_oid: int) -> tuple[ConstraintDef, ...]:
         """Foreign keys of other tables, and of itself, that point to the table."""
+
+    def parents(self, oid: int) -> tuple[int, ...]:
+        """The tables that a table inherits from directly, in their order."""
+
+    def children(self, oid: int) -> tuple[int, ...]:
+        """The tables that inherit from a table directly, by OID."""
+
+    def next_place(self, oid: int) -> int:
+        """The number that one more parent of a table gets."""
 
     def dependents(self, oid: int) -> tuple[Relation, ...]:
         """Views that read a relation, call a function or name a type directly, by OID."""

@@ -12,6 +12,7 @@ from helios_cli.engine.sql.ddl_checks import user_check_name
 from helios_cli.engine.sql.ddl_collation import move_collations_of, rename_collation
 from helios_cli.engine.sql.ddl_deparse import rename_column
 from helios_cli.engine.sql.ddl_domains import rename_domain_constraint
+from helios_cli.engine.sql.ddl_family import renamed
 from helios_cli.engine.sql.ddl_model import ConstraintDef, TableDef
 from helios_cli.engine.sql.ddl_policy import rename_policy
 from helios_cli.engine.sql.ddl_render import check_clause, keys_json, qualified, update
@@ -130,15 +131,27 @@ def _constraint(builder: Builder, fields: dict[str, Any]) -> Plan:
     constraint, new = table.constraint(fields["subname"]), fields["newname"]
     if constraint is None:
         raise builder.error("42704", f'constraint "{fields["subname"]}" for table "{table.name}" does not exist')
+    tables = [table]
+    if constraint.kind == "c" and not constraint.no_inherit:
+        inh = bool(fields["relation"].get("inh"))
+        tables = renamed(builder, table, constraint.name, recurses=inh, constraint=True)
+    for one in tables:
+        found = one.constraint(fields["subname"])
+        if found is not None:
+            _rename_constraint(builder, one, found, new)
+    return builder.finish("ALTER TABLE")
+
+
+def _rename_constraint(builder: Builder, table: TableDef, constraint: ConstraintDef, new: str) -> None:
     if table.constraint(new) is not None:
         raise builder.error("42710", f'constraint "{new}" for relation "{table.name}" already exists')
+    builder.touch(table.temp)
     if constraint.kind in "pux":
         builder.claim_name(table.schema, new)
         builder.add(update(table.temp, "helios_relation", {"relname": new}, oid=constraint.index_oid))
     elif constraint.kind == "c":
         _rename_check(builder, table, constraint, new)
     builder.add(update(table.temp, "helios_constraint", {"conname": new}, oid=constraint.oid))
-    return builder.finish("ALTER TABLE")
 
 
 def _rename_check(builder: Builder, table: TableDef, constraint: ConstraintDef, new: str) -> None:
@@ -155,16 +168,23 @@ def _column(builder: Builder, fields: dict[str, Any]) -> Plan:
     if table is None:
         return builder.finish("ALTER TABLE")
     old, new = fields["subname"], fields["newname"]
-    column = table.column(old)
-    if column is None:
+    if table.column(old) is None:
         raise builder.error("42703", f'column "{old}" does not exist')
+    for one in renamed(builder, table, old, recurses=bool(fields["relation"].get("inh")), constraint=False):
+        _rename_column(builder, one, old, new)
+    return builder.finish("ALTER TABLE")
+
+
+def _rename_column(builder: Builder, table: TableDef, old: str, new: str) -> None:
+    column = table.column(old)
+    assert column is not None
     if any(found.name.lower() == new.lower() and found is not column for found in table.columns):
         raise builder.error("42701", f'column "{new}" of relation "{table.name}" already exists')
     alter = f"ALTER TABLE {qualified(table.sqlite_name, table.temp)}"
+    builder.touch(table.temp)
     builder.add(f"{alter} RENAME COLUMN {quote_identifier(old)} TO {quote_identifier(new)}")
     builder.add(update(table.temp, "helios_attribute", {"attname": new}, relid=table.oid, attnum=column.attnum))
     _rename_in_texts(builder, table, old, new)
-    return builder.finish("ALTER TABLE")
 
 
 def _rename_in_texts(builder: Builder, table: TableDef, old: str, new: str) -> None:

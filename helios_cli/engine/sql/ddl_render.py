@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.typmods import typmod_args
@@ -109,10 +109,11 @@ def create_table_sql(
     """CREATE TABLE for a definition; ``ref_name`` gives the SQLite name of a referenced table's OID."""
     kept = defaults or {}
     parts = [column_clause(table, column, translate, kept.get(column.name)) for column in table.columns]
+    checks = [constraint for constraint in table.constraints if constraint.kind == "c"]
+    # PostgreSQL checks them in the order of their names.
+    parts += [check_clause(table, check, translate) for check in sorted(checks, key=lambda check: check.name)]
     for constraint in table.constraints:
-        if constraint.kind == "c":
-            parts.append(check_clause(table, constraint, translate))
-        elif constraint.kind == "f":
+        if constraint.kind == "f":
             parts.append(foreign_key_clause(constraint, ref_name(constraint.ref_oid)))
             if constraint.match == "f" and len(constraint.columns) > 1:
                 parts.append(_match_full_clause(constraint))
@@ -248,7 +249,7 @@ def _attribute(oid: int, column: ColumnDef) -> dict[str, object]:
     return {
         "relid": oid, "attnum": column.attnum, "attname": column.name, "typname": declared_type(column),
         "atttypid": column.shown_oid, "atttypmod": -1 if column.domain else column.typmod,
-        "attnotnull": int(column.not_null), "default_text": column.default, "attidentity": column.identity,
+        "attnotnull": stored_not_null(column), "default_text": column.default, "attidentity": column.identity,
         "attgenerated": column.generated, "sqlite_default": int(column.sqlite_default),
     }  # fmt: skip
 
@@ -286,12 +287,26 @@ def keys_from_json(text: str) -> tuple[IndexKey, ...]:
 
 
 NOT_VALID: Final = 2
-"""The bit of ``helios_constraint.condeferrable`` for NOT VALID; the lowest is for DEFERRABLE."""
+NOT_LOCAL: Final = 4
+NO_INHERIT: Final = 8
+"""Bits of ``helios_constraint.condeferrable``; the lowest is for DEFERRABLE."""
+NOT_LOCAL_COLUMN: Final = 2
+"""The bit of ``helios_attribute.attnotnull`` for a column that is only inherited; the lowest is for NOT NULL."""
 
 
 def stored_deferral(constraint: ConstraintDef) -> int:
     """``helios_constraint.condeferrable``."""
-    return int(constraint.deferrable) | (0 if constraint.validated else NOT_VALID)
+    return (
+        int(constraint.deferrable)
+        | (0 if constraint.validated else NOT_VALID)
+        | (0 if constraint.local else NOT_LOCAL)
+        | (NO_INHERIT if constraint.no_inherit else 0)
+    )
+
+
+def stored_not_null(column: ColumnDef) -> int:
+    """``helios_attribute.attnotnull``."""
+    return int(column.not_null) | (0 if column.local else NOT_LOCAL_COLUMN)
 
 
 def constraint_row(temp: bool, constraint: ConstraintDef) -> str:
@@ -303,6 +318,23 @@ def constraint_row(temp: bool, constraint: ConstraintDef) -> str:
         confindid=constraint.ref_index_oid, confupdtype=constraint.on_update, confdeltype=constraint.on_delete,
         confmatchtype=constraint.match, condeferrable=stored_deferral(constraint),
         condeferred=int(constraint.deferred), expression=constraint.expression,
+    )  # fmt: skip
+
+
+CONSTRAINT_COLUMNS: Final = (
+    "oid, relid, conname, contype, columns, conindid, expression, confrelid, confcolumns, confindid, "
+    "confupdtype, confdeltype, confmatchtype, condeferrable, condeferred"
+)
+"""What :func:`read_constraint` takes, in order."""
+
+
+def read_constraint(row: Sequence[Any]) -> ConstraintDef:
+    """A row of ``helios_constraint``."""
+    bits = row[13]
+    return ConstraintDef(
+        row[0], row[1], row[2], row[3], tuple(json.loads(row[4])), row[5], row[6], row[7],
+        tuple(json.loads(row[8])), row[9], row[10], row[11], row[12], bool(bits & 1), bool(row[14]),
+        not bits & NOT_VALID, not bits & NOT_LOCAL, bool(bits & NO_INHERIT),
     )  # fmt: skip
 
 

@@ -231,6 +231,8 @@ class Things:
             yield Thing(CONSTRAINT, constraint.oid), True
         for constraint in catalog.referencing(oid):
             yield Thing(CONSTRAINT, constraint.oid), constraint.table_oid == oid
+        for heir in catalog.children(oid):
+            yield Thing(RELATION, heir), False
         for sequence in catalog.owned_sequences(oid):
             yield Thing(RELATION, sequence.oid), True
         for trigger in catalog.triggers(oid):

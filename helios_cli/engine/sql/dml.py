@@ -11,6 +11,7 @@ from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.expressions import expect_boolean, translate
 from helios_cli.engine.sql.folded import KEY, FoldedRows
 from helios_cli.engine.sql.from_clause import find_relation, table_columns, translate_from
+from helios_cli.engine.sql.inheritance import all_rows, is_expanded, members
 from helios_cli.engine.sql.oids import UNKNOWN
 from helios_cli.engine.sql.privileges import DELETE, INSERT, TRUNCATE, UPDATE
 from helios_cli.engine.sql.query import Output, Query, Select, Values, type_in
@@ -22,7 +23,7 @@ from helios_cli.engine.sql.select import translate_query, translate_with
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.stored import stored_default
 from helios_cli.engine.sql.stored_calls import note_calls
-from helios_cli.engine.sql.triggered import Parts, are_seen, replaced_by_triggers, rows_to_change
+from helios_cli.engine.sql.triggered import Parts, are_seen, heirs_changed, replaced_by_triggers, rows_to_change
 from helios_cli.engine.sql.typed import Node, TypedSql, changed
 from helios_cli.engine.sql.user_casts import assigned_domain
 from helios_cli.engine.sql.value_rows import value_rows
@@ -101,6 +102,19 @@ def _target(fields: dict[str, Any], relation: Relation, scope: Scope) -> tuple[R
     item = RangeItem(name, table_columns(relation, alias), relation, relation.schema, alias=alias)
     table = quote_identifier(relation.sqlite_name or relation.name)
     return item, table if alias == relation.sqlite_name else f"{table} AS {quote_identifier(alias)}"
+
+
+def _rows_target(fields: dict[str, Any], relation: Relation, scope: Scope) -> tuple[RangeItem, str]:
+    """The target of UPDATE or DELETE, put into ``scope`` as the first item; with its heirs unless there is ONLY."""
+    item, table = _target(fields, relation, scope)
+    if is_expanded(relation, fields, scope.ctx):
+        item.derived = item.expanded = True
+        table = f"{all_rows(relation, scope.ctx, numbered=True)} AS {quote_identifier(item.alias)}"
+        for member in members(relation, scope.ctx):
+            note_calls(member, scope.ctx)
+    scope.items.append(item)
+    scope.columns += item.columns
+    return item, table
 
 
 # -- INSERT ---------------------------------------------------------------------------------------
@@ -355,9 +369,7 @@ def translate_update(fields: dict[str, Any], scope: Scope) -> Write:
     with_clause = translate_with(fields.get("withClause"), scope)
     fields = _through_views("UPDATE", fields, scope)
     relation = target_relation(fields["relation"], scope, "UPDATE")
-    item, table = _target(fields["relation"], relation, scope)
-    scope.items.append(item)
-    scope.columns += item.columns
+    item, table = _rows_target(fields["relation"], relation, scope)
     source, conditions = translate_from(fields.get("fromClause", []), scope)
     conditions += _untouched(relation, item, scope)
     scope.clause = "UPDATE"
@@ -370,12 +382,14 @@ def translate_update(fields: dict[str, Any], scope: Scope) -> Write:
     from_text = f" FROM {source}" if source else ""
     sql = f"{with_clause}UPDATE {table} SET {assignments}{from_text}{where}{with_checks(returning, outputs, checks)}"
     parts = None
-    if are_seen(relation, ("UPDATE",), scope) or others:
+    if item.expanded or are_seen(relation, ("UPDATE",), scope) or others:
         pairs = assignment_pairs(fields["targetList"], relation, scope)
         rows = rows_to_change(relation, item, [*(value for _, value in pairs), *others])
         found = f"{with_clause}SELECT {rows} FROM {table}{', ' + source if source else ''}{where}"
         names = tuple(name for name, _ in pairs)
-        parts = Parts("UPDATE", relation, found, names, outputs, others=len(others), checks=checks)
+        heirs = heirs_changed(item, scope)
+        parts = Parts("UPDATE", relation, found, names, outputs, others=len(others), checks=checks, heirs=heirs)
+        sql = found if item.expanded else sql
     return Write(sql, outputs, bool(outputs), parts, checked=bool(checks))
 
 
@@ -400,9 +414,7 @@ def translate_delete(fields: dict[str, Any], scope: Scope) -> Write:
     with_clause = translate_with(fields.get("withClause"), scope)
     fields = _through_views("DELETE", fields, scope)
     relation = target_relation(fields["relation"], scope, "DELETE")
-    item, table = _target(fields["relation"], relation, scope)
-    scope.items.append(item)
-    scope.columns += item.columns
+    item, table = _rows_target(fields["relation"], relation, scope)
     source, conditions = translate_from(fields.get("usingClause", []), scope)
     conditions += _untouched(relation, item, scope)
     where = _where(fields, conditions, scope)
@@ -410,11 +422,13 @@ def translate_delete(fields: dict[str, Any], scope: Scope) -> Write:
     secured = Secured(relation, item, fields, scope.ctx)
     where = where if source else secured.where(where, "d")
     parts = None
-    if are_seen(relation, ("DELETE",), scope) or others:
+    if item.expanded or are_seen(relation, ("DELETE",), scope) or others:
         joined = f", {source}" if source else ""
         visible = secured.where(where, "d") if source else where
         found = f"{with_clause}SELECT {rows_to_change(relation, item, others)} FROM {table}{joined}{visible}"
-        parts = Parts("DELETE", relation, found, (), outputs, others=len(others))
+        parts = Parts("DELETE", relation, found, (), outputs, others=len(others), heirs=heirs_changed(item, scope))
+        if item.expanded:
+            return Write(found, outputs, bool(outputs), parts)
     if source:
         where = secured.where(f" WHERE EXISTS (SELECT 1 FROM {source}{where})", "d")
     return Write(f"{with_clause}DELETE FROM {table}{where}{returning}", outputs, bool(outputs), parts)

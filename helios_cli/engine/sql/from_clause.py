@@ -7,9 +7,11 @@ from typing import Any, Final
 
 from helios_cli.engine.datatypes.usertypes import is_row
 from helios_cli.engine.sql import builtin_arguments, calls, casts, json_records, operators, row_values, tree
+from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.expressions import expect_boolean, translate, unify
 from helios_cli.engine.sql.function_columns import function_columns, with_bound_columns, with_modifiers
 from helios_cli.engine.sql.function_spec import Function
+from helios_cli.engine.sql.inheritance import all_rows, is_expanded
 from helios_cli.engine.sql.names import column_name
 from helios_cli.engine.sql.oids import BYTEA, INT4, INT8, INTEGERS, OID, TEXT
 from helios_cli.engine.sql.other_names import other_name
@@ -155,17 +157,25 @@ def _range_var(fields: dict[str, Any], scope: Scope) -> Source:
     item = RangeItem(name, columns, relation, None if alias else named, alias=sqlite_alias)
     if relation.kind == "c" and relation.name in SESSION_RELATIONS:
         return single(f"{session_rows(relation, scope.ctx)} AS {_quote(sqlite_alias)}", item)
-    instead = secured_source(relation, sqlite_alias, scope)
-    snapshots = scope.ctx.snapshots
-    if not instead and snapshots is not None and snapshots.is_changed_by_others(relation):
-        instead = f"{snapshots.read(relation)} AS {_quote(sqlite_alias)}"
-    elif not instead and relation.kind == "S":
-        instead = f"{sequence_row(relation)} AS {_quote(sqlite_alias)}"
+    item.expanded = is_expanded(relation, fields, scope.ctx)
+    rows = _rows_instead(relation, scope.ctx, expanded=item.expanded)
+    instead = secured_source(relation, rows, sqlite_alias, scope)
+    if rows and not instead:
+        instead = f"{rows} AS {_quote(sqlite_alias)}"
     item.derived = bool(instead) or relation.kind == "c"
     if instead:
         return single(instead, item)
     table = _quote(relation.sqlite_name or relation.name)
     return single(table if sqlite_alias == relation.sqlite_name else f"{table} AS {_quote(sqlite_alias)}", item)
+
+
+def _rows_instead(relation: Relation, ctx: Context, *, expanded: bool) -> str:
+    """What stands in FROM for a table's rows; '' for the table itself."""
+    if expanded:
+        return all_rows(relation, ctx)
+    if ctx.snapshots is not None and ctx.snapshots.is_changed_by_others(relation):
+        return ctx.snapshots.read(relation)
+    return sequence_row(relation) if relation.kind == "S" else ""
 
 
 def _own_table(relname: str, alias: dict[str, Any], name: str, scope: Scope) -> Source | None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from helios_cli.engine.sql import dml
 from helios_cli.engine.sql.expressions import expect_boolean, translate
 from helios_cli.engine.sql.from_clause import Source, find_relation, from_item
+from helios_cli.engine.sql.inheritance import is_expanded
 from helios_cli.engine.sql.oids import BYTEA
 from helios_cli.engine.sql.plan import Program
 from helios_cli.engine.sql.relation import ColumnInfo, Relation
@@ -67,6 +68,9 @@ def translate_merge(fields: dict[str, Any], ctx: Any) -> Merge:
     for word in words[1:]:
         dml.target_relation(fields["relation"], scope, word)
     refuse_triggers(relation, "MERGE", ctx)
+    if is_expanded(relation, fields["relation"], ctx):
+        what = f'MERGE into "{relation.name}" with the tables that inherit from it'
+        raise ctx.unsupported(what, hint="Use ONLY, or INSERT, UPDATE and DELETE.")
     refuse_active(relation, ctx, "MERGE is not supported with row-level security", "Use INSERT and UPDATE instead.")
     item, table = dml.target_item(fields["relation"], relation, scope)
     source = from_item(fields["sourceRelation"], scope)

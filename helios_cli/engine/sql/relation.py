@@ -65,11 +65,14 @@ class Relation:
     """OID of the role that owns it."""
     security: RowSecurity | None = None
     """Row level security of a table; None: it has neither policies nor a switch that was ever touched."""
-    secures: bool = False
-    """A view that reads a table with row level security enabled, directly or through other views."""
+    by_query: bool = False
+    """A view that is read by its query, for SQLite's does not do: over a table with row level security enabled, or that
+    others inherit from, directly or through other views."""
     calls: tuple[int, ...] | None = None
     """The users' functions that a view, or what keeps a table's rows right, calls; None: it asks nothing of the session
     that uses it."""
+    heirs: tuple[int, ...] = ()
+    """The OIDs of the tables that inherit from a table, at once or further on, those that are nearer first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from helios_cli.engine.sql import casts, row_values, tree
 from helios_cli.engine.sql.expressions import translate
 from helios_cli.engine.sql.finishing import name_outputs
 from helios_cli.engine.sql.from_clause import table_columns
+from helios_cli.engine.sql.inheritance import row_alias
 from helios_cli.engine.sql.names import column_name
 from helios_cli.engine.sql.query import Output
 from helios_cli.engine.sql.scope import RangeItem, Scope, ScopeColumn
@@ -34,8 +35,11 @@ def returned(nodes: list[Node], item: RangeItem, scope: Scope) -> Returned:
     relation = item.relation
     assert relation is not None
     inner = Scope(ctx=scope.ctx, parent=scope.parent, ctes=scope.ctes, clause="RETURNING")
-    columns = table_columns(relation, relation.sqlite_name or relation.name)
+    alias = row_alias(relation, expanded=item.expanded)
+    columns = table_columns(relation, alias)
     inner.items = [RangeItem(item.name, columns, relation, relation.schema)]
+    if item.expanded:
+        inner.items = [replace(inner.items[0], alias=alias, derived=True, expanded=True)]
     inner.columns = list(columns)
     others = _add_others(nodes, item, scope, inner) if len(scope.items) > 1 else []
     outputs = [output for node in nodes for output in _outputs(node["ResTarget"], inner)]

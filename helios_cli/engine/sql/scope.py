@@ -45,6 +45,8 @@ class RangeItem:
     """SQLite's alias."""
     derived: bool = False
     """A query stands in SQLite for the table: its rows have no numbers."""
+    expanded: bool = False
+    """It has the rows of the tables that inherit from it too, and the column ``tableoid``."""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Tables with row level security as FROM items, and views over them.
+"""Tables with row level security as FROM items, and views over them or over tables that others inherit from.
 
 Such a view is read by its query, with the policies of the view's owner.
 """
@@ -18,20 +18,21 @@ from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.sqltext import quote_identifier
 
 
-def secured_source(relation: Relation, alias: str, scope: Scope) -> str:
-    """The FROM item of what shows some rows only; '' for a relation that shows all that it has."""
+def secured_source(relation: Relation, rows: str, alias: str, scope: Scope) -> str:
+    """The FROM item of what shows some rows only; '' for a relation that shows all that it has.
+
+    ``rows`` stand for those of a table, '' for the table itself.
+    """
     ctx = scope.ctx
-    if ctx.unsecured or not (relation.secures or is_secured(relation)):
+    if ctx.unsecured or not (relation.by_query or is_secured(relation)):
         return ""
-    if relation.secures:
-        return _secured_view(relation, alias, scope)
-    rows, snapshots = quoted(relation), ctx.snapshots
-    if snapshots is not None and snapshots.is_changed_by_others(relation):
-        rows = f"{snapshots.read(relation)} AS {rows}"
+    if relation.by_query:
+        return _view_by_query(relation, alias, scope)
+    rows = f"{rows} AS {quoted(relation)}" if rows else quoted(relation)
     return f"{visible_rows(relation, rows, scope)} AS {quote_identifier(alias)}"
 
 
-def _secured_view(view: Relation, alias: str, scope: Scope) -> str:
+def _view_by_query(view: Relation, alias: str, scope: Scope) -> str:
     """The view's query as a FROM item, its columns under the view's names."""
     from helios_cli.engine.sql.select import translate_subquery
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from helios_cli.engine.sql import row_security
 from helios_cli.engine.sql.context import Context
+from helios_cli.engine.sql.inheritance import row_alias
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.scope import RangeItem
 
@@ -24,7 +25,7 @@ class Secured:
         self._role = fields.get(VIEW_OWNER, 0)
         clause = fields.get("onConflictClause", {})
         self._updates = clause.get("action") == "ONCONFLICT_UPDATE"
-        self._name = relation.sqlite_name or relation.name
+        self._name = row_alias(relation, expanded=item.expanded)
 
     @contextmanager
     def _as_owner(self) -> Iterator[None]:

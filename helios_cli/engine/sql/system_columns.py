@@ -33,6 +33,8 @@ def system_column(name: str, qualifier: list[str], scope: Scope, at: int) -> Typ
         return None
     if len(found) == 1:
         item, relation = found[0]
+        if name == "tableoid" and item.expanded:
+            return TypedSql(f"{quote_identifier(item.alias)}.tableoid", OID, not_null=True, simple=True, location=at)
         if name == "tableoid":
             return TypedSql(str(relation.oid), OID, not_null=True, simple=True, location=at)
         if relation.kind == "v":

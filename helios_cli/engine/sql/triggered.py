@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.finishing import finish_plan, result_columns
+from helios_cli.engine.sql.inheritance import ROW as HEIR_ROW
+from helios_cli.engine.sql.inheritance import members
 from helios_cli.engine.sql.plan import Kind, Plan
 from helios_cli.engine.sql.relation import CatalogReader, Relation
 from helios_cli.engine.sql.snapshots import row_id
@@ -55,6 +57,8 @@ class Parts:
     """How many values of other tables ``source`` gives behind the rest, which RETURNING takes."""
     checks: list[str] = field(default_factory=list)
     """Calls that look at each new row, and raise what PostgreSQL says of one that may not be."""
+    heirs: tuple[Relation, ...] = ()
+    """The tables whose rows are changed too. ``source`` then gives a row's table, its number, and the new values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,8 @@ class TriggeredWrite:
     upsert_columns: tuple[str, ...] = ()
     others: int = 0
     """Values of other tables at the end of a row of ``source``: the first parameters of the row in hand."""
+    heirs: tuple[Relation, ...] = ()
+    """As of :class:`Parts`; the texts of RETURNING name the table by ``inheritance.MEMBER``."""
     upsert_source: str = ""
     """As ``source`` of an UPDATE, for the row in conflict; its parameters behind the given ones are the new row."""
 
@@ -130,9 +136,26 @@ def replaced_by_triggers(relation: Relation, event: str, scope: Scope) -> bool:
     )
 
 
+def heirs_changed(item: RangeItem, scope: Scope) -> tuple[Relation, ...]:
+    """The tables whose rows an UPDATE or DELETE changes beside those of its target.
+
+    Raises:
+        SqlError: 0A000, the write is part of a WITH clause.
+    """
+    relation = item.relation
+    if relation is None or not item.expanded:
+        return ()
+    if scope.ctx.snapshots is not None:
+        what = f'changing "{relation.name}" with the tables that inherit from it in a WITH query'
+        raise scope.ctx.unsupported(what, hint="Change each table with ONLY, or send the change on its own.")
+    return tuple(members(relation, scope.ctx)[1:])
+
+
 def rows_to_change(relation: Relation, item: RangeItem, values: list[str]) -> str:
     """The select list that finds rows to change."""
     alias = quote_identifier(item.alias)
+    if item.expanded:
+        return ", ".join([f"{alias}.tableoid", f"{alias}.{quote_identifier(HEIR_ROW)}", *values])
     number = "NULL" if relation.kind == "v" else f"{alias}.{row_id(relation)}"
     return ", ".join([number, *(f"{alias}.{quote_identifier(column.name)}" for column in relation.columns), *values])
 
@@ -160,6 +183,7 @@ def plan_triggered(parts: Parts, sql: str, tag: str, ctx: Context) -> Plan:
         parts.upsert.keys if parts.upsert is not None else (),
         tuple(name for name, _ in parts.upsert.pairs) if parts.upsert is not None else (),
         parts.others,
+        parts.heirs,
         texts[2],
     )
     plan.steps = plan.steps[:1]

@@ -7,6 +7,7 @@ from typing import Any, cast
 from helios_cli.engine.errors import FeatureNotSupported
 from helios_cli.engine.sql.ddl_model import DdlCatalog
 from helios_cli.engine.sql.dml import target_relation
+from helios_cli.engine.sql.inheritance import is_expanded, members
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.sqltext import quote_identifier
@@ -21,7 +22,9 @@ def translate_truncate(fields: dict[str, Any], scope: Scope) -> tuple[list[str],
     tables: dict[int, Relation] = {}
     for node in fields["relations"]:
         relation = target_relation(node["RangeVar"], scope, "TRUNCATE")
-        tables[relation.oid] = relation
+        expanded = is_expanded(relation, node["RangeVar"], scope.ctx)
+        for member in members(relation, scope.ctx) if expanded else [relation]:
+            tables[member.oid] = member
     catalog = cast(DdlCatalog, scope.ctx.catalog)
     _add_referencing(tables, fields.get("behavior") == "DROP_CASCADE", scope)
     ordered: dict[int, Relation] = {}

@@ -15,6 +15,7 @@ from helios_cli.engine.sql.ddl_render import update
 from helios_cli.engine.sql.expressions import expect_boolean
 from helios_cli.engine.sql.from_clause import table_columns
 from helios_cli.engine.sql.functions import REGISTRY
+from helios_cli.engine.sql.inheritance import row_alias
 from helios_cli.engine.sql.oids import TEXT
 from helios_cli.engine.sql.query import Output
 from helios_cli.engine.sql.relation import Relation
@@ -90,7 +91,7 @@ def view_checks(fields: dict[str, Any], item: RangeItem, scope: Scope) -> list[s
     relation = item.relation
     assert relation is not None
     inner = Scope(ctx=scope.ctx, parent=scope.parent, ctes=scope.ctes, clause="RETURNING")
-    columns = table_columns(relation, relation.sqlite_name or relation.name)
+    columns = table_columns(relation, row_alias(relation, expanded=item.expanded))
     inner.items, inner.columns = [RangeItem(item.name, columns, relation, relation.schema)], columns
     shown = [casts.cast_sql(column.value, TEXT, scope.ctx) for column in columns]
     row = ", ".join(["", *shown]) if len(shown) <= _SHOWN_COLUMNS_MAX else ""

@@ -50,6 +50,7 @@ def view_definition(
         where = f"\n  WHERE {writer.expression(select['whereClause'])}" if "whereClause" in select else ""
     except FeatureNotSupported:
         return None
+    table = table if relation.get("inh") else f"ONLY {table}"
     shown = f"{table} {pg_identifier(known)}" if "aliasname" in alias else table
     return f" SELECT {f',{chr(10)}    '.join(items)}\n   FROM {shown}{where};"
 

@@ -179,11 +179,12 @@ def _copy(planner: Planner, statement: Statement, ctx: Context) -> Plan:
 
 
 def _table_query(fields: dict[str, Any]) -> dict[str, Any]:
-    """The SELECT that COPY table (columns) TO stands for."""
+    """The SELECT that COPY table (columns) TO stands for: of the table's own rows, without those of its heirs."""
+    table = {key: value for key, value in fields["relation"].items() if key != "inh"}
     names = tree.strings(fields.get("attlist", []))
     references = [[{"String": {"sval": name}}] for name in names] or [[{"A_Star": {}}]]
     targets = [{"ResTarget": {"val": {"ColumnRef": {"fields": reference, "location": -1}}}} for reference in references]
-    return {"targetList": targets, "fromClause": [{"RangeVar": fields["relation"]}], "op": "SETOP_NONE"}
+    return {"targetList": targets, "fromClause": [{"RangeVar": table}], "op": "SETOP_NONE"}
 
 
 def _copy_from(fields: dict[str, Any], options: actions.CopyOptions, ctx: Context) -> Plan:

@@ -23,7 +23,7 @@ from helios_cli.engine.sql.ddl_model import (
     TableDef,
     ViewDef,
 )
-from helios_cli.engine.sql.ddl_render import NOT_VALID, keys_from_json
+from helios_cli.engine.sql.ddl_render import CONSTRAINT_COLUMNS, NOT_LOCAL_COLUMN, keys_from_json, read_constraint
 from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID, VERSIONS
 from helios_cli.engine.sql.ddl_sequence_names import planned_default
 from helios_cli.engine.sql.relation import ColumnInfo, IndexInfo, Relation, UserType
@@ -31,6 +31,7 @@ from helios_cli.engine.storage.catalog_privileges import RoleCatalog
 from helios_cli.engine.storage.collation_catalog import CollationCatalog
 from helios_cli.engine.storage.depend_catalog import DependCatalog
 from helios_cli.engine.storage.foreign_relations import ForeignCatalog
+from helios_cli.engine.storage.inherit_catalog import InheritCatalog
 from helios_cli.engine.storage.made_catalog import MadeCatalog
 from helios_cli.engine.storage.policy_catalog import PolicyCatalog
 from helios_cli.engine.storage.routine_catalog import RoutineCatalog
@@ -48,7 +49,14 @@ SystemRelations = dict[tuple[str, str], Relation]
 
 
 class SqliteCatalog(
-    RoutineCatalog, RoleCatalog, CollationCatalog, ForeignCatalog, PolicyCatalog, DependCatalog, MadeCatalog
+    RoutineCatalog,
+    RoleCatalog,
+    CollationCatalog,
+    ForeignCatalog,
+    PolicyCatalog,
+    DependCatalog,
+    InheritCatalog,
+    MadeCatalog,
 ):
     """Implements ``CatalogReader`` and ``DdlCatalog`` over one connection's snapshot.
 
@@ -91,6 +99,7 @@ class SqliteCatalog(
         self.forget_routines()
         self.forget_policies()
         self.forget_made()
+        self.forget_parents()
         self.types.clear()
         self._temp = None
         self._privileges = None
@@ -195,8 +204,11 @@ class SqliteCatalog(
         indexes = tuple(_index_info(index) for index in self._indexes(oid, temp)) if kind in ("r", "m", "M") else ()
         called = self.calls_of(oid, kind, sqlite_name)
         security = self.security_of(oid, name, owner) if self.securities() else None
-        secures = kind == "v" and bool(self.securities()) and self._secures(oid)
-        relation = Relation(oid, schema, name, shown, columns, indexes, sqlite_name, owner, security, secures, called)
+        by_query = kind == "v" and bool(self.securities() or self.inheritances()) and self._read_by_query(oid)
+        heirs = self.heirs(oid) if kind == "r" else ()
+        relation = Relation(
+            oid, schema, name, shown, columns, indexes, sqlite_name, owner, security, by_query, called, heirs
+        )
         self._by_oid[oid] = relation
         return relation
 
@@ -391,7 +403,17 @@ class SqliteCatalog(
         return [
             self.types.with_base(
                 ColumnDef(
-                    name, type_oid, typmod, attnum, decl, bool(not_null), default, identity, generated, bool(kept)
+                    name,
+                    type_oid,
+                    typmod,
+                    attnum,
+                    decl,
+                    bool(not_null & 1),
+                    default,
+                    identity,
+                    generated,
+                    bool(kept),
+                    local=not not_null & NOT_LOCAL_COLUMN,
                 )
             )
             for name, type_oid, typmod, attnum, decl, not_null, default, identity, generated, kept in rows
@@ -415,19 +437,10 @@ class SqliteCatalog(
 
     def _constraints(self, by: str, oid: int, temp: bool) -> list[ConstraintDef]:
         rows = self._all(
-            "SELECT oid, relid, conname, contype, columns, conindid, expression, confrelid, confcolumns, confindid, "
-            "confupdtype, confdeltype, confmatchtype, condeferrable, condeferred "
-            f"FROM {_db(temp)}.helios_constraint WHERE {by} = ? AND {by} <> 0 ORDER BY oid",
+            f"SELECT {CONSTRAINT_COLUMNS} FROM {_db(temp)}.helios_constraint WHERE {by} = ? AND {by} <> 0 ORDER BY oid",
             oid,
         )
-        return [
-            ConstraintDef(
-                row[0], row[1], row[2], row[3], tuple(json.loads(row[4])), row[5], row[6], row[7],
-                tuple(json.loads(row[8])), row[9], row[10], row[11], row[12], bool(row[13] & 1), bool(row[14]),
-                not row[13] & NOT_VALID,
-            )
-            for row in rows
-        ]  # fmt: skip
+        return [read_constraint(row) for row in rows]
 
     def _sequences(self, by: str, oid: int, temp: bool) -> list[SequenceDef]:
         if temp and not self.has_temp_tables():

@@ -136,10 +136,11 @@ class RoutineCatalog:
         rows = self._all(f"SELECT DISTINCT refobjid FROM {db}.helios_depend WHERE objid = ?", oid)
         return tuple(found for (target,) in rows if (found := self.relation_by_oid(target)) is not None)
 
-    def _secures(self, oid: int) -> bool:
-        """See ``Relation.secures``."""
+    def _read_by_query(self, oid: int) -> bool:
+        """See ``Relation.by_query``."""
         return any(
-            found.secures or (found.security is not None and found.security.enabled) for found in self.read_by_view(oid)
+            found.by_query or found.heirs or (found.security is not None and found.security.enabled)
+            for found in self.read_by_view(oid)
         )
 
     def calls_of(self, oid: int, kind: str, sqlite_name: str) -> tuple[int, ...] | None:

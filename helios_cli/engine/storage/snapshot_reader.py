@@ -15,8 +15,8 @@ from operator import itemgetter, ne
 from typing import Any, Final, TypeVar
 
 from helios_cli.engine.sql.authority import BOOTSTRAP, DATABASE_OWNER, PREDEFINED, PREDEFINED_MEMBERS, valid_until
-from helios_cli.engine.sql.ddl_model import ColumnDef, ConstraintDef, IndexDef, SequenceDef
-from helios_cli.engine.sql.ddl_render import NOT_VALID, keys_from_json
+from helios_cli.engine.sql.ddl_model import ColumnDef, IndexDef, SequenceDef
+from helios_cli.engine.sql.ddl_render import CONSTRAINT_COLUMNS, NOT_LOCAL_COLUMN, keys_from_json, read_constraint
 from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID, PUBLIC_OID
 from helios_cli.engine.sql.privileges import PG_LARGEOBJECT
 from helios_cli.engine.storage.catalog import SqliteCatalog
@@ -63,11 +63,7 @@ _ATTRIBUTE: Final = _Table(
     "relid, attnum",
 )
 _INDEX: Final = _Table("helios_index", "oid, relid, indisunique, indisprimary, method, keys, include, predicate")
-_CONSTRAINT: Final = _Table(
-    "helios_constraint",
-    "oid, relid, conname, contype, columns, conindid, expression, confrelid, confcolumns, confindid, "
-    "confupdtype, confdeltype, confmatchtype, condeferrable, condeferred",
-)
+_CONSTRAINT: Final = _Table("helios_constraint", CONSTRAINT_COLUMNS)
 _SEQUENCE: Final = _Table(
     "helios_sequence",
     "oid, seqtypid, seqstart, seqincrement, seqmin, seqmax, seqcache, seqcycle, owner_relid, owner_attnum, "
@@ -119,6 +115,8 @@ class _Reading:
         new.extensions = dict(catalog.extensions())
         new.collations = catalog.user_collations()
         new.securities = _kept(before.securities, catalog.securities())
+        new.parents = _kept(before.parents, catalog.inheritances())
+        new.children = _kept(before.children, catalog.all_children())
         new.calls = catalog.stored_calls()
         new.routines = catalog.all_routines()
         new.operators = _kept(before.operators, {found.oid: found for found in catalog.all_operators()})
@@ -147,7 +145,7 @@ class _Reading:
         new.relations = self._made(_RELATION, before.relations, _relation)
         relations = new.relations
         new.columns = self._columns()
-        new.constraints = self._made(_CONSTRAINT, before.constraints, _constraint)
+        new.constraints = self._made(_CONSTRAINT, before.constraints, read_constraint)
         new.indexes = self._made(_INDEX, before.indexes, lambda row: _index(relations[row[0]], row), named=True)
         new.sequences = self._made(
             _SEQUENCE, before.sequences, lambda row: _sequence(relations[row[0]], row), named=True
@@ -234,7 +232,10 @@ class _Reading:
 
     def _column(self, row: Row) -> ColumnDef:
         _relid, name, type_oid, typmod, attnum, decl, not_null, default, identity, generated = row
-        column = ColumnDef(name, type_oid, typmod, attnum, decl, bool(not_null), default, identity, generated)
+        column = ColumnDef(
+            name, type_oid, typmod, attnum, decl, bool(not_null & 1), default, identity, generated,
+            local=not not_null & NOT_LOCAL_COLUMN,
+        )  # fmt: skip
         return self._catalog.types.with_base(column)
 
 
@@ -269,14 +270,6 @@ def _index(relation: RelationRow, row: Row) -> IndexDef:
     return IndexDef(
         oid, relation.schema, relation.name, relation.sqlite_name, relid, bool(unique & 1), bool(primary), method,
         keys_from_json(keys), tuple(json.loads(include)), predicate, unique >> 1,
-    )  # fmt: skip
-
-
-def _constraint(row: Row) -> ConstraintDef:
-    return ConstraintDef(
-        row[0], row[1], row[2], row[3], tuple(json.loads(row[4])), row[5], row[6], row[7],
-        tuple(json.loads(row[8])), row[9], row[10], row[11], row[12], bool(row[13] & 1), bool(row[14]),
-        not row[13] & NOT_VALID,
     )  # fmt: skip
 
 

@@ -161,7 +161,8 @@ def _constraint(snapshot: Snapshot, constraint: ConstraintDef, pretty: bool) -> 
         )
         return f"{word} ({columns}){include}{_deferral(constraint)}"
     if constraint.kind == "c":
-        return f"CHECK ({_pretty(snapshot, constraint.table_oid, constraint.expression or '', pretty)})"
+        text = f"CHECK ({_pretty(snapshot, constraint.table_oid, constraint.expression or '', pretty)})"
+        return f"{text} NO INHERIT" if constraint.no_inherit else text
     return _foreign_key(snapshot, constraint, columns)
 
 

@@ -217,6 +217,10 @@ class Snapshot:
 
     securities: dict[int, tuple[bool, bool, tuple[Policy, ...]]] = field(default_factory=dict)
     """By table: whether row level security is enabled, whether it is forced, and the policies."""
+    parents: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    """The tables that a table inherits from directly, in their order."""
+    children: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    """The tables that inherit from a table directly, by OID."""
     calls: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """The users' functions that definitions call, by SQLite's name of the table or view."""
     routines: tuple[Routine, ...] = ()
