@@ -290,6 +290,8 @@ class RoutineCalls:
         if interpreter.outputs:
             values = tuple(interpreter.frame.values[number] for number in interpreter.outputs)
             return [], values if len(values) > 1 else values[0]
+        if prepared.result == VOID and routine.kind == "f":
+            return [], ""
         if prepared.columns:
             return [], interpreter.fitted(result.value) if isinstance(result.value, Record) else None
         return [], row_of(result.value) if isinstance(result.value, Record) else result.value

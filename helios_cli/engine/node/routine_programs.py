@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,8 @@ from helios_cli.engine.node.triggers import Firing
 from helios_cli.engine.sql.oids import VOID
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.routine_programs import CallProcedure, DoBlock, TriggeredTruncate
-from helios_cli.engine.sql.triggered import TriggeredWrite
+from helios_cli.engine.sql.triggered import TriggeredProgram, TriggeredWrite
+from helios_cli.engine.storage.programs import run_program
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.routine_calls import RoutineCalls
@@ -30,8 +31,11 @@ class StepsResult:
     changes: int
 
 
-def run(connection: apsw.Connection, plan: Plan, binds: Sequence[Any]) -> StepsResult:
-    """Run a program inside an open write transaction.
+Check = Callable[[apsw.Connection], None]
+
+
+def run(connection: apsw.Connection, plan: Plan, binds: Sequence[Any], check: Check) -> StepsResult:
+    """Run a program inside an open write transaction; ``check`` looks at foreign keys behind several writes.
 
     Raises:
         HeliosError, apsw.Error: what its statements raise.
@@ -49,11 +53,42 @@ def run(connection: apsw.Connection, plan: Plan, binds: Sequence[Any]) -> StepsR
         with calls.inside():
             rows, changes = TriggeredRun(calls, host, plan, program, binds).run()
         return StepsResult(rows if plan.columns is not None else None, changes)
+    if isinstance(program, TriggeredProgram):
+        with calls.inside():
+            return _program(calls, host, program, plan, binds, check)
     if isinstance(program, TriggeredTruncate):
         with calls.inside():
             _truncate(calls, host, program, plan, binds)
         return StepsResult(None, 0)
     raise SqlError(f"internal error: no way to run {type(program).__name__}", sqlstate="XX000")
+
+
+def _program(
+    calls: RoutineCalls, host: RoutineHost, program: TriggeredProgram, plan: Plan, binds: Sequence[Any], check: Check
+) -> StepsResult:
+    """Run several writes between their triggers; those behind rows and statements fire when all is written."""
+    runs = [TriggeredRun(calls, host, plan, write, binds) if write is not None else None for write in program.writes]
+    own = max(program.program.answers) + 1
+    for run in reversed(runs[:own]):
+        if run is not None:
+            run.begin()
+
+    def instead(number: int, values: Sequence[Any]) -> tuple[list[Any], int] | None:
+        run = runs[number]
+        if run is None:
+            return None
+        if number >= own:
+            run.begin()
+        run.rows(values)
+        return run.results, run.changes
+
+    rows, changes = run_program(host.connection, plan, binds, check, instead)
+    done = [run for run in runs if run is not None]
+    for run in done:
+        run.end_rows()
+    for run in done:
+        run.end_statement()
+    return StepsResult(rows, changes)
 
 
 def _place(connection: apsw.Connection, plan: Plan, binds: Sequence[Any]) -> tuple[RoutineCalls, RoutineHost]:

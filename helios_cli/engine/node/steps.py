@@ -27,7 +27,7 @@ def run_steps(connection: apsw.Connection, plan: Plan, binds: Sequence[Any]) -> 
     DROP of the old table would then delete its children (sqlite.org/lang_altertable.html, section 7).
     """
     if plan.routine is not None:
-        return routine_programs.run(connection, plan, binds)
+        return routine_programs.run(connection, plan, binds, check_foreign_keys)
     if plan.fk_off:
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 0)
     try:

@@ -65,7 +65,7 @@ class TriggeredRun:
 
     def begin(self) -> None:
         """Fire the triggers before the statement."""
-        for event in self._events():
+        for event in self._events() if self.write.statement else ():
             self.named.firing.statement("b", event, self._set_columns(event))
 
     def rows(self, binds: Sequence[Any]) -> None:
@@ -87,13 +87,21 @@ class TriggeredRun:
 
     def end(self) -> None:
         """Fire the triggers behind the rows, then those behind the statement."""
+        self.end_rows()
+        self.end_statement()
+
+    def end_rows(self) -> None:
+        """Fire the triggers behind the rows."""
         for target, event, old, new, _ in self.after:
             self.named.firing.seen.append((event, target.as_of(self.named, old), target.as_of(self.named, new)))
             if target is not self.named:
                 target.firing.seen.append((event, old, new))
         for target, event, old, new, columns in self.after:
             target.firing.row("a", event, old, new, columns)
-        for event in reversed(self._events()):
+
+    def end_statement(self) -> None:
+        """Fire the triggers behind the statement."""
+        for event in reversed(self._events()) if self.write.statement else ():
             self.named.firing.statement("a", event, self._set_columns(event))
 
     def _events(self) -> tuple[str, ...]:

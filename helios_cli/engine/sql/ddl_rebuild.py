@@ -35,7 +35,7 @@ def rebuild_table(builder: Builder, table: TableDef, conversions: Mapping[str, s
     builder.add(builder.table_sql(table, sqlite_name=working))
     if stored:
         copy = f"INSERT INTO {new} ({names}) SELECT {values} FROM {old}"
-        lax = any(constraint.kind == "c" and not constraint.validated for constraint in table.constraints)
+        lax = any(not constraint.validated for constraint in table.constraints)
         builder.add(*((UNCHECKED, copy, CHECKED) if lax else (copy,)))
     builder.add(
         f"DROP TABLE {old}",

@@ -18,8 +18,8 @@ def mark_not_valid(alteration: Alteration, constraint: ConstraintDef, fields: di
     """Note NOT VALID for a new constraint of a table that is there; nothing for one without it."""
     if fields.get("skip_validation") and constraint.kind in "cf":
         constraint.validated = False
-        # SQLite's own ALTER looks at every row.
-        alteration.rebuild |= constraint.kind == "c"
+        # SQLite's own ALTER looks at every row, and MATCH FULL is a CHECK.
+        alteration.rebuild |= constraint.kind == "c" or constraint.match == "f"
 
 
 def validate_constraint(alteration: Alteration, fields: dict[str, Any]) -> None:

@@ -18,8 +18,9 @@ from helios_cli.engine.sql.relation import ColumnInfo, Relation
 from helios_cli.engine.sql.row_security import refuse_active
 from helios_cli.engine.sql.scope import RangeItem, Scope
 from helios_cli.engine.sql.select import translate_with
-from helios_cli.engine.sql.snapshots import refuse_triggers, row_id
+from helios_cli.engine.sql.snapshots import row_id
 from helios_cli.engine.sql.sqltext import quote_identifier
+from helios_cli.engine.sql.triggered import Parts, are_seen
 from helios_cli.engine.sql.typed import Node, TypedSql
 
 _MATCHED: Final = "MERGE_WHEN_MATCHED"
@@ -34,6 +35,8 @@ class Merge:
     """A translated MERGE."""
 
     steps: list[str]
+    parts: list[Parts | None]
+    """For each step what it is made of, when triggers have to see it."""
     program: Program
 
 
@@ -67,7 +70,6 @@ def translate_merge(fields: dict[str, Any], ctx: Any) -> Merge:
     relation = dml.target_relation(fields["relation"], scope, words[0])
     for word in words[1:]:
         dml.target_relation(fields["relation"], scope, word)
-    refuse_triggers(relation, "MERGE", ctx)
     if is_expanded(relation, fields["relation"], ctx):
         what = f'MERGE into "{relation.name}" with the tables that inherit from it'
         raise ctx.unsupported(what, hint="Use ONLY, or INSERT, UPDATE and DELETE.")
@@ -88,23 +90,29 @@ def translate_merge(fields: dict[str, Any], ctx: Any) -> Merge:
     joined = f"{source.sql} {'LEFT JOIN' if outer else 'JOIN'} {table} ON {condition}{where}"
     # No WHERE over the decision: SQLite would compute it twice, with its calls of nextval().
     first = f"{with_clause}SELECT {decided} FROM {joined}"
-    return _program(first, branches, relation, ctx.session_value(_SAVED))
+    return _program(first, branches, relation, scope)
 
 
-def _program(first: str, branches: list[_Branch], relation: Relation, saved: str) -> Merge:
+def _program(first: str, branches: list[_Branch], relation: Relation, scope: Scope) -> Merge:
+    saved = scope.ctx.session_value(_SAVED)
     rows = f"(SELECT value ->> 0 AS row FROM json_each({saved}))"
-    again = "pg_raise('21000', 'MERGE command cannot affect row a second time')"
+    hint = "Ensure that not more than one source row matches any one target row."
+    again = f"pg_raise('21000', 'MERGE command cannot affect row a second time', NULL, NULL, NULL, NULL, '{hint}')"
     check = (
         f"SELECT {again} FROM (SELECT row ->> 1 AS target FROM {rows}) WHERE target IS NOT NULL "
         "GROUP BY target HAVING count(*) > 1 LIMIT 1"
     )
-    changes = [
-        _change(number, branch, relation, rows)
-        for number, branch in sorted(enumerate(branches), key=lambda pair: _ORDER.get(pair[1].command, 3))
-        if branch.command in _ORDER
-    ]
+    numbered = sorted(enumerate(branches), key=lambda pair: _ORDER.get(pair[1].command, 3))
+    active = [(number, branch) for number, branch in numbered if branch.command in _ORDER]
+    changes = [_change(number, branch, relation, rows) for number, branch in active]
+    parts = [_seen_change(number, branch, relation, rows, scope) for number, branch in active]
+    for at, part in enumerate(parts):
+        if part is not None:
+            part.statement = part.event not in {known.event for known in parts[:at] if known is not None}
     count = 2 + len(changes)
-    return Merge([first, check, *changes], Program((_SAVED,) + ("",) * (count - 1), tuple(range(2, count))))
+    return Merge(
+        [first, check, *changes], [None, None, *parts], Program((_SAVED,) + ("",) * (count - 1), tuple(range(2, count)))
+    )
 
 
 def _change(number: int, branch: _Branch, relation: Relation, rows: str) -> str:
@@ -125,6 +133,27 @@ def _change(number: int, branch: _Branch, relation: Relation, rows: str) -> str:
     assigned = ", ".join(f"{name} = {value}" for name, value in zip(names, values, strict=True))
     target = f"{table}.{row_id(relation)}"
     return f"UPDATE {table} SET {assigned} FROM {rows} WHERE {own} AND {target} = row ->> 1"
+
+
+def _seen_change(number: int, branch: _Branch, relation: Relation, rows: str, scope: Scope) -> Parts | None:
+    """The rows of one WHEN clause for triggers to see; None where none has to."""
+    event = branch.command.removeprefix("CMD_")
+    if not are_seen(relation, (event,), scope):
+        return None
+    own = f"row ->> 0 = {number}"
+    values = [
+        f"unhex(row ->> {place})" if column.type_oid == BYTEA else f"row ->> {place}"
+        for place, column in enumerate(branch.columns, 2)
+    ]
+    names = tuple(column.name for column in branch.columns)
+    if event == "INSERT":
+        return Parts(event, relation, f"SELECT {', '.join(values) or 'NULL'} FROM {rows} WHERE {own}", names, [])
+    table = quote_identifier(relation.sqlite_name or relation.name)
+    number_of_row = f"{table}.{row_id(relation)}"
+    before = [f"{table}.{quote_identifier(column.name)}" for column in relation.columns]
+    selected = ", ".join([number_of_row, *before, *values])
+    source = f"SELECT {selected} FROM {rows} JOIN {table} ON {number_of_row} = row ->> 1 WHERE {own}"
+    return Parts(event, relation, source, names, [])
 
 
 def _decision(branches: list[_Branch], row: str) -> str:

@@ -16,8 +16,9 @@ from helios_cli.engine.sql.plan import Program
 from helios_cli.engine.sql.query import Output
 from helios_cli.engine.sql.scope import Cte, Scope
 from helios_cli.engine.sql.select import translate_cte, translate_query
-from helios_cli.engine.sql.snapshots import Snapshots, refuse_triggers, saved_columns
+from helios_cli.engine.sql.snapshots import Snapshots, saved_columns
 from helios_cli.engine.sql.sqltext import quote_identifier
+from helios_cli.engine.sql.triggered import Parts
 from helios_cli.engine.sql.typed import Node
 
 Translator = Callable[[dict[str, Any], Scope], Write]
@@ -41,6 +42,8 @@ class Part:
     """The session value that its rows become; '' when nothing reads them."""
     reads: set[str]
     """The data-modifying WITH queries that it reads, also through others."""
+    seen: Parts | None = None
+    """What it is made of, when triggers have to see it."""
 
 
 @dataclass(slots=True)
@@ -48,6 +51,8 @@ class Modifying:
     """A translated statement: its steps in the order in which they run."""
 
     steps: list[str]
+    parts: list[Parts | None]
+    """For each step what it is made of, when triggers have to see it."""
     outputs: list[Output]
     returning: bool
     program: Program
@@ -70,6 +75,12 @@ class _State:
         head = f"WITH {'RECURSIVE ' if self.recursive else ''}{', '.join(self.texts)}"
         own = _WITH.match(sql)
         return f"{head}, {sql[own.end() :]}" if own else f"{head} {sql}"
+
+    def seen(self, parts: Parts | None) -> Parts | None:
+        """What a write is made of, with the WITH queries before it."""
+        if parts is None or not parts.source:
+            return parts
+        return replace(parts, source=self.prefixed(parts.source))
 
     def depends_on(self, node: Any) -> set[str]:
         """The data-modifying WITH queries that a tree reads."""
@@ -106,14 +117,15 @@ def translate_modifying(kind: str, fields: dict[str, Any], ctx: Context) -> Modi
     main = {key: value for key, value in fields.items() if key != "withClause"}
     depends = state.depends_on(main)
     write = _main(kind, main, scope)
-    state.parts.append(Part("", state.prefixed(write.sql), "", depends))
+    state.parts.append(Part("", state.prefixed(write.sql), "", depends, state.seen(write.parts)))
     ordered = _in_order(state.parts)
     program = Program(
         tuple(part.saves for part in ordered),
         (next(at for at, part in enumerate(ordered) if not part.name),),
         tuple(ctx.snapshots.watched.values()),
     )
-    return Modifying([part.sql for part in ordered], write.outputs, write.returning, program)
+    seen = [part.seen for part in ordered]
+    return Modifying([part.sql for part in ordered], seen, write.outputs, write.returning, program)
 
 
 def _main(kind: str, fields: dict[str, Any], scope: Scope) -> Write:
@@ -133,7 +145,6 @@ def _writers(nodes: list[dict[str, Any]], kind: str, fields: dict[str, Any], sco
         word = tree.tag(node)
         if word in WRITES:
             relation = find_relation(node[word]["relation"], scope)
-            refuse_triggers(relation, "a statement with data-modifying WITH", scope.ctx)
             found.setdefault(relation.oid, set()).add(number)
     return found
 
@@ -154,7 +165,7 @@ def _with_query(cte: dict[str, Any], number: int, state: _State) -> None:
     alias = ctx.unique_alias(name)
     write = WRITES[kind](body[kind], Scope(ctx=ctx, ctes=scope.ctes))
     saves = f"saved.{number}" if write.returning else ""
-    state.parts.append(Part(name, state.prefixed(write.sql), saves, depends))
+    state.parts.append(Part(name, state.prefixed(write.sql), saves, depends, state.seen(write.parts)))
     state.reads[name] = depends | {name}
     scope.ctes[name] = _saved_cte(name, alias, write, tree.strings(cte.get("aliascolnames", [])), scope, at)
     if write.returning:

@@ -27,7 +27,7 @@ from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.select import translate_query
 from helios_cli.engine.sql.shape import Literal
 from helios_cli.engine.sql.translators import MODULES
-from helios_cli.engine.sql.triggered import plan_triggered
+from helios_cli.engine.sql.triggered import plan_program, plan_triggered
 from helios_cli.engine.sql.type_pins import name_types
 from helios_cli.engine.sql.typed import Node
 
@@ -379,10 +379,8 @@ def _modifying(kind: str, fields: dict[str, Any], ctx: Context) -> Plan:
     """A statement whose WITH clause changes data."""
     found = translate_modifying(kind, fields, ctx)
     tag = "SELECT" if kind == "SelectStmt" else _WRITES[kind][1]
-    plan = finish_plan(Kind.WRITE, tag, found.steps, ctx)
-    plan.program = found.program
+    plan = plan_program(found.steps, found.parts, found.program, tag, ctx)
     plan.columns = result_columns(found.outputs) if found.returning else None
-    plan.volatile = True
     return plan
 
 

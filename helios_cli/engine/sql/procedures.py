@@ -7,10 +7,12 @@ from typing import Any
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import calls, tree
 from helios_cli.engine.sql.context import Context
+from helios_cli.engine.sql.ddl_type_rights import LANGUAGES
 from helios_cli.engine.sql.expressions import translate
 from helios_cli.engine.sql.finishing import finish_plan
 from helios_cli.engine.sql.oids import VOID
 from helios_cli.engine.sql.plan import Column, Kind, Plan
+from helios_cli.engine.sql.rights import LanguageRight
 from helios_cli.engine.sql.routine_programs import CallProcedure, DoBlock
 from helios_cli.engine.sql.routines import Routine, UserFunction, text_makes_temporary
 from helios_cli.engine.sql.scope import Scope
@@ -34,6 +36,7 @@ def plan_do(fields: dict[str, Any], ctx: Context) -> Plan:
         raise SqlError("no inline code specified", sqlstate="42601")
     return Plan(
         Kind.WRITE, "DO", session_values=("pid",), volatile=True, counts_rows=False,
+        rights=(LanguageRight(LANGUAGES[language], language),),
         catalog_version=ctx.catalog.version, routine=DoBlock(options["as"]),
         makes_temporary=text_makes_temporary(options["as"]),
     )  # fmt: skip

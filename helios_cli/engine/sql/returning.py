@@ -72,9 +72,6 @@ def _add_others(nodes: list[Node], item: RangeItem, scope: Scope, inner: Scope) 
         # A bare name may still be that of columns of several tables.
         inner.columns += [column for column in _behind(scope, item) if _is_in(column.name, item.columns)]
         return []
-    if scope.ctx.snapshots is not None:
-        hint = "In WITH, RETURNING may name the changed table only."
-        raise scope.ctx.unsupported("RETURNING a column of another table in a WITH query", at, hint=hint)
     texts: dict[str, int] = {}
 
     def kept(column: ScopeColumn) -> ScopeColumn:

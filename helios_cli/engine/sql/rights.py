@@ -20,6 +20,7 @@ from helios_cli.engine.sql.privileges import (
     EXECUTE,
     INSERT,
     PG_CLASS,
+    PG_LANGUAGE,
     PG_NAMESPACE,
     PG_PROC,
     SELECT,
@@ -83,6 +84,14 @@ class FunctionRight:
 
 
 @dataclass(frozen=True, slots=True)
+class LanguageRight:
+    """A block in a language."""
+
+    oid: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class ClosedFunction:
     """A call of a function that is for superusers."""
 
@@ -98,7 +107,7 @@ class Unsecured:
     hint: str
 
 
-Right = RelationRight | FunctionRight | ClosedFunction | Unsecured
+Right = RelationRight | FunctionRight | LanguageRight | ClosedFunction | Unsecured
 
 
 def changes_only_temporary(needed: Iterable[Right]) -> bool:
@@ -346,6 +355,9 @@ class Rightful:
             elif isinstance(right, Unsecured):
                 if self._is_secured(right.security):
                     raise FeatureNotSupported(right.message, hint=right.hint)
+            elif isinstance(right, LanguageRight):
+                if not self.held(privileges.LANGUAGE, PG_LANGUAGE, right.oid, BOOTSTRAP, USAGE):
+                    raise denied("language", right.name)
             elif isinstance(right, ClosedFunction):
                 if not self.unrestricted:
                     raise denied("function", right.name)

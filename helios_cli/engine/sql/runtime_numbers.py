@@ -32,9 +32,12 @@ def pg_raise(
     schema: str | None = None,
     table: str | None = None,
     constraint: str | None = None,
+    hint: str | None = None,
 ) -> None:
     """Raise an error from within SQL."""
-    raise SqlError(message, sqlstate=sqlstate, detail=detail, schema=schema, table=table, constraint=constraint)
+    raise SqlError(
+        message, sqlstate=sqlstate, detail=detail, hint=hint, schema=schema, table=table, constraint=constraint
+    )
 
 
 # -- integers -------------------------------------------------------------------------------------

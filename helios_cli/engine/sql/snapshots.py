@@ -26,12 +26,6 @@ def row_id(relation: Relation) -> str:
     return next(name for name in _ROW_IDS if name not in taken)
 
 
-def refuse_triggers(relation: Relation, what: str, ctx: Context) -> None:
-    """Raise FeatureNotSupported for a change of several steps of a table with triggers, which would not see it."""
-    if ctx.catalog.triggers(relation.oid):
-        raise ctx.unsupported(f'{what} on table "{relation.name}" with triggers', hint="Use INSERT, UPDATE or DELETE.")
-
-
 def saved_columns(values: Sequence[TypedSql], row: str) -> list[str]:
     """The texts that read saved values back from ``row``, a JSON array; ``bytea`` is hexadecimal in it."""
     texts = [f"{row} ->> {position}" for position in range(len(values))]

@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import Any, Final
 
 from helios_cli.engine.datatypes.usertypes import is_row
-from helios_cli.engine.sql import casts, operators, tree
+from helios_cli.engine.sql import calls, casts, operators, tree
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import array_of, common_type, element_of, type_name
 from helios_cli.engine.sql.expressions import TRANSLATORS, translate
-from helios_cli.engine.sql.oids import BOOL, UNKNOWN
+from helios_cli.engine.sql.oids import BOOL, INT4, UNKNOWN
 from helios_cli.engine.sql.predicates import compare_rows, row_values
-from helios_cli.engine.sql.query import Query
+from helios_cli.engine.sql.query import Output, Query, Select
 from helios_cli.engine.sql.row_order import gives_one_row
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.select import translate_query
@@ -26,13 +26,26 @@ def _sublink(fields: dict[str, Any], scope: Scope) -> TypedSql:
         raise scope.ctx.unsupported("this kind of subquery", fields.get("location", 0))
     inner = scope.child()
     # A column of an outer grouped query is checked against its keys where it is named.
-    query = translate_query(fields["subselect"]["SelectStmt"], inner)
+    select, error = fields["subselect"]["SelectStmt"], scope.ctx.constant_error
+    query = translate_query(select, inner)
+    if handler is _exists and _spares_outputs(select, query, scope):
+        query.resolve_unknowns(scope.ctx)
+        query.outputs, query.order_by = [Output("exists", TypedSql("1", INT4))], []
+        scope.ctx.constant_error = error
     return handler(fields, query, scope)
 
 
 def _exists(fields: dict[str, Any], query: Query, scope: Scope) -> TypedSql:
     query.resolve_unknowns(scope.ctx)
     return TypedSql(f"EXISTS ({query.render()})", BOOL, not_null=True, location=fields.get("location", 0))
+
+
+def _spares_outputs(select: dict[str, Any], query: Query, scope: Scope) -> bool:
+    """Whether what EXISTS selects need not be computed (simplify_EXISTS_query, subselect.c)."""
+    shapes = ("groupClause", "havingClause", "distinctClause", "limitCount", "limitOffset")
+    if not isinstance(query, Select) or any(name in select for name in shapes):
+        return False
+    return not calls.has_aggregate(select.get("targetList", []), scope)
 
 
 def _scalar(fields: dict[str, Any], query: Query, scope: Scope) -> TypedSql:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -10,7 +11,7 @@ from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.finishing import finish_plan, result_columns
 from helios_cli.engine.sql.inheritance import ROW as HEIR_ROW
 from helios_cli.engine.sql.inheritance import members
-from helios_cli.engine.sql.plan import Kind, Plan
+from helios_cli.engine.sql.plan import Kind, Plan, Program
 from helios_cli.engine.sql.relation import CatalogReader, Relation
 from helios_cli.engine.sql.snapshots import row_id
 from helios_cli.engine.sql.sqltext import quote_identifier
@@ -59,6 +60,8 @@ class Parts:
     """Calls that look at each new row, and raise what PostgreSQL says of one that may not be."""
     heirs: tuple[Relation, ...] = ()
     """The tables whose rows are changed too. ``source`` then gives a row's table, its number, and the new values."""
+    statement: bool = True
+    """As in :class:`TriggeredWrite`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,26 +86,27 @@ class TriggeredWrite:
     """As of :class:`Parts`; the texts of RETURNING name the table by ``inheritance.MEMBER``."""
     upsert_source: str = ""
     """As ``source`` of an UPDATE, for the row in conflict; its parameters behind the given ones are the new row."""
+    statement: bool = True
+    """It fires the triggers of statements; of several writes of a MERGE that are alike the first one does."""
+
+
+@dataclass(frozen=True, slots=True)
+class TriggeredProgram:
+    """Writes of one statement, some of which triggers see: MERGE, and WITH queries that change data."""
+
+    program: Program
+    writes: tuple[TriggeredWrite | None, ...]
+    """For each step what is done in its place; None: the step itself."""
 
 
 def are_seen(relation: Relation, events: tuple[str, ...], scope: Scope) -> bool:
-    """Whether triggers of a table have to see a write, or its rows are found before any is changed.
-
-    Raises:
-        SqlError: 0A000, the write is part of a WITH clause.
-    """
+    """Whether triggers of a table have to see a write, or its rows are found before any is changed."""
     triggers = scope.ctx.catalog.triggers(relation.oid)
     if scope.ctx.row_by_row and scope.ctx.snapshots is None:
         return True
-    if not any(trigger.fires and not set(events).isdisjoint(trigger.events) for trigger in triggers) and not (
-        events == ("DELETE",) and cascades(relation, scope.ctx.catalog)
-    ):
-        return False
-    if scope.ctx.snapshots is not None:
-        raise scope.ctx.unsupported(
-            f'changing "{relation.name}", which has triggers, in a WITH query', hint="Send the change on its own."
-        )
-    return True
+    if any(trigger.fires and not set(events).isdisjoint(trigger.events) for trigger in triggers):
+        return True
+    return events == ("DELETE",) and bool(cascades(relation, scope.ctx.catalog))
 
 
 def cascades(relation: Relation, catalog: CatalogReader) -> list[tuple[ConstraintDef, Relation]]:
@@ -163,33 +167,63 @@ def rows_to_change(relation: Relation, item: RangeItem, values: list[str]) -> st
 def plan_triggered(parts: Parts, sql: str, tag: str, ctx: Context) -> Plan:
     """The plan of a write that triggers see; ``sql`` is the write without them."""
     ctx.keep_session_value("pid")
+    plan = finish_plan(Kind.WRITE, tag, [sql, *_texts(parts)], ctx)
+    plan.routine = _write(parts, plan.steps[1:], _given(plan, ctx))
+    plan.steps = plan.steps[:1]
+    plan.columns = result_columns(parts.outputs) if parts.outputs else None
+    plan.volatile = True
+    return plan
+
+
+def plan_program(steps: list[str], parts: list[Parts | None], program: Program, tag: str, ctx: Context) -> Plan:
+    """The plan of a statement of several steps; ``parts`` has what each is made of that triggers see, else None."""
+    seen = any(part is not None for part in parts)
+    if seen:
+        ctx.keep_session_value("pid")
+    texts = [_texts(part) if part is not None else [] for part in parts]
+    plan = finish_plan(Kind.WRITE, tag, [*steps, *(text for group in texts for text in group)], ctx)
+    plan.program, plan.volatile = program, True
+    if seen:
+        given, at, writes = _given(plan, ctx), len(steps), []
+        for part, group in zip(parts, texts, strict=True):
+            writes.append(_write(part, plan.steps[at : at + len(group)], given) if part is not None else None)
+            at += len(group)
+        plan.routine = TriggeredProgram(program, tuple(writes))
+        plan.steps = plan.steps[: len(steps)]
+    return plan
+
+
+def _texts(parts: Parts) -> list[str]:
+    """What a write that triggers see is run with: the query of its rows, that of the row in conflict, RETURNING."""
     returning = [output.value.sql for output in parts.outputs]
     if parts.checks:
         test = " AND ".join(parts.checks)
         returning = [f"CASE WHEN {test} THEN {returning[0]} END", *returning[1:]] if returning else [test]
-    upsert = _upsert_source(parts) if parts.upsert is not None else ""
-    plan = finish_plan(Kind.WRITE, tag, [sql, parts.source, upsert, *returning], ctx)
-    converted = plan.literal_in or ()
-    given = len(plan.param_types) + max(len(converted), _literals(ctx)) + len(plan.session_values)
-    texts = [_ROW_FOUND.sub(lambda match: f"?{given + 1 + int(match[1])}", text) for text in plan.steps]
-    plan.routine = TriggeredWrite(
+    return [parts.source, _upsert_source(parts) if parts.upsert is not None else "", *returning]
+
+
+def _given(plan: Plan, ctx: Context) -> int:
+    """How many parameters come before those of the row in hand."""
+    return len(plan.param_types) + max(len(plan.literal_in or ()), _literals(ctx)) + len(plan.session_values)
+
+
+def _write(parts: Parts, steps: Sequence[str], given: int) -> TriggeredWrite:
+    texts = [_ROW_FOUND.sub(lambda match: f"?{given + 1 + int(match[1])}", text) for text in steps]
+    return TriggeredWrite(
         parts.event,
         parts.relation,
-        texts[1],
+        texts[0],
         parts.columns,
-        tuple(texts[3:]),
+        tuple(texts[2:]),
         given,
         _do_nothing(parts.conflict),
         parts.upsert.keys if parts.upsert is not None else (),
         tuple(name for name, _ in parts.upsert.pairs) if parts.upsert is not None else (),
         parts.others,
         parts.heirs,
-        texts[2],
+        texts[1],
+        parts.statement,
     )
-    plan.steps = plan.steps[:1]
-    plan.columns = result_columns(parts.outputs) if parts.outputs else None
-    plan.volatile = True
-    return plan
 
 
 def _literals(ctx: Context) -> int:

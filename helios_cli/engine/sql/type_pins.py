@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
-from helios_cli.engine.datatypes.usertypes import named, pinned_function, pinned_function_oid, pinned_name
+from helios_cli.engine.datatypes.usertypes import kind_of, named, pinned_function, pinned_function_oid, pinned_name
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.functions import REGISTRY
+from helios_cli.engine.sql.oids import POLYMORPHIC
 from helios_cli.engine.sql.relation import CatalogReader, UserType
 from helios_cli.engine.sql.sqltext import pg_identifier
 from helios_cli.engine.sql.typed import Node
@@ -53,6 +54,20 @@ def _pin_function(call: dict[str, Any], catalog: CatalogReader) -> None:
     found = catalog.functions(names[-2] if len(names) > 1 else None, names[-1])
     if len(found) == 1 and not REGISTRY.candidates(names[-1]):
         call["funcname"] = [{"String": {"sval": pinned_function(found[0].oid)}}]
+        for position, (node, oid) in enumerate(zip(call.get("args", ()), found[0].args, strict=False)):
+            known = registry.find_oid(oid)
+            if "sval" in node.get("A_Const", {}) and oid not in POLYMORPHIC and (kind_of(oid) or known is not None):
+                call["args"][position] = _literal(node, oid)
+
+
+def _literal(node: Node, oid: int) -> Node:
+    """A string constant as a literal of the type that a function's parameter has."""
+    known = registry.find_oid(oid)
+    name = known.name if known is not None and not kind_of(oid) else pinned_name(oid & ~1).strip('"')
+    typename: dict[str, Any] = {"names": [{"String": {"sval": name}}], "typemod": -1, "location": -1}
+    if kind_of(oid) and oid & 1:
+        typename["arrayBounds"] = [{"Integer": {"ival": -1}}]
+    return {"TypeCast": {"arg": node, "typeName": typename, "location": node["A_Const"].get("location", -1)}}
 
 
 def unpinned(names: list[str], catalog: CatalogReader) -> list[str]:

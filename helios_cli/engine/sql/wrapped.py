@@ -18,7 +18,7 @@ from helios_cli.engine.sql.procedures import plan_call, plan_do
 from helios_cli.engine.sql.routine_programs import TriggeredTruncate
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.scrolling import goes_back
-from helios_cli.engine.sql.triggered import Parts, are_seen, plan_triggered
+from helios_cli.engine.sql.triggered import Parts, are_seen, plan_program, plan_triggered
 from helios_cli.engine.sql.truncate import translate_truncate
 from helios_cli.engine.sql.typed import Node
 from helios_cli.engine.sql.typenames import resolve_type
@@ -228,10 +228,7 @@ def _truncate(_planner: Planner, statement: Statement, ctx: Context) -> Plan:
 
 def _merge(_planner: Planner, statement: Statement, ctx: Context) -> Plan:
     found = translate_merge(statement.node["MergeStmt"], ctx)
-    plan = finish_plan(Kind.WRITE, "MERGE", found.steps, ctx)
-    plan.program = found.program
-    plan.volatile = True
-    return plan
+    return plan_program(found.steps, found.parts, found.program, "MERGE", ctx)
 
 
 def shown_statement(kind: str) -> str:

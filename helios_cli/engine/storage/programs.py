@@ -18,8 +18,16 @@ _HOOK: Final = "helios.programs"
 _COUNTS: Final = "parameters of each step"
 
 
+Instead = Callable[[int, Sequence[Any]], tuple[list[Any], int] | None]
+"""Does a step in another way: given its number and the values, its rows and how many it changed; None: as it stands."""
+
+
 def run_program(
-    connection: apsw.Connection, plan: Plan, binds: Sequence[Any], check: Callable[[apsw.Connection], None]
+    connection: apsw.Connection,
+    plan: Plan,
+    binds: Sequence[Any],
+    check: Callable[[apsw.Connection], None],
+    instead: Instead = lambda _number, _values: None,
 ) -> tuple[list[Any] | None, int]:
     """Run a plan with a program. Returns the result's rows, None for a statement without, and the rows it changed.
 
@@ -39,9 +47,14 @@ def run_program(
     with _deferred_keys(connection, check), _watching(connection, program.watched) as seen:
         for number, (step, count) in enumerate(zip(plan.steps, parameter_counts(plan), strict=True)):
             # Cached, DELETE without WHERE might be one that empties the table without telling of its rows.
-            found = connection.execute(step, values[:count], can_cache=not seen).fetchall()
+            done = instead(number, values)
+            if done is None:
+                found = connection.execute(step, values[:count], can_cache=not seen).fetchall()
+                changed = connection.changes()
+            else:
+                found, changed = done
             if number in program.answers:
-                changes += connection.changes()
+                changes += changed
                 rows = found
             saved = place.get(program.saves[number])
             if saved is not None:

@@ -43,7 +43,8 @@ class Returning(Assigning):
         if first is not None:
             records = [self.record_named(expression, name) for name in first.groups()]
             if all(record is not None for record in records):
-                return next((record.copy() for record in records if record is not None and record.names), None)
+                given = (record for record in records if record is not None and record.names and not record.absent)
+                return next((record.copy() for record in given), None)
         if text.lower().startswith("row"):
             text = text[3:].strip()
         if text.startswith("(") and text.endswith(")"):
@@ -53,6 +54,8 @@ class Returning(Assigning):
             return Record(tuple(c.name for c in columns), tuple(c.type_oid for c in columns), list(row))
         outcome = self.outcome(expression)
         columns = outcome.columns or ()
+        if len(columns) == 1 and (not outcome.rows or outcome.rows[0][0] is None):
+            return None
         if len(columns) != 1 or not is_row(columns[0].type_oid):
             raise SqlError("cannot return non-composite value from function returning composite type", sqlstate="42804")
         return read_row(outcome.rows[0][0] if outcome.rows else None)
