@@ -284,15 +284,22 @@ def ask_primary(reach: Reach, verb: str, body: Mapping[str, object], timeout_s: 
     Raises:
         HeliosError: as :func:`ask`.
     """
-    for _ in range(HOPS_MAX):
+    hops = 0
+    while True:
         try:
             return ask(reach, verb, body, timeout_s)
         except Refused as refusal:
-            onward = _sent_on(reach, refusal)
+            onward = _sent_on(reach, refusal) if hops < HOPS_MAX else None
             if onward is None:
                 raise
-            reach = onward
-    return ask(reach, verb, body, timeout_s)
+            reach, hops = onward, hops + 1
+        except _http.Unreachable as error:
+            if not hops:
+                raise
+            hint = "heliosdb-nano explain failover says whether another node takes its place, and promote makes one."
+            raise _http.Unreachable(
+                f"{verb} is the primary's to do, which is lost: {error.message}", hint=hint
+            ) from error
 
 
 def _sent_on(reach: Reach, refusal: Refused) -> Reach | None:

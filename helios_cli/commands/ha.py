@@ -15,6 +15,7 @@ from helios_cli.commands._errors import ExitCode
 from helios_cli.commands._output import print_json, print_table
 from helios_cli.commands._progress import Progress
 from helios_cli.engine.config.checks import is_loopback
+from helios_cli.engine.consensus.config import address
 from helios_cli.engine.errors import HeliosError
 
 app = typer.Typer(add_completion=False)
@@ -147,7 +148,7 @@ def _places(asked: Reach) -> dict[str, dict[str, Any]]:
         return {}
     return {
         str(one["node_id"]): {
-            "place": f"{one['host']}:{one['pg_port']}",
+            "place": address(str(one["host"]), int(one["pg_port"])),
             "reach": replace(asked, name=str(one["node_id"]), address=_beside(asked, one)),
         }
         for one in view.get("nodes", ())
@@ -248,6 +249,10 @@ def topology(
     voters = view.get("voters") or ()
     if len(voters) > 1:
         typer.echo(f"{', '.join(voters)} vote, {len(voters) // 2 + 1} of them elect, lease {view.get('lease_ms')} ms")
+    if view.get("paused"):
+        from helios_cli.commands.local.picture import PAUSED
+
+        typer.echo(PAUSED)
     for line in gap_lines(view):
         typer.echo(line)
     return ExitCode.OK
@@ -265,14 +270,14 @@ def row(one: Mapping[str, Any]) -> tuple[object, ...]:
     lag, lag_ms, checksum = one.get("lag_bytes"), one.get("lag_ms"), str(one.get("db_checksum") or "")
     return (
         one.get("node_id"), one.get("role"), one.get("mode"), one.get("state"), "yes" if one.get("in_sync") else "no",
-        f"{one.get('host')}:{one.get('pg_port')}", one.get("http_port"), one.get("applied"),
+        address(str(one.get("host") or ""), int(one.get("pg_port") or 0)), one.get("http_port"), one.get("applied"),
         "" if lag is None else size(int(lag)), "" if lag_ms is None else f"{float(lag_ms):.0f}", checksum[:8],
     )  # fmt: skip
 
 
 def observer_row(one: Mapping[str, Any]) -> tuple[object, ...]:
     """An observer as a row of the same table."""
-    where = f"{one.get('host')}:{one.get('native_port')}"
+    where = address(str(one.get("host") or ""), int(one.get("native_port") or 0))
     return (one.get("node_id"), "observer", "", one.get("state"), "no", where, one.get("http_port"), "", "", "", "")
 
 

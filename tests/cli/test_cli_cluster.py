@@ -347,6 +347,9 @@ def test_standbys_come_and_go(capsys: pytest.CaptureFixture[str]) -> None:
 
     for verb, said in (("pause", "paused"), ("resume", "resumed")):
         assert said in asked(capsys, verb)["result"]
+        for command in (["topology"], ["cluster", "status"]):
+            assert ("automatic failover is paused" in call(capsys, *command)[1]) is (verb == "pause")
+        assert asked(capsys, "cluster", "status")["paused"] is (verb == "pause")
     assert call(capsys, "standby", "remove", "primary")[0] == 5
     assert "removed" in asked(capsys, "standby", "remove", "extra")["result"]
     assert [one["name"] for one in asked(capsys, "cluster", "status")["nodes"]] == ["primary"]
@@ -445,3 +448,8 @@ def test_a_node_that_does_not_lead_sends_on_to_the_primary(
     Answers.pages = {"/admin/pause": (500, {**refusal, "hint": None})}
     assert call(capsys, "pause", "--node", fake)[0] == 5
     assert len(Answers.heard) == 5
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        Answers.pages = {"/admin/pause": (500, {**refusal, "hint": f"Ask 127.0.0.1:{nobody.getsockname()[1]}."})}
+        code, _, err = call(capsys, "pause", "--node", fake)
+    assert (code, "pause is the primary's to do, which is lost" in err, "explain failover" in err) == (3, True, True)

@@ -112,6 +112,21 @@ def test_a_standby_of_a_standby(make_node: MakeNode) -> None:
         assert reader.execute("SELECT count(*) FROM t").fetchone() == (100,)
 
 
+def test_a_standby_of_a_standby_that_is_lost_follows_the_primary(make_node: MakeNode) -> None:
+    """Nobody tells it of the primary, whose standby it has never been."""
+    primary, middle = pair(make_node)
+    last = make_node(*standby_flags(middle), "--node-id", "n3")
+    with primary.connect() as writer:
+        writer.execute("CREATE TABLE t (a int PRIMARY KEY)")
+        wait_equal(primary, last)
+        middle.kill()
+        writer.execute("INSERT INTO t VALUES (1)")
+    wait_equal(primary, last)
+    with last.connect() as reader:
+        told = reader.execute("SELECT old_primary, new_primary FROM replicate.failover_history").fetchall()
+    assert told == [("n1", "n1")]
+
+
 def test_the_directory_remembers_its_role(make_node: MakeNode) -> None:
     primary, standby = pair(make_node)
     standby.stop()

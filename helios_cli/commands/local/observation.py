@@ -124,6 +124,12 @@ def healthy(seen: Sequence[Observation]) -> bool:
     return primary is not None and all(one is primary or one.state in STREAMING for one in seen)
 
 
+def is_paused(seen: Sequence[Observation]) -> bool:
+    """Whether automatic failover is suspended, as the node of the newest term knows it."""
+    known = max((one for one in seen if one.status.get("cluster")), key=lambda one: one.term, default=None)
+    return known is not None and bool(known.status["cluster"].get("paused"))
+
+
 def lacking(seen: Sequence[Observation]) -> list[str]:
     """Each node that is not as it should be, and how it is."""
     primary = primary_of(seen)

@@ -26,6 +26,7 @@ COLOURS: Final = {
     "frozen": "cyan",
 }
 WATCH_S: Final = 1.0
+PAUSED: Final = "automatic failover is paused: nobody takes a lost primary's place; heliosdb-nano resume ends that"
 
 
 def record(cluster: LocalCluster, seen: Sequence[Observation]) -> dict[str, Any]:
@@ -35,6 +36,7 @@ def record(cluster: LocalCluster, seen: Sequence[Observation]) -> dict[str, Any]
         "cluster": str(cluster.path),
         "primary": primary.node.name if primary else None,
         "healthy": observation.healthy(seen),
+        "paused": observation.is_paused(seen),
         "nodes": [
             {
                 "name": one.node.name, "role": one.role, "mode": one.node.mode, "state": one.state, "term": one.term,
@@ -94,6 +96,8 @@ def show(cluster: LocalCluster, seen: Sequence[Observation], *, as_json: bool) -
         console().print(table(cluster, seen))
     else:
         print_table(COLUMNS, rows(seen))
+    if not as_json and observation.is_paused(seen):
+        print(PAUSED)
 
 
 def table(cluster: LocalCluster, seen: Sequence[Observation]) -> Table:

@@ -9,7 +9,8 @@ from helios_cli.engine.config.registry import find
 from helios_cli.engine.errors import HeliosError, SqlError
 from helios_cli.engine.net.http_routes import AdminVerb
 from helios_cli.engine.node import explanation, handover
-from helios_cli.engine.node.cluster_settings import CLUSTER_SETTINGS
+from helios_cli.engine.node.agreement import until_agreed
+from helios_cli.engine.node.cluster_settings import CLUSTER_SETTINGS, cluster_setting
 from helios_cli.engine.node.promotion import not_the_primary
 from helios_cli.engine.node.setting_change import change_setting
 
@@ -80,10 +81,15 @@ class Admin:
         )
 
     async def _pause(self, _arguments: Arguments) -> Answer:
-        return {"result": self._leading().pause(paused=True)}
+        return await self._set_paused(paused=True)
 
     async def _resume(self, _arguments: Arguments) -> Answer:
-        return {"result": self._leading().pause(paused=False)}
+        return await self._set_paused(paused=False)
+
+    async def _set_paused(self, *, paused: bool) -> Answer:
+        result = self._leading().pause(paused=paused)
+        await until_agreed(self._node.replication, lambda config: config.paused == paused)
+        return {"result": result}
 
     async def _config(self, arguments: Arguments) -> Answer:
         setting = find(str(arguments.get("name") or ""))
@@ -92,7 +98,12 @@ class Admin:
             raise HeliosError(f"value is a text, or null for the default, not {value!r}", sqlstate="22023")
         if setting.name in CLUSTER_SETTINGS:
             self._leading()
-        return change_setting(self._node, setting, value, dry_run=_flag(arguments, "dry_run"))
+        dry_run = _flag(arguments, "dry_run")
+        answer = change_setting(self._node, setting, value, dry_run=dry_run)
+        if setting.name in CLUSTER_SETTINGS and not dry_run:
+            field, wanted = cluster_setting(setting.name, value)
+            await until_agreed(self._node.replication, lambda config: bool(getattr(config, field) == wanted))
+        return answer
 
     async def _scrub(self, arguments: Arguments) -> Answer:
         rate = arguments.get("rate_mb")
@@ -116,6 +127,7 @@ class Admin:
             )
         leading.remove(node_id)
         replication.slots.release(node_id)
+        await until_agreed(replication, lambda config: config.member(node_id) is None)
         return {"result": f"node {node_id} is removed from the cluster"}
 
     def _leading(self) -> Any:

@@ -79,6 +79,7 @@ def cluster_view(replication: Replication) -> ClusterView:
         observers=_observers(replication, now),
         voters=config.voters(primary_id),
         lease_ms=config.term_lease_ms,
+        paused=config.paused,
         counters=replication.meter.counters(),
         now_us=now,
         pid=os.getpid(),

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 KINDS: Final = frozenset(
     ("primary_silent", "primary_sick", "primary_well", "elected", "not_elected", "promoted", "deposed", "retargeted",
-     "gave_way", "lease_over", "lease_held", "failover_paused", "etcd_lost", "etcd_back")
+     "gave_way", "lease_over", "lease_held", "failover_paused", "failover_resumed", "etcd_lost", "etcd_back")
 )  # fmt: skip
 """Events that are handed on."""
 

@@ -17,6 +17,7 @@ from helios_cli.engine.consensus.vote import Vote
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node import promotion
 from helios_cli.engine.node.lead_changes import Cause, facts
+from helios_cli.engine.node.search import Search
 from helios_cli.engine.types import Term
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class FailoverWatcher:
         longest_ms = max((config.term_lease_ms for config in replication.node.store.configs.all()), default=LEASE_MS)
         self.vote = Vote(Loyalty(replication.now(), longest_ms / 1000), threading.Lock())
         self._candidacy = Candidacy(random.random)
+        self._search = Search(replication)
         self._electing = False
         self._told = ""
         """Why it was not elected last: told once."""
@@ -123,6 +125,8 @@ class FailoverWatcher:
         own = self._replication
         config = own.config
         place = turn(own.open_configs, own.node_id)
+        if place is None or not self._is_one_of_many:
+            self._search.beat()
         if place is None or not self._may_stand(config):
             return
         if not self.is_loyal and not own.authority.may_stand():

@@ -9,7 +9,7 @@ from typing import Final
 
 from helios_cli.engine.config.roles import Role, decide_role
 from helios_cli.engine.config.settings import Settings
-from helios_cli.engine.consensus.config import ClusterConfig
+from helios_cli.engine.consensus.config import ClusterConfig, address
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node import report
 from helios_cli.engine.node.authority import refuse_another
@@ -111,7 +111,7 @@ async def find_cluster(own: Identity, secret: bytes, tls: PeerTls, host: str, po
             hint = getattr(error, "hint", None)
             reason += f" (hint: {hint})" if hint else ""
             if reason != told:
-                log.warning("cannot join the cluster at %s:%s yet: %s", host, port, reason)
+                log.warning("cannot join the cluster at %s yet: %s", address(host, port), reason)
                 told = reason
         finally:
             link.close()

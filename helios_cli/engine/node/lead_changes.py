@@ -57,7 +57,8 @@ def tell_deposed(replication: Replication, new: str, term: int) -> None:
 def tell_retargeted(replication: Replication, new: str, where: str, term: int) -> None:
     """This node follows ``new`` from now on."""
     following = replication.following
-    known = following.upstream.node_id if following is not None else ""
+    # A standby that was followed has led nobody.
+    known = following.upstream.node_id if following is not None and following.upstream.role == "primary" else ""
     told = facts(term=term, old=known or replication.config.primary, new=new, reason=f"node {new} leads in term {term}")
     replication.node.event("retargeted", f"following {new} at {where}", primary=new, **told)
 

@@ -281,7 +281,16 @@ class Leading:
         step = self._step()
         if step is not None:
             self._proposing = True
-            self._propose(*step)
+            self._propose(*self._named(step))
+
+    def _named(self, step: steps.Step) -> steps.Step:
+        """A step by which automatic failover is paused, or goes on, is told as that."""
+        paused = step.config.paused
+        if step.kind != "configured" or set(self.wanted) != {"paused"} or paused == self.lsns.newest.paused:
+            return step
+        if paused:
+            return step._replace(kind="failover_paused", text="automatic failover is paused, by an operator")
+        return step._replace(kind="failover_resumed", text="automatic failover goes on: it is not paused any more")
 
     def _step(self) -> steps.Step | None:
         config = self.lsns.config

@@ -8,6 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.consensus.acceptance import may_follow
+from helios_cli.engine.consensus.config import address
 from helios_cli.engine.errors import HeliosError, IoFailed, LogDamaged
 from helios_cli.engine.node.peer_address import reachable
 from helios_cli.engine.node.peer_link import PeerLink, PeerRefused, introduce, reach
@@ -52,7 +53,7 @@ class Observing:
         role = self._observer.disk.role
         if node_id == self.primary_id and (host, port) == (role.primary_host, role.primary_port):
             return
-        self._observer.event("retargeted", f"observing {node_id} at {host}:{port}", primary=node_id)
+        self._observer.event("retargeted", f"observing {node_id} at {address(host, port)}", primary=node_id)
         self._observer.disk.follow(host, port)
         self.primary_id = node_id
         self._hurry.set()
@@ -77,7 +78,7 @@ class Observing:
                     return
                 except (OSError, HeliosError, TimeoutError) as error:
                     reason = getattr(error, "message", None) or str(error) or "it does not answer"
-                    text = f"cannot observe {host}:{port}: {reason}"
+                    text = f"cannot observe {address(host, port)}: {reason}"
                     if text not in told and not self._hurry.is_set():
                         log.warning("%s", text)
                     told.add(text)
@@ -148,7 +149,7 @@ class Observing:
                 self._calls.discard(call)
         observer.address.met(link)
         if bytes.fromhex(welcome.cluster_id) != observer.disk.control.record.cluster_id:
-            raise PeerRefused(f"the node at {host}:{port} belongs to another cluster")
+            raise PeerRefused(f"the node at {address(host, port)} belongs to another cluster")
         return welcome
 
     def _frame(self, frame: Frame) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Final, Protocol
 
 from helios_cli.engine.consensus.acceptance import may_follow
+from helios_cli.engine.consensus.config import address
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.log.history import History
 from helios_cli.engine.log.record import peek_lsn
@@ -134,7 +135,7 @@ class WalReceiver:
                 try:
                     await self._follow_safely(host, port)
                 except (OSError, HeliosError, TimeoutError) as error:
-                    text = f"cannot follow {host}:{port}: {_reason(error)}"
+                    text = f"cannot follow {address(host, port)}: {_reason(error)}"
                     if text != told and not self._hurry.is_set():
                         log.warning("%s", text)
                     told = text
@@ -163,7 +164,7 @@ class WalReceiver:
             try:
                 await self._call(link, host, port)
                 if link.peer_term < follower.term():
-                    raise PeerRefused(f"the node at {host}:{port} is in a term that has ended")
+                    raise PeerRefused(f"the node at {address(host, port)} is in a term that has ended")
                 return link
             except BaseException as failure:
                 link.close()

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.config.roles import Role
-from helios_cli.engine.consensus.config import ClusterConfig, Member
+from helios_cli.engine.consensus.config import ClusterConfig, Member, address
 from helios_cli.engine.consensus.steps import config_by_force, config_of_term, first_config
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node import binding, handover, lead_changes, promotion, report
@@ -401,7 +401,7 @@ class Replication:
             self.node.begin_again("another node leads")
             return
         self.become(Role("standby", host, port))
-        lead_changes.tell_retargeted(self, node_id, f"{host}:{port}", term)
+        lead_changes.tell_retargeted(self, node_id, address(host, port), term)
         self.following.receiver.hurry()
 
     def _lead_no_longer(self) -> None:

@@ -183,6 +183,8 @@ class ClusterView:
     """Who elects."""
     lease_ms: int = 0
     """For how long who has heard the primary votes for nobody else."""
+    paused: bool = False
+    """Whether an operator has suspended automatic failover."""
     counters: Counters = Counters()
     now_us: int = 0
     """When this was seen, microseconds since 1970-01-01 UTC."""

@@ -13,7 +13,7 @@ from helios_cli.engine.consensus.config import ClusterConfig, Member
 from helios_cli.engine.consensus.rule import Progress, SyncMode
 from helios_cli.engine.errors import DiskFull, HeliosError, OutcomeUnknown
 from helios_cli.engine.log.encoder import RecordEncoder
-from helios_cli.engine.node import handover
+from helios_cli.engine.node import explanation, failover_hooks, handover
 from helios_cli.engine.node.authority import EmbeddedAuthority
 from helios_cli.engine.node.leading import Leading
 from helios_cli.engine.node.promotion import PromotionRefused
@@ -293,3 +293,15 @@ def test_who_had_stopped_when_this_node_led_before_may_be_there_again() -> None:
     primary.replicator.stopped.add("n3")
     primary.leading.reconcile()
     assert [config.in_sync for config in primary.put] == [("n1",)]
+
+
+def test_a_pause_is_told_as_one_and_the_end_of_it() -> None:
+    """Hooks and explain failover have it by that name."""
+    primary = Primary()
+    for end, paused, kind in ((600, True, "failover_paused"), (700, False, "failover_resumed")):
+        primary.leading.pause(paused=paused)
+        assert kind not in primary.events, "it is not agreed on"
+        primary.leading.lsns.acknowledged("n2", Progress(TERM, Lsn(end), Lsn(end), Lsn(end)))
+        primary.leading._own_flushed(Lsn(end))
+        assert primary.events[-1] == kind
+        assert kind in failover_hooks.KINDS and kind in explanation.KINDS
