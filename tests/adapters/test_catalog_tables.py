@@ -79,6 +79,28 @@ def test_copies_show_what_the_relations_show(schemas: tuple[Schema, Schema], que
     assert sorted(map(str, read(connection, text, values))) == sorted(map(str, relations))
 
 
+@pytest.mark.parametrize("query", QUERIES, ids=lambda path: path.stem)
+def test_no_query_makes_sqlite_look_at_the_schema_of_users(schemas: tuple[Schema, Schema], query: Path) -> None:
+    text, values = schemas[0].plan(query.read_text())
+    connection = schemas[0].connection
+    program = connection.execute(f"EXPLAIN {catalog_tables.ready(connection, text)}", values).fetchall()
+    databases = {operand for _at, operation, operand, *_others in program if operation == "Transaction"}
+    # What only the attached databases have is not read anew behind a change of the schema.
+    assert databases and 0 not in databases
+
+
+def test_relations_without_copies_are_found_beside_them() -> None:
+    schema = Schema(1)
+    query = "SELECT a.x, c.relname FROM pg_class c, unnest(ARRAY[1, 2]) AS a(x) WHERE c.relname = 't0' ORDER BY 1"
+    assert schema.rows(query) == [(1, "t0"), (2, "t0")]
+    assert schema.rows("SELECT count(*) FROM pg_settings") == [(0,)]
+    schema.connection.execute("BEGIN")
+    schema.run("CREATE TABLE t1 (a int)")
+    assert schema.rows(query.replace("'t0'", "'t1'")) == [(1, "t1"), (2, "t1")]
+    schema.connection.execute("ROLLBACK")
+    assert schema.rows(query) == [(1, "t0"), (2, "t0")]
+
+
 NAMES = "SELECT relname FROM pg_class WHERE relkind = 'r' AND oid >= 16384 ORDER BY 1"
 
 

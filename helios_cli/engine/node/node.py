@@ -17,7 +17,7 @@ from helios_cli.engine.errors import HeliosError, OutcomeUnknown
 from helios_cli.engine.net.http import HttpServer
 from helios_cli.engine.net.http_routes import AdminVerb, Routes
 from helios_cli.engine.net.http_token import cluster_token, load_or_create_token
-from helios_cli.engine.node import binding, handover, interpreter, report
+from helios_cli.engine.node import binding, catalog_warmup, handover, interpreter, report
 from helios_cli.engine.node.admin import Admin
 from helios_cli.engine.node.binding import bind
 from helios_cli.engine.node.checkpointer import Checkpointer
@@ -309,9 +309,8 @@ class Node:
         self.listener = listener = Listener(self.engine, tls=server_tls(settings))
         await bind("pg_port", settings.pg_port, lambda port: listener.start(host, port))
         self.loop_monitor.start()
-        loop = self.engine.loop
-        works = (self.checkpointer.run(), seal_when_idle(self), self.scrub.run())
-        self._tasks = [loop.create_task(work) for work in works]
+        works = (self.checkpointer.run(), seal_when_idle(self), self.scrub.run(), catalog_warmup.warm(self.engine))
+        self._tasks = [self.engine.loop.create_task(work) for work in works]
         return True
 
     def _install_signals(self, loop: asyncio.AbstractEventLoop) -> None:

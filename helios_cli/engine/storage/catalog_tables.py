@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 
+from helios_cli.engine.storage import row_modules
 from helios_cli.engine.storage.catalog_indexes import INDEXES
 from helios_cli.engine.storage.relation_rows import ROW_BITS, RelationRows, Tuples
 from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS, SystemRelation, declared_columns
@@ -64,6 +65,7 @@ class CatalogTables:
     def _fill(self, named: dict[str, SystemRelation]) -> None:
         connection = self._connection
         if not any(name == _DATABASE for _number, name, _file in connection.execute("PRAGMA database_list").fetchall()):
+            row_modules.attach(connection, self._system.live_modules())
             connection.execute(f"ATTACH ':memory:' AS {_DATABASE}")
             self.defined = True
         # A transaction that was rolled back took it along, and the copies, but left the database attached.

@@ -174,6 +174,10 @@ class SystemCatalog:
             relation.name in system_rows.MAKERS or not self.hooks.shows(relation.name)
         )
 
+    def live_modules(self) -> list[str]:
+        """The virtual tables of the relations that are not :meth:`is_kept`."""
+        return [relation.module for relation in SYSTEM_RELATIONS.values() if not self.is_kept(relation)]
+
     def kept_rows(self, relation: SystemRelation) -> RelationRows:
         """The rows of a relation that :meth:`is_kept`, as of the last :meth:`version`: a statement takes it when it
         opens its cursors.

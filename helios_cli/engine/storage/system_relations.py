@@ -33,7 +33,10 @@ class SystemRelation:
 
     def row(self, values: dict[str, Any]) -> tuple[Any, ...]:
         """A row in column order; missing values are blank."""
-        return tuple(map({**self.blank, **values}.__getitem__, self.blank))
+        found = {**self.blank, **values}
+        assert len(found) == len(self.columns), f"{self.name} has no such column: {values.keys() - self.blank.keys()}"
+        # In the order of the blank row, whose keys came first.
+        return tuple(found.values())
 
 
 def _column(text: str, number: int) -> ColumnInfo:
