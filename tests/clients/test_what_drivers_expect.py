@@ -206,7 +206,7 @@ def test_rows_are_named_by_their_place(connection: psycopg.Connection[Any]) -> N
         ("CREATE TABLE wrong (a int, CHECK (ctid IS NOT NULL))", "42P10"),
         ("CREATE TABLE wrong (a int, b tid GENERATED ALWAYS AS (ctid) STORED)", "42P10"),
         ("SELECT ctid FROM (SELECT 1 AS a) AS derived", "42703"),
-        ("SELECT xmin FROM pg_class", "0A000"),
+        ("SELECT xmax FROM pg_class", "0A000"),
         ("SELECT '(1,70000)'::tid", "22P02"),
     ],
 )

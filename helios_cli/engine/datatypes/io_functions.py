@@ -115,7 +115,7 @@ _TABLE: Final = """
 
 _ARRAY: Final = "0 array_in 750 array_out 751 array_recv 2400 array_send 2401 i x 0"
 _KINDS: Final = {
-    "e": "0 enum_in 3504 enum_out 3505 enum_recv 3532 enum_send 3533 i p 1",
+    "e": "0 enum_in 3506 enum_out 3507 enum_recv 3532 enum_send 3533 i p 1",
     "c": "0 record_in 2290 record_out 2291 record_recv 2402 record_send 2403 d x 0",
     "r": "0 range_in 3834 range_out 3835 range_recv 3836 range_send 3837 i x 0",
     "m": "0 multirange_in 4231 multirange_out 4232 multirange_recv 4233 multirange_send 4234 i x 0",

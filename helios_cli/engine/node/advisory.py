@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.errors import HeliosError, SqlError
+from helios_cli.engine.sql.ddl_schema import DATABASE_OID
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.session import Session
@@ -21,8 +22,6 @@ Key = tuple[int, int, int]
 """classid, objid and objsubid as pg_locks shows them: 1 for a bigint, 2 for a pair of integers."""
 DEADLOCK_S: Final = 1.0
 """PostgreSQL's deadlock_timeout: how often one that waits looks whether it waits for itself."""
-_DATABASE_OID: Final = 5
-"""As pg_database has it."""
 _MASK: Final = 0xFFFFFFFF
 
 
@@ -244,7 +243,7 @@ class AdvisoryLocks:
     def _deadlock(self, session: Session, request: Request) -> SqlError:
         blocker = next(self.blockers(session, request))
         classid, objid, objsubid = request.key
-        lock = f"advisory lock [{_DATABASE_OID},{classid},{objid},{objsubid}]"
+        lock = f"advisory lock [{DATABASE_OID},{classid},{objid},{objsubid}]"
         detail = f"Process {session.pid} waits for {request.mode} on {lock}; blocked by process {blocker.pid}."
         return SqlError("deadlock detected", sqlstate="40P01", detail=detail, hint="Take locks in the same order.")
 
@@ -257,7 +256,7 @@ class AdvisoryLocks:
             classid, objid, objsubid = request.key
             shown[session.pid, request.key, request.mode, granted] = {
                 "locktype": "advisory",
-                "database": _DATABASE_OID,
+                "database": DATABASE_OID,
                 "classid": classid,
                 "objid": objid,
                 "objsubid": objsubid,

@@ -20,6 +20,7 @@ from helios_cli.engine.node.roles import DATABASE
 from helios_cli.engine.observe.events import Event
 from helios_cli.engine.replication import relations
 from helios_cli.engine.sql.authority import SIGNAL_BACKEND
+from helios_cli.engine.sql.ddl_schema import DATABASE_OID
 from helios_cli.engine.sql.setting_values import in_unit
 from helios_cli.engine.sql.variables import BY_NAME, Variable
 from helios_cli.engine.storage.statistics_rows import zeros
@@ -65,7 +66,9 @@ class CatalogHooks:
         if relation == "pg_stat_activity":
             return [_activity(session) for session in tuple(engine.sessions.values())]
         if relation == "pg_stat_database":
-            return [{**zeros(relation), "datid": 5, "datname": DATABASE, "numbackends": len(engine.sessions)}]
+            return [
+                {**zeros(relation), "datid": DATABASE_OID, "datname": DATABASE, "numbackends": len(engine.sessions)}
+            ]
         if relation == "pg_timezone_names":
             return zone_rows.names()
         if relation == "pg_timezone_abbrevs":
@@ -286,6 +289,7 @@ def _activity(session: Session) -> dict[str, Any]:
         state = "idle in transaction (aborted)" if transaction.failed else "idle in transaction"
     role = session.engine.catalog.privileges.authority().by_name.get(session.user)
     return {
+        "datid": DATABASE_OID,
         "datname": DATABASE,
         "pid": session.pid,
         "usesysid": role.oid if role is not None else None,

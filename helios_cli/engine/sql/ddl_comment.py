@@ -13,6 +13,7 @@ from helios_cli.engine.sql.ddl_operator import find_operator, move_operator
 from helios_cli.engine.sql.ddl_policy import PG_POLICY
 from helios_cli.engine.sql.ddl_render import database_of, delete, insert
 from helios_cli.engine.sql.ddl_routine import PG_PROC_OID, WORDS, find_routine, move_routine
+from helios_cli.engine.sql.ddl_schema import DATABASE_OID
 from helios_cli.engine.sql.ddl_sequence_names import follow
 from helios_cli.engine.sql.ddl_trigger import PG_TRIGGER_OID, find_trigger
 from helios_cli.engine.sql.ddl_types import find_type, move_type, type_names
@@ -144,7 +145,7 @@ def _schema(builder: Builder, node: dict[str, Any]) -> Target:
 def _database(builder: Builder, node: dict[str, Any]) -> Target | None:
     name = node["String"]["sval"]
     if name == "heliosdb":
-        return False, 5, PG_DATABASE, 0
+        return False, DATABASE_OID, PG_DATABASE, 0
     # A dump of another database says so much, and is not to fail over it.
     builder.notices.append(Warned(f'database "{name}" does not exist', "3D000"))
     return None

@@ -20,7 +20,8 @@ PG_CATALOG_OID: Final = 11
 INFORMATION_SCHEMA_OID: Final = 13000
 TEMP_SCHEMA_OID: Final = 16000
 BOOTSTRAP_ROLE_OID: Final = 10
-DATABASE_OID: Final = 5
+DATABASE_OID: Final = 16384
+"""Tools hide databases below FIRST_OID: those are the system's own."""
 
 PRIVILEGE_TABLE: Final = """CREATE TABLE {db}.helios_privilege(
   classid INTEGER NOT NULL,

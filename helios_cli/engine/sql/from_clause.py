@@ -13,14 +13,16 @@ from helios_cli.engine.sql.function_columns import function_columns, with_bound_
 from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.inheritance import all_rows, is_expanded
 from helios_cli.engine.sql.names import column_name
-from helios_cli.engine.sql.oids import BYTEA, INT4, INT8, INTEGERS, OID, TEXT
+from helios_cli.engine.sql.oids import BYTEA, INT4, INT8, TEXT
 from helios_cli.engine.sql.other_names import other_name
 from helios_cli.engine.sql.privileges import SELECT
 from helios_cli.engine.sql.relation import Relation
+from helios_cli.engine.sql.relation_functions import shown_view
 from helios_cli.engine.sql.routines import UserFunction
 from helios_cli.engine.sql.scope import RangeItem, Scope, ScopeColumn
 from helios_cli.engine.sql.secured_views import secured_source
 from helios_cli.engine.sql.sequence_rows import sequence_row
+from helios_cli.engine.sql.series_items import kept_rows, series
 from helios_cli.engine.sql.session_relations import SESSION_RELATIONS, session_rows
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.stored_calls import note_calls
@@ -253,6 +255,9 @@ def _function(fields: dict[str, Any], scope: Scope) -> Source:
     ctx, alias = scope.ctx, fields.get("alias", {})
     from helios_cli.engine.sql.lateral import rows_from, side_by_side
 
+    shown = shown_view(fields)
+    if shown is not None:
+        return from_item(shown, scope)
     if len(side_by_side(fields)) > 1:
         return rows_from(fields, scope)
     node = fields["functions"][0]["List"]["items"][0]
@@ -289,9 +294,9 @@ def _function(fields: dict[str, Any], scope: Scope) -> Source:
     if any("ColumnRef" in part or "SubLink" in part for part in tree.walk(call.get("args", []))):
         sql = f"json_each({calls.render_call(function, values, scope)})"
     elif is_series:
-        sql = _series(values, scope)
+        sql = series(values, scope)
     else:
-        sql = _kept_rows(calls.render_call(function, values, scope), 0 if function.columns else result)
+        sql = kept_rows(calls.render_call(function, values, scope), 0 if function.columns else result)
     columns = function_columns(function, result, value_sql, name)
     if is_row(result) and not function.columns:
         row = row_values.carry_shape(TypedSql(value_sql, result, simple=True), values, ctx)
@@ -304,17 +309,6 @@ def _function(fields: dict[str, Any], scope: Scope) -> Source:
         columns.append(ScopeColumn("ordinality", TypedSql(f"({_quote(sqlite_alias)}.key + 1)", INT8, not_null=True)))
     item = RangeItem(name, renamed(columns, alias, name, scope, at), alias=sqlite_alias)
     return single(f"{sql} AS {_quote(sqlite_alias)}", item)
-
-
-def _kept_rows(rows: str, type_oid: int) -> str:
-    """A function's rows, which are the same for every row that they are joined to.
-
-    SQLite would walk json_each() anew for each of those. Behind a LIMIT the rows are made once, and an index is made
-    over them where they are searched, which takes values of a declared kind.
-    """
-    kind = "INTEGER" if type_oid in (*INTEGERS, OID) else "TEXT" if type_oid == TEXT else ""
-    value = f"CAST(value AS {kind}) AS value" if kind else "value"
-    return f"(SELECT key, {value} FROM json_each({rows}) LIMIT -1)"
 
 
 def _json_records(fields: dict[str, Any], call: dict[str, Any], scope: Scope) -> Source:
@@ -333,23 +327,6 @@ def _json_records(fields: dict[str, Any], call: dict[str, Any], scope: Scope) ->
         columns.append(ScopeColumn("ordinality", TypedSql(f"({_quote(sqlite_alias)}.key + 1)", INT8, not_null=True)))
     item = RangeItem(shown, renamed(columns, alias, shown, scope, at), alias=sqlite_alias)
     return single(f"{sql} AS {_quote(sqlite_alias)}", item)
-
-
-def _series(values: list[TypedSql], scope: Scope) -> str:
-    """generate_series over constants, as rows that are made when they are asked for."""
-    start, stop = values[0].sql, values[1].sql
-    step = values[2].sql if len(values) > 2 else "1"
-    if step == "1":
-        going, more = f"{start} <= {stop}", f"value < {stop}"
-    else:
-        # The function raises for a step of zero.
-        going = f"CASE WHEN pg_series_step({step}) > 0 THEN {start} <= {stop} ELSE {start} >= {stop} END"
-        more = f"CASE WHEN {step} > 0 THEN value + {step} <= {stop} ELSE value + {step} >= {stop} END"
-    alias = _quote(scope.ctx.unique_alias("series"))
-    return (
-        f"(WITH RECURSIVE {alias}(value) AS (SELECT {start} WHERE {going} "
-        f"UNION ALL SELECT value + {step} FROM {alias} WHERE {more}) SELECT value FROM {alias})"
-    )
 
 
 def _scalar_item(node: Node, alias: dict[str, Any], scope: Scope, function: str = "") -> Source:

@@ -45,6 +45,7 @@ from helios_cli.engine.sql.oids import (
     NAME,
     NUMERIC,
     OID,
+    OIDVECTOR,
     PG_LSN,
     TEXT,
     TID,
@@ -70,7 +71,7 @@ TEXT_ARRAY: Final = 1009
 _COMPARED: Final = (
     BOOL, BYTEA, CHAR, NAME, TEXT, OID, BPCHAR, DATE, TIME, TIMETZ, TIMESTAMP, TIMESTAMPTZ,
     INTERVAL, NUMERIC, UUID, JSONB, ANYARRAY, ANYENUM, XID, PG_LSN, INET, MACADDR, MACADDR8, BIT, VARBIT, TID,
-    MONEY,
+    MONEY, OIDVECTOR,
 )  # fmt: skip
 _ORDER: Final = {"=": "=", "<>": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _BITS: Final = {INT2: 16, INT4: 32, INT8: 64}
@@ -82,7 +83,7 @@ def _comparisons() -> Iterator[Operator]:
     for name, sign in _ORDER.items():
         template = "({0} " + sign + " {1})"
         for oid in _COMPARED:
-            if oid == XID and name not in ("=", "<>"):
+            if oid in (XID, OIDVECTOR) and name not in ("=", "<>"):
                 continue
             yield Operator(name, (oid, oid), BOOL, template, "compare")
         for group in (_INTS, _FLOATS):

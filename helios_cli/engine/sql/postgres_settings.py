@@ -124,6 +124,8 @@ jit_tuple_deforming|bu||on
 join_collapse_limit|iu||8|1|2147483647
 krb_caseins_users|bh||off
 krb_server_keyfile|sh||FILE:/etc/postgresql-common/krb5.keytab
+lc_collate|sn||C
+lc_ctype|sn||C.UTF-8
 lo_compat_privileges|bu||off
 local_preload_libraries|su
 log_autovacuum_min_duration|ih|ms|600000|-1|2147483647

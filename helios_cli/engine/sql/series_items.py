@@ -1,8 +1,11 @@
-"""Set-returning functions as FROM items of SQLite: those of the select list, and several side by side."""
+"""Set-returning functions as FROM items of SQLite: alone, those of the select list, and several side by side."""
 
 from __future__ import annotations
 
+from helios_cli.engine.sql.oids import INTEGERS, OID, TEXT
+from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.sqltext import quote_identifier
+from helios_cli.engine.sql.typed import TypedSql
 
 Series = tuple[str, str]
 """SQLite's alias, and the text of a JSON array with one element a row."""
@@ -28,3 +31,31 @@ def with_series(source: str, series: list[Series]) -> str:
             for number, (alias, _) in enumerate(series)
         ]
     return " CROSS JOIN ".join([source, *items] if source else items)
+
+
+def kept_rows(rows: str, type_oid: int) -> str:
+    """A function's rows, which are the same for every row that they are joined to.
+
+    SQLite would walk json_each() anew for each of those. Behind a LIMIT the rows are made once, and an index is made
+    over them where they are searched, which takes values of a declared kind.
+    """
+    kind = "INTEGER" if type_oid in (*INTEGERS, OID) else "TEXT" if type_oid == TEXT else ""
+    value = f"CAST(value AS {kind}) AS value" if kind else "value"
+    return f"(SELECT key, {value} FROM json_each({rows}) LIMIT -1)"
+
+
+def series(values: list[TypedSql], scope: Scope) -> str:
+    """generate_series over constants, as rows that are made when they are asked for."""
+    start, stop = values[0].sql, values[1].sql
+    step = values[2].sql if len(values) > 2 else "1"
+    if step == "1":
+        going, more = f"{start} <= {stop}", f"value < {stop}"
+    else:
+        # The function raises for a step of zero.
+        going = f"CASE WHEN pg_series_step({step}) > 0 THEN {start} <= {stop} ELSE {start} >= {stop} END"
+        more = f"CASE WHEN {step} > 0 THEN value + {step} <= {stop} ELSE value + {step} >= {stop} END"
+    alias = quote_identifier(scope.ctx.unique_alias("series"))
+    return (
+        f"(WITH RECURSIVE {alias}(value) AS (SELECT {start} WHERE {going} "
+        f"UNION ALL SELECT value + {step} FROM {alias} WHERE {more}) SELECT value FROM {alias})"
+    )

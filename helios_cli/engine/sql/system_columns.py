@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from helios_cli.engine.sql.oids import INT8, OID, TID
+from helios_cli.engine.sql.oids import INT8, OID, TID, XID
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.snapshots import row_id
 from helios_cli.engine.sql.sqltext import quote_identifier
@@ -13,6 +13,8 @@ from helios_cli.engine.sql.typed import TypedSql
 ROW_NUMBER: Final = "\x01row"
 """Names the number of a table's row inside: no statement can be written with it."""
 _NAMES: Final = frozenset(("ctid", "xmin", "xmax", "cmin", "cmax", "tableoid", ROW_NUMBER))
+_FIRST_UNPINNED: Final = 12000
+"""Catalogs have OIDs below it, views of the system above (FirstUnpinnedObjectId, transam.h)."""
 _STORED: Final = {
     "check constraints": 'system column "ctid" reference in check constraint is invalid',
     "column generation expressions": 'cannot use system column "ctid" in column generation expression',
@@ -37,8 +39,11 @@ def system_column(name: str, qualifier: list[str], scope: Scope, at: int) -> Typ
             return TypedSql(f"{quote_identifier(item.alias)}.tableoid", OID, not_null=True, simple=True, location=at)
         if name == "tableoid":
             return TypedSql(str(relation.oid), OID, not_null=True, simple=True, location=at)
-        if relation.kind == "v":
+        if relation.kind == "v" or (relation.kind == "c" and relation.oid >= _FIRST_UNPINNED):
             return None
+        if name == "xmin" and relation.kind == "c":
+            # Every row of a catalog counts as one that initdb has made (BootstrapTransactionId).
+            return TypedSql("1", XID, not_null=True, simple=True, location=at)
         if name in ("ctid", ROW_NUMBER) and not item.derived:
             if scope.clause in _STORED:
                 raise scope.ctx.error("42P10", _STORED[scope.clause], at)

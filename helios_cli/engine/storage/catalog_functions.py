@@ -18,7 +18,7 @@ from helios_cli.engine.storage import routine_definitions, text_search_rows
 from helios_cli.engine.storage.made_rows import function_of_operators, operator_functions_by_oid
 from helios_cli.engine.storage.object_names import ObjectNames
 from helios_cli.engine.storage.privilege_functions import register as register_privileges
-from helios_cli.engine.storage.qualified_text import expression_text, path_of, plain_view, schemas_of, view_text
+from helios_cli.engine.storage.qualified_text import expression_text, path_of, ruledef, schemas_of, viewdef
 from helios_cli.engine.storage.relation_sizes import RelationSizes
 from helios_cli.engine.storage.routine_definitions import routine_of
 from helios_cli.engine.storage.sequences import split_name
@@ -258,15 +258,11 @@ class _Functions:
 
     def viewdef(self, oid: int, pretty: int) -> str | None:
         """pg_get_viewdef."""
-        snapshot = self.system.snapshot()
-        relation = snapshot.relations.get(oid)
-        if relation is None or relation.kind not in "vmM":
-            return None
-        text = relation.definition or ""
-        return (
-            plain_view(snapshot, oid, text, tuple(snapshot.path), pretty=bool(pretty))
-            or f" {view_text(snapshot, oid, text)};"
-        )
+        return viewdef(self.system.snapshot(), oid, bool(pretty))
+
+    def ruledef(self, oid: int, pretty: int) -> str | None:
+        """pg_get_ruledef."""
+        return ruledef(self.system.snapshot(), oid, bool(pretty))
 
     def expr(self, text: str, table_oid: int | None, pretty: int) -> str:
         """pg_get_expr."""
@@ -448,7 +444,8 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
         "cat_to_regclass": (functions.to_regclass, 1), "cat_to_regtype": (functions.to_regtype, 1),
         "cat_indexdef": (functions.along_path(functions.indexdef), 4),
         "cat_constraintdef": (functions.along_path(functions.constraintdef), 3),
-        "cat_viewdef": (functions.along_path(functions.viewdef), 3), "cat_userbyid": (functions.userbyid, 1),
+        "cat_viewdef": (functions.along_path(functions.viewdef), 3),
+        "cat_ruledef": (functions.along_path(functions.ruledef), 3), "cat_userbyid": (functions.userbyid, 1),
         "cat_serial_sequence": (functions.serial_sequence, 2), "cat_description": (functions.description, 3),
         "cat_visible": (functions.visible, 2), "cat_size": (functions.size, 2),
         "cat_database_size": (functions.database_size, 0),

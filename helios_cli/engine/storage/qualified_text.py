@@ -15,6 +15,7 @@ from helios_cli.engine.sql.functions import REGISTRY
 from helios_cli.engine.sql.planner import parse
 from helios_cli.engine.sql.sqltext import pg_identifier
 from helios_cli.engine.sql.view_definition import view_definition
+from helios_cli.engine.storage.system_definitions import qualified_name
 from helios_cli.engine.storage.system_snapshot import Snapshot
 from helios_cli.engine.storage.type_rows import shown_text
 
@@ -71,7 +72,7 @@ def plain_view(
     columns = {column.name: column.type_oid for column in snapshot.columns.get(table.oid, ())}
     names = [column.name for column in snapshot.columns.get(view_oid, ())]
     made = view_definition(select, shown, columns, names, pretty=pretty)
-    return _with_schemas(snapshot, made, {}) if made is not None else None
+    return shown_text(snapshot, _with_schemas(snapshot, made, {})) if made is not None else None
 
 
 def view_text(snapshot: Snapshot, view_oid: int, text: str) -> str:
@@ -82,6 +83,21 @@ def view_text(snapshot: Snapshot, view_oid: int, text: str) -> str:
         if relation is not None and relation.schema not in snapshot.path:
             hidden[relation.name] = relation.schema
     return _with_schemas(snapshot, text, hidden)
+
+
+def viewdef(snapshot: Snapshot, oid: int, pretty: bool) -> str | None:
+    """pg_get_viewdef; None for what is no view."""
+    relation = snapshot.relations.get(oid)
+    if relation is None or relation.kind not in "vmM":
+        return None
+    text = relation.definition or ""
+    return plain_view(snapshot, oid, text, tuple(snapshot.path), pretty=pretty) or f" {view_text(snapshot, oid, text)};"
+
+
+def ruledef(snapshot: Snapshot, oid: int, pretty: bool) -> str | None:
+    """pg_get_ruledef of the rule of a view; None for what is no view."""
+    name, query = qualified_name(snapshot, oid, not pretty), viewdef(snapshot, oid, pretty)
+    return f'CREATE RULE "_RETURN" AS\n    ON SELECT TO {name} DO INSTEAD {query}' if query else None
 
 
 def _with_schemas(snapshot: Snapshot, text: str, hidden: dict[str, str]) -> str:

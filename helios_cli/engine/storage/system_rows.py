@@ -8,6 +8,7 @@ from typing import Any, Final
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.io_functions import IO_FUNCTIONS
 from helios_cli.engine.datatypes.usertypes import number_of, row_oid
+from helios_cli.engine.sql.ddl_schema import DATABASE_OID
 from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS
 from helios_cli.engine.sql.functions.strictness import is_strict
 from helios_cli.engine.sql.made_objects import PG_CAST, PG_OPERATOR
@@ -94,7 +95,7 @@ def _relation_class(snapshot: Snapshot, oid: int) -> Rows:
     row["relpersistence"] = "t" if relation.temp else "p"
     row["relhasindex"] = int(oid in snapshot.table_indexes)
     row["relchecks"] = sum(constraint.kind == "c" for constraint in snapshot.table_constraints.get(oid, ()))
-    row["relhasrules"] = int(kind in "vm")
+    row["relhasrules"] = int(kind in "vmM")
     row["relispopulated"] = int(relation.kind != "M")
     row["relhastriggers"] = int(oid in snapshot.table_triggers or _has_foreign_key(snapshot, oid))
     row["reltype"] = row_oid(oid) if kind in ("r", "v", "m") else 0
@@ -294,9 +295,9 @@ def pg_default_acl(snapshot: Snapshot) -> Rows:
 def pg_database(snapshot: Snapshot) -> Rows:
     """The one database."""
     yield {
-        "oid": 5, "datname": DATABASE_NAME, "datdba": 10, "encoding": 6, "datlocprovider": "c", "datallowconn": 1,
-        "datconnlimit": -1, "datfrozenxid": 3, "datminmxid": 1, "dattablespace": 1663, "datcollate": "C",
-        "datctype": "C.UTF-8", "datacl": snapshot.acl_text(PG_DATABASE, 5),
+        "oid": DATABASE_OID, "datname": DATABASE_NAME, "datdba": 10, "encoding": 6, "datlocprovider": "c",
+        "datallowconn": 1, "datconnlimit": -1, "datfrozenxid": 3, "datminmxid": 1, "dattablespace": 1663,
+        "datcollate": "C", "datctype": "C.UTF-8", "datacl": snapshot.acl_text(PG_DATABASE, DATABASE_OID),
     }  # fmt: skip
 
 
@@ -427,11 +428,11 @@ def _library_functions() -> Rows:
 
 
 def pg_rewrite(snapshot: Snapshot, oid: int) -> Rows:
-    """The rule behind a view."""
-    yield {
-        "oid": oid, "rulename": "_RETURN", "ev_class": snapshot.views[oid].oid, "ev_type": "1", "ev_enabled": "O",
-        "is_instead": 1,
-    }  # fmt: skip
+    """The rule behind a view or materialized view."""
+    if snapshot.relations[oid].kind in "vmM":
+        yield {
+            "oid": oid, "rulename": "_RETURN", "ev_class": oid, "ev_type": "1", "ev_enabled": "O", "is_instead": 1,
+        }  # fmt: skip
 
 
 _WHOLE: Final[dict[str, Callable[[Snapshot], Rows]]] = {
@@ -483,7 +484,7 @@ MAKERS: Final[dict[str, Maker]] = {
     "pg_operator": (Each("operators", made_rows.operator_row), Fixed(pg_operator)),
     "pg_cast": (Each("casts", made_rows.cast_row), Fixed(pg_cast)),
     "pg_aggregate": (Each("routines_by_oid", made_rows.aggregate_row), Fixed(pg_aggregate)),
-    "pg_rewrite": (Each("views", pg_rewrite),),
+    "pg_rewrite": (Each("relations", pg_rewrite),),
     "pg_trigger": (Each("triggers_by_oid", pg_trigger),),
     "pg_opclass": (Fixed(pg_opclass), Whole(extension_classes)),
     "pg_opfamily": (Fixed(pg_opfamily), Whole(extension_families)),

@@ -297,6 +297,7 @@ def _install_vectors(lib: Library) -> None:
         d("array_upper", f"{vector} int4 -> int4", lambda text, at: len(text.split()) - 1 if at == 1 else None)
         d("array_lower", f"{vector} int4 -> int4", lambda _text, at: 0 if at == 1 else None)
         d("cardinality", f"{vector} -> int4", lambda text: len(text.split()))
+        d("array_to_string", f"{vector} text -> text", lambda text, separator: separator.join(text.split()))
 
 
 def _vector_items(text: str) -> str:

@@ -80,7 +80,7 @@ def _install_rights(lib: Library) -> None:
     d("acldefault", '"char" oid -> aclitem[]'.replace('"char"', "char"), acl_default,
       sql="{udf}({0}, cat_userbyid({1}))", stable=True)  # fmt: skip
     d("aclexplode", "aclitem[] -> record", _exploded, set_returning=True, stable=True,
-      sql="{udf}({0}, (SELECT json_group_object(rolname, oid) FROM pg_roles))",
+      sql="{udf}({0}, (SELECT json_group_object(rolname, oid) FROM \"pg_catalog.pg_roles\"))",
       columns=(("grantor", 26), ("grantee", 26), ("privilege_type", 25), ("is_grantable", 16)))  # fmt: skip
 
 
@@ -140,10 +140,11 @@ def install(lib: Library) -> None:
     d("pg_column_size", "any -> int4", column_size)
     d("_pg_expandarray", "anyarray -> record", expand_array, set_returning=True, schema="information_schema",
       columns=(("x", 23), ("n", 23)))  # fmt: skip
+    d("oidvectortypes", "oidvector -> text", stable=True, session_values=("search_path",),
+      sql="(SELECT coalesce(group_concat(cat_format_type(value, NULL, {session}), ', '), '') "
+      "FROM json_each('[' || replace({0}, ' ', ',') || ']'))", null_for_null=True)  # fmt: skip
     for vector, element in (("int2vector", 21), ("oidvector", 26)):
         d("_pg_expandarray", f"{vector} -> record", expand_array, set_returning=True, schema="information_schema",
           columns=(("x", element), ("n", 23)))  # fmt: skip
     nothing: dict[str, Any] = {"sql": "NULL", "set_returning": True, "stable": True}
-    d("pg_available_extensions", "-> record", columns=(("name", 19), ("default_version", 25), ("comment", 25)),
-      **nothing)  # fmt: skip
     d("pg_get_publication_tables", "text -> record", columns=(("relid", 26), ("attrs", 22), ("qual", 194)), **nothing)
