@@ -7,12 +7,11 @@ order of the questions here is PostgreSQL's.
 from __future__ import annotations
 
 import re
-from datetime import tzinfo
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from helios_cli.engine.datatypes import calendar as cal
 from helios_cli.engine.datatypes import datetime_tokens as tokens
-from helios_cli.engine.datatypes.zone_abbreviations import BY_ZONE, FIXED
+from helios_cli.engine.datatypes.zone_abbreviations import BY_ZONE, FIXED, offset_meant
 from helios_cli.engine.errors import SqlError
 
 if TYPE_CHECKING:
@@ -405,9 +404,9 @@ class Decoder:
         if self.time_only and not dated:
             self._check_undated()
         if dated and self.abbreviation and fields.zone is not None:
-            fields.offset_s = _meaning(
-                self.abbreviation, fields.zone, cal.days_from_civil(*(self.values[name] for name in (YEAR, MONTH, DAY)))
-            )
+            day = cal.days_from_civil(*(self.values[name] for name in (YEAR, MONTH, DAY)))
+            wall_us = day * cal.DAY_US + (fields.time_us or 0)
+            fields.offset_s = offset_meant(self.abbreviation, fields.zone, wall_us)
 
     def _check_undated(self) -> None:
         """A time without a date needs none: its zone has one offset, or is the session's."""
@@ -453,16 +452,6 @@ class Decoder:
     def _clock_overflows(self) -> bool:
         hour, minute, second = (self.values[name] for name in (HOUR, MINUTE, SECOND))
         return hour > 24 or minute > 59 or second > 60 or (hour == 24 and bool(minute or second or self.part_us))
-
-
-def _meaning(abbreviation: str, zone: tzinfo, day: int) -> int | None:
-    """Seconds east of UTC that a zone last meant by an abbreviation; None when it did not use it for a year."""
-    for month in range(13):
-        at = cal.near((day - month * 30) * cal.DAY_US).replace(tzinfo=zone)
-        offset = at.utcoffset()
-        if at.tzname() == abbreviation and offset is not None:
-            return offset.days * 86400 + offset.seconds
-    return None
 
 
 def _micros(fraction: str) -> int:

@@ -25,9 +25,10 @@ _STORED = re.compile(
 _NUMBER = re.compile(r"([+-]?)(\d*)(\.\d*)?", re.ASCII)
 _YEAR_MONTH = re.compile(r"([+-]?)(\d+)-(\d+)", re.ASCII)
 _CLOCK = re.compile(r"(\d+):(\d+)(?::(\d+))?(\.\d*)?", re.ASCII)
-_ISO_PART = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))([YMWDHS])", re.ASCII)
+_ISO_NUMBER = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:E[+-]?\d+)?", re.ASCII)
+_DIGITS = re.compile(r"\d*", re.ASCII)
 
-_MONTHS: Final = {"year": 12, "decade": 120, "century": 1200, "millennium": 12000}
+_YEARS: Final = {"year": 1, "decade": 10, "century": 100, "millennium": 1000}
 _MICROSECONDS: Final = {"hour": cal.HOUR_US, "minute": cal.MINUTE_US, "second": cal.SECOND_US, "ms": 1000, "us": 1}
 _SPELLINGS: Final = {
     "year": "y yr yrs year years",
@@ -63,6 +64,7 @@ class _Sum:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self.years = 0
         self.months = 0
         self.days = 0
         self.us = 0
@@ -71,19 +73,23 @@ class _Sum:
     def invalid(self) -> SqlError:
         return invalid_datetime("interval", self.text)
 
-    def add(self, number: str, unit: str) -> None:
-        """Add ``number`` units; a unit given twice is an error."""
-        fields = {unit, "ms", "us"} if unit == "second" and "." in number else {unit}
+    def take(self, number: str, unit: str) -> None:
+        """Add a number as it is written; a unit given twice is an error."""
+        fields = {unit, "ms", "us"} if unit == "second" and number.partition(".")[2].strip("0") else {unit}
         if fields & self.seen:
             raise self.invalid()
         self.seen |= fields
-        value = float(number)
-        if abs(value) > 2**63:
+        whole, dot, digits = number.partition(".")
+        fraction = float(f"0.{digits or 0}") if dot else 0.0
+        self.add(int(whole), -fraction if number[0] == "-" else fraction, unit)
+
+    def add(self, whole: int, fraction: float, unit: str) -> None:
+        """Add so many units; the fraction has the sign of the number."""
+        if abs(whole) > 2**63:
             raise _overflow(self.text)
-        whole = int(number) if re.fullmatch(r"[+-]?\d+", number) else int(value)
-        fraction = 0.0 if re.fullmatch(r"[+-]?\d+", number) else value - whole
-        if unit in _MONTHS:
-            self.months += whole * _MONTHS[unit] + round(fraction * _MONTHS[unit])
+        if unit in _YEARS:
+            self.years += whole * _YEARS[unit]
+            self.months += round(fraction * _YEARS[unit] * 12)
         elif unit == "month":
             self.months += whole
             self._add_days(fraction * 30)
@@ -131,12 +137,15 @@ class _Sum:
         self.months += -total if sign == "-" else total
 
     def result(self, sign: int) -> Interval:
-        """The checked sum."""
-        value = Interval(sign * self.months, sign * self.days, sign * self.us)
-        if not (-(2**31) <= value.months < 2**31 and -(2**31) <= value.days < 2**31):
+        """The checked sum. Raises 22015 for a field that is too large, 22008 for years that are too many months."""
+        value = Interval(sign * (self.years * 12 + self.months), sign * self.days, sign * self.us)
+        low, high = -(2**31), 2**31
+        if not (low <= self.years < high and low <= self.months < high and low <= value.days < high):
             raise _overflow(self.text)
         if not -(2**63) <= value.us < 2**63:
             raise _overflow(self.text)
+        if not low <= value.months < high:
+            raise SqlError("interval out of range", sqlstate="22008")
         return value
 
 
@@ -148,7 +157,7 @@ def read_interval(text: str) -> Interval:
     """The fields of an interval's text. Raises 22007, and 22015 when a field is too large."""
     word = text.strip()
     if word[:1] in ("P", "p") and len(word) > 1:
-        return _read_iso(text, word.upper())
+        return _IsoReader(text, word.upper()).run()
     return _read_verbose(text, word)
 
 
@@ -188,25 +197,76 @@ def _add_number(total: _Sum, text: str, unit: str) -> str:
     number = _NUMBER.fullmatch(text)
     if number is None or unit == "ago" or not (number[2] or number[3]):
         raise total.invalid()
-    total.add(f"{number[1]}{number[2] or 0}{number[3] or ''}", unit)
+    total.take(f"{number[1]}{number[2] or 0}{number[3] or ''}", unit)
     return "day" if unit == "hour" else unit
 
 
-def _read_iso(text: str, word: str) -> Interval:
-    """``P1Y2M3DT4H5M6S`` of ISO 8601 (format with designators)."""
-    total = _Sum(text)
-    date, _, time = word[1:].partition("T")
-    if re.fullmatch(r"[+-]?\d+", date):
-        date += "Y"  # PostgreSQL takes a bare number at the date's place for years.
-    for part, units in ((date, _ISO_DATE_UNITS), (time, _ISO_TIME_UNITS)):
-        at = 0
-        while at < len(part):
-            match = _ISO_PART.match(part, at)
-            if match is None or match[2] not in units:
-                raise total.invalid()
-            total.add(match[1], units[match[2]])
-            at = match.end()
-    return total.result(1)
+class _IsoReader:
+    """``P1Y2M3DT4H5M6S`` and ``P0001-02-03T04:05:06`` of ISO 8601, as DecodeISO8601Interval reads them."""
+
+    def __init__(self, text: str, word: str) -> None:
+        self.total = _Sum(text)
+        self.word = word
+        self.at = 1
+
+    def run(self) -> Interval:
+        """The fields. Raises 22007, 22015."""
+        timed = counted = False
+        while self.at < len(self.word):
+            if self.word[self.at] == "T":
+                timed, counted = True, False
+                self.at += 1
+                continue
+            start = self.at
+            number = self._number()
+            unit = self.word[self.at : self.at + 1]
+            units, first = (_ISO_TIME_UNITS, ":") if timed else (_ISO_DATE_UNITS, "-")
+            if unit in units:
+                self.at += 1
+                self.total.add(*number, units[unit])
+                counted = True
+            elif unit in ("", first) or (unit == "T" and not timed):
+                width = len(_DIGITS.match(self.word, start + (self.word[start] == "-"))[0])  # type: ignore[index]
+                if width == (6 if timed else 8) and not counted and unit != first:
+                    self._run_together(number, timed)
+                elif counted:
+                    raise self.total.invalid()
+                else:
+                    self._without_units(number, timed)
+            else:
+                raise self.total.invalid()
+        return self.total.result(1)
+
+    def _number(self) -> tuple[int, float]:
+        match = _ISO_NUMBER.match(self.word, self.at)
+        if match is None:
+            raise self.total.invalid()
+        self.at = match.end()
+        value = float(match[0])
+        if abs(value) > 1e15:
+            raise _overflow(self.total.text)
+        return int(value), value - int(value)
+
+    def _without_units(self, number: tuple[int, float], timed: bool) -> None:
+        """The alternative format behind its first number: fields divided by ``-`` and ``:``."""
+        names, mark = (("hour", "minute", "second"), ":") if timed else (("year", "month", "day"), "-")
+        self.total.add(*number, names[0])
+        for name in names[1:]:
+            if self.word[self.at : self.at + 1] != mark:
+                break
+            self.at += 1
+            self.total.add(*self._number(), name)
+        if self.word[self.at : self.at + 1] not in (("",) if timed else ("", "T")):
+            raise self.total.invalid()
+
+    def _run_together(self, number: tuple[int, float], timed: bool) -> None:
+        """``yyyymmdd`` or ``hhmmss``."""
+        names = ("hour", "minute", "second") if timed else ("year", "month", "day")
+        whole, fraction = number
+        sign = -1 if whole < 0 else 1
+        for name, value in zip(names, (abs(whole) // 10000, abs(whole) // 100 % 100, abs(whole) % 100), strict=True):
+            self.total.add(sign * value, 0.0, name)
+        self.total.add(0, fraction, "us" if timed else "day")
 
 
 def interval_text(value: Interval) -> str:

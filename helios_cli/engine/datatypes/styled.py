@@ -9,6 +9,7 @@ every place that the zone reaches, and a session with the usual settings pays no
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -37,11 +38,16 @@ from helios_cli.engine.datatypes.strings import parse_bytea
 BYTEA, FLOAT4, FLOAT8, DATE, TIMESTAMP, TIMESTAMPTZ, INTERVAL = 17, 700, 701, 1082, 1114, 1184, 1186
 ARRAYS: Final = {
     1001: BYTEA, 1021: FLOAT4, 1022: FLOAT8, 1182: DATE, 1115: TIMESTAMP, 1185: TIMESTAMPTZ, 1187: INTERVAL,
+    3913: 3912, 3909: 3908, 1017: 600, 1018: 601, 1019: 602, 1020: 603, 1027: 604, 629: 628, 719: 718,
 }  # fmt: skip
-STYLED: Final = frozenset((*ARRAYS.values(), *ARRAYS))
+RANGES: Final = {3912: DATE, 4535: DATE, 3908: TIMESTAMP, 4533: TIMESTAMP, 3910: TIMESTAMPTZ, 4534: TIMESTAMPTZ}
+"""Ranges and multiranges of dates and times, with the types of their bounds."""
+GEOMETRIC: Final = frozenset((600, 601, 602, 603, 604, 628, 718))
+STYLED: Final = frozenset((*ARRAYS.values(), *ARRAYS, *RANGES, *GEOMETRIC))
 """The types whose text a style changes, and their arrays."""
 STYLED_IN_JSON: Final = STYLED - {FLOAT4, FLOAT8, 1021, 1022}
 """Those that are strings in JSON."""
+_COORDINATE: Final = re.compile(r"-?\d[\d.]*(?:e[+-]\d+)?", re.ASCII)
 _MARK: Final = "\x1f"
 _WEEKDAYS: Final = ("Sat", "Sun", "Mon", "Tue", "Wed", "Thu", "Fri")
 """2000-01-01, day 0, was a Saturday."""
@@ -114,19 +120,30 @@ def styled_writer(oid: int, zone: StyledZone) -> Callable[[Any], bytes] | None:
         element = ARRAYS[oid]
         write = styled_writer(element, zone)
         assert write is not None
-        parse = _STORED[element]
+        parse = _STORED.get(element, str)
         return lambda value: write_array(read_array(show(value), parse), lambda item: write(item).decode()).encode()
     if oid not in STYLED:
         return None
+    if oid in RANGES:
+        # The types of ranges stand on all others, this module among them.
+        from helios_cli.engine.datatypes.zoned_ranges import range_writer
+
+        return range_writer(oid, partial(_WRITERS[RANGES[oid]], zone))
+    if oid in GEOMETRIC:
+        return partial(_geometric, zone)
     return partial(_WRITERS[oid], zone)
 
 
 def styled_parser(oid: int, times: TimeContext) -> Callable[[str], Any] | None:
     """From a text, read as the session's style has it, to the stored value; None for a type that has one way only."""
-    read = _READERS.get(ARRAYS.get(oid, oid))
+    read = _READERS.get(ARRAYS.get(oid, RANGES.get(oid, oid)))
     if read is None:
         return None
     parse = partial(read, context=times)
+    if oid in RANGES:
+        from helios_cli.engine.datatypes.zoned_ranges import read_zoned_range
+
+        return partial(read_zoned_range, oid, bound=parse)
     if oid not in ARRAYS:
         return parse
     usual = _USUAL_TEXT[ARRAYS[oid]]
@@ -191,8 +208,12 @@ def _abbreviation(zone: tzinfo, us: int, offset: int) -> str:
     """What the zone calls itself at a moment; its offset where it has no name, as zones of numbers have none."""
     if zone is UTC:
         return "UTC"
-    name = cal.near(us).replace(tzinfo=UTC).astimezone(zone).tzname() or ""
-    return offset_text(offset) if not name or name.startswith("UTC") else name
+    return zone_shown(cal.near(us).replace(tzinfo=UTC).astimezone(zone).tzname(), offset)
+
+
+def zone_shown(name: str | None, offset_s: int) -> str:
+    """A zone's name for itself; its offset from UTC where it has none, as zones of numbers have none."""
+    return offset_text(offset_s) if not name or (name.startswith("UTC") and len(name) > len("UTC")) else name
 
 
 def _interval(zone: StyledZone, value: Any) -> bytes:
@@ -213,6 +234,13 @@ def _float(exact: Callable[[Any], bytes], decimals: int, zone: StyledZone, value
     if extra > 0 or not isinstance(value, int | float) or not math.isfinite(value):
         return exact(value)
     return f"{value:.{max(decimals + extra, 1)}g}".encode()
+
+
+def _geometric(zone: StyledZone, value: Any) -> bytes:
+    extra = int(zone.style.floats)
+    if extra > 0:
+        return show(value).encode()
+    return _COORDINATE.sub(lambda found: f"{float(found[0]):.{max(15 + extra, 1)}g}", show(value)).encode()
 
 
 def _escaped(byte: int) -> bytes:

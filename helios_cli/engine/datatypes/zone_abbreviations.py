@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, tzinfo
 from typing import Final
+
+from helios_cli.engine.datatypes import calendar as cal
 
 FIXED: Final[dict[str, int]] = {
     "ACDT": 37800, "ACSST": 37800, "ACST": 34200, "ACT": -18000, "ACWST": 31500, "ADT": -10800, "AEDT": 39600,
@@ -50,3 +53,17 @@ SUMMER: Final = frozenset((
     "SADT", "ULAST", "UYST", "UZST", "WADT", "WDT", "WETDST", "WGST", "YEKST",
 ))  # fmt: skip
 """Those of :data:`FIXED` that are daylight saving time."""
+
+
+def offset_meant(abbreviation: str, zone: tzinfo, wall_us: int) -> int | None:
+    """Seconds east of UTC that a zone meant by an abbreviation when its clocks showed ``wall_us``, or last before.
+
+    None when it did not use it for a year. As pg_interpret_timezone_abbrev has it.
+    """
+    instant = wall_us - cal.local_offset_s(wall_us, zone) * cal.SECOND_US
+    for month in range(13):
+        at = cal.near(instant - month * 30 * cal.DAY_US).replace(tzinfo=UTC).astimezone(zone)
+        offset = at.utcoffset()
+        if at.tzname() == abbreviation and offset is not None:
+            return offset.days * 86400 + offset.seconds
+    return None

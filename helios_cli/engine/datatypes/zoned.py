@@ -6,6 +6,7 @@ Elsewhere a type's text has one meaning (:mod:`.registry`), which for these two 
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Callable
 from datetime import UTC, timedelta, timezone, tzinfo
 from functools import lru_cache, partial
@@ -29,7 +30,14 @@ TIME_ARRAYS: Final = {1182: 1082, 1183: 1083, 1115: 1114, 1270: 1266}
 """Arrays of the other types whose text may name the clock or lack a zone, with their element types."""
 _UTC_NAMES: Final = ("UTC", "GMT", "Z", "ETC/UTC", "UCT", "ZULU")
 _HOURS: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)", re.ASCII)
-_POSIX: Final = re.compile(r"(?:<[+-]?[\w:]{1,15}>|[A-Za-z]{1,15})?([+-]?)(\d{1,2})(?::(\d\d))?(?::(\d\d))?", re.ASCII)
+_NAME: Final = r"(?:<[+-]?[\w:]{1,15}>|[A-Za-z]{1,15})"
+_POSIX: Final = re.compile(
+    rf"({_NAME})?([+-]?)(\d{{1,2}})(?::(\d\d))?(?::(\d\d))?"
+    rf"({_NAME}(?:[+-]?\d{{1,2}}(?::\d\d)?(?::\d\d)?)?(?:,[MJ\d./:+-]+,[MJ\d./:+-]+)?)?",
+    re.ASCII,
+)
+_USUAL_RULES: Final = ",M3.2.0,M11.1.0"
+"""When summer time begins and ends where a zone does not say so (TZDEFRULESTRING)."""
 
 
 def hours_east(text: str) -> float | None:
@@ -49,13 +57,53 @@ def zone_of_hours(hours: float) -> str:
 
 
 def posix_zone(name: str) -> tzinfo | None:
-    """A zone of POSIX without daylight saving, 'EST5' or '+05:30': hours west of UTC. None for anything else."""
+    """A zone of POSIX, 'EST5' or '+05:30': hours west of UTC; with a second name ('EST5EDT') and perhaps the days of
+    the change ('EST5EDT,M3.2.0,M11.1.0') one with daylight saving. None for anything else.
+    """
     match = _POSIX.fullmatch(name)
     if match is None:
         return None
-    sign, hours, minutes, seconds = match.groups()
+    standard, sign, hours, minutes, seconds, summer = match.groups()
     west = timedelta(hours=int(hours), minutes=int(minutes or 0), seconds=int(seconds or 0))
-    return timezone(west if sign == "-" else -west) if west < timedelta(hours=24) else None
+    if west >= timedelta(hours=24):
+        return None
+    if summer is None:
+        east = west if sign == "-" else -west
+        return timezone(east, standard.strip("<>")) if standard else timezone(east)
+    return _with_summer_time(name if "," in summer else name + _USUAL_RULES)
+
+
+class _ZoneData:
+    """Bytes that ZoneInfo reads as it does a file."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.at = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes, all that are left for -1."""
+        end = len(self.data) if size < 0 else self.at + size
+        taken, self.at = self.data[self.at : end], min(end, len(self.data))
+        return taken
+
+    def readline(self) -> bytes:
+        """The rest of a line with its end."""
+        return self.read(self.data.find(b"\n", self.at) + 1 - self.at)
+
+    def seek(self, size: int, whence: int = 0) -> int:
+        """Step over bytes, from the beginning or from here."""
+        self.at = size + (self.at if whence else 0)
+        return self.at
+
+
+def _with_summer_time(rule: str) -> tzinfo | None:
+    """The zone of a whole POSIX rule: time zone data (RFC 9636) without a transition, and the rule at their end."""
+    counts = (0, 0, 0, 0, 1, 1)
+    block = b"TZif2" + bytes(15) + struct.pack(">6l", *counts) + struct.pack(">lbB", 0, 0, 0) + b"\0"
+    try:
+        return ZoneInfo.from_file(_ZoneData(block * 2 + b"\n" + rule.encode() + b"\n"), key=rule)
+    except ValueError:
+        return None
 
 
 @lru_cache(maxsize=256)

@@ -6,6 +6,7 @@ from typing import Final
 
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.range_types import is_multirange, is_range
+from helios_cli.engine.datatypes.styled import RANGES as STYLED_RANGES
 from helios_cli.engine.datatypes.styled import STYLED
 from helios_cli.engine.datatypes.usertypes import RECORD_ARRAY, is_row, is_row_array, kind_of, needs_catalog
 from helios_cli.engine.datatypes.zoned import TIME_ARRAYS, ZONED
@@ -67,7 +68,8 @@ _SAME_TEXT: Final = frozenset((TEXT, VARCHAR, NAME, CITEXT))
 _INT_RANGE: Final = {INT2: 16, INT4: 32, INT8: 64}
 _NEEDS_SESSION: Final = frozenset((DATE, TIME, TIMESTAMP, TIMETZ, *ZONED, *TIME_ARRAYS, *ZONED_RANGES))
 """Types whose text form may read the clock or the time zone ('now', 'today', a time without zone)."""
-_INTERVAL_ARRAY: Final = 1187
+_NEEDS_STYLE: Final = frozenset((INTERVAL, 1187, *STYLED_RANGES))
+"""Those whose text another style than the usual one changes."""
 _SHOWN_BY_SESSION: Final = frozenset((DATE, TIMESTAMP, TIMESTAMPTZ, INTERVAL, MONEY))
 """Types with a STABLE output function in PostgreSQL; so have arrays, enums and ranges."""
 _ASSIGN_UNCHECKED: Final = frozenset((VARCHAR,))
@@ -192,7 +194,7 @@ def _coerce_literal(value: TypedSql, target: int, typmod: int, how: How, ctx: Co
     if source == UNKNOWN:
         if value.sql == "NULL":
             return TypedSql("NULL", target, location=value.location)
-        needs = target in _NEEDS_SESSION or (target in (INTERVAL, _INTERVAL_ARRAY) and ctx.style is not None)
+        needs = target in _NEEDS_SESSION or (target in _NEEDS_STYLE and ctx.style is not None)
         # What is stored keeps the value that the literal has now, as in PostgreSQL.
         if needs and ctx.session_allowed and not ctx.session_form:
             return fit(session_input(value, target, ctx), target, typmod, how)
@@ -391,7 +393,7 @@ def _to_text(source: int, sql: str, ctx: Context) -> str:
 
 
 def _from_text(target: int, sql: str, ctx: Context) -> str:
-    if target in _NEEDS_SESSION or (target in (INTERVAL, _INTERVAL_ARRAY) and ctx.style is not None):
+    if target in _NEEDS_SESSION or (target in _NEEDS_STYLE and ctx.style is not None):
         zone, now = ctx.session_value("timezone"), ctx.session_value("now")
         return f"pg_time_in({target}, {sql}, {zone}, {now})"
     return f"pg_in({target}, {sql})"

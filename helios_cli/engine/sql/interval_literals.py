@@ -19,17 +19,20 @@ _INTERVAL_UNITS: Final = (
     (1 << 2, "year"),
 )
 """Bits of an interval's field mask, the smallest unit first."""
+_MINUTE_TO_SECOND: Final = 0x1800
+_TWO_PARTS: Final = re.compile(r"((?:^|\s)[+-]?)(\d+:\d+)(?=\s|$)")
+_LAST_NUMBER: Final = re.compile(r"(?:^|\s)[+-]?\d+(?:\.\d*)?\s*$")
 
 
 def counted_interval(value: TypedSql, typmod: int, ctx: Context) -> TypedSql:
-    """``interval '5' hour``: a bare number counts the last of the named fields."""
+    """``interval '5' hour``: a number at the end counts the last of the named fields."""
     mask = (typmod >> 16) & 0x7FFF
     text = casts.constant_text(value, ctx)
     if text is None or mask == 0x7FFF:
         return value
-    if re.fullmatch(r"\s*[+-]?\d+:\d+(\.\d+)?\s*", text) and mask == 0x1800:
-        raise ctx.unsupported("an interval of minutes and seconds without hours", value.location)
-    if re.fullmatch(r"\s*[+-]?\d+(\.\d*)?\s*", text):
+    if mask == _MINUTE_TO_SECOND:
+        text = _TWO_PARTS.sub(r"\g<1>0:\g<2>", text)
+    if _LAST_NUMBER.search(text):
         text = f"{text} {next(unit for bit, unit in _INTERVAL_UNITS if mask & bit)}"
     return TypedSql(
         sqltext.quote_string(text), UNKNOWN, not_null=True, simple=True, value=text, location=value.location

@@ -20,6 +20,7 @@ from helios_cli.engine.datatypes.datetimes import (
     timetz_text,
 )
 from helios_cli.engine.datatypes.interval import Interval, interval_text, split_interval
+from helios_cli.engine.datatypes.styled import RANGES as STYLED_RANGES
 from helios_cli.engine.datatypes.zoned import (
     TIME_ARRAYS,
     TIMESTAMPTZ_ARRAY,
@@ -30,25 +31,20 @@ from helios_cli.engine.datatypes.zoned import (
     zoned_parser,
     zoned_writer,
 )
-from helios_cli.engine.datatypes.zoned_ranges import read_zoned_range
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.function_spec import ScalarTable
 from helios_cli.engine.sql.oids import DATE, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ
 from helios_cli.engine.sql.runtime_arrays import element_writer
 
 _DAYS_PER_MONTH: Final = 30
-_INTERVALS: Final = (1186, 1187)
-TSTZRANGE, TSTZMULTIRANGE = 3910, 4534
+_STYLED: Final = frozenset((1186, 1187, *STYLED_RANGES))
+"""Types that a session reads in its own way, where the usual one is not."""
 _READERS: Final[dict[int, Callable[[str, TimeContext], Any]]] = {
     DATE: parse_date,
     TIME: parse_time,
     TIMESTAMP: parse_timestamp,
     TIMESTAMPTZ: parse_timestamptz,
     TIMETZ: parse_timetz,
-    TSTZRANGE: lambda text, times: read_zoned_range(TSTZRANGE, text, lambda part: parse_timestamptz(part, times)),
-    TSTZMULTIRANGE: lambda text, times: read_zoned_range(
-        TSTZMULTIRANGE, text, lambda part: parse_timestamptz(part, times)
-    ),
     TIMESTAMPTZ_ARRAY: lambda text, times: zoned_parser(TIMESTAMPTZ_ARRAY, times)(text),
 }
 
@@ -77,7 +73,7 @@ def pg_time_in(type_oid: int, text: Any, zone: str, now_us: int) -> Any:
         return None
     times = TimeContext(zone_named(zone), now_us, find_zone)
     element = TIME_ARRAYS.get(type_oid)
-    if type_oid in _INTERVALS:
+    if type_oid in _STYLED:
         return (session_parser(type_oid, times) or registry.by_oid(type_oid).parse_text)(str(text))
     if element is None:
         return _READERS[type_oid](str(text), times)
@@ -351,14 +347,16 @@ def pg_interval_divide(span: Any, divisor: Any) -> str | None:
         raise SqlError("division by zero", sqlstate="22012")
     fields, number = split_interval(span), float(divisor)
     months, days = fields.months / number, fields.days / number
-    whole_months, whole_days = int(months), int(days)
+    if not (math.isfinite(months) and math.isfinite(days) and math.isfinite(fields.us / number)):
+        raise _out_of_range("interval")
+    whole_months, whole_days = _fits(int(months), 32), _fits(int(days), 32)
     month_days = _six((months - whole_months) * _DAYS_PER_MONTH)
     seconds = _six((days - whole_days + month_days - int(month_days)) * 86400.0)
     if abs(seconds) >= 86400:
         month_days += int(seconds / 86400)
         seconds -= int(seconds / 86400) * 86400
     us = round(fields.us / number + seconds * cal.SECOND_US)
-    return interval_text(Interval(whole_months, whole_days + int(month_days), us))
+    return interval_text(Interval(whole_months, _fits(whole_days + int(month_days), 32), _fits(us, 64)))
 
 
 def _date_timestamptz(days: Any, zone: str) -> int | None:

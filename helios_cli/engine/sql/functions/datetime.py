@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, tzinfo
+import re
+from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import calendar as cal
 from helios_cli.engine.datatypes.datetimes import split_timetz, timetz_text
-from helios_cli.engine.datatypes.interval import Interval, interval_text, split_interval
+from helios_cli.engine.datatypes.interval import Interval, interval_text, round_us, split_interval
+from helios_cli.engine.datatypes.styled import zone_shown
+from helios_cli.engine.datatypes.zone_abbreviations import BY_ZONE, offset_meant
 from helios_cli.engine.datatypes.zoned import zone_named, zone_of
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.datetime_fields import INFINITE, UNIX_US, trunc_error, unit_of
 from helios_cli.engine.sql.functions.define import Library
 from helios_cli.engine.sql.functions.template_input import parse_template
 from helios_cli.engine.sql.functions.templates import render_interval, render_template
+
+_NUMERIC_ZONE: Final = re.compile(r"([+-])(\d+)(?::(\d*)(?::(\d*))?)?", re.ASCII)
 
 # -- date_trunc ---------------------------------------------------------------------------------------------------
 
@@ -85,9 +90,20 @@ def date_bin(stride: str, us: int, origin: int) -> int:
     if months:
         raise SqlError("timestamps cannot be binned into intervals containing months or years", sqlstate="0A000")
     step = days * cal.DAY_US + size
+    if not -(2**63) <= step < 2**63:
+        raise _interval_range()
     if step <= 0:
         raise SqlError("stride must be greater than zero", sqlstate="22008")
-    return us - (us - origin) % step
+    if not -(2**63) <= us - origin < 2**63:
+        raise _interval_range()
+    start = us - (us - origin) % step
+    if start < cal.TIMESTAMP_MIN:
+        raise SqlError("timestamp out of range", sqlstate="22008")
+    return start
+
+
+def _interval_range() -> SqlError:
+    return SqlError("interval out of range", sqlstate="22008")
 
 
 # -- age, make_*, justify_* ---------------------------------------------------------------------------------------
@@ -168,42 +184,53 @@ def _wrapped(value: int, bits: int) -> int:
     return (value + (1 << (bits - 1))) % (1 << bits) - (1 << (bits - 1))
 
 
-def justify_hours(text: str) -> str:
-    """24 hours become a day."""
-    months, days, us = split_interval(text)
-    whole = int(us / cal.DAY_US)
-    days, us = days + whole, us - whole * cal.DAY_US
-    if days > 0 and us < 0:
-        days, us = days - 1, us + cal.DAY_US
-    elif days < 0 and us > 0:
-        days, us = days + 1, us - cal.DAY_US
+def _split(value: int, size: int) -> tuple[int, int]:
+    """How many whole sizes, towards zero, and what is left."""
+    whole = abs(value) // size * (-1 if value < 0 else 1)
+    return whole, value - whole * size
+
+
+def _alike(large: int, small: int, size: int, smaller: int = 0) -> tuple[int, int]:
+    """Two fields with their signs made alike; ``smaller`` is a third, which counts where the second is zero."""
+    sign = small or smaller
+    if large > 0 and sign < 0:
+        return large - 1, small + size
+    return (large + 1, small - size) if large < 0 and sign > 0 else (large, small)
+
+
+def _checked(months: int, days: int, us: int) -> str:
+    """The text of an interval. Raises 22008."""
+    if not (-(2**31) <= months < 2**31 and -(2**31) <= days < 2**31):
+        raise _interval_range()
     return interval_text(Interval(months, days, us))
+
+
+def justify_hours(text: str) -> str:
+    """24 hours become a day. Raises 22008."""
+    months, days, us = split_interval(text)
+    whole, us = _split(us, cal.DAY_US)
+    _checked(months, days + whole, us)
+    return _checked(months, *_alike(days + whole, us, cal.DAY_US))
 
 
 def justify_days(text: str) -> str:
-    """30 days become a month."""
+    """30 days become a month. Raises 22008."""
     months, days, us = split_interval(text)
-    whole = int(days / 30)
-    months, days = months + whole, days - whole * 30
-    if months > 0 and days < 0:
-        months, days = months - 1, days + 30
-    elif months < 0 and days > 0:
-        months, days = months + 1, days - 30
-    return interval_text(Interval(months, days, us))
+    whole, days = _split(days, 30)
+    _checked(months + whole, days, us)
+    months, days = _alike(months + whole, days, 30)
+    return _checked(months, days, us)
 
 
 def justify_interval(text: str) -> str:
-    """Both, with all signs made alike."""
-    months, days, us = split_interval(justify_days(justify_hours(text)))
-    if months > 0 and (days < 0 or (days == 0 and us < 0)):
-        months, days = months - 1, days + 30
-    elif months < 0 and (days > 0 or (days == 0 and us > 0)):
-        months, days = months + 1, days - 30
-    if days > 0 and us < 0:
-        days, us = days - 1, us + cal.DAY_US
-    elif days < 0 and us > 0:
-        days, us = days + 1, us - cal.DAY_US
-    return interval_text(Interval(months, days, us))
+    """Both, with all signs made alike. Raises 22008."""
+    months, days, us = split_interval(text)
+    whole, us = _split(us, cal.DAY_US)
+    more, days = _split(days + whole, 30)
+    _checked(months + more, days, us)
+    months, days = _alike(months + more, days, 30, us)
+    days, us = _alike(days, us, cal.DAY_US)
+    return _checked(months, days, us)
 
 
 def zoned_to_local(zone_name: str, us: int) -> int:
@@ -221,7 +248,11 @@ def _zoned_at(zone_name: str, us: int) -> int:
 
 
 def _local_at(zone_name: str, us: int) -> int:
-    return us if us in INFINITE else us - cal.local_offset_s(us, zone_of(zone_name)) * cal.SECOND_US
+    if us in INFINITE:
+        return us
+    zone, name = zone_of(zone_name), zone_name.strip().upper()
+    meant = offset_meant(name, zone, us) if name in BY_ZONE else None
+    return us - (cal.local_offset_s(us, zone) if meant is None else meant) * cal.SECOND_US
 
 
 def to_timestamp(seconds: float) -> int:
@@ -255,7 +286,7 @@ def to_char_zoned(us: int, template: str, zone_name: str) -> str | None:
     year = min(max(cal.civil_from_days(days)[0], 2), 9998)
     shift = min(max(days, cal.days_from_civil(2, 1, 1)), cal.days_from_civil(9998, 12, 31))
     moment = datetime(year, 1, 1, tzinfo=zone) + timedelta(days=shift - cal.days_from_civil(year, 1, 1))
-    return render_template(us + offset * cal.SECOND_US, template, offset, moment.tzname() or "")
+    return render_template(us + offset * cal.SECOND_US, template, offset, zone_shown(moment.tzname(), offset))
 
 
 def to_char_interval(text: str, template: str) -> str | None:
@@ -276,13 +307,13 @@ def to_date(text: str, template: str) -> int:
 
 def to_timestamp_text(text: str, template: str, zone_name: str) -> int:
     """to_timestamp(text, template) in the session's zone."""
-    days, clock, offset = parse_template(text, template)
+    days, clock, offset, precision = parse_template(text, template)
     us = days * cal.DAY_US + clock
     if not cal.TIMESTAMP_MIN <= us < cal.TIMESTAMP_END:
         raise SqlError("timestamp out of range", sqlstate="22008")
     if offset is not None:
-        return us - offset * cal.SECOND_US
-    return us - cal.local_offset_s(us, zone_named(zone_name)) * cal.SECOND_US
+        return round_us(us - offset * cal.SECOND_US, precision)
+    return round_us(us - cal.local_offset_s(us, zone_named(zone_name)) * cal.SECOND_US, precision)
 
 
 def install(lib: Library) -> None:
@@ -426,7 +457,24 @@ def _install_makers(lib: Library) -> None:
 
 
 def _make_timestamptz7(year: int, month: int, day: int, hour: int, minute: int, second: float, zone: str) -> int:
-    if zone[:1] in ("+", "-"):
-        # Unlike AT TIME ZONE, east is positive here.
-        zone = ("-" if zone[0] == "+" else "+") + zone[1:]
-    return make_timestamptz(year, month, day, hour, minute, second, zone_of(zone))
+    return make_timestamptz(year, month, day, hour, minute, second, _sane_zone(zone))
+
+
+def _sane_zone(name: str) -> tzinfo:
+    """A zone as make_timestamptz takes it: a number with its sign is so much east (parse_sane_timezone). 22023."""
+    if name[:1].isdigit():
+        message = f'invalid input syntax for type numeric time zone: "{name}"'
+        hint = 'Numeric time zones must have "-" or "+" as first character.'
+        raise SqlError(message, sqlstate="22023", hint=hint)
+    match = _NUMERIC_ZONE.match(name)
+    if match is None:
+        return zone_of(name)
+    hours, minutes, seconds = int(match[2]), int(match[3] or 0), int(match[4] or 0)
+    if match[3] is None and match.end() == len(name) and len(name) > 3:
+        hours, minutes = divmod(hours, 100)
+    if hours > 15 or minutes > 59 or seconds > 59:
+        raise SqlError(f'numeric time zone "{name}" out of range', sqlstate="22023")
+    if match.end() < len(name):
+        return zone_of(name)
+    east = timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    return timezone(-east if match[1] == "-" else east)

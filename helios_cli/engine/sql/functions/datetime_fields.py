@@ -97,9 +97,9 @@ def _date_field(unit: str, days: int) -> int | None:
     if unit == "decade":
         return year // 10
     if unit == "century":
-        return (shown + 99) // 100 if shown > 0 else -((99 - (shown - 1)) // 100)
+        return (shown + 99) // 100 if shown > 0 else -((99 - shown) // 100)
     if unit == "millennium":
-        return (shown + 999) // 1000 if shown > 0 else -((999 - (shown - 1)) // 1000)
+        return (shown + 999) // 1000 if shown > 0 else -((999 - shown) // 1000)
     return None
 
 

@@ -46,6 +46,7 @@ class _Reading:
         self.exact = False
         self.values: dict[str, int] = {}
         self.year_digits, self.twelve, self.mode, self.tz_sign = 0, False, "", 0
+        self.precision = 6
 
     def get(self, name: str) -> int:
         """A field's value."""
@@ -155,6 +156,7 @@ class _Reading:
             value *= {1: 100, 2: 10}.get(used, 1)
         elif name == "US" or name.startswith("FF"):
             value *= 10 ** max(6 - used, 0)
+            self.precision = self.precision if name == "US" else int(name[2])
         elif name == "ID":
             value = 1 if value == 7 else value + 1
         elif name in _YEAR_DIGITS:
@@ -228,8 +230,8 @@ def near_2020(year: int) -> int:
     return year + 1000 if year < 1000 else year
 
 
-def parse_template(text: str, template: str) -> tuple[int, int, int | None]:
-    """(days, microseconds of the day, zone offset in seconds or None) of a text read by a template.
+def parse_template(text: str, template: str) -> tuple[int, int, int | None, int]:
+    """(days, microseconds of the day, zone offset in seconds or None, digits of the second to round to).
 
     Raises:
         SqlError: 22007 the text does not fit, 22008 a value out of range, 0A000 a field only to_char has.
@@ -244,7 +246,7 @@ def parse_template(text: str, template: str) -> tuple[int, int, int | None]:
         if not 0 <= hours <= 15 or not 0 <= minutes < 60:
             raise SqlError(f'time zone displacement out of range: "{text}"', sqlstate="22009")
         offset = reading.tz_sign * (hours * 3600 + minutes * 60)
-    return days, clock, offset
+    return days, clock, offset, reading.precision
 
 
 def _out_of_range(text: str) -> SqlError:

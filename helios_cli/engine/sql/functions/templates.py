@@ -271,7 +271,8 @@ def _interval_piece(
     if folded == "RM":
         if not month and not years:
             return ""
-        name = ROMAN[month - 1 if month else (11 if years >= 0 else 0)]
+        # A month below zero counts from the year's other end, as DCH_to_char has it.
+        name = ROMAN[month - 1 if month > 0 else month if month else 11 if years >= 0 else 0]
         name = name if fill else name.ljust(4)
         return name if text.isupper() else name.lower()
     piece = _number_piece(folded, numbers, fill)
