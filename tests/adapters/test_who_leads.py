@@ -24,7 +24,7 @@ from helios_cli.engine.node.watchers import Watcher, Watchers
 from helios_cli.engine.replication import messages
 from helios_cli.engine.replication.messages import Answer
 from helios_cli.engine.types import Lsn, Term
-from helios_cli.engine.wire.peer import Kind
+from helios_cli.engine.wire.peer import Frame, Kind
 
 OLD, NEW = Term(1, 11), Term(2, 22)
 MEMBER = Member("n2", "", "10.0.0.2", 1, 2, 3, "")
@@ -44,20 +44,22 @@ class Link:
 
 
 @pytest.mark.parametrize("deposed", [False, True])
-def test_a_primary_deposed_while_it_calls_announces_nothing(monkeypatch: pytest.MonkeyPatch, deposed: bool) -> None:
+def test_a_primary_deposed_while_it_calls_announces_nothing(deposed: bool) -> None:
     """Its announcement would carry the newer primary's term, and depose that one."""
     terms = [OLD]
     link = Link()
 
-    async def dial(_replication: Any, _member: Member) -> Link:
+    async def call(_member: Member) -> Link:
         if deposed:
             terms.append(NEW)
         return link
 
-    monkeypatch.setattr(promotion, "_dial", dial)
+    lines = SimpleNamespace(held=lambda member: None, call=call)
     own = SimpleNamespace(node_id="n1", host="10.0.0.1", native_port=2)
     config = ClusterConfig(1, SyncMode.QUORUM, (), ())
-    replication: Any = SimpleNamespace(identity=lambda: own, term=lambda: terms[-1], is_leading=True, config=config)
+    replication: Any = SimpleNamespace(
+        identity=lambda: own, term=lambda: terms[-1], is_leading=True, config=config, lines=lines
+    )
     asyncio.run(promotion.announce(replication, MEMBER))
     assert link.sent == ([] if deposed else [Kind.ANNOUNCE])
 
@@ -173,6 +175,10 @@ def test_where_it_alone_votes_a_restarted_primary_that_does_not_lead_is_not_reac
     assert not watcher.reaches_primary
 
 
+def announcement(term: Term) -> Frame:
+    return Frame(Kind.ANNOUNCE, term, messages.Announce("n3", "10.0.0.3", 2).to_body())
+
+
 @pytest.mark.parametrize(
     ("leads", "term", "gives_way"), [(True, NEW, False), (True, Term(3), True), (False, NEW, True)]
 )
@@ -188,8 +194,8 @@ def test_a_primary_gives_way_to_a_newer_term_alone(leads: bool, term: Term, give
         node=SimpleNamespace(store=SimpleNamespace(promise=lambda term: None)),
         retarget=lambda node_id, host, port, term: retargeted.append(node_id),
     )
-    link: Any = SimpleNamespace(is_loopback=False, address="10.0.0.3")
-    Visitors(replication)._announced(link, messages.Announce("n3", "10.0.0.3", 2), term)
+    link: Any = SimpleNamespace(is_loopback=False, address="10.0.0.3", close=lambda: None)
+    Visitors(replication)._announced(link, announcement(term))
     assert retargeted == (["n3"] if gives_way else [])
 
 
@@ -212,8 +218,8 @@ def test_a_node_that_nobody_leads_in_its_term_calls_whoever_leads_in_an_older_on
         node=SimpleNamespace(store=SimpleNamespace(promise=promised.append)),
         retarget=lambda node_id, host, port, term: retargeted.append(node_id),
     )
-    link: Any = SimpleNamespace(is_loopback=False, address="10.0.0.3")
-    Visitors(replication)._announced(link, messages.Announce("n3", "10.0.0.3", 2), OLD)
+    link: Any = SimpleNamespace(is_loopback=False, address="10.0.0.3", close=lambda: None)
+    Visitors(replication)._announced(link, announcement(OLD))
     assert retargeted == ([] if connected else ["n3"]) and promised == []
 
 

@@ -231,9 +231,10 @@ class Observer:
                 Kind.ASK, Kind.ANNOUNCE, Kind.FOLLOW, Kind.SNAPSHOT, Kind.SESSION, Kind.CANCEL, Kind.WANT_PAGES,
                 Kind.OBSERVE,
             )  # fmt: skip
-            if frame.kind is Kind.ASK:
+            while frame.kind is Kind.ASK:
                 link.send(Kind.ANSWER, self.answer(messages.Ask.from_body(frame.body), frame.term).to_body())
-            elif frame.kind is Kind.ANNOUNCE:
+                frame = await link.receive(Kind.ASK, Kind.ANNOUNCE)
+            if frame.kind is Kind.ANNOUNCE:
                 self._announced(link, messages.Announce.from_body(frame.body), frame.term)
                 link.close()
             else:

@@ -28,7 +28,7 @@ from helios_cli.engine.consensus.election import Answer as Heard
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.lead_changes import Cause
 from helios_cli.engine.node.peer_address import reachable
-from helios_cli.engine.node.peer_link import PeerLink, introduce, reach
+from helios_cli.engine.node.peer_link import PeerLink
 from helios_cli.engine.node.streamer import RELEASE_S
 from helios_cli.engine.node.votes import tell_election, tell_vote
 from helios_cli.engine.replication import messages
@@ -87,14 +87,27 @@ async def survey(
 
 
 async def _ask(replication: Replication, member: Member, ask: messages.Ask) -> Answer:
+    lines = replication.lines
     async with asyncio.timeout(_patience_s(replication)):
-        link = await _dial(replication, member)
-        try:
-            link.send(Kind.ASK, ask.to_body())
-            answer = Answer.from_body((await link.receive(Kind.ANSWER)).body)
-            return replace(answer, primary_host=reachable(link, answer.primary_host) if answer.primary_host else "")
-        finally:
-            link.close()
+        held = lines.held(member)
+        if held is not None:
+            try:
+                return await _asked(replication, member, ask, held)
+            except HeliosError as error:
+                log.debug("node %s is called anew: %s", member.node_id, error)
+        return await _asked(replication, member, ask, await lines.call(member))
+
+
+async def _asked(replication: Replication, member: Member, ask: messages.Ask, link: PeerLink) -> Answer:
+    try:
+        link.send(Kind.ASK, ask.to_body())
+        answer = Answer.from_body((await link.receive(Kind.ANSWER)).body)
+    except BaseException:
+        link.close()
+        raise
+    told = replace(answer, primary_host=reachable(link, answer.primary_host) if answer.primary_host else "")
+    replication.lines.hold(member, link)
+    return told
 
 
 def _patience_s(replication: Replication) -> float:
@@ -145,7 +158,7 @@ async def announce(replication: Replication, member: Member) -> None:
     own, term = replication.identity(), replication.term()
     try:
         async with asyncio.timeout(_patience_s(replication)):
-            link = await _dial(replication, member)
+            link = replication.lines.held(member) or await replication.lines.call(member)
             # It may have been deposed while it called: the newer primary's term must not be announced as its own.
             if replication.is_leading and replication.term() == term:
                 link.send(Kind.ANNOUNCE, messages.Announce(own.node_id, own.host, own.native_port).to_body())
@@ -162,14 +175,6 @@ def announce_to_missing(replication: Replication) -> None:
     for member in (*config.members, *config.observers):
         if member.node_id not in heard:
             replication.later(announce(replication, member))
-
-
-async def _dial(replication: Replication, member: Member) -> PeerLink:
-    link = PeerLink(replication.term, tls=replication.tls)
-    await reach(link, member.host, member.native_port)
-    await introduce(link, replication.identity(), replication.secret())
-    replication.address.met(link)
-    return link
 
 
 def candidate(replication: Replication) -> Candidate:

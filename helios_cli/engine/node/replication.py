@@ -26,6 +26,7 @@ from helios_cli.engine.node.lead_again import LEAD_AGAIN_S, lead_again
 from helios_cli.engine.node.lead_changes import Cause
 from helios_cli.engine.node.lead_check import LeadCheck
 from helios_cli.engine.node.leading import Leading
+from helios_cli.engine.node.lines import Lines
 from helios_cli.engine.node.peer_address import OwnAddress
 from helios_cli.engine.node.peer_door import Door
 from helios_cli.engine.node.peer_link import Identity, PeerLink
@@ -93,6 +94,7 @@ class Replication:
         self.meter = ClusterMeter(self)
         self.slots = SlotKeeper(self)
         self.visitors = Visitors(self)
+        self.lines = Lines(self)
         self._server: asyncio.Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._announced_at = self.now()
@@ -249,6 +251,7 @@ class Replication:
         self._tasks = []
         if self.leading is not None:
             self.leading.close()
+        self.lines.close()
         self.sessions.close()
         self.replicator.close()
         self.watchers.close()

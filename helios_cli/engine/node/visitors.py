@@ -68,19 +68,30 @@ class Visitors:
         elif frame.kind is Kind.WANT_PAGES:
             await give_pages(self._replication.node, link, frame)
         elif frame.kind is Kind.ASK:
-            ask = messages.Ask.from_body(frame.body)
-            link.send(Kind.ANSWER, promotion.answer(self._replication, ask, frame.term).to_body())
-            self._look_up(frame.term)
+            await self._asked(link, frame)
         elif frame.kind is Kind.SESSION or frame.kind is Kind.CANCEL:
             self._check_term(frame.term)
             await self._replication.sessions.serve(link, frame)
         else:
-            self._announced(link, messages.Announce.from_body(frame.body), frame.term)
+            self._announced(link, frame)
+
+    async def _asked(self, link: PeerLink, frame: Frame) -> None:
+        """A candidate asks; what it asks next, and that it leads then, it may say on the same connection."""
+        try:
+            while frame.kind is Kind.ASK:
+                ask = messages.Ask.from_body(frame.body)
+                link.send(Kind.ANSWER, promotion.answer(self._replication, ask, frame.term).to_body())
+                self._look_up(frame.term)
+                frame = await link.receive(Kind.ASK, Kind.ANNOUNCE)
+            self._announced(link, frame)
+        finally:
+            # Also when this life of the node ends: whoever asks next asks the one that comes.
             link.close()
 
-    def _announced(self, link: PeerLink, announced: messages.Announce, term: Term) -> None:
-        """Another node says that it leads in ``term``."""
-        own = self._replication
+    def _announced(self, link: PeerLink, frame: Frame) -> None:
+        """Another node says that it leads in the frame's term."""
+        own, announced, term = self._replication, messages.Announce.from_body(frame.body), frame.term
+        link.close()
         if own.takes_lead or announced.node_id == own.node_id:
             return
         # A primary gives way to a newer term alone: in its own there is no other.

@@ -162,7 +162,7 @@ class Checkers:
         self.leaders[term] = Leader(
             node, node.life, term, dict(node.log.checksums), node.log.end, excused, configs, alone=alone,
             outsider=excused and any(node.name not in one.in_sync for one in node.open_configs),
-            terms=_terms(node) | {term}, elected=not forced,
+            terms=_terms(node) | {term}, elected=not forced and all(_is_elected(node, one, heard) for one in configs),
         )  # fmt: skip
 
     def _check_heard(self, node: SimNode, configs: tuple[ClusterConfig, ...], answers: list[Answer]) -> None:
@@ -472,6 +472,12 @@ class Checkers:
 def _copied_by(config: ClusterConfig, mode: SyncMode, primary: SimNode) -> set[str]:
     """Whose copies make a commit in a mode: members of D, and of async mode the primary's own, member or not."""
     return {*config.in_sync, primary.name} if mode is SyncMode.ASYNC else set(config.in_sync)
+
+
+def _is_elected(node: SimNode, config: ClusterConfig, heard: Collection[str]) -> bool:
+    """Whether a majority has promised; of two nodes the primary alone would be one, and an operator may go by one."""
+    voters = config.voters(config.primary)
+    return 2 * sum(1 for name in voters if name == node.name or name in heard) > len(voters)
 
 
 def _terms(node: SimNode) -> frozenset[Term]:
