@@ -14,6 +14,7 @@ from helios_cli.engine.node.runner import check_read_only
 from helios_cli.engine.node.steps import StepsResult
 from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.authority import CHECKPOINT
+from helios_cli.engine.sql.plan import Kind
 from helios_cli.engine.wire import backend
 from helios_cli.engine.wire.copy import copy_formatter, copy_parser
 from helios_cli.engine.wire.copy_options import CopyColumn, CopyOptions
@@ -94,24 +95,31 @@ def copy_out(session: Session, action: actions.CopyOut, portal: Portal, _rows_ma
     encoding = client_encoding.copied(session, action.options)
     formatter = client_encoding.formatter_for(copy_formatter(described, _wire_options(action.options)), encoding)
     head, tail = formatter.begin(), formatter.end()
-    session.out.append(backend.copy_out_response(len(columns), binary=binary))
+    opening = backend.copy_out_response(len(columns), binary=binary)
     if head and not binary:
-        session.out.append(backend.copy_data(head))
-    rows = _CopyRows(formatter.rows, head if binary else b"")
+        opening += backend.copy_data(head)
+    rows = _CopyRows(formatter.rows, head if binary else b"", opening)
     inner = Portal(session, "", query, portal.binds, (0,) * len(columns), False)
     inner.completes = False
     inner.encode = rows
+    inner.text = portal.text
 
     def finished() -> None:
+        session.out.append(rows.take_opening())
         if rows.head or tail:
             session.out.append(backend.copy_data(rows.head + tail))
         session.out.append(backend.COPY_DONE)
-        session.out.append(backend.command_complete(f"COPY {inner.sent}"))
+        session.out.append(backend.command_complete(f"COPY {rows.count}"))
         portal.done = True
 
     session.after_statement = finished
     portal.rows = None
-    if session.runner.read(inner, 0):
+    if query.kind is Kind.WRITE:
+        done = session.runner.write(inner)
+    else:
+        session.out.append(rows.take_opening())
+        done = session.runner.read(inner, 0)
+    if done:
         session.run_after_statement()
         return True
     return False
@@ -120,16 +128,25 @@ def copy_out(session: Session, action: actions.CopyOut, portal: Portal, _rows_ma
 class _CopyRows:
     """Turns rows into CopyData messages, one each. Binary's header travels with the first row: drivers count on it."""
 
-    def __init__(self, encode: Callable[[Iterable[Sequence[Any]]], bytes], head: bytes) -> None:
+    def __init__(self, encode: Callable[[Iterable[Sequence[Any]]], bytes], head: bytes, opening: bytes) -> None:
         self.head = head
         """Not sent yet."""
+        self.count = 0
+        """Rows turned so far."""
+        self._opening = opening
         self._encode = encode
 
+    def take_opening(self) -> bytes:
+        """What comes before the rows; nothing the second time. A write begins with it when it has been done."""
+        opening, self._opening = self._opening, b""
+        return opening
+
     def __call__(self, batch: Iterable[Sequence[Any]]) -> bytes:
-        messages: list[bytes] = []
+        messages: list[bytes] = [self.take_opening()]
         for row in batch:
             messages.append(backend.copy_data(self.head + self._encode((row,))))
             self.head = b""
+        self.count += len(messages) - 1
         return b"".join(messages)
 
 

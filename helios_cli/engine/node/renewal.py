@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from helios_cli.engine.errors import SqlError
+from helios_cli.engine.sql.actions import CopyOut
 from helios_cli.engine.sql.plan import Kind, Plan
 from helios_cli.engine.sql.planner import bind
 
@@ -43,6 +44,8 @@ def renew(session: Session, portal: Portal) -> None:
     if len(planned) != 1:
         return
     plan, literals = planned[0]
+    if isinstance(plan.action, CopyOut):
+        plan = plan.action.query
     if plan.kind is not old.kind or plan.tag != old.tag or len(plan.param_types) != count or plan.spills:
         return
     if _shape(plan) != _shape(old):

@@ -200,7 +200,9 @@ def _writes(session: Session, plan: Plan) -> bool:
     if kind is Kind.WRITE or kind is Kind.DDL:
         return True
     if kind is Kind.COPY:
-        return isinstance(action, actions.CopyIn)
+        return isinstance(action, actions.CopyIn) or (
+            isinstance(action, actions.CopyOut) and action.query.kind is Kind.WRITE
+        )
     if kind is Kind.EMPTY:
         return plan.catalog_version == -1 and not _is_query(plan.source)
     if isinstance(action, actions.Execute):

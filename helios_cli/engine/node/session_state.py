@@ -93,6 +93,8 @@ class SessionState:
     """What its connection is encrypted with; None: it is not."""
     checks_bodies = True
     """Bodies of functions are looked through when they are created."""
+    trigger_depth = 0
+    """Triggers' functions that are under way inside one another."""
     definers = 0
     """Functions in hand that run as their owners."""
     roles_stale = False

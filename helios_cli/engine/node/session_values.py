@@ -131,6 +131,7 @@ _VALUES: Final[dict[str, Callable[[Any], Any]]] = {
     "in_recovery": lambda session: int(session.engine.standby_refusal is not None),
     "start_time": lambda session: session.engine.started_us,
     "txid": _transaction_id,
+    "trigger_depth": lambda session: session.trigger_depth,
     "pid": lambda session: session.pid,
     "timezone": _timezone,
     "TimeZone": _timezone,

@@ -121,7 +121,12 @@ class Firing:
         frame.specials.update(self._specials(trigger, event))
         if trigger.old_table or trigger.new_table:
             self._give_tables(frame, trigger, event)
-        value = self.calls.guarded(self.host, prepared.routine, interpreter.call).value
+        session = self.host.session
+        session.trigger_depth += 1
+        try:
+            value = self.calls.guarded(self.host, prepared.routine, interpreter.call).value
+        finally:
+            session.trigger_depth -= 1
         return value if isinstance(value, Record) and not value.absent else None
 
     def _absent(self) -> Record:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from helios_cli.engine.datatypes.usertypes import needs_catalog
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.sql import casts, tree
 from helios_cli.engine.sql.actions import CopyOptions
+from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.dml import column_default, find_column, needs_default, target_relation
-from helios_cli.engine.sql.expressions import expect_boolean
+from helios_cli.engine.sql.expressions import translate
 from helios_cli.engine.sql.from_clause import table_columns
 from helios_cli.engine.sql.relation import ColumnInfo, Relation
 from helios_cli.engine.sql.row_security import refuse_active
@@ -36,7 +37,7 @@ def refuse_files(fields: dict[str, Any]) -> None:
         )
 
 
-def read_options(nodes: list[Node], *, is_from: bool) -> CopyOptions:
+def read_options(nodes: list[Node], ctx: Context, *, is_from: bool) -> CopyOptions:
     """The options with the defaults of the format.
 
     Raises:
@@ -47,13 +48,15 @@ def read_options(nodes: list[Node], *, is_from: bool) -> CopyOptions:
         element = node["DefElem"]
         name = element["defname"]
         if name in given:
-            raise SqlError("conflicting or redundant options", sqlstate="42601")
+            raise ctx.error("42601", "conflicting or redundant options", element.get("location", -1))
         reader = _READERS.get(name)
         if reader is None:
             raise SqlError(f'option "{name}" not recognized', sqlstate="42601")
         given[name] = reader(element)
     given.pop("default", None)
     given.pop("log_verbosity", None)
+    if not is_from and given.get("header", (False, False))[1]:
+        raise SqlError('cannot use "match" with HEADER in COPY TO', sqlstate="0A000")
     return _with_defaults(given, is_from)
 
 
@@ -121,9 +124,14 @@ def _text(element: dict[str, Any]) -> str:
 
 
 def _header(element: dict[str, Any]) -> tuple[bool, bool]:
+    """Whether there is a header, and whether it is to match. Raises SqlError 42601."""
     argument = element.get("arg", {})
-    if argument.get("String", {}).get("sval", "").lower() == "match":
+    word = argument.get("String", {}).get("sval", "").lower()
+    if word == "match":
         return True, True
+    number = argument.get("Integer", {}).get("ival", 0)
+    if word not in ("", "true", "false", "on", "off") or number not in (0, 1):
+        raise SqlError('header requires a Boolean value or "match"', sqlstate="42601")
     return flag(element), False
 
 
@@ -147,6 +155,23 @@ _READERS: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
     "force_not_null": lambda element: _columns(element) or (),
     "force_null": lambda element: _columns(element) or (),
 }
+
+
+def check_forced(options: CopyOptions, columns: Sequence[str], known: Sequence[str], relation: str) -> None:
+    """The columns that options name must be among those that are read or written.
+
+    ``known`` are all columns of the table ``relation``, which is empty for a query.
+
+    Raises:
+        SqlError: 42703 there is no such column, 42P10 it is left out.
+    """
+    for word in ("force_quote", "force_not_null", "force_null"):
+        for name in getattr(options, word) or ():
+            if name not in known:
+                of = f' of relation "{relation}"' if relation else ""
+                raise SqlError(f'column "{name}"{of} does not exist', sqlstate="42703")
+            if name not in columns:
+                raise SqlError(f'{word.upper()} column "{name}" not referenced by COPY', sqlstate="42P10")
 
 
 def copy_columns(fields: dict[str, Any], scope: Scope) -> tuple[Relation, list[ColumnInfo]]:
@@ -176,20 +201,34 @@ def copy_insert(relation: Relation, columns: list[ColumnInfo], scope: Scope, whe
     filled, values = copy_values(relation, columns, scope)
     table = quote_identifier(relation.sqlite_name or relation.name)
     names = ", ".join(quote_identifier(name) for name in filled)
+    return f"INSERT INTO {table} ({names}) {_row(relation, filled, values, scope, where)}"
+
+
+def _row(relation: Relation, filled: tuple[str, ...], values: list[str], scope: Scope, where: Node | None) -> str:
+    """The query of one row: none when ``where`` leaves it out."""
     if where is None:
-        return f"INSERT INTO {table} ({names}) VALUES ({', '.join(values)})"
+        return f"VALUES ({', '.join(values)})"
+    for part in tree.walk(where):
+        if "SubLink" in part:
+            at = part["SubLink"].get("location", -1)
+            raise scope.ctx.error("0A000", "cannot use subquery in COPY FROM WHERE condition", at)
     own = table_columns(relation, "")
-    inner = Scope(ctx=scope.ctx, items=[RangeItem(relation.name, own, relation)], columns=own, clause="COPY FROM WHERE")
-    condition = expect_boolean(where, inner, "WHERE").sql
+    inner = Scope(
+        ctx=scope.ctx, items=[RangeItem(relation.name, own, relation)], columns=own, clause="COPY FROM WHERE conditions"
+    )
+    condition = casts.to_boolean(translate(where, inner), "WHERE", scope.ctx).sql
     row = [f"{value} AS {quote_identifier(name)}" for name, value in zip(filled, values, strict=True)]
     row += [f"NULL AS {quote_identifier(column.name)}" for column in relation.columns if column.name not in filled]
-    return f"INSERT INTO {table} ({names}) SELECT {names} FROM (SELECT {', '.join(row)}) WHERE {condition}"
+    names = ", ".join(quote_identifier(name) for name in filled)
+    return f"SELECT {names} FROM (SELECT {', '.join(row)}) WHERE {condition}"
 
 
-def copy_row(relation: Relation, columns: list[ColumnInfo], scope: Scope) -> tuple[tuple[str, ...], str]:
-    """The columns that a row of the data fills, and VALUES for them."""
+def copy_row(
+    relation: Relation, columns: list[ColumnInfo], scope: Scope, where: Node | None = None
+) -> tuple[tuple[str, ...], str]:
+    """The columns that a row of the data fills, and the query of their values; ``where`` may leave the row out."""
     filled, values = copy_values(relation, columns, scope)
-    return filled, f"VALUES ({', '.join(values)})"
+    return filled, _row(relation, filled, values, scope, where)
 
 
 def copy_values(relation: Relation, columns: list[ColumnInfo], scope: Scope) -> tuple[tuple[str, ...], list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import casts, tree
@@ -20,6 +20,9 @@ from helios_cli.engine.sql.relation import CatalogReader
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.select import translate_query
 from helios_cli.engine.sql.typed import Node
+
+STORED: Final = '"\x05stored"'
+"""The call ``STORED(a, a[1], x)`` gives ``a`` with that part replaced by ``x``; no text of a user's can name it."""
 
 
 class Variables(Protocol):
@@ -91,7 +94,7 @@ class InnerPlanner(Planner):
             SqlError: it is wrong.
         """
         source = f"SELECT {text}"
-        node = parse(source)[0].node
+        node = _with_parts(parse(source)[0].node)
         if self.variables is not None:
             node = spread_records(node, self.variables)
         if "SelectStmt" not in node:
@@ -110,6 +113,20 @@ class InnerPlanner(Planner):
 
     def _keys(self) -> tuple[Any, ...]:
         return tuple(self._ctx.variable_keys) if self._ctx is not None else ()
+
+
+def _with_parts(node: Node) -> Node:
+    """A query whose only output is a call of STORED with what that stands for."""
+    select = node.get("SelectStmt", {})
+    target = select.get("targetList", [{}])[0].get("ResTarget", {})
+    call = target.get("val", {}).get("FuncCall")
+    if call is None or call["funcname"][-1].get("String", {}).get("sval") != STORED.strip('"'):
+        return node
+    base, part, value = call["args"]
+    inside = part.get("A_Indirection", {"arg": part, "indirection": []})
+    way = inside["arg"]["ColumnRef"]["fields"][len(base["ColumnRef"]["fields"]) :] + inside["indirection"]
+    changed = {"StoredPart": {"arg": base, "way": way, "value": value}}
+    return {"SelectStmt": {**select, "targetList": [{"ResTarget": {**target, "val": changed}}]}}
 
 
 def _convert(query: Query, target: tuple[int, int], ctx: Context) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from helios_cli.engine.datatypes.usertypes import is_row
-from helios_cli.engine.sql import casts, hstore_parts, row_values, vectors
+from helios_cli.engine.sql import casts, hstore_parts, row_values, tree, vectors
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import can_coerce, element_of, type_name
 from helios_cli.engine.sql.expressions import TRANSLATORS, translate
@@ -149,6 +149,13 @@ def _store(
     return TypedSql(sql, current.type_oid, location=value.location, shape=current.shape)
 
 
+def _stored_part(fields: dict[str, Any], scope: Scope) -> TypedSql:
+    current = translate(fields["arg"], scope)
+    name = tree.strings(fields["arg"]["ColumnRef"]["fields"])[-1]
+    value = translate(fields["value"], scope)
+    return _store(current, fields["way"], value, name, (current.type_oid, current.typmod), scope)
+
+
 def _as_jsonb(value: TypedSql, name: str, scope: Scope) -> str:
     if value.type_oid == UNKNOWN and value.sql == "NULL":
         return "NULL"
@@ -203,3 +210,4 @@ def stored(target: Target, current: TypedSql, scope: Scope, inside: Scope | None
 
 
 TRANSLATORS["A_Indirection"] = _indirection
+TRANSLATORS["StoredPart"] = _stored_part

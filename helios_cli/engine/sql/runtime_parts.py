@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+from math import prod
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
@@ -70,8 +72,8 @@ def pg_array_store_slice(element: int, array: Any, values: Any, *limits: Any) ->
         return None if array is None else str(array)
     source = _flat(read_array(str(values), str).items)
     found = read_array("{}" if array is None else str(array), str)
-    if len(limits) > 2:
-        raise SqlError("assigning to a slice in several dimensions is not supported", sqlstate="0A000")
+    if len(limits) > 2 or len(found.dims) > 1:
+        return write_array(_with_block(found, source, limits), str)
     low, high = limits
     if not found.dims:
         if low is None or high is None:
@@ -81,8 +83,6 @@ def pg_array_store_slice(element: int, array: Any, values: Any, *limits: Any) ->
         items: list[Any] = []
         base = int(low)
     else:
-        if len(found.dims) > 1:
-            raise SqlError("assigning to a slice of an array of several dimensions is not supported", sqlstate="0A000")
         items, base = list(found.items), found.bounds[0]
     first = base if low is None else int(low)
     last = base + len(items) - 1 if high is None else int(high)
@@ -93,6 +93,48 @@ def pg_array_store_slice(element: int, array: Any, values: Any, *limits: Any) ->
     items, base = _grown(items, base, first, last)
     items[first - base : last - base + 1] = source[: last - first + 1]
     return write_array(PgArray(items, (len(items),), (base,)), str)
+
+
+def _with_block(found: PgArray, source: list[Any], limits: tuple[Any, ...]) -> PgArray:
+    """An array of several dimensions with a block of it replaced (array_set_slice, arrayfuncs.c)."""
+    pairs = list(zip(limits[::2], limits[1::2], strict=True))
+    if not found.dims:
+        if None in limits:
+            raise SqlError("array slice subscript must provide both boundaries", sqlstate="2202E", detail=(
+                "When assigning to a slice of an empty array value, slice boundaries must be fully specified."
+            ))  # fmt: skip
+        dims = tuple(int(high) - int(low) + 1 for low, high in pairs)
+        found = PgArray(_filled(dims), dims, tuple(int(low) for low, _ in pairs))
+    if len(pairs) > len(found.dims):
+        raise SqlError("wrong number of array subscripts", sqlstate="2202E")
+    pairs += [(None, None)] * (len(found.dims) - len(pairs))
+    ranges = []
+    for (low, high), size, base in zip(pairs, found.dims, found.bounds, strict=True):
+        first = 0 if low is None else int(low) - base
+        last = size - 1 if high is None else int(high) - base
+        if first > last:
+            raise SqlError("upper bound cannot be less than lower bound", sqlstate="2202E")
+        if first < 0 or last >= size:
+            raise _out_of_range()
+        ranges.append(range(first, last + 1))
+    places = list(product(*ranges))
+    if len(source) < len(places):
+        raise SqlError("source array too small", sqlstate="2202E")
+    for place, value in zip(places, source, strict=False):
+        level: Any = found.items
+        for at in place[:-1]:
+            level = level[at]
+        level[place[-1]] = value
+    return found
+
+
+def _filled(dims: tuple[int, ...]) -> Any:
+    """Items of so many dimensions, all NULL. Raises SqlError 2202E, 54000."""
+    if min(dims) < 1:
+        raise SqlError("upper bound cannot be less than lower bound", sqlstate="2202E")
+    if prod(dims) > _ELEMENTS_MAX:
+        raise SqlError(f"array size exceeds the maximum allowed ({_ELEMENTS_MAX})", sqlstate="54000")
+    return [_filled(dims[1:]) for _ in range(dims[0])] if len(dims) > 1 else [None] * dims[0]
 
 
 def _flat(items: list[Any]) -> list[Any]:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.sql import actions, current_rows, tree, utility
 from helios_cli.engine.sql.context import Context
-from helios_cli.engine.sql.copy_statement import copy_columns, copy_insert, copy_row, read_options, refuse_files
+from helios_cli.engine.sql.copy_statement import (
+    check_forced,
+    copy_columns,
+    copy_insert,
+    copy_row,
+    read_options,
+    refuse_files,
+)
 from helios_cli.engine.sql.finishing import QUERIES, finish_plan
 from helios_cli.engine.sql.merge import translate_merge
 from helios_cli.engine.sql.oids import JSON, TEXT, XML
@@ -160,22 +167,30 @@ def _check_source(node: Node, ctx: Context) -> None:
 def _copy(planner: Planner, statement: Statement, ctx: Context) -> Plan:
     fields = statement.node["CopyStmt"]
     refuse_files(fields)
-    options = read_options(fields.get("options", []), is_from=bool(fields.get("is_from")))
+    options = read_options(fields.get("options", []), ctx, is_from=bool(fields.get("is_from")))
     if fields.get("is_from"):
         return _copy_from(fields, options, ctx)
     if "query" in fields:
         query = planner.query(fields["query"], ctx)
-        if query.program is not None:
-            hint = "Run it with SELECT."
-            raise FeatureNotSupported("COPY of a query with data-modifying WITH is not supported", hint=hint)
         if query.columns is None:
             raise SqlError("COPY query must have a RETURNING clause", sqlstate="0A000")
     else:
         _check_source(fields["relation"], ctx)
         query = planner.select(_table_query(fields), ctx)
+    _check_forced(fields, options, query, ctx)
     plan = Plan(Kind.COPY, "COPY", action=actions.CopyOut(query, options), catalog_version=ctx.catalog.version)
     plan.session_values, plan.rights, plan.guarded = query.session_values, query.rights, query.guarded
     return plan
+
+
+def _check_forced(fields: dict[str, Any], options: actions.CopyOptions, query: Plan, ctx: Context) -> None:
+    written = [column.name for column in query.columns or ()]
+    source = fields.get("relation")
+    relation = ctx.catalog.relation(source.get("schemaname"), source["relname"]) if source is not None else None
+    if relation is None:
+        check_forced(options, written, written, "")
+    else:
+        check_forced(options, written, [column.name for column in relation.columns], relation.name)
 
 
 def _table_query(fields: dict[str, Any]) -> dict[str, Any]:
@@ -190,13 +205,13 @@ def _table_query(fields: dict[str, Any]) -> dict[str, Any]:
 def _copy_from(fields: dict[str, Any], options: actions.CopyOptions, ctx: Context) -> Plan:
     scope = Scope(ctx=ctx)
     relation, columns = copy_columns(fields, scope)
+    known = [column.name for column in relation.columns]
+    check_forced(options, [column.name for column in columns], known, relation.name)
     ctx.params = [column.type_oid for column in columns]
     where = fields.get("whereClause")
     sql = copy_insert(relation, columns, scope, where)
     if are_seen(relation, ("INSERT",), scope):
-        if where is not None:
-            raise ctx.unsupported("COPY FROM with WHERE into a table with triggers", hint="Filter the data first.")
-        filled, values = copy_row(relation, columns, scope)
+        filled, values = copy_row(relation, columns, scope, where)
         insert = plan_triggered(Parts("INSERT", relation, values, filled, []), sql, "INSERT 0", ctx)
     else:
         insert = finish_plan(Kind.WRITE, "INSERT 0", [sql], ctx)

@@ -95,7 +95,7 @@ _CONSTANT: Final = (
     ("pg_get_function_sqlbody", "oid -> text", "NULL"), ("pg_get_function_arg_default", "oid int4 -> text", "NULL"),
     ("pg_get_partition_constraintdef", "oid -> text", "NULL"), ("pg_get_statisticsobjdef", "oid -> text", "NULL"),
     ("pg_get_statisticsobjdef_expressions", "oid -> text[]", "NULL"),
-    ("pg_get_replica_identity_index", "regclass -> regclass", "NULL"), ("pg_trigger_depth", "-> int4", "0"),
+    ("pg_get_replica_identity_index", "regclass -> regclass", "NULL"),
     ("pg_collation_actual_version", "oid -> text", "NULL"), ("pg_column_compression", "any -> text", "NULL"),
     ("pg_extension_config_dump", "regclass text -> void", "''"), ("pg_current_logfile", "-> text", "NULL"),
     ("pg_blocking_pids", "int4 -> int4[]", "'{}'"), ("pg_safe_snapshot_blocking_pids", "int4 -> int4[]", "'{}'"),

@@ -123,6 +123,7 @@ def _install_session(lib: Library) -> None:
         ("pg_conf_load_time", "timestamptz", "start_time"),
         ("pg_last_wal_receive_lsn", "pg_lsn", "received_lsn"), ("pg_last_wal_replay_lsn", "pg_lsn", "replayed_lsn"),
         ("pg_last_xact_replay_timestamp", "timestamptz", "replayed_time"),
+        ("pg_trigger_depth", "int4", "trigger_depth"),
         ("txid_current", "int8", "txid"), ("pg_current_xact_id", "xid8", "txid"),
     ):  # fmt: skip
         value(name, result, session)

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from helios_cli.engine.datatypes.usertypes import is_row
-from helios_cli.engine.errors import FeatureNotSupported, HeliosError, SqlError
+from helios_cli.engine.errors import HeliosError, SqlError
+from helios_cli.engine.sql.inner import STORED
 from helios_cli.engine.sql.oids import TEXT
 from helios_cli.engine.sql.plpgsql.composites import read_row
 from helios_cli.engine.sql.plpgsql.frame import Outcome, Record
 from helios_cli.engine.sql.plpgsql.machine import Machine
 from helios_cli.engine.sql.plpgsql.program import Expression, Statement
-from helios_cli.engine.sql.plpgsql.source import assigned_expression
+from helios_cli.engine.sql.plpgsql.source import assigned_expression, names_of
+from helios_cli.engine.sql.sqltext import pg_identifier
 
 
 class Assigning(Machine):
@@ -92,9 +94,9 @@ class Assigning(Machine):
         expression: Expression = statement.fields["expr"]
         target, text = assigned_expression(expression.text)
         datum = self.frame.datums[number]
-        if "[" in target:
-            self._assign_element(number, expression, target, text)
-        elif datum.kind == "var":
+        if ("[" in target or "." in target) and self._assign_part(expression, target, text):
+            return
+        if datum.kind == "var":
             self._put(number, self.value(expression, (self.frame.type_of(number), datum.typmod), text))
         elif datum.kind == "field":
             self._assign_field(datum.parent, datum.name, expression, text)
@@ -158,20 +160,27 @@ class Assigning(Machine):
             declared.values[position] = value
         self.frame.values[number] = declared
 
-    def _assign_element(self, number: int, expression: Expression, target: str, text: str) -> None:
-        """``a[i] := x``: the array with one element replaced."""
-        name, _, rest = target.partition("[")
-        subscript = rest.rstrip().removesuffix("]")
-        if "][" in subscript.replace(" ", "") or ":" in subscript:
-            raise FeatureNotSupported("assigning to a slice or to several dimensions is not supported")
-        name = name.strip()
-        changed = (
-            f"(SELECT array_agg(CASE WHEN helios_i = ({subscript}) THEN ({text}) ELSE ({name})[helios_i] END "
-            f"ORDER BY helios_i) FROM generate_series(least(1, ({subscript})), "
-            f"greatest(coalesce(array_upper({name}, 1), 0), ({subscript}))) AS helios_g(helios_i))"
-        )
+    def _assign_part(self, expression: Expression, target: str, text: str) -> bool:
+        """``a[i] := x``, ``r.f[i:j] := x``, ``r.f.g := x``: the whole with one part replaced.
+
+        False: the target is a whole variable or field.
+        """
+        names = names_of(target)
+        found = self.visible(expression).place(names)
+        if found is None:
+            return False
+        number, rest = found
         datum = self.frame.datums[number]
-        self._put(number, self.value(expression, (self.frame.type_of(number), datum.typmod), changed))
+        taken = len(names) - len(rest) + (datum.kind == "rec")
+        if "[" not in target and taken >= len(names):
+            return False
+        base = ".".join(pg_identifier(name) for name in names[:taken])
+        stored = f"{STORED}({base}, {target}, {text})"
+        if datum.kind == "var":
+            self._put(number, self.value(expression, (self.frame.type_of(number), datum.typmod), stored))
+        else:
+            self._assign_field(number, rest[0], expression, stored)
+        return True
 
     def _run_perform(self, statement: Statement) -> None:
         outcome = self.outcome(statement.fields["expr"])
@@ -201,12 +210,9 @@ class Assigning(Machine):
         rows = outcome.rows
         if fields.get("strict") and not rows:
             raise SqlError("query returned no rows", sqlstate="P0002")
-        if len(rows) > 1 and (fields.get("strict") or not is_select):
-            raise SqlError(
-                "query returned more than one row",
-                sqlstate="P0003",
-                hint="Make sure the query returns a single row, or use LIMIT 1.",
-            )
+        if len(rows) > 1 and (fields.get("strict") or not (is_select or is_dynamic)):
+            hint = "Make sure the query returns a single row, or use LIMIT 1." if not is_dynamic else None
+            raise SqlError("query returned more than one row", sqlstate="P0003", hint=hint)
         self.row_count = min(len(rows), 1)
         self.store_row(fields["target"], rows[0] if rows else None, outcome)
         if not is_dynamic:

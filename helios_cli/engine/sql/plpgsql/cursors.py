@@ -76,7 +76,17 @@ class Cursors(Flow):
         number = statement.fields.get("curvar", 0)
         if self.frame.datums[number].cursor is None:
             raise FeatureNotSupported("a FOR loop over an unbound cursor is not supported")
-        return self.over_rows(statement, self._open(statement))
+        before = self.frame.values[number]
+        if before is not None and self.host.cursors.find(before) is not None:
+            raise SqlError(f'cursor "{before}" already in use', sqlstate="42P03")
+        outcome = self._open(statement)
+        name = self.frame.values[number] = self.host.cursors.open(before, outcome)
+        try:
+            return self.over_rows(statement, outcome)
+        finally:
+            self.host.cursors.close(name)
+            if before is None:
+                self.frame.values[number] = None
 
 
 def _move(kept: Rows, direction: int, count: int) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from helios_cli.engine.errors import HeliosError, SqlError
+from helios_cli.engine.sql.coercion import element_of, type_name
 from helios_cli.engine.sql.oids import INT4, TEXT
 from helios_cli.engine.sql.plpgsql import conditions
 from helios_cli.engine.sql.plpgsql.assigning import Assigning
+from helios_cli.engine.sql.plpgsql.composites import bare, read_row
 from helios_cli.engine.sql.plpgsql.frame import Outcome
 from helios_cli.engine.sql.plpgsql.machine import CONTINUE, EXIT, RETURN
 from helios_cli.engine.sql.plpgsql.program import Expression, Statement
@@ -127,18 +131,43 @@ class Flow(Assigning):
         value, type_oid = self.typed_value(expression)
         if value is None:
             raise SqlError("FOREACH expression must not be null", sqlstate="22004")
-        if fields.get("slice"):
-            return self._over_slices(statement, slices(str(value), int(fields["slice"])), type_oid)
-        outcome = self.host.run_text("SELECT unnest($1)", [type_oid], [value])
         number = fields.get("varno", 0)
+        self._check_loop_variable(number, type_oid, bool(fields.get("slice")))
+        if fields.get("slice"):
+            return self._over_slices(statement, slices(bare(value), int(fields["slice"])), type_oid)
+        outcome = self.host.run_text("SELECT unnest($1)", [type_oid], [value])
         signal = 0
         for row in outcome.rows:
-            self.store_row(number, row, outcome)
+            if self.frame.datums[number].kind == "row":
+                self._spread(self.frame.datums[number].fields, row[0])
+            else:
+                self.store_row(number, row, outcome)
             ends, signal = self._loop_signal(self._run_all(fields.get("body", ())), fields.get("label", ""))
             if ends:
                 break
         self.set_found(bool(outcome.rows))
         return signal
+
+    def _check_loop_variable(self, number: int, type_oid: int, is_sliced: bool) -> None:
+        """FOREACH goes over an array, and its variable is one when slices are asked for. Raises SqlError 42804."""
+        if not element_of(type_oid):
+            message = f"FOREACH expression must yield an array, not type {type_name(type_oid)}"
+            raise SqlError(message, sqlstate="42804")
+        datum = self.frame.datums[number]
+        is_array = bool(element_of(self.frame.type_of(number))) if datum.kind == "var" else datum.kind == "field"
+        if is_sliced and not is_array:
+            raise SqlError("FOREACH ... SLICE loop variable must be of an array type", sqlstate="42804")
+        if is_array and not is_sliced and datum.kind == "var":
+            raise SqlError("FOREACH loop variable must not be of an array type", sqlstate="42804")
+
+    def _spread(self, targets: list[int], value: Any) -> None:
+        """Assign the fields of a row to variables; those that are left over become NULL."""
+        record = read_row(value)
+        for position, target in enumerate(targets):
+            if record is None or position >= len(record.values):
+                self.store(target, None, TEXT)
+            else:
+                self.store(target, record.values[position], record.types[position])
 
     def _over_slices(self, statement: Statement, found: list[str], type_oid: int) -> int:
         """Run a loop's body for each slice of an array."""
@@ -164,6 +193,9 @@ class Flow(Assigning):
         for number in statement.declared:
             datum = self.frame.datums[number]
             self.frame.values[number] = self.frame.empty_row(number)
+            if datum.cursor is not None:
+                # The portal of a bound cursor has the variable's name.
+                self.frame.values[number] = datum.name
             if datum.default is None:
                 if datum.not_null:
                     self._put(number, None)

@@ -266,7 +266,7 @@ class Visible:
         self.asked: set[int] = set()
         """Records that were asked whether they are absent, by number: a plan depends on the answer."""
 
-    def _record(self, names: Sequence[str]) -> tuple[int, Sequence[str]] | None:
+    def place(self, names: Sequence[str]) -> tuple[int, Sequence[str]] | None:
         """The datum that a name begins with, and the rest of the name."""
         number = self.names.find(names[0])
         if number is not None:
@@ -278,7 +278,7 @@ class Visible:
 
     def find(self, names: Sequence[str]) -> tuple[Hashable, int] | None:
         """See :class:`~helios_cli.engine.sql.inner.Variables`."""
-        found = self._record(names)
+        found = self.place(names)
         if found is None:
             if len(names) == 1 and names[0] in self.frame.specials:
                 return names[0], self.frame.specials[names[0]][0]
@@ -304,7 +304,7 @@ class Visible:
 
     def absent(self, names: Sequence[str]) -> bool:
         """See :class:`~helios_cli.engine.sql.inner.Variables`."""
-        found = self._record(names)
+        found = self.place(names)
         if found is None:
             return False
         self.asked.add(found[0])
@@ -312,7 +312,7 @@ class Visible:
 
     def fields(self, names: Sequence[str]) -> tuple[str, ...] | None:
         """See :class:`~helios_cli.engine.sql.inner.Variables`."""
-        found = self._record(names)
+        found = self.place(names)
         if found is None or found[1] or self.frame.datums[found[0]].kind != "rec":
             return None
         return self.frame.record(found[0]).names

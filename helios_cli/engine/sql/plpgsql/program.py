@@ -291,8 +291,9 @@ class _Compiler:
             datum.row_of = declared.type_text
         elif datum.kind == "var" and not datum.cursor:
             datum.type_text = declared.type_text or datum.type_text
+        # What stands before it in the block is there already, what comes behind it is not.
+        self._name_parts(datum, Names(names.parent, names.label, dict(names.entries)))
         names.entries[declared.name] = number
-        self._name_parts(datum, names)
         block.declared.append(number)
 
     def _name_parts(self, datum: Datum, names: Names) -> None:

@@ -42,6 +42,8 @@ class Raising(Machine):
         if "message" in parts and message is not None:
             raise SqlError("RAISE option already specified: MESSAGE", sqlstate="42601")
         sqlstate = parts.pop("sqlstate", None)
+        if fields.get("condname") and sqlstate is not None:
+            raise SqlError("RAISE option already specified: ERRCODE", sqlstate="42601")
         if fields.get("condname"):
             sqlstate = _state(fields["condname"])
         elif sqlstate is not None:

@@ -204,3 +204,16 @@ def assigned_expression(text: str) -> tuple[str, str]:
         if depth == 0 and token.text in (":=", "="):
             return text[: token.start].strip(), text[token.end :].strip()
     return "", text
+
+
+def names_of(target: str) -> list[str]:
+    """The names that the target of an assignment begins with: ``r.f[1].g`` is r, f."""
+    names = []
+    tokens = tokens_of(target)
+    for at in range(0, len(tokens), 2):
+        if tokens[at].kind not in ("word", "quoted"):
+            break
+        names.append(tokens[at].name)
+        if at + 1 < len(tokens) and tokens[at + 1].text != ".":
+            break
+    return names
