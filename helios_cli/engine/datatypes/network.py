@@ -15,6 +15,8 @@ _OCTETS: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){0,3}\.?", re.ASCII)
 _BITS: Final = re.compile(r"\d{1,3}", re.ASCII)
 _AF_INET, _AF_INET6 = 2, 3
 """Family bytes of the binary form (PGSQL_AF_INET, inet.h)."""
+_SHORT_MAC: Final = re.compile(r"\s*([0-9a-fA-F]{1,2}([:-])(?:[0-9a-fA-F]{1,2}\2){4}[0-9a-fA-F]{1,2})\s*")
+"""Six bytes of one or two digits each."""
 _MAC: Final = re.compile(
     r"\s*(?:([0-9a-f]{2})([:-])([0-9a-f]{2})\2([0-9a-f]{2})\2([0-9a-f]{2})\2([0-9a-f]{2})\2([0-9a-f]{2})(?:\2([0-9a-f]{2})"
     r"\2([0-9a-f]{2}))?|([0-9a-f]{6})[:-]([0-9a-f]{6})|([0-9a-f]{8})[:-]([0-9a-f]{8})|"
@@ -194,6 +196,9 @@ def _coloned(digits: str) -> str:
 
 def parse_macaddr(text: str) -> str:
     """Six bytes in any of the usual notations as ``08:00:2b:01:02:03``. Raises SqlError 22P02."""
+    short = _SHORT_MAC.fullmatch(text)
+    if short is not None:
+        return ":".join(part.lower().zfill(2) for part in re.split("[:-]", short[1]))
     return _coloned(_mac("macaddr", text, (6,)))
 
 

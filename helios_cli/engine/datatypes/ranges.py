@@ -242,8 +242,9 @@ class RangeCodec:
         """The smallest range that holds both (range_merge)."""
         if one.empty or other.empty:
             return other if one.empty else one
-        low = one if self.compare_bounds(one, False, other, False) <= 0 else other
-        high = one if self.compare_bounds(one, True, other, True) >= 0 else other
+        # Of equal bounds, which may be written with other digits, the second one's are taken.
+        low = one if self.compare_bounds(one, False, other, False) < 0 else other
+        high = one if self.compare_bounds(one, True, other, True) > 0 else other
         return Range(low.lower, high.upper, low.lower_inc, high.upper_inc)
 
     def union(self, one: Range, other: Range) -> Range:

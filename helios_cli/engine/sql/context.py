@@ -298,7 +298,7 @@ class Context:
                 return f"?{first_session + self.session.index(match[4])}"
             index = int(match[1])
             if index in numbers:
-                return f"(-?{numbers[index]})" if match[3] else f"?{numbers[index]}"
+                return _negative(f"?{numbers[index]}", match[2]) if match[3] else f"?{numbers[index]}"
             return self._inline(index, match[2], bool(match[3]))
 
         barrier = " LIMIT -1" if self.calls else ""
@@ -355,7 +355,12 @@ class Context:
         if isinstance(plain, bytes):
             # EXPLAIN shows a blob's bytes as text, which they need not be.
             return f"unhex('{plain.hex()}')"
-        return f"(-{sqltext.constant(plain)})" if negative else sqltext.constant(plain)
+        return _negative(sqltext.constant(plain), target) if negative else sqltext.constant(plain)
+
+
+def _negative(text: str, target: str) -> str:
+    """A constant with a minus before it. A numeric is text, of which SQLite's own minus would make an integer."""
+    return f"pg_numeric_negate({text})" if target.partition(":")[0] == str(NUMERIC) else f"(-{text})"
 
 
 def _class_converter(letter: str, type_oid: int, typmod: int) -> Converter | None:

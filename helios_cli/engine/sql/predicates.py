@@ -302,6 +302,11 @@ def _distinct(fields: dict[str, Any], scope: Scope) -> TypedSql:
 def _same(left: TypedSql, right: TypedSql, word: str, scope: Scope, at: int) -> str:
     """``IS [NOT] DISTINCT FROM`` by the equality operator's own types."""
     operators.apply_operator("=", [replace(left), replace(right)], scope.ctx, at)
+    types = [scope.ctx.parameter_type(value.param) if value.param else value.type_oid for value in (left, right)]
+    found = operators.find_operator("=", (types[0], types[1])) if common_type(types) is None else None
+    if found is not None and found.args[0] == found.args[1] and found.args[0] not in POLYMORPHIC:
+        # Types of two categories that one operator takes: time and interval.
+        left, right = (casts.coerce(value, found.args[0], -1, How.IMPLICIT, scope.ctx) for value in (left, right))
     values, target = unify([left, right], "IS DISTINCT FROM", scope)
     return casts.neutral(f"({casts.collated(values[0])} {word} {values[1].sql})", target)
 

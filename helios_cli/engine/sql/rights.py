@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from helios_cli.engine.errors import FeatureNotSupported, SqlError
+from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import privileges
 from helios_cli.engine.sql.authority import BOOTSTRAP, MONITOR, READ_ALL_DATA, READ_ALL_STATS, WRITE_ALL_DATA, Authority
 from helios_cli.engine.sql.policies import RowSecurity
@@ -104,7 +104,8 @@ class Unsecured:
 
     security: RowSecurity
     message: str
-    hint: str
+    hint: str | None
+    sqlstate: str = "0A000"
 
 
 Right = RelationRight | FunctionRight | LanguageRight | ClosedFunction | Unsecured
@@ -180,10 +181,10 @@ class Rights:
         if name in CLOSED_FUNCTIONS:
             self.closed.setdefault(name, ClosedFunction(name))
 
-    def unsecured(self, relation: Relation, message: str, hint: str) -> None:
+    def unsecured(self, relation: Relation, message: str, hint: str | None = None, sqlstate: str = "0A000") -> None:
         """The statement is not there for those that a table's policies count for."""
         assert relation.security is not None
-        self.not_secured.append(Unsecured(relation.security, message, hint))
+        self.not_secured.append(Unsecured(relation.security, message, hint, sqlstate))
 
     def sees(self, oid: int) -> bool:
         """Whether the statement reads a relation."""
@@ -354,7 +355,7 @@ class Rightful:
                 self.check_function(right)
             elif isinstance(right, Unsecured):
                 if self._is_secured(right.security):
-                    raise FeatureNotSupported(right.message, hint=right.hint)
+                    raise SqlError(right.message, sqlstate=right.sqlstate, hint=right.hint)
             elif isinstance(right, LanguageRight):
                 if not self.held(privileges.LANGUAGE, PG_LANGUAGE, right.oid, BOOTSTRAP, USAGE):
                     raise denied("language", right.name)

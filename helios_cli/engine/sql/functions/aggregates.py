@@ -222,8 +222,10 @@ class NumericSpread:
             return
         self.scale = max(self.scale, scale_of(number))
         square = EXACT.multiply(number, number)
-        self.total = EXACT.add(self.total, number if sign > 0 else -number)
-        self.squares = EXACT.add(self.squares, square if sign > 0 else -square)
+        # A minus sign would round to the digits of Python's own context.
+        move = EXACT.add if sign > 0 else EXACT.subtract
+        self.total = move(self.total, number)
+        self.squares = move(self.squares, square)
 
     def value(self) -> Any:
         """The spread; NULL of too few values."""
