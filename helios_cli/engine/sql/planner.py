@@ -26,6 +26,7 @@ from helios_cli.engine.sql.rows import Fold
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.select import translate_query
 from helios_cli.engine.sql.shape import Literal
+from helios_cli.engine.sql.system_writes import plan_system_update
 from helios_cli.engine.sql.translators import MODULES
 from helios_cli.engine.sql.triggered import plan_program, plan_triggered
 from helios_cli.engine.sql.type_pins import name_types
@@ -343,6 +344,9 @@ class Planner:
 
     def _write(self, kind: str, fields: dict[str, Any], ctx: Context) -> Plan:
         translator, tag = _WRITES[kind]
+        system = plan_system_update(fields, ctx) if kind == "UpdateStmt" else None
+        if system is not None:
+            return system
         ctx.row_by_row = calls_handlers(fields, ctx.catalog)
         write = translator(fields, Scope(ctx=ctx))
         if write.parts is not None:

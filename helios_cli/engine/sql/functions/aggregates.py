@@ -222,10 +222,8 @@ class NumericSpread:
             return
         self.scale = max(self.scale, scale_of(number))
         square = EXACT.multiply(number, number)
-        # A minus sign would round to the digits of Python's own context.
         move = EXACT.add if sign > 0 else EXACT.subtract
-        self.total = move(self.total, number)
-        self.squares = move(self.squares, square)
+        self.total, self.squares = move(self.total, number), move(self.squares, square)
 
     def value(self) -> Any:
         """The spread; NULL of too few values."""
