@@ -6,20 +6,44 @@ a thread that gives way to the loop; what comes behind a definition costs what i
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Protocol
+
+import apsw
 
 from helios_cli.engine.node.engine import Engine
 from helios_cli.engine.storage import catalog_tables
-from helios_cli.engine.storage.database import Database
 
 RELATIONS_MIN: Final = 150
 """Tables, indexes, views and sequences from which on it is worth a thread's while."""
 
-_USUAL: Final = (
-    "pg_namespace", "pg_class", "pg_attribute", "pg_type", "pg_attrdef", "pg_description", "pg_index", "pg_constraint",
-    "pg_proc", "pg_roles", "pg_depend", "pg_collation", "pg_sequence", "pg_inherits", "pg_am", "pg_opclass",
+USUAL: Final = tuple(
+    f"pg_catalog.{name}"
+    for name in (
+        "pg_namespace", "pg_class", "pg_attribute", "pg_type", "pg_attrdef", "pg_description", "pg_index",
+        "pg_constraint", "pg_proc", "pg_roles", "pg_depend", "pg_collation", "pg_sequence", "pg_inherits", "pg_am",
+        "pg_opclass",
+    )
+) + tuple(
+    f"information_schema.{name}"
+    for name in (
+        "tables", "columns", "views", "table_constraints", "key_column_usage", "constraint_column_usage",
+        "referential_constraints",
+    )
 )  # fmt: skip
-"""What nearly all tools read of pg_catalog."""
+"""The relations that nearly all tools read."""
+
+
+class Lender(Protocol):
+    """What lends connections: the node's database."""
+
+    def borrow(self) -> apsw.Connection:
+        """A connection."""
+
+    def pin(self, connection: apsw.Connection) -> int:
+        """Open a snapshot on it."""
+
+    def give_back(self, connection: apsw.Connection) -> None:
+        """Take it back."""
 
 
 async def warm(engine: Engine) -> None:
@@ -27,7 +51,7 @@ async def warm(engine: Engine) -> None:
     await engine.read_workers.call(lambda: read_catalog(engine.database))
 
 
-def read_catalog(database: Database, relations_min: int = RELATIONS_MIN) -> bool:
+def read_catalog(database: Lender, relations_min: int = RELATIONS_MIN) -> bool:
     """Read the catalog on the connection that the next query will borrow; False where the schema is small."""
     connection = database.borrow()
     try:
@@ -36,8 +60,8 @@ def read_catalog(database: Database, relations_min: int = RELATIONS_MIN) -> bool
         if found[0] < relations_min:
             return False
         with catalog_tables.held(connection):
-            for relation in _USUAL:
-                catalog_tables.ready(connection, f'SELECT 1 FROM "pg_catalog.{relation}"')
+            for relation in USUAL:
+                catalog_tables.ready(connection, f'SELECT 1 FROM "{relation}"')
         connection.execute("COMMIT")
         return True
     finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import pgparse
@@ -83,6 +84,18 @@ def parse_expression(text: str) -> Node:
     """The tree of an expression that :func:`deparse` (or the user) wrote."""
     node: Node = pgparse.parse(f"SELECT {text}")[0]["stmt"]["SelectStmt"]["targetList"][0]["ResTarget"]["val"]
     return node
+
+
+@lru_cache(maxsize=4096)
+def pretty_expression(text: str, types: tuple[tuple[str, int], ...]) -> str:
+    """A stored expression without the parentheses that precedence makes needless; ``types`` are those of its columns.
+
+    Tools ask for every index and check of a schema, again and again.
+
+    Raises:
+        FeatureNotSupported: as :func:`deparse`.
+    """
+    return deparse(parse_expression(text), dict(types), pretty=True)
 
 
 def column_names(node: Any) -> tuple[str, ...]:

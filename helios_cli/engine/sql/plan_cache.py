@@ -18,8 +18,10 @@ Planned = Sequence[tuple[Plan, Sequence[Literal]]]
 
 SHAPE_MAX: Final = 256 * 1024
 """Longest shape that is kept, in characters."""
-TEXTS_MAX: Final = 8
-"""Long texts that are kept whole."""
+TEXT_MIN: Final = 200
+"""Characters of a text from which on it is kept whole, when it comes again: taking it apart takes 4 us and more."""
+TEXTS_MAX: Final = 2 << 20
+"""Characters of all texts that are kept whole."""
 _PUBLIC: Final = ("public",)
 
 _ONCE: Final = (
@@ -80,6 +82,7 @@ class PlanCache:
         self._entries: dict[Any, _Entry] = {}
         self._texts: dict[Any, tuple[int, Planned]] = {}
         """Plans of whole texts too long to take apart for every use, with the version they are for."""
+        self._text_characters = 0
 
     def __len__(self) -> int:
         """The number of shapes."""
@@ -89,7 +92,7 @@ class PlanCache:
         """Forget every plan."""
         self._entries.clear()
         self._texts.clear()
-        self._characters = 0
+        self._characters = self._text_characters = 0
 
     def get(self, sql: str, catalog: CatalogReader, param_oids: tuple[int, ...] | None = None) -> Planned:
         """The plans of a query string; empty when it holds no statement.
@@ -100,11 +103,27 @@ class PlanCache:
         Raises:
             SqlError: the statement is wrong. Errors are not cached.
         """
+        if len(sql) >= TEXT_MIN:
+            return self._get_long(sql, catalog, param_oids)
+        return self._get(sql, catalog, param_oids)
+
+    def _get_long(self, sql: str, catalog: CatalogReader, param_oids: tuple[int, ...] | None) -> Planned:
+        planned = self.of_text(sql, catalog, param_oids)
+        if planned is not None:
+            self.hits += 1
+            return planned
         fold = find(sql) if len(sql) >= VALUES_MIN else None
         if fold is not None:
             planned = self._known_fold(fold, catalog, param_oids) or self._plan_fold(fold, catalog, param_oids)
             if planned is not None:
                 return planned
+        misses = self.misses
+        planned = self._get(sql, catalog, param_oids)
+        if misses == self.misses:
+            self.keep_text(sql, catalog, param_oids, planned)
+        return planned
+
+    def _get(self, sql: str, catalog: CatalogReader, param_oids: tuple[int, ...] | None) -> Planned:
         shape, literals = lift(sql)
         key = _key(shape, catalog, param_oids)
         entry = self._entries.get(key)
@@ -141,9 +160,14 @@ class PlanCache:
         """
         if len(sql) > SHAPE_MAX or any(plan.kind is not Kind.READ for plan, _literals in planned):
             return
-        if len(self._texts) >= TEXTS_MAX:
-            self._texts.pop(next(iter(self._texts)))
-        self._texts[sql, param_oids, catalog.search_path] = (catalog.version, planned)
+        texts, key = self._texts, (sql, param_oids, catalog.search_path)
+        if key not in texts:
+            self._text_characters += len(sql)
+        texts[key] = (catalog.version, planned)
+        while self._text_characters > TEXTS_MAX:
+            oldest = next(iter(texts))
+            self._text_characters -= len(oldest[0])
+            del texts[oldest]
 
     def adopt(self, other: PlanCache) -> None:
         """Take over what another cache knows, which is not used any more."""

@@ -145,13 +145,14 @@ class SqliteCatalog(
 
     def relation(self, schema: str | None, name: str) -> Relation | None:
         """Find a table, view, sequence or system relation; with schema None along the search path."""
-        for candidate in self._schemas(schema):
+        for candidate in self.schemas_searched(schema):
             found = self._in_schema(candidate, name)
             if found is not None:
                 return found
         return None
 
-    def _schemas(self, schema: str | None) -> Iterable[str]:
+    def schemas_searched(self, schema: str | None) -> Iterable[str]:
+        """The schemas in which a name is looked for, in their order; with None those of the search path."""
         if schema is not None:
             return (schema,)
         path = self.search_path
@@ -233,7 +234,7 @@ class SqliteCatalog(
 
     def user_type(self, schema: str | None, name: str) -> UserType | None:
         """Find a user's type or a relation's row type by name, along the search path without a schema."""
-        for candidate in self._schemas(schema):
+        for candidate in self.schemas_searched(schema):
             found = self.types.named(candidate, name)
             if found is None:
                 relation = self._in_schema(candidate, name)
@@ -343,7 +344,7 @@ class SqliteCatalog(
 
     def index_def(self, schema: str | None, name: str) -> IndexDef | None:
         """Find an index by name; with schema None along the search path."""
-        for candidate in self._schemas(schema):
+        for candidate in self.schemas_searched(schema):
             temp = candidate == "pg_temp"
             row = self._one(
                 f"SELECT i.relid, r.oid FROM {_db(temp)}.helios_relation r "

@@ -62,14 +62,7 @@ class _Functions:
             return int(text)
         if text == "-":
             return 0
-        catalog = self.system.catalog
-        catalog.refresh()
-        schema, name = split_name(text)
-        relation = catalog.relation(schema, name)
-        if relation is not None:
-            return relation.oid
-        index = catalog.index_def(schema, name)
-        return index.oid if index is not None else None
+        return self.system.relation_oid(*split_name(text))
 
     def regclass_out(self, oid: Any) -> str:
         """A relation's name, qualified where the search path does not find it."""

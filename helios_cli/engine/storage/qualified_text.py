@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from helios_cli.engine.errors import SqlError
-from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression
+from helios_cli.engine.sql.ddl_deparse import pretty_expression
 from helios_cli.engine.sql.ddl_sequence_names import shown_default
 from helios_cli.engine.sql.functions import REGISTRY
 from helios_cli.engine.sql.planner import parse
@@ -38,9 +38,9 @@ def path_of(search_path: str) -> tuple[str, ...]:
 def expression_text(snapshot: Snapshot, table_oid: int, text: str, pretty: bool) -> str:
     """A stored expression for pg_get_expr: sequences with their schemas, without needless parentheses if ``pretty``."""
     if pretty and _GROUP.search(text):
-        types = {column.name: column.type_oid for column in snapshot.columns.get(table_oid, ())}
+        types = tuple((column.name, column.type_oid) for column in snapshot.columns.get(table_oid, ()))
         try:
-            text = deparse(parse_expression(text), types, pretty=True)
+            text = pretty_expression(text, types)
         except SqlError:
             return shown_text(snapshot, text) or ""
     return shown_default(shown_text(snapshot, text) or "", table_oid, snapshot.path)

@@ -43,7 +43,7 @@ class RoutineCatalog:
         self._triggers.clear()
         self._stored_calls = None
 
-    def _schemas(self, schema: str | None) -> Iterable[str]:
+    def schemas_searched(self, schema: str | None) -> Iterable[str]:
         raise NotImplementedError
 
     def _all(self, sql: str, *values: Any) -> list[Any]:
@@ -86,7 +86,7 @@ class RoutineCatalog:
         One that another, earlier in the path, has the same arguments as is hidden.
         """
         found: dict[tuple[int, ...], UserFunction] = {}
-        for candidate in self._schemas(schema):
+        for candidate in self.schemas_searched(schema):
             for routine in self.routines(candidate, name):
                 columns = result_columns(routine)
                 if routine.relation:

@@ -36,6 +36,10 @@ _COARSE_COST: Final = 2_000.0
 _LOOKUP_COST: Final = 10.0
 
 
+_KINDS: Final = frozenset("rvSmMc")
+"""Relations that the catalog knows by name: tables, views, sequences, materialized views, and its own."""
+
+
 class Hooks(Protocol):
     """What the node knows and the database does not."""
 
@@ -165,6 +169,20 @@ class SystemCatalog:
         """What that version says."""
         version = self.version()
         return version.snapshot if self.path is None else version.along(self.path)
+
+    def relation_oid(self, schema: str | None, name: str) -> int | None:
+        """The OID of a relation by name, with schema None along the search path; None when there is none."""
+        catalog = self.catalog
+        if self._held and self._version is not None:
+            # Thousands of names may be asked for in a statement: the whole of each relation is not needed.
+            names = self._version.snapshot.names
+            for candidate in catalog.schemas_searched(schema):
+                found = catalog.system_relations.get((candidate, name)) or names.get((candidate, name))
+                if found is not None and found.kind in _KINDS:
+                    return found.oid
+        catalog.refresh()
+        relation = catalog.relation(schema, name) or catalog.index_def(schema, name)
+        return relation.oid if relation is not None else None
 
     def is_kept(self, relation: SystemRelation) -> bool:
         """Whether a relation's rows change with the schema alone."""

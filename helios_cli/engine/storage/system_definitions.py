@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression, rename_column
+from helios_cli.engine.sql.ddl_deparse import parse_expression, pretty_expression, rename_column
 from helios_cli.engine.sql.ddl_model import ConstraintDef, IndexDef, IndexKey
 from helios_cli.engine.sql.sqltext import pg_identifier, quote_string
 from helios_cli.engine.sql.text_collations import oid_of, stored_word
@@ -34,7 +34,14 @@ def index_element(snapshot: Snapshot, table_oid: int, key: IndexKey, pretty: boo
     if key.column is not None:
         return pg_identifier(key.column)
     text = _pretty(snapshot, table_oid, key.expression or "", pretty)
-    return text if any(call in parse_expression(text) for call in _CALLS) else f"({text})"
+    return text if _is_call(text) else f"({text})"
+
+
+@lru_cache(maxsize=4096)
+def _is_call(text: str) -> bool:
+    """Whether an expression looks like a function's call."""
+    tree = parse_expression(text)
+    return any(call in tree for call in _CALLS)
 
 
 def index_key(snapshot: Snapshot, table_oid: int, key: IndexKey, pretty: bool = False) -> str:
@@ -84,13 +91,7 @@ def _pretty(snapshot: Snapshot, table_oid: int, text: str, pretty: bool) -> str:
     if not pretty:
         return shown_text(snapshot, text) or ""
     types = tuple((column.name, column.type_oid) for column in snapshot.columns.get(table_oid, ()))
-    return shown_text(snapshot, _pretty_text(text, types)) or ""
-
-
-@lru_cache(maxsize=4096)
-def _pretty_text(text: str, types: tuple[tuple[str, int], ...]) -> str:
-    """Tools ask for every index and check of a schema, again and again. ``types`` are those of the table's columns."""
-    return deparse(parse_expression(text), dict(types), pretty=True)
+    return shown_text(snapshot, pretty_expression(text, types)) or ""
 
 
 def indexdef(snapshot: Snapshot, oid: int, column: int = 0, pretty: bool = False) -> str | None:

@@ -8,6 +8,7 @@ import pytest
 from support.planner_bench import Bench
 
 from helios_cli.engine.errors import SqlError
+from helios_cli.engine.sql import plan_cache
 from helios_cli.engine.sql.plan import Kind
 from helios_cli.engine.sql.plan_cache import PlanCache
 from helios_cli.engine.sql.planner import Planner, bind
@@ -168,3 +169,32 @@ def test_long_writes_are_not_kept_by_their_text(bench: Bench) -> None:
     sql = "INSERT INTO t (a) VALUES (1)"
     bench.cache.keep_text(sql, bench.catalog, None, bench.cache.get(sql, bench.catalog))
     assert bench.cache.of_text(sql, bench.catalog, None) is None
+
+
+def long_query(value: int) -> str:
+    return f"SELECT a, b, n, c, at FROM t WHERE a = {value} AND {' AND '.join('b IS NOT NULL' for _ in range(20))}"
+
+
+def test_a_text_that_comes_again_is_not_taken_apart(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, catalog = PlanCache(Planner(bench.cache.planner.functions)), bench.catalog
+    first = cache.get(long_query(1), catalog)
+    again = cache.get(long_query(1), catalog)
+    other = cache.get(long_query(2), catalog)
+    monkeypatch.setattr(plan_cache, "lift", lambda sql: pytest.fail(f"{sql} is taken apart"))
+    for _ in range(2):
+        assert cache.get(long_query(1), catalog) is again
+        assert cache.get(long_query(2), catalog) is other
+    assert again[0][0] is other[0][0] is first[0][0] and (again[0][1], other[0][1]) == ((1,), (2,))
+    assert (cache.hits, cache.misses) == (6, 1)
+    monkeypatch.undo()
+    bench.run("CREATE TABLE later (a int)")
+    assert cache.get(long_query(1), catalog)[0][0] is not first[0][0]
+
+
+def test_texts_that_are_kept_are_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, catalog = PlanCache(Planner(bench.cache.planner.functions)), bench.catalog
+    monkeypatch.setattr(plan_cache, "TEXTS_MAX", 3 * len(long_query(1)))
+    for value in (1, 1, 2, 3, 3, 4):
+        cache.get(long_query(value), catalog)
+    kept = [value for value in range(1, 5) if cache.of_text(long_query(value), catalog, None) is not None]
+    assert kept == [2, 3, 4]
