@@ -101,3 +101,26 @@ def test_locale_of_the_database(connection: psycopg.Connection[Any]) -> None:
     assert ask(connection, "SELECT current_setting('lc_ctype') = datctype FROM pg_database") == [(True,)]
     with pytest.raises(psycopg.errors.CantChangeRuntimeParam):
         connection.execute("SET lc_collate = 'C'")
+
+
+def test_quoted_names_of_types(connection: psycopg.Connection[Any]) -> None:
+    """TypeORM asks so for the type of each column whenever it compares a table with its entity."""
+    named = """SELECT ('"' || udt_schema || '"."' || udt_name || '"')::regtype::text FROM information_schema.columns
+               WHERE table_schema = 'gui' AND table_name = 'person' ORDER BY ordinal_position"""
+    assert ask(connection, named) == [("integer",), ("character varying",), ("gui.mood",)]
+    texts = ('"int4"[]', 'pg_catalog."_int4"', '"char"', '"pg_catalog"."timestamptz"')
+    shown = [row[0] for text in texts for row in ask(connection, f"SELECT '{text}'::regtype::text")]
+    assert shown == ["integer[]", "integer[]", '"char"', "timestamp with time zone"]
+    for wrong in ('"integer"', '"pg_catalog"."Int4"', '"gui"."int4"'):
+        with pytest.raises(psycopg.errors.UndefinedObject):
+            ask(connection, f"SELECT '{wrong}'::regtype")
+
+
+def test_types_of_extensions_are_in_their_schema(connection: psycopg.Connection[Any]) -> None:
+    connection.execute("CREATE EXTENSION IF NOT EXISTS citext; CREATE TABLE gui.mail (a citext, b citext[])")
+    columns = "SELECT data_type, udt_schema, udt_name FROM information_schema.columns WHERE table_name = 'mail'"
+    assert ask(connection, f"{columns} ORDER BY ordinal_position") == [
+        ("USER-DEFINED", "public", "citext"), ("ARRAY", "public", "_citext"),
+    ]  # fmt: skip
+    types = """SELECT '"public"."citext"'::regtype::text, 'public.citext[]'::regtype::text"""
+    assert ask(connection, types) == [("citext", "citext[]")]

@@ -58,6 +58,7 @@ _NAME: Final = re.compile(
     r"""((?:\[\s*\d*\s*\]|\barray)*)\s*"""
 )
 _DECL: Final = re.compile(r"\s*([^()]*?)\s*(?:\(\s*([+-]?\d+)\s*(?:,\s*([+-]?\d+)\s*)?\))?\s*")
+_QUOTED: Final = re.compile(r'\s*(?:(?:"([^"]+)"|(\w+))\s*\.\s*)?"([^"]+)"((?:\s*\[\s*\d*\s*\])*)\s*')
 _FOREIGN: Final = {
     "datetime": "timestamp",
     "interval_text": "interval",
@@ -117,6 +118,9 @@ def parse_type_name(text: str) -> tuple[int, int]:
     Raises:
         SqlError: 42704 when there is no such type, 22023 or 42601 for a bad modifier.
     """
+    quoted = _QUOTED.fullmatch(text) if '"' in text else None
+    if quoted is not None:
+        return _by_quoted_name(text, quoted)
     match = _NAME.fullmatch(text.lower())
     if match is None:
         raise unknown_type(text)
@@ -132,6 +136,15 @@ def parse_type_name(text: str) -> tuple[int, int]:
         args = (1,)
     typmod = -1 if words == "float" else typmod_of(found.elem_oid or found.oid, args, found.name)
     return _array_if(found.oid, typmod, brackets)
+
+
+def _by_quoted_name(text: str, quoted: re.Match[str]) -> tuple[int, int]:
+    """(oid, -1) of ``"pg_catalog"."int4"``: quotes stand around the name that pg_type has, in its case."""
+    schema = quoted[1] or (quoted[2] or "pg_catalog").lower()
+    found = by_internal_name(quoted[3]) if schema == "pg_catalog" else None
+    if found is None:
+        raise unknown_type(text.replace('"', "").strip())
+    return _array_if(found.oid, -1, quoted[4])
 
 
 def _float_of(args: tuple[int, ...]) -> PgType:

@@ -12,6 +12,7 @@ from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.io_functions import IO_FUNCTIONS
 from helios_cli.engine.datatypes.usertypes import kind_of
 from helios_cli.engine.errors import SqlError
+from helios_cli.engine.sql.extensions import TYPE_EXTENSIONS
 from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS, OIDS
 from helios_cli.engine.sql.sqltext import pg_identifier
 from helios_cli.engine.storage import routine_definitions, text_search_rows
@@ -101,6 +102,9 @@ class _Functions:
             return None
         catalog = self.system.catalog
         catalog.refresh()
+        created = catalog.extensions().get(TYPE_EXTENSIONS.get(name, ""))
+        if created is not None and schema in (None, created[1]):
+            return registry.parse_type_name(name + text.strip()[len(plain) :])[0]
         found = catalog.user_type(schema, name)
         if found is None and name.startswith("_"):
             found = catalog.user_type(schema, name[1:])

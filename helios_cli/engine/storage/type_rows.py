@@ -12,6 +12,7 @@ from helios_cli.engine.datatypes.pgtype import PgType
 from helios_cli.engine.datatypes.range_types import multirange_of
 from helios_cli.engine.datatypes.ranges import KINDS
 from helios_cli.engine.datatypes.usertypes import functions_named, kind_of, named, number_of
+from helios_cli.engine.sql.extensions import TYPE_EXTENSIONS
 from helios_cli.engine.sql.opclasses import default_class
 from helios_cli.engine.sql.relation import ColumnInfo, UserType
 from helios_cli.engine.sql.sqltext import pg_identifier
@@ -215,7 +216,11 @@ def udt_facts(snapshot: Snapshot, type_oid: int, domain: int = 0) -> Row:
     is_array = bool(known and known.elem_oid)
     user = kind_of(type_oid)
     schema, name = type_name(snapshot, type_oid & ~1) if user else ("pg_catalog", known.name if known else "")
-    word = "ARRAY" if is_array else "USER-DEFINED" if user else registry.sql_type_name(type_oid)
+    created = snapshot.extensions.get(TYPE_EXTENSIONS.get(name, ""))
+    if created is not None and not user:
+        schema = created[1]
+    outside = user or created is not None
+    word = "ARRAY" if is_array else "USER-DEFINED" if outside else registry.sql_type_name(type_oid)
     row: Row = {
         "data_type": word, "udt_catalog": DATABASE_NAME, "udt_schema": schema,
         "udt_name": f"_{name}" if user and is_array else name,
