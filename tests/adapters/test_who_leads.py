@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +16,9 @@ from helios_cli.engine.consensus.asked import Asked
 from helios_cli.engine.consensus.config import ClusterConfig, Member
 from helios_cli.engine.consensus.lsns import LsnManager
 from helios_cli.engine.consensus.rule import Progress, SyncMode
+from helios_cli.engine.log.history import History
 from helios_cli.engine.node import lead_again, promotion, receiver
+from helios_cli.engine.node.authority import EmbeddedAuthority
 from helios_cli.engine.node.failover_watcher import HEARD_S, FailoverWatcher
 from helios_cli.engine.node.following import Following, Upstream
 from helios_cli.engine.node.lead_check import LeadCheck
@@ -126,6 +130,61 @@ def test_a_primary_whose_own_term_came_to_nothing_follows_who_leads_in_an_older_
     )
     asyncio.run(lead_again.lead_again(replication))
     assert followed == ([follows] if follows else [])
+
+
+class Restarted:
+    """The primary n1 of two data nodes, which alone votes, after a restart; n2 leads in term 4, and answers late."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, answers_s: tuple[float, ...]) -> None:
+        self.followed: list[str] = []
+        self.led = False
+        answers = iter(answers_s)
+        members = tuple(Member(name, f"disk of {name}", "h", 1, 2, 3, "") for name in ("n1", "n2"))
+        config = ClusterConfig(1, SyncMode.SYNC, members, ("n1", "n2"), primary="n1", voting=("n1",))
+        page_log = SimpleNamespace(last=SimpleNamespace(term=Term(3, 3), config_version=1), flushed=Lsn(100))
+        store = SimpleNamespace(log=page_log, new_term=self._new_term, timeline=SimpleNamespace(history=History()))
+
+        async def ask(_replication: Any, _member: Member, _ask: messages.Ask) -> Answer:
+            async with asyncio.timeout(1.0):
+                await asyncio.sleep(next(answers))
+            return Answer("n2", "primary", "disk of n2", False, 4, 4, 4, 900, 2, False, "n2", "h", 5433)
+
+        monkeypatch.setattr(promotion, "_ask", ask)
+        self.terms = [Term(3, 3)]
+        self.replication: Any = SimpleNamespace(
+            node_id="n1", leading=None, following=None, role=Role("primary"), config=config, open_configs=(config,),
+            term=lambda: self.terms[-1], now=time.monotonic, authority=EmbeddedAuthority(),
+            watcher=SimpleNamespace(pledge=lambda term, *, excused: excused),
+            identity=lambda: SimpleNamespace(node_id="n1", incarnation="disk of n1"),
+            node=SimpleNamespace(store=store, event=lambda *_, **__: None), changing=contextlib.AsyncExitStack(),
+            retarget=lambda node_id, host, port, term: self.followed.append(node_id), lead=self._lead,
+        )  # fmt: skip
+        asyncio.run(lead_again.lead_again(self.replication))
+
+    def _new_term(self, floor: int) -> Term:
+        self.terms.append(Term(max(floor, self.terms[-1].number) + 1, 9))
+        return self.terms[-1]
+
+    async def _lead(self, *_: object, **__: object) -> None:
+        self.led = True
+        self.replication.leading = object()
+
+
+def test_where_it_alone_votes_a_restarted_primary_waits_for_the_other_node_s_word(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The other one may have been promoted by hand, and has acknowledged commits of which nobody else knows."""
+    own = Restarted(monkeypatch, (promotion.GRACE_S + 0.3,))
+    assert own.followed == ["n2"] and not own.led
+
+
+def test_what_a_restarted_primary_has_heard_once_of_who_leads_it_does_not_forget(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The answer came when it had taken a term already; the ones before and behind it come too late."""
+    own = Restarted(monkeypatch, (2.0, 0.0, 2.0, 2.0))
+    assert own.terms == [Term(3, 3), Term(4, 9)]
+    assert own.followed == ["n2"] and not own.led
 
 
 def test_a_primary_that_gives_its_lead_away_has_its_vote_to_give() -> None:

@@ -170,6 +170,8 @@ def test_two_data_nodes_and_an_observer_elect(pair_with_observer: list[NodeProce
     assert observer.http("/ready")[0] == 503 and observer.http("/primary")[0] == observer.http("/standby")[0] == 503
     code, foreseen = first.http("/admin/whatif", body={"lose": ["n1"]})
     assert (code, foreseen["kind"], foreseen["primary"]) == (200, "elects", "n2")
+    code, refused = first.http("/admin/switchover", body={"to": "o1"})
+    assert (code, refused["error"]) == (409, "node o1 is an observer: it votes, and holds no data")
     write_until(first, 20)
     first.kill()
     assert elected([second]) is second
@@ -202,7 +204,12 @@ def test_without_an_observer_two_data_nodes_do_not_elect(make_node: MakeNode) ->
     first.kill()
     wait_until(lambda: explained(second)["now"][-1].endswith("its vote is free"), "it has heard nothing", ELECTED_S)
     found = explained(second)
-    assert found["now"][1] == "n1 alone votes: nobody is elected without an operator; an observer would change that"
+    assert found["now"][:2] == [
+        "n1 led in term 1, mode semi-sync, and this node does not reach it",
+        "n1 alone votes: nobody is elected without an operator; an observer would change that",
+    ]
+    assert found["now"][2].startswith("by the rules: n1 is lost, and nobody is elected: only n1 votes")
+    assert found["now"][3].startswith("Promote n2 (--node 127.0.0.1:")
     (lost,) = [one for one in found["losses"] if one["lost"] == ["n1"]]
     assert (lost["kind"], lost["primary"]) == ("by hand", None)
     assert not leads(second)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,12 @@ from typing import Any
 import psycopg
 import pytest
 from support.node_process import MakeNode, NodeProcess, wait_until
+
+from helios_cli.engine.config.roles import Role
+from helios_cli.engine.storage import copytarget
+from helios_cli.engine.storage.control import ControlFile
+from helios_cli.engine.storage.files import OsFiles
+from helios_cli.engine.storage.membership import save_role
 
 SMALL = ("--log-segment-mb", "1", "--log-retention-mb", "0", "--wal-checkpoint-mb", "1", "--max-slot-lag-mb", "1")
 COPIED_S = 60.0
@@ -136,6 +143,26 @@ def test_a_copy_that_is_cut_goes_on(make_node: MakeNode, who: str) -> None:
     wait_equal(primary, standby)
     with standby.connect() as reader:
         assert reader.execute("SELECT count(*) FROM t").fetchone() == (30000,)
+
+
+def test_a_copy_that_the_former_primary_was_to_give_comes_from_the_one_that_leads(make_node: MakeNode) -> None:
+    """It was lost before the copy was whole, and nobody tells a node that serves nobody who leads instead."""
+    primary = make_node("--replication-role", "primary", "--node-id", "n1")
+    standby = make_node(*standby_flags(primary), "--node-id", "n2")
+    with primary.connect() as writer:
+        fill(writer, 100)
+    wait_equal(primary, standby)
+    standby.stop()
+    control = standby.data_dir / "control"
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        save_role(OsFiles(), str(control), Role("standby", "127.0.0.1", nobody.getsockname()[1]))
+        half = ControlFile.open(OsFiles(), str(control))
+        half.update(state=copytarget.STATE)
+        half.close()
+        standby.start()
+        wait_equal(primary, standby)
+    assert "pages copied from n1" in standby.log_tail()
 
 
 def test_a_standby_copies_from_a_standby(make_node: MakeNode) -> None:

@@ -14,7 +14,7 @@ from helios_cli.engine.types import Term
     [
         ("n1", True, "the primary n1 is still heard"),
         ("", True, "this node has just begun, and the primary that it heard before may lead on"),
-        ("n1", False, "it is in term 9"),
+        ("n1", False, "it has given its vote in term 9"),
     ],
 )
 def test_why_a_node_does_not_vote(primary: str, loyal: bool, reason: str) -> None:

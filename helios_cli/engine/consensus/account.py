@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from helios_cli.engine.consensus.config import ETCD, REFEREE, ClusterConfig
-from helios_cli.engine.consensus.election import SICK, Answer, Candidate, Verdict
+from helios_cli.engine.consensus.election import SICK, TAKES_LEAD, Answer, Candidate, Verdict
 from helios_cli.engine.consensus.lease import majority
 from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.types import Lsn, Term
@@ -75,7 +75,7 @@ def account(
     heard = {answer.node_id: answer for answer in answers}
     voters = config.voters(config.primary)
     names = sorted({*voters, *(member.node_id for member in config.members)} | {own.node_id})
-    ballots = tuple(_ballot(config, own, name, name in voters, heard.get(name)) for name in names)
+    ballots = tuple(_ballot(config, own, term, name, name in voters, heard.get(name)) for name in names)
     given = [one for one in ballots if one.outcome == GRANTED]
     votes = sum(1 for one in given if one.votes)
     copies = sum(1 for one in given if one.copies)
@@ -91,7 +91,17 @@ def account(
     return Account(own.node_id, term, verdict.is_safe, sentence, verdict.hint, votes, needed, copies, wanted, ballots)
 
 
-def _ballot(config: ClusterConfig, own: Candidate, name: str, votes: bool, answer: Answer | None) -> Ballot:
+def withheld(verdict: Verdict, term: Term, answers: Iterable[Answer]) -> Verdict:
+    """The verdict in words that are so where nobody is missing: those who answered have not promised."""
+    refused = sorted((one for one in answers if not one.promised), key=lambda one: one.node_id)
+    reasons = [
+        _etcd(one).sentence if one.node_id == REFEREE else f"node {one.node_id} did not promise: {_refusal(one, term)}"
+        for one in refused
+    ]
+    return verdict._replace(reason="; ".join(reasons), hint="Ask again in a moment.")
+
+
+def _ballot(config: ClusterConfig, own: Candidate, term: Term, name: str, votes: bool, answer: Answer | None) -> Ballot:
     copies = name in config.in_sync
     if name == own.node_id:
         return Ballot(name, votes, copies, GRANTED, own.flushed, f"node {name} is the candidate: {_end(own.flushed)}")
@@ -105,7 +115,7 @@ def _ballot(config: ClusterConfig, own: Candidate, name: str, votes: bool, answe
         why = f"node {name} has another disk than it had: it does not know what it has promised"
         return Ballot(name, votes, copies, STRANGE, lsn, why)
     if not answer.promised:
-        return Ballot(name, votes, copies, REFUSED, lsn, f"node {name} did not promise: {_refusal(answer)}")
+        return Ballot(name, votes, copies, REFUSED, lsn, f"node {name} did not promise: {_refusal(answer, term)}")
     return Ballot(name, votes, copies, GRANTED, lsn, f"node {name} promised: {_position(own, answer)}")
 
 
@@ -118,14 +128,18 @@ def _etcd(answer: Answer | None) -> Ballot:
     return Ballot(REFEREE, True, False, GRANTED, None, "etcd gives the lead to the candidate")
 
 
-def _refusal(answer: Answer) -> str:
+def _refusal(answer: Answer, term: Term) -> str:
     if answer.role == SICK:
         return "it is the primary, and its disk takes nothing"
     if answer.role == "primary":
         return f"it is the primary of term {answer.term}"
     if answer.reaches_primary:
         return f"it still hears the primary {answer.primary_id}"
-    return f"it is in term {answer.term}"
+    if answer.role == TAKES_LEAD:
+        return f"it is about to lead in term {answer.term}"
+    if answer.term >= term.number:
+        return f"it has given its vote in term {answer.term}"
+    return "its vote is not free yet, and may be a primary's that it has heard of"
 
 
 def _position(own: Candidate, answer: Answer) -> str:

@@ -210,7 +210,7 @@ def _has_copies(config: ClusterConfig, own: Candidate, heard: Mapping[str, Answe
         )
     missing = ", ".join(node for node in config.in_sync if node not in counting)
     return Verdict(
-        f"{config.answers} of {', '.join(config.in_sync)} must be heard, and {len(counting)} are; missing: {missing}",
+        f"{config.answers} of {', '.join(config.in_sync)} must be heard, and {_are(len(counting))}; missing: {missing}",
         "Start one of the missing nodes, or give --allow-data-loss.",
         loses_data=True,
     )
@@ -244,7 +244,7 @@ def _has_votes(config: ClusterConfig, own: Candidate, heard: Mapping[str, Answer
         return SAFE
     missing = ", ".join(voter for voter in voters if voter not in votes)
     return Verdict(
-        f"{needed} of the voters {', '.join(voters)} must agree, and {len(votes)} do; missing: {missing}",
+        f"{needed} of the voters {', '.join(voters)} must agree, and {_do(len(votes))}; missing: {missing}",
         "Start one of the missing nodes, or give --allow-data-loss.",
         loses_data=True,
     )
@@ -276,6 +276,14 @@ def _has_referee(config: ClusterConfig, own: Candidate, heard: Mapping[str, Answ
 def _counts(config: ClusterConfig, node_id: str, incarnation: str) -> bool:
     member = config.member(node_id)
     return node_id in config.in_sync and member is not None and member.incarnation == incarnation
+
+
+def _are(count: int) -> str:
+    return f"{count} {'is' if count == 1 else 'are'}"
+
+
+def _do(count: int) -> str:
+    return f"{count} {'does' if count == 1 else 'do'}"
 
 
 def named(config: ClusterConfig, node_id: str) -> str:

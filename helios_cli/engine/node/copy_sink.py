@@ -7,6 +7,7 @@ takes what has changed. What makes the result a database is the log behind it, a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -14,10 +15,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.log.checksum import ChecksumTable
 from helios_cli.engine.node import report
+from helios_cli.engine.node.join import last_config
 from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused, introduce, reach
 from helios_cli.engine.node.peer_tls import peer_tls
 from helios_cli.engine.replication import copying, messages
 from helios_cli.engine.storage.copytarget import CopyTarget
+from helios_cli.engine.storage.files import OsFiles
 from helios_cli.engine.types import Lsn
 from helios_cli.engine.wire.peer import Frame, Kind, PeerProtocolError
 
@@ -49,6 +52,8 @@ class CopySink:
         self._database = database
         self._loop = asyncio.get_running_loop()
         self._target: CopyTarget
+        self._others: list[tuple[str, int]] = []
+        """Where the other members are: another one may lead by now."""
         self._told_at = 0.0
         self.pages_fetched = 0
         self.pages_kept = 0
@@ -61,6 +66,7 @@ class CopySink:
         )
         told = ""
         try:
+            self._others = await self._blocking(self._members)
             while True:
                 try:
                     await self._attempt()
@@ -81,7 +87,30 @@ class CopySink:
             severity="warning",
         )
 
+    def _members(self) -> list[tuple[str, int]]:
+        settings, record = self._node.settings, self._target.control.record
+        config = last_config(OsFiles(), f"{settings.data_dir}/control")
+        members = config.members if config is not None else ()
+        return [
+            (one.host, one.native_port) for one in members if one.host and one.incarnation != record.incarnation.hex()
+        ]
+
     async def _attempt(self) -> None:
+        """Copy from the node that is followed, or from whoever leads. Raises what kept it from the first."""
+        role = self._beginning.role
+        first = (role.primary_host, role.primary_port)
+        try:
+            await self._copy_from(*first, leads=False)
+        except (OSError, HeliosError, TimeoutError) as error:
+            for where in self._others:
+                if where != first:
+                    with contextlib.suppress(OSError, HeliosError, TimeoutError):
+                        await self._copy_from(*where, leads=True)
+                        return
+            raise error
+
+    async def _copy_from(self, host: str, port: int, *, leads: bool) -> None:
+        """``leads``: only when it does."""
         record = self._target.control.record
         role, settings = self._beginning.role, self._node.settings
         # Without an incarnation it is nobody whose copy could count: what it has flushed is dropped if it dies now.
@@ -92,8 +121,10 @@ class CopySink:
         )  # fmt: skip
         link = PeerLink(lambda: self._target.control.record.term, tls=peer_tls(settings))
         try:
-            await reach(link, role.primary_host, role.primary_port)
+            await reach(link, host, port)
             welcome = await introduce(link, own, self._beginning.secret)
+            if leads and welcome.role != "primary":
+                raise PeerRefused(f"node {welcome.node_id} does not lead")
             if welcome.cluster_id != record.cluster_id.hex():
                 raise PeerRefused(f"node {welcome.node_id} belongs to another cluster")
             # A primary of an older term refuses by itself, and takes a newer one.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from helios_cli.engine.consensus.config import ETCD, ClusterConfig
 from helios_cli.engine.consensus.whatif import Outcome, deciding, what_if
 from helios_cli.engine.errors import SqlError
+from helios_cli.engine.node import promotion
 from helios_cli.engine.observe.events import Event
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def decision(event: Event) -> dict[str, Any]:
 def present(replication: Replication, config: ClusterConfig) -> list[str]:
     """One sentence for each thing that is so now."""
     voters = config.voters(config.primary)
-    told = [f"{config.primary or 'nobody'} leads in term {replication.term()}, mode {config.mode.value}"]
+    told = [_who_leads(replication, config)]
     if config.authority == ETCD:
         told += ["etcd gives the lead, with the promises of the data nodes", *replication.authority.present()]
     elif len(voters) == 1:
@@ -93,7 +94,28 @@ def present(replication: Replication, config: ClusterConfig) -> list[str]:
         told.append(f"{', '.join(idle)} observes without a vote: it would make the number of voters even")
     if config.paused:
         told.append("automatic failover is paused; heliosdb-nano resume ends that")
-    return [*told, _own_side(replication)]
+    return [*told, *_without_primary(replication, config), _own_side(replication)]
+
+
+def _reaches_primary(replication: Replication) -> bool:
+    following = replication.following
+    return replication.is_leading or (following is not None and following.upstream.connected)
+
+
+def _who_leads(replication: Replication, config: ClusterConfig) -> str:
+    primary, mode = config.primary, config.mode.value
+    if not primary or _reaches_primary(replication):
+        return f"{primary or 'nobody'} leads in term {replication.term()}, mode {mode}"
+    term = promotion.candidate(replication).last_term
+    return f"{primary} led in term {term}, mode {mode}, and this node does not reach it"
+
+
+def _without_primary(replication: Replication, config: ClusterConfig) -> list[str]:
+    """What becomes of a primary that this node does not reach, and what an operator can do."""
+    if not config.primary or _reaches_primary(replication):
+        return []
+    outcome = what_if(config, (config.primary,))
+    return [f"by the rules: {outcome.sentence}", *([outcome.hint] if outcome.hint else [])]
 
 
 def _own_side(replication: Replication) -> str:

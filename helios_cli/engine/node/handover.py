@@ -55,6 +55,8 @@ def choose_target(replication: Replication, wanted: str) -> str:
     config = replication.config
     if wanted == replication.node_id:
         raise PromotionRefused(f"node {wanted} leads already", hint="heliosdb-nano topology shows who follows it.")
+    if any(one.node_id == wanted for one in config.observers):
+        raise PromotionRefused(f"node {wanted} is an observer: it votes, and holds no data", hint="Choose a standby.")
     if wanted and wanted not in streamers:
         known = ", ".join(sorted(streamers)) or "nobody"
         raise PromotionRefused(

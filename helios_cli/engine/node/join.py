@@ -74,7 +74,7 @@ async def find_beginning(settings: Settings) -> Beginning:
         save_role(files, control_dir, role)
     has_others = False
     if not empty:
-        config = _last_config(files, control_dir)
+        config = last_config(files, control_dir)
         if config is not None:
             refuse_another(settings, config.authority)
             has_others = any(member.incarnation != _own_disk(files, control_dir) for member in config.members)
@@ -89,7 +89,7 @@ def _own_disk(files: OsFiles, control_dir: str) -> str:
     return incarnation
 
 
-def _last_config(files: OsFiles, control_dir: str) -> ClusterConfig | None:
+def last_config(files: OsFiles, control_dir: str) -> ClusterConfig | None:
     """The newest configuration that the directory holds; None: there is none yet."""
     configs = ConfigLog(files, control_dir, LSN_MAX)
     try:

@@ -11,7 +11,7 @@ from helios_cli.engine.consensus.candidacy import voted_s
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node import promotion
 from helios_cli.engine.node.lead_changes import Cause
-from helios_cli.engine.node.promotion import PromotionRefused
+from helios_cli.engine.node.promotion import LedByAnother, PromotionRefused
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.replication import Replication
@@ -54,6 +54,13 @@ async def lead_again(replication: Replication) -> None:
                 return
             async with replication.changing:
                 await promotion.take_lead(replication, RESTARTED, floor=max((a.term for a in answers), default=0))
+        except LedByAnother as error:
+            # It has said so once: that it does not answer the next time is no reason to lead.
+            if error.leader is not None:
+                leader = error.leader
+                replication.retarget(leader.node_id, leader.primary_host, leader.primary_native_port, leader.term)
+                return
+            await asyncio.sleep(LOOK_S)
         except HeliosError as error:
             if error.message != told:
                 log.warning("this node does not lead yet: %s", error.message)

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.consensus.acceptance import may_lead, may_promise
+from helios_cli.engine.consensus.account import withheld
 from helios_cli.engine.consensus.candidacy import VOTE_TRIPS
 from helios_cli.engine.consensus.config import Member, address
 from helios_cli.engine.consensus.election import (
@@ -55,6 +56,13 @@ class PromotionRefused(HeliosError):
     """A promotion would lose acknowledged commits, or make a second primary."""
 
     sqlstate = "55000"
+
+
+class LedByAnother(PromotionRefused):
+    """Another node leads, or is about to."""
+
+    leader: Heard | None = None
+    """The one that leads."""
 
 
 async def survey(
@@ -115,7 +123,13 @@ def _patience_s(replication: Replication) -> float:
 
 
 def would_win(replication: Replication, heard: list[Heard]) -> bool:
-    """Whether a majority has answered, and this node would be elected if they promised."""
+    """Whether a majority has answered, and this node would be elected if they promised: nobody else need be heard.
+
+    Never where it needs nobody, of two data nodes the one that votes: the other one may have been promoted meanwhile,
+    and nobody but that one can tell.
+    """
+    if not all(config.elects for config in replication.open_configs):
+        return False
     return judge_all(replication.open_configs, candidate(replication), heard, unasked=True).is_safe
 
 
@@ -317,13 +331,15 @@ async def take_lead(
         return would_win(replication, [answer for answer in heard if answer.promised])
 
     asked = await survey(replication, promise=True, giver=giver, enough=None if giver else enough)
-    _refuse(led_by_another(asked, before), allow_data_loss=False)
+    _refuse_where_led(asked, before)
     answers = [answer for answer in asked if answer.promised]
     if giver and (giver not in {one.node_id for one in answers} or replication.now() - began > within_s):
         raise PromotionRefused(f"node {giver} did not promise in time to lead no more", hint="It leads on.")
     _refuse_if_passed(replication, term)
     own, config = candidate(replication), replication.config
     verdict = judge_all(replication.open_configs, own, answers, unasked=unasked)
+    if not verdict.is_safe and judge_all(replication.open_configs, own, asked, unasked=unasked).is_safe:
+        verdict = withheld(verdict, term, asked)
     tell_election(replication.node.event, config, own, term, asked, verdict, cause, unasked=unasked)
     _refuse(verdict, allow_data_loss=allow_data_loss)
     await replication.authority.claim(term, by_force=not verdict.is_safe)
@@ -332,6 +348,14 @@ async def take_lead(
     lost = others - {answer.node_id for answer in answers} | set(leaving)
     await replication.lead(term, lost, cause, by_force=not verdict.is_safe)
     return term
+
+
+def _refuse_where_led(heard: list[Heard], since: int) -> None:
+    verdict = led_by_another(heard, since)
+    if not verdict.is_safe:
+        refusal = LedByAnother(verdict.reason, hint=verdict.hint or None)
+        refusal.leader = leading(heard, since)
+        raise refusal
 
 
 def _refuse_if_passed(replication: Replication, term: Term) -> None:

@@ -23,7 +23,7 @@ def tell_vote(event: Event, ask: Ask, term: Term, own_term: Term, primary: str, 
     if promised:
         event("vote", f"this node votes for {ask.node_id} in term {term}", **fields)
         return
-    why = f"it is in term {own_term}"
+    why = f"it has given its vote in term {own_term}"
     if loyal:
         began = "this node has just begun, and the primary that it heard before may lead on"
         why = f"the primary {primary} is still heard" if primary else began

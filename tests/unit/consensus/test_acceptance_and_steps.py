@@ -67,7 +67,7 @@ def test_only_a_log_of_a_later_term_sends_others_back(own: History, theirs: Hist
 
 def test_an_ejection_that_nobody_agreed_to_does_not_make_a_candidate_enough() -> None:
     own = Candidate("n1", TERM, Lsn(100), "disk of n1")
-    assert "2 of the voters n1, n2, n3 must agree, and 1 do; missing: n2, n3" in judge(ALONE, own, []).reason
+    assert "2 of the voters n1, n2, n3 must agree, and 1 does; missing: n2, n3" in judge(ALONE, own, []).reason
     assert judge(ALONE, own, [answer("n2", TERM, 90, 3)]).is_safe
     assert "must be heard" in judge_all([ALL, ALONE], own, []).reason
     assert judge_all([ALL, ALONE], own, [answer("n2", TERM, 90, 3)]).is_safe

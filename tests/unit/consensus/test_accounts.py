@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from helios_cli.engine.consensus.account import account
+from helios_cli.engine.consensus.account import account, withheld
 from helios_cli.engine.consensus.config import ClusterConfig, Member
-from helios_cli.engine.consensus.election import SICK, Answer, Candidate, judge
+from helios_cli.engine.consensus.election import SICK, TAKES_LEAD, Answer, Candidate, judge
 from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.types import Lsn, Term
 
@@ -63,7 +63,7 @@ def test_who_lost_and_what_would_change_it() -> None:
     sentence, why = told(
         cluster, answer("a", promised=False, role=SICK), answer("c", promised=False, reaches_primary=True)
     )
-    assert sentence == "node b does not lead in term 3: 2 of a, b, c must be heard, and 1 are; missing: a, c"
+    assert sentence == "node b does not lead in term 3: 2 of a, b, c must be heard, and 1 is; missing: a, c"
     assert why["a"] == "node a did not promise: it is the primary, and its disk takes nothing"
     assert why["c"] == "node c did not promise: it still hears the primary a"
     verdict = judge(cluster, OWN, [], unasked=True)
@@ -71,6 +71,23 @@ def test_who_lost_and_what_would_change_it() -> None:
     assert record["change"] == "Start one of the missing nodes, or give --allow-data-loss."
     assert (record["votes"], record["votes_needed"], record["copies"], record["copies_needed"]) == (1, 2, 1, 2)
     assert [one["outcome"] for one in record["ballots"]] == ["silent", "granted", "silent"]
+
+
+def test_who_answered_and_did_not_promise_is_not_missing() -> None:
+    """To start it, or to give up what it has, is no way out: it is there."""
+    cluster, term = config(SyncMode.QUORUM, "abc", ""), Term(3)
+    answers = [
+        answer("a", promised=False, term=3), answer("c", promised=False, term=2),
+        answer("d", promised=False, role=TAKES_LEAD, term=3),
+    ]  # fmt: skip
+    verdict = withheld(judge(cluster, OWN, [], unasked=True), term, answers)
+    assert verdict.reason == (
+        "node a did not promise: it has given its vote in term 3; node c did not promise: its vote is not free yet, "
+        "and may be a primary's that it has heard of; node d did not promise: it is about to lead in term 3"
+    )
+    assert verdict.hint == "Ask again in a moment." and verdict.loses_data
+    _, why = told(cluster, *answers)
+    assert f"{why['a']}; {why['c']}" in verdict.reason
 
 
 def test_positions_are_compared_with_the_candidate_s() -> None:

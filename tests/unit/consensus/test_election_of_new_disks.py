@@ -37,7 +37,7 @@ def test_two_of_three_are_enough() -> None:
 def test_a_new_disk_under_an_old_name_is_not_heard() -> None:
     verdict = judge(CONFIG, candidate(), [answer("n2", "another disk")])
     assert verdict.loses_data
-    assert verdict.reason.endswith("must be heard, and 1 are; missing: n1, n2")
+    assert verdict.reason.endswith("must be heard, and 1 is; missing: n1, n2")
 
 
 def test_a_candidate_with_a_new_disk_is_none() -> None:

@@ -107,6 +107,18 @@ def test_a_node_that_is_given_the_lead_needs_the_giver_s_promise(monkeypatch: py
         assert node.led == []
 
 
+def test_who_is_there_and_does_not_promise_is_not_said_to_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hint to start it, or to give up what it has, would be a bad one."""
+    node = Node(monkeypatch, [replace(PROMISE, promised=False, term=1)])
+    members = (*MEMBERS, Member("n3", "disk of n3", "h", 1, 2, 3, ""))
+    node.config = ClusterConfig(1, SyncMode.QUORUM, members, ("n1", "n2", "n3"), voting=("n1", "n2", "n3"))
+    node.open_configs = (node.config,)
+    with pytest.raises(PromotionRefused, match="node n1 did not promise: its vote is not free") as refusal:
+        node.take()
+    assert refusal.value.hint == "Ask again in a moment." and node.led == []
+    assert [kind for kind, _text in node.events] == ["not_elected"]
+
+
 def test_a_node_that_is_given_the_lead_and_is_slow_leaves_it(monkeypatch: pytest.MonkeyPatch) -> None:
     node = Node(monkeypatch, [PROMISE], taking_s=TAKE_OVER_S + 1)
     with pytest.raises(PromotionRefused, match="n1 did not promise in time"):
