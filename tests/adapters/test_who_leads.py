@@ -159,7 +159,8 @@ class Restarted:
             node=SimpleNamespace(store=store, event=lambda *_, **__: None), changing=contextlib.AsyncExitStack(),
             retarget=lambda node_id, host, port, term: self.followed.append(node_id), lead=self._lead,
         )  # fmt: skip
-        asyncio.run(lead_again.lead_again(self.replication))
+        restarted: Any = self.replication
+        asyncio.run(lead_again.lead_again(restarted))
 
     def _new_term(self, floor: int) -> Term:
         self.terms.append(Term(max(floor, self.terms[-1].number) + 1, 9))

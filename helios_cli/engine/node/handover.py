@@ -21,7 +21,7 @@ from helios_cli.engine.node.promotion import (
 )
 from helios_cli.engine.node.streamer import WalStreamer
 from helios_cli.engine.replication import messages
-from helios_cli.engine.types import Lsn
+from helios_cli.engine.types import Lsn, Term
 from helios_cli.engine.wire.peer import Kind
 
 if TYPE_CHECKING:
@@ -163,6 +163,7 @@ async def hand_over(replication: Replication, target: str, timeout_s: float, *, 
         # Before standbys are told that what they wait for was not done: a commit that waits for more copies was.
         leading.close()
         replication.follow(end)
+        before = replication.term()
         message = messages.TakeOver(replication.node_id, end, leaves)
         streamer.link.send(Kind.TAKE_OVER, message.to_body())
     finally:
@@ -173,7 +174,7 @@ async def hand_over(replication: Replication, target: str, timeout_s: float, *, 
     while not replication.role.primary_host:
         await asyncio.sleep(0.002)
         if replication.now() > deadline:
-            await _not_taken(replication, target)
+            await _not_taken(replication, target, before)
 
 
 async def _drained(replication: Replication, target: str, timeout_s: float) -> tuple[WalStreamer, Lsn]:
@@ -215,32 +216,34 @@ async def _all_answered(replication: Replication, patience_s: float) -> None:
         await asyncio.sleep(0.001)
 
 
-async def _not_taken(replication: Replication, target: str) -> None:
+async def _not_taken(replication: Replication, target: str, before: Term) -> None:
     """The standby did not take the lead in time: lead on, or follow it if it did after all.
+
+    ``before`` is the newest term that this node had promised when it gave the lead away.
 
     Raises:
         PromotionRefused: this node leads on; or it cannot yet, and goes on trying.
     """
     try:
-        await _take_back(replication)
+        await _take_back(replication, target, before)
     except HeliosError as error:
-        replication.later(_lead_on(replication))
+        replication.later(_lead_on(replication, target, before))
         raise PromotionRefused(
             f"node {target} did not take the lead, and this node cannot yet: {error.message}",
-            hint="It tries again until a node leads; heliosdb-nano topology shows which.",
+            hint=error.hint or "It tries again until a node leads; heliosdb-nano topology shows which.",
         ) from error
     if replication.is_leading:
         raise PromotionRefused(f"node {target} did not take the lead; this node leads on")
 
 
-async def _lead_on(replication: Replication) -> None:
+async def _lead_on(replication: Replication, target: str, before: Term) -> None:
     told = ""
     while _is_forsaken(replication):
         await asyncio.sleep(RETRY_S)
         try:
             async with replication.changing:
                 if _is_forsaken(replication):
-                    await _take_back(replication)
+                    await _take_back(replication, target, before)
         except HeliosError as error:
             if error.message != told:
                 told = error.message
@@ -252,13 +255,24 @@ def _is_forsaken(replication: Replication) -> bool:
     return not replication.is_leading and not replication.role.primary_host
 
 
-async def _take_back(replication: Replication) -> None:
-    """Lead on in a new term, unless somebody leads; then follow that one."""
+async def _take_back(replication: Replication, target: str, before: Term) -> None:
+    """Lead on in a new term, unless somebody leads; then follow that one.
+
+    Raises:
+        PromotionRefused: this node may not lead, or cannot know whether it may.
+    """
     answers = await survey(replication, promise=False, enough=partial(is_decided, replication))
     found = leader(replication, answers)
     if found is not None:
         replication.retarget(found.node_id, found.primary_host, found.primary_native_port, found.term)
         return
+    alone = not all(config.elects for config in replication.open_configs)
+    if alone and replication.term() != before and target not in {answer.node_id for answer in answers}:
+        # Nobody else's promise would keep the two from leading both.
+        raise PromotionRefused(
+            f"node {target} was promised that it may lead, and does not answer now",
+            hint=f"Once it is known not to lead, heliosdb-nano promote makes {replication.node_id} the primary.",
+        )
     cause = Cause("it gave the lead away, and nobody took it")
     await take_lead(replication, cause, floor=max((answer.term for answer in answers), default=0))
 
