@@ -314,7 +314,7 @@ complete -c heliosdb-nano -n '__fish_seen_subcommand_from whatif' -l json -d 'JS
 complete -c heliosdb-nano -n '__fish_seen_subcommand_from whatif' -l help -d 'Show the help'
 complete -c heliosdb-nano -f -n '__fish_seen_subcommand_from standby; and not __fish_seen_subcommand_from list add remove' -a list -d 'The standbys that the primary knows, with state and lag'
 complete -c heliosdb-nano -f -n '__fish_seen_subcommand_from standby; and not __fish_seen_subcommand_from list add remove' -a add -d 'Add a standby to the cluster of cluster.toml, start it, and wait until it streams'
-complete -c heliosdb-nano -f -n '__fish_seen_subcommand_from standby; and not __fish_seen_subcommand_from list add remove' -a remove -d 'Take a standby out of the cluster: its copy no longer counts, and no log is kept for it'
+complete -c heliosdb-nano -f -n '__fish_seen_subcommand_from standby; and not __fish_seen_subcommand_from list add remove' -a remove -d 'Take a standby or an observer out of the cluster: its copy or vote no longer counts, and no log is kept for it'
 complete -c heliosdb-nano -n '__fish_seen_subcommand_from standby; and not __fish_seen_subcommand_from list add remove' -l help -d 'Show the help'
 complete -c heliosdb-nano -n '__fish_seen_subcommand_from standby; and __fish_seen_subcommand_from list' -l node -d 'HTTP address of a node, or its name in cluster.toml.'
 complete -c heliosdb-nano -n '__fish_seen_subcommand_from standby; and __fish_seen_subcommand_from list' -l data-dir -d 'The node'\''s directory (HELIOSDB_DATA_DIR).'

@@ -138,7 +138,7 @@ def remove(
     dry_run: DryRun = False,
     as_json: _options.Json = False,
 ) -> int:
-    """Take a standby out of the cluster: its copy no longer counts, and no log is kept for it.
+    """Take a standby or an observer out of the cluster: its copy or vote no longer counts, and no log is kept for it.
 
     One of cluster.toml is stopped first and leaves the file; its data directory stays. Others must be stopped before.
 

@@ -194,6 +194,25 @@ def test_two_data_nodes_and_an_observer_elect(pair_with_observer: list[NodeProce
     assert voters(second) == 3
 
 
+def test_an_observer_that_is_gone_for_good_is_removed(
+    pair_with_observer: list[NodeProcess], make_node: MakeNode
+) -> None:
+    """Until then it has its vote, and its name: a data node that is called so would have two."""
+    first, _second, observer = pair_with_observer
+    code, answer = first.http("/admin/standby/remove", body={"node_id": "o1"})
+    assert (code, answer["sqlstate"]) == (409, "55006")
+    observer.stop()
+    upstream = ("--primary-host", "127.0.0.1", "--primary-port", str(first.native_port))
+    flags = ("--node-id", "o1", "--replication-role", "standby", "--replication-mode", "semi-sync", *upstream)
+    third = make_node(*flags, start=False).start(wait=False)
+    wait_until(lambda: "o1 is an observer of this cluster" in third.log_tail(), "its name is taken", ELECTED_S)
+    assert voters(first) == 3 and "o1" not in counting(first)
+    code, answer = first.http("/admin/standby/remove", body={"node_id": "o1"})
+    assert (code, answer) == (200, {"result": "node o1 is removed from the cluster"})
+    wait_until(lambda: "o1" in counting(first), "the data node has the name", ELECTED_S)
+    assert voters(first) == 3
+
+
 def test_without_an_observer_two_data_nodes_do_not_elect(make_node: MakeNode) -> None:
     first = make_node("--node-id", "n1", "--replication-role", "primary", "--replication-mode", "semi-sync")
     second = make_node(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from helios_cli.engine.config.registry import find
+from helios_cli.engine.consensus.config import REFEREE
 from helios_cli.engine.errors import HeliosError, SqlError
 from helios_cli.engine.net.http_routes import AdminVerb
 from helios_cli.engine.node import explanation, handover
@@ -116,18 +117,21 @@ class Admin:
         node_id = str(arguments.get("node_id") or "")
         replication = self._node.replication
         leading = self._leading()
-        if replication.config.member(node_id) is None or node_id == replication.node_id:
-            known = ", ".join(member.node_id for member in replication.config.members)
+        config = replication.config
+        if config.incarnation(node_id) is None or node_id in (replication.node_id, REFEREE):
+            known = ", ".join(one.node_id for one in (*config.members, *config.observers))
             raise SqlError(
-                f'"{node_id}" is no standby of this cluster', sqlstate="42704", hint=f"Its members are {known}."
+                f'"{node_id}" is no standby or observer of this cluster',
+                sqlstate="42704",
+                hint=f"Its nodes are {known}.",
             )
-        if node_id in replication.replicator.streamers:
+        if node_id in replication.replicator.streamers or replication.watchers.get(node_id) is not None:
             raise SqlError(
                 f"node {node_id} still follows this primary", sqlstate="55006", hint="Stop it first, then remove it."
             )
         leading.remove(node_id)
         replication.slots.release(node_id)
-        await until_agreed(replication, lambda config: config.member(node_id) is None)
+        await until_agreed(replication, lambda config: config.incarnation(node_id) is None)
         return {"result": f"node {node_id} is removed from the cluster"}
 
     def _leading(self) -> Any:

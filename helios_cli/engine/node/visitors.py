@@ -58,6 +58,7 @@ class Visitors:
     async def _serve(self, link: PeerLink, hello: messages.Hello, frame: Frame) -> None:
         if frame.kind is Kind.FOLLOW:
             self._check_term(frame.term)
+            self._check_name(hello)
             self._replication.replicator.follow(link, hello, frame)
         elif frame.kind is Kind.OBSERVE:
             self._check_term(frame.term)
@@ -109,6 +110,14 @@ class Visitors:
             self._replication.later(self._renew(term))
             raise PeerRefused(
                 f"term {term} is newer than this primary's {self._replication.term()}", hint="Ask again in a moment."
+            )
+
+    def _check_name(self, hello: messages.Hello) -> None:
+        """An observer and a data node of one name would be one voter twice."""
+        if any(one.node_id == hello.node_id for one in self._replication.config.observers):
+            raise PeerRefused(
+                f"node {hello.node_id} is an observer of this cluster",
+                hint="Give each node its own --node-id; heliosdb-nano standby remove takes out an observer too.",
             )
 
     def _look_up(self, term: Term) -> None:
