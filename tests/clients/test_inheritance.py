@@ -1,4 +1,4 @@
-"""Tables that inherit: what other sessions, COPY, restarts and standbys make of them, and what is refused.
+"""Tables that inherit, and partitions: what other sessions, COPY and restarts make of them, and what is refused.
 
 What statements answer is in ``dialect_corpus``.
 """
@@ -81,3 +81,68 @@ def test_what_is_not_done_over_heirs_is_done_with_only(node: NodeProcess, statem
         assert caught.value.diag.message_hint
         alone = statement.replace("FROM p", "FROM ONLY p").replace("INTO p", "INTO ONLY p")
         assert connection.execute(alone.encode()).rowcount == 1
+
+
+PARTED = (
+    "CREATE TABLE m (a int, b text, PRIMARY KEY (a)) PARTITION BY RANGE (a); "
+    "CREATE TABLE m1 PARTITION OF m FOR VALUES FROM (1) TO (10); "
+    "CREATE TABLE m2 PARTITION OF m FOR VALUES FROM (10) TO (20)"
+)
+WHERE = "SELECT a, tableoid::regclass::text FROM m ORDER BY a"
+
+
+def test_copied_rows_find_their_partitions(node: NodeProcess) -> None:
+    with node.connect(autocommit=True) as connection:
+        connection.execute(PARTED.encode())
+        with connection.cursor().copy("COPY m FROM STDIN") as copy:
+            copy.write(b"1\tx\n12\ty\n9\tz\n")
+        assert connection.execute(WHERE.encode()).fetchall() == [(1, "m1"), (9, "m1"), (12, "m2")]
+        with pytest.raises(psycopg.errors.CheckViolation), connection.cursor().copy("COPY m FROM STDIN") as copy:
+            copy.write(b"2\tx\n20\ty\n")
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            connection.execute("INSERT INTO m VALUES (12, 'again')")
+        with pytest.raises(psycopg.errors.WrongObjectType), connection.cursor().copy("COPY m TO STDOUT") as copy:
+            copy.read()
+        assert len(connection.execute(WHERE.encode()).fetchall()) == 3
+
+
+def test_partitions_are_there_after_a_restart(node: NodeProcess) -> None:
+    with node.connect(autocommit=True) as connection:
+        connection.execute(PARTED.encode())
+    node.restart()
+    with node.connect(autocommit=True) as connection:
+        connection.execute("INSERT INTO m SELECT n, 'n' FROM generate_series(1, 15) n")
+        connection.execute("UPDATE m SET a = 20 - a WHERE a < 3")
+        rows = connection.execute(WHERE.encode()).fetchall()
+        assert [name for _, name in rows] == ["m1"] * 7 + ["m2"] * 8
+
+
+def test_temporary_tables_are_partitioned_too(node: NodeProcess) -> None:
+    with node.connect(autocommit=True) as connection:
+        connection.execute(PARTED.replace("CREATE TABLE", "CREATE TEMP TABLE").encode())
+        connection.execute("INSERT INTO m VALUES (1), (11)")
+        assert [row[0] for row in connection.execute("SELECT a FROM m2")] == [11]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE h (a int) PARTITION BY HASH (a)",
+        "CREATE TABLE h (a numeric) PARTITION BY LIST (a)",
+        "CREATE TABLE h (a int) PARTITION BY LIST ((a + 1))",
+        "CREATE TABLE m3 PARTITION OF m (b DEFAULT 'x') FOR VALUES FROM (30) TO (40)",
+        "CREATE TABLE f (a int REFERENCES m (a))",
+        "ALTER TABLE m DETACH PARTITION m1",
+        "CREATE TABLE n (a int, b text); ALTER TABLE m ATTACH PARTITION n FOR VALUES FROM (30) TO (40)",
+        "ALTER TABLE m RENAME COLUMN a TO x",
+        "INSERT INTO m VALUES (1) ON CONFLICT (a) DO UPDATE SET b = 'x'",
+        "WITH w AS (INSERT INTO m VALUES (1) RETURNING a) SELECT * FROM w",
+        "CREATE INDEX ON ONLY m (b)",
+    ],
+)
+def test_what_is_not_done_with_partitions_is_refused_with_a_hint(node: NodeProcess, statement: str) -> None:
+    with node.connect(autocommit=True) as connection:
+        connection.execute(PARTED.encode())
+        with pytest.raises(psycopg.errors.FeatureNotSupported) as caught:
+            connection.execute(statement.encode())
+        assert caught.value.diag.message_hint

@@ -127,8 +127,9 @@ class TriggeredRun:
 
     def _insert(self, values: Sequence[Any]) -> None:
         given = dict(zip(self.write.columns, values, strict=True))
-        columns, table = self.target.relation.columns, self.target.table
-        new: Row | None = tuple(given.get(column.name) for column in columns)
+        if self.write.route:
+            self.target = self._partition(tuple(given.get(column.name) for column in self.named.relation.columns))
+        new: Row | None = tuple(given.get(column.name) for column in self.target.relation.columns)
         assert new is not None
         timing = "i" if self.is_view else "b"
         new = self.target.firing.row(timing, "INSERT", None, new, ())
@@ -138,6 +139,16 @@ class TriggeredRun:
         if self.is_view:
             self._counted(self._view_outputs(new))
             return
+        self._store(new)
+
+    def _partition(self, row: Row) -> _Target:
+        """Where a row of the partitioned table belongs."""
+        found = self._execute(self.write.route, [*self._padded(), *row])
+        return self.heirs[found[0][0]]
+
+    def _store(self, new: Row) -> None:
+        """INSERT one row as it is."""
+        columns, table = self.target.relation.columns, self.target.table
         listed = [(column.name, value) for column, value in zip(columns, new, strict=True) if not column.generated]
         names = ", ".join(quote_identifier(name) for name, _ in listed)
         first = self.first
@@ -191,7 +202,27 @@ class TriggeredRun:
         if self.is_view:
             self._counted(self._view_outputs(made))
             return
+        if self.write.route and event == "UPDATE":
+            place = self._partition(self.target.as_of(self.named, made) or ())
+            if place is not self.target:
+                self._move(row[0], old, made, place)
+                return
         self._update(row[0], old, made, set_columns)
+
+    def _move(self, number: Any, old: Row, new: Row, place: _Target) -> None:
+        """Take a row to another partition: a DELETE here and an INSERT there (ExecCrossPartitionUpdate)."""
+        source = self.target
+        if source.firing.row("b", "DELETE", old, None, ()) is None:
+            return
+        self._cascade(old)
+        sql = f"DELETE FROM {source.table} WHERE {source.row_id} = ?1 RETURNING 1"
+        if not self.host.connection.execute(sql, (number,)).fetchall():
+            return
+        self.after.append((source, "DELETE", old, None, ()))
+        self.target = place
+        made = place.firing.row("b", "INSERT", None, source.as_of(place, new), ())
+        if made is not None:
+            self._store(self._fitted(made))
 
     def _update(self, number: Any, old: Row, new: Row, set_columns: tuple[str, ...]) -> None:
         assigned = [

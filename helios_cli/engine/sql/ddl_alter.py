@@ -55,6 +55,10 @@ _TAGS: Final = {
     "OBJECT_TABLE": "ALTER TABLE", "OBJECT_VIEW": "ALTER VIEW", "OBJECT_INDEX": "ALTER INDEX",
     "OBJECT_SEQUENCE": "ALTER SEQUENCE",
 }  # fmt: skip
+_HINTS: Final = {
+    "AT_AttachPartition": "Make the partition with CREATE TABLE ... PARTITION OF, and insert the rows.",
+    "AT_DetachPartition": "Copy the rows to another table, and drop the partition.",
+}
 _NO_EFFECT: Final = frozenset(
     (
         "AT_SetStatistics", "AT_SetStorage", "AT_SetCompression", "AT_SetOptions", "AT_ResetOptions", "AT_ClusterOn",
@@ -143,7 +147,7 @@ def _run(family: Family, alteration: Alteration, fields: dict[str, Any]) -> None
     if command is not None:
         family.run(alteration, fields, command)
     elif subtype not in _NO_EFFECT:
-        raise unsupported(f"ALTER TABLE {_shown(subtype)}")
+        raise unsupported(f"ALTER TABLE {_shown(subtype)}", _HINTS.get(subtype))
 
 
 # -- constraints --------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from helios_cli.engine.sql.ddl_model import (
     IndexKey,
     TableDef,
 )
+from helios_cli.engine.sql.ddl_partition_rows import check_key
 from helios_cli.engine.sql.oids import INTEGERS
 from helios_cli.engine.sql.plan import Debugged
 
@@ -92,12 +93,14 @@ def _keyed(builder: Builder, table: TableDef, fields: dict[str, Any], primary: b
     names = tree.strings(fields["keys"])
     _check_key_columns(builder, table, names, primary, fields.get("location", -1))
     include = tuple(tree.strings(fields.get("including", [])))
-    return _make_key(builder, table, fields.get("conname"), names, primary, include)
+    local = not fields.get("inherited")
+    return _make_key(builder, table, fields.get("conname"), names, primary, include, local=local)
 
 
 def _make_key(
-    builder: Builder, table: TableDef, given: str | None, names: list[str], primary: bool, include: tuple[str, ...]
-) -> ConstraintDef:
+    builder: Builder, table: TableDef, given: str | None, names: list[str], primary: bool, include: tuple[str, ...],
+    *, local: bool,
+) -> ConstraintDef:  # fmt: skip
     if given is not None:
         _claim(builder, table, given)
         builder.claim_name(table.schema, given)
@@ -106,6 +109,7 @@ def _make_key(
         name = builder.choose_relation_name(table.schema, table.name, "pkey")
     else:
         name = builder.choose_relation_name(table.schema, table.name, "_".join((*names, *include)), "key")
+    check_key(builder, table, primary, tuple(names))
     index = IndexDef(
         oid=builder.oid(table.temp), schema=table.schema, name=name,
         sqlite_name=builder.sqlite_name(table.schema, name, table.temp), table_oid=table.oid, unique=True,
@@ -113,7 +117,7 @@ def _make_key(
     )  # fmt: skip
     constraint = ConstraintDef(
         oid=builder.oid(table.temp), table_oid=table.oid, name=name, kind="p" if primary else "u",
-        columns=tuple(names), index_oid=index.oid,
+        columns=tuple(names), index_oid=index.oid, local=local,
     )  # fmt: skip
     table.indexes.append(index)
     table.constraints.append(constraint)
@@ -213,7 +217,7 @@ def _add_foreign_key(builder: Builder, table: TableDef, fields: dict[str, Any]) 
         on_update=fields.get("fk_upd_action", "a"), on_delete=fields.get("fk_del_action", "a"),
         match=fields.get("fk_matchtype", "s"),
         deferrable=bool(fields.get("deferrable") or fields.get("initdeferred")),
-        deferred=bool(fields.get("initdeferred")),
+        deferred=bool(fields.get("initdeferred")), local=not fields.get("inherited"),
     )  # fmt: skip
     table.constraints.append(constraint)
     return constraint
@@ -234,6 +238,8 @@ def _referenced_table(builder: Builder, table: TableDef, range_var: dict[str, An
     target = builder.catalog.table_def(relation.oid) if relation is not None else None
     if target is None:
         raise builder.error("42809", f'referenced relation "{name}" is not a table')
+    if target.parted:
+        raise unsupported("a foreign key that refers to a partitioned table", "Let it refer to a partition.")
     if target.temp != table.temp:
         words = ("permanent", "permanent") if target.temp else ("temporary", "temporary")
         raise builder.error("42P16", f"constraints on {words[0]} tables may reference only {words[1]} tables")

@@ -19,6 +19,8 @@ from helios_cli.engine.sql.ddl_constraints import add_constraint
 from helios_cli.engine.sql.ddl_deparse import parse_expression
 from helios_cli.engine.sql.ddl_inherit import inherit_checks, inherit_columns, merge_check, parent_rows
 from helios_cli.engine.sql.ddl_model import IndexDef, SequenceDef, TableDef
+from helios_cli.engine.sql.ddl_partition import part_of, parted_by, with_bound
+from helios_cli.engine.sql.ddl_partition_rows import partition_rows
 from helios_cli.engine.sql.ddl_render import (
     attribute_rows,
     constraint_row,
@@ -54,9 +56,10 @@ def create_table(builder: Builder, fields: dict[str, Any]) -> Plan:
     table = TableDef(builder.oid(), schema, name, builder.sqlite_name(schema, name), builder.temp, [])
     specs, table_constraints, likes = _read_elements(builder, table, fields.get("tableElts", []))
     check_columns(builder, table)
-    parents = inherit_columns(builder, table, specs, fields.get("inhRelations", []))
+    parents = inherit_columns(builder, table, specs, fields.get("inhRelations", []), is_part="partbound" in fields)
     if parents:
         check_columns(builder, table)
+    _part(builder, table, parents, fields)
     sequences = _settle(builder, table, specs)
     inherit_checks(builder, table, parents)
     for constraint in _in_order(specs, table_constraints):
@@ -65,14 +68,35 @@ def create_table(builder: Builder, fields: dict[str, Any]) -> Plan:
     for like, options in likes:
         _copy_like(builder, table, like, options)
     storage = storage_options(fields.get("options", []))
+    parts = _take_parts(builder, table, parents[0]) if table.is_partition else []
     write_table(builder, table, sequences, fields.get("oncommit", "ONCOMMIT_NOOP"), storage)
-    builder.add(*parent_rows(table, parents))
+    builder.add(*parent_rows(table, parents), *parts)
+    if table.partition is not None:
+        builder.add(*partition_rows(table.temp, table.oid, table.partition))
     return builder.finish("CREATE TABLE")
 
 
+def _part(builder: Builder, table: TableDef, parents: list[TableDef], fields: dict[str, Any]) -> None:
+    """Read PARTITION BY and the bound of a partition."""
+    if "partspec" in fields:
+        table.partition = parted_by(builder, table, fields["partspec"])
+    if "partbound" in fields:
+        table.partition = with_bound(table.partition, part_of(builder, table, parents[0], fields["partbound"]))
+
+
+def _take_parts(builder: Builder, table: TableDef, parent: TableDef) -> list[str]:
+    # The module that does it needs this one.
+    from helios_cli.engine.sql.ddl_partition_parts import narrow_default, take_parts
+
+    assert table.partition is not None
+    if table.partition.bound != "DEFAULT":
+        narrow_default(builder, parent, table.partition)
+    return take_parts(builder, table, parent)
+
+
 def _refuse_unsupported(fields: dict[str, Any]) -> None:
-    if "partspec" in fields or "partbound" in fields:
-        raise unsupported("a partitioned table", "Create one table and index the partition key.")
+    if "partbound" in fields and fields.get("tableElts"):
+        raise unsupported("columns and constraints of a partition's own", "Alter the partition afterwards.")
     if "ofTypename" in fields:
         raise unsupported("a typed table")
     if fields.get("accessMethod", "heap") != "heap":
@@ -238,17 +262,21 @@ def _copy_like(builder: Builder, table: TableDef, source: TableDef, options: int
     for index in source.indexes:
         if index.excludes:
             raise unsupported("LIKE INCLUDING INDEXES of a table with EXCLUDE constraints")
-        _copy_index(builder, table, source, index)
+        copy_index(builder, table, source, index)
 
 
-def _copy_index(builder: Builder, table: TableDef, source: TableDef, index: IndexDef) -> None:
+def copy_index(builder: Builder, table: TableDef, source: TableDef, index: IndexDef) -> None:
+    """Add an index like one of another table to a definition, with its key where it is one's."""
     constraint = next(
         (found for found in source.constraints if found.index_oid == index.oid and found.kind in "pu"), None
     )
     if constraint is not None:
         keys = [{"String": {"sval": name}} for name in constraint.columns]
         kind = "CONSTR_PRIMARY" if constraint.kind == "p" else "CONSTR_UNIQUE"
-        add_constraint(builder, table, {"contype": kind, "keys": keys})
+        fields = {"contype": kind, "keys": keys, "inherited": table.is_partition}
+        if constraint.deferrable:
+            fields |= {"deferrable": True, "initdeferred": constraint.deferred}
+        add_constraint(builder, table, fields)
         return
     names = "_".join(key.column or "expr" for key in index.keys)
     copied = deepcopy(index)

@@ -163,6 +163,12 @@ def _index(builder: Builder, name: list[str], fields: dict[str, Any]) -> Thing |
     constraints = table.constraints if table is not None else ()
     owner = next((found for found in constraints if found.index_oid == index.oid and found.kind in "pux"), None)
     thing = Thing(INDEX, index.table_oid, index.oid)
+    above = builder.catalog.parents(index.oid)
+    if above and table is not None:
+        things = Things(builder)
+        parent = Thing(INDEX, builder.catalog.parents(table.oid)[0], above[0])
+        message = f"cannot drop {things.shown(thing)} because {things.shown(parent)} requires it"
+        raise SqlError(message, sqlstate="2BP01", hint=f"You can drop {things.shown(parent)} instead.")
     if owner is not None:
         things = Things(builder)
         what = things.shown(Thing(CONSTRAINT, owner.oid))

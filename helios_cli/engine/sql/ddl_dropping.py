@@ -10,6 +10,7 @@ from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.ddl_alter_columns import Alteration, take_column, take_constraint, take_default
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_index import drop_index_steps
+from helios_cli.engine.sql.ddl_model import TableDef
 from helios_cli.engine.sql.ddl_policy import forget_steps
 from helios_cli.engine.sql.ddl_render import delete, qualified
 from helios_cli.engine.sql.ddl_things import (
@@ -160,7 +161,8 @@ class Dropping:
             alteration, index = self._alteration(thing.oid), self.things.index(thing)
             if alteration is not None and index is not None:
                 alteration.table.indexes.remove(index)
-                self.builder.add(*drop_index_steps(alteration.table.temp, index))
+                temp = alteration.table.temp
+                self.builder.add(*drop_index_steps(temp, index), *_forget_parents(self.builder, index.oid, temp))
         for thing in self._of(DEFAULT):
             alteration = self._alteration(thing.oid)
             if alteration is not None and thing._replace(kind=COLUMN) not in self.gone:
@@ -198,11 +200,23 @@ class Dropping:
         builder.fk_off |= bool(builder.catalog.referencing(relation.oid))
         builder.add(f"DROP TABLE {qualified(relation.sqlite_name, temp)}")
         for index in table.indexes if table else ():
-            builder.add(*_forget(temp, index.oid))
+            builder.add(*_forget(temp, index.oid), *_forget_parents(builder, index.oid, temp))
+        if table is not None and table.is_partition:
+            self._leave(table)
         builder.add(*forget_steps(builder, relation.oid))
         builder.add(
             delete(temp, "helios_index", relid=relation.oid), delete(temp, "helios_constraint", relid=relation.oid)
         )
+
+    def _leave(self, partition: TableDef) -> None:
+        """The default partition gets what a partition that goes has had."""
+        # The module that does it needs the one of ALTER TABLE.
+        from helios_cli.engine.sql.ddl_partition_parts import narrow_default
+
+        gone = self.relations()
+        parent = self.builder.catalog.table_def(self.builder.catalog.parents(partition.oid)[0])
+        if parent is not None and parent.oid not in gone:
+            narrow_default(self.builder, parent, None, gone)
 
     def _drop_other(self, thing: Thing) -> None:
         builder, temp = self.builder, is_temporary(thing.oid)
@@ -249,8 +263,11 @@ def _forget(temp: bool, oid: int) -> list[str]:
 
 
 def _forget_parents(builder: Builder, oid: int, temp: bool) -> list[str]:
-    """Remove what is known of the tables that a table inherits from; heirs go before it."""
-    return [delete(temp, "helios_inherits", inhrelid=oid)] if builder.catalog.parents(oid) else []
+    """Remove what is known of the tables that a table inherits from, and of its parts; heirs go before it."""
+    steps = [delete(temp, "helios_inherits", inhrelid=oid)] if builder.catalog.parents(oid) else []
+    if builder.catalog.partition(oid) is not None:
+        steps.append(delete(temp, "helios_partition", oid=oid))
+    return steps
 
 
 def drop_things(builder: Builder, named: Sequence[Thing], fields: dict[str, Any]) -> None:

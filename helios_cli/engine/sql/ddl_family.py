@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from helios_cli.engine.sql.ddl_alter_columns import Alteration, add_column, set_not_null, write_column
-from helios_cli.engine.sql.ddl_build import Builder, as_relation
+from helios_cli.engine.sql.ddl_build import Builder, as_relation, unsupported
 from helios_cli.engine.sql.ddl_columns import ColumnSpec
 from helios_cli.engine.sql.ddl_create import check_columns
 from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression
 from helios_cli.engine.sql.ddl_dropping import Dropping
-from helios_cli.engine.sql.ddl_inherit import heir_column, heir_default, same_type, versus
+from helios_cli.engine.sql.ddl_inherit import heir_column, heir_default, make_table, same_type, versus
 from helios_cli.engine.sql.ddl_model import ColumnDef, ConstraintDef, TableDef
+from helios_cli.engine.sql.ddl_partition_parts import index_row
 from helios_cli.engine.sql.ddl_render import stored_deferral, stored_not_null, update
 from helios_cli.engine.sql.ddl_things import COLUMN, CONSTRAINT, Thing
 
@@ -72,12 +73,36 @@ class Family:
 
     def run(self, alteration: Alteration, fields: dict[str, Any], command: Command) -> None:
         """Run one subcommand on a table and, where it goes on to them, on its heirs."""
+        if alteration.table.partition is not None:
+            self._check_parted(alteration.table, fields)
         catalog, oid = self.builder.catalog, alteration.table.oid
         handler = _HANDLERS.get(fields["subtype"]) if catalog.parents(oid) or catalog.children(oid) else None
         if handler is None:
             command(alteration, fields)
         else:
             handler(self, alteration, fields, command)
+
+    def _check_parted(self, table: TableDef, fields: dict[str, Any]) -> None:
+        """Refuse what is not done with partitioned tables and partitions."""
+        subtype, name = fields["subtype"], fields.get("name")
+        above = [table.partition, *(heir.table.partition for heir in self.heirs(table))]
+        keys = {key for one in above if one is not None for key in one.keys}
+        word = {"AT_DropColumn": "drop", "AT_AlterColumnType": "alter"}.get(subtype)
+        if word is not None and name in keys:
+            message = (
+                f'cannot {word} column "{name}" because it is part of the partition key of relation "{table.name}"'
+            )
+            raise self.refuse(message)
+        if subtype == "AT_AddColumn" and table.is_partition:
+            raise self.builder.error("42809", "cannot add column to a partition")
+        if subtype in ("AT_AddInherit", "AT_DropInherit"):
+            what = "partition" if table.is_partition else "partitioned table"
+            raise self.builder.error("42809", f"cannot change inheritance of a {what}")
+        if subtype == "AT_DropConstraint" and table.is_partition:
+            known = table.constraint(name or "")
+            if known is not None and known.index_oid and self.builder.catalog.parents(known.index_oid):
+                message = f'cannot drop inherited constraint "{name}" of relation "{table.name}"'
+                raise self.refuse(message)
 
     def finish(self) -> None:
         """Write what waits for the end."""
@@ -217,10 +242,29 @@ def _add_constraint(family: Family, alteration: Alteration, fields: dict[str, An
 def _add_key(family: Family, alteration: Alteration, fields: dict[str, Any]) -> None:
     """Add a constraint that heirs do not get; but the columns of a primary key are NOT NULL in them too."""
     made = family.install(alteration, fields)
+    if alteration.table.parted:
+        _add_to_partitions(family, alteration, made, fields)
+        return
     heirs = family.heirs(alteration.table) if family.recurses and made.kind == "p" else []
     for heir in heirs:
         for name in made.columns:
             set_not_null(heir, {"name": name}, wanted=True)
+
+
+def _add_to_partitions(family: Family, alteration: Alteration, made: ConstraintDef, fields: dict[str, Any]) -> None:
+    """Every partition gets a key like a new one of the partitioned table."""
+    if not family.recurses or made.kind == "x" or "indexname" in fields:
+        raise unsupported("such a key of a partitioned table", "Use ADD CONSTRAINT without ONLY and USING INDEX.")
+    for child in family.children(alteration.table):
+        own = {key: value for key, value in fields.items() if key != "conname"}
+        if made.kind == "f":
+            own["conname"] = made.name
+        theirs = family.install(child, {**own, "inherited": True})
+        if theirs.index_oid:
+            index = next(one for one in child.table.indexes if one.oid == theirs.index_oid)
+            family.builder.add(make_table(child.table.temp), index_row(child.table, index, made.index_oid))
+        if child.table.parted:
+            _add_to_partitions(family, child, theirs, fields)
 
 
 def _add_check(family: Family, alteration: Alteration, fields: dict[str, Any], *, inherited: bool = False) -> None:
@@ -307,6 +351,8 @@ def renamed(builder: Builder, table: TableDef, name: str, *, recurses: bool, con
     family, what = Family(builder, recurses, _no_install), "constraint" if constraint else "column"
     count = family.check_parents if constraint else family.column_parents
     heirs = [heir.table for heir in family.heirs(table)]
+    if not constraint and any(one.partition and name in one.partition.keys for one in (table, *heirs)):
+        raise unsupported("renaming a column of a partition key", "Make the tables anew.")
     if heirs and not recurses:
         raise family.refuse(f'inherited {what} "{name}" must be renamed in child tables too')
     for one in (*heirs, table):

@@ -8,6 +8,7 @@ from helios_cli.engine.sql import ddl_unique, tree
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_deparse import deparse
 from helios_cli.engine.sql.ddl_model import NULLS_ALIKE, IndexDef, IndexKey, TableDef
+from helios_cli.engine.sql.ddl_partition_rows import check_key
 from helios_cli.engine.sql.ddl_render import database_of, delete, index_rows, qualified
 from helios_cli.engine.sql.ddl_storage import storage_options
 from helios_cli.engine.sql.expressions import find_collation
@@ -58,8 +59,17 @@ def create_index(builder: Builder, fields: dict[str, Any]) -> Plan:
         options=storage_options(fields.get("options", [])),
         rules=NULLS_ALIKE if fields.get("nulls_not_distinct") else 0,
     )  # fmt: skip
+    if index.unique:
+        check_key(builder, table, False, tuple(key.column for key in keys))
     table.indexes.append(index)
     builder.add(builder.index_sql(table, len(table.indexes) - 1), *index_rows(table.temp, index))
+    if table.parted:
+        # The module that does it needs this one.
+        from helios_cli.engine.sql.ddl_partition_parts import index_partitions
+
+        if not fields["relation"].get("inh"):
+            raise unsupported("CREATE INDEX ON ONLY a partitioned table", "Leave ONLY out.")
+        index_partitions(builder, table, index)
     return builder.finish("CREATE INDEX")
 
 

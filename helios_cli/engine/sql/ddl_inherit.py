@@ -31,8 +31,8 @@ _BOGUS: Final = object()
 """Defaults of several parents that differ."""
 
 
-def parent_table(builder: Builder, range_var: dict[str, Any], *, temp: bool) -> TableDef:
-    """A table to inherit from; ``temp`` says that the heir is temporary.
+def parent_table(builder: Builder, range_var: dict[str, Any], *, temp: bool, is_part: bool = False) -> TableDef:
+    """A table to inherit from; ``temp`` says that the heir is temporary, ``is_part`` that it is a partition.
 
     Raises:
         SqlError: 42P01, 42809 it is none that can be inherited from; 42501 it belongs to another.
@@ -41,7 +41,10 @@ def parent_table(builder: Builder, range_var: dict[str, Any], *, temp: bool) -> 
     assert relation is not None
     if relation.kind not in ("r", "t"):
         raise builder.error("42809", f'inherited relation "{relation.name}" is not a table or foreign table')
-    if relation.kind == "t" and not temp:
+    if relation.partition is not None and not is_part:
+        what = "partitioned table" if relation.partition.strategy else "partition"
+        raise builder.error("42809", f'cannot inherit from {what} "{relation.name}"')
+    if relation.kind == "t" and not temp and not is_part:
         raise builder.error("42809", f'cannot inherit from temporary relation "{relation.name}"')
     owner = builder.catalog.privileges.relation_owner(relation.oid)
     if not builder.catalog.acting.unrestricted and not builder.rightful().owns(owner):
@@ -53,10 +56,11 @@ def parent_table(builder: Builder, range_var: dict[str, Any], *, temp: bool) -> 
 
 
 def inherit_columns(
-    builder: Builder, table: TableDef, specs: list[ColumnSpec], nodes: list[dict[str, Any]]
+    builder: Builder, table: TableDef, specs: list[ColumnSpec], nodes: list[dict[str, Any]], *, is_part: bool = False
 ) -> list[TableDef]:
     """Put the parents' columns before a new table's own, and merge those of one name; gives the parents.
 
+    ``is_part`` says that it is a partition of the only one.
     ``specs`` are those of the table's own columns, and then tell of the merged ones.
 
     Raises:
@@ -64,7 +68,7 @@ def inherit_columns(
     """
     parents: list[TableDef] = []
     for node in nodes:
-        parent = parent_table(builder, node["RangeVar"], temp=table.temp)
+        parent = parent_table(builder, node["RangeVar"], temp=table.temp, is_part=is_part)
         if any(known.oid == parent.oid for known in parents):
             raise builder.error("42P07", f'relation "{parent.name}" would be inherited from more than once')
         parents.append(parent)

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from helios_cli.engine.sql.authority import Acting
 from helios_cli.engine.sql.made_objects import UserOperator
 from helios_cli.engine.sql.policies import Policy, RowSecurity
-from helios_cli.engine.sql.relation import CatalogReader, Relation, UserType
+from helios_cli.engine.sql.relation import CatalogReader, Partition, Relation, UserType
 from helios_cli.engine.sql.rights import Facts
 from helios_cli.engine.sql.routines import Routine, Trigger
 from helios_cli.engine.sql.text_collations import Collation
@@ -161,6 +161,18 @@ class TableDef:
     columns: list[ColumnDef]
     constraints: list[ConstraintDef] = field(default_factory=list)
     indexes: list[IndexDef] = field(default_factory=list)
+    partition: Partition | None = None
+    """Of a partitioned table and of a partition."""
+
+    @property
+    def parted(self) -> bool:
+        """Whether it is partitioned."""
+        return self.partition is not None and bool(self.partition.strategy)
+
+    @property
+    def is_partition(self) -> bool:
+        """Whether it is a partition."""
+        return self.partition is not None and bool(self.partition.bound)
 
     def column(self, name: str) -> ColumnDef | None:
         """The column of that name, or None."""
@@ -309,6 +321,9 @@ class DdlCatalog(CatalogReader, Protocol):
 
     def children(self, oid: int) -> tuple[int, ...]:
         """The tables that inherit from a table directly, by OID."""
+
+    def partition(self, oid: int) -> Partition | None:
+        """How a table is parted, or which rows of another it has; None for other tables."""
 
     def next_place(self, oid: int) -> int:
         """The number that one more parent of a table gets."""

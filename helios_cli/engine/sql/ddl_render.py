@@ -76,6 +76,17 @@ def check_clause(table: TableDef, constraint: ConstraintDef, translate: Translat
     return f"CONSTRAINT {name} CHECK ({translate(table, constraint.expression or '', 'CHECK')})"
 
 
+def partition_check_name(oid: int) -> str:
+    """SQLite's name for the condition on the rows of a partition."""
+    return quote_identifier(f"23514p:{oid}")
+
+
+def partition_clause(table: TableDef, translate: Translate) -> str:
+    """The condition on the rows of a partition."""
+    text = table.partition.check if table.partition is not None else ""
+    return f"CONSTRAINT {partition_check_name(table.oid)} CHECK ({translate(table, text, 'CHECK')})"
+
+
 def foreign_key_clause(constraint: ConstraintDef, ref_sqlite_name: str) -> str:
     """A FOREIGN KEY constraint."""
     own = ", ".join(quote_identifier(name) for name in constraint.columns)
@@ -117,6 +128,8 @@ def create_table_sql(
             parts.append(foreign_key_clause(constraint, ref_name(constraint.ref_oid)))
             if constraint.match == "f" and len(constraint.columns) > 1:
                 parts.append(_match_full_clause(constraint))
+    if table.partition is not None and table.partition.check:
+        parts.append(partition_clause(table, translate))
     name = qualified(sqlite_name or table.sqlite_name, table.temp)
     return f"CREATE TABLE {name} (\n  " + ",\n  ".join(parts or ['"" blob']) + "\n)"
 

@@ -232,7 +232,7 @@ class Things:
         for constraint in catalog.referencing(oid):
             yield Thing(CONSTRAINT, constraint.oid), constraint.table_oid == oid
         for heir in catalog.children(oid):
-            yield Thing(RELATION, heir), False
+            yield Thing(RELATION, heir), catalog.partition(heir) is not None
         for sequence in catalog.owned_sequences(oid):
             yield Thing(RELATION, sequence.oid), True
         for trigger in catalog.triggers(oid):
@@ -297,6 +297,14 @@ class Things:
             yield Thing(INDEX, found.table_oid, found.index_oid), True
 
     def _on_index(self, thing: Thing) -> Iterator[Found]:
+        parts = self._catalog.children(thing.sub)
+        for oid in self._catalog.children(thing.oid) if parts else ():
+            table = self.table(oid)
+            behind = {one.index_oid: one.oid for one in table.constraints if one.index_oid} if table else {}
+            for index in table.indexes if table is not None else ():
+                if index.oid in parts:
+                    own = behind.get(index.oid)
+                    yield (Thing(CONSTRAINT, own) if own else Thing(INDEX, oid, index.oid)), True
         for key in self._catalog.referencing(thing.oid):
             if key.ref_index_oid == thing.sub:
                 yield Thing(CONSTRAINT, key.oid), False

@@ -161,6 +161,8 @@ def _check_kind(builder: Builder, relation: Relation, trigger: Trigger) -> None:
     if is_view and trigger.row and trigger.timing != "i":
         detail = "Views cannot have row-level BEFORE or AFTER triggers."
         raise builder.error("42809", f'"{relation.name}" is a view', detail=detail)
+    if trigger.row and relation.partition is not None and relation.partition.strategy:
+        raise unsupported("a row trigger of a partitioned table", "Create it on each partition.")
     if is_view and "TRUNCATE" in trigger.events:
         raise builder.error("42809", f'"{relation.name}" is a view', detail="Views cannot have TRUNCATE triggers.")
     if trigger.timing == "i":

@@ -13,6 +13,7 @@ from helios_cli.engine.sql.folded import KEY, FoldedRows
 from helios_cli.engine.sql.from_clause import find_relation, table_columns, translate_from
 from helios_cli.engine.sql.inheritance import all_rows, is_expanded, members
 from helios_cli.engine.sql.oids import UNKNOWN
+from helios_cli.engine.sql.partitions import is_parted, refuse_upsert, routed
 from helios_cli.engine.sql.privileges import DELETE, INSERT, TRUNCATE, UPDATE
 from helios_cli.engine.sql.query import Output, Query, Select, Values, type_in
 from helios_cli.engine.sql.relation import ColumnInfo, Relation
@@ -126,6 +127,7 @@ def translate_insert(fields: dict[str, Any], scope: Scope) -> Write:
     fields = _through_views("INSERT", fields, scope)
     relation = target_relation(fields["relation"], scope, "INSERT")
     item, into = _target(fields["relation"], relation, scope)
+    item.expanded = is_parted(relation)
     named = [named_column(node["ResTarget"], relation, scope) for node in fields.get("cols", [])]
     _check_twice(named, fields.get("cols", []), scope)
     override = fields.get("override", "OVERRIDING_NOT_SET")
@@ -135,6 +137,7 @@ def translate_insert(fields: dict[str, Any], scope: Scope) -> Write:
     secured = Secured(relation, item, fields, scope.ctx)
     conflict = ""
     if "onConflictClause" in fields:
+        refuse_upsert(fields["onConflictClause"], item, scope)
         several = not _is_one_row(fields)
         conflict = on_conflict(fields["onConflictClause"], item, scope, secured.on_conflict(), several)
         # Without WHERE, SQLite would take ON CONFLICT behind a SELECT for a join condition.
@@ -148,11 +151,14 @@ def translate_insert(fields: dict[str, Any], scope: Scope) -> Write:
     body = f"({listed}) {source}" if columns else "DEFAULT VALUES"
     sql = f"{with_clause}INSERT INTO {into} {body}{conflict}{with_checks(returning, outputs, checks)}"
     parts = None
-    if are_seen(relation, ("INSERT", "UPDATE") if "onConflictClause" in fields else ("INSERT",), scope):
+    if item.expanded or are_seen(
+        relation, ("INSERT", "UPDATE") if "onConflictClause" in fields else ("INSERT",), scope
+    ):
         upsert = upsert_of(fields.get("onConflictClause"), item, scope, secured.on_conflict())
         names = tuple(column.name for column in columns)
         rows = f"{with_clause}{source}" if columns else ""
         parts = Parts("INSERT", relation, rows, names, outputs, conflict, upsert, checks=checks)
+        routed(parts, item, scope)
     return Write(sql, outputs, bool(returning), parts, checked=bool(checks))
 
 
@@ -389,6 +395,7 @@ def translate_update(fields: dict[str, Any], scope: Scope) -> Write:
         names = tuple(name for name, _ in pairs)
         heirs = heirs_changed(item, scope)
         parts = Parts("UPDATE", relation, found, names, outputs, others=len(others), checks=checks, heirs=heirs)
+        routed(parts, item, scope)
         sql = found if item.expanded else sql
     return Write(sql, outputs, bool(outputs), parts, checked=bool(checks))
 

@@ -13,6 +13,7 @@ from helios_cli.engine.sql.expressions import expect_boolean, translate
 from helios_cli.engine.sql.from_clause import Source, find_relation, from_item
 from helios_cli.engine.sql.inheritance import is_expanded
 from helios_cli.engine.sql.oids import BYTEA
+from helios_cli.engine.sql.partitions import is_parted
 from helios_cli.engine.sql.plan import Program
 from helios_cli.engine.sql.relation import ColumnInfo, Relation
 from helios_cli.engine.sql.row_security import refuse_active
@@ -70,7 +71,7 @@ def translate_merge(fields: dict[str, Any], ctx: Any) -> Merge:
     relation = dml.target_relation(fields["relation"], scope, words[0])
     for word in words[1:]:
         dml.target_relation(fields["relation"], scope, word)
-    if is_expanded(relation, fields["relation"], ctx):
+    if is_expanded(relation, fields["relation"], ctx) or is_parted(relation):
         what = f'MERGE into "{relation.name}" with the tables that inherit from it'
         raise ctx.unsupported(what, hint="Use ONLY, or INSERT, UPDATE and DELETE.")
     refuse_active(relation, ctx, "MERGE is not supported with row-level security", "Use INSERT and UPDATE instead.")

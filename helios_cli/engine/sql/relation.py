@@ -49,6 +49,23 @@ class IndexInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Partition:
+    """How the rows of a table are parted, and which rows of another it has; one of the two or both."""
+
+    strategy: str = ""
+    """'l' by list, 'r' by range; '' for a table that is not parted."""
+    keys: tuple[str, ...] = ()
+    """The columns that its rows are parted by."""
+    bound: str = ""
+    """Of a partition, as pg_get_expr() prints it: ``FOR VALUES IN (1)``; '' for a table that is none."""
+    own: str = ""
+    """PostgreSQL text of the condition that a partition's bound puts on its rows; of DEFAULT it is that of none of the
+    others."""
+    check: str = ""
+    """The same with those of the partitioned tables above it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Relation:
     """A table, view or system relation that a statement may name."""
 
@@ -73,6 +90,8 @@ class Relation:
     that uses it."""
     heirs: tuple[int, ...] = ()
     """The OIDs of the tables that inherit from a table, at once or further on, those that are nearer first."""
+    partition: Partition | None = None
+    """Of a partitioned table and of a partition."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,6 +151,8 @@ def _check(name: str, catalog: DdlCatalog | None) -> HeliosError:
     state, _, rest = name.partition(":")
     if state == "23514":
         return _user_check(rest, catalog)
+    if state == "23514p":
+        return _outside(rest, catalog)
     if state == "23503":
         return _mixed_nulls(rest, catalog)
     if state == "22001":
@@ -161,6 +163,15 @@ def _check(name: str, catalog: DdlCatalog | None) -> HeliosError:
     if state == "22P02":
         return SqlError(f"invalid value for type {rest}", sqlstate=state)
     return SqlError(f'new row violates check constraint "{name}"', sqlstate="23514", constraint=name)
+
+
+def _outside(oid: str, catalog: DdlCatalog | None) -> HeliosError:
+    table = catalog.table_def(int(oid)) if catalog is not None and oid.isdigit() else None
+    name = table.name if table is not None else "?"
+    return SqlError(
+        f'new row for relation "{name}" violates partition constraint', sqlstate="23514",
+        schema=table.schema if table else None, table=table.name if table else None,
+    )  # fmt: skip
 
 
 def _mixed_nulls(rest: str, catalog: DdlCatalog | None) -> HeliosError:

@@ -59,7 +59,10 @@ class Parts:
     checks: list[str] = field(default_factory=list)
     """Calls that look at each new row, and raise what PostgreSQL says of one that may not be."""
     heirs: tuple[Relation, ...] = ()
-    """The tables whose rows are changed too. ``source`` then gives a row's table, its number, and the new values."""
+    """The tables whose rows are changed too. ``source`` of an UPDATE or DELETE then gives a row's table, its number and
+    the new values."""
+    route: str = ""
+    """The query of the partition that a new row goes to (``partitions``); '' for a table that is not partitioned."""
     statement: bool = True
     """As in :class:`TriggeredWrite`."""
 
@@ -84,6 +87,7 @@ class TriggeredWrite:
     """Values of other tables at the end of a row of ``source``: the first parameters of the row in hand."""
     heirs: tuple[Relation, ...] = ()
     """As of :class:`Parts`; the texts of RETURNING name the table by ``inheritance.MEMBER``."""
+    route: str = ""
     upsert_source: str = ""
     """As ``source`` of an UPDATE, for the row in conflict; its parameters behind the given ones are the new row."""
     statement: bool = True
@@ -199,7 +203,8 @@ def _texts(parts: Parts) -> list[str]:
     if parts.checks:
         test = " AND ".join(parts.checks)
         returning = [f"CASE WHEN {test} THEN {returning[0]} END", *returning[1:]] if returning else [test]
-    return [parts.source, _upsert_source(parts) if parts.upsert is not None else "", *returning]
+    upsert = _upsert_source(parts) if parts.upsert is not None else ""
+    return [parts.source, upsert, parts.route, *returning]
 
 
 def _given(plan: Plan, ctx: Context) -> int:
@@ -214,13 +219,14 @@ def _write(parts: Parts, steps: Sequence[str], given: int) -> TriggeredWrite:
         parts.relation,
         texts[0],
         parts.columns,
-        tuple(texts[2:]),
+        tuple(texts[3:]),
         given,
         _do_nothing(parts.conflict),
         parts.upsert.keys if parts.upsert is not None else (),
         tuple(name for name, _ in parts.upsert.pairs) if parts.upsert is not None else (),
         parts.others,
         parts.heirs,
+        texts[2],
         texts[1],
         parts.statement,
     )

@@ -20,10 +20,11 @@ from helios_cli.engine.sql.copy_statement import (
 from helios_cli.engine.sql.finishing import QUERIES, finish_plan
 from helios_cli.engine.sql.merge import translate_merge
 from helios_cli.engine.sql.oids import JSON, TEXT, XML
+from helios_cli.engine.sql.partitions import is_parted, routed
 from helios_cli.engine.sql.plan import Column, Kind, Plan
 from helios_cli.engine.sql.procedures import plan_call, plan_do
 from helios_cli.engine.sql.routine_programs import TriggeredTruncate
-from helios_cli.engine.sql.scope import Scope
+from helios_cli.engine.sql.scope import RangeItem, Scope
 from helios_cli.engine.sql.scrolling import goes_back
 from helios_cli.engine.sql.triggered import Parts, are_seen, plan_program, plan_triggered
 from helios_cli.engine.sql.truncate import translate_truncate
@@ -158,6 +159,11 @@ def _explain(planner: Planner, statement: Statement, ctx: Context) -> Plan:
 def _check_source(node: Node, ctx: Context) -> None:
     """Refuse to COPY what has no rows of its own. Raises SqlError 42809."""
     relation = ctx.catalog.relation(node.get("schemaname"), node["relname"])
+    if relation is not None and is_parted(relation):
+        raise SqlError(
+            f'cannot copy from partitioned table "{relation.name}"', sqlstate="42809",
+            hint="Try the COPY (SELECT ...) TO variant.",
+        )  # fmt: skip
     if relation is None or relation.kind not in _NO_ROWS:
         return
     word, hint = _NO_ROWS[relation.kind]
@@ -210,9 +216,12 @@ def _copy_from(fields: dict[str, Any], options: actions.CopyOptions, ctx: Contex
     ctx.params = [column.type_oid for column in columns]
     where = fields.get("whereClause")
     sql = copy_insert(relation, columns, scope, where)
-    if are_seen(relation, ("INSERT",), scope):
+    parted = is_parted(relation)
+    if parted or are_seen(relation, ("INSERT",), scope):
         filled, values = copy_row(relation, columns, scope, where)
-        insert = plan_triggered(Parts("INSERT", relation, values, filled, []), sql, "INSERT 0", ctx)
+        parts = Parts("INSERT", relation, values, filled, [])
+        routed(parts, RangeItem(relation.name, [], relation, expanded=parted), scope)
+        insert = plan_triggered(parts, sql, "INSERT 0", ctx)
     else:
         insert = finish_plan(Kind.WRITE, "INSERT 0", [sql], ctx)
     action = actions.CopyIn(

@@ -207,8 +207,9 @@ class SqliteCatalog(
         security = self.security_of(oid, name, owner) if self.securities() else None
         by_query = kind == "v" and bool(self.securities() or self.inheritances()) and self._read_by_query(oid)
         heirs = self.heirs(oid) if kind == "r" else ()
+        part = self.partition(oid) if kind == "r" else None
         relation = Relation(
-            oid, schema, name, shown, columns, indexes, sqlite_name, owner, security, by_query, called, heirs
+            oid, schema, name, shown, columns, indexes, sqlite_name, owner, security, by_query, called, heirs, part
         )
         self._by_oid[oid] = relation
         return relation
@@ -310,7 +311,7 @@ class SqliteCatalog(
         schema, name, sqlite_name = row
         return TableDef(
             oid, schema, name, sqlite_name, temp, self._columns(oid, temp), self._constraints("relid", oid, temp),
-            self._indexes(oid, temp),
+            self._indexes(oid, temp), self.partition(oid),
         )  # fmt: skip
 
     def table_by_sqlite_name(self, sqlite_name: str) -> TableDef | None:

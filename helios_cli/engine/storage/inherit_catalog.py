@@ -6,12 +6,16 @@ from typing import Any
 
 import apsw
 
+from helios_cli.engine.sql.ddl_partition_rows import read_partition
+from helios_cli.engine.sql.relation import Partition
+
 
 class InheritCatalog:
     """The part of ``SqliteCatalog`` that reads ``helios_inherits``."""
 
     _parents: dict[int, tuple[int, ...]] | None = None
     _children: dict[int, tuple[int, ...]]
+    _partitions: dict[int, Partition] | None = None
 
     def _all(self, sql: str, *values: Any) -> list[Any]:
         raise NotImplementedError
@@ -22,7 +26,24 @@ class InheritCatalog:
 
     def forget_parents(self) -> None:
         """The schema version has moved."""
-        self._parents = None
+        self._parents = self._partitions = None
+
+    def partitions(self) -> dict[int, Partition]:
+        """The partitioned tables and partitions, by OID."""
+        if self._partitions is None:
+            self._partitions = {}
+            for database in ("main", "temp") if self.has_temp_tables() else ("main",):
+                try:
+                    rows = self._all(f"SELECT oid, definition FROM {database}.helios_partition")
+                except apsw.SQLError:
+                    # Nothing has been parted yet.
+                    continue
+                self._partitions |= {oid: read_partition(definition) for oid, definition in rows}
+        return self._partitions
+
+    def partition(self, oid: int) -> Partition | None:
+        """How a table is parted, or which rows of another it has; None for other tables."""
+        return self.partitions().get(oid)
 
     def inheritances(self) -> dict[int, tuple[int, ...]]:
         """By table the tables that it inherits from directly, in their order; tables without any are left out."""

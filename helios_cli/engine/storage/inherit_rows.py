@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression
 from helios_cli.engine.sql.ddl_model import ConstraintDef
+from helios_cli.engine.sql.ddl_partition_rows import key_text
 from helios_cli.engine.storage.system_snapshot import Snapshot
 
 Rows = Iterator[dict[str, Any]]
@@ -18,8 +21,10 @@ def column_parents(snapshot: Snapshot, oid: int, name: str) -> int:
 
 
 def inherited_count(snapshot: Snapshot, constraint: ConstraintDef) -> int:
-    """How many parents a table has a CHECK from."""
-    parents = snapshot.parents.get(constraint.table_oid, ()) if constraint.kind == "c" else ()
+    """How many parents a table has a constraint from."""
+    if constraint.kind != "c":
+        return int(not constraint.local)
+    parents = snapshot.parents.get(constraint.table_oid, ())
     checks = [
         any(
             found.kind == "c" and not found.no_inherit and found.name == constraint.name
@@ -39,4 +44,93 @@ def pg_inherits(snapshot: Snapshot, oid: int) -> Rows:
 def parent_depends(snapshot: Snapshot, oid: int) -> Rows:
     """Tables need those that they inherit from."""
     for parent in snapshot.parents[oid]:
-        yield {"classid": PG_CLASS, "objid": oid, "refclassid": PG_CLASS, "refobjid": parent, "deptype": "n"}
+        word = "a" if oid in snapshot.partitions else "n"
+        yield {"classid": PG_CLASS, "objid": oid, "refclassid": PG_CLASS, "refobjid": parent, "deptype": word}
+
+
+def parted_class(snapshot: Snapshot, oid: int, kind: str) -> dict[str, Any]:
+    """What is another in pg_class for partitioned tables, partitions, and their indexes."""
+    if kind == "i":
+        table = snapshot.partitions.get(snapshot.indexes[oid].table_oid)
+        parted = table is not None and bool(table.strategy)
+        return {"relkind": "I" if parted else "i", "relispartition": int(oid in snapshot.parents)}
+    found = snapshot.partitions.get(oid)
+    if found is None:
+        return {}
+    bound = {"relispartition": int(bool(found.bound)), "relpartbound": found.bound or None}
+    return {"relkind": "p", "relam": 0, "relfilenode": 0, **bound} if found.strategy else bound
+
+
+def pg_partitioned_table(snapshot: Snapshot, oid: int) -> Rows:
+    """How tables are partitioned."""
+    found = snapshot.partitions[oid]
+    if not found.strategy:
+        return
+    defaults = (
+        child for child in snapshot.children.get(oid, ()) if (part := snapshot.partitions.get(child)) is not None
+        and part.bound == "DEFAULT"
+    )  # fmt: skip
+    numbers = [snapshot.attnum(oid, name) for name in found.keys]
+    yield {
+        "partrelid": oid, "partstrat": found.strategy, "partnatts": len(numbers), "partdefid": next(defaults, 0),
+        "partattrs": " ".join(map(str, numbers)), "partclass": " ".join("0" for _ in numbers),
+        "partcollation": " ".join("0" for _ in numbers), "partexprs": None,
+    }  # fmt: skip
+
+
+def functions(snapshot: Callable[[], Snapshot]) -> dict[str, tuple[Callable[..., Any], int]]:
+    """The functions of SQL that tell of partitions, with the numbers of their arguments."""
+    return {
+        "cat_partkeydef": (lambda oid: _key_text(snapshot(), oid), 1),
+        "cat_partition_check": (lambda oid: _check(snapshot(), oid), 1),
+        "cat_partition_root": (lambda oid: next(reversed(_ancestors(snapshot(), oid)), None), 1),
+        "cat_partition_ancestors": (lambda oid: json.dumps(_ancestors(snapshot(), oid)), 1),
+        "cat_partition_tree": (lambda oid: json.dumps(_tree(snapshot(), oid)), 1),
+    }
+
+
+def _key_text(snapshot: Snapshot, oid: int) -> str | None:
+    found = snapshot.partitions.get(oid)
+    return key_text(found) if found is not None and found.strategy else None
+
+
+def _check(snapshot: Snapshot, oid: int) -> str | None:
+    found = snapshot.partitions.get(oid)
+    if found is None or not found.check:
+        return None
+    types = {column.name: column.type_oid for column in snapshot.columns.get(oid, ())}
+    return deparse(parse_expression(found.check), types)
+
+
+def _is_part(snapshot: Snapshot, oid: int) -> bool:
+    """Whether a relation is a partition or partitioned, or an index of one."""
+    index = snapshot.indexes.get(oid)
+    return (index.table_oid if index is not None else oid) in snapshot.partitions
+
+
+def _ancestors(snapshot: Snapshot, oid: int) -> list[int]:
+    """A relation and what it is a partition of, the nearest first; empty for others."""
+    found = [oid] if _is_part(snapshot, oid) else []
+    while found and snapshot.parents.get(found[-1]):
+        found.append(snapshot.parents[found[-1]][0])
+    return found
+
+
+def _tree(snapshot: Snapshot, oid: int) -> list[list[int | None]]:
+    """A relation and its partitions: OID, parent, whether it has none itself, and how far below the first it is."""
+    if not _is_part(snapshot, oid):
+        return []
+    levels = {oid: 0}
+    for one in (found := [oid]):
+        below = [child for child in snapshot.children.get(one, ()) if _is_part(snapshot, child)]
+        levels |= dict.fromkeys(below, levels[one] + 1)
+        found += below
+    return [
+        [one, (snapshot.parents.get(one) or (None,))[0], int(not _parted(snapshot, one)), levels[one]] for one in found
+    ]
+
+
+def _parted(snapshot: Snapshot, oid: int) -> bool:
+    index = snapshot.indexes.get(oid)
+    found = snapshot.partitions.get(index.table_oid if index is not None else oid)
+    return found is not None and bool(found.strategy)

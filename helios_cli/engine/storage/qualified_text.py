@@ -37,6 +37,8 @@ def path_of(search_path: str) -> tuple[str, ...]:
 
 def expression_text(snapshot: Snapshot, table_oid: int, text: str, pretty: bool) -> str:
     """A stored expression for pg_get_expr: sequences with their schemas, without needless parentheses if ``pretty``."""
+    if text == "DEFAULT" or text.startswith("FOR VALUES "):
+        return text
     if pretty and _GROUP.search(text):
         types = tuple((column.name, column.type_oid) for column in snapshot.columns.get(table_oid, ()))
         try:

@@ -19,7 +19,7 @@ ALL: Final = object()
 
 _MAPS: Final = (
     "relations", "columns", "indexes", "constraints", "sequences", "settings", "extensions", "types", "acls",
-    "calls", "securities", "operators", "casts", "parents", "children",
+    "calls", "securities", "operators", "casts", "parents", "children", "partitions",
 )  # fmt: skip
 _FIELDS: Final = (
     "namespaces", "roles", "members", "descriptions", "depends", "collations", "labels", "routines", "triggers",

@@ -116,6 +116,7 @@ class _Reading:
         new.collations = catalog.user_collations()
         new.securities = _kept(before.securities, catalog.securities())
         new.parents = _kept(before.parents, catalog.inheritances())
+        new.partitions = _kept(before.partitions, catalog.partitions())
         new.children = _kept(before.children, catalog.all_children())
         new.calls = catalog.stored_calls()
         new.routines = catalog.all_routines()

@@ -114,6 +114,8 @@ def _whole(snapshot: Snapshot, index: IndexDef, pretty: bool) -> str:
     keys = ", ".join(index_key(snapshot, index.table_oid, key, pretty) + _order(key) for key in index.keys)
     unique = "UNIQUE " if index.unique else ""
     table = qualified_name(snapshot, index.table_oid, always=not pretty)
+    parted = snapshot.partitions.get(index.table_oid)
+    table = f"ONLY {table}" if parted is not None and parted.strategy else table
     text = f"CREATE {unique}INDEX {pg_identifier(index.name)} ON {table} USING {index.method} ({keys})"
     if index.include:
         text += f" INCLUDE ({', '.join(pg_identifier(name) for name in index.include)})"

@@ -16,6 +16,7 @@ from helios_cli.engine.sql.privileges import DEFAULT_KINDS, PG_DATABASE, PG_DEFA
 from helios_cli.engine.sql.text_collations import oid_of
 from helios_cli.engine.storage import (
     collation_rows,
+    inherit_rows,
     made_rows,
     role_rows,
     routine_rows,
@@ -25,7 +26,6 @@ from helios_cli.engine.storage import (
 )
 from helios_cli.engine.storage.description_rows import pg_description, pg_shdescription
 from helios_cli.engine.storage.dump_rows import default_depends, default_oid, pg_init_privs, system_acl
-from helios_cli.engine.storage.inherit_rows import column_parents, inherited_count, parent_depends, pg_inherits
 from helios_cli.engine.storage.policy_rows import pg_policies, pg_policy
 from helios_cli.engine.storage.qualified_text import shown_view
 from helios_cli.engine.storage.relation_rows import Each, Fixed, Maker, Whole
@@ -100,6 +100,7 @@ def _relation_class(snapshot: Snapshot, oid: int) -> Rows:
     row["relhastriggers"] = int(oid in snapshot.table_triggers or _has_foreign_key(snapshot, oid))
     row["reltype"] = row_oid(oid) if kind in ("r", "v", "m") else 0
     row["relhassubclass"] = int(oid in snapshot.children)
+    row.update(inherit_rows.parted_class(snapshot, oid, kind))
     yield row
 
 
@@ -143,7 +144,7 @@ def _column_attributes(snapshot: Snapshot, oid: int) -> Rows:
         row.update(
             attnotnull=int(column.not_null), atthasdef=int(column.default is not None), attidentity=column.identity,
             attgenerated=column.generated, attislocal=int(column.local),
-            attinhcount=column_parents(snapshot, oid, column.name),
+            attinhcount=inherit_rows.column_parents(snapshot, oid, column.name),
             attcollation=oid_of(column.collation) if column.collation else row["attcollation"],
             attacl=snapshot.acl_text(PG_CLASS, oid, column.attnum)
             if (PG_CLASS, oid, column.attnum) in snapshot.acls else None,
@@ -217,7 +218,7 @@ def pg_constraint(snapshot: Snapshot, oid: int) -> Rows:
         "confrelid": constraint.ref_oid, "confupdtype": constraint.on_update if constraint.kind == "f" else " ",
         "confdeltype": constraint.on_delete if constraint.kind == "f" else " ",
         "confmatchtype": constraint.match if constraint.kind == "f" else " ",
-        "conislocal": int(constraint.local), "coninhcount": inherited_count(snapshot, constraint),
+        "conislocal": int(constraint.local), "coninhcount": inherit_rows.inherited_count(snapshot, constraint),
         "connoinherit": int(constraint.kind != "c" or constraint.no_inherit),
         "conexclop": _array(operators) if (operators := exclusion_operators(snapshot, constraint)) else None,
         "conkey": _array(numbers), "confkey": _array(foreign) if foreign else None, "conbin": constraint.expression,
@@ -467,7 +468,8 @@ MAKERS: Final[dict[str, Maker]] = {
         Each("triggers_by_oid", _trigger_constraint),
     ),
     "pg_attrdef": (Each("columns", pg_attrdef),),
-    "pg_inherits": (Each("parents", pg_inherits),),
+    "pg_inherits": (Each("parents", inherit_rows.pg_inherits),),
+    "pg_partitioned_table": (Each("partitions", inherit_rows.pg_partitioned_table),),
     "pg_sequence": (Each("sequences", pg_sequence),),
     "pg_language": (Whole(pg_language),),
     "pg_depend": (
@@ -475,7 +477,7 @@ MAKERS: Final[dict[str, Maker]] = {
         Each("columns", default_depends), Each("depends_of", _view_depends),
         Whole(_call_depends), Each("types", type_rows.range_depends), Each("operators", made_rows.operator_depends),
         Each("casts", made_rows.cast_depends), Each("routines_by_oid", made_rows.aggregate_depends),
-        Each("parents", parent_depends),
+        Each("parents", inherit_rows.parent_depends),
     ),
     "pg_tables": (Each("tables", pg_tables), Whole(_system_tables)),
     "pg_views": (Each("views", pg_views),),

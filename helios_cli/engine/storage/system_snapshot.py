@@ -13,7 +13,7 @@ from helios_cli.engine.sql.ddl_model import ColumnDef, ConstraintDef, IndexDef, 
 from helios_cli.engine.sql.made_objects import UserCast, UserOperator
 from helios_cli.engine.sql.policies import Policy
 from helios_cli.engine.sql.privileges import PG_NAMESPACE, Acl, text_of
-from helios_cli.engine.sql.relation import UserType
+from helios_cli.engine.sql.relation import Partition, UserType
 from helios_cli.engine.sql.routines import Routine, Trigger
 from helios_cli.engine.sql.text_collations import Collation
 from helios_cli.engine.storage.catalog_privileges import birth_acl
@@ -221,6 +221,8 @@ class Snapshot:
     """The tables that a table inherits from directly, in their order."""
     children: dict[int, tuple[int, ...]] = field(default_factory=dict)
     """The tables that inherit from a table directly, by OID."""
+    partitions: dict[int, Partition] = field(default_factory=dict)
+    """The partitioned tables and partitions."""
     calls: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """The users' functions that definitions call, by SQLite's name of the table or view."""
     routines: tuple[Routine, ...] = ()

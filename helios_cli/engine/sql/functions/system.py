@@ -230,7 +230,6 @@ def _install_catalog(lib: Library) -> None:
         ("pg_get_serial_sequence", "text text -> text", "cat_serial_sequence({0}, {1})"),
         ("pg_get_ruledef", "oid -> text", "cat_ruledef({0}, 0, {session})"),
         ("pg_get_ruledef", "oid bool -> text", "cat_ruledef({0}, {1}, {session})"),
-        ("pg_get_partkeydef", "oid -> text", "NULL"),
         ("pg_get_statisticsobjdef_columns", "oid -> text", "NULL"),
         ("obj_description", "oid name -> text", "cat_description({0}, {1}, 0)"),
         ("obj_description", "oid -> text", "cat_description({0}, NULL, 0)"),
@@ -266,9 +265,7 @@ def _install_catalog(lib: Library) -> None:
             )
         else:
             d(name, signature, sql=sql, **marks)
-    for name in ("ancestors", "tree"):
-        d(f"pg_partition_{name}", "regclass -> regclass", sql="json_array({0})", set_returning=True)
-    d("pg_partition_root", "regclass -> regclass", sql="{0}")
+    _install_partitions(lib)
     for name in (
         "operator",
         "opclass",
@@ -281,6 +278,18 @@ def _install_catalog(lib: Library) -> None:
         "ts_template",
     ):
         d(f"pg_{name}_is_visible", "oid -> bool", sql="1", stable=True)
+
+
+def _install_partitions(lib: Library) -> None:
+    d = lib.define
+    rows: dict[str, Any] = {"set_returning": True, "stable": True}
+    d("pg_partition_ancestors", "regclass -> regclass", sql="cat_partition_ancestors({0})",
+      columns=(("relid", 2205),), **rows)  # fmt: skip
+    d("pg_partition_tree", "regclass -> record", sql="cat_partition_tree({0})",
+      columns=(("relid", 2205), ("parentrelid", 2205), ("isleaf", 16), ("level", 23)), **rows)  # fmt: skip
+    d("pg_partition_root", "regclass -> regclass", sql="cat_partition_root({0})", stable=True)
+    d("pg_get_partkeydef", "oid -> text", sql="cat_partkeydef({0})", stable=True)
+    d("pg_get_partition_constraintdef", "oid -> text", sql="cat_partition_check({0})", stable=True)
 
 
 def _install_node(lib: Library) -> None:

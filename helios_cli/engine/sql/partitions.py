@@ -1,0 +1,93 @@
+"""Where the rows of a partitioned table go."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from helios_cli.engine.sql import casts
+from helios_cli.engine.sql.context import Context
+from helios_cli.engine.sql.expressions import expect_boolean
+from helios_cli.engine.sql.from_clause import table_columns
+from helios_cli.engine.sql.inheritance import members
+from helios_cli.engine.sql.oids import TEXT
+from helios_cli.engine.sql.relation import Relation
+from helios_cli.engine.sql.scope import RangeItem, Scope
+from helios_cli.engine.sql.sqltext import quote_identifier, quote_string
+from helios_cli.engine.sql.triggered import ROW, Parts, heirs_changed
+
+_ROUTED: Final = "\x06"
+"""The alias of the row that is on its way."""
+
+
+def is_parted(relation: Relation) -> bool:
+    """Whether a table is partitioned."""
+    return relation.partition is not None and bool(relation.partition.strategy)
+
+
+def moves_rows(relation: Relation, names: tuple[str, ...], ctx: Context) -> bool:
+    """Whether an UPDATE of these columns may take rows to other partitions."""
+    if not is_parted(relation):
+        return False
+    keys = {name for member in members(relation, ctx) if member.partition for name in member.partition.keys}
+    return not keys.isdisjoint(names)
+
+
+def refuse_upsert(clause: dict[str, Any], item: RangeItem, scope: Scope) -> None:
+    """Raise FeatureNotSupported for ON CONFLICT DO UPDATE of a partitioned table."""
+    if item.expanded and clause["action"] == "ONCONFLICT_UPDATE":
+        what = f'ON CONFLICT DO UPDATE of the partitioned table "{item.name}"'
+        raise scope.ctx.unsupported(what, hint="Name the partition, or use UPDATE and INSERT.")
+
+
+def routed(parts: Parts, item: RangeItem, scope: Scope) -> None:
+    """Let the rows of an INSERT or UPDATE of a partitioned table find their partitions."""
+    relation = parts.relation
+    if not item.expanded or not is_parted(relation):
+        return
+    if parts.event == "INSERT" or moves_rows(relation, parts.columns, scope.ctx):
+        parts.heirs = heirs_changed(item, scope)
+        parts.route = route(relation, scope.ctx, parts.others)
+
+
+def route(relation: Relation, ctx: Context, first: int = 0) -> str:
+    """SQLite's query for the OID of the partition that a row belongs to, which raises 23514 when there is none.
+
+    The row's values, in the order of the columns, are the row in hand's from number ``first`` on.
+    """
+    from helios_cli.engine.sql.stored import parse_expression
+
+    columns = table_columns(relation, _ROUTED)
+    scope = Scope(ctx=ctx, items=[RangeItem(relation.name, columns, relation)], columns=columns)
+    arms = []
+    kept = ctx.lifted_at, ctx.source, ctx.encoded
+    ctx.lifted_at, ctx.source, ctx.encoded = {}, "", b""
+    try:
+        for member in members(relation, ctx)[1:]:
+            if member.partition is not None and not member.partition.strategy:
+                condition = expect_boolean(parse_expression(member.partition.check), scope, "CHECK").sql
+                arms.append(f"WHEN {condition} THEN {member.oid}")
+        refusal = _refusal(relation, scope)
+    finally:
+        ctx.lifted_at, ctx.source, ctx.encoded = kept
+    values = ", ".join(
+        f"{ROW.format(first + place)} AS {quote_identifier(column.name)}"
+        for place, column in enumerate(relation.columns)
+    )
+    found = f"CASE {' '.join(arms)} ELSE {refusal} END" if arms else refusal
+    return f"SELECT {found} FROM (SELECT {values}) AS {quote_identifier(_ROUTED)}"
+
+
+def _refusal(relation: Relation, scope: Scope) -> str:
+    """The call that raises what PostgreSQL says of a row that no partition takes."""
+    keys = relation.partition.keys if relation.partition is not None else ()
+    by_name = {column.name: column.value for column in scope.columns}
+    shown = [f"coalesce({casts.cast_sql(by_name[key], TEXT, scope.ctx)}, 'null')" for key in keys]
+    head = quote_string(f"Partition key of the failing row contains ({', '.join(keys)}) = (")
+    detail = f"{head} || {_joined(shown)} || ').'"
+    message = quote_string(f'no partition of relation "{relation.name}" found for row')
+    names = f"{quote_string(relation.schema)}, {quote_string(relation.name)}"
+    return f"pg_raise('23514', {message}, {detail}, {names}, NULL)"
+
+
+def _joined(texts: list[str]) -> str:
+    return " || ', ' || ".join(texts)
