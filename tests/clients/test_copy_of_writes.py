@@ -123,3 +123,14 @@ def test_wrong_copies(server: NodeProcess, statement: str, sqlstate: str, messag
         with pytest.raises(psycopg.Error) as caught:
             connection.cursor().copy(statement.encode()).__enter__()
         assert (caught.value.sqlstate, caught.value.diag.message_primary) == (sqlstate, message)
+
+
+def test_copy_leaves_computed_columns_out(server: NodeProcess) -> None:
+    with server.connect(autocommit=True) as connection:
+        connection.execute("CREATE TEMP TABLE o (a int, b int GENERATED ALWAYS AS (a * 2) STORED, c text)")
+        given(connection, "COPY o FROM STDIN", "1\tx", "2\ty")
+        assert connection.execute("SELECT * FROM o ORDER BY a").fetchall() == [(1, 2, "x"), (2, 4, "y")]
+        assert copied(connection, "COPY o TO STDOUT") == ["1\tx", "2\ty"]
+        for statement in ("COPY o (a, b) TO STDOUT", "COPY o (a, b) FROM STDIN"):
+            with pytest.raises(psycopg.errors.InvalidColumnReference, match='column "b" is a generated column'):
+                connection.cursor().copy(statement.encode()).__enter__()

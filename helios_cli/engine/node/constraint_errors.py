@@ -250,7 +250,7 @@ class Culprit:
         action = constraint.on_delete if plan.tag == "DELETE" else constraint.on_update
         offset = len(self._at) if self._was else 0
         values = self._values(row, constraint.ref_columns, offset)
-        if child is None or values is None or action not in "ar" or not self._moved(row, constraint.ref_columns):
+        if child is None or values is None or action not in "ard" or not self._moved(row, constraint.ref_columns):
             return None
         if not self._exists(child, constraint.columns, values):
             return None

@@ -15,12 +15,14 @@ from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.relation import ColumnInfo, Relation
 from helios_cli.engine.sql.snapshots import row_id
 from helios_cli.engine.sql.sqltext import quote_identifier
-from helios_cli.engine.sql.triggered import TriggeredWrite, cascades, highest_parameter
+from helios_cli.engine.sql.triggered import TriggeredWrite, cascades, highest_parameter, sets_defaults
 from helios_cli.engine.storage.upserts import twice
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.routine_calls import RoutineCalls
     from helios_cli.engine.node.routine_host import RoutineHost
+    from helios_cli.engine.sql.ddl_model import ConstraintDef
+    from helios_cli.engine.sql.relation import Relation
 
 Row = tuple[Any, ...]
 _COUNTS: Final = "parameters of its texts"
@@ -225,6 +227,7 @@ class TriggeredRun:
             self._store(self._fitted(made))
 
     def _update(self, number: Any, old: Row, new: Row, set_columns: tuple[str, ...]) -> None:
+        self._set_defaults(old, new)
         assigned = [
             (column.name, value)
             for column, before, value in zip(self.target.relation.columns, old, new, strict=True)
@@ -255,22 +258,33 @@ class TriggeredRun:
             self.after.append((self.target, "DELETE", old, None, ()))
 
     def _cascade(self, old: Row) -> None:
-        """Do what foreign keys do to rows that triggers see, which SQLite would do unseen."""
-        relation = self.target.relation
-        values = dict(zip((column.name for column in relation.columns), old, strict=True))
-        types = {column.name: column.type_oid for column in relation.columns}
-        for constraint, child in cascades(relation, self.host.catalog):
-            key = [values[name] for name in constraint.ref_columns]
-            if None in key:
-                continue
-            table = f"{quote_identifier(child.schema)}.{quote_identifier(child.name)}"
-            same = " AND ".join(f"{quote_identifier(name)} = ${at}" for at, name in enumerate(constraint.columns, 1))
-            text = f"DELETE FROM {table} WHERE {same}"
-            if constraint.on_delete != "c":
-                word = "NULL" if constraint.on_delete == "n" else "DEFAULT"
-                assigned = ", ".join(f"{quote_identifier(name)} = {word}" for name in constraint.columns)
-                text = f"UPDATE {table} SET {assigned} WHERE {same}"
-            self.host.run_text(text, [types[name] for name in constraint.ref_columns], key)
+        """Do what foreign keys do to rows that triggers see, which SQLite would do unseen, and SET DEFAULT."""
+        for constraint, child in cascades(self.target.relation, self.host.catalog):
+            word = {"c": "", "n": "NULL"}.get(constraint.on_delete, "DEFAULT")
+            self._change_children(constraint, child, old, word)
+
+    def _set_defaults(self, old: Row, new: Row) -> None:
+        """Do what ON UPDATE SET DEFAULT does to the rows that point at a key that changes."""
+        places = {column.name: at for at, column in enumerate(self.target.relation.columns)}
+        for constraint, child in sets_defaults(self.target.relation, self.host.catalog):
+            if any(not _same(old[places[name]], new[places[name]]) for name in constraint.ref_columns):
+                self._change_children(constraint, child, old, "DEFAULT")
+
+    def _change_children(self, constraint: ConstraintDef, child: Relation, old: Row, word: str) -> None:
+        """Set the columns of a foreign key to ``word`` where they point at a row; an empty word: delete there."""
+        columns = self.target.relation.columns
+        values = dict(zip((column.name for column in columns), old, strict=True))
+        types = {column.name: column.type_oid for column in columns}
+        key = [values[name] for name in constraint.ref_columns]
+        if None in key:
+            return
+        table = f"{quote_identifier(child.schema)}.{quote_identifier(child.name)}"
+        same = " AND ".join(f"{quote_identifier(name)} = ${at}" for at, name in enumerate(constraint.columns, 1))
+        text = f"DELETE FROM {table} WHERE {same}"
+        if word:
+            assigned = ", ".join(f"{quote_identifier(name)} = {word}" for name in constraint.columns)
+            text = f"UPDATE {table} SET {assigned} WHERE {same}"
+        self.host.run_text(text, [types[name] for name in constraint.ref_columns], key)
 
     # -- results ----------------------------------------------------------------------------------
 

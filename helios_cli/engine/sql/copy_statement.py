@@ -174,13 +174,30 @@ def check_forced(options: CopyOptions, columns: Sequence[str], known: Sequence[s
                 raise SqlError(f'{word.upper()} column "{name}" not referenced by COPY', sqlstate="42P10")
 
 
+def stored_columns(relation: Relation) -> list[ColumnInfo]:
+    """The columns that COPY means when it names none: those whose values are not computed."""
+    return [column for column in relation.columns if not column.generated]
+
+
+def refuse_generated(columns: Sequence[ColumnInfo]) -> None:
+    """Raise SqlError 42P10 when COPY names a computed column."""
+    for column in columns:
+        if column.generated:
+            message, detail = (
+                f'column "{column.name}" is a generated column',
+                "Generated columns cannot be used in COPY.",
+            )
+            raise SqlError(message, sqlstate="42P10", detail=detail)
+
+
 def copy_columns(fields: dict[str, Any], scope: Scope) -> tuple[Relation, list[ColumnInfo]]:
     """The table of COPY FROM and the columns that the data holds, in order."""
     relation = target_relation(fields["relation"], scope, "COPY")
     message = "COPY FROM not supported with row-level security"
     refuse_active(relation, scope.ctx, message, "Use INSERT statements instead.")
     names = tree.strings(fields.get("attlist", []))
-    columns = [find_column(relation, name, scope, -1) for name in names] or list(relation.columns)
+    columns = [find_column(relation, name, scope, -1) for name in names] or stored_columns(relation)
+    refuse_generated(columns)
     for position, column in enumerate(columns):
         if column in columns[:position]:
             raise SqlError(f'column "{column.name}" specified more than once', sqlstate="42701")

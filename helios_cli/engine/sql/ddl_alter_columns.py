@@ -39,6 +39,7 @@ from helios_cli.engine.sql.ddl_render import (
 from helios_cli.engine.sql.ddl_sequence import sequence_changes
 from helios_cli.engine.sql.ddl_sequence_options import apply_options
 from helios_cli.engine.sql.ddl_type_rights import check_types
+from helios_cli.engine.sql.oids import INT2, INT4, INT8
 from helios_cli.engine.sql.sqltext import constant, quote_identifier, quote_string
 from helios_cli.engine.sql.stored import translate_for_column
 from helios_cli.engine.sql.typenames import resolve_type
@@ -242,10 +243,12 @@ def set_default(alteration: Alteration, fields: dict[str, Any]) -> None:
     column = alteration.column(fields["name"])
     if column.identity:
         message = f'column "{column.name}" of relation "{alteration.table.name}" is an identity column'
-        raise alteration.builder.error("42601", message)
+        hint = None if "def" in fields else "Use ALTER TABLE ... ALTER COLUMN ... DROP IDENTITY instead."
+        raise alteration.builder.error("42601", message, hint=hint)
     if column.generated:
         message = f'column "{column.name}" of relation "{alteration.table.name}" is a generated column'
-        raise alteration.builder.error("42601", message)
+        hint = None if "def" in fields else "Use ALTER TABLE ... ALTER COLUMN ... DROP EXPRESSION instead."
+        raise alteration.builder.error("42601", message, hint=hint)
     if "def" not in fields:
         take_default(alteration, column)
         return
@@ -289,6 +292,8 @@ def alter_type(alteration: Alteration, fields: dict[str, Any]) -> None:
     check_types(builder, type_oid)
     if kind_of(type_oid) == "d":
         raise unsupported("changing a column's type to a domain", "Add a column of the domain and copy the values.")
+    if column.identity and type_oid not in (INT2, INT4, INT8):
+        raise builder.error("22023", "identity column type must be smallint, integer, or bigint")
     _refuse_view_users(alteration, column.name)
     using = definition.get("raw_default")
     node = using or {"ColumnRef": {"fields": [{"String": {"sval": column.name}}], "location": -1}}
@@ -313,6 +318,10 @@ def alter_type(alteration: Alteration, fields: dict[str, Any]) -> None:
     apply_collation(builder, column, definition.get("collClause"))
     if column.default is not None and not column.generated:
         column.default = _retyped_default(builder, column)
+    if column.identity:
+        _set_identity_options(
+            alteration, column, [{"DefElem": {"defname": "as", "arg": {"TypeName": definition["typeName"]}}}]
+        )
     alteration.rebuild = True
     alteration.attribute(
         column, atttypid=type_oid, atttypmod=typmod, typname=declared_type(column),
@@ -375,6 +384,8 @@ def _add_identity(alteration: Alteration, column: ColumnDef, fields: dict[str, A
     if column.identity:
         message = f'column "{column.name}" of relation "{table.name}" is already an identity column'
         raise builder.error("55000", message)
+    if column.type_oid not in (INT2, INT4, INT8):
+        raise builder.error("22023", "identity column type must be smallint, integer, or bigint")
     if not column.not_null:
         message = (
             f'column "{column.name}" of relation "{table.name}" must be declared NOT NULL before identity can be added'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
@@ -119,7 +120,7 @@ def refuse_collation(builder: Builder, clause: dict[str, Any] | None, what: str)
 
 def _read_constraints(builder: Builder, spec: ColumnSpec, nodes: list[Node], table_name: str) -> None:
     column = spec.column
-    nullable_said = False
+    nullable_said, values = False, set[str]()
     for node in nodes:
         fields = node["Constraint"]
         kind = fields["contype"]
@@ -134,7 +135,33 @@ def _read_constraints(builder: Builder, spec: ColumnSpec, nodes: list[Node], tab
                 raise _conflict(builder, column.name, table_name, fields)
             nullable_said = True
         else:
+            if nullable_said and kind == "CONSTR_IDENTITY":
+                raise _conflict(builder, column.name, table_name, fields)
+            if kind in _VALUES:
+                _check_value(builder, spec, fields, values, table_name)
             _read_value(builder, spec, fields, table_name)
+
+
+_VALUES: Final = {
+    "CONSTR_DEFAULT": ("default", "default values"),
+    "CONSTR_IDENTITY": ("identity", "identity specifications"),
+    "CONSTR_GENERATED": ("generation expression", "generation clauses"),
+}
+"""What gives a column its values: as one of two, and of several."""
+
+
+def _check_value(builder: Builder, spec: ColumnSpec, fields: dict[str, Any], known: set[str], table: str) -> None:
+    """A column gets its values in one way only (transformColumnDefinition). Raises SqlError 42601."""
+    word, plural = _VALUES[fields["contype"]]
+    known |= {"default"} if spec.serial else set()
+    of = f'for column "{spec.column.name}" of table "{table}"'
+    at = fields.get("location", -1)
+    if word in known:
+        raise builder.error("42601", f"multiple {plural} {'' if word == 'identity' else 'specified '}{of}", at)
+    known.add(word)
+    for one, other in combinations(("default", "identity", "generation expression"), 2):
+        if {one, other} <= known:
+            raise builder.error("42601", f"both {one} and {other} specified {of}", -1 if spec.serial else at)
 
 
 def _conflict(builder: Builder, column: str, table: str, fields: dict[str, Any]) -> HeliosError:
@@ -152,16 +179,10 @@ def _read_value(builder: Builder, spec: ColumnSpec, fields: dict[str, Any], tabl
     """DEFAULT, GENERATED, IDENTITY, and the attributes of the constraint before them."""
     kind, column = fields["contype"], spec.column
     if kind == "CONSTR_DEFAULT":
-        if spec.default_node is not None or spec.serial:
-            message = f'multiple default values specified for column "{column.name}" of table "{table_name}"'
-            raise builder.error("42601", message, fields.get("location", -1))
         spec.default_node = fields["raw_expr"]
     elif kind == "CONSTR_IDENTITY":
         if column.type_oid not in (INT2, INT4, INT8):
             raise builder.error("22023", "identity column type must be smallint, integer, or bigint")
-        if spec.serial or spec.default_node is not None:
-            message = f'both default and identity specified for column "{column.name}" of table "{table_name}"'
-            raise builder.error("42601", message, fields.get("location", -1))
         column.identity = fields["generated_when"]
         column.not_null = True
         spec.sequence_options = fields.get("options", [])

@@ -21,7 +21,8 @@ from helios_cli.engine.sql.text_collations import sqlite_collation, stored_word
 Translate = Callable[[TableDef, str, str], str]
 """(table, PostgreSQL text, purpose) to SQLite text; purpose as in ``translate_for_column``."""
 
-_ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
+_ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "NO ACTION"}
+"""SET DEFAULT is the node's own: SQLite does not know the defaults."""
 
 
 def database_of(temp: bool) -> str:

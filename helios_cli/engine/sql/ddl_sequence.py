@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from helios_cli.engine.errors import SqlError
-from helios_cli.engine.sql.ddl_build import Builder, list_names, range_var_of, unsupported
+from helios_cli.engine.sql.ddl_build import Builder, list_names, range_var_of
 from helios_cli.engine.sql.ddl_model import SequenceDef
 from helios_cli.engine.sql.ddl_render import RESTARTED, sequence_rows, update
 from helios_cli.engine.sql.ddl_sequence_options import apply_options, new_sequence, number
@@ -86,13 +86,15 @@ def _own(builder: Builder, sequence: SequenceDef, options: list[dict[str, Any]])
     if node is None:
         return
     names = list_names(node)
+    if sequence.internal:
+        table = builder.catalog.table_def(sequence.owner_oid)
+        detail = f'Sequence "{sequence.name}" is linked to table "{table.name}".' if table is not None else None
+        raise builder.error("0A000", "cannot change ownership of identity sequence", detail=detail)
     if names == ["none"]:
         sequence.owner_oid = sequence.owner_attnum = 0
         return
     if len(names) < 2:
         raise builder.error("42601", "invalid OWNED BY option", hint="Specify OWNED BY table.column or OWNED BY NONE.")
-    if sequence.internal:
-        raise unsupported("changing the owner of an identity column's sequence")
     relation = builder.find_relation(range_var_of(names[:-1]))
     table = builder.catalog.table_def(relation.oid) if relation is not None else None
     if table is None:

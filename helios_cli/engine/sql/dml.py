@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
@@ -362,7 +362,9 @@ def column_default(column: ColumnInfo, scope: Scope) -> TypedSql:
     """A column's default, translated in place; NULL when it has none."""
     if column.default is None:
         return assigned_domain(TypedSql("NULL", column.type_oid, column.typmod, simple=True), column, scope.ctx)
-    return stored_default(column.default, column, scope)
+    value = stored_default(column.default, column, scope)
+    # Whoever may insert into the table may have its identity's next value.
+    return replace(value, sql=value.sql.replace("pg_nextval(", "pg_nextval_identity(")) if column.identity else value
 
 
 # -- UPDATE and DELETE ----------------------------------------------------------------------------

@@ -63,7 +63,7 @@ Built = tuple[str, tuple[str, ...], bool]
 
 
 def _prefixed(with_clause: str, select: str) -> str:
-    return (with_clause + select).replace("pg_nextval(", "pg_currval(")
+    return (with_clause + select).replace("pg_nextval", "pg_currval")
 
 
 def _inserted(text: str, match: re.Match[str], table: TableDef) -> Built | None:

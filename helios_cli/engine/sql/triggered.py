@@ -110,12 +110,31 @@ def are_seen(relation: Relation, events: tuple[str, ...], scope: Scope) -> bool:
         return True
     if any(trigger.fires and not set(events).isdisjoint(trigger.events) for trigger in triggers):
         return True
+    if "UPDATE" in events and sets_defaults(relation, scope.ctx.catalog):
+        return True
     return events == ("DELETE",) and bool(cascades(relation, scope.ctx.catalog))
 
 
 def cascades(relation: Relation, catalog: CatalogReader) -> list[tuple[ConstraintDef, Relation]]:
-    """The foreign keys through which a DELETE changes other tables where triggers see it, at once or further on."""
-    return [pair for pair in _children(relation, catalog) if _is_watched(pair[1], catalog, {relation.oid})]
+    """The foreign keys through which a DELETE changes other tables where triggers see it, at once or further on.
+
+    And those that are ON DELETE SET DEFAULT, which SQLite does not do.
+    """
+    return [
+        pair
+        for pair in _children(relation, catalog)
+        if pair[0].on_delete == "d" or _is_watched(pair[1], catalog, {relation.oid})
+    ]
+
+
+def sets_defaults(relation: Relation, catalog: CatalogReader) -> list[tuple[ConstraintDef, Relation]]:
+    """The foreign keys to a table that are ON UPDATE SET DEFAULT, and their tables."""
+    found = []
+    for constraint in catalog.referencing(relation.oid):
+        child = catalog.relation_by_oid(constraint.table_oid) if constraint.on_update == "d" else None
+        if child is not None:
+            found.append((constraint, child))
+    return found
 
 
 def _children(relation: Relation, catalog: CatalogReader) -> list[tuple[ConstraintDef, Relation]]:
@@ -133,7 +152,10 @@ def _is_watched(relation: Relation, catalog: CatalogReader, known: set[int]) -> 
     if relation.oid in known:
         return False
     known.add(relation.oid)
-    return any(_is_watched(child, catalog, known) for _, child in _children(relation, catalog))
+    return any(
+        constraint.on_delete == "d" or _is_watched(child, catalog, known)
+        for constraint, child in _children(relation, catalog)
+    )
 
 
 def replaced_by_triggers(relation: Relation, event: str, scope: Scope) -> bool:

@@ -16,6 +16,8 @@ from helios_cli.engine.sql.copy_statement import (
     copy_row,
     read_options,
     refuse_files,
+    refuse_generated,
+    stored_columns,
 )
 from helios_cli.engine.sql.finishing import QUERIES, finish_plan
 from helios_cli.engine.sql.merge import translate_merge
@@ -182,7 +184,7 @@ def _copy(planner: Planner, statement: Statement, ctx: Context) -> Plan:
             raise SqlError("COPY query must have a RETURNING clause", sqlstate="0A000")
     else:
         _check_source(fields["relation"], ctx)
-        query = planner.select(_table_query(fields), ctx)
+        query = planner.select(_table_query(fields, ctx), ctx)
     _check_forced(fields, options, query, ctx)
     plan = Plan(Kind.COPY, "COPY", action=actions.CopyOut(query, options), catalog_version=ctx.catalog.version)
     plan.session_values, plan.rights, plan.guarded = query.session_values, query.rights, query.guarded
@@ -199,10 +201,20 @@ def _check_forced(fields: dict[str, Any], options: actions.CopyOptions, query: P
         check_forced(options, written, [column.name for column in relation.columns], relation.name)
 
 
-def _table_query(fields: dict[str, Any]) -> dict[str, Any]:
-    """The SELECT that COPY table (columns) TO stands for: of the table's own rows, without those of its heirs."""
+def _table_query(fields: dict[str, Any], ctx: Context) -> dict[str, Any]:
+    """The SELECT that COPY table (columns) TO stands for: of the table's own rows, without those of its heirs.
+
+    Raises:
+        SqlError: 42P10, it names a computed column.
+    """
     table = {key: value for key, value in fields["relation"].items() if key != "inh"}
     names = tree.strings(fields.get("attlist", []))
+    source = fields["relation"]
+    relation = ctx.catalog.relation(source.get("schemaname"), source["relname"])
+    if relation is not None:
+        refuse_generated([column for column in relation.columns if column.name in names])
+        if not names and any(column.generated for column in relation.columns):
+            names = [column.name for column in stored_columns(relation)]
     references = [[{"String": {"sval": name}}] for name in names] or [[{"A_Star": {}}]]
     targets = [{"ResTarget": {"val": {"ColumnRef": {"fields": reference, "location": -1}}}} for reference in references]
     return {"targetList": targets, "fromClause": [{"RangeVar": table}], "op": "SETOP_NONE"}

@@ -196,6 +196,9 @@ def register(connection: apsw.Connection, sequences: Sequences, catalog: SqliteC
             allowed(oid, pid, USAGE | UPDATE)
         return sequences.next_value(connection, oid, pid)
 
+    def nextval_identity(oid: int, pid: int) -> int:
+        return sequences.next_value(connection, resolve(oid), pid)
+
     def nextval_owned(table: int, column: int) -> int:
         owned = [found for found in catalog.owned_sequences(table) if found.owner_attnum == column]
         if not owned:
@@ -214,12 +217,16 @@ def register(connection: apsw.Connection, sequences: Sequences, catalog: SqliteC
             else sequences.current_value(connection, allowed(resolve(what), pid, USAGE | SELECT), pid)
         )
 
+    def currval_identity(oid: int, pid: int) -> int:
+        return sequences.current_value(connection, oid, pid)
+
     def lastval(pid: int) -> int:
         return sequences.last_value(connection, pid)
 
     table: dict[str, tuple[Any, int]] = {
-        "pg_nextval": (nextval, 2), "pg_nextval_owned": (nextval_owned, 2), "pg_setval": (setval, 4),
-        "pg_currval": (currval, 2), "pg_lastval": (lastval, 1),
+        "pg_nextval": (nextval, 2), "pg_nextval_identity": (nextval_identity, 2),
+        "pg_nextval_owned": (nextval_owned, 2), "pg_setval": (setval, 4), "pg_currval": (currval, 2),
+        "pg_currval_identity": (currval_identity, 2), "pg_lastval": (lastval, 1),
     }  # fmt: skip
     for name, (call, count) in table.items():
         connection.create_scalar_function(name, call, count)
