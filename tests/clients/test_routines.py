@@ -78,3 +78,23 @@ def test_what_a_function_wrote_is_undone_with_its_transaction(node: NodeProcess)
         assert connection.execute("SELECT a FROM k").fetchall() == [(1,)]
         connection.rollback()
         assert connection.execute("SELECT a FROM k").fetchall() == []
+
+
+def test_rows_given_back_by_parameters(server: NodeProcess) -> None:
+    """INTO and assignments to fields of an OUT parameter of a row type (Sequelize's findOrCreate makes such a one)."""
+    with server.connect(autocommit=True) as connection:
+        connection.execute("CREATE TABLE given (id serial, name text UNIQUE, at date)")
+        connection.execute("""
+            CREATE FUNCTION pg_temp.made(OUT response given, OUT caught text) RETURNS record LANGUAGE plpgsql AS $$
+            BEGIN INSERT INTO given (name) VALUES ('a') RETURNING * INTO response;
+            EXCEPTION WHEN unique_violation THEN GET STACKED DIAGNOSTICS caught = RETURNED_SQLSTATE; END $$""")
+        called = (
+            "SELECT (made.response).id, (made.response).name, made.response IS NULL, made.caught FROM pg_temp.made()"
+        )
+        assert connection.execute(called).fetchall() == [(1, "a", False, None)]
+        assert connection.execute(called).fetchall() == [(None, None, True, "23505")]
+        connection.execute("""
+            CREATE FUNCTION changed(OUT r given, OUT n int) LANGUAGE plpgsql AS $$
+            BEGIN SELECT * INTO r FROM given; n := r.id; r.name := 'b'; END $$""")
+        assert connection.execute("SELECT r::text, n FROM changed()").fetchall() == [("(1,b,)", 1)]
+        connection.execute("DROP TABLE given CASCADE")

@@ -31,7 +31,7 @@ from helios_cli.engine.sql.plpgsql.interpreter import Interpreter
 from helios_cli.engine.sql.plpgsql.program import Program, parse_program
 from helios_cli.engine.sql.resolution import bind_polymorphic
 from helios_cli.engine.sql.routine_bodies import statements_of
-from helios_cli.engine.sql.routine_text import cursor_arguments, header_of, shown_signature
+from helios_cli.engine.sql.routine_text import declared_arguments, header_of, shown_signature
 from helios_cli.engine.sql.routine_variables import ArgumentNames
 from helios_cli.engine.sql.routines import CALL, PURE, Routine
 from helios_cli.engine.sql.runtime_values import pg_row
@@ -98,16 +98,26 @@ class Prepared:
                 routine.name,
                 names,
                 lambda text: host.is_row(text),
-                cursor_arguments(routine),
+                declared_arguments(routine),
             )
             resolved = iter(types)
             for number, argument in enumerate(routine.arguments):
                 datum = self.program.datums[self.program.place(number)]
                 oid = next(resolved, argument.type_oid) if argument.mode in "ibv" else argument.type_oid
                 oid = bindings.get(oid, oid)
-                datum.type_oid = oid
+                if datum.kind != "rec":
+                    datum.type_oid = oid
+                elif (row := host.catalog.type_by_oid(oid)) is not None:
+                    datum.row_of = f'"{row.schema}"."{row.name}"'
         else:
             self.statements = statements_of(routine)
+
+
+def _output(value: Any) -> Any:
+    """The value of an OUT parameter; one of a row type is NULL where all of its fields are."""
+    if not isinstance(value, Record):
+        return value
+    return write_row(value.types, value.values) if any(part is not None for part in value.values) else None
 
 
 class RoutineCalls:
@@ -284,11 +294,12 @@ class RoutineCalls:
                 interpreter.frame.values[program.place(number)] = next(given, None)
             if argument.mode in "obt":
                 interpreter.outputs.append(program.place(number))
+                interpreter.frame.start_row(program.place(number))
         result = interpreter.call()
         if routine.returns_set:
             return result.rows, None
         if interpreter.outputs:
-            values = tuple(interpreter.frame.values[number] for number in interpreter.outputs)
+            values = tuple(_output(interpreter.frame.values[number]) for number in interpreter.outputs)
             return [], values if len(values) > 1 else values[0]
         if prepared.result == VOID and routine.kind == "f":
             return [], ""

@@ -14,7 +14,7 @@ from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.planner import Planner, parse
 from helios_cli.engine.sql.plpgsql.program import parse_program
 from helios_cli.engine.sql.plpgsql.source import bare_return, valued_return
-from helios_cli.engine.sql.routine_text import cursor_arguments, header_of
+from helios_cli.engine.sql.routine_text import declared_arguments, header_of
 from helios_cli.engine.sql.routine_variables import ArgumentNames
 from helios_cli.engine.sql.routines import Routine, result_columns
 
@@ -31,7 +31,7 @@ def check_body(builder: Builder, routine: Routine) -> None:
         def is_row(text: str) -> bool:
             return _is_row(builder, text)
 
-        parse_program(header_of(routine), routine.body, routine.name, names, is_row, cursor_arguments(routine))
+        parse_program(header_of(routine), routine.body, routine.name, names, is_row, declared_arguments(routine))
         _check_parameters(builder, routine)
         if not (routine.returns_set or routine.result == VOID or routine.kind == "p" or result_columns(routine)):
             _check_returns(builder, routine.body)

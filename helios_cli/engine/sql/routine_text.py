@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from helios_cli.engine.datatypes.usertypes import is_row
+from helios_cli.engine.datatypes.usertypes import RECORD, is_row
 from helios_cli.engine.sql.coercion import type_name
 from helios_cli.engine.sql.oids import REFCURSOR
 from helios_cli.engine.sql.routines import Argument, Routine
@@ -33,9 +33,16 @@ def _named(argument: Argument) -> str:
     return f"{quoted(argument.name)} {type_name(argument.type_oid)}".strip()
 
 
-def cursor_arguments(routine: Routine) -> list[str]:
-    """The names of the arguments that are cursors."""
-    return [one.name for one in routine.arguments if one.type_oid == REFCURSOR and one.name]
+def declared_arguments(routine: Routine) -> dict[str, str]:
+    """The arguments that are variables of a body, with the words that declare them: cursors, and rows given back."""
+    gives_back = routine.kind == "f" and not routine.returns_set
+    found = {}
+    for one in routine.arguments:
+        if one.name and one.type_oid == REFCURSOR:
+            found[one.name] = "refcursor"
+        elif one.name and one.mode == "o" and gives_back and is_row(one.type_oid) and one.type_oid != RECORD:
+            found[one.name] = "record"
+    return found
 
 
 def quoted(name: str) -> str:

@@ -215,6 +215,11 @@ class Frame:
             self._rows[number] = known
         return known.copy()
 
+    def start_row(self, number: int) -> None:
+        """Give a record of a declared row type its fields."""
+        if self.datums[number].kind == "rec":
+            self.values[number] = self.empty_row(number)
+
     def record(self, number: int) -> Record:
         """The value of a record.
 

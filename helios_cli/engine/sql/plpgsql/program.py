@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -119,18 +119,19 @@ def parse_program(
     name: str,
     arguments: list[str],
     is_row: Callable[[str], bool],
-    cursors: Sequence[str] = (),
+    declared: Mapping[str, str] | None = None,
 ) -> Program:
     """Parse a body.
 
     ``header`` is the statement up to its body, such as ``CREATE FUNCTION f(a int) RETURNS int LANGUAGE plpgsql AS``.
-    ``cursors`` are the names of those arguments that are cursors.
+    ``declared`` are the arguments that are variables of the body, with their types: refcursor or record.
 
     Raises:
         SqlError: PostgreSQL's own, mostly 42601.
     """
+    declared = declared or {}
     source = read_source(body, is_row)
-    text = wrapped(source.text, cursors)
+    text = wrapped(source.text, declared)
     tag = "$body$"
     while tag in text:
         tag = f"{tag[:-1]}_$"
@@ -139,7 +140,7 @@ def parse_program(
     except pgparse.PGQueryError as error:
         raise SqlError(str(error.args[0]), sqlstate=_state_of(str(error.args[0]))) from None
     function = parsed[0]["PLpgSQL_function"]
-    moved = unwrapped(function, arguments, cursors)
+    moved = unwrapped(function, arguments, declared)
     return _Compiler(function, source.blocks, source.returns, name, arguments).program(source.column_wins, moved)
 
 
