@@ -58,6 +58,8 @@ from helios_cli.engine.sql.oids import (
     UNKNOWN,
     VARBIT,
     VARCHAR,
+    XID,
+    XID8,
 )
 from helios_cli.engine.sql.reg_casts import object_oid, reg_cast
 from helios_cli.engine.sql.text_collations import is_collatable, sqlite_collation
@@ -89,6 +91,7 @@ _TEMPLATES: Final[dict[tuple[int, int], str]] = {
     (TIMETZ, TIME): "pg_timetz_time({0})",
     (TIMESTAMPTZ, TIMETZ): "pg_zoned_time({0}, {zone})",
     (OID, INT4): "pg_oid_int({0})",
+    (XID8, XID): "({0} & 4294967295)",
     (TIMESTAMPTZ, TIME): "pg_timestamp_time(pg_timestamptz_local({0}, {zone}))",
     (TIME, INTERVAL): "pg_time_interval({0})",
     (INTERVAL, TIME): "pg_interval_time({0})",

@@ -278,7 +278,22 @@ def _row_security(alteration: Alteration, fields: dict[str, Any]) -> None:
 
 
 def _switch(alteration: Alteration, fields: dict[str, Any]) -> None:
-    switch_triggers(alteration.builder, alteration.table.oid, alteration.table.name, fields)
+    builder, table = alteration.builder, alteration.table
+    whole = fields["subtype"].endswith("TrigAll")
+    keys = [key for key in table.constraints if key.kind == "f"] if whole else []
+    theirs = builder.catalog.referencing(table.oid) if whole else ()
+    if (keys or theirs) and not builder.rightful().unrestricted:
+        name = f"RI_ConstraintTrigger_{'c' if keys else 'a'}_{(keys or theirs)[0].oid}"
+        raise builder.error("42501", f'permission denied: "{name}" is a system trigger')
+    switch_triggers(builder, table.oid, table.name, fields)
+    enabled = fields["subtype"] != "AT_DisableTrigAll"
+    for key in keys:
+        if key.enabled != enabled:
+            key.enabled, alteration.rebuild = enabled, True
+            # What was stored meanwhile is not looked at, as in PostgreSQL.
+            builder.keys_unchecked = True
+            changes: dict[str, object] = {"condeferrable": stored_deferral(key)}
+            builder.add(update(table.temp, "helios_constraint", changes, oid=key.oid))
 
 
 def _not_null(alteration: Alteration, fields: dict[str, Any]) -> None:

@@ -59,6 +59,8 @@ class Builder:
     steps: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     fk_off: bool = False
+    keys_unchecked: bool = False
+    """With ``fk_off``: the rows are not looked at behind it."""
     temp: bool = False
     """Objects made by the statement are temporary."""
     altering: bool = False
@@ -120,7 +122,8 @@ class Builder:
             session_values=tuple(self.session),
             action=action,
             counts_rows=False,
-            fk_off=self.fk_off,
+            fk_off=self.fk_off or self.keys_unchecked,
+            keys_unchecked=self.keys_unchecked,
             catalog_version=self.catalog.version,
             notices=tuple(self.notices),
         )

@@ -147,6 +147,8 @@ class ConstraintDef:
     """It was defined for the table itself, not only inherited."""
     no_inherit: bool = False
     """A CHECK with NO INHERIT, which tables that inherit do not get."""
+    enabled: bool = True
+    """False: a foreign key of a table all of whose triggers are disabled, which nobody looks at."""
 
 
 @dataclass(slots=True)

@@ -125,7 +125,7 @@ def create_table_sql(
     # PostgreSQL checks them in the order of their names.
     parts += [check_clause(table, check, translate) for check in sorted(checks, key=lambda check: check.name)]
     for constraint in table.constraints:
-        if constraint.kind == "f":
+        if constraint.kind == "f" and constraint.enabled:
             parts.append(foreign_key_clause(constraint, ref_name(constraint.ref_oid)))
             if constraint.match == "f" and len(constraint.columns) > 1:
                 parts.append(_match_full_clause(constraint))
@@ -303,6 +303,7 @@ def keys_from_json(text: str) -> tuple[IndexKey, ...]:
 NOT_VALID: Final = 2
 NOT_LOCAL: Final = 4
 NO_INHERIT: Final = 8
+DISABLED: Final = 16
 """Bits of ``helios_constraint.condeferrable``; the lowest is for DEFERRABLE."""
 NOT_LOCAL_COLUMN: Final = 2
 """The bit of ``helios_attribute.attnotnull`` for a column that is only inherited; the lowest is for NOT NULL."""
@@ -315,6 +316,7 @@ def stored_deferral(constraint: ConstraintDef) -> int:
         | (0 if constraint.validated else NOT_VALID)
         | (0 if constraint.local else NOT_LOCAL)
         | (NO_INHERIT if constraint.no_inherit else 0)
+        | (0 if constraint.enabled else DISABLED)
     )
 
 
@@ -348,7 +350,7 @@ def read_constraint(row: Sequence[Any]) -> ConstraintDef:
     return ConstraintDef(
         row[0], row[1], row[2], row[3], tuple(json.loads(row[4])), row[5], row[6], row[7],
         tuple(json.loads(row[8])), row[9], row[10], row[11], row[12], bool(bits & 1), bool(row[14]),
-        not bits & NOT_VALID, not bits & NOT_LOCAL, bool(bits & NO_INHERIT),
+        not bits & NOT_VALID, not bits & NOT_LOCAL, bool(bits & NO_INHERIT), not bits & DISABLED,
     )  # fmt: skip
 
 

@@ -61,6 +61,7 @@ REGNAMESPACE: Final = 4089
 REGROLE: Final = 4096
 UUID: Final = 2950
 PG_LSN: Final = 3220
+XID8: Final = 5069
 CITEXT: Final = 15801
 HSTORE: Final = 15803
 LTREE: Final = 15805

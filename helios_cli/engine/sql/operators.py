@@ -57,6 +57,7 @@ from helios_cli.engine.sql.oids import (
     UUID,
     VARBIT,
     XID,
+    XID8,
 )
 from helios_cli.engine.sql.operator_spec import Operator
 from helios_cli.engine.sql.range_operators import range_operators
@@ -71,7 +72,7 @@ TEXT_ARRAY: Final = 1009
 _COMPARED: Final = (
     BOOL, BYTEA, CHAR, NAME, TEXT, OID, BPCHAR, DATE, TIME, TIMETZ, TIMESTAMP, TIMESTAMPTZ,
     INTERVAL, NUMERIC, UUID, JSONB, ANYARRAY, ANYENUM, XID, PG_LSN, INET, MACADDR, MACADDR8, BIT, VARBIT, TID,
-    MONEY, OIDVECTOR,
+    MONEY, XID8, OIDVECTOR,
 )  # fmt: skip
 _ORDER: Final = {"=": "=", "<>": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _BITS: Final = {INT2: 16, INT4: 32, INT8: 64}

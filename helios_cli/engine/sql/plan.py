@@ -132,6 +132,8 @@ class Plan:
     """Whether the command tag ends with a row count."""
     fk_off: bool = False
     """Rebuilds a table: foreign-key enforcement is off while the steps run, then checked."""
+    keys_unchecked: bool = False
+    """And not checked: the keys are those of triggers that are switched off or on."""
     catalog_version: int = 0
     notices: tuple[str, ...] = ()
     """NOTICE texts to send before the result ('table "x" does not exist, skipping')."""

@@ -140,7 +140,8 @@ def sets_defaults(relation: Relation, catalog: CatalogReader) -> list[tuple[Cons
 def _children(relation: Relation, catalog: CatalogReader) -> list[tuple[ConstraintDef, Relation]]:
     found = []
     for constraint in catalog.referencing(relation.oid):
-        child = catalog.relation_by_oid(constraint.table_oid) if constraint.on_delete in "cnd" else None
+        acts = constraint.on_delete in "cnd" and constraint.enabled
+        child = catalog.relation_by_oid(constraint.table_oid) if acts else None
         if child is not None:
             found.append((constraint, child))
     return found

@@ -434,7 +434,7 @@ def _install_plain(lib: Library) -> None:
     d("count", "any -> int8", sql="count({0})", aggregate=True)
     types = (
         "int2", "int4", "int8", "float4", "float8", "numeric", "text", "bpchar", "date", "time", "timetz",
-        "timestamp", "timestamptz", "interval", "oid", "inet", "money", "pg_lsn", "tid",
+        "timestamp", "timestamptz", "interval", "oid", "inet", "money", "pg_lsn", "tid", "xid8",
     )  # fmt: skip
     for name in types:
         for function in ("min", "max"):
