@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import psycopg
@@ -61,6 +62,21 @@ def test_the_first_temporary_table_is_not_made_where_others_would_see_it(node: N
         assert connection.execute("SELECT count(*) FROM scratch").fetchone() == (0,)
         with node.connect(autocommit=True) as other, pytest.raises(psycopg.errors.UndefinedTable):
             other.execute("SELECT * FROM scratch")
+
+
+def test_a_notice_leaves_while_its_function_runs(node: NodeProcess) -> None:
+    heard = threading.Event()
+    block = b"DO $$ BEGIN RAISE NOTICE 'begun'; PERFORM pg_advisory_lock(7); END $$"
+    with node.connect(autocommit=True) as holder, node.connect(autocommit=True) as caller:
+        holder.execute("SELECT pg_advisory_lock(7)")
+        caller.add_notice_handler(lambda _: heard.set())
+        thread = threading.Thread(target=caller.execute, args=(block,))
+        thread.start()
+        try:
+            assert heard.wait(20)
+        finally:
+            holder.execute("SELECT pg_advisory_unlock(7)")
+            thread.join()
 
 
 def test_what_a_function_wrote_is_undone_with_its_transaction(node: NodeProcess) -> None:

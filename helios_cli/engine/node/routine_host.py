@@ -392,7 +392,7 @@ class RoutineHost:
         if threading.get_ident() == self.engine.loop_thread:
             session.out.append(message)
         else:
-            self.engine.loop.call_soon_threadsafe(session.out.append, message)
+            self.engine.loop.call_soon_threadsafe(session.tell, message)
 
     def check(self) -> None:
         """Raise when the statement was cancelled."""

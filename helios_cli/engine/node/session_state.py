@@ -50,6 +50,15 @@ _UNUSUAL: Final = (
 )  # fmt: skip
 
 
+_BEFORE_ANSWERS: Final = b"N12Tt"
+"""Messages that tell of no result: notices, ParseComplete, BindComplete, what rows and parameters are like."""
+
+
+def _is_no_answer(part: bytes) -> bool:
+    """Whether bytes for the client are one message that tells of no result."""
+    return part[:1] in _BEFORE_ANSWERS and len(part) == 1 + int.from_bytes(part[1:5], "big")
+
+
 class SessionState:
     """The state of one authenticated client."""
 
@@ -286,6 +295,12 @@ class SessionState:
             # set_config() may be called on a worker thread.
             self.engine.loop.call_soon_threadsafe(self.deliver_notices)
         self.changed[name] = None
+
+    def tell(self, message: bytes) -> None:
+        """A message of a statement that runs on. It leaves at once, unless answers wait that a commit comes before."""
+        self.out.append(message)
+        if all(map(_is_no_answer, self.out)):
+            self.sink.flush()
 
     def deliver_notices(self) -> None:
         """Send what waits for the end of a statement, if there is none in hand."""
