@@ -17,6 +17,10 @@ _CLASSES: Final = {
 }  # fmt: skip
 _ESCAPES: Final = {"m": r"\b(?=\w)", "M": r"\b(?<=\w)", "y": r"\b", "Y": r"\B", "A": r"\A", "Z": r"\Z", "e": "\x1b"}
 
+_CODE: Final = re.compile(r"\\x([0-9a-fA-F]+)")
+_CODE_MAX: Final = 0x7FFFFFFE
+"""CHR_MAX (regcustom.h)."""
+_LAST_CHARACTER: Final = 0x10FFFF
 _REASONS: Final = (
     ("subpattern", "parentheses () not balanced"), ("unbalanced parenthesis", "parentheses () not balanced"),
     ("character set", "brackets [] not balanced"), ("repeat", "quantifier operand invalid"),
@@ -162,11 +166,15 @@ def python_regex(pattern: str, end: str) -> str:
     at = 0
     while at < len(pattern):
         character = pattern[at]
-        if character == "\\" and at + 1 < len(pattern):
+        code = _CODE.match(pattern, at)
+        if code is not None:
+            out.append(_character(int(code[1], 16)))
+            at = code.end()
+        elif character == "\\" and at + 1 < len(pattern):
             out.append(_ESCAPES.get(pattern[at + 1], pattern[at : at + 2]))
             at += 2
         elif character == "[":
-            text, at = _bracket(pattern, at)
+            text, at = bracket(pattern, at)
             out.append(text)
         elif character == "$":
             out.append(end)
@@ -177,7 +185,14 @@ def python_regex(pattern: str, end: str) -> str:
     return "".join(out)
 
 
-def _bracket(pattern: str, start: int) -> tuple[str, int]:
+def _character(code: int) -> str:
+    """The character with a code as Python writes it; one that no text has is one that nothing matches. 2201B."""
+    if code > _CODE_MAX:
+        raise SqlError("invalid regular expression: invalid escape \\ sequence", sqlstate="2201B")
+    return re.escape(chr(code)) if code <= _LAST_CHARACTER else "(?!)"
+
+
+def bracket(pattern: str, start: int) -> tuple[str, int]:
     """One bracket expression as Python writes it, and where it ends."""
     if pattern.startswith("[[:<:]]", start):
         return r"\b(?=\w)", start + 7
@@ -262,31 +277,10 @@ def pg_similar(text: Any, pattern: Any, escape: Any = "\\") -> int | None:
     return int(similar_regex(str(pattern), escape).fullmatch(str(text)) is not None)
 
 
-def pg_similar_substring(text: Any, pattern: Any, escape: Any) -> str | None:
-    """SUBSTRING(text SIMILAR pattern ESCAPE escape): what the pattern between two escape-double-quotes matches."""
-    if text is None or pattern is None or escape is None:
-        return None
-    if len(escape) > 1:
-        hint = "Escape string must be empty or one character."
-        raise SqlError("invalid escape string", sqlstate="22025", hint=hint)
-    parts = str(pattern).split(f'{escape}"') if escape else [str(pattern)]
-    if len(parts) > 3:
-        message = "SQL regular expression may not contain more than two escape-double-quote separators"
-        raise SqlError(message, sqlstate="2200C")
-    pieces = [similar_regex(part, escape).pattern for part in parts]
-    if len(parts) == 1:
-        match = re.fullmatch(pieces[0], str(text), re.DOTALL)
-        return match[0] if match else None
-    first, middle, last = (*pieces, "")[:3]
-    match = re.fullmatch(f"(?:{first})(?P<wanted>{middle})(?:{last})", str(text), re.DOTALL)
-    return match["wanted"] if match else None
-
-
 SCALARS: Final[ScalarTable] = {
     "pg_like_glob": (pg_like_glob, 1, True),
     "pg_like_escape": (pg_like_escape, 2, True),
     "pg_ilike": (pg_ilike, 2, True),
     "pg_regex": (pg_regex, 3, True),
-    "pg_similar_substring": (pg_similar_substring, 3, True),
     "pg_similar": (pg_similar, -1, True),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import islice
 from typing import Any, Final
@@ -12,7 +12,8 @@ from typing import Any, Final
 from helios_cli.engine.datatypes.arrays import PgArray, write_array
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.define import Library
-from helios_cli.engine.sql.runtime_text import malformed, python_regex
+from helios_cli.engine.sql.functions.regex_matching import Expression, Found
+from helios_cli.engine.sql.runtime_text import malformed, python_regex, similar_regex
 
 _FLAGS: Final = {"i": re.IGNORECASE, "s": re.DOTALL, "n": re.MULTILINE, "m": re.MULTILINE, "x": re.VERBOSE}
 
@@ -27,7 +28,7 @@ def translate_pattern(pattern: str, lines: bool = False) -> str:
 
 
 @lru_cache(maxsize=512)
-def compiled(pattern: str, flags: str) -> re.Pattern[str]:
+def compiled(pattern: str, flags: str) -> Expression:
     """The compiled expression.
 
     Raises:
@@ -45,29 +46,48 @@ def compiled(pattern: str, flags: str) -> re.Pattern[str]:
             raise SqlError(f'invalid regular expression option: "{letter}"', sqlstate="22023")
     try:
         lines = bool(options & re.MULTILINE)
-        return re.compile(re.escape(pattern) if literal else translate_pattern(pattern, lines), options)
+        finder = re.compile(re.escape(pattern) if literal else translate_pattern(pattern, lines), options)
     except re.error as error:
         raise malformed(error) from None
+    return Expression(finder, None if literal or "x" in flags else pattern)
 
 
-def _replacement(text: str, groups: int) -> str:
-    """PostgreSQL's references to groups in Python's form; one to a group that is not there is nothing."""
-
-    def one(match: re.Match[str]) -> str:
-        letter = match[1]
-        if letter.isdigit():
-            return f"\\g<{letter}>" if int(letter) <= groups else ""
-        return "\\g<0>" if letter == "&" else "\\\\" if letter == "\\" else "\\\\" + letter
-
-    written = re.sub(r"\\(.)", one, text, flags=re.DOTALL)
-    alone = len(text) - len(text.rstrip("\\"))
-    return written + "\\" if alone % 2 else written
+def _replacement(text: str, groups: int) -> list[str | int]:
+    """The pieces of a new text: groups by their numbers; a reference to one that is not there is nothing."""
+    pieces: list[str | int] = []
+    at = 0
+    while at < len(text):
+        letter = text[at + 1 : at + 2] if text[at] == "\\" else ""
+        if not letter:
+            pieces.append(text[at])
+        elif letter.isascii() and letter.isdigit():
+            pieces += [int(letter)] if int(letter) <= groups else []
+        elif letter == "&":
+            pieces.append(0)
+        else:
+            pieces.append("\\" if letter == "\\" else "\\" + letter)
+        at += 2 if letter else 1
+    return pieces
 
 
 def regexp_replace(text: str, pattern: str, new: str, flags: str = "") -> str:
     """Replace the first match, or all with the flag g."""
-    expression = compiled(pattern, flags)
-    return expression.sub(_replacement(new, expression.groups), text, count=0 if "g" in flags else 1)
+    return _replaced(text, compiled(pattern, flags), new, 0, 0 if "g" in flags else 1)
+
+
+def _replaced(text: str, expression: Expression, new: str, start: int, count: int) -> str:
+    """The text with the match of number ``count`` from ``start`` on replaced, or all of them for 0."""
+    replacement = _replacement(new, expression.groups)
+    out: list[str] = []
+    done = 0
+    for number, match in enumerate(expression.matches(text, start), 1):
+        if count in (0, number):
+            out.append(text[done : match.start()])
+            out += [piece if isinstance(piece, str) else match[piece] or "" for piece in replacement]
+            done = match.end()
+        if number == count:
+            break
+    return "".join(out) + text[done:]
 
 
 def regexp_match(text: str, pattern: str, flags: str = "") -> str | None:
@@ -79,26 +99,25 @@ def regexp_match(text: str, pattern: str, flags: str = "") -> str | None:
     return _groups(match) if match is not None else None
 
 
-def _groups(match: re.Match[str]) -> str:
-    items: list[str | None] = list(match.groups()) or [match[0]]
+def _groups(match: Found) -> str:
+    items: list[str | None] = match.groups() or [match[0]]
     return write_array(PgArray(items, (len(items),), (1,)), str)
 
 
 def regexp_matches(text: str, pattern: str, flags: str = "") -> str:
     """The JSON array of the groups of the first match, or of all with the flag g."""
-    expression = compiled(pattern, flags)
-    found = list(expression.finditer(text)) if "g" in flags else [one for one in [expression.search(text)] if one]
-    return json.dumps([_groups(match) for match in found], ensure_ascii=False)
+    found = compiled(pattern, flags).matches(text)
+    return json.dumps([_groups(match) for match in (found if "g" in flags else islice(found, 1))], ensure_ascii=False)
 
 
 def regexp_split(text: str, pattern: str, flags: str = "") -> list[str]:
-    """The pieces between matches; an empty match never splits at the start or end."""
-    pieces, last = [], 0
-    for match in compiled(pattern, flags).finditer(text):
-        if match.end() == 0 or (match.start() == match.end() and match.start() >= len(text)):
-            continue
-        pieces.append(text[last : match.start()])
-        last = match.end()
+    """The pieces between matches; an empty one never splits at the start or end, or right behind another match."""
+    pieces, last, before = [], 0, 0
+    for match in compiled(pattern, flags).matches(text):
+        if match.start() < len(text) and match.end() > before:
+            pieces.append(text[last : match.start()])
+            last = match.end()
+        before = match.end()
     return [*pieces, text[last:]]
 
 
@@ -113,9 +132,9 @@ def _no_global(name: str, flags: str) -> None:
         raise SqlError(f'{name}() does not support the "global" option', sqlstate="22023")
 
 
-def _nth(text: str, pattern: str, start: int, count: int, flags: str) -> re.Match[str] | None:
+def _nth(text: str, pattern: str, start: int, count: int, flags: str) -> Found | None:
     """The match of that number from a character position on, None when there are fewer."""
-    found = compiled(pattern, flags).finditer(text, min(start - 1, len(text)))
+    found = compiled(pattern, flags).matches(text, min(start - 1, len(text)))
     return next(islice(found, count - 1, None), None)
 
 
@@ -124,7 +143,7 @@ def regexp_count(text: str, pattern: str, start: int = 1, flags: str = "") -> in
     _positive(start=start)
     expression = compiled(pattern, flags)
     _no_global("regexp_count", flags)
-    return sum(1 for _ in expression.finditer(text, start - 1)) if start - 1 <= len(text) else 0
+    return sum(1 for _ in expression.matches(text, start - 1))
 
 
 def regexp_substr(
@@ -154,33 +173,33 @@ def regexp_replace_nth(text: str, pattern: str, new: str, start: int, count: int
         count = 0 if "g" in flags else 1
     elif count < 0:
         raise SqlError(f'invalid value for parameter "n": {count}', sqlstate="22023")
-    expression, seen = compiled(pattern, flags), 0
-    replacement = _replacement(new, expression.groups)
-
-    def one(match: re.Match[str]) -> str:
-        nonlocal seen
-        seen += 1
-        return match.expand(replacement) if count in (0, seen) else match[0]
-
-    if start - 1 > len(text):
-        return text
-    return text[: start - 1] + "".join(_pieces(expression, text, start - 1, one))
-
-
-def _pieces(expression: re.Pattern[str], text: str, at: int, change: Callable[[re.Match[str]], str]) -> Iterator[str]:
-    for match in expression.finditer(text, at):
-        yield text[at : match.start()]
-        yield change(match)
-        at = match.end()
-    yield text[at:]
+    return _replaced(text, compiled(pattern, flags), new, start - 1, count)
 
 
 def regexp_substring(text: str, pattern: str) -> str | None:
     """substring(text from pattern): the first group, or the whole match."""
-    match = compiled(pattern, "").search(text)
-    if match is None:
-        return None
-    return match[1] if match.re.groups else match[0]
+    expression = compiled(pattern, "")
+    match = expression.search(text)
+    return None if match is None else match[1 if expression.groups else 0]
+
+
+def similar_substring(text: str, pattern: str, escape: str) -> str | None:
+    """SUBSTRING(text SIMILAR pattern ESCAPE escape): what the pattern between two escape-double-quotes matches.
+
+    What is before it takes as little as it can (similar_escape_internal, regexp.c). Raises 22025, 2200C, 2201B.
+    """
+    if len(escape) > 1:
+        hint = "Escape string must be empty or one character."
+        raise SqlError("invalid escape string", sqlstate="22025", hint=hint)
+    parts = pattern.split(f'{escape}"') if escape else [pattern]
+    if len(parts) > 3:
+        message = "SQL regular expression may not contain more than two escape-double-quote separators"
+        raise SqlError(message, sqlstate="2200C")
+    pieces = [similar_regex(part, escape).pattern for part in parts]
+    if len(parts) == 1:
+        return regexp_substring(text, f"^(?:{pieces[0]})$")
+    first, middle, last = (*pieces, "")[:3]
+    return regexp_substring(text, f"^(?:{first}){{1,1}}?({middle}){{1,1}}(?:{last})$")
 
 
 def regexp_instr(
@@ -237,6 +256,7 @@ def install(lib: Library) -> None:
     for more in ("", "text"):
         d("regexp_like", f"text text {more} -> bool", _call(regexp_like))
     lib.helper("fn_regexp_substring", regexp_substring, 2)
+    lib.helper("pg_similar_substring", similar_substring, 3)
 
 
 def _call(function: Callable[..., Any]) -> Callable[..., Any]:
