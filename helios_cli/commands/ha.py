@@ -80,7 +80,9 @@ def switchover(
     asked: Asked,
     to: Annotated[
         str,
-        typer.Option("--to", metavar="NODE", help="Id of the standby that takes over. \\[the one with the most log]"),
+        typer.Option(
+            "--to", metavar="NODE", help="Id of the standby that takes over. \\[the highest failover_priority]"
+        ),
     ] = "",
     timeout: Annotated[
         float,

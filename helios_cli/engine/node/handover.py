@@ -38,6 +38,9 @@ RETRY_S: Final = 0.5
 LEAVE_S: Final = 3.0
 """A primary that stops gives its place away in that time, or leaves it to the others to find out."""
 
+NEAR_BYTES: Final = 1 << 20
+"""Who lacks no more of the log than that has it in a moment."""
+
 FOLLOW_S: Final = 2.0
 """A standby that does not follow yet, since this node has just been elected, say, is waited for so long."""
 
@@ -45,8 +48,10 @@ TAKE_OVER_S: Final = TAKE_BACK_S / 2
 """A node that is given the lead and has not been promised by then that it leads leaves it to the giver."""
 
 
-def choose_target(replication: Replication, wanted: str) -> str:
-    """The standby that a switchover goes to.
+def choose_target(replication: Replication, wanted: str, *, unasked: bool = False) -> str:
+    """The standby that a switchover goes to: of those that are near the end of the log who has the highest priority.
+
+    ``unasked``: no operator wants it. Then, as in an election, one whose priority is 0 does not get the lead.
 
     Raises:
         PromotionRefused: there is none that could lead without loss.
@@ -66,7 +71,17 @@ def choose_target(replication: Replication, wanted: str) -> str:
     if not fit:
         who = f"the copies of node {wanted} do not count" if wanted else "no standby's copies count"
         raise PromotionRefused(f"{who} in mode {config.mode.value}", hint="heliosdb-nano topology shows whose do.")
-    return max(fit, key=lambda node: streamers[node].progress.applied)
+    priorities = {member.node_id: member.priority for member in config.members}
+    willing = [node for node in fit if priorities.get(node, 0) > 0]
+    if unasked and not willing:
+        raise PromotionRefused(f"the failover_priority of {', '.join(fit)} is 0")
+    end = replication.replicator.recent.end
+
+    def fitness(node: str) -> tuple[bool, int, Lsn]:
+        applied = streamers[node].progress.applied
+        return end - applied <= NEAR_BYTES, priorities.get(node, 0), applied
+
+    return max(willing or fit, key=fitness)
 
 
 async def switchover(
@@ -134,7 +149,7 @@ async def leave(replication: Replication) -> None:
         return
     try:
         async with asyncio.timeout(LEAVE_S), replication.changing:
-            await hand_over(replication, choose_target(replication, ""), LEAVE_S / 3, leaves=True)
+            await hand_over(replication, choose_target(replication, "", unasked=True), LEAVE_S / 3, leaves=True)
     except (HeliosError, TimeoutError) as error:
         log.info("the lead is given to nobody before this node stops: %s", str(error) or "no node took it in time")
 
