@@ -51,6 +51,27 @@ def test_the_timers_follow_the_round_trips(network: Network, tmp_path: Path) -> 
     assert len(_told(leading, "promoted")) == 1, leading.log_tail()
 
 
+@pytest.mark.timeout(240)
+def test_of_two_a_restarted_primary_hears_that_it_was_replaced(network: Network, tmp_path: Path) -> None:
+    """It alone votes, by what it knows, and an answer is under way for longer than it takes to do without one."""
+    flags = ("--replication-mode", "semi-sync", "--allow-insecure-network")
+    first = network.node(network.host("n1", DELAY_S), tmp_path / "n1", ("--replication-role", "primary", *flags))
+    upstream = ("--primary-host", first.start().host.address, "--primary-port", str(first.native_port))
+    host = network.host("n2", DELAY_S)
+    second = network.node(host, tmp_path / "n2", ("--replication-role", "standby", *upstream, *flags))
+    second.start(wait=False)
+    wait_until(lambda: _in_sync(first) == 2, "both copies count", 60)
+    wait_until(lambda: bool(_told(first, "paced")), "it knows how far the other one is", 30)
+    wait_until(lambda: _status(second)["cluster"]["lease_ms"] == 2400, "so does the other one", 30)
+    first.kill()
+    wait_until(lambda: second.http("/admin/promote", body={}, timeout=60)[0] == 200, "it is promoted", 60)
+    with second.connect(connect_timeout=10) as session:
+        session.execute("CREATE TABLE acknowledged (id int PRIMARY KEY)")
+    first.start(wait=False)
+    wait_until(lambda: _in_sync(second) == 2, "the first one follows, and both copies count", 90)
+    assert _leads(second) and not _told(second, "deposed") and not _told(second, "salvaged"), second.log_tail()
+
+
 def _status(node: HostedNode) -> Mapping[str, Any]:
     return node.http("/status", timeout=5)[1]  # type: ignore[no-any-return]
 
