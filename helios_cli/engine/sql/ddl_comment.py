@@ -14,6 +14,7 @@ from helios_cli.engine.sql.ddl_policy import PG_POLICY
 from helios_cli.engine.sql.ddl_render import database_of, delete, insert
 from helios_cli.engine.sql.ddl_routine import PG_PROC_OID, WORDS, find_routine, move_routine
 from helios_cli.engine.sql.ddl_schema import DATABASE_OID
+from helios_cli.engine.sql.ddl_schema_parts import create_parts
 from helios_cli.engine.sql.ddl_sequence_names import follow
 from helios_cli.engine.sql.ddl_trigger import PG_TRIGGER_OID, find_trigger
 from helios_cli.engine.sql.ddl_types import find_type, move_type, type_names
@@ -216,10 +217,8 @@ def create_schema(builder: Builder, fields: dict[str, Any]) -> Plan:
     """Plan CREATE SCHEMA.
 
     Raises:
-        SqlError: 42P06 it exists, 42939 a reserved name; 0A000 with objects inside the statement.
+        SqlError: 42P06 it exists, 42939 a reserved name; what its tables and sequences raise.
     """
-    if fields.get("schemaElts"):
-        raise unsupported("CREATE SCHEMA with objects inside", "Create the schema first, then its objects.")
     owner = fields.get("authrole")
     name = fields.get("schemaname") or role_name(owner or {})
     if name.startswith("pg_"):
@@ -231,7 +230,10 @@ def create_schema(builder: Builder, fields: dict[str, Any]) -> Plan:
             return builder.finish("CREATE SCHEMA")
         raise builder.error("42P06", f'schema "{name}" already exists')
     role = builder.role_oid(owner) if owner else builder.catalog.acting.oid
-    builder.add(insert(False, "helios_namespace", oid=builder.oid(False), nspname=name, nspowner=role))
+    oid = builder.oid(False)
+    builder.add(insert(False, "helios_namespace", oid=oid, nspname=name, nspowner=role))
+    if fields.get("schemaElts"):
+        create_parts(builder, fields["schemaElts"], name, oid)
     return builder.finish("CREATE SCHEMA")
 
 

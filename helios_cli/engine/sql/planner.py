@@ -98,7 +98,8 @@ def too_deep() -> SqlError:
 
 
 _NOT_SUPPORTED: Final = re.compile(
-    "(TRIGGER is not supported|not yet implemented|not supported on recursive views|constraints cannot be marked .*)$"
+    "(TRIGGER is not supported|not yet implemented|not supported on recursive views|constraints cannot be marked .*|"
+    "cannot include schema elements)$"
 )
 """Messages of PostgreSQL's grammar that are no syntax errors (gram.y)."""
 
