@@ -399,7 +399,9 @@ def _grouping(select: dict[str, Any], targets: list[dict[str, Any]], scope: Scop
         value = _group_key(node, grouping, targets, scope)
         text = casts.collated(value)
         # A bare number would be the number of a result column to SQLite.
-        texts.append(f"coalesce({text}, NULL)" if value.simple and '"' not in text else text)
+        # It also makes numbers of tests of constants while it reads them (3 IS NULL).
+        bare = '"' not in text and (value.simple or " COLLATE " not in text)
+        texts.append(f"coalesce({text}, NULL)" if bare else text)
     scope.grouping = grouping
     return texts
 

@@ -359,7 +359,7 @@ def _ceiling(text: str) -> str:
 def items(document: str, path: str, variables: Any, silent: Any) -> list[Any] | None:
     """The items of a path; None for an error that is silent. Raises SqlError."""
     known = load(str(variables)) if variables is not None else None
-    if known is not None and not isinstance(known, dict):
+    if variables is not None and not isinstance(known, dict):
         message = '"vars" argument is not an object'
         detail = 'Jsonpath parameters should be encoded as key-value pairs of "vars" object.'
         raise SqlError(message, sqlstate="22023", detail=detail)
