@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import apsw
 
 from helios_cli.engine.datatypes import registry
+from helios_cli.engine.errors import SqlError
 from helios_cli.engine.node.triggers import Firing
 from helios_cli.engine.sql.inheritance import of_member
 from helios_cli.engine.sql.plan import Plan
@@ -197,6 +198,8 @@ class TriggeredRun:
         made = firing.row("i" if self.is_view else "b", event, old, new, set_columns)
         if made is None:
             return
+        if not self.is_view and firing.comes_before(event, set_columns):
+            self._refuse_changed(event, row[0], old)
         if event == "DELETE":
             self._delete(row[0], old)
             return
@@ -225,6 +228,19 @@ class TriggeredRun:
         made = place.firing.row("b", "INSERT", None, source.as_of(place, new), ())
         if made is not None:
             self._store(self._fitted(made))
+
+    def _refuse_changed(self, event: str, number: Any, old: Row) -> None:
+        """A row that a trigger has changed or deleted meanwhile is not changed again. Raises SqlError 27000."""
+        names = ", ".join(quote_identifier(column.name) for column in self.target.relation.columns) or "NULL"
+        query = f"SELECT {names} FROM {self.target.table} WHERE {self.target.row_id} = ?1"
+        now = self.host.connection.execute(query, (number,)).fetchall()
+        if not now or (self.target.relation.columns and tuple(now[0]) != old):
+            word = "updated" if event == "UPDATE" else "deleted"
+            raise SqlError(
+                f"tuple to be {word} was already modified by an operation triggered by the current command",
+                sqlstate="27000",
+                hint="Consider using an AFTER trigger instead of a BEFORE trigger to propagate changes to other rows.",
+            )
 
     def _update(self, number: Any, old: Row, new: Row, set_columns: tuple[str, ...]) -> None:
         self._set_defaults(old, new)

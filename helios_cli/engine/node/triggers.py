@@ -75,6 +75,10 @@ class Firing:
         """Fire a trigger of a row's change that has waited."""
         self._fire(event.trigger, event.word, self._record(event.old), self._record(event.new))
 
+    def comes_before(self, event: str, columns: tuple[str, ...]) -> bool:
+        """Whether a trigger sees each row before the event."""
+        return any(trigger.row and self._concerns(trigger, "b", event, columns) for trigger in self.triggers)
+
     def _concerns(self, trigger: Trigger, timing: str, event: str, columns: tuple[str, ...]) -> bool:
         if trigger.timing != timing or event not in trigger.events:
             return False
@@ -97,7 +101,7 @@ class Firing:
         )
 
     def _holds(self, trigger: Trigger, old: Record | None, new: Record | None) -> bool:
-        records = Records({"old": old, "new": new})
+        records = Records({"old": old, "new": new}, self.relation.oid)
         known: dict[int, Inner] = self.calls.conditions
         inner = known.get(trigger.oid)
         if inner is None or not self.host.is_current(inner):
@@ -168,12 +172,15 @@ class Records:
 
     column_wins: bool | None = False
 
-    def __init__(self, records: dict[str, Record | None]) -> None:
+    def __init__(self, records: dict[str, Record | None], table: int) -> None:
         self._records = records
+        self._table = table
 
     def find(self, names: Sequence[str]) -> tuple[Hashable, int] | None:
         """See :class:`~helios_cli.engine.sql.inner.Variables`."""
         record = self._records.get(names[0])
+        if len(names) == 2 and record is not None and names[1] == "tableoid":
+            return (names[0], names[1]), OID
         if len(names) != 2 or record is None or names[1] not in record.names:
             return None
         return (names[0], names[1]), record.types[record.names.index(names[1])]
@@ -193,4 +200,6 @@ class Records:
     def read(self, key: Any) -> Any:
         """The value behind a plan's parameter."""
         record = self._records[key[0]]
+        if key[1] == "tableoid":
+            return self._table
         return record.values[record.names.index(key[1])] if record is not None else None

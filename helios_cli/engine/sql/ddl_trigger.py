@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable, Sequence
 from typing import Any, Final
 
+from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import tree
+from helios_cli.engine.sql.coercion import type_name
 from helios_cli.engine.sql.ddl_build import Builder, list_names, range_var_of, unsupported
 from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression
 from helios_cli.engine.sql.ddl_function import TABLES, TEMP_TRIGGERS
 from helios_cli.engine.sql.ddl_render import database_of, delete
 from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID
-from helios_cli.engine.sql.oids import TRIGGER
+from helios_cli.engine.sql.oids import BOOL, OID, TRIGGER, UNKNOWN
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.privileges import TRIGGER as TRIGGER_RIGHT
 from helios_cli.engine.sql.relation import Relation
@@ -19,6 +22,7 @@ from helios_cli.engine.sql.rights import denied
 from helios_cli.engine.sql.routines import Routine, Trigger
 from helios_cli.engine.sql.sqltext import constant, pg_identifier
 
+SYSTEM_COLUMNS: Final = frozenset(("tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"))
 _EVENTS: Final = ((4, "INSERT"), (8, "DELETE"), (16, "UPDATE"), (32, "TRUNCATE"))
 PG_TRIGGER_OID: Final = 2620
 _BEFORE, _INSTEAD = 2, 64
@@ -53,11 +57,13 @@ def create_trigger(builder: Builder, fields: dict[str, Any]) -> Plan:
     _check_kind(builder, relation, trigger)
     for node in fields.get("transitionRels", []):
         _transition(builder, relation, trigger, node["TriggerTransition"])
-    for name in trigger.columns:
+    for position, name in enumerate(trigger.columns):
+        if name in trigger.columns[:position]:
+            raise builder.error("42701", f'column "{name}" specified more than once')
         if not any(column.name == name for column in relation.columns):
             raise builder.error("42703", f'column "{name}" of relation "{relation.name}" does not exist')
     if "whenClause" in fields:
-        trigger.when = _condition(builder, fields["whenClause"], trigger)
+        trigger.when = _condition(builder, fields["whenClause"], trigger, relation)
     existing = next((known for known in builder.catalog.triggers(relation.oid) if known.name == trigger.name), None)
     if existing is not None:
         if not fields.get("replace"):
@@ -174,20 +180,91 @@ def _check_kind(builder: Builder, relation: Relation, trigger: Trigger) -> None:
         raise builder.error("0A000", "TRUNCATE FOR EACH ROW triggers are not supported")
 
 
-def _condition(builder: Builder, node: dict[str, Any], trigger: Trigger) -> str:
+def _condition(builder: Builder, node: dict[str, Any], trigger: Trigger, relation: Relation) -> str:
+    """The text of a WHEN condition. Raises SqlError as CreateTriggerFiringOn (trigger.c)."""
     if trigger.timing == "i":
         raise builder.error("0A000", "INSTEAD OF triggers cannot have WHEN conditions")
+    known = {column.name for column in relation.columns}
     for part in tree.walk(node):
+        if "SubLink" in part:
+            at = part["SubLink"].get("location", -1)
+            raise builder.error("0A000", "cannot use subquery in trigger WHEN condition", at)
         reference = part.get("ColumnRef")
-        names = [item["String"]["sval"] for item in reference["fields"] if "String" in item] if reference else []
-        word = names[0] if names and names[0] in ("old", "new") else ""
-        if word and not trigger.row:
-            raise builder.error("42P17", "statement trigger's WHEN condition cannot reference column values")
-        if (word, "INSERT" in trigger.events) == ("old", True):
-            raise builder.error("42P17", "INSERT trigger's WHEN condition cannot reference OLD values")
-        if (word, "DELETE" in trigger.events) == ("new", True):
-            raise builder.error("42P17", "DELETE trigger's WHEN condition cannot reference NEW values")
-    return _printed(node)
+        if reference is None:
+            continue
+        at = reference.get("location", -1)
+        names = [item["String"]["sval"] for item in reference["fields"] if "String" in item]
+        if len(names) == 1 and names[0] in known and len(reference["fields"]) == 1:
+            raise builder.error("42702", f'column reference "{names[0]}" is ambiguous', at)
+        if names and names[0] in ("old", "new"):
+            _check_reference(builder, trigger, known, names, at)
+    text = _printed(node)
+    _check_type(builder, node, text, relation)
+    return text
+
+
+def _check_reference(builder: Builder, trigger: Trigger, known: set[str], names: list[str], at: int) -> None:
+    """Whether a condition may name ``old.x`` or ``new.x``. Raises SqlError 42P17, 42703, 0A000."""
+    word, column = names[0], names[1] if len(names) > 1 else ""
+    if not trigger.row:
+        raise builder.error("42P17", "statement trigger's WHEN condition cannot reference column values", at)
+    if (word, "INSERT" in trigger.events) == ("old", True):
+        raise builder.error("42P17", "INSERT trigger's WHEN condition cannot reference OLD values", at)
+    if (word, "DELETE" in trigger.events) == ("new", True):
+        raise builder.error("42P17", "DELETE trigger's WHEN condition cannot reference NEW values", at)
+    if column in known or not column:
+        return
+    if column not in SYSTEM_COLUMNS:
+        raise builder.error("42703", f"column {word}.{column} does not exist", at)
+    if word == "new" and trigger.timing == "b":
+        message = "BEFORE trigger's WHEN condition cannot reference NEW system columns"
+        raise builder.error("0A000", message, at)
+
+
+def _check_type(builder: Builder, node: dict[str, Any], text: str, relation: Relation) -> None:
+    """A condition is a boolean, and calls what is there. Raises SqlError 42804, 42883."""
+    from helios_cli.engine.sql.inner import InnerPlanner
+    from helios_cli.engine.sql.planner import Planner
+
+    try:
+        found = (
+            InnerPlanner(Planner(builder.functions), RowNames(relation)).expression(text, builder.catalog, None).outputs
+        )
+    except SqlError as error:
+        if error.sqlstate not in ("42804", "42883", "42846"):
+            return
+        error.position = None
+        raise
+    if found and found[0] not in (BOOL, UNKNOWN):
+        message = f"argument of WHEN must be type boolean, not type {type_name(found[0])}"
+        raise builder.error("42804", message, tree.location(node))
+
+
+class RowNames:
+    """OLD and NEW of a table as names. Implements ``inner.Variables``."""
+
+    column_wins: bool | None = False
+
+    def __init__(self, relation: Relation) -> None:
+        self._types = {column.name: column.type_oid for column in relation.columns} | {"tableoid": OID}
+        self._names = tuple(column.name for column in relation.columns)
+
+    def find(self, names: Sequence[str]) -> tuple[Hashable, int] | None:
+        """See :class:`~helios_cli.engine.sql.inner.Variables`."""
+        if len(names) != 2 or names[0] not in ("old", "new") or names[1] not in self._types:
+            return None
+        return (names[0], names[1]), self._types[names[1]]
+
+    def table(self, name: str) -> None:
+        """There are no tables of its own."""
+
+    def absent(self, _names: Sequence[str]) -> bool:
+        """A condition names only what is there."""
+        return False
+
+    def fields(self, names: Sequence[str]) -> tuple[str, ...] | None:
+        """See :class:`~helios_cli.engine.sql.inner.Variables`."""
+        return self._names if list(names) in (["old"], ["new"]) else None
 
 
 _MARK: Final = "\x05"
