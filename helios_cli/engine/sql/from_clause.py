@@ -114,16 +114,8 @@ def find_relation(fields: dict[str, Any], scope: Scope) -> Relation:
 def table_columns(relation: Relation, alias: str) -> list[ScopeColumn]:
     """The columns of a table under a SQLite alias; an empty alias leaves them unqualified."""
     prefix = f"{_quote(alias)}." if alias else ""
-    return [
-        ScopeColumn(
-            column.name,
-            TypedSql(
-                prefix + _quote(column.name), column.type_oid, column.typmod, column.not_null, True, relation.oid,
-                column.attnum, collation=column.collation,
-            ),
-        )
-        for column in relation.columns
-    ]  # fmt: skip
+    oid = relation.oid
+    return [ScopeColumn(column.name, (column, oid, prefix, column.not_null)) for column in relation.columns]
 
 
 def _range_var(fields: dict[str, Any], scope: Scope) -> Source:
@@ -372,7 +364,7 @@ _JOIN_WORDS: Final = {
 def _join(fields: dict[str, Any], scope: Scope) -> Source:
     kind = fields.get("jointype", "JOIN_INNER")
     left = from_item(fields["larg"], scope)
-    inside = replace(scope, items=scope.items + left.items, columns=scope.columns + left.columns)
+    inside = scope.seeing(scope.items + left.items, scope.columns + left.columns)
     rarg = fields["rarg"]
     if kind != "JOIN_INNER" and "RangeSubselect" in rarg and not _is_true(fields.get("quals")):
         rarg = {"RangeSubselect": {**rarg["RangeSubselect"], AS_ROWS: True}}
@@ -384,7 +376,7 @@ def _join(fields: dict[str, Any], scope: Scope) -> Source:
         _make_nullable(left)
     names = _join_columns(fields, left, right)
     merged, conditions = _merge(names, left, right, kind, scope)
-    joined = replace(scope, items=[*left.items, *right.items], columns=[*left.columns, *right.columns])
+    joined = scope.seeing([*left.items, *right.items], [*left.columns, *right.columns])
     if "quals" in fields:
         conditions.append(expect_boolean(fields["quals"], joined, "JOIN/ON").sql)
     columns = merged + [c for side in (left, right) for c in side.columns if c.name not in names]

@@ -391,10 +391,8 @@ def _modifying(kind: str, fields: dict[str, Any], ctx: Context) -> Plan:
 
 def _attach(ctx: Context, sql: str, literals: Sequence[Literal]) -> None:
     """Tell the context where the lifted literals stand."""
-    letters = shape.literal_classes(shape.lift(sql)[0])
-    spans = shape.literal_spans(sql)
     ascii_only = sql.isascii()
-    for index, ((start, _), letter, value) in enumerate(zip(spans, letters, literals, strict=True)):
+    for index, ((start, letter), value) in enumerate(zip(shape.literal_places(sql), literals, strict=True)):
         offset = start if ascii_only else len(sql[:start].encode())
         ctx.lifted[index] = LiftedLiteral(offset, letter, value)
         ctx.lifted_at[offset] = index

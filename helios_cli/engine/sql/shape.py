@@ -66,9 +66,15 @@ def literal_spans(sql: str) -> list[tuple[int, int]]:
     return [match.span() for match in _LITERAL.finditer(sql)]
 
 
-def literal_classes(shape: str) -> str:
-    """The class letters of a shape's literals, in order."""
-    return "".join(piece[0] for piece in shape.split(MARK)[1:])
+def literal_places(sql: str) -> list[tuple[int, str]]:
+    """Start (in characters) and class of each piece that :func:`lift` takes out, in the same order."""
+    places = []
+    for match in _LITERAL.finditer(sql):
+        text = match[0]
+        short = len(text) < 10 and text.isdigit()
+        letter = STRING if text[0] == "'" else INT4 if short else _classify_number(text)[0]
+        places.append((match.start(), letter))
+    return places
 
 
 def _classify_number(text: str) -> tuple[str, Literal]:

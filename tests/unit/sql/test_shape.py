@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from helios_cli.engine.sql.shape import lift, literal_classes, literal_spans
+from helios_cli.engine.sql.shape import MARK, lift, literal_places, literal_spans
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,8 @@ from helios_cli.engine.sql.shape import lift, literal_classes, literal_spans
 )
 def test_what_is_lifted(sql: str, classes: str, literals: tuple[object, ...]) -> None:
     shape, found = lift(sql)
-    assert literal_classes(shape) == classes
+    assert "".join(piece[0] for piece in shape.split(MARK)[1:]) == classes
+    assert "".join(letter for _start, letter in literal_places(sql)) == classes
     assert found == literals
 
 
@@ -39,3 +40,4 @@ def test_the_class_is_part_of_the_shape() -> None:
 def test_spans_are_those_of_the_literals() -> None:
     sql = "SELECT 'é', 12 FROM t"
     assert [sql[start:end] for start, end in literal_spans(sql)] == ["'é'", "12"]
+    assert [start for start, _letter in literal_places(sql)] == [start for start, _end in literal_spans(sql)]
