@@ -34,7 +34,7 @@ def parse_float4(text: str) -> float | str:
     value = _parse(text, "real")
     if isinstance(value, str) or math.isinf(value):
         return value
-    single = _to_single(value)
+    single = _nearest_single(text.strip(WHITESPACE), value)
     if math.isinf(single) or (single == 0.0 and value != 0.0):
         raise _out_of_range(text.strip(WHITESPACE), "real")
     return single
@@ -74,6 +74,27 @@ def _to_single(value: float) -> float:
         return float(_SINGLE.unpack(_SINGLE.pack(value))[0])
     except OverflowError:
         return math.copysign(math.inf, value)
+
+
+def _nearest_single(word: str, value: float) -> float:
+    """The single nearest to a number's text, whose nearest double ``value`` may lie halfway between two."""
+    single = _to_single(value)
+    if math.isinf(single) or not _NUMBER.fullmatch(word):
+        return single
+    exact = Decimal(word)
+    beside = _next_single(single, up=exact > Decimal(single))
+    if math.isinf(beside):
+        return single
+    return beside if abs(Decimal(beside) - exact) < abs(Decimal(single) - exact) else single
+
+
+def _next_single(single: float, *, up: bool) -> float:
+    """The single above or below one."""
+    bits = int.from_bytes(_SINGLE.pack(single), "big")
+    if single == 0.0:
+        return math.copysign(2.0**-149, 1 if up else -1)
+    bits += 1 if (single > 0) == up else -1
+    return float(_SINGLE.unpack(bits.to_bytes(4, "big"))[0])
 
 
 def format_float8(value: Any) -> bytes:

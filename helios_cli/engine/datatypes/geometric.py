@@ -43,6 +43,15 @@ class _Reader:
         """The text is no value of the type."""
         return invalid_text(self.type_name, self.text)
 
+    def divide_pairs(self) -> None:
+        """Put the comma between two pairs where it was left out."""
+        behind = [*self.tokens[1:], ""]
+        self.tokens = [
+            part
+            for token, following in zip(self.tokens, behind, strict=True)
+            for part in ((token, ",") if (token, following) == (")", "(") else (token,))
+        ]
+
     def peek(self, ahead: int = 0) -> str:
         """A token further on; empty behind the last."""
         return self.tokens[self.at + ahead] if self.at + ahead < len(self.tokens) else ""
@@ -171,6 +180,7 @@ def parse_point(text: str) -> str:
 
 def _two_points(type_name: str, text: str) -> list[Number]:
     reader = _Reader(type_name, text)
+    reader.divide_pairs()
     numbers = _closed(reader)
     if len(numbers) != 4:
         raise reader.fault()
@@ -193,6 +203,7 @@ def _bracketed(type_name: str, text: str) -> list[Number]:
     body = text.strip(WHITESPACE)
     if body.startswith("["):
         reader = _Reader(type_name, text)
+        reader.divide_pairs()
         reader.expect("[")
         numbers = reader.pairs()
         reader.expect("]")

@@ -23,6 +23,10 @@ _MAC: Final = re.compile(
     r"([0-9a-f]{4})([.-])([0-9a-f]{4})\15([0-9a-f]{4})(?:\15([0-9a-f]{4}))?|([0-9a-f]{12}(?:[0-9a-f]{4})?))\s*",
     re.IGNORECASE | re.ASCII,
 )
+_MAC8: Final = re.compile(
+    "|".join(rf"\s*[0-9a-f]{{2}}(?:{mark}?[0-9a-f]{{2}}){{5,7}}{mark}?\s*" for mark in (":", "-", r"\.")),
+    re.IGNORECASE | re.ASCII,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +207,11 @@ def parse_macaddr(text: str) -> str:
 
 
 def parse_macaddr8(text: str) -> str:
-    """Eight bytes; ff:fe is put into the middle of six. Raises SqlError 22P02."""
-    digits = _mac("macaddr8", text, (6, 8))
+    """Eight bytes; ff:fe is put into the middle of six; one mark may stand behind any byte. Raises SqlError 22P02."""
+    match = _MAC8.fullmatch(text)
+    digits = re.sub("[^0-9a-f]", "", text.lower())
+    if match is None or len(digits) not in (12, 16):
+        raise _bad("macaddr8", text)
     return _coloned(digits if len(digits) == 16 else f"{digits[:6]}fffe{digits[6:]}")
 
 

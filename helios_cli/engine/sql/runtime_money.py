@@ -1,7 +1,8 @@
-"""Arithmetic of money (cash.c): numbers of cents in 64 bits, which wrap round as in PostgreSQL 15."""
+"""Arithmetic of money (cash.c): numbers of cents in 64 bits."""
 
 from __future__ import annotations
 
+import math
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
@@ -13,27 +14,30 @@ from helios_cli.engine.sql.runtime_numbers import division_by_zero, in_range, st
 _MIN: Final = -(1 << 63)
 
 
-def _wrapped(cents: int) -> int:
-    return (cents - _MIN) % (1 << 64) + _MIN
+def _checked(cents: int) -> int:
+    """Cents that fit. Raises SqlError 22003."""
+    if not _MIN <= cents < -_MIN:
+        raise SqlError("money out of range", sqlstate="22003")
+    return cents
 
 
 def _rounded(cents: float) -> int:
-    """To the nearest cent, halves to the even one; what does not fit is what a processor makes of it."""
-    if not -(2.0**63) <= cents < 2.0**63:
-        return _MIN
-    return round(cents)
+    """To the nearest cent, halves to the even one. Raises SqlError 22003."""
+    if not math.isfinite(cents):
+        raise SqlError("money out of range", sqlstate="22003")
+    return _checked(round(cents))
 
 
 def pg_money_add(left: Any, right: Any, sign: int) -> int | None:
     """``left`` plus ``right`` times ``sign``."""
-    return None if left is None or right is None else _wrapped(left + sign * right)
+    return None if left is None or right is None else _checked(left + sign * right)
 
 
 def pg_money_multiply(amount: Any, factor: Any) -> int | None:
     """By an integer or a float."""
     if amount is None or factor is None:
         return None
-    return _wrapped(amount * factor) if isinstance(factor, int) else _rounded(float(amount) * float(factor))
+    return _checked(amount * factor) if isinstance(factor, int) else _rounded(float(amount) * float(factor))
 
 
 def pg_money_divide(amount: Any, divisor: Any) -> int | None:
@@ -45,7 +49,7 @@ def pg_money_divide(amount: Any, divisor: Any) -> int | None:
     if not isinstance(divisor, int):
         return _rounded(float(amount) / float(divisor))
     quotient = abs(amount) // abs(divisor)
-    return _wrapped(quotient if (amount < 0) == (divisor < 0) else -quotient)
+    return _checked(quotient if (amount < 0) == (divisor < 0) else -quotient)
 
 
 def pg_money_ratio(left: Any, right: Any) -> float | str | None:

@@ -424,7 +424,7 @@ def _power_context(magnitude: float, scale: int) -> Context:
 
 def _finite_power(base: Decimal, exponent: Decimal) -> str:
     """power_var by logarithm: sixteen significant digits, or the scale of either operand when that is more."""
-    value = float(exponent) * float(abs(base).ln(Context(prec=30)))
+    value = float(exponent * abs(base).ln(Context(prec=30)))
     if abs(value) > 6020:
         if value > 0:
             raise SqlError("value overflows numeric format", sqlstate="22003")

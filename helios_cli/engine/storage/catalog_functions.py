@@ -177,6 +177,10 @@ class _Functions:
         found = self._users_proc(schema, name, text)
         if found is not None:
             return found
+        if schema not in (None, "pg_catalog"):
+            if all(known != schema for _oid, known, _owner in self.system.snapshot().namespaces):
+                raise SqlError(f'schema "{schema}" does not exist', sqlstate="3F000")
+            raise SqlError(f'function "{text}" does not exist', sqlstate="42883")
         if name in IO_FUNCTIONS:
             return IO_FUNCTIONS[name]
         if name not in OIDS:
@@ -203,6 +207,8 @@ class _Functions:
         if routine is not None:
             types = ",".join(registry.format_type(argument) for argument in routine.signature())
             return f"{routine_definitions.routine_name(routine, self.system.path or ('public',))}({types})"
+        if (function := FUNCTIONS.get(oid)) is not None:
+            return f"{pg_identifier(function.name)}({','.join(map(registry.format_type, function.args))})"
         return self.regproc_out(oid)
 
     def regproc_out(self, oid: Any) -> str:

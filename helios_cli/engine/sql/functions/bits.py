@@ -216,7 +216,7 @@ def install(lib: Library) -> None:
     d("overlay", "bit bit int4 int4 -> bit", lambda bits, new, start, count: overlay(bits, new, start, count))
     d("overlay", "bytea bytea int4 -> bytea", lambda data, new, start: overlay_bytes(data, new, start))
     d("overlay", "bytea bytea int4 int4 -> bytea", overlay_bytes)
-    d("position", "bit bit -> int4", sql="instr({0}, {1})")
+    d("position", "bit bit -> int4", sql="iif({1} = '' AND {0} = '', 0, instr({0}, {1}))")
     d("btrim", "bytea bytea -> bytea", trim_bytes)
     d("ltrim", "bytea bytea -> bytea", lambda data, unwanted: trim_bytes(data, unwanted, right=False))
     d("rtrim", "bytea bytea -> bytea", lambda data, unwanted: trim_bytes(data, unwanted, left=False))

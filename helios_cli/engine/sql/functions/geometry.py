@@ -48,7 +48,11 @@ def same_point(one: Point, other: Point) -> bool:
 def hypotenuse(x: float, y: float) -> float:
     """As PostgreSQL computes it, to the last digit (pg_hypot)."""
     short, long = sorted((abs(x), abs(y)))
-    if short == 0 or math.isinf(long):
+    if math.isinf(x) or math.isinf(y):
+        return math.inf
+    if math.isnan(x) or math.isnan(y):
+        return math.nan
+    if short == 0:
         return long
     ratio = short / long
     return long * math.sqrt(1.0 + ratio * ratio)

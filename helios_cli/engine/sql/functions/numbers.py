@@ -85,7 +85,7 @@ def _quantize(text: str, places: int, rounding: str) -> str:
         return text
     value = to_decimal(text)
     places = min(max(places, -_PLACES_MAX), _PLACES_MAX)
-    if places < min(0, -(value.adjusted() + 1)):
+    if places < min(0, -(value.adjusted() + (1 if rounding == ROUND_HALF_UP else 0))):
         return "0"
     rounded = value.quantize(Decimal(1).scaleb(-places), rounding=rounding, context=EXACT)
     if places < 0 and rounded.adjusted() > _DIGITS_MAX:
@@ -144,8 +144,11 @@ def sqrt_numeric(text: str, scale: int | None = None) -> str:
     if scale is None:
         root_weight = (_weight(value)[0] + 1) * 2 - 1
         scale = _display_scale(root_weight, value)
-    root = Context(prec=max(value.adjusted() // 2 + scale + 10, 20)).sqrt(value)
-    return show_decimal(root.quantize(Decimal(1).scaleb(-scale), rounding=ROUND_HALF_UP, context=EXACT))
+    digits = int(value.scaleb(scale_of(value), EXACT))
+    above, below = (10 ** max(power, 0) for power in (2 * scale - scale_of(value), scale_of(value) - 2 * scale))
+    root = math.isqrt(digits * above // below)
+    root += 4 * digits * above >= (2 * root + 1) ** 2 * below
+    return show_decimal(Decimal(root).scaleb(-scale, EXACT))
 
 
 def _display_scale(weight: int, *values: Decimal) -> int:
