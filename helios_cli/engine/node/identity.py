@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.errors import HeliosError, SqlError
+from helios_cli.engine.node import presentation
 from helios_cli.engine.node.roles import DATABASE
 from helios_cli.engine.sql import privileges
 from helios_cli.engine.sql.authority import BOOTSTRAP, Acting, RoleFacts
@@ -107,6 +108,8 @@ def _become(session: Session, acting: Acting, name: str) -> None:
         guards.pop(session.pid, None)
     if acting.oid != before.oid:
         session.forget_ddl_plans()
+    if acting.name != before.name:
+        presentation.refresh(session, "search_path")
     if acting.unrestricted != before.unrestricted:
         session.changes("is_superuser")
     if renamed:

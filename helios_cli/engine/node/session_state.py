@@ -320,9 +320,10 @@ class SessionState:
                 self.out.append(backend.parameter_status(name, current))
 
     def own_schema(self) -> str | None:
-        """The schema with the user's name, which ``"$user"`` in the search path stands for; None: there is none."""
-        catalog = cast("Session", self).schema_view().catalog
-        return self.user if catalog.schema_oid(self.user) is not None else None
+        """The schema with the role's name, which ``"$user"`` in the search path stands for; None: there is none."""
+        session = cast("Session", self)
+        name = session.acting.name or self.user
+        return name if session.schema_view().catalog.schema_oid(name) is not None else None
 
     def arm_timeouts(self, *, lock: bool = False) -> None:
         """The statement in hand waits: start the clocks the session asked for."""
