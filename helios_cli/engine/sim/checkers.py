@@ -207,6 +207,7 @@ class Checkers:
                 self.fail("one change at a time", f"{node.name} changes the configuration before the last is agreed")
             leader.in_force = (*leader.in_force, before)
         leader.pending = (config, end)
+        leader.beside = node.primary.lsns.counting if node.primary is not None else ()
 
     def exposed(self, node: SimNode) -> None:
         """The readers of a node see more than before."""
@@ -458,7 +459,7 @@ class Checkers:
             if version >= config.version and number == leader.term.number
         }
         agreed = all(is_majority(one) for one in (*before, config))
-        if not any(config.loosens(one) for one in before):
+        if not any(config.loosens(one) for one in (*before, *leader.beside)):
             voters = config.electorate(leader.node.name)
             alike = all(one.electorate(leader.node.name) == voters for one in before)
             agreed = all(having(one) >= one.copies for one in (*before, config)) and (alike or agreed)

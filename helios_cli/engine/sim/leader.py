@@ -29,6 +29,8 @@ class Leader:
     in_force: tuple[ClusterConfig, ...]
     """A commit must satisfy them all."""
     pending: tuple[ClusterConfig, Lsn] | None = None
+    beside: tuple[ClusterConfig, ...] = ()
+    """What the primary compares that with; it cannot know yet that one of them is in force, and counts older ones."""
     committed: Lsn = Lsn(0)
     rules: list[tuple[Lsn, list[ClusterConfig]]] = field(default_factory=list)
     """How far its log was committed each time that came further, and what a commit had to satisfy then."""
