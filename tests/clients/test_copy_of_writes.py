@@ -125,6 +125,13 @@ def test_wrong_copies(server: NodeProcess, statement: str, sqlstate: str, messag
         assert (caught.value.sqlstate, caught.value.diag.message_primary) == (sqlstate, message)
 
 
+def test_force_quote_names_columns_or_all(server: NodeProcess) -> None:
+    query = "COPY (SELECT 'x' AS a, 1 AS b, NULL AS c) TO STDOUT (FORMAT csv, HEADER, FORCE_QUOTE"
+    with server.connect(autocommit=True) as connection:
+        assert copied(connection, f"{query} *)") == ["a,b,c", '"x","1",']
+        assert copied(connection, f"{query} (b))") == ["a,b,c", 'x,"1",']
+
+
 def test_copy_leaves_computed_columns_out(server: NodeProcess) -> None:
     with server.connect(autocommit=True) as connection:
         connection.execute("CREATE TEMP TABLE o (a int, b int GENERATED ALWAYS AS (a * 2) STORED, c text)")

@@ -38,9 +38,13 @@ class CopyOptions:
     quote: str = '"'
     escape: str = '"'
     force_quote: frozenset[str] = frozenset()
-    """Names of columns whose non-null values are always quoted (CSV out)."""
+    """Names of columns whose non-null values are always quoted (CSV out); ``*`` stands for all."""
     force_not_null: frozenset[str] = frozenset()
     force_null: frozenset[str] = frozenset()
+
+    def quotes(self, column: str) -> bool:
+        """Whether the non-null values of a column are always quoted."""
+        return column in self.force_quote or "*" in self.force_quote
 
 
 def copy_options(format: str = "text", **given: object) -> CopyOptions:

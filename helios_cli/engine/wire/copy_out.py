@@ -46,7 +46,7 @@ class LineFormatter:
         """A function from a column's values to its fields."""
         null, field, plain = self._options.null, self._field(column, encode), self._plain
         integer, string = column.type_oid in _INTEGERS, column.type_oid in _STRINGS
-        forced = column.name in self._options.force_quote
+        forced = self._options.quotes(column.name)
 
         def write(values: Sequence[Any]) -> Sequence[str]:
             kinds = set(map(type, values))
@@ -109,7 +109,7 @@ class CsvFormatter(LineFormatter):
 
     def _field(self, column: CopyColumn, encode: FieldEncoder) -> FieldText:
         quote = self._quoted
-        force = column.name in self._options.force_quote
+        force = self._options.quotes(column.name)
         return lambda value: quote(encode(value).decode("utf-8", "replace"), force)
 
     def _plain(self, joined: str, texts: Sequence[str]) -> bool:
