@@ -19,6 +19,7 @@ from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.oids import (
     ANY,
+    BIT,
     BPCHAR,
     DATE,
     FLOAT8,
@@ -121,9 +122,13 @@ def rename_column(text: str, old: str, new: str, columns: Columns) -> str:
     return deparse(node, renamed)
 
 
-def type_text(type_oid: int, typmod: int = -1) -> str:
-    """A type's name as format_type prints it, modifier included: ``character varying(20)``."""
-    return registry.format_type(type_oid, typmod)
+_OF_ANY_LENGTH: Final = {BPCHAR: "bpchar", BIT: '"bit"', 1014: "bpchar[]", 1561: '"bit"[]'}
+"""Types whose SQL names mean one of length 1 (format_type_extended)."""
+
+
+def type_text(type_oid: int) -> str:
+    """A type's name for a constant without a modifier."""
+    return _OF_ANY_LENGTH.get(type_oid) or registry.format_type(type_oid)
 
 
 def _operator(symbol: str, given: tuple[int, int]) -> Operator | None:

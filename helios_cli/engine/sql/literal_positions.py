@@ -11,7 +11,7 @@ from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.shape import Literal, lift, literal_spans
 
 _QUOTED: Final = re.compile(r'.*: "(.*)"', re.DOTALL)
-_TIMES: Final = ("22007", "22008", "22009")
+_TIMES: Final = ("22007", "22008", "22009", "22015")
 
 
 def of_bound(plan: Plan, literals: Sequence[Literal], text: str) -> int | None:
