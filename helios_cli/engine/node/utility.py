@@ -351,7 +351,7 @@ def _nothing(session: Session, _action: Any, portal: Portal, _rows_max: int) -> 
 
 def _lock_table(session: Session, action: actions.LockTable, portal: Portal, rows_max: int) -> bool:
     transaction = _needs_block(session, "LOCK TABLE")
-    if session.restricted:
+    if session.restricted or portal.plan.guarded:
         session.check_rights(portal.plan)
     if transaction.writing or transaction.read_only or action.mode in ("ACCESS SHARE", "ROW SHARE"):
         return complete(session, portal)

@@ -14,7 +14,7 @@ from helios_cli.engine.sql.from_clause import find_relation, table_columns, tran
 from helios_cli.engine.sql.inheritance import all_rows, is_expanded, members
 from helios_cli.engine.sql.oids import UNKNOWN
 from helios_cli.engine.sql.partitions import is_parted, refuse_upsert, routed
-from helios_cli.engine.sql.privileges import DELETE, INSERT, TRUNCATE, UPDATE
+from helios_cli.engine.sql.privileges import DELETE, INSERT, SELECT, TRUNCATE, UPDATE
 from helios_cli.engine.sql.query import Output, Query, Select, Values, type_in
 from helios_cli.engine.sql.relation import ColumnInfo, Relation
 from helios_cli.engine.sql.returning import returned
@@ -30,8 +30,9 @@ from helios_cli.engine.sql.user_casts import assigned_domain
 from helios_cli.engine.sql.value_rows import value_rows
 from helios_cli.engine.sql.view_checks import view_checks, with_checks
 
-RIGHTS: Final = {"INSERT": INSERT, "COPY": INSERT, "UPDATE": UPDATE, "DELETE": DELETE, "TRUNCATE": TRUNCATE}
-"""What a statement needs on the table that it changes, by its word."""
+RIGHTS: Final = {"INSERT": INSERT, "COPY": INSERT, "UPDATE": UPDATE, "DELETE": DELETE, "TRUNCATE": TRUNCATE,
+                 "NOTHING": SELECT}  # fmt: skip
+"""What a statement needs on the table that it changes, by its word; NOTHING is that of MERGE."""
 
 
 @dataclass(slots=True)

@@ -62,8 +62,8 @@ def translate_merge(fields: dict[str, Any], ctx: Any) -> Merge:
     if fields.get("returningList"):
         raise ctx.unsupported("RETURNING of MERGE", hint="Read the rows afterwards.")
     with_clause = translate_with(fields.get("withClause"), scope)
-    commands = {node["MergeWhenClause"].get("commandType", "") for node in fields["mergeWhenClauses"]} & _ORDER.keys()
-    words = [command.removeprefix("CMD_") for command in sorted(commands)] or ["UPDATE"]
+    commands = {node["MergeWhenClause"].get("commandType", "CMD_NOTHING") for node in fields["mergeWhenClauses"]}
+    words = [command.removeprefix("CMD_") for command in sorted(commands)]
     found = find_relation(fields["relation"], scope)
     if found.kind == "v":
         detail = "This operation is not supported for views."
@@ -206,6 +206,7 @@ def _branches(nodes: list[Node], item: RangeItem, source: Source, scope: Scope) 
 def _assignments(nodes: list[Node], relation: Relation, scope: Scope) -> tuple[list[ColumnInfo], list[TypedSql]]:
     """The SET list of a WHEN clause."""
     columns = [dml.named_column(node["ResTarget"], relation, scope) for node in nodes]
+    scope.ctx.rights.updates(relation.oid, (column.attnum for column in columns))
     values = []
     for node, column in zip(nodes, columns, strict=True):
         value = node["ResTarget"]["val"]

@@ -157,7 +157,7 @@ class Plan:
     subject: str = ""
     """What a change of roles or rights is about, for the record of it; never a secret."""
     guarded: bool = False
-    """Even a superuser may be refused: it reads a view of somebody who is none."""
+    """Even a superuser may be refused: it reads a view, which asks for the rights of its owner."""
     nowait: str = ""
     """With NOWAIT a table whose rows it would lock: it does not wait for the writer. '' without."""
     spills: bool = False

@@ -193,7 +193,7 @@ class Rights:
 
     def guarded(self) -> bool:
         """Whether even a superuser may be refused: a view reads with the rights of its owner."""
-        return any(right.kind == "v" and right.owner != BOOTSTRAP for right in self.relations.values())
+        return any(right.kind == "v" for right in self.relations.values())
 
     def listed(self) -> tuple[Right, ...]:
         """What a plan keeps; what everybody may read is left out."""
@@ -390,8 +390,8 @@ class Rightful:
             return
         if not self.may(right):
             raise denied(KIND_WORDS.get(right.kind, "table"), right.name)
-        if right.kind == "v" and right.wanted & SELECT:
-            self._check_view(right.oid, right.owner)
+        if right.kind == "v" and (right.wanted & SELECT or right.any_of):
+            self._check_view(right)
 
     def _check_through(self, right: RelationRight, view: RelationRight) -> None:
         """What is under a view is changed as its owner; what the statement reads, the role has to see in the view."""
@@ -402,21 +402,15 @@ class Rightful:
         if not self.authority.is_superuser(view.owner) and not Rightful(self.facts, view.owner).may(right):
             raise denied(KIND_WORDS.get(right.kind, "table"), right.name)
 
-    def _check_view(self, oid: int, owner: int) -> None:
-        """A view reads with the rights of its owner, whoever asks it."""
-        if owner == BOOTSTRAP or self.authority.is_superuser(owner):
-            return
-        other = Rightful(self.facts, owner)
-        for relation, columns in self.facts.view_reads(oid):
-            needed = RelationRight(
-                relation.oid,
-                relation.name,
-                relation.kind,
-                relation.schema,
-                relation.owner,
-                wanted=SELECT,
-                selected=set(columns),
-            )
+    def _check_view(self, view: RelationRight) -> None:
+        """A view reads with the rights of its owner, whoever asks it, and is locked with what it reads."""
+        other = Rightful(self.facts, view.owner)
+        for relation, columns in self.facts.view_reads(view.oid):
+            needed = RelationRight(relation.oid, relation.name, relation.kind, relation.schema, relation.owner)
+            if view.any_of:
+                needed.any_of = view.any_of
+            else:
+                needed.wanted, needed.selected = SELECT, set(columns)
             if not _is_open(needed):
                 other._check_inside(needed)
 
@@ -424,4 +418,4 @@ class Rightful:
         if not self.may(right):
             raise denied(KIND_WORDS.get(right.kind, "table"), right.name)
         if right.kind == "v":
-            self._check_view(right.oid, right.owner)
+            self._check_view(right)

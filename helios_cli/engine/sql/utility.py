@@ -213,7 +213,7 @@ _LOCK_MODES: Final = (
 )  # fmt: skip
 
 _LOCK_RIGHTS: Final = UPDATE | DELETE | TRUNCATE
-"""One of these is enough for any lock (LockTableAclCheck)."""
+"""One of these is enough for every lock but ACCESS SHARE (LockTableAclCheck)."""
 
 
 def _lock(fields: dict[str, Any], catalog: CatalogReader) -> Plan:
@@ -225,11 +225,12 @@ def _lock(fields: dict[str, Any], catalog: CatalogReader) -> Plan:
         if found is None:
             raise SqlError(f'relation "{reference["relname"]}" does not exist', sqlstate="42P01")
         names.append(reference["relname"])
-        any_of = _LOCK_RIGHTS | (SELECT if mode == "ACCESS SHARE" else INSERT if mode == "ROW EXCLUSIVE" else 0)
-        rights.append(RelationRight(found.oid, found.name, found.kind, found.schema, any_of=any_of))
+        any_of = SELECT if mode == "ACCESS SHARE" else _LOCK_RIGHTS | (INSERT if mode == "ROW EXCLUSIVE" else 0)
+        rights.append(RelationRight(found.oid, found.name, found.kind, found.schema, found.owner, any_of=any_of))
     action = actions.LockTable(tuple(names), mode, bool(fields.get("nowait")))
     plan = utility_plan("LOCK TABLE", action)
     plan.rights = tuple(rights)
+    plan.guarded = any(right.kind == "v" for right in rights)
     return plan
 
 
