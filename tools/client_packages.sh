@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.." || exit 1
 
 if command -v node >/dev/null 2>&1 && [ ! -e tests/clients/node/node_modules/pg ]; then
     if ! command -v npm >/dev/null 2>&1 ||
-        ! npm ci --prefix tests/clients/node --silent --no-audit --no-fund --ignore-scripts >/dev/null 2>&1; then
+        ! npm ci --prefix tests/clients/node --silent --fetch-retries=1 --no-audit --no-fund --ignore-scripts >/dev/null 2>&1; then
         echo 'missing for some tests: node-postgres (npm ci --prefix tests/clients/node)' >&2
     fi
 fi

@@ -68,7 +68,8 @@ def folded(kind: str, fields: Any, scope: Scope, translator: Callable[[dict[str,
 def computed(value: TypedSql, scope: Scope) -> TypedSql:
     """A value that is made of constants, or NULL when that is what it comes to. What it raises is kept."""
     ctx = scope.ctx
-    text = _TIME_LITERAL.sub(r"\1'UTC', 0)", value.sql)
+    # What a date says depends on the session's DateStyle too, where that is another one.
+    text = _TIME_LITERAL.sub(r"\1'UTC', 0)", value.sql) if ctx.style is None else value.sql
     if _OUTSIDE.search(text) or value.param or value.row or value.type_oid in (UNKNOWN, RECORD):
         return value
     assert ctx.evaluate is not None
