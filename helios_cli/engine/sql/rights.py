@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import privileges
 from helios_cli.engine.sql.authority import BOOTSTRAP, MONITOR, READ_ALL_DATA, READ_ALL_STATS, WRITE_ALL_DATA, Authority
-from helios_cli.engine.sql.policies import RowSecurity
+from helios_cli.engine.sql.policies import PUBLIC, RowSecurity
 from helios_cli.engine.sql.privileges import (
     COLUMN_RIGHTS,
     DELETE,
@@ -108,7 +108,19 @@ class Unsecured:
     sqlstate: str = "0A000"
 
 
-Right = RelationRight | FunctionRight | LanguageRight | ClosedFunction | Unsecured
+@dataclass(frozen=True, slots=True)
+class PolicyRight:
+    """What the condition of a policy reads, for those whom the policy counts for."""
+
+    security: RowSecurity
+    roles: tuple[int, ...]
+    """The policy's: OIDs, or PUBLIC alone."""
+    reader: int
+    """As whom it is read: the owner of the view around it; 0: whoever runs the statement."""
+    needed: tuple[Right, ...]
+
+
+Right = RelationRight | FunctionRight | LanguageRight | ClosedFunction | Unsecured | PolicyRight
 
 
 def changes_only_temporary(needed: Iterable[Right]) -> bool:
@@ -128,8 +140,11 @@ class Rights:
     functions: dict[int, FunctionRight] = field(default_factory=dict)
     closed: dict[str, ClosedFunction] = field(default_factory=dict)
     not_secured: list[Unsecured] = field(default_factory=list)
+    policies: list[PolicyRight] = field(default_factory=list)
     views: dict[int, RelationRight] = field(default_factory=dict)
     """The table that a view's change comes to next, and the view."""
+    owned_inside: bool = False
+    """A policy reads a view."""
 
     def relation(self, relation: Relation, wanted: int, *, qualified: bool = False) -> None:
         """The statement reads or changes a relation."""
@@ -186,6 +201,18 @@ class Rights:
         assert relation.security is not None
         self.not_secured.append(Unsecured(relation.security, message, hint, sqlstate))
 
+    def policy(self, security: RowSecurity, roles: tuple[int, ...], reader: int, inside: Rights) -> None:
+        """A policy's condition needs what has been gathered while it was translated."""
+        needed = inside.listed()
+        if needed:
+            self.policies.append(PolicyRight(security, roles, reader, needed))
+        self.owned_inside |= inside.guarded()
+
+    def takes_view(self, inside: Rights) -> None:
+        """What the query of a view needs besides its relations, which the catalog knows."""
+        self.functions.update(inside.functions)
+        self.policies += inside.policies
+
     def sees(self, oid: int) -> bool:
         """Whether the statement reads a relation."""
         known = self.relations.get(oid)
@@ -193,12 +220,12 @@ class Rights:
 
     def guarded(self) -> bool:
         """Whether even a superuser may be refused: a view reads with the rights of its owner."""
-        return any(right.kind == "v" for right in self.relations.values())
+        return self.owned_inside or any(right.kind == "v" for right in self.relations.values())
 
     def listed(self) -> tuple[Right, ...]:
         """What a plan keeps; what everybody may read is left out."""
         relations = (right for right in self.relations.values() if not _is_open(right))
-        return (*relations, *self.functions.values(), *self.closed.values(), *self.not_secured)
+        return (*relations, *self.functions.values(), *self.closed.values(), *self.not_secured, *self.policies)
 
 
 def _is_open(right: RelationRight) -> bool:
@@ -362,8 +389,23 @@ class Rightful:
             elif isinstance(right, ClosedFunction):
                 if not self.unrestricted:
                     raise denied("function", right.name)
+            elif isinstance(right, PolicyRight):
+                self._check_policy(right)
             else:
                 self._check_relation(right)
+
+    def _check_policy(self, right: PolicyRight) -> None:
+        reader = Rightful(self.facts, right.reader) if right.reader else self
+        if not reader._is_secured(right.security):
+            return
+        if PUBLIC not in right.roles and not reader.roles.intersection(right.roles):
+            return
+        for needed in right.needed:
+            if isinstance(needed, RelationRight):
+                reader._check_inside(needed)
+            else:
+                # Functions are called as whoever runs the statement, in views too.
+                self.check((needed,))
 
     def _is_secured(self, security: RowSecurity) -> bool:
         """Whether a table's policies count for it."""

@@ -12,6 +12,7 @@ from typing import Final
 from helios_cli.engine.sql.context import BARRIER, Context
 from helios_cli.engine.sql.policies import ALL, PUBLIC, Policy, RowSecurity
 from helios_cli.engine.sql.relation import Relation
+from helios_cli.engine.sql.rights import Rights
 from helios_cli.engine.sql.scope import RangeItem, Scope
 from helios_cli.engine.sql.sqltext import quote_identifier, quote_string
 from helios_cli.engine.sql.typed import Node
@@ -102,7 +103,7 @@ def _rows(
     for policy in security.policies:
         if policy.command not in (ALL, command):
             continue
-        condition = _condition(text_of(policy), relation, alias, ctx)
+        condition = _condition(text_of(policy), policy, relation, alias, ctx)
         applies = _applies(policy, ctx)
         if policy.permissive:
             allowed.append(f"({applies} AND {condition})" if applies else condition)
@@ -122,7 +123,7 @@ def _checks_of(
     for policy in security.policies:
         if policy.command not in (ALL, command):
             continue
-        condition = _condition(text_of(policy), relation, alias, ctx)
+        condition = _condition(text_of(policy), policy, relation, alias, ctx)
         applies = _applies(policy, ctx)
         if policy.permissive:
             allowed.append(f"({applies} AND {condition})" if applies else condition)
@@ -134,7 +135,7 @@ def _checks_of(
     return [first, *found]
 
 
-def _condition(text: str | None, relation: Relation, alias: str, ctx: Context) -> str:
+def _condition(text: str | None, policy: Policy, relation: Relation, alias: str, ctx: Context) -> str:
     """A policy's expression over the row under an alias; one that is not there holds for every row.
 
     Raises:
@@ -156,15 +157,17 @@ def _condition(text: str | None, relation: Relation, alias: str, ctx: Context) -
     columns = table_columns(relation, alias)
     scope = Scope(ctx=ctx, clause="policy expressions")
     scope.items, scope.columns = [RangeItem(relation.name, columns, relation, relation.schema)], columns
-    kept = ctx.lifted_at, ctx.source, ctx.encoded
-    ctx.lifted_at, ctx.source, ctx.encoded = {}, "", b""
+    kept = ctx.lifted_at, ctx.source, ctx.encoded, ctx.rights
+    inside = Rights()
+    ctx.lifted_at, ctx.source, ctx.encoded, ctx.rights = {}, "", b"", inside
     ctx.securing.append(relation.oid)
     try:
         node: Node = parse_expression(text)
         return f"({expect_boolean(node, scope, 'POLICY').sql})"
     finally:
         ctx.securing.pop()
-        ctx.lifted_at, ctx.source, ctx.encoded = kept
+        ctx.lifted_at, ctx.source, ctx.encoded, ctx.rights = kept
+        ctx.rights.policy(_of(relation, ctx), policy.roles, ctx.security_role, inside)
 
 
 def quoted(relation: Relation) -> str:

@@ -48,10 +48,10 @@ def _view_by_query(view: Relation, alias: str, scope: Scope) -> str:
         for output, column in zip(query.outputs, view.columns, strict=True):
             output.name = column.name
         text = query.render(named=True)
-        functions = ctx.rights.functions
+        inside = ctx.rights
     finally:
         ctx.lifted_at, ctx.source, ctx.encoded, ctx.rights, ctx.security_role = kept
-    ctx.rights.functions.update(functions)
+    ctx.rights.takes_view(inside)
     return f"({text}) AS {quote_identifier(alias)}"
 
 
