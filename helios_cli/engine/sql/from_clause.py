@@ -15,10 +15,11 @@ from helios_cli.engine.sql.inheritance import all_rows, is_expanded
 from helios_cli.engine.sql.names import column_name
 from helios_cli.engine.sql.oids import BYTEA, INT4, INT8, TEXT
 from helios_cli.engine.sql.other_names import other_name
-from helios_cli.engine.sql.privileges import SELECT
+from helios_cli.engine.sql.privileges import SELECT, UPDATE
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.relation_functions import shown_view
 from helios_cli.engine.sql.routines import UserFunction
+from helios_cli.engine.sql.row_locks import LOCKED, locked_under
 from helios_cli.engine.sql.scope import RangeItem, Scope, ScopeColumn
 from helios_cli.engine.sql.secured_views import secured_source
 from helios_cli.engine.sql.sequence_rows import sequence_row
@@ -138,8 +139,12 @@ def _range_var(fields: dict[str, Any], scope: Scope) -> Source:
         if own is not None:
             return own
     relation = find_relation(fields, scope)
-    scope.ctx.rights.relation(relation, SELECT, qualified="schemaname" in fields)
+    locked = LOCKED in fields
+    scope.ctx.rights.relation(relation, SELECT | UPDATE if locked else SELECT, qualified="schemaname" in fields)
     if relation.kind == "v":
+        if locked:
+            for owner, under in locked_under(relation, scope.ctx.catalog):
+                scope.ctx.rights.locks_under(owner, under)
         note_calls(relation, scope.ctx)
     if relation.kind == "M":
         message = f'materialized view "{relation.name}" has not been populated'
@@ -153,7 +158,7 @@ def _range_var(fields: dict[str, Any], scope: Scope) -> Source:
         return single(f"{session_rows(relation, scope.ctx)} AS {_quote(sqlite_alias)}", item)
     item.expanded = is_expanded(relation, fields, scope.ctx)
     rows = _rows_instead(relation, scope.ctx, expanded=item.expanded)
-    instead = secured_source(relation, rows, sqlite_alias, scope)
+    instead = secured_source(relation, rows, sqlite_alias, scope, locked=locked)
     if rows and not instead:
         instead = f"{rows} AS {_quote(sqlite_alias)}"
     item.derived = bool(instead) or relation.kind == "c"

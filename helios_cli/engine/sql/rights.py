@@ -120,7 +120,15 @@ class PolicyRight:
     needed: tuple[Right, ...]
 
 
-Right = RelationRight | FunctionRight | LanguageRight | ClosedFunction | Unsecured | PolicyRight
+@dataclass(frozen=True, slots=True)
+class OwnersRight:
+    """What the owner of a view has to be allowed to do besides reading."""
+
+    owner: int
+    needed: RelationRight
+
+
+Right = OwnersRight | RelationRight | FunctionRight | LanguageRight | ClosedFunction | Unsecured | PolicyRight
 
 
 def changes_only_temporary(needed: Iterable[Right]) -> bool:
@@ -141,6 +149,7 @@ class Rights:
     closed: dict[str, ClosedFunction] = field(default_factory=dict)
     not_secured: list[Unsecured] = field(default_factory=list)
     policies: list[PolicyRight] = field(default_factory=list)
+    owners: list[OwnersRight] = field(default_factory=list)
     views: dict[int, RelationRight] = field(default_factory=dict)
     """The table that a view's change comes to next, and the view."""
     owned_inside: bool = False
@@ -201,6 +210,12 @@ class Rights:
         assert relation.security is not None
         self.not_secured.append(Unsecured(relation.security, message, hint, sqlstate))
 
+    def locks_under(self, owner: int, relation: Relation) -> None:
+        """Rows of a relation are locked through a view of somebody's."""
+        needed = RelationRight(relation.oid, relation.name, relation.kind, relation.schema, relation.owner)
+        needed.wanted = UPDATE
+        self.owners.append(OwnersRight(owner, needed))
+
     def policy(self, security: RowSecurity, roles: tuple[int, ...], reader: int, inside: Rights) -> None:
         """A policy's condition needs what has been gathered while it was translated."""
         needed = inside.listed()
@@ -225,7 +240,14 @@ class Rights:
     def listed(self) -> tuple[Right, ...]:
         """What a plan keeps; what everybody may read is left out."""
         relations = (right for right in self.relations.values() if not _is_open(right))
-        return (*relations, *self.functions.values(), *self.closed.values(), *self.not_secured, *self.policies)
+        return (
+            *relations,
+            *self.functions.values(),
+            *self.closed.values(),
+            *self.not_secured,
+            *self.policies,
+            *self.owners,
+        )
 
 
 def _is_open(right: RelationRight) -> bool:
@@ -391,6 +413,8 @@ class Rightful:
                     raise denied("function", right.name)
             elif isinstance(right, PolicyRight):
                 self._check_policy(right)
+            elif isinstance(right, OwnersRight):
+                Rightful(self.facts, right.owner)._check_inside(right.needed)
             else:
                 self._check_relation(right)
 
@@ -459,5 +483,5 @@ class Rightful:
     def _check_inside(self, right: RelationRight) -> None:
         if not self.may(right):
             raise denied(KIND_WORDS.get(right.kind, "table"), right.name)
-        if right.kind == "v":
+        if right.kind == "v" and (right.wanted & SELECT or right.any_of):
             self._check_view(right)

@@ -30,9 +30,12 @@ def is_secured(relation: Relation) -> bool:
     return relation.security is not None and relation.security.enabled
 
 
-def visible_rows(relation: Relation, table: str, scope: Scope) -> str:
-    """A table in FROM, without the rows that may not be seen; ``table`` is its SQLite name, quoted."""
-    condition = using(relation, relation.sqlite_name or relation.name, ("r",), scope.ctx)
+def visible_rows(relation: Relation, table: str, scope: Scope, *, locked: bool = False) -> str:
+    """A table in FROM, without the rows that may not be seen, nor those that may not be changed if they are locked.
+
+    ``table`` is its SQLite name, quoted.
+    """
+    condition = using(relation, relation.sqlite_name or relation.name, ("w", "r") if locked else ("r",), scope.ctx)
     return f"(SELECT * FROM {table} WHERE {condition}{BARRIER})"
 
 

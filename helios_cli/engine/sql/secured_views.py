@@ -13,26 +13,27 @@ import pgparse
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.rights import Rights
+from helios_cli.engine.sql.row_locks import with_all_locked
 from helios_cli.engine.sql.row_security import is_secured, quoted, visible_rows
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.sqltext import quote_identifier
 
 
-def secured_source(relation: Relation, rows: str, alias: str, scope: Scope) -> str:
+def secured_source(relation: Relation, rows: str, alias: str, scope: Scope, *, locked: bool = False) -> str:
     """The FROM item of what shows some rows only; '' for a relation that shows all that it has.
 
-    ``rows`` stand for those of a table, '' for the table itself.
+    ``rows`` stand for those of a table, '' for the table itself. ``locked``: those alone that may be changed, too.
     """
     ctx = scope.ctx
     if ctx.unsecured or not (relation.by_query or is_secured(relation)):
         return ""
     if relation.by_query:
-        return _view_by_query(relation, alias, scope)
+        return _view_by_query(relation, alias, scope, locked=locked)
     rows = f"{rows} AS {quoted(relation)}" if rows else quoted(relation)
-    return f"{visible_rows(relation, rows, scope)} AS {quote_identifier(alias)}"
+    return f"{visible_rows(relation, rows, scope, locked=locked)} AS {quote_identifier(alias)}"
 
 
-def _view_by_query(view: Relation, alias: str, scope: Scope) -> str:
+def _view_by_query(view: Relation, alias: str, scope: Scope, *, locked: bool) -> str:
     """The view's query as a FROM item, its columns under the view's names."""
     from helios_cli.engine.sql.select import translate_subquery
 
@@ -40,6 +41,8 @@ def _view_by_query(view: Relation, alias: str, scope: Scope) -> str:
     parsed: Any = pgparse.parse(ctx.catalog.view_query(view.oid) or "")
     select = deepcopy(parsed[0]["stmt"]["SelectStmt"])
     _qualify(select, view, scope)
+    if locked:
+        select = with_all_locked(select)
     kept = ctx.lifted_at, ctx.source, ctx.encoded, ctx.rights, ctx.security_role
     ctx.lifted_at, ctx.source, ctx.encoded, ctx.rights, ctx.security_role = {}, "", b"", Rights(), view.owner
     try:

@@ -16,8 +16,8 @@ from helios_cli.engine.sql.grouping import Grouping, canonical
 from helios_cli.engine.sql.grouping_sets import GroupingSets, expand, flat_keys, has_sets
 from helios_cli.engine.sql.oids import UNKNOWN
 from helios_cli.engine.sql.ordering import check_comparable, sort_term
-from helios_cli.engine.sql.privileges import UPDATE
 from helios_cli.engine.sql.query import Compound, Output, Query, Select, Values, type_in, unify_arms
+from helios_cli.engine.sql.row_locks import with_locks
 from helios_cli.engine.sql.row_order import (
     distinct_on,
     has_ties,
@@ -47,6 +47,8 @@ def translate_query(select: dict[str, Any], scope: Scope) -> Query:
 
     Columns of the result whose type nothing decided stay unknown: the caller gives them one.
     """
+    if "lockingClause" in select:
+        select = with_locks(select)
     with_clause = translate_with(select.get("withClause"), scope)
     if "intoClause" in select:
         raise scope.ctx.unsupported("SELECT INTO", hint="Use CREATE TABLE ... AS.")
@@ -80,11 +82,6 @@ def _lock(clauses: list[Node], query: Query, scope: Scope) -> None:
         raise scope.ctx.error("0A000", "FOR UPDATE is not allowed with DISTINCT clause")
     if scope.grouping is not None:
         raise scope.ctx.error("0A000", "FOR UPDATE is not allowed with GROUP BY clause or aggregate functions")
-    named = [node["RangeVar"]["relname"] for clause in clauses
-             for node in clause["LockingClause"].get("lockedRels", [])]  # fmt: skip
-    for item in scope.items:
-        if item.relation is not None and (not named or item.name in named):
-            scope.ctx.rights.relation(item.relation, UPDATE)
     scope.ctx.locks_rows = True
     if any(clause["LockingClause"].get("waitPolicy") == "LockWaitError" for clause in clauses):
         scope.ctx.nowait = next((item.relation.name for item in scope.items if item.relation is not None), "")
