@@ -41,7 +41,9 @@ def answer(connection: Connection, sql: str) -> str:
     return repr(rows if "order by" in sql else sorted(rows, key=str))
 
 
-@pytest.mark.parametrize("name", ["recorded", "functions", "types", "views", "owners", "policies", "row_locks"])
+@pytest.mark.parametrize(
+    "name", ["recorded", "functions", "types", "views", "owners", "policies", "row_locks", "definitions"]
+)
 def test_as_postgresql_answers(name: str, tmp_path: Path) -> None:
     lines = (RECORDED / f"{name}.txt").read_text().splitlines()
     wrong = []

@@ -40,6 +40,7 @@ from helios_cli.engine.sql.ddl_sequence import sequence_changes
 from helios_cli.engine.sql.ddl_sequence_options import apply_options
 from helios_cli.engine.sql.ddl_type_rights import check_types
 from helios_cli.engine.sql.oids import INT2, INT4, INT8
+from helios_cli.engine.sql.privileges import PG_CLASS
 from helios_cli.engine.sql.sqltext import constant, quote_identifier, quote_string
 from helios_cli.engine.sql.stored import translate_for_column
 from helios_cli.engine.sql.typenames import resolve_type
@@ -201,6 +202,7 @@ def take_column(alteration: Alteration, column: ColumnDef) -> None:
     builder.add(
         delete(table.temp, "helios_attribute", relid=table.oid, attnum=column.attnum),
         delete(table.temp, "helios_description", objoid=table.oid, objsubid=column.attnum),
+        delete(table.temp, "helios_privilege", classid=PG_CLASS, objid=table.oid, objsubid=column.attnum),
     )
 
 

@@ -9,8 +9,10 @@ from typing import Any, Final
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.ddl_build import Builder, list_names, unsupported
+from helios_cli.engine.sql.ddl_ownership import new_owner
 from helios_cli.engine.sql.expressions import find_collation
 from helios_cli.engine.sql.plan import Plan
+from helios_cli.engine.sql.privileges import CREATE
 from helios_cli.engine.sql.rights import not_owner
 from helios_cli.engine.sql.sqltext import constant
 from helios_cli.engine.sql.text_collations import META_KEY, C, Collation, check_available
@@ -138,6 +140,7 @@ def _change(builder: Builder, found: Collation, **facts: Any) -> Plan:
 def rename_collation(builder: Builder, fields: dict[str, Any]) -> Plan:
     """Plan ALTER COLLATION ... RENAME TO. Raises SqlError 42704, 42710."""
     found, new = _own(builder, list_names(fields["object"])), fields["newname"]
+    builder.rightful().check_schema(found.schema, CREATE)
     _check_free(builder, found.schema, new)
     return _change(builder, found, name=new)
 
@@ -153,7 +156,7 @@ def move_collation(builder: Builder, fields: dict[str, Any]) -> Plan:
 def own_collation(builder: Builder, fields: dict[str, Any]) -> Plan:
     """Plan ALTER COLLATION ... OWNER TO. Raises SqlError 42704."""
     found = _own(builder, list_names(fields["object"]))
-    return _change(builder, found, owner=builder.role_oid(fields["newowner"]))
+    return _change(builder, found, owner=new_owner(builder, fields["newowner"], found.owner, found.schema))
 
 
 def refresh_collation(builder: Builder, fields: dict[str, Any]) -> Plan:

@@ -12,6 +12,7 @@ from helios_cli.engine.sql.coercion import type_name
 from helios_cli.engine.sql.ddl_build import Builder, list_names
 from helios_cli.engine.sql.ddl_dropping import drop_things
 from helios_cli.engine.sql.ddl_function import argument_type, creation_schema
+from helios_cli.engine.sql.ddl_ownership import new_owner
 from helios_cli.engine.sql.ddl_things import OPERATOR, Thing
 from helios_cli.engine.sql.ddl_type_rights import check_types
 from helios_cli.engine.sql.made_objects import TABLES, UserOperator
@@ -239,7 +240,11 @@ def alter_operator(builder: Builder, fields: dict[str, Any]) -> Plan:
 
 def own_operator(builder: Builder, fields: dict[str, Any]) -> Plan:
     """Plan ALTER OPERATOR ... OWNER TO."""
-    return _altered(builder, fields["object"]["ObjectWithArgs"], owner=builder.role_oid(fields["newowner"]))
+    named = fields["object"]["ObjectWithArgs"]
+    found = find_operator(builder, named)
+    assert found is not None
+    _owned(builder, found)
+    return _altered(builder, named, owner=new_owner(builder, fields["newowner"], found.owner, found.schema))
 
 
 def move_operator(builder: Builder, fields: dict[str, Any]) -> Plan:

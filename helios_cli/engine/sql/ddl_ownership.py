@@ -14,6 +14,7 @@ from helios_cli.engine.sql import privileges, tree
 from helios_cli.engine.sql.authority import BOOTSTRAP, PREDEFINED
 from helios_cli.engine.sql.ddl_render import database_of
 from helios_cli.engine.sql.ddl_schema import DATABASE_OID
+from helios_cli.engine.sql.extensions import EXTENSIONS
 from helios_cli.engine.sql.privileges import CREATE, PG_CLASS, PG_DATABASE, REFERENCES, TEMPORARY, TRIGGER
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.rights import KIND_WORDS, Rightful, denied, not_owner
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from helios_cli.engine.sql.ddl_build import Builder
 
 DATABASE_NAME: Final = "heliosdb"
+_RELATIONS: Final = ("OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_SEQUENCE", "OBJECT_MATVIEW")
 
 
 # -- owners of what is made -------------------------------------------------------------------------------------------
@@ -172,8 +174,17 @@ class Guard:
 
     def rightful_database(self) -> None:
         """Raise SqlError 42501 unless the role may make schemas."""
-        if not self.rightful.held(privileges.DATABASE, PG_DATABASE, DATABASE_OID, BOOTSTRAP, CREATE):
+        if not self.may_make_schemas():
             raise denied("database", DATABASE_NAME)
+
+    def may_make_schemas(self) -> bool:
+        """Whether the role may make schemas, and extensions."""
+        return bool(self.rightful.held(privileges.DATABASE, PG_DATABASE, DATABASE_OID, BOOTSTRAP, CREATE))
+
+    def owns_extension(self, name: str) -> None:
+        """Raise SqlError 42501 unless the role owns an extension: all are the bootstrap role's."""
+        if name in self.catalog.extensions() and not self.rightful.owns(BOOTSTRAP):
+            raise not_owner("extension", name)
 
     def references(self, fields: dict[str, Any]) -> None:
         """Raise SqlError 42501 unless the role may point a foreign key's columns at a table's."""
@@ -230,6 +241,18 @@ def check_new_owner(guard: Guard, spec: dict[str, Any], schema: str | None) -> N
         Rightful(guard.catalog.privileges, role).check_schema(schema, CREATE)
 
 
+def new_owner(builder: Builder, spec: dict[str, Any], old: int, schema: str) -> int:
+    """The role that is to own what lies in a schema and was another's.
+
+    Raises:
+        SqlError: 42501 the role that gives it away is no member of it, or it may not make things in the schema.
+    """
+    role = builder.role_oid(spec)
+    if role != old and not builder.catalog.acting.unrestricted:
+        check_new_owner(Guard(builder), spec, schema)
+    return role
+
+
 def _create_index(guard: Guard, fields: dict[str, Any]) -> None:
     relation = guard.find(fields["relation"])
     guard.owns(relation)
@@ -247,7 +270,9 @@ def _drop(guard: Guard, fields: dict[str, Any]) -> None:
     for node in fields["objects"]:
         if kind == "OBJECT_SCHEMA":
             guard.owns_schema(node["String"]["sval"])
-        elif kind in ("OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_SEQUENCE", "OBJECT_MATVIEW", "OBJECT_INDEX"):
+        elif kind == "OBJECT_EXTENSION":
+            guard.owns_extension(node["String"]["sval"])
+        elif kind in (*_RELATIONS, "OBJECT_INDEX"):
             names = tree.strings(node["List"]["items"])
             schema = names[-2] if len(names) > 1 else None
             if kind == "OBJECT_INDEX":
@@ -284,15 +309,30 @@ def _rename(guard: Guard, fields: dict[str, Any]) -> None:
         guard.rightful_database()
     elif kind == "OBJECT_INDEX":
         guard.owns_index(fields["relation"].get("schemaname"), fields["relation"]["relname"])
+        index = guard.catalog.index_def(fields["relation"].get("schemaname"), fields["relation"]["relname"])
+        if index is not None and index.schema != "pg_temp":
+            guard.creates_in_schema(index.schema)
     elif "relation" in fields:
-        guard.owns(guard.find(fields["relation"]))
+        relation = guard.find(fields["relation"])
+        guard.owns(relation)
+        if kind in _RELATIONS and relation is not None and relation.schema != "pg_temp":
+            guard.creates_in_schema(relation.schema)
 
 
 def _set_schema(guard: Guard, fields: dict[str, Any]) -> None:
     if "relation" in fields:
         guard.owns(guard.find(fields["relation"]))
-        if guard.catalog.schema_oid(fields["newschema"]) is not None:
-            guard.creates_in_schema(fields["newschema"])
+    if guard.catalog.schema_oid(fields["newschema"]) is not None:
+        guard.creates_in_schema(fields["newschema"])
+
+
+def _create_extension(guard: Guard, fields: dict[str, Any]) -> None:
+    name = fields["extname"]
+    if name in guard.catalog.extensions() or name not in EXTENSIONS:
+        return  # There is nothing to be allowed.
+    if not guard.may_make_schemas():
+        hint = "Must have CREATE privilege on current database to create this extension."
+        raise SqlError(f'permission denied to create extension "{name}"', sqlstate="42501", hint=hint)
 
 
 def _create_schema(guard: Guard, fields: dict[str, Any]) -> None:
@@ -353,6 +393,9 @@ _CHECKS: Final[dict[str, Callable[[Guard, dict[str, Any]], None]]] = {
     "CreatePolicyStmt": lambda guard, fields: guard.owns(guard.find(fields["table"])),
     "AlterPolicyStmt": lambda guard, fields: guard.owns(guard.find(fields["table"])),
     "CreateFunctionStmt": _named("funcname"),
+    "DefineStmt": _named("defnames"),
+    "CreateExtensionStmt": _create_extension,
+    "AlterExtensionStmt": lambda guard, fields: guard.owns_extension(fields["extname"]),
     "CreateEnumStmt": _named("typeName"),
     "CreateRangeStmt": _named("typeName"),
     "AlterEnumStmt": lambda guard, fields: guard.owns_type(tree.strings(fields["typeName"])),

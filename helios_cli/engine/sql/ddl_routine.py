@@ -11,8 +11,10 @@ from helios_cli.engine.sql.coercion import type_name
 from helios_cli.engine.sql.ddl_build import Builder
 from helios_cli.engine.sql.ddl_dropping import drop_things
 from helios_cli.engine.sql.ddl_function import argument_type, find_same, set_option, store
+from helios_cli.engine.sql.ddl_ownership import new_owner
 from helios_cli.engine.sql.ddl_things import ROUTINE, Thing
 from helios_cli.engine.sql.plan import Plan
+from helios_cli.engine.sql.privileges import CREATE
 from helios_cli.engine.sql.rights import not_owner
 from helios_cli.engine.sql.routines import Routine
 
@@ -134,6 +136,7 @@ def rename_routine(builder: Builder, fields: dict[str, Any]) -> Plan:
     routine = find_routine(builder, fields["object"]["ObjectWithArgs"], kind)
     assert routine is not None
     _owned(builder, routine)
+    builder.rightful().check_schema(routine.schema, CREATE)
     changed = deepcopy(routine)
     changed.name = fields["newname"]
     _refuse_same(builder, changed)
@@ -156,14 +159,13 @@ def move_routine(builder: Builder, fields: dict[str, Any]) -> Plan:
 
 
 def own_routine(builder: Builder, fields: dict[str, Any]) -> Plan:
-    """Plan ALTER FUNCTION ... OWNER TO. Raises SqlError 42704."""
-    owner = builder.role_oid(fields["newowner"])
+    """Plan ALTER FUNCTION ... OWNER TO. Raises SqlError 42704, 42501."""
     kind = fields["objectType"]
     routine = find_routine(builder, fields["object"]["ObjectWithArgs"], kind)
     assert routine is not None
     _owned(builder, routine)
     changed = deepcopy(routine)
-    changed.owner = owner
+    changed.owner = new_owner(builder, fields["newowner"], routine.owner, routine.schema)
     return _changed(builder, changed, kind)
 
 

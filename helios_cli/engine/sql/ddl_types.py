@@ -12,6 +12,7 @@ from helios_cli.engine.sql.ddl_build import Builder, list_names
 from helios_cli.engine.sql.ddl_columns import refuse_collation
 from helios_cli.engine.sql.ddl_dropping import drop_things
 from helios_cli.engine.sql.ddl_grant import store
+from helios_cli.engine.sql.ddl_ownership import new_owner
 from helios_cli.engine.sql.ddl_render import database_of, delete, insert, refuse_temporary, update
 from helios_cli.engine.sql.ddl_schema import TYPE_TABLES
 from helios_cli.engine.sql.ddl_things import TYPE, Thing
@@ -303,7 +304,7 @@ def own_type(builder: Builder, fields: dict[str, Any]) -> Plan:
     found = find_type(builder, type_names(fields["object"]))
     assert found is not None
     check_own(builder, found)
-    owner = builder.role_oid(fields["newowner"])
+    owner = new_owner(builder, fields["newowner"], found.owner, found.schema)
     builder.add(update(home_of(builder, found.oid), "helios_type", {"typowner": owner}, oid=found.oid))
     acl = builder.catalog.privileges.acl(PG_TYPE, found.oid)
     if acl is not None:
