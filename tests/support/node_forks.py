@@ -42,6 +42,7 @@ class ForkedProcess:
 
     def wait(self, timeout: float) -> int:
         """Wait for the end. Raises TimeoutExpired."""
+        deadline = time.monotonic() + timeout
         if self.poll() is None:
             descriptor, ended = os.pidfd_open(self.pid), select.poll()
             try:
@@ -49,9 +50,11 @@ class ForkedProcess:
                 ended.poll(timeout * 1000)
             finally:
                 os.close(descriptor)
-        code = self.poll()
-        if code is None:
-            raise subprocess.TimeoutExpired("a forked node", timeout)
+        # Of one that is traced the parent hears when the tracer has let it go.
+        while (code := self.poll()) is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired("a forked node", timeout)
+            time.sleep(0.005)
         return code
 
     def send_signal(self, number: int) -> None:
