@@ -42,7 +42,7 @@ def answer(connection: Connection, sql: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "name", ["recorded", "functions", "types", "views", "owners", "policies", "row_locks", "definitions"]
+    "name", ["recorded", "functions", "types", "views", "owners", "policies", "row_locks", "definitions", "types_used"]
 )
 def test_as_postgresql_answers(name: str, tmp_path: Path) -> None:
     lines = (RECORDED / f"{name}.txt").read_text().splitlines()

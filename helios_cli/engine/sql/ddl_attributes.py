@@ -8,6 +8,7 @@ from typing import Any
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_columns import refuse_collation
 from helios_cli.engine.sql.ddl_render import update
+from helios_cli.engine.sql.ddl_type_rights import check_types
 from helios_cli.engine.sql.ddl_types import check_own, definition_text, find_type, home_of, users_of
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.relation import UserType
@@ -79,7 +80,9 @@ def _change(
         refuse_collation(builder, column.get("collClause"), "an attribute")
         if any(known[0] == column["colname"] for known in attributes):
             raise builder.error("42701", f'column "{column["colname"]}" of relation "{found.name}" already exists')
-        attributes.append([column["colname"], *resolve_type(column["typeName"], builder.context())])
+        type_oid, typmod = resolve_type(column["typeName"], builder.context())
+        check_types(builder, type_oid)
+        attributes.append([column["colname"], type_oid, typmod])
         kept.append(None)
     elif kind == "AT_DropColumn":
         if command.get("missing_ok") and all(known[0] != command["name"] for known in attributes):
@@ -93,7 +96,9 @@ def _change(
         for relation, column_name, _ in users_of(builder, found.oid):
             message = f'cannot alter type "{found.name}" because column "{relation.name}.{column_name}" uses it'
             raise builder.error("0A000", message)
-        attributes[at][1:] = resolve_type(command["def"]["ColumnDef"]["typeName"], builder.context())
+        type_oid, typmod = resolve_type(command["def"]["ColumnDef"]["typeName"], builder.context())
+        check_types(builder, type_oid)
+        attributes[at][1:] = type_oid, typmod
     else:
         raise unsupported("this form of ALTER TYPE")
 

@@ -16,6 +16,7 @@ from helios_cli.engine.sql.ddl_build import Builder
 from helios_cli.engine.sql.ddl_create import check_columns, check_storage
 from helios_cli.engine.sql.ddl_model import TableDef
 from helios_cli.engine.sql.ddl_render import attribute_rows, qualified, relation_row, update
+from helios_cli.engine.sql.ddl_type_rights import check_types
 from helios_cli.engine.sql.ddl_view import record_dependencies, translate_stored, view_text
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.sqltext import quote_identifier
@@ -41,6 +42,7 @@ def create_matview(builder: Builder, fields: dict[str, Any]) -> Plan:
     query = fields["query"]
     called: set[int] = set()
     sql, columns = translate_stored(builder, query, tree.strings(into.get("colNames", [])), called)
+    check_types(builder, *(column.type_oid for column in columns))
     table = TableDef(builder.oid(), schema, name, builder.sqlite_name(schema, name), builder.temp, columns)
     check_columns(builder, table)
     populated = not into.get("skipData")

@@ -16,6 +16,7 @@ from helios_cli.engine.sql.ddl_create import check_columns, check_storage, write
 from helios_cli.engine.sql.ddl_model import ColumnDef, TableDef
 from helios_cli.engine.sql.ddl_render import attribute_rows, delete, insert, qualified, relation_row
 from helios_cli.engine.sql.ddl_sequence_names import sequence_named
+from helios_cli.engine.sql.ddl_type_rights import check_types
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.select import translate_query
@@ -101,6 +102,7 @@ def create_view(builder: Builder, fields: dict[str, Any]) -> Plan:
     else:
         builder.claim_name(schema, name)
         oid, sqlite_name = builder.oid(), builder.sqlite_name(schema, name)
+    check_types(builder, *(column.type_oid for column in columns))
     _check_view_columns(builder, columns)
     listed = ", ".join(quote_identifier(column.name) for column in columns) or '""'
     builder.add(f"CREATE VIEW {qualified(sqlite_name, builder.temp)} ({listed}) AS {sql}")
@@ -275,6 +277,7 @@ def _create_from(builder: Builder, into: dict[str, Any], query: Node, if_not_exi
     builder.claim_name(schema, name)
     sql, columns = _translate(builder, query, tree.strings(into.get("colNames", [])), reads_now=True)
     table = TableDef(builder.oid(), schema, name, builder.sqlite_name(schema, name), builder.temp, columns)
+    check_types(builder, *(column.type_oid for column in columns))
     check_columns(builder, table)
     write_table(builder, table, [], into.get("onCommit", "ONCOMMIT_NOOP"))
     plan = builder.finish("SELECT")
