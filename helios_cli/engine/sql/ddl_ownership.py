@@ -181,6 +181,12 @@ class Guard:
         """Whether the role may make schemas, and extensions."""
         return bool(self.rightful.held(privileges.DATABASE, PG_DATABASE, DATABASE_OID, BOOTSTRAP, CREATE))
 
+    def may_make_roles(self) -> None:
+        """Raise SqlError 42501 unless the role may make roles."""
+        facts = self.rightful.authority.by_oid.get(self.rightful.role)
+        if facts is None or not facts.create_role:
+            raise SqlError("must have CREATEROLE privilege", sqlstate="42501")
+
     def owns_extension(self, name: str) -> None:
         """Raise SqlError 42501 unless the role owns an extension: all are the bootstrap role's."""
         if name in self.catalog.extensions() and not self.rightful.owns(BOOTSTRAP):
@@ -348,6 +354,10 @@ def _comment(guard: Guard, fields: dict[str, Any]) -> None:
         guard.owns_schema(node["String"]["sval"])
     elif kind == "OBJECT_DATABASE":
         raise not_owner("database", node["String"]["sval"])
+    elif kind in ("OBJECT_TYPE", "OBJECT_DOMAIN"):
+        guard.owns_type(tree.strings(node["TypeName"]["names"]))
+    elif kind == "OBJECT_ROLE":
+        guard.may_make_roles()
     elif kind in ("OBJECT_COLUMN", "OBJECT_TABCONSTRAINT", "OBJECT_TRIGGER") and len(names) > 1:
         schema = names[-3] if len(names) > 2 else None
         guard.owns(guard.catalog.relation(schema, names[-2]), "relation")
