@@ -23,7 +23,7 @@ from helios_cli.engine.sql.select import translate_query
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.text_collations import UNDECIDED
 from helios_cli.engine.sql.typed import Node
-from helios_cli.engine.sql.view_checks import check_option_of, check_takes_option, without_option
+from helios_cli.engine.sql.view_checks import check_option_of, check_takes_option, refuse_invoker, without_option
 
 
 def _translate(
@@ -86,6 +86,7 @@ def create_view(builder: Builder, fields: dict[str, Any]) -> Plan:
     Raises:
         SqlError: 42P07 the name is taken, 42P16 a replacement that drops or changes columns.
     """
+    refuse_invoker(fields.get("options", []))
     option = check_option_of(fields)
     range_var = fields["view"]
     schema, name = builder.creation_schema(range_var), range_var["relname"]

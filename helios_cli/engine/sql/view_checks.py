@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import pgparse
 
-from helios_cli.engine.sql import casts
+from helios_cli.engine.sql import casts, tree
 from helios_cli.engine.sql.context import Context
-from helios_cli.engine.sql.ddl_build import TEMP_SCHEMA_NAME, Builder
+from helios_cli.engine.sql.ddl_build import TEMP_SCHEMA_NAME, Builder, unsupported
 from helios_cli.engine.sql.ddl_render import update
 from helios_cli.engine.sql.expressions import expect_boolean
 from helios_cli.engine.sql.from_clause import table_columns
@@ -21,6 +21,7 @@ from helios_cli.engine.sql.query import Output
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.scope import RangeItem, Scope
 from helios_cli.engine.sql.sqltext import quote_string
+from helios_cli.engine.sql.utility import flag
 
 _SHOWN_COLUMNS_MAX: Final = 100
 """A row of more columns is not shown: SQLite's functions take 127 arguments at most."""
@@ -39,6 +40,19 @@ def check_option_of(fields: dict[str, Any]) -> str:
             word = option["arg"].get("TypeName", {}).get("names", [option["arg"]])[-1]
             return str(word["String"]["sval"]).lower()
     return ""
+
+
+def refuse_invoker(options: list[dict[str, Any]]) -> None:
+    """Raise SqlError 0A000 for a view that would read with the rights of whoever asks it; all have their owner's."""
+    for node in options:
+        option = node["DefElem"]
+        argument = option.get("arg", {"String": {"sval": "true"}})
+        if option["defname"] == "security_invoker" and tree.tag(argument) == "TypeName":
+            argument = argument["TypeName"]["names"][-1]
+        if option["defname"] == "security_invoker" and flag({"arg": argument}):
+            raise unsupported(
+                "security_invoker of views", "Use a function without SECURITY DEFINER, or grant the tables."
+            )
 
 
 def without_option(text: str) -> str:
@@ -67,6 +81,8 @@ def set_check_option(builder: Builder, view: Relation, command: dict[str, Any]) 
     """ALTER VIEW ... SET or RESET (check_option). Raises SqlError 22023, 0A000."""
     for node in command.get("def", {}).get("List", {}).get("items", []):
         option = node["DefElem"]
+        if command["subtype"] == "AT_SetRelOptions":
+            refuse_invoker([node])
         if option["defname"] != "check_option":
             continue
         value = None
