@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
+import psycopg
 import pytest
 from support.node_process import NodeProcess
 from support.raw_wire import (
@@ -208,3 +209,17 @@ def test_constraints_that_are_added_name_themselves_and_the_row(server: NodeProc
         "alter table parents add constraint small check (b < 5) not valid",
         "alter table parents validate constraint small", "drop table children, parents",
     )  # fmt: skip
+
+
+def test_views_over_each_other_are_refused(server: NodeProcess) -> None:
+    """PostgreSQL takes such a definition, and refuses whoever reads the view."""
+    with server.connect(autocommit=True) as connection:
+        for name in ("over_none", "over_one", "over_two"):
+            below = {"over_none": "(SELECT 1 AS x) AS t", "over_one": "over_none", "over_two": "over_one"}[name]
+            connection.execute(f"CREATE VIEW {name} AS SELECT x FROM {below}".encode())
+        for read in ("over_none", "over_one", "over_two"):
+            with pytest.raises(psycopg.errors.InvalidObjectDefinition, match="infinite recursion detected in rules"):
+                connection.execute(f"CREATE OR REPLACE VIEW over_none AS SELECT x FROM {read}".encode())
+        connection.execute("CREATE OR REPLACE VIEW over_one AS SELECT x + 1 AS x FROM over_none")
+        assert connection.execute("SELECT x FROM over_two").fetchone() == (2,)
+        connection.execute("DROP VIEW over_none CASCADE")

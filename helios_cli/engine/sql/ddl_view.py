@@ -18,6 +18,7 @@ from helios_cli.engine.sql.ddl_render import attribute_rows, delete, insert, qua
 from helios_cli.engine.sql.ddl_sequence_names import sequence_named
 from helios_cli.engine.sql.ddl_type_rights import check_types
 from helios_cli.engine.sql.plan import Plan
+from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.select import translate_query
 from helios_cli.engine.sql.sqltext import quote_identifier
@@ -205,11 +206,28 @@ def record_dependencies(builder: Builder, oid: int, query: Node, called: set[int
         if relation is None or relation.kind == "c" or relation.oid in seen:
             continue
         seen.add(relation.oid)
+        if _leads_to(builder, relation, oid):
+            # PostgreSQL takes the definition, and says this whenever the view is read.
+            raise builder.error("42P17", f'infinite recursion detected in rules for relation "{relation.name}"')
         if not builder.temp and (relation.kind == "t" or relation.schema == TEMP_SCHEMA_NAME):
             raise unsupported("a permanent view over a temporary table", "Use CREATE TEMP VIEW.")
         used = [column.name for column in relation.columns if starred or column.name in named]
         for column in ["", *used]:
             builder.add(insert(builder.temp, "helios_depend", objid=oid, refobjid=relation.oid, refcolumn=column))
+
+
+def _leads_to(builder: Builder, relation: Relation, oid: int) -> bool:
+    """Whether a relation is the one with that OID, or a view over it."""
+    known = {relation.oid}
+    open_ends = [relation]
+    while open_ends:
+        found = open_ends.pop()
+        if found.oid == oid:
+            return True
+        below = builder.catalog.read_by_view(found.oid) if found.kind == "v" else ()
+        open_ends += [one for one in below if one.oid not in known]
+        known |= {one.oid for one in below}
+    return False
 
 
 def _named_functions(builder: Builder, query: Node, called: set[int]) -> set[int]:
