@@ -318,7 +318,7 @@ def test_a_primary_that_is_cut_off_is_not_alone() -> None:
     members = tuple(Member(name, "", "", 0, 0, 0, "") for name in ("n1", "n2", "n3"))
     config = ClusterConfig(1, SyncMode.QUORUM, members, ("n1", "n2", "n3"), voting=("n1", "n2", "n3"))
     lsns = LsnManager("n1", config, OLD, Lsn(100))
-    lsns.propose(config.with_in_sync(["n1"]), Lsn(200))
+    lsns.propose(config.with_in_sync(["n1"]), Lsn(190), Lsn(200))
     lsns.own_flushed(Lsn(200))
     streamers: dict[str, Any] = {}
     replication: Any = SimpleNamespace(

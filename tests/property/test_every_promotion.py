@@ -146,16 +146,18 @@ def committed(before: ClusterConfig, after: ClusterConfig, case: Case, change_fi
             known = min(end, upto)
             reached = max(reached, lsns.acknowledged(name, Progress(TERM, known, known, known)))
 
+    begins, ends = (START, MIDDLE) if change_first else (MIDDLE, END)
     hear(START)
-    reached = max(reached, lsns.own_flushed(MIDDLE))
-    if not change_first:
-        # The commit may be one before the change is proposed.
-        hear(MIDDLE)
-    reached = max(reached, lsns.propose(after, MIDDLE if change_first else END))
+    reached = max(reached, lsns.own_flushed(begins))
+    # The commit may be one before the change is proposed.
+    hear(begins)
+    reached = max(reached, lsns.propose(after, begins, ends))
     for name in sorted(case.knowing):
         reached = max(reached, lsns.observes(name, disk(name, before, after), TERM, after.version))
     reached = max(reached, lsns.own_flushed(END))
     hear(END)
+    # Whoever finds the change below the committed LSN goes by it alone.
+    assert lsns.config is after or reached < ends
     return reached >= commit_end, lsns.config is after
 
 

@@ -62,7 +62,25 @@ def test_a_planted_bug_is_found(bug: str) -> None:
     assert result.story[-1].endswith(f"{result.rule}: {result.text}")
 
 
-BROKEN_BEFORE = (1312, 1773, 2307, 2522, 3310, 3336, 3978, 5867, 5992, 7005, 9345, 10733, 11481, 12838, 18974, 21636)
+BROKEN_BEFORE = (
+    1312,
+    1773,
+    2307,
+    2522,
+    3310,
+    3336,
+    3978,
+    5867,
+    5992,
+    7005,
+    9345,
+    10733,
+    11481,
+    12838,
+    18974,
+    21636,
+    53041,
+)
 """Seeds beyond those that are run anyway by which a mistake in the cores or in the simulator was found."""
 
 

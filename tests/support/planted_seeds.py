@@ -25,11 +25,12 @@ BELOW: Final = 2000
 FOUND_AT: Final[dict[str, int]] = {
     "one-copy-less": 0, "any-term": 4, "own-flush-forgotten": 0, "committed-falls": 7, "observer-counts": 11,
     "tail-at-once": 0, "ejection-unagreed": 4, "not-joint": 0, "loosened-at-once": 3, "disks-unknown": 50,
+    "committed-past-a-change": 0,
     "disks-before": 53, "lsns-without-terms": 74, "nobody-heard": 10, "minority-elects": 22, "newest-alone": 16,
     "observer-unheeded": 22, "old-disks-vote": 1652, "old-disks-copy": 18, "promise-broken": 167,
     "leader-promises": 51, "old-term-followed": 0, "sent-back-by-anybody": 176, "endless-lease": 20,
     "lease-without-margin": 134, "vote-taken-back": 966, "lease-from-the-echo": 20, "lease-on-the-wall-clock": 20,
-    "fickle-voters": 37, "votes-at-start": 11, "promise-in-memory": 0, "written-acknowledged": 0, "cache-believed": 22,
+    "fickle-voters": 37, "votes-at-start": 148, "promise-in-memory": 0, "written-acknowledged": 0, "cache-believed": 22,
     "sync-tried-again": 4, "primary-shows-flushed": 0, "standby-shows-applied": 0, "reads-unconfirmed": 74,
     "reads-confirmed-before": 700, "reads-before-the-first-record": 147, "fork-not-cut": 1,
 }  # fmt: skip

@@ -55,7 +55,7 @@ class Primary:
 
     def eject(self, *names: str) -> None:
         """Propose to go on with these alone."""
-        self.lsns.propose(self.lsns.config.with_in_sync(names), Lsn(500))
+        self.lsns.propose(self.lsns.config.with_in_sync(names), Lsn(490), Lsn(500))
 
 
 @pytest.fixture

@@ -29,6 +29,9 @@ class LsnManager:
     that tightens the rule counts alone once its record is committed by both, one that loosens it or has other voters
     once a majority of the voters, those of before and those of then, have it: nobody is acknowledged with fewer copies
     before that is agreed.
+
+    Until then nothing from its record on is committed: whoever finds a configuration below the committed LSN, a
+    standby or this node in its next life, takes it to be in force, and acts by no older one.
     """
 
     def __init__(
@@ -54,6 +57,8 @@ class LsnManager:
         """This node's own."""
         self.committed = Lsn(0)
         self._begins = begins
+        self._agreed_to = Lsn(0) if inherited else None
+        """Where the first configuration that is not in force begins, or before; None: all are in force."""
         self.heard: dict[str, Progress] = {}
         """The newest acknowledgement of each following node."""
         self.disks: dict[str, str] = {}
@@ -107,14 +112,16 @@ class LsnManager:
         if before is not None and before.flushed > end:
             self.forget(node_id)
 
-    def propose(self, config: ClusterConfig, end: Lsn) -> Lsn:
-        """A configuration has been put into the log up to ``end``; returns the committed LSN.
+    def propose(self, config: ClusterConfig, begins: Lsn, end: Lsn) -> Lsn:
+        """A configuration's record has been put into the log, from ``begins`` to ``end``; returns the committed LSN.
 
         One that is not in force yet goes on to count beside it: perhaps whoever must agree to that is gone.
         """
         if self.pending is not None:
             self.inherited = (*self.inherited, self.pending.config)
         self.pending = Pending(config, end)
+        if self._agreed_to is None:
+            self._agreed_to = begins
         return self.advance()
 
     def lost(self, alive: set[str]) -> tuple[str, ...]:
@@ -125,6 +132,15 @@ class LsnManager:
     def missing(self, alive: set[str]) -> tuple[str, ...]:
         """The members for whom commits wait, when only ``alive`` ones are there; by every rule that counts, by name."""
         return tuple(sorted({node for config in self.counting for node in self._lost(config, alive)}))
+
+    def undecided(self) -> tuple[str, ...]:
+        """The voters whose word the newest configuration waits for, by name: nothing behind it is committed before."""
+        pending = self.pending
+        if pending is None:
+            return ()
+        waits = [config for config in self.counting if not self._is_majority(config, pending)]
+        names = {node: config for config in waits for node in config.voters(self.node_id) if node != self.node_id}
+        return tuple(sorted(node for node, config in names.items() if not self._has(config, node, pending)))
 
     def _lost(self, config: ClusterConfig, alive: set[str]) -> tuple[str, ...]:
         present = [node for node in config.in_sync if node == self.node_id or node in alive]
@@ -137,13 +153,17 @@ class LsnManager:
         if pending is not None and self._is_due(pending, lsn):
             self._in_force(pending.config)
             lsn = self._reached(self.config)
+        if self._agreed_to is not None:
+            lsn = min(lsn, self._agreed_to)
         if lsn > self._begins:
             self.committed = max(self.committed, lsn)
         return self.committed
 
     def reached_by(self, mode: SyncMode) -> Lsn:
-        """Up to where another mode would have it, with the same members."""
-        return min(self._reached_in(mode, config) for config in self.counting)
+        """Up to where another mode has it, with the same members: no further than committed, but by a weaker one."""
+        lsn = min(self._reached_in(mode, config) for config in self.counting)
+        weaker = any(mode.copies(len(config.in_sync)) < config.copies for config in self.counting)
+        return lsn if weaker else min(lsn, self.committed)
 
     def is_led_by(self, heard: Container[str]) -> bool:
         """Whether those who were heard in this term, this node among them, leave nobody another one to be led by.
@@ -159,7 +179,7 @@ class LsnManager:
         return (self.config, *self.inherited, *pending)
 
     def _in_force(self, config: ClusterConfig) -> None:
-        self.config, self.inherited, self.pending = config, (), None
+        self.config, self.inherited, self.pending, self._agreed_to = config, (), None, None
 
     def _reached_by_all(self) -> Lsn:
         return min(self._reached(config) for config in self.counting)

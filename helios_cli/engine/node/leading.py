@@ -59,6 +59,7 @@ class Leading:
         self._attention = Attention(self._began)
         self._stall = Stall(self._attention, self._began)
         self._proposing = False
+        self._proposed_at = self._began
         self._untold: Callable[[], None] | None = None
         """Tells of the configuration that waits to be agreed on."""
         self._told_waiting = False
@@ -247,6 +248,9 @@ class Leading:
         reasons = [f"nothing is heard of {', '.join(silent)}"] if silent else []
         if blocked:
             reasons.append(f"the disk takes nothing on {', '.join(blocked)}")
+        undecided = self.lsns.undecided() if self._replication.now() - self._proposed_at >= MISSING_S else ()
+        if undecided and not reasons:
+            reasons.append(f"a change of the configuration needs the word of {' or '.join(undecided)}")
         return f"commits wait: {', and '.join(reasons)}" if reasons else None
 
     def tell_missing(self) -> None:
@@ -362,21 +366,22 @@ class Leading:
         if self._closed:
             return
         try:
-            end = self.put_config(config)
+            extent = self.put_config(config)
         except HeliosError as error:
             self._proposing = False
             if error.message != self._told:
                 self._told = error.message
                 log.warning("the cluster's configuration cannot be changed yet: %s", error.message)
             return
-        if end is None:
+        if extent is None:
             self._loop.call_later(RETRY_S, self._propose, config, kind, text)
             return
         self._proposing, self._told = False, ""
+        self._proposed_at = self._replication.now()
         self._untold = lambda: self._node.event(kind, text, severity="warning" if kind == "ejected" else "info")
         self._replication.watchers.show(config)
         self._replication.authority.hurry()
-        self._advance(self.lsns.propose(config, end))
+        self._advance(self.lsns.propose(config, *extent))
         self._tell_agreed()
 
     def _tell_agreed(self) -> None:
@@ -386,8 +391,8 @@ class Leading:
             self._untold = None
             untold()
 
-    def put_config(self, config: ClusterConfig) -> Lsn | None:
-        """Put a configuration into the log; the LSN behind it, None when that must be tried again in a moment.
+    def put_config(self, config: ClusterConfig) -> tuple[Lsn, Lsn] | None:
+        """Put a configuration into the log; where its record begins and ends, None: try again in a moment.
 
         Raises:
             DiskFull, IoFailed: there is no room for it.
@@ -396,13 +401,16 @@ class Leading:
         records = node.database.records
         text = config.to_bytes()
         node.database.reserve(RECORD_ROOM)
+        begins = Lsn(0)
 
         def make() -> bytes:
-            now_us = SystemClock.wall_us()
+            nonlocal begins
+            begins, now_us = records.lsn, SystemClock.wall_us()
             ahead = copy(records)
             ahead.config(config.version, text, now_us)
             # First: what is refused has no record yet, and leaves no hole in the log.
             node.store.configs.append(ahead.lsn, config, node.pipeline.committed_lsn)
             return records.config(config.version, text, now_us)
 
-        return node.pipeline.submit_apart(make)
+        end = node.pipeline.submit_apart(make)
+        return (begins, end) if end is not None else None

@@ -59,6 +59,10 @@ BUGS: Final[Mapping[str, Bug]] = {
         "while a change is on its way, only the configuration before that counts",
         LSNS, "return min(self._reached(config) for config in self.counting)", "return self._reached(self.config)",
     ),
+    "committed-past-a-change": Bug(
+        "the committed LSN passes a change that the voters have not agreed to",
+        LSNS, "lsn = min(lsn, self._agreed_to)", "pass",
+    ),
     "disks-unknown": Bug(
         "a node that has lost its disk counts as the one that it was",
         LSNS, "return disk is None or disk == config.incarnation(node)", "return True",

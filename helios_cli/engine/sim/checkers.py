@@ -162,7 +162,8 @@ class Checkers:
         self.leaders[term] = Leader(
             node, node.life, term, dict(node.log.checksums), node.log.end, excused, configs, alone=alone,
             outsider=excused and any(node.name not in one.in_sync for one in node.open_configs),
-            terms=_terms(node) | {term}, elected=not forced and all(_is_elected(node, one, heard) for one in configs),
+            open_from=Lsn(0) if len(configs) > 1 else None, terms=_terms(node) | {term},
+            elected=not forced and all(_is_elected(node, one, heard) for one in configs),
         )  # fmt: skip
 
     def _check_heard(self, node: SimNode, configs: tuple[ClusterConfig, ...], answers: list[Answer]) -> None:
@@ -207,6 +208,8 @@ class Checkers:
                 self.fail("one change at a time", f"{node.name} changes the configuration before the last is agreed")
             leader.in_force = (*leader.in_force, before)
         leader.pending = (config, end)
+        if leader.open_from is None:
+            leader.open_from = end
         leader.beside = node.primary.lsns.counting if node.primary is not None else ()
 
     def exposed(self, node: SimNode) -> None:
@@ -277,6 +280,11 @@ class Checkers:
             self.fail("the committed LSN never falls", f"{node.name} had {leader.committed} and has {committed}")
         if committed > leader.committed:
             leader.rules.append((committed, self._required(leader)))
+            if leader.open_from is not None and committed >= leader.open_from:
+                self.fail(
+                    "nothing is committed behind a change that is not agreed",
+                    f"{node.name} has {committed}: whoever finds the change below that goes by no older configuration",
+                )
         leader.committed = committed
 
     def taken(self, node: SimNode, term: Term) -> None:
@@ -464,7 +472,7 @@ class Checkers:
             alike = all(one.electorate(leader.node.name) == voters for one in before)
             agreed = all(having(one) >= one.copies for one in (*before, config)) and (alike or agreed)
         if agreed:
-            leader.in_force, leader.pending = (config,), None
+            leader.in_force, leader.pending, leader.open_from = (config,), None, None
 
     def _nodes(self) -> Iterator[SimNode]:
         return iter(self.world.nodes.values())

@@ -29,6 +29,8 @@ class Leader:
     in_force: tuple[ClusterConfig, ...]
     """A commit must satisfy them all."""
     pending: tuple[ClusterConfig, Lsn] | None = None
+    open_from: Lsn | None = None
+    """Where the first change that is not agreed ends, or before; None while all are agreed."""
     beside: tuple[ClusterConfig, ...] = ()
     """What the primary compares that with; it cannot know yet that one of them is in force, and counts older ones."""
     committed: Lsn = Lsn(0)

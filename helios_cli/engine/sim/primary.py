@@ -187,7 +187,7 @@ class Primary:
             return
         node.world.checkers.proposed(node, config, record.end)
         node.serving.show_config()
-        self._moved(self.lsns.propose(config, record.end))
+        self._moved(self.lsns.propose(config, record.lsn, record.end))
 
     def _followers(self) -> Iterator[steps.Follower]:
         node = self.node

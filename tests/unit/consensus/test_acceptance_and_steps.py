@@ -84,8 +84,8 @@ def test_whoever_knows_a_later_configuration_is_heeded_though_its_copies_do_not_
 def test_inherited_configurations_all_count_until_the_next_is_agreed() -> None:
     lsns = manager(ALL, ALONE)
     assert lsns.own_flushed(Lsn(120)) == 0
-    assert lsns.propose(replace(ALONE, version=5), Lsn(120)) == 0
-    assert lsns.acknowledged("n2", flushed(110)) == 110
+    assert lsns.propose(replace(ALONE, version=5), Lsn(110), Lsn(120)) == 0
+    assert lsns.acknowledged("n2", flushed(110)) == 0, "who finds one below goes by none of before"
     assert lsns.pending is not None
     assert lsns.acknowledged("n2", flushed(120)) == 120
     assert lsns.config.version == 5 and lsns.inherited == ()
@@ -102,7 +102,7 @@ def test_a_configuration_that_names_a_lost_disk_is_replaced_once_that_is_agreed(
     lsns.own_flushed(Lsn(120))
     again = lsns.inherited[0].with_voters("n3").with_in_sync(NAMES)
     assert again.loosens(everyone) and not again.loosens(lsns.inherited[0])
-    lsns.propose(again, Lsn(120))
+    lsns.propose(again, Lsn(110), Lsn(120))
     assert lsns.acknowledged("n3", flushed(120)) == 0
     assert lsns.acknowledged("n2", flushed(120)) == 120
     assert lsns.config is again
@@ -112,17 +112,32 @@ def test_a_smaller_configuration_counts_too_while_it_is_pending() -> None:
     """A candidate that has its record already needs only its members."""
     lsns = manager(ALL)
     lsns.own_flushed(Lsn(130))
-    assert lsns.propose(replace(ALL, version=4, in_sync=("n1", "n2")), Lsn(120)) == 0
-    assert lsns.acknowledged("n3", flushed(115)) == 0
+    assert lsns.propose(replace(ALL, version=4, in_sync=("n1", "n2")), Lsn(115), Lsn(120)) == 0
+    assert lsns.acknowledged("n3", flushed(112)) == 0
     assert lsns.reached_by(SyncMode.QUORUM) == 0
-    assert lsns.acknowledged("n2", flushed(118)) == 118
+    assert lsns.acknowledged("n2", flushed(112)) == 112
+    assert lsns.acknowledged("n2", flushed(118)) == 115
+
+
+def test_nothing_is_committed_behind_a_change_before_the_voters_have_agreed_to_it() -> None:
+    """Whoever finds a configuration below the committed LSN goes by that alone, and the others by the one before."""
+    everywhere = replace(ALL, mode=SyncMode.ASYNC)
+    lsns = manager(everywhere)
+    assert lsns.own_flushed(Lsn(110)) == 110
+    assert lsns.propose(everywhere.without_member("n3"), Lsn(110), Lsn(120)) == 110
+    assert lsns.own_flushed(Lsn(200)) == 110
+    assert lsns.reached_by(SyncMode.SEMI_SYNC) == 0
+    assert lsns.acknowledged("n2", flushed(119)) == 110
+    assert lsns.reached_by(SyncMode.SEMI_SYNC) == 110, "no level stronger than the mode is reached sooner"
+    assert lsns.acknowledged("n2", flushed(120)) == 200
+    assert lsns.config.voting == ("n1", "n2")
 
 
 def test_the_copy_of_a_primary_is_one_of_those_that_count_only_where_it_is_a_member_of_them() -> None:
     """By the configuration of before, one of the two is enough to be promoted: both have to have what is committed."""
     lsns = manager(replace(ALL, in_sync=("n2", "n3")))
     lsns.own_flushed(Lsn(130))
-    assert lsns.propose(replace(ALL, version=4), Lsn(120)) == 0
+    assert lsns.propose(replace(ALL, version=4), Lsn(110), Lsn(120)) == 0
     assert lsns.acknowledged("n2", flushed(130)) == 0
     assert lsns.acknowledged("n3", flushed(110)) == 110
     assert lsns.acknowledged("n3", flushed(120)) == 130 and lsns.config.version == 4
@@ -132,11 +147,11 @@ def test_whoever_a_configuration_waits_for_that_is_still_in_force_is_ejected() -
     before = replace(ALL, in_sync=("n2", "n3"))
     lsns = manager(before)
     lsns.own_flushed(Lsn(130))
-    lsns.propose(replace(ALL, version=4), Lsn(120))
+    lsns.propose(replace(ALL, version=4), Lsn(110), Lsn(120))
     assert next_step(lsns, {}, (), lambda name: True, 0) is None
     step = next_step(lsns, {}, (), lambda name: name != "n3", 0)
     assert step is not None and (step.kind, step.config.in_sync) == ("ejected", ("n1", "n2"))
-    lsns.propose(step.config, Lsn(130))
+    lsns.propose(step.config, Lsn(120), Lsn(130))
     assert lsns.acknowledged("n2", flushed(130)) == 130 and lsns.config.in_sync == ("n1", "n2")
     assert next_step(lsns, {}, (), lambda name: name != "n3", 0) is None
 
@@ -164,7 +179,7 @@ def test_a_member_with_another_disk_leaves_also_while_a_change_waits_for_it() ->
     config = replace(ALL, mode=SyncMode.SYNC, on_sync_loss=WAIT)
     lsns = manager(config)
     lsns.came("n2", "a new disk")
-    lsns.propose(config_of_term(config, MEMBERS[0], set(), Lsn(0), 0), Lsn(150))
+    lsns.propose(config_of_term(config, MEMBERS[0], set(), Lsn(0), 0), Lsn(140), Lsn(150))
     followers = [
         Follower(replace(MEMBERS[1], incarnation="a new disk"), flushed(200), True),
         Follower(MEMBERS[2], flushed(200), True),
@@ -176,7 +191,7 @@ def test_a_member_with_another_disk_leaves_also_while_a_change_waits_for_it() ->
 
     proposed = step()
     assert proposed is not None and proposed.in_sync == proposed.voting == ("n1", "n3")
-    lsns.propose(proposed, Lsn(180))
+    lsns.propose(proposed, Lsn(170), Lsn(180))
     assert step() is None
     lsns.own_flushed(Lsn(200))
     assert lsns.committed == 0

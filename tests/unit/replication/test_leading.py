@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -106,13 +107,14 @@ class Primary:
     def _reserve(self, _size: int) -> None:
         """There is room."""
 
-    def _config_put(self, config: ClusterConfig) -> Lsn | None:
+    def _config_put(self, config: ClusterConfig) -> tuple[Lsn, Lsn] | None:
         if self.refusal is not None:
             raise self.refusal
         if self.busy:
             return None
         self.put.append(config)
-        return Lsn(END + 100 * len(self.put))
+        end = END + 100 * len(self.put)
+        return Lsn(end - 100), Lsn(end)
 
     async def _quiesce(self) -> None:
         """Nothing is in flight."""
@@ -154,10 +156,12 @@ def test_a_client_that_waits_for_more_copies_is_waited_for_half_of_the_time() ->
 
 def test_a_client_that_has_its_answer_is_not_waited_for() -> None:
     primary, client, other = Primary(), Client(), Client()
+    end = Lsn(END + 100)
     for one in (client, other):
-        primary.leading.after(SyncMode.SYNC, END, one.done, one)
+        primary.leading.after(SyncMode.SYNC, end, one.done, one)
     other.closed = True
-    said = Progress(TERM, END, END, END)
+    primary.leading.lsns.own_flushed(end)
+    said = Progress(TERM, end, end, end)
     for node_id in ("n2", "n3"):
         primary.leading.lsns.acknowledged(node_id, said)
     primary.turn()
@@ -238,14 +242,31 @@ def test_a_configuration_that_is_refused_leaves_no_hole_in_the_log() -> None:
 
     node.database.records = records
     node.store.configs = SimpleNamespace(append=append)
-    node.pipeline.submit_apart = lambda make: make()
+    node.pipeline.submit_apart = lambda make: Lsn(len(make()))
     primary.refusal = DiskFull("no space left")
     with pytest.raises(DiskFull):
         primary.put_config(CONFIG)
     assert records.lsn == 0 and records.config_version == 0
     primary.refusal = None
-    record: Any = primary.put_config(CONFIG)
-    assert kept == [records.lsn] == [len(record)]
+    assert primary.put_config(CONFIG) == (0, records.lsn)
+    assert kept == [records.lsn] and records.lsn > 0
+
+
+def test_a_change_that_nobody_takes_holds_commits_up_and_that_is_told() -> None:
+    """The link of each is well, and its disk takes nothing: by the mode alone commits would wait for none of them."""
+    primary = Primary()
+    leading = primary.leading
+    leading.lsns.config = replace(CONFIG, mode=SyncMode.ASYNC)
+    primary.streamers.clear()
+    leading.unwanted.add("n3")
+    leading.reconcile()
+    leading.lsns.own_flushed(Lsn(900))
+    assert leading.lsns.committed == 0 and leading.why_commits_wait() is None
+    primary.at += 3.5
+    primary.heard_at = {"n2": primary.at, "n3": primary.at}
+    assert leading.why_commits_wait() == "commits wait: a change of the configuration needs the word of n2 or n3"
+    leading.lsns.acknowledged("n2", Progress(TERM, Lsn(700), Lsn(700), Lsn(700)))
+    assert leading.lsns.committed == 900 and leading.why_commits_wait() is None
 
 
 def test_who_followed_before_this_node_led_counts_by_its_disk() -> None:
