@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -49,6 +51,39 @@ def test_what_the_primary_commits_is_read_on_the_standby(make_node: MakeNode) ->
         assert reader.execute("SELECT b, c FROM t WHERE a = 3").fetchone() == ("other", 7)
         assert reader.execute("SELECT pg_is_in_recovery()").fetchone() == (True,)
         assert writer.execute("SELECT pg_is_in_recovery()").fetchone() == (False,)
+
+
+def test_the_checksum_that_a_node_tells_of_belongs_to_the_lsn_that_it_tells_of(make_node: MakeNode) -> None:
+    """Under load too, when more has been made or applied than is committed."""
+    primary, standby = pair(make_node, "--replication-mode", "sync")
+    over, found = threading.Event(), dict[str, dict[int, str]]()
+
+    def write() -> None:
+        with primary.connect() as writer:
+            while not over.wait(0.002):
+                writer.execute("UPDATE t SET b = b + 1")
+
+    with primary.connect() as writer:
+        writer.execute("CREATE TABLE t (a int, b int)")
+        writer.execute("INSERT INTO t SELECT i, 0 FROM generate_series(1, 300) i")
+    wait_equal(primary, standby)
+    with ThreadPoolExecutor(3) as pool:
+        writing = [pool.submit(write) for _ in range(3)]
+
+        def is_seen_often() -> bool:
+            for node in (primary, standby):
+                lsn, checksum = position(node)
+                found.setdefault(lsn, {})[id(node)] = checksum
+            return sum(len(said) == 2 for said in found.values()) > 30
+
+        try:
+            wait_until(is_seen_often, "both nodes have told of many equal positions", FOLLOWED_S)
+        finally:
+            over.set()
+        for one in writing:
+            one.result()
+    wait_equal(primary, standby)
+    assert [lsn for lsn, said in found.items() if len(set(said.values())) > 1] == []
 
 
 def test_an_async_standby_refuses_writes(make_node: MakeNode) -> None:

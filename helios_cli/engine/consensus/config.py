@@ -306,6 +306,12 @@ def _parsed(data: bytes) -> ClusterConfig:
         raise LogDamaged(f"a record of the cluster's configuration cannot be read: {error}") from error
 
 
+def participants(configs: Iterable[ClusterConfig]) -> tuple[Member, ...]:
+    """Members and observers of each of these, the oldest first, by name; as the newest that has them knows them."""
+    found = {one.node_id: one for config in configs for one in (*config.members, *config.observers)}
+    return tuple(found[name] for name in sorted(found))
+
+
 def _without(names: tuple[str, ...], name: str) -> tuple[str, ...]:
     return tuple(other for other in names if other != name)
 

@@ -374,7 +374,10 @@ class WalApplicator:
                 if pins and reader is None:
                     # Nobody reads.
                     self.queue.release(1)
-                commit = Commit(database.commit_seq, reader, header.end, schema_changed=schema_changed)
+                commit = Commit(
+                    database.commit_seq, reader, header.end, schema_changed=schema_changed,
+                    db_checksum=header.db_checksum,
+                )  # fmt: skip
         finally:
             database.after_lock()
         self.position = (header.end, header.db_checksum)

@@ -105,7 +105,7 @@ class Following:
         """Apply what the log holds already, and follow."""
         node = self._node
         pipeline = node.pipeline
-        pipeline.committed_lsn = self.applicator.applied
+        pipeline.committed_lsn, pipeline.committed_checksum = self.applicator.position
         pipeline.on_record = None
         pipeline.applied_lsn = lambda: self.applicator.applied
         node.engine.standby_refusal = self.refusal

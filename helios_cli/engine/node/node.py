@@ -266,7 +266,8 @@ class Node:
         if not tables:
             database.commit_seq += 1
             reader = database.ring.pin_boundary()
-            return Commit(database.commit_seq, reader, database.records.lsn, data)
+            records = database.records
+            return Commit(database.commit_seq, reader, records.lsn, data, db_checksum=records.db_checksum)
         database.writer.execute("BEGIN IMMEDIATE")
         for statement in tables:
             database.writer.execute(statement)

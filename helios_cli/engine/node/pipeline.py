@@ -46,6 +46,8 @@ class CommitPipeline:
         self.in_flight: deque[Commit] = deque()
         self.committed_seq = 0
         self.committed_lsn: Lsn = database.records.lsn
+        self.committed_checksum = database.records.db_checksum
+        """Of the database at that LSN."""
         self.submitted_lsn: Lsn = database.records.lsn
         """Behind the last record that was sent to the disk."""
         self.on_room: Callback = lambda: None
@@ -114,7 +116,7 @@ class CommitPipeline:
                 return None
             data = make()
             seq = self.in_flight[-1].seq if self.in_flight else self.committed_seq
-            self.submit(Commit(seq, None, records.lsn, data))
+            self.submit(Commit(seq, None, records.lsn, data, db_checksum=records.db_checksum))
             return records.lsn
         except BaseException as error:
             if records.lsn != self.submitted_lsn:
@@ -300,7 +302,7 @@ class CommitPipeline:
         if newest is not None and newest.reader is not None:
             ring.turn(newest.reader, newest.seq)
         self.committed_seq = last.seq
-        self.committed_lsn = last.lsn_end
+        self.committed_lsn, self.committed_checksum = last.lsn_end, last.db_checksum
         self.database.records.committed_lsn = last.lsn_end
         if self.on_committed is not None:
             self.on_committed(last.lsn_end)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from helios_cli.engine.consensus.acceptance import may_lead, may_promise
 from helios_cli.engine.consensus.account import withheld
 from helios_cli.engine.consensus.candidacy import VOTE_TRIPS
-from helios_cli.engine.consensus.config import Member, address
+from helios_cli.engine.consensus.config import Member, address, participants
 from helios_cli.engine.consensus.election import (
     SICK,
     TAKES_LEAD,
@@ -70,10 +70,11 @@ async def survey(
 ) -> list[Heard]:
     """What the other members answer, those that are reached, and the authority; in this node's own term.
 
+    Those of every configuration that may be in force: one that is about to be removed may be needed for that.
+
     With ``enough``, whoever has not answered when it is true is waited for only a little longer.
     """
-    config = replication.config
-    others = [one for one in (*config.members, *config.observers) if one.node_id != replication.node_id]
+    others = [one for one in participants(replication.open_configs) if one.node_id != replication.node_id]
     ask = messages.Ask(replication.node_id, promise, giver)
     waiting: set[asyncio.Task[Heard | None]] = {
         asyncio.ensure_future(_ask(replication, member, ask)) for member in others
@@ -183,10 +184,10 @@ async def announce(replication: Replication, member: Member) -> None:
 
 def announce_to_missing(replication: Replication) -> None:
     """Tell the members and observers of whom this primary hears nothing; a connection may be dead and not know it."""
-    config, since = replication.config, replication.now() - RELEASE_S
+    since = replication.now() - RELEASE_S
     following = (name for name, one in replication.replicator.streamers.items() if one.heard_at > since)
     heard = {replication.node_id, *following, *replication.watchers.heard(since)}
-    for member in (*config.members, *config.observers):
+    for member in participants(replication.open_configs):
         if member.node_id not in heard:
             replication.later(announce(replication, member))
 

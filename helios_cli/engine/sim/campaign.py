@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from helios_cli.engine.consensus.acceptance import may_lead, may_promise
 from helios_cli.engine.consensus.candidacy import turn, voted_s
-from helios_cli.engine.consensus.config import ClusterConfig
+from helios_cli.engine.consensus.config import ClusterConfig, participants
 from helios_cli.engine.consensus.election import (
     SICK,
     TAKES_LEAD,
@@ -88,11 +88,8 @@ class Campaign:
         return judge_all(self.node.open_configs, self.candidate(), answers, unasked=True).is_safe
 
     def _others(self) -> list[SimNode | SimObserver]:
-        """The other members and the observers."""
-        config = self.node.config
-        if config is None:
-            return []
-        names = {one.node_id for one in (*config.members, *config.observers)} - {self.node.name}
+        """The other members and the observers, by every configuration that may be in force."""
+        names = {one.node_id for one in participants(self.node.open_configs)} - {self.node.name}
         return [host for host in self.node.world.hosts if host.name in names]
 
     def answer(self, term: Term, promise: bool, asker: str, giver: str) -> Answer:

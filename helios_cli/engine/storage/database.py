@@ -44,6 +44,8 @@ class Commit:
     data: bytes = b""
     """The encoded record; the end of its chain when the parts before have been written already."""
     schema_changed: bool = False
+    db_checksum: int = 0
+    """Of the database behind its record."""
     waiters: list[Callable[[], None]] = field(default_factory=list)
     """Called on the loop when the commit is committed by the mode's rule."""
 
@@ -206,7 +208,7 @@ class Database:
                 if commit.data:
                     self.log.write(commit.data)
                 commit.data = data
-        commit.lsn_end = records.lsn
+        commit.lsn_end, commit.db_checksum = records.lsn, records.db_checksum
         self.unrecorded = False
 
     def count_anew(self, connection: apsw.Connection) -> None:
