@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 from conftest import find_program
@@ -31,6 +32,16 @@ CREATE VIEW without AS SELECT name FROM ONLY base;
 INSERT INTO base VALUES (1); INSERT INTO heir DEFAULT VALUES; INSERT INTO late VALUES (3, 'x');
 INSERT INTO app.customer (name, tags, place) VALUES ('a', '{x,"y z"}', '(1,2)'), (E'tab\\t', NULL, NULL);
 INSERT INTO pub (b) VALUES ('one'), ('two');
+CREATE TABLE parted (day date NOT NULL, n int NOT NULL REFERENCES pub (id), s text, PRIMARY KEY (day, n),
+    CONSTRAINT nn CHECK (n > 0)) PARTITION BY RANGE (day);
+CREATE TABLE parted_20 PARTITION OF parted FOR VALUES FROM ('2020-01-01') TO ('2021-01-01') PARTITION BY LIST (n);
+CREATE TABLE parted_20_1 PARTITION OF parted_20 FOR VALUES IN (1, 3);
+CREATE TABLE parted_20_x PARTITION OF parted_20 DEFAULT;
+CREATE TABLE parted_19 (s text, n int NOT NULL, day date NOT NULL, CONSTRAINT nn CHECK (n > 0));
+ALTER TABLE parted ATTACH PARTITION parted_19 FOR VALUES FROM (MINVALUE) TO ('2020-01-01');
+CREATE INDEX parted_s ON parted (lower(s)) WHERE s <> '';
+CREATE INDEX parted_one ON ONLY parted (n);
+INSERT INTO parted VALUES ('2019-05-05', 1, 'a'), ('2020-05-05', 1, 'b'), ('2020-05-06', 2, 'c');
 CREATE SCHEMA hidden;
 SET search_path = hidden;
 CREATE TYPE mood AS ENUM ('a', 'b');
@@ -66,6 +77,14 @@ def dump(node: NodeProcess) -> str:
     return re.sub(r"(?m)^(--.*|\\(un)?restrict .*)?\n", "", text)
 
 
+def test_an_archive_is_restored_the_same(make_node: MakeNode, tmp_path: Path) -> None:
+    first, second = make_node(), make_node()
+    run(first, program("psql"), "-Xq", "-f", "-", given=SCHEMA)
+    run(first, program("pg_dump"), "-Fc", "-f", str(tmp_path / "archive"))
+    run(second, program("pg_restore"), "-e", "-d", "heliosdb", str(tmp_path / "archive"))
+    assert dump(second) == dump(first)
+
+
 def test_a_restored_dump_is_dumped_the_same(make_node: MakeNode) -> None:
     first, second = make_node(), make_node()
     psql = program("psql")
@@ -78,4 +97,9 @@ def test_a_restored_dump_is_dumped_the_same(make_node: MakeNode) -> None:
     assert "SET DEFAULT nextval('public.pub_id_seq'::regclass)" in dumped
     assert "nextval('hidden.own'::regclass)" in dumped
     assert "WHEN (hidden.above(new.n))" in dumped
+    assert "ALTER TABLE ONLY public.parted ATTACH PARTITION public.parted_19 FOR VALUES FROM (MINVALUE)" in dumped
+    assert "ALTER INDEX public.parted_20_pkey ATTACH PARTITION public.parted_20_1_pkey" in dumped
+    assert run(second, psql, "-XAt", "-c", "SELECT tableoid::regclass, s FROM parted ORDER BY s") == (
+        "parted_19|a\nparted_20_1|b\nparted_20_x|c\n"
+    )
     assert run(second, psql, "-XAt", "-c", "SELECT nextval('pub_id_seq'), currval('pub_id_seq')") == "3|3\n"

@@ -17,15 +17,17 @@ from helios_cli.engine.sql.ddl_alter_columns import (
     set_identity,
     set_not_null,
 )
+from helios_cli.engine.sql.ddl_attach import attach_partition, detach_partition
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_constraints import add_constraint
 from helios_cli.engine.sql.ddl_create import check_storage
 from helios_cli.engine.sql.ddl_dropping import Dropping
 from helios_cli.engine.sql.ddl_exclusion import existing_conflict_sql
 from helios_cli.engine.sql.ddl_family import Family
+from helios_cli.engine.sql.ddl_index_parts import attach_index
 from helios_cli.engine.sql.ddl_model import ConstraintDef
 from helios_cli.engine.sql.ddl_ownership import give_away
-from helios_cli.engine.sql.ddl_parents import add_parent, take_parent
+from helios_cli.engine.sql.ddl_parents import add_parent, refuse_kind, take_parent
 from helios_cli.engine.sql.ddl_policy import switch_row_security
 from helios_cli.engine.sql.ddl_render import (
     check_clause,
@@ -55,9 +57,10 @@ _TAGS: Final = {
     "OBJECT_TABLE": "ALTER TABLE", "OBJECT_VIEW": "ALTER VIEW", "OBJECT_INDEX": "ALTER INDEX",
     "OBJECT_SEQUENCE": "ALTER SEQUENCE",
 }  # fmt: skip
-_HINTS: Final = {
-    "AT_AttachPartition": "Make the partition with CREATE TABLE ... PARTITION OF, and insert the rows.",
-    "AT_DetachPartition": "Copy the rows to another table, and drop the partition.",
+_PARTITIONS: Final = {
+    "AT_AttachPartition": attach_partition,
+    "AT_DetachPartition": detach_partition,
+    "AT_DetachPartitionFinalize": detach_partition,
 }
 _NO_EFFECT: Final = frozenset(
     (
@@ -87,6 +90,10 @@ def alter_table(builder: Builder, fields: dict[str, Any]) -> Plan:
     )
     if tag != "ALTER TABLE" or _changes_only_the_owner_of_another_kind(builder, fields, commands):
         return _alter_other(builder, fields, commands, tag)
+    if commands[0]["subtype"] in _PARTITIONS:
+        named = builder.find_relation(fields["relation"], bool(fields.get("missing_ok")))
+        if named is not None:
+            refuse_kind(builder, named, _shown(commands[0]["subtype"]))
     table = builder.find_table(fields["relation"], bool(fields.get("missing_ok")))
     if table is None:
         return builder.finish(tag)
@@ -120,6 +127,8 @@ def _alter_other(builder: Builder, fields: dict[str, Any], commands: list[dict[s
             set_check_option(builder, relation, command)
         elif command["subtype"] in SET_OPTIONS:
             _other_options(builder, fields, command, relation)
+        elif command["subtype"] == "AT_AttachPartition" and tag == "ALTER INDEX":
+            attach_index(builder, fields["relation"], command["def"]["PartitionCmd"]["name"])
         elif command["subtype"] not in _NO_EFFECT:
             raise unsupported(f"{tag} {_shown(command['subtype'])}")
     return builder.finish(tag)
@@ -144,10 +153,12 @@ def _shown(subtype: str) -> str:
 def _run(family: Family, alteration: Alteration, fields: dict[str, Any]) -> None:
     subtype = fields["subtype"]
     command = _COMMANDS.get(subtype)
-    if command is not None:
+    if subtype in _PARTITIONS:
+        _PARTITIONS[subtype](family, alteration, fields)
+    elif command is not None:
         family.run(alteration, fields, command)
     elif subtype not in _NO_EFFECT:
-        raise unsupported(f"ALTER TABLE {_shown(subtype)}", _HINTS.get(subtype))
+        raise unsupported(f"ALTER TABLE {_shown(subtype)}")
 
 
 # -- constraints --------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from helios_cli.engine.sql.ddl_constraints import add_constraint
 from helios_cli.engine.sql.ddl_deparse import parse_expression
 from helios_cli.engine.sql.ddl_inherit import inherit_checks, inherit_columns, merge_check, parent_rows
 from helios_cli.engine.sql.ddl_model import IndexDef, SequenceDef, TableDef
-from helios_cli.engine.sql.ddl_partition import part_of, parted_by, with_bound
+from helios_cli.engine.sql.ddl_partition import check_lasting, part_of, parted_by, with_bound
 from helios_cli.engine.sql.ddl_partition_rows import partition_rows
 from helios_cli.engine.sql.ddl_render import (
     attribute_rows,
@@ -81,6 +81,7 @@ def _part(builder: Builder, table: TableDef, parents: list[TableDef], fields: di
     if "partspec" in fields:
         table.partition = parted_by(builder, table, fields["partspec"])
     if "partbound" in fields:
+        check_lasting(builder, table, parents[0], "create")
         table.partition = with_bound(table.partition, part_of(builder, table, parents[0], fields["partbound"]))
 
 

@@ -157,6 +157,7 @@ class Dropping:
             alteration = self._alteration(constraint.table_oid) if constraint is not None else None
             if alteration is not None:
                 take_constraint(alteration, thing.oid)
+                self.builder.add(*_forget_parents(self.builder, thing.oid, alteration.table.temp))
         for thing in self._of(INDEX):
             alteration, index = self._alteration(thing.oid), self.things.index(thing)
             if alteration is not None and index is not None:
@@ -201,6 +202,8 @@ class Dropping:
         builder.add(f"DROP TABLE {qualified(relation.sqlite_name, temp)}")
         for index in table.indexes if table else ():
             builder.add(*_forget(temp, index.oid), *_forget_parents(builder, index.oid, temp))
+        for constraint in table.constraints if table else ():
+            builder.add(*_forget_parents(builder, constraint.oid, temp))
         if table is not None and table.is_partition:
             self._leave(table)
         builder.add(*forget_steps(builder, relation.oid))

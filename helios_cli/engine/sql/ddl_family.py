@@ -14,9 +14,10 @@ from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression
 from helios_cli.engine.sql.ddl_dropping import Dropping
 from helios_cli.engine.sql.ddl_inherit import heir_column, heir_default, make_table, same_type, versus
 from helios_cli.engine.sql.ddl_model import ColumnDef, ConstraintDef, TableDef
-from helios_cli.engine.sql.ddl_partition_parts import index_row
+from helios_cli.engine.sql.ddl_partition_parts import part_row
 from helios_cli.engine.sql.ddl_render import stored_deferral, stored_not_null, update
 from helios_cli.engine.sql.ddl_things import COLUMN, CONSTRAINT, Thing
+from helios_cli.engine.sql.ddl_validation import verify_parents
 
 Command = Callable[[Alteration, dict[str, Any]], Any]
 
@@ -100,9 +101,15 @@ class Family:
             raise self.builder.error("42809", f"cannot change inheritance of a {what}")
         if subtype == "AT_DropConstraint" and table.is_partition:
             known = table.constraint(name or "")
-            if known is not None and known.index_oid and self.builder.catalog.parents(known.index_oid):
+            if known is not None and any(map(self.builder.catalog.parents, (known.index_oid, known.oid))):
                 message = f'cannot drop inherited constraint "{name}" of relation "{table.name}"'
                 raise self.refuse(message)
+
+    def verify_key(self, alteration: Alteration, constraint: ConstraintDef) -> None:
+        """Write what makes a foreign key that a definition has got already hold."""
+        if constraint.validated and not alteration.table.parted and not alteration.rebuild:
+            verify_parents(alteration, constraint)
+        alteration.rebuild = True
 
     def finish(self) -> None:
         """Write what waits for the end."""
@@ -122,7 +129,12 @@ def mark_local(alteration: Alteration, column: ColumnDef) -> None:
 
 def mark_check(alteration: Alteration, constraint: ConstraintDef) -> None:
     """Record that a CHECK is a table's own from now on."""
-    constraint.local = True
+    mark_key(alteration, constraint, local=True)
+
+
+def mark_key(alteration: Alteration, constraint: ConstraintDef, *, local: bool) -> None:
+    """Record whether a constraint is a table's own from now on."""
+    constraint.local = local
     changes: dict[str, object] = {"condeferrable": stored_deferral(constraint)}
     alteration.builder.add(update(alteration.table.temp, "helios_constraint", changes, oid=constraint.oid))
 
@@ -205,6 +217,31 @@ def _drop(family: Family, things: list[Thing], fields: dict[str, Any]) -> None:
     dropping.run(things)
 
 
+def _set_not_null(family: Family, alteration: Alteration, fields: dict[str, Any], command: Command) -> None:
+    for child in family.children(alteration.table) if alteration.table.parted and not family.recurses else ():
+        _check_not_null(family, child.table, fields["name"])
+    _everywhere(family, alteration, fields, command)
+
+
+def _drop_not_null(family: Family, alteration: Alteration, fields: dict[str, Any], command: Command) -> None:
+    """Raise SqlError 42P16 where the partitioned table's column is NOT NULL (ATExecDropNotNull)."""
+    table, catalog = alteration.table, family.builder.catalog
+    command_alone = table.parted and not family.recurses and catalog.children(table.oid)
+    if command_alone:
+        message = "cannot remove constraint from only the partitioned table when partitions exist"
+        raise family.builder.error("42P16", message, hint="Do not specify the ONLY keyword.")
+    above = family.table(catalog.parents(table.oid)[0]) if table.is_partition else None
+    theirs = above.column(fields["name"]) if above is not None else None
+    if theirs is not None and theirs.not_null and not _in_primary_key(table, theirs.name):
+        raise family.refuse(f'column "{theirs.name}" is marked NOT NULL in parent table')
+    _everywhere(family, alteration, fields, command)
+
+
+def _in_primary_key(table: TableDef, name: str) -> bool:
+    primary = table.primary_key()
+    return primary is not None and name in primary.columns
+
+
 def _everywhere(family: Family, alteration: Alteration, fields: dict[str, Any], command: Command) -> None:
     """What is done to every heir alike (ATSimpleRecursion)."""
     command(alteration, fields)
@@ -241,6 +278,8 @@ def _add_constraint(family: Family, alteration: Alteration, fields: dict[str, An
 
 def _add_key(family: Family, alteration: Alteration, fields: dict[str, Any]) -> None:
     """Add a constraint that heirs do not get; but the columns of a primary key are NOT NULL in them too."""
+    if alteration.table.parted:
+        _check_whole(family, alteration.table, fields)
     made = family.install(alteration, fields)
     if alteration.table.parted:
         _add_to_partitions(family, alteration, made, fields)
@@ -251,20 +290,56 @@ def _add_key(family: Family, alteration: Alteration, fields: dict[str, Any]) -> 
             set_not_null(heir, {"name": name}, wanted=True)
 
 
+def _check_whole(family: Family, table: TableDef, fields: dict[str, Any]) -> None:
+    """Refuse keys that partitioned tables do not have. Raises SqlError 42809, FeatureNotSupported."""
+    builder = family.builder
+    if "indexname" in fields:
+        message = "ALTER TABLE / ADD CONSTRAINT USING INDEX is not supported on partitioned tables"
+        raise builder.error("0A000", message)
+    if fields["contype"] == "CONSTR_FOREIGN" and not family.recurses:
+        what = f'partitioned table "{table.name}" referencing relation "{fields["pktable"]["relname"]}"'
+        raise builder.error("42809", f"cannot use ONLY for foreign key on {what}")
+    if fields["contype"] == "CONSTR_FOREIGN" and fields.get("skip_validation"):
+        what = f'partitioned table "{table.name}" referencing relation "{fields["pktable"]["relname"]}"'
+        detail = "This feature is not yet supported on partitioned tables."
+        raise builder.error("42809", f"cannot add NOT VALID foreign key on {what}", detail=detail)
+
+
 def _add_to_partitions(family: Family, alteration: Alteration, made: ConstraintDef, fields: dict[str, Any]) -> None:
     """Every partition gets a key like a new one of the partitioned table."""
-    if not family.recurses or made.kind == "x" or "indexname" in fields:
-        raise unsupported("such a key of a partitioned table", "Use ADD CONSTRAINT without ONLY and USING INDEX.")
+    if not family.recurses:
+        _leave_incomplete(family, alteration.table, made)
+        return
     for child in family.children(alteration.table):
         own = {key: value for key, value in fields.items() if key != "conname"}
         if made.kind == "f":
             own["conname"] = made.name
         theirs = family.install(child, {**own, "inherited": True})
-        if theirs.index_oid:
-            index = next(one for one in child.table.indexes if one.oid == theirs.index_oid)
-            family.builder.add(make_table(child.table.temp), index_row(child.table, index, made.index_oid))
+        pair = (theirs.index_oid, made.index_oid) if theirs.index_oid else (theirs.oid, made.oid)
+        family.builder.add(make_table(child.table.temp), part_row(child.table, *pair))
         if child.table.parted:
             _add_to_partitions(family, child, theirs, fields)
+
+
+def _leave_incomplete(family: Family, table: TableDef, made: ConstraintDef) -> None:
+    """A key with ONLY: its index is valid when every partition has got one."""
+    # The module that does it needs this one.
+    from helios_cli.engine.sql.ddl_index_parts import leave_incomplete
+
+    for child in family.children(table) if made.kind == "p" else ():
+        for name in made.columns:
+            _check_not_null(family, child.table, name)
+    leave_incomplete(family.builder, table, next(one for one in table.indexes if one.oid == made.index_oid))
+
+
+def _check_not_null(family: Family, child: TableDef, name: str) -> None:
+    """Raise SqlError 42P16 when a column of a partition may be NULL where there is ONLY (ATCheckNotNull)."""
+    column = child.column(name)
+    if column is not None and not column.not_null:
+        raise family.builder.error(
+            "42P16", "constraint must be added to child tables too", hint="Do not specify the ONLY keyword.",
+            detail=f'Column "{name}" of relation "{child.name}" is not already NOT NULL.',
+        )  # fmt: skip
 
 
 def _add_check(family: Family, alteration: Alteration, fields: dict[str, Any], *, inherited: bool = False) -> None:
@@ -365,12 +440,12 @@ _HANDLERS: Final = {
     "AT_AddColumn": _add_column,
     "AT_DropColumn": _drop_column,
     "AT_ColumnDefault": _everywhere,
-    "AT_SetNotNull": _everywhere,
-    "AT_DropNotNull": _everywhere,
+    "AT_SetNotNull": _set_not_null,
+    "AT_DropNotNull": _drop_not_null,
     "AT_AlterColumnType": _alter_type,
     "AT_AddConstraint": _add_constraint,
     "AT_DropConstraint": _drop_constraint,
     "AT_ValidateConstraint": _validate,
 }
 
-__all__ = ["Family", "check_column", "mark_check", "mark_local", "renamed"]
+__all__ = ["Family", "check_column", "mark_check", "mark_key", "mark_local", "renamed"]

@@ -64,12 +64,11 @@ def create_index(builder: Builder, fields: dict[str, Any]) -> Plan:
     table.indexes.append(index)
     builder.add(builder.index_sql(table, len(table.indexes) - 1), *index_rows(table.temp, index))
     if table.parted:
-        # The module that does it needs this one.
+        # The modules that do it need this one.
+        from helios_cli.engine.sql.ddl_index_parts import leave_incomplete
         from helios_cli.engine.sql.ddl_partition_parts import index_partitions
 
-        if not fields["relation"].get("inh"):
-            raise unsupported("CREATE INDEX ON ONLY a partitioned table", "Leave ONLY out.")
-        index_partitions(builder, table, index)
+        (index_partitions if fields["relation"].get("inh") else leave_incomplete)(builder, table, index)
     return builder.finish("CREATE INDEX")
 
 

@@ -74,6 +74,7 @@ NULLS_ALIKE: Final = 1
 DEFERRABLE: Final = 2
 DEFERRED: Final = 4
 EXCLUSION: Final = 8
+INCOMPLETE: Final = 16
 
 
 @dataclass(slots=True)
@@ -92,7 +93,8 @@ class IndexDef:
     include: tuple[str, ...] = ()
     predicate: str | None = None
     rules: int = 0
-    """Bits of :data:`NULLS_ALIKE`, :data:`DEFERRABLE` and :data:`DEFERRED`, for a unique one, and :data:`EXCLUSION`."""
+    """Bits of :data:`NULLS_ALIKE`, :data:`DEFERRABLE` and :data:`DEFERRED`, for a unique one, :data:`EXCLUSION`, and
+    :data:`INCOMPLETE`."""
 
     options: str | None = None
     """Storage parameters of a new one, as pg_class.reloptions shows them."""
@@ -106,6 +108,11 @@ class IndexDef:
     def excludes(self) -> bool:
         """Behind an EXCLUDE constraint."""
         return bool(self.rules & EXCLUSION)
+
+    @property
+    def incomplete(self) -> bool:
+        """Of a partitioned table: some partition has no index that belongs to it."""
+        return bool(self.rules & INCOMPLETE)
 
     @property
     def deferrable(self) -> bool:

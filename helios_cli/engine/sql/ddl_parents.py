@@ -10,6 +10,7 @@ from helios_cli.engine.sql.ddl_family import check_column, mark_check, mark_loca
 from helios_cli.engine.sql.ddl_inherit import make_table, parent_row, parent_table
 from helios_cli.engine.sql.ddl_model import TableDef
 from helios_cli.engine.sql.ddl_render import delete
+from helios_cli.engine.sql.relation import Relation
 
 
 def add_parent(alteration: Alteration, fields: dict[str, Any]) -> None:
@@ -22,10 +23,7 @@ def add_parent(alteration: Alteration, fields: dict[str, Any]) -> None:
     range_var = fields["def"]["RangeVar"]
     found = builder.find_relation(range_var)
     assert found is not None
-    if found.kind not in ("r", "t"):
-        detail = {"v": "views", "m": "materialized views", "M": "materialized views", "S": "sequences"}.get(found.kind)
-        message = f'ALTER action INHERIT cannot be performed on relation "{found.name}"'
-        raise builder.error("42809", message, detail=f"This operation is not supported for {detail or 'it'}.")
+    refuse_kind(builder, found, "INHERIT")
     parent = parent_table(builder, range_var, temp=table.temp)
     own = builder.catalog.relation_by_oid(table.oid)
     if parent.oid in (table.oid, *(own.heirs if own is not None else ())):
@@ -34,12 +32,21 @@ def add_parent(alteration: Alteration, fields: dict[str, Any]) -> None:
     parents = builder.catalog.parents(table.oid)
     if parent.oid in parents:
         raise builder.error("42P07", f'relation "{parent.name}" would be inherited from more than once')
-    _check_columns(builder, table, parent)
-    _check_constraints(builder, table, parent)
+    check_columns(builder, table, parent)
+    check_constraints(builder, table, parent)
     builder.add(make_table(table.temp), parent_row(table, parent, builder.catalog.next_place(table.oid)))
 
 
-def _check_columns(builder: Builder, table: TableDef, parent: TableDef) -> None:
+def refuse_kind(builder: Builder, found: Relation, action: str) -> None:
+    """Raise SqlError 42809 for views, sequences and their like."""
+    if found.kind not in ("r", "t"):
+        detail = {"v": "views", "m": "materialized views", "M": "materialized views", "S": "sequences"}.get(found.kind)
+        message = f'ALTER action {action} cannot be performed on relation "{found.name}"'
+        raise builder.error("42809", message, detail=f"This operation is not supported for {detail or 'it'}.")
+
+
+def check_columns(builder: Builder, table: TableDef, parent: TableDef) -> None:
+    """Raise SqlError 42804, 42P21 unless a table has its new parent's columns."""
     for theirs in parent.columns:
         own = table.column(theirs.name)
         if own is None:
@@ -56,7 +63,8 @@ def _check_columns(builder: Builder, table: TableDef, parent: TableDef) -> None:
             raise builder.error("42804", f'column "{theirs.name}" in child table {wrong}')
 
 
-def _check_constraints(builder: Builder, table: TableDef, parent: TableDef) -> None:
+def check_constraints(builder: Builder, table: TableDef, parent: TableDef) -> None:
+    """Raise SqlError 42804, 42P17 unless a table has its new parent's CHECK constraints."""
     for theirs in sorted(parent.constraints, key=lambda constraint: constraint.name):
         if theirs.kind != "c" or theirs.no_inherit:
             continue
@@ -82,6 +90,14 @@ def take_parent(alteration: Alteration, fields: dict[str, Any]) -> None:
     parent = builder.catalog.table_def(relation.oid)
     if parent is None or parent.oid not in parents:
         raise builder.error("42P01", f'relation "{relation.name}" is not a parent of relation "{table.name}"')
+    leave(alteration, parent)
+    builder.add(delete(table.temp, "helios_inherits", inhrelid=table.oid, inhparent=parent.oid))
+
+
+def leave(alteration: Alteration, parent: TableDef) -> None:
+    """What a table has of one of its parents alone is its own from now on."""
+    builder, table = alteration.builder, alteration.table
+    parents = builder.catalog.parents(table.oid)
     others = [found for oid in parents if oid != parent.oid and (found := builder.catalog.table_def(oid)) is not None]
     for column in table.columns:
         if parent.column(column.name) is not None and not any(other.column(column.name) for other in others):
@@ -92,4 +108,3 @@ def take_parent(alteration: Alteration, fields: dict[str, Any]) -> None:
             continue
         if not any(other.constraint(constraint.name) for other in others):
             mark_check(alteration, constraint)
-    builder.add(delete(table.temp, "helios_inherits", inhrelid=table.oid, inhparent=parent.oid))

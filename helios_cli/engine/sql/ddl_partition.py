@@ -56,16 +56,11 @@ def part_of(builder: Builder, table: TableDef, parent: TableDef, bound: dict[str
     """What FOR VALUES or DEFAULT says of a partition of ``parent``.
 
     Raises:
-        SqlError: 42P17 the other table is not partitioned, the bound is another's too, or empty; 42P16, 42809.
+        SqlError: 42P17 the other table is not partitioned, the bound is another's too, or empty; 42P16.
     """
     above = parent.partition
     if above is None or not above.strategy:
         raise builder.error("42P17", f'"{parent.name}" is not partitioned')
-    if table.temp != parent.temp:
-        word = "temporary" if table.temp else "permanent"
-        other = "permanent" if table.temp else "temporary"
-        message = f'cannot create a {word} relation as partition of {other} relation "{parent.name}"'
-        raise builder.error("42809", message)
     others = [(found.name, found.partition) for found in partitions_of(builder, parent) if found.partition is not None]
     if bound.get("is_default"):
         known = next((name for name, other in others if other.bound == "DEFAULT"), None)
@@ -79,14 +74,26 @@ def part_of(builder: Builder, table: TableDef, parent: TableDef, bound: dict[str
         raise builder.error("42P16", message, bound.get("location", -1))
     columns = [column for name in above.keys if (column := parent.column(name)) is not None]
     text, own = (_list if above.strategy == "l" else _range)(builder, table, columns, bound)
-    _check_overlap(builder, table, parent, text, own, others, bound)
+    _check_overlap(builder, table, parent, text, others, bound)
     return bounded(parent, text, own)
+
+
+def check_lasting(builder: Builder, table: TableDef, parent: TableDef, verb: str) -> None:
+    """Raise SqlError 42809 when one of a table and a partition of it is temporary and the other is not."""
+    if table.temp != parent.temp:
+        word, other = ("temporary", "permanent") if table.temp else ("permanent", "temporary")
+        message = f'cannot {verb} a {word} relation as partition of {other} relation "{parent.name}"'
+        raise builder.error("42809", message)
 
 
 def bounded(parent: TableDef, bound: str, own: str) -> Partition:
     """A partition by its bound and the condition that this puts on its rows."""
-    above = parent.partition.check if parent.partition is not None else ""
-    return Partition(bound=bound, own=own, check=f"({above}) AND ({own})" if above else own)
+    return Partition(bound=bound, own=own, check=whole_check(parent.partition, own))
+
+
+def whole_check(above: Partition | None, own: str) -> str:
+    """The condition of a partition with that of the partitioned table."""
+    return f"({above.check}) AND ({own})" if above is not None and above.check else own
 
 
 def none_of(others: list[Partition]) -> str:
@@ -149,12 +156,14 @@ def _range(builder: Builder, table: TableDef, columns: list[ColumnDef], bound: d
     tests += [test for test in (_beyond(names, low, ">"), _beyond(names, high, "<")) if test]
     own = " AND ".join(tests)
     text = f"FOR VALUES FROM ({', '.join(low)}) TO ({', '.join(high)})"
-    if not _is_below(builder, columns, low, high):
+    if not _key(columns, low) < _key(columns, high):
         message = f'empty range bound specified for partition "{table.name}"'
         detail = (
             f"Specified lower bound ({', '.join(low)}) is greater than or equal to upper bound ({', '.join(high)})."
         )
-        raise builder.error("42P17", message, bound.get("location", -1), detail=detail)
+        keys = _key(columns, low), _key(columns, high)
+        place = next((at for at, (one, two) in enumerate(zip(*keys, strict=False)) if one != two), 0)
+        raise builder.error("42P17", message, tree.location(bound["lowerdatums"][place]), detail=detail)
     return text, own
 
 
@@ -205,10 +214,6 @@ def _key(columns: list[ColumnDef], values: list[str]) -> tuple[tuple[int, Any], 
     return tuple(found)
 
 
-def _is_below(_builder: Builder, columns: list[ColumnDef], low: list[str], high: list[str]) -> bool:
-    return _key(columns, low) < _key(columns, high)
-
-
 def _ends(text: str) -> tuple[list[str], list[str]]:
     """The ends of a range as it is shown."""
     parsed: Any = pgparse.parse(f"CREATE TABLE x PARTITION OF y {text}")
@@ -231,24 +236,47 @@ def _items(text: str) -> set[str]:
 
 
 def _check_overlap(
-    builder: Builder, table: TableDef, parent: TableDef, text: str, _own: str, others: list[tuple[str, Partition]],
+    builder: Builder, table: TableDef, parent: TableDef, text: str, others: list[tuple[str, Partition]],
     bound: dict[str, Any],
 ) -> None:  # fmt: skip
-    """Raise SqlError 42P17 for a bound that has rows of another partition."""
+    """Raise SqlError 42P17 for a bound that has rows of another partition (check_new_partition_bound, partbounds.c)."""
     above = parent.partition
     assert above is not None
     columns = [column for name in above.keys if (column := parent.column(name)) is not None]
+    known = [(name, other) for name, other in others if other.bound != "DEFAULT"]
+    found = (_list_overlap if above.strategy == "l" else _range_overlap)(columns, text, known, bound)
+    if found is not None:
+        raise builder.error("42P17", f'partition "{table.name}" would overlap partition "{found[0]}"', found[1])
+
+
+def _list_overlap(
+    _columns: list[ColumnDef], _text: str, others: list[tuple[str, Partition]], bound: dict[str, Any]
+) -> tuple[str, int] | None:
+    """The partition that has a value of a list already, and where that value stands."""
+    for node in bound["listdatums"]:
+        value = "NULL" if node.get("A_Const", {}).get("isnull") else deparse(node)
+        for name, other in others:
+            if value in _items(other.bound):
+                return name, tree.location(node)
+    return None
+
+
+def _range_overlap(
+    columns: list[ColumnDef], text: str, others: list[tuple[str, Partition]], bound: dict[str, Any]
+) -> tuple[str, int] | None:
+    """The first partition that a range has rows of, and where the value stands that reaches into it."""
+    low, high = (_key(columns, end) for end in _ends(text))
+    found = []
     for name, other in others:
-        if other.bound == "DEFAULT":
-            continue
-        if above.strategy == "l":
-            overlaps = bool(_items(text) & _items(other.bound))
-        else:
-            (low, high), (other_low, other_high) = _ends(text), _ends(other.bound)
-            overlaps = _is_below(builder, columns, low, other_high) and _is_below(builder, columns, other_low, high)
-        if overlaps:
-            message = f'partition "{table.name}" would overlap partition "{name}"'
-            raise builder.error("42P17", message, bound.get("location", -1))
+        other_low, other_high = (_key(columns, end) for end in _ends(other.bound))
+        if low < other_high and other_low < high:
+            found.append((other_low, name))
+    if not found:
+        return None
+    other_low, name = min(found)
+    key, end = ("lowerdatums", low) if other_low <= low else ("upperdatums", high)
+    place = next((at for at, (one, two) in enumerate(zip(end, other_low, strict=False)) if one != two), 0)
+    return name, tree.location(bound[key][place])
 
 
 def with_bound(found: Partition | None, bound: Partition) -> Partition:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import deepcopy
+from dataclasses import replace
 
 from helios_cli.engine.sql.ddl_alter_columns import Alteration
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_create import copy_index
 from helios_cli.engine.sql.ddl_inherit import make_table
 from helios_cli.engine.sql.ddl_model import ConstraintDef, IndexDef, TableDef
-from helios_cli.engine.sql.ddl_partition import bounded, none_of, partitions_of
+from helios_cli.engine.sql.ddl_partition import none_of, partitions_of, whole_check
 from helios_cli.engine.sql.ddl_partition_rows import partition_rows
-from helios_cli.engine.sql.ddl_render import index_rows, insert, partition_check_name, partition_clause
+from helios_cli.engine.sql.ddl_render import delete, index_rows, insert, partition_check_name, partition_clause
 from helios_cli.engine.sql.relation import Partition
 
 
@@ -23,10 +24,11 @@ def take_parts(builder: Builder, table: TableDef, parent: TableDef) -> list[str]
         if index.excludes:
             raise unsupported("a partition of a table with EXCLUDE constraints")
         copy_index(builder, table, parent, index)
-        steps += [make_table(table.temp), index_row(table, table.indexes[-1], index.oid)]
+        steps += [make_table(table.temp), part_row(table, table.indexes[-1].oid, index.oid)]
     for constraint in parent.constraints:
         if constraint.kind == "f":
             table.constraints.append(copied_key(builder, table, constraint))
+            steps += [make_table(table.temp), part_row(table, table.constraints[-1].oid, constraint.oid)]
     return steps
 
 
@@ -37,9 +39,9 @@ def copied_key(builder: Builder, table: TableDef, constraint: ConstraintDef) -> 
     return copied
 
 
-def index_row(table: TableDef, index: IndexDef, parent: int) -> str:
-    """The step that records which index of the partitioned table an index of a partition belongs to."""
-    return insert(table.temp, "helios_inherits", inhrelid=index.oid, inhparent=parent, inhseqno=1)
+def part_row(table: TableDef, oid: int, parent: int) -> str:
+    """The step that records which index or foreign key of the partitioned table one of a partition belongs to."""
+    return insert(table.temp, "helios_inherits", inhrelid=oid, inhparent=parent, inhseqno=1)
 
 
 def index_partitions(builder: Builder, table: TableDef, index: IndexDef) -> None:
@@ -48,7 +50,7 @@ def index_partitions(builder: Builder, table: TableDef, index: IndexDef) -> None
         copy_index(builder, child, table, index)
         made = child.indexes[-1]
         builder.add(builder.index_sql(child, len(child.indexes) - 1), *index_rows(child.temp, made))
-        builder.add(make_table(child.temp), index_row(child, made, index.oid))
+        builder.add(make_table(child.temp), part_row(child, made.oid, index.oid))
         index_partitions(builder, child, made)
 
 
@@ -60,14 +62,32 @@ def narrow_default(builder: Builder, parent: TableDef, added: Partition | None, 
     default = next((found for found in siblings if found.partition and found.partition.bound == "DEFAULT"), None)
     if default is None or default.partition is None:
         return
-    if default.partition.strategy:
-        raise unsupported("a partition beside a default one that is partitioned itself", "Drop the default one.")
     others = [found.partition for found in siblings if found is not default and found.partition is not None]
-    default.partition = bounded(parent, "DEFAULT", none_of([*others, added] if added is not None else others))
-    alteration = Alteration(builder, default)
-    if added is not None:
-        message = f'updated partition constraint for default partition "{default.name}" would be violated by some row'
-        alteration.verify(builder.translate(default, added.own, "CHECK"), "23514", message)
-    alteration.now(f"{alteration.alter()} DROP CONSTRAINT {partition_check_name(default.oid)}")
-    alteration.now(f"{alteration.alter()} ADD {partition_clause(default, builder.translate)}")
-    builder.add(*partition_rows(default.temp, default.oid, default.partition))
+    own = none_of([*others, added] if added is not None else others)
+    new = replace(default.partition, own=own, check=whole_check(parent.partition, own))
+    message = 'updated partition constraint for default partition "{}" would be violated by some row'
+    set_bound(builder, default, new, message if added is not None else "")
+
+
+def set_bound(builder: Builder, table: TableDef, new: Partition | None, message: str = "") -> None:
+    """Write the steps that give a table other rows than it had, and its partitions with it; None: it has any.
+
+    ``message`` with the table's name is that of 23514 for rows that are there and do not fit; '': they do.
+    """
+    alteration, old, name = Alteration(builder, table), table.partition, partition_check_name(table.oid)
+    table.partition = new
+    if old is not None and old.check:
+        alteration.now(f"{alteration.alter()} DROP CONSTRAINT {name}")
+    if new is not None and new.check:
+        if message:
+            condition = f"NOT ({builder.translate(table, new.check, 'CHECK')})"
+            alteration.verify(condition, "23514", message.format(table.name))
+        alteration.now(f"{alteration.alter()} ADD {partition_clause(table, builder.translate)}")
+    if new is None:
+        builder.add(delete(table.temp, "helios_partition", oid=table.oid))
+    else:
+        builder.add(*partition_rows(table.temp, table.oid, new))
+    for child in partitions_of(builder, table) if table.parted else ():
+        if child.partition is not None:
+            part = replace(child.partition, check=whole_check(new, child.partition.own))
+            set_bound(builder, child, part, message)

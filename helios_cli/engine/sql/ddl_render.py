@@ -268,13 +268,18 @@ def _attribute(oid: int, column: ColumnDef) -> dict[str, object]:
     }  # fmt: skip
 
 
+def stored_rules(index: IndexDef) -> int:
+    """``helios_index.indisunique``."""
+    return int(index.unique) | index.rules << 1
+
+
 def index_rows(temp: bool, index: IndexDef) -> list[str]:
     """The rows of ``helios_relation`` and ``helios_index`` for one index."""
     return [
         relation_row(temp, index.oid, index.schema, index.name, "i", index.sqlite_name, options=index.options),
         insert(
             temp, "helios_index", oid=index.oid, relid=index.table_oid,
-            indisunique=int(index.unique) | index.rules << 1,
+            indisunique=stored_rules(index),
             indisprimary=int(index.primary), method=index.method, keys=keys_json(index.keys),
             include=json.dumps(index.include), predicate=index.predicate,
         ),

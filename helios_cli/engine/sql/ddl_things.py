@@ -295,6 +295,8 @@ class Things:
         found = self.constraint(thing.oid)
         if found is not None and found.kind in "pux":
             yield Thing(INDEX, found.table_oid, found.index_oid), True
+        for oid in self._catalog.children(thing.oid):
+            yield Thing(CONSTRAINT, oid), True
 
     def _on_index(self, thing: Thing) -> Iterator[Found]:
         parts = self._catalog.children(thing.sub)

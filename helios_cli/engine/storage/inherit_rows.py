@@ -12,7 +12,7 @@ from helios_cli.engine.sql.ddl_partition_rows import key_text
 from helios_cli.engine.storage.system_snapshot import Snapshot
 
 Rows = Iterator[dict[str, Any]]
-PG_CLASS = 1259
+PG_CLASS, PG_CONSTRAINT = 1259, 2606
 
 
 def column_parents(snapshot: Snapshot, oid: int, name: str) -> int:
@@ -35,17 +35,53 @@ def inherited_count(snapshot: Snapshot, constraint: ConstraintDef) -> int:
     return sum(checks)
 
 
+def is_own(snapshot: Snapshot, constraint: ConstraintDef) -> bool:
+    """Whether heirs do not get a constraint."""
+    if constraint.kind == "f":
+        found = snapshot.partitions.get(constraint.table_oid)
+        return not key_parent(snapshot, constraint) and (found is None or not found.strategy)
+    return constraint.kind != "c" or constraint.no_inherit
+
+
+def key_parent(snapshot: Snapshot, constraint: ConstraintDef) -> int:
+    """The key of the partitioned table that a key of a partition belongs to; 0 for others."""
+    if constraint.kind == "f":
+        return next(iter(snapshot.parents.get(constraint.oid, ())), 0)
+    above = next(iter(snapshot.parents.get(constraint.index_oid, ())), 0)
+    index = snapshot.indexes.get(above)
+    found = snapshot.table_constraints.get(index.table_oid, ()) if index is not None else ()
+    return next((one.oid for one in found if one.index_oid == above), 0)
+
+
 def pg_inherits(snapshot: Snapshot, oid: int) -> Rows:
-    """What a table inherits from."""
+    """What a table or an index of a partition inherits from; the parents of keys are told by pg_constraint."""
+    if oid in snapshot.constraints:
+        return
     for place, parent in enumerate(snapshot.parents[oid], 1):
         yield {"inhrelid": oid, "inhparent": parent, "inhseqno": place, "inhdetachpending": 0}
 
 
 def parent_depends(snapshot: Snapshot, oid: int) -> Rows:
-    """Tables need those that they inherit from."""
+    """Tables need those that they inherit from; indexes and keys of partitions those that they belong to."""
+    key = snapshot.constraints.get(oid)
+    index = snapshot.indexes.get(oid)
+    if key is not None or index is not None:
+        found = snapshot.table_constraints.get(index.table_oid, ()) if index is not None else ()
+        key = key or next((one for one in found if one.index_oid == oid), None)
+        if key is not None:
+            parent = key_parent(snapshot, key)
+            yield _depends(PG_CONSTRAINT, key.oid, parent, "P")
+            yield {**_depends(PG_CONSTRAINT, key.oid, key.table_oid, "S"), "refclassid": PG_CLASS}
+        if index is not None:
+            yield _depends(PG_CLASS, oid, snapshot.parents[oid][0], "P")
+            yield _depends(PG_CLASS, oid, index.table_oid, "S")
+        return
     for parent in snapshot.parents[oid]:
-        word = "a" if oid in snapshot.partitions else "n"
-        yield {"classid": PG_CLASS, "objid": oid, "refclassid": PG_CLASS, "refobjid": parent, "deptype": word}
+        yield _depends(PG_CLASS, oid, parent, "a" if oid in snapshot.partitions else "n")
+
+
+def _depends(class_oid: int, oid: int, on: int, kind: str) -> dict[str, Any]:
+    return {"classid": class_oid, "objid": oid, "refclassid": class_oid, "refobjid": on, "deptype": kind}
 
 
 def parted_class(snapshot: Snapshot, oid: int, kind: str) -> dict[str, Any]:
