@@ -117,7 +117,7 @@ def switchover(
         typer.echo(f"=== HeliosDB Nano Switchover ===\nOld Primary: {old}\nNew Primary: {new}\n")
         typer.echo("[1/5] Verifying node health...\n  Both nodes healthy ✓")
     body["to"] = str(plan.get("to") or to)
-    answer = _admin.ask_primary(chosen, "switchover", {**body, "dry_run": False}, timeout + ANSWER_S)
+    answer = _admin.ask_primary(chosen, "switchover", {**body, "dry_run": False}, 2 * timeout + ANSWER_S)
     follows = _follows(places.get(str(plan.get("from")), {}).get("reach"), as_json)
     if as_json:
         print_json({**answer, "old_primary": old, "new_primary": new, "follows": follows})

@@ -16,6 +16,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from support.failover_drill import in_sync
+from support.fault_drill import leads
 from support.kill_drill import verify_log
 from support.node_process import MakeNode, NodeProcess, wait_until
 
@@ -23,6 +25,7 @@ from helios_cli.engine.observe.events import RETRY_S
 
 DISK_MB = 96
 RESUME_S = 10.0
+SETTLED_S = 30.0
 PAD = "x" * 2000
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -211,6 +214,38 @@ def test_a_standby_waits_for_room_and_goes_on(disk: Path, make_node: MakeNode) -
     assert standby.http("/ready")[0] == 200
     assert standby.stop() == 0
     verify_log(standby.data_dir)
+
+
+def test_a_primary_without_room_gives_the_lead_to_a_standby_that_has_some(disk: Path, make_node: MakeNode) -> None:
+    """The cluster writes on; a standby without room is given nothing, and writes are not held up for it."""
+    sizes = ("--log-segment-mb", "4", "--log-retention-mb", "8", "--wal-checkpoint-mb", "8")
+    mode = ("--replication-mode", "quorum", *sizes)
+    first = make_node("--node-id", "n1", "--replication-role", "primary", *mode, start=False)
+    first.data_dir = disk / "data"
+    first.start()
+    follows = ("--replication-role", "standby", "--primary-host", "127.0.0.1", "--primary-port", str(first.native_port))
+    nodes = [first, *(make_node("--node-id", name, *follows, *mode) for name in ("n2", "n3"))]
+    wait_until(lambda: len(in_sync(first)) == 3, "every copy counts", SETTLED_S)
+    with first.connect() as connection:
+        connection.execute("CREATE TABLE t (id int PRIMARY KEY, pad text)")
+        ballast = fill_up(disk)
+        refused = insert_until_full(connection, 0)
+        wait_until(lambda: any(map(leads, nodes[1:])), "another one leads", SETTLED_S)
+        assert connection.execute("INSERT INTO t VALUES (-1, 'through n1')").rowcount == 1
+    leader = next(node for node in nodes if leads(node))
+    with leader.connect() as connection:
+        assert connection.execute(
+            "SELECT automatic, reason LIKE '%the disk of the primary has been full for%' "
+            "FROM replicate.failover_history WHERE decision = 'promoted'"
+        ).fetchone() == (True, True)
+        assert count(connection) == refused + 1, "every acknowledged row is there"
+        code, answer = leader.http("/admin/switchover", body={"to": "n1"})
+        assert (code, answer["error"]) == (409, "the disk of node n1 is full")
+        assert connection.execute("INSERT INTO t VALUES (-2, 'at once')").rowcount == 1
+    ballast.unlink()
+    wait_until(lambda: leader.http("/admin/switchover", body={"to": "n1"})[0] == 200, "it has room again", SETTLED_S)
+    assert first.stop() == 0
+    verify_log(first.data_dir)
 
 
 def counted(node: NodeProcess) -> int:

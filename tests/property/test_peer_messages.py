@@ -49,13 +49,15 @@ def json_messages(draw: st.DrawFn) -> Any:
     return made(**{field.name: draw(field_values(field)) for field in dataclasses.fields(made)})
 
 
-def acknowledgement(lsns: list[Lsn], echo_us: int, checksum: int, blocked_ms: int) -> messages.Acknowledge:
+def acknowledgement(
+    lsns: list[Lsn], echo_us: int, checksum: int, blocked_ms: int, is_full: bool
+) -> messages.Acknowledge:
     applied, flushed, written = sorted(lsns)
-    return messages.Acknowledge(written, flushed, applied, echo_us, checksum, blocked_ms)
+    return messages.Acknowledge(written, flushed, applied, echo_us, checksum, blocked_ms, is_full)
 
 
 ACKNOWLEDGEMENTS = st.builds(
-    acknowledgement, st.lists(LSNS, min_size=3, max_size=3), BIG, BIG, st.integers(0, 0xFFFFFFFF)
+    acknowledgement, st.lists(LSNS, min_size=3, max_size=3), BIG, BIG, st.integers(0, 0xFFFFFFFF), st.booleans()
 )
 LEASES = st.none() | st.integers(0, 0xFFFFFFFE)
 HEARTBEATS = st.builds(messages.Heartbeat, LSNS, LSNS, BIG, LEASES)

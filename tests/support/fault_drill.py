@@ -19,7 +19,7 @@ from support.etcd_server import HostedEtcd
 from support.failover_drill import exported, salvages
 from support.fault_clients import SCHEMA, Address, Clients, Seen, wrong
 from support.network import HostedNode, Network
-from support.node_process import wait_until
+from support.node_process import NodeProcess, wait_until
 
 SETTLED_S = 60.0
 AWAY_S = 4.0
@@ -365,7 +365,7 @@ def leader(nodes: Nodes) -> HostedNode:
     return one
 
 
-def leads(node: HostedNode) -> bool:
+def leads(node: NodeProcess) -> bool:
     """Whether it says so, and answers within a second."""
     try:
         return node.http("/primary", timeout=1)[0] == 200

@@ -148,8 +148,8 @@ class Engine:
         self._standby_refusal: Callable[[], HeliosError] | None = None
         self.cluster_view: Callable[[], ClusterView] | None = None
         """What the node knows of its cluster, from any thread; None without a node."""
-        self.events: EventLog | None = None
-        """What has happened to the node; None without a node."""
+        self.events: EventLog | None = None  # None without a node
+        self.tell: Callable[..., None] = lambda kind, message, *, severity: None  # puts an event down
         self.scrub: Scrub | None = None  # None without a node
         self.lead_check: LeadCheck | None = None
         """Asks the cluster whether this node leads; None without a node."""
@@ -303,11 +303,16 @@ class Engine:
         if refused is not None:
             raise refused
 
+    @property
+    def disk_full_s(self) -> float:
+        """For how long there has been no room for writes; 0.0 while there is."""
+        return 0.0 if self.disk_full_since is None else self.loop.time() - self.disk_full_since
+
     def on_disk_full(self) -> None:
         """A write found no room: refuse writes until there is some again."""
         if self.disk_full_since is None:
             self.disk_full_since = self.loop.time()
-            log.error("the disk is full: the node takes no writes until there is room")
+            self.tell("disk_full", "the disk is full: the node takes no writes until there is room", severity="error")
             self.make_room()
             self.loop.call_later(DISK_FULL_POLL_SECONDS, self._probe_disk)
 
@@ -327,7 +332,7 @@ class Engine:
         except (HeliosError, OSError):
             self.loop.call_later(DISK_FULL_POLL_SECONDS, self._probe_disk)
         else:
-            log.warning("there is room on the disk again: the node takes writes")
+            self.tell("disk_freed", "there is room on the disk again: the node takes writes", severity="warning")
             self.disk_full_since = None
 
     def sqlite_io_error(self, error: BaseException) -> HeliosError:

@@ -346,6 +346,7 @@ class Following:
             echo_us,
             checksum if applied <= flushed else 0,
             int(self.blocked_s * 1000),
+            self.has_no_room or self._node.engine.disk_full_s > 0,
         ).to_body()
         link.send(Kind.ACKNOWLEDGE, body, compress=False)
 

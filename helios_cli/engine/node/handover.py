@@ -41,6 +41,9 @@ LEAVE_S: Final = 3.0
 NEAR_BYTES: Final = 1 << 20
 """Who lacks no more of the log than that has it in a moment."""
 
+BLOCKED_S: Final = 1.0
+"""A standby whose disk has taken nothing for so long is given nothing: it would not catch up."""
+
 FOLLOW_S: Final = 2.0
 """A standby that does not follow yet, since this node has just been elected, say, is waited for so long."""
 
@@ -71,6 +74,12 @@ def choose_target(replication: Replication, wanted: str, *, unasked: bool = Fals
     if not fit:
         who = f"the copies of node {wanted} do not count" if wanted else "no standby's copies count"
         raise PromotionRefused(f"{who} in mode {config.mode.value}", hint="heliosdb-nano topology shows whose do.")
+    blocked = [f"the disk of node {node} {_matter(streamers[node])}" for node in fit if _matter(streamers[node])]
+    fit = [node for node in fit if not _matter(streamers[node])]
+    if not fit:
+        raise PromotionRefused(
+            " and ".join(blocked), hint="Free space there, or see what the disk waits for; this node leads on."
+        )
     priorities = {member.node_id: member.priority for member in config.members}
     willing = [node for node in fit if priorities.get(node, 0) > 0]
     if unasked and not willing:
@@ -82,6 +91,13 @@ def choose_target(replication: Replication, wanted: str, *, unasked: bool = Fals
         return end - applied <= NEAR_BYTES, priorities.get(node, 0), applied
 
     return max(willing or fit, key=fitness)
+
+
+def _matter(streamer: WalStreamer) -> str:
+    """What is the matter with the disk of a standby; empty: nothing."""
+    if streamer.is_full:
+        return "is full"
+    return f"has taken nothing for {streamer.blocked_s:.1f} s" if streamer.blocked_s > BLOCKED_S else ""
 
 
 async def switchover(
@@ -132,12 +148,39 @@ async def _switched_over(replication: Replication, to: str, timeout_s: float, *,
     if dry_run:
         return plan | {"result": f"the lead can go from {replication.node_id} to {target}", "dry_run": True}
     began = replication.now()
+    await neared(replication, target, timeout_s)
     await hand_over(replication, target, timeout_s)
     return plan | {
         "result": f"node {target} is the primary of term {replication.term()}",
         "took_ms": round((replication.now() - began) * 1000, 1),
         "term": replication.term().number,
     }
+
+
+async def neared(replication: Replication, target: str, timeout_s: float) -> None:
+    """Wait until a standby lacks next to nothing of the log, while writes go on.
+
+    Raises:
+        PromotionRefused: it does not come near, or follows no more.
+    """
+    deadline = replication.now() + timeout_s
+    while _lacks(replication, target) > NEAR_BYTES:
+        if replication.now() > deadline:
+            raise _not_caught_up(target, timeout_s)
+        await asyncio.sleep(0.01)
+
+
+def _lacks(replication: Replication, target: str) -> int:
+    """Bytes of the log that a standby has not applied; all of it when it does not follow."""
+    streamer = replication.replicator.streamers.get(target)
+    return replication.replicator.recent.end - (streamer.progress.applied if streamer is not None else 0)
+
+
+def _not_caught_up(target: str, timeout_s: float) -> PromotionRefused:
+    return PromotionRefused(
+        f"node {target} did not catch up within {timeout_s:g} s",
+        hint="heliosdb-nano topology shows its lag; this node leads on.",
+    )
 
 
 async def leave(replication: Replication) -> None:
@@ -154,8 +197,12 @@ async def leave(replication: Replication) -> None:
         log.info("the lead is given to nobody before this node stops: %s", str(error) or "no node took it in time")
 
 
-async def hand_over(replication: Replication, target: str, timeout_s: float, *, leaves: bool = False) -> None:
+async def hand_over(
+    replication: Replication, target: str, timeout_s: float, *, leaves: bool = False, reason: str = ""
+) -> None:
     """Hold the writer, let ``target`` catch up, give it the lead, and follow it, unless this node ``leaves`` then.
+
+    ``reason``: why, where no operator has asked for it.
 
     Raises:
         PromotionRefused: a step took too long; this node leads on.
@@ -179,7 +226,7 @@ async def hand_over(replication: Replication, target: str, timeout_s: float, *, 
         leading.close()
         replication.follow(end)
         before = replication.term()
-        message = messages.TakeOver(replication.node_id, end, leaves)
+        message = messages.TakeOver(replication.node_id, end, leaves, reason)
         streamer.link.send(Kind.TAKE_OVER, message.to_body())
     finally:
         if replication.leading is not None:
@@ -204,10 +251,7 @@ async def _drained(replication: Replication, target: str, timeout_s: float) -> t
                 await asyncio.sleep(0.001)
                 streamer = replication.replicator.streamers.get(target)
     except TimeoutError:
-        raise PromotionRefused(
-            f"node {target} did not catch up within {timeout_s:g} s",
-            hint="heliosdb-nano topology shows its lag; this node leads on.",
-        ) from None
+        raise _not_caught_up(target, timeout_s) from None
     return streamer, end
 
 
@@ -303,7 +347,8 @@ async def take_over(replication: Replication, message: messages.TakeOver) -> Non
             log.warning("node %s gives the lead away, but this node is not at %s", message.node_id, message.end_lsn)
             return
         try:
-            cause = Cause(f"switchover: node {message.node_id} gave it the lead")
+            why = f": {message.reason}" if message.reason else ""
+            cause = Cause(f"switchover: node {message.node_id} gave it the lead{why}", automatic=bool(message.reason))
             leaving = {message.node_id} if message.leaves else set()
             await take_lead(replication, cause, giver=message.node_id, within_s=TAKE_OVER_S, leaving=leaving)
         except HeliosError as error:

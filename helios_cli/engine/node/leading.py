@@ -22,6 +22,7 @@ from helios_cli.engine.errors import HeliosError, OutcomeUnknown
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.lease_keeper import LeaseKeeper
 from helios_cli.engine.node.promotion import PromotionRefused
+from helios_cli.engine.node.relief import Relief
 from helios_cli.engine.types import Lsn, Term
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Leading:
         self.unwanted: set[str] = set()
         """Members that the operator has removed, until a configuration without them is in force."""
         self.lease = LeaseKeeper(replication, self)
+        self._relief = Relief(replication)
         self._told = ""
         """Why the configuration could not be changed last: told once."""
 
@@ -274,6 +276,7 @@ class Leading:
         self.lease.progress(stalled_s)
         self.tell_missing()
         self.lease.tell()
+        self._relief.look()
 
     # The configuration -----------------------------------------------------------------------------------------------
 

@@ -216,7 +216,7 @@ class Node:
         self.database.before_chain = self.pipeline.drain_log
         self.engine = Engine(settings, loop, self.database, self.pipeline, on_fatal=self.panic)
         self.setup.share_with(self.engine)
-        self.engine.on_reload = self.reload
+        self.engine.on_reload, self.engine.tell = self.reload, self.event
         self.setup.hooks.engine = self.engine
         self.replication = Replication(self, role)
         self.engine.cluster_view, self.engine.events = self.replication.view, self.events

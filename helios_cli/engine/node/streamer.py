@@ -122,6 +122,8 @@ class WalStreamer:
         self.heard_at = replicator.now()
         self.blocked_s = 0.0
         """For how long the follower's disk had taken nothing when it was heard last."""
+        self.is_full = False
+        """Whether there was no room for writes of its own."""
         self.db_checksum = 0
         """Of its database at the applied LSN, as it says."""
         self.live = False
@@ -213,6 +215,7 @@ class WalStreamer:
         self.progress = Progress(frame.term, acknowledge.written, acknowledge.flushed, acknowledge.applied)
         self.db_checksum = acknowledge.db_checksum
         self.blocked_s = acknowledge.blocked_ms / 1000
+        self.is_full = acknowledge.is_full
         self.replicator.acknowledged(self)
 
 

@@ -33,7 +33,7 @@ NONCE_BYTES: Final = 16
 _RECORDS: Final = struct.Struct("<QQ")
 RECORDS_HEAD: Final = _RECORDS.size
 _HEARTBEAT: Final = struct.Struct("<QQQI")
-_ACKNOWLEDGE: Final = struct.Struct("<QQQQQI")
+_ACKNOWLEDGE: Final = struct.Struct("<QQQQQIB")
 _OBSERVED: Final = struct.Struct("<QQ")
 _MOST_MS: Final = 0xFFFFFFFF
 
@@ -212,6 +212,8 @@ class TakeOver(_Json):
     end_lsn: int
     leaves: bool
     """The giver stops: nobody is to wait for its copy."""
+    reason: str
+    """Why, where nobody has asked for it; empty: an operator did."""
 
 
 class Heartbeat(NamedTuple):
@@ -256,11 +258,14 @@ class Acknowledge(NamedTuple):
     """Checksum of its database at the applied LSN."""
     blocked_ms: int = 0
     """For how long its disk has taken nothing, because it is full or does not answer; 0 when it does."""
+    is_full: bool = False
+    """Whether there is no room for writes of its own: records of others may still find some."""
 
     def to_body(self) -> bytes:
         """The bytes of the frame's body."""
+        blocked_ms = min(self.blocked_ms, _MOST_MS)
         return _ACKNOWLEDGE.pack(
-            self.written, self.flushed, self.applied, self.echo_us, self.db_checksum, min(self.blocked_ms, _MOST_MS)
+            self.written, self.flushed, self.applied, self.echo_us, self.db_checksum, blocked_ms, self.is_full
         )
 
     @classmethod
@@ -268,10 +273,10 @@ class Acknowledge(NamedTuple):
         """Read a body. Raises PeerProtocolError."""
         if len(body) != _ACKNOWLEDGE.size:
             raise PeerProtocolError("damaged message: an acknowledgement of another length")
-        written, flushed, applied, echo_us, db_checksum, blocked_ms = _ACKNOWLEDGE.unpack(body)
+        written, flushed, applied, echo_us, db_checksum, blocked_ms, is_full = _ACKNOWLEDGE.unpack(body)
         if not applied <= flushed <= written:
             raise PeerProtocolError("damaged message: applied, flushed and written do not rise in this order")
-        return cls(Lsn(written), Lsn(flushed), Lsn(applied), echo_us, db_checksum, blocked_ms)
+        return cls(Lsn(written), Lsn(flushed), Lsn(applied), echo_us, db_checksum, blocked_ms, bool(is_full))
 
 
 class Observed(NamedTuple):
