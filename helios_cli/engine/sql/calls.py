@@ -272,6 +272,7 @@ def render_call(function: Function, values: list[TypedSql], scope: Scope) -> str
     if isinstance(function, UserFunction):
         return user_call(function, values, scope)
     ctx.volatile |= function.volatile
+    ctx.effects += function.volatile
     ctx.asks_session |= function.stable
     ctx.writes |= function.writes
     ctx.rights.calls(function.name)

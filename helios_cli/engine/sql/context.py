@@ -90,6 +90,8 @@ class Context:
     asks_session: bool = False
     """A stored text asks for a value of the session."""
     volatile: bool = False
+    effects: int = 0
+    """How many calls of volatile functions were met so far; each has to be made once for each row."""
     writes: bool = False
     locks_rows: bool = False
     rights: Rights = field(default_factory=Rights)

@@ -52,6 +52,7 @@ def _translate(
         ctx.variables, ctx.parameters_allowed = builder.variables, True
     translated = translate_query(query["SelectStmt"], Scope(ctx=ctx))
     translated.resolve_unknowns(ctx)
+    translated.separate = is_view and translated.effects
     if len(names) > len(translated.outputs):
         raise builder.error("42601", "CREATE VIEW specifies more column names than columns")
     columns = []

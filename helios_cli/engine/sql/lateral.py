@@ -33,6 +33,7 @@ def _lateral(select: dict[str, Any], alias: dict[str, Any], scope: Scope) -> Sou
     ctx, name = scope.ctx, alias.get("aliasname", "")
     query = translate_query(select, Scope(ctx=ctx, parent=scope, ctes=scope.ctes))
     query.resolve_unknowns(ctx)
+    query.separate = query.effects
     sqlite_alias = ctx.unique_alias(name or "lateral")
     text, names = query.render(named=True), query.names()
     if not any(item.alias and f"{quote_identifier(item.alias)}." in text for item in _visible(scope)):

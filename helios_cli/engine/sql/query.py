@@ -20,6 +20,8 @@ class Output:
 
     name: str
     value: TypedSql
+    late: bool = False
+    """It calls a volatile function and reads no column: it is computed for the sorted rows."""
 
 
 @dataclass(slots=True)
@@ -33,9 +35,13 @@ class Query:
     limit_node: Node | None = None
     """The expression of LIMIT."""
     single_row: bool = False
+    """Known to give at most one row."""
     untyped: Untyped = ()
     """Parameters alone in its select list that nothing had given a type there."""
-    """Known to give at most one row."""
+    effects: bool = False
+    """Its select list calls volatile functions."""
+    separate: bool = False
+    """Its columns are computed once for each of its rows, whoever names them or does not."""
 
     def coerce(self, position: int, target: int, typmod: int, how: How, ctx: Context) -> None:
         """Convert a column; the caller has checked that it may be."""
@@ -71,12 +77,18 @@ class Query:
     def render(self, named: bool = False) -> str:
         """The whole text."""
         order = f" ORDER BY {', '.join(self.order_by)}" if self.order_by else ""
-        return f"{self.with_clause}{self.body(named)}{order}{self.limit}"
+        text = f"{self.with_clause}{self.body(named)}{order}{self.limit}"
+        return separated(text) if self.separate else text
 
     @property
     def is_plain(self) -> bool:
         """Whether it may stand as an arm of a compound query as it is."""
         return not (self.with_clause or self.order_by or self.limit)
+
+
+def separated(text: str) -> str:
+    """A query that SQLite does not merge with the one around it, and none of whose columns it leaves out."""
+    return f'WITH "separate rows" AS (SELECT * FROM ({text}) LIMIT -1 OFFSET 0) SELECT * FROM "separate rows"'
 
 
 def type_in(value: TypedSql, ctx: Context) -> int:
@@ -93,6 +105,25 @@ class Select(Query):
     """Equality of the columns matters (DISTINCT, UNION): they carry their collation."""
     source: str = ""
     """Text from FROM to HAVING, with a leading space, or empty."""
+
+    def render(self, named: bool = False) -> str:
+        """The whole text. What is late is computed above the sorted rows."""
+        if not self.order_by or not any(output.late for output in self.outputs):
+            return Query.render(self, named)
+        columns = [sqltext.quote_identifier(name) for name in self.names()]
+        above = [
+            f"{output.value.sql} AS {column}" if output.late else column
+            for output, column in zip(self.outputs, columns, strict=True)
+        ]
+        below = [
+            replace(output, value=replace(output.value, sql="NULL")) if output.late else output
+            for output in self.outputs
+        ]
+        inner = replace(self, outputs=below)
+        limit = self.limit if " OFFSET " in self.limit else f"{self.limit or ' LIMIT -1'} OFFSET 0"
+        sorted_rows = f"{inner.body(named=True)} ORDER BY {', '.join(self.order_by)}{limit}"
+        text = f"{self.with_clause}SELECT {', '.join(above)} FROM ({sorted_rows})"
+        return separated(text) if self.separate else text
 
     def body(self, named: bool) -> str:
         """SELECT list and everything to HAVING."""

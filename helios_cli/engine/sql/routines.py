@@ -151,6 +151,8 @@ class UserFunction(Function):
     default_texts: tuple[str, ...] = ()
     """Of the last ``defaults`` input parameters."""
     is_trigger: bool = False
+    effects: bool = False
+    """It is VOLATILE."""
     strict_args: bool = False
     owner: int = 10
     returns_set: bool = False
@@ -185,6 +187,7 @@ def as_function(
         set_returning=routine.returns_set or len(columns) > 1,
         columns=columns,
         volatile=not pure,
+        effects=volatile,
         stable=routine.volatility != "i",
         writes=volatile and may_write(routine, library),
         session_values=() if pure else ("pid",),

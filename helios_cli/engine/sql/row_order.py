@@ -127,6 +127,7 @@ def order_term(sort: dict[str, Any], query: Select, targets: list[dict[str, Any]
     position = output_position(sort["node"], query.outputs, scope)
     if position is not None:
         output = query.outputs[position]
+        output.late = False
         if type_in(output.value, scope.ctx) == UNKNOWN:
             query.coerce(position, 25, -1, How.IMPLICIT, scope.ctx)
         if output.value.type_oid in REG_TYPES and output.value.sql:

@@ -39,7 +39,9 @@ from helios_cli.engine.sql.typed import Node, TypedSql
 def translate_subquery(fields: dict[str, Any], scope: Scope) -> Query:
     """Translate a query in FROM, whose columns nobody may ask for. Raises what :func:`translate_query` raises."""
     with scope.ctx.not_asked_for():
-        return translate_query(fields, scope)
+        query = translate_query(fields, scope)
+    query.separate = query.effects
+    return query
 
 
 def translate_query(select: dict[str, Any], scope: Scope) -> Query:
@@ -114,22 +116,29 @@ def translate_cte(fields: dict[str, Any], recursive: bool, scope: Scope) -> str:
     select = body["SelectStmt"]
     renamed = tree.strings(fields.get("aliascolnames", []))
     error, ctx.constant_error = ctx.constant_error, None
+    once = False
     if recursive and _refers_to(select, name):
         query = _recursive(select, name, alias, renamed, scope, clauses)
     else:
         if clauses is not None:
             raise ctx.error("42601", "WITH query is not recursive", fields.get("location", 0))
+        effects = ctx.effects
         query = translate_query(select, scope.child())
         query.resolve_unknowns(ctx)
+        once = ctx.effects > effects
     _rename(query, renamed, name, scope, fields.get("location", 0))
     columns = query.names()
     scope.ctes[name] = _cte_of(name, alias, columns, query)
     # Nobody plans a query that nobody reads.
     scope.ctes[name].error, ctx.constant_error = ctx.constant_error, error
     hint_word = {"CTEMaterializeAlways": "MATERIALIZED ", "CTEMaterializeNever": "NOT MATERIALIZED "}
-    word = hint_word.get(fields.get("ctematerialized", ""), "")
+    word = "" if once else hint_word.get(fields.get("ctematerialized", ""), "")
     shown = ", ".join(quote_identifier(column) for column in columns)
-    return f"{quote_identifier(alias)}({shown}) AS {word}({query.render()})"
+    text = query.render()
+    if once:
+        # Each of its references would compute it anew.
+        text = f"SELECT * FROM ({text}) LIMIT -1 OFFSET 0"
+    return f"{quote_identifier(alias)}({shown}) AS {word}({text})"
 
 
 def _defined_here(name: str, scope: Scope) -> bool:
@@ -234,6 +243,7 @@ def _compound(select: dict[str, Any], scope: Scope) -> Query:
     if not outputs and word != "UNION" and select.get("all"):
         raise ctx.unsupported(f"{word} ALL of queries without columns")
     query = Compound(outputs, left=left, right=right, operator=f"{word} ALL" if select.get("all") else word)
+    query.effects = left.effects or right.effects
     if not select.get("all") or word != "UNION":
         for output in outputs:
             check_comparable(output.value, scope)
@@ -318,11 +328,13 @@ def _select(select: dict[str, Any], scope: Scope) -> Query:
     scope.aggregates_allowed = scope.windows_allowed = True
     scope.pending_srf = []
     behind, scope.ctx.met[met:] = scope.ctx.met[met:], []
+    effects = scope.ctx.effects
     outputs = select_outputs(targets, scope)
+    called = scope.ctx.effects > effects
     scope.ctx.met += behind  # PostgreSQL reads the select list before WHERE.
     series, scope.pending_srf = scope.pending_srf, None
     having = expect_boolean(select["havingClause"], scope, "HAVING").sql if "havingClause" in select else ""
-    query = Select(outputs, distinct="distinctClause" in select)
+    query = Select(outputs, distinct="distinctClause" in select, effects=called)
     if grouping is not None:
         query.source = _clauses(with_series(_SETS, series), [having] if having else [], [], "")
     else:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from helios_cli.engine.sql.calls import has_aggregate, is_set_returning, own_calls
 from helios_cli.engine.sql.expressions import translate
 from helios_cli.engine.sql.names import column_name
 from helios_cli.engine.sql.query import Output
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.stars import is_star, selected_row, star_columns, starred
-from helios_cli.engine.sql.tree import strings
+from helios_cli.engine.sql.tree import strings, walk
 from helios_cli.engine.sql.typed import Node
 
 
@@ -43,8 +44,20 @@ def select_outputs(targets: list[dict[str, Any]], scope: Scope) -> list[Output]:
         if is_star(node):
             outputs += [Output(name, value) for name, value in starred(node, scope)]
         else:
-            outputs.append(Output(target.get("name") or column_name(node), translate(node, scope)))
+            effects = scope.ctx.effects
+            value = translate(node, scope)
+            late = scope.ctx.effects > effects and _is_late(node, scope)
+            outputs.append(Output(target.get("name") or column_name(node), value, late))
     return outputs
+
+
+def _is_late(node: Node, scope: Scope) -> bool:
+    """Whether an expression says the same of every row, but for what its functions do."""
+    for part in walk(node):
+        call = part.get("FuncCall")
+        if "ColumnRef" in part or "SubLink" in part or (isinstance(call, dict) and "over" in call):
+            return False
+    return not has_aggregate([node], scope) and not any(is_set_returning(part, scope) for part in own_calls(node))
 
 
 __all__ = ["flat_targets", "select_outputs", "star_columns"]

@@ -183,6 +183,7 @@ def user_row(function: UserFunction, values: list[TypedSql], result: int, scope:
 def note_call(function: UserFunction, ctx: Context) -> None:
     """The statement calls a user's function: what the function may do, the statement may do."""
     ctx.volatile |= function.volatile
+    ctx.effects += function.effects
     ctx.writes |= function.writes
     ctx.calls = True
     ctx.makes_temporary |= function.makes_temporary
