@@ -29,7 +29,7 @@ _SHOWN_BY_ZONE: Final = ZONED | ZONED_RANGES
 class Prepared:
     """A named statement."""
 
-    __slots__ = ("literals", "name", "oids", "plan", "search_path", "sql")
+    __slots__ = ("by_statement", "literals", "name", "oids", "plan", "prepared_us", "search_path", "sql")
 
     def __init__(
         self,
@@ -39,6 +39,7 @@ class Prepared:
         plan: Plan,
         literals: Sequence[Any],
         search_path: tuple[str, ...],
+        prepared_us: int,
     ) -> None:
         self.name = name
         self.sql = sql
@@ -47,6 +48,10 @@ class Prepared:
         self.literals = literals
         self.search_path = search_path
         """Along which the plan found its tables."""
+        self.prepared_us = prepared_us
+        """When its Parse or PREPARE began."""
+        self.by_statement = ""
+        """The text of the PREPARE that made it; '' for a Parse."""
 
 
 class Portal:

@@ -23,7 +23,9 @@ def prepare(session: Session, action: actions.Prepare, portal: Portal, _rows_max
 
     if action.name in session.statements:
         raise SqlError(f'prepared statement "{action.name}" already exists', sqlstate="42P05")
-    session.statements[action.name] = session.prepare(action.name, action.query, action.param_types)
+    made = session.prepare(action.name, action.query, action.param_types)
+    made.by_statement = portal.text or session.query
+    session.statements[action.name] = made
     if session.forwarded is not None:
         session.forwarded.prepared(action)
     return utility.complete(session, portal)

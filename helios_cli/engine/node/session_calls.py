@@ -110,7 +110,8 @@ def _prepared(session: Session) -> str:
     for name, statement in session.statements.items():
         if name:
             types = ",".join(format_type(oid, -1) for oid in statement.plan.param_types)
-            found.append([name, statement.sql, session.started_us, f"{{{types}}}", 0, 0, 0])
+            text, by_statement = statement.by_statement or statement.sql, int(bool(statement.by_statement))
+            found.append([name, text, statement.prepared_us, f"{{{types}}}", by_statement, 0, 0])
     return json.dumps(found)
 
 

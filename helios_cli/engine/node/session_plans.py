@@ -141,7 +141,10 @@ class SessionPlans(SessionState):
         if len(planned) > 1:
             raise SqlError("cannot insert multiple commands into a prepared statement", sqlstate="42601")
         plan, literals = planned[0] if planned else (Plan(Kind.EMPTY, ""), ())
-        return Prepared(name, sql, oids, plan, literals, self.search_path)
+        return Prepared(name, sql, oids, plan, literals, self.search_path, self._now_us())
+
+    def _now_us(self) -> int:
+        return self.statement_now_us or self.engine.now_us()
 
     def is_current(self, prepared: Prepared) -> bool:
         """Whether the plan of a prepared statement is made for the schema that the session sees now."""
@@ -154,7 +157,7 @@ class SessionPlans(SessionState):
     def prepared_elsewhere(self, name: str, sql: str, oids: tuple[int, ...]) -> None:
         """A statement was prepared at the primary: it is planned here when it is first used here."""
         plan = Plan(Kind.WRITE, "", catalog_version=PLAN_ELSEWHERE)
-        self.statements[name] = Prepared(name, sql, oids, plan, (), self.search_path)
+        self.statements[name] = Prepared(name, sql, oids, plan, (), self.search_path, self._now_us())
 
     def statement(self, name: str) -> Prepared:
         """A prepared statement by name. Raises SqlError 26000."""

@@ -237,7 +237,7 @@ def coerce_arguments(
         if target == 2276:
             if value.param and scope.ctx.parameter_type(value.param) == UNKNOWN:
                 message = f"could not determine data type of parameter ${value.param}"
-                raise scope.ctx.error("42P18", message, value.location)
+                raise SqlError(message, sqlstate="42P18")
             text = casts.to_text_if_unknown(value, scope.ctx)
             # "any" looks at the type that was given, and an untyped literal has none.
             bare = value.type_oid == UNKNOWN and not value.param

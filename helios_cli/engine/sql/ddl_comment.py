@@ -196,7 +196,7 @@ _FINDERS: Final[dict[str, Callable[[Builder, dict[str, Any]], Target | None]]] =
     "OBJECT_CAST": _cast,
     "OBJECT_POLICY": _policy,
     "OBJECT_TRIGGER": _trigger,
-    "OBJECT_TABLE": _relation("r", "table"),
+    "OBJECT_TABLE": _relation("rt", "table"),
     "OBJECT_VIEW": _relation("v", "view"),
     "OBJECT_SEQUENCE": _relation("S", "sequence"),
     "OBJECT_MATVIEW": _relation("mM", "materialized view"),

@@ -9,6 +9,7 @@ from helios_cli.engine.sql.relation import UserType
 from helios_cli.engine.sql.scope import RangeItem, Scope, ScopeColumn
 from helios_cli.engine.sql.sqltext import quote_string
 from helios_cli.engine.sql.stored import parse_expression
+from helios_cli.engine.sql.type_pins import shown_type
 from helios_cli.engine.sql.typed import TypedSql
 
 _VALUE = "helios_value"
@@ -19,13 +20,14 @@ def check(value: TypedSql, domain: UserType, ctx: Context) -> TypedSql:
     if not domain.not_null and not domain.checks:
         return value
     tested = value.sql if value.simple else _VALUE
+    shown = shown_type(domain, ctx.catalog)
     branches = []
     if domain.not_null:
-        message = f"domain {domain.name} does not allow null values"
+        message = f"domain {shown} does not allow null values"
         branches.append(f"WHEN {tested} IS NULL THEN {_fail('23502', message, domain, '')}")
     for constraint in domain.checks:
         condition = condition_sql(constraint.expression, TypedSql(tested, value.type_oid, value.typmod), ctx)
-        message = f'value for domain {domain.name} violates check constraint "{constraint.name}"'
+        message = f'value for domain {shown} violates check constraint "{constraint.name}"'
         branches.append(f"WHEN NOT {condition} THEN {_fail('23514', message, domain, constraint.name)}")
     sql = f"CASE {' '.join(branches)} ELSE {tested} END"
     if not value.simple:

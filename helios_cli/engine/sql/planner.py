@@ -177,7 +177,7 @@ class Planner:
     ) -> list[Plan]:
         if len(statements) == 1:
             return [self.plan_statement(statements[0], sql, param_oids, catalog)]
-        if param_oids and statements:
+        if param_oids is not None and statements:
             raise SqlError("cannot insert multiple commands into a prepared statement", sqlstate="42601")
         plans: list[Plan] = []
         deferred = False

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,20 +50,32 @@ _DECLARE: Final = re.compile(
 )
 
 
-def _inner_text(pattern: re.Pattern[str], statement: Statement) -> str:
-    """The text of the query inside PREPARE or DECLARE."""
+def _inner_text(pattern: re.Pattern[str], statement: Statement) -> tuple[str, int]:
+    """The text of the query inside PREPARE or DECLARE, and where it begins in the statement (characters)."""
     match = pattern.fullmatch(statement.text)
     if match is None:
         raise FeatureNotSupported("comments before the query of PREPARE or DECLARE are not supported")
-    return match[1].rstrip().removesuffix(";")
+    return match[1].rstrip().removesuffix(";"), match.start(1)
+
+
+@contextmanager
+def _pointing_behind(start: int) -> Iterator[None]:
+    """Errors of a text that begins at a character of the statement point into the statement."""
+    try:
+        yield
+    except SqlError as error:
+        if error.position is not None:
+            error.position += start
+        raise
 
 
 def _prepare(planner: Planner, statement: Statement, ctx: Context) -> Plan:
     fields = statement.node["PrepareStmt"]
     types = tuple(resolve_type(node["TypeName"], ctx)[0] for node in fields.get("argtypes", []))
-    text = _inner_text(_PREPARE, statement)
+    text, start = _inner_text(_PREPARE, statement)
     # Constants are computed when the statement is executed, not when it is prepared.
-    plan = type(planner)(planner.functions).plan(text, types, catalog=ctx.catalog)[0]
+    with _pointing_behind(start):
+        plan = type(planner)(planner.functions).plan(text, types, catalog=ctx.catalog)[0]
     return utility.utility_plan("PREPARE", actions.Prepare(fields["name"], types, text, plan))
 
 
@@ -101,7 +115,7 @@ def _declare(planner: Planner, statement: Statement, ctx: Context) -> Plan:
                 sqlstate="0A000",
                 detail=f"{what} cursors must be READ ONLY.",
             )
-    text = _inner_text(_DECLARE, statement)
+    text = _inner_text(_DECLARE, statement)[0]
     back = "SelectStmt" not in fields["query"] or goes_back(fields["query"]["SelectStmt"], ctx)
     action = actions.DeclareCursor(
         fields["portalname"],

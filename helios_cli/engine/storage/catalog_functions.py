@@ -9,23 +9,22 @@ from typing import TYPE_CHECKING, Any, Final
 import apsw
 
 from helios_cli.engine.datatypes import registry
-from helios_cli.engine.datatypes.io_functions import IO_FUNCTIONS
 from helios_cli.engine.datatypes.usertypes import kind_of
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.extensions import TYPE_EXTENSIONS
-from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS, OIDS
+from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS
 from helios_cli.engine.sql.sqltext import pg_identifier
 from helios_cli.engine.storage import inherit_rows, routine_definitions, text_search_rows
-from helios_cli.engine.storage.made_rows import function_of_operators, operator_functions_by_oid
 from helios_cli.engine.storage.object_names import ObjectNames
 from helios_cli.engine.storage.privilege_functions import register as register_privileges
+from helios_cli.engine.storage.proc_names import ProcNames, or_null
 from helios_cli.engine.storage.qualified_text import expression_text, path_of, ruledef, schemas_of, viewdef
 from helios_cli.engine.storage.relation_sizes import RelationSizes
 from helios_cli.engine.storage.routine_definitions import routine_of
 from helios_cli.engine.storage.sequences import split_name
 from helios_cli.engine.storage.system_definitions import constraintdef, indexdef
 from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
-from helios_cli.engine.storage.type_rows import SUPPORT_NAMES, format_type, shown_text, type_name
+from helios_cli.engine.storage.type_rows import format_type, shown_text, type_name
 
 if TYPE_CHECKING:
     from helios_cli.engine.storage.system_catalog import SystemCatalog
@@ -170,72 +169,6 @@ class _Functions:
         """A role's name."""
         name = self.system.snapshot().role_names.get(oid)
         return pg_identifier(name) if name is not None else str(oid or "-")
-
-    def regproc_in(self, text: str) -> int:
-        """A function's OID by name. Raises 42883."""
-        schema, name = split_name(text.partition("(")[0])
-        found = self._users_proc(schema, name, text)
-        if found is not None:
-            return found
-        if schema not in (None, "pg_catalog"):
-            if all(known != schema for _oid, known, _owner in self.system.snapshot().namespaces):
-                raise SqlError(f'schema "{schema}" does not exist', sqlstate="3F000")
-            raise SqlError(f'function "{text}" does not exist', sqlstate="42883")
-        if name in IO_FUNCTIONS:
-            return IO_FUNCTIONS[name]
-        if name not in OIDS:
-            if (behind := function_of_operators(name)) is not None:
-                return behind
-            raise SqlError(f'function "{text}" does not exist', sqlstate="42883")
-        return OIDS[name]
-
-    def _users_proc(self, schema: str | None, name: str, text: str) -> int | None:
-        """The OID of a user's function by name, and by arguments where they are given; None when there is none."""
-        schemas = self.system.catalog.search_path if schema is None else (schema,)
-        found = [r for r in self.system.snapshot().routines if r.name == name and r.schema in schemas]
-        if "(" in text:
-            inside = text[text.index("(") + 1 :].rstrip().removesuffix(")")
-            wanted = tuple(self.regtype_in(part.strip()) for part in inside.split(",") if part.strip())
-            found = [routine for routine in found if routine.signature() == wanted]
-        if len(found) > 1:
-            raise SqlError(f'more than one function named "{text}"', sqlstate="42725")
-        return found[0].oid if found else None
-
-    def regprocedure_out(self, oid: Any) -> str:
-        """A function's name with its argument types."""
-        routine = routine_of(self.system.snapshot(), oid) if isinstance(oid, int) else None
-        if routine is not None:
-            types = ",".join(registry.format_type(argument) for argument in routine.signature())
-            return f"{routine_definitions.routine_name(routine, self.system.path or ('public',))}({types})"
-        if (function := FUNCTIONS.get(oid)) is not None:
-            return f"{pg_identifier(function.name)}({','.join(map(registry.format_type, function.args))})"
-        return self.regproc_out(oid)
-
-    def regproc_out(self, oid: Any) -> str:
-        """A function's name."""
-        if oid in _IO_NAMES:
-            return _IO_NAMES[oid]
-        routine = routine_of(self.system.snapshot(), oid) if isinstance(oid, int) else None
-        if routine is not None:
-            return routine_definitions.routine_name(routine, self.system.path or ("public",))
-        if oid in SUPPORT_NAMES:
-            return SUPPORT_NAMES[oid]
-        if oid in operator_functions_by_oid():
-            return operator_functions_by_oid()[oid][0]
-        function = FUNCTIONS.get(oid) if isinstance(oid, int) else None
-        return function.name if function is not None else str(oid or "-")
-
-    @staticmethod
-    def or_null(read: Callable[[str], int]) -> Callable[[str], int | None]:
-        """As ``read``, NULL for a missing name; numbers are no names."""
-
-        def call(text: str) -> int | None:
-            try:
-                return read(text)
-            except SqlError:
-                return None
-
-        return call
 
     def plain_in(self, text: str) -> int:
         """OIDs of kinds whose names are not known."""
@@ -419,9 +352,6 @@ class _Functions:
         return int(pages[0])
 
 
-_IO_NAMES: Final = {oid: name for name, oid in IO_FUNCTIONS.items()}
-
-
 def _strict(call: Callable[..., Any]) -> Callable[..., Any]:
     def strict(*arguments: Any) -> Any:
         return None if arguments and arguments[0] is None else call(*arguments)
@@ -441,9 +371,6 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
         "cat_collation_visible": (functions.collation_visible, 2),
         "pg_regnamespace_in": (functions.regnamespace_in, 1), "pg_regnamespace_out": (functions.regnamespace_out, 1),
         "pg_regrole_in": (functions.regrole_in, 1), "pg_regrole_out": (functions.regrole_out, 1),
-        "pg_regproc_in": (functions.regproc_in, 1), "pg_regproc_out": (functions.regproc_out, 1),
-        "pg_regprocedure_in": (functions.regproc_in, 1),
-        "pg_regprocedure_out": (functions.with_type_names(functions.regprocedure_out), 1),
         "cat_to_regclass": (functions.to_regclass, 1), "cat_to_regtype": (functions.to_regtype, 1),
         "cat_indexdef": (functions.along_path(functions.indexdef), 4),
         **inherit_rows.functions(functions.system.snapshot),
@@ -460,10 +387,11 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
         "cat_function_arguments": (functions.with_type_names(functions.function_arguments), 2),
         "cat_triggerdef": (functions.triggerdef, 3),
         "cat_sequence_last_value": (functions.sequence_last_value, 1),
-        **{f"cat_to_{kind}": (functions.or_null(getattr(functions, f"{kind}_in")), 1)
-           for kind in ("regnamespace", "regrole", "regproc")},
+        **{f"cat_to_{kind}": (or_null(getattr(functions, f"{kind}_in")), 1)
+           for kind in ("regnamespace", "regrole")},
     }  # fmt: skip
     table.update(ObjectNames(system, functions.regtype_in).functions())
+    table.update(ProcNames(system, functions.regtype_in).functions())
     for kind in ("regconfig", "regdictionary", "regcollation"):
         table[f"pg_{kind}_in"] = (functions.plain_in, 1)
         table[f"pg_{kind}_out"] = (functions.plain_out, 1)
@@ -473,7 +401,7 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
         shown, named = table[f"pg_{kind}_out"][0], table[f"pg_{kind}_in"][0]
         connection.create_scalar_function(f"pg_{kind}_out", _strict(functions.along_path(shown)), 2)
         connection.create_scalar_function(f"pg_{kind}_in", _strict(functions.searching(named)), 2)
-    for kind in ("regclass", "regtype", "regproc"):
+    for kind in ("regclass", "regtype", "regproc", "regprocedure"):
         connection.create_scalar_function(f"cat_to_{kind}", _strict(functions.searching(table[f"cat_to_{kind}"][0])), 2)
     register_privileges(connection, system)
     hooks = system.hooks

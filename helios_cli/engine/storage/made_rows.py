@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.ddl_schema import FIRST_OID
 from helios_cli.engine.sql.made_objects import PG_CAST, PG_OPERATOR
 from helios_cli.engine.sql.operator_functions import functions_of_operators
@@ -101,9 +100,6 @@ def operator_functions_by_oid() -> dict[int, tuple[str, tuple[int, ...]]]:
     return {oid: key for key, oid in _behind_operators().items()}
 
 
-def function_of_operators(name: str) -> int | None:
-    """The OID of the function behind operators that has a name; None for none. Raises SqlError 42725 for several."""
-    found = [oid for oid, known in operator_functions_by_oid().items() if known[0] == name]
-    if len(found) > 1:
-        raise SqlError(f'more than one function named "{name}"', sqlstate="42725")
-    return found[0] if found else None
+def behind_operators_named(name: str) -> dict[int, tuple[int, ...]]:
+    """The functions behind operators that have a name: OIDs and the types of their arguments."""
+    return {oid: known[1] for oid, known in operator_functions_by_oid().items() if known[0] == name}

@@ -113,7 +113,7 @@ _CONSTANT: Final = (
     ("to_regnamespace", "text -> regnamespace", "cat_to_regnamespace({0})"),
     ("to_regrole", "text -> regrole", "cat_to_regrole({0})"),
     ("to_regproc", "text -> regproc", "cat_to_regproc({0}, {session})"),
-    ("to_regprocedure", "text -> regprocedure", "cat_to_regproc({0}, {session})"),
+    ("to_regprocedure", "text -> regprocedure", "cat_to_regprocedure({0}, {session})"),
     ("pg_stat_get_snapshot_timestamp", "-> timestamptz", "NULL"),
 )  # fmt: skip
 
