@@ -259,3 +259,47 @@ def test_the_sequence_of_no_column_is_none(connection: psycopg.Connection[Any]) 
         "SELECT pg_get_serial_sequence('counted', a) FROM (VALUES ('id'), ('note'), (NULL)) v(a)"
     ).fetchall()
     assert found == [("public.counted_id_seq",), (None,), (None,)]
+
+
+def test_pg_settings_tells_what_the_session_has_set(server: NodeProcess) -> None:
+    listed = (
+        "SELECT name, setting, unit, source, reset_val FROM pg_settings WHERE name IN"
+        " ('work_mem', 'search_path', 'application_name', 'statement_timeout', 'transaction_isolation') ORDER BY name"
+    )
+    with server.connect(application_name="asker") as connection, server.connect() as other:
+        connection.execute("SET work_mem = '1GB'; SET statement_timeout = '5s'; SET search_path = a, public")
+        connection.execute("BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY")
+        assert connection.execute(listed).fetchall() == [
+            ("application_name", "asker", None, "client", "asker"),
+            ("search_path", "a, public", None, "session", '"$user", public'),
+            ("statement_timeout", "5000", "ms", "session", "0"),
+            ("transaction_isolation", "serializable", None, "override", "read committed"),
+            ("work_mem", "1048576", "kB", "session", "4096"),
+        ]
+        read_only = "SELECT setting FROM pg_settings WHERE name = 'transaction_read_only'"
+        assert connection.execute(read_only).fetchone() == ("on",)
+        connection.execute("COMMIT; RESET work_mem")
+        work_mem = "SELECT setting, source FROM pg_settings WHERE name = 'work_mem'"
+        assert connection.execute(work_mem).fetchone() == ("4096", "default")
+        assert other.execute(read_only).fetchone() == ("off",)
+        assert other.execute("SELECT count(*) > 100, count(*) = count(DISTINCT name) FROM pg_settings").fetchone() == (
+            True, True,
+        )  # fmt: skip
+
+
+def test_keys_depend_on_the_keys_that_they_refer_to(connection: psycopg.Connection[Any]) -> None:
+    connection.execute("CREATE SCHEMA keys; SET search_path = keys; CREATE TABLE t1 (a int PRIMARY KEY, b int UNIQUE)")
+    connection.execute("CREATE TABLE t2 (x int REFERENCES t1 (a), y int REFERENCES t1 (b))")
+    found = connection.execute(
+        "SELECT c.conname, refobjid::regclass::text, refobjsubid, deptype FROM pg_depend JOIN pg_constraint c"
+        " ON classid = 'pg_constraint'::regclass AND objid = c.oid"
+        " WHERE refclassid = 'pg_class'::regclass AND c.connamespace = 'keys'::regnamespace ORDER BY 1, 2, 3"
+    ).fetchall()
+    assert found == [
+        ("t1_b_key", "t1", 2, "a"), ("t1_pkey", "t1", 1, "a"),
+        ("t2_x_fkey", "t1", 1, "n"), ("t2_x_fkey", "t1_pkey", 0, "n"), ("t2_x_fkey", "t2", 1, "a"),
+        ("t2_y_fkey", "t1", 2, "n"), ("t2_y_fkey", "t1_b_key", 0, "n"), ("t2_y_fkey", "t2", 2, "a"),
+    ]  # fmt: skip
+    sizes = connection.execute("SELECT reltuples, relpages FROM pg_class WHERE relname = 't1_b_key'").fetchone()
+    assert sizes == (0.0, 1)
+    connection.execute("DROP SCHEMA keys CASCADE")

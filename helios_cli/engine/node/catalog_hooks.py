@@ -21,8 +21,7 @@ from helios_cli.engine.observe.events import Event
 from helios_cli.engine.replication import relations
 from helios_cli.engine.sql.authority import SIGNAL_BACKEND
 from helios_cli.engine.sql.ddl_schema import DATABASE_OID
-from helios_cli.engine.sql.setting_values import in_unit
-from helios_cli.engine.sql.variables import BY_NAME, Variable
+from helios_cli.engine.sql.variables import BY_NAME
 from helios_cli.engine.storage.statistics_rows import zeros
 
 if TYPE_CHECKING:
@@ -173,23 +172,18 @@ _CONTEXTS: Final = {"u": "user", "c": "backend", "h": "sighup", "p": "postmaster
 _KINDS: Final = {"b": "bool", "i": "integer", "r": "real", "e": "enum", "s": "string"}
 
 
-def _bare(variable: Variable, shown: str) -> str:
-    """The number of a parameter in its own unit."""
-    return in_unit(shown, variable.unit) if variable.unit else shown
-
-
 def _settings(engine: Engine) -> list[dict[str, Any]]:
     rows = [
         {
             "name": variable.name,
-            "setting": _bare(variable, engine.default_variable(variable)),
+            "setting": variable.in_own_unit(engine.default_variable(variable)),
             "short_desc": variable.description,
             "context": _CONTEXTS[variable.context],
             "vartype": _KINDS[variable.kind],
             "unit": variable.unit or None,
             "source": "default",
-            "boot_val": _bare(variable, variable.default),
-            "reset_val": _bare(variable, engine.default_variable(variable)),
+            "boot_val": variable.in_own_unit(variable.default),
+            "reset_val": variable.in_own_unit(engine.default_variable(variable)),
             "pending_restart": 0,
         }
         for variable in BY_NAME.values()

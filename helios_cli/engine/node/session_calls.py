@@ -13,11 +13,13 @@ from helios_cli.engine.errors import SqlError
 from helios_cli.engine.node import cursors
 from helios_cli.engine.node.advisory import LockWait, Request, key_of
 from helios_cli.engine.node.channels import Notification
+from helios_cli.engine.sql.variables import BY_NAME
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.engine import Engine
     from helios_cli.engine.node.session import Session
 
+_OF_TRANSACTION: Final = ("transaction_deferrable", "transaction_isolation", "transaction_read_only")
 _POLL_S: Final = 0.01
 """How often a write that holds the writer asks again for an advisory lock."""
 _NAME_MAX: Final = 63
@@ -115,6 +117,20 @@ def _prepared(session: Session) -> str:
     return json.dumps(found)
 
 
+def _settings(session: Session) -> str:
+    """What the session has set: by name the value in its own unit, where it is from, and what RESET gives."""
+    found = {}
+    for folded in {*session.variables, *_OF_TRANSACTION}:
+        variable = BY_NAME.get(folded)
+        if variable is None:
+            continue
+        value, start = session.show(folded), session.defaults.get(folded)
+        source = "override" if folded in _OF_TRANSACTION else "client" if value == start else "session"
+        reset = session.engine.default_variable(variable) if start is None else start
+        found[variable.name] = [variable.in_own_unit(value), source, variable.in_own_unit(reset)]
+    return json.dumps(found)
+
+
 _ACTIONS: Final[dict[str, Callable[..., Any]]] = {
     "lock": _lock,
     "unlock": _unlock,
@@ -123,4 +139,5 @@ _ACTIONS: Final[dict[str, Callable[..., Any]]] = {
     "listening": _listening,
     "pg_cursors": _cursors,
     "pg_prepared_statements": _prepared,
+    "pg_settings": _settings,
 }

@@ -9,7 +9,9 @@ from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.sqltext import quote_identifier
 
 _ACTIVITY: Final = "pg_stat_activity"
-SESSION_RELATIONS: Final = frozenset(("pg_cursors", "pg_prepared_statements", _ACTIVITY))
+_SETTINGS: Final = "pg_settings"
+SESSION_RELATIONS: Final = frozenset(("pg_cursors", "pg_prepared_statements", _ACTIVITY, _SETTINGS))
+_OF_SESSION: Final = ("setting", "source", "reset_val")
 _SHOWN_TO_ALL: Final = frozenset((
     "datid", "datname", "pid", "leader_pid", "usesysid", "usename", "application_name", "backend_xid", "backend_xmin"
 ))  # fmt: skip
@@ -20,10 +22,29 @@ def session_rows(relation: Relation, ctx: Context) -> str:
     """Such a relation as a FROM item."""
     if relation.name == _ACTIVITY:
         return _activity(relation, ctx)
+    if relation.name == _SETTINGS:
+        return _settings(relation, ctx)
     ctx.volatile = True
     columns = [f"value ->> {place} AS {quote_identifier(column.name)}" for place, column in enumerate(relation.columns)]
     rows = f"json_each(node_session({ctx.session_value('pid')}, '{relation.name}'))"
     return f"(SELECT {', '.join(columns)} FROM {rows})"
+
+
+def _settings(relation: Relation, ctx: Context) -> str:
+    """Parameters with the values that the session has given them; through a view with those that it began with."""
+    name = quote_identifier(relation.sqlite_name or relation.name)
+    if not ctx.session_allowed:
+        return f"(SELECT * FROM {name})"
+    ctx.volatile = True
+    columns = []
+    for column in relation.columns:
+        plain = f"known.{quote_identifier(column.name)}"
+        if column.name in _OF_SESSION:
+            place = _OF_SESSION.index(column.name)
+            plain = f"coalesce(own.value ->> {place}, {plain}) AS {quote_identifier(column.name)}"
+        columns.append(plain)
+    own = f"json_each(node_session({ctx.session_value('pid')}, '{_SETTINGS}'))"
+    return f"(SELECT {', '.join(columns)} FROM {name} AS known LEFT JOIN {own} AS own ON own.key = known.name)"
 
 
 def _activity(relation: Relation, ctx: Context) -> str:

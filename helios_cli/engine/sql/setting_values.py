@@ -63,7 +63,10 @@ def with_unit(number: int, unit: str) -> str:
 
 def in_unit(shown: str, unit: str) -> str:
     """The number that :func:`with_unit` showed."""
-    return f"{_number('', shown, unit):g}" if not shown.lstrip("-").isdigit() else shown
+    if shown.lstrip("-").isdigit():
+        return shown
+    number = _number("", shown, unit)
+    return str(int(number)) if number.is_integer() else f"{number:g}"
 
 
 def integer_check(unit: str, low: str, high: str) -> Callable[[str, str], str]:

@@ -11,7 +11,7 @@ from typing import Final
 from helios_cli.engine.datatypes.encodings import encoding_name
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.postgres_settings import TABLE
-from helios_cli.engine.sql.setting_values import integer_check, real_check, unchangeable, with_unit
+from helios_cli.engine.sql.setting_values import in_unit, integer_check, real_check, unchangeable, with_unit
 from helios_cli.engine.types import Token, WriteId
 
 _DURATION: Final = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d)?\s*")
@@ -204,6 +204,10 @@ class Variable:
     context: str = "u"
     """Who may change it: 'u' any session, 'c' at its start, 'h' the configuration, 'p' a restart, 'n' nobody."""
 
+    def in_own_unit(self, shown: str) -> str:
+        """A value as pg_settings has it: the number in the parameter's own unit."""
+        return in_unit(shown, self.unit) if self.unit else shown
+
 
 _VARIABLES: Final = (
     Variable("application_name", "", _any, True, "Name of the application, shown in pg_stat_activity."),
@@ -227,8 +231,8 @@ _VARIABLES: Final = (
     Variable("helios.read_consistency", "session", _one_of(*READ_LEVELS), False, "How new a state queries must see."),
     Variable("helios.report_lsn", "off", _boolean, False, "Tell the client of helios.lsn with every commit."),
     Variable("helios.write_id", "", _write_id, False, "Name of the next write, under which it is done only once."),
-    Variable("idle_in_transaction_session_timeout", "0", _duration),
-    Variable("idle_session_timeout", "0", _duration),
+    Variable("idle_in_transaction_session_timeout", "0", _duration, unit="ms", kind="i"),
+    Variable("idle_session_timeout", "0", _duration, unit="ms", kind="i"),
     Variable("in_hot_standby", "off", _read_only, True),
     Variable("integer_datetimes", "on", _read_only, True),
     Variable("IntervalStyle", "postgres", _interval_style, True),
@@ -238,7 +242,7 @@ _VARIABLES: Final = (
     Variable("lc_monetary", "C"),
     Variable("lc_numeric", "C"),
     Variable("lc_time", "C"),
-    Variable("lock_timeout", "0", _duration),
+    Variable("lock_timeout", "0", _duration, unit="ms", kind="i"),
     Variable("max_identifier_length", "63", _read_only),
     Variable("password_encryption", "scram-sha-256", _one_of("scram-sha-256")),
     Variable("role", "none"),
@@ -250,7 +254,7 @@ _VARIABLES: Final = (
     Variable("server_version_num", "150000", _read_only),
     Variable("session_authorization", "", _any, True),
     Variable("standard_conforming_strings", "on", _boolean, True),
-    Variable("statement_timeout", "0", _duration),
+    Variable("statement_timeout", "0", _duration, unit="ms", kind="i"),
     Variable("synchronous_commit", "on", _synchronous_commit),
     Variable("TimeZone", "UTC", _any, True),
     Variable("transaction_deferrable", "off", _boolean),

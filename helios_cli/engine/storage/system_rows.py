@@ -25,7 +25,13 @@ from helios_cli.engine.storage import (
     type_rows,
 )
 from helios_cli.engine.storage.description_rows import pg_description, pg_shdescription
-from helios_cli.engine.storage.dump_rows import default_depends, default_oid, pg_init_privs, system_acl
+from helios_cli.engine.storage.dump_rows import (
+    constraint_depends,
+    default_depends,
+    default_oid,
+    pg_init_privs,
+    system_acl,
+)
 from helios_cli.engine.storage.policy_rows import pg_policies, pg_policy
 from helios_cli.engine.storage.qualified_text import shown_view
 from helios_cli.engine.storage.relation_rows import Each, Fixed, Maker, Whole
@@ -89,6 +95,8 @@ def _relation_class(snapshot: Snapshot, oid: int) -> Rows:
     row = _class_base(oid, relation.name, snapshot.schema_oid(relation.schema), kind, relation.owner, natts)
     if kind == "i":
         row["relam"] = ACCESS_METHODS.get(snapshot.indexes[oid].method, 403)
+        # What PostgreSQL notes of an index that it has made over an empty table.
+        row["reltuples"], row["relpages"] = 0.0, 1
     row["reloptions"] = None if relation.temp else relation.options
     row["relacl"] = snapshot.acl_text(PG_CLASS, oid)
     row["relrowsecurity"], row["relforcerowsecurity"] = map(int, snapshot.securities.get(oid, (False, False, ()))[:2])
@@ -251,17 +259,6 @@ def _sequence_depends(snapshot: Snapshot, oid: int) -> Rows:
         yield {
             "classid": PG_CLASS, "objid": sequence.oid, "refclassid": PG_CLASS, "refobjid": sequence.owner_oid,
             "refobjsubid": sequence.owner_attnum, "deptype": "i" if sequence.internal else "a",
-        }  # fmt: skip
-
-
-def _constraint_depends(snapshot: Snapshot, oid: int) -> Rows:
-    """Indexes go with their constraints."""
-    constraint = snapshot.constraints[oid]
-    if constraint.index_oid:
-        yield {
-            "classid": PG_CLASS, "objid": constraint.index_oid, "refclassid": PG_CONSTRAINT,
-            "refobjid": constraint.oid,
-            "deptype": "i",
         }  # fmt: skip
 
 
@@ -474,7 +471,7 @@ MAKERS: Final[dict[str, Maker]] = {
     "pg_sequence": (Each("sequences", pg_sequence),),
     "pg_language": (Whole(pg_language),),
     "pg_depend": (
-        Each("sequences", _sequence_depends), Each("constraints", _constraint_depends), Whole(extension_members),
+        Each("sequences", _sequence_depends), Each("constraints", constraint_depends), Whole(extension_members),
         Each("columns", default_depends), Each("depends_of", _view_depends),
         Whole(_call_depends), Each("types", type_rows.range_depends), Each("operators", made_rows.operator_depends),
         Each("casts", made_rows.cast_depends), Each("routines_by_oid", made_rows.aggregate_depends),
