@@ -77,13 +77,14 @@ def runs_for(connection: apsw.Connection, session: Session) -> None:
 class Prepared:
     """A function made ready to run, for one choice of argument types."""
 
-    __slots__ = ("columns", "inners", "name", "program", "result", "routine", "statements", "types")
+    __slots__ = ("columns", "inners", "modifiers", "name", "program", "result", "routine", "statements", "types")
 
     def __init__(self, routine: Routine, types: tuple[int, ...], host: RoutineHost) -> None:
         self.routine = routine
         self.types = types
         self.name = shown_signature(routine)
         self.columns = host.columns_of(routine)
+        self.modifiers = _modifiers(routine, host)
         declared = routine.signature()
         bindings = bind_polymorphic(declared, types) or {} if any(oid in POLYMORPHIC for oid in declared) else {}
         self.result = bindings.get(routine.result, routine.result)
@@ -111,6 +112,19 @@ class Prepared:
                     datum.row_of = f'"{row.schema}"."{row.name}"'
         else:
             self.statements = statements_of(routine)
+
+
+def _modifiers(routine: Routine, host: RoutineHost) -> tuple[int, ...]:
+    """The modifiers of the columns of the row type that a function returns; empty when it has none."""
+    found: Any = None
+    if routine.relation:
+        relation = host.catalog.relation_by_oid(routine.relation)
+        found = relation.columns if relation is not None else None
+    elif is_row(routine.result) and routine.result != RECORD:
+        made = host.catalog.type_by_oid(routine.result)
+        found = made.fields if made is not None else None
+    modifiers = tuple(part.typmod for part in found or ())
+    return modifiers if any(modifier >= 0 for modifier in modifiers) else ()
 
 
 def _output(value: Any) -> Any:
@@ -256,7 +270,11 @@ class RoutineCalls:
         if prepared.routine.kind == "p" and not prepared.routine.settings and not prepared.routine.security_definer:
             self.lent = boundary
         work = self._run_plpgsql if prepared.program is not None else self._run_sql
-        return self.guarded(host, prepared.routine, lambda: work(host, prepared, arguments))
+        rows, value = self.guarded(host, prepared.routine, lambda: work(host, prepared, arguments))
+        if prepared.modifiers:
+            rows = [_fitted(host, prepared, row) for row in rows]
+            value = _fitted(host, prepared, value)
+        return rows, value
 
     def guarded(self, host: RoutineHost, routine: Routine, work: Callable[[], Outcome]) -> Outcome:
         """Run a function's body with its settings.
@@ -347,6 +365,20 @@ class RoutineCalls:
         if routine.returns_set:
             return values, None
         return [], values[0] if values else None
+
+
+def _fitted(host: RoutineHost, prepared: Prepared, row: Any) -> Any:
+    """A row, or the value of the only column, as the modifiers of the row type's columns want it. Raises SqlError."""
+    if row is None:
+        return None
+    many = len(prepared.modifiers) > 1
+    values = [
+        value if value is None or modifier < 0 else host.cast(value, oid, (oid, modifier))
+        for value, (_, oid), modifier in zip(
+            row if many else (row,), prepared.columns, prepared.modifiers, strict=False
+        )
+    ]
+    return tuple(values) if many else values[0]
 
 
 def _spread(outcome: SqlOutcome, columns: tuple[tuple[str, int], ...]) -> SqlOutcome:

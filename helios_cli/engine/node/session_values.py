@@ -101,12 +101,16 @@ def _transaction_id(session: Session) -> int:
 
 def _current_schema(session: Session) -> str | None:
     """The first schema of the search path that is there; None: no one is."""
-    path = session.search_path
-    if path is DEFAULT_PATH:
-        return path[0]
+    if session.search_path is DEFAULT_PATH:
+        return DEFAULT_PATH[0]
+    return next(iter(_schemas(session)), None)
+
+
+def _schemas(session: Session) -> list[str]:
+    """The schemas of the search path that are there."""
     known = ("public", "pg_catalog", "information_schema")
     catalog = session.schema_view().catalog
-    return next((name for name in path if name in known or catalog.schema_oid(name) is not None), None)
+    return [name for name in session.search_path if name in known or catalog.schema_oid(name) is not None]
 
 
 _VALUES: Final[dict[str, Callable[[Any], Any]]] = {
@@ -120,6 +124,7 @@ _VALUES: Final[dict[str, Callable[[Any], Any]]] = {
     "session_user": lambda session: session.session_name or session.user,
     "current_database": lambda session: DATABASE,
     "current_schema": _current_schema,
+    "schemas": lambda session: json.dumps(_schemas(session)),
     "search_path": lambda session: json.dumps(session.search_path),
     "settings": _settings,
     "version": lambda session: f"PostgreSQL {session.show('server_version')} on SQLite {apsw.sqlite_lib_version()}",

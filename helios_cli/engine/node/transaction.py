@@ -34,8 +34,8 @@ class Transaction:
 
     __slots__ = (
         "borrowed", "checks_keys", "claim", "connection", "deferrable", "explicit", "failed", "isolation", "lost",
-        "now_us", "number", "read_only", "repeated", "savepoint_undo", "savepoints", "schema", "schema_changed", "slow",
-        "snapshot_seq", "started", "token", "writing",
+        "now_us", "number", "read_only", "repeated", "savepoint_modes", "savepoint_undo", "savepoints", "schema",
+        "schema_changed", "slow", "snapshot_seq", "started", "token", "writing",
     )  # fmt: skip
 
     def __init__(self, *, explicit: bool, isolation: str, read_only: bool, deferrable: bool, now_us: int) -> None:
@@ -71,6 +71,8 @@ class Transaction:
         self.savepoints: list[str] = []
         self.savepoint_undo: list[Undo] = []
         """For each savepoint what came before it."""
+        self.savepoint_modes: list[bool] = []
+        """For each savepoint whether the transaction was read only then: it is so again when the savepoint ends."""
         self.schema_changed = False
         self.schema: SchemaView | None = None
         """Its own view of the schema after DDL, not yet anybody else's."""
@@ -91,13 +93,15 @@ class Transaction:
             self.run(f"SAVEPOINT s{len(self.savepoints)}")
         self.savepoints.append(name)
         self.savepoint_undo.append(undo_length)
+        self.savepoint_modes.append(self.read_only)
 
     def release(self, name: str) -> None:
         """RELEASE SAVEPOINT: it and those after it. Raises SqlError 3B001."""
         index = self._find(name)
         if self.writing:
             self.run(f"RELEASE s{index}")
-        del self.savepoints[index:], self.savepoint_undo[index:]
+        self.read_only = self.savepoint_modes[index]
+        del self.savepoints[index:], self.savepoint_undo[index:], self.savepoint_modes[index:]
 
     def rollback_to(self, name: str) -> Undo:
         """ROLLBACK TO SAVEPOINT: keeps it, drops those after it, and revives a failed transaction.
@@ -118,7 +122,8 @@ class Transaction:
                     hint="Send ROLLBACK.",
                 )
             roll_back_to(self.connection, f"s{index}", schema_changed=self.schema_changed)
-        del self.savepoints[index + 1 :], self.savepoint_undo[index + 1 :]
+        self.read_only = self.savepoint_modes[index]
+        del self.savepoints[index + 1 :], self.savepoint_undo[index + 1 :], self.savepoint_modes[index + 1 :]
         self.failed = False
         return self.savepoint_undo[index]
 

@@ -127,12 +127,12 @@ def _commit(session: Session, action: actions.Commit, portal: Portal, _rows_max:
         session.undo_variables(committed=False)
         session.runner.rollback(transaction)
         raise failure
-    chained = (transaction.isolation, transaction.read_only)
+    chained = (transaction.isolation, transaction.read_only, transaction.deferrable)
 
     def done() -> None:
         session.out.append(backend.command_complete("ROLLBACK" if failed else "COMMIT"))
         if action.chain:
-            session.begin(explicit=True, isolation=chained[0], read_only=chained[1])
+            session.begin(explicit=True, isolation=chained[0], read_only=chained[1], deferrable=chained[2])
 
     def later() -> None:
         done()
@@ -158,12 +158,12 @@ def _rollback(session: Session, action: actions.Rollback, portal: Portal, _rows_
     if transaction is None:
         return complete(session, portal, "ROLLBACK")
     portal.done = True
-    chained = (transaction.isolation, transaction.read_only)
+    chained = (transaction.isolation, transaction.read_only, transaction.deferrable)
 
     def done() -> None:
         session.out.append(backend.command_complete("ROLLBACK"))
         if action.chain:
-            session.begin(explicit=True, isolation=chained[0], read_only=chained[1])
+            session.begin(explicit=True, isolation=chained[0], read_only=chained[1], deferrable=chained[2])
 
     def later() -> None:
         done()
@@ -242,6 +242,8 @@ def _set_transaction(session: Session, action: actions.SetTransaction, portal: P
             raise SqlError("SET TRANSACTION ISOLATION LEVEL must be called before any query", sqlstate="25001")
         transaction.isolation = action.isolation
     if action.read_only is not None:
+        if not action.read_only and transaction.read_only and transaction.savepoints:
+            raise SqlError("cannot set transaction read-write mode inside a read-only transaction", sqlstate="25001")
         if not action.read_only and transaction.read_only and transaction.started:
             raise SqlError("transaction read-write mode must be set before any query", sqlstate="25001")
         transaction.read_only = action.read_only

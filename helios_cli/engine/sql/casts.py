@@ -417,6 +417,8 @@ def explicit_cast(value: TypedSql, target: int, typmod: int, ctx: Context, at: i
         return to_domain(value, target, How.EXPLICIT, ctx, at)
     if target in POLYMORPHIC and value.type_oid != UNKNOWN and matches_polymorphic(value.type_oid, target):
         return value  # A pseudo-type stands for the type that the value has.
+    if target == UNKNOWN == value.type_oid:
+        return value
     if not can_coerce(value.type_oid, target, How.EXPLICIT, ctx.catalog.casts()):
         raise ctx.error("42846", f"cannot cast type {type_name(value.type_oid)} to {type_name(target)}", at)
     if target == BIT and value.type_oid in (INT4, INT8):

@@ -263,8 +263,9 @@ def _function(fields: dict[str, Any], scope: Scope) -> Source:
         return _json_records(fields, call, scope)
     if fields.get("coldeflist") and call is None:
         raise ctx.unsupported("a column definition list for this function")
+    ordinality = bool(fields.get("ordinality"))
     if call is None:
-        return _scalar_item(node, alias, scope)
+        return _scalar_item(node, alias, scope, ordinality=ordinality)
     names = tree.strings(call["funcname"])
     inner = Scope(ctx=ctx, parent=scope, clause="functions in FROM")
     at = call.get("location", 0)
@@ -281,7 +282,8 @@ def _function(fields: dict[str, Any], scope: Scope) -> Source:
         check_callable(function, calls.argument_types(arguments, scope), scope, at)
     function = with_columns(function, fields.get("coldeflist", []), ctx, at)
     if not function.set_returning:
-        return _scalar_item(node, alias, scope, names[-1])
+        column = function.columns[0][0] if len(function.columns) == 1 else ""
+        return _scalar_item(node, alias, scope, names[-1], column, ordinality=ordinality)
     values, result = calls.coerce_arguments(function, arguments, scope, at)
     function = with_bound_columns(function, [value.type_oid for value in values])
     name = alias.get("aliasname", names[-1])
@@ -305,6 +307,7 @@ def _function(fields: dict[str, Any], scope: Scope) -> Source:
             sql = f"(SELECT value, row_number() OVER () - 1 AS key FROM {sql})"
         columns.append(ScopeColumn("ordinality", TypedSql(f"({_quote(sqlite_alias)}.key + 1)", INT8, not_null=True)))
     item = RangeItem(name, renamed(columns, alias, name, scope, at), alias=sqlite_alias)
+    item.scalar = len(columns) == 1 and not is_row(result)
     return single(f"{sql} AS {_quote(sqlite_alias)}", item)
 
 
@@ -326,8 +329,10 @@ def _json_records(fields: dict[str, Any], call: dict[str, Any], scope: Scope) ->
     return single(f"{sql} AS {_quote(sqlite_alias)}", item)
 
 
-def _scalar_item(node: Node, alias: dict[str, Any], scope: Scope, function: str = "") -> Source:
-    """A function that gives one value is a table of one row."""
+def _scalar_item(
+    node: Node, alias: dict[str, Any], scope: Scope, function: str = "", column: str = "", *, ordinality: bool = False
+) -> Source:
+    """A function that gives one value is a table of one row; ``column``: the name of its only OUT parameter."""
     name = alias.get("aliasname") or function or column_name(node)
     inner = Scope(ctx=scope.ctx, parent=scope, clause="functions in FROM")
     before, scope.ctx.volatile = scope.ctx.volatile, False
@@ -335,25 +340,31 @@ def _scalar_item(node: Node, alias: dict[str, Any], scope: Scope, function: str 
     # A function with an effect is called once: SQLite leaves nothing out of a DISTINCT, and moves nothing into a LIMIT.
     once, scope.ctx.volatile = scope.ctx.volatile, scope.ctx.volatile or before
     sqlite_alias = scope.ctx.unique_alias(name)
+    sql = ""
     if is_row(value.type_oid) and row_values.shape_of(value, scope.ctx) is not None:
-        return _row_item(value, name, alias, sqlite_alias, scope)
-    if any("ColumnRef" in part for part in tree.walk(node)):
+        sql = f"json_each(json_array({value.sql})) AS {_quote(sqlite_alias)}"
+        columns = _row_columns(value, sqlite_alias, scope)
+    elif any("ColumnRef" in part for part in tree.walk(node)):
         value = replace(value, sql=f"({value.sql})", table_oid=0, attnum=0, raw="")
-        item = RangeItem(name, renamed([ScopeColumn(name, value)], alias, name, scope, 0))
-        return Source("", [item], list(item.columns), [])
-    column = TypedSql(f"{_quote(sqlite_alias)}.value", value.type_oid, value.typmod, simple=True)
-    item = RangeItem(name, renamed([ScopeColumn(name, column)], alias, name, scope, 0), alias=sqlite_alias)
-    sql = f"SELECT DISTINCT {value.sql} AS value LIMIT 1" if once else f"SELECT {value.sql} AS value"
-    return single(f"({sql}) AS {_quote(sqlite_alias)}", item)
+        columns = [ScopeColumn(column or name, value)]
+    else:
+        found = TypedSql(f"{_quote(sqlite_alias)}.value", value.type_oid, value.typmod, simple=True)
+        columns = [ScopeColumn(column or name, found)]
+        sql = f"SELECT DISTINCT {value.sql} AS value LIMIT 1" if once else f"SELECT {value.sql} AS value"
+        sql = f"({sql}) AS {_quote(sqlite_alias)}"
+    scalar = len(columns) == 1 and not ordinality and not (sql and is_row(value.type_oid))
+    if ordinality:
+        columns.append(ScopeColumn("ordinality", TypedSql("1", INT8, not_null=True)))
+    named = renamed(columns, alias, name, scope, 0)
+    item = RangeItem(name, named, alias=sqlite_alias if sql else "", scalar=scalar)
+    return Source(sql, [item], list(item.columns), [])
 
 
-def _row_item(value: TypedSql, name: str, alias: dict[str, Any], sqlite_alias: str, scope: Scope) -> Source:
-    """A function that gives one row is a table of one row with its fields as columns."""
+def _row_columns(value: TypedSql, sqlite_alias: str, scope: Scope) -> list[ScopeColumn]:
+    """The fields of a row that a function gives, as columns."""
     quoted = _quote(sqlite_alias)
     row = replace(value, sql=f"{quoted}.value", row=(), shape=row_values.shape_of(value, scope.ctx))
-    columns = [ScopeColumn(*pair) for pair in row_values.fields_of(row, scope.ctx, -1)]
-    item = RangeItem(name, renamed(columns, alias, name, scope, 0), alias=sqlite_alias)
-    return single(f"json_each(json_array({value.sql})) AS {quoted}", item)
+    return [ScopeColumn(*pair) for pair in row_values.fields_of(row, scope.ctx, -1)]
 
 
 # -- joins ----------------------------------------------------------------------------------------

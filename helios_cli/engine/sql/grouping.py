@@ -40,6 +40,10 @@ class Grouping:
         form = canonical(node, scope)
         return next((value for known, value in self.expressions if known == form), None)
 
+    def target(self, node: Node) -> TypedSql | None:
+        """The key that an item of the select list is because GROUP BY names it, where that is more than its value."""
+        return None
+
     def save(self, value: TypedSql) -> TypedSql:
         """A translated aggregate of this level, as the clauses behind GROUP BY read it."""
         return value

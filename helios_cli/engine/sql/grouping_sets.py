@@ -32,6 +32,8 @@ class GroupingSets(Grouping):
     keys: list[TypedSql] = field(default_factory=list)
     sets: list[tuple[int, ...]] = field(default_factory=list)
     """For each set the numbers of its keys."""
+    targets: list[tuple[Node, int]] = field(default_factory=list)
+    """Items of the select list that GROUP BY names, and the numbers of the keys that they are."""
     saved: list[str] = field(default_factory=list)
     """Texts that are computed within each set: aggregates, and columns that the keys determine."""
 
@@ -39,6 +41,28 @@ class GroupingSets(Grouping):
         """A key as the outer query reads it."""
         sql = f"{self.alias}.k{number}"
         return replace(self.keys[number], sql=sql, simple=True, not_null=False, raw="", literal=-1, value=None)
+
+    def number_of(self, value: TypedSql, target: Node | None) -> int:
+        """The number of the key that an item of GROUP BY stands for; ``target``: the item of the select list it names.
+
+        Two items of the select list are two keys, though they say the same.
+        """
+        known = next((number for node, number in self.targets if node is target), None)
+        if known is not None:
+            return known
+        same = [number for number, key in enumerate(self.keys) if key.sql == value.sql]
+        if target is not None:
+            same = [number for number in same if all(number != taken for _, taken in self.targets)]
+        if not same:
+            same = [len(self.keys)]
+            self.keys.append(value)
+        if target is not None:
+            self.targets.append((target, same[0]))
+        return same[0]
+
+    def target(self, node: Node) -> TypedSql | None:
+        """The key that is this item of the select list, None when none is."""
+        return next((self.key(number) for known, number in self.targets if known is node), None)
 
     def save(self, value: TypedSql) -> TypedSql:
         """A value of each group as the outer query reads it."""

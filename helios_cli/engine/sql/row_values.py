@@ -17,7 +17,7 @@ from helios_cli.engine.sql.oids import BOOL, JSON, UNKNOWN
 from helios_cli.engine.sql.relation import ColumnInfo, UserType
 from helios_cli.engine.sql.scope import RangeItem, Scope
 from helios_cli.engine.sql.sqltext import quote_string
-from helios_cli.engine.sql.typed import TypedSql
+from helios_cli.engine.sql.typed import TypedSql, relocated
 
 COMPARISONS: Final = {"=": "= 0", "<>": "<> 0", "!=": "<> 0", "<": "< 0", "<=": "<= 0", ">": "> 0", ">=": ">= 0"}
 
@@ -85,8 +85,12 @@ def whole_row(scope: Scope, item: RangeItem, at: int) -> TypedSql:
     """A FROM item as one value: ``SELECT t FROM t``. NULL where an outer join found no row."""
     ctx = scope.ctx
     values = [scope.checked(column.value, f"{item.name}.{column.name}", at) for column in item.columns]
+    if item.scalar:
+        return relocated(values[0], at)
     oid = row_oid(item.relation.oid) if item.relation is not None else 0
-    row = make_row(values, [column.name for column in item.columns], ctx, oid or RECORD)
+    # A row of a table keeps the names of its type, whatever the columns are called here.
+    parts = item.relation.columns if item.relation is not None and oid else item.columns
+    row = make_row(values, [part.name for part in parts], ctx, oid or RECORD)
     row.location = at
     if item.relation is not None and oid and any(column.domain for column in item.relation.columns):
         assert row.shape is not None

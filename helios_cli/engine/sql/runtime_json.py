@@ -174,25 +174,35 @@ def pg_jsonb_delete_path(text: Any, path: Any) -> str | None:
     return _delete_path(text, steps) if steps and text not in ("{}", "[]") else str(text)
 
 
-def _delete_path(text: str, steps: list[Any]) -> str:
-    step, rest = steps[0], steps[1:]
+def path_index(step: Any, depth: int) -> int:
+    """A step of a path, ``depth`` steps from its beginning, as an array's index. Raises 22P02."""
+    try:
+        return int(step)
+    except ValueError:
+        message = f'path element at position {depth + 1} is not an integer: "{step}"'
+        raise SqlError(message, sqlstate="22P02") from None
+
+
+def _delete_path(text: str, steps: list[Any], depth: int = 0) -> str:
+    if text[:1] not in "[{":
+        return text
+    step, rest = steps[depth], depth + 1 < len(steps)
+    if step is None:
+        raise SqlError(f"path element at position {depth + 1} is null", sqlstate="22004")
     array = items(text)
     if array is not None:
-        try:
-            index = int(step)
-        except (TypeError, ValueError):
-            raise SqlError(f'path element at position 1 is not an integer: "{step}"', sqlstate="22P02") from None
+        index = path_index(step, depth)
         if not -len(array) <= index < len(array):
             return text
         if rest:
-            array[index] = _delete_path(array[index], rest)
+            array[index] = _delete_path(array[index], steps, depth + 1)
         else:
             del array[index]
         return _array(array)
     pairs = dict(members(text))
     if step in pairs:
         if rest:
-            pairs[step] = _delete_path(pairs[step], rest)
+            pairs[step] = _delete_path(pairs[step], steps, depth + 1)
         else:
             del pairs[step]
         return _object(pairs)

@@ -146,7 +146,9 @@ def _flat(items: list[Any]) -> list[Any]:
 
 def pg_jsonb_store(document: Any, path: str, numbers: str, value: Any) -> str:
     """A document with a member replaced; what lies on the way to it is made. Raises 22023 where a scalar is."""
-    keys = [str(key) for key in read_array(path, str).items]
+    keys = list(read_array(path, str).items)
+    if None in keys:
+        raise SqlError("jsonb subscript in assignment must not be null", sqlstate="22004")
     new = None if value is None else load(str(value))
     if document is None:
         root: Any = [] if numbers[0] == "1" else {}

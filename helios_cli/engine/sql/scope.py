@@ -69,6 +69,8 @@ class RangeItem:
     """False while only qualified names may not reach it (excluded by JOIN ... AS)."""
     alias: str = ""
     """SQLite's alias."""
+    scalar: bool = False
+    """A function that gives values, no rows: as a whole it is its only column."""
     derived: bool = False
     """A query stands in SQLite for the table: its rows have no numbers."""
     expanded: bool = False

@@ -319,7 +319,7 @@ def _select(select: dict[str, Any], scope: Scope) -> Query:
     if "whereClause" in select:
         conditions.append(expect_boolean(select["whereClause"], scope, "WHERE").sql)
     for node in select.get("windowClause", []):
-        scope.windows[node["WindowDef"]["name"]] = node["WindowDef"]
+        _define_window(node["WindowDef"], scope)
     scope.pending_srf = []
     group_texts = _grouping(select, targets, scope)
     source = with_series(source, scope.pending_srf)
@@ -346,6 +346,14 @@ def _select(select: dict[str, Any], scope: Scope) -> Query:
         # Only now all aggregates that the sets have to give are known.
         found.source = found.source.replace(_SETS, grouping.source(source, conditions))
     return found
+
+
+def _define_window(definition: dict[str, Any], scope: Scope) -> None:
+    """Make a window of the WINDOW clause known. Raises SqlError 42P20 for a name that is taken."""
+    name = definition["name"]
+    if name in scope.windows:
+        raise scope.ctx.error("42P20", f'window "{name}" is already defined', definition.get("location", -1))
+    scope.windows[name] = {key: value for key, value in definition.items() if key != "name"}
 
 
 _SETS: Final = "\x04sets\x04"
@@ -423,11 +431,9 @@ def _grouping_sets(nodes: list[Node], distinct: bool, targets: list[dict[str, An
         for node in keys:
             form = repr(tree.without_locations(node))
             if form not in known:
+                target = _group_target(node, targets, scope)
                 value = _group_key(node, grouping, targets, scope)
-                same = [number for number, key in enumerate(grouping.keys) if key.sql == value.sql]
-                known[form] = same[0] if same else len(grouping.keys)
-                if not same:
-                    grouping.keys.append(value)
+                known[form] = grouping.number_of(value, target if target is not node else None)
             numbers[known[form]] = None
         grouping.sets.append(tuple(numbers))
     scope.grouping = grouping

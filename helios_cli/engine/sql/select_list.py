@@ -45,7 +45,7 @@ def select_outputs(targets: list[dict[str, Any]], scope: Scope) -> list[Output]:
             outputs += [Output(name, value) for name, value in starred(node, scope)]
         else:
             effects = scope.ctx.effects
-            value = translate(node, scope)
+            value = (scope.grouping.target(node) if scope.grouping is not None else None) or translate(node, scope)
             late = scope.ctx.effects > effects and _is_late(node, scope)
             outputs.append(Output(target.get("name") or column_name(node), value, late))
     return outputs

@@ -87,6 +87,8 @@ class RoutineCatalog:
         """
         found: dict[tuple[int, ...], UserFunction] = {}
         for candidate in self.schemas_searched(schema):
+            if candidate == "pg_temp" and schema is None:
+                continue  # Functions of it are found by its name alone, so that nobody takes the place of another's.
             for routine in self.routines(candidate, name):
                 columns = result_columns(routine)
                 if routine.relation:

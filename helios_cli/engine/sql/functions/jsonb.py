@@ -11,7 +11,7 @@ from helios_cli.engine.datatypes.arrays import PgArray, read_array, write_array
 from helios_cli.engine.datatypes.jsons import parse_json, parse_jsonb, quote_json
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.define import Library
-from helios_cli.engine.sql.runtime_json import items, members
+from helios_cli.engine.sql.runtime_json import items, members, path_index, pg_jsonb_delete_path
 
 _NUMBERS: Final = frozenset((20, 21, 23, 700, 701, 1700))
 _BOOL, _JSON, _JSONB, _TIMESTAMP, _TIMESTAMPTZ, _DATE, _RECORD = 16, 114, 3802, 1114, 1184, 1082, 2249
@@ -141,53 +141,81 @@ def strip_nulls(text: str, binary: bool) -> str:
 
 def set_path(text: str, path: str, new: str, create: int = 1) -> str:
     """jsonb_set."""
-    keys = [str(key) for key in read_array(path, str).items]
-    root = load(text)
-    if not isinstance(root, dict | list):
-        raise SqlError("cannot set path in scalar", sqlstate="22023")
-    _set(root, keys, load(new), bool(create), insert=None)
+    root, keys = _changed(text, path)
+    _set(root, keys, load(new), bool(create), None)
     return dump(root)
+
+
+def set_path_lax(
+    text: str | None, path: str | None, new: str | None, create: int | None, null: str | None
+) -> str | None:
+    """jsonb_set_lax. Raises 22023 for no or an unknown treatment of NULL, 22004 where it is to be refused."""
+    if text is None or path is None or create is None:
+        return None
+    if null is None or (new is None and null not in _NULL_TREATMENTS):
+        *others, last = (f'"{word}"' for word in _NULL_TREATMENTS)
+        message = f"null_value_treatment must be {', '.join(others)}, or {last}"
+        raise SqlError(message, sqlstate="22023")
+    if new is not None:
+        return set_path(text, path, new, create)
+    if null == "raise_exception":
+        detail = 'Exception was raised because null_value_treatment is "raise_exception".'
+        hint = "To avoid, either change the null_value_treatment argument or ensure that an SQL NULL is not passed."
+        raise SqlError("JSON value must not be null", sqlstate="22004", detail=detail, hint=hint)
+    if null == "use_json_null":
+        return set_path(text, path, "null", create)
+    return pg_jsonb_delete_path(text, path) if null == "delete_key" else text
+
+
+_NULL_TREATMENTS: Final = ("delete_key", "return_target", "use_json_null", "raise_exception")
 
 
 def insert_path(text: str, path: str, new: str, after: int = 0) -> str:
     """jsonb_insert."""
-    keys = [str(key) for key in read_array(path, str).items]
-    root = load(text)
-    if not isinstance(root, dict | list):
-        raise SqlError("cannot set path in scalar", sqlstate="22023")
-    _set(root, keys, load(new), True, insert=bool(after))
+    root, keys = _changed(text, path)
+    _set(root, keys, load(new), True, bool(after))
     return dump(root)
 
 
-def _set(node: Any, keys: list[str], new: Any, create: bool, insert: bool | None) -> None:
-    if not keys:
+def _changed(text: str, path: str) -> tuple[Any, list[str | None]]:
+    """What is to be changed, and the way to its part. Raises 22023 for a scalar, 2202E for an array of arrays."""
+    listed = read_array(path, str)
+    if len(listed.dims) > 1:
+        raise SqlError("wrong number of array subscripts", sqlstate="2202E")
+    root = load(text)
+    if not isinstance(root, dict | list):
+        raise SqlError("cannot set path in scalar", sqlstate="22023")
+    return root, list(listed.items)
+
+
+def _set(node: Any, keys: list[str | None], new: Any, create: bool, insert: bool | None, depth: int = 0) -> None:
+    """Change a part in place. ``insert``: None to replace, else whether to insert behind the element."""
+    if depth == len(keys) or not isinstance(node, dict | list):
         return
-    key, rest = keys[0], keys[1:]
-    if isinstance(node, dict):
-        if rest:
-            if key in node:
-                _set(node[key], rest, new, create, insert)
-        elif key in node and insert is not None:
-            raise SqlError(
-                "cannot replace existing key",
-                sqlstate="22023",
-                hint="Try using the function jsonb_set to replace key value.",
-            )
-        elif key in node or create:
-            node[key] = new
-    elif isinstance(node, list):
-        _set_item(node, key, rest, new, create, insert)
+    key, is_last = keys[depth], depth == len(keys) - 1
+    if key is None:
+        raise SqlError(f"path element at position {depth + 1} is null", sqlstate="22004")
+    if isinstance(node, list):
+        _set_item(node, keys, new, create, insert, depth)
+    elif not is_last:
+        if key in node:
+            _set(node[key], keys, new, create, insert, depth + 1)
+    elif key in node and insert is not None:
+        raise SqlError(
+            "cannot replace existing key",
+            sqlstate="22023",
+            hint="Try using the function jsonb_set to replace key value.",
+        )
+    elif key in node or create:
+        node[key] = new
 
 
-def _set_item(node: list[Any], key: str, rest: list[str], new: Any, create: bool, insert: bool | None) -> None:
-    try:
-        at = int(key)
-    except ValueError:
-        raise SqlError(f'path element at position 1 is not an integer: "{key}"', sqlstate="22P02") from None
+def _set_item(node: list[Any], keys: list[str | None], new: Any, create: bool, insert: bool | None, depth: int) -> None:
+    at = path_index(keys[depth], depth)
     inside = -len(node) <= at < len(node)
-    if rest:
+    if depth < len(keys) - 1:
         if inside:
-            _set(node[at], rest, new, create, insert)
+            _set(node[at], keys, new, create, insert, depth + 1)
     elif insert is not None:
         place = at if at >= 0 else max(len(node) + at, 0)
         node.insert(place + 1 if insert else place, new)
@@ -264,6 +292,9 @@ def install(lib: Library) -> None:
         d(f"{prefix}_object", f"text[] text[] -> {kind}", lambda text, values, pairs=pairs: pairs(text, values))
     d("jsonb_set", "jsonb text[] jsonb -> jsonb", set_path)
     d("jsonb_set", "jsonb text[] jsonb bool -> jsonb", _set4)
+    for given, filled in (("", ", 1, 'use_json_null'"), (" bool", ", 'use_json_null'"), (" bool text", "")):
+        sql = f"{{udf}}({{args}}{filled})"
+        d("jsonb_set_lax", f"jsonb text[] jsonb{given} -> jsonb", set_path_lax, sql=sql, strict=False)
     d("jsonb_insert", "jsonb text[] jsonb -> jsonb", insert_path)
     d("jsonb_insert", "jsonb text[] jsonb bool -> jsonb", _insert4)
     d("jsonb_pretty", "jsonb -> text", pretty)

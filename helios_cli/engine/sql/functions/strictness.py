@@ -12,8 +12,8 @@ _NOT_STRICT: Final = frozenset((
     "format_type", "helios_token_create", "helios_token_revoke", "helios_write_outcome", "helios_write_restore",
     "hstore",
     "inet_client_addr", "inet_client_port", "inet_server_addr", "inet_server_port", "int4range", "int8range",
-    "json_build_array", "json_build_object", "jsonb_build_array", "jsonb_build_object", "num_nonnulls", "num_nulls",
-    "numrange", "overlaps", "pg_current_logfile", "pg_notify", "pg_typeof", "quote_nullable", "set_config",
+    "json_build_array", "json_build_object", "jsonb_build_array", "jsonb_build_object", "jsonb_set_lax", "num_nonnulls",
+    "num_nulls", "numrange", "overlaps", "pg_current_logfile", "pg_notify", "pg_typeof", "quote_nullable", "set_config",
     "string_to_array", "string_to_table", "tsrange", "tstzrange",
 ))  # fmt: skip
 _SOME: Final = frozenset((("array_to_string", 3),))

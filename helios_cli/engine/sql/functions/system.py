@@ -128,7 +128,7 @@ def _install_session(lib: Library) -> None:
     ):  # fmt: skip
         value(name, result, session)
     _install_log_positions(lib)
-    d("current_schemas", "bool -> name[]", _schemas, session_values=("search_path",), stable=True)
+    d("current_schemas", "bool -> name[]", _schemas, session_values=("schemas",), stable=True)
     d("pg_client_encoding", "-> name", _client_encoding, session_values=("settings",), stable=True)
     d("getdatabaseencoding", "-> name", sql="'UTF8'")
     d("pg_my_temp_schema", "-> oid", sql="0")
