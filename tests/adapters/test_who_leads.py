@@ -62,7 +62,12 @@ def test_a_primary_deposed_while_it_calls_announces_nothing(deposed: bool) -> No
     own = SimpleNamespace(node_id="n1", host="10.0.0.1", native_port=2)
     config = ClusterConfig(1, SyncMode.QUORUM, (), ())
     replication: Any = SimpleNamespace(
-        identity=lambda: own, term=lambda: terms[-1], is_leading=True, config=config, lines=lines
+        identity=lambda: own,
+        term=lambda: terms[-1],
+        is_leading=True,
+        config=config,
+        open_configs=(config,),
+        lines=lines,
     )
     asyncio.run(promotion.announce(replication, MEMBER))
     assert link.sent == ([] if deposed else [Kind.ANNOUNCE])
@@ -82,7 +87,9 @@ def test_one_that_nothing_is_heard_of_is_told_who_leads_though_its_connection_st
     members = tuple(Member(name, "", "", 0, 0, 0, "") for name in ("n1", "n2", "n3", "n4"))
     replication: Any = SimpleNamespace(
         node_id="n1",
-        config=ClusterConfig(1, SyncMode.QUORUM, members, ("n1",)).with_observer(replace(MEMBER, node_id="o1")),
+        open_configs=(
+            ClusterConfig(1, SyncMode.QUORUM, members, ("n1",)).with_observer(replace(MEMBER, node_id="o1")),
+        ),
         replicator=SimpleNamespace(streamers={name: SimpleNamespace(heard_at=at) for name, at in heard_at.items()}),
         now=lambda: 100.0,
         later=asyncio.run,

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from helios_cli.engine.config.load import load_settings
+from helios_cli.engine.config.roles import Role
+from helios_cli.engine.consensus.config import ClusterConfig, Member
+from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.errors import LogDamaged
 from helios_cli.engine.node import rejoin
+from helios_cli.engine.node.join import find_beginning
 from helios_cli.engine.storage import copytarget
 from helios_cli.engine.storage.files import OsFile
+from helios_cli.engine.storage.membership import save_role
 from helios_cli.engine.storage.rewind import BASE_SUFFIX, REWINDING, Rewinder
 from helios_cli.engine.storage.store import DATABASE_NAME, Store
+from helios_cli.engine.types import Lsn, Term
 
 
 @pytest.fixture
@@ -89,3 +97,55 @@ def test_damage_that_a_copy_is_not_decided_for_is_told(directory: Path, monkeypa
     node: Any = SimpleNamespace(settings=SimpleNamespace(data_dir=str(directory), log_segment_mb=1))
     with pytest.raises(LogDamaged, match="unreadable"):
         asyncio.run(rejoin.finish_last_life(node, None))  # type: ignore[arg-type]
+
+
+def test_what_lies_before_the_fork_is_not_committed_by_going_back(tmp_path: Path) -> None:
+    """The node that it goes back for has those records too, and perhaps nobody else."""
+    own = Member("n1", "disk", "", 0, 0, 0, "")
+    agreed = ClusterConfig(1, SyncMode.ASYNC, (own,), ("n1",), voting=("n1",))
+    store = Store(str(tmp_path))
+    records = store.encoder(Term(1))
+    store.log.write_through(records.term_start(0))
+    store.log.write_through(records.config(1, agreed.to_bytes(), 0))
+    store.configs.append(records.lsn, agreed, Lsn(0))
+    records.committed_lsn = committed = records.lsn
+    unagreed = agreed.with_voters("n2")
+    store.log.write_through(records.config(2, unagreed.to_bytes(), 0))
+    store.configs.append(records.lsn, unagreed, committed)
+    fork = records.lsn
+    store.control.update(state=f"{REWINDING}{fork}")
+    store.close()
+    database = str(tmp_path / "db" / DATABASE_NAME)
+    Path(database + BASE_SUFFIX).write_bytes(b"")
+    rewinder = Rewinder(str(tmp_path), database, 1 << 20)
+    assert rewinder.rewind() == fork
+    rewinder.close()
+    for _ in range(2):
+        store = Store(str(tmp_path), committed_only=True)
+        shown = store.recovery.applied
+        assert shown == fork and store.known_committed(shown) == committed
+        assert store.open_configs(shown) == (agreed, unagreed)
+        # Nor by what a checkpoint makes of it.
+        store.checkpointed(shown, store.checksums, clean=True)
+        if store.recovery.clean:
+            store.heard_committed(fork)
+            assert store.open_configs(shown) == (unagreed,)
+        store.close()
+
+
+def test_a_primary_whose_log_says_that_it_is_alone_asks_whoever_that_leaves_out(tmp_path: Path) -> None:
+    """Perhaps nobody has agreed to it, and the other one leads."""
+    store = Store(str(tmp_path))
+    own = Member("n1", store.control.record.incarnation.hex(), "", 0, 0, 0, "")
+    alone = ClusterConfig(1, SyncMode.SEMI_SYNC, (own,), ("n1",), voting=("n1",))
+    both = alone.with_member(Member("n2", "another disk", "", 0, 0, 0, ""))
+    found = []
+    settings = load_settings({"data_dir": str(tmp_path)}, {}, system_file=str(tmp_path / "none")).settings
+    save_role(store.files, store.control_dir, Role("primary"))
+    for end, config in enumerate((alone, both, both.without_member("n2"))):
+        store.configs.append(Lsn(100 * end), config, Lsn(0))
+        found.append(asyncio.run(find_beginning(settings)).follows)
+    assert found == [False, True, True]
+    store.configs.append(Lsn(300), replace(alone, version=4), Lsn(200))
+    assert asyncio.run(find_beginning(settings)).follows is False, "that it is alone is agreed"
+    store.close()

@@ -12,10 +12,11 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from helios_cli.engine.consensus.config import participants
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.log.checksum import ChecksumTable
 from helios_cli.engine.node import report
-from helios_cli.engine.node.join import last_config
+from helios_cli.engine.node.join import configs_on_disk
 from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused, introduce, reach
 from helios_cli.engine.node.peer_tls import peer_tls
 from helios_cli.engine.replication import copying, messages
@@ -89,8 +90,7 @@ class CopySink:
 
     def _members(self) -> list[tuple[str, int]]:
         settings, record = self._node.settings, self._target.control.record
-        config = last_config(OsFiles(), f"{settings.data_dir}/control")
-        members = config.members if config is not None else ()
+        members = participants(configs_on_disk(OsFiles(), f"{settings.data_dir}/control"))
         return [
             (one.host, one.native_port) for one in members if one.host and one.incarnation != record.incarnation.hex()
         ]

@@ -310,7 +310,9 @@ class Following:
         self._acknowledge()
 
     def _advance(self) -> None:
-        self.show(self.upstream.committed)
+        committed = self.upstream.committed
+        self._node.store.heard_committed(committed)
+        self.show(committed)
 
     def show(self, committed: Lsn) -> None:
         """Everything up to ``committed`` may be read."""

@@ -74,10 +74,12 @@ async def find_beginning(settings: Settings) -> Beginning:
         save_role(files, control_dir, role)
     has_others = False
     if not empty:
-        config = last_config(files, control_dir)
-        if config is not None:
-            refuse_another(settings, config.authority)
-            has_others = any(member.incarnation != _own_disk(files, control_dir) for member in config.members)
+        configs = configs_on_disk(files, control_dir)
+        if configs:
+            refuse_another(settings, configs[-1].authority)
+        # The newest may never have been agreed on: whoever it leaves out may lead.
+        members = [member for config in configs for member in config.members]
+        has_others = any(member.incarnation != _own_disk(files, control_dir) for member in members)
     follows = role.name == "standby" or has_others
     return Beginning(role, cluster_id, secret, follows)
 
@@ -89,11 +91,11 @@ def _own_disk(files: OsFiles, control_dir: str) -> str:
     return incarnation
 
 
-def last_config(files: OsFiles, control_dir: str) -> ClusterConfig | None:
-    """The newest configuration that the directory holds; None: there is none yet."""
+def configs_on_disk(files: OsFiles, control_dir: str) -> tuple[ClusterConfig, ...]:
+    """The configurations that the directory holds, the oldest first; none before the first."""
     configs = ConfigLog(files, control_dir, LSN_MAX)
     try:
-        return configs.newest
+        return configs.all()
     finally:
         configs.close()
 

@@ -490,7 +490,8 @@ def _is_elected(node: SimNode, config: ClusterConfig, heard: Collection[str]) ->
 
 
 def _terms(node: SimNode) -> frozenset[Term]:
-    return frozenset(start.term for start in node.log.history.starts)
+    """Of the records that are on its disk."""
+    return frozenset(start.term for start in node.log.history.starts if start.lsn < node.log.flushed)
 
 
 def _subsets(answers: list[Answer]) -> Iterator[tuple[Answer, ...]]:

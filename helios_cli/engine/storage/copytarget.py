@@ -111,9 +111,7 @@ class CopyTarget:
         self._take_over_history(self._log, snapshot)
         if term > self.control.record.term:
             self.control.update(term=term, voted_for="")
-        self.control.checkpoint(
-            result.end, result.table, flushed_lsn=self._log.end, committed_lsn=result.end, clean=False, state=""
-        )
+        self.control.checkpoint(result.end, result.table, flushed_lsn=self._log.end, clean=False, state="")
         return result.records
 
     def _take_over_history(self, page_log: PageLog, snapshot: Snapshot) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from helios_cli.engine.consensus.config import ClusterConfig
 from helios_cli.engine.errors import LogDamaged
 from helios_cli.engine.log.checksum import ChecksumTable
 from helios_cli.engine.log.controlrecord import ControlRecord
@@ -50,6 +51,8 @@ class Recovery:
     """Where the log ends."""
     applied: Lsn
     """Where the database is; what the log holds behind it is not known to be committed."""
+    committed: Lsn
+    """Up to where that is known to be: less than ``applied`` on a node that went back to where two logs parted."""
 
 
 class Store:
@@ -97,6 +100,7 @@ class Store:
         self.timeline = Timeline.open(self.files, self.control_dir, self.log)
         self.configs = ConfigLog(self.files, self.control_dir, self.log.end)
         self.checksums, self.recovery = self._recover(born or self.log.last is None)
+        self._committed = self.recovery.committed
 
     def _create_control(self, cluster_id: bytes | None) -> ControlFile:
         if self.files.listdir(self.log_dir):
@@ -118,7 +122,7 @@ class Store:
             self._discard_cache(and_database=True)
             create_database(self.db_path)
             end = self.log.end
-            return ChecksumTable(), Recovery(True, True, 0, 0, self.log.dropped_bytes, end, end)
+            return ChecksumTable(), Recovery(True, True, 0, 0, self.log.dropped_bytes, end, end, end)
         self._discard_cache()
         database = OsFiles().open(self.db_path, create=record.checkpoint_lsn == 0)
         try:
@@ -130,14 +134,35 @@ class Store:
             database.close()
         self.control.checkpoint(result.end, result.table, flushed_lsn=self.log.end)
         recovery = Recovery(
-            False, record.clean, result.records, result.pages_written, self.log.dropped_bytes, self.log.end, result.end
-        )
+            False, record.clean, result.records, result.pages_written, self.log.dropped_bytes, self.log.end,
+            result.end, min(self._known_committed(record), result.end),
+        )  # fmt: skip
         return result.table, recovery
 
     def _redo_end(self, record: ControlRecord) -> Lsn | None:
         if not self._committed_only or self.log.last is None:
             return None
-        return max(record.checkpoint_lsn, record.committed_lsn, self.log.last.committed_lsn)
+        return max(record.checkpoint_lsn, self._known_committed(record))
+
+    def _known_committed(self, record: ControlRecord) -> Lsn:
+        if not self._committed_only or self.log.last is None:
+            return self.log.end
+        return max(record.committed_lsn, self.log.last.committed_lsn)
+
+    def heard_committed(self, lsn: Lsn) -> None:
+        """The node that this one follows calls everything up to there committed."""
+        self._committed = max(self._committed, lsn)
+
+    def known_committed(self, shown: Lsn) -> Lsn:
+        """How much of what the node shows is known to be committed.
+
+        All, once it shows more than what it began with: that may be where two logs parted, which nobody has committed.
+        """
+        return shown if shown > self.recovery.applied else min(shown, self._committed)
+
+    def open_configs(self, shown: Lsn) -> tuple[ClusterConfig, ...]:
+        """The configurations that may be in force on a node that shows so much, the oldest first."""
+        return self.configs.open(self.known_committed(shown))
 
     def _verify_file(self, database: object, table: ChecksumTable) -> None:
         """After an unclean stop: the pages in the file must be the pages the records led to."""
@@ -178,8 +203,9 @@ class Store:
     def checkpointed(self, lsn: Lsn, table: ChecksumTable, *, clean: bool = False) -> None:
         """Record a checkpoint whose pages are in the database file and synced."""
         self.control.checkpoint(
-            lsn, table, clean=clean, flushed_lsn=max(lsn, self.control.record.flushed_lsn), committed_lsn=lsn
-        )
+            lsn, table, clean=clean, flushed_lsn=max(lsn, self.control.record.flushed_lsn),
+            committed_lsn=self.known_committed(lsn),
+        )  # fmt: skip
 
     def close(self) -> None:
         """Release the files."""
