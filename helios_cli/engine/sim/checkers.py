@@ -491,7 +491,7 @@ def _is_elected(node: SimNode, config: ClusterConfig, heard: Collection[str]) ->
 
 def _terms(node: SimNode) -> frozenset[Term]:
     """Of the records that are on its disk."""
-    return frozenset(start.term for start in node.log.history.starts if start.lsn < node.log.flushed)
+    return frozenset(start.term for start in node.log.history.starts if start.start < node.log.flushed)
 
 
 def _subsets(answers: list[Answer]) -> Iterator[tuple[Answer, ...]]:
