@@ -55,6 +55,6 @@ def test_an_error_is_handed_over_without_what_was_planned(monkeypatch: pytest.Mo
     monkeypatch.setattr(planning, "PlanCache", lambda planner: SimpleNamespace(get=work))
     engine: Any = SimpleNamespace(database=database, planner=None)
     acting: Any = None
-    result = planning._plan(engine, "x" * (planning.SHALLOW_MAX + 1), None, ("public",), acting)
+    result = planning._plan(engine, "x" * (planning.SHALLOW_MAX + 1), None, ("public",), acting, session_value=str)
     assert result.error is not None and result.error.sqlstate == "54000"
     assert work.tree is not None and work.tree() is None

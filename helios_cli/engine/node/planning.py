@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.sql.authority import EVERYTHING, Acting
@@ -78,7 +78,9 @@ def plan_apart(frontend: Frontend, sql: str, oids: tuple[int, ...] | None, again
     frontend.wait()
 
     def work() -> PlannedApart:
-        return _plan(session.engine, sql, oids, search_path, acting, checks_bodies=checks_bodies)
+        return _plan(
+            session.engine, sql, oids, search_path, acting, session_value=session.value_of, checks_bodies=checks_bodies
+        )  # fmt: skip
 
     session.engine.read_workers.run(work, done, failed)
     return True
@@ -91,6 +93,7 @@ def _plan(
     search_path: tuple[str, ...],
     acting: Acting = EVERYTHING,
     *,
+    session_value: Callable[[str], Any],
     checks_bodies: bool = True,
 ) -> PlannedApart:
     """On a worker thread, with nothing that the loop uses."""
@@ -99,7 +102,7 @@ def _plan(
     try:
         database.pin(connection)
         catalog = SqliteCatalog(connection, search_path=search_path, system_relations=PLANNER_RELATIONS)
-        catalog.acting = acting
+        catalog.acting, catalog.session_value = acting, session_value
         catalog.checks_bodies = checks_bodies
         cache = plan_cache_for(search_path, PlanCache(engine.planner))
         result = PlannedApart(sql, oids, catalog.version, (), cache=cache)

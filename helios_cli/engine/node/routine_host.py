@@ -23,7 +23,6 @@ from helios_cli.engine.node.explain import explain_inside
 from helios_cli.engine.node.function_cursors import FunctionCursors
 from helios_cli.engine.node.message_levels import is_wanted
 from helios_cli.engine.node.portal import notice_state
-from helios_cli.engine.node.session_values import session_value
 from helios_cli.engine.node.steps import run_steps
 from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.context import Context
@@ -199,7 +198,7 @@ class RoutineHost:
     ) -> Inner:
         """Plan a piece of SQL. Raises SqlError."""
         planner = InnerPlanner(self.engine.planner, variables)
-        self.catalog.acting = self.session.acting
+        self.catalog.acting, self.catalog.session_value = self.session.acting, self.session.value_of
         self.catalog.checks_bodies = self.session.checks_bodies
         try:
             if whole:
@@ -239,7 +238,7 @@ class RoutineHost:
     def binds(self, plan: Plan, values: Sequence[Any]) -> Sequence[Any]:
         """The values of a plan's parameters, those of the session behind the given ones."""
         if plan.session_values:
-            values = [*values, *(session_value(self.session, name) for name in plan.session_values)]
+            values = [*values, *map(self.session.value_of, plan.session_values)]
         whole = plan.program is not None or plan.routine is not None
         return values if whole else self.trimmed(plan, values)
 

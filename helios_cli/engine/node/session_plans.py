@@ -14,6 +14,7 @@ from helios_cli.engine.node.engine import SchemaView
 from helios_cli.engine.node.planning import LOOKUP_MAX, SHALLOW_MAX, with_room_to_nest
 from helios_cli.engine.node.portal import Prepared, aborted
 from helios_cli.engine.node.session_state import PLAN_ELSEWHERE, PLAN_UNDONE, SessionState
+from helios_cli.engine.node.session_values import session_value
 from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.plan import Column, Kind, Plan
 from helios_cli.engine.sql.plan_cache import Planned
@@ -68,6 +69,10 @@ class SessionPlans(SessionState):
         """Plan a query string. Raises SqlError."""
         return self._planned(sql)
 
+    def value_of(self, name: str) -> Any:
+        """A value of the session that statements ask for, by its name."""
+        return session_value(cast("Session", self), name)
+
     def plan_again(self, sql: str, oids: tuple[int, ...] | None) -> Planned:
         """Plan a statement that was planned for an older schema. Raises SqlError."""
         return self._planned(sql, oids)
@@ -84,6 +89,7 @@ class SessionPlans(SessionState):
     def _planned(self, sql: str, oids: tuple[int, ...] | None = None) -> Planned:
         view = self.schema_view()
         view.catalog.acting = self.acting
+        view.catalog.session_value = self.value_of
         view.catalog.checks_bodies = self.checks_bodies
         apart, self.planned_apart = self.planned_apart, None
         try:

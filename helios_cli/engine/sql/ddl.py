@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from helios_cli.engine.sql import tree
+from helios_cli.engine.sql.constants import Evaluate
 from helios_cli.engine.sql.ddl_aggregate import create_aggregate
 from helios_cli.engine.sql.ddl_alter import alter_table
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
@@ -151,11 +152,18 @@ VARIABLE_KEYS: Final = "variable keys"
 
 
 def plan_ddl(
-    stmt: Node, catalog: DdlCatalog, functions: FunctionRegistry, *, source: str = "", variables: Any = None
+    stmt: Node,
+    catalog: DdlCatalog,
+    functions: FunctionRegistry,
+    *,
+    source: str = "",
+    variables: Any = None,
+    evaluate: Evaluate | None = None,
 ) -> Plan:
     """Plan one DDL statement; ``stmt`` is the one-key node of libpg_query's tree, ``source`` the whole query string.
 
     ``variables`` are the ``inner.Variables`` that the query of CREATE TABLE AS may name; None outside of functions.
+    ``evaluate`` computes the bounds of partitions; without it those that have any are refused.
 
     The plan holds for ``plan.catalog_version`` only: OIDs are given out while planning.
 
@@ -169,7 +177,7 @@ def plan_ddl(
         raise unsupported(what, hint)
     pin_types(stmt, catalog)
     builder = Builder(catalog, functions, source)
-    builder.variables = variables
+    builder.variables, builder.evaluate = variables, evaluate
     check(builder, kind, stmt[kind])
     plan = handler(builder, stmt[kind])
     if builder.variable_keys:

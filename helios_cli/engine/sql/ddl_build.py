@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -71,6 +71,8 @@ class Builder:
     """The ``inner.Variables`` around the statement, inside a function."""
     variable_keys: tuple[Hashable, ...] = ()
     """What identifies those whose values the steps take, by their numbers."""
+    evaluate: Callable[[str], Any] | None = None
+    """Computes SQLite's text of an expression that names nothing; None: it cannot be done here."""
     acls: dict[tuple[int, int, int], Acl] = field(default_factory=dict)
     """Rights that the statement has changed so far, by (class, object, column)."""
     _first_oid: dict[bool, int] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from helios_cli.engine.sql.ddl_alter_columns import Alteration, add_column, set_not_null, write_column
-from helios_cli.engine.sql.ddl_build import Builder, as_relation, unsupported
+from helios_cli.engine.sql.ddl_build import Builder, as_relation
 from helios_cli.engine.sql.ddl_columns import ColumnSpec
 from helios_cli.engine.sql.ddl_create import check_columns
 from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression
@@ -15,6 +15,7 @@ from helios_cli.engine.sql.ddl_dropping import Dropping
 from helios_cli.engine.sql.ddl_inherit import heir_column, heir_default, make_table, same_type, versus
 from helios_cli.engine.sql.ddl_model import ColumnDef, ConstraintDef, TableDef
 from helios_cli.engine.sql.ddl_partition_parts import part_row
+from helios_cli.engine.sql.ddl_partition_rows import key_columns
 from helios_cli.engine.sql.ddl_render import stored_deferral, stored_not_null, update
 from helios_cli.engine.sql.ddl_things import COLUMN, CONSTRAINT, Thing
 from helios_cli.engine.sql.ddl_validation import verify_parents
@@ -87,7 +88,7 @@ class Family:
         """Refuse what is not done with partitioned tables and partitions."""
         subtype, name = fields["subtype"], fields.get("name")
         above = [table.partition, *(heir.table.partition for heir in self.heirs(table))]
-        keys = {key for one in above if one is not None for key in one.keys}
+        keys = {key for one in above if one is not None for key in key_columns(one)}
         word = {"AT_DropColumn": "drop", "AT_AlterColumnType": "alter"}.get(subtype)
         if word is not None and name in keys:
             message = (
@@ -426,8 +427,6 @@ def renamed(builder: Builder, table: TableDef, name: str, *, recurses: bool, con
     family, what = Family(builder, recurses, _no_install), "constraint" if constraint else "column"
     count = family.check_parents if constraint else family.column_parents
     heirs = [heir.table for heir in family.heirs(table)]
-    if not constraint and any(one.partition and name in one.partition.keys for one in (table, *heirs)):
-        raise unsupported("renaming a column of a partition key", "Make the tables anew.")
     if heirs and not recurses:
         raise family.refuse(f'inherited {what} "{name}" must be renamed in child tables too')
     for one in (*heirs, table):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from helios_cli.engine.sql.authority import Acting
 from helios_cli.engine.sql.made_objects import UserOperator
@@ -312,6 +313,9 @@ class DdlCatalog(CatalogReader, Protocol):
 
     def view_def(self, oid: int) -> ViewDef | None:
         """The definition of a view, materialized ones too, or None."""
+
+    session_value: Callable[[str], Any]
+    """A value of the session for which a statement is planned, by its name: ``timezone``, ``now``."""
 
     def index_def(self, schema: str | None, name: str) -> IndexDef | None:
         """Find an index by name; with schema None along the search path."""

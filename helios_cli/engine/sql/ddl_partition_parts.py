@@ -63,7 +63,7 @@ def narrow_default(builder: Builder, parent: TableDef, added: Partition | None, 
     if default is None or default.partition is None:
         return
     others = [found.partition for found in siblings if found is not default and found.partition is not None]
-    own = none_of([*others, added] if added is not None else others)
+    own = none_of(builder, parent, [*others, added] if added is not None else others)
     new = replace(default.partition, own=own, check=whole_check(parent.partition, own))
     message = 'updated partition constraint for default partition "{}" would be violated by some row'
     set_bound(builder, default, new, message if added is not None else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from helios_cli.engine.sql.ddl_attributes import rename_attribute
@@ -14,6 +15,7 @@ from helios_cli.engine.sql.ddl_deparse import rename_column
 from helios_cli.engine.sql.ddl_domains import rename_domain_constraint
 from helios_cli.engine.sql.ddl_family import renamed
 from helios_cli.engine.sql.ddl_model import ConstraintDef, TableDef
+from helios_cli.engine.sql.ddl_partition_rows import partition_rows
 from helios_cli.engine.sql.ddl_policy import rename_policy
 from helios_cli.engine.sql.ddl_render import check_clause, keys_json, qualified, update
 from helios_cli.engine.sql.ddl_routine import WORDS, rename_routine
@@ -202,6 +204,14 @@ def _rename_in_texts(builder: Builder, table: TableDef, old: str, new: str) -> N
         if column.generated:
             text = renamed(column.default)
             builder.add(update(temp, "helios_attribute", {"default_text": text}, relid=table.oid, attnum=column.attnum))
+    if table.partition is not None:
+        part = table.partition
+        new_part = replace(
+            part, keys=tuple(new if name == old else name for name in part.keys),
+            expressions=tuple(renamed(text) or "" for text in part.expressions),
+            own=renamed(part.own or None) or "", check=renamed(part.check or None) or "",
+        )  # fmt: skip
+        builder.add(*partition_rows(temp, table.oid, new_part))
     for constraint in table.constraints:
         changes: dict[str, object] = {
             "columns": listed(constraint.columns),

@@ -60,7 +60,7 @@ class InnerPlanner(Planner):
 
     def __init__(self, base: Planner, variables: Variables | None) -> None:
         super().__init__(base.functions)
-        self.variables = variables
+        self.variables, self.compute = variables, base.compute
         self._ctx: Context | None = None
 
     def context(self, source: str, param_oids: tuple[int, ...] | None, catalog: CatalogReader) -> Context:

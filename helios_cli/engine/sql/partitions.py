@@ -6,7 +6,9 @@ from typing import Any, Final
 
 from helios_cli.engine.sql import casts
 from helios_cli.engine.sql.context import Context
-from helios_cli.engine.sql.expressions import expect_boolean
+from helios_cli.engine.sql.ddl_deparse import pretty_expression
+from helios_cli.engine.sql.ddl_partition_rows import key_columns, key_texts
+from helios_cli.engine.sql.expressions import expect_boolean, translate
 from helios_cli.engine.sql.from_clause import table_columns
 from helios_cli.engine.sql.inheritance import members
 from helios_cli.engine.sql.oids import TEXT
@@ -28,7 +30,7 @@ def moves_rows(relation: Relation, names: tuple[str, ...], ctx: Context) -> bool
     """Whether an UPDATE of these columns may take rows to other partitions."""
     if not is_parted(relation):
         return False
-    keys = {name for member in members(relation, ctx) if member.partition for name in member.partition.keys}
+    keys = {name for member in members(relation, ctx) if member.partition for name in key_columns(member.partition)}
     return not keys.isdisjoint(names)
 
 
@@ -64,7 +66,7 @@ def route(relation: Relation, ctx: Context, first: int = 0) -> str:
     try:
         for member in members(relation, ctx)[1:]:
             if member.partition is not None and not member.partition.strategy:
-                condition = expect_boolean(parse_expression(member.partition.check), scope, "CHECK").sql
+                condition = expect_boolean(parse_expression(member.partition.check or "true"), scope, "CHECK").sql
                 arms.append(f"WHEN {condition} THEN {member.oid}")
         refusal = _refusal(relation, scope)
     finally:
@@ -79,9 +81,15 @@ def route(relation: Relation, ctx: Context, first: int = 0) -> str:
 
 def _refusal(relation: Relation, scope: Scope) -> str:
     """The call that raises what PostgreSQL says of a row that no partition takes."""
-    keys = relation.partition.keys if relation.partition is not None else ()
+    from helios_cli.engine.sql.stored import parse_expression
+
+    assert relation.partition is not None
     by_name = {column.name: column.value for column in scope.columns}
-    shown = [f"coalesce({casts.cast_sql(by_name[key], TEXT, scope.ctx)}, 'null')" for key in keys]
+    expressions = iter([translate(parse_expression(text), scope) for text in relation.partition.expressions])
+    values = [by_name[name] if name else next(expressions) for name in relation.partition.keys]
+    shown = [f"coalesce({casts.cast_sql(value, TEXT, scope.ctx)}, 'null')" for value in values]
+    types = tuple((column.name, column.type_oid) for column in relation.columns)
+    keys = key_texts(relation.partition, [pretty_expression(text, types) for text in relation.partition.expressions])
     head = quote_string(f"Partition key of the failing row contains ({', '.join(keys)}) = (")
     detail = f"{head} || {_joined(shown)} || ').'"
     message = quote_string(f'no partition of relation "{relation.name}" found for row')

@@ -158,7 +158,7 @@ class Planner:
 
             functions = REGISTRY
         self.functions = functions
-        self.evaluate = evaluate
+        self.evaluate = self.compute = evaluate
 
     def plan(self, sql: str, param_oids: tuple[int, ...] | None = None, *, catalog: CatalogReader) -> list[Plan]:
         """Plan every statement of a query string, constants written in place.
@@ -281,6 +281,7 @@ class Planner:
                     self.functions,
                     source=source,
                     variables=self.variables,
+                    evaluate=self.compute,
                 )
             except SqlError as error:
                 name_types(error, catalog)

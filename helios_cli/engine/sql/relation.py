@@ -53,16 +53,18 @@ class Partition:
     """How the rows of a table are parted, and which rows of another it has; one of the two or both."""
 
     strategy: str = ""
-    """'l' by list, 'r' by range; '' for a table that is not parted."""
+    """'l' by list, 'r' by range, 'h' by hash; '' for a table that is not parted."""
     keys: tuple[str, ...] = ()
-    """The columns that its rows are parted by."""
+    """The columns that its rows are parted by; '' stands for an expression."""
     bound: str = ""
     """Of a partition, as pg_get_expr() prints it: ``FOR VALUES IN (1)``; '' for a table that is none."""
     own: str = ""
-    """PostgreSQL text of the condition that a partition's bound puts on its rows; of DEFAULT it is that of none of the
-    others."""
+    """PostgreSQL text of the condition that a partition's bound puts on its rows, tests joined by AND; of DEFAULT it is
+    that of none of the others, '' of the only one."""
     check: str = ""
     """The same with those of the partitioned tables above it."""
+    expressions: tuple[str, ...] = ()
+    """PostgreSQL text of those in ``keys``."""
 
 
 @dataclass(frozen=True, slots=True)

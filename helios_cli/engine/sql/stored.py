@@ -57,10 +57,10 @@ def translate_for_column(
 
     Column names refer to ``relation`` (None: none may be named) and come out unqualified. Literals are
     written in place, nothing is a parameter. With ``type_oid`` the result is coerced to it by
-    PostgreSQL's assignment rules. ``purpose`` is 'CHECK', 'DEFAULT', 'INDEX', 'PREDICATE' (of an index)
-    or 'GENERATED' and decides which functions are allowed. With ``session`` the text is run once and not kept: it may
-    take values of the session, whose names are added to that list and whose numbers are their places in it. ``called``
-    gets the OIDs of the users' functions that it calls.
+    PostgreSQL's assignment rules. ``purpose`` is 'CHECK', 'DEFAULT', 'INDEX', 'PREDICATE' (of an index),
+    'GENERATED', 'PARTITION' (a bound) or 'PARTITION KEY' and decides which functions are allowed. With ``session`` the
+    text is run once and not kept: it may take values of the session, whose names are added to that list and whose
+    numbers are their places in it. ``called`` gets the OIDs of the users' functions that it calls.
 
     Raises:
         SqlError: as ``translate``; 42P17 for a volatile or stable function in an index or generated column;
@@ -113,13 +113,15 @@ def functions_called(
     return called
 
 
-_CLAUSES = {"CHECK": "check constraints", "DEFAULT": "DEFAULT expressions", "INDEX": "index expressions",
+_CLAUSES = {"PARTITION": "partition bound", "PARTITION KEY": "partition key expressions",
+            "CHECK": "check constraints", "DEFAULT": "DEFAULT expressions", "INDEX": "index expressions",
             "PREDICATE": "index predicates", "GENERATED": "column generation expressions"}  # fmt: skip
 _CONDITIONS = {"CHECK": "CHECK", "PREDICATE": "WHERE"}
 _NOT_IMMUTABLE = {
     "INDEX": "functions in index expression must be marked IMMUTABLE",
     "PREDICATE": "functions in index predicate must be marked IMMUTABLE",
     "GENERATED": "generation expression is not immutable",
+    "PARTITION KEY": "functions in partition key expression must be marked IMMUTABLE",
 }
 
 

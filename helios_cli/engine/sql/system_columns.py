@@ -12,7 +12,7 @@ from helios_cli.engine.sql.typed import TypedSql
 
 ROW_NUMBER: Final = "\x01row"
 """Names the number of a table's row inside: no statement can be written with it."""
-_NAMES: Final = frozenset(("ctid", "xmin", "xmax", "cmin", "cmax", "tableoid", ROW_NUMBER))
+NAMES: Final = frozenset(("ctid", "xmin", "xmax", "cmin", "cmax", "tableoid", ROW_NUMBER))
 _FIRST_UNPINNED: Final = 12000
 """Catalogs have OIDs below it, views of the system above (FirstUnpinnedObjectId, transam.h)."""
 _STORED: Final = {
@@ -27,7 +27,7 @@ def system_column(name: str, qualifier: list[str], scope: Scope, at: int) -> Typ
     Raises:
         SqlError: 42P10, a definition may not name it; 0A000, it is not there.
     """
-    if name not in _NAMES:
+    if name not in NAMES:
         return None
     items = [scope.find_item(qualifier, at)[1]] if qualifier else scope.items
     found = [(item, item.relation) for item in items if item.relation is not None]

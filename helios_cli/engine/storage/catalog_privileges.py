@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import apsw
@@ -194,6 +195,8 @@ class RoleCatalog:
         """As whom statements that change the schema are planned: set before each."""
         self.checks_bodies = True
         """Whether bodies of new functions are looked through, by ``check_function_bodies``: set before each, too."""
+        self.session_value: Callable[[str], Any] = {"timezone": "UTC"}.__getitem__
+        """The values of the session for which they are planned: set before each, too."""
         self._privileges: CatalogPrivileges | None = None
 
     @property

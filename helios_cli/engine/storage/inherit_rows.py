@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression
 from helios_cli.engine.sql.ddl_model import ConstraintDef
 from helios_cli.engine.sql.ddl_partition_rows import key_text
+from helios_cli.engine.sql.relation import Partition
 from helios_cli.engine.storage.system_snapshot import Snapshot
 
 Rows = Iterator[dict[str, Any]]
@@ -106,11 +108,12 @@ def pg_partitioned_table(snapshot: Snapshot, oid: int) -> Rows:
         child for child in snapshot.children.get(oid, ()) if (part := snapshot.partitions.get(child)) is not None
         and part.bound == "DEFAULT"
     )  # fmt: skip
-    numbers = [snapshot.attnum(oid, name) for name in found.keys]
+    expressions = ", ".join(_shown_expressions(snapshot, oid, found))
+    numbers = [snapshot.attnum(oid, name) if name else 0 for name in found.keys]
     yield {
         "partrelid": oid, "partstrat": found.strategy, "partnatts": len(numbers), "partdefid": next(defaults, 0),
         "partattrs": " ".join(map(str, numbers)), "partclass": " ".join("0" for _ in numbers),
-        "partcollation": " ".join("0" for _ in numbers), "partexprs": None,
+        "partcollation": " ".join("0" for _ in numbers), "partexprs": expressions or None,
     }  # fmt: skip
 
 
@@ -127,7 +130,14 @@ def functions(snapshot: Callable[[], Snapshot]) -> dict[str, tuple[Callable[...,
 
 def _key_text(snapshot: Snapshot, oid: int) -> str | None:
     found = snapshot.partitions.get(oid)
-    return key_text(found) if found is not None and found.strategy else None
+    if found is None or not found.strategy:
+        return None
+    return key_text(replace(found, expressions=_shown_expressions(snapshot, oid, found)))
+
+
+def _shown_expressions(snapshot: Snapshot, oid: int, found: Partition) -> tuple[str, ...]:
+    types = {column.name: column.type_oid for column in snapshot.columns.get(oid, ())}
+    return tuple(deparse(parse_expression(text), types) for text in found.expressions)
 
 
 def _check(snapshot: Snapshot, oid: int) -> str | None:

@@ -14,7 +14,7 @@ _NOT_STRICT: Final = frozenset((
     "inet_client_addr", "inet_client_port", "inet_server_addr", "inet_server_port", "int4range", "int8range",
     "json_build_array", "json_build_object", "jsonb_build_array", "jsonb_build_object", "jsonb_set_lax", "num_nonnulls",
     "num_nulls", "numrange", "overlaps", "pg_current_logfile", "pg_notify", "pg_typeof", "quote_nullable", "set_config",
-    "string_to_array", "string_to_table", "tsrange", "tstzrange",
+    "satisfies_hash_partition", "string_to_array", "string_to_table", "tsrange", "tstzrange",
 ))  # fmt: skip
 _SOME: Final = frozenset((("array_to_string", 3),))
 """Of names with overloads of both kinds: the number of arguments."""

@@ -13,6 +13,7 @@ from typing import Any
 from helios_cli.engine.datatypes import encodings
 from helios_cli.engine.datatypes.arrays import PgArray, write_array
 from helios_cli.engine.datatypes.interval import split_interval
+from helios_cli.engine.datatypes.partition_hash import partition_hash
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.define import Library
 from helios_cli.engine.sql.variables import BY_NAME
@@ -280,6 +281,23 @@ def _install_catalog(lib: Library) -> None:
         d(f"pg_{name}_is_visible", "oid -> bool", sql="1", stable=True)
 
 
+def _satisfies_hash_partition(
+    types: str, _parent: int | None, modulus: int | None, remainder: int | None, *values: Any
+) -> int:
+    """Whether a row with a partition key is in a hash partition; that it is the key's is not looked at."""
+    if _parent is None or modulus is None or remainder is None:
+        return 0
+    if modulus <= 0:
+        raise SqlError("modulus for hash partition must be an integer value greater than zero", sqlstate="22023")
+    if remainder < 0:
+        message = "remainder for hash partition must be an integer value greater than or equal to zero"
+        raise SqlError(message, sqlstate="22023")
+    if remainder >= modulus:
+        raise SqlError("remainder for hash partition must be less than modulus", sqlstate="22023")
+    oids = [int(oid) for oid in types.split(",")[3:]]
+    return int(partition_hash(oids, values) % modulus == remainder)
+
+
 def _install_partitions(lib: Library) -> None:
     d = lib.define
     rows: dict[str, Any] = {"set_returning": True, "stable": True}
@@ -288,6 +306,8 @@ def _install_partitions(lib: Library) -> None:
     d("pg_partition_tree", "regclass -> record", sql="cat_partition_tree({0})",
       columns=(("relid", 2205), ("parentrelid", 2205), ("isleaf", 16), ("level", 23)), **rows)  # fmt: skip
     d("pg_partition_root", "regclass -> regclass", sql="cat_partition_root({0})", stable=True)
+    d("satisfies_hash_partition", "oid int4 int4 any... -> bool", _satisfies_hash_partition,
+      sql="{udf}('{types}', {args})", strict=False)  # fmt: skip
     d("pg_get_partkeydef", "oid -> text", sql="cat_partkeydef({0})", stable=True)
     d("pg_get_partition_constraintdef", "oid -> text", sql="cat_partition_check({0})", stable=True)
 
