@@ -48,6 +48,39 @@ def json_error(text: str) -> SqlError:
     return error
 
 
+_UNICODE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)|\"", re.DOTALL)
+
+
+def check_escapes(text: str) -> None:
+    r"""Refuse \u0000 and halves of surrogate pairs in the strings of a JSON document.
+
+    Raises:
+        SqlError: 22P05, 22P02.
+    """
+    high_end = -1
+    for match in _UNICODE.finditer(text):
+        code = int(match[1], 16) if match[1] else 0
+        is_low, is_high = 0xDC00 <= code < 0xE000, 0xD800 <= code < 0xDC00
+        follows = high_end == match.start()
+        if high_end >= 0 and is_high and follows:
+            raise _refused("Unicode high surrogate must not follow a high surrogate.", text, match.end())
+        if high_end >= 0 and not (is_low and follows):
+            raise _refused("Unicode low surrogate must follow a high surrogate.", text, high_end + 1)
+        if is_low and high_end < 0:
+            raise _refused("Unicode low surrogate must follow a high surrogate.", text, match.end())
+        if match[1] and not code:
+            error = SqlError("unsupported Unicode escape sequence", sqlstate="22P05")
+            error.detail, error.context = "\\u0000 cannot be converted to text.", _context(text, match.end())
+            raise error
+        high_end = match.end() if is_high else -1
+
+
+def _refused(detail: str, text: str, end: int) -> SqlError:
+    error = SqlError("invalid input syntax for type json", sqlstate="22P02", detail=detail)
+    error.context = _context(text, end)
+    return error
+
+
 def _context(text: str, end: int) -> str:
     """The line up to the mistake, its last fifty characters."""
     line_no = 1 + text.count("\n", 0, end)

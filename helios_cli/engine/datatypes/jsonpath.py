@@ -9,11 +9,12 @@ from typing import Any, Final
 
 from helios_cli.engine.datatypes.integers import show
 from helios_cli.engine.datatypes.jsons import quote_json
+from helios_cli.engine.datatypes.numeric import parse_numeric
 from helios_cli.engine.errors import SqlError
 
 _TOKEN: Final = re.compile(
     r"""\s*(?:/\*.*?\*/\s*)*(?:
-      (?P<number>(?:\d+\.\d*|\.\d+|\d+)(?:[eE][+-]?\d+)?(?![A-Za-z_]))
+      (?P<number>(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)
     | (?P<string>"(?:[^"\\]|\\.)*")
     | (?P<variable>\$(?:"(?:[^"\\]|\\.)*"|[A-Za-z_][\w$]*))
     | (?P<sign>\*\*|&&|\|\||==|!=|<>|<=|>=|[-+*/%<>!()\[\]{},.?@$:])
@@ -21,8 +22,12 @@ _TOKEN: Final = re.compile(
     )""",
     re.VERBOSE | re.DOTALL,
 )
+_JUNK: Final = re.compile(r"""[^?%$.\[\]{}()|&!=<>@#,*:\-+/\\" \t\n\r\f]""")
+"""What may not stand right behind a number (jsonpath_scan.l)."""
 METHODS: Final = frozenset(("abs", "size", "type", "floor", "double", "ceiling", "keyvalue", "datetime"))
 _COMPARISONS: Final = ("==", "!=", "<>", "<", "<=", ">", ">=")
+_FLAGS: Final = "ismxq"
+"""Of LIKE_REGEX, in the order in which they are shown."""
 _ESCAPES: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 DEPTH_MAX: Final = 200
 """How deep expressions may nest; PostgreSQL's own limit is its stack."""
@@ -58,8 +63,13 @@ class _Reader:
                 raise self.error(text[at:].strip()[:1])
             self.tokens.append((match.lastgroup, match[match.lastgroup]))
             at = match.end()
+            if match.lastgroup == "number" and (junk := _JUNK.match(text, at)) is not None:
+                near = match["number"] + junk[0]
+                message = f'trailing junk after numeric literal at or near "{near}" of jsonpath input'
+                raise SqlError(message, sqlstate="42601")
         self.at = 0
         self.depth = 0
+        self.in_filter = self.in_subscript = 0
 
     def error(self, near: str | None = None) -> SqlError:
         """42601 at the next token."""
@@ -159,10 +169,14 @@ class _Reader:
         pattern, flags = self.string(), ""
         if self.take("flag"):
             flags = self.string()
-            bad = next((flag for flag in flags if flag not in "ismxq"), None)
+            bad = next((flag for flag in flags if flag not in _FLAGS), None)
             if bad is not None:
                 detail = f'Unrecognized flag character "{bad}" in LIKE_REGEX predicate.'
                 raise SqlError("invalid input syntax for type jsonpath", sqlstate="42601", detail=detail)
+            flags = "".join(flag for flag in _FLAGS if flag in flags)
+            if "x" in flags and "q" not in flags:
+                message = 'XQuery "x" flag (expanded regular expressions) is not implemented'
+                raise SqlError(message, sqlstate="0A000")
         return Item("like_regex", (pattern, flags), (left,))
 
     def sum(self) -> Item:
@@ -185,7 +199,10 @@ class _Reader:
         if self.peek() in ("+", "-"):
             sign = self.tokens[self.at][1]
             self.at += 1
-            return Item("sign", sign, (self.unary(),))
+            inner = self.unary()
+            if inner.kind == "number":
+                return inner if sign == "+" else Item("number", _negated(inner.value))
+            return Item("sign", sign, (inner,))
         return self.steps(self.primary())
 
     def primary(self) -> Item:
@@ -202,7 +219,11 @@ class _Reader:
         if text == "$":
             return Item("root")
         if text == "@":
+            if not self.in_filter:
+                raise SqlError("@ is not allowed in root expressions", sqlstate="42601")
             return Item("current")
+        if text == "last" and not self.in_subscript:
+            raise SqlError("LAST is allowed only in array subscripts", sqlstate="42601")
         if text == "(":
             inner = self.disjunction()
             self.expect(")")
@@ -230,7 +251,9 @@ class _Reader:
                 found.append(self.subscripts())
             elif self.take("?"):
                 self.expect("(")
+                self.in_filter += 1
                 condition = self.disjunction()
+                self.in_filter -= 1
                 self.expect(")")
                 found.append(Item("filter", None, (condition,)))
             else:
@@ -275,11 +298,13 @@ class _Reader:
             self.expect("]")
             return Item("any_element")
         parts = []
+        self.in_subscript += 1
         while True:
             low = self.sum()
             parts.append((low, self.sum() if self.take("to") else None))
             if not self.take(","):
                 break
+        self.in_subscript -= 1
         self.expect("]")
         return Item("elements", None, tuple(parts))
 
@@ -299,9 +324,13 @@ def _unquoted(token: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _plain_number(text: str) -> str:
-    from helios_cli.engine.datatypes.numeric import parse_numeric
+def _negated(number: str) -> str:
+    if number.startswith("-"):
+        return number[1:]
+    return "-" + number if number.strip("0.") else number
 
+
+def _plain_number(text: str) -> str:
     return str(parse_numeric(text.removesuffix(".") if text.endswith(".") else text))
 
 
@@ -356,7 +385,8 @@ def shown(item: Item, brackets: bool = False) -> str:
         return f"({text})" if brackets else text
     if item.kind == "path":
         base, *steps = item.parts
-        return shown(base, True) + "".join(map(shown, steps))
+        first = shown(base, True)
+        return (f"({first})" if base.kind == "number" else first) + "".join(map(shown, steps))
     if item.kind == "sign":
         text = item.value + shown(item.parts[0], _priority(item.parts[0]) <= _priority(item))
         return f"({text})" if brackets else text

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from helios_cli.engine.datatypes.json_errors import json_error
+from helios_cli.engine.datatypes.json_errors import check_escapes, json_error
 from helios_cli.engine.datatypes.numeric import parse_numeric
 from helios_cli.engine.datatypes.strings import format_string
 from helios_cli.engine.datatypes.utf8 import decode_utf8
@@ -56,7 +56,10 @@ def parse_jsonb(text: str) -> str:
     )
     out: list[str] = []
     try:
-        _write(_load(text, decoder), out)
+        loaded = _load(text, decoder)
+        if "\\u" in text:
+            check_escapes(text)
+        _write(loaded, out)
     except RecursionError:
         raise SqlError("stack depth limit exceeded", sqlstate="54001") from None
     return "".join(out)

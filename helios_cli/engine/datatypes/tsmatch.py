@@ -40,7 +40,8 @@ def matches(lexemes: Lexemes, query: Query | None) -> bool:
     if query.kind == NOT:
         return not matches(lexemes, query.right)
     if query.kind == PHRASE:
-        return _phrase(lexemes, query).found
+        ends = _phrase(lexemes, query)
+        return ends is not None and ends.found
     if query.kind == AND:
         return matches(lexemes, query.left) and matches(lexemes, query.right)
     return matches(lexemes, query.left) or matches(lexemes, query.right)
@@ -55,14 +56,18 @@ def entries(lexemes: Lexemes, value: Value) -> list[tuple[Position, ...]]:
 
 
 def _has(lexemes: Lexemes, value: Value) -> bool:
+    """Whether a word is there; one without positions is, whatever weight is asked for (checkclass_str)."""
     found = entries(lexemes, value)
     if not value.weights:
         return bool(found)
-    return any(value.weights >> weight & 1 for places in found for _, weight in places)
+    return any(not places or any(value.weights >> weight & 1 for _, weight in places) for places in found)
 
 
-def _phrase(lexemes: Lexemes, query: Query) -> _Places:
+def _phrase(lexemes: Lexemes, query: Query) -> _Places | None:
+    """Where a part of a phrase ends; None when a word that counts has no positions, so that nobody can tell."""
     if isinstance(query, Value):
+        if not all(entries(lexemes, query)):
+            return None
         return _Places({
             place
             for places in entries(lexemes, query)
@@ -71,13 +76,15 @@ def _phrase(lexemes: Lexemes, query: Query) -> _Places:
         })  # fmt: skip
     right = _phrase(lexemes, query.right)
     if query.kind == NOT:
-        return _Places(right.places, not right.negate, right.width)
+        return right and _Places(right.places, not right.negate, right.width)
     assert query.left is not None
     left = _phrase(lexemes, query.left)
+    if query.kind != OR and any(side is not None and not side.found for side in (left, right)):
+        return _Places(set())
+    if left is None or right is None:
+        return None
     if query.kind == OR:
         return _either(left, right)
-    if not left.found or not right.found:
-        return _Places(set())
     if query.kind == PHRASE:
         width = query.distance + left.width + right.width
         left_shift, right_shift = query.distance + right.width, 0

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from helios_cli.engine.datatypes.arrays import read_array
 from helios_cli.engine.datatypes.integers import WHITESPACE
+from helios_cli.engine.datatypes.json_errors import check_escapes
 from helios_cli.engine.datatypes.jsons import parse_jsonb, quote_json
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.function_spec import ScalarTable
@@ -90,10 +91,18 @@ def pg_json_get_text(text: Any, key: Any, _type: int) -> str | None:
 
 
 def _get(text: str, key: Any, kind: int) -> str | None:
-    """A member; a scalar jsonb is an array of one element to its subscripts."""
+    """A member; a scalar jsonb is an array of one element to its subscripts. Raises as check_escapes()."""
+    text = _read(text, kind)
     if kind == JSONB and key in (0, -1) and not isinstance(key, str) and text[:1] not in "[{":
         return text
     return get(text, key)
+
+
+def _read(text: str, kind: int) -> str:
+    """A document that is looked into: json has kept escapes that cannot be read. Raises as check_escapes()."""
+    if kind != JSONB and "\\u" in text:
+        check_escapes(text)
+    return text
 
 
 def _walk(text: str, path: Any) -> str | None:
@@ -113,12 +122,12 @@ def _walk(text: str, path: Any) -> str | None:
 
 def pg_json_path(text: Any, path: Any, _type: int) -> str | None:
     """``#>``."""
-    return None if text is None or path is None else _walk(text, path)
+    return None if text is None or path is None else _walk(_read(text, _type), path)
 
 
 def pg_json_path_text(text: Any, path: Any, _type: int) -> str | None:
     """``#>>``."""
-    return None if text is None or path is None else as_text(_walk(text, path))
+    return None if text is None or path is None else as_text(_walk(_read(text, _type), path))
 
 
 def _object(pairs: dict[str, str]) -> str:

@@ -15,7 +15,10 @@ _CLASSES: Final = {
     "punct": "!-/:-@\\[-`{-~", "xdigit": "0-9A-Fa-f", "blank": " \\t", "cntrl": "\\x00-\\x1f\\x7f",
     "print": " -~", "graph": "!-~",
 }  # fmt: skip
-_ESCAPES: Final = {"m": r"\b(?=\w)", "M": r"\b(?<=\w)", "y": r"\b", "Y": r"\B", "A": r"\A", "Z": r"\Z", "e": "\x1b"}
+_ESCAPES: Final = {
+    "m": r"\b(?=\w)", "M": r"\b(?<=\w)", "y": r"\b", "Y": r"\B", "A": r"\A", "Z": r"\Z", "e": "\x1b",
+    "b": r"\x08", "B": r"\\",
+}  # fmt: skip
 
 _CODE: Final = re.compile(r"\\x([0-9a-fA-F]+)")
 _CODE_MAX: Final = 0x7FFFFFFE

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import zip_longest
 from typing import Any
 
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.arrays import PgArray, write_array
-from helios_cli.engine.datatypes.composite import Field, Shape, join_record, read_shape
+from helios_cli.engine.datatypes.composite import Field, Shape, join_record, read_shape, split_record
 from helios_cli.engine.datatypes.jsons import parse_jsonb
 from helios_cli.engine.datatypes.usertypes import is_enum
 from helios_cli.engine.errors import SqlError
@@ -67,30 +68,35 @@ class Members:
         if document is None or name not in document:
             return default
         known = read_shape(shape) if shape is not None else None
-        found = self._read_as(document[name], type_oid, typmod, known, name)
+        found = self._read_as(document[name], type_oid, typmod, known, name, default)
         if found is None or shape is not None or is_enum(type_oid):
             return found
         return registry.by_oid(type_oid).parse_text(found)
 
-    def _read_as(self, raw: str, type_oid: int, typmod: int, shape: Shape | None, key: str) -> str | None:
-        """A JSON value as the text of a type."""
+    def _read_as(
+        self, raw: str, type_oid: int, typmod: int, shape: Shape | None, key: str, base: Any = None
+    ) -> str | None:
+        """A JSON value as the text of a type; ``base``: the row whose fields an object leaves as they are."""
         if raw == "null":
             return None
         if type_oid in (_JSON, _JSONB):
             return parse_jsonb(raw) if type_oid == _JSONB else raw
         if shape is not None and shape.element is None and raw[0] == "{":
-            return self._row(raw, shape.fields)
+            return self._row(raw, shape.fields, base)
         element = registry.by_oid(type_oid).elem_oid
         if element and raw[0] != '"':
             return self._array(raw, element, typmod, shape.element if shape is not None else None, key)
         text = as_text(raw) or ""
         return text if shape is not None else self._leaf(type_oid, typmod, text)
 
-    def _row(self, raw: str, fields: tuple[Field, ...]) -> str:
+    def _row(self, raw: str, fields: tuple[Field, ...], base: Any) -> str:
         found = dict(members(raw))
+        known = split_record(str(base)) if base is not None else [None] * len(fields)
         return join_record(
-            self._read_as(found.get(field.name, "null"), field.type_oid, field.typmod, field.shape, field.name)
-            for field in fields
+            self._read_as(found[field.name], field.type_oid, field.typmod, field.shape, field.name, given)
+            if field.name in found
+            else given
+            for field, given in zip_longest(fields, known[: len(fields)])
         )
 
     def _array(self, raw: str, element: int, typmod: int, shape: Shape | None, key: str) -> str:

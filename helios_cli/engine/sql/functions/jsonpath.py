@@ -13,6 +13,7 @@ from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import runtime_numbers as numbers
 from helios_cli.engine.sql.functions.define import Library
 from helios_cli.engine.sql.functions.jsonb import Number, dump, load
+from helios_cli.engine.sql.functions.regexps import compiled
 
 _OBJECT_NOT_FOUND, _MEMBER_NOT_FOUND, _ARRAY_NOT_FOUND = "2203C", "2203A", "22039"
 _SUBSCRIPT, _SINGLETON, _NOT_NUMERIC, _NUMBER_NOT_FOUND = "22033", "22038", "22036", "2203B"
@@ -44,18 +45,42 @@ class Evaluation:
 
     def run(self, item: Item, current: Any) -> list[Any]:
         """The items that an expression gives. Raises SqlError."""
+        return list(self.stream(item, current))
+
+    def stream(self, item: Item, current: Any) -> Iterator[Any]:
+        """The same, one after the other: those before an error come."""
+        if item.kind == "path":
+            for value in self.run(item.parts[0], current):
+                yield from self.walk(item.parts[1:], value)
+        elif item.kind == "sign":
+            for value in self.unwrapped(item.parts[0], current):
+                yield self.signed(item.value, value)
+        else:
+            yield from self.computed(item, current)
+
+    def walk(self, steps: tuple[Item, ...], value: Any) -> Iterator[Any]:
+        """The items that the rest of a path gives for one item."""
+        if not steps:
+            yield value
+            return
+        for result in self.step(steps[0], value):
+            yield from self.walk(steps[1:], result)
+
+    def exists(self, item: Item, current: Any) -> bool:
+        """Whether an expression gives an item; in lax mode the first one will do. Raises SqlError."""
+        if not self.lax:
+            return bool(self.run(item, current))
+        if item.kind == "sign":
+            return any(isinstance(value, Number) for value in self.unwrapped(item.parts[0], current))
+        return next((True for _ in self.stream(item, current)), False)
+
+    def computed(self, item: Item, current: Any) -> list[Any]:
+        """The items of an expression that is no path."""
         kind = item.kind
-        if kind == "path":
-            found = self.run(item.parts[0], current)
-            for step in item.parts[1:]:
-                found = [result for value in found for result in self.step(step, value)]
-            return found
         if kind in ("or", "and", "not", "compare", "starts", "like_regex", "exists", "unknown"):
             return [self.test(item, current)]
         if kind == "arithmetic":
             return [self.arithmetic(item, current)]
-        if kind == "sign":
-            return [self.signed(item.value, value) for value in self.unwrapped(item.parts[0], current)]
         return [self.constant(item, current)]
 
     def constant(self, item: Item, current: Any) -> Any:
@@ -92,13 +117,12 @@ class Evaluation:
 
     # -- accessors --------------------------------------------------------------------------------
 
-    def step(self, item: Item, value: Any) -> list[Any]:
+    def step(self, item: Item, value: Any) -> Iterator[Any]:
         """One accessor applied to one item."""
         kind = item.kind
         opens = kind in ("key", "any_key", "filter") or (kind == "method" and item.value not in ("type", "size"))
-        if opens and self.lax and isinstance(value, list):
-            return [result for inner in value for result in self.step_one(item, inner)]
-        return self.step_one(item, value)
+        for inner in value if opens and self.lax and isinstance(value, list) else (value,):
+            yield from self.step_one(item, inner)
 
     def step_one(self, item: Item, value: Any) -> list[Any]:
         """The same without opening arrays."""
@@ -263,7 +287,7 @@ class Evaluation:
             return self.test(item.parts[0], current)
         try:
             if kind == "exists":
-                return bool(self.run(item.parts[0], current))
+                return self.exists(item.parts[0], current)
             if kind in ("compare", "starts", "like_regex"):
                 return self.compared(item, current)
             found = self.run(item, current)
@@ -320,10 +344,11 @@ def _holds(item: Item, mine: Any, theirs: Any) -> bool | None:
 
 
 def _pattern(text: str, flags: str) -> re.Pattern[str]:
-    options = 0
-    for flag, option in (("i", re.IGNORECASE), ("s", re.DOTALL), ("m", re.MULTILINE)):
-        options |= option if flag in flags else 0
-    return re.compile(re.escape(text) if "q" in flags else text, options)
+    """An expression of LIKE_REGEX (jspConvertRegexFlags): without ``s`` a dot is no line's end."""
+    if "q" in flags:
+        return compiled(text, "qi" if "i" in flags else "q").finder
+    lines = {"": "p", "s": "s", "m": "n", "sm": "w"}[flags.replace("i", "")]
+    return compiled(text, lines + ("i" if "i" in flags else "")).finder
 
 
 def _compare(sign: str, mine: Any, theirs: Any) -> bool | None:
@@ -356,33 +381,44 @@ def _ceiling(text: str) -> str:
 # -- functions ------------------------------------------------------------------------------------
 
 
-def items(document: str, path: str, variables: Any, silent: Any) -> list[Any] | None:
-    """The items of a path; None for an error that is silent. Raises SqlError."""
+def evaluation(document: str, path: str, variables: Any) -> tuple[Evaluation, Item]:
+    """A path over a document, and what of it is to be run. Raises SqlError 22023 for variables that are no object."""
     known = load(str(variables)) if variables is not None else None
     if variables is not None and not isinstance(known, dict):
         message = '"vars" argument is not an object'
         detail = 'Jsonpath parameters should be encoded as key-value pairs of "vars" object.'
         raise SqlError(message, sqlstate="22023", detail=detail)
     parsed = read_path(path)
-    root = load(document)
+    return Evaluation(parsed, load(document), known), parsed.root
+
+
+def items(document: str, path: str, variables: Any, silent: Any) -> list[Any]:
+    """The items of a path; those before an error that is silent. Raises SqlError."""
+    run, root = evaluation(document, path, variables)
+    found: list[Any] = []
     try:
-        return Evaluation(parsed, root, known).run(parsed.root, root)
+        found.extend(run.stream(root, run.root))
     except _Failed:
-        if silent:
-            return None
-        raise
+        if not silent:
+            raise
+    return found
 
 
 def path_exists(document: str, path: str, variables: Any = None, silent: Any = 0) -> int | None:
-    """jsonb_path_exists."""
-    found = items(document, path, variables, silent)
-    return None if found is None else int(bool(found))
+    """jsonb_path_exists; NULL for an error that is silent."""
+    run, root = evaluation(document, path, variables)
+    try:
+        return int(run.exists(root, run.root))
+    except _Failed:
+        if not silent:
+            raise
+        return None
 
 
 def path_match(document: str, path: str, variables: Any = None, silent: Any = 0) -> int | None:
     """jsonb_path_match. Raises 22038 unless the result is one boolean."""
     found = items(document, path, variables, silent)
-    if found is not None and len(found) == 1:
+    if len(found) == 1:
         if isinstance(found[0], bool):
             return int(found[0])
         if found[0] is None:
@@ -394,13 +430,13 @@ def path_match(document: str, path: str, variables: Any = None, silent: Any = 0)
 
 def path_query(document: str, path: str, variables: Any = None, silent: Any = 0) -> str:
     """jsonb_path_query: a JSON array of the items' texts."""
-    found = items(document, path, variables, silent) or []
+    found = items(document, path, variables, silent)
     return json.dumps([dump(value) for value in found], ensure_ascii=False)
 
 
 def path_query_array(document: str, path: str, variables: Any = None, silent: Any = 0) -> str:
     """jsonb_path_query_array."""
-    return dump(items(document, path, variables, silent) or [])
+    return dump(items(document, path, variables, silent))
 
 
 def path_query_first(document: str, path: str, variables: Any = None, silent: Any = 0) -> str | None:

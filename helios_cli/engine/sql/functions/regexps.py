@@ -15,7 +15,10 @@ from helios_cli.engine.sql.functions.define import Library
 from helios_cli.engine.sql.functions.regex_matching import Expression, Found
 from helios_cli.engine.sql.runtime_text import malformed, python_regex, similar_regex
 
-_FLAGS: Final = {"i": re.IGNORECASE, "s": re.DOTALL, "n": re.MULTILINE, "m": re.MULTILINE, "x": re.VERBOSE}
+_LINES: Final = {
+    "s": re.DOTALL, "n": re.MULTILINE, "m": re.MULTILINE, "p": re.NOFLAG, "w": re.DOTALL | re.MULTILINE
+}  # fmt: skip
+"""What lines mean to an expression: whether a dot is a line's end, and whether ^ and $ are at its ends."""
 
 
 def translate_pattern(pattern: str, lines: bool = False) -> str:
@@ -34,15 +37,17 @@ def compiled(pattern: str, flags: str) -> Expression:
     Raises:
         SqlError: 2201B for a malformed one, 22023 for an unknown flag.
     """
-    options, literal = re.DOTALL if "n" not in flags and "m" not in flags else re.MULTILINE, False
+    options, literal = re.DOTALL, False
     for letter in flags:
-        if letter in "gcbetp":
-            options = options & ~re.IGNORECASE if letter == "c" else options
-        elif letter in _FLAGS:
-            options |= _FLAGS[letter]
-        elif letter in "qw":
-            literal = literal or letter == "q"
-        else:
+        if letter in _LINES:
+            options = (options & ~(re.DOTALL | re.MULTILINE)) | _LINES[letter]
+        elif letter in "ci":
+            options = options & ~re.IGNORECASE if letter == "c" else options | re.IGNORECASE
+        elif letter == "x":
+            options |= re.VERBOSE
+        elif letter == "q":
+            literal = True
+        elif letter not in "gbet":
             raise SqlError(f'invalid regular expression option: "{letter}"', sqlstate="22023")
     try:
         lines = bool(options & re.MULTILINE)

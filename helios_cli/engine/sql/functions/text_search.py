@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, Final
 
@@ -18,8 +18,6 @@ from helios_cli.engine.datatypes.tsquery import AND, NOT, OR, PHRASE, Operation,
 from helios_cli.engine.datatypes.tsvector import WEIGHTS, Lexemes, Position
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.define import Library
-
-_WEB: Final = re.compile(r'(?P<minus>(?<![^\s(])-)?(?:"(?P<quoted>[^"]*)(?:"|\Z)|(?P<word>[^\s"()|&!<>:*]+))')
 
 
 @lru_cache(64)
@@ -181,29 +179,70 @@ def phraseto_tsquery(name: str, text: str) -> str:
 def websearch_to_tsquery(name: str, text: str) -> str:
     """As search engines read it: quoted phrases, ``or``, a minus sign for what is not wanted."""
     word = _words(configuration(name), PHRASE)
-    either: list[Any] = [[]]
-    waiting = False
-    for match in _WEB.finditer(text):
-        if match["word"] is not None and match["word"].lower() == "or" and not match["minus"] and either[-1]:
-            waiting = True
+    trees: list[Any] = []
+    waiting: list[int] = []
+
+    def apply(priority: int) -> None:
+        """Take the operators that bind as strongly as the one that comes (cleanOpStack)."""
+        while waiting and waiting[-1] >= priority:
+            kind = waiting.pop()
+            right = trees.pop()
+            left = trees.pop() if kind != _WEB_NOT else None
+            trees.append(Operation(_WEB_KINDS[kind], left, right))
+
+    for kind, operand in _web_tokens(text):
+        if not kind:
+            trees.append(None if operand is None else word(Value(operand)))
             continue
-        inner = match["quoted"] if match["word"] is None else match["word"]
-        found = word(Value(inner))
-        if match["minus"]:
-            found = Operation(NOT, None, found)
-        if waiting:
-            either.append([])
-            waiting = False
-        either[-1].append(found)
-    trees = [_joined(AND, found) for found in either if found]
-    return tsquery.write(tsquery.without_stops(_joined(OR, trees)))
+        if kind != _WEB_NOT:
+            apply(kind)
+        waiting.append(kind)
+    apply(0)
+    return tsquery.write(tsquery.without_stops(trees[0] if trees else None))
 
 
-def _joined(kind: int, trees: list[Any]) -> Any:
-    tree = trees[0] if trees else None
-    for other in trees[1:]:
-        tree = Operation(kind, tree, other)
-    return tree
+_WEB_OR, _WEB_AND, _WEB_NOT = 1, 2, 3
+_WEB_KINDS: Final = {_WEB_OR: OR, _WEB_AND: AND, _WEB_NOT: NOT}
+_WEB_OPERATORS: Final = "!&|()"
+_WEB_WORD: Final = re.compile(r"""[^\s!&|()"][^\s!&|()":]*""")
+
+
+def _web_tokens(text: str) -> Iterator[tuple[int, str | None]]:
+    """Operators, and operands under 0; None for one that is missing (gettoken_query_websearch)."""
+    at, is_first, wants_operand = 0, True, True
+    while at < len(text):
+        if text[at].isspace() or (text[at] in _WEB_OPERATORS):
+            is_first = is_first and text[at].isspace()
+            at += 1
+        elif not wants_operand:
+            is_or = _is_web_or(text, at)
+            yield (_WEB_OR if is_or else _WEB_AND), None
+            at, wants_operand = at + (2 if is_or else 0), True
+        elif text[at] == "-":
+            yield _WEB_NOT, None
+            at, is_first = at + 1, False
+        else:
+            wants_operand = is_first = False
+            if text[at] == '"':
+                end = text.find('"', at + 1)
+                end = len(text) if end < 0 else end
+                yield 0, text[at + 1 : end]
+                at = end + 1
+            else:
+                match = _WEB_WORD.match(text, at)
+                assert match is not None
+                yield 0, match[0]
+                at = match.end()
+    if wants_operand and not is_first:
+        yield 0, None
+
+
+def _is_web_or(text: str, at: int) -> bool:
+    """Whether ``or`` stands here as an operator: something has to come behind it (parse_or_operator)."""
+    if text[at : at + 2].lower() != "or" or at + 2 >= len(text):
+        return False
+    letter = text[at + 2]
+    return not (letter in "-_" or letter.isalpha() or letter.isdigit()) and bool(text[at + 3 :].strip())
 
 
 def _combined(kind: int, left: str, right: str, distance: int = 1) -> str:
