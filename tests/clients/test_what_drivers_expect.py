@@ -303,3 +303,38 @@ def test_keys_depend_on_the_keys_that_they_refer_to(connection: psycopg.Connecti
     sizes = connection.execute("SELECT reltuples, relpages FROM pg_class WHERE relname = 't1_b_key'").fetchone()
     assert sizes == (0.0, 1)
     connection.execute("DROP SCHEMA keys CASCADE")
+
+
+def test_indexes_tell_their_properties(connection: psycopg.Connection[Any]) -> None:
+    connection.execute("CREATE TABLE props (a int, b text, c int4range, e int)")
+    connection.execute("CREATE INDEX props_b ON props (a DESC NULLS LAST, (b || 'x') NULLS FIRST, b) INCLUDE (e)")
+    connection.execute("CREATE INDEX props_g ON props USING gist (c)")
+    listed = connection.execute(
+        "SELECT p, array_agg(pg_index_column_has_property('props_b'::regclass, i, p) ORDER BY i),"
+        " pg_index_column_has_property('props_g'::regclass, 1, p)"
+        " FROM unnest(ARRAY['asc', 'NULLS_FIRST', 'orderable', 'returnable', 'search_array', 'wat']) p,"
+        ' generate_series(1, 5) i GROUP BY p ORDER BY p COLLATE "C"'
+    ).fetchall()
+    assert listed == [
+        ("NULLS_FIRST", [False, True, False, None, None], False),
+        ("asc", [False, True, True, None, None], False),
+        ("orderable", [True, True, True, False, None], False),
+        ("returnable", [True, True, True, True, None], True),
+        ("search_array", [True, True, True, None, None], False),
+        ("wat", [None] * 5, None),
+    ]
+    found = connection.execute(
+        "SELECT pg_index_has_property('props_b'::regclass, 'backward_scan'),"
+        " pg_index_has_property('props_g'::regclass, 'backward_scan'),"
+        " pg_index_has_property('props'::regclass, 'clusterable'), pg_indexam_has_property(403, 'can_unique'),"
+        " pg_indexam_has_property(783, 'can_unique'), pg_indexam_has_property(2, 'x')"
+    ).fetchone()
+    assert found == (True, False, None, True, False, None)
+    connection.execute("DROP TABLE props")
+
+
+def test_default_with_oids_can_be_switched_off_alone(connection: psycopg.Connection[Any]) -> None:
+    connection.execute("SET default_with_oids = no")
+    assert connection.execute("SHOW default_with_oids").fetchone() == ("off",)
+    with pytest.raises(psycopg.errors.FeatureNotSupported):
+        connection.execute("SET default_with_oids = on")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from helios_cli.engine.datatypes.encodings import encoding_name
-from helios_cli.engine.errors import SqlError
+from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.sql.postgres_settings import TABLE
 from helios_cli.engine.sql.setting_values import in_unit, integer_check, real_check, unchangeable, with_unit
 from helios_cli.engine.types import Token, WriteId
@@ -181,6 +181,13 @@ def _fixed(expected: str) -> Check:
     return check
 
 
+def _no_oids(name: str, value: str) -> str:
+    """default_with_oids, which PostgreSQL keeps for old scripts."""
+    if _boolean(name, value) == "on":
+        raise FeatureNotSupported("tables declared WITH OIDS are not supported")
+    return "off"
+
+
 def _interval_style(_name: str, value: str) -> str:
     return _one_of("postgres", "postgres_verbose", "sql_standard", "iso_8601")("intervalstyle", value)
 
@@ -222,6 +229,7 @@ _VARIABLES: Final = (
     Variable("default_transaction_deferrable", "off", _boolean),
     Variable("default_transaction_isolation", "read committed", _isolation),
     Variable("default_transaction_read_only", "off", _boolean, True),
+    Variable("default_with_oids", "off", _no_oids),
     Variable("enable_seqscan", "on", _boolean),
     Variable("extra_float_digits", "1", _integer(-15, 3)),
     Variable("geqo", "on", _boolean),

@@ -14,7 +14,7 @@ from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.extensions import TYPE_EXTENSIONS
 from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS
 from helios_cli.engine.sql.sqltext import pg_identifier
-from helios_cli.engine.storage import inherit_rows, routine_definitions, text_search_rows
+from helios_cli.engine.storage import index_properties, inherit_rows, routine_definitions, text_search_rows
 from helios_cli.engine.storage.object_names import ObjectNames
 from helios_cli.engine.storage.privilege_functions import register as register_privileges
 from helios_cli.engine.storage.proc_names import ProcNames, or_null
@@ -374,6 +374,7 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
         "cat_to_regclass": (functions.to_regclass, 1), "cat_to_regtype": (functions.to_regtype, 1),
         "cat_indexdef": (functions.along_path(functions.indexdef), 4),
         **inherit_rows.functions(functions.system.snapshot),
+        **index_properties.functions(functions.system.snapshot),
         "cat_constraintdef": (functions.along_path(functions.constraintdef), 3),
         "cat_viewdef": (functions.along_path(functions.viewdef), 3),
         "cat_ruledef": (functions.along_path(functions.ruledef), 3), "cat_userbyid": (functions.userbyid, 1),
