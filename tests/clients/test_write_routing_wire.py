@@ -71,6 +71,42 @@ DIALOGUES: dict[str, list[bytes]] = {
         wire.query("EXECUTE c"), wire.parse("SELECT 2", "c"), wire.SYNC, wire.query("EXECUTE c"),
         wire.query("ROLLBACK"), wire.bind(statement="c"), wire.execute(), wire.SYNC,
     ],
+    "a pipeline that prepares, and names its own statements": [
+        wire.parse("BEGIN"), wire.bind(), wire.execute(), wire.SYNC,
+        wire.parse(INSERT, "i"), wire.bind(ONE, "i"), wire.execute(), wire.SYNC,
+        wire.parse("COMMIT"), wire.bind(), wire.execute(), wire.SYNC, wire.query("SELECT count(*) FROM t"),
+    ],
+    "what runs is what was parsed last": [
+        wire.parse("SELECT 'first'"), wire.parse("SELECT 'kept'", "k"), wire.parse(INSERT, "i"), wire.SYNC,
+        wire.query("BEGIN"), wire.bind(ONE, "i"), wire.execute(), wire.SYNC,
+        wire.parse("SELECT 'second'"), wire.bind(), wire.execute(), wire.close("S", "k"),
+        wire.parse("SELECT 'new'", "k"), wire.bind(statement="k"), wire.execute(), wire.SYNC,
+        wire.parse("SELECT nosuch"), wire.SYNC, wire.query("ROLLBACK"), wire.bind(), wire.execute(), wire.SYNC,
+        wire.bind(statement="k"), wire.execute(), wire.SYNC,
+    ],
+    "a portal of a statement that is another one by now": [
+        wire.parse("SELECT 'old'"), wire.bind(portal="p"), wire.parse(INSERT), wire.bind(ONE), wire.execute(),
+        wire.parse("SELECT 'next'"), wire.execute("p"), wire.bind(), wire.execute(), wire.SYNC,
+    ],
+    "an unnamed statement again, in a block": [
+        wire.parse(INSERT), wire.bind(ONE), wire.execute(), wire.SYNC,
+        wire.query("BEGIN"), wire.parse(INSERT), wire.bind([b"2", b"y"]), wire.execute(), wire.SYNC,
+        wire.query("COMMIT"),
+    ],
+    "a name that was closed and is given again": [
+        wire.parse(INSERT, "i"), wire.bind(ONE, "i"), wire.execute(), wire.SYNC, wire.close("S", "i"), wire.SYNC,
+        wire.query("BEGIN"), wire.query("DELETE FROM t"), wire.parse("SELECT 'again'", "i"),
+        wire.bind(statement="i"), wire.execute(), wire.SYNC, wire.query("COMMIT"),
+    ],
+    "what an error has skipped is not there": [
+        wire.parse(INSERT, "i"), wire.parse("DELETE FROM t RETURNING a", "d"), wire.SYNC,
+        wire.bind(ONE, "i"), wire.execute(), wire.bind(ONE, "i"), wire.execute(), wire.bind(statement="d"),
+        wire.execute(), wire.SYNC, wire.bind(ONE, "i"), wire.execute(), wire.SYNC,
+        wire.bind(statement="d"), wire.execute(), wire.SYNC,
+        wire.query("BEGIN"), wire.bind(ONE, "i"), wire.execute(), wire.SYNC,
+        wire.bind(ONE, "i"), wire.execute(), wire.close("S", "d"), wire.SYNC, wire.query("ROLLBACK"),
+        wire.bind(statement="d"), wire.execute(), wire.SYNC,
+    ],
     "COPY in both protocols": [
         wire.query("COPY t FROM STDIN"), wire.copy_data(b"1\tx\n"), wire.copy_data(b"2\ty\n"), wire.COPY_DONE,
         wire.parse("COPY t FROM STDIN"), wire.bind(), wire.describe("P"), wire.execute(), wire.SYNC,

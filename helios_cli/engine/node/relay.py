@@ -18,7 +18,7 @@ from helios_cli.engine.log.history import History
 from helios_cli.engine.node import claims, consistency, relay_start
 from helios_cli.engine.node.forward_link import ForwardLink, PrimaryLost
 from helios_cli.engine.node.forwarder import QueryForwarder, RoleChanged
-from helios_cli.engine.node.relay_requests import HELD_MAX, RelayRequests, unasked
+from helios_cli.engine.node.relay_requests import HELD_MAX, RelayRequests
 from helios_cli.engine.replication.forwarding import EVENT
 from helios_cli.engine.types import Token
 from helios_cli.engine.wire import backend, client
@@ -257,10 +257,10 @@ class Relay(RelayRequests):
     def _special(self, code: int, message: bytes) -> None:
         out = self.session.out
         if code in _ACKNOWLEDGED:
-            action = self._acknowledgements.popleft() if self._acknowledgements else None
-            if action is not None:
-                action()
-            if action is not unasked:
+            due = self._due.popleft() if self._due else None
+            if due is not None:
+                due.came()
+            if due is None or due.asked:
                 self._passed = True
                 out.append(message)
         elif code == _S:
@@ -271,7 +271,7 @@ class Relay(RelayRequests):
             if error.severity == "FATAL":
                 self._fatal = error
             else:
-                self._acknowledgements.clear()
+                self._not_acknowledged()
                 self._passed = True
                 out.append(self._repeated(error) if self.session.repeating else message)
         elif code == _Z:
@@ -320,7 +320,8 @@ class Relay(RelayRequests):
     def _ready(self, message: bytes) -> None:
         """A unit is over."""
         self._awaiting = self._copying = self._sent = self._ends = self._passed = False
-        self._acknowledgements.clear()
+        self._not_acknowledged()
+        self._later.clear()
         if message == backend.READY_IDLE:
             self._finish()
         else:
@@ -453,7 +454,8 @@ class Relay(RelayRequests):
         self._held[:0] = self._unit or b""
         self._unit = bytearray()
         self._received.clear()
-        self._acknowledgements.clear()
+        self._due.clear()
+        self._later.clear()
         self._swallow = 0
         self._started = self._sent = self._awaiting = self._copying = self._ends = self._retired = False
         self._setup_error = self._fatal = None

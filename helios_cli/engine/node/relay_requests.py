@@ -25,6 +25,9 @@ QUERY, PARSE, BIND, DESCRIBE, EXECUTE, CLOSE, SYNC, TERMINATE, CALL = b"QPBDECSX
 COPY_CODES: Final = b"dcfSH"
 COPY_ENDS: Final = b"cf"
 
+Text = tuple[str, tuple[int, ...]]
+"""A statement's SQL, and the types of its parameters."""
+
 
 class RelayRequests(ABC):
     """What of the client's bytes goes to the primary now, and what waits."""
@@ -37,8 +40,10 @@ class RelayRequests(ABC):
         self.start = relay_start.Start(session)
         self._held = bytearray(message)
         self._first = len(message)
-        self._acknowledgements: deque[Callable[[], None] | None] = deque()
-        """For each ParseComplete, BindComplete or CloseComplete that is due: what to do, None to pass it on."""
+        self._due: deque[Due] = deque()
+        """For each ParseComplete, BindComplete or CloseComplete."""
+        self._later: dict[str, Text | None] = {}
+        """What the client's own messages in the unit in hand make of statements; None: they close them."""
         self._sent = False
         """Something of the unit in hand is with the primary."""
         self._awaiting = False
@@ -121,8 +126,7 @@ class RelayRequests(ABC):
                 message = client.query(f" {text}")
             for name in relay_start.executed(text, self.session.statements):
                 self._know_apart(name, out)
-            if self.link is not None:
-                self.link.statements.pop("", None)
+            self._forget_unnamed()
             self._ends = self._ends or self.start.commits(text)
             if (sealed := with_verifiers(text)) is not text:
                 message = client.query(sealed)
@@ -132,7 +136,7 @@ class RelayRequests(ABC):
             portal, statement = relay_start.bound_names(message)
             self.start.portals.pop(portal, None)
             self._know(statement, out)
-            self._acknowledgements.append(None)
+            self._due.append(Due(asked=True))
         elif code in (DESCRIBE, CLOSE):
             kind, name = messages.parse_target(message, 5, size, "DESCRIBE")
             self._target(code, kind, name, out)
@@ -154,17 +158,15 @@ class RelayRequests(ABC):
         if name:
             # Should it exist here already, the primary is to say so.
             self._know(name, out)
+        else:
+            # Whatever comes of it: what runs behind it must not be the statement of before.
+            self._forget_unnamed()
         for executed in relay_start.executed(sql, self.session.statements):
             self._know(executed, out)
         self._ends = self._ends or self.start.commits(sql)
-        link, session = self.link, self.session
-
-        def parsed() -> None:
-            if link is not None:
-                link.statements[name] = (sql, oids)
-            session.prepared_elsewhere(name, sql, oids)
-
-        self._acknowledgements.append(_ForClient(parsed))
+        self._later[name] = (sql, oids)
+        parsed = Due(asked=True, done=lambda: self.session.prepared_elsewhere(name, sql, oids))
+        self._due.append(parsed.put(self.link, name, (sql, oids)))
         sealed = with_verifiers(sql)
         return message if sealed is sql else client.parse(sealed, name, oids)
 
@@ -175,38 +177,52 @@ class RelayRequests(ABC):
             else:
                 self._bind_here(name, out)
             return
-        link, session = self.link, self.session
-
-        def closed() -> None:
-            if kind == "S":
-                session.statements.pop(name, None)
-                if link is not None:
-                    link.statements.pop(name, None)
-
         if kind == "P":
             self.start.portals.pop(name, None)
-        self._acknowledgements.append(_ForClient(closed))
+            self._due.append(Due(asked=True))
+        else:
+            self._later[name] = None
+            closed = Due(asked=True, done=lambda: self.session.statements.pop(name, None))
+            self._due.append(closed.put(self.link, name, None))
 
     def _know(self, name: str, out: list[bytes]) -> None:
-        """Have the primary know a statement that was prepared here."""
-        known, link = self.session.statements.get(name), self.link
-        if known is None or link is None or link.statements.get(name) == (known.sql, known.oids):
+        """Have the primary know a statement that was prepared here, and none that was closed here."""
+        if name in self._later:
             return
-        if name and name in link.statements:
+        known = self.session.statements.get(name)
+        self._put(name, (known.sql, known.oids) if known is not None else None, out)
+        self._ends = self._ends or (known is not None and self.start.commits(known.sql))
+
+    def _put(self, name: str, text: Text | None, out: list[bytes]) -> None:
+        """Have a statement there be that, or not be there, if it is something else."""
+        link = self.link
+        if link is None or link.statements.get(name) == text:
+            return
+        if name in link.statements and (name or text is None):
             out.append(client.close("S", name))
-            self._acknowledgements.append(unasked)
-        out.append(client.parse(with_verifiers(known.sql), name, known.oids))
-        self._acknowledgements.append(unasked)
-        link.statements[name] = (known.sql, known.oids)
-        self._ends = self._ends or self.start.commits(known.sql)
+            self._due.append(Due(asked=False).put(link, name, None))
+        if text is not None:
+            out.append(client.parse(with_verifiers(text[0]), name, text[1]))
+            self._due.append(Due(asked=False).put(link, name, text))
+
+    def _forget_unnamed(self) -> None:
+        self._later.pop("", None)
+        self.session.statements.pop("", None)
+        if self.link is not None:
+            self.link.statements.pop("", None)
+
+    def _not_acknowledged(self) -> None:
+        """After an error, and when a unit is over: nothing is due any more, and what was skipped there is not done."""
+        while self._due:
+            self._due.pop().skipped()
 
     def _know_apart(self, name: str, out: list[bytes]) -> None:
         """The same before a Query, which an error of it must not swallow."""
         before = len(out)
         self._know(name, out)
         if len(out) > before:
-            while self._acknowledgements and self._acknowledgements[-1] is unasked:
-                self._acknowledgements.pop()
+            while self._due and not self._due[-1].asked:
+                self._due.pop()
             out.append(client.SYNC)
             self._swallow += 1
 
@@ -216,29 +232,46 @@ class RelayRequests(ABC):
         if origin is None or self.link is None:
             return
         prepared, body = origin
-        if self.link.statements.get(prepared.name) != (prepared.sql, prepared.oids):
-            if prepared.name and prepared.name in self.link.statements:
-                out.append(client.close("S", prepared.name))
-                self._acknowledgements.append(unasked)
-            out.append(client.parse(with_verifiers(prepared.sql), prepared.name, prepared.oids))
-            self._acknowledgements.append(unasked)
-            self.link.statements[prepared.name] = (prepared.sql, prepared.oids)
+        self._put(prepared.name, (prepared.sql, prepared.oids), out)
         out.append(backend.message(b"B", body))
-        self._acknowledgements.append(unasked)
+        self._due.append(Due(asked=False))
+        if prepared.name in self._later:
+            self._put(prepared.name, self._later[prepared.name], out)
         self._ends = self._ends or self.start.commits(prepared.sql)
 
 
-class _ForClient:
-    """What is to be done when an acknowledgement comes that the client gets, too."""
+class Due:
+    """An acknowledgement that is due, of a Parse, a Bind or a Close."""
 
-    __slots__ = ("_action",)
+    __slots__ = ("_before", "_done", "_link", "_name", "asked")
 
-    def __init__(self, action: Callable[[], None]) -> None:
-        self._action = action
+    def __init__(self, *, asked: bool, done: Callable[[], object] = lambda: None) -> None:
+        """``asked``: the client gets it; ``done`` is called when it comes."""
+        self.asked = asked
+        self._done = done
+        self._link: ForwardLink | None = None
+        self._name = ""
+        self._before: Text | None = None
 
-    def __call__(self) -> None:
-        self._action()
+    def put(self, link: ForwardLink | None, name: str, text: Text | None) -> Due:
+        """It is about a statement, which is then that; None: closed. The link is told now, when it is asked for."""
+        if link is not None:
+            self._link, self._name, self._before = link, name, link.statements.get(name)
+            _set(link, name, text)
+        return self
+
+    def came(self) -> None:
+        """It is done there."""
+        self._done()
+
+    def skipped(self) -> None:
+        """It is not done: it failed, or an error came before it."""
+        if self._link is not None:
+            _set(self._link, self._name, self._before)
 
 
-def unasked() -> None:
-    """The client did not ask for it."""
+def _set(link: ForwardLink, name: str, text: Text | None) -> None:
+    if text is None:
+        link.statements.pop(name, None)
+    else:
+        link.statements[name] = text

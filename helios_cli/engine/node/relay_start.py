@@ -59,6 +59,9 @@ class Start:
         link.variables = carried
         if self.in_block:
             queries.append("; ".join(self._block(link)))
+        if queries:
+            # A Query ends it.
+            link.statements.pop("", None)
         return queries
 
     def _block(self, link: ForwardLink) -> Iterator[str]:
