@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeAlias
@@ -69,7 +69,7 @@ def show(name: Name, limit: Limit = None, data_dir: _options.DataDir = None, as_
         typer.echo(f"{label.replace('_', ' ')}: {value}")
     for line in manifest.schema_changes:
         typer.echo(f"schema: {line}")
-    rows = [[one.op, f"{one.schema}.{one.table}", _pairs(one.key), _what(one)] for one in changes]
+    rows = [[one.op, one.full_name, _pairs(one.key), _what(one)] for one in changes]
     if rows:
         print_table(["op", "table", "key", "values"], rows)
     _note(manifest)
@@ -93,17 +93,23 @@ def export(
 
         heliosdb-nano salvage export 20260102T030405Z-0000000000001a2b --format jsonl --out lost.jsonl
     """
+    from helios_cli.engine.sql.databases import FIRST_NAME
+    from helios_cli.engine.sql.sqltext import quote_identifier
     from helios_cli.replication.salvage_replay import statement
 
     if form not in ("sql", "jsonl"):
         raise typer.BadParameter(f"--format is sql or jsonl, not {form!r}")
     directory = _directory(data_dir)
     manifest = load_manifest(directory, name)
+    database = FIRST_NAME
     with _sink(out, force) as sink:
         for change in load_changes(directory, name):
             if form == "jsonl" or as_json:
                 _json_line(sink, change)
             else:
+                if change.database != database:
+                    database = change.database
+                    sink.write(f"\\connect {quote_identifier(database)}\n")
                 sink.write(f"{statement(change)};\n")
     _note(manifest)
     return ExitCode.OK
@@ -147,13 +153,18 @@ def replay(
     counts = dict.fromkeys(salvage_replay.RESULTS, 0)
     conflicts: list[dict[str, Any]] = []
     address = make_target(dict(os.environ), target, host, port, user, None, None, None, 10.0)
-    with PgClient(address) as client:
+    with ExitStack() as clients:
+
+        def connected(database: str) -> PgClient:
+            return clients.enter_context(PgClient(replace(address, database=database)))
+
+        client = clients.enter_context(PgClient(address))
         changes, writes = load_changes(directory, name), load_writes(directory, name)
-        for outcome in salvage_replay.replay(client, changes, dry_run=dry_run, writes=writes):
+        for outcome in salvage_replay.replay(client, changes, dry_run=dry_run, writes=writes, others=connected):
             counts[outcome.result] += 1
             if outcome.result == salvage_replay.CONFLICT:
                 change = outcome.change
-                table = f"{change.schema}.{change.table}"
+                table = change.full_name
                 conflicts.append({"op": change.op, "table": table, "key": change.key, "reason": outcome.reason})
     if as_json:
         print_json({"dry_run": dry_run, **counts, "conflicts": conflicts, "schema_changes": manifest.schema_changes})

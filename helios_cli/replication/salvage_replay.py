@@ -6,11 +6,12 @@ update or a delete where the row is still as it was. Everything else is a confli
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.sql.databases import FIRST_NAME
 from helios_cli.engine.storage.rowdiff import DELETE, INSERT, Change, Row
 from helios_cli.engine.storage.write_ids import RESTORED, LostWrite
 
@@ -51,17 +52,23 @@ class Outcome:
 
 
 def replay(
-    client: Client, changes: Iterable[Change], *, dry_run: bool, writes: Iterable[LostWrite] = ()
+    client: Client,
+    changes: Iterable[Change],
+    *,
+    dry_run: bool,
+    writes: Iterable[LostWrite] = (),
+    others: Callable[[str], Client] | None = None,
 ) -> Iterator[Outcome]:
     """Put rows back, one transaction each; those that a foreign key holds back are tried again after the others.
 
     The names of the lost ``writes`` are put back first: a client that sends one again from then on is answered as it
-    was. Rows of writes that were done again before are left out.
+    was. Rows of writes that were done again before are left out. ``others`` connects to a database by name, for rows
+    that are not of the first one; None: those are conflicts.
 
     Raises:
         HeliosError: the connection is lost, or the node takes no writes.
     """
-    client.execute("SET timezone = 'UTC'; SET datestyle = 'ISO'; SET bytea_output = 'hex'")
+    clients = _Clients(client, others)
     settled = {write.name for write in writes if not _is_open(client, write, dry_run)}
     waiting = []
     for change in changes:
@@ -75,7 +82,7 @@ def replay(
     while waiting:
         held_back: list[Outcome] = []
         for change in waiting:
-            outcome = _one(client, change, dry_run)
+            outcome = clients.put_back(change, dry_run)
             if outcome.result == CONFLICT and outcome.reason.startswith(_FOREIGN_KEY):
                 held_back.append(outcome)
             else:
@@ -84,6 +91,34 @@ def replay(
             yield from held_back
             return
         waiting = [outcome.change for outcome in held_back]
+
+
+class _Clients:
+    """Connections to the databases that rows are of, each opened when it is first needed."""
+
+    def __init__(self, first: Client, others: Callable[[str], Client] | None) -> None:
+        self._known = {FIRST_NAME: _made_ready(first)}
+        self._others = others
+        self._missing: dict[str, str] = {}
+
+    def put_back(self, change: Change, dry_run: bool) -> Outcome:
+        """Put a row back where it was."""
+        name = change.database
+        if name not in self._known and name not in self._missing:
+            try:
+                if self._others is None:
+                    raise HeliosError(f'nobody is connected to database "{name}"', sqlstate="08003")
+                self._known[name] = _made_ready(self._others(name))
+            except HeliosError as error:
+                self._missing[name] = f"{error.sqlstate} {error.message}"
+        if name in self._missing:
+            return Outcome(change, CONFLICT, self._missing[name])
+        return _one(self._known[name], change, dry_run)
+
+
+def _made_ready(client: Client) -> Client:
+    client.execute("SET timezone = 'UTC'; SET datestyle = 'ISO'; SET bytea_output = 'hex'")
+    return client
 
 
 def _is_open(client: Client, write: LostWrite, dry_run: bool) -> bool:

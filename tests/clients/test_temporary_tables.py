@@ -59,3 +59,12 @@ def test_copy_from_leaves_out_what_where_refuses(server: NodeProcess) -> None:
         assert found == [(3, "d", "3.50"), (4, "d", "4")]
         with pytest.raises(errors.UndefinedColumn), cursor.copy("COPY copied FROM STDIN WHERE nosuch = 1"):
             pass
+
+
+def test_set_config_follows_the_search_path_on_a_connection_of_its_own(server: NodeProcess) -> None:
+    with server.connect() as connection:
+        connection.execute("CREATE TEMP TABLE mine(i int)")
+        connection.execute("SELECT set_config('search_path', '\"$user\", pg_catalog', false)")
+        assert connection.execute("SHOW search_path").fetchone() == ('"$user", pg_catalog',)
+        connection.execute("SELECT set_config('search_path', '', false)")
+        assert connection.execute("SELECT count(*) FROM pg_temp.mine").fetchone() == (0,)

@@ -80,6 +80,7 @@ SQL_BODY: Final[Schema] = {
         "max_rows": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1, "description": "0: no limit."},
         "min_lsn": {"type": "string", "description": "The state that must be seen: lsn of an earlier answer."},
         "write_id": {"type": "string", "description": "The name under which the write is done only once."},
+        "database": {"type": "string", "description": "The database in which it runs; heliosdb without it."},
     },
     "oneOf": [{"required": ["sql"]}, {"required": ["statements"]}],
 }  # fmt: skip

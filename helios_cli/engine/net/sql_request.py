@@ -40,6 +40,8 @@ class SqlRequest(msgspec.Struct, forbid_unknown_fields=True):
     max_rows: int | None = None
     min_lsn: str | None = None
     write_id: str | None = None
+    database: str | None = None
+    """None: the one that the node was born with."""
 
     def asked(self) -> list[Statement]:
         """The statements, in order."""

@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.errors import HeliosError, SqlError
-from helios_cli.engine.sql.ddl_schema import DATABASE_OID
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.session import Session
 
-Key = tuple[int, int, int]
-"""classid, objid and objsubid as pg_locks shows them: 1 for a bigint, 2 for a pair of integers."""
+Key = tuple[int, int, int, int]
+"""Database, classid, objid and objsubid as pg_locks shows them: 1 for a bigint, 2 for a pair of integers."""
 DEADLOCK_S: Final = 1.0
 """PostgreSQL's deadlock_timeout: how often one that waits looks whether it waits for itself."""
 _MASK: Final = 0xFFFFFFFF
@@ -242,8 +241,7 @@ class AdvisoryLocks:
 
     def _deadlock(self, session: Session, request: Request) -> SqlError:
         blocker = next(self.blockers(session, request))
-        classid, objid, objsubid = request.key
-        lock = f"advisory lock [{DATABASE_OID},{classid},{objid},{objsubid}]"
+        lock = f"advisory lock [{','.join(map(str, request.key))}]"
         detail = f"Process {session.pid} waits for {request.mode} on {lock}; blocked by process {blocker.pid}."
         return SqlError("deadlock detected", sqlstate="40P01", detail=detail, hint="Take locks in the same order.")
 
@@ -253,10 +251,10 @@ class AdvisoryLocks:
         found += [(session, request, False) for session, request in self.waiting.items()]
         shown: dict[tuple[int, Key, str, bool], dict[str, Any]] = {}
         for session, request, granted in found:
-            classid, objid, objsubid = request.key
+            database, classid, objid, objsubid = request.key
             shown[session.pid, request.key, request.mode, granted] = {
                 "locktype": "advisory",
-                "database": DATABASE_OID,
+                "database": database,
                 "classid": classid,
                 "objid": objid,
                 "objsubid": objsubid,
@@ -314,8 +312,9 @@ def _conflict(one: Request, other: Request) -> bool:
     return not (one.shared and other.shared)
 
 
-def key_of(first: int, second: int | None) -> Key:
-    """The key of one bigint, or of two integers."""
+def key_of(session: Session, first: int, second: int | None) -> Key:
+    """The key of one bigint, or of two integers, in the session's database."""
+    database = session.database_oid
     if second is None:
-        return (first >> 32) & _MASK, first & _MASK, 1
-    return first & _MASK, second & _MASK, 2
+        return database, (first >> 32) & _MASK, first & _MASK, 1
+    return database, first & _MASK, second & _MASK, 2

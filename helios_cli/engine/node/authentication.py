@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from helios_cli.engine.config.hba import Caller, HbaRule, first_match, is_loopback
 from helios_cli.engine.errors import HeliosError, ProtocolViolation
-from helios_cli.engine.node.roles import DATABASE
+from helios_cli.engine.sql.databases import reached
 from helios_cli.engine.wire import backend, scram, startup
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ class Authentication:
         self.address = address
         self.tls = tls
         self.binding = binding if tls is not None else None
-        self.database = DATABASE if database in ("postgres", "template1", user, "") else database
+        found = reached(engine.catalog.databases(), database, user)
+        self.database = found.name if found is not None else database
         self.proved = False
         """Somebody has decided that it is who it says, so that its name has to be a role's."""
         self._scram: scram.ScramServer | None = None

@@ -6,6 +6,7 @@ import concurrent.futures
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -16,11 +17,9 @@ from helios_cli.engine.errors import NotServing, SqlError
 from helios_cli.engine.node import report, session_calls, zone_rows
 from helios_cli.engine.node.lead_changes import history
 from helios_cli.engine.node.passwords import without_passwords
-from helios_cli.engine.node.roles import DATABASE
 from helios_cli.engine.observe.events import Event
 from helios_cli.engine.replication import relations
 from helios_cli.engine.sql.authority import SIGNAL_BACKEND
-from helios_cli.engine.sql.ddl_schema import DATABASE_OID
 from helios_cli.engine.sql.variables import BY_NAME
 from helios_cli.engine.storage.statistics_rows import zeros
 
@@ -65,8 +64,10 @@ class CatalogHooks:
         if relation == "pg_stat_activity":
             return [_activity(session) for session in tuple(engine.sessions.values())]
         if relation == "pg_stat_database":
+            counts = Counter(session.database_oid for session in tuple(engine.sessions.values()))
             return [
-                {**zeros(relation), "datid": DATABASE_OID, "datname": DATABASE, "numbackends": len(engine.sessions)}
+                {**zeros(relation), "datid": one.oid, "datname": one.name, "numbackends": counts[one.oid]}
+                for one in on_loop(engine, engine.catalog.databases).values()
             ]
         if relation == "pg_timezone_names":
             return zone_rows.names()
@@ -89,13 +90,20 @@ class CatalogHooks:
             return ()
         return maker(on_loop(engine, engine.cluster_view))
 
-    def set_config(self, pid: int, name: str, value: str, local: bool) -> str:
+    def set_config(self, pid: int, name: str, value: str, local: bool, has_schema: Callable[[str], bool]) -> str:
         """set_config(): as SET. Raises what SET raises."""
         engine = self.engine
         session = engine.sessions.get(pid) if engine is not None else None
         if engine is None or session is None:
             raise SqlError("set_config() needs a session", sqlstate="55000")
-        return on_loop(engine, lambda: _set(session, name, value, local))
+        if threading.get_ident() == engine.loop_thread:
+            return _set(session, name, value, local)
+        # The loop cannot look into the schema meanwhile: this thread has the connection that sees it.
+        session.schema_meanwhile = has_schema(session.acting.name or session.user)
+        try:
+            return on_loop(engine, lambda: _set(session, name, value, local))
+        finally:
+            session.schema_meanwhile = None
 
     def sleep(self, seconds: float, interrupted: Callable[[], bool]) -> None:
         """pg_sleep(): on a worker thread, in slices, so that a cancelled statement ends."""
@@ -283,8 +291,8 @@ def _activity(session: Session) -> dict[str, Any]:
         state = "idle in transaction (aborted)" if transaction.failed else "idle in transaction"
     role = session.engine.catalog.privileges.authority().by_name.get(session.user)
     return {
-        "datid": DATABASE_OID,
-        "datname": DATABASE,
+        "datid": session.database_oid,
+        "datname": session.database,
         "pid": session.pid,
         "usesysid": role.oid if role is not None else None,
         "usename": session.user,

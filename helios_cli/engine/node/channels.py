@@ -15,29 +15,30 @@ class Channels:
     """Who listens to what."""
 
     def __init__(self) -> None:
-        self._listeners: dict[str, dict[Session, None]] = {}
+        self._listeners: dict[tuple[int, str], dict[Session, None]] = {}
+        """By the database's OID and the name of the channel."""
 
     def listen(self, channel: str, session: Session) -> None:
         """Start listening; twice is once."""
-        self._listeners.setdefault(channel, {})[session] = None
+        self._listeners.setdefault((session.database_oid, channel), {})[session] = None
 
     def unlisten(self, channel: str | None, session: Session) -> None:
         """Stop listening to a channel; None: to all."""
-        for name in [channel] if channel is not None else list(self._listeners):
-            listeners = self._listeners.get(name)
+        for key in [(session.database_oid, channel)] if channel is not None else list(self._listeners):
+            listeners = self._listeners.get(key)
             if listeners is not None:
                 listeners.pop(session, None)
                 if not listeners:
-                    del self._listeners[name]
+                    del self._listeners[key]
 
     def of(self, session: Session) -> list[str]:
         """The channels that a session listens to, in the order in which they began to be."""
-        return [channel for channel, listeners in self._listeners.items() if session in listeners]
+        return [channel for (_database, channel), listeners in self._listeners.items() if session in listeners]
 
-    def publish(self, pid: int, channel: str, payload: str) -> None:
-        """Deliver a notification whose transaction is committed."""
+    def publish(self, database: int, pid: int, channel: str, payload: str) -> None:
+        """Deliver a notification whose transaction is committed to those who listen in its database."""
         message = backend.notification(pid, channel, payload)
-        for session in tuple(self._listeners.get(channel, ())):
+        for session in tuple(self._listeners.get((database, channel), ())):
             session.notify(message)
 
 
@@ -46,10 +47,16 @@ class Notification:
     """A NOTIFY that waits for its transaction; called when that is committed."""
 
     channels: Channels
+    database: int
     pid: int
     channel: str
     payload: str
 
     def __call__(self) -> None:
         """Deliver it to everybody who listens."""
-        self.channels.publish(self.pid, self.channel, self.payload)
+        self.channels.publish(self.database, self.pid, self.channel, self.payload)
+
+
+def notification_of(session: Session, channel: str, payload: str) -> Notification:
+    """What a session notifies."""
+    return Notification(session.engine.channels, session.database_oid, session.pid, channel, payload)

@@ -295,7 +295,7 @@ def left_orphan(
     connection: apsw.Connection, catalog: DdlCatalog, may_read: MayRead, zone: tzinfo = UTC
 ) -> HeliosError | None:
     """The row without a parent that keeps an open transaction from being committed; None when none is found."""
-    query = "SELECT oid FROM helios_constraint WHERE contype = 'f' AND condeferrable & 1 ORDER BY oid"
+    query = "SELECT oid FROM main.helios_constraint WHERE contype = 'f' AND condeferrable & 1 ORDER BY oid"
     try:
         duplicate = left_duplicate(connection, catalog, may_read, zone)
         if duplicate is not None:

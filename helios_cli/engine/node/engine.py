@@ -19,6 +19,7 @@ from helios_cli.engine.config.settings import Settings
 from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.errors import DiskFull, HeliosError, IoFailed, NotServing, ReadOnlyError, SerializationFailure
 from helios_cli.engine.log.history import History
+from helios_cli.engine.node import databases
 from helios_cli.engine.node.advisory import AdvisoryLocks
 from helios_cli.engine.node.audit import Audit
 from helios_cli.engine.node.channels import Channels
@@ -177,6 +178,11 @@ class Engine:
         return LoginLimiter()
 
     @cached_property
+    def leaving(self) -> dict[int, Session]:
+        """Databases that sessions are about to drop, by OID."""
+        return {}
+
+    @cached_property
     def audit(self) -> Audit:
         """Where events about security are put down."""
         return Audit(self)
@@ -259,6 +265,15 @@ class Engine:
         self.queue.schema_changed()
         for session in tuple(self.sessions.values()):
             session.roles_changed()
+        databases.end_orphans(self)
+
+    def is_leaving(self, oid: int) -> bool:
+        """Whether a session is about to drop a database."""
+        session = self.leaving.get(oid)
+        if session is not None and not session.runner.is_at_work():
+            del self.leaving[oid]
+            return False
+        return session is not None
 
     # What stands in the way of a write ---------------------------------------------------------------------------
 

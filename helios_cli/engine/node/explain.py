@@ -14,6 +14,7 @@ from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.node import prepared
 from helios_cli.engine.node.portal import Portal
 from helios_cli.engine.sql import actions
+from helios_cli.engine.sql.databases import without_prefixes
 from helios_cli.engine.sql.inner import Inner
 from helios_cli.engine.sql.plan import Kind, Plan
 from helios_cli.engine.sql.plpgsql.frame import Outcome
@@ -133,7 +134,7 @@ def _steps(reader: Any, plan: Plan) -> list[Step]:
     for number, parent, _unused, detail in reader.execute(
         f"EXPLAIN QUERY PLAN {plan.steps[0]}", [None] * bind_count(plan), can_cache=False
     ).fetchall():
-        step = found[number] = Step(str(detail), tables)
+        step = found[number] = Step(without_prefixes(str(detail)), tables)
         (found[parent].below if parent in found else roots).append(step)
     return roots
 
@@ -216,7 +217,7 @@ def _text(action: actions.Explain, steps: list[Step], measured: Measured | None,
 
 
 def _where(session: Session, plan: Plan) -> str:
-    return "event loop" if session.engine.is_inline(plan) else _THREAD
+    return "event loop" if session.private is None and session.engine.is_inline(plan) else _THREAD
 
 
 def _document(action: actions.Explain, steps: list[Step], measured: Measured | None, where: str) -> dict[str, Any]:

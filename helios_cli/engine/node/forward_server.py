@@ -129,11 +129,10 @@ class SessionServer:
             raise _refused(
                 TooManyConnections("sorry, too many clients already", hint="Raise max_connections at the primary.")
             )
-        engine.roles.check_database(wanted.user, wanted.database)
         pid, key = engine.next_pid(), os.urandom(4)
         try:
             proved = bool(engine.hba_rules) or engine.roles.scram_required()
-            identity.check_login(engine, wanted.user, proved=proved)
+            identity.check_login(engine, wanted.user, wanted.database, proved=proved)
         except HeliosError as error:
             raise _refused(error) from None
         link.send(Kind.SESSION_OPEN, SessionOpen(pid, key.hex()).to_body(), compress=False)

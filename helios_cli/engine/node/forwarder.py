@@ -135,6 +135,11 @@ class QueryForwarder:
         self._sweep()
         self._wake_one()
 
+    def release(self, session: Session) -> None:
+        """End the session at the primary that is kept for a client."""
+        for link in [link for link in self._idle if link.owner is session]:
+            self.drop(link)
+
     def drop(self, link: ForwardLink) -> None:
         """End a session in the middle of whatever it does."""
         link.on_data = lambda data: None

@@ -16,7 +16,6 @@ from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.net.http_message import Request
 from helios_cli.engine.node.authentication import Authentication
 from helios_cli.engine.node.engine import Engine
-from helios_cli.engine.node.roles import DATABASE
 from helios_cli.engine.storage import api_tokens
 from helios_cli.engine.wire import scram
 
@@ -39,8 +38,8 @@ class NotAllowed(HeliosError):
     sqlstate = "28000"
 
 
-async def login(engine: Engine, request: Request) -> tuple[str, bool]:
-    """The role that a request runs as, and whether that was proved.
+async def login(engine: Engine, request: Request, database: str) -> tuple[str, bool]:
+    """The role that a request for a database runs as, and whether that was proved.
 
     Raises:
         NoCredentials, NotAllowed: nobody that may log in.
@@ -48,25 +47,25 @@ async def login(engine: Engine, request: Request) -> tuple[str, bool]:
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     given = given.strip()
     if not given:
-        return _anybody(engine, request)
+        return _anybody(engine, request, database)
     if request.tls is None and not is_loopback(request.peer[0]):
         raise NotAllowed(
             "credentials are not taken in the clear from another machine",
             hint="Set tls_cert and tls_key at the node, and use https. Whoever was on the way may know them now.",
         )
     if scheme.lower() == "basic":
-        return await _by_password(engine, request, given)
+        return await _by_password(engine, request, given, database)
     if scheme.lower() == "bearer":
-        return await _by_token(engine, request, given)
+        return await _by_token(engine, request, given, database)
     raise NoCredentials("the Authorization header is neither Basic nor Bearer")
 
 
-def _proof(engine: Engine, request: Request, user: str) -> Authentication:
-    return Authentication(engine, user=user, database=DATABASE, address=request.peer[0], tls=request.tls)
+def _proof(engine: Engine, request: Request, user: str, database: str) -> Authentication:
+    return Authentication(engine, user=user, database=database, address=request.peer[0], tls=request.tls)
 
 
-def _anybody(engine: Engine, request: Request) -> tuple[str, bool]:
-    proof = _proof(engine, request, ANYBODY)
+def _anybody(engine: Engine, request: Request, database: str) -> tuple[str, bool]:
+    proof = _proof(engine, request, ANYBODY, database)
     if proof.begin() is not None:
         raise NoCredentials(
             "no password or token supplied",
@@ -83,14 +82,14 @@ def _anybody(engine: Engine, request: Request) -> tuple[str, bool]:
     return ANYBODY, proof.proved
 
 
-async def _by_password(engine: Engine, request: Request, given: str) -> tuple[str, bool]:
+async def _by_password(engine: Engine, request: Request, given: str, database: str) -> tuple[str, bool]:
     try:
         user, colon, password = base64.b64decode(given, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
         raise NoCredentials("the Basic credentials cannot be read") from None
     if not colon or not user or "\0" in user or "\0" in password:
         raise NoCredentials("the Basic credentials cannot be read")
-    proof = _proof(engine, request, user)
+    proof = _proof(engine, request, user, database)
     if proof.begin() is None:
         return user, proof.proved
     verifier, made_up = engine.roles.verifier(user)
@@ -104,13 +103,13 @@ async def _by_password(engine: Engine, request: Request, given: str) -> tuple[st
     return user, True
 
 
-async def _by_token(engine: Engine, request: Request, given: str) -> tuple[str, bool]:
+async def _by_token(engine: Engine, request: Request, given: str, database: str) -> tuple[str, bool]:
     connection = engine.database.borrow()
     try:
         role = api_tokens.role_of(connection, given, engine.now_us())
     finally:
         engine.database.give_back(connection)
-    proof = _proof(engine, request, role or TOKEN)
+    proof = _proof(engine, request, role or TOKEN, database)
     if role is None:
         proof.failed()
         await asyncio.sleep(proof.delay_s)

@@ -16,7 +16,7 @@ from helios_cli.engine.node import role_settings
 from helios_cli.engine.node.engine import Engine
 from helios_cli.engine.node.http_login import login
 from helios_cli.engine.node.inner_client import InnerClient, failure
-from helios_cli.engine.node.roles import DATABASE
+from helios_cli.engine.sql.databases import FIRST_NAME
 from helios_cli.engine.wire import client as wire
 from helios_cli.engine.wire.json_values import parameter
 
@@ -60,9 +60,13 @@ class SqlOverHttp:
 
     async def _run(self, request: Request, outlet: Outlet) -> None:
         """Raises HeliosError while nothing has been answered."""
-        user, proved = await login(self._engine, request)
+        try:
+            wanted = read_request(request.headers, request.body)
+        except Malformed:
+            await login(self._engine, request, FIRST_NAME)  # Strangers are told no more than that they are.
+            raise
+        user, proved = await login(self._engine, request, wanted.database or FIRST_NAME)
         form = wanted_form(request.headers.get("accept", ""))
-        wanted = read_request(request.headers, request.body)
         if form is None or (form == CSV and wanted.statements is not None):
             outlet.respond(json_response(406, {"error": {"message": f"the answer can be {', '.join(FORMS)}"}}))
             return
@@ -75,7 +79,10 @@ class SqlOverHttp:
 
     def _open(self, user: str, proved: bool, request: Request, wanted: SqlRequest) -> InnerClient:
         name = request.headers.get("user-agent", "http")[:63]
-        client = InnerClient(self._engine, user=user, proved=proved, database=DATABASE, address=request.peer, name=name)
+        client = InnerClient(
+            self._engine, user=user, proved=proved, database=wanted.database or FIRST_NAME, address=request.peer,
+            name=name,
+        )  # fmt: skip
         session = client.session
         role_settings.apply(session)
         try:

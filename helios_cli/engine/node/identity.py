@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from helios_cli.engine.errors import HeliosError, SqlError
-from helios_cli.engine.node import presentation
-from helios_cli.engine.node.roles import DATABASE
-from helios_cli.engine.sql import privileges
+from helios_cli.engine.errors import SqlError
+from helios_cli.engine.node import databases, presentation
 from helios_cli.engine.sql.authority import BOOTSTRAP, Acting, RoleFacts
-from helios_cli.engine.sql.ddl_schema import DATABASE_OID
+from helios_cli.engine.sql.databases import DatabaseFacts
 from helios_cli.engine.sql.rights import Facts, Rightful
 from helios_cli.engine.sql.routines import Routine
 
@@ -34,39 +32,30 @@ def log_in(session: Session, *, proved: bool, limited: bool = True) -> None:
         HeliosError: 28000 no such role, or one that may not log in; 53300 it has too many sessions.
     """
     engine = session.engine
-    facts = check_login(engine, session.user, proved=proved)
+    facts, database = check_login(engine, session.user, session.database, proved=proved)
+    if limited and (facts is None or not facts.superuser):
+        databases.check_limit(session, database)
     session.all_rights = facts is None
     if limited and facts is not None and facts.connection_limit >= 0 and not facts.superuser:
         others = sum(1 for other in engine.sessions.values() if other.user == session.user and other is not session)
         if others >= facts.connection_limit:
-            raise _refused(f'too many connections for role "{session.user}"', "53300")
+            raise databases.refused(f'too many connections for role "{session.user}"', "53300")
+    databases.enter(session, database)
     refresh(session, engine.catalog.privileges)
 
 
-def check_login(engine: Engine, user: str, *, proved: bool) -> RoleFacts | None:
-    """The role of a name; None: it is nobody's, and nobody asks.
+def check_login(engine: Engine, user: str, database: str, *, proved: bool) -> tuple[RoleFacts | None, DatabaseFacts]:
+    """The role of a name, and the database. None: it is nobody's, and nobody asks.
 
     Raises:
-        HeliosError: 28000 no such role, or one that may not log in.
+        HeliosError: 28000 no such role, or one that may not log in; as :func:`databases.check_connection`.
     """
     facts = engine.catalog.privileges.authority().by_name.get(user)
     if facts is None and proved:
-        raise _refused(f'role "{user}" does not exist', "28000")
+        raise databases.refused(f'role "{user}" does not exist', "28000")
     if facts is not None and not facts.can_login:
-        raise _refused(f'role "{user}" is not permitted to log in', "28000")
-    if facts is not None and not Rightful(engine.catalog.privileges, facts.oid).held(
-        privileges.DATABASE, privileges.PG_DATABASE, DATABASE_OID, BOOTSTRAP, privileges.CONNECT
-    ):
-        denied = _refused(f'permission denied for database "{DATABASE}"', "42501")
-        denied.detail = "User does not have CONNECT privilege."
-        raise denied
-    return facts
-
-
-def _refused(message: str, sqlstate: str) -> HeliosError:
-    error = HeliosError(message, sqlstate=sqlstate)
-    error.severity = "FATAL"
-    return error
+        raise databases.refused(f'role "{user}" is not permitted to log in', "28000")
+    return facts, databases.check_connection(engine, database, user, facts)
 
 
 def refresh(session: Session, facts: Facts | None = None) -> None:
@@ -74,7 +63,7 @@ def refresh(session: Session, facts: Facts | None = None) -> None:
 
     ``facts`` None: as its own transaction sees the roles.
     """
-    authority = (facts or session.schema_view().catalog.privileges).authority()
+    authority = (facts or _facts(session)).authority()
     variables = session.variables
     name = variables.get("session_authorization", session.user)
     login = authority.by_name.get(name)
@@ -116,6 +105,13 @@ def _become(session: Session, acting: Acting, name: str) -> None:
         session.changes("session_authorization")
 
 
+def _facts(session: Session) -> Facts:
+    """The roles as the session sees them; as they are committed while a thread has its connection."""
+    if session.schema_meanwhile is not None:
+        return session.engine.catalog.privileges
+    return session.schema_view().catalog.privileges
+
+
 def checked(session: Session, folded: str, value: str | None) -> str | None:
     """The value that SET ROLE or SET SESSION AUTHORIZATION stores; None goes back to the default.
 
@@ -126,8 +122,7 @@ def checked(session: Session, folded: str, value: str | None) -> str | None:
         if folded == "session_authorization":
             _forget_role(session)
         return None
-    facts = session.schema_view().catalog.privileges
-    authority = facts.authority()
+    authority = _facts(session).authority()
     found = authority.by_name.get(value)
     own = value == session.user
     if found is None and not (own and session.all_rights):

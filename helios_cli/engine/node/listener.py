@@ -201,7 +201,6 @@ class Connection(asyncio.Protocol):
         engine = self.engine
         user = self._parameters["user"]
         database = self._parameters.get("database") or user
-        engine.roles.check_database(user, database)
         self._stop_deadline()
         pid = engine.next_pid()
         key = os.urandom(4)

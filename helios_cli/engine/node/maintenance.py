@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.node import client_encoding, identity, utility
-from helios_cli.engine.node.channels import Notification
+from helios_cli.engine.node.channels import notification_of
 from helios_cli.engine.node.copy_in import CopyReceiver
 from helios_cli.engine.node.portal import Portal
 from helios_cli.engine.node.runner import check_read_only
@@ -77,7 +77,7 @@ def notify(session: Session, action: actions.Notify, portal: Portal, _rows_max: 
     """NOTIFY: delivered when the transaction is committed; the same one twice in a transaction is one."""
     if len(action.payload.encode()) >= NOTIFY_PAYLOAD_MAX:
         raise SqlError("payload string too long", sqlstate="22023")
-    notification = Notification(session.engine.channels, session.pid, action.channel, action.payload)
+    notification = notification_of(session, action.channel, action.payload)
     if notification not in session.channel_actions:
         session.at_commit(notification)
     return utility.complete(session, portal)

@@ -66,11 +66,12 @@ def _argument(session: Session, action: actions.Execute, index: int, oid: int) -
     plan = action.arguments[index]
     binds = bind(plan, (), (), session.values_for(plan))
     database = session.engine.database
-    connection = database.borrow()
+    connection = session.private or database.borrow()
     try:
         value: Any = connection.execute(plan.steps[0], binds).fetchall()[0][0]
     finally:
-        database.give_back(connection)
+        if connection is not session.private:
+            database.give_back(connection)
     column = (plan.columns or ())[0]
     if value is None or column.type_oid == oid:
         return value

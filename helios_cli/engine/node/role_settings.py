@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 _OF_SESSION: Final = (
     "SELECT name, value FROM main.helios_db_role_setting "
-    "WHERE setrole = 0 OR setrole = (SELECT oid FROM main.helios_role WHERE rolname = ?) "
+    "WHERE (setrole = 0 OR setrole = (SELECT oid FROM main.helios_role WHERE rolname = ?)) AND setdatabase IN (0, ?) "
     "ORDER BY setrole <> 0, setdatabase <> 0"
 )
 """The least specific first: for everybody, for the database, for the role, for the role in the database."""
@@ -29,7 +29,7 @@ def apply(session: Session) -> None:
     """Give a session that has just logged in what its role and the database have set. A wrong value is left out."""
     connection = session.engine.database.ring.current.connection
     try:
-        rows = connection.execute(_OF_SESSION, (session.user,)).fetchall()
+        rows = connection.execute(_OF_SESSION, (session.user, session.database_oid)).fetchall()
     except apsw.SQLError:
         return  # A directory of an older version, whose node has not led yet.
     for name, value in rows:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.passwords import stored_password
 from helios_cli.engine.sql.authority import valid_until
 from helios_cli.engine.sql.ddl_roles import SetRolePassword
@@ -16,8 +15,6 @@ from helios_cli.engine.wire import scram
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.engine import Engine
-
-DATABASE: Final = "heliosdb"
 
 
 class Roles:
@@ -52,16 +49,6 @@ class Roles:
             ends_us = valid_until(rows[0][1])
             return scram.Verifier.parse(rows[0][0]), ends_us is not None and ends_us < self._engine.now_us()
         return scram.fake_verifier(user, self._fake_secret), True
-
-    def check_database(self, user: str, database: str) -> None:
-        """One database per node; ``postgres`` and the user's own name are aliases. Raises FATAL 3D000."""
-        if database in (DATABASE, "postgres", "template1", user, ""):
-            return
-        error = HeliosError(
-            f'database "{database}" does not exist', sqlstate="3D000", hint=f'A node has one database, "{DATABASE}".'
-        )
-        error.severity = "FATAL"
-        raise error
 
     def binds(self, plan: Plan) -> list[Any]:
         """Parameters of a role statement with a password: the plain text becomes a verifier and goes no further."""

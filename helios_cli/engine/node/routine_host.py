@@ -15,9 +15,10 @@ from helios_cli.engine.datatypes.usertypes import is_row
 from helios_cli.engine.datatypes.zoned import is_shown_by, zoned_writer
 from helios_cli.engine.errors import FeatureNotSupported, HeliosError, ReadOnlyError, SqlError
 from helios_cli.engine.node.catalog_hooks import on_loop
-from helios_cli.engine.node.channels import Notification
+from helios_cli.engine.node.channels import notification_of
 from helios_cli.engine.node.constraint_errors import with_detail
 from helios_cli.engine.node.constraint_times import declare_triggers
+from helios_cli.engine.node.databases import refuse_inside
 from helios_cli.engine.node.deferred_triggers import Mark, fire
 from helios_cli.engine.node.explain import explain_inside
 from helios_cli.engine.node.function_cursors import FunctionCursors
@@ -264,8 +265,7 @@ class RoutineHost:
         return Outcome(result.rows or [], plan.columns, result.changes, plan.tag)
 
     def _define(self, plan: Plan, values: Sequence[Any]) -> Outcome:
-        if plan.action is not None:
-            raise FeatureNotSupported(f"{plan.tag} with a password inside a function is not supported")
+        refuse_inside(plan)
         if self.connection is not self.session.private and any("temp.helios_meta" in step for step in plan.steps):
             # The connection is everybody's, and so would the table be.
             raise FeatureNotSupported(
@@ -306,7 +306,7 @@ class RoutineHost:
         elif isinstance(action, actions.TRANSACTION_COMMANDS):
             raise FeatureNotSupported("unsupported transaction command in PL/pgSQL")
         elif isinstance(action, actions.Notify):
-            notification = Notification(self.engine.channels, session.pid, action.channel, action.payload)
+            notification = notification_of(session, action.channel, action.payload)
             if notification not in session.channel_actions:
                 on_loop(self.engine, lambda: session.at_commit(notification))
         elif isinstance(action, actions.SetConstraints):

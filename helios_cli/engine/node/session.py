@@ -19,6 +19,7 @@ from helios_cli.engine.node.session_plans import SessionPlans
 from helios_cli.engine.node.session_values import session_value
 from helios_cli.engine.node.transaction import Transaction
 from helios_cli.engine.sql.actions import LockTable
+from helios_cli.engine.sql.ddl_schema import DATABASE_OID
 from helios_cli.engine.sql.plan import Debugged, Detailed, Kind, Plan, Warned
 from helios_cli.engine.wire import backend
 
@@ -295,12 +296,12 @@ class Session(SessionPlans):
 
     def own_connection(self) -> apsw.Connection:
         """The connection that holds this session's temporary tables; opened when first needed."""
+        if self.forwarded is not None:
+            raise ReadOnlyError(
+                "cannot create temporary tables on a standby",
+                hint="Connect to the primary for temporary tables.",
+            )
         if self.private is None:
-            if self.forwarded is not None:
-                raise ReadOnlyError(
-                    "cannot create temporary tables on a standby",
-                    hint="Connect to the primary for temporary tables.",
-                )
             transaction = self.transaction
             if transaction is not None and transaction.writing:
                 # What it has written is on the shared connection, which becomes the session's own.
@@ -326,6 +327,8 @@ class Session(SessionPlans):
         if self.private is not None and self.transaction is None:
             private, self.private, self.private_schema = self.private, None, None
             self.engine.database.drop(private)
+            if self.database_oid != DATABASE_OID and not self.closed:
+                self.private = self.engine.database.connect(database=self.database_oid)
             # The next temporary tables start from the same version.
             self.forget_undone_plans()
 
@@ -384,6 +387,9 @@ class Session(SessionPlans):
         self.engine.sequences.forget_session(self.pid)
         self.engine.large_objects.forget(self.pid)
         self.engine.sequences.guards.pop(self.pid, None)
+        if self.database_oid != DATABASE_OID and self.engine.forwarder is not None:
+            # Nobody could drop a database while sessions of it are kept for others at the primary.
+            self.engine.forwarder.release(self)
         if self.has_advisory:
             self.engine.advisory.forget(self)
         self.drop_temporary()

@@ -12,7 +12,7 @@ from helios_cli.engine.datatypes.registry import format_type
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.node import cursors
 from helios_cli.engine.node.advisory import LockWait, Request, key_of
-from helios_cli.engine.node.channels import Notification
+from helios_cli.engine.node.channels import notification_of
 from helios_cli.engine.sql.variables import BY_NAME
 
 if TYPE_CHECKING:
@@ -68,13 +68,13 @@ def _poll(engine: Engine, session: Session, request: Request, interrupted: Calla
 
 
 def _lock(session: Session, first: int, second: int | None, shared: int, in_transaction: int, wait: int) -> Any:
-    request = Request(key_of(first, second), bool(shared), bool(in_transaction))
+    request = Request(key_of(session, first, second), bool(shared), bool(in_transaction))
     got = session.engine.advisory.lock(session, request, statement=session.reading, wait=bool(wait))
     return "" if wait else int(got)
 
 
 def _unlock(session: Session, first: int, second: int | None, shared: int) -> int:
-    return int(session.engine.advisory.unlock(session, key_of(first, second), shared=bool(shared)))
+    return int(session.engine.advisory.unlock(session, key_of(session, first, second), shared=bool(shared)))
 
 
 def _unlock_all(session: Session) -> str:
@@ -91,7 +91,7 @@ def _notify(session: Session, channel: str | None, payload: str | None) -> str:
         raise SqlError("channel name too long", sqlstate="22023")
     if len(text.encode()) > _PAYLOAD_MAX:
         raise SqlError("payload string too long", sqlstate="22023")
-    notification = Notification(session.engine.channels, session.pid, name, text)
+    notification = notification_of(session, name, text)
     if notification not in session.channel_actions:
         # Without a block they are done when the statement is over; see Session.statement_over().
         session.channel_actions.append(notification)

@@ -21,6 +21,7 @@ from helios_cli.engine.node.timezone import check_timezone, time_context
 from helios_cli.engine.node.transaction import Transaction
 from helios_cli.engine.node.writer import TokenRequest
 from helios_cli.engine.sql.authority import EVERYTHING
+from helios_cli.engine.sql.ddl_schema import DATABASE_OID
 from helios_cli.engine.sql.variables import BY_NAME, canonical, find, parse_duration_ms
 from helios_cli.engine.storage.catalog import DEFAULT_PATH
 from helios_cli.engine.types import Lsn, Token, WriteId
@@ -102,12 +103,16 @@ class SessionState:
     """What its connection is encrypted with; None: it is not."""
     checks_bodies = True
     """Bodies of functions are looked through when they are created."""
+    schema_meanwhile: bool | None = None
+    """Whether there is a schema with the role's name, while a thread has the connection on which to look; else None."""
     trigger_depth = 0
     """Triggers' functions that are under way inside one another."""
     definers = 0
     """Functions in hand that run as their owners."""
     roles_stale = False
     """The roles have changed meanwhile."""
+    database_oid = DATABASE_OID
+    """That of the database that it is in."""
     all_rights = True
     """It came in where nobody has to prove anything, under a name that is no role's."""
 
@@ -140,7 +145,7 @@ class SessionState:
         self.transaction: Transaction | None = None
         self.token: TokenRequest | None = None
         self.private: apsw.Connection | None = None
-        """A connection of its own for a session with temporary tables."""
+        """A connection of its own for a session with temporary tables, or in another database than the first."""
         self.private_schema: SchemaView | None = None
         self.search_path: tuple[str, ...] = DEFAULT_PATH
         self.copy: TakesBytes | None = None
@@ -323,6 +328,8 @@ class SessionState:
         """The schema with the role's name, which ``"$user"`` in the search path stands for; None: there is none."""
         session = cast("Session", self)
         name = session.acting.name or self.user
+        if self.schema_meanwhile is not None:
+            return name if self.schema_meanwhile else None
         return name if session.schema_view().catalog.schema_oid(name) is not None else None
 
     def arm_timeouts(self, *, lock: bool = False) -> None:

@@ -12,7 +12,6 @@ from helios_cli.engine.config.registry import NODE_SETTINGS
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.cursors import current_row
 from helios_cli.engine.node.engine import PG_EPOCH_US
-from helios_cli.engine.node.roles import DATABASE
 from helios_cli.engine.sql.current_rows import CURRENT_OF
 from helios_cli.engine.sql.variables import BY_NAME, CORE
 from helios_cli.engine.storage.catalog import DEFAULT_PATH
@@ -122,7 +121,7 @@ _VALUES: Final[dict[str, Callable[[Any], Any]]] = {
     "transaction_scope": _now,
     "acting_role": lambda session: -1 if session.acting.unrestricted else session.acting.oid,
     "session_user": lambda session: session.session_name or session.user,
-    "current_database": lambda session: DATABASE,
+    "current_database": lambda session: session.database,
     "current_schema": _current_schema,
     "schemas": lambda session: json.dumps(_schemas(session)),
     "search_path": lambda session: json.dumps(session.search_path),

@@ -8,9 +8,11 @@ import apsw
 
 from helios_cli.engine.node import routine_calls
 from helios_cli.engine.node.catalog_hooks import CatalogHooks
+from helios_cli.engine.sql.ddl_schema import DATABASE_OID
 from helios_cli.engine.sql.many_parameters import Spilled
 from helios_cli.engine.storage import system_catalog
 from helios_cli.engine.storage.catalog_versions import CatalogVersions
+from helios_cli.engine.storage.connection import database_of
 from helios_cli.engine.storage.large_object_functions import LargeObjects
 from helios_cli.engine.storage.library import register_library
 from helios_cli.engine.storage.sequences import Sequences
@@ -34,6 +36,7 @@ class ConnectionSetup:
         self.write_ids = WriteIds()
         self.large_objects = LargeObjects()
         self.catalog_versions = CatalogVersions()
+        self._versions_of: dict[int, CatalogVersions] = {DATABASE_OID: self.catalog_versions}
 
     def __call__(self, connection: apsw.Connection) -> None:
         """Make the library, the operators and the system relations known to a connection."""
@@ -46,8 +49,13 @@ class ConnectionSetup:
             sequences=self.sequences,
             write_ids=self.write_ids,
             large_objects=self.large_objects,
-            versions=self.catalog_versions,
+            versions=self._versions_of.setdefault(database_of(connection), CatalogVersions()),
+            definitions=self.catalog_versions.definitions,
         )
+
+    def forget_database(self, oid: int) -> None:
+        """Drop what is kept of a database that is gone."""
+        self._versions_of.pop(oid, None)
 
     def share_with(self, engine: Engine) -> None:
         """Have the node's engine use the memory that its connections use."""

@@ -80,7 +80,7 @@ def _is_not_valid(connection: apsw.Connection, table: str, index: Any) -> bool:
     query = 'SELECT "from" FROM pragma_foreign_key_list(?) WHERE id = ? ORDER BY seq'
     columns = [name for (name,) in connection.execute(query, (table, index))]
     found = connection.execute(
-        "SELECT c.columns FROM helios_constraint c JOIN helios_relation r ON r.oid = c.relid "
+        "SELECT c.columns FROM main.helios_constraint c JOIN main.helios_relation r ON r.oid = c.relid "
         "WHERE r.sqlite_name = ? AND c.contype = 'f' AND c.condeferrable & ?",
         (table, NOT_VALID),
     )

@@ -37,6 +37,8 @@ class Threads:
     def __init__(self, session: Session, engine: Engine) -> None:
         self.session = session
         self.engine = engine
+        self.waits_for_others = False
+        """The statement waits until others have gone."""
         self.queued: GroupWrite | None = None
         """The autocommit write that waits for its group or its commit."""
         self.goes_first = False
@@ -142,6 +144,10 @@ class Threads:
             return left_orphan(connection, catalog, self.may_read, self.session.times.zone)
         finally:
             self.engine.guard.disarm()
+
+    def is_at_work(self) -> bool:
+        """Whether a statement is under way, or waits for its turn."""
+        return self.waits_for_others or self.session.token is not None or self.is_busy()
 
     def is_busy(self) -> bool:
         """Whether a statement of the session is under way."""

@@ -16,9 +16,11 @@ from helios_cli.engine.node import (
     maintenance,
     prepared,
 )
+from helios_cli.engine.node.databases import Alone
 from helios_cli.engine.node.message_levels import is_wanted
 from helios_cli.engine.replication import relations
 from helios_cli.engine.sql import actions
+from helios_cli.engine.sql.ddl_database import ChangeDatabase
 from helios_cli.engine.sql.plan import Column, Plan
 from helios_cli.engine.sql.utility import TOPOLOGY
 from helios_cli.engine.sql.variables import BY_NAME
@@ -55,6 +57,8 @@ def run(session: Session, portal: Portal, rows_max: int) -> bool:
 def run_write(session: Session, portal: Portal) -> bool:
     """Run a write or DDL; in a pipeline or a multi-statement query inside its implicit transaction."""
     plan = portal.plan
+    if isinstance(plan.action, ChangeDatabase):
+        return Alone(session, portal, plan.action).start()
     if plan.action is not None:
         return maintenance.run_role_action(session, portal)
     return session.runner.write(portal)

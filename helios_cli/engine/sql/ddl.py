@@ -14,6 +14,13 @@ from helios_cli.engine.sql.ddl_cast import create_cast
 from helios_cli.engine.sql.ddl_collation import create_collation, own_collation, refresh_collation
 from helios_cli.engine.sql.ddl_comment import comment, create_schema, set_schema
 from helios_cli.engine.sql.ddl_create import create_table
+from helios_cli.engine.sql.ddl_database import (
+    alter_database,
+    create_database,
+    drop_database,
+    own_database,
+    refresh_database,
+)
 from helios_cli.engine.sql.ddl_domains import alter_domain, create_domain
 from helios_cli.engine.sql.ddl_drop import drop
 from helios_cli.engine.sql.ddl_extension import alter_extension, create_extension
@@ -33,7 +40,7 @@ from helios_cli.engine.sql.ddl_roles import alter_role, create_role, drop_role, 
 from helios_cli.engine.sql.ddl_routine import WORDS, alter_routine, own_routine
 from helios_cli.engine.sql.ddl_schema import SYSTEM_SCHEMA
 from helios_cli.engine.sql.ddl_sequence import alter_sequence, create_sequence
-from helios_cli.engine.sql.ddl_settings import alter_database_set, alter_role_set, drop_database
+from helios_cli.engine.sql.ddl_settings import alter_database_set, alter_role_set
 from helios_cli.engine.sql.ddl_trigger import create_trigger
 from helios_cli.engine.sql.ddl_types import alter_enum, create_composite, create_enum, own_type
 from helios_cli.engine.sql.ddl_view import create_table_as, create_view, select_into
@@ -61,6 +68,8 @@ def alter_owner(builder: Builder, fields: dict[str, Any]) -> Plan:
         return own_large_object(builder, fields)
     if fields["objectType"] == "OBJECT_OPERATOR":
         return own_operator(builder, fields)
+    if fields["objectType"] == "OBJECT_DATABASE":
+        return own_database(builder, fields)
     if fields["objectType"] in WORDS:
         return own_routine(builder, fields)
     raise unsupported("ALTER ... OWNER TO for this kind of object")
@@ -107,7 +116,10 @@ _HANDLERS: Final[dict[str, Handler]] = {
     "AlterRoleSetStmt": alter_role_set,
     "AlterDatabaseSetStmt": alter_database_set,
     "DropRoleStmt": drop_role,
+    "CreatedbStmt": create_database,
     "DropdbStmt": drop_database,
+    "AlterDatabaseStmt": alter_database,
+    "AlterDatabaseRefreshCollStmt": refresh_database,
     "GrantRoleStmt": grant_role,
     "GrantStmt": grant,
     "CreateFunctionStmt": create_function,
@@ -126,8 +138,6 @@ _HANDLERS: Final[dict[str, Handler]] = {
 }
 
 _REFUSED: Final = {
-    "CreatedbStmt": ("CREATE DATABASE", 'A node has one database, "heliosdb"; use a schema.'),
-    "AlterDatabaseStmt": ("ALTER DATABASE", "Use ALTER SYSTEM or SET."),
     "RuleStmt": ("CREATE RULE", "Use a view or the application."),
     "CreateForeignTableStmt": ("CREATE FOREIGN TABLE", None),
     "CreateFdwStmt": ("CREATE FOREIGN DATA WRAPPER", None),

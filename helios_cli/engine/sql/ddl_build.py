@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -13,7 +14,7 @@ from helios_cli.engine.sql.ddl_deparse import parse_expression
 from helios_cli.engine.sql.ddl_model import DdlCatalog, TableDef
 from helios_cli.engine.sql.ddl_ownership import owner_steps
 from helios_cli.engine.sql.ddl_render import create_index_sql, create_table_sql, database_of
-from helios_cli.engine.sql.ddl_schema import TEMP_SCHEMA, new_version
+from helios_cli.engine.sql.ddl_schema import CLUSTER_META, TEMP_SCHEMA, new_version
 from helios_cli.engine.sql.function_spec import FunctionRegistry
 from helios_cli.engine.sql.oids import BOOL
 from helios_cli.engine.sql.plan import Kind, Plan
@@ -45,6 +46,8 @@ _WRONG_KIND_HINTS: Final = {
     "i": "Use DROP INDEX to remove an index.",
     "S": "Use DROP SEQUENCE to remove a sequence.",
 }
+_TO_QUOTE: Final = re.compile(r'[."]|^@')
+"""What is not put into a SQLite name as it is; ``@`` begins the names of other databases."""
 _CALLS: Final = "pg_routine_"
 """How the names of the functions begin that run users' functions."""
 
@@ -114,7 +117,8 @@ class Builder:
                 steps.append(f"INSERT OR IGNORE INTO {database}.helios_meta VALUES ('stored_calls', 1)")
             for temp, number in sorted(self._next_oid.items()):
                 steps += owner_steps(self, temp, self._first_oid[temp], number)
-                steps.append(f"UPDATE {database_of(temp)}.helios_meta SET value = {number} WHERE key = 'next_oid'")
+                table = "temp.helios_meta" if temp else CLUSTER_META
+                steps.append(f"UPDATE {table} SET value = {number} WHERE key = 'next_oid'")
             for temp in sorted(self._touched or {self.temp}):
                 steps.append(new_version(temp, self.catalog.drawn_version()))
         return Plan(
@@ -262,14 +266,15 @@ class Builder:
             )
 
     def sqlite_name(self, schema: str, name: str, temp: bool | None = None) -> str:
-        """A free SQLite name for a relation: ``name`` in public, ``schema.name`` elsewhere.
+        """A free SQLite name for a relation: ``name`` in public, ``schema.name`` elsewhere, and in another database
+        than the first one its prefix before that.
 
         SQLite's names ignore case, so a second name that differs only in case gets ``~2`` and so on.
         """
         temp = self.temp if temp is None else temp
-        parts = [part if "." not in part and '"' not in part else f'"{part}"' for part in (schema, name)]
+        parts = [f'"{part}"' if _TO_QUOTE.search(part) else part for part in (schema, name)]
         plain = schema in ("public", TEMP_SCHEMA_NAME) and "." not in name
-        base = candidate = name if plain else ".".join(parts)
+        base = candidate = ("" if temp else self.catalog.name_prefix) + (name if plain else ".".join(parts))
         count = 1
         while candidate.lower() in self._taken_sqlite or self.catalog.sqlite_name_taken(candidate, temp):
             count += 1

@@ -8,12 +8,13 @@ from typing import Any, Final
 from helios_cli.engine.sql.ddl_build import Builder, list_names, range_var_of, role_name, unsupported
 from helios_cli.engine.sql.ddl_cast import find_cast
 from helios_cli.engine.sql.ddl_collation import PG_COLLATION, move_collation
+from helios_cli.engine.sql.ddl_database import check_owner
 from helios_cli.engine.sql.ddl_large_objects import commented
 from helios_cli.engine.sql.ddl_operator import find_operator, move_operator
 from helios_cli.engine.sql.ddl_policy import PG_POLICY
 from helios_cli.engine.sql.ddl_render import database_of, delete, insert
 from helios_cli.engine.sql.ddl_routine import PG_PROC_OID, WORDS, find_routine, move_routine
-from helios_cli.engine.sql.ddl_schema import DATABASE_OID
+from helios_cli.engine.sql.ddl_schema import CLUSTER_DESCRIPTION
 from helios_cli.engine.sql.ddl_schema_parts import create_parts
 from helios_cli.engine.sql.ddl_sequence_names import follow
 from helios_cli.engine.sql.ddl_trigger import PG_TRIGGER_OID, find_trigger
@@ -23,6 +24,7 @@ from helios_cli.engine.sql.extensions import EXTENSIONS
 from helios_cli.engine.sql.made_objects import PG_CAST, PG_OPERATOR
 from helios_cli.engine.sql.plan import Plan, Warned
 from helios_cli.engine.sql.privileges import PG_LARGEOBJECT
+from helios_cli.engine.sql.sqltext import constant
 
 PG_CLASS: Final = 1259
 PG_CONSTRAINT: Final = 2606
@@ -54,6 +56,9 @@ def comment(builder: Builder, fields: dict[str, Any]) -> Plan:
         return builder.finish("COMMENT")
     temp, oid, class_oid, column = target
     builder.touch(temp)
+    if class_oid in (PG_DATABASE, PG_AUTHID):
+        _comment_for_all(builder, oid, class_oid, fields.get("comment"))
+        return builder.finish("COMMENT")
     builder.add(delete(temp, "helios_description", objoid=oid, classoid=class_oid, objsubid=column))
     text = fields.get("comment")
     if text:
@@ -61,6 +66,14 @@ def comment(builder: Builder, fields: dict[str, Any]) -> Plan:
             insert(temp, "helios_description", objoid=oid, classoid=class_oid, objsubid=column, description=text)
         )
     return builder.finish("COMMENT")
+
+
+def _comment_for_all(builder: Builder, oid: int, class_oid: int, text: str | None) -> None:
+    """A comment on a database or role, which every database shows."""
+    builder.add(f"DELETE FROM {CLUSTER_DESCRIPTION} WHERE objoid = {oid} AND classoid = {class_oid} AND objsubid = 0")
+    if text:
+        values = f"({oid}, {class_oid}, 0, {constant(text)})"
+        builder.add(f"INSERT INTO {CLUSTER_DESCRIPTION}(objoid, classoid, objsubid, description) VALUES {values}")
 
 
 def _relation(kinds: str, word: str) -> Callable[[Builder, dict[str, Any]], Target]:
@@ -145,8 +158,10 @@ def _schema(builder: Builder, node: dict[str, Any]) -> Target:
 
 def _database(builder: Builder, node: dict[str, Any]) -> Target | None:
     name = node["String"]["sval"]
-    if name == "heliosdb":
-        return False, DATABASE_OID, PG_DATABASE, 0
+    found = builder.catalog.databases().get(name)
+    if found is not None:
+        check_owner(builder, found)
+        return False, found.oid, PG_DATABASE, 0
     # A dump of another database says so much, and is not to fail over it.
     builder.notices.append(Warned(f'database "{name}" does not exist', "3D000"))
     return None

@@ -9,10 +9,11 @@ from typing import Any, Final
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import privileges
 from helios_cli.engine.sql.coercion import type_name
+from helios_cli.engine.sql.databases import reached
 from helios_cli.engine.sql.ddl_build import Builder, list_names, range_var_of, role_name, unsupported
 from helios_cli.engine.sql.ddl_large_objects import grant_large_objects
 from helios_cli.engine.sql.ddl_render import database_of
-from helios_cli.engine.sql.ddl_schema import DATABASE_OID, FIRST_TEMP_OID
+from helios_cli.engine.sql.ddl_schema import CLUSTER_PRIVILEGE, FIRST_TEMP_OID
 from helios_cli.engine.sql.ddl_type_rights import granted_language, granted_type
 from helios_cli.engine.sql.plan import Plan, Warned
 from helios_cli.engine.sql.privileges import (
@@ -172,9 +173,10 @@ def _targets(builder: Builder, fields: dict[str, Any], kind: str) -> Iterator[Ta
             yield Target(kind, PG_NAMESPACE, oid, owner, "schema", name)
         elif kind == privileges.DATABASE:
             name = node["String"]["sval"]
-            if name not in ("heliosdb", "postgres", "template1", builder.catalog.acting.name):
+            database = reached(builder.catalog.databases(), name, builder.catalog.acting.name)
+            if database is None:
                 raise builder.error("3D000", f'database "{name}" does not exist')
-            yield Target(kind, PG_DATABASE, DATABASE_OID, 10, "database", name)
+            yield Target(kind, PG_DATABASE, database.oid, database.owner, "database", name)
         elif kind == privileges.TYPE:
             oid, owner, name = granted_type(builder, node, domain=fields["objtype"] == "OBJECT_DOMAIN")
             yield Target(kind, PG_TYPE, oid, owner, "type", name)
@@ -342,14 +344,14 @@ def store(builder: Builder, key: tuple[int, int, int], acl: Acl) -> None:
     """Write an object's list."""
     class_oid, oid, column = key
     temp = class_oid == PG_CLASS and oid >= FIRST_TEMP_OID
+    table = CLUSTER_PRIVILEGE if class_oid == PG_DATABASE else f"{database_of(temp)}.helios_privilege"
     builder.touch(temp)
     if column and not acl:
         where = f"classid = {class_oid} AND objid = {oid} AND objsubid = {column}"
-        builder.add(f"DELETE FROM {database_of(temp)}.helios_privilege WHERE {where}")
+        builder.add(f"DELETE FROM {table} WHERE {where}")
         return
     builder.add(
-        f"INSERT OR REPLACE INTO {database_of(temp)}.helios_privilege VALUES "
-        f"({class_oid}, {oid}, {column}, {constant(privileges.dump(acl))})"
+        f"INSERT OR REPLACE INTO {table} VALUES ({class_oid}, {oid}, {column}, {constant(privileges.dump(acl))})"
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from helios_cli.engine.sql.authority import Acting
+from helios_cli.engine.sql.databases import DatabaseFacts, FileObject
 from helios_cli.engine.sql.made_objects import UserOperator
 from helios_cli.engine.sql.policies import Policy, RowSecurity
 from helios_cli.engine.sql.relation import CatalogReader, Partition, Relation, UserType
@@ -295,6 +296,20 @@ class DdlCatalog(CatalogReader, Protocol):
 
     def object_kind(self, schema: str, name: str) -> str | None:
         """'r' 'v' 'i' 'S' of the object that has this name in the schema, or None when the name is free."""
+
+    @property
+    def name_prefix(self) -> str:
+        """What SQLite's names of permanent objects begin with: nothing in the first database."""
+
+    @property
+    def database(self) -> DatabaseFacts:
+        """The database whose objects are seen."""
+
+    def databases(self) -> dict[str, DatabaseFacts]:
+        """All databases by name."""
+
+    def file_objects(self, oid: int) -> tuple[FileObject, ...]:
+        """Everything that SQLite has of another database than the first."""
 
     def sqlite_name_taken(self, sqlite_name: str, temp: bool) -> bool:
         """Whether SQLite has a table, view or index whose name differs at most in case."""

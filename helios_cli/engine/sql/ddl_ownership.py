@@ -13,7 +13,6 @@ from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import privileges, tree
 from helios_cli.engine.sql.authority import BOOTSTRAP, PREDEFINED
 from helios_cli.engine.sql.ddl_render import database_of
-from helios_cli.engine.sql.ddl_schema import DATABASE_OID
 from helios_cli.engine.sql.extensions import EXTENSIONS
 from helios_cli.engine.sql.privileges import CREATE, PG_CLASS, PG_DATABASE, REFERENCES, TEMPORARY, TRIGGER
 from helios_cli.engine.sql.relation import Relation
@@ -23,7 +22,6 @@ from helios_cli.engine.sql.sqltext import constant
 if TYPE_CHECKING:
     from helios_cli.engine.sql.ddl_build import Builder
 
-DATABASE_NAME: Final = "heliosdb"
 _RELATIONS: Final = ("OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_SEQUENCE", "OBJECT_MATVIEW")
 
 
@@ -45,10 +43,11 @@ def owner_steps(builder: Builder, temp: bool, first: int, end: int) -> list[str]
     for kind, parts, reference in (("i", "helios_index", "relid"), ("S", "helios_sequence", "owner_relid")):
         owner = (
             f"SELECT t.relowner FROM {database_of(temp)}.{parts} p JOIN {table} t ON t.oid = p.{reference} "
-            "WHERE p.oid = helios_relation.oid"
+            "WHERE p.oid = made.oid"
         )
         steps.append(
-            f"UPDATE {table} SET relowner = coalesce(({owner}), relowner) WHERE {made} AND relkind = {constant(kind)}"
+            f"UPDATE {table} AS made SET relowner = coalesce(({owner}), relowner) "
+            f"WHERE {made} AND relkind = {constant(kind)}"
         )
     return steps + default_steps(builder, temp, first, end)
 
@@ -161,8 +160,8 @@ class Guard:
         """Raise SqlError 42501 unless the role may make what a RangeVar names."""
         named = range_var.get("schemaname")
         if range_var.get("relpersistence") == "t" or named == "pg_temp":
-            if not self.rightful.held(privileges.DATABASE, PG_DATABASE, DATABASE_OID, BOOTSTRAP, TEMPORARY):
-                message = f'permission denied to create temporary tables in database "{DATABASE_NAME}"'
+            if not self._held(TEMPORARY):
+                message = f'permission denied to create temporary tables in database "{self.catalog.database.name}"'
                 raise SqlError(message, sqlstate="42501")
             return
         self.creates_in_schema(named or self.builder.default_schema())
@@ -175,11 +174,16 @@ class Guard:
     def rightful_database(self) -> None:
         """Raise SqlError 42501 unless the role may make schemas."""
         if not self.may_make_schemas():
-            raise denied("database", DATABASE_NAME)
+            raise denied("database", self.catalog.database.name)
 
     def may_make_schemas(self) -> bool:
         """Whether the role may make schemas, and extensions."""
-        return bool(self.rightful.held(privileges.DATABASE, PG_DATABASE, DATABASE_OID, BOOTSTRAP, CREATE))
+        return self._held(CREATE)
+
+    def _held(self, right: int) -> bool:
+        """Whether the role has a right on the database that it is in."""
+        database = self.catalog.database
+        return bool(self.rightful.held(privileges.DATABASE, PG_DATABASE, database.oid, database.owner, right))
 
     def may_make_roles(self) -> None:
         """Raise SqlError 42501 unless the role may make roles."""

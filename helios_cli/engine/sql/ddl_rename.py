@@ -11,6 +11,7 @@ from helios_cli.engine.sql.ddl_attributes import rename_attribute
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_checks import user_check_name
 from helios_cli.engine.sql.ddl_collation import move_collations_of, rename_collation
+from helios_cli.engine.sql.ddl_database import rename_database
 from helios_cli.engine.sql.ddl_deparse import rename_column
 from helios_cli.engine.sql.ddl_domains import rename_domain_constraint
 from helios_cli.engine.sql.ddl_family import renamed
@@ -245,4 +246,5 @@ _HANDLERS: Final[dict[str, Callable[[Builder, dict[str, Any]], Plan]]] = {
     "OBJECT_DOMAIN": rename_type,
     "OBJECT_DOMCONSTRAINT": rename_domain_constraint,
     "OBJECT_COLLATION": rename_collation,
+    "OBJECT_DATABASE": rename_database,
 }

@@ -247,6 +247,8 @@ def _check_unused(builder: Builder, role: RoleDef) -> None:
         if owner != role.oid and any(role.oid in (item.grantee, item.grantor) for item in acl):
             prefix = f"column {_column(builder, oid, column)} of " if column else ""
             uses.append(f"privileges for {prefix}{_object(builder, class_oid, oid)}")
+    databases = builder.catalog.databases().values()
+    uses += [f"owner of database {one.name}" for one in databases if one.owner == role.oid]
     if facts.has_defaults(role.oid):
         uses.append(f"owner of default privileges belonging to role {role.name}")
     if uses:
@@ -277,7 +279,9 @@ def _object(builder: Builder, class_oid: int, oid: int) -> str:
     if class_oid == PG_NAMESPACE:
         schemas = builder.catalog.privileges.schemas()
         return f"schema {next((name for name, found in schemas.items() if found[0] == oid), oid)}"
-    return "database heliosdb" if class_oid == PG_DATABASE else f"object {oid}"
+    databases = builder.catalog.databases().values()
+    name = next((one.name for one in databases if one.oid == oid), None) if class_oid == PG_DATABASE else None
+    return f"database {name}" if name is not None else f"object {oid}"
 
 
 def _column(builder: Builder, oid: int, number: int) -> str:

@@ -125,12 +125,14 @@ _OBJECT_TABLES: Final = (
     PRIVILEGE_TABLE,
 )
 
-_CLUSTER_TABLES: Final = (
-    """CREATE TABLE main.helios_namespace(
+_NAMESPACE_TABLE: Final = """CREATE TABLE main.helios_namespace(
   oid INTEGER PRIMARY KEY,
   nspname TEXT NOT NULL UNIQUE,
   nspowner INTEGER NOT NULL DEFAULT 10
-)""",
+)"""
+
+_CLUSTER_TABLES: Final = (
+    _NAMESPACE_TABLE,
     """CREATE TABLE main.helios_role(
   oid INTEGER PRIMARY KEY,
   rolname TEXT NOT NULL UNIQUE,
@@ -221,10 +223,33 @@ ROLE_SETTING_TABLE: Final = """CREATE TABLE main.helios_db_role_setting(
 """What ALTER ROLE and ALTER DATABASE have set; 0 is every role or database. ``name`` is in lower case. It comes to
 older directories as ``helios_write`` does."""
 
+DATABASE_TABLE: Final = """CREATE TABLE main.helios_database(
+  oid INTEGER PRIMARY KEY,
+  datname TEXT NOT NULL UNIQUE,
+  datdba INTEGER NOT NULL DEFAULT 10,
+  datistemplate INTEGER NOT NULL DEFAULT 0,
+  datallowconn INTEGER NOT NULL DEFAULT 1,
+  datconnlimit INTEGER NOT NULL DEFAULT -1
+)"""
+"""The databases (``sql/databases.py``); it comes to older directories as ``helios_write`` does."""
+
+FIRST_DATABASE_ROW: Final = f"INSERT INTO main.helios_database(oid, datname) VALUES ({DATABASE_OID}, 'heliosdb')"
+
+CLUSTER_META: Final = 'main."helios_meta"'
+"""Where the next OID stands, which all databases take theirs from."""
+CLUSTER_PRIVILEGE: Final = 'main."helios_privilege"'
+CLUSTER_DESCRIPTION: Final = 'main."helios_description"'
+"""Where the rights on databases are, and the comments on databases and roles."""
+
+_SCHEMA_ROWS: Final = (
+    "INSERT INTO main.helios_namespace(oid, nspname) VALUES "
+    f"({PG_CATALOG_OID}, 'pg_catalog'), ({PUBLIC_OID}, 'public'), ({INFORMATION_SCHEMA_OID}, 'information_schema')"
+)
+
 _BIRTH_ROWS: Final = (
     f"INSERT INTO main.helios_meta VALUES ('next_oid', {FIRST_OID})",
-    "INSERT INTO main.helios_namespace(oid, nspname) VALUES "
-    f"({PG_CATALOG_OID}, 'pg_catalog'), ({PUBLIC_OID}, 'public'), ({INFORMATION_SCHEMA_OID}, 'information_schema')",
+    _SCHEMA_ROWS,
+    FIRST_DATABASE_ROW,
     "INSERT INTO main.helios_role(oid, rolname, rolsuper, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, "
     f"rolbypassrls) VALUES ({BOOTSTRAP_ROLE_OID}, 'helios', 1, 1, 1, 1, 1, 1)",
 )
@@ -235,10 +260,19 @@ SYSTEM_SCHEMA: Final[tuple[str, ...]] = (
     + TYPE_TABLES
     + (WRITE_TABLE, TOKEN_TABLE)
     + LARGE_OBJECT_TABLES
-    + (ROLE_SETTING_TABLE,)
+    + (ROLE_SETTING_TABLE, DATABASE_TABLE)
     + _BIRTH_ROWS
 )
-"""Statements that make a database's system tables at its birth, in order, in one transaction."""
+"""Statements that make a directory's system tables at its birth, in order, in one transaction."""
+
+NEW_DATABASE: Final[tuple[str, ...]] = (
+    *(statement.format(db="main") for statement in _OBJECT_TABLES),
+    _NAMESPACE_TABLE,
+    *TYPE_TABLES,
+    *LARGE_OBJECT_TABLES,
+    _SCHEMA_ROWS,
+)
+"""Statements that make the system tables of one more database, as the first one would run them."""
 
 TEMP_SCHEMA: Final[tuple[str, ...]] = (
     *(

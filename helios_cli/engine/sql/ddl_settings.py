@@ -8,14 +8,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 from helios_cli.engine.datatypes.zoned import find_zone, hours_east
+from helios_cli.engine.sql.databases import DatabaseFacts
 from helios_cli.engine.sql.ddl_build import Builder
-from helios_cli.engine.sql.ddl_schema import BOOTSTRAP_ROLE_OID, DATABASE_OID
+from helios_cli.engine.sql.ddl_database import check_owner
+from helios_cli.engine.sql.ddl_database import find as find_database
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.sqltext import quote_string
 from helios_cli.engine.sql.utility import NAME_LISTS, setting_text
 from helios_cli.engine.sql.variables import find
 
-DATABASE: Final = "heliosdb"
 _FIXED: Final = {"h": " now", "p": " without restarting the server", "n": ""}
 """What is said of parameters that no session may change, by :attr:`Variable.context`."""
 EVERYBODY: Final = 0
@@ -29,13 +30,13 @@ def alter_role_set(builder: Builder, fields: dict[str, Any]) -> Plan:
         SqlError: 42704 no such role or parameter, 3D000 no such database, 42501 not the role's to do, 22023.
     """
     acting = builder.catalog.acting
-    database = _database(builder, fields["database"]) if "database" in fields else EVERYBODY
+    database = find_database(builder, fields["database"]) if "database" in fields else None
     if "role" not in fields:
-        if database:
-            _check_database_owner(builder)
+        if database is not None:
+            check_owner(builder, database)
         elif not acting.unrestricted:
             raise builder.error("42501", "must be superuser to alter settings globally")
-        return _set(builder, "ALTER ROLE", database, EVERYBODY, fields["setstmt"])
+        return _set(builder, "ALTER ROLE", _oid(database), EVERYBODY, fields["setstmt"])
     oid = builder.role_oid(fields["role"])
     if not acting.unrestricted:
         authority = builder.catalog.privileges.authority()
@@ -44,7 +45,11 @@ def alter_role_set(builder: Builder, fields: dict[str, Any]) -> Plan:
         own = authority.by_oid.get(acting.oid)
         if oid != acting.oid and (own is None or not own.create_role):
             raise builder.error("42501", "permission denied")
-    return _set(builder, "ALTER ROLE", database, oid, fields["setstmt"])
+    return _set(builder, "ALTER ROLE", _oid(database), oid, fields["setstmt"])
+
+
+def _oid(database: DatabaseFacts | None) -> int:
+    return database.oid if database is not None else EVERYBODY
 
 
 def alter_database_set(builder: Builder, fields: dict[str, Any]) -> Plan:
@@ -53,36 +58,9 @@ def alter_database_set(builder: Builder, fields: dict[str, Any]) -> Plan:
     Raises:
         SqlError: 42704 no such parameter, 3D000 no such database, 42501 not the role's to do, 22023.
     """
-    database = _database(builder, fields["dbname"])
-    _check_database_owner(builder)
-    return _set(builder, "ALTER DATABASE", database, EVERYBODY, fields["setstmt"])
-
-
-def drop_database(builder: Builder, fields: dict[str, Any]) -> Plan:
-    """Plan DROP DATABASE: that of the node is always the one that is open, and there is no other.
-
-    Raises:
-        SqlError: 3D000 no such database, 55006 it is this one.
-    """
-    name = fields["dbname"]
-    if name == DATABASE:
-        raise builder.error("55006", "cannot drop the currently open database")
-    if not fields.get("missing_ok"):
-        _database(builder, name)
-    builder.notices.append(f'database "{name}" does not exist, skipping')
-    return builder.finish("DROP DATABASE")
-
-
-def _database(builder: Builder, name: str) -> int:
-    if name != DATABASE:
-        raise builder.error("3D000", f'database "{name}" does not exist')
-    return DATABASE_OID
-
-
-def _check_database_owner(builder: Builder) -> None:
-    acting = builder.catalog.acting
-    if not acting.unrestricted and acting.oid != BOOTSTRAP_ROLE_OID:
-        raise builder.error("42501", f"must be owner of database {DATABASE}")
+    database = find_database(builder, fields["dbname"])
+    check_owner(builder, database)
+    return _set(builder, "ALTER DATABASE", database.oid, EVERYBODY, fields["setstmt"])
 
 
 def _set(builder: Builder, tag: str, database: int, role: int, statement: dict[str, Any]) -> Plan:

@@ -12,6 +12,7 @@ import pgparse
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.sql import dml, folded, literal_positions, shape, tree, utility, wrapped
 from helios_cli.engine.sql.context import Context, LiftedLiteral, Unfoldable
+from helios_cli.engine.sql.database_names import check_databases
 from helios_cli.engine.sql.ddl import STATEMENTS as DDL_STATEMENTS
 from helios_cli.engine.sql.ddl import plan_ddl
 from helios_cli.engine.sql.finishing import QUERIES, finish_plan, name_objects, result_columns
@@ -220,6 +221,7 @@ class Planner:
         is_query = len(statements) == 1 and _is_query(statements[0].node)
         if not is_query or not 0 < len(literals) <= _LIFTED_MAX:
             return self._plan_parsed(statements, sql, param_oids, catalog), frozenset(range(len(literals)))
+        check_databases(statements[0].node, sql, catalog)
         ctx = self.context(sql, param_oids, catalog)
         _attach(ctx, sql, literals)
         plan = self.query(statements[0].node, ctx)
@@ -239,6 +241,7 @@ class Planner:
             return None
         if not folded.attach(statements[0].node, fold):
             return None
+        check_databases(statements[0].node, fold.reduced, catalog)
         ctx = self.context(fold.reduced, param_oids, catalog)
         ctx.fold, ctx.evaluate = fold, None
         try:
@@ -255,6 +258,7 @@ class Planner:
     ) -> Plan:
         """Plan one parsed statement; ``source`` is the text its tree's offsets count."""
         kind = tree.tag(statement.node)
+        check_databases(statement.node, source, catalog)
         if _is_query(statement.node):
             return self.query(statement.node, self.context(source, param_oids, catalog))
         try:

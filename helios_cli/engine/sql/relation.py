@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from helios_cli.engine.sql.databases import DatabaseFacts
     from helios_cli.engine.sql.ddl_model import ConstraintDef
     from helios_cli.engine.sql.made_objects import Casts, UserOperator
     from helios_cli.engine.sql.policies import RowSecurity
@@ -162,6 +163,10 @@ class CatalogReader(Protocol):
 
     search_path: tuple[str, ...]
     """Schemas that an unqualified name is looked for in, pg_catalog apart."""
+
+    @property
+    def database(self) -> DatabaseFacts:
+        """The database whose objects are seen."""
 
     def extensions(self) -> dict[str, tuple[int, str]]:
         """The extensions that were created, with the OID and the schema of each."""

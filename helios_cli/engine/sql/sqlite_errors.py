@@ -246,7 +246,7 @@ def _unique(what: str, catalog: DdlCatalog | None) -> HeliosError:
 def _index_owner(sqlite_name: str, catalog: DdlCatalog | None) -> tuple[TableDef | None, str | None]:
     if catalog is None:
         return None, None
-    schema, _, name = sqlite_name.rpartition(".")
+    schema, _, name = sqlite_name.removeprefix(catalog.name_prefix).rpartition(".")
     index = catalog.index_def(schema or None, name.removesuffix(NULLS))
     return (catalog.table_def(index.table_oid), index.name) if index is not None else (None, None)
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 import apsw
 
 from helios_cli.engine.datatypes.usertypes import relation_of
+from helios_cli.engine.sql.databases import own_text
 from helios_cli.engine.sql.ddl_columns import nextval_text
 from helios_cli.engine.sql.ddl_model import (
     ColumnDef,
@@ -24,11 +25,13 @@ from helios_cli.engine.sql.ddl_model import (
     ViewDef,
 )
 from helios_cli.engine.sql.ddl_render import CONSTRAINT_COLUMNS, NOT_LOCAL_COLUMN, keys_from_json, read_constraint
-from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID, VERSIONS
+from helios_cli.engine.sql.ddl_schema import CLUSTER_META, FIRST_TEMP_OID, VERSIONS
 from helios_cli.engine.sql.ddl_sequence_names import planned_default
 from helios_cli.engine.sql.relation import ColumnInfo, IndexInfo, Relation, UserType
 from helios_cli.engine.storage.catalog_privileges import RoleCatalog
 from helios_cli.engine.storage.collation_catalog import CollationCatalog
+from helios_cli.engine.storage.connection import database_of
+from helios_cli.engine.storage.database_catalog import DatabaseCatalog
 from helios_cli.engine.storage.depend_catalog import DependCatalog
 from helios_cli.engine.storage.foreign_relations import ForeignCatalog
 from helios_cli.engine.storage.inherit_catalog import InheritCatalog
@@ -57,6 +60,7 @@ class SqliteCatalog(
     DependCatalog,
     InheritCatalog,
     MadeCatalog,
+    DatabaseCatalog,
 ):
     """Implements ``CatalogReader`` and ``DdlCatalog`` over one connection's snapshot.
 
@@ -71,11 +75,13 @@ class SqliteCatalog(
         search_path: tuple[str, ...] = DEFAULT_PATH,
         system_relations: SystemRelations | None = None,
         copy: Callable[[], SystemCopy | None] = lambda: None,
+        database: int = 0,
     ) -> None:
         self._connection: Callable[[], apsw.Connection] = connection if callable(connection) else lambda: connection
         self._copy = copy
         """Gives the copy of the system tables that is read in their place, where there is one of the same version."""
         self.search_path = search_path
+        self.database_oid = database or database_of(self._connection())
         self.system_relations = PLANNER_RELATIONS if system_relations is None else system_relations
         self.version = 0
         RoleCatalog.__init__(self)
@@ -83,7 +89,7 @@ class SqliteCatalog(
         self._by_oid: dict[int, Relation | None] = {}
         self._temp: bool | None = None
         super().__init__()
-        self.types = TypeCatalog(self._all, self.has_temp_tables)
+        self.types = TypeCatalog(self._all, self.has_temp_tables, self.has_system_table)
         self.refresh()
 
     # -- versions ---------------------------------------------------------------------------------
@@ -104,6 +110,7 @@ class SqliteCatalog(
         self._temp = None
         self._privileges = None
         self.forget_extensions()
+        self.forget_databases()
         return True
 
     def _read_version(self) -> int:
@@ -183,7 +190,7 @@ class SqliteCatalog(
         )
         if row is None:
             copy = self._copy()
-            known = schema == "public" and (copy is None or copy.has_name(name))
+            known = schema == "public" and self.is_first and (copy is None or copy.has_name(name))
             return self._foreign(name) if known else None
         oid, kind, sqlite_name, owner = row
         if kind not in _RELATIONS:
@@ -255,10 +262,11 @@ class SqliteCatalog(
     # -- DdlCatalog -------------------------------------------------------------------------------
 
     def next_oid(self, temp: bool) -> int:
-        """The first free OID of the database, or of the session's temporary objects."""
+        """The first free OID of all databases, or of the session's temporary objects."""
         if temp and not self.has_temp_tables():
             return FIRST_TEMP_OID
-        return int(self._one(f"SELECT value FROM {_db(temp)}.helios_meta WHERE key = 'next_oid'")[0])
+        table = "temp.helios_meta" if temp else CLUSTER_META
+        return int(self._one(f"SELECT value FROM {table} WHERE key = 'next_oid'")[0])
 
     def drawn_version(self) -> int:
         """A number for the version after a change."""
@@ -287,14 +295,6 @@ class SqliteCatalog(
             f"SELECT relkind FROM {_db(temp)}.helios_relation WHERE nspname = ? AND relname = ?", schema, name
         )
         return row[0] if row else None
-
-    def sqlite_name_taken(self, sqlite_name: str, temp: bool) -> bool:
-        """Whether SQLite has a table, view or index whose name differs at most in case."""
-        copy = None if temp else self._copy()
-        if copy is not None:
-            return copy.has_name(sqlite_name)
-        table = "sqlite_temp_schema" if temp else "main.sqlite_schema"
-        return bool(self.live_rows(f"SELECT 1 FROM {table} WHERE name = ? COLLATE NOCASE", sqlite_name))
 
     def table_def(self, oid: int) -> TableDef | None:
         """The whole definition of a table, None when the OID is no table's. The caller may change it."""
@@ -477,7 +477,7 @@ class SqliteCatalog(
     def _all(self, sql: str, *values: Any) -> list[Any]:
         copy = self._copy()
         connection = self._connection() if copy is None else copy.connection
-        return connection.execute(sql, values).fetchall()
+        return connection.execute(sql if self.is_first else own_text(self.database_oid, sql), values).fetchall()
 
     def live_rows(self, sql: str, *values: Any) -> list[Any]:
         """All rows of a statement over what a copy of the system tables does not have."""

@@ -408,7 +408,7 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
     hooks = system.hooks
 
     def set_config(pid: int, name: str, value: str, local: int) -> str:
-        return hooks.set_config(pid, name, value, bool(local))
+        return hooks.set_config(pid, name, value, bool(local), lambda schema: schema in system.snapshot().schema_oids)
 
     def sleep(seconds: float) -> str:
         hooks.sleep(float(seconds), lambda: connection.is_interrupted)

@@ -10,7 +10,7 @@ import apsw
 from helios_cli.engine.sql import privileges
 from helios_cli.engine.sql.authority import BOOTSTRAP, DATABASE_OWNER, EVERYTHING, Authority, RoleFacts
 from helios_cli.engine.sql.ddl_model import RoleDef
-from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID, PRIVILEGE_TABLE, PUBLIC_OID
+from helios_cli.engine.sql.ddl_schema import CLUSTER_PRIVILEGE, FIRST_TEMP_OID, PRIVILEGE_TABLE, PUBLIC_OID
 from helios_cli.engine.sql.made_objects import PG_OPERATOR
 from helios_cli.engine.sql.privileges import CREATE, DEFAULT_KINDS, PG_NAMESPACE, USAGE, Acl, AclItem
 from helios_cli.engine.sql.relation import Relation
@@ -73,9 +73,10 @@ class CatalogPrivileges:
         return found
 
     def _read(self, class_oid: int, oid: int, db: str) -> dict[int, Acl]:
+        table = CLUSTER_PRIVILEGE if class_oid == privileges.PG_DATABASE else f"{db}.helios_privilege"
         try:
             rows = self._catalog.rows(
-                f"SELECT objsubid, acl FROM {db}.helios_privilege WHERE classid = {class_oid} AND objid = {oid}"
+                f"SELECT objsubid, acl FROM {table} WHERE classid = {class_oid} AND objid = {oid}"
             )
         except apsw.SQLError:
             # A database that was born before there were rights.
@@ -126,7 +127,7 @@ class CatalogPrivileges:
             rows = self._catalog.live_rows(f"SELECT oid FROM main.helios_largeobject_metadata WHERE lomowner = {role}")
             return tuple(oid for (oid,) in rows)
         table, column = _OWNERS[class_oid]
-        if not self._catalog.rows(f"SELECT 1 FROM main.sqlite_schema WHERE name = '{table}'"):
+        if not self._catalog.has_system_table(table):
             return ()  # It is made with the first object of its kind.
         rows = self._catalog.rows(f"SELECT oid FROM main.{table} WHERE {column} = {role} ORDER BY oid")
         return tuple(oid for (oid,) in rows)
@@ -160,8 +161,13 @@ class CatalogPrivileges:
 
 def read_acls(catalog: SqliteCatalog, db: str) -> dict[tuple[int, int, int], Acl]:
     """All rights that somebody has changed, by (class, object, column)."""
+    query = f"SELECT classid, objid, objsubid, acl FROM {db}.helios_privilege"
+    if db == "main" and not catalog.is_first:
+        query += f" UNION ALL SELECT classid, objid, objsubid, acl FROM {CLUSTER_PRIVILEGE} " + (
+            f"WHERE classid = {privileges.PG_DATABASE}"
+        )
     try:
-        rows = catalog.rows(f"SELECT classid, objid, objsubid, acl FROM {db}.helios_privilege")
+        rows = catalog.rows(query)
     except apsw.SQLError:
         return {}
     return {(row[0], row[1], row[2]): privileges.parse(row[3]) for row in rows}
@@ -184,6 +190,9 @@ def read_authority(catalog: SqliteCatalog) -> Authority:
         )
         for row in rows
     ]  # fmt: skip
+    owner = catalog.database.owner
+    if owner != BOOTSTRAP:
+        members = [*members, (DATABASE_OWNER, owner, 0)]
     return Authority.of(roles, members)
 
 

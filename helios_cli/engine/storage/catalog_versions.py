@@ -42,7 +42,7 @@ class Version:
         """Of each relation a state, and what has changed since."""
         self._paths: dict[tuple[str, ...], Snapshot] = {}
         self._making: threading.RLock = threading.RLock() if before is None else before._making
-        if before is not None:
+        if before is not None and before.snapshot.database == snapshot.database:
             self._take_over(before)
 
     def along(self, path: tuple[str, ...]) -> Snapshot:

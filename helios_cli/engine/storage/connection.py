@@ -8,9 +8,12 @@ which knows what is committed (sqlite.org/wal.html, section 3).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import apsw
+
+from helios_cli.engine.sql.databases import own_text
+from helios_cli.engine.sql.ddl_schema import DATABASE_OID
 
 STATEMENT_CACHE_SIZE: Final = 512
 """Prepared statements kept per connection; more than the shapes a busy application uses."""
@@ -55,12 +58,46 @@ def check_library() -> None:
         raise RuntimeError(f"SQLite {apsw.sqlite_lib_version()} has the WAL-reset bug; install apsw 3.54.1 or newer")
 
 
-def open_connection(path: str, setup: Setup | None = None, *, cache_kib: int = READER_CACHE_KIB) -> apsw.Connection:
-    """Open the database file with the settings every connection must share.
+class DatabaseConnection(apsw.Connection):
+    """A connection for sessions of another database than the first: its statements mean that one's system tables."""
+
+    database: int
+
+
+class _OwnCursor(apsw.Cursor):
+    """What runs every statement of a :class:`DatabaseConnection`."""
+
+    def execute(self, statements: str, *arguments: Any, **options: Any) -> Any:
+        """As apsw.Cursor.execute."""
+        return super().execute(own_text(database_of(self.connection), statements), *arguments, **options)
+
+    def executemany(self, statements: str, *arguments: Any, **options: Any) -> Any:
+        """As apsw.Cursor.executemany."""
+        return super().executemany(own_text(database_of(self.connection), statements), *arguments, **options)
+
+
+def database_of(connection: apsw.Connection) -> int:
+    """The OID of the database whose system tables a connection's statements mean."""
+    return connection.database if isinstance(connection, DatabaseConnection) else DATABASE_OID
+
+
+def _opened(path: str, database: int) -> apsw.Connection:
+    if database == DATABASE_OID:
+        return apsw.Connection(path, statementcachesize=STATEMENT_CACHE_SIZE)
+    connection = DatabaseConnection(path, statementcachesize=STATEMENT_CACHE_SIZE)
+    connection.database = database
+    connection.cursor_factory = _OwnCursor
+    return connection
+
+
+def open_connection(
+    path: str, setup: Setup | None = None, *, cache_kib: int = READER_CACHE_KIB, database: int = DATABASE_OID
+) -> apsw.Connection:
+    """Open the database file with the settings every connection must share, for sessions of one database.
 
     ``synchronous=OFF`` because the page log, not SQLite's WAL, is the durable truth.
     """
-    connection = apsw.Connection(path, statementcachesize=STATEMENT_CACHE_SIZE)
+    connection = _opened(path, database)
     connection.set_busy_timeout(10_000)
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     # Without this a statement is planned anew whenever a parameter that statistics know about is bound.

@@ -13,6 +13,7 @@ import apsw
 from helios_cli.engine.log.checksum import ChecksumTable
 from helios_cli.engine.log.encoder import RecordEncoder
 from helios_cli.engine.ports import Clock
+from helios_cli.engine.sql.ddl_schema import DATABASE_OID
 from helios_cli.engine.storage import on_commit
 from helios_cli.engine.storage.capture import SMALL_FRAMES, WalCapture
 from helios_cli.engine.storage.connection import CACHE_KIB, READER_CACHE_KIB, Setup, open_connection
@@ -91,9 +92,9 @@ class Database:
         self.writer = self.connect(cache_kib=CACHE_KIB)
         self.ring = Ring([PinnedReader(self.connect()) for _ in range(ring_size)])
 
-    def connect(self, *, cache_kib: int = 2048) -> apsw.Connection:
-        """A new connection with the functions registered and the WAL hook attached."""
-        connection = open_connection(self.path, self._setup, cache_kib=cache_kib)
+    def connect(self, *, cache_kib: int = 2048, database: int = DATABASE_OID) -> apsw.Connection:
+        """A new connection with the functions registered and the WAL hook attached, for sessions of one database."""
+        connection = open_connection(self.path, self._setup, cache_kib=cache_kib, database=database)
         self.capture.attach(connection)
         self.connections_open += 1
         return connection

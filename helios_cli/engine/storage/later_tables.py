@@ -6,7 +6,7 @@ from typing import Final
 
 import apsw
 
-from helios_cli.engine.sql.ddl_schema import DATABASE_OID
+from helios_cli.engine.sql.ddl_schema import DATABASE_OID, DATABASE_TABLE, FIRST_DATABASE_ROW
 from helios_cli.engine.sql.privileges import PG_DATABASE
 from helios_cli.engine.storage import api_tokens, large_objects, role_settings, write_ids
 from helios_cli.engine.storage.catalog_privileges import missing_privileges
@@ -23,8 +23,15 @@ def missing_tables(connection: apsw.Connection) -> tuple[str, ...]:
         *missing_privileges(connection),
         *large_objects.missing_tables(connection),
         *role_settings.missing_tables(connection),
+        *_databases(connection),
         *_database_steps(connection),
     )
+
+
+def _databases(connection: apsw.Connection) -> tuple[str, ...]:
+    """The table of databases, with the one that there is."""
+    found = connection.execute("SELECT 1 FROM main.sqlite_schema WHERE name = 'helios_database'").fetchall()
+    return () if found else (DATABASE_TABLE, FIRST_DATABASE_ROW)
 
 
 def _database_steps(connection: apsw.Connection) -> tuple[str, ...]:

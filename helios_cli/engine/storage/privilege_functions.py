@@ -12,7 +12,7 @@ from helios_cli.engine.datatypes.usertypes import kind_of
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import privileges
 from helios_cli.engine.sql.authority import BOOTSTRAP
-from helios_cli.engine.sql.ddl_schema import DATABASE_OID
+from helios_cli.engine.sql.databases import OPEN_ALIASES, reached
 from helios_cli.engine.sql.ddl_type_rights import LANGUAGES
 from helios_cli.engine.sql.functions import REGISTRY
 from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS
@@ -122,13 +122,18 @@ class PrivilegeFunctions:
         return int(_passes_on(rightful, privileges.SCHEMA, (PG_NAMESPACE, oid), owner, options))
 
     def _database(self, rightful: Rightful, thing: Any, rights: int, options: int) -> int | None:
-        if thing not in ("heliosdb", "postgres", DATABASE_OID):
-            if isinstance(thing, int):
+        databases = self._catalog.databases()
+        if isinstance(thing, int):
+            found = next((one for one in databases.values() if one.oid == thing), None)
+            if found is None:
                 return None
-            raise SqlError(f'database "{thing}" does not exist', sqlstate="3D000")
-        if rights and rightful.held(privileges.DATABASE, PG_DATABASE, DATABASE_OID, BOOTSTRAP, rights):
+        else:
+            found = databases.get(thing) or (reached(databases, thing, "") if thing in OPEN_ALIASES else None)
+            if found is None:
+                raise SqlError(f'database "{thing}" does not exist', sqlstate="3D000")
+        if rights and rightful.held(privileges.DATABASE, PG_DATABASE, found.oid, found.owner, rights):
             return 1
-        return int(_passes_on(rightful, privileges.DATABASE, (PG_DATABASE, DATABASE_OID), BOOTSTRAP, options))
+        return int(_passes_on(rightful, privileges.DATABASE, (PG_DATABASE, found.oid), found.owner, options))
 
     def _type(self, rightful: Rightful, thing: Any, rights: int, options: int) -> int | None:
         """Those that are built in are everybody's."""

@@ -12,6 +12,7 @@ from functools import cached_property
 from itertools import count
 from typing import Any, Final
 
+from helios_cli.engine.sql.databases import FIRST_NAME
 from helios_cli.engine.storage.snapshot_changes import Read, Watched
 from helios_cli.engine.storage.system_relations import SystemRelation
 from helios_cli.engine.storage.system_snapshot import Snapshot
@@ -84,6 +85,8 @@ class RelationRows:
         return lookup.get(value, [])
 
 
+_CATALOG: Final = ("catalog", "catalog_name")
+
 NO_ROWS: Final = RelationRows({}, {}, 0)
 
 
@@ -104,6 +107,11 @@ class _Making:
     ) -> None:
         self._relation = relation
         self._snapshot = snapshot
+        self._places: frozenset[int] = frozenset()
+        """Columns that hold the name of the database, where that is not the first one's."""
+        if relation.schema == "information_schema" and snapshot.database != FIRST_NAME:
+            names = [column.name for column in relation.columns]
+            self._places = frozenset(at for at, name in enumerate(names) if name.endswith(_CATALOG))
         self._before = before.parts if before is not None and changed is not None else {}
         self._reads = before.reads if before is not None and changed is not None else {}
         self._changed = changed or set()
@@ -116,7 +124,7 @@ class _Making:
         for number, section in enumerate(maker):
             first = number << KEY_BITS
             if isinstance(section, Fixed):
-                self._parts[first] = _fixed(self._relation, section)
+                self._parts[first] = tuple(map(self._own, _fixed(self._relation, section)))
             elif isinstance(section, Whole):
                 self._part(first, section.make)
             else:
@@ -143,9 +151,16 @@ class _Making:
             self._watched = Watched(self._snapshot)
         seen = self._watched.watch()
         row = self._relation.row
-        made = tuple(row(values) for values in make(self._watched, *key))
+        made = tuple(self._own(row(values)) for values in make(self._watched, *key))
         self._parts[number] = before if before == made else made
         self._new_reads[number] = tuple(seen)
+
+    def _own(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        """A row of information_schema with the name of its own database, where it was made with the first one's."""
+        if not self._places:
+            return row
+        name = self._snapshot.database
+        return tuple(name if at in self._places and value == FIRST_NAME else value for at, value in enumerate(row))
 
 
 _FIXED: Final[dict[tuple[str, Fixed], Tuples]] = {}

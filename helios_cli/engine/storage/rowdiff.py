@@ -13,6 +13,7 @@ from typing import Any, Final
 import apsw
 
 from helios_cli.engine.datatypes import registry
+from helios_cli.engine.sql.databases import FIRST_NAME
 from helios_cli.engine.storage.catalog import SqliteCatalog
 
 Row = dict[str, str | None]
@@ -42,6 +43,12 @@ class Change:
     """The whole row in the tip; None for a delete."""
     write_ids: list[str] = field(default_factory=list)
     """Names of the writes that are known to have changed it."""
+    database: str = FIRST_NAME
+
+    @property
+    def full_name(self) -> str:
+        """The table, with its database where that is not the first one."""
+        return full_name(self.database, self.schema, self.table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +60,22 @@ class _Table:
     columns: tuple[tuple[str, int], ...]
     """Name and type of each column that can be written."""
     key: tuple[str, ...]
+    database: str
 
     @property
     def full_name(self) -> str:
-        return f"{self.schema}.{self.name}"
+        return full_name(self.database, self.schema, self.name)
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """What it is known by in both states; OIDs may come again in another database."""
+        return self.database, self.oid
+
+
+def full_name(database: str, schema: str, table: str) -> str:
+    """A table's name, with its database where that is not the first one."""
+    where = "" if database == FIRST_NAME else f" of database {database}"
+    return f"{schema}.{table}{where}"
 
 
 def open_still(path: str) -> apsw.Connection:
@@ -69,20 +88,20 @@ def open_still(path: str) -> apsw.Connection:
 def differences(base: apsw.Connection, tip: apsw.Connection, touched: Touched | None = None) -> Iterator[Change]:
     """The changes that lead from ``base`` to ``tip``, table by table; tables that only the base has are left out."""
     touched = touched or {}
-    before = {table.oid: table for table in _tables(base)}
+    before = {table.place: table for table in _tables(base)}
     for table in _tables(tip):
-        old = before.get(table.oid)
+        old = before.get(table.place)
         shared = table if old is None else _shared(old, table)
         yield from _compared(base if old is not None else None, old, tip, table, shared, touched)
 
 
 def schema_changes(base: apsw.Connection, tip: apsw.Connection) -> list[str]:
     """Tables made, dropped and altered between ``base`` and ``tip``, a line for each; empty when there are none."""
-    before = {table.oid: table for table in _tables(base)}
-    after = {table.oid: table for table in _tables(tip)}
-    lines = [f"created table {table.full_name}" for oid, table in after.items() if oid not in before]
-    lines += [f"dropped table {table.full_name}" for oid, table in before.items() if oid not in after]
-    lines += [f"altered table {table.full_name}" for oid, table in after.items() if before.get(oid, table) != table]
+    before = {table.place: table for table in _tables(base)}
+    after = {table.place: table for table in _tables(tip)}
+    lines = [f"created table {table.full_name}" for place, table in after.items() if place not in before]
+    lines += [f"dropped table {table.full_name}" for place, table in before.items() if place not in after]
+    lines += [f"altered table {table.full_name}" for place, table in after.items() if before.get(place, table) != table]
     return lines
 
 
@@ -90,17 +109,20 @@ def _tables(connection: apsw.Connection) -> list[_Table]:
     """The user's tables, by name; none in a file without system tables."""
     if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'helios_relation'").fetchone():
         return []
-    catalog = SqliteCatalog(connection)
+    databases = SqliteCatalog(connection).databases().values()
+    return [table for one in databases for table in _tables_of(SqliteCatalog(connection, database=one.oid), one.name)]
+
+
+def _tables_of(catalog: SqliteCatalog, database: str) -> list[_Table]:
     generated = {
         (relid, name)
-        for relid, name in connection.execute("SELECT relid, attname FROM helios_attribute WHERE attgenerated <> ''")
+        for relid, name in catalog.rows("SELECT relid, attname FROM main.helios_attribute WHERE attgenerated <> ''")
     }
     found = []
-    rows = (
-        "SELECT oid, nspname, relname, sqlite_name FROM helios_relation WHERE relkind IN ('r', 'm', 'M') "
+    listed: list[tuple[Any, ...]] = catalog.rows(
+        "SELECT oid, nspname, relname, sqlite_name FROM main.helios_relation WHERE relkind IN ('r', 'm', 'M') "
         "ORDER BY nspname, relname"
     )
-    listed: list[tuple[Any, ...]] = connection.execute(rows).fetchall()
     for oid, schema, name, sqlite_name in listed:
         relation = catalog.relation(schema, name)
         if relation is None:
@@ -108,7 +130,7 @@ def _tables(connection: apsw.Connection) -> list[_Table]:
         columns = tuple((c.name, c.type_oid) for c in relation.columns if (oid, c.name) not in generated)
         primary = next((index.columns for index in relation.indexes if index.primary), ())
         key = tuple(column for column in primary if column is not None)
-        found.append(_Table(oid, schema, name, sqlite_name, columns, key))
+        found.append(_Table(oid, schema, name, sqlite_name, columns, key, database))
     return found
 
 
@@ -117,7 +139,7 @@ def _shared(old: _Table, new: _Table) -> _Table:
     names = {name for name, _ in old.columns}
     columns = tuple(column for column in new.columns if column[0] in names)
     key = new.key if all(name in names for name in new.key) else ()
-    return _Table(new.oid, new.schema, new.name, new.sqlite_name, columns, key)
+    return replace(new, columns=columns, key=key)
 
 
 def _compared(
@@ -202,7 +224,8 @@ def _change(
     present = new if new is not None else old
     assert present is not None
     op = INSERT if old is None else DELETE if new is None else UPDATE
-    return Change(op, table.schema, table.name, {name: present[name] for name in table.key}, old, new, write_ids)
+    key = {name: present[name] for name in table.key}
+    return Change(op, table.schema, table.name, key, old, new, write_ids, table.database)
 
 
 def _text(table: _Table, row: tuple[Any, ...] | None) -> Row | None:

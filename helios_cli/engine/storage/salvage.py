@@ -126,7 +126,7 @@ def put_rows(path: str, manifest: Manifest, changes: Iterable[Change]) -> Manife
     with open(f"{path}/{ROWS}", "wb") as file:
         for change in changes:
             counts[change.op] += 1
-            name = f"{change.schema}.{change.table}"
+            name = change.full_name
             tables[name] = tables.get(name, 0) + 1
             file.write(json.dumps(asdict(change), ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
         _sync(file)

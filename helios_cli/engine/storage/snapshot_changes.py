@@ -22,6 +22,7 @@ _MAPS: Final = (
     "calls", "securities", "operators", "casts", "parents", "children", "partitions",
 )  # fmt: skip
 _FIELDS: Final = (
+    "database", "databases",
     "namespaces", "roles", "members", "descriptions", "depends", "collations", "labels", "routines", "triggers",
 )  # fmt: skip
 

@@ -15,10 +15,11 @@ from operator import itemgetter, ne
 from typing import Any, Final, TypeVar
 
 from helios_cli.engine.sql.authority import BOOTSTRAP, DATABASE_OWNER, PREDEFINED, PREDEFINED_MEMBERS, valid_until
+from helios_cli.engine.sql.ddl_comment import PG_AUTHID
 from helios_cli.engine.sql.ddl_model import ColumnDef, IndexDef, SequenceDef
 from helios_cli.engine.sql.ddl_render import CONSTRAINT_COLUMNS, NOT_LOCAL_COLUMN, keys_from_json, read_constraint
-from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID, PUBLIC_OID
-from helios_cli.engine.sql.privileges import PG_LARGEOBJECT
+from helios_cli.engine.sql.ddl_schema import CLUSTER_DESCRIPTION, FIRST_TEMP_OID, PUBLIC_OID
+from helios_cli.engine.sql.privileges import PG_DATABASE, PG_LARGEOBJECT
 from helios_cli.engine.storage.catalog import SqliteCatalog
 from helios_cli.engine.storage.catalog_privileges import read_acls
 from helios_cli.engine.storage.definition_log import Touched
@@ -72,6 +73,10 @@ _SEQUENCE: Final = _Table(
 _DESCRIPTION: Final = _Table(
     "helios_description", "objoid, classoid, objsubid, description", "objoid, classoid, objsubid"
 )
+_SHARED_DESCRIPTIONS: Final = (
+    f"SELECT {_DESCRIPTION.columns} FROM {CLUSTER_DESCRIPTION} WHERE classoid IN ({PG_DATABASE}, {PG_AUTHID})"
+)
+"""Comments on databases and roles, which the first database has for all."""
 _DEPEND: Final = _Table("helios_depend", "objid, refobjid", "objid, refobjid")
 
 
@@ -105,6 +110,8 @@ class _Reading:
         ]
         if catalog.has_temp_tables():
             new.namespaces.append((16000, "pg_temp", 10))
+        new.databases = tuple(catalog.databases().values())
+        new.database = catalog.database.name
         new.types = _kept(before.types, {found.oid: found for found in catalog.types.all()})
         new.labels = catalog.types.labels()
         self._objects()
@@ -161,6 +168,9 @@ class _Reading:
             rows = self._patched(table, known, self._touched.get(table.name, set()))
         else:
             rows = [row for db in self._databases for row in self._catalog.rows(table.query(db))]
+            if table is _DESCRIPTION and not self._catalog.is_first:
+                rows += self._catalog.rows(_SHARED_DESCRIPTIONS)
+                rows.sort(key=table.key)
             rows = known if known == rows else rows
         self._new.source[table.name] = rows
         return rows

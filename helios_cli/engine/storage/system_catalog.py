@@ -17,6 +17,7 @@ from helios_cli.engine.storage.catalog import SqliteCatalog
 from helios_cli.engine.storage.catalog_functions import register_functions
 from helios_cli.engine.storage.catalog_tables import CatalogTables, remember
 from helios_cli.engine.storage.catalog_versions import CatalogVersions, Version, maker_of, next_version
+from helios_cli.engine.storage.definition_log import DefinitionLog
 from helios_cli.engine.storage.large_object_functions import LargeObjects
 from helios_cli.engine.storage.large_object_functions import register as register_large_objects
 from helios_cli.engine.storage.large_objects import listed as listed_large_objects
@@ -52,8 +53,8 @@ class Hooks(Protocol):
         Asked on every scan, for relations of pg_catalog that the database has no rows for.
         """
 
-    def set_config(self, pid: int, name: str, value: str, local: bool) -> str:
-        """set_config() of a session; the new value."""
+    def set_config(self, pid: int, name: str, value: str, local: bool, has_schema: Callable[[str], bool]) -> str:
+        """set_config() of a session; the new value. ``has_schema`` looks into the catalog of the calling statement."""
 
     def sleep(self, seconds: float, interrupted: Callable[[], bool]) -> None:
         """pg_sleep(), on the thread that runs the statement; returns early once ``interrupted`` says so."""
@@ -76,7 +77,7 @@ class NoHooks:
         """Nothing."""
         return ()
 
-    def set_config(self, pid: int, name: str, value: str, local: bool) -> str:
+    def set_config(self, pid: int, name: str, value: str, local: bool, has_schema: Callable[[str], bool]) -> str:
         """The value, which goes nowhere."""
         return value
 
@@ -311,18 +312,20 @@ def register(
     write_ids: WriteIds | None = None,
     large_objects: LargeObjects | None = None,
     versions: CatalogVersions | None = None,
+    definitions: DefinitionLog | None = None,
 ) -> SystemCatalog:
     """Make the system relations and the functions over them known to a connection.
 
     ``sequences``, ``write_ids``, ``large_objects`` and ``versions`` are the node's; a connection given none has its
-    own, which is only right for a single connection.
+    own, which is only right for a single connection. ``definitions`` is where its definitions are noted; None: in that
+    of the versions.
     """
     system = SystemCatalog(connection, hooks or NoHooks(), versions or CatalogVersions())
     for relation in SYSTEM_RELATIONS.values():
         module: Any = _Module(system, relation)
         connection.create_module(relation.module, module, eponymous=True, eponymous_only=True, read_only=True)
     remember(connection, system)
-    definition_log.attach(connection, system.versions.definitions)
+    definition_log.attach(connection, definitions or system.versions.definitions)
     register_functions(connection, system)
     register_user_functions(connection)
     register_sequences(connection, sequences or Sequences(), system.catalog)

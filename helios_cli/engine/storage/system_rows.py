@@ -8,7 +8,6 @@ from typing import Any, Final
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.io_functions import IO_FUNCTIONS
 from helios_cli.engine.datatypes.usertypes import number_of, row_oid
-from helios_cli.engine.sql.ddl_schema import DATABASE_OID
 from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS
 from helios_cli.engine.sql.functions.strictness import is_strict
 from helios_cli.engine.sql.made_objects import PG_CAST, PG_OPERATOR
@@ -292,12 +291,14 @@ def pg_default_acl(snapshot: Snapshot) -> Rows:
 
 
 def pg_database(snapshot: Snapshot) -> Rows:
-    """The one database."""
-    yield {
-        "oid": DATABASE_OID, "datname": DATABASE_NAME, "datdba": 10, "encoding": 6, "datlocprovider": "c",
-        "datallowconn": 1, "datconnlimit": -1, "datfrozenxid": 3, "datminmxid": 1, "dattablespace": 1663,
-        "datcollate": "C", "datctype": "C.UTF-8", "datacl": snapshot.acl_text(PG_DATABASE, DATABASE_OID),
-    }  # fmt: skip
+    """The databases."""
+    for one in snapshot.databases:
+        yield {
+            "oid": one.oid, "datname": one.name, "datdba": one.owner, "encoding": 6, "datlocprovider": "c",
+            "datistemplate": int(one.is_template), "datallowconn": int(one.allows_connections),
+            "datconnlimit": one.connection_limit, "datfrozenxid": 3, "datminmxid": 1, "dattablespace": 1663,
+            "datcollate": "C", "datctype": "C.UTF-8", "datacl": snapshot.acl_text(PG_DATABASE, one.oid),
+        }  # fmt: skip
 
 
 def _role_name(snapshot: Snapshot, oid: int) -> str:

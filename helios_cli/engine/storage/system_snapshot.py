@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Final, TypeVar
 
 from helios_cli.engine.datatypes.usertypes import row_oid
+from helios_cli.engine.sql.databases import FIRST, FIRST_NAME, DatabaseFacts
 from helios_cli.engine.sql.ddl_model import ColumnDef, ConstraintDef, IndexDef, SequenceDef
 from helios_cli.engine.sql.made_objects import UserCast, UserOperator
 from helios_cli.engine.sql.policies import Policy
@@ -80,6 +81,10 @@ class Snapshot:
     version: int
     source: dict[str, list[Any]] = field(default_factory=dict)
     """The rows of the system tables that the objects were made of, for the next version to compare with."""
+    database: str = FIRST_NAME
+    """The name of the database that it is of."""
+    databases: tuple[DatabaseFacts, ...] = (FIRST,)
+    """All of them, by OID."""
     namespaces: list[tuple[int, str, int]] = field(default_factory=list)
     relations: dict[int, RelationRow] = field(default_factory=dict)
     columns: dict[int, list[ColumnDef]] = field(default_factory=dict)

@@ -32,8 +32,9 @@ def row_type(relation: Relation) -> UserType | None:
 class TypeCatalog:
     """The types of one catalog's snapshot. A database without any costs one look per schema version."""
 
-    def __init__(self, query: Query, has_temporary: Callable[[], bool]) -> None:
+    def __init__(self, query: Query, has_temporary: Callable[[], bool], has_table: Callable[[str], bool]) -> None:
         self._query = query
+        self._has_table = has_table
         self._has_temporary = has_temporary
         self._exists: bool | None = None
         self._named: dict[tuple[str, str], UserType | None] = {}
@@ -50,7 +51,7 @@ class TypeCatalog:
         if self._has_temporary():
             return True
         if self._exists is None:
-            made = self._query("SELECT 1 FROM main.sqlite_schema WHERE name = 'helios_type'")
+            made = self._has_table("helios_type")
             self._exists = bool(made and self._query("SELECT 1 FROM main.helios_type LIMIT 1"))
         return self._exists
 
@@ -94,7 +95,7 @@ class TypeCatalog:
         """What the system tables of types hold; nothing where there are none."""
         if home == "temp" and not self._has_temporary():
             return []
-        made = home == "temp" or self._query("SELECT 1 FROM main.sqlite_schema WHERE name = 'helios_type'")
+        made = home == "temp" or self._has_table("helios_type")
         return self._query(query.format(home), *values) if made else []
 
     def columns_of(self, oid: int, databases: tuple[str, ...]) -> tuple[tuple[int, str, int], ...]:
