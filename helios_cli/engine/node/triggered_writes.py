@@ -135,14 +135,25 @@ class TriggeredRun:
         new: Row | None = tuple(given.get(column.name) for column in self.target.relation.columns)
         assert new is not None
         timing = "i" if self.is_view else "b"
+        given_row = new
         new = self.target.firing.row(timing, "INSERT", None, new, ())
         if new is None:
             return
         new = self._fitted(new)
+        if self.write.route and new != given_row:
+            self._check_place(new)
         if self.is_view:
             self._counted(self._view_outputs(new))
             return
         self._store(new)
+
+    def _check_place(self, new: Row) -> None:
+        """Raise SqlError 0A000 when a trigger has changed a row so that it belongs to another partition."""
+        name, place = self.target.firing.changed_by, self.target.relation
+        if name and self._partition(self.target.as_of(self.named, new) or ()) is not self.target:
+            message = "moving row to another partition during a BEFORE FOR EACH ROW trigger is not supported"
+            where = f'the row was to be in partition "{place.schema}.{place.name}"'
+            raise SqlError(message, sqlstate="0A000", detail=f'Before executing trigger "{name}", {where}.')
 
     def _partition(self, row: Row) -> _Target:
         """Where a row of the partitioned table belongs."""
@@ -159,30 +170,37 @@ class TriggeredRun:
         sql = f"INSERT INTO {table} ({names}) VALUES ({places}){self.write.conflict}{self._returning()}"
         done = self._execute(sql, [*self._padded(), *(value for _, value in listed)])
         if done:
-            self.written.add(self.host.connection.last_insert_rowid())
+            self.written.add((self.target.relation.oid, self.host.connection.last_insert_rowid()))
             stored = self._counted(done[0])
             self.after.append((self.target, "INSERT", None, stored, ()))
         elif self.write.upsert_source:
             self._upsert(new)
 
     def _upsert(self, new: Row) -> None:
-        found = self._execute(self.write.upsert_source, [*self._padded(), *new])
-        for row in found[:1]:
-            if row[0] in self.written:
+        target = self.target
+        source = of_member(self.write.upsert_source, target.relation)
+        for row in self._execute(source, [*self._padded(), *(target.as_of(self.named, new) or ())])[:1]:
+            number = (target.relation.oid, row[0])
+            if number in self.written:
                 raise twice()
-            self.written.add(row[0])
+            self.written.add(number)
+            if self.write.route:
+                row = (row[0], *self._whole(target, row[0])[0], *row[1:])
             self._change("UPDATE", row, self.write.upsert_columns)
+
+    def _whole(self, target: _Target, number: Any) -> list[Any]:
+        """The row of a number, none if it is gone."""
+        names = ", ".join(quote_identifier(column.name) for column in target.relation.columns)
+        query = f"SELECT {names or 'NULL'} FROM {target.table} WHERE {target.row_id} = ?1"
+        found = self.host.connection.execute(query, (number,)).fetchall()
+        return found if names else [() for _ in found]
 
     def _change_in(self, found: Sequence[Any]) -> None:
         """UPDATE or DELETE one row of the table or of an heir: the table, the row's number, and the new values."""
         table, number, *values = found
-        self.target = target = self.heirs.get(table, self.named)
-        names = ", ".join(quote_identifier(column.name) for column in target.relation.columns)
-        query = f"SELECT {names or 'NULL'} FROM {target.table} WHERE {target.row_id} = ?1"
-        old = self.host.connection.execute(query, (number,)).fetchall()
-        if old:
-            whole = old[0] if names else ()
-            self._change(self.write.event, (number, *whole, *values), self.write.columns)
+        self.target = self.heirs.get(table, self.named)
+        for old in self._whole(self.target, number):
+            self._change(self.write.event, (number, *old, *values), self.write.columns)
 
     def _change(self, event: str, row: Sequence[Any], set_columns: tuple[str, ...]) -> None:
         """UPDATE or DELETE one row: its number, its values, and the new values of ``set_columns``."""
@@ -210,6 +228,9 @@ class TriggeredRun:
         if self.write.route and event == "UPDATE":
             place = self._partition(self.target.as_of(self.named, made) or ())
             if place is not self.target:
+                if self.write.event == "INSERT":
+                    detail = "The result tuple would appear in a different partition than the original tuple."
+                    raise SqlError("invalid ON UPDATE specification", sqlstate="0A000", detail=detail)
                 self._move(row[0], old, made, place)
                 return
         self._update(row[0], old, made, set_columns)

@@ -35,6 +35,8 @@ class Firing:
         self._names = tuple(column.name for column in relation.columns)
         self.seen: list[tuple[str, Row | None, Row | None]] = []
         """The rows that were changed: event, old and new row; for triggers with transition tables."""
+        self.changed_by = ""
+        """The trigger of a partitioned table that has changed the row in hand last; '' for none."""
         self._types = tuple(column.type_oid for column in relation.columns)
 
     def statement(self, timing: str, event: str, columns: tuple[str, ...]) -> None:
@@ -52,6 +54,7 @@ class Firing:
         one of them says to leave it.
         """
         current = new if new is not None else old
+        self.changed_by = ""
         deferred = self.host.session.deferred
         for trigger in self.triggers:
             if not trigger.row or not self._concerns(trigger, timing, event, columns):
@@ -68,7 +71,9 @@ class Firing:
             if made is None:
                 return None
             if new is not None:
-                current = self._returned(made)
+                before, current = current, self._returned(made)
+                if trigger.parent and current != before:
+                    self.changed_by = trigger.name
         return current
 
     def event(self, event: Event) -> None:

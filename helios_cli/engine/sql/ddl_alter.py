@@ -100,6 +100,7 @@ def alter_table(builder: Builder, fields: dict[str, Any]) -> Plan:
     builder.altering = True
     family = Family(builder, bool(fields["relation"].get("inh")), install_constraint)
     alteration = family.of(table)
+    alteration.recurses = family.recurses
     for command in commands:
         _run(family, alteration, command)
     family.finish()
@@ -296,7 +297,7 @@ def _switch(alteration: Alteration, fields: dict[str, Any]) -> None:
     if (keys or theirs) and not builder.rightful().unrestricted:
         name = f"RI_ConstraintTrigger_{'c' if keys else 'a'}_{(keys or theirs)[0].oid}"
         raise builder.error("42501", f'permission denied: "{name}" is a system trigger')
-    switch_triggers(builder, table.oid, table.name, fields)
+    switch_triggers(builder, table.oid, table.name, fields, recurses=alteration.recurses)
     enabled = fields["subtype"] != "AT_DisableTrigAll"
     for key in keys:
         if key.enabled != enabled:

@@ -55,6 +55,8 @@ class Alteration:
     rebuild: bool = False
     conversions: dict[str, str] = field(default_factory=dict)
     """Column -> SQLite text over the old row, for the rebuild."""
+    recurses: bool = True
+    """The statement has no ONLY."""
     _late: list[Callable[[], str]] = field(default_factory=list)
 
     def native(self, step: Callable[[], str]) -> None:

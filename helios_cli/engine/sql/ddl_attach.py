@@ -16,6 +16,7 @@ from helios_cli.engine.sql.ddl_parents import check_columns, check_constraints, 
 from helios_cli.engine.sql.ddl_partition import check_lasting, part_of, partitions_of, with_bound
 from helios_cli.engine.sql.ddl_partition_parts import copied_key, narrow_default, part_row, set_bound
 from helios_cli.engine.sql.ddl_render import constraint_row, delete, index_rows, stored_not_null
+from helios_cli.engine.sql.ddl_trigger_parts import check_joining, clone_to_partition, take_clones
 from helios_cli.engine.sql.rights import not_owner
 
 _VIOLATED = 'partition constraint of relation "{}" is violated by some row'
@@ -43,6 +44,9 @@ def attach_partition(family: Family, alteration: Alteration, fields: dict[str, A
     if bound.bound != "DEFAULT":
         narrow_default(builder, parent, new)
     _take_parts(family, child, parent)
+    relation = builder.catalog.relation_by_oid(table.oid)
+    assert relation is not None
+    clone_to_partition(builder, parent.oid, relation)
 
 
 def _check_parted(builder: Builder, table: TableDef) -> None:
@@ -69,6 +73,7 @@ def _joining(family: Family, parent: TableDef, range_var: dict[str, Any]) -> Tab
         detail = f'"{parent.name}" is already a child of "{table.name}".'
         raise builder.error("42P07", "circular inheritance not allowed", detail=detail)
     check_lasting(builder, table, parent, "attach")
+    check_joining(builder, found)
     for column in table.columns:
         if parent.column(column.name) is None:
             message = f'table "{table.name}" contains column "{column.name}" not found in parent "{parent.name}"'
@@ -234,6 +239,7 @@ def detach_partition(family: Family, alteration: Alteration, fields: dict[str, A
 def _detach(family: Family, child: Alteration, parent: TableDef) -> None:
     builder, table = family.builder, child.table
     leave(child, parent)
+    take_clones(builder, table.oid)
     for constraint in table.constraints:
         if constraint.kind != "c" and not constraint.local:
             mark_key(child, constraint, local=True)

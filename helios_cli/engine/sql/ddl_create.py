@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import tree
-from helios_cli.engine.sql.ddl_build import Builder, unsupported
+from helios_cli.engine.sql.ddl_build import Builder, as_relation, unsupported
 from helios_cli.engine.sql.ddl_columns import (
     MAX_COLUMNS,
     ColumnSpec,
@@ -71,6 +71,11 @@ def create_table(builder: Builder, fields: dict[str, Any]) -> Plan:
     parts = _take_parts(builder, table, parents[0]) if table.is_partition else []
     write_table(builder, table, sequences, fields.get("oncommit", "ONCOMMIT_NOOP"), storage)
     builder.add(*parent_rows(table, parents), *parts)
+    if table.is_partition:
+        # The module that does it needs this one.
+        from helios_cli.engine.sql.ddl_trigger_parts import clone_to_partition
+
+        clone_to_partition(builder, parents[0].oid, as_relation(table))
     if table.partition is not None:
         builder.add(*partition_rows(table.temp, table.oid, table.partition))
     return builder.finish("CREATE TABLE")

@@ -311,13 +311,19 @@ class Things:
             if key.ref_index_oid == thing.sub:
                 yield Thing(CONSTRAINT, key.oid), False
 
+    def _on_trigger(self, thing: Thing) -> Iterator[Found]:
+        for trigger in self._catalog.all_triggers():
+            if trigger.parent == thing.oid:
+                yield Thing(TRIGGER, trigger.oid), True
+
     def _on_routine(self, thing: Thing) -> Iterator[Found]:
         routine = self.routine(thing.oid)
         if routine is None:
             return
         builder = self._builder
         for trigger in self._catalog.all_triggers():
-            if trigger.function == thing.oid or (trigger.when and _names_function(trigger.when, routine)):
+            named = trigger.function == thing.oid or (trigger.when and _names_function(trigger.when, routine))
+            if named and not trigger.parent:
                 yield Thing(TRIGGER, trigger.oid), False
         for view in self._catalog.dependents(thing.oid):
             yield Thing(RELATION, view.oid), False
@@ -481,6 +487,6 @@ _SHOWN: Final[dict[str, Callable[[Things, Thing], str]]] = {
 _ON: Final[dict[str, Callable[[Things, Thing], Iterator[Found]]]] = {
     RELATION: Things._on_relation, COLUMN: Things._on_column, DEFAULT: _nothing,
     CONSTRAINT: Things._on_constraint, INDEX: Things._on_index, ROUTINE: Things._on_routine,
-    TYPE: Things._on_type, TRIGGER: _nothing, POLICY: _nothing,
+    TYPE: Things._on_type, TRIGGER: Things._on_trigger, POLICY: _nothing,
     SCHEMA: Things._on_schema, OPERATOR: Things._on_operator, CAST: Things._on_cast,
 }  # fmt: skip

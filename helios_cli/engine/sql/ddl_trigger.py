@@ -55,6 +55,8 @@ def create_trigger(builder: Builder, fields: dict[str, Any]) -> Plan:
         from_oid=_referenced(builder, relation, fields),
     )
     _check_kind(builder, relation, trigger)
+    if trigger.row and "transitionRels" in fields:
+        _check_family(builder, relation)
     for node in fields.get("transitionRels", []):
         _transition(builder, relation, trigger, node["TriggerTransition"])
     for position, name in enumerate(trigger.columns):
@@ -78,7 +80,23 @@ def create_trigger(builder: Builder, fields: dict[str, Any]) -> Plan:
         trigger.constraint_oid = builder.oid(is_temporary(relation.oid)) if trigger.is_constraint else 0
     builder.touch(is_temporary(relation.oid))
     builder.add(*(TABLES if not is_temporary(relation.oid) else (TEMP_TRIGGERS,)), store(trigger))
+    if trigger.row and relation.partition is not None and relation.partition.strategy:
+        # The module that does it needs this one.
+        from helios_cli.engine.sql.ddl_trigger_parts import clone_to_partitions
+
+        clone_to_partitions(builder, trigger, relation, replacing=bool(fields.get("replace")))
     return builder.finish("CREATE TRIGGER")
+
+
+def _check_family(builder: Builder, relation: Relation) -> None:
+    """Raise SqlError 0A000 for a row trigger with transition tables of a partitioned table, a partition or an heir."""
+    message = "ROW triggers with transition tables are not supported on {}"
+    if relation.partition is not None and relation.partition.strategy:
+        what = f'"{relation.name}" is a partitioned table'
+        raise builder.error("0A000", what, detail=f"{message.format('partitioned tables')}.")
+    if builder.catalog.parents(relation.oid):
+        what = "partitions" if relation.partition is not None else "inheritance children"
+        raise builder.error("0A000", message.format(what))
 
 
 def is_temporary(oid: int) -> bool:
@@ -167,8 +185,6 @@ def _check_kind(builder: Builder, relation: Relation, trigger: Trigger) -> None:
     if is_view and trigger.row and trigger.timing != "i":
         detail = "Views cannot have row-level BEFORE or AFTER triggers."
         raise builder.error("42809", f'"{relation.name}" is a view', detail=detail)
-    if trigger.row and relation.partition is not None and relation.partition.strategy:
-        raise unsupported("a row trigger of a partitioned table", "Create it on each partition.")
     if is_view and "TRUNCATE" in trigger.events:
         raise builder.error("42809", f'"{relation.name}" is a view', detail="Views cannot have TRUNCATE triggers.")
     if trigger.timing == "i":
@@ -311,8 +327,15 @@ def drop_trigger(builder: Builder, fields: dict[str, Any]) -> Plan:
             raise builder.error("42704", f'{shown}table "{relation.name}" does not exist')
         builder.notices.append(f'{shown}relation "{".".join(names[:-1])}" does not exist, skipping')
         return builder.finish("DROP TRIGGER")
-    builder.touch(is_temporary(trigger.oid))
-    builder.add(forget(trigger))
+    # The module that does it needs this one.
+    from helios_cli.engine.sql.ddl_trigger_parts import forget_whole, parent_of
+
+    above = parent_of(builder, trigger)
+    if above is not None:
+        whole = f"trigger {above[0].name} on table {above[1]}"
+        message = f"cannot drop trigger {trigger.name} on table {relation.name} because {whole} requires it"
+        raise builder.error("2BP01", message, hint=f"You can drop {whole} instead.")
+    forget_whole(builder, trigger)
     return builder.finish("DROP TRIGGER")
 
 
@@ -330,9 +353,18 @@ def rename_trigger(builder: Builder, fields: dict[str, Any]) -> Plan:
     if find_trigger(builder, relation, fields["newname"]) is not None:
         shown = f'trigger "{fields["newname"]}" for relation "{relation.name}" already exists'
         raise builder.error("42710", shown)
-    trigger.name = fields["newname"]
-    builder.touch(is_temporary(trigger.oid))
-    builder.add(store(trigger))
+    # The module that does it needs this one.
+    from helios_cli.engine.sql.ddl_trigger_parts import clones, parent_of
+
+    above = parent_of(builder, trigger)
+    if above is not None:
+        hint = f'Rename the trigger on the partitioned table "{above[1]}" instead.'
+        message = f'cannot rename trigger "{trigger.name}" on table "{relation.name}"'
+        raise builder.error("XX000", message, hint=hint)
+    for one in (trigger, *clones(builder, trigger.oid)):
+        one.name = fields["newname"]
+        builder.touch(is_temporary(one.oid))
+        builder.add(store(one))
     return builder.finish("ALTER TRIGGER")
 
 
@@ -343,15 +375,26 @@ SWITCHES: Final = {
 """Subcommands of ALTER TABLE, and what tgenabled becomes."""
 
 
-def switch_triggers(builder: Builder, relation_oid: int, shown: str, command: dict[str, Any]) -> None:
-    """Plan ALTER TABLE ... ENABLE or DISABLE TRIGGER. Raises SqlError 42704."""
+def switch_triggers(
+    builder: Builder, relation_oid: int, shown: str, command: dict[str, Any], *, recurses: bool = True
+) -> None:
+    """Plan ALTER TABLE ... ENABLE or DISABLE TRIGGER, without ONLY for those of partitions too.
+
+    Raises:
+        SqlError: 42704.
+    """
+    # The module that knows them needs this one.
+    from helios_cli.engine.sql.ddl_trigger_parts import heirs_triggers
+
     word = command["subtype"]
     triggers = builder.catalog.triggers(relation_oid)
     if word.endswith("Trig"):
         triggers = tuple(trigger for trigger in triggers if trigger.name == command["name"])
         if not triggers:
             raise builder.error("42704", f'trigger "{command["name"]}" for table "{shown}" does not exist')
-    for trigger in triggers:
+    further = heirs_triggers(builder, relation_oid, [trigger.name for trigger in triggers]) if recurses else []
+    for trigger in (*triggers, *further):
+        builder.touch(is_temporary(trigger.oid))
         trigger.enabled = SWITCHES[word]
         builder.add(store(trigger))
     if not triggers:

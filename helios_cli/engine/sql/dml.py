@@ -13,7 +13,7 @@ from helios_cli.engine.sql.folded import KEY, FoldedRows
 from helios_cli.engine.sql.from_clause import find_relation, table_columns, translate_from
 from helios_cli.engine.sql.inheritance import all_rows, is_expanded, members
 from helios_cli.engine.sql.oids import UNKNOWN
-from helios_cli.engine.sql.partitions import is_parted, refuse_upsert, routed
+from helios_cli.engine.sql.partitions import is_parted, routed
 from helios_cli.engine.sql.privileges import DELETE, INSERT, SELECT, TRUNCATE, UPDATE
 from helios_cli.engine.sql.query import Output, Query, Select, Values, type_in
 from helios_cli.engine.sql.relation import ColumnInfo, Relation
@@ -138,7 +138,6 @@ def translate_insert(fields: dict[str, Any], scope: Scope) -> Write:
     secured = Secured(relation, item, fields, scope.ctx)
     conflict = ""
     if "onConflictClause" in fields:
-        refuse_upsert(fields["onConflictClause"], item, scope)
         several = not _is_one_row(fields)
         conflict = on_conflict(fields["onConflictClause"], item, scope, secured.on_conflict(), several)
         # Without WHERE, SQLite would take ON CONFLICT behind a SELECT for a join condition.

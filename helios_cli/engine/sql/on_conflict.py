@@ -130,7 +130,8 @@ def upsert_of(clause: dict[str, Any] | None, item: RangeItem, scope: Scope, secu
     else:
         names = tuple(node["IndexElem"].get("name", "") for node in infer.get("indexElems", []))
     if not all(names) or "whereClause" in infer:
-        raise scope.ctx.unsupported("ON CONFLICT over an expression or partial index of a table with triggers")
+        what = "ON CONFLICT DO UPDATE over an expression or partial index of a table with triggers or partitions"
+        raise scope.ctx.unsupported(what)
     pairs = assignment_pairs(clause["targetList"], relation, inner)
     where = expect_boolean(clause["whereClause"], inner, "WHERE").sql if "whereClause" in clause else ""
     where = " AND ".join(text for text in (where, secured) if text)

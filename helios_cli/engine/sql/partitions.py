@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from helios_cli.engine.sql import casts
 from helios_cli.engine.sql.context import Context
@@ -27,18 +27,14 @@ def is_parted(relation: Relation) -> bool:
 
 
 def moves_rows(relation: Relation, names: tuple[str, ...], ctx: Context) -> bool:
-    """Whether an UPDATE of these columns may take rows to other partitions."""
+    """Whether an UPDATE of these columns, or a trigger that sees it first, may take rows to other partitions."""
     if not is_parted(relation):
         return False
+    for trigger in ctx.catalog.triggers(relation.oid):
+        if trigger.row and trigger.timing == "b" and trigger.fires and "UPDATE" in trigger.events:
+            return True
     keys = {name for member in members(relation, ctx) if member.partition for name in key_columns(member.partition)}
     return not keys.isdisjoint(names)
-
-
-def refuse_upsert(clause: dict[str, Any], item: RangeItem, scope: Scope) -> None:
-    """Raise FeatureNotSupported for ON CONFLICT DO UPDATE of a partitioned table."""
-    if item.expanded and clause["action"] == "ONCONFLICT_UPDATE":
-        what = f'ON CONFLICT DO UPDATE of the partitioned table "{item.name}"'
-        raise scope.ctx.unsupported(what, hint="Name the partition, or use UPDATE and INSERT.")
 
 
 def routed(parts: Parts, item: RangeItem, scope: Scope) -> None:

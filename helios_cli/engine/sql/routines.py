@@ -304,6 +304,8 @@ class Trigger:
     """Its row of pg_constraint; 0 for one that is no constraint."""
     from_oid: int = 0
     """The table that FROM names; 0 for none."""
+    parent: int = 0
+    """Of a partition's: the trigger of the partitioned table that it is like; 0 for none."""
 
     def to_json(self) -> str:
         """The definition column."""

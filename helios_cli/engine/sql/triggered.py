@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.finishing import finish_plan, result_columns
+from helios_cli.engine.sql.inheritance import MEMBER, members
 from helios_cli.engine.sql.inheritance import ROW as HEIR_ROW
-from helios_cli.engine.sql.inheritance import members
 from helios_cli.engine.sql.plan import Kind, Plan, Program
 from helios_cli.engine.sql.relation import CatalogReader, Relation
 from helios_cli.engine.sql.snapshots import row_id
@@ -266,17 +266,20 @@ def _do_nothing(conflict: str) -> str:
 
 
 def _upsert_source(parts: Parts) -> str:
-    """The query of the row that an INSERT is in conflict with, and of its new values."""
+    """The query of the row that an INSERT is in conflict with, and of its new values.
+
+    Of a partitioned table the row is in the one that :data:`inheritance.MEMBER` stands for, and has its number alone.
+    """
     upsert, relation = parts.upsert, parts.relation
     assert upsert is not None
     alias = quote_identifier(upsert.alias)
     names = [quote_identifier(column.name) for column in relation.columns]
     row = ", ".join(f"{ROW.format(position)} AS {name}" for position, name in enumerate(names))
-    selected = [f"{alias}.{row_id(relation)}", *(f"{alias}.{name}" for name in names)]
-    selected += [value for _, value in upsert.pairs]
+    whole = [] if parts.route else [f"{alias}.{name}" for name in names]
+    selected = [f"{alias}.{row_id(relation)}", *whole, *(value for _, value in upsert.pairs)]
     same = [f"{alias}.{quote_identifier(key)} = excluded.{quote_identifier(key)}" for key in upsert.keys]
     conditions = same + ([upsert.where] if upsert.where else [])
-    table = quote_identifier(relation.sqlite_name or relation.name)
+    table = quote_identifier(MEMBER if parts.route else relation.sqlite_name or relation.name)
     return (
         f"SELECT {', '.join(selected)} FROM {table} AS {alias}, (SELECT {row}) AS excluded "
         f"WHERE {' AND '.join(conditions)}"

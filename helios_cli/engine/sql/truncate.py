@@ -22,6 +22,9 @@ def translate_truncate(fields: dict[str, Any], scope: Scope) -> tuple[list[str],
     tables: dict[int, Relation] = {}
     for node in fields["relations"]:
         relation = target_relation(node["RangeVar"], scope, "TRUNCATE")
+        if relation.partition is not None and relation.partition.strategy and not node["RangeVar"].get("inh"):
+            hint = "Do not specify the ONLY keyword, or use TRUNCATE ONLY on the partitions directly."
+            raise scope.ctx.error("42809", "cannot truncate only a partitioned table", hint=hint)
         expanded = is_expanded(relation, node["RangeVar"], scope.ctx)
         for member in members(relation, scope.ctx) if expanded else [relation]:
             tables[member.oid] = member

@@ -76,7 +76,7 @@ def trigger_row(snapshot: Snapshot, trigger: Trigger) -> Row:
         "tgqual": trigger.when or None, "tgoldtable": trigger.old_table or None,
         "tgnewtable": trigger.new_table or None, "tgconstraint": trigger.constraint_oid,
         "tgconstrrelid": trigger.from_oid, "tgdeferrable": int(trigger.deferrable),
-        "tginitdeferred": int(trigger.deferred),
+        "tginitdeferred": int(trigger.deferred), "tgparentid": trigger.parent,
     }  # fmt: skip
 
 
