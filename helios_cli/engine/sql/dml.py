@@ -405,7 +405,7 @@ def translate_update(fields: dict[str, Any], scope: Scope) -> Write:
 def _untouched(relation: Relation, item: RangeItem, scope: Scope) -> list[str]:
     """Conditions that leave alone what another part of the statement has changed."""
     snapshots = scope.ctx.snapshots
-    return snapshots.untouched(relation, item.alias) if snapshots is not None else []
+    return snapshots.untouched(relation, item.alias) if snapshots is not None and not item.expanded else []
 
 
 def _where(fields: dict[str, Any], conditions: list[str], scope: Scope) -> str:

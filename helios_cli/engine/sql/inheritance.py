@@ -33,15 +33,19 @@ def members(relation: Relation, ctx: Context) -> list[Relation]:
 def all_rows(relation: Relation, ctx: Context, *, numbered: bool = False) -> str:
     """The rows of a table and of its heirs as a FROM item without an alias, with their ``tableoid``.
 
-    ``numbered`` adds :data:`ROW`.
+    ``numbered`` adds :data:`ROW`, and leaves out what another part of the statement has changed.
     """
     names = [quote_identifier(column.name) for column in relation.columns]
     arms = []
     for member in members(relation, ctx):
         number = [f"{row_id(member)} AS {quote_identifier(ROW)}"] if numbered else []
         listed = ", ".join([*names, f"{member.oid} AS tableoid", *number])
-        table = quote_identifier(member.sqlite_name or member.name)
-        if ctx.snapshots is not None and ctx.snapshots.is_changed_by_others(member):
+        name = member.sqlite_name or member.name
+        table = quote_identifier(name)
+        if ctx.snapshots is not None and numbered:
+            conditions = ctx.snapshots.untouched(member, name)
+            table += f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        elif ctx.snapshots is not None and ctx.snapshots.is_changed_by_others(member):
             table = ctx.snapshots.read(member)
         arms.append(f"SELECT {listed} FROM {table}")
     return f"({' UNION ALL '.join(arms)})"

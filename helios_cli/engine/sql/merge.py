@@ -11,9 +11,9 @@ from typing import Any, Final
 from helios_cli.engine.sql import dml
 from helios_cli.engine.sql.expressions import expect_boolean, translate
 from helios_cli.engine.sql.from_clause import Source, find_relation, from_item
-from helios_cli.engine.sql.inheritance import is_expanded
+from helios_cli.engine.sql.inheritance import ROW, all_rows, is_expanded
 from helios_cli.engine.sql.oids import BYTEA
-from helios_cli.engine.sql.partitions import is_parted
+from helios_cli.engine.sql.partitions import is_parted, routed
 from helios_cli.engine.sql.plan import Program
 from helios_cli.engine.sql.relation import ColumnInfo, Relation
 from helios_cli.engine.sql.row_security import refuse_active
@@ -21,7 +21,7 @@ from helios_cli.engine.sql.scope import RangeItem, Scope
 from helios_cli.engine.sql.select import translate_with
 from helios_cli.engine.sql.snapshots import row_id
 from helios_cli.engine.sql.sqltext import quote_identifier
-from helios_cli.engine.sql.triggered import Parts, are_seen
+from helios_cli.engine.sql.triggered import Parts, are_seen, heirs_changed
 from helios_cli.engine.sql.typed import Node, TypedSql
 
 _MATCHED: Final = "MERGE_WHEN_MATCHED"
@@ -71,11 +71,11 @@ def translate_merge(fields: dict[str, Any], ctx: Any) -> Merge:
     relation = dml.target_relation(fields["relation"], scope, words[0])
     for word in words[1:]:
         dml.target_relation(fields["relation"], scope, word)
-    if is_expanded(relation, fields["relation"], ctx) or is_parted(relation):
-        what = f'MERGE into "{relation.name}" with the tables that inherit from it'
-        raise ctx.unsupported(what, hint="Use ONLY, or INSERT, UPDATE and DELETE.")
     refuse_active(relation, ctx, "MERGE is not supported with row-level security", "Use INSERT and UPDATE instead.")
     item, table = dml.target_item(fields["relation"], relation, scope)
+    if is_expanded(relation, fields["relation"], ctx) or is_parted(relation):
+        item.derived = item.expanded = True
+        table = f"{all_rows(relation, ctx, numbered=True)} AS {quote_identifier(item.alias)}"
     source = from_item(fields["sourceRelation"], scope)
     if any(known.visible and known.name == item.name for known in source.items):
         message = f'name "{item.name}" specified more than once'
@@ -84,17 +84,34 @@ def translate_merge(fields: dict[str, Any], ctx: Any) -> Merge:
     branches = _branches(fields["mergeWhenClauses"], item, source, scope)
     both = _scope_of([item, *source.items], [*item.columns, *source.columns], scope)
     condition = expect_boolean(fields["joinCondition"], both, "MERGE").sql
-    row = f"{quote_identifier(item.alias)}.{row_id(relation)}"
-    decided = _decision(branches, row)
+    row = _row(item)
+    decided = _decision(branches, _target(item))
     outer = any(branch.test.startswith(f"{row} IS NULL") for branch in branches)
     where = f" WHERE {' AND '.join(source.conditions)}" if source.conditions else ""
     joined = f"{source.sql} {'LEFT JOIN' if outer else 'JOIN'} {table} ON {condition}{where}"
     # No WHERE over the decision: SQLite would compute it twice, with its calls of nextval().
     first = f"{with_clause}SELECT {decided} FROM {joined}"
-    return _program(first, branches, relation, scope)
+    return _program(first, branches, item, scope)
 
 
-def _program(first: str, branches: list[_Branch], relation: Relation, scope: Scope) -> Merge:
+def _row(item: RangeItem) -> str:
+    """The number of the target's row; NULL where there is none."""
+    assert item.relation is not None
+    number = quote_identifier(ROW) if item.expanded else row_id(item.relation)
+    return f"{quote_identifier(item.alias)}.{number}"
+
+
+def _target(item: RangeItem) -> str:
+    """What names the target's row; with heirs its table's OID and its number, in an array."""
+    row = _row(item)
+    if not item.expanded:
+        return row
+    return f"iif({row} IS NULL, NULL, json_array({quote_identifier(item.alias)}.tableoid, {row}))"
+
+
+def _program(first: str, branches: list[_Branch], item: RangeItem, scope: Scope) -> Merge:
+    relation = item.relation
+    assert relation is not None
     saved = scope.ctx.session_value(_SAVED)
     rows = f"(SELECT value ->> 0 AS row FROM json_each({saved}))"
     hint = "Ensure that not more than one source row matches any one target row."
@@ -106,7 +123,9 @@ def _program(first: str, branches: list[_Branch], relation: Relation, scope: Sco
     numbered = sorted(enumerate(branches), key=lambda pair: _ORDER.get(pair[1].command, 3))
     active = [(number, branch) for number, branch in numbered if branch.command in _ORDER]
     changes = [_change(number, branch, relation, rows) for number, branch in active]
-    parts = [_seen_change(number, branch, relation, rows, scope) for number, branch in active]
+    parts = [_seen_change(number, branch, item, rows, scope) for number, branch in active]
+    if item.expanded:
+        changes = [part.source if part is not None else change for part, change in zip(parts, changes, strict=True)]
     for at, part in enumerate(parts):
         if part is not None:
             part.statement = part.event not in {known.event for known in parts[:at] if known is not None}
@@ -136,10 +155,12 @@ def _change(number: int, branch: _Branch, relation: Relation, rows: str) -> str:
     return f"UPDATE {table} SET {assigned} FROM {rows} WHERE {own} AND {target} = row ->> 1"
 
 
-def _seen_change(number: int, branch: _Branch, relation: Relation, rows: str, scope: Scope) -> Parts | None:
-    """The rows of one WHEN clause for triggers to see; None where none has to."""
-    event = branch.command.removeprefix("CMD_")
-    if not are_seen(relation, (event,), scope):
+def _seen_change(number: int, branch: _Branch, item: RangeItem, rows: str, scope: Scope) -> Parts | None:
+    """The rows of one WHEN clause for triggers to see, or that are in several tables; None where neither is so."""
+    event, relation = branch.command.removeprefix("CMD_"), item.relation
+    assert relation is not None
+    spread = item.expanded and (event != "INSERT" or is_parted(relation))
+    if not spread and not are_seen(relation, (event,), scope):
         return None
     own = f"row ->> 0 = {number}"
     values = [
@@ -148,13 +169,23 @@ def _seen_change(number: int, branch: _Branch, relation: Relation, rows: str, sc
     ]
     names = tuple(column.name for column in branch.columns)
     if event == "INSERT":
-        return Parts(event, relation, f"SELECT {', '.join(values) or 'NULL'} FROM {rows} WHERE {own}", names, [])
+        source = f"SELECT {', '.join(values) or 'NULL'} FROM {rows} WHERE {own}"
+        return _routed(Parts(event, relation, source, names, []), item, scope)
+    if spread:
+        source = f"SELECT {', '.join(['(row ->> 1) ->> 0', '(row ->> 1) ->> 1', *values])} FROM {rows} WHERE {own}"
+        heirs = heirs_changed(item, scope)
+        return _routed(Parts(event, relation, source, names, [], heirs=heirs), item, scope)
     table = quote_identifier(relation.sqlite_name or relation.name)
     number_of_row = f"{table}.{row_id(relation)}"
     before = [f"{table}.{quote_identifier(column.name)}" for column in relation.columns]
     selected = ", ".join([number_of_row, *before, *values])
     source = f"SELECT {selected} FROM {rows} JOIN {table} ON {number_of_row} = row ->> 1 WHERE {own}"
     return Parts(event, relation, source, names, [])
+
+
+def _routed(parts: Parts, item: RangeItem, scope: Scope) -> Parts:
+    routed(parts, item, scope)
+    return parts
 
 
 def _decision(branches: list[_Branch], row: str) -> str:
@@ -181,7 +212,7 @@ def _scope_of(items: list[RangeItem], columns: list[Any], scope: Scope) -> Scope
 def _branches(nodes: list[Node], item: RangeItem, source: Source, scope: Scope) -> list[_Branch]:
     ctx, relation = scope.ctx, item.relation
     assert relation is not None
-    row = f"{quote_identifier(item.alias)}.{row_id(relation)}"
+    row = _row(item)
     both = _scope_of([item, *source.items], [*item.columns, *source.columns], scope)
     alone = _scope_of(source.items, source.columns, scope)
     found, closed = [], set()

@@ -12,6 +12,7 @@ from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.dml import Write
 from helios_cli.engine.sql.finishing import name_objects
 from helios_cli.engine.sql.from_clause import find_relation
+from helios_cli.engine.sql.inheritance import is_expanded
 from helios_cli.engine.sql.plan import Program
 from helios_cli.engine.sql.query import Output
 from helios_cli.engine.sql.scope import Cte, Scope
@@ -145,7 +146,9 @@ def _writers(nodes: list[dict[str, Any]], kind: str, fields: dict[str, Any], sco
         word = tree.tag(node)
         if word in WRITES:
             relation = find_relation(node[word]["relation"], scope)
-            found.setdefault(relation.oid, set()).add(number)
+            expanded = is_expanded(relation, node[word]["relation"], scope.ctx)
+            for oid in (relation.oid, *(relation.heirs if expanded else ())):
+                found.setdefault(oid, set()).add(number)
     return found
 
 

@@ -168,17 +168,10 @@ def replaced_by_triggers(relation: Relation, event: str, scope: Scope) -> bool:
 
 
 def heirs_changed(item: RangeItem, scope: Scope) -> tuple[Relation, ...]:
-    """The tables whose rows an UPDATE or DELETE changes beside those of its target.
-
-    Raises:
-        SqlError: 0A000, the write is part of a WITH clause.
-    """
+    """The tables whose rows an UPDATE or DELETE changes beside those of its target."""
     relation = item.relation
     if relation is None or not item.expanded:
         return ()
-    if scope.ctx.snapshots is not None:
-        what = f'changing "{relation.name}" with the tables that inherit from it in a WITH query'
-        raise scope.ctx.unsupported(what, hint="Change each table with ONLY, or send the change on its own.")
     return tuple(members(relation, scope.ctx)[1:])
 
 
