@@ -87,6 +87,7 @@ class Prepared:
         self.modifiers = _modifiers(routine, host)
         declared = routine.signature()
         bindings = bind_polymorphic(declared, types) or {} if any(oid in POLYMORPHIC for oid in declared) else {}
+        self.columns = tuple((name, bindings.get(oid, oid)) for name, oid in self.columns)
         self.result = bindings.get(routine.result, routine.result)
         self.program: Program | None = None
         self.statements: list[str] = []
@@ -125,6 +126,14 @@ def _modifiers(routine: Routine, host: RoutineHost) -> tuple[int, ...]:
         found = made.fields if made is not None else None
     modifiers = tuple(part.typmod for part in found or ())
     return modifiers if any(modifier >= 0 for modifier in modifiers) else ()
+
+
+def _taken(row: Record | None, value: Any) -> Any:
+    """The value of an argument as its variable holds it; ``row``: the empty row of a variable for a row."""
+    given = read_row(value, row) if row is not None else None
+    if row is not None and given is not None and len(given.values) == len(row.values):
+        row.values[:] = given.values
+    return value if row is None else row
 
 
 def _output(value: Any) -> Any:
@@ -309,14 +318,19 @@ class RoutineCalls:
         given = iter(arguments)
         for number, argument in enumerate(routine.arguments):
             if argument.mode in "ibv":
-                interpreter.frame.values[program.place(number)] = next(given, None)
+                place = program.place(number)
+                interpreter.frame.values[place] = _taken(interpreter.frame.empty_row(place), next(given, None))
             if argument.mode in "obt":
                 interpreter.outputs.append(program.place(number))
+            if argument.mode in "ot":
                 interpreter.frame.start_row(program.place(number))
         result = interpreter.call()
         if routine.returns_set:
             return result.rows, None
         if interpreter.outputs:
+            only = interpreter.frame.values[interpreter.outputs[0]]
+            if len(interpreter.outputs) == 1 and prepared.columns and isinstance(only, Record):
+                return [], interpreter.fitted(only)
             values = tuple(_output(interpreter.frame.values[number]) for number in interpreter.outputs)
             return [], values if len(values) > 1 else values[0]
         if prepared.result == VOID and routine.kind == "f":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
@@ -91,8 +92,15 @@ def create_view(builder: Builder, fields: dict[str, Any]) -> Plan:
     refuse_invoker(fields.get("options", []))
     option = check_option_of(fields)
     range_var = fields["view"]
-    schema, name = builder.creation_schema(range_var), range_var["relname"]
     query: Node = fields["query"]
+    if (
+        range_var.get("relpersistence") != "t"
+        and range_var.get("schemaname") != "pg_temp"
+        and _is_temporary(builder, query)
+    ):
+        builder.notices.append(f'view "{range_var["relname"]}" will be a temporary view')
+        range_var = {**range_var, "relpersistence": "t"}
+    schema, name = builder.creation_schema(range_var), range_var["relname"]
     for part in tree.walk(query):
         if isinstance(part.get("ParamRef"), dict):
             raise builder.error("42P02", "there is no parameter $1", part["ParamRef"].get("location", -1))
@@ -118,6 +126,21 @@ def create_view(builder: Builder, fields: dict[str, Any]) -> Plan:
     builder.add(*attribute_rows(builder.temp, oid, columns))
     record_dependencies(builder, oid, query, called)
     return builder.finish("CREATE VIEW")
+
+
+def _named_relations(query: Node) -> Iterator[dict[str, Any]]:
+    """The relations that a query names, but for its own WITH queries."""
+    local = {part["CommonTableExpr"]["ctename"] for part in tree.walk(query) if "CommonTableExpr" in part}
+    for part in tree.walk(query):
+        named = part.get("RangeVar")
+        if isinstance(named, dict) and ("schemaname" in named or named["relname"] not in local):
+            yield named
+
+
+def _is_temporary(builder: Builder, query: Node) -> bool:
+    """Whether a query reads temporary relations, so that a view of it is one (isQueryUsingTempRelation)."""
+    found = (builder.catalog.relation(one.get("schemaname"), one["relname"]) for one in _named_relations(query))
+    return any(one is not None and (one.kind == "t" or one.schema == TEMP_SCHEMA_NAME) for one in found)
 
 
 def _check_view_columns(builder: Builder, columns: list[ColumnDef]) -> None:
@@ -199,10 +222,7 @@ def record_dependencies(builder: Builder, oid: int, query: Node, called: set[int
     }
     starred = any("A_Star" in part for part in tree.walk(query))
     seen: set[int] = set()
-    for part in tree.walk(query):
-        fields = part.get("RangeVar")
-        if not isinstance(fields, dict):
-            continue
+    for fields in _named_relations(query):
         relation = builder.catalog.relation(fields.get("schemaname"), fields["relname"])
         if relation is None or relation.kind == "c" or relation.oid in seen:
             continue

@@ -398,6 +398,11 @@ def _join(fields: dict[str, Any], scope: Scope) -> Source:
     columns = merged + [c for side in (left, right) for c in side.columns if c.name not in names]
     source = _joined(kind, left, right, conditions, scope)
     source.columns = columns
+    merged_alias = fields.get("join_using_alias")
+    if merged_alias is not None:
+        named = RangeItem(merged_alias["aliasname"], merged)
+        _check_names(source, Source("", [named], [], []), scope)
+        source.items.append(named)
     alias = fields.get("alias")
     if alias is not None:
         item = RangeItem(alias["aliasname"], renamed(columns, alias, alias["aliasname"], scope, 0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helios_cli.engine.datatypes.usertypes import is_row
+from helios_cli.engine.datatypes.usertypes import is_row, kind_of
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.coercion import Context as How
@@ -73,8 +73,12 @@ def _check_parameters(builder: Builder, routine: Routine) -> None:
 def _is_row(builder: Builder, text: str) -> bool:
     if not text.replace(".", "").replace("_", "").replace('"', "").isalnum():
         return False
-    names = [part.strip('"').lower() for part in text.split(".")]
-    return builder.catalog.relation(names[-2] if len(names) > 1 else None, names[-1]) is not None
+    names = [part.strip('"') if part.startswith('"') else part.lower() for part in text.split(".")]
+    schema = names[-2] if len(names) > 1 else None
+    if builder.catalog.relation(schema, names[-1]) is not None:
+        return True
+    made = builder.catalog.user_type(schema, names[-1])
+    return made is not None and made.kind == "c"
 
 
 def _check_sql(builder: Builder, routine: Routine) -> None:
@@ -127,6 +131,8 @@ def _check_result(builder: Builder, routine: Routine, last: Plan | None) -> None
         wanted = [column.type_oid for column in relation.columns] if relation is not None else wanted
     if routine.result == VOID:
         return
+    domains = {oid: builder.catalog.type_by_oid(oid) for oid in wanted if kind_of(oid) == "d"}
+    wanted = [found.base_oid if (found := domains.get(oid)) is not None else oid for oid in wanted]
     shown = type_name(routine.result)
     if relation is not None:
         shown = relation.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from helios_cli.engine.datatypes.usertypes import RECORD, is_row
@@ -40,9 +41,18 @@ def declared_arguments(routine: Routine) -> dict[str, str]:
     for one in routine.arguments:
         if one.name and one.type_oid == REFCURSOR:
             found[one.name] = "refcursor"
-        elif one.name and one.mode == "o" and gives_back and is_row(one.type_oid) and one.type_oid != RECORD:
-            found[one.name] = "record"
+        elif one.name and is_row(one.type_oid) and one.type_oid != RECORD:
+            changed = one.mode in "ib" and _is_changed(one.name, routine.body)
+            if changed or (one.mode == "o" and gives_back):
+                found[one.name] = "record"
     return found
+
+
+def _is_changed(name: str, body: str) -> bool:
+    """Whether a body may assign to fields of an argument: they stand where a statement begins, or behind INTO."""
+    shown = rf'(?:\b{re.escape(name)}|"{re.escape(name)}")'
+    begins = rf"(?:;|\b(?:begin|then|else|loop)\b|>>|\*/|\n)\s*{shown}\s*\.[^;:=]*:?="
+    return re.search(rf"{begins}|\binto\s+(?:strict\s+)?{shown}", body, re.IGNORECASE) is not None
 
 
 def quoted(name: str) -> str:

@@ -55,8 +55,11 @@ def read_clauses(fields: dict[str, Any]) -> Clauses | None:
     )  # fmt: skip
 
 
-def check_clauses(clauses: Clauses, columns: Sequence[str], ctx: Context) -> None:
-    """Refuse columns that are not there or are named twice (analyzeCTE). Raises SqlError 42601, 42701."""
+def check_clauses(clauses: Clauses, columns: Sequence[str], listed: Sequence[str], ctx: Context) -> None:
+    """Refuse columns that are not there or are named twice (analyzeCTE). Raises SqlError 42601, 42701.
+
+    ``listed``: the names behind that of the query.
+    """
     search_at, cycle_at = clauses.at
     for names, word, at in ((clauses.search, "search", search_at), (clauses.cycle, "cycle", cycle_at)):
         for position, name in enumerate(names):
@@ -64,6 +67,12 @@ def check_clauses(clauses: Clauses, columns: Sequence[str], ctx: Context) -> Non
                 raise ctx.error("42601", f'{word} column "{name}" not in WITH query column list', at)
             if name in names[:position]:
                 raise ctx.error("42701", f'{word} column "{name}" specified more than once', at)
+        added = (("search sequence", clauses.sequence),) if word == "search" else (
+            ("cycle mark", clauses.mark), ("cycle path", clauses.path)
+        )  # fmt: skip
+        for what, name in added:
+            if name and name in listed:
+                raise ctx.error("42601", f'{what} column name "{name}" already used in WITH query column list', at)
     if clauses.mark and clauses.mark == clauses.path:
         raise ctx.error("42601", "cycle mark column name and cycle path column name are the same", cycle_at)
     for word, name in (("mark", clauses.mark), ("path", clauses.path)):

@@ -98,9 +98,32 @@ def translate_with(clause: dict[str, Any] | None, scope: Scope) -> str:
         return ""
     scope.ctes = dict(scope.ctes)
     texts = []
-    for node in clause["ctes"]:
-        texts.append(translate_cte(node["CommonTableExpr"], bool(clause.get("recursive")), scope))
+    for fields in _in_order_of_need(clause, scope):
+        texts.append(translate_cte(fields, bool(clause.get("recursive")), scope))
     return f"WITH {'RECURSIVE ' if clause.get('recursive') else ''}{', '.join(texts)} "
+
+
+def _in_order_of_need(clause: dict[str, Any], scope: Scope) -> list[dict[str, Any]]:
+    """The queries of WITH; of WITH RECURSIVE each behind those that it names. Raises SqlError 0A000 for a circle."""
+    waiting: list[dict[str, Any]] = [node["CommonTableExpr"] for node in clause["ctes"]]
+    if not clause.get("recursive") or len(waiting) == 1:
+        return waiting
+    ordered: list[dict[str, Any]] = []
+    while waiting:
+        ready = next(
+            (
+                one
+                for one in waiting
+                if not any(_refers_to(one["ctequery"], other["ctename"]) for other in waiting if other is not one)
+            ),
+            None,
+        )
+        if ready is None:
+            message = "mutual recursion between WITH items is not implemented"
+            raise scope.ctx.error("0A000", message, waiting[0].get("location", -1))
+        ordered.append(ready)
+        waiting.remove(ready)
+    return ordered
 
 
 def translate_cte(fields: dict[str, Any], recursive: bool, scope: Scope) -> str:
@@ -196,7 +219,7 @@ def _recursive(
     cte = _cte_of(name, alias, names, left)
     added = Added(clauses, scope) if clauses is not None else None
     if added is not None:
-        check_clauses(added.clauses, [output.name for output in left.outputs], ctx)
+        check_clauses(added.clauses, [output.name for output in left.outputs], renamed, ctx)
         check_arms(select, name, ctx)
         left = added.first(left)
         cte.met = added.met

@@ -11,6 +11,7 @@ from helios_cli.engine.sql import casts, row_values
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import array_of, can_coerce, type_name
 from helios_cli.engine.sql.context import Context
+from helios_cli.engine.sql.function_columns import with_bound_columns
 from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.oids import (
     ANYARRAY,
@@ -174,9 +175,8 @@ def with_columns(function: Function, nodes: list[Node], ctx: Context, at: int) -
 def user_row(function: UserFunction, values: list[TypedSql], result: int, scope: Scope, at: int) -> TypedSql:
     """A call, in an expression, of a function whose result is one row."""
     sql = user_call(function, values, scope, ROW)
-    fields = tuple(
-        Field(name, type_oid, -1, row_values.type_shape(type_oid, scope.ctx)) for name, type_oid in function.columns
-    )
+    columns = with_bound_columns(function, [value.type_oid for value in values]).columns
+    fields = tuple(Field(name, type_oid, -1, row_values.type_shape(type_oid, scope.ctx)) for name, type_oid in columns)
     return TypedSql(sql, result, location=at, shape=Shape(result, fields))
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import apsw
 
-from helios_cli.engine.datatypes.usertypes import is_row
+from helios_cli.engine.datatypes.usertypes import RECORD, is_row, kind_of
 from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID
 from helios_cli.engine.sql.functions import REGISTRY
 from helios_cli.engine.sql.relation import Relation, UserType
@@ -94,14 +94,23 @@ class RoutineCatalog:
                 if routine.relation:
                     relation = self.relation_by_oid(routine.relation)
                     columns = tuple((column.name, column.type_oid) for column in relation.columns) if relation else ()
-                elif is_row(routine.result) and not columns:
+                elif is_row(routine.result) and len(columns) < 2 and routine.result != RECORD:
                     made = self.type_by_oid(routine.result)
                     columns = tuple((field.name, field.type_oid) for field in made.fields) if made else ()
-                function = as_function(routine, columns, _LIBRARY)
+                function = as_function(routine, self._over_base_types(columns), _LIBRARY)
+                function = replace(function, result=self._base_type(function.result))
                 if routine.aggregate is not None:
                     function = replace(function, writes=self._folding_writes(routine.aggregate))
                 found.setdefault(function.args, function)
         return tuple(found.values())
+
+    def _base_type(self, oid: int) -> int:
+        """The type whose operators and functions the values of a type have: of a domain the one that it is over."""
+        domain = self.type_by_oid(oid) if kind_of(oid) == "d" else None
+        return domain.base_oid if domain is not None else oid
+
+    def _over_base_types(self, columns: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
+        return tuple((name, self._base_type(oid)) for name, oid in columns)
 
     def _folding_writes(self, parts: AggregateParts) -> bool:
         """Whether one of the functions that an aggregate is made of could change something."""
