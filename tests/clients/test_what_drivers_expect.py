@@ -338,3 +338,38 @@ def test_default_with_oids_can_be_switched_off_alone(connection: psycopg.Connect
     assert connection.execute("SHOW default_with_oids").fetchone() == ("off",)
     with pytest.raises(psycopg.errors.FeatureNotSupported):
         connection.execute("SET default_with_oids = on")
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_parameters_name_the_clock(connection: psycopg.Connection[Any], binary: bool) -> None:
+    connection.execute("SET timezone = 'Europe/Rome'")
+    with connection.transaction():
+        found = connection.execute(
+            "SELECT %s::timestamptz = now(), %s::timestamp = localtimestamp, %s::date = current_date + 1,"
+            " %s::timestamptz = current_date, %s::time = localtime, %s::timetz = current_time,"
+            " %s::timestamp = current_date - 1 + time '10:30',"
+            " %s::timestamp[] = ARRAY[current_date, localtimestamp]",
+            ["now", " NOW ", "tomorrow", "today", "now", "now", "yesterday 10:30", "{today,now}"],
+            binary=binary,
+        ).fetchone()
+        assert found == (True,) * 8
+        connection.execute("PREPARE clocked (date, timestamptz) AS SELECT $1 = current_date, $2 = now()")
+        assert connection.execute("EXECUTE clocked ('today', 'now')").fetchone() == (True, True)
+        connection.execute("DEALLOCATE clocked")
+    for text in ("nowadays", "today 25:00"):
+        with pytest.raises(
+            psycopg.errors.DatetimeFieldOverflow if ":" in text else psycopg.errors.InvalidDatetimeFormat
+        ):
+            connection.execute("SELECT %s::timestamp", [text])
+
+
+def test_copied_rows_name_the_clock(connection: psycopg.Connection[Any]) -> None:
+    with connection.transaction():
+        connection.execute("CREATE TEMP TABLE clocked (a timestamp, b date, c timestamptz, d timestamp[])")
+        with connection.cursor().copy("COPY clocked FROM STDIN") as copy:
+            copy.write("now\ttoday\tnow\t{now,tomorrow}\n")
+        found = connection.execute(
+            "SELECT a = localtimestamp, b = current_date, c = now(), d = ARRAY[localtimestamp, current_date + 1]"
+            " FROM clocked"
+        ).fetchone()
+        assert found == (True,) * 4

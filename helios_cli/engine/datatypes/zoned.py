@@ -15,8 +15,19 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from helios_cli.engine.datatypes.arrays import read_array, write_array
 from helios_cli.engine.datatypes.datetime_in import TimeContext
-from helios_cli.engine.datatypes.datetimes import format_timestamptz, parse_timestamptz
+from helios_cli.engine.datatypes.datetimes import (
+    format_date,
+    format_time,
+    format_timestamp,
+    format_timestamptz,
+    parse_date,
+    parse_time,
+    parse_timestamp,
+    parse_timestamptz,
+    parse_timetz,
+)
 from helios_cli.engine.datatypes.integers import show
+from helios_cli.engine.datatypes.strings import format_string
 from helios_cli.engine.datatypes.styled import STYLED, StyledZone, split_name, styled_parser, styled_writer
 from helios_cli.engine.datatypes.zone_abbreviations import BY_ZONE, FIXED
 from helios_cli.engine.errors import SqlError
@@ -28,6 +39,13 @@ ZONED: Final = frozenset((TIMESTAMPTZ, TIMESTAMPTZ_ARRAY))
 _RANGES: Final = frozenset((3910, 4534))
 TIME_ARRAYS: Final = {1182: 1082, 1183: 1083, 1115: 1114, 1270: 1266}
 """Arrays of the other types whose text may name the clock or lack a zone, with their element types."""
+TIME_READERS: Final[dict[int, Callable[..., Any]]] = {
+    1082: parse_date, 1083: parse_time, 1114: parse_timestamp, 1266: parse_timetz,
+}  # fmt: skip
+"""How the other types of dates and times are read."""
+_TIME_WRITERS: Final[dict[int, Callable[[Any], bytes]]] = {
+    1082: format_date, 1083: format_time, 1114: format_timestamp, 1266: format_string,
+}  # fmt: skip
 _UTC_NAMES: Final = ("UTC", "GMT", "Z", "ETC/UTC", "UCT", "ZULU")
 _HOURS: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)", re.ASCII)
 _NAME: Final = r"(?:<[+-]?[\w:]{1,15}>|[A-Za-z]{1,15})"
@@ -153,12 +171,24 @@ def session_parser(oid: int, times: TimeContext) -> Callable[[str], Any] | None:
     """From a text as the session reads it to the stored value; None for a type whose text has one meaning."""
     if oid in ZONED:
         return zoned_parser(oid, times)
+    if times.now_us is not None and TIME_ARRAYS.get(oid, oid) in TIME_READERS:
+        return _clocked_parser(oid, times)
     if oid in _RANGES:
         # The types of ranges stand on all others, this module among them.
         from helios_cli.engine.datatypes.zoned_ranges import read_zoned_range
 
         return partial(read_zoned_range, oid, bound=partial(parse_timestamptz, context=times))
     return styled_parser(oid, times) if isinstance(times.zone, StyledZone) else None
+
+
+def _clocked_parser(oid: int, times: TimeContext) -> Callable[[str], Any]:
+    """From the text of a date or time, or of an array of them, to its stored value; the text may name the clock."""
+    element = TIME_ARRAYS.get(oid, oid)
+    read = partial(TIME_READERS[element], context=times)
+    if element == oid:
+        return read
+    write = _TIME_WRITERS[element]
+    return lambda text: write_array(read_array(text, read), lambda value: write(value).decode())
 
 
 def zoned_parser(oid: int, times: TimeContext) -> Callable[[str], Any]:

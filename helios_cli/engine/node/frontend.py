@@ -22,7 +22,6 @@ from helios_cli.engine.sql.plan import Kind
 from helios_cli.engine.sql.planner import bind
 from helios_cli.engine.wire import backend, messages
 from helios_cli.engine.wire.limits import LIMITS
-from helios_cli.engine.wire.params import decode_params
 
 log = logging.getLogger(__name__)
 
@@ -428,7 +427,7 @@ class Frontend(ClientLink):
                 f'bind message supplies {len(params)} parameters, but prepared statement "{statement}" '
                 f"requires {len(plan.param_types)}"
             )
-        values = decode_params(plan.param_types, param_formats, params, session.times, portal_name) if params else ()
+        values = session.decoded(plan, param_formats, params, portal_name) if params else ()
         columns = session.columns_of(plan)
         formats = messages.formats_for(result_formats, len(columns)) if columns else ()
         binds = bind(plan, values, prepared.literals, session.values_for(plan), prepared.sql)

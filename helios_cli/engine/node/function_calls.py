@@ -18,7 +18,6 @@ from helios_cli.engine.sql.planner import bind
 from helios_cli.engine.sql.routines import Routine
 from helios_cli.engine.sql.sqltext import pg_identifier
 from helios_cli.engine.wire import backend, messages
-from helios_cli.engine.wire.params import decode_params
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.frontend import Frontend
@@ -96,7 +95,7 @@ def _portal(
     text = f"SELECT {pg_identifier(callee.schema)}.{pg_identifier(callee.name)}({numbers})"
     prepared = session.prepare("", text, callee.types)
     plan = prepared.plan
-    values = decode_params(plan.param_types, formats, arguments, session.times)
+    values = session.decoded(plan, formats, arguments)
     binds = bind(plan, values, prepared.literals, session.values_for(plan), text)
     portal = Portal(session, "", plan, binds, result, False)
     portal.text = text

@@ -184,9 +184,9 @@ def copy_in(session: Session, action: actions.CopyIn, portal: Portal, rows_max: 
     connection, claim = transaction.connection, portal.claim
     assert connection is not None
     done_before = claim is not None and claim.check(connection)
+    times = session.times_now()
     columns = [
-        CopyColumn(name, oid, typmod, session.times)
-        for name, (oid, typmod) in zip(action.columns, action.types, strict=True)
+        CopyColumn(name, oid, typmod, times) for name, (oid, typmod) in zip(action.columns, action.types, strict=True)
     ]
     encoding = client_encoding.copied(session, action.options)
     parser = client_encoding.parser_for(copy_parser(action.table, columns, _wire_options(action.options)), encoding)

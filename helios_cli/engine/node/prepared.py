@@ -79,7 +79,7 @@ def _argument(session: Session, action: actions.Execute, index: int, oid: int) -
 
 
 def _parse(session: Session, oid: int, text: str) -> Any:
-    parse = session_parser(oid, session.times) or by_oid(oid).parse_text
+    parse = session_parser(oid, session.times_now()) or by_oid(oid).parse_text
     return parse(text)
 
 

@@ -6,10 +6,12 @@ It knows no socket: the frontend feeds it statements and takes the messages it l
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import apsw
 
+from helios_cli.engine.datatypes.datetime_in import TimeContext
 from helios_cli.engine.errors import HeliosError, QueryCanceled, ReadOnlyError, SqlError
 from helios_cli.engine.node import renewal, utility
 from helios_cli.engine.node.message_levels import is_wanted
@@ -22,6 +24,7 @@ from helios_cli.engine.sql.actions import LockTable
 from helios_cli.engine.sql.ddl_schema import DATABASE_OID
 from helios_cli.engine.sql.plan import Debugged, Detailed, Kind, Plan, Warned
 from helios_cli.engine.wire import backend
+from helios_cli.engine.wire.params import decode_params
 
 if TYPE_CHECKING:
     pass
@@ -211,6 +214,19 @@ class Session(SessionPlans):
         if not plan.session_values:
             return ()
         return [session_value(self, name) for name in plan.session_values]
+
+    def decoded(
+        self, plan: Plan, formats: tuple[int, ...], params: Sequence[bytes | None], portal: str = ""
+    ) -> Sequence[Any]:
+        """The values of a Bind's parameters as the session reads them. Raises SqlError as ``decode_params``."""
+        return decode_params(plan.param_types, formats, params, self.times, portal, self._clock)
+
+    def times_now(self) -> TimeContext:
+        """The session's zone, and the time that 'now' stands for in a text."""
+        return replace(self.times, now_us=self._clock())
+
+    def _clock(self) -> int:
+        return int(session_value(self, "now"))
 
     # Planning --------------------------------------------------------------------------------------------------
 

@@ -11,11 +11,7 @@ from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.arrays import read_array, write_array
 from helios_cli.engine.datatypes.datetime_in import TimeContext
 from helios_cli.engine.datatypes.datetimes import (
-    parse_date,
-    parse_time,
-    parse_timestamp,
     parse_timestamptz,
-    parse_timetz,
     split_timetz,
     timetz_text,
 )
@@ -23,6 +19,7 @@ from helios_cli.engine.datatypes.interval import Interval, interval_text, split_
 from helios_cli.engine.datatypes.styled import RANGES as STYLED_RANGES
 from helios_cli.engine.datatypes.zoned import (
     TIME_ARRAYS,
+    TIME_READERS,
     TIMESTAMPTZ_ARRAY,
     find_zone,
     is_shown_by,
@@ -33,18 +30,15 @@ from helios_cli.engine.datatypes.zoned import (
 )
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.function_spec import ScalarTable
-from helios_cli.engine.sql.oids import DATE, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ
+from helios_cli.engine.sql.oids import DATE, TIME, TIMESTAMP, TIMESTAMPTZ
 from helios_cli.engine.sql.runtime_arrays import element_writer
 
 _DAYS_PER_MONTH: Final = 30
 _STYLED: Final = frozenset((1186, 1187, *STYLED_RANGES))
 """Types that a session reads in its own way, where the usual one is not."""
 _READERS: Final[dict[int, Callable[[str, TimeContext], Any]]] = {
-    DATE: parse_date,
-    TIME: parse_time,
-    TIMESTAMP: parse_timestamp,
+    **TIME_READERS,
     TIMESTAMPTZ: parse_timestamptz,
-    TIMETZ: parse_timetz,
     TIMESTAMPTZ_ARRAY: lambda text, times: zoned_parser(TIMESTAMPTZ_ARRAY, times)(text),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -17,6 +18,8 @@ Decoder = Callable[[bytes], Any]
 
 _SMALL_INTEGERS: Final = (23, 20)
 _TEXT_OID: Final = 25
+_OF_TIMES: Final = ("22007", "22023")
+"""What texts of dates and times raise that name the clock or a zone, where nothing knows them."""
 _BAD_BINARY: Final = "incorrect binary data format"
 
 
@@ -38,17 +41,22 @@ def decode_params(
     params: Sequence[bytes | None],
     times: TimeContext = UTC_CONTEXT,
     portal: str = "",
+    clock: Callable[[], int] | None = None,
 ) -> Sequence[Any]:
-    """The values of all parameters; None stays None. ``portal`` is its name, for the context of an error.
+    """The values of all parameters; None stays None. ``portal`` is its name, for the context of an error; ``clock``
+    gives the time that a text like 'now' or 'today' stands for, in microseconds since 2000-01-01 UTC.
 
     Raises:
         SqlError: 22P02, 22P03, 22003 and their kin, as the type's input function says; 22021 for bytes that are no
             UTF-8.
     """
-    decoders = param_decoders(type_oids, formats, times)
+    # Decoders that know the time are good for this time alone.
+    decoders = (param_decoders if times.now_us is None else param_decoders.__wrapped__)(type_oids, formats, times)
     try:
         return [None if data is None else decode(data) for decode, data in zip(decoders, params, strict=True)]
     except SqlError as error:
+        if clock is not None and error.sqlstate in _OF_TIMES:
+            return decode_params(type_oids, formats, params, replace(times, now_us=clock()), portal)
         number = _first_refused(decoders, params)
         whose = f'portal "{portal}"' if portal else "unnamed portal"
         # PostgreSQL leaves the value itself out, unless log_parameter_max_length_on_error says otherwise.
