@@ -96,6 +96,9 @@ class Authority(Protocol):
     def may_stand(self) -> bool:
         """Whether it is worthwhile to ask to be elected, as far as is known."""
 
+    def may_agree(self) -> bool:
+        """Whether it would take a change of the configuration now, as far as is known: until it has, commits wait."""
+
     async def consult(self, giver: str, *, promise: bool) -> Answer | None:
         """What it says of the lead; None: nothing that would help a candidate, or nothing beside what nodes say."""
 

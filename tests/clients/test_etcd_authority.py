@@ -178,6 +178,22 @@ def test_without_etcd_and_without_a_standby_nothing_is_acknowledged(make_node: M
     assert held(etcd) == "n1"
 
 
+def test_a_standby_that_comes_back_is_enough_without_etcd(make_node: MakeNode, etcd: EtcdProcess) -> None:
+    """Nobody is ejected meanwhile: etcd would have to agree to that before commits go on."""
+    first, second = cluster(make_node, etcd, "semi-sync", standbys=1)
+    etcd.kill()
+    wait_until(lambda: status(first)["authority"]["reached"] is False, "etcd is missed", ELECTED_S)
+    with writing(first, clients=1) as written:
+        second.kill()
+        wait_until(lambda: first.http("/ready")[0] == 503, "commits wait", ELECTED_S)
+        # Longer than eject_after.
+        time.sleep(2.5)
+        before = len(written)
+        second.start()
+        wait_until(lambda: len(written) > before + 10, "they go on", ELECTED_S)
+    assert not status(first)["authority"]["reached"] and counting(first) == ["n1", "n2"]
+
+
 @pytest.mark.parametrize("mode", ["async", "semi-sync"])
 def test_two_data_nodes_elect_without_an_observer(make_node: MakeNode, etcd: EtcdProcess, mode: str) -> None:
     first, second = cluster(make_node, etcd, mode, standbys=1)

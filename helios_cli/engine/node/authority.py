@@ -32,6 +32,10 @@ class EmbeddedAuthority:
         """The others say."""
         return True
 
+    def may_agree(self) -> bool:
+        """A primary that has its lease hears enough of the others."""
+        return True
+
     async def consult(self, giver: str, *, promise: bool) -> Answer | None:
         """Nobody else is asked."""
         return None

@@ -105,6 +105,10 @@ class EtcdAuthority:
             return False
         return not rules.is_kept(seen, self._own, "", protected=self._is_protected(seen))
 
+    def may_agree(self) -> bool:
+        """Whether etcd answers."""
+        return self._is_reached()
+
     async def consult(self, giver: str, *, promise: bool) -> Answer | None:
         """What etcd says to this node as a candidate; None: it is not reached, or has forgotten the cluster."""
         self._consulted = None

@@ -286,7 +286,7 @@ class Leading:
         if self._proposing or self._holding or self._closed:
             return
         step = self._step()
-        if step is not None:
+        if step is not None and self._replication.authority.may_agree():
             self._proposing = True
             self._propose(*self._named(step))
 

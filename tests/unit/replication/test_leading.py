@@ -307,7 +307,7 @@ def test_who_had_stopped_when_this_node_led_before_may_be_there_again() -> None:
     primary = Primary()
     primary.replicator.stopped = {"n2", "n3"}
     primary.node.pipeline.rule = None
-    primary.authority = SimpleNamespace(hurry=lambda: None)  # type: ignore[assignment]
+    primary.authority = EmbeddedAuthority()
     primary.leading.begin()
     primary.leading.reconcile()
     assert primary.put == []
