@@ -159,7 +159,7 @@ def _replace(builder: Builder, oid: int, columns: list[ColumnDef]) -> int:
             message = f'cannot change name of view column "{old.name}" to "{new.name}"'
             hint = "Use ALTER VIEW ... RENAME COLUMN ... to change name of view column instead."
             raise builder.error("42P16", message, hint=hint)
-        if old.type_oid != new.type_oid:
+        if (old.type_oid, old.typmod) != (new.type_oid, new.typmod):
             types = format_type(old.type_oid, old.typmod), format_type(new.type_oid, new.typmod)
             message = f'cannot change data type of view column "{old.name}" from {types[0]} to {types[1]}'
             raise builder.error("42P16", message)

@@ -157,11 +157,12 @@ def array_replace(text: str | None, old: Any, new: Any, types: str) -> str | Non
     return write_array(PgArray([changed(item) for item in array.items], array.dims, array.bounds), str)
 
 
-def array_fill(value: Any, dims: str | None, types: str, bounds: str | None = "{}") -> str:
+def array_fill(value: Any, dims: str | None, types: str, bounds: str | None = "") -> str:
     """An array of one value, with lower bounds of 1 or those given. Raises 22004, 2202E, 54000."""
     if dims is None or bounds is None:
         raise SqlError("dimension array or low bound array cannot be null", sqlstate="22004")
-    sizes, lows = _whole(dims), _whole(bounds) or [1] * len(_whole(dims))
+    sizes = _whole(dims)
+    lows = _whole(bounds) if bounds else [1] * len(sizes)
     if len(lows) != len(sizes):
         detail = "Low bound array has different size than dimensions array."
         raise SqlError("wrong number of array subscripts", sqlstate="2202E", detail=detail)

@@ -18,6 +18,7 @@ from helios_cli.engine.datatypes.tsquery import AND, NOT, OR, PHRASE, Operation,
 from helios_cli.engine.datatypes.tsvector import WEIGHTS, Lexemes, Position
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.define import Library
+from helios_cli.engine.sql.functions.json_search import document_headline, document_to_tsvector
 
 
 @lru_cache(64)
@@ -35,26 +36,6 @@ def to_tsvector(name: str, text: str) -> str:
     for lexeme, place in lexemes(text, configuration(name)):
         if len(lexeme.encode()) <= tsvector.LEXEME_MAX:
             found.setdefault(lexeme, []).append((place, 0))
-    return tsvector.write(tsvector.ordered(dict(found)))
-
-
-def _strings(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [text for item in items for text in _strings(item)]
-
-
-def json_to_tsvector(name: str, document: str) -> str:
-    """The strings of a JSON document as lexemes; a position is left free between two of them."""
-    found: dict[str, list[Position]] = {}
-    before = 0
-    for text in _strings(json.loads(document)):
-        last = before
-        for lexeme, place in lexemes(text, configuration(name)):
-            last = before + place
-            found.setdefault(lexeme, []).append((last, 0))
-        before = last + 1
     return tsvector.write(tsvector.ordered(dict(found)))
 
 
@@ -409,7 +390,11 @@ def install(lib: Library) -> None:
         _both(lib, call.__name__, "text", "tsquery", call, usual)
     _both(lib, "to_tsvector", "text", "tsvector", to_tsvector, usual)
     for kind in ("json", "jsonb"):
-        _both(lib, "to_tsvector", kind, "tsvector", json_to_tsvector, usual)
+        _both(lib, "to_tsvector", kind, "tsvector", document_to_tsvector, usual)
+        _both(lib, f"{kind}_to_tsvector", f"{kind} jsonb", "tsvector", document_to_tsvector, usual)
+        highlighted = document_headline(" " if kind == "jsonb" else "")
+        _both(lib, "ts_headline", f"{kind} tsquery", kind, highlighted, usual)
+        _both(lib, "ts_headline", f"{kind} tsquery text", kind, highlighted, usual)
     _both(lib, "ts_headline", "text tsquery", "text", ts_headline, usual)
     _both(lib, "ts_headline", "text tsquery text", "text", ts_headline, usual)
     for rank in (ts_rank, ts_rank_cd):

@@ -40,7 +40,7 @@ class Interpreter(Cursors, Returning, Raising):
     def _run_getdiag(self, statement: Statement) -> None:
         stacked = bool(statement.fields.get("is_stacked"))
         for item in statement.fields["diag_items"]:
-            value = self.diagnostic(item["kind"], stacked=stacked)
+            value = self.diagnostic(item["kind"], stacked=stacked, line=statement.line)
             self.store(item.get("target", 0), value, INT8 if isinstance(value, int) else TEXT)
 
     def _run_assert(self, statement: Statement) -> None:

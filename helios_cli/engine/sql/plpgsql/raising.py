@@ -95,8 +95,8 @@ class Raising(Machine):
                 out.append(piece)
         return "".join(out)
 
-    def diagnostic(self, kind: str, *, stacked: bool) -> Any:
-        """An item of GET DIAGNOSTICS.
+    def diagnostic(self, kind: str, *, stacked: bool, line: int) -> Any:
+        """An item of GET DIAGNOSTICS, which stands on ``line``; the context is that of this function alone.
 
         Raises:
             SqlError: 0Z002, a stacked item outside a handler.
@@ -104,7 +104,8 @@ class Raising(Machine):
         if not stacked:
             if kind == "ROW_COUNT":
                 return self.row_count
-            return f"PL/pgSQL function {self.name}" if kind == "PG_CONTEXT" else 0
+            shown = f"PL/pgSQL function {self.name} line {line} at GET DIAGNOSTICS"
+            return shown if kind == "PG_CONTEXT" else 0
         if not self.handled:
             raise SqlError("GET STACKED DIAGNOSTICS cannot be used outside an exception handler", sqlstate="0Z002")
         return getattr(self.handled[-1], _STACKED[kind]) or ""
