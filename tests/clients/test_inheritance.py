@@ -120,8 +120,7 @@ def test_temporary_tables_are_partitioned_too(node: NodeProcess) -> None:
     [
         "CREATE TABLE h (a inet) PARTITION BY HASH (a)",
         "CREATE TABLE h (a int) PARTITION BY HASH (a int4_ops)",
-        'CREATE TABLE h (a text) PARTITION BY LIST (a COLLATE "C")',
-        "CREATE TABLE m3 PARTITION OF m (b DEFAULT 'x') FOR VALUES FROM (30) TO (40)",
+        'CREATE TABLE h (a text) PARTITION BY LIST (a COLLATE "de-x-icu")',
         "CREATE TABLE f (a int REFERENCES m (a))",
     ],
 )

@@ -118,6 +118,19 @@ def refuse_collation(builder: Builder, clause: dict[str, Any] | None, what: str)
         raise unsupported(f"{what} with a collation of its own", "Give the column the collation.")
 
 
+def override_column(builder: Builder, column: ColumnDef, definition: dict[str, Any], table_name: str) -> ColumnSpec:
+    """What a partition says of a column that it has from its table.
+
+    Raises:
+        SqlError: 42601 what does not go together; 0A000 for a generated column.
+    """
+    spec = ColumnSpec(column)
+    _read_constraints(builder, spec, definition.get("constraints", []), table_name)
+    if spec.default_node is not None and column.generated:
+        raise unsupported("another default of a generated column", "Leave it out.")
+    return spec
+
+
 def _read_constraints(builder: Builder, spec: ColumnSpec, nodes: list[Node], table_name: str) -> None:
     column = spec.column
     nullable_said, values = False, set[str]()

@@ -12,6 +12,7 @@ from helios_cli.engine.sql.ddl_columns import (
     MAX_COLUMNS,
     ColumnSpec,
     column_sequence,
+    override_column,
     read_column,
     settle_default,
 )
@@ -54,11 +55,14 @@ def create_table(builder: Builder, fields: dict[str, Any]) -> Plan:
         return builder.finish("CREATE TABLE")
     builder.claim_name(schema, name)
     table = TableDef(builder.oid(), schema, name, builder.sqlite_name(schema, name), builder.temp, [])
-    specs, table_constraints, likes = _read_elements(builder, table, fields.get("tableElts", []))
+    elements, is_part = fields.get("tableElts", []), "partbound" in fields
+    specs, table_constraints, likes = _read_elements(builder, table, [] if is_part else elements)
     check_columns(builder, table)
-    parents = inherit_columns(builder, table, specs, fields.get("inhRelations", []), is_part="partbound" in fields)
+    parents = inherit_columns(builder, table, specs, fields.get("inhRelations", []), is_part=is_part)
     if parents:
         check_columns(builder, table)
+    if is_part:
+        specs, table_constraints = _read_part(builder, table, elements)
     _part(builder, table, parents, fields)
     sequences = _settle(builder, table, specs)
     inherit_checks(builder, table, parents)
@@ -101,8 +105,6 @@ def _take_parts(builder: Builder, table: TableDef, parent: TableDef) -> list[str
 
 
 def _refuse_unsupported(fields: dict[str, Any]) -> None:
-    if "partbound" in fields and fields.get("tableElts"):
-        raise unsupported("columns and constraints of a partition's own", "Alter the partition afterwards.")
     if "ofTypename" in fields:
         raise unsupported("a typed table")
     if fields.get("accessMethod", "heap") != "heap":
@@ -142,6 +144,27 @@ def _read_elements(
         else:
             raise unsupported(kind)
     return specs, constraints, likes
+
+
+def _read_part(
+    builder: Builder, table: TableDef, elements: list[dict[str, Any]]
+) -> tuple[list[ColumnSpec], list[dict[str, Any]]]:
+    """What PARTITION OF says of columns, which the table has from its parent, and its constraints."""
+    specs: dict[str, ColumnSpec] = {}
+    for element in elements:
+        fields = element.get("ColumnDef")
+        if fields is None:
+            continue
+        name = fields["colname"]
+        column = table.column(name)
+        if name in specs:
+            raise builder.error("42701", f'column "{name}" specified more than once')
+        if column is None:
+            raise builder.error("42703", f'column "{name}" does not exist')
+        if "collClause" in fields:
+            raise unsupported("COLLATE of a partition's column", "Leave it out: it is that of the partitioned table.")
+        specs[name] = override_column(builder, column, fields, table.name)
+    return list(specs.values()), [element["Constraint"] for element in elements if "Constraint" in element]
 
 
 def check_columns(builder: Builder, table: TableDef) -> None:

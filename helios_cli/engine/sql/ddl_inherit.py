@@ -219,7 +219,7 @@ def merge_check(builder: Builder, table: TableDef, fields: dict[str, Any]) -> Co
         message = f'constraint "{known.name}" conflicts with inherited constraint on relation "{table.name}"'
         raise builder.error("42P17", message)
     builder.notices.append(f'merging constraint "{known.name}" with inherited definition')
-    known.local = True
+    known.local = not table.is_partition
     return known
 
 

@@ -15,6 +15,7 @@ from helios_cli.engine.datatypes.usertypes import kind_of
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.ddl_build import Builder, as_relation, unsupported
+from helios_cli.engine.sql.ddl_columns import refuse_collation
 from helios_cli.engine.sql.ddl_deparse import column_names, deparse
 from helios_cli.engine.sql.ddl_model import TableDef
 from helios_cli.engine.sql.ddl_partition_bounds import (
@@ -56,7 +57,7 @@ def parted_by(builder: Builder, table: TableDef, spec: dict[str, Any]) -> Partit
     keys: list[str] = []
     expressions: list[str] = []
     for node in spec["partParams"]:
-        element = node["PartitionElem"]
+        element = _plain(node["PartitionElem"])
         if element.get("opclass"):
             raise unsupported("an operator class in a partition key", "Leave it out.")
         if "name" in element:
@@ -67,9 +68,18 @@ def parted_by(builder: Builder, table: TableDef, spec: dict[str, Any]) -> Partit
             keys.append("")
             expressions.append(text)
         if element.get("collation"):
-            raise unsupported("COLLATE in a partition key", "Give the column the collation.")
+            refuse_collation(builder, {"collname": element["collation"]}, "a partition key")
         _check_type(builder, strategy, type_oid)
     return Partition(strategy, tuple(keys), expressions=tuple(expressions))
+
+
+def _plain(element: dict[str, Any]) -> dict[str, Any]:
+    """A column in parentheses is a column."""
+    fields = element.get("expr", {}).get("ColumnRef", {}).get("fields", [])
+    named = [item["String"]["sval"] for item in fields if "String" in item]
+    if len(fields) != 1 or not named:
+        return element
+    return {**{key: value for key, value in element.items() if key != "expr"}, "name": named[0]}
 
 
 def _key_column(builder: Builder, table: TableDef, element: dict[str, Any]) -> str:

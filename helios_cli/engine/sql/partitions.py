@@ -52,27 +52,56 @@ def route(relation: Relation, ctx: Context, first: int = 0) -> str:
 
     The row's values, in the order of the columns, are the row in hand's from number ``first`` on.
     """
-    from helios_cli.engine.sql.stored import parse_expression
-
     columns = table_columns(relation, _ROUTED)
     scope = Scope(ctx=ctx, items=[RangeItem(relation.name, columns, relation)], columns=columns)
-    arms = []
     kept = ctx.lifted_at, ctx.source, ctx.encoded
     ctx.lifted_at, ctx.source, ctx.encoded = {}, "", b""
     try:
-        for member in members(relation, ctx)[1:]:
-            if member.partition is not None and not member.partition.strategy:
-                condition = expect_boolean(parse_expression(member.partition.check or "true"), scope, "CHECK").sql
-                arms.append(f"WHEN {condition} THEN {member.oid}")
-        refusal = _refusal(relation, scope)
+        found = _place(relation, scope)
+        if relation.partition is not None and relation.partition.check:
+            found = f"CASE WHEN {_holds(relation.partition.check, scope)} THEN {found} ELSE {_outside(scope)} END"
     finally:
         ctx.lifted_at, ctx.source, ctx.encoded = kept
     values = ", ".join(
         f"{ROW.format(first + place)} AS {quote_identifier(column.name)}"
         for place, column in enumerate(relation.columns)
     )
-    found = f"CASE {' '.join(arms)} ELSE {refusal} END" if arms else refusal
     return f"SELECT {found} FROM (SELECT {values}) AS {quote_identifier(_ROUTED)}"
+
+
+def _place(relation: Relation, scope: Scope) -> str:
+    """The OID of the partition that a row of a table, or of a partitioned partition, belongs to."""
+    if not is_parted(relation):
+        return str(relation.oid)
+    heirs = members(relation, scope.ctx)[1:]
+    below = {oid for heir in heirs for oid in heir.heirs}
+    arms, rest = [], _refusal(relation, scope)
+    for heir in heirs:
+        if heir.oid in below or heir.partition is None:
+            continue
+        if heir.partition.bound == "DEFAULT":
+            rest = _place(heir, scope)
+        else:
+            arms.append(f"WHEN {_holds(heir.partition.own, scope)} THEN {_place(heir, scope)}")
+    return f"CASE {' '.join(arms)} ELSE {rest} END" if arms else rest
+
+
+def _holds(condition: str, scope: Scope) -> str:
+    from helios_cli.engine.sql.stored import parse_expression
+
+    return expect_boolean(parse_expression(condition), scope, "CHECK").sql
+
+
+def _outside(scope: Scope) -> str:
+    """The call that raises what PostgreSQL says of a row that a partitioned partition does not have."""
+    relation = scope.items[0].relation
+    assert relation is not None
+    shown = [f"coalesce({casts.cast_sql(column.value, TEXT, scope.ctx)}, 'null')" for column in scope.columns]
+    detail = f"'Failing row contains (' || {_joined(shown)} || ').'"
+    message = quote_string(f'new row for relation "{relation.name}" violates partition constraint')
+    return (
+        f"pg_raise('23514', {message}, {detail}, {quote_string(relation.schema)}, {quote_string(relation.name)}, NULL)"
+    )
 
 
 def _refusal(relation: Relation, scope: Scope) -> str:
