@@ -273,7 +273,7 @@ def test_the_rights_of_an_owner(server: NodeProcess, other: str) -> None:
             with server.connect(user="maker", dbname="mine") as owner:
                 owner.execute("CREATE TABLE t(i int); CREATE SCHEMA s")
                 assert rows(owner, "SELECT pg_has_role('pg_database_owner', 'usage')") == [(True,)]
-            assert failure(first, "DROP ROLE maker")[2] == "owner of database mine"
+            assert failure(first, "DROP ROLE maker")[2] == "owner of database mine\n2 objects in database mine"
             with server.connect(user="plain", dbname="mine") as plain:
                 assert failure(plain, "CREATE TABLE u(i int)")[0] == "42501"
                 assert failure(plain, "SELECT * FROM t")[0] == "42501"
@@ -398,3 +398,24 @@ def test_databases_are_found_again_after_a_crash(make_node: MakeNode) -> None:
         assert failure(first, "SELECT i FROM t")[0] == "42P01"
         first.execute("DROP DATABASE other")
         assert rows(first, "SELECT count(*) FROM pg_database") == [(1,)]
+
+
+def test_a_role_is_kept_as_long_as_a_database_needs_it(server: NodeProcess, other: str) -> None:
+    with server.connect() as first, server.connect(dbname=other) as second:
+        first.execute("CREATE ROLE worker LOGIN; CREATE ROLE heir")
+        second.execute("CREATE TABLE t(i int); CREATE TABLE u(i int); ALTER TABLE t OWNER TO worker")
+        second.execute("GRANT SELECT ON u TO worker")
+        first.execute("ALTER DATABASE other OWNER TO worker; GRANT CONNECT ON DATABASE heliosdb TO worker")
+        state, message, detail = failure(first, "DROP ROLE worker")
+        assert (state, message) == ("2BP01", 'role "worker" cannot be dropped because some objects depend on it')
+        shared = "privileges for database heliosdb\nowner of database other\n"
+        assert detail == f"{shared}2 objects in database other"
+        assert failure(second, "DROP ROLE worker")[2] == f"{shared}owner of table t\nprivileges for table u"
+        assert failure(second, "SELECT pg_database_size('nope')")[:2] == ("3D000", 'database "nope" does not exist')
+        assert rows(second, "SELECT pg_database_size('other') > 0") == [(True,)]
+        second.execute("REASSIGN OWNED BY worker TO heir; DROP OWNED BY worker")
+        first.execute("DROP ROLE worker")
+        owners = "SELECT datname, pg_get_userbyid(datdba) FROM pg_database ORDER BY 1"
+        assert rows(first, owners) == [("heliosdb", "helios"), ("other", "heir")]
+        assert rows(second, "SELECT tableowner FROM pg_tables WHERE tablename = 't'") == [("heir",)]
+        second.execute("DROP TABLE t; ALTER DATABASE other OWNER TO helios; DROP ROLE heir")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 import apsw
 
@@ -36,7 +37,9 @@ class ConnectionSetup:
         self.write_ids = WriteIds()
         self.large_objects = LargeObjects()
         self.catalog_versions = CatalogVersions()
-        self._versions_of: dict[int, CatalogVersions] = {DATABASE_OID: self.catalog_versions}
+        self._versions_of: WeakValueDictionary[int, CatalogVersions] = WeakValueDictionary()
+        """By database; those of another than the first are kept as long as there are sessions in it."""
+        self._versions_of[DATABASE_OID] = self.catalog_versions
 
     def __call__(self, connection: apsw.Connection) -> None:
         """Make the library, the operators and the system relations known to a connection."""
@@ -52,10 +55,6 @@ class ConnectionSetup:
             versions=self._versions_of.setdefault(database_of(connection), CatalogVersions()),
             definitions=self.catalog_versions.definitions,
         )
-
-    def forget_database(self, oid: int) -> None:
-        """Drop what is kept of a database that is gone."""
-        self._versions_of.pop(oid, None)
 
     def share_with(self, engine: Engine) -> None:
         """Have the node's engine use the memory that its connections use."""

@@ -345,11 +345,16 @@ def own_database(builder: Builder, fields: dict[str, Any]) -> Plan:
         _check_member(builder, role)
         if not _may_create(builder):
             raise builder.error("42501", "permission denied to change owner of database")
-        acl = builder.catalog.privileges.acl(PG_DATABASE, database.oid)
-        if acl is not None:
-            given = privileges.with_owner(acl, database.owner, role)
-            store(builder, (PG_DATABASE, database.oid, 0), given)
-    return _changed(builder, database, {"datdba": role})
+    give_database(builder, database, role)
+    return builder.finish("ALTER DATABASE")
+
+
+def give_database(builder: Builder, database: DatabaseFacts, role: int) -> None:
+    """Make a role the owner of a database, and of the rights on it that its owner had."""
+    acl = builder.catalog.privileges.acl(PG_DATABASE, database.oid)
+    if acl is not None:
+        store(builder, (PG_DATABASE, database.oid, 0), privileges.with_owner(acl, database.owner, role))
+    _change(builder, database, {"datdba": role})
 
 
 def refresh_database(builder: Builder, fields: dict[str, Any]) -> Plan:
@@ -363,7 +368,11 @@ def _changed(
     builder: Builder, database: DatabaseFacts, columns: dict[str, Any], action: ChangeDatabase | None = None
 ) -> Plan:
     if columns:
-        sets = ", ".join(f"{column} = {constant(value)}" for column, value in columns.items())
-        builder.add(f"UPDATE main.helios_database SET {sets} WHERE oid = {database.oid}")
-        builder.touch(False)
+        _change(builder, database, columns)
     return builder.finish("ALTER DATABASE", action=action)
+
+
+def _change(builder: Builder, database: DatabaseFacts, columns: dict[str, Any]) -> None:
+    sets = ", ".join(f"{column} = {constant(value)}" for column, value in columns.items())
+    builder.add(f"UPDATE main.helios_database SET {sets} WHERE oid = {database.oid}")
+    builder.touch(False)

@@ -308,6 +308,9 @@ class DdlCatalog(CatalogReader, Protocol):
     def databases(self) -> dict[str, DatabaseFacts]:
         """All databases by name."""
 
+    def of_database(self, oid: int) -> DdlCatalog:
+        """The catalog of another database, as of the same moment."""
+
     def file_objects(self, oid: int) -> tuple[FileObject, ...]:
         """Everything that SQLite has of another database than the first."""
 

@@ -8,6 +8,7 @@ from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import privileges
 from helios_cli.engine.sql.authority import BOOTSTRAP
 from helios_cli.engine.sql.ddl_build import Builder
+from helios_cli.engine.sql.ddl_database import give_database
 from helios_cli.engine.sql.ddl_dropping import Dropping
 from helios_cli.engine.sql.ddl_grant import store
 from helios_cli.engine.sql.ddl_large_objects import drop_all, reassign
@@ -109,6 +110,9 @@ def reassign_owned(builder: Builder, fields: dict[str, Any]) -> Plan:
         for class_oid, table, column in _OTHERS:
             for oid in facts.owned(class_oid, role):
                 builder.add(update(False, table, {column: new}, oid=oid))
+        for database in builder.catalog.databases().values():
+            if database.owner == role:
+                give_database(builder, database, new)
         reassign(builder, role, new)
     return builder.finish("REASSIGN OWNED")
 

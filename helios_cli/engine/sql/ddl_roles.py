@@ -230,6 +230,27 @@ def drop_role(builder: Builder, fields: dict[str, Any]) -> Plan:
 
 def _check_unused(builder: Builder, role: RoleDef) -> None:
     """2BP01 with what belongs to a role, or names it, as PostgreSQL lists it."""
+    databases = builder.catalog.databases().values()
+    uses = []
+    for one in databases:
+        acl = builder.catalog.privileges.acl(PG_DATABASE, one.oid) or ()
+        if one.owner == role.oid:
+            uses.append(f"owner of database {one.name}")
+        elif any(role.oid in (item.grantee, item.grantor) for item in acl):
+            uses.append(f"privileges for database {one.name}")
+    uses += _uses(builder, role)
+    for one in databases:
+        if one.oid != builder.catalog.database.oid:
+            count = len(_uses(Builder(builder.catalog.of_database(one.oid), builder.functions), role))
+            uses += [f"{count} object{'s' * (count > 1)} in database {one.name}"] * (count > 0)
+    if uses:
+        message = f'role "{role.name}" cannot be dropped because some objects depend on it'
+        hint = f"Run REASSIGN OWNED BY {role.name} and then DROP OWNED BY {role.name}."
+        raise builder.error("2BP01", message, detail="\n".join(uses), hint=hint)
+
+
+def _uses(builder: Builder, role: RoleDef) -> list[str]:
+    """What belongs to a role in one database, or names it there."""
     facts = builder.catalog.privileges
     uses = [f"owner of {_object(builder, PG_NAMESPACE, oid)}" for oid in facts.owned(PG_NAMESPACE, role.oid)]
     for oid in facts.owned(PG_CLASS, role.oid):
@@ -241,20 +262,15 @@ def _check_unused(builder: Builder, role: RoleDef) -> None:
     objects = facts.owned(PG_LARGEOBJECT, role.oid)
     uses += [f"owner of large object {oid}" for oid in objects]
     for (class_oid, oid, column), acl in facts.lists_naming(role.oid):
-        if class_oid == PG_LARGEOBJECT and oid in objects:
+        if class_oid == PG_DATABASE or (class_oid == PG_LARGEOBJECT and oid in objects):
             continue
         owner = facts.relation_owner(oid) if class_oid == PG_CLASS else -1
         if owner != role.oid and any(role.oid in (item.grantee, item.grantor) for item in acl):
             prefix = f"column {_column(builder, oid, column)} of " if column else ""
             uses.append(f"privileges for {prefix}{_object(builder, class_oid, oid)}")
-    databases = builder.catalog.databases().values()
-    uses += [f"owner of database {one.name}" for one in databases if one.owner == role.oid]
     if facts.has_defaults(role.oid):
         uses.append(f"owner of default privileges belonging to role {role.name}")
-    if uses:
-        message = f'role "{role.name}" cannot be dropped because some objects depend on it'
-        hint = f"Run REASSIGN OWNED BY {role.name} and then DROP OWNED BY {role.name}."
-        raise builder.error("2BP01", message, detail="\n".join(uses), hint=hint)
+    return uses
 
 
 def _object(builder: Builder, class_oid: int, oid: int) -> str:
@@ -279,9 +295,7 @@ def _object(builder: Builder, class_oid: int, oid: int) -> str:
     if class_oid == PG_NAMESPACE:
         schemas = builder.catalog.privileges.schemas()
         return f"schema {next((name for name, found in schemas.items() if found[0] == oid), oid)}"
-    databases = builder.catalog.databases().values()
-    name = next((one.name for one in databases if one.oid == oid), None) if class_oid == PG_DATABASE else None
-    return f"database {name}" if name is not None else f"object {oid}"
+    return f"object {oid}"
 
 
 def _column(builder: Builder, oid: int, number: int) -> str:

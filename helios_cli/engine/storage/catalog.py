@@ -14,7 +14,6 @@ from typing import Any, Final
 import apsw
 
 from helios_cli.engine.datatypes.usertypes import relation_of
-from helios_cli.engine.sql.databases import own_text
 from helios_cli.engine.sql.ddl_columns import nextval_text
 from helios_cli.engine.sql.ddl_model import (
     ColumnDef,
@@ -129,19 +128,18 @@ class SqliteCatalog(
             self._temp = bool(self.live_rows("SELECT 1 FROM sqlite_temp_schema WHERE name = 'helios_meta'"))
         return self._temp
 
+    def _another(self, **changes: Any) -> SqliteCatalog:
+        """A catalog of the same connection that is made otherwise."""
+        alike: dict[str, Any] = {"search_path": self.search_path, "copy": self._copy, "database": self.database_oid}
+        return SqliteCatalog(self._connection, system_relations=self.system_relations, **(alike | changes))
+
     def with_search_path(self, search_path: tuple[str, ...]) -> SqliteCatalog:
         """A catalog of the same connection for a session with another search path."""
-        if search_path == self.search_path:
-            return self
-        return SqliteCatalog(
-            self._connection, search_path=search_path, system_relations=self.system_relations, copy=self._copy
-        )
+        return self if search_path == self.search_path else self._another(search_path=search_path)
 
     def over(self, copy: SystemCopy) -> SqliteCatalog:
         """A catalog of the same connection that reads a copy of the system tables, of the same version."""
-        return SqliteCatalog(
-            self._connection, search_path=self.search_path, system_relations=self.system_relations, copy=lambda: copy
-        )
+        return self._another(copy=lambda: copy)
 
     @property
     def connection(self) -> apsw.Connection:
@@ -477,11 +475,11 @@ class SqliteCatalog(
     def _all(self, sql: str, *values: Any) -> list[Any]:
         copy = self._copy()
         connection = self._connection() if copy is None else copy.connection
-        return connection.execute(sql if self.is_first else own_text(self.database_oid, sql), values).fetchall()
+        return connection.execute(self._meant(sql), values).fetchall()
 
     def live_rows(self, sql: str, *values: Any) -> list[Any]:
         """All rows of a statement over what a copy of the system tables does not have."""
-        return self._connection().execute(sql, values).fetchall()
+        return self._connection().execute(self._meant(sql), values).fetchall()
 
 
 _SEQUENCE_COLUMNS: Final = (

@@ -11,6 +11,7 @@ import apsw
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.usertypes import kind_of
 from helios_cli.engine.errors import SqlError
+from helios_cli.engine.sql.databases import OPEN_ALIASES
 from helios_cli.engine.sql.extensions import TYPE_EXTENSIONS
 from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS
 from helios_cli.engine.sql.sqltext import pg_identifier
@@ -344,8 +345,13 @@ class _Functions:
         names = [index.sqlite_name for index in snapshot.indexes_of(oid)] if of_indexes else [relation.sqlite_name]
         return sum(map(self._sizes.of, names))
 
-    def database_size(self) -> int:
-        """Bytes of the database file."""
+    def database_size(self, database: str | int | None) -> int:
+        """Bytes of the file in which all databases are. Raises SqlError 3D000 for one that is not there."""
+        databases = self.system.version().snapshot.databases
+        known = {one.name for one in databases} | {one.oid for one in databases} | {None, *OPEN_ALIASES}
+        if database not in known:
+            what = f'"{database}"' if isinstance(database, str) else f"with OID {database}"
+            raise SqlError(f"database {what} does not exist", sqlstate="3D000")
         pages: Any = self.connection.execute(
             "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
         ).fetchone()
@@ -380,7 +386,7 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
         "cat_ruledef": (functions.along_path(functions.ruledef), 3), "cat_userbyid": (functions.userbyid, 1),
         "cat_serial_sequence": (functions.serial_sequence, 2), "cat_description": (functions.description, 3),
         "cat_visible": (functions.visible, 2), "cat_size": (functions.size, 2),
-        "cat_database_size": (functions.database_size, 0),
+        "cat_database_size": (functions.database_size, 1),
         "cat_function_result": (functions.with_type_names(functions.function_result), 1),
         "cat_functiondef": (functions.with_type_names(functions.functiondef), 1),
         "cat_function_sqlbody": (functions.function_sqlbody, 1),

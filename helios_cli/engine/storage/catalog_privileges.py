@@ -136,7 +136,7 @@ class CatalogPrivileges:
         """The rights in which a role stands: (class, object, column) and the list; default privileges left out."""
         # Those of large objects change without the version of the catalog.
         rows = self._catalog.live_rows(
-            "SELECT classid, objid, objsubid, acl FROM main.helios_privilege "
+            f"SELECT * FROM ({self._catalog.privilege_rows}) "
             f"WHERE classid <> {privileges.PG_DEFAULT_ACL} ORDER BY 1, 2, 3"
         )
         lists = [((row[0], row[1], row[2]), privileges.parse(row[3])) for row in rows]
@@ -161,13 +161,9 @@ class CatalogPrivileges:
 
 def read_acls(catalog: SqliteCatalog, db: str) -> dict[tuple[int, int, int], Acl]:
     """All rights that somebody has changed, by (class, object, column)."""
-    query = f"SELECT classid, objid, objsubid, acl FROM {db}.helios_privilege"
-    if db == "main" and not catalog.is_first:
-        query += f" UNION ALL SELECT classid, objid, objsubid, acl FROM {CLUSTER_PRIVILEGE} " + (
-            f"WHERE classid = {privileges.PG_DATABASE}"
-        )
+    temporary = "SELECT classid, objid, objsubid, acl FROM temp.helios_privilege"
     try:
-        rows = catalog.rows(query)
+        rows = catalog.rows(catalog.privilege_rows if db == "main" else temporary)
     except apsw.SQLError:
         return {}
     return {(row[0], row[1], row[2]): privileges.parse(row[3]) for row in rows}

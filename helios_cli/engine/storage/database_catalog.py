@@ -8,8 +8,11 @@ from typing import Any
 
 import apsw
 
-from helios_cli.engine.sql.databases import FIRST, DatabaseFacts, FileObject, own_name, prefix_of
-from helios_cli.engine.sql.ddl_schema import DATABASE_OID
+from helios_cli.engine.sql.databases import FIRST, DatabaseFacts, FileObject, own_name, own_text, prefix_of
+from helios_cli.engine.sql.ddl_model import DdlCatalog
+from helios_cli.engine.sql.ddl_schema import CLUSTER_PRIVILEGE, DATABASE_OID
+from helios_cli.engine.sql.privileges import PG_DATABASE
+from helios_cli.engine.storage.connection import database_of
 from helios_cli.engine.storage.system_copy import SystemCopy
 
 
@@ -36,6 +39,36 @@ class DatabaseCatalog:
     def is_first(self) -> bool:
         """Whether that is the one that the directory was born with."""
         return self.database_oid == DATABASE_OID
+
+    @property
+    def privilege_rows(self) -> str:
+        """A query for the rights on everything of the database, and on all databases."""
+        own = "SELECT classid, objid, objsubid, acl FROM main.helios_privilege"
+        shared = f"SELECT classid, objid, objsubid, acl FROM {CLUSTER_PRIVILEGE} WHERE classid = {PG_DATABASE}"
+        return own if self.is_first else f"{own} UNION ALL {shared}"
+
+    @cached_property
+    def _is_guest(self) -> bool:
+        """Whether its connection is one of another database."""
+        return self.database_oid != database_of(self.connection)
+
+    def _meant(self, sql: str) -> str:
+        """A statement over the database's own system tables, as its connection has to be told."""
+        return own_text(self.database_oid, sql) if self._is_guest else sql
+
+    @property
+    def connection(self) -> apsw.Connection:
+        """What it reads."""
+        raise NotImplementedError
+
+    def _another(self, **changes: Any) -> Any:
+        """A catalog of the same connection that is made otherwise."""
+        raise NotImplementedError
+
+    def of_database(self, oid: int) -> DdlCatalog:
+        """The catalog of another database on the same connection."""
+        found: DdlCatalog = self._another(search_path=("public",), database=oid, copy=lambda: None)
+        return found
 
     @cached_property
     def name_prefix(self) -> str:
