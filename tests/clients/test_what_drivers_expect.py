@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import sql
+from psycopg import pq, sql
 from support.node_process import NodeProcess
 
 
@@ -373,3 +373,24 @@ def test_copied_rows_name_the_clock(connection: psycopg.Connection[Any]) -> None
             " FROM clocked"
         ).fetchone()
         assert found == (True,) * 4
+
+
+def test_definitions_are_looked_at_when_they_are_executed(connection: psycopg.Connection[Any]) -> None:
+    """Batches of drivers that prepare all of their statements first (pgx, pgjdbc)."""
+    connection.execute("DROP TABLE IF EXISTS later; DROP SEQUENCE IF EXISTS later_seq")
+    definitions = [
+        b"CREATE SEQUENCE later_seq", b"CREATE TABLE later (a int DEFAULT nextval('later_seq'))",
+        b"ALTER SEQUENCE later_seq OWNED BY later.a", b"CREATE INDEX later_a ON later (a)", b"DROP TABLE later",
+    ]  # fmt: skip
+    server = connection.pgconn
+    for number, text in enumerate(definitions):
+        assert server.prepare(f"later{number}".encode(), text).status == pq.ExecStatus.COMMAND_OK, text
+    for _round in range(2):
+        for number in range(len(definitions)):
+            result = server.exec_prepared(f"later{number}".encode(), [])
+            assert result.status == pq.ExecStatus.COMMAND_OK, result.error_message
+    refused = server.exec_prepared(b"later3", [])
+    assert refused.error_field(pq.DiagnosticField.SQLSTATE) == b"42P01"
+    assert connection.execute("SELECT to_regclass('later'), to_regclass('later_seq')").fetchone() == (None, None)
+    for text, state_of_parse in ((b"CREATE TABL later ()", b"42601"), (b"CREATE TABLE later AS TABLE gone", b"42P01")):
+        assert server.prepare(b"wrong", text).error_field(pq.DiagnosticField.SQLSTATE) == state_of_parse

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from helios_cli.engine.errors import HeliosError, ProtocolViolation, SqlError
-from helios_cli.engine.node import claims, consistency, cursors, fastpath, function_calls, routing, utility
+from helios_cli.engine.node import claims, consistency, cursors, fastpath, function_calls, renewal, routing, utility
 from helios_cli.engine.node.client_link import ClientLink
 from helios_cli.engine.node.engine import INLINE
 from helios_cli.engine.node.planning import LOOP_MAX, plan_apart
@@ -435,7 +435,7 @@ class Frontend(ClientLink):
         if old is not None:
             session.runner.close_portal(old)
         session.portals[portal_name] = portal = Portal(session, portal_name, plan, binds, formats, False)
-        portal.text = prepared.sql
+        portal.text, portal.stale = prepared.sql, plan.tag == renewal.LATE and plan.kind is Kind.DDL
         if session.engine.forwarder is not None:
             portal.origin = (prepared, data[start:end])
         self._out.append(backend.BIND_COMPLETE)

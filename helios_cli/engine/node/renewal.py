@@ -6,7 +6,7 @@ are there. Whoever holds the writer may change all of that, so a plan is looked 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.actions import CopyOut
@@ -16,6 +16,10 @@ from helios_cli.engine.sql.planner import bind
 if TYPE_CHECKING:
     from helios_cli.engine.node.portal import Portal
     from helios_cli.engine.node.session import Session
+
+
+LATE: Final = ""
+"""The command tag of what stands for a definition that is planned when it is executed."""
 
 
 def is_outdated(session: Session, portal: Portal) -> bool:
@@ -46,7 +50,9 @@ def renew(session: Session, portal: Portal) -> None:
     plan, literals = planned[0]
     if isinstance(plan.action, CopyOut):
         plan = plan.action.query
-    if plan.kind is not old.kind or plan.tag != old.tag or len(plan.param_types) != count or plan.spills:
+    if old.tag != LATE and (
+        plan.kind is not old.kind or plan.tag != old.tag or len(plan.param_types) != count or plan.spills
+    ):
         return
     if _shape(plan) != _shape(old):
         if not portal.describe:
