@@ -202,7 +202,7 @@ def _insert_source(
         query = translate_query(select, Scope(ctx=scope.ctx, ctes=scope.ctes))
         given = _given_columns(relation, named, len(query.outputs), fields, scope)
         for column in given:
-            if _overridden(column, override):
+            if overridden(column, override):
                 raise scope.ctx.unsupported("OVERRIDING USER VALUE with a query", hint="Leave the column out.")
             _check_identity(column, override, scope)
     defaults = [column for column in relation.columns if column not in given and needs_default(column)]
@@ -240,7 +240,7 @@ def _expression_location(select: dict[str, Any], number: int) -> int:
     return tree.location(nodes[number]) if number < len(nodes) else -1
 
 
-def _overridden(column: ColumnInfo, override: str) -> bool:
+def overridden(column: ColumnInfo, override: str) -> bool:
     """Whether a value that is given for a column is to be left aside for its sequence's."""
     return bool(column.identity) and override == "OVERRIDING_USER_VALUE"
 
@@ -276,7 +276,7 @@ def _insert_values(
         for column, node in zip(given, items, strict=True):
             if column.name in computed:
                 continue
-            if "SetToDefault" in node or _overridden(column, override):
+            if "SetToDefault" in node or overridden(column, override):
                 texts.append(column_default(column, scope).sql)
                 continue
             _check_identity(column, override, scope)
@@ -311,7 +311,7 @@ def _insert_folded(
     inner = Scope(ctx=scope.ctx, ctes=scope.ctes, clause="VALUES")
     texts = []
     for number, column in enumerate(given):
-        if rows.is_default(number) or _overridden(column, override):
+        if rows.is_default(number) or overridden(column, override):
             texts.append(column_default(column, scope).sql)
             continue
         _check_identity(column, override, scope)

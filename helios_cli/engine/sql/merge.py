@@ -271,7 +271,7 @@ def _values(fields: dict[str, Any], relation: Relation, scope: Scope) -> tuple[l
     given = dml.given_columns(relation, named, len(nodes), shown, scope) if nodes else []
     values = []
     for column, node in zip(given, nodes, strict=True):
-        if "SetToDefault" in node:
+        if "SetToDefault" in node or dml.overridden(column, override):
             values.append(dml.column_default(column, scope))
             continue
         dml.check_identity(column, override, scope)
