@@ -18,6 +18,7 @@ from helios_cli.engine.sql.ddl_columns import (
 )
 from helios_cli.engine.sql.ddl_constraints import add_constraint
 from helios_cli.engine.sql.ddl_deparse import parse_expression
+from helios_cli.engine.sql.ddl_index import key_names
 from helios_cli.engine.sql.ddl_inherit import inherit_checks, inherit_columns, merge_check, parent_rows
 from helios_cli.engine.sql.ddl_model import IndexDef, SequenceDef, TableDef
 from helios_cli.engine.sql.ddl_partition import check_lasting, part_of, parted_by, with_bound
@@ -307,7 +308,11 @@ def copy_index(builder: Builder, table: TableDef, source: TableDef, index: Index
             fields |= {"deferrable": True, "initdeferred": constraint.deferred}
         add_constraint(builder, table, fields)
         return
-    names = "_".join(key.column or "expr" for key in index.keys)
+    elements = [
+        {"IndexElem": {"expr": parse_expression(key.expression)} if key.expression is not None else {}}
+        for key in index.keys
+    ]
+    names = "_".join(key_names(builder, elements, index.keys))
     copied = deepcopy(index)
     copied.oid, copied.table_oid, copied.schema = builder.oid(), table.oid, table.schema
     copied.name = builder.choose_relation_name(table.schema, table.name, names, "idx")

@@ -310,7 +310,8 @@ def pg_tables(snapshot: Snapshot, oid: int) -> Rows:
     relation = snapshot.tables[oid]
     yield {
         "schemaname": relation.schema, "tablename": relation.name, "tableowner": _role_name(snapshot, relation.owner),
-        "hasindexes": int(oid in snapshot.table_indexes), "hasrules": 0, "hastriggers": 0, "rowsecurity": 0,
+        "hasindexes": int(oid in snapshot.table_indexes), "hasrules": 0, "rowsecurity": 0,
+        "hastriggers": int(oid in snapshot.table_triggers or _has_foreign_key(snapshot, oid)),
     }  # fmt: skip
 
 
