@@ -48,7 +48,10 @@ class Link:
         self.on_message: list[Callable[[Term, str, Any], None] | None] = [None, None]
         self.on_closed: list[Callable[[], None] | None] = [None, None]
         self._arrives = [0, 0]
-        self._held: tuple[deque[Any], deque[Any]] = (deque(), deque())
+        self._under_way: tuple[deque[Any], deque[Any]] = (deque(), deque())
+        """From each end, the oldest first: whenever something arrives, it is that."""
+        self._held = [0, 0]
+        """How many of them have come to a cut."""
         self.is_broken = False
 
     def send(self, end: int, term: Term, kind: str, body: Any = None) -> None:
@@ -69,19 +72,24 @@ class Link:
             self._post(end, None)
 
     def _post(self, end: int, message: Any) -> None:
+        self._under_way[end].append(message)
+        self._set_out(end)
+
+    def _set_out(self, end: int) -> None:
         clock = self._network.clock
         at = max(self._arrives[end], clock.now_us + self._network.delay())
         self._arrives[end] = at
-        clock.after(at - clock.now_us, self._arrive, end, message)
+        clock.after(at - clock.now_us, self._arrive, end)
 
-    def _arrive(self, end: int, message: Any) -> None:
+    def _arrive(self, end: int) -> None:
         other = 1 - end
         if self.is_broken:
             return
         if self._held[end] or not self._network.passes(self.ends[end].name, self.ends[other].name):
             self._network.was_held(self)
-            self._held[end].append(message)
+            self._held[end] += 1
             return
+        message = self._under_way[end].popleft()
         host = self.ends[other]
         if not host.up or host.life != self.lives[other]:
             # Its life is over: the machine answers that nobody is there, unless it is down itself.
@@ -112,11 +120,10 @@ class Link:
     def release(self) -> None:
         """The cut is over: what was held up goes on, in order."""
         for end in (0, 1):
-            waiting = tuple(self._held[end])
-            self._held[end].clear()
+            waiting, self._held[end] = self._held[end], 0
             self._arrives[end] = self._network.clock.now_us
-            for message in waiting:
-                self._post(end, message)
+            for _ in range(waiting):
+                self._set_out(end)
 
     def break_off(self, *, silently: bool = False) -> None:
         """The machines give the connection up: what was under way is lost, and both ends hear of it when they can.
@@ -125,7 +132,7 @@ class Link:
         """
         self.is_broken = True
         for end in (0, 1):
-            self._held[end].clear()
+            self._under_way[end].clear()
             if not silently:
                 self._network.clock.after(self._network.delay(), self._hears_of_end, end)
 
