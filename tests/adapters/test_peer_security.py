@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from helios_cli.engine.config.settings import Settings
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.peer_door import Door, TooSlow
 from helios_cli.engine.node.peer_link import INBOX_MAX, Identity, PeerLink, PeerRefused, admit, introduce, reach
-from helios_cli.engine.node.peer_tls import NO_TLS, PeerTls, peer_tls
+from helios_cli.engine.node.peer_tls import NO_TLS, PeerTls, peer_tls, tls_failure
 from helios_cli.engine.replication import messages
 from helios_cli.engine.types import Term
 from helios_cli.engine.wire import peer
@@ -332,9 +333,12 @@ class Certificates:
         for name, authority in self.authorities.items():
             authority.cert_pem.write_to_path(str(directory / f"{name}.ca"))
 
-    def tls(self, name: str = "node", *, host: str = "127.0.0.1", signer: str = "own", **settings: Any) -> PeerTls:
-        """Of a node with a certificate for ``host``."""
-        made = self.authorities[signer].issue_cert(host)
+    def tls(
+        self, name: str = "node", *, host: str = "127.0.0.1", signer: str = "own", ended: bool = False, **settings: Any
+    ) -> PeerTls:
+        """Of a node with a certificate for ``host``, which is good no longer when it has ``ended``."""
+        until = datetime.now(UTC) - timedelta(days=1) if ended else None
+        made = self.authorities[signer].issue_cert(host, not_after=until)
         certificate, key = self.directory / f"{name}.crt", self.directory / f"{name}.key"
         certificate.write_bytes(b"".join(blob.bytes() for blob in made.cert_chain_pems))
         key.write_bytes(made.private_key_pem.bytes())
@@ -368,6 +372,7 @@ def test_tls_with_a_certificate_that_is_verified(run: Run, certificates: Certifi
         ({"signer": "foreign"}, {}, "certificate verify failed"),
         ({"signer": "foreign"}, {"peer_tls": "verify-ca"}, "certificate verify failed"),
         ({"host": "127.0.0.9"}, {}, "IP address mismatch"),
+        ({"ended": True}, {}, "certificate has expired"),
         ({"host": "127.0.0.9"}, {"peer_tls": "verify-ca"}, ""),
         ({"signer": "foreign", "host": "127.0.0.9"}, {"peer_tls": "require"}, ""),
     ],
@@ -383,13 +388,19 @@ def test_which_certificates_are_taken(
                 return
             with pytest.raises(PeerProtocolError, match=text) as failed:
                 await call(other.port, SECRET, tls)
-            assert "tls_ca" in (failed.value.hint or "")
+            hint = "needs a new certificate" if "expired" in text else "tls_ca"
+            assert hint in (failed.value.hint or "")
 
     run(test())
 
 
+def test_a_handshake_that_the_other_node_ended_says_where_to_look() -> None:
+    failure = tls_failure(ConnectionResetError())
+    assert failure.message == "TLS failed: the other node ended the handshake" and "its log" in (failure.hint or "")
+
+
 def test_a_certificate_stands_in_for_the_secret(run: Run, certificates: Certificates) -> None:
-    both = {"tls_ca": certificates.authority(), "peer_auth": "certificate"}
+    both: dict[str, Any] = {"tls_ca": certificates.authority(), "peer_auth": "certificate"}
 
     async def test() -> None:
         async with Answerer(b"", certificates.tls("a", **both)) as answerer:

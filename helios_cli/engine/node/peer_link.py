@@ -18,7 +18,7 @@ from typing import Final
 from helios_cli.engine.config.checks import is_loopback
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.peer_door import Door
-from helios_cli.engine.node.peer_tls import NO_TLS, PeerTls, certificate_digest
+from helios_cli.engine.node.peer_tls import NO_TLS, PeerTls, certificate_digest, tls_failure
 from helios_cli.engine.replication import messages
 from helios_cli.engine.storage.secret import SECRET_HINT
 from helios_cli.engine.types import Term
@@ -353,10 +353,7 @@ class PeerLink(asyncio.Protocol):
                 ssl_handshake_timeout=HANDSHAKE_S,
             )  # fmt: skip
         except (OSError, ssl.SSLError) as error:
-            hint = None
-            if isinstance(error, ssl.SSLCertVerificationError):
-                hint = "tls_ca must hold the signer of its certificate; peer_tls = verify-ca does not check the name."
-            self.fail(PeerProtocolError(f"TLS failed: {error}", hint=hint))
+            self.fail(tls_failure(error))
             return
         if transport is None or self.closed:
             self.close()

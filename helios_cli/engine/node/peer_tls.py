@@ -10,6 +10,7 @@ from typing import Final
 
 from helios_cli.engine.config.settings import Settings
 from helios_cli.engine.errors import ConfigError
+from helios_cli.engine.wire.peer import PeerProtocolError
 
 VERIFYING: Final = ("verify-ca", "verify-full")
 
@@ -103,3 +104,21 @@ def _leaf_digest(file: str) -> bytes:
         return certificate_digest(ssl.PEM_cert_to_DER_cert(text[start:end]))
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot read the certificate in tls_cert {file}: {error}") from error
+
+
+def tls_failure(error: OSError) -> PeerProtocolError:
+    """What is told of a handshake that failed, on the side of a node that does not take a certificate or the other."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        if error.verify_code == _EXPIRED:
+            hint = "The node that is called needs a new certificate, and a restart with it."
+        else:
+            hint = "tls_ca must hold the signer of its certificate; peer_tls = verify-ca does not check the name."
+        return PeerProtocolError(f"TLS failed: {error}", hint=hint)
+    why = str(error) or "the other node ended the handshake"
+    return PeerProtocolError(
+        f"TLS failed: {why}", hint="It may not take this node's certificate, expired perhaps; its log says why."
+    )
+
+
+_EXPIRED: Final = 10
+"""X509_V_ERR_CERT_HAS_EXPIRED (openssl/x509_vfy.h)."""
