@@ -99,6 +99,8 @@ class Following:
             wait_s=lambda: engine.settings.forward_timeout / 1000,
         )
         self._task: asyncio.Task[None] | None = None
+        self._doubted = Lsn(0)
+        """Where it began, while nobody has said that this is committed."""
         self._config: ClusterConfig | None = None
 
     def begin(self) -> None:
@@ -108,12 +110,22 @@ class Following:
         pipeline.committed_lsn, pipeline.committed_checksum = self.applicator.position
         pipeline.on_record = None
         pipeline.applied_lsn = lambda: self.applicator.applied
+        self._doubt_fork()
         node.engine.standby_refusal = self.refusal
         self._choose_forwarding()
         self._replication.sessions.retire()
         node.checkpointer.others_write = True
         self.applicator.start()
         self._task = node.engine.loop.create_task(self.receiver.run())
+
+    def _doubt_fork(self) -> None:
+        """Where two logs parted the node begins, and shows that only when somebody says that it is committed."""
+        recovery, (applied, checksum) = self._node.store.recovery, self.applicator.position
+        if recovery.committed < recovery.applied == applied:
+            self._doubted = applied
+            pipeline = self._node.pipeline
+            pipeline.committed_lsn, pipeline.committed_checksum = recovery.committed, None
+            pipeline.submit_applied(Commit(pipeline.committed_seq, None, applied, db_checksum=checksum))
 
     def _choose_forwarding(self) -> None:
         """Whether writes go on to the primary: a matter of this node's class, or else of the cluster's mode."""
@@ -124,7 +136,8 @@ class Following:
         engine = self._node.engine
         engine.forwarder = self.forwarder if mode in FORWARDING_MODES else None
         in_sync = config is not None and self._replication.node_id in config.in_sync
-        engine.settles_reads = in_sync and config is not None and config.mode is SyncMode.SYNC
+        is_sync = in_sync and config is not None and config.mode is SyncMode.SYNC
+        engine.settles_reads = is_sync or self._doubted > 0
 
     def _tell_if_removed(self, before: ClusterConfig | None) -> None:
         """A node that was away hears only from the log that it was removed; it is taken in again as it follows."""
@@ -310,14 +323,15 @@ class Following:
         self._acknowledge()
 
     def _advance(self) -> None:
-        committed = self.upstream.committed
-        self._node.store.heard_committed(committed)
-        self.show(committed)
+        self.show(self.upstream.committed)
 
     def show(self, committed: Lsn) -> None:
         """Everything up to ``committed`` may be read."""
         commits = self._node.pipeline.advance(committed)
         if commits:
+            if self._doubted:
+                self._doubted = Lsn(0)
+                self._choose_forwarding()
             self._replication.has_state.set()
             pinned = sum(1 for commit in commits if commit.reader is not None)
             if pinned:

@@ -412,8 +412,7 @@ class Leading:
             ahead = copy(records)
             ahead.config(config.version, text, now_us)
             # First: what is refused has no record yet, and leaves no hole in the log.
-            committed = node.store.known_committed(node.pipeline.committed_lsn)
-            node.store.configs.append(ahead.lsn, config, committed)
+            node.store.configs.append(ahead.lsn, config, node.pipeline.committed_lsn)
             return records.config(config.version, text, now_us)
 
         end = node.pipeline.submit_apart(make)

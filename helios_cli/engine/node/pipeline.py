@@ -46,8 +46,8 @@ class CommitPipeline:
         self.in_flight: deque[Commit] = deque()
         self.committed_seq = 0
         self.committed_lsn: Lsn = database.records.lsn
-        self.committed_checksum = database.records.db_checksum
-        """Of the database at that LSN."""
+        self.committed_checksum: int | None = database.records.db_checksum
+        """Of the database at that LSN; None where that is not known."""
         self.submitted_lsn: Lsn = database.records.lsn
         """Behind the last record that was sent to the disk."""
         self.on_room: Callback = lambda: None

@@ -77,7 +77,7 @@ class Replication:
             end=node.store.log.end,
             term=self.term,
             history=lambda: node.store.timeline.history,
-            committed=lambda: node.store.known_committed(node.pipeline.committed_lsn),
+            committed=lambda: node.pipeline.committed_lsn,
             loop_later=node.engine.loop.call_later,
             now=self.now,
         )
@@ -144,7 +144,7 @@ class Replication:
     @property
     def open_configs(self) -> tuple[ClusterConfig, ...]:
         """Those that may be in force, the oldest first: the newest that is known to be committed, and all behind it."""
-        found = self.node.store.open_configs(self.node.pipeline.committed_lsn)
+        found = self.node.store.configs.open(self.node.pipeline.committed_lsn)
         return tuple(self._by_own_name(config) for config in found) or (self.config,)
 
     def _by_own_name(self, config: ClusterConfig) -> ClusterConfig:

@@ -47,7 +47,7 @@ def status(node: Node) -> Mapping[str, Any]:
         "log_start_lsn": str(store.log.start),
         "log_bytes_kept": store.log.end - store.log.start,
         "database_pages": database.checksums.pages,
-        "database_checksum": f"{pipeline.committed_checksum:016x}",
+        "database_checksum": None if pipeline.committed_checksum is None else f"{pipeline.committed_checksum:016x}",
         "wal_frames": database.capture.frames,
         "sessions": len(engine.sessions),
         "writer_queue": len(engine.queue),

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from helios_cli.engine.consensus.config import ClusterConfig
 from helios_cli.engine.errors import LogDamaged
 from helios_cli.engine.log.checksum import ChecksumTable
 from helios_cli.engine.log.controlrecord import ControlRecord
@@ -100,7 +99,6 @@ class Store:
         self.timeline = Timeline.open(self.files, self.control_dir, self.log)
         self.configs = ConfigLog(self.files, self.control_dir, self.log.end)
         self.checksums, self.recovery = self._recover(born or self.log.last is None)
-        self._committed = self.recovery.committed
 
     def _create_control(self, cluster_id: bytes | None) -> ControlFile:
         if self.files.listdir(self.log_dir):
@@ -149,21 +147,6 @@ class Store:
             return self.log.end
         return max(record.committed_lsn, self.log.last.committed_lsn)
 
-    def heard_committed(self, lsn: Lsn) -> None:
-        """The node that this one follows calls everything up to there committed."""
-        self._committed = max(self._committed, lsn)
-
-    def known_committed(self, shown: Lsn) -> Lsn:
-        """How much of what the node shows is known to be committed.
-
-        All, once it shows more than what it began with: that may be where two logs parted, which nobody has committed.
-        """
-        return shown if shown > self.recovery.applied else min(shown, self._committed)
-
-    def open_configs(self, shown: Lsn) -> tuple[ClusterConfig, ...]:
-        """The configurations that may be in force on a node that shows so much, the oldest first."""
-        return self.configs.open(self.known_committed(shown))
-
     def _verify_file(self, database: object, table: ChecksumTable) -> None:
         """After an unclean stop: the pages in the file must be the pages the records led to."""
         found = scan_database(database, table.pages)  # type: ignore[arg-type]
@@ -203,9 +186,8 @@ class Store:
     def checkpointed(self, lsn: Lsn, table: ChecksumTable, *, clean: bool = False) -> None:
         """Record a checkpoint whose pages are in the database file and synced."""
         self.control.checkpoint(
-            lsn, table, clean=clean, flushed_lsn=max(lsn, self.control.record.flushed_lsn),
-            committed_lsn=self.known_committed(lsn),
-        )  # fmt: skip
+            lsn, table, clean=clean, flushed_lsn=max(lsn, self.control.record.flushed_lsn), committed_lsn=lsn
+        )
 
     def close(self) -> None:
         """Release the files."""

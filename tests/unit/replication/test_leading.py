@@ -242,7 +242,6 @@ def test_a_configuration_that_is_refused_leaves_no_hole_in_the_log() -> None:
 
     node.database.records = records
     node.store.configs = SimpleNamespace(append=append)
-    node.store.known_committed = lambda shown: shown
     node.pipeline.submit_apart = lambda make: Lsn(len(make()))
     primary.refusal = DiskFull("no space left")
     with pytest.raises(DiskFull):
