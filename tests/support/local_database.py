@@ -23,7 +23,7 @@ NOW_US = 845_000_000_000_000
 SESSION: dict[str, Any] = {
     "now": NOW_US, "statement_now": NOW_US, "clock": NOW_US, "timezone": "UTC", "current_user": "helios",
     "session_user": "helios", "acting_role": "helios", "pid": 7,
-    "current_database": "heliosdb", "current_schema": "public",
+    "current_database": "heliosdb", "current_schema": "public", "schemas": '["public"]',
     "search_path": '["public"]', "version": "PostgreSQL 15.0", "in_recovery": 0, "current_lsn": "0/1",
     "insert_lsn": "0/1", "flush_lsn": "0/1", "received_lsn": None, "replayed_lsn": None, "replayed_time": None,
     "settings": '{"work_mem": "4MB"}', "txid": 5, "client_addr": None,
