@@ -419,3 +419,19 @@ def test_a_role_is_kept_as_long_as_a_database_needs_it(server: NodeProcess, othe
         assert rows(first, owners) == [("heliosdb", "helios"), ("other", "heir")]
         assert rows(second, "SELECT tableowner FROM pg_tables WHERE tablename = 't'") == [("heir",)]
         second.execute("DROP TABLE t; ALTER DATABASE other OWNER TO helios; DROP ROLE heir")
+
+
+def test_keys_are_looked_at_in_their_own_database(server: NodeProcess, other: str) -> None:
+    with server.connect() as first, server.connect(dbname=other) as second:
+        broken = "CREATE TABLE p(i int PRIMARY KEY); CREATE TABLE c(i int); INSERT INTO c VALUES (7);"
+        second.execute(f"{broken} ALTER TABLE c ADD CONSTRAINT late FOREIGN KEY (i) REFERENCES p NOT VALID")
+        first.execute("CREATE TABLE parent(i int PRIMARY KEY); CREATE TABLE child(i int REFERENCES parent, x int)")
+        first.execute("INSERT INTO parent VALUES (1); INSERT INTO child VALUES (1, 1)")
+        first.execute("ALTER TABLE child ALTER COLUMN x TYPE text, ADD CHECK (x <> '')")
+        second.execute("ALTER TABLE c ADD CHECK (i > 0)")
+        first.execute("ALTER TABLE parent ALTER COLUMN i TYPE bigint, ADD CHECK (i > 0)")
+        first.execute("ALTER TABLE child DROP CONSTRAINT child_i_fkey; INSERT INTO child VALUES (2, 'x')")
+        for connection, table in ((first, "child"), (second, "c")):
+            to = "parent" if table == "child" else "p"
+            assert failure(connection, f"ALTER TABLE {table} ADD FOREIGN KEY (i) REFERENCES {to}")[0] == "23503"
+        first.execute("DROP TABLE child, parent")

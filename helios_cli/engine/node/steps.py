@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, Final
 
 import apsw
 
@@ -13,11 +13,21 @@ from helios_cli.engine.errors import SqlError
 from helios_cli.engine.node import routine_programs
 from helios_cli.engine.node.routine_programs import StepsResult
 from helios_cli.engine.node.unique_builds import unique_build_error
+from helios_cli.engine.sql.databases import OF_FIRST, prefix_of
 from helios_cli.engine.sql.ddl_rebuild import CHECKED, UNCHECKED
 from helios_cli.engine.sql.ddl_render import NOT_VALID
 from helios_cli.engine.sql.plan import Kind, Plan
+from helios_cli.engine.storage.connection import database_of
 from helios_cli.engine.storage.definition_log import noted
 from helios_cli.engine.storage.programs import parameter_counts, run_program
+
+_ORPHANS: Final = (
+    "SELECT f.\"table\", f.parent, f.fkid FROM main.sqlite_schema s, pragma_foreign_key_check(s.name, 'main') f "
+    "WHERE s.type = 'table' AND {own} "
+    'UNION ALL SELECT f."table", f.parent, f.fkid FROM sqlite_temp_schema s, '
+    "pragma_foreign_key_check(s.name, 'temp') f WHERE s.type = 'table'"
+)
+"""The rows without parents, in the tables of one database."""
 
 
 def run_steps(connection: apsw.Connection, plan: Plan, binds: Sequence[Any]) -> StepsResult:
@@ -63,15 +73,18 @@ def _run(connection: apsw.Connection, plan: Plan, binds: Sequence[Any]) -> Steps
 
 
 def check_foreign_keys(connection: apsw.Connection) -> None:
-    """Look at every row's parents. Raises SqlError 23503 for the first row without one."""
-    for table, _rowid, parent, index in connection.execute("PRAGMA foreign_key_check"):
+    """Look at the parents of every row of the database. Raises SqlError 23503 for the first row without one."""
+    prefix = prefix_of(database_of(connection))
+    own = f"substr(s.name, 1, {len(prefix)}) = '{prefix}'" if prefix else OF_FIRST
+    for table, parent, index in connection.execute(_ORPHANS.format(own=own)):
         if _is_not_valid(connection, str(table), index):
             continue
+        shown = str(table).removeprefix(prefix)
         raise SqlError(
-            f'insert or update on table "{table}" violates foreign key constraint',
+            f'insert or update on table "{shown}" violates foreign key constraint',
             sqlstate="23503",
-            detail=f'A row has no counterpart in table "{parent}".',
-            table=str(table),
+            detail=f'A row has no counterpart in table "{str(parent).removeprefix(prefix)}".',
+            table=shown,
         )
 
 

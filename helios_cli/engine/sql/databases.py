@@ -35,6 +35,8 @@ SHARED: Final = frozenset(
 
 _PIECE: Final = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\bmain\.(helios_\w+)(?: ON (helios_\w+))?")
 _FOREIGN: Final = re.compile(r"@\d+\.")
+OF_FIRST: Final = "s.name NOT GLOB '@[0-9]*.*'"
+"""Whether a row ``s`` of SQLite's schema belongs to the first database."""
 _PREFIX: Final = re.compile(r"(?<!\S)@\d+\.")
 _KEPT_MAX: Final = 10_000
 """Characters of a text whose translation is kept."""
