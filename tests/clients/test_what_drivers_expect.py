@@ -394,3 +394,24 @@ def test_definitions_are_looked_at_when_they_are_executed(connection: psycopg.Co
     assert connection.execute("SELECT to_regclass('later'), to_regclass('later_seq')").fetchone() == (None, None)
     for text, state_of_parse in ((b"CREATE TABL later ()", b"42601"), (b"CREATE TABLE later AS TABLE gone", b"42P01")):
         assert server.prepare(b"wrong", text).error_field(pq.DiagnosticField.SQLSTATE) == state_of_parse
+
+
+@pytest.mark.parametrize("kind", ["TEMP", ""])
+def test_a_late_foreign_key_is_named_when_the_transaction_ends(connection: psycopg.Connection[Any], kind: str) -> None:
+    connection.execute("DROP TABLE IF EXISTS pointing")
+    # Where there are temporary tables too, and where there are none.
+    connection.execute("CREATE TEMP TABLE IF NOT EXISTS beside (a int)")
+    connection.execute(
+        f"CREATE {kind} TABLE pointing (id int PRIMARY KEY, up int REFERENCES pointing DEFERRABLE INITIALLY DEFERRED)"
+    )
+    connection.execute("BEGIN")
+    connection.execute("INSERT INTO pointing VALUES (1, 7)")
+    with pytest.raises(psycopg.errors.ForeignKeyViolation) as failed:
+        connection.execute("COMMIT")
+    told = failed.value.diag
+    assert told.message_primary == (
+        'insert or update on table "pointing" violates foreign key constraint "pointing_up_fkey"'
+    )
+    assert (told.message_detail, told.constraint_name) == (
+        'Key (up)=(7) is not present in table "pointing".', "pointing_up_fkey",
+    )  # fmt: skip

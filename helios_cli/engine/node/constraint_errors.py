@@ -295,12 +295,13 @@ def left_orphan(
     connection: apsw.Connection, catalog: DdlCatalog, may_read: MayRead, zone: tzinfo = UTC
 ) -> HeliosError | None:
     """The row without a parent that keeps an open transaction from being committed; None when none is found."""
-    query = "SELECT oid FROM main.helios_constraint WHERE contype = 'f' AND condeferrable & 1 ORDER BY oid"
+    query = "SELECT oid FROM {}.helios_constraint WHERE contype = 'f' AND condeferrable & 1 ORDER BY oid"
     try:
         duplicate = left_duplicate(connection, catalog, may_read, zone)
         if duplicate is not None:
             return duplicate
-        for (oid,) in connection.execute(query).fetchall():
+        homes = ("main", "temp") if catalog.has_temp_tables() else ("main",)
+        for (oid,) in [row for home in homes for row in connection.execute(query.format(home)).fetchall()]:
             constraint = catalog.constraint_by_oid(int(str(oid)))
             child = catalog.table_def(constraint.table_oid) if constraint is not None else None
             parent = catalog.table_def(constraint.ref_oid) if constraint is not None else None
