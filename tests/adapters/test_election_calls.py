@@ -36,7 +36,10 @@ def asked(node: Any) -> list[str]:
     return [answer.node_id for answer in answers]
 
 
-def test_the_next_question_and_the_news_go_by_the_same_call(tmp_path: Path, called: list[PeerLink]) -> None:
+def test_the_next_question_and_the_news_go_by_the_same_call(
+    tmp_path: Path, called: list[PeerLink], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "HELD_S", SETTLED_S)
     with pair(tmp_path) as (first, _):
         assert [asked(first) for _ in range(3)] == [["n2"]] * 3
         (member,) = (one for one in replication(first).config.members if one.node_id == "n2")

@@ -19,9 +19,10 @@ def may_promise(own: Term, asked: Term, *, leads: bool, is_loyal: bool = False) 
 
     One that leads, or is about to, gives none, nor does one that ``is_loyal``: it has heard from a primary whose lease
     is not over, and that one did not give the lead away. Of terms of one number, which several nodes have taken at the
-    same time, only one gets it: two of them must not be led, whose configurations have the same version.
+    same time, only one gets it: two of them must not be led, whose configurations have the same version. The one that
+    was heard of before its candidate asked, from a primary that has promised it and gives the lead away, still may.
     """
-    return not leads and not is_loyal and asked.number > own.number
+    return not leads and not is_loyal and (asked.number > own.number or asked == own)
 
 
 def may_lead(own: Term, taken: Term, log: History) -> bool:

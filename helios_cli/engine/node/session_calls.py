@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+import apsw
+
 from helios_cli.engine.datatypes.registry import format_type
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.node import cursors
@@ -59,6 +61,9 @@ def _poll(engine: Engine, session: Session, request: Request, interrupted: Calla
 
     try:
         while not interrupted():
+            if session.runner.cancel_reason is not None:
+                # It came between two statements of a function, and SQLite has forgotten it.
+                raise apsw.InterruptError("interrupted")
             if on_loop(engine, attempt):
                 break
             time.sleep(_POLL_S)

@@ -43,7 +43,10 @@ def history(*terms: tuple[int, int]) -> History:
 def test_terms_decide_what_is_taken_promised_and_led() -> None:
     assert may_follow(Term(2), Term(2)) and may_follow(Term(2), Term(3)) and not may_follow(Term(3), Term(2))
     assert may_promise(Term(2), Term(3), leads=False)
-    assert not may_promise(Term(2), Term(2), leads=False) and not may_promise(Term(2), Term(3), leads=True)
+    assert not may_promise(Term(2), Term(1), leads=False) and not may_promise(Term(2), Term(3), leads=True)
+    assert may_promise(Term(3, 1), Term(3, 1), leads=False), "who gives the lead away has told of it before"
+    assert not may_promise(Term(3, 1), Term(3, 1), leads=True)
+    assert not may_promise(Term(3, 1), Term(3, 1), leads=False, is_loyal=True)
     assert may_promise(Term(2, 9), Term(3, 1), leads=False)
     assert not may_promise(Term(2, 1), Term(2, 9), leads=False), "another candidate has taken that number"
     log = history((1, 0), (2, 40))
