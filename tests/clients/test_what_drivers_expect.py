@@ -415,3 +415,24 @@ def test_a_late_foreign_key_is_named_when_the_transaction_ends(connection: psyco
     assert (told.message_detail, told.constraint_name) == (
         'Key (up)=(7) is not present in table "pointing".', "pointing_up_fkey",
     )  # fmt: skip
+
+
+def test_a_temporary_table_hides_no_other_of_its_name(connection: psycopg.Connection[Any]) -> None:
+    def rows(query: str) -> list[Any]:
+        return connection.execute(sql.SQL(query)).fetchall()
+
+    connection.execute("DROP TABLE IF EXISTS pg_temp.doubled, public.doubled")
+    connection.execute("CREATE TABLE doubled (a int)")
+    connection.execute("INSERT INTO doubled VALUES (1), (2)")
+    connection.execute("CREATE TEMP TABLE doubled AS SELECT a + 10 AS a FROM doubled")
+    assert rows("SELECT a FROM public.doubled ORDER BY a") == [(1,), (2,)]
+    connection.execute("INSERT INTO public.doubled VALUES (3)")
+    connection.execute("UPDATE doubled SET a = a + 1")
+    connection.execute("DELETE FROM public.doubled WHERE a = 1")
+    assert (
+        rows("SELECT a FROM doubled ORDER BY a") == rows("SELECT a FROM pg_temp.doubled ORDER BY a") == [(12,), (13,)]
+    )
+    assert rows("SELECT a FROM public.doubled ORDER BY a") == [(2,), (3,)]
+    assert rows("SELECT p.a, t.a FROM public.doubled p JOIN doubled t ON t.a = p.a + 10") == [(2, 12), (3, 13)]
+    connection.execute("DROP TABLE doubled")
+    assert rows("SELECT a FROM doubled ORDER BY a") == [(2,), (3,)]

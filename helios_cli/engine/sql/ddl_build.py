@@ -267,13 +267,13 @@ class Builder:
 
     def sqlite_name(self, schema: str, name: str, temp: bool | None = None) -> str:
         """A free SQLite name for a relation: ``name`` in public, ``schema.name`` elsewhere, and in another database
-        than the first one its prefix before that.
+        than the first one its prefix before that. So a temporary one hides none of public in SQLite's eyes.
 
         SQLite's names ignore case, so a second name that differs only in case gets ``~2`` and so on.
         """
         temp = self.temp if temp is None else temp
         parts = [f'"{part}"' if _TO_QUOTE.search(part) else part for part in (schema, name)]
-        plain = schema in ("public", TEMP_SCHEMA_NAME) and "." not in name
+        plain = schema == "public" and "." not in name
         base = candidate = ("" if temp else self.catalog.name_prefix) + (name if plain else ".".join(parts))
         count = 1
         while candidate.lower() in self._taken_sqlite or self.catalog.sqlite_name_taken(candidate, temp):

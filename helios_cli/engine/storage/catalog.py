@@ -345,6 +345,8 @@ class SqliteCatalog(
         """Find an index by name; with schema None along the search path."""
         for candidate in self.schemas_searched(schema):
             temp = candidate == "pg_temp"
+            if temp and not self.has_temp_tables():
+                continue
             row = self._one(
                 f"SELECT i.relid, r.oid FROM {_db(temp)}.helios_relation r "
                 f"JOIN {_db(temp)}.helios_index i ON i.oid = r.oid "
