@@ -25,7 +25,7 @@ BELOW: Final = 2000
 FOUND_AT: Final[dict[str, int]] = {
     "one-copy-less": 0, "any-term": 4, "own-flush-forgotten": 0, "committed-falls": 7, "observer-counts": 11,
     "tail-at-once": 0, "ejection-unagreed": 4, "not-joint": 0, "loosened-at-once": 3, "disks-unknown": 50,
-    "committed-past-a-change": 0,
+    "committed-past-a-change": 14,
     "disks-before": 53, "lsns-without-terms": 74, "nobody-heard": 10, "minority-elects": 22, "newest-alone": 95,
     "observer-unheeded": 22, "old-disks-vote": 1652, "old-disks-copy": 18, "promise-broken": 167,
     "leader-promises": 51, "old-term-followed": 0, "sent-back-by-anybody": 176, "endless-lease": 20,

@@ -280,7 +280,9 @@ class Checkers:
             self.fail("the committed LSN never falls", f"{node.name} had {leader.committed} and has {committed}")
         if committed > leader.committed:
             leader.rules.append((committed, self._required(leader)))
-            if leader.open_from is not None and committed >= leader.open_from:
+            is_open = leader.open_from is not None and committed >= leader.open_from
+            # Whoever had agreed has gone back since, perhaps, for a primary that was promoted at any price.
+            if is_open and not self._may_lose(leader.term):
                 self.fail(
                     "nothing is committed behind a change that is not agreed",
                     f"{node.name} has {committed}: whoever finds the change below that goes by no older configuration",
