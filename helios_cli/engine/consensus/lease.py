@@ -73,9 +73,12 @@ class Loyalty:
         """When a primary was heard of last, or this life began."""
 
     def heard(self, now: float, lease_s: float) -> None:
-        """The primary has been heard of; a lease of 0 releases this voter at once."""
+        """The primary has been heard of; a lease of 0 releases this voter at once.
+
+        A shorter one than before takes nothing back: the primary may have heard of the longer one alone.
+        """
         self.heard_at = now
-        self._until = now + lease_s
+        self._until = max(self._until, now + lease_s) if lease_s else now
 
     def end(self) -> None:
         """The primary that was heard of leads no more."""

@@ -196,3 +196,13 @@ def test_every_configuration_that_may_count_has_to_be_heard() -> None:
     assert not own.lease.holds(), "c may be elected by the configuration that has it"
     own.leading.lsns.counting = (small,)
     assert own.lease.holds()
+
+
+def test_a_shorter_lease_takes_back_nothing_that_was_granted() -> None:
+    """The primary counts on what it has heard of last, which may be the longer one."""
+    loyalty = Loyalty(0.0, 0.0)
+    loyalty.heard(10.0, 2.0)
+    loyalty.heard(10.1, 0.3)
+    assert loyalty.holds(11.9) and not loyalty.holds(12.0)
+    loyalty.heard(11.0, 0.0)
+    assert not loyalty.holds(11.0), "a primary that cannot lead releases its voters"
