@@ -123,8 +123,8 @@ class Node:
         try:
             if await self._start_faces():
                 loop.set_exception_handler(self._callback_failed)
-                self.serving = True
                 self._announce()
+                self.serving = True
                 await self._over()
         finally:
             self.serving = False
