@@ -74,17 +74,6 @@ def test_cursors_loops_and_parameters_see_no_more(alice: Connection) -> None:
         )
 
 
-def test_merge_is_refused_where_policies_count(alice: Connection) -> None:
-    merge = "MERGE INTO note n USING (VALUES (1)) v(id) ON n.id = v.id WHEN MATCHED THEN DELETE"
-    alice.execute("RESET ROLE")
-    alice.execute("DROP TRIGGER count_up ON note")
-    alice.execute("SET ROLE alice")
-    with pytest.raises(psycopg.errors.FeatureNotSupported, match="row-level security"):
-        alice.execute(merge)
-    alice.execute("RESET ROLE")
-    assert alice.execute(merge).rowcount == 1
-
-
 def test_a_materialized_view_keeps_what_its_maker_may_see(alice: Connection) -> None:
     alice.execute("RESET ROLE")
     alice.execute("GRANT CREATE ON SCHEMA public TO alice")

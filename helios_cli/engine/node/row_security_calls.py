@@ -46,6 +46,22 @@ def check(holds: Any, message: Any) -> int:
     return 1
 
 
+def hides_rows(session: Session, catalog: SqliteCatalog, table: int) -> bool:
+    """Whether a table's policies count for a session's role."""
+    security = catalog.row_security(table)
+    return security is not None and _counts(session, catalog, security, 0)
+
+
+def _counts(session: Session, catalog: SqliteCatalog, security: RowSecurity, role: int) -> bool:
+    if not security.enabled or (not role and session.acting.unrestricted):
+        return False
+    authority, who = catalog.privileges.authority(), role or session.acting.oid
+    facts = authority.by_oid.get(who)
+    if facts is None or facts.superuser or facts.bypass_rls:
+        return False
+    return security.forced or not authority.has_privileges_of(who, security.owner)
+
+
 class SecurityCalls:
     """The functions of one connection."""
 
@@ -76,14 +92,7 @@ class SecurityCalls:
 
     def _counts(self, security: RowSecurity, role: int) -> bool:
         """Whether a table's policies count for a role, 0 for that of the session."""
-        session, catalog = self._place()
-        if not security.enabled or (not role and session.acting.unrestricted):
-            return False
-        authority, who = catalog.privileges.authority(), role or session.acting.oid
-        facts = authority.by_oid.get(who)
-        if facts is None or facts.superuser or facts.bypass_rls:
-            return False
-        return security.forced or not authority.has_privileges_of(who, security.owner)
+        return _counts(*self._place(), security, role)
 
     def state(self, table: int | str | None) -> int | None:
         """row_security_active() of a table by OID or name; None for NULL and an OID that is no table's.

@@ -13,6 +13,7 @@ from helios_cli.engine.node.engine import INLINE_READ_SECONDS, Engine
 from helios_cli.engine.node.identity import rightful
 from helios_cli.engine.node.readers import ReadJob
 from helios_cli.engine.node.routine_calls import runs_for
+from helios_cli.engine.node.row_security_calls import hides_rows
 from helios_cli.engine.node.writer import GroupWrite
 from helios_cli.engine.sql.ddl_model import TableDef
 from helios_cli.engine.sql.foreign_key_errors import foreign_key_error
@@ -134,7 +135,10 @@ class Threads:
     def may_read(self, table: TableDef) -> bool:
         """Whether the session may be shown rows of a table."""
         session = self.session
-        return not session.restricted or bool(rightful(session).relation_held(table.oid, "r", table.name, SELECT))
+        if not session.restricted:
+            return True
+        held = rightful(session).relation_held(table.oid, "r", table.name, SELECT)
+        return bool(held) and not hides_rows(session, session.schema_view().catalog, table.oid)
 
     def left_orphan(self, connection: apsw.Connection) -> HeliosError | None:
         """The error of the deferred foreign key that a COMMIT would leave violated; None when it is not found."""

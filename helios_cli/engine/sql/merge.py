@@ -16,8 +16,8 @@ from helios_cli.engine.sql.oids import BYTEA
 from helios_cli.engine.sql.partitions import is_parted, routed
 from helios_cli.engine.sql.plan import Program
 from helios_cli.engine.sql.relation import ColumnInfo, Relation
-from helios_cli.engine.sql.row_security import refuse_active
 from helios_cli.engine.sql.scope import RangeItem, Scope
+from helios_cli.engine.sql.secured_writes import SecuredMerge
 from helios_cli.engine.sql.select import translate_with
 from helios_cli.engine.sql.snapshots import row_id
 from helios_cli.engine.sql.sqltext import quote_identifier
@@ -29,6 +29,7 @@ _NOT_MATCHED: Final = "MERGE_WHEN_NOT_MATCHED_BY_TARGET"
 _SAVED: Final = "saved.merge"
 _ORDER: Final = {"CMD_DELETE": 0, "CMD_UPDATE": 1, "CMD_INSERT": 2}
 """Rows go before others may take their keys."""
+_POLICIES: Final = {"INSERT": "a", "UPDATE": "w", "DELETE": "d"}
 
 
 @dataclass(slots=True)
@@ -49,6 +50,11 @@ class _Branch:
     test: str
     columns: list[ColumnInfo]
     values: list[TypedSql]
+
+    @property
+    def event(self) -> str:
+        """INSERT, UPDATE, DELETE or NOTHING."""
+        return self.command.removeprefix("CMD_")
 
 
 def translate_merge(fields: dict[str, Any], ctx: Any) -> Merge:
@@ -71,7 +77,6 @@ def translate_merge(fields: dict[str, Any], ctx: Any) -> Merge:
     relation = dml.target_relation(fields["relation"], scope, words[0])
     for word in words[1:]:
         dml.target_relation(fields["relation"], scope, word)
-    refuse_active(relation, ctx, "MERGE is not supported with row-level security", "Use INSERT and UPDATE instead.")
     item, table = dml.target_item(fields["relation"], relation, scope)
     if is_expanded(relation, fields["relation"], ctx) or is_parted(relation):
         item.derived = item.expanded = True
@@ -82,16 +87,17 @@ def translate_merge(fields: dict[str, Any], ctx: Any) -> Merge:
         detail = "The name is used both as MERGE target table and data source."
         raise ctx.error("42712", message, detail=detail)
     branches = _branches(fields["mergeWhenClauses"], item, source, scope)
+    secured = SecuredMerge(relation, item, ctx)
     both = _scope_of([item, *source.items], [*item.columns, *source.columns], scope)
-    condition = expect_boolean(fields["joinCondition"], both, "MERGE").sql
+    condition = secured.matches(expect_boolean(fields["joinCondition"], both, "MERGE").sql)
     row = _row(item)
-    decided = _decision(branches, _target(item))
+    decided = _decision(branches, _target(item), secured)
     outer = any(branch.test.startswith(f"{row} IS NULL") for branch in branches)
     where = f" WHERE {' AND '.join(source.conditions)}" if source.conditions else ""
     joined = f"{source.sql} {'LEFT JOIN' if outer else 'JOIN'} {table} ON {condition}{where}"
     # No WHERE over the decision: SQLite would compute it twice, with its calls of nextval().
     first = f"{with_clause}SELECT {decided} FROM {joined}"
-    return _program(first, branches, item, scope)
+    return _program(first, branches, item, scope, secured)
 
 
 def _row(item: RangeItem) -> str:
@@ -109,7 +115,7 @@ def _target(item: RangeItem) -> str:
     return f"iif({row} IS NULL, NULL, json_array({quote_identifier(item.alias)}.tableoid, {row}))"
 
 
-def _program(first: str, branches: list[_Branch], item: RangeItem, scope: Scope) -> Merge:
+def _program(first: str, branches: list[_Branch], item: RangeItem, scope: Scope, secured: SecuredMerge) -> Merge:
     relation = item.relation
     assert relation is not None
     saved = scope.ctx.session_value(_SAVED)
@@ -123,7 +129,7 @@ def _program(first: str, branches: list[_Branch], item: RangeItem, scope: Scope)
     numbered = sorted(enumerate(branches), key=lambda pair: _ORDER.get(pair[1].command, 3))
     active = [(number, branch) for number, branch in numbered if branch.command in _ORDER]
     changes = [_change(number, branch, relation, rows) for number, branch in active]
-    parts = [_seen_change(number, branch, item, rows, scope) for number, branch in active]
+    parts = [_seen_change(number, branch, item, rows, scope, secured) for number, branch in active]
     if item.expanded:
         changes = [part.source if part is not None else change for part, change in zip(parts, changes, strict=True)]
     for at, part in enumerate(parts):
@@ -155,12 +161,15 @@ def _change(number: int, branch: _Branch, relation: Relation, rows: str) -> str:
     return f"UPDATE {table} SET {assigned} FROM {rows} WHERE {own} AND {target} = row ->> 1"
 
 
-def _seen_change(number: int, branch: _Branch, item: RangeItem, rows: str, scope: Scope) -> Parts | None:
-    """The rows of one WHEN clause for triggers to see, or that are in several tables; None where neither is so."""
-    event, relation = branch.command.removeprefix("CMD_"), item.relation
+def _seen_change(
+    number: int, branch: _Branch, item: RangeItem, rows: str, scope: Scope, secured: SecuredMerge
+) -> Parts | None:
+    """The rows of one WHEN clause that triggers see, that are checked or in several tables; None for others."""
+    event, relation = branch.event, item.relation
     assert relation is not None
     spread = item.expanded and (event != "INSERT" or is_parted(relation))
-    if not spread and not are_seen(relation, (event,), scope):
+    checks = secured.checks(_POLICIES[event]) if event != "DELETE" else []
+    if not spread and not checks and not are_seen(relation, (event,), scope):
         return None
     own = f"row ->> 0 = {number}"
     values = [
@@ -170,17 +179,17 @@ def _seen_change(number: int, branch: _Branch, item: RangeItem, rows: str, scope
     names = tuple(column.name for column in branch.columns)
     if event == "INSERT":
         source = f"SELECT {', '.join(values) or 'NULL'} FROM {rows} WHERE {own}"
-        return _routed(Parts(event, relation, source, names, []), item, scope)
+        return _routed(Parts(event, relation, source, names, [], checks=checks), item, scope)
     if spread:
         source = f"SELECT {', '.join(['(row ->> 1) ->> 0', '(row ->> 1) ->> 1', *values])} FROM {rows} WHERE {own}"
         heirs = heirs_changed(item, scope)
-        return _routed(Parts(event, relation, source, names, [], heirs=heirs), item, scope)
+        return _routed(Parts(event, relation, source, names, [], checks=checks, heirs=heirs), item, scope)
     table = quote_identifier(relation.sqlite_name or relation.name)
     number_of_row = f"{table}.{row_id(relation)}"
     before = [f"{table}.{quote_identifier(column.name)}" for column in relation.columns]
     selected = ", ".join([number_of_row, *before, *values])
     source = f"SELECT {selected} FROM {rows} JOIN {table} ON {number_of_row} = row ->> 1 WHERE {own}"
-    return Parts(event, relation, source, names, [])
+    return Parts(event, relation, source, names, [], checks=checks)
 
 
 def _routed(parts: Parts, item: RangeItem, scope: Scope) -> Parts:
@@ -188,7 +197,7 @@ def _routed(parts: Parts, item: RangeItem, scope: Scope) -> Parts:
     return parts
 
 
-def _decision(branches: list[_Branch], row: str) -> str:
+def _decision(branches: list[_Branch], row: str, secured: SecuredMerge) -> str:
     """The CASE that gives a source row's JSON array; NULL where nothing is to be done."""
     arms = []
     for number, branch in enumerate(branches):
@@ -196,7 +205,9 @@ def _decision(branches: list[_Branch], row: str) -> str:
             arms.append(f"WHEN {branch.test} THEN NULL")
             continue
         values = [_as_json(value) for value in branch.values]
-        arms.append(f"WHEN {branch.test} THEN json_array({', '.join([str(number), row, *values])})")
+        found = f"json_array({', '.join([str(number), row, *values])})"
+        allowed = secured.allowed(_POLICIES[branch.event]) if branch.event != "INSERT" else ""
+        arms.append(f"WHEN {branch.test} THEN {f'CASE WHEN {allowed} THEN {found} END' if allowed else found}")
     return f"CASE {' '.join(arms)} END"
 
 

@@ -67,6 +67,13 @@ def conflict_check(relation: Relation, alias: str, ctx: Context) -> str:
     return f"{CHECK}({_inactive(security, ctx)} OR ({condition} AND {seen}), {quote_string(message)})"
 
 
+def merge_check(relation: Relation, alias: str, command: str, ctx: Context) -> str:
+    """For MERGE: calls that raise 42501 unless a row that is there may be changed ('w') or deleted ('d')."""
+    security = _of(relation, ctx)
+    words = "target row violates row-level security policy{} (USING expression)"
+    return " AND ".join(_checks_of(security, command, relation, alias, ctx, lambda policy: policy.using, words))
+
+
 def refuse_active(relation: Relation, ctx: Context, message: str, hint: str) -> None:
     """The statement cannot be done where policies count: it is 0A000 for whoever they count for."""
     if is_secured(relation):
@@ -118,9 +125,9 @@ def _rows(
 
 def _checks_of(
     security: RowSecurity, command: str, relation: Relation, alias: str, ctx: Context,
-    text_of: Callable[[Policy], str | None],
+    text_of: Callable[[Policy], str | None], words: str = "new row violates row-level security policy{}",
 ) -> list[str]:  # fmt: skip
-    plain = f'new row violates row-level security policy for table "{relation.name}"'
+    plain = f'{words.format("")} for table "{relation.name}"'
     allowed = []
     found = []
     for policy in security.policies:
@@ -131,7 +138,8 @@ def _checks_of(
         if policy.permissive:
             allowed.append(f"({applies} AND {condition})" if applies else condition)
             continue
-        named = f'new row violates row-level security policy "{policy.name}" for table "{relation.name}"'
+        name = f' "{policy.name}"'
+        named = f'{words.format(name)} for table "{relation.name}"'
         condition = f"(NOT {applies} OR {condition})" if applies else condition
         found.append(f"{CHECK}({_inactive(security, ctx)} OR {condition}, {quote_string(named)})")
     first = f"{CHECK}({_inactive(security, ctx)} OR ({' OR '.join(allowed) or '0'}), {quote_string(plain)})"

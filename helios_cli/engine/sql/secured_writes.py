@@ -1,4 +1,4 @@
-"""INSERT, UPDATE and DELETE of tables with row level security."""
+"""INSERT, UPDATE, DELETE and MERGE of tables with row level security."""
 
 from __future__ import annotations
 
@@ -75,3 +75,32 @@ class Secured:
             return ""
         with self._as_owner():
             return row_security.conflict_check(self._relation, self._item.alias, self._ctx)
+
+
+class SecuredMerge:
+    """What policies add to one MERGE; nothing for a table that has none enforced."""
+
+    def __init__(self, relation: Relation, item: RangeItem, ctx: Context) -> None:
+        self._relation, self._alias, self._ctx = relation, item.alias, ctx
+        self._name = row_alias(relation, expanded=item.expanded)
+        self._secured = row_security.is_secured(relation)
+
+    def matches(self, condition: str) -> str:
+        """The ON condition, which no row that may not be seen meets."""
+        if not self._secured:
+            return condition
+        visible = row_security.using(self._relation, self._alias, ("r",), self._ctx)
+        return f"{visible} AND {f'CASE WHEN {visible} THEN ({condition}) END' if self._ctx.calls else condition}"
+
+    def allowed(self, command: str) -> str:
+        """The condition that raises for a row that may not be changed ('w') or deleted ('d'); '' for none."""
+        if not self._secured:
+            return ""
+        return row_security.merge_check(self._relation, self._alias, command, self._ctx)
+
+    def checks(self, command: str) -> list[str]:
+        """The checks of new rows of INSERT ('a') or UPDATE ('w')."""
+        if not self._secured:
+            return []
+        sees = command == "w" and self._ctx.rights.sees(self._relation.oid)
+        return row_security.checks(self._relation, self._name, command, self._ctx, sees=sees)
