@@ -143,7 +143,11 @@ def test_transactions_of_several_records(tmp_path: Path, logged: bool) -> None:
         whole += next(iter(encoder.chain(parts, PAGES, lambda pages, size: 1, 1, part_pages=2)))
         whole += primary.record(8)
         async with standby(tmp_path, whole if logged else b"") as one:
-            if not logged:
+            if logged:
+                async with one.applicator.queue.paused(lambda: True):
+                    assert (one.applicator.applied, one.applicator.said) == (0, len(whole))
+                one.applicator.queue.let_go()
+            else:
                 one.applicator.queue.feed(whole)
             await one.until(lambda: one.applicator.applied == len(whole))
             assert one.applicator.position[1] == primary.table.total

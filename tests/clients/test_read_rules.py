@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -119,6 +120,45 @@ def test_without_a_primary_nothing_unsettled_is_shown_as_if_it_were(pair: Pair) 
         wait_until(promoted, "it is promoted", 20)
         reader.execute("SET helios.min_lsn_timeout = '20s'")
         assert one(reader, "SELECT a FROM t WHERE id = 1") >= acknowledged[-1]
+
+
+def test_a_standby_that_starts_alone_shows_what_it_showed_before(pair: Pair) -> None:
+    """Its log ends behind that, with what nobody has called committed: no query waits for that to be."""
+    first, second, link = pair
+    with first.connect() as connection:
+        connection.execute("CREATE TABLE t (id int PRIMARY KEY, a int)")
+        connection.execute("INSERT INTO t SELECT i, 0 FROM generate_series(1, 100) AS i")
+    load = threading.Thread(target=updates, args=(first,))
+    load.start()
+    with second.connect() as reader:
+        wait_until(lambda: one(reader, "SELECT max(a) FROM t") > 3, "there is load", 20)
+    wait_until(lambda: status(second)["committed_lsn"] < status(second)["flushed_lsn"], "it has more than it shows")
+    link.cut()
+    first.kill()
+    second.kill()
+    load.join()
+    second.start()
+    found = status(second)
+    assert found["committed_lsn"] < found["flushed_lsn"]
+    with second.connect() as reader, second.connect() as eventual:
+        reader.execute("SET helios.min_lsn_timeout = '300ms'")
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            reader.execute("SELECT count(*) FROM t")
+        eventual.execute("SET read_consistency = eventual")
+        eventual.execute("SET statement_timeout = '5s'")
+        assert one(eventual, "SELECT count(*) FROM t") == 100
+        eventual.execute("CHECKPOINT")
+        assert second.http("/admin/promote", body={"allow_data_loss": True})[0] == 200
+        reader.execute("SET helios.min_lsn_timeout = '20s'")
+        assert one(reader, "SELECT count(*) FROM t") == 100
+        assert status(second)["committed_lsn"] > found["flushed_lsn"]
+
+
+def updates(node: NodeProcess) -> None:
+    """One after the other, until the node is lost."""
+    with contextlib.suppress(psycopg.OperationalError), node.connect() as connection:
+        for number in range(100_000):
+            connection.execute("UPDATE t SET a = %s WHERE id = 1", (number,))
 
 
 def test_a_token_of_what_was_given_up_is_an_error(make_node: MakeNode) -> None:

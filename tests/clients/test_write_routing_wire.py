@@ -52,6 +52,18 @@ DIALOGUES: dict[str, list[bytes]] = {
         wire.parse(INSERT), wire.bind(ONE), wire.execute(), wire.bind(ONE), wire.execute(),
         wire.parse("SELECT 1"), wire.bind(), wire.execute(), wire.SYNC, wire.query("SELECT count(*) FROM t"),
     ],
+    "a Query behind what has failed is not heard": [
+        wire.parse(INSERT), wire.bind(ONE), wire.execute(), wire.bind(ONE), wire.execute(),
+        wire.query("SELECT 1"), wire.query("DELETE FROM t"), wire.SYNC, wire.query("SELECT count(*) FROM t"),
+        wire.query("BEGIN; INSERT INTO t VALUES (1, 'x')"), wire.parse("INSRT"), wire.FLUSH,
+        wire.query("SELECT 2"), wire.SYNC, wire.query("ROLLBACK"), wire.query("SELECT count(*) FROM t"),
+    ],
+    "a Query behind what has no Sync yet": [
+        wire.parse(INSERT), wire.bind(ONE), wire.execute(), wire.query("SELECT count(*) FROM t"), wire.SYNC,
+        wire.query("BEGIN; DELETE FROM t"), wire.parse(INSERT, "i"), wire.bind(ONE, "i"), wire.execute(),
+        wire.query("INSRT"), wire.query("SELECT 1"), wire.parse("SELECT 1"), wire.SYNC, wire.query("ROLLBACK"),
+        wire.query("SELECT count(*) FROM t"),
+    ],
     "rows a few at a time": [
         wire.query("BEGIN"),
         wire.parse("INSERT INTO t SELECT n, 'r' FROM generate_series(1, 5) n RETURNING a"), wire.bind(),

@@ -74,8 +74,13 @@ class WalApplicator:
         on_applied: Callable[[Commit], None],
         on_failed: Callable[[BaseException], None],
     ) -> None:
-        """``applied`` is the LSN that the database is at; what the log holds behind it is applied first."""
-        self.queue = ApplyQueue(page_log.end, boundaries_max)
+        """``applied`` is the LSN that the database is at.
+
+        What the log holds behind it is applied first, once somebody is heard (:meth:`ApplyQueue.let_go`) or this node
+        leads. SQLite shows its newest state alone to queries on threads, and nobody may see this one before.
+        """
+        self.queue = ApplyQueue(page_log.end, boundaries_max, held=applied < page_log.end)
+        self._began_at = page_log.end
         self.position = (applied, database.checksums.total)
         """Where the database is, and its checksum there."""
         self.records_applied = 0
@@ -129,6 +134,11 @@ class WalApplicator:
         return self.position[0]
 
     @property
+    def said(self) -> Lsn:
+        """What this node may have said to have applied, in this life of it or the one before."""
+        return max(self.applied, self._began_at)
+
+    @property
     def is_alive(self) -> bool:
         """Whether the thread runs."""
         return self._thread.is_alive()
@@ -171,6 +181,7 @@ class WalApplicator:
         try:
             self._last = self._log.last
             self._logged_only = True
+            self.queue.wait_until_let_go()
             self._apply_logged()
             while batch := self.queue.take():
                 try:

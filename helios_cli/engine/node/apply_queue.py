@@ -33,8 +33,12 @@ class GivenUp(Exception):
 class ApplyQueue:
     """Fed, paused and ended on the loop; taken from on one thread."""
 
-    def __init__(self, end: Lsn, boundaries_max: int) -> None:
-        """``end`` is where the first record belongs; so many boundaries may have a reader pinned."""
+    def __init__(self, end: Lsn, boundaries_max: int, *, held: bool = False) -> None:
+        """``end`` is where the first record belongs; so many boundaries may have a reader pinned.
+
+        ``held``: nothing is to be applied before :meth:`let_go`.
+        """
+        self._held = held
         self.written = end
         """Behind the last record that was fed."""
         self.finishing = False
@@ -74,6 +78,13 @@ class ApplyQueue:
             self._room += boundaries
             self._changed.notify_all()
 
+    def let_go(self) -> None:
+        """What the log holds is to be applied. Idempotent."""
+        if self._held:
+            with self._changed:
+                self._held = False
+                self._changed.notify_all()
+
     def wake(self) -> None:
         """What the thread waits for in :meth:`take_unless` may be there."""
         with self._changed:
@@ -107,6 +118,22 @@ class ApplyQueue:
             self._changed.notify_all()
 
     # On the thread ---------------------------------------------------------------------------------------------------
+
+    def wait_until_let_go(self) -> None:
+        """Wait for :meth:`let_go` or the end, with which what is in the log is applied. A checkpoint may come meanwhile.
+
+        Raises:
+            GivenUp: the thread is to end at once.
+        """
+        with self._changed:
+            while self._pausing or (self._held and not self.finishing):
+                if self._giving_up:
+                    raise GivenUp
+                self._paused = self._pausing
+                self._changed.wait()
+            self._paused = False
+            if self._giving_up:
+                raise GivenUp
 
     def take(self) -> bytes:
         """What waits, up to a batch; empty at the end."""

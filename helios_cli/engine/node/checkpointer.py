@@ -276,7 +276,7 @@ class Checkpointer:
         database = self._database
         database.ring.refresh(self._pipeline.committed_seq)
         lsn, table = self._pipeline.committed_lsn, database.checksums.copy()
-        if self._pipeline.applied_lsn() > lsn:
+        if self._pipeline.database_lsn() > lsn:
             # The checksums are those of a state that is not known to be committed: nothing would fit them there.
             return False, lsn, None
         complete = await self._checkpoint_all()

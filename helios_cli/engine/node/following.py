@@ -109,7 +109,8 @@ class Following:
         pipeline = node.pipeline
         pipeline.committed_lsn, pipeline.committed_checksum = self.applicator.position
         pipeline.on_record = None
-        pipeline.applied_lsn = lambda: self.applicator.applied
+        pipeline.applied_lsn = lambda: self.applicator.said
+        pipeline.database_lsn = lambda: self.applicator.applied
         self._doubt_fork()
         node.engine.standby_refusal = self.refusal
         self._choose_forwarding()
@@ -247,6 +248,7 @@ class Following:
         if term > own:
             self._node.store.promise(term)
         self.bytes_received += len(data)
+        self.applicator.queue.let_go()
         self.applicator.queue.feed(data)
 
     def committed(self, lsn: Lsn, end: Lsn, sent_us: int) -> None:
@@ -255,6 +257,8 @@ class Following:
             # It has taken a term that is new enough, on this connection.
             self._joins(self._awaited, self.term())
         upstream = self.upstream
+        # Its commits may wait for this node to have applied what is in the log.
+        self.applicator.queue.let_go()
         upstream.committed, upstream.end, upstream.sent_us = lsn, end, sent_us
         upstream.heard_us = SystemClock.wall_us()
         self._replication.log_clock.sample(end, self._offset.local_us(sent_us, upstream.heard_us))

@@ -59,6 +59,8 @@ class CommitPipeline:
         """Told of every record that goes to the log, while it is on its way to the disk."""
         self.applied_lsn: Callable[[], Lsn] = lambda: self.committed_lsn
         """Where the newest state is that this node has said to have applied, committed or not."""
+        self.database_lsn: Callable[[], Lsn] = lambda: self.committed_lsn
+        """Where SQLite's database is, committed or not."""
         self.on_committed: Callable[[Lsn], None] | None = None
         self.commit_count = 0
         self._in_flight_max = in_flight_max

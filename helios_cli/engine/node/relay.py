@@ -319,9 +319,9 @@ class Relay(RelayRequests):
 
     def _ready(self, message: bytes) -> None:
         """A unit is over."""
-        self._awaiting = self._copying = self._sent = self._ends = self._passed = False
+        self._passed = False
         self._not_acknowledged()
-        self._later.clear()
+        self._unit_is_over()
         if message == backend.READY_IDLE:
             self._finish()
         else:
@@ -455,9 +455,9 @@ class Relay(RelayRequests):
         self._unit = bytearray()
         self._received.clear()
         self._due.clear()
-        self._later.clear()
+        self._unit_is_over()
         self._swallow = 0
-        self._started = self._sent = self._awaiting = self._copying = self._ends = self._retired = False
+        self._started = self._retired = False
         self._setup_error = self._fatal = None
         self.start.anew()
         self.begin()

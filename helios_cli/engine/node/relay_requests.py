@@ -22,8 +22,12 @@ HELD_MAX: Final = 1 << 20
 """Bytes of further messages taken in while an answer is awaited."""
 
 QUERY, PARSE, BIND, DESCRIBE, EXECUTE, CLOSE, SYNC, TERMINATE, CALL = b"QPBDECSXF"
+PIPELINED: Final = frozenset((PARSE, BIND, DESCRIBE, EXECUTE, CLOSE))
 COPY_CODES: Final = b"dcfSH"
 COPY_ENDS: Final = b"cf"
+
+MARK: Final = "helios.mark"
+"""The name of a portal that there is none of: to close it is answered unless an error came before."""
 
 Text = tuple[str, tuple[int, ...]]
 """A statement's SQL, and the types of its parameters."""
@@ -52,6 +56,12 @@ class RelayRequests(ABC):
         """The primary takes COPY data."""
         self._is_query = False
         """The unit in hand is a Query."""
+        self._pipelined = False
+        """Messages of the extended protocol are with the primary, and no Sync behind them."""
+        self._skipping = False
+        """One of them has failed: the primary hears nothing before Sync."""
+        self._asking = False
+        """A Query behind them waits for whether they have failed, since then it is not answered."""
         self._swallow = 0
         """Answers of units that this node has sent by itself, still to come."""
         self._ends = False
@@ -73,7 +83,7 @@ class RelayRequests(ABC):
         out = self._first_sent()
         while len(held) - at >= 5 and not self._over:
             code = held[at]
-            if self._awaiting and not (self._copying and code in COPY_CODES):
+            if self._asking or (self._awaiting and not (self._copying and code in COPY_CODES)):
                 break
             length = int.from_bytes(held[at + 1 : at + 5], "big")
             if length > LIMITS[code] or length < 4:
@@ -82,8 +92,13 @@ class RelayRequests(ABC):
             end = at + 1 + length
             if end > len(held):
                 break
+            if code in (QUERY, CALL) and self._pipelined and not self._skipping:
+                self._ask_for_failure(out)
+                break
             message = bytes(held[at:end])
             at = end
+            if code in (QUERY, CALL) and self._skipping:
+                continue
             self._keep(message)
             if code == TERMINATE:
                 self.abort()
@@ -104,6 +119,20 @@ class RelayRequests(ABC):
         """What goes before the client's own messages in the same packet: the name of its write."""
         name, self._unsent_name = self._unsent_name, None
         return [client.query(f"{claims.NAME}{name}")] if name is not None else []
+
+    def _ask_for_failure(self, out: list[bytes]) -> None:
+        """Before a Query behind a pipeline that has no Sync: whether anything of that failed."""
+        self._asking = True
+        self._due.append(Due(asked=False, done=self._has_not_failed))
+        out += (client.close("P", MARK), client.FLUSH)
+
+    def _has_not_failed(self) -> None:
+        self._asking = self._pipelined = False
+
+    def _unit_is_over(self) -> None:
+        self._sent = self._awaiting = self._copying = self._ends = False
+        self._pipelined = self._skipping = self._asking = False
+        self._later.clear()
 
     def _keep(self, message: bytes) -> None:
         if self._unit is not None and not self.start.in_block:
@@ -146,6 +175,8 @@ class RelayRequests(ABC):
         elif code in COPY_ENDS and self._is_query:
             # In the extended protocol the copy lasts until Sync: one that came before it is not heard there.
             self._copying = False
+        if code in PIPELINED:
+            self._pipelined = True
         if code in (QUERY, SYNC, CALL):
             self._awaiting = True
             self._copying = False
@@ -213,6 +244,7 @@ class RelayRequests(ABC):
 
     def _not_acknowledged(self) -> None:
         """After an error, and when a unit is over: nothing is due any more, and what was skipped there is not done."""
+        self._skipping, self._asking = self._pipelined, False
         while self._due:
             self._due.pop().skipped()
 
