@@ -120,7 +120,7 @@ class ApplyQueue:
     # On the thread ---------------------------------------------------------------------------------------------------
 
     def wait_until_let_go(self) -> None:
-        """Wait for :meth:`let_go` or the end, with which what is in the log is applied. A checkpoint may come meanwhile.
+        """Wait for :meth:`let_go` or the end: what is in the log is applied then. A checkpoint may come meanwhile.
 
         Raises:
             GivenUp: the thread is to end at once.
