@@ -8,6 +8,7 @@ from typing import Any, Final
 from helios_cli.engine.datatypes.usertypes import is_row
 from helios_cli.engine.sql import builtin_arguments, calls, casts, json_records, operators, row_values, tree
 from helios_cli.engine.sql.context import Context
+from helios_cli.engine.sql.enclosed_joins import enclose
 from helios_cli.engine.sql.expressions import expect_boolean, translate, unify
 from helios_cli.engine.sql.function_columns import function_columns, with_bound_columns, with_modifiers
 from helios_cli.engine.sql.function_spec import Function
@@ -46,8 +47,8 @@ class Source:
     conditions: list[str]
     """Conditions that belong into WHERE."""
     is_join: bool = False
-    correlated: bool = False
-    """Reads columns of items before it, which it could not from within parentheses."""
+    flat: bool = True
+    """Its joins are inner or left ones, which mean the same without parentheses behind a comma."""
 
 
 def translate_from(nodes: list[Node], scope: Scope) -> tuple[str, list[str]]:
@@ -59,12 +60,13 @@ def translate_from(nodes: list[Node], scope: Scope) -> tuple[str, list[str]]:
     conditions: list[str] = []
     for node in nodes:
         source = from_item(node, scope)
+        if texts:
+            enclose(source, scope.items, scope.ctx)
         _add_items(scope, source.items)
         scope.columns += source.columns
         conditions += source.conditions
         if source.sql:
-            enclosed = source.is_join and len(nodes) > 1 and not source.correlated
-            texts.append(f"({source.sql})" if enclosed else source.sql)
+            texts.append(source.sql)
     return ", ".join(texts), conditions
 
 
@@ -385,6 +387,7 @@ def _join(fields: dict[str, Any], scope: Scope) -> Source:
     if kind != "JOIN_INNER" and "RangeSubselect" in rarg and not _is_true(fields.get("quals")):
         rarg = {"RangeSubselect": {**rarg["RangeSubselect"], AS_ROWS: True}}
     right = from_item(rarg, inside)
+    enclose(right, inside.items, scope.ctx, flat=kind == "JOIN_INNER" and "quals" not in fields)
     _check_names(left, right, scope)
     if kind in ("JOIN_LEFT", "JOIN_FULL"):
         _make_nullable(right)
@@ -473,14 +476,13 @@ def _joined(kind: str, left: Source, right: Source, conditions: list[str], scope
     if not right.sql or not left.sql:
         if kind != "JOIN_INNER" and [text for text in conditions if text != "1"]:
             raise scope.ctx.unsupported("an outer join with a LATERAL subquery on a condition")
-        is_join, correlated = left.is_join or right.is_join, left.correlated or right.correlated
-        return Source(left.sql or right.sql, items, [], above + conditions, is_join, correlated)
-    text = f"({right.sql})" if right.is_join else right.sql
+        is_join, flat = left.is_join or right.is_join, left.flat and right.flat
+        return Source(left.sql or right.sql, items, [], above + conditions, is_join, flat)
     on = f" ON {' AND '.join(conditions)}" if conditions else ""
     if kind != "JOIN_INNER" and not on:
         on = " ON 1"
-    correlated = (left.correlated or right.correlated) and kind in ("JOIN_INNER", "JOIN_LEFT")
-    return Source(f"{left.sql} {_JOIN_WORDS[kind]} {text}{on}", items, [], above, True, correlated)
+    flat = left.flat and right.flat and kind in ("JOIN_INNER", "JOIN_LEFT")
+    return Source(f"{left.sql} {_JOIN_WORDS[kind]} {right.sql}{on}", items, [], above, True, flat)
 
 
 _ITEMS: Final = {"RangeVar": _range_var, "RangeSubselect": _subselect, "RangeFunction": _function, "JoinExpr": _join}

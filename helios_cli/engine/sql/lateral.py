@@ -59,9 +59,7 @@ def _lateral(select: dict[str, Any], alias: dict[str, Any], scope: Scope) -> Sou
         )
         source = f"json_each({rows}) AS {quote_identifier(sqlite_alias)}"
     item = RangeItem(name, renamed(columns, alias, name, scope, 0), alias=sqlite_alias, visible=bool(name))
-    found = single(source, item)
-    found.correlated = True
-    return found
+    return single(source, item)
 
 
 def _visible(scope: Scope) -> Iterator[RangeItem]:

@@ -62,7 +62,9 @@ def _using(sort: dict[str, Any], value: TypedSql, scope: Scope) -> str:
 
 def _collated(value: TypedSql, text: str) -> str:
     if not text:
-        return casts.collated(value)
+        plain = casts.collated(value)
+        # A bare number would be the place of a result column.
+        return f"({plain} + 0)" if plain.strip("(-)").isdigit() else plain
     collation = casts.collation_of_value(value)
     return f"{text} COLLATE {collation}" if collation else text
 
