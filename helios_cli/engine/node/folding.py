@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.usertypes import needs_catalog
 from helios_cli.engine.sql.oids import POLYMORPHIC, TEXT
+from helios_cli.engine.sql.plpgsql.composites import write_row
 from helios_cli.engine.sql.resolution import bind_polymorphic
 from helios_cli.engine.sql.routines import AggregateParts, Argument, Routine
 from helios_cli.engine.sql.sqltext import pg_identifier
@@ -73,7 +74,10 @@ class _Folding:
         return registry.by_oid(self._state).parse_text(text)
 
     def _call(self, function: Prepared, state: Any, row: tuple[Any, ...]) -> Any:
-        return self._calls.run(self._host, function, (state, *row))[1]
+        value = self._calls.run(self._host, function, (state, *row))[1]
+        if not function.spread or value is None:
+            return value
+        return write_row([oid for _, oid in function.columns], value)
 
     def _prepared(self, oid: int, name: str, types: tuple[int, ...], result: int) -> Prepared:
         """A function made ready; one of the library is called by a statement."""

@@ -24,7 +24,7 @@ from helios_cli.engine.sql.context import SESSION_CALL
 from helios_cli.engine.sql.inner import Inner
 from helios_cli.engine.sql.oids import POLYMORPHIC, RECORD, VOID
 from helios_cli.engine.sql.plan import Column
-from helios_cli.engine.sql.plpgsql.composites import read_row, row_of, write_row
+from helios_cli.engine.sql.plpgsql.composites import output_value, read_row, row_of, write_row
 from helios_cli.engine.sql.plpgsql.frame import Outcome as SqlOutcome
 from helios_cli.engine.sql.plpgsql.frame import Record
 from helios_cli.engine.sql.plpgsql.interpreter import Interpreter
@@ -33,7 +33,7 @@ from helios_cli.engine.sql.resolution import bind_polymorphic
 from helios_cli.engine.sql.routine_bodies import statements_of
 from helios_cli.engine.sql.routine_text import declared_arguments, header_of, shown_signature
 from helios_cli.engine.sql.routine_variables import ArgumentNames
-from helios_cli.engine.sql.routines import CALL, PURE, Routine
+from helios_cli.engine.sql.routines import CALL, PURE, Routine, gives_rows
 from helios_cli.engine.sql.runtime_values import pg_row
 from helios_cli.engine.sql.user_calls import COLUMNS, ROW
 from helios_cli.engine.storage.upserts import running_on
@@ -77,13 +77,17 @@ def runs_for(connection: apsw.Connection, session: Session) -> None:
 class Prepared:
     """A function made ready to run, for one choice of argument types."""
 
-    __slots__ = ("columns", "inners", "modifiers", "name", "program", "result", "routine", "statements", "types")
+    __slots__ = (
+        "columns", "inners", "modifiers", "name", "program", "result", "routine", "spread", "statements", "types",
+    )  # fmt: skip
 
     def __init__(self, routine: Routine, types: tuple[int, ...], host: RoutineHost) -> None:
         self.routine = routine
         self.types = types
         self.name = shown_signature(routine)
         self.columns = host.columns_of(routine)
+        self.spread = len(self.columns) > 1 or (bool(self.columns) and gives_rows(routine))
+        """A row of its result is a tuple of the columns' values; else it is a value."""
         self.modifiers = _modifiers(routine, host)
         declared = routine.signature()
         bindings = bind_polymorphic(declared, types) or {} if any(oid in POLYMORPHIC for oid in declared) else {}
@@ -136,13 +140,6 @@ def _taken(row: Record | None, value: Any) -> Any:
     return value if row is None else row
 
 
-def _output(value: Any) -> Any:
-    """The value of an OUT parameter; one of a row type is NULL where all of its fields are."""
-    if not isinstance(value, Record):
-        return value
-    return write_row(value.types, value.values) if any(part is not None for part in value.values) else None
-
-
 class RoutineCalls:
     """Runs users' functions for whichever session uses the connection."""
 
@@ -187,7 +184,7 @@ class RoutineCalls:
             given = tuple(map(int, listed.split(",")))
         prepared = self.prepared(host, oid, tuple(map(int, types.split(","))) if types else (), given)
         routine = prepared.routine
-        is_table = routine.returns_set or len(prepared.columns) > 1 or bool(given)
+        is_table = routine.returns_set or prepared.spread
         if routine.strict and any(argument is None for argument in arguments):
             return None
         rows, value = self.run(host, prepared, arguments)
@@ -260,6 +257,7 @@ class RoutineCalls:
             if given:
                 # The statement says what the records are made of.
                 found.columns = tuple((f"f{number}", column) for number, column in enumerate(given, 1))
+                found.spread = True
         return found
 
     def prepared_as(self, host: RoutineHost, key: tuple[str, tuple[int, ...]], make: Callable[[], Routine]) -> Prepared:
@@ -270,7 +268,7 @@ class RoutineCalls:
         return found
 
     def run(self, host: RoutineHost, prepared: Prepared, arguments: Sequence[Any]) -> tuple[list[Any], Any]:
-        """Call a function: the rows of a set, and the value of one that returns no set (a tuple with several columns).
+        """Call a function: the rows of a set, and the value of one that returns no set (a tuple if it is ``spread``).
 
         Raises:
             HeliosError: what its statements raise; 54001, calls are nested too deeply.
@@ -312,7 +310,7 @@ class RoutineCalls:
         assert program is not None
         interpreter = Interpreter(
             program, host, prepared.name, result=(prepared.result, -1), returns_set=routine.returns_set,
-            columns=prepared.columns,
+            columns=prepared.columns, spread=prepared.spread,
         )  # fmt: skip
         interpreter.boundary = boundary
         given = iter(arguments)
@@ -331,11 +329,11 @@ class RoutineCalls:
             only = interpreter.frame.values[interpreter.outputs[0]]
             if len(interpreter.outputs) == 1 and prepared.columns and isinstance(only, Record):
                 return [], interpreter.fitted(only)
-            values = tuple(_output(interpreter.frame.values[number]) for number in interpreter.outputs)
-            return [], values if len(values) > 1 else values[0]
+            values = tuple(output_value(interpreter.frame.values[number]) for number in interpreter.outputs)
+            return [], values if prepared.spread or len(values) > 1 else values[0]
         if prepared.result == VOID and routine.kind == "f":
             return [], ""
-        if prepared.columns:
+        if prepared.spread:
             return [], interpreter.fitted(result.value) if isinstance(result.value, Record) else None
         return [], row_of(result.value) if isinstance(result.value, Record) else result.value
 
@@ -357,7 +355,7 @@ class RoutineCalls:
                 raise
         if outcome is None or prepared.result == VOID or outcome.columns is None:
             return [], None
-        if len(outcome.columns) == 1 and len(prepared.columns) > 1:
+        if prepared.spread and _is_whole(outcome.columns, prepared.columns):
             outcome = _spread(outcome, prepared.columns)
         assert outcome.columns is not None
         wanted = [oid for _, oid in prepared.columns] or [prepared.result]
@@ -375,7 +373,7 @@ class RoutineCalls:
             # A record is what the last statement gives.
             pairs = ((part for pair in zip(given, row, strict=True) for part in pair) for row in rows)
             rows = [(pg_row(len(given), *parts),) for parts in pairs]
-        values = [row if len(wanted) > 1 else row[0] for row in rows]
+        values = [row if prepared.spread else row[0] for row in rows]
         if routine.returns_set:
             return values, None
         return [], values[0] if values else None
@@ -385,7 +383,7 @@ def _fitted(host: RoutineHost, prepared: Prepared, row: Any) -> Any:
     """A row, or the value of the only column, as the modifiers of the row type's columns want it. Raises SqlError."""
     if row is None:
         return None
-    many = len(prepared.modifiers) > 1
+    many = prepared.spread
     values = [
         value if value is None or modifier < 0 else host.cast(value, oid, (oid, modifier))
         for value, (_, oid), modifier in zip(
@@ -393,6 +391,13 @@ def _fitted(host: RoutineHost, prepared: Prepared, row: Any) -> Any:
         )
     ]
     return tuple(values) if many else values[0]
+
+
+def _is_whole(given: Sequence[Column], columns: tuple[tuple[str, int], ...]) -> bool:
+    """Whether the only column that a body gives is the whole row, and not the row's only column."""
+    if len(given) != 1:
+        return False
+    return len(columns) != 1 or (is_row(given[0].type_oid) and given[0].type_oid != columns[0][1])
 
 
 def _spread(outcome: SqlOutcome, columns: tuple[tuple[str, int], ...]) -> SqlOutcome:

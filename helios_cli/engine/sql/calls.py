@@ -19,6 +19,7 @@ from helios_cli.engine.sql import (
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import can_coerce, element_of, type_name
 from helios_cli.engine.sql.expressions import TRANSLATORS, translate
+from helios_cli.engine.sql.function_columns import function_columns, with_bound_columns
 from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.oids import (
     ANYARRAY,
@@ -164,13 +165,25 @@ def _set_returning(function: Function, arguments: list[TypedSql], scope: Scope, 
     if isinstance(function, UserFunction) and not function.returns_set:
         values, result = coerce_arguments(function, arguments, scope, at)
         return user_row(function, values, result, scope, at)
-    if scope.pending_srf is None or len(function.columns) > 1:
+    made = isinstance(function, UserFunction)
+    if scope.pending_srf is None or (len(function.columns) > 1 and not made):
         where = f" in {scope.clause}" if scope.clause else " here"
         raise ctx.error("0A000", f"set-returning functions are not allowed{where}", at)
     values, result = coerce_arguments(function, arguments, scope, at)
     alias = ctx.unique_alias(function.name)
     scope.pending_srf.append((alias, render_call(function, values, scope)))
+    if made and function.rows:
+        return _row_of_set(function, f'"{alias}".value', [value.type_oid for value in values], result, scope, at)
     return row_values.carry_shape(TypedSql(f'"{alias}".value', result, location=at), values, ctx)
+
+
+def _row_of_set(function: Function, value: str, given: list[int], result: int, scope: Scope, at: int) -> TypedSql:
+    """A row that a set has, as one value; NULL where the set has ended before another beside it."""
+    bound = with_bound_columns(function, given)
+    columns = function_columns(bound, result, value, function.name)
+    row = row_values.make_row([column.value for column in columns], [column.name for column in columns], scope.ctx)
+    shape = row_values.type_shape(result, scope.ctx) or row.shape
+    return TypedSql(f"iif({value} IS NULL, NULL, {row.sql})", result, location=at, shape=shape)
 
 
 def resolve(

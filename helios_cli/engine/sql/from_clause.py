@@ -14,7 +14,7 @@ from helios_cli.engine.sql.function_columns import function_columns, with_bound_
 from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.inheritance import all_rows, is_expanded
 from helios_cli.engine.sql.names import column_name
-from helios_cli.engine.sql.oids import BYTEA, INT4, INT8, TEXT
+from helios_cli.engine.sql.oids import BYTEA, INT4, INT8, RECORD, TEXT
 from helios_cli.engine.sql.other_names import other_name
 from helios_cli.engine.sql.privileges import SELECT, UPDATE
 from helios_cli.engine.sql.relation import Relation
@@ -304,12 +304,14 @@ def _function(fields: dict[str, Any], scope: Scope) -> Source:
         columns = [ScopeColumn(*pair) for pair in row_values.fields_of(row, ctx, at)]
     elif is_row(result):
         columns = with_modifiers(columns, result, ctx)
-    if fields.get("ordinality"):
+    if ordinality:
         if is_series:
             sql = f"(SELECT value, row_number() OVER () - 1 AS key FROM {sql})"
         columns.append(ScopeColumn("ordinality", TypedSql(f"({_quote(sqlite_alias)}.key + 1)", INT8, not_null=True)))
     item = RangeItem(name, renamed(columns, alias, name, scope, at), alias=sqlite_alias)
     item.scalar = len(columns) == 1 and not is_row(result)
+    if is_row(result) and result != RECORD and not ordinality:
+        item.row_type = result
     return single(f"{sql} AS {_quote(sqlite_alias)}", item)
 
 
@@ -359,6 +361,8 @@ def _scalar_item(
         columns.append(ScopeColumn("ordinality", TypedSql("1", INT8, not_null=True)))
     named = renamed(columns, alias, name, scope, 0)
     item = RangeItem(name, named, alias=sqlite_alias if sql else "", scalar=scalar)
+    if is_row(value.type_oid) and value.type_oid != RECORD and not (scalar or ordinality):
+        item.row_type = value.type_oid
     return Source(sql, [item], list(item.columns), [])
 
 

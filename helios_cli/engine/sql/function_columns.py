@@ -19,7 +19,7 @@ def function_columns(function: Any, result: int, value_sql: str, name: str) -> l
     """Its columns over ``value_sql``: the value itself, or the items of the JSON array that it is."""
     if not function.columns:
         return [ScopeColumn(name, TypedSql(value_sql, result, simple=True))]
-    if len(function.columns) == 1:
+    if len(function.columns) == 1 and not function.rows:
         return [ScopeColumn(function.columns[0][0], TypedSql(value_sql, result, simple=True))]
     return [
         ScopeColumn(column, TypedSql(_extracted(f"({value_sql} ->> {position})", oid, function), oid))

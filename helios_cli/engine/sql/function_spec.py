@@ -63,6 +63,8 @@ class Function:
     ordered_set: bool = False
     """An aggregate that wants WITHIN GROUP; ``args`` are those before it and the one it sorts by. The template has
     ``{type}`` for the latter's type and ``{args}`` for all of them with the order."""
+    rows: bool = False
+    """Its result is a row, even of one column: in FROM a JSON array of the values of ``columns``."""
     strict_collation: bool = False
     """The result keeps the collation of the type even as an expression (min, max of numeric)."""
 

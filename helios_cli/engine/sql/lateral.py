@@ -116,10 +116,10 @@ def rows_from(fields: dict[str, Any], scope: Scope) -> Source:
         items = function["List"]["items"]
         if len(items) > 1 and items[1]:
             raise ctx.unsupported("a column definition list")
-        text, found = _rows_of(items[0], inner)
+        text, found, width = _rows_of(items[0], inner)
         calls_.append(text)
         outputs += found
-        widths.append(len(found))
+        widths.append(width)
     name = alias.get("aliasname", outputs[0][0])
     sqlite_alias = ctx.unique_alias(name)
     columns = [
@@ -134,8 +134,8 @@ def rows_from(fields: dict[str, Any], scope: Scope) -> Source:
     return single(f"json_each({zipped(calls_, widths)}) AS {quote_identifier(sqlite_alias)}", item)
 
 
-def _rows_of(node: Node, inner: Scope) -> tuple[str, list[tuple[str, int]]]:
-    """A function's rows as a JSON array, and the names and types of its columns."""
+def _rows_of(node: Node, inner: Scope) -> tuple[str, list[tuple[str, int]], int]:
+    """A function's rows as a JSON array, the names and types of its columns, and their number, 0 if it has values."""
     call = node.get("FuncCall")
     name = column_name(node)
     if call is not None:
@@ -145,7 +145,8 @@ def _rows_of(node: Node, inner: Scope) -> tuple[str, list[tuple[str, int]]]:
         function = calls.resolve(names, calls.visible_overloads(names, inner), arguments, inner, at)
         if function is not None and function.set_returning:
             values, result = calls.coerce_arguments(function, arguments, inner, at)
-            columns = list(function.columns) if len(function.columns) > 1 else [(name, result)]
-            return calls.render_call(function, values, inner), columns
+            several = len(function.columns) > 1 or function.rows
+            columns = list(function.columns) if several else [(name, result)]
+            return calls.render_call(function, values, inner), columns, len(columns) if several else 0
     value = casts.to_text_if_unknown(translate(node, inner), inner.ctx)
-    return f"json_array({value.sql})", [(name, value.type_oid)]
+    return f"json_array({value.sql})", [(name, value.type_oid)], 0

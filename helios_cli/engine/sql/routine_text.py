@@ -36,7 +36,7 @@ def _named(argument: Argument) -> str:
 
 def declared_arguments(routine: Routine) -> dict[str, str]:
     """The arguments that are variables of a body, with the words that declare them: cursors, and rows given back."""
-    gives_back = routine.kind == "f" and not routine.returns_set
+    gives_back = routine.kind == "f"
     found = {}
     for one in routine.arguments:
         if one.name and one.type_oid == REFCURSOR:

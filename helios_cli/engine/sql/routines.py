@@ -7,6 +7,7 @@ import re
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
+from helios_cli.engine.datatypes.usertypes import is_row
 from helios_cli.engine.sql.coercion import element_of
 from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.oids import ANYARRAY, ANYCOMPATIBLE, ANYCOMPATIBLEARRAY, ANYELEMENT, RECORD, TRIGGER, VOID
@@ -175,7 +176,8 @@ def as_function(
     if variadic:
         types = (*types[:-1], _ELEMENTS.get(types[-1]) or element_of(types[-1]) or types[-1])
     volatile = routine.volatility == "v"
-    pure = routine.volatility == "i" and not routine.returns_set and len(columns) < 2
+    rows = len(columns) > 1 or (bool(columns) and gives_rows(routine))
+    pure = routine.volatility == "i" and not routine.returns_set and not rows
     call = f"{PURE}({routine.oid}" if pure else f"{CALL}({{session}}, {routine.oid}"
     return UserFunction(
         routine.name,
@@ -184,8 +186,9 @@ def as_function(
         sql=f"{call}, '{{types}}'{{comma}}{{args}})",
         variadic=variadic,
         defaults=len(defaults),
-        set_returning=routine.returns_set or len(columns) > 1,
+        set_returning=routine.returns_set or rows,
         columns=columns,
+        rows=rows,
         volatile=not pure,
         effects=volatile,
         stable=routine.volatility != "i",
@@ -264,6 +267,11 @@ def text_may_write(text: str, library: frozenset[str]) -> bool:
     if not set(_WORD.findall(folded)).isdisjoint(_WRITING):
         return True
     return any(name.rpartition(".")[2] not in library and name not in _KEYWORDS for name in _CALLED.findall(folded))
+
+
+def gives_rows(routine: Routine) -> bool:
+    """Whether its result is declared as a row of a table or of a named type."""
+    return bool(routine.relation) or (is_row(routine.result) and routine.result != RECORD)
 
 
 def result_columns(routine: Routine) -> tuple[tuple[str, int], ...]:

@@ -42,7 +42,7 @@ def _gives_rows(node: Node, scope: Scope) -> bool:
     if not isinstance(call, dict) or "funcname" not in call:
         return False
     found = visible_overloads(tree.strings(call["funcname"]), scope)
-    return any(function.set_returning and len(function.columns) > 1 for function in found)
+    return any(function.set_returning and (len(function.columns) > 1 or function.rows) for function in found)
 
 
 def _bare(node: Any) -> Any:

@@ -87,9 +87,10 @@ def whole_row(scope: Scope, item: RangeItem, at: int) -> TypedSql:
     values = [scope.checked(column.value, f"{item.name}.{column.name}", at) for column in item.columns]
     if item.scalar:
         return relocated(values[0], at)
-    oid = row_oid(item.relation.oid) if item.relation is not None else 0
-    # A row of a table keeps the names of its type, whatever the columns are called here.
-    parts = item.relation.columns if item.relation is not None and oid else item.columns
+    oid = row_oid(item.relation.oid) if item.relation is not None else item.row_type
+    # A row of a named type keeps the names of its fields, whatever the columns are called here.
+    shape = type_shape(item.row_type, ctx) if item.row_type else None
+    parts = shape.fields if shape else item.relation.columns if item.relation is not None and oid else item.columns
     row = make_row(values, [part.name for part in parts], ctx, oid or RECORD)
     row.location = at
     if item.relation is not None and oid and any(column.domain for column in item.relation.columns):

@@ -71,6 +71,8 @@ class RangeItem:
     """SQLite's alias."""
     scalar: bool = False
     """A function that gives values, no rows: as a whole it is its only column."""
+    row_type: int = 0
+    """The named type of its rows, of a function that returns such; 0: they are those of the relation, or records."""
     derived: bool = False
     """A query stands in SQLite for the table: its rows have no numbers."""
     expanded: bool = False

@@ -24,7 +24,7 @@ def with_series(source: str, series: list[Series]) -> str:
         items = [f"json_each({series[0][1]}) AS {quote_identifier(series[0][0])}"]
     else:
         rows = quote_identifier(f"rows of {series[0][0]}")
-        items = [f"json_each({zipped([call for _, call in series], [1] * len(series))}) AS {rows}"]
+        items = [f"json_each({zipped([call for _, call in series], [0] * len(series))}) AS {rows}"]
         items += [
             # One row each, so that every value has the alias that the select list knows it by.
             f"json_each(json_array({rows}.value ->> {number})) AS {quote_identifier(alias)}"

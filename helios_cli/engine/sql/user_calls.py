@@ -169,7 +169,7 @@ def with_columns(function: Function, nodes: list[Node], ctx: Context, at: int) -
     )
     listed = ",".join(str(oid) for _, oid in columns)
     sql = function.sql.replace("'{types}'", f"'{COLUMNS}{listed};{{types}}'")
-    return replace(function, columns=columns, set_returning=True, sql=sql)
+    return replace(function, columns=columns, set_returning=True, rows=True, sql=sql)
 
 
 def user_row(function: UserFunction, values: list[TypedSql], result: int, scope: Scope, at: int) -> TypedSql:

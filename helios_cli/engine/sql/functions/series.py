@@ -110,9 +110,12 @@ def timestamps_zoned(start: int, stop: int, step: str, zone: str) -> str:
 
 
 def zip_rows(widths: str, *arrays: str | None) -> str:
-    """Several sets of rows side by side, as a JSON array. ``widths`` are their numbers of columns; NULL is no rows."""
+    """Several sets of rows side by side, as a JSON array. NULL is no rows.
+
+    ``widths`` are their numbers of columns, 0 for values: rows are arrays, also of one column.
+    """
     sets = [json.loads(array) if array is not None else [] for array in arrays]
-    if widths.strip("1,") == "":
+    if widths.strip("0,") == "":
         return json.dumps(list(zip_longest(*sets)))
     counts = [int(width) for width in widths.split(",")]
     found: list[list[Any]] = []
@@ -120,7 +123,7 @@ def zip_rows(widths: str, *arrays: str | None) -> str:
         row: list[Any] = []
         for rows, width in zip(sets, counts, strict=True):
             value = rows[number] if number < len(rows) else None
-            row += (value if width > 1 and value is not None else [value] * width) if width else []
+            row += [value] if not width else value if value is not None else [None] * width
         found.append(row)
     return json.dumps(found)
 

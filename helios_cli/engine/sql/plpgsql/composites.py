@@ -46,6 +46,13 @@ def write_row(types: Sequence[int], values: Sequence[Any]) -> str:
     )
 
 
+def output_value(value: Any) -> Any:
+    """The value of an OUT parameter; one of a row type is NULL where all of its fields are."""
+    if not isinstance(value, Record):
+        return value
+    return write_row(value.types, value.values) if any(part is not None for part in value.values) else None
+
+
 def row_of(record: Record) -> str | None:
     """A record as the value of a row that tells its fields; None when it is NULL as a whole."""
     if record.absent:

@@ -37,6 +37,7 @@ class Machine:
         result: tuple[int, int],
         returns_set: bool,
         columns: tuple[tuple[str, int], ...],
+        spread: bool = False,
     ) -> None:
         self.host = host
         self.frame = Frame(program, host)
@@ -47,6 +48,8 @@ class Machine:
         self.returns_set = returns_set
         self.columns = columns
         """Of a result of several columns."""
+        self.spread = spread
+        """A row of the result is a tuple of the columns' values; else it is a value."""
         self.result = Result()
         self.outputs: list[int] = []
         """Datums of OUT parameters."""

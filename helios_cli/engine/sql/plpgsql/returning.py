@@ -10,7 +10,7 @@ from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.coercion import type_name
 from helios_cli.engine.sql.oids import INT8, RECORD, TRIGGER
 from helios_cli.engine.sql.plpgsql.assigning import Assigning
-from helios_cli.engine.sql.plpgsql.composites import read_row
+from helios_cli.engine.sql.plpgsql.composites import output_value, read_row
 from helios_cli.engine.sql.plpgsql.frame import Record
 from helios_cli.engine.sql.plpgsql.machine import RETURN
 from helios_cli.engine.sql.plpgsql.program import Expression, Statement
@@ -25,7 +25,7 @@ class Returning(Assigning):
         expression: Expression | None = statement.fields.get("expr")
         if expression is None or self.returns_set:
             return RETURN
-        if self.columns or self.result_type[0] in (RECORD, TRIGGER):
+        if self.spread or self.result_type[0] in (RECORD, TRIGGER):
             self.result.value = self._returned_record(expression)
         else:
             self.result.value = self.value(expression, self.result_type)
@@ -66,8 +66,12 @@ class Returning(Assigning):
         expression: Expression | None = statement.fields.get("expr")
         if expression is None:
             values = [self.frame.values[number] for number in self.outputs]
-            self.result.rows.append(tuple(values) if len(values) > 1 else values[0])
-        elif len(self.columns) > 1:
+            if len(values) == 1 and self.columns and isinstance(values[0], Record):
+                self.result.rows.append(self.fitted(values[0]))
+            else:
+                given = tuple(output_value(value) for value in values)
+                self.result.rows.append(given if self.spread else given[0])
+        elif self.spread:
             record = self._returned_record(expression)
             self.result.rows.append(self.fitted(record))
         elif (record := self.record_named(expression)) is not None:
@@ -113,7 +117,7 @@ class Returning(Assigning):
                     f"Returned type {type_name(column.type_oid)} does not match expected type "
                     f"{type_name(oid)} in column {position}."
                 )
-        self.result.rows += outcome.rows if len(wanted) > 1 else [row[0] for row in outcome.rows]
+        self.result.rows += outcome.rows if self.spread else [row[0] for row in outcome.rows]
         self.row_count = len(outcome.rows)
         self.set_found(bool(outcome.rows))
 
