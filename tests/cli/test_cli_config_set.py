@@ -117,7 +117,7 @@ def test_the_cluster_is_asked_through_any_node(capsys: Capture, make_node: MakeN
     said = asked(capsys, "replication_mode", "quorum", *own, "--dry-run")
     assert (said["previous"], said["value"], said["scope"], modes()) == ("sync", "quorum", "cluster", ["sync", "sync"])
     assert call(capsys, "replication_mode", "quorum", *own)[1].startswith(
-        "replication_mode is quorum for the cluster; in it"
+        "replication_mode is quorum for the cluster; a commit is acknowledged with 1 copy instead of 2; in it"
     )
     wait_until(lambda: modes() == ["quorum", "quorum"], "both nodes have the mode")
     assert asked(capsys, "eject_after", "3s", *own)["previous"] == "2s"

@@ -152,6 +152,9 @@ def test_a_standby_of_no_class_goes_with_the_mode(tmp_path_factory: pytest.TempP
         assert not waiting.done.wait(0.4)
         thaw()
         waiting.join()
+        body = {"name": "replication_mode", "value": "async", "dry_run": True}
+        told = "replication_mode is async for the cluster; a commit is acknowledged with 1 copy instead of 2"
+        assert first.http("/admin/config", body=body)[1]["result"] == f"dry run: {told}"
     finally:
         first.kill()
         second.kill()

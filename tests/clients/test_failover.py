@@ -194,6 +194,40 @@ def test_two_data_nodes_and_an_observer_elect(pair_with_observer: list[NodeProce
     assert voters(second) == 3
 
 
+def test_who_is_not_elected_says_why_and_what_would_change_it(pair_with_observer: list[NodeProcess]) -> None:
+    first, second, observer = pair_with_observer
+
+    def told(node: NodeProcess, reason: str, change: str) -> None:
+        def decisions() -> list[Any]:
+            return [one.get("reason") for one in explained(node)["decisions"]]
+
+        wait_until(lambda: decisions()[-1:] == [reason], reason, ELECTED_S)
+        row = last_change(node)
+        assert (row["decision"], row["details"]["change"]) == ("not_elected", change)
+        assert explained(node)["decisions"][-1]["sentence"] == f"this node is not elected: {reason}. {change}"
+
+    assert first.http("/admin/pause", body={})[0] == 200
+    wait_until(lambda: bool(explained(second)["paused"]), "the standby knows it", ELECTED_S)
+    first.kill()
+    told(second, "automatic failover is paused", "Promote a standby by hand: heliosdb-nano promote.")
+    first.start()
+    wait_until(lambda: first.http("/admin/resume", body={})[0] == 200, "it is not paused", ELECTED_S)
+    wait_until(lambda: not explained(second)["paused"] and counting(first) == ["n1", "n2"], "all is well", ELECTED_S)
+    observer.kill()
+    first.kill()
+    told(
+        second, "2 of the voters n1, n2, o1 must agree, and 1 does; missing: n1, o1",
+        "Start one of the missing nodes, or give --allow-data-loss.",
+    )  # fmt: skip
+    observer.start()
+    assert elected([second]) is second
+    first.flags += ["--failover-priority", "0"]
+    first.start()
+    wait_until(lambda: counting(second) == ["n2", "n1"], "the copies of both count", ELECTED_S)
+    second.kill()
+    told(first, "its failover_priority is 0", "Promote it by hand, or start it with another failover_priority.")
+
+
 def test_an_observer_that_is_gone_for_good_is_removed(
     pair_with_observer: list[NodeProcess], make_node: MakeNode
 ) -> None:

@@ -169,6 +169,10 @@ def test_a_long_interactive_transaction_that_does_not_fit(disk: Path, small_node
         assert count(connection) == 2
 
 
+def state_of_n2(node: NodeProcess) -> str:
+    return str(next(one["state"] for one in node.http("/status")[1]["cluster"]["nodes"] if one["node_id"] == "n2"))
+
+
 def test_a_standby_waits_for_room_and_goes_on(disk: Path, make_node: MakeNode) -> None:
     """Its log has room in segments that are there already; SQLite's WAL, which grows with each record, has none."""
     leads = ("--node-id", "n1", "--replication-role", "primary", "--replication-mode", "semi-sync")
@@ -201,6 +205,9 @@ def test_a_standby_waits_for_room_and_goes_on(disk: Path, make_node: MakeNode) -
             reason = "commits wait: the disk takes nothing on n2"
             wait_until(lambda: primary.http("/ready")[1].get("reason") == reason, "the primary says why", RESUME_S)
             assert told("disk_full") and standby.running
+            assert [state_of_n2(node) for node in (primary, standby)] == ["disk_full", "disk_full"]
+            (alarm,) = standby.http("/health")[1]["alarms"]
+            assert alarm.startswith("the disk is full: no more records are taken.") and str(disk) in alarm
             assert 1 <= counted(standby) <= len(acknowledged) + 1, "it serves what it has"
             primary.kill()
             writing.result(RESUME_S)
@@ -210,6 +217,7 @@ def test_a_standby_waits_for_room_and_goes_on(disk: Path, make_node: MakeNode) -
     wait_until(lambda: told("disk_freed"), "the standby goes on", RESUME_S)
     wait_until(lambda: standby.http("/admin/promote", body={})[0] == 200, "it is promoted", RESUME_S)
     # The one in doubt may be there or not.
+    assert standby.http("/health")[1] == {"status": "ok"}
     assert counted(standby) in (len(acknowledged) + 1, len(acknowledged) + 2), "every acknowledged row is there"
     assert standby.http("/ready")[0] == 200
     assert standby.stop() == 0

@@ -37,7 +37,7 @@ def strings_of(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def registered_metrics() -> set[str]:
-    nodes = (ENGINE / "node" / name for name in ("report.py", "cluster_metrics.py", "etcd_meter.py"))
+    nodes = (ENGINE / "node" / name for name in ("report.py", "certificates.py", "cluster_metrics.py", "etcd_meter.py"))
     paths = [*nodes, *sorted((ENGINE / "observe").glob("*.py"))]
     return {text for path in paths for _, text in strings_of(path) if METRIC.fullmatch(text)}
 

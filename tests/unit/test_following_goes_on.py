@@ -12,6 +12,7 @@ from helios_cli.engine.config.roles import Role
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node import copy_source, replication
 from helios_cli.engine.node import receiver as receiver_module
+from helios_cli.engine.node.apply_queue import ApplyQueue
 from helios_cli.engine.node.following import Following, Upstream
 from helios_cli.engine.node.receiver import WalReceiver
 from helios_cli.engine.node.replication import Replication
@@ -131,7 +132,7 @@ def test_what_the_node_before_called_committed_is_forgotten() -> None:
     following._replication = SimpleNamespace(
         term=lambda: Term(1, 1), meter=SimpleNamespace(joined=lambda name: None), now=lambda: 1.0
     )
-    following.applicator = SimpleNamespace(queue=SimpleNamespace(written=Lsn(1000)))
+    following.applicator = SimpleNamespace(queue=ApplyQueue(Lsn(1000), 1))
     welcome: Any = SimpleNamespace(
         cluster_id=cluster.hex(), role="primary", node_id="n3", mode="sync", host="h", pg_port=1, http_port=2,
         end_lsn=800,
@@ -156,7 +157,7 @@ def test_a_primary_that_takes_a_newer_term_on_the_same_connection_is_followed() 
     )
     following._offset = SimpleNamespace(local_us=lambda *_: 0)
     following._advance = lambda: None
-    following.applicator = SimpleNamespace(queue=SimpleNamespace(written=Lsn(1000)))
+    following.applicator = SimpleNamespace(queue=ApplyQueue(Lsn(1000), 1))
     welcome: Any = SimpleNamespace(
         cluster_id=b"c".hex(), role="primary", node_id="n3", mode="sync", host="h", pg_port=1, http_port=2, end_lsn=800
     )

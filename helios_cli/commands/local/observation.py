@@ -24,8 +24,8 @@ class Observation:
     node: LocalNode
     process: processes.Process | None
     state: str
-    """``streaming``, ``catchup``, ``disconnected`` of a standby; ``observing`` or ``disconnected`` of an observer;
-    ``serving`` of others; else ``starting`` (a process
+    """``streaming``, ``catchup``, ``disk_full``, ``blocked``, ``silent``, ``disconnected`` of a standby; ``observing``
+    or ``disconnected`` of an observer; ``serving`` of others; else ``starting`` (a process
     without an answer), ``frozen`` or ``down``."""
     status: Mapping[str, Any]
     """The answer of /status; empty without one."""
@@ -54,6 +54,11 @@ class Observation:
     def committed(self) -> Lsn:
         """What it shows to readers; 0 without an answer."""
         return lsn_of(self.status.get("committed_lsn"))
+
+    @property
+    def alarms(self) -> list[str]:
+        """What somebody has to look after, and what to do."""
+        return [str(text) for text in self.status.get("alarms") or ()]
 
     @property
     def checksum(self) -> str:

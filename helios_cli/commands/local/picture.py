@@ -44,7 +44,7 @@ def record(cluster: LocalCluster, seen: Sequence[Observation]) -> dict[str, Any]
                 "flushed_lsn": one.status.get("flushed_lsn"), "committed_lsn": one.status.get("committed_lsn"),
                 "lag_bytes": observation.lag_bytes(one, primary), "lag_ms": _lag_ms(one),
                 "database_checksum": one.checksum or None, "data_dir": str(cluster.data_dir(one.node)),
-                "log": str(cluster.log_file(one.node)),
+                "log": str(cluster.log_file(one.node)), "alarms": one.alarms,
             }
             for one in seen
         ],
@@ -96,8 +96,15 @@ def show(cluster: LocalCluster, seen: Sequence[Observation], *, as_json: bool) -
         console().print(table(cluster, seen))
     else:
         print_table(COLUMNS, rows(seen))
-    if not as_json and observation.is_paused(seen):
-        print(PAUSED)
+    if not as_json:
+        for line in remarks(seen):
+            print(line)
+
+
+def remarks(seen: Sequence[Observation]) -> list[str]:
+    """What has to be said below the table."""
+    alarms = [f"alarm: {one.node.name}: {text}" for one in seen for text in one.alarms]
+    return [*alarms, *([PAUSED] if observation.is_paused(seen) else [])]
 
 
 def table(cluster: LocalCluster, seen: Sequence[Observation]) -> Table:

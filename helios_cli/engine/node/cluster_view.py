@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Final, TypedDict
 from helios_cli.engine.consensus.config import ClusterConfig, Member
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.peer_link import Identity
+from helios_cli.engine.node.streamer import BLOCKED_S
 from helios_cli.engine.replication import messages
 from helios_cli.engine.replication.lag import lag_cause
 from helios_cli.engine.replication.view import (
+    BLOCKED,
     CATCHING_UP,
     DISCONNECTED,
+    DISK_FULL,
     OBSERVING,
     SILENT,
     STREAMING,
@@ -235,7 +238,7 @@ def _following(replication: Replication, following: Following, view: NodeView, n
     lag = end - applied
     return replace(
         view,
-        state=_state(streaming, silent, lag_ms < LIVE_MS),
+        state=_state(streaming, silent, lag_ms < LIVE_MS, full=following.is_full, blocked_s=following.blocked_s),
         written=written,
         applied=applied,
         db_checksum=checksum if applied == position else 0,
@@ -257,10 +260,14 @@ def _following(replication: Replication, following: Following, view: NodeView, n
     )
 
 
-def _state(connected: bool, silent: bool, live: bool) -> str:
+def _state(connected: bool, silent: bool, live: bool, *, full: bool = False, blocked_s: float = 0.0) -> str:
     if not connected:
         return DISCONNECTED
-    return SILENT if silent else STREAMING if live else CATCHING_UP
+    if silent:
+        return SILENT
+    if full or blocked_s > BLOCKED_S:
+        return DISK_FULL if full else BLOCKED
+    return STREAMING if live else CATCHING_UP
 
 
 def _standby(replication: Replication, streamer: WalStreamer, now: int) -> NodeView:
@@ -275,7 +282,7 @@ def _standby(replication: Replication, streamer: WalStreamer, now: int) -> NodeV
         role=hello.role,
         mode=hello.mode,
         connected=True,
-        state=_state(True, silent, streamer.live),
+        state=_state(True, silent, streamer.live, full=streamer.is_full, blocked_s=streamer.blocked_s),
         in_sync=hello.node_id in replication.agreed_config.in_sync,
         term=progress.term.number,
         written=progress.written,

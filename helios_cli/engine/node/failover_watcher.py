@@ -128,6 +128,7 @@ class FailoverWatcher:
         if place is None or not self._is_one_of_many:
             self._search.beat()
         if place is None or not self._may_stand(config):
+            self._tell_why_not(config)
             return
         if not self.is_loyal and not own.authority.may_stand():
             return
@@ -157,7 +158,7 @@ class FailoverWatcher:
                     own.retarget(leader.node_id, leader.primary_host, leader.primary_native_port, leader.term)
                     return
                 if not verdict.is_safe:
-                    self._tell(verdict.reason)
+                    self._tell(verdict.reason, verdict.hint)
                     return
                 # Heard of again, or a vote was given meanwhile: what was sounded is not so any more.
                 if self.is_loyal:
@@ -175,7 +176,7 @@ class FailoverWatcher:
                 )
                 await promotion.take_lead(own, cause, floor=floor, unasked=True)
         except HeliosError as error:
-            self._tell(error.message)
+            self._tell(error.message, error.hint or "")
         finally:
             self._electing = False
 
@@ -203,14 +204,30 @@ class FailoverWatcher:
         if lag <= config.max_failover_lag_bytes:
             return Verdict()
         return Verdict(
-            f"{lag} bytes of the log are missing here, and max_failover_lag_bytes is {config.max_failover_lag_bytes}",
+            f"{lag} bytes of the log are missing here, and max_failover_lag_mb allows {config.max_failover_lag_bytes}",
             "Promote by hand, with --allow-data-loss.",
             loses_data=True,
         )
 
-    def _tell(self, reason: str) -> None:
+    def _tell_why_not(self, config: ClusterConfig) -> None:
+        """Nothing is heard of the primary, and this node does not ask to lead: why, if somebody should know."""
+        own = self._replication
+        following, member = own.following, config.member(own.node_id)
+        silent_s = own.now() - self.vote.heard_at
+        if following is None or member is None or silent_s < HEARD_S or self.is_loyal or not self._is_one_of_many:
+            return
+        if config.paused:
+            self._tell("automatic failover is paused", "Promote a standby by hand: heliosdb-nano promote.")
+        elif member.priority == 0:
+            self._tell("its failover_priority is 0", "Promote it by hand, or start it with another failover_priority.")
+        elif following.has_no_room or following.blocked_s > BLOCKED_S:
+            self._tell("its disk takes nothing", "Free space on it, or promote another standby.")
+
+    def _tell(self, reason: str, change: str = "") -> None:
+        """Once until a primary is heard of again. ``change``: what would make it different."""
         if reason != self._told:
             self._told = reason
             own = self._replication
             told = facts(term=own.term().number, old=own.config.primary, new=None, reason=reason, automatic=True)
-            own.node.event("not_elected", f"this node is not elected: {reason}", severity="warning", **told)
+            text = f"this node is not elected: {reason}" + (f". {change}" if change else "")
+            own.node.event("not_elected", text, severity="warning", change=change, **told)

@@ -347,6 +347,11 @@ class Following:
         return self._no_room_since > 0
 
     @property
+    def is_full(self) -> bool:
+        """Whether the disk is full, for records or for whatever else this node has to write."""
+        return self.has_no_room or self._node.engine.disk_full_s > 0
+
+    @property
     def blocked_s(self) -> float:
         """For how long the disk has taken nothing."""
         since = min(filter(None, (self._no_room_since, self.applicator.writing_since)), default=0.0)
@@ -366,7 +371,7 @@ class Following:
             echo_us,
             checksum if applied <= flushed else 0,
             int(self.blocked_s * 1000),
-            self.has_no_room or self._node.engine.disk_full_s > 0,
+            self.is_full,
         ).to_body()
         link.send(Kind.ACKNOWLEDGE, body, compress=False)
 

@@ -19,7 +19,7 @@ from helios_cli.engine.node.promotion import (
     survey,
     take_lead,
 )
-from helios_cli.engine.node.streamer import WalStreamer
+from helios_cli.engine.node.streamer import BLOCKED_S, WalStreamer
 from helios_cli.engine.replication import messages
 from helios_cli.engine.types import Lsn, Term
 from helios_cli.engine.wire.peer import Kind
@@ -40,9 +40,6 @@ LEAVE_S: Final = 3.0
 
 NEAR_BYTES: Final = 1 << 20
 """Who lacks no more of the log than that has it in a moment."""
-
-BLOCKED_S: Final = 1.0
-"""A standby whose disk has taken nothing for so long is given nothing: it would not catch up."""
 
 FOLLOW_S: Final = 2.0
 """A standby that does not follow yet, since this node has just been elected, say, is waited for so long."""

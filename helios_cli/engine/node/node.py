@@ -20,6 +20,7 @@ from helios_cli.engine.net.http_token import cluster_token, load_or_create_token
 from helios_cli.engine.node import binding, catalog_warmup, handover, interpreter, report
 from helios_cli.engine.node.admin import Admin
 from helios_cli.engine.node.binding import bind
+from helios_cli.engine.node.certificates import Certificates
 from helios_cli.engine.node.checkpointer import Checkpointer
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.engine import Engine
@@ -300,18 +301,20 @@ class Node:
         self.address = host = binding.listen_address(self)
         await bind("native_port", settings.native_port, lambda port: self.replication.listen(port))
         token = load_or_create_token(Path(settings.data_dir))
+        tls = server_tls(settings)
+        self.certificates = certificates = Certificates(settings, self.event)
         report.register_metrics(self)
         self._http = HttpServer(
-            Routes(self, token, cluster_token(self.secret), self.scrub.alarms, SqlOverHttp(self.engine))
+            Routes(self, token, cluster_token(self.secret), lambda: report.alarms(self), SqlOverHttp(self.engine))
         )
         http = self._http
         await bind("http_port", settings.http_port, lambda port: http.start(host, port, binding.tls_context(settings)))
         # Last: who reaches a node by SQL finds its other ports open too.
-        self.listener = listener = Listener(self.engine, tls=server_tls(settings))
+        self.listener = listener = Listener(self.engine, tls=tls)
         await bind("pg_port", settings.pg_port, lambda port: listener.start(host, port))
         self.loop_monitor.start()
         works = (self.checkpointer.run(), seal_when_idle(self), self.scrub.run(), catalog_warmup.warm(self.engine))
-        self._tasks = [self.engine.loop.create_task(work) for work in works]
+        self._tasks = [self.engine.loop.create_task(work) for work in (*works, certificates.watch())]
         return True
 
     def _install_signals(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -327,12 +330,8 @@ class Node:
         settings = self.settings
         log.info(
             "ready: postgresql://%s:%s/heliosdb, http port %s, data in %s, pid %s",
-            self.address,
-            settings.pg_port,
-            settings.http_port,
-            settings.data_dir,
-            os.getpid(),
-        )
+            self.address, settings.pg_port, settings.http_port, settings.data_dir, os.getpid(),
+        )  # fmt: skip
         if settings.auth == "trust" and not self.engine.roles.password_set():
             log.warning("every local user may connect under any name, because no role has a password")
 

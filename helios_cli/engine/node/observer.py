@@ -25,6 +25,7 @@ from helios_cli.engine.net.http_routes import AdminVerb, Routes
 from helios_cli.engine.net.http_token import cluster_token, load_or_create_token
 from helios_cli.engine.node import binding
 from helios_cli.engine.node.binding import bind
+from helios_cli.engine.node.certificates import Certificates
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.join import find_cluster
 from helios_cli.engine.node.observer_disk import ObserverDisk
@@ -68,6 +69,7 @@ class Observer:
         self.registry = Registry()
         self.loop_monitor = LoopMonitor(self.registry)
         self.tls = peer_tls(settings)
+        self.certificates = Certificates(settings, self.event)
         self.secret = b""
         self.disk: ObserverDisk
         self.vote: Vote
@@ -142,7 +144,7 @@ class Observer:
             return port
 
         token = load_or_create_token(Path(settings.data_dir))
-        http = HttpServer(Routes(self, token, cluster_token(self.secret)))
+        http = HttpServer(Routes(self, token, cluster_token(self.secret), self.certificates.alarms))
         self._register_metrics()
         try:
             await bind("native_port", settings.native_port, listen)
@@ -152,6 +154,7 @@ class Observer:
             self.events.start()
             self.loop_monitor.start()
             self.later(self.observing.run())
+            self.later(self.certificates.watch())
             pulse.start()
             log.info(
                 "ready: observer %s, native port %s, http port %s, data in %s, pid %s",
@@ -334,6 +337,7 @@ class Observer:
             "voters": list(config.voters(config.primary)) if config is not None else [],
             "votes": config is not None and self.node_id in config.voters(config.primary),
             "loop_stall_recent_s": round(self.loop_monitor.recent_s, 6),
+            "alarms": self.certificates.alarms(),
             "ports": {"native": self.settings.native_port, "http": self.settings.http_port},
             "data_dir": os.path.abspath(self.settings.data_dir),
         }
@@ -358,6 +362,7 @@ class Observer:
         }
         for name, (text, read) in gauges.items():
             self.registry.observe("gauge", name, text, read)
+        self.certificates.register(self.registry)
 
 
 class _ObserverPulse:

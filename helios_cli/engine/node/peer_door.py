@@ -20,6 +20,31 @@ STRANGER_S: Final = 10.0
 TELL_EVERY_S: Final = 1.0
 
 
+REPEAT_S: Final = 10.0
+"""A link that fails for one reason, and is made anew eight times a second, is a line this often."""
+
+REPEATS_MAX: Final = 64
+"""Different lines that are remembered."""
+
+
+class Repeats:
+    """Log lines that come again and again: each at once, and then one now and then with how often it was left out."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, tuple[float, int]] = {}
+
+    def tell(self, text: str, now: float) -> None:
+        """Log a warning, unless it was logged within the last REPEAT_S. ``now``: seconds of a steady clock."""
+        told_at, left_out = self._told.get(text, (float("-inf"), 0))
+        if now - told_at < REPEAT_S:
+            self._told[text] = told_at, left_out + 1
+            return
+        if text not in self._told and len(self._told) >= REPEATS_MAX:
+            self._told.pop(next(iter(self._told)))
+        self._told[text] = now, 0
+        log.warning("%s%s", text, f" ({left_out} times more in the last {now - told_at:.0f} s)" if left_out else "")
+
+
 class Stranger(Protocol):
     """A connection, as the door needs it."""
 

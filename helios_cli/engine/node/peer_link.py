@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import ssl
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import Final
 
 from helios_cli.engine.config.checks import is_loopback
 from helios_cli.engine.errors import HeliosError
-from helios_cli.engine.node.peer_door import Door
+from helios_cli.engine.node.peer_door import Door, Repeats
 from helios_cli.engine.node.peer_tls import NO_TLS, PeerTls, certificate_digest, tls_failure
 from helios_cli.engine.replication import messages
 from helios_cli.engine.storage.secret import SECRET_HINT
@@ -26,6 +27,7 @@ from helios_cli.engine.wire import peer
 from helios_cli.engine.wire.peer import Frame, Kind, PeerProtocolError
 
 log = logging.getLogger(__name__)
+_repeats = Repeats()
 
 CONNECT_S: Final = 2.0
 """A host that does not answer is called anew: TCP would wait longer and longer."""
@@ -255,7 +257,7 @@ class PeerLink(asyncio.Protocol):
         if not self.closed and self._door is not None and not self._trusted:
             self._door.tell(text)
         elif not self.closed:
-            log.warning("%s", text)
+            _repeats.tell(text, time.monotonic())
         self.close(error)
 
     def drop(self, error: HeliosError) -> None:

@@ -11,6 +11,7 @@ from helios_cli.engine.config.settings import Settings
 from helios_cli.engine.consensus.config import address
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.cluster_metrics import register_cluster_metrics
+from helios_cli.engine.node.streamer import BLOCKED_S
 from helios_cli.engine.observe.process import register_process_metrics
 from helios_cli.engine.replication.view import ClusterView
 from helios_cli.engine.replication.viewrecord import view_record
@@ -65,6 +66,7 @@ def status(node: Node) -> Mapping[str, Any]:
         },
         "ports": {"pg": settings.pg_port, "native": settings.native_port, "http": settings.http_port},
         "data_dir": os.path.abspath(settings.data_dir),
+        "alarms": alarms(node),
         "scrub": node.scrub.record(),
         "authority": node.replication.authority.record(),
         "cluster": view_record(node.replication.view()),
@@ -118,10 +120,28 @@ def register_metrics(node: Node) -> None:
         ),
     }
     register_cluster_metrics(registry, node.replication)
+    node.certificates.register(registry)
     for name, (text, read) in counters.items():
         registry.observe("counter", name, text, read)
     for name, (text, read) in gauges.items():
         registry.observe("gauge", name, text, read)
+
+
+def alarms(node: Node) -> list[str]:
+    """What somebody has to look after although the node serves, and what to do."""
+    return [*node.scrub.alarms(), *_of_the_disk(node), *node.certificates.alarms()]
+
+
+def _of_the_disk(node: Node) -> list[str]:
+    following = node.replication.following
+    place = os.path.abspath(node.settings.data_dir)
+    if following is not None and following.has_no_room:
+        return [f"the disk is full: no more records are taken. Free space on the file system of {place}."]
+    if node.engine.disk_full_since is not None:
+        return [f"the disk is full: the node takes no writes. Free space on the file system of {place}."]
+    if following is not None and following.blocked_s > BLOCKED_S:
+        return [f"the disk has taken nothing for {following.blocked_s:.0f} s. Look at the disk of {place}."]
+    return []
 
 
 def port_holder(port: int) -> str | None:

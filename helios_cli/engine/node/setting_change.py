@@ -57,7 +57,9 @@ def _change_cluster(node: Node, setting: Setting, text: str | None, dry_run: boo
         setting.show(one.value if isinstance(one, SyncMode) else one)
         for one in (getattr(node.replication.config, field), value)
     )
-    told = f"{setting.name} is {shown} for the cluster{_not_counted(node.replication.config, field, value)}"
+    told = f"{setting.name} is {shown} for the cluster"
+    if isinstance(value, SyncMode):
+        told += _fewer_copies(node.replication.config, value)
     if not dry_run:
         node.engine.alter_system(setting.name, text)
     return {
@@ -66,11 +68,19 @@ def _change_cluster(node: Node, setting: Setting, text: str | None, dry_run: boo
     }  # fmt: skip
 
 
-def _not_counted(config: ClusterConfig, field: str, value: Any) -> str:
+def _fewer_copies(config: ClusterConfig, mode: SyncMode) -> str:
+    """With how few copies a commit is acknowledged in another mode, where that is fewer than now, and why."""
+    changed = config.with_mode(mode, config.primary)
+    told = ""
+    if changed.copies < config.copies:
+        copies = f"{changed.copies} {'copy' if changed.copies == 1 else 'copies'}"
+        told = f"; a commit is acknowledged with {copies} instead of {config.copies}"
+    return told + _not_counted(config, changed)
+
+
+def _not_counted(config: ClusterConfig, changed: ClusterConfig) -> str:
     """Whose copies count no more in another mode: a node that was started with a mode of its own is of that class."""
-    if field != "mode":
-        return ""
-    count = config.with_mode(value, config.primary).in_sync
+    count = changed.in_sync
     gone = [name for name in config.in_sync if name not in count]
     if not gone:
         return ""

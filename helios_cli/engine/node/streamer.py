@@ -38,6 +38,9 @@ CHUNK_BYTES: Final = 1 << 20
 ALIVE_S: Final = 3.0
 """A follower that was heard of within this time is there: no other takes its name."""
 
+BLOCKED_S: Final = 1.0
+"""A standby whose disk has taken nothing for so long does not catch up: it is given nothing, and says so."""
+
 RELEASE_S: Final = 1.0
 """Who has said nothing for so long is not asked for its vote: perhaps it hears this node, and is not heard itself."""
 

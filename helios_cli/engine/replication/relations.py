@@ -14,7 +14,7 @@ from typing import Any, Final
 from helios_cli.engine.consensus.config import address
 from helios_cli.engine.replication.view import (
     CATCHING_UP,
-    SILENT,
+    HELD_UP,
     STREAMING,
     ClusterView,
     NodeView,
@@ -104,7 +104,7 @@ def pg_replication_status(view: ClusterView) -> Iterator[Row]:
 def _standby_state(node: NodeView) -> str:
     if not node.connected:
         return "disconnected"
-    if node.state in (CATCHING_UP, SILENT):
+    if node.state in HELD_UP:
         return "catching_up"
     if node.state != STREAMING:
         return "connecting"
@@ -327,7 +327,7 @@ def pg_stat_replication(view: ClusterView) -> Iterator[Row]:
             "client_addr": node.host or None,
             "client_port": node.native_port,
             "backend_start": timestamp(node.connected_since_us),
-            "state": CATCHING_UP if node.state == SILENT else node.state,
+            "state": CATCHING_UP if node.state in HELD_UP else node.state,
             "sent_lsn": str(node.sent),
             "write_lsn": str(node.written),
             "flush_lsn": str(node.flushed),

@@ -11,8 +11,15 @@ STREAMING: Final = "streaming"
 CATCHING_UP: Final = "catchup"
 DISCONNECTED: Final = "disconnected"
 OBSERVING: Final = "observing"
+DISK_FULL: Final = "disk_full"
+BLOCKED: Final = "blocked"
+"""The disk of a standby has taken nothing for a second."""
+
 SILENT: Final = "silent"
 """A connection stands, and nothing has come over it for a second."""
+
+HELD_UP: Final = (CATCHING_UP, DISK_FULL, BLOCKED, SILENT)
+"""A standby that is connected and does not keep up."""
 
 UNKNOWN: Final = "unknown"
 """The local node neither follows it nor is followed by it."""
@@ -35,7 +42,7 @@ class NodeView:
     connected: bool
     """Whether a stream runs between it and the local node; True for the local node itself."""
     state: str
-    """``streaming``, ``catchup``, ``silent``, ``disconnected`` or ``unknown``."""
+    """``streaming``, ``catchup``, ``disk_full``, ``blocked``, ``silent``, ``disconnected`` or ``unknown``."""
     in_sync: bool
     """Whether its copy counts for the mode's rule."""
     term: int
