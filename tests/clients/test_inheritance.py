@@ -121,7 +121,6 @@ def test_temporary_tables_are_partitioned_too(node: NodeProcess) -> None:
         "CREATE TABLE h (a inet) PARTITION BY HASH (a)",
         "CREATE TABLE h (a int) PARTITION BY HASH (a int4_ops)",
         'CREATE TABLE h (a text) PARTITION BY LIST (a COLLATE "de-x-icu")',
-        "CREATE TABLE f (a int REFERENCES m (a))",
     ],
 )
 def test_what_is_not_done_with_partitions_is_refused_with_a_hint(node: NodeProcess, statement: str) -> None:

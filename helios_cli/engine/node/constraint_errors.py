@@ -7,7 +7,7 @@ by one, on the connection that it ran on or on the newest committed state. What 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, tzinfo
 from itertools import islice
 from typing import Any, Final
@@ -19,13 +19,16 @@ from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.ddl_build import as_relation
 from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression
 from helios_cli.engine.sql.ddl_model import ConstraintDef, DdlCatalog, IndexDef, IndexKey, TableDef
+from helios_cli.engine.sql.ddl_part_keys import referred
 from helios_cli.engine.sql.ddl_render import generation
 from helios_cli.engine.sql.ddl_unique import LISTS
 from helios_cli.engine.sql.expressions import translate_for_column
 from helios_cli.engine.sql.failing_rows import Proposed, proposed
 from helios_cli.engine.sql.foreign_key_errors import late_duplicate
 from helios_cli.engine.sql.functions import REGISTRY
+from helios_cli.engine.sql.inheritance import keys_to
 from helios_cli.engine.sql.plan import Plan
+from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.sqlite_errors import exclusion_error
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.typed import TypedSql
@@ -132,9 +135,10 @@ class Culprit:
         """Whether the write gives these columns other values than they had."""
         return not self._was or self._values(row, names) != self._values(row, names, len(self._at))
 
-    def _exists(self, table: TableDef, names: Sequence[str], values: Sequence[Any]) -> bool:
+    def _exists(self, table: str, names: Sequence[str], values: Sequence[Any]) -> bool:
+        """Whether a table, by SQLite's name, has a row with a key."""
         condition = " AND ".join(f"{quote_identifier(name)} = ?" for name in names)
-        query = f"SELECT 1 FROM {quote_identifier(table.sqlite_name)} WHERE {condition} LIMIT 1"
+        query = f"SELECT 1 FROM {quote_identifier(table)} WHERE {condition} LIMIT 1"
         return self._connection.execute(query, values).fetchone() is not None
 
     # -- unique keys ------------------------------------------------------------------------------------------
@@ -148,7 +152,7 @@ class Culprit:
                 values = self._values(row, names)
                 if values is None or not self._moved(row, names):
                     continue
-                if (index.name, values) in seen or self._exists(self._table, names, values):
+                if (index.name, values) in seen or self._exists(self._table.sqlite_name, names, values):
                     return self._duplicate_of(index, self._key(names, row))
                 seen.add((index.name, values))
         named = next((index for index in indexes if index.name == error.constraint), None)
@@ -215,23 +219,45 @@ class Culprit:
 
     def _foreign_key(self, plan: Plan) -> HeliosError | None:
         own = [found for found in self._table.constraints if found.kind == "f"]
-        others = list(self._catalog.referencing(self._table.oid))
+        others = keys_to(self._catalog, self._table.oid)
         for row in self._rows:
             for constraint in sorted(own, key=_order) if plan.tag != "DELETE" else ():
                 found = self.orphan(row, constraint)
                 if found is not None:
                     return found
             for constraint in sorted(others, key=_order) if plan.tag != "INSERT 0" else ():
-                found = self._parent(row, constraint, plan)
+                found = self._parent(row, constraint, plan.tag)
                 if found is not None:
                     return found
+        return None
+
+    def broken(self, event: str, named: Relation, *, undone: bool) -> HeliosError | None:
+        """The error of a row that was written and breaks a key, unless the key waits for COMMIT."""
+        row, offset = self._rows[0], len(self._at) if self._was else 0
+        own = [found for found in self._table.constraints if found.kind == "f" and not found.deferred]
+        for constraint in sorted(own, key=_order) if event != "DELETE" else ():
+            found = self.orphan(row, constraint)
+            if found is not None:
+                return found
+        others = [found for found in keys_to(self._catalog, self._table.oid) if not found.deferred]
+        for constraint in sorted(others, key=_order) if event != "INSERT" else ():
+            target = self._catalog.table_def(constraint.ref_oid)
+            values = self._values(row, constraint.ref_columns, offset)
+            if target is None or values is None:
+                continue
+            if not undone and self._exists(*referred(self._catalog, constraint, target), values):
+                continue
+            shown = self._table.name if constraint.ref_oid == self._table.oid else named.name
+            found = self._parent(row, constraint, event, shown)
+            if found is not None:
+                return found
         return None
 
     def orphan(self, row: Row, constraint: ConstraintDef) -> HeliosError | None:
         """The error of a row whose key is in no row of the other table; None when it is, or is NULL."""
         parent = self._catalog.table_def(constraint.ref_oid)
         values = self._values(row, constraint.columns)
-        if parent is None or values is None or self._exists(parent, constraint.ref_columns, values):
+        if parent is None or values is None or self._exists(*referred(self._catalog, constraint, parent), values):
             return None
         if parent.oid == self._table.oid and any(
             self._values(other, constraint.ref_columns) == values for other in self._rows
@@ -244,23 +270,58 @@ class Culprit:
             schema=self._table.schema, table=self._table.name, constraint=constraint.name,
         )  # fmt: skip
 
-    def _parent(self, row: Row, constraint: ConstraintDef, plan: Plan) -> HeliosError | None:
-        """Whether a row of another table points at the one that goes."""
+    def _parent(self, row: Row, constraint: ConstraintDef, tag: str, table: str = "") -> HeliosError | None:
+        """Whether a row of another table points at the one that goes, which ``table`` names where it is not its own."""
         child = self._catalog.table_def(constraint.table_oid)
-        action = constraint.on_delete if plan.tag == "DELETE" else constraint.on_update
+        action = constraint.on_delete if tag == "DELETE" else constraint.on_update
         offset = len(self._at) if self._was else 0
         values = self._values(row, constraint.ref_columns, offset)
         if child is None or values is None or action not in "ard" or not self._moved(row, constraint.ref_columns):
             return None
-        if not self._exists(child, constraint.columns, values):
+        if not self._exists(child.sqlite_name, constraint.columns, values):
             return None
+        whole, shown = self._whole(constraint, child)
         key = self._key(constraint.ref_columns, row[offset:] if offset else row)
         return SqlError(
-            f'update or delete on table "{self._table.name}" violates foreign key constraint "{constraint.name}" '
-            f'on table "{child.name}"',
-            sqlstate="23503", detail=f'{key} is still referenced from table "{child.name}".',
-            schema=child.schema, table=child.name, constraint=constraint.name,
+            f'update or delete on table "{table or self._table.name}" violates foreign key constraint "{whole.name}" '
+            f'on table "{shown.name}"',
+            sqlstate="23503", detail=f'{key} is still referenced from table "{shown.name}".',
+            schema=shown.schema, table=shown.name, constraint=whole.name,
         )  # fmt: skip
+
+    def _whole(self, constraint: ConstraintDef, child: TableDef) -> tuple[ConstraintDef, TableDef]:
+        """The foreign key of the partitioned table that one of a partition belongs to, and its table."""
+        above = self._catalog.parents(constraint.oid) if child.is_partition else ()
+        found = self._catalog.constraint_by_oid(above[0]) if above else None
+        table = self._catalog.table_def(found.table_oid) if found is not None else None
+        return (constraint, child) if found is None or table is None else self._whole(found, table)
+
+
+def broken_key(
+    connection: apsw.Connection,
+    catalog: DdlCatalog,
+    changes: Iterable[tuple[Relation, Relation, str, Row | None, Row | None]],
+    may_read: MayRead,
+    zone: tzinfo = UTC,
+    *,
+    undone: bool = False,
+) -> HeliosError | None:
+    """The error of the first row of a statement that breaks a key which does not wait for COMMIT; None: there is none.
+
+    ``changes``: the row's table, the one to be named, the event, the old row and the new one. ``undone``: what broke
+    the key was refused, so that the old row is there still.
+    """
+    for relation, named, event, old, new in changes:
+        table = catalog.table_def(relation.oid)
+        if table is None:
+            continue
+        names = tuple(column.name for column in relation.columns)
+        rows = [[*(new or ()), *(old or ())]]
+        culprit = Culprit(connection, catalog, Proposed(table, "", names, event == "UPDATE"), rows, zone)
+        told = culprit.broken(event, named, undone=undone)
+        if told is not None:
+            return told if may_read(table) else _without_values(told)
+    return None
 
 
 def with_detail(
@@ -307,7 +368,7 @@ def left_orphan(
             parent = catalog.table_def(constraint.ref_oid) if constraint is not None else None
             if constraint is None or child is None or parent is None:
                 continue
-            sql, names = _orphans(child, parent, constraint), tuple(column.name for column in child.columns)
+            sql, names = _orphans(catalog, child, parent, constraint), tuple(column.name for column in child.columns)
             rows = connection.execute(sql).fetchall()
             if rows:
                 culprit = Culprit(connection, catalog, Proposed(child, sql, names, False), rows, zone)
@@ -359,17 +420,16 @@ def _without_values(error: HeliosError) -> HeliosError:
     return error
 
 
-def _orphans(child: TableDef, parent: TableDef, constraint: ConstraintDef) -> str:
+def _orphans(catalog: DdlCatalog, child: TableDef, parent: TableDef, constraint: ConstraintDef) -> str:
     """A query for one row of ``child`` whose key is whole and in no row of ``parent``."""
-    pairs = list(
-        zip(map(quote_identifier, constraint.columns), map(quote_identifier, constraint.ref_columns), strict=True)
-    )
+    table, others = referred(catalog, constraint, parent)
+    pairs = list(zip(map(quote_identifier, constraint.columns), map(quote_identifier, others), strict=True))
     whole = " AND ".join(f"c.{own} IS NOT NULL" for own, _ in pairs)
     equal = " AND ".join(f"p.{other} = c.{own}" for own, other in pairs)
     columns = ", ".join(f"c.{quote_identifier(column.name)}" for column in child.columns)
     return (
         f"SELECT {columns} FROM {quote_identifier(child.sqlite_name)} AS c WHERE {whole} AND NOT EXISTS "
-        f"(SELECT 1 FROM {quote_identifier(parent.sqlite_name)} AS p WHERE {equal}) LIMIT 1"
+        f"(SELECT 1 FROM {quote_identifier(table)} AS p WHERE {equal}) LIMIT 1"
     )
 
 

@@ -118,6 +118,7 @@ class TriggeredCopy:
             calls, host = _place(self._connection, self._plan, rows[0])
             assert isinstance(self._plan.routine, TriggeredWrite)
             self._calls, self._run = calls, TriggeredRun(calls, host, self._plan, self._plan.routine, rows[0])
+            self._run.gathers = True
             with calls.inside():
                 self._run.begin()
         assert self._calls is not None

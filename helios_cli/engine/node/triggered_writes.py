@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import apsw
 
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.errors import SqlError
+from helios_cli.engine.node.late_keys import LateKeys
 from helios_cli.engine.node.triggers import Firing
+from helios_cli.engine.sql.ddl_part_keys import PartKey, part_keys
 from helios_cli.engine.sql.inheritance import of_member
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.relation import ColumnInfo, Relation
@@ -22,7 +24,7 @@ from helios_cli.engine.storage.upserts import twice
 if TYPE_CHECKING:
     from helios_cli.engine.node.routine_calls import RoutineCalls
     from helios_cli.engine.node.routine_host import RoutineHost
-    from helios_cli.engine.sql.ddl_model import ConstraintDef
+    from helios_cli.engine.sql.ddl_model import ConstraintDef, DdlCatalog
     from helios_cli.engine.sql.relation import Relation
 
 Row = tuple[Any, ...]
@@ -49,9 +51,15 @@ class TriggeredRun:
         self.changes = 0
         self.first = write.given + write.others + 1
         """The number of the first parameter that is a value of the row in hand."""
+        self.gathers = False
+        """Rows come one by one, as those of a COPY."""
         self.others: Sequence[Any] = ()
         """The values of other tables that belong to it."""
         self.after: list[tuple[_Target, str, Row | None, Row | None, tuple[str, ...]]] = []
+        self.late: LateKeys | None = None
+        """The keys of several rows; None for a single one of a table without heirs."""
+        self.moved: set[int] = set()
+        """Which of :attr:`after` are of rows that have gone to another partition."""
         self.written: set[Any] = set()
         """The numbers of the rows that an INSERT has made or changed."""
 
@@ -76,6 +84,8 @@ class TriggeredRun:
         self.binds = list(binds)
         write = self.write
         found: list[Any] = self._execute(write.source, self.binds) if write.source else [()]
+        if self.late is None and not self.is_view and (len(found) > 1 or write.heirs or self.gathers):
+            self.late = LateKeys(self.host, [write.relation, *write.heirs])
         seen: set[Any] = set()
         for row in found:
             if write.event == "INSERT":
@@ -94,7 +104,12 @@ class TriggeredRun:
         self.end_statement()
 
     def end_rows(self) -> None:
-        """Fire the triggers behind the rows."""
+        """Look at the keys of all rows, and fire the triggers behind them."""
+        if self.late is not None:
+            self.late.check(
+                (target.relation, self.named.relation if at in self.moved else target.relation, event, old, new)
+                for at, (target, event, old, new, _) in enumerate(self.after)
+            )
         for target, event, old, new, _ in self.after:
             self.named.firing.seen.append((event, target.as_of(self.named, old), target.as_of(self.named, new)))
             if target is not self.named:
@@ -125,6 +140,13 @@ class TriggeredRun:
         except apsw.Error as error:
             # What SQLite ran is a plain write of one row.
             raise self.host.translated(error, replace(self.plan, steps=(sql,)), binds[:count]) from error
+
+    def _write(self, sql: str, binds: Sequence[Any]) -> list[Any]:
+        """Run what writes one row; its keys are looked at behind the last one."""
+        if self.late is None:
+            return self._execute(sql, binds)
+        with self.late.put_off():
+            return self._execute(sql, binds)
 
     # -- rows -------------------------------------------------------------------------------------
 
@@ -168,7 +190,7 @@ class TriggeredRun:
         first = self.first
         places = ", ".join(f"?{first + position}" for position in range(len(listed)))
         sql = f"INSERT INTO {table} ({names}) VALUES ({places}){self.write.conflict}{self._returning()}"
-        done = self._execute(sql, [*self._padded(), *(value for _, value in listed)])
+        done = self._write(sql, [*self._padded(), *(value for _, value in listed)])
         if done:
             self.written.add((self.target.relation.oid, self.host.connection.last_insert_rowid()))
             stored = self._counted(done[0])
@@ -240,15 +262,63 @@ class TriggeredRun:
         source = self.target
         if source.firing.row("b", "DELETE", old, None, ()) is None:
             return
-        self._cascade(old)
-        sql = f"DELETE FROM {source.table} WHERE {source.row_id} = ?1 RETURNING 1"
-        if not self.host.connection.execute(sql, (number,)).fetchall():
+        if source.keys is None:
+            source.keys = part_keys(cast("DdlCatalog", self.host.catalog), source.relation.oid)
+        if source.keys:
+            self._move_key(source, number, old, new, place)
             return
-        self.after.append((source, "DELETE", old, None, ()))
-        self.target = place
+        self._cascade(old)
+        if self._take(source, number, old, len(self.after)):
+            self.target = place
+            made = place.firing.row("b", "INSERT", None, source.as_of(place, new), ())
+            if made is not None:
+                self._store(self._fitted(made))
+
+    def _take(self, source: _Target, number: Any, old: Row, position: int) -> bool:
+        """Remove a row that goes to another partition; whether it was there still."""
+        sql = f"DELETE FROM {source.table} WHERE {source.row_id} = ?1 RETURNING 1"
+        if not self._write(sql, (number,)):
+            return False
+        self.after.insert(position, (source, "DELETE", old, None, ()))
+        return True
+
+    def _move_key(self, source: _Target, number: Any, old: Row, new: Row, place: _Target) -> None:
+        """Take a row to another partition where foreign keys refer to a partitioned table: for them its key changes.
+
+        Raises:
+            SqlError: 0A000 one of them refers to a partitioned table between that of the statement and the partition.
+        """
+        root = self.named.relation
+        for key in source.keys or ():
+            if key.target.oid in root.heirs:
+                raise SqlError(
+                    "cannot move tuple across partitions when a non-root ancestor of the source partition is directly "
+                    "referenced in a foreign key", sqlstate="0A000",
+                    detail=f'A foreign key points to ancestor "{key.target.name}" but not the root ancestor '
+                    f'"{root.name}".', hint=f'Consider defining the foreign key on table "{root.name}".',
+                )  # fmt: skip
         made = place.firing.row("b", "INSERT", None, source.as_of(place, new), ())
-        if made is not None:
-            self._store(self._fitted(made))
+        if made is None:
+            self._cascade(old)
+            self._take(source, number, old, len(self.after))
+            return
+        position = len(self.after)
+        self.target = place
+        made = self._fitted(made)
+        self._store(made)
+        self.target = source
+        moved = place.as_of(source, made) or ()
+        self._set_defaults(old, moved)
+        before, after = (dict(zip((c.name for c in source.relation.columns), row, strict=True)) for row in (old, moved))
+        try:
+            for key in source.keys or ():
+                for sql, values in key.move(before, after):
+                    self._write(sql, values)
+            self._take(source, number, old, position)
+        except SqlError as error:
+            change = (source.relation, root, "DELETE", old, None)
+            raise (self.late.refused(change, error) if self.late is not None else error) from None
+        self.moved.add(position)
 
     def _refuse_changed(self, event: str, number: Any, old: Row) -> None:
         """A row that a trigger has changed or deleted meanwhile is not changed again. Raises SqlError 27000."""
@@ -277,7 +347,7 @@ class TriggeredRun:
         places = ", ".join(f"{quote_identifier(n)} = ?{first + at}" for at, (n, _) in enumerate(assigned))
         where = f"{self.target.row_id} = ?{first + len(assigned)}"
         sql = f"UPDATE {self.target.table} SET {places} WHERE {where}{self._returning()}"
-        done = self._execute(sql, [*self._padded(), *(value for _, value in assigned), number])
+        done = self._write(sql, [*self._padded(), *(value for _, value in assigned), number])
         if done:
             stored = self._counted(done[0])
             self.after.append((self.target, "UPDATE", old, stored, set_columns))
@@ -289,7 +359,7 @@ class TriggeredRun:
         self._cascade(old)
         first = self.first
         sql = f"DELETE FROM {self.target.table} WHERE {self.target.row_id} = ?{first}{self._returning()}"
-        done = self._execute(sql, [*self._padded(), number])
+        done = self._write(sql, [*self._padded(), number])
         if done:
             self._counted(done[0])
             self.after.append((self.target, "DELETE", old, None, ()))
@@ -366,6 +436,8 @@ class _Target:
         self.relation = relation
         self.table = quote_identifier(relation.sqlite_name or relation.name)
         self.row_id = "rowid" if relation.kind == "v" else row_id(relation)
+        self.keys: list[PartKey] | None = None
+        """Of a partition: what foreign keys refer to in those above it; None: not asked for yet."""
         self.firing = Firing(calls, host, relation)
 
     def as_of(self, other: _Target, row: Row | None) -> Row | None:

@@ -13,6 +13,7 @@ from helios_cli.engine.sql.ddl_family import Family, mark_key
 from helios_cli.engine.sql.ddl_inherit import make_table, parent_row
 from helios_cli.engine.sql.ddl_model import ConstraintDef, IndexDef, TableDef
 from helios_cli.engine.sql.ddl_parents import check_columns, check_constraints, leave, refuse_kind
+from helios_cli.engine.sql.ddl_part_keys import join_keys, leave_keys
 from helios_cli.engine.sql.ddl_partition import check_lasting, part_of, partitions_of, with_bound
 from helios_cli.engine.sql.ddl_partition_parts import copied_key, narrow_default, part_row, set_bound
 from helios_cli.engine.sql.ddl_render import constraint_row, delete, index_rows, stored_not_null
@@ -43,6 +44,7 @@ def attach_partition(family: Family, alteration: Alteration, fields: dict[str, A
     set_bound(builder, table, new, _VIOLATED)
     if bound.bound != "DEFAULT":
         narrow_default(builder, parent, new)
+    join_keys(builder, table, parent, filled=True)
     _take_parts(family, child, parent)
     relation = builder.catalog.relation_by_oid(table.oid)
     assert relation is not None
@@ -238,6 +240,7 @@ def detach_partition(family: Family, alteration: Alteration, fields: dict[str, A
 
 def _detach(family: Family, child: Alteration, parent: TableDef) -> None:
     builder, table = family.builder, child.table
+    leave_keys(builder, table, parent)
     leave(child, parent)
     take_clones(builder, table.oid)
     for constraint in table.constraints:

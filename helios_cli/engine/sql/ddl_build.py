@@ -11,7 +11,7 @@ from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.context import SESSION_CALL, Context
 from helios_cli.engine.sql.ddl_deparse import parse_expression
-from helios_cli.engine.sql.ddl_model import DdlCatalog, TableDef
+from helios_cli.engine.sql.ddl_model import ConstraintDef, DdlCatalog, TableDef
 from helios_cli.engine.sql.ddl_ownership import owner_steps
 from helios_cli.engine.sql.ddl_render import create_index_sql, create_table_sql, database_of
 from helios_cli.engine.sql.ddl_schema import CLUSTER_META, TEMP_SCHEMA, new_version
@@ -78,6 +78,8 @@ class Builder:
     """Computes SQLite's text of an expression that names nothing; None: it cannot be done here."""
     acls: dict[tuple[int, int, int], Acl] = field(default_factory=dict)
     """Rights that the statement has changed so far, by (class, object, column)."""
+    last: dict[tuple[int, int], list[str]] = field(default_factory=dict)
+    """Steps at the end, behind what makes tables anew: by index and partition, 0 for all (``ddl_part_keys``)."""
     _first_oid: dict[bool, int] = field(default_factory=dict)
     _next_oid: dict[bool, int] = field(default_factory=dict)
     _taken: set[tuple[str, str]] = field(default_factory=set)
@@ -110,7 +112,7 @@ class Builder:
 
     def finish(self, tag: str, *, action: object | None = None) -> Plan:
         """The plan; one without steps or action (IF EXISTS found nothing) still sends its tag and notices."""
-        steps = list(self.steps)
+        steps = [*self.steps, *(step for group in self.last.values() for step in group)]
         if steps:
             if any(f"{SESSION_CALL}(" in step or _CALLS in step for step in steps):
                 database = database_of(self.temp)
@@ -193,16 +195,17 @@ class Builder:
         self, table: TableDef, *, sqlite_name: str | None = None, defaults: dict[str, str] | None = None
     ) -> str:
         """CREATE TABLE for a definition."""
+        # The module that says it needs the one that this one needs.
+        from helios_cli.engine.sql.ddl_part_keys import referred
 
-        def ref_name(oid: int) -> str:
-            if oid == table.oid:
-                return table.sqlite_name
-            found = self.catalog.relation_by_oid(oid)
-            if found is None:
+        def refers_to(constraint: ConstraintDef) -> tuple[str, list[str]]:
+            oid = constraint.ref_oid
+            target = table if oid == table.oid else self.catalog.table_def(oid)
+            if target is None:
                 raise SqlError(f"relation with OID {oid} does not exist", sqlstate="42P01")
-            return found.sqlite_name
+            return referred(self.catalog, constraint, target)
 
-        return create_table_sql(table, self.translate, ref_name, sqlite_name=sqlite_name, defaults=defaults)
+        return create_table_sql(table, self.translate, refers_to, sqlite_name=sqlite_name, defaults=defaults)
 
     def index_sql(self, table: TableDef, position: int) -> str:
         """CREATE INDEX for the index at a position of ``table.indexes``."""

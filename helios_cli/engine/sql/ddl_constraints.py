@@ -220,6 +220,11 @@ def _add_foreign_key(builder: Builder, table: TableDef, fields: dict[str, Any]) 
         deferred=bool(fields.get("initdeferred")), local=not fields.get("inherited"),
     )  # fmt: skip
     table.constraints.append(constraint)
+    if target.parted:
+        # The module that does it needs the one that this one needs.
+        from helios_cli.engine.sql.ddl_part_keys import keep_keys
+
+        keep_keys(builder, target, index)
     return constraint
 
 
@@ -238,8 +243,6 @@ def _referenced_table(builder: Builder, table: TableDef, range_var: dict[str, An
     target = builder.catalog.table_def(relation.oid) if relation is not None else None
     if target is None:
         raise builder.error("42809", f'referenced relation "{name}" is not a table')
-    if target.parted:
-        raise unsupported("a foreign key that refers to a partitioned table", "Let it refer to a partition.")
     if target.temp != table.temp:
         words = ("permanent", "permanent") if target.temp else ("temporary", "temporary")
         raise builder.error("42P16", f"constraints on {words[0]} tables may reference only {words[1]} tables")
@@ -258,7 +261,8 @@ def _referenced_key(builder: Builder, target: TableDef, named: list[str]) -> tup
             raise builder.error("42703", f'column "{name}" referenced in foreign key constraint does not exist')
     for index in target.indexes:
         keys = [key.column for key in index.keys]
-        if index.unique and index.predicate is None and None not in keys and sorted(map(str, keys)) == sorted(named):
+        fits = index.unique and index.predicate is None and None not in keys and not index.incomplete
+        if fits and sorted(map(str, keys)) == sorted(named):
             return index, named
     message = f'there is no unique constraint matching given keys for referenced table "{target.name}"'
     raise builder.error("42830", message)

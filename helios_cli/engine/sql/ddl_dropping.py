@@ -11,6 +11,7 @@ from helios_cli.engine.sql.ddl_alter_columns import Alteration, take_column, tak
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_index import drop_index_steps
 from helios_cli.engine.sql.ddl_model import TableDef
+from helios_cli.engine.sql.ddl_part_keys import drop_keys
 from helios_cli.engine.sql.ddl_policy import forget_steps
 from helios_cli.engine.sql.ddl_render import delete, qualified
 from helios_cli.engine.sql.ddl_things import (
@@ -119,6 +120,7 @@ class Dropping:
     # -- writing ----------------------------------------------------------------------------------
 
     def _write(self, own: set[int]) -> None:
+        self._drop_keys()
         relations = [self.things.relation(thing.oid) for thing in self._of(RELATION)]
         for view in relations:
             if view is not None and view.kind == "v":
@@ -134,6 +136,12 @@ class Dropping:
                 self._drop_relation(relation)
         for thing in self.gone:
             self._drop_other(thing)
+
+    def _drop_keys(self) -> None:
+        """What is kept for foreign keys that refer to partitioned tables, and go."""
+        found = [self.things.constraint(thing.oid) for thing in self._of(CONSTRAINT)]
+        gone = {thing.oid for thing in self.gone if thing.kind in (CONSTRAINT, RELATION)}
+        drop_keys(self.builder, [one for one in found if one is not None and one.kind == "f"], gone)
 
     def _of(self, kind: str) -> list[Thing]:
         return [thing for thing in self.gone if thing.kind == kind]

@@ -347,9 +347,6 @@ class DdlCatalog(CatalogReader, Protocol):
     def referencing(self, table_oid: int) -> tuple[ConstraintDef, ...]:
         """Foreign keys of other tables, and of itself, that point to the table."""
 
-    def parents(self, oid: int) -> tuple[int, ...]:
-        """The tables that a table inherits from directly, in their order."""
-
     def children(self, oid: int) -> tuple[int, ...]:
         """The tables that inherit from a table directly, by OID."""
 

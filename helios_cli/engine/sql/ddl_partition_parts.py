@@ -11,6 +11,7 @@ from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_create import copy_index
 from helios_cli.engine.sql.ddl_inherit import make_table
 from helios_cli.engine.sql.ddl_model import ConstraintDef, IndexDef, TableDef
+from helios_cli.engine.sql.ddl_part_keys import join_keys
 from helios_cli.engine.sql.ddl_partition import none_of, partitions_of, whole_check
 from helios_cli.engine.sql.ddl_partition_rows import partition_rows
 from helios_cli.engine.sql.ddl_render import delete, index_rows, insert, partition_check_name, partition_clause
@@ -29,6 +30,7 @@ def take_parts(builder: Builder, table: TableDef, parent: TableDef) -> list[str]
         if constraint.kind == "f":
             table.constraints.append(copied_key(builder, table, constraint))
             steps += [make_table(table.temp), part_row(table, table.constraints[-1].oid, constraint.oid)]
+    join_keys(builder, table, parent)
     return steps
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from helios_cli.engine.sql.ddl_build import Builder
 from helios_cli.engine.sql.ddl_model import TableDef
+from helios_cli.engine.sql.ddl_part_keys import rebuilt_keys
 from helios_cli.engine.sql.ddl_render import database_of, qualified
 from helios_cli.engine.sql.sqltext import quote_identifier
 
@@ -48,3 +49,4 @@ def rebuild_table(builder: Builder, table: TableDef, conversions: Mapping[str, s
     for column in table.columns:
         column.sqlite_default = False
     builder.add(*(builder.index_sql(table, position) for position in range(len(table.indexes))))
+    rebuilt_keys(builder, table)

@@ -88,11 +88,11 @@ def partition_clause(table: TableDef, translate: Translate) -> str:
     return f"CONSTRAINT {partition_check_name(table.oid)} CHECK ({translate(table, text, 'CHECK')})"
 
 
-def foreign_key_clause(constraint: ConstraintDef, ref_sqlite_name: str) -> str:
+def foreign_key_clause(constraint: ConstraintDef, referred: tuple[str, list[str]]) -> str:
     """A FOREIGN KEY constraint."""
     own = ", ".join(quote_identifier(name) for name in constraint.columns)
-    other = ", ".join(quote_identifier(name) for name in constraint.ref_columns)
-    text = f"FOREIGN KEY ({own}) REFERENCES {quote_identifier(ref_sqlite_name)} ({other})"
+    other = ", ".join(quote_identifier(name) for name in referred[1])
+    text = f"FOREIGN KEY ({own}) REFERENCES {quote_identifier(referred[0])} ({other})"
     if constraint.on_update != "a":
         text += f" ON UPDATE {_ACTIONS[constraint.on_update]}"
     if constraint.on_delete != "a":
@@ -113,12 +113,12 @@ def _match_full_clause(constraint: ConstraintDef) -> str:
 def create_table_sql(
     table: TableDef,
     translate: Translate,
-    ref_name: Callable[[int], str],
+    refers_to: Callable[[ConstraintDef], tuple[str, list[str]]],
     *,
     sqlite_name: str | None = None,
     defaults: dict[str, str] | None = None,
 ) -> str:
-    """CREATE TABLE for a definition; ``ref_name`` gives the SQLite name of a referenced table's OID."""
+    """CREATE TABLE for a definition; ``refers_to`` gives SQLite's names of a foreign key's table and columns."""
     kept = defaults or {}
     parts = [column_clause(table, column, translate, kept.get(column.name)) for column in table.columns]
     checks = [constraint for constraint in table.constraints if constraint.kind == "c"]
@@ -126,7 +126,7 @@ def create_table_sql(
     parts += [check_clause(table, check, translate) for check in sorted(checks, key=lambda check: check.name)]
     for constraint in table.constraints:
         if constraint.kind == "f" and constraint.enabled:
-            parts.append(foreign_key_clause(constraint, ref_name(constraint.ref_oid)))
+            parts.append(foreign_key_clause(constraint, refers_to(constraint)))
             if constraint.match == "f" and len(constraint.columns) > 1:
                 parts.append(_match_full_clause(constraint))
     if table.partition is not None and table.partition.check:

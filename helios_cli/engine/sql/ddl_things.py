@@ -14,6 +14,7 @@ from helios_cli.engine.sql.ddl_deparse import column_names, parse_expression
 from helios_cli.engine.sql.ddl_model import ColumnDef, ConstraintDef, IndexDef, TableDef
 from helios_cli.engine.sql.ddl_schema import FIRST_OID
 from helios_cli.engine.sql.ddl_sequence_names import SEQUENCE, planned_default
+from helios_cli.engine.sql.inheritance import keys_to
 from helios_cli.engine.sql.made_objects import UserCast, UserOperator
 from helios_cli.engine.sql.policies import Policy
 from helios_cli.engine.sql.relation import Relation, UserType
@@ -229,8 +230,10 @@ class Things:
         table = self.table(oid) if relation is not None and relation.kind in ("r", "t") else None
         for constraint in table.constraints if table is not None else ():
             yield Thing(CONSTRAINT, constraint.oid), True
-        for constraint in catalog.referencing(oid):
-            yield Thing(CONSTRAINT, constraint.oid), constraint.table_oid == oid
+        for constraint in keys_to(catalog, oid):
+            # Those of partitions go with that of the partitioned table.
+            if constraint.table_oid == oid or not catalog.parents(constraint.oid):
+                yield Thing(CONSTRAINT, constraint.oid), constraint.table_oid == oid
         for heir in catalog.children(oid):
             yield Thing(RELATION, heir), catalog.partition(heir) is not None
         for sequence in catalog.owned_sequences(oid):

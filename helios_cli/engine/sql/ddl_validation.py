@@ -7,6 +7,7 @@ from typing import Any
 from helios_cli.engine.sql.ddl_alter_columns import Alteration
 from helios_cli.engine.sql.ddl_build import as_relation
 from helios_cli.engine.sql.ddl_model import ConstraintDef
+from helios_cli.engine.sql.ddl_part_keys import referred
 from helios_cli.engine.sql.ddl_render import stored_deferral, update
 from helios_cli.engine.sql.oids import TEXT
 from helios_cli.engine.sql.scope import column_node
@@ -81,9 +82,10 @@ def _without_parent(alteration: Alteration, constraint: ConstraintDef) -> str:
     assert parent is not None
     columns = [quote_identifier(name) for name in constraint.columns]
     given = " AND ".join(f"{own}.{name} IS NOT NULL" for name in columns)
-    pairs = zip(columns, constraint.ref_columns, strict=True)
+    theirs, others = referred(alteration.builder.catalog, constraint, parent)
+    pairs = zip(columns, others, strict=True)
     same = " AND ".join(f"parent.{quote_identifier(other)} = {own}.{name}" for name, other in pairs)
-    absent = f"NOT EXISTS (SELECT 1 FROM {quote_identifier(parent.sqlite_name)} AS parent WHERE {same})"
+    absent = f"NOT EXISTS (SELECT 1 FROM {quote_identifier(theirs)} AS parent WHERE {same})"
     if constraint.match == "f":
         some = " OR ".join(f"{own}.{name} IS NOT NULL" for name in columns)
         return f"({some}) AND NOT ({given} AND NOT ({absent}))"

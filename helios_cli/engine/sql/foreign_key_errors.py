@@ -7,6 +7,7 @@ from typing import Final
 
 from helios_cli.engine.errors import HeliosError, SqlError
 from helios_cli.engine.sql.ddl_model import ConstraintDef, DdlCatalog, TableDef
+from helios_cli.engine.sql.inheritance import keys_to
 from helios_cli.engine.sql.plan import Plan
 
 _NAME: Final = r'(?:(?:main|temp|"main"|"temp")\.)?"((?:[^"]|"")*)"'
@@ -23,7 +24,7 @@ def foreign_key_error(plan: Plan, catalog: DdlCatalog) -> HeliosError | None:
     if table is None:
         return None
     own = [] if plan.tag == "DELETE" else [found for found in table.constraints if found.kind == "f"]
-    others = [] if plan.tag == "INSERT 0" else list(catalog.referencing(table.oid))
+    others = [] if plan.tag == "INSERT 0" else keys_to(catalog, table.oid)
     if not own and not others and plan.tag != "DELETE":
         return late_duplicate(table)
     if len(own) + len(others) != 1:

@@ -6,12 +6,15 @@ find their rows in it first and then change them one by one, each where it is (`
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.sql.context import Context
-from helios_cli.engine.sql.relation import Relation
+from helios_cli.engine.sql.relation import CatalogReader, Relation
 from helios_cli.engine.sql.snapshots import row_id
 from helios_cli.engine.sql.sqltext import quote_identifier
+
+if TYPE_CHECKING:
+    from helios_cli.engine.sql.ddl_model import ConstraintDef
 
 MEMBER: Final = "\x05"
 """In RETURNING, and in checks of new rows, the alias of whichever of the tables a row is in."""
@@ -61,3 +64,12 @@ def of_member(text: str, member: Relation) -> str:
 def row_alias(relation: Relation, *, expanded: bool) -> str:
     """The alias under which RETURNING and checks of new rows name the changed table."""
     return MEMBER if expanded else relation.sqlite_name or relation.name
+
+
+def keys_to(catalog: CatalogReader, oid: int) -> list[ConstraintDef]:
+    """The foreign keys that refer to a table, or to a partitioned table that it is a partition of."""
+    found, relation = list(catalog.referencing(oid)), catalog.relation_by_oid(oid)
+    if relation is not None and relation.partition is not None and relation.partition.bound:
+        for parent in catalog.parents(oid):
+            found += keys_to(catalog, parent)
+    return found

@@ -201,6 +201,9 @@ class CatalogReader(Protocol):
     def referencing(self, table_oid: int) -> tuple[ConstraintDef, ...]:
         """Foreign keys of other tables, and of itself, that point to the table."""
 
+    def parents(self, oid: int) -> tuple[int, ...]:
+        """The tables that a table inherits from directly, in their order."""
+
     def view_query(self, oid: int) -> str | None:
         """The query of a view as PostgreSQL's SQL, or None."""
 

@@ -23,6 +23,7 @@ from helios_cli.engine.errors import (
 )
 from helios_cli.engine.sql.ddl_model import ConstraintDef, DdlCatalog, TableDef
 from helios_cli.engine.sql.ddl_unique import NULLS
+from helios_cli.engine.sql.inheritance import keys_to
 
 _BUSY, _LOCKED, _NOMEM, _READONLY, _INTERRUPT, _IOERR, _CORRUPT = 5, 6, 7, 8, 9, 10, 11
 _FULL, _TOOBIG, _CONSTRAINT, _MISMATCH = 13, 18, 19, 20
@@ -277,7 +278,7 @@ def _foreign_key(catalog: DdlCatalog | None, table_oid: int) -> HeliosError:
     if catalog is None or table is None:
         return SqlError("insert or update or delete violates a foreign key constraint", sqlstate="23503")
     own = [found for found in table.constraints if found.kind == "f"]
-    others = [found for found in catalog.referencing(table.oid) if found.table_oid != table.oid]
+    others = [found for found in keys_to(catalog, table.oid) if found.table_oid != table.oid]
     if len(own) == 1 and not others:
         return _own_key(table, own[0])
     if len(others) == 1 and not own:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.finishing import finish_plan, result_columns
-from helios_cli.engine.sql.inheritance import MEMBER, members
+from helios_cli.engine.sql.inheritance import MEMBER, keys_to, members
 from helios_cli.engine.sql.inheritance import ROW as HEIR_ROW
 from helios_cli.engine.sql.plan import Kind, Plan, Program
 from helios_cli.engine.sql.relation import CatalogReader, Relation
@@ -130,7 +130,7 @@ def cascades(relation: Relation, catalog: CatalogReader) -> list[tuple[Constrain
 def sets_defaults(relation: Relation, catalog: CatalogReader) -> list[tuple[ConstraintDef, Relation]]:
     """The foreign keys to a table that are ON UPDATE SET DEFAULT, and their tables."""
     found = []
-    for constraint in catalog.referencing(relation.oid):
+    for constraint in keys_to(catalog, relation.oid):
         child = catalog.relation_by_oid(constraint.table_oid) if constraint.on_update == "d" else None
         if child is not None:
             found.append((constraint, child))
@@ -139,7 +139,7 @@ def sets_defaults(relation: Relation, catalog: CatalogReader) -> list[tuple[Cons
 
 def _children(relation: Relation, catalog: CatalogReader) -> list[tuple[ConstraintDef, Relation]]:
     found = []
-    for constraint in catalog.referencing(relation.oid):
+    for constraint in keys_to(catalog, relation.oid):
         acts = constraint.on_delete in "cnd" and constraint.enabled
         child = catalog.relation_by_oid(constraint.table_oid) if acts else None
         if child is not None:

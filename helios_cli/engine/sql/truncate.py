@@ -7,7 +7,7 @@ from typing import Any, cast
 from helios_cli.engine.errors import FeatureNotSupported
 from helios_cli.engine.sql.ddl_model import DdlCatalog
 from helios_cli.engine.sql.dml import target_relation
-from helios_cli.engine.sql.inheritance import is_expanded, members
+from helios_cli.engine.sql.inheritance import is_expanded, keys_to, members
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.sqltext import quote_identifier
@@ -48,7 +48,7 @@ def _place(oid: int, tables: dict[int, Relation], ordered: dict[int, Relation], 
     if table is None or oid in ordered:
         return
     waiting = {other: tables[other] for other in tables if other != oid}
-    for constraint in catalog.referencing(oid):
+    for constraint in keys_to(catalog, oid):
         _place(constraint.table_oid, waiting, ordered, catalog)
     ordered[oid] = table
 
@@ -58,7 +58,7 @@ def _add_referencing(tables: dict[int, Relation], cascade: bool, scope: Scope) -
     catalog, pending = cast(DdlCatalog, scope.ctx.catalog), list(tables)
     while pending:
         oid = pending.pop(0)
-        for constraint in catalog.referencing(oid):
+        for constraint in keys_to(catalog, oid):
             if constraint.table_oid in tables:
                 continue
             found = catalog.relation_by_oid(constraint.table_oid)

@@ -15,8 +15,10 @@ import apsw
 
 _LEFT_OUT: Final = frozenset(("helios_write", "helios_token", "helios_largeobject", "helios_largeobject_metadata"))
 """System tables that are changed without a new version of the catalog."""
-_SYSTEM: Final = re.compile(r"\bhelios_(?!rebuild_)")
-"""Not the table that takes a user's rows while theirs is built anew (``sql.ddl_rebuild``)."""
+_SYSTEM: Final = re.compile(r"\bhelios_(?!rebuild_|keys_)")
+"""Not the tables that take a user's rows while theirs is built anew (``sql.ddl_rebuild``), and the keys of partitions
+(``sql.ddl_part_keys``).
+"""
 _NAMES: Final = "other_names"
 
 

@@ -113,7 +113,11 @@ def _relation_class(snapshot: Snapshot, oid: int) -> Rows:
 
 def _has_foreign_key(snapshot: Snapshot, oid: int) -> bool:
     """Whether a foreign key leads from a table or to it, which is a trigger in PostgreSQL."""
-    return oid in snapshot.referencing or any(found.kind == "f" for found in snapshot.table_constraints.get(oid, ()))
+    if oid in snapshot.referencing or any(found.kind == "f" for found in snapshot.table_constraints.get(oid, ())):
+        return True
+    part = snapshot.partitions.get(oid)
+    above = snapshot.parents.get(oid, ()) if part is not None and part.bound else ()
+    return any(_has_foreign_key(snapshot, parent) for parent in above)
 
 
 def _composite_class(snapshot: Snapshot) -> Rows:
