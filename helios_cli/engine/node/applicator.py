@@ -385,8 +385,9 @@ class WalApplicator:
                 if pins and reader is None:
                     # Nobody reads.
                     self.queue.release(1)
+                others = database.pin_others(schema_changed=schema_changed) if pins and database.others else ()
                 commit = Commit(
-                    database.commit_seq, reader, header.end, schema_changed=schema_changed,
+                    database.commit_seq, reader, others, header.end, schema_changed=schema_changed,
                     db_checksum=header.db_checksum,
                 )  # fmt: skip
         finally:

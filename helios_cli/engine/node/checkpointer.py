@@ -274,7 +274,7 @@ class Checkpointer:
         if not await self._patiently(self._pipeline.quiesce()):
             return False, self._pipeline.committed_lsn, None
         database = self._database
-        database.ring.refresh(self._pipeline.committed_seq)
+        database.refresh_rings(self._pipeline.committed_seq)
         lsn, table = self._pipeline.committed_lsn, database.checksums.copy()
         if self._pipeline.database_lsn() > lsn:
             # The checksums are those of a state that is not known to be committed: nothing would fit them there.
@@ -296,7 +296,7 @@ class Checkpointer:
             complete = done == in_wal
             if complete:
                 # Pinned on a file that holds everything, the ring keeps no mark: the next write restarts the WAL.
-                database.ring.refresh(self._pipeline.committed_seq)
+                database.refresh_rings(self._pipeline.committed_seq)
                 free = await self._workers.call(lambda: self._cut_wal(always=too_long or self.others_write))
                 if free:
                     return True

@@ -101,7 +101,7 @@ class Commits(Threads):
         self.engine.check_writable()
         self.engine.database.reserve()
         if transaction.connection is None:
-            transaction.connection = self.session.private or self.engine.database.writer
+            transaction.connection = self.session.private or self.session.shared_writer()
             self.session.end_own_snapshot()
             transaction.begin_writing()
         elif transaction.snapshot_seq < self.engine.database.changed_seq:

@@ -22,6 +22,8 @@ PATIENCE_S: Final = 5.0
 """For so long a statement waits until those that are connected have gone (CountOtherDBBackends, procarray.c)."""
 _GONE: Final = "User was connected to a database that must be dropped."
 LOOK_S: Final = 0.02
+KEPT_MAX: Final = 4
+"""Databases that nobody is in whose connections are kept for who comes back."""
 
 
 def refused(message: str, sqlstate: str, detail: str | None = None) -> HeliosError:
@@ -57,10 +59,27 @@ def check_limit(session: Session, database: DatabaseFacts) -> None:
 
 
 def enter(session: Session, database: DatabaseFacts) -> None:
-    """A client begins in a database. In another than the first it has a SQLite connection of its own from the start."""
+    """A client begins in a database."""
     session.database, session.database_oid = database.name, database.oid
-    if database.oid != DATABASE_OID:
-        session.private = session.engine.database.connect(database=database.oid)
+    shared = session.engine.database
+    shared.enter(database.oid)
+    session.ring = shared.ring_of(database.oid)
+
+
+def close_unused(engine: Engine) -> None:
+    """Close what sessions share of databases that nobody is in, but for those that were entered last.
+
+    While anything is under way nothing is closed: the end of the next session asks again.
+    """
+    if engine.pipeline.in_flight or engine.queue.holder is not None or len(engine.queue):
+        return
+    used = {session.database_oid for session in tuple(engine.sessions.values())}
+    idle = [oid for oid in engine.database.others if oid not in used]
+    there = {database.oid for database in engine.catalog.databases().values()}
+    kept = [oid for oid in idle if oid in there][-KEPT_MAX:]
+    for oid in idle:
+        if oid not in kept and not engine.database.leave(oid):
+            return
 
 
 def others_in(session: Session, oid: int) -> list[Session]:

@@ -33,6 +33,7 @@ from helios_cli.engine.node.roles import Roles
 from helios_cli.engine.node.writer import WriterQueue
 from helios_cli.engine.observe.events import EventLog
 from helios_cli.engine.replication.view import ClusterView
+from helios_cli.engine.sql.ddl_schema import DATABASE_OID
 from helios_cli.engine.sql.escapes import plan_cache_for
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.plan_cache import PlanCache
@@ -46,6 +47,7 @@ from helios_cli.engine.storage.definition_log import DefinitionLog
 from helios_cli.engine.storage.io_errors import errno_of, is_no_room
 from helios_cli.engine.storage.large_object_functions import LargeObjects
 from helios_cli.engine.storage.library import register_library
+from helios_cli.engine.storage.ring import Ring
 from helios_cli.engine.storage.sequences import Sequences
 from helios_cli.engine.storage.system_copy import SystemCopy, version_of
 from helios_cli.engine.storage.system_relations import PLANNER_RELATIONS
@@ -115,10 +117,10 @@ class Engine:
         self.database = database
         self.pipeline = pipeline
         self.on_fatal = on_fatal
-        self.clock = SystemClock()
-        self.guard = InlineGuard()
+        self.clock, self.guard = SystemClock(), InlineGuard()
         for connection in (database.writer, *(reader.connection for reader in database.ring.readers)):
             self.guard.watch(connection)
+        database.on_shared = self.guard.watch
         self.queue = WriterQueue(database, pipeline, loop)
         self.queue.refusal = self._refusal
         self.queue.on_disk_full = self.on_disk_full
@@ -166,7 +168,7 @@ class Engine:
         self.errors_unexpected = 0
         self._io_failure_told = float("-inf")
         self.planner = Planner(evaluate=ConstantEvaluator(register_library))
-        self._views: dict[tuple[str, ...], SchemaView] = {}
+        self._views: dict[tuple[int, tuple[str, ...]], SchemaView] = {}
         self.plans = PlanCache(self.planner)
         self.catalog = self._committed_catalog(DEFAULT_PATH)
         self._pids = itertools.count(1)
@@ -207,11 +209,20 @@ class Engine:
 
     # Plans -----------------------------------------------------------------------------------------------------
 
-    def is_inline(self, plan: Plan) -> bool:
-        """Whether a plan is known to be short, and so may run on the loop."""
+    def is_inline(self, plan: Plan, ring: Ring | None = None) -> bool:
+        """Whether a plan for the database of ``ring`` is known to be short, and so may run on the loop.
+
+        ``ring`` None is the first database's. False also while no reader of another one can tell.
+        """
         answer = plan.cache.get(INLINE)
         if answer is None:
-            answer = plan.cache[INLINE] = is_short(self.database.ring.current.connection, plan)
+            reader = self.database.ring.current
+            if ring is not None and ring is not self.database.ring:
+                shown = self.pipeline.reader(ring)
+                if shown is None:
+                    return False
+                reader = shown
+            answer = plan.cache[INLINE] = is_short(reader.connection, plan)
         return bool(answer)
 
     def reads_data(self, plan: Plan) -> bool:
@@ -229,10 +240,11 @@ class Engine:
     ) -> SqliteCatalog:
         return SqliteCatalog(connection, search_path=search_path, system_relations=PLANNER_RELATIONS)
 
-    def _committed_catalog(self, search_path: tuple[str, ...]) -> SqliteCatalog:
+    def _committed_catalog(self, search_path: tuple[str, ...], database: int = DATABASE_OID) -> SqliteCatalog:
+        first = database == DATABASE_OID
         return SqliteCatalog(
             self._current_reader, search_path=search_path, system_relations=PLANNER_RELATIONS,
-            copy=lambda: self._system_copy,
+            copy=(lambda: self._system_copy) if first else (lambda: None), database=database,
         )  # fmt: skip
 
     def view_of(self, connection: apsw.Connection, search_path: tuple[str, ...]) -> SchemaView:
@@ -244,17 +256,17 @@ class Engine:
             self._catalog(connection, search_path), plan_cache_for(search_path, PlanCache(self.planner, shapes_max=256))
         )
 
-    def schema_view(self, search_path: tuple[str, ...]) -> SchemaView:
-        """The committed schema along a search path, read through the ring's current reader when need be."""
-        view = self._views.get(search_path)
+    def schema_view(self, search_path: tuple[str, ...], database: int = DATABASE_OID) -> SchemaView:
+        """The committed schema of a database along a search path, read through the ring's current reader if need be."""
+        view = self._views.get((database, search_path))
         if view is None:
             if len(self._views) >= SEARCH_PATHS_MAX:
                 self._views.clear()
-            default = search_path == DEFAULT_PATH
-            catalog = self.catalog if default else self._committed_catalog(search_path)
+            default = search_path == DEFAULT_PATH and database == DATABASE_OID
+            catalog = self.catalog if default else self._committed_catalog(search_path, database)
             own = self.plans if default else PlanCache(self.planner, shapes_max=1024)
             view = SchemaView(catalog, plan_cache_for(search_path, own))
-            self._views[search_path] = view
+            self._views[database, search_path] = view
         return view
 
     def _schema_changed(self) -> None:

@@ -88,7 +88,7 @@ def explain(session: Session, action: actions.Explain, portal: Portal, _rows_max
         session.check_rights(plan)
         action = replace(action, plan=plan)
     own = session.transaction.connection if session.transaction is not None else None
-    steps = _steps(own or session.private or session.engine.database.ring.current, action.plan)
+    steps = _steps(own or session.private or session.shown(), action.plan)
     planning_ms = (time.perf_counter() - started) * 1000
     if not action.analyze:
         return _answer(session, action, portal, steps, None)
@@ -217,7 +217,7 @@ def _text(action: actions.Explain, steps: list[Step], measured: Measured | None,
 
 
 def _where(session: Session, plan: Plan) -> str:
-    return "event loop" if session.private is None and session.engine.is_inline(plan) else _THREAD
+    return "event loop" if session.private is None and session.engine.is_inline(plan, session.ring) else _THREAD
 
 
 def _document(action: actions.Explain, steps: list[Step], measured: Measured | None, where: str) -> dict[str, Any]:

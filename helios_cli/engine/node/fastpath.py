@@ -106,7 +106,8 @@ def answer_of(frontend: Frontend, plan: Plan, result_formats: tuple[int, ...]) -
         answer = None
         kind_fits = plan.kind is Kind.READ or (plan.kind is Kind.WRITE and plan.groupable and not plan.locks_rows)
         plain = not plan.notices and not plan.guarded and plan.action is None and not plan.literal_in
-        if kind_fits and plain and frontend.session.styled_zone is None and frontend.engine.is_inline(plan):
+        session = frontend.session
+        if kind_fits and plain and session.styled_zone is None and frontend.engine.is_inline(plan, session.ring):
             answer = Answer(plan, messages.formats_for(result_formats, len(plan.columns or ())))
         plan.cache[key] = answer
     return answer  # type: ignore[no-any-return]
@@ -324,7 +325,7 @@ def _read_committed(frontend: Frontend, answer: Answer, binds: Sequence[Any], he
         return False
     if frontend.engine.settles_reads and pipeline.applied_lsn() > pipeline.committed_lsn:
         return False
-    reader = pipeline.reader()
+    reader = pipeline.reader(frontend.session.ring)
     return reader is not None and _read(frontend, answer, reader.execute, binds, head, ready)
 
 
@@ -434,7 +435,7 @@ def _submit(frontend: Frontend, plan: Plan, answer: Answer, binds: Sequence[Any]
         else:
             frontend.group_done(_result(answer, head, write.rows, write.changes) + backend.READY_IDLE)
 
-    session.runner.queued = write = GroupWrite(plan, binds, done)
+    session.runner.queued = write = GroupWrite(plan, binds, done, session.database_oid)
     frontend.engine.queue.submit(write)
     frontend.wait()
     return True

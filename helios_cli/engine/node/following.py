@@ -126,7 +126,7 @@ class Following:
             self._doubted = applied
             pipeline = self._node.pipeline
             pipeline.committed_lsn, pipeline.committed_checksum = recovery.committed, None
-            pipeline.submit_applied(Commit(pipeline.committed_seq, None, applied, db_checksum=checksum))
+            pipeline.submit_applied(Commit(pipeline.committed_seq, None, lsn_end=applied, db_checksum=checksum))
 
     def _choose_forwarding(self) -> None:
         """Whether writes go on to the primary: a matter of this node's class, or else of the cluster's mode."""

@@ -268,7 +268,7 @@ class Node:
             database.commit_seq += 1
             reader = database.ring.pin_boundary()
             records = database.records
-            return Commit(database.commit_seq, reader, records.lsn, data, db_checksum=records.db_checksum)
+            return Commit(database.commit_seq, reader, (), records.lsn, data, db_checksum=records.db_checksum)
         database.writer.execute("BEGIN IMMEDIATE")
         for statement in tables:
             database.writer.execute(statement)

@@ -196,7 +196,7 @@ def _put(node: Node, applier: WalApplier, images: Mapping[int, bytes]) -> list[i
     database.capture.note(frames, applier.salts())
     database.commit_seq += 1
     database.changed_seq = database.commit_seq
-    commit = Commit(database.commit_seq, None, _newest_lsn(node), db_checksum=table.total)
+    commit = Commit(database.commit_seq, None, lsn_end=_newest_lsn(node), db_checksum=table.total)
     # What a standby's thread has applied before it may still be on its way to the loop, and is heard first.
     node.engine.loop.call_soon(_show, node, commit)
     return sorted(right)

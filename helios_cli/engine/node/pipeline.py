@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Final
 
 from helios_cli.engine.storage.database import Commit, Database, UnloggedCommit
-from helios_cli.engine.storage.ring import PINS_AFTER_READ, PinnedReader
+from helios_cli.engine.storage.ring import PINS_AFTER_READ, PinnedReader, Ring
 from helios_cli.engine.storage.syncer import Syncer
 from helios_cli.engine.storage.uring import Uring
 from helios_cli.engine.storage.uring_syncer import UringSyncer
@@ -118,7 +118,7 @@ class CommitPipeline:
                 return None
             data = make()
             seq = self.in_flight[-1].seq if self.in_flight else self.committed_seq
-            self.submit(Commit(seq, None, records.lsn, data, db_checksum=records.db_checksum))
+            self.submit(Commit(seq, None, (), records.lsn, data, db_checksum=records.db_checksum))
             return records.lsn
         except BaseException as error:
             if records.lsn != self.submitted_lsn:
@@ -156,11 +156,14 @@ class CommitPipeline:
         """On a worker thread that holds the writer's token: wait until it alone writes to the log."""
         self._syncer.drain()
 
-    def reader(self) -> PinnedReader | None:
-        """The reader that shows the committed state. None: wait with :meth:`when_readable`, and ask again."""
-        ring = self.database.ring
+    def reader(self, of: Ring | None = None) -> PinnedReader | None:
+        """The reader of a ring that shows the committed state. None: wait with :meth:`when_readable`, and ask again.
+
+        ``of`` None is the ring of the first database.
+        """
+        ring = of or self.database.ring
         ring.wanted = PINS_AFTER_READ
-        if ring.seq != self.committed_seq and not self._pin_current():
+        if ring.seq != self.committed_seq and not self._pin_current(ring):
             return None
         current = ring.current
         if current.outdated:
@@ -168,7 +171,7 @@ class CommitPipeline:
             current.read_schema()
         return current
 
-    def _pin_current(self) -> bool:
+    def _pin_current(self, ring: Ring) -> bool:
         """Have the current reader show the committed state; whether it does.
 
         It can be pinned only when everything that SQLite has committed is committed here too. The lock is tried, not
@@ -181,7 +184,7 @@ class CommitPipeline:
         try:
             if database.commit_seq != self.committed_seq:
                 return False
-            database.ring.refresh(self.committed_seq)
+            ring.refresh(self.committed_seq)
             return True
         finally:
             lock.release()
@@ -191,10 +194,11 @@ class CommitPipeline:
         self.after_latest(self._refresh_reader)
 
     def _refresh_reader(self) -> None:
-        ring = self.database.ring
-        ring.wanted = max(ring.wanted, 1)
-        if ring.seq != self.committed_seq:
-            self._pin_current()
+        first = self.database.ring
+        first.wanted = max(first.wanted, 1)
+        for ring in (first, *(other.ring for other in self.database.others.values() if other.ring.wanted)):
+            if ring.seq != self.committed_seq:
+                self._pin_current(ring)
 
     def when_readable(self, callback: Callback) -> None:
         """Call back, never at once, when it is worth asking for a :meth:`reader` again that could not be had."""
@@ -303,6 +307,8 @@ class CommitPipeline:
                 newest = commit
         if newest is not None and newest.reader is not None:
             ring.turn(newest.reader, newest.seq)
+        if self.database.others:
+            self._turn_others(commits)
         self.committed_seq = last.seq
         self.committed_lsn, self.committed_checksum = last.lsn_end, last.db_checksum
         self.database.records.committed_lsn = last.lsn_end
@@ -318,6 +324,15 @@ class CommitPipeline:
         while self._lsn_waiters and self._lsn_waiters[0][0] <= self.committed_lsn:
             heapq.heappop(self._lsn_waiters)[2]()
         self.on_room()
+
+    def _turn_others(self, commits: list[Commit]) -> None:
+        """The rings of other databases show what is committed; one that nobody reads with lets go of what it showed."""
+        for commit in commits:
+            for ring, reader in commit.others:
+                ring.turn(reader, commit.seq)
+        for other in self.database.others.values():
+            if not other.ring.wanted:
+                other.ring.rest()
 
     def _wake_seq_waiters(self) -> None:
         for _ in range(len(self._seq_waiters)):

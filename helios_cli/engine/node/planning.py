@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.sql.authority import EVERYTHING, Acting
+from helios_cli.engine.sql.ddl_schema import DATABASE_OID
 from helios_cli.engine.sql.escapes import plan_cache_for
 from helios_cli.engine.sql.plan_cache import PlanCache, Planned
 from helios_cli.engine.sql.planner import too_deep
@@ -79,7 +80,8 @@ def plan_apart(frontend: Frontend, sql: str, oids: tuple[int, ...] | None, again
 
     def work() -> PlannedApart:
         return _plan(
-            session.engine, sql, oids, search_path, acting, session_value=session.value_of, checks_bodies=checks_bodies
+            session.engine, sql, oids, search_path, acting, session_value=session.value_of,
+            checks_bodies=checks_bodies, database_oid=session.database_oid,
         )  # fmt: skip
 
     session.engine.read_workers.run(work, done, failed)
@@ -95,10 +97,11 @@ def _plan(
     *,
     session_value: Callable[[str], Any],
     checks_bodies: bool = True,
+    database_oid: int = DATABASE_OID,
 ) -> PlannedApart:
     """On a worker thread, with nothing that the loop uses."""
     database = engine.database
-    connection = database.borrow()
+    connection = database.borrow(database_oid)
     try:
         database.pin(connection)
         catalog = SqliteCatalog(connection, search_path=search_path, system_relations=PLANNER_RELATIONS)

@@ -66,7 +66,7 @@ def _argument(session: Session, action: actions.Execute, index: int, oid: int) -
     plan = action.arguments[index]
     binds = bind(plan, (), (), session.values_for(plan))
     database = session.engine.database
-    connection = session.private or database.borrow()
+    connection = session.private or database.borrow(session.database_oid)
     try:
         value: Any = connection.execute(plan.steps[0], binds).fetchall()[0][0]
     finally:

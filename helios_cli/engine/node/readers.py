@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 import apsw
 
 from helios_cli.engine.node.advisory import LockWait
+from helios_cli.engine.sql.ddl_schema import DATABASE_OID
 from helios_cli.engine.storage import catalog_tables
 from helios_cli.engine.storage.database import Database
 
@@ -100,6 +101,8 @@ class ReadJob:
         self.pins = pins
         """Opens a snapshot of its own on ``connection`` and ends it, unless a transaction is open there."""
         self.borrowed = False
+        self.database = DATABASE_OID
+        """Whose connection it borrows."""
         self.on_start: Callable[[apsw.Connection], None] = lambda _connection: None
         """Called on the thread with the connection, before the query begins."""
         self.shows_data = True
@@ -152,7 +155,7 @@ class ReadJob:
 
     def _start(self, database: Database) -> None:
         if self.connection is None:
-            self.connection = database.borrow()
+            self.connection = database.borrow(self.database)
             self.borrowed = True
             self.seq = database.pin(self.connection)
         elif self.pins:

@@ -44,7 +44,7 @@ class Reads(Commits):
         plan = portal.plan
         if self._is_inline(plan):
             if connection is None:
-                reader = self.engine.pipeline.reader()
+                reader = self.engine.pipeline.reader(self.session.ring)
                 if reader is None:
                     self.engine.pipeline.when_readable(lambda: self.session.retry(portal, rows_max))
                     return False
@@ -144,7 +144,7 @@ class Reads(Commits):
         own = self.session.private
 
         def work() -> tuple[apsw.Connection, int]:
-            connection = own or database.borrow()
+            connection = own or database.borrow(self.session.database_oid)
             return connection, database.pin(connection)
 
         def done(result: tuple[apsw.Connection, int]) -> None:
@@ -176,6 +176,7 @@ class Reads(Commits):
         """A query on ``connection``; None: on the session's own, else on a borrowed one, with a snapshot of its own."""
         pins = connection is None and self.session.private is not None
         job = ReadJob(sql, binds, encode, self.session.private if pins else connection, pins=pins)
+        job.database = self.session.database_oid
         job.on_start = self._job_starts
         return job
 
@@ -184,7 +185,7 @@ class Reads(Commits):
 
     def _is_inline(self, plan: Plan) -> bool:
         """Whether a statement may run on the loop. What a session with temporary tables does is planned elsewhere."""
-        return self.session.private is None and self.engine.is_inline(plan)
+        return self.session.private is None and self.engine.is_inline(plan, self.session.ring)
 
     def _continue_job(self, portal: Portal, rows_max: int) -> bool:
         self.session.arm_timeouts()

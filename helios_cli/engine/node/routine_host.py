@@ -329,7 +329,7 @@ class RoutineHost:
         transaction, session = self.session.transaction, self.session
         if transaction is not None and transaction.read_only:
             raise ReadOnlyError(f"cannot execute {word} in a read-only transaction")
-        if self.connection is self.engine.database.writer:
+        if self.connection is self.session.shared_writer():
             return
         if session.token is not None and self.engine.queue.holder is session.token:
             return

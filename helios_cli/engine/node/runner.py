@@ -57,7 +57,9 @@ class Runner(Reads):
         # A named write that was done before has no commit of its own, whose copies could be waited for.
         shares = portal.plan.groupable and (level is None or portal.claim is None)
         if shares and self._is_inline(portal.plan):
-            self.queued = write = GroupWrite(portal.plan, portal.binds, lambda write: self._grouped(portal, write))
+            self.queued = write = GroupWrite(
+                portal.plan, portal.binds, lambda write: self._grouped(portal, write), session.database_oid
+            )
             write.claim = portal.claim
             if level is not None:
                 write.when_made = lambda commit: self.await_level(level, commit, lambda: write.done(write))
@@ -101,7 +103,7 @@ class Runner(Reads):
             self.session.retry(portal, portal.rows_max)
             return
         database = self.engine.database
-        connection = self.session.private or database.writer
+        connection = self.session.private or self.session.shared_writer()
         plan = portal.plan
         changes_schema = plan.kind is Kind.DDL
         session = self.session

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import apsw
 
 from helios_cli.engine.datatypes.datetime_in import TimeContext
 from helios_cli.engine.errors import HeliosError, QueryCanceled, ReadOnlyError, SqlError
-from helios_cli.engine.node import renewal, utility
+from helios_cli.engine.node import databases, renewal, utility
 from helios_cli.engine.node.message_levels import is_wanted
 from helios_cli.engine.node.portal import Portal, aborted, notice_state
 from helios_cli.engine.node.runner import check_read_only
@@ -321,14 +322,24 @@ class Session(SessionPlans):
             transaction = self.transaction
             if transaction is not None and transaction.writing:
                 # What it has written is on the shared connection, which becomes the session's own.
-                self.private = self.engine.database.hand_over_writer()
-                self.engine.guard.watch(self.engine.database.writer)
+                self.private = self.engine.database.hand_over_writer(self.database_oid)
             elif transaction is not None and transaction.connection is not None:
                 # The snapshot that it reads becomes the session's own.
                 self.private, transaction.borrowed = transaction.connection, False
             else:
-                self.private = self.engine.database.connect()
+                self.private = self.engine.database.connect(database=self.database_oid)
         return self.private
+
+    def shared_writer(self) -> apsw.Connection:
+        """The connection with which the sessions of its database write, whoever has the token."""
+        return self.engine.database.writer_of(self.database_oid)
+
+    def shown(self) -> apsw.Connection:
+        """A connection of the loop's that shows its database, for EXPLAIN and the details of errors."""
+        ring = self.ring
+        if ring is not self.engine.database.ring:
+            self.engine.pipeline.reader(ring)
+        return ring.current.connection
 
     def end_own_snapshot(self) -> None:
         """End the snapshot that an open query holds on the session's own connection; the query goes on with it."""
@@ -343,8 +354,6 @@ class Session(SessionPlans):
         if self.private is not None and self.transaction is None:
             private, self.private, self.private_schema = self.private, None, None
             self.engine.database.drop(private)
-            if self.database_oid != DATABASE_OID and not self.closed:
-                self.private = self.engine.database.connect(database=self.database_oid)
             # The next temporary tables start from the same version.
             self.forget_undone_plans()
 
@@ -409,3 +418,5 @@ class Session(SessionPlans):
         if self.has_advisory:
             self.engine.advisory.forget(self)
         self.drop_temporary()
+        if self.database_oid != DATABASE_OID:
+            self.later(partial(databases.close_unused, self.engine))

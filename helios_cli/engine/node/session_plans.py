@@ -18,6 +18,7 @@ from helios_cli.engine.node.session_state import PLAN_ELSEWHERE, PLAN_UNDONE, Se
 from helios_cli.engine.node.session_values import session_value
 from helios_cli.engine.sql import actions, tree
 from helios_cli.engine.sql.ddl import STATEMENTS as DDL_STATEMENTS
+from helios_cli.engine.sql.ddl_schema import DATABASE_OID
 from helios_cli.engine.sql.plan import Column, Kind, Plan
 from helios_cli.engine.sql.plan_cache import Planned
 from helios_cli.engine.sql.planner import parse
@@ -50,7 +51,7 @@ class SessionPlans(SessionState):
             return transaction.schema
         if self.private is not None:
             return self._private_view(self.private)
-        return self.engine.schema_view(self.search_path)
+        return self.engine.schema_view(self.search_path, self.database_oid)
 
     def _private_view(self, connection: apsw.Connection) -> SchemaView:
         view = self.private_schema
@@ -64,7 +65,7 @@ class SessionPlans(SessionState):
         """The identity of the committed schema along this session's search path; None when it sees another one."""
         if self.private is not None or (self.transaction is not None and self.transaction.schema is not None):
             return None
-        if self.search_path is DEFAULT_PATH:
+        if self.search_path is DEFAULT_PATH and self.database_oid == DATABASE_OID:
             return self.engine.catalog
         return self.schema_view().catalog
 

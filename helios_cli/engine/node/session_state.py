@@ -24,6 +24,7 @@ from helios_cli.engine.sql.authority import EVERYTHING
 from helios_cli.engine.sql.ddl_schema import DATABASE_OID
 from helios_cli.engine.sql.variables import BY_NAME, canonical, find, parse_duration_ms
 from helios_cli.engine.storage.catalog import DEFAULT_PATH
+from helios_cli.engine.storage.ring import Ring
 from helios_cli.engine.types import Lsn, Token, WriteId
 from helios_cli.engine.wire import backend
 
@@ -62,6 +63,12 @@ def _is_no_answer(part: bytes) -> bool:
 
 class SessionState:
     """The state of one authenticated client."""
+
+    private: apsw.Connection | None
+    """A connection of its own for a session with temporary tables."""
+
+    ring: Ring
+    """The readers of its database."""
 
     boundary: Boundary | None = None
     """What COMMIT of a procedure asks, while a statement runs whose transaction is its own."""
@@ -144,8 +151,7 @@ class SessionState:
         self.deferred = DeferredTriggers()
         self.transaction: Transaction | None = None
         self.token: TokenRequest | None = None
-        self.private: apsw.Connection | None = None
-        """A connection of its own for a session with temporary tables, or in another database than the first."""
+        self.private, self.ring = None, engine.database.ring
         self.private_schema: SchemaView | None = None
         self.search_path: tuple[str, ...] = DEFAULT_PATH
         self.copy: TakesBytes | None = None

@@ -125,7 +125,7 @@ class Threads:
             return error
         transaction = self.session.transaction
         own = transaction.connection if transaction is not None else None
-        reader = own or self.session.private or self.engine.database.ring.current.connection
+        reader = own or self.session.private or self.session.shown()
         self.engine.guard.arm(INLINE_READ_SECONDS)
         try:
             return with_detail(error, plan, binds, reader, catalog, self.may_read, self.session.times.zone)

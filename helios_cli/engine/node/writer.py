@@ -17,6 +17,7 @@ import apsw
 from helios_cli.engine.errors import DiskFull, HeliosError, IoFailed
 from helios_cli.engine.node.guard import InlineGuard
 from helios_cli.engine.node.pipeline import CommitPipeline
+from helios_cli.engine.sql.ddl_schema import DATABASE_OID
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.sqlite_errors import to_helios
 from helios_cli.engine.storage.database import GROUP_RESERVE, Commit, Database, UnloggedCommit
@@ -53,11 +54,17 @@ UNDONE: Final = frozenset(
 class GroupWrite:
     """One autocommit write of one session, waiting to run in a group."""
 
-    __slots__ = ("alone", "binds", "cancelled", "changes", "claim", "done", "error", "plan", "rows", "when_made")
+    __slots__ = (
+        "alone", "binds", "cancelled", "changes", "claim", "database", "done", "error", "plan", "rows", "when_made"
+    )  # fmt: skip
 
-    def __init__(self, plan: Plan, binds: Sequence[Any], done: Callable[[GroupWrite], None]) -> None:
+    def __init__(
+        self, plan: Plan, binds: Sequence[Any], done: Callable[[GroupWrite], None], database: int = DATABASE_OID
+    ) -> None:
         self.plan = plan
         self.binds = binds
+        self.database = database
+        """Whose tables it changes; a group's are of one database."""
         self.done = done
         """Called on the loop when the outcome is committed; ``error``, ``changes`` and ``rows`` tell it."""
         self.when_made: Callable[[Commit], None] | None = None
@@ -256,19 +263,30 @@ class WriterQueue:
                 self.holder = head
                 head.granted()
                 continue
-            group: list[GroupWrite] = []
-            members_max = 1 if head.alone else self.group_max
-            while waiting and isinstance(waiting[0], GroupWrite) and len(group) < members_max:
-                group.append(waiting.popleft())  # type: ignore[arg-type]
+            group = self._next_group(head)
             if self._outdated:
                 group = self._turn_away(group)
             if group:
                 self._run_group(group)
 
+    def _next_group(self, head: GroupWrite) -> list[GroupWrite]:
+        """Take a write from the head of the queue, and those behind it that may share its transaction."""
+        waiting, database = self._waiting, head.database
+        group: list[GroupWrite] = []
+        members_max = 1 if head.alone else self.group_max
+        while waiting and len(group) < members_max:
+            write = waiting[0]
+            if not isinstance(write, GroupWrite) or write.database != database:
+                break
+            group.append(write)
+            waiting.popleft()
+        return group
+
     def _run_group(self, group: list[GroupWrite]) -> None:
+        connection = self.database.writer_of(group[0].database)
         try:
             self._check_allowed()
-            commit = self._execute(group)
+            commit = self._execute(group, connection)
         except UnloggedCommit as error:
             self.on_fatal(error)
             return
@@ -280,7 +298,7 @@ class WriterQueue:
             group[0].error = error.cause
             commit = None
         except (HeliosError, apsw.Error) as error:
-            self._roll_back()
+            _roll_back(connection)
             for write in group:
                 write.error = error
             commit = None
@@ -312,52 +330,52 @@ class WriterQueue:
             self.on_disk_full()
             raise
 
-    def _execute(self, group: list[GroupWrite]) -> Commit | None:
+    def _execute(self, group: list[GroupWrite], connection: apsw.Connection) -> Commit | None:
         """Run the group as one transaction, again without a member that broke it. None when it changed nothing."""
         culprits: list[GroupWrite] = []
         members = group
         while members:
-            culprit = self._attempt_guarded(members)
+            culprit = self._attempt_guarded(members, connection)
             if culprit is None:
                 break
-            self._roll_back()
+            _roll_back(connection)
             culprits.append(culprit)
             members = [write for write in members if write is not culprit]
         group[:] = members
         if members:
-            self._reserve_record(group, culprits)
+            self._reserve_record(group, culprits, connection)
         try:
-            commit = self.database.commit(self.database.writer) if members else None
+            commit = self.database.commit(connection) if members else None
         except apsw.Error as error:
-            self._roll_back()
+            _roll_back(connection)
             group.extend(culprits)
             raise self._translated(error) from error
         for culprit in culprits:
             self._settle_culprit(culprit, commit)
         return commit
 
-    def _reserve_record(self, group: list[GroupWrite], culprits: list[GroupWrite]) -> None:
+    def _reserve_record(self, group: list[GroupWrite], culprits: list[GroupWrite], connection: apsw.Connection) -> None:
         """After COMMIT it would be too late: SQLite would hold what the log does not."""
-        log_bytes = self.database.log_bytes_bound(self.database.writer)
+        log_bytes = self.database.log_bytes_bound(connection)
         if log_bytes <= GROUP_RESERVE:
             return
         try:
             self.database.reserve(log_bytes)
         except DiskFull as error:
-            self._roll_back()
+            _roll_back(connection)
             group.extend(culprits)
             raise GroupTooLarge(error) from error
 
-    def _attempt_guarded(self, members: list[GroupWrite]) -> GroupWrite | None:
+    def _attempt_guarded(self, members: list[GroupWrite], connection: apsw.Connection) -> GroupWrite | None:
         if self.guard is None:
-            return self._attempt(members)
+            return self._attempt(members, connection)
         self.guard.arm(GROUP_BUDGET_S)
         try:
-            return self._attempt(members)
+            return self._attempt(members, connection)
         finally:
             self.guard.disarm()
 
-    def _attempt(self, members: list[GroupWrite]) -> GroupWrite | None:
+    def _attempt(self, members: list[GroupWrite], connection: apsw.Connection) -> GroupWrite | None:
         """One try; returns the member that must not be in this transaction, None when it may be committed.
 
         A member is one statement, and a statement that breaks a constraint undoes itself, so members need no
@@ -366,7 +384,6 @@ class WriterQueue:
         keeps no statement journal, an overflow for example, so that rows changed before it stay changed; and a
         deferred constraint left violated by a statement that has succeeded, since SQLite counts those per connection.
         """
-        connection = self.database.writer
         execute = connection.execute
         execute("BEGIN IMMEDIATE")
         for write in members:
@@ -403,16 +420,17 @@ class WriterQueue:
         else:
             commit.waiters.append(lambda: write.done(write))
 
-    def _roll_back(self) -> None:
-        if self.database.writer.in_transaction:
-            self.database.writer.execute("ROLLBACK")
-
     def _translated(self, error: apsw.Error) -> HeliosError:
         if is_no_room(error):
             self.on_disk_full()
         if isinstance(error, apsw.IOError):
             return self.io_failed(error)
         return to_helios(str(error), getattr(error, "extendedresult", 0), None)
+
+
+def _roll_back(connection: apsw.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
 
 
 def _granted_already() -> None:

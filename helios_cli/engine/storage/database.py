@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,8 +16,9 @@ from helios_cli.engine.ports import Clock
 from helios_cli.engine.sql.ddl_schema import DATABASE_OID
 from helios_cli.engine.storage import on_commit
 from helios_cli.engine.storage.capture import SMALL_FRAMES, WalCapture
-from helios_cli.engine.storage.connection import CACHE_KIB, READER_CACHE_KIB, Setup, open_connection
+from helios_cli.engine.storage.connection import CACHE_KIB, READER_CACHE_KIB, Setup, database_of, open_connection
 from helios_cli.engine.storage.io_errors import note_errno
+from helios_cli.engine.storage.other_databases import OtherDatabase
 from helios_cli.engine.storage.pagelog import PageLog
 from helios_cli.engine.storage.ring import OPEN_SNAPSHOT, PinnedReader, Ring
 from helios_cli.engine.types import PAGE_SIZE, Lsn
@@ -41,6 +42,8 @@ class Commit:
     """Grows by one with each commit of this process: the order in which answers leave."""
     reader: PinnedReader | None
     """Pinned at this boundary; None when nobody reads."""
+    others: Sequence[tuple[Ring, PinnedReader]] = ()
+    """The same for other databases than the first, with the ring that each belongs to."""
     lsn_end: Lsn = Lsn(0)
     data: bytes = b""
     """The encoded record; the end of its chain when the parts before have been written already."""
@@ -85,12 +88,16 @@ class Database:
         """Called on the thread that has just released :attr:`commit_lock`."""
         self.before_chain: Callable[[], None] = lambda: None
         """Waits until nobody else appends to the log; the parts of a chain are written by the committing thread."""
+        self.on_shared: Callable[[apsw.Connection], None] = lambda _connection: None
+        """Told of each new connection that the loop runs statements on, on whatever thread it was made."""
         self._setup = setup
         self._pool: list[apsw.Connection] = []
         self._pool_lock = threading.Lock()
         self.connections_open = 0
         self.writer = self.connect(cache_kib=CACHE_KIB)
         self.ring = Ring([PinnedReader(self.connect()) for _ in range(ring_size)])
+        self.others: dict[int, OtherDatabase] = {}
+        """Databases beside the first that sessions are in, or have been in lately, by OID; entered last, last."""
 
     def connect(self, *, cache_kib: int = 2048, database: int = DATABASE_OID) -> apsw.Connection:
         """A new connection with the functions registered and the WAL hook attached, for sessions of one database."""
@@ -99,12 +106,73 @@ class Database:
         self.connections_open += 1
         return connection
 
-    def borrow(self) -> apsw.Connection:
-        """An idle connection from the pool, or a new one. Thread-safe."""
+    def _connect_shared(self, database: int, cache_kib: int = READER_CACHE_KIB) -> apsw.Connection:
+        connection = self.connect(cache_kib=cache_kib, database=database)
+        self.on_shared(connection)
+        return connection
+
+    def enter(self, database: int) -> None:
+        """Have what sessions of a database share; some milliseconds for the first of another one than the first."""
+        if database == DATABASE_OID:
+            return
+        other = self.others.pop(database, None)
+        if other is None:
+            writer = self._connect_shared(database, CACHE_KIB)
+            other = OtherDatabase(lambda: self._connect_shared(database), writer, len(self.ring.readers))
+        self.others[database] = other
+
+    def leave(self, database: int) -> bool:
+        """Close what sessions of another database than the first have shared; False: it is in use, try again later.
+
+        On the loop, with nothing in flight and no session in it.
+        """
+        if not self.commit_lock.acquire(blocking=False):
+            return False
+        try:
+            other = self.others.pop(database, None)
+        finally:
+            self.commit_lock.release()
+        if other is not None:
+            self.connections_open -= 1 + len(other.ring.readers)
+            other.close()
+            with self._pool_lock:
+                idle = [one for one in self._pool if database_of(one) == database]
+                self._pool = [one for one in self._pool if one not in idle]
+            for connection in idle:
+                self.drop(connection)
+        self.after_lock()
+        return True
+
+    def writer_of(self, database: int) -> apsw.Connection:
+        """The connection with which sessions of a database write; for who holds the writer."""
+        return self.writer if database == DATABASE_OID else self.others[database].writer
+
+    def ring_of(self, database: int) -> Ring:
+        """The readers of a database."""
+        return self.ring if database == DATABASE_OID else self.others[database].ring
+
+    def refresh_rings(self, seq: int) -> None:
+        """Have no ring hold an older snapshot than the newest commit, number ``seq``, which is committed."""
+        self.ring.refresh(seq)
+        for other in self.others.values():
+            other.ring.rest()
+
+    def pin_others(self, *, schema_changed: bool = False) -> Sequence[tuple[Ring, PinnedReader]]:
+        """Pin the rings of other databases at SQLite's newest commit; the caller holds the commit lock."""
+        pinned = []
+        for other in tuple(self.others.values()):
+            reader = other.ring.pin_boundary(schema_changed=schema_changed)
+            if reader is not None:
+                pinned.append((other.ring, reader))
+        return pinned
+
+    def borrow(self, database: int = DATABASE_OID) -> apsw.Connection:
+        """An idle connection of a database from the pool, or a new one. Thread-safe."""
         with self._pool_lock:
-            if self._pool:
-                return self._pool.pop()
-        return self.connect()
+            for index in range(len(self._pool) - 1, -1, -1):
+                if database_of(self._pool[index]) == database:
+                    return self._pool.pop(index)
+        return self.connect(database=database)
 
     def give_back(self, connection: apsw.Connection) -> None:
         """Return a borrowed connection; an open transaction on it is rolled back. Thread-safe."""
@@ -121,13 +189,17 @@ class Database:
         connection.close(True)
         self.connections_open -= 1
 
-    def hand_over_writer(self) -> apsw.Connection:
+    def hand_over_writer(self, database: int = DATABASE_OID) -> apsw.Connection:
         """Let a session keep the writer's connection with the transaction that is open on it; another takes its place.
 
         Only for who holds the writer. SQLite has no other way to bring temporary tables into a transaction.
         """
-        successor = self.connect(cache_kib=CACHE_KIB)
-        given, self.writer = self.writer, successor
+        successor = self._connect_shared(database, CACHE_KIB)
+        given = self.writer_of(database)
+        if database == DATABASE_OID:
+            self.writer = successor
+        else:
+            self.others[database].writer = successor
         given.execute(f"PRAGMA cache_size=-{READER_CACHE_KIB}").fetchall()
         return given
 
@@ -159,7 +231,7 @@ class Database:
         Raises whatever COMMIT raises, with the transaction still open or rolled back by SQLite. An error after
         COMMIT is fatal to the process: SQLite then holds what the log does not.
         """
-        if connection is not self.writer:
+        if connection is not self.writer and not self._is_shared(connection):
             on_commit.settle(connection)
         self.before_commit()
         try:
@@ -186,7 +258,13 @@ class Database:
             self.commit_seq += 1
             self.changed_seq = self.commit_seq
             reader = self.ring.pin_boundary(schema_changed=schema_changed)
-            return Commit(self.commit_seq, reader, schema_changed=schema_changed)
+            others = self.pin_others(schema_changed=schema_changed) if self.others else ()
+            return Commit(self.commit_seq, reader, others, schema_changed=schema_changed)
+
+    def _is_shared(self, connection: apsw.Connection) -> bool:
+        """Whether sessions of another database than the first write with a connection."""
+        other = self.others.get(database_of(connection))
+        return other is not None and other.writer is connection
 
     def record(self, commit: Commit) -> None:
         """Make the record of the newest commit. Raises UnloggedCommit."""
@@ -243,6 +321,8 @@ class Database:
         One that stayed open would tie the next ones of this process to a WAL index that has been deleted.
         """
         self.ring.close()
+        for other in self.others.values():
+            other.close()
         with self._pool_lock:
             self._pool = []
         path = os.path.realpath(self.path)

@@ -65,11 +65,12 @@ class Ring:
     then falls behind, which :attr:`seq` tells, and is pinned anew when a read comes.
     """
 
-    def __init__(self, readers: list[PinnedReader]) -> None:
+    def __init__(self, readers: list[PinnedReader], *, pins: bool = True) -> None:
         self._spares = readers
         self.readers = tuple(readers)
         self.current = readers.pop()
-        self.current.pin()
+        if pins:
+            self.current.pin()
         self.seq = 0
         """The commit that the current reader shows."""
         self.wanted = PINS_AFTER_READ
