@@ -20,6 +20,7 @@ from helios_cli.engine.datatypes import (
     money,
     network,
     numeric,
+    regs,
     strings,
     system_types,
     tsquery,
@@ -154,6 +155,7 @@ _CHAR: Final = Codec(
 _TID: Final = Codec(
     system_types.parse_tid, system_types.format_tid, system_types.parse_tid_binary, system_types.format_tid_binary
 )
+_REG: Final = Codec(_TEXT.parse_text, regs.format_reg, regs.parse_reg_binary, regs.format_reg_binary)
 _XML: Final = Codec(_TEXT.parse_text, system_types.format_xml, _TEXT.parse_binary, system_types.format_xml)
 _BIT: Final = Codec(
     strings.bits_parser("bit"), strings.format_string, strings.parse_bits_binary, strings.format_bits_binary
@@ -209,7 +211,7 @@ _BASE: Final[tuple[tuple[int, str, str, int, int, str, str, Codec], ...]] = (
     (21, "int2", "smallint", 2, 1005, "N", "int2", _integer("smallint", 16, "!h")),
     (22, "int2vector", "int2vector", -1, 1006, "A", "i2vector_text", _vector("int2vector", 21, Struct("!h"))),
     (23, "int4", "integer", 4, 1007, "N", "int4", _integer("integer", 32, "!i")),
-    (24, "regproc", "regproc", 4, 1008, "N", "regproc", _TEXT),
+    (24, "regproc", "regproc", 4, 1008, "N", "regproc", _REG),
     (25, "text", "text", -1, 1009, "S", "text", _TEXT),
     (26, "oid", "oid", 4, 1028, "N", "oid", _OID),
     (27, "tid", "tid", 6, 1010, "U", "tid", _TID),
@@ -246,21 +248,22 @@ _BASE: Final[tuple[tuple[int, str, str, int, int, str, str, Codec], ...]] = (
     (1562, "varbit", "bit varying", -1, 1563, "V", "varbit_text", _VARBIT),
     (1700, "numeric", "numeric", -1, 1231, "N", "numeric_text", _NUMERIC),
     (1790, "refcursor", "refcursor", -1, 2201, "U", "refcursor_text", _TEXT),
-    (2202, "regprocedure", "regprocedure", 4, 2207, "N", "regprocedure", _TEXT),
-    (2203, "regoper", "regoper", 4, 2208, "N", "regoper", _TEXT),
-    (2204, "regoperator", "regoperator", 4, 2209, "N", "regoperator", _TEXT),
-    (2205, "regclass", "regclass", 4, 2210, "N", "regclass", _TEXT),
-    (2206, "regtype", "regtype", 4, 2211, "N", "regtype", _TEXT),
+    (2202, "regprocedure", "regprocedure", 4, 2207, "N", "regprocedure", _REG),
+    (2203, "regoper", "regoper", 4, 2208, "N", "regoper", _REG),
+    (2204, "regoperator", "regoperator", 4, 2209, "N", "regoperator", _REG),
+    (2205, "regclass", "regclass", 4, 2210, "N", "regclass", _REG),
+    (2206, "regtype", "regtype", 4, 2211, "N", "regtype", _REG),
     (2950, "uuid", "uuid", 16, 2951, "U", "uuid_text", _UUID),
     (3220, "pg_lsn", "pg_lsn", 8, 3221, "U", "pg_lsn_text", _LSN),
     (3614, "tsvector", "tsvector", -1, 3643, "U", "tsvector_text", _TSVECTOR),
     (3615, "tsquery", "tsquery", -1, 3645, "U", "tsquery_text", _TSQUERY),
-    (3734, "regconfig", "regconfig", 4, 3735, "N", "regconfig", _TEXT),
-    (3769, "regdictionary", "regdictionary", 4, 3770, "N", "regdictionary", _TEXT),
+    (3734, "regconfig", "regconfig", 4, 3735, "N", "regconfig", _REG),
+    (3769, "regdictionary", "regdictionary", 4, 3770, "N", "regdictionary", _REG),
     (3802, "jsonb", "jsonb", -1, 3807, "U", "jsonb_text", _JSONB),
     (4072, "jsonpath", "jsonpath", -1, 4073, "U", "jsonpath_text", _JSONPATH),
-    (4089, "regnamespace", "regnamespace", 4, 4090, "N", "regnamespace", _TEXT),
-    (4096, "regrole", "regrole", 4, 4097, "N", "regrole", _TEXT),
+    (4089, "regnamespace", "regnamespace", 4, 4090, "N", "regnamespace", _REG),
+    (4096, "regrole", "regrole", 4, 4097, "N", "regrole", _REG),
+    (4191, "regcollation", "regcollation", 4, 4192, "N", "regcollation", _REG),
     # Types of extensions, whose OIDs differ from server to server: below those of user objects.
     (15801, "citext", "citext", -1, 15802, "S", "citext", _TEXT),
     (15803, "hstore", "hstore", -1, 15804, "U", "hstore_text", _HSTORE),

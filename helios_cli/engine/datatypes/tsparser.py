@@ -113,11 +113,14 @@ KINDS: Final = (
 )
 """PostgreSQL's kinds of tokens, from number 1: name and description."""
 CONFIGURATIONS: Final = ("simple", *LANGUAGES)
+CONFIGURATION_OIDS: Final = {"simple": 3748} | {language: 13152 + 2 * n for n, language in enumerate(LANGUAGES)}
+_BY_OID: Final = {str(oid): name for name, oid in CONFIGURATION_OIDS.items()}
 
 
 def configuration(name: str) -> str:
-    """The configuration of a name, with or without its schema. Raises SqlError 42704."""
+    """The configuration of a name, with or without its schema, or of an OID. Raises SqlError 42704."""
     plain = name.strip().strip('"').removeprefix("pg_catalog.").lower()
+    plain = _BY_OID.get(plain, plain)
     if plain not in CONFIGURATIONS:
         raise SqlError(f'text search configuration "{name}" does not exist', sqlstate="42704")
     return plain

@@ -84,6 +84,8 @@ class Context:
     """SQLite's alias of the FROM item that gives them, quoted."""
     parameters_allowed: bool = True
     session_allowed: bool = True
+    nested: bool = False
+    """It is a statement of a function: what it gives goes to the function, not to a client."""
     session_form: str = ""
     """How SQL that SQLite stores asks for a value of the session that runs it, with {} for its name; empty: it is a
     parameter of the plan."""

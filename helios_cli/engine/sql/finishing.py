@@ -10,7 +10,7 @@ from helios_cli.engine.sql.many_parameters import LAST, MOST, spilled_text
 from helios_cli.engine.sql.oids import REG_TYPES
 from helios_cli.engine.sql.plan import Column, Kind, Plan
 from helios_cli.engine.sql.query import Compound, Output, Query, Values
-from helios_cli.engine.sql.reg_casts import object_name
+from helios_cli.engine.sql.reg_casts import leaving
 from helios_cli.engine.sql.row_values import sealed
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.typed import changed
@@ -63,10 +63,10 @@ def name_objects(query: Query, ctx: Context) -> None:
         if isinstance(query, Compound):
             known = query.converted.get(position)
             column = known.sql if known is not None else quote_identifier(query.names()[position])
-            query.converted[position] = changed(output.value, sql=object_name(output.value.type_oid, column, ctx))
+            query.converted[position] = changed(output.value, sql=leaving(output.value.type_oid, column, ctx))
         elif isinstance(query, Values):
             for row in query.rows:
-                row[position] = changed(row[position], sql=object_name(output.value.type_oid, row[position].sql, ctx))
+                row[position] = changed(row[position], sql=leaving(output.value.type_oid, row[position].sql, ctx))
 
 
 def name_outputs(outputs: list[Output], ctx: Context) -> None:
@@ -74,7 +74,7 @@ def name_outputs(outputs: list[Output], ctx: Context) -> None:
     for output in outputs:
         output.value = sealed(output.value, ctx)
         if output.value.type_oid in REG_TYPES and output.value.sql:
-            text = object_name(output.value.type_oid, output.value.sql, ctx)
+            text = leaving(output.value.type_oid, output.value.sql, ctx)
             output.value = changed(output.value, sql=text)
 
 

@@ -66,6 +66,7 @@ class InnerPlanner(Planner):
     def context(self, source: str, param_oids: tuple[int, ...] | None, catalog: CatalogReader) -> Context:
         """As ``Planner.context``, with the variables of the place."""
         ctx = super().context(source, param_oids, catalog)
+        ctx.nested = True
         if self.variables is not None:
             ctx.variables = self.variables
             ctx.parameters_allowed = True

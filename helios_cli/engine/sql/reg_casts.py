@@ -7,14 +7,29 @@ from typing import Final
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.sql.coercion import category
 from helios_cli.engine.sql.context import Context
-from helios_cli.engine.sql.oids import REG_TYPES, REGCLASS, REGCONFIG, REGDICTIONARY, REGPROC, REGPROCEDURE, REGTYPE
+from helios_cli.engine.sql.oids import (
+    REG_TYPES,
+    REGCLASS,
+    REGCOLLATION,
+    REGCONFIG,
+    REGDICTIONARY,
+    REGPROC,
+    REGPROCEDURE,
+    REGTYPE,
+)
 
-_ALONG_PATH: Final = frozenset((REGCLASS, REGTYPE, REGPROC, REGPROCEDURE))
+_ALONG_PATH: Final = frozenset((REGCLASS, REGTYPE, REGPROC, REGPROCEDURE, REGCOLLATION))
 
 
 def object_name(type_oid: int, sql: str, ctx: Context) -> str:
     """SQLite text for the name of the object whose OID an expression of type regclass and the like is."""
     return f"pg_{registry.by_oid(type_oid).name}_out({sql}{_path(type_oid, ctx)})"
+
+
+def leaving(type_oid: int, sql: str, ctx: Context) -> str:
+    """SQLite text for such a value as it leaves: with its name for a client, as the name alone for a function."""
+    shown = object_name(type_oid, sql, ctx)
+    return shown if ctx.nested else shown.replace("_out(", "_send(", 1)
 
 
 def object_oid(type_oid: int, sql: str, ctx: Context) -> str:

@@ -20,6 +20,7 @@ from helios_cli.engine.storage.object_names import ObjectNames
 from helios_cli.engine.storage.privilege_functions import register as register_privileges
 from helios_cli.engine.storage.proc_names import ProcNames, or_null
 from helios_cli.engine.storage.qualified_text import expression_text, path_of, ruledef, schemas_of, viewdef
+from helios_cli.engine.storage.reg_functions import CollationNames, sending
 from helios_cli.engine.storage.relation_sizes import RelationSizes
 from helios_cli.engine.storage.routine_definitions import routine_of
 from helios_cli.engine.storage.sequences import split_name
@@ -37,6 +38,8 @@ _CLASS_OIDS = {
 }  # fmt: skip
 _SYSTEM_BY_OID = {relation.oid: relation for relation in SYSTEM_RELATIONS.values()}
 
+_ALONG_PATH: Final = ("regclass", "regtype", "regproc", "regprocedure", "regcollation")
+
 _CHARACTER: Final = {1042: "character", 1014: "character[]"}
 """Types that are called bpchar only where somebody says that they have no modifier."""
 
@@ -52,17 +55,17 @@ class _Functions:
 
     def regclass_in(self, text: str) -> int:
         """A relation's OID by name. Raises 42P01."""
+        if text == "-" or text.isdigit():
+            return int(text) if text != "-" else 0
         found = self.to_regclass(text)
         if found is None:
             raise SqlError(f'relation "{text}" does not exist', sqlstate="42P01")
         return found
 
     def to_regclass(self, text: str) -> int | None:
-        """As :meth:`regclass_in`, NULL for a missing name."""
-        if text.isdigit():
-            return int(text)
-        if text == "-":
-            return 0
+        """As :meth:`regclass_in`, NULL for a missing name; numbers are no names."""
+        if text == "-" or text.isdigit():
+            return None
         return self.system.relation_oid(*split_name(text))
 
     def regclass_out(self, oid: Any) -> str:
@@ -144,7 +147,9 @@ class _Functions:
         return _CHARACTER.get(oid) or format_type(self.system.snapshot(), oid)
 
     def regnamespace_in(self, text: str) -> int:
-        """A schema's OID by name. Raises 3F000."""
+        """A schema's OID by name or number. Raises 3F000."""
+        if text == "-" or text.isdigit():
+            return int(text) if text != "-" else 0
         name = split_name(text)[1]
         found = self.system.snapshot().schema_oid(name)
         if not found:
@@ -159,7 +164,9 @@ class _Functions:
         return str(oid or "-")
 
     def regrole_in(self, text: str) -> int:
-        """A role's OID by name. Raises 42704."""
+        """A role's OID by name or number. Raises 42704."""
+        if text == "-" or text.isdigit():
+            return int(text) if text != "-" else 0
         name = split_name(text)[1]
         for role in self.system.snapshot().roles:
             if role["rolname"] == name:
@@ -365,6 +372,21 @@ def _strict(call: Callable[..., Any]) -> Callable[..., Any]:
     return strict
 
 
+def _register_names(
+    connection: apsw.Connection, functions: _Functions, table: dict[str, tuple[Callable[..., Any], int]]
+) -> None:
+    """All of the table, and what shows and reads names along a session's search path, which comes last."""
+    for kind in ("regconfig", "regdictionary", "regoper", "regoperator", "regnamespace", "regrole", *_ALONG_PATH):
+        table[f"pg_{kind}_send"] = (sending(table[f"pg_{kind}_out"][0], table[f"pg_{kind}_in"][0], kind), 1)
+    for name, (call, count) in table.items():
+        connection.create_scalar_function(name, _strict(call), count)
+    for kind in _ALONG_PATH:
+        for name in (f"pg_{kind}_out", f"pg_{kind}_send"):
+            connection.create_scalar_function(name, _strict(functions.along_path(table[name][0])), 2)
+        for name in (f"pg_{kind}_in", f"cat_to_{kind}"):
+            connection.create_scalar_function(name, _strict(functions.searching(table[name][0])), 2)
+
+
 def register_functions(connection: apsw.Connection, system: SystemCatalog) -> None:
     """Make the ``cat_*``, ``node_*`` and ``pg_reg*`` functions known to a connection."""
     functions = _Functions(connection, system)
@@ -399,17 +421,15 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
     }  # fmt: skip
     table.update(ObjectNames(system, functions.regtype_in).functions())
     table.update(ProcNames(system, functions.regtype_in).functions())
-    for kind in ("regconfig", "regdictionary", "regcollation"):
+    collations = CollationNames(system)
+    table |= {
+        "pg_regcollation_in": (collations.read, 1), "pg_regcollation_out": (collations.show, 1),
+        "cat_to_regcollation": (or_null(collations.read), 1),
+    }  # fmt: skip
+    for kind in ("regconfig", "regdictionary"):
         table[f"pg_{kind}_in"] = (functions.plain_in, 1)
         table[f"pg_{kind}_out"] = (functions.plain_out, 1)
-    for name, (call, count) in table.items():
-        connection.create_scalar_function(name, _strict(call), count)
-    for kind in ("regclass", "regtype", "regproc", "regprocedure"):
-        shown, named = table[f"pg_{kind}_out"][0], table[f"pg_{kind}_in"][0]
-        connection.create_scalar_function(f"pg_{kind}_out", _strict(functions.along_path(shown)), 2)
-        connection.create_scalar_function(f"pg_{kind}_in", _strict(functions.searching(named)), 2)
-    for kind in ("regclass", "regtype", "regproc", "regprocedure"):
-        connection.create_scalar_function(f"cat_to_{kind}", _strict(functions.searching(table[f"cat_to_{kind}"][0])), 2)
+    _register_names(connection, functions, table)
     register_privileges(connection, system)
     hooks = system.hooks
 

@@ -11,6 +11,7 @@ from helios_cli.engine.datatypes.usertypes import kind_of
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS
 from helios_cli.engine.sql.sqltext import pg_identifier
+from helios_cli.engine.storage.proc_names import or_null
 from helios_cli.engine.storage.routine_definitions import routine_name
 from helios_cli.engine.storage.system_operators import pg_operator
 from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
@@ -69,6 +70,7 @@ class ObjectNames:
         return {
             "pg_regoper_in": (self._operator_in, 1), "pg_regoper_out": (self._operator_out, 1),
             "pg_regoperator_in": (self._signature_in, 1), "pg_regoperator_out": (self._signature_out, 1),
+            "cat_to_regoper": (or_null(self._operator_in), 1), "cat_to_regoperator": (or_null(self._signature_in), 1),
             "cat_describe": (self._describe, 3),
             "cat_relation_events": (lambda oid, all_: relation_events(self._system.snapshot(), oid, bool(all_)), 2),
             "cat_column_updatable": (

@@ -123,6 +123,8 @@ def or_null(read: Callable[[str], int]) -> Callable[[str], int | None]:
     """As ``read``, NULL for a missing name; numbers are no names."""
 
     def call(text: str) -> int | None:
+        if text == "-" or text.isdigit():
+            return None
         try:
             return read(text)
         except SqlError:

@@ -7,6 +7,7 @@ from typing import Final
 
 from helios_cli.engine.datatypes.languages import ENGLISH_IN_ASCII, LANGUAGES
 from helios_cli.engine.datatypes.stop_words import STOP_WORDS
+from helios_cli.engine.datatypes.tsparser import CONFIGURATION_OIDS
 from helios_cli.engine.storage.type_rows import Rows
 
 _PARSER: Final = 3722
@@ -18,7 +19,12 @@ _WORDS_IN_ASCII: Final = (1, 11, 16)
 _WORDS: Final = (2, 10, 17)
 _NO_WORDS: Final = (3, 4, 5, 6, 7, 8, 9, 15, 18, 19, 20, 21, 22)
 _DICTIONARIES: Final = {language: _SNOWBALL_TEMPLATE + 1 + 2 * n for n, language in enumerate(LANGUAGES)}
-_CONFIGURATIONS: Final = {language: oid + 1 for language, oid in _DICTIONARIES.items()}
+DICTIONARY_OIDS: Final = {"simple": _SIMPLE_DICTIONARY} | {f"{name}_stem": oid for name, oid in _DICTIONARIES.items()}
+
+
+def _configurations() -> Iterator[tuple[str, int]]:
+    """Those of languages, with their OIDs."""
+    return ((language, CONFIGURATION_OIDS[language]) for language in LANGUAGES)
 
 
 def pg_ts_parser() -> Rows:
@@ -56,7 +62,7 @@ def pg_ts_dict() -> Rows:
 
 def pg_ts_config() -> Rows:
     """The configurations."""
-    for name, oid in {"simple": _SIMPLE_CONFIGURATION, **_CONFIGURATIONS}.items():
+    for name, oid in CONFIGURATION_OIDS.items():
         yield {"oid": oid, "cfgname": name, "cfgnamespace": 11, "cfgowner": 10, "cfgparser": _PARSER}
 
 
@@ -64,7 +70,7 @@ def pg_ts_config_map() -> Rows:
     """Which dictionary a configuration asks about which kind of token."""
     for kind in sorted(_WORDS_IN_ASCII + _WORDS + _NO_WORDS):
         yield _mapped(_SIMPLE_CONFIGURATION, kind, _SIMPLE_DICTIONARY)
-        for language, oid in _CONFIGURATIONS.items():
+        for language, oid in _configurations():
             known = "english" if kind in _WORDS_IN_ASCII and language in ENGLISH_IN_ASCII else language
             yield _mapped(oid, kind, _SIMPLE_DICTIONARY if kind in _NO_WORDS else _DICTIONARIES[known])
 
@@ -82,7 +88,7 @@ def _comments() -> Iterator[tuple[int, int, str]]:
     yield _SIMPLE_CONFIGURATION, 3602, "simple configuration"
     for language in LANGUAGES:
         yield _DICTIONARIES[language], 3600, f"snowball stemmer for {language} language"
-        yield _CONFIGURATIONS[language], 3602, f"configuration for {language} language"
+        yield CONFIGURATION_OIDS[language], 3602, f"configuration for {language} language"
 
 
 COMMENTS: Final = {oid: (class_oid, text) for oid, class_oid, text in _comments()}

@@ -164,7 +164,8 @@ statement_timestamp 2648:; stddev 2154:20 2155:23 2156:21 2157:700 2158:701 2159
 2737:701; tanh 2464:701; text 730:869; textlen 1257:25; timeofday 274:; timezone 1026:1186,1184 1159:25,1184
 2037:25,1266 2038:1186,1266 2069:25,1114 2070:1186,1114; to_char 1768:1186,25 1770:1184,25 1772:1700,25 1773:23,25
 1774:20,25 1775:700,25 1776:701,25 2049:1114,25; to_date 1780:25,25; to_hex 2089:23 2090:20; to_json 3176:2283; to_jsonb
-3787:2283; to_number 1777:25,25; to_regclass 3495:25; to_regnamespace 4086:25; to_regproc 3494:25; to_regprocedure
+3787:2283; to_number 1777:25,25; to_regclass 3495:25; to_regcollation 4195:25; to_regnamespace 4086:25;
+to_regoper 3492:25; to_regoperator 3476:25; to_regproc 3494:25; to_regprocedure
 3479:25; to_regrole 4093:25; to_regtype 3493:25; to_timestamp 1158:701 1778:25,25; transaction_timestamp 2647:;
 translate 878:25,25,25; trim_array 6172:2277,23; trim_scale 5043:1700; trunc 753:829 1343:701 1709:1700,23 1710:1700
 4112:774; tsmultirange 4286: 4287:3908; tsrange 3933:1114,1114 3934:1114,1114,25; tstzmultirange 4289: 4290:3910;
