@@ -19,6 +19,8 @@ MAX_DIMENSIONS: Final = 6
 MAX_ELEMENTS: Final = (2**30 - 1) // 8
 """PostgreSQL's MaxArraySize."""
 
+_FIRST_OF_SERVER: Final = 10_000
+"""OIDs from here on are not the same on every server: an array's bytes may name another (FirstGenbkiObjectId)."""
 _HEAD = Struct("!iiI")
 _DIM = Struct("!ii")
 _BOUNDS = re.compile(r"\s*\[\s*([+-]?\d+)(?:\s*:\s*([+-]?\d+))?\s*\]", re.ASCII)
@@ -296,7 +298,7 @@ class ArrayCodec:
             raise too_many_dimensions(ndim) if ndim > 0 else _bad_header(f"invalid number of dimensions: {ndim}")
         if flags not in (0, 1):
             raise _bad_header("invalid array flags")
-        if oid != self.element.oid:
+        if oid != self.element.oid and max(oid, self.element.oid) < _FIRST_OF_SERVER:
             raise SqlError(
                 f"binary data has array element type {oid} instead of expected {self.element.oid}", sqlstate="42804"
             )
@@ -318,7 +320,7 @@ class ArrayCodec:
                 flat.append(None)
                 continue
             if size < 0 or at + size > len(data):
-                raise insufficient_data()
+                raise SqlError("insufficient data left in message", sqlstate="22P03")
             flat.append(self.element.parse_binary(data[at : at + size]))
             at += size
         return flat, at

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from struct import Struct
-from struct import error as StructError
 from typing import Final
 
+from helios_cli.engine.datatypes.received import Received
 from helios_cli.engine.datatypes.utf8 import decode_utf8
 from helios_cli.engine.errors import SqlError
 
@@ -80,25 +80,22 @@ def parse_hstore(text: str) -> str:
 
 
 def parse_hstore_binary(data: bytes) -> str:
-    """hstore_recv: the number of pairs, then each key and value with its length; -1 is NULL. Raises 22P03."""
+    """hstore_recv: the number of pairs, then each key and value with its length; -1 is NULL.
+
+    Raises:
+        SqlError: 08P01, 22P03, 22004 a key that is NULL, 22021.
+    """
     pairs: Pairs = {}
-    view, at = memoryview(data), 4
-    try:
-        (count,) = _COUNT.unpack_from(view)
-        for _ in range(count):
-            words: list[str | None] = []
-            for _part in range(2):
-                (length,) = _COUNT.unpack_from(view, at)
-                at += 4
-                if length > len(data) - at or length > _LENGTH_MAX:
-                    raise ValueError
-                words.append(None if length < 0 else decode_utf8(bytes(view[at : at + length])))
-                at += max(length, 0)
-            if words[0] is None:
-                raise SqlError("null value not allowed for hstore key", sqlstate="22004")
-            pairs.setdefault(words[0], words[1])
-    except (ValueError, OverflowError, StructError):
-        raise SqlError("incorrect binary data format in hstore", sqlstate="22P03") from None
+    message = Received(data)
+    for _ in range(message.number(4, signed=True)):
+        length = message.number(4, signed=True)
+        if length < 0:
+            raise SqlError("null value not allowed for hstore key", sqlstate="22004")
+        key = decode_utf8(message.take(length))
+        length = message.number(4, signed=True)
+        value = None if length < 0 else decode_utf8(message.take(length))
+        pairs.setdefault(key, value)
+    message.end()
     return write_hstore(pairs)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+from helios_cli.engine.datatypes.faults import insufficient_data
 from helios_cli.engine.datatypes.integers import show
 from helios_cli.engine.datatypes.jsons import quote_json
 from helios_cli.engine.datatypes.numeric import parse_numeric
@@ -350,9 +351,10 @@ def parse_jsonpath(text: str) -> str:
 
 def parse_jsonpath_binary(data: bytes) -> str:
     """jsonpath_recv: a version byte, then the text. Raises SqlError 22P03."""
-    if data[:1] != b"\x01":
-        version = data[0] if data else 0
-        raise SqlError(f"unsupported jsonpath version number: {version}", sqlstate="XX000")
+    if not data:
+        raise insufficient_data()
+    if data[0] != 1:
+        raise SqlError(f"unsupported jsonpath version number: {data[0]}", sqlstate="XX000")
     return parse_jsonpath(data[1:].decode("utf-8", "replace"))
 
 

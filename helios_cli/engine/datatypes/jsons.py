@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+from helios_cli.engine.datatypes.faults import insufficient_data
 from helios_cli.engine.datatypes.json_errors import check_escapes, json_error
 from helios_cli.engine.datatypes.numeric import parse_numeric
 from helios_cli.engine.datatypes.strings import format_string
@@ -123,7 +124,7 @@ def parse_jsonb_binary(data: bytes) -> str:
     """A version byte of 1, then the text form."""
     if data[:1] != b"\1":
         if not data:
-            raise SqlError("no data left in message", sqlstate="08P01")
+            raise insufficient_data()
         raise SqlError(f"unsupported jsonb version number {data[0]}", sqlstate="XX000")
     return parse_jsonb(decode_utf8(data[1:]))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+from helios_cli.engine.datatypes.faults import insufficient_data
 from helios_cli.engine.datatypes.strings import format_string
 from helios_cli.engine.datatypes.utf8 import decode_utf8
 from helios_cli.engine.errors import SqlError
@@ -315,8 +316,10 @@ def binary_reader(name: str, parse: Callable[[str], str]) -> Callable[[bytes], s
     """From the binary form: a version byte, then the text. Raises XX000 for another version."""
 
     def read(data: bytes) -> str:
-        if data[:1] != bytes((_VERSION,)):
-            version = data[0] if data else 0
+        if not data:
+            raise insufficient_data()
+        if data[0] != _VERSION:
+            version = data[0]
             raise SqlError(f"unsupported {name} version number {version}", sqlstate="XX000")
         return parse(decode_utf8(data[1:]))
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from helios_cli.engine.datatypes.faults import invalid_text
 from helios_cli.engine.datatypes.integers import show
+from helios_cli.engine.datatypes.received import Received
 from helios_cli.engine.errors import SqlError
 
 _OCTETS: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){0,3}\.?", re.ASCII)
@@ -122,17 +123,23 @@ def address_of(text: Any) -> Address:
     return _read("inet", show(text))
 
 
-def parse_address_binary(data: bytes) -> Address:
-    """inet_recv: family, prefix, a flag, the address's length and bytes. Raises SqlError 22P03."""
-    if len(data) < 4 or data[0] not in (_AF_INET, _AF_INET6):
-        raise SqlError('invalid address family in external "inet" value', sqlstate="22P03")
-    is_v6 = data[0] == _AF_INET6
+def parse_address_binary(data: bytes, kind: str = "inet") -> Address:
+    """inet_recv: family, prefix, a flag, the address's length and bytes. Raises SqlError 08P01, 22P03."""
+    message = Received(data)
+    family = message.byte()
+    if family not in (_AF_INET, _AF_INET6):
+        raise SqlError(f'invalid address family in external "{kind}" value', sqlstate="22P03")
+    is_v6 = family == _AF_INET6
     width = 128 if is_v6 else 32
-    if data[1] > width:
-        raise SqlError('invalid bits in external "inet" value', sqlstate="22P03")
-    if data[3] != width // 8 or len(data) != 4 + width // 8:
-        raise SqlError('invalid length in external "inet" value', sqlstate="22P03")
-    return Address(int.from_bytes(data[4:], "big"), data[1], is_v6)
+    bits = message.byte()
+    if bits > width:
+        raise SqlError(f'invalid bits in external "{kind}" value', sqlstate="22P03")
+    message.byte()
+    if message.byte() != width // 8:
+        raise SqlError(f'invalid length in external "{kind}" value', sqlstate="22P03")
+    number = int.from_bytes(bytes(message.byte() for _ in range(width // 8)), "big")
+    message.end()
+    return Address(number, bits, is_v6)
 
 
 def parse_inet_binary(data: bytes) -> str:
@@ -142,7 +149,7 @@ def parse_inet_binary(data: bytes) -> str:
 
 def parse_cidr_binary(data: bytes) -> str:
     """A cidr. Raises SqlError 22P03, also when the host's part is not zero."""
-    found = parse_address_binary(data)
+    found = parse_address_binary(data, "cidr")
     if found.number & ~found.mask:
         detail = "Value has bits set to right of mask."
         raise SqlError('invalid external "cidr" value', sqlstate="22P03", detail=detail)
@@ -215,20 +222,21 @@ def parse_macaddr8(text: str) -> str:
     return _coloned(digits if len(digits) == 16 else f"{digits[:6]}fffe{digits[6:]}")
 
 
-def _mac_binary(data: bytes, sizes: tuple[int, ...]) -> str:
-    if len(data) not in sizes:
-        raise SqlError("insufficient data left in message", sqlstate="08P01")
-    return data.hex()
+def _mac_binary(data: bytes, size: int) -> str:
+    message = Received(data)
+    found = bytes(message.byte() for _ in range(size))
+    message.end()
+    return found.hex()
 
 
 def parse_macaddr_binary(data: bytes) -> str:
-    """Six bytes. Raises SqlError 08P01."""
-    return _coloned(_mac_binary(data, (6,)))
+    """Six bytes. Raises SqlError 08P01, 22P03."""
+    return _coloned(_mac_binary(data, 6))
 
 
 def parse_macaddr8_binary(data: bytes) -> str:
-    """Eight bytes, or six. Raises SqlError 08P01."""
-    return parse_macaddr8(_coloned(_mac_binary(data, (6, 8))))
+    """Eight bytes, or six. Raises SqlError 08P01, 22P03."""
+    return parse_macaddr8(_coloned(_mac_binary(data, 6 if len(data) == 6 else 8)))
 
 
 def format_mac_binary(value: Any) -> bytes:

@@ -150,19 +150,18 @@ def parse_numeric_binary(data: bytes) -> str:
     if len(data) < _HEAD.size:
         raise insufficient_data()
     count, weight, sign, scale = _HEAD.unpack_from(data)
-    if len(data) < _HEAD.size + 2 * count:
-        raise insufficient_data()
-    if len(data) > _HEAD.size + 2 * count:
-        raise incorrect_binary()
-    if sign in _SIGNS:
-        return _SIGNS[sign]
-    if sign not in (0, 0x4000):
+    if sign not in (0, 0x4000, *_SIGNS):
         raise SqlError('invalid sign in external "numeric" value', sqlstate="22P03")
     if scale > _MAX_SCALE:
         raise SqlError('invalid scale in external "numeric" value', sqlstate="22P03")
-    groups = Struct(f"!{count}H").unpack_from(data, _HEAD.size)
+    present = min(count, (len(data) - _HEAD.size) // 2)
+    groups = Struct(f"!{present}H").unpack_from(data, _HEAD.size)
     if any(group > 9999 for group in groups):
         raise SqlError('invalid digit in external "numeric" value', sqlstate="22P03")
+    if len(data) != _HEAD.size + 2 * count:
+        raise insufficient_data() if present < count else incorrect_binary()
+    if sign in _SIGNS:
+        return _SIGNS[sign]
     digits = "".join(f"{group:04d}" for group in groups)
     return _rescaled(sign != 0, digits, 4 * (count - 1 - weight), scale)
 

@@ -10,9 +10,9 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.datatypes.calendar import DATE_INFINITY, DATE_MINUS_INFINITY
-from helios_cli.engine.datatypes.faults import insufficient_data
 from helios_cli.engine.datatypes.integers import show
 from helios_cli.engine.datatypes.orders import Comparison
+from helios_cli.engine.datatypes.received import Received
 from helios_cli.engine.errors import SqlError
 
 if TYPE_CHECKING:
@@ -156,23 +156,18 @@ class RangeCodec:
 
     def unpack(self, data: bytes) -> Range:
         """range_recv. Raises 08P01 and what the subtype raises."""
-        if not data:
-            raise insufficient_data()
-        flags, at = data[0], 1
-        if flags & _EMPTY:
-            return NOTHING
+        message = Received(data)
+        flags = message.byte()
+        empty = bool(flags & _EMPTY)
         bounds: list[Any] = []
         for infinite in (_LOWER_INF, _UPPER_INF):
-            if flags & infinite:
+            if flags & infinite or empty:
                 bounds.append(None)
-                continue
-            if at + 4 > len(data):
-                raise insufficient_data()
-            (size,) = _SIZE.unpack_from(data, at)
-            if size < 0 or at + 4 + size > len(data):
-                raise insufficient_data()
-            bounds.append(self.subtype.parse_binary(data[at + 4 : at + 4 + size]))
-            at += 4 + size
+            else:
+                bounds.append(self.subtype.parse_binary(message.take(message.number(4, signed=True))))
+        message.message_end()
+        if empty:
+            return NOTHING
         return self.make(bounds[0], bounds[1], bool(flags & _LOWER_INC), bool(flags & _UPPER_INC))
 
     def parse_binary(self, data: bytes) -> str:
@@ -310,16 +305,10 @@ class RangeCodec:
 
     def parse_many_binary(self, data: bytes) -> str:
         """multirange_recv. Raises 08P01."""
-        if len(data) < 4:
-            raise insufficient_data()
-        (count,), at = _SIZE.unpack_from(data), 4
-        ranges = []
-        for _ in range(count):
-            if at + 4 > len(data):
-                raise insufficient_data()
-            (size,) = _SIZE.unpack_from(data, at)
-            ranges.append(self.unpack(data[at + 4 : at + 4 + size]))
-            at += 4 + size
+        message = Received(data)
+        count = message.number(4, signed=True)
+        ranges = [self.unpack(message.take(message.number(4, signed=True))) for _ in range(count)]
+        message.message_end()
         return self.write_many(self.merged(ranges))
 
 

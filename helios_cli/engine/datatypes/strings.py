@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from helios_cli.engine.datatypes.faults import bad_binary, invalid_text
+from helios_cli.engine.datatypes.faults import bad_binary, incorrect_binary, insufficient_data, invalid_text
 from helios_cli.engine.datatypes.integers import show
 from helios_cli.engine.datatypes.utf8 import decode_utf8
 from helios_cli.engine.errors import SqlError
@@ -160,8 +160,9 @@ def parse_bits_binary(data: bytes) -> str:
     count = int.from_bytes(data[:4], "big", signed=True)
     if count < 0:
         raise SqlError("invalid length in external bit string", sqlstate="22P03")
-    if len(data) - 4 != (count + 7) // 8:
-        raise SqlError("insufficient data left in message", sqlstate="08P01")
+    size = (count + 7) // 8
+    if len(data) - 4 != size:
+        raise insufficient_data() if len(data) - 4 < size else incorrect_binary()
     return "".join(f"{byte:08b}" for byte in data[4:])[:count]
 
 

@@ -8,8 +8,8 @@ from functools import lru_cache
 from struct import Struct
 from typing import Any, Final
 
-from helios_cli.engine.datatypes.faults import insufficient_data
 from helios_cli.engine.datatypes.integers import show
+from helios_cli.engine.datatypes.received import Received
 from helios_cli.engine.datatypes.tsvector import LEXEME_MAX, quote
 from helios_cli.engine.errors import SqlError
 
@@ -18,6 +18,8 @@ NOT, AND, OR, PHRASE = 1, 2, 3, 4
 _PRIORITY: Final = {OR: 1, AND: 2, PHRASE: 3, NOT: 4}
 _WEIGHTS: Final = "DCBA"
 DISTANCE_MAX: Final = 16384
+_ITEMS_MAX: Final = 0x3FFF_FFFF // 12
+"""Of those that a message may announce (MaxAllocSize)."""
 _COUNT: Final = Struct("!i")
 _SHORT: Final = Struct("!h")
 
@@ -265,31 +267,42 @@ def format_tsquery_binary(value: Any) -> bytes:
 
 
 def parse_tsquery_binary(data: bytes) -> str:
-    """What :func:`format_tsquery_binary` writes. Raises SqlError 22P03."""
-    if len(data) < _COUNT.size:
-        raise insufficient_data()
-    at = _COUNT.size
+    """What :func:`format_tsquery_binary` writes. Raises SqlError 08P01, 22P03, 22021, XX000 for what is no tree."""
+    message = Received(data)
+    count = message.number(4)
+    if count > _ITEMS_MAX:
+        raise SqlError("invalid size of tsquery", sqlstate="XX000")
+    items = iter([_item(message) for _ in range(count)])
+    message.end()
 
     def node() -> Query:
-        nonlocal at
-        kind, code = data[at : at + 1], data[at + 1 : at + 2]
-        at += 2
-        if kind == b"\1" and code:
-            end = data.find(b"\0", at + 1)
-            if end < 0:
-                raise insufficient_data()
-            value = Value(data[at + 1 : end].decode("utf-8", "replace"), code[0], bool(data[at]))
-            at = end + 1
-            return value
-        if kind != b"\2" or not code or code[0] not in _PRIORITY:
-            raise insufficient_data()
-        distance = 1
-        if code[0] == PHRASE:
-            if at + 2 > len(data):
-                raise insufficient_data()
-            distance = _SHORT.unpack_from(data, at)[0]
-            at += 2
+        found = next(items, None)
+        if found is None:
+            raise SqlError("malformed tsquery: operand not found", sqlstate="XX000")
+        if isinstance(found, Value):
+            return found
+        kind, distance = found
         right = node()
-        return Operation(code[0], None if code[0] == NOT else node(), right, distance)
+        return Operation(kind, None if kind == NOT else node(), right, distance)
 
-    return write(node() if _COUNT.unpack_from(data)[0] else None)
+    tree = node() if count else None
+    if next(items, None) is not None:
+        raise SqlError("malformed tsquery: extra nodes", sqlstate="XX000")
+    return write(tree)
+
+
+def _item(message: Received) -> Value | tuple[int, int]:
+    """A lexeme, or an operator with its distance. Raises SqlError."""
+    kind = message.byte()
+    if kind == 1:
+        weights, prefix = message.byte(), message.byte()
+        lexeme = message.string()
+        if weights > 0xF:
+            raise SqlError("invalid tsquery: invalid weight bitmap", sqlstate="XX000")
+        return Value(lexeme, weights, bool(prefix))
+    if kind != 2:
+        raise SqlError(f"unrecognized tsquery node type: {kind}", sqlstate="XX000")
+    operator = message.byte()
+    if operator not in _PRIORITY:
+        raise SqlError(f"invalid tsquery: unrecognized operator type {operator}", sqlstate="XX000")
+    return operator, message.number(2, signed=True) if operator == PHRASE else 1

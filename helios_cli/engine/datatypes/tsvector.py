@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import pairwise
 from struct import Struct
 from typing import Any, Final
 
-from helios_cli.engine.datatypes.faults import bad_binary, insufficient_data
 from helios_cli.engine.datatypes.integers import show
+from helios_cli.engine.datatypes.received import Received
 from helios_cli.engine.errors import SqlError
 
 Position = tuple[int, int]
@@ -20,6 +21,8 @@ POSITION_MAX: Final = 16383
 POSITIONS_MAX: Final = 255
 LEXEME_MAX: Final = 2046
 WEIGHTS: Final = "DCBA"
+_LEXEMES_MAX: Final = 0x3FFF_FFFF // 4
+"""Of those that a message may announce (MaxAllocSize)."""
 _COUNT: Final = Struct("!i")
 _SHORT: Final = Struct("!H")
 
@@ -164,19 +167,19 @@ def format_tsvector_binary(value: Any) -> bytes:
 
 
 def parse_tsvector_binary(data: bytes) -> str:
-    """What :func:`format_tsvector_binary` writes. Raises SqlError 22P03."""
-    error = bad_binary(data[:4], 4)
-    if error is not None:
-        raise error
-    at, found = 4, dict[str, Iterable[Position]]()
-    for _ in range(_COUNT.unpack_from(data)[0]):
-        end = data.find(b"\0", at)
-        if end < 0 or end + 3 > len(data):
-            raise insufficient_data()
-        count = _SHORT.unpack_from(data, end + 1)[0]
-        if end + 3 + 2 * count > len(data):
-            raise insufficient_data()
-        words = [_SHORT.unpack_from(data, end + 3 + 2 * number)[0] for number in range(count)]
-        found[data[at:end].decode("utf-8", "replace")] = [(word & POSITION_MAX, word >> 14) for word in words]
-        at = end + 3 + 2 * count
+    """What :func:`format_tsvector_binary` writes. Raises SqlError 08P01, 22P03, 22021, XX000."""
+    message, found = Received(data), dict[str, Iterable[Position]]()
+    count = message.number(4, signed=True)
+    if not 0 <= count <= _LEXEMES_MAX:
+        raise SqlError("invalid size of tsvector", sqlstate="XX000")
+    for _ in range(count):
+        lexeme = message.string()
+        places = message.number(2)
+        if places > POSITIONS_MAX + 1:
+            raise SqlError("unexpected number of tsvector positions", sqlstate="XX000")
+        words = [message.number(2) for _ in range(places)]
+        if any(one & POSITION_MAX >= other & POSITION_MAX for one, other in pairwise(words)):
+            raise SqlError("position information is misordered", sqlstate="XX000")
+        found[lexeme] = [(word & POSITION_MAX, word >> 14) for word in words]
+    message.end()
     return write(ordered(found))
