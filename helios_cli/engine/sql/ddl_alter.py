@@ -13,6 +13,7 @@ from helios_cli.engine.sql.ddl_alter_columns import (
     Alteration,
     add_column,
     alter_type,
+    drop_expression,
     set_default,
     set_identity,
     set_not_null,
@@ -48,7 +49,8 @@ from helios_cli.engine.sql.view_checks import SET_OPTIONS, set_check_option
 Command = Callable[[Alteration, dict[str, Any]], None]
 
 _PASSES: Final = {
-    "AT_DropColumn": 0, "AT_DropConstraint": 0, "AT_DropNotNull": 0, "AT_DropIdentity": 0, "AT_AlterColumnType": 1,
+    "AT_DropColumn": 0, "AT_DropConstraint": 0, "AT_DropNotNull": 0, "AT_DropIdentity": 0, "AT_DropExpression": 0,
+    "AT_AlterColumnType": 1,
     "AT_AddColumn": 2, "AT_SetNotNull": 3, "AT_ColumnDefault": 3, "AT_AddConstraint": 4,
 }  # fmt: skip
 """The order in which ALTER TABLE does its subcommands (AlterTablePass, tablecmds.c)."""
@@ -328,6 +330,7 @@ _COMMANDS: Final[dict[str, Command]] = {
     "AT_AddIdentity": set_identity,
     "AT_SetIdentity": set_identity,
     "AT_DropIdentity": set_identity,
+    "AT_DropExpression": drop_expression,
     "AT_AddConstraint": _add_constraint,
     "AT_DropConstraint": _drop_constraint,
     "AT_AlterConstraint": _alter_constraint,

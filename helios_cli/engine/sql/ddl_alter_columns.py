@@ -354,6 +354,21 @@ def _refuse_view_users(alteration: Alteration, column: str) -> None:
             )  # fmt: skip
 
 
+def drop_expression(alteration: Alteration, fields: dict[str, Any]) -> None:
+    """DROP EXPRESSION: a generated column keeps its values as an ordinary one."""
+    builder, table = alteration.builder, alteration.table
+    column = alteration.column(fields["name"])
+    if not column.generated:
+        message = f'column "{column.name}" of relation "{table.name}" is not a stored generated column'
+        if not fields.get("missing_ok"):
+            raise builder.error("55000", message)
+        builder.notices.append(f"{message}, skipping")
+        return
+    column.generated, column.default = "", None
+    alteration.rebuild = True
+    alteration.attribute(column, attgenerated="", default_text=None)
+
+
 def set_identity(alteration: Alteration, fields: dict[str, Any]) -> None:
     """ADD GENERATED ... AS IDENTITY, SET GENERATED and DROP IDENTITY."""
     builder, table = alteration.builder, alteration.table

@@ -250,6 +250,15 @@ def _everywhere(family: Family, alteration: Alteration, fields: dict[str, Any], 
         command(heir, fields)
 
 
+def _drop_expression(family: Family, alteration: Alteration, fields: dict[str, Any], command: Command) -> None:
+    if family.heirs(alteration.table) and not family.recurses:
+        message = "ALTER TABLE / DROP EXPRESSION must be applied to child tables too"
+        raise family.builder.error("0A000", message)
+    if family.column_parents(alteration.table, fields["name"]):
+        raise family.refuse("cannot drop generation expression from inherited column")
+    _everywhere(family, alteration, fields, command)
+
+
 def _alter_type(family: Family, alteration: Alteration, fields: dict[str, Any], command: Command) -> None:
     name, table = fields["name"], alteration.table
     alteration.column(name)
@@ -441,6 +450,7 @@ _HANDLERS: Final = {
     "AT_ColumnDefault": _everywhere,
     "AT_SetNotNull": _set_not_null,
     "AT_DropNotNull": _drop_not_null,
+    "AT_DropExpression": _drop_expression,
     "AT_AlterColumnType": _alter_type,
     "AT_AddConstraint": _add_constraint,
     "AT_DropConstraint": _drop_constraint,

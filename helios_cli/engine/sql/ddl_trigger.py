@@ -71,6 +71,9 @@ def create_trigger(builder: Builder, fields: dict[str, Any]) -> Plan:
         if not fields.get("replace"):
             shown = f'trigger "{trigger.name}" for relation "{relation.name}" already exists'
             raise builder.error("42710", shown)
+        if existing.parent:
+            shown = f'trigger "{trigger.name}" for relation "{relation.name}" is an internal or a child trigger'
+            raise builder.error("42710", shown)
         if existing.is_constraint:
             shown = f'trigger "{trigger.name}" for relation "{relation.name}" is a constraint trigger'
             raise builder.error("42710", shown)

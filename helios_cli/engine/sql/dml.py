@@ -138,7 +138,7 @@ def translate_insert(fields: dict[str, Any], scope: Scope) -> Write:
     secured = Secured(relation, item, fields, scope.ctx)
     conflict = ""
     if "onConflictClause" in fields:
-        several = not _is_one_row(fields)
+        several = not is_one_row(fields)
         conflict = on_conflict(fields["onConflictClause"], item, scope, secured.on_conflict(), several)
         # Without WHERE, SQLite would take ON CONFLICT behind a SELECT for a join condition.
         if several and "node_upsert_once(" in conflict:
@@ -162,7 +162,7 @@ def translate_insert(fields: dict[str, Any], scope: Scope) -> Write:
     return Write(sql, outputs, bool(returning), parts, checked=bool(checks))
 
 
-def _is_one_row(fields: dict[str, Any]) -> bool:
+def is_one_row(fields: dict[str, Any]) -> bool:
     """Whether an INSERT proposes one row alone."""
     select = fields.get("selectStmt", {}).get("SelectStmt")
     return select is None or (len(select.get("valuesLists", ())) == 1 and KEY not in select)

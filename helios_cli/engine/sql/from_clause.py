@@ -164,6 +164,7 @@ def _range_var(fields: dict[str, Any], scope: Scope) -> Source:
     if rows and not instead:
         instead = f"{rows} AS {_quote(sqlite_alias)}"
     item.derived = bool(instead) or relation.kind == "c"
+    item.numbered = bool(instead) and not rows and relation.kind == "r"
     if instead:
         return single(instead, item)
     table = _quote(relation.sqlite_name or relation.name)

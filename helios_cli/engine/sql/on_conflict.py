@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+from helios_cli.engine.errors import FeatureNotSupported
 from helios_cli.engine.sql import dml
 from helios_cli.engine.sql.assignments import assignment_pairs, assignments_of
-from helios_cli.engine.sql.ddl_model import DEFERRABLE, EXCLUSION, NULLS_ALIKE
+from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression
+from helios_cli.engine.sql.ddl_model import DEFERRABLE, EXCLUSION, NULLS_ALIKE, DdlCatalog
 from helios_cli.engine.sql.expressions import expect_boolean, translate
 from helios_cli.engine.sql.from_clause import table_columns
+from helios_cli.engine.sql.oids import BOOL
 from helios_cli.engine.sql.relation import IndexInfo, Relation
 from helios_cli.engine.sql.scope import RangeItem, Scope
 from helios_cli.engine.sql.snapshots import row_id
 from helios_cli.engine.sql.sqltext import quote_identifier, quote_string
+from helios_cli.engine.sql.stored import translate_for_column
 from helios_cli.engine.sql.triggered import Upsert
+from helios_cli.engine.sql.typed import Node
 
 
 def on_conflict(clause: dict[str, Any], item: RangeItem, scope: Scope, secured: str = "", several: bool = False) -> str:
@@ -84,10 +89,40 @@ def _conflict_target(infer: dict[str, Any] | None, item: RangeItem, scope: Scope
     where = ""
     if "whereClause" in infer:
         scope.ctx.bind_all()
-        where = f" WHERE {expect_boolean(infer['whereClause'], plain, 'WHERE').sql}"
-    if len(names) == len(texts):
+        given = expect_boolean(infer["whereClause"], plain, "WHERE").sql
+        where = f" WHERE {_implied(infer['whereClause'], set(names), relation, scope) or given}"
+    texts = list(dict.fromkeys(texts))
+    if len(set(names)) == len(texts):
         _check_arbiter(set(names), bool(where), relation, scope)
     return f" ({', '.join(texts)}){where}"
+
+
+def _implied(node: Node, names: set[str], relation: Relation, scope: Scope) -> str:
+    """SQLite's text for the predicate of an index that a condition implies, being one of its parts; '' for none."""
+    catalog = cast(DdlCatalog, scope.ctx.catalog)
+    table = catalog.table_def(relation.oid)
+    types = {column.name: column.type_oid for column in relation.columns}
+    parts = _parts(node, types)
+    for index in table.indexes if table is not None else ():
+        if not index.unique or index.predicate is None or {key.column for key in index.keys} != names:
+            continue
+        predicate = parse_expression(index.predicate)
+        if _parts(predicate, types) <= parts:
+            return translate_for_column(
+                predicate, relation, catalog=catalog, functions=scope.ctx.functions, type_oid=BOOL, purpose="PREDICATE"
+            ).sql
+    return ""
+
+
+def _parts(node: Node, types: dict[str, int]) -> set[str]:
+    """The texts of what AND joins; '' for what has none as a stored expression."""
+    fields = node.get("BoolExpr", {})
+    if fields.get("boolop") == "AND_EXPR":
+        return {text for part in fields["args"] for text in _parts(part, types)}
+    try:
+        return {deparse(node, types)}
+    except FeatureNotSupported:
+        return {""}
 
 
 def _check_kind(index: IndexInfo, scope: Scope) -> None:

@@ -17,7 +17,7 @@ from helios_cli.engine.sql.ddl import STATEMENTS as DDL_STATEMENTS
 from helios_cli.engine.sql.ddl import plan_ddl
 from helios_cli.engine.sql.finishing import QUERIES, finish_plan, name_objects, result_columns
 from helios_cli.engine.sql.function_spec import FunctionRegistry
-from helios_cli.engine.sql.handlers import calls_handlers
+from helios_cli.engine.sql.handlers import finds_rows_first
 from helios_cli.engine.sql.many_parameters import spilled_values
 from helios_cli.engine.sql.modifying_with import modifies, translate_modifying
 from helios_cli.engine.sql.oids import UNKNOWN
@@ -353,7 +353,8 @@ class Planner:
         system = plan_system_update(fields, ctx) if kind == "UpdateStmt" else None
         if system is not None:
             return system
-        ctx.row_by_row = calls_handlers(fields, ctx.catalog)
+        one_row = kind == "InsertStmt" and dml.is_one_row(fields)
+        ctx.row_by_row = finds_rows_first(fields, ctx.catalog, one_row=one_row)
         write = translator(fields, Scope(ctx=ctx))
         if write.parts is not None:
             return plan_triggered(write.parts, write.sql, tag, ctx)

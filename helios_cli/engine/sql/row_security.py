@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from helios_cli.engine.sql.context import BARRIER, Context
+from helios_cli.engine.sql.inheritance import ROW
 from helios_cli.engine.sql.policies import ALL, PUBLIC, Policy, RowSecurity
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.rights import Rights
 from helios_cli.engine.sql.scope import RangeItem, Scope
+from helios_cli.engine.sql.snapshots import row_id
 from helios_cli.engine.sql.sqltext import quote_identifier, quote_string
 from helios_cli.engine.sql.typed import Node
 
@@ -30,13 +32,14 @@ def is_secured(relation: Relation) -> bool:
     return relation.security is not None and relation.security.enabled
 
 
-def visible_rows(relation: Relation, table: str, scope: Scope, *, locked: bool = False) -> str:
+def visible_rows(relation: Relation, table: str, scope: Scope, *, locked: bool = False, numbered: bool = False) -> str:
     """A table in FROM, without the rows that may not be seen, nor those that may not be changed if they are locked.
 
-    ``table`` is its SQLite name, quoted.
+    ``table`` is its SQLite name, quoted. ``numbered``: with the numbers of its rows, as ``inheritance.ROW``.
     """
     condition = using(relation, relation.sqlite_name or relation.name, ("w", "r") if locked else ("r",), scope.ctx)
-    return f"(SELECT * FROM {table} WHERE {condition}{BARRIER})"
+    number = f", {row_id(relation)} AS {quote_identifier(ROW)}" if numbered else ""
+    return f"(SELECT *{number} FROM {table} WHERE {condition}{BARRIER})"
 
 
 def using(relation: Relation, alias: str, commands: Iterable[str], ctx: Context) -> str:

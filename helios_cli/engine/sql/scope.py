@@ -75,6 +75,8 @@ class RangeItem:
     """The named type of its rows, of a function that returns such; 0: they are those of the relation, or records."""
     derived: bool = False
     """A query stands in SQLite for the table: its rows have no numbers."""
+    numbered: bool = False
+    """But for this query, which gives them as ``inheritance.ROW``."""
     expanded: bool = False
     """It has the rows of the tables that inherit from it too, and the column ``tableoid``."""
 

@@ -29,8 +29,9 @@ def secured_source(relation: Relation, rows: str, alias: str, scope: Scope, *, l
         return ""
     if relation.by_query:
         return _view_by_query(relation, alias, scope, locked=locked)
+    numbered = not rows and relation.kind == "r"
     rows = f"{rows} AS {quoted(relation)}" if rows else quoted(relation)
-    return f"{visible_rows(relation, rows, scope, locked=locked)} AS {quote_identifier(alias)}"
+    return f"{visible_rows(relation, rows, scope, locked=locked, numbered=numbered)} AS {quote_identifier(alias)}"
 
 
 def _view_by_query(view: Relation, alias: str, scope: Scope, *, locked: bool) -> str:

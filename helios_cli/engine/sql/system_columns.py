@@ -44,9 +44,10 @@ def system_column(name: str, qualifier: list[str], scope: Scope, at: int) -> Typ
         if name == "xmin" and relation.kind == "c":
             # Every row of a catalog counts as one that initdb has made (BootstrapTransactionId).
             return TypedSql("1", XID, not_null=True, simple=True, location=at)
-        if name in ("ctid", ROW_NUMBER) and not item.derived:
+        if name in ("ctid", ROW_NUMBER) and (item.numbered or not item.derived):
             if scope.clause in _STORED:
                 raise scope.ctx.error("42P10", _STORED[scope.clause], at)
-            number = f"{quote_identifier(item.alias)}.{row_id(relation)}" if item.alias else row_id(relation)
+            own = quote_identifier(ROW_NUMBER) if item.numbered else row_id(relation)
+            number = f"{quote_identifier(item.alias)}.{own}" if item.alias else own
             return TypedSql(number, TID if name == "ctid" else INT8, simple=True, location=at)
     raise scope.ctx.unsupported(f'the system column "{name}"', at, hint="Use the primary key to name a row.")

@@ -13,6 +13,7 @@ from typing import Any, Final
 import pgparse
 
 from helios_cli.engine.sql import tree
+from helios_cli.engine.sql.handlers import called_functions
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.typed import Node
@@ -59,9 +60,7 @@ def through_view(word: str, fields: dict[str, Any], view: Relation, scope: Scope
         _rename(changed.get(key), alias, columns, computed)
     if word != "INSERT" and "whereClause" in select:
         own = _of_base(deepcopy(select["whereClause"]), alias)
-        given = changed.get("whereClause")
-        both = {"BoolExpr": {"boolop": "AND_EXPR", "args": [own, given], "location": -1}}
-        changed["whereClause"] = own if given is None else both
+        changed["whereClause"] = _both(own, changed.get("whereClause"), scope)
     if word != "DELETE":
         _add_checks(changed, checks, fields, select, view, alias, scope)
     if "returningList" in fields:
@@ -72,6 +71,20 @@ def through_view(word: str, fields: dict[str, Any], view: Relation, scope: Scope
 CHECKS: Final = "checkOptions"
 """The field that a rewritten statement has for the conditions of WITH CHECK OPTION: pairs of view and condition."""
 _CASCADES: Final = "checkCascades"
+
+
+def _both(own: Node, given: Node | None, scope: Scope) -> Node:
+    """The conditions of a view and of a statement; functions of users are not called for rows that the view hides."""
+    if given is None:
+        return own
+    parts = given["BoolExpr"]["args"] if given.get("BoolExpr", {}).get("boolop") == "AND_EXPR" else [given]
+    guarded = [
+        {"CaseExpr": {"args": [{"CaseWhen": {"expr": deepcopy(own), "result": part, "location": -1}}], "location": -1}}
+        if called_functions(part, scope.ctx.catalog)
+        else part
+        for part in parts
+    ]
+    return {"BoolExpr": {"boolop": "AND_EXPR", "args": [own, *guarded], "location": -1}}
 
 
 def _renamed(node: Node, alias: str, columns: dict[str, str], computed: dict[str, Node]) -> Node:

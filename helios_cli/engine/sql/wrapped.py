@@ -193,6 +193,8 @@ def _copy(planner: Planner, statement: Statement, ctx: Context) -> Plan:
     if fields.get("is_from"):
         return _copy_from(fields, options, ctx)
     if "query" in fields:
+        if "MergeStmt" in fields["query"]:
+            raise SqlError("MERGE not supported in COPY", sqlstate="0A000")
         query = planner.query(fields["query"], ctx)
         if query.columns is None:
             raise SqlError("COPY query must have a RETURNING clause", sqlstate="0A000")

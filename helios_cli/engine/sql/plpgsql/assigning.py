@@ -202,7 +202,7 @@ class Assigning(Machine):
                     sqlstate="42601",
                     hint="If you want to discard the results of a SELECT, use PERFORM instead." if is_select else None,
                 )
-            if not is_dynamic and outcome.tag.split(" ")[0] in ("INSERT", "UPDATE", "DELETE", "SELECT"):
+            if not is_dynamic and outcome.tag.split(" ")[0] in ("INSERT", "UPDATE", "DELETE", "MERGE", "SELECT"):
                 self.set_found(self.row_count > 0)
             return
         if not returns:
