@@ -436,3 +436,14 @@ def test_a_temporary_table_hides_no_other_of_its_name(connection: psycopg.Connec
     assert rows("SELECT p.a, t.a FROM public.doubled p JOIN doubled t ON t.a = p.a + 10") == [(2, 12), (3, 13)]
     connection.execute("DROP TABLE doubled")
     assert rows("SELECT a FROM doubled ORDER BY a") == [(2,), (3,)]
+
+
+def test_rows_without_columns_are_copied(connection: psycopg.Connection[Any]) -> None:
+    connection.execute("CREATE TEMP TABLE bare ()")
+    with connection.cursor().copy("COPY bare FROM STDIN") as copy:
+        copy.write(b"\n\n\n")
+    assert connection.execute("SELECT count(*) FROM bare").fetchone() == (3,)
+    with connection.cursor().copy("COPY bare TO STDOUT") as copy:
+        assert b"".join(copy) == b"\n\n\n"
+    with pytest.raises(psycopg.errors.FeatureNotSupported):
+        connection.execute("COPY bare FROM STDIN WHERE true")

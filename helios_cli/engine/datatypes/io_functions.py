@@ -1,7 +1,7 @@
 """How PostgreSQL lays values of its types out, and which functions of its read and write them (pg_type.dat).
 
-Clients find out what a type is by the names of these functions. Of them only those that give the binary format can be
-called here (:data:`SENDERS`).
+Clients find out what a type is by the names of these functions, and call some. What can be called here are those that
+read the text format of one type (:data:`READERS`), write it (:data:`WRITERS`) and give the binary (:data:`SENDERS`).
 """
 
 from __future__ import annotations
@@ -155,23 +155,77 @@ def layout_of(oid: int, kind: str, *, array: bool, base: int = 0) -> Layout:
     return _BY_OID.get(oid) or _BY_KIND.get(kind) or _BY_OID[25]
 
 
-def _all_functions() -> dict[str, int]:
-    layouts = (*_BY_OID.values(), *_BY_KIND.values(), _OF_ARRAY)
-    return {name: oid for layout in layouts for name, oid in (*layout.functions, *_DOMAIN) if oid}
+CSTRING: Final = 2275
+_INTERNAL: Final = 2281
+_ANY_OF_KIND: Final = {"e": 3500, "c": 2249, "r": 3831, "m": 4537}
+OF_ANY_KIND: Final = frozenset((2249, 2277, 3500, 3831, 4537, 5078))
+"""Pseudo-types for every array, enum, range, multirange and row: a function of one takes the value as it is."""
+_UNREADABLE: Final = OF_ANY_KIND | {269, 325, 705, 2276, 2278, 2279, 2280, 2281, 3115, 3310, 3838}
+"""Pseudo-types: to read a text as one of them fails, or asks for the OID of a type of users."""
+_MODIFIED: Final = frozenset(
+    [
+        "array",
+        "bit",
+        "bpchar",
+        "domain",
+        "interval",
+        "multirange",
+        "anymultirange",
+        "anycompatiblemultirange",
+        "numeric",
+        "range",
+        "anyrange",
+        "anycompatiblerange",
+        "record",
+        "time",
+        "timestamp",
+        "timestamptz",
+        "timetz",
+        "varbit",
+        "varchar",
+    ]
+)
+"""Types whose input and receive functions take the OID of an element type and a modifier too."""
+
+Signature = tuple[tuple[int, ...], int]
+"""Types of the arguments and of the result."""
 
 
-IO_FUNCTIONS: Final = _all_functions()
-"""OIDs of all of them by name."""
+def _signature(place: int, name: str, type_oid: int) -> Signature:
+    if place in (1, 3):
+        return (type_oid,), CSTRING if place == 1 else 17
+    source = (CSTRING, _INTERNAL)[place // 2]
+    stem = name.removesuffix("recv" if place else "in").rstrip("_")
+    return (source, 26, 23) if stem in _MODIFIED else (source, 26) if stem == "enum" else (source,), type_oid
 
 
-def _senders() -> dict[str, int]:
-    found: dict[str, int] = {}
-    for type_oid, layout in _BY_OID.items():
-        name, function = layout.functions[3]
-        if function and name not in ("range_send", "multirange_send"):
-            found.setdefault(name, type_oid)
+def _signatures() -> dict[str, tuple[int, Signature]]:
+    owners = [(_ANY_OF_KIND[kind], layout.functions) for kind, layout in _BY_KIND.items()]
+    owners += [(2277, _OF_ARRAY.functions), (2276, (_DOMAIN[0], ("-", 0), _DOMAIN[1], ("-", 0)))]
+    owners += [(oid, layout.functions) for oid, layout in sorted(_BY_OID.items())]
+    found: dict[str, tuple[int, Signature]] = {}
+    for type_oid, functions in owners:
+        for place, (name, oid) in enumerate(functions):
+            if oid:
+                found.setdefault(name, (oid, _signature(place, name, type_oid)))
     return found
 
 
-SENDERS: Final = _senders()
-"""The types whose binary format a function gives, by its name."""
+IO_FUNCTIONS: Final = _signatures()
+"""OIDs and signatures of all of them by name; a function of several types is that of the one with the lowest OID."""
+READERS: Final = {
+    name: signature
+    for name, (_, signature) in IO_FUNCTIONS.items()
+    if signature[0][0] == CSTRING and signature[1] not in (*_UNREADABLE, 17) and not name.endswith("send")
+}
+"""Those that read the text format of a type."""
+WRITERS: Final = {
+    name: signature[0][0] for name, (_, signature) in IO_FUNCTIONS.items() if signature[1] == CSTRING and "out" in name
+}
+"""The types that functions show as text."""
+SENDERS: Final = {
+    name: signature[0][0]
+    for name, (_, signature) in IO_FUNCTIONS.items()
+    if name.endswith("send") and signature[0][0] not in OF_ANY_KIND - {2249}
+}
+"""The types whose binary format functions give."""

@@ -20,7 +20,7 @@ from helios_cli.engine.node.passwords import without_passwords
 from helios_cli.engine.observe.events import Event
 from helios_cli.engine.replication import relations
 from helios_cli.engine.sql.authority import SIGNAL_BACKEND
-from helios_cli.engine.sql.variables import BY_NAME
+from helios_cli.engine.sql.variables import BY_NAME, LISTED
 from helios_cli.engine.storage.statistics_rows import zeros
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def _settings(engine: Engine) -> list[dict[str, Any]]:
             "reset_val": variable.in_own_unit(engine.default_variable(variable)),
             "pending_restart": 0,
         }
-        for variable in BY_NAME.values()
+        for variable in LISTED
     ]
     for setting in NODE_SETTINGS:
         if setting.name in BY_NAME or not hasattr(engine.settings, setting.name):

@@ -23,7 +23,7 @@ from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.ddl_database import ChangeDatabase
 from helios_cli.engine.sql.plan import Column, Plan
 from helios_cli.engine.sql.utility import TOPOLOGY
-from helios_cli.engine.sql.variables import BY_NAME
+from helios_cli.engine.sql.variables import LISTED
 from helios_cli.engine.wire import backend
 
 if TYPE_CHECKING:
@@ -310,10 +310,7 @@ def _show(session: Session, action: actions.Show, portal: Portal, _rows_max: int
     if action.name is not None:
         send_text_rows(session, portal, (action.name,), [(session.show(action.name),)])
         return True
-    rows = [
-        (variable.name, session.show(variable.name), variable.description)
-        for variable in sorted(BY_NAME.values(), key=lambda variable: variable.name.lower())
-    ]
+    rows = [(variable.name, session.show(variable.name), variable.description) for variable in LISTED]
     send_text_rows(session, portal, ("name", "setting", "description"), rows)
     return True
 

@@ -10,6 +10,7 @@ from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import (
     builtin_arguments,
     casts,
+    io_calls,
     json_records,
     operator_functions,
     row_values,
@@ -227,7 +228,9 @@ def _type_call(names: list[str], arguments: list[TypedSql], scope: Scope, at: in
             return casts.explicit_cast(arguments[0], found, -1, scope.ctx, at)
     given = argument_types(arguments, scope)
     if len(names) == 1 or names[-2] == "pg_catalog":
-        behind = operator_functions.call(names[-1], arguments, given, scope.ctx, at)
+        behind = operator_functions.call(names[-1], arguments, given, scope.ctx, at) or io_calls.call(
+            names[-1], arguments, given, scope.ctx, at
+        )
         if behind is not None:
             return behind
     raise missing_function(names, given, scope, at)

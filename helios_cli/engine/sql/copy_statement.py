@@ -217,6 +217,8 @@ def copy_insert(relation: Relation, columns: list[ColumnInfo], scope: Scope, whe
     """INSERT of one row: ?1 .. ?n are the data's columns, the others get their defaults. ``where`` may leave it out."""
     filled, values = copy_values(relation, columns, scope)
     table = quote_identifier(relation.sqlite_name or relation.name)
+    if not filled and where is None:
+        return f"INSERT INTO {table} DEFAULT VALUES"
     names = ", ".join(quote_identifier(name) for name in filled)
     return f"INSERT INTO {table} ({names}) {_row(relation, filled, values, scope, where)}"
 
@@ -225,6 +227,8 @@ def _row(relation: Relation, filled: tuple[str, ...], values: list[str], scope: 
     """The query of one row: none when ``where`` leaves it out."""
     if where is None:
         return f"VALUES ({', '.join(values)})"
+    if not filled:
+        raise scope.ctx.unsupported("COPY FROM WHERE into a table without columns", -1, hint="Leave WHERE out.")
     for part in tree.walk(where):
         if "SubLink" in part:
             at = part["SubLink"].get("location", -1)

@@ -14,6 +14,7 @@ from typing import Any, Final
 import pgparse
 
 from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.io_functions import IO_FUNCTIONS
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.function_spec import Function
@@ -218,9 +219,12 @@ class Deparser:
         # The library is made of modules that need this one.
         from helios_cli.engine.sql.functions import REGISTRY
 
+        name = tree.strings(fields["funcname"])[-1]
         given = tuple(self.type_of(node) for node in fields.get("args", []))
+        if name in IO_FUNCTIONS:
+            return Function(name, *IO_FUNCTIONS[name][1])
         try:
-            return REGISTRY.lookup(tree.strings(fields["funcname"])[-1], given) if 0 not in given else None
+            return REGISTRY.lookup(name, given) if 0 not in given else None
         except SqlError:
             return None
 

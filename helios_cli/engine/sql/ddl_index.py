@@ -195,6 +195,8 @@ def reindex(builder: Builder, fields: dict[str, Any]) -> Plan:
     elif kind == "REINDEX_OBJECT_TABLE":
         found = builder.find_table(fields["relation"])
         assert found is not None
+        if not found.indexes:
+            builder.notices.append(f'table "{found.name}" has no indexes to reindex')
         builder.add(f"REINDEX {qualified(found.sqlite_name, found.temp)}")
     else:
         builder.add("REINDEX")

@@ -1,7 +1,6 @@
-"""Functions that PostgreSQL has behind its operators and types, called by their own names.
+"""Functions that PostgreSQL has behind its operators, called by their own names.
 
-``int4eq(a, b)`` is ``a = b``, and ``float8send(x)`` is what the wire carries of x in binary (pg_operator.dat,
-pg_type.dat of PostgreSQL 15).
+``int4eq(a, b)`` is ``a = b`` (pg_operator.dat of PostgreSQL 15).
 """
 
 from __future__ import annotations
@@ -10,11 +9,10 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
-from helios_cli.engine.datatypes.io_functions import SENDERS
 from helios_cli.engine.sql import casts
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.context import Context
-from helios_cli.engine.sql.oids import BYTEA, POLYMORPHIC
+from helios_cli.engine.sql.oids import POLYMORPHIC
 from helios_cli.engine.sql.operators import apply_operator
 from helios_cli.engine.sql.resolution import Ambiguous, choose
 from helios_cli.engine.sql.typed import TypedSql
@@ -195,12 +193,7 @@ def functions_of_operators() -> Iterator[tuple[str, str, tuple[int, ...]]]:
 
 
 def call(name: str, arguments: list[TypedSql], given: tuple[int, ...], ctx: Context, at: int) -> TypedSql | None:
-    """The operator, or the bytes, that a call stands for; None when there is no such function of these arguments."""
-    if name in SENDERS and len(arguments) == 1:
-        if choose([(_Listed(("", (SENDERS[name],))), (SENDERS[name],))], given) is None:
-            return None
-        value = casts.coerce(arguments[0], SENDERS[name], -1, How.IMPLICIT, ctx)
-        return TypedSql(f"pg_send({SENDERS[name]}, {value.sql})", BYTEA, location=at)
+    """The operator that a call stands for; None when there is no such function of these arguments."""
     known = [behind for behind in _by_function().get(name, ()) if len(behind[1]) == len(arguments)]
     if not known:
         return None

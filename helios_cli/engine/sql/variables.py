@@ -252,7 +252,6 @@ _VARIABLES: Final = (
     Variable("lc_time", "C"),
     Variable("lock_timeout", "0", _duration, unit="ms", kind="i"),
     Variable("max_identifier_length", "63", _read_only),
-    Variable("password_encryption", "scram-sha-256", _one_of("scram-sha-256")),
     Variable("role", "none"),
     Variable("password_encryption", "scram-sha-256", _one_of("scram-sha-256")),
     Variable("row_security", "on", _boolean),
@@ -304,6 +303,15 @@ BY_NAME: Final[Mapping[str, Variable]] = {
     **CORE,
     **{variable.name.lower(): variable for variable in _without_effect()},
 }
+
+_UNLISTED: Final = frozenset(("default_with_oids", "is_superuser", "role", "session_authorization"))
+
+LISTED: Final = tuple(
+    variable
+    for variable in sorted(BY_NAME.values(), key=lambda variable: variable.name.lower())
+    if variable.name not in _UNLISTED
+)
+"""What SHOW ALL and pg_settings show, by name: all but what PostgreSQL answers to SHOW alone."""
 
 
 def canonical(name: str) -> str:

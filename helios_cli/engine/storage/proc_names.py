@@ -19,7 +19,7 @@ from helios_cli.engine.storage.type_rows import SUPPORT_NAMES, shown_text
 if TYPE_CHECKING:
     from helios_cli.engine.storage.system_catalog import SystemCatalog
 
-_IO_NAMES: Final = {oid: name for name, oid in IO_FUNCTIONS.items()}
+_IO_NAMES: Final = {oid: name for name, (oid, _) in IO_FUNCTIONS.items()}
 _ARGUMENT: Final = re.compile(r"""(?:"[^"]*"|\([^)]*\)|[^,("])+""")
 """One type in a list: commas in quotes and in modifiers do not end it."""
 
@@ -102,6 +102,9 @@ class ProcNames:
         if oid in operator_functions_by_oid():
             name, arguments = operator_functions_by_oid()[oid]
             return f"{name}({','.join(map(registry.format_type, arguments))})"
+        if oid in _IO_NAMES:
+            arguments = IO_FUNCTIONS[_IO_NAMES[oid]][1][0]
+            return f"{_IO_NAMES[oid]}({','.join(map(registry.format_type, arguments))})"
         return self.name(oid)
 
     def name(self, oid: Any) -> str:
@@ -136,7 +139,8 @@ def or_null(read: Callable[[str], int]) -> Callable[[str], int | None]:
 def _built_in(name: str) -> dict[int, tuple[int, ...] | None]:
     """PostgreSQL's functions of a name, in the library's order."""
     if name in IO_FUNCTIONS:
-        return {IO_FUNCTIONS[name]: None}
+        oid, (types, _) = IO_FUNCTIONS[name]
+        return {oid: types}
     if name in OIDS:
         return {oid: function.args for oid, function in FUNCTIONS.items() if function.name == name}
     return dict(behind_operators_named(name))

@@ -424,11 +424,11 @@ def _library_functions() -> Rows:
             "proargtypes": " ".join(map(str, function.args)), "prosrc": function.name,
             "provariadic": function.args[-1] if function.variadic else 0,
         }  # fmt: skip
-    for name, oid in IO_FUNCTIONS.items():
+    for name, (oid, (args, result)) in IO_FUNCTIONS.items():
         yield {
             "oid": oid, "proname": name, "pronamespace": 11, "proowner": 10, "prolang": 12, "procost": 1.0,
-            "prokind": "f", "proisstrict": 1, "provolatile": "i", "proparallel": "s", "pronargs": 1,
-            "prorettype": 2275, "proargtypes": "2281", "prosrc": name,
+            "prokind": "f", "proisstrict": 1, "provolatile": "i", "proparallel": "s", "pronargs": len(args),
+            "prorettype": result, "proargtypes": " ".join(map(str, args)), "prosrc": name,
         }  # fmt: skip
 
 
