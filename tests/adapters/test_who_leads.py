@@ -18,10 +18,12 @@ from helios_cli.engine.consensus.lsns import LsnManager
 from helios_cli.engine.consensus.rule import Progress, SyncMode
 from helios_cli.engine.log.history import History
 from helios_cli.engine.node import lead_again, promotion, receiver
+from helios_cli.engine.node.apply_queue import ApplyQueue
 from helios_cli.engine.node.authority import EmbeddedAuthority
 from helios_cli.engine.node.failover_watcher import HEARD_S, FailoverWatcher
 from helios_cli.engine.node.following import Following, Upstream
 from helios_cli.engine.node.lead_check import LeadCheck
+from helios_cli.engine.node.peer_address import Callers
 from helios_cli.engine.node.peer_link import PeerLink
 from helios_cli.engine.node.visitors import Visitors
 from helios_cli.engine.node.watchers import Watcher, Watchers
@@ -222,6 +224,7 @@ def test_where_it_alone_votes_a_restarted_primary_that_does_not_lead_is_not_reac
         "_awaited": None,
         "_offset": SimpleNamespace(local_us=lambda *_: 0),
         "_advance": lambda: None,
+        "applicator": SimpleNamespace(queue=ApplyQueue(Lsn(0), 1)),
         "_acknowledge": lambda echo_us: None,
     }.items():
         setattr(following, name, value)
@@ -259,6 +262,7 @@ def test_a_primary_gives_way_to_a_newer_term_alone(leads: bool, term: Term, give
         role=Role("primary" if leads else "standby"),
         following=None,
         node=SimpleNamespace(store=SimpleNamespace(promise=lambda term: None)),
+        callers=Callers(),
         retarget=lambda node_id, host, port, term: retargeted.append(node_id),
     )
     link: Any = SimpleNamespace(is_loopback=False, address="10.0.0.3", close=lambda: None)
@@ -283,6 +287,7 @@ def test_a_node_that_nobody_leads_in_its_term_calls_whoever_leads_in_an_older_on
         role=Role(role),
         following=SimpleNamespace(upstream=SimpleNamespace(connected=connected)),
         node=SimpleNamespace(store=SimpleNamespace(promise=promised.append)),
+        callers=Callers(),
         retarget=lambda node_id, host, port, term: retargeted.append(node_id),
     )
     link: Any = SimpleNamespace(is_loopback=False, address="10.0.0.3", close=lambda: None)

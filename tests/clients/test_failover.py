@@ -194,17 +194,47 @@ def test_two_data_nodes_and_an_observer_elect(pair_with_observer: list[NodeProce
     assert voters(second) == 3
 
 
+def test_a_node_that_says_to_be_where_nobody_finds_it_is_told_of_and_followed_all_the_same(make_node: MakeNode) -> None:
+    mode = ("--replication-mode", "quorum")
+    first = make_node("--node-id", "n1", "--replication-role", "primary", *mode)
+    upstream = (
+        "--replication-role",
+        "standby",
+        "--primary-host",
+        "127.0.0.1",
+        "--primary-port",
+        str(first.native_port),
+    )
+    second = make_node("--node-id", "n2", *upstream, *mode, "--advertise-address", "nosuch.invalid")
+    third = make_node("--node-id", "n3", *upstream, *mode, "--failover-priority", "0")
+    observer = make_node("--node-id", "o1", *upstream[2:], "--replication-role", "observer")
+    wait_until(lambda: len(counting(third)) == 3, "all copies count", ELECTED_S)
+    wait_until(lambda: "alarms" in first.http("/health")[1], "it is told", ELECTED_S)
+    (alarm,) = first.http("/health")[1]["alarms"]
+    where = f"nosuch.invalid:{second.native_port}"
+    assert alarm.startswith(f"node n2 cannot be called at {where}: ") and "advertise_address" in alarm
+    first.kill()
+    assert elected([second, third]) is second
+    with second.connect() as connection:
+        connection.execute("CREATE TABLE t (a int)")
+    wait_until(lambda: status(third)["cluster"]["primary_id"] == "n2", "the other one follows", ELECTED_S)
+    wait_until(lambda: status(observer)["primary_id"] == "n2", "the observer too", 2 * ELECTED_S)
+    first.start()
+    wait_until(lambda: "n1" in counting(second), "so does the former primary", ELECTED_S)
+
+
 def test_who_is_not_elected_says_why_and_what_would_change_it(pair_with_observer: list[NodeProcess]) -> None:
     first, second, observer = pair_with_observer
 
-    def told(node: NodeProcess, reason: str, change: str) -> None:
+    def told(node: NodeProcess, reason: str, change: str, unreached: str = "") -> None:
         def decisions() -> list[Any]:
             return [one.get("reason") for one in explained(node)["decisions"]]
 
         wait_until(lambda: decisions()[-1:] == [reason], reason, ELECTED_S)
         row = last_change(node)
         assert (row["decision"], row["details"]["change"]) == ("not_elected", change)
-        assert explained(node)["decisions"][-1]["sentence"] == f"this node is not elected: {reason}. {change}"
+        told = f"this node is not elected: {reason}{unreached}. {change}"
+        assert explained(node)["decisions"][-1]["sentence"] == told
 
     assert first.http("/admin/pause", body={})[0] == 200
     wait_until(lambda: bool(explained(second)["paused"]), "the standby knows it", ELECTED_S)
@@ -218,6 +248,7 @@ def test_who_is_not_elected_says_why_and_what_would_change_it(pair_with_observer
     told(
         second, "2 of the voters n1, n2, o1 must agree, and 1 does; missing: n1, o1",
         "Start one of the missing nodes, or give --allow-data-loss.",
+        " (n1: Connection refused; o1: Connection refused)",
     )  # fmt: skip
     observer.start()
     assert elected([second]) is second

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.consensus.candidacy import Candidacy, turn
-from helios_cli.engine.consensus.config import LEASE_MS, ClusterConfig
+from helios_cli.engine.consensus.config import LEASE_MS, ClusterConfig, participants
 from helios_cli.engine.consensus.election import Answer, Verdict, judge_all, still_led
 from helios_cli.engine.consensus.lease import Loyalty
 from helios_cli.engine.consensus.rule import SyncMode
@@ -158,7 +158,7 @@ class FailoverWatcher:
                     own.retarget(leader.node_id, leader.primary_host, leader.primary_native_port, leader.term)
                     return
                 if not verdict.is_safe:
-                    self._tell(verdict.reason, verdict.hint)
+                    self._tell(verdict.reason, verdict.hint, self._unreached())
                     return
                 # Heard of again, or a vote was given meanwhile: what was sounded is not so any more.
                 if self.is_loyal:
@@ -223,11 +223,18 @@ class FailoverWatcher:
         elif following.has_no_room or following.blocked_s > BLOCKED_S:
             self._tell("its disk takes nothing", "Free space on it, or promote another standby.")
 
-    def _tell(self, reason: str, change: str = "") -> None:
+    def _unreached(self) -> str:
+        """Which nodes could not be asked, and why."""
+        own = self._replication
+        names = sorted(one.node_id for one in participants(own.open_configs) if one.node_id in own.lines.faults)
+        return "; ".join(f"{name}: {own.lines.faults[name]}" for name in names)
+
+    def _tell(self, reason: str, change: str = "", unreached: str = "") -> None:
         """Once until a primary is heard of again. ``change``: what would make it different."""
         if reason != self._told:
             self._told = reason
             own = self._replication
             told = facts(term=own.term().number, old=own.config.primary, new=None, reason=reason, automatic=True)
-            text = f"this node is not elected: {reason}" + (f". {change}" if change else "")
-            own.node.event("not_elected", text, severity="warning", change=change, **told)
+            text = f"this node is not elected: {reason}" + (f" ({unreached})" if unreached else "")
+            text += f". {change}" if change else ""
+            own.node.event("not_elected", text, severity="warning", change=change, unreached=unreached, **told)

@@ -6,21 +6,24 @@ looks at who is there and proposes the next step.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import replace
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.consensus import steps
-from helios_cli.engine.consensus.config import ClusterConfig, Member
+from helios_cli.engine.consensus.config import ClusterConfig, Member, address
 from helios_cli.engine.consensus.lsns import LsnManager
 from helios_cli.engine.consensus.rule import Progress, SyncMode
 from helios_cli.engine.consensus.silence import Attention, Stall
 from helios_cli.engine.errors import HeliosError, OutcomeUnknown
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.lease_keeper import LeaseKeeper
+from helios_cli.engine.node.peer_address import fault_of
 from helios_cli.engine.node.promotion import PromotionRefused
 from helios_cli.engine.node.relief import Relief
 from helios_cli.engine.types import Lsn, Term
@@ -37,6 +40,10 @@ RECORD_ROOM: Final = 256 << 10
 
 MISSING_S: Final = 3.0
 """After so long a member is told of as missing while commits wait for it, whatever eject_after is."""
+
+CALL_BACK_S: Final = 3.0
+CALL_AGAIN_S: Final = 15.0
+"""When a follower is called to see whether it can be, and while it cannot."""
 
 
 class Leading:
@@ -73,6 +80,8 @@ class Leading:
         """Commits whose clients wait for another rule than the cluster's."""
         self.unwanted: set[str] = set()
         """Members that the operator has removed, until a configuration without them is in force."""
+        self.unreached: dict[str, str] = {}
+        """Followers that cannot be called where they say that they are, and why."""
         self.lease = LeaseKeeper(replication, self)
         self._relief = Relief(replication)
         self._told = ""
@@ -228,6 +237,25 @@ class Leading:
         self.lsns.came(streamer.node_id, streamer.hello.incarnation)
         self.lsns.follows_from(streamer.node_id, streamer.sent)
         self.reconcile()
+        if streamer.hello.incarnation:
+            self._replication.later(self._call_back(streamer))
+
+    async def _call_back(self, streamer: WalStreamer) -> None:
+        """Whether a follower can be called where it says that it is: others could not follow it there if it led."""
+        hello = streamer.hello
+        where = address(hello.host, hello.native_port)
+        for pause in chain((CALL_BACK_S,), repeat(CALL_AGAIN_S)):
+            # It follows before it listens.
+            await asyncio.sleep(pause)
+            fault = await fault_of((hello.host, hello.native_port))
+            if not fault or self._replication.replicator.streamers.get(hello.node_id) is not streamer:
+                break
+            text = f"node {hello.node_id} cannot be called at {where}: {fault}. "
+            text += "Give it an advertise_address that the other nodes reach."
+            if self.unreached.get(hello.node_id) != text:
+                self._node.event("unreached", text, severity="warning", standby=hello.node_id)
+            self.unreached[hello.node_id] = text
+        self.unreached.pop(hello.node_id, None)
 
     def copies(self, node_id: str) -> None:
         """A node takes a copy of the database, and gives up what it had."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.consensus.config import Member
+from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.peer_link import PeerLink, introduce, reach
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ class Lines:
     def __init__(self, replication: Replication) -> None:
         self._replication = replication
         self._held: dict[Member, PeerLink] = {}
+        self.faults: dict[str, str] = {}
+        """Of each node that was called last in vain: why."""
 
     def held(self, member: Member) -> PeerLink | None:
         """A call that is open; it is the caller's from here on."""
@@ -32,9 +35,11 @@ class Lines:
         try:
             await reach(link, member.host, member.native_port)
             await introduce(link, self._replication.identity(), self._replication.secret())
-        except BaseException:
+        except BaseException as error:
             link.close()
+            self.faults[member.node_id] = _fault(error)
             raise
+        self.faults.pop(member.node_id, None)
         self._replication.address.met(link)
         return link
 
@@ -56,3 +61,9 @@ class Lines:
         if self._held.get(member) is link:
             del self._held[member]
             link.close()
+
+
+def _fault(error: BaseException) -> str:
+    if isinstance(error, HeliosError):
+        return error.message
+    return (error.strerror if isinstance(error, OSError) else "") or "it does not answer"

@@ -30,7 +30,7 @@ from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.join import find_cluster
 from helios_cli.engine.node.observer_disk import ObserverDisk
 from helios_cli.engine.node.observing import Observing
-from helios_cli.engine.node.peer_address import OwnAddress, reachable
+from helios_cli.engine.node.peer_address import Callers, OwnAddress, reachable
 from helios_cli.engine.node.peer_door import Door
 from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused, admit
 from helios_cli.engine.node.peer_tls import peer_tls
@@ -74,6 +74,7 @@ class Observer:
         self.disk: ObserverDisk
         self.vote: Vote
         self.observing: Observing
+        self.callers = Callers()
         self.address = OwnAddress(settings.advertise_address, settings.listen_address)
         self.exit_code = 0
         self._control_dir = f"{settings.data_dir}/control"
@@ -290,7 +291,9 @@ class Observer:
         """Another node says that it leads in ``term``."""
         if may_follow(self.term(), term):
             self.disk.promise(term)
-            self.observing.retarget(announced.node_id, reachable(link, announced.host), announced.native_port)
+            host = reachable(link, announced.host)
+            self.callers.called(link, (host, announced.native_port))
+            self.observing.retarget(announced.node_id, host, announced.native_port)
 
     def welcome(self, proof: str) -> messages.Welcome:
         """What a node is told that has shown who it is."""

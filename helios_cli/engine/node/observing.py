@@ -94,7 +94,8 @@ class Observing:
         config = disk.observed.parsed
         members = [(one.host, one.native_port) for one in (config.members if config is not None else ())]
         first = (disk.role.primary_host, disk.role.primary_port)
-        return [first, *(where for where in members if where[0] and where != first)]
+        others = (where for where in members if where[0] and where != first)
+        return [*self._observer.callers.places(first), *others]
 
     async def _observe(self, host: str, port: int) -> bool:
         """Stay with a primary while the connection lasts; False: the node there has only said who leads."""

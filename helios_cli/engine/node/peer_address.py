@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+from typing import Final
 
 from helios_cli.engine.config.checks import is_loopback
-from helios_cli.engine.node.peer_link import PeerLink
+from helios_cli.engine.node.peer_link import CONNECT_S, PeerLink
+
+CALLERS_MAX: Final = 64
+
+Place = tuple[str, int]
+"""Host and port."""
 
 
 def reachable(link: PeerLink, host: str) -> str:
@@ -22,6 +29,36 @@ def is_unspecified(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]").partition("%")[0]).is_unspecified
     except ValueError:
         return host == ""
+
+
+async def fault_of(place: Place) -> str:
+    """Why nobody answers there; empty: somebody does."""
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            _, writer = await asyncio.open_connection(*place)
+    except TimeoutError:
+        return "nobody answers"
+    except OSError as error:
+        return error.strerror or str(error)
+    writer.close()
+    return ""
+
+
+class Callers:
+    """Where primaries have called from that say to be somewhere else: that may be an address for other nodes alone."""
+
+    def __init__(self) -> None:
+        self._hosts: dict[Place, str] = {}
+
+    def called(self, link: PeerLink, said: Place) -> None:
+        """The node that says to be at ``said`` has called on ``link``."""
+        if link.address and (said in self._hosts or len(self._hosts) < CALLERS_MAX):
+            self._hosts[said] = link.address
+
+    def places(self, said: Place) -> list[Place]:
+        """Where to call the node that says to be at ``said``, in the order of trying."""
+        host = self._hosts.get(said, said[0])
+        return [said] if host == said[0] else [said, (host, said[1])]
 
 
 class OwnAddress:

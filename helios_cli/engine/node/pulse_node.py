@@ -55,7 +55,8 @@ class DataNodePulse:
         votes = self._replication.node_id in self._replication.config.voting
         if following is None or role.name != "standby" or not role.primary_host or not votes:
             return None
-        return role.primary_host, role.primary_port
+        link = following.receiver.link
+        return link.host if link is not None else role.primary_host, role.primary_port
 
     def vote_heard(self, term: Term, lease_ms: int) -> bool:
         """As a voter: the primary of its own term may have the vote, if no candidate was promised a newer one."""

@@ -127,7 +127,7 @@ class WalReceiver:
     async def run(self) -> None:
         """Connect, follow, and connect again, until cancelled."""
         pause = RETRY_FIRST_S
-        told = ""
+        told = set[str]()
         while True:
             for host, port in self._addresses():
                 if self._hurry.is_set():
@@ -136,12 +136,12 @@ class WalReceiver:
                     await self._follow_safely(host, port)
                 except (OSError, HeliosError, TimeoutError) as error:
                     text = f"cannot follow {address(host, port)}: {_reason(error)}"
-                    if text != told and not self._hurry.is_set():
+                    if text not in told and not self._hurry.is_set():
                         log.warning("%s", text)
-                    told = text
+                    told.add(text)
                     self._follower.lost(error)
                 else:
-                    told = ""
+                    told.clear()
                     pause = RETRY_FIRST_S
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):

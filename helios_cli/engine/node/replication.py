@@ -27,7 +27,7 @@ from helios_cli.engine.node.lead_changes import Cause
 from helios_cli.engine.node.lead_check import LeadCheck
 from helios_cli.engine.node.leading import Leading
 from helios_cli.engine.node.lines import Lines
-from helios_cli.engine.node.peer_address import OwnAddress
+from helios_cli.engine.node.peer_address import Callers, OwnAddress
 from helios_cli.engine.node.peer_door import Door
 from helios_cli.engine.node.peer_link import Identity, PeerLink
 from helios_cli.engine.node.peer_tls import peer_tls
@@ -88,6 +88,7 @@ class Replication:
         self.tls = peer_tls(node.settings)
         """How it speaks with other nodes."""
         self.door = Door()
+        self.callers = Callers()
         self.address = OwnAddress(node.settings.advertise_address, node.settings.listen_address)
         node.engine.lead_check = self.lead_check = LeadCheck(self)
         self.sessions = SessionServer(node.engine, lambda: self.following.forwarder if self.following else None)
@@ -295,7 +296,7 @@ class Replication:
 
     def _addresses(self) -> list[tuple[str, int]]:
         role = self.role
-        return [(role.primary_host, role.primary_port)] if role.primary_host else []
+        return self.callers.places((role.primary_host, role.primary_port)) if role.primary_host else []
 
     def _lead(self, configs: tuple[ClusterConfig, ...]) -> None:
         self.leading = Leading(self, configs)
@@ -451,11 +452,8 @@ class Replication:
         # A reader of the log, which has no data directory, comes and goes; the log is not kept for it.
         if hello.incarnation:
             self.slots.hold(hello.node_id, streamer.sent)
-        self.node.event(
-            "standby_joined",
-            f"{hello.role} {hello.node_id} ({hello.mode}) follows from {streamer.sent}",
-            standby=hello.node_id,
-        )
+        told = f"{hello.role} {hello.node_id} ({hello.mode}) follows from {streamer.sent}"
+        self.node.event("standby_joined", told, standby=hello.node_id)
         if self.leading is not None:
             self.leading.joined(streamer)
 

@@ -129,7 +129,9 @@ def register_metrics(node: Node) -> None:
 
 def alarms(node: Node) -> list[str]:
     """What somebody has to look after although the node serves, and what to do."""
-    return [*node.scrub.alarms(), *_of_the_disk(node), *node.certificates.alarms()]
+    leading = node.replication.leading
+    unreached = leading.unreached.values() if leading is not None else ()
+    return [*node.scrub.alarms(), *_of_the_disk(node), *unreached, *node.certificates.alarms()]
 
 
 def _of_the_disk(node: Node) -> list[str]:

@@ -101,7 +101,9 @@ class Visitors:
         elif own.following is None or own.following.upstream.connected:
             return
         # Of an older term, to one that nobody leads in the newer: when it is asked for records that one hears of it.
-        own.retarget(announced.node_id, reachable(link, announced.host), announced.native_port, term.number)
+        host = reachable(link, announced.host)
+        own.callers.called(link, (host, announced.native_port))
+        own.retarget(announced.node_id, host, announced.native_port, term.number)
 
     def _check_term(self, term: Term) -> None:
         """A node of a newer term wants to follow: nobody leads it, so this one takes a term that does."""
