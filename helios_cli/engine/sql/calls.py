@@ -282,12 +282,17 @@ def range_type(values: list[TypedSql]) -> int:
     return next((value.type_oid for value in values if subtype_of(value.type_oid)), 0)
 
 
+_NEXT: Final = "nextval"
+"""A volatile function that may be called again for one answer: PostgreSQL's sequences have gaps, too."""
+
+
 def render_call(function: Function, values: list[TypedSql], scope: Scope) -> str:
     """The SQLite text of a call with converted arguments."""
     ctx = scope.ctx
     if isinstance(function, UserFunction):
         return user_call(function, values, scope)
     ctx.volatile |= function.volatile
+    ctx.unrepeatable |= function.volatile and function.name != _NEXT
     ctx.effects += function.volatile
     ctx.asks_session |= function.stable
     ctx.writes |= function.writes

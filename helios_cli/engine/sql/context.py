@@ -92,6 +92,8 @@ class Context:
     asks_session: bool = False
     """A stored text asks for a value of the session."""
     volatile: bool = False
+    unrepeatable: bool = False
+    """Something volatile was met beside nextval."""
     effects: int = 0
     """How many calls of volatile functions were met so far; each has to be made once for each row."""
     writes: bool = False
@@ -156,6 +158,10 @@ class Context:
             self.lazy = before
 
     # -- errors -----------------------------------------------------------------------------------
+
+    def changes_each_time(self) -> None:
+        """What is read is not the same when the statement is run again, or not for every session."""
+        self.volatile = self.unrepeatable = True
 
     def position(self, byte_offset: int) -> int | None:
         """The 1-based character position of a byte offset, None for a negative offset."""

@@ -41,7 +41,7 @@ def finish_plan(kind: Kind, tag: str, texts: list[str], ctx: Context) -> Plan:
         param_types=tuple(ctx.params),
         literal_in=converters,
         session_values=tuple(ctx.session),
-        volatile=ctx.volatile or ctx.writes or ctx.calls,
+        volatile=ctx.unrepeatable or ctx.calls,
         locks_rows=ctx.locks_rows,
         makes_temporary=ctx.makes_temporary,
         rights=ctx.rights.listed(),

@@ -127,7 +127,10 @@ class Plan:
     groupable: bool = False
     """A plain write that may share a SQLite transaction with other clients' writes."""
     volatile: bool = False
-    """Calls a function whose second run could differ; never rerun behind the client's back."""
+    """Calls a function whose second run could differ; never rerun behind the client's back.
+
+    nextval does not count: run again it takes the next number, and leaves a gap as a ROLLBACK does.
+    """
     counts_rows: bool = True
     """Whether the command tag ends with a row count."""
     fk_off: bool = False

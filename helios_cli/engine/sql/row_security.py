@@ -85,7 +85,7 @@ def refuse_active(relation: Relation, ctx: Context, message: str, hint: str) -> 
 
 def _of(relation: Relation, ctx: Context) -> RowSecurity:
     assert relation.security is not None
-    ctx.volatile = True
+    ctx.changes_each_time()
     return relation.security
 
 

@@ -44,7 +44,7 @@ def table_sample(fields: dict[str, Any], scope: Scope) -> Source:
         mixed = f"(({row} % 1000003 + CAST({seed.sql} AS INTEGER) % 1000003 * 7919) * 2654435761)"
         chance = f"abs(({mixed} >> 11) % {_PARTS})"
     else:
-        ctx.volatile = True
+        ctx.changes_each_time()
     name = quote_identifier(item.relation.sqlite_name or item.relation.name)
     text = f"(SELECT * FROM {name} WHERE {chance} < pg_sample_share({share.sql}) * {_PARTS // 100})"
     return replace(source, sql=f"{text} AS {quote_identifier(item.alias)}")

@@ -24,7 +24,7 @@ def session_rows(relation: Relation, ctx: Context) -> str:
         return _activity(relation, ctx)
     if relation.name == _SETTINGS:
         return _settings(relation, ctx)
-    ctx.volatile = True
+    ctx.changes_each_time()
     columns = [f"value ->> {place} AS {quote_identifier(column.name)}" for place, column in enumerate(relation.columns)]
     rows = f"json_each(node_session({ctx.session_value('pid')}, '{relation.name}'))"
     return f"(SELECT {', '.join(columns)} FROM {rows})"
@@ -35,7 +35,7 @@ def _settings(relation: Relation, ctx: Context) -> str:
     name = quote_identifier(relation.sqlite_name or relation.name)
     if not ctx.session_allowed:
         return f"(SELECT * FROM {name})"
-    ctx.volatile = True
+    ctx.changes_each_time()
     columns = []
     for column in relation.columns:
         plain = f"known.{quote_identifier(column.name)}"
