@@ -6,13 +6,14 @@ from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from helios_cli.engine.errors import SqlError
+from helios_cli.engine.node.builtin_triggers import Call, call_builtin
 from helios_cli.engine.node.deferred_triggers import Event
 from helios_cli.engine.sql.inner import Inner
 from helios_cli.engine.sql.oids import BOOL, INT4, NAME, OID, TEXT, TRIGGER
 from helios_cli.engine.sql.plpgsql.frame import Frame, Record
 from helios_cli.engine.sql.plpgsql.interpreter import Interpreter
 from helios_cli.engine.sql.relation import Relation
-from helios_cli.engine.sql.routines import Trigger
+from helios_cli.engine.sql.routines import BUILTIN_TRIGGER_NAMES, Trigger
 from helios_cli.engine.storage.programs import as_json
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Firing:
             if not trigger.row and self._concerns(trigger, timing, event, columns):
                 if trigger.when and not self._holds(trigger, None, None):
                     continue
-                self._fire(trigger, event, None, None)
+                self._fire(trigger, event, None, None, columns)
 
     def row(self, timing: str, event: str, old: Row | None, new: Row | None, columns: tuple[str, ...]) -> Row | None:
         """Fire the triggers of a row.
@@ -65,7 +66,7 @@ class Firing:
             if timing == "a" and trigger.deferrable and deferred.waits(trigger):
                 deferred.events.append(Event(trigger, self.relation, event, old, new))
                 continue
-            made = self._fire(trigger, event, old_record, new_record)
+            made = self._fire(trigger, event, old_record, new_record, columns)
             if timing == "a":
                 continue
             if made is None:
@@ -114,7 +115,11 @@ class Firing:
         rows = self.host.run(inner, [records.read(key) for key in inner.keys]).rows
         return bool(rows and rows[0][0])
 
-    def _fire(self, trigger: Trigger, event: str, old: Record | None, new: Record | None) -> Record | None:
+    def _fire(
+        self, trigger: Trigger, event: str, old: Record | None, new: Record | None, columns: tuple[str, ...] = ()
+    ) -> Record | None:
+        if trigger.function in BUILTIN_TRIGGER_NAMES:
+            return call_builtin(Call(self.host, trigger, event, old, new, columns))
         prepared = self.calls.prepared(self.host, trigger.function, ())
         program = prepared.program
         if program is None:

@@ -19,7 +19,7 @@ from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.privileges import TRIGGER as TRIGGER_RIGHT
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.rights import denied
-from helios_cli.engine.sql.routines import Routine, Trigger
+from helios_cli.engine.sql.routines import BUILTIN_TRIGGERS, Trigger
 from helios_cli.engine.sql.sqltext import constant, pg_identifier
 
 SYSTEM_COLUMNS: Final = frozenset(("tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"))
@@ -43,7 +43,7 @@ def create_trigger(builder: Builder, fields: dict[str, Any]) -> Plan:
         0,
         relation.oid,
         fields["trigname"],
-        _function(builder, fields["funcname"]).oid,
+        _function(builder, fields["funcname"]),
         bool(fields.get("row")),
         "b" if timing & _BEFORE else "i" if timing & _INSTEAD else "a",
         [word for bit, word in _EVENTS if fields.get("events", 0) & bit],
@@ -169,16 +169,19 @@ def _relation(builder: Builder, fields: dict[str, Any]) -> Relation:
     return relation
 
 
-def _function(builder: Builder, nodes: list[Any]) -> Routine:
+def _function(builder: Builder, nodes: list[Any]) -> int:
+    """The OID of a trigger function. Raises SqlError 42883, 42P17."""
     names = tree.strings(nodes)
     found = builder.catalog.functions(names[-2] if len(names) > 1 else None, names[-1])
     function = next((function for function in found if not function.args), None)
     routine = builder.catalog.routine(function.oid) if function is not None else None
+    if routine is None and names[:-1] in ([], ["pg_catalog"]) and names[-1] in BUILTIN_TRIGGERS:
+        return BUILTIN_TRIGGERS[names[-1]]
     if routine is None:
         raise builder.error("42883", f"function {'.'.join(names)}() does not exist")
     if routine.result != TRIGGER:
         raise builder.error("42P17", f"function {'.'.join(names)} must return type trigger")
-    return routine
+    return routine.oid
 
 
 def _check_kind(builder: Builder, relation: Relation, trigger: Trigger) -> None:

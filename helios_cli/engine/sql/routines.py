@@ -281,6 +281,15 @@ def result_columns(routine: Routine) -> tuple[tuple[str, int], ...]:
     )
 
 
+BUILTIN_TRIGGERS: Final = {
+    "suppress_redundant_updates_trigger": 1291,
+    "tsvector_update_trigger": 3752,
+    "tsvector_update_trigger_column": 3753,
+}
+"""PostgreSQL's own trigger functions, with their OIDs."""
+BUILTIN_TRIGGER_NAMES: Final = {oid: name for name, oid in BUILTIN_TRIGGERS.items()}
+
+
 @dataclass(slots=True)
 class Trigger:
     """One trigger, as ``helios_trigger`` holds it."""

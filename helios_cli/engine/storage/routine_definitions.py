@@ -8,7 +8,7 @@ from typing import Final
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.ddl_trigger import pretty_condition
 from helios_cli.engine.sql.routine_text import function_arguments, function_definition, function_result
-from helios_cli.engine.sql.routines import Routine, Trigger
+from helios_cli.engine.sql.routines import BUILTIN_TRIGGER_NAMES, Routine, Trigger
 from helios_cli.engine.sql.sqltext import pg_identifier
 from helios_cli.engine.storage.system_snapshot import Snapshot
 from helios_cli.engine.storage.type_rows import shown_text
@@ -64,7 +64,8 @@ def arguments(snapshot: Snapshot, routine: Routine, *, identity: bool) -> str | 
 def action_statement(snapshot: Snapshot, trigger: Trigger, path: Sequence[str] | None = ("public",)) -> str:
     """What a trigger does: ``EXECUTE FUNCTION f('x')``."""
     routine = routine_of(snapshot, trigger.function)
-    name = routine_name(routine, path) if routine is not None else str(trigger.function)
+    own = BUILTIN_TRIGGER_NAMES.get(trigger.function, str(trigger.function))
+    name = routine_name(routine, path) if routine is not None else own
     given = ", ".join("'" + argument.replace("'", "''") + "'" for argument in trigger.arguments)
     return f"EXECUTE FUNCTION {name}({given})"
 
