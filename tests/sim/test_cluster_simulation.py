@@ -16,12 +16,12 @@ from support.planted_seeds import BELOW, FOUND_AT, spec_for
 
 from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.sim.bugs import BUGS
-from helios_cli.engine.sim.checkers import Violation
 from helios_cli.engine.sim.director import Director
 from helios_cli.engine.sim.liveness import Healing
 from helios_cli.engine.sim.plan import WEIGHTS, Spec, draw, drawn
 from helios_cli.engine.sim.planted import Bug, run_with
 from helios_cli.engine.sim.shrink import shrink
+from helios_cli.engine.sim.violation import Violation
 from helios_cli.engine.sim.world import World, run
 
 PROTECTED = (SyncMode.SEMI_SYNC, SyncMode.QUORUM, SyncMode.SYNC)

@@ -28,6 +28,7 @@ FOUND_AT: Final[dict[str, int]] = {
     "committed-past-a-change": 14,
     "disks-before": 53, "lsns-without-terms": 74, "nobody-heard": 10, "minority-elects": 22, "newest-alone": 95,
     "observer-unheeded": 22, "old-disks-vote": 1652, "old-disks-copy": 18, "promise-broken": 167,
+    "taken-back-unheard": 159,
     "leader-promises": 51, "old-term-followed": 0, "sent-back-by-anybody": 176, "endless-lease": 20,
     "lease-without-margin": 247, "vote-taken-back": 966, "lease-from-the-echo": 20, "lease-on-the-wall-clock": 20,
     "fickle-voters": 37, "votes-at-start": 148, "promise-in-memory": 0, "written-acknowledged": 0, "cache-believed": 22,
@@ -39,6 +40,7 @@ FOUND_AT: Final[dict[str, int]] = {
 DRAWN_SO: Final[dict[str, dict[str, Any]]] = {
     "lease-without-margin": {"nodes": 3, "mode": SyncMode.ASYNC, "survivable": True, "steps": 240},
     "vote-taken-back": {"mode": SyncMode.ASYNC, "survivable": False},
+    "taken-back-unheard": {"nodes": 2, "mode": SyncMode.SYNC, "survivable": False},
     "votes-at-start": {"nodes": 3, "mode": SyncMode.ASYNC, "survivable": False},
 }
 """What is told and not drawn, for bugs that show in few of the runs."""

@@ -43,3 +43,13 @@ def may_send_back(own: History, theirs: History) -> bool:
     if not theirs.starts:
         return True
     return bool(own.starts) and own.starts[-1].term > theirs.starts[-1].term
+
+
+def may_take_back(*, elects: bool, has_promised: bool, hears_target: bool) -> bool:
+    """Whether a node that gave the lead away, and hears of nobody who leads, may lead again.
+
+    Where the members elect who leads (``elects``) a majority's promise keeps two from leading both. Of two nodes it
+    needs nobody else: then it may once it ``has_promised`` that the target leads only while it ``hears_target``, which
+    says that it does not.
+    """
+    return elects or not has_promised or hears_target

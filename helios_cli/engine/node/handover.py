@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.config.roles import Role
+from helios_cli.engine.consensus.acceptance import may_take_back
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.lead_changes import Cause
 from helios_cli.engine.node.promotion import (
@@ -322,9 +323,9 @@ async def _take_back(replication: Replication, target: str, before: Term) -> Non
     if found is not None:
         replication.retarget(found.node_id, found.primary_host, found.primary_native_port, found.term)
         return
-    alone = not all(config.elects for config in replication.open_configs)
-    if alone and replication.term() != before and target not in {answer.node_id for answer in answers}:
-        # Nobody else's promise would keep the two from leading both.
+    elects = all(config.elects for config in replication.open_configs)
+    has_promised, hears_target = replication.term() != before, target in {answer.node_id for answer in answers}
+    if not may_take_back(elects=elects, has_promised=has_promised, hears_target=hears_target):
         raise PromotionRefused(
             f"node {target} was promised that it may lead, and does not answer now",
             hint=f"Once it is known not to lead, heliosdb-nano promote makes {replication.node_id} the primary.",

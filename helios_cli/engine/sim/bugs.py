@@ -104,6 +104,10 @@ BUGS: Final[Mapping[str, Bug]] = {
         "a candidate leads although it has promised a newer term",
         ACCEPTANCE, "return own == taken and (", "return (",
     ),
+    "taken-back-unheard": Bug(
+        "of two nodes the one that gave the lead away takes it back, whatever it has promised",
+        ACCEPTANCE, "return elects or not has_promised or hears_target", "return True",
+    ),
     "leader-promises": Bug(
         "a primary promises another's term and leads on",
         ACCEPTANCE, "return not leads and", "return",

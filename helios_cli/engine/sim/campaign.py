@@ -10,7 +10,7 @@ from collections.abc import Callable, Container
 from functools import partial
 from typing import TYPE_CHECKING
 
-from helios_cli.engine.consensus.acceptance import may_lead, may_promise
+from helios_cli.engine.consensus.acceptance import may_lead, may_promise, may_take_back
 from helios_cli.engine.consensus.candidacy import turn, voted_s
 from helios_cli.engine.consensus.config import ClusterConfig, participants
 from helios_cli.engine.consensus.election import (
@@ -111,7 +111,7 @@ class Campaign:
         if promised:
             node.promise(term)
             node.candidacy.defer(node.now, _trip_s(node))
-            node.world.checkers.voted(node, term, asker)
+            node.world.checkers.promises.voted(node, term, asker)
             node.tell(f"promises term {term} to {asker}")
         own = self.candidate()
         config = node.config
@@ -240,7 +240,7 @@ class Campaign:
             return
         term = Term(max(before, floor) + 1, world.rng.getrandbits(64))
         node.promise(term)
-        world.checkers.voted(node, term, node.name)
+        world.checkers.promises.voted(node, term, node.name)
 
         def surveyed(asked: list[Answer]) -> None:
             verdict = led_by_another(asked, before)
@@ -264,20 +264,20 @@ class Campaign:
             node.become("primary", "")
             node.following.drop()
             forced = not verdict.is_safe
-            node.after(node.rng.randrange(500, 20_000), self._lead, term, lost, forced, answers)
+            node.after(node.rng.randrange(500, 20_000), self._lead, term, lost, forced, answers, heeds)
 
         def enough(asked: list[Answer]) -> bool:
             return self._wins([answer for answer in asked if answer.promised])
 
         self.survey(True, surveyed, giver, enough=None if giver else enough)
 
-    def _lead(self, term: Term, lost: set[str], forced: bool, answers: list[Answer]) -> None:
+    def _lead(self, term: Term, lost: set[str], forced: bool, answers: list[Answer], by_hand: bool) -> None:
         node = self.node
         node.finish()
         how = ", at any price" if forced else ""
         node.tell(f"leads in term {term}, behind {node.log.end}, heard {len(answers)} others{how}")
         configs = (config_by_force(node.log.config, node.member(), lost),) if forced else node.open_configs
-        node.world.checkers.leads(node, term, configs, forced=forced, answers=answers)
+        node.world.checkers.leads(node, term, configs, by_hand=by_hand, forced=forced, answers=answers)
         node.primary = Primary(node, term, configs)
         node.vote.leads()
         self.takes_lead = self.is_changing = False
@@ -357,16 +357,20 @@ class Campaign:
             primary.tenure.end()
             node.primary = None
             stream.link.send(1, node.term, "take_over", (node.name, int(node.log.end)))
-            node.after(world.timing.take_back_us, self._take_back, target)
+            node.after(world.timing.take_back_us, self._take_back, target, node.term)
         elif world.clock.now_us > deadline_us:
             self.is_changing = primary.holding = False
             node.tell(f"leads on: {target} did not catch up")
         else:
             node.after(5_000, self._wait_for, target, deadline_us)
 
-    def _take_back(self, target: str) -> None:
-        """The standby did not take the lead in time: lead on, or follow it if it did; again until somebody leads."""
+    def _take_back(self, target: str, before: Term) -> None:
+        """The standby did not take the lead in time: lead on, or follow it if it did; again until somebody leads.
+
+        ``before`` is the newest term that this node had promised when it gave the lead away.
+        """
         node = self.node
+        again = partial(node.after, node.world.timing.take_back_us, self._take_back, target, before)
         self.is_changing = False
         if node.follows or node.primary is not None or self.takes_lead:
             return
@@ -378,8 +382,11 @@ class Campaign:
             if leader is not None:
                 node.retarget(leader.node_id)
                 return
-            self._take_lead(False, _newest(answers))
-            node.after(node.world.timing.take_back_us, self._take_back, target)
+            elects = all(config.elects for config in node.open_configs)
+            hears_target = target in {answer.node_id for answer in answers}
+            if may_take_back(elects=elects, has_promised=node.term != before, hears_target=hears_target):
+                self._take_lead(False, _newest(answers))
+            again()
 
         self.survey(False, surveyed)
 

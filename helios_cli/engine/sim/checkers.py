@@ -19,22 +19,15 @@ from helios_cli.engine.replication.messages import Answer
 from helios_cli.engine.sim.leader import Leader
 from helios_cli.engine.sim.log import SimLog
 from helios_cli.engine.sim.primary import Waiting
+from helios_cli.engine.sim.promises import Promises
 from helios_cli.engine.sim.records import SimRecord
+from helios_cli.engine.sim.violation import Violation
 from helios_cli.engine.types import Lsn, Term
 
 if TYPE_CHECKING:
     from helios_cli.engine.sim.node import SimNode
     from helios_cli.engine.sim.observer import SimObserver
     from helios_cli.engine.sim.world import World
-
-
-class Violation(Exception):
-    """Something that must never happen has happened."""
-
-    def __init__(self, rule: str, text: str) -> None:
-        self.rule = rule
-        self.text = text
-        super().__init__(f"{rule}: {text}")
 
 
 class Checkers:
@@ -53,10 +46,7 @@ class Checkers:
         self._committed: set[tuple[Lsn, int]] = {(Lsn(0), 0)}
         """What a primary called committed."""
         self._at: dict[tuple[Term, Lsn], int] = {}
-        self._promised: dict[str, Term] = {}
-        """By disk, the newest term."""
-        self._votes: dict[tuple[str, Term], str] = {}
-        """For whom, by disk and term."""
+        self.promises = Promises()
         self._flushed: dict[str, tuple[Lsn, int]] = {}
         """By disk, what was flushed last, with its checksum."""
         self._gone: list[tuple[str, str, SimLog]] = []
@@ -88,9 +78,7 @@ class Checkers:
 
     def started(self, node: SimNode | SimObserver) -> None:
         """A node has read its disk."""
-        promised = self._promised.get(node.incarnation, Term(0))
-        if node.term < promised:
-            self.fail("promise kept", f"{node.name} promised term {promised} and wakes up in term {node.term}")
+        self.promises.started(node)
         flushed = self._flushed.get(node.incarnation)
         if flushed is not None and node.name in self.world.nodes:
             end, checksum = flushed
@@ -114,22 +102,6 @@ class Checkers:
         else:
             self._gone_observers.append((node.name, node.incarnation, self.world.observers[node.name].told))
 
-    def promised(self, node: SimNode | SimObserver, term: Term) -> None:
-        """A node says that it acts in no older term than this; it votes for nobody else in it."""
-        disk = node.incarnation
-        before = self._promised.get(disk, term)
-        if term < before:
-            self.fail("terms never fall", f"{node.name} promised term {before} and goes on in {term}")
-        if node.disk.kept_term() < term:
-            self.fail("promise kept", f"{node.name} promises term {term}, which is not on its disk")
-        self._promised[disk] = term
-
-    def voted(self, node: SimNode | SimObserver, term: Term, candidate: str) -> None:
-        """A node gives its vote, perhaps to itself."""
-        before = self._votes.setdefault((node.incarnation, term), candidate)
-        if before != candidate:
-            self.fail("one vote per term", f"{node.name} votes for {candidate} in term {term}, and did for {before}")
-
     def made(self, node: SimNode, record: SimRecord) -> None:
         """A primary has made a record: it alone, in one life, does so in its term."""
         leader = self.leaders.get(record.term)
@@ -138,10 +110,13 @@ class Checkers:
             self.fail("one writer per term", f"{node.name} writes in term {record.term}, which is {whose}")
 
     def leads(
-        self, node: SimNode, term: Term, configs: tuple[ClusterConfig, ...], *, forced: bool, answers: list[Answer]
-    ) -> None:
+        self, node: SimNode, term: Term, configs: tuple[ClusterConfig, ...], *,
+        by_hand: bool, forced: bool, answers: list[Answer],
+    ) -> None:  # fmt: skip
         """A node begins to lead by ``configs``: it must have everything that was promised to survive."""
         heard = {answer.node_id for answer in answers}
+        if not by_hand:
+            self.promises.leads(node, heard, self.leaders)
         if not forced:
             self._check_heard(node, configs, answers)
         same = self.leaders.get(term)
@@ -288,12 +263,6 @@ class Checkers:
                     f"{node.name} has {committed}: whoever finds the change below that goes by no older configuration",
                 )
         leader.committed = committed
-
-    def taken(self, node: SimNode, term: Term) -> None:
-        """A node takes records that were sent in a term."""
-        promised = self._promised.get(node.incarnation, Term(0))
-        if term < promised:
-            self.fail("promise kept", f"{node.name} takes records of term {term}, and has promised term {promised}")
 
     def rewound(self, node: SimNode, fork: Lsn) -> None:
         """A node goes back: not behind what must survive, unless all that it loses was lost by a known promotion."""

@@ -107,14 +107,18 @@ class Director:
         self.counts["promotions"] += 1
 
     def switchover(self) -> None:
-        """The lead is given to a standby."""
+        """The lead is given to a standby; now and then the two are cut off from each other in the middle of it."""
         leading = [node for node in self._leading() if not node.frozen]
         if leading:
             node = self._rng.choice(leading)
             others = [name for name in self._world.nodes if name != node.name]
             if others:
-                node.run(node.life, node.campaign.switchover, self._rng.choice(others))
+                target = self._rng.choice(others)
+                node.run(node.life, node.campaign.switchover, target)
                 self.counts["switchovers"] += 1
+                if self._rng.random() < 0.15:
+                    delay_us = self._rng.randrange(self._rng.choice((10_000, 60_000)))
+                    self._world.clock.after(delay_us, self._part, [node.name], [target], 3)
 
     def configure(self) -> None:
         """Another mode, another answer to the loss of a standby, or other times."""

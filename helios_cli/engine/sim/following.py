@@ -126,7 +126,7 @@ class Following:
             # It has taken a term that is new enough, on this connection.
             self._joins(self._awaited)
         if kind == "records":
-            node.world.checkers.taken(node, term)
+            node.world.checkers.promises.taken(node, term)
             self._records(*body)
         elif kind == "heartbeat":
             self._heartbeat(Heartbeat.from_body(body))

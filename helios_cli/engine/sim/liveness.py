@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from helios_cli.engine.sim.checkers import Violation
+from helios_cli.engine.sim.violation import Violation
 
 if TYPE_CHECKING:
     from helios_cli.engine.sim.node import SimNode

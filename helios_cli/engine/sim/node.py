@@ -257,7 +257,7 @@ class SimNode(SimHost):
         """Never again act in an older term."""
         self.disk.save(term=(term.number, term.term_id))
         self.term = term
-        self.world.checkers.promised(self, term)
+        self.world.checkers.promises.promised(self, term)
 
     # The others ------------------------------------------------------------------------------------------------------
 

@@ -138,7 +138,7 @@ class SimObserver(SimHost):
         if term > self.term:
             self.disk.save(term=(term.number, term.term_id))
             self.term = term
-            self.world.checkers.promised(self, term)
+            self.world.checkers.promises.promised(self, term)
 
     def campaign_answer(self, term: Term, promise: bool, asker: str, giver: str) -> Answer:
         """A candidate asks."""
@@ -151,7 +151,7 @@ class SimObserver(SimHost):
         )
         if promised:
             self._promise(term)
-            self.world.checkers.voted(self, term, asker)
+            self.world.checkers.promises.voted(self, term, asker)
             self.tell(f"promises term {term} to {asker}")
         config = self.config
         return Answer(

@@ -13,7 +13,7 @@ from helios_cli.engine.consensus.config import EJECT
 from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.consensus.steps import first_config
 from helios_cli.engine.errors import HeliosError
-from helios_cli.engine.sim.checkers import Checkers, Violation
+from helios_cli.engine.sim.checkers import Checkers
 from helios_cli.engine.sim.clock import SimClock
 from helios_cli.engine.sim.director import Director
 from helios_cli.engine.sim.liveness import Healing
@@ -22,6 +22,7 @@ from helios_cli.engine.sim.node import SimNode
 from helios_cli.engine.sim.observer import SimObserver
 from helios_cli.engine.sim.plan import Spec, draw
 from helios_cli.engine.sim.records import CONFIG, TERM_START, SimRecord, make_record
+from helios_cli.engine.sim.violation import Violation
 from helios_cli.engine.types import Lsn, Term
 
 SETTLE_US: Final = 1_500_000
