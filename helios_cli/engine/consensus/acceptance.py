@@ -25,6 +25,15 @@ def may_promise(own: Term, asked: Term, *, leads: bool, is_loyal: bool = False) 
     return not leads and not is_loyal and (asked.number > own.number or asked == own)
 
 
+def gives_way(primary: str, asker: str, giver: str) -> bool:
+    """Whether the ``primary`` that has a node's vote asks for it itself, or gives its lead to the ``asker``.
+
+    Both may be empty: a node that has just begun does not know whom it gave its vote to, and nobody may have given the
+    lead away.
+    """
+    return bool(primary) and primary in (asker, giver)
+
+
 def may_lead(own: Term, taken: Term, log: History) -> bool:
     """Whether a candidate may lead in the term that it took: not when it has promised a newer one meanwhile.
 

@@ -8,6 +8,7 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from helios_cli.engine.consensus.acceptance import gives_way
 from helios_cli.engine.consensus.candidacy import Candidacy, turn
 from helios_cli.engine.consensus.config import LEASE_MS, ClusterConfig, participants
 from helios_cli.engine.consensus.election import Answer, Verdict, judge_all, still_led
@@ -97,15 +98,15 @@ class FailoverWatcher:
         """Whether nobody else has this node's word: the primary itself may ask, or give its place to ``asker``."""
         return not self.is_loyal or self.is_primary(asker, giver)
 
-    def is_primary(self, *names: str) -> bool:
+    def is_primary(self, asker: str, giver: str) -> bool:
         """Whether one of them is the primary that this node follows, or this node itself, which gives its lead away.
 
         Not one that it has followed before.
         """
         following = self._replication.following
         if following is None:
-            return self._replication.node_id in names
-        return following.upstream.connected and following.upstream.node_id in names
+            return gives_way(self._replication.node_id, asker, giver)
+        return following.upstream.connected and gives_way(following.upstream.node_id, asker, giver)
 
     def pledge(self, term: int, *, excused: bool = False) -> bool:
         """Keep the vote for a candidate of that term; False: it is the primary's, who has not given it away."""

@@ -15,7 +15,7 @@ from typing import Any, Final
 from helios_cli import __version__
 from helios_cli.engine.config.roles import decide_role
 from helios_cli.engine.config.settings import Settings
-from helios_cli.engine.consensus.acceptance import may_follow, may_promise
+from helios_cli.engine.consensus.acceptance import gives_way, may_follow, may_promise
 from helios_cli.engine.consensus.config import EMBEDDED, ETCD, address
 from helios_cli.engine.consensus.lease import Loyalty
 from helios_cli.engine.consensus.vote import Vote
@@ -258,7 +258,7 @@ class Observer:
     def answer(self, ask: messages.Ask, term: Term) -> Answer:
         """What this observer says to a candidate. A promise is on disk before it is given."""
         primary = self.observing.primary_id
-        is_primary = self.observing.heard_id in (ask.node_id, ask.giver)
+        is_primary = gives_way(self.observing.heard_id, ask.node_id, ask.giver)
         is_loyal = self.vote.holds(self.now()) and not is_primary
         promised = (
             ask.promise

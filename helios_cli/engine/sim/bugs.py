@@ -104,6 +104,10 @@ BUGS: Final[Mapping[str, Bug]] = {
         "a candidate leads although it has promised a newer term",
         ACCEPTANCE, "return own == taken and (", "return (",
     ),
+    "anybody-gives-way": Bug(
+        "a voter that has just begun takes whoever asks for the primary that it has given its vote",
+        ACCEPTANCE, "return bool(primary) and primary in", "return not primary or primary in",
+    ),
     "taken-back-unheard": Bug(
         "of two nodes the one that gave the lead away takes it back, whatever it has promised",
         ACCEPTANCE, "return elects or not has_promised or hears_target", "return True",

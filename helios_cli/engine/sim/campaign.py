@@ -10,7 +10,7 @@ from collections.abc import Callable, Container
 from functools import partial
 from typing import TYPE_CHECKING
 
-from helios_cli.engine.consensus.acceptance import may_lead, may_promise, may_take_back
+from helios_cli.engine.consensus.acceptance import gives_way, may_lead, may_promise, may_take_back
 from helios_cli.engine.consensus.candidacy import turn, voted_s
 from helios_cli.engine.consensus.config import ClusterConfig, participants
 from helios_cli.engine.consensus.election import (
@@ -101,7 +101,7 @@ class Campaign:
             # It is to ask for the vote in a moment; if it does not, then nobody else may be able to lead.
             node.after(node.world.timing.ask_us, node.give_way, term)
         leads = node.is_leading or self.takes_lead
-        is_primary = (node.following.upstream_id or node.name) in (asker, giver)
+        is_primary = gives_way(node.following.upstream_id or node.name, asker, giver)
         is_loyal = node.is_loyal and not is_primary
         promised = (
             promise

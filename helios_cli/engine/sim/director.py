@@ -47,6 +47,8 @@ class Director:
         self._sessions: dict[int, tuple[Token, tuple[Lsn, int]]] = {}
         """What each session has seen last: the token that it was given, end and checksum of the log then."""
         self._lost_disks = 0
+        self.is_over = False
+        """Nothing more is to get in the way."""
 
     def act(self, action: Action) -> None:
         """Let one thing happen."""
@@ -118,7 +120,11 @@ class Director:
                 self.counts["switchovers"] += 1
                 if self._rng.random() < 0.15:
                     delay_us = self._rng.randrange(self._rng.choice((10_000, 60_000)))
-                    self._world.clock.after(delay_us, self._part, [node.name], [target], 3)
+                    self._world.clock.after(delay_us, self._cut_later, node.name, target)
+
+    def _cut_later(self, one: str, other: str) -> None:
+        if not self.is_over:
+            self._part([one], [other], 3)
 
     def configure(self) -> None:
         """Another mode, another answer to the loss of a standby, or other times."""

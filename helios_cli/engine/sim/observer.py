@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from helios_cli.engine.consensus.acceptance import may_follow, may_promise
+from helios_cli.engine.consensus.acceptance import gives_way, may_follow, may_promise
 from helios_cli.engine.consensus.config import ClusterConfig, Member
 from helios_cli.engine.consensus.lease import Loyalty
 from helios_cli.engine.consensus.vote import Vote
@@ -142,7 +142,7 @@ class SimObserver(SimHost):
 
     def campaign_answer(self, term: Term, promise: bool, asker: str, giver: str) -> Answer:
         """A candidate asks."""
-        is_primary = self.upstream_id in (asker, giver)
+        is_primary = gives_way(self.upstream_id, asker, giver)
         is_loyal = self.vote.holds(self.now) and not is_primary
         promised = (
             promise

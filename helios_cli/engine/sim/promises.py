@@ -65,7 +65,7 @@ class Promises:
         given = {
             term: candidate
             for (disk, term), candidate in self._votes.items()
-            if disk == node.incarnation and last < term and term in led and candidate not in heard
+            if disk == node.incarnation and last < term and term in led and candidate not in (node.name, *heard)
         }
         if given:
             term = max(given)

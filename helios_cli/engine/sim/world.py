@@ -162,6 +162,7 @@ def run(spec: Spec) -> Result:
             director.act(action)
             clock.run_until(clock.now_us + action.pause_us)
         world.checkers.converged()
+        director.is_over = True
         world.tell("", "-- nothing is in the way any more")
         healing.heal()
         if spec.survivable:
