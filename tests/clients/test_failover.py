@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -257,6 +258,28 @@ def test_who_is_not_elected_says_why_and_what_would_change_it(pair_with_observer
     wait_until(lambda: counting(second) == ["n2", "n1"], "the copies of both count", ELECTED_S)
     second.kill()
     told(first, "its failover_priority is 0", "Promote it by hand, or start it with another failover_priority.")
+
+
+def test_an_observer_that_was_restarted_votes_when_the_lease_that_it_may_have_granted_is_over(
+    pair_with_observer: list[NodeProcess],
+) -> None:
+    """The primary may be alive, and count on its word."""
+    lease_s = 3.0
+    first, second, observer = pair_with_observer
+    code, answer = first.http("/admin/config", body={"name": "lease", "value": f"{lease_s:g}s"})
+    assert code == 200, answer
+    wait_until(lambda: status(second)["cluster"]["lease_ms"] == 1000 * lease_s, "it is in force", ELECTED_S)
+    wait_until(lambda: status(observer)["lease_ms"] > 500 * lease_s, "the observer has granted it", ELECTED_S)
+    first.send(signal.SIGSTOP)
+    try:
+        time.sleep(lease_s * 2 / 3)
+        observer.kill()
+        began = time.monotonic()
+        observer.start()
+        assert elected([second]) is second
+        assert time.monotonic() - began >= lease_s
+    finally:
+        first.send(signal.SIGCONT)
 
 
 def test_an_observer_that_is_gone_for_good_is_removed(

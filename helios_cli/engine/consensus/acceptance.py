@@ -5,6 +5,8 @@ Each takes the newest term that the node itself has promised to (``own``), which
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from helios_cli.engine.log.history import History
 from helios_cli.engine.types import Term
 
@@ -54,11 +56,10 @@ def may_send_back(own: History, theirs: History) -> bool:
     return bool(own.starts) and own.starts[-1].term > theirs.starts[-1].term
 
 
-def may_take_back(*, elects: bool, has_promised: bool, hears_target: bool) -> bool:
-    """Whether a node that gave the lead away, and hears of nobody who leads, may lead again.
+def is_released(*, elects: bool, voted_for: str, heard: Collection[str]) -> bool:
+    """Whether a node may lead that has promised another one, ``voted_for``, that this may; empty: none.
 
     Where the members elect who leads (``elects``) a majority's promise keeps two from leading both. Of two nodes it
-    needs nobody else: then it may once it ``has_promised`` that the target leads only while it ``hears_target``, which
-    says that it does not.
+    needs nobody else's: then only if it is ``heard`` of whom it has promised, which promises its term in turn.
     """
-    return elects or not has_promised or hears_target
+    return elects or not voted_for or voted_for in heard

@@ -34,7 +34,7 @@ class ControlRecord:
     term: Term = Term(0)
     """The newest term this node has promised to."""
     voted_for: str = ""
-    """The node this one voted for in that term; empty when it has not voted."""
+    """The node this one voted for, in that term or an older one that its log does not hold; empty: none."""
     clean: bool = False
     """Whether the node was stopped in order and everything is in the database file."""
     checkpoint_lsn: Lsn = Lsn(0)

@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.config.roles import Role
-from helios_cli.engine.consensus.acceptance import may_take_back
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.lead_changes import Cause
 from helios_cli.engine.node.promotion import (
@@ -17,12 +16,13 @@ from helios_cli.engine.node.promotion import (
     is_decided,
     leader,
     not_the_primary,
+    refuse_while_bound,
     survey,
     take_lead,
 )
 from helios_cli.engine.node.streamer import BLOCKED_S, WalStreamer
 from helios_cli.engine.replication import messages
-from helios_cli.engine.types import Lsn, Term
+from helios_cli.engine.types import Lsn
 from helios_cli.engine.wire.peer import Kind
 
 if TYPE_CHECKING:
@@ -223,7 +223,6 @@ async def hand_over(
         # Before standbys are told that what they wait for was not done: a commit that waits for more copies was.
         leading.close()
         replication.follow(end)
-        before = replication.term()
         message = messages.TakeOver(replication.node_id, end, leaves, reason)
         streamer.link.send(Kind.TAKE_OVER, message.to_body())
     finally:
@@ -234,7 +233,7 @@ async def hand_over(
     while not replication.role.primary_host:
         await asyncio.sleep(0.002)
         if replication.now() > deadline:
-            await _not_taken(replication, target, before)
+            await _not_taken(replication, target)
 
 
 async def _drained(replication: Replication, target: str, timeout_s: float) -> tuple[WalStreamer, Lsn]:
@@ -273,18 +272,16 @@ async def _all_answered(replication: Replication, patience_s: float) -> None:
         await asyncio.sleep(0.001)
 
 
-async def _not_taken(replication: Replication, target: str, before: Term) -> None:
+async def _not_taken(replication: Replication, target: str) -> None:
     """The standby did not take the lead in time: lead on, or follow it if it did after all.
-
-    ``before`` is the newest term that this node had promised when it gave the lead away.
 
     Raises:
         PromotionRefused: this node leads on; or it cannot yet, and goes on trying.
     """
     try:
-        await _take_back(replication, target, before)
+        await _take_back(replication)
     except HeliosError as error:
-        replication.later(_lead_on(replication, target, before))
+        replication.later(_lead_on(replication))
         raise PromotionRefused(
             f"node {target} did not take the lead, and this node cannot yet: {error.message}",
             hint=error.hint or "It tries again until a node leads; heliosdb-nano topology shows which.",
@@ -293,14 +290,14 @@ async def _not_taken(replication: Replication, target: str, before: Term) -> Non
         raise PromotionRefused(f"node {target} did not take the lead; this node leads on")
 
 
-async def _lead_on(replication: Replication, target: str, before: Term) -> None:
+async def _lead_on(replication: Replication) -> None:
     told = ""
     while _is_forsaken(replication):
         await asyncio.sleep(RETRY_S)
         try:
             async with replication.changing:
                 if _is_forsaken(replication):
-                    await _take_back(replication, target, before)
+                    await _take_back(replication)
         except HeliosError as error:
             if error.message != told:
                 told = error.message
@@ -312,7 +309,7 @@ def _is_forsaken(replication: Replication) -> bool:
     return not replication.is_leading and not replication.role.primary_host
 
 
-async def _take_back(replication: Replication, target: str, before: Term) -> None:
+async def _take_back(replication: Replication) -> None:
     """Lead on in a new term, unless somebody leads; then follow that one.
 
     Raises:
@@ -323,13 +320,7 @@ async def _take_back(replication: Replication, target: str, before: Term) -> Non
     if found is not None:
         replication.retarget(found.node_id, found.primary_host, found.primary_native_port, found.term)
         return
-    elects = all(config.elects for config in replication.open_configs)
-    has_promised, hears_target = replication.term() != before, target in {answer.node_id for answer in answers}
-    if not may_take_back(elects=elects, has_promised=has_promised, hears_target=hears_target):
-        raise PromotionRefused(
-            f"node {target} was promised that it may lead, and does not answer now",
-            hint=f"Once it is known not to lead, heliosdb-nano promote makes {replication.node_id} the primary.",
-        )
+    refuse_while_bound(replication, answers)
     cause = Cause("it gave the lead away, and nobody took it")
     await take_lead(replication, cause, floor=max((answer.term for answer in answers), default=0))
 

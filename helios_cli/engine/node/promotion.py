@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from helios_cli.engine.consensus.acceptance import may_lead, may_promise
+from helios_cli.engine.consensus.acceptance import is_released, may_lead, may_promise
 from helios_cli.engine.consensus.account import withheld
 from helios_cli.engine.consensus.candidacy import VOTE_TRIPS
 from helios_cli.engine.consensus.config import Member, address, participants
@@ -165,7 +165,23 @@ def refuse_unless_wins(replication: Replication, heard: list[Heard]) -> None:
         PromotionRefused: it would not; a term that comes to nothing only ends that of another.
     """
     _refuse(still_led(heard, replication.term().number, replication.node_id), allow_data_loss=False)
+    refuse_while_bound(replication, heard)
     _refuse(judge_all(replication.open_configs, candidate(replication), heard), allow_data_loss=False)
+
+
+def refuse_while_bound(replication: Replication, heard: list[Heard]) -> None:
+    """Before this node leads unasked: whether it has promised another that this may, and is not kept by its answer.
+
+    Raises:
+        PromotionRefused: that one may lead, and this node would not know.
+    """
+    elects = all(config.elects for config in replication.open_configs)
+    voted_for = replication.node.store.voted_for
+    if not is_released(elects=elects, voted_for=voted_for, heard={one.node_id for one in heard}):
+        raise PromotionRefused(
+            f"node {voted_for} was promised that it may lead, and does not answer now",
+            hint=f"Once it is known not to lead, heliosdb-nano promote makes {replication.node_id} the primary.",
+        )
 
 
 async def announce(replication: Replication, member: Member) -> None:
@@ -215,7 +231,7 @@ def answer(replication: Replication, ask: messages.Ask, term: Term) -> Answer:
         and replication.watcher.pledge(term.number, excused=replication.watcher.is_primary(ask.node_id, ask.giver))
     )
     if promised:
-        replication.node.store.promise(term)
+        replication.node.store.promise(term, ask.node_id)
         replication.watcher.has_voted()
     own_position = candidate(replication)
     following = replication.following
@@ -317,7 +333,8 @@ async def take_lead(
     Where ``giver`` gives the lead to this node it must promise too, and that ``within_s`` seconds: later it may lead on
     itself. Of two members it could, without asking this one. ``leaving`` stop, whatever they promise: nobody waits for
     their copies. ``unasked``: no operator wants it, so a majority has to.
-    ``heeds``: this node's own vote has to be free, as it has where nobody asked.
+    ``heeds``: an operator wants it, who may know that the one that was promised does not lead; this node's own vote has
+    to be free, as it has where nobody asked.
 
     Raises:
         PromotionRefused: too few promised, or one that did has more of the log; or another node leads.
@@ -337,6 +354,8 @@ async def take_lead(
     if giver and (giver not in {one.node_id for one in answers} or replication.now() - began > within_s):
         raise PromotionRefused(f"node {giver} did not promise in time to lead no more", hint="It leads on.")
     _refuse_if_passed(replication, term)
+    if not heeds:
+        refuse_while_bound(replication, answers)
     own, config = candidate(replication), replication.config
     verdict = judge_all(replication.open_configs, own, answers, unasked=unasked)
     if not verdict.is_safe and judge_all(replication.open_configs, own, asked, unasked=unasked).is_safe:

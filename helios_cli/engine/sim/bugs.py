@@ -109,8 +109,8 @@ BUGS: Final[Mapping[str, Bug]] = {
         ACCEPTANCE, "return bool(primary) and primary in", "return not primary or primary in",
     ),
     "taken-back-unheard": Bug(
-        "of two nodes the one that gave the lead away takes it back, whatever it has promised",
-        ACCEPTANCE, "return elects or not has_promised or hears_target", "return True",
+        "of two nodes the one that has promised the other that it may lead leads, whether it hears of that one or not",
+        ACCEPTANCE, "return elects or not voted_for or voted_for in heard", "return True",
     ),
     "leader-promises": Bug(
         "a primary promises another's term and leads on",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Container
 from functools import partial
 from typing import TYPE_CHECKING
 
-from helios_cli.engine.consensus.acceptance import gives_way, may_lead, may_promise, may_take_back
+from helios_cli.engine.consensus.acceptance import gives_way, is_released, may_lead, may_promise
 from helios_cli.engine.consensus.candidacy import turn, voted_s
 from helios_cli.engine.consensus.config import ClusterConfig, participants
 from helios_cli.engine.consensus.election import (
@@ -109,7 +109,7 @@ class Campaign:
             and self._pledge(term.number, excused=is_primary)
         )
         if promised:
-            node.promise(term)
+            node.promise(term, asker)
             node.candidacy.defer(node.now, _trip_s(node))
             node.world.checkers.promises.voted(node, term, asker)
             node.tell(f"promises term {term} to {asker}")
@@ -230,7 +230,7 @@ class Campaign:
     def _take_lead(
         self, allow_data_loss: bool, floor: int, *, unasked: bool = False, giver: str = "", heeds: bool = False
     ) -> None:
-        """``heeds``: this node's own vote has to be free, as it has where nobody asked."""
+        """``heeds``: an operator wants it; this node's own vote has to be free, as it has where nobody asked."""
         node, world = self.node, self.node.world
         self.is_changing = True
         before = node.term.number
@@ -251,6 +251,8 @@ class Campaign:
                 verdict = Verdict(f"node {giver} did not promise in time to lead no more")
             if verdict.is_safe and not may_lead(node.term, term, node.log.history):
                 verdict = Verdict(f"another node has taken term {node.term} meanwhile")
+            if verdict.is_safe and not heeds and not self._is_released(answers):
+                verdict = Verdict(f"node {node.voted_for} was promised that it may lead")
             if not verdict.is_safe:
                 self._refused(verdict.reason)
                 return
@@ -316,6 +318,11 @@ class Campaign:
 
         self.survey(False, surveyed, enough=self._wins)
 
+    def _is_released(self, answers: list[Answer]) -> bool:
+        node = self.node
+        elects = all(config.elects for config in node.open_configs)
+        return is_released(elects=elects, voted_for=node.voted_for, heard={one.node_id for one in answers})
+
     def _leader(self, answers: list[Answer]) -> Heard | None:
         return leading(answers, self.node.term.number)
 
@@ -323,7 +330,11 @@ class Campaign:
         """A term that comes to nothing only ends that of another."""
         node = self.node
         led = still_led(answers, node.term.number, node.name)
-        return led.is_safe and judge_all(node.open_configs, self.candidate(), answers).is_safe
+        return (
+            led.is_safe
+            and self._is_released(answers)
+            and judge_all(node.open_configs, self.candidate(), answers).is_safe
+        )
 
     def renew(self, term: Term) -> None:
         """A node of a newer term wants to follow: this primary starts over."""
@@ -357,20 +368,16 @@ class Campaign:
             primary.tenure.end()
             node.primary = None
             stream.link.send(1, node.term, "take_over", (node.name, int(node.log.end)))
-            node.after(world.timing.take_back_us, self._take_back, target, node.term)
+            node.after(world.timing.take_back_us, self._take_back)
         elif world.clock.now_us > deadline_us:
             self.is_changing = primary.holding = False
             node.tell(f"leads on: {target} did not catch up")
         else:
             node.after(5_000, self._wait_for, target, deadline_us)
 
-    def _take_back(self, target: str, before: Term) -> None:
-        """The standby did not take the lead in time: lead on, or follow it if it did; again until somebody leads.
-
-        ``before`` is the newest term that this node had promised when it gave the lead away.
-        """
+    def _take_back(self) -> None:
+        """The standby did not take the lead in time: lead on, or follow it if it did; again until somebody leads."""
         node = self.node
-        again = partial(node.after, node.world.timing.take_back_us, self._take_back, target, before)
         self.is_changing = False
         if node.follows or node.primary is not None or self.takes_lead:
             return
@@ -382,11 +389,9 @@ class Campaign:
             if leader is not None:
                 node.retarget(leader.node_id)
                 return
-            elects = all(config.elects for config in node.open_configs)
-            hears_target = target in {answer.node_id for answer in answers}
-            if may_take_back(elects=elects, has_promised=node.term != before, hears_target=hears_target):
+            if self._is_released(answers):
                 self._take_lead(False, _newest(answers))
-            again()
+            node.after(node.world.timing.take_back_us, self._take_back)
 
         self.survey(False, surveyed)
 

@@ -253,9 +253,14 @@ class SimNode(SimHost):
         self.world.checkers.flushed(self)
         self.show()
 
-    def promise(self, term: Term) -> None:
-        """Never again act in an older term."""
-        self.disk.save(term=(term.number, term.term_id))
+    @property
+    def voted_for(self) -> str:
+        """Who was promised that it may lead, in a term of which the log holds nothing; empty: nobody."""
+        return self.disk.control.get("voted_for", "") if self.disk.term > self.log.last_term else ""
+
+    def promise(self, term: Term, voted_for: str = "") -> None:
+        """Never again act in an older term; ``voted_for`` may lead in it."""
+        self.disk.save(term=(term.number, term.term_id), voted_for=voted_for or self.voted_for)
         self.term = term
         self.world.checkers.promises.promised(self, term)
 

@@ -172,9 +172,18 @@ class Store:
         self.promise(term)
         return term
 
-    def promise(self, term: Term) -> None:
-        """Never again act in an older term than this one; on disk when this returns."""
-        self.control.update(term=term, clean=False, voted_for="")
+    def promise(self, term: Term, voted_for: str = "") -> None:
+        """Never again act in an older term than this one; on disk when this returns.
+
+        ``voted_for`` may lead in it; empty: whoever was promised that before, while this node knows nothing newer.
+        """
+        self.control.update(term=term, clean=False, voted_for=voted_for or self.voted_for)
+
+    @property
+    def voted_for(self) -> str:
+        """The node that was promised that it may lead, and of whose term the log holds nothing; empty: none."""
+        record, last = self.control.record, self.log.last
+        return record.voted_for if last is None or record.term > last.term else ""
 
     def encoder(self, term: Term) -> RecordEncoder:
         """Makes the records that follow the log's end."""
