@@ -145,6 +145,33 @@ def test_a_switchover_waits_for_a_standby_that_does_not_follow_yet(
             run(first, asked)
 
 
+def test_of_two_the_one_that_gave_the_lead_away_does_not_lead_beside_the_one_it_has_promised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pair(tmp_path) as (first, second):
+        monkeypatch.setattr(handover, "TAKE_BACK_S", 0.2)
+        monkeypatch.setattr(handover, "RETRY_S", 0.01)
+        taking = replication(second)
+        cut = threading.Event()
+
+        async def promised(giver: str) -> None:
+            taking.node.store.new_term()
+            answers = await promotion.survey(taking, promise=True, giver=giver)
+            assert [one.promised for one in answers] == [True]
+            assert taking._server is not None
+            taking._server.close()
+            taking.replicator.close()
+            cut.set()
+
+        monkeypatch.setattr(taking, "take_over", lambda message: taking.later(promised(message.node_id)))
+        with pytest.raises(PromotionRefused, match="n2 was promised that it may lead, and does not answer now"):
+            run(first, lambda: handover.switchover(replication(first), to="n2"))
+        assert cut.is_set() and not replication(first).is_leading
+        assert first.node.store.voted_for == "n2"
+        assert "n1 is the primary" in run(first, replication(first).promote)["result"], "an operator may know better"
+        assert first.node.store.voted_for == ""
+
+
 def test_a_lead_that_nobody_took_is_taken_back_however_often_that_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -151,7 +151,9 @@ class Restarted:
         members = tuple(Member(name, f"disk of {name}", "h", 1, 2, 3, "") for name in ("n1", "n2"))
         config = ClusterConfig(1, SyncMode.SYNC, members, ("n1", "n2"), primary="n1", voting=("n1",))
         page_log = SimpleNamespace(last=SimpleNamespace(term=Term(3, 3), config_version=1), flushed=Lsn(100))
-        store = SimpleNamespace(log=page_log, new_term=self._new_term, timeline=SimpleNamespace(history=History()))
+        store = SimpleNamespace(
+            log=page_log, voted_for="", new_term=self._new_term, timeline=SimpleNamespace(history=History())
+        )
 
         async def ask(_replication: Any, _member: Member, _ask: messages.Ask) -> Answer:
             async with asyncio.timeout(1.0):
