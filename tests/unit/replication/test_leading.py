@@ -54,7 +54,7 @@ class Primary:
         self.put: list[ClusterConfig] = []
         self.refusal: HeliosError | None = None
         self.busy = False
-        self.asked = 0
+        self.asked, self.step_s = 0, 0.001
         self.authority = EmbeddedAuthority()
         loop = SimpleNamespace(time=lambda: self.at, call_soon=self._keep, call_later=self._keep_later)
         streamer = SimpleNamespace(
@@ -125,17 +125,17 @@ class Primary:
         for callback in due:
             callback()
 
-    def drained(self) -> tuple[Any, Lsn]:
+    def drained(self, timeout_s: float = 0.05) -> tuple[Any, Lsn]:
         """The wait of a switchover to n2, at most a moment."""
         this: Any = self
         self.replicator = SimpleNamespace(streamers=self.streamers, stopped=set())
-        self.asked = 0
-        return asyncio.run(handover._drained(this, "n2", 2.0))
+        self.asked, self.step_s = 0, timeout_s / 50
+        return asyncio.run(handover._drained(this, "n2", timeout_s))
 
     def now(self) -> float:
         """The clock of the loop: time passes whenever somebody looks, too little to give anybody up."""
         self.asked += 1
-        self.at += 0.04
+        self.at += self.step_s
         return self.at
 
 
@@ -148,7 +148,7 @@ def test_a_client_that_waits_for_more_copies_is_waited_for_half_of_the_time() ->
     primary, client = Primary(), Client()
     assert primary.drained() == (primary.streamers["n2"], END) and primary.asked == AT_ONCE
     primary.leading.after(SyncMode.SYNC, END, client.done, client)
-    assert primary.drained()[1] == END
+    assert primary.drained(2.0)[1] == END
     assert primary.asked > AT_ONCE and client.told is None
     primary.leading.close()
     assert isinstance(client.told, OutcomeUnknown)
