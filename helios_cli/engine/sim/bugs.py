@@ -155,7 +155,7 @@ BUGS: Final[Mapping[str, Bug]] = {
     ),
     "promise-in-memory": Bug(
         "a promise is given before it is on disk",
-        NODE, "self.disk.save(term=(term.number, term.term_id))",
+        NODE, "self.disk.save(term=(term.number, term.term_id), voted_for=voted_for or self.voted_for)",
         "self.disk.control[\"term\"] = (term.number, term.term_id)",
     ),
     "written-acknowledged": Bug(

@@ -54,7 +54,7 @@ class Promises:
             )
 
     def leads(self, node: SimNode, heard: Collection[str], led: Collection[Term]) -> None:
-        """A node begins to lead, and no operator has told it to: nobody else does whose term it has promised.
+        """A node begins to lead, and no operator has told it to: the one that it has voted for last does not.
 
         A majority's promise sees to that. One of two, who needs nobody else, has to hear of it. ``led`` are the terms
         that somebody has led in.
@@ -65,11 +65,11 @@ class Promises:
         given = {
             term: candidate
             for (disk, term), candidate in self._votes.items()
-            if disk == node.incarnation and last < term and term in led and candidate not in (node.name, *heard)
+            if disk == node.incarnation and last < term and candidate != node.name
         }
-        if given:
-            term = max(given)
+        term = max(given, default=last)
+        if term in given and term in led and given[term] not in heard:
             raise Violation(
                 "a vote is not taken back",
-                f"{node.name} leads, and {given[term]} does in term {term}, which it promised",
+                f"{node.name} leads, and has promised term {term}, in which {given[term]} does",
             )
