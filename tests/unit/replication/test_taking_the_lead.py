@@ -37,7 +37,9 @@ class Node:
         self._taking_s = taking_s
         page_log = SimpleNamespace(last=SimpleNamespace(term=Term(1, 1), config_version=1), flushed=Lsn(100))
         self.node = SimpleNamespace(
-            store=SimpleNamespace(new_term=self._new_term, log=page_log, timeline=SimpleNamespace(history=History())),
+            store=SimpleNamespace(
+                voted_for="", new_term=self._new_term, log=page_log, timeline=SimpleNamespace(history=History())
+            ),
             event=lambda kind, text, **fields: self.events.append((kind, text)),
         )
         self.following = None
