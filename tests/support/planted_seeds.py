@@ -27,7 +27,7 @@ FOUND_AT: Final[dict[str, int]] = {
     "tail-at-once": 0, "ejection-unagreed": 4, "not-joint": 0, "loosened-at-once": 3, "disks-unknown": 53,
     "committed-past-a-change": 14,
     "disks-before": 53, "lsns-without-terms": 74, "nobody-heard": 10, "minority-elects": 22, "newest-alone": 95,
-    "observer-unheeded": 22, "old-disks-vote": 1652, "old-disks-copy": 18, "promise-broken": 167,
+    "observer-unheeded": 22, "old-disks-vote": 1652, "old-disks-copy": 18, "promise-broken": 483,
     "taken-back-unheard": 159,
     "leader-promises": 51, "old-term-followed": 0, "sent-back-by-anybody": 176, "endless-lease": 20,
     "lease-without-margin": 247, "vote-taken-back": 966, "lease-from-the-echo": 20, "lease-on-the-wall-clock": 20,

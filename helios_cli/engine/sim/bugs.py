@@ -104,10 +104,6 @@ BUGS: Final[Mapping[str, Bug]] = {
         "a candidate leads although it has promised a newer term",
         ACCEPTANCE, "return own == taken and (", "return (",
     ),
-    "anybody-gives-way": Bug(
-        "a voter that has just begun takes whoever asks for the primary that it has given its vote",
-        ACCEPTANCE, "return bool(primary) and primary in", "return not primary or primary in",
-    ),
     "taken-back-unheard": Bug(
         "of two nodes the one that has promised the other that it may lead leads, whether it hears of that one or not",
         ACCEPTANCE, "return elects or not voted_for or voted_for in heard", "return True",
