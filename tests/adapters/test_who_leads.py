@@ -134,7 +134,7 @@ def test_a_primary_whose_own_term_came_to_nothing_follows_who_leads_in_an_older_
         config=config,
         open_configs=(config,),
         identity=lambda: SimpleNamespace(node_id="n1", incarnation=""),
-        node=SimpleNamespace(store=SimpleNamespace(log=page_log)),
+        node=SimpleNamespace(store=SimpleNamespace(log=page_log, voted_for="")),
         retarget=lambda node_id, host, port, term: followed.append(node_id),
     )
     asyncio.run(lead_again.lead_again(replication))

@@ -73,6 +73,7 @@ BROKEN_BEFORE = (
     5867,
     5992,
     7005,
+    7995,
     9123,
     9345,
     10733,
@@ -81,6 +82,7 @@ BROKEN_BEFORE = (
     18974,
     21636,
     53041,
+    70517,
 )
 """Seeds beyond those that are run anyway by which a mistake in the cores or in the simulator was found."""
 
