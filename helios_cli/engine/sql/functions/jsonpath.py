@@ -9,12 +9,15 @@ from typing import Any, Final
 
 from helios_cli.engine.datatypes.jsonpath import Item, Path, read_path
 from helios_cli.engine.datatypes.orders import compare_numeric
+from helios_cli.engine.datatypes.zoned import zone_of
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import runtime_numbers as numbers
 from helios_cli.engine.sql.functions.define import Library
+from helios_cli.engine.sql.functions.json_moments import TYPES, Clock, Moment, order_of, read_moment
 from helios_cli.engine.sql.functions.jsonb import Number, dump, load
 from helios_cli.engine.sql.functions.regexps import compiled
 
+_NOT_DATETIME: Final = "22031"
 _OBJECT_NOT_FOUND, _MEMBER_NOT_FOUND, _ARRAY_NOT_FOUND = "2203C", "2203A", "22039"
 _SUBSCRIPT, _SINGLETON, _NOT_NUMERIC, _NUMBER_NOT_FOUND = "22033", "22038", "22036", "2203B"
 _TYPES: Final = {dict: "object", list: "array", bool: "boolean", type(None): "null", Number: "number", str: "string"}
@@ -35,11 +38,13 @@ def _failed(sqlstate: str, message: str) -> _Failed:
 class Evaluation:
     """One path over one document."""
 
-    def __init__(self, path: Path, document: Any, variables: Any) -> None:
+    def __init__(self, path: Path, document: Any, variables: Any, clock: Clock | None = None) -> None:
         self.lax = not path.strict
         self.root = document
         self.variables = variables
         self.last: list[int] = []
+        self.clock = clock
+        """The session's; None where a path must not depend on it."""
 
     # -- items ------------------------------------------------------------------------------------
 
@@ -203,7 +208,7 @@ class Evaluation:
         """``.size()`` and the others."""
         name = item.value
         if name == "type":
-            return [_TYPES[type(value)]]
+            return [TYPES[value.kind] if isinstance(value, Moment) else _TYPES[type(value)]]
         if name == "size":
             if isinstance(value, list):
                 return [Number(str(len(value)))]
@@ -215,16 +220,31 @@ class Evaluation:
         if name == "double":
             return [self.double(value)]
         if name == "datetime":
-            raise SqlError("jsonpath item method .datetime() is not supported", sqlstate="0A000")
+            return [self.moment(item, value)]
         if not isinstance(value, Number):
             message = f"jsonpath item method .{name}() can only be applied to a numeric value"
             raise _failed(_NOT_NUMERIC, message)
         call = {"abs": numbers.pg_numeric_abs, "floor": _floor, "ceiling": _ceiling}[name]
         return [Number(call(str(value)))]
 
+    def moment(self, item: Item, value: Any) -> Moment:
+        """``.datetime()``."""
+        if type(value) is not str:
+            raise _failed(_NOT_DATETIME, "jsonpath item method .datetime() can only be applied to a string")
+        if item.parts:
+            hint = "Give dates and times in ISO's form, and leave out the template."
+            raise SqlError(
+                "a template of jsonpath item method .datetime() is not supported", sqlstate="0A000", hint=hint
+            )
+        found = read_moment(value)
+        if found is None:
+            hint = "Use a datetime template argument to specify the input data format."
+            raise _Failed(f'datetime format is not recognized: "{value}"', sqlstate=_NOT_DATETIME, hint=hint)
+        return found
+
     def double(self, value: Any) -> Number:
         """``.double()``."""
-        if not isinstance(value, str):
+        if not isinstance(value, str) or isinstance(value, Moment):
             message = "jsonpath item method .double() can only be applied to a string or numeric value"
             raise _failed(_NOT_NUMERIC, message)
         try:
@@ -302,7 +322,11 @@ class Evaluation:
         unknown = seen = False
         for mine in left:
             for theirs in right:
-                result = _holds(item, mine, theirs)
+                if isinstance(mine, Moment) and isinstance(theirs, Moment) and item.kind == "compare":
+                    order = order_of(mine, theirs, self.clock)
+                    result = None if order is None else _is(item.value, order)
+                else:
+                    result = _holds(item, mine, theirs)
                 if result is None:
                     if not self.lax:
                         return None
@@ -334,10 +358,10 @@ def _any(tests: Iterator[bool | None]) -> bool | None:
 
 def _holds(item: Item, mine: Any, theirs: Any) -> bool | None:
     if item.kind == "starts":
-        plain = isinstance(mine, str) and not isinstance(mine, Number) and isinstance(theirs, str)
+        plain = type(mine) is str and isinstance(theirs, str)
         return mine.startswith(theirs) if plain else None
     if item.kind == "like_regex":
-        if not isinstance(mine, str) or isinstance(mine, Number):
+        if type(mine) is not str:
             return None
         return _pattern(*item.value).search(mine) is not None
     return _compare(item.value, mine, theirs)
@@ -363,6 +387,11 @@ def _compare(sign: str, mine: Any, theirs: Any) -> bool | None:
         order = compare_numeric(str(mine), str(theirs))
     else:
         order = (mine > theirs) - (mine < theirs)
+    return _is(sign, order)
+
+
+def _is(sign: str, order: int) -> bool:
+    """Whether an operator holds of two items, by their order."""
     return {"==": order == 0, "!=": order != 0, "<": order < 0, "<=": order <= 0, ">": order > 0, ">=": order >= 0}[
         sign
     ]
@@ -381,7 +410,7 @@ def _ceiling(text: str) -> str:
 # -- functions ------------------------------------------------------------------------------------
 
 
-def evaluation(document: str, path: str, variables: Any) -> tuple[Evaluation, Item]:
+def evaluation(document: str, path: str, variables: Any, session: tuple[Any, ...] = ()) -> tuple[Evaluation, Item]:
     """A path over a document, and what of it is to be run. Raises SqlError 22023 for variables that are no object."""
     known = load(str(variables)) if variables is not None else None
     if variables is not None and not isinstance(known, dict):
@@ -389,12 +418,16 @@ def evaluation(document: str, path: str, variables: Any) -> tuple[Evaluation, It
         detail = 'Jsonpath parameters should be encoded as key-value pairs of "vars" object.'
         raise SqlError(message, sqlstate="22023", detail=detail)
     parsed = read_path(path)
-    return Evaluation(parsed, load(document), known), parsed.root
+    clock = Clock(session[0], zone_of(session[1])) if session else None
+    return Evaluation(parsed, load(document), known, clock), parsed.root
 
 
-def items(document: str, path: str, variables: Any, silent: Any) -> list[Any]:
-    """The items of a path; those before an error that is silent. Raises SqlError."""
-    run, root = evaluation(document, path, variables)
+def items(document: str, path: str, variables: Any, silent: Any, session: tuple[Any, ...] = ()) -> list[Any]:
+    """The items of a path; those before an error that is silent. Raises SqlError.
+
+    ``session``: its time and zone, for the functions that may depend on them.
+    """
+    run, root = evaluation(document, path, variables, session)
     found: list[Any] = []
     try:
         found.extend(run.stream(root, run.root))
@@ -404,9 +437,9 @@ def items(document: str, path: str, variables: Any, silent: Any) -> list[Any]:
     return found
 
 
-def path_exists(document: str, path: str, variables: Any = None, silent: Any = 0) -> int | None:
+def path_exists(document: str, path: str, variables: Any = None, silent: Any = 0, *session: Any) -> int | None:
     """jsonb_path_exists; NULL for an error that is silent."""
-    run, root = evaluation(document, path, variables)
+    run, root = evaluation(document, path, variables, session)
     try:
         return int(run.exists(root, run.root))
     except _Failed:
@@ -415,9 +448,9 @@ def path_exists(document: str, path: str, variables: Any = None, silent: Any = 0
         return None
 
 
-def path_match(document: str, path: str, variables: Any = None, silent: Any = 0) -> int | None:
+def path_match(document: str, path: str, variables: Any = None, silent: Any = 0, *session: Any) -> int | None:
     """jsonb_path_match. Raises 22038 unless the result is one boolean."""
-    found = items(document, path, variables, silent)
+    found = items(document, path, variables, silent, session)
     if len(found) == 1:
         if isinstance(found[0], bool):
             return int(found[0])
@@ -428,25 +461,25 @@ def path_match(document: str, path: str, variables: Any = None, silent: Any = 0)
     return None
 
 
-def path_query(document: str, path: str, variables: Any = None, silent: Any = 0) -> str:
+def path_query(document: str, path: str, variables: Any = None, silent: Any = 0, *session: Any) -> str:
     """jsonb_path_query: a JSON array of the items' texts."""
-    found = items(document, path, variables, silent)
+    found = items(document, path, variables, silent, session)
     return json.dumps([dump(value) for value in found], ensure_ascii=False)
 
 
-def path_query_array(document: str, path: str, variables: Any = None, silent: Any = 0) -> str:
+def path_query_array(document: str, path: str, variables: Any = None, silent: Any = 0, *session: Any) -> str:
     """jsonb_path_query_array."""
-    return dump(items(document, path, variables, silent))
+    return dump(items(document, path, variables, silent, session))
 
 
-def path_query_first(document: str, path: str, variables: Any = None, silent: Any = 0) -> str | None:
+def path_query_first(document: str, path: str, variables: Any = None, silent: Any = 0, *session: Any) -> str | None:
     """jsonb_path_query_first; NULL for no items."""
-    found = items(document, path, variables, silent)
+    found = items(document, path, variables, silent, session)
     return dump(found[0]) if found else None
 
 
 def install(lib: Library) -> None:
-    """Declare them; the ``_tz`` forms are the same, since no item is a date."""
+    """Declare them; the ``_tz`` forms know the session's time and zone."""
     calls: tuple[tuple[str, str, Callable[..., Any]], ...] = (
         ("exists", "bool", path_exists), ("match", "bool", path_match), ("query_array", "jsonb", path_query_array),
         ("query_first", "jsonb", path_query_first), ("query", "jsonb", path_query),
@@ -455,10 +488,12 @@ def install(lib: Library) -> None:
     lib.helper("pg_jsonpath_match", lambda document, path: path_match(document, path, None, 1), 2)
     for name, result, call in calls:
         lib.helper(f"pg_jsonpath_{name}_all", call, 4)
+        lib.helper(f"pg_jsonpath_{name}_tz_all", call, 6)
         for suffix in ("", "_tz"):
+            marks: dict[str, Any] = {"session_values": ("now", "timezone"), "stable": True} if suffix else {}
             for extra, given in (("", "'{{}}', 0"), (" jsonb", "{2}, 0"), (" jsonb bool", "{2}, {3}")):
                 lib.define(
                     f"jsonb_path_{name}{suffix}", f"jsonb jsonpath{extra} -> {result}",
-                    sql=f"pg_jsonpath_{name}_all({{0}}, {{1}}, {given})", set_returning=name == "query",
-                    null_for_null=name != "query",
+                    sql=f"pg_jsonpath_{name}{suffix}_all({{0}}, {{1}}, {given}{', {session}' if suffix else ''})",
+                    set_returning=name == "query", null_for_null=name != "query", **marks,
                 )  # fmt: skip
