@@ -45,7 +45,7 @@ class _Reader:
 
     def divide_pairs(self) -> None:
         """Put the comma between two pairs where it was left out."""
-        behind = [*self.tokens[1:], ""]
+        behind = [*self.tokens[1:], ""][: len(self.tokens)]
         self.tokens = [
             part
             for token, following in zip(self.tokens, behind, strict=True)

@@ -60,6 +60,8 @@ class Firing:
         for trigger in self.triggers:
             if not trigger.row or not self._concerns(trigger, timing, event, columns):
                 continue
+            if timing == "b" and new is not None:
+                current = self._not_computed(current)
             old_record, new_record = self._record(old), self._record(current if new is not None else None)
             if trigger.when and not self._holds(trigger, old_record, new_record):
                 continue
@@ -92,6 +94,14 @@ class Firing:
 
     def _record(self, row: Row | None) -> Record | None:
         return Record(self._names, self._types, list(row)) if row is not None else None
+
+    def _not_computed(self, row: Row | None) -> Row | None:
+        """A row as it is before the write: its generated columns have no values yet."""
+        if row is None or not any(column.generated for column in self.relation.columns):
+            return row
+        return tuple(
+            None if column.generated else value for column, value in zip(self.relation.columns, row, strict=True)
+        )
 
     def _returned(self, record: Record) -> Row:
         if len(record.names) != len(self._names):

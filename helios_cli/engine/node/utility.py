@@ -42,7 +42,8 @@ TRANSACTIONAL: Final = (
 
 def allowed_in_failed(plan: Plan) -> bool:
     """Whether a statement may run in a transaction that has failed: only those that end it or go back."""
-    return isinstance(plan.action, actions.Commit | actions.Rollback | actions.RollbackTo)
+    ends = actions.Commit | actions.Rollback | actions.RollbackTo | actions.PrepareTransaction
+    return isinstance(plan.action, ends)
 
 
 def run(session: Session, portal: Portal, rows_max: int) -> bool:
@@ -180,6 +181,26 @@ def _rollback(session: Session, action: actions.Rollback, portal: Portal, _rows_
         done()
         return True
     return False
+
+
+def _prepare_transaction(session: Session, _action: Any, portal: Portal, rows_max: int) -> bool:
+    """PREPARE TRANSACTION as PostgreSQL answers it with max_prepared_transactions = 0, its default."""
+    transaction = session.transaction
+    if transaction is None or not transaction.explicit or transaction.failed:
+        return _rollback(session, actions.Rollback(), portal, rows_max)
+    portal.done = True
+    session.undo_variables(committed=False)
+    session.runner.rollback(transaction)
+    hint = "Set max_prepared_transactions to a nonzero value."
+    raise SqlError("prepared transactions are disabled", sqlstate="55000", hint=hint)
+
+
+def _end_prepared(session: Session, action: actions.EndPrepared, _portal: Portal, _rows_max: int) -> bool:
+    if session.transaction is not None and session.transaction.explicit:
+        word = "COMMIT" if action.committed else "ROLLBACK"
+        raise SqlError(f"{word} PREPARED cannot run inside a transaction block", sqlstate="25001")
+    message = f'prepared transaction with identifier "{action.gid}" does not exist'
+    raise SqlError(message, sqlstate="42704")
 
 
 def _needs_block(session: Session, what: str) -> Any:
@@ -370,6 +391,8 @@ _HANDLERS: dict[type, Handler] = {
     actions.Savepoint: _savepoint,
     actions.Release: _release,
     actions.RollbackTo: _rollback_to,
+    actions.PrepareTransaction: _prepare_transaction,
+    actions.EndPrepared: _end_prepared,
     actions.SetTransaction: _set_transaction,
     actions.SetVariable: _set,
     actions.ResetVariable: _reset,

@@ -55,6 +55,19 @@ class RollbackTo:
 
 
 @dataclass(frozen=True, slots=True)
+class PrepareTransaction:
+    """PREPARE TRANSACTION, which ends the transaction: there is no two-phase commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndPrepared:
+    """COMMIT PREPARED or ROLLBACK PREPARED."""
+
+    gid: str
+    committed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SetTransaction:
     """SET TRANSACTION, or with ``session`` SET SESSION CHARACTERISTICS. None: unchanged."""
 

@@ -79,9 +79,25 @@ def _aggregate_value(
             value if value.simple else changed(value, sql=f"CASE WHEN {test.sql} THEN {value.sql} END")
             for value in values
         ]
+    number = _row_number(function, values)
+    if number:
+        values = [changed(value, sql=f"coalesce({number}, 1)") if value.sql == number else value for value in values]
     sql = _aggregate_sql(function, values, order, bool(fields.get("agg_distinct")), tail, scope, at)
+    if number:
+        sql = f"iif({number} IS NULL, NULL, {sql})"
     value = TypedSql(sql, result, not_null=function.name == "count", location=at)
     return row_values.carry_shape(value, values, ctx)
+
+
+def _row_number(function: Function, values: list[TypedSql]) -> str:
+    """The argument of a window function that makes it NULL if it is NULL, which SQLite refuses; '' for none.
+
+    ntile() takes it from one row for all; it is one where it is the same for all.
+    """
+    if not function.window or function.name not in ("ntile", "nth_value"):
+        return ""
+    number = values[-1].sql
+    return "" if function.name == "ntile" and '"' in number else number
 
 
 def _function(

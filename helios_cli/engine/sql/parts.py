@@ -46,7 +46,7 @@ def _subscripted(value: TypedSql, steps: list[Node], scope: Scope) -> TypedSql:
             return hstore_parts.member(value, steps, scope)
         message = f"cannot subscript type {type_name(value.type_oid)} because it does not support subscripting"
         raise scope.ctx.error("42804", message, value.location)
-    texts, slices = _limits(steps, scope, "''")
+    texts, slices = _limits(steps, scope)
     element = element_of(value.type_oid)
     if slices:
         return TypedSql(
@@ -60,8 +60,8 @@ def _subscripted(value: TypedSql, steps: list[Node], scope: Scope) -> TypedSql:
     return row_values.carry_shape(got, [value], scope.ctx)
 
 
-def _limits(steps: list[Node], scope: Scope, left_open: str = "NULL") -> tuple[list[str], bool]:
-    """The subscripts, or, when one of them is a slice, pairs of lower and upper limit, ``left_open`` for none."""
+def _limits(steps: list[Node], scope: Scope) -> tuple[list[str], bool]:
+    """The subscripts, or, when one of them is a slice, pairs of lower and upper limit, '' for none."""
     slices = any(step["A_Indices"].get("is_slice") for step in steps)
     texts: list[str] = []
     for step in steps:
@@ -69,7 +69,7 @@ def _limits(steps: list[Node], scope: Scope, left_open: str = "NULL") -> tuple[l
         if slices and not indices.get("is_slice"):
             texts += ["1", _subscript(indices["uidx"], scope)]
         elif slices:
-            texts += [_subscript(indices[key], scope) if key in indices else left_open for key in ("lidx", "uidx")]
+            texts += [_subscript(indices[key], scope) if key in indices else "''" for key in ("lidx", "uidx")]
         else:
             texts.append(_subscript(indices["uidx"], scope))
     return texts, slices

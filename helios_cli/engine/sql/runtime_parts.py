@@ -67,9 +67,11 @@ def _grown(items: list[Any], low: int, first: int, last: int) -> tuple[list[Any]
 
 
 def pg_array_store_slice(element: int, array: Any, values: Any, *limits: Any) -> str | None:
-    """An array with a slice replaced. Raises 22004, 2202E."""
+    """An array with a slice replaced; '' is a limit that is left out. Raises 22004, 2202E."""
     if values is None:
         return None if array is None else str(array)
+    _refuse_null(limits)
+    limits = tuple(None if limit == "" else limit for limit in limits)
     source = _flat(read_array(str(values), str).items)
     found = read_array("{}" if array is None else str(array), str)
     if len(limits) > 2 or len(found.dims) > 1:

@@ -53,7 +53,10 @@ def _transaction(fields: dict[str, Any], _catalog: CatalogReader) -> Plan:
         return utility_plan("RELEASE", actions.Release(name))
     if kind == "ROLLBACK_TO":
         return utility_plan("ROLLBACK", actions.RollbackTo(name))
-    raise FeatureNotSupported("two-phase commit is not supported", hint="Use BEGIN and COMMIT.")
+    if kind == "PREPARE":
+        return utility_plan("PREPARE TRANSACTION", actions.PrepareTransaction())
+    committed = kind == "COMMIT_PREPARED"
+    return utility_plan(kind.replace("_", " "), actions.EndPrepared(fields.get("gid", ""), committed))
 
 
 # -- settings -------------------------------------------------------------------------------------

@@ -131,7 +131,6 @@ def test_copy_to(bench: Bench) -> None:
         ("copy nosuch from stdin", "42P01"),
         ("lock table nosuch", "42P01"),
         ("vacuum nosuch", "42P01"),
-        ("prepare transaction 'x'", "0A000"),
         ("do language sql $$ select 1 $$", "0A000"),
         ("explain (nosuch) select 1", "42601"),
     ],
