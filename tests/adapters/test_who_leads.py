@@ -22,6 +22,7 @@ from helios_cli.engine.node.apply_queue import ApplyQueue
 from helios_cli.engine.node.authority import EmbeddedAuthority
 from helios_cli.engine.node.failover_watcher import HEARD_S, FailoverWatcher
 from helios_cli.engine.node.following import Following, Upstream
+from helios_cli.engine.node.lead_changes import Cause
 from helios_cli.engine.node.lead_check import LeadCheck
 from helios_cli.engine.node.peer_address import Callers
 from helios_cli.engine.node.peer_link import PeerLink
@@ -354,3 +355,22 @@ def test_a_primary_that_is_cut_off_is_not_alone() -> None:
     )
     check.acknowledged()
     assert answered == [True]
+
+
+def test_who_asks_for_a_term_in_vain_has_its_vote_for_the_one_that_gets_it() -> None:
+    """Etcd gives a term to one of two that ask at once. The other one took none, so it hears the primary's term."""
+    config = ClusterConfig(1, SyncMode.QUORUM, (), (), primary="n1", voting=("n1", "n2", "n3"))
+    clock = [10.0]
+
+    async def reserve(_floor: int, _giver: str, *, by_force: bool) -> int:
+        assert not watcher.vote.heard(clock[0], 0.75, NEW), "while it asks, its vote is its own"
+        raise promotion.PromotionRefused("another node asks etcd for the lead at this moment")
+
+    replication: Any = SimpleNamespace(node_id="n2", config=config, now=lambda: clock[0], term=lambda: NEW)
+    replication.node = SimpleNamespace(store=SimpleNamespace(configs=SimpleNamespace(all=lambda: (config,))))
+    replication.authority = SimpleNamespace(reserve=reserve)
+    replication.watcher = watcher = FailoverWatcher(replication)
+    clock[0] += 10.0
+    with pytest.raises(promotion.PromotionRefused, match="asks etcd"):
+        asyncio.run(promotion.take_lead(replication, Cause("a test", automatic=True), unasked=True))
+    assert watcher.vote.heard(clock[0], 0.75, NEW) and watcher.is_loyal

@@ -54,3 +54,8 @@ class Vote:
                 return False
             self._pledged = max(self._pledged, term)
             return True
+
+    def withdraw(self, term: int) -> None:
+        """What was pledged beyond ``term``, the newest on this node's disk, was given to nobody: it came to nothing."""
+        with self._lock:
+            self._pledged = min(self._pledged, term)

@@ -342,8 +342,13 @@ async def take_lead(
     before, began = replication.term().number, replication.now()
     if not replication.watcher.pledge(max(before, floor) + 1, excused=not (unasked or heeds)):
         raise PromotionRefused("the primary is heard of again")
-    floor = await replication.authority.reserve(floor, giver, by_force=allow_data_loss)
-    term = replication.node.store.new_term(floor)
+    try:
+        floor = await replication.authority.reserve(floor, giver, by_force=allow_data_loss)
+        term = replication.node.store.new_term(floor)
+    except BaseException:
+        # No term was taken: the vote is the primary's again, who may have been elected meanwhile.
+        replication.watcher.vote.withdraw(replication.term().number)
+        raise
 
     def enough(heard: list[Heard]) -> bool:
         return would_win(replication, [answer for answer in heard if answer.promised])
