@@ -86,8 +86,10 @@ def _decoder(oid: int, code: int, times: TimeContext) -> Decoder:
     if oid in _SMALL_INTEGERS:
 
         def integer(data: bytes) -> Any:
-            # Fewer than ten digits fit both types; anything else is the type's own business.
-            return int(data) if len(data) < 10 and data.isdigit() else parse(decode_utf8(data))
+            # Fewer than ten digits fit both types, with a sign or without; anything else is the type's own business.
+            if len(data) < 10 and (data.isdigit() or (data[:1] == b"-" and data[1:].isdigit())):
+                return int(data)
+            return parse(decode_utf8(data))
 
         return integer
     return lambda data: parse(decode_utf8(data))
