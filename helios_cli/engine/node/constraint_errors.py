@@ -235,7 +235,7 @@ class Culprit:
         """The error of a row that was written and breaks a key, unless the key waits for COMMIT."""
         row, offset = self._rows[0], len(self._at) if self._was else 0
         own = [found for found in self._table.constraints if found.kind == "f" and not found.deferred]
-        for constraint in sorted(own, key=_order) if event != "DELETE" else ():
+        for constraint in sorted(own, key=_order) if event in ("INSERT", "UPDATE") else ():
             found = self.orphan(row, constraint)
             if found is not None:
                 return found
@@ -308,7 +308,8 @@ def broken_key(
 ) -> HeliosError | None:
     """The error of the first row of a statement that breaks a key which does not wait for COMMIT; None: there is none.
 
-    ``changes``: the row's table, the one to be named, the event, the old row and the new one. ``undone``: what broke
+    ``changes``: the row's table, the one to be named, the event, the old row and the new one; MOVE of an old row that
+    is in another partition now. ``undone``: what broke
     the key was refused, so that the old row is there still.
     """
     for relation, named, event, old, new in changes:

@@ -107,7 +107,9 @@ class TriggeredRun:
         """Look at the keys of all rows, and fire the triggers behind them."""
         if self.late is not None:
             self.late.check(
-                (target.relation, self.named.relation if at in self.moved else target.relation, event, old, new)
+                (target.relation, self.named.relation, "MOVE", old, new)
+                if at in self.moved
+                else (target.relation, target.relation, event, old, new)
                 for at, (target, event, old, new, _) in enumerate(self.after)
             )
         for target, event, old, new, _ in self.after:
@@ -316,7 +318,7 @@ class TriggeredRun:
                     self._write(sql, values)
             self._take(source, number, old, position)
         except SqlError as error:
-            change = (source.relation, root, "DELETE", old, None)
+            change = (source.relation, root, "MOVE", old, None)
             raise (self.late.refused(change, error) if self.late is not None else error) from None
         self.moved.add(position)
 
