@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from psycopg import pq, sql
 from support.node_process import NodeProcess
+from support.raw_wire import SYNC, RawClient, bind, execute, message, parse
 
 
 @pytest.fixture
@@ -447,3 +448,23 @@ def test_rows_without_columns_are_copied(connection: psycopg.Connection[Any]) ->
         assert b"".join(copy) == b"\n\n\n"
     with pytest.raises(psycopg.errors.FeatureNotSupported):
         connection.execute("COPY bare FROM STDIN WHERE true")
+
+
+def test_a_statement_whose_portal_is_closed_before_sync_is_alone(server: NodeProcess) -> None:
+    closed = message("C", b"P\0")
+
+    def tags(client: RawClient, statement: str, *more: bytes) -> list[Any]:
+        answers = client.ask(parse(statement, "own"), bind(statement="own"), execute(), *more, SYNC)
+        client.ask(message("C", b"Sown\0"), SYNC)
+        return [body["C"] if code == "E" else code for code, body in answers]
+
+    with RawClient(server.pg_port) as client:
+        alone = ["1", "2", "C", "3", "Z"]
+        assert tags(client, "CREATE DATABASE beside", closed) == alone
+        assert tags(client, "VACUUM", closed, message("C", b"Sown\0")) == [*alone[:4], "3", "Z"]
+        assert tags(client, "DROP DATABASE beside", closed) == alone
+        assert tags(client, "CREATE TABLE together (a int)", closed) == alone
+        followed = (parse("SELECT 1 / 0"), bind(), execute())
+        answers = tags(client, "INSERT INTO together VALUES (1)", closed, *followed)
+        assert [answer for answer in answers if answer not in "123"] == ["C", "22012", "Z"]
+        assert client.run("SELECT count(*) FROM together")[1] == ("D", (b"0",))

@@ -22,6 +22,7 @@ from helios_cli.engine.wire import backend
 log = logging.getLogger(__name__)
 
 SYNC: Final = b"S"[0]
+CLOSE: Final = b"C"[0]
 
 
 if TYPE_CHECKING:
@@ -198,6 +199,13 @@ class ClientLink(asyncio.Protocol, ABC):
         """Whether the statement in hand is alone before Sync, and so may commit by itself."""
         data, end = self._next
         return end < len(data) and data[end] == SYNC
+
+    def only_closes_follow(self) -> bool:
+        """Whether nothing but the closing of statements and portals stands between the statement in hand and Sync."""
+        data, at = self._next
+        while at + 5 <= len(data) and data[at] == CLOSE:
+            at += 1 + int.from_bytes(data[at + 1 : at + 5], "big")
+        return at < len(data) and data[at] == SYNC
 
     # The primary's side of the dialogue ------------------------------------------------------------------------------
 

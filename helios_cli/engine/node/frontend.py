@@ -473,7 +473,7 @@ class Frontend(ClientLink):
             return
         plan = portal.plan
         transactional = isinstance(plan.action, utility.TRANSACTIONAL) or plan.kind in (Kind.WRITE, Kind.DDL, Kind.COPY)
-        if session.transaction is None and transactional and not self.sync_follows():
+        if session.transaction is None and transactional and not self.only_closes_follow():
             session.begin(explicit=False)
         self._run_portal(portal, rows_max)
 
