@@ -42,7 +42,19 @@ def answer(connection: Connection, sql: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "name", ["recorded", "functions", "types", "views", "owners", "policies", "row_locks", "definitions", "types_used"]
+    "name",
+    [
+        "recorded",
+        "functions",
+        "types",
+        "views",
+        "owners",
+        "policies",
+        "row_locks",
+        "definitions",
+        "types_used",
+        "comments",
+    ],
 )
 def test_as_postgresql_answers(name: str, tmp_path: Path) -> None:
     lines = (RECORDED / f"{name}.txt").read_text().splitlines()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.ddl_build import Builder, list_names, range_var_of, role_name, unsupported
 from helios_cli.engine.sql.ddl_cast import find_cast
 from helios_cli.engine.sql.ddl_collation import PG_COLLATION, move_collation
@@ -24,6 +25,7 @@ from helios_cli.engine.sql.extensions import EXTENSIONS
 from helios_cli.engine.sql.made_objects import PG_CAST, PG_OPERATOR
 from helios_cli.engine.sql.plan import Plan, Warned
 from helios_cli.engine.sql.privileges import PG_LARGEOBJECT
+from helios_cli.engine.sql.rights import not_owner
 from helios_cli.engine.sql.sqltext import constant
 
 PG_CLASS: Final = 1259
@@ -87,10 +89,17 @@ def _relation(kinds: str, word: str) -> Callable[[Builder, dict[str, Any]], Targ
     return find
 
 
+def _owned(builder: Builder, owner: int, word: str, names: list[str]) -> None:
+    """Raise SqlError 42501 unless the role owns what a statement names."""
+    if not builder.rightful().owns(owner):
+        raise not_owner(word, ".".join(names))
+
+
 def _routine(kind: str) -> Callable[[Builder, dict[str, Any]], Target]:
     def find(builder: Builder, node: dict[str, Any]) -> Target:
         routine = find_routine(builder, node["ObjectWithArgs"], kind)
         assert routine is not None
+        _owned(builder, routine.owner, WORDS[kind], tree.strings(node["ObjectWithArgs"]["objname"]))
         return False, routine.oid, PG_PROC_OID, 0
 
     return find
@@ -117,7 +126,10 @@ def _trigger(builder: Builder, node: dict[str, Any]) -> Target:
 
 
 def _collation(builder: Builder, node: dict[str, Any]) -> Target:
-    return False, find_collation(list_names(node), builder.context()).oid, PG_COLLATION, 0
+    names = list_names(node)
+    found = find_collation(names, builder.context())
+    _owned(builder, found.owner, "collation", names)
+    return False, found.oid, PG_COLLATION, 0
 
 
 def _column(builder: Builder, node: dict[str, Any]) -> Target:
@@ -196,6 +208,7 @@ def _large_object(builder: Builder, node: dict[str, Any]) -> Target:
 def _operator(builder: Builder, node: dict[str, Any]) -> Target:
     found = find_operator(builder, node["ObjectWithArgs"])
     assert found is not None
+    _owned(builder, found.owner, "operator", tree.strings(node["ObjectWithArgs"]["objname"]))
     return False, found.oid, PG_OPERATOR, 0
 
 

@@ -353,8 +353,11 @@ def _create_schema(guard: Guard, fields: dict[str, Any]) -> None:
 
 def _comment(guard: Guard, fields: dict[str, Any]) -> None:
     kind, node = fields["objtype"], fields["object"]
-    names = tree.strings(node["List"]["items"]) if "List" in node else []
-    if kind == "OBJECT_SCHEMA":
+    items = node["List"]["items"] if "List" in node else []
+    names = tree.strings(items) if all("String" in item for item in items) else []
+    if kind == "OBJECT_DOMCONSTRAINT":
+        guard.owns_type(tree.strings(items[0]["TypeName"]["names"]))
+    elif kind == "OBJECT_SCHEMA":
         guard.owns_schema(node["String"]["sval"])
     elif kind == "OBJECT_DATABASE":
         raise not_owner("database", node["String"]["sval"])
@@ -362,7 +365,7 @@ def _comment(guard: Guard, fields: dict[str, Any]) -> None:
         guard.owns_type(tree.strings(node["TypeName"]["names"]))
     elif kind == "OBJECT_ROLE":
         guard.may_make_roles()
-    elif kind in ("OBJECT_COLUMN", "OBJECT_TABCONSTRAINT", "OBJECT_TRIGGER") and len(names) > 1:
+    elif kind in ("OBJECT_COLUMN", "OBJECT_TABCONSTRAINT", "OBJECT_TRIGGER", "OBJECT_POLICY") and len(names) > 1:
         schema = names[-3] if len(names) > 2 else None
         guard.owns(guard.catalog.relation(schema, names[-2]), "relation")
     elif kind == "OBJECT_INDEX":
