@@ -133,7 +133,7 @@ class Checkers:
                 )
             del self._kept[at]
         self.lost_count += len(lost)
-        alone = self._is_alone(config, heard)
+        alone = bool(self._alone_of_two(node, config, heard))
         self.leaders[term] = Leader(
             node, node.life, term, dict(node.log.checksums), node.log.end, excused, configs, alone=alone,
             outsider=excused and any(node.name not in one.in_sync for one in node.open_configs),
@@ -154,16 +154,16 @@ class Checkers:
                 )
 
     def _is_split(self, node: SimNode, config: ClusterConfig, heard: Collection[str]) -> bool:
-        """One of two data nodes, ejected by the other without a third to agree: the limit of two nodes."""
-        if not self._is_alone(config, heard):
-            return False
-        newer = (log.config for log in (other.log for other in self._nodes()) if log.configs)
-        return any(one.version > config.version and node.name not in one.in_sync for one in newer)
+        """By one of two data nodes, ejected by the other without a third to agree: the limit of two nodes."""
+        name = self._alone_of_two(node, config, heard)
+        newer = [other.log.config for other in self._nodes() if other.log.configs]
+        return bool(name) and any(one.version > config.version and name not in one.in_sync for one in newer)
 
-    def _is_alone(self, config: ClusterConfig, heard: Collection[str]) -> bool:
-        """One of two data nodes, with nobody else who votes, and without the other."""
-        size = len(config.in_sync)
-        return size == 2 and len(config.voters("")) == 1 and not any(name in heard for name in config.in_sync)
+    def _alone_of_two(self, node: SimNode, config: ClusterConfig, heard: Collection[str]) -> str:
+        """The one of two data nodes that leads or is heard, with nobody else who votes; empty: both, or more than two."""
+        there = [name for name in config.in_sync if name == node.name or name in heard]
+        is_limited = len(config.in_sync) == 2 and len(config.voters("")) == 1
+        return there[0] if is_limited and len(there) == 1 else ""
 
     def _parted_alone(self, leader: Leader, terms: frozenset[Term]) -> bool:
         """Whether two logs part where a node was promoted at any price, or one of two without the other.
