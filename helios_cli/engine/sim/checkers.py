@@ -160,7 +160,7 @@ class Checkers:
         return bool(name) and any(one.version > config.version and name not in one.in_sync for one in newer)
 
     def _alone_of_two(self, node: SimNode, config: ClusterConfig, heard: Collection[str]) -> str:
-        """The one of two data nodes that leads or is heard, with nobody else who votes; empty: both, or more than two."""
+        """The one of two data nodes that leads or is heard, where nobody else votes; empty: both, or more than two."""
         there = [name for name in config.in_sync if name == node.name or name in heard]
         is_limited = len(config.in_sync) == 2 and len(config.voters("")) == 1
         return there[0] if is_limited and len(there) == 1 else ""
