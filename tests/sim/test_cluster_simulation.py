@@ -83,6 +83,7 @@ BROKEN_BEFORE = (
     21636,
     53041,
     70517,
+    90972,
 )
 """Seeds beyond those that are run anyway by which a mistake in the cores or in the simulator was found."""
 

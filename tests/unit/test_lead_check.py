@@ -71,6 +71,14 @@ def confirmed(primary: Primary) -> bool:
     return bool(heard)
 
 
+def test_who_comes_with_another_disk_does_not_know_whom_it_has_followed(primary: Primary) -> None:
+    primary.lsns.came("n3", "a new disk")
+    primary.hear("n3")
+    assert not confirmed(primary)
+    primary.hear("n2")
+    assert confirmed(primary)
+
+
 def test_a_majority_is_enough(primary: Primary) -> None:
     assert not confirmed(primary)
     primary.hear("n3")

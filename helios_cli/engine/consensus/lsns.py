@@ -168,8 +168,8 @@ class LsnManager:
     def is_led_by(self, heard: Container[str]) -> bool:
         """Whether those who were heard in this term, this node among them, leave nobody another one to be led by.
 
-        A configuration that waits to be agreed on is never enough: the others may have gone on by the one before. Nor is
-        the word of one that has lost its disk: it may have been led by another, or have led itself.
+        A configuration that waits to be agreed on is never enough: the others may have gone on by the one before.
+        Nor is the word of one that has lost its disk: it may have been led by another, or have led itself.
         """
         return all(
             sum(1 for node in one.in_sync if node in heard and self._is_known(one, node)) >= one.copies

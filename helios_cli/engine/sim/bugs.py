@@ -176,7 +176,7 @@ BUGS: Final[Mapping[str, Bug]] = {
     ),
     "reads-unconfirmed": Bug(
         "a primary answers linearizable reads without hearing that it still leads",
-        LSNS, "if node in heard) >= one.copies for one", "if node in heard) >= 1 for one",
+        LSNS, "and self._is_known(one, node)) >= one.copies", "and self._is_known(one, node)) >= 1",
     ),
     "reads-confirmed-before": Bug(
         "a primary takes whatever was confirmed for a word that it still leads",
