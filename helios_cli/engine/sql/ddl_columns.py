@@ -29,7 +29,7 @@ from helios_cli.engine.sql.typenames import resolve_type
 MAX_COLUMNS: Final = 1600
 """PostgreSQL's limit (MaxHeapAttributeNumber); SQLite's is 2000."""
 
-_SERIAL: Final = {
+SERIAL: Final = {
     "serial": INT4, "serial4": INT4, "bigserial": INT8, "serial8": INT8, "smallserial": INT2, "serial2": INT2,
 }  # fmt: skip
 
@@ -67,8 +67,8 @@ def read_column(builder: Builder, fields: dict[str, Any], attnum: int, table_nam
         raise builder.error("42701", f'column name "{name}" conflicts with a system column name')
     type_name = fields["typeName"]
     names = tree.strings(type_name["names"])
-    if len(names) == 1 and names[0] in _SERIAL and "arrayBounds" not in type_name:
-        type_oid, typmod = _SERIAL[names[0]], -1
+    if len(names) == 1 and names[0] in SERIAL and "arrayBounds" not in type_name:
+        type_oid, typmod = SERIAL[names[0]], -1
         spec = ColumnSpec(ColumnDef(name, type_oid, typmod, attnum, not_null=True), serial=True, sequence_options=[])
     else:
         type_oid, typmod = resolve_type(type_name, builder.context())

@@ -236,9 +236,33 @@ def _alter_table(guard: Guard, fields: dict[str, Any]) -> None:
     relation = guard.find(fields["relation"])
     guard.owns(relation)
     _constraints(guard, fields["cmds"])
+    if relation is not None and relation.oid < 0x8000_0000 and any(_makes_relation(cmd) for cmd in fields["cmds"]):
+        guard.creates_in_schema(relation.schema)
     for node in fields["cmds"]:
         if node["AlterTableCmd"]["subtype"] == "AT_ChangeOwner" and relation is not None:
             check_new_owner(guard, node["AlterTableCmd"]["newowner"], relation.schema)
+
+
+def _makes_relation(node: dict[str, Any]) -> bool:
+    """Whether a part of ALTER TABLE makes a sequence or an index, which lie in the table's schema."""
+    from helios_cli.engine.sql.ddl_columns import SERIAL
+
+    command = node["AlterTableCmd"]
+    made = command.get("def", {})
+    if "ColumnDef" in made:
+        column = made["ColumnDef"]
+        names = tree.strings(column["typeName"]["names"]) if "typeName" in column else [""]
+        if command["subtype"] == "AT_AddColumn" and names[-1] in SERIAL:
+            return True
+        constraints = [part["Constraint"] for part in column.get("constraints", [])]
+    else:
+        constraints = [made["Constraint"]] if "Constraint" in made else []
+    return command["subtype"] in ("AT_AddColumn", "AT_AddConstraint", "AT_AddIdentity") and any(
+        part["contype"] in _WITH_RELATIONS and "indexname" not in part for part in constraints
+    )
+
+
+_WITH_RELATIONS: Final = ("CONSTR_PRIMARY", "CONSTR_UNIQUE", "CONSTR_EXCLUSION", "CONSTR_IDENTITY")
 
 
 def check_new_owner(guard: Guard, spec: dict[str, Any], schema: str | None) -> None:
