@@ -418,5 +418,8 @@ class Session(SessionPlans):
         if self.has_advisory:
             self.engine.advisory.forget(self)
         self.drop_temporary()
+        # The session itself is in a cycle, and is found by a search that comes seldom.
+        for kept in (self.statements, self.parsed, self.shortcuts):
+            kept.clear()
         if self.database_oid != DATABASE_OID:
             self.later(partial(databases.close_unused, self.engine))
