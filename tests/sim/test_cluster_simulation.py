@@ -83,7 +83,9 @@ BROKEN_BEFORE = (
     21636,
     53041,
     70517,
+    75948,
     90972,
+    99380,
 )
 """Seeds beyond those that are run anyway by which a mistake in the cores or in the simulator was found."""
 

@@ -93,10 +93,7 @@ class Checkers:
 
     def disk_lost(self, node: SimNode | SimObserver) -> None:
         """Its disk is gone, with what had counted: what was agreed before stays so."""
-        for leader in self.leaders.values():
-            primary = leader.node.primary
-            if primary is not None and primary.term == leader.term:
-                self._settle(leader)
+        self._settle_all()
         if node.name in self.world.nodes:
             self._gone.append((node.name, node.incarnation, self.world.nodes[node.name].log))
         else:
@@ -266,6 +263,7 @@ class Checkers:
 
     def rewound(self, node: SimNode, fork: Lsn) -> None:
         """A node goes back: not behind what must survive, unless all that it loses was lost by a known promotion."""
+        self._settle_all()
         for (end, checksum), term in self._kept.items():
             if end > fork and node.log.checksums.get(end) == checksum and not self._may_lose(term):
                 self.fail("the committed LSN never falls", f"{node.name} goes back to {fork}, before {end}")
@@ -408,6 +406,13 @@ class Checkers:
         """What a commit had to satisfy when it was one: it may be shown later, when the next change is on its way."""
         at = bisect_left(leader.rules, end, key=itemgetter(0))
         return leader.rules[at][1] if at < len(leader.rules) else self._required(leader)
+
+    def _settle_all(self) -> None:
+        """Before a log or a disk is gone: what has been agreed with it stays so."""
+        for leader in self.leaders.values():
+            primary = leader.node.primary
+            if primary is not None and primary.term == leader.term:
+                self._settle(leader)
 
     def _settle(self, leader: Leader) -> None:
         if leader.pending is None:
