@@ -141,7 +141,7 @@ class OneReader:
     def __init__(self, connection: apsw.Connection) -> None:
         self.connection = connection
 
-    def borrow(self) -> apsw.Connection:
+    def borrow(self, _database: int) -> apsw.Connection:
         return self.connection
 
     def pin(self, connection: apsw.Connection) -> int:

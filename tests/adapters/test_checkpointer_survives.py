@@ -158,11 +158,11 @@ def test_nothing_is_recorded_of_a_state_that_is_not_known_to_be_committed(tmp_pa
         try:
             await core.run("CREATE TABLE t (a INTEGER PRIMARY KEY)")
             before = core.store.control.record
-            core.pipeline.applied_lsn = lambda: Lsn(core.pipeline.committed_lsn + 8)
+            core.pipeline.database_lsn = lambda: Lsn(core.pipeline.committed_lsn + 8)
             await core.checkpointer.checkpoint()
             assert not core.checkpointer.complete
             assert core.store.control.record == before
-            core.pipeline.applied_lsn = lambda: core.pipeline.committed_lsn
+            core.pipeline.database_lsn = lambda: core.pipeline.committed_lsn
             await core.checkpointer.checkpoint()
             assert core.checkpointer.complete
             assert core.store.control.record.checkpoint_lsn == core.pipeline.committed_lsn

@@ -61,7 +61,8 @@ class Bench:
                     self.connection.create_aggregate_function(name, factory, count)
         for name, compare in runtime.COLLATIONS.items():
             self.connection.create_collation(name, compare)
-        self.connection.create_scalar_function("pg_regtype_out", _regtype_out, 2, deterministic=True)
+        for name in ("pg_regtype_out", "pg_regtype_send"):
+            self.connection.create_scalar_function(name, _regtype_out, 2, deterministic=True)
         self.connection.create_scalar_function("cat_format_type", _format_type, 3)
         user_functions.register(self.connection)
         upserts.register(self.connection)

@@ -50,7 +50,9 @@ def test_an_error_frees_what_was_planned(length: int) -> None:
 
 def test_an_error_is_handed_over_without_what_was_planned(monkeypatch: pytest.MonkeyPatch) -> None:
     work = Work()
-    database = SimpleNamespace(borrow=object, give_back=lambda connection: None, pin=lambda connection: None)
+    database = SimpleNamespace(
+        borrow=lambda _database: object(), give_back=lambda connection: None, pin=lambda connection: None
+    )
     monkeypatch.setattr(planning, "SqliteCatalog", lambda *_, **__: SimpleNamespace(version=1))
     monkeypatch.setattr(planning, "PlanCache", lambda planner: SimpleNamespace(get=work))
     engine: Any = SimpleNamespace(database=database, planner=None)
