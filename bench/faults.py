@@ -25,7 +25,7 @@ STALLS: Mapping[str, tuple[str, float]] = {
 """Disks that stand still: whose, and for how many seconds."""
 
 
-def run(names: Sequence[str], mode: str, directory: Path, seed: int) -> dict[str, Any]:
+def run(names: Sequence[str], mode: str, directory: Path, seed: int, away_s: float) -> dict[str, Any]:
     """Run them; the counts of each kind. Raises AssertionError when something came of it that should not."""
     from support.fault_drill import ETCD_FAULTS, run_faults
     from support.network import Network
@@ -38,9 +38,10 @@ def run(names: Sequence[str], mode: str, directory: Path, seed: int) -> dict[str
         network = Network()
         try:
             with_etcd = any(name in ETCD_FAULTS for name in faults)
-            counts["faults"] = asdict(
-                run_faults(network, directory / "faults", mode, faults, seed=seed, with_etcd=with_etcd)
+            outcome = run_faults(
+                network, directory / "faults", mode, faults, seed=seed, with_etcd=with_etcd, away_s=away_s
             )
+            counts["faults"] = asdict(outcome)
         finally:
             network.close()
     if stalls:
@@ -63,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="faults, one after the other")
     parser.add_argument("--mode", default="quorum", choices=("async", "semi-sync", "quorum", "sync"))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--away", type=float, default=4.0, metavar="S", help="seconds for which an etcd is away [4]")
     options = parser.parse_args(arguments)
     there = known()
     unknown = [name for name in options.names if name not in there]
@@ -74,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2 if unknown else 0
     directory = Path(tempfile.mkdtemp(prefix="faults-"))
     try:
-        counts = run(options.names, options.mode, directory, options.seed)
+        counts = run(options.names, options.mode, directory, options.seed, options.away)
     except AssertionError as error:
         print(f"failed: {error}; see {directory}", file=sys.stderr)
         return 1

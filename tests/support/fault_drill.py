@@ -201,14 +201,16 @@ def run_faults(
     writers: int = 8,
     pause_s: float = 0.0,
     with_etcd: bool = False,
+    away_s: float = AWAY_S,
 ) -> Outcome:
     """The named faults one after the other. Raises AssertionError when the clients were told what cannot be.
 
-    ``pause_s``: how long each client rests behind what it did. ``with_etcd``: that decides who leads, on one more host.
+    ``pause_s``: how long each client rests behind what it did. ``with_etcd``: that decides who leads, on one more
+    host, and is away for ``away_s`` by the faults that take it away.
     """
     etcd = HostedEtcd(network.host("etcd"), directory / "etcd") if with_etcd else None
     try:
-        return _run_faults(network, directory, mode, names, seed, writers, pause_s, etcd)
+        return _run_faults(network, directory, mode, names, seed, writers, pause_s, etcd, away_s)
     finally:
         if etcd is not None:
             etcd.kill()
@@ -223,6 +225,7 @@ def _run_faults(
     writers: int,
     pause_s: float,
     etcd: HostedEtcd | None,
+    away_s: float,
 ) -> Outcome:
     rng = random.Random(seed)
     outcome = Outcome()
@@ -234,7 +237,7 @@ def _run_faults(
     with clients:
         for name in names:
             if etcd is not None and name in ETCD_FAULTS:
-                _without_etcd(network, etcd, nodes, clients, name, outcome)
+                _without_etcd(network, etcd, nodes, clients, name, outcome, away_s)
             else:
                 _one(network, nodes, clients, name, rng, outcome, deposes(name, mode, with_etcd=etcd is not None))
     outcome.acknowledged, outcome.operations, outcome.salvaged = judge(nodes, clients.seen, mode)
@@ -248,18 +251,20 @@ def _without_etcd(
     clients: Clients,
     name: str,
     outcome: Outcome,
+    away_s: float,
 ) -> None:
     """The same node leads on, in the same term, and clients go on for longer than etcd keeps the lead for it."""
     primary = leader(nodes)
     goes_on(clients, 50)
-    before = elections(nodes, primary)
+    before, errors = elections(nodes, primary), failures(clients)
     undo = ETCD_FAULTS[name](network, etcd, primary)
     try:
-        end, gaps = time.monotonic() + AWAY_S, []
+        end, gaps = time.monotonic() + away_s, []
         while time.monotonic() < end:
             moment = time.monotonic()
             goes_on(clients, 20)
             gaps.append(time.monotonic() - moment)
+        assert failures(clients) == errors, f"{name}: {clients.seen.errors}, the last: {clients.seen.last_error}"
         outcome.etcd_gaps_ms.append(round(max(gaps) * 1000, 1))
     finally:
         undo()
@@ -268,6 +273,12 @@ def _without_etcd(
     goes_on(clients, 50)
     assert leader(nodes) is primary and elections(nodes, primary) == before, f"{name}: somebody was elected"
     outcome.faults += 1
+
+
+def failures(clients: Clients) -> int:
+    """How often a client was told of anything but a conflict; one that meets a standby goes on by itself."""
+    with clients.lock:
+        return sum(count for name, count in clients.seen.errors.items() if name not in ("40001", "OSError"))
 
 
 def has_lead(node: HostedNode) -> bool:
