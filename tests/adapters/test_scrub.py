@@ -383,7 +383,7 @@ def test_writes_and_checkpoints_meanwhile_are_no_damage(tmp_path: Path, monkeypa
                 run(primary, checkpoint(primary))
         for node in (primary, standby):
             wait_until(lambda node=node: not node.node.scrub.running, "the scrub is over", SETTLED_S)  # type: ignore[misc]
-            assert node.node.scrub.pages_read > 1000
+            assert node.node.scrub.pages_read >= node.node.scrub.state.pages > 100, "all were read, writes or not"
             assert "page_damaged" not in kinds(node) and scrubbed(node)["pages_bad"] == 0
             assert node.node.failure is None
 
