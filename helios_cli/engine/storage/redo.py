@@ -169,6 +169,30 @@ def _apply(log: PageLog, record: Record, start: Lsn, writer: PageWriter, table: 
         raise _mismatch(header, table.total)
 
 
+def newest_in(log: PageLog, found: ChecksumTable, table: ChecksumTable, start: Lsn) -> Lsn | None:
+    """Where a redo has to end for a file that holds some pages of records behind ``start``; None when they are not it.
+
+    ``found`` are the checksums of the file, redone up to ``start``, and ``table`` those that the database had there.
+    Both are changed. It is the first end at which no page is left that only a later record can explain.
+
+    Raises:
+        LogDamaged: a record is unreadable.
+    """
+    tracker = ChainTracker()
+    for record in log.records(start):
+        header = record.header
+        begin = tracker.feed(header)
+        if begin is None:
+            continue
+        for part in chain(log.records(begin, header.lsn), (record,)):
+            pages = part.pages()
+            found.apply(pages, header.db_pages)
+            table.apply(pages, header.db_pages)
+        if found.total == table.total:
+            return header.end
+    return None
+
+
 def _mismatch(header: RecordHeader, found: int) -> RecordDamaged:
     return RecordDamaged(
         header.lsn,

@@ -140,8 +140,10 @@ class Rewinder:
             return False
         if record.checkpoint_lsn <= fork:
             shutil.copyfile(self._database, base)
-            self._redo(page_log, base, record.checkpoint_lsn, fork, self.control.load_checksums())
-            return True
+            result = self._redo(page_log, base, record.checkpoint_lsn, fork, self.control.load_checksums())
+            if self._checksums(base).total == result.table.total:
+                return True
+            # A checkpoint that was under way had brought pages of the lost records into it already.
         shutil.copyfile(tip, base)
         try:
             # Every page that was ever written within the kept log gets its newest image from before the fork; whether
@@ -199,12 +201,15 @@ class Rewinder:
         finally:
             file.close()
 
-    def _scan(self, last: RecordHeader | None) -> ChecksumTable:
-        file = self._files.open(self._database)
+    def _checksums(self, path: str) -> ChecksumTable:
+        file = self._files.open(path)
         try:
-            table = scan_database(file, file.size() // PAGE_SIZE)
+            return scan_database(file, file.size() // PAGE_SIZE)
         finally:
             file.close()
+
+    def _scan(self, last: RecordHeader | None) -> ChecksumTable:
+        table = self._checksums(self._database)
         if last is not None and table.total != last.db_checksum:
             self.control.update(state=COPYING)
             raise LogDamaged("the database is not what the log says of the fork", hint="It is copied anew.")

@@ -16,13 +16,13 @@ from helios_cli.engine.errors import LogDamaged
 from helios_cli.engine.log.checksum import ChecksumTable
 from helios_cli.engine.log.controlrecord import ControlRecord
 from helios_cli.engine.log.encoder import RecordEncoder
-from helios_cli.engine.ports import Files
+from helios_cli.engine.ports import File, Files
 from helios_cli.engine.storage.configlog import ConfigLog
 from helios_cli.engine.storage.connection import create_database
 from helios_cli.engine.storage.control import ControlFile
 from helios_cli.engine.storage.files import OsFiles
 from helios_cli.engine.storage.pagelog import PageLog
-from helios_cli.engine.storage.redo import redo, scan_database
+from helios_cli.engine.storage.redo import RedoResult, newest_in, redo, scan_database
 from helios_cli.engine.storage.slots import SlotStore
 from helios_cli.engine.storage.timeline import Timeline
 from helios_cli.engine.types import Lsn, Term
@@ -126,14 +126,17 @@ class Store:
         try:
             table = self.control.load_checksums()
             result = redo(self.log, database, record.checkpoint_lsn, table, end=self._redo_end(record))
-            if not record.clean:
-                self._verify_file(database, result.table)
+            committed = min(self._known_committed(record), result.end)
+            more = None if record.clean else self._verify_file(database, result)
+            if more is not None:
+                result, committed = more, more.end
         finally:
             database.close()
-        self.control.checkpoint(result.end, result.table, flushed_lsn=self.log.end)
+        known = max(record.committed_lsn, committed) if more is not None else record.committed_lsn
+        self.control.checkpoint(result.end, result.table, flushed_lsn=self.log.end, committed_lsn=known)
         recovery = Recovery(
             False, record.clean, result.records, result.pages_written, self.log.dropped_bytes, self.log.end,
-            result.end, min(self._known_committed(record), result.end),
+            result.end, committed,
         )  # fmt: skip
         return result.table, recovery
 
@@ -147,15 +150,27 @@ class Store:
             return self.log.end
         return max(record.committed_lsn, self.log.last.committed_lsn)
 
-    def _verify_file(self, database: object, table: ChecksumTable) -> None:
-        """After an unclean stop: the pages in the file must be the pages the records led to."""
-        found = scan_database(database, table.pages)  # type: ignore[arg-type]
-        if found.total != table.total:
-            pages = found.differing(table)
+    def _verify_file(self, database: File, result: RedoResult) -> RedoResult | None:
+        """After an unclean stop: the pages in the file must be the pages the records led to.
+
+        A checkpoint writes what is committed, of which the log may say so only in a record that was never made. Then
+        the file proves it, and what comes back is a redo that goes on as far as the file has come.
+        """
+        table = result.table
+        found = scan_database(database, table.pages)
+        if found.total == table.total:
+            return None
+        pages = found.differing(table)
+        end = newest_in(self.log, found, table.copy(), result.end)
+        if end is None:
             raise LogDamaged(
                 f"the database file differs from its log on {len(pages)} pages, the first is page {pages[0]}",
                 hint="Restore the data directory from a backup.",
             )
+        more = redo(self.log, database, result.end, table, end=end)
+        return more._replace(
+            records=result.records + more.records, pages_written=result.pages_written + more.pages_written
+        )
 
     def _discard_cache(self, *, and_database: bool = False) -> None:
         for suffix in ("-wal", "-shm", "") if and_database else ("-wal", "-shm"):
