@@ -65,13 +65,13 @@ def kills(directory: Path, first: int, count: int) -> Counts:
 
 
 def power_cuts(directory: Path, first: int, count: int) -> Counts:
-    """Power cuts over simulated disks, two for each seed, verified after each."""
+    """Power cuts over simulated disks, two for each seed, verified after each: of a node alone, of a member."""
     from support.power_cut import run_seed
 
     acked = checkpoints = 0
     for seed in range(first, first + count):
         try:
-            model = run_seed(seed, directory)
+            model = run_seed(seed, directory, member=seed % 2 == 1)
         except Exception as error:
             raise AssertionError(f"seed {seed}: {error}") from error
         acked += len(model.acked)

@@ -27,6 +27,7 @@ from helios_cli.engine.sim.files import PowerCut, SimFiles
 from helios_cli.engine.sql.plan import Kind, Plan
 from helios_cli.engine.storage.database import Database
 from helios_cli.engine.storage.store import DATABASE_NAME, Store
+from helios_cli.engine.types import Lsn
 
 SECTOR = 512
 ACCOUNTS = 20
@@ -51,6 +52,15 @@ class Model:
     sent: set[int] = field(default_factory=set)
     next_key: int = 0
     checkpoints: int = 0
+    committed: Lsn = Lsn(0)
+    """Up to where the log was confirmed by others."""
+
+
+def open_store(directory: Path, files: SimFiles, *, committed_only: bool = False) -> Store:
+    """Open and recover a node's directory, the database's beside the simulated rest."""
+    return Store(
+        "/node", files=files, database_dir=str(directory), segment_bytes=128 << 10, committed_only=committed_only
+    )
 
 
 class Core:
@@ -59,7 +69,7 @@ class Core:
     def __init__(self, directory: Path, files: SimFiles, loop: asyncio.AbstractEventLoop) -> None:
         self.fatal: asyncio.Future[BaseException] = loop.create_future()
         self.files = files
-        self.store = Store("/node", files=files, database_dir=str(directory), segment_bytes=128 << 10)
+        self.store = open_store(directory, files)
         self.database = Database(
             self.store.db_path,
             log=self.store.log,
@@ -210,10 +220,41 @@ def verify(core: Core, model: Model) -> None:
     assert rows("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-async def one_cut(seed: int, base: Path, *, skip_sync: bool = False, cuts: int = 2) -> Model:
+def verify_member(directory: Path, files: SimFiles, model: Model) -> None:
+    """What a member of a cluster shows before it hears anybody: whole transactions, and none that may be taken back."""
+    store = open_store(directory, files, committed_only=True)
+    recovery = store.recovery
+    store.close()
+    assert recovery.committed <= recovery.applied <= model.committed, f"{recovery} of {model.committed}"
+    reader = apsw.Connection(store.db_path)
+    try:
+        if not reader.execute("SELECT 1 FROM sqlite_schema").fetchall():
+            # Not even the tables are known to be committed.
+            return
+        keys = {key for (key,) in reader.execute("SELECT key FROM acked")}
+        total = reader.execute("SELECT sum(balance) FROM account").fetchall()[0][0]
+    finally:
+        reader.close()
+    assert keys <= model.sent, "rows that nobody wrote"
+    assert total == ACCOUNTS * START_BALANCE, f"a transfer was torn: the accounts hold {total}"
+
+
+async def confirm(core: Core, model: Model, rng: Random) -> None:
+    """Others confirm what this node has flushed, late and in pieces."""
+    pipeline = core.pipeline
+    while not core.fatal.done():
+        await asyncio.sleep(rng.choice((0, 0, 0.001, 0.004)))
+        flushed = [commit.lsn_end for commit in pipeline.in_flight if 0 < commit.lsn_end <= core.store.log.flushed]
+        if flushed:
+            model.committed = max(model.committed, rng.choice(flushed))
+            pipeline.advance(model.committed)
+
+
+async def one_cut(seed: int, base: Path, *, skip_sync: bool = False, member: bool = False, cuts: int = 2) -> Model:
     """Run, cut the power, recover and verify, ``cuts`` times over on the same node.
 
-    ``skip_sync`` leaves the sync of the page log out, which must be noticed.
+    ``skip_sync`` leaves the sync of the page log out, which must be noticed. A ``member`` of a cluster has its commits
+    confirmed by others, and takes no more for committed than it knows to be when it comes back.
     """
     rng = Random(seed)
     loop = asyncio.get_running_loop()
@@ -232,7 +273,10 @@ async def one_cut(seed: int, base: Path, *, skip_sync: bool = False, cuts: int =
     directory = base / "0"
     directory.mkdir(parents=True)
     for number in range(cuts + 1):
+        if member and number:
+            verify_member(directory, files, model)
         core = Core(directory, files, loop)
+        others: asyncio.Task[None] | None = None
         try:
             if core.store.recovery.born:
                 assert not model.acked
@@ -245,10 +289,16 @@ async def one_cut(seed: int, base: Path, *, skip_sync: bool = False, cuts: int =
                 return model
             if skip_sync:
                 core.store.log.write_through = core.store.log.write  # type: ignore[method-assign]
+            if member:
+                model.committed = core.store.log.end
+                core.pipeline.rule = lambda _: model.committed
+                others = loop.create_task(confirm(core, model, rng))
             files.cut_at = files.steps + rng.randint(1, 120)
             await workload(core, model, rng, rng.randint(5, 40))
             files.cut_at = None
         finally:
+            if others is not None:
+                others.cancel()
             core.close()
         target = base / str(number + 1)
         crash(core, directory, target, rng)
