@@ -117,8 +117,7 @@ class Store:
     def _recover(self, born: bool) -> tuple[ChecksumTable, Recovery]:
         record = self.control.record
         if born:
-            self._discard_cache(and_database=True)
-            create_database(self.db_path)
+            self._empty_database()
             end = self.log.end
             return ChecksumTable(), Recovery(True, True, 0, 0, self.log.dropped_bytes, end, end, end)
         self._discard_cache()
@@ -132,6 +131,9 @@ class Store:
                 result, committed = more, more.end
         finally:
             database.close()
+        if not result.table.pages:
+            # Nothing is known to be committed; a checkpoint may have brought pages of what is not into the file.
+            self._empty_database()
         known = max(record.committed_lsn, committed) if more is not None else record.committed_lsn
         self.control.checkpoint(result.end, result.table, flushed_lsn=self.log.end, committed_lsn=known)
         recovery = Recovery(
@@ -171,6 +173,10 @@ class Store:
         return more._replace(
             records=result.records + more.records, pages_written=result.pages_written + more.pages_written
         )
+
+    def _empty_database(self) -> None:
+        self._discard_cache(and_database=True)
+        create_database(self.db_path)
 
     def _discard_cache(self, *, and_database: bool = False) -> None:
         for suffix in ("-wal", "-shm", "") if and_database else ("-wal", "-shm"):
