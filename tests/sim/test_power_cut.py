@@ -18,7 +18,7 @@ def test_every_acknowledged_row_survives_a_power_cut(seed: int, tmp_path: Path) 
 
 @pytest.mark.parametrize("seed", (*range(40, 70), 707))
 def test_a_member_shows_only_what_is_committed_and_starts_again_always(seed: int, tmp_path: Path) -> None:
-    """Seeds 44, 58, 68 leave pages of commits in the file that the log does not call committed; 707 before there are any."""
+    """Seeds 44, 58, 68 leave pages in the file that the log does not call committed; 707 before anything is."""
     model = run_seed(seed, tmp_path, member=True)
     assert model.sent >= model.acked
 
