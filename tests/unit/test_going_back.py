@@ -15,13 +15,14 @@ from helios_cli.engine.config.load import load_settings
 from helios_cli.engine.config.roles import Role
 from helios_cli.engine.consensus.config import ClusterConfig, Member
 from helios_cli.engine.consensus.rule import SyncMode
-from helios_cli.engine.errors import LogDamaged
+from helios_cli.engine.errors import DiskFull, LogDamaged
 from helios_cli.engine.node import rejoin
 from helios_cli.engine.node.join import find_beginning
 from helios_cli.engine.storage import copytarget
-from helios_cli.engine.storage.files import OsFile
+from helios_cli.engine.storage.control import ControlFile
+from helios_cli.engine.storage.files import OsFile, OsFiles
 from helios_cli.engine.storage.membership import save_role
-from helios_cli.engine.storage.rewind import BASE_SUFFIX, REWINDING, Rewinder
+from helios_cli.engine.storage.rewind import BASE_SUFFIX, PARTED, REWINDING, Rewinder
 from helios_cli.engine.storage.store import DATABASE_NAME, Store
 from helios_cli.engine.types import Lsn, Term
 
@@ -87,6 +88,31 @@ def test_a_database_that_is_not_that_of_the_fork_is_copied(directory: Path, monk
     beginning: Any = SimpleNamespace(role=SimpleNamespace(primary_host="h"))
     asyncio.run(rejoin.finish_last_life(node, beginning))
     assert (events, copied) == (["rewind_failed"], [copytarget.STATE])
+
+
+@pytest.mark.parametrize("name", ["save", "rewind"])
+def test_a_full_disk_on_the_way_back_is_waited_for(directory: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    control = ControlFile.open(OsFiles(), f"{directory}/control")
+    control.update(state=f"{PARTED if name == 'save' else REWINDING}0/0")
+    control.close()
+    events: list[str] = []
+    attempts: list[int] = []
+
+    def at_last(self: Rewinder) -> None:
+        attempts.append(1)
+        if len(attempts) < 3:
+            raise DiskFull("no room")
+        self.control.update(state="")
+
+    monkeypatch.setattr(Rewinder, name, at_last)
+    monkeypatch.setattr(rejoin, "RETRY_S", 0.0)
+    node: Any = SimpleNamespace(
+        settings=SimpleNamespace(data_dir=str(directory), log_segment_mb=1),
+        event=lambda kind, text, **_: events.append(kind),
+    )
+    asyncio.run(rejoin.finish_last_life(node, SimpleNamespace()))  # type: ignore[arg-type]
+    assert len(attempts) == 3 and events.count("rejoin_waits") == 1
+    assert rejoin.control_state(str(directory)) == ""
 
 
 def test_damage_that_a_copy_is_not_decided_for_is_told(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,37 +51,42 @@ async def finish_last_life(node: Node, beginning: Beginning) -> None:
                 hint="Start the node as a standby of the primary, with an empty data directory.",
             )
         await CopySink(node, beginning, database).run()
-    for name, manifest in await _blocking(lambda: rewind.finish_salvages(directory, database)):
+    for name, manifest in await _with_room(node, lambda: rewind.finish_salvages(directory, database)):
         _tell(node, name, manifest)
 
 
 async def _go_back(node: Node, database: str) -> None:
-    """Keep what was lost, then rewind; a disk that is full is waited for, since nothing may be discarded before."""
+    """Keep what was lost, then rewind."""
     settings = node.settings
     rewinder = await _blocking(lambda: Rewinder(settings.data_dir, database, settings.log_segment_mb << 20))
-    told = False
     try:
-        while rewinder.control.record.state.startswith(rewind.PARTED):
-            try:
-                saved = await _blocking(rewinder.save)
-            except (OSError, DiskFull) as error:
-                if not told:
-                    told = True
-                    failure = as_helios_error(error, _KEEP) if isinstance(error, OSError) else error
-                    node.event("salvage_failed", f"{failure.message}; it is tried again", severity="error")
-                await asyncio.sleep(RETRY_S)
-            else:
-                if saved is not None:
-                    _tell(node, *saved)
+        if rewinder.control.record.state.startswith(rewind.PARTED):
+            saved = await _with_room(node, rewinder.save)
+            if saved is not None:
+                _tell(node, *saved)
         if rewinder.control.record.state.startswith(rewind.REWINDING):
             await _rewind(node, rewinder)
     finally:
         rewinder.close()
 
 
+async def _with_room(node: Node, work: Callable[[], Result]) -> Result:
+    """What the work gives; a disk that is full is waited for, since nothing may be discarded before it is kept."""
+    told = False
+    while True:
+        try:
+            return await _blocking(work)
+        except (OSError, DiskFull) as error:
+            if not told:
+                told = True
+                failure = as_helios_error(error, _KEEP) if isinstance(error, OSError) else error
+                node.event("rejoin_waits", f"{failure.message}; it is tried again", severity="error")
+        await asyncio.sleep(RETRY_S)
+
+
 async def _rewind(node: Node, rewinder: Rewinder) -> None:
     try:
-        fork = await _blocking(rewinder.rewind)
+        fork = await _with_room(node, rewinder.rewind)
     except LogDamaged as error:
         if rewinder.control.record.state != copytarget.STATE:
             raise
