@@ -99,6 +99,9 @@ class Authority(Protocol):
     def may_agree(self) -> bool:
         """Whether it would take a change of the configuration now, as far as is known: until it has, commits wait."""
 
+    def trip_s(self) -> float:
+        """What a question to it and its answer take now."""
+
     async def consult(self, giver: str, *, promise: bool) -> Answer | None:
         """What it says of the lead; None: nothing that would help a candidate, or nothing beside what nodes say."""
 

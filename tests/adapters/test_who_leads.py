@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Coroutine
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -132,6 +133,7 @@ def test_a_primary_whose_own_term_came_to_nothing_follows_who_leads_in_an_older_
         role=Role("primary"),
         term=lambda: Term(4),
         now=iter((0.0, 9.0)).__next__,
+        watcher=SimpleNamespace(trip_s=0.0),
         config=config,
         open_configs=(config,),
         identity=lambda: SimpleNamespace(node_id="n1", incarnation=""),
@@ -374,3 +376,36 @@ def test_who_asks_for_a_term_in_vain_has_its_vote_for_the_one_that_gets_it() -> 
     with pytest.raises(promotion.PromotionRefused, match="asks etcd"):
         asyncio.run(promotion.take_lead(replication, Cause("a test", automatic=True), unasked=True))
     assert watcher.vote.heard(clock[0], 0.75, NEW) and watcher.is_loyal
+
+
+@pytest.mark.parametrize("trip_s", [0.0, 0.25])
+def test_candidates_leave_each_other_the_time_that_a_slow_authority_takes(trip_s: float) -> None:
+    """The second one would ask etcd for a newer term while the first is about to lead, again and again."""
+    names = ("n1", "n2", "n3")
+    members = tuple(Member(name, f"disk {name}", "", 0, 0, 0, "") for name in names)
+    config = ClusterConfig(1, SyncMode.QUORUM, members, names, primary="n1", voting=names)
+    clock, asked = [100.0], []
+
+    def stands_at(node_id: str) -> float:
+        replication: Any = SimpleNamespace(
+            node_id=node_id, config=config, open_configs=(config,), now=lambda: clock[0], term=lambda: NEW,
+            takes_lead=False, changing=SimpleNamespace(locked=lambda: False), role=Role("standby"),
+            has_state=SimpleNamespace(is_set=lambda: True), following=SimpleNamespace(has_no_room=False, blocked_s=0.0),
+            authority=SimpleNamespace(may_stand=lambda: True, trip_s=lambda: trip_s),
+        )  # fmt: skip
+        replication.node = SimpleNamespace(store=SimpleNamespace(configs=SimpleNamespace(all=lambda: (config,))))
+
+        def later(election: Coroutine[Any, Any, None]) -> None:
+            election.close()
+            asked.append(clock[0])
+
+        replication.later = later
+        watcher = FailoverWatcher(replication)
+        asked.clear()
+        while not asked:
+            watcher.beat()
+            clock[0] += 0.01
+        return asked[0] - watcher.vote.heard_at
+
+    apart_s = stands_at("n3") - stands_at("n2")
+    assert apart_s > 1.5 if trip_s else apart_s < 0.2

@@ -36,6 +36,10 @@ class EmbeddedAuthority:
         """A primary that has its lease hears enough of the others."""
         return True
 
+    def trip_s(self) -> float:
+        """Nobody else is asked."""
+        return 0.0
+
     async def consult(self, giver: str, *, promise: bool) -> Answer | None:
         """Nobody else is asked."""
         return None

@@ -109,6 +109,10 @@ class EtcdAuthority:
         """Whether etcd answers."""
         return self._is_reached()
 
+    def trip_s(self) -> float:
+        """Of a node that follows: a look at the keys is one question."""
+        return self._meter.round_s
+
     async def consult(self, giver: str, *, promise: bool) -> Answer | None:
         """What etcd says to this node as a candidate; None: it is not reached, or has forgotten the cluster."""
         self._consulted = None

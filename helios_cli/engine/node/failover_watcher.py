@@ -112,9 +112,15 @@ class FailoverWatcher:
         """Keep the vote for a candidate of that term; False: it is the primary's, who has not given it away."""
         return self.vote.pledge(self._replication.now(), term, excused=excused or not self._is_one_of_many)
 
+    @property
+    def trip_s(self) -> float:
+        """What the slowest question of an election takes, which candidates leave each other the time for."""
+        own = self._replication
+        return max(own.config.round_trip_s, own.authority.trip_s())
+
     def has_voted(self) -> None:
         """Another node was promised: it has its time to lead before this one asks."""
-        self._candidacy.defer(self._replication.now(), self._replication.config.round_trip_s)
+        self._candidacy.defer(self._replication.now(), self.trip_s)
 
     def lease_ms(self) -> int | None:
         """What this node, while it follows, passes on to those that follow it."""
@@ -133,7 +139,7 @@ class FailoverWatcher:
             return
         if not self.is_loyal and not own.authority.may_stand():
             return
-        if self._candidacy.due(own.now(), place, is_loyal=self.is_loyal, trip_s=config.round_trip_s):
+        if self._candidacy.due(own.now(), place, is_loyal=self.is_loyal, trip_s=self.trip_s):
             self._electing = True
             own.later(self._elect())
 

@@ -32,7 +32,7 @@ async def lead_again(replication: Replication) -> None:
     told = ""
     # Whoever was promised a term gets the time to lead in it.
     has_voted = replication.term() > promotion.candidate(replication).last_term
-    own_turn = replication.now() + (voted_s(replication.config.round_trip_s) if has_voted else 0.0)
+    own_turn = replication.now() + (voted_s(replication.watcher.trip_s) if has_voted else 0.0)
     while replication.leading is None and replication.role.name != "standby":
         try:
             answers = await promotion.survey(
