@@ -244,7 +244,7 @@ class LogFeed:
 
     async def _follow(self) -> None:
         self._loop = asyncio.get_running_loop()
-        receiver = WalReceiver(self._follower, self._loop, lambda: [self.where], self._tls)
+        receiver = WalReceiver(self._follower, self._loop, lambda: [self.where], lambda: self._tls)
         self._follower.receiver = receiver
         self._task = self._loop.create_task(receiver.run())
         self._started.set()

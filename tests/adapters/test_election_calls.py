@@ -11,7 +11,7 @@ import pytest
 from support.inner_pair import SETTLED_S, pair, replication, run
 from support.node_process import wait_until
 
-from helios_cli.engine.node import lines, peer_link, promotion
+from helios_cli.engine.node import lines, peer_call, promotion
 from helios_cli.engine.node.peer_link import PeerLink
 from helios_cli.engine.types import Lsn
 
@@ -25,7 +25,7 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[PeerLink]:
         links.append(link)
         await real(link, host, port)
 
-    real = peer_link.reach
+    real = peer_call.reach
     monkeypatch.setattr(lines, "reach", reach)
     return links
 

@@ -16,8 +16,9 @@ import uvloop
 
 from helios_cli.engine.config.settings import Settings
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.node.peer_call import reach
 from helios_cli.engine.node.peer_door import Door, TooSlow
-from helios_cli.engine.node.peer_link import INBOX_MAX, Identity, PeerLink, PeerRefused, admit, introduce, reach
+from helios_cli.engine.node.peer_link import INBOX_MAX, Identity, PeerLink, PeerRefused, admit, introduce
 from helios_cli.engine.node.peer_tls import NO_TLS, PeerTls, peer_tls, tls_failure
 from helios_cli.engine.replication import messages
 from helios_cli.engine.types import Term
@@ -369,10 +370,11 @@ def test_tls_with_a_certificate_that_is_verified(run: Run, certificates: Certifi
 @pytest.mark.parametrize(
     ("answerer", "caller", "text"),
     [
-        ({"signer": "foreign"}, {}, "certificate verify failed"),
-        ({"signer": "foreign"}, {"peer_tls": "verify-ca"}, "certificate verify failed"),
-        ({"host": "127.0.0.9"}, {}, "IP address mismatch"),
-        ({"ended": True}, {}, "certificate has expired"),
+        ({"signer": "foreign"}, {}, "is not signed by what is in tls_ca"),
+        ({"signer": "foreign"}, {"peer_tls": "verify-ca"}, "is not signed by what is in tls_ca"),
+        ({"host": "127.0.0.9"}, {}, 'the node that was called as "127.0.0.1" is for "127.0.0.9"'),
+        ({"host": "db2.example.com"}, {}, 'the node that was called as "127.0.0.1" is for "db2.example.com"'),
+        ({"ended": True}, {}, "the certificate that the node at 127.0.0.1 shows has expired"),
         ({"host": "127.0.0.9"}, {"peer_tls": "verify-ca"}, ""),
         ({"signer": "foreign", "host": "127.0.0.9"}, {"peer_tls": "require"}, ""),
     ],
@@ -388,14 +390,14 @@ def test_which_certificates_are_taken(
                 return
             with pytest.raises(PeerProtocolError, match=text) as failed:
                 await call(other.port, SECRET, tls)
-            hint = "needs a new certificate" if "expired" in text else "tls_ca"
+            hint = "pg_reload_conf()" if "expired" in text else "peer_tls = verify-ca" if "called" in text else "tls_ca"
             assert hint in (failed.value.hint or "")
 
     run(test())
 
 
 def test_a_handshake_that_the_other_node_ended_says_where_to_look() -> None:
-    failure = tls_failure(ConnectionResetError())
+    failure = tls_failure(ConnectionResetError(), "db1")
     assert failure.message == "TLS failed: the other node ended the handshake" and "its log" in (failure.hint or "")
 
 

@@ -13,7 +13,8 @@ import pytest
 import trustme
 from support.node_process import MakeNode, NodeProcess, wait_until
 
-from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused, introduce, reach
+from helios_cli.engine.node.peer_call import reach
+from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused, introduce
 from helios_cli.engine.replication.forwarding import OpenSession, SessionOpen
 from helios_cli.engine.types import Term
 from helios_cli.engine.wire.peer import Kind

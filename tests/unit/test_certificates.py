@@ -11,7 +11,7 @@ import trustme
 
 from helios_cli.engine.config.settings import Settings
 from helios_cli.engine.errors import ConfigError
-from helios_cli.engine.node.certificates import LOOK_S, Certificates
+from helios_cli.engine.node.certificates import LOOK_S, Certificates, certificates_of
 from helios_cli.engine.node.peer_door import REPEAT_S, REPEATS_MAX, Repeats
 from helios_cli.engine.observe.metrics import Registry
 
@@ -37,7 +37,7 @@ def test_an_alarm_before_the_end_and_behind_it(tmp_path: Path, days: int, warned
     told: list[tuple[str, str]] = []
     file = certificate(tmp_path, days)
     watch = Certificates(
-        Settings(tls_cert=str(file), tls_key="k"),
+        certificates_of(Settings(tls_cert=str(file), tls_key="k")),
         lambda kind, text, severity, **fields: told.append((kind, severity)),
         lambda: at(now),
     )
@@ -67,11 +67,11 @@ def test_the_first_of_a_file_to_end_counts_and_a_file_must_hold_one(tmp_path: Pa
     chain = tmp_path / "chain.crt"
     chain.write_bytes(certificate(tmp_path, 300).read_bytes() + certificate(tmp_path, 100).read_bytes())
     settings = Settings(tls_cert=str(certificate(tmp_path, 365)), tls_key="k", tls_ca=str(chain))
-    watch = Certificates(settings, lambda *args, **fields: None, lambda: at(BEGIN + 101 * DAY))
+    watch = Certificates(certificates_of(settings), lambda *args, **fields: None, lambda: at(BEGIN + 101 * DAY))
     assert [text.partition(" (")[0] for text in watch.alarms()] == ["the certificate of tls_ca"]
     chain.write_text("nothing")
     with pytest.raises(ConfigError, match="cannot read the certificate in tls_ca"):
-        Certificates(settings, lambda *args, **fields: None)
+        certificates_of(settings)
 
 
 def test_what_comes_again_and_again_is_a_line_now_and_then(caplog: pytest.LogCaptureFixture) -> None:

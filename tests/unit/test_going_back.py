@@ -18,6 +18,7 @@ from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.errors import DiskFull, LogDamaged
 from helios_cli.engine.node import rejoin
 from helios_cli.engine.node.join import find_beginning
+from helios_cli.engine.node.peer_tls import NO_TLS
 from helios_cli.engine.storage import copytarget
 from helios_cli.engine.storage.control import ControlFile
 from helios_cli.engine.storage.files import OsFile, OsFiles
@@ -164,8 +165,8 @@ def test_a_primary_whose_log_says_that_it_is_alone_asks_whoever_that_leaves_out(
     save_role(store.files, store.control_dir, Role("primary"))
     for end, config in enumerate((alone, both, both.without_member("n2"))):
         store.configs.append(Lsn(100 * end), config, Lsn(0))
-        found.append(asyncio.run(find_beginning(settings)).follows)
+        found.append(asyncio.run(find_beginning(settings, lambda: NO_TLS)).follows)
     assert found == [False, True, True]
     store.configs.append(Lsn(300), replace(alone, version=4), Lsn(200))
-    assert asyncio.run(find_beginning(settings)).follows is False, "that it is alone is agreed"
+    assert asyncio.run(find_beginning(settings, lambda: NO_TLS)).follows is False, "that it is alone is agreed"
     store.close()

@@ -133,15 +133,22 @@ class Settings:
         "auto",
         "off",
         "self-signed",
+        reload=True,
     )
-    tls_min_version: str = _word("1.2", "security", "Oldest TLS that clients may speak.", "1.2", "1.3")
+    tls_min_version: str = _word("1.2", "security", "Oldest TLS that clients may speak.", "1.2", "1.3", reload=True)
     tls_client_ca: str = _text(
-        "", "security", "PEM file with the certificates that sign those of clients; empty: none is asked for."
+        "",
+        "security",
+        "PEM file with the certificates that sign those of clients; empty: none is asked for.",
+        reload=True,
     )
-    tls_cert: str = _text("", "security", "PEM file with the server's certificate chain; empty: no TLS.")
-    tls_key: str = _text("", "security", "PEM file with the private key of tls_cert.")
+    tls_cert: str = _text("", "security", "PEM file with the server's certificate chain; empty: no TLS.", reload=True)
+    tls_key: str = _text("", "security", "PEM file with the private key of tls_cert.", reload=True)
     tls_ca: str = _text(
-        "", "security", "PEM file with the certificates that sign those of the other nodes; empty: none is verified."
+        "",
+        "security",
+        "PEM file with the certificates that sign those of the other nodes; empty: none is verified.",
+        reload=True,
     )
     peer_tls: str = _word(
         "auto",
@@ -152,6 +159,7 @@ class Settings:
         "require",
         "verify-ca",
         "verify-full",
+        reload=True,
     )
     peer_auth: str = _word(
         "secret",

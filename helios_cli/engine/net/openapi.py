@@ -158,7 +158,7 @@ def _object(required: tuple[str, ...] = (), **properties: Schema) -> Schema:
 ADMIN: Final[dict[str, tuple[str, Schema]]] = {
     "checkpoint": ("Write the database file up to the newest commit", _object()),
     "stop": ("Stop the node", _object()),
-    "reload": ("Read the settings again", _object()),
+    "reload": ("Read the settings and certificates again", _object()),
     "promote": ("Make this standby the primary", _object(allow_data_loss=_FLAG, dry_run=_FLAG)),
     "switchover": (
         "Give the lead to a standby",

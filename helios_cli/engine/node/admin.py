@@ -13,6 +13,7 @@ from helios_cli.engine.node import explanation, handover
 from helios_cli.engine.node.agreement import until_agreed
 from helios_cli.engine.node.cluster_settings import CLUSTER_SETTINGS, cluster_setting
 from helios_cli.engine.node.promotion import not_the_primary
+from helios_cli.engine.node.reloading import refuse_half
 from helios_cli.engine.node.setting_change import change_setting
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Admin:
         self._node.engine.loop.call_later(0.05, self._node.stop_requested.set)
 
     async def _reload(self, _arguments: Arguments) -> None:
-        self._node.reload()
+        refuse_half(self._node.reload())
 
     async def _promote(self, arguments: Arguments) -> Answer:
         answer: Answer = await self._node.replication.promote(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.config.settings import Settings
-from helios_cli.engine.errors import ConfigError, HeliosError
+from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node import report
 from helios_cli.engine.node.peer_tls import PeerTls
 
@@ -49,19 +48,6 @@ def peer_address(settings: Settings, tls: PeerTls, secret: bytes, event: Callabl
         severity="warning",
     )
     return "127.0.0.1"
-
-
-def tls_context(settings: Settings) -> ssl.SSLContext | None:
-    """What the settings say of TLS; None when there is none. Raises ConfigError when the files cannot be used."""
-    if not settings.tls_cert:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key or None)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"cannot load tls_cert {settings.tls_cert}: {error}") from error
-    return context
 
 
 async def bind(name: str, port: int, start: Callable[[int], Awaitable[int]]) -> None:

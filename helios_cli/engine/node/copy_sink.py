@@ -17,8 +17,8 @@ from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.log.checksum import ChecksumTable
 from helios_cli.engine.node import report
 from helios_cli.engine.node.join import configs_on_disk
-from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused, introduce, reach
-from helios_cli.engine.node.peer_tls import peer_tls
+from helios_cli.engine.node.peer_call import reach
+from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused, introduce
 from helios_cli.engine.replication import copying, messages
 from helios_cli.engine.storage.copytarget import CopyTarget
 from helios_cli.engine.storage.files import OsFiles
@@ -119,7 +119,7 @@ class CopySink:
             settings.replication_mode, settings.advertise_address, settings.pg_port, settings.native_port,
             settings.http_port,
         )  # fmt: skip
-        link = PeerLink(lambda: self._target.control.record.term, tls=peer_tls(settings))
+        link = PeerLink(lambda: self._target.control.record.term, tls=self._node.tls.peer)
         try:
             await reach(link, host, port)
             welcome = await introduce(link, own, self._beginning.secret)

@@ -140,7 +140,7 @@ class Engine:
         self.started_us = self.now_us()
         self.sequences, self.write_ids = Sequences(), WriteIds()
         self.large_objects, self.definitions = LargeObjects(), DefinitionLog()
-        self.on_reload: Callable[[], None] = lambda: None
+        self.on_reload: Callable[[], object] = lambda: None
         self.alter_cluster: Callable[[str, Any], None] = _no_cluster
         """Changes a field of the cluster's configuration. Raises HeliosError on a node that does not lead."""
         self.when_reached: Callable[[SyncMode, Lsn, Callable[[], None], Session], None] | None = None

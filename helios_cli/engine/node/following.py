@@ -90,7 +90,7 @@ class Following:
         self.applicator.on_diverged = self._diverged
         self.applicator.on_refused = self._refused
         self.applicator.on_no_room = self._no_room
-        self.receiver = WalReceiver(self, node.engine.loop, addresses, replication.tls)
+        self.receiver = WalReceiver(self, node.engine.loop, addresses, lambda: replication.node.tls.peer)
         engine = node.engine
         self.forwarder = QueryForwarder(
             engine.loop,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,8 +14,9 @@ from helios_cli.engine.consensus.config import ClusterConfig, address
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node import report
 from helios_cli.engine.node.authority import refuse_another
-from helios_cli.engine.node.peer_link import Identity, PeerLink, introduce, reach
-from helios_cli.engine.node.peer_tls import PeerTls, peer_tls
+from helios_cli.engine.node.peer_call import reach
+from helios_cli.engine.node.peer_link import Identity, PeerLink, introduce
+from helios_cli.engine.node.peer_tls import PeerTls
 from helios_cli.engine.replication import messages
 from helios_cli.engine.storage.configlog import ConfigLog
 from helios_cli.engine.storage.control import ControlFile
@@ -43,8 +45,10 @@ class Beginning:
     alone in its cluster."""
 
 
-async def find_beginning(settings: Settings) -> Beginning:
+async def find_beginning(settings: Settings, tls: Callable[[], PeerTls]) -> Beginning:
     """The role that the directory remembers or the settings give; an empty standby waits for somebody to answer.
+
+    ``tls`` gives what the next connection is made with.
 
     Raises:
         ConfigError: a new standby has no primary to join, the secret cannot be read, or the cluster has another
@@ -54,7 +58,6 @@ async def find_beginning(settings: Settings) -> Beginning:
     files = OsFiles()
     control_dir = f"{settings.data_dir}/control"
     secret = load_secret(control_dir, settings.cluster_secret_file)
-    tls = peer_tls(settings)
     known = load_role(files, control_dir)
     empty = not ControlFile.exists(files, control_dir)
     decision = decide_role(settings, known if known is not None or empty else Role("standalone"))
@@ -100,11 +103,13 @@ def configs_on_disk(files: OsFiles, control_dir: str) -> tuple[ClusterConfig, ..
         configs.close()
 
 
-async def find_cluster(own: Identity, secret: bytes, tls: PeerTls, host: str, port: int) -> messages.Welcome:
+async def find_cluster(
+    own: Identity, secret: bytes, tls: Callable[[], PeerTls], host: str, port: int
+) -> messages.Welcome:
     """Who answers at an address; asks again and again until somebody does."""
     told = ""
     while True:
-        link = PeerLink(lambda: Term(0), tls=tls)
+        link = PeerLink(lambda: Term(0), tls=tls())
         try:
             await reach(link, host, port)
             return await introduce(link, own, secret)

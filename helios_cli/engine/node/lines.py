@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.consensus.config import Member
 from helios_cli.engine.errors import HeliosError
-from helios_cli.engine.node.peer_link import PeerLink, introduce, reach
+from helios_cli.engine.node.peer_call import reach
+from helios_cli.engine.node.peer_link import PeerLink, introduce
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.replication import Replication
@@ -31,7 +32,7 @@ class Lines:
 
     async def call(self, member: Member) -> PeerLink:
         """A new call. Raises OSError, HeliosError, TimeoutError."""
-        link = PeerLink(self._replication.term, tls=self._replication.tls)
+        link = PeerLink(self._replication.term, tls=self._replication.node.tls.peer)
         try:
             await reach(link, member.host, member.native_port)
             await introduce(link, self._replication.identity(), self._replication.secret())

@@ -11,6 +11,7 @@ import hmac
 import logging
 import os
 import ssl
+from collections.abc import Callable
 from typing import Any, Final
 
 from helios_cli.engine.errors import FeatureNotSupported, HeliosError, NotServing, ProtocolViolation, TooManyConnections
@@ -42,7 +43,8 @@ class Connection(asyncio.Protocol):
         self._parameters: dict[str, str] = {}
         self._proof: Authentication | None = None
         self._deadline: asyncio.TimerHandle | None = None
-        self._tls = False
+        self._tls: ServerTls | None = None
+        """What the connection was made TLS with; None in the clear."""
         self._upgrading = False
         self._asked: list[startup.Request] = []
 
@@ -124,14 +126,15 @@ class Connection(asyncio.Protocol):
 
     def _ssl_requested(self) -> bool:
         self._refuse_clear_rest("SSL")
-        if self._tls:
+        if self._tls is not None:
             raise ProtocolViolation("the connection is encrypted already")
-        if self.listener.tls is None:
+        tls = self.listener.tls()
+        if tls is None:
             self.transport.write(backend.SSL_NO)
             return True
         self.transport.write(backend.SSL_YES)
         self._upgrading = True
-        self.listener.background(self._start_tls(self.listener.tls))
+        self.listener.background(self._start_tls(tls))
         return False
 
     def _refuse_clear_rest(self, what: str) -> None:
@@ -143,16 +146,16 @@ class Connection(asyncio.Protocol):
                 "man-in-the-middle attack.",
             )
 
-    async def _start_tls(self, context: ssl.SSLContext) -> None:
+    async def _start_tls(self, tls: ServerTls) -> None:
         try:
-            transport = await self.engine.loop.start_tls(self.transport, self, context, server_side=True)
+            transport = await self.engine.loop.start_tls(self.transport, self, tls.context, server_side=True)
         except (OSError, ssl.SSLError, asyncio.CancelledError) as error:
             log.info("TLS handshake failed: %s", error)
             self.transport.abort()
             return
         if transport is None:
             return
-        self._tls = True
+        self._tls = tls
         self._upgrading = False
         self.transport = transport
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
@@ -167,12 +170,12 @@ class Connection(asyncio.Protocol):
             raise TooManyConnections(
                 "sorry, too many clients already", hint="Raise max_connections or pool connections."
             )
-        tls = self.transport.get_extra_info("ssl_object") if self._tls else None
+        tls = self.transport.get_extra_info("ssl_object") if self._tls is not None else None
         user = request.parameters["user"]
         self._proof = Authentication(
             self.engine, user=user, database=request.parameters.get("database") or user,
             address=_address(self.transport.get_extra_info("peername"))[0], tls=tls,
-            binding=self.listener.binding,
+            binding=self._tls.binding if self._tls is not None else None,
         )  # fmt: skip
         first = self._proof.begin(require_password=self.listener.require_password)
         if first is None:
@@ -212,7 +215,7 @@ class Connection(asyncio.Protocol):
         session.client_address = _address(self.transport.get_extra_info("peername"))
         session.server_address = _address(self.transport.get_extra_info("sockname"))
         identity.log_in(session, proved=self._proof is not None and self._proof.proved)
-        session.tls = self.transport.get_extra_info("ssl_object") if self._tls else None
+        session.tls = self.transport.get_extra_info("ssl_object") if self._tls is not None else None
         session.out.append(backend.AUTH_OK)
         self._apply_parameters(session)
         engine.sessions[pid] = session
@@ -298,10 +301,12 @@ def _parse_options(text: str) -> dict[str, str]:
 class Listener:
     """The PostgreSQL port of a node."""
 
-    def __init__(self, engine: Engine, *, tls: ServerTls | None = None, require_password: bool = False) -> None:
+    def __init__(
+        self, engine: Engine, *, tls: Callable[[], ServerTls | None] = lambda: None, require_password: bool = False
+    ) -> None:
+        """``tls`` gives what the next connection is made TLS with, where it asks for that."""
         self.engine = engine
-        self.tls = tls.context if tls is not None else None
-        self.binding = tls.binding if tls is not None else None
+        self.tls = tls
         self.require_password = require_password
         self.connections: dict[Connection, None] = {}
         self.cancel_requests = 0

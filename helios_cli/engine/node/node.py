@@ -20,7 +20,6 @@ from helios_cli.engine.net.http_token import cluster_token, load_or_create_token
 from helios_cli.engine.node import binding, catalog_warmup, handover, interpreter, report
 from helios_cli.engine.node.admin import Admin
 from helios_cli.engine.node.binding import bind
-from helios_cli.engine.node.certificates import Certificates
 from helios_cli.engine.node.checkpointer import Checkpointer
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.engine import Engine
@@ -28,15 +27,16 @@ from helios_cli.engine.node.failover_hooks import FailoverHooks
 from helios_cli.engine.node.http_sql import SqlOverHttp
 from helios_cli.engine.node.join import Beginning, find_beginning
 from helios_cli.engine.node.listener import Listener
+from helios_cli.engine.node.node_tls import NodeTls
 from helios_cli.engine.node.pipeline import CommitPipeline
 from helios_cli.engine.node.rejoin import finish_last_life
+from helios_cli.engine.node.reloading import reload_node
 from helios_cli.engine.node.replication import Replication
 from helios_cli.engine.node.scrub import Scrub
 from helios_cli.engine.node.sealing import seal_when_idle
-from helios_cli.engine.node.server_tls import server_tls
 from helios_cli.engine.node.setup import ConnectionSetup
 from helios_cli.engine.observe.events import EventLog
-from helios_cli.engine.observe.logs import configure_logging, set_level
+from helios_cli.engine.observe.logs import configure_logging
 from helios_cli.engine.observe.loop_monitor import LoopMonitor
 from helios_cli.engine.observe.metrics import Registry
 from helios_cli.engine.sql.ddl_schema import SYSTEM_SCHEMA
@@ -92,6 +92,7 @@ class Node:
         self.secret = b""
         """The cluster's; empty when there is none."""
         self.replication: Replication
+        self.tls: NodeTls
         self._http: HttpServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -104,6 +105,7 @@ class Node:
         loop = asyncio.get_running_loop()
         lock = self._lock()
         try:
+            self.tls = NodeTls(self.settings, self.event)
             self._install_signals(loop)
             hooks = loop.create_task(self.hooks.run())
             while await self._live(loop):
@@ -133,7 +135,7 @@ class Node:
         return not self.stop_requested.is_set()
 
     async def _begin(self) -> Beginning:
-        beginning = await find_beginning(self.settings)
+        beginning = await find_beginning(self.settings, lambda: self.tls.peer)
         await finish_last_life(self, beginning)
         return beginning
 
@@ -301,20 +303,18 @@ class Node:
         self.address = host = binding.listen_address(self)
         await bind("native_port", settings.native_port, lambda port: self.replication.listen(port))
         token = load_or_create_token(Path(settings.data_dir))
-        tls = server_tls(settings)
-        self.certificates = certificates = Certificates(settings, self.event)
         report.register_metrics(self)
         self._http = HttpServer(
             Routes(self, token, cluster_token(self.secret), lambda: report.alarms(self), SqlOverHttp(self.engine))
         )
         http = self._http
-        await bind("http_port", settings.http_port, lambda port: http.start(host, port, binding.tls_context(settings)))
+        await bind("http_port", settings.http_port, lambda port: http.start(host, port, self.tls.http))
         # Last: who reaches a node by SQL finds its other ports open too.
-        self.listener = listener = Listener(self.engine, tls=tls)
+        self.listener = listener = Listener(self.engine, tls=lambda: self.tls.clients)
         await bind("pg_port", settings.pg_port, lambda port: listener.start(host, port))
         self.loop_monitor.start()
         works = (self.checkpointer.run(), seal_when_idle(self), self.scrub.run(), catalog_warmup.warm(self.engine))
-        self._tasks = [self.engine.loop.create_task(work) for work in (*works, certificates.watch())]
+        self._tasks = [self.engine.loop.create_task(work) for work in (*works, self.tls.certificates.watch())]
         return True
 
     def _install_signals(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -351,25 +351,9 @@ class Node:
         else:
             loop.default_exception_handler(context)
 
-    def reload(self) -> None:
-        """SIGHUP: take over the settings that may change while running."""
-        from helios_cli.engine.config.load import load_again
-
-        try:
-            settings = load_again(self.settings)
-        except HeliosError as error:
-            log.error("settings not reloaded: %s", error.message)
-            return
-        self.settings = self.engine.settings = settings
-        self.engine.queue.group_max = settings.group_max_transactions
-        self.checkpointer.configure(
-            threshold_mb=settings.wal_checkpoint_mb,
-            wal_max_mb=settings.wal_max_mb,
-            log_retention_mb=settings.log_retention_mb,
-            max_slot_lag_mb=settings.max_slot_lag_mb,
-        )
-        set_level(settings.log_level)
-        self.event("reloaded", "settings reloaded")
+    def reload(self) -> str | None:
+        """Take over what may change while it runs, settings and certificates; why not everything was."""
+        return reload_node(self)
 
     def panic(self, error: BaseException) -> None:
         """What is on disk cannot be trusted any more: answer what waits with "unknown" and end the process at once."""

@@ -25,16 +25,17 @@ from helios_cli.engine.net.http_routes import AdminVerb, Routes
 from helios_cli.engine.net.http_token import cluster_token, load_or_create_token
 from helios_cli.engine.node import binding
 from helios_cli.engine.node.binding import bind
-from helios_cli.engine.node.certificates import Certificates
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.join import find_cluster
+from helios_cli.engine.node.node_tls import NodeTls
 from helios_cli.engine.node.observer_disk import ObserverDisk
 from helios_cli.engine.node.observing import Observing
 from helios_cli.engine.node.peer_address import Callers, OwnAddress, reachable
 from helios_cli.engine.node.peer_door import Door
 from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused, admit
-from helios_cli.engine.node.peer_tls import peer_tls
+from helios_cli.engine.node.peer_tls import PeerTls
 from helios_cli.engine.node.pulse import Pulse
+from helios_cli.engine.node.reloading import read_again, refuse_half
 from helios_cli.engine.node.votes import tell_vote
 from helios_cli.engine.observe.events import EventLog
 from helios_cli.engine.observe.logs import configure_logging
@@ -68,8 +69,7 @@ class Observer:
         self.events = EventLog(Path(settings.data_dir) / "state.db")
         self.registry = Registry()
         self.loop_monitor = LoopMonitor(self.registry)
-        self.tls = peer_tls(settings)
-        self.certificates = Certificates(settings, self.event)
+        self.tls = NodeTls(settings, self.event)
         self.secret = b""
         self.disk: ObserverDisk
         self.vote: Vote
@@ -93,6 +93,7 @@ class Observer:
         try:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._over.set)
+            loop.add_signal_handler(signal.SIGHUP, self.reload)
             self.secret = load_secret(self._control_dir, settings.cluster_secret_file)
             if await self._joined():
                 await self._serve(loop)
@@ -112,7 +113,9 @@ class Observer:
             return True
         role = decide_role(self.settings, None).role
         own = self._identity("", "")
-        joining = asyncio.ensure_future(find_cluster(own, self.secret, self.tls, role.primary_host, role.primary_port))
+        joining = asyncio.ensure_future(
+            find_cluster(own, self.secret, lambda: self.tls.peer, role.primary_host, role.primary_port)
+        )
         over = asyncio.ensure_future(self._over.wait())
         await asyncio.wait((joining, over), return_when=asyncio.FIRST_COMPLETED)
         over.cancel()
@@ -134,28 +137,29 @@ class Observer:
         self.vote = Vote(Loyalty(self.now(), self.disk.observed.lease_ms / 1000), threading.Lock())
         pulse = Pulse(_ObserverPulse(self), lambda *_: None)
         self.observing = Observing(self, loop)
-        host = binding.peer_address(settings, self.tls, self.secret, self.event)
+        host = binding.peer_address(settings, self.tls.peer, self.secret, self.event)
         server: asyncio.Server | None = None
 
         async def listen(port: int) -> int:
             nonlocal server
             server = await loop.create_server(
-                lambda: PeerLink(self.term, serve=self._visited, tls=self.tls, door=self._door), host, port, backlog=128
+                lambda: PeerLink(self.term, serve=self._visited, tls=self.tls.peer, door=self._door),
+                host,
+                port,
+                backlog=128,
             )
             return port
 
         token = load_or_create_token(Path(settings.data_dir))
-        http = HttpServer(Routes(self, token, cluster_token(self.secret), self.certificates.alarms))
+        http = HttpServer(Routes(self, token, cluster_token(self.secret), self.tls.certificates.alarms))
         self._register_metrics()
         try:
             await bind("native_port", settings.native_port, listen)
-            await bind(
-                "http_port", settings.http_port, lambda port: http.start(host, port, binding.tls_context(settings))
-            )
+            await bind("http_port", settings.http_port, lambda port: http.start(host, port, self.tls.http))
             self.events.start()
             self.loop_monitor.start()
             self.later(self.observing.run())
-            self.later(self.certificates.watch())
+            self.later(self.tls.certificates.watch())
             pulse.start()
             log.info(
                 "ready: observer %s, native port %s, http port %s, data in %s, pid %s",
@@ -181,6 +185,11 @@ class Observer:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def reload(self) -> str | None:
+        """Take over what may change while it runs, settings and certificates; why not everything was."""
+        self.settings, why_not = read_again(self.settings, self.tls, self.event)
+        return why_not
 
     def event(self, kind: str, message: str, *, severity: Any = "info", **fields: Any) -> None:
         """Put down what happened, in the log and in state.db."""
@@ -340,7 +349,7 @@ class Observer:
             "voters": list(config.voters(config.primary)) if config is not None else [],
             "votes": config is not None and self.node_id in config.voters(config.primary),
             "loop_stall_recent_s": round(self.loop_monitor.recent_s, 6),
-            "alarms": self.certificates.alarms(),
+            "alarms": self.tls.certificates.alarms(),
             "ports": {"native": self.settings.native_port, "http": self.settings.http_port},
             "data_dir": os.path.abspath(self.settings.data_dir),
         }
@@ -350,8 +359,11 @@ class Observer:
         return self.registry.render()
 
     def admin_verbs(self) -> Mapping[str, AdminVerb]:
-        """There is nothing to ask of an observer with the token."""
-        return {}
+        """All that there is to ask of an observer with the token."""
+        return {"reload": self._reload}
+
+    async def _reload(self, _arguments: Mapping[str, Any]) -> None:
+        refuse_half(self.reload())
 
     def _register_metrics(self) -> None:
         register_process_metrics(self.registry)
@@ -365,7 +377,7 @@ class Observer:
         }
         for name, (text, read) in gauges.items():
             self.registry.observe("gauge", name, text, read)
-        self.certificates.register(self.registry)
+        self.tls.certificates.register(self.registry)
 
 
 class _ObserverPulse:
@@ -373,7 +385,10 @@ class _ObserverPulse:
 
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
-        self.tls = observer.tls
+
+    @property
+    def tls(self) -> PeerTls:
+        return self._observer.tls.peer
 
     def term(self) -> Term:
         return self._observer.term()

@@ -11,7 +11,8 @@ from helios_cli.engine.consensus.acceptance import may_follow
 from helios_cli.engine.consensus.config import address
 from helios_cli.engine.errors import HeliosError, IoFailed, LogDamaged
 from helios_cli.engine.node.peer_address import reachable
-from helios_cli.engine.node.peer_link import PeerLink, PeerRefused, introduce, reach
+from helios_cli.engine.node.peer_call import reach
+from helios_cli.engine.node.peer_link import PeerLink, PeerRefused, introduce
 from helios_cli.engine.replication import messages
 from helios_cli.engine.wire.peer import Frame, Kind, PeerProtocolError
 
@@ -100,7 +101,7 @@ class Observing:
     async def _observe(self, host: str, port: int) -> bool:
         """Stay with a primary while the connection lasts; False: the node there has only said who leads."""
         observer = self._observer
-        link = PeerLink(observer.term, tls=observer.tls)
+        link = PeerLink(observer.term, tls=observer.tls.peer)
         ended = self._loop.create_future()
         try:
             welcome = await self._call(link, host, port)
@@ -128,7 +129,7 @@ class Observing:
     async def _ask(self, host: str, port: int) -> None:
         """Learn from another node who leads."""
         observer = self._observer
-        link = PeerLink(observer.term, tls=observer.tls)
+        link = PeerLink(observer.term, tls=observer.tls.peer)
         try:
             await self._call(link, host, port)
             link.send(Kind.ASK, messages.Ask(observer.node_id, False, "").to_body())

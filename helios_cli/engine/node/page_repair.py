@@ -17,7 +17,8 @@ from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.log.checksum import page_hash
 from helios_cli.engine.node.copy_source import pages_frame
 from helios_cli.engine.node.page_check import settled
-from helios_cli.engine.node.peer_link import PeerLink, introduce, reach
+from helios_cli.engine.node.peer_call import reach
+from helios_cli.engine.node.peer_link import PeerLink, introduce
 from helios_cli.engine.node.readers import Workers
 from helios_cli.engine.replication import copying
 from helios_cli.engine.storage.applier import WalApplier
@@ -115,7 +116,7 @@ def _others(replication: Replication) -> list[tuple[str, str, int]]:
 
 
 async def _asked(replication: Replication, host: str, port: int, numbers: list[int]) -> dict[int, bytes]:
-    link = PeerLink(replication.term, tls=replication.tls)
+    link = PeerLink(replication.term, tls=replication.node.tls.peer)
     try:
         await reach(link, host, port)
         await introduce(link, replication.identity(), replication.secret())

@@ -29,8 +29,6 @@ from helios_cli.engine.wire.peer import Frame, Kind, PeerProtocolError
 log = logging.getLogger(__name__)
 _repeats = Repeats()
 
-CONNECT_S: Final = 2.0
-"""A host that does not answer is called anew: TCP would wait longer and longer."""
 HANDSHAKE_S: Final = 10.0
 """A peer that takes longer to say who it is is let go."""
 
@@ -103,7 +101,7 @@ class PeerLink(asyncio.Protocol):
         self.host = ""
         self.error: HeliosError | None = None
         self._serve = serve
-        self._tls = tls
+        self.tls = tls
         self._door = door
         self._pulse = pulse
         self._trusted = False
@@ -126,7 +124,7 @@ class PeerLink(asyncio.Protocol):
         if self._door is not None:
             self._door.enter(self)
         if self._serve is None:
-            self.transport.write(peer.preface() if self._tls.client is None else peer.TLS_WANTED)
+            self.transport.write(peer.preface() if self.tls.client is None else peer.TLS_WANTED)
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the preface, then frames."""
@@ -186,7 +184,7 @@ class PeerLink(asyncio.Protocol):
     @property
     def certified(self) -> bool:
         """The other side has shown a certificate that stands in for the proof of the secret."""
-        return self.secured and self._tls.certificates
+        return self.secured and self.tls.certificates
 
     @property
     def binding(self) -> bytes:
@@ -194,7 +192,7 @@ class PeerLink(asyncio.Protocol):
         if not self.secured:
             return b""
         if self._serve is not None:
-            return self._tls.binding
+            return self.tls.binding
         return certificate_digest(self.transport.get_extra_info("ssl_object").getpeercert(binary_form=True))
 
     def send(self, kind: Kind, body: bytes, *, compress: bool = True) -> None:
@@ -215,7 +213,7 @@ class PeerLink(asyncio.Protocol):
             TimeoutError: it did not answer within HANDSHAKE_S.
         """
         async with asyncio.timeout(HANDSHAKE_S):
-            while self._tls.client is not None and not self.secured:
+            while self.tls.client is not None and not self.secured:
                 await self._news()
 
     async def receive(self, *expected: Kind) -> Frame:
@@ -298,18 +296,18 @@ class PeerLink(asyncio.Protocol):
             self.close()
             self.transport.abort()
         elif preface == peer.TLS_WANTED:
-            self._begin_tls(self._tls.server, rest)
+            self._begin_tls(self.tls.server, rest)
         else:
             self._greet(preface)
         return rest
 
     def _take_answer(self, answer: bytes, rest: bytes) -> None:
         """On the calling side."""
-        if self._tls.client is None or self.secured:
+        if self.tls.client is None or self.secured:
             peer.read_answer(answer)
             self._greeted = True
         elif answer == peer.TLS_WANTED:
-            self._begin_tls(self._tls.client, rest)
+            self._begin_tls(self.tls.client, rest)
         else:
             raise PeerProtocolError(
                 "the other node does not speak TLS", hint="Give it tls_cert and tls_key, or set peer_tls = off here."
@@ -321,7 +319,7 @@ class PeerLink(asyncio.Protocol):
         self.transport.write(answer)
         if version == peer.NO_VERSION:
             raise PeerProtocolError("no version of the native protocol in common")
-        if self._tls.server is not None and not self.secured:
+        if self.tls.server is not None and not self.secured:
             self.refuse(
                 PeerRefused(
                     "the native port of this node speaks TLS only",
@@ -355,7 +353,7 @@ class PeerLink(asyncio.Protocol):
                 ssl_handshake_timeout=HANDSHAKE_S,
             )  # fmt: skip
         except (OSError, ssl.SSLError) as error:
-            self.fail(tls_failure(error))
+            self.fail(tls_failure(error, name or self.address))
             return
         if transport is None or self.closed:
             self.close()
@@ -417,14 +415,6 @@ class PeerLink(asyncio.Protocol):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-
-async def reach(link: PeerLink, host: str, port: int) -> None:
-    """Connect a calling link. Raises OSError, HeliosError, TimeoutError."""
-    link.host = host
-    async with asyncio.timeout(CONNECT_S):
-        await asyncio.get_running_loop().create_connection(lambda: link, host, port)
-    await link.ready()
 
 
 async def introduce(link: PeerLink, own: Identity, secret: bytes) -> messages.Welcome:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import ssl
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from helios_cli.engine.config.settings import Settings
-from helios_cli.engine.errors import ConfigError
+from helios_cli.engine.node.tls_files import leaf_der, load_authorities, load_pair
 from helios_cli.engine.wire.peer import PeerProtocolError
 
 VERIFYING: Final = ("verify-ca", "verify-full")
@@ -23,6 +22,8 @@ class PeerTls:
     """For those who call; None: there is no certificate to show, so the native port speaks in the clear."""
     client: ssl.SSLContext | None = None
     """For calling others; None: in the clear."""
+    nameless: ssl.SSLContext | None = None
+    """The same for finding out by which name a node wants to be called; None: names are not looked at."""
     binding: bytes = b""
     """SHA-256 of this node's certificate: proofs are bound to it. Empty without one."""
     certificates: bool = False
@@ -45,20 +46,26 @@ def peer_tls(settings: Settings) -> PeerTls:
     server, binding = None, b""
     if settings.tls_cert:
         server = _context(ssl.PROTOCOL_TLS_SERVER)
-        _show(server, settings)
-        binding = _leaf_digest(settings.tls_cert)
+        load_pair(server, settings.tls_cert, settings.tls_key)
+        binding = certificate_digest(leaf_der(settings.tls_cert))
         if certificates:
-            _trust(server, settings.tls_ca)
+            load_authorities(server, "tls_ca", settings.tls_ca)
             server.verify_mode = ssl.CERT_REQUIRED
-    client = _context(ssl.PROTOCOL_TLS_CLIENT)
-    client.check_hostname = mode == "verify-full"
+    client = _client(settings, mode)
+    nameless = _client(settings, "verify-ca") if mode == "verify-full" else None
+    return PeerTls(server, client, nameless, binding, certificates)
+
+
+def _client(settings: Settings, mode: str) -> ssl.SSLContext:
+    context = _context(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = mode == "verify-full"
     if mode in VERIFYING:
-        _trust(client, settings.tls_ca)
+        load_authorities(context, "tls_ca", settings.tls_ca)
     else:
-        client.verify_mode = ssl.CERT_NONE
+        context.verify_mode = ssl.CERT_NONE
     if settings.tls_cert:
-        _show(client, settings)
-    return PeerTls(server, client, binding, certificates)
+        load_pair(context, settings.tls_cert, settings.tls_key)
+    return context
 
 
 def certificate_digest(der: bytes | None) -> bytes:
@@ -80,45 +87,38 @@ def _context(protocol: int) -> ssl.SSLContext:
     return context
 
 
-def _show(context: ssl.SSLContext, settings: Settings) -> None:
-    try:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key or None)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"cannot load tls_cert {settings.tls_cert}: {error}") from error
+class OtherName(PeerProtocolError):
+    """A node was called by a name that its certificate, good otherwise, is not for."""
 
 
-def _trust(context: ssl.SSLContext, file: str) -> None:
-    try:
-        context.load_verify_locations(file)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(
-            f"cannot load tls_ca {file}: {error}", hint="Give the PEM file with the certificate that signed the nodes'."
-        ) from error
+def tls_failure(error: OSError, host: str) -> PeerProtocolError:
+    """What is told of a handshake that failed, on the side of a node that does not take a certificate or the other.
 
-
-def _leaf_digest(file: str) -> bytes:
-    """Of the first certificate in a PEM file, which is the node's own."""
-    try:
-        text = Path(file).read_text()
-        start, end = text.index(ssl.PEM_HEADER), text.index(ssl.PEM_FOOTER) + len(ssl.PEM_FOOTER)
-        return certificate_digest(ssl.PEM_cert_to_DER_cert(text[start:end]))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot read the certificate in tls_cert {file}: {error}") from error
-
-
-def tls_failure(error: OSError) -> PeerProtocolError:
-    """What is told of a handshake that failed, on the side of a node that does not take a certificate or the other."""
+    ``host`` is the other side's.
+    """
     if isinstance(error, ssl.SSLCertVerificationError):
+        what = f"the certificate that the node at {host} shows"
+        if error.verify_code in _OTHER_NAMES:
+            return OtherName(f'TLS failed: {what} is not for "{host}"', hint="peer_tls = verify-ca checks no name.")
         if error.verify_code == _EXPIRED:
-            hint = "The node that is called needs a new certificate, and a restart with it."
-        else:
-            hint = "tls_ca must hold the signer of its certificate; peer_tls = verify-ca does not check the name."
-        return PeerProtocolError(f"TLS failed: {error}", hint=hint)
+            return PeerProtocolError(f"TLS failed: {what} has expired", hint=f"Give that node a new one: {TAKE_OVER}")
+        if error.verify_code in _STRANGERS:
+            return PeerProtocolError(
+                f"TLS failed: {what} is not signed by what is in tls_ca: {error.verify_message}",
+                hint=f"tls_ca of this node must hold the signer of its certificate. {TAKE_OVER}",
+            )
+        return PeerProtocolError(f"TLS failed: {what} is refused: {error.verify_message}")
     why = str(error) or "the other node ended the handshake"
     return PeerProtocolError(
         f"TLS failed: {why}", hint="It may not take this node's certificate, expired perhaps; its log says why."
     )
 
 
+TAKE_OVER: Final = "SELECT pg_reload_conf() or SIGHUP takes a new file over."
 _EXPIRED: Final = 10
 """X509_V_ERR_CERT_HAS_EXPIRED (openssl/x509_vfy.h)."""
+_OTHER_NAMES: Final = (62, 64)
+"""X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH."""
+_STRANGERS: Final = (2, 18, 19, 20, 21)
+"""X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, ..._DEPTH_ZERO_SELF_SIGNED_CERT, ..._SELF_SIGNED_CERT_IN_CHAIN,
+..._UNABLE_TO_GET_ISSUER_CERT_LOCALLY, ..._UNABLE_TO_VERIFY_LEAF_SIGNATURE."""

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from helios_cli.engine.errors import HeliosError
-from helios_cli.engine.node.peer_link import CONNECT_S, Identity, PeerLink, PeerRefused, admit, introduce
+from helios_cli.engine.node.peer_call import CONNECT_S
+from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused, admit, introduce
 from helios_cli.engine.node.peer_tls import PeerTls
 from helios_cli.engine.replication import messages
 from helios_cli.engine.types import Lsn, Term
@@ -55,7 +56,9 @@ class _Voter:
 class PulseNode(Protocol):
     """The node, as its pulse needs it. Everything is asked from the pulse's thread."""
 
-    tls: PeerTls
+    @property
+    def tls(self) -> PeerTls:
+        """What the next connection is made with."""
 
     def term(self) -> Term:
         """The newest term that it has promised."""

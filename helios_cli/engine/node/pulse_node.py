@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from helios_cli.engine.node.peer_link import Identity
+from helios_cli.engine.node.peer_tls import PeerTls
 from helios_cli.engine.replication import messages
 from helios_cli.engine.types import Term
 
@@ -18,9 +19,13 @@ class DataNodePulse:
 
     def __init__(self, replication: Replication) -> None:
         self._replication = replication
-        self.tls = replication.tls
         self.beat_at = time.monotonic()
         """When the loop ran last."""
+
+    @property
+    def tls(self) -> PeerTls:
+        """What the next connection is made with."""
+        return self._replication.node.tls.peer
 
     def term(self) -> Term:
         """The newest term that it has promised."""

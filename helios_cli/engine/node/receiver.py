@@ -15,7 +15,8 @@ from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.log.history import History
 from helios_cli.engine.log.record import peek_lsn
 from helios_cli.engine.node.peer_address import reachable
-from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused, introduce, reach
+from helios_cli.engine.node.peer_call import reach
+from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused, introduce
 from helios_cli.engine.node.peer_tls import NO_TLS, PeerTls
 from helios_cli.engine.replication import messages
 from helios_cli.engine.types import Lsn, Term
@@ -86,9 +87,9 @@ class WalReceiver:
         follower: Follower,
         loop: asyncio.AbstractEventLoop,
         addresses: Callable[[], list[tuple[str, int]]],
-        tls: PeerTls = NO_TLS,
+        tls: Callable[[], PeerTls] = lambda: NO_TLS,
     ) -> None:
-        """``addresses`` are tried in their order."""
+        """``addresses`` are tried in their order; ``tls`` gives what the next connection is made with."""
         self._follower = follower
         self._loop = loop
         self._addresses = addresses
@@ -160,7 +161,7 @@ class WalReceiver:
         error: BaseException | None = None
         follower = self._follower
         for host, port in self._addresses():
-            link = PeerLink(follower.term, tls=self._tls)
+            link = PeerLink(follower.term, tls=self._tls())
             try:
                 await self._call(link, host, port)
                 if link.peer_term < follower.term():
@@ -184,7 +185,7 @@ class WalReceiver:
 
     async def _follow(self, host: str, port: int) -> None:
         follower = self._follower
-        link = PeerLink(follower.term, tls=self._tls)
+        link = PeerLink(follower.term, tls=self._tls())
         ended = self._loop.create_future()
         try:
             welcome = await self._call(link, host, port)

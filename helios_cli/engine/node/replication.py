@@ -30,7 +30,6 @@ from helios_cli.engine.node.lines import Lines
 from helios_cli.engine.node.peer_address import Callers, OwnAddress
 from helios_cli.engine.node.peer_door import Door
 from helios_cli.engine.node.peer_link import Identity, PeerLink
-from helios_cli.engine.node.peer_tls import peer_tls
 from helios_cli.engine.node.promotion import PromotionRefused
 from helios_cli.engine.node.pulse import Pulse
 from helios_cli.engine.node.pulse_node import DataNodePulse
@@ -85,8 +84,6 @@ class Replication:
         self.replicator.on_joined = self._joined_us
         self.replicator.on_left = self._left_us
         node.pipeline.on_committed = self.replicator.committed_moved
-        self.tls = peer_tls(node.settings)
-        """How it speaks with other nodes."""
         self.door = Door()
         self.callers = Callers()
         self.address = OwnAddress(node.settings.advertise_address, node.settings.listen_address)
@@ -228,9 +225,9 @@ class Replication:
         loop = self.node.engine.loop
         self._server = await loop.create_server(
             lambda: PeerLink(
-                self.term, serve=self.visitors.visited, tls=self.tls, door=self.door, pulse=self._pulse.take
+                self.term, serve=self.visitors.visited, tls=self.node.tls.peer, door=self.door, pulse=self._pulse.take
             ),
-            binding.peer_address(self.node.settings, self.tls, self.secret(), self.node.event),
+            binding.peer_address(self.node.settings, self.node.tls.peer, self.secret(), self.node.event),
             port,
             backlog=128,
         )

@@ -120,7 +120,7 @@ def register_metrics(node: Node) -> None:
         ),
     }
     register_cluster_metrics(registry, node.replication)
-    node.certificates.register(registry)
+    node.tls.certificates.register(registry)
     for name, (text, read) in counters.items():
         registry.observe("counter", name, text, read)
     for name, (text, read) in gauges.items():
@@ -131,7 +131,7 @@ def alarms(node: Node) -> list[str]:
     """What somebody has to look after although the node serves, and what to do."""
     leading = node.replication.leading
     unreached = leading.unreached.values() if leading is not None else ()
-    return [*node.scrub.alarms(), *_of_the_disk(node), *unreached, *node.certificates.alarms()]
+    return [*node.scrub.alarms(), *_of_the_disk(node), *unreached, *node.tls.certificates.alarms()]
 
 
 def _of_the_disk(node: Node) -> list[str]:

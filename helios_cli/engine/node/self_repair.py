@@ -14,7 +14,8 @@ from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.log.checksum import ChecksumTable, page_hash
 from helios_cli.engine.log.record import RecordHeader
 from helios_cli.engine.node.copy_sink import receive_hashes
-from helios_cli.engine.node.peer_link import PeerLink, introduce, reach
+from helios_cli.engine.node.peer_call import reach
+from helios_cli.engine.node.peer_link import PeerLink, introduce
 from helios_cli.engine.replication import copying
 from helios_cli.engine.types import LOCK_BYTE_PAGE, PAGE_SIZE, Lsn
 from helios_cli.engine.wire.peer import Kind
@@ -65,7 +66,7 @@ async def find_pages(
 
 async def _compared(replication: Replication, header: RecordHeader, own: ChecksumTable) -> tuple[dict[int, bytes], Lsn]:
     role, node = replication.role, replication.node
-    link = PeerLink(replication.term, tls=replication.tls)
+    link = PeerLink(replication.term, tls=replication.node.tls.peer)
     try:
         await reach(link, role.primary_host, role.primary_port)
         await introduce(link, replication.identity(), replication.secret())

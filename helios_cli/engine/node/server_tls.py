@@ -15,6 +15,7 @@ from typing import Final
 from helios_cli.engine.config.settings import Settings
 from helios_cli.engine.errors import ConfigError
 from helios_cli.engine.net.pgclient import certificate_hash
+from helios_cli.engine.node.tls_files import leaf_der, load_authorities, load_pair
 
 log = logging.getLogger(__name__)
 
@@ -46,25 +47,13 @@ def server_tls(settings: Settings) -> ServerTls | None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[settings.tls_min_version]
-    try:
-        context.load_cert_chain(certificate, key or None)
-        binding = _binding(certificate)
-    except (OSError, ssl.SSLError, ValueError) as error:
-        raise ConfigError(f"cannot load tls_cert {certificate}: {error}") from error
+    load_pair(context, certificate, key)
+    binding = certificate_hash(leaf_der(certificate))
     if settings.tls_client_ca:
-        try:
-            context.load_verify_locations(settings.tls_client_ca)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(f"cannot load tls_client_ca {settings.tls_client_ca}: {error}") from error
+        load_authorities(context, "tls_client_ca", settings.tls_client_ca)
         # A client may come without a certificate; one that it shows has to be good (as PostgreSQL with ssl_ca_file).
         context.verify_mode = ssl.CERT_OPTIONAL
     return ServerTls(context, binding)
-
-
-def _binding(file: str) -> bytes | None:
-    text = Path(file).read_text()
-    start, end = text.index(ssl.PEM_HEADER), text.index(ssl.PEM_FOOTER) + len(ssl.PEM_FOOTER)
-    return certificate_hash(ssl.PEM_cert_to_DER_cert(text[start:end]))
 
 
 def self_signed(directory: Path) -> tuple[str, str]:

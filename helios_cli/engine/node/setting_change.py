@@ -24,7 +24,8 @@ def change_setting(node: Node, setting: Setting, text: str | None, *, dry_run: b
         dry_run: say what would be done, after every check.
     Returns:
         ``result``, a sentence; ``name``, ``value`` and ``previous`` as SHOW prints them; ``scope`` (``cluster`` or
-        ``node``); ``applies`` (``now``, ``restart``, or ``overridden`` by what ``origin`` names).
+        ``node``); ``applies`` (``now``, ``restart``, also of what cannot be taken over yet, or ``overridden`` by what
+        ``origin`` names).
     Raises:
         ConfigError, SqlError: the setting cannot be changed (55P02), or the value is refused (22023).
         IoFailed: heliosdb.auto.conf could not be written.
@@ -36,9 +37,10 @@ def change_setting(node: Node, setting: Setting, text: str | None, *, dry_run: b
     shown = setting.show(setting.default if text is None else _parsed(setting, text))
     previous = setting.show(_value(node, setting))
     origin = node.settings.origin(setting.name)
+    why_not = None
     if not dry_run:
         node.engine.alter_system(setting.name, text)
-        node.reload()
+        why_not = node.reload()
     answer = {"name": setting.name, "value": shown, "previous": previous, "scope": "node", "dry_run": dry_run}
     place = f"on node {node.replication.node_id}"
     if origin.kind in ("flag", "environment"):
@@ -46,6 +48,9 @@ def change_setting(node: Node, setting: Setting, text: str | None, *, dry_run: b
         return answer | {"result": _would(dry_run, told), "applies": "overridden", "origin": str(origin)}
     if setting.recorded:
         return answer | {"result": _would(dry_run, f"{setting.name} is kept as {shown} {place}"), "applies": "restart"}
+    if why_not is not None and setting.show(_value(node, setting)) != shown:
+        told = f"{setting.name} is kept as {shown} {place}, but does not hold yet: {why_not}"
+        return answer | {"result": told, "applies": "restart"}
     when = "" if setting.reload else " from its next start on"
     told = f"{setting.name} is {shown} {place}{when}"
     return answer | {"result": _would(dry_run, told), "applies": "now" if setting.reload else "restart"}
