@@ -8,8 +8,10 @@ from helios_cli.engine.sql import calls, casts, row_values, session_texts, tree
 from helios_cli.engine.sql.expressions import expect_boolean, translate
 from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.grouping import canonical
+from helios_cli.engine.sql.grouping_sets import GroupingSets
 from helios_cli.engine.sql.oids import INT8
 from helios_cli.engine.sql.ordering import check_comparable, sort_terms, sort_values
+from helios_cli.engine.sql.owners import HeldBelow, owner_of
 from helios_cli.engine.sql.routines import UserFunction
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.typed import TypedSql, changed
@@ -26,8 +28,11 @@ def aggregate_call(fields: dict[str, Any], names: list[str], overloads: tuple[Fu
     Raises:
         SqlError: 42803, 42P20 not in this place; 42809 another kind of function; 42883 no overload; 0A000.
     """
-    value = _aggregate_value(fields, names, overloads, scope)
-    return value if "over" in fields or scope.grouping is None else scope.grouping.save(value)
+    owner = scope if "over" in fields else owner_of(fields, scope)
+    value = _aggregate_value(fields, names, overloads, owner)
+    if owner is not scope and not isinstance(owner.grouping, GroupingSets):
+        raise HeldBelow(owner)
+    return value if "over" in fields or owner.grouping is None else owner.grouping.save(value)
 
 
 def _aggregate_value(
@@ -190,6 +195,8 @@ def _check_place(fields: dict[str, Any], names: list[str], scope: Scope, at: int
         return
     if scope.in_aggregate:
         raise ctx.error("42803", "aggregate function calls cannot be nested", at)
+    if not scope.aggregates_allowed and scope.items and not scope.clause:
+        raise ctx.error("42803", "aggregate functions are not allowed in FROM clause of their own query level", at)
     if not scope.aggregates_allowed:
         place = _AGGREGATE_CLAUSES.get(scope.clause, scope.clause or "this context")
         raise ctx.error("42803", f"aggregate functions are not allowed in {place}", at)

@@ -34,6 +34,7 @@ from helios_cli.engine.sql.oids import (
     VOID,
 )
 from helios_cli.engine.sql.operators import NEVER, never
+from helios_cli.engine.sql.owners import owner_of
 from helios_cli.engine.sql.resolution import Ambiguous, bind_polymorphic, choose_function, expand
 from helios_cli.engine.sql.routines import UserFunction
 from helios_cli.engine.sql.scope import Scope
@@ -313,12 +314,13 @@ def render_call(function: Function, values: list[TypedSql], scope: Scope) -> str
 
 
 def has_aggregate(node: Any, scope: Scope) -> bool:
-    """Whether a tree calls an aggregate of its own query level, or GROUPING()."""
+    """Whether a tree calls an aggregate of its own query level, that of ``scope``, or GROUPING()."""
     for part in own_calls(node):
         call = part.get("FuncCall")
         if call is None:
-            return True
-        if "over" not in call:
+            if owner_of(part["GroupingFunc"], scope) is scope:
+                return True
+        elif "over" not in call and owner_of(call, scope) is scope:
             overloads = visible_overloads(tree.strings(call["funcname"]), scope)
             if any(function.aggregate for function in overloads) or call.get("agg_within_group"):
                 return True

@@ -53,9 +53,8 @@ def alter_sequence(builder: Builder, fields: dict[str, Any]) -> Plan:
 
 
 def sequence_changes(sequence: SequenceDef, options: dict[str, Any]) -> str:
-    """The UPDATE that gives a sequence's row its new parameters, RESTART among them.
-
-    A value now out of bounds is refused by PostgreSQL; here it is drawn back to the nearest bound.
+    """The UPDATE that gives a sequence's row its new parameters, RESTART among them. It raises 22023 where the
+    value that the sequence has is out of its new bounds.
     """
     changes: dict[str, object] = {
         "seqtypid": sequence.type_oid, "seqstart": sequence.start, "seqincrement": sequence.increment,
@@ -66,18 +65,30 @@ def sequence_changes(sequence: SequenceDef, options: dict[str, Any]) -> str:
         node = options["restart"]
         value = number(node) if node is not None else sequence.start
         if value < sequence.minimum:
-            message = f"RESTART value ({value}) cannot be less than MINVALUE ({sequence.minimum})"
-            raise SqlError(message, sqlstate="22023")
+            raise SqlError(f"RESTART value ({value}) {_too_small(sequence)}", sqlstate="22023")
         if value > sequence.maximum:
-            message = f"RESTART value ({value}) cannot be greater than MAXVALUE ({sequence.maximum})"
-            raise SqlError(message, sqlstate="22023")
+            raise SqlError(f"RESTART value ({value}) {_too_large(sequence)}", sqlstate="22023")
         changes["last_value"] = value
         changes["is_called"] = 0
     step = update(sequence.temp, "helios_sequence", changes, oid=sequence.oid)
     if "restart" in options:
         # A new epoch tells the node to forget which values it handed out.
-        step = step.replace(" SET ", f" SET epoch = {RESTARTED}, ", 1)
-    return step
+        return step.replace(" SET ", f" SET epoch = {RESTARTED}, ", 1)
+    shown = "'RESTART value (' || last_value || ') {}'"
+    checked = (
+        f"CASE WHEN last_value < {sequence.minimum} THEN pg_raise('22023', {shown.format(_too_small(sequence))}) "
+        f"WHEN last_value > {sequence.maximum} THEN pg_raise('22023', {shown.format(_too_large(sequence))}) "
+        "ELSE last_value END"
+    )
+    return step.replace(" SET ", f" SET last_value = {checked}, ", 1)
+
+
+def _too_small(sequence: SequenceDef) -> str:
+    return f"cannot be less than MINVALUE ({sequence.minimum})"
+
+
+def _too_large(sequence: SequenceDef) -> str:
+    return f"cannot be greater than MAXVALUE ({sequence.maximum})"
 
 
 def _own(builder: Builder, sequence: SequenceDef, options: list[dict[str, Any]]) -> None:

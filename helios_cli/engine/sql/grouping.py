@@ -48,8 +48,10 @@ class Grouping:
         """A translated aggregate of this level, as the clauses behind GROUP BY read it."""
         return value
 
-    def check_column(self, scope: Scope, value: TypedSql, shown: str, at: int) -> TypedSql:
+    def check_column(self, scope: Scope, value: TypedSql, shown: str, at: int, within: bool = False) -> TypedSql:
         """A column as the clauses behind GROUP BY read it; refused when it is neither a key nor determined by them.
+
+        ``within``: a subquery names it.
 
         Raises:
             SqlError: 42803.
@@ -63,6 +65,7 @@ class Grouping:
             name = next(column.name for column in item.columns if column.value.sql == value.sql)
             shown = f"{item.name}.{name}"
         message = f'column "{shown}" must appear in the GROUP BY clause or be used in an aggregate function'
+        message = f'subquery uses ungrouped column "{shown}" from outer query' if within else message
         raise scope.ctx.error("42803", message, at)
 
     def _determines(self, item: RangeItem) -> bool:

@@ -6,6 +6,7 @@ outer query names. The select list, HAVING, windows and ORDER BY stand over the 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from itertools import chain, combinations, product
 from typing import Any, Final
@@ -14,6 +15,7 @@ from helios_cli.engine.sql import casts
 from helios_cli.engine.sql.expressions import TRANSLATORS, translate
 from helios_cli.engine.sql.grouping import Grouping, canonical
 from helios_cli.engine.sql.oids import INT4
+from helios_cli.engine.sql.owners import owner_of
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.typed import Node, TypedSql
 
@@ -80,7 +82,7 @@ class GroupingSets(Grouping):
     def _found(self, value: TypedSql) -> TypedSql | None:
         return next((self.key(number) for number, key in enumerate(self.keys) if key.sql == value.sql), None)
 
-    def check_column(self, scope: Scope, value: TypedSql, shown: str, at: int) -> TypedSql:
+    def check_column(self, scope: Scope, value: TypedSql, shown: str, at: int, within: bool = False) -> TypedSql:
         """A column as the outer query reads it. Raises SqlError 42803 when the keys do not determine it."""
         found = self._found(value)
         if found is not None:
@@ -88,7 +90,7 @@ class GroupingSets(Grouping):
         common = set.intersection(*(set(numbers) for numbers in self.sets))
         every, self.columns = self.columns, {self.keys[number].sql for number in common} & self.columns
         try:
-            Grouping.check_column(self, scope, value, shown, at)
+            Grouping.check_column(self, scope, value, shown, at, within)
         finally:
             self.columns = every
         return self.save(value)
@@ -108,12 +110,23 @@ class GroupingSets(Grouping):
             f"{casts.collated(key) if number in numbers else 'NULL'} AS k{number}"
             for number, key in enumerate(self.keys)
         ]
-        columns += [f"{text} AS a{number}" for number, text in enumerate(self.saved)]
+        columns += [f"{self._within(text, numbers)} AS a{number}" for number, text in enumerate(self.saved)]
         mask = sum(1 << number for number in range(len(self.keys)) if number not in numbers)
         # An aggregate makes the empty set one group, also of no rows.
         columns += [f"{mask} AS mask", "count(*) AS n"]
         keys = ", ".join(_group_text(self.keys[number]) for number in numbers)
         return f"SELECT {', '.join(columns)}{source}{f' GROUP BY {keys}' if keys else ''}"
+
+    def _within(self, text: str, numbers: tuple[int, ...]) -> str:
+        """A text that is computed within a set; what it says of the keys (direct arguments do) it takes from there."""
+
+        def inner(match: re.Match[str]) -> str:
+            number = int(match[2])
+            if match[1] == "a":
+                return self._within(self.saved[number], numbers)
+            return self.keys[number].sql if number in numbers else "NULL"
+
+        return re.sub(rf"{re.escape(self.alias)}\.([ak])([0-9]+)", inner, text)
 
 
 def _group_text(key: TypedSql) -> str:
@@ -182,12 +195,13 @@ def _expand_item(node: Node, scope: Scope) -> list[list[Node]]:
 def _grouping_function(fields: dict[str, Any], scope: Scope) -> TypedSql:
     """GROUPING(...): a bit for each argument, the last the lowest, set where the row's set lacks it."""
     ctx, at = scope.ctx, fields.get("location", 0)
-    if not scope.aggregates_allowed:
-        raise ctx.error("42803", f"grouping operations are not allowed in {scope.clause or 'this context'}", at)
+    owner = owner_of(fields, scope)
+    if not owner.aggregates_allowed:
+        raise ctx.error("42803", f"grouping operations are not allowed in {owner.clause or 'this context'}", at)
     arguments = fields.get("args", [])
     if len(arguments) > _ARGUMENTS_MAX:
         raise ctx.error("54023", "GROUPING must have fewer than 32 arguments", at)
-    bits = [_bit(node, scope) for node in arguments]
+    bits = [_bit(node, owner) for node in arguments]
     count = len(bits)
     text = " + ".join(f"{bit} * {1 << (count - 1 - place)}" for place, bit in enumerate(bits))
     return TypedSql(f"({text})", INT4, not_null=True, location=at)

@@ -6,20 +6,22 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
+from helios_cli.engine.datatypes.usertypes import kind_of
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import casts, tree
 from helios_cli.engine.sql.coercion import Context as How
+from helios_cli.engine.sql.coercion import can_coerce
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.ddl import VARIABLE_KEYS
 from helios_cli.engine.sql.finishing import finish_plan, name_objects, result_columns
-from helios_cli.engine.sql.oids import RECORD, TEXT, UNKNOWN, VOID
+from helios_cli.engine.sql.oids import BOOL, RECORD, TEXT, UNKNOWN, VOID
 from helios_cli.engine.sql.plan import Kind, Plan
 from helios_cli.engine.sql.planner import Planner, parse
 from helios_cli.engine.sql.query import Query, type_in
 from helios_cli.engine.sql.relation import CatalogReader
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.select import translate_query
-from helios_cli.engine.sql.typed import Node
+from helios_cli.engine.sql.typed import Node, TypedSql
 
 STORED: Final = '"\x05stored"'
 """The call ``STORED(a, a[1], x)`` gives ``a`` with that part replaced by ``x``; no text of a user's can name it."""
@@ -131,18 +133,30 @@ def _with_parts(node: Node) -> Node:
 
 
 def _convert(query: Query, target: tuple[int, int], ctx: Context) -> None:
-    """Convert the only output as PL/pgSQL does: by an assignment cast, else through text."""
+    """Convert the only output as PL/pgSQL does: by an assignment cast, else through its output function's text."""
     type_oid, typmod = target
     if type_oid in (RECORD, VOID):
         return
     source = type_in(query.outputs[0].value, ctx)
+    if not kind_of(type_oid) and not can_coerce(source, type_oid, How.ASSIGNMENT, ctx.catalog.casts()):
+        _through_text(query, target, ctx)
+        return
     try:
         query.coerce(0, type_oid, typmod, How.ASSIGNMENT, ctx)
     except SqlError as error:
         if error.sqlstate not in ("42804", "42846") or source == UNKNOWN:
             raise
+        _through_text(query, target, ctx)
+
+
+def _through_text(query: Query, target: tuple[int, int], ctx: Context) -> None:
+    value = query.outputs[0].value
+    if type_in(value, ctx) == BOOL:
+        # As a text a boolean is true or false, its output function writes a letter.
+        query.outputs[0].value = TypedSql(f"substr('ft', {value.sql} + 1, 1)", TEXT)
+    else:
         query.coerce(0, TEXT, -1, How.EXPLICIT, ctx)
-        query.outputs[0].value = casts.explicit_cast(query.outputs[0].value, type_oid, typmod, ctx, -1)
+    query.outputs[0].value = casts.explicit_cast(query.outputs[0].value, *target, ctx, -1)
 
 
 def spread_records(node: Any, variables: Variables) -> Any:

@@ -164,14 +164,22 @@ class Values(Query):
 
     def body(self, named: bool) -> str:
         """The VALUES lists; SQLite calls the columns column1, column2, ... as PostgreSQL does."""
-        rows = value_rows([[value.sql for value in row] for row in self.rows])
+        values = self._text()
         if named and [output.name for output in self.outputs] != [f"column{n + 1}" for n in range(len(self.outputs))]:
             columns = ", ".join(
                 f"column{n + 1} AS {sqltext.quote_identifier(name)}" for n, name in enumerate(self.names())
             )
-            return f"SELECT {columns} FROM (VALUES {rows})"
+            return f"SELECT {columns} FROM ({values})"
         # SQLite takes no ORDER BY or LIMIT behind VALUES.
-        return f"VALUES {rows}" if self.is_plain else f"SELECT * FROM (VALUES {rows})"
+        return values if self.is_plain else f"SELECT * FROM ({values})"
+
+    def _text(self) -> str:
+        rows = [[value.sql for value in row] for row in self.rows]
+        if not any('"' in text for text in rows[0]):
+            return f"VALUES {value_rows(rows)}"
+        # The columns of a first row that reads others would have their names.
+        first = ", ".join(f"{text} AS column{number}" for number, text in enumerate(rows[0], 1))
+        return f"SELECT {first}" + (f" UNION ALL VALUES {value_rows(rows[1:])}" if rows[1:] else "")
 
 
 @dataclass(slots=True)

@@ -127,6 +127,12 @@ class Scope:
         """A scope for a subquery: it sees this one's columns and CTEs."""
         return Scope(ctx=self.ctx, parent=self)
 
+    def begin_anew(self) -> None:
+        """Forget what translating its clauses has told of the level; its WITH queries are kept."""
+        self.items, self.columns, self.windows, self.lateral_only = [], [], {}, []
+        self.grouping, self.clause, self.pending_srf = None, "", None
+        self.aggregates_allowed = self.windows_allowed = False
+
     def seeing(self, items: list[RangeItem], columns: list[ScopeColumn]) -> Scope:
         """The same level with other items and columns; ``dataclasses.replace()`` takes four times as long."""
         return Scope(
@@ -166,7 +172,7 @@ class Scope:
             if len(matches) > 1:
                 raise self.ctx.error("42702", f'column reference "{name}" is ambiguous', at)
             if matches:
-                return scope.checked(matches[0].value, name, at)
+                return scope.checked(matches[0].value, name, at, scope is not self)
             scope = scope.parent
         return None
 
@@ -185,7 +191,7 @@ class Scope:
         value = matches[0].value
         if item.nullable and value.not_null:
             value = weakened(value)
-        return scope.checked(value, f"{item.name}.{name}", at)
+        return scope.checked(value, f"{item.name}.{name}", at, scope is not self)
 
     def find_item(self, qualifier: list[str], at: int) -> tuple[Scope, RangeItem]:
         """The FROM item a qualifier names, with the level that has it.
@@ -222,12 +228,12 @@ class Scope:
             scope = scope.parent
         return False
 
-    def checked(self, value: TypedSql, shown: str, at: int) -> TypedSql:
-        """Check a column of this level against GROUP BY, when this level is grouped."""
+    def checked(self, value: TypedSql, shown: str, at: int, within: bool = False) -> TypedSql:
+        """Check a column of this level against GROUP BY, when this level is grouped; ``within`` a subquery of it."""
         if value.table_oid:
             self.ctx.rights.reads(value.table_oid, value.attnum)
         if self.grouping is not None and not self.in_aggregate:
-            value = self.grouping.check_column(self, value, shown, at)
+            value = self.grouping.check_column(self, value, shown, at, within)
         return relocated(value, at)
 
     def _missing_item(self, qualifier: list[str], at: int) -> SqlError:

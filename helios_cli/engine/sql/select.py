@@ -12,10 +12,11 @@ from helios_cli.engine.sql.coercion import can_coerce, type_name
 from helios_cli.engine.sql.expressions import expect_boolean, translate
 from helios_cli.engine.sql.folded import KEY
 from helios_cli.engine.sql.from_clause import translate_from
-from helios_cli.engine.sql.grouping import Grouping, canonical
-from helios_cli.engine.sql.grouping_sets import GroupingSets, expand, flat_keys, has_sets
+from helios_cli.engine.sql.group_by import group
+from helios_cli.engine.sql.grouping_sets import GroupingSets
 from helios_cli.engine.sql.oids import UNKNOWN
 from helios_cli.engine.sql.ordering import check_comparable, sort_term
+from helios_cli.engine.sql.owners import HeldBelow
 from helios_cli.engine.sql.query import Compound, Output, Query, Select, Values, type_in, unify_arms
 from helios_cli.engine.sql.row_locks import with_locks
 from helios_cli.engine.sql.row_order import (
@@ -23,14 +24,13 @@ from helios_cli.engine.sql.row_order import (
     has_ties,
     limit_clause,
     order_term,
-    ordinal,
     output_position,
     with_ties,
 )
 from helios_cli.engine.sql.row_series import with_rows_named
 from helios_cli.engine.sql.scope import Cte, Scope
 from helios_cli.engine.sql.search_cycle import Added, Clauses, check_arms, check_clauses, read_clauses
-from helios_cli.engine.sql.select_list import flat_targets, select_outputs
+from helios_cli.engine.sql.select_list import select_outputs
 from helios_cli.engine.sql.series_items import with_series
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.typed import Node, TypedSql
@@ -334,6 +334,22 @@ def _finish(query: Query, select: dict[str, Any], scope: Scope) -> None:
 
 
 def _select(select: dict[str, Any], scope: Scope) -> Query:
+    ctx = scope.ctx
+    met, notices, constant_error = len(ctx.met), len(ctx.notices), ctx.constant_error
+    effects, volatile = ctx.effects, ctx.volatile
+    try:
+        return _grouped(select, scope)
+    except HeldBelow as found:
+        if found.owner is not scope:
+            raise
+    del ctx.met[met:], ctx.notices[notices:]
+    ctx.constant_error, ctx.effects, ctx.volatile = constant_error, effects, volatile
+    scope.begin_anew()
+    return _grouped(select, scope, below=True)
+
+
+def _grouped(select: dict[str, Any], scope: Scope, below: bool = False) -> Query:
+    """Translate a SELECT; with ``below`` its groups are those of a query in its FROM, whatever GROUP BY says."""
     select = with_rows_named(select, scope)
     source, conditions = translate_from(select.get("fromClause", []), scope)
     targets = [node["ResTarget"] for node in select.get("targetList", [])]
@@ -344,7 +360,7 @@ def _select(select: dict[str, Any], scope: Scope) -> Query:
     for node in select.get("windowClause", []):
         _define_window(node["WindowDef"], scope)
     scope.pending_srf = []
-    group_texts = _grouping(select, targets, scope)
+    group_texts = group(select, targets, scope, below)
     source = with_series(source, scope.pending_srf)
     grouping = scope.grouping if isinstance(scope.grouping, GroupingSets) else None
     scope.clause = ""
@@ -419,75 +435,6 @@ def _ordered(query: Select, select: dict[str, Any], targets: list[dict[str, Any]
     query.order_by = [order_term(node["SortBy"], query, targets, scope) for node in select.get("sortClause", [])]
     query.limit = limit_clause(select, query, scope)
     return query
-
-
-def _grouping(select: dict[str, Any], targets: list[dict[str, Any]], scope: Scope) -> list[str] | None:
-    """Translate GROUP BY and put the query into grouped mode when it is one. None: not grouped."""
-    nodes = select.get("groupClause", [])
-    values = [target["val"] for target in targets]
-    rest = values + [node["SortBy"]["node"] for node in select.get("sortClause", [])]
-    if not nodes and "havingClause" not in select and not calls.has_aggregate(rest, scope):
-        return None
-    scope.clause = "GROUP BY"
-    # A set-returning function of the select list is called for each group: above the grouped query.
-    series = any(calls.is_set_returning(part, scope) for node in values for part in calls.own_calls(node))
-    if has_sets(nodes) or select.get("groupDistinct") or series:
-        _grouping_sets(nodes, bool(select.get("groupDistinct")), targets, scope)
-        return []
-    grouping, texts = Grouping(), []
-    for node in (key for item in nodes if "GroupingSet" not in item for key in flat_keys(item)):
-        value = _group_key(node, grouping, targets, scope)
-        text = casts.collated(value)
-        # A bare number would be the number of a result column to SQLite.
-        # It also makes numbers of tests of constants while it reads them (3 IS NULL).
-        bare = '"' not in text and (value.simple or " COLLATE " not in text)
-        texts.append(f"coalesce({text}, NULL)" if bare else text)
-    scope.grouping = grouping
-    return texts
-
-
-def _grouping_sets(nodes: list[Node], distinct: bool, targets: list[dict[str, Any]], scope: Scope) -> None:
-    grouping = GroupingSets(alias=quote_identifier(scope.ctx.unique_alias("grouping sets")))
-    known: dict[str, int] = {}
-    for keys in expand(nodes, distinct, scope):
-        numbers: dict[int, None] = {}
-        for node in keys:
-            form = repr(tree.without_locations(node))
-            if form not in known:
-                target = _group_target(node, targets, scope)
-                value = _group_key(node, grouping, targets, scope)
-                known[form] = grouping.number_of(value, target if target is not node else None)
-            numbers[known[form]] = None
-        grouping.sets.append(tuple(numbers))
-    scope.grouping = grouping
-
-
-def _group_key(node: Node, grouping: Grouping, targets: list[dict[str, Any]], scope: Scope) -> TypedSql:
-    actual = _group_target(node, targets, scope)
-    value = casts.to_text_if_unknown(translate(actual, scope), scope.ctx)
-    check_comparable(value, scope, tree.location(node))
-    grouping.add(actual, value, scope)
-    return value
-
-
-def _group_target(node: Node, targets: list[dict[str, Any]], scope: Scope) -> Node:
-    """What a GROUP BY item stands for: an input column first, else a result column's name or number."""
-    reference = node.get("ColumnRef")
-    if reference is not None and len(reference["fields"]) == 1 and "String" in reference["fields"][0]:
-        name = tree.strings(reference["fields"])[0]
-        if any(column.name == name for column in scope.columns):
-            return node
-        named = [target["val"] for target in targets if target.get("name") == name]
-        if len(named) > 1 and any(canonical(named[0], scope) != canonical(other, scope) for other in named[1:]):
-            raise scope.ctx.error("42702", f'GROUP BY "{name}" is ambiguous', tree.location(node))
-        return named[0] if named else node
-    position = ordinal(node, scope)
-    if position is None:
-        return node
-    flat = flat_targets(targets, scope)
-    if not 1 <= position <= len(flat):
-        raise scope.ctx.error("42P10", f"GROUP BY position {position} is not in select list", tree.location(node))
-    return flat[position - 1]
 
 
 __all__ = ["translate_cte", "translate_query", "translate_with"]

@@ -24,11 +24,14 @@ _TEMPLATES: Final = (
 
 
 def text_search_operators() -> Iterator[Operator]:
-    """All of them; equality is that of the texts, which are canonical."""
+    """All of them. The texts are canonical; equal queries may differ in their weights."""
     for name, args, result, template in _TEMPLATES:
         yield Operator(name, args, result, template)
         if name == "@@":
             yield Operator("@@@", args, result, template)
-    for oid in (TSVECTOR, TSQUERY):
-        yield Operator("=", (oid, oid), BOOL, "({0} = {1})")
-        yield Operator("<>", (oid, oid), BOOL, "({0} <> {1})")
+    for sign in ("=", "<>"):
+        yield Operator(sign, (TSVECTOR, TSVECTOR), BOOL, f"({{0}} {sign} {{1}})")
+        yield Operator(sign, (TSQUERY, TSQUERY), BOOL, f"(fn_tsquery_cmp({{0}}, {{1}}) {sign} 0)")
+    for sign in ("<", "<=", ">", ">="):
+        yield Operator(sign, (TSVECTOR, TSVECTOR), BOOL, f"(fn_tsvector_cmp({{0}}, {{1}}) {sign} 0)")
+        yield Operator(sign, (TSQUERY, TSQUERY), BOOL, f"(fn_tsquery_cmp({{0}}, {{1}}) {sign} 0)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import aggregate_calls, calls, casts, operators
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import common_type, type_name
@@ -42,7 +43,7 @@ def within_group(fields: dict[str, Any], names: list[str], overloads: tuple[Func
     fitting = tuple(function for function in overloads if function.ordered_set)
     if "over" in fields and (fitting or name in aggregate_calls.HYPOTHETICAL):
         raise ctx.error("0A000", f"OVER is not supported for ordered-set aggregate {name}", at)
-    direct = [translate(node, scope) for node in fields.get("args", [])]
+    direct = _direct_arguments(fields, scope)
     inside, scope.in_aggregate = scope.in_aggregate, True
     try:
         sorts = [node["SortBy"] for node in fields.get("agg_order", [])]
@@ -62,6 +63,15 @@ def within_group(fields: dict[str, Any], names: list[str], overloads: tuple[Func
     return _hypothetical(name, direct, list(zip(values, sorts, strict=True)), condition, scope, at)
 
 
+def _direct_arguments(fields: dict[str, Any], scope: Scope) -> list[TypedSql]:
+    try:
+        return [translate(node, scope) for node in fields.get("args", [])]
+    except SqlError as error:
+        if "GROUP BY clause" in str(error):
+            error.detail = "Direct arguments of an ordered-set aggregate must use only grouped columns."
+        raise
+
+
 def _ordered_set(
     names: list[str],
     overloads: tuple[Function, ...],
@@ -76,8 +86,8 @@ def _ordered_set(
     if function is None or len(function.args) != len(direct) + 1:
         given = calls.argument_types(arguments, scope)
         message = f"function {calls.shown_call(names, given)} does not exist"
-        hint = "No aggregate function matches the given name and argument types. "
-        raise scope.ctx.error("42883", message, at, hint=f"{hint}You might need to add explicit type casts.")
+        hint = "No function matches the given name and argument types. You might need to add explicit type casts."
+        raise scope.ctx.error("42883", message, at, hint=hint)
     values, result = calls.coerce_arguments(function, arguments, scope, at)
     sorted_by = values[-1]
     terms = sort_term(sorted_by, order[0][1], scope)

@@ -8,6 +8,7 @@ from typing import Final
 
 from helios_cli.engine.datatypes import calendar as cal
 from helios_cli.engine.errors import SqlError
+from helios_cli.engine.sql.functions.template_input import parse_strictly
 
 TYPES: Final = {
     "date": "date", "time": "time without time zone", "timetz": "time with time zone",
@@ -65,9 +66,19 @@ def read_moment(text: str) -> Moment | None:
     if days is None or clock is None or (found["sign"] and offset is None):
         return None
     kind = "date" if not has_clock else ("timestamp" if has_date else "time") + ("tz" if offset is not None else "")
+    return _moment(kind, days, clock, offset)
+
+
+def read_by_template(text: str, template: str) -> Moment:
+    """A date or time in a template's form. Raises what :func:`template_input.parse_strictly` raises."""
+    return _moment(*parse_strictly(text, template))
+
+
+def _moment(kind: str, days: int, clock: int, offset: int | None) -> Moment:
+    has_date, has_clock = kind not in _CLOCKS, kind != "date"
     moment = Moment("T".join(part for part in (_shown_date(days, has_date), _shown_clock(clock, has_clock)) if part)
                     + _shown_offset(offset))  # fmt: skip
-    moment.kind, moment.local_us, moment.offset_s = kind, days * cal.DAY_US + clock, offset
+    moment.kind, moment.local_us, moment.offset_s = kind, days * cal.DAY_US + (clock if has_clock else 0), offset
     return moment
 
 

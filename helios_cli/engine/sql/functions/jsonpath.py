@@ -13,9 +13,10 @@ from helios_cli.engine.datatypes.zoned import zone_of
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql import runtime_numbers as numbers
 from helios_cli.engine.sql.functions.define import Library
-from helios_cli.engine.sql.functions.json_moments import TYPES, Clock, Moment, order_of, read_moment
+from helios_cli.engine.sql.functions.json_moments import TYPES, Clock, Moment, order_of, read_by_template, read_moment
 from helios_cli.engine.sql.functions.jsonb import Number, dump, load
 from helios_cli.engine.sql.functions.regexps import compiled
+from helios_cli.engine.sql.functions.template_input import Misfit
 
 _NOT_DATETIME: Final = "22031"
 _OBJECT_NOT_FOUND, _MEMBER_NOT_FOUND, _ARRAY_NOT_FOUND = "2203C", "2203A", "22039"
@@ -232,10 +233,10 @@ class Evaluation:
         if type(value) is not str:
             raise _failed(_NOT_DATETIME, "jsonpath item method .datetime() can only be applied to a string")
         if item.parts:
-            hint = "Give dates and times in ISO's form, and leave out the template."
-            raise SqlError(
-                "a template of jsonpath item method .datetime() is not supported", sqlstate="0A000", hint=hint
-            )
+            try:
+                return read_by_template(value, item.parts[0])
+            except Misfit as error:
+                raise _Failed(str(error), sqlstate=error.sqlstate, detail=error.detail, hint=error.hint) from None
         found = read_moment(value)
         if found is None:
             hint = "Use a datetime template argument to specify the input data format."

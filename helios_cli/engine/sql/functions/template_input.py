@@ -38,12 +38,15 @@ def _invalid(message: str, detail: str = "", hint: str = "") -> SqlError:
 
 
 class _Reading:
-    """One text read by one template; ``values`` are the fields, 0 for those that were not there."""
+    """One text read by one template; ``values`` are the fields, 0 for those that were not there.
 
-    def __init__(self, text: str, template: str) -> None:
-        self.text, self.pieces = text, tokens(template)
+    ``strict``: text and template agree in every character, as the SQL standard has it.
+    """
+
+    def __init__(self, text: str, template: str, strict: bool = False) -> None:
+        self.text, self.pieces, self.strict = text, tokens(template), strict
         self.at = self.extra = 0
-        self.exact = False
+        self.exact = strict
         self.values: dict[str, int] = {}
         self.year_digits, self.twelve, self.mode, self.tz_sign = 0, False, "", 0
         self.precision = 6
@@ -56,12 +59,16 @@ class _Reading:
         """Walk over the template."""
         for number, piece in enumerate(self.pieces):
             if self.at >= len(self.text):
+                if self.strict:
+                    raise _invalid("input string is too short for datetime format")
                 break
             if not self.exact and piece.text.upper() != "FX" and (piece.kind == "field" or number == 0):
                 self._skip_spaces()
                 if self.at >= len(self.text) and piece.kind != "field":
                     break
-            if piece.kind in ("space", "separator"):
+            if self.strict and piece.kind != "field":
+                self._same(piece)
+            elif piece.kind in ("space", "separator"):
                 self._separator()
             elif piece.kind == "text":
                 if not self.exact and self.extra > 0:
@@ -73,6 +80,15 @@ class _Reading:
                 if not self.exact:
                     self.extra = 0
                     self._skip_spaces()
+
+        if self.strict and self.text[self.at :].strip():
+            raise _invalid("trailing characters remain in input string after datetime format")
+
+    def _same(self, piece: Piece) -> None:
+        if self.text[self.at] != piece.text:
+            what = "character" if piece.kind == "text" else "separator"
+            raise _invalid(f'unmatched format {what} "{piece.text}"')
+        self.at += 1
 
     def _skip_spaces(self) -> None:
         while self.at < len(self.text) and self.text[self.at].isspace():
@@ -236,7 +252,11 @@ def parse_template(text: str, template: str) -> tuple[int, int, int | None, int]
     Raises:
         SqlError: 22007 the text does not fit, 22008 a value out of range, 0A000 a field only to_char has.
     """
-    reading = _Reading(text, template)
+    return _read(text, template, strict=False)
+
+
+def _read(text: str, template: str, strict: bool) -> tuple[int, int, int | None, int]:
+    reading = _Reading(text, template, strict)
     reading.run()
     clock = _clock(reading, text)
     days = _days(reading, text)
@@ -247,6 +267,48 @@ def parse_template(text: str, template: str) -> tuple[int, int, int | None, int]
             raise SqlError(f'time zone displacement out of range: "{text}"', sqlstate="22009")
         offset = reading.tz_sign * (hours * 3600 + minutes * 60)
     return days, clock, offset, reading.precision
+
+
+class Misfit(SqlError):
+    """A text that a template does not read."""
+
+
+def parse_strictly(text: str, template: str) -> tuple[str, int, int, int | None]:
+    """(kind, days, microseconds of the day, zone offset in seconds or None), as the SQL standard reads a text.
+
+    The kind follows from the template: date, time, timetz, timestamp or timestamptz (parse_datetime).
+
+    Raises:
+        SqlError: 22007 the template has another separator than those of the standard.
+        Misfit: as :func:`parse_template` does; 22007 the template holds no date or time, or no clock for a zone.
+    """
+    pieces = tokens(template)
+    for piece in pieces:
+        if piece.kind != "field" and not piece.quoted and piece.text not in _STANDARD_SEPARATORS:
+            raise SqlError(f'invalid datetime format separator: "{piece.text}"', sqlstate="22007")
+    try:
+        days, clock, offset, precision = _read(text, template, strict=bool(pieces))
+    except SqlError as error:
+        raise Misfit(str(error), sqlstate=error.sqlstate, detail=error.detail, hint=error.hint) from None
+    names = {piece.text.upper() for piece in pieces if piece.kind == "field"} - {"FX"}
+    zoned = not names.isdisjoint(_ZONED)
+    timed = any(name in _TIMED or name.startswith("FF") for name in names)
+    dated = not all(name in _ZONED or name in _TIMED or name.startswith("FF") for name in names)
+    if not timed and (zoned or not dated):
+        what = "zoned but" if zoned and dated else "not dated and"
+        raise Misfit(f"datetime format is {what} not timed", sqlstate="22007")
+    kind = ("timestamp" if dated else "time") + ("tz" if zoned else "") if timed else "date"
+    if zoned and offset is None:
+        raise Misfit(f"missing time zone in input string for type {kind}", sqlstate="22007")
+    step = 10 ** (6 - precision)
+    return kind, days if dated else 0, (clock + step // 2) // step * step, offset
+
+
+_STANDARD_SEPARATORS: Final = "-./,':; "
+_ZONED: Final = frozenset(("TZ", "TZH", "TZM", "OF"))
+_TIMED: Final = frozenset(
+    ("HH", "HH12", "HH24", "MI", "SS", "MS", "US", "SSSS", "SSSSS", "AM", "PM", "A.M.", "P.M.")
+)  # fmt: skip
 
 
 def _out_of_range(text: str) -> SqlError:

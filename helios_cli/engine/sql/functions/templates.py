@@ -37,6 +37,8 @@ class Piece(NamedTuple):
     text: str
     fill: bool = False
     ordinal: str = ""
+    quoted: bool = False
+    """Of a text: it stood between double quotes."""
 
 
 @lru_cache(maxsize=256)
@@ -68,7 +70,7 @@ def _quoted(template: str, at: int, found: list[Piece]) -> int:
     """The characters up to the closing quote; gives the place after it."""
     while at < len(template) and template[at] != '"':
         at += template[at] == "\\" and at + 1 < len(template)
-        found.append(Piece("text", template[at]))
+        found.append(Piece("text", template[at], quoted=True))
         at += 1
     return at + 1
 
@@ -85,7 +87,7 @@ def render_template(us: int, template: str, offset_s: int, zone: str) -> str:
     shown_year = year if year > 0 else 1 - year
     numbers = _numbers(days, clock, year, shown_year, month, day)
     out: list[str] = []
-    for kind, text, fill, ordinal in tokens(template):
+    for kind, text, fill, ordinal, _ in tokens(template):
         if kind != "field":
             out.append(text)
             continue
@@ -246,7 +248,7 @@ def render_interval(months: int, days: int, us: int, template: str) -> str:
         **_calendar_of(years, month, days),
     }  # fmt: skip
     pieces = []
-    for kind, text, fill, ordinal in tokens(template):
+    for kind, text, fill, ordinal, _ in tokens(template):
         folded = text.upper()
         if kind != "field":
             pieces.append(text)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, Final
 
-from helios_cli.engine.datatypes import tsmatch, tsparser, tsquery, tsvector
+from helios_cli.engine.datatypes import tsmatch, tsorder, tsparser, tsquery, tsvector
 from helios_cli.engine.datatypes.arrays import PgArray, read_array, write_array
 from helios_cli.engine.datatypes.jsons import quote_json
 from helios_cli.engine.datatypes.languages import LANGUAGES, stem
@@ -414,6 +414,9 @@ def install(lib: Library) -> None:
     d("array_to_tsvector", "text[] -> tsvector", array_to_tsvector)
     d("numnode", "tsquery -> int4", numnode)
     d("querytree", "tsquery -> text", querytree)
+    d("ts_rewrite", "tsquery tsquery tsquery -> tsquery", tsorder.rewrite)
+    d("tsquery_cmp", "tsquery tsquery -> int4", tsorder.compare_queries)
+    d("tsvector_cmp", "tsvector tsvector -> int4", tsorder.compare_vectors)
     d("tsquery_phrase", "tsquery tsquery -> tsquery", tsquery_phrase, sql="{udf}({args})")
     d("tsquery_phrase", "tsquery tsquery int4 -> tsquery", tsquery_phrase, sql="{udf}({args})")
     d("ts_lexize", "regdictionary text -> text[]", ts_lexize)

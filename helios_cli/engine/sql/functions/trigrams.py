@@ -8,6 +8,7 @@ from struct import Struct
 from typing import Final
 
 from helios_cli.engine.datatypes.arrays import quote_element
+from helios_cli.engine.datatypes.tsorder import legacy_crc
 from helios_cli.engine.sql.functions.define import Library
 
 SIMILARITY_LIMIT: Final = 0.3
@@ -44,26 +45,9 @@ def _shown(trigram: str) -> tuple[list[int], str]:
     octets = trigram.encode()
     if len(octets) == len(trigram):
         return list(octets), trigram
-    hashed = _legacy_crc(octets) & 0xFFFFFF
+    hashed = legacy_crc(octets) & 0xFFFFFF
     kept = hashed.to_bytes(4, "little")[:3]
     return [octet - 256 if octet > 127 else octet for octet in kept], f"0x{int.from_bytes(kept, 'big'):06x}"
-
-
-def _legacy_crc(octets: bytes) -> int:
-    """PostgreSQL's legacy CRC-32: the usual table used in the other direction."""
-    crc = 0xFFFFFFFF
-    for octet in octets:
-        crc = _CRC[(crc >> 24 ^ octet) & 0xFF] ^ (crc << 8 & 0xFFFFFFFF)
-    return crc ^ 0xFFFFFFFF
-
-
-def _crc_entry(value: int) -> int:
-    for _ in range(8):
-        value = value >> 1 ^ (0xEDB88320 if value & 1 else 0)
-    return value
-
-
-_CRC: Final = tuple(_crc_entry(value) for value in range(256))
 
 
 def _show(text: str) -> str:
