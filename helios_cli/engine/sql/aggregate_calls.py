@@ -219,15 +219,16 @@ def window(over: dict[str, Any], scope: Scope) -> str:
         definition = {**found, **over}
     windows_before, scope.windows_allowed = scope.windows_allowed, False
     try:
-        if definition.get("partitionClause"):
-            values = [translate(node, scope) for node in definition["partitionClause"]]
-            for value in values:
-                check_comparable(value, scope)
-            parts.append("PARTITION BY " + ", ".join(casts.collated(value) for value in values))
+        values = [translate(node, scope) for node in definition.get("partitionClause", [])]
+        for value in values:
+            check_comparable(value, scope)
         order, sorts = sort_values(definition.get("orderClause", []), scope)
         frame = frame_of(definition, order, sorts, scope)
     finally:
         scope.windows_allowed = windows_before
+    kinds = [casts.collated(value) for value in values] + ([frame.within] if frame.within else [])
+    if kinds:
+        parts.append(f"PARTITION BY {', '.join(kinds)}")
     if frame.order:
         parts.append(f"ORDER BY {frame.order}")
     if frame.text:

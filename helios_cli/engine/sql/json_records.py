@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from helios_cli.engine.datatypes.composite import Field
-from helios_cli.engine.datatypes.usertypes import RECORD, is_row
+from helios_cli.engine.datatypes.usertypes import RECORD, is_row, kind_of
 from helios_cli.engine.sql import casts, row_values
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.context import Context
@@ -14,6 +14,7 @@ from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.sqltext import quote_string
 from helios_cli.engine.sql.typed import Node, TypedSql
 from helios_cli.engine.sql.typenames import resolve_type
+from helios_cli.engine.sql.user_casts import checked
 
 SCALARS: Final = frozenset(("json_populate_record", "jsonb_populate_record"))
 """Those that may stand outside of FROM."""
@@ -31,7 +32,11 @@ def defined_fields(nodes: list[Node], ctx: Context) -> tuple[Field, ...]:
     for node in nodes:
         column = node["ColumnDef"]
         type_oid, typmod = resolve_type(column["typeName"], ctx)
-        fields.append(Field(column["colname"], type_oid, typmod, row_values.type_shape(type_oid, ctx)))
+        domain = ctx.catalog.type_by_oid(type_oid) if kind_of(type_oid) == "d" and not type_oid & 1 else None
+        if domain is not None:
+            type_oid, typmod = domain.base_oid, domain.base_typmod
+        shape = row_values.type_shape(type_oid, ctx)
+        fields.append(Field(column["colname"], type_oid, typmod, shape, domain.oid if domain is not None else 0))
     return tuple(fields)
 
 
@@ -104,5 +109,7 @@ def _columns(source: str, fields: tuple[Field, ...], base: TypedSql | None, ctx:
         sql = (
             f"pg_json_field({source}, {quote_string(field.name)}, {field.type_oid}, {field.typmod}, {shape}, {default})"
         )
-        columns.append((field.name, TypedSql(sql, field.type_oid, field.typmod, shape=field.shape)))
+        value = TypedSql(sql, field.type_oid, field.typmod, shape=field.shape)
+        domain = ctx.catalog.type_by_oid(field.domain) if field.domain else None
+        columns.append((field.name, value if domain is None else checked(value, domain, ctx)))
     return columns

@@ -6,7 +6,9 @@ for them (:mod:`.runtime_frames`), and their offsets become the distance between
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
@@ -51,6 +53,7 @@ _OFFSETS: Final[dict[int, tuple[int, ...]]] = {
     NUMERIC: (NUMERIC,), **dict.fromkeys((*_MOMENTS, INTERVAL), (INTERVAL,)),
 }  # fmt: skip
 """For each type that RANGE can be measured in the types of an offset, the one of an untyped literal first."""
+_INFINITE: Final = sqltext.constant(math.inf)
 _UNTRANSLATED: Final = (1266,)
 """Types that PostgreSQL can measure, and SQLite's numbers cannot."""
 
@@ -61,6 +64,8 @@ class Frame:
 
     order: str
     text: str
+    within: str = ""
+    """What the rows of a partition are told apart by besides PARTITION BY; '' for nothing."""
 
 
 def frame_of(definition: dict[str, Any], order: str, sorts: list[TypedSql], scope: Scope) -> Frame:
@@ -79,21 +84,38 @@ def frame_of(definition: dict[str, Any], order: str, sorts: list[TypedSql], scop
     if unit == "GROUPS" and not sorts:
         raise scope.ctx.error("42P20", "GROUPS mode requires an ORDER BY clause", at)
     offsets: dict[str, str] = {}
+    within = ""
     if unit == "RANGE" and any(key in definition for _, key, _ in _SIDES):
-        order, offsets = _measured(definition, sorts, scope)
+        measure, offsets = _measured(definition, sorts, scope)
+        order = sort_term(measure, definition["orderClause"][0]["SortBy"], scope)
+        if _INFINITE in offsets.values():
+            # What is infinitely far off are all numbers, but neither NULLs nor NaNs.
+            within = f"CASE WHEN {measure.sql} IS NULL THEN 0 WHEN {measure.sql} = 'NaN' THEN 1 ELSE 2 END"
     ends = []
     for side, key, word in _SIDES:
         text = next(words for *bits, words in _BOUNDS if options & bits[side])
-        if key in definition:
+        if offsets.get(key) == _INFINITE:
+            text = _infinitely(text, side, scope, at)
+        elif key in definition:
             text = text.format(offsets.get(key) or _count(definition[key], unit, word, scope))
         ends.append(text)
     exclude = next((f" EXCLUDE {words}" for bit, words in _EXCLUDE if options & bit), "")
-    return Frame(order, f"{unit} BETWEEN {ends[0]} AND {ends[1]}{exclude}")
+    return Frame(order, f"{unit} BETWEEN {ends[0]} AND {ends[1]}{exclude}", within)
+
+
+def _infinitely(text: str, side: int, scope: Scope, at: int) -> str:
+    """The words for a bound that is infinitely far off. Raises 0A000 for one that leaves the row itself out."""
+    if ("PRECEDING" in text) == bool(side):
+        hint = "Leave it out: only infinite values are that far off."
+        raise scope.ctx.unsupported("an infinite offset of RANGE on this side", at, hint=hint)
+    return text.format("UNBOUNDED")
 
 
 def _count(node: Node, unit: str, word: str, scope: Scope) -> str:
     """An offset of ROWS or GROUPS."""
     value = _constant(node, unit, scope)
+    if value.type_oid == NUMERIC and "A_Const" in node:
+        return str(Decimal(str(tree.const_value(node["A_Const"]))).quantize(Decimal(1), ROUND_HALF_UP))
     if not can_coerce(value.type_oid, INT8, How.IMPLICIT):
         message = f"argument of {unit} must be type bigint, not type {type_name(value.type_oid)}"
         raise scope.ctx.error("42804", message, value.location)
@@ -113,7 +135,7 @@ def _constant(node: Node, unit: str, scope: Scope) -> TypedSql:
     return value
 
 
-def _measured(definition: dict[str, Any], sorts: list[TypedSql], scope: Scope) -> tuple[str, dict[str, str]]:
+def _measured(definition: dict[str, Any], sorts: list[TypedSql], scope: Scope) -> tuple[TypedSql, dict[str, str]]:
     """What the window is ordered by, and the offsets of its RANGE in the same measure."""
     ctx = scope.ctx
     if len({value.sql for value in sorts}) != 1:
@@ -138,8 +160,7 @@ def _measured(definition: dict[str, Any], sorts: list[TypedSql], scope: Scope) -
         zone = ctx.session_value("timezone") if oid == TIMESTAMPTZ else "''"
         days = any(split_interval(value).days for value in values.values()) if oid == TIMESTAMPTZ else False
         key_sql = f"pg_frame_key({oid}, '{'days' if days and unit == 'us' else unit}', {key_sql}, {zone})"
-    measure = TypedSql(key_sql, INT8, not_null=sorts[0].not_null, location=sorts[0].location)
-    return sort_term(measure, definition["orderClause"][0]["SortBy"], scope), offsets
+    return TypedSql(key_sql, INT8, not_null=sorts[0].not_null, location=sorts[0].location), offsets
 
 
 def _offset_type(node: Node, key: TypedSql, scope: Scope) -> int:
