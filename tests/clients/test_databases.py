@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -285,15 +286,24 @@ def test_a_database_in_use_is_left_alone(server: NodeProcess, other: str) -> Non
     with server.connect() as first, server.connect(dbname=other) as second:
         in_use = ("55006", 'database "other" is being accessed by other users')
         one = "There is 1 other session using the database."
-        assert failure(first, "DROP DATABASE other") == (*in_use, one)
-        assert failure(first, "ALTER DATABASE other RENAME TO another") == (*in_use, one)
+        copied = ("55006", 'source database "other" is being accessed by other users', one)
+        waits = {
+            "DROP DATABASE other": (*in_use, one),
+            "ALTER DATABASE other RENAME TO another": (*in_use, one),
+            "CREATE DATABASE copy TEMPLATE other": copied,
+        }
+
+        def told(statement: str) -> tuple[str, str, str | None]:
+            with server.connect() as connection:
+                return failure(connection, statement)
+
+        with ThreadPoolExecutor(len(waits)) as pool:
+            assert dict(zip(waits, pool.map(told, waits), strict=True)) == waits
         assert failure(second, "DROP DATABASE other")[:2] == ("55006", "cannot drop the currently open database")
         assert failure(second, "ALTER DATABASE other RENAME TO x")[:2] == (
             "0A000",
             "current database cannot be renamed",
         )
-        copied = failure(first, "CREATE DATABASE copy TEMPLATE other")
-        assert copied == ("55006", 'source database "other" is being accessed by other users', one)
         # It waits for those who are about to go.
         threading.Timer(0.3, second.close).start()
         first.execute("ALTER DATABASE other RENAME TO another")
