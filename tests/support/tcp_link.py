@@ -57,6 +57,11 @@ class TcpLink:
                 _shut(each)
             self._open.clear()
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether it takes no connections."""
+        return self._cut
+
     def mend(self) -> None:
         """Take connections again."""
         with self._lock:
