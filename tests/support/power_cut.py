@@ -123,6 +123,8 @@ class Core:
 
     def close(self) -> None:
         """What the operating system does with a dead process: descriptors are closed, nothing is written."""
+        self.files.cut_at = self.files.steps
+        self.pipeline.stop()
         self.workers.stop()
         self.checkpointer.close()
         self.database.close()
