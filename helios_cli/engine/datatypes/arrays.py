@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.datatypes.faults import incorrect_binary, insufficient_data
 from helios_cli.engine.datatypes.integers import show
+from helios_cli.engine.datatypes.regs import parse_reg
 from helios_cli.engine.errors import SqlError
 
 if TYPE_CHECKING:
@@ -264,6 +265,7 @@ class ArrayCodec:
     def __init__(self, element: PgType) -> None:
         self.element = element
         self.delimiter = BOX_DELIMITER if element.oid == BOX else _DELIMITER
+        self.names_objects = element.parse_text is parse_reg
 
     def _element_text(self, value: Any) -> str:
         return self.element.format_text(value).decode("utf-8", "replace")

@@ -155,7 +155,7 @@ _CHAR: Final = Codec(
 _TID: Final = Codec(
     system_types.parse_tid, system_types.format_tid, system_types.parse_tid_binary, system_types.format_tid_binary
 )
-_REG: Final = Codec(_TEXT.parse_text, regs.format_reg, regs.parse_reg_binary, regs.format_reg_binary)
+_REG: Final = Codec(regs.parse_reg, regs.format_reg, regs.parse_reg_binary, regs.format_reg_binary)
 _XML: Final = Codec(_TEXT.parse_text, system_types.format_xml, _TEXT.parse_binary, system_types.format_xml)
 _BIT: Final = Codec(
     strings.bits_parser("bit"), strings.format_string, strings.parse_bits_binary, strings.format_bits_binary
@@ -332,7 +332,7 @@ def _array_of(element: PgType) -> PgType:
     return PgType(
         element.array_oid, f"_{element.name}", f"{element.sql_name}[]", -1, 0, "P" if element.name == "record" else "A",
         _array_decl(element.decl),
-        codec.parse_text, codec.format_text if element.oid == BOX else strings.format_string,
+        codec.parse_text, codec.format_text if element.oid == BOX or codec.names_objects else strings.format_string,
         codec.parse_binary, codec.format_binary, elem_oid=element.oid, kind="p" if element.name == "record" else "b",
     )  # fmt: skip
 

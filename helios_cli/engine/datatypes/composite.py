@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from helios_cli.engine.datatypes.arrays import PgArray, quote_element, read_array, write_array
 from helios_cli.engine.datatypes.faults import incorrect_binary, insufficient_data
 from helios_cli.engine.datatypes.integers import show
+from helios_cli.engine.datatypes.regs import bare
 from helios_cli.engine.datatypes.styled import STYLED, USUAL, StyledZone, styled_writer
 from helios_cli.engine.errors import SqlError
 
@@ -263,6 +264,15 @@ def has_type(shape: Shape, oids: frozenset[int]) -> bool:
 
 
 _ZONED: Final = frozenset((TIMESTAMPTZ, 1185))
+NAMED: Final = frozenset(
+    (24, 1008, *range(2202, 2212), 3734, 3735, 3769, 3770, 4089, 4090, 4096, 4097, 4191, 4192)
+)  # fmt: skip
+"""regclass and its kin, and the arrays of them."""
+
+
+def _named(shape: Shape | None, text: str) -> str:
+    """The literal with the names of objects alone."""
+    return bare(text) if shape is not None and has_type(shape, NAMED) else text
 
 
 class RowCodec:
@@ -280,12 +290,13 @@ class RowCodec:
 
     def format_text(self, value: Any) -> bytes:
         """The literal."""
-        return literal_of(value).encode("utf-8", "replace")
+        return _named(*unsealed(value)).encode("utf-8", "replace")
 
     def format_zoned(self, value: Any, zone: tzinfo) -> bytes:
         """The literal with each timestamptz in a zone, and all as its style has it."""
         shape, text = unsealed(value)
         shown = STYLED if isinstance(zone, StyledZone) else _ZONED
+        text = _named(shape, text)
         if shape is None or zone is UTC or not has_type(shape, shown):
             return text.encode("utf-8", "replace")
 

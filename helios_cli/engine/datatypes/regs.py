@@ -5,6 +5,7 @@ A value is its OID. On its way to a client it takes its name along, since encode
 
 from __future__ import annotations
 
+import re
 from struct import Struct
 from typing import Any, Final
 
@@ -13,12 +14,23 @@ from helios_cli.engine.datatypes.integers import show
 from helios_cli.engine.errors import SqlError
 
 _MARK: Final = "\x02"
+_MARKED: Final = re.compile(f"{_MARK}[0-9]*{_MARK}")
 _OID: Final = Struct("!I")
 
 
 def named(oid: int, name: str) -> str:
     """An OID with the name of its object."""
     return f"{_MARK}{oid}{_MARK}{name}"
+
+
+def parse_reg(text: str) -> int | str:
+    """An OID from its digits; a name as it is."""
+    return int(text) if text.isdigit() else text
+
+
+def bare(text: str) -> str:
+    """A literal of an array or a row with the names of its objects alone."""
+    return _MARKED.sub("", text)
 
 
 def _parts(value: Any) -> tuple[str, str]:

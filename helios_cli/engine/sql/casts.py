@@ -61,7 +61,7 @@ from helios_cli.engine.sql.oids import (
     XID,
     XID8,
 )
-from helios_cli.engine.sql.reg_casts import object_oid, reg_cast
+from helios_cli.engine.sql.reg_casts import is_named, object_name, object_oid, reg_array_cast, reg_cast
 from helios_cli.engine.sql.text_collations import is_collatable, sqlite_collation
 from helios_cli.engine.sql.time_literals import as_text, session_input
 from helios_cli.engine.sql.typed import TypedSql, changed
@@ -186,7 +186,7 @@ def typed_parameter(number: int, type_oid: int, at: int, ctx: Context) -> TypedS
         return read_as(sql, type_oid, ctx, at)
     if type_oid == REGCONFIG:
         return TypedSql(f"pg_regconfig({sql})", type_oid, location=at)
-    if type_oid in REG_TYPES:
+    if is_named(type_oid):
         return TypedSql(object_oid(type_oid, sql, ctx), type_oid, location=at)
     return TypedSql(sql, type_oid, simple=True, location=at)
 
@@ -201,7 +201,7 @@ def _coerce_literal(value: TypedSql, target: int, typmod: int, how: How, ctx: Co
         # What is stored keeps the value that the literal has now, as in PostgreSQL.
         if needs and ctx.session_allowed and not ctx.session_form:
             return fit(session_input(value, target, ctx), target, typmod, how)
-        if target in REG_TYPES:
+        if is_named(target):
             known = _object_oid(value, target, ctx)
             text = changed(value, sql=as_text(value, ctx), type_oid=TEXT)
             sql = str(known) if known is not None else cast_sql(text, target, ctx)
@@ -317,7 +317,7 @@ def _cast_text(value: TypedSql, target: int, ctx: Context) -> str:
     if is_range(source) and is_multirange(target):
         return f"pg_multirange({target}, {sql})"
     if element_of(source) and element_of(target):
-        return _array_cast(element_of(source), element_of(target), sql, ctx)
+        return reg_array_cast(source, target, sql, ctx) or _array_cast(element_of(source), element_of(target), sql, ctx)
     if category(target) == "S":
         ctx.asks_session |= source in _SHOWN_BY_SESSION or bool(element_of(source)) or category(source) in ("E", "R")
         if is_row(source) or is_row_array(source):
@@ -336,12 +336,8 @@ def _cast_text(value: TypedSql, target: int, ctx: Context) -> str:
 
 
 def _vector_cast(source: int, target: int, sql: str, ctx: Context) -> str:
-    """An int2vector or oidvector as an array, whose first subscript is 0; one of regtype holds names."""
+    """An int2vector or oidvector as an array, whose first subscript is 0."""
     bounds = f"iif({sql} = '', '', '[0:' || (length({sql}) - length(replace({sql}, ' ', ''))) || ']=')"
-    if target == REGTYPE:
-        items = f"json_each('[' || replace({sql}, ' ', ',') || ']')"
-        named = f"(SELECT pg_array_collect({TEXT}, pg_regtype_out(value)) FROM {items})"
-        return f"CASE WHEN {sql} IS NOT NULL THEN {bounds} || {named} END"
     array = f"({bounds} || '{{' || replace({sql}, ' ', ',') || '}}')"
     return array if source == target else _array_cast(source, target, array, ctx)
 
@@ -384,6 +380,8 @@ def _from_integer(source: int, target: int, sql: str) -> str:
 
 def _to_text(source: int, sql: str, ctx: Context) -> str:
     """A type's output form as text."""
+    if is_named(source):
+        return object_name(source, sql, ctx)
     if source == BOOL:
         return f"CASE {sql} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END"
     if source in (NUMERIC, JSON, JSONB) or category(source) == "S":
@@ -396,6 +394,8 @@ def _to_text(source: int, sql: str, ctx: Context) -> str:
 
 
 def _from_text(target: int, sql: str, ctx: Context) -> str:
+    if is_named(target):
+        return object_oid(target, sql, ctx)
     if target in _NEEDS_SESSION or (target in _NEEDS_STYLE and ctx.style is not None):
         zone, now = ctx.session_value("timezone"), ctx.session_value("now")
         return f"pg_time_in({target}, {sql}, {zone}, {now})"

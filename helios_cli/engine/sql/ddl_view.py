@@ -9,8 +9,9 @@ from typing import Any
 import pgparse
 
 from helios_cli.engine.datatypes.registry import format_type
-from helios_cli.engine.datatypes.usertypes import pinned_oid
+from helios_cli.engine.datatypes.usertypes import RECORD, RECORD_ARRAY, pinned_oid
 from helios_cli.engine.sql import tree
+from helios_cli.engine.sql.coercion import type_name
 from helios_cli.engine.sql.context import IN_QUERY, Context
 from helios_cli.engine.sql.ddl_build import TEMP_SCHEMA_NAME, Builder, unsupported
 from helios_cli.engine.sql.ddl_create import check_columns, check_storage, write_table
@@ -61,6 +62,8 @@ def _translate(
         if position < len(names):
             output.name = names[position]
         value = output.value
+        if is_view and value.type_oid in (RECORD, RECORD_ARRAY):
+            raise builder.error("42P16", f'column "{output.name}" has pseudo-type {type_name(value.type_oid)}')
         column = ColumnDef(output.name, value.type_oid, value.typmod, position + 1)
         column.collation = "" if value.collation == UNDECIDED else value.collation
         columns.append(column)

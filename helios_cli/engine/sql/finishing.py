@@ -7,10 +7,9 @@ from typing import Final
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.many_parameters import LAST, MOST, spilled_text
-from helios_cli.engine.sql.oids import REG_TYPES
 from helios_cli.engine.sql.plan import Column, Kind, Plan
 from helios_cli.engine.sql.query import Compound, Output, Query, Values
-from helios_cli.engine.sql.reg_casts import leaving
+from helios_cli.engine.sql.reg_casts import is_named, leaving
 from helios_cli.engine.sql.row_values import sealed
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.typed import changed
@@ -58,7 +57,7 @@ def name_objects(query: Query, ctx: Context) -> None:
     """OIDs of named objects (regclass and its kin) leave as names, rows with what they are made of."""
     name_outputs(query.outputs, ctx)
     for position, output in enumerate(query.outputs):
-        if output.value.type_oid not in REG_TYPES or output.value.sql:
+        if not is_named(output.value.type_oid) or output.value.sql:
             continue
         if isinstance(query, Compound):
             known = query.converted.get(position)
@@ -73,7 +72,7 @@ def name_outputs(outputs: list[Output], ctx: Context) -> None:
     """The same for the columns of a SELECT or of RETURNING."""
     for output in outputs:
         output.value = sealed(output.value, ctx)
-        if output.value.type_oid in REG_TYPES and output.value.sql:
+        if is_named(output.value.type_oid) and output.value.sql:
             text = leaving(output.value.type_oid, output.value.sql, ctx)
             output.value = changed(output.value, sql=text)
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from helios_cli.engine.datatypes import registry
-from helios_cli.engine.sql.coercion import category
+from helios_cli.engine.datatypes.composite import NAMED
+from helios_cli.engine.sql.coercion import category, element_of
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.oids import (
+    INTEGERS,
+    OID,
     REG_TYPES,
     REGCLASS,
     REGCOLLATION,
@@ -18,12 +21,25 @@ from helios_cli.engine.sql.oids import (
     REGTYPE,
 )
 
+_BY_NAME: Final = (REGCONFIG, REGDICTIONARY)
+"""Those whose values are names."""
+NUMBERS: Final = (OID, *INTEGERS)
 _ALONG_PATH: Final = frozenset((REGCLASS, REGTYPE, REGPROC, REGPROCEDURE, REGCOLLATION))
+
+
+def is_named(type_oid: int) -> bool:
+    """Whether values of a type are OIDs of named objects, or arrays of them."""
+    return type_oid in NAMED
+
+
+def _function(type_oid: int) -> str:
+    element = element_of(type_oid)
+    return f"pg_{registry.by_oid(element).name}s" if element else f"pg_{registry.by_oid(type_oid).name}"
 
 
 def object_name(type_oid: int, sql: str, ctx: Context) -> str:
     """SQLite text for the name of the object whose OID an expression of type regclass and the like is."""
-    return f"pg_{registry.by_oid(type_oid).name}_out({sql}{_path(type_oid, ctx)})"
+    return f"{_function(type_oid)}_out({sql}{_path(type_oid, ctx)})"
 
 
 def leaving(type_oid: int, sql: str, ctx: Context) -> str:
@@ -34,15 +50,20 @@ def leaving(type_oid: int, sql: str, ctx: Context) -> str:
 
 def object_oid(type_oid: int, sql: str, ctx: Context) -> str:
     """SQLite text for a name as a value of such a type."""
-    return f"pg_{registry.by_oid(type_oid).name}_in({sql}{_path(type_oid, ctx)})"
+    return f"{_function(type_oid)}_in({sql}{_path(type_oid, ctx)})"
 
 
 def _path(type_oid: int, ctx: Context) -> str:
-    return f", {ctx.session_value('search_path')}" if type_oid in _ALONG_PATH and ctx.session_allowed else ""
+    along = (element_of(type_oid) or type_oid) in _ALONG_PATH and ctx.session_allowed
+    return f", {ctx.session_value('search_path')}" if along else ""
 
 
 def reg_cast(source: int, target: int, sql: str, ctx: Context) -> str:
     """SQLite text for a cast from or to such a type."""
+    if source in _BY_NAME and target in NUMBERS:
+        return f"{_function(source)}_oid({sql})"
+    if target in _BY_NAME and source in NUMBERS:
+        return f"{_function(target)}_named({sql})"
     if REGCONFIG in (source, target):
         return f"pg_regconfig({sql})" if target == REGCONFIG else sql
     if REGDICTIONARY in (source, target):
@@ -52,3 +73,14 @@ def reg_cast(source: int, target: int, sql: str, ctx: Context) -> str:
     if target in REG_TYPES and category(source) == "S":
         return object_oid(target, sql, ctx)
     return sql
+
+
+def reg_array_cast(source: int, target: int, sql: str, ctx: Context) -> str:
+    """The same of arrays; '' where the elements can be cast one by one, without the catalog."""
+    if is_named(source) and category(element_of(target)) == "S":
+        return object_name(source, sql, ctx)
+    if is_named(target) and category(element_of(source)) == "S":
+        return object_oid(target, sql, ctx)
+    if element_of(source) in _BY_NAME and element_of(target) in NUMBERS:
+        return f"{_function(source)}_oid({sql})"
+    return ""

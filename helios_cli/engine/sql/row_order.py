@@ -10,9 +10,10 @@ from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import can_coerce, type_name
 from helios_cli.engine.sql.expressions import translate
 from helios_cli.engine.sql.grouping import canonical
-from helios_cli.engine.sql.oids import INT8, REG_TYPES, UNKNOWN
+from helios_cli.engine.sql.oids import INT8, UNKNOWN
 from helios_cli.engine.sql.ordering import check_comparable, check_sortable, sort_term
 from helios_cli.engine.sql.query import Output, Query, Select, type_in
+from helios_cli.engine.sql.reg_casts import is_named
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.select_list import flat_targets
 from helios_cli.engine.sql.sqltext import quote_identifier
@@ -130,7 +131,7 @@ def order_term(sort: dict[str, Any], query: Select, targets: list[dict[str, Any]
         output.late = False
         if type_in(output.value, scope.ctx) == UNKNOWN:
             query.coerce(position, 25, -1, How.IMPLICIT, scope.ctx)
-        if output.value.type_oid in REG_TYPES and output.value.sql:
+        if is_named(output.value.type_oid) and output.value.sql:
             return sort_term(output.value, sort, scope)  # The column shows the object's name, the order is by OID.
         return sort_term(output.value, sort, scope, str(position + 1))
     if query.distinct:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from helios_cli.engine.datatypes.composite import Field, Shape, has_type
+from helios_cli.engine.datatypes.composite import NAMED, Field, Shape, has_type
 from helios_cli.engine.datatypes.styled import STYLED, STYLED_IN_JSON
 from helios_cli.engine.datatypes.usertypes import RECORD, is_row, is_row_array, kind_of, row_oid
 from helios_cli.engine.datatypes.zoned import ZONED
@@ -152,9 +152,18 @@ def row_text(value: TypedSql, ctx: Context) -> str:
     """SQLite text for the text of a row, or of an array of rows, as the session shows it."""
     shape = shape_of(value, ctx)
     shown = ZONED if ctx.style is None else STYLED
+    value = with_names(value, shape, "out", ctx)
     if shape is None or not has_type(shape, shown) or not ctx.session_allowed:
         return value.sql
     return f"pg_row_zoned({_quoted(shape)}, {value.sql}, {ctx.session_value('timezone')})"
+
+
+def with_names(value: TypedSql, shape: Shape | None, way: str, ctx: Context) -> TypedSql:
+    """A row whose fields of regclass and its kin are the names of objects; ``way`` send: with their OIDs."""
+    if shape is None or not has_type(shape, NAMED) or not ctx.session_allowed:
+        return value
+    path = ctx.session_value("search_path")
+    return replace(value, sql=f"pg_row_{way}({_quoted(shape)}, {value.sql}, {path})")
 
 
 def _quoted(shape: Shape) -> str:
@@ -166,7 +175,10 @@ def sealed(value: TypedSql, ctx: Context) -> TypedSql:
     if not (is_made_of_rows(value)) or not value.sql:
         return value
     shape = shape_of(value, ctx)
-    return value if shape is None else replace(value, sql=f"pg_row_seal({_quoted(shape)}, {value.sql})")
+    if shape is None:
+        return value
+    shown = value if ctx.nested else with_names(value, shape, "send", ctx)
+    return replace(value, sql=f"pg_row_seal({_quoted(shape)}, {shown.sql})")
 
 
 def as_json(value: TypedSql, ctx: Context) -> TypedSql:
@@ -176,6 +188,7 @@ def as_json(value: TypedSql, ctx: Context) -> TypedSql:
     shape = shape_of(value, ctx)
     if shape is None:
         raise ctx.error("0A000", "record type has not been registered", value.location)
+    value = with_names(value, shape, "out", ctx)
     sql = f"pg_row_json({_quoted(shape)}, {value.sql})"
     if ctx.session_allowed and has_type(shape, ZONED if ctx.style is None else STYLED_IN_JSON):
         sql = f"pg_row_json_zoned({_quoted(shape)}, {value.sql}, {ctx.session_value('timezone')}, 0)"

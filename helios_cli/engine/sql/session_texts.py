@@ -14,7 +14,8 @@ from helios_cli.engine.datatypes.zoned import ZONED
 from helios_cli.engine.sql import casts
 from helios_cli.engine.sql.coercion import element_of
 from helios_cli.engine.sql.context import Context
-from helios_cli.engine.sql.oids import REG_TYPES, TEXT
+from helios_cli.engine.sql.oids import TEXT
+from helios_cli.engine.sql.reg_casts import is_named
 from helios_cli.engine.sql.row_values import JSON_TAKERS, for_json
 from helios_cli.engine.sql.typed import TypedSql
 
@@ -37,7 +38,7 @@ def for_call(function: str, arguments: list[TypedSql], ctx: Context) -> list[Typ
 def _depends(value: TypedSql, ctx: Context) -> bool:
     """Whether the text of a value depends on the session, or on the catalog."""
     styled = ZONED if ctx.style is None else STYLED
-    return value.type_oid in REG_TYPES or (ctx.session_allowed and value.type_oid in styled)
+    return is_named(value.type_oid) or (ctx.session_allowed and value.type_oid in styled)
 
 
 def _shown(value: TypedSql, ctx: Context) -> TypedSql:
@@ -49,7 +50,7 @@ def _shown(value: TypedSql, ctx: Context) -> TypedSql:
 
 def _in_json(value: TypedSql, ctx: Context) -> TypedSql:
     """Dates are written as ISO 8601 in JSON, whatever the style; the zone is the session's."""
-    if value.type_oid in REG_TYPES:
+    if is_named(value.type_oid):
         return _shown(value, ctx)
     if not _depends(value, ctx) or value.type_oid not in STYLED_IN_JSON:
         return value

@@ -20,7 +20,16 @@ from helios_cli.engine.storage.object_names import ObjectNames
 from helios_cli.engine.storage.privilege_functions import register as register_privileges
 from helios_cli.engine.storage.proc_names import ProcNames, or_null
 from helios_cli.engine.storage.qualified_text import expression_text, path_of, ruledef, schemas_of, viewdef
-from helios_cli.engine.storage.reg_functions import CollationNames, sending
+from helios_cli.engine.storage.reg_functions import (
+    CollationNames,
+    by_name,
+    names,
+    numbers,
+    over_elements,
+    over_fields,
+    reading,
+    sending,
+)
 from helios_cli.engine.storage.relation_sizes import RelationSizes
 from helios_cli.engine.storage.routine_definitions import routine_of
 from helios_cli.engine.storage.sequences import split_name
@@ -376,15 +385,27 @@ def _register_names(
     connection: apsw.Connection, functions: _Functions, table: dict[str, tuple[Callable[..., Any], int]]
 ) -> None:
     """All of the table, and what shows and reads names along a session's search path, which comes last."""
-    for kind in ("regconfig", "regdictionary", "regoper", "regoperator", "regnamespace", "regrole", *_ALONG_PATH):
+    kinds = ("regconfig", "regdictionary", "regoper", "regoperator", "regnamespace", "regrole", *_ALONG_PATH)
+    for kind in kinds:
         table[f"pg_{kind}_send"] = (sending(table[f"pg_{kind}_out"][0], table[f"pg_{kind}_in"][0], kind), 1)
+        table[f"pg_{kind}_in"] = (reading(table[f"pg_{kind}_in"][0]), 1)
+        for way in ("in", "out", "send"):
+            table[f"pg_{kind}s_{way}"] = (over_elements(table[f"pg_{kind}_{way}"][0]), 1)
+    for kind in ("regconfig", "regdictionary"):
+        table[f"pg_{kind}_oid"], table[f"pg_{kind}_named"] = (numbers(kind), 1), (names(kind), 1)
+        table[f"pg_{kind}s_in"] = (over_elements(by_name(kind)), 1)
+        table[f"pg_{kind}s_oid"] = (over_elements(numbers(kind)), 1)
     for name, (call, count) in table.items():
         connection.create_scalar_function(name, _strict(call), count)
     for kind in _ALONG_PATH:
-        for name in (f"pg_{kind}_out", f"pg_{kind}_send"):
+        for name in (f"pg_{kind}_out", f"pg_{kind}_send", f"pg_{kind}s_out", f"pg_{kind}s_send"):
             connection.create_scalar_function(name, _strict(functions.along_path(table[name][0])), 2)
-        for name in (f"pg_{kind}_in", f"cat_to_{kind}"):
+        for name in (f"pg_{kind}_in", f"pg_{kind}s_in", f"cat_to_{kind}"):
             connection.create_scalar_function(name, _strict(functions.searching(table[name][0])), 2)
+    for way in ("out", "send"):
+        shown = {f"{mark}{kind}": functions.along_path(table[f"pg_{kind}{mark and 's'}_{way}"][0])
+                 for kind in kinds for mark in ("", "_")}  # fmt: skip
+        connection.create_scalar_function(f"pg_row_{way}", over_fields(shown), 3)
 
 
 def register_functions(connection: apsw.Connection, system: SystemCatalog) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from helios_cli.engine.datatypes.regs import named
-from helios_cli.engine.datatypes.tsparser import CONFIGURATION_OIDS
+from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.arrays import read_array, write_array
+from helios_cli.engine.datatypes.composite import NAMED, literal_of, read_shape, rewritten
+from helios_cli.engine.datatypes.regs import named, parse_reg
+from helios_cli.engine.datatypes.tsparser import CONFIGURATION_OIDS, configuration
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.sqltext import pg_identifier, split_name
 from helios_cli.engine.storage.collation_rows import all_collations
@@ -36,6 +39,53 @@ def sending(show: Callable[[Any], str], read: Callable[[str], int], kind: str) -
         return name if oid is None else named(oid, name)
 
     return send
+
+
+def over_elements(call: Callable[..., Any]) -> Callable[..., str]:
+    """As ``call``, for each element of an array; the others of its arguments are the same for all."""
+
+    def mapped(array: Any, *others: Any) -> str:
+        return write_array(read_array(str(array), parse_reg), lambda item: str(call(item, *others)))
+
+    return mapped
+
+
+def over_fields(calls: Mapping[str, Callable[[Any, str], Any]]) -> Callable[..., str | None]:
+    """A row's literal by its shape, each field of such a type put through what shows it; the last argument is the path.
+
+    ``calls``: by the name of the type, that of an array as it is in pg_type.
+    """
+
+    def mapped(shape: str, row: Any, path: str) -> str | None:
+        def leaf(type_oid: int, _typmod: int, part: str) -> str:
+            call = calls.get(registry.by_oid(type_oid).name) if type_oid in NAMED else None
+            return part if call is None else str(call(parse_reg(part), path))
+
+        return None if row is None else rewritten(read_shape(shape), literal_of(row), leaf)
+
+    return mapped
+
+
+def reading(read: Callable[[str], Any]) -> Callable[[Any], Any]:
+    """As ``read``; an OID is one."""
+    return lambda value: value if isinstance(value, int) else read(value)
+
+
+def numbers(kind: str) -> Callable[[Any], int]:
+    """The OID behind a name of a kind that is kept as names."""
+    known = _KEPT_AS_NAMES[kind]
+    return lambda value: known.get(value) or int(value)
+
+
+def by_name(kind: str) -> Callable[[Any], str]:
+    """What reads such a name, or an OID, as the name that is kept. Raises SqlError 42704 for no configuration's."""
+    return (lambda value: configuration(str(value))) if kind == "regconfig" else names(kind)
+
+
+def names(kind: str) -> Callable[[Any], str]:
+    """The other way round; the digits of an OID that is none's."""
+    known = {oid: name for name, oid in _KEPT_AS_NAMES[kind].items()}
+    return lambda value: known.get(value) or str(value)
 
 
 class CollationNames:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from helios_cli.engine.datatypes import calendar as cal
 from helios_cli.engine.datatypes.datetimes import split_timetz, timetz_text
 from helios_cli.engine.datatypes.interval import Interval, interval_text, round_us, split_interval
+from helios_cli.engine.datatypes.orders import timetz_key
 from helios_cli.engine.datatypes.styled import zone_shown
 from helios_cli.engine.datatypes.zone_abbreviations import BY_ZONE, offset_meant
 from helios_cli.engine.datatypes.zoned import zone_named, zone_of
@@ -389,9 +390,15 @@ def _overlap(start: Any, end: Any, other: Any, other_end: Any) -> int | None:
     return (1 if start < other_end else None if end is None else 0) if other_end is not None else None
 
 
+def _overlap_zoned(*ends: str | None) -> int | None:
+    """The same of times with their zones, which are kept as texts."""
+    return _overlap(*(None if end is None else timetz_key(end) for end in ends))
+
+
 def _install_overlaps(lib: Library) -> None:
-    for kind in ("timestamp", "timestamptz", "time", "timetz"):
+    for kind in ("timestamp", "timestamptz", "time"):
         lib.define("overlaps", f"{kind} {kind} {kind} {kind} -> bool", _overlap, strict=False)
+    lib.define("overlaps", "timetz timetz timetz timetz -> bool", _overlap_zoned, strict=False)
     spans = {"timestamp": "pg_timestamp_add({0}, {1}, 1)", "time": "pg_time_add({0}, {1}, 1)"}
     _install_zoned_overlaps(lib)
     for kind, plus in spans.items():

@@ -101,9 +101,7 @@ class Evaluation:
         if kind == "string":
             return item.value
         if kind == "variable":
-            if self.variables is None:  # The operators have none: every variable is null (getJsonPathVariable).
-                return None
-            if item.value not in self.variables:
+            if self.variables is None or item.value not in self.variables:  # The operators have none.
                 raise SqlError(f'could not find jsonpath variable "{item.value}"', sqlstate="42704")
             return self.variables[item.value]
         if kind == "last":

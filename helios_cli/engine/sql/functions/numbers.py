@@ -345,7 +345,7 @@ def install(lib: Library) -> None:
     d("abs", "float4 -> float4", lambda value: show_float(abs(float(value))))
     d("abs", "float8 -> float8", lambda value: show_float(abs(float(value))))
     d("abs", "numeric -> numeric", lambda text: text.removeprefix("-"))
-    d("sign", "float8 -> float8", lambda value: value if value == "NaN" else float((value > 0) - (value < 0)))
+    d("sign", "float8 -> float8", lambda value: 0.0 if value == "NaN" else float((value > 0) - (value < 0)))
     d("sign", "numeric -> numeric", _sign_numeric)
     for name, rounding in (("ceil", ROUND_CEILING), ("floor", ROUND_FLOOR)):
         call = _numeric(rounding)

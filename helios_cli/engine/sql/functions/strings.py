@@ -12,6 +12,7 @@ from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.arrays import PgArray, read_array, write_array
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.define import Library
+from helios_cli.engine.sql.oids import INT4
 from helios_cli.engine.sql.sqltext import pg_identifier
 
 MAX_RESULT_BYTES: Final = 256 * 1024 * 1024
@@ -141,6 +142,11 @@ def ascii_of(text: str) -> int:
     return ord(text[0]) if text else 0
 
 
+def _width(value: Any) -> int:
+    """A width that an argument of format() gives. Raises SqlError 22P02 for one that is no number."""
+    return 0 if value is None else int(registry.by_oid(INT4).parse_text(str(value)))
+
+
 def quote_literal(text: str) -> str:
     """A string constant that PostgreSQL reads back as the text."""
     doubled = text.replace("'", "''")
@@ -253,7 +259,7 @@ def format_text(types: str, template: str | None, *values: Any) -> str | None:
             if match[4].startswith("*"):
                 if match[4] != "*":
                     cursor = _numbered(match[4][1:])
-                width = int(argument(cursor)[1] or 0)
+                width = _width(argument(cursor)[1])
                 cursor += 1
             else:
                 width = int(match[4])
