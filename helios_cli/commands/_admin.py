@@ -169,11 +169,12 @@ def _local_files(address: _http.Address) -> tuple[list[str], list[str]]:
 
 def _all_of(cluster: LocalCluster, asked: Asked) -> list[Reach]:
     from helios_cli.commands.local.clusterfile import HOST
+    from helios_cli.commands.local.faces import http_address
 
     return [
         Reach(
             one.name,
-            _http.Address(HOST, one.http_port, bool(asked.ca), asked.ca),
+            _http.Address(HOST, one.http_port, True, asked.ca) if asked.ca else http_address(cluster, one),
             _files(asked.token_file, [str(cluster.token_file(one))]),
             _secret_files(asked, [str(cluster.secret_file)]),
         )

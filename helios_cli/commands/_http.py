@@ -187,8 +187,8 @@ def _shows_own(address: Address, connection: HTTPConnection) -> bool:
     if address.cluster_ca is None:
         raise Untrusted(
             f"{address} shows another certificate than {address.own_certificate}",
-            hint="Restart the node if the file is new; if it is another node, name the CA of its certificate with "
-            "--ca FILE, or in tls_ca; otherwise somebody else answers there.",
+            hint="If the file is new, have the node take it over: SELECT pg_reload_conf() or SIGHUP. If it is another "
+            "node, name the CA of its certificate with --ca FILE, or in tls_ca; otherwise somebody else answers there.",
         )
     return False
 

@@ -19,7 +19,7 @@ from support.node_process import free_port, wait_until
 
 from helios_cli.cli import main
 from helios_cli.commands import _output
-from helios_cli.commands.local import clusterfile, layout, processes
+from helios_cli.commands.local import clusterfile, faces, layout, processes
 from helios_cli.engine.errors import ConfigError
 from helios_cli.engine.observe import machine
 
@@ -104,6 +104,28 @@ def test_the_file_is_read_back_and_keeps_what_people_wrote(tmp_path: Path) -> No
     assert 'note = "kept"' in written
     assert "# why" in written
     assert [one.name for one in clusterfile.read(tmp_path).nodes] == ["primary", "standby-async", "c"]
+
+
+def test_settings_of_one_node_and_how_it_is_asked(tmp_path: Path) -> None:
+    cluster = clusterfile.LocalCluster(tmp_path, layout.new_nodes(2, "async", 7000), ("lock_timeout=5s",))
+    clusterfile.write(cluster)
+    text = cluster.path.read_text()
+    own = 'settings = ["tls_cert=a.crt", "tls_key=a.key", "tls_ca=ca.crt"]\n'
+    cluster.path.write_text(text.replace("http_port = 7002\n", f"http_port = 7002\n{own}"))
+    first, second = (read := clusterfile.read(tmp_path)).nodes
+    assert processes.command_line(read, first, None)[-8:] == [
+        "--set", "lock_timeout=5s", "--set", "tls_cert=a.crt", "--set", "tls_key=a.key", "--set", "tls_ca=ca.crt",
+    ]  # fmt: skip
+    assert processes.command_line(read, second, first)[-2:] == ["--set", "lock_timeout=5s"]
+    asked = faces.http_address(read, first)
+    assert (asked.tls, asked.port, asked.own_certificate, asked.cluster_ca) == (True, 7002, "a.crt", "ca.crt")
+    assert not faces.http_address(read, second).tls
+    clusterfile.write(read)
+    assert clusterfile.read(tmp_path) == read, "they are kept"
+    for wrong in ('{ tls_cert = "a.crt" }', '["tls_cert"]', '"tls_cert=a.crt"'):
+        cluster.path.write_text(text.replace("http_port = 7002\n", f"http_port = 7002\nsettings = {wrong}\n"))
+        with pytest.raises(ConfigError, match="settings of primary are a list of texts"):
+            clusterfile.read(tmp_path)
 
 
 NODE = '[[nodes]]\nname="{}"\nrole="{}"\nmode="sync"\npg_port=1\nnative_port=2\nhttp_port={}'

@@ -14,6 +14,7 @@ from helios_cli.engine.node import copy_source, replication
 from helios_cli.engine.node import receiver as receiver_module
 from helios_cli.engine.node.apply_queue import ApplyQueue
 from helios_cli.engine.node.following import Following, Upstream
+from helios_cli.engine.node.peer_link import PeerRefused
 from helios_cli.engine.node.receiver import WalReceiver
 from helios_cli.engine.node.replication import Replication
 from helios_cli.engine.replication import copying, messages
@@ -87,6 +88,40 @@ def test_a_node_that_leads_again_is_followed_at_once(monkeypatch: pytest.MonkeyP
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(run())
+
+
+def test_why_nobody_can_be_followed_is_told_once_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An election is over within a second or so, and nobody need look after that."""
+
+    async def run() -> None:
+        loop, now = asyncio.get_running_loop(), 0.0
+        events: list[str] = []
+        tried = asyncio.Queue[bool]()
+        told: Any = SimpleNamespace(lost=lambda error: tried.put_nowait(True))
+        clock: Any = SimpleNamespace(time=lambda: now)
+        receiver = WalReceiver(told, clock, lambda: [("h", 1)], on_trouble=events.append)
+
+        async def follow(host: str, port: int) -> None:
+            raise PeerRefused("the proof of the cluster's secret is wrong", hint="Give every node the same.")
+
+        monkeypatch.setattr(receiver, "_follow", follow)
+        monkeypatch.setattr(receiver_module, "RETRY_MAX_S", 0.01)
+        task = loop.create_task(receiver.run())
+        try:
+            async with asyncio.timeout(WAIT_S):
+                for _ in range(3):
+                    await tried.get()
+                assert receiver.trouble == "" and not events
+                now = receiver_module.TROUBLE_S
+                for _ in range(4):
+                    await tried.get()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        why = "cannot follow h:1: the proof of the cluster's secret is wrong (hint: Give every node the same.)"
+        assert receiver.trouble == why and events == [why]
 
     asyncio.run(run())
 

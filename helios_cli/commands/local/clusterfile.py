@@ -7,7 +7,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,6 +41,8 @@ class LocalNode:
     """0 for an observer, which serves no SQL."""
     native_port: int
     http_port: int
+    settings: tuple[str, ...] = field(default=(), kw_only=True)
+    """Further settings of this node, as NAME=VALUE."""
 
     @property
     def ports(self) -> dict[str, int]:
@@ -89,6 +91,10 @@ class LocalCluster:
     def pid_file(self, node: LocalNode) -> Path:
         """Which process it is."""
         return self.directory / f"{node.name}.pid"
+
+    def settings_of(self, node: LocalNode) -> tuple[str, ...]:
+        """Further settings of a node, as NAME=VALUE: its own are the stronger ones."""
+        return (*self.settings, *node.settings)
 
     def token_file(self, node: LocalNode) -> Path:
         """The token of its admin verbs."""
@@ -145,7 +151,7 @@ def read(directory: Path) -> LocalCluster:
     try:
         content = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
         nodes = tuple(_node(entry) for entry in content["nodes"])
-        cluster = LocalCluster(directory, nodes, tuple(str(one) for one in content.get("settings", ())))
+        cluster = LocalCluster(directory, nodes, _settings(content, "settings"))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", hint=UP_HINT) from None
     except (TOMLKitError, UnicodeDecodeError) as error:
@@ -165,11 +171,18 @@ def _node(entry: Mapping[str, Any]) -> LocalNode:
     if not name or "/" in name or name.startswith("."):
         raise ValueError(f"{name!r} cannot be the name of a node")
     if is_observer:
-        return LocalNode(name, role, "", 0, *ports)
+        return LocalNode(name, role, "", 0, *ports, settings=_settings(entry, f"settings of {name}"))
     mode = str(entry["mode"])
     if role not in ("primary", "standby") or mode not in MODES:
         raise ValueError(f"{name} has role {role!r} and mode {mode!r}")
-    return LocalNode(name, role, mode, *ports)
+    return LocalNode(name, role, mode, *ports, settings=_settings(entry, f"settings of {name}"))
+
+
+def _settings(entry: Mapping[str, Any], what: str) -> tuple[str, ...]:
+    given = entry.get("settings", [])
+    if not isinstance(given, list) or not all(isinstance(one, str) and "=" in one for one in given):
+        raise ValueError(f'{what} are a list of texts like "lock_timeout=5s", not {given!r}')
+    return tuple(given)
 
 
 def check(cluster: LocalCluster) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from helios_cli.commands import _http
-from helios_cli.commands.local import processes
-from helios_cli.commands.local.clusterfile import HOST, LocalCluster, LocalNode
+from helios_cli.commands.local import faces, processes
+from helios_cli.commands.local.clusterfile import LocalCluster, LocalNode
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.types import Lsn
 
@@ -88,7 +88,7 @@ def observe_node(cluster: LocalCluster, node: LocalNode, timeout_s: float = ASK_
     if process.state == "frozen":
         return Observation(node, process, "frozen", {})
     try:
-        answer = _http.get(_http.Address(HOST, node.http_port), "/status", timeout_s)
+        answer = _http.get(faces.http_address(cluster, node), "/status", timeout_s)
     except HeliosError:
         answer = None
     if answer is None or answer.status != 200 or not isinstance(answer.body, dict):

@@ -136,7 +136,7 @@ def command_line(cluster: LocalCluster, node: LocalNode, join: LocalNode | None)
         ]
         if join is not None:
             arguments += ["--primary-host", HOST, "--primary-port", str(join.native_port)]
-    for setting in cluster.settings:
+    for setting in cluster.settings_of(node):
         arguments += ["--set", setting]
     return arguments
 

@@ -11,6 +11,7 @@ from helios_cli.engine.consensus.config import ETCD, ClusterConfig
 from helios_cli.engine.consensus.whatif import Outcome, deciding, what_if
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.node import promotion
+from helios_cli.engine.node.following import trouble
 from helios_cli.engine.observe.events import Event
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def present(replication: Replication, config: ClusterConfig) -> list[str]:
         told.append(f"{', '.join(idle)} observes without a vote: it would make the number of voters even")
     if config.paused:
         told.append("automatic failover is paused; heliosdb-nano resume ends that")
+    told += [text] if (text := trouble(replication)) else []
     return [*told, *_without_primary(replication, config), _own_side(replication)]
 
 

@@ -38,6 +38,12 @@ REPAIR_AGAIN_S: Final = 0.5
 """How soon a repair is tried again while the node that is followed is not there."""
 
 
+def trouble(replication: Replication) -> str:
+    """Why a node that should follow can follow nobody; empty when it does, and until that has lasted."""
+    following = replication.following
+    return following.receiver.trouble if following is not None else ""
+
+
 class Upstream:
     """What is known of the node that this one follows."""
 
@@ -90,7 +96,9 @@ class Following:
         self.applicator.on_diverged = self._diverged
         self.applicator.on_refused = self._refused
         self.applicator.on_no_room = self._no_room
-        self.receiver = WalReceiver(self, node.engine.loop, addresses, lambda: replication.node.tls.peer)
+        self.receiver = WalReceiver(
+            self, node.engine.loop, addresses, lambda: replication.node.tls.peer, self._in_trouble
+        )  # fmt: skip
         engine = node.engine
         self.forwarder = QueryForwarder(
             engine.loop,
@@ -305,6 +313,9 @@ class Following:
                 "upstream_lost", f"node {self.upstream.node_id} is not reached any more", severity="warning"
             )
         self.upstream.error = str(error or "")
+
+    def _in_trouble(self, text: str) -> None:
+        self._node.event("cannot_follow", text, severity="warning")
 
     def unexpected(self, error: BaseException) -> HeliosError:
         """An error that nobody foresaw ended the connection."""

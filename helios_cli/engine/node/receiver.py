@@ -29,6 +29,9 @@ RETRY_MAX_S: Final = 1.0
 SILENCE_S: Final = 3.0
 """Without a word for so long, the connection is taken for dead."""
 
+TROUBLE_S: Final = 3.0
+"""So long nobody can be followed before somebody has to look: an election is over by then."""
+
 QUEUE_MAX: Final = 16 << 20
 """Bytes received and not on disk yet, at which nothing more is read from the socket."""
 
@@ -88,12 +91,21 @@ class WalReceiver:
         loop: asyncio.AbstractEventLoop,
         addresses: Callable[[], list[tuple[str, int]]],
         tls: Callable[[], PeerTls] = lambda: NO_TLS,
+        on_trouble: Callable[[str], None] = lambda text: None,
     ) -> None:
-        """``addresses`` are tried in their order; ``tls`` gives what the next connection is made with."""
+        """``addresses`` are tried in their order; ``tls`` gives what the next connection is made with.
+
+        ``on_trouble`` is told once why nobody can be followed, when that lasts.
+        """
         self._follower = follower
         self._loop = loop
         self._addresses = addresses
         self._tls = tls
+        self._on_trouble = on_trouble
+        self._trouble = ""
+        self._troubled_at: float | None = None
+        """Since when nobody is followed; None while somebody is, and before the first try."""
+        self._trouble_told = ""
         self._expected = Lsn(0)
         self._heard_at = 0.0
         self._reading = True
@@ -102,6 +114,12 @@ class WalReceiver:
         """Connections that are being made."""
         self.link: PeerLink | None = None
         self.streaming = False
+
+    @property
+    def trouble(self) -> str:
+        """Why nobody can be followed, with what to do; empty while somebody is, and until that has lasted."""
+        since = self._troubled_at
+        return self._trouble if since is not None and self._loop.time() - since >= TROUBLE_S else ""
 
     def hurry(self) -> None:
         """Somebody else is to be followed: end the connection, and do not wait before the next one.
@@ -140,6 +158,7 @@ class WalReceiver:
                     if text not in told and not self._hurry.is_set():
                         log.warning("%s", text)
                     told.add(text)
+                    self._failed(text)
                     self._follower.lost(error)
                 else:
                     told.clear()
@@ -151,6 +170,14 @@ class WalReceiver:
                 self._hurry.clear()
                 pause = RETRY_FIRST_S
             pause = min(pause * 2, RETRY_MAX_S)
+
+    def _failed(self, text: str) -> None:
+        self._trouble = text
+        if self._troubled_at is None:
+            self._troubled_at = self._loop.time()
+        if self.trouble and text != self._trouble_told:
+            self._trouble_told = text
+            self._on_trouble(text)
 
     async def open_link(self) -> PeerLink:
         """Another link with the node that is followed, or would be, which has let this one in.
@@ -190,6 +217,7 @@ class WalReceiver:
         try:
             welcome = await self._call(link, host, port)
             follower.joined(replace(welcome, host=reachable(link, welcome.host)), link.peer_term)
+            self._troubled_at, self._trouble_told = None, ""
             history, end = follower.log_end()
             link.on_lost = lambda: None if ended.done() else ended.set_result(None)
             self._expected = end

@@ -11,6 +11,7 @@ from helios_cli.engine.config.settings import Settings
 from helios_cli.engine.consensus.config import address
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.cluster_metrics import register_cluster_metrics
+from helios_cli.engine.node.following import trouble
 from helios_cli.engine.node.streamer import BLOCKED_S
 from helios_cli.engine.observe.process import register_process_metrics
 from helios_cli.engine.replication.view import ClusterView
@@ -131,7 +132,8 @@ def alarms(node: Node) -> list[str]:
     """What somebody has to look after although the node serves, and what to do."""
     leading = node.replication.leading
     unreached = leading.unreached.values() if leading is not None else ()
-    return [*node.scrub.alarms(), *_of_the_disk(node), *unreached, *node.tls.certificates.alarms()]
+    followed = [text] if (text := trouble(node.replication)) else []
+    return [*node.scrub.alarms(), *_of_the_disk(node), *followed, *unreached, *node.tls.certificates.alarms()]
 
 
 def _of_the_disk(node: Node) -> list[str]:
@@ -189,7 +191,10 @@ def refuses_writes(node: Node) -> str | None:
     if engine.forwarder is None:
         return standby_reason(view)
     reached = view.upstream is not None and view.upstream.streaming
-    return None if reached else "standby: writes go to the primary, which is not reached"
+    if reached:
+        return None
+    why = trouble(node.replication)
+    return "standby: writes go to the primary, which is not reached" + (f": {why}" if why else "")
 
 
 def _waits(node: Node) -> str | None:
