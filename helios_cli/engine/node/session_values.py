@@ -14,7 +14,6 @@ from helios_cli.engine.node.cursors import current_row
 from helios_cli.engine.node.engine import PG_EPOCH_US
 from helios_cli.engine.sql.current_rows import CURRENT_OF
 from helios_cli.engine.sql.variables import BY_NAME, CORE
-from helios_cli.engine.storage.catalog import DEFAULT_PATH
 from helios_cli.engine.types import Lsn
 
 if TYPE_CHECKING:
@@ -100,16 +99,13 @@ def _transaction_id(session: Session) -> int:
 
 def _current_schema(session: Session) -> str | None:
     """The first schema of the search path that is there; None: no one is."""
-    if session.search_path is DEFAULT_PATH:
-        return DEFAULT_PATH[0]
     return next(iter(_schemas(session)), None)
 
 
 def _schemas(session: Session) -> list[str]:
     """The schemas of the search path that are there."""
-    known = ("public", "pg_catalog", "information_schema")
-    catalog = session.schema_view().catalog
-    return [name for name in session.search_path if name in known or catalog.schema_oid(name) is not None]
+    known = session.schema_view().catalog.privileges.schemas()
+    return [name for name in session.search_path if name in known]
 
 
 _VALUES: Final[dict[str, Callable[[Any], Any]]] = {

@@ -39,7 +39,7 @@ from helios_cli.engine.sql.ddl_render import (
     update,
 )
 from helios_cli.engine.sql.ddl_storage import change_options
-from helios_cli.engine.sql.ddl_things import COLUMN, CONSTRAINT, Thing
+from helios_cli.engine.sql.ddl_thing import COLUMN, CONSTRAINT, Thing
 from helios_cli.engine.sql.ddl_trigger import SWITCHES, switch_triggers
 from helios_cli.engine.sql.ddl_validation import mark_not_valid, validate_constraint, verify_parents
 from helios_cli.engine.sql.plan import Plan

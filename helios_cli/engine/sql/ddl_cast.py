@@ -12,7 +12,7 @@ from helios_cli.engine.sql.coercion import CASTS, type_name, type_of
 from helios_cli.engine.sql.ddl_build import Builder
 from helios_cli.engine.sql.ddl_dropping import drop_things
 from helios_cli.engine.sql.ddl_function import argument_type
-from helios_cli.engine.sql.ddl_things import CAST, Thing
+from helios_cli.engine.sql.ddl_thing import CAST, Thing
 from helios_cli.engine.sql.ddl_type_rights import check_types
 from helios_cli.engine.sql.made_objects import TABLES, UserCast
 from helios_cli.engine.sql.oids import BOOL, INT4

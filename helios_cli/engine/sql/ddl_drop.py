@@ -14,8 +14,9 @@ from helios_cli.engine.sql.ddl_extension import drop_extension
 from helios_cli.engine.sql.ddl_operator import drop_operators
 from helios_cli.engine.sql.ddl_policy import drop_policy
 from helios_cli.engine.sql.ddl_routine import WORDS, drop_routine
-from helios_cli.engine.sql.ddl_schema import INFORMATION_SCHEMA_OID, PG_CATALOG_OID, PUBLIC_OID
-from helios_cli.engine.sql.ddl_things import COLUMN, CONSTRAINT, INDEX, RELATION, SCHEMA, Thing, Things
+from helios_cli.engine.sql.ddl_schema import INFORMATION_SCHEMA_OID, PG_CATALOG_OID
+from helios_cli.engine.sql.ddl_thing import COLUMN, CONSTRAINT, INDEX, RELATION, SCHEMA, Thing
+from helios_cli.engine.sql.ddl_things import Things
 from helios_cli.engine.sql.ddl_trigger import drop_trigger
 from helios_cli.engine.sql.ddl_types import drop_types
 from helios_cli.engine.sql.plan import Plan
@@ -185,9 +186,7 @@ def _schema(builder: Builder, name: list[str], fields: dict[str, Any]) -> Thing 
             builder.notices.append(f'schema "{name[0]}" does not exist, skipping')
             return None
         raise builder.error("3F000", f'schema "{name[0]}" does not exist')
-    if oid in (PG_CATALOG_OID, INFORMATION_SCHEMA_OID, PUBLIC_OID):
-        if oid == PUBLIC_OID:
-            raise unsupported("dropping the schema public", "Drop its objects one by one.")
+    if oid in (PG_CATALOG_OID, INFORMATION_SCHEMA_OID):
         raise SqlError(f"cannot drop schema {name[0]} because it is required by the database system", sqlstate="2BP01")
     drop_collations_of(builder, name[0], cascade=fields.get("behavior") == "DROP_CASCADE")
     return Thing(SCHEMA, oid)

@@ -14,11 +14,12 @@ from helios_cli.engine.sql.ddl_model import TableDef
 from helios_cli.engine.sql.ddl_part_keys import drop_keys
 from helios_cli.engine.sql.ddl_policy import forget_steps
 from helios_cli.engine.sql.ddl_render import delete, qualified
-from helios_cli.engine.sql.ddl_things import (
+from helios_cli.engine.sql.ddl_thing import (
     CAST,
     COLUMN,
     CONSTRAINT,
     DEFAULT,
+    EXTENSION,
     INDEX,
     OPERATOR,
     POLICY,
@@ -28,11 +29,13 @@ from helios_cli.engine.sql.ddl_things import (
     TRIGGER,
     TYPE,
     Thing,
-    Things,
 )
+from helios_cli.engine.sql.ddl_things import Things
 from helios_cli.engine.sql.ddl_trigger import forget, is_temporary
+from helios_cli.engine.sql.extensions import META_KEY
 from helios_cli.engine.sql.plan import Detailed
 from helios_cli.engine.sql.relation import Relation
+from helios_cli.engine.sql.sqltext import constant
 
 REPORTED_MAX: Final = 100
 """How many dependents a message lists (MAX_REPORTED_DEPS, dependency.c)."""
@@ -250,6 +253,10 @@ class Dropping:
         elif thing.kind in (OPERATOR, CAST):
             builder.touch(False)
             builder.add(delete(False, f"helios_{thing.kind}", oid=thing.oid), *_described(False, thing.oid))
+        elif thing.kind == EXTENSION:
+            name = self.things.extension(thing.oid)
+            key = constant(f"{META_KEY}{name} {builder.catalog.extensions()[name][1]}")
+            builder.add(f"DELETE FROM main.helios_meta WHERE key = {key}")
         elif thing.kind == SCHEMA:
             builder.touch(False)
             builder.add(delete(False, "helios_namespace", oid=thing.oid), *_described(False, thing.oid))

@@ -6,6 +6,8 @@ from typing import Any
 
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.ddl_build import Builder
+from helios_cli.engine.sql.ddl_dropping import drop_things
+from helios_cli.engine.sql.ddl_thing import EXTENSION, Thing
 from helios_cli.engine.sql.extensions import EXTENSIONS, META_KEY, PLPGSQL, Extension
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.sqltext import constant
@@ -62,8 +64,9 @@ def drop_extension(builder: Builder, fields: dict[str, Any]) -> Plan:
     """Plan DROP EXTENSION.
 
     Raises:
-        SqlError: 42704 no such extension; 2BP01 a column has one of its types.
+        SqlError: 42704 no such extension; 2BP01 something has one of its types, and it is no CASCADE.
     """
+    things = []
     for node in fields["objects"]:
         name = node["String"]["sval"]
         known = builder.catalog.extensions().get(name)
@@ -76,21 +79,9 @@ def drop_extension(builder: Builder, fields: dict[str, Any]) -> Plan:
             raise SqlError(
                 "cannot drop extension plpgsql because it is required by the database system", sqlstate="2BP01"
             )
-        _check_unused(builder, name)
-        builder.add(f"DELETE FROM main.helios_meta WHERE key = {constant(f'{META_KEY}{name} {known[1]}')}")
+        things.append(Thing(EXTENSION, known[0]))
+    drop_things(builder, things, fields)
     return builder.finish("DROP EXTENSION")
-
-
-def _check_unused(builder: Builder, name: str) -> None:
-    """Columns of the extension's types are never dropped along, not even by CASCADE."""
-    used = builder.catalog.column_of_type(EXTENSIONS[name].types)
-    if used is not None:
-        raise SqlError(
-            f"cannot drop extension {name} because other objects depend on it",
-            sqlstate="2BP01",
-            detail=f"column {used[1]} of table {used[0]} depends on type {used[2]}",
-            hint="Drop the column, or change its type, first.",
-        )
 
 
 __all__ = ["alter_extension", "create_extension", "drop_extension"]

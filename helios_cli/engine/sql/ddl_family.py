@@ -17,7 +17,7 @@ from helios_cli.engine.sql.ddl_model import ColumnDef, ConstraintDef, TableDef
 from helios_cli.engine.sql.ddl_partition_parts import part_row
 from helios_cli.engine.sql.ddl_partition_rows import key_columns
 from helios_cli.engine.sql.ddl_render import stored_deferral, stored_not_null, update
-from helios_cli.engine.sql.ddl_things import COLUMN, CONSTRAINT, Thing
+from helios_cli.engine.sql.ddl_thing import COLUMN, CONSTRAINT, Thing
 from helios_cli.engine.sql.ddl_validation import verify_parents
 
 Command = Callable[[Alteration, dict[str, Any]], Any]

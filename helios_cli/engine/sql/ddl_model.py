@@ -383,9 +383,6 @@ class DdlCatalog(CatalogReader, Protocol):
     def collated_column(self, collation: Collation) -> tuple[str, str] | None:
         """(table, column) of a column that has a collation; None when none has."""
 
-    def column_of_type(self, types: tuple[str, ...]) -> tuple[str, str, str] | None:
-        """(table, column, type) of a column that has one of these types or an array of one; None when there is none."""
-
     def all_triggers(self) -> tuple[Trigger, ...]:
         """Every trigger."""
 

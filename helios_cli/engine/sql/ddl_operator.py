@@ -13,7 +13,7 @@ from helios_cli.engine.sql.ddl_build import Builder, list_names
 from helios_cli.engine.sql.ddl_dropping import drop_things
 from helios_cli.engine.sql.ddl_function import argument_type, creation_schema
 from helios_cli.engine.sql.ddl_ownership import new_owner
-from helios_cli.engine.sql.ddl_things import OPERATOR, Thing
+from helios_cli.engine.sql.ddl_thing import OPERATOR, Thing
 from helios_cli.engine.sql.ddl_type_rights import check_types
 from helios_cli.engine.sql.made_objects import TABLES, UserOperator
 from helios_cli.engine.sql.oids import BOOL

@@ -14,7 +14,7 @@ from helios_cli.engine.sql.ddl_grant import store
 from helios_cli.engine.sql.ddl_large_objects import drop_all, reassign
 from helios_cli.engine.sql.ddl_ownership import Guard, check_new_owner, give_away
 from helios_cli.engine.sql.ddl_render import update
-from helios_cli.engine.sql.ddl_things import OPERATOR, RELATION, ROUTINE, SCHEMA, TYPE, Thing
+from helios_cli.engine.sql.ddl_thing import OPERATOR, RELATION, ROUTINE, SCHEMA, TYPE, Thing
 from helios_cli.engine.sql.made_objects import PG_OPERATOR
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.privileges import PG_CLASS, PG_DATABASE, PG_NAMESPACE

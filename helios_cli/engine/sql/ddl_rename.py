@@ -99,7 +99,7 @@ def _schema(builder: Builder, fields: dict[str, Any]) -> Plan:
         raise builder.error("3F000", f'schema "{old}" does not exist')
     if builder.catalog.schema_oid(new) is not None:
         raise builder.error("42P06", f'schema "{new}" already exists')
-    if new.startswith("pg_") or old in ("pg_catalog", "information_schema", "public"):
+    if new.startswith("pg_") or old in ("pg_catalog", "information_schema"):
         raise builder.error("42939", f'unacceptable schema name "{new}"')
     for found in builder.catalog.schema_sequences(old):
         follow(builder, (old, found), (new, found))

@@ -14,7 +14,8 @@ from helios_cli.engine.sql.ddl_build import Builder, role_name, unsupported
 from helios_cli.engine.sql.ddl_model import RoleDef
 from helios_cli.engine.sql.ddl_render import delete, update
 from helios_cli.engine.sql.ddl_schema import BOOTSTRAP_ROLE_OID
-from helios_cli.engine.sql.ddl_things import OPERATOR, Thing, Things
+from helios_cli.engine.sql.ddl_thing import OPERATOR, Thing
+from helios_cli.engine.sql.ddl_things import Things
 from helios_cli.engine.sql.made_objects import PG_OPERATOR
 from helios_cli.engine.sql.plan import Plan, Warned
 from helios_cli.engine.sql.privileges import PG_CLASS, PG_DATABASE, PG_LARGEOBJECT, PG_NAMESPACE, PG_PROC, PG_TYPE

@@ -12,7 +12,7 @@ from helios_cli.engine.sql.ddl_build import Builder
 from helios_cli.engine.sql.ddl_dropping import drop_things
 from helios_cli.engine.sql.ddl_function import argument_type, find_same, set_option, store
 from helios_cli.engine.sql.ddl_ownership import new_owner
-from helios_cli.engine.sql.ddl_things import ROUTINE, Thing
+from helios_cli.engine.sql.ddl_thing import ROUTINE, Thing
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.privileges import CREATE
 from helios_cli.engine.sql.rights import not_owner

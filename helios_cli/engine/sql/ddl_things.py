@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple
+from typing import Final
 
-from helios_cli.engine.datatypes.usertypes import RANGE_NUMBERS, kind_of, number_of, pinned_name, relation_of, row_oid
+from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.usertypes import kind_of, pinned_name, relation_of, row_oid
 from helios_cli.engine.errors import SqlError
-from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.coercion import type_name
 from helios_cli.engine.sql.ddl_build import Builder, as_relation, kind_name
-from helios_cli.engine.sql.ddl_deparse import column_names, parse_expression
+from helios_cli.engine.sql.ddl_deparse import parse_expression
 from helios_cli.engine.sql.ddl_model import ColumnDef, ConstraintDef, IndexDef, TableDef
-from helios_cli.engine.sql.ddl_schema import FIRST_OID
 from helios_cli.engine.sql.ddl_sequence_names import SEQUENCE, planned_default
+from helios_cli.engine.sql.ddl_thing import (
+    CAST,
+    COLUMN,
+    CONSTRAINT,
+    DEFAULT,
+    EXTENSION,
+    INDEX,
+    MEMBER,
+    OPERATOR,
+    POLICY,
+    RELATION,
+    ROUTINE,
+    SCHEMA,
+    TRIGGER,
+    TYPE,
+    Found,
+    Thing,
+    age,
+)
+from helios_cli.engine.sql.expression_names import columns_named, index_columns, names_function
+from helios_cli.engine.sql.extensions import EXTENSIONS
 from helios_cli.engine.sql.inheritance import keys_to
 from helios_cli.engine.sql.made_objects import UserCast, UserOperator
 from helios_cli.engine.sql.policies import Policy
@@ -23,33 +43,6 @@ from helios_cli.engine.sql.routines import Routine, Trigger
 from helios_cli.engine.sql.sqltext import pg_identifier, split_name
 from helios_cli.engine.sql.stored import functions_called
 from helios_cli.engine.sql.type_pins import named_types, shown_type
-
-RELATION: Final = "relation"
-COLUMN: Final = "column"
-DEFAULT: Final = "default"
-CONSTRAINT: Final = "constraint"
-INDEX: Final = "index"
-ROUTINE: Final = "routine"
-TYPE: Final = "type"
-TRIGGER: Final = "trigger"
-POLICY: Final = "policy"
-SCHEMA: Final = "schema"
-OPERATOR: Final = "operator"
-CAST: Final = "cast"
-
-
-class Thing(NamedTuple):
-    """An object, or a part of one."""
-
-    kind: str
-    oid: int
-    """Of a column, a default, an index or a policy its table's; of an attribute its type's."""
-    sub: int = 0
-    """The number of a column, attribute or default; the OID of an index or a policy."""
-
-
-Found = tuple[Thing, bool]
-"""A dependent, and whether it goes without a word: it is a part of the other."""
 
 
 class Things:
@@ -199,6 +192,16 @@ class Things:
         schemas = self._catalog.privileges.schemas()
         return next((name for name, found in schemas.items() if found[0] == oid), str(oid))
 
+    def _shown_extension(self, thing: Thing) -> str:
+        return f"extension {pg_identifier(self.extension(thing.oid))}"
+
+    def extension(self, oid: int) -> str:
+        """The name of an extension."""
+        return next(name for name, found in self._catalog.extensions().items() if found[0] == oid)
+
+    def _shown_member(self, thing: Thing) -> str:
+        return f"type {type_name(thing.oid)}"
+
     # -- dependents -------------------------------------------------------------------------------
 
     def on(self, thing: Thing) -> list[Found]:
@@ -206,7 +209,7 @@ class Things:
         found: dict[Thing, bool] = {}
         for other, silent in _ON[thing.kind](self, thing):
             found[other] = found.get(other, False) or silent
-        return sorted(found.items(), key=lambda one: _age(one[0]), reverse=True)
+        return sorted(found.items(), key=lambda one: age(one[0]), reverse=True)
 
     def _on_schema(self, thing: Thing) -> Iterator[Found]:
         name = self.schema_name(thing.oid)
@@ -221,6 +224,33 @@ class Things:
         for found in self._catalog.all_types():
             if found.schema == name and not found.relation and found.kind != "m":
                 yield Thing(TYPE, found.oid), False
+        for oid, schema in self._catalog.extensions().values():
+            if schema == name:
+                yield Thing(EXTENSION, oid), False
+
+    def _on_extension(self, thing: Thing) -> Iterator[Found]:
+        for name in EXTENSIONS[self.extension(thing.oid)].types:
+            member = registry.by_internal_name(name)
+            assert member is not None, name
+            yield Thing(MEMBER, member.oid), True
+            yield Thing(MEMBER, member.array_oid), True
+
+    def _on_member(self, thing: Thing) -> Iterator[Found]:
+        found = [one for one in self._catalog.columns_of_type(thing.oid) if one[2] == thing.oid]
+        tables = [relation for oid, _, _ in found if (relation := self.relation(oid)) and relation.kind != "v"]
+        # Views over these columns are found by them.
+        read = {
+            oid for table in tables for oid in (table.oid, *(view.oid for view in self._catalog.dependents(table.oid)))
+        }
+        for oid, name, _ in found:
+            table = next((table for table in tables if table.oid == oid), None)
+            if table is not None:
+                yield Thing(COLUMN, oid, next(one.attnum for one in table.columns if one.name == name)), False
+            elif oid not in read:
+                yield Thing(RELATION, oid), False
+        for routine in self._catalog.all_routines():
+            if thing.oid in (routine.result, *(argument.type_oid for argument in routine.arguments)):
+                yield Thing(ROUTINE, routine.oid), False
 
     def _on_relation(self, thing: Thing) -> Iterator[Found]:
         oid, catalog = thing.oid, self._catalog
@@ -269,16 +299,16 @@ class Things:
                 yield Thing(RELATION, view.oid), False
         yield from self._on_columns_own(table, column)
         for other in table.columns:
-            if other is not column and other.generated and column.name in _columns_of(other.default):
+            if other is not column and other.generated and column.name in columns_named(other.default):
                 yield Thing(COLUMN, table.oid, other.attnum), False
         for sequence in catalog.owned_sequences(table.oid):
             if sequence.owner_attnum == column.attnum:
                 yield Thing(RELATION, sequence.oid), True
         for trigger in catalog.triggers(table.oid):
-            if column.name in trigger.columns or column.name in _columns_of(trigger.when or None):
+            if column.name in trigger.columns or column.name in columns_named(trigger.when or None):
                 yield Thing(TRIGGER, trigger.oid), False
         for policy in catalog.policies(table.oid):
-            if any(column.name in _columns_of(text) for text in (policy.using, policy.check)):
+            if any(column.name in columns_named(text) for text in (policy.using, policy.check)):
                 yield Thing(POLICY, table.oid, policy.oid), False
 
     def _on_columns_own(self, table: TableDef, column: ColumnDef) -> Iterator[Found]:
@@ -325,7 +355,7 @@ class Things:
             return
         builder = self._builder
         for trigger in self._catalog.all_triggers():
-            named = trigger.function == thing.oid or (trigger.when and _names_function(trigger.when, routine))
+            named = trigger.function == thing.oid or (trigger.when and names_function(trigger.when, routine))
             if named and not trigger.parent:
                 yield Thing(TRIGGER, trigger.oid), False
         for view in self._catalog.dependents(thing.oid):
@@ -343,11 +373,11 @@ class Things:
             if other.aggregate is not None and thing.oid in (other.aggregate.step, other.aggregate.final):
                 yield Thing(ROUTINE, other.oid), False
         for policy in self._policies():
-            if any(text and _names_function(text, routine) for text in (policy.using, policy.check)):
+            if any(text and names_function(text, routine) for text in (policy.using, policy.check)):
                 yield Thing(POLICY, policy.relation, policy.oid), False
 
         def calls(text: str, table: TableDef, purpose: str) -> bool:
-            if not _names_function(text, routine):
+            if not names_function(text, routine):
                 return False
             try:
                 return thing.oid in functions_called(
@@ -445,38 +475,6 @@ class Things:
                     yield (Thing(CONSTRAINT, owner.oid) if owner is not None else Thing(INDEX, oid, index.oid)), False
 
 
-def index_columns(index: IndexDef) -> set[str]:
-    """Every column an index reads: keys, expressions, INCLUDE and predicate."""
-    names = {key.column for key in index.keys if key.column is not None} | set(index.include)
-    for text in [key.expression for key in index.keys] + [index.predicate]:
-        names.update(_columns_of(text))
-    return names
-
-
-def _columns_of(text: str | None) -> set[str]:
-    return set(column_names(parse_expression(text))) if text is not None else set()
-
-
-def _names_function(text: str, routine: Routine) -> bool:
-    """Whether an expression calls a function by its name or its OID."""
-    names = (routine.name, f"pg_proc#{routine.oid}")
-    return any(
-        isinstance(part.get("FuncCall"), dict) and tree.strings(part["FuncCall"]["funcname"])[-1] in names
-        for part in tree.walk(parse_expression(text))
-    )
-
-
-def _age(thing: Thing) -> tuple[int, float]:
-    """Grows with the order in which things were made; a column and its default are made with their table."""
-    if kind_of(thing.oid) in ("r", "m"):
-        return FIRST_OID + (thing.oid >> 2 & RANGE_NUMBERS - 1), 0.25 * (thing.oid & 3)
-    if kind_of(thing.oid) and thing.kind in (TYPE, COLUMN):
-        return relation_of(thing.oid) or number_of(thing.oid), 0.5 * (thing.oid & 1) - thing.sub / 4096
-    if thing.kind in (POLICY, INDEX):
-        return thing.sub, 0
-    return thing.oid, {DEFAULT: 0.25 + thing.sub / 4096, COLUMN: -thing.sub / 4096}.get(thing.kind, 0)
-
-
 def _nothing(_things: Things, _thing: Thing) -> Iterator[Found]:
     return iter(())
 
@@ -486,10 +484,12 @@ _SHOWN: Final[dict[str, Callable[[Things, Thing], str]]] = {
     CONSTRAINT: Things._shown_constraint, INDEX: Things._shown_index, ROUTINE: Things._shown_routine,
     TYPE: Things._shown_type, TRIGGER: Things._shown_trigger, POLICY: Things._shown_policy,
     SCHEMA: Things._shown_schema, OPERATOR: Things._shown_operator, CAST: Things._shown_cast,
+    EXTENSION: Things._shown_extension, MEMBER: Things._shown_member,
 }  # fmt: skip
 _ON: Final[dict[str, Callable[[Things, Thing], Iterator[Found]]]] = {
     RELATION: Things._on_relation, COLUMN: Things._on_column, DEFAULT: _nothing,
     CONSTRAINT: Things._on_constraint, INDEX: Things._on_index, ROUTINE: Things._on_routine,
     TYPE: Things._on_type, TRIGGER: Things._on_trigger, POLICY: _nothing,
     SCHEMA: Things._on_schema, OPERATOR: Things._on_operator, CAST: Things._on_cast,
+    EXTENSION: Things._on_extension, MEMBER: Things._on_member,
 }  # fmt: skip

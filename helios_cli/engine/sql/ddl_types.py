@@ -15,7 +15,7 @@ from helios_cli.engine.sql.ddl_grant import store
 from helios_cli.engine.sql.ddl_ownership import new_owner
 from helios_cli.engine.sql.ddl_render import database_of, delete, insert, refuse_temporary, update
 from helios_cli.engine.sql.ddl_schema import TYPE_TABLES
-from helios_cli.engine.sql.ddl_things import TYPE, Thing
+from helios_cli.engine.sql.ddl_thing import TYPE, Thing
 from helios_cli.engine.sql.ddl_type_rights import check_types
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.privileges import PG_TYPE, with_owner

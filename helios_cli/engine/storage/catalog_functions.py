@@ -63,11 +63,14 @@ class _Functions:
     # -- names and OIDs ---------------------------------------------------------------------------
 
     def regclass_in(self, text: str) -> int:
-        """A relation's OID by name. Raises 42P01."""
+        """A relation's OID by name. Raises 42P01, 3F000."""
         if text == "-" or text.isdigit():
             return int(text) if text != "-" else 0
         found = self.to_regclass(text)
         if found is None:
+            schema = split_name(text)[0]
+            if schema and schema != "pg_temp" and not self.system.snapshot().schema_oid(schema):
+                raise SqlError(f'schema "{schema}" does not exist', sqlstate="3F000")
             raise SqlError(f'relation "{text}" does not exist', sqlstate="42P01")
         return found
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from helios_cli.engine.datatypes import registry
 from helios_cli.engine.sql.extensions import META_END, META_KEY, PLPGSQL
 
 
@@ -29,18 +28,3 @@ class ExtensionCatalog:
                 name, _, schema = key.removeprefix(META_KEY).partition(" ")
                 self._extensions[name] = (oid, schema)
         return self._extensions
-
-    def column_of_type(self, types: tuple[str, ...]) -> tuple[str, str, str] | None:
-        """(table, column, type) of a column that has one of these types or an array of one; None when there is none."""
-        for name in types:
-            found = registry.by_internal_name(name)
-            assert found is not None, name
-            rows = self._all(
-                "SELECT r.relname, a.attname FROM main.helios_attribute a JOIN main.helios_relation r "
-                "ON r.oid = a.relid WHERE a.atttypid IN (?, ?)",
-                found.oid,
-                found.array_oid,
-            )
-            if rows:
-                return rows[0][0], rows[0][1], name
-        return None
