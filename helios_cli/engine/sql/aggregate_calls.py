@@ -87,7 +87,7 @@ def _aggregate_value(
     number = _row_number(function, values)
     if number:
         values = [changed(value, sql=f"coalesce({number}, 1)") if value.sql == number else value for value in values]
-    sql = _aggregate_sql(function, values, order, bool(fields.get("agg_distinct")), tail, scope, at)
+    sql = _aggregate_sql(function, values, order, bool(fields.get("agg_distinct")), over is not None, tail, scope, at)
     if number:
         sql = f"iif({number} IS NULL, NULL, {sql})"
     value = TypedSql(sql, result, not_null=function.name == "count", location=at)
@@ -142,10 +142,18 @@ def _check_window(fields: dict[str, Any], function: Function | None, scope: Scop
 
 
 def _aggregate_sql(
-    function: Function, values: list[TypedSql], order: str, distinct: bool, tail: str, scope: Scope, at: int
+    function: Function,
+    values: list[TypedSql],
+    order: str,
+    distinct: bool,
+    windowed: bool,
+    tail: str,
+    scope: Scope,
+    at: int,
 ) -> str:
     texts = [casts.collated(value) if function.aggregate else value.sql for value in values]
     template = function.sql or f"{function.name}({{args}})"
+    template = function.window_sql if windowed and function.window_sql else template
     if distinct and len(texts) > 1:
         if not function.distinct_sql:
             raise scope.ctx.unsupported(f"DISTINCT in {function.name} with several arguments", at)

@@ -73,8 +73,6 @@ def create_index(builder: Builder, fields: dict[str, Any]) -> Plan:
 
 
 def _check(builder: Builder, table: TableDef, fields: dict[str, Any], method: str, keys: tuple[IndexKey, ...]) -> None:
-    if fields.get("nulls_not_distinct") and any(key.column is None for key in keys):
-        raise unsupported("NULLS NOT DISTINCT over an expression", "Add a generated column and index it.")
     if len(keys) > _MAX_KEYS:
         raise builder.error("54011", f"cannot use more than {_MAX_KEYS} columns in an index")
     # An index never changes an answer, only its speed: these are kept as ordinary indexes so that migrations run.

@@ -144,7 +144,9 @@ def create_index_sql(table: TableDef, index: IndexDef, translate: Translate) -> 
     db = database_of(table.temp)
     if index.nulls_alike:
         where = translate(table, index.predicate, "PREDICATE") if index.predicate is not None else ""
-        text += ";\n" + ddl_unique.nulls_index(table, index, db, where)
+        text += ";\n" + ddl_unique.nulls_index(
+            table, index, db, where, [_key_text(table, key, translate) for key in index.keys]
+        )
     if not index.deferrable:
         return text
     # The rows that are there must be unique already.
@@ -170,11 +172,14 @@ def _type_of(table: TableDef, key: IndexKey) -> int:
     return column.type_oid if column is not None else 0
 
 
-def _index_key(table: TableDef, key: IndexKey, translate: Translate) -> str:
+def _key_text(table: TableDef, key: IndexKey, translate: Translate) -> str:
     if key.column is not None:
-        text = quote_identifier(key.column)
-    else:
-        text = f"({translate(table, key.expression or '', 'INDEX')})"
+        return quote_identifier(key.column)
+    return f"({translate(table, key.expression or '', 'INDEX')})"
+
+
+def _index_key(table: TableDef, key: IndexKey, translate: Translate) -> str:
+    text = _key_text(table, key, translate)
     if key.collation:
         text += f" COLLATE {sqlite_collation(stored_word(key.collation), _type_of(table, key))}"
     return f"{text} DESC" if key.descending else text

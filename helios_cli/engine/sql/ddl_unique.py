@@ -49,12 +49,14 @@ def drop_triggers(index: IndexDef, db: str) -> list[str]:
     return [*steps, f"DELETE FROM {db}.{LISTS[index.deferred]} WHERE key = {index.oid}"]
 
 
-def nulls_index(table: TableDef, index: IndexDef, db: str, where: str) -> str:
-    """CREATE INDEX over the rows in which a column of the key is NULL; ``where`` is the index's own condition."""
+def nulls_index(table: TableDef, index: IndexDef, db: str, where: str, texts: list[str]) -> str:
+    """CREATE INDEX over the rows in which a part of the key is NULL; ``where`` is the index's own condition.
+
+    ``texts`` are the parts: quoted columns, expressions in parentheses.
+    """
     keys, nulls = [], []
-    for key in index.keys:
+    for key, quoted in zip(index.keys, texts, strict=True):
         column = table.column(key.column or "")
-        quoted = quote_identifier(key.column or "")
         collation = ""
         if column is not None:
             collation = sqlite_collation(column.collation, column.type_oid) if column.collation else ""

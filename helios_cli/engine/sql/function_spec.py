@@ -42,6 +42,8 @@ class Function:
     (``sum({0})``); DISTINCT, ORDER BY and FILTER are put in by the planner."""
     distinct_sql: str = ""
     """The template under DISTINCT of several arguments, whose rows come in order. Empty: it has no such thing."""
+    window_sql: str = ""
+    """The template over a window, where it is another one than ``sql``."""
     window: bool = False
     """Only callable with OVER (row_number, lag, ...)."""
     set_returning: bool = False

@@ -91,9 +91,11 @@ def frame_of(definition: dict[str, Any], order: str, sorts: list[TypedSql], scop
         if _INFINITE in offsets.values():
             # What is infinitely far off are all numbers, but neither NULLs nor NaNs.
             within = f"CASE WHEN {measure.sql} IS NULL THEN 0 WHEN {measure.sql} = 'NaN' THEN 1 ELSE 2 END"
-    ends = []
+    ends: list[str] = []
     for side, key, word in _SIDES:
         text = next(words for *bits, words in _BOUNDS if options & bits[side])
+        if within and text.startswith("UNBOUNDED"):
+            raise scope.ctx.unsupported("an infinite offset of RANGE beside UNBOUNDED", at)
         if offsets.get(key) == _INFINITE:
             text = _infinitely(text, side, scope, at)
         elif key in definition:

@@ -222,11 +222,12 @@ def install(lib: Library) -> None:
     d("rtrim", "bytea bytea -> bytea", lambda data, unwanted: trim_bytes(data, unwanted, left=False))
     lib.aggregates["agg_bytes_joined"] = (JoinedBytes, 2)
     lib.aggregates["agg_text_joined"] = (_JOINED_TEXT, 2)
+    # SQLite's own loses separators behind empty texts when a frame loses rows.
     for name, kind, sql in (("bytea", "bytes", "agg_bytes_joined"), ("text", "text", "group_concat")):
         distinct = install_distinct(lib, f"agg_{kind}_joined")
         d(
             "string_agg", f"{name} {name} -> {name}", sql=f"{sql}({{0}}, {{1}})", aggregate=True,
-            distinct_sql=f"{distinct}({{0}}, {{1}})",
+            distinct_sql=f"{distinct}({{0}}, {{1}})", window_sql=f"agg_{kind}_joined({{0}}, {{1}})",
         )  # fmt: skip
     lib.helper("pg_bits_of_integer", bits_of_integer, 3)
     lib.helper("pg_integer_of_bits", integer_of_bits, 2)
