@@ -130,5 +130,8 @@ class Authority(Protocol):
     def metrics(self) -> Mapping[str, Measured]:
         """What /metrics shows of it, by name."""
 
+    def trouble(self) -> str:
+        """Why it decides nothing, once that has lasted; empty while it does."""
+
     def present(self) -> tuple[str, ...]:
         """What is so now, in sentences."""

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from support.node_process import wait_until
 
 from helios_cli.engine.config.settings import Settings
 from helios_cli.engine.consensus.authority import (
@@ -45,7 +46,9 @@ class Memory:
         self.leased: dict[str, str] = {}
         self.leases: set[str] = set()
         self.keys = Keys("/heliosdb", "00")
+        self.endpoint = "e:1"
         self.is_lost = False
+        self.may_write = True
         self.renewals = 0
 
     def read(self) -> View:
@@ -70,6 +73,8 @@ class Memory:
 
     def commit(self, transaction: Transaction, lease: str = "") -> bool:
         self._answer()
+        if not self.may_write:
+            raise EtcdFailed("etcd says: etcdserver: permission denied")
         if any(self.found.get(key, ("", 0))[1] != revision for key, revision in transaction.unchanged):
             return False
         self.revision += 1
@@ -195,6 +200,26 @@ def test_a_term_that_was_asked_for_and_not_given_deposes_nobody(etcd: Memory, pr
     seen = etcd.read()
     assert "deposed" not in primary.kinds()
     assert seen.leader is not None and (seen.leader.term, seen.term, seen.given) == (4, 5, 4)
+
+
+def test_a_user_that_may_not_write_is_told_of(etcd: Memory, primary: Primary, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It can read, and grant leases: nothing but the lead itself is refused."""
+    told: list[tuple[str, str]] = []
+    primary.node.event = lambda kind, text, **_: told.append((kind, text))
+    monkeypatch.setattr(etcd_authority, "FRESH_S", 0.0)
+    etcd.may_write = False
+    with pytest.raises(EtcdFailed, match="permission denied"):
+        primary.look()
+    assert primary.keeper.trouble() == ""
+    primary.keeper.begin()
+    wait_until(lambda: bool(told), "it is told")
+    why = "etcd says: etcdserver: permission denied: nobody is elected; "
+    assert told[0][0] == "etcd_lost" and told[0][1].startswith(why)
+    wait_until(lambda: primary.keeper.trouble() == told[0][1], "it is an alarm")
+    etcd.may_write = True
+    primary.keeper.hurry()
+    wait_until(lambda: primary.keeper.trouble() == "" and len(told) == 2, "it is over")
+    assert told[1][0] == "etcd_back"
 
 
 def test_an_etcd_that_has_forgotten_is_told_while_everybody_is_heard(etcd: Memory, primary: Primary) -> None:

@@ -67,6 +67,6 @@ def test_sentences_say_what_is_so() -> None:
     fail(meter)
     clock.at += 12
     assert told(meter, seen, "no route") == (
-        "etcd has not answered for 12 s (no route): nobody is elected meanwhile",
+        "etcd decides nothing for 12 s (no route): nobody is elected meanwhile",
         "a primary leads on without it while it hears n1, n2, whose copies count",
     )

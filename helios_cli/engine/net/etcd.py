@@ -159,7 +159,8 @@ class Etcd:
                 if once and not _never_came(error):
                     break
         assert last is not None
-        raise EtcdFailed(f"etcd does not answer: {_reason(last)}", hint=_hint(last)) from last
+        what = "says" if '"message":"' in (getattr(last, "detail_text", None) or "") else "does not answer"
+        raise EtcdFailed(f"etcd {what}: {_reason(last)}", hint=_hint(last)) from last
 
     def _authenticated(self, work: Callable[[], T]) -> T:
         if not self._access.user:
@@ -225,6 +226,9 @@ def _reason(error: Exception) -> str:
         return "it ends the connection"
     if "Connection refused" in told:
         return "nobody listens there"
+    if "certificate verify failed: " in told:
+        why = told.partition("certificate verify failed: ")[2].partition(" (_ssl")[0]
+        return f"its certificate is not trusted: {why}"
     if '"message":"' in told:
         told = told.partition('"message":"')[2].partition('"')[0]
     return " ".join(told.split())[:300]

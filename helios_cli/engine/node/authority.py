@@ -62,6 +62,10 @@ class EmbeddedAuthority:
         """There is nothing else that could fail."""
         return {}
 
+    def trouble(self) -> str:
+        """The voters are all that could fail."""
+        return ""
+
     def present(self) -> tuple[str, ...]:
         """The voters tell it all."""
         return ()

@@ -74,6 +74,7 @@ class EtcdAuthority:
         """The newest configuration that etcd has ever shown to this life of the node, or taken from it."""
         self._consulted: View | None = None
         self._error = ""
+        self._why = ""
         self._missed = False
         self._meter = EtcdMeter()
 
@@ -210,6 +211,11 @@ class EtcdAuthority:
         config = own.config
         return sentences(self._meter, seen, self._error, knows=knows, version=config.version, counting=config.in_sync)
 
+    def trouble(self) -> str:
+        """Why etcd decides nothing, once that has lasted; empty while it does."""
+        since = self._meter.failing_s
+        return self._why if self._error and since is not None and since >= FRESH_S else ""
+
     def metrics(self) -> Mapping[str, Measured]:
         """How etcd does, for /metrics."""
 
@@ -234,7 +240,7 @@ class EtcdAuthority:
     # On either thread ------------------------------------------------------------------------------------------------
 
     def _give(self, etcd: Etcd, seen: View, leader: Leader, log_end: Any, term: Term) -> bool:
-        """Take the lead in etcd; whether it is this node's now."""
+        """Take the lead in etcd; whether it is this node's now. Raises EtcdFailed: etcd did not say, and it is not."""
         asked_at = time.monotonic()
         lease, ttl_s = etcd.grant(self._ttl_s)
         transaction = rules.give_term(self.keys, seen, leader, log_end, SystemClock.wall_us())
@@ -244,6 +250,8 @@ class EtcdAuthority:
             # Whether it was done is seen by who has the lead now.
             now = etcd.read()
             done = now.leader is not None and now.leader.leads_in(term, self._own)
+            if not done:
+                raise
         if done:
             self._lease, self._granted = lease, (term, asked_at, ttl_s)
             self._renew_at = asked_at + ttl_s / RENEWALS
@@ -374,12 +382,12 @@ class EtcdAuthority:
                 log.debug("the lead was not given back in etcd: %s", error)
 
     def _failed(self, error: EtcdFailed) -> None:
+        hint = f" (hint: {error.hint})" if error.hint else ""
+        self._why = f"{error.message}{hint}: nobody is elected; a primary goes on while it hears all whose copies count"
         self._error = error.message
         if not self._missed:
             self._missed = True
-            hint = f" (hint: {error.hint})" if error.hint else ""
-            text = f"{error.message}{hint}: nobody is elected; a primary goes on while it hears all whose copies count"
-            self._tell("etcd_lost", text, "warning")
+            self._tell("etcd_lost", self._why, "warning")
 
     def _answered(self) -> None:
         self._error = ""

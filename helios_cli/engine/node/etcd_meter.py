@@ -81,7 +81,7 @@ def sentences(
         since = meter.failing_s
         ago = f" for {since:.0f} s" if since is not None else ""
         return (
-            f"etcd has not answered{ago} ({error or 'it has not been reached yet'}): nobody is elected meanwhile",
+            f"etcd decides nothing{ago} ({error or 'it has not been reached yet'}): nobody is elected meanwhile",
             f"a primary leads on without it while it hears {', '.join(counting)}, whose copies count",
         )
     if not knows:

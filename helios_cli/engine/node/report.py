@@ -132,7 +132,7 @@ def alarms(node: Node) -> list[str]:
     """What somebody has to look after although the node serves, and what to do."""
     leading = node.replication.leading
     unreached = leading.unreached.values() if leading is not None else ()
-    followed = [text] if (text := trouble(node.replication)) else []
+    followed = [text for text in (trouble(node.replication), node.replication.authority.trouble()) if text]
     return [*node.scrub.alarms(), *_of_the_disk(node), *followed, *unreached, *node.tls.certificates.alarms()]
 
 
