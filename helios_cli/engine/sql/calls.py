@@ -171,6 +171,10 @@ def _set_returning(function: Function, arguments: list[TypedSql], scope: Scope, 
     if scope.pending_srf is None or (len(function.columns) > 1 and not made):
         where = f" in {scope.clause}" if scope.clause else " here"
         raise ctx.error("0A000", f"set-returning functions are not allowed{where}", at)
+    if scope.no_sets_in:
+        message = f"set-returning functions are not allowed in {scope.no_sets_in}"
+        hint = "You might be able to move the set-returning function into a LATERAL FROM item."
+        raise ctx.error("0A000", message, at, hint=hint)
     values, result = coerce_arguments(function, arguments, scope, at)
     alias = ctx.unique_alias(function.name)
     scope.pending_srf.append((alias, render_call(function, values, scope)))

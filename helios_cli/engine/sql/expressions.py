@@ -287,6 +287,19 @@ def unify(values: list[TypedSql], what: str, scope: Scope, extra: int = UNKNOWN)
     return [casts.coerce(value, target, -1, How.IMPLICIT, ctx) for value in values], target
 
 
+def _without_sets(word: str, translator: Translator) -> Translator:
+    """A construct in which no set-returning function may be called. Raises SqlError 0A000 for one."""
+
+    def translated(fields: dict[str, Any], scope: Scope) -> TypedSql:
+        before, scope.no_sets_in = scope.no_sets_in, word
+        try:
+            return translator(fields, scope)
+        finally:
+            scope.no_sets_in = before
+
+    return translated
+
+
 def _case(fields: dict[str, Any], scope: Scope) -> TypedSql:
     conditions: list[str] = []
     results: list[TypedSql] = []
@@ -433,8 +446,8 @@ TRANSLATORS: dict[str, Translator] = {
     "BoolExpr": _boolean,
     "NullTest": _null_test,
     "BooleanTest": _boolean_test,
-    "CaseExpr": _case,
-    "CoalesceExpr": _coalesce,
+    "CaseExpr": _without_sets("CASE", _case),
+    "CoalesceExpr": _without_sets("COALESCE", _coalesce),
     "MinMaxExpr": _min_max,
     "A_ArrayExpr": array_constructor,
     "CollateClause": _collate,

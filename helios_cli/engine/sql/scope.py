@@ -122,6 +122,8 @@ class Scope:
     """Columns come out unqualified: SQLite's own DDL."""
     pending_srf: list[tuple[str, str]] | None = None
     """(SQLite alias, table function) of set-returning calls in the select list; None where they may not stand."""
+    no_sets_in: str = ""
+    """The construct in which set-returning functions may not stand, though they may in the clause."""
 
     def child(self) -> Scope:
         """A scope for a subquery: it sees this one's columns and CTEs."""
@@ -138,7 +140,7 @@ class Scope:
         return Scope(
             self.ctx, self.parent, items, columns, self.ctes, self.windows, self.grouping, self.clause,
             self.aggregates_allowed, self.windows_allowed, self.in_aggregate, self.case_value, self.lateral_only,
-            self.bare_columns, self.pending_srf,
+            self.bare_columns, self.pending_srf, self.no_sets_in,
         )  # fmt: skip
 
     def find_cte(self, name: str) -> Cte | None:

@@ -67,26 +67,57 @@ def translate_query(select: dict[str, Any], scope: Scope) -> Query:
         query = with_ties(query, select, scope)
     query.with_clause = with_clause
     if "lockingClause" in select:
-        _lock(select["lockingClause"], query, scope)
+        _lock(select, scope)
     return query
 
 
-def _lock(clauses: list[Node], query: Query, scope: Scope) -> None:
+_STRENGTHS: Final = {
+    "LCS_FORKEYSHARE": "FOR KEY SHARE", "LCS_FORSHARE": "FOR SHARE", "LCS_FORNOKEYUPDATE": "FOR NO KEY UPDATE",
+    "LCS_FORUPDATE": "FOR UPDATE",
+}  # fmt: skip
+
+
+def _lock(select: dict[str, Any], scope: Scope) -> None:
+    """Take note of FOR UPDATE and its kin. Raises SqlError 0A000 where rows cannot be told (CheckSelectLocking)."""
+    clauses: list[Node] = select["lockingClause"]
     for clause in clauses:
+        _check_lockable(select, _STRENGTHS[clause["LockingClause"]["strength"]], scope)
         for relation in clause["LockingClause"].get("lockedRels", []):
             name = relation["RangeVar"]["relname"]
             if not any(item.name == name for item in scope.items):
-                strength = {"LCS_FORUPDATE": "FOR UPDATE", "LCS_FORSHARE": "FOR SHARE"}
-                word = strength.get(clause["LockingClause"].get("strength", ""), "FOR UPDATE")
+                word = _STRENGTHS[clause["LockingClause"]["strength"]]
                 message = f'relation "{name}" in {word} clause not found in FROM clause'
                 raise scope.ctx.error("42P01", message, relation["RangeVar"].get("location", 0))
-    if isinstance(query, Select) and query.distinct:
-        raise scope.ctx.error("0A000", "FOR UPDATE is not allowed with DISTINCT clause")
-    if scope.grouping is not None:
-        raise scope.ctx.error("0A000", "FOR UPDATE is not allowed with GROUP BY clause or aggregate functions")
     scope.ctx.locks_rows = True
     if any(clause["LockingClause"].get("waitPolicy") == "LockWaitError" for clause in clauses):
         scope.ctx.nowait = next((item.relation.name for item in scope.items if item.relation is not None), "")
+
+
+def _check_lockable(select: dict[str, Any], word: str, scope: Scope) -> None:
+    own = calls.own_calls([*select.get("targetList", []), *select.get("sortClause", [])])
+    what = next(
+        (
+            name
+            for is_there, name in (
+                (select.get("op", "SETOP_NONE") != "SETOP_NONE", "UNION/INTERSECT/EXCEPT"),
+                ("distinctClause" in select, "DISTINCT clause"),
+                ("groupClause" in select, "GROUP BY clause"),
+                ("havingClause" in select, "HAVING clause"),
+                (scope.grouping is not None, "aggregate functions"),
+                (any("over" in node.get("FuncCall", {}) for node in own), "window functions"),
+                (
+                    any(calls.is_set_returning(node, scope) for node in own),
+                    "set-returning functions in the target list",
+                ),
+            )
+            if is_there
+        ),
+        "",
+    )
+    if what:
+        raise scope.ctx.error("0A000", f"{word} is not allowed with {what}")
+    if "valuesLists" in select or KEY in select:
+        raise scope.ctx.error("0A000", f"{word} cannot be applied to VALUES")
 
 
 # -- WITH -----------------------------------------------------------------------------------------
