@@ -8,7 +8,6 @@ from struct import Struct
 from typing import Any, Final
 
 from helios_cli.engine.datatypes.faults import bad_binary, invalid_text, out_of_range
-from helios_cli.engine.errors import SqlError
 
 WHITESPACE: Final = " \t\n\v\f\r"
 """What C's isspace accepts; narrower than Python's str.strip."""
@@ -128,9 +127,21 @@ def format_bool_binary(value: Any) -> bytes:
 
 
 def parse_xid8(text: str) -> int:
-    """An unsigned 64-bit number, kept as SQLite's signed integer."""
-    match = _INTEGER.fullmatch(text)
-    if match is None or len(text) > _MAX_DIGITS:
-        raise SqlError(f'invalid input syntax for type xid8: "{text}"', sqlstate="22P02")
-    value = int(match[1]) & 0xFFFFFFFFFFFFFFFF
+    """An unsigned 64-bit number, kept as SQLite's signed integer.
+
+    It is read as strtoull() does it: hexadecimal behind 0x, octal behind 0, up to what is no digit, 0 without any.
+    """
+    match = _UNSIGNED.match(text)
+    if match is None:
+        return 0
+    base = 16 if match[2] else 8 if match[3] else 10
+    digits = (match[2] or match[3] or match[4]).lstrip("0")[:_LONGEST]
+    value = min(int(digits or "0", base), _UNSIGNED_MAX)
+    value = (-value if match[1] == "-" and value < _UNSIGNED_MAX else value) & _UNSIGNED_MAX
     return value - (1 << 64) if value >> 63 else value
+
+
+_UNSIGNED: Final = re.compile(r"\s*([+-]?)(?:0[xX]([0-9a-fA-F]+)|(0[0-7]*)|([0-9]+))", re.ASCII)
+_UNSIGNED_MAX: Final = 0xFFFF_FFFF_FFFF_FFFF
+_LONGEST: Final = 23
+"""Digits, in any base, of which more say too large a number."""

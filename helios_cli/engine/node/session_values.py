@@ -97,6 +97,13 @@ def _transaction_id(session: Session) -> int:
     return transaction.number
 
 
+def _assigned_id(session: Session) -> int | None:
+    """The same; None for a transaction that has not written and was not asked."""
+    transaction = session.transaction
+    has_one = transaction is not None and (transaction.number or transaction.writing)
+    return _transaction_id(session) if has_one else None
+
+
 def _current_schema(session: Session) -> str | None:
     """The first schema of the search path that is there; None: no one is."""
     return next(iter(_schemas(session)), None)
@@ -131,6 +138,7 @@ _VALUES: Final[dict[str, Callable[[Any], Any]]] = {
     "in_recovery": lambda session: int(session.engine.standby_refusal is not None),
     "start_time": lambda session: session.engine.started_us,
     "txid": _transaction_id,
+    "assigned_txid": _assigned_id,
     "trigger_depth": lambda session: session.trigger_depth,
     "pid": lambda session: session.pid,
     "timezone": _timezone,

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
-from helios_cli.engine.datatypes.arrays import PgArray, read_array, write_array
+from helios_cli.engine.datatypes.arrays import PgArray, quote_element, read_array, write_array
 from helios_cli.engine.datatypes.interval import split_interval
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.define import Library
@@ -157,6 +157,10 @@ def array_replace(text: str | None, old: Any, new: Any, types: str) -> str | Non
     return write_array(PgArray([changed(item) for item in array.items], array.dims, array.bounds), str)
 
 
+_BYTES_MAX: Final = 0x3FFF_FFFF
+"""Of a value (MaxAllocSize)."""
+
+
 def array_fill(value: Any, dims: str | None, types: str, bounds: str | None = "") -> str:
     """An array of one value, with lower bounds of 1 or those given. Raises 22004, 2202E, 54000."""
     if dims is None or bounds is None:
@@ -170,12 +174,17 @@ def array_fill(value: Any, dims: str | None, types: str, bounds: str | None = ""
         raise SqlError(f"array size exceeds the maximum allowed ({MAX_ELEMENTS})", sqlstate="54000")
     if 0 in sizes:
         return "{}"
-    shown = None if value is None else text_of(int(types.split(",")[0]), value)
-
-    def fill(rest: list[int]) -> list[Any]:
-        return [fill(rest[1:]) if len(rest) > 1 else shown for _ in range(rest[0])] if rest else []
-
-    return write_array(PgArray(fill(sizes), tuple(sizes), tuple(lows)), str)
+    if not sizes:
+        return "{}"
+    text = "NULL" if value is None else quote_element(text_of(int(types.split(",")[0]), value))
+    if math.prod(sizes) * (len(text) + 1) > _BYTES_MAX:
+        raise SqlError(f"array size exceeds the maximum allowed ({_BYTES_MAX} bytes)", sqlstate="54000")
+    for size in reversed(sizes):
+        text = "{" + ",".join([text] * size) + "}"
+    if any(low != 1 for low in lows):
+        bounds = "".join(f"[{low}:{low + size - 1}]" for low, size in zip(lows, sizes, strict=True))
+        text = f"{bounds}={text}"
+    return text
 
 
 def _whole(text: str) -> list[int]:

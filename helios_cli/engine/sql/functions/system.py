@@ -126,6 +126,8 @@ def _install_session(lib: Library) -> None:
         ("pg_last_xact_replay_timestamp", "timestamptz", "replayed_time"),
         ("pg_trigger_depth", "int4", "trigger_depth"),
         ("txid_current", "int8", "txid"), ("pg_current_xact_id", "xid8", "txid"),
+        ("txid_current_if_assigned", "int8", "assigned_txid"),
+        ("pg_current_xact_id_if_assigned", "xid8", "assigned_txid"),
     ):  # fmt: skip
         value(name, result, session)
     _install_log_positions(lib)
