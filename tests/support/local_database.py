@@ -21,7 +21,7 @@ NOW_US = 845_000_000_000_000
 """2026-10-11 02:13:20 UTC in microseconds since 2000-01-01."""
 
 SESSION: dict[str, Any] = {
-    "now": NOW_US, "statement_now": NOW_US, "clock": NOW_US, "timezone": "UTC", "current_user": "helios",
+    "now": NOW_US, "statement_now": NOW_US, "timezone": "UTC", "current_user": "helios",
     "session_user": "helios", "acting_role": "helios", "pid": 7,
     "current_database": "heliosdb", "current_schema": "public", "schemas": '["public"]',
     "search_path": '["public"]', "version": "PostgreSQL 15.0", "in_recovery": 0, "current_lsn": "0/1",

@@ -23,7 +23,6 @@ from helios_cli.engine.storage.catalog import SqliteCatalog
 SESSION: dict[str, Any] = {
     "now": 700_000_000_000_000,
     "statement_now": 700_000_000_000_000,
-    "clock": 700_000_000_000_001,
     "timezone": "UTC",
     "current_user": "postgres",
     "session_user": "postgres",
@@ -64,6 +63,7 @@ class Bench:
         for name in ("pg_regtype_out", "pg_regtype_send"):
             self.connection.create_scalar_function(name, _regtype_out, 2, deterministic=True)
         self.connection.create_scalar_function("cat_format_type", _format_type, 3)
+        self.connection.create_scalar_function("pg_clock", _clock, 0)
         user_functions.register(self.connection)
         upserts.register(self.connection)
         upserts.register(self.connection)
@@ -124,6 +124,10 @@ class Bench:
 def _format_type(*given: Any) -> str | None:
     oid, typmod, _ = given
     return None if oid is None else registry.format_type(oid, -1 if typmod is None else typmod)
+
+
+def _clock(*_: Any) -> int:
+    return 700_000_000_000_001
 
 
 def _regtype_out(*oids: Any) -> str | None:

@@ -105,6 +105,10 @@ class CatalogHooks:
         finally:
             session.schema_meanwhile = None
 
+    def clock(self) -> int:
+        """The node's clock."""
+        return self.engine.now_us() if self.engine is not None else time.time_ns() // 1000
+
     def sleep(self, seconds: float, interrupted: Callable[[], bool]) -> None:
         """pg_sleep(): on a worker thread, in slices, so that a cancelled statement ends."""
         end = time.monotonic() + seconds

@@ -118,7 +118,6 @@ def _schemas(session: Session) -> list[str]:
 _VALUES: Final[dict[str, Callable[[Any], Any]]] = {
     "now": _now,
     "statement_now": _statement_now,
-    "clock": lambda session: session.engine.now_us(),
     "current_user": lambda session: session.acting.name,
     "acting_oid": lambda session: session.acting.oid,
     "transaction_scope": _now,

@@ -8,8 +8,9 @@ from helios_cli.engine.datatypes.composite import Field
 from helios_cli.engine.datatypes.usertypes import RECORD, is_row, kind_of
 from helios_cli.engine.sql import casts, row_values
 from helios_cli.engine.sql.coercion import Context as How
+from helios_cli.engine.sql.coercion import type_name
 from helios_cli.engine.sql.context import Context
-from helios_cli.engine.sql.oids import JSON, JSONB
+from helios_cli.engine.sql.oids import JSON, JSONB, UNKNOWN
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.sqltext import quote_string
 from helios_cli.engine.sql.typed import Node, TypedSql
@@ -80,7 +81,12 @@ def _arguments(name: str, arguments: list[TypedSql], ctx: Context, at: int) -> t
     if len(arguments) != wanted:
         hint = "No function matches the given name and argument types. You might need to add explicit type casts."
         raise ctx.error("42883", f"function {name} with {len(arguments)} arguments does not exist", at, hint=hint)
-    document = casts.coerce(arguments[-1], JSONB if name.startswith("jsonb") else JSON, -1, How.IMPLICIT, ctx)
+    json_type = JSONB if name.startswith("jsonb") else JSON
+    if arguments[-1].type_oid not in (json_type, UNKNOWN):
+        shown = ", ".join(type_name(argument.type_oid) for argument in arguments)
+        hint = "No function matches the given name and argument types. You might need to add explicit type casts."
+        raise ctx.error("42883", f"function {name}({shown}) does not exist", at, hint=hint)
+    document = casts.coerce(arguments[-1], json_type, -1, How.IMPLICIT, ctx)
     return (arguments[0] if wanted == 2 else None), document
 
 

@@ -412,7 +412,7 @@ def _register_names(
 
 
 def register_functions(connection: apsw.Connection, system: SystemCatalog) -> None:
-    """Make the ``cat_*``, ``node_*`` and ``pg_reg*`` functions known to a connection."""
+    """Make the ``cat_*``, ``node_*`` and ``pg_reg*`` functions known to a connection, and ``pg_clock``."""
     functions = _Functions(connection, system)
     table: dict[str, tuple[Callable[..., Any], int]] = {
         "pg_regclass_in": (functions.regclass_in, 1), "pg_regclass_out": (functions.regclass_out, 1),
@@ -473,7 +473,7 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
 
     node: dict[str, tuple[Callable[..., Any], int]] = {
         "node_set_config": (set_config, 4), "node_sleep": (_strict(sleep), 1), "node_signal": (signal, 3),
-        "node_session": (session_call, -1),
+        "node_session": (session_call, -1), "pg_clock": (hooks.clock, 0),
     }  # fmt: skip
     for name, (call, count) in node.items():
         connection.create_scalar_function(name, call, count)

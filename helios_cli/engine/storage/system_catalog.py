@@ -6,6 +6,7 @@ equality on any column goes through a dictionary made on demand, so joins over m
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Protocol
@@ -56,6 +57,9 @@ class Hooks(Protocol):
     def set_config(self, pid: int, name: str, value: str, local: bool, has_schema: Callable[[str], bool]) -> str:
         """set_config() of a session; the new value. ``has_schema`` looks into the catalog of the calling statement."""
 
+    def clock(self) -> int:
+        """clock_timestamp(): what the clock shows now, in microseconds since 1970."""
+
     def sleep(self, seconds: float, interrupted: Callable[[], bool]) -> None:
         """pg_sleep(), on the thread that runs the statement; returns early once ``interrupted`` says so."""
 
@@ -80,6 +84,10 @@ class NoHooks:
     def set_config(self, pid: int, name: str, value: str, local: bool, has_schema: Callable[[str], bool]) -> str:
         """The value, which goes nowhere."""
         return value
+
+    def clock(self) -> int:
+        """The machine's clock."""
+        return time.time_ns() // 1000
 
     def sleep(self, seconds: float, interrupted: Callable[[], bool]) -> None:
         """Return at once."""

@@ -435,16 +435,18 @@ def _age_today_zoned(us: int, now: int, zone_name: str) -> str:
     return age(truncate("day", zoned_to_local(zone_name, now)), zoned_to_local(zone_name, us))
 
 
+def _time_of_day(us: int, zone_name: str) -> str | None:
+    return to_char_zoned(us, "Dy Mon DD HH24:MI:SS.US YYYY TZ", zone_name)
+
+
 def _install_now(lib: Library) -> None:
     d = lib.define
     for name in ("now", "transaction_timestamp"):
         d(name, "-> timestamptz", sql="{session}", session_values=("now",), stable=True)
     d("statement_timestamp", "-> timestamptz", sql="{session}", session_values=("statement_now",), stable=True)
-    d("clock_timestamp", "-> timestamptz", sql="{session}", session_values=("clock",), volatile=True)
-    d(
-        "timeofday", "-> text", lambda us, zone_name: to_char_zoned(us, "Dy Mon DD HH24:MI:SS.US YYYY TZ", zone_name),
-        session_values=("clock", "timezone"), volatile=True,
-    )  # fmt: skip
+    d("clock_timestamp", "-> timestamptz", sql="pg_clock()", volatile=True)
+    lib.scalars["fn_time_of_day"] = (_time_of_day, 2, True)
+    d("timeofday", "-> text", sql="fn_time_of_day(pg_clock(), {session})", session_values=("timezone",), volatile=True)
 
 
 def _install_makers(lib: Library) -> None:
