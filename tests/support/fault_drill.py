@@ -371,9 +371,15 @@ def settle(nodes: Nodes, what: str) -> None:
 
 
 def leader(nodes: Nodes) -> HostedNode:
-    """The one that leads."""
-    (one,) = [node for node in nodes if leads(node)]
-    return one
+    """The one that leads; waited for, since on a busy machine a lease may be over for a moment."""
+    leading: list[HostedNode] = []
+
+    def is_one() -> bool:
+        leading[:] = [node for node in nodes if leads(node)]
+        return len(leading) == 1
+
+    wait_until(is_one, "one leads", SETTLED_S)
+    return leading[0]
 
 
 def leads(node: NodeProcess) -> bool:
