@@ -34,7 +34,7 @@ def explain_failover(
 
         heliosdb-nano explain failover
 
-        heliosdb-nano explain failover --node standby-1 --limit 100 --json
+        heliosdb-nano explain failover --node standby-sync --limit 100 --json
     """
     reach = _admin.leader(_admin.reaches(asked))
     answer = _admin.ask(reach, "explain/failover", {"limit": limit}, ANSWER_S)
@@ -75,9 +75,9 @@ def whatif(
 
     Examples:
 
-        heliosdb-nano whatif lose db1
+        heliosdb-nano whatif lose primary
 
-        heliosdb-nano whatif lose db1,db2 --json
+        heliosdb-nano whatif lose primary,standby-sync --json
     """
     if len(lost) < 2 or lost[0] != "lose":
         raise typer.BadParameter("say what is lost: whatif lose NODE[,NODE...]")

@@ -78,6 +78,7 @@ method = "scram-sha-256"
 def test_rules_certificates_and_tls(make_node: Callable[..., NodeProcess], tmp_path: Path) -> None:
     authority = issue(tmp_path, "authority")
     issue(tmp_path, "carl", authority)
+    issue(tmp_path, "other", authority)
     issue(tmp_path, "stranger")
     (tmp_path / "rules.conf").write_text("[security]" + RULES.format(directory=tmp_path))
 
@@ -99,6 +100,7 @@ def test_rules_certificates_and_tls(make_node: Callable[..., NodeProcess], tmp_p
     refused(node, "connection requires a valid client certificate", user="carl", sslmode="require")
     with pytest.raises(psycopg.OperationalError):
         node.connect(user="carl", **certificate("stranger"))
+    refused(node, 'certificate authentication failed for user "carl"', user="carl", **certificate("other"))
     where = 'host "127.0.0.1", user "carl", database "heliosdb", no encryption'
     refused(node, f"no pg_hba.conf entry for {where}", user="carl", sslmode="disable")
     refused(node, "pg_hba.conf rejects connection for host", user="mallory", sslmode="disable")
@@ -107,6 +109,8 @@ def test_rules_certificates_and_tls(make_node: Callable[..., NodeProcess], tmp_p
     refused(node, "password authentication failed", user="late", password="x", sslmode="disable")
     with node.connect(user="helios") as admin:
         kinds = {row[0] for row in admin.execute("select kind from helios_events").fetchall()}
+        told = admin.execute("select message from helios_events where kind = 'login_failed' order by id").fetchall()
+    assert told[0][0].startswith("login of 'carl' from 127.0.0.1 failed: the certificate is for \"other\"")
     assert {"role_changed", "login_failed", "hba_refused"} <= kinds
 
 

@@ -203,9 +203,11 @@ def _has_copies(config: ClusterConfig, own: Candidate, heard: Mapping[str, Answe
     if len(counting) >= needed:
         return SAFE
     if not is_counted:
+        heard_of = [named(config, name) for name in config.in_sync if name in counting]
+        others = f"Promote {' or '.join(heard_of)}" if heard_of else f"Start one of {', '.join(config.in_sync)}"
         return Verdict(
             f"the copies of node {own.node_id} do not count: it may lack acknowledged commits",
-            f"Promote one of {', '.join(named(config, name) for name in config.in_sync)}, or give --allow-data-loss.",
+            f"{others}, or give --allow-data-loss.",
             loses_data=True,
         )
     missing = ", ".join(node for node in config.in_sync if node not in counting)

@@ -116,7 +116,7 @@ class Authentication:
             raise Refused("connection requires a valid client certificate", sqlstate="28000")
         name = common_name(certificate.get("subject", ()))
         if wanted == "verify-full" and name != self.user:
-            self.failed()
+            self.failed(f'the certificate is for "{name}"; the role has to bear the name in its subject (CN)')
             if rule.method == "cert":
                 raise Refused(f'certificate authentication failed for user "{self.user}"', sqlstate="28000")
             raise Refused(f'password authentication failed for user "{self.user}"', sqlstate="28P01")
@@ -157,11 +157,15 @@ class Authentication:
         self._scram_started = True
         return backend.auth_sasl_continue(self._scram.first(first))
 
-    def failed(self) -> None:
-        """Remember a login that has failed, and how long its client is to wait for the answer."""
+    def failed(self, why: str = "") -> None:
+        """Remember a login that has failed, and how long its client is to wait for the answer.
+
+        ``why`` is for the log and the events; the client is not told.
+        """
         engine = self.engine
+        text = f"login of {self.user!r} from {self.address or 'a local socket'} failed"
         engine.audit.record(
-            "login_failed", f"login of {self.user!r} from {self.address or 'a local socket'} failed",
+            "login_failed", f"{text}: {why}" if why else text,
             user=self.user, address=self.address,
         )  # fmt: skip
         self.delay_s = engine.login_limits.failed(

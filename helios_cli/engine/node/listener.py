@@ -150,7 +150,8 @@ class Connection(asyncio.Protocol):
         try:
             transport = await self.engine.loop.start_tls(self.transport, self, tls.context, server_side=True)
         except (OSError, ssl.SSLError, asyncio.CancelledError) as error:
-            log.info("TLS handshake failed: %s", error)
+            where = _address(self.transport.get_extra_info("peername"))[0]
+            log.info("TLS handshake with %s failed: %s", where or "a client", error)
             self.transport.abort()
             return
         if transport is None:

@@ -303,4 +303,5 @@ def _reason(error: BaseException) -> str:
     """Why a node cannot be followed, for the log."""
     silent = "it does not answer" if isinstance(error, TimeoutError) else type(error).__name__
     hint = getattr(error, "hint", None)
-    return (getattr(error, "message", None) or str(error) or silent) + (f" (hint: {hint})" if hint else "")
+    told = getattr(error, "message", None) or getattr(error, "strerror", None)
+    return (told or str(error) or silent) + (f" (hint: {hint})" if hint else "")

@@ -83,7 +83,10 @@ def test_what_is_paused_or_waits_says_so() -> None:
 
 def test_one_that_does_not_count_is_not_elected() -> None:
     config = replace(cluster(SEMI, "abc"), in_sync=("a", "b"))
-    assert what_if(config, "ab").kind == WAITS
+    both = what_if(config, "ab")
+    assert (both.kind, both.hint) == (WAITS, "Start one of a, b, or give --allow-data-loss."), (
+        "nobody there can be promoted"
+    )
     assert what_if(config, "a").primary == "b"
     alone = what_if(replace(config, in_sync=("a",)), "a")
     assert alone.sentence == (
