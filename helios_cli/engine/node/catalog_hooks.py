@@ -180,7 +180,7 @@ def _set(session: Session, name: str, value: str, local: bool) -> str:
     return session.show(name)
 
 
-_CONTEXTS: Final = {"u": "user", "c": "backend", "h": "sighup", "p": "postmaster", "n": "internal"}
+_CONTEXTS: Final = {"u": "user", "s": "superuser", "c": "backend", "h": "sighup", "p": "postmaster", "n": "internal"}
 _KINDS: Final = {"b": "bool", "i": "integer", "r": "real", "e": "enum", "s": "string"}
 
 

@@ -29,6 +29,7 @@ from helios_cli.engine.sql.functions import REGISTRY
 from helios_cli.engine.sql.inheritance import keys_to
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.relation import Relation
+from helios_cli.engine.sql.snapshots import row_id
 from helios_cli.engine.sql.sqlite_errors import exclusion_error
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.typed import TypedSql
@@ -363,21 +364,36 @@ def left_orphan(
         if duplicate is not None:
             return duplicate
         homes = ("main", "temp") if catalog.has_temp_tables() else ("main",)
-        for (oid,) in [row for home in homes for row in connection.execute(query.format(home)).fetchall()]:
-            constraint = catalog.constraint_by_oid(int(str(oid)))
-            child = catalog.table_def(constraint.table_oid) if constraint is not None else None
-            parent = catalog.table_def(constraint.ref_oid) if constraint is not None else None
-            if constraint is None or child is None or parent is None:
-                continue
-            sql, names = _orphans(catalog, child, parent, constraint), tuple(column.name for column in child.columns)
-            rows = connection.execute(sql).fetchall()
-            if rows:
-                culprit = Culprit(connection, catalog, Proposed(child, sql, names, False), rows, zone)
-                told = culprit.orphan(rows[0], constraint)
-                return told if told is None or may_read(child) else _without_values(told)
+        oids = [int(str(row[0])) for home in homes for row in connection.execute(query.format(home)).fetchall()]
+        found = [one for one in map(catalog.constraint_by_oid, oids) if one is not None]
+        return first_orphan(connection, catalog, found, may_read, zone)
     except (apsw.Error, HeliosError):
         # As for with_detail().
         return None
+
+
+def first_orphan(
+    connection: apsw.Connection,
+    catalog: DdlCatalog,
+    constraints: Iterable[ConstraintDef],
+    may_read: MayRead,
+    zone: tzinfo = UTC,
+    above: int | None = None,
+) -> HeliosError | None:
+    """The error of a row that breaks one of these foreign keys; None when none does. It reads their tables.
+
+    ``above``: only rows behind this number are looked at.
+    """
+    for constraint in constraints:
+        child, parent = catalog.table_def(constraint.table_oid), catalog.table_def(constraint.ref_oid)
+        if child is None or parent is None:
+            continue
+        sql, names = _orphans(catalog, child, parent, constraint, above), tuple(column.name for column in child.columns)
+        rows = connection.execute(sql).fetchall()
+        if rows:
+            culprit = Culprit(connection, catalog, Proposed(child, sql, names, False), rows, zone)
+            told = culprit.orphan(rows[0], constraint)
+            return told if told is None or may_read(child) else _without_values(told)
     return None
 
 
@@ -404,10 +420,9 @@ def _duplicate_row(
     if table is None or index is None:
         return None
     names = tuple(column.name for column in table.columns)
-    row_id = next(one for one in ("rowid", "_rowid_", "oid") if one not in {name.lower() for name in names})
     query = (
         f"SELECT {', '.join(map(quote_identifier, names))} FROM {quote_identifier(table.sqlite_name)} "
-        f"WHERE {row_id} = {found[2]}"
+        f"WHERE {row_id(as_relation(table))} = {found[2]}"
     )
     rows = connection.execute(query).fetchall()
     told = Culprit(connection, catalog, Proposed(table, query, names, False), rows, zone).duplicate_of(index)
@@ -421,13 +436,17 @@ def _without_values(error: HeliosError) -> HeliosError:
     return error
 
 
-def _orphans(catalog: DdlCatalog, child: TableDef, parent: TableDef, constraint: ConstraintDef) -> str:
-    """A query for one row of ``child`` whose key is whole and in no row of ``parent``."""
+def _orphans(
+    catalog: DdlCatalog, child: TableDef, parent: TableDef, constraint: ConstraintDef, above: int | None
+) -> str:
+    """A query for one row of ``child`` (behind the number ``above``) whose key is whole and in no row of ``parent``."""
     table, others = referred(catalog, constraint, parent)
     pairs = list(zip(map(quote_identifier, constraint.columns), map(quote_identifier, others), strict=True))
     whole = " AND ".join(f"c.{own} IS NOT NULL" for own, _ in pairs)
     equal = " AND ".join(f"p.{other} = c.{own}" for own, other in pairs)
     columns = ", ".join(f"c.{quote_identifier(column.name)}" for column in child.columns)
+    if above is not None:
+        whole += f" AND c.{row_id(as_relation(child))} > {above}"
     return (
         f"SELECT {columns} FROM {quote_identifier(child.sqlite_name)} AS c WHERE {whole} AND NOT EXISTS "
         f"(SELECT 1 FROM {quote_identifier(table)} AS p WHERE {equal}) LIMIT 1"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import apsw
 
 from helios_cli.engine.errors import HeliosError, ProtocolViolation, QueryCanceled
+from helios_cli.engine.node.late_keys import CopiedKeys
+from helios_cli.engine.node.routine_calls import of_connection
 from helios_cli.engine.node.routine_programs import TriggeredCopy
 from helios_cli.engine.sql.actions import CopyIn
 from helios_cli.engine.storage.io_errors import is_no_room, note_errno
@@ -65,8 +67,11 @@ class CopyReceiver:
         self._session = session
         self._connection = connection
         self._insert = action.insert.steps[0]
+        self._relation = action.relation
         self._filtered = action.filtered
         self._triggered = TriggeredCopy(connection, action.insert) if action.insert.routine is not None else None
+        self._late: CopiedKeys | None = None
+        """The keys that rows may break which others mend; None before the first one, and where triggers see them."""
         self._constants = tuple(session.values_for(action.insert))
         self._parser = parser
         self._done = done
@@ -148,6 +153,8 @@ class CopyReceiver:
                 self._insert_rows(self._parser.finish())
                 if self._triggered is not None:
                     self._triggered.end()
+                elif self._late is not None:
+                    self._late.check()
         except Exception as error:
             raise CopyStopped(error, data[at:]) from error
         return over, data[at:]
@@ -161,7 +168,11 @@ class CopyReceiver:
                 if self._triggered is not None:
                     self.rows += self._triggered.rows(rows)
                     return
-                self._connection.executemany(self._insert, rows)
+                if self._late is None:
+                    host = of_connection(self._connection).host_for(self._session)
+                    self._late = CopiedKeys(host, self._relation)
+                with self._late.put_off():
+                    self._connection.executemany(self._insert, rows)
             except apsw.ConstraintError:
                 done = self._connection.total_changes() - before
                 self.rows += done

@@ -450,11 +450,20 @@ class Engine:
             return settings.synchronous_commit
         if variable.name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
             return format_duration(getattr(settings, variable.name))
-        return variable.default
+        return node_value(settings, variable.name) or variable.default
 
     def role_binds(self, plan: Plan) -> list[Any]:
         """Parameters of a CREATE or ALTER ROLE, the password replaced by its verifier."""
         return self.roles.binds(plan)
+
+
+def node_value(settings: Settings, name: str) -> str | None:
+    """What PostgreSQL would read from its own files and a node from its settings; None: that is not one of these."""
+    if name in ("config_file", "hba_file"):
+        return settings.config_file and os.path.abspath(settings.config_file)
+    if name == "data_directory":
+        return os.path.abspath(settings.data_dir)
+    return {"listen_addresses": settings.listen_address, "port": str(settings.pg_port)}.get(name)
 
 
 def _no_cluster(_name: str, _value: Any) -> None:

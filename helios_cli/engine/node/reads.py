@@ -184,8 +184,14 @@ class Reads(Commits):
         runs_for(connection, self.session)
 
     def _is_inline(self, plan: Plan) -> bool:
-        """Whether a statement may run on the loop. What a session with temporary tables does is planned elsewhere."""
-        return self.session.private is None and self.engine.is_inline(plan, self.session.ring)
+        """Whether a statement may run on the loop. What a session with temporary tables does is planned elsewhere,
+        and one that replicates needs the keys off, which a thread does.
+        """
+        return (
+            self.session.private is None
+            and not self.session.is_replica
+            and self.engine.is_inline(plan, self.session.ring)
+        )
 
     def _continue_job(self, portal: Portal, rows_max: int) -> bool:
         self.session.arm_timeouts()

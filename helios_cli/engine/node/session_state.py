@@ -48,7 +48,8 @@ _STATEMENT: Final = b"PBDE"
 _END: Final = b"ESQ"
 """Those that end it: Execute, Sync, Query."""
 _UNUSUAL: Final = (
-    "synchronous_commit", "statement_timeout", "lock_timeout", "default_transaction_read_only", "helios.write_id"
+    "synchronous_commit", "statement_timeout", "lock_timeout", "default_transaction_read_only", "helios.write_id",
+    "session_replication_role",
 )  # fmt: skip
 
 
@@ -108,6 +109,8 @@ class SessionState:
     """What SET SESSION AUTHORIZATION has put in the place of its user; empty before it is known."""
     tls: ssl.SSLObject | None = None
     """What its connection is encrypted with; None: it is not."""
+    is_replica = False
+    """session_replication_role is replica: keys are not looked at, and other triggers fire."""
     checks_bodies = True
     """Bodies of functions are looked through when they are created."""
     schema_meanwhile: bool | None = None
@@ -218,6 +221,8 @@ class SessionState:
         variable = find(name)
         folded = variable.name.lower()
         checked = None if value is None else variable.check(variable.name, value)
+        if variable.context == "s" and not self.acting.unrestricted:
+            raise SqlError(f'permission denied to set parameter "{variable.name}"', sqlstate="42501")
         if folded == "timezone" and checked is not None:
             checked = check_timezone(checked)
         elif folded == "datestyle" and checked is not None:
@@ -290,6 +295,8 @@ class SessionState:
             self.application_name = current
         elif folded == "check_function_bodies":
             self.checks_bodies = current == "on"
+        elif folded == "session_replication_role":
+            self.is_replica = current == "replica"
         elif folded.startswith("helios."):
             consistency.variable_set(cast("Session", self), folded, current)
         waits = bool(self.statement_timeout_ms or self.lock_timeout_ms or self.report_lsn)

@@ -11,6 +11,7 @@ import apsw
 
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.node import routine_programs
+from helios_cli.engine.node.late_keys import keys_off
 from helios_cli.engine.node.routine_programs import StepsResult
 from helios_cli.engine.node.unique_builds import unique_build_error
 from helios_cli.engine.sql.databases import OF_FIRST, prefix_of
@@ -38,20 +39,21 @@ def run_steps(connection: apsw.Connection, plan: Plan, binds: Sequence[Any]) -> 
     """
     if plan.routine is not None:
         return routine_programs.run(connection, plan, binds, check_foreign_keys)
-    if plan.fk_off:
-        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 0)
     try:
-        if plan.program is not None:
-            return StepsResult(*run_program(connection, plan, binds, check_foreign_keys))
-        result = _run(connection, plan, binds)
-        if plan.fk_off and not plan.keys_unchecked:
-            check_foreign_keys(connection)
-        return result
+        with keys_off(connection) if plan.fk_off else nullcontext():
+            return _run_plan(connection, plan, binds)
     finally:
-        if plan.fk_off:
-            connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 1)
         if UNCHECKED in plan.steps:
             connection.execute(CHECKED)
+
+
+def _run_plan(connection: apsw.Connection, plan: Plan, binds: Sequence[Any]) -> StepsResult:
+    if plan.program is not None:
+        return StepsResult(*run_program(connection, plan, binds, check_foreign_keys))
+    result = _run(connection, plan, binds)
+    if plan.fk_off and not plan.keys_unchecked:
+        check_foreign_keys(connection)
+    return result
 
 
 def _run(connection: apsw.Connection, plan: Plan, binds: Sequence[Any]) -> StepsResult:

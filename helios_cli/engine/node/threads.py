@@ -11,6 +11,7 @@ from helios_cli.engine.errors import DiskFull, HeliosError, IoFailed, QueryCance
 from helios_cli.engine.node.constraint_errors import left_orphan, with_detail
 from helios_cli.engine.node.engine import INLINE_READ_SECONDS, Engine
 from helios_cli.engine.node.identity import rightful
+from helios_cli.engine.node.late_keys import keys_off
 from helios_cli.engine.node.readers import ReadJob
 from helios_cli.engine.node.routine_calls import runs_for
 from helios_cli.engine.node.row_security_calls import hides_rows
@@ -73,6 +74,8 @@ class Threads:
         self.cancel_reason = None
         self.session.arm_timeouts()
         session = self.session
+        if session.is_replica:
+            work = _without_keys(connection, work)
 
         def on_done(result: Any) -> None:
             self.busy_connection = None
@@ -157,3 +160,13 @@ class Threads:
         """Whether a statement of the session is under way."""
         under_way = (self.busy_connection, self.job, self.queued, self.hold)
         return any(part is not None for part in under_way)
+
+
+def _without_keys(connection: apsw.Connection, work: Callable[[], Any]) -> Callable[[], Any]:
+    """Work during which foreign keys are neither looked at nor act, as those of a PostgreSQL that replicates."""
+
+    def run() -> Any:
+        with keys_off(connection):
+            return work()
+
+    return run

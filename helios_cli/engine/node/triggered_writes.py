@@ -368,12 +368,16 @@ class TriggeredRun:
 
     def _cascade(self, old: Row) -> None:
         """Do what foreign keys do to rows that triggers see, which SQLite would do unseen, and SET DEFAULT."""
+        if self.host.session.is_replica:
+            return
         for constraint, child in cascades(self.target.relation, self.host.catalog):
             word = {"c": "", "n": "NULL"}.get(constraint.on_delete, "DEFAULT")
             self._change_children(constraint, child, old, word)
 
     def _set_defaults(self, old: Row, new: Row) -> None:
         """Do what ON UPDATE SET DEFAULT does to the rows that point at a key that changes."""
+        if self.host.session.is_replica:
+            return
         places = {column.name: at for at, column in enumerate(self.target.relation.columns)}
         for constraint, child in sets_defaults(self.target.relation, self.host.catalog):
             if any(not _same(old[places[name]], new[places[name]]) for name in constraint.ref_columns):

@@ -32,7 +32,10 @@ class Firing:
         self.calls = calls
         self.host = host
         self.relation = relation
-        self.triggers = [trigger for trigger in host.catalog.triggers(relation.oid) if trigger.fires]
+        replica = host.session.is_replica
+        self.triggers = [
+            trigger for trigger in host.catalog.triggers(relation.oid) if trigger.fires_for(replica=replica)
+        ]
         self._names = tuple(column.name for column in relation.columns)
         self.seen: list[tuple[str, Row | None, Row | None]] = []
         """The rows that were changed: event, old and new row; for triggers with transition tables."""

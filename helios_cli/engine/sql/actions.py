@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Final
 
 from helios_cli.engine.sql.plan import Plan
+from helios_cli.engine.sql.relation import Relation
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +298,7 @@ class CopyIn:
     """(type OID, typmod) of each column."""
     insert: Plan
     options: CopyOptions
+    relation: Relation
     filtered: bool = False
     """With WHERE: a row may be left out."""
 

@@ -1,12 +1,16 @@
-"""PostgreSQL 15's parameters that mean nothing to a node: they are known, checked and shown, and have no effect."""
+"""PostgreSQL 15's parameters that mean nothing to a node: they are known, checked and shown, and have no effect.
+
+What a node can tell of itself, as its port, the engine puts in the place of the default; session_replication_role is
+looked at by :mod:`..node.threads`.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
 TABLE: Final = """
-allow_in_place_tablespaces|bu||off
-allow_system_table_mods|bu||off
+allow_in_place_tablespaces|bs||off
+allow_system_table_mods|bs||off
 archive_cleanup_command|sh
 archive_command|sh
 archive_library|sh
@@ -30,7 +34,7 @@ autovacuum_vacuum_threshold|ih||50|0|2147483647
 autovacuum_work_mem|ih|kB|-1|-1|2147483647
 backend_flush_after|iu|8kB|0|0|256
 backslash_quote|eu||safe_encoding|||safe_encoding,on,off
-backtrace_functions|su
+backtrace_functions|ss
 bgwriter_delay|ih|ms|200|10|10000
 bgwriter_flush_after|ih|8kB|64|0|256
 bgwriter_lru_maxpages|ih||100|0|1073741823
@@ -44,20 +48,22 @@ checkpoint_timeout|ih|s|300|30|86400
 checkpoint_warning|ih|s|30|0|2147483647
 client_connection_check_interval|iu|ms|0|0|2147483647
 cluster_name|sp
-commit_delay|iu||0|0|100000
+commit_delay|is||0|0|100000
 commit_siblings|iu||5|0|1000
-composite_type_mismatch|eu||error|||error,warn,disabled
-compute_query_id|eu||auto|||auto,regress,on,off
+composite_type_mismatch|es||error|||error,warn,disabled
+compute_query_id|es||auto|||auto,regress,on,off
+config_file|sp
 constraint_exclusion|eu||partition|||partition,on,off
 cpu_index_tuple_cost|ru||0.005|0|1.79769e+308
 cpu_operator_cost|ru||0.0025|0|1.79769e+308
 cpu_tuple_cost|ru||0.01|0|1.79769e+308
 data_checksums|bn||off
+data_directory|sp
 data_sync_retry|bp||off
 db_user_namespace|bh||off
-deadlock_timeout|iu|ms|1000|1|2147483647
+deadlock_timeout|is|ms|1000|1|2147483647
 debug_assertions|bn||off
-debug_discard_caches|iu||0|0|0
+debug_discard_caches|is||0|0|0
 debug_pretty_print|bu||on
 debug_print_parse|bu||off
 debug_print_plan|bu||off
@@ -65,7 +71,7 @@ debug_print_rewritten|bu||off
 default_statistics_target|iu||100|1|10000
 default_text_search_config|su||pg_catalog.english
 default_toast_compression|eu||pglz|||pglz,lz4
-dynamic_library_path|su||$libdir
+dynamic_library_path|ss||$libdir
 dynamic_shared_memory_type|ep||posix|||posix,sysv,mmap
 effective_cache_size|iu|8kB|524288|1|2147483647
 effective_io_concurrency|iu||1|0|1000
@@ -91,7 +97,8 @@ enable_tidscan|bu||on
 escape_string_warning|bu||on
 event_source|sp||PostgreSQL
 exit_on_error|bu||off
-extension_destdir|su
+extension_destdir|ss
+external_pid_file|sp
 force_parallel_mode|eu||off|||off,on,regress
 from_collapse_limit|iu||8|1|2147483647
 fsync|bh||on
@@ -105,16 +112,18 @@ geqo_threshold|iu||12|2|2147483647
 gin_fuzzy_search_limit|iu||0|0|2147483647
 gin_pending_list_limit|iu|kB|4096|64|2147483647
 hash_mem_multiplier|ru||2|1|1000
+hba_file|sp
 hot_standby|bp||on
 hot_standby_feedback|bh||off
 huge_page_size|ip|kB|0|0|2147483647
 huge_pages|ep||try|||off,on,try
-ignore_checksum_failure|bu||off
+ident_file|sp
+ignore_checksum_failure|bs||off
 ignore_invalid_pages|bp||off
 ignore_system_indexes|bc||off
 jit_above_cost|ru||100000|-1|1.79769e+308
 jit_debugging_support|bc||off
-jit_dump_bitcode|bu||off
+jit_dump_bitcode|bs||off
 jit_expressions|bu||on
 jit_inline_above_cost|ru||500000|-1|1.79769e+308
 jit_optimize_above_cost|ru||500000|-1|1.79769e+308
@@ -126,7 +135,8 @@ krb_caseins_users|bh||off
 krb_server_keyfile|sh||FILE:/etc/postgresql-common/krb5.keytab
 lc_collate|sn||C
 lc_ctype|sn||C.UTF-8
-lo_compat_privileges|bu||off
+listen_addresses|sp||localhost
+lo_compat_privileges|bs||off
 local_preload_libraries|su
 log_autovacuum_min_duration|ih|ms|600000|-1|2147483647
 log_checkpoints|bh||on
@@ -134,33 +144,33 @@ log_connections|bc||off
 log_destination|sh||stderr
 log_directory|sh||log
 log_disconnections|bc||off
-log_duration|bu||off
-log_error_verbosity|eu||default|||terse,default,verbose
-log_executor_stats|bu||off
+log_duration|bs||off
+log_error_verbosity|es||default|||terse,default,verbose
+log_executor_stats|bs||off
 log_file_mode|ih||384|0|511
 log_filename|sh||postgresql-%Y-%m-%d_%H%M%S.log
 log_hostname|bh||off
 log_line_prefix|sh||%m [%p]
-log_lock_waits|bu||off
-log_min_duration_sample|iu|ms|-1|-1|2147483647
-log_min_duration_statement|iu|ms|-1|-1|2147483647
-log_min_error_statement|eu||error|||debug5,debug4,debug3,debug2,debug1,info,notice,warning,error,log,fatal,panic
-log_min_messages|eu||warning|||debug5,debug4,debug3,debug2,debug1,info,notice,warning,error,log,fatal,panic
-log_parameter_max_length|iu|B|-1|-1|1073741823
+log_lock_waits|bs||off
+log_min_duration_sample|is|ms|-1|-1|2147483647
+log_min_duration_statement|is|ms|-1|-1|2147483647
+log_min_error_statement|es||error|||debug5,debug4,debug3,debug2,debug1,info,notice,warning,error,log,fatal,panic
+log_min_messages|es||warning|||debug5,debug4,debug3,debug2,debug1,info,notice,warning,error,log,fatal,panic
+log_parameter_max_length|is|B|-1|-1|1073741823
 log_parameter_max_length_on_error|iu|B|0|-1|1073741823
-log_parser_stats|bu||off
-log_planner_stats|bu||off
+log_parser_stats|bs||off
+log_planner_stats|bs||off
 log_recovery_conflict_waits|bh||off
-log_replication_commands|bu||off
+log_replication_commands|bs||off
 log_rotation_age|ih|min|1440|0|35791394
 log_rotation_size|ih|kB|10240|0|2097151
 log_startup_progress_interval|ih|ms|10000|0|2147483647
-log_statement|eu||none|||none,ddl,mod,all
-log_statement_sample_rate|ru||1|0|1
-log_statement_stats|bu||off
-log_temp_files|iu|kB|-1|-1|2147483647
+log_statement|es||none|||none,ddl,mod,all
+log_statement_sample_rate|rs||1|0|1
+log_statement_stats|bs||off
+log_temp_files|is|kB|-1|-1|2147483647
 log_timezone|sh||GMT
-log_transaction_sample_rate|ru||0|0|1
+log_transaction_sample_rate|rs||0|0|1
 log_truncate_on_rotation|bh||off
 logging_collector|bp||off
 logical_decoding_work_mem|iu|kB|65536|64|2147483647
@@ -181,7 +191,7 @@ max_pred_locks_per_transaction|ip||64|10|2147483647
 max_prepared_transactions|ip||0|0|262143
 max_replication_slots|ip||10|0|262143
 max_slot_wal_keep_size|ih|MB|-1|-1|2147483647
-max_stack_depth|iu|kB|100|100|2147483647
+max_stack_depth|is|kB|100|100|2147483647
 max_standby_archive_delay|ih|ms|30000|-1|2147483647
 max_standby_streaming_delay|ih|ms|30000|-1|2147483647
 max_sync_workers_per_subscription|ih||2|0|262143
@@ -193,12 +203,13 @@ min_parallel_index_scan_size|iu|8kB|64|0|715827882
 min_parallel_table_scan_size|iu|8kB|1024|0|715827882
 min_wal_size|ih|MB|80|2|2147483647
 old_snapshot_threshold|ip|min|-1|-1|86400
-output_plugin_libraries|su||pgoutput, test_decoding
+output_plugin_libraries|ss||pgoutput, test_decoding
 parallel_leader_participation|bu||on
 parallel_setup_cost|ru||1000|0|1.79769e+308
 parallel_tuple_cost|ru||0.1|0|1.79769e+308
 password_encryption|eu||scram-sha-256|||md5,scram-sha-256
 plan_cache_mode|eu||auto|||auto,force_generic_plan,force_custom_plan
+port|ip||5432|1|65535
 post_auth_delay|ic|s|0|0|2147
 pre_auth_delay|ih|s|0|0|60
 primary_conninfo|sh
@@ -225,8 +236,8 @@ restore_command|sh
 restrict_nonsystem_relation_kind|su
 segment_size|in|8kB|131072|131072|131072
 seq_page_cost|ru||1|0|1.79769e+308
-session_preload_libraries|su
-session_replication_role|eu||origin|||origin,replica,local
+session_preload_libraries|ss
+session_replication_role|es||origin|||origin,replica,local
 shared_buffers|ip|8kB|16384|16|1073741823
 shared_memory_size|in|MB|0|0|2147483647
 shared_memory_size_in_huge_pages|in||-1|-1|2147483647
@@ -259,23 +270,24 @@ tcp_keepalives_idle|iu|s|0|0|2147483647
 tcp_keepalives_interval|iu|s|0|0|2147483647
 tcp_user_timeout|iu|ms|0|0|2147483647
 temp_buffers|iu|8kB|1024|100|1073741823
-temp_file_limit|iu|kB|-1|-1|2147483647
+temp_file_limit|is|kB|-1|-1|2147483647
 temp_tablespaces|su
 timezone_abbreviations|su
 trace_notify|bu||off
 trace_recovery_messages|eh||log|||debug5,debug4,debug3,debug2,debug1,log,notice,warning,error
 trace_sort|bu||off
-track_activities|bu||on
+track_activities|bs||on
 track_activity_query_size|ip|B|1024|100|1048576
 track_commit_timestamp|bp||off
-track_counts|bu||on
-track_functions|eu||none|||none,pl,all
-track_io_timing|bu||off
-track_wal_io_timing|bu||off
+track_counts|bs||on
+track_functions|es||none|||none,pl,all
+track_io_timing|bs||off
+track_wal_io_timing|bs||off
 transform_null_equals|bu||off
+unix_socket_directories|sp
 unix_socket_group|sp
 unix_socket_permissions|ip||511|0|511
-update_process_title|bu||on
+update_process_title|bs||on
 vacuum_cost_delay|ru|ms|0|0|100
 vacuum_cost_limit|iu||200|1|10000
 vacuum_cost_page_dirty|iu||20|0|10000
@@ -290,17 +302,17 @@ vacuum_multixact_freeze_min_age|iu||5000000|0|1000000000
 vacuum_multixact_freeze_table_age|iu||150000000|0|2000000000
 wal_block_size|in||8192|8192|8192
 wal_buffers|ip|8kB|-1|-1|262143
-wal_compression|eu||off|||pglz,lz4,zstd,on,off
-wal_consistency_checking|su
+wal_compression|es||off|||pglz,lz4,zstd,on,off
+wal_consistency_checking|ss
 wal_decode_buffer_size|ip|B|524288|65536|1073741823
-wal_init_zero|bu||on
+wal_init_zero|bs||on
 wal_keep_size|ih|MB|0|0|2147483647
 wal_level|ep||replica|||minimal,replica,logical
 wal_log_hints|bp||off
 wal_receiver_create_temp_slot|bh||off
 wal_receiver_status_interval|ih|s|10|0|2147483
 wal_receiver_timeout|ih|ms|60000|0|2147483647
-wal_recycle|bu||on
+wal_recycle|bs||on
 wal_retrieve_retry_interval|ih|ms|5000|1|2147483647
 wal_segment_size|in|B|16777216|1048576|1073741824
 wal_sender_timeout|iu|ms|60000|0|2147483647
@@ -309,7 +321,8 @@ wal_sync_method|eh||fdatasync|||fsync,fdatasync,open_sync,open_datasync
 wal_writer_delay|ih|ms|200|1|10000
 wal_writer_flush_after|ih|8kB|128|0|2147483647
 xmlbinary|eu||base64|||base64,hex
-zero_damaged_pages|bu||off
+zero_damaged_pages|bs||off
 """
 """A parameter a line: name, kind (b boolean, i integer, r real, e enumerated, s string) with who may change it (u any
-session, c at its start, h the configuration, p a restart, n nobody), unit, default, least and greatest value, words."""
+session, s a superuser's, c at its start, h the configuration, p a restart, n nobody), unit, default, least and
+greatest value, words."""

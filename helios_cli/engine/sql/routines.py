@@ -333,8 +333,12 @@ class Trigger:
 
     @property
     def fires(self) -> bool:
-        """Whether it is enabled."""
-        return self.enabled in ("O", "A")
+        """Whether it fires for some session."""
+        return self.enabled != "D"
+
+    def fires_for(self, *, replica: bool) -> bool:
+        """Whether it fires for what a session writes, by its session_replication_role."""
+        return self.enabled in ("R", "A") if replica else self.enabled in ("O", "A")
 
     @property
     def type_bits(self) -> int:

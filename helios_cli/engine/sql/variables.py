@@ -209,7 +209,8 @@ class Variable:
     kind: str = "s"
     """'b' boolean, 'i' integer, 'r' real, 'e' enumerated, 's' string."""
     context: str = "u"
-    """Who may change it: 'u' any session, 'c' at its start, 'h' the configuration, 'p' a restart, 'n' nobody."""
+    """Who may change it: 'u' any session, 's' a superuser's, 'c' at its start, 'h' the configuration, 'p' a restart,
+    'n' nobody."""
 
     def in_own_unit(self, shown: str) -> str:
         """A value as pg_settings has it: the number in the parameter's own unit."""
@@ -246,7 +247,7 @@ _VARIABLES: Final = (
     Variable("IntervalStyle", "postgres", _interval_style, True),
     Variable("is_superuser", "on", _read_only, True),
     Variable("jit", "off", _boolean),
-    Variable("lc_messages", "C"),
+    Variable("lc_messages", "C", context="s"),
     Variable("lc_monetary", "C"),
     Variable("lc_numeric", "C"),
     Variable("lc_time", "C"),

@@ -258,6 +258,7 @@ def _copy_from(fields: dict[str, Any], options: actions.CopyOptions, ctx: Contex
         tuple((column.type_oid, column.typmod) for column in columns),
         insert,
         options,
+        relation,
         where is not None,
     )
     plan = Plan(Kind.COPY, "COPY", action=action, catalog_version=ctx.catalog.version)
