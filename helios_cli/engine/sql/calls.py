@@ -145,7 +145,9 @@ def call_function(
         return _set_returning(function, arguments, scope, at)
     values, result = coerce_arguments(function, arguments, scope, at)
     text = render_call(function, values, scope)
-    value = TypedSql(never(text) if function.strict and _some_null(values) else text, result, location=at)
+    # Several arguments of a variadic function are one array, which is not NULL.
+    is_strict = function.strict and not (function.variadic and len(values) > 1)
+    value = TypedSql(never(text) if is_strict and _some_null(values) else text, result, location=at)
     return row_values.carry_shape(value, values, scope.ctx)
 
 

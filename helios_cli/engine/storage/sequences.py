@@ -39,7 +39,7 @@ class Sequences:
     """(sequence OID, epoch, the session of a temporary one or 0) -> last_value and is_called, rolled back or not."""
     _current: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
     """(session, sequence OID) -> what currval answers, and which sequence of that OID it is of."""
-    _last: dict[int, int] = field(default_factory=dict)
+    _last: dict[int, tuple[int, int]] = field(default_factory=dict)
     """session -> OID of the sequence nextval was last called on."""
     guards: dict[int, int] = field(default_factory=dict)
     """session -> role, of sessions that may not do everything."""
@@ -76,7 +76,7 @@ class Sequences:
             value = _advance(last, called, step, low, high, bool(cycle), name)
             self._given[key] = value, True
             self._current[pid, oid] = value, _which(epoch)
-            self._last[pid] = oid
+            self._last[pid] = oid, _which(epoch)
         sql = f"UPDATE {_db(oid)}.helios_sequence SET last_value = ?, is_called = 1 WHERE oid = ?"
         running_on(connection).run_inside(connection, sql, (value, oid))
         return value
@@ -125,9 +125,9 @@ class Sequences:
         Raises:
             SqlError: 55000, nextval was not yet called in the session, or its sequence is gone.
         """
-        oid = self._last.get(pid)
-        value = self._known(connection, oid, pid) if oid is not None else None
-        if value is None:
+        oid, which = self._last.get(pid, (0, 0))
+        value = self._known(connection, oid, pid) if oid else None
+        if value is None or self._current[pid, oid][1] != which:
             raise SqlError("lastval is not yet defined in this session", sqlstate="55000")
         return value
 

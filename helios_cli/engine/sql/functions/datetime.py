@@ -256,6 +256,10 @@ def _local_at(zone_name: str, us: int) -> int:
     return us - (cal.local_offset_s(us, zone) if meant is None else meant) * cal.SECOND_US
 
 
+_SECONDS_MAX: Final = 1e15
+"""More than this is beyond every timestamp, and may be beyond floats in microseconds."""
+
+
 def to_timestamp(seconds: float) -> int:
     """to_timestamp(double precision)."""
     if seconds in (float("inf"), float("-inf")):
@@ -263,7 +267,7 @@ def to_timestamp(seconds: float) -> int:
     seconds = float(seconds)
     if seconds != seconds:
         raise SqlError("timestamp cannot be NaN", sqlstate="22008")
-    made = round(seconds * 1_000_000) - UNIX_US
+    made = round(seconds * 1_000_000) - UNIX_US if abs(seconds) < _SECONDS_MAX else cal.TIMESTAMP_END
     if not cal.TIMESTAMP_MIN <= made < cal.TIMESTAMP_END:
         raise SqlError(f'timestamp out of range: "{seconds:g}"', sqlstate="22008")
     return made
