@@ -21,6 +21,7 @@ from helios_cli.engine.node.sealing import seal
 from helios_cli.engine.storage.files import OsFiles
 from helios_cli.engine.storage.redo import scan_database
 from helios_cli.engine.storage.store import Store
+from helios_cli.engine.types import Term
 
 QUIET_S = 0.15
 """How long nothing must come for a test to believe that nothing will."""
@@ -390,6 +391,21 @@ class TestTheWriterIsNotHeldBySilence:
 
 
 class TestAfterARestart:
+    def test_only_a_term_that_the_node_took_itself_is_its_own(self, tmp_path: Path) -> None:
+        """Of that one it knows that the records tell of its own disk, also after a restart."""
+        store = Store(str(tmp_path))
+        own = store.new_term()
+        assert store.control.record.own_term == own
+        store.close()
+        again = Store(str(tmp_path))
+        assert again.control.record.own_term == own
+        again.promise(Term(own.number + 1, 1), "other")
+        assert again.control.record.own_term is None
+        again.close()
+        third = Store(str(tmp_path))
+        assert third.control.record.own_term is None
+        third.close()
+
     def test_a_node_goes_on_in_a_new_term(self, tmp_path: Path) -> None:
         """What it had sent to others and not synced must not meet another record at the same term and LSN."""
         store = Store(str(tmp_path))

@@ -10,14 +10,16 @@ from random import Random
 import pytest
 
 from helios_cli.engine.errors import DiskFull, IoFailed, LogDamaged
-from helios_cli.engine.log.encoder import RecordEncoder
+from helios_cli.engine.log.encoder import MAX_PART_PAGES, RecordEncoder
 from helios_cli.engine.log.record import HEADER_BYTES, RecordDamaged
 from helios_cli.engine.log.segment import SEGMENT_HEADER_BYTES
+from helios_cli.engine.node.apply_queue import BATCH_BYTES
+from helios_cli.engine.node.streamer import CHUNK_BYTES
 from helios_cli.engine.ports import Files
-from helios_cli.engine.sim.files import SimFiles
+from helios_cli.engine.sim.files import PowerCut, SimFiles
 from helios_cli.engine.storage.files import OsFiles
 from helios_cli.engine.storage.pagelog import LogRemoved, PageLog
-from helios_cli.engine.storage.segmentfile import proof_of_flush
+from helios_cli.engine.storage.segmentfile import WRITE_MAX_BYTES, proof_of_flush
 from helios_cli.engine.storage.spare import RunBackground, inline
 from helios_cli.engine.types import PAGE_SIZE, Lsn, Term
 
@@ -28,9 +30,8 @@ D = "/d/log"
 
 
 def reopen(files: Files, directory: str = D, run: RunBackground = inline, **settings: object) -> PageLog:
-    return PageLog.open(
-        files, directory, cluster_id=CLUSTER, segment_bytes=SEGMENT_BYTES, run_background=run, **settings  # type: ignore[arg-type]
-    )  # fmt: skip
+    settings = {"segment_bytes": SEGMENT_BYTES} | settings
+    return PageLog.open(files, directory, cluster_id=CLUSTER, run_background=run, **settings)  # type: ignore[arg-type]
 
 
 def encoder(log: PageLog, term: int = 1) -> RecordEncoder:
@@ -231,8 +232,8 @@ class TestDamage:
         records = fill(log, 3)
         log.close()
         overwrite(files, raw_file(files)[0], SEGMENT_HEADER_BYTES + len(records[0]) + 40, b"rot")
-        with pytest.raises(LogDamaged, match=f"at {Lsn(len(records[0]))} .*record at .* says that it was on disk"):
-            reopen(files)
+        with pytest.raises(LogDamaged, match=f"at {Lsn(len(records[0]))} .*record at .* proves that it was on disk"):
+            reopen(files, own_term=Term(1, 1))
 
     def test_a_seal_protects_the_last_acknowledged_record_of_an_idle_node(self, files: SimFiles) -> None:
         log = reopen(files)
@@ -242,8 +243,49 @@ class TestDamage:
         log.write(make.seal(0))
         log.close()
         overwrite(files, raw_file(files)[0], SEGMENT_HEADER_BYTES + len(records[0]) - 9, b"rot")
-        with pytest.raises(LogDamaged, match="says that it was on disk"):
-            reopen(files)
+        with pytest.raises(LogDamaged, match="proves that it was on disk"):
+            reopen(files, own_term=Term(1, 1))
+
+    def test_records_of_another_node_that_a_power_cut_scattered_are_a_torn_tail(self) -> None:
+        """Their headers say what was on that one's disk: many come at once, and reach this one's in any order."""
+        outcomes = set()
+        for seed in range(40):
+            here, there = SimFiles(), SimFiles()
+            sent = fill(reopen(there), 6)
+            log = reopen(here)
+            log.write_through(b"".join(sent[:2]))
+            acknowledged = log.flushed
+            here.cut_at = here.steps + 2
+            with pytest.raises(PowerCut):
+                log.write_through(b"".join(sent[2:]))
+            again = reopen(here.power_cut(seed))
+            assert again.end >= acknowledged
+            assert contents(again) == sent[: len(contents(again))]
+            outcomes.add(len(contents(again)))
+        assert outcomes >= {2, 6}
+
+    def test_damage_far_before_the_end_of_records_of_another_node_is_refused(self) -> None:
+        """Before a record that lies so far behind it was written, it had been synced."""
+        for size, is_damage in ((WRITE_MAX_BYTES, True), (WRITE_MAX_BYTES // 2, False)):
+            files = SimFiles()
+            log = reopen(files, segment_bytes=3 * WRITE_MAX_BYTES)
+            records = fill(log, 2)
+            make = encoder(log)
+            while make.prev_lsn < size + len(records[0]):
+                make.flushed_lsn = log.flushed
+                pages = {number: Random(number).randbytes(PAGE_SIZE) for number in range(1, 257)}
+                log.write_through(make.data(pages, 256, 0, 0))
+            log.close()
+            overwrite(files, raw_file(files)[0], SEGMENT_HEADER_BYTES + len(records[0]) + 40, b"rot")
+            if is_damage:
+                with pytest.raises(LogDamaged, match="proves that it was on disk"):
+                    reopen(files)
+            else:
+                assert contents(reopen(files)) == records[:1]
+
+    def test_what_is_written_at_once_of_other_nodes_stays_below_the_limit(self) -> None:
+        most_in_a_frame = max(CHUNK_BYTES, 2 * MAX_PART_PAGES * PAGE_SIZE)
+        assert BATCH_BYTES + most_in_a_frame <= WRITE_MAX_BYTES
 
     def test_a_log_that_lost_its_end_is_refused(self, files: SimFiles) -> None:
         log = reopen(files)
@@ -488,8 +530,8 @@ class TestRemoval:
         log.retain_from(log.flushed)
         spare = next(name for name in files.listdir(D) if name.startswith("spare-"))
         old = files.open(f"{D}/{spare}")
-        assert proof_of_flush(old, Lsn(0), Lsn(0)) is not None, "the old records are still in it"
-        assert proof_of_flush(old, log.end, log.end) is None
+        assert proof_of_flush(old, Lsn(0), Lsn(0), Term(1, 1)) is not None, "the old records are still in it"
+        assert proof_of_flush(old, log.end, log.end, Term(1, 1)) is None
 
     def test_a_log_that_starts_over_does_not_use_a_recycled_segment(self, files: SimFiles) -> None:
         log = reopen(files)

@@ -51,12 +51,13 @@ class Node:
             cluster_id=CLUSTER,
             segment_bytes=SEGMENT_BYTES,
             flushed_floor=record.flushed_lsn,
+            own_term=record.own_term,
             rewind_to=rewind_to,
             run_background=inline,
         )
         self.compare(rewind_to)
         self.term = max(self.term, record.term.number) + 1
-        self.control.update(state="", term=Term(self.term, 1))
+        self.control.update(state="", term=Term(self.term, 1), is_own_term=True)
         self.floor = int(record.flushed_lsn)
         self.rewinding = None
         self.encoder = RecordEncoder(Term(self.term, 1), last=self.log.last, db_pages=0, db_checksum=0)
@@ -144,7 +145,7 @@ class Node:
     def start_term(self) -> None:
         """After a rewind no LSN is used again in the old term."""
         self.term += 1
-        self.control.update(term=Term(self.term, 1))
+        self.control.update(term=Term(self.term, 1), is_own_term=True)
         self.encoder = RecordEncoder(Term(self.term, 1), last=self.log.last, db_pages=0, db_checksum=0)
         self.append([self.encoder.term_start(0)])
 

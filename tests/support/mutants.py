@@ -202,7 +202,7 @@ MUTANTS: Final = (
     Mutant(
         "damage passes for a torn tail",
         "storage",
-        "refuse_damage(file, segment.first_lsn, tail.damage, flushed_floor)",
+        "refuse_damage(file, segment.first_lsn, tail.damage, flushed_floor, own_term)",
         "pass",
         PAGE_LOG,
         "flushed",

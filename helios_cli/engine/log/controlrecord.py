@@ -16,6 +16,7 @@ MAGIC: Final = b"HNCT"
 VERSION: Final = 1
 MAX_TEXT_BYTES: Final = 1000
 _CLEAN: Final = 1
+_OWN_TERM: Final = 2
 # magic, version, sequence, cluster id, incarnation, term number, term id, checkpoint, flushed, committed,
 # db checksum, db pages, checksum file, flags, length of voted_for, length of state
 _FIELDS: Final = struct.Struct("<4sIQ16s16sQQQQQQIbBHH")
@@ -51,6 +52,13 @@ class ControlRecord:
     """Checksum of the database at the checkpoint."""
     checksum_file: int = -1
     """Which of the two checksum files belongs to the checkpoint; -1 when none was saved."""
+    is_own_term: bool = False
+    """Whether it was this node that took :attr:`term`, to lead in it: no other node makes records of it."""
+
+    @property
+    def own_term(self) -> Term | None:
+        """The term in which records are this node's own; None when it has promised a newer one to another."""
+        return self.term if self.is_own_term else None
 
 
 def encode_control(record: ControlRecord, sequence: int) -> bytes:
@@ -65,7 +73,8 @@ def encode_control(record: ControlRecord, sequence: int) -> bytes:
     fields = _FIELDS.pack(
         MAGIC, VERSION, sequence, record.cluster_id, record.incarnation, record.term.number, record.term.term_id,
         record.checkpoint_lsn, record.flushed_lsn, record.committed_lsn, record.db_checksum, record.db_pages,
-        record.checksum_file, _CLEAN if record.clean else 0, len(voted), len(state),
+        record.checksum_file, (_CLEAN if record.clean else 0) | (_OWN_TERM if record.is_own_term else 0),
+        len(voted), len(state),
     )  # fmt: skip
     padded = (fields + voted + state).ljust(_CRC_AT, b"\0")
     return padded + _CRC.pack(crc32c(padded))
@@ -102,5 +111,6 @@ def decode_control(slot: bytes) -> tuple[ControlRecord, int]:
         db_pages=db_pages,
         db_checksum=db_checksum,
         checksum_file=checksum_file,
+        is_own_term=bool(flags & _OWN_TERM),
     )
     return record, sequence

@@ -110,7 +110,7 @@ class CopyTarget:
         self.table = result.table
         self._take_over_history(self._log, snapshot)
         if term > self.control.record.term:
-            self.control.update(term=term, voted_for="")
+            self.control.update(term=term, voted_for="", is_own_term=False)
         self.control.checkpoint(result.end, result.table, flushed_lsn=self._log.end, clean=False, state="")
         return result.records
 

@@ -239,7 +239,7 @@ class LogReader:
                         # A running node may have written it since it was read. What is known to be on disk now
                         # must be there when it is read again.
                         bad = lsn = error.lsn
-                        was_on_disk = bad < self._flushed() or proof_of_flush(file, first, bad) is not None
+                        was_on_disk = self._was_on_disk(file, first, bad)
                         continue
                     problem = self._judge(file, name, first, following, error, was_on_disk)
                     if problem is not None:
@@ -267,9 +267,11 @@ class LogReader:
             return None
         return Problem(bad, name, offset, error.reason, False)
 
-    def _flushed(self) -> Lsn:
+    def _was_on_disk(self, file: File, first: Lsn, bad: Lsn) -> bool:
         control = self.control()
-        return Lsn(0) if control is None or control.state else control.flushed_lsn
+        flushed = Lsn(0) if control is None or control.state else control.flushed_lsn
+        own_term = None if control is None else control.own_term
+        return bad < flushed or proof_of_flush(file, first, bad, own_term) is not None
 
     def _exists(self, name: str) -> bool:
         return self._files.exists(f"{self._directory}/{name}")

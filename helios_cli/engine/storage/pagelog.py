@@ -87,6 +87,7 @@ class PageLog:
         cluster_id: bytes,
         segment_bytes: int = SEGMENT_BYTES,
         flushed_floor: Lsn = Lsn(0),
+        own_term: Term | None = None,
         first_lsn: Lsn = Lsn(0),
         rewind_to: Lsn | None = None,
         run_background: RunBackground = in_thread,
@@ -94,7 +95,8 @@ class PageLog:
         """Open the log of a directory, or begin one at ``first_lsn`` where there is none.
 
         A torn tail is cut off and the cut synced. ``flushed_floor`` is what is known to have been on disk; anything
-        unreadable below it, or below what a later record proves, is damage and is refused. ``rewind_to`` finishes a
+        unreadable below it, or below what a later record proves, is damage and is refused; ``own_term`` is the
+        term whose records were made here, which prove more than those of others. ``rewind_to`` finishes a
         :meth:`truncate_to` that a crash interrupted: everything behind it goes, whatever it looks like.
 
         Raises:
@@ -113,7 +115,7 @@ class PageLog:
             elif rewind_to is not None:
                 log._cut(rewind_to)
             else:
-                log._recover(flushed_floor)
+                log._recover(flushed_floor, own_term)
         except OSError as error:
             log.close()
             raise as_helios_error(error, f"open the page log in {directory}") from error
@@ -150,12 +152,12 @@ class PageLog:
         self._use_segment(spare, SegmentHeader(self._cluster_id, first_lsn, Term(0), first_lsn))
         self.end = self.flushed = first_lsn
 
-    def _recover(self, flushed_floor: Lsn) -> None:
+    def _recover(self, flushed_floor: Lsn, own_term: Term | None) -> None:
         segment = self._segments[-1]
         file = self._files.open(segment.path)
         tail = find_tail(file, segment.first_lsn)
         if tail.damage is not None:
-            refuse_damage(file, segment.first_lsn, tail.damage, flushed_floor)
+            refuse_damage(file, segment.first_lsn, tail.damage, flushed_floor, own_term)
         if tail.end < flushed_floor:
             raise RecordDamaged(tail.end, f"the log ends there, but it was on disk up to {flushed_floor}")
         shift = SEGMENT_HEADER_BYTES - segment.first_lsn

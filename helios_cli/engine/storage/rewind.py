@@ -71,7 +71,7 @@ class Rewinder:
         fork = Lsn.parse(record.state.removeprefix(PARTED))
         page_log = PageLog.open(
             self._files, f"{self._directory}/log", cluster_id=record.cluster_id, segment_bytes=self._segment_bytes,
-            flushed_floor=record.flushed_lsn,
+            flushed_floor=record.flushed_lsn, own_term=record.own_term,
         )  # fmt: skip
         try:
             if fork > page_log.start and not _commits(page_log, fork):

@@ -25,9 +25,13 @@ from helios_cli.engine.log.segment import (
     segment_name,
 )
 from helios_cli.engine.ports import File, Files
-from helios_cli.engine.types import Lsn
+from helios_cli.engine.types import Lsn, Term
 
 READ_BYTES: Final = 1 << 20
+
+WRITE_MAX_BYTES: Final = 8 << 20
+"""More than is ever on its way to the disk at once of what another node has sent."""
+
 _ZEROS: Final = bytes(READ_BYTES)
 
 
@@ -149,24 +153,25 @@ def find_tail(file: File, first_lsn: Lsn, end: Lsn | None = None) -> Tail:
     return Tail(lsn, last, None)
 
 
-def refuse_damage(file: File, first_lsn: Lsn, damage: RecordDamaged, flushed_floor: Lsn) -> None:
+def refuse_damage(file: File, first_lsn: Lsn, damage: RecordDamaged, flushed_floor: Lsn, own_term: Term | None) -> None:
     """Raise RecordDamaged when what does not decode was on disk once; otherwise it is a torn tail.
 
-    Everything before ``flushed_floor`` was, and what a later record says of itself.
+    Everything before ``flushed_floor`` was, and what a later record proves: :func:`proof_of_flush`.
     """
     if damage.lsn < flushed_floor:
         raise RecordDamaged(damage.lsn, f"{damage.reason}, and it was on disk (known up to {flushed_floor})")
-    proof = proof_of_flush(file, first_lsn, damage.lsn)
+    proof = proof_of_flush(file, first_lsn, damage.lsn, own_term)
     if proof is not None:
-        raise RecordDamaged(damage.lsn, f"{damage.reason}, and the record at {proof.lsn} says that it was on disk")
+        raise RecordDamaged(damage.lsn, f"{damage.reason}, and the record at {proof.lsn} proves that it was on disk")
 
 
-def proof_of_flush(file: File, first_lsn: Lsn, bad: Lsn) -> RecordHeader | None:
-    """A record behind ``bad`` whose header says that ``bad`` had been on disk; None when there is none.
+def proof_of_flush(file: File, first_lsn: Lsn, bad: Lsn, own_term: Term | None) -> RecordHeader | None:
+    """A record behind ``bad`` that proves that ``bad`` had been on disk; None when there is none.
 
     Unsynced records reach the disk in any order, so an intact record behind a broken one proves nothing by itself.
-    But its header holds what was flushed when it was made: if that is more than ``bad``, the bytes there were once
-    on disk and have been damaged since.
+    But its header holds what was flushed where it was made: if that was here, in ``own_term``, and is more than
+    ``bad``, the bytes there were once on disk and have been damaged since. What comes from another node tells of the
+    disk of that one, and many such records may be written at once, but WRITE_MAX_BYTES at most before they are synced.
     """
     offset = SEGMENT_HEADER_BYTES + bad - first_lsn
     size = file.size()
@@ -176,7 +181,11 @@ def proof_of_flush(file: File, first_lsn: Lsn, bad: Lsn) -> RecordHeader | None:
         at = chunk.find(MAGIC)
         while 0 <= at < READ_BYTES:
             header = _header_here(chunk, at, Lsn(first_lsn + offset + at - SEGMENT_HEADER_BYTES))
-            if header is not None and header.flushed_lsn > bad:
+            if (
+                header is not None
+                and header.flushed_lsn > bad
+                and (header.term == own_term or header.lsn - bad >= WRITE_MAX_BYTES)
+            ):
                 return header
             at = chunk.find(MAGIC, at + 1)
         offset += READ_BYTES

@@ -94,6 +94,7 @@ class Store:
             cluster_id=record.cluster_id,
             segment_bytes=segment_bytes,
             flushed_floor=record.flushed_lsn,
+            own_term=record.own_term,
         )
         self.slots = SlotStore.open(self.files, self.control_dir)
         self.timeline = Timeline.open(self.files, self.control_dir, self.log)
@@ -190,7 +191,7 @@ class Store:
         exist twice under one LSN.
         """
         term = Term(max(self.control.record.term.number, floor) + 1, int.from_bytes(self._random_bytes(8), "little"))
-        self.promise(term)
+        self._take(term, "", is_own=True)
         return term
 
     def promise(self, term: Term, voted_for: str = "") -> None:
@@ -198,7 +199,10 @@ class Store:
 
         ``voted_for`` may lead in it; empty: whoever was promised that before, while this node knows nothing newer.
         """
-        self.control.update(term=term, clean=False, voted_for=voted_for or self.voted_for)
+        self._take(term, voted_for, is_own=False)
+
+    def _take(self, term: Term, voted_for: str, *, is_own: bool) -> None:
+        self.control.update(term=term, clean=False, voted_for=voted_for or self.voted_for, is_own_term=is_own)
 
     @property
     def voted_for(self) -> str:
