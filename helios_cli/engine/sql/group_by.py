@@ -12,7 +12,7 @@ from helios_cli.engine.sql.ordering import check_comparable
 from helios_cli.engine.sql.row_order import ordinal
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.select_list import flat_targets
-from helios_cli.engine.sql.sqltext import quote_identifier
+from helios_cli.engine.sql.sqltext import may_fold, quote_identifier
 from helios_cli.engine.sql.typed import Node, TypedSql
 
 
@@ -38,7 +38,7 @@ def group(select: dict[str, Any], targets: list[dict[str, Any]], scope: Scope, b
         text = casts.collated(value)
         # A bare number would be the number of a result column to SQLite.
         # It also makes numbers of tests of constants while it reads them (3 IS NULL).
-        bare = '"' not in text and (value.simple or " COLLATE " not in text)
+        bare = ('"' not in text and (value.simple or " COLLATE " not in text)) or may_fold(text)
         texts.append(f"coalesce({text}, NULL)" if bare else text)
     scope.grouping = grouping
     return texts

@@ -17,6 +17,7 @@ from helios_cli.engine.sql.grouping import Grouping, canonical
 from helios_cli.engine.sql.oids import INT4
 from helios_cli.engine.sql.owners import owner_of
 from helios_cli.engine.sql.scope import Scope
+from helios_cli.engine.sql.sqltext import may_fold
 from helios_cli.engine.sql.typed import Node, TypedSql
 
 _SETS_MAX: Final = 4096
@@ -131,6 +132,8 @@ class GroupingSets(Grouping):
 
 def _group_text(key: TypedSql) -> str:
     text = casts.collated(key)
+    if may_fold(text):
+        return f"coalesce({text}, NULL)"
     return f"+{text}" if text.isdigit() else text
 
 

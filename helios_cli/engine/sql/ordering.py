@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from helios_cli.engine.sql import casts, tree
+from helios_cli.engine.sql import casts, sqltext, tree
 from helios_cli.engine.sql.coercion import element_of, type_name
 from helios_cli.engine.sql.expressions import translate
 from helios_cli.engine.sql.oids import GEOMETRIC, JSON, JSONPATH, POLYMORPHIC, XID, XML
@@ -63,6 +63,8 @@ def _using(sort: dict[str, Any], value: TypedSql, scope: Scope) -> str:
 def _collated(value: TypedSql, text: str) -> str:
     if not text:
         plain = casts.collated(value)
+        if sqltext.may_fold(plain):
+            return f"coalesce({plain}, NULL)"
         # A bare number would be the place of a result column.
         return f"({plain} + 0)" if plain.strip("(-)").isdigit() else plain
     collation = casts.collation_of_value(value)

@@ -105,3 +105,14 @@ def split_name(text: str) -> list[str]:
 def pg_identifier(name: str) -> str:
     """An identifier as PostgreSQL prints it: quoted only where it must be."""
     return name if _PLAIN.fullmatch(name) and name not in _RESERVED else quote_identifier(name)
+
+
+_FALSE: Final = re.compile(r"(?<![\w.'\"])0(?![\w.'\"])")
+
+
+def may_fold(text: str) -> bool:
+    """Whether SQLite may make a bare 0 of an expression while it reads it, which would be the place of a column.
+
+    It does so with AND of which one side is that.
+    """
+    return " AND " in text and _FALSE.search(text) is not None

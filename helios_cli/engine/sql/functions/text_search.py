@@ -41,8 +41,8 @@ def to_tsvector(name: str, text: str) -> str:
 
 def _weight(letter: str) -> int:
     if letter.upper() not in tuple(WEIGHTS):
-        code = ord(letter[0]) if letter else 0
-        raise SqlError(f"unrecognized weight: {code}", sqlstate="XX000")
+        shown = letter or "\\000"
+        raise SqlError(f'unrecognized weight: "{shown}"', sqlstate="22023")
     return WEIGHTS.index(letter.upper())
 
 
