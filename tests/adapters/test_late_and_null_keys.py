@@ -226,6 +226,21 @@ def test_names_of_objects_are_ordered_by_oid(database: LocalDatabase) -> None:
         assert database.run(names.format(alias, order)) == [("zz",), ("aa",)]
 
 
+def test_the_pretty_form_keeps_the_types_of_constants(database: LocalDatabase) -> None:
+    database.run("CREATE DOMAIN d AS char(1) CHECK (VALUE IN ('F', 'M')); "
+                 "CREATE DOMAIN e AS char(3) CHECK (VALUE = 'F' OR VALUE <> 'x')")  # fmt: skip
+    database.run("CREATE TABLE padded (a char(3) CHECK (a = 'F' OR a <> 'x'), b text CHECK (b::bpchar <> '11'))")
+    assert database.run(
+        "SELECT conname, pg_get_constraintdef(oid, true) FROM pg_constraint "
+        "WHERE contypid <> 0 OR conrelid = 'padded'::regclass ORDER BY 1"
+    ) == [
+        ("d_check", "CHECK (VALUE = ANY (ARRAY['F'::bpchar, 'M'::bpchar]))"),
+        ("e_check", "CHECK (VALUE = 'F'::bpchar OR VALUE <> 'x'::bpchar)"),
+        ("padded_a_check", "CHECK (a = 'F'::bpchar OR a <> 'x'::bpchar)"),
+        ("padded_b_check", "CHECK (b::bpchar <> '11'::bpchar)"),
+    ]
+
+
 def test_checks_of_domains_are_written_prettily_when_asked(database: LocalDatabase) -> None:
     database.run("CREATE DOMAIN d AS int CHECK (VALUE > 1 AND VALUE < 9)")
     assert database.run("SELECT pg_get_constraintdef(oid, true), pg_get_constraintdef(oid) FROM pg_constraint "

@@ -351,7 +351,9 @@ class Deparser:
         known = registry.by_name(names[-1])
         shown = known.sql_name if known else ".".join(pg_identifier(name) for name in names)
         modifiers = [str(tree.const_value(part["A_Const"])) for part in fields["typeName"].get("typmods", [])]
-        if modifiers and not (known and known.oid == BPCHAR and modifiers == ["1"]):
+        if known and not modifiers:
+            shown = _OF_ANY_LENGTH.get(known.oid, shown)
+        elif modifiers and not (known and known.oid == BPCHAR and modifiers == ["1"]):
             head, _, tail = shown.partition(" with")
             shown = f"{head}({','.join(modifiers)}){' with' + tail if tail else ''}"
         if "arrayBounds" in fields["typeName"]:

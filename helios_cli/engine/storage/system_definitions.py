@@ -81,8 +81,11 @@ def _domain_check(snapshot: Snapshot, oid: int, pretty: bool) -> str | None:
     for found in snapshot.types.values():
         for check in found.checks:
             if check.oid == oid:
-                text = rename_column(check.expression, "value", _VALUE, {}) if pretty else check.expression
-                return f"CHECK ({_pretty(snapshot, 0, text, pretty).replace(_VALUE, 'VALUE')})"
+                if not pretty:
+                    return f"CHECK ({shown_text(snapshot, check.expression) or ''})"
+                text = rename_column(check.expression, "value", _VALUE, {"value": found.base_oid})
+                shown = shown_text(snapshot, pretty_expression(text, ((_VALUE, found.base_oid),))) or ""
+                return f"CHECK ({shown.replace(_VALUE, 'VALUE')})"
     return None
 
 
