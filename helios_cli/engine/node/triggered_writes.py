@@ -372,7 +372,7 @@ class TriggeredRun:
             return
         for constraint, child in cascades(self.target.relation, self.host.catalog):
             word = {"c": "", "n": "NULL"}.get(constraint.on_delete, "DEFAULT")
-            self._change_children(constraint, child, old, word)
+            self._change_children(constraint, child, old, word, constraint.delete_columns)
 
     def _set_defaults(self, old: Row, new: Row) -> None:
         """Do what ON UPDATE SET DEFAULT does to the rows that point at a key that changes."""
@@ -383,8 +383,13 @@ class TriggeredRun:
             if any(not _same(old[places[name]], new[places[name]]) for name in constraint.ref_columns):
                 self._change_children(constraint, child, old, "DEFAULT")
 
-    def _change_children(self, constraint: ConstraintDef, child: Relation, old: Row, word: str) -> None:
-        """Set the columns of a foreign key to ``word`` where they point at a row; an empty word: delete there."""
+    def _change_children(
+        self, constraint: ConstraintDef, child: Relation, old: Row, word: str, only: Sequence[str] = ()
+    ) -> None:
+        """Set the columns of a foreign key, or ``only`` some, to ``word`` where they point at a row.
+
+        An empty word: delete there.
+        """
         columns = self.target.relation.columns
         values = dict(zip((column.name for column in columns), old, strict=True))
         types = {column.name: column.type_oid for column in columns}
@@ -395,7 +400,7 @@ class TriggeredRun:
         same = " AND ".join(f"{quote_identifier(name)} = ${at}" for at, name in enumerate(constraint.columns, 1))
         text = f"DELETE FROM {table} WHERE {same}"
         if word:
-            assigned = ", ".join(f"{quote_identifier(name)} = {word}" for name in constraint.columns)
+            assigned = ", ".join(f"{quote_identifier(name)} = {word}" for name in only or constraint.columns)
             text = f"UPDATE {table} SET {assigned} WHERE {same}"
         self.host.run_text(text, [types[name] for name in constraint.ref_columns], key)
 

@@ -202,7 +202,7 @@ def _same_key(one: ConstraintDef, other: ConstraintDef) -> bool:
     def shown(key: ConstraintDef) -> tuple[object, ...]:
         return (
             dict(zip(key.columns, key.ref_columns, strict=True)), key.ref_oid, key.on_update, key.on_delete, key.match,
-            key.deferrable, key.deferred, key.validated,
+            key.deferrable, key.deferred, key.validated, sorted(key.delete_columns),
         )  # fmt: skip
 
     return shown(one) == shown(other)

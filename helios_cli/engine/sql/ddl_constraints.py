@@ -199,7 +199,13 @@ def _add_foreign_key(builder: Builder, table: TableDef, fields: dict[str, Any]) 
     for name in own:
         if table.column(name) is None:
             raise builder.error("42703", f'column "{name}" referenced in foreign key constraint does not exist')
-    _check_options(fields)
+    if fields.get("fk_matchtype") == "p":
+        raise unsupported("MATCH PARTIAL")
+    to_set = tuple(tree.strings(fields.get("fk_del_set_cols", [])))
+    for name in to_set:
+        if name not in own:
+            message = f'column "{name}" referenced in ON DELETE SET action must be part of foreign key'
+            raise builder.error("42P10", message)
     target = _referenced_table(builder, table, fields["pktable"])
     named = tree.strings(fields.get("pk_attrs", []))
     index, referenced = _referenced_key(builder, target, named)
@@ -217,7 +223,7 @@ def _add_foreign_key(builder: Builder, table: TableDef, fields: dict[str, Any]) 
         on_update=fields.get("fk_upd_action", "a"), on_delete=fields.get("fk_del_action", "a"),
         match=fields.get("fk_matchtype", "s"),
         deferrable=bool(fields.get("deferrable") or fields.get("initdeferred")),
-        deferred=bool(fields.get("initdeferred")), local=not fields.get("inherited"),
+        deferred=bool(fields.get("initdeferred")), local=not fields.get("inherited"), delete_columns=to_set,
     )  # fmt: skip
     table.constraints.append(constraint)
     if target.parted:
@@ -226,13 +232,6 @@ def _add_foreign_key(builder: Builder, table: TableDef, fields: dict[str, Any]) 
 
         keep_keys(builder, target, index)
     return constraint
-
-
-def _check_options(fields: dict[str, Any]) -> None:
-    if fields.get("fk_matchtype") == "p":
-        raise unsupported("MATCH PARTIAL")
-    if fields.get("fk_del_set_cols"):
-        raise unsupported("ON DELETE SET NULL (columns)")
 
 
 def _referenced_table(builder: Builder, table: TableDef, range_var: dict[str, Any]) -> TableDef:

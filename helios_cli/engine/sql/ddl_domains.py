@@ -163,11 +163,22 @@ def alter_domain(builder: Builder, fields: dict[str, Any]) -> Plan:
             _verify(builder, domain, "NOT " + _condition(builder, own, text, "{}"), "23514", problem)
     elif kind == "X":
         own = _without(builder, own, fields)
-    elif kind != "V":
+    elif kind == "V":
+        _validate(builder, own, fields["name"])
+    else:
         raise unsupported("this form of ALTER DOMAIN")
     text = definition_text(_definition(own))
     builder.add(update(home_of(builder, own.oid), "helios_type", {"definition": text}, oid=own.oid))
     return builder.finish("ALTER DOMAIN")
+
+
+def _validate(builder: Builder, domain: UserType, name: str) -> None:
+    """Look whether values that are there meet a constraint that was added NOT VALID."""
+    check = next((check for check in domain.checks if check.name == name), None)
+    if check is None:
+        raise builder.error("42704", f'constraint "{name}" of domain "{domain.name}" does not exist')
+    problem = "contains values that violate the new constraint"
+    _verify(builder, domain, "NOT " + _condition(builder, domain, check.expression, "{}"), "23514", problem)
 
 
 def find_domain(builder: Builder, names: list[str]) -> UserType:

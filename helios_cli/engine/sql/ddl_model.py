@@ -158,6 +158,8 @@ class ConstraintDef:
     """A CHECK with NO INHERIT, which tables that inherit do not get."""
     enabled: bool = True
     """False: a foreign key of a table all of whose triggers are disabled, which nobody looks at."""
+    delete_columns: tuple[str, ...] = ()
+    """Of ON DELETE SET NULL and SET DEFAULT: the columns that are set; empty for all."""
 
 
 @dataclass(slots=True)

@@ -216,7 +216,9 @@ def _rename_in_texts(builder: Builder, table: TableDef, old: str, new: str) -> N
     for constraint in table.constraints:
         changes: dict[str, object] = {
             "columns": listed(constraint.columns),
-            "expression": renamed(constraint.expression),
+            "expression": listed(constraint.delete_columns)
+            if constraint.delete_columns
+            else renamed(constraint.expression),
         }
         builder.add(update(temp, "helios_constraint", changes, oid=constraint.oid))
     for constraint in builder.catalog.referencing(table.oid):

@@ -343,8 +343,13 @@ def constraint_row(temp: bool, constraint: ConstraintDef) -> str:
         confrelid=constraint.ref_oid, confcolumns=json.dumps(constraint.ref_columns),
         confindid=constraint.ref_index_oid, confupdtype=constraint.on_update, confdeltype=constraint.on_delete,
         confmatchtype=constraint.match, condeferrable=stored_deferral(constraint),
-        condeferred=int(constraint.deferred), expression=constraint.expression,
+        condeferred=int(constraint.deferred), expression=stored_expression(constraint),
     )  # fmt: skip
+
+
+def stored_expression(constraint: ConstraintDef) -> str | None:
+    """``helios_constraint.expression``: of a foreign key the columns that ON DELETE sets, if not all, as JSON."""
+    return json.dumps(constraint.delete_columns) if constraint.delete_columns else constraint.expression
 
 
 CONSTRAINT_COLUMNS: Final = (
@@ -356,11 +361,12 @@ CONSTRAINT_COLUMNS: Final = (
 
 def read_constraint(row: Sequence[Any]) -> ConstraintDef:
     """A row of ``helios_constraint``."""
-    bits = row[13]
+    bits, is_key = row[13], row[3] == "f"
     return ConstraintDef(
-        row[0], row[1], row[2], row[3], tuple(json.loads(row[4])), row[5], row[6], row[7],
+        row[0], row[1], row[2], row[3], tuple(json.loads(row[4])), row[5], None if is_key else row[6], row[7],
         tuple(json.loads(row[8])), row[9], row[10], row[11], row[12], bool(bits & 1), bool(row[14]),
         not bits & NOT_VALID, not bits & NOT_LOCAL, bool(bits & NO_INHERIT), not bits & DISABLED,
+        tuple(json.loads(row[6])) if is_key and row[6] else (),
     )  # fmt: skip
 
 

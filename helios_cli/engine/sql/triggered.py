@@ -118,12 +118,12 @@ def are_seen(relation: Relation, events: tuple[str, ...], scope: Scope) -> bool:
 def cascades(relation: Relation, catalog: CatalogReader) -> list[tuple[ConstraintDef, Relation]]:
     """The foreign keys through which a DELETE changes other tables where triggers see it, at once or further on.
 
-    And those that are ON DELETE SET DEFAULT, which SQLite does not do.
+    And those that are ON DELETE SET DEFAULT or set some columns only, which SQLite does not do.
     """
     return [
         pair
         for pair in _children(relation, catalog)
-        if pair[0].on_delete == "d" or _is_watched(pair[1], catalog, {relation.oid})
+        if pair[0].on_delete == "d" or pair[0].delete_columns or _is_watched(pair[1], catalog, {relation.oid})
     ]
 
 
@@ -154,7 +154,7 @@ def _is_watched(relation: Relation, catalog: CatalogReader, known: set[int]) -> 
         return False
     known.add(relation.oid)
     return any(
-        constraint.on_delete == "d" or _is_watched(child, catalog, known)
+        constraint.on_delete == "d" or constraint.delete_columns or _is_watched(child, catalog, known)
         for constraint, child in _children(relation, catalog)
     )
 

@@ -195,6 +195,8 @@ def _foreign_key(snapshot: Snapshot, constraint: ConstraintDef, columns: str) ->
         text += f" ON UPDATE {_ACTIONS[constraint.on_update]}"
     if constraint.on_delete in _ACTIONS:
         text += f" ON DELETE {_ACTIONS[constraint.on_delete]}"
+    if constraint.delete_columns:
+        text += f" ({', '.join(map(pg_identifier, constraint.delete_columns))})"
     if constraint.deferrable:
         text += " DEFERRABLE"
     return f"{text} INITIALLY DEFERRED" if constraint.deferred else text

@@ -217,14 +217,14 @@ def pg_index(snapshot: Snapshot, oid: int) -> Rows:
 def pg_constraint(snapshot: Snapshot, oid: int) -> Rows:
     """Constraints."""
     constraint = snapshot.constraints[oid]
-    relation = snapshot.relations[constraint.table_oid]
-    numbers = [snapshot.attnum(constraint.table_oid, name) if name else 0 for name in constraint.columns]
+    table, relation = constraint.table_oid, snapshot.relations[constraint.table_oid]
+    numbers = [snapshot.attnum(table, name) if name else 0 for name in constraint.columns]
+    to_set = [snapshot.attnum(table, name) for name in constraint.delete_columns]
     foreign = [snapshot.attnum(constraint.ref_oid, name) for name in constraint.ref_columns]
     yield {
         "oid": constraint.oid, "conname": constraint.name, "connamespace": snapshot.schema_oid(relation.schema),
         "contype": constraint.kind, "condeferrable": int(constraint.deferrable),
-        "condeferred": int(constraint.deferred),
-        "convalidated": int(constraint.validated), "conrelid": constraint.table_oid,
+        "condeferred": int(constraint.deferred), "convalidated": int(constraint.validated), "conrelid": table,
         "conindid": constraint.index_oid or constraint.ref_index_oid,
         "confrelid": constraint.ref_oid, "confupdtype": constraint.on_update if constraint.kind == "f" else " ",
         "confdeltype": constraint.on_delete if constraint.kind == "f" else " ",
@@ -234,6 +234,7 @@ def pg_constraint(snapshot: Snapshot, oid: int) -> Rows:
         "connoinherit": int(inherit_rows.is_own(snapshot, constraint)),
         "conexclop": _array(operators) if (operators := exclusion_operators(snapshot, constraint)) else None,
         "conkey": _array(numbers), "confkey": _array(foreign) if foreign else None, "conbin": constraint.expression,
+        "confdelsetcols": _array(to_set) if to_set else None,
     }  # fmt: skip
 
 
