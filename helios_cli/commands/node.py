@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 from typing import Annotated
 
@@ -111,6 +112,8 @@ def _run(loaded: Loaded, dry_run: bool, as_json: bool) -> int:
     for warning in loaded.warnings:
         typer.echo(f"warning: {warning}", err=True)
     if not dry_run:
+        # It would end a process that does not listen to it yet: it waits until the node does.
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))
         from helios_cli.engine.node.launch import run
 
         return run(loaded.settings)

@@ -9,6 +9,7 @@ import json
 import signal
 import socket
 import ssl
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ import pytest
 import trustme
 from support.node_process import MakeNode, NodeProcess, wait_until
 
+from helios_cli.cli import main
+from helios_cli.engine.config.settings import Settings
+from helios_cli.engine.node import launch
 from helios_cli.engine.wire import peer
 
 JOINED_S = 90.0
@@ -139,3 +143,23 @@ def test_a_node_that_was_refused_comes_in_when_the_certificate_is_replaced(
     wait_until(lambda: "ready:" in standby.log_tail(), "the standby has joined", JOINED_S)
     after = https(primary, "/status")[1]
     assert (after["alarms"], after["term"], primary.pid) == ([], status["term"], pid)
+
+
+def test_a_reload_that_comes_while_a_node_starts_waits_for_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It would end a process that has no handler for it yet."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    found: list[bool] = []
+
+    def run(settings: Settings) -> int:
+        signal.pthread_kill(threading.get_ident(), signal.SIGHUP)
+        found.append(signal.SIGHUP in signal.sigpending())
+        return 0
+
+    handler = signal.signal(signal.SIGHUP, lambda *_: None)
+    monkeypatch.setattr(launch, "run", run)
+    try:
+        assert main(["start", "--data-dir", str(tmp_path)]) == 0
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGHUP, handler)
+    assert found == [True]

@@ -94,6 +94,7 @@ class Observer:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._over.set)
             loop.add_signal_handler(signal.SIGHUP, self.reload)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
             self.secret = load_secret(self._control_dir, settings.cluster_secret_file)
             if await self._joined():
                 await self._serve(loop)
