@@ -36,7 +36,7 @@ def reload_node(node: Node) -> str | None:
     """Take over what may change while a node runs; why not everything was."""
     settings, why_not = read_again(node.settings, node.tls, node.event)
     node.settings = settings
-    if node.serving:
+    if hasattr(node, "checkpointer"):  # its database has been opened, if not shown to anybody yet
         node.engine.settings = settings
         node.engine.queue.group_max = settings.group_max_transactions
         node.checkpointer.configure(
