@@ -113,3 +113,32 @@ def test_going_back_behind_it_takes_its_pages_out_of_the_file(tmp_path: Path) ->
         assert store.recovery.applied == ends[0]
         store.close()
         assert (rows(directory, "t"), rows(directory, "u")) == ([(1, "kept")], [(1, "old")])
+
+
+def test_a_node_that_dies_while_it_makes_its_empty_database_starts_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the log only the beginning of a term is known to be committed, which is behind LSN 0 and has no pages."""
+    store = Store(str(tmp_path))
+    encoder = store.encoder(store.new_term())
+    store.log.write_through(encoder.term_start(0))
+    began = encoder.committed_lsn = store.log.end
+    store.log.write_through(encoder.seal(0))
+    store.close()
+    Store(str(tmp_path), committed_only=True).close()
+
+    class Killed(Exception):
+        pass
+
+    def die(_path: str) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("helios_cli.engine.storage.store.create_database", die)
+        with pytest.raises(Killed):
+            Store(str(tmp_path), committed_only=True)
+    assert not (tmp_path / "db" / DATABASE_NAME).exists()
+    again = Store(str(tmp_path), committed_only=True)
+    assert again.recovery.applied == began
+    again.close()
+    assert (tmp_path / "db" / DATABASE_NAME).exists()

@@ -122,7 +122,8 @@ class Store:
             end = self.log.end
             return ChecksumTable(), Recovery(True, True, 0, 0, self.log.dropped_bytes, end, end, end)
         self._discard_cache()
-        database = OsFiles().open(self.db_path, create=record.checkpoint_lsn == 0)
+        # Without a page at the checkpoint it may have been on its way to being made anew.
+        database = OsFiles().open(self.db_path, create=record.db_pages == 0)
         try:
             table = self.control.load_checksums()
             result = redo(self.log, database, record.checkpoint_lsn, table, end=self._redo_end(record))
