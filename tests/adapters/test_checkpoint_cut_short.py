@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from support.storage_core import StorageCore
 from helios_cli.engine.errors import LogDamaged
 from helios_cli.engine.storage.rewind import PARTED, Rewinder
 from helios_cli.engine.storage.store import DATABASE_NAME, Store
-from helios_cli.engine.types import Lsn
+from helios_cli.engine.types import PAGE_SIZE, Lsn
 
 COLUMNS = "(a int PRIMARY KEY, b text)"
 
@@ -142,3 +143,16 @@ def test_a_node_that_dies_while_it_makes_its_empty_database_starts_again(
     assert again.recovery.applied == began
     again.close()
     assert (tmp_path / "db" / DATABASE_NAME).exists()
+
+
+def test_a_journal_that_a_power_cut_brought_back_is_not_rolled_back(tmp_path: Path) -> None:
+    """SQLite makes a new database with one, and does not sync that it has removed it: it cuts to no page at all."""
+    dead, _ = cut_short(tmp_path, ("UPDATE t SET b = 'new'",))
+    magic, records, nonce, pages, sector = bytes.fromhex("d9d505f920a163d7"), 0, 1, 0, 512
+    header = struct.pack(">8sIIIII", magic, records, nonce, pages, sector, PAGE_SIZE)
+    (dead / "db" / f"{DATABASE_NAME}-journal").write_bytes(header.ljust(sector, b"\0"))
+    store = Store(str(dead))
+    reader = sqlite3.connect(store.db_path)
+    assert reader.execute("SELECT a, b FROM t").fetchall() == [(1, "new")]
+    reader.close()
+    store.close()

@@ -181,7 +181,9 @@ class Store:
         create_database(self.db_path)
 
     def _discard_cache(self, *, and_database: bool = False) -> None:
-        for suffix in ("-wal", "-shm", "") if and_database else ("-wal", "-shm"):
+        # SQLite makes a new database with a journal. If a power cut brings that back, it is rolled back to no page.
+        cache = ("-wal", "-shm", "-journal")
+        for suffix in (*cache, "") if and_database else cache:
             if os.path.exists(self.db_path + suffix):
                 os.unlink(self.db_path + suffix)
 
