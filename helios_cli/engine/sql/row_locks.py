@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pgparse
 
+from helios_cli.engine.sql.folded import KEY
 from helios_cli.engine.sql.relation import CatalogReader, Relation
 from helios_cli.engine.sql.typed import Node
 
@@ -50,6 +51,9 @@ def _marked(item: Node, names: set[str] | None, clauses: list[Node]) -> Node:
     if kind == "RangeVar":
         return {kind: {**fields, LOCKED: True}}
     inner = fields["subquery"]["SelectStmt"]
+    if "valuesLists" in inner or KEY in inner:
+        # Its own locking clause would be refused; that of a query around it passes it by.
+        return item
     if clauses:
         inner = {**inner, "lockingClause": [*inner.get("lockingClause", []), *clauses]}
     else:
