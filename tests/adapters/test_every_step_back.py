@@ -155,7 +155,7 @@ def copy(source: Source, target: Path, retries: int) -> None:
                 for number in wanted:
                     copied.write({number: source.image[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]})
                 copied.begin_log(source.snapshot.start)
-                for records in source.records:
+                for records in filter(None, source.records):
                     copied.append(records)
                 copied.finish(source.snapshot, source.end, source.term)
             except DiskFull:
@@ -185,3 +185,22 @@ def test_a_copy_may_end_at_every_step(parted: tuple[Path, Path, Lsn], tmp_path: 
         assert database_of(directory).read_bytes() == source.image
 
     every_step(prepare, lambda directory, retries: copy(source, directory, retries), check)
+
+
+def test_a_copy_as_of_the_log_s_end_is_a_database(parted: tuple[Path, Path, Lsn], tmp_path: Path) -> None:
+    """Its log begins there, and has no record yet."""
+    before, behind, _ = parted
+    store = Store(str(behind), segment_bytes=SEGMENT)
+    end = store.log.end
+    store.close()
+    source = Source(behind, end)
+    directory = tmp_path / "data"
+    shutil.copytree(before, directory)
+    copy(source, directory, 0)
+    for _ in range(2):
+        store = Store(str(directory), segment_bytes=SEGMENT, committed_only=True)
+        assert store.log.last is None and not store.recovery.born
+        assert store.log.end == store.recovery.applied == end == store.encoder(source.term).lsn
+        assert store.checksums.total == source.pages.total
+        store.close()
+        assert database_of(directory).read_bytes() == source.image

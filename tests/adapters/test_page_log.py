@@ -511,6 +511,22 @@ class TestRemoval:
         assert log.start <= log.end
         fill(log, 3)
 
+    def test_the_last_record_on_disk_stays(self, files: SimFiles) -> None:
+        """Without one the log would begin empty, behind a checkpoint, when the power is lost now."""
+        log = reopen(files)
+        fill(log, 1)
+        make = encoder(log)
+        while log.segment_count == 1:
+            record = make.data(noise(7, 800), 1, 7, 0)
+            log.reserve(len(record))
+            log.write(record)
+        before = log.start
+        log.retain_from(Lsn(1 << 60))
+        assert log.segment_count == 2 and log.start == before
+        log.sync()
+        log.retain_from(Lsn(1 << 60))
+        assert log.segment_count == 1 and before < log.start < log.flushed
+
     def test_old_bytes_of_a_recycled_segment_are_never_records(self, files: SimFiles) -> None:
         log = reopen(files)
         for _ in range(12):

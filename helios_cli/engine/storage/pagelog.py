@@ -421,14 +421,15 @@ class PageLog:
     def retain_from(self, lsn: Lsn) -> int:
         """Remove the segments whose records all lie before ``lsn``; returns how many.
 
-        The oldest goes first, each removal synced, so that a crash leaves no gap. The last segment always stays.
+        The oldest goes first, each removal synced, so that a crash leaves no gap. The last record that is on disk
+        always stays: without one nothing would say where the log has come to.
 
         Raises:
             IoFailed: the file system refused; what was removed stays removed.
         """
         removed = 0
         try:
-            while len(self._segments) > 1 and self._segments[1].first_lsn <= lsn:
+            while len(self._segments) > 1 and self._segments[1].first_lsn <= min(lsn, self.flushed - 1):
                 with self._lock:
                     segment = self._segments.pop(0)
                     if not self._spares.recycle(segment.path):

@@ -99,7 +99,9 @@ class Store:
         self.slots = SlotStore.open(self.files, self.control_dir)
         self.timeline = Timeline.open(self.files, self.control_dir, self.log)
         self.configs = ConfigLog(self.files, self.control_dir, self.log.end)
-        self.checksums, self.recovery = self._recover(born or self.log.last is None)
+        # A log without a record says nothing; what a checkpoint has recorded is a database all the same.
+        is_empty = self.log.last is None and self.control.record.checkpoint_lsn == 0
+        self.checksums, self.recovery = self._recover(born or is_empty)
 
     def _create_control(self, cluster_id: bytes | None) -> ControlFile:
         if self.files.listdir(self.log_dir):
@@ -216,7 +218,9 @@ class Store:
     def encoder(self, term: Term) -> RecordEncoder:
         """Makes the records that follow the log's end."""
         table = self.checksums
-        encoder = RecordEncoder(term, last=self.log.last, db_pages=table.pages, db_checksum=table.total)
+        encoder = RecordEncoder(
+            term, last=self.log.last, db_pages=table.pages, db_checksum=table.total, first_lsn=self.log.end
+        )
         encoder.flushed_lsn = self.log.flushed
         return encoder
 
