@@ -33,10 +33,10 @@ def test_what_clients_were_told_is_so(network: Network, tmp_path: Path, mode: st
 @pytest.mark.parametrize(
     ("mode", "names"),
     [
-        ("quorum", ("freeze", "lose-etcd", "isolate", "blind")),
-        ("sync", ("kill", "empty-etcd", "deaf")),
-        ("semi-sync", ("mute", "kill-etcd", "freeze-etcd")),
-        ("async", ("isolate", "blind", "mute")),
+        ("quorum", ("lose-etcd", "blind", "freeze", "isolate")),
+        ("sync", ("empty-etcd", "kill", "deaf")),
+        ("semi-sync", ("kill-etcd", "freeze-etcd", "mute")),
+        ("async", ("blind", "isolate", "mute")),
     ],
 )
 @pytest.mark.timeout(240)
