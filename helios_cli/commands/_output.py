@@ -49,6 +49,13 @@ def fitting(columns: Sequence[str], cells: Sequence[Sequence[str]], droppable: S
     return kept
 
 
+def readable(value: object) -> str:
+    """A value as people read it: yes and no, nothing for None."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else str(value)
+
+
 def print_table(
     columns: Sequence[str],
     rows: Iterable[Sequence[object]],
@@ -60,7 +67,7 @@ def print_table(
 
     A terminal that is too narrow does not see the columns ``droppable``, the first of them first.
     """
-    cells = [["" if item is None else str(item) for item in row] for row in rows]
+    cells = [[readable(item) for item in row] for row in rows]
     if not sys.stdout.isatty():
         widths = [max(len(column), *(len(row[i]) for row in cells), 0) for i, column in enumerate(columns)]
         for line in ([str(column) for column in columns], *cells):

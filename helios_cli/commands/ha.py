@@ -271,7 +271,7 @@ def row(one: Mapping[str, Any]) -> tuple[object, ...]:
 
     lag, lag_ms, checksum = one.get("lag_bytes"), one.get("lag_ms"), str(one.get("db_checksum") or "")
     return (
-        one.get("node_id"), one.get("role"), one.get("mode"), one.get("state"), "yes" if one.get("in_sync") else "no",
+        one.get("node_id"), one.get("role"), one.get("mode"), one.get("state"), bool(one.get("in_sync")),
         address(str(one.get("host") or ""), int(one.get("pg_port") or 0)), one.get("http_port"), one.get("applied"),
         "" if lag is None else size(int(lag)), "" if lag_ms is None else f"{float(lag_ms):.0f}", checksum[:8],
     )  # fmt: skip

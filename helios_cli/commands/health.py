@@ -84,7 +84,7 @@ def status(
     if as_json:
         print_json(answer.body)
     else:
-        print_table(("item", "value"), [(name, _shown(value)) for name, value in flatten(_brief(answer.body))])
+        print_table(("item", "value"), flatten(_brief(answer.body)))
     return ExitCode.OK
 
 
@@ -112,7 +112,3 @@ def _node(node: Mapping[str, Any]) -> str:
     parts = [node.get("role"), node.get("state"), "in sync" if node.get("in_sync") else "not in sync"]
     parts.append("lag unknown" if lag is None else f"lag {lag} bytes")
     return ", ".join(str(part) for part in parts)
-
-
-def _shown(value: object) -> object:
-    return ("yes" if value else "no") if isinstance(value, bool) else value

@@ -15,7 +15,7 @@ import typer
 
 from helios_cli.commands import _options
 from helios_cli.commands._errors import ExitCode, Refused
-from helios_cli.commands._output import print_json, print_table
+from helios_cli.commands._output import print_json, print_table, readable
 from helios_cli.engine.storage.salvage import Manifest, load_changes, load_manifest, load_writes, salvages
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def show(name: Name, limit: Limit = None, data_dir: _options.DataDir = None, as_
         print_json({"name": name, "manifest": asdict(manifest), "rows": [asdict(one) for one in changes]})
         return ExitCode.OK
     for label, value in _summary(name, manifest).items():
-        typer.echo(f"{label.replace('_', ' ')}: {value}")
+        typer.echo(f"{label.replace('_', ' ')}: {readable(value)}")
     for line in manifest.schema_changes:
         typer.echo(f"schema: {line}")
     rows = [[one.op, one.full_name, _pairs(one.key), _what(one)] for one in changes]

@@ -173,6 +173,13 @@ def test_a_missing_control_file_is_refused(node: NodeProcess) -> None:
     assert (node.data_dir / "db" / "helios.db").exists(), "a database that nobody knows must not be thrown away"
 
 
+def test_without_a_control_file_a_standby_waits_for_nobody(make_node: MakeNode) -> None:
+    away = make_node("--replication-role", "standby", "--primary-host", "127.0.0.1", "--primary-port", "1", start=False)
+    (away.data_dir / "log").mkdir(parents=True)
+    (away.data_dir / "log" / "0000000000000000.seg").touch()
+    assert "no control file" in refusal(away)
+
+
 def test_a_missing_log_is_refused(node: NodeProcess) -> None:
     node.stop()
     shutil.rmtree(node.data_dir / "log")

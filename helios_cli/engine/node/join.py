@@ -23,6 +23,7 @@ from helios_cli.engine.storage.control import ControlFile
 from helios_cli.engine.storage.files import OsFiles
 from helios_cli.engine.storage.membership import load_role, save_role
 from helios_cli.engine.storage.secret import load_secret
+from helios_cli.engine.storage.store import DATABASE_NAME, refuse_remains
 from helios_cli.engine.types import Lsn, Term
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,8 @@ async def find_beginning(settings: Settings, tls: Callable[[], PeerTls]) -> Begi
     secret = load_secret(control_dir, settings.cluster_secret_file)
     known = load_role(files, control_dir)
     empty = not ControlFile.exists(files, control_dir)
+    if empty:
+        refuse_remains(files, control_dir, f"{settings.data_dir}/log", f"{settings.data_dir}/db/{DATABASE_NAME}")
     decision = decide_role(settings, known if known is not None or empty else Role("standalone"))
     for warning in decision.warnings:
         log.warning("%s", warning)

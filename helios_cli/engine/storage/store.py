@@ -54,6 +54,20 @@ class Recovery:
     """Up to where that is known to be: less than ``applied`` on a node that went back to where two logs parted."""
 
 
+def refuse_remains(files: Files, control_dir: str, log_dir: str, db_path: str) -> None:
+    """Raises LogDamaged where there is no control file, but a page log or a database."""
+    if files.listdir(log_dir):
+        raise LogDamaged(
+            f"{control_dir} has no control file, but {log_dir} holds a page log",
+            hint="Restore the control file from a backup, or start with an empty data directory.",
+        )
+    if os.path.exists(db_path):
+        raise LogDamaged(
+            f"{control_dir} has no control file, but there is a database at {db_path}",
+            hint="Restore the control file and the page log from a backup, or start with an empty data directory.",
+        )
+
+
 class Store:
     """The durable parts of a node: control file, page log, database file, slots. No SQLite connection is open."""
 
@@ -104,16 +118,7 @@ class Store:
         self.checksums, self.recovery = self._recover(born or is_empty)
 
     def _create_control(self, cluster_id: bytes | None) -> ControlFile:
-        if self.files.listdir(self.log_dir):
-            raise LogDamaged(
-                f"{self.control_dir} has no control file, but {self.log_dir} holds a page log",
-                hint="Restore the control file from a backup, or start with an empty data directory.",
-            )
-        if os.path.exists(self.db_path):
-            raise LogDamaged(
-                f"{self.control_dir} has no control file, but there is a database at {self.db_path}",
-                hint="Restore the control file and the page log from a backup, or start with an empty data directory.",
-            )
+        refuse_remains(self.files, self.control_dir, self.log_dir, self.db_path)
         record = ControlRecord(cluster_id=cluster_id or self._random_bytes(16), incarnation=self._random_bytes(16))
         return ControlFile.create(self.files, self.control_dir, record)
 
