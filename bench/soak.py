@@ -79,6 +79,21 @@ def power_cuts(directory: Path, first: int, count: int) -> Counts:
     return {"cuts": 2 * count, "acknowledged": acked, "checkpoints": checkpoints}
 
 
+def standby_power_cuts(directory: Path, first: int, count: int) -> Counts:
+    """The same of a standby under a stream of records, three cuts for each seed, and then the rest of the stream."""
+    from support.standby_cut import run_seed
+
+    streamed = checkpoints = 0
+    for seed in range(first, first + count):
+        try:
+            told = run_seed(seed, directory)
+        except Exception as error:
+            raise AssertionError(f"seed {seed}: {error}") from error
+        streamed += told.committed
+        checkpoints += told.checkpoints
+    return {"cuts": 3 * count, "streamed_bytes": streamed, "checkpoints": checkpoints}
+
+
 def endless_reader(directory: Path, first: int, count: int) -> Counts:
     """Snapshots that are never given up, under sustained writes; a slice's figures are its peaks."""
     from support.bounds import FLAGS, check, figures, run_bounded
@@ -214,6 +229,7 @@ SHAPES = (("quorum", 3, 0), ("sync", 2, 1), ("semi-sync", 3, 2), ("quorum", 5, 0
 SCENARIOS = (
     Scenario("kills", "kills", 100, 10, 6, kills),
     Scenario("power-cuts", "seeds", 1000, 50, 20, power_cuts),
+    Scenario("standby-power-cuts", "seeds", 1000, 50, 10, standby_power_cuts),
     Scenario("endless-reader", "seconds", 3600, 3600, 15, endless_reader),
     Scenario("mutated-messages", "thousands", 1000, 100, 20, mutations),
     Scenario("simulated-clusters", "seeds", 100_000, 1000, 200, simulations),

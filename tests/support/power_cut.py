@@ -27,7 +27,7 @@ from helios_cli.engine.sim.files import PowerCut, SimFiles
 from helios_cli.engine.sql.plan import Kind, Plan
 from helios_cli.engine.storage.database import Database
 from helios_cli.engine.storage.store import DATABASE_NAME, Store
-from helios_cli.engine.types import Lsn
+from helios_cli.engine.types import Lsn, Term
 
 SECTOR = 512
 ACCOUNTS = 20
@@ -56,58 +56,72 @@ class Model:
     """Up to where the log was confirmed by others."""
 
 
-def open_store(directory: Path, files: SimFiles, *, committed_only: bool = False) -> Store:
+def open_store(directory: Path, files: SimFiles, **options: Any) -> Store:
     """Open and recover a node's directory, the database's beside the simulated rest."""
-    return Store(
-        "/node", files=files, database_dir=str(directory), segment_bytes=128 << 10, committed_only=committed_only
-    )
+    return Store("/node", files=files, database_dir=str(directory), segment_bytes=128 << 10, **options)
 
 
-class Core:
+class StorageCore:
     """The storage half of a node in one process, over the files it is given."""
 
-    def __init__(self, directory: Path, files: SimFiles, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, store: Store, files: SimFiles, term: Term, loop: asyncio.AbstractEventLoop) -> None:
         self.fatal: asyncio.Future[BaseException] = loop.create_future()
         self.files = files
-        self.store = open_store(directory, files)
+        self.store = store
         self.database = Database(
-            self.store.db_path,
-            log=self.store.log,
-            checksums=self.store.checksums,
-            records=self.store.encoder(self.store.new_term()),
-            clock=SystemClock(),
-            setup=None,
-            ring_size=6,
-        )
+            store.db_path, log=store.log, checksums=store.checksums, records=store.encoder(term), clock=SystemClock(),
+            setup=None, ring_size=6,
+        )  # fmt: skip
         self.stable_image = b""
         self.remember_image()
         self.pipeline = CommitPipeline(self.database, loop, in_flight_max=4, on_fatal=self.stop_with)
-        self.database.before_chain = self.pipeline.drain_log
         self.queue = WriterQueue(self.database, self.pipeline, loop)
         self.queue.on_fatal = self.stop_with
         self.workers = Workers(loop, 1, "reader")
         self.checkpointer = Checkpointer(
-            self.store,
-            self.database,
-            self.pipeline,
-            self.queue,
-            ReadPool(self.database, self.workers, jobs_max=4),
-            threshold_mb=1,
-            wal_max_mb=1024,
-            log_retention_mb=0,
-            max_slot_lag_mb=1024,
-            on_old_reader=lambda: None,
-            on_event=lambda kind, message: None,
-            sync_file=lambda fd: self.remember_image(),
-        )
+            store, self.database, self.pipeline, self.queue, ReadPool(self.database, self.workers, jobs_max=4),
+            threshold_mb=1, wal_max_mb=1024, log_retention_mb=0, max_slot_lag_mb=1024, on_old_reader=lambda: None,
+            on_event=lambda kind, message: None, sync_file=lambda fd: self.remember_image(),
+        )  # fmt: skip
 
     def stop_with(self, error: BaseException) -> None:
+        """It has lost its power, or failed."""
         if not self.fatal.done():
             self.fatal.set_result(error)
 
     def remember_image(self) -> None:
         """The database file has been synced: this is what a power cut cannot take away."""
         self.stable_image = Path(self.store.db_path).read_bytes()
+
+    def close(self) -> None:
+        """What the operating system does with a dead process: descriptors are closed, nothing is written."""
+        self.files.cut_at = self.files.steps
+        self.pipeline.stop()
+        self.workers.stop()
+        self.checkpointer.close()
+        self.database.close()
+        self.checkpointer.close_file()
+
+
+def catch_power_cuts(core: Callable[[], StorageCore | None]) -> None:
+    """Whatever callback of the loop meets the cut stops the core of that moment."""
+
+    def on_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error, now = context.get("exception"), core()
+        if now is None or not isinstance(error, PowerCut):
+            raise AssertionError(f"unexpected: {context}")
+        now.stop_with(error)
+
+    asyncio.get_running_loop().set_exception_handler(on_error)
+
+
+class Core(StorageCore):
+    """That of a node that writes."""
+
+    def __init__(self, directory: Path, files: SimFiles, loop: asyncio.AbstractEventLoop) -> None:
+        store = open_store(directory, files)
+        super().__init__(store, files, store.new_term(), loop)
+        self.database.before_chain = self.pipeline.drain_log
 
     def create_tables(self) -> None:
         run = self.database.writer.execute
@@ -120,15 +134,6 @@ class Core:
         commit = self.database.commit(self.database.writer)
         assert commit is not None
         self.pipeline.submit(commit)
-
-    def close(self) -> None:
-        """What the operating system does with a dead process: descriptors are closed, nothing is written."""
-        self.files.cut_at = self.files.steps
-        self.pipeline.stop()
-        self.workers.stop()
-        self.checkpointer.close()
-        self.database.close()
-        self.checkpointer.close_file()
 
 
 async def workload(core: Core, model: Model, rng: Random, writes: int) -> None:
@@ -199,7 +204,7 @@ def mixed_image(stable: bytes, present: bytes, rng: Random) -> bytes:
     return bytes(image)
 
 
-def crash(core: Core, directory: Path, target: Path, rng: Random) -> None:
+def crash(core: StorageCore, directory: Path, target: Path, rng: Random) -> None:
     """Copy the database as the disk has it after the cut."""
     target.mkdir()
     present = (directory / DATABASE_NAME).read_bytes()
@@ -263,14 +268,7 @@ async def one_cut(seed: int, base: Path, *, skip_sync: bool = False, member: boo
     model = Model()
     core: Core | None = None
 
-    def loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        error = context.get("exception")
-        if core is not None and isinstance(error, PowerCut):
-            core.stop_with(error)
-        else:
-            raise AssertionError(f"unexpected: {context}")
-
-    loop.set_exception_handler(loop_error)
+    catch_power_cuts(lambda: core)
     files = SimFiles()
     directory = base / "0"
     directory.mkdir(parents=True)

@@ -14,20 +14,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
 
-from support.power_cut import Core, Model, crash, submit
+from support.power_cut import Core, Model, StorageCore, catch_power_cuts, crash, open_store, submit
 
 from helios_cli.engine.log.record import Kind
 from helios_cli.engine.node.applicator import WalApplicator
-from helios_cli.engine.node.checkpointer import Checkpointer
-from helios_cli.engine.node.clock import SystemClock
-from helios_cli.engine.node.pipeline import CommitPipeline
-from helios_cli.engine.node.readers import ReadPool, Workers
-from helios_cli.engine.node.writer import WriterQueue
 from helios_cli.engine.sim.files import PowerCut, SimFiles
-from helios_cli.engine.storage.database import Commit, Database
-from helios_cli.engine.storage.store import Store
+from helios_cli.engine.storage.database import Commit
 from helios_cli.engine.types import Lsn, Term
 
 DEADLINE_S = 60.0
@@ -105,36 +98,17 @@ async def _large(core: Core) -> None:
     await core.pipeline.quiesce()
 
 
-class StandbyCore:
-    """The storage half of a standby in one process, over the files it is given."""
+class StandbyCore(StorageCore):
+    """That of a node that follows."""
 
     def __init__(
         self, directory: Path, files: SimFiles, loop: asyncio.AbstractEventLoop, source: Source, told: Told
     ) -> None:
-        self.fatal: asyncio.Future[BaseException] = loop.create_future()
-        self.files = files
-        self.told = told
-        self.store = store = Store(
-            "/node", files=files, database_dir=str(directory), segment_bytes=128 << 10, committed_only=True,
-            cluster_id=source.cluster_id,
-        )  # fmt: skip
+        store = open_store(directory, files, committed_only=True, cluster_id=source.cluster_id)
         if store.control.record.term < source.term:
             store.promise(source.term)
-        self.database = Database(
-            store.db_path, log=store.log, checksums=store.checksums, records=store.encoder(source.term),
-            clock=SystemClock(), setup=None, ring_size=6,
-        )  # fmt: skip
-        self.stable_image = b""
-        self.remember_image()
-        self.pipeline = CommitPipeline(self.database, loop, in_flight_max=4, on_fatal=self.stop_with)
-        self.queue = WriterQueue(self.database, self.pipeline, loop)
-        self.queue.on_fatal = self.stop_with
-        self.workers = Workers(loop, 1, "reader")
-        self.checkpointer = Checkpointer(
-            store, self.database, self.pipeline, self.queue, ReadPool(self.database, self.workers, jobs_max=4),
-            threshold_mb=1, wal_max_mb=1024, log_retention_mb=0, max_slot_lag_mb=1024, on_old_reader=lambda: None,
-            on_event=lambda kind, message: None, sync_file=lambda fd: self.remember_image(),
-        )  # fmt: skip
+        super().__init__(store, files, source.term, loop)
+        self.told = told
         self.checkpointer.others_write = True
         self.checkpointer.hold = self._nothing_applied
         self.applicator = applicator = WalApplicator(
@@ -164,25 +138,12 @@ class StandbyCore:
         if pinned:
             self.applicator.queue.release(pinned)
 
-    def stop_with(self, error: BaseException) -> None:
-        """It has lost its power, or failed."""
-        if not self.fatal.done():
-            self.fatal.set_result(error)
-
-    def remember_image(self) -> None:
-        """The database file has been synced: this is what a power cut cannot take away."""
-        self.stable_image = Path(self.store.db_path).read_bytes()
-
     def close(self) -> None:
         """What the operating system does with a dead process."""
         self.files.cut_at = self.files.steps
         self.applicator.stop()
         self.applicator.close()
-        self.pipeline.stop()
-        self.workers.stop()
-        self.checkpointer.close()
-        self.database.close()
-        self.checkpointer.close_file()
+        super().close()
 
 
 async def follow(core: StandbyCore, source: Source, rng: Random, *, whole: bool) -> None:
@@ -252,15 +213,8 @@ async def one_cut(seed: int, base: Path, *, cuts: int = 3) -> Told:
     loop = asyncio.get_running_loop()
     core: StandbyCore | None = None
 
-    def loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        error = context.get("exception")
-        if core is not None and isinstance(error, PowerCut):
-            core.stop_with(error)
-        else:
-            raise AssertionError(f"unexpected: {context}")
-
     source = await make_source(seed % 8, base / "primary")
-    loop.set_exception_handler(loop_error)
+    catch_power_cuts(lambda: core)
     told, files = Told(), SimFiles()
     directory = base / "0"
     directory.mkdir(parents=True)
@@ -279,7 +233,7 @@ async def one_cut(seed: int, base: Path, *, cuts: int = 3) -> Told:
         finally:
             core.close()
         target = base / str(number + 1)
-        crash(core, directory, target, rng)  # type: ignore[arg-type]
+        crash(core, directory, target, rng)
         shutil.rmtree(directory)
         directory, files = target, files.power_cut(rng.randrange(1 << 30))
     return told
