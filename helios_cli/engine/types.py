@@ -45,6 +45,10 @@ class Lsn(int):
     __format__ = object.__format__
 
 
+LSN_MAX: Final = Lsn((1 << 63) - 1)
+"""No log ends behind it."""
+
+
 class Term(NamedTuple):
     """An election number with the random id that tells two elections of the same number apart."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -15,11 +16,12 @@ import pytest
 from helios_cli.engine.errors import DataDirectoryInUse, DiskFull, IoFailed, LogDamaged
 from helios_cli.engine.log.checksum import ChecksumTable
 from helios_cli.engine.log.controlrecord import SLOT_BYTES, ControlRecord
-from helios_cli.engine.sim.files import SimFiles
+from helios_cli.engine.sim.files import PowerCut, SimFiles
 from helios_cli.engine.storage.control import ControlFile
 from helios_cli.engine.storage.dirlock import DirectoryLock, read_holder, running_holder
 from helios_cli.engine.storage.files import OsFiles, ReadOnlyOsFiles
 from helios_cli.engine.storage.slots import Slot, SlotDropped, SlotStore, removable_below
+from helios_cli.engine.storage.twoslots import TwoSlots
 from helios_cli.engine.types import PAGE_SIZE, Lsn, Term
 
 D = "/d/control"
@@ -92,6 +94,23 @@ class TestControlFile:
         with pytest.raises(IoFailed, match="takes no more updates"):
             control.update(term=Term(9))
 
+    def test_what_was_not_synced_in_one_life_does_not_cost_the_next_what_was(self) -> None:
+        for steps in range(1, 5):
+            for seed in range(20):
+                files = SimFiles()
+                control = ControlFile.create(files, D, FIRST)
+                control.update(term=Term(5, 5))
+                files.fail_sync_at = files.syncs + 1
+                with pytest.raises(IoFailed):
+                    control.update(clean=True)
+                # The cache has what the disk has not.
+                control = ControlFile.open(files, D)
+                assert control.record.clean
+                files.cut_at = files.steps + steps
+                with pytest.raises(PowerCut):
+                    control.update(flushed_lsn=Lsn(7))
+                assert ControlFile.open(files.power_cut(seed), D).record.term == Term(5, 5)
+
     def test_creation_is_all_or_nothing(self) -> None:
         files = SimFiles()
         files.makedirs(D)
@@ -109,6 +128,52 @@ class TestControlFile:
     def test_a_text_that_does_not_fit_is_refused(self) -> None:
         with pytest.raises(ValueError, match="does not fit"):
             ControlFile.create(SimFiles(), D, FIRST).update(state="x" * 1001)
+
+
+class TestTwoSlots:
+    PATH = f"{D}/role"
+
+    def test_what_was_not_synced_in_one_life_does_not_cost_the_next_what_was(self) -> None:
+        for steps in range(1, 5):
+            for seed in range(20):
+                files = self.two_contents()
+                files.fail_sync_at = files.syncs + 1
+                with pytest.raises(IoFailed):
+                    TwoSlots(files, self.PATH, 1024).replace(b"third" * 100)
+                file = TwoSlots(files, self.PATH, 1024)
+                files.cut_at = files.steps + steps
+                with pytest.raises(PowerCut):
+                    file.replace(b"fourth" * 100)
+                found = TwoSlots(files.power_cut(seed), self.PATH, 1024).content
+                assert found in (b"second" * 100, b"third" * 100, b"fourth" * 100)
+
+    def test_a_file_that_has_grown_is_the_one_that_is_written_though_its_name_was_not_synced(self) -> None:
+        class Failing(SimFiles):
+            fails = False
+
+            def sync_dir(self, path: str) -> None:
+                if self.fails:
+                    raise OSError(errno.EIO, os.strerror(errno.EIO))
+                super().sync_dir(path)
+
+        files = Failing()
+        files.makedirs(D)
+        file = TwoSlots(files, self.PATH, 1024)
+        file.replace(b"first")
+        files.fails = True
+        with pytest.raises(IoFailed):
+            file.replace(b"long" * 1000)
+        files.fails = False
+        file.replace(b"short")
+        assert TwoSlots(files, self.PATH, 1024).content == b"short"
+
+    def two_contents(self) -> SimFiles:
+        files = SimFiles()
+        files.makedirs(D)
+        file = TwoSlots(files, self.PATH, 1024)
+        for content in (b"first", b"second"):
+            file.replace(content * 100)
+        return files
 
 
 class TestChecksumFiles:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import apsw
@@ -15,12 +19,18 @@ from support.inner_node import InnerNode
 
 from helios_cli.engine.errors import DiskFull, IoFailed
 from helios_cli.engine.log.checksum import ChecksumTable
+from helios_cli.engine.log.history import History
+from helios_cli.engine.node import copy_sink
+from helios_cli.engine.node.copy_sink import CopySink
+from helios_cli.engine.node.peer_link import PeerRefused
 from helios_cli.engine.replication.copying import Snapshot
+from helios_cli.engine.storage.control import ControlFile
 from helios_cli.engine.storage.copytarget import STATE as COPYING
 from helios_cli.engine.storage.copytarget import CopyTarget
+from helios_cli.engine.storage.files import OsFile, OsFiles
 from helios_cli.engine.storage.rewind import PARTED, REWINDING, Rewinder
 from helios_cli.engine.storage.store import DATABASE_NAME, Store
-from helios_cli.engine.types import PAGE_SIZE, Lsn
+from helios_cli.engine.types import PAGE_SIZE, Lsn, Term
 
 SEGMENT = 1 << 20
 
@@ -204,3 +214,90 @@ def test_a_copy_as_of_the_log_s_end_is_a_database(parted: tuple[Path, Path, Lsn]
         assert store.checksums.total == source.pages.total
         store.close()
         assert database_of(directory).read_bytes() == source.image
+
+
+def test_a_copy_that_could_not_be_synced_keeps_no_page(
+    parted: tuple[Path, Path, Lsn], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are in the cache alone, where they would be found right."""
+    before, behind, fork = parted
+    source = Source(behind, fork)
+    directory = tmp_path / "data"
+    shutil.copytree(before, directory)
+    database, sync = str(database_of(directory)), OsFile.sync
+
+    def fails(self: OsFile) -> None:
+        if self.path == database:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        sync(self)
+
+    with monkeypatch.context() as patched, pytest.raises(IoFailed):
+        patched.setattr(OsFile, "sync", fails)
+        copy(source, directory, 0)
+    copied = CopyTarget(str(directory), database, SEGMENT)
+    assert len(copied.differing(source.pages)) == source.pages.pages
+    copied.close()
+    copy(source, directory, 0)
+    assert database_of(directory).read_bytes() == source.image
+
+
+@pytest.mark.parametrize("from_another", [True, False])
+def test_a_copy_ends_where_the_own_disk_fails(
+    parted: tuple[Path, Path, Lsn], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, from_another: bool
+) -> None:
+    """A control file that could not be written takes nothing more: no attempt would ever succeed."""
+    directory = tmp_path / "data"
+    shutil.copytree(parted[0], directory)
+    broken: list[bool] = []
+
+    async def attempt(self: CopySink, host: str, port: int, *, leads: bool) -> None:
+        if leads is not from_another:
+            raise PeerRefused("not this one")
+        with steps(0 if broken else 1, failing, ("sync",)):
+            broken.append(True)
+            self._target.begin_log(Lsn(0))
+
+    monkeypatch.setattr(copy_sink, "RETRY_S", 0.01)
+    monkeypatch.setattr(CopySink, "_copy_from", attempt)
+    monkeypatch.setattr(CopySink, "_members", lambda self: [("other", 1)])
+    node: Any = SimpleNamespace(
+        settings=SimpleNamespace(data_dir=str(directory), log_segment_mb=1), event=lambda *_, **__: None
+    )
+    beginning: Any = SimpleNamespace(role=SimpleNamespace(primary_host="first", primary_port=1))
+
+    async def run() -> None:
+        async with asyncio.timeout(5):
+            await CopySink(node, beginning, str(database_of(directory))).run()
+
+    with pytest.raises(IoFailed):
+        asyncio.run(run())
+    assert len(broken) == 1
+
+
+def failing() -> OSError:
+    """What a disk answers that has failed."""
+    return OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_what_was_had_of_the_log_is_known_until_it_is_had_again(parted: tuple[Path, Path, Lsn], tmp_path: Path) -> None:
+    """Also when the node dies in the middle of a copy; of a log that went another way, up to where that parts."""
+    _, behind, fork = parted
+    source = Source(behind, fork)
+    directory = tmp_path / "data"
+    shutil.copytree(behind, directory)
+    history, end = source.snapshot.history, source.end
+    control = ControlFile.open(OsFiles(), f"{directory}/control")
+    control.update(state=COPYING, flushed_lsn=end)
+    control.close()
+    other = history.cut_at(fork).followed_by(Term(history.starts[-1].term.number + 1, 1), fork)
+    for _ in range(2):
+        copied = CopyTarget(str(directory), str(database_of(directory)), SEGMENT)
+        assert copied.had(history) == end
+        assert copied.had(other) == fork
+        assert copied.had(History()) == 0
+        copied.begin_log(fork)
+        copied.close()
+    copy(source, directory, 0)
+    control = ControlFile.open(OsFiles(), f"{directory}/control")
+    assert (control.record.state, control.record.flushed_lsn) == ("", end)
+    control.close()

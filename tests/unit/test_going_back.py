@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from helios_cli.engine.config.load import load_settings
 from helios_cli.engine.config.roles import Role
 from helios_cli.engine.consensus.config import ClusterConfig, Member
 from helios_cli.engine.consensus.rule import SyncMode
-from helios_cli.engine.errors import DiskFull, LogDamaged
+from helios_cli.engine.errors import DiskFull, IoFailed, LogDamaged
 from helios_cli.engine.node import rejoin
 from helios_cli.engine.node.join import find_beginning
 from helios_cli.engine.node.peer_tls import NO_TLS
@@ -114,6 +115,31 @@ def test_a_full_disk_on_the_way_back_is_waited_for(directory: Path, monkeypatch:
     asyncio.run(rejoin.finish_last_life(node, SimpleNamespace()))  # type: ignore[arg-type]
     assert len(attempts) == 3 and events.count("rejoin_waits") == 1
     assert rejoin.control_state(str(directory)) == ""
+
+
+def test_a_disk_that_fails_on_the_way_back_ends_the_node_and_its_pages_are_copied(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked a second time the system says that all is well."""
+    base = str(directory / "db" / (DATABASE_NAME + BASE_SUFFIX))
+    syncs: list[str] = []
+    sync = OsFile.sync
+
+    def fails_once(self: OsFile) -> None:
+        if self.path == base:
+            syncs.append(base)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        sync(self)
+
+    monkeypatch.setattr(OsFile, "sync", fails_once)
+    monkeypatch.setattr(rejoin, "RETRY_S", 0.0)
+    node: Any = SimpleNamespace(
+        settings=SimpleNamespace(data_dir=str(directory), log_segment_mb=1), event=lambda *_, **__: None
+    )
+    with pytest.raises(IoFailed):
+        asyncio.run(rejoin.finish_last_life(node, SimpleNamespace()))  # type: ignore[arg-type]
+    assert len(syncs) == 1 and not os.path.exists(base)
+    assert rejoin.control_state(str(directory)) == copytarget.STATE
 
 
 def test_damage_that_a_copy_is_not_decided_for_is_told(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ class Standby:
     """As much of one as its following touches."""
 
     def __init__(self, *, connected: bool) -> None:
-        self.states: list[str] = []
+        self.states: list[tuple[str, Lsn]] = []
         self.answers: list[object] = []
         self.lives = 0
         following: Any = object.__new__(Following)
@@ -33,9 +33,11 @@ class Standby:
         following.upstream.connected = connected
         following._replication = None
         following.applicator = SimpleNamespace(repaired=lambda pages, lsn: self.answers.append(pages))
-        control = SimpleNamespace(update=lambda state: self.states.append(state))
+        control = SimpleNamespace(update=lambda state, flushed_lsn: self.states.append((state, flushed_lsn)))
         following._node = SimpleNamespace(
-            event=lambda *_, **__: None, store=SimpleNamespace(control=control), begin_again=self._begin_again
+            event=lambda *_, **__: None,
+            store=SimpleNamespace(control=control, log=SimpleNamespace(flushed=Lsn(900))),
+            begin_again=self._begin_again,
         )
 
     def _begin_again(self, why: str) -> None:
@@ -46,7 +48,7 @@ class Standby:
 def test_a_copy_is_begun_only_where_there_is_a_source(connected: bool) -> None:
     standby = Standby(connected=connected)
     standby.following._apply_failed(Diverged("another checksum"))
-    assert standby.states == ([copytarget.STATE] if connected else [])
+    assert standby.states == ([(copytarget.STATE, Lsn(900))] if connected else [])
     assert standby.lives == 1
 
 

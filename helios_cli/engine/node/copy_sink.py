@@ -7,18 +7,17 @@ takes what has changed. What makes the result a database is the log behind it, a
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from helios_cli.engine.consensus.config import participants
-from helios_cli.engine.errors import HeliosError
-from helios_cli.engine.log.checksum import ChecksumTable
+from helios_cli.engine.errors import HeliosError, IoFailed
 from helios_cli.engine.node import report
 from helios_cli.engine.node.join import configs_on_disk
 from helios_cli.engine.node.peer_call import reach
 from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused, introduce
+from helios_cli.engine.node.self_repair import receive_hashes
 from helios_cli.engine.replication import copying, messages
 from helios_cli.engine.storage.copytarget import CopyTarget
 from helios_cli.engine.storage.files import OsFiles
@@ -60,7 +59,11 @@ class CopySink:
         self.pages_kept = 0
 
     async def run(self) -> None:
-        """Until the directory holds a whole copy. Whatever goes wrong is told of once, and tried again."""
+        """Until the directory holds a whole copy. Whatever goes wrong is told of once, and tried again.
+
+        Raises:
+            IoFailed: but not with a disk that has failed: what is on it is known when it is opened again.
+        """
         settings = self._node.settings
         self._target = await self._blocking(
             lambda: CopyTarget(settings.data_dir, self._database, settings.log_segment_mb << 20)
@@ -72,6 +75,8 @@ class CopySink:
                 try:
                     await self._attempt()
                     return
+                except IoFailed:
+                    raise
                 except (OSError, HeliosError, TimeoutError) as error:
                     text = getattr(error, "message", None) or str(error) or type(error).__name__
                     if text != told:
@@ -99,15 +104,16 @@ class CopySink:
         """Copy from the node that is followed, or from whoever leads. Raises what kept it from the first."""
         role = self._beginning.role
         first = (role.primary_host, role.primary_port)
-        try:
-            await self._copy_from(*first, leads=False)
-        except (OSError, HeliosError, TimeoutError) as error:
-            for where in self._others:
-                if where != first:
-                    with contextlib.suppress(OSError, HeliosError, TimeoutError):
-                        await self._copy_from(*where, leads=True)
-                        return
-            raise error
+        errors: list[Exception] = []
+        for where in (first, *(other for other in self._others if other != first)):
+            try:
+                await self._copy_from(*where, leads=where != first)
+                return
+            except IoFailed:
+                raise
+            except (OSError, HeliosError, TimeoutError) as error:
+                errors.append(error)
+        raise errors[0]
 
     async def _copy_from(self, host: str, port: int, *, leads: bool) -> None:
         """``leads``: only when it does."""
@@ -132,13 +138,17 @@ class CopySink:
                 raise PeerRefused(
                     f"node {welcome.node_id} is in term {link.peer_term}, which term {record.term} has ended"
                 )
-            await self._copy(link, welcome.node_id)
+            await self._copy(link, welcome)
         finally:
             link.close()
 
-    async def _copy(self, link: PeerLink, who: str) -> None:
+    async def _copy(self, link: PeerLink, welcome: messages.Welcome) -> None:
+        who = welcome.node_id
         link.send(Kind.SNAPSHOT, b"")
         snapshot = copying.Snapshot.from_body((await link.receive(Kind.SNAPSHOT)).body)
+        had = await self._blocking(lambda: self._target.had(snapshot.history))
+        if had > welcome.end_lsn:
+            raise PeerRefused(f"the log of node {who} ends at {Lsn(welcome.end_lsn)}, and this node had it up to {had}")
         source = await receive_hashes(link, snapshot.db_pages)
         wanted = await self._blocking(lambda: self._target.differing(source))
         self.pages_kept = snapshot.db_pages - len(wanted)
@@ -152,7 +162,7 @@ class CopySink:
         link.send(Kind.SNAPSHOT_END, b"")
         redo_to = copying.read_end((await link.receive(Kind.SNAPSHOT_END)).body)
         await self._blocking(lambda: self._target.begin_log(snapshot.start))
-        await self._fetch_log(link, snapshot, redo_to)
+        await self._fetch_log(link, snapshot, max(redo_to, had))
         term = link.peer_term
         records = await self._blocking(lambda: self._target.finish(snapshot, redo_to, term))
         self._node.event(
@@ -184,8 +194,8 @@ class CopySink:
             self._told_at = now
             log.info("copying: %s of %s pages fetched", done * copying.PAGES_MAX, total * copying.PAGES_MAX)
 
-    async def _fetch_log(self, link: PeerLink, snapshot: copying.Snapshot, redo_to: Lsn) -> None:
-        """Follow from where the copy begins until the log reaches what the copied pages need."""
+    async def _fetch_log(self, link: PeerLink, snapshot: copying.Snapshot, end: Lsn) -> None:
+        """Follow from where the copy begins until the log reaches what the copied pages need, and this node had."""
         target = self._target
         history = snapshot.history.cut_at(snapshot.start)
         frames: asyncio.Queue[Frame | None] = asyncio.Queue()
@@ -199,7 +209,7 @@ class CopySink:
         nothing_yet = messages.Acknowledge(snapshot.start, snapshot.start, snapshot.start, 0, 0).to_body()
         link.send(Kind.FOLLOW, messages.Follow(history.to_bytes().hex(), snapshot.start).to_body())
         link.begin(take)
-        while target.log_end < redo_to:
+        while target.log_end < end:
             async with asyncio.timeout(SILENCE_S):
                 frame = await frames.get()
             if frame is None:
@@ -216,14 +226,3 @@ class CopySink:
 
     async def _blocking(self, work: Callable[[], Result]) -> Result:
         return await self._loop.run_in_executor(None, work)
-
-
-async def receive_hashes(link: PeerLink, db_pages: int) -> ChecksumTable:
-    """The page hashes that follow a SNAPSHOT. Raises PeerProtocolError, TimeoutError."""
-    hashes: list[int] = []
-    while len(hashes) < db_pages:
-        first, more = copying.read_hashes((await link.receive(Kind.HASHES)).body)
-        if first != len(hashes) + 1 or len(hashes) + len(more) > db_pages:
-            raise PeerProtocolError("hashes of pages came out of turn")
-        hashes += more
-    return ChecksumTable.of_hashes(hashes)

@@ -156,6 +156,9 @@ def pages_frame(node: Node, numbers: tuple[int, ...]) -> bytes:
 def _start(node: Node, name: str, checkpoint: Lsn) -> Lsn:
     """Where the log of the copy begins, and is held from: it must have a record, or it could not be continued."""
     held = node.checkpointer.base_copies
+    if node.pipeline.committed_lsn < checkpoint:
+        # Where two logs parted: pages that may be taken back, which no copy would be proved against.
+        raise PeerRefused("what this node went back to is not known to be committed", sqlstate="55000")
     if node.pipeline.committed_lsn > checkpoint:
         held[name] = checkpoint
         return checkpoint

@@ -293,9 +293,14 @@ class Following:
     def must_reseed(self, reason: str) -> None:
         """The records that come next are gone there: the next life begins with a copy."""
         node = self._replication.node
-        node.store.control.update(state=copytarget.STATE)
+        self._give_up_log()
         node.begin_again(f"it needs a copy of the database: {reason}")
         raise PeerRefused(f"the primary has no longer what this node needs: {reason}")
+
+    def _give_up_log(self) -> None:
+        """The next life begins with a copy, which has to reach as far as what this node may have acknowledged."""
+        store = self._node.store
+        store.control.update(state=copytarget.STATE, flushed_lsn=store.log.flushed)
 
     def take_over(self, body: bytes) -> None:
         """The primary gives its place to this node."""
@@ -440,7 +445,7 @@ class Following:
             return
         if isinstance(error, Diverged):
             self._node.event("diverged", f"{error.message}: the database is copied", severity="error")
-            self._node.store.control.update(state=copytarget.STATE)
+            self._give_up_log()
             self._node.begin_again("it has diverged from the primary")
             return
         log.error("records can no longer be applied: %s", error, exc_info=error)

@@ -24,12 +24,11 @@ from helios_cli.engine.storage.files import OsFiles
 from helios_cli.engine.storage.membership import load_role, save_role
 from helios_cli.engine.storage.secret import load_secret
 from helios_cli.engine.storage.store import DATABASE_NAME, refuse_remains
-from helios_cli.engine.types import Lsn, Term
+from helios_cli.engine.types import LSN_MAX, Term
 
 log = logging.getLogger(__name__)
 
 RETRY_S: Final = 0.5
-LSN_MAX: Final = Lsn((1 << 63) - 1)
 
 
 @dataclass(frozen=True, slots=True)

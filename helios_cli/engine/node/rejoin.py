@@ -77,9 +77,11 @@ async def _with_room(node: Node, work: Callable[[], Result]) -> Result:
         try:
             return await _blocking(work)
         except (OSError, DiskFull) as error:
+            failure = as_helios_error(error, _KEEP) if isinstance(error, OSError) else error
+            if not isinstance(failure, DiskFull):
+                raise failure from error
             if not told:
                 told = True
-                failure = as_helios_error(error, _KEEP) if isinstance(error, OSError) else error
                 node.event("rejoin_waits", f"{failure.message}; it is tried again", severity="error")
         await asyncio.sleep(RETRY_S)
 

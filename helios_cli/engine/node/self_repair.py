@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Final
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.log.checksum import ChecksumTable, page_hash
 from helios_cli.engine.log.record import RecordHeader
-from helios_cli.engine.node.copy_sink import receive_hashes
 from helios_cli.engine.node.peer_call import reach
 from helios_cli.engine.node.peer_link import PeerLink, introduce
 from helios_cli.engine.replication import copying
 from helios_cli.engine.types import LOCK_BYTE_PAGE, PAGE_SIZE, Lsn
-from helios_cli.engine.wire.peer import Kind
+from helios_cli.engine.wire.peer import Kind, PeerProtocolError
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.replication import Replication
@@ -107,3 +106,14 @@ async def _fetch(link: PeerLink, wanted: list[int], theirs: ChecksumTable) -> di
                 raise HeliosError(f"page {number} has been written since, or is damaged there")
             found[number] = image
     return found
+
+
+async def receive_hashes(link: PeerLink, db_pages: int) -> ChecksumTable:
+    """The page hashes that follow a SNAPSHOT. Raises PeerProtocolError, TimeoutError."""
+    hashes: list[int] = []
+    while len(hashes) < db_pages:
+        first, more = copying.read_hashes((await link.receive(Kind.HASHES)).body)
+        if first != len(hashes) + 1 or len(hashes) + len(more) > db_pages:
+            raise PeerProtocolError("hashes of pages came out of turn")
+        hashes += more
+    return ChecksumTable.of_hashes(hashes)

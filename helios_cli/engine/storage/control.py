@@ -32,9 +32,11 @@ class ControlFile:
         self._file = file
         self._sequence = sequence
         self._failed: str | None = None
+        self._is_on_disk = False
+        """Whether that is known of the record: a process that read it may have read what another failed to sync."""
         self._lock = threading.Lock()
         self.record = record
-        """What is on disk; replaced as a whole by each update."""
+        """What is on disk, or was read; replaced as a whole by each update."""
 
     @classmethod
     def create(cls, files: Files, directory: str, record: ControlRecord) -> ControlFile:
@@ -53,7 +55,9 @@ class ControlFile:
             files.sync_dir(directory)
         except OSError as error:
             raise as_helios_error(error, f"create {path}") from error
-        return cls(files, directory, file, record, 1)
+        control = cls(files, directory, file, record, 1)
+        control._is_on_disk = True
+        return control
 
     @classmethod
     def exists(cls, files: Files, directory: str) -> bool:
@@ -93,12 +97,19 @@ class ControlFile:
             sequence = self._sequence + 1
             slot = encode_control(record, sequence)
             try:
-                self._file.pwrite(slot, (sequence % 2) * SLOT_BYTES)
-                self._file.sync()
+                if not self._is_on_disk:
+                    # Before the other slot goes, which may hold the newest record on the disk.
+                    self._put(encode_control(self.record, self._sequence), self._sequence)
+                self._put(slot, sequence)
             except OSError as error:
                 raise self._fail(error) from error
+            self._is_on_disk = True
             self._sequence, self.record = sequence, record
             return record
+
+    def _put(self, slot: bytes, sequence: int) -> None:
+        self._file.pwrite(slot, (sequence % 2) * SLOT_BYTES)
+        self._file.sync()
 
     def _fail(self, error: OSError) -> HeliosError:
         failure = as_helios_error(error, "write the control file")

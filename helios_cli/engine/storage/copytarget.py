@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from helios_cli.engine.consensus.config import ClusterConfig
+from helios_cli.engine.errors import IoFailed
 from helios_cli.engine.log.checksum import ChecksumTable
+from helios_cli.engine.log.history import History
 from helios_cli.engine.log.record import Kind, peek_lsn
 from helios_cli.engine.log.segment import parse_segment_name
 from helios_cli.engine.ports import File
@@ -22,9 +24,9 @@ from helios_cli.engine.storage.configlog import ConfigLog
 from helios_cli.engine.storage.control import ControlFile
 from helios_cli.engine.storage.files import OsFiles, as_helios_error
 from helios_cli.engine.storage.pagelog import PageLog
-from helios_cli.engine.storage.redo import redo, scan_database
-from helios_cli.engine.storage.timeline import Timeline
-from helios_cli.engine.types import LOCK_BYTE_PAGE, PAGE_SIZE, Lsn, Term
+from helios_cli.engine.storage.redo import RedoResult, redo, scan_database
+from helios_cli.engine.storage.timeline import Timeline, history_on_disk
+from helios_cli.engine.types import LOCK_BYTE_PAGE, LSN_MAX, PAGE_SIZE, Lsn, Term
 
 STATE: Final = "copying"
 """In the control file, while the database file is none."""
@@ -50,6 +52,19 @@ class CopyTarget:
         self.table = scan_database(self._database, self._database.size() // PAGE_SIZE)
         """The checksums of the file as it is now."""
 
+    def had(self, other: History) -> Lsn:
+        """How far the node had the log that ``other`` is the history of, before it gave its own up.
+
+        It may have acknowledged all of that: a copy that ends before would have it forgotten.
+
+        Raises:
+            LogDamaged: the node's own history cannot be read.
+            IoFailed: the file system refused.
+        """
+        flushed = self.control.record.flushed_lsn
+        own = history_on_disk(self._files, self._control_dir)
+        return min(flushed, other.fork(LSN_MAX, own, flushed))
+
     def differing(self, source: ChecksumTable) -> list[int]:
         """The pages on which the file and the other node's differ, those it lacks among them; it is cut to size."""
         if self.table.pages != source.pages:
@@ -67,8 +82,11 @@ class CopyTarget:
         self.table.apply(pages, max(self.table.pages, *pages) if pages else self.table.pages)
 
     def begin_log(self, start: Lsn) -> None:
-        """Drop the log that is there, and begin one at ``start``. Raises HeliosError."""
-        self.control.update(flushed_lsn=Lsn(0), committed_lsn=Lsn(0), checkpoint_lsn=start)
+        """Drop the log that is there, and begin one at ``start``. Raises HeliosError.
+
+        What was flushed of the one before stays in the control file, for :meth:`had`.
+        """
+        self.control.update(committed_lsn=Lsn(0), checkpoint_lsn=start)
         try:
             names = [name for name in self._files.listdir(self._log_dir) if parse_segment_name(name) is not None]
             # The newest first, so that a crash leaves a log without a gap.
@@ -106,13 +124,27 @@ class CopyTarget:
             DiskFull, IoFailed: the file system refused.
         """
         assert self._log is not None
-        result = redo(self._log, self._database, snapshot.start, None, end=redo_to)
+        result = self._redone(self._log, snapshot.start, redo_to)
         self.table = result.table
         self._take_over_history(self._log, snapshot)
         if term > self.control.record.term:
             self.control.update(term=term, voted_for="", is_own_term=False)
         self.control.checkpoint(result.end, result.table, flushed_lsn=self._log.end, clean=False, state="")
         return result.records
+
+    def _redone(self, page_log: PageLog, start: Lsn, redo_to: Lsn) -> RedoResult:
+        try:
+            result = redo(page_log, self._database, start, None, end=redo_to)
+            try:
+                # Where there was nothing to redo nobody has yet.
+                self._database.sync()
+            except OSError as error:
+                raise as_helios_error(error, "sync the copy of the database") from error
+        except IoFailed:
+            # What was not synced is in the cache alone, where the next attempt would take it for what the disk has.
+            self._database.truncate(0)
+            raise
+        return result
 
     def _take_over_history(self, page_log: PageLog, snapshot: Snapshot) -> None:
         """The terms and the configurations: those before the log from the other node, the rest from the log."""

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from helios_cli.engine.errors import LogDamaged
+from helios_cli.engine.errors import IoFailed, LogDamaged
 from helios_cli.engine.log.checksum import ChecksumTable
 from helios_cli.engine.log.record import Kind, RecordHeader
 from helios_cli.engine.storage import rowdiff, salvage, write_ids
@@ -81,7 +81,11 @@ class Rewinder:
             name, manifest = self._saved(fork, page_log.end) or self._save(page_log, fork)
         finally:
             page_log.close()
-        self.control.update(state=COPYING if manifest.pending else f"{REWINDING}{fork}", clean=False)
+        if manifest.pending:
+            # What lies before the fork the node may have acknowledged, and has to have again.
+            self.control.update(state=COPYING, flushed_lsn=fork, clean=False)
+        else:
+            self.control.update(state=f"{REWINDING}{fork}", clean=False)
         return name, manifest
 
     def _saved(self, fork: Lsn, end: Lsn) -> tuple[str, Manifest] | None:
@@ -168,6 +172,7 @@ class Rewinder:
 
         Raises:
             LogDamaged: the database is not what the log says of the fork; the node has to be copied.
+            IoFailed: it could not be synced; the same.
         """
         control = self.control
         fork = Lsn.parse(control.record.state.removeprefix(REWINDING))
@@ -183,7 +188,7 @@ class Rewinder:
         base = self._database + BASE_SUFFIX
         if os.path.exists(base):
             # Where there was nothing to redo it is a plain copy, which nobody has put on disk yet.
-            self._sync(base)
+            self._sync_base()
             os.replace(base, self._database)
             self._files.sync_dir(os.path.dirname(self._database))
         elif control.record.checkpoint_lsn <= fork:
@@ -194,10 +199,18 @@ class Rewinder:
         control.checkpoint(fork, table, clean=False, state="")
         return fork
 
-    def _sync(self, path: str) -> None:
-        file = self._files.open(path)
+    def _sync_base(self) -> None:
+        file = self._files.open(self._database + BASE_SUFFIX)
         try:
             file.sync()
+        except OSError as error:
+            # Asked again the system would say that all is well, of what is in its cache alone.
+            self.control.update(state=COPYING)
+            self._drop_base()
+            raise IoFailed(
+                f"the database of the fork could not be synced: {error.strerror}",
+                hint="Check the disk, then start the node again: it is copied.",
+            ) from error
         finally:
             file.close()
 

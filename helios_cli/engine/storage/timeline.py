@@ -63,6 +63,18 @@ class Timeline:
         self._file.close()
 
 
+def history_on_disk(files: Files, directory: str) -> History:
+    """What the file says, with what a crash may have left beyond the log's end; no terms where there is no file.
+
+    Raises:
+        LogDamaged: neither slot of the file is intact.
+        IoFailed: it cannot be read.
+    """
+    file = TwoSlots(files, f"{directory}/{NAME}", SLOT_BYTES)
+    file.close()
+    return History() if file.content is None else History.from_bytes(file.content)
+
+
 def _scanned(log: PageLog) -> History:
     """From the records that are kept; what is older counts as the oldest term's."""
     starts: list[TermStart] = []

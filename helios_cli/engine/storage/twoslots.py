@@ -35,6 +35,8 @@ class TwoSlots:
         self._slot_bytes = 0
         self._sequence = 0
         self._file: File | None = None
+        self._found: bytes | None = None
+        """The slot that was read, until it is known to be on disk."""
         self.content: bytes | None = None
         if not files.exists(path):
             return
@@ -49,6 +51,7 @@ class TwoSlots:
             self.close()
             raise LogDamaged(f"neither slot of {path} is intact", hint="Restore the data directory from a backup.")
         self._sequence, self.content = max(slots)
+        self._found = _slot(self._sequence, self.content)
 
     def replace(self, content: bytes) -> None:
         """Put another content on disk.
@@ -57,14 +60,17 @@ class TwoSlots:
             DiskFull, IoFailed: the file system refused; the one before stands.
         """
         sequence = self._sequence + 1
-        rest = struct.pack("<IQ", len(content), sequence) + content
-        slot = crc32c(rest).to_bytes(4, "little") + rest
+        slot = _slot(sequence, content)
         try:
             if self._file is None or len(slot) > self._slot_bytes:
                 self._make(slot)
             else:
-                self._file.pwrite(slot, (sequence % 2) * self._slot_bytes)
-                self._file.sync()
+                if self._found is not None:
+                    # Whoever wrote it may have failed to sync it: then it is in the cache alone, and the slot that
+                    # comes next has the newest content on the disk.
+                    self._put(self._file, self._found, self._sequence)
+                self._put(self._file, slot, sequence)
+            self._found = None
         except OSError as error:
             raise as_helios_error(error, f"write {self._path}") from error
         self._sequence, self.content = sequence, content
@@ -74,6 +80,10 @@ class TwoSlots:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def _put(self, file: File, slot: bytes, sequence: int) -> None:
+        file.pwrite(slot, (sequence % 2) * self._slot_bytes)
+        file.sync()
 
     def _make(self, slot: bytes) -> None:
         """A new file with the content in both slots, under its name when it is whole."""
@@ -85,9 +95,14 @@ class TwoSlots:
         file.pwrite(slot.ljust(size, b"\0") * 2, 0)
         file.sync()
         self._files.rename(unfinished, self._path)
-        self._files.sync_dir(self._path.rpartition("/")[0])
         self.close()
         self._file, self._slot_bytes = file, size
+        self._files.sync_dir(self._path.rpartition("/")[0])
+
+
+def _slot(sequence: int, content: bytes) -> bytes:
+    rest = struct.pack("<IQ", len(content), sequence) + content
+    return struct.pack("<I", crc32c(rest)) + rest
 
 
 def _read(slot: bytes) -> tuple[int, bytes] | None:
