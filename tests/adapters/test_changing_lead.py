@@ -13,6 +13,7 @@ from support.inner_node import InnerNode
 from support.inner_pair import SETTLED_S, pair, replication, run
 from support.node_process import wait_until
 
+from helios_cli.engine.config.roles import Role
 from helios_cli.engine.errors import DiskFull
 from helios_cli.engine.node import handover, promotion
 from helios_cli.engine.node import replication as replication_module
@@ -191,5 +192,22 @@ def test_a_lead_that_nobody_took_is_taken_back_however_often_that_is_refused(
         with pytest.raises(PromotionRefused, match="n2 did not take the lead, and this node cannot yet: the first"):
             run(first, lambda: handover.switchover(replication(first), to="n2"))
         wait_until(lambda: replication(first).is_leading, "it leads on", SETTLED_S)
+        with first.connect() as writer:
+            writer.execute("INSERT INTO t VALUES (1)")
+
+
+def test_of_two_the_one_that_dies_while_it_gives_the_lead_away_leads_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On its disk it leads no more, and nobody else was given the lead."""
+    with pair(tmp_path) as (first, _):
+        before = replication(first)
+
+        def dies() -> None:
+            before.become(Role("standby"))
+            first.node.begin_again("a test wants it")
+
+        first.on_loop(dies)
+        wait_until(lambda: replication(first) is not before and replication(first).is_leading, "it leads", SETTLED_S)
         with first.connect() as writer:
             writer.execute("INSERT INTO t VALUES (1)")

@@ -1,4 +1,4 @@
-"""A primary that was restarted: it leads again, or follows whoever has come to lead meanwhile."""
+"""A primary that was restarted, in the middle of a switchover perhaps: it leads again, or follows who leads now."""
 
 from __future__ import annotations
 
@@ -27,13 +27,24 @@ LOOK_S: Final = 0.1
 """Between two looks at who leads."""
 
 
+def leads_again(replication: Replication) -> bool:
+    """Whether a node that starts leads unless another one does: it led, or gave the lead away and nobody took it.
+
+    Of the latter the control file knows whom it has promised. Where the members elect who leads they do it without.
+    """
+    role = replication.role
+    if role.name != "standby":
+        return True
+    return not role.primary_host and not all(config.elects for config in replication.open_configs)
+
+
 async def lead_again(replication: Replication) -> None:
     """A primary that was restarted leads on in a new term, unless another node has been promoted meanwhile."""
     told = ""
     # Whoever was promised a term gets the time to lead in it.
     has_voted = replication.term() > promotion.candidate(replication).last_term
     own_turn = replication.now() + (voted_s(replication.watcher.trip_s) if has_voted else 0.0)
-    while replication.leading is None and replication.role.name != "standby":
+    while replication.leading is None and leads_again(replication):
         try:
             answers = await promotion.survey(
                 replication, promise=False, enough=partial(promotion.is_decided, replication)

@@ -22,7 +22,7 @@ from helios_cli.engine.node.cluster_view import cluster_view
 from helios_cli.engine.node.failover_watcher import FailoverWatcher
 from helios_cli.engine.node.following import Following
 from helios_cli.engine.node.forward_server import SessionServer
-from helios_cli.engine.node.lead_again import LEAD_AGAIN_S, lead_again
+from helios_cli.engine.node.lead_again import LEAD_AGAIN_S, lead_again, leads_again
 from helios_cli.engine.node.lead_changes import Cause
 from helios_cli.engine.node.lead_check import LeadCheck
 from helios_cli.engine.node.leading import Leading
@@ -214,8 +214,9 @@ class Replication:
             return
         applied = self.node.store.recovery.applied
         self.follow(applied)
-        if self.role.name != "standby":
+        if leads_again(self):
             self.later(lead_again(self))
+        if self.role.name != "standby":
             self.node.engine.loop.call_later(LEAD_AGAIN_S, self.has_state.set)
         elif applied:
             self.has_state.set()
