@@ -76,6 +76,10 @@ class SerializationFailure(HeliosError):
     retryable = True
 
 
+class LeadMoved(SerializationFailure):
+    """A write waited on a node that ceased to lead; nothing of it was run."""
+
+
 class ReadOnlyError(HeliosError):
     """The node, or the transaction, accepts no writes."""
 

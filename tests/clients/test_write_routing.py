@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 import pytest
@@ -576,8 +576,6 @@ def test_writes_through_a_standby_survive_a_switchover(own_pair: Callable[..., P
             while not stop.is_set():
                 try:
                     mine.execute("INSERT INTO t VALUES (-1, -1)")
-                except psycopg.errors.SerializationFailure:
-                    continue
                 except psycopg.Error as error:
                     failures.append((error.sqlstate, str(error)))
                     stop.set()
@@ -603,6 +601,73 @@ def test_writes_through_a_standby_survive_a_switchover(own_pair: Callable[..., P
     with both.primary.connect() as connection:
         connection.execute("INSERT INTO t VALUES (9, 9)")
         assert connection.execute(count).fetchone() == (True, sum(written) + 1)
+
+
+def _insert_plainly(client: psycopg.Connection[Any], number: int) -> None:
+    client.execute("INSERT INTO t VALUES (%s)", (number,))
+
+
+def _insert_in_a_block(client: psycopg.Connection[Any], number: int) -> None:
+    with client.transaction():
+        client.execute("SELECT count(*) FROM t")
+        client.execute("INSERT INTO t VALUES (%s)", (number,))
+        client.execute("UPDATE t SET a = a WHERE a = %s", (number,))
+
+
+def _insert_the_general_way(client: psycopg.Connection[Any], number: int) -> None:
+    client.execute("INSERT INTO t SELECT %s::int FROM pg_sleep(0)", (number,))
+
+
+def _lock(client: psycopg.Connection[Any], number: int) -> None:
+    with client.transaction():
+        client.execute("SELECT * FROM t FOR UPDATE")
+        client.execute("INSERT INTO t VALUES (%s)", (number,))
+
+
+WAITERS: Final = (_insert_plainly, _insert_in_a_block, _insert_the_general_way, _lock)
+
+
+def test_what_waits_on_the_primary_goes_to_the_next_one(own_pair: Callable[..., Pair]) -> None:
+    both = own_pair()
+    with both.primary.connect() as setup:
+        setup.execute("CREATE TABLE t (a int)")
+    failures: list[str] = []
+
+    def run(number: int, simple: bool, client: psycopg.Connection[Any]) -> None:
+        try:
+            WAITERS[number % len(WAITERS)](client, number)
+        except psycopg.Error as error:
+            failures.append(f"{WAITERS[number % len(WAITERS)].__name__}, {simple=}: {error.sqlstate} {error}")
+
+    def give_away() -> None:
+        answers.append(both.primary.http("/admin/switchover", body={"to": f"n{both.standby.pg_port}"}, timeout=30))
+
+    answers: list[tuple[int, Any]] = []
+    with contextlib.ExitStack() as stack:
+        holder = stack.enter_context(both.primary.connect(autocommit=False))
+        holder.execute("INSERT INTO t VALUES (-1)")
+        threads = [threading.Thread(target=give_away)]
+        threads[0].start()
+        for number in range(2 * len(WAITERS)):
+            simple = number >= len(WAITERS)
+            options: dict[str, Any] = {"cursor_factory": psycopg.ClientCursor} if simple else {"prepare_threshold": 0}
+            client = stack.enter_context(both.primary.connect(**options))
+            client.execute("SELECT count(*) FROM t")
+            threads.append(threading.Thread(target=run, args=(number, simple, client)))
+            threads[-1].start()
+        look = stack.enter_context(both.primary.connect())
+        sql = """SELECT count(*) FROM pg_stat_activity
+                 WHERE state = 'active' AND query ~ '^(INSERT|SELECT .* UPDATE)' AND pid <> pg_backend_pid()"""
+        wait_until(lambda: look.execute(sql).fetchone() == (2 * len(WAITERS),), "all of them wait")
+        holder.commit()
+        for thread in threads:
+            thread.join()
+    assert failures == []
+    assert [status for status, _ in answers] == [200], answers
+    with both.standby.connect() as connection:
+        assert connection.execute("SELECT pg_is_in_recovery()").fetchone() == (False,)
+        rows = connection.execute("SELECT a FROM t ORDER BY a").fetchall()
+        assert rows == [(number,) for number in range(-1, 2 * len(WAITERS))]
 
 
 def test_what_waited_for_a_primary_is_done_by_the_standby_that_becomes_it(own_pair: Callable[..., Pair]) -> None:

@@ -46,7 +46,8 @@ def test_what_clients_were_told_is_so_with_etcd(
     need_etcd()
     outcome = run_faults(network, tmp_path, mode, names, len(names), writers=WRITERS, pause_s=PAUSE_S, with_etcd=True)
     assert outcome.faults == len(names)
-    assert outcome.elections == sum(1 for name in names if deposes(name, mode, with_etcd=True))
+    answers = [deposes(name, mode, with_etcd=True) for name in names]
+    assert answers.count(True) <= outcome.elections <= len(answers) - answers.count(False)
     assert outcome.acknowledged > 100 * len(names) and outcome.operations > 100
     assert len(outcome.etcd_gaps_ms) == sum(1 for name in names if name in ETCD_FAULTS)
     assert max(outcome.etcd_gaps_ms) < 2000, "clients waited for an etcd"

@@ -164,13 +164,16 @@ DEPOSING: dict[str, Fault] = {"kill": kill, "freeze": freeze, "isolate": isolate
 HARMLESS: dict[str, Fault] = {"ring": ring, "flap": flap, "freeze-standby": freeze_standby}
 """After these the same one does."""
 FAULTS = DEPOSING | HARMLESS
-KEEPS_ALONE: frozenset[str] = frozenset(("mute", "deaf"))
-"""In async mode with etcd these depose nobody: the primary acknowledges by itself, and renews its lease."""
+KEEPS_ETCD: frozenset[str] = frozenset(("mute", "deaf"))
+"""With etcd these leave the primary its lease. In async mode it keeps the lead; in the others whoever is first decides:
+the standbys, or the primary that goes on without them."""
 
 
-def deposes(name: str, mode: str, *, with_etcd: bool) -> bool:
-    """Whether another node leads after a fault."""
-    return name in DEPOSING and not (with_etcd and mode == "async" and name in KEEPS_ALONE)
+def deposes(name: str, mode: str, *, with_etcd: bool) -> bool | None:
+    """Whether another node leads after a fault; None: that may be."""
+    if with_etcd and name in KEEPS_ETCD:
+        return False if mode == "async" else None
+    return name in DEPOSING
 
 
 def make_cluster(
@@ -294,7 +297,13 @@ def has_lead(node: HostedNode) -> bool:
 
 
 def _one(
-    network: Network, nodes: Nodes, clients: Clients, name: str, rng: random.Random, outcome: Outcome, is_deposed: bool
+    network: Network,
+    nodes: Nodes,
+    clients: Clients,
+    name: str,
+    rng: random.Random,
+    outcome: Outcome,
+    is_deposed: bool | None,
 ) -> None:
     primary = leader(nodes)
     standbys = [node for node in nodes if node is not primary]
@@ -304,8 +313,12 @@ def _one(
     moment = time.monotonic()
     undo = FAULTS[name](network, primary, standbys, rng)
     try:
-        if is_deposed:
-            wait_until(lambda: any(leads(node) for node in standbys), f"{name}: another one leads", SETTLED_S)
+        if is_deposed is not False:
+            may_stay = is_deposed is None
+            wait_until(
+                lambda: any(leads(node) for node in standbys) or (may_stay and in_sync(primary) == 1),
+                f"{name}: another one leads", SETTLED_S,
+            )  # fmt: skip
         goes_on(clients, 50)
         time.sleep(rng.uniform(0.0, 1.0))
     finally:
@@ -313,7 +326,8 @@ def _one(
     settle(nodes, name)
     goes_on(clients, 50)
     new = leader(nodes)
-    assert (new is not primary) == is_deposed, f"{name}: {new.host.name} leads, {primary.host.name} led"
+    if is_deposed is not None:
+        assert (new is not primary) == is_deposed, f"{name}: {new.host.name} leads, {primary.host.name} led"
     outcome.faults += 1
     outcome.elections += len(elections(nodes, new) - before)
     gap = clients.seen.first_after(moment)

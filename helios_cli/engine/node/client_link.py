@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from helios_cli.engine.datatypes.encodings import Encoding
-from helios_cli.engine.errors import HeliosError
-from helios_cli.engine.node import client_encoding
+from helios_cli.engine.errors import HeliosError, LeadMoved
+from helios_cli.engine.node import client_encoding, routing
 from helios_cli.engine.node.copy_in import TakesBytes
 from helios_cli.engine.node.doubt import last_word
 from helios_cli.engine.node.engine import Engine
@@ -26,6 +26,7 @@ CLOSE: Final = b"C"[0]
 
 
 if TYPE_CHECKING:
+    from helios_cli.engine.node.forwarder import QueryForwarder
     from helios_cli.engine.node.frontend import Frontend
     from helios_cli.engine.node.portal import Sink
 
@@ -70,12 +71,24 @@ class ClientLink(asyncio.Protocol, ABC):
         self._paused_writing = False
         self._on_drain: Callable[[], None] | None = None
         self._closing = False
+        self._redo: Callable[[], None] | None = None
+        """Handles anew the message in hand, a write that waits; None where its error is the client's."""
+        self.moved_to: QueryForwarder | None = None
+        """The way to the primary that a write took last which had waited here when this node ceased to lead."""
         self._next: tuple[bytes, int] = (b"", 0)
         """The data being handled and where the message after the present one begins."""
         self._shortcuts = True
         """The data in hand has not been tried as a whole yet."""
         self._taken = False
         """COPY took the rest of the data in hand."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
+        self._closing = True
+        self._on_lost(exc)
+        self._buffer = b""
+        self.session.close()
+        self.resume_writing()
 
     def _is_ready(self) -> bool:
         """Whether the next message begins something new, with nothing before it."""
@@ -188,6 +201,25 @@ class ClientLink(asyncio.Protocol, ABC):
         self._waiting = True
         self._head = head
         self._ends_implicit = bool(head)
+
+    def wait_for_writer(self, head: bytes) -> bool:
+        """A shortcut waits for the writer. True in the extended protocol, where ``head`` goes before a failure too."""
+        extended = self._simple is None
+        self.wait(head if extended else b"")
+        return extended
+
+    def _keep(self, dialogue: bytes) -> None:
+        """A shortcut handles these messages. Should they have to wait they may be handled anew."""
+        if self._waiting:
+            self._redo = lambda: self._take_back(dialogue)
+
+    def _take_back(self, dialogue: bytes) -> None:
+        self._buffer = dialogue + self._buffer
+
+    def _moves(self, error: BaseException) -> bool:
+        """Whether the primary is to do what waited here in vain; the error is not for the client then."""
+        redo, self._redo = self._redo, None
+        return redo is not None and isinstance(error, LeadMoved) and routing.moves(cast("Frontend", self), redo)
 
     def _await_client(self) -> None:
         """All that has come is done. Without a Sync the transaction of a pipeline stays open."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from helios_cli.engine.consensus.acceptance import may_follow
 from helios_cli.engine.consensus.config import ClusterConfig
 from helios_cli.engine.consensus.rule import SyncMode
-from helios_cli.engine.errors import DiskFull, HeliosError, ReadOnlyError, SerializationFailure
+from helios_cli.engine.errors import DiskFull, HeliosError, LeadMoved, ReadOnlyError
 from helios_cli.engine.log.checksum import ChecksumTable
 from helios_cli.engine.log.history import History
 from helios_cli.engine.log.record import RecordHeader
@@ -188,7 +188,7 @@ class Following:
     def refusal(self) -> HeliosError:
         """Why this node takes no writes; where they are forwarded, those that began while it led."""
         if self._node.engine.forwarder is not None:
-            return SerializationFailure(
+            return LeadMoved(
                 "this node does not lead any more, and the statement was not run",
                 hint="Retry: it goes to the primary from here.",
             )

@@ -16,7 +16,7 @@ from helios_cli.engine.node import claims, consistency, cursors, fastpath, funct
 from helios_cli.engine.node.client_link import ClientLink
 from helios_cli.engine.node.engine import INLINE
 from helios_cli.engine.node.planning import LOOP_MAX, plan_apart
-from helios_cli.engine.node.portal import Portal
+from helios_cli.engine.node.portal import ORIGIN_MAX, Portal
 from helios_cli.engine.node.writer import GroupWrite
 from helios_cli.engine.sql.plan import Kind
 from helios_cli.engine.sql.planner import bind
@@ -58,6 +58,7 @@ class Frontend(ClientLink):
             self.session.idle_since = 0.0
             try:
                 if fastpath.whole(self, data):
+                    self._keep(data)
                     return
             except Exception:
                 # The general way meets the same error and reports it in its place.
@@ -70,14 +71,6 @@ class Frontend(ClientLink):
                 self.transport.pause_reading()
             return
         self._process()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone."""
-        self._closing = True
-        self._on_lost(exc)
-        self._buffer = b""
-        self.session.close()
-        self.resume_writing()
 
     # The order of things -----------------------------------------------------------------------------------------
 
@@ -113,6 +106,7 @@ class Frontend(ClientLink):
                     undescribed = size - end == 15 and data.endswith(fastpath.EXECUTE_SYNC)
                     if (described or undescribed) and self._shortcut(data, start, end, fastpath.DESCRIBED * described):
                         at = size
+                        self._keep(data[start - 5 :])
                         break
                 self._next = (data, end)
                 self._dispatch(code, data, start, end)
@@ -150,6 +144,7 @@ class Frontend(ClientLink):
             self.session.clean_up()
             return
         self._waiting = False
+        self._redo = None
         self._ends_implicit = False
         self._head = b""
         self._simple = None
@@ -167,6 +162,8 @@ class Frontend(ClientLink):
         if self.session.closed:
             self.session.clean_up()
             return
+        if self._moves(error):
+            return
         self._waiting = False
         if self._simple is None:
             self._out.append(head)
@@ -182,12 +179,6 @@ class Frontend(ClientLink):
         write.plan.cache[INLINE] = False
         self._out.append(head)
         self.run_generally(Portal(self.session, "", write.plan, write.binds, formats, False))
-
-    def wait_for_writer(self, head: bytes) -> bool:
-        """A shortcut waits for the writer. True in the extended protocol, where ``head`` goes before a failure too."""
-        extended = self._simple is None
-        self.wait(head if extended else b"")
-        return extended
 
     def run_generally(self, portal: Portal) -> None:
         """Run the statement of a shortcut the general way; Sync has been read already."""
@@ -228,6 +219,7 @@ class Frontend(ClientLink):
     def resume(self) -> None:
         """The statement in hand is over (:class:`Sink`)."""
         self._waiting = False
+        self._redo = None
         if self._dispatching:
             return
         if self._ends_implicit:
@@ -240,6 +232,8 @@ class Frontend(ClientLink):
 
     def fail(self, error: HeliosError) -> None:
         """The statement in hand failed (:class:`Sink`)."""
+        if self._moves(error):
+            return
         self._waiting = False
         ending, self._ends_implicit = self._ends_implicit, False
         self._send_head()
@@ -335,13 +329,18 @@ class Frontend(ClientLink):
         if routing.concerns(session) and routing.query(self, sql, lambda: self._on_query(sql)):
             return
         planned = session.plan(sql)
-        if len(planned) == 1 and fastpath.query(self, *planned[0]):
-            return
-        self._simple = deque(planned)
         self._several = len(planned) > 1
-        if not planned:
-            self._out.append(backend.EMPTY_QUERY)
-        self._run_simple()
+        if len(planned) != 1 or not fastpath.query(self, *planned[0]):
+            self._simple = deque(planned)
+            if not planned:
+                self._out.append(backend.EMPTY_QUERY)
+            self._run_simple()
+        if self._waiting and not self._several:
+            self._redo = lambda: self._query_anew(sql)
+
+    def _query_anew(self, sql: str) -> None:
+        self._simple = deque()
+        self._on_query(sql)
 
     def _run_simple(self) -> None:
         queue = self._simple
@@ -436,7 +435,7 @@ class Frontend(ClientLink):
             session.runner.close_portal(old)
         session.portals[portal_name] = portal = Portal(session, portal_name, plan, binds, formats, False)
         portal.text, portal.stale = prepared.sql, plan.tag == renewal.LATE and plan.kind is Kind.DDL
-        if session.engine.forwarder is not None:
+        if end - start <= ORIGIN_MAX or session.engine.forwarder is not None:
             portal.origin = (prepared, data[start:end])
         self._out.append(backend.BIND_COMPLETE)
 
@@ -475,7 +474,8 @@ class Frontend(ClientLink):
         transactional = isinstance(plan.action, utility.TRANSACTIONAL) or plan.kind in (Kind.WRITE, Kind.DDL, Kind.COPY)
         if session.transaction is None and transactional and not self.only_closes_follow():
             session.begin(explicit=False)
-        self._run_portal(portal, rows_max)
+        if not self._run_portal(portal, rows_max):
+            self._redo = lambda: self._on_execute(name, rows_max)
 
     def _on_close(self, kind: str, name: str) -> None:
         session = self.session

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _SHOWN_BY_ZONE: Final = ZONED | ZONED_RANGES
 
+ORIGIN_MAX: Final = 1 << 16
+"""Bytes of a Bind up to which a node that leads keeps it, for the case that another one is to run the statement."""
+
 
 class Prepared:
     """A named statement."""

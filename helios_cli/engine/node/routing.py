@@ -114,6 +114,28 @@ def call(frontend: Frontend, portal: Portal, message: bytes, again: Again) -> bo
     return _sees_state(session, portal.plan) and consistency.held(frontend, again)
 
 
+def moves(frontend: Frontend, redo: Callable[[], None]) -> bool:
+    """A write waited for the writer, untouched, when this node ceased to lead: it goes to the primary from here.
+
+    ``redo`` handles its message anew. False: its client has to.
+    """
+    session = frontend.session
+    forwarder, transaction = session.engine.forwarder, session.transaction
+    if forwarder is None or frontend.moved_to is forwarder or session.write_id is not None:
+        return False
+    if session.private is not None:
+        return False
+    if transaction is not None:
+        if not transaction.explicit or transaction.failed or transaction.writing or transaction.connection is not None:
+            return False
+        if transaction.isolation != "read committed":
+            return False
+        transaction.token = None
+    frontend.moved_to = forwarder
+    frontend.again(redo)
+    return True
+
+
 def _commits_by_itself(session: Session, plan: Plan) -> bool:
     return session.transaction is None and plan.kind is Kind.WRITE and not plan.locks_rows
 
