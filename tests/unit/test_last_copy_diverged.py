@@ -23,7 +23,7 @@ PAGES = {3: b"x"}
 class Standby:
     """As much of one as its following touches."""
 
-    def __init__(self, *, connected: bool) -> None:
+    def __init__(self, *, connected: bool, takes_lead: bool = False) -> None:
         self.states: list[tuple[str, Lsn]] = []
         self.answers: list[object] = []
         self.lives = 0
@@ -31,7 +31,7 @@ class Standby:
         self.following = following
         following.upstream = Upstream()
         following.upstream.connected = connected
-        following._replication = None
+        following._replication = SimpleNamespace(takes_lead=takes_lead)
         following.applicator = SimpleNamespace(repaired=lambda pages, lsn: self.answers.append(pages))
         control = SimpleNamespace(update=lambda state, flushed_lsn: self.states.append((state, flushed_lsn)))
         following._node = SimpleNamespace(
@@ -50,6 +50,13 @@ def test_a_copy_is_begun_only_where_there_is_a_source(connected: bool) -> None:
     standby.following._apply_failed(Diverged("another checksum"))
     assert standby.states == ([(copytarget.STATE, Lsn(900))] if connected else [])
     assert standby.lives == 1
+
+
+def test_a_node_that_takes_the_lead_copies_nobody() -> None:
+    """What it followed may be connected still; the next life, of a primary, would have nobody to copy from."""
+    standby = Standby(connected=True, takes_lead=True)
+    standby.following._apply_failed(Diverged("another checksum"))
+    assert (standby.states, standby.lives) == ([], 1)
 
 
 @pytest.mark.parametrize("connected", [False, True])

@@ -438,7 +438,7 @@ class Following:
             link.fail(error)
 
     def _apply_failed(self, error: BaseException) -> None:
-        if isinstance(error, Diverged) and not self.upstream.connected:
+        if isinstance(error, Diverged) and (self._replication.takes_lead or not self.upstream.connected):
             # This may be the last copy: the database is made anew from the log, which is the primary's.
             self._node.event("diverged", f"{error.message}: the log is redone", severity="error")
             self._node.begin_again("it has diverged, and there is nobody to copy from")

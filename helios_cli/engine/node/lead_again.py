@@ -35,7 +35,7 @@ def leads_again(replication: Replication) -> bool:
     role = replication.role
     if role.name != "standby":
         return True
-    return not role.primary_host and not all(config.elects for config in replication.open_configs)
+    return not role.primary_host and not replication.config.elects
 
 
 async def lead_again(replication: Replication) -> None:
