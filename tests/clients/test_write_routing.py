@@ -657,7 +657,7 @@ def test_what_waits_on_the_primary_goes_to_the_next_one(own_pair: Callable[..., 
             threads[-1].start()
         look = stack.enter_context(both.primary.connect())
         sql = """SELECT count(*) FROM pg_stat_activity
-                 WHERE state = 'active' AND query ~ '^(INSERT|SELECT .* UPDATE)' AND pid <> pg_backend_pid()"""
+                 WHERE state = 'active' AND wait_event = 'writer' AND query ~ '^(INSERT|SELECT .* UPDATE)'"""
         wait_until(lambda: look.execute(sql).fetchone() == (2 * len(WAITERS),), "all of them wait")
         holder.commit()
         for thread in threads:

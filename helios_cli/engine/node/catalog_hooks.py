@@ -286,7 +286,8 @@ def _distinguished(name: Any) -> str | None:
 
 def _activity(session: Session) -> dict[str, Any]:
     transaction = session.transaction
-    waits = session.token is not None and session.engine.queue.holder is not session.token
+    queue, queued = session.engine.queue, session.runner.queued
+    waits = queue.is_waiting(queued) if queued is not None else session.token not in (None, queue.holder)
     if waits or session.runner.is_busy():
         state = "active"
     elif transaction is None:
