@@ -18,6 +18,7 @@ from helios_cli.engine.errors import DiskFull
 from helios_cli.engine.node import handover, promotion
 from helios_cli.engine.node import replication as replication_module
 from helios_cli.engine.node.promotion import PromotionRefused
+from helios_cli.engine.types import Lsn
 
 
 def leave(node: InnerNode) -> None:
@@ -82,7 +83,7 @@ def test_a_new_primary_is_not_read_before_it_shows_what_it_found(tmp_path: Path)
     with pair(tmp_path) as (first, second):
         following = replication(second).following
         assert following is not None
-        following.committed = lambda lsn, end, sent_us: None  # type: ignore[method-assign]
+        following.committed = lambda lsn, end, sent_us: None  # type: ignore[method-assign, assignment]
         with first.connect() as writer:
             writer.execute("INSERT INTO t VALUES (7)")
         leave(first)
@@ -121,7 +122,7 @@ def test_a_checkpoint_sees_who_applies_until_everything_is(tmp_path: Path) -> No
             await stop(finish=finish)
             seen.append(own.following is following)
 
-        following.stop = stopping  # type: ignore[method-assign]
+        following.stop = stopping  # type: ignore[method-assign, assignment]
         promote(second)
         assert seen == [True, True] and own.following is None
 
@@ -208,6 +209,21 @@ def test_of_two_the_one_that_dies_while_it_gives_the_lead_away_leads_again(
             first.node.begin_again("a test wants it")
 
         first.on_loop(dies)
+        wait_until(lambda: replication(first) is not before and replication(first).is_leading, "it leads", SETTLED_S)
+        with first.connect() as writer:
+            writer.execute("INSERT INTO t VALUES (1)")
+
+
+def test_one_that_gives_the_lead_away_and_cannot_follow_begins_again(tmp_path: Path) -> None:
+    with pair(tmp_path) as (first, _):
+        before = replication(first)
+
+        def fails(_applied: Lsn) -> None:
+            raise OSError("too many open files")
+
+        before.follow = fails  # type: ignore[method-assign, assignment]
+        with pytest.raises(OSError, match="too many"):
+            run(first, lambda: handover.switchover(before, to="n2"))
         wait_until(lambda: replication(first) is not before and replication(first).is_leading, "it leads", SETTLED_S)
         with first.connect() as writer:
             writer.execute("INSERT INTO t VALUES (1)")

@@ -222,7 +222,12 @@ async def hand_over(
         assert leading is not None
         # Before standbys are told that what they wait for was not done: a commit that waits for more copies was.
         leading.close()
-        replication.follow(end)
+        try:
+            replication.follow(end)
+        except Exception:
+            # It takes no writes any more, and nobody else does.
+            replication.node.begin_again("it could not follow whom it gives the lead to")
+            raise
         message = messages.TakeOver(replication.node_id, end, leaves, reason)
         streamer.link.send(Kind.TAKE_OVER, message.to_body())
     finally:
