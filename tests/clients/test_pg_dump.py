@@ -48,11 +48,26 @@ CREATE TYPE mood AS ENUM ('a', 'b');
 CREATE FUNCTION above(i int) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN $1 > 0; END';
 CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
 CREATE SEQUENCE own;
+CREATE SEQUENCE zz_last;
 CREATE TABLE t (n int DEFAULT nextval('own') CHECK (above(n)), m mood DEFAULT 'b');
 CREATE INDEX ti ON t (above(n)) WHERE above(n);
 CREATE TRIGGER tg BEFORE INSERT ON t FOR EACH ROW WHEN (above(new.n)) EXECUTE FUNCTION noted();
 CREATE VIEW plain AS SELECT above(n) AS a, 'a'::mood AS m FROM t WHERE above(t.n);
 CREATE VIEW joined AS SELECT x.n, 'a'::mood AS m FROM t x JOIN t y ON x.n = y.n AND above(y.n);
+CREATE TYPE address AS (street text COLLATE "C", of mood);
+CREATE DOMAIN sound AS text CHECK (above(length(VALUE)));
+CREATE TABLE a (home address, n int DEFAULT nextval('zz_last'), name sound);
+CREATE FUNCTION a_row() RETURNS SETOF a LANGUAGE sql AS 'SELECT * FROM hidden.a';
+CREATE FUNCTION standard(x int) RETURNS bigint LANGUAGE sql RETURN (SELECT count(*) FROM t WHERE t.n = x AND above(x));
+CREATE MATERIALIZED VIEW kept AS SELECT home FROM a;
+SET search_path = public;
+CREATE EXTENSION citext;
+CREATE EXTENSION "uuid-ossp";
+CREATE EXTENSION pg_trgm SCHEMA hidden;
+CREATE TABLE member (id uuid DEFAULT uuid_generate_v4(),
+    mail citext CHECK (mail <> 'x'::citext), address inet, text text);
+CREATE INDEX member_text ON member USING gin (text hidden.gin_trgm_ops);
+CREATE FUNCTION known(mail citext) RETURNS citext LANGUAGE sql AS 'SELECT $1';
 """
 
 
@@ -97,6 +112,11 @@ def test_a_restored_dump_is_dumped_the_same(make_node: MakeNode) -> None:
     assert "SET DEFAULT nextval('public.pub_id_seq'::regclass)" in dumped
     assert "nextval('hidden.own'::regclass)" in dumped
     assert "WHEN (hidden.above(new.n))" in dumped
+    assert "id uuid DEFAULT public.uuid_generate_v4(),\n    mail public.citext,\n" in dumped
+    assert "USING gin (text hidden.gin_trgm_ops);" in dumped
+    assert "CREATE FUNCTION public.known(mail public.citext) RETURNS public.citext" in dumped
+    assert "SET STORAGE" not in dumped
+    assert "REPLICA IDENTITY" not in dumped
     assert "ALTER TABLE ONLY public.parted ATTACH PARTITION public.parted_19 FOR VALUES FROM (MINVALUE)" in dumped
     assert "ALTER INDEX public.parted_20_pkey ATTACH PARTITION public.parted_20_1_pkey" in dumped
     assert run(second, psql, "-XAt", "-c", "SELECT tableoid::regclass, s FROM parted ORDER BY s") == (

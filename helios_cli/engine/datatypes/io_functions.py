@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from helios_cli.engine.datatypes.usertypes import kind_of
+
 _TABLE: Final = """
 16 boolin 1242 boolout 1243 boolrecv 2436 boolsend 2437 c p 1
 17 byteain 1244 byteaout 31 bytearecv 2412 byteasend 2413 i x 0
@@ -149,7 +151,7 @@ def layout_of(oid: int, kind: str, *, array: bool, base: int = 0) -> Layout:
     if array:
         return _OF_ARRAY
     if kind == "d":
-        under = _BY_OID.get(base, _BY_OID[25])
+        under = _BY_OID.get(base) or _BY_KIND.get(kind_of(base)) or _BY_OID[25]
         pairs = (_DOMAIN[0], under.functions[1], _DOMAIN[1], under.functions[3])
         return Layout(pairs, under.align, under.storage, under.by_value)
     return _BY_OID.get(oid) or _BY_KIND.get(kind) or _BY_OID[25]

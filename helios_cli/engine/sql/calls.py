@@ -20,6 +20,7 @@ from helios_cli.engine.sql import (
 from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import can_coerce, element_of, type_name
 from helios_cli.engine.sql.expressions import TRANSLATORS, translate
+from helios_cli.engine.sql.extensions import is_member_function
 from helios_cli.engine.sql.function_columns import function_columns, with_bound_columns
 from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.oids import (
@@ -126,7 +127,7 @@ def visible_overloads(names: list[str], scope: Scope) -> tuple[Function, ...]:
         known = scope.ctx.catalog.functions(routine.schema, routine.name) if routine is not None else ()
         return tuple(function for function in known if function.oid == pinned)
     schema = names[-2] if len(names) > 1 else None
-    if schema is not None:
+    if schema is not None and not is_member_function(names, scope.ctx.catalog.extensions()):
         found = tuple(function for function in found if function.schema == schema)
     made: tuple[Function, ...] = (*scope.ctx.catalog.functions(schema, names[-1]), *constructors(schema, names, scope))
     return (*found, *made) if made else found

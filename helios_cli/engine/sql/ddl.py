@@ -9,7 +9,7 @@ from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.constants import Evaluate
 from helios_cli.engine.sql.ddl_aggregate import create_aggregate
 from helios_cli.engine.sql.ddl_alter import alter_table
-from helios_cli.engine.sql.ddl_build import Builder, unsupported
+from helios_cli.engine.sql.ddl_build import Builder, object_words, unsupported
 from helios_cli.engine.sql.ddl_cast import create_cast
 from helios_cli.engine.sql.ddl_collation import create_collation, own_collation, refresh_collation
 from helios_cli.engine.sql.ddl_comment import comment, create_schema, set_schema
@@ -80,7 +80,7 @@ def define(builder: Builder, fields: dict[str, Any]) -> Plan:
     handler = _DEFINED.get(fields["kind"])
     if handler is not None:
         return handler(builder, fields)
-    raise unsupported(f"CREATE {fields['kind'].removeprefix('OBJECT_').replace('_', ' ')}")
+    raise unsupported(f"CREATE {object_words(fields['kind'])}")
 
 
 _DEFINED: Final[dict[str, Handler]] = {

@@ -19,7 +19,7 @@ from helios_cli.engine.sql.ddl_alter_columns import (
     set_not_null,
 )
 from helios_cli.engine.sql.ddl_attach import attach_partition, detach_partition
-from helios_cli.engine.sql.ddl_build import Builder, unsupported
+from helios_cli.engine.sql.ddl_build import Builder, object_words, unsupported
 from helios_cli.engine.sql.ddl_constraints import add_constraint
 from helios_cli.engine.sql.ddl_create import check_storage
 from helios_cli.engine.sql.ddl_dropping import Dropping
@@ -44,7 +44,7 @@ from helios_cli.engine.sql.ddl_trigger import SWITCHES, switch_triggers
 from helios_cli.engine.sql.ddl_validation import mark_not_valid, validate_constraint, verify_parents
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.relation import Relation
-from helios_cli.engine.sql.view_checks import SET_OPTIONS, set_check_option
+from helios_cli.engine.sql.view_checks import SET_OPTIONS, set_view_options
 
 Command = Callable[[Alteration, dict[str, Any]], None]
 
@@ -86,11 +86,11 @@ def alter_table(builder: Builder, fields: dict[str, Any]) -> Plan:
         return alter_attributes(builder, fields)
     tag = _TAGS.get(fields.get("objtype", "OBJECT_TABLE"))
     if tag is None:
-        raise unsupported(f"ALTER {fields['objtype'].removeprefix('OBJECT_').replace('_', ' ')}")
+        raise unsupported(f"ALTER {object_words(fields['objtype'])}")
     commands = sorted(
         (node["AlterTableCmd"] for node in fields["cmds"]), key=lambda item: _PASSES.get(item["subtype"], 5)
     )
-    if tag != "ALTER TABLE" or _changes_only_the_owner_of_another_kind(builder, fields, commands):
+    if tag != "ALTER TABLE" or _changes_another_kind(builder, fields, commands):
         return _alter_other(builder, fields, commands, tag)
     if commands[0]["subtype"] in _PARTITIONS:
         named = builder.find_relation(fields["relation"], bool(fields.get("missing_ok")))
@@ -109,14 +109,16 @@ def alter_table(builder: Builder, fields: dict[str, Any]) -> Plan:
     return builder.finish(tag)
 
 
-def _changes_only_the_owner_of_another_kind(
-    builder: Builder, fields: dict[str, Any], commands: list[dict[str, Any]]
-) -> bool:
-    """ALTER TABLE ... OWNER TO takes views and sequences too, which is how pg_dump writes it."""
-    if any(command["subtype"] != "AT_ChangeOwner" for command in commands):
+_OF_VIEWS: Final = ("AT_ChangeOwner", "AT_ColumnDefault", *SET_OPTIONS)
+
+
+def _changes_another_kind(builder: Builder, fields: dict[str, Any], commands: list[dict[str, Any]]) -> bool:
+    """ALTER TABLE takes views too, and sequences for their owner, which is how pg_dump writes it."""
+    kinds = {command["subtype"] for command in commands}
+    if not kinds.issubset(_OF_VIEWS):
         return False
     relation = builder.find_relation(fields["relation"], bool(fields.get("missing_ok")))
-    return relation is not None and relation.kind in ("v", "S")
+    return relation is not None and (relation.kind == "v" or (relation.kind == "S" and kinds == {"AT_ChangeOwner"}))
 
 
 def _alter_other(builder: Builder, fields: dict[str, Any], commands: list[dict[str, Any]], tag: str) -> Plan:
@@ -127,13 +129,14 @@ def _alter_other(builder: Builder, fields: dict[str, Any], commands: list[dict[s
         if command["subtype"] == "AT_ChangeOwner" and relation is not None:
             _record_owner(builder, relation.oid, command)
         elif relation is not None and relation.kind == "v" and command["subtype"] in SET_OPTIONS:
-            set_check_option(builder, relation, command)
+            set_view_options(builder, relation, command)
         elif command["subtype"] in SET_OPTIONS:
             _other_options(builder, fields, command, relation)
         elif command["subtype"] == "AT_AttachPartition" and tag == "ALTER INDEX":
             attach_index(builder, fields["relation"], command["def"]["PartitionCmd"]["name"])
         elif command["subtype"] not in _NO_EFFECT:
-            raise unsupported(f"{tag} {_shown(command['subtype'])}")
+            word = "ALTER VIEW" if relation is not None and relation.kind == "v" else tag
+            raise unsupported(f"{word} {_shown(command['subtype'])}")
     return builder.finish(tag)
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
+from helios_cli.engine.datatypes.usertypes import number_of
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_columns import refuse_collation
-from helios_cli.engine.sql.ddl_render import update
+from helios_cli.engine.sql.ddl_render import database_of, delete, update
 from helios_cli.engine.sql.ddl_type_rights import check_types
 from helios_cli.engine.sql.ddl_types import check_own, definition_text, find_type, home_of, users_of
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.relation import UserType
 from helios_cli.engine.sql.sqltext import constant, quote_identifier
 from helios_cli.engine.sql.typenames import resolve_type
+
+PG_CLASS: Final = 1259
 
 Attributes = list[list[Any]]
 """[name, type OID, typmod] of each attribute, as ``helios_type`` holds them."""
@@ -91,6 +94,7 @@ def _change(
             return
         at = _position(builder, found, attributes, command["name"])
         del attributes[at], kept[at]
+        _forget_comment(builder, found, at + 1)
     elif kind == "AT_AlterColumnType":
         at = _position(builder, found, attributes, command["name"])
         for relation, column_name, _ in users_of(builder, found.oid):
@@ -101,6 +105,16 @@ def _change(
         attributes[at][1:] = type_oid, typmod
     else:
         raise unsupported("this form of ALTER TYPE")
+
+
+def _forget_comment(builder: Builder, found: UserType, attnum: int) -> None:
+    """The comment goes with its attribute; those of the attributes behind it go down with these."""
+    temp, number = home_of(builder, found.oid), number_of(found.oid)
+    builder.add(
+        delete(temp, "helios_description", objoid=number, classoid=PG_CLASS, objsubid=attnum),
+        f"UPDATE {database_of(temp)}.helios_description SET objsubid = objsubid - 1 "
+        f"WHERE objoid = {number} AND classoid = {PG_CLASS} AND objsubid > {attnum}",
+    )
 
 
 def _write(builder: Builder, found: UserType, attributes: Attributes) -> None:

@@ -436,6 +436,19 @@ def role_name(spec: dict[str, Any]) -> str:
     return {"ROLESPEC_PUBLIC": "public", "ROLESPEC_SESSION_USER": "session_user"}.get(kind, "current_user")
 
 
+_OBJECT_WORDS: Final = {
+    "OBJECT_TSCONFIGURATION": "TEXT SEARCH CONFIGURATION", "OBJECT_TSDICTIONARY": "TEXT SEARCH DICTIONARY",
+    "OBJECT_TSPARSER": "TEXT SEARCH PARSER", "OBJECT_TSTEMPLATE": "TEXT SEARCH TEMPLATE",
+    "OBJECT_STATISTIC_EXT": "STATISTICS", "OBJECT_OPCLASS": "OPERATOR CLASS", "OBJECT_OPFAMILY": "OPERATOR FAMILY",
+    "OBJECT_FDW": "FOREIGN DATA WRAPPER", "OBJECT_FOREIGN_SERVER": "SERVER",
+}  # fmt: skip
+
+
+def object_words(kind: str) -> str:
+    """The words of SQL for a kind of object (``OBJECT_...``)."""
+    return _OBJECT_WORDS.get(kind) or kind.removeprefix("OBJECT_").replace("_", " ")
+
+
 def unsupported(what: str, hint: str | None = None) -> FeatureNotSupported:
     """A 0A000 that names what cannot be done."""
     return FeatureNotSupported(f"{what} is not supported", hint=hint)

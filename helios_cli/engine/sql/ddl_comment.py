@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from helios_cli.engine.datatypes.usertypes import number_of
 from helios_cli.engine.sql import tree
-from helios_cli.engine.sql.ddl_build import Builder, list_names, range_var_of, role_name, unsupported
+from helios_cli.engine.sql.ddl_build import Builder, list_names, object_words, range_var_of, role_name, unsupported
 from helios_cli.engine.sql.ddl_cast import find_cast
 from helios_cli.engine.sql.ddl_collation import PG_COLLATION, move_collation
 from helios_cli.engine.sql.ddl_database import check_owner
+from helios_cli.engine.sql.ddl_domains import find_domain
 from helios_cli.engine.sql.ddl_large_objects import commented
 from helios_cli.engine.sql.ddl_operator import find_operator, move_operator
 from helios_cli.engine.sql.ddl_policy import PG_POLICY
@@ -19,7 +21,7 @@ from helios_cli.engine.sql.ddl_schema import CLUSTER_DESCRIPTION
 from helios_cli.engine.sql.ddl_schema_parts import create_parts
 from helios_cli.engine.sql.ddl_sequence_names import follow
 from helios_cli.engine.sql.ddl_trigger import PG_TRIGGER_OID, find_trigger
-from helios_cli.engine.sql.ddl_types import find_type, move_type, type_names
+from helios_cli.engine.sql.ddl_types import find_type, home_of, move_type, type_names
 from helios_cli.engine.sql.expressions import find_collation
 from helios_cli.engine.sql.extensions import EXTENSIONS
 from helios_cli.engine.sql.made_objects import PG_CAST, PG_OPERATOR
@@ -52,7 +54,7 @@ def comment(builder: Builder, fields: dict[str, Any]) -> Plan:
         return builder.finish("COMMENT")
     finder = _FINDERS.get(kind)
     if finder is None:
-        raise unsupported(f"COMMENT ON {kind.removeprefix('OBJECT_').replace('_', ' ')}")
+        raise unsupported(f"COMMENT ON {object_words(kind)}")
     target = finder(builder, fields["object"])
     if target is None:
         return builder.finish("COMMENT")
@@ -132,8 +134,32 @@ def _collation(builder: Builder, node: dict[str, Any]) -> Target:
     return False, found.oid, PG_COLLATION, 0
 
 
+def _domain_constraint(builder: Builder, node: dict[str, Any]) -> Target:
+    typename, name = node["List"]["items"]
+    domain = find_domain(builder, type_names(typename))
+    for check in domain.checks[len(domain.checks) - domain.own_checks :]:
+        if check.name == name["String"]["sval"]:
+            return home_of(builder, domain.oid), check.oid, PG_CONSTRAINT, 0
+    raise builder.error("42704", f'constraint "{name["String"]["sval"]}" for domain {domain.name} does not exist')
+
+
+def _attribute(builder: Builder, names: list[str]) -> Target | None:
+    """A column of a composite type, which is no relation otherwise; None when there is no such type."""
+    found = builder.catalog.user_type(names[-3] if len(names) > 2 else None, names[-2])
+    if found is None or found.kind != "c" or found.relation:
+        return None
+    _owned(builder, found.owner, "relation", names[-2:-1])
+    for field in found.fields:
+        if field.name == names[-1]:
+            return home_of(builder, found.oid), number_of(found.oid), PG_CLASS, field.attnum
+    raise builder.error("42703", f'column "{names[-1]}" of relation "{found.name}" does not exist')
+
+
 def _column(builder: Builder, node: dict[str, Any]) -> Target:
     names = list_names(node)
+    attribute = _attribute(builder, names) if len(names) > 1 else None
+    if attribute is not None:
+        return attribute
     relation = builder.find_relation(range_var_of(names[:-1]))
     assert relation is not None
     column = next((found for found in relation.columns if found.name == names[-1]), None)
@@ -231,6 +257,7 @@ _FINDERS: Final[dict[str, Callable[[Builder, dict[str, Any]], Target | None]]] =
     "OBJECT_COLUMN": _column,
     "OBJECT_INDEX": _index,
     "OBJECT_TABCONSTRAINT": _constraint,
+    "OBJECT_DOMCONSTRAINT": _domain_constraint,
     "OBJECT_SCHEMA": _schema,
     "OBJECT_DATABASE": _database,
     "OBJECT_ROLE": _role,

@@ -6,7 +6,6 @@ the column's type, a varchar column beside text with its cast.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
@@ -17,10 +16,11 @@ from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.io_functions import IO_FUNCTIONS
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.sql import tree
+from helios_cli.engine.sql.deparse_calls import in_words
+from helios_cli.engine.sql.deparse_constants import OF_ANY_LENGTH, constant_text, constant_type
 from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.oids import (
     ANY,
-    BIT,
     BPCHAR,
     DATE,
     FLOAT8,
@@ -100,6 +100,12 @@ def pretty_expression(text: str, types: tuple[tuple[str, int], ...]) -> str:
     return deparse(parse_expression(text), dict(types), pretty=True)
 
 
+@lru_cache(maxsize=4096)
+def expression_type(text: str, types: tuple[tuple[str, int], ...]) -> int:
+    """The type of a stored expression as far as it is plain to see, else 0; ``types`` are those of its columns."""
+    return Deparser(dict(types)).type_of(parse_expression(text))
+
+
 def column_names(node: Any) -> tuple[str, ...]:
     """The columns an expression names, unqualified, in order of first mention."""
     names: dict[str, None] = {}
@@ -121,15 +127,6 @@ def rename_column(text: str, old: str, new: str, columns: Columns) -> str:
             reference["fields"][-1]["String"]["sval"] = new
     renamed = {new if name == old else name: type_oid for name, type_oid in columns.items()}
     return deparse(node, renamed)
-
-
-_OF_ANY_LENGTH: Final = {BPCHAR: "bpchar", BIT: '"bit"', 1014: "bpchar[]", 1561: '"bit"[]'}
-"""Types whose SQL names mean one of length 1 (format_type_extended)."""
-
-
-def type_text(type_oid: int) -> str:
-    """A type's name for a constant without a modifier."""
-    return _OF_ANY_LENGTH.get(type_oid) or registry.format_type(type_oid)
 
 
 def _operator(symbol: str, given: tuple[int, int]) -> Operator | None:
@@ -176,7 +173,7 @@ class Deparser:
     def expression(self, node: Node, target: int = 0) -> str:
         name = tree.tag(node)
         if name == "A_Const":
-            return _constant(node["A_Const"], target)
+            return constant_text(node["A_Const"], target)
         method = self._methods.get(name)
         if method is None:
             raise FeatureNotSupported(f"a stored expression cannot contain {name}")
@@ -201,7 +198,7 @@ class Deparser:
         """The type of a node as far as it is plain to see, else 0; 705 for a string constant."""
         name = tree.tag(node)
         if name == "A_Const":
-            return _constant_type(node["A_Const"])
+            return constant_type(node["A_Const"])
         if name == "ColumnRef":
             return self._columns.get(column_names(node)[0], 0) if column_names(node) else 0
         if name == "TypeCast":
@@ -306,10 +303,17 @@ class Deparser:
         array = right["TypeCast"]["arg"] if "TypeCast" in right else right
         elements = array.get("A_ArrayExpr", {}).get("elements") if "A_ArrayExpr" in array else None
         if elements and (word, symbol) in (("ANY", "="), ("ALL", "<>")) and len(elements) > 1:
-            plain = [item["TypeCast"]["arg"] if "TypeCast" in item else item for item in elements]
+            plain = [self._untyped(item) for item in elements]
             unwrapped = left["TypeCast"]["arg"] if "TypeCast" in left and "TypeCast" in right else left
             return self._in({"lexpr": unwrapped, "rexpr": {"List": {"items": plain}}, "name": fields["name"]})
-        return self._whole(f"{self._inside(left, symbol)} {symbol} {word} ({self.expression(right)})")
+        known = registry.find_oid(self.type_of(right)) if self.type_of(left) == UNKNOWN else None
+        element = known.elem_oid if known is not None else 0
+        return self._whole(f"{self._inside(left, symbol, element)} {symbol} {word} ({self.expression(right)})")
+
+    def _untyped(self, node: Node) -> Node:
+        """An element of an array without the cast that the array's other side gives it again."""
+        is_number = self.type_of(node) in (INT4, NUMERIC) and "TypeCast" in node
+        return node["TypeCast"]["arg"] if "TypeCast" in node and not is_number else node
 
     def _nullif(self, fields: dict[str, Any]) -> str:
         left, right = fields["lexpr"], fields["rexpr"]
@@ -336,13 +340,21 @@ class Deparser:
             arguments[0] = f"{quote_string(_plain_string(fields['args'][0]))}::regconfig"
         if fields.get("funcformat") == "COERCE_SQL_SYNTAX" and names[-1] == "extract":
             return f"EXTRACT({_plain_string(fields['args'][0])} FROM {arguments[1]})"
+        if fields.get("funcformat") == "COERCE_SQL_SYNTAX":
+            given: list[Node] = fields["args"]
+            plain = str(given[-1]["A_Const"].get("sval", {}).get("sval", "")) if "A_Const" in given[-1] else ""
+            bare = [self.expression(node) if tree.tag(node) == "ColumnRef" else text
+                    for node, text in zip(given, arguments, strict=True)]  # fmt: skip
+            written = in_words(names[-1], bare, plain)
+            if written is not None:
+                return written
         shown = names[-1:] if names[0] == "pg_catalog" else names
         return f"{'.'.join(pg_identifier(part) for part in shown)}({', '.join(arguments)})"
 
     def _argument(self, function: str, node: Node, target: int) -> str:
         if function in ("nextval", "currval", "setval") and self.type_of(node) == UNKNOWN:
             return f"{quote_string(_plain_string(node))}::regclass"
-        if self.type_of(node) == VARCHAR and tree.tag(node) == "ColumnRef":
+        if self.type_of(node) == VARCHAR and tree.tag(node) == "ColumnRef" and target != ANY:
             return f"{self._cast_of(node)}::text"
         return self.expression(node, TEXT if target in POLYMORPHIC or target == ANY else target)
 
@@ -352,7 +364,7 @@ class Deparser:
         shown = known.sql_name if known else ".".join(pg_identifier(name) for name in names)
         modifiers = [str(tree.const_value(part["A_Const"])) for part in fields["typeName"].get("typmods", [])]
         if known and not modifiers:
-            shown = _OF_ANY_LENGTH.get(known.oid, shown)
+            shown = OF_ANY_LENGTH.get(known.oid, shown)
         elif modifiers and not (known and known.oid == BPCHAR and modifiers == ["1"]):
             head, _, tail = shown.partition(" with")
             shown = f"{head}({','.join(modifiers)}){' with' + tail if tail else ''}"
@@ -431,6 +443,10 @@ def _needs_parentheses(node: Node, parent: str) -> bool:
         return not (parent == "OR_EXPR" or (parent == "AND_EXPR" and operation != "OR_EXPR"))
     if kind in ("NullTest", "BooleanTest"):
         return not parent.endswith("_EXPR")
+    if kind == "A_Expr" and node[kind]["kind"] in ("AEXPR_OP_ANY", "AEXPR_OP_ALL"):
+        return True
+    if kind == "A_Expr" and node[kind]["kind"] == "AEXPR_IN":
+        return len(node[kind]["rexpr"]["List"]["items"]) > 1
     if kind != "A_Expr" or parent.endswith("_EXPR"):
         return (
             kind == "A_Expr" and node[kind]["kind"] in ("AEXPR_BETWEEN", "AEXPR_NOT_BETWEEN") and parent == "NOT_EXPR"
@@ -449,51 +465,3 @@ def _plain_string(node: Node) -> str:
     if not isinstance(value, str):
         raise FeatureNotSupported("a stored expression needs a constant here")
     return value
-
-
-def _constant_type(fields: dict[str, Any]) -> int:
-    if "sval" in fields:
-        return UNKNOWN
-    if "ival" in fields:
-        return INT4
-    return NUMERIC if "fval" in fields else 0
-
-
-_SESSION_TIMES: Final = (1082, 1083, 1114, 1184, 1266)
-"""Types whose input may name the present."""
-_PRESENT: Final = re.compile("now|today|tomorrow|yesterday", re.IGNORECASE)
-
-
-def _known_constant(text: str, target: int) -> tuple[str, str]:
-    """A string constant read as its type: (how it is written without quotes, else ''; its canonical text)."""
-    if not target or (target in _SESSION_TIMES and _PRESENT.search(text)) or target == 1184:
-        return "", text
-    try:
-        known = registry.by_oid(target)
-        shown = known.format_text(known.parse_text(text)).decode()
-    except (KeyError, SqlError):
-        return "", text
-    if target == 16:
-        return ("true" if shown == "t" else "false"), shown
-    if (target == INT4 and shown.isdigit()) or (target == NUMERIC and "." in shown and shown[:1].isdigit()):
-        return shown, shown
-    return "", shown
-
-
-def _constant(fields: dict[str, Any], target: int) -> str:
-    value = tree.const_value(fields)
-    if value is None:
-        return f"NULL::{type_text(target)}" if target else "NULL"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value) if value >= 0 else f"'{value}'::integer"
-    if "sval" in fields:
-        plain, value = _known_constant(str(value), target)
-        if plain:
-            return plain
-        quoted = quote_string(value)
-        return f"{quoted}::{type_text(target)}" if target else quoted
-    if "bsval" in fields:
-        return f"'{value[1:]}'::\"bit\"" if value[:1] == "b" else f"x'{value[1:]}'"
-    return str(value) if not str(value).startswith("-") else f"'{value}'::numeric"

@@ -16,7 +16,7 @@ from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_columns import default_text, refuse_collation
 from helios_cli.engine.sql.ddl_deparse import deparse
 from helios_cli.engine.sql.ddl_model import ColumnDef
-from helios_cli.engine.sql.ddl_render import update
+from helios_cli.engine.sql.ddl_render import delete, update
 from helios_cli.engine.sql.ddl_type_rights import check_types
 from helios_cli.engine.sql.ddl_types import definition_text, find_type, home_of, new_name, type_row, users_of
 from helios_cli.engine.sql.domain_checks import condition_sql
@@ -76,7 +76,9 @@ def _definition(domain: UserType) -> dict[str, Any]:
     checks = domain.checks[len(domain.checks) - domain.own_checks :] if domain.own_checks else ()
     return {
         "base": domain.base_oid, "typmod": domain.base_typmod, "not_null": domain.not_null,
-        "default": domain.default, "checks": [[check.oid, check.name, check.expression] for check in checks],
+        "default": domain.default, "checks": [
+            [check.oid, check.name, check.expression, *([] if check.validated else [False])] for check in checks
+        ],
         "parent": domain.parent, "collation": domain.collation,
     }  # fmt: skip
 
@@ -154,17 +156,22 @@ def alter_domain(builder: Builder, fields: dict[str, Any]) -> Plan:
         if kind == "O":
             _verify(builder, domain, "{} IS NULL", "23502", "contains null values")
     elif kind == "C":
-        own = _constrained(builder, own, fields["def"]["Constraint"])
-        if fields["def"]["Constraint"]["contype"] == "CONSTR_CHECK" and not fields["def"]["Constraint"].get(
-            "skip_validation"
-        ):
+        added = fields["def"]["Constraint"]
+        own = _constrained(builder, own, added)
+        if added["contype"] == "CONSTR_CHECK" and added.get("skip_validation"):
+            own = replace(own, checks=(*own.checks[:-1], replace(own.checks[-1], validated=False)))
+        elif added["contype"] == "CONSTR_CHECK":
             text = own.checks[-1].expression
             problem = "contains values that violate the new constraint"
             _verify(builder, domain, "NOT " + _condition(builder, own, text, "{}"), "23514", problem)
     elif kind == "X":
         own = _without(builder, own, fields)
+        builder.add(*(
+            delete(home_of(builder, own.oid), "helios_description", objoid=check.oid)
+            for check in domain.checks if check not in own.checks
+        ))  # fmt: skip
     elif kind == "V":
-        _validate(builder, own, fields["name"])
+        own = _validate(builder, own, fields["name"])
     else:
         raise unsupported("this form of ALTER DOMAIN")
     text = definition_text(_definition(own))
@@ -172,13 +179,14 @@ def alter_domain(builder: Builder, fields: dict[str, Any]) -> Plan:
     return builder.finish("ALTER DOMAIN")
 
 
-def _validate(builder: Builder, domain: UserType, name: str) -> None:
-    """Look whether values that are there meet a constraint that was added NOT VALID."""
+def _validate(builder: Builder, domain: UserType, name: str) -> UserType:
+    """Look whether values that are there meet a constraint that was added NOT VALID, which is then valid."""
     check = next((check for check in domain.checks if check.name == name), None)
     if check is None:
         raise builder.error("42704", f'constraint "{name}" of domain "{domain.name}" does not exist')
     problem = "contains values that violate the new constraint"
     _verify(builder, domain, "NOT " + _condition(builder, domain, check.expression, "{}"), "23514", problem)
+    return replace(domain, checks=tuple(replace(one, validated=one.validated or one is check) for one in domain.checks))
 
 
 def find_domain(builder: Builder, names: list[str]) -> UserType:

@@ -6,7 +6,14 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from helios_cli.engine.errors import HeliosError, SqlError
-from helios_cli.engine.sql.ddl_build import Builder, list_names, range_var_of, unsupported, wrong_kind_hint
+from helios_cli.engine.sql.ddl_build import (
+    Builder,
+    list_names,
+    object_words,
+    range_var_of,
+    unsupported,
+    wrong_kind_hint,
+)
 from helios_cli.engine.sql.ddl_cast import drop_casts
 from helios_cli.engine.sql.ddl_collation import drop_collations, drop_collations_of
 from helios_cli.engine.sql.ddl_dropping import drop_things
@@ -67,7 +74,7 @@ def drop(builder: Builder, fields: dict[str, Any]) -> Plan:
     if kind == "OBJECT_EXTENSION":
         return drop_extension(builder, fields)
     if kind not in _TAGS:
-        raise unsupported(kind.removeprefix("OBJECT_").replace("_", " "))
+        raise unsupported(object_words(kind))
     if kind == "OBJECT_SCHEMA":
         names = [[node["String"]["sval"]] for node in fields["objects"]]
         handler: Callable[..., Thing | None] = _schema

@@ -9,6 +9,7 @@ import pgparse
 
 from helios_cli.engine.datatypes.usertypes import relation_of
 from helios_cli.engine.sql import tree
+from helios_cli.engine.sql.body_names import with_schemas
 from helios_cli.engine.sql.coercion import element_of, type_name
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_deparse import deparse
@@ -298,7 +299,8 @@ def _standard_body(builder: Builder, node: dict[str, Any]) -> str:
     if not found:
         raise unsupported("this function body")
     start = found[0].start() if "ReturnStmt" not in node else found[-1].start()
-    return source[start:].rstrip().rstrip(";").rstrip()
+    body = parsed[0]["stmt"]["CreateFunctionStmt"]["sql_body"]
+    return with_schemas(builder.catalog, body, source, start).rstrip().rstrip(";").rstrip()
 
 
 def find_same(builder: Builder, routine: Routine) -> Routine | None:

@@ -16,6 +16,7 @@ from helios_cli.engine.sql.ddl_build import Builder
 from helios_cli.engine.sql.ddl_create import check_columns, check_storage
 from helios_cli.engine.sql.ddl_model import TableDef
 from helios_cli.engine.sql.ddl_render import attribute_rows, qualified, relation_row, update
+from helios_cli.engine.sql.ddl_storage import storage_options
 from helios_cli.engine.sql.ddl_type_rights import check_types
 from helios_cli.engine.sql.ddl_view import record_dependencies, translate_stored, view_text
 from helios_cli.engine.sql.plan import Plan
@@ -49,7 +50,9 @@ def create_matview(builder: Builder, fields: dict[str, Any]) -> Plan:
     text = _DATA.sub("", view_text(builder.source, range_var.get("location", 0)))
     builder.add(builder.table_sql(table))
     kind = "m" if populated else "M"
-    builder.add(relation_row(table.temp, table.oid, schema, name, kind, table.sqlite_name, definition=text))
+    options = storage_options(into.get("options", []))
+    row = relation_row(table.temp, table.oid, schema, name, kind, table.sqlite_name, definition=text, options=options)
+    builder.add(row)
     builder.add(*attribute_rows(table.temp, table.oid, columns))
     record_dependencies(builder, table.oid, query, called)
     plan = builder.finish("SELECT" if populated else "CREATE MATERIALIZED VIEW")

@@ -288,7 +288,7 @@ class DdlCatalog(CatalogReader, Protocol):
         """
 
     def options(self, oid: int) -> str | None:
-        """The storage parameters of a permanent relation, as pg_class shows them; None for none."""
+        """The storage parameters of a relation, as pg_class shows them; None for none."""
 
     def schema_sequences(self, name: str) -> tuple[str, ...]:
         """The names of every sequence of a schema."""

@@ -207,7 +207,18 @@ def _qualified(builder: Builder, text: str) -> str:
     data = (head + text).encode()
     for at in sorted(places, reverse=True):
         data = data[:at] + f"{pg_identifier(places[at])}.".encode() + data[at:]
-    return f"({data.decode().removeprefix(head)})"
+    shown = data.decode().removeprefix(head)
+    return shown if _is_enclosed(shown) else f"({shown})"
+
+
+def _is_enclosed(text: str) -> bool:
+    """Whether one pair of parentheses holds the whole text."""
+    depth = 0
+    for token in _TOKEN.finditer(text):
+        depth += {"(": 1, ")": -1}.get(token[0], 0)
+        if not depth:
+            return text.startswith("(") and token.end() == len(text)
+    return False
 
 
 def _all(node: Node, kind: str) -> list[dict[str, Any]]:

@@ -6,7 +6,8 @@ from typing import Any
 
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.ddl_build import Builder
-from helios_cli.engine.sql.sqltext import constant
+from helios_cli.engine.sql.ddl_render import update
+from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID
 
 
 def storage_options(nodes: list[dict[str, Any]]) -> str | None:
@@ -20,8 +21,10 @@ def storage_options(nodes: list[dict[str, Any]]) -> str | None:
 
 
 def change_options(builder: Builder, oid: int, nodes: list[dict[str, Any]], *, reset: bool) -> None:
-    """ALTER ... SET (...) or RESET (...) of a permanent relation."""
-    if oid >= 0x8000_0000:
+    """ALTER ... SET (...) or RESET (...). What a temporary table does at COMMIT lies in the same place, and stays."""
+    temp = oid >= FIRST_TEMP_OID
+    relation = builder.catalog.relation_by_oid(oid)
+    if temp and (relation is None or relation.kind != "v"):
         return
     known = {name: value for name, _, value in (pair.partition("=") for pair in _pairs(builder.catalog.options(oid)))}
     for name, _, value in (pair.partition("=") for pair in _pairs(storage_options(nodes))):
@@ -29,8 +32,8 @@ def change_options(builder: Builder, oid: int, nodes: list[dict[str, Any]], *, r
         if not reset:
             known[name] = value
     text = "{" + ",".join(f"{name}={value}" for name, value in known.items()) + "}" if known else None
-    builder.touch(False)
-    builder.add(f"UPDATE main.helios_relation SET options = {constant(text)} WHERE oid = {oid}")
+    builder.touch(temp)
+    builder.add(update(temp, "helios_relation", {"options": text}, oid=oid))
 
 
 def _pairs(text: str | None) -> list[str]:

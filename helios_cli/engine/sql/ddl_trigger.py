@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Final
 
 from helios_cli.engine.errors import SqlError
@@ -220,7 +220,7 @@ def _condition(builder: Builder, node: dict[str, Any], trigger: Trigger, relatio
             raise builder.error("42702", f'column reference "{names[0]}" is ambiguous', at)
         if names and names[0] in ("old", "new"):
             _check_reference(builder, trigger, known, names, at)
-    text = _printed(node)
+    text = _printed(node, {column.name: column.type_oid for column in relation.columns})
     _check_type(builder, node, text, relation)
     return text
 
@@ -293,13 +293,14 @@ _MARK: Final = "\x05"
 _UNQUOTED: Final = re.compile('"\x05((?:[^"]|"")*)"')
 
 
-def pretty_condition(text: str) -> str:
-    """A stored condition as pg_get_triggerdef prints it with ``pretty``."""
-    return _printed(parse_expression(text), pretty=True)
+def pretty_condition(text: str, columns: Mapping[str, int]) -> str:
+    """A stored condition as pg_get_triggerdef prints it with ``pretty``; ``columns`` are its table's, with types."""
+    return _printed(parse_expression(text), columns, pretty=True)
 
 
-def _printed(node: Any, *, pretty: bool = False) -> str:
-    return _UNQUOTED.sub(lambda match: match[1].replace('""', '"'), deparse(_marked(node), pretty=pretty))
+def _printed(node: Any, columns: Mapping[str, int], *, pretty: bool = False) -> str:
+    types = {f"{_MARK}{word}.{pg_identifier(name)}": oid for name, oid in columns.items() for word in ("old", "new")}
+    return _UNQUOTED.sub(lambda match: match[1].replace('""', '"'), deparse(_marked(node), types, pretty=pretty))
 
 
 def _marked(node: Any) -> Any:

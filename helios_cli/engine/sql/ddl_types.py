@@ -6,7 +6,7 @@ import json
 from typing import Any, Final
 
 from helios_cli.engine.datatypes.composite import Shape, has_type
-from helios_cli.engine.datatypes.usertypes import composite_oid, enum_oid, is_temporary, pinned_name
+from helios_cli.engine.datatypes.usertypes import composite_oid, enum_oid, is_temporary, number_of, pinned_name
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.ddl_build import Builder, list_names
 from helios_cli.engine.sql.ddl_columns import refuse_collation
@@ -361,9 +361,12 @@ def refuse_alone(builder: Builder, found: UserType, dropping: list[UserType]) ->
 def forget_type(builder: Builder, oid: int) -> None:
     """Write the steps that remove a type from the system tables."""
     temp = home_of(builder, oid)
+    found = builder.catalog.type_by_oid(oid)
+    checks = found.checks[len(found.checks) - found.own_checks :] if found is not None else ()
+    described = (oid, number_of(oid), *(check.oid for check in checks))
     builder.add(
         delete(temp, "helios_type", oid=oid), delete(temp, "helios_enum", enumtypid=oid),
-        delete(temp, "helios_description", objoid=oid), CHANGED,
+        *(delete(temp, "helios_description", objoid=one) for one in described), CHANGED,
     )  # fmt: skip
     if not temp:
         builder.add(delete(False, "helios_privilege", objid=oid))

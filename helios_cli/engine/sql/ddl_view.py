@@ -18,6 +18,7 @@ from helios_cli.engine.sql.ddl_create import check_columns, check_storage, write
 from helios_cli.engine.sql.ddl_model import ColumnDef, TableDef
 from helios_cli.engine.sql.ddl_render import attribute_rows, delete, insert, qualified, relation_row
 from helios_cli.engine.sql.ddl_sequence_names import sequence_named
+from helios_cli.engine.sql.ddl_storage import storage_options
 from helios_cli.engine.sql.ddl_type_rights import check_types
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.relation import Relation
@@ -26,7 +27,13 @@ from helios_cli.engine.sql.select import translate_query
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.text_collations import UNDECIDED
 from helios_cli.engine.sql.typed import Node
-from helios_cli.engine.sql.view_checks import check_option_of, check_takes_option, refuse_invoker, without_option
+from helios_cli.engine.sql.view_checks import (
+    check_option_of,
+    check_takes_option,
+    refuse_invoker,
+    view_options,
+    without_option,
+)
 
 
 def _translate(
@@ -124,7 +131,7 @@ def create_view(builder: Builder, fields: dict[str, Any]) -> Plan:
     if option:
         check_takes_option(builder, query["SelectStmt"])
         text = without_option(text)
-    options = f"{{check_option={option}}}" if option else None
+    options = storage_options(view_options(fields, option))
     builder.add(relation_row(builder.temp, oid, schema, name, "v", sqlite_name, definition=text, options=options))
     builder.add(*attribute_rows(builder.temp, oid, columns))
     record_dependencies(builder, oid, query, called)

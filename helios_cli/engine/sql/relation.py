@@ -104,6 +104,8 @@ class DomainCheck:
     oid: int
     name: str
     expression: str
+    validated: bool = True
+    """Whether the values that were there when it was added are known to meet it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.usertypes import kind_of, named, pinned_function, pinned_function_oid, pinned_name
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.sql import tree
+from helios_cli.engine.sql.extensions import is_member_function
 from helios_cli.engine.sql.functions import REGISTRY
 from helios_cli.engine.sql.oids import POLYMORPHIC
 from helios_cli.engine.sql.relation import CatalogReader, UserType
@@ -49,6 +50,9 @@ def pin_types(node: Node, catalog: CatalogReader) -> None:
 def _pin_function(call: dict[str, Any], catalog: CatalogReader) -> None:
     """Name the function of a call by its OID where nothing else has the name."""
     names = tree.strings(call["funcname"])
+    if is_member_function(names, catalog.extensions()):
+        call["funcname"] = call["funcname"][-1:]
+        return
     if call.get("func_variadic") or any("NamedArgExpr" in part for part in call.get("args", ())):
         return
     found = catalog.functions(names[-2] if len(names) > 1 else None, names[-1])

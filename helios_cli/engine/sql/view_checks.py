@@ -10,8 +10,8 @@ import pgparse
 
 from helios_cli.engine.sql import casts, tree
 from helios_cli.engine.sql.context import Context
-from helios_cli.engine.sql.ddl_build import TEMP_SCHEMA_NAME, Builder, unsupported
-from helios_cli.engine.sql.ddl_render import update
+from helios_cli.engine.sql.ddl_build import Builder, unsupported
+from helios_cli.engine.sql.ddl_storage import change_options
 from helios_cli.engine.sql.expressions import expect_boolean
 from helios_cli.engine.sql.from_clause import table_columns
 from helios_cli.engine.sql.functions import REGISTRY
@@ -40,6 +40,14 @@ def check_option_of(fields: dict[str, Any]) -> str:
             word = option["arg"].get("TypeName", {}).get("names", [option["arg"]])[-1]
             return str(word["String"]["sval"]).lower()
     return ""
+
+
+def view_options(fields: dict[str, Any], check_option: str) -> list[dict[str, Any]]:
+    """The options of a ViewStmt, that of a check behind its query among them."""
+    given: list[dict[str, Any]] = fields.get("options", [])
+    if not check_option or any(node["DefElem"]["defname"] == "check_option" for node in given):
+        return given
+    return [*given, {"DefElem": {"defname": "check_option", "arg": {"String": {"sval": check_option}}}}]
 
 
 def refuse_invoker(options: list[dict[str, Any]]) -> None:
@@ -77,15 +85,15 @@ SET_OPTIONS: Final = ("AT_SetRelOptions", "AT_ResetRelOptions")
 """Of ALTER VIEW: SET (...) and RESET (...)."""
 
 
-def set_check_option(builder: Builder, view: Relation, command: dict[str, Any]) -> None:
-    """ALTER VIEW ... SET or RESET (check_option). Raises SqlError 22023, 0A000."""
-    for node in command.get("def", {}).get("List", {}).get("items", []):
+def set_view_options(builder: Builder, view: Relation, command: dict[str, Any]) -> None:
+    """ALTER VIEW ... SET or RESET (...). Raises SqlError 22023, 0A000."""
+    nodes = command.get("def", {}).get("List", {}).get("items", [])
+    for node in nodes:
         option = node["DefElem"]
         if command["subtype"] == "AT_SetRelOptions":
             refuse_invoker([node])
         if option["defname"] != "check_option":
             continue
-        value = None
         if command["subtype"] == "AT_SetRelOptions":
             value = check_option_of({"options": [node]})
             if value not in ("local", "cascaded"):
@@ -93,8 +101,7 @@ def set_check_option(builder: Builder, view: Relation, command: dict[str, Any]) 
                 raise builder.error("22023", f'invalid value for enum option "check_option": {value}', detail=detail)
             parsed: Any = pgparse.parse(builder.catalog.view_query(view.oid) or "")
             check_takes_option(builder, parsed[0]["stmt"]["SelectStmt"])
-        options = None if value is None else f"{{check_option={value}}}"
-        builder.add(update(view.schema == TEMP_SCHEMA_NAME, "helios_relation", {"options": options}, oid=view.oid))
+    change_options(builder, view.oid, nodes, reset=command["subtype"] == "AT_ResetRelOptions")
 
 
 def view_checks(fields: dict[str, Any], item: RangeItem, scope: Scope) -> list[str]:

@@ -14,8 +14,10 @@ from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.databases import OPEN_ALIASES
 from helios_cli.engine.sql.extensions import TYPE_EXTENSIONS
 from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS
+from helios_cli.engine.sql.privileges import PG_NAMESPACE
 from helios_cli.engine.sql.sqltext import pg_identifier
 from helios_cli.engine.storage import index_properties, inherit_rows, routine_definitions, text_search_rows
+from helios_cli.engine.storage.description_rows import PUBLIC_COMMENT
 from helios_cli.engine.storage.object_names import ObjectNames
 from helios_cli.engine.storage.privilege_functions import register as register_privileges
 from helios_cli.engine.storage.proc_names import ProcNames, or_null
@@ -268,6 +270,8 @@ class _Functions:
         for kind, text in self.system.snapshot().comments.get((oid, column), ()):
             if class_oid is None or kind == class_oid:
                 return text
+        if oid == self.system.snapshot().schema_oid("public") and class_oid in (None, PG_NAMESPACE) and not column:
+            return PUBLIC_COMMENT
         return text_search_rows.COMMENTS[oid][1] if oid in text_search_rows.COMMENTS and not column else None
 
     def visible(self, oid: int, path: str) -> int | None:
@@ -336,7 +340,7 @@ class _Functions:
     def function_sqlbody(self, oid: int) -> str | None:
         """pg_get_function_sqlbody."""
         routine = routine_of(self.system.snapshot(), oid)
-        return routine.sql_body or None if routine is not None else None
+        return routine_definitions.sqlbody(routine) if routine is not None else None
 
     def triggerdef(self, oid: int, pretty: int, path: str) -> str | None:
         """pg_get_triggerdef, by the session's search path (a JSON array)."""
@@ -433,11 +437,11 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
         "cat_serial_sequence": (functions.serial_sequence, 2), "cat_description": (functions.description, 3),
         "cat_visible": (functions.visible, 2), "cat_size": (functions.size, 2),
         "cat_database_size": (functions.database_size, 1),
-        "cat_function_result": (functions.with_type_names(functions.function_result), 1),
-        "cat_functiondef": (functions.with_type_names(functions.functiondef), 1),
-        "cat_function_sqlbody": (functions.function_sqlbody, 1),
+        "cat_function_result": (functions.along_path(functions.with_type_names(functions.function_result)), 2),
+        "cat_functiondef": (functions.along_path(functions.with_type_names(functions.functiondef)), 2),
+        "cat_function_sqlbody": (functions.along_path(functions.function_sqlbody), 2),
         "cat_function_visible": (functions.function_visible, 2),
-        "cat_function_arguments": (functions.with_type_names(functions.function_arguments), 2),
+        "cat_function_arguments": (functions.along_path(functions.with_type_names(functions.function_arguments)), 3),
         "cat_triggerdef": (functions.triggerdef, 3),
         "cat_sequence_last_value": (functions.sequence_last_value, 1),
         **{f"cat_to_{kind}": (or_null(getattr(functions, f"{kind}_in")), 1)

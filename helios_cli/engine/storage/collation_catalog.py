@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID
 from helios_cli.engine.sql.text_collations import BUILTIN, META_KEY, Collation
 from helios_cli.engine.storage.extension_catalog import ExtensionCatalog
 
@@ -41,8 +42,9 @@ class CollationCatalog(ExtensionCatalog):
         return None
 
     def options(self, oid: int) -> str | None:
-        """The storage parameters of a permanent relation, as pg_class shows them; None for none."""
-        rows = self._all("SELECT options FROM main.helios_relation WHERE oid = ?", oid)
+        """The storage parameters of a relation, as pg_class shows them; None for none."""
+        database = "temp" if oid >= FIRST_TEMP_OID else "main"
+        rows = self._all(f"SELECT options FROM {database}.helios_relation WHERE oid = ?", oid)
         return rows[0][0] if rows else None
 
     def schema_sequences(self, name: str) -> tuple[str, ...]:

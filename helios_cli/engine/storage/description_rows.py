@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from helios_cli.engine.sql.privileges import PG_NAMESPACE
 from helios_cli.engine.storage.system_extensions import extension_comments
 from helios_cli.engine.storage.system_snapshot import Snapshot
 from helios_cli.engine.storage.text_search_rows import text_search_comments
 from helios_cli.engine.storage.type_rows import Rows
+
+PUBLIC_COMMENT: Final = "standard public schema"
+"""What the schema public says unless it was given another comment."""
 
 
 def pg_description(snapshot: Snapshot) -> Rows:
@@ -15,7 +20,7 @@ def pg_description(snapshot: Snapshot) -> Rows:
     yield from text_search_comments()
     public = snapshot.schema_oid("public")
     if not any(oid == public and class_oid == PG_NAMESPACE for oid, class_oid, _column, _text in snapshot.descriptions):
-        yield {"objoid": public, "classoid": PG_NAMESPACE, "objsubid": 0, "description": "standard public schema"}
+        yield {"objoid": public, "classoid": PG_NAMESPACE, "objsubid": 0, "description": PUBLIC_COMMENT}
     for oid, class_oid, column, text in snapshot.descriptions:
         if class_oid not in (1262, 1260):
             yield {"objoid": oid, "classoid": class_oid, "objsubid": column, "description": text}

@@ -14,7 +14,7 @@ from helios_cli.engine.sql.sqltext import pg_identifier
 from helios_cli.engine.storage.made_rows import behind_operators_named, operator_functions_by_oid
 from helios_cli.engine.storage.routine_definitions import routine_name, routine_of
 from helios_cli.engine.storage.sequences import split_name
-from helios_cli.engine.storage.type_rows import SUPPORT_NAMES, shown_text
+from helios_cli.engine.storage.type_rows import SUPPORT_NAMES, format_type
 
 if TYPE_CHECKING:
     from helios_cli.engine.storage.system_catalog import SystemCatalog
@@ -94,9 +94,8 @@ class ProcNames:
         """A function's name with its argument types."""
         routine = routine_of(self._system.snapshot(), oid) if isinstance(oid, int) else None
         if routine is not None:
-            types = ",".join(registry.format_type(argument) for argument in routine.signature())
-            shown = f"{routine_name(routine, self._system.path or ('public',))}({types})"
-            return shown_text(self._system.snapshot(), shown) or shown
+            types = ",".join(format_type(self._system.snapshot(), argument) for argument in routine.signature())
+            return f"{routine_name(routine, self._system.path or ('public',))}({types})"
         if (function := FUNCTIONS.get(oid)) is not None:
             return f"{pg_identifier(function.name)}({','.join(map(registry.format_type, function.args))})"
         if oid in operator_functions_by_oid():

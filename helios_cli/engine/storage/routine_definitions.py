@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from helios_cli.engine.errors import SqlError
+from helios_cli.engine.errors import FeatureNotSupported, SqlError
+from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression
 from helios_cli.engine.sql.ddl_trigger import pretty_condition
 from helios_cli.engine.sql.routine_text import function_arguments, function_definition, function_result
 from helios_cli.engine.sql.routines import BUILTIN_TRIGGER_NAMES, Routine, Trigger
 from helios_cli.engine.sql.sqltext import pg_identifier
+from helios_cli.engine.storage.extension_names import expression_text
 from helios_cli.engine.storage.system_snapshot import Snapshot
 from helios_cli.engine.storage.type_rows import shown_text
 
@@ -48,17 +50,33 @@ def functiondef(snapshot: Snapshot, oid: int) -> str | None:
 
 
 def _row_type(snapshot: Snapshot, routine: Routine) -> str:
-    return relation_name(snapshot, routine.relation, ("public",)) if routine.relation else ""
+    return relation_name(snapshot, routine.relation, snapshot.path) if routine.relation else ""
 
 
 def result(snapshot: Snapshot, routine: Routine) -> str | None:
     """pg_get_function_result."""
-    return shown_text(snapshot, function_result(routine, _row_type(snapshot, routine)))
+    return _declared(snapshot, function_result(routine, _row_type(snapshot, routine)))
 
 
 def arguments(snapshot: Snapshot, routine: Routine, *, identity: bool) -> str | None:
     """pg_get_function_arguments, or _identity_arguments."""
-    return shown_text(snapshot, function_arguments(routine, defaults=not identity))
+    return _declared(snapshot, function_arguments(routine, defaults=not identity))
+
+
+def sqlbody(routine: Routine) -> str | None:
+    """pg_get_function_sqlbody; None for a routine whose body is a text."""
+    body = routine.sql_body
+    if body[:6].lower() != "return":
+        return body or None
+    types = {argument.name: argument.type_oid for argument in routine.inputs if argument.name}
+    try:
+        return f"RETURN {deparse(parse_expression(body[6:]), types)}"
+    except FeatureNotSupported:
+        return body
+
+
+def _declared(snapshot: Snapshot, text: str | None) -> str | None:
+    return shown_text(snapshot, expression_text(snapshot, text, declares=True)) if text is not None else None
 
 
 def action_statement(snapshot: Snapshot, trigger: Trigger, path: Sequence[str] | None = ("public",)) -> str:
@@ -93,6 +111,7 @@ def triggerdef(snapshot: Snapshot, oid: int, pretty: bool, path: Sequence[str]) 
         text += " REFERENCING" + "".join(f" {word} TABLE AS {pg_identifier(name)}" for word, name in tables if name)
     text += f" FOR EACH {'ROW' if trigger.row else 'STATEMENT'}"
     if trigger.when:
-        condition = pretty_condition(trigger.when) if pretty else trigger.when
+        types = {column.name: column.type_oid for column in snapshot.columns.get(trigger.relation, ())}
+        condition = pretty_condition(trigger.when, types) if pretty else trigger.when
         text += f" WHEN ({shown_text(snapshot.along(tuple(path)), condition)})"
     return f"{text} {action_statement(snapshot, trigger, path)}"

@@ -10,6 +10,7 @@ from helios_cli.engine.sql.ddl_model import ConstraintDef, IndexDef, IndexKey
 from helios_cli.engine.sql.sqltext import pg_identifier, quote_string
 from helios_cli.engine.sql.text_collations import oid_of, stored_word
 from helios_cli.engine.storage import collation_rows
+from helios_cli.engine.storage.extension_names import class_name
 from helios_cli.engine.storage.system_snapshot import Snapshot
 from helios_cli.engine.storage.type_rows import shown_text
 
@@ -41,14 +42,14 @@ def index_element(snapshot: Snapshot, table_oid: int, key: IndexKey, pretty: boo
 def _is_call(text: str) -> bool:
     """Whether an expression looks like a function's call."""
     tree = parse_expression(text)
-    return any(call in tree for call in _CALLS)
+    return not text.startswith("(") and any(call in tree for call in _CALLS)
 
 
 def index_key(snapshot: Snapshot, table_oid: int, key: IndexKey, pretty: bool = False) -> str:
     """One key, without its order: as :func:`index_element`, with its collation and operator class."""
     text = index_element(snapshot, table_oid, key, pretty)
     text += _collate(snapshot, table_oid, key)
-    return f"{text} {key.opclass}" if key.opclass else text
+    return f"{text} {class_name(snapshot, key.opclass)}" if key.opclass else text
 
 
 def _collate(snapshot: Snapshot, table_oid: int, key: IndexKey) -> str:
@@ -81,11 +82,12 @@ def _domain_check(snapshot: Snapshot, oid: int, pretty: bool) -> str | None:
     for found in snapshot.types.values():
         for check in found.checks:
             if check.oid == oid:
+                rest = "" if check.validated else " NOT VALID"
                 if not pretty:
-                    return f"CHECK ({shown_text(snapshot, check.expression) or ''})"
+                    return f"CHECK ({shown_text(snapshot, check.expression) or ''}){rest}"
                 text = rename_column(check.expression, "value", _VALUE, {"value": found.base_oid})
                 shown = shown_text(snapshot, pretty_expression(text, ((_VALUE, found.base_oid),))) or ""
-                return f"CHECK ({shown.replace(_VALUE, 'VALUE')})"
+                return f"CHECK ({shown.replace(_VALUE, 'VALUE')}){rest}"
     return None
 
 

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
-from helios_cli.engine.datatypes.io_functions import IO_FUNCTIONS
-from helios_cli.engine.datatypes.usertypes import number_of, row_oid
+from helios_cli.engine.datatypes.io_functions import IO_FUNCTIONS, layout_of
+from helios_cli.engine.datatypes.usertypes import kind_of, number_of, row_oid
 from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS
 from helios_cli.engine.sql.functions.strictness import is_strict
-from helios_cli.engine.sql.made_objects import PG_CAST, PG_OPERATOR
 from helios_cli.engine.sql.privileges import DEFAULT_KINDS, PG_DATABASE, PG_DEFAULT_ACL, PG_NAMESPACE
 from helios_cli.engine.sql.text_collations import oid_of
 from helios_cli.engine.storage import (
     collation_rows,
+    depend_rows,
     inherit_rows,
     made_rows,
     role_rows,
@@ -23,14 +23,9 @@ from helios_cli.engine.storage import (
     text_search_rows,
     type_rows,
 )
+from helios_cli.engine.storage.depend_rows import default_oid
 from helios_cli.engine.storage.description_rows import pg_description, pg_shdescription
-from helios_cli.engine.storage.dump_rows import (
-    constraint_depends,
-    default_depends,
-    default_oid,
-    pg_init_privs,
-    system_acl,
-)
+from helios_cli.engine.storage.dump_rows import pg_init_privs, system_acl
 from helios_cli.engine.storage.policy_rows import pg_policies, pg_policy
 from helios_cli.engine.storage.qualified_text import shown_view
 from helios_cli.engine.storage.relation_rows import Each, Fixed, Maker, Whole
@@ -39,7 +34,6 @@ from helios_cli.engine.storage.system_amop import pg_amop
 from helios_cli.engine.storage.system_casts import pg_cast
 from helios_cli.engine.storage.system_definitions import indexdef
 from helios_cli.engine.storage.system_extensions import (
-    extension_members,
     pg_available_extension_versions,
     pg_available_extensions,
     pg_extension,
@@ -47,9 +41,11 @@ from helios_cli.engine.storage.system_extensions import (
 from helios_cli.engine.storage.system_opclasses import (
     ACCESS_METHODS,
     exclusion_operators,
+    free_name,
     key_class,
     key_collation,
     key_name,
+    stored_type,
 )
 from helios_cli.engine.storage.system_operators import pg_operator
 from helios_cli.engine.storage.system_opfamilies import (
@@ -82,7 +78,7 @@ def _class_base(oid: int, name: str, namespace: int, kind: str, owner: int, natt
         "oid": oid, "relname": name, "relnamespace": namespace, "relowner": owner,
         "relam": 403 if kind == "i" else 2 if kind in "rm" else 0,
         "relfilenode": oid, "reltuples": -1.0, "relkind": kind, "relpersistence": "p", "relnatts": natts,
-        "relispopulated": 1, "relreplident": "d" if kind == "r" else "n", "relfrozenxid": 3, "relminmxid": 1,
+        "relispopulated": 1, "relreplident": "d" if kind in "rm" else "n", "relfrozenxid": 3, "relminmxid": 1,
     }  # fmt: skip
 
 
@@ -90,7 +86,8 @@ def _relation_class(snapshot: Snapshot, oid: int) -> Rows:
     """The row of a table, view, index or sequence in pg_class."""
     relation = snapshot.relations[oid]
     kind = relation.kind.lower() if relation.kind == "M" else relation.kind
-    natts = len(snapshot.indexes[oid].keys) if kind == "i" else len(snapshot.columns.get(oid, ()))
+    index = snapshot.indexes[oid] if kind == "i" else None
+    natts = len(snapshot.columns.get(oid, ())) if index is None else len(index.keys) + len(index.include)
     row = _class_base(oid, relation.name, snapshot.schema_oid(relation.schema), kind, relation.owner, natts)
     if kind == "i":
         row["relam"] = ACCESS_METHODS.get(snapshot.indexes[oid].method, 403)
@@ -133,17 +130,16 @@ def _system_class() -> Rows:
         yield {**row, "relhasrules": int(system.kind == "v"), "relacl": system_acl(system.name)}
 
 
-def _attribute(relation: int, name: str, type_oid: int, typmod: int, attnum: int) -> Row:
+def _attribute(relation: int, name: str, type_oid: int, typmod: int, attnum: int, base: int = 0) -> Row:
+    """A row of pg_attribute; ``base`` is what a domain is over."""
     found = registry.find_oid(type_oid)
-    collation = (
-        100 if found is not None and found.category == "S" and found.name != "name" else 950 if type_oid == 19 else 0
-    )
+    kept = registry.find_oid(base or type_oid)
     return {
         "attrelid": relation, "attname": name, "atttypid": type_oid, "atttypmod": typmod, "attnum": attnum,
         "attlen": found.typlen if found else -1, "attcacheoff": -1,
-        "attstorage": "p" if found and found.typlen > 0 else "m" if type_oid == 1700 else "x",
-        "attalign": "i", "attislocal": 1, "attstattarget": -1, "attcollation": collation, "attidentity": "",
-        "attgenerated": "", "attcompression": "",
+        "attstorage": layout_of(kept.oid, kind_of(kept.oid), array=bool(kept.elem_oid)).storage if kept else "p",
+        "attalign": "i", "attislocal": 1, "attstattarget": -1, "attidentity": "",
+        "attcollation": type_rows.built_in_collation(base or type_oid), "attgenerated": "", "attcompression": "",
     }  # fmt: skip
 
 
@@ -151,12 +147,13 @@ def _column_attributes(snapshot: Snapshot, oid: int) -> Rows:
     """The columns of a relation in pg_attribute."""
     for column in snapshot.columns[oid]:
         typmod = -1 if column.domain else column.typmod
-        row = _attribute(oid, column.name, column.shown_oid, typmod, column.attnum)
+        row = _attribute(oid, column.name, column.shown_oid, typmod, column.attnum, column.type_oid)
         row.update(
             attnotnull=int(column.not_null), atthasdef=int(column.default is not None), attidentity=column.identity,
             attgenerated=column.generated, attislocal=int(column.local),
             attinhcount=inherit_rows.column_parents(snapshot, oid, column.name),
-            attcollation=oid_of(column.collation) if column.collation else row["attcollation"],
+            attcollation=oid_of(column.collation)
+            if column.collation else type_rows.collation_of(snapshot, column.shown_oid),
             attacl=snapshot.acl_text(PG_CLASS, oid, column.attnum)
             if (PG_CLASS, oid, column.attnum) in snapshot.acls else None,
         )  # fmt: skip
@@ -167,7 +164,8 @@ def _composite_attributes(snapshot: Snapshot) -> Rows:
     for composite in type_rows.composite_types(snapshot):
         for field in composite.fields:
             number = number_of(composite.oid)
-            yield _attribute(number, field.name, field.domain or field.type_oid, field.typmod, field.attnum)
+            shown = field.domain or field.type_oid
+            yield _attribute(number, field.name, shown, field.typmod, field.attnum, field.type_oid)
 
 
 def _system_attributes() -> Rows:
@@ -183,8 +181,16 @@ def _index_attributes(snapshot: Snapshot, oid: int) -> Rows:
     taken: set[str] = set()
     for position, key in enumerate(index.keys, 1):
         column = types.get(key.column or "")
-        name = key_name(key, taken)
-        yield _attribute(index.oid, name, column.type_oid if column else 25, column.typmod if column else -1, position)
+        stored = stored_type(snapshot, index, key)
+        typmod = column.typmod if column and stored == column.type_oid else -1
+        row = _attribute(index.oid, key_name(snapshot, key, taken), stored, typmod, position)
+        yield {**row, "attcollation": key_collation(snapshot, index, key)}
+    for position, name in enumerate(index.include, len(index.keys) + 1):
+        column = types[name]
+        typmod = -1 if column.domain else column.typmod
+        shown = free_name(name, taken)
+        row = _attribute(index.oid, shown, column.shown_oid, typmod, position, column.type_oid)
+        yield {**row, "attcollation": 0}
 
 
 def pg_namespace(snapshot: Snapshot) -> Rows:
@@ -254,34 +260,6 @@ def pg_sequence(snapshot: Snapshot, oid: int) -> Rows:
         "seqincrement": sequence.increment, "seqmax": sequence.maximum, "seqmin": sequence.minimum,
         "seqcache": sequence.cache, "seqcycle": int(sequence.cycle),
     }  # fmt: skip
-
-
-def _sequence_depends(snapshot: Snapshot, oid: int) -> Rows:
-    """Sequences go with their columns."""
-    sequence = snapshot.sequences[oid]
-    if sequence.owner_oid:
-        yield {
-            "classid": PG_CLASS, "objid": sequence.oid, "refclassid": PG_CLASS, "refobjid": sequence.owner_oid,
-            "refobjsubid": sequence.owner_attnum, "deptype": "i" if sequence.internal else "a",
-        }  # fmt: skip
-
-
-def _view_depends(snapshot: Snapshot, view: int) -> Rows:
-    """Views go with what they read."""
-    for target in snapshot.depends_of[view]:
-        kinds = ((PG_CLASS, snapshot.relations), (PG_OPERATOR, snapshot.operators), (PG_CAST, snapshot.casts))
-        for class_oid, known in kinds:
-            if target in known:
-                yield {"classid": PG_CLASS, "objid": view, "refclassid": class_oid, "refobjid": target, "deptype": "n"}
-
-
-def _call_depends(snapshot: Snapshot) -> Rows:
-    """Tables and views need the functions that they call."""
-    for name, functions in snapshot.calls.items():
-        relation = snapshot.sqlite_names.get(name)
-        if relation is not None:
-            one = {"classid": PG_CLASS, "objid": relation.oid, "refclassid": 1255, "deptype": "n"}
-            yield from ({**one, "refobjid": function} for function in functions)
 
 
 def pg_default_acl(snapshot: Snapshot) -> Rows:
@@ -477,13 +455,7 @@ MAKERS: Final[dict[str, Maker]] = {
     "pg_partitioned_table": (Each("partitions", inherit_rows.pg_partitioned_table),),
     "pg_sequence": (Each("sequences", pg_sequence),),
     "pg_language": (Whole(pg_language),),
-    "pg_depend": (
-        Each("sequences", _sequence_depends), Each("constraints", constraint_depends), Whole(extension_members),
-        Each("columns", default_depends), Each("depends_of", _view_depends),
-        Whole(_call_depends), Each("types", type_rows.range_depends), Each("operators", made_rows.operator_depends),
-        Each("casts", made_rows.cast_depends), Each("routines_by_oid", made_rows.aggregate_depends),
-        Each("parents", inherit_rows.parent_depends),
-    ),
+    "pg_depend": depend_rows.MAKER,
     "pg_tables": (Each("tables", pg_tables), Whole(_system_tables)),
     "pg_views": (Each("views", pg_views),),
     "pg_indexes": (Each("indexes", pg_indexes),),

@@ -16,6 +16,7 @@ from helios_cli.engine.sql.extensions import TYPE_EXTENSIONS
 from helios_cli.engine.sql.opclasses import default_class
 from helios_cli.engine.sql.relation import ColumnInfo, UserType
 from helios_cli.engine.sql.sqltext import pg_identifier
+from helios_cli.engine.storage import extension_names
 from helios_cli.engine.storage.system_extensions import type_namespace
 from helios_cli.engine.storage.system_snapshot import Snapshot
 
@@ -48,6 +49,7 @@ def shown_text(snapshot: Snapshot, text: str | None) -> str | None:
     """A stored expression with the names of types and functions as they are now."""
     if text is None:
         return None
+    text = extension_names.expression_text(snapshot, text)
     text = functions_named(text, lambda oid: _function_name(snapshot, oid))
     return named(text, lambda oid: shown_name(snapshot, oid))
 
@@ -63,6 +65,8 @@ def _function_name(snapshot: Snapshot, oid: int) -> str:
 
 def format_type(snapshot: Snapshot, oid: int, typmod: int = -1) -> str:
     """format_type() over users' types too."""
+    if not kind_of(oid):
+        return extension_names.type_text(snapshot, registry.format_type(oid, typmod))
     return named(registry.format_type(oid, typmod), lambda found: shown_name(snapshot, found))
 
 
@@ -78,9 +82,24 @@ def _pg_type(found: PgType, **more: Any) -> Row:
         "typdelim": BOX_DELIMITER if BOX in (found.oid, found.elem_oid) else ",", "typelem": found.elem_oid,
         "typarray": found.array_oid, "typalign": layout.align, "typstorage": layout.storage,
         "typtypmod": -1,
-        "typcollation": 950 if found.oid == 19 else 100 if found.category == "S" else 0,
+        "typcollation": built_in_collation(found.oid),
         **more,
     }  # fmt: skip
+
+
+def built_in_collation(oid: int) -> int:
+    """The OID of the collation that values of a type have, arrays that of their elements; 0: they have none."""
+    found = registry.find_oid(oid)
+    if found is not None and found.elem_oid:
+        return built_in_collation(found.elem_oid)
+    return 950 if oid == 19 else 100 if found is not None and found.category == "S" else 0
+
+
+def collation_of(snapshot: Snapshot, oid: int) -> int:
+    """The same of every type."""
+    found = snapshot.types.get(oid)
+    own = found.collation if found is not None and found.kind == "d" else 0
+    return own or built_in_collation(found.base_oid if found is not None and found.kind == "d" else oid)
 
 
 def known_types(snapshot: Snapshot) -> Rows:
@@ -121,10 +140,12 @@ def _facts(found: UserType) -> Row:
     base = registry.by_oid(found.base_oid)
     if found.kind in ("r", "m"):
         return {"typalign": "d" if layout_of(base.oid, "b", array=bool(base.elem_oid)).align == "d" else "i"}
+    kept = layout_of(base.oid, kind_of(base.oid), array=bool(base.elem_oid))
     return {
+        "typalign": kept.align, "typstorage": kept.storage,
         "typbasetype": found.parent or found.base_oid, "typtypmod": found.base_typmod, "typlen": base.typlen,
         "typcategory": base.category, "typnotnull": int(found.not_null), "typdefault": found.default,
-        "typdefaultbin": found.default, "typcollation": found.collation or (100 if base.category == "S" else 0),
+        "typdefaultbin": found.default, "typcollation": found.collation or built_in_collation(base.oid),
         "typbyval": int(base.typlen in (1, 2, 4, 8)),
     }  # fmt: skip
 
@@ -202,8 +223,8 @@ def domain_constraints(snapshot: Snapshot, oid: int) -> Rows:
     for check in found.checks[len(found.checks) - found.own_checks :]:
         yield {
             "oid": check.oid, "conname": check.name, "connamespace": snapshot.schema_oid(found.schema),
-            "contype": "c", "convalidated": 1, "contypid": found.oid, "conislocal": 1, "conkey": None,
-            "conbin": check.expression, "confupdtype": " ", "confdeltype": " ", "confmatchtype": " ",
+            "contype": "c", "convalidated": int(check.validated), "contypid": found.oid, "conislocal": 1,
+            "conkey": None, "conbin": check.expression, "confupdtype": " ", "confdeltype": " ", "confmatchtype": " ",
         }  # fmt: skip
 
 

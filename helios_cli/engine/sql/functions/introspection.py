@@ -92,7 +92,7 @@ def _exploded(items: str, roles: str) -> str:
 
 _CONSTANT: Final = (
     # Of what does not exist here.
-    ("pg_get_function_sqlbody", "oid -> text", "NULL"), ("pg_get_function_arg_default", "oid int4 -> text", "NULL"),
+    ("pg_get_function_arg_default", "oid int4 -> text", "NULL"),
     ("pg_get_statisticsobjdef", "oid -> text", "NULL"),
     ("pg_get_statisticsobjdef_expressions", "oid -> text[]", "NULL"),
     ("pg_get_replica_identity_index", "regclass -> regclass", "NULL"),

@@ -201,14 +201,11 @@ def _schemas(implicit: int, path: str) -> str:
 def _install_routines(lib: Library) -> None:
     path: dict[str, Any] = {"session_values": ("search_path",)}
     for name, signature, sql in (
-        ("pg_get_functiondef", "oid -> text", "cat_functiondef({0})"),
-        ("pg_get_function_result", "oid -> text", "cat_function_result({0})"),
-        ("pg_get_function_sqlbody", "oid -> text", "cat_function_sqlbody({0})"),
-        ("pg_get_function_arguments", "oid -> text", "cat_function_arguments({0}, 0)"),
-        ("pg_get_function_identity_arguments", "oid -> text", "cat_function_arguments({0}, 1)"),
-    ):
-        lib.define(name, signature, sql=sql, stable=True)
-    for name, signature, sql in (
+        ("pg_get_functiondef", "oid -> text", "cat_functiondef({0}, {session})"),
+        ("pg_get_function_result", "oid -> text", "cat_function_result({0}, {session})"),
+        ("pg_get_function_sqlbody", "oid -> text", "cat_function_sqlbody({0}, {session})"),
+        ("pg_get_function_arguments", "oid -> text", "cat_function_arguments({0}, 0, {session})"),
+        ("pg_get_function_identity_arguments", "oid -> text", "cat_function_arguments({0}, 1, {session})"),
         ("pg_get_triggerdef", "oid -> text", "cat_triggerdef({0}, 0, {session})"),
         ("pg_get_triggerdef", "oid bool -> text", "cat_triggerdef({0}, {1}, {session})"),
         ("pg_function_is_visible", "oid -> bool", "cat_function_visible({0}, {session})"),
