@@ -83,7 +83,7 @@ def test_a_new_primary_is_not_read_before_it_shows_what_it_found(tmp_path: Path)
     with pair(tmp_path) as (first, second):
         following = replication(second).following
         assert following is not None
-        following.committed = lambda lsn, end, sent_us: None  # type: ignore[method-assign, assignment]
+        following.committed = lambda lsn, end, sent_us: None  # type: ignore[method-assign]
         with first.connect() as writer:
             writer.execute("INSERT INTO t VALUES (7)")
         leave(first)
@@ -122,7 +122,7 @@ def test_a_checkpoint_sees_who_applies_until_everything_is(tmp_path: Path) -> No
             await stop(finish=finish)
             seen.append(own.following is following)
 
-        following.stop = stopping  # type: ignore[method-assign, assignment]
+        following.stop = stopping  # type: ignore[method-assign]
         promote(second)
         assert seen == [True, True] and own.following is None
 
