@@ -115,6 +115,7 @@ def test_a_restored_dump_is_dumped_the_same(make_node: MakeNode) -> None:
     assert "id uuid DEFAULT public.uuid_generate_v4(),\n    mail public.citext,\n" in dumped
     assert "USING gin (text hidden.gin_trgm_ops);" in dumped
     assert "CREATE FUNCTION public.known(mail public.citext) RETURNS public.citext" in dumped
+    assert "CHECK ((mail OPERATOR(public.<>) 'x'::public.citext))" in dumped
     assert "SET STORAGE" not in dumped
     assert "REPLICA IDENTITY" not in dumped
     assert "ALTER TABLE ONLY public.parted ATTACH PARTITION public.parted_19 FOR VALUES FROM (MINVALUE)" in dumped

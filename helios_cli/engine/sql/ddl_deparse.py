@@ -101,6 +101,18 @@ def pretty_expression(text: str, types: tuple[tuple[str, int], ...]) -> str:
 
 
 @lru_cache(maxsize=4096)
+def with_operator_schemas(
+    text: str, types: tuple[tuple[str, int], ...], schemas: tuple[tuple[str, str], ...], pretty: bool
+) -> str:
+    """A stored expression whose operators of extensions are written with these schemas, (extension, schema) each.
+
+    Raises:
+        FeatureNotSupported: as :func:`deparse`.
+    """
+    return Deparser(dict(types), pretty, dict(schemas)).expression(parse_expression(text))
+
+
+@lru_cache(maxsize=4096)
 def expression_type(text: str, types: tuple[tuple[str, int], ...]) -> int:
     """The type of a stored expression as far as it is plain to see, else 0; ``types`` are those of its columns."""
     return Deparser(dict(types)).type_of(parse_expression(text))
@@ -149,9 +161,11 @@ _CONFIGURED: Final = frozenset(
 class Deparser:
     """Walks one expression; one method a node type."""
 
-    def __init__(self, columns: Columns, pretty: bool = False) -> None:
+    def __init__(self, columns: Columns, pretty: bool = False, schemas: Mapping[str, str] | None = None) -> None:
+        """``schemas`` are those that extensions' operators are written with, by extension."""
         self._columns = columns
         self._pretty = pretty
+        self._schemas = schemas or {}
         self._methods: dict[str, Callable[[dict[str, Any]], str]] = {
             "ColumnRef": self._column,
             "A_Expr": self._operator,
@@ -271,7 +285,17 @@ class Deparser:
         left: Node = fields["lexpr"]
         word = {"AEXPR_DISTINCT": "IS DISTINCT FROM", "AEXPR_NOT_DISTINCT": "IS NOT DISTINCT FROM"}.get(kind, symbol)
         second = self._operand(right, left, symbol, right=True)
+        if self._schemas and word == symbol:
+            word = self._with_schema(symbol, left, right)
         return self._whole(f"{self._operand(left, right, symbol)} {word} {second}")
+
+    def _with_schema(self, symbol: str, left: Node, right: Node) -> str:
+        """An operator, that of an extension as ``OPERATOR(schema.=)``."""
+        from helios_cli.engine.sql.extension_operators import extension_of
+
+        found = _operator(symbol, (self.type_of(left), self.type_of(right)))
+        schema = self._schemas.get(extension_of(found)) if found is not None else None
+        return symbol if schema is None else f"OPERATOR({pg_identifier(schema)}.{symbol})"
 
     def _in(self, fields: dict[str, Any]) -> str:
         left: Node = fields["lexpr"]

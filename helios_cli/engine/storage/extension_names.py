@@ -6,6 +6,9 @@ import re
 from functools import lru_cache
 from typing import Final
 
+from helios_cli.engine.datatypes import registry
+from helios_cli.engine.errors import FeatureNotSupported
+from helios_cli.engine.sql.ddl_deparse import with_operator_schemas
 from helios_cli.engine.sql.extensions import (
     CLASS_EXTENSIONS,
     FUNCTION_EXTENSIONS,
@@ -20,6 +23,11 @@ from helios_cli.engine.storage.system_snapshot import Snapshot
 Places = tuple[tuple[str, str], ...]
 """Extensions with the schemas that they were created in."""
 
+_WITH_OPERATORS: Final = frozenset(("citext", "hstore", "ltree", "pg_trgm"))
+_TYPE_OIDS: Final = frozenset(
+    found.oid for name in MEMBER_TYPES if (found := registry.by_internal_name(name)) is not None
+)
+_NAMED_TYPE: Final = re.compile(rf"::(?:{'|'.join(MEMBER_TYPES)})\b")
 _QUOTED: Final = r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\""
 
 
@@ -57,6 +65,20 @@ def members(snapshot: Snapshot) -> tuple[dict[str, str], dict[str, str]]:
         if extension in places and name not in SHARED_FUNCTIONS
     }
     return functions, {name: places[extension] for name, extension in MEMBER_TYPES.items() if extension in places}
+
+
+def with_operators(snapshot: Snapshot, text: str, types: tuple[tuple[str, int], ...], pretty: bool) -> str:
+    """A stored expression over columns of these types, the operators of extensions with their schemas where the search
+    path does not show these.
+    """
+    places = tuple(place for place in hidden_places(snapshot) if place[0] in _WITH_OPERATORS)
+    known = {oid for _name, oid in types}
+    if not places or not (known & _TYPE_OIDS or "%" in text or _NAMED_TYPE.search(text)):
+        return text
+    try:
+        return with_operator_schemas(text, types, places, pretty)
+    except FeatureNotSupported:
+        return text
 
 
 def expression_text(snapshot: Snapshot, text: str, *, declares: bool = False) -> str:

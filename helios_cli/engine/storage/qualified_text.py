@@ -15,6 +15,7 @@ from helios_cli.engine.sql.functions import REGISTRY
 from helios_cli.engine.sql.planner import parse
 from helios_cli.engine.sql.sqltext import pg_identifier
 from helios_cli.engine.sql.view_definition import view_definition
+from helios_cli.engine.storage.extension_names import with_operators
 from helios_cli.engine.storage.system_definitions import qualified_name
 from helios_cli.engine.storage.system_snapshot import Snapshot
 from helios_cli.engine.storage.type_rows import shown_text
@@ -39,12 +40,13 @@ def expression_text(snapshot: Snapshot, table_oid: int, text: str, pretty: bool)
     """A stored expression for pg_get_expr: sequences with their schemas, without needless parentheses if ``pretty``."""
     if text == "DEFAULT" or text.startswith("FOR VALUES "):
         return text
+    types = tuple((column.name, column.type_oid) for column in snapshot.columns.get(table_oid, ()))
     if pretty and _GROUP.search(text):
-        types = tuple((column.name, column.type_oid) for column in snapshot.columns.get(table_oid, ()))
         try:
             text = pretty_expression(text, types)
         except SqlError:
             return shown_text(snapshot, text) or ""
+    text = with_operators(snapshot, text, types, pretty)
     return shown_default(shown_text(snapshot, text) or "", table_oid, snapshot.path)
 
 

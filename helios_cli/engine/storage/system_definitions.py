@@ -10,7 +10,7 @@ from helios_cli.engine.sql.ddl_model import ConstraintDef, IndexDef, IndexKey
 from helios_cli.engine.sql.sqltext import pg_identifier, quote_string
 from helios_cli.engine.sql.text_collations import oid_of, stored_word
 from helios_cli.engine.storage import collation_rows
-from helios_cli.engine.storage.extension_names import class_name
+from helios_cli.engine.storage.extension_names import class_name, with_operators
 from helios_cli.engine.storage.system_snapshot import Snapshot
 from helios_cli.engine.storage.type_rows import shown_text
 
@@ -93,10 +93,9 @@ def _domain_check(snapshot: Snapshot, oid: int, pretty: bool) -> str | None:
 
 def _pretty(snapshot: Snapshot, table_oid: int, text: str, pretty: bool) -> str:
     """A stored expression as it is, or without the parentheses that precedence makes needless."""
-    if not pretty:
-        return shown_text(snapshot, text) or ""
     types = tuple((column.name, column.type_oid) for column in snapshot.columns.get(table_oid, ()))
-    return shown_text(snapshot, pretty_expression(text, types)) or ""
+    shown = pretty_expression(text, types) if pretty else text
+    return shown_text(snapshot, with_operators(snapshot, shown, types, pretty)) or ""
 
 
 def indexdef(snapshot: Snapshot, oid: int, column: int = 0, pretty: bool = False) -> str | None:
