@@ -281,10 +281,18 @@ class Culprit:
             return None
         if not self._exists(child.sqlite_name, constraint.columns, values):
             return None
-        whole, shown = self._whole(constraint, child)
         key = self._key(constraint.ref_columns, row[offset:] if offset else row)
+        return self._referenced(constraint, child, key, table or self._table.name)
+
+    def left(self, row: Row, constraint: ConstraintDef, parent: TableDef) -> HeliosError:
+        """The error of a row whose parent has gone."""
+        key = self._key(constraint.columns, row, constraint.ref_columns)
+        return self._referenced(constraint, self._table, key, parent.name)
+
+    def _referenced(self, constraint: ConstraintDef, child: TableDef, key: str, table: str) -> HeliosError:
+        whole, shown = self._whole(constraint, child)
         return SqlError(
-            f'update or delete on table "{table or self._table.name}" violates foreign key constraint "{whole.name}" '
+            f'update or delete on table "{table}" violates foreign key constraint "{whole.name}" '
             f'on table "{shown.name}"',
             sqlstate="23503", detail=f'{key} is still referenced from table "{shown.name}".',
             schema=shown.schema, table=shown.name, constraint=whole.name,
@@ -379,10 +387,12 @@ def first_orphan(
     may_read: MayRead,
     zone: tzinfo = UTC,
     above: int | None = None,
+    *,
+    gone: bool = False,
 ) -> HeliosError | None:
     """The error of a row that breaks one of these foreign keys; None when none does. It reads their tables.
 
-    ``above``: only rows behind this number are looked at.
+    ``above``: only rows behind this number are looked at. ``gone``: it is the row it refers to that was changed.
     """
     for constraint in constraints:
         child, parent = catalog.table_def(constraint.table_oid), catalog.table_def(constraint.ref_oid)
@@ -392,7 +402,7 @@ def first_orphan(
         rows = connection.execute(sql).fetchall()
         if rows:
             culprit = Culprit(connection, catalog, Proposed(child, sql, names, False), rows, zone)
-            told = culprit.orphan(rows[0], constraint)
+            told = culprit.left(rows[0], constraint, parent) if gone else culprit.orphan(rows[0], constraint)
             return told if told is None or may_read(child) else _without_values(told)
     return None
 

@@ -15,6 +15,7 @@ from helios_cli.engine.sql.inheritance import keys_to
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.snapshots import row_id
 from helios_cli.engine.sql.sqltext import quote_identifier
+from helios_cli.engine.storage.programs import defer_keys
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.routine_host import RoutineHost
@@ -58,7 +59,7 @@ class LateKeys:
         return bool(self._host.connection.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0])
 
     def _put_off(self, wanted: bool) -> None:
-        self._host.connection.execute(f"PRAGMA defer_foreign_keys={'ON' if wanted else 'OFF'}")
+        defer_keys(self._host.connection, wanted)
 
     @contextmanager
     def put_off(self) -> Iterator[None]:

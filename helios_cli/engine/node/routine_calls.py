@@ -31,7 +31,7 @@ from helios_cli.engine.sql.plpgsql.interpreter import Interpreter
 from helios_cli.engine.sql.plpgsql.program import Program, parse_program
 from helios_cli.engine.sql.resolution import bind_polymorphic
 from helios_cli.engine.sql.routine_bodies import statements_of
-from helios_cli.engine.sql.routine_text import declared_arguments, header_of, shown_signature
+from helios_cli.engine.sql.routine_text import declared_arguments, header_of, visible_signature
 from helios_cli.engine.sql.routine_variables import ArgumentNames
 from helios_cli.engine.sql.routines import CALL, PURE, Routine, gives_rows
 from helios_cli.engine.sql.runtime_values import pg_row
@@ -54,6 +54,12 @@ _ALL: weakref.WeakKeyDictionary[apsw.Connection, RoutineCalls] = weakref.WeakKey
 def of_connection(connection: apsw.Connection) -> RoutineCalls:
     """The functions of a connection."""
     return _ALL[connection]
+
+
+def session_of(connection: apsw.Connection) -> Session | None:
+    """Whose statement runs on a connection; None where no session's does."""
+    calls = _ALL.get(connection)
+    return calls.session(calls.pid) if calls is not None and calls.pid else None
 
 
 def register(connection: apsw.Connection, hooks: CatalogHooks) -> None:
@@ -84,7 +90,7 @@ class Prepared:
     def __init__(self, routine: Routine, types: tuple[int, ...], host: RoutineHost) -> None:
         self.routine = routine
         self.types = types
-        self.name = shown_signature(routine)
+        self.name = visible_signature(routine, host.catalog)
         self.columns = host.columns_of(routine)
         self.spread = len(self.columns) > 1 or (bool(self.columns) and gives_rows(routine))
         """A row of its result is a tuple of the columns' values; else it is a value."""

@@ -69,6 +69,9 @@ def _program(
     """Run several writes between their triggers; those behind rows and statements fire when all is written."""
     runs = [TriggeredRun(calls, host, plan, write, binds) if write is not None else None for write in program.writes]
     own = max(program.program.answers) + 1
+    for run in runs:
+        if run is not None:
+            run.in_program = True
     for run in reversed(runs[:own]):
         if run is not None:
             run.begin()

@@ -51,6 +51,8 @@ class TriggeredRun:
         self.changes = 0
         self.first = write.given + write.others + 1
         """The number of the first parameter that is a value of the row in hand."""
+        self.in_program = False
+        """It is one of several writes, whose keys are looked at when all is written."""
         self.gathers = False
         """Rows come one by one, as those of a COPY."""
         self.others: Sequence[Any] = ()
@@ -132,13 +134,14 @@ class TriggeredRun:
             return ()
         return self.write.upsert_columns if self.write.event == "INSERT" else self.write.columns
 
-    def _execute(self, sql: str, binds: Sequence[Any]) -> list[Any]:
+    def _execute(self, sql: str, binds: Sequence[Any], *, anew: bool = False) -> list[Any]:
+        """The rows of a statement; ``anew``: compiled for keys that are put off."""
         counts: dict[str, int] = self.plan.cache.setdefault(_COUNTS, {})
         count = counts.get(sql)
         if count is None:
             count = counts[sql] = highest_parameter(sql)
         try:
-            return self.host.connection.execute(sql, binds[:count]).fetchall()
+            return self.host.connection.execute(sql, binds[:count], can_cache=not anew).fetchall()
         except apsw.Error as error:
             # What SQLite ran is a plain write of one row.
             raise self.host.translated(error, replace(self.plan, steps=(sql,)), binds[:count]) from error
@@ -146,9 +149,9 @@ class TriggeredRun:
     def _write(self, sql: str, binds: Sequence[Any]) -> list[Any]:
         """Run what writes one row; its keys are looked at behind the last one."""
         if self.late is None:
-            return self._execute(sql, binds)
+            return self._execute(sql, binds, anew=self.in_program)
         with self.late.put_off():
-            return self._execute(sql, binds)
+            return self._execute(sql, binds, anew=True)
 
     # -- rows -------------------------------------------------------------------------------------
 

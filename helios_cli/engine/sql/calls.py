@@ -359,9 +359,10 @@ def is_set_returning(node: Node, scope: Scope) -> bool:
     call = node.get("FuncCall")
     if not isinstance(call, dict) or "funcname" not in call:
         return False
-    return any(
+    names = tree.strings(call["funcname"])
+    return names[-1] in json_records.SETS or any(
         function.set_returning and not (isinstance(function, UserFunction) and not function.returns_set)
-        for function in visible_overloads(tree.strings(call["funcname"]), scope)
+        for function in visible_overloads(names, scope)
     )
 
 

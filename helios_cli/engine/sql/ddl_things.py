@@ -38,7 +38,7 @@ from helios_cli.engine.sql.inheritance import keys_to
 from helios_cli.engine.sql.made_objects import UserCast, UserOperator
 from helios_cli.engine.sql.policies import Policy
 from helios_cli.engine.sql.relation import Relation, UserType
-from helios_cli.engine.sql.routine_text import shown_signature
+from helios_cli.engine.sql.routine_text import visible_signature
 from helios_cli.engine.sql.routines import Routine, Trigger
 from helios_cli.engine.sql.sqltext import pg_identifier, split_name
 from helios_cli.engine.sql.stored import functions_called
@@ -139,9 +139,7 @@ class Things:
         found = self.routine(thing.oid)
         if found is None:
             return f"function {thing.oid}"
-        hidden = found.schema not in self._catalog.search_path
-        signature = named_types(shown_signature(found), self._catalog)
-        return f"function {f'{pg_identifier(found.schema)}.' * hidden}{signature}"
+        return f"function {visible_signature(found, self._catalog)}"
 
     def _shown_type(self, thing: Thing) -> str:
         found = self.type(thing.oid)

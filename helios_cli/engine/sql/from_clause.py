@@ -331,6 +331,8 @@ def _json_records(fields: dict[str, Any], call: dict[str, Any], scope: Scope) ->
     if fields.get("ordinality"):
         columns.append(ScopeColumn("ordinality", TypedSql(f"({_quote(sqlite_alias)}.key + 1)", INT8, not_null=True)))
     item = RangeItem(shown, renamed(columns, alias, shown, scope, at), alias=sqlite_alias)
+    if "_populate_" in name and arguments[0].type_oid != RECORD and not fields.get("ordinality"):
+        item.row_type = arguments[0].type_oid
     return single(f"{sql} AS {_quote(sqlite_alias)}", item)
 
 

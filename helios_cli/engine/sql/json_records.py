@@ -19,6 +19,8 @@ from helios_cli.engine.sql.user_casts import checked
 
 SCALARS: Final = frozenset(("json_populate_record", "jsonb_populate_record"))
 """Those that may stand outside of FROM."""
+SETS: Final = frozenset(("json_populate_recordset", "jsonb_populate_recordset"))
+"""Those of several rows that may stand in a select list."""
 FUNCTIONS: Final = frozenset(
     f"{kind}_{verb}_{result}"
     for kind in ("json", "jsonb")

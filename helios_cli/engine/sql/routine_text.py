@@ -8,8 +8,10 @@ from typing import Final
 from helios_cli.engine.datatypes.usertypes import RECORD, is_row
 from helios_cli.engine.sql.coercion import type_name
 from helios_cli.engine.sql.oids import REFCURSOR
+from helios_cli.engine.sql.relation import CatalogReader
 from helios_cli.engine.sql.routines import Argument, Routine
 from helios_cli.engine.sql.sqltext import pg_identifier
+from helios_cli.engine.sql.type_pins import named_types
 
 _MODE_WORDS: Final = {"i": "", "o": "OUT ", "b": "INOUT ", "v": "VARIADIC ", "t": ""}
 
@@ -63,6 +65,12 @@ def quoted(name: str) -> str:
 def shown_signature(routine: Routine) -> str:
     """``f(integer,text)``, as CONTEXT lines and messages have it."""
     return f"{pg_identifier(routine.name)}({','.join(type_name(oid) for oid in routine.signature())})"
+
+
+def visible_signature(routine: Routine, catalog: CatalogReader) -> str:
+    """The same with the names of users' types, and with the schema of what the search path does not find."""
+    hidden = routine.schema not in catalog.search_path
+    return f"{f'{pg_identifier(routine.schema)}.' * hidden}{named_types(shown_signature(routine), catalog)}"
 
 
 def function_arguments(routine: Routine, *, defaults: bool = True) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from helios_cli.engine.sql import tree
+from helios_cli.engine.sql import json_records, tree
 from helios_cli.engine.sql.calls import has_aggregate, is_set_returning, own_calls, visible_overloads
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.typed import Node
@@ -41,8 +41,11 @@ def _gives_rows(node: Node, scope: Scope) -> bool:
     call = node.get("FuncCall")
     if not isinstance(call, dict) or "funcname" not in call:
         return False
-    found = visible_overloads(tree.strings(call["funcname"]), scope)
-    return any(function.set_returning and (len(function.columns) > 1 or function.rows) for function in found)
+    names = tree.strings(call["funcname"])
+    found = visible_overloads(names, scope)
+    return names[-1] in json_records.SETS or any(
+        function.set_returning and (len(function.columns) > 1 or function.rows) for function in found
+    )
 
 
 def _bare(node: Any) -> Any:

@@ -46,10 +46,10 @@ def run_program(
     changes = 0
     with _deferred_keys(connection, check), _watching(connection, program.watched) as seen:
         for number, (step, count) in enumerate(zip(plan.steps, parameter_counts(plan), strict=True)):
-            # Cached, DELETE without WHERE might be one that empties the table without telling of its rows.
+            # Cached, a statement might look at keys at once, and a DELETE without WHERE tell nobody of its rows.
             done = instead(number, values)
             if done is None:
-                found = connection.execute(step, values[:count], can_cache=not seen).fetchall()
+                found = connection.execute(step, values[:count], can_cache=False).fetchall()
                 changed = connection.changes()
             else:
                 found, changed = done
@@ -134,11 +134,20 @@ def _deferred_keys(connection: apsw.Connection, check: Callable[[apsw.Connection
     """Foreign keys are checked at the end, unless the transaction has deferred some already."""
     before = connection.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0]
     was_deferred = bool(connection.pragma("defer_foreign_keys"))
-    connection.pragma("defer_foreign_keys", True)
+    defer_keys(connection, True)
     try:
         yield
         if not before and not was_deferred and connection.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0]:
             check(connection)
     finally:
         if not was_deferred and connection.in_transaction:
-            connection.pragma("defer_foreign_keys", False)
+            defer_keys(connection, False)
+
+
+def defer_keys(connection: apsw.Connection, wanted: bool) -> None:
+    """Put off all foreign keys, or forget what was put off. Statements that are compiled from here on go by it.
+
+    The PRAGMA does this as it is compiled; run, it would expire every statement of the connection, also those under
+    way, which fail at the next table that they open (OP_Expire in pragma.c, OP_OpenRead). EXPLAIN does not run it.
+    """
+    connection.execute(f"EXPLAIN PRAGMA defer_foreign_keys={int(wanted)}", can_cache=False).fetchall()
