@@ -32,6 +32,8 @@ CREATE VIEW without AS SELECT name FROM ONLY base;
 INSERT INTO base VALUES (1); INSERT INTO heir DEFAULT VALUES; INSERT INTO late VALUES (3, 'x');
 INSERT INTO app.customer (name, tags, place) VALUES ('a', '{x,"y z"}', '(1,2)'), (E'tab\\t', NULL, NULL);
 INSERT INTO pub (b) VALUES ('one'), ('two');
+CREATE TABLE gone (a int, b int, c text, d int); INSERT INTO gone VALUES (1, 2, '3', 4);
+ALTER TABLE gone DROP COLUMN a; ALTER TABLE gone DROP COLUMN c; ALTER TABLE gone ADD COLUMN e date;
 CREATE TABLE parted (day date NOT NULL, n int NOT NULL REFERENCES pub (id), s text, PRIMARY KEY (day, n),
     CONSTRAINT nn CHECK (n > 0)) PARTITION BY RANGE (day);
 CREATE TABLE parted_20 PARTITION OF parted FOR VALUES FROM ('2020-01-01') TO ('2021-01-01') PARTITION BY LIST (n);

@@ -87,7 +87,8 @@ def _relation_class(snapshot: Snapshot, oid: int) -> Rows:
     relation = snapshot.relations[oid]
     kind = relation.kind.lower() if relation.kind == "M" else relation.kind
     index = snapshot.indexes[oid] if kind == "i" else None
-    natts = len(snapshot.columns.get(oid, ())) if index is None else len(index.keys) + len(index.include)
+    columns = snapshot.columns.get(oid, ())
+    natts = max((one.attnum for one in columns), default=0) if index is None else len(index.keys) + len(index.include)
     row = _class_base(oid, relation.name, snapshot.schema_oid(relation.schema), kind, relation.owner, natts)
     if kind == "i":
         row["relam"] = ACCESS_METHODS.get(snapshot.indexes[oid].method, 403)
@@ -144,8 +145,13 @@ def _attribute(relation: int, name: str, type_oid: int, typmod: int, attnum: int
 
 
 def _column_attributes(snapshot: Snapshot, oid: int) -> Rows:
-    """The columns of a relation in pg_attribute."""
+    """The columns of a relation in pg_attribute, and what PostgreSQL leaves in the place of each that was dropped."""
+    number = 0
     for column in snapshot.columns[oid]:
+        for gone in range(number + 1, column.attnum):
+            row = _attribute(oid, f"........pg.dropped.{gone}........", 0, -1, gone)
+            yield {**row, "attstattarget": 0, "attisdropped": 1}
+        number = column.attnum
         typmod = -1 if column.domain else column.typmod
         row = _attribute(oid, column.name, column.shown_oid, typmod, column.attnum, column.type_oid)
         row.update(
