@@ -262,7 +262,7 @@ class TestTheLoop:
         """Its connection is borrowed; an index that matches everything makes a lookup long."""
         with node.connect() as connection:
             connection.execute("CREATE TABLE wide (id int PRIMARY KEY, k int)")
-            connection.execute("INSERT INTO wide SELECT g, 1 FROM generate_series(1, 400000) AS g")
+            connection.execute("INSERT INTO wide SELECT g, 1 FROM generate_series(1, 800000) AS g")
             connection.execute("CREATE INDEX wide_k ON wide (k)")
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
             connection.execute("SELECT v FROM t WHERE id = 1")

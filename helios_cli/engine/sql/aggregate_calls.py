@@ -9,7 +9,7 @@ from helios_cli.engine.sql.expressions import expect_boolean, translate
 from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.grouping import canonical
 from helios_cli.engine.sql.grouping_sets import GroupingSets
-from helios_cli.engine.sql.oids import INT8
+from helios_cli.engine.sql.oids import BYTEA, INT8
 from helios_cli.engine.sql.ordering import check_comparable, sort_terms, sort_values
 from helios_cli.engine.sql.owners import HeldBelow, owner_of
 from helios_cli.engine.sql.routines import UserFunction
@@ -78,6 +78,8 @@ def _aggregate_value(
     values, result = calls.coerce_arguments(function, arguments, scope, at)
     if isinstance(function, UserFunction):
         note_call(function, ctx)
+    elif function.name in _IN_ORDER:
+        values = [_for_json(value) for value in values]
     if over is not None and test is not None:
         # SQLite computes the arguments of a window function for rows, too, that FILTER leaves out.
         values = [
@@ -92,6 +94,11 @@ def _aggregate_value(
         sql = f"iif({number} IS NULL, NULL, {sql})"
     value = TypedSql(sql, result, not_null=function.name == "count", location=at)
     return row_values.carry_shape(value, values, ctx)
+
+
+def _for_json(value: TypedSql) -> TypedSql:
+    """The argument of an aggregate that gathers a JSON array, in which bytes are hexadecimal."""
+    return changed(value, sql=f"iif({value.sql} IS NULL, NULL, hex({value.sql}))") if value.type_oid == BYTEA else value
 
 
 def _row_number(function: Function, values: list[TypedSql]) -> str:

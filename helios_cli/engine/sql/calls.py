@@ -21,7 +21,7 @@ from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import can_coerce, element_of, type_name
 from helios_cli.engine.sql.expressions import TRANSLATORS, translate
 from helios_cli.engine.sql.extensions import is_member_function
-from helios_cli.engine.sql.function_columns import function_columns, with_bound_columns
+from helios_cli.engine.sql.function_columns import extracted, function_columns, with_bound_columns
 from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.oids import (
     ANYARRAY,
@@ -183,7 +183,7 @@ def _set_returning(function: Function, arguments: list[TypedSql], scope: Scope, 
     scope.pending_srf.append((alias, render_call(function, values, scope)))
     if made and function.rows:
         return _row_of_set(function, f'"{alias}".value', [value.type_oid for value in values], result, scope, at)
-    return row_values.carry_shape(TypedSql(f'"{alias}".value', result, location=at), values, ctx)
+    return row_values.carry_shape(TypedSql(extracted(f'"{alias}".value', result), result, location=at), values, ctx)
 
 
 def _row_of_set(function: Function, value: str, given: list[int], result: int, scope: Scope, at: int) -> TypedSql:

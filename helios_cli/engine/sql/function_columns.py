@@ -10,7 +10,6 @@ from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.oids import BYTEA, POLYMORPHIC
 from helios_cli.engine.sql.resolution import bind_polymorphic, expand
-from helios_cli.engine.sql.routines import UserFunction
 from helios_cli.engine.sql.scope import ScopeColumn
 from helios_cli.engine.sql.typed import TypedSql
 
@@ -18,11 +17,11 @@ from helios_cli.engine.sql.typed import TypedSql
 def function_columns(function: Any, result: int, value_sql: str, name: str) -> list[ScopeColumn]:
     """Its columns over ``value_sql``: the value itself, or the items of the JSON array that it is."""
     if not function.columns:
-        return [ScopeColumn(name, TypedSql(value_sql, result, simple=True))]
+        return [ScopeColumn(name, TypedSql(extracted(value_sql, result), result, simple=True))]
     if len(function.columns) == 1 and not function.rows:
-        return [ScopeColumn(function.columns[0][0], TypedSql(value_sql, result, simple=True))]
+        return [ScopeColumn(function.columns[0][0], TypedSql(extracted(value_sql, result), result, simple=True))]
     return [
-        ScopeColumn(column, TypedSql(_extracted(f"({value_sql} ->> {position})", oid, function), oid))
+        ScopeColumn(column, TypedSql(extracted(f"({value_sql} ->> {position})", oid), oid))
         for position, (column, oid) in enumerate(function.columns)
     ]
 
@@ -47,6 +46,6 @@ def with_modifiers(columns: list[ScopeColumn], row_type: int, ctx: Context) -> l
     ]
 
 
-def _extracted(sql: str, type_oid: int, function: Function) -> str:
-    """A column out of a JSON array; bytes travel as digits in those that users' functions make."""
-    return f"unhex({sql})" if type_oid == BYTEA and isinstance(function, UserFunction) else sql
+def extracted(sql: str, type_oid: int) -> str:
+    """A value out of the JSON array of a set's rows, in which bytes are hexadecimal."""
+    return f"unhex({sql})" if type_oid == BYTEA else sql

@@ -9,6 +9,7 @@ from typing import Any, Final
 from helios_cli.engine.sql import calls, casts, tree
 from helios_cli.engine.sql.expressions import translate
 from helios_cli.engine.sql.from_clause import AS_ROWS, Source, derived_columns, query_columns, renamed, single
+from helios_cli.engine.sql.function_columns import extracted
 from helios_cli.engine.sql.names import column_name
 from helios_cli.engine.sql.oids import BYTEA, INT8
 from helios_cli.engine.sql.scope import RangeItem, Scope, ScopeColumn
@@ -84,7 +85,9 @@ def _inline_lateral(select: dict[str, Any], alias: dict[str, Any], scope: Scope)
     columns = []
     for target in select.get("targetList", []):
         fields = target["ResTarget"]
-        if calls.has_aggregate(fields["val"], scope):
+        if calls.has_aggregate(fields["val"], scope) or any(
+            calls.is_set_returning(part, scope) for part in calls.own_calls(fields["val"])
+        ):
             return None
         value = casts.to_text_if_unknown(translate(fields["val"], inner), ctx)
         value = replace(value, sql=f"({value.sql})" if not value.simple else value.sql, table_oid=0, attnum=0, raw="")
@@ -122,8 +125,9 @@ def rows_from(fields: dict[str, Any], scope: Scope) -> Source:
         widths.append(width)
     name = alias.get("aliasname", outputs[0][0])
     sqlite_alias = ctx.unique_alias(name)
+    row = f"{quote_identifier(sqlite_alias)}.value"
     columns = [
-        ScopeColumn(column, TypedSql(f"({quote_identifier(sqlite_alias)}.value ->> {place})", oid, simple=True))
+        ScopeColumn(column, TypedSql(extracted(f"({row} ->> {place})", oid), oid, simple=True))
         for place, (column, oid) in enumerate(outputs)
     ]
     if fields.get("ordinality"):

@@ -13,6 +13,7 @@ from helios_cli.engine.sql.coercion import array_of, can_coerce, common_type, el
 from helios_cli.engine.sql.context import Context, Unfoldable
 from helios_cli.engine.sql.expressions import TRANSLATORS, translate, unify
 from helios_cli.engine.sql.folded import KEY, FoldedRows
+from helios_cli.engine.sql.function_columns import extracted
 from helios_cli.engine.sql.oids import BOOL, BPCHAR, POLYMORPHIC, RECORD, TEXT, UNKNOWN, VARCHAR
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.stars import starred
@@ -346,7 +347,8 @@ def _quantified(fields: dict[str, Any], scope: Scope) -> TypedSql:
     # A NULL array makes the answer NULL, as an array of one NULL does.
     rows = f"json_each(coalesce(pg_array_json({array.sql}, {element}), '[null]'))"
     shape = whole_rows.shape_of(array, ctx)
-    item = TypedSql("value", element, shape=shape.element if shape is not None else None)
+    value = extracted("value", element)
+    item = TypedSql(value, element, shape=shape.element if shape is not None else None)
     found = operators.apply_operator(name, [replace(subject), item], ctx, at)
     if found.type_oid != BOOL:
         raise ctx.error("42809", "op ANY/ALL (array) requires operator to yield boolean", at)
@@ -354,7 +356,7 @@ def _quantified(fields: dict[str, Any], scope: Scope) -> TypedSql:
     plain = test == f"({casts.collated(subject)} {name} {casts.collated(item)})"
     if plain and name == ("<>" if every else "=") and not casts.collation_of(element):
         word = "NOT IN" if every else "IN"
-        return TypedSql(f"({subject.sql} {word} (SELECT value FROM {rows}))", BOOL, location=at)
+        return TypedSql(f"({subject.sql} {word} (SELECT {value} FROM {rows}))", BOOL, location=at)
     return TypedSql(_fold(test, rows, every), BOOL, location=at)
 
 

@@ -53,11 +53,11 @@ def pg_array_nest(*arrays: Any) -> str:
 
 @lru_cache(maxsize=512)
 def _json_of(text: str, parse: Callable[[str], Any]) -> str:
-    return json.dumps(list(flat(read_array(text, parse).items)))
+    return json.dumps(list(flat(read_array(text, parse).items)), default=bytes.hex)
 
 
 def pg_array_json(array: Any, element: int = 0) -> str | None:
-    """The elements, flattened, as a JSON array of stored values."""
+    """The elements, flattened, as a JSON array of stored values, those that are bytes in hexadecimal."""
     if array is None:
         return None
     return _json_of(str(array), registry.by_oid(element).parse_text if element else str)

@@ -12,6 +12,7 @@ from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.usertypes import kind_of
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.databases import OPEN_ALIASES
+from helios_cli.engine.sql.ddl_schema import PUBLIC_OID
 from helios_cli.engine.sql.extensions import TYPE_EXTENSIONS
 from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS
 from helios_cli.engine.sql.privileges import PG_NAMESPACE
@@ -270,7 +271,7 @@ class _Functions:
         for kind, text in self.system.snapshot().comments.get((oid, column), ()):
             if class_oid is None or kind == class_oid:
                 return text
-        if oid == self.system.snapshot().schema_oid("public") and class_oid in (None, PG_NAMESPACE) and not column:
+        if oid == PUBLIC_OID and class_oid in (None, PG_NAMESPACE) and not column:
             return PUBLIC_COMMENT
         return text_search_rows.COMMENTS[oid][1] if oid in text_search_rows.COMMENTS and not column else None
 

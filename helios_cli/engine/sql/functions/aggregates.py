@@ -28,7 +28,7 @@ from helios_cli.engine.sql.functions.numbers import (
     sqrt_numeric,
     to_decimal,
 )
-from helios_cli.engine.sql.functions.strings import text_of
+from helios_cli.engine.sql.functions.strings import stored_values, text_of
 from helios_cli.engine.sql.runtime_numbers import to_single
 
 _RECORD: Final = 2249
@@ -330,7 +330,7 @@ def array_of_json(oid: int, text: str) -> str | None:
     values, _ = _decode(text)
     if not values:
         return None
-    items = [None if value is None else text_of(oid, value) for value in values]
+    items = [None if value is None else text_of(oid, value) for value in stored_values(oid, values)]
     return write_array(PgArray(items, (len(items),), (1,)), str)
 
 
@@ -355,7 +355,7 @@ def json_of_json(oid: int, text: str) -> str | None:
     """json_agg: a JSON array of stored values as json."""
     values = json.loads(text)
     between = ", \n " if oid == _RECORD or _is_array(oid) else ", "
-    return "[" + between.join(to_json(oid, value) for value in values) + "]" if values else None
+    return "[" + between.join(to_json(oid, value) for value in stored_values(oid, values)) + "]" if values else None
 
 
 def _is_array(oid: int) -> bool:

@@ -199,9 +199,10 @@ def _whole(text: str) -> list[int]:
 
 @remembered
 def unnest(text: str, element: int) -> str:
-    """The elements as a JSON array of stored values."""
+    """The elements as a JSON array of stored values, those that are bytes in hexadecimal."""
     parse = registry.by_oid(element).parse_text
-    return json.dumps([None if item is None else parse(item) for item in _flat(_array(text).items)], ensure_ascii=False)
+    values = [None if item is None else parse(item) for item in _flat(_array(text).items)]
+    return json.dumps(values, ensure_ascii=False, default=bytes.hex)
 
 
 @remembered

@@ -212,6 +212,11 @@ def text_of(oid: int, value: Any) -> str:
     )
 
 
+def stored_values(oid: int, values: list[Any]) -> list[Any]:
+    """Values out of a JSON array, in which bytes are hexadecimal, as they are stored."""
+    return [None if value is None else bytes.fromhex(value) for value in values] if oid == 17 else values
+
+
 def concat(types: str, *values: Any) -> str:
     """The texts of all values that are not NULL."""
     oids = types.split(",") if types else []
