@@ -15,8 +15,13 @@ def test_materialized_views_are_in_the_catalogs() -> None:
     assert database.run(f"{classes} order by 1") == [("later", "m", "f", "f"), ("mv", "m", "t", "t")]
     views = "select matviewname, hasindexes, ispopulated, definition from pg_matviews order by 1"
     assert database.run(views) == [
-        ("later", "f", "f", " select 1 as one;"),
-        ("mv", "t", "t", " select a, b, count(*) as n from t group by a, b;"),
+        ("later", "f", "f", " SELECT 1 AS one;"),
+        (
+            "mv",
+            "t",
+            "t",
+            " SELECT t.a,\n    t.b,\n    count(*) AS n\n   FROM t\n  GROUP BY t.a, t.b;",
+        ),
     ]
     columns = "select attname, format_type(atttypid, atttypmod) from pg_attribute where attrelid = 'mv'::regclass"
     expected = [("a", "integer"), ("b", "character varying(5)"), ("n", "bigint")]

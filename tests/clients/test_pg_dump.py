@@ -109,7 +109,7 @@ def test_a_restored_dump_is_dumped_the_same(make_node: MakeNode) -> None:
     dumped = dump(first)
     run(second, psql, "-Xq", "-v", "ON_ERROR_STOP=1", "-f", "-", given=dumped)
     assert dump(second) == dumped
-    assert "FROM public.pub, child" in dumped
+    assert "FROM public.pub,\n    child;" in dumped
     assert "REFERENCES public.pub(id) DEFERRABLE" in dumped
     assert "SET DEFAULT nextval('public.pub_id_seq'::regclass)" in dumped
     assert "nextval('hidden.own'::regclass)" in dumped

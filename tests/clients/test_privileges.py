@@ -146,19 +146,6 @@ def test_functions_and_views_of_the_node_are_not_everybodys(node: InnerNode) -> 
         assert answer(sees, f"select pg_terminate_backend({admin.info.backend_pid})") == message
 
 
-def test_a_view_that_would_read_as_whoever_asks_is_refused(node: InnerNode) -> None:
-    """All read with their owner's rights; one that was made for the other kind must not be taken for it."""
-    with node.connect(autocommit=True) as connection:
-        connection.execute("CREATE VIEW reads WITH (security_invoker = false) AS SELECT 1 AS a")
-        for refused in (
-            "CREATE VIEW asked WITH (security_invoker) AS SELECT 1 AS a",
-            "CREATE VIEW asked WITH (security_barrier, security_invoker = on) AS SELECT 1 AS a",
-            "ALTER VIEW reads SET (security_invoker = true)",
-        ):
-            with pytest.raises(psycopg.errors.FeatureNotSupported, match="security_invoker"):
-                connection.execute(refused.encode())
-
-
 def test_rights_hold_through_a_standby(make_node: MakeNode) -> None:
     mode = ("--replication-mode", "sync")
     primary = make_node(*mode, "--node-id", "p", "--replication-role", "primary")

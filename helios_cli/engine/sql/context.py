@@ -26,6 +26,7 @@ from helios_cli.engine.sql.shape import STRING as CLASS_STRING
 from helios_cli.engine.sql.shape import Literal
 
 if TYPE_CHECKING:
+    from helios_cli.engine.sql.mentions import Mentions
     from helios_cli.engine.sql.snapshots import Snapshots
     from helios_cli.engine.sql.typed import TypedSql
 
@@ -138,6 +139,8 @@ class Context:
     evaluate: Callable[[str], Any] | None = None
     """Computes a constant expression now (``constants``); None leaves it to run time."""
     constant_error: Exception | None = None
+    mentions: Mentions | None = None
+    """Takes down what the text names, and where; None: nobody asks."""
     planning_error: Exception | None = None
     """What PostgreSQL finds wrong only after the constants."""
     """The first error that a constant gave: raised when the whole statement was found to be right otherwise."""

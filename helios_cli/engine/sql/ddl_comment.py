@@ -12,6 +12,7 @@ from helios_cli.engine.sql.ddl_cast import find_cast
 from helios_cli.engine.sql.ddl_collation import PG_COLLATION, move_collation
 from helios_cli.engine.sql.ddl_database import check_owner
 from helios_cli.engine.sql.ddl_domains import find_domain
+from helios_cli.engine.sql.ddl_follow import follow_relations
 from helios_cli.engine.sql.ddl_large_objects import commented
 from helios_cli.engine.sql.ddl_operator import find_operator, move_operator
 from helios_cli.engine.sql.ddl_policy import PG_POLICY
@@ -334,6 +335,7 @@ def set_schema(builder: Builder, fields: dict[str, Any]) -> Plan:
     if not builder.name_is_free(schema, relation.name):
         raise builder.error("42P07", f'relation "{relation.name}" already exists in schema "{schema}"')
     oids = [relation.oid]
+    follow_relations(builder, {relation.oid: (schema, relation.name)})
     if relation.kind == "S":
         _move_sequence(builder, relation.oid, schema)
     table = builder.catalog.table_def(relation.oid)

@@ -18,6 +18,7 @@ from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.deparse_calls import in_words
 from helios_cli.engine.sql.deparse_constants import OF_ANY_LENGTH, constant_text, constant_type
+from helios_cli.engine.sql.deparse_forms import CAST_BY_CALLS, WIDENED, needs_parentheses
 from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.oids import (
     ANY,
@@ -25,6 +26,7 @@ from helios_cli.engine.sql.oids import (
     DATE,
     FLOAT8,
     INT4,
+    INT8,
     NUMERIC,
     POLYMORPHIC,
     TEXT,
@@ -68,7 +70,6 @@ _BOOLEAN_TESTS: Final = {
     "IS_UNKNOWN": "IS UNKNOWN",
     "IS_NOT_UNKNOWN": "IS NOT UNKNOWN",
 }
-_LIKE: Final = {"~~": "~~", "!~~": "!~~", "~~*": "~~*", "!~~*": "!~~*"}
 
 
 def deparse(node: Node, columns: Columns | None = None, target: int = 0, *, pretty: bool = False) -> str:
@@ -198,9 +199,9 @@ class Deparser:
         return text if self._pretty else f"({text})"
 
     def _inside(self, node: Node, parent: str, target: int = 0) -> str:
-        """A part of an operator; the pretty form puts parentheses where :func:`_needs_parentheses` says."""
+        """A part of an operator; the pretty form puts parentheses where :func:`needs_parentheses` says."""
         text = self.expression(node, target)
-        return f"({text})" if self._pretty and _needs_parentheses(node, parent) else text
+        return f"({text})" if self._pretty and needs_parentheses(node, parent) else text
 
     def _cast_of(self, node: Node) -> str:
         """What stands before ``::``."""
@@ -261,11 +262,13 @@ class Deparser:
             return self.expression(node, known)
         if own == VARCHAR and tree.tag(node) == "ColumnRef":
             return f"{self._cast_of(node)}::text"
-        if own == INT4 and tree.tag(node) == "A_Const" and other == NUMERIC:
-            return f"{self._cast_of(node)}::numeric"
-        if own in (INT4, NUMERIC) and tree.tag(node) == "A_Const" and other == FLOAT8:
-            return f"{self._cast_of(node)}::double precision"
+        if other in (NUMERIC, FLOAT8) and own in WIDENED[other]:
+            return self._widened(node, other)
         return self._inside(node, parent)
+
+    def _widened(self, node: Node, target: int) -> str:
+        """A number as a type that it becomes beside another number."""
+        return f"{self._cast_of(node)}::{registry.format_type(target)}"
 
     def _operator(self, fields: dict[str, Any]) -> str:
         kind, symbol = fields["kind"], tree.strings(fields["name"])[-1]
@@ -302,7 +305,12 @@ class Deparser:
         items = fields["rexpr"]["List"]["items"]
         member = items[0]
         negated = tree.strings(fields["name"])[-1] == "<>"
-        values = ", ".join(self._operand(item, left) for item in items)
+        own = self.type_of(left)
+        widened = own == INT8 and "as_array" not in fields
+        values = ", ".join(
+            self._widened(item, INT8) if widened and self.type_of(item) == INT4 else self._operand(item, left)
+            for item in items
+        )
         if len(items) == 1:
             return self._whole(f"{self._operand(left, member)} {'<>' if negated else '='} {values}")
         test = "<> ALL" if negated else "= ANY"
@@ -329,7 +337,8 @@ class Deparser:
         if elements and (word, symbol) in (("ANY", "="), ("ALL", "<>")) and len(elements) > 1:
             plain = [self._untyped(item) for item in elements]
             unwrapped = left["TypeCast"]["arg"] if "TypeCast" in left and "TypeCast" in right else left
-            return self._in({"lexpr": unwrapped, "rexpr": {"List": {"items": plain}}, "name": fields["name"]})
+            listed = {"List": {"items": plain}}
+            return self._in({"lexpr": unwrapped, "rexpr": listed, "name": fields["name"], "as_array": True})
         known = registry.find_oid(self.type_of(right)) if self.type_of(left) == UNKNOWN else None
         element = known.elem_oid if known is not None else 0
         return self._whole(f"{self._inside(left, symbol, element)} {symbol} {word} ({self.expression(right)})")
@@ -353,13 +362,7 @@ class Deparser:
     def _call(self, fields: dict[str, Any]) -> str:
         if any(key in fields for key in ("agg_order", "agg_filter", "over", "agg_distinct", "agg_star")):
             raise FeatureNotSupported("a stored expression cannot contain an aggregate or window function")
-        names = tree.strings(fields["funcname"])
-        function = self._function(fields)
-        wanted = [*function.args, *([function.args[-1]] * 100 if function.variadic else [])] if function else []
-        arguments = [
-            self._argument(names[-1], node, wanted[at] if at < len(wanted) else TEXT)
-            for at, node in enumerate(fields.get("args", []))
-        ]
+        names, arguments = tree.strings(fields["funcname"]), self._arguments(fields)
         if names[-1] in _CONFIGURED and len(arguments) > 1 and self.type_of(fields["args"][0]) == UNKNOWN:
             arguments[0] = f"{quote_string(_plain_string(fields['args'][0]))}::regconfig"
         if fields.get("funcformat") == "COERCE_SQL_SYNTAX" and names[-1] == "extract":
@@ -375,31 +378,48 @@ class Deparser:
         shown = names[-1:] if names[0] == "pg_catalog" else names
         return f"{'.'.join(pg_identifier(part) for part in shown)}({', '.join(arguments)})"
 
+    def _arguments(self, fields: dict[str, Any]) -> list[str]:
+        """The arguments of a call, cast as it takes them."""
+        function = self._function(fields)
+        wanted = [*function.args, *([function.args[-1]] * 100 if function.variadic else [])] if function else []
+        return [
+            self._argument(tree.strings(fields["funcname"])[-1], node, wanted[at] if at < len(wanted) else TEXT)
+            for at, node in enumerate(fields.get("args", []))
+        ]
+
     def _argument(self, function: str, node: Node, target: int) -> str:
         if function in ("nextval", "currval", "setval") and self.type_of(node) == UNKNOWN:
             return f"{quote_string(_plain_string(node))}::regclass"
         if self.type_of(node) == VARCHAR and tree.tag(node) == "ColumnRef" and target != ANY:
             return f"{self._cast_of(node)}::text"
-        return self.expression(node, TEXT if target in POLYMORPHIC or target == ANY else target)
+        own = self.type_of(node)
+        if target in CAST_BY_CALLS and own in CAST_BY_CALLS[target]:
+            return f"{self._cast_of(node)}::{registry.format_type(target)}"
+        return self.expression(node, 0 if target == ANY else TEXT if target in POLYMORPHIC else target)
 
-    def _cast(self, fields: dict[str, Any]) -> str:
-        names = tree.strings(fields["typeName"]["names"])
+    def _type_text(self, fields: dict[str, Any]) -> str:
+        names = tree.strings(fields["names"])
         known = registry.by_name(names[-1])
         shown = known.sql_name if known else ".".join(pg_identifier(name) for name in names)
-        modifiers = [str(tree.const_value(part["A_Const"])) for part in fields["typeName"].get("typmods", [])]
+        modifiers = [str(tree.const_value(part["A_Const"])) for part in fields.get("typmods", [])]
         if known and not modifiers:
             shown = OF_ANY_LENGTH.get(known.oid, shown)
         elif modifiers and not (known and known.oid == BPCHAR and modifiers == ["1"]):
             head, _, tail = shown.partition(" with")
             shown = f"{head}({','.join(modifiers)}){' with' + tail if tail else ''}"
-        if "arrayBounds" in fields["typeName"]:
-            shown += "[]"
+        return f"{shown}[]" if "arrayBounds" in fields else shown
+
+    def _cast(self, fields: dict[str, Any]) -> str:
+        known = registry.by_name(tree.strings(fields["typeName"]["names"])[-1])
+        shown = self._type_text(fields["typeName"])
         argument: Node = fields["arg"]
         if tree.tag(argument) == "A_Const":
             value = tree.const_value(argument["A_Const"])
             if known is not None and known.oid == 16 and value in ("t", "f"):
                 return "true" if value == "t" else "false"
             if isinstance(value, str) and "sval" in argument["A_Const"]:
+                if known is not None and not {"typmods", "arrayBounds"} & fields["typeName"].keys():
+                    return constant_text(argument["A_Const"], known.oid)
                 return f"{quote_string(value)}::{shown}"
         return f"{self._cast_of(argument)}::{shown}"
 
@@ -421,13 +441,25 @@ class Deparser:
 
     def _coalesce(self, fields: dict[str, Any]) -> str:
         first: Node = fields["args"][0]
-        if all(self.type_of(node) == VARCHAR for node in fields["args"]):
-            return f"COALESCE({', '.join(self.expression(node) for node in fields['args'])})"
-        return f"COALESCE({', '.join(self._operand(node, first) for node in fields['args'])})"
+        types = {self.type_of(node) for node in fields["args"]} - {UNKNOWN}
+        if types == {VARCHAR}:
+            return f"COALESCE({', '.join(self.expression(node, VARCHAR) for node in fields['args'])})"
+        return f"COALESCE({self._alike(fields['args'], first)})"
+
+    def _alike(self, nodes: list[Node], first: Node) -> str:
+        """A list of which all parts become one type."""
+        numbers = {self.type_of(node) for node in nodes}
+        for wide in (FLOAT8, NUMERIC, INT8):
+            if wide in numbers and numbers <= {wide, *WIDENED[wide]}:
+                given = ((node, self.type_of(node)) for node in nodes)
+                return ", ".join(
+                    self._widened(node, wide) if own != wide else self.expression(node) for node, own in given
+                )
+        return ", ".join(self._operand(node, first) for node in nodes)
 
     def _min_max(self, fields: dict[str, Any]) -> str:
         word = "GREATEST" if fields.get("op", "IS_GREATEST") == "IS_GREATEST" else "LEAST"
-        return f"{word}({', '.join(self.expression(node) for node in fields['args'])})"
+        return f"{word}({self._alike(fields['args'], fields['args'][0])})"
 
     def _array(self, fields: dict[str, Any]) -> str:
         return f"ARRAY[{', '.join(self.expression(node, TEXT) for node in fields.get('elements', []))}]"
@@ -453,30 +485,7 @@ class Deparser:
 
     def _collate(self, fields: dict[str, Any]) -> str:
         names = tree.strings(fields["collname"])
-        return f"({self.expression(fields['arg'])} COLLATE {'.'.join(quoted_collation(name) for name in names)})"
-
-
-_PRECEDENCE: Final = {"+": 1, "-": 1, "*": 2, "/": 2, "%": 2, "^": 3}
-
-
-def _needs_parentheses(node: Node, parent: str) -> bool:
-    """Whether a part of an operator needs parentheses in the pretty form (isSimpleNode, ruleutils.c)."""
-    kind = tree.tag(node)
-    if kind == "BoolExpr":
-        operation = node[kind]["boolop"]
-        return not (parent == "OR_EXPR" or (parent == "AND_EXPR" and operation != "OR_EXPR"))
-    if kind in ("NullTest", "BooleanTest"):
-        return not parent.endswith("_EXPR")
-    if kind == "A_Expr" and node[kind]["kind"] in ("AEXPR_OP_ANY", "AEXPR_OP_ALL"):
-        return True
-    if kind == "A_Expr" and node[kind]["kind"] == "AEXPR_IN":
-        return len(node[kind]["rexpr"]["List"]["items"]) > 1
-    if kind != "A_Expr" or parent.endswith("_EXPR"):
-        return (
-            kind == "A_Expr" and node[kind]["kind"] in ("AEXPR_BETWEEN", "AEXPR_NOT_BETWEEN") and parent == "NOT_EXPR"
-        )
-    own, outer = _PRECEDENCE.get(tree.strings(node[kind]["name"])[-1]), _PRECEDENCE.get(parent)
-    return own is None or outer is None or own <= outer
+        return self._whole(f"{self.expression(fields['arg'])} COLLATE {'.'.join(map(quoted_collation, names))}")
 
 
 def quoted_collation(name: str) -> str:

@@ -21,6 +21,7 @@ from helios_cli.engine.sql.ddl_type_rights import check_types
 from helios_cli.engine.sql.ddl_view import record_dependencies, translate_stored, view_text
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.sqltext import quote_identifier
+from helios_cli.engine.sql.stored_names import settled_query
 
 _DATA: Final = re.compile(r"\s+WITH\s+(?:NO\s+)?DATA\s*$", re.IGNORECASE)
 
@@ -47,7 +48,7 @@ def create_matview(builder: Builder, fields: dict[str, Any]) -> Plan:
     table = TableDef(builder.oid(), schema, name, builder.sqlite_name(schema, name), builder.temp, columns)
     check_columns(builder, table)
     populated = not into.get("skipData")
-    text = _DATA.sub("", view_text(builder.source, range_var.get("location", 0)))
+    text = settled_query(builder, _DATA.sub("", view_text(builder.source, range_var.get("location", 0))))
     builder.add(builder.table_sql(table))
     kind = "m" if populated else "M"
     options = storage_options(into.get("options", []))

@@ -8,12 +8,12 @@ from typing import Any, Final
 from helios_cli.engine.errors import FeatureNotSupported
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.ddl_build import Builder, range_var_of, unsupported
-from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression
+from helios_cli.engine.sql.ddl_deparse import deparse
 from helios_cli.engine.sql.ddl_model import TableDef
 from helios_cli.engine.sql.ddl_render import delete
 from helios_cli.engine.sql.plan import Plan, Warned
 from helios_cli.engine.sql.policies import COMMANDS, PUBLIC, TABLES, Policy
-from helios_cli.engine.sql.sqltext import constant, pg_identifier
+from helios_cli.engine.sql.sqltext import constant
 from helios_cli.engine.sql.typed import Node
 
 PG_POLICY: Final = 3256
@@ -167,7 +167,12 @@ def _expression(builder: Builder, table: TableDef, node: Node | None, head: re.P
     try:
         return deparse(node, {column.name: column.type_oid for column in table.columns})
     except FeatureNotSupported:
-        return _qualified(builder, _written(builder.source, head))
+        text = _written(builder.source, head)
+        relation = builder.catalog.relation_by_oid(table.oid)
+        # The module that reads kept texts needs the one of expressions, which needs policies.
+        from helios_cli.engine.sql.stored_names import KeptText
+
+        return KeptText(builder, text if _is_enclosed(text) else f"({text})", relation).settled()
 
 
 def _check(builder: Builder, table: TableDef, node: Node) -> None:
@@ -189,28 +194,6 @@ def _check(builder: Builder, table: TableDef, node: Node) -> None:
     expect_boolean(node, scope, "POLICY")
 
 
-def _qualified(builder: Builder, text: str) -> str:
-    """The text with the schemas of what it names, so that it means the same under every search path."""
-    head = "SELECT "
-    node = parse_expression(text)
-    local = {fields["ctename"] for fields in _all(node, "CommonTableExpr")}
-    places: dict[int, str] = {}
-    for fields in _all(node, "RangeVar"):
-        relation = builder.catalog.relation(None, fields["relname"]) if "schemaname" not in fields else None
-        if relation is not None and relation.kind != "c" and fields["relname"] not in local:
-            places[fields["location"]] = relation.schema
-    for fields in _all(node, "FuncCall"):
-        names = tree.strings(fields["funcname"])
-        made = builder.catalog.functions(None, names[0]) if len(names) == 1 else ()
-        if made:
-            places[fields["location"]] = made[0].schema
-    data = (head + text).encode()
-    for at in sorted(places, reverse=True):
-        data = data[:at] + f"{pg_identifier(places[at])}.".encode() + data[at:]
-    shown = data.decode().removeprefix(head)
-    return shown if _is_enclosed(shown) else f"({shown})"
-
-
 def _is_enclosed(text: str) -> bool:
     """Whether one pair of parentheses holds the whole text."""
     depth = 0
@@ -219,10 +202,6 @@ def _is_enclosed(text: str) -> bool:
         if not depth:
             return text.startswith("(") and token.end() == len(text)
     return False
-
-
-def _all(node: Node, kind: str) -> list[dict[str, Any]]:
-    return [part[kind] for part in tree.walk(node) if isinstance(part.get(kind), dict)]
 
 
 def _written(source: str, head: re.Pattern[str]) -> str:

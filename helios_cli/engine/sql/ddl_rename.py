@@ -15,6 +15,7 @@ from helios_cli.engine.sql.ddl_database import rename_database
 from helios_cli.engine.sql.ddl_deparse import rename_column
 from helios_cli.engine.sql.ddl_domains import rename_domain_constraint
 from helios_cli.engine.sql.ddl_family import renamed
+from helios_cli.engine.sql.ddl_follow import follow_column, follow_relations, follow_schema
 from helios_cli.engine.sql.ddl_model import ConstraintDef, TableDef
 from helios_cli.engine.sql.ddl_partition_rows import partition_rows
 from helios_cli.engine.sql.ddl_policy import rename_policy
@@ -23,6 +24,7 @@ from helios_cli.engine.sql.ddl_routine import WORDS, rename_routine
 from helios_cli.engine.sql.ddl_sequence_names import follow
 from helios_cli.engine.sql.ddl_trigger import rename_trigger
 from helios_cli.engine.sql.ddl_types import rename_type
+from helios_cli.engine.sql.ddl_view_columns import rename_view_column
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.sqltext import quote_identifier
 
@@ -65,6 +67,7 @@ def _relation(builder: Builder, fields: dict[str, Any]) -> Plan:
     new = fields["newname"]
     builder.claim_name(relation.schema, new)
     changes: dict[str, object] = {"relname": new}
+    follow_relations(builder, {relation.oid: (relation.schema, new)})
     if relation.kind in ("r", "t", "m", "M"):
         changes["sqlite_name"] = builder.sqlite_name(relation.schema, new, temp)
         target = quote_identifier(str(changes["sqlite_name"]))
@@ -104,6 +107,7 @@ def _schema(builder: Builder, fields: dict[str, Any]) -> Plan:
     for found in builder.catalog.schema_sequences(old):
         follow(builder, (old, found), (new, found))
     move_collations_of(builder, old, new)
+    follow_schema(builder, old, new)
     if any(found.schema == old for found in builder.catalog.all_types()):
         builder.add(update(False, "helios_type", {"nspname": new}, nspname=old))
     if any(found.schema == old for found in builder.catalog.all_routines()):
@@ -165,17 +169,22 @@ def _rename_check(builder: Builder, table: TableDef, constraint: ConstraintDef, 
 
 
 def _column(builder: Builder, fields: dict[str, Any]) -> Plan:
-    if fields.get("relationType", "OBJECT_TABLE") != "OBJECT_TABLE":
-        raise unsupported("renaming a column of a view", "Use CREATE OR REPLACE VIEW.")
+    tag = f"ALTER {_RELATION_KINDS.get(fields.get('relationType', ''), 'TABLE')}"
+    relation = builder.catalog.relation(fields["relation"].get("schemaname"), fields["relation"]["relname"])
+    if relation is not None and relation.kind in "vmM":
+        rename_view_column(builder, relation, fields["subname"], fields["newname"])
+        return builder.finish(tag)
     table = builder.find_table(fields["relation"], bool(fields.get("missing_ok")))
     if table is None:
-        return builder.finish("ALTER TABLE")
+        return builder.finish(tag)
     old, new = fields["subname"], fields["newname"]
     if table.column(old) is None:
         raise builder.error("42703", f'column "{old}" does not exist')
-    for one in renamed(builder, table, old, recurses=bool(fields["relation"].get("inh")), constraint=False):
+    tables = renamed(builder, table, old, recurses=bool(fields["relation"].get("inh")), constraint=False)
+    follow_column(builder, [one.oid for one in tables], old, new)
+    for one in tables:
         _rename_column(builder, one, old, new)
-    return builder.finish("ALTER TABLE")
+    return builder.finish(tag)
 
 
 def _rename_column(builder: Builder, table: TableDef, old: str, new: str) -> None:

@@ -140,7 +140,15 @@ def rename_routine(builder: Builder, fields: dict[str, Any]) -> Plan:
     changed = deepcopy(routine)
     changed.name = fields["newname"]
     _refuse_same(builder, changed)
+    _follow(builder, routine, changed)
     return _changed(builder, changed, kind)
+
+
+def _follow(builder: Builder, before: Routine, after: Routine) -> None:
+    # The module that does it needs this one.
+    from helios_cli.engine.sql.ddl_follow import follow_function
+
+    follow_function(builder, before, after.schema, after.name)
 
 
 def move_routine(builder: Builder, fields: dict[str, Any]) -> Plan:
@@ -155,6 +163,7 @@ def move_routine(builder: Builder, fields: dict[str, Any]) -> Plan:
     changed.schema = fields["newschema"]
     if changed.schema != routine.schema:
         _refuse_same(builder, changed)
+        _follow(builder, routine, changed)
     return _changed(builder, changed, kind)
 
 

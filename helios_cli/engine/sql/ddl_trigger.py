@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from helios_cli.engine.errors import SqlError
@@ -14,6 +15,7 @@ from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression
 from helios_cli.engine.sql.ddl_function import TABLES, TEMP_TRIGGERS
 from helios_cli.engine.sql.ddl_render import database_of, delete
 from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID
+from helios_cli.engine.sql.expression_names import columns_named
 from helios_cli.engine.sql.oids import BOOL, OID, TRIGGER, UNKNOWN
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.privileges import TRIGGER as TRIGGER_RIGHT
@@ -373,6 +375,25 @@ def rename_trigger(builder: Builder, fields: dict[str, Any]) -> Plan:
         builder.touch(is_temporary(one.oid))
         builder.add(store(one))
     return builder.finish("ALTER TRIGGER")
+
+
+def follow_in_trigger(builder: Builder, trigger: Trigger, old: str, new: str) -> None:
+    """A trigger follows the renaming of a column of its table."""
+    relation = builder.catalog.relation_by_oid(trigger.relation)
+    assert relation is not None
+    columns = [new if name == old else name for name in trigger.columns]
+    when = trigger.when
+    if old in columns_named(when or None):
+        node = parse_expression(when)
+        for part in tree.walk(node):
+            names = part["ColumnRef"]["fields"] if isinstance(part.get("ColumnRef"), dict) else []
+            if len(names) > 1 and names[-1].get("String", {}).get("sval") == old:
+                names[-1]["String"]["sval"] = new
+        types = {new if column.name == old else column.name: column.type_oid for column in relation.columns}
+        when = _printed(node, types)
+    if (columns, when) != (trigger.columns, trigger.when):
+        builder.touch(is_temporary(trigger.oid))
+        builder.add(store(replace(trigger, columns=columns, when=when)))
 
 
 SWITCHES: Final = {

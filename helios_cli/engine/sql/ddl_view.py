@@ -25,12 +25,13 @@ from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.select import translate_query
 from helios_cli.engine.sql.sqltext import quote_identifier
+from helios_cli.engine.sql.stored_names import settled_query
 from helios_cli.engine.sql.text_collations import UNDECIDED
 from helios_cli.engine.sql.typed import Node
 from helios_cli.engine.sql.view_checks import (
     check_option_of,
     check_takes_option,
-    refuse_invoker,
+    check_view_options,
     view_options,
     without_option,
 )
@@ -93,13 +94,18 @@ def translate_stored(
     return _translate(builder, query, names, called=called)
 
 
+def translate_view(builder: Builder, query: Node, names: list[str]) -> tuple[str, list[ColumnDef]]:
+    """The query of a view: SQLite's text and the columns under the given names."""
+    return _translate(builder, query, names, is_view=True)
+
+
 def create_view(builder: Builder, fields: dict[str, Any]) -> Plan:
     """Plan CREATE [OR REPLACE] VIEW.
 
     Raises:
         SqlError: 42P07 the name is taken, 42P16 a replacement that drops or changes columns.
     """
-    refuse_invoker(fields.get("options", []))
+    check_view_options(builder, fields.get("options", []))
     option = check_option_of(fields)
     range_var = fields["view"]
     query: Node = fields["query"]
@@ -131,6 +137,7 @@ def create_view(builder: Builder, fields: dict[str, Any]) -> Plan:
     if option:
         check_takes_option(builder, query["SelectStmt"])
         text = without_option(text)
+    text = settled_query(builder, text)
     options = storage_options(view_options(fields, option))
     builder.add(relation_row(builder.temp, oid, schema, name, "v", sqlite_name, definition=text, options=options))
     builder.add(*attribute_rows(builder.temp, oid, columns))

@@ -79,7 +79,7 @@ def _through_views(word: str, fields: dict[str, Any], scope: Scope) -> dict[str,
         if "CurrentOfExpr" in fields.get("whereClause", {}):
             raise scope.ctx.error("0A000", "WHERE CURRENT OF on a view is not implemented")
         scope.ctx.rights.relation(relation, RIGHTS[word], qualified="schemaname" in fields["relation"])
-        fields = {**through_view(word, fields, relation, scope), VIEW_OWNER: relation.owner}
+        fields = {**through_view(word, fields, relation, scope), VIEW_OWNER: relation.reader}
         view, relation = relation, find_relation(fields["relation"], scope)
         scope.ctx.rights.through(view, relation)
     return fields

@@ -141,6 +141,8 @@ def _range_var(fields: dict[str, Any], scope: Scope) -> Source:
         if own is not None:
             return own
     relation = find_relation(fields, scope)
+    if scope.ctx.mentions is not None:
+        scope.ctx.mentions.relation(fields, relation)
     locked = LOCKED in fields
     scope.ctx.rights.relation(relation, SELECT | UPDATE if locked else SELECT, qualified="schemaname" in fields)
     if relation.kind == "v":
@@ -156,6 +158,7 @@ def _range_var(fields: dict[str, Any], scope: Scope) -> Source:
     columns = renamed(table_columns(relation, sqlite_alias), alias, name, scope, fields.get("location", 0))
     named = fields.get("schemaname", relation.schema)
     item = RangeItem(name, columns, relation, None if alias else named, alias=sqlite_alias)
+    item.renamed = len(alias.get("colnames", ()))
     if relation.kind == "c" and relation.name in SESSION_RELATIONS:
         return single(f"{session_rows(relation, scope.ctx)} AS {_quote(sqlite_alias)}", item)
     item.expanded = is_expanded(relation, fields, scope.ctx)

@@ -95,6 +95,13 @@ class Relation:
     """The OIDs of the tables that inherit from a table, at once or further on, those that are nearer first."""
     partition: Partition | None = None
     """Of a partitioned table and of a partition."""
+    invoker: bool = False
+    """A view that reads with the rights of whoever runs the statement, not with its owner's."""
+
+    @property
+    def reader(self) -> int:
+        """As whom a view reads: its owner; 0: whoever runs the statement."""
+        return 0 if self.invoker else self.owner
 
 
 @dataclass(frozen=True, slots=True)

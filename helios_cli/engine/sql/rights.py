@@ -69,6 +69,14 @@ class RelationRight:
     """The view through which it is changed: with the rights of the view's owner."""
     any_of: int = 0
     """At least one of these has to be there as well, on the whole relation; 0: nothing."""
+    invoker: bool = False
+    """See ``Relation.invoker``."""
+
+    @classmethod
+    def of(cls, relation: Relation) -> RelationRight:
+        """Nothing wanted of a relation yet."""
+        known = relation
+        return cls(known.oid, known.name, known.kind, known.schema, known.owner, invoker=known.invoker)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +130,10 @@ class PolicyRight:
 
 @dataclass(frozen=True, slots=True)
 class OwnersRight:
-    """What the owner of a view has to be allowed to do besides reading."""
+    """What whoever a view reads as has to be allowed to do besides reading."""
 
     owner: int
+    """0: whoever runs the statement."""
     needed: RelationRight
 
 
@@ -163,7 +172,7 @@ class Rights:
             # Named besides the view: then the role itself needs the rights.
             known.view = None
         else:
-            known = RelationRight(relation.oid, relation.name, relation.kind, relation.schema, relation.owner)
+            known = RelationRight.of(relation)
             known.view = view
             self.relations[relation.oid] = known
         known.wanted |= wanted
@@ -212,7 +221,7 @@ class Rights:
 
     def locks_under(self, owner: int, relation: Relation) -> None:
         """Rows of a relation are locked through a view of somebody's."""
-        needed = RelationRight(relation.oid, relation.name, relation.kind, relation.schema, relation.owner)
+        needed = RelationRight.of(relation)
         needed.wanted = UPDATE
         self.owners.append(OwnersRight(owner, needed))
 
@@ -414,19 +423,19 @@ class Rightful:
             elif isinstance(right, PolicyRight):
                 self._check_policy(right)
             elif isinstance(right, OwnersRight):
-                Rightful(self.facts, right.owner)._check_inside(right.needed)
+                self._reader(right.owner)._check_inside(right.needed, self)
             else:
                 self._check_relation(right)
 
     def _check_policy(self, right: PolicyRight) -> None:
-        reader = Rightful(self.facts, right.reader) if right.reader else self
+        reader = self._reader(right.reader)
         if not reader._is_secured(right.security):
             return
         if PUBLIC not in right.roles and not reader.roles.intersection(right.roles):
             return
         for needed in right.needed:
             if isinstance(needed, RelationRight):
-                reader._check_inside(needed)
+                reader._check_inside(needed, self)
             else:
                 # Functions are called as whoever runs the statement, in views too.
                 self.check((needed,))
@@ -457,7 +466,11 @@ class Rightful:
         if not self.may(right):
             raise denied(KIND_WORDS.get(right.kind, "table"), right.name)
         if right.kind == "v" and (right.wanted & SELECT or right.any_of):
-            self._check_view(right)
+            self._check_view(right, self)
+
+    def _reader(self, role: int) -> Rightful:
+        """As whom a view reads; 0: whoever runs the statement."""
+        return Rightful(self.facts, role) if role else self
 
     def _check_through(self, right: RelationRight, view: RelationRight) -> None:
         """What is under a view is changed as its owner; what the statement reads, the role has to see in the view."""
@@ -465,23 +478,23 @@ class Rightful:
             read = RelationRight(view.oid, view.name, view.kind, view.schema, view.owner, wanted=SELECT)
             if not self.may(read):
                 raise denied(KIND_WORDS.get(view.kind, "view"), view.name)
-        if not self.authority.is_superuser(view.owner) and not Rightful(self.facts, view.owner).may(right):
+        if not self._reader(0 if view.invoker else view.owner).may(right):
             raise denied(KIND_WORDS.get(right.kind, "table"), right.name)
 
-    def _check_view(self, view: RelationRight) -> None:
-        """A view reads with the rights of its owner, whoever asks it, and is locked with what it reads."""
-        other = Rightful(self.facts, view.owner)
+    def _check_view(self, view: RelationRight, asking: Rightful) -> None:
+        """A view reads with its owner's rights, or those of whoever asks, and is locked with what it reads."""
+        other = asking if view.invoker else Rightful(self.facts, view.owner)
         for relation, columns in self.facts.view_reads(view.oid):
-            needed = RelationRight(relation.oid, relation.name, relation.kind, relation.schema, relation.owner)
+            needed = RelationRight.of(relation)
             if view.any_of:
                 needed.any_of = view.any_of
             else:
                 needed.wanted, needed.selected = SELECT, set(columns)
             if not _is_open(needed):
-                other._check_inside(needed)
+                other._check_inside(needed, asking)
 
-    def _check_inside(self, right: RelationRight) -> None:
+    def _check_inside(self, right: RelationRight, asking: Rightful) -> None:
         if not self.may(right):
             raise denied(KIND_WORDS.get(right.kind, "table"), right.name)
         if right.kind == "v" and (right.wanted & SELECT or right.any_of):
-            self._check_view(right)
+            self._check_view(right, asking)

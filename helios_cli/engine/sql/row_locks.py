@@ -62,13 +62,13 @@ def _marked(item: Node, names: set[str] | None, clauses: list[Node]) -> Node:
 
 
 def locked_under(view: Relation, catalog: CatalogReader) -> Iterator[tuple[int, Relation]]:
-    """The owner of a view and each relation that its query has in FROM, and the same of the views among them."""
+    """As whom a view reads, and each relation that its query has in FROM, and the same of the views among them."""
     parsed: Any = pgparse.parse(catalog.view_query(view.oid) or "")
     read = catalog.read_by_view(view.oid)
     for fields in _ranges(parsed[0]["stmt"]["SelectStmt"], frozenset()):
         for relation in read:
             if relation.name == fields["relname"] and fields.get("schemaname", relation.schema) == relation.schema:
-                yield view.owner, relation
+                yield view.reader, relation
                 if relation.kind == "v":
                     yield from locked_under(relation, catalog)
 

@@ -84,6 +84,8 @@ def make_row(values: Sequence[TypedSql], names: Sequence[str], ctx: Context, oid
 def whole_row(scope: Scope, item: RangeItem, at: int) -> TypedSql:
     """A FROM item as one value: ``SELECT t FROM t``. NULL where an outer join found no row."""
     ctx = scope.ctx
+    if ctx.mentions is not None:
+        ctx.mentions.rows[at] = item
     values = [scope.checked(column.value, f"{item.name}.{column.name}", at) for column in item.columns]
     if item.scalar:
         return relocated(values[0], at)

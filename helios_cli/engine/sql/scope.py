@@ -79,6 +79,8 @@ class RangeItem:
     """But for this query, which gives them as ``inheritance.ROW``."""
     expanded: bool = False
     """It has the rows of the tables that inherit from it too, and the column ``tableoid``."""
+    renamed: int = 0
+    """How many of its columns, the first ones, have names of the query's: ``t (a, b)``."""
 
 
 @dataclass(slots=True)
@@ -174,6 +176,8 @@ class Scope:
             if len(matches) > 1:
                 raise self.ctx.error("42702", f'column reference "{name}" is ambiguous', at)
             if matches:
+                if self.ctx.mentions is not None:
+                    self.ctx.mentions.column(matches[0], scope, at, seen_from=self)
                 return scope.checked(matches[0].value, name, at, scope is not self)
             scope = scope.parent
         return None
@@ -190,6 +194,8 @@ class Scope:
             raise self.ctx.error("42703", f"column {qualifier[-1]}.{name} does not exist", at)
         if len(matches) > 1:
             raise self.ctx.error("42702", f'column reference "{name}" is ambiguous', at)
+        if self.ctx.mentions is not None:
+            self.ctx.mentions.column(matches[0], scope, at, item, seen_from=self)
         value = matches[0].value
         if item.nullable and value.not_null:
             value = weakened(value)

@@ -45,7 +45,7 @@ def _view_by_query(view: Relation, alias: str, scope: Scope, *, locked: bool) ->
     if locked:
         select = with_all_locked(select)
     kept = ctx.lifted_at, ctx.source, ctx.encoded, ctx.rights, ctx.security_role
-    ctx.lifted_at, ctx.source, ctx.encoded, ctx.rights, ctx.security_role = {}, "", b"", Rights(), view.owner
+    ctx.lifted_at, ctx.source, ctx.encoded, ctx.rights, ctx.security_role = {}, "", b"", Rights(), view.reader
     try:
         query = translate_subquery(select, Scope(ctx=ctx, lateral_only=[]))
         query.resolve_unknowns(ctx)

@@ -38,11 +38,16 @@ def selected_row(node: Node) -> Node:
 
 def star_columns(qualifier: list[str], scope: Scope, at: int) -> list[ScopeColumn]:
     """The columns ``*`` or ``table.*`` stands for. Raises 42601 for ``*`` without FROM."""
+    mentions = scope.ctx.mentions
     if qualifier:
-        item = scope.find_item(qualifier, at)[1]
+        level, item = scope.find_item(qualifier, at)
+        if mentions is not None:
+            mentions.star(item.columns, level, at, item)
         if item.nullable:
             return [column.nullable() for column in item.columns]
         return item.columns
     if not scope.items and not scope.columns:
         raise scope.ctx.error("42601", "SELECT * with no tables specified is not valid", at)
+    if mentions is not None:
+        mentions.star(scope.columns, scope, at, None)
     return scope.columns

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import pgparse
 
-from helios_cli.engine.sql import casts, tree
+from helios_cli.engine.sql import casts
 from helios_cli.engine.sql.context import Context
-from helios_cli.engine.sql.ddl_build import Builder, unsupported
-from helios_cli.engine.sql.ddl_storage import change_options
+from helios_cli.engine.sql.ddl_build import Builder
+from helios_cli.engine.sql.ddl_storage import change_options, storage_options
 from helios_cli.engine.sql.expressions import expect_boolean
 from helios_cli.engine.sql.from_clause import table_columns
 from helios_cli.engine.sql.functions import REGISTRY
@@ -21,7 +21,6 @@ from helios_cli.engine.sql.query import Output
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.scope import RangeItem, Scope
 from helios_cli.engine.sql.sqltext import quote_string
-from helios_cli.engine.sql.utility import flag
 
 _SHOWN_COLUMNS_MAX: Final = 100
 """A row of more columns is not shown: SQLite's functions take 127 arguments at most."""
@@ -50,17 +49,14 @@ def view_options(fields: dict[str, Any], check_option: str) -> list[dict[str, An
     return [*given, {"DefElem": {"defname": "check_option", "arg": {"String": {"sval": check_option}}}}]
 
 
-def refuse_invoker(options: list[dict[str, Any]]) -> None:
-    """Raise SqlError 0A000 for a view that would read with the rights of whoever asks it; all have their owner's."""
-    for node in options:
-        option = node["DefElem"]
-        argument = option.get("arg", {"String": {"sval": "true"}})
-        if option["defname"] == "security_invoker" and tree.tag(argument) == "TypeName":
-            argument = argument["TypeName"]["names"][-1]
-        if option["defname"] == "security_invoker" and flag({"arg": argument}):
-            raise unsupported(
-                "security_invoker of views", "Use a function without SECURITY DEFINER, or grant the tables."
-            )
+def check_view_options(builder: Builder, options: list[dict[str, Any]]) -> None:
+    """Raise SqlError 22023 for options of a view that there are not, or values that they do not take."""
+    for pair in (storage_options([node]) or "{}" for node in options):
+        name, _, value = pair[1:-1].partition("=")
+        if name not in ("check_option", *_SWITCHES):
+            raise builder.error("22023", f'unrecognized parameter "{name}"')
+        if name in _SWITCHES and value not in _BOOLEANS:
+            raise builder.error("22023", f'invalid value for boolean option "{name}": {value}')
 
 
 def without_option(text: str) -> str:
@@ -81,6 +77,8 @@ def check_takes_option(builder: Builder, select: dict[str, Any]) -> None:
         raise builder.error("0A000", message, hint=hint)
 
 
+_SWITCHES: Final = ("security_barrier", "security_invoker")
+_BOOLEANS: Final = frozenset(("true", "false", "on", "off", "yes", "no", "1", "0"))
 SET_OPTIONS: Final = ("AT_SetRelOptions", "AT_ResetRelOptions")
 """Of ALTER VIEW: SET (...) and RESET (...)."""
 
@@ -88,10 +86,10 @@ SET_OPTIONS: Final = ("AT_SetRelOptions", "AT_ResetRelOptions")
 def set_view_options(builder: Builder, view: Relation, command: dict[str, Any]) -> None:
     """ALTER VIEW ... SET or RESET (...). Raises SqlError 22023, 0A000."""
     nodes = command.get("def", {}).get("List", {}).get("items", [])
+    if command["subtype"] == "AT_SetRelOptions":
+        check_view_options(builder, nodes)
     for node in nodes:
         option = node["DefElem"]
-        if command["subtype"] == "AT_SetRelOptions":
-            refuse_invoker([node])
         if option["defname"] != "check_option":
             continue
         if command["subtype"] == "AT_SetRelOptions":

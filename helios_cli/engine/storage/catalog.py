@@ -211,11 +211,11 @@ class SqliteCatalog(
         called = self.calls_of(oid, kind, sqlite_name)
         security = self.security_of(oid, name, owner) if self.securities() else None
         by_query = kind == "v" and bool(self.securities() or self.inheritances()) and self._read_by_query(oid)
-        heirs = self.heirs(oid) if kind == "r" else ()
-        part = self.partition(oid) if kind == "r" else None
+        heirs, part = (self.heirs(oid), self.partition(oid)) if kind == "r" else ((), None)
         relation = Relation(
-            oid, schema, name, shown, columns, indexes, sqlite_name, owner, security, by_query, called, heirs, part
-        )
+            oid, schema, name, shown, columns, indexes, sqlite_name, owner, security, by_query, called, heirs, part,
+            kind == "v" and self.is_invoker(oid),
+        )  # fmt: skip
         self._by_oid[oid] = relation
         return relation
 

@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from functools import lru_cache
+from copy import deepcopy
+from functools import lru_cache, partial
 from typing import Any, Final
 
-from helios_cli.engine.errors import SqlError
-from helios_cli.engine.sql.ddl_deparse import pretty_expression
+from helios_cli.engine.errors import FeatureNotSupported, SqlError
+from helios_cli.engine.sql import tree
+from helios_cli.engine.sql.ddl_deparse import parse_expression, pretty_expression
 from helios_cli.engine.sql.ddl_sequence_names import shown_default
+from helios_cli.engine.sql.deparse_query import QueryWriter
 from helios_cli.engine.sql.functions import REGISTRY
 from helios_cli.engine.sql.planner import parse
 from helios_cli.engine.sql.sqltext import pg_identifier
-from helios_cli.engine.sql.view_definition import view_definition
 from helios_cli.engine.storage.extension_names import with_operators
 from helios_cli.engine.storage.system_definitions import qualified_name
 from helios_cli.engine.storage.system_snapshot import Snapshot
 from helios_cli.engine.storage.type_rows import shown_text
 
+_SUBQUERY: Final = re.compile(r"\(\s*(?:SELECT|WITH|VALUES)\b", re.IGNORECASE)
 _GROUP: Final = re.compile(r"(?<![a-z0-9_$\"])\(", re.IGNORECASE)
 """A parenthesis that is not a call's: without any, none is needless."""
 
@@ -41,6 +44,8 @@ def expression_text(snapshot: Snapshot, table_oid: int, text: str, pretty: bool)
     if text == "DEFAULT" or text.startswith("FOR VALUES "):
         return text
     types = tuple((column.name, column.type_oid) for column in snapshot.columns.get(table_oid, ()))
+    if _SUBQUERY.search(text):
+        return _condition(snapshot, text, dict(types), pretty)
     if pretty and _GROUP.search(text):
         try:
             text = pretty_expression(text, types)
@@ -48,6 +53,16 @@ def expression_text(snapshot: Snapshot, table_oid: int, text: str, pretty: bool)
             return shown_text(snapshot, text) or ""
     text = with_operators(snapshot, text, types, pretty)
     return shown_default(shown_text(snapshot, text) or "", table_oid, snapshot.path)
+
+
+def _condition(snapshot: Snapshot, text: str, types: dict[str, int], pretty: bool) -> str:
+    """A kept condition with subqueries."""
+    node = _without_schemas(parse_expression(text), snapshot)
+    try:
+        text = QueryWriter(partial(_relation, snapshot, snapshot.path), types, pretty=pretty).condition(node)
+    except FeatureNotSupported:
+        return shown_text(snapshot, text) or ""
+    return shown_text(snapshot, text) or ""
 
 
 _USUAL_PATH: Final = ("pg_temp", "pg_catalog", "public")
@@ -61,22 +76,42 @@ def shown_view(snapshot: Snapshot, view_oid: int, text: str) -> str:
 def plain_view(
     snapshot: Snapshot, view_oid: int, text: str, path: tuple[str, ...], *, pretty: bool = False
 ) -> str | None:
-    """The query of a view over one table as PostgreSQL prints it; None for another one."""
-    select = parse(text)[0].node.get("SelectStmt", {})
-    sources = select.get("fromClause", [])
-    named = sources[0].get("RangeVar", {}).get("relname") if len(sources) == 1 else None
-    tables = [snapshot.relations.get(target) for target in snapshot.depends_of.get(view_oid, ())]
-    found = [table for table in tables if table is not None and table.name == named]
-    if len(found) != 1:
-        return None
-    table = found[0]
-    shown = pg_identifier(table.name)
-    if table.schema not in path:
-        shown = f"{pg_identifier(table.schema)}.{shown}"
-    columns = {column.name: column.type_oid for column in snapshot.columns.get(table.oid, ())}
+    """The query of a view as PostgreSQL prints it; None for one of a form that is not printed."""
+    select = _without_schemas(parse(text)[0].node, snapshot).get("SelectStmt", {})
     names = [column.name for column in snapshot.columns.get(view_oid, ())]
-    made = view_definition(select, shown, columns, names, pretty=pretty)
-    return shown_text(snapshot, _with_schemas(snapshot, made, {})) if made is not None else None
+    try:
+        made = QueryWriter(partial(_relation, snapshot, path), pretty=pretty).query(select, names)
+    except FeatureNotSupported:
+        return None
+    return shown_text(snapshot, _with_schemas(snapshot, made, {}))
+
+
+def _relation(
+    snapshot: Snapshot, path: tuple[str, ...], schema: str | None, name: str
+) -> tuple[str, dict[str, int]] | None:
+    """How a relation is written, and the types of its columns."""
+    schemas = (schema,) if schema else path
+    found = next((known for one in schemas if (known := snapshot.names.get((one, name))) is not None), None)
+    if found is None:
+        system = schema is None or schema in ("pg_catalog", "information_schema")
+        shown = (
+            f"{pg_identifier(schema)}.{pg_identifier(name)}" if schema == "information_schema" else pg_identifier(name)
+        )
+        return (shown, {}) if system else None
+    first = next((known for one in path if (known := snapshot.names.get((one, name))) is not None), None)
+    hidden = first is None or first.oid != found.oid
+    shown = f"{f'{pg_identifier(found.schema)}.' * hidden}{pg_identifier(name)}"
+    return shown, {column.name: column.type_oid for column in snapshot.columns.get(found.oid, ())}
+
+
+def _without_schemas(node: Any, snapshot: Snapshot) -> Any:
+    """A copy of a tree whose calls name users' functions without the schemas that the search path shows."""
+    node = deepcopy(node)
+    known = {(routine.schema, routine.name) for routine in snapshot.routines if routine.schema in snapshot.path}
+    for kind, fields in _nodes(node):
+        if kind == "FuncCall" and tuple(tree.strings(fields["funcname"])) in known:
+            del fields["funcname"][0]
+    return node
 
 
 def view_text(snapshot: Snapshot, view_oid: int, text: str) -> str:

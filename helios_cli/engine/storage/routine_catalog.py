@@ -73,6 +73,13 @@ class RoutineCatalog:
                 return str(found[0][0])
         return None
 
+    def is_invoker(self, oid: int) -> bool:
+        """See ``Relation.invoker``."""
+        database = "temp" if oid >= FIRST_TEMP_OID else "main"
+        found = self._all(f"SELECT options FROM {database}.helios_relation WHERE oid = ?", oid)
+        match = re.search(r"security_invoker=(\w+)", str(found[0][0] or "")) if found else None
+        return match is not None and match[1].lower() in ("true", "on", "yes", "1")
+
     def view_check_option(self, oid: int) -> str:
         """The check option of a view, 'local' or 'cascaded'; '' for one that has none."""
         database = "temp" if oid >= FIRST_TEMP_OID else "main"

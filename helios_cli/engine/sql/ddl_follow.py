@@ -1,0 +1,81 @@
+"""What is kept as text follows a rename: views, policies and triggers name what they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.sql.ddl_build import Builder
+from helios_cli.engine.sql.ddl_policy import store as store_policy
+from helios_cli.engine.sql.ddl_render import update
+from helios_cli.engine.sql.ddl_trigger import follow_in_trigger, is_temporary
+from helios_cli.engine.sql.relation import Relation
+from helios_cli.engine.sql.routines import Routine
+from helios_cli.engine.sql.stored_names import KeptText, Moved
+
+Change = Callable[[KeptText], str]
+
+
+def follow_column(builder: Builder, relations: Sequence[int], old: str, new: str) -> None:
+    """A column of some relations is renamed."""
+
+    def change(text: KeptText) -> str:
+        return text.with_column(relations, old, new)
+
+    _views(builder, relations, change)
+    _policies(builder, change)
+    for oid in relations:
+        for trigger in builder.catalog.triggers(oid):
+            follow_in_trigger(builder, trigger, old, new)
+
+
+def follow_relations(builder: Builder, moved: Mapping[int, Moved]) -> None:
+    """Relations get other names or schemas; ``moved`` is by OID."""
+
+    def change(text: KeptText) -> str:
+        return text.with_relations(moved)
+
+    _views(builder, list(moved), change)
+    _policies(builder, change)
+
+
+def follow_schema(builder: Builder, old: str, new: str) -> None:
+    """A schema is renamed."""
+    follow_relations(builder, {found.oid: (new, found.name) for found in builder.catalog.schema_objects(old)})
+
+
+def follow_function(builder: Builder, routine: Routine, schema: str, name: str) -> None:
+    """A function gets another name or schema."""
+    _views(builder, [routine.oid], lambda text: text.with_function(routine.name, schema, name))
+
+
+def _views(builder: Builder, things: Sequence[int], change: Change) -> None:
+    """Write anew the queries of the views that depend on some things."""
+    views = {view.oid for oid in things for view in builder.catalog.dependents(oid)}
+    for oid in sorted(views):
+        before = builder.catalog.view_query(oid) or ""
+        after = _changed(builder, before, change)
+        if after != before:
+            builder.add(update(is_temporary(oid), "helios_relation", {"definition": after}, oid=oid))
+
+
+def _policies(builder: Builder, change: Change) -> None:
+    """Write anew the policies that name what is renamed."""
+    for _, _, policies in builder.catalog.securities().values():
+        for policy in policies:
+            table = builder.catalog.relation_by_oid(policy.relation)
+            texts = [
+                _changed(builder, text, change, table) if text is not None else None
+                for text in (policy.using, policy.check)
+            ]
+            if texts != [policy.using, policy.check]:
+                builder.add(store_policy(replace(policy, using=texts[0], check=texts[1])))
+
+
+def _changed(builder: Builder, text: str, change: Change, table: Relation | None = None) -> str:
+    """A kept text after a rename; one that no longer says anything stays as it is."""
+    try:
+        return change(KeptText(builder, text, table))
+    except HeliosError:
+        return text
