@@ -39,6 +39,7 @@ from helios_cli.engine.sql.ddl_render import (
 from helios_cli.engine.sql.ddl_sequence import sequence_changes
 from helios_cli.engine.sql.ddl_sequence_options import apply_options
 from helios_cli.engine.sql.ddl_type_rights import check_types
+from helios_cli.engine.sql.expression_names import columns_named
 from helios_cli.engine.sql.oids import INT2, INT4, INT8
 from helios_cli.engine.sql.privileges import PG_CLASS
 from helios_cli.engine.sql.sqltext import constant, quote_identifier, quote_string
@@ -287,7 +288,7 @@ def alter_type(alteration: Alteration, fields: dict[str, Any]) -> None:
     """ALTER COLUMN TYPE, with or without USING, by a rebuild.
 
     Raises:
-        SqlError: 42804 no automatic conversion; 0A000 a view uses the column.
+        SqlError: 42804 no automatic conversion; 0A000 a view and the like use the column.
     """
     builder, table = alteration.builder, alteration.table
     column = alteration.column(fields["name"])
@@ -298,7 +299,7 @@ def alter_type(alteration: Alteration, fields: dict[str, Any]) -> None:
         raise unsupported("changing a column's type to a domain", "Add a column of the domain and copy the values.")
     if column.identity and type_oid not in (INT2, INT4, INT8):
         raise builder.error("22023", "identity column type must be smallint, integer, or bigint")
-    _refuse_view_users(alteration, column.name)
+    _refuse_users(alteration, column.name)
     using = definition.get("raw_default")
     node = using or {"ColumnRef": {"fields": [{"String": {"sval": column.name}}], "location": -1}}
     shown = registry.sql_type_name(type_oid)
@@ -343,15 +344,30 @@ def _retyped_default(builder: Builder, column: ColumnDef) -> str | None:
     return deparse(node)
 
 
-def _refuse_view_users(alteration: Alteration, column: str) -> None:
-    catalog, table = alteration.builder.catalog, alteration.table
+def _refuse_users(alteration: Alteration, column: str) -> None:
+    """Raise SqlError 0A000 where a view, a trigger, a policy or a generated column is over the column."""
+    builder, table = alteration.builder, alteration.table
+    catalog, shown = builder.catalog, f'depends on column "{column}"'
     for view in catalog.dependents(table.oid):
         named = catalog.dependent_columns(view.oid, table.oid)
         if not named or column in named:
-            raise alteration.builder.error(
+            raise builder.error(
                 "0A000", "cannot alter type of a column used by a view or rule",
-                detail=f'rule _RETURN on view {view.name} depends on column "{column}"',
+                detail=f"rule _RETURN on view {view.name} {shown}",
             )  # fmt: skip
+    for trigger in catalog.triggers(table.oid):
+        if column in trigger.columns or column in columns_named(trigger.when or None):
+            message = "cannot alter type of a column used in a trigger definition"
+            raise builder.error("0A000", message, detail=f"trigger {trigger.name} on table {table.name} {shown}")
+    for policy in catalog.policies(table.oid):
+        if any(column in columns_named(text) for text in (policy.using, policy.check)):
+            message = "cannot alter type of a column used in a policy definition"
+            raise builder.error("0A000", message, detail=f"policy {policy.name} on table {table.name} {shown}")
+    for other in table.columns:
+        if other.generated and column in columns_named(other.default):
+            message = "cannot alter type of a column used by a generated column"
+            detail = f'Column "{column}" is used by generated column "{other.name}".'
+            raise builder.error("0A000", message, detail=detail)
 
 
 def drop_expression(alteration: Alteration, fields: dict[str, Any]) -> None:

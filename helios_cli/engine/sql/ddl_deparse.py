@@ -478,6 +478,10 @@ class Deparser:
         if tree.tag(fields["arg"]) != "ColumnRef":
             text = f"({text})"
         for part in fields["indirection"]:
+            if "String" in part:
+                whole = f"({text})" if "ColumnRef" in fields["arg"] or not text.startswith("(") else text
+                text = f"{whole}.{pg_identifier(part['String']['sval'])}"
+                continue
             if "A_Indices" not in part or part["A_Indices"].get("is_slice"):
                 raise FeatureNotSupported("a stored expression cannot contain a slice or field selection")
             text += f"[{self.expression(part['A_Indices']['uidx'], TEXT)}]"
@@ -485,12 +489,7 @@ class Deparser:
 
     def _collate(self, fields: dict[str, Any]) -> str:
         names = tree.strings(fields["collname"])
-        return self._whole(f"{self.expression(fields['arg'])} COLLATE {'.'.join(map(quoted_collation, names))}")
-
-
-def quoted_collation(name: str) -> str:
-    """A collation's name as PostgreSQL prints it: ``"C"``, ``"en_US"``, ``ucs_basic``."""
-    return pg_identifier(name)
+        return self._whole(f"{self.expression(fields['arg'])} COLLATE {'.'.join(map(pg_identifier, names))}")
 
 
 def _plain_string(node: Node) -> str:

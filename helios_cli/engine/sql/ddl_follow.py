@@ -45,6 +45,11 @@ def follow_schema(builder: Builder, old: str, new: str) -> None:
     follow_relations(builder, {found.oid: (new, found.name) for found in builder.catalog.schema_objects(old)})
 
 
+def follow_label(builder: Builder, text: str, enum: int, old: str, new: str) -> str:
+    """The query of a view after a label of an enum was renamed."""
+    return _changed(builder, text, lambda kept: kept.with_label(enum, old, new))
+
+
 def follow_function(builder: Builder, routine: Routine, schema: str, name: str) -> None:
     """A function gets another name or schema."""
     _views(builder, [routine.oid], lambda text: text.with_function(routine.name, schema, name))

@@ -281,6 +281,9 @@ class DdlCatalog(CatalogReader, Protocol):
     def securities(self) -> dict[int, tuple[bool, bool, tuple[Policy, ...]]]:
         """By table: whether row level security is enabled, whether it is forced, and the policies by name."""
 
+    def views_naming(self, word: str) -> tuple[Relation, ...]:
+        """Views, materialized ones too, whose query holds a text, by OID."""
+
     def tables_naming(self, word: str, *, in_defaults: bool = False) -> tuple[int, ...]:
         """Tables with a default, a generated column, a CHECK or an index whose kept expression holds a text, by OID.
 

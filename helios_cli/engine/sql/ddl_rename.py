@@ -14,12 +14,13 @@ from helios_cli.engine.sql.ddl_collation import move_collations_of, rename_colla
 from helios_cli.engine.sql.ddl_database import rename_database
 from helios_cli.engine.sql.ddl_deparse import rename_column
 from helios_cli.engine.sql.ddl_domains import rename_domain_constraint
+from helios_cli.engine.sql.ddl_exclusion import drop_steps
 from helios_cli.engine.sql.ddl_family import renamed
 from helios_cli.engine.sql.ddl_follow import follow_column, follow_relations, follow_schema
 from helios_cli.engine.sql.ddl_model import ConstraintDef, TableDef
 from helios_cli.engine.sql.ddl_partition_rows import partition_rows
 from helios_cli.engine.sql.ddl_policy import rename_policy
-from helios_cli.engine.sql.ddl_render import check_clause, keys_json, qualified, update
+from helios_cli.engine.sql.ddl_render import check_clause, database_of, keys_json, qualified, update
 from helios_cli.engine.sql.ddl_routine import WORDS, rename_routine
 from helios_cli.engine.sql.ddl_sequence_names import follow
 from helios_cli.engine.sql.ddl_trigger import rename_trigger
@@ -243,6 +244,14 @@ def _rename_in_texts(builder: Builder, table: TableDef, old: str, new: str) -> N
         }  # fmt: skip
         builder.add(update(temp, "helios_index", changes, oid=index.oid))
     builder.add(update(temp, "helios_depend", {"refcolumn": new}, refobjid=table.oid, refcolumn=old))
+    renamed_column = table.column(old)
+    assert renamed_column is not None
+    renamed_column.name = new
+    for position, index in enumerate(table.indexes):
+        if index.excludes:
+            # Its triggers hold the names in the messages that they give.
+            builder.add(*drop_steps(index, database_of(temp)), f"DROP INDEX {qualified(index.sqlite_name, temp)}")
+            builder.add(builder.index_sql(table, position))
 
 
 _HANDLERS: Final[dict[str, Callable[[Builder, dict[str, Any]], Plan]]] = {

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from helios_cli.engine.datatypes.composite import Shape, has_type
-from helios_cli.engine.datatypes.usertypes import composite_oid, enum_oid, is_temporary, number_of, pinned_name
+from helios_cli.engine.datatypes.usertypes import composite_oid, enum_oid, is_temporary, number_of
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.ddl_build import Builder, list_names
 from helios_cli.engine.sql.ddl_columns import refuse_collation
@@ -20,8 +19,7 @@ from helios_cli.engine.sql.ddl_type_rights import check_types
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.privileges import PG_TYPE, with_owner
 from helios_cli.engine.sql.relation import Relation, UserType
-from helios_cli.engine.sql.row_values import type_shape
-from helios_cli.engine.sql.sqltext import constant, quote_identifier
+from helios_cli.engine.sql.sqltext import constant
 from helios_cli.engine.sql.typenames import resolve_type
 
 LABEL_BYTES_MAX: Final = 63
@@ -146,7 +144,10 @@ def alter_enum(builder: Builder, fields: dict[str, Any]) -> Plan:
     new = fields["newVal"]
     _check_label(builder, new)
     if "oldVal" in fields:
-        return _rename_value(builder, found, fields["oldVal"], new)
+        # The module that does it needs this one.
+        from helios_cli.engine.sql.ddl_enum_labels import rename_value
+
+        return rename_value(builder, found, fields["oldVal"], new)
     if new in found.labels:
         if fields.get("skipIfNewValExists"):
             builder.notices.append(f'enum label "{new}" already exists, skipping')
@@ -179,59 +180,6 @@ def _add_value(builder: Builder, found: UserType, new: str, fields: dict[str, An
         *steps,
         insert(temp, "helios_enum", enumtypid=found.oid, enumsortorder=float(place + 1), enumlabel=new, oid=number),
     ]
-
-
-def _rename_value(builder: Builder, found: UserType, old: str, new: str) -> Plan:
-    """Values are stored as their labels, so the columns that hold the label are rewritten."""
-    if old not in found.labels:
-        raise builder.error("22023", f'"{old}" is not an existing enum label')
-    if new in found.labels:
-        raise builder.error("42710", f'enum label "{new}" already exists')
-    # While tables are rewritten both labels are there, side by side: an index finds the old and takes the new.
-    temp = home_of(builder, found.oid)
-    labels = f"{database_of(temp)}.helios_enum"
-    twin = f"SELECT enumtypid, enumsortorder, {{}}, oid FROM {labels} WHERE enumtypid = {{}} AND enumlabel = {{}}"
-    builder.add(
-        f"INSERT INTO {labels}(enumtypid, enumsortorder, enumlabel, oid) "
-        + twin.format(constant(new), found.oid, constant(old)),
-        CHANGED,
-    )
-    for relation, column, type_oid in users_of(builder, found.oid):
-        name = quote_identifier(column)
-        table = quote_identifier(relation.sqlite_name)
-        if type_oid == found.oid:
-            # The label is compared as text: its place is the new one's already.
-            builder.add(f"UPDATE {table} SET {name} = {constant(new)} WHERE {name} COLLATE BINARY = {constant(old)}")
-        else:
-            builder.add(
-                f"UPDATE {table} SET {name} = pg_array_relabel({name}, {constant(old)}, {constant(new)}) "
-                f"WHERE {name} IS NOT NULL"
-            )
-    _relabel_rows(builder, found, old, new)
-    builder.add(delete(temp, "helios_enum", enumtypid=found.oid, enumlabel=old), CHANGED)
-    for table_name, column in (("attribute", "default_text"), ("constraint", "expression"), ("index", "predicate")):
-        texts = [constant(f"{constant(label)}::{pinned_name(found.oid)}") for label in (old, new)]
-        builder.add(
-            f"UPDATE {database_of(temp)}.helios_{table_name} SET {column} = replace({column}, {texts[0]}, {texts[1]}) "
-            f"WHERE instr({column}, {texts[0]})"
-        )
-    return builder.finish("ALTER TYPE")
-
-
-def _relabel_rows(builder: Builder, found: UserType, old: str, new: str) -> None:
-    """The same inside columns of row types that hold the enum at any depth."""
-    wanted = frozenset((found.oid, found.oid + 1))
-    for other in builder.catalog.all_types():
-        row = type_shape(other.oid, builder.context()) if other.kind == "c" else None
-        if row is None or not has_type(row, wanted):
-            continue
-        for relation, column, type_oid in users_of(builder, other.oid):
-            shape = row if type_oid == other.oid else Shape(type_oid, element=row)
-            name, text = quote_identifier(column), constant(shape.text())
-            builder.add(
-                f"UPDATE {quote_identifier(relation.sqlite_name)} SET {name} = pg_row_relabel({text}, {name}, "
-                f"{found.oid}, {constant(old)}, {constant(new)}) WHERE {name} IS NOT NULL"
-            )
 
 
 # -- composite types ------------------------------------------------------------------------------

@@ -67,6 +67,8 @@ class Function:
     ``{type}`` for the latter's type and ``{args}`` for all of them with the order."""
     rows: bool = False
     """Its result is a row, even of one column: in FROM a JSON array of the values of ``columns``."""
+    base_args: tuple[int, ...] = ()
+    """As ``args``, with the types that domains among them are over; empty where there is none."""
     strict_collation: bool = False
     """The result keeps the collation of the type even as an expression (min, max of numeric)."""
 

@@ -32,6 +32,8 @@ class Mentions:
     columns: dict[int, NamedColumn] = field(default_factory=dict)
     rows: dict[int, RangeItem] = field(default_factory=dict)
     """FROM items that are named as a whole: ``t``, ``t.*``."""
+    labels: dict[int, int] = field(default_factory=dict)
+    """Untyped constants that become values of a user's type, with its OID."""
     stars: dict[int, list[NamedColumn]] = field(default_factory=dict)
     """What ``*`` and ``t.*`` stand for in select lists."""
 

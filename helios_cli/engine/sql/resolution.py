@@ -155,20 +155,29 @@ def choose_function(
     Raises:
         Ambiguous: several fit equally well.
     """
-    expanded = [(function, args) for function in candidates if (args := expand(function, len(given))) is not None]
+    expanded = [(function, args) for function in candidates if (args := _matched(function, len(given))) is not None]
     plain = [pair for pair in expanded if not pair[0].variadic]
     try:
         chosen = choose(plain, given, made)
     except Ambiguous:
         if len({pair[1] for pair in plain}) > 1:
             raise
-        chosen = plain[0][0]
+        # Functions that differ in domains alone: that of the types themselves comes first.
+        chosen = next((function for function, _ in plain if not function.base_args), plain[0][0])
     return chosen if chosen is not None else choose([pair for pair in expanded if pair[0].variadic], given, made)
 
 
 def expand(function: Function, count: int) -> tuple[int, ...] | None:
     """A function's argument types for a call with ``count`` arguments; None when it takes no such number."""
-    args = function.args
+    return _listed(function, function.args, count)
+
+
+def _matched(function: Function, count: int) -> tuple[int, ...] | None:
+    """The types that a call's arguments are compared with: a value is of a domain's base type."""
+    return _listed(function, function.base_args or function.args, count)
+
+
+def _listed(function: Function, args: tuple[int, ...], count: int) -> tuple[int, ...] | None:
     if function.variadic:
         fixed = len(args) - 1
         return args[:fixed] + (args[-1],) * (count - fixed) if count > fixed else None

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import pgparse
 
+from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.usertypes import pinned_name
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.context import IN_QUERY, Context
@@ -24,7 +26,7 @@ from helios_cli.engine.sql.names import column_name
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.scope import RangeItem, Scope
 from helios_cli.engine.sql.select import translate_query
-from helios_cli.engine.sql.sqltext import pg_identifier
+from helios_cli.engine.sql.sqltext import constant, pg_identifier
 from helios_cli.engine.sql.typed import Node
 
 _HEAD: Final = "SELECT "
@@ -88,6 +90,7 @@ class KeptText:
             made = self._catalog.functions(None, tree.strings(call["funcname"])[0])
             if len(parts) == 1 and made and not REGISTRY.candidates(made[0].name):
                 edits.append((parts[0][0], parts[0][0], f"{pg_identifier(made[0].schema)}."))
+        edits += self._pinned_types()
         for at, columns in self.mentions.stars.items():
             end = self._end(_STAR, at)
             if columns and end:
@@ -96,6 +99,18 @@ class KeptText:
             if at not in self.mentions.stars and column.item and len(self._parts(_NAME, at)) == 1:
                 edits.append((at, at, f"{pg_identifier(column.item)}."))
         return self._edited(edits)
+
+    def _pinned_types(self) -> Iterator[Edit]:
+        """Users' types are named by their OIDs."""
+        for part in tree.walk(self.select):
+            fields = part.get("typeName")
+            names = tree.strings(fields["names"]) if isinstance(fields, dict) and "names" in fields else []
+            if not names or (registry.by_internal_name(names[-1]) is not None and names[:-1] in ([], ["pg_catalog"])):
+                continue
+            found = self._catalog.user_type(names[-2] if len(names) > 1 else None, names[-1])
+            parts = self._parts(_NAME, part["typeName"].get("location", -1))
+            if found is not None and parts:
+                yield parts[0][0], parts[-1][1], pinned_name(found.oid)
 
     def with_column(self, relations: Collection[int], old: str, new: str) -> str:
         """The text after a column of some relations was renamed; the columns that the query gives keep their names."""
@@ -157,6 +172,14 @@ class KeptText:
             call = part.get("FuncCall")
             if isinstance(call, dict) and call.get("funcformat") != "COERCE_SQL_SYNTAX":
                 yield call, self._parts(_NAME, call.get("location", -1))
+
+    def with_label(self, enum: int, old: str, new: str) -> str:
+        """The text after a label of an enum was renamed."""
+        shown, edits = constant(old).encode(), []
+        for at, type_oid in self.mentions.labels.items():
+            if type_oid == enum and self._data.startswith(shown, at):
+                edits.append((at, at + len(shown), constant(new)))
+        return self._edited(edits)
 
     def _item_names(self) -> Iterator[str]:
         for part in tree.walk(self.select):

@@ -73,7 +73,8 @@ def arranged(
         if arguments is not None:
             whole = function
             if fields.get("func_variadic") and function.variadic:
-                whole = replace(function, args=(*function.args[:-1], _array_of(function.args[-1])), variadic=False)
+                args = *function.args[:-1], _array_of(function.args[-1])
+                whole = replace(function, args=args, base_args=(), variadic=False)
             candidates.append((whole, arguments))
     given = [_given(value, scope) for value in positional] + [
         f"{name} => {_given(value, scope)}" for name, value in named.items()
@@ -82,11 +83,11 @@ def arranged(
     if len(candidates) == 1:
         function, arguments = candidates[0]
         types = [scope.ctx.parameter_type(v.param) if v.param else v.type_oid for v in arguments]
-        pairs, known = zip(types, function.args, strict=True), scope.ctx.catalog.casts()
+        pairs, known = zip(types, function.base_args or function.args, strict=True), scope.ctx.catalog.casts()
         if all(source == UNKNOWN or can_coerce(source, target, How.IMPLICIT, known) for source, target in pairs):
             chosen = function
     elif candidates:
-        by_types = [(found, found.args) for found, _ in candidates]
+        by_types = [(found, found.base_args or found.args) for found, _ in candidates]
         chosen = choose(by_types, tuple(value.type_oid for value in candidates[0][1]))
     if chosen is None:
         hint = "No function matches the given name and argument types. You might need to add explicit type casts."

@@ -21,6 +21,8 @@ from helios_cli.engine.sql.typenames import resolve_type
 def read_as(text: str, target: int, ctx: Context, at: int = -1) -> TypedSql:
     """SQLite text of a string as a value of a user's type, checked when it runs (22P02)."""
     if kind_of(target) == "e":
+        if ctx.mentions is not None:
+            ctx.mentions.labels[at] = target
         name = "pg_enum_array_in" if target & 1 else "pg_enum_in"
         return TypedSql(f"{name}({target & ~1}, {text})", target, location=at)
     if kind_of(target) == "d":

@@ -435,7 +435,8 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
         "cat_constraintdef": (functions.along_path(functions.constraintdef), 3),
         "cat_viewdef": (functions.along_path(functions.viewdef), 3),
         "cat_ruledef": (functions.along_path(functions.ruledef), 3), "cat_userbyid": (functions.userbyid, 1),
-        "cat_serial_sequence": (functions.serial_sequence, 2), "cat_description": (functions.description, 3),
+        "cat_serial_sequence": (functions.searching(functions.serial_sequence), 3),
+        "cat_description": (functions.description, 3),
         "cat_visible": (functions.visible, 2), "cat_size": (functions.size, 2),
         "cat_database_size": (functions.database_size, 1),
         "cat_function_result": (functions.along_path(functions.with_type_names(functions.function_result)), 2),
@@ -449,7 +450,8 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
            for kind in ("regnamespace", "regrole")},
     }  # fmt: skip
     table.update(ObjectNames(system, functions.regtype_in).functions())
-    table.update(ProcNames(system, functions.regtype_in).functions())
+    procs = ProcNames(system, functions.regtype_in)
+    table.update(procs.functions())
     collations = CollationNames(system)
     table |= {
         "pg_regcollation_in": (collations.read, 1), "pg_regcollation_out": (collations.show, 1),
@@ -459,7 +461,7 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
         table[f"pg_{kind}_in"] = (functions.plain_in, 1)
         table[f"pg_{kind}_out"] = (functions.plain_out, 1)
     _register_names(connection, functions, table)
-    register_privileges(connection, system)
+    register_privileges(connection, system, functions.regtype_in, procs.by_signature)
     hooks = system.hooks
 
     def set_config(pid: int, name: str, value: str, local: int) -> str:

@@ -51,6 +51,14 @@ class DependCatalog:
         )
         return tuple(name for (name,) in rows)
 
+    def views_naming(self, word: str) -> tuple[Relation, ...]:
+        """Views, materialized ones too, whose query holds a text, by OID."""
+        query = (
+            "SELECT oid FROM {}.helios_relation WHERE relkind IN ('v', 'm', 'M') AND instr(definition, ?) ORDER BY 1"
+        )
+        found = [oid for name in self._databases() for (oid,) in self._all(query.format(name), word)]
+        return tuple(relation for oid in found if (relation := self.relation_by_oid(oid)) is not None)
+
     def tables_naming(self, word: str, *, in_defaults: bool = False) -> tuple[int, ...]:
         """Tables with a default, a generated column, a CHECK or an index whose kept expression holds a text, by OID.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +20,6 @@ from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS
 from helios_cli.engine.sql.privileges import PG_CLASS, PG_DATABASE, PG_LANGUAGE, PG_NAMESPACE, PG_PROC, PG_TYPE
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.rights import CLOSED_RELATIONS, Rightful
-from helios_cli.engine.sql.routines import Routine
 from helios_cli.engine.storage.sequences import split_name
 
 if TYPE_CHECKING:
@@ -42,8 +42,9 @@ _KNOWN: Final = {
 class PrivilegeFunctions:
     """The functions of one connection."""
 
-    def __init__(self, system: SystemCatalog) -> None:
-        self._system = system
+    def __init__(self, system: SystemCatalog, type_in: Callable[[str], int], function_in: Callable[[str], int]) -> None:
+        """``type_in`` and ``function_in`` give the OIDs of a type and of a function with its arguments, by name."""
+        self._system, self._type_in, self._function_in = system, type_in, function_in
 
     @property
     def _catalog(self) -> Any:
@@ -137,12 +138,7 @@ class PrivilegeFunctions:
 
     def _type(self, rightful: Rightful, thing: Any, rights: int, options: int) -> int | None:
         """Those that are built in are everybody's."""
-        if isinstance(thing, int):
-            oid = thing
-        else:
-            schema, name = split_name(thing)
-            made = self._catalog.user_type(schema, name)
-            oid = made.oid if made is not None else registry.parse_type_name(thing)[0]
+        oid = thing if isinstance(thing, int) else self._type_in(thing)
         found = self._catalog.type_by_oid(oid & ~1) if kind_of(oid) else None
         if found is None:
             known = isinstance(thing, str) or registry.find_oid(oid) is not None
@@ -163,30 +159,15 @@ class PrivilegeFunctions:
 
     def _function(self, rightful: Rightful, thing: Any, rights: int, options: int) -> int | None:
         """Those of the library are everybody's."""
-        if isinstance(thing, int):
-            routine = self._catalog.routine(thing)
-            if routine is None and thing not in FUNCTIONS:
-                return None
-        else:
-            routine = self._routine(thing)
+        oid = thing if isinstance(thing, int) else self._function_in(thing)
+        routine = self._catalog.routine(oid)
+        if routine is None and oid not in FUNCTIONS:
+            return None
         if routine is None:
             return int(bool(rights) or rightful.unrestricted)
         if rights and rightful.held(privileges.FUNCTION, PG_PROC, routine.oid, routine.owner, rights):
             return 1
         return int(_passes_on(rightful, privileges.FUNCTION, (PG_PROC, routine.oid), routine.owner, options))
-
-    def _routine(self, text: str) -> Routine | None:
-        """The function of a text like ``f(integer, text)``; None for one of the library. Raises SqlError 42883."""
-        head, _, rest = text.partition("(")
-        schema, name = split_name(head)
-        names = [part for part in rest.rstrip(") ").split(",") if part.strip()]
-        types = tuple(registry.parse_type_name(part.strip())[0] for part in names)
-        for routine in self._catalog.all_routines():
-            if routine.name == name and schema in (None, routine.schema) and routine.signature() == types:
-                return routine  # type: ignore[no-any-return]
-        if name not in _LIBRARY:
-            raise SqlError(f'function "{text}" does not exist', sqlstate="42883")
-        return None
 
     def has_role(self, user: Any, role: Any, wanted: str, acting: int) -> int | None:
         """pg_has_role().
@@ -267,18 +248,26 @@ def _of_columns(rightful: Rightful, relation: Relation, number: int, rights: int
     return False
 
 
-def register(connection: apsw.Connection, system: SystemCatalog) -> None:
+def register(
+    connection: apsw.Connection, system: SystemCatalog, type_in: Callable[[str], int],
+    function_in: Callable[[str], int],
+) -> None:  # fmt: skip
     """Make ``cat_has`` and ``cat_has_role`` callable on a connection; NULL for a missing object or right."""
-    functions = PrivilegeFunctions(system)
+    functions = PrivilegeFunctions(system, type_in, function_in)
 
-    def has(kind: str, user: Any, thing: Any, column: Any, wanted: str | None, acting: int) -> int | None:
+    def has(kind: str, user: Any, thing: Any, column: Any, wanted: str | None, acting: int, path: str) -> int | None:
         if thing is None or wanted is None or (kind == "column" and column is None):
             return None
-        return functions.has(kind, user, thing, column, wanted, acting)
+        catalog = system.catalog
+        before, catalog.search_path = catalog.search_path, tuple(json.loads(path))
+        try:
+            return functions.has(kind, user, thing, column, wanted, acting)
+        finally:
+            catalog.search_path = before
 
-    def has_role(user: Any, role: Any, wanted: str | None, acting: int) -> int | None:
+    def has_role(user: Any, role: Any, wanted: str | None, acting: int, _path: str = "") -> int | None:
         return None if role is None or wanted is None else functions.has_role(user, role, wanted, acting)
 
-    table: dict[str, tuple[Callable[..., Any], int]] = {"cat_has": (has, 6), "cat_has_role": (has_role, 4)}
+    table: dict[str, tuple[Callable[..., Any], int]] = {"cat_has": (has, 7), "cat_has_role": (has_role, -1)}
     for name, (call, count) in table.items():
         connection.create_scalar_function(name, call, count)

@@ -105,7 +105,9 @@ class RoutineCatalog:
                     made = self.type_by_oid(routine.result)
                     columns = tuple((field.name, field.type_oid) for field in made.fields) if made else ()
                 function = as_function(routine, self._over_base_types(columns), _LIBRARY)
-                function = replace(function, result=self._base_type(function.result))
+                bases = tuple(self._base_type(oid) for oid in function.args)
+                base_args = bases if bases != function.args else ()
+                function = replace(function, result=self._base_type(function.result), base_args=base_args)
                 if routine.aggregate is not None:
                     function = replace(function, writes=self._folding_writes(routine.aggregate))
                 found.setdefault(function.args, function)

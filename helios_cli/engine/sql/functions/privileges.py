@@ -13,8 +13,8 @@ _KINDS: Final = (
 
 
 def install(lib: Library) -> None:
-    """Declare the functions. The last argument of each template is the session's own role, -1 for everything."""
-    marks: dict[str, Any] = {"session_values": ("acting_role",), "stable": True}
+    """Declare the functions. Templates end with the session's own role, -1 for everything, and its search path."""
+    marks: dict[str, Any] = {"session_values": ("acting_role", "search_path"), "stable": True}
     users = (("", "NULL", 0), ("name ", "{0}", 1), ("oid ", "{0}", 1))
     for kind in _KINDS:
         for thing in ("oid", "text"):

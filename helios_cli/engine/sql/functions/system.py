@@ -227,7 +227,7 @@ def _install_catalog(lib: Library) -> None:
         ("pg_get_viewdef", "oid bool -> text", "cat_viewdef({0}, {1}, {session})"),
         ("pg_get_viewdef", "text -> text", "cat_viewdef(pg_regclass_in({0}, {session}), 0, {session})"),
         ("pg_get_userbyid", "oid -> name", "cat_userbyid({0})"),
-        ("pg_get_serial_sequence", "text text -> text", "cat_serial_sequence({0}, {1})"),
+        ("pg_get_serial_sequence", "text text -> text", "cat_serial_sequence({0}, {1}, {session})"),
         ("pg_get_ruledef", "oid -> text", "cat_ruledef({0}, 0, {session})"),
         ("pg_get_ruledef", "oid bool -> text", "cat_ruledef({0}, {1}, {session})"),
         ("pg_get_statisticsobjdef_columns", "oid -> text", "NULL"),
