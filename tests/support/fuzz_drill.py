@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import random
 import statistics
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
 import psutil
@@ -115,11 +117,19 @@ def run_fuzz(node: NodeProcess, messages: int, *, seed: int) -> Fuzzed:
 
 
 def _converse(node: NodeProcess, messages: int, seed: int) -> Outcome:
+    """The conversations, in a process of their own: a thread would hold up the workload that is measured."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        outcome = pool.submit(conversations, node.pg_port, messages, seed).result()
+    assert not outcome.internal, (outcome.connections - 1 + (seed << 32), outcome.internal)
+    assert not outcome.hung, outcome.hung
+    assert node.running
+    return outcome
+
+
+def conversations(port: int, messages: int, seed: int) -> Outcome:
+    """Mutated conversations until so many messages are sent, or the first that was answered wrongly or not at all."""
     outcome, number = Outcome(), seed << 32
-    while outcome.messages < messages:
-        converse(node.pg_port, number, outcome)
+    while outcome.messages < messages and not outcome.internal and not outcome.hung:
+        converse(port, number, outcome)
         number += 1
-        assert not outcome.internal, (number - 1, outcome.internal)
-        assert not outcome.hung, outcome.hung
-        assert node.running, number - 1
     return outcome
