@@ -97,7 +97,7 @@ MUTANTS: Final = (
     Mutant(
         "an error before the look tells nothing of the first attempt",
         "node",
-        "if error.sqlstate[:2] in _OF_THE_WRITE or isinstance(error, OutcomeUnknown):",
+        "if is_certain or isinstance(error, OutcomeUnknown):",
         "if True:",
         "tests/adapters/test_sent_again.py",
         "cancelled",
@@ -137,7 +137,7 @@ MUTANTS: Final = (
     Mutant(
         "no room is asked for what a group wrote",
         "node",
-        "self._reserve_record(group, culprits)",
+        "self._reserve_record(group, culprits, connection)",
         "pass",
         "tests/adapters/test_log_reservation.py",
         "run_apart",
@@ -282,7 +282,7 @@ MUTANTS: Final = (
     Mutant(
         "no barrier restarts the WAL",
         "node",
-        "                database.ring.refresh(self._pipeline.committed_seq)\n",
+        "                database.refresh_rings(self._pipeline.committed_seq)\n",
         "",
         GROUPS,
         "wal_restarts",
@@ -326,14 +326,6 @@ MUTANTS: Final = (
         "pass",
         HAZARDS,
         "not_met_twice",
-    ),
-    Mutant(
-        "a seal is a conflict",
-        "node",
-        "transaction.snapshot_seq < self.engine.database.changed_seq",
-        "transaction.snapshot_seq < self.engine.database.commit_seq",
-        HAZARDS,
-        "seals",
     ),
     Mutant(
         "a scrub compares pages with a table that does not know them yet",
