@@ -44,6 +44,7 @@ from helios_cli.engine.sql.oids import INT2, INT4, INT8
 from helios_cli.engine.sql.privileges import PG_CLASS
 from helios_cli.engine.sql.sqltext import constant, quote_identifier, quote_string
 from helios_cli.engine.sql.stored import translate_for_column
+from helios_cli.engine.sql.typed import Node, TypedSql
 from helios_cli.engine.sql.typenames import resolve_type
 
 
@@ -295,19 +296,30 @@ def alter_type(alteration: Alteration, fields: dict[str, Any]) -> None:
     definition = fields["def"]["ColumnDef"]
     type_oid, typmod = resolve_type(definition["typeName"], builder.context())
     check_types(builder, type_oid)
-    if kind_of(type_oid) == "d":
-        raise unsupported("changing a column's type to a domain", "Add a column of the domain and copy the values.")
+    domain = builder.catalog.type_by_oid(type_oid) if kind_of(type_oid) == "d" else None
+    if kind_of(type_oid) == "d" and domain is None:
+        raise unsupported("an array over a domain", "Use an array over the base type.")
     if column.identity and type_oid not in (INT2, INT4, INT8):
         raise builder.error("22023", "identity column type must be smallint, integer, or bigint")
     _refuse_users(alteration, column.name)
     using = definition.get("raw_default")
     node = using or {"ColumnRef": {"fields": [{"String": {"sval": column.name}}], "location": -1}}
     shown = registry.sql_type_name(type_oid)
-    try:
-        typed = translate_for_column(
-            node, as_relation(table), catalog=builder.catalog, functions=builder.functions, type_oid=type_oid,
-            typmod=typmod, purpose="USING", source=builder.source, session=builder.session,
+
+    def converted(value: Node, target: int, modifier: int) -> TypedSql:
+        return translate_for_column(
+            value, as_relation(table), catalog=builder.catalog, functions=builder.functions, type_oid=target,
+            typmod=modifier, purpose="USING", source=builder.source, session=builder.session,
         )  # fmt: skip
+
+    try:
+        if domain is None:
+            typed = converted(node, type_oid, typmod)
+        else:
+            typed = converted(node, domain.base_oid, domain.base_typmod)
+            # It is assigned to the base type, and then asked what the domain asks.
+            cast = {"TypeCast": {"arg": node, "typeName": definition["typeName"], "location": -1}}
+            typed = converted(cast, domain.base_oid, domain.base_typmod)
     except SqlError as error:
         if error.sqlstate not in ("42804", "42846"):
             raise
@@ -320,6 +332,8 @@ def alter_type(alteration: Alteration, fields: dict[str, Any]) -> None:
         ) from None  # fmt: skip
     alteration.conversions[column.name] = typed.sql
     column.type_oid, column.typmod, column.domain, column.collation = type_oid, typmod, 0, ""
+    if domain is not None:
+        column.type_oid, column.typmod, column.domain = domain.base_oid, domain.base_typmod, domain.oid
     apply_collation(builder, column, definition.get("collClause"))
     if column.default is not None and not column.generated:
         column.default = _retyped_default(builder, column)
@@ -329,7 +343,7 @@ def alter_type(alteration: Alteration, fields: dict[str, Any]) -> None:
         )
     alteration.rebuild = True
     alteration.attribute(
-        column, atttypid=type_oid, atttypmod=typmod, typname=declared_type(column),
+        column, atttypid=column.shown_oid, atttypmod=-1 if column.domain else typmod, typname=declared_type(column),
         default_text=column.default,
     )  # fmt: skip
 
