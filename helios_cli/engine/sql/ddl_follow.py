@@ -24,7 +24,7 @@ def follow_column(builder: Builder, relations: Sequence[int], old: str, new: str
         return text.with_column(relations, old, new)
 
     _views(builder, relations, change)
-    _policies(builder, change)
+    _policies(builder, change, [old])
     for oid in relations:
         for trigger in builder.catalog.triggers(oid):
             follow_in_trigger(builder, trigger, old, new)
@@ -37,7 +37,8 @@ def follow_relations(builder: Builder, moved: Mapping[int, Moved]) -> None:
         return text.with_relations(moved)
 
     _views(builder, list(moved), change)
-    _policies(builder, change)
+    found = (builder.catalog.relation_by_oid(oid) for oid in moved)
+    _policies(builder, change, [one.name for one in found if one is not None])
 
 
 def follow_schema(builder: Builder, old: str, new: str) -> None:
@@ -65,15 +66,16 @@ def _views(builder: Builder, things: Sequence[int], change: Change) -> None:
             builder.add(update(is_temporary(oid), "helios_relation", {"definition": after}, oid=oid))
 
 
-def _policies(builder: Builder, change: Change) -> None:
-    """Write anew the policies that name what is renamed."""
+def _policies(builder: Builder, change: Change, names: Sequence[str]) -> None:
+    """Write anew the policies that name what is renamed; ``names`` are those that it has had."""
+    written = [name.replace('"', '""') for name in names]
     for _, _, policies in builder.catalog.securities().values():
         for policy in policies:
+            kept = policy.using, policy.check
+            if not any(name in (text or "") for name in written for text in kept):
+                continue
             table = builder.catalog.relation_by_oid(policy.relation)
-            texts = [
-                _changed(builder, text, change, table) if text is not None else None
-                for text in (policy.using, policy.check)
-            ]
+            texts = [_changed(builder, text, change, table) if text is not None else None for text in kept]
             if texts != [policy.using, policy.check]:
                 builder.add(store_policy(replace(policy, using=texts[0], check=texts[1])))
 
