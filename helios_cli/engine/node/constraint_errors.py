@@ -363,17 +363,25 @@ def with_detail(
 
 
 def left_orphan(
-    connection: apsw.Connection, catalog: DdlCatalog, may_read: MayRead, zone: tzinfo = UTC
+    connection: apsw.Connection,
+    catalog: DdlCatalog,
+    may_read: MayRead,
+    zone: tzinfo = UTC,
+    keys: frozenset[int] | None = None,
 ) -> HeliosError | None:
-    """The row without a parent that keeps an open transaction from being committed; None when none is found."""
+    """The row without a parent that keeps an open transaction from being committed; None when none is found.
+
+    ``keys``: OIDs of the constraints that are looked at; None: all.
+    """
     query = "SELECT oid FROM {}.helios_constraint WHERE contype = 'f' AND condeferrable & 1 ORDER BY oid"
     try:
-        duplicate = left_duplicate(connection, catalog, may_read, zone)
+        duplicate = left_duplicate(connection, catalog, may_read, zone, keys)
         if duplicate is not None:
             return duplicate
         homes = ("main", "temp") if catalog.has_temp_tables() else ("main",)
         oids = [int(str(row[0])) for home in homes for row in connection.execute(query.format(home)).fetchall()]
-        found = [one for one in map(catalog.constraint_by_oid, oids) if one is not None]
+        wanted = oids if keys is None else [oid for oid in oids if oid in keys]
+        found = [one for one in map(catalog.constraint_by_oid, wanted) if one is not None]
         return first_orphan(connection, catalog, found, may_read, zone)
     except (apsw.Error, HeliosError):
         # As for with_detail().
@@ -408,13 +416,21 @@ def first_orphan(
 
 
 def left_duplicate(
-    connection: apsw.Connection, catalog: DdlCatalog, may_read: MayRead, zone: tzinfo = UTC
+    connection: apsw.Connection,
+    catalog: DdlCatalog,
+    may_read: MayRead,
+    zone: tzinfo = UTC,
+    keys: frozenset[int] | None = None,
 ) -> HeliosError | None:
     """The error of a unique key that an open transaction leaves broken; None when there is none."""
+    of_these = "" if keys is None else f"AND c.oid IN ({', '.join(map(str, sorted(keys)))})"
     for db in ("main", "temp"):
         for name in LISTS.values():
             there = connection.execute(f"SELECT 1 FROM {db}.sqlite_schema WHERE name = ?", (name,)).fetchone()
-            query = f"SELECT i.relid, i.oid, d.row FROM {db}.{name} d JOIN {db}.helios_index i ON i.oid = d.key LIMIT 1"
+            query = (
+                f"SELECT c.relid, d.key, d.row FROM {db}.{name} d "
+                f"JOIN {db}.helios_constraint c ON c.conindid = d.key AND c.contype <> 'f' {of_these} LIMIT 1"
+            )
             found: Any = connection.execute(query).fetchone() if there else None
             if found is not None:
                 return _duplicate_row(connection, catalog, found, may_read, zone)

@@ -20,6 +20,7 @@ from helios_cli.engine.datatypes.zoned_ranges import ZONED_RANGES
 from helios_cli.engine.node.engine import INLINE, INLINE_READ_SECONDS
 from helios_cli.engine.node.planning import LOOP_MAX
 from helios_cli.engine.node.portal import Portal
+from helios_cli.engine.node.transaction import AS_DECLARED
 from helios_cli.engine.node.writer import GroupWrite
 from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.plan import Kind, Plan
@@ -389,6 +390,8 @@ def _write(
     """Inside a transaction that holds the writer. Errors here are SQLite's, whose statement has undone itself."""
     transaction = frontend.session.transaction
     assert transaction is not None and transaction.connection is not None
+    if transaction.key_times is not AS_DECLARED and transaction.key_times.checks:
+        return False
     connection = transaction.connection
     guard = frontend.engine.guard
     guard.arm(INLINE_READ_SECONDS * 4)

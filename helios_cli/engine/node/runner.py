@@ -19,7 +19,7 @@ from helios_cli.engine.node.engine import INLINE, INLINE_READ_SECONDS
 from helios_cli.engine.node.readers import OVERLOOKED
 from helios_cli.engine.node.reads import Reads
 from helios_cli.engine.node.steps import StepsResult
-from helios_cli.engine.node.transaction import Transaction
+from helios_cli.engine.node.transaction import AS_DECLARED, Transaction
 from helios_cli.engine.node.writer import GroupWrite
 from helios_cli.engine.sql.plan import Kind, Plan
 from helios_cli.engine.sql.rights import changes_only_temporary
@@ -184,8 +184,8 @@ class Runner(Reads):
             cursor = connection.execute(plan.steps[0], portal.binds)
             rows = cursor.fetchall() if plan.columns is not None else None
             changes = connection.changes()
-            if transaction.checks_keys:
-                check_keys(self.session, connection)
+            if transaction.key_times is not AS_DECLARED:
+                check_keys(self.session, connection, transaction.key_times)
         except apsw.InterruptError:
             plan.cache[INLINE] = False
             self._check_stands(transaction)
@@ -213,9 +213,9 @@ class Runner(Reads):
             if self.cancel_reason is not None:
                 self.fail_after_base(self.translate(apsw.InterruptError(OVERLOOKED)))
                 return
-            if transaction.checks_keys:
+            if transaction.key_times is not AS_DECLARED:
                 try:
-                    check_keys(self.session, connection)
+                    check_keys(self.session, connection, transaction.key_times)
                 except HeliosError as error:
                     self.fail_after_base(error)
                     return

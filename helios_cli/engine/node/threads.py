@@ -143,12 +143,15 @@ class Threads:
         held = rightful(session).relation_held(table.oid, "r", table.name, SELECT)
         return bool(held) and not hides_rows(session, session.schema_view().catalog, table.oid)
 
-    def left_orphan(self, connection: apsw.Connection) -> HeliosError | None:
-        """The error of the deferred foreign key that a COMMIT would leave violated; None when it is not found."""
+    def left_orphan(self, connection: apsw.Connection, keys: frozenset[int] | None = None) -> HeliosError | None:
+        """The error of the deferred key that a COMMIT would leave violated; None when it is not found.
+
+        ``keys``: OIDs of the constraints that are looked at; None: all.
+        """
         catalog = self.session.schema_view().catalog
         self.engine.guard.arm(INLINE_READ_SECONDS)
         try:
-            return left_orphan(connection, catalog, self.may_read, self.session.times.zone)
+            return left_orphan(connection, catalog, self.may_read, self.session.times.zone, keys)
         finally:
             self.engine.guard.disarm()
 

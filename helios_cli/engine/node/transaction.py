@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import apsw
@@ -26,6 +27,24 @@ wait."""
 NO_UNDO: Final[Undo] = (0, 0, frozenset(), 0, 0, NOTHING)
 
 
+@dataclass(frozen=True, slots=True)
+class KeyTimes:
+    """When keys that could wait are checked, as SET CONSTRAINTS has said it in a transaction."""
+
+    puts_off: bool = False
+    """SQLite lets all of them wait for COMMIT, also those that are declared INITIALLY IMMEDIATE."""
+    checked: frozenset[int] | None = frozenset()
+    """OIDs of the constraints that each statement is checked for although they would wait; None: all."""
+
+    @property
+    def checks(self) -> bool:
+        """Whether each statement is checked for any."""
+        return self.checked != frozenset()
+
+
+AS_DECLARED: Final = KeyTimes()
+
+
 class Transaction:
     """An explicit transaction block, or the implicit one of a pipeline or a multi-statement query.
 
@@ -33,7 +52,7 @@ class Transaction:
     """
 
     __slots__ = (
-        "borrowed", "checks_keys", "claim", "connection", "deferrable", "explicit", "failed", "isolation", "lost",
+        "borrowed", "claim", "connection", "deferrable", "explicit", "failed", "isolation", "key_times", "lost",
         "now_us", "number", "read_only", "repeated", "savepoint_modes", "savepoint_undo", "savepoints", "schema",
         "schema_changed", "slow", "snapshot_seq", "started", "token", "writing",
     )  # fmt: skip
@@ -55,8 +74,7 @@ class Transaction:
         self.connection: apsw.Connection | None = None
         """Where statements run once it writes or holds a snapshot; None: on the ring or a borrowed reader."""
         self.borrowed = False
-        self.checks_keys = False
-        """SET CONSTRAINTS ALL IMMEDIATE: keys that are declared INITIALLY DEFERRED are checked by every statement."""
+        self.key_times = AS_DECLARED
         self.claim: Claim | None = None
         """The name under which it is committed only once; None before its COMMIT, and when it has none."""
         self.repeated = False
@@ -71,8 +89,9 @@ class Transaction:
         self.savepoints: list[str] = []
         self.savepoint_undo: list[Undo] = []
         """For each savepoint what came before it."""
-        self.savepoint_modes: list[bool] = []
-        """For each savepoint whether the transaction was read only then: it is so again when the savepoint ends."""
+        self.savepoint_modes: list[tuple[bool, KeyTimes]] = []
+        """For each savepoint whether the transaction was read only then, which it is again when the savepoint ends,
+        and when its keys were checked, which is so again when it goes back there."""
         self.schema_changed = False
         self.schema: SchemaView | None = None
         """Its own view of the schema after DDL, not yet anybody else's."""
@@ -93,14 +112,14 @@ class Transaction:
             self.run(f"SAVEPOINT s{len(self.savepoints)}")
         self.savepoints.append(name)
         self.savepoint_undo.append(undo_length)
-        self.savepoint_modes.append(self.read_only)
+        self.savepoint_modes.append((self.read_only, self.key_times))
 
     def release(self, name: str) -> None:
         """RELEASE SAVEPOINT: it and those after it. Raises SqlError 3B001."""
         index = self._find(name)
         if self.writing:
             self.run(f"RELEASE s{index}")
-        self.read_only = self.savepoint_modes[index]
+        self.read_only, _ = self.savepoint_modes[index]
         del self.savepoints[index:], self.savepoint_undo[index:], self.savepoint_modes[index:]
 
     def rollback_to(self, name: str) -> Undo:
@@ -122,7 +141,10 @@ class Transaction:
                     hint="Send ROLLBACK.",
                 )
             roll_back_to(self.connection, f"s{index}", schema_changed=self.schema_changed)
-        self.read_only = self.savepoint_modes[index]
+            puts_off = self.savepoint_modes[index][1].puts_off
+            if puts_off != self.key_times.puts_off:
+                self.run(f"PRAGMA defer_foreign_keys={int(puts_off)}")
+        self.read_only, self.key_times = self.savepoint_modes[index]
         del self.savepoints[index + 1 :], self.savepoint_undo[index + 1 :], self.savepoint_modes[index + 1 :]
         self.failed = False
         return self.savepoint_undo[index]
