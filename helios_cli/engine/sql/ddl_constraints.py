@@ -235,17 +235,27 @@ def _add_foreign_key(builder: Builder, table: TableDef, fields: dict[str, Any]) 
 
 
 def _referenced_table(builder: Builder, table: TableDef, range_var: dict[str, Any]) -> TableDef:
-    schema, name = range_var.get("schemaname"), range_var["relname"]
-    if name == table.name and schema in (None, table.schema):
+    if _means(builder, table, range_var):
         return table
     relation = builder.find_relation(range_var)
     target = builder.catalog.table_def(relation.oid) if relation is not None else None
     if target is None:
-        raise builder.error("42809", f'referenced relation "{name}" is not a table')
+        raise builder.error("42809", f'referenced relation "{range_var["relname"]}" is not a table')
     if target.temp != table.temp:
         words = ("permanent", "permanent") if target.temp else ("temporary", "temporary")
         raise builder.error("42P16", f"constraints on {words[0]} tables may reference only {words[1]} tables")
     return target
+
+
+def _means(builder: Builder, table: TableDef, range_var: dict[str, Any]) -> bool:
+    """Whether a name is that of the table in hand, which may not be there yet and be hidden by another one."""
+    schema, path = range_var.get("schemaname"), builder.catalog.search_path
+    if range_var["relname"] != table.name or schema is not None or (table.temp and table.schema not in path):
+        return range_var["relname"] == table.name and schema in (None, table.schema)
+    if table.schema not in path:
+        return False
+    found = builder.catalog.relation(None, table.name)
+    return found is None or (found.schema in path and path.index(table.schema) <= path.index(found.schema))
 
 
 def _referenced_key(builder: Builder, target: TableDef, named: list[str]) -> tuple[IndexDef, list[str]]:
