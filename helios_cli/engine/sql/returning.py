@@ -37,6 +37,8 @@ def returned(nodes: list[Node], item: RangeItem, scope: Scope) -> Returned:
     inner = Scope(ctx=scope.ctx, parent=scope.parent, ctes=scope.ctes, clause="RETURNING")
     alias = row_alias(relation, expanded=item.expanded)
     columns = table_columns(relation, alias)
+    if item.renamed:
+        columns = [ScopeColumn(one.name, own.value) for one, own in zip(item.columns, columns, strict=True)]
     inner.items = [RangeItem(item.name, columns, relation, relation.schema)]
     if item.expanded:
         inner.items = [replace(inner.items[0], alias=alias, derived=True, expanded=True)]

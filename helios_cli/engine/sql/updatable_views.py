@@ -41,12 +41,9 @@ def through_view(word: str, fields: dict[str, Any], view: Relation, scope: Scope
     _check_simple(select, word, view, scope)
     alias = fields["relation"].get("alias", {}).get("aliasname", view.name)
     columns = _columns(select, view, scope)
-    if _has_other_tables(fields):
-        if any(name != base for name, base in columns.items()):
-            hint = "Change the table under it."
-            what = f'a change of view "{view.name}" with renamed columns and other tables'
-            raise scope.ctx.unsupported(what, hint=hint)
-    else:
+    shown = fields["relation"].get(SHOWN)
+    by_names = shown is None and not (_has_other_tables(fields) and any(name != base for name, base in columns.items()))
+    if by_names and not _has_other_tables(fields):
         _check_names(fields, columns, scope)
     base = select["fromClause"][0]["RangeVar"]
     changed = deepcopy(
@@ -55,17 +52,74 @@ def through_view(word: str, fields: dict[str, Any], view: Relation, scope: Scope
     changed["relation"] = {**base, "alias": {"aliasname": alias}, "location": fields["relation"].get("location", 0)}
     _rename_targets(word, changed, columns, view, scope)
     computed = _computed(select, view, alias)
+    if not by_names:
+        if computed or word == "INSERT":
+            what = f'a change of view "{view.name}" with renamed columns and other tables'
+            raise scope.ctx.unsupported(what, hint="Change the table under it.")
+        shown = {under: name if shown is None else shown_name(name, shown) for name, under in columns.items()}
+        changed["relation"][SHOWN] = shown
     checks = [(name, _renamed(node, alias, columns, computed)) for name, node in fields.get(CHECKS, ())]
-    for key in ("whereClause", "targetList", "onConflictClause"):
+    for key in ("whereClause", "targetList", "onConflictClause") if by_names else ():
         _rename(changed.get(key), alias, columns, computed)
     if word != "INSERT" and "whereClause" in select:
         own = _of_base(deepcopy(select["whereClause"]), alias)
+        if not by_names:
+            _show(own, alias, shown or {})
         changed["whereClause"] = _both(own, changed.get("whereClause"), scope)
     if word != "DELETE":
         _add_checks(changed, checks, fields, select, view, alias, scope)
     if "returningList" in fields:
-        changed["returningList"] = _returning(fields["returningList"], alias, columns, computed)
+        given = _with_others(fields["returningList"], alias, fields)
+        seen = columns if by_names else {name: name for name in (shown or {}).values() if name[0] != "\0"}
+        changed["returningList"] = _returning(given, alias, seen, computed, renames=by_names)
     return changed
+
+
+SHOWN: Final = "viewColumns"
+"""The field of a target that has the names of its columns in the statement: those of the view that it stands for."""
+
+
+def shown_name(column: str, shown: dict[str, str]) -> str:
+    """The name of a target's column in the statement; one that the view does not show has a name of its own."""
+    return shown.get(column) or f"\0{column}"
+
+
+def _show(node: Node, alias: str, shown: dict[str, str]) -> None:
+    """A view's own condition over its base's columns, under the names that these have in the statement."""
+    for part in tree.walk(node):
+        reference = part.get("ColumnRef")
+        if isinstance(reference, dict) and len(reference["fields"]) > 1:
+            names = tree.strings(reference["fields"])
+            if names[-2] == alias:
+                reference["fields"][-1] = {"String": {"sval": shown_name(names[-1], shown)}}
+
+
+def _with_others(nodes: list[Node], alias: str, fields: dict[str, Any]) -> list[Node]:
+    """RETURNING whose ``*`` is that of the view and of every other table."""
+    others = [*fields.get("fromClause", []), *fields.get("usingClause", [])]
+    names = [alias, *(name for node in others for name in _item_names(node))]
+    found: list[Node] = []
+    for node in nodes:
+        reference = node["ResTarget"]["val"].get("ColumnRef", {}).get("fields", [{}])
+        if len(reference) == 1 and "A_Star" in reference[0] and others:
+            found += [
+                {"ResTarget": {"val": {"ColumnRef": {"fields": [{"String": {"sval": name}}, {"A_Star": {}}],
+                                                     "location": -1}}, "location": -1}}
+                for name in names
+            ]  # fmt: skip
+        else:
+            found.append(node)
+    return found
+
+
+def _item_names(node: Node) -> list[str]:
+    """The names of the FROM items in an element of FROM."""
+    kind = tree.tag(node)
+    fields = node[kind]
+    if kind == "JoinExpr":
+        return [*_item_names(fields["larg"]), *_item_names(fields["rarg"])]
+    name = fields.get("alias", {}).get("aliasname") or fields.get("relname", "")
+    return [name] if name else []
 
 
 CHECKS: Final = "checkOptions"
@@ -263,20 +317,27 @@ def _of_base(node: Node, alias: str) -> Node:
     return node
 
 
-def _returning(nodes: list[Node], alias: str, columns: dict[str, str], computed: dict[str, Node]) -> list[Node]:
-    """RETURNING with stars written out and the view's names kept."""
+def _returning(
+    nodes: list[Node], alias: str, columns: dict[str, str], computed: dict[str, Node], *, renames: bool
+) -> list[Node]:
+    """RETURNING with the view's stars written out and its names kept."""
     found: list[Node] = []
     for node in deepcopy(nodes):
         target = node["ResTarget"]
         reference = target["val"].get("ColumnRef")
         if reference is not None and "A_Star" in reference["fields"][-1]:
+            qualifier = tree.strings(reference["fields"][:-1])
+            if qualifier and qualifier[-1] != alias:
+                found.append(node)
+                continue
             for name, base in columns.items():
                 value = _column(alias, base) if base else deepcopy(computed[name])
                 found.append({"ResTarget": {"name": name, "val": value, "location": -1}})
             continue
         if reference is not None:
             target.setdefault("name", tree.strings(reference["fields"])[-1])
-        _rename(target["val"], alias, columns, computed)
+        if renames:
+            _rename(target["val"], alias, columns, computed)
         found.append(node)
     return found
 
