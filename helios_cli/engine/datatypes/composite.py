@@ -263,6 +263,13 @@ def has_type(shape: Shape, oids: frozenset[int]) -> bool:
     )
 
 
+def holds_row(shape: Shape, oid: int) -> bool:
+    """Whether it is a row type, or an array of it, or has it in a field at any depth."""
+    if shape.element is not None:
+        return holds_row(shape.element, oid)
+    return shape.type_oid == oid or any(holds_row(field.shape, oid) for field in shape.fields if field.shape)
+
+
 _ZONED: Final = frozenset((TIMESTAMPTZ, 1185))
 NAMED: Final = frozenset(
     (24, 1008, *range(2202, 2212), 3734, 3735, 3769, 3770, 4089, 4090, 4096, 4097, 4191, 4192)

@@ -177,7 +177,7 @@ def on_loop(engine: Engine, action: Callable[[], Result]) -> Result:
 
 def _set(session: Session, name: str, value: str, local: bool) -> str:
     session.set_variable(name, value, local=local)
-    return session.show(name)
+    return session.show(name) if session.in_transaction or not local else value
 
 
 _CONTEXTS: Final = {"u": "user", "s": "superuser", "c": "backend", "h": "sighup", "p": "postmaster", "n": "internal"}

@@ -22,7 +22,7 @@ from helios_cli.engine.node.transaction import Transaction
 from helios_cli.engine.node.writer import TokenRequest
 from helios_cli.engine.sql.authority import EVERYTHING
 from helios_cli.engine.sql.ddl_schema import DATABASE_OID
-from helios_cli.engine.sql.variables import BY_NAME, canonical, find, parse_duration_ms
+from helios_cli.engine.sql.variables import BY_NAME, canonical, find, is_custom, known, parse_duration_ms
 from helios_cli.engine.storage.catalog import DEFAULT_PATH
 from helios_cli.engine.storage.ring import Ring
 from helios_cli.engine.types import Lsn, Token, WriteId
@@ -214,7 +214,7 @@ class SessionState:
             return special
         if folded in self.variables:
             return self.variables[folded]
-        return self.engine.default_variable(find(name))
+        return self.engine.default_variable(known(name))
 
     def set_variable(self, name: str, value: str | None, *, local: bool = False) -> None:
         """SET; ``value`` None goes back to the default. Reported parameters are sent to the client."""
@@ -232,16 +232,16 @@ class SessionState:
             checked = self._short_name(checked)
         elif folded in identity.NAMES:
             checked = identity.checked(cast("Session", self), folded, checked)
-        if self.transaction is not None or self.boundary is not None:
+        if self.in_transaction:
             self.undo.append((folded, self.variables.get(folded), local))
         elif local:
-            self.out.append(
-                backend.notice_response(
-                    SqlError("SET LOCAL can only be used in transaction blocks", sqlstate="25P01"), severity="WARNING"
-                )
-            )
-            return
+            checked = self.variables.get(folded)
         self._store(folded, checked)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether SET LOCAL has a transaction to hold for; where it has none, its parameter is known from then on."""
+        return self.transaction is not None or self.boundary is not None
 
     def _short_name(self, value: str) -> str:
         """A name as PostgreSQL keeps it: of 63 bytes, question marks for what is not printable ASCII."""
@@ -274,6 +274,9 @@ class SessionState:
             value = value or None
             self.write_id = WriteId.parse(value) if value is not None else None
         value = self.defaults.get(folded) if value is None else value
+        if value is None and is_custom(folded):
+            # It has been set, so PostgreSQL knows it from now on, without a value.
+            value = ""
         if value is None:
             self.variables.pop(folded, None)
         else:

@@ -313,6 +313,9 @@ def _set(session: Session, action: actions.SetVariable, portal: Portal, _rows_ma
         read_only = None if isolation else action.value.lower() in ("on", "true", "yes", "1")
         return _set_transaction(session, actions.SetTransaction(isolation, read_only), portal, 0)
     session.set_variable(action.name, action.value, local=action.local)
+    if action.local and not session.in_transaction:
+        unheard = SqlError("SET LOCAL can only be used in transaction blocks", sqlstate="25P01")
+        session.out.append(backend.notice_response(unheard, severity="WARNING"))
     return complete(session, portal)
 
 

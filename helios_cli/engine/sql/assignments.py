@@ -14,8 +14,9 @@ from helios_cli.engine.sql.row_order import gives_one_row
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.select import translate_query
 from helios_cli.engine.sql.sqltext import quote_identifier
+from helios_cli.engine.sql.stars import is_star, starred
 from helios_cli.engine.sql.sublinks import of_one_row
-from helios_cli.engine.sql.typed import Node, changed
+from helios_cli.engine.sql.typed import Node, TypedSql, changed
 
 Assigned = str | tuple[list[ColumnInfo], Query]
 """``"a" = value``, or the columns that a subquery's row is for."""
@@ -86,7 +87,7 @@ def _listed(nodes: list[Node], relation: Relation, scope: Scope) -> list[Assigne
         if multi is None:
             found.append(_assignment(value, column, scope))
         elif "RowExpr" in multi["source"]:
-            items = multi["source"]["RowExpr"].get("args", [])
+            items = row_fields(multi["source"], scope)
             if len(items) != multi["ncolumns"]:
                 raise scope.ctx.error("42601", "number of columns does not match number of values")
             found.append(_assignment(items[multi["colno"] - 1], column, scope))
@@ -100,9 +101,17 @@ def _to_default(node: Node) -> bool:
     return "SetToDefault" in node["ResTarget"]["val"]
 
 
-def _assignment(node: Node, column: ColumnInfo, scope: Scope) -> str:
+def row_fields(row: Node, scope: Scope) -> list[Node | TypedSql]:
+    """What a row gives to the columns of a SET; ``t.*`` in it stands for the columns."""
+    found: list[Node | TypedSql] = []
+    for item in row["RowExpr"].get("args", []):
+        found += [value for _, value in starred(item, scope)] if is_star(item) else [item]
+    return found
+
+
+def _assignment(node: Node | TypedSql, column: ColumnInfo, scope: Scope) -> str:
     name = quote_identifier(column.name)
-    if "SetToDefault" in node:
+    if not isinstance(node, TypedSql) and "SetToDefault" in node:
         return f"{name} = {dml.column_default(column, scope).sql}"
     if column.generated:
         message = f'column "{column.name}" can only be updated to DEFAULT'
@@ -112,7 +121,8 @@ def _assignment(node: Node, column: ColumnInfo, scope: Scope) -> str:
         message = f'column "{column.name}" can only be updated to DEFAULT'
         detail = f'Column "{column.name}" is an identity column defined as GENERATED ALWAYS.'
         raise scope.ctx.error("428C9", message, detail=detail)
-    return f"{name} = {dml.assigned(translate(node, scope), column, scope).sql}"
+    value = node if isinstance(node, TypedSql) else translate(node, scope)
+    return f"{name} = {dml.assigned(value, column, scope).sql}"
 
 
 def _assign_subquery(multi: dict[str, Any], columns: list[ColumnInfo], scope: Scope) -> Query:

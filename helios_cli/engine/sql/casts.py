@@ -79,6 +79,7 @@ _ASSIGN_UNCHECKED: Final = frozenset((VARCHAR,))
 
 _TEMPLATES: Final[dict[tuple[int, int], str]] = {
     (BOOL, INT4): "{0}",
+    (BOOL, NAME): "CASE {0} WHEN 1 THEN 't' WHEN 0 THEN 'f' END",
     (INT4, BOOL): "({0} <> 0)",
     (DATE, TIMESTAMP): "pg_date_timestamp({0})",
     (TIMESTAMP, DATE): "pg_timestamp_date({0})",

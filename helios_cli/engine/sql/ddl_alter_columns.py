@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from helios_cli.engine.datatypes import registry
-from helios_cli.engine.datatypes.usertypes import kind_of
+from helios_cli.engine.datatypes.usertypes import kind_of, row_oid
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.ddl_build import Builder, as_relation, unsupported
 from helios_cli.engine.sql.ddl_checks import user_check_name
@@ -20,6 +20,7 @@ from helios_cli.engine.sql.ddl_columns import (
     read_column,
     settle_default,
 )
+from helios_cli.engine.sql.ddl_constraints import check_keys_of
 from helios_cli.engine.sql.ddl_create import check_columns
 from helios_cli.engine.sql.ddl_deparse import deparse, parse_expression
 from helios_cli.engine.sql.ddl_index import drop_index_steps
@@ -38,7 +39,8 @@ from helios_cli.engine.sql.ddl_render import (
 )
 from helios_cli.engine.sql.ddl_sequence import sequence_changes
 from helios_cli.engine.sql.ddl_sequence_options import apply_options
-from helios_cli.engine.sql.ddl_type_rights import check_types
+from helios_cli.engine.sql.ddl_type_rights import check_types, refuse_itself
+from helios_cli.engine.sql.domain_checks import check
 from helios_cli.engine.sql.expression_names import columns_named
 from helios_cli.engine.sql.oids import INT2, INT4, INT8
 from helios_cli.engine.sql.privileges import PG_CLASS
@@ -137,6 +139,7 @@ def add_column(alteration: Alteration, fields: dict[str, Any]) -> ColumnSpec | N
         return None
     attnum = max((column.attnum for column in table.columns), default=0) + 1
     spec = read_column(builder, definition, attnum, table.name)
+    refuse_itself(builder, table.name, row_oid(table.oid), spec.column.type_oid)
     table.columns.append(spec.column)
     check_columns(builder, table)
     sequence = column_sequence(builder, table, spec)
@@ -167,7 +170,18 @@ def write_column(alteration: Alteration, spec: ColumnSpec) -> None:
             alteration.verify_not_null(column.name)
             alteration.now(f"{alteration.alter()} ALTER COLUMN {quote_identifier(column.name)} SET NOT NULL")
             column.not_null = True
+        _verify_domain(alteration, column)
     builder.add(*attribute_rows(table.temp, table.oid, [column]))
+
+
+def _verify_domain(alteration: Alteration, column: ColumnDef) -> None:
+    """Write the step that fails when a new column's domain does not want the value that the rows have in it."""
+    builder, table = alteration.builder, alteration.table
+    domain = builder.catalog.type_by_oid(column.domain) if column.domain else None
+    if domain is not None and (domain.not_null or domain.checks):
+        value = TypedSql(quote_identifier(column.name), column.type_oid, column.typmod, simple=True)
+        tested = check(value, domain, builder.context()).sql
+        alteration.now(f"SELECT count({tested}) FROM {qualified(table.sqlite_name, table.temp)}")
 
 
 def _fill_text(alteration: Alteration, spec: ColumnSpec) -> str | None:
@@ -296,6 +310,7 @@ def alter_type(alteration: Alteration, fields: dict[str, Any]) -> None:
     definition = fields["def"]["ColumnDef"]
     type_oid, typmod = resolve_type(definition["typeName"], builder.context())
     check_types(builder, type_oid)
+    refuse_itself(builder, table.name, row_oid(table.oid), type_oid)
     domain = builder.catalog.type_by_oid(type_oid) if kind_of(type_oid) == "d" else None
     if kind_of(type_oid) == "d" and domain is None:
         raise unsupported("an array over a domain", "Use an array over the base type.")
@@ -335,6 +350,7 @@ def alter_type(alteration: Alteration, fields: dict[str, Any]) -> None:
     if domain is not None:
         column.type_oid, column.typmod, column.domain = domain.base_oid, domain.base_typmod, domain.oid
     apply_collation(builder, column, definition.get("collClause"))
+    check_keys_of(builder, table, column.name)
     if column.default is not None and not column.generated:
         column.default = _retyped_default(builder, column)
     if column.identity:

@@ -9,7 +9,7 @@ from helios_cli.engine.datatypes.usertypes import number_of
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.ddl_columns import refuse_collation
 from helios_cli.engine.sql.ddl_render import database_of, delete, update
-from helios_cli.engine.sql.ddl_type_rights import check_types
+from helios_cli.engine.sql.ddl_type_rights import check_types, refuse_itself
 from helios_cli.engine.sql.ddl_types import check_own, definition_text, find_type, home_of, users_of
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.relation import UserType
@@ -85,6 +85,7 @@ def _change(
             raise builder.error("42701", f'column "{column["colname"]}" of relation "{found.name}" already exists')
         type_oid, typmod = resolve_type(column["typeName"], builder.context())
         check_types(builder, type_oid)
+        refuse_itself(builder, found.name, found.oid, type_oid)
         attributes.append([column["colname"], type_oid, typmod])
         kept.append(None)
     elif kind == "AT_DropColumn":
@@ -102,6 +103,7 @@ def _change(
             raise builder.error("0A000", message)
         type_oid, typmod = resolve_type(command["def"]["ColumnDef"]["typeName"], builder.context())
         check_types(builder, type_oid)
+        refuse_itself(builder, found.name, found.oid, type_oid)
         attributes[at][1:] = type_oid, typmod
     else:
         raise unsupported("this form of ALTER TYPE")

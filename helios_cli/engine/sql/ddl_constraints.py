@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from helios_cli.engine.datatypes import registry
@@ -216,7 +217,7 @@ def _add_foreign_key(builder: Builder, table: TableDef, fields: dict[str, Any]) 
         raise builder.error("42830", "number of referencing and referenced columns for foreign key disagree")
     name = fields.get("conname") or _free_name(table, table.name, "_".join(own), "fkey")
     _claim(builder, table, name)
-    _check_types(builder, table, target, own, referenced, name)
+    check_key_types(builder, table, target, own, referenced, name)
     constraint = ConstraintDef(
         oid=builder.oid(table.temp), table_oid=table.oid, name=name, kind="f", columns=tuple(own),
         ref_oid=target.oid, ref_columns=tuple(referenced), ref_index_oid=index.oid,
@@ -277,9 +278,20 @@ def _referenced_key(builder: Builder, target: TableDef, named: list[str]) -> tup
     raise builder.error("42830", message)
 
 
-def _check_types(
-    builder: Builder, table: TableDef, target: TableDef, own: list[str], referenced: list[str], name: str
+def check_keys_of(builder: Builder, table: TableDef, column: str) -> None:
+    """See to it that the foreign keys from and to a column can still be compared. Raises SqlError 42804."""
+    for key in (*table.constraints, *builder.catalog.referencing(table.oid)):
+        own = table if key.table_oid == table.oid else builder.catalog.table_def(key.table_oid)
+        target = table if key.ref_oid == table.oid else builder.catalog.table_def(key.ref_oid)
+        met = column in (key.columns if own is table else ()) or column in (key.ref_columns if target is table else ())
+        if key.kind == "f" and met and own is not None and target is not None:
+            check_key_types(builder, own, target, key.columns, key.ref_columns, key.name)
+
+
+def check_key_types(
+    builder: Builder, table: TableDef, target: TableDef, own: Sequence[str], referenced: Sequence[str], name: str
 ) -> None:
+    """Refuse a foreign key between columns of types that cannot be compared. Raises SqlError 42804."""
     for mine, theirs in zip(own, referenced, strict=True):
         one, other = table.column(mine), target.column(theirs)
         if one is None or other is None:

@@ -53,6 +53,8 @@ class Dropping:
         """What goes, dependents first, and whether that needs no word."""
         self._because: dict[Thing, Thing] = {}
         self._alterations: dict[int, Alteration] = {}
+        self._left: set[int] = set()
+        """The partitioned tables whose default partition has got what goes."""
 
     def within(self, alteration: Alteration) -> None:
         """The DROP is part of an ALTER TABLE, which writes its own steps in the end."""
@@ -229,7 +231,8 @@ class Dropping:
 
         gone = self.relations()
         parent = self.builder.catalog.table_def(self.builder.catalog.parents(partition.oid)[0])
-        if parent is not None and parent.oid not in gone:
+        if parent is not None and parent.oid not in gone | self._left:
+            self._left.add(parent.oid)
             narrow_default(self.builder, parent, None, gone)
 
     def _drop_other(self, thing: Thing) -> None:

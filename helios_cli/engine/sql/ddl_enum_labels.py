@@ -30,6 +30,8 @@ def rename_value(builder: Builder, found: UserType, old: str, new: str) -> Plan:
         raise builder.error("22023", f'"{old}" is not an existing enum label')
     if new in found.labels:
         raise builder.error("42710", f'enum label "{new}" already exists')
+    # Keys of the type refer to one another by the label: all are rewritten before they are looked at.
+    builder.fk_off = True
     # While tables are rewritten both labels are there, side by side: an index finds the old and takes the new.
     temp = home_of(builder, found.oid)
     labels = f"{database_of(temp)}.helios_enum"

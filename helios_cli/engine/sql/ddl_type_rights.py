@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.composite import holds_row
 from helios_cli.engine.datatypes.usertypes import is_temporary, kind_of
 from helios_cli.engine.sql import privileges, tree
 from helios_cli.engine.sql.authority import BOOTSTRAP
@@ -12,6 +13,7 @@ from helios_cli.engine.sql.ddl_build import Builder, unsupported
 from helios_cli.engine.sql.privileges import PG_LANGUAGE, PG_TYPE, USAGE
 from helios_cli.engine.sql.relation import UserType
 from helios_cli.engine.sql.rights import denied
+from helios_cli.engine.sql.row_values import type_shape
 from helios_cli.engine.sql.type_pins import shown_type
 
 LANGUAGES: Final = {"internal": 12, "c": 13, "sql": 14, "plpgsql": 13500}
@@ -32,6 +34,14 @@ def check_types(builder: Builder, *oids: int) -> None:
         known = builder.catalog.type_by_oid(found.parent) or found if found.kind == "m" else found
         if not rightful.held(privileges.TYPE, PG_TYPE, known.oid, known.owner, USAGE):
             raise denied("type", shown_type(found, builder.catalog))
+
+
+def refuse_itself(builder: Builder, name: str, row: int, member: int) -> None:
+    """Refuse a row type in itself, at any depth. Raises SqlError 42P16."""
+    domain = builder.catalog.type_by_oid(member & ~1) if kind_of(member) == "d" else None
+    shape = type_shape(domain.base_oid if domain is not None else member, builder.context())
+    if shape is not None and holds_row(shape, row):
+        raise builder.error("42P16", f"composite type {name} cannot be made a member of itself")
 
 
 def check_language(builder: Builder, name: str) -> None:

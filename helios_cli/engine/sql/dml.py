@@ -163,7 +163,9 @@ def translate_insert(fields: dict[str, Any], scope: Scope) -> Write:
         upsert = upsert_of(fields.get("onConflictClause"), item, scope, secured.on_conflict())
         names = tuple(column.name for column in columns)
         rows = f"{with_clause}{source}" if columns else ""
-        parts = Parts("INSERT", relation, rows, names, outputs, conflict, upsert, checks=checks)
+        parts = Parts(
+            "INSERT", relation, rows, names, outputs, conflict, upsert, checks=checks, with_clause=with_clause
+        )  # fmt: skip
         routed(parts, item, scope)
     return Write(sql, outputs, bool(returning), parts, checked=bool(checks))
 
@@ -402,7 +404,10 @@ def translate_update(fields: dict[str, Any], scope: Scope) -> Write:
         found = f"{with_clause}SELECT {rows} FROM {table}{', ' + source if source else ''}{where}"
         names = tuple(name for name, _ in pairs)
         heirs = heirs_changed(item, scope)
-        parts = Parts("UPDATE", relation, found, names, outputs, others=len(others), checks=checks, heirs=heirs)
+        parts = Parts(
+            "UPDATE", relation, found, names, outputs, others=len(others), checks=checks, heirs=heirs,
+            with_clause=with_clause,
+        )  # fmt: skip
         routed(parts, item, scope)
         sql = found if item.expanded else sql
     return Write(sql, outputs, bool(outputs), parts, checked=bool(checks))
@@ -441,7 +446,10 @@ def translate_delete(fields: dict[str, Any], scope: Scope) -> Write:
         joined = f", {source}" if source else ""
         visible = secured.where(where, "d") if source else where
         found = f"{with_clause}SELECT {rows_to_change(relation, item, others)} FROM {table}{joined}{visible}"
-        parts = Parts("DELETE", relation, found, (), outputs, others=len(others), heirs=heirs_changed(item, scope))
+        parts = Parts(
+            "DELETE", relation, found, (), outputs, others=len(others), heirs=heirs_changed(item, scope),
+            with_clause=with_clause,
+        )  # fmt: skip
         if item.expanded:
             return Write(found, outputs, bool(outputs), parts)
     if source:

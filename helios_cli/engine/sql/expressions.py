@@ -233,8 +233,10 @@ def balanced(texts: list[str], word: str) -> str:
 def _null_test(fields: dict[str, Any], scope: Scope) -> TypedSql:
     word = "IS NULL" if fields.get("nulltesttype", "IS_NULL") == "IS_NULL" else "IS NOT NULL"
     if "RowExpr" in fields["arg"]:
-        values = [translate(node, scope) for node in fields["arg"]["RowExpr"].get("args", [])]
-        tests = [f"{value.sql} {word}" for value in values]
+        # Comparisons are translated by a module that needs this one.
+        from helios_cli.engine.sql.predicates import row_values as fields_of_row
+
+        tests = [f"{value.sql} {word}" for value in fields_of_row(fields["arg"], scope)]
         return TypedSql(f"({' AND '.join(tests) or '1'})", BOOL, not_null=True, location=fields.get("location", 0))
     # What is compared with nothing takes no type: a parameter has that of its other places.
     value = translate(fields["arg"], scope)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from helios_cli.engine.sql import dml
+from helios_cli.engine.sql.assignments import row_fields
 from helios_cli.engine.sql.expressions import expect_boolean, translate
 from helios_cli.engine.sql.from_clause import Source, find_relation, from_item
 from helios_cli.engine.sql.inheritance import ROW, all_rows, is_expanded
@@ -256,15 +257,16 @@ def _assignments(nodes: list[Node], relation: Relation, scope: Scope) -> tuple[l
         if multi is not None:
             if "RowExpr" not in multi["source"]:
                 raise scope.ctx.unsupported("assigning a row of a subquery in MERGE", hint="Assign the columns singly.")
-            value = multi["source"]["RowExpr"]["args"][multi["colno"] - 1]
-        if "SetToDefault" in value:
+            value = row_fields(multi["source"], scope)[multi["colno"] - 1]
+        if not isinstance(value, TypedSql) and "SetToDefault" in value:
             values.append(dml.column_default(column, scope))
             continue
         if column.identity == "a":
             message = f'column "{column.name}" can only be updated to DEFAULT'
             detail = f'Column "{column.name}" is an identity column defined as GENERATED ALWAYS.'
             raise scope.ctx.error("428C9", message, detail=detail)
-        values.append(dml.assigned(translate(value, scope), column, scope))
+        given = value if isinstance(value, TypedSql) else translate(value, scope)
+        values.append(dml.assigned(given, column, scope))
     return columns, values
 
 

@@ -13,6 +13,7 @@ from helios_cli.engine.sql.from_clause import table_columns
 from helios_cli.engine.sql.inheritance import members
 from helios_cli.engine.sql.oids import TEXT
 from helios_cli.engine.sql.relation import Relation
+from helios_cli.engine.sql.rights import Rights
 from helios_cli.engine.sql.scope import RangeItem, Scope
 from helios_cli.engine.sql.sqltext import quote_identifier, quote_string
 from helios_cli.engine.sql.triggered import ROW, Parts, heirs_changed
@@ -30,10 +31,11 @@ def moves_rows(relation: Relation, names: tuple[str, ...], ctx: Context) -> bool
     """Whether an UPDATE of these columns, or a trigger that sees it first, may take rows to other partitions."""
     if not is_parted(relation):
         return False
-    for trigger in ctx.catalog.triggers(relation.oid):
+    parts = members(relation, ctx)
+    for trigger in (trigger for part in parts for trigger in ctx.catalog.triggers(part.oid)):
         if trigger.row and trigger.timing == "b" and trigger.fires and "UPDATE" in trigger.events:
             return True
-    keys = {name for member in members(relation, ctx) if member.partition for name in key_columns(member.partition)}
+    keys = {name for part in parts if part.partition for name in key_columns(part.partition)}
     return not keys.isdisjoint(names)
 
 
@@ -54,14 +56,16 @@ def route(relation: Relation, ctx: Context, first: int = 0) -> str:
     """
     columns = table_columns(relation, _ROUTED)
     scope = Scope(ctx=ctx, items=[RangeItem(relation.name, columns, relation)], columns=columns)
-    kept = ctx.lifted_at, ctx.source, ctx.encoded
-    ctx.lifted_at, ctx.source, ctx.encoded = {}, "", b""
+    kept = ctx.lifted_at, ctx.source, ctx.encoded, ctx.rights
+    # To find its place a row is not read: INSERT is right enough. Functions in the key are called as its role.
+    unread = Rights(functions=ctx.rights.functions)
+    ctx.lifted_at, ctx.source, ctx.encoded, ctx.rights = {}, "", b"", unread
     try:
         found = _place(relation, scope)
         if relation.partition is not None and relation.partition.check:
             found = f"CASE WHEN {_holds(relation.partition.check, scope)} THEN {found} ELSE {_outside(scope)} END"
     finally:
-        ctx.lifted_at, ctx.source, ctx.encoded = kept
+        ctx.lifted_at, ctx.source, ctx.encoded, ctx.rights = kept
     values = ", ".join(
         f"{ROW.format(first + place)} AS {quote_identifier(column.name)}"
         for place, column in enumerate(relation.columns)

@@ -76,7 +76,7 @@ def parse(sql: str) -> list[Statement]:
     try:
         parsed: Any = pgparse.parse(sql)
     except pgparse.PGQueryError as error:
-        raise _syntax_error(error) from None
+        raise _syntax_error(error, sql) from None
     except RecursionError:
         raise too_deep() from None
     if len(parsed) == 1:
@@ -105,14 +105,18 @@ _NOT_SUPPORTED: Final = re.compile(
 """Messages of PostgreSQL's grammar that are no syntax errors (gram.y)."""
 
 
-def _syntax_error(error: Any) -> SqlError:
+def _syntax_error(error: Any, sql: str) -> SqlError:
     message = str(error.args[0])
     position = error.args[1] if len(error.args) > 1 and error.args[1] else None
-    sqlstate = "22P05" if message.startswith("invalid Unicode") else "42601"
+    sqlstate, hint = "42601", None
+    if message == "invalid Unicode escape":
+        hint = r"Unicode escapes must be \XXXX or \+XXXXXX."
+        if sql[(position or 1) - 1 :][:2] in ("\\u", "\\U"):
+            sqlstate, hint = "22025", r"Unicode escapes must be \uXXXX or \UXXXXXXXX."
     sqlstate = "42P20" if message.startswith(("frame start", "frame end")) else sqlstate
     sqlstate = "22021" if message.startswith("invalid byte sequence") else sqlstate
     sqlstate = "0A000" if _NOT_SUPPORTED.search(message) else sqlstate
-    return SqlError(message, sqlstate=sqlstate, position=position)
+    return SqlError(message, sqlstate=sqlstate, hint=hint, position=position)
 
 
 def bind(

@@ -14,7 +14,7 @@ from helios_cli.engine.sql.context import Context, Unfoldable
 from helios_cli.engine.sql.expressions import TRANSLATORS, translate, unify
 from helios_cli.engine.sql.folded import KEY, FoldedRows
 from helios_cli.engine.sql.function_columns import extracted
-from helios_cli.engine.sql.oids import BOOL, BPCHAR, POLYMORPHIC, RECORD, TEXT, UNKNOWN, VARCHAR
+from helios_cli.engine.sql.oids import BOOL, BPCHAR, BYTEA, POLYMORPHIC, RECORD, TEXT, UNKNOWN, VARCHAR
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.stars import starred
 from helios_cli.engine.sql.typed import Node, TypedSql
@@ -88,8 +88,14 @@ def _compare_whole_rows(name: str, operands: list[TypedSql], scope: Scope, at: i
 
 
 def row_values(node: Node, scope: Scope) -> list[TypedSql]:
-    """The translated fields of a row constructor."""
-    return [translate(item, scope) for item in node["RowExpr"].get("args", [])]
+    """The translated fields of a row constructor; ``t.*`` in it stands for the columns."""
+    # Stars are told by a module that needs this one.
+    from helios_cli.engine.sql.stars import is_star, starred
+
+    found: list[TypedSql] = []
+    for item in node["RowExpr"].get("args", []):
+        found += [value for _, value in starred(item, scope)] if is_star(item) else [translate(item, scope)]
+    return found
 
 
 def _row_comparison(fields: dict[str, Any], scope: Scope) -> TypedSql:
@@ -265,12 +271,13 @@ def _like(fields: dict[str, Any], scope: Scope) -> TypedSql:
     escape = None
     call = right.get("FuncCall")
     if call is not None and tree.strings(call["funcname"])[-1] == "like_escape":
-        escape = casts.coerce(translate(call["args"][1], scope), TEXT, -1, How.IMPLICIT, scope.ctx).sql
+        escape = translate(call["args"][1], scope)
         right = call["args"][0]
     pattern = translate(right, scope)
     if escape is not None:
-        text = casts.coerce(pattern, TEXT, -1, How.IMPLICIT, scope.ctx)
-        pattern = TypedSql(f"pg_like_escape({text.sql}, {escape})", TEXT, location=text.location)
+        kind = BYTEA if subject.type_oid == BYTEA else TEXT
+        parts = [casts.coerce(value, kind, -1, How.IMPLICIT, scope.ctx) for value in (pattern, escape)]
+        pattern = TypedSql(f"pg_like_escape({parts[0].sql}, {parts[1].sql})", kind, location=parts[0].location)
     return operators.apply_operator(name, [subject, pattern], scope.ctx, at)
 
 

@@ -44,10 +44,13 @@ def pg_like_glob(pattern: Any) -> str | None:
     return None if pattern is None else like_to_glob(str(pattern))
 
 
-def pg_like_escape(pattern: Any, escape: Any) -> str | None:
+def pg_like_escape(pattern: Any, escape: Any) -> str | bytes | None:
     """A LIKE pattern with another escape character, rewritten to use the backslash. Raises 22019, 22025."""
     if pattern is None or escape is None:
         return None
+    if isinstance(pattern, bytes):
+        text = pg_like_escape(pattern.decode("latin-1"), escape.decode("latin-1"))
+        return text.encode("latin-1") if isinstance(text, str) else None
     if len(escape) > 1:
         raise SqlError("invalid escape string", sqlstate="22025", hint="Escape string must be empty or one character.")
     if escape == "\\":

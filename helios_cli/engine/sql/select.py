@@ -129,9 +129,22 @@ def translate_with(clause: dict[str, Any] | None, scope: Scope) -> str:
         return ""
     scope.ctes = dict(scope.ctes)
     texts = []
+    _check_names(clause, scope)
     for fields in _in_order_of_need(clause, scope):
         texts.append(translate_cte(fields, bool(clause.get("recursive")), scope))
     return f"WITH {'RECURSIVE ' if clause.get('recursive') else ''}{', '.join(texts)} "
+
+
+def _check_names(clause: dict[str, Any], scope: Scope) -> None:
+    """Refuse two queries of one name. Those of WITH clauses around are only hidden. Raises SqlError 42712."""
+    met: set[str] = set()
+    for node in clause["ctes"]:
+        fields = node["CommonTableExpr"]
+        name = fields["ctename"]
+        if name in met:
+            message = f'WITH query name "{name}" specified more than once'
+            raise scope.ctx.error("42712", message, fields.get("location", 0))
+        met.add(name)
 
 
 def _in_order_of_need(clause: dict[str, Any], scope: Scope) -> list[dict[str, Any]]:
@@ -160,8 +173,6 @@ def _in_order_of_need(clause: dict[str, Any], scope: Scope) -> list[dict[str, An
 def translate_cte(fields: dict[str, Any], recursive: bool, scope: Scope) -> str:
     """Translate one WITH query, which becomes visible in ``scope``. Returns its text."""
     ctx, name, body = scope.ctx, fields["ctename"], fields["ctequery"]
-    if name in scope.ctes and scope.ctes[name] in scope.ctes.values() and _defined_here(name, scope):
-        raise ctx.error("42712", f'WITH query name "{name}" specified more than once', fields.get("location", 0))
     if "SelectStmt" not in body:
         message = "WITH clause containing a data-modifying statement must be at the top level"
         raise ctx.error("0A000", message, fields.get("location", 0))
@@ -195,10 +206,6 @@ def translate_cte(fields: dict[str, Any], recursive: bool, scope: Scope) -> str:
     return f"{quote_identifier(alias)}({shown}) AS {word}({text})"
 
 
-def _defined_here(name: str, scope: Scope) -> bool:
-    return scope.parent is None or scope.parent.find_cte(name) is not scope.ctes.get(name)
-
-
 def _cte_of(name: str, alias: str, columns: list[str], query: Query) -> Cte:
     values = [
         (output.name, replace(output.value, sql=column, raw="", param=0, literal=-1, value=None))
@@ -215,12 +222,23 @@ def _rename(query: Query, names: list[str], cte: str, scope: Scope, at: int) -> 
         output.name = name
 
 
-def _refers_to(select: Any, name: str) -> bool:
-    return any(
-        node["RangeVar"].get("relname") == name and "schemaname" not in node["RangeVar"]
-        for node in tree.walk(select)
-        if isinstance(node.get("RangeVar"), dict)
-    )
+def _refers_to(node: Any, name: str) -> bool:
+    """Whether a tree names a WITH query: not one that a WITH clause inside of it calls the same."""
+    if isinstance(node, list):
+        return any(_refers_to(part, name) for part in node)
+    if not isinstance(node, dict):
+        return False
+    clause = node.get("withClause")
+    if isinstance(clause, dict):
+        queries = [part["CommonTableExpr"] for part in clause["ctes"]]
+        names = [query["ctename"] for query in queries]
+        if name in names:
+            # Unless it is recursive, the query of the same name still sees the one outside.
+            seen = [] if clause.get("recursive") else queries[: names.index(name) + 1]
+            return any(_refers_to(query["ctequery"], name) for query in seen)
+    if node.get("relname") == name and "schemaname" not in node:
+        return True
+    return any(_refers_to(part, name) for part in node.values())
 
 
 _NOT_IN_RECURSION: Final = {
@@ -242,7 +260,11 @@ def _recursive(
         if key in select:
             at = tree.location(select[key][0] if isinstance(select[key], list) else select[key])
             raise ctx.error("0A000", f"{word} in a recursive query is not implemented", at)
+    if _refers_to(select.get("withClause"), name):
+        raise ctx.error("42P19", f'recursive reference to query "{name}" must not appear within a subquery')
     recursion_checks.check(select["rarg"], name, ctx)
+    scope = scope.child()
+    with_clause = translate_with(select.get("withClause"), scope)
     left = translate_query(select["larg"], scope.child())
     left.resolve_unknowns(ctx)
     _rename(left, renamed, name, scope, 0)
@@ -279,7 +301,8 @@ def _recursive(
     query = Compound(outputs, left=left, right=right, operator="UNION ALL" if select.get("all") else "UNION")
     _collate_arms(query)
     if not right.is_plain:
-        raise ctx.unsupported("ORDER BY or LIMIT in a recursive term")
+        raise ctx.unsupported(f"{'WITH' if right.with_clause else 'ORDER BY or LIMIT'} in a recursive term")
+    query.with_clause = with_clause
     return query
 
 

@@ -65,6 +65,8 @@ class Parts:
     """The query of the partition that a new row goes to (``partitions``); '' for a table that is not partitioned."""
     statement: bool = True
     """As in :class:`TriggeredWrite`."""
+    with_clause: str = ""
+    """The statement's WITH, which RETURNING and DO UPDATE may read as well as ``source``; with a space behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,12 +217,17 @@ def plan_program(steps: list[str], parts: list[Parts | None], program: Program, 
 
 def _texts(parts: Parts) -> list[str]:
     """What a write that triggers see is run with: the query of its rows, that of the row in conflict, RETURNING."""
-    returning = [output.value.sql for output in parts.outputs]
+    returning = [_within(parts, output.value.sql) for output in parts.outputs]
     if parts.checks:
         test = " AND ".join(parts.checks)
         returning = [f"CASE WHEN {test} THEN {returning[0]} END", *returning[1:]] if returning else [test]
     upsert = _upsert_source(parts) if parts.upsert is not None else ""
     return [parts.source, upsert, parts.route, *returning]
+
+
+def _within(parts: Parts, value: str) -> str:
+    """A value with the queries of WITH in sight, where it has a query in it."""
+    return f"({parts.with_clause}SELECT {value})" if parts.with_clause and "SELECT" in value else value
 
 
 def _given(plan: Plan, ctx: Context) -> int:
@@ -274,7 +281,7 @@ def _upsert_source(parts: Parts) -> str:
     conditions = same + ([upsert.where] if upsert.where else [])
     table = quote_identifier(MEMBER if parts.route else relation.sqlite_name or relation.name)
     return (
-        f"SELECT {', '.join(selected)} FROM {table} AS {alias}, (SELECT {row}) AS excluded "
+        f"{parts.with_clause}SELECT {', '.join(selected)} FROM {table} AS {alias}, (SELECT {row}) AS excluded "
         f"WHERE {' AND '.join(conditions)}"
     )
 

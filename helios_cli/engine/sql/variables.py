@@ -328,11 +328,22 @@ def find(name: str) -> Variable:
         SqlError: 42704 with the nearest known name as a hint. A name with a dot is a custom parameter and is found.
     """
     folded = canonical(name)
+    if is_custom(folded):
+        return Variable(folded, "")
+    return known(name)
+
+
+def is_custom(folded: str) -> bool:
+    """Whether a parameter is one that whoever sets it brings into being."""
+    return "." in folded and folded not in BY_NAME
+
+
+def known(name: str) -> Variable:
+    """Look a parameter up that is there without being set. Raises SqlError 42704 as :func:`find`."""
+    folded = canonical(name)
     variable = BY_NAME.get(folded)
     if variable is not None:
         return variable
-    if "." in folded:
-        return Variable(folded, "")
     near = difflib.get_close_matches(folded, BY_NAME, 1)
     hint = f'Perhaps you meant "{near[0]}".' if near else None
     raise SqlError(f'unrecognized configuration parameter "{name}"', sqlstate="42704", hint=hint)

@@ -196,6 +196,8 @@ def _stored(node: Node, target: int, scope: Scope) -> Any:
         return None
     kind = next(key for key in ("ival", "fval", "sval", "boolval", "bsval") if key in constant)
     text = str(constant[kind].get(kind, 0))
+    if target == FLOAT8 and inner is not node and translate(node, scope).type_oid == FLOAT4:
+        text = repr(registry.by_oid(FLOAT4).parse_text(text))
     try:
         return registry.by_oid(target).parse_text(text)
     except SqlError as error:

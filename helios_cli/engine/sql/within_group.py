@@ -64,6 +64,10 @@ def within_group(fields: dict[str, Any], names: list[str], overloads: tuple[Func
 
 
 def _direct_arguments(fields: dict[str, Any], scope: Scope) -> list[TypedSql]:
+    for part in calls.own_calls(fields.get("args", [])):
+        if calls.has_aggregate([part], scope):
+            at = next(iter(part.values())).get("location", 0)
+            raise scope.ctx.error("42803", "aggregate function calls cannot be nested", at)
     try:
         return [translate(node, scope) for node in fields.get("args", [])]
     except SqlError as error:

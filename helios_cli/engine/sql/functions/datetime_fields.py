@@ -157,8 +157,13 @@ def extract_timestamptz(field: str, us: int, zone_name: str) -> str | None:
     if unit == "timezone_hour":
         return str(int(offset / 3600))
     if unit == "timezone_minute":
-        return str(int(offset / 60) % 60 if offset >= 0 else -(int(-offset / 60) % 60))
+        return str(_zone_minute(offset))
     return extract_timestamp(field, us + offset * cal.SECOND_US, name)
+
+
+def _zone_minute(offset_s: int) -> int:
+    """The minutes of an offset beyond its hours, with its sign."""
+    return int(offset_s / 60) % 60 if offset_s >= 0 else -(int(-offset_s / 60) % 60)
 
 
 def extract_date(field: str, days: int) -> str | None:
@@ -192,7 +197,7 @@ def extract_timetz(field: str, text: str) -> str:
     us, offset = split_timetz(text)
     name = "time with time zone"
     unit = unit_of(field, name)
-    zones = {"timezone": offset, "timezone_hour": int(offset / 3600), "timezone_minute": int(offset / 60) % 60}
+    zones = {"timezone": offset, "timezone_hour": int(offset / 3600), "timezone_minute": _zone_minute(offset)}
     if unit in zones:
         return str(zones[unit])
     if unit == "epoch":
