@@ -92,6 +92,8 @@ class Prepared:
         self.types = types
         self.name = visible_signature(routine, host.catalog)
         self.columns = host.columns_of(routine)
+        if routine.kind == "p" and routine.language == "sql" and len(routine.outputs) == 1:
+            self.columns = ((routine.outputs[0].name, routine.outputs[0].type_oid),)
         self.spread = len(self.columns) > 1 or (bool(self.columns) and gives_rows(routine))
         """A row of its result is a tuple of the columns' values; else it is a value."""
         self.modifiers = _modifiers(routine, host)

@@ -296,7 +296,8 @@ def _function(fields: dict[str, Any], scope: Scope) -> Source:
     sqlite_alias = ctx.unique_alias(name)
     is_series = names[-1] == "generate_series" and result in (INT4, INT8)
     value_sql = f"{_quote(sqlite_alias)}.value"
-    if any("ColumnRef" in part or "SubLink" in part for part in tree.walk(call.get("args", []))):
+    depends = any("ColumnRef" in part or "SubLink" in part for part in tree.walk(call.get("args", [])))
+    if depends:
         sql = f"json_each({calls.render_call(function, values, scope)})"
     elif is_series:
         sql = series(values, scope)
@@ -309,7 +310,7 @@ def _function(fields: dict[str, Any], scope: Scope) -> Source:
     elif is_row(result):
         columns = with_modifiers(columns, result, ctx)
     if ordinality:
-        if is_series:
+        if is_series and not depends:
             sql = f"(SELECT value, row_number() OVER () - 1 AS key FROM {sql})"
         columns.append(ScopeColumn("ordinality", TypedSql(f"({_quote(sqlite_alias)}.key + 1)", INT8, not_null=True)))
     item = RangeItem(name, renamed(columns, alias, name, scope, at), alias=sqlite_alias)

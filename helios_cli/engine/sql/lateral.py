@@ -14,7 +14,7 @@ from helios_cli.engine.sql.names import column_name
 from helios_cli.engine.sql.oids import BYTEA, INT8
 from helios_cli.engine.sql.scope import RangeItem, Scope, ScopeColumn
 from helios_cli.engine.sql.select import translate_query
-from helios_cli.engine.sql.series_items import zipped
+from helios_cli.engine.sql.series_items import kept_rows, zipped
 from helios_cli.engine.sql.snapshots import saved_columns
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.typed import Node, TypedSql, derived
@@ -135,7 +135,11 @@ def rows_from(fields: dict[str, Any], scope: Scope) -> Source:
             ScopeColumn("ordinality", TypedSql(f"({quote_identifier(sqlite_alias)}.key + 1)", INT8, not_null=True))
         )
     item = RangeItem(name, renamed(columns, alias, name, scope, 0), alias=sqlite_alias)
-    return single(f"json_each({zipped(calls_, widths)}) AS {quote_identifier(sqlite_alias)}", item)
+    parts = tree.walk(fields["functions"])
+    rows = f"json_each({zipped(calls_, widths)})"
+    if not any("ColumnRef" in part or "SubLink" in part for part in parts):
+        rows = kept_rows(zipped(calls_, widths), 0)
+    return single(f"{rows} AS {quote_identifier(sqlite_alias)}", item)
 
 
 def _rows_of(node: Node, inner: Scope) -> tuple[str, list[tuple[str, int]], int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from helios_cli.engine.errors import SqlError
@@ -12,6 +13,7 @@ from helios_cli.engine.sql.expressions import translate
 from helios_cli.engine.sql.finishing import finish_plan
 from helios_cli.engine.sql.oids import VOID
 from helios_cli.engine.sql.plan import Column, Kind, Plan
+from helios_cli.engine.sql.resolution import bind_polymorphic
 from helios_cli.engine.sql.rights import LanguageRight
 from helios_cli.engine.sql.routine_programs import CallProcedure, DoBlock
 from helios_cli.engine.sql.routines import Routine, UserFunction, text_makes_temporary
@@ -65,17 +67,17 @@ def plan_call(fields: dict[str, Any], ctx: Context) -> Plan:
     plan = finish_plan(Kind.WRITE, "CALL", texts, ctx)
     plan.routine = CallProcedure(procedure.oid, tuple(value.type_oid for value in values))
     plan.counts_rows, plan.volatile = False, True
-    plan.columns = _columns(routine)
+    plan.columns = _columns(routine, bind_polymorphic(procedure.args, [value.type_oid for value in values]) or {})
     if ctx.variables is not None:
         plan.cache["call outputs"] = _written(call, routine)
     return plan
 
 
-def _columns(routine: Routine) -> tuple[Column, ...] | None:
+def _columns(routine: Routine, bindings: Mapping[int, int]) -> tuple[Column, ...] | None:
     if routine.result == VOID or not routine.outputs:
         return None
     return tuple(
-        Column(argument.name or f"column{number}", argument.type_oid)
+        Column(argument.name or f"column{number}", bindings.get(argument.type_oid, argument.type_oid))
         for number, argument in enumerate(routine.outputs, 1)
     )
 

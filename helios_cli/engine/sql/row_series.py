@@ -37,6 +37,40 @@ def with_rows_named(select: dict[str, Any], scope: Scope) -> dict[str, Any]:
     return {**select, "targetList": new, "fromClause": [*select.get("fromClause", []), item]}
 
 
+def refuse_late(select: dict[str, Any], scope: Scope) -> None:
+    """Refuse what PostgreSQL computes before the sets of a select list have made more rows of each.
+
+    Raises:
+        FeatureNotSupported: window functions, or DISTINCT ON in an order that no set is part of.
+    """
+    targets = select.get("targetList", [])
+    if any("over" in part.get("FuncCall", ()) for part in own_calls(targets)):
+        hint = "Call the window functions in a subquery in FROM."
+        raise scope.ctx.unsupported("a window function beside a set-returning function", hint=hint)
+    keys = select.get("distinctClause", [])
+    if any(keys) and "sortClause" in select and not _sorts_sets(select, scope):
+        hint = "Put the set-returning function around a subquery with DISTINCT ON."
+        raise scope.ctx.unsupported("a set-returning function behind DISTINCT ON", hint=hint)
+
+
+def _sorts_sets(select: dict[str, Any], scope: Scope) -> bool:
+    """Whether ORDER BY names a set of the select list, or calls one."""
+    sets = [
+        (str(place), target["ResTarget"].get("name"))
+        for place, target in enumerate(select["targetList"], 1)
+        if any(is_set_returning(part, scope) for part in own_calls(target))
+    ]
+    for node in select["sortClause"]:
+        key = node["SortBy"]["node"]
+        shown = tree.strings(key["ColumnRef"]["fields"])[-1:] if "ColumnRef" in key else []
+        place = str(key.get("A_Const", {}).get("ival", {}).get("ival", ""))
+        if any(is_set_returning(part, scope) for part in own_calls(key)):
+            return True
+        if any(place == number or shown == [name] for number, name in sets):
+            return True
+    return False
+
+
 def _gives_rows(node: Node, scope: Scope) -> bool:
     call = node.get("FuncCall")
     if not isinstance(call, dict) or "funcname" not in call:

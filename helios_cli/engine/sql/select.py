@@ -27,7 +27,7 @@ from helios_cli.engine.sql.row_order import (
     output_position,
     with_ties,
 )
-from helios_cli.engine.sql.row_series import with_rows_named
+from helios_cli.engine.sql.row_series import refuse_late, with_rows_named
 from helios_cli.engine.sql.scope import Cte, Scope
 from helios_cli.engine.sql.search_cycle import Added, Clauses, check_arms, check_clauses, read_clauses
 from helios_cli.engine.sql.select_list import select_outputs
@@ -426,6 +426,8 @@ def _grouped(select: dict[str, Any], scope: Scope, below: bool = False) -> Query
     called = scope.ctx.effects > effects
     scope.ctx.met += behind  # PostgreSQL reads the select list before WHERE.
     series, scope.pending_srf = scope.pending_srf, None
+    if series:
+        refuse_late(select, scope)
     having = expect_boolean(select["havingClause"], scope, "HAVING").sql if "havingClause" in select else ""
     query = Select(outputs, distinct="distinctClause" in select, effects=called)
     if grouping is not None:

@@ -17,9 +17,21 @@ def zipped(calls: list[str], widths: list[int]) -> str:
 
 
 def with_series(source: str, series: list[Series]) -> str:
-    """Add the set-returning calls of a select list to FROM. Several advance together, as in PostgreSQL since 10."""
+    """Add the set-returning calls of a select list to FROM. Several advance together, as in PostgreSQL since 10.
+
+    Those that take what others give have rows for each row of these.
+    """
     if not series:
         return source
+    names = [f"{quote_identifier(alias)}." for alias, _ in series]
+    outer = [one for one in series if any(name in one[1] for name in names)]
+    if outer:
+        inner = [one for one in series if one not in outer]
+        return with_series(with_series(source, inner), outer) if inner else _beside(source, outer)
+    return _beside(source, series)
+
+
+def _beside(source: str, series: list[Series]) -> str:
     if len(series) == 1:
         items = [f"json_each({series[0][1]}) AS {quote_identifier(series[0][0])}"]
     else:

@@ -22,10 +22,10 @@ from helios_cli.engine.sql.oids import (
     RECORD,
     UNKNOWN,
 )
-from helios_cli.engine.sql.resolution import choose
+from helios_cli.engine.sql.resolution import bind_polymorphic, choose
 from helios_cli.engine.sql.routines import UserFunction
 from helios_cli.engine.sql.scope import Scope
-from helios_cli.engine.sql.typed import Node, TypedSql
+from helios_cli.engine.sql.typed import Node, TypedSql, changed
 from helios_cli.engine.sql.typenames import resolve_type
 
 Translate = Callable[[Node, Scope], TypedSql]
@@ -132,6 +132,9 @@ def default_value(function: UserFunction, position: int, scope: Scope) -> TypedS
     ctx.lifted_at, ctx.source, ctx.encoded = {}, "", b""
     try:
         value = translate(parse_expression(text), Scope(ctx=ctx, clause="DEFAULT"))
+        if function.args[position] in POLYMORPHIC:
+            # Its type is settled with those of the other arguments.
+            return changed(value, type_oid=UNKNOWN) if value.type_oid in POLYMORPHIC else value
         return casts.coerce(value, function.args[position], -1, How.ASSIGNMENT, ctx)
     finally:
         ctx.lifted_at, ctx.source, ctx.encoded = lifted, source, encoded
@@ -196,9 +199,13 @@ def user_call(function: UserFunction, values: list[TypedSql], scope: Scope, form
     ctx = scope.ctx
     note_call(function, ctx)
     values = list(values)
-    if not function.variadic:
-        for position in range(len(values), len(function.args)):
-            values.append(default_value(function, position, scope))
+    if not function.variadic and len(values) < len(function.args):
+        values += [default_value(function, position, scope) for position in range(len(values), len(function.args))]
+        bindings = bind_polymorphic(function.args, [value.type_oid for value in values]) or {}
+        values = [
+            casts.coerce(value, bindings.get(target, target), -1, How.IMPLICIT, ctx) if target in POLYMORPHIC else value
+            for value, target in zip(values, function.args, strict=True)
+        ]
     texts = [value.sql for value in values]
     types = [value.type_oid for value in values]
     if function.variadic:
