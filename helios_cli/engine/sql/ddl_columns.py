@@ -240,7 +240,8 @@ def default_text(builder: Builder, node: Node, column: ColumnDef, *, temp: bool 
         SqlError: 0A000 for column references; 22P02 and its like for a constant that the type refuses.
     """
     if "A_Const" in node and node["A_Const"].get("isnull"):
-        return None
+        # It stands before the default that a domain has.
+        return f"NULL::{registry.sql_type_name(column.type_oid)}" if column.domain else None
     for part in tree.walk(node):
         if "ColumnRef" in part and isinstance(part["ColumnRef"], dict):
             message = "cannot use column reference in DEFAULT expression"

@@ -5,10 +5,11 @@ They are put into FROM, where their rows have a name: ``SELECT (s).n, s FROM t, 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from helios_cli.engine.sql import json_records, tree
 from helios_cli.engine.sql.calls import has_aggregate, is_set_returning, own_calls, visible_overloads
+from helios_cli.engine.sql.names import column_name
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.typed import Node
 
@@ -35,6 +36,76 @@ def with_rows_named(select: dict[str, Any], scope: Scope) -> dict[str, Any]:
         if "FuncCall" in old["ResTarget"]["val"] and old["ResTarget"]["val"]["FuncCall"] in calls:
             target["ResTarget"].setdefault("name", name)
     return {**select, "targetList": new, "fromClause": [*select.get("fromClause", []), item]}
+
+
+def with_windows_below(select: dict[str, Any], scope: Scope) -> dict[str, Any]:
+    """The same SELECT with its window functions in a query in FROM, where they see no rows that sets have made.
+
+    Unchanged without both, and where it groups, has subqueries beside them, a star, or DISTINCT ON.
+    """
+    targets = select.get("targetList", [])
+    calls = own_calls(targets)
+    if not any("over" in part.get("FuncCall", ()) for part in calls):
+        return select
+    if not any(is_set_returning(part, scope) for part in calls) or has_aggregate(targets, scope):
+        return select
+    if "groupClause" in select or "havingClause" in select or any(select.get("distinctClause", [])):
+        return select
+    shown = [*targets, *select.get("sortClause", [])]
+    if any("SubLink" in part or "A_Star" in part for part in tree.walk(shown)):
+        return select
+    lifted = _Lifted()
+    names = [target["ResTarget"].get("name") or column_name(target["ResTarget"]["val"]) for target in targets]
+    new = [
+        {"ResTarget": {**target["ResTarget"], "name": name, "val": lifted.without(target["ResTarget"]["val"])}}
+        for target, name in zip(targets, names, strict=True)
+    ]
+    sorts = [
+        {"SortBy": {**node["SortBy"], "node": _sort_key(node["SortBy"]["node"], names, lifted)}}
+        for node in select.get("sortClause", [])
+    ]
+    below: Node = {key: select[key] for key in ("fromClause", "whereClause", "windowClause") if key in select}
+    kept: dict[str, Any] = {key: value for key, value in select.items() if key not in below}
+    query: Node = {**below, "targetList": lifted.targets(), "limitOption": "LIMIT_OPTION_DEFAULT", "op": "SETOP_NONE"}
+    item = {"RangeSubselect": {"subquery": {"SelectStmt": query}, "alias": {"aliasname": _BELOW}}}
+    if sorts:
+        kept["sortClause"] = sorts
+    return {**kept, "targetList": new, "fromClause": [item]}
+
+
+_BELOW: Final = "windows below"
+
+
+class _Lifted:
+    """Columns and window functions that a query in FROM gives, under numbers."""
+
+    def __init__(self) -> None:
+        self._nodes: list[Node] = []
+
+    def without(self, node: Any) -> Any:
+        """A tree in which references stand for them."""
+        if isinstance(node, list):
+            return [self.without(part) for part in node]
+        if not isinstance(node, dict):
+            return node
+        if "ColumnRef" not in node and "over" not in node.get("FuncCall", ()):
+            return {key: self.without(value) for key, value in node.items()}
+        bare = _bare(node)
+        place = next((place for place, known in enumerate(self._nodes) if _bare(known) == bare), len(self._nodes))
+        if place == len(self._nodes):
+            self._nodes.append(node)
+        fields = [{"String": {"sval": _BELOW}}, {"String": {"sval": str(place)}}]
+        return {"ColumnRef": {"fields": fields, "location": tree.location(node)}}
+
+    def targets(self) -> list[Node]:
+        """The select list of the query."""
+        return [{"ResTarget": {"name": str(place), "val": node}} for place, node in enumerate(self._nodes)]
+
+
+def _sort_key(node: Node, names: list[str], lifted: _Lifted) -> Node:
+    """A key of ORDER BY: one that names a result column stays."""
+    named = tree.strings(node["ColumnRef"]["fields"]) if "ColumnRef" in node else []
+    return node if "A_Const" in node or (len(named) == 1 and named[0] in names) else lifted.without(node)
 
 
 def refuse_late(select: dict[str, Any], scope: Scope) -> None:

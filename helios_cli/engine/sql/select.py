@@ -27,7 +27,7 @@ from helios_cli.engine.sql.row_order import (
     output_position,
     with_ties,
 )
-from helios_cli.engine.sql.row_series import refuse_late, with_rows_named
+from helios_cli.engine.sql.row_series import refuse_late, with_rows_named, with_windows_below
 from helios_cli.engine.sql.scope import Cte, Scope
 from helios_cli.engine.sql.search_cycle import Added, Clauses, check_arms, check_clauses, read_clauses
 from helios_cli.engine.sql.select_list import select_outputs
@@ -404,7 +404,7 @@ def _select(select: dict[str, Any], scope: Scope) -> Query:
 
 def _grouped(select: dict[str, Any], scope: Scope, below: bool = False) -> Query:
     """Translate a SELECT; with ``below`` its groups are those of a query in its FROM, whatever GROUP BY says."""
-    select = with_rows_named(select, scope)
+    select = with_windows_below(with_rows_named(select, scope), scope)
     source, conditions = translate_from(select.get("fromClause", []), scope)
     targets = [node["ResTarget"] for node in select.get("targetList", [])]
     untyped = untyped_targets(targets, scope.ctx)
