@@ -296,8 +296,7 @@ def _function(fields: dict[str, Any], scope: Scope) -> Source:
     sqlite_alias = ctx.unique_alias(name)
     is_series = names[-1] == "generate_series" and result in (INT4, INT8)
     value_sql = f"{_quote(sqlite_alias)}.value"
-    depends = any("ColumnRef" in part or "SubLink" in part for part in tree.walk(call.get("args", [])))
-    if depends:
+    if depends := any("ColumnRef" in part or "SubLink" in part for part in tree.walk(call.get("args", []))):
         sql = f"json_each({calls.render_call(function, values, scope)})"
     elif is_series:
         sql = series(values, scope)

@@ -51,9 +51,21 @@ def _limit_value(node: Node, word: str, function: str, scope: Scope) -> str:
     if not can_coerce(value.type_oid, INT8, How.ASSIGNMENT):
         message = f"argument of {word} must be type bigint, not type {type_name(value.type_oid)}"
         raise scope.ctx.error("42804", message, value.location)
+    if _names_outer(value.sql, scope.parent):
+        hint = "Number the rows with row_number() in a subquery, and compare the numbers."
+        raise scope.ctx.unsupported(f"{word} that names columns of a query around it", value.location, hint=hint)
     plain = value.literal >= 0 and not value.sql.endswith("-\x03")
     value = casts.coerce(value, INT8, -1, How.ASSIGNMENT, scope.ctx)
     return value.sql if plain else f"{function}({value.sql})"
+
+
+def _names_outer(text: str, level: Scope | None) -> bool:
+    """Whether an expression has columns of the queries around, which SQLite's LIMIT does not see."""
+    while level is not None:
+        if any(item.alias and f"{quote_identifier(item.alias)}." in text for item in level.items):
+            return True
+        level = level.parent
+    return False
 
 
 def has_ties(select: dict[str, Any], scope: Scope) -> bool:

@@ -45,9 +45,11 @@ def with_windows_below(select: dict[str, Any], scope: Scope) -> dict[str, Any]:
     """
     targets = select.get("targetList", [])
     calls = own_calls(targets)
-    if not any("over" in part.get("FuncCall", ()) for part in calls):
+    inside = [list(part["FuncCall"].values()) for part in calls if "over" in part.get("FuncCall", ())]
+    if not inside or has_aggregate(targets, scope):
         return select
-    if not any(is_set_returning(part, scope) for part in calls) or has_aggregate(targets, scope):
+    sets = sum(is_set_returning(part, scope) for part in calls)
+    if not sets or any(is_set_returning(part, scope) for part in own_calls(inside)):
         return select
     if "groupClause" in select or "havingClause" in select or any(select.get("distinctClause", [])):
         return select
