@@ -18,6 +18,7 @@ from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.collating import collation_of
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.geometric_casts import geometric_casts
+from helios_cli.engine.sql.interval_literals import counted_interval
 from helios_cli.engine.sql.oids import (
     BIT,
     BOOL,
@@ -198,6 +199,8 @@ def _coerce_literal(value: TypedSql, target: int, typmod: int, how: How, ctx: Co
     if source == UNKNOWN:
         if value.sql == "NULL":
             return TypedSql("NULL", target, location=value.location)
+        if target == INTERVAL and typmod >= 0:
+            value = counted_interval(value, constant_text(value, ctx), typmod)
         needs = target in _NEEDS_SESSION or (target in _NEEDS_STYLE and ctx.style is not None)
         # What is stored keeps the value that the literal has now, as in PostgreSQL.
         if needs and ctx.session_allowed and not ctx.session_form:

@@ -18,8 +18,9 @@ from helios_cli.engine.sql.ddl_sequence_names import named_sequences
 from helios_cli.engine.sql.ddl_sequence_options import new_sequence
 from helios_cli.engine.sql.ddl_type_rights import check_types
 from helios_cli.engine.sql.ddl_values import check_default, check_generated
+from helios_cli.engine.sql.deparse_constants import interval_default
 from helios_cli.engine.sql.expressions import find_collation
-from helios_cli.engine.sql.oids import INT2, INT4, INT8
+from helios_cli.engine.sql.oids import INT2, INT4, INT8, INTERVAL
 from helios_cli.engine.sql.plan import Debugged
 from helios_cli.engine.sql.sqltext import pg_identifier, quote_string
 from helios_cli.engine.sql.text_collations import DEFAULT_OID, C, is_collatable
@@ -253,6 +254,8 @@ def default_text(builder: Builder, node: Node, column: ColumnDef, *, temp: bool 
         _check_label(builder, column.type_oid, tree.const_value(node["A_Const"]), node["A_Const"].get("location", -1))
     if constant_default(column, node) is None:
         check_default(builder, node, column)
+    if column.type_oid == INTERVAL:
+        return interval_default(node, column.typmod) or deparse(node, target=INTERVAL)
     return deparse(named_sequences(builder, node, temp=temp), target=column.type_oid)
 
 

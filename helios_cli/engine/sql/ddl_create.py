@@ -303,7 +303,9 @@ def copy_index(builder: Builder, table: TableDef, source: TableDef, index: Index
     if constraint is not None:
         keys = [{"String": {"sval": name}} for name in constraint.columns]
         kind = "CONSTR_PRIMARY" if constraint.kind == "p" else "CONSTR_UNIQUE"
-        fields = {"contype": kind, "keys": keys, "inherited": table.is_partition}
+        included = [{"String": {"sval": name}} for name in index.include]
+        fields = {"contype": kind, "keys": keys, "including": included, "inherited": table.is_partition}
+        fields["nulls_not_distinct"] = index.nulls_alike
         if constraint.deferrable:
             fields |= {"deferrable": True, "initdeferred": constraint.deferred}
         add_constraint(builder, table, fields)

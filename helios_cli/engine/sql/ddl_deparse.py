@@ -17,12 +17,11 @@ from helios_cli.engine.datatypes.io_functions import IO_FUNCTIONS
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.deparse_calls import in_words
-from helios_cli.engine.sql.deparse_constants import OF_ANY_LENGTH, constant_text, constant_type
+from helios_cli.engine.sql.deparse_constants import cast_constant, constant_text, constant_type, named_type
 from helios_cli.engine.sql.deparse_forms import CAST_BY_CALLS, WIDENED, needs_parentheses
 from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.oids import (
     ANY,
-    BPCHAR,
     DATE,
     FLOAT8,
     INT4,
@@ -217,7 +216,7 @@ class Deparser:
         if name == "ColumnRef":
             return self._columns.get(column_names(node)[0], 0) if column_names(node) else 0
         if name == "TypeCast":
-            found = registry.by_name(tree.strings(node[name]["typeName"]["names"])[-1])
+            found = named_type(node[name]["typeName"])[0]
             return found.oid if found else 0
         if name == "A_Expr" and node[name]["kind"] == "AEXPR_OP" and "lexpr" in node[name]:
             return self._result_type(node[name])
@@ -397,31 +396,25 @@ class Deparser:
             return f"{self._cast_of(node)}::{registry.format_type(target)}"
         return self.expression(node, 0 if target == ANY else TEXT if target in POLYMORPHIC else target)
 
-    def _type_text(self, fields: dict[str, Any]) -> str:
-        names = tree.strings(fields["names"])
-        known = registry.by_name(names[-1])
-        shown = known.sql_name if known else ".".join(pg_identifier(name) for name in names)
-        modifiers = [str(tree.const_value(part["A_Const"])) for part in fields.get("typmods", [])]
-        if known and not modifiers:
-            shown = OF_ANY_LENGTH.get(known.oid, shown)
-        elif modifiers and not (known and known.oid == BPCHAR and modifiers == ["1"]):
-            head, _, tail = shown.partition(" with")
-            shown = f"{head}({','.join(modifiers)}){' with' + tail if tail else ''}"
-        return f"{shown}[]" if "arrayBounds" in fields else shown
-
     def _cast(self, fields: dict[str, Any]) -> str:
-        known = registry.by_name(tree.strings(fields["typeName"]["names"])[-1])
-        shown = self._type_text(fields["typeName"])
+        known, typmod, shown = named_type(fields["typeName"])
         argument: Node = fields["arg"]
-        if tree.tag(argument) == "A_Const":
-            value = tree.const_value(argument["A_Const"])
-            if known is not None and known.oid == 16 and value in ("t", "f"):
-                return "true" if value == "t" else "false"
-            if isinstance(value, str) and "sval" in argument["A_Const"]:
-                if known is not None and not {"typmods", "arrayBounds"} & fields["typeName"].keys():
-                    return constant_text(argument["A_Const"], known.oid)
-                return f"{quote_string(value)}::{shown}"
+        if "A_Const" in argument and "sval" in argument["A_Const"]:
+            return cast_constant(str(tree.const_value(argument["A_Const"])), known, typmod, shown)
+        items: list[Node] = argument.get("A_ArrayExpr", {}).get("elements", [])
+        if known is not None and known.elem_oid and items and all("A_Const" in item for item in items):
+            return f"ARRAY[{', '.join(self._constant_of(item, known.elem_oid, typmod) for item in items)}]"
         return f"{self._cast_of(argument)}::{shown}"
+
+    def _constant_of(self, node: Node, target: int, typmod: int) -> str:
+        """A constant of an array that is cast as a whole: PostgreSQL gives the cast to each."""
+        given = self.type_of(node)
+        if typmod < 0 and given in (UNKNOWN, target):
+            return self.expression(node, target)
+        shown = registry.format_type(target, typmod)
+        if given != UNKNOWN:
+            return f"{self._cast_of(node)}::{shown}"
+        return cast_constant(str(tree.const_value(node["A_Const"])), registry.by_oid(target), typmod, shown)
 
     def _null_test(self, fields: dict[str, Any]) -> str:
         word = "IS NULL" if fields["nulltesttype"] == "IS_NULL" else "IS NOT NULL"

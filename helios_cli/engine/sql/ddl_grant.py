@@ -340,6 +340,13 @@ def _warn(builder: Builder, wish: Wish, target: Target, chosen: int, rights: int
         builder.notices.append(Warned(f'{some} privileges {verb} for "{target.name}"', state))
 
 
+def give_rights(builder: Builder, key: tuple[int, int, int], old: int, new: int) -> None:
+    """An object's list when it changes hands; one that was never changed stays away."""
+    acl = builder.catalog.privileges.acl(key[0], key[1])
+    if acl is not None:
+        store(builder, key, privileges.with_owner(acl, old, new))
+
+
 def store(builder: Builder, key: tuple[int, int, int], acl: Acl) -> None:
     """Write an object's list."""
     class_oid, oid, column = key

@@ -10,7 +10,7 @@ from helios_cli.engine.sql.authority import BOOTSTRAP
 from helios_cli.engine.sql.ddl_build import Builder
 from helios_cli.engine.sql.ddl_database import give_database
 from helios_cli.engine.sql.ddl_dropping import Dropping
-from helios_cli.engine.sql.ddl_grant import store
+from helios_cli.engine.sql.ddl_grant import give_rights, store
 from helios_cli.engine.sql.ddl_large_objects import drop_all, reassign
 from helios_cli.engine.sql.ddl_ownership import Guard, check_new_owner, give_away
 from helios_cli.engine.sql.ddl_render import update
@@ -46,9 +46,7 @@ def own_schema(builder: Builder, fields: dict[str, Any]) -> Plan:
 def _give_schema(builder: Builder, found: tuple[int, int], role: int) -> None:
     oid, old = found
     builder.add(update(False, "helios_namespace", {"nspowner": role}, oid=oid))
-    acl = builder.catalog.privileges.acl(PG_NAMESPACE, oid)
-    if acl is not None:
-        store(builder, (PG_NAMESPACE, oid, 0), privileges.with_owner(acl, old, role))
+    give_rights(builder, (PG_NAMESPACE, oid, 0), old, role)
 
 
 def _roles(builder: Builder, fields: dict[str, Any], what: str) -> list[int]:
@@ -110,6 +108,7 @@ def reassign_owned(builder: Builder, fields: dict[str, Any]) -> Plan:
         for class_oid, table, column in _OTHERS:
             for oid in facts.owned(class_oid, role):
                 builder.add(update(False, table, {column: new}, oid=oid))
+                give_rights(builder, (class_oid, oid, 0), role, new)
         for database in builder.catalog.databases().values():
             if database.owner == role:
                 give_database(builder, database, new)

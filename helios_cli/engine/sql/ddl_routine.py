@@ -11,10 +11,11 @@ from helios_cli.engine.sql.coercion import type_name
 from helios_cli.engine.sql.ddl_build import Builder
 from helios_cli.engine.sql.ddl_dropping import drop_things
 from helios_cli.engine.sql.ddl_function import argument_type, find_same, set_option, store
+from helios_cli.engine.sql.ddl_grant import give_rights
 from helios_cli.engine.sql.ddl_ownership import new_owner
 from helios_cli.engine.sql.ddl_thing import ROUTINE, Thing
 from helios_cli.engine.sql.plan import Plan
-from helios_cli.engine.sql.privileges import CREATE
+from helios_cli.engine.sql.privileges import CREATE, PG_PROC
 from helios_cli.engine.sql.rights import not_owner
 from helios_cli.engine.sql.routines import Routine
 
@@ -175,6 +176,7 @@ def own_routine(builder: Builder, fields: dict[str, Any]) -> Plan:
     _owned(builder, routine)
     changed = deepcopy(routine)
     changed.owner = new_owner(builder, fields["newowner"], routine.owner, routine.schema)
+    give_rights(builder, (PG_PROC, routine.oid, 0), routine.owner, changed.owner)
     return _changed(builder, changed, kind)
 
 

@@ -10,14 +10,14 @@ from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.ddl_build import Builder, list_names
 from helios_cli.engine.sql.ddl_columns import refuse_collation
 from helios_cli.engine.sql.ddl_dropping import drop_things
-from helios_cli.engine.sql.ddl_grant import store
+from helios_cli.engine.sql.ddl_grant import give_rights
 from helios_cli.engine.sql.ddl_ownership import new_owner
 from helios_cli.engine.sql.ddl_render import database_of, delete, insert, refuse_temporary, update
 from helios_cli.engine.sql.ddl_schema import TYPE_TABLES
 from helios_cli.engine.sql.ddl_thing import TYPE, Thing
 from helios_cli.engine.sql.ddl_type_rights import check_types
 from helios_cli.engine.sql.plan import Plan
-from helios_cli.engine.sql.privileges import PG_TYPE, with_owner
+from helios_cli.engine.sql.privileges import PG_TYPE
 from helios_cli.engine.sql.relation import Relation, UserType
 from helios_cli.engine.sql.sqltext import constant
 from helios_cli.engine.sql.typenames import resolve_type
@@ -254,9 +254,7 @@ def own_type(builder: Builder, fields: dict[str, Any]) -> Plan:
     check_own(builder, found)
     owner = new_owner(builder, fields["newowner"], found.owner, found.schema)
     builder.add(update(home_of(builder, found.oid), "helios_type", {"typowner": owner}, oid=found.oid))
-    acl = builder.catalog.privileges.acl(PG_TYPE, found.oid)
-    if acl is not None:
-        store(builder, (PG_TYPE, found.oid, 0), with_owner(acl, found.owner, owner))
+    give_rights(builder, (PG_TYPE, found.oid, 0), found.owner, owner)
     return builder.finish(tag)
 
 

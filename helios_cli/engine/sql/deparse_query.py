@@ -14,6 +14,7 @@ from typing import Any, Final
 from helios_cli.engine.errors import FeatureNotSupported
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.deparse_calls import aggregate_call, window_text
+from helios_cli.engine.sql.deparse_constants import named_type
 from helios_cli.engine.sql.deparse_names import Item, NamedItems, Relations, function_item, is_set
 from helios_cli.engine.sql.names import column_name
 from helios_cli.engine.sql.oids import TEXT
@@ -286,7 +287,7 @@ class QueryWriter(NamedItems):
         item = self._item_of(function_item(fields).name)
         if "coldeflist" in fields:
             listed = ", ".join(
-                f"{pg_identifier(one['ColumnDef']['colname'])} {self._type_text(one['ColumnDef']['typeName'])}"
+                f"{pg_identifier(one['ColumnDef']['colname'])} {named_type(one['ColumnDef']['typeName'])[2]}"
                 for one in fields["coldeflist"]
             )
         else:

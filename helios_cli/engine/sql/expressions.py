@@ -13,8 +13,7 @@ from helios_cli.engine.sql.coercion import Context as How
 from helios_cli.engine.sql.coercion import array_of, can_coerce, common_type, element_of, type_name
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.function_spec import FunctionRegistry
-from helios_cli.engine.sql.interval_literals import counted_interval
-from helios_cli.engine.sql.oids import BIT, BOOL, INT4, INT8, INTERVAL, JSON, NUMERIC, TEXT, UNKNOWN
+from helios_cli.engine.sql.oids import BIT, BOOL, INT4, INT8, JSON, NUMERIC, TEXT, UNKNOWN
 from helios_cli.engine.sql.relation import CatalogReader, Relation
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.system_columns import system_column
@@ -204,8 +203,6 @@ def _cast(fields: dict[str, Any], scope: Scope) -> TypedSql:
         value = vectors.constructed(fields["arg"]["A_ArrayExpr"], target, scope)
     else:
         value = translate(fields["arg"], scope)
-    if target == INTERVAL and typmod >= 0:
-        value = counted_interval(value, typmod, ctx)
     at = fields.get("location", value.location)
     return relocated(casts.explicit_cast(value, target, typmod, ctx, at), value.location)
 

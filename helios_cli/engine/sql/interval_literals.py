@@ -1,12 +1,11 @@
-"""Interval literals with fields: ``interval '5' hour``."""
+"""Constants that are read as intervals with fields: ``interval '5' hour``."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
-from helios_cli.engine.sql import casts, sqltext
-from helios_cli.engine.sql.context import Context
+from helios_cli.engine.sql import sqltext
 from helios_cli.engine.sql.oids import UNKNOWN
 from helios_cli.engine.sql.typed import TypedSql
 
@@ -24,16 +23,23 @@ _TWO_PARTS: Final = re.compile(r"((?:^|\s)[+-]?)(\d+:\d+)(?=\s|$)")
 _LAST_NUMBER: Final = re.compile(r"(?:^|\s)[+-]?\d+(?:\.\d*)?\s*$")
 
 
-def counted_interval(value: TypedSql, typmod: int, ctx: Context) -> TypedSql:
-    """``interval '5' hour``: a number at the end counts the last of the named fields."""
+def counted(text: str, typmod: int) -> str:
+    """The text of an interval with fields: a number at its end counts the last of them."""
     mask = (typmod >> 16) & 0x7FFF
-    text = casts.constant_text(value, ctx)
-    if text is None or mask == 0x7FFF:
-        return value
+    if mask == 0x7FFF:
+        return text
     if mask == _MINUTE_TO_SECOND:
         text = _TWO_PARTS.sub(r"\g<1>0:\g<2>", text)
     if _LAST_NUMBER.search(text):
         text = f"{text} {next(unit for bit, unit in _INTERVAL_UNITS if mask & bit)}"
+    return text
+
+
+def counted_interval(value: TypedSql, text: str | None, typmod: int) -> TypedSql:
+    """A string constant that is read as such an interval; another value as it is."""
+    meant = counted(text, typmod) if text is not None else None
+    if meant == text or meant is None:
+        return value
     return TypedSql(
-        sqltext.quote_string(text), UNKNOWN, not_null=True, simple=True, value=text, location=value.location
+        sqltext.quote_string(meant), UNKNOWN, not_null=True, simple=True, value=meant, location=value.location
     )
