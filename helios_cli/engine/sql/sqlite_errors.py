@@ -244,11 +244,16 @@ def _unique(what: str, catalog: DdlCatalog | None) -> HeliosError:
     )  # fmt: skip
 
 
+_COUNTED: Final = re.compile("~[0-9]+$")
+"""Behind SQLite's name of an index where another differs from it in case alone."""
+
+
 def _index_owner(sqlite_name: str, catalog: DdlCatalog | None) -> tuple[TableDef | None, str | None]:
     if catalog is None:
         return None, None
     schema, _, name = sqlite_name.removeprefix(catalog.name_prefix).rpartition(".")
-    index = catalog.index_def(schema or None, name.removesuffix(NULLS))
+    name = name.removesuffix(NULLS)
+    index = catalog.index_def(schema or None, name) or catalog.index_def(schema or None, _COUNTED.sub("", name))
     return (catalog.table_def(index.table_oid), index.name) if index is not None else (None, None)
 
 
