@@ -98,7 +98,7 @@ _CONSTANT: Final = (
     ("pg_get_replica_identity_index", "regclass -> regclass", "NULL"),
     ("pg_collation_actual_version", "oid -> text", "NULL"), ("pg_column_compression", "any -> text", "NULL"),
     ("pg_extension_config_dump", "regclass text -> void", "''"), ("pg_current_logfile", "-> text", "NULL"),
-    ("pg_blocking_pids", "int4 -> int4[]", "'{}'"), ("pg_safe_snapshot_blocking_pids", "int4 -> int4[]", "'{}'"),
+    ("pg_blocking_pids", "int4 -> int4[]", "'{{}}'"), ("pg_safe_snapshot_blocking_pids", "int4 -> int4[]", "'{{}}'"),
     ("pg_isolation_test_session_is_blocked", "int4 int4[] -> bool", "0"),
     ("pg_encoding_max_length", "int4 -> int4", "CASE {0} WHEN 6 THEN 4 ELSE 1 END"),
     ("pg_relation_filepath", "regclass -> text", "('base/5/' || {0})"),
