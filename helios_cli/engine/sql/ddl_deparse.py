@@ -285,7 +285,9 @@ class Deparser:
         if "lexpr" not in fields:
             return self._whole(f"{symbol} {self._inside(right, symbol)}")
         left: Node = fields["lexpr"]
-        word = {"AEXPR_DISTINCT": "IS DISTINCT FROM", "AEXPR_NOT_DISTINCT": "IS NOT DISTINCT FROM"}.get(kind, symbol)
+        if kind == "AEXPR_NOT_DISTINCT":
+            return self._whole(f"NOT {self._operator({**fields, 'kind': 'AEXPR_DISTINCT'})}")
+        word = "IS DISTINCT FROM" if kind == "AEXPR_DISTINCT" else symbol
         second = self._operand(right, left, symbol, right=True)
         if self._schemas and word == symbol:
             word = self._with_schema(symbol, left, right)

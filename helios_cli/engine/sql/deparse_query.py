@@ -178,7 +178,7 @@ class QueryWriter(NamedItems):
         if "limitCount" in select:
             count = self.expression(select["limitCount"])
             if select.get("limitOption") == "LIMIT_OPTION_WITH_TIES":
-                text += self._keyword(" FETCH FIRST ", -_STEP, _STEP) + f"{count} ROWS WITH TIES"
+                text += self._keyword(" FETCH FIRST ", -_STEP, _STEP) + f"({count}) ROWS WITH TIES"
             else:
                 text += self._keyword(" LIMIT ", -_STEP, _STEP) + ("ALL" if count == "NULL" else count)
         for node in select.get("lockingClause", []):
