@@ -38,7 +38,7 @@ from helios_cli.engine.storage.routine_definitions import routine_of
 from helios_cli.engine.storage.sequences import split_name
 from helios_cli.engine.storage.system_definitions import constraintdef, indexdef
 from helios_cli.engine.storage.system_relations import SYSTEM_RELATIONS
-from helios_cli.engine.storage.type_rows import format_type, shown_text, type_name
+from helios_cli.engine.storage.type_rows import format_type, is_hidden, shown_text, type_name
 
 if TYPE_CHECKING:
     from helios_cli.engine.storage.system_catalog import SystemCatalog
@@ -141,7 +141,7 @@ class _Functions:
             return 1
         schema, name = type_name(self.system.snapshot(), oid & ~1)
         schemas = schemas_of(path)
-        if schema not in schemas:
+        if schema not in schemas or is_hidden(schema, name, schemas):
             return 0
         return int(all(not self._has_type(earlier, name) for earlier in schemas[: schemas.index(schema)]))
 

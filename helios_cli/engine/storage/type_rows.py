@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
@@ -28,12 +28,23 @@ PG_CLASS, PG_TYPE, PG_PROC = 1259, 1247, 1255
 
 
 def shown_name(snapshot: Snapshot, oid: int) -> str:
-    """A user's type as format_type prints it; with its schema unless that is public."""
+    """A user's type as format_type prints it; with its schema unless the search path shows it."""
     schema, name = type_name(snapshot, oid & ~1)
     if not name:
         return "???"
-    text = pg_identifier(name) if schema in snapshot.path else f"{pg_identifier(schema)}.{pg_identifier(name)}"
+    shown = schema in snapshot.path and not is_hidden(schema, name, snapshot.path)
+    text = pg_identifier(name) if shown else f"{pg_identifier(schema)}.{pg_identifier(name)}"
     return text + "[]" * (oid & 1)
+
+
+def is_hidden(schema: str, name: str, path: Sequence[str]) -> bool:
+    """Whether a type of a schema in ``path`` stands behind PostgreSQL's own one of that name.
+
+    ``pg_catalog`` is searched first where the path does not name it, behind temporary types.
+    """
+    if registry.by_internal_name(name) is None or name in TYPE_EXTENSIONS:
+        return False
+    return schema != "pg_temp" and "pg_catalog" not in path[path.index(schema) :]
 
 
 def type_name(snapshot: Snapshot, oid: int) -> tuple[str, str]:
