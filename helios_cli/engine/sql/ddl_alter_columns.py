@@ -336,7 +336,7 @@ def alter_type(alteration: Alteration, fields: dict[str, Any]) -> None:
             cast = {"TypeCast": {"arg": node, "typeName": definition["typeName"], "location": -1}}
             typed = converted(cast, domain.base_oid, domain.base_typmod)
     except SqlError as error:
-        if error.sqlstate not in ("42804", "42846"):
+        if error.sqlstate != "42804" and (using is not None or error.sqlstate != "42846"):
             raise
         if using is not None:
             message = f'result of USING clause for column "{column.name}" cannot be cast automatically to type {shown}'
@@ -349,6 +349,7 @@ def alter_type(alteration: Alteration, fields: dict[str, Any]) -> None:
     column.type_oid, column.typmod, column.domain, column.collation = type_oid, typmod, 0, ""
     if domain is not None:
         column.type_oid, column.typmod, column.domain = domain.base_oid, domain.base_typmod, domain.oid
+    column.dims = len(definition["typeName"].get("arrayBounds", ()))
     apply_collation(builder, column, definition.get("collClause"))
     check_keys_of(builder, table, column.name)
     if column.default is not None and not column.generated:
@@ -360,7 +361,7 @@ def alter_type(alteration: Alteration, fields: dict[str, Any]) -> None:
     alteration.rebuild = True
     alteration.attribute(
         column, atttypid=column.shown_oid, atttypmod=-1 if column.domain else typmod, typname=declared_type(column),
-        default_text=column.default,
+        default_text=column.default, attnotnull=stored_not_null(column),
     )  # fmt: skip
 
 

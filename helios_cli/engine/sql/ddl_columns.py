@@ -75,7 +75,7 @@ def read_column(builder: Builder, fields: dict[str, Any], attnum: int, table_nam
         type_oid, typmod = resolve_type(type_name, builder.context())
         _check_column_type(builder, name, type_oid)
         check_types(builder, type_oid)
-        spec = ColumnSpec(ColumnDef(name, type_oid, typmod, attnum))
+        spec = ColumnSpec(ColumnDef(name, type_oid, typmod, attnum, dims=len(type_name.get("arrayBounds", ()))))
         _apply_domain(builder, spec.column)
     apply_collation(builder, spec.column, fields.get("collClause"))
     _read_constraints(builder, spec, fields.get("constraints", []), table_name)

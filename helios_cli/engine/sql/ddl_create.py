@@ -251,7 +251,7 @@ def _like_columns(
     for column in source.columns:
         copied = deepcopy(column)
         copied.attnum = len(table.columns) + 1
-        copied.sqlite_default = False
+        copied.sqlite_default, copied.dims = False, 0
         keep = _LIKE_GENERATED if column.generated else _LIKE_DEFAULTS
         if not options & keep:
             copied.default, copied.generated = None, ""

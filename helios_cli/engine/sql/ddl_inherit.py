@@ -124,7 +124,7 @@ def heir_column(theirs: ColumnDef, default: str | None) -> ColumnDef:
     """A parent's column as an heir gets it: without its identity."""
     column = deepcopy(theirs)
     column.local = column.sqlite_default = False
-    column.identity, column.default = "", default
+    column.identity, column.default, column.dims = "", default, 0
     return column
 
 

@@ -41,6 +41,8 @@ class ColumnDef:
     """The domain's OID when the column has one; ``type_oid`` and ``typmod`` are then the base type's."""
     local: bool = True
     """It was defined for the table itself, not only inherited."""
+    dims: int = 0
+    """The pairs of brackets that an array was declared with, as ``pg_attribute.attndims`` tells them."""
 
     @property
     def collation(self) -> str:

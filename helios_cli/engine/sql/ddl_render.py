@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.typmods import typmod_args
@@ -315,8 +315,18 @@ NOT_LOCAL: Final = 4
 NO_INHERIT: Final = 8
 DISABLED: Final = 16
 """Bits of ``helios_constraint.condeferrable``; the lowest is for DEFERRABLE."""
-NOT_LOCAL_COLUMN: Final = 2
+_NOT_LOCAL_COLUMN: Final = 2
 """The bit of ``helios_attribute.attnotnull`` for a column that is only inherited; the lowest is for NOT NULL."""
+_DIMS_SHIFT: Final = 2
+"""The bits above count the dimensions of an array."""
+
+
+class ColumnFlags(TypedDict):
+    """What ``helios_attribute.attnotnull`` holds of a :class:`ColumnDef`."""
+
+    not_null: bool
+    local: bool
+    dims: int
 
 
 def stored_deferral(constraint: ConstraintDef) -> int:
@@ -332,7 +342,12 @@ def stored_deferral(constraint: ConstraintDef) -> int:
 
 def stored_not_null(column: ColumnDef) -> int:
     """``helios_attribute.attnotnull``."""
-    return int(column.not_null) | (0 if column.local else NOT_LOCAL_COLUMN)
+    return int(column.not_null) | (0 if column.local else _NOT_LOCAL_COLUMN) | column.dims << _DIMS_SHIFT
+
+
+def column_flags(stored: int) -> ColumnFlags:
+    """What :func:`stored_not_null` made a number of."""
+    return {"not_null": bool(stored & 1), "local": not stored & _NOT_LOCAL_COLUMN, "dims": stored >> _DIMS_SHIFT}
 
 
 def constraint_row(temp: bool, constraint: ConstraintDef) -> str:

@@ -23,7 +23,7 @@ from helios_cli.engine.sql.ddl_model import (
     TableDef,
     ViewDef,
 )
-from helios_cli.engine.sql.ddl_render import CONSTRAINT_COLUMNS, NOT_LOCAL_COLUMN, keys_from_json, read_constraint
+from helios_cli.engine.sql.ddl_render import CONSTRAINT_COLUMNS, column_flags, keys_from_json, read_constraint
 from helios_cli.engine.sql.ddl_schema import CLUSTER_META, FIRST_TEMP_OID, VERSIONS
 from helios_cli.engine.sql.ddl_sequence_names import planned_default
 from helios_cli.engine.sql.relation import ColumnInfo, IndexInfo, Relation, UserType
@@ -410,12 +410,11 @@ class SqliteCatalog(
                     typmod,
                     attnum,
                     decl,
-                    bool(not_null & 1),
-                    default,
-                    identity,
-                    generated,
-                    bool(kept),
-                    local=not not_null & NOT_LOCAL_COLUMN,
+                    default=default,
+                    identity=identity,
+                    generated=generated,
+                    sqlite_default=bool(kept),
+                    **column_flags(not_null),
                 )
             )
             for name, type_oid, typmod, attnum, decl, not_null, default, identity, generated, kept in rows

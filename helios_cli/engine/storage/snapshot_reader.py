@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 from helios_cli.engine.sql.authority import BOOTSTRAP, DATABASE_OWNER, PREDEFINED, PREDEFINED_MEMBERS, valid_until
 from helios_cli.engine.sql.ddl_comment import PG_AUTHID
 from helios_cli.engine.sql.ddl_model import ColumnDef, IndexDef, SequenceDef
-from helios_cli.engine.sql.ddl_render import CONSTRAINT_COLUMNS, NOT_LOCAL_COLUMN, keys_from_json, read_constraint
+from helios_cli.engine.sql.ddl_render import CONSTRAINT_COLUMNS, column_flags, keys_from_json, read_constraint
 from helios_cli.engine.sql.ddl_schema import CLUSTER_DESCRIPTION, FIRST_TEMP_OID, PUBLIC_OID
 from helios_cli.engine.sql.privileges import PG_DATABASE, PG_LARGEOBJECT
 from helios_cli.engine.storage.catalog import SqliteCatalog
@@ -244,8 +244,8 @@ class _Reading:
     def _column(self, row: Row) -> ColumnDef:
         _relid, name, type_oid, typmod, attnum, decl, not_null, default, identity, generated = row
         column = ColumnDef(
-            name, type_oid, typmod, attnum, decl, bool(not_null & 1), default, identity, generated,
-            local=not not_null & NOT_LOCAL_COLUMN,
+            name, type_oid, typmod, attnum, decl, default=default, identity=identity, generated=generated,
+            **column_flags(not_null),
         )  # fmt: skip
         return self._catalog.types.with_base(column)
 

@@ -156,7 +156,7 @@ def _column_attributes(snapshot: Snapshot, oid: int) -> Rows:
         row = _attribute(oid, column.name, column.shown_oid, typmod, column.attnum, column.type_oid)
         row.update(
             attnotnull=int(column.not_null), atthasdef=int(column.default is not None), attidentity=column.identity,
-            attgenerated=column.generated, attislocal=int(column.local),
+            attgenerated=column.generated, attislocal=int(column.local), attndims=column.dims,
             attinhcount=inherit_rows.column_parents(snapshot, oid, column.name),
             attcollation=oid_of(column.collation)
             if column.collation else type_rows.collation_of(snapshot, column.shown_oid),
