@@ -262,7 +262,7 @@ def default_text(builder: Builder, node: Node, column: ColumnDef, *, temp: bool 
 def _check_label(builder: Builder, oid: int, label: object, at: int) -> None:
     found = builder.catalog.type_by_oid(oid)
     if found is not None and isinstance(label, str) and label not in found.labels:
-        raise builder.error("22P02", f'invalid input value for enum {found.name}: "{label}"', at)
+        raise builder.error("22P02", f'invalid input value for enum {type_name(oid)}: "{label}"', at)
 
 
 def constant_default(column: ColumnDef, node: Node) -> object | None:

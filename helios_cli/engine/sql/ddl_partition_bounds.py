@@ -131,8 +131,7 @@ def _label(builder: Builder, key: PartKey, node: Node) -> Value | None:
     if text is None:
         raise unsupported("a computed partition bound of this type", "Write the value.")
     if text not in _labels(builder, key):
-        found = builder.catalog.type_by_oid(key.type_oid)
-        message = f'invalid input value for enum {found.name if found is not None else key.type_oid}: "{text}"'
+        message = f'invalid input value for enum {registry.sql_type_name(key.type_oid)}: "{text}"'
         raise builder.error("22P02", message, at)
     return Value(shown(key, text), text, at)
 

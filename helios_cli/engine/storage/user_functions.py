@@ -22,6 +22,7 @@ from helios_cli.engine.sql import casts
 from helios_cli.engine.sql.function_spec import ScalarTable
 from helios_cli.engine.sql.functions import ranges
 from helios_cli.engine.sql.functions.icu import available, comparison
+from helios_cli.engine.sql.sqltext import pg_identifier
 from helios_cli.engine.sql.text_collations import order_of
 from helios_cli.engine.storage.json_rows import Members, object_of, rows_of
 
@@ -70,11 +71,11 @@ class EnumLabels:
         return {label: place for place, (label,) in enumerate(rows)}
 
     def name(self, oid: int) -> str:
-        """A type's name for messages."""
+        """A type's name for messages, without its schema."""
         home = "temp" if is_temporary(oid) else "main"
         query = f"SELECT typname FROM {home}.helios_type WHERE oid = ?"
         rows: Any = self._connection.execute(query, (oid & ~1,)).fetchall()
-        return (str(rows[0][0]) if rows else str(oid)) + ("[]" if oid & 1 else "")
+        return (pg_identifier(str(rows[0][0])) if rows else str(oid)) + ("[]" if oid & 1 else "")
 
 
 class UserFunctions:
