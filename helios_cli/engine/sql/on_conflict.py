@@ -33,8 +33,9 @@ def on_conflict(clause: dict[str, Any], item: RangeItem, scope: Scope, secured: 
     assert relation is not None
     update = clause["action"] == "ONCONFLICT_UPDATE"
     target = _conflict_target(clause.get("infer"), item, scope)
+    targets = [target, *_target_of_nulls(clause.get("infer", {}), relation)]
     if not update:
-        return f" ON CONFLICT{target} DO NOTHING"
+        return "".join(f" ON CONFLICT{one} DO NOTHING" for one in targets)
     if not target:
         message = "ON CONFLICT DO UPDATE requires inference specification or constraint name"
         hint = "For example, ON CONFLICT (column_name)."
@@ -51,7 +52,27 @@ def on_conflict(clause: dict[str, Any], item: RangeItem, scope: Scope, secured: 
         row = f"{quote_identifier(item.alias)}.{row_id(relation)}"
         once = f"node_upsert_once({quote_string(relation.sqlite_name or relation.name)}, {row})"
         where = f" WHERE {once} AND ({where.removeprefix(' WHERE ')})" if where else f" WHERE {once}"
-    return f" ON CONFLICT{target} DO UPDATE SET {assignments}{where}"
+    return "".join(f" ON CONFLICT{one} DO UPDATE SET {assignments}{where}" for one in targets)
+
+
+def _arbiter(infer: dict[str, Any], relation: Relation) -> IndexInfo | None:
+    """The unique key over columns that a conflict is looked for in; None for none, or one that is not of this kind."""
+    names = {node["IndexElem"].get("name") for node in infer.get("indexElems", [])}
+    for index in relation.indexes:
+        meant = index.name == infer["conname"] if "conname" in infer else set(index.columns) == names
+        if index.unique and meant and not index.partial and None not in index.columns:
+            return index
+    return None
+
+
+def _target_of_nulls(infer: dict[str, Any], relation: Relation) -> list[str]:
+    """Where NULLs are alike: the index over the rows that have some (``ddl_unique.nulls_index``)."""
+    index = _arbiter(infer, relation)
+    if index is None or not index.rules & NULLS_ALIKE:
+        return []
+    names = [quote_identifier(name or "") for name in index.columns]
+    keys = ", ".join(f"{name} IS NULL, ifnull({name}, 0)" for name in names)
+    return [f" ({keys}) WHERE {' OR '.join(f'{name} IS NULL' for name in names)}"]
 
 
 def _conflict_target(infer: dict[str, Any] | None, item: RangeItem, scope: Scope) -> str:
@@ -68,7 +89,7 @@ def _conflict_target(infer: dict[str, Any] | None, item: RangeItem, scope: Scope
     if "conname" in infer:
         index = next((index for index in relation.indexes if index.name == infer["conname"] and index.unique), None)
         if index is not None:
-            _check_kind(index, scope)
+            _check_kind(index, relation, scope)
         if index is None or None in index.columns or index.partial:
             message = f'constraint "{infer["conname"]}" for table "{relation.name}" does not exist'
             raise scope.ctx.error("42704", message, infer.get("location", -1))
@@ -125,19 +146,19 @@ def _parts(node: Node, types: dict[str, int]) -> set[str]:
         return {""}
 
 
-def _check_kind(index: IndexInfo, scope: Scope) -> None:
+def _check_kind(index: IndexInfo, relation: Relation, scope: Scope) -> None:
     """Refuse keys that SQLite's ON CONFLICT cannot be told of. Raises SqlError 55000, FeatureNotSupported."""
     if index.rules & DEFERRABLE:
         message = "ON CONFLICT does not support deferrable unique constraints/exclusion constraints as arbiters"
         raise scope.ctx.error("55000", message)
-    if index.rules & NULLS_ALIKE:
+    if index.rules & NULLS_ALIKE and (index.partial or None in index.columns or relation.partition):
         raise scope.ctx.unsupported("ON CONFLICT with a key whose NULLs are not distinct", hint="Use MERGE.")
 
 
 def _check_arbiter(names: set[str], partial: bool, relation: Relation, scope: Scope) -> None:
     for index in relation.indexes:
         if index.unique and set(index.columns) == names and (not index.partial or partial):
-            _check_kind(index, scope)
+            _check_kind(index, relation, scope)
             return
     message = "there is no unique or exclusion constraint matching the ON CONFLICT specification"
     # PostgreSQL looks for the index when all else is understood and its constants are computed.
@@ -167,6 +188,10 @@ def upsert_of(clause: dict[str, Any] | None, item: RangeItem, scope: Scope, secu
     if not all(names) or "whereClause" in infer:
         what = "ON CONFLICT DO UPDATE over an expression or partial index of a table with triggers or partitions"
         raise scope.ctx.unsupported(what)
+    arbiter = _arbiter(infer, relation)
+    if arbiter is not None and arbiter.rules & NULLS_ALIKE:
+        what = "ON CONFLICT DO UPDATE with a key whose NULLs are not distinct, of a table with triggers or partitions,"
+        raise scope.ctx.unsupported(what, hint="Use MERGE.")
     pairs = assignment_pairs(clause["targetList"], relation, inner)
     where = expect_boolean(clause["whereClause"], inner, "WHERE").sql if "whereClause" in clause else ""
     where = " AND ".join(text for text in (where, secured) if text)
