@@ -315,7 +315,7 @@ def _pseudo_types() -> list[PgType]:
         PgType(
             oid, name, sql_name, typlen, array_oid, category, f"{name.replace('int', 'i')}_text",
             text.parse_text, text.format_text, text.parse_binary, text.format_binary,
-            kind="b" if name == "unknown" else "p",
+            kind="p",
         )
         for oid, name, sql_name, typlen, array_oid, category in _PSEUDO
     ]  # fmt: skip

@@ -6,7 +6,7 @@ read the text format of one type (:data:`READERS`), write it (:data:`WRITERS`) a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from helios_cli.engine.datatypes.usertypes import kind_of
@@ -106,6 +106,8 @@ _TABLE: Final = """
 4537 anymultirange_in 4229 anymultirange_out 4230 - 0 - 0 d x 0
 4538 anycompatiblemultirange_in 4226 anycompatiblemultirange_out 4227 - 0 - 0 d x 0
 5069 xid8in 5070 xid8out 5081 xid8recv 5082 xid8send 5083 d p 1
+5078 anycompatiblearray_in 5088 anycompatiblearray_out 5089 anycompatiblearray_recv 5090 \
+anycompatiblearray_send 5091 d x 0
 5077 anycompatible_in 5086 anycompatible_out 5087 - 0 - 0 i p 1
 5079 anycompatiblenonarray_in 5092 anycompatiblenonarray_out 5093 - 0 - 0 i p 1
 5080 anycompatiblerange_in 5094 anycompatiblerange_out 5095 - 0 - 0 d x 0
@@ -142,18 +144,17 @@ def _layout(words: list[str]) -> Layout:
 
 _BY_OID: Final = {int(line.split()[0]): _layout(line.split()) for line in _TABLE.strip().splitlines()}
 _BY_KIND: Final = {kind: _layout(text.split()) for kind, text in _KINDS.items()}
-_OF_ARRAY: Final = _layout(_ARRAY.split())
-_DOMAIN: Final = (("domain_in", 2597), ("domain_recv", 2598))
+_ANY_ARRAY: Final = _layout(_ARRAY.split())
+_OF_ARRAY: Final = {align: replace(_ANY_ARRAY, align="d" if align == "d" else "i") for align in "csid"}
+"""The layouts of arrays by the alignment of their elements."""
+DOMAIN: Final = (("domain_in", 2597), ("domain_recv", 2598))
+"""What reads the values of domains; they are written by the functions of the types that these are over."""
 
 
-def layout_of(oid: int, kind: str, *, array: bool, base: int = 0) -> Layout:
-    """The layout of a type; ``kind`` is pg_type.typtype, ``base`` the type that a domain is over."""
-    if array:
-        return _OF_ARRAY
-    if kind == "d":
-        under = _BY_OID.get(base) or _BY_KIND.get(kind_of(base)) or _BY_OID[25]
-        pairs = (_DOMAIN[0], under.functions[1], _DOMAIN[1], under.functions[3])
-        return Layout(pairs, under.align, under.storage, under.by_value)
+def layout_of(oid: int, kind: str, *, element: int = 0) -> Layout:
+    """The layout of a type; ``kind`` is pg_type.typtype, ``element`` what an array is over and 0 of other types."""
+    if element:
+        return _OF_ARRAY[layout_of(element, kind_of(element) or "b").align]
     return _BY_OID.get(oid) or _BY_KIND.get(kind) or _BY_OID[25]
 
 
@@ -203,7 +204,7 @@ def _signature(place: int, name: str, type_oid: int) -> Signature:
 
 def _signatures() -> dict[str, tuple[int, Signature]]:
     owners = [(_ANY_OF_KIND[kind], layout.functions) for kind, layout in _BY_KIND.items()]
-    owners += [(2277, _OF_ARRAY.functions), (2276, (_DOMAIN[0], ("-", 0), _DOMAIN[1], ("-", 0)))]
+    owners += [(2277, _ANY_ARRAY.functions), (2276, (DOMAIN[0], ("-", 0), DOMAIN[1], ("-", 0)))]
     owners += [(oid, layout.functions) for oid, layout in sorted(_BY_OID.items())]
     found: dict[str, tuple[int, Signature]] = {}
     for type_oid, functions in owners:

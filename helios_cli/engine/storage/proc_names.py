@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.io_functions import IO_FUNCTIONS
+from helios_cli.engine.datatypes.type_functions import TYPE_FUNCTIONS
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.functions.proc_oids import FIRST_OID, FUNCTIONS, OIDS
 from helios_cli.engine.sql.sqltext import pg_identifier
@@ -19,7 +20,9 @@ from helios_cli.engine.storage.type_rows import SUPPORT_NAMES, format_type
 if TYPE_CHECKING:
     from helios_cli.engine.storage.system_catalog import SystemCatalog
 
-_IO_NAMES: Final = {oid: name for name, (oid, _) in IO_FUNCTIONS.items()}
+_UNLISTED: Final = {**IO_FUNCTIONS, **TYPE_FUNCTIONS}
+"""Functions that the library does not list."""
+_NAMES: Final = {oid: name for name, (oid, _) in _UNLISTED.items()}
 _ARGUMENT: Final = re.compile(r"""(?:"[^"]*"|\([^)]*\)|[^,("])+""")
 """One type in a list: commas in quotes and in modifiers do not end it."""
 
@@ -101,15 +104,15 @@ class ProcNames:
         if oid in operator_functions_by_oid():
             name, arguments = operator_functions_by_oid()[oid]
             return f"{name}({','.join(map(registry.format_type, arguments))})"
-        if oid in _IO_NAMES:
-            arguments = IO_FUNCTIONS[_IO_NAMES[oid]][1][0]
-            return f"{_IO_NAMES[oid]}({','.join(map(registry.format_type, arguments))})"
+        if oid in _NAMES:
+            arguments = _UNLISTED[_NAMES[oid]][1][0]
+            return f"{_NAMES[oid]}({','.join(map(registry.format_type, arguments))})"
         return self.name(oid)
 
     def name(self, oid: Any) -> str:
         """A function's name."""
-        if oid in _IO_NAMES:
-            return _IO_NAMES[oid]
+        if oid in _NAMES:
+            return _NAMES[oid]
         routine = routine_of(self._system.snapshot(), oid) if isinstance(oid, int) else None
         if routine is not None:
             return routine_name(routine, self._system.path or ("public",))
@@ -137,8 +140,8 @@ def or_null(read: Callable[[str], int]) -> Callable[[str], int | None]:
 
 def _built_in(name: str) -> dict[int, tuple[int, ...] | None]:
     """PostgreSQL's functions of a name, in the library's order."""
-    if name in IO_FUNCTIONS:
-        oid, (types, _) = IO_FUNCTIONS[name]
+    if name in _UNLISTED:
+        oid, (types, _) = _UNLISTED[name]
         return {oid: types}
     if name in OIDS:
         return {oid: function.args for oid, function in FUNCTIONS.items() if function.name == name}

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.io_functions import IO_FUNCTIONS, layout_of
+from helios_cli.engine.datatypes.type_functions import TYPE_FUNCTIONS
 from helios_cli.engine.datatypes.usertypes import kind_of, number_of, row_oid
 from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS
 from helios_cli.engine.sql.functions.strictness import is_strict
@@ -138,7 +139,7 @@ def _attribute(relation: int, name: str, type_oid: int, typmod: int, attnum: int
     return {
         "attrelid": relation, "attname": name, "atttypid": type_oid, "atttypmod": typmod, "attnum": attnum,
         "attlen": found.typlen if found else -1, "attcacheoff": -1,
-        "attstorage": layout_of(kept.oid, kind_of(kept.oid), array=bool(kept.elem_oid)).storage if kept else "p",
+        "attstorage": layout_of(kept.oid, kind_of(kept.oid), element=kept.elem_oid).storage if kept else "p",
         "attalign": "i", "attislocal": 1, "attstattarget": -1, "attidentity": "",
         "attcollation": type_rows.built_in_collation(base or type_oid), "attgenerated": "", "attcompression": "",
     }  # fmt: skip
@@ -409,10 +410,11 @@ def _library_functions() -> Rows:
             "proargtypes": " ".join(map(str, function.args)), "prosrc": function.name,
             "provariadic": function.args[-1] if function.variadic else 0,
         }  # fmt: skip
-    for name, (oid, (args, result)) in IO_FUNCTIONS.items():
+    for name, (oid, (args, result)) in (*IO_FUNCTIONS.items(), *TYPE_FUNCTIONS.items()):
+        volatility = "s" if name.endswith("typanalyze") else "i"
         yield {
             "oid": oid, "proname": name, "pronamespace": 11, "proowner": 10, "prolang": 12, "procost": 1.0,
-            "prokind": "f", "proisstrict": 1, "provolatile": "i", "proparallel": "s", "pronargs": len(args),
+            "prokind": "f", "proisstrict": 1, "provolatile": volatility, "proparallel": "s", "pronargs": len(args),
             "prorettype": result, "proargtypes": " ".join(map(str, args)), "prosrc": name,
         }  # fmt: skip
 

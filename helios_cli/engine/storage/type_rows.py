@@ -7,10 +7,16 @@ from typing import Any, Final
 
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.arrays import BOX, BOX_DELIMITER
-from helios_cli.engine.datatypes.io_functions import layout_of
+from helios_cli.engine.datatypes.io_functions import DOMAIN, layout_of
 from helios_cli.engine.datatypes.pgtype import PgType
 from helios_cli.engine.datatypes.range_types import multirange_of
 from helios_cli.engine.datatypes.ranges import KINDS
+from helios_cli.engine.datatypes.type_functions import (
+    FIXED_ELEMENTS,
+    analysis_function,
+    modifier_functions,
+    subscript_function,
+)
 from helios_cli.engine.datatypes.usertypes import functions_named, kind_of, named, number_of
 from helios_cli.engine.sql.extensions import TYPE_EXTENSIONS
 from helios_cli.engine.sql.opclasses import default_class
@@ -83,14 +89,19 @@ def format_type(snapshot: Snapshot, oid: int, typmod: int = -1) -> str:
 
 def _pg_type(found: PgType, **more: Any) -> Row:
     kind = more.get("typtype", "c" if more.get("typrelid") else found.kind)
-    layout = layout_of(found.oid, kind, array=bool(found.elem_oid), base=more.get("typbasetype", 0))
+    element = found.elem_oid
+    layout = layout_of(found.oid, kind, element=element)
+    modifiers = modifier_functions(found.oid, element)
     names = ("typinput", "typoutput", "typreceive", "typsend")
     return {
         **{name: oid for name, (_, oid) in zip(names, layout.functions, strict=True)},
         "oid": found.oid, "typname": found.name, "typnamespace": 11, "typowner": 10, "typlen": found.typlen,
         "typbyval": layout.by_value, "typtype": found.kind, "typcategory": found.category,
         "typispreferred": int(found.preferred), "typisdefined": 1,
-        "typdelim": BOX_DELIMITER if BOX in (found.oid, found.elem_oid) else ",", "typelem": found.elem_oid,
+        "typdelim": BOX_DELIMITER if BOX in (found.oid, element) else ",",
+        "typelem": element or FIXED_ELEMENTS.get(found.oid, 0), "typmodin": modifiers[0], "typmodout": modifiers[1],
+        "typsubscript": subscript_function(found.oid, element),
+        "typanalyze": analysis_function(found.oid, kind, element),
         "typarray": found.array_oid, "typalign": layout.align, "typstorage": layout.storage,
         "typtypmod": -1,
         "typcollation": built_in_collation(found.oid),
@@ -103,7 +114,7 @@ def built_in_collation(oid: int) -> int:
     found = registry.find_oid(oid)
     if found is not None and found.elem_oid:
         return built_in_collation(found.elem_oid)
-    return 950 if oid == 19 else 100 if found is not None and found.category == "S" else 0
+    return 950 if oid == 19 else 100 if oid == 194 or (found is not None and found.category == "S") else 0
 
 
 def collation_of(snapshot: Snapshot, oid: int) -> int:
@@ -139,8 +150,8 @@ def _pair(snapshot: Snapshot, oid: int, schema: str, name: str, owner: int, **mo
     more["typacl"] = snapshot.acl_text(PG_TYPE, oid)
     yield _pg_type(registry.by_oid(oid), **{**place, "typname": name, "typalign": "d" if "typrelid" in more else "i",
                                             **more})  # fmt: skip
-    align = {"typalign": "d"} if more.get("typalign") == "d" else {}
-    yield _pg_type(registry.by_oid(oid + 1), **{**place, "typname": f"_{name}"[:63], **align})
+    shared = {key: value for key, value in more.items() if key == "typcollation" or (key, value) == ("typalign", "d")}
+    yield _pg_type(registry.by_oid(oid + 1), **{**place, "typname": f"_{name}"[:63], **shared})
 
 
 def _facts(found: UserType) -> Row:
@@ -150,9 +161,13 @@ def _facts(found: UserType) -> Row:
         return {"typbyval": 1, "typstorage": "p"}
     base = registry.by_oid(found.base_oid)
     if found.kind in ("r", "m"):
-        return {"typalign": "d" if layout_of(base.oid, "b", array=bool(base.elem_oid)).align == "d" else "i"}
-    kept = layout_of(base.oid, kind_of(base.oid), array=bool(base.elem_oid))
+        return {"typalign": "d" if layout_of(base.oid, "b", element=base.elem_oid).align == "d" else "i"}
+    kind = kind_of(base.oid) or base.kind
+    kept = layout_of(base.oid, kind, element=base.elem_oid)
     return {
+        "typinput": DOMAIN[0][1], "typoutput": kept.functions[1][1],
+        "typreceive": DOMAIN[1][1], "typsend": kept.functions[3][1],
+        "typanalyze": analysis_function(base.oid, kind, base.elem_oid),
         "typalign": kept.align, "typstorage": kept.storage,
         "typbasetype": found.parent or found.base_oid, "typtypmod": found.base_typmod, "typlen": base.typlen,
         "typcategory": base.category, "typnotnull": int(found.not_null), "typdefault": found.default,
