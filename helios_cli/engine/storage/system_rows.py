@@ -9,6 +9,7 @@ from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.io_functions import IO_FUNCTIONS, layout_of
 from helios_cli.engine.datatypes.type_functions import TYPE_FUNCTIONS
 from helios_cli.engine.datatypes.usertypes import kind_of, number_of, row_oid
+from helios_cli.engine.sql.ddl_schema import INFORMATION_SCHEMA_OID
 from helios_cli.engine.sql.functions.proc_oids import FUNCTIONS
 from helios_cli.engine.sql.functions.strictness import is_strict
 from helios_cli.engine.sql.privileges import DEFAULT_KINDS, PG_DATABASE, PG_DEFAULT_ACL, PG_NAMESPACE
@@ -402,8 +403,9 @@ def _library_functions() -> Rows:
     for oid, function in FUNCTIONS.items():
         volatility = "v" if function.volatile else "s" if function.stable else "i"
         yield {
-            "oid": oid, "proname": function.name, "pronamespace": 11, "proowner": 10, "prolang": 12,
-            "procost": 1.0, "prokind": "a" if function.aggregate else "w" if function.window else "f",
+            "oid": oid, "proname": function.name, "proowner": 10, "prolang": 12, "procost": 1.0,
+            "pronamespace": 11 if function.schema == "pg_catalog" else INFORMATION_SCHEMA_OID,
+            "prokind": "a" if function.aggregate else "w" if function.window else "f",
             "proretset": int(function.set_returning), "provolatile": volatility, "proparallel": "s",
             "proisstrict": int(is_strict(function)),
             "pronargs": len(function.args), "pronargdefaults": function.defaults, "prorettype": function.result,

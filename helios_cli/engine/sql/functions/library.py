@@ -43,6 +43,7 @@ from helios_cli.engine.sql.functions import (
     to_number,
     trigonometry,
     trigrams,
+    type_facts,
     unaccent,
     uuids,
 )
@@ -91,6 +92,7 @@ def _build() -> Library:
         system,
         text_search,
         introspection,
+        type_facts,
     ):
         module.install(library)
     return library
