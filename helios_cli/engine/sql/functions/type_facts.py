@@ -16,6 +16,10 @@ _BINARY_DIGITS: Final = {_INT2: 16, _INT4: 32, _INT8: 64, _FLOAT4: 24, _FLOAT8: 
 _FIELDS: Final = re.compile(r"interval[()0-9]* (.*)")
 _ANY_PRECISION: Final = 0xFFFF
 _NAME_BYTES: Final = 63
+_CHAR: Final = 18
+_ATTRIBUTE: Final = {"typid": (2, 26), "typmod": (8, 26)}
+_TYPE: Final = {"typtype": (6, 32), "typid": (25, 32), "typmod": (26, 32)}
+"""Where the columns are in rows of pg_attribute and of pg_type, and how many these have."""
 
 
 def char_max_length(type_oid: int, typmod: int) -> int | None:
@@ -91,3 +95,13 @@ def install(lib: Library) -> None:
         sql="(SELECT key + 1 FROM json_each('[' || replace((SELECT indkey FROM \"pg_catalog.pg_index\" "
         "WHERE indexrelid = {0}), ' ', ',') || ']') WHERE value = {1})",
     )  # fmt: skip
+    for name, result, oid in (("typid", "oid", 26), ("typmod", "int4", 23)):
+        of_type, of_column = _field("{1}", _TYPE[name], oid), _field("{0}", _ATTRIBUTE[name], oid)
+        lib.define(
+            f"_pg_true{name}", f"record record -> {result}", schema="information_schema", null_for_null=True,
+            sql=f"CASE {_field('{1}', _TYPE['typtype'], _CHAR)} WHEN 'd' THEN {of_type} ELSE {of_column} END",
+        )  # fmt: skip
+
+
+def _field(row: str, place: tuple[int, int], type_oid: int) -> str:
+    return f"pg_row_get({row}, {place[0]}, {place[1]}, {type_oid})"
