@@ -107,14 +107,13 @@ def _drop_nothing(builder: Builder, fields: dict[str, Any], word: str) -> Plan:
 def _missing(
     builder: Builder, name: list[str], word: str, missing_ok: bool, state: str = "42P01"
 ) -> HeliosError | None:
-    shown = ".".join(name)
-    if len(name) > 1 and builder.catalog.schema_oid(name[-2]) is None and missing_ok:
-        builder.notices.append(f'schema "{name[-2]}" does not exist, skipping')
-        return None
+    text = f'{word} "{name[-1]}" does not exist'
+    if len(name) > 1 and builder.catalog.schema_oid(name[-2]) is None:
+        state, text = "3F000", f'schema "{name[-2]}" does not exist'
     if missing_ok:
-        builder.notices.append(f'{word} "{shown}" does not exist, skipping')
+        builder.notices.append(f"{text}, skipping")
         return None
-    return builder.error(state, f'{word} "{shown}" does not exist')
+    return builder.error(state, text)
 
 
 def _relation(builder: Builder, name: list[str], fields: dict[str, Any]) -> Thing | None:
