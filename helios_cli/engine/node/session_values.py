@@ -13,6 +13,8 @@ from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.cursors import current_row
 from helios_cli.engine.node.engine import PG_EPOCH_US
 from helios_cli.engine.sql.current_rows import CURRENT_OF
+from helios_cli.engine.sql.ddl_build import TEMP_SCHEMA_NAME
+from helios_cli.engine.sql.ddl_schema import TEMP_SCHEMA_OID
 from helios_cli.engine.sql.variables import BY_NAME, CORE
 from helios_cli.engine.types import Lsn
 
@@ -110,9 +112,16 @@ def _current_schema(session: Session) -> str | None:
 
 
 def _schemas(session: Session) -> list[str]:
-    """The schemas of the search path that are there."""
-    known = session.schema_view().catalog.privileges.schemas()
-    return [name for name in session.search_path if name in known]
+    """The schemas of the search path that are there; the one of temporary objects once the session has some."""
+    catalog = session.schema_view().catalog
+    known = catalog.privileges.schemas()
+    temp = (TEMP_SCHEMA_NAME,) if catalog.has_temp_tables() else ()
+    return [name for name in session.search_path if name in known or name in temp]
+
+
+def _temp_schema(session: Session) -> int:
+    """The OID of the session's schema of temporary objects; 0 before it makes the first."""
+    return TEMP_SCHEMA_OID if session.schema_view().catalog.has_temp_tables() else 0
 
 
 _VALUES: Final[dict[str, Callable[[Any], Any]]] = {
@@ -126,6 +135,7 @@ _VALUES: Final[dict[str, Callable[[Any], Any]]] = {
     "current_database": lambda session: session.database,
     "current_schema": _current_schema,
     "schemas": lambda session: json.dumps(_schemas(session)),
+    "temp_schema": _temp_schema,
     "search_path": lambda session: json.dumps(session.search_path),
     "settings": _settings,
     "version": lambda session: f"PostgreSQL {session.show('server_version')} on SQLite {apsw.sqlite_lib_version()}",

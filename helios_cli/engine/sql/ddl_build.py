@@ -226,7 +226,7 @@ class Builder:
             SqlError: 3F000 no such schema, 42501 a system schema.
         """
         named = range_var.get("schemaname")
-        if range_var.get("relpersistence") == "t" or named == TEMP_SCHEMA_NAME:
+        if self.is_temporary(range_var):
             if named not in (None, TEMP_SCHEMA_NAME):
                 message = "cannot create temporary relation in non-temporary schema"
                 raise self.error("42P16", message, range_var.get("location", -1))
@@ -243,6 +243,14 @@ class Builder:
         if self.catalog.schema_oid(schema) is None:
             raise self.error("3F000", f'schema "{schema}" does not exist', range_var.get("location", -1))
         return str(schema)
+
+    def is_temporary(self, range_var: dict[str, Any]) -> bool:
+        """Whether what a RangeVar names is to be made among the temporary objects.
+
+        A name without a schema is when the search path begins with pg_temp.
+        """
+        named = range_var.get("schemaname") or next(iter(self.catalog.search_path), None)
+        return range_var.get("relpersistence") == "t" or named == TEMP_SCHEMA_NAME
 
     def default_schema(self) -> str:
         """The first schema of the search path that exists.

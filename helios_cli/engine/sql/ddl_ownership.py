@@ -159,7 +159,7 @@ class Guard:
     def creates_in(self, range_var: dict[str, Any]) -> None:
         """Raise SqlError 42501 unless the role may make what a RangeVar names."""
         named = range_var.get("schemaname")
-        if range_var.get("relpersistence") == "t" or named == "pg_temp":
+        if self.builder.is_temporary(range_var):
             if not self._held(TEMPORARY):
                 message = f'permission denied to create temporary tables in database "{self.catalog.database.name}"'
                 raise SqlError(message, sqlstate="42501")

@@ -109,11 +109,7 @@ def create_view(builder: Builder, fields: dict[str, Any]) -> Plan:
     option = check_option_of(fields)
     range_var = fields["view"]
     query: Node = fields["query"]
-    if (
-        range_var.get("relpersistence") != "t"
-        and range_var.get("schemaname") != "pg_temp"
-        and _is_temporary(builder, query)
-    ):
+    if not builder.is_temporary(range_var) and _is_temporary(builder, query):
         builder.notices.append(f'view "{range_var["relname"]}" will be a temporary view')
         range_var = {**range_var, "relpersistence": "t"}
     schema, name = builder.creation_schema(range_var), range_var["relname"]

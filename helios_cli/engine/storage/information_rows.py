@@ -30,7 +30,7 @@ def tables(snapshot: Snapshot, oid: int) -> Rows:
     """Tables and views."""
     relation = snapshot.relations[oid]
     if relation.kind in ("r", "v"):
-        kind = "VIEW" if relation.kind == "v" else "LOCAL TEMPORARY" if relation.temp else "BASE TABLE"
+        kind = "LOCAL TEMPORARY" if relation.temp else "VIEW" if relation.kind == "v" else "BASE TABLE"
         yield {
             "table_catalog": DATABASE_NAME, "table_schema": relation.schema, "table_name": relation.name,
             "table_type": kind, "is_insertable_into": _yes(bool(relation_events(snapshot, oid) & INSERT)),

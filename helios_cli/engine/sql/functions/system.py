@@ -42,11 +42,12 @@ def _client_encoding(settings: str) -> str:
     return current_setting("client_encoding", 1, settings) or "UTF8"
 
 
-def schemas_array(path: str, implicit: int) -> str:
-    """current_schemas: the search path (a JSON array) as an array, with pg_catalog when asked for."""
+def schemas_array(path: str, implicit: int, temp_schema: int) -> str:
+    """current_schemas: the search path (a JSON array) as an array, with what is searched before it when asked for."""
     names = json.loads(path)
-    if implicit and "pg_catalog" not in names:
-        names = ["pg_catalog", *names]
+    if implicit:
+        before = ("pg_temp", "pg_catalog") if temp_schema else ("pg_catalog",)
+        names = [*(name for name in before if name not in names), *names]
     return write_array(PgArray(list(names), (len(names),) if names else (), (1,) if names else ()), str)
 
 
@@ -124,17 +125,16 @@ def _install_session(lib: Library) -> None:
         ("pg_conf_load_time", "timestamptz", "start_time"),
         ("pg_last_wal_receive_lsn", "pg_lsn", "received_lsn"), ("pg_last_wal_replay_lsn", "pg_lsn", "replayed_lsn"),
         ("pg_last_xact_replay_timestamp", "timestamptz", "replayed_time"),
-        ("pg_trigger_depth", "int4", "trigger_depth"),
+        ("pg_trigger_depth", "int4", "trigger_depth"), ("pg_my_temp_schema", "oid", "temp_schema"),
         ("txid_current", "int8", "txid"), ("pg_current_xact_id", "xid8", "txid"),
         ("txid_current_if_assigned", "int8", "assigned_txid"),
         ("pg_current_xact_id_if_assigned", "xid8", "assigned_txid"),
     ):  # fmt: skip
         value(name, result, session)
     _install_log_positions(lib)
-    d("current_schemas", "bool -> name[]", _schemas, session_values=("schemas",), stable=True)
+    d("current_schemas", "bool -> name[]", _schemas, session_values=("schemas", "temp_schema"), stable=True)
     d("pg_client_encoding", "-> name", _client_encoding, session_values=("settings",), stable=True)
     d("getdatabaseencoding", "-> name", sql="'UTF8'")
-    d("pg_my_temp_schema", "-> oid", sql="0")
     d("pg_is_other_temp_schema", "oid -> bool", sql="0")
     d(
         "current_setting",
@@ -194,8 +194,8 @@ def if_recovering(recovering: int, answer: Any) -> Any:
     return answer
 
 
-def _schemas(implicit: int, path: str) -> str:
-    return schemas_array(path, implicit)
+def _schemas(implicit: int, path: str, temp_schema: int) -> str:
+    return schemas_array(path, implicit, temp_schema)
 
 
 def _install_routines(lib: Library) -> None:
