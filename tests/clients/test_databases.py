@@ -217,6 +217,8 @@ def test_large_objects_and_settings_belong_to_a_database(server: NodeProcess, ot
         assert rows(second, "SELECT lo_from_bytea(77, 'two')") == [(77,)]
         assert rows(first, "SELECT lo_get(77)") == [(b"one",)]
         assert rows(second, "SELECT count(*) FROM pg_largeobject_metadata") == [(1,)]
+        for there, kept in ((first, b"one"), (second, b"two")):
+            assert rows(there, "SELECT data FROM pg_largeobject") == [(kept,)]
         assert rows(second, "SELECT lo_unlink(77)") == [(1,)]
         assert rows(first, "SELECT lo_get(77)") == [(b"one",)]
         first.execute("SELECT lo_unlink(77)")

@@ -170,7 +170,7 @@ class SqliteCatalog(
             return self._relations[key]
         except KeyError:
             pass
-        found = self.system_relations.get(key)
+        found = self.own_relation(self.system_relations.get(key))
         if found is None and schema not in ("pg_catalog", "information_schema"):
             found = self._load(schema, name)
         self._relations[key] = found
@@ -381,7 +381,7 @@ class SqliteCatalog(
             row = self._one(f"SELECT nspname, relname FROM {_db(temp)}.helios_relation WHERE oid = ?", oid)
             found = self._in_schema(row[0], row[1]) if row else None
         if found is None:
-            found = next((system for system in self.system_relations.values() if system.oid == oid), None)
+            found = self.own_relation(next((one for one in self.system_relations.values() if one.oid == oid), None))
         self._by_oid[oid] = found
         return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +13,7 @@ from helios_cli.engine.sql.databases import FIRST, DatabaseFacts, FileObject, ow
 from helios_cli.engine.sql.ddl_model import DdlCatalog
 from helios_cli.engine.sql.ddl_schema import CLUSTER_PRIVILEGE, DATABASE_OID
 from helios_cli.engine.sql.privileges import PG_DATABASE
+from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.storage.connection import database_of
 from helios_cli.engine.storage.system_copy import SystemCopy
 
@@ -51,6 +53,12 @@ class DatabaseCatalog:
     def _is_guest(self) -> bool:
         """Whether its connection is one of another database."""
         return self.database_oid != database_of(self.connection)
+
+    def own_relation(self, relation: Relation | None) -> Relation | None:
+        """A relation of the system, which is read from the database's own table where a table has its rows."""
+        if relation is None or self.is_first or not relation.sqlite_name.startswith("helios_"):
+            return relation
+        return replace(relation, sqlite_name=own_name(self.database_oid, relation.sqlite_name))
 
     def _meant(self, sql: str) -> str:
         """A statement over the database's own system tables, as its connection has to be told."""
