@@ -27,6 +27,7 @@ SESSION: dict[str, Any] = {
     "search_path": '["public"]', "version": "PostgreSQL 15.0", "in_recovery": 0, "current_lsn": "0/1",
     "insert_lsn": "0/1", "flush_lsn": "0/1", "received_lsn": None, "replayed_lsn": None, "replayed_time": None,
     "settings": '{"work_mem": "4MB"}', "txid": 5, "client_addr": None,
+    "temp_schema": 0,
 }  # fmt: skip
 
 

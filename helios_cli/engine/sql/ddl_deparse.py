@@ -18,7 +18,7 @@ from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.deparse_calls import in_words
 from helios_cli.engine.sql.deparse_constants import cast_constant, constant_text, constant_type, named_type
-from helios_cli.engine.sql.deparse_forms import CAST_BY_CALLS, WIDENED, needs_parentheses
+from helios_cli.engine.sql.deparse_forms import CAST_BY_CALLS, WIDENED, needs_parentheses, shared_type
 from helios_cli.engine.sql.function_spec import Function
 from helios_cli.engine.sql.oids import (
     ANY,
@@ -220,6 +220,8 @@ class Deparser:
             return found.oid if found else 0
         if name == "A_Expr" and node[name]["kind"] == "AEXPR_OP" and "lexpr" in node[name]:
             return self._result_type(node[name])
+        if name in ("CoalesceExpr", "MinMaxExpr"):
+            return shared_type([self.type_of(part) for part in node[name]["args"]])
         if name == "FuncCall":
             function = self._function(node[name])
             return function.result if function is not None and function.result not in POLYMORPHIC else 0

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from helios_cli.engine.sql import tree
-from helios_cli.engine.sql.oids import DATE, FLOAT8, INT2, INT4, INT8, NUMERIC, TIMESTAMP, TIMESTAMPTZ
+from helios_cli.engine.sql.oids import DATE, FLOAT8, INT2, INT4, INT8, NUMERIC, TIMESTAMP, TIMESTAMPTZ, UNKNOWN
 from helios_cli.engine.sql.typed import Node
 
 WIDENED: Final = {
@@ -16,6 +17,16 @@ CAST_BY_CALLS: Final = {
     **WIDENED, TIMESTAMP: (DATE,), TIMESTAMPTZ: (DATE, TIMESTAMP),
 }  # fmt: skip
 """What a function's argument is cast from, by its type."""
+
+
+def shared_type(types: Sequence[int]) -> int:
+    """The type that values of several types become together, untyped constants among them; 0 where it is not plain."""
+    known = set(types) - {UNKNOWN}
+    if len(known) == 1:
+        return known.pop()
+    wide = next((one for one in (FLOAT8, NUMERIC, INT8, INT4) if one in known), 0)
+    return wide if wide and known <= {wide, *WIDENED[wide]} else 0
+
 
 _PRECEDENCE: Final = {"+": 1, "-": 1, "*": 2, "/": 2, "%": 2, "^": 3}
 

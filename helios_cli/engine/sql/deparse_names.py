@@ -28,6 +28,8 @@ class Item:
     columns: Mapping[str, int]
     shown: str = ""
     """What it is called where an outer level has its name, too; else its name."""
+    row_type: str = ""
+    """The type of its rows, of a table."""
 
 
 @dataclass(slots=True)
@@ -37,6 +39,8 @@ class Level:
     items: list[Item] = field(default_factory=list)
     merged: dict[str, str] = field(default_factory=dict)
     """Columns of JOIN USING, as they are written."""
+    natural: dict[int, list[str]] = field(default_factory=dict)
+    """The columns that each NATURAL JOIN is over."""
 
 
 class NamedItems(Deparser):
@@ -90,10 +94,12 @@ class NamedItems(Deparser):
         level, kind = self._levels[-1], tree.tag(node)
         fields: dict[str, Any] = node[kind]
         if kind == "JoinExpr":
-            if "alias" in fields or fields.get("isNatural"):
+            if "alias" in fields:
                 raise FeatureNotSupported("a join of this form")
             left, right = self._collect(fields["larg"]), self._collect(fields["rarg"])
-            for name in tree.strings(fields.get("usingClause", [])):
+            if fields.get("isNatural"):
+                level.natural[id(fields)] = _in_both(left, right)
+            for name in self._using(fields):
                 side = right if fields["jointype"] == "JOIN_RIGHT" else left
                 owner = next((item for item in side if name in item.columns), None)
                 if owner is not None and fields["jointype"] != "JOIN_FULL":
@@ -113,6 +119,10 @@ class NamedItems(Deparser):
         level.items.append(item)
         return [item]
 
+    def _using(self, join: dict[str, Any]) -> list[str]:
+        """The columns that a join is over by name."""
+        return self._levels[-1].natural.get(id(join)) or tree.strings(join.get("usingClause", []))
+
     def _table_item(self, fields: dict[str, Any]) -> Item:
         alias = fields.get("alias", {})
         cte = self._cte(fields)
@@ -120,7 +130,8 @@ class NamedItems(Deparser):
         columns = dict(cte if cte is not None else found[1] if found is not None else {})
         given = tree.strings(alias.get("colnames", []))
         renamed = [*zip(given, columns.values(), strict=False), *list(columns.items())[len(given) :]]
-        return Item(alias.get("aliasname", fields["relname"]), dict(renamed))
+        row_type = found[0] if found is not None else ""
+        return Item(alias.get("aliasname", fields["relname"]), dict(renamed), row_type=row_type)
 
     def _query_item(self, fields: dict[str, Any]) -> Item:
         alias = fields.get("alias", {})
@@ -188,8 +199,14 @@ class NamedItems(Deparser):
     def _own_name(self, node: Node, visible: bool) -> str | None:
         """The name that a column has as it is printed; None: none that counts."""
         if "ColumnRef" in node:
-            return self._name_of(node["ColumnRef"])
+            return self._name_of(node["ColumnRef"]) if self._whole_row(node) is None else None
         return None if visible else NONE
+
+
+def _in_both(left: Sequence[Item], right: Sequence[Item]) -> list[str]:
+    """The columns that both sides of a join have, in the order of the left one."""
+    theirs = {name for item in right for name in item.columns}
+    return [name for item in left for name in item.columns if name in theirs]
 
 
 def is_set(select: dict[str, Any]) -> bool:

@@ -214,9 +214,12 @@ class QueryWriter(NamedItems):
 
     def _target(self, node: Node) -> str:
         whole = self._whole_row(node)
-        if whole is not None:
-            raise FeatureNotSupported("a whole row in a select list")
-        return self.expression(node, TEXT)
+        if whole is None:
+            return self.expression(node, TEXT)
+        item = self._item_of(whole)
+        if not item.row_type:
+            raise FeatureNotSupported("a whole row of no table in a select list")
+        return f"{self.expression(node)}::{item.row_type}"
 
     # -- FROM -----------------------------------------------------------------------------------------------------
 
@@ -298,7 +301,7 @@ class QueryWriter(NamedItems):
         return f"{'LATERAL ' * lateral}{text} {pg_identifier(item.shown)}({listed})"
 
     def _join(self, fields: dict[str, Any]) -> str:
-        using = tree.strings(fields.get("usingClause", []))
+        using = self._using(fields)
         text = self._element(fields["larg"])
         word = " JOIN " if "quals" in fields or using else " CROSS JOIN "
         inner = fields["jointype"] == "JOIN_INNER"

@@ -352,7 +352,8 @@ def _quantified(fields: dict[str, Any], scope: Scope) -> TypedSql:
     if subject.type_oid == UNKNOWN:
         subject = casts.coerce(subject, element, -1, How.IMPLICIT, ctx)
     # A NULL array makes the answer NULL, as an array of one NULL does.
-    rows = f"json_each(coalesce(pg_array_json({array.sql}, {element}), '[null]'))"
+    elements = f"pg_array_json({array.sql}, {element})"
+    rows = f"json_each(coalesce({elements}, '[null]'))"
     shape = whole_rows.shape_of(array, ctx)
     value = extracted("value", element)
     item = TypedSql(value, element, shape=shape.element if shape is not None else None)
@@ -362,6 +363,9 @@ def _quantified(fields: dict[str, Any], scope: Scope) -> TypedSql:
     test = found.sql
     plain = test == f"({casts.collated(subject)} {name} {casts.collated(item)})"
     if plain and name == ("<>" if every else "=") and not casts.collation_of(element):
+        if scope.bare_columns and value == "value":  # Stored expressions have no subqueries.
+            held = f"pg_is_element({subject.sql}, {elements})"
+            return TypedSql(f"(NOT {held})" if every else held, BOOL, location=at)
         word = "NOT IN" if every else "IN"
         return TypedSql(f"({subject.sql} {word} (SELECT {value} FROM {rows}))", BOOL, location=at)
     return TypedSql(_fold(test, rows, every), BOOL, location=at)

@@ -63,6 +63,16 @@ def pg_array_json(array: Any, element: int = 0) -> str | None:
     return _json_of(str(array), registry.by_oid(element).parse_text if element else str)
 
 
+def pg_is_element(value: Any, elements: str | None) -> int | None:
+    """``value = ANY (array)``, of what :func:`pg_array_json` made of it."""
+    found = None if elements is None else json.loads(elements)
+    if not found or value is None:
+        return 0 if found == [] else None
+    if value in found:
+        return 1
+    return None if None in found else 0
+
+
 _read: Final = remembered(read_array)
 
 
@@ -252,6 +262,7 @@ SCALARS: Final[ScalarTable] = {
     "pg_array": (pg_array, -1, True),
     "pg_array_nest": (pg_array_nest, -1, True),
     "pg_array_json": (pg_array_json, -1, True),
+    "pg_is_element": (pg_is_element, 2, True),
     "pg_array_get": (pg_array_get, -1, True),
     "pg_array_slice": (pg_array_slice, -1, True),
     "pg_array_concat": (pg_array_concat, 2, True),

@@ -78,6 +78,28 @@ class KeptText:
             columns = table_columns(table, table.name)
             scope.items, scope.columns = [RangeItem(table.name, columns, table, table.schema)], columns
             expect_boolean(self.select["targetList"][0]["ResTarget"]["val"], scope, "POLICY")
+        self._name_grouped()
+
+    def _name_grouped(self) -> None:
+        """What stands in GROUP BY is translated there alone: elsewhere in the query it means the same."""
+        columns = self.mentions.columns
+        for select in tree.walk(self.select):
+            if "groupClause" not in select:
+                continue
+            references = [part["ColumnRef"] for part in tree.walk(select["groupClause"]) if _is_reference(part)]
+            known = {
+                str(one["fields"]): columns[one["location"]] for one in references if one.get("location") in columns
+            }
+            sorted_by = [one["SortBy"]["node"] for one in select.get("sortClause", [])]
+            # A bare name in ORDER BY is that of a column of the result.
+            parts = [
+                select.get("targetList"),
+                select.get("havingClause"),
+                [one for one in sorted_by if "ColumnRef" not in one],
+            ]
+            for part in tree.walk(parts):
+                if _is_reference(part) and str(part["ColumnRef"]["fields"]) in known:
+                    columns.setdefault(part["ColumnRef"].get("location", -1), known[str(part["ColumnRef"]["fields"])])
 
     def settled(self) -> str:
         """The text with every name made definite."""

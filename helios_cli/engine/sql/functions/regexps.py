@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import islice
 from typing import Any, Final
@@ -188,6 +188,45 @@ def regexp_substring(text: str, pattern: str) -> str | None:
     return None if match is None else match[1 if expression.groups else 0]
 
 
+_ESCAPED: Final = {"%": ".*", "_": ".", "(": "(?:"} | {character: f"\\{character}" for character in "\\.^$"}
+"""What the characters of a SIMILAR TO pattern are in a regular expression, where they are another."""
+
+
+def similar_to_escape(pattern: str, escape: str = "\\") -> str:
+    """The regular expression that a SIMILAR TO pattern stands for (similar_escape_internal, regexp.c).
+
+    Raises 22025, 2200C.
+    """
+    if len(escape) > 1:
+        hint = "Escape string must be empty or one character."
+        raise SqlError("invalid escape string", sqlstate="22025", hint=hint)
+    out: list[str] = ["^(?:"]
+    parts, in_bracket = iter(("){1,1}?(", "){1,1}(?:")), False
+    characters = iter(pattern)
+    for character in characters:
+        if character == escape:
+            escaped = next(characters, "")
+            if escaped == '"' and not in_bracket:
+                out.append(_next_part(parts))
+            else:
+                out.append(f"\\{escaped}" if escaped else "")
+        elif in_bracket:
+            in_bracket = character != "]"
+            out.append("\\\\" if character == "\\" else character)
+        else:
+            in_bracket = character == "["
+            out.append(_ESCAPED.get(character, character))
+    return "".join([*out, ")$"])
+
+
+def _next_part(parts: Iterator[str]) -> str:
+    found = next(parts, None)
+    if found is None:
+        message = "SQL regular expression may not contain more than two escape-double-quote separators"
+        raise SqlError(message, sqlstate="2200C")
+    return found
+
+
 def similar_substring(text: str, pattern: str, escape: str) -> str | None:
     """SUBSTRING(text SIMILAR pattern ESCAPE escape): what the pattern between two escape-double-quotes matches.
 
@@ -260,6 +299,9 @@ def install(lib: Library) -> None:
         d("regexp_instr", f"text text {more} -> int4", _call(regexp_instr))
     for more in ("", "text"):
         d("regexp_like", f"text text {more} -> bool", _call(regexp_like))
+    for name in ("similar_to_escape", "similar_escape"):
+        d(name, "text text -> text", _call(similar_to_escape))
+    d("similar_to_escape", "text -> text", _call(similar_to_escape))
     lib.helper("fn_regexp_substring", regexp_substring, 2)
     lib.helper("pg_similar_substring", similar_substring, 3)
 
