@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
-import pgparse
-
-from helios_cli.engine.datatypes.arrays import read_array, write_array
 from helios_cli.engine.datatypes.composite import Shape, has_type
 from helios_cli.engine.datatypes.usertypes import pinned_name
-from helios_cli.engine.sql.ddl_build import Builder
-from helios_cli.engine.sql.ddl_follow import follow_label
+from helios_cli.engine.sql.ddl_build import Builder, unsupported
+from helios_cli.engine.sql.ddl_follow import follow_label, follow_label_in_policies
 from helios_cli.engine.sql.ddl_model import TableDef
 from helios_cli.engine.sql.ddl_rebuild import rebuild_table
-from helios_cli.engine.sql.ddl_render import database_of, delete, keys_json, qualified, update
+from helios_cli.engine.sql.ddl_render import database_of, delete, keys_json, update
 from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID
 from helios_cli.engine.sql.ddl_types import CHANGED, home_of, users_of
-from helios_cli.engine.sql.ddl_view import translate_view
+from helios_cli.engine.sql.ddl_view import made_anew
 from helios_cli.engine.sql.plan import Plan
 from helios_cli.engine.sql.relation import UserType
 from helios_cli.engine.sql.row_values import type_shape
 from helios_cli.engine.sql.sqltext import constant, quote_identifier
+from helios_cli.engine.sql.stored_names import with_label_in_array
+
+_WITH_DEFINITIONS: Final[tuple[tuple[str, Callable[[Any], Any]], ...]] = (
+    ("type", lambda catalog: catalog.all_types()), ("function", lambda catalog: catalog.all_routines()),
+    ("policy", lambda catalog: catalog.securities()), ("trigger", lambda catalog: catalog.all_triggers()),
+)  # fmt: skip
+"""System tables with expressions in a definition, and what tells whether there is such a table yet."""
 
 
 def rename_value(builder: Builder, found: UserType, old: str, new: str) -> Plan:
@@ -30,6 +36,7 @@ def rename_value(builder: Builder, found: UserType, old: str, new: str) -> Plan:
         raise builder.error("22023", f'"{old}" is not an existing enum label')
     if new in found.labels:
         raise builder.error("42710", f'enum label "{new}" already exists')
+    _refuse_bounds(builder, found, old)
     # Keys of the type refer to one another by the label: all are rewritten before they are looked at.
     builder.fk_off = True
     # While tables are rewritten both labels are there, side by side: an index finds the old and takes the new.
@@ -60,6 +67,15 @@ def rename_value(builder: Builder, found: UserType, old: str, new: str) -> Plan:
     return builder.finish("ALTER TYPE")
 
 
+def _refuse_bounds(builder: Builder, found: UserType, old: str) -> None:
+    """Raise FeatureNotSupported where a partition is for the label."""
+    for relation, _, _ in users_of(builder, found.oid):
+        if relation.partition is not None and constant(old) in relation.partition.bound:
+            raise unsupported(
+                f'renaming a label that partition "{relation.name}" is for', "Detach the partition first."
+            )
+
+
 def _relabel_rows(builder: Builder, found: UserType, old: str, new: str) -> None:
     """The same inside columns of row types that hold the enum at any depth."""
     wanted = frozenset((found.oid, found.oid + 1))
@@ -84,7 +100,15 @@ def _relabel_texts(builder: Builder, found: UserType, old: str, new: str) -> Non
         table = builder.catalog.table_def(oid)
         if table is not None:
             _relabel_table(builder, table, found, old, new)
-    for view in builder.catalog.views_naming(constant(old)):
+    follow_label_in_policies(builder, found.oid, old, new)
+    texts = [json.dumps(f"{constant(label)}::{pinned_name(found.oid)}")[1:-1] for label in (old, new)]
+    for table_name, known in _WITH_DEFINITIONS:
+        if known(builder.catalog):
+            builder.add(
+                f"UPDATE main.helios_{table_name} SET definition = replace(definition, {constant(texts[0])}, "
+                f"{constant(texts[1])}) WHERE instr(definition, {constant(texts[0])})"
+            )
+    for view in builder.catalog.views_naming(old.replace("'", "''")):
         text = builder.catalog.view_query(view.oid) or ""
         after = follow_label(builder, text, found.oid, old, new)
         if after == text:
@@ -92,12 +116,8 @@ def _relabel_texts(builder: Builder, found: UserType, old: str, new: str) -> Non
         temp = view.oid >= FIRST_TEMP_OID
         builder.add(update(temp, "helios_relation", {"definition": after}, oid=view.oid))
         if view.kind == "v":
-            parsed: Any = pgparse.parse(text)
-            names = [column.name for column in view.columns]
-            sql, _ = translate_view(builder, parsed[0]["stmt"], names)
-            before, after = (f"pg_enum_in({found.oid}, {constant(label)})" for label in (old, new))
-            shown, listed = qualified(view.sqlite_name, temp), ", ".join(map(quote_identifier, names))
-            builder.add(f"DROP VIEW {shown}", f"CREATE VIEW {shown} ({listed}) AS {sql.replace(before, after)}")
+            drop, create = made_anew(builder, view, text)
+            builder.add(drop, _compiled_with_label(create, found.oid, old, new))
 
 
 def _relabel_table(builder: Builder, table: TableDef, found: UserType, old: str, new: str) -> None:
@@ -132,10 +152,13 @@ def _relabeled(text: str | None, found: UserType, old: str, new: str) -> str | N
     if text is None:
         return None
     pinned = pinned_name(found.oid)
-
-    def in_array(match: re.Match[str]) -> str:
-        labels = read_array(match[1].replace("''", "'"), lambda label: new if label == old else label)
-        return f"{constant(write_array(labels, str))}::{pinned}[]"
-
     text = text.replace(f"{constant(old)}::{pinned}", f"{constant(new)}::{pinned}")
-    return re.sub(rf"'((?:[^']|'')*)'::{re.escape(pinned)}\[\]", in_array, text)
+    arrays = re.compile(rf"('(?:[^']|'')*')(::{re.escape(pinned)}\[\])")
+    return arrays.sub(lambda match: with_label_in_array(match[1], old, new) + match[2], text)
+
+
+def _compiled_with_label(sql: str, enum: int, old: str, new: str) -> str:
+    """SQLite's text of a query with the label's constants changed."""
+    before, after = (f"pg_enum_in({enum}, {constant(label)})" for label in (old, new))
+    arrays = re.compile(rf"(pg_enum_array_in\({enum}, )('(?:[^']|'')*')")
+    return arrays.sub(lambda match: match[1] + with_label_in_array(match[2], old, new), sql.replace(before, after))

@@ -51,9 +51,19 @@ def follow_label(builder: Builder, text: str, enum: int, old: str, new: str) -> 
     return _changed(builder, text, lambda kept: kept.with_label(enum, old, new))
 
 
+def follow_label_in_policies(builder: Builder, enum: int, old: str, new: str) -> None:
+    """A label of an enum is renamed."""
+    _policies(builder, lambda kept: kept.with_label(enum, old, new), [old.replace("'", "''")])
+
+
 def follow_function(builder: Builder, routine: Routine, schema: str, name: str) -> None:
     """A function gets another name or schema."""
-    _views(builder, [routine.oid], lambda text: text.with_function(routine.name, schema, name))
+
+    def change(text: KeptText) -> str:
+        return text.with_function((routine.schema, routine.name), (schema, name))
+
+    _views(builder, [routine.oid], change)
+    _policies(builder, change, [routine.name])
 
 
 def _views(builder: Builder, things: Sequence[int], change: Change) -> None:

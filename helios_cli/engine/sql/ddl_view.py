@@ -17,6 +17,7 @@ from helios_cli.engine.sql.ddl_build import TEMP_SCHEMA_NAME, Builder, unsupport
 from helios_cli.engine.sql.ddl_create import check_columns, check_storage, write_table
 from helios_cli.engine.sql.ddl_model import ColumnDef, TableDef
 from helios_cli.engine.sql.ddl_render import attribute_rows, delete, insert, qualified, relation_row
+from helios_cli.engine.sql.ddl_schema import FIRST_TEMP_OID
 from helios_cli.engine.sql.ddl_sequence_names import sequence_named
 from helios_cli.engine.sql.ddl_storage import storage_options
 from helios_cli.engine.sql.ddl_type_rights import check_types
@@ -94,9 +95,20 @@ def translate_stored(
     return _translate(builder, query, names, called=called)
 
 
-def translate_view(builder: Builder, query: Node, names: list[str]) -> tuple[str, list[ColumnDef]]:
-    """The query of a view: SQLite's text and the columns under the given names."""
-    return _translate(builder, query, names, is_view=True)
+def made_anew(builder: Builder, view: Relation, text: str) -> tuple[str, str]:
+    """The steps that give a view's SQLite form another query, DROP and CREATE.
+
+    Raises:
+        FeatureNotSupported: a ``*`` in it has come to mean other columns.
+    """
+    names = [column.name for column in view.columns]
+    parsed: Any = pgparse.parse(text)
+    sql, columns = _translate(builder, parsed[0]["stmt"], names, is_view=True)
+    if len(columns) != len(names):
+        raise unsupported(f'changing what view "{view.name}" reads', "Make the view anew with its columns' names.")
+    shown = qualified(view.sqlite_name, view.oid >= FIRST_TEMP_OID)
+    listed = ", ".join(quote_identifier(name) for name in names) or '""'
+    return f"DROP VIEW {shown}", f"CREATE VIEW {shown} ({listed}) AS {sql}"
 
 
 def create_view(builder: Builder, fields: dict[str, Any]) -> Plan:

@@ -8,13 +8,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import pgparse
-
 from helios_cli.engine.sql.ddl_build import Builder
 from helios_cli.engine.sql.ddl_follow import follow_column
 from helios_cli.engine.sql.ddl_render import qualified, update
 from helios_cli.engine.sql.ddl_trigger import is_temporary
-from helios_cli.engine.sql.ddl_view import translate_view
+from helios_cli.engine.sql.ddl_view import made_anew
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.stored_names import KeptText
@@ -42,20 +40,11 @@ def rename_view_column(builder: Builder, view: Relation, old: str, new: str) -> 
     columns = tuple(replace(one, name=new) if one is column else one for one in view.columns)
     after = replace(view, columns=columns)
     seen = replace(builder, catalog=_Renamed(builder.catalog, after))
-    _make_anew(seen, after, builder.catalog.view_query(view.oid) or "")
+    builder.add(*made_anew(seen, after, builder.catalog.view_query(view.oid) or ""))
     for reader in builder.catalog.dependents(view.oid):
         text = builder.catalog.view_query(reader.oid) or ""
         if reader.kind == "v":
-            _make_anew(seen, reader, KeptText(builder, text).with_column([view.oid], old, new))
-
-
-def _make_anew(builder: Builder, view: Relation, text: str) -> None:
-    names = [column.name for column in view.columns]
-    parsed: Any = pgparse.parse(text)
-    sql, _ = translate_view(builder, parsed[0]["stmt"], names)
-    shown = qualified(view.sqlite_name, is_temporary(view.oid))
-    listed = ", ".join(quote_identifier(name) for name in names) or '""'
-    builder.add(f"DROP VIEW {shown}", f"CREATE VIEW {shown} ({listed}) AS {sql}")
+            builder.add(*made_anew(seen, reader, KeptText(builder, text).with_column([view.oid], old, new)))
 
 
 class _Renamed:

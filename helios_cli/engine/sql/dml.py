@@ -19,7 +19,7 @@ from helios_cli.engine.sql.query import Output, Query, Select, Values, type_in
 from helios_cli.engine.sql.relation import ColumnInfo, Relation
 from helios_cli.engine.sql.returning import returned
 from helios_cli.engine.sql.scope import RangeItem, Scope, ScopeColumn
-from helios_cli.engine.sql.secured_writes import VIEW_OWNER, Secured
+from helios_cli.engine.sql.secured_writes import SHOWN, VIEW_OWNER, Secured, shown_name
 from helios_cli.engine.sql.select import translate_query, translate_with
 from helios_cli.engine.sql.sqltext import quote_identifier
 from helios_cli.engine.sql.stored import stored_default
@@ -102,12 +102,10 @@ def _target(fields: dict[str, Any], relation: Relation, scope: Scope) -> tuple[R
     name = fields.get("alias", {}).get("aliasname", relation.name)
     alias = scope.ctx.unique_alias(name)
     columns = table_columns(relation, alias)
-    if "viewColumns" in fields:
-        from helios_cli.engine.sql.updatable_views import SHOWN, shown_name
-
+    if SHOWN in fields:
         columns = [ScopeColumn(shown_name(column.name, fields[SHOWN]), column.value) for column in columns]
     item = RangeItem(name, columns, relation, relation.schema, alias=alias)
-    item.renamed = len(columns) if "viewColumns" in fields else 0
+    item.renamed = len(columns) if SHOWN in fields else 0
     table = quote_identifier(relation.sqlite_name or relation.name)
     return item, table if alias == relation.sqlite_name else f"{table} AS {quote_identifier(alias)}"
 

@@ -14,6 +14,13 @@ from helios_cli.engine.sql.scope import RangeItem
 
 VIEW_OWNER: Final = "viewOwner"
 """The field of a statement that was rewritten for the table under a view: as whom the table's policies are asked."""
+SHOWN: Final = "viewColumns"
+"""The field of a target that has the names of its columns in the statement: those of the view that it stands for."""
+
+
+def shown_name(column: str, shown: dict[str, str]) -> str:
+    """The name of a target's column in the statement; one that the view does not show has a name of its own."""
+    return shown.get(column) or f"\0{column}"
 
 
 class Secured:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import pgparse
 
 from helios_cli.engine.datatypes import registry
+from helios_cli.engine.datatypes.arrays import read_array, write_array
 from helios_cli.engine.datatypes.usertypes import pinned_name
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.sql import tree
@@ -35,6 +36,7 @@ _WORD: Final = rb'(?:"(?:[^"]|"")*"|[A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*)'
 _NAME: Final = re.compile(_WORD + rb"(?:\s*\.\s*" + _WORD + rb")*")
 _STAR: Final = re.compile(rb"(?:" + _WORD + rb"\s*\.\s*)*\*")
 _PART: Final = re.compile(_WORD)
+_QUOTED: Final = re.compile(rb"'(?:[^']|'')*'")
 _ALIAS: Final = re.compile(rb"\s+(?:AS\s+)?" + _WORD, re.IGNORECASE)
 _TOKEN: Final = re.compile(
     rb"'(?:[^']|'')*'|\$([A-Za-z_]*)\$.*?\$\1\$|--[^\n]*|/\*.*?\*/|" + _WORD + rb"|[(),\[\]]|[^\s]", re.DOTALL
@@ -180,11 +182,11 @@ class KeptText:
             edits += self._qualifiers(oid, moved[oid][1])
         return self._edited(edits)
 
-    def with_function(self, old: str, schema: str, name: str) -> str:
-        """The text after a function was renamed or moved to another schema."""
-        shown = f"{pg_identifier(schema)}.{pg_identifier(name)}"
-        calls = [parts for call, parts in self._calls() if tree.strings(call["funcname"])[-1] == old and parts]
-        return self._edited([(parts[0][0], parts[-1][1], shown) for parts in calls])
+    def with_function(self, old: Moved, new: Moved) -> str:
+        """The text after a function was renamed or moved to another schema; kept calls name the schema."""
+        shown = ".".join(map(pg_identifier, new))
+        calls = [parts for call, parts in self._calls() if tuple(tree.strings(call["funcname"])) in (old, old[1:])]
+        return self._edited([(parts[0][0], parts[-1][1], shown) for parts in calls if parts])
 
     # -- places ---------------------------------------------------------------------------------------------------
 
@@ -196,11 +198,17 @@ class KeptText:
                 yield call, self._parts(_NAME, call.get("location", -1))
 
     def with_label(self, enum: int, old: str, new: str) -> str:
-        """The text after a label of an enum was renamed."""
-        shown, edits = constant(old).encode(), []
+        """The text after a label of an enum was renamed, in arrays too."""
+        edits: list[Edit] = []
         for at, type_oid in self.mentions.labels.items():
-            if type_oid == enum and self._data.startswith(shown, at):
-                edits.append((at, at + len(shown), constant(new)))
+            found = _QUOTED.match(self._data, at) if at >= 0 else None
+            if found is None or type_oid & ~1 != enum:
+                continue
+            text = found[0].decode()
+            if type_oid & 1:
+                edits.append((*found.span(), with_label_in_array(text, old, new)))
+            elif text == constant(old):
+                edits.append((*found.span(), constant(new)))
         return self._edited(edits)
 
     def _item_names(self) -> Iterator[str]:
@@ -286,6 +294,12 @@ class KeptText:
         for start, end, text in sorted(set(edits), reverse=True):
             data = data[:start] + text.encode() + data[end:]
         return data.decode().removeprefix(self._head)
+
+
+def with_label_in_array(quoted: str, old: str, new: str) -> str:
+    """An array's constant, in quotes, with one of its labels renamed."""
+    labels = read_array(quoted[1:-1].replace("''", "'"), lambda label: new if label == old else label)
+    return constant(write_array(labels, str))
 
 
 def _is_reference(part: Node) -> bool:

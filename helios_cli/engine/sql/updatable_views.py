@@ -16,6 +16,7 @@ from helios_cli.engine.sql import tree
 from helios_cli.engine.sql.handlers import called_functions
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.scope import Scope
+from helios_cli.engine.sql.secured_writes import SHOWN, shown_name
 from helios_cli.engine.sql.typed import Node
 
 _VERBS: Final = {"INSERT": "insert into", "UPDATE": "update", "DELETE": "delete from"}
@@ -73,15 +74,6 @@ def through_view(word: str, fields: dict[str, Any], view: Relation, scope: Scope
         seen = columns if by_names else {name: name for name in (shown or {}).values() if name[0] != "\0"}
         changed["returningList"] = _returning(given, alias, seen, computed, renames=by_names)
     return changed
-
-
-SHOWN: Final = "viewColumns"
-"""The field of a target that has the names of its columns in the statement: those of the view that it stands for."""
-
-
-def shown_name(column: str, shown: dict[str, str]) -> str:
-    """The name of a target's column in the statement; one that the view does not show has a name of its own."""
-    return shown.get(column) or f"\0{column}"
 
 
 def _show(node: Node, alias: str, shown: dict[str, str]) -> None:

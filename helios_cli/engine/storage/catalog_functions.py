@@ -461,7 +461,7 @@ def register_functions(connection: apsw.Connection, system: SystemCatalog) -> No
         table[f"pg_{kind}_in"] = (functions.plain_in, 1)
         table[f"pg_{kind}_out"] = (functions.plain_out, 1)
     _register_names(connection, functions, table)
-    register_privileges(connection, system, functions.regtype_in, procs.by_signature)
+    register_privileges(connection, system, functions.regtype_in, procs.by_signature, functions.searching)
     hooks = system.hooks
 
     def set_config(pid: int, name: str, value: str, local: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -250,24 +249,21 @@ def _of_columns(rightful: Rightful, relation: Relation, number: int, rights: int
 
 def register(
     connection: apsw.Connection, system: SystemCatalog, type_in: Callable[[str], int],
-    function_in: Callable[[str], int],
+    function_in: Callable[[str], int], searching: Callable[[Callable[..., Any]], Callable[..., Any]],
 ) -> None:  # fmt: skip
-    """Make ``cat_has`` and ``cat_has_role`` callable on a connection; NULL for a missing object or right."""
+    """Make ``cat_has`` and ``cat_has_role`` callable on a connection; NULL for a missing object or right.
+
+    ``searching`` makes a function look for names along the search path that is its last argument.
+    """
     functions = PrivilegeFunctions(system, type_in, function_in)
 
-    def has(kind: str, user: Any, thing: Any, column: Any, wanted: str | None, acting: int, path: str) -> int | None:
+    def has(kind: str, user: Any, thing: Any, column: Any, wanted: str | None, acting: int) -> int | None:
         if thing is None or wanted is None or (kind == "column" and column is None):
             return None
-        catalog = system.catalog
-        before, catalog.search_path = catalog.search_path, tuple(json.loads(path))
-        try:
-            return functions.has(kind, user, thing, column, wanted, acting)
-        finally:
-            catalog.search_path = before
+        return functions.has(kind, user, thing, column, wanted, acting)
 
-    def has_role(user: Any, role: Any, wanted: str | None, acting: int, _path: str = "") -> int | None:
+    def has_role(user: Any, role: Any, wanted: str | None, acting: int) -> int | None:
         return None if role is None or wanted is None else functions.has_role(user, role, wanted, acting)
 
-    table: dict[str, tuple[Callable[..., Any], int]] = {"cat_has": (has, 7), "cat_has_role": (has_role, -1)}
-    for name, (call, count) in table.items():
-        connection.create_scalar_function(name, call, count)
+    connection.create_scalar_function("cat_has", searching(has), 7)
+    connection.create_scalar_function("cat_has_role", has_role, 4)
