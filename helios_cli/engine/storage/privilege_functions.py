@@ -262,7 +262,7 @@ def register(
             return None
         return functions.has(kind, user, thing, column, wanted, acting)
 
-    def has_role(user: Any, role: Any, wanted: str | None, acting: int) -> int | None:
+    def has_role(user: Any, role: Any, wanted: Any, acting: Any) -> int | None:
         return None if role is None or wanted is None else functions.has_role(user, role, wanted, acting)
 
     connection.create_scalar_function("cat_has", searching(has), 7)

@@ -30,9 +30,7 @@ def install(lib: Library) -> None:
     for role in ("name", "oid"):
         for user, given, at in users:
             sql = f"cat_has_role({given}, {{{at}}}, {{{at + 1}}}, {{session}})"
-            lib.define(
-                "pg_has_role", f"{user}{role} text -> bool", sql=sql, **{**marks, "session_values": ("acting_role",)}
-            )
+            lib.define("pg_has_role", f"{user}{role} text -> bool", sql=sql, **own)
     for thing in ("oid", "text"):
         sql = "pg_row_security_state({0})"
         lib.define("row_security_active", f"{thing} -> bool", sql=sql, volatile=True, stable=True)
