@@ -265,5 +265,6 @@ def register(
     def has_role(user: Any, role: Any, wanted: Any, acting: Any) -> int | None:
         return None if role is None or wanted is None else functions.has_role(user, role, wanted, acting)
 
-    connection.create_scalar_function("cat_has", searching(has), 7)
-    connection.create_scalar_function("cat_has_role", has_role, 4)
+    table: dict[str, tuple[Callable[..., Any], int]] = {"cat_has": (searching(has), 7), "cat_has_role": (has_role, 4)}
+    for name, (call, count) in table.items():
+        connection.create_scalar_function(name, call, count)
