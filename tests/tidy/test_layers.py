@@ -39,6 +39,7 @@ RANKS: dict[str, float] = {
     "helios_cli.engine.observe": 4,
     "helios_cli.engine.sim": 4,
     "helios_cli.engine.node": 5,
+    "helios_cli.engine.proxyserver": 5,
     "helios_cli.replication": 6,
     "helios_cli.tui": 6,
     "helios_cli.commands": 7,

@@ -1,0 +1,81 @@
+"""The proxy's configuration: proxy.toml and what it means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSettings:
+    """One ``[[nodes]]`` table."""
+
+    name: str
+    host: str
+    port: int = 5432
+    role: str = ""
+    """``primary`` or ``standby``: a hint until the node is heard."""
+    enabled: bool = True
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class UserSettings:
+    """One ``[[users]]`` table."""
+
+    name: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxySettings:
+    """All of proxy.toml; times in seconds, sizes in bytes."""
+
+    listen_host: str = "127.0.0.1"
+    listen_port: int = 5400
+    admin_host: str = "127.0.0.1"
+    admin_port: int = 9090
+    http_host: str = "127.0.0.1"
+    http_port: int = 0
+    """0: no HTTP SQL API."""
+    health_check_interval: float = 5.0
+    health_check_timeout: float = 2.0
+    failure_threshold: int = 3
+    write_timeout: float = 30.0
+    """Longest wait of a statement for a node that can run it."""
+    pool_mode: str = "transaction"
+    """``transaction`` or ``session``."""
+    pool_size: int = 20
+    """Backends for each node, user and database."""
+    max_clients: int = 10_000
+    queue_timeout: float = 30.0
+    """Longest wait for a free backend."""
+    server_idle_timeout: float = 600.0
+    connect_timeout: float = 5.0
+    login_timeout: float = 60.0
+    balancer: str = "round-robin"
+    """``round-robin``, ``least-connections``, ``latency-based``, ``random``."""
+    read_from_primary: bool = True
+    sticky: bool = False
+    """A session's reads stay with one node."""
+    read_your_writes: bool = True
+    max_lag_bytes: int | None = None
+    max_lag: float | None = None
+    replay_max_bytes: int = 1 << 20
+    """Of a block's statements, kept to run it again on another primary."""
+    discover: str = ""
+    """host:port of a node, from which the others are found."""
+    database: str = "heliosdb"
+    """Which the watches connect to."""
+    auth_user: str = ""
+    auth_password: str = ""
+    tls_cert: str = ""
+    tls_key: str = ""
+    backend_tls: str = "disable"
+    """``disable``, ``prefer``, ``require``, ``verify-ca``, ``verify-full``."""
+    backend_ca: str = ""
+    admin_token: str = ""
+    workers: int = 1
+    log_level: str = "info"
+    log_format: str = "text"
+    nodes: tuple[NodeSettings, ...] = ()
+    users: tuple[UserSettings, ...] = ()
