@@ -21,7 +21,7 @@ help:
 	@echo 'make planted   whether each planted bug of the simulator is met by its seed, or by which one now (minutes)'
 	@echo 'make check     format, lint, types and layers only'
 	@echo 'make deps      the Debian packages and drivers some tests use (PostgreSQL 15, tmux, nftables ...); needs root'
-	@echo 'make bench     the benchmarks; ARGS=... is handed on'
+	@echo 'make bench     the benchmarks; ARGS=... is handed on (--only proxy: the proxy beside PgBouncer)'
 	@echo 'make bench-failover  seconds without a write after a kill, a freeze, a switchover; ARGS=... is handed on (--runs)'
 	@echo 'make bench-replicas  the figures of replication beside what is promised'
 	@echo 'make compare-sql  random SQL on a PostgreSQL and on a node; ARGS=... is handed on (--seed, --count, --json)'

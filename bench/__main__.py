@@ -13,7 +13,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from bench import chart, report, resources
+from bench import chart, proxy, report, resources
 from bench.pairs import NodePair, PostgresPair
 from bench.pgbench import find
 from bench.results import Measurement, exit_code
@@ -48,6 +48,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
+    if options.only is not None and options.only.startswith("proxy"):
+        return proxy.main(_of_proxy(options))
     signal.signal(signal.SIGTERM, _terminated)
     resources.allow_many_files()
     console = Console(stderr=True)
@@ -78,7 +80,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             runner.close()
     Console(width=None if sys.stdout.isatty() else 120).print(report.table(measurements))
     _save(options, plan, measurements, runner.versions, full=full)
-    return exit_code(measurements, full=full)
+    code = exit_code(measurements, full=full)
+    return max(code, proxy.main(_of_proxy(options))) if full and options.ours == "node" else code
+
+
+def _of_proxy(options: argparse.Namespace) -> list[str]:
+    """What the benchmark of the proxy is told of these options; a file asked for is this benchmark's in a full run."""
+    told = ["--quick"] if options.quick else []
+    names = ["rounds", "seconds", "scale", "directory", *(["only", "json", "png"] if options.only else [])]
+    for name in names:
+        if getattr(options, name) is not None:
+            told += [f"--{name}", str(getattr(options, name))]
+    return told
 
 
 def make_plan(options: argparse.Namespace) -> Plan:

@@ -217,10 +217,7 @@ class PostgresServer(Server):
 
     def account(self) -> dict[str, Any]:
         """User postgres, for root only."""
-        if os.getuid() != 0:
-            return {}
-        owner = pwd.getpwnam("postgres")
-        return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+        return postgres_account()
 
 
 class NodeServer(Server):
@@ -281,6 +278,14 @@ def admin(node: NodeServer, verb: str, body: Mapping[str, Any]) -> Any:
     except urllib.error.HTTPError as error:
         with error:
             raise ServerFailed(f"{verb} failed: {error.read().decode(errors='replace')[:300]}") from error
+
+
+def postgres_account() -> dict[str, Any]:
+    """Arguments for Popen that run a program as user postgres when we are root; none else."""
+    if os.getuid() != 0:
+        return {}
+    owner = pwd.getpwnam("postgres")
+    return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
 
 
 def postgres_binaries() -> Path | None:

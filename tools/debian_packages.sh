@@ -21,6 +21,7 @@ command -v etcdctl >/dev/null 2>&1 || missing="$missing etcd-client"
 command -v tmux >/dev/null 2>&1 || missing="$missing tmux"
 # Where they are not on the path of a plain user they may still be installed.
 PATH="$PATH:/usr/sbin:/sbin"
+command -v pgbouncer >/dev/null 2>&1 || missing="$missing pgbouncer"
 command -v ip >/dev/null 2>&1 || missing="$missing iproute2"
 command -v nft >/dev/null 2>&1 || missing="$missing nftables"
 command -v fsfreeze >/dev/null 2>&1 || missing="$missing util-linux"
@@ -45,11 +46,11 @@ if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
     mkdir -p /etc/postgresql-common
     echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
 fi
-# Nor an etcd on its own ports: one that policy-rc.d forbids to start is only installed.
+# Nor an etcd or a PgBouncer on its own ports: what policy-rc.d forbids to start is only installed.
 policy=/usr/sbin/policy-rc.d
 forbids=
 if [ ! -e "$policy" ]; then
-    printf '#!/bin/sh\ncase "$1" in etcd*) exit 101 ;; esac\n' >"$policy"
+    printf '#!/bin/sh\ncase "$1" in etcd*|pgbouncer*) exit 101 ;; esac\n' >"$policy"
     chmod 755 "$policy"
     forbids=yes
 fi
