@@ -23,7 +23,10 @@ class UserSettings:
     """One ``[[users]]`` table."""
 
     name: str
-    password: str
+    password: str = ""
+    """Clients prove that they know it, and the proxy logs in with it at the nodes."""
+    verifier: str = ""
+    """Instead of the password: its SCRAM verifier as PostgreSQL writes it, the same that the nodes have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,162 @@
+"""Who may log in at the proxy, and with what it logs in at the nodes in their name.
+
+Users stand in ``[[users]]``, or they are the nodes' own roles, whose verifiers ``auth_user`` reads. Without either
+everybody is trusted, which the configuration allows on loopback alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from helios_cli.engine.config.proxy import UserSettings
+from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.wire import scram
+
+log = logging.getLogger(__name__)
+
+Ask = Callable[[str, Sequence[str]], Awaitable[Sequence[Sequence[str | None]]]]
+"""Runs a query with text parameters at a node, as ``auth_user``: the rows as text. Raises HeliosError, OSError."""
+
+ROLE_QUERY: Final = (
+    "SELECT rolpassword FROM pg_catalog.pg_authid WHERE rolname = $1 AND rolcanlogin"
+    " AND (rolvaliduntil IS NULL OR rolvaliduntil > pg_catalog.now())"
+)
+"""Names are qualified, or somebody's search_path could answer it; an expired password is none."""
+FRESH_S: Final = 10.0
+"""How long an answer is used without asking again."""
+AGAIN_S: Final = 1.0
+"""An answer as young as this is not asked for anew after a failed login, however many fail."""
+STALE_S: Final = 600.0
+"""How long an answer is used while no node can be asked, so that clients log in during a failover."""
+ENTRIES_MAX: Final = 4096
+"""Users whose answers are kept; the one asked for longest ago gives way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One user, as far as its login is concerned."""
+
+    verifier: scram.Verifier | None
+    """What its proof is checked with; None: it is trusted without a password."""
+    password: str | None = None
+    """For logging in at the nodes; None: with the keys from the client's own proof, see :func:`credential`."""
+    doomed: bool = False
+    """There is no such user: the dialogue goes to its end with a made-up verifier, and then fails."""
+
+
+def credential(known: Known, client_key: bytes | None) -> str | scram.ClientKeys | None:
+    """What the proxy logs in with at the nodes for a user who has proved itself; None where it was trusted.
+
+    ``client_key`` is :attr:`ScramServer.client_key` after its last message.
+    """
+    if known.password is not None or known.verifier is None:
+        return known.password
+    assert client_key is not None
+    return scram.ClientKeys(client_key, known.verifier.server_key)
+
+
+class Users:
+    """All that may log in."""
+
+    def __init__(
+        self,
+        listed: Sequence[UserSettings],
+        *,
+        secret: bytes,
+        clock: Callable[[], float],
+        ask: Ask | None = None,
+    ) -> None:
+        """``ask`` runs queries as ``auth_user``, None where there is none; ``clock`` counts seconds.
+
+        ``secret`` is the same in all workers and after a restart: out of it come the salts of users who are listed
+        with a password and of users who do not exist, so that nobody can tell one from the other. Costs a
+        millisecond for each listed password.
+        """
+        self._secret = secret
+        self._clock = clock
+        self._ask = ask
+        self._listed = {user.name: self._of(user) for user in listed}
+        self._asked: OrderedDict[str, tuple[float, Known]] = OrderedDict()
+        self._running: dict[str, asyncio.Task[Known]] = {}
+        self.trusting = not listed and ask is None
+        """Nobody has to prove anything."""
+
+    def _of(self, user: UserSettings) -> Known:
+        if user.verifier:
+            return Known(scram.Verifier.parse(user.verifier))
+        salt = scram.fake_verifier(user.name, self._secret).salt
+        return Known(scram.build_verifier(user.password, salt), user.password)
+
+    async def find(self, user: str) -> Known:
+        """What to check the proof of ``user`` with, whether it exists or not.
+
+        Raises:
+            HeliosError: 57P03, no node could be asked.
+        """
+        if self.trusting:
+            return Known(None)
+        listed = self._listed.get(user)
+        if listed is not None:
+            return listed
+        if self._ask is None:
+            return self._nobody(user)
+        kept = self._asked.get(user)
+        if kept is not None and self._clock() - kept[0] < FRESH_S:
+            return kept[1]
+        # Many clients of one user log in at once after a restart: they share one question.
+        task = self._running.get(user)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._look_up(user, self._ask))
+            self._running[user] = task
+            task.add_done_callback(lambda _: self._running.pop(user, None))
+        return await asyncio.shield(task)
+
+    def failed(self, user: str) -> None:
+        """A login has failed: its password may have changed, so that the next one asks anew."""
+        kept = self._asked.get(user)
+        if kept is not None and self._clock() - kept[0] >= AGAIN_S:
+            # It stays usable while no node answers, and is fresh no longer.
+            self._asked[user] = (min(kept[0], self._clock() - FRESH_S), kept[1])
+
+    def _nobody(self, user: str) -> Known:
+        return Known(scram.fake_verifier(user, self._secret), doomed=True)
+
+    async def _look_up(self, user: str, ask: Ask) -> Known:
+        try:
+            rows = await ask(ROLE_QUERY, (user,))
+        except (HeliosError, OSError) as error:
+            kept = self._asked.get(user)
+            if kept is not None and self._clock() - kept[0] < STALE_S:
+                return kept[1]
+            log.warning("cannot ask a node for the password of a user: %s", error)
+            failure = HeliosError(
+                "no node could be asked whether the user may log in",
+                sqlstate="57P03",
+                hint="Look whether a node is up, and at auth_user in proxy.toml.",
+            )
+            failure.retryable = True
+            raise failure from error
+        known = self._read(user, rows[0][0] if rows else None)
+        self._asked[user] = (self._clock(), known)
+        self._asked.move_to_end(user)
+        if len(self._asked) > ENTRIES_MAX:
+            self._asked.popitem(last=False)
+        return known
+
+    def _read(self, user: str, text: str | None) -> Known:
+        if not text:
+            return self._nobody(user)
+        try:
+            return Known(scram.Verifier.parse(text))
+        except HeliosError:
+            log.warning(
+                "%r cannot log in through the proxy: its password is stored as MD5, or may not be read by auth_user; "
+                "store it with password_encryption = 'scram-sha-256', and let auth_user be a superuser",
+                user,
+            )
+            return self._nobody(user)
