@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Collection, Coroutine
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from helios_cli.engine.proxy.reads import Limits, Reader, readers
+from helios_cli.engine.proxy.roles import Claim, lead_of
+from helios_cli.engine.proxyserver.choice import Choice
+from helios_cli.engine.proxyserver.discovery import Discovery
+from helios_cli.engine.proxyserver.watch import Watch, account_of
 
 if TYPE_CHECKING:
-    import asyncio
-
     from helios_cli.engine.config.proxy import ProxySettings
+    from helios_cli.engine.proxy.topology import Place
+    from helios_cli.engine.proxyserver.questions import Announcement, Report
+
+log = logging.getLogger(__name__)
+
+HANDOVER_S: Final = 15.0
+"""A switchover of which nothing more is heard for so long has come to nothing."""
 
 
 class State(Enum):
@@ -34,7 +48,7 @@ class Node:
         self.is_heliosdb = True
         """Else plain PostgreSQL."""
         self.role = ""
-        """``primary`` or ``standby``; empty before it has been heard."""
+        """``primary`` or ``standby``; empty before it has been heard; ``deposed``: it claims to lead, and does not."""
         self.term = 0
         """Of a HeliosDB node the cluster's, of plain PostgreSQL the timeline."""
         self.lsn = 0
@@ -46,6 +60,20 @@ class Node:
         """Units in hand there; kept by the pools."""
         self.generation = 0
         """Raised when every connection to it must go: it was lost, it leads no longer, its address has changed."""
+        self.leads = False
+        """It says so."""
+        self.is_handing_over = False
+        """It gives the lead away: it takes no new writes, and what it has begun may end."""
+        self.is_draining = False
+        """An operator wants it to get nothing new."""
+        self.is_enabled = enabled
+        self.hint = ""
+        """Its role by the configuration."""
+        self.is_lost = False
+        """Since it was lost it has not answered."""
+
+    def __repr__(self) -> str:
+        return f"<Node {self.name} {self.host}:{self.port} {self.role or 'unheard'} {self.state.value}>"
 
 
 class Cluster:
@@ -59,34 +87,337 @@ class Cluster:
         """The highest that was heard; a node that claims to lead in a lower one is not believed."""
         self.on_change: list[Callable[[Node], None]] = []
         """Called when a node's state, role or generation has changed."""
+        self._settings = settings
+        self._loop = loop
+        self._account = account_of(settings)
+        self._watches: dict[str, Watch] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._choice = Choice()
+        self._waiting: dict[object, Callable[[], None]] = {}
+        self._told: dict[str, tuple[State, str, int]] = {}
+        """Of each node what others were told last: state, role, generation."""
+        self._led_by: tuple[str, int] | None = None
+        """The last primary and its term; None: there was none yet."""
+        self._since = loop.time()
+        """There has been no primary."""
+        self._tried = asyncio.Event()
+        self._routing = ""
+        self._discovery = Discovery(settings, loop, self._found) if not settings.nodes else None
 
     async def start(self) -> None:
-        """Watch the nodes, and find out who leads."""
-        raise NotImplementedError
+        """Watch the nodes, and find out who leads: until all of them were asked, for a health check's time at most."""
+        self._configure(self._settings)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.health_check_timeout):
+                while not self._watches or not all(watch.has_tried for watch in self._watches.values()):
+                    self._tried.clear()
+                    await self._tried.wait()
 
     async def stop(self) -> None:
         """End every watch."""
-        raise NotImplementedError
+        if self._discovery is not None:
+            await self._discovery.stop()
+        watches, self._watches = list(self._watches.values()), {}
+        await asyncio.gather(*(watch.end() for watch in watches), *self._ending)
 
     def apply(self, settings: ProxySettings) -> None:
         """Other settings: nodes come and go, limits change."""
-        raise NotImplementedError
+        self._settings = settings
+        before, self._account = self._account, account_of(settings)
+        for watch in self._watches.values():
+            watch.set(settings, self._account)
+            if (before.user, before.password, before.database) != (
+                self._account.user, self._account.password, self._account.database,
+            ):  # fmt: skip
+                watch.suspect("another account")
+        self._configure(settings)
+        self._settle()
+
+    # What statements ask -----------------------------------------------------------------------------------------
 
     def reader(self, floor: int = 0, avoid: Collection[Node] = ()) -> Node | None:
         """A node for a read, by the balancer: healthy, within the lag limits, with the floor; None: there is none now.
 
         The primary counts as a reader, unless the settings say otherwise.
         """
-        raise NotImplementedError
+        return self._choice.one(floor, avoid)
 
     def when_changed(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back once, when something has changed that a waiting statement may go by; gives what cancels that."""
-        raise NotImplementedError
+        key = object()
+        self._waiting[key] = callback
+
+        def cancel() -> None:
+            self._waiting.pop(key, None)
+
+        return cancel
 
     def suspect(self, node: Node, reason: str) -> None:
         """A connection to the node broke or was refused: ask it at once, and give it nothing until it answers."""
-        raise NotImplementedError
+        watch = self._watches.get(node.name)
+        if watch is not None and watch.node is node and watch.health.is_answering:
+            watch.suspect(reason)
+            self._settle()
 
     def look(self, floor: int) -> None:
         """A read found no standby with this floor: ask them how far they are, unless that was just done."""
-        raise NotImplementedError
+        for node in self._choice.lacking(floor):
+            watch = self._watches.get(node.name)
+            if watch is not None:
+                watch.look()
+
+    def saw(self, node: Node, lsn: int) -> None:
+        """The node itself has said on another connection how far it is."""
+        if lsn > node.lsn and not node.is_lost:
+            node.lsn = lsn
+            self._choice.moved()
+
+    def drain(self, node: Node) -> None:
+        """Give the node nothing new from now on."""
+        node.is_draining = True
+        self._settle()
+
+    def undrain(self, node: Node) -> None:
+        """Give it statements again."""
+        node.is_draining = False
+        self._settle()
+
+    # What the watches tell ---------------------------------------------------------------------------------------
+
+    def heard(self, node: Node, told: Report) -> None:
+        """The node has answered."""
+        # Without its term a claim to lead says nothing: that is asked for next.
+        node.leads = told.leads and (node.leads or told.term is not None)
+        node.is_handing_over = node.is_handing_over and node.leads
+        node.is_lost = False
+        if told.term is not None:
+            node.term = told.term
+        node.lsn = told.lsn
+        self._lag(node, told)
+        if self._discovery is not None and told.places:
+            self._discovery.heard(node, told)
+        self._settle(moved=True)
+        self._tried.set()
+
+    def _lag(self, node: Node, told: Report) -> None:
+        """How far it is behind the primary; while nobody leads nothing is written, and nobody falls back."""
+        if node.leads:
+            node.lag_bytes, node.lag_ms = 0, 0.0
+        elif (primary := self.primary) is not None:
+            behind = max(0, primary.lsn - node.lsn)
+            if told.lag_bytes is not None:
+                node.lag_bytes, node.lag_ms = told.lag_bytes, told.lag_ms or 0.0
+            else:
+                node.lag_bytes = behind
+                node.lag_ms = (told.lag_ms or 0.0) if behind else 0.0
+
+    def lost(self, node: Node) -> None:
+        """Its connection broke, and it has to show that it is there."""
+        self._settle()
+
+    def failed(self, node: Node) -> None:
+        """It is not there: nobody listens, or no answer came in time."""
+        if not node.is_lost:
+            node.is_lost = True
+            node.generation += 1
+            node.is_handing_over = False
+        if self._discovery is not None:
+            self._discovery.lost(node)
+        self._settle()
+        self._tried.set()
+
+    def follows_now(self, node: Node) -> None:
+        """It has told that it takes no writes any more."""
+        node.leads = False
+        self._settle()
+
+    def announced(self, node: Node, told: Announcement) -> None:
+        """It has told something unasked."""
+        if told.term > self.term:
+            self._newer_term(told.term)
+        if told.leads and told.term >= self.term:
+            node.leads, node.term, node.is_lost = True, told.term, False
+        elif not told.leads:
+            node.leads = False
+        node.is_handing_over = told.event == "handover" and told.leads
+        if node.is_handing_over:
+            self._loop.call_later(HANDOVER_S, self._handover_over, node)
+        watch = self._watches.get(node.name)
+        if watch is not None:
+            watch.check()
+        self._settle()
+
+    def _newer_term(self, term: int) -> None:
+        self.term = term
+        for watch in self._watches.values():
+            watch.check()
+
+    def _handover_over(self, node: Node) -> None:
+        node.is_handing_over = False
+        self._settle()
+
+    # Which nodes there are ---------------------------------------------------------------------------------------
+
+    def _configure(self, settings: ProxySettings) -> None:
+        if settings.nodes:
+            if self._discovery is not None:
+                self._later(self._discovery.stop())
+                self._discovery = None
+            wanted = {one.name: one for one in settings.nodes}
+            for name in [name for name in self.nodes if name not in wanted]:
+                self._remove(name)
+            for one in settings.nodes:
+                node = self._add(one.name, one.host, one.port, enabled=one.enabled)
+                node.weight, node.hint = one.weight, one.role
+            self.nodes = {name: self.nodes[name] for name in wanted}
+            return
+        if self._discovery is None:
+            self._discovery = Discovery(settings, self._loop, self._found)
+        self._discovery.apply(settings, self._account)
+
+    def _found(self, places: dict[str, Place]) -> None:
+        """The cluster has these nodes."""
+        for name in [name for name in self.nodes if name not in places]:
+            log.info("node %s is gone from the cluster", name)
+            self._remove(name)
+        for place in places.values():
+            if place.name not in self.nodes:
+                log.info("node %s of the cluster is at %s:%d", place.name, place.host, place.port)
+            self._add(place.name, place.host, place.port)
+
+    def _add(self, name: str, host: str, port: int, *, enabled: bool = True) -> Node:
+        node = self.nodes.get(name)
+        if node is not None and (node.host, node.port) != (host, port):
+            node.host, node.port = host, port
+            node.generation += 1
+            if name in self._watches:
+                self._watches[name].suspect("another address")
+        if node is None:
+            node = self.nodes[name] = Node(name, host, port, enabled=enabled)
+        node.is_enabled = enabled
+        if enabled and name not in self._watches:
+            self._watches[name] = Watch(node, self._settings, self._account, self._loop, self)
+            self._watches[name].begin()
+        elif not enabled and name in self._watches:
+            self._later(self._watches.pop(name).end())
+            node.generation += 1
+        return node
+
+    def _remove(self, name: str) -> None:
+        node, watch = self.nodes.pop(name), self._watches.pop(name, None)
+        if watch is not None:
+            self._later(watch.end())
+        node.is_enabled, node.leads = False, False
+        node.state = State.DISABLED
+        node.generation += 1
+        self._told.pop(name, None)
+        self._call(node)
+
+    def _later(self, work: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(work)
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    # What follows from it ----------------------------------------------------------------------------------------
+
+    def _settle(self, *, moved: bool = False) -> None:
+        """Draw the conclusions: states, who leads, who is read from; then tell of what has changed."""
+        for node in self.nodes.values():
+            node.state = self._state(node)
+        self._find_lead()
+        changed = self._choose()
+        told = [node for node in self.nodes.values() if self._told.get(node.name) != _face(node)]
+        for node in told:
+            self._tell(node)
+        if changed:
+            self._tell_routing()
+        if (told or changed or moved) and self._waiting:
+            waiting, self._waiting = self._waiting, {}
+            for callback in waiting.values():
+                callback()
+
+    def _state(self, node: Node) -> State:
+        watch = self._watches.get(node.name)
+        if watch is None:
+            return State.DISABLED
+        if not watch.health.is_answering:
+            return State.UNHEALTHY
+        return State.DRAINING if node.is_draining else State.HEALTHY
+
+    def _find_lead(self) -> None:
+        claims = [
+            Claim(node.name, node.leads, node.term, node.state is not State.UNHEALTHY, node.hint == "primary")
+            for node in self.nodes.values()
+            if node.state is not State.DISABLED
+        ]
+        lead = lead_of(claims, known_term=self.term, current=self._led_by[0] if self._led_by is not None else None)
+        if lead.term > self.term:
+            self._newer_term(lead.term)
+        for node in self.nodes.values():
+            role = "deposed" if node.name in lead.deposed else _role(node)
+            if node.role == "primary" and role != "primary":
+                node.generation += 1
+            node.role = role
+        found = self.nodes[lead.primary] if lead.primary is not None else None
+        if found is not None and (found.is_handing_over or found.state is not State.HEALTHY):
+            found = None
+        before, self.primary = self.primary, found
+        if found is None:
+            self._since = self._loop.time() if before is not None else self._since
+            return
+        led_by = (found.name, found.term)
+        if self._led_by is not None and self._led_by[0] != found.name:
+            log.info(
+                "failover: node %s is the primary of term %d in place of %s, after %.0f ms without one",
+                found.name, found.term, self._led_by[0], (self._loop.time() - self._since) * 1000,
+            )  # fmt: skip
+        self._led_by = led_by
+
+    def _choose(self) -> bool:
+        """Whether others take reads, or the writes, than before."""
+        settings = self._settings
+        leader = next((node for node in self.nodes.values() if node.role == "primary"), None)
+        fit = [
+            Reader(
+                node.name, node is leader, not node.is_heliosdb or node.term >= self.term, node.lag_bytes, node.lag_ms
+            )
+            for node in self.nodes.values()
+            if node.state is State.HEALTHY and node.role in ("primary", "standby")
+        ]
+        limits = Limits(settings.max_lag_bytes, None if settings.max_lag is None else settings.max_lag * 1000)
+        names = readers(fit, limits, read_from_primary=settings.read_from_primary)
+        return self._choice.set([self.nodes[name] for name in names], leader, settings.balancer)
+
+    def _tell(self, node: Node) -> None:
+        before, now = self._told.get(node.name), _face(node)
+        self._told[node.name] = now
+        if node.role and (before is None or before[1] != node.role):
+            was = f", was {before[1]}" if before is not None and before[1] else ""
+            log.info("role change: node %s is %s in term %d%s", node.name, _article(node.role), node.term, was)
+        self._call(node)
+
+    def _call(self, node: Node) -> None:
+        for callback in self.on_change:
+            callback(node)
+
+    def _tell_routing(self) -> None:
+        writes = f"node {self.primary.name}" if self.primary is not None else "nobody"
+        reads = ", ".join(node.name for node in self._choice.nodes) or "nobody"
+        text = f"routing: writes go to {writes}, reads to {reads}"
+        if text != self._routing:
+            self._routing = text
+            log.info("%s", text)
+
+
+def _role(node: Node) -> str:
+    if node.leads:
+        return "primary"
+    return "standby" if node.lsn or node.term else ""
+
+
+def _article(role: str) -> str:
+    return role if role == "deposed" else f"a {role}" if role == "standby" else "the primary"
+
+
+def _face(node: Node) -> tuple[State, str, int]:
+    return node.state, node.role, node.generation

@@ -1,0 +1,142 @@
+"""What a node is asked, and how its answers read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from helios_cli.engine.errors import ProtocolViolation
+from helios_cli.engine.proxy.topology import Place, place_of
+from helios_cli.engine.proxyserver.link import Results, Row
+from helios_cli.engine.types import Lsn, Token
+
+CHANNEL: Final = "helios_cluster"
+"""On which a HeliosDB node tells of what changes in its cluster."""
+
+PRODUCT: Final = "HeliosDB"
+"""In the ``server_version`` of our nodes."""
+
+_STATE: Final = "SELECT pg_is_in_recovery(), current_setting('helios.lsn')"
+
+HELIOS_LOOK: Final = _STATE
+HELIOS_CHECK: Final = f"""{_STATE};
+SELECT term, replication_lag_bytes, replication_lag_ms FROM helios_replication_status WHERE is_local;
+SELECT node_id, pg_address, is_local FROM helios_topology"""
+
+_TIMELINE: Final = """CASE WHEN pg_is_in_recovery()
+  THEN greatest((SELECT timeline_id FROM pg_control_checkpoint()), (SELECT received_tli FROM pg_stat_wal_receiver))
+  ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END"""
+_SHOWN: Final = "CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END"
+_AGE: Final = """CASE WHEN pg_is_in_recovery()
+  THEN 1000 * extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END"""
+POSTGRES_CHECK: Final = f"SELECT pg_is_in_recovery(), {_SHOWN}, {_TIMELINE}, {_AGE}"
+POSTGRES_LOOK: Final = f"SELECT pg_is_in_recovery(), {_SHOWN}"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a node has said of itself. None: it does not know, or was not asked."""
+
+    leads: bool
+    lsn: int
+    """A query that comes behind this answer sees at least this."""
+    term: int | None = None
+    """Of a primary the one that it leads in, else the one that what it shows was written in."""
+    lag_bytes: int | None = None
+    lag_ms: float | None = None
+    node_id: str = ""
+    places: tuple[Place, ...] = ()
+    """The cluster's nodes; empty where none were asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What a node tells unasked on :data:`CHANNEL`."""
+
+    node_id: str
+    event: str
+    """``role``, ``term``, ``topology``, ``handover``, ``handover_ended``."""
+    term: int
+    """The newest that somebody leads in, as far as it knows."""
+    leads: bool
+    primary: str
+    """The name of the node that leads; empty: it does not know."""
+
+
+def announcement(payload: str) -> Announcement | None:
+    """The payload of a notification; None for what is none of ours: anybody may NOTIFY."""
+    try:
+        told = json.loads(payload)
+    except ValueError:
+        return None
+    if not isinstance(told, dict):
+        return None
+    return Announcement(
+        _text(told, "node_id"), _text(told, "event"), _number(told, "term"), told.get("leads") is True,
+        _text(told, "primary"),
+    )  # fmt: skip
+
+
+def _text(told: Mapping[str, Any], name: str) -> str:
+    found = told.get(name)
+    return found if isinstance(found, str) else ""
+
+
+def _number(told: Mapping[str, Any], name: str) -> int:
+    found = told.get(name)
+    return found if isinstance(found, int) and not isinstance(found, bool) else 0
+
+
+def report(results: Results, *, is_heliosdb: bool) -> Report:
+    """The answer to a check or a look.
+
+    Raises:
+        ProtocolViolation: it is none.
+    """
+    try:
+        return _of_heliosdb(results) if is_heliosdb else _of_postgres(results[0][0])
+    except (IndexError, ValueError, TypeError) as error:
+        detail = f"an answer that makes no sense: {error}"
+        raise ProtocolViolation("the server broke the protocol", detail=detail) from error
+
+
+def _of_heliosdb(results: Results) -> Report:
+    recovering, state = results[0][0]
+    token = Token.parse(state) if state else Token(Lsn(0))
+    leads = recovering == "f"
+    shown = token.term.number if token.term is not None else 0
+    if len(results) == 1:
+        # Of a primary that begins its term the token is that of the one before.
+        return Report(leads, token.lsn, None if leads else shown)
+    term, lag_bytes, lag_ms = results[1][0]
+    places = [
+        (name, address, local == "t") for name, address, local in results[2] if name is not None and address is not None
+    ]
+    found = tuple(place for row in places if (place := place_of(row[0], row[1], is_local=row[2])) is not None)
+    return Report(
+        leads,
+        token.lsn,
+        _int(term) if leads else shown,
+        _int(lag_bytes),
+        _float(lag_ms),
+        next((name for name, _address, local in places if local), ""),
+        found,
+    )
+
+
+def _of_postgres(row: Row) -> Report:
+    leads = row[0] == "f"
+    lsn = Lsn.parse(row[1]) if row[1] else Lsn(0)
+    if len(row) == 2:
+        return Report(leads, lsn)
+    return Report(leads, lsn, _int(row[2]), None, _float(row[3]))
+
+
+def _int(text: str | None) -> int | None:
+    return None if text is None else int(text)
+
+
+def _float(text: str | None) -> float | None:
+    return None if text is None else float(text)
