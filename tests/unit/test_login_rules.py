@@ -9,7 +9,7 @@ import pytest
 from helios_cli.engine.config.hba import Caller, first_match, rules_of, shown
 from helios_cli.engine.config.load import load_settings
 from helios_cli.engine.config.problems import ConfigProblems
-from helios_cli.engine.node.login_limits import ENTRIES_MAX, LoginLimiter
+from helios_cli.engine.net.login_limits import ENTRIES_MAX, LoginLimiter
 from helios_cli.engine.node.passwords import with_verifiers, without_passwords
 from helios_cli.engine.wire import scram
 

@@ -71,11 +71,19 @@ class ProxySettings:
     """Which the watches connect to."""
     auth_user: str = ""
     auth_password: str = ""
+    auth_failures_max: int = 10
+    """Failed logins of a user from an address of another machine after which more are refused; 0: none is."""
+    auth_lockout: float = 60.0
+    tls_mode: str = "disable"
+    """Of clients: ``disable``, ``allow`` (who asks for it), ``require``."""
     tls_cert: str = ""
     tls_key: str = ""
     backend_tls: str = "disable"
     """``disable``, ``prefer``, ``require``, ``verify-ca``, ``verify-full``."""
     backend_ca: str = ""
+    backend_cert: str = ""
+    """Shown to nodes that ask for a certificate."""
+    backend_key: str = ""
     admin_token: str = ""
     workers: int = 1
     log_level: str = "info"

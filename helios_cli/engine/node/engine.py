@@ -19,6 +19,7 @@ from helios_cli.engine.config.settings import Settings
 from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.errors import DiskFull, HeliosError, IoFailed, NotServing, ReadOnlyError, SerializationFailure
 from helios_cli.engine.log.history import History
+from helios_cli.engine.net.login_limits import LoginLimiter
 from helios_cli.engine.node import databases
 from helios_cli.engine.node.advisory import AdvisoryLocks
 from helios_cli.engine.node.audit import Audit
@@ -26,7 +27,6 @@ from helios_cli.engine.node.channels import Channels
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.cluster_settings import CLUSTER_SETTINGS, cluster_setting
 from helios_cli.engine.node.guard import InlineGuard
-from helios_cli.engine.node.login_limits import LoginLimiter
 from helios_cli.engine.node.pipeline import CommitPipeline
 from helios_cli.engine.node.readers import ReadPool, Workers
 from helios_cli.engine.node.roles import Roles

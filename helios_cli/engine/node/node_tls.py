@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from helios_cli.engine.config.settings import Settings
 from helios_cli.engine.errors import ConfigError
+from helios_cli.engine.net.tls_files import ServerTls, load_pair
 from helios_cli.engine.node.certificates import Certificate, Certificates, certificates_of
 from helios_cli.engine.node.peer_tls import PeerTls, peer_tls
-from helios_cli.engine.node.server_tls import ServerTls, server_tls
-from helios_cli.engine.node.tls_files import load_pair
+from helios_cli.engine.node.server_tls import server_tls
 
 TLS_SETTINGS: Final = (
     "tls", "tls_min_version", "tls_client_ca", "tls_cert", "tls_key", "tls_ca", "peer_tls",

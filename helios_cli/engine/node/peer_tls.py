@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from helios_cli.engine.config.settings import Settings
-from helios_cli.engine.node.tls_files import leaf_der, load_authorities, load_pair
+from helios_cli.engine.net.tls_files import leaf_der, load_authorities, load_pair
 from helios_cli.engine.wire.peer import PeerProtocolError
 
 VERIFYING: Final = ("verify-ca", "verify-full")

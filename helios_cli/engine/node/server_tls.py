@@ -8,14 +8,12 @@ import logging
 import os
 import socket
 import ssl
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from helios_cli.engine.config.settings import Settings
 from helios_cli.engine.errors import ConfigError
-from helios_cli.engine.net.pgclient import certificate_hash
-from helios_cli.engine.node.tls_files import leaf_der, load_authorities, load_pair
+from helios_cli.engine.net.tls_files import ServerTls, load_authorities, server_side
 
 log = logging.getLogger(__name__)
 
@@ -23,15 +21,6 @@ CERTIFICATE_FILE: Final = "tls.crt"
 KEY_FILE: Final = "tls.key"
 VALID_DAYS: Final = 3650
 _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
-
-
-@dataclass(frozen=True, slots=True)
-class ServerTls:
-    """What the PostgreSQL port speaks TLS with."""
-
-    context: ssl.SSLContext
-    binding: bytes | None
-    """Hash of the certificate, for SCRAM-SHA-256-PLUS; None when it has no single one."""
 
 
 def server_tls(settings: Settings) -> ServerTls | None:
@@ -45,15 +34,12 @@ def server_tls(settings: Settings) -> ServerTls | None:
         certificate, key = self_signed(Path(settings.data_dir))
     if not certificate or settings.tls == "off":
         return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = _VERSIONS[settings.tls_min_version]
-    load_pair(context, certificate, key)
-    binding = certificate_hash(leaf_der(certificate))
+    found = server_side(certificate, key, _VERSIONS[settings.tls_min_version])
     if settings.tls_client_ca:
-        load_authorities(context, "tls_client_ca", settings.tls_client_ca)
+        load_authorities(found.context, "tls_client_ca", settings.tls_client_ca)
         # A client may come without a certificate; one that it shows has to be good (as PostgreSQL with ssl_ca_file).
-        context.verify_mode = ssl.CERT_OPTIONAL
-    return ServerTls(context, binding)
+        found.context.verify_mode = ssl.CERT_OPTIONAL
+    return found
 
 
 def self_signed(directory: Path) -> tuple[str, str]:

@@ -36,6 +36,11 @@ STALE_S: Final = 600.0
 ENTRIES_MAX: Final = 4096
 """Users whose answers are kept; the one asked for longest ago gives way."""
 
+NAME_MAX: Final = 63
+"""Bytes of a role's name (NAMEDATALEN - 1); a longer one is nobody's."""
+ASKED_AT_ONCE: Final = 16
+"""Questions under way at a time; a flood of logins with made-up names waits in line."""
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -83,6 +88,7 @@ class Users:
         self._listed = {user.name: self._of(user) for user in listed}
         self._asked: OrderedDict[str, tuple[float, Known]] = OrderedDict()
         self._running: dict[str, asyncio.Task[Known]] = {}
+        self._line = asyncio.Semaphore(ASKED_AT_ONCE)
         self.trusting = not listed and ask is None
         """Nobody has to prove anything."""
 
@@ -103,7 +109,7 @@ class Users:
         listed = self._listed.get(user)
         if listed is not None:
             return listed
-        if self._ask is None:
+        if self._ask is None or len(user.encode("utf-8", "surrogateescape")) > NAME_MAX:
             return self._nobody(user)
         kept = self._asked.get(user)
         if kept is not None and self._clock() - kept[0] < FRESH_S:
@@ -128,7 +134,8 @@ class Users:
 
     async def _look_up(self, user: str, ask: Ask) -> Known:
         try:
-            rows = await ask(ROLE_QUERY, (user,))
+            async with self._line:
+                rows = await ask(ROLE_QUERY, (user,))
         except (HeliosError, OSError) as error:
             kept = self._asked.get(user)
             if kept is not None and self._clock() - kept[0] < STALE_S:

@@ -192,3 +192,29 @@ def parse_sasl_initial(data: bytes, start: int, end: int) -> tuple[str, bytes | 
     if at + size != end:
         raise ProtocolViolation("insufficient data left in message" if at + size > end else "invalid message format")
     return mechanism, data[at:end]
+
+
+def parse_options(text: str) -> dict[str, str]:
+    """Settings of the startup option string: ``-c name=value`` or ``--name=value``, words split at blanks.
+
+    Raises:
+        ProtocolViolation: anything else.
+    """
+    words = text.replace("\\ ", "\0").split()
+    settings: dict[str, str] = {}
+    index = 0
+    while index < len(words):
+        word = words[index].replace("\0", " ")
+        if word == "-c" and index + 1 < len(words):
+            index += 1
+            word = words[index].replace("\0", " ")
+        elif word.startswith("-c") or word.startswith("--"):
+            word = word[2:]
+        else:
+            raise HeliosError(f"invalid command-line argument for server process: {word}", sqlstate="42601")
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise HeliosError(f"-c {word} requires a value", sqlstate="42601")
+        settings[name.replace("-", "_")] = value
+        index += 1
+    return settings
