@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from helios_cli.engine.sql.typed import Node
+if TYPE_CHECKING:
+    from helios_cli.engine.sql.typed import Node
 
 
 def tag(node: Node) -> str:

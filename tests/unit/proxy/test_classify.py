@@ -1,0 +1,199 @@
+"""The classes of statements, by kind."""
+
+from __future__ import annotations
+
+import pytest
+
+from helios_cli.engine.proxy.classify import Classes
+from helios_cli.engine.proxy.statement import Access, Control, Setting, Statement
+
+
+def of(sql: str) -> Statement:
+    """The class of a text, the same when it comes again."""
+    classes = Classes()
+    found = classes.of(sql)
+    assert classes.of(sql) == found
+    return found
+
+
+READS = (
+    "SELECT 1",
+    "select * from t where a = $1 order by b limit 5",
+    "VALUES (1), (2)",
+    "TABLE t",
+    "WITH q AS (SELECT 1) SELECT * FROM q",
+    "SELECT count(*), now(), random(), pg_sleep(0), current_setting('a'), pg_is_in_recovery() FROM t",
+    "EXPLAIN INSERT INTO t VALUES (1)",
+    "EXPLAIN (ANALYZE off) DELETE FROM t",
+    "EXPLAIN ANALYZE SELECT 1",
+    "COPY t TO STDOUT",
+    "COPY (SELECT 1) TO STDOUT",
+    "SHOW search_path",
+    "DECLARE c CURSOR FOR SELECT 1",
+    "FETCH 5 FROM c",
+    "CLOSE c",
+    "LOCK TABLE t IN ACCESS SHARE MODE",
+    "SELECT public.similarity('a', 'b'), pg_catalog.length('a')",
+    "",
+    " ; -- nothing",
+)
+
+
+@pytest.mark.parametrize("sql", READS)
+def test_reads_run_anywhere(sql: str) -> None:
+    found = of(sql)
+    assert found.access is Access.READ
+    assert not found.named and not found.pins
+
+
+WRITES = {
+    "INSERT INTO t VALUES (1)": "INSERT",
+    "UPDATE t SET a = 1": "UPDATE",
+    "DELETE FROM t": "DELETE",
+    "MERGE INTO t USING s ON t.a = s.a WHEN MATCHED THEN DELETE": "MERGE",
+    "TRUNCATE t": "TRUNCATE",
+    "WITH q AS (DELETE FROM t RETURNING a) SELECT * FROM q": "WITH DELETE",
+    "SELECT * FROM (SELECT nextval('s')) q": "calls nextval()",
+    "SELECT a FROM my_function(1) a": "calls my_function()",
+    "SELECT public.length('a')": "calls length()",
+    "SELECT 1 AS a INTO t": "SELECT INTO",
+    "CREATE TABLE t AS SELECT 1": "CREATE TABLE AS",
+    "CREATE TABLE t (a int)": "CREATE TABLE",
+    "COPY t FROM STDIN": "COPY FROM",
+}
+
+
+@pytest.mark.parametrize(("sql", "why"), WRITES.items())
+def test_writes_run_at_the_primary_and_take_names(sql: str, why: str) -> None:
+    found = of(sql)
+    assert (found.access, found.why, found.named, found.pins) == (Access.WRITE, why, True, "")
+
+
+UNNAMED = (
+    "SELECT * FROM t FOR UPDATE",
+    "SELECT * FROM (SELECT * FROM t FOR SHARE) q",
+    "VACUUM t",
+    "ANALYZE",
+    "CALL p()",
+    "DO $$begin end$$",
+    "NOTIFY a",
+    "EXPLAIN ANALYZE INSERT INTO t VALUES (1)",
+    "COPY t FROM '/a/file'",
+    "INSERT INTO t VALUES (1); SELECT 1",
+    "SELECT pg_advisory_xact_lock(1)",
+    "SELECT txid_current()",
+    "SELECT pg_terminate_backend(1)",
+    "SELECT helios_write_outcome('a:1')",
+    "EXECUTE p",
+    "COMMIT PREPARED 'a'",
+    "nonsense",
+)
+
+
+@pytest.mark.parametrize("sql", UNNAMED)
+def test_other_statements_of_the_primary_take_no_name(sql: str) -> None:
+    found = of(sql)
+    assert (found.access, found.named, found.pins) == (Access.WRITE, False, "")
+
+
+PINS = {
+    "CREATE TEMP TABLE t (a int)": "temporary table",
+    "CREATE TABLE pg_temp.t (a int)": "temporary table",
+    "SELECT 1 AS a INTO TEMP t": "temporary table",
+    "CREATE TEMP TABLE t AS SELECT 1": "temporary table",
+    "CREATE TEMP VIEW v AS SELECT 1": "temporary table",
+    "LISTEN a": "LISTEN",
+    "PREPARE p AS SELECT 1": "PREPARE",
+    "DECLARE c CURSOR WITH HOLD FOR SELECT 1": "WITH HOLD cursor",
+    "SELECT pg_advisory_lock(1)": "advisory lock",
+    "SELECT currval('s')": "value of a sequence",
+    "SELECT set_config($1, 'a', false)": "set_config()",
+    "LOAD 'library'": "LOAD",
+}
+
+
+@pytest.mark.parametrize(("sql", "why"), PINS.items())
+def test_what_stays_in_a_session_pins_it_to_the_primary(sql: str, why: str) -> None:
+    found = of(sql)
+    assert (found.access, found.named, found.pins) == (Access.WRITE, False, why)
+
+
+CONTROLS = {
+    "BEGIN": Statement(Access.WRITE, "BEGIN", control=Control.BEGIN, has_control=True),
+    "START TRANSACTION READ ONLY": Statement(
+        Access.READ, "BEGIN", control=Control.BEGIN, has_control=True, read_only=True
+    ),
+    "BEGIN ISOLATION LEVEL SERIALIZABLE, READ ONLY, DEFERRABLE": Statement(
+        Access.WRITE, "BEGIN", control=Control.BEGIN, has_control=True, read_only=True
+    ),
+    "BEGIN READ WRITE": Statement(Access.WRITE, "BEGIN", control=Control.BEGIN, has_control=True),
+    "END": Statement(Access.READ, "COMMIT", control=Control.COMMIT, has_control=True),
+    "ABORT": Statement(Access.READ, "ROLLBACK", control=Control.ROLLBACK, has_control=True),
+    "COMMIT AND CHAIN": Statement(Access.READ, "COMMIT", control=Control.COMMIT, has_control=True, chain=True),
+    "SAVEPOINT a": Statement(Access.READ, "SAVEPOINT", control=Control.WITHIN),
+    "ROLLBACK TO a": Statement(Access.READ, "ROLLBACK TO", control=Control.WITHIN),
+    "SET TRANSACTION READ ONLY": Statement(
+        Access.READ, "SET TRANSACTION", control=Control.WITHIN, read_only=True
+    ),
+    "SET LOCAL a.b = 'c'": Statement(Access.READ, "SET LOCAL", control=Control.WITHIN),
+    "PREPARE TRANSACTION 'a'": Statement(Access.WRITE, "PREPARE TRANSACTION", has_control=True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("sql", "expected"), CONTROLS.items())
+def test_blocks(sql: str, expected: Statement) -> None:
+    assert of(sql) == expected
+
+
+SETTINGS = {
+    "SET work_mem = '4MB'": (("work_mem", "SET work_mem = '4MB'"),),
+    "set A.b to c, d ;": (("a.b", "set A.b to c, d"),),
+    "SET /* of mine */ TIME ZONE 'UTC' -- now": (("timezone", "SET   TIME ZONE 'UTC'"),),
+    "SET ROLE a": (("role", "SET ROLE a"),),
+    "RESET a.b": (("a.b", None),),
+    "SET a.b TO DEFAULT": (("a.b", None),),
+    "SET SESSION AUTHORIZATION a": (("role", None), ("session_authorization", "SET SESSION AUTHORIZATION a")),
+    "SELECT set_config('a.b', 'it''s', false)": (("a.b", "SELECT pg_catalog.set_config('a.b', 'it''s', false)"),),
+    "SELECT set_config('a.b', 'c', true)": (),
+    "SET a.b = 'c'; SELECT 1; SET a.d = 'e'": (("a.b", "SET a.b = 'c'"), ("a.d", "SET a.d = 'e'")),
+    "SET a.b = 'c'; ROLLBACK": (),
+    "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY": (
+        ("default_transaction_read_only", "SET default_transaction_read_only = 'on'"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("sql", "expected"), SETTINGS.items())
+def test_settings(sql: str, expected: tuple[tuple[str, str | None], ...]) -> None:
+    found = of(sql)
+    assert found.settings == tuple(Setting(*one) for one in expected)
+    assert found.access is Access.READ and not found.pins
+
+
+def test_settings_are_told_apart_by_their_values() -> None:
+    classes = Classes()
+    for value in ("x", "y"):
+        assert classes.of(f"SET a.b = '{value}'").settings == (Setting("a.b", f"SET a.b = '{value}'"),)
+
+
+HINTS = {
+    "/* helios: primary */ SELECT 1": "primary",
+    "SELECT 1 -- helios: STANDBY": "standby",
+    "SELECT /* it's mine *//*helios:node-2*/ 'a'": "node-2",
+    "SELECT '/* helios: primary */'": "",
+    "SELECT $a$ -- helios: primary $a$": "",
+}
+
+
+@pytest.mark.parametrize(("sql", "expected"), HINTS.items())
+def test_hints(sql: str, expected: str) -> None:
+    found = of(sql)
+    assert (found.access, found.hint) == (Access.READ, expected)
+
+
+def test_texts_that_scan_alike_and_are_not() -> None:
+    classes = Classes()
+    assert classes.of("SELECT 1 -- 'a\n, '' || 'b'").access is Access.READ
+    assert classes.of("SELECT 1 -- 'a\n; DELETE FROM t; -- '").access is Access.WRITE
+    assert classes.of("SELECT E'\\'', 'a'").access is Access.READ
+    assert classes.of("SELECT E'\\'', nextval('s'), 'a'").access is Access.WRITE
