@@ -146,6 +146,18 @@ def test_a_name_is_used_up_by_one_write(client: Connection) -> None:
     assert client.execute("SHOW helios.write_id").fetchone() == ("",)
 
 
+def test_a_job_is_taken_from_a_queue_once(client: Connection) -> None:
+    client.execute("INSERT INTO k VALUES (1, 'new'), (2, 'new'), (3, 'new')")
+    first = "(SELECT a FROM k WHERE b = 'new' ORDER BY a LIMIT 1 FOR UPDATE SKIP LOCKED)"
+    for number, take in enumerate((
+        f"UPDATE k SET b = 'taken' WHERE a = {first} RETURNING a",
+        f"WITH q AS {first} DELETE FROM k USING q WHERE k.a = q.a RETURNING k.a",
+    ), 1):  # fmt: skip
+        write_id = new_id()
+        assert once(client, write_id, take)[1] == once(client, write_id, take)[1] == [(number,)]
+    assert client.execute("SELECT a, b FROM k ORDER BY a").fetchall() == [(1, "taken"), (3, "new")]
+
+
 def test_queries_between_do_not_use_it_up(client: Connection) -> None:
     write_id = new_id()
     for _ in range(2):

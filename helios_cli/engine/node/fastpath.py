@@ -106,7 +106,7 @@ def answer_of(frontend: Frontend, plan: Plan, result_formats: tuple[int, ...]) -
     if answer is _KEY:
         answer = None
         kind_fits = plan.kind is Kind.READ or (plan.kind is Kind.WRITE and plan.groupable and not plan.locks_rows)
-        plain = not plan.notices and not plan.guarded and plan.action is None and not plan.literal_in
+        plain = not (plan.notices or plan.guarded or plan.nowait or plan.literal_in) and plan.action is None
         session = frontend.session
         if kind_fits and plain and session.styled_zone is None and frontend.engine.is_inline(plan, session.ring):
             answer = Answer(plan, messages.formats_for(result_formats, len(plan.columns or ())))

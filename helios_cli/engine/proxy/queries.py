@@ -88,7 +88,7 @@ def judge(node: Node) -> Statement:
     if kind in CHANGES:
         if _is_change_of_settings(fields):
             return Statement(Access.WRITE, "UPDATE pg_settings", pins="UPDATE pg_settings")
-        return Statement(Access.WRITE, CHANGES[kind], named=not found.lock and not pins, settings=settings, pins=pins)
+        return Statement(Access.WRITE, CHANGES[kind], named=not pins, settings=settings, pins=pins)
     if "intoClause" in fields:
         temporary = is_temporary(fields["intoClause"]["rel"])
         pins = pins or ("temporary table" if temporary else "")

@@ -41,7 +41,7 @@ def finish_plan(kind: Kind, tag: str, texts: list[str], ctx: Context) -> Plan:
         literal_in=converters,
         session_values=tuple(ctx.session),
         volatile=ctx.unrepeatable or ctx.calls,
-        locks_rows=ctx.locks_rows,
+        locks_rows=ctx.locks_rows and tag == "SELECT",
         makes_temporary=ctx.makes_temporary,
         rights=ctx.rights.listed(),
         guarded=ctx.rights.guarded(),
